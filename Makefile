@@ -1,0 +1,51 @@
+# `make` lists the targets. Each one first makes .venv, when it is missing or older than the lock.
+
+BIN := .venv/bin
+READY := .venv/.ready
+PYTHON = $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell \
+	$(name) -c 'import sys; sys.version_info < (3, 11) or print("$(name)")' 2>/dev/null)))
+
+.PHONY: help
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: setup
+setup: $(READY)  ## Make .venv (every target below does it by itself)
+
+$(READY): pyproject.toml uv.lock tools/setup.py
+	@$(or $(PYTHON),$(error modelbay needs Python 3.11 or newer)) tools/setup.py
+	@touch $@
+
+.PHONY: demo
+demo: $(READY)  ## Show modelbay at work, without an account
+	@$(BIN)/modelbay demo
+
+.PHONY: test
+test: $(READY)  ## Run the tests; make test ARGS="-k stream" runs some
+	@$(BIN)/pytest -n auto --inline-snapshot=disable $(ARGS)
+
+.PHONY: check
+check: $(READY)  ## Lint, format, types, the layers and the house rules
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python tools/house.py
+
+.PHONY: fix
+fix: $(READY)  ## Format, and mend what ruff can mend
+	@$(BIN)/ruff check --quiet --fix
+	@$(BIN)/ruff format --quiet
+
+.PHONY: bench
+bench: $(READY)  ## Run the benchmarks
+	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: soak
+soak: $(READY)  ## Run the long tests
+	@$(BIN)/pytest -n auto --inline-snapshot=disable -m soak $(ARGS)
+
+.PHONY: clean
+clean:  ## Remove .venv and everything generated
+	rm -rf .venv dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

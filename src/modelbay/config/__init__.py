@@ -1,0 +1,1 @@
+"""The configuration file: what it says, where it is, and what in it cannot be used."""

@@ -1,0 +1,142 @@
+"""A table of the file made into an entry, or `Unusable` with the reason why it cannot be one."""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+from modelbay.config.origin import origin
+from modelbay.config.schema import ModelEntry, OAuth, ProviderEntry, Table, Thinking
+from modelbay.config.types import OLD_TYPES, PROTOCOLS, TYPES
+
+Made = TypeVar("Made", ProviderEntry, ModelEntry, OAuth, Thinking)
+
+PROVIDER_KEYS = frozenset(ProviderEntry.__struct_fields__) - {"id", "extra"}
+MODEL_KEYS = frozenset(ModelEntry.__struct_fields__) - {"alias", "flat", "configured", "variant", "extra"}
+OAUTH_KEYS = frozenset(OAuth.__struct_fields__) - {"extra"}
+ROUTING_KEYS = frozenset(
+    {"provider", "provider_id", "model", "name", "aliases", "protocol", "beta_api", "base_url", "api_key", "oauth"}
+)
+"""What `overrides` leaves alone: it says what a model is like, not which one it is."""
+
+KINDS = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+}
+
+
+class Unusable(Exception):
+    """An entry cannot be used, for what stands at `keys` within it."""
+
+    def __init__(self, message: str, *keys: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.keys = keys
+        self.hint = hint
+
+
+def thinking(value: object) -> Thinking:
+    return _made(Thinking, _table(value))
+
+
+def provider_entry(id: str, value: object) -> ProviderEntry:
+    known, extra = _split(_table(value), PROVIDER_KEYS)
+    type = known.get("type")
+    if isinstance(type, str):
+        known["type"] = OLD_TYPES.get(type, type)
+        if known["type"] not in TYPES:
+            raise Unusable(f'there is no type "{type}"', "type", hint=f"the types are {', '.join(TYPES)}")
+    _check_login(known)
+    return _made(ProviderEntry, {**known, "id": id, "extra": extra})
+
+
+def model_entry(alias: str, value: object, overrides: Table, default_provider: str | None) -> ModelEntry:
+    """The entry for a model's table, as `overrides` leave it."""
+    table = _table(value)
+    provider = table.pop("provider_id", None) or table.pop("provider", None) or default_provider
+    wire_id = table.pop("name", None) or table.pop("model", None)
+    if not wire_id:
+        raise Unusable("it has no name on the wire", hint='add model = "..."')
+    known, extra = _split({**table, **overrides}, MODEL_KEYS)
+    known |= {"alias": alias, "provider": provider, "model": wire_id, "extra": extra}
+    if not provider:
+        known |= {"provider": _host(table), "flat": True}
+    if "protocol" in known:
+        known["protocol"] = _protocol(known["protocol"])
+    efforts = overrides.get("support_efforts")
+    if isinstance(efforts, list) and "default_effort" not in overrides and known.get("default_effort") not in efforts:
+        known.pop("default_effort", None)  # it was one of the list that is no more
+    _check_login(known)
+    entry = _made(ModelEntry, known)
+    if entry.max_input_size and entry.max_context_size:
+        entry.max_input_size = min(entry.max_input_size, entry.max_context_size)
+    entry.variants = {name: variant for name, variant in entry.variants.items() if not variant.get("disabled")}
+    return entry
+
+
+def _table(value: object) -> Table:
+    """A copy without blanks: `api_key = ""` is what Kimi Code writes where a login takes a key's place."""
+    if not isinstance(value, dict):
+        raise Unusable("expected a table")
+    stripped = {key: item.strip() if isinstance(item, str) else item for key, item in value.items()}
+    return {key: item for key, item in stripped.items() if item != ""}
+
+
+def _split(table: Table, keys: frozenset[str]) -> tuple[Table, Table]:
+    known = {key: item for key, item in table.items() if key in keys}
+    return known, {key: item for key, item in table.items() if key not in keys}
+
+
+def _check_login(known: Table) -> None:
+    if "oauth" in known:
+        try:
+            oauth, extra = _split(_table(known["oauth"]), OAUTH_KEYS)
+            known["oauth"] = _made(OAuth, {**oauth, "extra": extra})
+        except Unusable as unusable:
+            raise Unusable(str(unusable), "oauth", *unusable.keys) from None
+        if "api_key" in known:
+            raise Unusable("api_key and oauth exclude each other", "api_key", hint="remove one of the two")
+    if "base_url" in known:
+        try:
+            origin(known["base_url"])
+        except (ValueError, AttributeError, TypeError) as error:
+            raise Unusable(str(error) if isinstance(error, ValueError) else "expected text", "base_url") from None
+
+
+def _protocol(name: object) -> str:
+    protocol = PROTOCOLS.get(name) if isinstance(name, str) else None
+    if protocol is None:
+        raise Unusable(f"there is no protocol {name!r}", "protocol", hint=f"the protocols are {', '.join(PROTOCOLS)}")
+    return protocol
+
+
+def _host(table: Table) -> str:
+    if not table.get("base_url"):
+        raise Unusable("it has neither a provider nor a base_url", hint='add provider = "..."')
+    try:
+        return origin(table["base_url"]).host
+    except (ValueError, AttributeError, TypeError):
+        return ""  # _check_login says what is wrong with it
+
+
+def _made(kind: type[Made], fields: dict[str, Any]) -> Made:
+    try:
+        return msgspec.convert(fields, kind)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$.")
+        keys = re.findall(r"[^.`\[\]]+", re.sub(r"\[(\.\.\.|\d+)\]", "", path))
+        raise Unusable(_plainly(message), *keys) from None
+
+
+def _plainly(message: str) -> str:
+    """msgspec's words in a reader's: "Expected `int | null`, got `str`" is "expected a whole number, got text"."""
+
+    def words(match: re.Match[str]) -> str:
+        kinds = [KINDS.get(kind, kind) for kind in match[1].split(" | ") if kind != "null"]
+        return " or ".join(kinds)
+
+    text = re.sub(r"`([^`]+)`", words, message)
+    return text[:1].lower() + text[1:]

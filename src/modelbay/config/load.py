@@ -1,0 +1,131 @@
+"""Read `config.toml`. A file that does not parse is an error; an entry of no use is a `Problem`, and the rest works."""
+
+import re
+from pathlib import Path
+
+from modelbay.config import entries
+from modelbay.config.entries import Unusable
+from modelbay.config.lines import line_of
+from modelbay.config.paths import config_file
+from modelbay.config.schema import Config, ModelEntry, Problem, Table, key_text
+from modelbay.errors import ConfigError, ConfigSyntaxError
+
+
+def load(path: Path | None = None) -> Config:
+    """The configuration in `path`, by default `paths.config_file()`; empty, where there is no such file.
+
+    Raises:
+        ConfigSyntaxError: it is not TOML.
+        ConfigError: it cannot be read.
+    """
+    path = path or config_file()
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return Config(path=path, exists=False)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", file=str(path)) from error
+    try:
+        text = data.decode("utf-8-sig")  # Windows editors begin with a mark that TOML forbids
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigSyntaxError(f"{path}, line {line}: not UTF-8 text", file=str(path), line=line) from None
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Config:
+    """The configuration in `text`, which stands in `path` or is about to.
+
+    Raises:
+        ConfigSyntaxError: it is not TOML.
+    """
+    import tomllib
+
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _syntax_error(str(error), text, path) from None
+    return _Reading(text, document, path).config
+
+
+def _syntax_error(message: str, text: str, path: Path) -> ConfigSyntaxError:
+    line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
+    place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
+    if place:
+        message = message[: place.start()]
+        line, column = int(place[1] or line), int(place[2] or column)
+    message = message[:1].lower() + message[1:]
+    return ConfigSyntaxError(f"{path}, line {line}, column {column}: {message}", file=str(path), line=line)
+
+
+class _Reading:
+    """One reading of one file; what of it cannot be used goes to `config.problems`."""
+
+    def __init__(self, text: str, document: Table, path: Path) -> None:
+        self.text = text
+        self.document = document
+        self.config = config = Config(path=path)
+        config.default_model = self.name("default_model")
+        config.default_provider = self.name("default_provider")
+        try:
+            config.thinking = entries.thinking(self.table("thinking"))
+        except Unusable as unusable:
+            self.report(unusable, "thinking")
+        providers = self.table("providers")
+        for id, table in providers.items():
+            try:
+                config.providers[id] = entries.provider_entry(id, table)
+            except Unusable as unusable:
+                self.report(unusable, "providers", id)
+        for alias, table in self.table("models").items():
+            try:
+                config.models[alias] = self.model(alias, table, providers)
+            except Unusable as unusable:
+                self.report(unusable, "models", alias)
+        config.extra = document
+
+    def model(self, alias: str, value: object, providers: Table) -> ModelEntry:
+        table: Table = dict(value) if isinstance(value, dict) else {}
+        overrides = table.pop("overrides", {})
+        if not isinstance(overrides, dict):
+            raise Unusable("expected a table", "overrides")
+        for key in sorted(entries.ROUTING_KEYS & overrides.keys()):
+            unusable = Unusable("cannot be overridden; it belongs into the model's own table", "overrides", key)
+            self.report(unusable, "models", alias)
+        facts = {key: item for key, item in overrides.items() if key not in entries.ROUTING_KEYS}
+        try:
+            entry = entries.model_entry(
+                alias, table if isinstance(value, dict) else value, facts, self.config.default_provider
+            )
+        except Unusable as unusable:
+            inside = ("overrides",) if unusable.keys and unusable.keys[0] in facts else ()
+            raise Unusable(str(unusable), *inside, *unusable.keys, hint=unusable.hint) from None
+        if not entry.flat and entry.provider not in self.config.providers:
+            how = "cannot be used" if entry.provider in providers else "does not exist"
+            raise Unusable(f'its provider "{entry.provider}" {how}', "provider")
+        return entry
+
+    def table(self, name: str) -> Table:
+        value = self.document.pop(name, {})
+        if isinstance(value, dict):
+            return value
+        self.report(Unusable("expected a table"), name)
+        return {}
+
+    def name(self, key: str) -> str | None:
+        value = self.document.pop(key, "")
+        if isinstance(value, str):
+            return value.strip() or None
+        self.report(Unusable("expected text"), key)
+        return None
+
+    def report(self, unusable: Unusable, *path: str) -> None:
+        keys = (*path, *unusable.keys)
+        problem = Problem(
+            file=str(self.config.path),
+            line=line_of(self.text, *keys),
+            where=".".join(map(key_text, keys)),
+            message=str(unusable),
+            hint=unusable.hint,
+        )
+        self.config.problems.append(problem)

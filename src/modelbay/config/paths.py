@@ -1,0 +1,35 @@
+"""Where files live, and the only place that reads the process's environment."""
+
+import os
+from pathlib import Path
+
+APP = "modelbay"
+
+
+def environment(name: str) -> str | None:
+    """The value of an environment variable; None where it is not set or blank."""
+    value = os.environ.get(name)
+    return value if value and value.strip() else None
+
+
+def home() -> Path:
+    """The folder of `config.toml`: `$MODELBAY_HOME`, else the platform's folder for a user's configuration."""
+    chosen = environment("MODELBAY_HOME")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    from platformdirs import user_config_path
+
+    return user_config_path(APP, appauthor=False)
+
+
+def config_file() -> Path:
+    return home() / "config.toml"
+
+
+def cache_dir() -> Path:
+    """For what can be fetched or learnt again; with `$MODELBAY_HOME` inside it, so that one folder holds everything."""
+    if environment("MODELBAY_HOME"):
+        return home() / "cache"
+    from platformdirs import user_cache_path
+
+    return user_cache_path(APP, appauthor=False)

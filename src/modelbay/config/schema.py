@@ -1,0 +1,300 @@
+"""What `config.toml` says: providers, models, and which of them cannot be used.
+
+The tables are Kimi Code's, whose files work unchanged; keys of ours are added and marked so. A key that nobody knows
+is kept in `extra`. Blank text is the same as no key at all. The reprs show no values: headers and URLs carry secrets.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from msgspec import Meta, Struct, field
+from msgspec.structs import replace
+
+from modelbay.config.types import TYPE_OF
+from modelbay.conversation import Protocol
+from modelbay.errors import UnknownModel, UnknownProvider
+from modelbay.model import Cost
+
+Table: TypeAlias = dict[str, Any]
+"""A table as `tomllib` gives it."""
+
+Size: TypeAlias = Annotated[int, Meta(ge=1)]
+Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
+
+
+class Problem(Struct, frozen=True):
+    """Something in the file that cannot be used. `where` is a path of keys, as `providers.acme.base_url`."""
+
+    file: str
+    line: int | None
+    where: str
+    message: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.where}: {self.message}"
+
+
+class OAuth(Struct, kw_only=True):
+    """Where a token is stored: `key` names it. `extra` is for whatever a later login needs to know."""
+
+    key: Annotated[str, Meta(min_length=1)]
+    storage: Literal["file", "keyring"] = "file"
+    oauth_host: str | None = None
+    extra: Table = field(default_factory=dict)
+
+
+class Timeout(Struct, frozen=True):
+    """Seconds; None leaves it to the transport. `idle` is the longest silence within a reply."""
+
+    connect: Seconds | None = None
+    first_byte: Seconds | None = None
+    idle: Seconds | None = None
+
+
+class Tls(Struct, frozen=True):
+    """PEM files: who to trust (`ca`), who we are (`cert`, `key`). `insecure` trusts everybody."""
+
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    insecure: bool = False
+
+
+class Modalities(Struct):
+    """A list that is given is complete: what it does not name, the model cannot take or make."""
+
+    input: list[str] | None = None
+    output: list[str] | None = None
+
+
+class Thinking(Struct):
+    """`[thinking]`: how much to think unless a request says. `keep` is Kimi Code's: whether old thinking goes back."""
+
+    enabled: bool | None = None
+    effort: str | None = None
+    keep: str | bool | None = None
+
+
+class ProviderEntry(Struct, kw_only=True):
+    """`[providers.<id>]`."""
+
+    id: str
+    type: str | None = None
+    """A name in `types.TYPES`; None: the vendor that `dialect` or the base URL tells of."""
+    api_key: str | None = None
+    """The key, or a reference to it; `credentials` knows which."""
+    base_url: str | None = None
+    default_model: str | None = None
+    oauth: OAuth | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    """Stands for environment variables, which are never read themselves."""
+    custom_headers: dict[str, str] = field(default_factory=dict)
+    source: Table | None = None
+    """Where the entry came from and is refreshed from; Kimi Code writes `{kind, url, apiKey}`."""
+    model_source: str | None = None
+    # ours
+    name: str | None = None
+    dialect: str | Table | None = None
+    """A preset's id, or a table of dialect fields; `preset` in it names the one they change."""
+    full_url: bool | None = None
+    """Whether `base_url` is a whole endpoint; None: by its looks."""
+    auth: Literal["none"] | None = None
+    api_version: str | None = None
+    """Azure's `api-version`."""
+    proxy: str | None = None
+    tls: Tls | None = None
+    timeout: Timeout | None = None
+    extra: Table = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"ProviderEntry({self.id!r}, type={self.type!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, str | None]]:
+        return [("id", self.id), ("type", self.type)]
+
+    @property
+    def imported(self) -> bool:
+        """Its models come from somewhere else, and may be written again without the user's doing."""
+        return bool(self.source and self.source.get("url"))
+
+
+class ModelEntry(Struct, kw_only=True):
+    """`[models."<alias>"]`, its `overrides` applied."""
+
+    alias: str
+    provider: str
+    """The provider's id. Where a model has a URL and no provider, the URL's host."""
+    model: str
+    """The name on the wire (Kimi Code's `name`, else its `model`)."""
+    aliases: list[str] = field(default_factory=list)
+    protocol: Protocol | None = None
+    """Where it is not its provider's usual one."""
+    base_url: str | None = None
+    api_key: str | None = None
+    oauth: OAuth | None = None
+    max_context_size: Size | None = None
+    max_input_size: Size | None = None
+    max_output_size: Size | None = None
+    capabilities: list[str] = field(default_factory=list)
+    """What it can do for sure; what is not named is not thereby denied."""
+    display_name: str | None = None
+    reasoning_key: str | None = None
+    adaptive_thinking: bool | None = None
+    support_efforts: list[str] | None = None
+    default_effort: str | None = None
+    off_effort: str | None = None
+    beta_api: bool | None = None
+    # ours
+    cost: Cost | None = None
+    computer_use: bool | None = None
+    variants: dict[str, Table] = field(default_factory=dict)
+    """Named settings, asked for as `alias:variant`."""
+    temperature: bool | None = None
+    """Whether it takes one, as in the models.dev list."""
+    reasoning: bool | None = None
+    tool_call: bool | None = None
+    attachment: bool | None = None
+    modalities: Modalities | None = None
+    variant: str | None = None
+    """The variant that was asked for; never in the file."""
+    flat: bool = False
+    """It stands alone, without a `[providers]` entry."""
+    configured: bool = True
+    """It has an entry in the file; else it was named as `provider/wire-id`."""
+    extra: Table = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"ModelEntry({self.alias!r}, provider={self.provider!r}, model={self.model!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [("alias", self.alias), ("provider", self.provider), ("model", self.model)]
+
+    @property
+    def settings(self) -> Table:
+        """The settings of the variant that was asked for."""
+        return self.variants[self.variant] if self.variant else {}
+
+
+class Config(Struct, kw_only=True):
+    """A whole file. What cannot be used is in `problems` and nowhere else."""
+
+    path: Path
+    exists: bool = True
+    default_model: str | None = None
+    default_provider: str | None = None
+    thinking: Thinking = field(default_factory=Thinking)
+    providers: dict[str, ProviderEntry] = field(default_factory=dict)
+    models: dict[str, ModelEntry] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    extra: Table = field(default_factory=dict)
+    """The tables and keys that are other programs' concern."""
+
+    def __repr__(self) -> str:
+        return f"Config({str(self.path)!r}, {len(self.providers)} providers, {len(self.models)} models)"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [("path", str(self.path))]
+
+    def provider(self, id: str) -> ProviderEntry:
+        """
+        Raises:
+            UnknownProvider: there is none of that name, or it cannot be used; `hint` offers the nearest.
+        """
+        entry = self.providers.get(id)
+        if entry is None:
+            broken = self._broken("providers", id)
+            raise UnknownProvider(
+                f'provider "{id}" cannot be used: {broken}' if broken else f'no provider "{id}" in {self.path}',
+                hint=(broken.hint if broken else None) or _nearest(id, self.providers),
+                file=str(self.path),
+                line=broken.line if broken else None,
+            )
+        return entry
+
+    def provider_of(self, model: ModelEntry) -> ProviderEntry:
+        """The provider that serves a model; a flat model is its own."""
+        if not model.flat:
+            return self.provider(model.provider)
+        return ProviderEntry(
+            id=model.provider, type=TYPE_OF[model.protocol] if model.protocol else None, base_url=model.base_url
+        )
+
+    def model(self, name: str | None = None) -> ModelEntry:
+        """The model called `name`: its alias, another of its names, or `provider/wire-id`, with or without `:variant`.
+
+        Without a name, the default model. A wire id may itself have slashes and colons.
+
+        Raises:
+            UnknownModel: there is none of that name; `hint` offers the nearest.
+        """
+        asked = name or self.default_model
+        if not asked:
+            raise UnknownModel(
+                "no model was named and there is no default model",
+                hint=f'name one, or write default_model = "..." at the top of {self.path}',
+                file=str(self.path),
+            )
+        found = self._configured(asked)
+        if found is None and ":" in asked:
+            stem, _, variant = asked.rpartition(":")
+            base = self._configured(stem)
+            if base is not None and variant in base.variants:
+                found = replace(base, variant=variant)
+        if found is None and not self._broken("models", asked):
+            provider, _, wire_id = asked.partition("/")
+            if wire_id and provider in self.providers:
+                found = ModelEntry(alias=asked, provider=provider, model=wire_id, configured=False)
+        return found or self._no_model(asked)
+
+    def _configured(self, name: str) -> ModelEntry | None:
+        entry = self.models.get(name)
+        if entry is not None:
+            return entry
+        for entry in self.models.values():
+            if name in entry.aliases:
+                return entry
+        provider, _, wire_id = name.partition("/")
+        same = [entry for entry in self.models.values() if entry.provider == provider and entry.model == wire_id]
+        return same[0] if len(same) == 1 else None  # two entries for one wire id differ in what neither was asked for
+
+    def _no_model(self, name: str) -> ModelEntry:
+        broken = self._broken("models", name)
+        if broken:
+            raise UnknownModel(
+                f'model "{name}" cannot be used: {broken}', hint=broken.hint, file=broken.file, line=broken.line
+            )
+        provider = name.partition("/")[0]
+        behind = self._broken("providers", provider) if "/" in name else None
+        if behind:
+            raise UnknownModel(
+                f'model "{name}" cannot be used: {behind}', hint=behind.hint, file=behind.file, line=behind.line
+            )
+        known = [*self.models, *(alias for entry in self.models.values() for alias in entry.aliases)]
+        hint = _nearest(name, known) or (_nearest(provider, self.providers) if "/" in name else None)
+        hint = hint or "name a model of the file, or provider/wire-id"
+        raise UnknownModel(f'no model "{name}" in {self.path}', hint=hint, file=str(self.path))
+
+    def _broken(self, table: str, name: str) -> Problem | None:
+        where = f"{table}.{key_text(name)}"
+        for problem in self.problems:
+            if (problem.where == where or problem.where.startswith(where + ".")) and name not in getattr(self, table):
+                return problem
+        return None
+
+
+def key_text(key: str) -> str:
+    """A key as TOML writes it: bare where it can be."""
+    bare = key.isascii() and key.replace("-", "").replace("_", "").isalnum()
+    return key if bare else '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _nearest(name: str, known: "list[str] | dict[str, ProviderEntry]") -> str | None:
+    from difflib import get_close_matches
+
+    by_case = {other.lower(): other for other in known}
+    near = [by_case[match] for match in get_close_matches(name.lower(), by_case, n=3)]
+    if not near:
+        return None
+    return "did you mean " + " or ".join(f'"{other}"' for other in near) + "?"

@@ -1,0 +1,114 @@
+"""A provider's credential: what stands for us with it, and the order in which it is looked for."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from modelbay.config.origin import Origin
+from modelbay.config.paths import environment
+from modelbay.config.schema import Config, ModelEntry, OAuth, ProviderEntry, key_text
+from modelbay.config.types import TYPES
+from modelbay.credentials.reference import resolve_reference
+from modelbay.credentials.secret import Secret
+from modelbay.errors import ConfigError, MissingCredential
+
+AUTH_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
+PROJECT, LOCATION = "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION"
+
+
+class Credential(Struct, frozen=True):
+    """A key at hand, or where a token is to be had: from a login (`oauth`), from Google's default credentials (`adc`)."""
+
+    kind: Literal["key", "oauth", "adc"]
+    source: str
+    """Where it stands in the file, as "providers.acme.api_key"."""
+    secret: Secret | None = None
+    oauth: OAuth | None = None
+
+
+class Need(Struct, frozen=True):
+    """What is known of an endpoint before its credential: whom it goes to, and whether it asks for one at all."""
+
+    origin: Origin
+    keyless: bool = False
+    adc: bool = False
+    """Google's application default credentials serve, and a key does not."""
+    key_url: str | None = None
+    """Where a person gets a key."""
+
+
+def resolve(config: Config, provider: ProviderEntry, model: ModelEntry | None, need: Need) -> Credential | None:
+    """The credential for calls of a provider, or of one of its models; None where none is needed and there is none.
+
+    The model's own comes before its provider's, and a key that is written down before those in the `env` table. The
+    shell is never asked. A key that is a reference to a keyring or a command may block.
+
+    Raises:
+        MissingCredential: one is needed and none is there.
+        ConfigError: it is there and cannot be used.
+    """
+    if provider.auth == "none":
+        return None
+    where = f"providers.{key_text(provider.id)}"
+    if need.adc:
+        return Credential("adc", f"{where}.env.{PROJECT}")
+    if model:
+        own = f"models.{key_text(model.alias)}"
+        if model.api_key:
+            return _key(model.api_key, f"{own}.api_key", config, need)
+        if model.oauth:
+            return Credential("oauth", f"{own}.oauth", oauth=model.oauth)
+        where = own if model.flat else where
+    if provider.api_key:
+        return _key(provider.api_key, f"{where}.api_key", config, need)
+    for name in key_names(provider):
+        if provider.env.get(name, "").strip():
+            return _key(provider.env[name].strip(), f"{where}.env.{name}", config, need)
+    if provider.oauth:
+        return Credential("oauth", f"{where}.oauth", oauth=provider.oauth)
+    if need.keyless or need.origin.loopback or has_auth_header(provider):
+        return None
+    raise _missing(config, provider, where, need)
+
+
+def key_names(provider: ProviderEntry) -> tuple[str, ...]:
+    """What the provider's key may be called in its `env` table."""
+    row = TYPES.get(provider.type or "")
+    return row.key_names if row else ()
+
+
+def has_auth_header(provider: ProviderEntry) -> bool:
+    return any(name.lower() in AUTH_HEADERS for name in provider.custom_headers)
+
+
+def _key(value: str, source: str, config: Config, need: Need) -> Credential:
+    try:
+        text = resolve_reference(value, config)
+    except ConfigError as error:
+        raise type(error)(f"{source}: {error.message}", hint=error.hint, file=str(config.path)) from error
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ConfigError(
+            f"{source}: the key has characters that no key has: spaces, line breaks, quotes of a word processor",
+            hint="copy it again, and nothing beside it",
+            file=str(config.path),
+        )
+    return Credential("key", source, Secret(text, need.origin))
+
+
+def _missing(config: Config, provider: ProviderEntry, where: str, need: Need) -> MissingCredential:
+    names = key_names(provider)
+    in_shell = next((name for name in names if environment(name)), None)
+    if in_shell:
+        # the shell's key may belong to somebody else than this base URL, so it takes a word of the user's
+        hint = f'{in_shell} of your shell is not read by itself: write api_key = "{{env:{in_shell}}}" under [{where}]'
+    else:
+        bag = f", or {names[0]} under [{where}.env]" if names else ""
+        hint = f'write api_key under [{where}]{bag}; for a server that asks for none, auth = "none"'
+    if need.key_url:
+        hint += f"; keys are at {need.key_url}"
+    return MissingCredential(
+        f'no API key for provider "{provider.id}" in {config.path}',
+        hint=hint,
+        provider=provider.id,
+        file=str(config.path),
+    )

@@ -1,0 +1,137 @@
+"""Values that stand elsewhere: `{env:NAME}`, `{file:PATH}`, `{keyring:SERVICE/USER}` and `{command:…}`.
+
+A reference is a whole value, never a part of one: nothing is substituted inside texts. None of them is followed unless
+somebody wrote it, so no variable of the shell ever becomes a credential by itself.
+"""
+
+import re
+import subprocess
+from pathlib import Path
+from threading import Lock
+
+from modelbay.config.paths import config_file, environment
+from modelbay.config.schema import Config
+from modelbay.errors import ConfigError, MissingCredential
+
+REFERENCE = re.compile(r"\{([a-z]+):(.*)\}", re.DOTALL)
+FILE_BYTES = 65_536
+COMMAND_SECONDS = 10
+
+_command_outputs: dict[str, str] = {}
+_command_lock = Lock()
+
+
+def resolve_reference(value: str, config: Config) -> str:
+    """The text that `value` refers to, trimmed; a value that is no reference is itself.
+
+    Keyrings and commands may block; what a command printed is remembered.
+
+    Raises:
+        MissingCredential: what it refers to is not there or is blank.
+        ConfigError: a reference that is not followed: of an unknown kind, or out of place.
+    """
+    match = REFERENCE.fullmatch(value)
+    if match is None:
+        return value
+    kind, rest = match[1], match[2].strip()
+    if kind not in _KINDS:
+        raise ConfigError(
+            f"{config.path}: there is no reference {{{kind}:…}}",
+            hint="the references are {env:NAME}, {file:PATH}, {keyring:SERVICE/USER} and {command:…}",
+            file=str(config.path),
+        )
+    found = _KINDS[kind](rest, config).strip()
+    if not found:
+        raise MissingCredential(f"{value} is blank", file=str(config.path))
+    return found
+
+
+def _from_environment(name: str, config: Config) -> str:
+    found = environment(name)
+    if found is None:
+        raise MissingCredential(
+            f"the environment variable {name} is not set", hint=f"set {name}, or write the value itself"
+        )
+    return found
+
+
+def _from_file(name: str, config: Config) -> str:
+    path = config.path.parent / Path(name).expanduser()
+    try:
+        real = path.resolve(strict=True)
+        if real.parts[1:2] == ("proc",):
+            raise ConfigError(f"{{file:{name}}} is refused: /proc tells what processes know, not what is in a file")
+        if not real.is_file():
+            raise MissingCredential(f"{{file:{name}}}: {path} is no file")
+        with real.open("rb") as file:
+            data = file.read(FILE_BYTES + 1)
+    except OSError as error:
+        raise MissingCredential(f"{{file:{name}}}: {path}: {error.strerror}") from None
+    if len(data) > FILE_BYTES:
+        raise MissingCredential(f"{{file:{name}}}: {path} is larger than {FILE_BYTES} bytes, which is no key")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise MissingCredential(f"{{file:{name}}}: {path} is not UTF-8 text") from None
+
+
+def _from_keyring(name: str, config: Config) -> str:
+    import keyring
+    from keyring.errors import KeyringError
+
+    service, slash, user = name.partition("/")
+    if not slash:
+        raise ConfigError(f"{{keyring:{name}}} names no user", hint="write {keyring:SERVICE/USER}")
+    try:
+        found = keyring.get_password(service, user)
+    except KeyringError as error:
+        raise MissingCredential(
+            f"{{keyring:{name}}}: the keyring does not answer: {error}",
+            hint="on a machine without a keyring, use {file:PATH} or {env:NAME}",
+        ) from error
+    if found is None:
+        raise MissingCredential(
+            f"{{keyring:{name}}} is not in the keyring", hint=f"store it with: keyring set {service} {user}"
+        )
+    return found
+
+
+def _from_command(command: str, config: Config) -> str:
+    """What a command prints, run once a process. Its words are split as a shell does, but no shell runs."""
+    if config.path.resolve() != config_file().resolve():
+        raise ConfigError(
+            f"{{command:…}} is refused in {config.path}: a file that came along may not run programs",
+            hint=f"it works in {config_file()}",
+        )
+    with _command_lock:
+        if command not in _command_outputs:
+            _command_outputs[command] = _output(command)
+        return _command_outputs[command]
+
+
+def _output(command: str) -> str:
+    import shlex
+
+    name = command.split(maxsplit=1)[0] if command.split() else ""
+    try:
+        done = subprocess.run(
+            shlex.split(command),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=COMMAND_SECONDS,
+            check=True,
+            text=True,
+            encoding="utf-8",
+        )
+    except subprocess.TimeoutExpired:
+        raise MissingCredential(f"{{command:{name} …}} took more than {COMMAND_SECONDS} seconds") from None
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip().splitlines()
+        why = f": {said[-1][:200]}" if said else ""
+        raise MissingCredential(f"{{command:{name} …}} ended with status {error.returncode}{why}") from None
+    except (OSError, ValueError, IndexError) as error:
+        raise MissingCredential(f"{{command:{name} …}} does not run: {error}") from None
+    return done.stdout
+
+
+_KINDS = {"env": _from_environment, "file": _from_file, "keyring": _from_keyring, "command": _from_command}

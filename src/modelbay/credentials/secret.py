@@ -1,0 +1,39 @@
+"""A secret: text that no log, error, repr or JSON output shows."""
+
+from typing import NoReturn
+
+from modelbay.config.origin import Origin
+
+
+class Secret:
+    """A value and the origin it is bound to. Only `reveal` gives it away; who calls that sends it to `origin` only."""
+
+    __slots__ = ("_value", "origin")
+
+    def __init__(self, value: str, origin: Origin) -> None:
+        self._value = value
+        self.origin = origin
+
+    def reveal(self) -> str:
+        return self._value
+
+    def prefixed(self, text: str) -> "Secret":
+        """The secret with `text` before it, as "Bearer "."""
+        return Secret(text + self._value, self.origin)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and (self._value, self.origin) == (other._value, other.origin)
+
+    def __hash__(self) -> int:
+        return hash((self._value, self.origin))
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    __str__ = __repr__
+
+    def __format__(self, _: str) -> str:
+        return repr(self)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is not pickled")

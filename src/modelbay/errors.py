@@ -1,0 +1,194 @@
+"""Every error modelbay raises on purpose.
+
+ModelbayError
+├── ConfigError                 the configuration cannot be used
+│   ├── ConfigSyntaxError       the file does not parse
+│   ├── UnknownModel            no such alias or provider/model
+│   ├── UnknownProvider
+│   └── MissingCredential       a key is needed and none is there
+├── Unsupported                 the protocol or model cannot do what the request asks; nothing was sent
+├── TransportError              no reply came
+│   ├── ConnectFailed           refused, unreachable, name or TLS failure
+│   └── TimedOut                connect, first byte or silence took too long
+├── ProviderError               the provider answered with an error; has `status`
+│   ├── BadRequest              400, 422 and the like
+│   │   ├── ContextOverflow     the prompt does not fit the model
+│   │   └── ContentRefused      a content filter refused the prompt
+│   ├── RequestTooLarge         413
+│   ├── AuthenticationFailed    401
+│   ├── PermissionDenied        403
+│   ├── NotFound                404: the model or the path
+│   ├── RateLimited             429, worth waiting
+│   ├── QuotaExhausted          402, or 429 that waiting will not cure
+│   ├── Overloaded              503, 529
+│   └── ServerError             other 5xx
+└── ReplyError                  a reply came and is not one
+    ├── MalformedReply          not the protocol: HTML, broken JSON, wrong shape
+    └── IncompleteReply         it stopped before its end
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class ModelbayError(Exception):
+    """The root. `message` says what happened, `hint` in one line how to mend it.
+
+    `retryable`: the same request may succeed later. `retry_after`: seconds the provider asked to wait.
+    """
+
+    retryable = False
+
+    def __init__(self, message: str, *, hint: str | None = None, provider: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.provider = provider
+        self.retry_after: float | None = None
+        self.status: int | None = None
+        self.request_id: str | None = None
+        self.attempts = 1
+
+
+class ConfigError(ModelbayError):
+    """`file` and `line` say where, where it is known."""
+
+    def __init__(self, message: str, *, file: str | None = None, line: int | None = None, **also: Any) -> None:
+        super().__init__(message, **also)
+        self.file = file
+        self.line = line
+
+
+class ConfigSyntaxError(ConfigError):
+    pass
+
+
+class UnknownModel(ConfigError):
+    pass
+
+
+class UnknownProvider(ConfigError):
+    pass
+
+
+class MissingCredential(ConfigError):
+    pass
+
+
+class Unsupported(ModelbayError):
+    """`setting` names what cannot be expressed. To a client it is a 400."""
+
+    def __init__(self, message: str, *, setting: str, **also: Any) -> None:
+        super().__init__(message, **also)
+        self.setting = setting
+        self.status = 400
+
+
+class TransportError(ModelbayError):
+    retryable = True
+
+
+class ConnectFailed(TransportError):
+    pass
+
+
+class Disconnected(TransportError):
+    pass
+
+
+class TimedOut(TransportError):
+    """`stage` is "connect", "first_byte" or "idle"."""
+
+    def __init__(self, message: str, *, stage: str, **also: Any) -> None:
+        super().__init__(message, **also)
+        self.stage = stage
+
+
+class ProviderError(ModelbayError):
+    """`type`, `code` and `param` are the provider's own words; `body` is its answer as text, cut to 2,000 characters."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        type: str | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        body: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.type = type
+        self.code = code
+        self.param = param
+        self.body = body
+
+
+class Redirected(ProviderError):
+    """`location` is where the answer pointed, whole. Nothing was sent there."""
+
+    def __init__(self, message: str, *, status: int, location: str | None) -> None:
+        super().__init__(message, status=status)
+        self.location = location
+
+
+class BadRequest(ProviderError):
+    pass
+
+
+class ContextOverflow(BadRequest):
+    pass
+
+
+class ContentRefused(BadRequest):
+    pass
+
+
+class RequestTooLarge(ProviderError):
+    pass
+
+
+class AuthenticationFailed(ProviderError):
+    pass
+
+
+class PermissionDenied(ProviderError):
+    pass
+
+
+class NotFound(ProviderError):
+    pass
+
+
+class RateLimited(ProviderError):
+    retryable = True
+
+
+class QuotaExhausted(ProviderError):
+    pass
+
+
+class Overloaded(ProviderError):
+    retryable = True
+
+
+class ServerError(ProviderError):
+    retryable = True
+
+
+class ReplyError(ModelbayError):
+    retryable = True
+
+
+class MalformedReply(ReplyError):
+    pass
+
+
+class IncompleteReply(ReplyError):
+    pass
+
+
+def headers_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers under lower-case names."""
+    return {name.lower(): value for name, value in headers.items()}

@@ -1,0 +1,170 @@
+"""Builds the events of one reply, so that every parser keeps the same promises.
+
+`Started` comes first, each part starts and ends once, text arrives joined in the finished part, and exactly one
+`Finished` or `Failed` comes last; whatever a provider sends after that is ignored.
+"""
+
+from msgspec.structs import replace
+
+from modelbay.conversation import Annotation, AnyPart, Extra, Json, Refusal, ServerToolCall, Text, Thinking, ToolCall
+from modelbay.errors import ModelbayError
+from modelbay.events import (
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    PartAnnotated,
+    PartDelta,
+    PartEnded,
+    PartStarted,
+    Started,
+    UsageReported,
+    Warned,
+)
+from modelbay.usage import Usage
+
+
+class _Open:
+    """A part under way; `texts` holds its fragments, a list for each of a thinking part's texts."""
+
+    __slots__ = ("part", "texts")
+
+    def __init__(self, part: AnyPart) -> None:
+        self.part = part
+        self.texts: list[list[str]] = []
+
+
+class Assembly:
+    def __init__(self) -> None:
+        self.started = False
+        self.ended = False
+        self.usage: Usage | None = None
+        self.has_calls = False
+        self._events: list[Event] = []
+        self._open: dict[int, _Open] = {}
+        self._keys = 0
+
+    def take(self) -> list[Event]:
+        """The events since the last time."""
+        events, self._events = self._events, []
+        return events
+
+    def start(self, id: str | None, model: str | None, extra: Extra | None = None) -> None:
+        """A second start is a server's slip (spliced streams) and changes nothing."""
+        if not self.started:
+            self.started = True
+            self._events.append(Started(id, model, extra or None))
+
+    def open(self, part: AnyPart) -> int:
+        key = self._keys
+        self._keys = key + 1
+        self._open[key] = _Open(part)
+        if type(part) is ToolCall:
+            self.has_calls = True
+        self._events.append(PartStarted(key, replace(part)))
+        return key
+
+    def part(self, key: int) -> AnyPart:
+        """The open part itself; what is set on it is in its `PartEnded`."""
+        return self._open[key].part
+
+    def is_open(self, key: int | None) -> bool:
+        return key in self._open
+
+    def add(self, key: int, text: str, index: int = 0, logprobs: list[Json] | None = None) -> None:
+        texts = self._open[key].texts
+        while len(texts) <= index:
+            texts.append([])
+        texts[index].append(text)
+        if logprobs:
+            part = self._open[key].part
+            if type(part) is Text:
+                part.logprobs = (part.logprobs or []) + logprobs
+        self._events.append(PartDelta(key, text, index, logprobs))
+
+    def written(self, key: int) -> str:
+        """What has been added to a part so far."""
+        return "".join(["".join(texts) for texts in self._open[key].texts])
+
+    def annotate(self, key: int, annotation: Annotation) -> None:
+        part = self._open[key].part
+        part.annotations = [*(part.annotations or ()), annotation]
+        self._events.append(PartAnnotated(key, annotation))
+
+    def end(self, key: int) -> None:
+        """Ends a part; an ended part stays ended."""
+        opened = self._open.pop(key, None)
+        if opened is None:
+            return
+        part = opened.part
+        texts = ["".join(fragments) for fragments in opened.texts]
+        if texts:
+            match part:
+                case Text() | Refusal():
+                    part.text = texts[0]
+                case Thinking():
+                    part.texts = texts
+                case ToolCall() | ServerToolCall():
+                    part.arguments = texts[0]
+                case _:
+                    pass
+        self._events.append(PartEnded(key, part))
+
+    def end_all(self) -> None:
+        for key in list(self._open):
+            self.end(key)
+
+    def whole(self, part: AnyPart) -> None:
+        """A part that came in one piece."""
+        texts: list[str] = []
+        annotations, logprobs = part.annotations, None
+        match part:
+            case Text() | Refusal():
+                texts, start = [part.text], replace(part, text="")
+                if type(start) is Text:
+                    logprobs, start.logprobs = start.logprobs, None
+            case Thinking():
+                texts, start = part.texts, replace(part, texts=[])
+            case ToolCall() | ServerToolCall():
+                texts, start = [part.arguments], replace(part, arguments="")
+            case _:
+                start = part
+        start.annotations = None
+        key = self.open(start)
+        for index, text in enumerate(texts):
+            if text or logprobs or len(texts) > 1:
+                self.add(key, text, index, logprobs)
+        for annotation in annotations or ():
+            self.annotate(key, annotation)
+        if not texts or any(texts):
+            self.end(key)
+        else:  # an empty part stays as it was, with as many empty texts
+            self._open.pop(key)
+            self._events.append(PartEnded(key, part))
+
+    def warn(self, message: str, setting: str | None = None) -> None:
+        self._events.append(Warned(message, setting))
+
+    def finish(
+        self,
+        reason: FinishReason,
+        native: str | None = None,
+        stop_sequence: str | None = None,
+        extra: Extra | None = None,
+    ) -> None:
+        if self._close():
+            self._events.append(Finished(reason, native, stop_sequence, extra or None))
+
+    def fail(self, error: ModelbayError) -> None:
+        if self._close():
+            self._events.append(Failed(error))
+
+    def _close(self) -> bool:
+        if self.ended:
+            return False
+        self.start(None, None)
+        self.end_all()
+        if self.usage is not None:
+            self._events.append(UsageReported(self.usage))
+        self.ended = True
+        return True

@@ -1,0 +1,176 @@
+"""What becomes of each request setting in each protocol: the one table.
+
+mapped: it has a field there. clamped: its range is smaller there. emulated: written another way. dropped: tuning only,
+left out and reported. refused: part of the request's contract, so a 400 that names it. A conversation that came over
+the same protocol keeps everything it said.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from msgspec.structs import replace
+
+from modelbay.conversation import Conversation, Settings
+from modelbay.errors import Unsupported
+from modelbay.events import Warned
+
+
+class Disposition(StrEnum):
+    MAPPED = "mapped"
+    CLAMPED = "clamped"
+    EMULATED = "emulated"
+    DROPPED = "dropped"
+    REFUSED = "refused"
+
+
+M, C, E, D, R = Disposition
+
+PROTOCOLS = ("openai_chat", "openai_responses", "anthropic", "google")
+
+TABLE: dict[str, tuple[Disposition, Disposition, Disposition, Disposition]] = {
+    # setting              chat resp anth goog
+    "tools":               (M,   M,   M,   M),
+    "tools.vendor":        (D,   D,   D,   D),  # run by the vendor; codex sends web_search to everyone and must not get a 400
+    "tools.freeform":      (M,   M,   E,   E),  # a function with one string `input`; the grammar is not enforced
+    "tools.strict":        (M,   M,   M,   D),
+    "tool_choice":         (M,   M,   M,   M),
+    "tool_choice.allowed": (M,   M,   E,   M),  # only the allowed tools are sent
+    "tool_choice.parallel": (M,  M,   M,   D),
+    "output_format.json":  (M,   M,   R,   M),  # no JSON mode without a schema
+    "output_format.json_schema": (M, M, M, M),
+    "max_output_tokens":   (M,   M,   M,   M),
+    "temperature":         (M,   M,   C,   M),  # Anthropic: 0 to 1
+    "top_p":               (M,   M,   M,   M),
+    "top_k":               (D,   D,   M,   M),
+    "frequency_penalty":   (M,   D,   D,   M),
+    "presence_penalty":    (M,   D,   D,   M),
+    "logit_bias":          (M,   D,   D,   D),
+    "seed":                (M,   D,   D,   M),
+    "stop":                (M,   R,   M,   M),
+    "logprobs":            (M,   M,   R,   M),
+    "top_logprobs":        (M,   M,   R,   M),
+    "n":                   (R,   R,   R,   R),  # one choice per conversation
+    "reasoning":           (M,   M,   M,   M),
+    "modalities":          (M,   R,   R,   M),  # sound or images as output
+    "service_tier":        (M,   M,   D,   D),  # the tiers' names differ
+    "metadata":            (M,   M,   D,   D),
+    "user":                (M,   M,   M,   D),
+    "cache_key":           (M,   M,   D,   D),
+    "cache":               (D,   D,   M,   D),
+    "state":               (R,   R,   R,   R),
+    "extra":               (D,   D,   D,   D),
+    # what turns and parts carry
+    "name":                (M,   D,   D,   D),
+    "cache_marks":         (D,   D,   M,   D),
+    "image":               (M,   M,   M,   M),
+    "audio":               (M,   R,   R,   M),
+    "video":               (M,   R,   R,   M),
+    "document":            (M,   M,   M,   M),
+    "file_id":             (R,   R,   R,   R),  # a file is known to one provider only
+    "tool_result.is_error": (D,  D,   M,   E),  # {"error": …}
+    "tool_result.media":   (E,   M,   M,   E),  # in a user message after the results
+    "server_tool_parts":   (D,   D,   D,   D),  # encrypted for the vendor that made them
+    "annotations":         (D,   D,   D,   D),
+    "thinking":            (D,   D,   D,   D),  # unless its state belongs to the target, or the dialect wants it present
+    "unknown_parts":       (D,   D,   D,   D),
+}  # fmt: skip
+
+
+def disposition(setting: str, protocol: str) -> Disposition:
+    return TABLE[setting][PROTOCOLS.index(protocol)]
+
+
+def _vendor_tools(settings: Settings) -> bool:
+    return any(tool.kind in ("vendor", "namespace") for tool in settings.tools or ())
+
+
+_SAID: dict[str, Callable[[Settings], bool]] = {
+    "tools.vendor": _vendor_tools,
+    "tools.freeform": lambda s: any(tool.kind == "freeform" for tool in s.tools or ()),
+    "tools.strict": lambda s: any(tool.strict for tool in s.tools or ()),
+    "tool_choice.allowed": lambda s: s.tool_choice is not None and s.tool_choice.mode == "allowed",
+    "tool_choice.parallel": lambda s: s.tool_choice is not None and s.tool_choice.parallel is False,
+    "output_format.json": lambda s: s.output_format is not None and s.output_format.kind == "json",
+    "n": lambda s: s.n is not None and s.n > 1,
+    "modalities": lambda s: any(kind.lower() != "text" for kind in s.modalities or ()),
+    "logprobs": lambda s: bool(s.logprobs),
+    "top_logprobs": lambda s: bool(s.top_logprobs),
+    "stop": lambda s: bool(s.stop),
+}
+_PLAIN = (
+    "top_k", "frequency_penalty", "presence_penalty", "logit_bias", "seed",
+    "service_tier", "metadata", "user", "cache_key", "cache", "state",
+)  # fmt: skip
+for _name in _PLAIN:
+    _SAID[_name] = lambda s, name=_name: getattr(s, name) is not None  # type: ignore[misc]
+
+
+def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Warned]]:
+    """The settings a renderer may write, and the report of the others.
+
+    Raises:
+        Unsupported: one that the protocol cannot express is part of the contract.
+    """
+    settings = conversation.settings
+    if conversation.protocol == protocol:
+        return settings, []
+    settings = replace(settings)
+    report: list[Warned] = []
+    for setting, said in _SAID.items():
+        if not said(settings):
+            continue
+        match disposition(setting, protocol):
+            case Disposition.REFUSED:
+                raise refused(setting, protocol)
+            case Disposition.DROPPED:
+                report.append(dropped(setting, protocol))
+                if setting in _PLAIN:
+                    setattr(settings, setting, None)
+            case _:
+                pass
+    _narrow(settings, protocol, report)
+    for name in settings.extra:
+        report.append(dropped(name, protocol))
+    settings.extra, settings.spelling = {}, {}
+    settings.n = None
+    return settings, report
+
+
+def _narrow(settings: Settings, protocol: str, report: list[Warned]) -> None:
+    """Clamps, and drops what only part of a setting says."""
+    if settings.temperature is not None and disposition("temperature", protocol) is C and settings.temperature > 1:
+        report.append(
+            Warned(f"temperature {settings.temperature:g} is sent as 1: {protocol} takes 0 to 1", "temperature")
+        )
+        settings.temperature = 1.0
+    if _vendor_tools(settings):
+        settings.tools = [tool for tool in settings.tools or () if tool.kind in ("function", "freeform")]
+    if settings.tools and disposition("tools.strict", protocol) is D:
+        settings.tools = [replace(tool, strict=None) for tool in settings.tools]
+
+
+def dropped(setting: str, protocol: str, why: str = "") -> Warned:
+    """The report of something left out."""
+    return Warned(f"`{setting}` is not sent: {why or f'{protocol} has no place for it'}", setting)
+
+
+def refused(setting: str, protocol: str, why: str = "") -> Unsupported:
+    """The error for something that must not be lost."""
+    return Unsupported(
+        f"`{setting}` cannot be expressed in {protocol}{f': {why}' if why else ''}",
+        setting=setting,
+        hint=f"leave `{setting}` out, or use a model whose provider speaks a protocol that has it",
+    )
+
+
+def carried(part_setting: str, protocol: str, report: list[Warned]) -> bool:
+    """For a foreign part: whether a renderer may write it. Reports what is dropped, raises for what is refused."""
+    match disposition(part_setting, protocol):
+        case Disposition.REFUSED:
+            raise refused(part_setting, protocol)
+        case Disposition.DROPPED:
+            if not any(warning.setting == part_setting for warning in report):
+                report.append(dropped(part_setting, protocol))
+            return False
+        case _:
+            return True

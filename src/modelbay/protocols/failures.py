@@ -1,0 +1,166 @@
+"""What an error answer means, in every protocol: status first, words only where the status cannot say."""
+
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+from modelbay.conversation import Json
+from modelbay.errors import (
+    AuthenticationFailed,
+    BadRequest,
+    ContentRefused,
+    ContextOverflow,
+    NotFound,
+    Overloaded,
+    PermissionDenied,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    RequestTooLarge,
+    ServerError,
+)
+
+_BY_STATUS: dict[int, type[ProviderError]] = {
+    400: BadRequest,
+    401: AuthenticationFailed,
+    402: QuotaExhausted,
+    403: PermissionDenied,
+    404: NotFound,
+    413: RequestTooLarge,
+    422: BadRequest,
+    429: RateLimited,
+    503: Overloaded,
+    529: Overloaded,  # Anthropic
+}
+_BY_WORD: dict[str, type[ProviderError]] = {
+    "invalid_request_error": BadRequest,
+    "authentication_error": AuthenticationFailed,
+    "invalid_api_key": AuthenticationFailed,
+    "permission_error": PermissionDenied,
+    "not_found_error": NotFound,
+    "model_not_found": NotFound,
+    "request_too_large": RequestTooLarge,
+    "rate_limit_error": RateLimited,
+    "rate_limit_exceeded": RateLimited,
+    "insufficient_quota": QuotaExhausted,
+    "exceeded_current_quota_error": QuotaExhausted,  # Moonshot's 429 that waiting will not cure
+    "billing_error": QuotaExhausted,
+    "overloaded_error": Overloaded,
+    "api_error": ServerError,
+    "server_error": ServerError,
+    "context_length_exceeded": ContextOverflow,
+    "exceed_context_size_error": ContextOverflow,  # llama.cpp
+    "content_filter": ContentRefused,  # Azure
+    "UNAUTHENTICATED": AuthenticationFailed,
+    "PERMISSION_DENIED": PermissionDenied,
+    "NOT_FOUND": NotFound,
+    "INVALID_ARGUMENT": BadRequest,
+    "FAILED_PRECONDITION": BadRequest,
+    "RESOURCE_EXHAUSTED": RateLimited,
+    "UNAVAILABLE": Overloaded,
+    "INTERNAL": ServerError,
+    "DEADLINE_EXCEEDED": ServerError,
+}
+"""Providers' own words, for an error inside a 200, which has no status, and for those that say more than their status."""
+_FINER = (QuotaExhausted, ContextOverflow, ContentRefused)
+_OVERFLOW = re.compile(
+    r"context[ _-]?length|context window|maximum context|exceeds? (the )?max(imum)? (number of )?tokens"
+    r"|too many tokens|prompt is too long|input token count|token limit|exceeds the available context size"
+    r"|maximum prompt length",
+    re.IGNORECASE,
+)
+_QUOTA = re.compile(
+    r"exceeded your current (token )?quota|check your (account balance|plan and billing)|insufficient (balance|quota|credit)"
+    r"|in arrears|credit balance is too low|recharge",
+    re.IGNORECASE,
+)
+
+
+def provider_error(
+    status: int | None,
+    message: str,
+    *,
+    type: str | None = None,
+    code: str | None = None,
+    param: str | None = None,
+    body: str = "",
+) -> ProviderError:
+    """The error of the right class."""
+    kind = _class(status, message, (code, type))
+    return kind(message, status=status, type=type, code=code, param=param, body=body[:2000])
+
+
+def _class(status: int | None, message: str, words: tuple[str | None, ...]) -> type[ProviderError]:
+    named = [_BY_WORD[word] for word in words if word in _BY_WORD]
+    finer = next((kind for kind in named if kind in _FINER), None)
+    if status is None:
+        return finer or (named[0] if named else _by_text(message, ProviderError))
+    kind = _BY_STATUS.get(status, ServerError if status >= 500 else BadRequest)
+    if kind is BadRequest or status in (413, 429, 500):
+        # the text decides only where the status cannot: 400 for everything, 429 for rates and for money
+        return finer or _by_text(message, kind)
+    return finer or kind
+
+
+def _by_text(message: str, kind: type[ProviderError]) -> type[ProviderError]:
+    if kind is RateLimited:
+        return QuotaExhausted if _QUOTA.search(message) else RateLimited
+    if kind is ServerError:
+        return Overloaded if "overload" in message.lower() else ServerError
+    if kind in (BadRequest, RequestTooLarge, ProviderError) and _OVERFLOW.search(message):
+        return ContextOverflow
+    return QuotaExhausted if kind is BadRequest and _QUOTA.search(message) else kind
+
+
+def status_of(*values: Json) -> int | None:
+    """The first that is an HTTP error status; vendors put it in `code`, as a number or a string."""
+    for value in values:
+        if isinstance(value, str) and value.isdigit():
+            value = int(value)
+        if type(value) is int and 400 <= value < 600:
+            return value
+    return None
+
+
+def text_of(body: bytes) -> str:
+    return body.decode("utf-8", "replace")
+
+
+def summary(text: str) -> str:
+    """One line of a body that is not the protocol's: an HTML page's title, or its beginning."""
+    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+    if title:
+        return f"an HTML page: {' '.join(title.group(1).split())}"
+    return " ".join(text.split())[:200] or "an empty answer"
+
+
+def retry_after(headers: Mapping[str, str], answer: Json = None) -> float | None:
+    """Seconds to wait: `retry-after-ms`, `Retry-After` in seconds, or Gemini's RetryInfo. A date needs a clock: `retry_at`."""
+    by_name = {name.lower(): value for name, value in headers.items()}
+    for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            return max(0.0, float(by_name[name]) / scale)
+        except (KeyError, ValueError):
+            continue
+    return _retry_info(answer)
+
+
+def retry_at(headers: Mapping[str, str]) -> float | None:
+    """A `Retry-After` that is a date, as seconds since the epoch."""
+    by_name = {name.lower(): value for name, value in headers.items()}
+    try:
+        return parsedate_to_datetime(by_name["retry-after"]).timestamp()
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def _retry_info(answer: Json) -> float | None:
+    if isinstance(answer, list) and answer:
+        answer = answer[0]
+    error = answer.get("error") if isinstance(answer, dict) else None
+    details = error.get("details") if isinstance(error, dict) else None
+    for detail in details if isinstance(details, list) else ():
+        delay = detail.get("retryDelay") if isinstance(detail, dict) else None
+        if isinstance(delay, str) and re.fullmatch(r"[\d.]+s", delay):
+            return float(delay[:-1])
+    return None

@@ -1,0 +1,94 @@
+"""Chat Completions errors. Every vendor has its own shape: an object, a string, an array of one, `detail`, `code` beside."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from modelbay.conversation import Json
+from modelbay.errors import ModelbayError, ProviderError
+from modelbay.protocols.codec import decode
+from modelbay.protocols.failures import provider_error, retry_after, status_of, summary, text_of
+
+_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+}
+
+
+def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
+    text = text_of(body)
+    try:
+        answer = decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        answer = None
+    found = error_in(answer)
+    error = found if found is not None else provider_error(status, summary(text), body=text)
+    if found is not None:
+        error = provider_error(status, found.message, type=found.type, code=found.code, param=found.param, body=text)
+    error.retry_after = retry_after(headers, answer)
+    return error
+
+
+def error_in(answer: Json) -> ProviderError | None:
+    """The error that a body or a chunk holds, or None."""
+    if isinstance(answer, list) and answer:  # Gemini's OpenAI form
+        return error_in(answer[0])
+    if not isinstance(answer, dict):
+        return None
+    error = answer.get("error")
+    if isinstance(error, dict):
+        return parse_error_object(error, None)
+    if isinstance(error, str) and error:  # xAI keeps the code beside it, mlx says no more
+        return provider_error(None, error, code=_word(answer.get("code")), type=_word(answer.get("type")))
+    base = answer.get("base_resp")
+    if isinstance(base, dict) and base.get("status_code"):  # MiniMax: an error as HTTP 200
+        return provider_error(None, str(base.get("status_msg") or "error"), code=str(base["status_code"]))
+    if "choices" in answer:
+        return None
+    if answer.get("object") == "error" or answer.get("type") == "error" or "detail" in answer:
+        message = answer.get("message") or answer.get("detail")
+        detail = message if isinstance(message, str) else msgspec.json.encode(message).decode()
+        return provider_error(
+            status_of(answer.get("code")), detail, type=_word(answer.get("type")), code=_word(answer.get("code"))
+        )
+    if isinstance(answer.get("message"), str) and not answer.get("id"):
+        return provider_error(status_of(answer.get("code")), answer["message"], code=_word(answer.get("code")))
+    return None
+
+
+def parse_error_object(error: dict[str, Any], status: int | None) -> ProviderError:
+    message = error.get("message")
+    if isinstance(message, dict | list):
+        message = msgspec.json.encode(message).decode()
+    if isinstance((metadata := error.get("metadata")), dict) and isinstance(metadata.get("raw"), str):
+        message = f"{message}: {metadata['raw']}"  # OpenRouter: what the provider behind it said
+    return provider_error(
+        status if status is not None else status_of(error.get("status_code"), error.get("code"), error.get("status")),
+        str(message or error.get("type") or error.get("code") or "the provider reported an error without a message"),
+        type=_word(error.get("type")),
+        code=_word(error.get("code")),
+        param=_word(error.get("param")),
+    )
+
+
+def _word(value: Json) -> str | None:
+    return None if value is None or value == "" else str(value)
+
+
+def render_error(error: Exception) -> tuple[int, bytes]:
+    status, body = error_object(error)
+    return status, msgspec.json.encode(body)
+
+
+def error_object(error: Exception) -> tuple[int, dict[str, Any]]:
+    """Status and the `{"error": …}` that official SDKs read."""
+    status = (error.status if isinstance(error, ModelbayError) else None) or 502
+    kind = getattr(error, "type", None) or _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
+    message = error.message if isinstance(error, ModelbayError) else str(error)
+    code = getattr(error, "code", None)
+    return status, {"error": {"message": message, "type": kind, "param": getattr(error, "param", None), "code": code}}

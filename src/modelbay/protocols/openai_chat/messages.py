@@ -1,0 +1,315 @@
+"""Chat Completions messages: turns in and out."""
+
+from typing import Any
+
+from modelbay.conversation import (
+    AnyPart,
+    Conversation,
+    Extra,
+    Media,
+    Refusal,
+    Role,
+    ServerToolCall,
+    ServerToolResult,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Turn,
+    Unknown,
+)
+from modelbay.dialect import Dialect
+from modelbay.errors import Unsupported
+from modelbay.events import Warned
+from modelbay.model import Model
+from modelbay.protocols.dispositions import carried
+from modelbay.protocols.ids import call_ids
+from modelbay.protocols.opaque import belongs, restore, unseal
+from modelbay.protocols.openai_chat.parts import (
+    DETAILS,
+    NAME,
+    REASONING_FIELDS,
+    THINK_TAGS,
+    parse_content,
+    parse_reasoning,
+    parse_tool_call,
+    render_detail,
+    render_part,
+    render_tool_call,
+    without,
+)
+
+_ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "developer",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+
+
+def parse_message(message: dict[str, Any]) -> Turn:
+    wire_role = message.get("role", "user")
+    role = _ROLES.get(wire_role, "user")
+    turn = Turn(role, name=message.get("name"), native=wire_role if wire_role != role else None)
+    known = ["role", "name", "content"]
+    content = parse_content(message.get("content"))
+    if role == "tool":
+        known.append("tool_call_id")
+        turn.parts = [ToolResult(call_id=message.get("tool_call_id"), parts=content, name=turn.name)]
+        turn.name = None
+    elif role == "assistant":
+        known += _parse_assistant(message, content, turn)
+    else:
+        turn.parts = content
+    turn.extra = without(message, *known)
+    return turn
+
+
+def _parse_assistant(message: dict[str, Any], content: list[AnyPart], turn: Turn) -> list[str]:
+    """Fills an assistant's turn; gives the names of the fields it used."""
+    thinking, known = parse_reasoning(message)
+    turn.parts = [*thinking, *content]
+    if isinstance(refusal := message.get("refusal"), str):
+        turn.parts.append(Refusal(text=refusal))
+        known.append("refusal")
+    if isinstance(audio := message.get("audio"), dict):
+        turn.parts.append(Media(kind="audio", file_id=audio.get("id"), native="audio", extra=without(audio, "id")))
+        known.append("audio")
+    if isinstance(calls := message.get("tool_calls"), list):
+        turn.parts += [parse_tool_call(call) for call in calls]
+        known.append("tool_calls")
+    elif isinstance(call := message.get("function_call"), dict):
+        arguments = call.get("arguments") or ""
+        turn.parts.append(ToolCall(name=call.get("name", ""), arguments=arguments, native="function_call"))
+        known.append("function_call")
+    _unseal(turn.parts)
+    return known
+
+
+def _unseal(parts: list[AnyPart]) -> None:
+    """Restores the state that a client kept for another provider, in `reasoning_details`."""
+    calls = {part.id: part for part in parts if type(part) is ToolCall}
+    for part in [part for part in parts if type(part) is Thinking and part.native == DETAILS]:
+        found = unseal(part.opaque)
+        if found is None:
+            continue
+        origin, sealed = found
+        if sealed.kind == "thinking":
+            restore(part, origin, sealed)
+            continue
+        parts.remove(part)
+        target = calls.get((part.extra or {}).get("id")) or next((p for p in parts if type(p) is Text), None)
+        if target is not None:
+            restore(target, origin, sealed)
+
+
+class _Writer:
+    """Writes the messages of one request."""
+
+    def __init__(self, conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned]) -> None:
+        self.same = conversation.protocol == NAME
+        self.model = model
+        self.dialect = dialect
+        self.report = report
+        self.ids = call_ids(conversation.turns, dialect.tool_id)
+        self.messages: list[dict[str, Any]] = []
+        self.held: list[dict[str, Any]] = []
+        """Media from tool results; a user message after the last of the results carries them."""
+
+    def write(self, turn: Turn) -> None:
+        results = [part for part in turn.parts if type(part) is ToolResult]
+        for result in results:
+            self._result(turn, result)
+        others = [part for part in turn.parts if type(part) is not ToolResult]
+        if results and not others:
+            return
+        self.release()
+        message = self._assistant(others) if turn.role == "assistant" else self._plain(turn, others)
+        if turn.name is not None:
+            message["name"] = turn.name
+        self._push(message, turn)
+
+    def _push(self, message: dict[str, Any], turn: Turn) -> None:
+        if self.same:
+            message |= turn.extra or {}
+        last = self.messages[-1] if self.messages else None
+        if (
+            self.dialect.merge_turns
+            and last is not None
+            and last["role"] == message["role"] != "tool"
+            and isinstance(last.get("content"), str)
+            and isinstance(message.get("content"), str)
+            and "tool_calls" not in last
+        ):
+            last["content"] += "\n\n" + message["content"]
+            return
+        self.messages.append(message)
+
+    def release(self) -> None:
+        """Writes the media that tool results left behind."""
+        if self.held:
+            lead = {"type": "text", "text": "Attached media from tool result:"}
+            self.messages.append({"role": "user", "content": [lead, *self.held]})
+            self.held = []
+
+    def _plain(self, turn: Turn, parts: list[AnyPart]) -> dict[str, Any]:
+        role = turn.role if turn.role != "tool" else "user"
+        if role == "developer" and not self.dialect.developer_role:
+            role = "system"
+        message: dict[str, Any] = {"role": turn.native if self.same and turn.native else role}
+        content = self._content(parts, "\n\n" if role in ("system", "developer") and not self.same else None)
+        if content is not None:
+            message["content"] = content
+        return message
+
+    def _result(self, turn: Turn, result: ToolResult) -> None:
+        legacy = turn.native == "function" and self.same
+        message: dict[str, Any] = {"role": "function" if legacy else "tool"}
+        if not legacy:
+            message["tool_call_id"] = self.ids[id(result)]
+        if result.name is not None and (self.same or legacy):
+            message["name"] = result.name
+        if result.is_error:
+            carried("tool_result.is_error", NAME, self.report)
+        media = [part for part in result.parts if type(part) is Media]
+        if media and not (self.same or self.dialect.tool_result_media):
+            texts = [part for part in result.parts if type(part) is not Media]
+            message["content"] = self._content(texts, "\n") or "(see attached media)"
+            self.held += [item for part in media if (item := self._media(part)) is not None]
+        else:
+            content = self._content(result.parts, None if self.same or media else "\n")
+            if content is not None or not self.same:
+                message["content"] = content or ""
+        self._push(message, turn if self.same else Turn("tool"))
+
+    def _media(self, part: Media) -> dict[str, Any] | None:
+        if not self.same:
+            carried("file_id" if part.file_id is not None else part.kind, NAME, self.report)
+            if part.parts is not None or part.text is not None:
+                return {"type": "text", "text": part.text or _plain_text(part.parts or [])}
+        return render_part(part)
+
+    def _content(self, parts: list[AnyPart], join: str | None) -> str | list[dict[str, Any]] | None:
+        """A string where one says it all, else a list. `join` puts texts together where a list is not wanted."""
+        if not self.same:
+            parts = [part for part in parts if type(part) is not Text or part.text]
+        if not parts:
+            return None
+        if all(type(part) is Text and (not self.same or not part.extra) for part in parts):
+            plain = self.dialect.text_only_content or not any(self._keeps_mark(part) for part in parts)
+            if plain and len(parts) == 1:
+                return parts[0].text  # type: ignore[union-attr]
+            if join is not None or self.dialect.text_only_content:
+                return (join or "\n\n").join(part.text for part in parts)  # type: ignore[union-attr]
+        items = []
+        for part in parts:
+            item = self._media(part) if type(part) is Media else self._item(part)
+            if item is not None:
+                items.append(item)
+        return items or None
+
+    def _keeps_mark(self, part: AnyPart) -> bool:
+        return part.cache is not None and (self.same or self.dialect.cache_marks)
+
+    def _item(self, part: AnyPart) -> dict[str, Any] | None:
+        if type(part) is Unknown and not self.same:
+            carried("unknown_parts", NAME, self.report)
+            return None
+        if type(part) in (ServerToolCall, ServerToolResult):
+            carried("server_tool_parts", NAME, self.report)
+            return None
+        item = render_part(part)
+        if item is not None and not self._keeps_mark(part) and item.pop("cache_control", None) is not None:
+            carried("cache_marks", NAME, self.report)
+        return item
+
+    def _assistant(self, parts: list[AnyPart]) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant"}
+        fields, content, tags = self._split(parts)
+        text = self._content(content, "")
+        if tags:
+            text = "".join(tags) + (text if isinstance(text, str) else "")
+        calls = [part for part in parts if type(part) is ToolCall]
+        if text is not None and not (calls and self.dialect.omit_empty_content and _blank(text)):
+            message["content"] = text
+        for part in parts:
+            if type(part) is Refusal and part.native is None:
+                message["refusal"] = part.text
+            elif type(part) is Media and part.native == "audio" and self.same:
+                message["audio"] = {"id": part.file_id, **(part.extra or {})}
+        message |= fields
+        if calls and calls[0].native == "function_call" and self.same:
+            message["function_call"] = {"name": calls[0].name, "arguments": calls[0].arguments}
+        elif calls:
+            message["tool_calls"] = [self._call(call) for call in calls]
+        if "content" not in message and not calls and "refusal" not in message and not self.same:
+            message["content"] = ""
+        return message
+
+    def _call(self, call: ToolCall) -> dict[str, Any]:
+        if call.input == "text" and not self.same and (call.origin is None or call.origin.protocol == "anthropic"):
+            raise Unsupported(f"the call of `{call.name}` holds text where JSON is wanted", setting="tools")
+        mine = self.same if call.origin is None else belongs(call, NAME, self.dialect.vendor, self.model.family)
+        if call.id is None and self.same:
+            return render_tool_call(call, None)
+        return render_tool_call(call, self.ids[id(call)], mine)
+
+    def _split(self, parts: list[AnyPart]) -> tuple[Extra, list[AnyPart], list[str]]:
+        """Reasoning fields, what belongs into `content`, and thinking that goes back as tags."""
+        fields: Extra = {}
+        content: list[AnyPart] = []
+        tags: list[str] = []
+        for part in parts:
+            if type(part) is Thinking:
+                if part.native in ("thinking", "thinking=") and self._mine(part):
+                    content.append(part)
+                else:
+                    self._think(part, fields, tags)
+            elif type(part) is ToolCall or (type(part) is Refusal and part.native is None):
+                continue
+            elif not (type(part) is Media and part.native == "audio" and self.same):
+                content.append(part)
+        if self.dialect.reasoning_echo == "always" and not any(name in fields for name in (*REASONING_FIELDS, DETAILS)):
+            fields[self.dialect.reasoning_field or REASONING_FIELDS[0]] = " "
+        return fields, content, tags
+
+    def _mine(self, part: Thinking) -> bool:
+        if part.origin is not None:
+            return belongs(part, NAME, self.dialect.vendor, self.model.family)
+        return self.same
+
+    def _think(self, part: Thinking, fields: Extra, tags: list[str]) -> None:
+        if self.dialect.reasoning_echo == "never":
+            return
+        if self._mine(part) and part.native == DETAILS:
+            fields.setdefault(DETAILS, []).append(render_detail(part))
+        elif self._mine(part) and part.native == THINK_TAGS:
+            tags.append(f"<think>{part.text}</think>")
+        elif self._mine(part) and part.native in REASONING_FIELDS:
+            name = self.dialect.reasoning_field or part.native
+            fields[name] = fields.get(name, "") + part.text
+        elif self.dialect.reasoning_echo == "always" and part.text:
+            name = self.dialect.reasoning_field or REASONING_FIELDS[0]
+            fields[name] = fields.get(name, "") + part.text
+        else:
+            carried("thinking", NAME, self.report)
+
+
+def _blank(content: str | list[dict[str, Any]]) -> bool:
+    return not content.strip() if isinstance(content, str) else False
+
+
+def _plain_text(parts: list[AnyPart]) -> str:
+    return "\n".join(part.text for part in parts if type(part) is Text)
+
+
+def render_messages(
+    conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned]
+) -> list[dict[str, Any]]:
+    writer = _Writer(conversation, model, dialect, report)
+    for turn in conversation.turns:
+        writer.write(turn)
+    writer.release()
+    return writer.messages

@@ -1,0 +1,337 @@
+"""Chat Completions: the content of a message, in and out. Requests, replies and streams share it."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from modelbay.conversation import (
+    Annotation,
+    AnyPart,
+    Extra,
+    Json,
+    Media,
+    MediaKind,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    Unknown,
+)
+
+NAME = "openai_chat"
+REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
+"""Where vendors put reasoning as a string, in the order it is looked for."""
+DETAILS = "reasoning_details"
+THINK_TAGS = "<think>"
+"""The `native` of thinking that came as tags inside the text."""
+
+_DATA_URI = re.compile(r"data:([\w.+/-]+);base64,", re.ASCII)
+_DETAIL_TEXT = {"reasoning.text": "text", "reasoning.summary": "summary"}
+_DETAIL_OPAQUE = {"reasoning.text": "signature", "reasoning.encrypted": "data"}
+_AUDIO_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
+
+
+def without(value: dict[str, Any], *known: str) -> Extra | None:
+    """The fields of `value` that are not known and not null."""
+    return {k: v for k, v in value.items() if k not in known and v is not None} or None
+
+
+def parse_content(content: Json) -> list[AnyPart]:
+    if content is None:
+        return []
+    if isinstance(content, str):
+        return [Text(text=content)]
+    if not isinstance(content, list):
+        return [Unknown(native="content", raw=content)]
+    return [parse_part(item) for item in content]
+
+
+def parse_part(item: Json) -> AnyPart:
+    if isinstance(item, str):
+        return Text(text=item)
+    if not isinstance(item, dict):
+        return Unknown(raw=item)
+    kind = item.get("type")
+    cache = item.get("cache_control")
+    part: AnyPart
+    if kind == "text" and isinstance(item.get("text"), str):
+        part = Text(text=item["text"], extra=without(item, "type", "text", "cache_control"))
+    elif kind == "refusal":
+        part = Refusal(text=item.get("refusal") or "", native="refusal", extra=without(item, "type", "refusal"))
+    elif kind == "thinking":
+        part = _parse_thinking(item)
+    else:
+        part = _parse_media(kind, item) or Unknown(native=kind, raw=item)
+    if isinstance(cache, dict) and type(part) is not Unknown:
+        part.cache = cache
+    return part
+
+
+def _parse_thinking(item: dict[str, Any]) -> AnyPart:
+    """Mistral's content part: `{"type": "thinking", "thinking": [{"type": "text", "text": …}]}`."""
+    inner = item.get("thinking")
+    if isinstance(inner, str):
+        return Thinking(texts=[inner], native="thinking=", extra=without(item, "type", "thinking"))
+    texts = [t["text"] for t in inner or [] if isinstance(t, dict) and isinstance(t.get("text"), str)]
+    if not isinstance(inner, list) or len(texts) != len(inner):
+        return Unknown(native="thinking", raw=item)
+    return Thinking(texts=texts, native="thinking", extra=without(item, "type", "thinking"))
+
+
+def _parse_media(kind: Json, item: dict[str, Any]) -> Media | None:
+    """A media part, or None where its shape is not one we know."""
+    known = ("type", "cache_control", kind)
+    body = item.get(kind) if isinstance(kind, str) else None
+    if kind in ("image_url", "video_url", "file_url", "document_url", "audio_url"):
+        what: MediaKind = {"image_url": "image", "video_url": "video", "audio_url": "audio"}.get(kind, "document")  # type: ignore[assignment]
+        if isinstance(body, str):
+            media = Media(kind=what, native=f"{kind}=")
+            _set_url(media, body)
+        elif isinstance(body, dict) and isinstance(body.get("url"), str):
+            media = Media(
+                kind=what, native=None if kind in ("image_url", "video_url") else kind, detail=body.get("detail")
+            )
+            _set_url(media, body["url"])
+            media.extra = _nested(kind, without(body, "url", "detail"))
+        else:
+            return None
+    elif kind == "input_audio" and isinstance(body, dict) and isinstance(body.get("data"), str):
+        form = body.get("format")
+        media = Media(kind="audio", media_type=_AUDIO_TYPES.get(form, f"audio/{form}") if form else None)
+        media.data = body["data"]
+        media.extra = _nested(kind, without(body, "data", "format"))
+    elif kind == "file" and isinstance(body, dict):
+        media = Media(kind="document", name=body.get("filename"), file_id=body.get("file_id"))
+        data = body.get("file_data")
+        if isinstance(data, str):
+            _set_url(media, data)
+            if media.url is not None:  # bare base64, as some gateways take it
+                media.url, media.data, media.native = None, data, "file_data"
+        media.extra = _nested(kind, without(body, "filename", "file_id", "file_data"))
+    else:
+        return None
+    rest = without(item, *known)
+    if rest:
+        media.extra = {**(media.extra or {}), **rest}
+    return media
+
+
+def _nested(kind: str, rest: Extra | None) -> Extra | None:
+    """Fields beside the known ones inside the part's own object."""
+    return {f"{kind}.": rest} if rest else None
+
+
+def _set_url(media: Media, url: str) -> None:
+    found = _DATA_URI.match(url)
+    if found:
+        media.media_type, media.data = found.group(1), url[found.end() :]
+    else:
+        media.url = url
+
+
+def data_uri(media: Media) -> str:
+    return f"data:{media.media_type or 'application/octet-stream'};base64,{media.data}"
+
+
+def render_part(part: AnyPart) -> dict[str, Any] | None:
+    """A content part, or None where Chat Completions has none for it."""
+    item: dict[str, Any]
+    if isinstance(part, Text):
+        item = {"type": "text", "text": part.text}
+    elif isinstance(part, Media):
+        item = render_media(part)
+    elif isinstance(part, Refusal):
+        item = {"type": "refusal", "refusal": part.text}
+    elif isinstance(part, Thinking) and part.native == "thinking":
+        item = {"type": "thinking", "thinking": [{"type": "text", "text": text} for text in part.texts]}
+    elif isinstance(part, Thinking) and part.native == "thinking=":
+        item = {"type": "thinking", "thinking": part.text}
+    elif isinstance(part, Unknown) and isinstance(part.raw, dict):
+        return part.raw
+    else:
+        return None
+    if part.cache is not None:
+        item["cache_control"] = part.cache
+    for name, value in (part.extra or {}).items():
+        if name.endswith("."):
+            item[name[:-1]].update(value)
+        else:
+            item[name] = value
+    return item
+
+
+def render_media(media: Media) -> dict[str, Any]:
+    where = media.url if media.data is None else data_uri(media)
+    native = media.native or ""
+    if native.endswith("="):
+        return {"type": native[:-1], native[:-1]: where}
+    if native.endswith("_url"):
+        return {"type": native, native: {"url": where}}
+    match media.kind:
+        case "image" | "video":
+            kind = f"{media.kind}_url"
+            body: dict[str, Any] = {"url": where}
+            if media.detail is not None:
+                body["detail"] = media.detail
+            return {"type": kind, kind: body}
+        case "audio" if media.data is not None:
+            form = (media.media_type or "").removeprefix("audio/").replace("mpeg", "mp3").replace("x-wav", "wav")
+            return {"type": "input_audio", "input_audio": {"data": media.data, **({"format": form} if form else {})}}
+        case _:
+            file: dict[str, Any] = {}
+            if media.file_id is not None:
+                file["file_id"] = media.file_id
+            elif media.data is not None:
+                file["file_data"] = media.data if native == "file_data" else where
+            if media.name is not None:
+                file["filename"] = media.name
+            return {"type": "file", "file": file}
+
+
+# --- reasoning ---------------------------------------------------------------------------------------------------------
+
+
+def parse_detail(item: dict[str, Any]) -> Thinking:
+    """One of OpenRouter's `reasoning_details`."""
+    kind = item.get("type", "")
+    text_field, opaque_field = _DETAIL_TEXT.get(kind, "text"), _DETAIL_OPAQUE.get(kind, "data")
+    text, opaque = item.get(text_field), item.get(opaque_field)
+    return Thinking(
+        texts=[text] if isinstance(text, str) else [],
+        summary=kind == "reasoning.summary",
+        opaque=opaque if isinstance(opaque, str) else None,
+        native=DETAILS,
+        extra=without(item, text_field, opaque_field),
+    )
+
+
+def render_detail(part: Thinking) -> dict[str, Any]:
+    extra = part.extra or {"type": "reasoning.summary" if part.summary else "reasoning.text"}
+    kind = extra.get("type", "")
+    item = dict(extra)
+    if part.texts:
+        item[_DETAIL_TEXT.get(kind, "text")] = part.text
+    if part.opaque is not None:
+        item[_DETAIL_OPAQUE.get(kind, "data")] = part.opaque
+    return item
+
+
+def parse_reasoning(message: dict[str, Any]) -> tuple[list[Thinking], list[str]]:
+    """The thinking beside a message's content, and the names of the fields it was taken from.
+
+    A field that only mirrors what another one says (OpenRouter sends `reasoning` and `reasoning_details`) is not taken.
+    """
+    taken: list[str] = []
+    parts: list[Thinking] = []
+    details = message.get(DETAILS)
+    if isinstance(details, list) and details and all(isinstance(item, dict) for item in details):
+        taken.append(DETAILS)
+        parts = [parse_detail(item) for item in details]
+    if any(part.text for part in parts):
+        return parts, taken
+    for name in REASONING_FIELDS:
+        text = message.get(name)
+        if isinstance(text, str) and (text or name == "reasoning_content"):
+            return [Thinking(texts=[text], native=name), *parts], [*taken, name]
+    return parts, taken
+
+
+def split_think_tags(text: str) -> tuple[str, str] | None:
+    """Thinking and the rest, where a text begins with `<think>` (or had its opening tag eaten by a chat template)."""
+    stripped = text.lstrip()
+    for tag in ("think", "thought"):
+        if stripped.startswith(f"<{tag}>"):
+            thinking, _, rest = stripped[len(tag) + 2 :].partition(f"</{tag}>")
+            return thinking, rest
+    return None
+
+
+# --- tool calls --------------------------------------------------------------------------------------------------------
+
+
+def parse_tool_call(item: dict[str, Any]) -> ToolCall:
+    kind = item.get("type")
+    known = ["id", "type", "function", "extra_content"]
+    if kind == "custom" and isinstance(item.get("custom"), dict):
+        body = item["custom"]
+        call = ToolCall(name=body.get("name") or "", arguments=body.get("input") or "", input="text")
+        known.append("custom")
+    else:
+        body = item.get("function") or {}
+        call = ToolCall(name=body.get("name") or "", arguments=arguments_text(body.get("arguments")))
+    call.id = item.get("id") or None
+    call.extra = without(item, *known)
+    signature, rest = split_signature(item.get("extra_content"))
+    call.opaque = signature
+    if rest:
+        call.extra = {**(call.extra or {}), "extra_content": rest}
+    return call
+
+
+def arguments_text(arguments: Json) -> str:
+    """Arguments as text; native Ollama and some proxies send an object."""
+    if arguments is None:
+        return ""
+    return arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
+
+
+def split_signature(extra_content: Json) -> tuple[str | None, Extra | None]:
+    """Gemini's thought signature, where its OpenAI form puts it, and what else stands there."""
+    if not isinstance(extra_content, dict):
+        return None, None
+    google = extra_content.get("google")
+    if not isinstance(google, dict) or not isinstance(google.get("thought_signature"), str):
+        return None, extra_content
+    rest = {k: v for k, v in google.items() if k != "thought_signature"}
+    others = {k: v for k, v in extra_content.items() if k != "google"}
+    if rest:
+        others["google"] = rest
+    return google["thought_signature"], others or None
+
+
+def render_tool_call(call: ToolCall, id: str | None, with_state: bool = True) -> dict[str, Any]:
+    item: dict[str, Any] = {} if id is None else {"id": id}
+    if call.input == "text":
+        item |= {"type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+    else:
+        item |= {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+    if with_state:
+        item |= call.extra or {}
+        if call.opaque is not None:
+            google = {**item.get("extra_content", {}).get("google", {}), "thought_signature": call.opaque}
+            item["extra_content"] = {**item.get("extra_content", {}), "google": google}
+    return item
+
+
+# --- citations ---------------------------------------------------------------------------------------------------------
+
+
+def parse_annotation(item: dict[str, Any]) -> Annotation:
+    body = item.get("url_citation")
+    if isinstance(body, dict):
+        return Annotation(
+            "url",
+            url=body.get("url"),
+            title=body.get("title"),
+            text=body.get("content"),
+            start=body.get("start_index"),
+            end=body.get("end_index"),
+            protocol=NAME,
+            raw=item,
+        )
+    return Annotation(str(item.get("type", "unknown")), protocol=NAME, raw=item)
+
+
+def render_annotation(annotation: Annotation) -> dict[str, Any] | None:
+    """A `url_citation`; a citation without an address has no place here."""
+    if annotation.protocol == NAME and annotation.raw is not None:
+        return annotation.raw
+    if annotation.url is None:
+        return None
+    body: dict[str, Any] = {"url": annotation.url, "title": annotation.title or annotation.url}
+    body["start_index"] = annotation.start or 0
+    body["end_index"] = annotation.end or 0
+    if annotation.text is not None:
+        body["content"] = annotation.text
+    return {"type": "url_citation", "url_citation": body}

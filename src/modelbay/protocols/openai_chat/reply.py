@@ -1,0 +1,244 @@
+"""Chat Completions replies in one piece, in and out. Choice 0 is the answer."""
+
+from typing import Any
+
+import msgspec
+
+from modelbay.conversation import Extra, Json, Media, Part, Refusal, ServerToolCall, Text, Thinking, ToolCall, Unknown
+from modelbay.dialect import Dialect
+from modelbay.errors import MalformedReply
+from modelbay.events import Event, FinishReason, Reply
+from modelbay.protocols.assembly import Assembly
+from modelbay.protocols.codec import decode
+from modelbay.protocols.opaque import seal
+from modelbay.protocols.openai_chat.errors import error_in, parse_error_object
+from modelbay.protocols.openai_chat.parts import (
+    DETAILS,
+    NAME,
+    REASONING_FIELDS,
+    THINK_TAGS,
+    arguments_text,
+    parse_annotation,
+    parse_content,
+    parse_reasoning,
+    parse_tool_call,
+    render_annotation,
+    render_detail,
+    render_media,
+    render_part,
+    render_tool_call,
+    split_think_tags,
+    without,
+)
+from modelbay.protocols.openai_chat.usage import parse_usage, render_usage
+
+FINISH: dict[str, FinishReason] = {
+    "stop": "stop",
+    "eos": "stop",  # Together
+    "end_turn": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "model_length": "length",  # Mistral
+    "model_context_window_exceeded": "length",  # Z.ai
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "tool_use": "tool_calls",
+    "content_filter": "content_filter",
+    "sensitive": "content_filter",  # Z.ai
+    "refusal": "refusal",
+}
+_NATIVE: dict[FinishReason, str] = {"refusal": "content_filter", "pause": "stop"}
+TOP = ("id", "object", "created", "model", "choices", "usage", "error")
+MESSAGE = ("role", "content", "refusal", "tool_calls", "function_call", "annotations", "audio", "images")
+
+
+def finish_reason(native: str | None, has_calls: bool) -> FinishReason:
+    """The reason, where calls count more than a provider's "stop" (Gemini's OpenAI form says so with calls)."""
+    reason = FINISH.get(native or "stop", "stop")
+    return "tool_calls" if has_calls and reason == "stop" else reason
+
+
+def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
+    assembly = Assembly()
+    try:
+        reply = decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        assembly.fail(MalformedReply(f"the reply is not JSON: {error}"))
+        return assembly.take()
+    failure = error_in(reply)
+    if failure is not None and not (isinstance(reply, dict) and reply.get("choices")):
+        assembly.fail(failure)
+    elif not isinstance(reply, dict) or not isinstance(reply.get("choices"), list):
+        assembly.fail(MalformedReply("the reply has no `choices`: is this the right URL for Chat Completions?"))
+    else:
+        _parse_choices(reply, assembly, dialect)
+    return assembly.take()
+
+
+def _parse_choices(reply: dict[str, Any], assembly: Assembly, dialect: Dialect) -> None:
+    extra = without(reply, *TOP) or {}
+    assembly.start(reply.get("id") or None, reply.get("model") or None, extra | _created(reply))
+    choices = [choice for choice in reply["choices"] if isinstance(choice, dict)]
+    usage = reply.get("usage") or next((choice["usage"] for choice in choices if choice.get("usage")), None)
+    assembly.usage = parse_usage(usage, dialect)
+    first = [choice for choice in choices if choice.get("index", 0) == 0 or dialect.merge_choices]
+    native, stop = None, None
+    for choice in first:
+        message = choice.get("message") or choice.get("delta")
+        if isinstance(message, dict):
+            _parse_message(message, choice, assembly, dialect)
+        native = choice.get("finish_reason") or native
+        stop = choice.get("stop_reason") if isinstance(choice.get("stop_reason"), str) else stop
+    if isinstance(reply.get("error"), dict) and native in (None, "", "error"):
+        assembly.fail(parse_error_object(reply["error"], None))
+    elif not first:
+        assembly.fail(MalformedReply("the reply has no choice"))
+    else:
+        assembly.finish(finish_reason(native, assembly.has_calls), native, stop)
+
+
+def _created(reply: dict[str, Any]) -> Extra:
+    return {"created": reply["created"]} if isinstance(reply.get("created"), int | float) else {}
+
+
+def _parse_message(message: dict[str, Any], choice: dict[str, Any], assembly: Assembly, dialect: Dialect) -> None:
+    thinking, _ = parse_reasoning(message)
+    for part in thinking:
+        assembly.whole(part)
+    logprobs = (choice.get("logprobs") or {}).get("content") if isinstance(choice.get("logprobs"), dict) else None
+    annotations = [parse_annotation(item) for item in message.get("annotations") or () if isinstance(item, dict)]
+    for part in _content(message.get("content"), dialect):
+        if type(part) is Text:
+            part.annotations, annotations = annotations or None, []
+            part.logprobs, logprobs = logprobs or None, None
+        assembly.whole(part)
+    if message.get("refusal"):
+        assembly.whole(Refusal(text=str(message["refusal"])))
+    for media in parse_media_out(message):
+        assembly.whole(media)
+    for call in message.get("tool_calls") or ():
+        if isinstance(call, dict):
+            item = parse_tool_call(call)
+            item.extra = {k: v for k, v in (item.extra or {}).items() if k != "index"} or None
+            assembly.whole(item)
+    legacy = message.get("function_call")
+    if isinstance(legacy, dict) and legacy.get("name"):
+        arguments = arguments_text(legacy.get("arguments"))
+        assembly.whole(ToolCall(name=legacy["name"], arguments=arguments, native="function_call"))
+
+
+def _content(content: Json, dialect: Dialect) -> list[Any]:
+    parts = [part for part in parse_content(content) if type(part) is not Text or part.text]
+    if dialect.think_tags and parts and type(parts[0]) is Text and (found := split_think_tags(parts[0].text)):
+        thinking, rest = found
+        parts[0] = Thinking(texts=[thinking], native=THINK_TAGS)
+        if rest:
+            parts.insert(1, Text(text=rest))
+    return parts
+
+
+def parse_media_out(message: dict[str, Any]) -> list[Media]:
+    """Generated images (OpenRouter's `images`) and sound (`audio`; Snowflake sends an empty one always)."""
+    found: list[Media] = []
+    for item in message.get("images") or ():
+        for part in parse_content([item]):
+            if type(part) is Media:
+                part.native = "images"
+                found.append(part)
+    audio = message.get("audio")
+    if isinstance(audio, dict) and audio.get("data"):
+        found.append(Media(kind="audio", data=audio["data"], native="audio", extra=without(audio, "data")))
+    return found
+
+
+def render_reply(reply: Reply) -> bytes:
+    reason = reply.finish.reason if reply.finish else "stop"
+    message = render_message(reply)
+    choice: dict[str, Any] = {
+        "index": 0,
+        "message": message,
+        "finish_reason": native_reason(reason, reply.finish.native if reply.finish else None),
+    }
+    logprobs = [item for part in reply.parts if type(part) is Text for item in part.logprobs or ()]
+    if logprobs:
+        choice["logprobs"] = {"content": logprobs}
+    extra = dict(reply.extra or {})
+    body = {
+        "id": reply.id or "",
+        "object": "chat.completion",
+        "created": extra.pop("created", 0),
+        "model": reply.model or "",
+        "choices": [choice],
+    }
+    if reply.usage is not None:
+        body["usage"] = render_usage(reply.usage)
+    return msgspec.json.encode(body)
+
+
+def native_reason(reason: FinishReason, native: str | None) -> str:
+    """The word a client understands; the provider's own where it is one of the protocol's."""
+    if native in ("stop", "length", "tool_calls", "function_call", "content_filter") and FINISH[native] == reason:
+        return native
+    return _NATIVE.get(reason, reason)
+
+
+def render_message(reply: Reply) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": None}
+    items = [item for part in reply.parts if (item := _content_item(part)) is not None]
+    if items and all(item["type"] == "text" and len(item) == 2 for item in items):
+        message["content"] = "".join(item["text"] for item in items)
+    elif items:
+        message["content"] = items
+    for part in reply.parts:
+        match part:
+            case Thinking() if part.native not in ("thinking", "thinking="):
+                add_thinking(message, part)
+            case Refusal():
+                message["refusal"] = message.get("refusal", "") + part.text
+            case ToolCall(native="function_call"):
+                message["function_call"] = {"name": part.name, "arguments": part.arguments}
+            case ToolCall():
+                message.setdefault("tool_calls", []).append(render_tool_call(part, part.id or "", _is_ours(part)))
+            case Media(native="audio"):
+                message["audio"] = {"data": part.data, **(part.extra or {})}
+            case Media():
+                message.setdefault("images", []).append(render_media(part))
+            case _:
+                pass
+        add_state(message, part)
+        for annotation in part.annotations or ():
+            if (item := render_annotation(annotation)) is not None:
+                message.setdefault("annotations", []).append(item)
+    return message
+
+
+def _content_item(part: Part) -> dict[str, Any] | None:
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, Unknown) and isinstance(part.raw, dict) and _is_ours(part):
+        return part.raw
+    return render_part(part) if isinstance(part, Thinking) and part.native in ("thinking", "thinking=") else None
+
+
+def _is_ours(part: Part) -> bool:
+    return part.origin is None or part.origin.protocol == NAME
+
+
+def add_thinking(message: dict[str, Any], part: Thinking) -> None:
+    """Puts a thinking part beside a message's content. The string mirrors the details, as clients read one or the other."""
+    field = part.native if part.native in REASONING_FIELDS and _is_ours(part) else REASONING_FIELDS[0]
+    if part.native == DETAILS and _is_ours(part):
+        message.setdefault(DETAILS, []).append(render_detail(part))
+        field = "reasoning"
+    if part.texts and (part.text or field == REASONING_FIELDS[0]):
+        message[field] = message.get(field, "") + part.text
+
+
+def add_state(message: dict[str, Any], part: Part) -> None:
+    """Keeps another provider's opaque state with the client, in an envelope."""
+    if part.opaque is None or _is_ours(part) or isinstance(part, ServerToolCall):
+        return
+    item: dict[str, Any] = {"type": "reasoning.encrypted", "data": seal(part), "format": "modelbay"}
+    if isinstance(part, ToolCall) and part.id:
+        item["id"] = part.id
+    message.setdefault(DETAILS, []).append(item)

@@ -1,0 +1,354 @@
+"""Chat Completions requests: a client's body to a conversation, and a conversation to a provider's body."""
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from modelbay.conversation import (
+    Conversation,
+    Extra,
+    Json,
+    OutputFormat,
+    Reasoning,
+    Settings,
+    Tool,
+    ToolChoice,
+)
+from modelbay.dialect import Dialect
+from modelbay.errors import Unsupported
+from modelbay.model import Model
+from modelbay.protocols.codec import Call
+from modelbay.protocols.dispositions import dropped, settle
+from modelbay.protocols.openai_chat.messages import parse_message, render_messages
+from modelbay.protocols.openai_chat.parts import NAME, without
+
+PATH = "/chat/completions"
+
+_SAME = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "logit_bias": "logit_bias",
+    "logprobs": "logprobs",
+    "top_logprobs": "top_logprobs",
+    "n": "n",
+    "modalities": "modalities",
+    "service_tier": "service_tier",
+    "metadata": "metadata",
+    "cache_key": "prompt_cache_key",
+}
+"""Settings that are a field of the same value."""
+_SPELLED = {
+    "max_output_tokens": ("max_tokens", "max_completion_tokens"),
+    "seed": ("seed", "random_seed"),
+    "user": ("user", "safety_identifier"),
+}
+"""Settings with several names; the first is the usual one."""
+_TAKEN = frozenset(
+    (
+        *_SAME.values(), *(name for names in _SPELLED.values() for name in names),
+        "model", "messages", "stream", "stream_options", "tools", "tool_choice", "parallel_tool_calls", "functions",
+        "function_call", "response_format", "stop", "reasoning_effort", "reasoning", "thinking", "enable_thinking",
+        "thinking_budget",
+    )
+)  # fmt: skip
+_CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
+
+
+def parse_request(call: Call) -> Conversation:
+    body = call.body
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+        raise Unsupported("`messages` must be a list of objects", setting="messages")
+    settings = Settings()
+    for setting, name in _SAME.items():
+        if body.get(name) is not None:
+            setattr(settings, setting, body[name])
+    for setting, names in _SPELLED.items():
+        for name in names:
+            if body.get(name) is not None:
+                setattr(settings, setting, body[name])
+                settings.spelling[setting] = name
+    stop = body.get("stop")
+    settings.stop = [stop] if isinstance(stop, str) else stop
+    _parse_tools(body, settings)
+    _parse_format(body.get("response_format"), settings)
+    _parse_reasoning(body, settings)
+    settings.extra = {name: value for name, value in body.items() if name not in _TAKEN and value is not None}
+    options = body.get("stream_options") or {}
+    if rest := without(options, "include_usage"):
+        settings.extra["stream_options"] = rest
+    return Conversation(
+        turns=[parse_message(message) for message in messages],
+        settings=settings,
+        protocol=NAME,
+        model=body.get("model"),
+        stream=body.get("stream"),
+        include_usage=options.get("include_usage"),
+    )
+
+
+def _parse_tools(body: dict[str, Json], settings: Settings) -> None:
+    tools = body.get("tools")
+    if tools is not None:
+        settings.tools = [_parse_tool(tool) for tool in tools]
+    elif body.get("functions") is not None:  # before tools there were functions
+        settings.tools = [_parse_function(function) for function in body["functions"]]
+        settings.spelling["tools"] = "functions"
+    choice = body.get("tool_choice", body.get("function_call"))
+    parallel = body.get("parallel_tool_calls")
+    if choice is None and parallel is None:
+        return
+    chosen = ToolChoice(parallel=parallel)
+    if isinstance(choice, str):
+        chosen.mode = _CHOICES.get(choice)  # type: ignore[assignment]
+        if chosen.mode is None:
+            chosen.extra = {"tool_choice": choice}
+        elif choice == "any":
+            settings.spelling["tool_choice"] = "any"
+    elif isinstance(choice, dict):
+        kind = choice.get("type", "function")
+        body_of = choice.get(kind) or choice
+        if kind == "allowed_tools":
+            tools_of = body_of.get("tools") or []
+            chosen.mode, chosen.extra = "allowed", {"tool_choice": choice}
+            chosen.names = [(t.get("function") or t).get("name", "") for t in tools_of if isinstance(t, dict)]
+        else:
+            chosen.mode, chosen.names = "tool", [body_of.get("name", "")]
+            if kind != "function":
+                chosen.extra = {"tool_choice": choice}
+    settings.tool_choice = chosen
+
+
+def _parse_tool(tool: Json) -> Tool:
+    kind = tool.get("type", "function")
+    if kind == "function" and isinstance(tool.get("function"), dict):
+        parsed = _parse_function(tool["function"])
+        parsed.cache = tool.get("cache_control")
+        if rest := without(tool, "type", "function", "cache_control"):
+            parsed.extra = {**(parsed.extra or {}), "tool.": rest}
+        return parsed
+    if kind == "custom" and isinstance(tool.get("custom"), dict):
+        custom = tool["custom"]
+        return Tool(
+            "freeform",
+            name=custom.get("name", ""),
+            description=custom.get("description"),
+            grammar=custom.get("format"),
+            extra=without(custom, "name", "description", "format"),
+        )
+    return Tool("vendor", name=tool.get("name") or kind, native=kind, raw=tool)
+
+
+def _parse_function(function: dict[str, Any]) -> Tool:
+    return Tool(
+        name=function.get("name", ""),
+        description=function.get("description"),
+        schema=function.get("parameters"),
+        strict=function.get("strict"),
+        extra=without(function, "name", "description", "parameters", "strict"),
+    )
+
+
+def _parse_format(value: Json, settings: Settings) -> None:
+    if not isinstance(value, dict):
+        return
+    kind, spec = value.get("type"), value.get("json_schema")
+    if kind == "json_schema" and isinstance(spec, dict):
+        settings.output_format = OutputFormat(
+            "json_schema",
+            schema=spec.get("schema"),
+            name=spec.get("name"),
+            description=spec.get("description"),
+            strict=spec.get("strict"),
+            extra=without(spec, "schema", "name", "description", "strict"),
+        )
+    elif kind == "json_object":  # Together takes a schema here
+        settings.output_format = OutputFormat(
+            "json", schema=value.get("schema"), extra=without(value, "type", "schema")
+        )
+    elif kind == "text":
+        settings.output_format = OutputFormat("text")
+    else:
+        settings.extra["response_format"] = value
+
+
+def _parse_reasoning(body: dict[str, Json], settings: Settings) -> None:
+    """The ways vendors are told how much to think; `spelling` keeps which were used."""
+    found: list[str] = []
+    reasoning = Reasoning()
+    if isinstance(effort := body.get("reasoning_effort"), str):
+        found.append("reasoning_effort")
+        reasoning.effort = effort
+    if isinstance(options := body.get("reasoning"), dict):
+        found.append("reasoning")
+        reasoning.enabled, reasoning.effort = options.get("enabled"), options.get("effort")
+        reasoning.budget = options.get("max_tokens")
+        reasoning.visibility = None if options.get("exclude") is None else "hidden" if options["exclude"] else "shown"
+        reasoning.extra = without(options, "enabled", "effort", "max_tokens", "exclude")
+    if isinstance(thinking := body.get("thinking"), dict):
+        found.append("thinking")
+        kind = thinking.get("type")
+        reasoning.enabled, reasoning.adaptive = None if kind is None else kind != "disabled", kind == "adaptive"
+        reasoning.effort = thinking.get("effort") or reasoning.effort
+        reasoning.budget = thinking.get("budget_tokens")
+        reasoning.extra = without(thinking, "effort", "budget_tokens", "type")
+        if thinking.get("effort"):
+            found[-1] = "thinking.effort"
+    if body.get("enable_thinking") is not None or body.get("thinking_budget") is not None:
+        found.append("enable_thinking")
+        reasoning.enabled, reasoning.budget = body.get("enable_thinking"), body.get("thinking_budget")
+    if found:
+        settings.reasoning = reasoning
+        settings.spelling["reasoning"] = "+".join(found)
+
+
+def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
+    settings, report = settle(conversation, NAME)
+    body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
+    body["messages"] = render_messages(conversation, model, dialect, report)
+    if conversation.stream is not None:
+        body["stream"] = conversation.stream
+    options = dict(settings.extra.get("stream_options") or {})
+    if conversation.include_usage is not None and dialect.include_usage:
+        options["include_usage"] = conversation.include_usage
+    if options:
+        body["stream_options"] = options
+    for setting, name in _SAME.items():
+        if (value := getattr(settings, setting)) is not None:
+            body[name] = value
+    for setting, names in _SPELLED.items():
+        if (value := getattr(settings, setting)) is not None:
+            body[settings.spelling.get(setting, names[0])] = value
+    if dialect.max_tokens_parameter and settings.max_output_tokens is not None:
+        body.pop("max_completion_tokens", None)
+        body.pop("max_tokens", None)
+        body[dialect.max_tokens_parameter] = settings.max_output_tokens
+    if settings.stop is not None:
+        body["stop"] = settings.stop
+    _render_tools(body, settings, dialect)
+    if settings.output_format is not None:
+        body["response_format"] = _render_format(
+            settings.output_format, dialect, body["messages"], conversation.protocol == NAME
+        )
+    if settings.reasoning is not None:
+        body |= _render_reasoning(settings.reasoning, settings.spelling.get("reasoning"), dialect)
+    body |= {name: value for name, value in settings.extra.items() if name != "stream_options"}
+    body |= dialect.body
+    for name in dialect.unsupported:
+        if body.pop(name, None) is not None:
+            report.append(dropped(name, NAME, f"{dialect.vendor} refuses it"))
+    return Call(PATH, body, stream=bool(conversation.stream), warnings=report)
+
+
+def _render_tools(body: dict[str, Any], settings: Settings, dialect: Dialect) -> None:
+    legacy = settings.spelling.get("tools") == "functions"
+    if settings.tools is not None and (settings.tools or settings.spelling):
+        if legacy:
+            body["functions"] = [_render_function(tool, dialect) for tool in settings.tools]
+        elif settings.tools:  # many backends refuse an empty list
+            body["tools"] = [_render_tool(tool, dialect) for tool in settings.tools]
+    choice = settings.tool_choice
+    if choice is None:
+        return
+    if choice.parallel is not None:
+        body["parallel_tool_calls"] = choice.parallel
+    if choice.mode is not None or choice.extra:
+        body["function_call" if legacy else "tool_choice"] = _render_choice(choice, settings, dialect, legacy)
+
+
+def _render_choice(choice: ToolChoice, settings: Settings, dialect: Dialect, legacy: bool) -> Json:
+    if choice.extra and "tool_choice" in choice.extra:
+        return choice.extra["tool_choice"]
+    match choice.mode:
+        case "required":
+            word = settings.spelling.get("tool_choice", dialect.required_word)
+            return word if "required" in dialect.tool_choices else "auto"
+        case "tool":
+            if "tool" not in dialect.tool_choices:
+                return "auto"
+            name = {"name": choice.names[0]}
+            return name if legacy else {"type": "function", "function": name}
+        case "allowed":
+            tools = [{"type": "function", "function": {"name": name}} for name in choice.names]
+            return {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": tools}}
+        case mode:
+            return mode
+
+
+def _render_tool(tool: Tool, dialect: Dialect) -> Json:
+    if tool.kind in ("vendor", "namespace"):
+        return tool.raw
+    if tool.kind == "freeform":
+        custom = {"name": tool.name, "description": tool.description, "format": tool.grammar, **(tool.extra or {})}
+        return {"type": "custom", "custom": {k: v for k, v in custom.items() if v is not None}}
+    item = {"type": "function", "function": _render_function(tool, dialect), **(tool.extra or {}).get("tool.", {})}
+    if tool.cache is not None:
+        item["cache_control"] = tool.cache
+    return item
+
+
+def _render_function(tool: Tool, dialect: Dialect) -> Extra:
+    function: Extra = {"name": tool.name}
+    if tool.description is not None:
+        function["description"] = tool.description
+    if tool.schema is not None:
+        function["parameters"] = tool.schema
+    if tool.strict is not None and dialect.strict_tools:
+        function["strict"] = tool.strict
+    return function | {name: value for name, value in (tool.extra or {}).items() if name != "tool."}
+
+
+def _render_format(form: OutputFormat, dialect: Dialect, messages: list[Any], same: bool) -> Json:
+    if form.kind == "text":
+        return {"type": "text"}
+    if form.kind == "json":
+        return {"type": "json_object"} | ({"schema": form.schema} if form.schema else {}) | (form.extra or {})
+    if not dialect.json_schema:  # Z.ai and others know JSON mode only: the schema goes into the prompt
+        schema = msgspec.json.encode(form.schema).decode()
+        messages.insert(0, {"role": "system", "content": f"Answer with JSON that matches this JSON Schema:\n{schema}"})
+        return {"type": "json_object"}
+    spec = {
+        "name": form.name or "answer",
+        "schema": form.schema,
+        "description": form.description,
+        "strict": form.strict,
+    }
+    return {"type": "json_schema", "json_schema": {k: v for k, v in spec.items() if v is not None} | (form.extra or {})}
+
+
+def _render_reasoning(reasoning: Reasoning, spelled: str | None, dialect: Dialect) -> Extra:
+    ways = (dialect.reasoning_control or spelled or "reasoning_effort").split("+")
+    reasoning = replace(reasoning)
+    extra = reasoning.extra or {} if spelled and not dialect.reasoning_control else {}
+    body: Extra = {}
+    off = reasoning.enabled is False or reasoning.effort == "none"
+    for way in ways:
+        match way:
+            case "reasoning_effort":
+                effort = reasoning.effort or ("none" if reasoning.enabled is False and len(ways) == 1 else None)
+                body |= {"reasoning_effort": effort} if effort else {}
+            case "reasoning":
+                options = {"enabled": reasoning.enabled, "effort": reasoning.effort, "max_tokens": reasoning.budget}
+                if reasoning.visibility is not None:
+                    options["exclude"] = reasoning.visibility == "hidden"
+                body["reasoning"] = {k: v for k, v in options.items() if v is not None} | extra
+            case "thinking" | "thinking.effort":
+                kind = "disabled" if off else "adaptive" if reasoning.adaptive else "enabled"
+                said = reasoning.enabled is not None or (reasoning.effort is not None and dialect.reasoning_control)
+                thinking: Extra = {"type": kind} if said else {}
+                if way == "thinking.effort" and reasoning.effort and not off:
+                    thinking["effort"] = reasoning.effort
+                if reasoning.budget is not None and spelled and not dialect.reasoning_control:
+                    thinking["budget_tokens"] = reasoning.budget
+                body["thinking"] = thinking | extra
+            case "enable_thinking":
+                if reasoning.enabled is not None or reasoning.effort:
+                    body["enable_thinking"] = not off
+                body |= {"thinking_budget": reasoning.budget} if reasoning.budget is not None else {}
+            case _:
+                pass
+    return body

@@ -1,0 +1,171 @@
+"""Chat Completions streams out: events to chunks.
+
+Role first; a call's id and name in its first delta only; one finish reason; usage in a last chunk without choices if the
+client asked for it; `[DONE]`, or an error chunk and no `[DONE]`.
+"""
+
+from typing import Any
+
+import msgspec
+
+from modelbay.conversation import AnyPart, Conversation, Media, Refusal, Text, Thinking, ToolCall
+from modelbay.events import (
+    Event,
+    Failed,
+    Finished,
+    PartAnnotated,
+    PartDelta,
+    PartEnded,
+    PartStarted,
+    Started,
+    UsageReported,
+)
+from modelbay.protocols.openai_chat.errors import error_object
+from modelbay.protocols.openai_chat.parts import (
+    DETAILS,
+    NAME,
+    REASONING_FIELDS,
+    render_annotation,
+    render_detail,
+    render_media,
+    render_part,
+    render_tool_call,
+)
+from modelbay.protocols.openai_chat.reply import add_state, native_reason
+from modelbay.protocols.openai_chat.usage import render_usage
+from modelbay.usage import Usage
+
+_encode = msgspec.json.encode
+_END = b',"finish_reason":null}]}\n\n'
+
+
+def stream_renderer(conversation: Conversation) -> "StreamRenderer":
+    return StreamRenderer(conversation)
+
+
+class StreamRenderer:
+    def __init__(self, conversation: Conversation) -> None:
+        self._include_usage = bool(conversation.include_usage)
+        self._model = conversation.model or ""
+        self._head = b""
+        self._open: dict[int, AnyPart] = {}
+        self._calls: dict[int, int] = {}
+        self._details = -1
+        self._usage: Usage | None = None
+
+    def feed(self, event: Event) -> bytes:
+        match event:
+            case PartDelta():
+                return self._delta_of(event)
+            case Started():
+                return self._start(event)
+            case PartStarted(key=key, part=part):
+                return self._part(key, part)
+            case PartAnnotated(annotation=annotation):
+                item = render_annotation(annotation)
+                return self._delta({"annotations": [item]}) if item is not None else b""
+            case PartEnded(key=key, part=part):
+                self._open.pop(key, None)
+                return self._state(key, part)
+            case UsageReported(usage=usage):
+                self._usage = usage
+                return b""
+            case Finished():
+                return self._finish(event)
+            case Failed(error=error):
+                return b"data: %b\n\n" % _encode(error_object(error)[1])
+            case _:
+                return b""
+
+    def _start(self, event: Started) -> bytes:
+        extra = event.extra or {}
+        head = {
+            "id": event.id or "",
+            "object": "chat.completion.chunk",
+            "created": extra.get("created", 0),
+            "model": event.model or self._model,
+        }
+        self._head = b"data: " + _encode(head)[:-1]
+        return self._delta({"role": "assistant"})
+
+    def _delta(self, delta: dict[str, Any], more: bytes = b"") -> bytes:
+        return b'%b,"choices":[{"index":0,"delta":%b%b%b' % (self._head, _encode(delta), more, _END)
+
+    def _part(self, key: int, part: AnyPart) -> bytes:
+        self._open[key] = part
+        if type(part) is ToolCall:
+            if part.native == "function_call":
+                return self._delta({"function_call": {"name": part.name, "arguments": ""}})
+            self._calls[key] = len(self._calls)
+            item = render_tool_call(part, part.id or f"call_{self._calls[key]}", with_state=False)
+            return self._delta({"tool_calls": [{"index": self._calls[key], **item}]})
+        if type(part) is Thinking and part.native == DETAILS:
+            self._details += 1
+        if type(part) is Media:
+            if part.native == "audio":
+                return self._delta({"audio": {"data": part.data, **(part.extra or {})}})
+            return self._delta({"images": [render_media(part)]})
+        return b""
+
+    def _delta_of(self, event: PartDelta) -> bytes:
+        part = self._open.get(event.key)
+        match part:
+            case Text():
+                more = b',"logprobs":' + _encode({"content": event.logprobs}) if event.logprobs else b""
+                return self._delta({"content": event.text}, more)
+            case ToolCall(native="function_call"):
+                return self._delta({"function_call": {"arguments": event.text}})
+            case ToolCall():
+                index = self._calls[event.key]
+                if part.input == "text":
+                    return self._delta({"tool_calls": [{"index": index, "custom": {"input": event.text}}]})
+                return self._delta({"tool_calls": [{"index": index, "function": {"arguments": event.text}}]})
+            case Thinking():
+                return self._delta(self._thinking(part, event.text))
+            case Refusal():
+                return self._delta({"refusal": event.text})
+            case _:
+                return b""
+
+    def _thinking(self, part: Thinking, text: str) -> dict[str, Any]:
+        if part.origin is not None and part.origin.protocol != NAME:
+            return {REASONING_FIELDS[0]: text}
+        if part.native in ("thinking", "thinking="):
+            return {"content": [render_part(Thinking(texts=[text], native=part.native))]}
+        if part.native == DETAILS:
+            item = render_detail(Thinking(texts=[text], native=DETAILS, summary=part.summary, extra=self._numbered(part)))
+            return {"reasoning": text, DETAILS: [item]}
+        return {part.native if part.native in REASONING_FIELDS else REASONING_FIELDS[0]: text}
+
+    def _numbered(self, part: Thinking) -> dict[str, Any]:
+        """A detail's own fields and an index: fragments with the same index and type are one detail."""
+        extra = dict(part.extra or {"type": "reasoning.summary" if part.summary else "reasoning.text"})
+        if self._details:
+            extra.setdefault("index", self._details)
+        return extra
+
+    def _state(self, key: int, part: AnyPart) -> bytes:
+        """What only the finished part has: signatures, blank reasoning, envelopes for other providers' state."""
+        ours = part.origin is None or part.origin.protocol == NAME
+        delta: dict[str, Any] = {}
+        if type(part) is Thinking and ours:
+            if part.native == DETAILS and (part.opaque is not None or not part.text):
+                bare = Thinking(opaque=part.opaque, native=DETAILS, extra=self._numbered(part))
+                delta[DETAILS] = [render_detail(bare)]
+            elif part.native in ("thinking", "thinking=") and (part.extra or not part.text):
+                delta["content"] = [render_part(Thinking(texts=[""], native=part.native, extra=part.extra))]
+            elif part.native == REASONING_FIELDS[0] and part.texts and not part.text:
+                delta[REASONING_FIELDS[0]] = ""
+        elif type(part) is ToolCall and ours and part.native is None and (part.opaque is not None or part.extra):
+            item = render_tool_call(ToolCall(opaque=part.opaque, extra=part.extra), None)
+            delta["tool_calls"] = [{"index": self._calls[key], **{k: v for k, v in item.items() if k not in ("type", "function")}}]
+        add_state(delta, part)
+        return self._delta(delta) if delta else b""
+
+    def _finish(self, event: Finished) -> bytes:
+        reason = native_reason(event.reason, event.native)
+        out = b'%b,"choices":[{"index":0,"delta":{},"finish_reason":"%b"}]}\n\n' % (self._head, reason.encode())
+        if self._include_usage:
+            usage = None if self._usage is None else render_usage(self._usage)
+            out += b'%b,"choices":[],"usage":%b}\n\n' % (self._head, _encode(usage))
+        return out + b"data: [DONE]\n\n"

@@ -1,0 +1,88 @@
+"""Chat Completions usage: prompt tokens include cached ones, completion tokens include reasoning; vendors differ in where."""
+
+from typing import Any
+
+from modelbay.conversation import Json
+from modelbay.dialect import Dialect
+from modelbay.usage import Usage
+
+
+def _count(value: Json) -> int | None:
+    return value if type(value) is int else None
+
+
+def _first(*values: Json) -> int | None:
+    """The first that is a count."""
+    for value in values:
+        if type(value) is int:
+            return value
+    return None
+
+
+def parse_usage(raw: Json, dialect: Dialect) -> Usage | None:
+    """Disjoint buckets, or None where nothing was reported."""
+    if not isinstance(raw, dict):
+        return None
+    prompt, completion = _count(raw.get("prompt_tokens")), _count(raw.get("completion_tokens"))
+    if prompt is None and completion is None:
+        return None
+    into = raw.get("prompt_tokens_details") or {}
+    out = raw.get("completion_tokens_details") or {}
+    cache_read = _first(
+        into.get("cached_tokens"),
+        raw.get("cached_tokens"),  # Moonshot
+        raw.get("num_cached_tokens"),  # Mistral
+        raw.get("prompt_cache_hit_tokens"),  # DeepSeek
+    )
+    cache_write = _first(
+        into.get("cache_write_tokens"),
+        into.get("cache_creation_tokens"),
+        raw.get("cache_creation_input_tokens"),  # Vercel
+        into.get("cache_creation_input_tokens"),
+    )
+    reasoning = _first(out.get("reasoning_tokens"), raw.get("reasoning_tokens"))
+    output = completion
+    if completion is not None and reasoning and _contains_reasoning(raw, prompt, completion, reasoning, dialect):
+        output = completion - reasoning
+    cached = (cache_read or 0) + (cache_write or 0)
+    if prompt is not None and cached <= prompt:  # more cached than asked: Azure's Grok counts only the rest
+        prompt -= cached
+    return Usage(
+        input=prompt,
+        cache_read=cache_read,
+        cache_write=cache_write,
+        output=output,
+        reasoning=reasoning,
+        raw=raw,
+    )
+
+
+def _contains_reasoning(
+    raw: dict[str, Any], prompt: int | None, completion: int, reasoning: int, dialect: Dialect
+) -> bool:
+    """Whether the completion tokens contain the reasoning. Where they do not, the numbers say so (xAI's total, Vercel)."""
+    if reasoning > completion:
+        return False
+    total = _count(raw.get("total_tokens"))
+    if total is not None and prompt is not None and total == prompt + completion + reasoning:
+        return False
+    if total is not None and prompt is not None and total == prompt + completion:
+        return True
+    return dialect.reasoning_in_output
+
+
+def render_usage(usage: Usage) -> dict[str, Any]:
+    """The official shape; details only where they were reported."""
+    body: dict[str, Any] = {
+        "prompt_tokens": usage.input_total,
+        "completion_tokens": usage.output_total,
+        "total_tokens": usage.total,
+    }
+    into = {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write}
+    if usage.cache_write_1h:
+        into["cache_write_tokens"] = (usage.cache_write or 0) + usage.cache_write_1h
+    if details := {name: count for name, count in into.items() if count is not None}:
+        body["prompt_tokens_details"] = details
+    if usage.reasoning is not None:
+        body["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
+    return body

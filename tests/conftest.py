@@ -1,0 +1,11 @@
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("modelbay", deadline=None)  # a slow machine is no failure
+hypothesis.settings.register_profile("soak", deadline=None, max_examples=10_000)
+hypothesis.settings.load_profile("modelbay")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"

@@ -1,0 +1,34 @@
+"""Things that take seconds to make are made once per clone, whichever test process comes first."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import mkdtemp
+
+from filelock import FileLock
+
+CACHE = Path(__file__).resolve().parents[2] / ".cache" / "servers"
+WAIT = 300.0
+"""Seconds to wait for another process to finish making the same thing."""
+
+
+def made_once(name: str, sources: bytes, make: Callable[[Path], None]) -> Path:
+    """The folder `name`, filled by `make` unless it was already for these `sources`; a change of them makes it anew.
+
+    `make` fills a folder beside the final one, which is then renamed: a test run killed half-way leaves nothing behind
+    that looks finished.
+    """
+    CACHE.mkdir(parents=True, exist_ok=True)
+    CACHE.joinpath(".gitignore").write_text("*\n", encoding="utf-8")
+    folder = CACHE / f"{name}-{hashlib.sha256(sources).hexdigest()[:12]}"
+    with FileLock(CACHE / f"{name}.lock", timeout=WAIT):
+        if not folder.is_dir():
+            unfinished = Path(mkdtemp(prefix=f"{name}-unfinished-", dir=CACHE))
+            try:
+                make(unfinished)
+                os.replace(unfinished, folder)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+    return folder

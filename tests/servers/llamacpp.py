@@ -1,0 +1,100 @@
+"""llama.cpp's own HTTP server, from the wheel `xllamacpp`, with the tiny model: as a process of its own.
+
+    python -m tests.servers.llamacpp [--think] [--api-key KEY] [--port 8080]
+
+runs it by hand until the input ends (Ctrl-D) or Ctrl-C. It speaks /v1/chat/completions, /v1/responses, /v1/messages
+(with count_tokens), /v1/completions and /v1/models.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from tests.servers.cache import made_once
+from tests.servers.process import Unavailable, running
+
+PACKAGES = ("xllamacpp", "gguf", "numpy", "tokenizers")
+SLOTS = 4
+"""How many requests are answered at a time; they share the context."""
+CONTEXT = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaServer:
+    url: str
+    """The root, without /v1: the base URL of the type `anthropic`."""
+    api_key: str | None = None
+    model: str = "tiny"
+    context: int = CONTEXT // SLOTS
+    """The tokens that one conversation may hold."""
+
+    @property
+    def openai(self) -> str:
+        """The base URL of the types `openai` and `openai_responses`."""
+        return f"{self.url}/v1"
+
+
+@contextmanager
+def llama_server(log: Path, *, think: bool = False, api_key: str = "") -> Iterator[LlamaServer]:
+    """Run the server while the context lasts; one with an `api_key` refuses requests that do not carry it."""
+    if missing := [name for name in PACKAGES if find_spec(name) is None]:
+        raise Unavailable(f"llama.cpp's server needs the packages {', '.join(missing)} of the group `dev`")
+    command = [sys.executable, "-m", "tests.servers.llamacpp"]
+    command += ["--think"] * think + ["--api-key", api_key] * bool(api_key)
+    with running(command, log=log) as url:
+        yield LlamaServer(url, api_key or None)
+
+
+def model_folder() -> Path:
+    """The folder of the model's files, written by the first server; numpy and its like are imported for that only."""
+
+    def write(folder: Path) -> None:
+        from tests.servers import tiny_model
+
+        tiny_model.write(folder)
+
+    here = Path(__file__).parent
+    return made_once(
+        "tiny-model", b"".join((here / name).read_bytes() for name in ("__init__.py", "tiny_model.py")), write
+    )
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Serve until standard input ends."""
+    import xllamacpp
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(model_folder() / ("tiny-think.gguf" if options.think else "tiny.gguf"))
+    parameters.model_alias = {"tiny"}
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.port = options.port
+    parameters.api_keys = [options.api_key] if options.api_key else []
+    parameters.n_parallel = SLOTS
+    parameters.n_ctx = CONTEXT
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
+    parameters.use_jinja = True
+    parameters.endpoint_slots = True
+    parameters.ui = parameters.warmup = parameters.fit_params = False
+    parameters.offline = True
+    server = xllamacpp.Server(parameters)  # starts its threads, and returns once it listens
+    print(f"listening on {server.listening_address}", flush=True)
+    with suppress(KeyboardInterrupt):
+        sys.stdin.read()
+    os._exit(0)  # the server's own end would wait for each stream that is still running
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(prog="python -m tests.servers.llamacpp", description="Serve the tiny model.")
+    options.add_argument("--port", type=int, default=0, help="the port on loopback; the system chooses by default")
+    options.add_argument("--api-key", default="", help="refuse requests that do not carry this key")
+    options.add_argument("--think", action="store_true", help="serve the model that reasons before it speaks")
+    serve(options.parse_args())
+
+
+if __name__ == "__main__":
+    main()
