@@ -13,7 +13,8 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import AsyncGenerator
+import zlib
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from contextvars import ContextVar
 from pathlib import Path
@@ -43,6 +44,8 @@ KEEP_ALIVE = 30.0
 """Seconds an unused connection is kept. Servers close theirs after 5 to 75; a call that meets the closing is lost."""
 HEADER_BYTES = 32 * 1024
 """The longest header taken; security policies grow beyond aiohttp's 8 KiB."""
+PIECE = 64 * 1024
+"""The most that is unpacked at once."""
 LARGE_BODY = 2**20
 """From here on a body is handed over as a file, so that it is written piece by piece."""
 UNPACKED_FREELY = 2**20
@@ -175,7 +178,7 @@ class Response:
         self._stage: Literal["first_byte", "idle"] = "first_byte"
         self._waits_since: float | None = connected_at
         self._timer: asyncio.TimerHandle | None = None
-        self._late = False
+        self._late = self._finishing = False
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.url}>"
@@ -214,30 +217,40 @@ class Response:
             MalformedReply: the body does not unpack, or unpacks without bounds.
         """
         content, now = self._reply.content, self._loop.time
-        packed = "content-encoding" in self.headers
+        packing = self.headers.get("content-encoding", "").lower()
+        unpacker = _Unpacker(packing, self._request) if packing in PACKINGS else None
         self._watch()
         try:
             chunk = await content.readany()
             self._begin_idle()
             while chunk:
-                if packed:
-                    self._check_expansion()
                 self._waits_since = None
-                yield chunk
+                if unpacker is None:
+                    yield chunk
+                else:
+                    for piece in unpacker.feed(chunk):
+                        yield piece
                 self._waits_since = now()
                 chunk = await content.readany()
-        except (aiohttp.ClientError, OSError) as error:
-            if rest := content._read_nowait(-1):  # aiohttp raises before it hands out what it still has
-                yield rest
-            raise self._broken(error) from None
+            if unpacker is not None:
+                unpacker.close()
+        except (aiohttp.ClientError, OSError):
+            rest = content._read_nowait(-1)  # aiohttp raises before it hands out what it still has
+            for piece in [rest] if unpacker is None else unpacker.feed(rest):
+                if piece:
+                    yield piece
+            raise self._broken() from None
         finally:
             self._cancel_timer()
-            if not content.is_eof():
+            if not content.is_eof() and not self._finishing:
                 self._abandon()
 
     async def finish(self, grace: float = 0.1) -> None:
-        """The reply said its last word: keep the connection if the body ends within `grace` seconds, else close it."""
-        content = self._reply.content
+        """The reply said its last word: keep the connection if the body ends within `grace` seconds, else close it.
+
+        To be called before the stream is left, which would close it.
+        """
+        content, self._finishing = self._reply.content, True
         try:
             async with asyncio.timeout(grace):
                 while not content.is_eof():
@@ -259,7 +272,7 @@ class Response:
         self._reply.close()
 
     def _watch(self) -> None:
-        """Give up if the server has been silent too long. One timer that looks now and then is cheap, one a chunk is not."""
+        """Give up if the server has been silent too long. It looks now and then: a timer for each chunk would cost."""
         limits, now = self._request.limits, self._loop.time()
         limit = limits.first_byte if self._stage == "first_byte" else limits.idle
         due = limit + (now if self._waits_since is None else self._waits_since)
@@ -278,21 +291,47 @@ class Response:
         self._stage, self._waits_since = "idle", None
         self._watch()
 
-    def _check_expansion(self) -> None:
-        content = self._reply.content
-        received, unpacked = content.total_compressed_bytes or 0, content.total_bytes
-        if unpacked > UNPACKED_FREELY and unpacked > received * self._request.limits.max_expansion:
-            raise _final(MalformedReply(f"{self._request.server} sent {received:,} bytes that unpack without end"))
-
-    def _broken(self, error: Exception) -> ModelbayError:
+    def _broken(self) -> ModelbayError:
         if self._late:
             return _timed_out(self._stage, self._request)
-        if isinstance(error.__cause__, aiohttp.http_exceptions.ContentEncodingError):
-            return MalformedReply(f"{self._request.server} sent a compressed reply that does not unpack")
-        return IncompleteReply(
-            f"{self._request.server} broke off its reply after {self._reply.content.total_bytes:,} bytes",
-            hint="try again; if it goes on, a proxy on the way may limit how long a reply takes",
-        )
+        return _cut(self._request, self._reply.content.total_bytes)
+
+
+class _Unpacker:
+    """Unpacks gzip and deflate a piece at a time, however large the whole. aiohttp's takes a cut one for a whole."""
+
+    def __init__(self, packing: str, request: Request) -> None:
+        self._raw_allowed = packing == "deflate"  # some send it without the header that the standard asks for
+        self._request = request
+        self._zlib: zlib._Decompress | None = None
+        self._received = self._unpacked = 0
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        self._received += len(data)
+        more = bool(data)
+        while more:
+            if self._zlib is None:
+                raw = self._raw_allowed and data[0] & 0x0F != 8
+                self._zlib = zlib.decompressobj(-zlib.MAX_WBITS if raw else zlib.MAX_WBITS | 32)
+            try:
+                piece = self._zlib.decompress(data, PIECE)
+            except zlib.error:
+                raise MalformedReply(f"{self._request.server} sent a compressed reply that does not unpack") from None
+            data = self._zlib.unused_data or self._zlib.unconsumed_tail
+            more = bool(data) or (len(piece) == PIECE and not self._zlib.eof)
+            if self._zlib.eof:
+                self._zlib = None  # what follows would be another file, and they count as one
+            self._unpacked += len(piece)
+            if self._unpacked > max(UNPACKED_FREELY, self._received * self._request.limits.max_expansion):
+                raise _final(
+                    MalformedReply(f"{self._request.server} sent {self._received:,} bytes that unpack endlessly")
+                )
+            if piece:
+                yield piece
+
+    def close(self) -> None:
+        if self._zlib is not None:
+            raise _cut(self._request, self._received)
 
 
 # What a request must be
@@ -346,7 +385,7 @@ def _check(request: Request) -> None:
 
 
 def _is_socks(proxy: str | None) -> bool:
-    return proxy is not None and proxy.partition(":")[0] in SOCKS
+    return proxy is not None and urlsplit(proxy).scheme in SOCKS
 
 
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
@@ -407,6 +446,7 @@ def _open(proxy: str | None, tls: Tls | None) -> aiohttp.ClientSession:
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": "modelbay", "Accept-Encoding": ", ".join(sorted(PACKINGS))},
         skip_auto_headers=("Content-Type",),
+        auto_decompress=False,
         max_line_size=HEADER_BYTES,
         max_field_size=HEADER_BYTES,
     )
@@ -449,13 +489,9 @@ def _context(tls: Tls) -> ssl.SSLContext:
             # without a password given here, OpenSSL would ask for one on the terminal
             context.load_cert_chain(Path(tls.cert).expanduser(), key, password="")
     except OSError as error:
-        reason = (
-            error.strerror
-            if not isinstance(error, ssl.SSLError) and error.strerror
-            else "no certificate or key we can read"
-        )
+        why = "it holds no such thing" if isinstance(error, ssl.SSLError) else (error.strerror or "unreadable").lower()
         raise ConfigError(
-            f"cannot use {file}: {reason}",
+            f"cannot use {file}: {why}",
             hint="tls.ca, tls.cert and tls.key are PEM files, the key without a password",
         ) from None
     context.set_alpn_protocols(["http/1.1"])
@@ -474,6 +510,7 @@ HINTS = {
     errno.ENETUNREACH: NETWORK,
     errno.EHOSTUNREACH: NETWORK,
 }
+PASSWORD_WANTED = "wants a user and a password that it knows"
 AUTHORITY = "if you or your company signed it, set tls.ca to that authority's file; tls.insecure = true trusts anyone"
 EXPIRED = "its owner must renew it, or this machine's clock is wrong"
 OTHER_NAME = "base_url must use a name that the certificate was made for"
@@ -494,6 +531,13 @@ def _timed_out(stage: Literal["connect", "first_byte", "idle"], request: Request
     return TimedOut(f"{who} {what.format(seconds)}", stage=stage, hint=hint)
 
 
+def _cut(request: Request, received: int) -> IncompleteReply:
+    return IncompleteReply(
+        f"{request.server} broke off its reply after {received:,} bytes",
+        hint="try again; if it goes on, a proxy on the way may limit how long a reply takes",
+    )
+
+
 def _final(error: E) -> E:
     """The same request will not fare better."""
     error.retryable = False
@@ -504,7 +548,7 @@ def _refused(response: Response, request: Request) -> ModelbayError | None:
     """The error in an answer that no protocol should see."""
     status, packing = response.status, response.headers.get("content-encoding", "").lower()
     if status == 407 and request.proxy:
-        return _proxy_refused(request, "it wants a user and a password")
+        return _proxy_refused(request, PASSWORD_WANTED)
     if 300 <= status < 400 and status != 304:
         return _redirected(response, request)
     if packing not in PACKINGS | {"", "identity"}:
@@ -526,26 +570,27 @@ def _redirected(response: Response, request: Request) -> Redirected:
 
 
 def _proxy_refused(request: Request, why: str) -> ConnectFailed:
-    return _final(
-        ConnectFailed(
-            f"the proxy {origin(request.proxy or '')} would not connect to {request.server}: {why}",
-            hint='proxy is written "http://user:password@host:port"',
-        )
-    )
+    who = f"the proxy {origin(request.proxy or '')}"
+    if why == PASSWORD_WANTED:
+        return _final(ConnectFailed(f"{who} {why}", hint='proxy is written "http://user:password@host:port"'))
+    return ConnectFailed(f"{who} would not connect to {request.server}: {why}", hint="try again, or without the proxy")
 
 
 def _explained(error: Exception, request: Request, *, connected: bool) -> ModelbayError:
     """Why no answer came, in the system's words only: aiohttp's quote URLs, headers and what the server sent."""
     reason = _root(error)
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        wanted = "it wants a user and a password" if error.status == 407 else f"it answered {error.status}"
-        return _proxy_refused(request, wanted)
+        return _proxy_refused(request, PASSWORD_WANTED if error.status == 407 else f"it answered {error.status}")
     if isinstance(error, _ProxyRefused):
-        return _proxy_refused(request, str(error))
+        return _proxy_refused(request, PASSWORD_WANTED if "authentication" in str(error).lower() else str(error))
     if isinstance(reason, ssl.SSLError):
         return _tls_failed(reason, request)
     if isinstance(error, aiohttp.ClientResponseError):
-        what = "sent headers that are too large" if error.message.startswith("Got more") else "does not answer in HTTP"
+        what = (
+            "sent headers that are too large"
+            if error.message.startswith(("Got more", "Too many"))
+            else "does not answer in HTTP"
+        )
         hint = "base_url must be an API's address; where it begins with http://, https:// may be meant"
         return _final(MalformedReply(f"{request.server} {what}", hint=hint))
     if isinstance(error, ValueError):

@@ -17,7 +17,7 @@ PROJECT, LOCATION = "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION"
 
 
 class Credential(Struct, frozen=True):
-    """A key at hand, or where a token is to be had: from a login (`oauth`), from Google's default credentials (`adc`)."""
+    """A key at hand, or where to get a token: from a login (`oauth`), from Google's default credentials (`adc`)."""
 
     kind: Literal["key", "oauth", "adc"]
     source: str
@@ -33,8 +33,8 @@ class Need(Struct, frozen=True):
     keyless: bool = False
     adc: bool = False
     """Google's application default credentials serve, and a key does not."""
-    key_url: str | None = None
-    """Where a person gets a key."""
+    advice: str | None = None
+    """What else to tell somebody who has no key, as where to get one."""
 
 
 def resolve(config: Config, provider: ProviderEntry, model: ModelEntry | None, need: Need) -> Credential | None:
@@ -104,8 +104,8 @@ def _missing(config: Config, provider: ProviderEntry, where: str, need: Need) ->
     else:
         bag = f", or {names[0]} under [{where}.env]" if names else ""
         hint = f'write api_key under [{where}]{bag}; for a server that asks for none, auth = "none"'
-    if need.key_url:
-        hint += f"; keys are at {need.key_url}"
+    if need.advice:
+        hint += f"; {need.advice}"
     return MissingCredential(
         f'no API key for provider "{provider.id}" in {config.path}',
         hint=hint,

@@ -1,1 +1,1 @@
-"""A provider entry made into an endpoint: its URL, its authentication, its dialect. `presets/*.toml` are the vendors."""
+"""From a provider's entry to an endpoint: URL, authentication, dialect. `presets/*.toml` are the vendors."""

@@ -312,7 +312,7 @@ def _render_format(form: OutputFormat, dialect: Dialect, messages: list[Any], sa
         messages.insert(0, {"role": "system", "content": f"Answer with JSON that matches this JSON Schema:\n{schema}"})
         return {"type": "json_object"}
     spec = {
-        "name": form.name or "answer",
+        "name": form.name if same else form.name or "answer",  # OpenAI wants one, not every vendor does
         "schema": form.schema,
         "description": form.description,
         "strict": form.strict,

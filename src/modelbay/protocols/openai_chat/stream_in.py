@@ -329,7 +329,7 @@ class _Call:
         if arguments:
             self._held.append(arguments)
         if self._key is None and (self.name or (force and (self._held or self.id))):
-            part = ToolCall(name=self.name or "", id=self.id, native=self.native)
+            part = ToolCall(name=self.name or "", id=self.id, native=self.native, opaque=self.opaque)
             part.input = "text" if self.input == "text" else "json"
             self._key = assembly.open(part)
             arguments = "".join(self._held)

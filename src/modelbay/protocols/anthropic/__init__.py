@@ -1,0 +1,18 @@
+"""Anthropic Messages, on Anthropic's own host, Bedrock and Vertex, and on the hosts that speak it too."""
+
+from modelbay.protocols.anthropic.errors import parse_error, render_error
+from modelbay.protocols.anthropic.reply import parse_reply, render_reply
+from modelbay.protocols.anthropic.request import parse_request, render_request
+from modelbay.protocols.anthropic.stream_in import stream_parser
+from modelbay.protocols.anthropic.stream_out import stream_renderer
+
+__all__ = [
+    "parse_error",
+    "parse_reply",
+    "parse_request",
+    "render_error",
+    "render_reply",
+    "render_request",
+    "stream_parser",
+    "stream_renderer",
+]

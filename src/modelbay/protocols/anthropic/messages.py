@@ -1,0 +1,226 @@
+"""Anthropic messages: turns in and out."""
+
+from typing import Any
+
+from modelbay.conversation import (
+    AnyPart,
+    Conversation,
+    Json,
+    Media,
+    Part,
+    Refusal,
+    Role,
+    ServerToolCall,
+    ServerToolResult,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Turn,
+    Unknown,
+)
+from modelbay.dialect import Dialect
+from modelbay.events import Warned
+from modelbay.model import Model
+from modelbay.protocols.anthropic.parts import (
+    NAME,
+    REDACTED,
+    TOOL_ID,
+    as_text_document,
+    parse_content,
+    render_block,
+    render_content,
+    without,
+)
+from modelbay.protocols.dispositions import carried
+from modelbay.protocols.ids import call_ids
+from modelbay.protocols.opaque import belongs, restore, unseal
+
+SYSTEM = "system"
+"""The `native` of a turn that stood in the top-level `system`."""
+_ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
+
+
+def parse_system(system: Json) -> list[Turn]:
+    return [] if not system else [Turn("system", parse_content(system), native=SYSTEM)]
+
+
+def parse_message(message: dict[str, Any]) -> Turn:
+    role = str(message.get("role", "user"))
+    parts = parse_content(message.get("content"))
+    turn = Turn(_ROLES.get(role, "user"), parts, extra=without(message, "role", "content"))
+    if turn.role != role:
+        turn.native = role
+    if turn.role == "assistant":
+        _unseal(parts)
+    return turn
+
+
+def _unseal(parts: list[AnyPart]) -> None:
+    """Restores the state that a client kept for another provider in signatures and redacted blocks."""
+    for part in [part for part in parts if type(part) is Thinking]:
+        found = unseal(part.opaque)
+        if found is None:
+            continue
+        origin, sealed = found
+        if sealed.kind == "thinking":
+            restore(part, origin, sealed)
+            continue
+        index = parts.index(part)
+        parts.remove(part)
+        # the state of a call stands before it, that of a text behind it
+        index -= sealed.kind == "text"
+        if 0 <= index < len(parts):
+            restore(parts[index], origin, sealed)
+
+
+class _Writer:
+    """Writes the messages of one request."""
+
+    def __init__(self, conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned]) -> None:
+        self.same = conversation.protocol == NAME
+        self.model = model
+        self.dialect = dialect
+        self.report = report
+        self.ids = call_ids(conversation.turns, dialect.tool_id or (None if self.same else TOOL_ID))
+        self.system: list[AnyPart] = []
+        self.messages: list[dict[str, Any]] = []
+
+    def write(self, turn: Turn) -> None:
+        if turn.role in ("system", "developer"):
+            self._system(turn)
+            return
+        role = "assistant" if turn.role == "assistant" else "user"
+        if self.same and turn.native is not None:
+            role = turn.native
+        if self.same:
+            # a single plain text is written as a string, as most clients do
+            content = render_content(turn.parts) if self._is_text(turn) else self._blocks(turn.parts)
+            self.messages.append({"role": role, "content": content, **(turn.extra or {})})
+            return
+        blocks = self._blocks(turn.parts)
+        if blocks:
+            self._append(role, blocks)
+
+    def _is_text(self, turn: Turn) -> bool:
+        return len(turn.parts) == 1 and type(turn.parts[0]) is Text
+
+    def _system(self, turn: Turn) -> None:
+        leading = not self.messages
+        if turn.native == SYSTEM or (leading and not self.same):
+            self.system += turn.parts
+        elif self.same:
+            content = render_content(turn.parts)
+            self.messages.append({"role": turn.native or "system", "content": content, **(turn.extra or {})})
+        else:
+            # only the newest models take a system message here; its place matters more than its role
+            text = "".join(part.text for part in turn.parts if type(part) is Text)
+            self._append("user", [{"type": "text", "text": f"<system>\n{text}\n</system>"}])
+
+    def _append(self, role: str, blocks: list[dict[str, Any]]) -> None:
+        """One message for turns that follow each other: Anthropic wants all the results of a step in the next message,
+        first in it. What a client of another protocol sends as items becomes one message too."""
+        last = self.messages[-1] if self.messages else None
+        if last is None or last["role"] != role:
+            self.messages.append({"role": role, "content": blocks})
+            return
+        last["content"] += blocks
+        if role == "user":
+            last["content"].sort(key=lambda block: block["type"] != "tool_result")
+
+    def _blocks(self, parts: list[AnyPart]) -> list[dict[str, Any]]:
+        return [block for part in parts if (block := self._block(part)) is not None]
+
+    def _block(self, part: AnyPart) -> dict[str, Any] | None:
+        if self.same and part.origin is None:
+            return render_block(part, self.ids.get(id(part)) if isinstance(part, ToolCall | ToolResult) else None)
+        match part:
+            case Thinking():
+                return self._thinking(part)
+            case Text():
+                return render_block(self._plain(part)) if part.text else None
+            case Refusal():
+                return {"type": "text", "text": part.text} if part.text else None
+            case ToolCall():
+                return render_block(self._plain(part), self.ids[id(part)])
+            case ToolResult():
+                return self._result(part)
+            case Media():
+                return self._media(part)
+            case ServerToolCall() | ServerToolResult() if not self._mine(part):
+                carried("server_tool_parts", NAME, self.report)
+                return None
+            case Unknown() if not self._mine(part):
+                carried("unknown_parts", NAME, self.report)
+                return None
+            case _:
+                return render_block(part)
+
+    def _mine(self, part: Part) -> bool:
+        """Whether the part was made by this target, so that its state and its vendor's own blocks may go back."""
+        return part.origin is not None and belongs(part, NAME, self.dialect.vendor, self.model.family)  # type: ignore[arg-type]
+
+    def _plain(self, part: Text | ToolCall) -> Text | ToolCall:
+        """A text or call without what only its own protocol understands; a cache mark is this protocol's own word."""
+        if self._mine(part):
+            return part
+        if part.annotations:
+            carried("annotations", NAME, self.report)
+        if isinstance(part, Text):
+            return Text(text=part.text, cache=part.cache)
+        return ToolCall(name=part.name, arguments=part.arguments, input=part.input, cache=part.cache)
+
+    def _thinking(self, part: Thinking) -> dict[str, Any] | None:
+        """Thinking goes back to whom it came from, with its signature; unsigned or foreign, it would be a 400."""
+        if self._mine(part) and (part.opaque is not None or part.origin.vendor):  # type: ignore[union-attr]
+            block = render_block(part)
+            if block is not None and part.native != REDACTED:
+                block.setdefault("signature", "")
+            return block
+        carried("thinking", NAME, self.report)
+        return None
+
+    def _result(self, part: ToolResult) -> dict[str, Any]:
+        block: dict[str, Any] = {"type": "tool_result", "tool_use_id": self.ids[id(part)]}
+        inner = self._blocks(part.parts)
+        if len(inner) == 1 and inner[0].keys() == {"type", "text"}:
+            block["content"] = inner[0]["text"]
+        elif inner:
+            block["content"] = inner
+        if part.is_error is not None:
+            block["is_error"] = part.is_error
+        if part.cache is not None:
+            block["cache_control"] = part.cache
+        return block
+
+    def _media(self, part: Media) -> dict[str, Any] | None:
+        if not self.same:
+            carried("file_id" if part.file_id is not None else part.kind, NAME, self.report)
+        plain = Media(
+            kind=part.kind,
+            url=part.url,
+            data=part.data,
+            file_id=part.file_id,
+            text=part.text,
+            parts=part.parts,
+            media_type=part.media_type,
+            name=part.name,
+            cache=part.cache,
+        )
+        return render_block(as_text_document(plain))
+
+
+def render_messages(
+    conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned]
+) -> tuple[str | list[dict[str, Any]], list[dict[str, Any]]]:
+    """The top-level `system` and the `messages`."""
+    writer = _Writer(conversation, model, dialect, report)
+    for turn in conversation.turns:
+        writer.write(turn)
+    if not writer.same and writer.messages and writer.messages[-1]["role"] == "assistant":
+        # a trailing assistant message is continued here, and must not end in white space
+        for block in writer.messages[-1]["content"][-1:]:
+            if block["type"] == "text":
+                block["text"] = block["text"].rstrip()
+    system = render_content([part for part in writer.system if type(part) is not Text or part.text or writer.same])
+    return system, writer.messages

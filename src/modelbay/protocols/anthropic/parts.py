@@ -1,0 +1,270 @@
+"""Anthropic Messages: content blocks, in and out. Requests, replies and streams share it."""
+
+from base64 import b64decode
+from typing import Any
+
+import msgspec
+
+from modelbay.conversation import (
+    Annotation,
+    AnyPart,
+    Extra,
+    Json,
+    Media,
+    MediaKind,
+    Part,
+    ServerToolCall,
+    ServerToolResult,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Unknown,
+)
+
+NAME = "anthropic"
+REDACTED = "redacted_thinking"
+TOOL_ID = r"[a-zA-Z0-9_-]+"
+"""What Anthropic demands of a tool call's id."""
+
+_MEDIA: dict[str, MediaKind] = {"image": "image", "document": "document", "video": "video", "audio": "audio"}
+_KNOWN = ("type", "cache_control")
+
+
+def without(value: dict[str, Any], *known: str) -> Extra | None:
+    return {k: v for k, v in value.items() if k not in known and v is not None} or None
+
+
+def parse_content(content: Json) -> list[AnyPart]:
+    if content is None:
+        return []
+    if isinstance(content, str):
+        return [Text(text=content)]
+    if not isinstance(content, list):
+        return [Unknown(native="content", raw=content)]
+    return [parse_block(block) if isinstance(block, dict) else Unknown(raw=block) for block in content]
+
+
+def parse_block(block: dict[str, Any]) -> AnyPart:
+    kind = str(block.get("type"))
+    part = _parse_known(kind, block)
+    if part is None:
+        return Unknown(native=kind, raw=block)
+    if isinstance(block.get("cache_control"), dict):
+        part.cache = block["cache_control"]
+    return part
+
+
+def _parse_known(kind: str, block: dict[str, Any]) -> AnyPart | None:
+    match kind:
+        case "text":
+            part: AnyPart = Text(text=block.get("text") or "", extra=without(block, "text", "citations", *_KNOWN))
+            citations = block.get("citations")
+            if isinstance(citations, list):
+                part.annotations = [parse_citation(item) for item in citations if isinstance(item, dict)]
+            return part
+        case "thinking":
+            texts = [block["thinking"]] if isinstance(block.get("thinking"), str) else []
+            return Thinking(
+                texts=texts, opaque=block.get("signature"), extra=without(block, "thinking", "signature", *_KNOWN)
+            )
+        case "redacted_thinking":
+            return Thinking(opaque=block.get("data"), native=REDACTED, extra=without(block, "data", *_KNOWN))
+        case "tool_use":
+            return ToolCall(
+                name=block.get("name") or "",
+                id=block.get("id") or None,
+                arguments=input_text(block.get("input")),
+                extra=without(block, "name", "id", "input", *_KNOWN),
+            )
+        case "tool_result":
+            return ToolResult(
+                call_id=block.get("tool_use_id"),
+                parts=parse_content(block.get("content")),
+                is_error=block.get("is_error"),
+                extra=without(block, "tool_use_id", "content", "is_error", *_KNOWN),
+            )
+        case "server_tool_use" | "mcp_tool_use":
+            return ServerToolCall(
+                name=block.get("name") or "",
+                id=block.get("id"),
+                arguments=input_text(block.get("input")),
+                native=kind,
+                extra=without(block, "name", "id", "input", *_KNOWN),
+            )
+        case _ if kind in _MEDIA:
+            return _parse_media(_MEDIA[kind], block)
+        case _ if kind.endswith("_tool_result"):
+            return ServerToolResult(
+                call_id=block.get("tool_use_id"),
+                content=block.get("content"),
+                is_error=block.get("is_error"),
+                native=kind,
+                extra=without(block, "tool_use_id", "content", "is_error", *_KNOWN),
+            )
+        case _:
+            return None
+
+
+def _parse_media(kind: MediaKind, block: dict[str, Any]) -> Media | None:
+    source = block.get("source")
+    if not isinstance(source, dict):
+        return None
+    media = Media(kind=kind, name=block.get("title"), media_type=source.get("media_type"))
+    match source.get("type"):
+        case "base64":
+            media.data = source.get("data")
+        case "url":
+            media.url = source.get("url")
+        case "file":
+            media.file_id = source.get("file_id")
+        case "text":
+            media.text = source.get("data")
+        case "content":
+            media.parts = parse_content(source.get("content"))
+            if isinstance(source.get("content"), str):
+                media.native = "content="
+        case _:
+            return None
+    rest = without(source, "type", "media_type", "data", "url", "file_id", "content")
+    media.extra = without(block, "source", "title", *_KNOWN)
+    if rest:
+        media.extra = {**(media.extra or {}), "source.": rest}
+    return media
+
+
+def input_text(value: Json) -> str:
+    """A call's input as compact JSON, in the order given; "" where there is none."""
+    return "" if value is None else msgspec.json.encode(value).decode()
+
+
+def parse_citation(item: dict[str, Any]) -> Annotation:
+    start = next((item[k] for k in ("start_char_index", "start_page_number", "start_block_index") if k in item), None)
+    end = next((item[k] for k in ("end_char_index", "end_page_number", "end_block_index") if k in item), None)
+    return Annotation(
+        "url" if item.get("url") else "document",
+        url=item.get("url"),
+        title=item.get("title") or item.get("document_title"),
+        text=item.get("cited_text"),
+        start=start,
+        end=end,
+        unit="block",
+        protocol=NAME,
+        raw=item,
+    )
+
+
+def render_citation(annotation: Annotation) -> dict[str, Any] | None:
+    """A citation; another protocol's needs an address to become one."""
+    if annotation.protocol == NAME and annotation.raw is not None:
+        return annotation.raw
+    if annotation.url is None:
+        return None
+    return {
+        "type": "web_search_result_location",
+        "url": annotation.url,
+        "title": annotation.title,
+        "cited_text": annotation.text or "",
+        "encrypted_index": "",
+    }
+
+
+def render_block(part: AnyPart, call_id: str | None = None) -> dict[str, Any] | None:
+    """The block of a part that this protocol has; None for what it cannot hold. `call_id` replaces a call's own id."""
+    block: dict[str, Any]
+    match part:
+        case Text():
+            block = {"type": "text", "text": part.text}
+            citations = [item for a in part.annotations or () if (item := render_citation(a)) is not None]
+            if part.annotations is not None:
+                block["citations"] = citations
+        case Thinking(native="redacted_thinking"):
+            block = {"type": REDACTED, "data": part.opaque}
+        case Thinking():
+            block = {"type": "thinking", "thinking": part.text}
+            if part.opaque is not None:
+                block["signature"] = part.opaque
+        case ToolCall():
+            block = {"type": "tool_use", "id": call_id or part.id, "name": part.name, "input": input_json(part)}
+        case ToolResult():
+            block = {"type": "tool_result", "tool_use_id": call_id or part.call_id}
+            if part.parts:
+                block["content"] = render_content(part.parts)
+            if part.is_error is not None:
+                block["is_error"] = part.is_error
+        case Media():
+            block = _render_media(part)
+        case ServerToolCall():
+            block = {"type": part.native, "id": part.id, "name": part.name, "input": input_json(part)}
+        case ServerToolResult():
+            block = {"type": part.native, "tool_use_id": part.call_id, "content": part.content}
+            if part.is_error is not None:
+                block["is_error"] = part.is_error
+        case _:
+            return part.raw if isinstance(part, Unknown) and isinstance(part.raw, dict) else None
+    if part.cache is not None:
+        block["cache_control"] = part.cache
+    for name, value in (part.extra or {}).items():
+        if name == "source.":
+            block["source"].update(value)
+        else:
+            block[name] = value
+    return block
+
+
+def render_content(parts: list[AnyPart]) -> str | list[dict[str, Any]]:
+    """A string where one plain text says it all, else blocks."""
+    if len(parts) == 1 and is_plain(parts[0]):
+        return parts[0].text  # type: ignore[union-attr]
+    return [block for part in parts if (block := render_block(part)) is not None]
+
+
+def is_plain(part: Part) -> bool:
+    """A text with nothing but its text."""
+    return type(part) is Text and part.cache is None and not part.annotations and not part.extra
+
+
+def input_json(call: ToolCall | ServerToolCall) -> Json:
+    """A call's arguments as the object Anthropic wants, spelled as they came.
+
+    Arguments that are no JSON object (a truncated call, a freeform tool) are kept as text inside one.
+    """
+    if not call.arguments.strip():
+        return {}
+    if getattr(call, "input", "json") == "text":
+        return {"input": call.arguments}
+    try:
+        if type(msgspec.json.decode(call.arguments)) is dict:
+            return msgspec.Raw(call.arguments.encode())
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        pass
+    return {"_raw": call.arguments}
+
+
+def _render_media(media: Media) -> dict[str, Any]:
+    source: dict[str, Any]
+    if media.url is not None:
+        source = {"type": "url", "url": media.url}
+    elif media.file_id is not None:
+        source = {"type": "file", "file_id": media.file_id}
+    elif media.text is not None:
+        source = {"type": "text", "media_type": media.media_type or "text/plain", "data": media.text}
+    elif media.parts is not None:
+        source = {"type": "content", "content": [render_block(part) for part in media.parts]}
+        if media.native == "content=":
+            source["content"] = "".join(part.text for part in media.parts if type(part) is Text)
+    else:
+        source = {"type": "base64", "media_type": media.media_type, "data": media.data}
+    block: dict[str, Any] = {"type": media.kind, "source": source}
+    if media.name is not None and media.kind == "document":
+        block["title"] = media.name
+    return block
+
+
+def as_text_document(media: Media) -> Media:
+    """A text file given as bytes, as the plain text Anthropic takes (it decodes PDF only)."""
+    kind = media.media_type or ""
+    if media.kind != "document" or media.data is None or not (kind.startswith("text/") or kind == "application/json"):
+        return media
+    text = b64decode(media.data).decode("utf-8", "replace")
+    return Media(kind="document", text=text, media_type="text/plain", name=media.name, cache=media.cache)

@@ -1,0 +1,130 @@
+"""Anthropic replies in one piece, in and out."""
+
+from typing import Any
+
+import msgspec
+
+from modelbay.conversation import AnyPart, Refusal, Text, Thinking, ToolCall
+from modelbay.dialect import Dialect
+from modelbay.errors import MalformedReply
+from modelbay.events import Event, Finished, FinishReason, Reply
+from modelbay.protocols.anthropic.errors import error_in
+from modelbay.protocols.anthropic.parts import NAME, REDACTED, parse_block, render_block, without
+from modelbay.protocols.anthropic.usage import parse_usage, render_usage
+from modelbay.protocols.assembly import Assembly
+from modelbay.protocols.codec import decode
+from modelbay.protocols.opaque import seal
+
+FINISH: dict[str, FinishReason] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "pause_turn": "pause",
+    "compaction": "pause",
+    "refusal": "refusal",
+}
+_NATIVE: dict[FinishReason, str] = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "content_filter": "refusal",
+    "refusal": "refusal",
+    "pause": "pause_turn",
+}
+TOP = ("id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage")
+
+
+def finish_reason(native: str | None, has_calls: bool) -> FinishReason:
+    return FINISH.get(native or "", "tool_calls" if has_calls else "stop")
+
+
+def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
+    assembly = Assembly()
+    try:
+        reply = decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        assembly.fail(MalformedReply(f"the reply is not JSON: {error}"))
+        return assembly.take()
+    if isinstance(reply, dict) and isinstance(reply.get("content"), list):
+        assembly.start(reply.get("id"), reply.get("model"), without(reply, *TOP))
+        for block in reply["content"]:
+            if isinstance(block, dict):
+                assembly.whole(reply_part(parse_block(block)))
+        assembly.usage = parse_usage(reply.get("usage"))
+        native = reply.get("stop_reason")
+        assembly.finish(finish_reason(native, assembly.has_calls), native, reply.get("stop_sequence"))
+    else:
+        error = error_in(reply)
+        no_content = "the reply has no `content`: is this the right URL for Anthropic Messages?"
+        assembly.fail(error or MalformedReply(no_content))
+    return assembly.take()
+
+
+def reply_part(part: AnyPart) -> AnyPart:
+    """A part as a reply has it: an empty signature or citation list says nothing."""
+    if type(part) is Thinking and part.opaque == "":
+        part.opaque = None
+    if not part.annotations:
+        part.annotations = None
+    return part
+
+
+def native_reason(finish: Finished) -> str:
+    """The word a client understands; the provider's own where it is one of the protocol's."""
+    if finish.native in FINISH and FINISH[finish.native] == finish.reason:
+        return finish.native
+    return "stop_sequence" if finish.stop_sequence is not None and finish.reason == "stop" else _NATIVE[finish.reason]
+
+
+def render_reply(reply: Reply) -> bytes:
+    finish = reply.finish or Finished("stop")
+    content: list[dict[str, Any]] = []
+    for part in reply.parts:
+        content += reply_blocks(part)
+    body = {
+        "id": reply.id or "",
+        "type": "message",
+        "role": "assistant",
+        "model": reply.model or "",
+        "content": content,
+        "stop_reason": native_reason(finish),
+        "stop_sequence": finish.stop_sequence,
+        "usage": render_usage(reply.usage),
+    }
+    return msgspec.json.encode(body)
+
+
+def reply_blocks(part: AnyPart) -> list[dict[str, Any]]:
+    """The blocks a client gets for one part: none for what the protocol cannot hold, two where state goes beside it."""
+    ours = part.origin is None or part.origin.protocol == NAME
+    match part:
+        case Thinking() if not ours or part.native not in (None, REDACTED):
+            return foreign_thinking(part)
+        case Refusal():
+            return [{"type": "text", "text": part.text}]
+        case _ if not ours and not isinstance(part, Text | ToolCall):
+            return []
+    block = render_block(part if ours else _bare(part))
+    if block is None:
+        return []
+    if block["type"] == "thinking":
+        block.setdefault("signature", "")
+    if ours or part.opaque is None:
+        return [block]
+    envelope = {"type": REDACTED, "data": seal(part)}
+    return [envelope, block] if isinstance(part, ToolCall) else [block, envelope]
+
+
+def _bare(part: AnyPart) -> AnyPart:
+    """The part without another protocol's extras."""
+    return msgspec.structs.replace(part, extra=None, cache=None)
+
+
+def foreign_thinking(part: Thinking) -> list[dict[str, Any]]:
+    """Another protocol's thinking, its state in an envelope where a client keeps it: the signature."""
+    signature = seal(part) if part.opaque is not None or len(part.texts) > 1 else ""
+    if not part.text and signature:
+        return [{"type": REDACTED, "data": signature}]
+    return [{"type": "thinking", "thinking": part.text, "signature": signature}]

@@ -1,0 +1,301 @@
+"""Anthropic requests: a client's body to a conversation, and a conversation to a provider's body."""
+
+from typing import Any
+
+from modelbay.conversation import (
+    Conversation,
+    Extra,
+    Json,
+    OutputFormat,
+    Reasoning,
+    Settings,
+    Tool,
+    ToolChoice,
+)
+from modelbay.dialect import Dialect
+from modelbay.errors import Unsupported
+from modelbay.events import Warned
+from modelbay.model import Model
+from modelbay.protocols.anthropic.messages import parse_message, parse_system, render_messages
+from modelbay.protocols.anthropic.parts import NAME, without
+from modelbay.protocols.codec import Call
+from modelbay.protocols.dispositions import dropped, settle
+
+PATH = "/v1/messages"
+MAX_TOKENS = 32_000
+"""`max_tokens` is required; this is sent where nothing is known of the model."""
+BUDGETS = {"minimal": 1024, "low": 1024, "medium": 4096}
+"""Thinking tokens for an effort, on models that take a budget; anything above is `TOP_BUDGET` (as Kimi Code has it)."""
+TOP_BUDGET = 32_000
+_LEAST_BUDGET = 1024
+
+_SAME = {
+    "max_output_tokens": "max_tokens",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "stop": "stop_sequences",
+    "service_tier": "service_tier",
+    "cache": "cache_control",
+}
+_STATE = ("thread",)
+_TAKEN = frozenset(
+    (*_SAME.values(), *_STATE, "model", "messages", "system", "stream", "tools", "tool_choice", "thinking",
+     "output_config", "output_format", "metadata")
+)  # fmt: skip
+
+
+def parse_request(call: Call) -> Conversation:
+    body = call.body
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+        raise Unsupported("`messages` must be a list of objects", setting="messages")
+    settings = Settings()
+    for setting, name in _SAME.items():
+        if body.get(name) is not None:
+            setattr(settings, setting, body[name])
+    if (tools := body.get("tools")) is not None:
+        settings.tools = [_parse_tool(tool) for tool in tools]
+    if isinstance(choice := body.get("tool_choice"), dict):
+        settings.tool_choice = _parse_choice(choice)
+    settings.extra = {name: value for name, value in body.items() if name not in _TAKEN and value is not None}
+    settings.state = {name: body[name] for name in _STATE if body.get(name) is not None} or None
+    _parse_output(body, settings)
+    _parse_metadata(body.get("metadata"), settings)
+    return Conversation(
+        turns=[*parse_system(body.get("system")), *[parse_message(message) for message in messages]],
+        settings=settings,
+        protocol=NAME,
+        model=body.get("model"),
+        stream=body.get("stream"),
+    )
+
+
+def _parse_tool(tool: dict[str, Any]) -> Tool:
+    kind = tool.get("type")
+    if kind not in (None, "custom"):
+        return Tool("vendor", name=tool.get("name") or kind, native=kind, raw=tool)
+    return Tool(
+        name=tool.get("name", ""),
+        description=tool.get("description"),
+        schema=tool.get("input_schema"),
+        strict=tool.get("strict"),
+        cache=tool.get("cache_control"),
+        native=kind,
+        extra=without(tool, "type", "name", "description", "input_schema", "strict", "cache_control"),
+    )
+
+
+def _parse_choice(choice: dict[str, Any]) -> ToolChoice:
+    parallel = choice.get("disable_parallel_tool_use")
+    parsed = ToolChoice(parallel=None if parallel is None else not parallel)
+    match choice.get("type"):
+        case "any":
+            parsed.mode = "required"
+        case "tool":
+            parsed.mode, parsed.names = "tool", [choice.get("name", "")]
+        case "none":
+            parsed.mode = "none"
+        case _:
+            parsed.mode = "auto"
+    parsed.extra = without(choice, "type", "name", "disable_parallel_tool_use")
+    return parsed
+
+
+def _parse_output(body: dict[str, Json], settings: Settings) -> None:
+    """`thinking` and `output_config`: how much to think, and the shape of the answer."""
+    config = body.get("output_config") or {}
+    reasoning = Reasoning(effort=config.get("effort"))
+    if isinstance(thinking := body.get("thinking"), dict):
+        kind = thinking.get("type")
+        reasoning.enabled, reasoning.adaptive = kind != "disabled", kind == "adaptive"
+        reasoning.budget, reasoning.visibility = thinking.get("budget_tokens"), thinking.get("display")
+        reasoning.extra = without(thinking, "type", "budget_tokens", "display")
+    if thinking is not None or reasoning.effort is not None:
+        settings.reasoning = reasoning
+    form = config.get("format")
+    if form is None and body.get("output_format") is not None:  # its name while in beta
+        form = body["output_format"]
+        settings.spelling["output_format"] = "output_format"
+    if isinstance(form, dict) and form.get("type") == "json_schema":
+        extra = without(form, "type", "schema")
+        settings.output_format = OutputFormat("json_schema", schema=form.get("schema"), extra=extra)
+    if rest := without(config, "effort", "format"):
+        settings.extra["output_config"] = rest
+
+
+def _parse_metadata(metadata: Json, settings: Settings) -> None:
+    if isinstance(metadata, dict):
+        settings.user = metadata.get("user_id")
+        settings.metadata = without(metadata, "user_id")
+
+
+def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
+    settings, report = settle(conversation, NAME)
+    same = conversation.protocol == NAME
+    system, messages = render_messages(conversation, model, dialect, report)
+    body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
+    if system:
+        body["system"] = system
+    body["messages"] = messages
+    if conversation.stream is not None:
+        body["stream"] = conversation.stream
+    for setting, name in _SAME.items():
+        if (value := getattr(settings, setting)) is not None:
+            body[name] = value
+    if not same:
+        body.setdefault("max_tokens", _max_tokens(model))
+    _render_tools(body, settings, same, report)
+    _render_output(body, settings, model, dialect, report, same)
+    metadata = dict(settings.metadata or {}) if same else {}
+    if settings.user is not None:
+        metadata["user_id"] = settings.user
+    if metadata:
+        body["metadata"] = metadata
+    for name, value in {**settings.extra, **(settings.state or {})}.items():
+        body[name] = {**body[name], **value} if name == "output_config" and name in body else value
+    body |= dialect.body
+    for name in dialect.unsupported:
+        if body.pop(name, None) is not None:
+            report.append(dropped(name, NAME, f"{dialect.vendor} refuses it"))
+    if dialect.cache_marks and not same:
+        _mark(body)
+    if not dialect.cache_ttl:
+        _drop_ttl(body)
+    return Call(PATH, body, stream=bool(conversation.stream), warnings=report)
+
+
+def _max_tokens(model: Model) -> int:
+    limit = model.max_output_tokens or MAX_TOKENS
+    return min(limit, model.max_context_tokens) if model.max_context_tokens else limit
+
+
+def _render_tools(body: dict[str, Any], settings: Settings, same: bool, report: list[Warned]) -> None:
+    tools, choice = settings.tools, settings.tool_choice
+    if tools and choice is not None and choice.mode == "allowed":
+        tools = [tool for tool in tools if tool.name in choice.names]
+    if tools or (same and tools is not None):
+        body["tools"] = [_render_tool(tool) for tool in tools]
+    if choice is None or not (body.get("tools") or same):
+        return
+    kinds = {"required": "any", "tool": "tool", "none": "none"}
+    rendered: Extra = {"type": kinds.get(choice.mode or "", "auto")}
+    if choice.mode == "tool":
+        rendered["name"] = choice.names[0]
+    if choice.parallel is not None and choice.mode != "none":
+        rendered["disable_parallel_tool_use"] = not choice.parallel
+    body["tool_choice"] = rendered | (choice.extra or {} if same else {})
+
+
+def _render_tool(tool: Tool) -> Json:
+    if tool.kind in ("vendor", "namespace"):
+        return tool.raw
+    schema = tool.schema
+    if tool.kind == "freeform":
+        schema = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+    item: Extra = {"name": tool.name}
+    if tool.native is not None:
+        item["type"] = tool.native
+    if tool.description is not None:
+        item["description"] = tool.description
+    item["input_schema"] = {"type": "object", "properties": {}} if schema is None else schema
+    if tool.strict is not None:
+        item["strict"] = tool.strict
+    if tool.cache is not None:
+        item["cache_control"] = tool.cache
+    return item | {name: value for name, value in (tool.extra or {}).items() if not name.endswith(".")}
+
+
+def _render_output(
+    body: dict[str, Any], settings: Settings, model: Model, dialect: Dialect, report: list[Warned], same: bool
+) -> None:
+    config: Extra = {}
+    if settings.reasoning is not None:
+        if same:
+            config |= _same_reasoning(body, settings.reasoning)
+        else:
+            config |= _reasoning(body, settings.reasoning, model, dialect, report)
+    form = settings.output_format
+    if form is not None and form.kind == "json_schema":
+        rendered = {"type": "json_schema", "schema": form.schema} | (form.extra or {} if same else {})
+        if settings.spelling.get("output_format"):
+            body["output_format"] = rendered
+        else:
+            config["format"] = rendered
+    if config:
+        body["output_config"] = config
+
+
+def _same_reasoning(body: dict[str, Any], reasoning: Reasoning) -> Extra:
+    if reasoning.enabled is not None:
+        kind = "adaptive" if reasoning.adaptive else "enabled" if reasoning.enabled else "disabled"
+        thinking: Extra = {"type": kind}
+        if reasoning.budget is not None:
+            thinking["budget_tokens"] = reasoning.budget
+        if reasoning.visibility is not None:
+            thinking["display"] = reasoning.visibility
+        body["thinking"] = thinking | (reasoning.extra or {})
+    return {"effort": reasoning.effort} if reasoning.effort is not None else {}
+
+
+def _reasoning(
+    body: dict[str, Any], reasoning: Reasoning, model: Model, dialect: Dialect, report: list[Warned]
+) -> Extra:
+    """Another protocol's or a person's wish to think, as the model takes it. Returns what goes into `output_config`."""
+    off = reasoning.enabled is False or reasoning.effort in ("none", "off")
+    if off:
+        if not model.can("always_thinking"):
+            body["thinking"] = {"type": "disabled"}
+        return {}
+    if reasoning.enabled is None and reasoning.effort is None and reasoning.budget is None:
+        return {}
+    if body.get("tool_choice", {}).get("type") in ("any", "tool"):
+        # Anthropic 400s on a forced call with thinking; the call is the contract, thinking is tuning
+        report.append(dropped("reasoning", NAME, "a forced tool call and thinking exclude each other"))
+        return {}
+    for name in ("temperature", "top_k"):
+        if body.get(name) not in (None, 1, 1.0):
+            del body[name]
+            report.append(dropped(name, NAME, "it cannot be set while the model thinks"))
+    if dialect.adaptive_thinking and model.can("adaptive_thinking") and reasoning.budget is None:
+        body["thinking"] = {"type": "adaptive", "display": "summarized"}
+        effort = "low" if reasoning.effort == "minimal" else reasoning.effort
+        return {"effort": effort} if effort not in (None, "on") else {}
+    budget = reasoning.budget or BUDGETS.get(reasoning.effort or "", TOP_BUDGET)
+    room = body["max_tokens"] - _LEAST_BUDGET
+    if room < _LEAST_BUDGET:
+        body["max_tokens"] = body["max_tokens"] + _LEAST_BUDGET
+        room = _LEAST_BUDGET
+    body["thinking"] = {"type": "enabled", "budget_tokens": max(_LEAST_BUDGET, min(budget, room))}
+    return {}
+
+
+def _mark(body: dict[str, Any]) -> None:
+    """Cache breakpoints where a conversation grows from: the last tool, the system prompt, the last block."""
+    mark = {"type": "ephemeral"}
+    if body.get("tools"):
+        body["tools"][-1].setdefault("cache_control", mark)
+    if isinstance(body.get("system"), str):
+        body["system"] = [{"type": "text", "text": body["system"]}]
+    if body.get("system"):
+        body["system"][-1].setdefault("cache_control", mark)
+    last = body["messages"][-1] if body["messages"] else None
+    if last is not None:
+        if isinstance(last["content"], str):
+            last["content"] = [{"type": "text", "text": last["content"]}]
+        if last["content"] and last["content"][-1]["type"] not in ("thinking", "redacted_thinking"):
+            last["content"][-1].setdefault("cache_control", mark)
+
+
+def _drop_ttl(value: Json) -> None:
+    """Compatible hosts 400 on a time to live in a cache mark."""
+    if isinstance(value, list):
+        for item in value:
+            _drop_ttl(item)
+    elif isinstance(value, dict):
+        if isinstance(value.get("cache_control"), dict):
+            value["cache_control"] = {k: v for k, v in value["cache_control"].items() if k != "ttl"}
+        for name in ("system", "messages", "tools", "content"):
+            _drop_ttl(value.get(name))
+
+

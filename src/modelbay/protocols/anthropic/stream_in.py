@@ -1,0 +1,190 @@
+"""Anthropic streams in: events to ours.
+
+Blocks may overlap (llama.cpp closes all of them at the end), start with content in them, or miss their stop; a second
+`message_start` (spliced streams) starts nothing; the usage of `message_delta` overwrites that of `message_start`.
+"""
+
+from typing import Any
+
+import msgspec
+
+from modelbay.conversation import Json, ServerToolCall, Text, Thinking, ToolCall, Unknown
+from modelbay.dialect import Dialect
+from modelbay.errors import IncompleteReply, MalformedReply, ModelbayError, ReplyError
+from modelbay.events import Event
+from modelbay.protocols.anthropic.errors import error_in
+from modelbay.protocols.anthropic.parts import parse_block, parse_citation, without
+from modelbay.protocols.anthropic.reply import TOP, finish_reason, reply_part
+from modelbay.protocols.anthropic.usage import merge_usage, parse_usage
+from modelbay.protocols.assembly import Assembly
+from modelbay.protocols.sse import Decoder
+
+_decode = msgspec.json.Decoder().decode
+
+
+def stream_parser(dialect: Dialect) -> "StreamParser":
+    return StreamParser()
+
+
+class StreamParser:
+    def __init__(self) -> None:
+        self._decoder = Decoder()
+        self._assembly = Assembly()
+        self._blocks: dict[int, int] = {}
+        """The key of the open part of each block, by the block's index."""
+        self._inputs: dict[int, str] = {}
+        """Input that came with a block's start; it stands unless deltas follow."""
+        self._usage: dict[str, Any] = {}
+        self._native: str | None = None
+        self._stop: str | None = None
+        self._extra: dict[str, Json] = {}
+
+    def feed(self, data: bytes) -> list[Event]:
+        try:
+            for name, payload in self._decoder.feed(data):
+                self._event(name, payload)
+        except ReplyError as error:
+            self._assembly.fail(error)
+        return self._assembly.take()
+
+    def close(self) -> list[Event]:
+        for name, payload in self._decoder.close():
+            self._event(name, payload)
+        if not self._assembly.ended:
+            if self._native is not None:  # one-api and others leave `message_stop` out
+                self._finish()
+            else:
+                what = "stopped before its end" if self._assembly.started else "is empty, or not a stream of events"
+                self._fail(IncompleteReply(f"the stream {what}: no `stop_reason` came"))
+        return self._assembly.take()
+
+    def _event(self, name: str, payload: bytes) -> None:
+        if self._assembly.ended or not payload.strip():
+            return
+        try:
+            event = _decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if payload.strip() != b"[DONE]":  # gateways add OpenAI's end
+                self._fail(MalformedReply(f"an event of the stream is not JSON: {error}"))
+            return
+        if type(event) is not dict:
+            self._fail(error_in(event) or MalformedReply("an event of the stream is not an object"))
+            return
+        match event.get("type") or name:
+            case "content_block_delta":
+                self._delta(event.get("index", 0), event.get("delta") or {})
+            case "content_block_start":
+                self._block(event.get("index", 0), event.get("content_block") or {})
+            case "content_block_stop":
+                self._stop_block(event.get("index", 0))
+            case "message_start":
+                self._start(event.get("message") or {})
+            case "message_delta":
+                self._message_delta(event)
+            case "message_stop":
+                if self._native is None and not self._assembly.started:
+                    self._fail(IncompleteReply("the stream ended before it began"))
+                else:
+                    self._finish()
+            case "ping":
+                pass
+            case _:
+                if "error" in event:
+                    self._fail(error_in(event) or MalformedReply("an error event without an error"))
+
+    def _start(self, message: dict[str, Any]) -> None:
+        if self._assembly.started:
+            return
+        self._assembly.start(message.get("id"), message.get("model"), without(message, *TOP))
+        self._usage = merge_usage(self._usage, message.get("usage"))
+
+    def _block(self, index: int, block: dict[str, Any]) -> None:
+        self._assembly.start(None, None)
+        if index in self._blocks:
+            self._stop_block(index)
+        part = reply_part(parse_block(block))
+        text = ""
+        if type(part) is Text:
+            text, part.text = part.text, ""
+        elif type(part) is Thinking and part.texts:
+            text, part.texts = part.text, []
+        elif isinstance(part, ToolCall | ServerToolCall):
+            start, part.arguments = part.arguments, ""
+            if start not in ("", "{}"):
+                self._inputs[index] = start
+        annotations, part.annotations = part.annotations, None
+        key = self._blocks[index] = self._assembly.open(part)
+        if text:
+            self._assembly.add(key, text)
+        for annotation in annotations or ():
+            self._assembly.annotate(key, annotation)
+
+    def _delta(self, index: int, delta: dict[str, Any]) -> None:
+        key = self._blocks.get(index)
+        kind = delta.get("type")
+        part = self._assembly.part(key) if key is not None else None
+        if kind == "text_delta":
+            if key is None or type(part) is not Text:  # SGLang sends text into a tool_use block
+                key = self._reopen(index, Text())
+            if text := delta.get("text"):
+                self._assembly.add(key, text)
+        elif kind == "input_json_delta" or "partial_json" in delta:
+            if key is not None and isinstance(part, ToolCall | ServerToolCall) and (text := delta.get("partial_json")):
+                self._inputs.pop(index, None)
+                self._assembly.add(key, text)
+        elif kind == "thinking_delta":
+            if key is None or type(part) is not Thinking:
+                key = self._reopen(index, Thinking())
+            if text := delta.get("thinking"):
+                self._assembly.add(key, text)
+        elif kind == "signature_delta":
+            if type(part) is Thinking and delta.get("signature"):
+                part.opaque = (part.opaque or "") + delta["signature"]
+        elif kind == "citations_delta":
+            if key is not None and isinstance(delta.get("citation"), dict):
+                self._assembly.annotate(key, parse_citation(delta["citation"]))
+        elif type(part) is Unknown and isinstance(part.raw, dict):  # compaction_delta and whatever follows it
+            for name, value in delta.items():
+                if name != "type":
+                    before = part.raw.get(name)
+                    part.raw[name] = before + value if isinstance(before, str) and isinstance(value, str) else value
+
+    def _reopen(self, index: int, part: Text | Thinking) -> int:
+        """A part for a delta whose block is missing or of another kind."""
+        self._assembly.start(None, None)
+        self._stop_block(index)
+        self._blocks[index] = self._assembly.open(part)
+        return self._blocks[index]
+
+    def _stop_block(self, index: int) -> None:
+        key = self._blocks.pop(index, None)
+        if key is None:
+            return
+        if (start := self._inputs.pop(index, None)) is not None:
+            self._assembly.add(key, start)
+        part = self._assembly.part(key)
+        if type(part) is Thinking and part.native is None and not self._assembly.written(key):
+            self._assembly.add(key, "")  # thinking whose text is left out still has its place, and a signature
+        self._assembly.end(key)
+
+    def _message_delta(self, event: dict[str, Any]) -> None:
+        delta = event.get("delta") or {}
+        self._native = delta.get("stop_reason") or self._native
+        self._stop = delta.get("stop_sequence") or self._stop
+        self._usage = merge_usage(self._usage, event.get("usage"))
+        self._extra |= without(delta, "stop_reason", "stop_sequence", "type") or {}
+
+    def _close_blocks(self) -> None:
+        for index in list(self._blocks):
+            self._stop_block(index)
+        self._assembly.usage = parse_usage(self._usage)
+
+    def _finish(self) -> None:
+        self._close_blocks()
+        reason = finish_reason(self._native, self._assembly.has_calls)
+        self._assembly.finish(reason, self._native, self._stop, self._extra)
+
+    def _fail(self, error: ModelbayError) -> None:
+        self._close_blocks()
+        self._assembly.fail(error)
+

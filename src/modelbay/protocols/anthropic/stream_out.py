@@ -1,0 +1,160 @@
+"""Anthropic streams out: events to the protocol's.
+
+One `message_start`; blocks one after the other, each opened, added to by deltas of its type and stopped; thinking closed by
+its signature; one `message_delta` with stop reason and usage, then `message_stop`, whatever the upstream left out.
+"""
+
+from typing import Any
+
+import msgspec
+
+from modelbay.conversation import (
+    AnyPart,
+    Conversation,
+    Refusal,
+    ServerToolCall,
+    Text,
+    Thinking,
+    ToolCall,
+)
+from modelbay.events import (
+    Event,
+    Failed,
+    Finished,
+    PartAnnotated,
+    PartDelta,
+    PartEnded,
+    PartStarted,
+    Started,
+    UsageReported,
+)
+from modelbay.protocols.anthropic.errors import error_object
+from modelbay.protocols.anthropic.parts import NAME, REDACTED, render_citation
+from modelbay.protocols.anthropic.reply import foreign_thinking, native_reason, reply_blocks
+from modelbay.protocols.anthropic.usage import render_usage
+from modelbay.protocols.opaque import seal
+from modelbay.protocols.sequence import Sequence
+from modelbay.usage import Usage
+
+_encode = msgspec.json.encode
+
+
+def _sse(name: str, body: dict[str, Any]) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), _encode({"type": name, **body}))
+
+
+def stream_renderer(conversation: Conversation) -> "StreamRenderer":
+    return StreamRenderer(conversation)
+
+
+class StreamRenderer:
+    def __init__(self, conversation: Conversation) -> None:
+        self._model = conversation.model or ""
+        self._sequence = Sequence(interleave=False)
+        self._index = 0
+        self._part: AnyPart | None = None
+        """The part whose block is open; None for one that gets no block, or only when it is finished."""
+        self._delta = b""
+        """The open block's delta up to its text."""
+        self._usage: Usage | None = None
+
+    def feed(self, event: Event) -> bytes:
+        out = b""
+        for step in self._sequence.feed(event):
+            if type(step) is PartDelta:
+                if self._part is not None and step.text:
+                    out += b"%b%b}}\n\n" % (self._delta, _encode(step.text))
+            else:
+                out += self._step(step)
+        return out
+
+    def _step(self, event: Event) -> bytes:
+        match event:
+            case PartStarted(part=part):
+                return self._open(part)
+            case PartEnded(part=part):
+                return self._end(part)
+            case PartAnnotated(annotation=annotation):
+                citation = render_citation(annotation)
+                if citation is None or type(self._part) is not Text:
+                    return b""
+                return self._block_delta({"type": "citations_delta", "citation": citation})
+            case Started():
+                return self._start(event)
+            case UsageReported(usage=usage):
+                self._usage = usage
+                return b""
+            case Finished():
+                delta = {"stop_reason": native_reason(event), "stop_sequence": event.stop_sequence}
+                body = {"delta": delta, "usage": render_usage(self._usage)}
+                return _sse("message_delta", body) + _sse("message_stop", {})
+            case Failed(error=error):
+                return b"event: error\ndata: %b\n\n" % _encode(error_object(error)[1])
+            case _:
+                return b""
+
+    def _start(self, event: Started) -> bytes:
+        message = {
+            "id": event.id or "",
+            "type": "message",
+            "role": "assistant",
+            "model": event.model or self._model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": render_usage(self._usage),
+        }
+        return _sse("message_start", {"message": message})
+
+    def _open(self, part: AnyPart) -> bytes:
+        ours = part.origin is None or part.origin.protocol == NAME
+        match part:
+            case Text() | Refusal():
+                return self._begin(part, {"type": "text", "text": ""}, "text_delta", "text")
+            case Thinking() if part.native != REDACTED or not ours:
+                block = {"type": "thinking", "thinking": "", "signature": ""}
+                return self._begin(part, block, "thinking_delta", "thinking")
+            case ToolCall() | ServerToolCall() if ours or isinstance(part, ToolCall):
+                before = b""
+                if isinstance(part, ToolCall) and not ours and part.opaque is not None:
+                    before = self._whole({"type": REDACTED, "data": seal(part)})
+                block = {"type": part.native if isinstance(part, ServerToolCall) else "tool_use"}
+                block |= {"id": part.id or f"toolu_{self._index}", "name": part.name, "input": {}}
+                if ours:
+                    block |= part.extra or {}
+                return before + self._begin(part, block, "input_json_delta", "partial_json")
+            case _:
+                return b""  # written whole when it is finished
+
+    def _begin(self, part: AnyPart, block: dict[str, Any], delta: str, field: str) -> bytes:
+        self._part = part
+        head = '{"type":"content_block_delta","index":%d,"delta":{"type":"%s","%s":' % (self._index, delta, field)
+        self._delta = b"event: content_block_delta\ndata: " + head.encode()
+        return _sse("content_block_start", {"index": self._index, "content_block": block})
+
+    def _block_delta(self, delta: dict[str, Any]) -> bytes:
+        return _sse("content_block_delta", {"index": self._index, "delta": delta})
+
+    def _stop(self) -> bytes:
+        out = _sse("content_block_stop", {"index": self._index})
+        self._index += 1
+        self._part = None
+        return out
+
+    def _whole(self, block: dict[str, Any]) -> bytes:
+        return _sse("content_block_start", {"index": self._index, "content_block": block}) + self._stop()
+
+    def _end(self, part: AnyPart) -> bytes:
+        ours = part.origin is None or part.origin.protocol == NAME
+        if self._part is None:
+            return b"".join([self._whole(block) for block in reply_blocks(part)])
+        out = b""
+        if type(part) is Thinking:
+            signature = part.opaque or "" if ours else foreign_thinking(part)[0]
+            if isinstance(signature, dict):
+                signature = signature.get("signature", signature.get("data", ""))
+            out = self._block_delta({"type": "signature_delta", "signature": signature})
+        out += self._stop()
+        if type(part) is Text and not ours and part.opaque is not None:
+            out += self._whole({"type": REDACTED, "data": seal(part)})
+        return out

@@ -1,0 +1,60 @@
+"""Anthropic usage: input excludes what the cache read or wrote; output includes thinking."""
+
+from typing import Any
+
+from modelbay.conversation import Json
+from modelbay.usage import Usage
+
+
+def _count(value: Json) -> int | None:
+    return value if type(value) is int else None
+
+
+def parse_usage(raw: Json) -> Usage | None:
+    if not isinstance(raw, dict):
+        return None
+    input, output = _count(raw.get("input_tokens")), _count(raw.get("output_tokens"))
+    if input is None and output is None:
+        return None
+    written = _count(raw.get("cache_creation_input_tokens"))
+    by_age = raw.get("cache_creation")
+    hour = _count(by_age.get("ephemeral_1h_input_tokens")) if isinstance(by_age, dict) else None
+    if isinstance(by_age, dict) and written is None:
+        written = (_count(by_age.get("ephemeral_5m_input_tokens")) or 0) + (hour or 0)
+    details = raw.get("output_tokens_details")
+    reasoning = _count(details.get("thinking_tokens")) if isinstance(details, dict) else None
+    return Usage(
+        input=input,
+        cache_read=_count(raw.get("cache_read_input_tokens")),
+        cache_write=None if written is None else max(0, written - (hour or 0)),
+        cache_write_1h=hour,
+        output=None if output is None else max(0, output - (reasoning or 0)),
+        reasoning=reasoning,
+        raw=raw,
+    )
+
+
+def merge_usage(before: dict[str, Any], after: Json) -> dict[str, Any]:
+    """A later report overwrites: the counts of `message_delta` are cumulative, and adding them would count twice."""
+    return before | {k: v for k, v in after.items() if v is not None} if isinstance(after, dict) else before
+
+
+def render_usage(usage: Usage | None) -> dict[str, Any]:
+    """Never without its two counts: clients read them unasked."""
+    usage = usage or Usage()
+    body: dict[str, Any] = {
+        "input_tokens": (usage.input or 0) + (usage.tool_prompt or 0),
+        "output_tokens": usage.output_total,
+    }
+    if usage.cache_read is not None:
+        body["cache_read_input_tokens"] = usage.cache_read
+    if usage.cache_write is not None or usage.cache_write_1h is not None:
+        body["cache_creation_input_tokens"] = (usage.cache_write or 0) + (usage.cache_write_1h or 0)
+    if usage.cache_write_1h is not None:
+        body["cache_creation"] = {
+            "ephemeral_5m_input_tokens": usage.cache_write or 0,
+            "ephemeral_1h_input_tokens": usage.cache_write_1h,
+        }
+    if usage.reasoning is not None:
+        body["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    return body

@@ -1,0 +1,224 @@
+"""Where a call goes and what authorises it: the URL, the headers and the settings of its connection."""
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import quote, unquote
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from modelbay.config.origin import Origin
+from modelbay.config.schema import Config, ModelEntry, ProviderEntry, Timeout, Tls
+from modelbay.conversation import Protocol
+from modelbay.credentials.credential import LOCATION, PROJECT, Credential, Need, resolve
+from modelbay.credentials.reference import resolve_reference
+from modelbay.credentials.secret import Secret
+from modelbay.dialect import Dialect
+from modelbay.errors import ConfigError
+from modelbay.providers import urls
+from modelbay.providers.presets import Scheme
+from modelbay.providers.upstream import Upstream, upstream
+
+Headers: TypeAlias = dict[str, str | Secret]
+
+ANTHROPIC_VERSION = "2023-06-01"
+SCHEMES: dict[Protocol, Scheme] = {
+    "openai_chat": "bearer",
+    "openai_responses": "bearer",
+    "anthropic": "x-api-key",
+    "google": "x-goog-api-key",
+}
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+class Endpoint(Struct, frozen=True, kw_only=True):
+    """One address to call. Its repr shows no secret; its URL's query may hold one, so log `origin` instead."""
+
+    url: str
+    headers: Headers
+    """Everything but what a codec and the transport say."""
+    protocol: Protocol
+    dialect: Dialect
+    origin: Origin
+    provider: str
+    """The provider's id."""
+    credential: Credential | None = None
+    """For logins and Google's default credentials, whose token is not in `headers` yet: see `with_token`."""
+    timeout: Timeout = Timeout()
+    proxy: str | None = None
+    tls: Tls | None = None
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.provider!r}, {self.protocol!r}, {str(self.origin)!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [("provider", self.provider), ("protocol", self.protocol), ("origin", str(self.origin))]
+
+    @property
+    def wants_token(self) -> bool:
+        """Whether a token must be had before the call."""
+        return self.credential is not None and self.credential.kind != "key"
+
+    def with_token(self, token: str) -> "Endpoint":
+        """The endpoint with a login's or Google's token."""
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "authorization"}
+        return replace(self, headers={**headers, "Authorization": Secret(f"Bearer {token}", self.origin)})
+
+    def sent_headers(self, call: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The headers as they go out, secrets and all, over those of a codec's call. Betas of both are joined."""
+        merged = {name.lower(): (name, value) for name, value in (call or {}).items()}
+        for name, secret in self.headers.items():
+            value = secret.reveal() if isinstance(secret, Secret) else secret
+            if name.lower() == "anthropic-beta" and name.lower() in merged:
+                value = f"{merged[name.lower()][1]},{value}"
+            merged[name.lower()] = (name, value)
+        return dict(merged.values())
+
+
+def endpoint(config: Config, model: ModelEntry, path: str, *, stream: bool = False) -> Endpoint:
+    """The endpoint for a model's call of `path`, which a codec gave. A key in a keyring or of a command may block.
+
+    Raises:
+        UnknownProvider: the model's provider is not in the file.
+        MissingCredential: a key is needed and none is there.
+        ConfigError: the provider's entry cannot be used.
+    """
+    return endpoint_at(config, upstream(config, config.provider_of(model), model), path, stream=stream)
+
+
+def endpoint_at(config: Config, upstream: Upstream, path: str, *, stream: bool = False) -> Endpoint:
+    """The same, for an upstream at hand."""
+    base, user = urls.without_user(upstream.base_url)
+    return _endpoint(config, upstream, _call_url(config, upstream, base, path, stream), user)
+
+
+def models_endpoint(config: Config, provider: ProviderEntry) -> Endpoint | None:
+    """Where a provider lists its models; None where its vendor has no such list. Raises as `endpoint` does."""
+    found = upstream(config, provider)
+    if found.preset and not found.preset.lists_models:
+        return None
+    base, user = urls.without_user(found.base_url)
+    url = urls.models_url(base, found.protocol, found.full_url)
+    if found.preset and found.preset.addressing == "azure":
+        url = urls.azure_url(urls.base_of(base), "/models", "", provider.api_version)
+    return _endpoint(config, found, url, user)
+
+
+def _call_url(config: Config, upstream: Upstream, base: str, path: str, stream: bool) -> str:
+    addressing = upstream.preset.addressing if upstream.preset else "plain"
+    full = upstream.full_url or (upstream.full_url is None and urls.is_endpoint(base))
+    wire_id = upstream.model.model if upstream.model else ""
+    if addressing == "vertex" and not full:
+        if upstream.protocol == "google":
+            return urls.vertex_url(base, path, upstream.place)
+        if upstream.protocol == "anthropic" and upstream.place:
+            method = "streamRawPredict" if stream else "rawPredict"
+            return urls.vertex_url(base, f"/models/{quote(wire_id, safe='@')}", upstream.place, method)
+        raise ConfigError(
+            f'provider "{upstream.provider.id}" in {config.path} cannot serve "{wire_id}": at Vertex AI there are '
+            f"protocols google, and with {PROJECT} and {LOCATION} anthropic",
+            provider=upstream.provider.id,
+            file=str(config.path),
+        )
+    if addressing == "azure" and not full and upstream.protocol in ("openai_chat", "openai_responses"):
+        return urls.azure_url(base, path, wire_id, upstream.provider.api_version)
+    return urls.endpoint_url(base, path, upstream.protocol, upstream.full_url)
+
+
+def _endpoint(config: Config, upstream: Upstream, url: str, user: str) -> Endpoint:
+    provider, protocol = upstream.provider, upstream.protocol
+    credential, authorisation = _authorisation(config, upstream, user)
+    headers: Headers = {}
+    if protocol == "anthropic" and not _is_vertex(upstream):
+        headers["anthropic-version"] = ANTHROPIC_VERSION
+    custom = _custom_headers(config, upstream)
+    anew = {name.lower() for name in custom}
+    headers = {name: value for name, value in {**headers, **authorisation}.items() if name.lower() not in anew}
+    return Endpoint(
+        url=url,
+        headers={**headers, **custom},
+        protocol=protocol,
+        dialect=upstream.dialect,
+        origin=upstream.origin,
+        provider=provider.id,
+        credential=credential,
+        timeout=provider.timeout or Timeout(),
+        proxy=resolve_reference(provider.proxy, config) if provider.proxy else None,
+        tls=_tls(config, provider.tls) if provider.tls else None,
+    )
+
+
+def _authorisation(config: Config, upstream: Upstream, user: str) -> tuple[Credential | None, Headers]:
+    """The credential and the header it goes in. A header that the user wrote for it makes ours superfluous."""
+    scheme = (upstream.preset.auth.get(upstream.protocol) if upstream.preset else None) or SCHEMES[upstream.protocol]
+    name = "Authorization" if scheme == "bearer" or _by_adc(upstream) else scheme
+    if any(name.lower() == header.lower() for header in upstream.provider.custom_headers):
+        return None, {}
+    credential = resolve(config, upstream.provider, upstream.model, _need(upstream, user))
+    headers: Headers = {}
+    if user:
+        basic = b64encode(unquote(user).encode()).decode()
+        headers["Authorization"] = Secret(f"Basic {basic}", upstream.origin)
+    if credential and name in headers:
+        raise ConfigError(
+            f'provider "{upstream.provider.id}" in {config.path} has user:password in its base_url and a key besides',
+            hint="both would be the Authorization header: keep one",
+            provider=upstream.provider.id,
+            file=str(config.path),
+        )
+    if credential and credential.secret:
+        headers[name] = credential.secret.prefixed("Bearer ") if scheme == "bearer" else credential.secret
+    return credential, headers
+
+
+def _need(upstream: Upstream, user: str) -> Need:
+    preset = upstream.preset
+    advice = f"keys are at {preset.key_url}" if preset and preset.key_url else None
+    if _is_vertex(upstream):
+        advice = f"or, for Google's default credentials, {PROJECT} and {LOCATION} in the env table"
+    return Need(
+        origin=upstream.origin,
+        keyless=bool(user) or bool(preset and preset.keyless),
+        adc=_by_adc(upstream),
+        advice=advice,
+    )
+
+
+def _is_vertex(upstream: Upstream) -> bool:
+    return upstream.preset is not None and upstream.preset.addressing == "vertex"
+
+
+def _by_adc(upstream: Upstream) -> bool:
+    return _is_vertex(upstream) and upstream.place is not None
+
+
+def _custom_headers(config: Config, upstream: Upstream) -> Headers:
+    """The user's headers, all of them secret: who can tell which one is a password?"""
+    headers: Headers = {}
+    for name, written in upstream.provider.custom_headers.items():
+        value = resolve_reference(written, config)
+        if not HEADER_NAME.fullmatch(name) or any(char in value for char in "\r\n\0") or not _is_latin(value):
+            raise ConfigError(
+                f'provider "{upstream.provider.id}" in {config.path} has a header {name!r} that HTTP does not allow',
+                hint="a name is letters, digits and hyphens; a value is one line",
+                provider=upstream.provider.id,
+                file=str(config.path),
+            )
+        headers[name] = Secret(value, upstream.origin)
+    return headers
+
+
+def _is_latin(value: str) -> bool:
+    return all(ord(char) < 256 for char in value)
+
+
+def _tls(config: Config, tls: Tls) -> Tls:
+    """With its files where they are meant: beside the configuration."""
+
+    def absolute(name: str | None) -> str | None:
+        return str(config.path.parent / Path(name).expanduser()) if name else None
+
+    return Tls(ca=absolute(tls.ca), cert=absolute(tls.cert), key=absolute(tls.key), insecure=tls.insecure)

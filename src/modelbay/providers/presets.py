@@ -1,0 +1,103 @@
+"""The vendors we know: a file each in `presets/`, its name the vendor's id. Adding one is adding a file."""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+import msgspec
+from msgspec import Struct, field
+
+from modelbay.config.schema import Table
+from modelbay.conversation import Protocol
+from modelbay.dialect import Dialect
+
+FOLDER = Path(__file__).parent / "presets"
+NAMES = get_args(Protocol)
+
+Scheme: TypeAlias = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key"]
+
+
+class Preset(Struct, kw_only=True, frozen=True):
+    """A vendor: where it is, which protocols it speaks, and how it departs from each."""
+
+    id: str
+    name: str
+    hosts: list[str]
+    """Host names; `*` stands for one label or more, as in "*.openai.azure.com"."""
+    base_url: str | None = None
+    """For its default protocol; None: every customer has another. `{name}` stands for what `placeholders` names."""
+    protocols: list[Protocol]
+    """The default first."""
+    base_urls: dict[Protocol, str] = field(default_factory=dict)
+    """Of the protocols that have another."""
+    placeholders: dict[str, list[str]] = field(default_factory=dict)
+    """For each `{name}` in a URL, the names that a provider's `env` table may give it."""
+    types: list[str] = field(default_factory=list)
+    """Provider types that mean this vendor wherever their base URL points."""
+    auth: dict[Protocol, Scheme] = field(default_factory=dict)
+    """Where it is not the protocol's own."""
+    keyless: bool = False
+    """Asks for no key (it may take one)."""
+    key_url: str | None = None
+    """Where a person gets a key."""
+    lists_models: bool = True
+    addressing: Literal["plain", "azure", "vertex"] = "plain"
+    """How a call's URL is made of the base URL."""
+    dialect: Table = field(default_factory=dict)
+    """Fields of a dialect, and tables of them for one protocol."""
+
+    def url(self, protocol: Protocol) -> str | None:
+        return self.base_urls.get(protocol, self.base_url)
+
+    def dialect_of(self, protocol: Protocol) -> Dialect:
+        fields = {key: value for key, value in self.dialect.items() if key not in NAMES}
+        return msgspec.convert({**fields, **self.dialect.get(protocol, {}), "vendor": self.id}, Dialect)
+
+
+def all() -> list[Preset]:
+    """Every vendor, by id."""
+    return [_preset(id) for id in _texts()]
+
+
+def by_id(id: str) -> Preset | None:
+    return _preset(id) if id in _texts() else None
+
+
+@cache
+def by_host(host: str) -> Preset | None:
+    """The vendor whose host it is; a name that is written out goes before a pattern."""
+    for preset in _presets_with(f'"{host}"'):
+        if host in preset.hosts:
+            return preset
+    for preset in _presets_with("*"):
+        if any(_matches(host, pattern) for pattern in preset.hosts if "*" in pattern):
+            return preset
+    return None
+
+
+@cache
+def by_type(type: str) -> Preset | None:
+    """The vendor that a provider type means whatever its base URL is."""
+    return next((preset for preset in _presets_with(f'"{type}"') if type in preset.types), None)
+
+
+def _presets_with(text: str) -> list[Preset]:
+    """Those whose file has `text` somewhere: looking is cheap, parsing all of them takes 10 ms."""
+    return [_preset(id) for id, content in _texts().items() if text in content]
+
+
+@cache
+def _texts() -> dict[str, str]:
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.toml"))}
+
+
+@cache
+def _preset(id: str) -> Preset:
+    import tomllib
+
+    return msgspec.convert({**tomllib.loads(_texts()[id]), "id": id}, Preset)
+
+
+def _matches(host: str, pattern: str) -> bool:
+    return re.fullmatch(re.escape(pattern).replace(r"\*", r"[a-z0-9.-]+"), host) is not None

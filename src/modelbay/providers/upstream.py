@@ -1,0 +1,184 @@
+"""What is known of a model's provider before a call is made: its entry, its type and its vendor, joined."""
+
+import re
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from modelbay.config.origin import Origin, origin
+from modelbay.config.schema import Config, ModelEntry, ProviderEntry, key_text
+from modelbay.config.types import TYPES
+from modelbay.conversation import Protocol
+from modelbay.credentials.credential import LOCATION, PROJECT
+from modelbay.dialect import PLAIN, Dialect
+from modelbay.errors import ConfigError
+from modelbay.providers import presets, urls
+from modelbay.providers.presets import Preset
+
+
+class Upstream(Struct, frozen=True, kw_only=True):
+    """Where calls go and in which dialect; `endpoint.endpoint_at` makes an endpoint of it."""
+
+    provider: ProviderEntry
+    model: ModelEntry | None
+    preset: Preset | None
+    protocol: Protocol
+    dialect: Dialect
+    base_url: str
+    full_url: bool | None
+    origin: Origin
+    """Where credentials may go, and nowhere else."""
+    place: tuple[str, str] | None
+    """Google Cloud's project and location, where both are known."""
+
+    def __repr__(self) -> str:
+        return f"Upstream({self.provider.id!r}, {self.protocol!r}, {str(self.origin)!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [("provider", self.provider.id), ("protocol", self.protocol), ("origin", str(self.origin))]
+
+    @property
+    def vendor(self) -> str:
+        """The preset's id; "" for a vendor nobody knows."""
+        return self.preset.id if self.preset else ""
+
+
+def upstream(config: Config, provider: ProviderEntry, model: ModelEntry | None = None) -> Upstream:
+    """The upstream of a provider, for one of its models or in its usual protocol.
+
+    Raises:
+        ConfigError: the provider's entry does not say where it is or what it speaks, or not in a way that can be used.
+    """
+    at_model = model.base_url if model and not model.flat else None
+    base = at_model or provider.base_url or _env_url(config, provider)
+    full = None if at_model else provider.full_url
+    place = _place(config, provider, base)
+    row = TYPES.get("vertexai" if provider.type == "google-genai" and place else provider.type or "")
+    if base is None and row and not provider.dialect:
+        base = row.base_url
+    preset = _preset(config, provider, base)
+    usual = row.protocol if row else preset.protocols[0] if preset else None
+    protocol = (model.protocol if model else None) or usual
+    if protocol is None:
+        raise _unusable(config, provider, "says neither its type nor its vendor", 'add type = "openai"')
+    if base is None:
+        base = _vendor_url(config, provider, preset, protocol, place)
+    elif protocol != usual and not at_model and not full:
+        base = _sibling(urls.base_of(base), preset, protocol)
+    where = origin(base)
+    if at_model:
+        _check_import(config, provider, where)
+    return Upstream(
+        provider=provider,
+        model=model,
+        preset=preset,
+        protocol=protocol,
+        dialect=_dialect(config, provider, preset, protocol),
+        base_url=base,
+        full_url=full,
+        origin=where,
+        place=place,
+    )
+
+
+def _env_url(config: Config, provider: ProviderEntry) -> str | None:
+    row = TYPES.get(provider.type or "")
+    for name in row.url_names if row else ():
+        url = provider.env.get(name, "").strip()
+        if url:
+            try:
+                origin(url)
+            except ValueError as error:
+                raise _unusable(config, provider, f"has no usable {name} in its env table: {error}") from None
+            return url
+    return None
+
+
+def _place(config: Config, provider: ProviderEntry, base: str | None) -> tuple[str, str] | None:
+    project = provider.env.get(PROJECT, "").strip()
+    location = provider.env.get(LOCATION, "").strip()
+    if not location and base:
+        location = urls.vertex_location(origin(base).host) or ""
+    if not (project and location):
+        return None
+    for name, value in ((PROJECT, project), (LOCATION, location)):
+        if not re.fullmatch(r"[A-Za-z0-9.:_-]+", value):  # it becomes part of a host or a path
+            raise _unusable(config, provider, f"has no usable {name} in its env table")
+    return project, location
+
+
+def _preset(config: Config, provider: ProviderEntry, base: str | None) -> Preset | None:
+    named = provider.dialect if isinstance(provider.dialect, str) else (provider.dialect or {}).get("preset")
+    if named is None:
+        by_host = presets.by_host(origin(base).host) if base else None
+        return by_host or presets.by_type(provider.type or "")
+    preset = presets.by_id(str(named))
+    if preset is None:
+        known = ", ".join(preset.id for preset in presets.all())
+        raise _unusable(config, provider, f'names a dialect "{named}", which nobody knows', f"the dialects are {known}")
+    return preset
+
+
+def _vendor_url(
+    config: Config, provider: ProviderEntry, preset: Preset | None, protocol: Protocol, place: tuple[str, str] | None
+) -> str:
+    """The base URL that a vendor has, for an entry that has none."""
+    if preset and preset.addressing == "vertex":
+        return urls.vertex_base(place[1] if place else "global")
+    url = preset.url(protocol) if preset else None
+    if url is None or preset is None:
+        raise _unusable(config, provider, "has no base_url", 'add base_url = "https://..."')
+    for name in re.findall(r"\{(\w+)\}", url):
+        keys = preset.placeholders.get(name, [])
+        value = next((provider.env[key].strip() for key in keys if provider.env.get(key, "").strip()), "")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value):
+            names = f", or {keys[0]} under [providers.{key_text(provider.id)}.env]" if keys else ""
+            raise _unusable(config, provider, "has no base_url", f'add base_url = "{url}"{names}')
+        url = url.replace(f"{{{name}}}", value)
+    return url
+
+
+def _sibling(base: str, preset: Preset | None, protocol: Protocol) -> str:
+    """The base URL for a protocol which the entry's own is not for, where its vendor has one beside it."""
+
+    def stem(url: str) -> str:
+        return urls.VERSION.sub("", urlsplit(url).path.rstrip("/"))
+
+    wanted = preset.url(protocol) if preset and protocol in preset.protocols else None
+    if preset is None or wanted is None or stem(base) == stem(wanted):
+        return base
+    known = {stem(url) for other in preset.protocols if (url := preset.url(other))}
+    return urlunsplit(urlsplit(base)._replace(path=urlsplit(wanted).path)) if stem(base) in known else base
+
+
+def _check_import(config: Config, provider: ProviderEntry, where: Origin) -> None:
+    """A list that is fetched again and again must not be able to send the provider's key elsewhere."""
+    if provider.imported and provider.base_url and origin(provider.base_url) != where:
+        raise _unusable(
+            config,
+            provider,
+            f"is imported, and a model of it would take its key to {where}",
+            "give the model a provider of its own",
+        )
+
+
+def _dialect(config: Config, provider: ProviderEntry, preset: Preset | None, protocol: Protocol) -> Dialect:
+    dialect = preset.dialect_of(protocol) if preset else PLAIN
+    if not isinstance(provider.dialect, dict):
+        return dialect
+    own = {key: value for key, value in provider.dialect.items() if key != "preset"}
+    unknown = sorted(own.keys() - set(Dialect.__struct_fields__))
+    try:
+        if unknown:
+            raise msgspec.ValidationError(f"there is no `{unknown[0]}`")
+        return msgspec.convert({**asdict(dialect), **own}, Dialect)
+    except msgspec.ValidationError as error:
+        raise _unusable(config, provider, f"has a dialect that makes no sense: {error}") from None
+
+
+def _unusable(config: Config, provider: ProviderEntry, why: str, hint: str | None = None) -> ConfigError:
+    return ConfigError(
+        f'provider "{provider.id}" in {config.path} {why}', hint=hint, provider=provider.id, file=str(config.path)
+    )

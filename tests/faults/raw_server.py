@@ -1,0 +1,153 @@
+"""A server that sends exactly the bytes a test says, when it says so, and sees what its client does.
+
+async def script(client: Client) -> None:
+    request = await client.request()
+    await client.send(head(200, length=10) + b"half")
+    await client.reset()
+
+async with RawServer(script) as server:
+    ...  # server.url; server.clients: one for each connection, in the order they came
+"""
+
+import asyncio
+import socket
+import ssl
+import struct
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Received:
+    """A request, its header names in lower case."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes = b""
+
+
+@dataclass
+class Client:
+    """One connection, seen from the server."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    requests: list[Received] = field(default_factory=list)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the client has closed the connection, as far as somebody read to its end."""
+
+    async def head(self) -> Received:
+        """The next request without its body."""
+        lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        method, target, _ = lines[0].split(" ")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:-2])}
+        self.requests.append(Received(method, target, headers))
+        return self.requests[-1]
+
+    async def request(self) -> Received:
+        """The next request, whole."""
+        received = await self.head()
+        received.body = await self.reader.readexactly(int(received.headers.get("content-length", "0")))
+        return received
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def drip(self, data: bytes, size: int = 1, pause: float = 0) -> None:
+        """Send a few bytes at a time, each in a segment of its own."""
+        for start in range(0, len(data), size):
+            await self.send(data[start : start + size])
+            await asyncio.sleep(pause)
+
+    async def hangup(self) -> None:
+        """Wait until the client closes the connection."""
+        try:
+            while await self.reader.read(65536):
+                pass
+        except ConnectionError:
+            pass
+        self.gone.set()
+
+    async def reset(self) -> None:
+        """Break the connection as a crash or a firewall does. What was sent is given time to arrive."""
+        await asyncio.sleep(0.05)
+        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        await self.writer.start_tls(context)
+
+
+Script = Callable[[Client], Awaitable[None]]
+
+
+class RawServer:
+    """Runs `script` for every connection, on a port of its own; closes the connection when the script ends."""
+
+    def __init__(self, script: Script, tls: ssl.SSLContext | None = None) -> None:
+        self.script = script
+        self.tls = tls
+        self.clients: list[Client] = []
+        self.port = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def requests(self) -> list[Received]:
+        return [request for client in self.clients for request in client.requests]
+
+    async def __aenter__(self) -> "RawServer":
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self.tls)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def all_gone(self) -> None:
+        """Every client has closed its connection. For scripts that end in `hangup`."""
+        await asyncio.gather(*(client.gone.wait() for client in self.clients))
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        client = Client(reader, writer)
+        self.clients.append(client)
+        try:
+            await self.script(client)
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the client left, or the test is over
+        finally:
+            self._tasks.discard(task)
+            writer.transport.abort() if self._over() else writer.close()
+
+    def _over(self) -> bool:
+        return not self._server.is_serving()
+
+
+def head(status: int = 200, *headers: str, length: int | None = None, chunked: bool = False) -> bytes:
+    """A status line and headers; a body without `length` or `chunked` ends with the connection."""
+    lines = [f"HTTP/1.1 {status} Whatever", *headers]
+    if length is not None:
+        lines.append(f"Content-Length: {length}")
+    if chunked:
+        lines.append("Transfer-Encoding: chunked")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def reply(body: bytes, status: int = 200, *headers: str) -> bytes:
+    return head(status, *headers, length=len(body)) + body
+
+
+def chunk(data: bytes) -> bytes:
+    """One chunk of a chunked body; the empty one ends it."""
+    return b"%x\r\n%s\r\n" % (len(data), data)

@@ -1,0 +1,687 @@
+"""One call over real sockets: the server is scripted byte for byte, and what became of it is asserted on both sides."""
+
+import asyncio
+import gzip
+import logging
+import os
+import random
+import traceback
+import zlib
+from contextlib import aclosing, suppress
+
+import pytest
+import rich.pretty
+
+from modelbay.errors import (
+    ConfigError,
+    ConnectFailed,
+    Disconnected,
+    IncompleteReply,
+    MalformedReply,
+    ModelbayError,
+    Redirected,
+    TimedOut,
+)
+from modelbay.transport import Limits, Request, Response, Transport
+from tests.faults.raw_server import Client, RawServer, Script, chunk, head, reply
+
+SHORT = 0.2
+SECRET = "sk-secret-0123456789"
+
+
+def post(url: str, body: bytes = b"{}", **options) -> Request:
+    headers = {"Authorization": f"Bearer {SECRET}", **options.pop("headers", {})}
+    return Request("POST", url, headers=headers, body=body, **options)
+
+
+async def ask(script: Script, **options) -> bytes:
+    """What a client reads, whole, from a server that follows the script."""
+    async with RawServer(script) as server, Transport() as transport:
+        return await (await transport.send(post(server.url, **options))).read()
+
+
+def answers(data: bytes) -> Script:
+    """Send these bytes to every request until the client leaves."""
+
+    async def script(client: Client) -> None:
+        while True:
+            await client.request()
+            await client.send(data)
+
+    return script
+
+
+async def unused_port() -> int:
+    async with RawServer(answers(b"")) as server:
+        return server.port
+
+
+# What arrives
+
+
+async def test_what_is_sent_is_what_the_caller_said():
+    async with RawServer(answers(reply(b"ok", 200, "X-One: a", "X-One: b"))) as server, Transport() as transport:
+        response = await transport.send(
+            post(f"{server.url}/v1/%7Echat?b=%2F&a=1", b'{"a":1}', headers={"X-Title": "Zoë"})
+        )
+        assert (response.status, response.headers["x-one"], await response.read()) == (200, "a, b", b"ok")
+        assert response.url == f"{server.url}/v1/%7Echat"
+        (request,) = server.requests
+        assert (request.method, request.target, request.body) == ("POST", "/v1/%7Echat?b=%2F&a=1", b'{"a":1}')
+        assert request.headers["authorization"] == f"Bearer {SECRET}"
+        assert request.headers["x-title"] == "Zoë"
+        assert request.headers["accept-encoding"] == "deflate, gzip"
+        assert request.headers["user-agent"] == "modelbay"
+        assert "content-type" not in request.headers  # unless the caller says so
+
+
+async def test_headers_of_the_caller_win():
+    async with RawServer(answers(reply(b""))) as server, Transport() as transport:
+        await transport.send(post(server.url, headers={"user-agent": "mine", "accept-encoding": "identity"}))
+        (request,) = server.requests
+        assert (request.headers["user-agent"], request.headers["accept-encoding"]) == ("mine", "identity")
+
+
+async def test_no_cookie_is_kept():
+    async with RawServer(answers(reply(b"", 200, "Set-Cookie: a=b"))) as server, Transport() as transport:
+        for _ in range(2):
+            await transport.send(post(server.url))
+        assert not any("cookie" in request.headers for request in server.requests)
+
+
+async def test_the_environments_proxy_is_not_used(monkeypatch):
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{await unused_port()}")
+    assert await ask(answers(reply(b"ok"))) == b"ok"
+
+
+@pytest.mark.parametrize("status", [200, 304, 400, 401, 404, 429, 500, 529])
+async def test_any_other_status_is_an_answer(status):
+    async with RawServer(answers(reply(b"" if status == 304 else b"{}", status))) as server, Transport() as transport:
+        assert (await transport.send(post(server.url))).status == status
+
+
+async def test_a_reply_in_pieces():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.drip(head(chunked=True) + chunk("größe".encode()) + chunk(b"x" * 20) + chunk(b""))
+        await client.hangup()
+
+    assert await ask(script) == "größe".encode() + b"x" * 20
+
+
+async def test_a_stream_arrives_as_it_is_sent():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(head(chunked=True))
+        for n in range(3):
+            await client.send(chunk(b"%d" % n))
+            await taken.acquire()
+        await client.send(chunk(b""))
+        await client.hangup()
+
+    taken, seen = asyncio.Semaphore(0), []
+    async with RawServer(script) as server, Transport() as transport:
+        async for data in (await transport.send(post(server.url))).stream():
+            seen.append(data)
+            taken.release()
+    assert seen == [b"0", b"1", b"2"]
+
+
+async def test_a_body_without_length_ends_with_the_connection():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(head() + b"until the end")
+
+    assert await ask(script) == b"until the end"
+
+
+async def test_a_large_body_is_sent_whole():
+    body = os.urandom(5 * 2**20)
+    async with RawServer(answers(reply(b"ok"))) as server, Transport() as transport:
+        await transport.send(post(server.url, body))
+        assert server.requests[0].body == body
+
+
+async def test_an_early_refusal_of_a_large_body_is_heard():
+    async def script(client: Client) -> None:
+        received = await client.head()
+        await client.send(reply(b"too large", 413))
+        if int(received.headers["content-length"]) > 2**20:
+            await client.hangup()
+
+    async with RawServer(script) as server, Transport() as transport:
+        response = await transport.send(post(server.url, bytes(30 * 2**20)))
+        assert (response.status, await response.read()) == (413, b"too large")
+        await asyncio.wait_for(server.all_gone(), 5)  # half a request is no place for the next
+        assert (await transport.send(post(server.url))).status == 413
+        assert len(server.clients) == 2
+
+
+# Time
+
+
+async def test_a_silent_server_times_out_before_its_first_byte():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.hangup()
+
+    async with RawServer(script) as server, Transport() as transport:
+        with pytest.raises(TimedOut, match=r"did not begin to reply within 0.2 s") as caught:
+            await transport.send(post(server.url, limits=Limits(first_byte=SHORT)))
+        assert caught.value.stage == "first_byte"
+        await asyncio.wait_for(server.all_gone(), 1)
+
+
+async def test_dripping_headers_are_no_first_byte():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.drip(head(length=1).replace(b"\r\n\r\n", b"\r\nX-Slow: " + b"y" * 5000), pause=0.01)
+
+    with pytest.raises(TimedOut, match="did not begin"):
+        await ask(script, limits=Limits(first_byte=SHORT))
+
+
+async def test_headers_alone_are_no_first_byte():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(head(chunked=True))
+        await client.hangup()
+
+    async with RawServer(script) as server, Transport() as transport:
+        response = await transport.send(post(server.url, limits=Limits(first_byte=SHORT)))
+        with pytest.raises(TimedOut) as caught:
+            await response.read()
+        assert caught.value.stage == "first_byte"
+        await asyncio.wait_for(server.all_gone(), 1)
+
+
+async def test_a_stalled_stream_times_out_after_what_it_said():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(head(chunked=True) + chunk(b"said"))
+        await client.hangup()
+
+    seen = []
+    async with RawServer(script) as server, Transport() as transport:
+        with pytest.raises(TimedOut, match=r"fell silent for 0.2 s") as caught:
+            async for data in (await transport.send(post(server.url, limits=Limits(idle=SHORT)))).stream():
+                seen.append(data)
+        assert (caught.value.stage, seen) == ("idle", [b"said"])
+        await asyncio.wait_for(server.all_gone(), 1)
+
+
+async def test_a_long_stream_outlives_every_limit():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.drip(head(length=30) + b"x" * 30, size=15, pause=0.15)
+        await client.hangup()
+
+    assert await ask(script, limits=Limits(connect=0.5, first_byte=0.5, idle=0.5)) == b"x" * 30
+
+
+async def test_a_slow_reader_is_not_the_servers_silence():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(head(length=8) + b"half")
+        await slept.wait()
+        await client.send(b"half")
+        await client.hangup()
+
+    slept, seen = asyncio.Event(), []
+    async with RawServer(script) as server, Transport() as transport:
+        async for data in (await transport.send(post(server.url, limits=Limits(idle=SHORT)))).stream():
+            await asyncio.sleep(0 if slept.is_set() else 3 * SHORT)
+            slept.set()
+            seen.append(data)
+    assert seen == [b"half", b"half"]
+
+
+async def test_a_server_that_does_not_accept():
+    with deaf_server() as url, pytest.raises(TimedOut, match=r"did not accept a connection within 0.2 s") as caught:
+        async with Transport() as transport:
+            await transport.send(post(url, limits=Limits(connect=SHORT)))
+    assert caught.value.stage == "connect"
+
+
+def deaf_server():
+    """A socket that listens with its queue full, so that nobody's connection is taken."""
+    import contextlib
+    import socket
+
+    @contextlib.contextmanager
+    def listening():
+        with contextlib.ExitStack() as stack:
+            server = stack.enter_context(socket.socket())
+            server.bind(("127.0.0.1", 0))
+            server.listen(0)
+            for _ in range(4):
+                waiting = stack.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(server.getsockname())
+            yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+    return listening()
+
+
+# Broken replies
+
+
+@pytest.mark.parametrize(
+    "start", [head(length=100) + b"some", head(chunked=True) + chunk(b"some"), head(chunked=True) + b"64\r\nsome"]
+)
+@pytest.mark.parametrize("reset", [False, True])
+async def test_a_cut_reply_is_never_a_whole_one(start, reset):
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(start)
+        if reset:
+            await client.reset()
+
+    seen = b""
+    async with RawServer(script) as server, Transport() as transport:
+        with pytest.raises(IncompleteReply, match="broke off its reply after 4 bytes"):
+            async for data in (await transport.send(post(server.url))).stream():
+                seen += data
+        with pytest.raises(IncompleteReply):
+            await (await transport.send(post(server.url))).read()
+    assert seen == b"some"
+
+
+async def test_what_came_before_the_cut_is_not_lost_to_a_slow_reader():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(head(chunked=True) + chunk(b"1"))
+        await asyncio.sleep(0.1)
+        await client.send(chunk(b"2"))
+        await client.reset()
+
+    seen = b""
+    async with RawServer(script) as server, Transport() as transport:
+        with pytest.raises(IncompleteReply):
+            async for data in (await transport.send(post(server.url))).stream():
+                seen += data
+                await asyncio.sleep(0.4)
+    assert seen == b"12"
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_no_answer_at_all(reset):
+    async def script(client: Client) -> None:
+        await client.request()
+        if reset:
+            await client.reset()
+
+    with pytest.raises(Disconnected, match="closed the connection without an answer") as caught:
+        await ask(script)
+    assert caught.value.retryable
+
+
+async def test_half_an_answers_headers():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(b"HTTP/1.1 200 OK\r\nContent-")
+
+    with pytest.raises(Disconnected):
+        await ask(script)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"SSH-2.0-OpenSSH_9.6\r\n", b"\x15\x03\x01\x00\x02\x02\x46", b"HTTP/1.1 abc\r\n\r\n", b"\r\n\0\xff\r\n\r\n"],
+)
+async def test_what_is_no_http(answer):
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(answer + b"\r\n\r\n")
+
+    with pytest.raises(MalformedReply, match="does not answer in HTTP") as caught:
+        await ask(script)
+    assert not caught.value.retryable
+
+
+async def test_a_server_that_echoes_does_not_put_the_key_into_the_error():
+    async def script(client: Client) -> None:
+        await client.send(await client.reader.readuntil(b"\r\n\r\n"))
+
+    with pytest.raises(MalformedReply) as caught:
+        await ask(script)
+    assert SECRET not in told(caught.value)
+
+
+@pytest.mark.parametrize("header", ["X: " + "y" * 2**20, "\r\n".join(f"X-{n}: y" for n in range(5000))])
+async def test_headers_without_end(header):
+    with pytest.raises(MalformedReply, match="headers that are too large"):
+        await ask(answers(reply(b"", 200, header)))
+
+
+async def test_large_headers_are_taken():
+    assert await ask(answers(reply(b"ok", 200, "Content-Security-Policy: " + "x" * 20_000))) == b"ok"
+
+
+# Size
+
+
+@pytest.mark.parametrize("start", [head(length=2**40), head(chunked=True), head()])
+async def test_a_whole_reply_has_a_limit(start):
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(start)
+        with suppress(ConnectionError):
+            while True:
+                await client.send(chunk(bytes(65536)))
+        client.gone.set()
+
+    async with RawServer(script) as server, Transport() as transport:
+        with pytest.raises(MalformedReply, match="more than 1,000,000 bytes") as caught:
+            await (await transport.send(post(server.url, limits=Limits(max_reply_bytes=10**6)))).read()
+        assert not caught.value.retryable
+        await asyncio.wait_for(server.all_gone(), 1)
+
+
+def gzip_bomb(size: int) -> bytes:
+    pack = zlib.compressobj(9, wbits=31)
+    return b"".join([*(pack.compress(bytes(2**20)) for _ in range(size // 2**20)), pack.flush()])
+
+
+async def test_a_bomb_is_not_unpacked():
+    bomb = gzip_bomb(64 * 2**20)
+    largest = 0
+    async with RawServer(answers(reply(bomb, 200, "Content-Encoding: gzip"))) as server, Transport() as transport:
+        with pytest.raises(MalformedReply, match="unpack endlessly"):
+            async for data in (await transport.send(post(server.url))).stream():
+                largest = max(largest, len(data))
+        with pytest.raises(MalformedReply):
+            await (await transport.send(post(server.url))).read()
+    assert largest <= 2**20
+
+
+@pytest.mark.parametrize("packing", ["gzip", "deflate", "GZIP"])
+async def test_a_packed_stream_is_unpacked_as_it_comes(packing):
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(head(200, f"Content-Encoding: {packing}", chunked=True))
+        pack = zlib.compressobj(wbits=15 if packing == "deflate" else 31)
+        for n in range(3):
+            await client.send(chunk(pack.compress(b"data: %d\n\n" % n) + pack.flush(zlib.Z_SYNC_FLUSH)))
+            await taken.acquire()
+        await client.send(chunk(pack.flush()) + chunk(b""))
+        await client.hangup()
+
+    taken, seen = asyncio.Semaphore(0), []
+    async with RawServer(script) as server, Transport() as transport:
+        async for data in (await transport.send(post(server.url))).stream():
+            seen.append(data)
+            taken.release()
+    assert seen == [b"data: 0\n\n", b"data: 1\n\n", b"data: 2\n\n"]
+
+
+async def test_text_that_packs_well_is_no_bomb():
+    text = b"".join(b'data: {"choices":[{"delta":{"content":"%d"}}]}\n\n' % n for n in range(200_000))
+    assert await ask(answers(reply(gzip.compress(text), 200, "Content-Encoding: gzip"))) == text
+
+
+async def test_a_packing_that_was_not_asked_for():
+    with pytest.raises(MalformedReply, match="packed its reply as 'br'"):
+        await ask(answers(reply(b"?", 200, "Content-Encoding: br")))
+
+
+@pytest.mark.parametrize("body", [b"no gzip at all", gzip.compress(b"x" * 1000)[:12] + b"garbage" * 9])
+async def test_a_packed_reply_that_does_not_unpack(body):
+    with pytest.raises((IncompleteReply, MalformedReply)):
+        await ask(answers(reply(body, 200, "Content-Encoding: gzip")))
+
+
+async def test_a_packed_reply_that_is_cut():
+    with pytest.raises((IncompleteReply, MalformedReply)):
+        await ask(answers(reply(gzip.compress(os.urandom(100))[:60], 200, "Content-Encoding: gzip")))
+
+
+# Secrets
+
+
+def told(error: BaseException) -> str:
+    """Everything that a log or a terminal may show of an error."""
+    return "".join(traceback.format_exception(error)) + repr(error) + repr(getattr(error, "hint", ""))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 300])
+async def test_no_redirect_is_followed(status):
+    async with RawServer(answers(reply(b"stolen"))) as thief, Transport() as transport:
+        there = f"{thief.url}/v1/chat"
+        async with RawServer(answers(reply(b"moved", status, f"Location: {there}?t={SECRET}"))) as server:
+            with pytest.raises(Redirected, match=f"answered {status} and points to {there}$") as caught:
+                await transport.send(post(server.url))
+        assert (caught.value.status, caught.value.location) == (status, f"{there}?t={SECRET}")
+        assert not caught.value.retryable
+        assert SECRET not in told(caught.value)
+        assert not thief.clients
+
+
+@pytest.mark.parametrize(
+    ("location", "where"), [("/v2", "http://127.0.0.1:{port}/v2"), (None, "nowhere"), ("http://[", "nowhere")]
+)
+async def test_where_a_redirect_points(location, where):
+    headers = [f"Location: {location}"] if location else []
+    async with RawServer(answers(reply(b"", 302, *headers))) as server, Transport() as transport:
+        with pytest.raises(Redirected) as caught:
+            await transport.send(post(server.url))
+        assert caught.value.message.endswith(f"points to {where.format(port=server.port)}")
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\n", "\rb", "a\0b", "a\x7f"])
+async def test_a_line_break_in_a_header_is_refused_before_anything_is_sent(value):
+    async with RawServer(answers(reply(b""))) as server, Transport() as transport:
+        with pytest.raises(ConfigError, match="'X-Key' has a line break") as caught:
+            await transport.send(post(server.url, headers={"X-Key": f"{SECRET}{value}"}))
+        assert SECRET not in told(caught.value)
+        assert not server.clients
+
+
+@pytest.mark.parametrize("name", ["", "X Y", "X:", "X\r\nY", "Content-Length", "transfer-encoding", f"{SECRET} "])
+async def test_headers_that_are_not_the_callers(name):
+    async with Transport() as transport:
+        with pytest.raises(ConfigError, match="no header can be set"):
+            await transport.send(post("http://127.0.0.1:1", headers={name: "1"}))
+
+
+@pytest.mark.parametrize(
+    "url", ["", "localhost:1", "ftp://h/", "file:///etc/passwd", "http://", "http:///v1", "http://h:0/", "http://h:99999/",
+            "http://h/a b", "http://h/\r\nX: 1", "http://[::1", "http://a..b/"]
+)  # fmt: skip
+async def test_what_is_no_url(url):
+    async with Transport() as transport:
+        with pytest.raises(ConfigError, match="cannot be called"):
+            await transport.send(post(url))
+
+
+async def test_a_password_in_the_url_and_a_key_do_not_mix():
+    async with Transport() as transport:
+        with pytest.raises(ConfigError) as caught:
+            await transport.send(post(f"http://user:{SECRET}@127.0.0.1:1/v1?key={SECRET}"))
+    assert SECRET not in told(caught.value)
+
+
+async def test_no_error_tells_the_url_s_secrets():
+    port = await unused_port()
+    async with Transport() as transport:
+        with pytest.raises(
+            ConnectFailed, match=f"cannot connect to http://127.0.0.1:{port}: connection refused"
+        ) as caught:
+            await transport.send(Request("GET", f"http://user:{SECRET}@127.0.0.1:{port}/v1?key={SECRET}"))
+    assert SECRET not in told(caught.value)
+    assert caught.value.hint and "nothing listens there" in caught.value.hint
+
+
+async def test_what_is_printed_hides_headers():
+    request = post(f"http://h/v1?key={SECRET}", headers={"x-api-key": SECRET}, proxy=f"http://u:{SECRET}@p:1")
+    assert SECRET not in repr(request) + rich.pretty.pretty_repr(request)
+    async with RawServer(answers(reply(b""))) as server, Transport() as transport:
+        response = await transport.send(post(f"{server.url}?key={SECRET}"))
+        assert SECRET not in repr(response) + response.url
+
+
+async def test_a_name_that_does_not_exist():
+    async with Transport() as transport:
+        with pytest.raises(ConnectFailed, match=r"http://nowhere.invalid is not known: no such name") as caught:
+            await transport.send(post("http://nowhere.invalid/v1"))
+    assert caught.value.hint and "typing error" in caught.value.hint
+
+
+# Connections
+
+
+async def test_a_connection_is_used_again():
+    async with RawServer(answers(reply(b"ok"))) as server, Transport() as transport:
+        for _ in range(3):
+            assert await (await transport.send(post(server.url))).read() == b"ok"
+        assert (len(server.clients), len(server.requests)) == (1, 3)
+
+
+async def test_a_connection_that_the_server_closed_is_not_used_again():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(reply(b"ok"))
+
+    async with RawServer(script) as server, Transport() as transport:
+        for _ in range(3):
+            assert await (await transport.send(post(server.url))).read() == b"ok"
+            await asyncio.sleep(0.05)
+        assert len(server.clients) == 3
+
+
+async def test_a_call_is_sent_once():
+    """Even where it meets the closing of a kept connection: the server may have acted on it."""
+
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(reply(b"ok"))
+        await client.request()
+
+    async with RawServer(script) as server, Transport() as transport:
+        await (await transport.send(post(server.url))).read()
+        with pytest.raises(Disconnected):
+            await transport.send(post(server.url))
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("late", [0, 0.02, None])
+async def test_finish_keeps_the_connection_when_the_body_ends_soon(late):
+    async def script(client: Client) -> None:
+        while True:
+            await client.request()
+            await client.send(head(chunked=True) + chunk(b"data: [DONE]\n\n"))
+            await asyncio.sleep(60 if late is None else late)
+            await client.send(chunk(b""))
+
+    async with RawServer(script) as server, Transport() as transport:
+        for _ in range(2):
+            response = await transport.send(post(server.url))
+            async for data in response.stream():
+                assert b"[DONE]" in data
+                break
+            await response.finish()
+        assert len(server.clients) == (2 if late is None else 1)
+
+
+async def endless(client: Client) -> None:
+    """Says something now and then, until the client leaves."""
+    await client.request()
+    await client.send(head(chunked=True))
+    leaving = asyncio.ensure_future(client.hangup())
+    while not leaving.done():
+        await client.send(chunk(b"more"))
+        await asyncio.wait([leaving], timeout=0.05)
+
+
+async def by_break(response: Response) -> None:
+    async with aclosing(response.stream()) as stream:
+        async for _ in stream:
+            break
+
+
+async def by_aclose(response: Response) -> None:
+    await response.aclose()
+
+
+async def by_context(response: Response) -> None:
+    async with response:
+        pass
+
+
+async def by_error(response: Response) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with response, aclosing(response.stream()) as stream:
+            async for _ in stream:
+                raise ZeroDivisionError
+
+
+async def by_cancelling(response: Response) -> None:
+    task = asyncio.create_task(response.read())
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize("leave", [by_break, by_aclose, by_context, by_error, by_cancelling])
+async def test_leaving_a_stream_closes_its_connection_at_once(leave):
+    async with RawServer(endless) as server, Transport() as transport:
+        await leave(await transport.send(post(server.url)))
+        await asyncio.wait_for(server.all_gone(), 1)
+
+
+@pytest.mark.parametrize("size", [2, 30 * 2**20])
+async def test_cancelling_a_call_closes_its_connection_at_once(size):
+    async def script(client: Client) -> None:
+        await client.head()
+        sent.set()
+        await asyncio.sleep(0.1)  # longer than the cancelling takes, reading nothing of the body
+        await client.hangup()
+
+    sent = asyncio.Event()
+    async with RawServer(script) as server, Transport() as transport:
+        task = asyncio.create_task(transport.send(post(server.url, bytes(size))))
+        await sent.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(server.all_gone(), 1)
+
+
+async def test_closing_the_transport_closes_every_connection():
+    async with RawServer(endless) as server:
+        async with Transport() as transport:
+            await transport.send(post(server.url))
+        await asyncio.wait_for(server.all_gone(), 1)
+
+
+async def test_many_streams_left_at_random_leave_nothing_behind(caplog):
+    async def one() -> None:
+        with suppress(ModelbayError, TimeoutError):
+            async with asyncio.timeout(dice.uniform(0, 0.5)):
+                async for _ in (await transport.send(post(server.url, limits=Limits(idle=SHORT)))).stream():
+                    pass
+
+    async def script(client: Client) -> None:
+        await client.request()
+        match dice.randrange(4):
+            case 0:
+                await endless(client)
+            case 1:
+                await client.send(head(length=10) + b"half")
+                await client.reset()
+            case 2:
+                await client.send(reply(b"all"))
+        await client.hangup()
+
+    dice, before = random.Random(1), asyncio.all_tasks()
+    caplog.set_level(logging.WARNING)
+    async with RawServer(script) as server:
+        files = len(os.listdir("/dev/fd"))
+        async with Transport() as transport:
+            await asyncio.gather(*(one() for _ in range(200)))
+        async with asyncio.timeout(10):
+            while len(os.listdir("/dev/fd")) > files or asyncio.all_tasks() != before:
+                await asyncio.sleep(0.02)
+        assert len(server.clients) > 100
+    assert not caplog.records
