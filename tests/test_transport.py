@@ -387,7 +387,7 @@ async def test_a_bomb_is_not_unpacked():
     bomb = gzip_bomb(64 * 2**20)
     largest = 0
     async with RawServer(answers(reply(bomb, 200, "Content-Encoding: gzip"))) as server, Transport() as transport:
-        with pytest.raises(MalformedReply, match="unpack endlessly"):
+        with pytest.raises(MalformedReply, match="unpacks endlessly"):
             async for data in (await transport.send(post(server.url))).stream():
                 largest = max(largest, len(data))
         with pytest.raises(MalformedReply):
@@ -564,22 +564,37 @@ async def test_a_call_is_sent_once():
         assert len(server.requests) == 2
 
 
+async def inside(response: Response) -> None:
+    async with aclosing(response.stream()) as stream:
+        async for data in stream:
+            assert data == LAST
+            await response.finish()
+            break
+
+
+async def after_break(response: Response) -> None:
+    async for data in response.stream():
+        assert data == LAST
+        break
+    await response.finish()
+
+
+LAST = b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize("finish", [inside, after_break])
 @pytest.mark.parametrize("late", [0, 0.02, None])
-async def test_finish_keeps_the_connection_when_the_body_ends_soon(late):
+async def test_finish_keeps_the_connection_when_the_body_ends_soon(finish, late):
     async def script(client: Client) -> None:
         while True:
             await client.request()
-            await client.send(head(chunked=True) + chunk(b"data: [DONE]\n\n"))
+            await client.send(head(chunked=True) + chunk(LAST))
             await asyncio.sleep(60 if late is None else late)
             await client.send(chunk(b""))
 
     async with RawServer(script) as server, Transport() as transport:
         for _ in range(2):
-            response = await transport.send(post(server.url))
-            async for data in response.stream():
-                assert b"[DONE]" in data
-                break
-            await response.finish()
+            await finish(await transport.send(post(server.url)))
         assert len(server.clients) == (2 if late is None else 1)
 
 
@@ -651,8 +666,9 @@ async def test_cancelling_a_call_closes_its_connection_at_once(size):
 async def test_closing_the_transport_closes_every_connection():
     async with RawServer(endless) as server:
         async with Transport() as transport:
-            await transport.send(post(server.url))
+            response = await transport.send(post(server.url))
         await asyncio.wait_for(server.all_gone(), 1)
+        await response.aclose()
 
 
 async def test_many_streams_left_at_random_leave_nothing_behind(caplog):

@@ -1,0 +1,94 @@
+"""modelbay: connect a model provider once; use it from the terminal, from Python, and from every agent and SDK."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modelbay.conversation import (
+        Annotation,
+        Conversation,
+        Media,
+        OutputFormat,
+        Reasoning,
+        Refusal,
+        Settings,
+        Text,
+        Thinking,
+        Tool,
+        ToolCall,
+        ToolChoice,
+        ToolResult,
+        Turn,
+        user,
+    )
+    from modelbay.errors import ModelbayError
+    from modelbay.events import (
+        Failed,
+        Finished,
+        PartAnnotated,
+        PartDelta,
+        PartEnded,
+        PartStarted,
+        Reply,
+        Started,
+        UsageReported,
+        Warned,
+        collect,
+    )
+    from modelbay.hub import Hub
+    from modelbay.model import Cost, Model
+    from modelbay.usage import Usage
+
+__version__ = "0.1.0"
+__all__ = [
+    "Annotation",
+    "Conversation",
+    "Cost",
+    "Failed",
+    "Finished",
+    "Hub",
+    "Media",
+    "Model",
+    "ModelbayError",
+    "OutputFormat",
+    "PartAnnotated",
+    "PartDelta",
+    "PartEnded",
+    "PartStarted",
+    "Reasoning",
+    "Refusal",
+    "Reply",
+    "Settings",
+    "Started",
+    "Text",
+    "Thinking",
+    "Tool",
+    "ToolCall",
+    "ToolChoice",
+    "ToolResult",
+    "Turn",
+    "Usage",
+    "UsageReported",
+    "Warned",
+    "__version__",
+    "collect",
+    "user",
+]
+
+_HOMES = {
+    "conversation": "Annotation Conversation Media OutputFormat Reasoning Refusal Settings Text Thinking Tool ToolCall "
+    "ToolChoice ToolResult Turn user",
+    "errors": "ModelbayError",
+    "events": "Failed Finished PartAnnotated PartDelta PartEnded PartStarted Reply Started UsageReported Warned collect",
+    "hub": "Hub",
+    "model": "Cost Model",
+    "usage": "Usage",
+}
+"""Where each name lives; its module is imported when the name is first asked for, so that `import modelbay` is quick."""
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names.split():
+            return getattr(import_module(f"modelbay.{module}"), name)
+    raise AttributeError(f"module 'modelbay' has no attribute {name!r}")

@@ -19,7 +19,8 @@ ReasoningControl: TypeAlias = Literal[
     "none",
 ]
 """How Chat Completions is told how much to think: `reasoning_effort: "low"`; OpenRouter's `reasoning: {effort}`;
-`thinking: {type}` (Z.ai); with the effort inside (Moonshot) or beside it (DeepSeek); `enable_thinking` and `thinking_budget` (Qwen); not at all."""
+`thinking: {type}` (Z.ai); with the effort inside (Moonshot) or beside it (DeepSeek); `enable_thinking` and
+`thinking_budget` (Qwen); not at all."""
 
 
 class Dialect(Struct, omit_defaults=True, frozen=True):

@@ -14,7 +14,7 @@ import re
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from contextvars import ContextVar
 from pathlib import Path
@@ -191,23 +191,17 @@ class Response:
 
     async def read(self) -> bytes:
         """The whole body; raises what `stream` raises, and MalformedReply where it is larger than `max_reply_bytes`."""
-        limit, announced = self._request.limits.max_reply_bytes, self.headers.get("content-length", "")
+        limit, size = self._request.limits.max_reply_bytes, 0
         chunks: list[bytes] = []
-        size = int(announced) if announced.isdecimal() and len(announced) < 20 else 0
-        if size <= limit:
-            size = 0
-            async with aclosing(self.stream()) as stream:
-                async for chunk in stream:
-                    size += len(chunk)
-                    if size > limit:
-                        break
-                    chunks.append(chunk)
-                else:
-                    return b"".join(chunks)
-        self._abandon()
-        raise _final(MalformedReply(f"{self._request.server} sent a reply of more than {limit:,} bytes"))
+        async with aclosing(self.stream()) as stream:
+            async for chunk in stream:
+                size += len(chunk)
+                if size > limit:
+                    raise _final(MalformedReply(f"{self._request.server} sent a reply of more than {limit:,} bytes"))
+                chunks.append(chunk)
+        return b"".join(chunks)
 
-    async def stream(self) -> AsyncGenerator[bytes, None]:
+    def stream(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes. Closing the iterator, or cancelling who waits for it, closes the connection at once.
 
         Raises:
@@ -216,30 +210,27 @@ class Response:
                 in it has a whole reply, and may take this for a server's bad manners.
             MalformedReply: the body does not unpack, or unpacks without bounds.
         """
-        content, now = self._reply.content, self._loop.time
         packing = self.headers.get("content-encoding", "").lower()
-        unpacker = _Unpacker(packing, self._request) if packing in PACKINGS else None
+        return _unpacked(self._arriving(), packing, self._request) if packing in PACKINGS else self._arriving()
+
+    async def _arriving(self) -> AsyncGenerator[bytes, None]:
+        content, now = self._reply.content, self._loop.time
         self._watch()
         try:
             chunk = await content.readany()
-            self._begin_idle()
+            self._cancel_timer()
+            self._stage, self._waits_since = "idle", None
+            self._watch()
             while chunk:
                 self._waits_since = None
-                if unpacker is None:
-                    yield chunk
-                else:
-                    for piece in unpacker.feed(chunk):
-                        yield piece
+                yield chunk
                 self._waits_since = now()
                 chunk = await content.readany()
-            if unpacker is not None:
-                unpacker.close()
         except (aiohttp.ClientError, OSError):
-            rest = content._read_nowait(-1)  # aiohttp raises before it hands out what it still has
-            for piece in [rest] if unpacker is None else unpacker.feed(rest):
-                if piece:
-                    yield piece
-            raise self._broken() from None
+            if rest := content._read_nowait(-1):  # aiohttp raises before it hands out what it still has
+                yield rest
+            late = _timed_out(self._stage, self._request) if self._late else None
+            raise late or _cut(self._request, content.total_bytes) from None
         finally:
             self._cancel_timer()
             if not content.is_eof() and not self._finishing:
@@ -286,52 +277,34 @@ class Response:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _begin_idle(self) -> None:
-        self._cancel_timer()
-        self._stage, self._waits_since = "idle", None
-        self._watch()
 
-    def _broken(self) -> ModelbayError:
-        if self._late:
-            return _timed_out(self._stage, self._request)
-        return _cut(self._request, self._reply.content.total_bytes)
-
-
-class _Unpacker:
-    """Unpacks gzip and deflate a piece at a time, however large the whole. aiohttp's takes a cut one for a whole."""
-
-    def __init__(self, packing: str, request: Request) -> None:
-        self._raw_allowed = packing == "deflate"  # some send it without the header that the standard asks for
-        self._request = request
-        self._zlib: zlib._Decompress | None = None
-        self._received = self._unpacked = 0
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        self._received += len(data)
-        more = bool(data)
-        while more:
-            if self._zlib is None:
-                raw = self._raw_allowed and data[0] & 0x0F != 8
-                self._zlib = zlib.decompressobj(-zlib.MAX_WBITS if raw else zlib.MAX_WBITS | 32)
-            try:
-                piece = self._zlib.decompress(data, PIECE)
-            except zlib.error:
-                raise MalformedReply(f"{self._request.server} sent a compressed reply that does not unpack") from None
-            data = self._zlib.unused_data or self._zlib.unconsumed_tail
-            more = bool(data) or (len(piece) == PIECE and not self._zlib.eof)
-            if self._zlib.eof:
-                self._zlib = None  # what follows would be another file, and they count as one
-            self._unpacked += len(piece)
-            if self._unpacked > max(UNPACKED_FREELY, self._received * self._request.limits.max_expansion):
-                raise _final(
-                    MalformedReply(f"{self._request.server} sent {self._received:,} bytes that unpack endlessly")
-                )
-            if piece:
-                yield piece
-
-    def close(self) -> None:
-        if self._zlib is not None:
-            raise _cut(self._request, self._received)
+async def _unpacked(chunks: AsyncGenerator[bytes, None], packing: str, request: Request) -> AsyncGenerator[bytes, None]:
+    """Unpacks a piece at a time, however large the whole. (aiohttp's own unpacking takes a cut gzip for a whole.)"""
+    received = unpacked = 0
+    unpacker: zlib._Decompress | None = None
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            received += len(chunk)
+            rest, full = chunk, False
+            while rest or full:
+                if unpacker is None:  # some send `deflate` without the header that the standard asks for
+                    bare = packing == "deflate" and rest[0] & 0x0F != 8
+                    unpacker = zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS | 32)
+                try:
+                    piece = unpacker.decompress(rest, PIECE)
+                except zlib.error:
+                    raise MalformedReply(f"{request.server} sent a compressed reply that does not unpack") from None
+                unpacked += len(piece)
+                if unpacked > max(UNPACKED_FREELY, received * request.limits.max_expansion):
+                    raise _final(MalformedReply(f"{request.server} sent a compressed reply that unpacks endlessly"))
+                if piece:
+                    yield piece
+                rest = unpacker.unused_data or unpacker.unconsumed_tail
+                full = len(piece) == PIECE and not unpacker.eof
+                if unpacker.eof:
+                    unpacker = None  # what follows would be another file, and they count as one
+        if unpacker is not None:
+            raise _cut(request, received)
 
 
 # What a request must be
@@ -378,10 +351,8 @@ def _check(request: Request) -> None:
             known = HEADER_NAME.match(name)
             raise ConfigError(f"no header can be set that is named {known[0] if known else ''!r}")
         if CONTROL.search(value):
-            raise ConfigError(
-                f"the header {name!r} has a line break or a control character in it",
-                hint="look for one in the key and in custom_headers",
-            )
+            message = f"the header {name!r} has a line break or a control character in it"
+            raise ConfigError(message, hint="look for one in the key and in custom_headers")
 
 
 def _is_socks(proxy: str | None) -> bool:
@@ -436,11 +407,8 @@ class _ProxyRefused(aiohttp.ClientError):
 
 
 def _open(proxy: str | None, tls: Tls | None) -> aiohttp.ClientSession:
-    options: dict[str, Any] = {
-        "limit": 0,
-        "keepalive_timeout": KEEP_ALIVE,
-        "ssl": True if tls is None else _context(tls),
-    }
+    security = True if tls is None else _context(tls)
+    options: dict[str, Any] = {"limit": 0, "keepalive_timeout": KEEP_ALIVE, "ssl": security}
     return aiohttp.ClientSession(
         connector=_socks(proxy, options) if proxy and _is_socks(proxy) else _Connector(**options),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -479,10 +447,7 @@ def _socks(proxy: str, options: dict[str, Any]) -> aiohttp.TCPConnector:
 def _context(tls: Tls) -> ssl.SSLContext:
     file = tls.ca
     try:
-        ca = None if tls.ca is None else Path(tls.ca).expanduser()
-        context = ssl.create_default_context(
-            cafile=ca if ca and not ca.is_dir() else None, capath=ca if ca and ca.is_dir() else None
-        )
+        context = ssl.create_default_context(cafile=tls.ca and Path(tls.ca).expanduser())
         if tls.cert is not None:
             file = tls.cert
             key = None if tls.key is None else Path(tls.key).expanduser()
@@ -490,10 +455,8 @@ def _context(tls: Tls) -> ssl.SSLContext:
             context.load_cert_chain(Path(tls.cert).expanduser(), key, password="")
     except OSError as error:
         why = "it holds no such thing" if isinstance(error, ssl.SSLError) else (error.strerror or "unreadable").lower()
-        raise ConfigError(
-            f"cannot use {file}: {why}",
-            hint="tls.ca, tls.cert and tls.key are PEM files, the key without a password",
-        ) from None
+        hint = "tls.ca, tls.cert and tls.key are PEM files, the key without a password"
+        raise ConfigError(f"cannot use {file}: {why}", hint=hint) from None
     context.set_alpn_protocols(["http/1.1"])
     if tls.insecure:
         context.check_hostname = False
@@ -505,18 +468,14 @@ def _context(tls: Tls) -> ssl.SSLContext:
 
 
 NETWORK = "check the network, and whether this machine needs a VPN or a proxy"
-HINTS = {
-    errno.ECONNREFUSED: "start the server, or correct base_url: nothing listens there",
-    errno.ENETUNREACH: NETWORK,
-    errno.EHOSTUNREACH: NETWORK,
-}
+AGAIN = "try again; if it goes on, a proxy or firewall on the way may be cutting connections"
+NOBODY = "start the server, or correct base_url: nothing listens there"
 PASSWORD_WANTED = "wants a user and a password that it knows"
+CLIENT_CERTIFICATE = "if that server asks for a certificate, set tls.cert and tls.key"
 AUTHORITY = "if you or your company signed it, set tls.ca to that authority's file; tls.insecure = true trusts anyone"
 EXPIRED = "its owner must renew it, or this machine's clock is wrong"
 OTHER_NAME = "base_url must use a name that the certificate was made for"
-CERTIFICATE_HINTS = {9: EXPIRED, 10: EXPIRED, 62: OTHER_NAME, 64: OTHER_NAME}
-"""By OpenSSL's X509_V_ERR codes."""
-CLIENT_CERTIFICATE = "if that server asks for a certificate, set tls.cert and tls.key"
+CERTIFICATE = {9: EXPIRED, 10: EXPIRED, 62: OTHER_NAME, 64: OTHER_NAME}  # OpenSSL's X509_V_ERR codes
 LATE = {
     "connect": ("did not accept a connection within {:g} s", f"{NETWORK}; timeout.connect sets the limit"),
     "first_byte": ("did not begin to reply within {:g} s", "timeout.first_byte sets the limit; thinking takes long"),
@@ -532,10 +491,7 @@ def _timed_out(stage: Literal["connect", "first_byte", "idle"], request: Request
 
 
 def _cut(request: Request, received: int) -> IncompleteReply:
-    return IncompleteReply(
-        f"{request.server} broke off its reply after {received:,} bytes",
-        hint="try again; if it goes on, a proxy on the way may limit how long a reply takes",
-    )
+    return IncompleteReply(f"{request.server} broke off its reply after {received:,} bytes", hint=AGAIN)
 
 
 def _final(error: E) -> E:
@@ -594,20 +550,15 @@ def _explained(error: Exception, request: Request, *, connected: bool) -> Modelb
         hint = "base_url must be an API's address; where it begins with http://, https:// may be meant"
         return _final(MalformedReply(f"{request.server} {what}", hint=hint))
     if isinstance(error, ValueError):
-        return ConfigError(
-            f"{public(request.url)} cannot be called like this", hint="check base_url and custom_headers"
-        )
+        return ConfigError(f"{public(request.url)} cannot be called", hint="check base_url and custom_headers")
     if connected:
-        return Disconnected(
-            f"{request.server} closed the connection without an answer",
-            hint="try again; if it goes on, a proxy or a firewall may be cutting connections",
-        )
+        return Disconnected(f"{request.server} closed the connection without an answer", hint=AGAIN)
     who = f"the proxy {origin(request.proxy)}" if request.proxy else request.server
     if isinstance(reason, socket.gaierror):
         return ConnectFailed(f"{who} is not known: no such name", hint=f"check base_url for a typing error; {NETWORK}")
     code = reason.errno if isinstance(reason, OSError) and reason.errno else 0
     why = os.strerror(code).lower() if code else "it would not take the connection"
-    return ConnectFailed(f"cannot connect to {who}: {why}", hint=HINTS.get(code, NETWORK))
+    return ConnectFailed(f"cannot connect to {who}: {why}", hint=NOBODY if code == errno.ECONNREFUSED else NETWORK)
 
 
 def _root(error: BaseException) -> BaseException:
@@ -620,7 +571,7 @@ def _root(error: BaseException) -> BaseException:
 def _tls_failed(reason: ssl.SSLError, request: Request) -> ConnectFailed:
     if isinstance(reason, ssl.SSLCertVerificationError):
         message = f"the certificate of {request.server} is not trusted: {reason.verify_message.lower()}"
-        hint = CERTIFICATE_HINTS.get(reason.verify_code, AUTHORITY)
+        hint = CERTIFICATE.get(reason.verify_code, AUTHORITY)
     else:
         why = (reason.reason or "it broke off").lower().replace("_", " ")
         message = f"no TLS connection to {request.server}: {why}"

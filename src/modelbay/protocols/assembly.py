@@ -110,6 +110,10 @@ class Assembly:
                     pass
         self._events.append(PartEnded(key, part))
 
+    def drop(self, key: int) -> None:
+        """Forgets a part that was cut off: it never ends, and so is no part of the reply."""
+        self._open.pop(key, None)
+
     def end_all(self) -> None:
         for key in list(self._open):
             self.end(key)
@@ -118,6 +122,7 @@ class Assembly:
         """A part that came in one piece."""
         texts: list[str] = []
         annotations, logprobs = part.annotations, None
+        start: AnyPart
         match part:
             case Text() | Refusal():
                 texts, start = [part.text], replace(part, text="")

@@ -115,10 +115,9 @@ def _by_text(message: str, kind: type[ProviderError]) -> type[ProviderError]:
 def status_of(*values: Json) -> int | None:
     """The first that is an HTTP error status; vendors put it in `code`, as a number or a string."""
     for value in values:
-        if isinstance(value, str) and value.isdigit():
-            value = int(value)
-        if type(value) is int and 400 <= value < 600:
-            return value
+        status = int(value) if isinstance(value, str) and value.isdecimal() else value
+        if type(status) is int and 400 <= status < 600:
+            return status
     return None
 
 

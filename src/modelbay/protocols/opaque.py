@@ -47,7 +47,7 @@ def belongs(part: AnyPart, protocol: str, vendor: str, family: str) -> bool:
 def seal(part: AnyPart) -> str:
     """The envelope for a part's state."""
     origin = part.origin or Origin("")
-    sealed = Sealed(type(part).__struct_config__.tag or "", part.opaque, part.native, part.item_id, part.extra)
+    sealed = Sealed(str(type(part).__struct_config__.tag), part.opaque, part.native, part.item_id, part.extra)
     if type(part) is Thinking:
         sealed.summary = part.summary
         if len(part.texts) != 1:

@@ -111,7 +111,7 @@ def _call_url(config: Config, upstream: Upstream, base: str, path: str, stream: 
     addressing = upstream.preset.addressing if upstream.preset else "plain"
     full = upstream.full_url or (upstream.full_url is None and urls.is_endpoint(base))
     wire_id = upstream.model.model if upstream.model else ""
-    if addressing == "vertex" and not full:
+    if addressing == "vertexai" and not full:
         if upstream.protocol == "google":
             return urls.vertex_url(base, path, upstream.place)
         if upstream.protocol == "anthropic" and upstream.place:
@@ -188,7 +188,7 @@ def _need(upstream: Upstream, user: str) -> Need:
 
 
 def _is_vertex(upstream: Upstream) -> bool:
-    return upstream.preset is not None and upstream.preset.addressing == "vertex"
+    return upstream.preset is not None and upstream.preset.addressing == "vertexai"
 
 
 def _by_adc(upstream: Upstream) -> bool:

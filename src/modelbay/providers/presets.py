@@ -24,7 +24,7 @@ class Preset(Struct, kw_only=True, frozen=True):
     id: str
     name: str
     hosts: list[str]
-    """Host names; `*` stands for one label or more, as in "*.openai.azure.com"."""
+    """Host names; `*` stands for anything, as in "*.openai.azure.com". The machine's own with its port, as "localhost:1234"."""
     base_url: str | None = None
     """For its default protocol; None: every customer has another. `{name}` stands for what `placeholders` names."""
     protocols: list[Protocol]
@@ -42,7 +42,7 @@ class Preset(Struct, kw_only=True, frozen=True):
     key_url: str | None = None
     """Where a person gets a key."""
     lists_models: bool = True
-    addressing: Literal["plain", "azure", "vertex"] = "plain"
+    addressing: Literal["plain", "azure", "vertexai"] = "plain"
     """How a call's URL is made of the base URL."""
     dialect: Table = field(default_factory=dict)
     """Fields of a dialect, and tables of them for one protocol."""
@@ -66,7 +66,7 @@ def by_id(id: str) -> Preset | None:
 
 @cache
 def by_host(host: str) -> Preset | None:
-    """The vendor whose host it is; a name that is written out goes before a pattern."""
+    """The vendor whose host it is, or, as "localhost:1234", whose server is at home there."""
     for preset in _presets_with(f'"{host}"'):
         if host in preset.hosts:
             return preset

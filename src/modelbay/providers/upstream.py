@@ -112,8 +112,9 @@ def _place(config: Config, provider: ProviderEntry, base: str | None) -> tuple[s
 def _preset(config: Config, provider: ProviderEntry, base: str | None) -> Preset | None:
     named = provider.dialect if isinstance(provider.dialect, str) else (provider.dialect or {}).get("preset")
     if named is None:
-        by_host = presets.by_host(origin(base).host) if base else None
-        return by_host or presets.by_type(provider.type or "")
+        where = origin(base) if base else None
+        host = f"localhost:{where.port}" if where and where.loopback else where.host if where else ""
+        return presets.by_host(host) or presets.by_type(provider.type or "")
     preset = presets.by_id(str(named))
     if preset is None:
         known = ", ".join(preset.id for preset in presets.all())
@@ -125,7 +126,7 @@ def _vendor_url(
     config: Config, provider: ProviderEntry, preset: Preset | None, protocol: Protocol, place: tuple[str, str] | None
 ) -> str:
     """The base URL that a vendor has, for an entry that has none."""
-    if preset and preset.addressing == "vertex":
+    if preset and preset.addressing == "vertexai":
         return urls.vertex_base(place[1] if place else "global")
     url = preset.url(protocol) if preset else None
     if url is None or preset is None:

@@ -1,7 +1,7 @@
 """Anthropic Messages: content blocks, in and out. Requests, replies and streams share it."""
 
 from base64 import b64decode
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -22,7 +22,7 @@ from modelbay.conversation import (
     Unknown,
 )
 
-NAME = "anthropic"
+NAME: Final = "anthropic"
 REDACTED = "redacted_thinking"
 TOOL_ID = r"[a-zA-Z0-9_-]+"
 """What Anthropic demands of a tool call's id."""
@@ -200,8 +200,15 @@ def render_block(part: AnyPart, call_id: str | None = None) -> dict[str, Any] | 
             block = {"type": part.native, "tool_use_id": part.call_id, "content": part.content}
             if part.is_error is not None:
                 block["is_error"] = part.is_error
+        case Unknown(raw=dict()):
+            return part.raw  # type: ignore[no-any-return]
         case _:
-            return part.raw if isinstance(part, Unknown) and isinstance(part.raw, dict) else None
+            return None
+    return _decorated(block, part)
+
+
+def _decorated(block: dict[str, Any], part: Part) -> dict[str, Any]:
+    """The block with the part's cache mark and the fields we do not know."""
     if part.cache is not None:
         block["cache_control"] = part.cache
     for name, value in (part.extra or {}).items():
@@ -214,14 +221,14 @@ def render_block(part: AnyPart, call_id: str | None = None) -> dict[str, Any] | 
 
 def render_content(parts: list[AnyPart]) -> str | list[dict[str, Any]]:
     """A string where one plain text says it all, else blocks."""
-    if len(parts) == 1 and is_plain(parts[0]):
-        return parts[0].text  # type: ignore[union-attr]
+    if len(parts) == 1 and isinstance(only := parts[0], Text) and is_plain(only):
+        return only.text
     return [block for part in parts if (block := render_block(part)) is not None]
 
 
-def is_plain(part: Part) -> bool:
+def is_plain(part: Text) -> bool:
     """A text with nothing but its text."""
-    return type(part) is Text and part.cache is None and not part.annotations and not part.extra
+    return part.cache is None and not part.annotations and not part.extra
 
 
 def input_json(call: ToolCall | ServerToolCall) -> Json:

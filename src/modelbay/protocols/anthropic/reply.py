@@ -56,9 +56,8 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
         native = reply.get("stop_reason")
         assembly.finish(finish_reason(native, assembly.has_calls), native, reply.get("stop_sequence"))
     else:
-        error = error_in(reply)
         no_content = "the reply has no `content`: is this the right URL for Anthropic Messages?"
-        assembly.fail(error or MalformedReply(no_content))
+        assembly.fail(error_in(reply) or MalformedReply(no_content))
     return assembly.take()
 
 

@@ -297,5 +297,3 @@ def _drop_ttl(value: Json) -> None:
             value["cache_control"] = {k: v for k, v in value["cache_control"].items() if k != "ttl"}
         for name in ("system", "messages", "tools", "content"):
             _drop_ttl(value.get(name))
-
-

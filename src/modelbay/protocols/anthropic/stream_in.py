@@ -93,10 +93,17 @@ class StreamParser:
                     self._fail(error_in(event) or MalformedReply("an error event without an error"))
 
     def _start(self, message: dict[str, Any]) -> None:
-        if self._assembly.started:
-            return
+        """A second start goes on with the reply; blocks it interrupts were cut off and are no part of it (a proxy tried
+        again), while content it brings along is (programmatic tool calls)."""
+        for key in self._blocks.values():
+            self._assembly.drop(key)
+        self._blocks.clear()
+        self._inputs.clear()
         self._assembly.start(message.get("id"), message.get("model"), without(message, *TOP))
         self._usage = merge_usage(self._usage, message.get("usage"))
+        for block in message.get("content") or ():
+            if isinstance(block, dict):
+                self._assembly.whole(reply_part(parse_block(block)))
 
     def _block(self, index: int, block: dict[str, Any]) -> None:
         self._assembly.start(None, None)
@@ -187,4 +194,3 @@ class StreamParser:
     def _fail(self, error: ModelbayError) -> None:
         self._close_blocks()
         self._assembly.fail(error)
-

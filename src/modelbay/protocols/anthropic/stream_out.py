@@ -94,7 +94,7 @@ class StreamRenderer:
                 return b""
 
     def _start(self, event: Started) -> bytes:
-        message = {
+        message: dict[str, Any] = {
             "id": event.id or "",
             "type": "message",
             "role": "assistant",
@@ -112,13 +112,13 @@ class StreamRenderer:
             case Text() | Refusal():
                 return self._begin(part, {"type": "text", "text": ""}, "text_delta", "text")
             case Thinking() if part.native != REDACTED or not ours:
-                block = {"type": "thinking", "thinking": "", "signature": ""}
-                return self._begin(part, block, "thinking_delta", "thinking")
+                empty = {"type": "thinking", "thinking": "", "signature": ""}
+                return self._begin(part, empty, "thinking_delta", "thinking")
             case ToolCall() | ServerToolCall() if ours or isinstance(part, ToolCall):
                 before = b""
                 if isinstance(part, ToolCall) and not ours and part.opaque is not None:
                     before = self._whole({"type": REDACTED, "data": seal(part)})
-                block = {"type": part.native if isinstance(part, ServerToolCall) else "tool_use"}
+                block: dict[str, Any] = {"type": part.native if isinstance(part, ServerToolCall) else "tool_use"}
                 block |= {"id": part.id or f"toolu_{self._index}", "name": part.name, "input": {}}
                 if ours:
                     block |= part.extra or {}
@@ -128,7 +128,7 @@ class StreamRenderer:
 
     def _begin(self, part: AnyPart, block: dict[str, Any], delta: str, field: str) -> bytes:
         self._part = part
-        head = '{"type":"content_block_delta","index":%d,"delta":{"type":"%s","%s":' % (self._index, delta, field)
+        head = f'{{"type":"content_block_delta","index":{self._index},"delta":{{"type":"{delta}","{field}":'
         self._delta = b"event: content_block_delta\ndata: " + head.encode()
         return _sse("content_block_start", {"index": self._index, "content_block": block})
 
@@ -150,9 +150,8 @@ class StreamRenderer:
             return b"".join([self._whole(block) for block in reply_blocks(part)])
         out = b""
         if type(part) is Thinking:
-            signature = part.opaque or "" if ours else foreign_thinking(part)[0]
-            if isinstance(signature, dict):
-                signature = signature.get("signature", signature.get("data", ""))
+            closing = {"signature": part.opaque or ""} if ours else foreign_thinking(part)[0]
+            signature = closing.get("signature") or closing.get("data") or ""
             out = self._block_delta({"type": "signature_delta", "signature": signature})
         out += self._stop()
         if type(part) is Text and not ours and part.opaque is not None:

@@ -197,12 +197,13 @@ class _Writer:
             parts = [part for part in parts if type(part) is not Text or part.text]
         if not parts:
             return None
-        if all(type(part) is Text and (not self.same or not part.extra) for part in parts):
-            plain = self.dialect.text_only_content or not any(self._keeps_mark(part) for part in parts)
-            if plain and len(parts) == 1:
-                return parts[0].text  # type: ignore[union-attr]
+        texts = [part for part in parts if isinstance(part, Text) and (not self.same or not part.extra)]
+        if len(texts) == len(parts):
+            plain = self.dialect.text_only_content or not any(self._keeps_mark(part) for part in texts)
+            if plain and len(texts) == 1:
+                return texts[0].text
             if join is not None or self.dialect.text_only_content:
-                return (join or "\n\n").join(part.text for part in parts)  # type: ignore[union-attr]
+                return (join or "\n\n").join(part.text for part in texts)
         items = []
         for part in parts:
             item = self._media(part) if type(part) is Media else self._item(part)

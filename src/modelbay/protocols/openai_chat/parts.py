@@ -1,7 +1,7 @@
 """Chat Completions: the content of a message, in and out. Requests, replies and streams share it."""
 
 import re
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -19,7 +19,7 @@ from modelbay.conversation import (
     Unknown,
 )
 
-NAME = "openai_chat"
+NAME: Final = "openai_chat"
 REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
 """Where vendors put reasoning as a string, in the order it is looked for."""
 DETAILS = "reasoning_details"

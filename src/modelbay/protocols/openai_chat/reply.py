@@ -4,14 +4,26 @@ from typing import Any
 
 import msgspec
 
-from modelbay.conversation import Extra, Json, Media, Part, Refusal, ServerToolCall, Text, Thinking, ToolCall, Unknown
+from modelbay.conversation import (
+    AnyPart,
+    Extra,
+    Json,
+    Media,
+    Part,
+    Refusal,
+    ServerToolCall,
+    Text,
+    Thinking,
+    ToolCall,
+    Unknown,
+)
 from modelbay.dialect import Dialect
 from modelbay.errors import MalformedReply
 from modelbay.events import Event, FinishReason, Reply
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.codec import decode
 from modelbay.protocols.opaque import seal
-from modelbay.protocols.openai_chat.errors import error_in, parse_error_object
+from modelbay.protocols.openai_errors import error_in, parse_error_object
 from modelbay.protocols.openai_chat.parts import (
     DETAILS,
     NAME,
@@ -234,7 +246,7 @@ def add_thinking(message: dict[str, Any], part: Thinking) -> None:
         message[field] = message.get(field, "") + part.text
 
 
-def add_state(message: dict[str, Any], part: Part) -> None:
+def add_state(message: dict[str, Any], part: AnyPart) -> None:
     """Keeps another provider's opaque state with the client, in an envelope."""
     if part.opaque is None or _is_ours(part) or isinstance(part, ServerToolCall):
         return

@@ -12,7 +12,7 @@ from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ReplyError
 from modelbay.events import Event
 from modelbay.protocols.assembly import Assembly
-from modelbay.protocols.openai_chat.errors import error_in
+from modelbay.protocols.openai_errors import error_in
 from modelbay.protocols.openai_chat.parts import (
     DETAILS,
     REASONING_FIELDS,
@@ -378,5 +378,3 @@ class _TagSplitter:
     def close(self) -> list[tuple[bool, str]]:
         held, self._held = self._held, ""
         return [(self._state == "thinking", held)] if held else []
-
-

@@ -20,7 +20,7 @@ from modelbay.events import (
     Started,
     UsageReported,
 )
-from modelbay.protocols.openai_chat.errors import error_object
+from modelbay.protocols.openai_errors import error_object
 from modelbay.protocols.openai_chat.parts import (
     DETAILS,
     NAME,
@@ -133,7 +133,9 @@ class StreamRenderer:
         if part.native in ("thinking", "thinking="):
             return {"content": [render_part(Thinking(texts=[text], native=part.native))]}
         if part.native == DETAILS:
-            item = render_detail(Thinking(texts=[text], native=DETAILS, summary=part.summary, extra=self._numbered(part)))
+            item = render_detail(
+                Thinking(texts=[text], native=DETAILS, summary=part.summary, extra=self._numbered(part))
+            )
             return {"reasoning": text, DETAILS: [item]}
         return {part.native if part.native in REASONING_FIELDS else REASONING_FIELDS[0]: text}
 
@@ -158,7 +160,9 @@ class StreamRenderer:
                 delta[REASONING_FIELDS[0]] = ""
         elif type(part) is ToolCall and ours and part.native is None and (part.opaque is not None or part.extra):
             item = render_tool_call(ToolCall(opaque=part.opaque, extra=part.extra), None)
-            delta["tool_calls"] = [{"index": self._calls[key], **{k: v for k, v in item.items() if k not in ("type", "function")}}]
+            delta["tool_calls"] = [
+                {"index": self._calls[key], **{k: v for k, v in item.items() if k not in ("type", "function")}}
+            ]
         add_state(delta, part)
         return self._delta(delta) if delta else b""
 

@@ -1,4 +1,7 @@
-"""Chat Completions errors. Every vendor has its own shape: an object, a string, an array of one, `detail`, `code` beside."""
+"""Errors of the OpenAI protocols, Chat Completions and Responses, which have them in common.
+
+Every vendor has its own shape: an object, a string, an array of one, `detail`, `code` beside.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +9,7 @@ from typing import Any
 import msgspec
 
 from modelbay.conversation import Json
-from modelbay.errors import ModelbayError, ProviderError
+from modelbay.errors import ContextOverflow, ModelbayError, Overloaded, ProviderError, QuotaExhausted, RateLimited
 from modelbay.protocols.codec import decode
 from modelbay.protocols.failures import provider_error, retry_after, status_of, summary, text_of
 
@@ -18,6 +21,13 @@ _TYPES = {
     413: "request_too_large",
     429: "rate_limit_error",
 }
+_CODES: dict[type[ModelbayError], str] = {
+    ContextOverflow: "context_length_exceeded",
+    QuotaExhausted: "insufficient_quota",
+    RateLimited: "rate_limit_exceeded",
+    Overloaded: "server_is_overloaded",
+}
+"""The codes that clients act on (Codex and Kimi Code compact, wait or give up), whatever the provider's protocol."""
 
 
 def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
@@ -35,7 +45,7 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Provide
 
 
 def error_in(answer: Json) -> ProviderError | None:
-    """The error that a body or a chunk holds, or None."""
+    """The error that a body or an event of a stream holds, or None."""
     if isinstance(answer, list) and answer:  # Gemini's OpenAI form
         return error_in(answer[0])
     if not isinstance(answer, dict):
@@ -48,13 +58,17 @@ def error_in(answer: Json) -> ProviderError | None:
     base = answer.get("base_resp")
     if isinstance(base, dict) and base.get("status_code"):  # MiniMax: an error as HTTP 200
         return provider_error(None, str(base.get("status_msg") or "error"), code=str(base["status_code"]))
-    if "choices" in answer:
+    if "choices" in answer or "output" in answer:
         return None
     if answer.get("object") == "error" or answer.get("type") == "error" or "detail" in answer:
         message = answer.get("message") or answer.get("detail")
         detail = message if isinstance(message, str) else msgspec.json.encode(message).decode()
         return provider_error(
-            status_of(answer.get("code")), detail, type=_word(answer.get("type")), code=_word(answer.get("code"))
+            status_of(answer.get("code")),
+            detail,
+            type=_word(answer.get("type")),
+            code=_word(answer.get("code")),
+            param=_word(answer.get("param")),
         )
     if isinstance(answer.get("message"), str) and not answer.get("id"):
         return provider_error(status_of(answer.get("code")), answer["message"], code=_word(answer.get("code")))
@@ -90,5 +104,6 @@ def error_object(error: Exception) -> tuple[int, dict[str, Any]]:
     status = (error.status if isinstance(error, ModelbayError) else None) or 502
     kind = getattr(error, "type", None) or _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
     message = error.message if isinstance(error, ModelbayError) else str(error)
-    code = getattr(error, "code", None)
-    return status, {"error": {"message": message, "type": kind, "param": getattr(error, "param", None), "code": code}}
+    code = next((code for known, code in _CODES.items() if isinstance(error, known)), getattr(error, "code", None))
+    param = getattr(error, "param", None) or getattr(error, "setting", None)
+    return status, {"error": {"message": message, "type": kind, "param": param, "code": code}}

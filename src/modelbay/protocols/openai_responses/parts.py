@@ -1,0 +1,193 @@
+"""Responses: the content of items, in and out. Requests, replies and streams share it."""
+
+import re
+from typing import Any
+
+from modelbay.conversation import Annotation, AnyPart, Extra, Json, Media, Refusal, Text, Unknown
+
+NAME = "openai_responses"
+INPUT, OUTPUT = "input_text", "output_text"
+"""The usual text types: of what goes to a model, and of what came from one."""
+STRING = "string"
+"""The `native` of a text that was the whole content, written as a string instead of a list of parts."""
+OF_ITEM = "item."
+"""The key in a reply part's `extra` under which stands what its item carries beside the content: `status`, `phase`."""
+
+_DATA_URI = re.compile(r"data:([\w.+/-]+);base64,", re.ASCII)
+_AUDIO_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
+
+
+def without(value: dict[str, Any], *known: str) -> Extra | None:
+    """The fields of `value` that are not known and not null."""
+    return {k: v for k, v in value.items() if k not in known and v is not None} or None
+
+
+def parse_content(content: Json, usual: str) -> list[AnyPart]:
+    """`usual` is the text type that needs no word: `input_text` or, of an assistant, `output_text`."""
+    if content is None:
+        return []
+    if isinstance(content, str):
+        return [Text(text=content, native=STRING)]
+    if not isinstance(content, list):
+        return [Unknown(native="content", raw=content)]
+    return [parse_part(item, usual) for item in content]
+
+
+def parse_part(item: Json, usual: str) -> AnyPart:
+    if not isinstance(item, dict):
+        return Unknown(raw=item)
+    kind = item.get("type")
+    part: AnyPart | None = None
+    if kind in (INPUT, OUTPUT, "text") and isinstance(item.get("text"), str):
+        part = Text(
+            text=item["text"],
+            native=kind if kind != usual else None,
+            logprobs=item.get("logprobs") or None,
+            extra=without(item, "type", "text", "annotations", "logprobs"),
+        )
+        annotations = item.get("annotations") or ()
+        part.annotations = [parse_annotation(found) for found in annotations if isinstance(found, dict)] or None
+    elif kind == "refusal" and isinstance(item.get("refusal"), str):
+        part = Refusal(text=item["refusal"], extra=without(item, "type", "refusal"))
+    elif kind == "input_image":
+        part = _parse_image(item)
+    elif kind == "input_file":
+        part = _parse_file(item)
+    elif kind == "input_audio" and isinstance(sound := item.get("input_audio"), dict):
+        form = sound.get("format")
+        part = Media(kind="audio", data=sound.get("data"), extra=without(item, "type", "input_audio"))
+        part.media_type = _AUDIO_TYPES.get(form, f"audio/{form}") if form else None
+    return part or Unknown(native=kind, raw=item)
+
+
+def _parse_image(item: dict[str, Any]) -> Media | None:
+    image = Media(kind="image", file_id=item.get("file_id"), detail=item.get("detail"))
+    if isinstance(url := item.get("image_url"), str):
+        _set_url(image, url)
+    elif url is not None or image.file_id is None:
+        return None
+    image.extra = without(item, "type", "image_url", "file_id", "detail")
+    return image
+
+
+def _parse_file(item: dict[str, Any]) -> Media | None:
+    file = Media(
+        kind="document",
+        file_id=item.get("file_id"),
+        url=item.get("file_url"),
+        name=item.get("filename"),
+        detail=item.get("detail"),
+    )
+    if isinstance(data := item.get("file_data"), str):
+        found = _DATA_URI.match(data)
+        file.data = data[found.end() :] if found else data
+        file.media_type = found.group(1) if found else None
+        file.native = None if found else "file_data"  # bare base64, as some gateways take it
+    elif file.file_id is None and file.url is None:
+        return None
+    file.extra = without(item, "type", "file_id", "file_url", "filename", "file_data", "detail")
+    return file
+
+
+def _set_url(media: Media, url: str) -> None:
+    found = _DATA_URI.match(url)
+    if found:
+        media.media_type, media.data = found.group(1), url[found.end() :]
+    else:
+        media.url = url
+
+
+def _data_uri(media: Media, usual: str) -> str:
+    return f"data:{media.media_type or usual};base64,{media.data}"
+
+
+def render_part(part: AnyPart, usual: str) -> dict[str, Any] | None:
+    """A content part as it was parsed, or None where Responses has none for it."""
+    item: dict[str, Any]
+    match part:
+        case Text():
+            item = {"type": part.native if part.native in (INPUT, OUTPUT, "text") else usual, "text": part.text}
+            if annotations := render_annotations(part):
+                item["annotations"] = annotations
+            if part.logprobs:
+                item["logprobs"] = part.logprobs
+        case Refusal():
+            item = {"type": "refusal", "refusal": part.text}
+        case Media():
+            item = render_media(part)
+        case Unknown() if isinstance(part.raw, dict):
+            return part.raw
+        case _:
+            return None
+    return item | {name: value for name, value in (part.extra or {}).items() if name != OF_ITEM}
+
+
+def render_media(media: Media) -> dict[str, Any]:
+    item: dict[str, Any]
+    match media.kind:
+        case "image":
+            item = {"type": "input_image"}
+            if media.url is not None or media.data is not None:
+                item["image_url"] = media.url if media.data is None else _data_uri(media, "image/png")
+        case "audio":
+            form = (media.media_type or "").removeprefix("audio/").replace("mpeg", "mp3").replace("x-wav", "wav")
+            return {"type": "input_audio", "input_audio": {"data": media.data, **({"format": form} if form else {})}}
+        case _:
+            item = {"type": "input_file"}
+            if media.name is not None:
+                item["filename"] = media.name
+            if media.data is not None:
+                bare = media.native == "file_data"
+                item["file_data"] = media.data if bare else _data_uri(media, "application/pdf")
+            elif media.url is not None:
+                item["file_url"] = media.url
+    if media.file_id is not None:
+        item["file_id"] = media.file_id
+    if media.detail is not None:
+        item["detail"] = media.detail
+    return item
+
+
+# --- citations ---------------------------------------------------------------------------------------------------------
+
+
+def parse_annotation(item: dict[str, Any]) -> Annotation:
+    kind = str(item.get("type", "unknown"))
+    return Annotation(
+        {"url_citation": "url", "file_citation": "file"}.get(kind, kind),
+        url=item.get("url"),
+        title=item.get("title") or item.get("filename"),
+        start=item.get("start_index"),
+        end=item.get("end_index"),
+        protocol=NAME,
+        raw=item,
+    )
+
+
+def render_annotation(annotation: Annotation, text: str) -> dict[str, Any] | None:
+    """Its own object back, or a `url_citation` into `text`; a citation without an address has no place here."""
+    if annotation.protocol == NAME and annotation.raw is not None:
+        return annotation.raw
+    if annotation.url is None:
+        return None
+    start, end = annotation.start, annotation.end
+    if annotation.unit == "block":  # the whole text stands on it
+        start, end = 0, len(text)
+    elif annotation.unit == "bytes":
+        start, end = _chars(text, start), _chars(text, end)
+    return {
+        "type": "url_citation",
+        "url": annotation.url,
+        "title": annotation.title or annotation.url,
+        "start_index": start or 0,
+        "end_index": end or 0,
+    }
+
+
+def render_annotations(text: Text) -> list[dict[str, Any]]:
+    rendered = [render_annotation(annotation, text.text) for annotation in text.annotations or ()]
+    return [item for item in rendered if item is not None]
+
+
+def _chars(text: str, offset: int | None) -> int | None:
+    return None if offset is None else len(text.encode()[:offset].decode("utf-8", "ignore"))
