@@ -188,6 +188,8 @@ class ToolChoice(Struct, omit_defaults=True):
     names: list[str] = field(default_factory=list)
     """The one tool of "tool"; the tools of "allowed"."""
     parallel: bool | None = None
+    required: bool = False
+    """Of "allowed": one of them must be called."""
     extra: Extra | None = None
 
 

@@ -8,15 +8,19 @@ Nothing here is one protocol's or one vendor's: a codec writes the call, an endp
 sends it once, and what comes back is events.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from asyncio import sleep
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
+from random import random
+from time import time
 from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 from msgspec.structs import asdict, replace
 
 from modelbay.catalog.knowledge import model_facts
+from modelbay.config.lessons import LessonBook
 from modelbay.config.load import load
 from modelbay.config.schema import Config, ModelEntry
 from modelbay.conversation import (
@@ -32,21 +36,23 @@ from modelbay.conversation import (
     Turn,
     user,
 )
-from modelbay.errors import ConfigError, MalformedReply, ModelbayError, ReplyError, TransportError, Unsupported
+from modelbay.credentials.google import GoogleTokens
+from modelbay.errors import BadRequest, ConfigError, MalformedReply, ModelbayError, Unsupported
 from modelbay.events import Event, Failed, Finished, PartEnded, PartStarted, Reply, Warned, collect
 from modelbay.hints import explain
 from modelbay.model import Capability, Model
 from modelbay.protocols.codec import Call, Codec, codec
 from modelbay.protocols.failures import summary, text_of
+from modelbay.providers.adaptation import Adaptation, adapt, adaptation
 from modelbay.providers.endpoint import Endpoint, endpoint_at, models_endpoint
 from modelbay.providers.upstream import Upstream, upstream
+from modelbay.routing.retry import Policy, decide, heed
 from modelbay.usage import Usage
 
 if TYPE_CHECKING:  # aiohttp is only imported when something is sent
     from modelbay.transport import Request, Response, Transport
 
 USER_AGENT = "modelbay/0.1.0"
-REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-trace-id")
 _NEEDS: dict[str, Capability] = {
     "image": "image_in",
     "audio": "audio_in",
@@ -86,6 +92,9 @@ class Hub:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.policy = Policy()
+        self.lessons = LessonBook()
+        self._google = GoogleTokens(self._exchange)
         self._transport: Transport | None = None
 
     @classmethod
@@ -140,11 +149,14 @@ class Hub:
         endpoint = models_endpoint(self.config, self.config.provider(provider))
         if endpoint is None:
             raise ConfigError(f"{provider} has no list of models", provider=provider)
-        async with await self._send(endpoint, None, {}) as response:
-            body = await response.read()
-        if response.status >= 400:
-            raise self._failed(codec(endpoint.protocol), endpoint, response, body)
-        return _ids(body, endpoint)
+        try:
+            async with await self._send(endpoint, None, {}) as response:
+                body = await response.read()
+                if response.status >= 400:
+                    raise _refused(codec(endpoint.protocol), response, body)
+            return _ids(body, endpoint)
+        except ModelbayError as error:
+            raise explain(error, endpoint, self.config) from None
 
     def cost(self, model: Model, usage: Usage) -> float | None:
         """Dollars, or None where the price is not known. A bucket without a price of its own costs what input does."""
@@ -175,8 +187,7 @@ class Hub:
         sending = self._prepare(model, prompt, ask, stream=True)
         for warning in sending.call.warnings:
             yield warning
-        response = await self._answer(sending)
-        async with response, aclosing(self._events(sending, response)) as events:
+        async with aclosing(self._attempts(sending)) as events:
             async for event in events:
                 yield event
 
@@ -189,8 +200,7 @@ class Hub:
             ModelbayError: there is no whole answer. `Reply.error` is never set in what this returns.
         """
         sending = self._prepare(model, prompt, ask, stream=False)
-        response = await self._answer(sending)
-        async with response, aclosing(self._events(sending, response)) as events:
+        async with aclosing(self._attempts(sending)) as events:
             reply = collect([*sending.call.warnings, *[event async for event in events]])
         if reply.error is not None:
             raise reply.error
@@ -215,6 +225,8 @@ class Hub:
         call = of_protocol.render_request(conversation, model, target.dialect)
         call.warnings = warnings + call.warnings
         call.body |= entry.settings
+        learnt = [Adaptation(**lesson) for lesson in self.lessons.of(str(target.origin), model.id)]
+        call.warnings += [_adapted(lesson) for lesson in adapt(call.body, learnt)]
         endpoint = endpoint_at(self.config, target, call.path, stream=call.stream)
         return _Sending(target, model, of_protocol, call, endpoint)
 
@@ -251,41 +263,82 @@ class Hub:
             return Reasoning(enabled=False, effort=model.off_effort)
         return Reasoning(enabled=True, effort=None if effort == "on" else effort)
 
-    async def _answer(self, sending: _Sending) -> "Response":
+    async def _attempts(self, sending: _Sending) -> AsyncGenerator[Event, None]:
+        """The events of an answer, each part stamped with where it came from. Ends in one `Finished` or `Failed`.
+
+        A call is sent again as long as nothing of its answer was seen; the error tells how often it was.
+        """
+        origin = Origin(sending.endpoint.protocol, sending.upstream.vendor, sending.model.family)
+        attempt = 1
+        while True:
+            try:
+                async with aclosing(self._attempt(sending)) as events:
+                    async for event in events:
+                        if isinstance(event, PartStarted | PartEnded):
+                            event.part.origin = origin
+                        elif isinstance(event, Failed):
+                            explain(event.error, sending.endpoint, self.config)
+                        yield event
+                return
+            except ModelbayError as error:
+                decision = decide(error, attempt, self.policy, random)
+                error.attempts = attempt
+                if decision.delay is None:
+                    raise explain(error, sending.endpoint, self.config) from None
+                yield Warned(f"{error.message}: {decision.why}")
+                await sleep(decision.delay)
+                attempt += 1
+
+    async def _attempt(self, sending: _Sending) -> AsyncGenerator[Event, None]:
+        """One sending of the call. What goes wrong before the first byte of the reply is raised, after it a `Failed`."""
+        response = await self._answer(sending)
+        if isinstance(response, BadRequest) and (lesson := adaptation(response, sending.call.body)) is not None:
+            yield _adapted(lesson)
+            adapt(sending.call.body, [lesson])
+            response = await self._answer(sending)
+            if not isinstance(response, ModelbayError):
+                self.lessons.add(str(sending.upstream.origin), sending.model.id, to_builtins(lesson))
+        if isinstance(response, ModelbayError):
+            raise response
+        async with response, aclosing(self._parsed(sending, response)) as events:
+            async for event in events:
+                yield event
+
+    async def _answer(self, sending: _Sending) -> "Response | ModelbayError":
+        """The answer to a call, or the error that it tells of."""
         response = await self._send(sending.endpoint, sending.call.encode(), sending.call.headers)
-        if response.status >= 400:
-            async with response:
-                body = await response.read()
-            raise self._failed(sending.codec, sending.endpoint, response, body)
-        return response
+        if response.status < 400:
+            return response
+        async with response:
+            return _refused(sending.codec, response, await response.read())
 
     async def _send(self, endpoint: Endpoint, body: bytes | None, headers: dict[str, str]) -> "Response":
+        if endpoint.wants_token:
+            endpoint = endpoint.with_token(await self._token(endpoint))
+        return await self._sender().send(_request(endpoint, body, headers))
+
+    async def _token(self, endpoint: Endpoint) -> str:
+        if endpoint.credential is not None and endpoint.credential.kind == "adc":
+            return await self._google.token()
+        raise ConfigError(
+            f"{endpoint.provider} is used by logging in, which is not built yet", provider=endpoint.provider
+        )
+
+    def _sender(self) -> "Transport":
         from modelbay import transport
 
         if self._transport is None:
             self._transport = transport.Transport()
-        try:
-            return await self._transport.send(_request(endpoint, body, headers))
-        except ModelbayError as error:
-            raise explain(error, endpoint, self.config) from None
+        return self._transport
 
-    def _failed(self, of: Codec, endpoint: Endpoint, response: "Response", body: bytes) -> ModelbayError:
-        """The error that an answer tells of."""
-        error = of.parse_error(response.status, response.headers, body)
-        named = next((response.headers[name] for name in REQUEST_IDS if name in response.headers), None)
-        error.request_id = error.request_id or named
-        return explain(error, endpoint, self.config)
+    async def _exchange(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """One request beside the calls, as for a token."""
+        from modelbay import transport
 
-    async def _events(self, sending: _Sending, response: "Response") -> AsyncGenerator[Event, None]:
-        """The events of an answer, each part stamped with where it came from. Ends in one `Finished` or `Failed`."""
-        origin = Origin(sending.endpoint.protocol, sending.upstream.vendor, sending.model.family)
-        async with aclosing(self._parsed(sending, response)) as events:
-            async for event in events:
-                if isinstance(event, PartStarted | PartEnded):
-                    event.part.origin = origin
-                elif isinstance(event, Failed):
-                    explain(event.error, sending.endpoint, self.config)
-                yield event
+        async with await self._sender().send(transport.Request(method, url, headers, body)) as response:
+            return response.status, response.headers, await response.read()
 
     async def _parsed(self, sending: _Sending, response: "Response") -> AsyncGenerator[Event, None]:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -299,9 +352,11 @@ class Hub:
                 yield event
         else:
             parser = sending.codec.stream_parser(dialect)
+            begun = False
             try:
                 async with aclosing(response.stream()) as chunks:
                     async for chunk in chunks:
+                        begun = True
                         for event in parser.feed(chunk):
                             if isinstance(event, Finished | Failed):
                                 await response.finish()
@@ -309,7 +364,9 @@ class Hub:
                                 return
                             yield event
                 rest = parser.close()
-            except (TransportError, ReplyError) as error:
+            except ModelbayError as error:
+                if not begun:
+                    raise
                 rest = parser.close()
                 if isinstance(rest[-1], Failed):  # the connection's end explains it better than the missing words
                     rest[-1] = Failed(error)
@@ -318,6 +375,17 @@ class Hub:
 
 
 _WRONG_URL = "check `base_url`: this looks like a web page, not an API"
+
+
+def _adapted(lesson: Adaptation) -> Warned:
+    return Warned(f"{lesson}: this endpoint refuses it otherwise", lesson.parameter)
+
+
+def _refused(of: Codec, response: "Response", body: bytes) -> ModelbayError:
+    """The error that an answer with an error status tells of."""
+    error = of.parse_error(response.status, response.headers, body)
+    heed(error, response.headers, body, time())
+    return error
 
 
 def _request(endpoint: Endpoint, body: bytes | None, headers: dict[str, str]) -> "Request":

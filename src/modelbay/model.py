@@ -20,7 +20,9 @@ Capability: TypeAlias = Literal[
     "computer_use",
     "temperature",
     "structured_output",
+    "call_signatures",
 ]
+"""`call_signatures`: refuses a call in the history that lacks its signature (Gemini 3)."""
 
 
 class Cost(Struct, omit_defaults=True):

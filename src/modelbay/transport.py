@@ -421,7 +421,7 @@ def _open(proxy: str | None, tls: Tls | None) -> aiohttp.ClientSession:
 
 
 def _socks(proxy: str, options: dict[str, Any]) -> aiohttp.TCPConnector:
-    from aiohttp_socks import ProxyConnector, ProxyError, ProxyType  # few need it
+    from aiohttp_socks import ProxyConnectionError, ProxyConnector, ProxyError, ProxyTimeoutError, ProxyType
 
     class SocksConnector(_Connector, ProxyConnector):
         async def connect(
@@ -429,8 +429,12 @@ def _socks(proxy: str, options: dict[str, Any]) -> aiohttp.TCPConnector:
         ) -> Connection:
             try:
                 return await super().connect(req, traces, timeout)
-            except ProxyError as error:
-                raise _ProxyRefused(str(error)) from None
+            except ProxyTimeoutError:
+                raise TimeoutError from None
+            except ProxyConnectionError as error:
+                raise aiohttp.ClientOSError from error
+            except (ProxyError, EOFError) as error:
+                raise _ProxyRefused(str(error) if isinstance(error, ProxyError) else "it broke off") from None
 
     parts = urlsplit(proxy)
     return SocksConnector(
@@ -557,8 +561,9 @@ def _explained(error: Exception, request: Request, *, connected: bool) -> Modelb
     if isinstance(reason, socket.gaierror):
         return ConnectFailed(f"{who} is not known: no such name", hint=f"check base_url for a typing error; {NETWORK}")
     code = reason.errno if isinstance(reason, OSError) and reason.errno else 0
-    why = os.strerror(code).lower() if code else "it would not take the connection"
-    return ConnectFailed(f"cannot connect to {who}: {why}", hint=NOBODY if code == errno.ECONNREFUSED else NETWORK)
+    why = os.strerror(code).lower() if code else "it broke off"
+    hint = NOBODY if code == errno.ECONNREFUSED else NETWORK if code else CLIENT_CERTIFICATE
+    return ConnectFailed(f"cannot connect to {who}: {why}", hint=hint)
 
 
 def _root(error: BaseException) -> BaseException:

@@ -14,6 +14,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 
@@ -73,7 +74,9 @@ class Client:
     async def reset(self) -> None:
         """Break the connection as a crash or a firewall does. What was sent is given time to arrive."""
         await asyncio.sleep(0.05)
-        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with suppress(OSError):  # the client left meanwhile
+            connection = self.writer.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
     async def start_tls(self, context: ssl.SSLContext) -> None:
@@ -92,6 +95,7 @@ class RawServer:
         self.clients: list[Client] = []
         self.port = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._faults: list[Exception] = []
 
     @property
     def url(self) -> str:
@@ -111,6 +115,8 @@ class RawServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._faults:
+            raise self._faults[0]  # a mistake in the script, which no client must hide
 
     async def all_gone(self) -> None:
         """Every client has closed its connection. For scripts that end in `hangup`."""
@@ -126,12 +132,11 @@ class RawServer:
             await self.script(client)
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass  # the client left, or the test is over
+        except Exception as fault:  # noqa: BLE001
+            self._faults.append(fault)
         finally:
             self._tasks.discard(task)
-            writer.transport.abort() if self._over() else writer.close()
-
-    def _over(self) -> bool:
-        return not self._server.is_serving()
+            writer.close() if self._server.is_serving() else writer.transport.abort()
 
 
 def head(status: int = 200, *headers: str, length: int | None = None, chunked: bool = False) -> bytes:

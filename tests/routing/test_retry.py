@@ -12,9 +12,7 @@ from modelbay.routing.retry import Policy, decide, heed, retry_after
 
 NOW = 1_767_225_600.0
 POLICY = Policy()
-EVERY = [
-    *(kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ModelbayError)),
-]
+EVERY = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ModelbayError)]
 
 
 def make(kind: type[ModelbayError], **also) -> ModelbayError:
@@ -84,7 +82,7 @@ def test_the_random_wait_doubles_up_to_its_cap(attempt):
 def test_a_call_ends(dice, kinds):
     """Whatever happens to its attempts, and however long they take, the waits between them end."""
     waited, attempt = 0.0, 0
-    for attempt, kind in enumerate(kinds, 1):  # noqa: B007
+    for attempt, kind in enumerate(kinds, 1):
         error = make(kind)
         error.retry_after = dice.choice([None, dice.uniform(0, 100)])
         delay = decide(error, attempt, POLICY, dice.random).delay
@@ -154,7 +152,7 @@ def test_heed_notes_it_on_the_error():
     heed(error, {"retry-after": "3", "x-should-retry": "true"}, b"", NOW)
     assert (error.retry_after, error.retryable) == (3, True)
     heed(error, {"x-should-retry": "false"}, b"", NOW)
-    assert (error.retry_after, error.retryable) == (None, False)
+    assert (error.retry_after, error.retryable) == (3, False)
 
 
 def test_no_header_makes_a_final_error_retryable():

@@ -1,1 +1,1 @@
-"""Where model facts come from."""
+"""What models are like: facts, where each comes from, and which source counts."""

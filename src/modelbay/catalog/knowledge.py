@@ -1,24 +1,144 @@
-"""Stand-in until the table of model knowledge lands: only what the configuration says. The hub calls `model_facts(entry, upstream)`."""
+"""What a model's name tells of it. The table is `knowledge.toml`; here is only how it is read."""
 
+import re
+from functools import cache, lru_cache
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
+
+from modelbay.catalog.facts import Facts, configured, fill, settle
 from modelbay.config.schema import ModelEntry
-from modelbay.model import Cost, Model
+from modelbay.conversation import Extra, Protocol
+from modelbay.dialect import Dialect
+from modelbay.model import Capability, Cost, Model
 from modelbay.providers.upstream import Upstream
+
+TABLE = Path(__file__).with_name("knowledge.toml")
+
+
+class Rule(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One row. Which names it fits, and what it says of them, stands at the top of the table."""
+
+    prefix: list[str]
+    pattern: str | None = None
+    vendors: list[str] | None = None
+    protocol: Protocol | None = None
+    family: str | None = None
+    can: list[Capability] = field(default_factory=list)
+    cannot: list[Capability] = field(default_factory=list)
+    context: int | None = None
+    input: int | None = None
+    output: int | None = None
+    efforts: list[str] | None = None
+    default_effort: str | None = None
+    off_effort: str | None = None
+    cost: Cost | None = None
+    wire_id: str | None = None
+    dialect: dict[Protocol, Extra] = field(default_factory=dict)
+
+    def fits(self, name: str, vendor: str, protocol: Protocol) -> bool:
+        return (
+            name.startswith(tuple(self.prefix))
+            and (self.vendors is None or vendor in self.vendors)
+            and self.protocol in (None, protocol)
+            and (self.pattern is None or re.search(self.pattern, name) is not None)
+        )
+
+
+class Table(Struct, forbid_unknown_fields=True):
+    prefixes: list[str]
+    rule: list[Rule]
+
+
+class Known(Struct, frozen=True):
+    """All that a name tells."""
+
+    facts: Facts
+    wire_id: str | None
+    """The name on the wire, where the one that is asked for is not."""
+    dialect: Extra
+    """The fields of the vendor's dialect that this model has otherwise."""
 
 
 def model_facts(entry: ModelEntry, upstream: Upstream) -> Model:
-    capabilities = {name: True for name in entry.capabilities}
-    return Model(
-        id=entry.model,
+    """The model of an entry: what the user says of it, then what its name tells. `sources` has where each fact is from."""
+    name = known(entry.model, upstream.vendor, upstream.protocol)
+    model = Model(
+        id=name.wire_id or entry.model,
         alias=entry.alias,
         provider=entry.provider,
         protocol=upstream.protocol,
-        name=entry.display_name,
-        max_context_tokens=entry.max_context_size,
-        max_output_tokens=entry.max_output_size,
         output_tokens_explicit=entry.max_output_size is not None,
-        capabilities=capabilities,  # type: ignore[arg-type]
-        efforts=entry.support_efforts,
-        default_effort=entry.default_effort,
-        off_effort=entry.off_effort,
-        cost=entry.cost if isinstance(entry.cost, Cost) else None,
+        variants=entry.variants,
+        extra=entry.extra,
     )
+    fill(model, configured(entry, upstream.protocol), "config")
+    fill(model, name.facts, "prefix")
+    settle(model)
+    return model
+
+
+def fitted(upstream: Upstream) -> Upstream:
+    """An upstream in the dialect of its model: the vendor's, changed where the model's name tells so.
+
+    What the user's own dialect says stays. What either of vendor and model does not take is left out.
+    """
+    changes = known(upstream.model.model, upstream.vendor, upstream.protocol).dialect if upstream.model else {}
+    own = upstream.provider.dialect
+    changes = {key: value for key, value in changes.items() if not (isinstance(own, dict) and key in own)}
+    if not changes:
+        return upstream
+    dialect = upstream.dialect
+    if "unsupported" in changes:
+        changes["unsupported"] = list(dict.fromkeys([*dialect.unsupported, *changes["unsupported"]]))
+    return replace(upstream, dialect=msgspec.convert({**asdict(dialect), **changes}, Dialect))
+
+
+@lru_cache(maxsize=1024)
+def known(wire_id: str, vendor: str, protocol: Protocol) -> Known:
+    """What a name tells of the model that a vendor has under it. The result is shared: it must not be changed."""
+    table = _table()
+    name = _bare(wire_id, tuple(table.prefixes))
+    facts = Facts()
+    dialect: Extra = {}
+    real: str | None = None
+    for rule in table.rule:
+        if rule.fits(name, vendor, protocol):
+            _add(facts, rule)
+            dialect |= rule.dialect.get(protocol, {})
+            real = rule.wire_id or real
+    return Known(facts, real, dialect)
+
+
+def _add(facts: Facts, rule: Rule) -> None:
+    said = {
+        "family": rule.family,
+        "max_context_tokens": rule.context,
+        "max_input_tokens": rule.input,
+        "max_output_tokens": rule.output,
+        "efforts": rule.efforts,
+        "default_effort": rule.default_effort,
+        "off_effort": rule.off_effort,
+        "cost": rule.cost,
+    }
+    for name, value in said.items():
+        if value is not None:
+            setattr(facts, name, value)
+    facts.capabilities |= dict.fromkeys(rule.can, True) | dict.fromkeys(rule.cannot, False)
+
+
+def _bare(wire_id: str, prefixes: tuple[str, ...]) -> str:
+    """The maker's own name: of "openai/gpt-5" and "us.anthropic.claude-opus-4" what comes last."""
+    name = wire_id.lower().rpartition("/")[2]
+    while name.startswith(prefixes):
+        name = name.removeprefix(next(prefix for prefix in prefixes if name.startswith(prefix)))
+    return name
+
+
+@cache
+def _table() -> Table:
+    import tomllib
+
+    return msgspec.convert(tomllib.loads(TABLE.read_text(encoding="utf-8")), Table)

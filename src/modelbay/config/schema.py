@@ -155,7 +155,6 @@ class ModelEntry(Struct, kw_only=True):
     """Whether it takes one, as in the models.dev list."""
     reasoning: bool | None = None
     tool_call: bool | None = None
-    attachment: bool | None = None
     modalities: Modalities | None = None
     variant: str | None = None
     """The variant that was asked for; never in the file."""

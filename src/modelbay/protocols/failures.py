@@ -62,6 +62,7 @@ _BY_WORD: dict[str, type[ProviderError]] = {
     "DEADLINE_EXCEEDED": ServerError,
 }
 """Providers' own words, for an error inside a 200, which has no status, and for those that say more than their status."""
+_REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-trace-id")
 _FINER = (QuotaExhausted, ContextOverflow, ContentRefused)
 _OVERFLOW = re.compile(
     r"context[ _-]?length|context window|maximum context|exceeds? (the )?max(imum)? (number of )?tokens"
@@ -119,6 +120,12 @@ def status_of(*values: Json) -> int | None:
         if type(status) is int and 400 <= status < 600:
             return status
     return None
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """The id by which a provider finds a request in its logs."""
+    by_name = {name.lower(): value for name, value in headers.items()}
+    return next((by_name[name] for name in _REQUEST_IDS if by_name.get(name)), None)
 
 
 def text_of(body: bytes) -> str:

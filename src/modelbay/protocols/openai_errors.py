@@ -11,7 +11,7 @@ import msgspec
 from modelbay.conversation import Json
 from modelbay.errors import ContextOverflow, ModelbayError, Overloaded, ProviderError, QuotaExhausted, RateLimited
 from modelbay.protocols.codec import decode
-from modelbay.protocols.failures import provider_error, retry_after, status_of, summary, text_of
+from modelbay.protocols.failures import provider_error, request_id, status_of, summary, text_of
 
 _TYPES = {
     400: "invalid_request_error",
@@ -40,7 +40,7 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Provide
     error = found if found is not None else provider_error(status, summary(text), body=text)
     if found is not None:
         error = provider_error(status, found.message, type=found.type, code=found.code, param=found.param, body=text)
-    error.retry_after = retry_after(headers, answer)
+    error.request_id = request_id(headers)
     return error
 
 

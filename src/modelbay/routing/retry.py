@@ -58,7 +58,8 @@ def decide(error: ModelbayError, attempt: int, policy: Policy, random: Callable[
 
 def heed(error: ModelbayError, headers: Mapping[str, str], body: bytes, now: float) -> None:
     """Note on the error what its answer says about trying again. `headers` have lower-case names; `now`: Unix time."""
-    error.retry_after = retry_after(headers, body, now)
+    if (seconds := retry_after(headers, body, now)) is not None:
+        error.retry_after = seconds
     if headers.get("x-should-retry", "").strip().lower() == "false":
         error.retryable = False
 

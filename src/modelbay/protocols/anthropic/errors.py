@@ -8,7 +8,7 @@ import msgspec
 from modelbay.conversation import Json
 from modelbay.errors import ModelbayError, ProviderError
 from modelbay.protocols.codec import decode
-from modelbay.protocols.failures import provider_error, retry_after, status_of, summary, text_of
+from modelbay.protocols.failures import provider_error, request_id, status_of, summary, text_of
 
 _TYPES = {
     400: "invalid_request_error",
@@ -30,8 +30,8 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Provide
     except (msgspec.DecodeError, UnicodeDecodeError):
         answer = None
     error = error_in(answer, status, text) or provider_error(status, summary(text), body=text)
-    error.retry_after = retry_after(headers, answer)
-    if isinstance(answer, dict) and isinstance(answer.get("request_id"), str):
+    error.request_id = request_id(headers)
+    if error.request_id is None and isinstance(answer, dict) and isinstance(answer.get("request_id"), str):
         error.request_id = answer["request_id"]
     return error
 

@@ -175,7 +175,7 @@ def _render_tools(body: dict[str, Any], settings: Settings, same: bool, report: 
     if tools and choice is not None and choice.mode == "allowed":
         tools = [tool for tool in tools if tool.name in choice.names]
     if tools or (same and tools is not None):
-        body["tools"] = [_render_tool(tool) for tool in tools]
+        body["tools"] = [_render_tool(tool, same) for tool in tools]
     if choice is None or not (body.get("tools") or same):
         return
     kinds = {"required": "any", "tool": "tool", "none": "none"}
@@ -187,14 +187,14 @@ def _render_tools(body: dict[str, Any], settings: Settings, same: bool, report: 
     body["tool_choice"] = rendered | (choice.extra or {} if same else {})
 
 
-def _render_tool(tool: Tool) -> Json:
+def _render_tool(tool: Tool, same: bool) -> Json:
     if tool.kind in ("vendor", "namespace"):
         return tool.raw
     schema = tool.schema
     if tool.kind == "freeform":
         schema = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
     item: Extra = {"name": tool.name}
-    if tool.native is not None:
+    if tool.native is not None and same:
         item["type"] = tool.native
     if tool.description is not None:
         item["description"] = tool.description
@@ -203,7 +203,7 @@ def _render_tool(tool: Tool) -> Json:
         item["strict"] = tool.strict
     if tool.cache is not None:
         item["cache_control"] = tool.cache
-    return item | {name: value for name, value in (tool.extra or {}).items() if not name.endswith(".")}
+    return item | (tool.extra or {} if same else {})
 
 
 def _render_output(

@@ -1,10 +1,10 @@
 """OpenAI Chat Completions, and what the compatible world made of it."""
 
-from modelbay.protocols.openai_errors import parse_error, render_error
 from modelbay.protocols.openai_chat.reply import parse_reply, render_reply
 from modelbay.protocols.openai_chat.request import parse_request, render_request
 from modelbay.protocols.openai_chat.stream_in import stream_parser
 from modelbay.protocols.openai_chat.stream_out import stream_renderer
+from modelbay.protocols.openai_errors import parse_error, render_error
 
 __all__ = [
     "parse_error",

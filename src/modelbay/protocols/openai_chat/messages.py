@@ -288,8 +288,8 @@ class _Writer:
             fields.setdefault(DETAILS, []).append(render_detail(part))
         elif self._mine(part) and part.native == THINK_TAGS:
             tags.append(f"<think>{part.text}</think>")
-        elif self._mine(part) and part.native in REASONING_FIELDS:
-            name = self.dialect.reasoning_field or part.native
+        elif self._mine(part) and part.native in (*REASONING_FIELDS, self.dialect.reasoning_field):
+            name = part.native or REASONING_FIELDS[0]
             fields[name] = fields.get(name, "") + part.text
         elif self.dialect.reasoning_echo == "always" and part.text:
             name = self.dialect.reasoning_field or REASONING_FIELDS[0]

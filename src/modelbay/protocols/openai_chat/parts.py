@@ -217,10 +217,11 @@ def render_detail(part: Thinking) -> dict[str, Any]:
     return item
 
 
-def parse_reasoning(message: dict[str, Any]) -> tuple[list[Thinking], list[str]]:
+def parse_reasoning(message: dict[str, Any], field: str | None = None) -> tuple[list[Thinking], list[str]]:
     """The thinking beside a message's content, and the names of the fields it was taken from.
 
-    A field that only mirrors what another one says (OpenRouter sends `reasoning` and `reasoning_details`) is not taken.
+    `field` is the dialect's own, looked at first. A field that only mirrors what another one says (OpenRouter sends
+    `reasoning` and `reasoning_details`) is not taken.
     """
     taken: list[str] = []
     parts: list[Thinking] = []
@@ -230,7 +231,7 @@ def parse_reasoning(message: dict[str, Any]) -> tuple[list[Thinking], list[str]]
         parts = [parse_detail(item) for item in details]
     if any(part.text for part in parts):
         return parts, taken
-    for name in REASONING_FIELDS:
+    for name in (field, *REASONING_FIELDS) if field else REASONING_FIELDS:
         text = message.get(name)
         if isinstance(text, str) and (text or name == "reasoning_content"):
             return [Thinking(texts=[text], native=name), *parts], [*taken, name]

@@ -23,7 +23,6 @@ from modelbay.events import Event, FinishReason, Reply
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.codec import decode
 from modelbay.protocols.opaque import seal
-from modelbay.protocols.openai_errors import error_in, parse_error_object
 from modelbay.protocols.openai_chat.parts import (
     DETAILS,
     NAME,
@@ -43,6 +42,7 @@ from modelbay.protocols.openai_chat.parts import (
     without,
 )
 from modelbay.protocols.openai_chat.usage import parse_usage, render_usage
+from modelbay.protocols.openai_errors import error_in, parse_error_object
 
 FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -114,7 +114,7 @@ def _created(reply: dict[str, Any]) -> Extra:
 
 
 def _parse_message(message: dict[str, Any], choice: dict[str, Any], assembly: Assembly, dialect: Dialect) -> None:
-    thinking, _ = parse_reasoning(message)
+    thinking, _ = parse_reasoning(message, dialect.reasoning_field)
     for part in thinking:
         assembly.whole(part)
     logprobs = (choice.get("logprobs") or {}).get("content") if isinstance(choice.get("logprobs"), dict) else None

@@ -12,8 +12,6 @@ from modelbay.conversation import (
     OutputFormat,
     Reasoning,
     Settings,
-    Tool,
-    ToolChoice,
 )
 from modelbay.dialect import Dialect
 from modelbay.errors import Unsupported
@@ -22,6 +20,7 @@ from modelbay.protocols.codec import Call
 from modelbay.protocols.dispositions import dropped, settle
 from modelbay.protocols.openai_chat.messages import parse_message, render_messages
 from modelbay.protocols.openai_chat.parts import NAME, without
+from modelbay.protocols.openai_chat.tools import parse_tools, render_tools
 
 PATH = "/chat/completions"
 
@@ -55,7 +54,6 @@ _TAKEN = frozenset(
         "thinking_budget",
     )
 )  # fmt: skip
-_CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 
 
 def parse_request(call: Call) -> Conversation:
@@ -74,7 +72,7 @@ def parse_request(call: Call) -> Conversation:
                 settings.spelling[setting] = name
     stop = body.get("stop")
     settings.stop = [stop] if isinstance(stop, str) else stop
-    _parse_tools(body, settings)
+    parse_tools(body, settings)
     _parse_format(body.get("response_format"), settings)
     _parse_reasoning(body, settings)
     settings.extra = {name: value for name, value in body.items() if name not in _TAKEN and value is not None}
@@ -88,68 +86,6 @@ def parse_request(call: Call) -> Conversation:
         model=body.get("model"),
         stream=body.get("stream"),
         include_usage=options.get("include_usage"),
-    )
-
-
-def _parse_tools(body: dict[str, Json], settings: Settings) -> None:
-    tools = body.get("tools")
-    if tools is not None:
-        settings.tools = [_parse_tool(tool) for tool in tools]
-    elif body.get("functions") is not None:  # before tools there were functions
-        settings.tools = [_parse_function(function) for function in body["functions"]]
-        settings.spelling["tools"] = "functions"
-    choice = body.get("tool_choice", body.get("function_call"))
-    parallel = body.get("parallel_tool_calls")
-    if choice is None and parallel is None:
-        return
-    chosen = ToolChoice(parallel=parallel)
-    if isinstance(choice, str):
-        chosen.mode = _CHOICES.get(choice)  # type: ignore[assignment]
-        if chosen.mode is None:
-            chosen.extra = {"tool_choice": choice}
-        elif choice == "any":
-            settings.spelling["tool_choice"] = "any"
-    elif isinstance(choice, dict):
-        kind = choice.get("type", "function")
-        body_of = choice.get(kind) or choice
-        if kind == "allowed_tools":
-            tools_of = body_of.get("tools") or []
-            chosen.mode, chosen.extra = "allowed", {"tool_choice": choice}
-            chosen.names = [(t.get("function") or t).get("name", "") for t in tools_of if isinstance(t, dict)]
-        else:
-            chosen.mode, chosen.names = "tool", [body_of.get("name", "")]
-            if kind != "function":
-                chosen.extra = {"tool_choice": choice}
-    settings.tool_choice = chosen
-
-
-def _parse_tool(tool: Json) -> Tool:
-    kind = tool.get("type", "function")
-    if kind == "function" and isinstance(tool.get("function"), dict):
-        parsed = _parse_function(tool["function"])
-        parsed.cache = tool.get("cache_control")
-        if rest := without(tool, "type", "function", "cache_control"):
-            parsed.extra = {**(parsed.extra or {}), "tool.": rest}
-        return parsed
-    if kind == "custom" and isinstance(tool.get("custom"), dict):
-        custom = tool["custom"]
-        return Tool(
-            "freeform",
-            name=custom.get("name", ""),
-            description=custom.get("description"),
-            grammar=custom.get("format"),
-            extra=without(custom, "name", "description", "format"),
-        )
-    return Tool("vendor", name=tool.get("name") or kind, native=kind, raw=tool)
-
-
-def _parse_function(function: dict[str, Any]) -> Tool:
-    return Tool(
-        name=function.get("name", ""),
-        description=function.get("description"),
-        schema=function.get("parameters"),
-        strict=function.get("strict"),
-        extra=without(function, "name", "description", "parameters", "strict"),
     )
 
 
@@ -229,7 +165,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
         body[dialect.max_tokens_parameter] = settings.max_output_tokens
     if settings.stop is not None:
         body["stop"] = settings.stop
-    _render_tools(body, settings, dialect)
+    render_tools(body, settings, dialect, conversation.protocol == NAME)
     if settings.output_format is not None:
         body["response_format"] = _render_format(
             settings.output_format, dialect, body["messages"], conversation.protocol == NAME
@@ -242,64 +178,6 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
         if body.pop(name, None) is not None:
             report.append(dropped(name, NAME, f"{dialect.vendor} refuses it"))
     return Call(PATH, body, stream=bool(conversation.stream), warnings=report)
-
-
-def _render_tools(body: dict[str, Any], settings: Settings, dialect: Dialect) -> None:
-    legacy = settings.spelling.get("tools") == "functions"
-    if settings.tools is not None and (settings.tools or settings.spelling):
-        if legacy:
-            body["functions"] = [_render_function(tool, dialect) for tool in settings.tools]
-        elif settings.tools:  # many backends refuse an empty list
-            body["tools"] = [_render_tool(tool, dialect) for tool in settings.tools]
-    choice = settings.tool_choice
-    if choice is None:
-        return
-    if choice.parallel is not None:
-        body["parallel_tool_calls"] = choice.parallel
-    if choice.mode is not None or choice.extra:
-        body["function_call" if legacy else "tool_choice"] = _render_choice(choice, settings, dialect, legacy)
-
-
-def _render_choice(choice: ToolChoice, settings: Settings, dialect: Dialect, legacy: bool) -> Json:
-    if choice.extra and "tool_choice" in choice.extra:
-        return choice.extra["tool_choice"]
-    match choice.mode:
-        case "required":
-            word = settings.spelling.get("tool_choice", dialect.required_word)
-            return word if "required" in dialect.tool_choices else "auto"
-        case "tool":
-            if "tool" not in dialect.tool_choices:
-                return "auto"
-            name = {"name": choice.names[0]}
-            return name if legacy else {"type": "function", "function": name}
-        case "allowed":
-            tools = [{"type": "function", "function": {"name": name}} for name in choice.names]
-            return {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": tools}}
-        case mode:
-            return mode
-
-
-def _render_tool(tool: Tool, dialect: Dialect) -> Json:
-    if tool.kind in ("vendor", "namespace"):
-        return tool.raw
-    if tool.kind == "freeform":
-        custom = {"name": tool.name, "description": tool.description, "format": tool.grammar, **(tool.extra or {})}
-        return {"type": "custom", "custom": {k: v for k, v in custom.items() if v is not None}}
-    item = {"type": "function", "function": _render_function(tool, dialect), **(tool.extra or {}).get("tool.", {})}
-    if tool.cache is not None:
-        item["cache_control"] = tool.cache
-    return item
-
-
-def _render_function(tool: Tool, dialect: Dialect) -> Extra:
-    function: Extra = {"name": tool.name}
-    if tool.description is not None:
-        function["description"] = tool.description
-    if tool.schema is not None:
-        function["parameters"] = tool.schema
-    if tool.strict is not None and dialect.strict_tools:
-        function["strict"] = tool.strict
-    return function | {name: value for name, value in (tool.extra or {}).items() if name != "tool."}
 
 
 def _render_format(form: OutputFormat, dialect: Dialect, messages: list[Any], same: bool) -> Json:

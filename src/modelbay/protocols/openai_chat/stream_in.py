@@ -12,7 +12,6 @@ from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ReplyError
 from modelbay.events import Event
 from modelbay.protocols.assembly import Assembly
-from modelbay.protocols.openai_errors import error_in
 from modelbay.protocols.openai_chat.parts import (
     DETAILS,
     REASONING_FIELDS,
@@ -26,6 +25,7 @@ from modelbay.protocols.openai_chat.parts import (
 )
 from modelbay.protocols.openai_chat.reply import TOP, finish_reason, parse_media_out
 from modelbay.protocols.openai_chat.usage import parse_usage
+from modelbay.protocols.openai_errors import error_in
 from modelbay.protocols.sse import Decoder
 
 _decode = msgspec.json.Decoder().decode
@@ -50,6 +50,8 @@ class StreamParser:
         self._stop: str | None = None
         self._usage: Json = None
         self._blank_reasoning = False
+        own = dialect.reasoning_field
+        self._reasoning_fields = (own, *REASONING_FIELDS) if own else REASONING_FIELDS
 
     def feed(self, data: bytes) -> list[Event]:
         try:
@@ -177,7 +179,7 @@ class StreamParser:
                     texts = self._detail(item) or texts
             if texts:
                 return
-        for name in REASONING_FIELDS:
+        for name in self._reasoning_fields:
             text = delta.get(name)
             if text and type(text) is str:
                 self._add(name, Thinking(native=name), text)

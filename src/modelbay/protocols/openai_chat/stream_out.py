@@ -20,7 +20,6 @@ from modelbay.events import (
     Started,
     UsageReported,
 )
-from modelbay.protocols.openai_errors import error_object
 from modelbay.protocols.openai_chat.parts import (
     DETAILS,
     NAME,
@@ -33,6 +32,7 @@ from modelbay.protocols.openai_chat.parts import (
 )
 from modelbay.protocols.openai_chat.reply import add_state, native_reason
 from modelbay.protocols.openai_chat.usage import render_usage
+from modelbay.protocols.openai_errors import error_object
 from modelbay.usage import Usage
 
 _encode = msgspec.json.encode

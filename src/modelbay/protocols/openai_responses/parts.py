@@ -1,11 +1,11 @@
 """Responses: the content of items, in and out. Requests, replies and streams share it."""
 
 import re
-from typing import Any
+from typing import Any, Final
 
 from modelbay.conversation import Annotation, AnyPart, Extra, Json, Media, Refusal, Text, Unknown
 
-NAME = "openai_responses"
+NAME: Final = "openai_responses"
 INPUT, OUTPUT = "input_text", "output_text"
 """The usual text types: of what goes to a model, and of what came from one."""
 STRING = "string"

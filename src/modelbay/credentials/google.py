@@ -1,0 +1,86 @@
+"""Tokens of Google's application default credentials, by google-auth: a service account, `gcloud` user credentials, a
+workload's own. Where they are found is Google's own rule, the one exception to keys standing in the configuration."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from modelbay.errors import AuthenticationFailed, MissingCredential, ModelbayError
+
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+LOGIN = "gcloud auth application-default login"
+Send = Callable[[str, str, dict[str, str], bytes | None], Awaitable[tuple[int, Mapping[str, str], bytes]]]
+"""Sends one HTTP request (method, URL, headers, body) and gives status, headers and body."""
+
+
+class GoogleTokens:
+    """The token for Vertex AI: loaded when first asked for, refreshed before it ends, once however many ask at a time."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._credentials: Any = None
+        self._lock = asyncio.Lock()
+
+    async def token(self) -> str:
+        """A token that is valid now.
+
+        Raises:
+            MissingCredential: no credentials are set up on this machine.
+            AuthenticationFailed: Google refuses them.
+        """
+        async with self._lock:
+            if self._credentials is None:
+                self._credentials = await asyncio.to_thread(_load)
+            if not self._credentials.valid:
+                await self._refresh()
+            return str(self._credentials.token)
+
+    async def _refresh(self) -> None:
+        from google.auth.exceptions import GoogleAuthError
+
+        loop = asyncio.get_running_loop()
+
+        def request(
+            url: str, method: str = "GET", body: bytes | None = None, headers: Any = None, **_: object
+        ) -> "_Answer":
+            sending = self._send(method, url, dict(headers or {}), body)
+            return _Answer(*asyncio.run_coroutine_threadsafe(_done(sending), loop).result())
+
+        try:
+            await asyncio.to_thread(self._credentials.refresh, request)
+        except GoogleAuthError as error:
+            raise AuthenticationFailed(
+                f"Google refused the application default credentials: {error.args[0] if error.args else error}"
+            ) from None
+
+
+class _Answer:
+    """An HTTP answer as google-auth reads it."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], data: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.data = data
+
+
+async def _done(sending: Awaitable[tuple[int, Mapping[str, str], bytes]]) -> tuple[int, Mapping[str, str], bytes]:
+    from google.auth.exceptions import TransportError
+
+    try:
+        return await sending
+    except ModelbayError as error:
+        raise TransportError(error.message) from error  # type: ignore[no-untyped-call]
+
+
+def _load() -> Any:
+    import google.auth
+    from google.auth.exceptions import DefaultCredentialsError
+
+    try:
+        credentials, _ = google.auth.default(scopes=[SCOPE])
+    except DefaultCredentialsError as error:
+        raise MissingCredential(
+            f"there are no Google application default credentials: {str(error).partition('. ')[0]}",
+            hint=f"run `{LOGIN}`, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's JSON file",
+        ) from None
+    return credentials

@@ -1,0 +1,355 @@
+"""Gemini contents: turns in and out."""
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from modelbay.conversation import (
+    AnyPart,
+    Conversation,
+    Json,
+    Media,
+    Refusal,
+    Role,
+    ServerToolCall,
+    ServerToolResult,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Turn,
+    Unknown,
+)
+from modelbay.dialect import Dialect
+from modelbay.errors import Unsupported
+from modelbay.events import Warned
+from modelbay.model import Model
+from modelbay.protocols.dispositions import carried, dropped
+from modelbay.protocols.google.parts import (
+    NAME,
+    NO_SIGNATURE,
+    SIGNATURE,
+    opened,
+    parse_part,
+    render_call,
+    render_part,
+    render_response,
+    without,
+)
+from modelbay.protocols.ids import call_ids
+from modelbay.protocols.opaque import belongs, restore, unseal
+
+SYSTEM = "systemInstruction"
+
+_ROLES: dict[str, Role] = {
+    "user": "user",
+    "model": "assistant",
+    "assistant": "assistant",
+    "function": "tool",
+    "tool": "tool",
+    "system": "system",
+}
+
+Item = dict[str, Any]
+
+
+# --- in ----------------------------------------------------------------------------------------------------------------
+
+
+def parse_contents(value: Json) -> list[Turn]:
+    """The turns of `contents`: a list on the wire, but SDK users know a string, a part and an object there too."""
+    items = value if isinstance(value, list) else [value]
+    turns: list[Turn] = []
+    for item in items:
+        if isinstance(item, str) or (isinstance(item, dict) and item and not item.keys() & {"parts", "role"}):
+            turns.append(Turn("user", [parse_part(item)]))
+        elif isinstance(item, dict):
+            turns.append(_parse_content(item))
+        else:
+            raise Unsupported("`contents` must be a list of objects", setting="contents")
+    _open_envelopes(turns)
+    return [turn for turn in turns if turn.parts or turn.extra is None or "emptied." not in turn.extra]
+
+
+def parse_system(value: Json) -> Turn | None:
+    if isinstance(value, str):
+        return Turn("system", [Text(text=value)], native=SYSTEM)
+    if not isinstance(value, dict):
+        return None
+    turn = _parse_content(value if "parts" in value or "role" in value else {"parts": [value]})
+    return Turn("system", turn.parts, native=SYSTEM, extra=without(value, "parts", "text"))
+
+
+def _parse_content(content: Item) -> Turn:
+    parts, wire_role = content.get("parts"), content.get("role")
+    if isinstance(parts, dict | str):
+        parts = [parts]
+    role = _ROLES.get(wire_role, "user") if isinstance(wire_role, str) else "user"
+    native = None if wire_role in ("user", "model") else wire_role if isinstance(wire_role, str) else ""
+    return Turn(role, [parse_part(part) for part in parts or ()], native=native, extra=without(content, "parts", "role"))
+
+
+def _open_envelopes(turns: list[Turn]) -> None:
+    """Restores the state that a client kept for another provider in its signatures."""
+    for number, turn in enumerate(turns):
+        for part in list(turn.parts):
+            found = unseal(opened(part.opaque)) if part.opaque else None
+            if found is None:
+                continue
+            origin, sealed = found
+            if sealed.kind != "thinking" or type(part) is Thinking:
+                restore(part, origin, sealed)
+                if sealed.texts is not None:
+                    _drop_fragments(turns[: number + 1], part)
+                continue
+            # a call carries the thinking before it, for clients that keep calls and forget thoughts (Gemini CLI)
+            part.opaque = None
+            thinking = Thinking()
+            restore(thinking, origin, sealed)
+            if not any(_same_state(other, thinking) for earlier in turns[: number + 1] for other in earlier.parts):
+                turn.parts.insert(_place(turn.parts, part), thinking)
+
+
+def _place(parts: list[AnyPart], part: AnyPart) -> int:
+    return next(index for index, other in enumerate(parts) if other is part)
+
+
+def _same_state(one: AnyPart, other: AnyPart) -> bool:
+    return type(one) is type(other) and one.opaque == other.opaque and one.origin == other.origin
+
+
+def _drop_fragments(turns: list[Turn], whole: AnyPart) -> None:
+    """Takes out the pieces in which a thinking part was streamed: the envelope at its end holds all of it.
+
+    python-genai's chat keeps a content for each chunk of a stream.
+    """
+    rest = whole.text if type(whole) is Thinking else ""
+    for turn in reversed(turns):
+        if turn.role != "assistant" or not rest:
+            return
+        before = turn.parts if turn is not turns[-1] else turn.parts[: _place(turn.parts, whole)]
+        for part in reversed(before):
+            text = part.text if type(part) is Thinking and part.opaque is None else ""
+            if not text or not rest.endswith(text):
+                return
+            rest = rest.removesuffix(text)
+            del turn.parts[_place(turn.parts, part)]
+        if not turn.parts:
+            turn.extra = {**(turn.extra or {}), "emptied.": True}
+
+
+# --- out ---------------------------------------------------------------------------------------------------------------
+
+
+def render_contents(
+    conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned]
+) -> tuple[Item | None, list[Item]]:
+    """`systemInstruction` and `contents`."""
+    if conversation.protocol == NAME:
+        verbatim = _Verbatim(model, dialect, report)
+        return verbatim.write(conversation.turns)
+    writer = _Writer(conversation, model, dialect, report)
+    for turn in conversation.turns:
+        writer.write(turn)
+    return writer.close()
+
+
+class _Parts:
+    """Writes parts: with their state where it is the target's own."""
+
+    def __init__(self, model: Model, dialect: Dialect, report: list[Warned], same: bool) -> None:
+        self.model = model
+        self.dialect = dialect
+        self.report = report
+        self.same = same
+
+    def mine(self, part: AnyPart) -> bool:
+        if part.origin is None:
+            return self.same
+        return belongs(part, NAME, self.dialect.vendor, self.model.family)
+
+    def part(self, part: AnyPart) -> Item | None:
+        mine = self.mine(part)
+        if not mine and not self._portable(part):
+            return None
+        return render_part(part, mine)
+
+    def _portable(self, part: AnyPart) -> bool:
+        """Whether a part from elsewhere is written; reports what is not."""
+        match part:
+            case Thinking():
+                return carried("thinking", NAME, self.report)
+            case ServerToolCall() | ServerToolResult():
+                return carried("server_tool_parts", NAME, self.report)
+            case Unknown():
+                return carried("unknown_parts", NAME, self.report)
+            case Media():
+                self._check_media(part)
+            case _:
+                pass
+        if part.cache is not None:
+            carried("cache_marks", NAME, self.report)
+        if part.annotations:
+            carried("annotations", NAME, self.report)
+        return type(part) not in (Text, Refusal) or bool(part.text)  # type: ignore[union-attr]
+
+    def _check_media(self, media: Media) -> None:
+        carried("file_id" if media.file_id is not None else media.kind, NAME, self.report)
+        if media.detail not in (None, "auto") and not any(warning.setting == "detail" for warning in self.report):
+            self.report.append(dropped("detail", NAME))
+        if media.url is not None and not self.dialect.media_by_url:
+            raise Unsupported(
+                f"the {media.kind} at {media.url[:200]} must be sent as bytes",
+                setting=media.kind,
+                hint="fetch it first: this endpoint takes no addresses",
+            )
+
+
+class _Verbatim:
+    """Writes a conversation that came over Gemini's own protocol: content by content, as it was."""
+
+    def __init__(self, model: Model, dialect: Dialect, report: list[Warned]) -> None:
+        self.parts = _Parts(model, dialect, report, same=True)
+        self.sign = model.can("call_signatures") is True
+
+    def write(self, turns: list[Turn]) -> tuple[Item | None, list[Item]]:
+        system: Item | None = None
+        contents: list[Item] = []
+        for turn in turns:
+            parts = [item for part in turn.parts if (item := self.parts.part(part)) is not None]
+            if turn.parts and not parts:
+                continue
+            content = {"parts": parts, **(turn.extra or {})}
+            if turn.native == SYSTEM:
+                system = content
+                continue
+            if turn.native != "":
+                content["role"] = turn.native or ("model" if turn.role == "assistant" else "user")
+            if self.sign and any(type(part) is ToolCall and part.origin is not None for part in turn.parts):
+                sign_first_call(parts)
+            contents.append(content)
+        return system, contents
+
+
+def sign_first_call(parts: list[Item]) -> None:
+    """Gemini 3 wants a signature on the first call of each step; a call made elsewhere gets the word for "has none"."""
+    first = next((part for part in parts if "functionCall" in part), None)
+    if first is not None and SIGNATURE not in first:
+        first[SIGNATURE] = NO_SIGNATURE
+
+
+class _Writer:
+    """Writes any other conversation by Gemini's rules: user and model take turns, and the answers to all calls of a
+    model's turn come first in the user's next one, as many and in the same order.
+    """
+
+    def __init__(self, conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned]) -> None:
+        self.parts = _Parts(model, dialect, report, same=False)
+        self.report = report
+        self.dialect = dialect
+        self.sign = model.can("call_signatures") is True
+        self.ids = call_ids(conversation.turns, dialect.tool_id)
+        self.names = {
+            self.ids[id(part)]: part.name for turn in conversation.turns for part in turn.parts if type(part) is ToolCall
+        }
+        self.system: list[Item] = []
+        self.contents: list[Item] = []
+        self.calls: list[tuple[str, str]] = []
+        """Ids and names of the calls that wait for an answer."""
+        self.answers: dict[str, Item] = {}
+        self.user: list[Item] = []
+        """What the user's next content holds beside the answers."""
+
+    def write(self, turn: Turn) -> None:
+        if turn.name is not None:
+            carried("name", NAME, self.report)
+        if turn.role == "assistant":
+            self._model(turn)
+        elif turn.role in ("system", "developer"):
+            self._system(turn)
+        else:
+            for part in turn.parts:
+                if type(part) is ToolResult:
+                    self._answer(part)
+                elif (item := self.parts.part(part)) is not None:
+                    self.user.append(item)
+
+    def _system(self, turn: Turn) -> None:
+        texts = [item["text"] for part in turn.parts if (item := self.parts.part(part)) is not None and "text" in item]
+        if self.contents or self.user or self.answers:  # there is only one instruction, before everything
+            self.user += [{"text": f"<system>\n{text}\n</system>"} for text in texts]
+        else:
+            self.system += [{"text": text} for text in texts]
+
+    def _model(self, turn: Turn) -> None:
+        self._flush()
+        parts: list[Item] = []
+        for part in turn.parts:
+            if type(part) is ToolCall:
+                parts.append(self._call(part))
+            elif (item := self.parts.part(part)) is not None:
+                parts.append(item)
+        if not parts:
+            return
+        if self.contents and self.contents[-1]["role"] == "model":
+            self.contents[-1]["parts"] += parts
+        else:
+            self.contents.append({"role": "model", "parts": parts})
+
+    def _call(self, call: ToolCall) -> Item:
+        written_id = self.ids[id(call)]
+        self.calls.append((written_id, call.name))
+        mine = self.parts.mine(call)
+        item = render_part(replace(call, id=written_id), True) if mine else None
+        item = item or {"functionCall": render_call(call, written_id, False)}
+        if "_raw" in item["functionCall"].get("args", {}) and call.input == "json":
+            self.report.append(Warned(f"the arguments of the call of `{call.name}` are no JSON object: sent as `_raw`"))
+        return item
+
+    def _answer(self, result: ToolResult) -> None:
+        written_id = self.ids[id(result)]
+        name = result.name or self.names.get(written_id) or "unknown"
+        mine = self.parts.mine(result)
+        item = {"functionResponse": render_response(result, written_id, name, mine)}
+        others = [] if mine else self._others(result)
+        if others and self.dialect.tool_result_media:
+            item["functionResponse"]["parts"] = [part for part in others if "text" not in part]
+            others = [part for part in others if "text" in part]
+        if written_id not in [call_id for call_id, _ in self.calls] or written_id in self.answers:
+            text = item["functionResponse"].get("response")
+            self.report.append(Warned(f"a result of `{name}` answers no call: sent as text", "tool_result"))
+            self.user.append({"text": f"Result of {name}: {_said(text)}"})
+        else:
+            self.answers[written_id] = item
+        self.user += others
+
+    def _others(self, result: ToolResult) -> list[Item]:
+        """A result's parts beside its texts."""
+        parts = [part for part in result.parts if type(part) not in (Text, Refusal)]
+        return [item for part in parts if (item := self.parts.part(part)) is not None]
+
+    def _flush(self) -> None:
+        """Writes the user's content. A call nobody answered, as when the user stopped the tool, gets an error as answer."""
+        if not self.answers and not self.user:
+            return
+        parts: list[Item] = []
+        for call_id, name in self.calls:
+            if call_id not in self.answers:
+                self.report.append(Warned(f"the call of `{name}` has no result: answered with an error", "tool_result"))
+            missing = {"id": call_id, "name": name, "response": {"error": "no result: the call was interrupted"}}
+            parts.append(self.answers.pop(call_id, {"functionResponse": missing}))
+        self.contents.append({"role": "user", "parts": [*parts, *self.user]})
+        self.calls, self.answers, self.user = [], {}, []
+
+    def close(self) -> tuple[Item | None, list[Item]]:
+        self._flush()
+        if not self.contents and self.system:  # Gemini wants something to answer
+            self.contents, self.system = [{"role": "user", "parts": self.system}], []
+        for content in self.contents:
+            if self.sign and content["role"] == "model":
+                sign_first_call(content["parts"])
+        return {"parts": self.system} if self.system else None, self.contents
+
+
+def _said(response: Json) -> Json:
+    return next(iter(response.values()), "") if isinstance(response, dict) else response

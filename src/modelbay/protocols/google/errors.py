@@ -1,0 +1,115 @@
+"""Gemini errors: `{error: {code, message, status, details}}`, alone, in an array, or as a chunk of a stream."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from modelbay.conversation import Json
+from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, QuotaExhausted, RateLimited
+from modelbay.protocols.codec import decode
+from modelbay.protocols.failures import provider_error, retry_after, status_of, summary, text_of
+
+_STATUS = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    402: "RESOURCE_EXHAUSTED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ABORTED",
+    413: "INVALID_ARGUMENT",
+    422: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    500: "INTERNAL",
+    501: "UNIMPLEMENTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+    529: "UNAVAILABLE",
+}
+_DETAIL = "type.googleapis.com/google.rpc."
+
+
+def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
+    text = text_of(body)
+    try:
+        answer = decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        answer = None
+    error = error_in(answer, status, text)
+    if error is None:
+        error = provider_error(status, summary(text), body=text)
+    error.retry_after = retry_after(headers, answer)
+    return error
+
+
+def error_in(answer: Json, status: int | None = None, body: str = "") -> ProviderError | None:
+    """The error that a body or a chunk holds, or None."""
+    if isinstance(answer, list) and answer:
+        return error_in(answer[0], status, body)
+    if not isinstance(answer, dict):
+        return None
+    error = answer.get("error")
+    if isinstance(error, str) and error:
+        return provider_error(status, error, body=body)
+    if isinstance(error, dict):
+        return _parse(error, status, body)
+    if "candidates" not in answer and isinstance(answer.get("message"), str):  # a proxy's own words
+        return provider_error(status or status_of(answer.get("code")), answer["message"], body=body)
+    return None
+
+
+def _parse(error: dict[str, Any], status: int | None, body: str) -> ProviderError:
+    details = [detail for detail in error.get("details") or () if isinstance(detail, dict)]
+    reason = next((d["reason"] for d in details if isinstance(d.get("reason"), str)), None)
+    found = provider_error(
+        status if status is not None else status_of(error.get("code")),
+        str(error.get("message") or error.get("status") or "the provider reported an error without a message"),
+        type=_word(error.get("status") or error.get("type")),  # `type`: aimock and proxies answer as OpenAI does
+        code=_word(reason or error.get("code")),
+        param=_word(error.get("param")),
+        body=body,
+    )
+    kind = _class(found, reason, details)
+    if kind is not type(found):
+        found = kind(found.message, status=found.status, type=found.type, code=found.code, param=found.param, body=body[:2000])
+    return found
+
+
+def _class(error: ProviderError, reason: str | None, details: list[dict[str, Any]]) -> type[ProviderError]:
+    """What Google's details say better than status and text: a wrong key is a 400, a minute's limit speaks of quota."""
+    if reason in ("API_KEY_INVALID", "API_KEY_EXPIRED"):
+        return AuthenticationFailed
+    if isinstance(error, QuotaExhausted | RateLimited):
+        violations = [v for d in details for v in d.get("violations") or () if isinstance(v, dict)]
+        if any("PerDay" in str(violation.get("quotaId")) for violation in violations):
+            return QuotaExhausted
+        if violations or any("retryDelay" in detail for detail in details):
+            return RateLimited
+    return type(error)
+
+
+def _word(value: Json) -> str | None:
+    return None if value is None or value == "" else str(value)
+
+
+def render_error(error: Exception) -> tuple[int, bytes]:
+    status, body = error_object(error)
+    return status, msgspec.json.encode(body)
+
+
+def error_object(error: Exception) -> tuple[int, dict[str, Any]]:
+    """Status and the `{"error": …}` that official SDKs read."""
+    status = (error.status if isinstance(error, ModelbayError) else None) or 502
+    message = error.message if isinstance(error, ModelbayError) else str(error)
+    said = getattr(error, "type", None)
+    word = said if said in _STATUS.values() else _STATUS.get(status, "INTERNAL" if status >= 500 else "INVALID_ARGUMENT")
+    body: dict[str, Any] = {"code": status, "message": message, "status": word}
+    details: list[dict[str, Any]] = []
+    if isinstance(error, ModelbayError) and error.retry_after is not None:
+        details.append({"@type": f"{_DETAIL}RetryInfo", "retryDelay": f"{error.retry_after:g}s"})
+    if isinstance(error, ProviderError) and error.code and error.code.isidentifier():
+        details.append({"@type": f"{_DETAIL}ErrorInfo", "reason": error.code})
+    if details:
+        body["details"] = details
+    return status, {"error": body}

@@ -1,0 +1,341 @@
+"""Gemini parts, in and out. Requests, replies and streams share them.
+
+A part is an object with one field that says what it is and others beside it (`thoughtSignature`, `videoMetadata` …).
+"""
+
+from base64 import b64decode, b64encode
+from typing import Any
+
+import msgspec
+
+from modelbay.conversation import (
+    AnyPart,
+    Extra,
+    Json,
+    Media,
+    MediaKind,
+    Part,
+    Refusal,
+    ServerToolCall,
+    ServerToolResult,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Unknown,
+)
+from modelbay.protocols.google.case import Fields, camel, written
+from modelbay.protocols.opaque import MARK, seal
+
+NAME = "google"
+SIGNATURE = "thoughtSignature"
+NO_SIGNATURE = "skip_thought_signature_validator"
+"""What Google documents for a call that has no signature, because another model made it."""
+SNAKE = "snake_case."
+"""The key in `extra` for the names that were written in snake_case; no field can be called so."""
+ENVELOPE = b64encode(MARK[:9].encode()).decode()
+"""How an envelope begins in a signature, which SDKs take for base64."""
+
+_KINDS = (
+    "functionCall", "functionResponse", "inlineData", "fileData", "executableCode", "codeExecutionResult", "toolCall",
+    "toolResponse",
+)  # fmt: skip
+_URL_SAFE = str.maketrans("-_", "+/")
+_TO_URL_SAFE = str.maketrans("+/", "-_")
+_TYPES = {
+    "png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp", "gif": "image/gif",
+    "heic": "image/heic", "heif": "image/heif", "mp3": "audio/mpeg", "wav": "audio/wav", "ogg": "audio/ogg",
+    "flac": "audio/flac", "aac": "audio/aac", "m4a": "audio/mp4", "mp4": "video/mp4", "mov": "video/quicktime",
+    "webm": "video/webm", "mpeg": "video/mpeg", "mpg": "video/mpeg", "avi": "video/x-msvideo", "pdf": "application/pdf",
+    "txt": "text/plain", "md": "text/markdown", "html": "text/html", "csv": "text/csv", "json": "application/json",
+}  # fmt: skip
+_USUAL: dict[MediaKind, str] = {
+    "image": "image/jpeg", "audio": "audio/mpeg", "video": "video/mp4", "document": "application/pdf",
+}  # fmt: skip
+
+
+def without(fields: Fields, *known: str) -> Extra | None:
+    """The fields that are not known and not null."""
+    return {name: value for name, value in fields.items() if name not in known and value is not None} or None
+
+
+def compact(value: Json) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+# --- in ----------------------------------------------------------------------------------------------------------------
+
+
+def parse_part(item: Json) -> AnyPart:
+    if isinstance(item, str):
+        return Text(text=item)
+    if not isinstance(item, dict):
+        return Unknown(raw=item)
+    fields, snake = camel(item)
+    kind = next((name for name in _KINDS if isinstance(fields.get(name), dict)), "")
+    part: AnyPart | None
+    if kind:
+        body, also = camel(fields[kind])
+        snake = [*snake, *also]
+        part, rest = _parse_body(kind, body)
+        extra = without(fields, kind, SIGNATURE) or {}
+        if rest:
+            extra[f"{kind}."] = rest
+    else:
+        part = _parse_text(fields)
+        extra = without(fields, "text", SIGNATURE, *(("thought",) if type(part) is Thinking else ())) or {}
+    if part is None:
+        return Unknown(native=next(iter(fields), None), raw=item)
+    if snake:
+        extra[SNAKE] = snake
+    part.extra = extra or None
+    signature = fields.get(SIGNATURE)
+    part.opaque = signature if isinstance(signature, str) else None
+    return part
+
+
+def _parse_text(fields: Fields) -> Text | Thinking | None:
+    text = fields.get("text")
+    if fields.get("thought") is True and isinstance(text, str | None):
+        return Thinking(texts=[text] if isinstance(text, str) else [])
+    if isinstance(text, str):
+        return Text(text=text)
+    if SIGNATURE in fields and text is None and fields.keys() <= {SIGNATURE, "thought", "text"}:
+        return Text(native=SIGNATURE)
+    return None
+
+
+def _parse_body(kind: str, body: Fields) -> tuple[AnyPart, Extra | None]:
+    """The part, and the fields of its body that we do not know."""
+    match kind:
+        case "functionCall":
+            args = body.get("args")
+            call = ToolCall(name=body.get("name") or "", arguments="" if args is None else compact(args))
+            call.id = body.get("id")
+            return call, without(body, "id", "name", "args")
+        case "functionResponse":
+            return _parse_response(body)
+        case "inlineData":
+            return _parse_blob(body)
+        case "fileData":
+            media = Media(kind=media_kind(body.get("mimeType")), media_type=body.get("mimeType"))
+            media.name = body.get("displayName")
+            where = body.get("fileUri") or ""
+            if where.startswith(("http://", "https://")) and "generativelanguage.googleapis.com" not in where:
+                media.url = where
+            else:  # the Files API and Cloud Storage: nobody but Google can fetch it
+                media.file_id = where
+            return media, without(body, "mimeType", "fileUri", "displayName")
+        case "executableCode":
+            code = without(body, "id")
+            return ServerToolCall(name=kind, id=body.get("id"), native=kind, arguments=compact(code or {})), None
+        case "codeExecutionResult":
+            outcome = body.get("outcome")
+            done = ServerToolResult(call_id=body.get("id"), content=without(body, "id"), native=kind)
+            done.is_error = None if outcome is None else outcome not in ("OUTCOME_OK", 1)
+            return done, None
+        case "toolCall":
+            args = body.get("args")
+            served = ServerToolCall(name=body.get("toolType") or "", id=body.get("id"), native=kind)
+            served.arguments = "" if args is None else compact(args)
+            return served, without(body, "id", "toolType", "args")
+        case _:
+            answer = ServerToolResult(call_id=body.get("id"), content=body.get("response"), native=kind)
+            return answer, without(body, "id", "response")
+
+
+def _parse_response(body: Fields) -> tuple[ToolResult, Extra | None]:
+    """`native` says what the text was: None the string of `output` or `error`, "json" their value, "response" all of it."""
+    result = ToolResult(call_id=body.get("id"), name=body.get("name"))
+    response = body.get("response")
+    if response is None:
+        result.native = "none"
+    elif isinstance(response, dict) and response.keys() in ({"output"}, {"error"}):
+        ((word, value),) = response.items()
+        result.is_error = True if word == "error" else None
+        result.native = None if isinstance(value, str) else "json"
+        result.parts = [Text(text=value if isinstance(value, str) else compact(value))]
+    else:
+        result.native = "response"
+        result.parts = [Text(text=compact(response))]
+    media = body.get("parts")
+    if isinstance(media, list) and media:
+        result.parts += [parse_part(part) for part in media]
+        return result, without(body, "id", "name", "response", "parts")
+    return result, without(body, "id", "name", "response")
+
+
+def _parse_blob(body: Fields) -> tuple[Media, Extra | None]:
+    media = Media(kind=media_kind(body.get("mimeType")), media_type=body.get("mimeType"), name=body.get("displayName"))
+    data = body.get("data")
+    media.data = data if isinstance(data, str) else ""
+    if "-" in media.data or "_" in media.data:  # python-genai writes URL-safe base64, which no other protocol takes
+        media.data, media.native = media.data.translate(_URL_SAFE), "urlsafe"
+    return media, without(body, "mimeType", "data", "displayName")
+
+
+def media_kind(media_type: str | None) -> MediaKind:
+    match (media_type or "").partition("/")[0]:
+        case "image":
+            return "image"
+        case "audio":
+            return "audio"
+        case "video":
+            return "video"
+        case _:
+            return "document"
+
+
+# --- out ---------------------------------------------------------------------------------------------------------------
+
+
+def render_part(part: AnyPart, mine: bool = True) -> Fields | None:
+    """A part, or None where Gemini has none for it. `mine`: its state, `native` and `extra` are Google's own."""
+    item = _render_kind(part, mine)
+    if item is None or not mine or type(part) is Unknown:
+        return item
+    if part.opaque is not None:
+        item[SIGNATURE] = part.opaque
+    snake: list[str] = []
+    for name, value in (part.extra or {}).items():
+        if name == SNAKE:
+            snake = value
+        elif name.endswith("."):
+            item[name[:-1]] |= value
+        else:
+            item[name] = value
+    if snake:
+        item = {name: written(value, snake) if name in _KINDS else value for name, value in item.items()}
+    return written(item, snake)
+
+
+def _render_kind(part: AnyPart, mine: bool) -> Fields | None:
+    match part:
+        case Text() if part.native == SIGNATURE and mine and not part.text:
+            return {}
+        case Text() | Refusal():
+            return {"text": part.text}
+        case Thinking():
+            return {"text": part.text, "thought": True} if part.texts or not mine else {"thought": True}
+        case Media():
+            return _render_media(part, mine)
+        case ToolCall():
+            return {"functionCall": render_call(part, part.id, mine)}
+        case ToolResult():
+            return {"functionResponse": render_response(part, part.call_id, part.name, mine)}
+        case ServerToolCall() | ServerToolResult() if mine:
+            return _render_server(part)
+        case Unknown() if mine and isinstance(part.raw, dict):
+            return part.raw
+        case _:
+            return None
+
+
+def _render_server(part: ServerToolCall | ServerToolResult) -> Fields | None:
+    kind = part.native or ""
+    if isinstance(part, ServerToolCall):
+        body: Fields = {} if part.id is None else {"id": part.id}
+        if kind == "toolCall":
+            body |= {"toolType": part.name} if part.name else {}
+            body |= {"args": msgspec.json.decode(part.arguments)} if part.arguments else {}
+        else:
+            body |= msgspec.json.decode(part.arguments or "{}")
+        return {kind: body} if kind in _KINDS else None
+    body = {} if part.call_id is None else {"id": part.call_id}
+    if kind == "toolResponse":
+        body |= {} if part.content is None else {"response": part.content}
+    elif isinstance(part.content, dict):
+        body |= part.content
+    return {kind: body} if kind in _KINDS else None
+
+
+def _render_media(media: Media, mine: bool) -> Fields | None:
+    if media.text is not None:
+        return {"text": media.text}
+    body: Fields = {}
+    if mine:
+        body |= {} if media.media_type is None else {"mimeType": media.media_type}
+        body |= {} if media.name is None else {"displayName": media.name}
+    else:
+        body["mimeType"] = media.media_type or _type_of(media)
+    if media.data is not None:
+        urlsafe = mine and media.native == "urlsafe"
+        return {"inlineData": {**body, "data": media.data.translate(_TO_URL_SAFE) if urlsafe else media.data}}
+    where = media.url if media.url is not None else media.file_id
+    return None if where is None else {"fileData": {**body, "fileUri": where}}
+
+
+def _type_of(media: Media) -> str:
+    """The media type of a file whose sender gave none: by the end of its address, else the usual one of its kind."""
+    end = (media.url or media.name or "").partition("?")[0].rpartition(".")[2].lower()
+    return _TYPES.get(end, _USUAL[media.kind])
+
+
+def render_call(call: ToolCall, id: str | None, mine: bool) -> Fields:
+    body: Fields = {} if id is None else {"id": id}
+    if call.name or not mine:
+        body["name"] = call.name
+    if call.arguments or not mine:
+        body["args"] = arguments_object(call)
+    return body
+
+
+def arguments_object(call: ToolCall) -> Fields:
+    """The arguments as the object that Gemini wants; text, or JSON the model left broken, is put into one."""
+    if call.input == "text":
+        return {"input": call.arguments}
+    try:
+        value = msgspec.json.decode(call.arguments or "{}")
+    except msgspec.DecodeError:
+        return {"_raw": call.arguments}
+    if value is None:
+        return {}
+    return value if isinstance(value, dict) else {"_raw": call.arguments}
+
+
+def render_response(result: ToolResult, id: str | None, name: str | None, mine: bool) -> Fields:
+    body: Fields = {} if id is None else {"id": id}
+    if name is not None:
+        body["name"] = name
+    texts = [part.text for part in result.parts if type(part) in (Text, Refusal)]  # type: ignore[union-attr]
+    native = result.native if mine else None
+    if native != "none" or texts:
+        body["response"] = _response("\n".join(texts), native, bool(result.is_error))
+    if mine:
+        media = [render_part(part) for part in result.parts if type(part) not in (Text, Refusal)]
+        if parts := [item for item in media if item is not None]:
+            body["parts"] = parts
+    return body
+
+
+def _response(text: str, native: str | None, is_error: bool) -> Json:
+    value: Any = text
+    if native in ("json", "response"):
+        try:
+            value = msgspec.json.decode(text)
+        except msgspec.DecodeError:  # edited since: a string then
+            native = None
+    return value if native == "response" else {"error" if is_error else "output": value}
+
+
+# --- state of other providers, kept by a Google client -----------------------------------------------------------------
+
+
+def is_ours(part: Part) -> bool:
+    return part.origin is None or part.origin.protocol == NAME
+
+
+def envelope(part: AnyPart, *, with_text: bool = False) -> str:
+    """The envelope of a part's state as a signature: SDKs read it as base64."""
+    return b64encode(seal(part, with_text=with_text).encode()).decode()
+
+
+def opened(signature: str | None) -> str | None:
+    """The envelope in a signature, or None. Clients may have changed the base64 to its URL-safe form."""
+    if signature is None or not signature.startswith(ENVELOPE):
+        return None
+    text = signature.translate(_URL_SAFE).rstrip("=")
+    try:
+        return b64decode(text + "=" * (-len(text) % 4)).decode("ascii")
+    except ValueError:
+        return None

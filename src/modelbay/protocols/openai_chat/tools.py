@@ -1,0 +1,139 @@
+"""Chat Completions tools and tool choice, in and out."""
+
+from typing import Any
+
+from modelbay.conversation import Extra, Json, Settings, Tool, ToolChoice
+from modelbay.dialect import Dialect
+from modelbay.protocols.dispositions import refused
+from modelbay.protocols.openai_chat.parts import NAME, without
+from modelbay.protocols.schema import openapi, typed
+
+_CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
+_SCHEMAS = {"typed": typed, "openapi": openapi}
+"""What a dialect's schema subset is written by; any other is JSON Schema as it is."""
+
+
+def parse_tools(body: dict[str, Json], settings: Settings) -> None:
+    tools = body.get("tools")
+    if tools is not None:
+        settings.tools = [_parse_tool(tool) for tool in tools]
+    elif body.get("functions") is not None:  # before tools there were functions
+        settings.tools = [_parse_function(function) for function in body["functions"]]
+        settings.spelling["tools"] = "functions"
+    choice = body.get("tool_choice", body.get("function_call"))
+    parallel = body.get("parallel_tool_calls")
+    if choice is None and parallel is None:
+        return
+    chosen = ToolChoice(parallel=parallel)
+    if isinstance(choice, str):
+        chosen.mode = _CHOICES.get(choice)  # type: ignore[assignment]
+        if chosen.mode is None:
+            chosen.extra = {"tool_choice": choice}
+        elif choice == "any":
+            settings.spelling["tool_choice"] = "any"
+    elif isinstance(choice, dict):
+        kind = choice.get("type", "function")
+        body_of = choice.get(kind) or choice
+        if kind == "allowed_tools":
+            tools_of = body_of.get("tools") or []
+            chosen.mode, chosen.extra = "allowed", {"tool_choice": choice}
+            chosen.names = [(t.get("function") or t).get("name", "") for t in tools_of if isinstance(t, dict)]
+        else:
+            chosen.mode, chosen.names = "tool", [body_of.get("name", "")]
+            if kind != "function":
+                chosen.extra = {"tool_choice": choice}
+    settings.tool_choice = chosen
+
+
+def _parse_tool(tool: Json) -> Tool:
+    kind = tool.get("type", "function")
+    if kind == "function" and isinstance(tool.get("function"), dict):
+        parsed = _parse_function(tool["function"])
+        parsed.cache = tool.get("cache_control")
+        if rest := without(tool, "type", "function", "cache_control"):
+            parsed.extra = {**(parsed.extra or {}), "tool.": rest}
+        return parsed
+    if kind == "custom" and isinstance(tool.get("custom"), dict):
+        custom = tool["custom"]
+        return Tool(
+            "freeform",
+            name=custom.get("name", ""),
+            description=custom.get("description"),
+            grammar=custom.get("format"),
+            extra=without(custom, "name", "description", "format"),
+        )
+    return Tool("vendor", name=tool.get("name") or kind, native=kind, raw=tool)
+
+
+def _parse_function(function: dict[str, Any]) -> Tool:
+    return Tool(
+        name=function.get("name", ""),
+        description=function.get("description"),
+        schema=function.get("parameters"),
+        strict=function.get("strict"),
+        extra=without(function, "name", "description", "parameters", "strict"),
+    )
+
+
+def render_tools(body: dict[str, Any], settings: Settings, dialect: Dialect, same: bool) -> None:
+    """Writes tools and tool choice into `body`. `same`: the conversation came over this protocol, extras and all.
+
+    Raises:
+        Unsupported: the vendor cannot be made to call a tool, and the call asks for that.
+    """
+    legacy = settings.spelling.get("tools") == "functions"
+    choice, tools = settings.tool_choice, settings.tools
+    if choice is not None and choice.mode == "none" and "none" not in dialect.tool_choices:
+        return  # Together knows no "none": without tools there is nothing to call
+    if tools and legacy:
+        body["functions"] = [_render_function(tool, dialect, same) for tool in tools]
+    elif tools:  # an empty list is refused by many
+        body["tools"] = [_render_tool(tool, dialect, same) for tool in tools]
+    if choice is None or not (tools or same):
+        return
+    if choice.parallel is not None:
+        body["parallel_tool_calls"] = choice.parallel
+    if choice.mode is not None or choice.extra:
+        body["function_call" if legacy else "tool_choice"] = _render_choice(choice, settings, dialect, legacy)
+
+
+def _render_choice(choice: ToolChoice, settings: Settings, dialect: Dialect, legacy: bool) -> Json:
+    if choice.extra and "tool_choice" in choice.extra:
+        return choice.extra["tool_choice"]
+    if choice.mode in ("required", "tool") and choice.mode not in dialect.tool_choices:
+        raise refused("tool_choice", NAME, f"{dialect.vendor} cannot be made to call a tool")
+    match choice.mode:
+        case "required":
+            return settings.spelling.get("tool_choice", dialect.required_word)
+        case "tool":
+            name = {"name": choice.names[0]}
+            return name if legacy else {"type": "function", "function": name}
+        case "allowed":
+            tools = [{"type": "function", "function": {"name": name}} for name in choice.names]
+            return {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": tools}}
+        case mode:
+            return mode
+
+
+def _render_tool(tool: Tool, dialect: Dialect, same: bool) -> Json:
+    if tool.kind in ("vendor", "namespace"):
+        return tool.raw
+    extra = tool.extra or {} if same else {}
+    if tool.kind == "freeform":
+        custom = {"name": tool.name, "description": tool.description, "format": tool.grammar, **extra}
+        return {"type": "custom", "custom": {k: v for k, v in custom.items() if v is not None}}
+    item = {"type": "function", "function": _render_function(tool, dialect, same), **extra.get("tool.", {})}
+    if tool.cache is not None and (same or dialect.cache_marks):
+        item["cache_control"] = tool.cache
+    return item
+
+
+def _render_function(tool: Tool, dialect: Dialect, same: bool) -> Extra:
+    function: Extra = {"name": tool.name}
+    if tool.description is not None:
+        function["description"] = tool.description
+    if tool.schema is not None:
+        function["parameters"] = _SCHEMAS[dialect.schema](tool.schema) if dialect.schema in _SCHEMAS else tool.schema
+    if tool.strict is not None and dialect.strict_tools:
+        function["strict"] = tool.strict
+    return function | {name: value for name, value in (tool.extra or {} if same else {}).items() if name != "tool."}

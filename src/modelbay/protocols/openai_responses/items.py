@@ -1,0 +1,224 @@
+"""Responses items: one item to a turn, or to the parts of a reply, and back.
+
+What an item carries beside its content (`id`, `status`, `phase`) stands in the turn's `item`, or with a reply's parts,
+which have no turn yet, in `item_id` and under `OF_ITEM` in `extra`.
+"""
+
+from typing import Any
+
+import msgspec
+
+from modelbay.conversation import (
+    AnyPart,
+    Extra,
+    Item,
+    Json,
+    Media,
+    Part,
+    Refusal,
+    Role,
+    ServerToolCall,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Turn,
+    Unknown,
+)
+from modelbay.protocols.openai_responses.parts import INPUT, OF_ITEM, OUTPUT, parse_content, parse_part, without
+
+MESSAGE, EASY, REFERENCE = "message", "easy", "item_reference"
+"""The `native` of a turn that was a message with its type, one without, and of a part that only names an item."""
+
+_ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "developer",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
+_ITEM = ("type", "id", "status", "phase")
+_SERVER_RUN = {
+    "web_search_call": "action",
+    "file_search_call": "queries",
+    "code_interpreter_call": "code",
+    "mcp_call": "arguments",
+    "mcp_list_tools": "server_label",
+}
+"""Calls the provider ran itself, and the field that says what was called for."""
+_TEXTS = {"summary": "summary_text", "content": "reasoning_text"}
+"""The lists of a reasoning item and the type of their texts."""
+
+
+# --- in ----------------------------------------------------------------------------------------------------------------
+
+
+def parse_item(item: dict[str, Any]) -> Turn:
+    """An item of a request's `input`."""
+    kind, wire_role = item.get("type"), item.get("role")
+    if kind == "message" or (kind is None and wire_role is not None):
+        return _parse_message(item, wire_role)
+    turn = Turn(_role(kind, wire_role), [parse_part_of_item(item)])
+    found = Item(item.get("id"), item.get("status"), item.get("phase"))
+    turn.item = found if found != Item() else None
+    return turn
+
+
+def _parse_message(item: dict[str, Any], wire_role: Json) -> Turn:
+    role = _ROLES.get(wire_role, "user")
+    turn = Turn(role, parse_content(item.get("content"), OUTPUT if role == "assistant" else INPUT))
+    turn.native = MESSAGE if "type" in item else EASY
+    found = Item(item.get("id"), item.get("status"), item.get("phase"))
+    turn.item = found if found != Item() else None
+    turn.extra = without(item, "content", *(("role",) if role == wire_role else ()), *_ITEM)
+    return turn
+
+
+def _role(kind: Json, wire_role: Json) -> Role:
+    if wire_role in _ROLES:
+        return _ROLES[wire_role]
+    answers = str(kind).endswith(("_output", "_response"))
+    return "tool" if answers else "assistant"
+
+
+def parse_part_of_item(item: dict[str, Any]) -> AnyPart:
+    """The one part of an item that is no message. Server tools and items we do not know keep the whole of it."""
+    kind, id = item.get("type"), item.get("id")
+    part: AnyPart | None = None
+    match kind:
+        case "function_call" | "custom_tool_call":
+            part = _parse_call(item, kind == "custom_tool_call")
+        case "function_call_output" | "custom_tool_call_output":
+            content = item.get("output")
+            parts = parse_content(content, INPUT) if isinstance(content, str | list | None) else _raw(content)
+            part = ToolResult(call_id=item.get("call_id"), parts=parts, extra=without(item, "call_id", "output", *_ITEM))
+            part.native = kind if kind != "function_call_output" else None
+        case "reasoning":
+            part = parse_reasoning(item)
+        case "image_generation_call" if isinstance(item.get("result"), str):
+            part = Media(kind="image", data=item["result"], extra=without(item, "result", *_ITEM))
+            part.media_type = f"image/{item.get('output_format') or 'png'}"
+        case "item_reference" | None:
+            part = Unknown(native=REFERENCE, raw=item)
+        case _ if kind in _SERVER_RUN:
+            part = ServerToolCall(name=kind.removesuffix("_call"), id=id, native=kind, extra=item)
+            part.arguments = _text(item.get(_SERVER_RUN[kind]))
+    part = part or Unknown(native=kind, raw=item)
+    part.item_id = id
+    return part
+
+
+def _raw(content: Json) -> list[AnyPart]:
+    return [Unknown(native="content", raw=content)]
+
+
+def _text(value: Json) -> str:
+    """Arguments as text; some proxies send an object."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _parse_call(item: dict[str, Any], freeform: bool) -> ToolCall:
+    field = "input" if freeform else "arguments"
+    call = ToolCall(name=item.get("name") or "", arguments=_text(item.get(field)), id=item.get("call_id") or None)
+    call.input = "text" if freeform else "json"
+    call.extra = without(item, "call_id", "name", field, *_ITEM)
+    return call
+
+
+def parse_reasoning(item: dict[str, Any], *, prefer: str = "content") -> Thinking | None:
+    """Thinking: the reasoning itself where it came, else its summary; what is not chosen stays in `extra`."""
+    texts: dict[str, list[str]] = {}
+    for field, kind in _TEXTS.items():
+        found = [part.get("text") for part in item.get(field) or () if isinstance(part, dict) and part.get("type") == kind]
+        texts[field] = [text for text in found if isinstance(text, str)]
+        if len(texts[field]) != len(item.get(field) or ()):
+            return None
+    field, other = ("content", "summary") if texts["content"] else ("summary", "content")
+    if texts[other] and prefer == other:
+        field, other = other, field
+    opaque = item.get("encrypted_content")
+    thinking = Thinking(texts=texts[field], summary=field == "summary", opaque=opaque if isinstance(opaque, str) else None)
+    thinking.extra = without(item, field, "encrypted_content", *(() if texts[other] else (other,)), *_ITEM)
+    return thinking
+
+
+def reply_parts(item: dict[str, Any]) -> list[AnyPart]:
+    """The parts of an item of a reply's `output`."""
+    content = item.get("content")
+    if item.get("type") != "message":
+        parts = [parse_part_of_item(item)]
+    elif content and isinstance(content, list) and item.get("role", "assistant") == "assistant":
+        parts = [parse_part(part, OUTPUT) for part in content]
+    else:  # an empty message, which reasoning before it may need; a compaction's copy of what the user said
+        parts = [Unknown(native=MESSAGE, raw=item)]
+    of_item = {name: item[name] for name in ("status", "phase") if item.get(name) is not None}
+    if of_item.get("status") == "completed":
+        del of_item["status"]
+    for part in parts:
+        part.item_id = item.get("id")
+        if isinstance(part, Unknown) and item.get("type") == "message" and part.native != MESSAGE:
+            part.extra = {OF_ITEM: of_item}
+        elif of_item and not keeps_item(part):
+            part.extra = {**(part.extra or {}), OF_ITEM: of_item}
+    return parts
+
+
+# --- out ---------------------------------------------------------------------------------------------------------------
+
+
+def is_content(part: AnyPart) -> bool:
+    """Whether a part stands inside a message; else it is an item."""
+    if isinstance(part, Unknown):
+        return OF_ITEM in (part.extra or {})
+    return isinstance(part, Text | Refusal)
+
+
+def keeps_item(part: AnyPart) -> bool:
+    """Whether a part holds its whole item."""
+    return isinstance(part, ServerToolCall) or (isinstance(part, Unknown) and not is_content(part))
+
+
+def kept_item(part: AnyPart) -> dict[str, Any] | None:
+    """The item that a part holds whole."""
+    raw = part.extra if isinstance(part, ServerToolCall) else part.raw if isinstance(part, Unknown) else None
+    return raw if isinstance(raw, dict) and ("type" in raw or "id" in raw) else None
+
+
+def item_of(part: Part, turn: Turn | None = None) -> Item:
+    """What stands beside an item's content."""
+    if turn is not None and turn.item is not None:
+        return turn.item
+    more = (part.extra or {}).get(OF_ITEM) or {}
+    return Item(part.item_id, more.get("status"), more.get("phase"))
+
+
+def fields(item: Item) -> Extra:
+    said = {"id": item.id, "status": item.status, "phase": item.phase}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def own(part: Part) -> Extra:
+    """A part's own unknown fields."""
+    return {name: value for name, value in (part.extra or {}).items() if name != OF_ITEM}
+
+
+def render_call(call: ToolCall, call_id: str) -> dict[str, Any]:
+    kind, field = ("custom_tool_call", "input") if call.input == "text" else ("function_call", "arguments")
+    return {"type": kind, "call_id": call_id, "name": call.name, field: call.arguments}
+
+
+def render_reasoning(part: Thinking) -> dict[str, Any]:
+    item: dict[str, Any] = {"type": "reasoning", "summary": []}
+    field = "summary" if part.summary else "content"
+    if part.texts or part.summary:
+        item[field] = [{"type": _TEXTS[field], "text": text} for text in part.texts]
+    if part.opaque is not None:
+        item["encrypted_content"] = part.opaque
+    return item | own(part)
+
+
+def render_image(part: Media) -> dict[str, Any]:
+    """A generated image."""
+    return {"type": "image_generation_call", "result": part.data, **own(part)}

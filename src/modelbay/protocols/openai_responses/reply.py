@@ -1,0 +1,82 @@
+"""Responses replies in one piece, in and out; streams end in one too."""
+
+from typing import Any
+
+import msgspec
+
+from modelbay.conversation import Conversation, Extra
+from modelbay.dialect import Dialect
+from modelbay.errors import IncompleteReply, MalformedReply
+from modelbay.events import Event, Failed, Finished, FinishReason, PartEnded, PartStarted, Reply, Started, UsageReported
+from modelbay.protocols.assembly import Assembly
+from modelbay.protocols.codec import decode
+from modelbay.protocols.openai_errors import error_in, parse_error_object
+from modelbay.protocols.openai_responses.items import reply_parts
+from modelbay.protocols.openai_responses.parts import without
+from modelbay.protocols.openai_responses.stream_out import StreamRenderer
+from modelbay.protocols.openai_responses.usage import parse_usage
+
+_INCOMPLETE: dict[str, FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
+_TOP = ("id", "object", "created_at", "status", "error", "incomplete_details", "model", "output", "usage")
+
+
+def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
+    assembly = Assembly()
+    try:
+        reply = decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        assembly.fail(MalformedReply(f"the reply is not JSON: {error}"))
+        return assembly.take()
+    output = reply.get("output") if isinstance(reply, dict) else None
+    if isinstance(output, list):
+        start(reply, assembly)
+        for item in output:
+            for part in reply_parts(item) if isinstance(item, dict) else ():
+                assembly.whole(part)
+        end(reply, assembly, dialect)
+    else:
+        missing = MalformedReply("the reply has no `output`: is this the right URL for Responses?")
+        assembly.fail(error_in(reply) or missing)
+    return assembly.take()
+
+
+def start(response: dict[str, Any], assembly: Assembly) -> None:
+    extra = without(response, *_TOP) or {}
+    if isinstance(response.get("created_at"), int | float):
+        extra["created"] = response["created_at"]
+    assembly.start(response.get("id") or None, response.get("model") or None, extra)
+
+
+def end(response: dict[str, Any], assembly: Assembly, dialect: Dialect) -> None:
+    """What a response's status says of how the reply ended."""
+    assembly.usage = parse_usage(response.get("usage"), dialect)
+    error, status = response.get("error"), response.get("status")
+    details = response.get("incomplete_details")
+    why = details.get("reason") if isinstance(details, dict) else None
+    if isinstance(error, dict) and error:
+        assembly.fail(parse_error_object(error, None))
+    elif status in ("failed", "cancelled"):
+        assembly.fail(IncompleteReply(f"the provider reports that the response was {status}, and not why"))
+    elif status in ("queued", "in_progress"):  # in the background; the provider is asked for it later
+        assembly.finish("pause", status)
+    elif status == "incomplete":
+        assembly.finish(_INCOMPLETE.get(str(why), "length"), why or status)
+    else:
+        assembly.finish("tool_calls" if assembly.has_calls else "stop", status)
+
+
+def render_reply(reply: Reply) -> bytes:
+    return msgspec.json.encode(response_object(reply))
+
+
+def response_object(reply: Reply) -> Extra:
+    """What a stream of the same reply ends in."""
+    renderer = StreamRenderer(Conversation(), silent=True)
+    renderer.feed(Started(reply.id, reply.model, reply.extra))
+    for key, part in enumerate(reply.parts):
+        renderer.feed(PartStarted(key, part))
+        renderer.feed(PartEnded(key, part))
+    if reply.usage is not None:
+        renderer.feed(UsageReported(reply.usage))
+    renderer.feed(Failed(reply.error) if reply.error is not None else reply.finish or Finished("stop"))
+    return renderer.response

@@ -1,0 +1,310 @@
+"""Responses requests: a client's body to a conversation, and a conversation to a provider's body."""
+
+from typing import Any
+
+from modelbay.conversation import (
+    Conversation,
+    Extra,
+    Json,
+    OutputFormat,
+    Reasoning,
+    Settings,
+    Text,
+    Tool,
+    ToolChoice,
+    Turn,
+)
+from modelbay.dialect import Dialect
+from modelbay.errors import Unsupported
+from modelbay.events import Warned
+from modelbay.model import Model
+from modelbay.protocols.codec import Call
+from modelbay.protocols.dispositions import dropped, settle
+from modelbay.protocols.openai_responses.items import REFERENCE
+from modelbay.protocols.openai_responses.parts import NAME, STRING, without
+from modelbay.protocols.openai_responses.turns import INSTRUCTIONS, parse_input, render_input
+
+PATH = "/responses"
+
+_SAME = {
+    "max_output_tokens": "max_output_tokens",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_logprobs": "top_logprobs",
+    "service_tier": "service_tier",
+    "metadata": "metadata",
+    "cache_key": "prompt_cache_key",
+}
+"""Settings that are a field of the same value."""
+_USER = ("user", "safety_identifier")
+_STATE = ("previous_response_id", "conversation", "prompt")
+"""What only the provider knows. `background: true` is too: the reply is fetched from it later."""
+_TAKEN = frozenset(
+    (
+        *_SAME.values(), *_USER, *_STATE,
+        "model", "input", "instructions", "stream", "tools", "tool_choice", "parallel_tool_calls", "text", "reasoning",
+    )
+)  # fmt: skip
+_ENCRYPTED = "reasoning.encrypted_content"
+_LOGPROBS = "message.output_text.logprobs"
+_LEAST_TOKENS = 16
+"""OpenAI refuses a smaller `max_output_tokens`; clients of other protocols ask for 1 to see whether a key works."""
+_USER_LENGTH = 64
+_CHOICES = ("auto", "none", "required")
+_BUDGETS = ((2048, "low"), (8192, "medium"))
+"""Thinking tokens up to which an effort is said instead; more is "high"."""
+
+
+# --- in ----------------------------------------------------------------------------------------------------------------
+
+
+def parse_request(call: Call) -> Conversation:
+    body = call.body
+    settings = Settings()
+    for setting, name in _SAME.items():
+        if body.get(name) is not None:
+            setattr(settings, setting, body[name])
+    settings.extra = {name: value for name, value in body.items() if name not in _TAKEN and value is not None}
+    for name in _USER:
+        if body.get(name) is not None and settings.user is None:
+            settings.user, settings.spelling["user"] = body[name], name
+        elif body.get(name) is not None:
+            settings.extra[name] = body[name]
+    turns = parse_input(body.get("input"))
+    if isinstance(instructions := body.get("instructions"), str):
+        turns.insert(0, Turn("system", [Text(text=instructions, native=STRING)], native=INSTRUCTIONS))
+    elif instructions is not None:
+        raise Unsupported("`instructions` must be a string", setting="instructions")
+    _parse_state(body, turns, settings)
+    _parse_tools(body, settings)
+    _parse_text(body.get("text"), settings)
+    _parse_reasoning(body.get("reasoning"), settings)
+    if isinstance(include := body.get("include"), list) and _LOGPROBS in include:
+        settings.logprobs = True
+    return Conversation(
+        turns=turns, settings=settings, protocol=NAME, model=body.get("model"), stream=body.get("stream")
+    )
+
+
+def _parse_state(body: dict[str, Json], turns: list[Turn], settings: Settings) -> None:
+    state = {name: body[name] for name in _STATE if body.get(name) is not None}
+    if body.get("background"):
+        state["background"] = settings.extra.pop("background")
+    references = [part.item_id for turn in turns for part in turn.parts if part.native == REFERENCE]
+    if references:
+        state[REFERENCE] = references
+    settings.state = state or None
+
+
+def _parse_tools(body: dict[str, Json], settings: Settings) -> None:
+    if (tools := body.get("tools")) is not None:
+        if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+            raise Unsupported("`tools` must be a list of objects", setting="tools")
+        settings.tools = [_parse_tool(tool) for tool in tools]
+    choice, parallel = body.get("tool_choice"), body.get("parallel_tool_calls")
+    if choice is None and parallel is None:
+        return
+    chosen = ToolChoice(parallel=parallel)
+    if choice in _CHOICES:
+        chosen.mode = choice
+    elif isinstance(choice, dict) and choice.get("type") == "allowed_tools":
+        chosen.mode, chosen.extra = "allowed", {"tool_choice": choice}
+        chosen.names = [tool.get("name", "") for tool in choice.get("tools") or () if isinstance(tool, dict)]
+    elif isinstance(choice, dict):
+        chosen.mode, chosen.names = "tool", [choice.get("name") or str(choice.get("type"))]
+        if choice.get("type") != "function" or len(choice) != 2:
+            chosen.extra = {"tool_choice": choice}
+    elif choice is not None:
+        chosen.extra = {"tool_choice": choice}
+    settings.tool_choice = chosen
+
+
+def _parse_tool(tool: dict[str, Any]) -> Tool:
+    kind, name = str(tool.get("type")), tool.get("name") or ""
+    if kind == "function":
+        return Tool(
+            name=name,
+            description=tool.get("description"),
+            schema=tool.get("parameters"),
+            strict=tool.get("strict"),
+            extra=without(tool, "type", "name", "description", "parameters", "strict"),
+        )
+    if kind == "custom":
+        return Tool(
+            "freeform",
+            name=name,
+            description=tool.get("description"),
+            grammar=tool.get("format"),
+            extra=without(tool, "type", "name", "description", "format"),
+        )
+    return Tool("namespace" if kind == "namespace" else "vendor", name=name or kind, native=kind, raw=tool)
+
+
+def _parse_text(text: Json, settings: Settings) -> None:
+    if not isinstance(text, dict):
+        return
+    rest = without(text, "format") or {}
+    form = text.get("format")
+    kind = form.get("type") if isinstance(form, dict) else None
+    if kind == "json_schema":
+        settings.output_format = OutputFormat(
+            "json_schema",
+            schema=form.get("schema"),
+            name=form.get("name"),
+            description=form.get("description"),
+            strict=form.get("strict"),
+            extra=without(form, "type", "schema", "name", "description", "strict"),
+        )
+    elif kind in ("json_object", "text"):
+        extra = without(form, "type")
+        settings.output_format = OutputFormat("json" if kind == "json_object" else "text", extra=extra)
+    elif form is not None:
+        rest["format"] = form
+    if rest or form is None:
+        settings.extra["text"] = rest
+
+
+def _parse_reasoning(options: Json, settings: Settings) -> None:
+    if isinstance(options, dict):
+        settings.reasoning = Reasoning(
+            effort=options.get("effort"),
+            visibility=options.get("summary"),
+            extra=without(options, "effort", "summary"),
+        )
+
+
+# --- out ---------------------------------------------------------------------------------------------------------------
+
+
+def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
+    settings, report = settle(conversation, NAME)
+    same = conversation.protocol == NAME
+    body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
+    instructions, given = render_input(conversation, model, dialect, report)
+    if instructions is not None:
+        body["instructions"] = instructions
+    if given or not same:
+        body["input"] = given
+    if conversation.stream is not None:
+        body["stream"] = conversation.stream
+    for setting, name in _SAME.items():
+        if (value := getattr(settings, setting)) is not None:
+            body[name] = value
+    _render_user(body, settings, report, same)
+    _render_tools(body, settings, dialect, same)
+    if settings.output_format is not None:
+        body["text"] = {"format": _render_format(settings.output_format, same)}
+    if same:
+        if settings.reasoning is not None:
+            body["reasoning"] = _said(effort=settings.reasoning.effort, summary=settings.reasoning.visibility)
+            body["reasoning"] |= settings.reasoning.extra or {}
+        body |= {name: value for name, value in (settings.state or {}).items() if name != REFERENCE}
+        body |= {name: value for name, value in settings.extra.items() if name != "text"}
+        if "text" in settings.extra:
+            body["text"] = {**body.get("text", {}), **settings.extra["text"]}
+    else:
+        _render_stateless(body, settings, model, dialect, report)
+    body |= dialect.body
+    for name in dialect.unsupported:
+        if body.pop(name, None) is not None:
+            report.append(dropped(name, NAME, f"{dialect.vendor} refuses it"))
+    return Call(PATH, body, stream=bool(conversation.stream), warnings=report)
+
+
+def _said(**fields: Json) -> Extra:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _render_user(body: dict[str, Any], settings: Settings, report: list[Warned], same: bool) -> None:
+    if settings.user is None:
+        return
+    if len(settings.user) > _USER_LENGTH and not same:
+        report.append(dropped("user", NAME, f"OpenAI takes {_USER_LENGTH} characters"))
+        return
+    body[settings.spelling.get("user", _USER[0])] = settings.user
+
+
+def _render_stateless(
+    body: dict[str, Any], settings: Settings, model: Model, dialect: Dialect, report: list[Warned]
+) -> None:
+    """What a conversation that keeps its own state needs said: nothing is stored, so reasoning must come back whole."""
+    body["store"] = False
+    reasoning = None if dialect.reasoning_control == "none" else settings.reasoning
+    if reasoning is not None and (options := _render_reasoning(reasoning, model, report)):
+        body["reasoning"] = options
+    thinks = body.get("reasoning", {}).get("effort") != "none" and ("reasoning" in body or model.can("thinking"))
+    include = [*([_ENCRYPTED] if thinks else ()), *([_LOGPROBS] if settings.logprobs else ())]
+    if include:
+        body["include"] = include
+    if (tokens := settings.max_output_tokens) is not None and tokens < _LEAST_TOKENS:
+        body["max_output_tokens"] = _LEAST_TOKENS
+        report.append(
+            Warned(f"max_output_tokens {tokens} is sent as {_LEAST_TOKENS}: OpenAI takes no less", "max_output_tokens")
+        )
+
+
+def _render_reasoning(reasoning: Reasoning, model: Model, report: list[Warned]) -> Extra:
+    if reasoning.enabled is False or reasoning.effort == "none":
+        return {} if model.can("thinking") is False else {"effort": model.off_effort or "none"}
+    effort = reasoning.effort
+    if effort is None and reasoning.budget is not None and not reasoning.adaptive:
+        effort = next((effort for most, effort in _BUDGETS if reasoning.budget <= most), "high")
+        report.append(Warned(f"a budget of {reasoning.budget} thinking tokens is sent as effort {effort}", "reasoning"))
+    shown = reasoning.visibility
+    summary = shown if shown in ("auto", "concise", "detailed") else None if shown == "hidden" else "auto"
+    return _said(effort=effort, summary=summary)
+
+
+def _render_tools(body: dict[str, Any], settings: Settings, dialect: Dialect, same: bool) -> None:
+    if settings.tools:
+        body["tools"] = [_render_tool(tool, dialect, same) for tool in settings.tools]
+    choice = settings.tool_choice
+    if choice is None or (not same and not settings.tools):
+        return
+    if choice.parallel is not None:
+        body["parallel_tool_calls"] = choice.parallel
+    if same and choice.extra and "tool_choice" in choice.extra:
+        body["tool_choice"] = choice.extra["tool_choice"]
+    elif choice.mode is not None:
+        body["tool_choice"] = _render_choice(choice, settings, dialect)
+
+
+def _render_choice(choice: ToolChoice, settings: Settings, dialect: Dialect) -> Json:
+    freeform = {tool.name for tool in settings.tools or () if tool.kind == "freeform"}
+    tools = [{"type": "custom" if name in freeform else "function", "name": name} for name in choice.names]
+    if choice.mode == "allowed":
+        return {"type": "allowed_tools", "mode": "auto", "tools": tools}
+    if choice.mode == "required" or (choice.mode == "tool" and "tool" not in dialect.tool_choices):
+        return dialect.required_word if "required" in dialect.tool_choices else "auto"
+    return tools[0] if choice.mode == "tool" and tools else choice.mode
+
+
+def _render_tool(tool: Tool, dialect: Dialect, same: bool) -> Json:
+    if tool.kind in ("vendor", "namespace"):
+        return tool.raw
+    extra = tool.extra or {} if same else {}
+    if tool.kind == "freeform":
+        custom = {"type": "custom", "name": tool.name, "description": tool.description}
+        return _said(**custom, format=_flat(tool.grammar)) | extra
+    strict, schema = tool.strict, tool.schema
+    if not same:  # here a tool is strict unless it says otherwise, elsewhere it is the reverse
+        strict = bool(strict)
+        schema = schema if schema is not None else {"type": "object", "properties": {}}
+    function = {"type": "function", "name": tool.name, "description": tool.description, "parameters": schema}
+    return _said(**function, strict=strict if dialect.strict_tools else None) | extra
+
+
+def _flat(grammar: Extra | None) -> Extra | None:
+    """Chat Completions has the grammar in an object of its own."""
+    if grammar is None or not isinstance(nested := grammar.get("grammar"), dict):
+        return grammar
+    return {**{name: value for name, value in grammar.items() if name != "grammar"}, **nested}
+
+
+def _render_format(form: OutputFormat, same: bool) -> Extra:
+    extra = form.extra or {} if same else {}
+    if form.kind != "json_schema":
+        return {"type": "json_object" if form.kind == "json" else "text", **extra}
+    name = form.name if same else form.name or "answer"
+    spec = _said(type="json_schema", name=name, schema=form.schema, strict=form.strict, description=form.description)
+    return spec | extra

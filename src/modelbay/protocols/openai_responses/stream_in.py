@@ -1,0 +1,380 @@
+"""Responses streams in: typed events to ours.
+
+An event belongs to an item by `output_index`; servers that send none (llama.cpp) are followed by item id, and where those
+change from event to event (GitHub Copilot) by order. Whatever a delta did not bring, the item's `done` does, and what no
+event brought, the final response.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from modelbay.conversation import AnyPart, Refusal, ServerToolCall, Text, Thinking, ToolCall, Unknown
+from modelbay.dialect import Dialect
+from modelbay.errors import IncompleteReply, MalformedReply, ReplyError
+from modelbay.events import Event
+from modelbay.protocols.assembly import Assembly
+from modelbay.protocols.openai_errors import error_in
+from modelbay.protocols.openai_responses.items import keeps_item, parse_reasoning, reply_parts
+from modelbay.protocols.openai_responses.parts import parse_annotation
+from modelbay.protocols.openai_responses.reply import end, start
+from modelbay.protocols.sse import Decoder
+
+_decode = msgspec.json.Decoder().decode
+
+
+def stream_parser(dialect: Dialect) -> "StreamParser":
+    return StreamParser(dialect)
+
+
+class _Item:
+    """An output item under way. `keys` holds its open and ended parts: a message's by content index, else one under 0."""
+
+    def __init__(self, index: int, kind: str) -> None:
+        self.index = index
+        self.kind = kind
+        self.keys: dict[int, int] = {}
+        self.lengths: dict[int, int] = {}
+        """How much of each of a reasoning item's texts has come."""
+        self.held: list[str] = []
+        """Arguments that came before the call's name."""
+        self.ids: set[str] = set()
+        self.done = False
+
+    def note(self, item: dict[str, Any]) -> None:
+        self.ids |= {item[name] for name in ("id", "call_id") if isinstance(item.get(name), str)}
+
+
+class StreamParser:
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._decoder = Decoder()
+        self._assembly = Assembly()
+        self._items: dict[int, _Item] = {}
+        self._last: _Item | None = None
+        self._created: dict[str, Any] | None = None
+
+    def feed(self, data: bytes) -> list[Event]:
+        try:
+            for name, payload in self._decoder.feed(data):
+                self._event(name, payload)
+        except ReplyError as error:
+            self._assembly.fail(error)
+        return self._assembly.take()
+
+    def close(self) -> list[Event]:
+        for name, payload in self._decoder.close():
+            self._event(name, payload)
+        assembly = self._assembly
+        if not assembly.ended:
+            self._begin()
+            if self._dialect.ends_without_finish and self._items:
+                end({}, assembly, self._dialect)
+            else:
+                what = "stopped before its end" if self._created or self._items else "is empty, or not one of Responses"
+                assembly.fail(IncompleteReply(f"the stream {what}: no `response.completed` came"))
+        return assembly.take()
+
+    def _event(self, name: str, payload: bytes) -> None:
+        assembly = self._assembly
+        if assembly.ended:
+            return
+        try:
+            event = _decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if payload.strip() not in (b"", b"[DONE]"):
+                assembly.fail(MalformedReply(f"an event of the stream is not JSON: {error}"))
+            return
+        if type(event) is not dict:
+            assembly.fail(MalformedReply("an event of the stream is not an object"))
+            return
+        kind = event.get("type") or name
+        handler = _HANDLERS.get(kind)
+        if handler is not None:
+            handler(self, event)
+        elif kind == "error" or "error" in event:
+            failure = error_in(event)
+            if failure is not None:
+                self._begin()
+                assembly.fail(failure)
+
+    # --- the response ---
+
+    def _response_started(self, event: dict[str, Any]) -> None:
+        """llama.cpp's first response has no model: the reply starts when more is known, or needed."""
+        response = event.get("response")
+        if isinstance(response, dict) and not self._assembly.started:
+            self._created = response
+            if response.get("model"):
+                self._begin()
+
+    def _begin(self) -> None:
+        if not self._assembly.started:
+            start(self._created or {}, self._assembly)
+
+    def _response_ended(self, event: dict[str, Any]) -> None:
+        response = event.get("response")
+        response = response if isinstance(response, dict) else {}
+        if not self._items and response:
+            self._created = response
+        self._begin()
+        output = [item for item in response.get("output") or () if isinstance(item, dict)]
+        known = [self._items[index] for index in sorted(self._items)]
+        for position, item in enumerate(output):
+            found = known[position] if len(known) == len(output) else self._find_final(position, item)
+            if found is None:
+                for part in reply_parts(item):
+                    self._assembly.whole(part)
+            elif not found.done:
+                self._complete(found, item)
+        status = str(event.get("type", "")).rpartition(".")[2]
+        end({"status": status, **response}, self._assembly, self._dialect)
+
+    def _find_final(self, position: int, item: dict[str, Any]) -> _Item | None:
+        found = self._items.get(position)
+        if found is not None and found.kind == item.get("type"):
+            return found
+        ids = {item.get("id"), item.get("call_id")}
+        return next((known for known in self._items.values() if known.ids & ids), None)
+
+    # --- items ---
+
+    def _find(self, event: dict[str, Any], kind: str) -> _Item:
+        """The item an event belongs to; made where no `added` told of it."""
+        index = event.get("output_index")
+        if index is None:
+            id = event.get("item_id")
+            found = next((item for item in self._items.values() if id in item.ids and not item.done), None) or self._last
+        else:
+            found = self._items.get(index)
+        if found is None or found.done or (index is None and found.kind != kind):
+            found = self._new(index, kind)
+        self._last = found
+        return found
+
+    def _new(self, index: int | None, kind: str) -> _Item:
+        self._begin()
+        if index is None or index in self._items:
+            index = max(self._items, default=-1) + 1
+        item = self._items[index] = _Item(index, kind)
+        return item
+
+    def _item_added(self, event: dict[str, Any]) -> None:
+        item = event.get("item")
+        if type(item) is not dict:
+            return
+        kind = str(item.get("type"))
+        index = event.get("output_index")
+        known = self._items.get(index) if index is not None else None
+        if known is None or known.done or known.ids:
+            known = self._new(index, kind)
+        known.note(item)
+        self._last = known
+        if kind in ("function_call", "custom_tool_call"):
+            if item.get("name"):
+                self._open_call(known, item)
+        elif kind not in ("message", "reasoning", "image_generation_call") and not known.keys:
+            # a server's item: its `done` has it whole
+            part = reply_parts(item)[0]
+            if isinstance(part, ServerToolCall):
+                part.arguments = ""
+            known.keys[0] = self._assembly.open(part)
+
+    def _open_call(self, item: _Item, raw: dict[str, Any]) -> int:
+        call = reply_parts(raw)[0]
+        if isinstance(call, ToolCall):
+            call.arguments = ""
+        key = item.keys[0] = self._assembly.open(call)
+        for text in item.held:
+            self._assembly.add(key, text)
+        return key
+
+    def _item_done(self, event: dict[str, Any]) -> None:
+        item = event.get("item")
+        if type(item) is not dict:
+            return
+        kind = str(item.get("type"))
+        index = event.get("output_index")
+        found = self._items.get(index) if index is not None else None
+        if index is None:
+            ids = {item.get("id"), item.get("call_id")}
+            alive = [known for known in self._items.values() if not known.done and known.kind == kind]
+            found = next((known for known in alive if known.ids & ids), alive[0] if alive else None)
+        if found is None or found.done:
+            found = self._new(index, kind)
+        self._complete(found, item)
+
+    def _complete(self, found: _Item, item: dict[str, Any]) -> None:
+        """Adds what the deltas of an item left out, and ends its parts."""
+        found.note(item)
+        found.done = True
+        parts = reply_parts(item)
+        opened = self._assembly.part(found.keys[0]) if self._assembly.is_open(found.keys.get(0)) else None
+        if isinstance(opened, Thinking) and opened.summary and (thinking := parse_reasoning(item, prefer="summary")):
+            thinking.item_id = parts[0].item_id
+            parts = [thinking]
+        for index, part in enumerate(parts):
+            key = found.keys.get(index)
+            if key is None and isinstance(part, ToolCall) and found.held and not part.arguments:
+                key = self._open_call(found, item)
+            if key is None:
+                self._assembly.whole(part)
+            elif self._assembly.is_open(key):
+                self._finish_part(found, key, part)
+        for key in found.keys.values():
+            self._assembly.end(key)
+
+    def _finish_part(self, item: _Item, key: int, final: AnyPart) -> None:
+        assembly = self._assembly
+        opened = assembly.part(key)
+        if type(opened) is not type(final):
+            return
+        opened.item_id, opened.opaque = final.item_id, final.opaque
+        opened.extra, opened.native = final.extra, final.native
+        match opened, final:
+            case (Text(), Text()):
+                self._rest(key, final.text)
+                opened.logprobs = opened.logprobs or final.logprobs
+                for annotation in (final.annotations or [])[len(opened.annotations or ()) :]:
+                    assembly.annotate(key, annotation)
+            case (Refusal(), Refusal()):
+                self._rest(key, final.text)
+            case (Thinking(), Thinking()):
+                for index, text in enumerate(final.texts):
+                    self._rest_of_thinking(item, key, index, text)
+            case (ToolCall(), ToolCall()) | (ServerToolCall(), ServerToolCall()):
+                opened.name, opened.id = final.name, final.id or opened.id
+                self._rest(key, final.arguments)
+            case (Unknown(), Unknown()):
+                opened.raw = final.raw
+            case _:
+                pass
+        assembly.end(key)
+
+    def _rest(self, key: int, text: str) -> None:
+        """What the deltas of a text left out: all of it at LM Studio, whose arguments come in `done` only."""
+        written = self._assembly.written(key)
+        if len(text) > len(written) and text.startswith(written):
+            self._assembly.add(key, text[len(written) :])
+
+    # --- content ---
+
+    def _text(self, event: dict[str, Any], part: AnyPart) -> int | None:
+        """The open part a content event is about; None where it has ended."""
+        item = self._find(event, "message")
+        index = event.get("content_index") or 0
+        key = item.keys.get(index)
+        if key is None:
+            key = item.keys[index] = self._assembly.open(part)
+        return key if self._assembly.is_open(key) else None
+
+    def _text_delta(self, event: dict[str, Any]) -> None:
+        text = event.get("delta")
+        if text and (key := self._text(event, Text(item_id=event.get("item_id")))) is not None:
+            self._assembly.add(key, text, 0, event.get("logprobs") or None)
+
+    def _text_done(self, event: dict[str, Any]) -> None:
+        if (text := event.get("text")) and (key := self._text(event, Text(item_id=event.get("item_id")))) is not None:
+            self._rest(key, text)
+
+    def _annotation(self, event: dict[str, Any]) -> None:
+        annotation = event.get("annotation")
+        if type(annotation) is dict and (key := self._text(event, Text(item_id=event.get("item_id")))) is not None:
+            self._assembly.annotate(key, parse_annotation(annotation))
+
+    def _refusal_delta(self, event: dict[str, Any]) -> None:
+        text = event.get("delta")
+        if text and (key := self._text(event, Refusal(item_id=event.get("item_id")))) is not None:
+            self._assembly.add(key, text)
+
+    def _refusal_done(self, event: dict[str, Any]) -> None:
+        text = event.get("refusal")
+        if text and (key := self._text(event, Refusal(item_id=event.get("item_id")))) is not None:
+            self._rest(key, text)
+
+    # --- reasoning ---
+
+    def _thinking(self, event: dict[str, Any], field: str, text: str | None, *, done: bool) -> None:
+        """A fragment of a reasoning item's summary, or of its content; the one that came first is the part's."""
+        item = self._find(event, "reasoning")
+        summary = field == "summary_index"
+        key = item.keys.get(0)
+        if text is None:
+            return
+        if key is None:
+            key = item.keys[0] = self._assembly.open(Thinking(summary=summary, item_id=event.get("item_id")))
+        opened = self._assembly.part(key) if self._assembly.is_open(key) else None
+        if isinstance(opened, Thinking) and opened.summary == summary:
+            index = event.get(field) or 0
+            if done:
+                self._rest_of_thinking(item, key, index, text)
+            else:
+                item.lengths[index] = item.lengths.get(index, 0) + len(text)
+                self._assembly.add(key, text, index)
+
+    def _rest_of_thinking(self, item: _Item, key: int, index: int, text: str) -> None:
+        length = item.lengths.get(index, 0)
+        if len(text) > length or index not in item.lengths:
+            self._assembly.add(key, text[length:], index)
+            item.lengths[index] = len(text)
+
+    # --- calls ---
+
+    def _arguments(self, event: dict[str, Any], kind: str, text: str | None, *, done: bool) -> None:
+        item = self._find(event, kind)
+        key = item.keys.get(0)
+        if key is None and event.get("name"):  # on `arguments.done`
+            key = self._open_call(item, {"type": kind, "id": event.get("item_id"), "name": event["name"]})
+        if not text:
+            return
+        if key is None:
+            if not (done and item.held):
+                item.held.append(text)
+        elif not self._assembly.is_open(key):
+            return
+        elif done:
+            self._rest(key, text)
+        else:
+            self._assembly.add(key, text)
+
+
+_Handler = Callable[[StreamParser, dict[str, Any]], None]
+
+
+def _thinking(field: str, text: str, *, done: bool) -> _Handler:
+    return lambda parser, event: parser._thinking(event, field, event.get(text), done=done)
+
+
+def _arguments(kind: str, text: str, *, done: bool) -> _Handler:
+    return lambda parser, event: parser._arguments(event, kind, event.get(text), done=done)
+
+
+_HANDLERS: dict[str, _Handler] = {
+    "response.output_text.delta": StreamParser._text_delta,
+    "response.output_text.done": StreamParser._text_done,
+    "response.output_text.annotation.added": StreamParser._annotation,
+    "response.refusal.delta": StreamParser._refusal_delta,
+    "response.refusal.done": StreamParser._refusal_done,
+    "response.reasoning_summary_text.delta": _thinking("summary_index", "delta", done=False),
+    "response.reasoning_summary_text.done": _thinking("summary_index", "text", done=True),
+    "response.reasoning_text.delta": _thinking("content_index", "delta", done=False),
+    "response.reasoning_text.done": _thinking("content_index", "text", done=True),
+    "response.function_call_arguments.delta": _arguments("function_call", "delta", done=False),
+    "response.function_call_arguments.done": _arguments("function_call", "arguments", done=True),
+    "response.custom_tool_call_input.delta": _arguments("custom_tool_call", "delta", done=False),
+    "response.custom_tool_call_input.done": _arguments("custom_tool_call", "input", done=True),
+    "response.code_interpreter_call_code.delta": _arguments("code_interpreter_call", "delta", done=False),
+    "response.code_interpreter_call_code.done": _arguments("code_interpreter_call", "code", done=True),
+    "response.mcp_call_arguments.delta": _arguments("mcp_call", "delta", done=False),
+    "response.mcp_call_arguments.done": _arguments("mcp_call", "arguments", done=True),
+    "response.output_item.added": StreamParser._item_added,
+    "response.output_item.done": StreamParser._item_done,
+    "response.created": StreamParser._response_started,
+    "response.queued": StreamParser._response_started,
+    "response.in_progress": StreamParser._response_started,
+    "response.completed": StreamParser._response_ended,
+    "response.incomplete": StreamParser._response_ended,
+    "response.failed": StreamParser._response_ended,
+    "response.cancelled": StreamParser._response_ended,
+}

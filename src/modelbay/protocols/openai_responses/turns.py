@@ -1,0 +1,299 @@
+"""Responses `instructions` and `input`: turns in and out."""
+
+from typing import Any
+
+from modelbay.conversation import (
+    AnyPart,
+    Conversation,
+    Item,
+    Json,
+    Media,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Turn,
+    Unknown,
+)
+from modelbay.dialect import Dialect
+from modelbay.errors import Unsupported
+from modelbay.events import Warned
+from modelbay.model import Model
+from modelbay.protocols.dispositions import carried, dropped
+from modelbay.protocols.ids import call_ids
+from modelbay.protocols.opaque import belongs, restore, unseal
+from modelbay.protocols.openai_responses.items import (
+    EASY,
+    MESSAGE,
+    fields,
+    is_content,
+    item_of,
+    keeps_item,
+    kept_item,
+    own,
+    parse_item,
+    render_call,
+    render_image,
+    render_reasoning,
+)
+from modelbay.protocols.openai_responses.parts import INPUT, NAME, OUTPUT, STRING, render_media, render_part
+
+INSTRUCTIONS, WHOLE_INPUT = "instructions", "input"
+"""The `native` of the turn that stood in `instructions`, and of one that was the whole `input`, as a string."""
+_CALL_ID = r"[\s\S]{1,64}"
+"""What OpenAI demands of a call's id."""
+
+
+def parse_input(given: Json) -> list[Turn]:
+    if given is None:
+        return []
+    if isinstance(given, str):
+        return [Turn("user", [Text(text=given, native=STRING)], native=WHOLE_INPUT)]
+    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
+        raise Unsupported("`input` must be a string or a list of objects", setting="input")
+    return _unseal([parse_item(item) for item in given])
+
+
+def _unseal(turns: list[Turn]) -> list[Turn]:
+    """Restores the state that a client kept for another provider in `encrypted_content`.
+
+    Thinking is its own carrier; the state of a text stands behind it, that of anything else before it.
+    """
+    kept: list[Turn] = []
+    waiting: list[tuple[Any, Any]] = []
+    for turn in turns:
+        first = turn.parts[0] if turn.parts else None
+        found = unseal(first.opaque) if isinstance(first, Thinking) else None
+        if found is not None and isinstance(first, Thinking):
+            origin, sealed = found
+            if sealed.kind == "thinking":
+                restore(first, origin, sealed)
+            else:
+                texts = [part for part in (kept[-1].parts if kept else ()) if isinstance(part, Text)]
+                if sealed.kind != "text":
+                    waiting.append(found)
+                elif texts:
+                    restore(texts[-1], origin, sealed)
+                continue
+        elif first is not None:
+            for origin, sealed in waiting:
+                if type(first).__struct_config__.tag == sealed.kind:
+                    restore(first, origin, sealed)
+            waiting = []
+        kept.append(turn)
+    return kept
+
+
+def render_input(
+    conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned]
+) -> tuple[str | None, str | list[dict[str, Any]]]:
+    """`instructions` and `input`."""
+    writer = _Writer(conversation, model, dialect, report)
+    for turn in conversation.turns:
+        writer.write(turn)
+    writer.release()
+    instructions = "\n\n".join(writer.instructions) if writer.instructions else None
+    turns = [turn for turn in conversation.turns if turn.native != INSTRUCTIONS]
+    if writer.same and len(turns) == 1 and turns[0].native == WHOLE_INPUT:
+        return instructions, writer.items[0]["content"]
+    return instructions, writer.items
+
+
+class _Writer:
+    """Writes the items of one request."""
+
+    def __init__(self, conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned]) -> None:
+        self.same = conversation.protocol == NAME
+        self.stored = self.same and conversation.settings.extra.get("store") is not False
+        self.model = model
+        self.dialect = dialect
+        self.report = report
+        self.ids = call_ids(conversation.turns, dialect.tool_id or (None if self.same else _CALL_ID))
+        self.freeform = {
+            self.ids[id(part)]
+            for turn in conversation.turns
+            for part in turn.parts
+            if isinstance(part, ToolCall) and part.input == "text"
+        }
+        self.instructions: list[str] = []
+        self.items: list[dict[str, Any]] = []
+        self.held: list[dict[str, Any]] = []
+        """Media an assistant made; the next user message carries them, as its own cannot."""
+
+    def write(self, turn: Turn) -> None:
+        if self._is_instructions(turn):
+            self.instructions += [part.text for part in turn.parts if isinstance(part, Text)]
+            return
+        if turn.name is not None and not self.same:
+            carried("name", NAME, self.report)
+        if self.same and turn.native in (MESSAGE, EASY, WHOLE_INPUT):
+            self._message(turn, turn.parts)
+            return
+        run: list[AnyPart] = []
+        for part in turn.parts:
+            if not self._is_content(turn, part):
+                self._flush(turn, run)
+                run = []
+                self._item(turn, part)
+            else:
+                if run and run[-1].item_id != part.item_id:
+                    self._flush(turn, run)
+                    run = []
+                run.append(part)
+        self._flush(turn, run)
+        if not self.same:
+            self._drop_dangling()
+
+    def _is_instructions(self, turn: Turn) -> bool:
+        if self.same:
+            return turn.native == INSTRUCTIONS
+        leading = turn.role == "system" and not self.items
+        return leading and all(isinstance(part, Text) for part in turn.parts)
+
+    def _is_content(self, turn: Turn, part: AnyPart) -> bool:
+        if isinstance(part, Media):
+            return turn.role != "assistant"
+        return is_content(part) or (isinstance(part, Unknown) and not self._mine(part))
+
+    def _mine(self, part: AnyPart) -> bool:
+        if part.origin is not None:
+            return belongs(part, NAME, self.dialect.vendor, self.model.family)
+        return self.same
+
+    def _drop_dangling(self) -> None:
+        """OpenAI refuses reasoning that nothing follows."""
+        while self.items and self.items[-1].get("type") == "reasoning":
+            self.items.pop()
+            self.report.append(dropped("thinking", NAME, "nothing follows it"))
+
+    def release(self) -> None:
+        """Writes the media that an assistant's turn left behind."""
+        if self.held:
+            lead = {"type": INPUT, "text": "Attached media from the assistant:"}
+            self.items.append({"role": "user", "content": [lead, *self.held]})
+            self.held = []
+
+    # --- messages ---
+
+    def _flush(self, turn: Turn, parts: list[AnyPart]) -> None:
+        if not self.same:
+            parts = [part for part in parts if not isinstance(part, Text) or part.text]
+        if parts:
+            self._message(turn, parts)
+
+    def _message(self, turn: Turn, parts: list[AnyPart]) -> None:
+        role = turn.role if turn.role != "tool" else "user"
+        if role != "assistant":
+            self.release()
+        if role == "developer" and not self.dialect.developer_role:
+            role = "system"
+        content = self._content(turn, parts, OUTPUT if role == "assistant" else INPUT)
+        if not content and not self.same:
+            return
+        # an assistant's message is an output item, which servers know by its type
+        typed = turn.native == MESSAGE or (role == "assistant" and turn.native is None)
+        message: dict[str, Any] = {"type": "message"} if typed else {}
+        message |= {"role": role, "content": content, **self._beside(turn, parts[0] if parts else None)}
+        if self.same:
+            message |= turn.extra or {}
+        self.items.append(message)
+
+    def _beside(self, turn: Turn, part: AnyPart | None) -> dict[str, Any]:
+        """Id, status and phase. An id means something only where the provider stores its replies."""
+        if self.same and turn.item is not None:
+            return fields(turn.item)
+        if part is None or not self._mine(part):
+            return {}
+        item = item_of(part)
+        return fields(item if self.stored else Item(None, item.status, item.phase))
+
+    def _content(self, turn: Turn, parts: list[AnyPart], usual: str) -> Json:
+        """A string where the client wrote one, or where one says it all and any server takes it; else a list."""
+        first = parts[0] if parts else None
+        if isinstance(first, Unknown) and first.native == "content" and self.same:
+            return first.raw
+        items = [item for part in parts if (item := self._part(part, usual)) is not None]
+        plain = len(items) == 1 and items[0].keys() == {"type", "text"}
+        if plain and isinstance(first, Text) and (first.native == STRING if self.same else usual == INPUT):
+            return first.text
+        return items
+
+    def _part(self, part: AnyPart, usual: str) -> dict[str, Any] | None:
+        if self.same:
+            return render_part(part, usual)
+        if part.cache is not None:
+            carried("cache_marks", NAME, self.report)
+        match part:
+            case Media():
+                return self._media(part)
+            case Refusal():
+                return render_part(part, usual) if usual == OUTPUT else {"type": INPUT, "text": part.text}
+            case Text() if self._mine(part):
+                return render_part(part, usual)
+            case Text():
+                if part.annotations:
+                    carried("annotations", NAME, self.report)
+                return {"type": usual, "text": part.text}
+            case Unknown() if self._mine(part):
+                return render_part(part, usual)
+            case _:
+                carried("unknown_parts", NAME, self.report)
+                return None
+
+    def _media(self, part: Media) -> dict[str, Any]:
+        carried("file_id" if part.file_id is not None else part.kind, NAME, self.report)
+        if part.parts is not None or part.text is not None:
+            return {"type": INPUT, "text": part.text or _plain_text(part.parts or [])}
+        item = render_media(part)
+        if "file_data" in item and part.name is None:  # OpenAI tells the file's kind by its name
+            item["filename"] = f"file.{(part.media_type or 'application/pdf').rpartition('/')[2]}"
+        return item
+
+    # --- other items ---
+
+    def _item(self, turn: Turn, part: AnyPart) -> None:
+        item: dict[str, Any] | None = None
+        if isinstance(part, ToolResult):
+            item = self._result(turn, part)
+        elif isinstance(part, ToolCall):
+            item = render_call(part, self.ids[id(part)])
+            if part.id is None and self.same:
+                del item["call_id"]
+            if not self.same and part.input == "json":
+                item["arguments"] = part.arguments or "{}"
+            if self._mine(part):
+                item |= own(part)
+        elif isinstance(part, Thinking):
+            item = self._thinking(part)
+        elif isinstance(part, Media) and self._mine(part):
+            item = render_image(part)
+        elif isinstance(part, Media):
+            self.held.append(self._media(part))
+        elif keeps_item(part) and self._mine(part):
+            item = kept_item(part)
+        else:
+            carried("server_tool_parts", NAME, self.report)
+        if item is not None:
+            self.items.append(item if keeps_item(part) else item | self._beside(turn, part))
+
+    def _thinking(self, part: Thinking) -> dict[str, Any] | None:
+        if not self._mine(part):
+            carried("thinking", NAME, self.report)
+            return None
+        return render_reasoning(part)
+
+    def _result(self, turn: Turn, result: ToolResult) -> dict[str, Any]:
+        call_id = self.ids[id(result)]
+        freeform = result.native == "custom_tool_call_output" if self.same else call_id in self.freeform
+        if result.is_error:
+            carried("tool_result.is_error", NAME, self.report)
+        output = self._content(turn, result.parts, INPUT)
+        if not self.same:
+            output = output or ""
+        item = {"type": "custom_tool_call_output" if freeform else "function_call_output", "call_id": call_id}
+        return {**item, "output": output, **(own(result) if self._mine(result) else {})}
+
+
+def _plain_text(parts: list[AnyPart]) -> str:
+    return "\n".join(part.text for part in parts if isinstance(part, Text))

@@ -1,0 +1,84 @@
+"""What an unknown endpoint taught us: a parameter it refuses, or wants under another name.
+
+A vendor's row says such things beforehand. For an endpoint nobody knows, a 400 that names the parameter says it once: the
+call is sent again without it (or with its other name), and the lesson is remembered by origin and model. By the
+parameter that is named, never by the model's name: deployments are called anything.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from modelbay.errors import BadRequest
+
+
+class Adaptation(Struct, frozen=True, omit_defaults=True):
+    """`parameter` is left out, or sent as `rename`."""
+
+    parameter: str
+    rename: str | None = None
+
+    def __str__(self) -> str:
+        return f"`{self.parameter}` is sent as `{self.rename}`" if self.rename else f"`{self.parameter}` is left out"
+
+
+CONTRACT = frozenset(
+    ("model", "messages", "system", "input", "contents", "instructions", "tools", "tool_choice", "functions",
+     "function_call", "response_format", "text", "output_config", "stop", "stop_sequences", "n", "stream", "prompt",
+     "max_tokens", "max_completion_tokens", "max_output_tokens")
+)  # fmt: skip
+"""Never left out: the answer would be another one."""
+RENAMES = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+_NAMED = re.compile(
+    r"(?:un(?:supported|known|recognized|expected)[\w ]*?(?:parameter|argument|field|keyword)s?(?: supplied)?:? *|"
+    r"^(?:parameter|argument|field|property) *|additional properties[^'\"`]*|extra inputs[^'\"`]*|"
+    r"does not support (?:the )?(?:parameter )?|unexpected keyword argument *)['\"`]?([a-z][a-z0-9_.]*)['\"`]?",
+    re.IGNORECASE,
+)
+_REFUSED = re.compile(
+    r"unsupported|not supported|unknown|unrecognized|unexpected|not permitted|not allowed|forbidden|deprecated|invalid param",
+    re.IGNORECASE,
+)
+
+
+def adaptation(error: BadRequest, body: dict[str, Any]) -> Adaptation | None:
+    """How to send `body` so that this error does not come again; None where the error names nothing we may change."""
+    for name in _names(error):
+        if name in RENAMES and name in body:
+            other = RENAMES[name]
+            if other not in body and (other in error.message or error.code == "unsupported_parameter"):
+                return Adaptation(name, other)
+        if name in body and name not in CONTRACT:
+            return Adaptation(name)
+    return None
+
+
+def _names(error: BadRequest) -> list[str]:
+    """The parameters an error names as refused: its `param`, FastAPI's `loc`, or its words."""
+    if not _REFUSED.search(f"{error.message} {error.code}"):
+        return []
+    names = [error.param.partition(".")[0]] if error.param else []
+    try:
+        answer = msgspec.json.decode(error.body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        answer = None
+    detail = answer.get("detail") if isinstance(answer, dict) else None
+    for item in detail if isinstance(detail, list) else ():  # FastAPI (vLLM, Mistral's 422)
+        if isinstance(item, dict) and isinstance(item.get("loc"), list) and len(item["loc"]) > 1:
+            names.append(str(item["loc"][1]))
+    names += [found.group(1).partition(".")[0] for found in _NAMED.finditer(error.message)]
+    return names
+
+
+def adapt(body: dict[str, Any], lessons: list[Adaptation]) -> list[Adaptation]:
+    """Changes `body` by what was learnt; returns the lessons that changed it."""
+    applied = []
+    for lesson in lessons:
+        if lesson.parameter in body:
+            value = body.pop(lesson.parameter)
+            if lesson.rename:
+                body.setdefault(lesson.rename, value)
+            applied.append(lesson)
+    return applied

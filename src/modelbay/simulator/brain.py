@@ -1,0 +1,319 @@
+"""The brain: a conversation in, the events of an answer out. Pure, and the same each time.
+
+It says back what it was asked, counts the files it was shown, thinks when asked to, calls tools when the prompt is about
+them and quotes their results. Words in the prompt steer it:
+
+    parallel        two calls at once              SIM_REFUSE   refuses to answer
+    in 3 steps      calls, three times in a row    SIM_FILTER   a content filter stops the answer
+    write 500 words a long answer                  SIM_REDACT   the thinking is withheld
+"""
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from modelbay.conversation import AnyPart, Conversation, Reasoning, Refusal, Text, Thinking, Tool, ToolCall
+from modelbay.events import Event, FinishReason, UsageReported
+from modelbay.protocols.assembly import Assembly
+from modelbay.simulator.examples import example
+from modelbay.simulator.manners import Manners
+from modelbay.simulator.models import Facts
+from modelbay.simulator.reading import Reading, acknowledge, read, text_of
+from modelbay.simulator.signatures import SECRET, Prefix, signed_text
+from modelbay.simulator.usage import part_tokens, tokens, with_output
+from modelbay.usage import Usage
+
+_LOREM = (
+    "the quick brown fox jumps over the lazy dog while a gentle wind moves the tall grass and far away "
+    "somebody plays a slow song on an old piano"
+).split()
+_COMMON = {"get", "set", "list", "show", "make", "run", "the", "tool", "call", "create", "find", "and", "for", "with"}
+"""Words of tool names that say nothing about what the tool is for."""
+_SENTENCES = {"minimal": 1, "low": 2, "high": 6, "xhigh": 9, "max": 11}
+"""How long it thinks, by effort."""
+_PIECE = re.compile(r"\s*\S+|\s+")
+
+
+class Answer(Struct):
+    """What the model will say, whole."""
+
+    parts: list[AnyPart]
+    finish: FinishReason = "stop"
+    stop_sequence: str | None = None
+    unseen: int = 0
+    """Tokens of thinking that is not shown."""
+
+    def usage(self, prompt: Usage) -> Usage:
+        return with_output(prompt, self.parts, self.unseen)
+
+
+def answer(conversation: Conversation, facts: Facts, manners: Manners, secret: bytes = SECRET) -> Answer:
+    reading = read(conversation)
+    prefix = Prefix.of(conversation, manners.protocol, secret)
+    result = _say(conversation, reading, facts)
+    thought = thinks(conversation, facts)
+    if thought:
+        _think(result, conversation, reading, manners)
+    result = _limit(result, conversation, manners)
+    _sign(result, prefix, manners, thought=thought)
+    for index, part in enumerate(result.parts):
+        if (start := manners.item_ids.get(_tag(part))) is not None:
+            part.item_id = f"{start}{_mark(prefix, thought=thought)}{index:02}"
+    return result
+
+
+def events(answer: Answer, id: str, model: str, usage: Usage, created: int) -> Iterator[Event]:
+    """The answer, a word at a time."""
+    assembly = Assembly()
+    yield UsageReported(msgspec.structs.replace(usage, output=0, reasoning=None))
+    assembly.start(id, model, {"created": created})
+    yield from assembly.take()
+    for part in answer.parts:
+        yield from _stream(part, assembly)
+    assembly.usage = answer.usage(usage)
+    assembly.finish(answer.finish, stop_sequence=answer.stop_sequence)
+    yield from assembly.take()
+
+
+def _stream(part: AnyPart, assembly: Assembly) -> Iterator[Event]:
+    match part:
+        case Text() | Refusal():
+            text, bare = part.text, msgspec.structs.replace(part, text="")
+        case Thinking():
+            text, bare = part.text, msgspec.structs.replace(part, texts=[])
+        case ToolCall():
+            text, bare = part.arguments, msgspec.structs.replace(part, arguments="")
+        case _:
+            assembly.whole(part)
+            yield from assembly.take()
+            return
+    if not text:
+        assembly.whole(part)
+        yield from assembly.take()
+        return
+    opaque, bare.opaque = part.opaque, bare.opaque if type(part) is ToolCall else None
+    key = assembly.open(bare)
+    for piece in pieces(text):
+        assembly.add(key, piece)
+        yield from assembly.take()
+    assembly.part(key).opaque = opaque
+    assembly.end(key)
+    yield from assembly.take()
+
+
+def pieces(text: str) -> Iterator[str]:
+    """Word by word, with the space before each."""
+    for found in _PIECE.finditer(text):
+        yield found.group()
+
+
+# --- what it says ------------------------------------------------------------------------------------------------------
+
+
+def _say(conversation: Conversation, reading: Reading, facts: Facts) -> Answer:
+    if "SIM_REFUSE" in reading.prompt:
+        return Answer([Refusal(text="I am sorry, but I cannot help with that.")], "refusal")
+    calls = _calls(conversation, reading, facts)
+    if calls:
+        return Answer([*calls], "tool_calls")
+    form = conversation.settings.output_format
+    if form is not None and form.kind != "text":
+        schema = form.schema if form.schema is not None else {"type": "object", "properties": {"answer": {"type": "string"}}}
+        return Answer([Text(text=msgspec.json.encode(example(schema, reading.prompt)).decode())])
+    text = _text(reading, facts)
+    if "SIM_FILTER" in reading.prompt:
+        return Answer([Text(text=text[: len(text) // 2])], "content_filter")
+    return Answer([Text(text=text)])
+
+
+def _text(reading: Reading, facts: Facts) -> str:
+    wanted = re.search(r"\b(\d{1,6}) words\b", reading.prompt)
+    if wanted and not reading.results:
+        return _many_words(int(wanted.group(1)))
+    sentences = []
+    for result in reading.results:
+        name = result.name or reading.calls.get(result.call_id or "", "")
+        verb = "failed" if result.is_error else "answered"
+        quoted = text_of(result.parts).strip() or ("nothing" if not result.parts else "with a file")
+        sentences.append(f"The tool {name} {verb}: {quoted}".replace("tool  ", "tool ") + ("" if quoted[-1] in ".!?" else "."))
+    if not reading.results and reading.prompt:
+        again = f" (question {reading.questions} of our conversation)" if reading.questions > 1 else ""
+        sentences.append(f"You asked{again}: {' '.join(reading.prompt.split())[:400]}")
+        if sentences[-1][-1] not in ".!?":
+            sentences[-1] += "."
+    if reading.media:
+        sentences.append(acknowledge(reading.media))
+    if not reading.results:
+        sentences.append(f"I am {facts.id}, a simulated model, and this is all I know about it.")
+    return " ".join(sentences)
+
+
+def _many_words(count: int) -> str:
+    words = [_LOREM[index % len(_LOREM)] for index in range(count)]
+    return " ".join(words).capitalize() + "."
+
+
+# --- what it calls -----------------------------------------------------------------------------------------------------
+
+
+def _calls(conversation: Conversation, reading: Reading, facts: Facts) -> list[ToolCall]:
+    settings = conversation.settings
+    choice = settings.tool_choice
+    mode = choice.mode if choice is not None else None
+    tools = [tool for tool in settings.tools or () if tool.kind in ("function", "freeform")]
+    if choice is not None and choice.names:
+        tools = [tool for tool in tools if tool.name in choice.names]
+    if not tools or mode == "none" or not facts.can("tool_use"):
+        return []
+    forced = mode in ("required", "tool")
+    wanted = sorted(tools, key=lambda tool: -_relevance(tool, reading.prompt))
+    if not forced and not (_relevance(wanted[0], reading.prompt) or _asks_for_a_tool(reading.prompt)):
+        return []
+    steps = re.search(r"\b(\d{1,2}) steps\b", reading.prompt)
+    if not forced and reading.steps >= (int(steps.group(1)) if steps else 1):
+        return []
+    both = "parallel" in reading.prompt.lower() and (choice is None or choice.parallel is not False)
+    if not both:
+        return [_call(wanted[0], reading.prompt, reading.steps)]
+    second = wanted[1] if len(wanted) > 1 and _relevance(wanted[1], reading.prompt) else wanted[0]
+    return [_call(wanted[0], reading.prompt, 0), _call(second, reading.prompt, 1)]
+
+
+def _asks_for_a_tool(prompt: str) -> bool:
+    return re.search(r"\b(tools?|functions?|parallel|steps)\b", prompt, re.IGNORECASE) is not None
+
+
+def _relevance(tool: Tool, prompt: str) -> int:
+    """How many words of its name the prompt has; the whole name counts most."""
+    low = prompt.lower()
+    if tool.name.lower() in low:
+        return 10
+    words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", tool.name)}
+    return len({word for word in words - _COMMON if len(word) > 2} & set(re.findall(r"[a-z]+", low)))
+
+
+def _call(tool: Tool, prompt: str, turn: int) -> ToolCall:
+    if tool.kind == "freeform":
+        return ToolCall(name=tool.name, arguments=prompt, input="text")
+    schema = tool.schema if isinstance(tool.schema, dict) else {}
+    arguments = example({"type": "object", **schema}, prompt, turn)
+    return ToolCall(name=tool.name, arguments=msgspec.json.encode(arguments).decode())
+
+
+# --- what it thinks ----------------------------------------------------------------------------------------------------
+
+
+def thinks(conversation: Conversation, facts: Facts) -> bool:
+    if facts.can("always_thinking"):
+        return True
+    reasoning = conversation.settings.reasoning
+    if reasoning is None or not facts.can("thinking"):
+        return False
+    if reasoning.enabled is False or reasoning.effort in ("none", "off") or reasoning.budget == 0:
+        return False
+    return bool(reasoning.enabled or reasoning.effort or reasoning.budget)
+
+
+def _think(answer: Answer, conversation: Conversation, reading: Reading, manners: Manners) -> None:
+    """Puts thinking before what is said: in full, withheld, or only counted, as the request and the protocol have it."""
+    reasoning = conversation.settings.reasoning or Reasoning()
+    text = _thoughts(reading, reasoning.effort)
+    if "SIM_REDACT" in reading.prompt and manners.redacted:
+        answer.parts.insert(0, Thinking(native=manners.redacted))
+        answer.unseen = tokens(text)
+    elif manners.shows(reasoning.visibility):
+        answer.parts.insert(0, Thinking(texts=[text], native=manners.thinking_native, summary=manners.summary))
+    else:
+        answer.unseen = tokens(text)
+        if manners.keeps_hidden:
+            answer.parts.insert(0, Thinking(native=manners.thinking_native, summary=manners.summary))
+
+
+def _thoughts(reading: Reading, effort: str | None) -> str:
+    sentences = [f"The user said: {' '.join(reading.prompt.split())[:200]}."]
+    if reading.results:
+        sentences = [f"{len(reading.results)} tool result{'s' if len(reading.results) > 1 else ''} came back."]
+    sentences += ["I should answer in a few plain sentences.", "I know little, so I will say what I was asked."]
+    sentences += [f"Let me look at it once more, from side {side}." for side in range(1, 9)]
+    return " ".join(sentences[: _SENTENCES.get(effort or "", 3)])
+
+
+# --- limits, signatures ------------------------------------------------------------------------------------------------
+
+
+def _limit(answer: Answer, conversation: Conversation, manners: Manners) -> Answer:
+    """Cuts the answer at a stop sequence and at the most tokens it may have."""
+    for part in answer.parts:
+        if type(part) is Text:
+            _stop(answer, part, conversation.settings.stop or [])
+    left = conversation.settings.max_output_tokens
+    if left is None or answer.unseen + sum(part_tokens(part) for part in answer.parts) <= left:
+        return answer
+    left = max(0, left - answer.unseen)
+    kept: list[AnyPart] = []
+    for part in answer.parts:
+        count = part_tokens(part)
+        if count > left:
+            if (cut := _cut(part, left, manners)) is not None:
+                kept.append(cut)
+            break
+        kept.append(part)
+        left -= count
+    return Answer(kept, "length", unseen=answer.unseen)
+
+
+def _stop(answer: Answer, part: Text, sequences: list[str]) -> None:
+    found = [(part.text.find(sequence), sequence) for sequence in sequences if sequence and sequence in part.text]
+    if found:
+        at, answer.stop_sequence = min(found)
+        part.text = part.text[:at]
+        answer.finish = "stop"
+
+
+def _cut(part: AnyPart, count: int, manners: Manners) -> AnyPart | None:
+    """The part with so many tokens at most; None where nothing of it can stand."""
+    match part:
+        case Text() | Refusal():
+            return msgspec.structs.replace(part, text=part.text[: count * 4]) if count else None
+        case Thinking() if part.text and count:
+            return msgspec.structs.replace(part, texts=[part.text[: count * 4]])
+        case ToolCall() if manners.cuts_calls and count > tokens(part.name):
+            return msgspec.structs.replace(part, arguments=part.arguments[: (count - tokens(part.name)) * 4])
+        case _:
+            return None
+
+
+def _sign(answer: Answer, prefix: Prefix, manners: Manners, *, thought: bool) -> None:
+    """Gives ids to calls, and signatures to the parts that carry this protocol's state."""
+    signed = False
+    for index, part in enumerate(answer.parts):
+        if type(part) is ToolCall and manners.call_id is not None:
+            part.id = f"{manners.call_id}{_mark(prefix, thought=thought)}{index:02}"
+        if type(part) is Thinking:
+            if manners.signed == "thinking":
+                part.opaque = prefix.sign(*signed_text(part))
+        elif manners.signed == "calls" and thought and not signed:
+            # only the first part of a step has it; a text's binds what was said with it
+            signed = True
+            if type(part) is Text:
+                prefix.add("assistant", part)
+                part.opaque = prefix.sign(*signed_text(part))
+                continue
+            part.opaque = prefix.sign(*signed_text(part))
+        prefix.add("assistant", part)
+
+
+def _mark(prefix: Prefix, *, thought: bool) -> str:
+    """The middle of an id; it remembers whether the model had thought before the call, so that this can be asked for."""
+    return f"{'T' if thought else 'P'}{prefix.digest()[:20]}"
+
+
+def thought_before(call_id: str | None, manners: Manners) -> bool:
+    """Whether an id is one of ours, given after thinking."""
+    return re.fullmatch(rf"{manners.call_id}T[0-9a-f]{{20}}\d\d", call_id or "") is not None
+
+
+def _tag(part: AnyPart) -> str:
+    return str(type(part).__struct_config__.tag)

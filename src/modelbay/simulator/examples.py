@@ -1,0 +1,201 @@
+"""A plausible value for a JSON Schema: valid, the same each time, and fed from the words of the prompt."""
+
+import re
+from typing import Any
+
+from modelbay.conversation import Json
+
+_DEPTH = 12
+"""How deep a schema that contains itself is followed where it need not be."""
+_FORMATS = {
+    "date": "2026-01-01",
+    "date-time": "2026-01-01T09:00:00Z",
+    "time": "09:00:00Z",
+    "duration": "P1D",
+    "email": "someone@example.com",
+    "uri": "https://example.com/",
+    "hostname": "example.com",
+    "ipv4": "192.0.2.1",
+    "ipv6": "2001:db8::1",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+}
+_PATTERNED = ("a", "A1", "abc", "ABC", "1", "12345", "2026-01-01", "a-b", "a_b", "Ab1!", "abc123", "a@b.co", "#a1b2c3", "a.b")
+"""Strings tried for a pattern."""
+_CAPITAL = re.compile(r"(?<![.!?] )(?<!^)\b[A-ZÀ-Þ][\w-]+(?: [A-ZÀ-Þ][\w-]+)*")
+
+
+class Maker:
+    """Makes values from one prompt. `turn` tells apart what is made several times, as two parallel calls."""
+
+    def __init__(self, root: Json, prompt: str, turn: int = 0) -> None:
+        self._root = root
+        self._prompt = prompt
+        self._turn = turn
+
+    def make(self) -> Json:
+        return self._value(self._root, "", 0)
+
+    def _value(self, schema: Json, name: str, depth: int) -> Json:
+        if not isinstance(schema, dict):  # `true`, or nothing said
+            return self._string({}, name)
+        schema = self._flat(schema, depth)
+        if "const" in schema:
+            return schema["const"]
+        if schema.get("enum"):
+            return self._choice(schema["enum"])
+        kind = schema.get("type")
+        if isinstance(kind, list):
+            kind = next((k for k in kind if k != "null"), "null")
+        match str(kind or self._guess(schema)).lower():  # Gemini's types are upper-case
+            case "object":
+                return self._object(schema, depth)
+            case "array":
+                return self._array(schema, name, depth)
+            case "integer":
+                return self._number(schema, whole=True)
+            case "number":
+                return self._number(schema, whole=False)
+            case "boolean":
+                return True
+            case "null":
+                return None
+            case _:
+                return self._string(schema, name)
+
+    def _flat(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
+        """The schema with references followed and branches taken."""
+        for _ in range(_DEPTH):
+            if isinstance(schema.get("$ref"), str):
+                rest = {k: v for k, v in schema.items() if k != "$ref"}
+                schema = {**self._resolve(schema["$ref"]), **rest}
+            elif branches := schema.get("anyOf") or schema.get("oneOf"):
+                rest = {k: v for k, v in schema.items() if k not in ("anyOf", "oneOf")}
+                schema = _merged([rest, self._branch(branches, depth)])
+            elif schema.get("allOf"):
+                rest = {k: v for k, v in schema.items() if k != "allOf"}
+                schema = _merged([rest, *schema["allOf"]])
+            else:
+                break
+        return schema
+
+    def _branch(self, branches: list[Json], depth: int) -> Json:
+        """The first that is not null; deep inside, the one that ends soonest."""
+        plain = [branch for branch in branches if isinstance(branch, dict) and branch.get("type") != "null"]
+        if depth >= _DEPTH:
+            return min(branches, key=lambda branch: len(str(branch)))
+        return plain[0] if plain else branches[0]
+
+    def _resolve(self, reference: str) -> dict[str, Any]:
+        value = self._root
+        for step in reference.removeprefix("#").strip("/").split("/"):
+            step = step.replace("~1", "/").replace("~0", "~")
+            value = value.get(step) if isinstance(value, dict) and step else value
+        return value if isinstance(value, dict) else {}
+
+    def _guess(self, schema: dict[str, Any]) -> str:
+        if "properties" in schema or "additionalProperties" in schema:
+            return "object"
+        if "items" in schema or "prefixItems" in schema:
+            return "array"
+        return "number" if "minimum" in schema or "maximum" in schema else "string"
+
+    def _object(self, schema: dict[str, Any], depth: int) -> dict[str, Json]:
+        properties = schema.get("properties") or {}
+        required = schema.get("required")
+        # a model fills what is required, and all where nothing is said to be
+        names = list(required if required else properties)
+        made = {name: self._value(properties.get(name), name, depth + 1) for name in names if depth < 2 * _DEPTH}
+        extra = schema.get("additionalProperties")
+        while len(made) < schema.get("minProperties", 0):
+            made[f"key{len(made) + 1}"] = self._value(extra, "value", depth + 1)
+        return made
+
+    def _array(self, schema: dict[str, Any], name: str, depth: int) -> list[Json]:
+        first = [self._value(item, name, depth + 1) for item in schema.get("prefixItems") or ()]
+        least, most = schema.get("minItems", 0), schema.get("maxItems", 2)
+        if depth >= _DEPTH:
+            most = least
+        wanted = max(least, min(2, most))
+        items = schema.get("items")
+        if items is False:
+            return first
+        before = self._turn
+        while len(first) < wanted:
+            first.append(self._value(items, name, depth + 1))
+            self._turn += 1
+        self._turn = before
+        return first
+
+    def _number(self, schema: dict[str, Any], *, whole: bool) -> int | float:
+        said = [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", self._prompt)]
+        low, high = schema.get("minimum"), schema.get("maximum")
+        if (least := schema.get("exclusiveMinimum")) is not None and not isinstance(least, bool):
+            low = least + (1 if whole else 0.5)
+        if (most := schema.get("exclusiveMaximum")) is not None and not isinstance(most, bool):
+            high = most - (1 if whole else 0.5)
+        step = schema.get("multipleOf")
+        for value in [*said, low, high, 1.0]:
+            if value is None:
+                continue
+            value = int(value) if whole or float(value).is_integer() else value
+            if (low is None or value >= low) and (high is None or value <= high) and not (step and value % step):
+                return value  # type: ignore[no-any-return]
+        if step:
+            return int(-(-(low or 0) // step) * step) if whole else -(-(low or 0) // step) * step
+        return low if low is not None and high is None else ((low or 0) + (high or 0)) / 2
+
+    def _string(self, schema: dict[str, Any], name: str) -> str:
+        if schema.get("format") in _FORMATS:
+            return _FORMATS[schema["format"]]
+        text = self._word(name)
+        if pattern := schema.get("pattern"):
+            return self._matching(str(pattern), text)
+        text += "." * (schema.get("minLength", 0) - len(text))
+        return text[: schema.get("maxLength")]
+
+    def _matching(self, pattern: str, text: str) -> str:
+        pattern = pattern.replace(r"\d", "[0-9]")
+        for candidate in (text, *self._prompt.split(), *_PATTERNED):
+            try:
+                if re.search(pattern, candidate):
+                    return candidate
+            except re.error:  # ECMA's, not ours
+                break
+        return text
+
+    def _word(self, name: str) -> str:
+        """What a property of this name is likely to hold."""
+        said = re.findall(r'"([^"]+)"|`([^`]+)`|“([^”]+)”', self._prompt)
+        if said:
+            return self._choice(["".join(found) for found in said])
+        low = name.lower()
+        if any(word in low for word in ("path", "file")):
+            found = re.findall(r"[\w./-]*[\w-]\.\w{1,5}\b|/[\w./-]+", self._prompt)
+            return self._choice(found or ["README.md"])
+        if any(word in low for word in ("url", "uri", "link")):
+            return self._choice(re.findall(r"https?://\S+", self._prompt) or ["https://example.com/"])
+        if any(word in low for word in ("query", "text", "prompt", "input", "question", "message", "answer")):
+            return self._prompt.strip() or name
+        return self._choice(_CAPITAL.findall(self._prompt) or [name or "something"])
+
+    def _choice(self, values: list[Any]) -> Any:
+        return values[self._turn % len(values)]
+
+
+def _merged(schemas: list[Json]) -> dict[str, Any]:
+    """Schemas that must all hold, as one."""
+    merged: dict[str, Any] = {}
+    for schema in schemas:
+        for key, value in (schema if isinstance(schema, dict) else {}).items():
+            if key == "properties":
+                merged[key] = {**merged.get(key, {}), **value}
+            elif key == "required":
+                merged[key] = [*merged.get(key, []), *(name for name in value if name not in merged.get(key, []))]
+            else:
+                merged[key] = value
+    return merged
+
+
+def example(schema: Json, prompt: str, turn: int = 0) -> Json:
+    """A value that is valid for the schema."""
+    return Maker(schema, prompt, turn).make()

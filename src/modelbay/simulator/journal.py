@@ -1,0 +1,118 @@
+"""The journal: what arrived, when its client went away, and how it ended. Safe to read from any thread."""
+
+import asyncio
+import re
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+
+import msgspec
+
+from modelbay.conversation import Json
+from modelbay.protocols.codec import decode
+
+_SECRET_HEADERS = frozenset(("authorization", "x-api-key", "api-key", "x-goog-api-key", "proxy-authorization", "cookie"))
+_SECRET_QUERY = re.compile(r"(?<=[?&]key=)[^&]+")
+
+
+class Entry:
+    """One request. Keys are redacted in `headers` and `target`; `key` says whether one was sent, by its header's name."""
+
+    def __init__(self, method: str, target: str, headers: dict[str, str], body: bytes = b"") -> None:
+        self.time = time.monotonic()
+        self.method = method
+        self.target = _SECRET_QUERY.sub("***", target)
+        self.path = target.partition("?")[0]
+        self.key = next((name for name in headers if name in _SECRET_HEADERS), None)
+        self.headers = {name: "***" if name in _SECRET_HEADERS else value for name, value in headers.items()}
+        self.body = body
+        self.protocol: str | None = None
+        self.model: str | None = None
+        self.fault: str | None = None
+        self.status: int | None = None
+        self.sent = 0
+        """Bytes of the answer's body that were handed to the network."""
+        self.ended: float | None = None
+        """When the answer was whole."""
+        self.disconnected: float | None = None
+        """When the client went away before that."""
+        self._over: Future[None] = Future()
+
+    def __repr__(self) -> str:
+        fate = "disconnected" if self.disconnected else "ended" if self.ended else "under way"
+        return f"<Entry {self.method} {self.target} {self.status} {fate}>"
+
+    @property
+    def json(self) -> Json:
+        """The body, decoded."""
+        return decode(self.body) if self.body else None
+
+    def end(self) -> None:
+        self.ended = time.monotonic()
+        self._settle()
+
+    def disconnect(self) -> None:
+        if self.ended is None and self.disconnected is None:
+            self.disconnected = time.monotonic()
+            self._settle()
+
+    def _settle(self) -> None:
+        if not self._over.done():
+            self._over.set_result(None)
+
+    async def wait_over(self, timeout: float = 5.0) -> "Entry":
+        """Waits until the answer is whole or its client has gone; which of them, `ended` and `disconnected` tell.
+
+        Raises:
+            TimeoutError: neither happened in time.
+        """
+        await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(self._over)), timeout)
+        return self
+
+    def wait_over_sync(self, timeout: float = 5.0) -> "Entry":
+        try:
+            self._over.result(timeout)
+        except FutureTimeout:
+            raise TimeoutError(f"{self!r} is not over after {timeout:g} s") from None
+        return self
+
+
+class Journal:
+    """The last requests, oldest first."""
+
+    def __init__(self, limit: int = 1_000) -> None:
+        self._entries: deque[Entry] = deque(maxlen=limit)
+
+    def add(self, entry: Entry) -> None:
+        self._entries.append(entry)
+
+    def clear(self) -> None:
+        self._entries.clear()
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(list(self._entries))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, index: int) -> Entry:
+        return list(self._entries)[index]
+
+    @property
+    def last(self) -> Entry:
+        return self._entries[-1]
+
+    def calls(self) -> list[Entry]:
+        """The requests for an answer, without model lists and token counts."""
+        return [entry for entry in self if entry.model is not None]
+
+    def dump(self) -> bytes:
+        """The journal as JSON lines."""
+        lines = [
+            {"method": e.method, "target": e.target, "headers": e.headers, "body": e.body.decode("utf-8", "replace"),
+             "status": e.status, "fault": e.fault, "disconnected": e.disconnected is not None}
+            for e in self
+        ]  # fmt: skip
+        return b"".join(msgspec.json.encode(line) + b"\n" for line in lines)

@@ -1,0 +1,93 @@
+"""The simulator's models: what each can do, and what it costs, so that every form of model list can show it."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from modelbay.model import Capability, Cost, Model
+
+CREATED = 1_767_225_600
+"""When the simulator's models came out: 2026-01-01."""
+EFFORTS = ["low", "medium", "high"]
+
+
+class Facts(Struct, frozen=True):
+    """A model, and how it departs from the others."""
+
+    model: Model
+    wants_reasoning_back: bool = False
+    """Chat Completions: an assistant's `reasoning_content` must come back with its tool calls."""
+    refuses_max_tokens: bool = False
+    """Chat Completions: knows `max_completion_tokens` only, and no temperature."""
+
+    @property
+    def id(self) -> str:
+        return self.model.id
+
+    @property
+    def context(self) -> int:
+        return self.model.max_context_tokens or 0
+
+    def can(self, capability: Capability) -> bool:
+        return bool(self.model.can(capability))
+
+
+def _model(
+    id: str, name: str, *yes: Capability, context: int = 200_000, output: int = 32_000, price: Cost | None = None
+) -> Model:
+    known: tuple[Capability, ...] = (
+        "thinking", "always_thinking", "adaptive_thinking", "image_in", "audio_in", "video_in", "document_in",
+        "tool_use", "structured_output", "image_out", "audio_out",
+    )  # fmt: skip
+    thinks = "thinking" in yes
+    return Model(
+        id=id,
+        family="sim",
+        name=name,
+        max_context_tokens=context,
+        max_output_tokens=output,
+        capabilities={capability: capability in yes for capability in known},
+        efforts=EFFORTS if thinks else None,
+        default_effort="medium" if thinks else None,
+        cost=price or Cost(input=1.0, output=4.0, cache_read=0.1, cache_write=1.25),
+    )
+
+
+_PLAIN: tuple[Capability, ...] = ("thinking", "adaptive_thinking", "image_in", "tool_use", "structured_output")
+_TABLE = (
+    Facts(_model("sim-1", "Simulator 1", *_PLAIN, "document_in")),
+    Facts(
+        _model(
+            "sim-thinker", "Simulator Thinker", *_PLAIN, "always_thinking", "document_in",
+            context=400_000, output=64_000, price=Cost(input=3.0, output=15.0, cache_read=0.3, cache_write=3.75),
+        )
+    ),
+    Facts(_model("sim-vision", "Simulator Vision", *_PLAIN, "audio_in", "video_in", "document_in", context=1_000_000)),
+    Facts(_model("sim-text", "Simulator Text", context=32_000, output=8_000, price=Cost(input=0.1, output=0.2))),
+    Facts(_model("sim-small", "Simulator Small", *_PLAIN, context=2_000, output=1_000)),
+    Facts(_model("sim-echo", "Simulator Echo", *_PLAIN, "always_thinking"), wants_reasoning_back=True),
+    Facts(_model("sim-o1", "Simulator O1", *_PLAIN, "always_thinking"), refuses_max_tokens=True),
+)  # fmt: skip
+
+
+class Models(Struct):
+    """The models one simulator offers, by id."""
+
+    by_id: dict[str, Facts] = field(default_factory=lambda: {facts.id: facts for facts in _TABLE})
+
+    @classmethod
+    def with_aliases(cls, aliases: Mapping[str, str]) -> "Models":
+        """The table and other names for its models, as `{"claude-sonnet-4-5": "sim-thinker"}`.
+
+        Raises:
+            KeyError: a name stands for a model that is not in the table.
+        """
+        models = cls()
+        for alias, id in aliases.items():
+            facts = models.by_id[id]
+            models.by_id[alias] = replace(facts, model=replace(facts.model, id=alias, name=f"{facts.model.name} ({alias})"))
+        return models
+
+    def find(self, id: str) -> Facts | None:
+        return self.by_id.get(id)

@@ -1,0 +1,104 @@
+"""What a model takes from a conversation before it answers: the question, the files with it, the results since."""
+
+import re
+
+from msgspec import Struct, field
+
+from modelbay.conversation import AnyPart, Conversation, Media, Text, ToolCall, ToolResult, Turn
+
+_SAY = {"image": "I see", "audio": "I hear", "video": "I watched", "document": "I read"}
+_NOUN = {"image": "image", "audio": "sound", "video": "video", "document": "document"}
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+class Reading(Struct):
+    prompt: str = ""
+    """What the user asked last."""
+    media: list[Media] = field(default_factory=list)
+    """What came with it, or with the results since."""
+    results: list[ToolResult] = field(default_factory=list)
+    """The tool results that the model has not answered yet."""
+    calls: dict[str, str] = field(default_factory=dict)
+    """The name of every call, by its id."""
+    steps: int = 0
+    """Turns with calls since the user asked."""
+    questions: int = 0
+    """How often the user has asked."""
+
+
+def read(conversation: Conversation) -> Reading:
+    reading = Reading()
+    for turn in conversation.turns:
+        if turn.role == "assistant":
+            _hear_ourselves(turn, reading)
+        elif turn.role not in ("system", "developer"):
+            _hear(turn, reading)
+    return reading
+
+
+def _hear_ourselves(turn: Turn, reading: Reading) -> None:
+    calls = [part for part in turn.parts if type(part) is ToolCall]
+    reading.calls |= {call.id: call.name for call in calls if call.id}
+    reading.results, reading.media = [], []
+    if calls:
+        reading.steps += 1
+
+
+def _hear(turn: Turn, reading: Reading) -> None:
+    results = [part for part in turn.parts if type(part) is ToolResult]
+    text = text_of(turn.parts)
+    if text and not results and not reading.results:
+        reading.prompt = text
+        reading.steps = 0
+        reading.questions += 1
+    reading.results += results
+    reading.media += media_in(turn.parts)
+
+
+def text_of(parts: list[AnyPart]) -> str:
+    return "\n".join(part.text for part in parts if type(part) is Text and part.text)
+
+
+def media_in(parts: list[AnyPart]) -> list[Media]:
+    found: list[Media] = []
+    for part in parts:
+        if type(part) is Media:
+            found.append(part)
+        elif type(part) is ToolResult:
+            found += media_in(part.parts)
+    return found
+
+
+def acknowledge(media: list[Media]) -> str:
+    """One sentence for each kind of file: "I see one image (PNG, 12 KB).\""""
+    sentences = []
+    for kind, verb in _SAY.items():
+        seen = [item for item in media if item.kind == kind]
+        if not seen:
+            continue
+        count = _NUMBERS[len(seen)] if len(seen) < len(_NUMBERS) else str(len(seen))
+        noun = _NOUN[kind] + ("s" if len(seen) > 1 else "")
+        sentences.append(f"{verb} {count} {noun} ({'; '.join(describe(item) for item in seen)}).")
+    return " ".join(sentences)
+
+
+def describe(media: Media) -> str:
+    words = [media.name or ""]
+    if media.media_type:
+        words.append(re.sub(r"^(x-|vnd\.)", "", media.media_type.partition("/")[2].partition(";")[0]).upper())
+    if media.data is not None:
+        words.append(size(len(media.data.rstrip("=")) * 3 // 4))
+    elif media.text is not None:
+        words.append(size(len(media.text.encode("utf-8", "replace"))))
+    elif media.parts is not None:
+        words.append(f"{len(media.parts)} parts")
+    words.append(media.url or media.file_id or "")
+    return ", ".join(word for word in words if word)
+
+
+def size(count: int) -> str:
+    for unit in ("bytes", "KB", "MB"):
+        if count < 1024 or unit == "MB":
+            break
+        count = round(count / 1024)
+    return f"{count:,} {unit}"

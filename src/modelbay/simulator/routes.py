@@ -1,0 +1,75 @@
+"""Which path means what: the one table of addresses, for every protocol and every cloud that carries it."""
+
+import re
+from typing import Literal
+from urllib.parse import unquote
+
+from msgspec import Struct
+
+Action = Literal["generate", "count", "models", "model"]
+
+
+class Route(Struct, frozen=True):
+    action: Action
+    protocol: str
+    """"" where the headers tell, as for model lists."""
+    model: str | None = None
+    """The model, where the path names it."""
+    stream: bool | None = None
+    """Whether to stream, where the path says it."""
+
+
+_MODEL = r"(?P<model>[^/]+?)"
+_DEPLOYMENT = rf"/openai/deployments/{_MODEL}"
+_VERTEX = r"/v1(?:beta1|beta)?/(?:projects/[^/]+/locations/[^/]+/)?publishers"
+_GEMINI = rf"(?:/v1beta|/v1)/(?:tuned)?[mM]odels/{_MODEL}"
+_OPENAI = r"(?:/v1|/openai/v1)?"
+
+_Row = tuple[str, str, Action, str, bool | None]
+_ROWS: tuple[_Row, ...] = (
+    # method, path, action, protocol, streaming
+    ("POST", rf"{_OPENAI}/chat/completions", "generate", "openai_chat", None),
+    ("POST", rf"{_DEPLOYMENT}/chat/completions", "generate", "openai_chat", None),
+    ("POST", rf"{_OPENAI}/responses", "generate", "openai_responses", None),
+    ("POST", r"/openai/responses", "generate", "openai_responses", None),
+    ("POST", rf"{_OPENAI}/responses/input_tokens", "count", "openai_responses", None),
+    ("POST", r"(?:/v1)?/messages", "generate", "anthropic", None),
+    ("POST", r"(?:/v1)?/messages/count_tokens", "count", "anthropic", None),
+    ("POST", rf"{_VERTEX}/anthropic/models/count-tokens:rawPredict", "count", "anthropic", None),
+    ("POST", rf"{_VERTEX}/anthropic/models/{_MODEL}:rawPredict", "generate", "anthropic", False),
+    ("POST", rf"{_VERTEX}/anthropic/models/{_MODEL}:streamRawPredict", "generate", "anthropic", True),
+    ("POST", rf"{_VERTEX}/google/models/{_MODEL}:generateContent", "generate", "google", False),
+    ("POST", rf"{_VERTEX}/google/models/{_MODEL}:streamGenerateContent", "generate", "google", True),
+    ("POST", rf"{_VERTEX}/google/models/{_MODEL}:countTokens", "count", "google", None),
+    ("POST", rf"{_GEMINI}:generateContent", "generate", "google", False),
+    ("POST", rf"{_GEMINI}:streamGenerateContent", "generate", "google", True),
+    ("POST", rf"{_GEMINI}:countTokens", "count", "google", None),
+    ("GET", rf"{_OPENAI}/models", "models", "", None),
+    ("GET", rf"{_OPENAI}/models/(?P<model>.+)", "model", "", None),
+    ("GET", r"/openai/models", "models", "openai_chat", None),
+    ("GET", r"/v1beta/models", "models", "google", None),
+    ("GET", rf"/v1beta/models/{_MODEL}", "model", "google", None),
+    ("GET", rf"{_VERTEX}/google/models", "models", "google", None),
+)
+_TABLE = [(method, re.compile(path), action, protocol, stream) for method, path, action, protocol, stream in _ROWS]
+
+
+def find(method: str, path: str) -> tuple[Route | None, bool]:
+    """The route of a raw path, and whether the path exists under any method."""
+    exists = False
+    for allowed, pattern, action, protocol, stream in _TABLE:
+        if (found := pattern.fullmatch(path)) is not None:
+            exists = True
+            if method == allowed:
+                model = found.groupdict().get("model")
+                return Route(action, protocol, unquote(model) if model else None, stream), True
+    return None, exists
+
+
+def protocol_of(path: str, headers: dict[str, str]) -> str:
+    """Whose words an answer is in where the path is everybody's, or nobody's."""
+    if "anthropic-version" in headers or "/messages" in path or "/anthropic/" in path:
+        return "anthropic"
+    if "x-goog-api-key" in headers or "x-goog-api-client" in headers or path.startswith("/v1beta/") or "/publishers/" in path:
+        return "google"
+    return "openai_responses" if path.endswith("/responses") else "openai_chat"

@@ -1,0 +1,194 @@
+"""What must hold of events and of every stream we write, whatever it was made from (reference: translation.md §C).
+
+The checkers read bytes with the standard library, so that they share no mistake with our parsers. A stream is `ended`
+when a `Finished` or `Failed` was rendered; else it is a beginning, of which the same must hold as far as it goes.
+"""
+
+import json
+from typing import Any
+
+from modelbay.conversation import Refusal, ServerToolCall, Text, Thinking, ToolCall
+from modelbay.events import (
+    Event,
+    Failed,
+    Finished,
+    PartAnnotated,
+    PartDelta,
+    PartEnded,
+    PartStarted,
+    Started,
+)
+from tests.protocols import sse_reference
+
+
+def check_events(events: list[Event]) -> None:
+    """The promises of a parser: one start, one end, every part opened once, added to while open, whole when it ends."""
+    assert type(events[0]) is Started
+    assert sum(type(event) is Started for event in events) == 1
+    assert type(events[-1]) in (Finished, Failed)
+    assert sum(type(event) in (Finished, Failed) for event in events) == 1
+    started: dict[int, Any] = {}
+    texts: dict[int, list[str]] = {}
+    for event in events:
+        match event:
+            case PartStarted(key=key, part=part):
+                assert key not in started, "a key is used twice"
+                started[key] = part
+                texts[key] = []
+            case PartDelta(key=key, text=text, index=index):
+                assert key in texts, "a delta for a part that is not open"
+                texts[key] += [""] * (index + 1 - len(texts[key]))
+                texts[key][index] += text
+            case PartAnnotated(key=key):
+                assert key in texts, "an annotation for a part that is not open"
+            case PartEnded(key=key, part=part):
+                _check_part(started[key], texts.pop(key), part)
+
+
+def _check_part(start: Any, texts: list[str], part: Any) -> None:
+    assert type(part) is type(start), "a part changed its kind"
+    match part:
+        case Text() | Refusal():
+            assert part.text == "".join(texts)
+        case Thinking() if texts:
+            assert part.texts == texts
+        case ToolCall() | ServerToolCall():
+            assert part.name == start.name
+            assert part.arguments == "".join(texts)
+
+
+# --- Anthropic Messages ------------------------------------------------------------------------------------------------
+
+_ANTHROPIC_REASONS = {
+    "end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal", "model_context_window_exceeded",
+    "compaction",
+}  # fmt: skip
+_ANTHROPIC_DELTAS = {
+    "text_delta": "text",
+    "citations_delta": "text",
+    "thinking_delta": "thinking",
+    "signature_delta": "thinking",
+    "input_json_delta": "_use",
+}
+"""The end of the block type that a delta belongs to."""
+
+
+def check_anthropic(stream: bytes, ended: bool) -> None:
+    """One message_start; blocks strictly one after the other, their deltas of their type; thinking closed by its signature;
+    one message_delta, then message_stop; or an error, and nothing after it."""
+    events = []
+    for name, data in sse_reference.decode(stream, last_unfinished=False):
+        event = json.loads(data)
+        assert event["type"] == name
+        events.append(event)
+    if not events:
+        assert not ended
+        return
+    assert events[0]["type"] == "message_start"
+    _check_anthropic_message(events[0]["message"])
+    tail = [event["type"] for event in events[1:] if not event["type"].startswith("content_block")]
+    assert tail in ([["message_delta", "message_stop"], ["error"]] if ended else [[]])
+    body = events[1 : len(events) - len(tail)]
+    _check_blocks(body, ended)
+    if tail == ["message_delta", "message_stop"]:
+        delta = events[-2]
+        assert delta["delta"]["stop_reason"] in _ANTHROPIC_REASONS
+        assert "stop_sequence" in delta["delta"]
+        _check_counts(delta["usage"], "input_tokens", "output_tokens")
+    elif tail == ["error"]:
+        assert isinstance(events[-1]["error"]["type"], str)
+        assert events[-1]["error"]["message"]
+
+
+def _check_anthropic_message(message: dict[str, Any]) -> None:
+    assert isinstance(message["id"], str)
+    assert isinstance(message["model"], str)
+    assert (message["type"], message["role"], message["content"]) == ("message", "assistant", [])
+    assert message["stop_reason"] is None
+    assert message["stop_sequence"] is None
+    _check_counts(message["usage"], "input_tokens", "output_tokens")
+
+
+def _check_counts(usage: dict[str, Any], *names: str) -> None:
+    for name in names:
+        assert type(usage[name]) is int
+        assert usage[name] >= 0
+
+
+def _check_blocks(events: list[dict[str, Any]], ended: bool) -> None:
+    index, kind, signed, thought = 0, None, False, False
+    for event in events:
+        assert event["index"] == index
+        match event["type"]:
+            case "content_block_start":
+                assert kind is None, "a block opened inside another"
+                kind, signed, thought = event["content_block"]["type"], False, False
+            case "content_block_delta":
+                assert kind is not None, "a delta outside a block"
+                delta = event["delta"]
+                assert kind.endswith(_ANTHROPIC_DELTAS[delta["type"]]), f"{delta['type']} in a {kind} block"
+                assert not signed, "thinking goes on after its signature"
+                signed = delta["type"] == "signature_delta"
+                thought = True
+            case "content_block_stop":
+                assert kind is not None, "a block closed twice"
+                assert kind != "thinking" or signed or not thought, "thinking without its signature"
+                index, kind = index + 1, None
+    assert kind is None or not ended, "a block left open"
+
+
+# --- Chat Completions --------------------------------------------------------------------------------------------------
+
+
+def check_openai_chat(stream: bytes, ended: bool, include_usage: bool = True) -> None:
+    """Role first; a call's id and name in its first delta only; one finish_reason, the last of the deltas; usage in a last
+    chunk without choices if it was asked for; `[DONE]`; or an error, and nothing after it."""
+    events = sse_reference.decode(stream, last_unfinished=False)
+    assert all(name == "" for name, _ in events), "Chat Completions names no events"
+    if not events:
+        assert not ended
+        return
+    done = events[-1][1] == b"[DONE]"
+    chunks = [json.loads(data) for _, data in (events[:-1] if done else events)]
+    failed = bool(chunks) and "error" in chunks[-1]
+    assert (done or failed) is ended
+    assert not (done and failed), "[DONE] after an error"
+    if failed:
+        error = chunks.pop()["error"]
+        assert error.keys() >= {"message", "type", "param", "code"}
+        assert error["message"]
+    if done and include_usage:
+        last = chunks.pop()
+        assert last["choices"] == []
+        if last["usage"] is not None:
+            _check_counts(last["usage"], "prompt_tokens", "completion_tokens", "total_tokens")
+    assert len({(c["id"], c["object"], c["created"], c["model"]) for c in chunks}) <= 1
+    assert all(len(c["choices"]) == 1 and c["choices"][0]["index"] == 0 and "usage" not in c for c in chunks)
+    _check_deltas([chunk["choices"][0] for chunk in chunks], done)
+
+
+def _check_deltas(choices: list[dict[str, Any]], done: bool) -> None:
+    reasons = [choice["finish_reason"] for choice in choices]
+    assert [reason for reason in reasons[:-1] if reason is not None] == []
+    if choices:
+        assert (reasons[-1] is not None) is done
+        assert choices[0]["delta"] == {"role": "assistant"}
+    calls = 0
+    for choice in choices[1:]:
+        delta = choice["delta"]
+        assert "role" not in delta
+        assert delta.get("tool_calls") != [], "an empty list of calls"
+        for call in delta.get("tool_calls", ()):
+            assert call["index"] <= calls, "an index was left out"
+            if call["index"] == calls:
+                calls += 1
+                assert call["id"]
+                assert "name" in call[call["type"]]
+            else:
+                assert "id" not in call
+                assert "type" not in call
+                assert "name" not in call.get("function", {})
+                assert "name" not in call.get("custom", {})
+
+
+CHECKERS = {"openai_chat": check_openai_chat, "anthropic": check_anthropic}

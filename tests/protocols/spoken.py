@@ -1,0 +1,7 @@
+"""The protocols that are built, and where their recordings are. A new codec joins the tests by a line here."""
+
+RECORDED: dict[str, tuple[str, ...]] = {
+    "openai_chat": ("openai_chat", "moonshot_kimi"),
+    "anthropic": ("anthropic_messages", "vertex_anthropic", "bedrock_anthropic"),
+}
+BUILT = tuple(RECORDED)

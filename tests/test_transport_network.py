@@ -1,0 +1,313 @@
+"""What lies between us and the server: TLS and proxies, each real enough to say no."""
+
+import asyncio
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+
+from modelbay.errors import ConfigError, ConnectFailed, Disconnected, TimedOut
+from modelbay.transport import Limits, Tls, Transport
+from tests.faults.calls import SECRET, SHORT, answers, fetch, post, told, unused_port
+from tests.faults.proxies import http_proxy, socks5
+from tests.faults.raw_server import Client, RawServer, reply
+
+
+class Authority:
+    """A certificate authority, and files of what it signed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ca = trustme.CA()
+        self.folder = folder
+        self.file = str(folder / "ca.pem")
+        self.ca.cert_pem.write_to_path(self.file)
+
+    def server(self, *names: str, ask_for_certificate: bool = False) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.ca.issue_cert(*(names or ["127.0.0.1", "api.example.test"])).configure_cert(context)
+        if ask_for_certificate:
+            context.verify_mode = ssl.CERT_REQUIRED
+            self.ca.configure_trust(context)
+        return context
+
+    def client(self) -> tuple[str, str]:
+        """The files of a client's certificate and key."""
+        cert, key = self.folder / "client.pem", self.folder / "client.key"
+        leaf = self.ca.issue_cert("client@example.test")
+        leaf.cert_chain_pems[0].write_to_path(str(cert))
+        leaf.private_key_pem.write_to_path(str(key))
+        return str(cert), str(key)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+OK = answers(reply(b"ok"))
+
+
+# TLS
+
+
+async def test_an_unknown_authority_is_not_trusted(authority):
+    async with RawServer(OK, authority.server()) as server:
+        with pytest.raises(
+            ConnectFailed, match=f"certificate of {server.url} is not trusted: unable to get local issuer"
+        ) as caught:
+            await fetch(server.url)
+        assert caught.value.hint and "tls.ca" in caught.value.hint
+        assert not caught.value.retryable
+        assert not server.requests
+
+
+async def test_an_authority_of_our_own(authority):
+    async with RawServer(OK, authority.server()) as server:
+        assert await fetch(server.url, tls=Tls(ca=authority.file)) == b"ok"
+
+
+async def test_insecure_trusts_anyone(authority):
+    async with RawServer(OK, authority.server("other.example.test")) as server:
+        assert await fetch(server.url, tls=Tls(insecure=True)) == b"ok"
+
+
+async def test_a_certificate_for_another_name(authority):
+    async with RawServer(OK, authority.server("other.example.test")) as server:
+        with pytest.raises(ConnectFailed, match=r"not trusted: .*not valid for '127.0.0.1'") as caught:
+            await fetch(server.url, tls=Tls(ca=authority.file))
+        assert caught.value.hint and "name" in caught.value.hint
+
+
+async def test_a_client_certificate(authority):
+    cert, key = authority.client()
+    async with RawServer(OK, authority.server(ask_for_certificate=True)) as server:
+        assert await fetch(server.url, tls=Tls(authority.file, cert, key)) == b"ok"
+
+
+@pytest.mark.parametrize("says", [b"\x15\x03\x03\x00\x02\x02\x28", b""])
+async def test_a_missing_client_certificate(authority, says):
+    """A server says it by an alert, by breaking off, or, in TLS 1.3, after the handshake."""
+
+    async def script(client: Client) -> None:
+        await client.reader.read(1000)
+        await client.send(says)
+
+    async with RawServer(script) as server:
+        with pytest.raises(ConnectFailed, match="alert handshake failure" if says else "it broke off") as caught:
+            await fetch(server.url.replace("http:", "https:"))
+        assert caught.value.hint and "tls.cert" in caught.value.hint
+    async with RawServer(OK, authority.server(ask_for_certificate=True)) as server:
+        with pytest.raises((ConnectFailed, Disconnected)):
+            await fetch(server.url, tls=Tls(ca=authority.file))
+
+
+async def test_tls_of_one_provider_is_not_another_s(authority):
+    """A kept connection that nobody checked must not serve a call that wants it checked."""
+    async with RawServer(OK, authority.server()) as server, Transport() as transport:
+        await (await transport.send(post(server.url, tls=Tls(insecure=True)))).read()
+        with pytest.raises(ConnectFailed):
+            await transport.send(post(server.url))
+
+
+async def test_a_server_without_tls():
+    async def script(client: Client) -> None:
+        await client.reader.read(100)
+        await client.send(reply(b"what?", 400))
+
+    async with RawServer(script) as server:
+        with pytest.raises(ConnectFailed, match="no TLS connection") as caught:
+            await fetch(server.url.replace("http:", "https:"))
+        assert caught.value.hint and "http://" in caught.value.hint
+
+
+async def test_a_server_that_hangs_in_the_handshake():
+    async def script(client: Client) -> None:
+        await client.hangup()
+
+    async with RawServer(script) as server:
+        with pytest.raises(TimedOut) as caught:
+            await fetch(server.url.replace("http:", "https:"), limits=Limits(connect=SHORT))
+        assert caught.value.stage == "connect"
+        await asyncio.wait_for(server.all_gone(), 1)
+
+
+async def test_leaving_a_tls_stream_does_not_wait_for_the_server(authority):
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome")
+        await client.hangup()
+
+    async with RawServer(script, authority.server()) as server, Transport() as transport:
+        response = await transport.send(post(server.url, tls=Tls(ca=authority.file)))
+        await response.aclose()
+        await asyncio.wait_for(server.all_gone(), 1)
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
+@pytest.mark.parametrize("name", ["ca", "cert", "key"])
+async def test_files_that_cannot_be_used(authority, tmp_path, name, text):
+    cert, _ = authority.client()
+    file = tmp_path / "it.pem"
+    if text is not None:
+        file.write_text(text)
+    tls = Tls(cert=cert, key=str(file)) if name == "key" else Tls(ca=str(file)) if name == "ca" else Tls(cert=str(file))
+    with pytest.raises(ConfigError, match=r"cannot use .*\.pem") as caught:
+        await fetch("https://127.0.0.1:1", tls=tls)
+    assert caught.value.hint and "PEM" in caught.value.hint
+
+
+async def test_a_key_with_a_password_does_not_ask_for_it(authority, tmp_path):
+    from cryptography.hazmat.primitives import serialization as pem
+
+    cert, key = authority.client()
+    private = pem.load_pem_private_key(Path(key).read_bytes(), None)
+    locked = tmp_path / "locked.key"
+    locked.write_bytes(
+        private.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.BestAvailableEncryption(SECRET.encode()))
+    )
+    with pytest.raises(ConfigError, match="cannot use"):
+        await fetch("https://127.0.0.1:1", tls=Tls(cert=cert, key=str(locked)))
+
+
+# Proxies
+
+
+async def test_a_plain_call_through_an_http_proxy():
+    async with RawServer(OK) as proxy:
+        url = proxy.url.replace("//", f"//user:{SECRET}@")
+        assert await fetch("http://api.example.test/v1?a=1", proxy=url) == b"ok"
+        (request,) = proxy.requests
+        assert request.target == "http://api.example.test/v1?a=1"
+        assert request.headers["proxy-authorization"].startswith("Basic ")
+
+
+async def test_a_tunnel_through_an_http_proxy(authority):
+    async with RawServer(OK, authority.server()) as server, RawServer(http_proxy(server.port, SECRET)) as proxy:
+        url, tls = proxy.url.replace("//", f"//user:{SECRET}@"), Tls(ca=authority.file)
+        async with Transport() as transport:
+            for _ in range(2):
+                response = await transport.send(post("https://api.example.test/v1", proxy=url, tls=tls))
+                assert await response.read() == b"ok"
+        assert [request.target for request in proxy.requests] == ["api.example.test:443"]  # a tunnel is kept, too
+        assert "authorization" not in proxy.requests[0].headers
+        assert "proxy-authorization" not in server.requests[0].headers
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_wants_a_password(scheme):
+    async with RawServer(http_proxy(1, SECRET)) as proxy:
+        with pytest.raises(ConnectFailed, match=f"the proxy {proxy.url} wants a user and a password") as caught:
+            await fetch(f"{scheme}://api.example.test", proxy=proxy.url.replace("//", f"//user:not-{SECRET}@"))
+        assert SECRET not in told(caught.value)
+        assert not caught.value.retryable
+
+
+async def test_a_proxy_that_cannot_reach_the_server():
+    async with RawServer(answers(reply(b"", 502))) as proxy:
+        with pytest.raises(
+            ConnectFailed, match=f"{proxy.url} would not connect to https://api.example.test: it answered 502"
+        ):
+            await fetch("https://api.example.test", proxy=proxy.url)
+
+
+async def test_a_proxy_that_says_nothing():
+    async def script(client: Client) -> None:
+        await client.hangup()
+
+    async with RawServer(script) as proxy:
+        with pytest.raises(TimedOut, match=f"the proxy {proxy.url} did not accept a connection") as caught:
+            await fetch("https://api.example.test", proxy=proxy.url, limits=Limits(connect=SHORT))
+        assert caught.value.stage == "connect"
+        await asyncio.wait_for(proxy.all_gone(), 1)
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+async def test_no_proxy_there(scheme):
+    port = await unused_port()
+    with pytest.raises(
+        ConnectFailed, match=f"cannot connect to the proxy {scheme}://127.0.0.1:{port}: connection refused"
+    ) as caught:
+        await fetch("http://api.example.test", proxy=f"{scheme}://user:{SECRET}@127.0.0.1:{port}")
+    assert SECRET not in told(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+async def test_socks_looks_the_name_up(scheme):
+    asked: list[tuple[str, int]] = []
+    async with RawServer(OK) as server, RawServer(socks5(server.port, asked)) as proxy:
+        assert await fetch("http://api.example.test/v1", proxy=f"{scheme}://127.0.0.1:{proxy.port}") == b"ok"
+    assert asked == [("api.example.test", 80)]
+
+
+async def test_tls_through_socks_with_a_password(authority):
+    asked: list[tuple[str, int]] = []
+    async with RawServer(OK, authority.server()) as server, RawServer(socks5(server.port, asked, "p@ss")) as proxy:
+        url = f"socks5://user:p%40ss@127.0.0.1:{proxy.port}"
+        assert await fetch("https://api.example.test", proxy=url, tls=Tls(ca=authority.file)) == b"ok"
+        with pytest.raises(ConnectFailed, match="is not trusted"):
+            await fetch("https://api.example.test", proxy=url)
+        with pytest.raises(ConnectFailed, match="wants a user and a password"):
+            await fetch("https://api.example.test", proxy=url.replace("p%40ss", "wrong"))
+    assert asked[0] == ("api.example.test", 443)
+
+
+async def test_socks_that_cannot_reach_the_server():
+    async with RawServer(socks5(1, [], answer=5)) as proxy:
+        with pytest.raises(ConnectFailed, match=r"would not connect to http://api.example.test: .*refused") as caught:
+            await fetch("http://api.example.test", proxy=f"socks5://127.0.0.1:{proxy.port}")
+        assert caught.value.retryable
+
+
+@pytest.mark.parametrize("first", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+async def test_what_is_no_socks_proxy(first):
+    async def script(client: Client) -> None:
+        await client.reader.read(1)
+        await client.send(first)
+
+    async with RawServer(script) as proxy:
+        with pytest.raises(ConnectFailed, match=f"proxy socks5://127.0.0.1:{proxy.port}"):
+            await fetch("http://api.example.test", proxy=f"socks5://127.0.0.1:{proxy.port}")
+
+
+async def test_socks_that_hangs():
+    async def script(client: Client) -> None:
+        await client.hangup()
+
+    async with RawServer(script) as proxy:
+        with pytest.raises(TimedOut) as caught:
+            await fetch("http://h", proxy=f"socks5://127.0.0.1:{proxy.port}", limits=Limits(connect=SHORT))
+        assert caught.value.stage == "connect"
+        await asyncio.wait_for(proxy.all_gone(), 1)
+
+
+@pytest.mark.parametrize("close", ["abandon", "cancel"])
+async def test_leaving_a_call_through_socks_closes_it(close):
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome")
+        await client.hangup()
+
+    async with RawServer(script) as server, RawServer(socks5(server.port, [])) as proxy, Transport() as transport:
+        response = await transport.send(post("http://h", proxy=f"socks5://127.0.0.1:{proxy.port}"))
+        if close == "abandon":
+            await response.aclose()
+        else:
+            task = asyncio.create_task(response.read())
+            await asyncio.sleep(0.05)
+            task.cancel()
+            await asyncio.wait([task])
+        await asyncio.wait_for(proxy.all_gone(), 1)
+        await asyncio.wait_for(server.all_gone(), 1)
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["", "proxy", "127.0.0.1:3128", "ftp://h:1", f"http://user:{SECRET}@", "socks5://h:99999", "http://h:1\r\n"],
+)
+async def test_what_is_no_proxy(proxy):
+    with pytest.raises(ConfigError, match="the proxy's URL") as caught:
+        await fetch("http://h", proxy=proxy)
+    assert SECRET not in told(caught.value)
