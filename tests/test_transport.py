@@ -367,7 +367,7 @@ async def test_a_packing_that_was_not_asked_for():
         await ask(answers(reply(b"?", 200, "Content-Encoding: br")))
 
 
-@pytest.mark.parametrize("body", [b"no gzip at all", gzip.compress(b"x" * 1000)[:12] + b"garbage" * 9])
+@pytest.mark.parametrize("body", [b"no gzip at all", gzip.compress(b"x" * 1000, mtime=0)[:12] + b"garbage" * 9])
 async def test_a_packed_reply_that_does_not_unpack(body):
     with pytest.raises((IncompleteReply, MalformedReply)):
         await ask(answers(reply(body, 200, "Content-Encoding: gzip")))

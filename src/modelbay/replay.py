@@ -6,7 +6,7 @@ Whether it is a generation at all is told by its URL, and where that is missing 
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,8 +16,9 @@ from modelbay.conversation import Conversation, Json, Origin, Protocol
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import IncompleteReply, ModelbayError
 from modelbay.events import Event, Failed, PartEnded, PartStarted, Reply, collect
-from modelbay.protocols.codec import codec
+from modelbay.protocols.codec import codec, decode
 from modelbay.protocols.sse import Decoder, encode
+from modelbay.providers.presets import by_host
 from modelbay.usage import Usage
 
 Row: TypeAlias = dict[str, Json]
@@ -41,11 +42,10 @@ PROTOCOLS: dict[str, Protocol] = {
 """What exchanges call their protocols, and which codec reads them."""
 
 OTHER = "not a generation"
-_NO_GENERATION = (
-    (re.compile(r"/(?:count[_-]tokens|input_tokens|tokenize)\b|:countTokens$"), "token count"),
-    (re.compile(r"/embeddings$|:(?:batch)?embed\w*$", re.IGNORECASE), "embedding"),
+_SKIPPED = (
+    (re.compile(r"/(?:count[_-]tokens|input_tokens|tokenize)\b|:(?:count|compute)Tokens$"), "token count"),
+    (re.compile(r"/embeddings$|:(?:batchE|e)mbedContents?$"), "embedding"),
     (re.compile(r"/responses/compact$"), OTHER),
-    (re.compile(r"/models(?:/[^:]*)?$(?<!completions)"), "model list"),
 )
 _GENERATION = (
     (re.compile(r"/chat/completions$"), "openai_chat"),
@@ -53,10 +53,13 @@ _GENERATION = (
     (re.compile(r"/responses(?:/[^/]+)?$"), "openai_responses"),
     (re.compile(r"/messages$|/publishers/anthropic/.*:(?:streamR|r)awPredict$"), "anthropic"),
     (re.compile(r":(?:streamG|g)enerateContent$"), "google"),
-    (re.compile(r"/invoke(?:-with-response-stream)?$|:(?:streamR|r)awPredict$"), None),
+    (re.compile(r"/invoke(?:-with-response-stream)?$|:(?:streamR|r)awPredict$"), ""),
 )
-"""None: a path that several protocols share."""
-_SSE = re.compile(r"\s*(?:data|event|id|retry|):")
+"""How the paths of generations end, and their protocols; "" where several have that path."""
+_MODELS = re.compile(r"/models(?:/[^:]*)?$")
+_ENOUGH = 65536
+"""Bytes of a stream that tell its protocol."""
+_SSE = re.compile(r"\s*(?:data|event|id|retry)?:")
 
 
 class Exchange(Struct):
@@ -83,7 +86,13 @@ def read(recorded: Row) -> Exchange:
     status = response.get("status")
     status = status if isinstance(status, int) else 200
     body, streamed = _body(response)
-    name = _protocol(recorded.get("protocol"), url.path, str(request.get("method") or ""), status, body)
+    name = _protocol(
+        recorded.get("protocol"),
+        str(request.get("method") or ""),
+        url.path.rstrip("/"),
+        body,
+        sure=streamed or status >= 400,
+    )
     if name not in PROTOCOLS:
         return Exchange(skipped=name)
     protocol = PROTOCOLS[name]
@@ -194,20 +203,83 @@ def _body(response: Row) -> tuple[bytes, bool]:
     return (msgspec.json.encode(response["json"]) if "json" in response else b""), False
 
 
-def _protocol(recorded: Json, path: str, method: str, status: int, body: bytes) -> str:
-    """The name of a protocol, or the kind of exchange that is no generation."""
-    path = path.rstrip("/")
-    for pattern, kind in _NO_GENERATION:
+def _protocol(recorded: Json, method: str, path: str, body: bytes, sure: bool) -> str:
+    """The name of the exchange's protocol, or the kind of what is no generation.
+
+    `sure`: without a URL that tells, the recorded protocol is enough; else the body must look like a reply.
+    """
+    for pattern, kind in _SKIPPED:
         if pattern.search(path):
             return kind
-    found, of_path = next(((True, name) for pattern, name in _GENERATION if pattern.search(path)), (False, None))
-    if method == "GET" and not re.search(r"/responses/[^/]+$", path):
-        return recorded if recorded in _SKIPPED else OTHER
+    by_path = next((name for pattern, name in _GENERATION if pattern.search(path)), None)
+    if method == "GET" and "/responses/" not in path:
+        by_path = None
+    if recorded == "model_list" or (by_path is None and method in ("", "GET") and _MODELS.search(path)):
+        return "model list"
+    name = by_path or (recorded if isinstance(recorded, str) else "")
+    if name and (by_path is not None or sure or name not in PROTOCOLS):
+        return name
     shape = _shape(body)
-    named = recorded if isinstance(recorded, str) else ""
-    known = named if named in PROTOCOLS else of_path or named or shape
-    if known not in PROTOCOLS:
-        return _SKIPPED.get(known or "", known or OTHER)
-    if found or status >= 400 or shape in PROTOCOLS:
-        return known
-    return shape or OTHER
+    return name if name and shape in PROTOCOLS else shape or OTHER
+
+
+def _shape(body: bytes) -> str:
+    """The protocol, or the kind of no generation, that an answer looks like; "" for neither."""
+    try:
+        seen = decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        payloads = (data for _, data in Decoder().feed(body[:_ENOUGH] + b"\n\n"))
+        return next((shape for data in payloads if (shape := _shape(data))), "")
+    if isinstance(seen, list) and seen:
+        seen = seen[0]
+    return _shape_of(seen) if isinstance(seen, dict) else ""
+
+
+def _shape_of(seen: Row) -> str:
+    if isinstance(choices := seen.get("choices"), list):
+        return LEGACY if any("text" in choice for choice in choices if isinstance(choice, dict)) else "openai_chat"
+    if "candidates" in seen or "usageMetadata" in seen:
+        return "google"
+    kind, object = str(seen.get("type")), str(seen.get("object"))
+    if object == "response" or kind.startswith("response."):
+        return "openai_responses"
+    if kind == "error" or kind.startswith(("message", "content_block")):
+        return "anthropic"
+    if object == "interaction" or str(seen.get("event_type")).startswith("interaction."):
+        return "google_interactions"
+    if isinstance(error := seen.get("error"), dict):
+        return "google" if "status" in error else "openai_chat"
+    if "input_tokens" in seen or "totalTokens" in seen:
+        return "token count"
+    listed = seen.get("data") or seen.get("models")
+    first = listed[0] if isinstance(listed, list) and listed else None
+    is_model = isinstance(first, dict) and ("models" in seen or "model" in (first.get("object"), first.get("type")))
+    return "model list" if is_model else ""
+
+
+def _dialect(host: str | None, protocol: Protocol) -> Dialect:
+    preset = by_host(host) if host else None
+    return preset.dialect_of(protocol) if preset else PLAIN
+
+
+# --- legacy completions ---
+
+
+def _as_chat(body: bytes, streamed: bool) -> bytes:
+    """Legacy completions as Chat Completions: a choice's `text` is its message."""
+    if not streamed:
+        return _chat_form(body)
+    decoder = Decoder()
+    return b"".join([encode(_chat_form(data), name) for name, data in [*decoder.feed(body), *decoder.close()]])
+
+
+def _chat_form(data: bytes) -> bytes:
+    try:
+        chunk = decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return data
+    for choice in chunk.get("choices") or () if isinstance(chunk, dict) else ():
+        if isinstance(choice, dict) and isinstance(choice.get("text"), str):
+            choice["delta"] = {"content": choice.pop("text")}
+            choice.pop("logprobs", None)  # tokens and offsets in lists of their own
+    return msgspec.json.encode(chunk)

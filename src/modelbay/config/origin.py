@@ -28,6 +28,8 @@ def origin(url: str) -> Origin:
     Raises:
         ValueError: it is not an http(s) URL with a host; the message says what is wrong with it, without its user part.
     """
+    if not url.isprintable() or " " in url:
+        raise ValueError("the URL has spaces or control characters in it")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

@@ -45,7 +45,7 @@ class OAuth(Struct, kw_only=True):
     extra: Table = field(default_factory=dict)
 
 
-class Timeout(Struct, frozen=True):
+class Timeout(Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds; None leaves it to the transport. `idle` is the longest silence within a reply."""
 
     connect: Seconds | None = None
@@ -53,7 +53,7 @@ class Timeout(Struct, frozen=True):
     idle: Seconds | None = None
 
 
-class Tls(Struct, frozen=True):
+class Tls(Struct, frozen=True, forbid_unknown_fields=True):
     """PEM files: who to trust (`ca`), who we are (`cert`, `key`). `insecure` trusts everybody."""
 
     ca: str | None = None

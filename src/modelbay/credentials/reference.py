@@ -5,7 +5,6 @@ somebody wrote it, so no variable of the shell ever becomes a credential by itse
 """
 
 import re
-import subprocess
 from pathlib import Path
 from threading import Lock
 
@@ -111,6 +110,7 @@ def _from_command(command: str, config: Config) -> str:
 
 def _output(command: str) -> str:
     import shlex
+    import subprocess
 
     name = command.split(maxsplit=1)[0] if command.split() else ""
     try:

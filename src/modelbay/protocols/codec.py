@@ -7,6 +7,7 @@ Parsers are lenient: unknown fields are kept, odd shapes accepted. Renderers are
 protocol's own rules for any conversation and any sequence of events.
 """
 
+import json
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -92,5 +93,28 @@ def codec(name: str) -> Codec:
 
 
 def decode(data: bytes | str) -> Any:
-    """JSON from the wire; raises `msgspec.DecodeError`."""
-    return msgspec.json.decode(data)
+    """JSON from the wire. What is nearly JSON is read all the same; raises `msgspec.DecodeError` where it is none."""
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _decode_leniently(data, error)
+
+
+def _decode_leniently(data: bytes | str, error: Exception) -> Any:
+    """Half an emoji (JavaScript proxies cut between surrogates), NaN (Python servers), raw tabs, a byte order mark."""
+    text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
+    try:
+        return _whole_characters(json.loads(text.removeprefix("\ufeff"), strict=False))
+    except (ValueError, RecursionError):
+        raise msgspec.DecodeError(str(error)) from error
+
+
+def _whole_characters(value: Any) -> Any:
+    """The value without halves of surrogate pairs, which UTF-8 cannot carry."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole_characters(item) for item in value]
+    if isinstance(value, dict):
+        return {_whole_characters(name): _whole_characters(item) for name, item in value.items()}
+    return value

@@ -56,9 +56,10 @@ def upstream(config: Config, provider: ProviderEntry, model: ModelEntry | None =
     full = None if at_model else provider.full_url
     place = _place(config, provider, base)
     row = TYPES.get("vertexai" if provider.type == "google-genai" and place else provider.type or "")
-    if base is None and row and not provider.dialect:
+    named = _named_preset(config, provider)
+    if base is None and row and not named:
         base = row.base_url
-    preset = _preset(config, provider, base)
+    preset = named or _preset_at(provider, base)
     usual = row.protocol if row else preset.protocols[0] if preset else None
     protocol = (model.protocol if model else None) or usual
     if protocol is None:
@@ -109,17 +110,21 @@ def _place(config: Config, provider: ProviderEntry, base: str | None) -> tuple[s
     return project, location
 
 
-def _preset(config: Config, provider: ProviderEntry, base: str | None) -> Preset | None:
-    named = provider.dialect if isinstance(provider.dialect, str) else (provider.dialect or {}).get("preset")
-    if named is None:
-        where = origin(base) if base else None
-        host = f"localhost:{where.port}" if where and where.loopback else where.host if where else ""
-        return presets.by_host(host) or presets.by_type(provider.type or "")
-    preset = presets.by_id(str(named))
+def _named_preset(config: Config, provider: ProviderEntry) -> Preset | None:
+    name = provider.dialect if isinstance(provider.dialect, str) else (provider.dialect or {}).get("preset")
+    if name is None:
+        return None
+    preset = presets.by_id(str(name))
     if preset is None:
         known = ", ".join(preset.id for preset in presets.all())
-        raise _unusable(config, provider, f'names a dialect "{named}", which nobody knows', f"the dialects are {known}")
+        raise _unusable(config, provider, f'names a dialect "{name}", which nobody knows', f"the dialects are {known}")
     return preset
+
+
+def _preset_at(provider: ProviderEntry, base: str | None) -> Preset | None:
+    where = origin(base) if base else None
+    host = f"localhost:{where.port}" if where and where.loopback else where.host if where else ""
+    return presets.by_host(host) or presets.by_type(provider.type or "")
 
 
 def _vendor_url(

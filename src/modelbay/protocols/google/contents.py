@@ -67,8 +67,9 @@ def parse_contents(value: Json) -> list[Turn]:
             turns.append(_parse_content(item))
         else:
             raise Unsupported("`contents` must be a list of objects", setting="contents")
+    empty = {id(turn) for turn in turns if not turn.parts}
     _open_envelopes(turns)
-    return [turn for turn in turns if turn.parts or turn.extra is None or "emptied." not in turn.extra]
+    return [turn for turn in turns if turn.parts or id(turn) in empty]
 
 
 def parse_system(value: Json) -> Turn | None:
@@ -134,8 +135,6 @@ def _drop_fragments(turns: list[Turn], whole: AnyPart) -> None:
                 return
             rest = rest.removesuffix(text)
             del turn.parts[_place(turn.parts, part)]
-        if not turn.parts:
-            turn.extra = {**(turn.extra or {}), "emptied.": True}
 
 
 # --- out ---------------------------------------------------------------------------------------------------------------

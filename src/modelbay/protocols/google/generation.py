@@ -1,0 +1,213 @@
+"""Gemini's generationConfig, in and out."""
+
+from modelbay.conversation import Extra, Json, OutputFormat, Reasoning, Settings
+from modelbay.dialect import Dialect
+from modelbay.events import Warned
+from modelbay.model import Model
+from modelbay.protocols.dispositions import dropped, refused
+from modelbay.protocols.google.case import Fields, camel, written
+from modelbay.protocols.google.parts import NAME, without
+from modelbay.protocols.schema import json_schema, openapi
+
+PLACE = "generationConfig."
+_THINKING = "generationConfig.thinkingConfig."
+_JSON = "application/json"
+_SAID = "said."
+"""The key in an output format's `extra`: its media type, the field of its schema, and the schema as it was written."""
+
+_SAME = {
+    "temperature": "temperature",
+    "top_p": "topP",
+    "top_k": "topK",
+    "max_output_tokens": "maxOutputTokens",
+    "stop": "stopSequences",
+    "n": "candidateCount",
+    "seed": "seed",
+    "presence_penalty": "presencePenalty",
+    "frequency_penalty": "frequencyPenalty",
+    "logprobs": "responseLogprobs",
+    "top_logprobs": "logprobs",
+}
+"""Settings that are a field of the same value."""
+_STOPS = 5
+_OFF = ("none", "off", "disabled")
+_LEVELS = ("minimal", "low", "medium", "high", "xhigh", "max")
+_BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 24576, "max": 24576}
+"""Google's own table for `reasoning_effort`. 24,576 is the most that every model with budgets takes."""
+
+
+# --- in ----------------------------------------------------------------------------------------------------------------
+
+
+def parse_generation(value: Json, settings: Settings) -> None:
+    if not isinstance(value, dict):
+        return
+    config, snake = camel(value)
+    for name in snake:
+        settings.spelling[PLACE + name] = name
+    taken = {"responseMimeType", "responseSchema", "responseJsonSchema", "thinkingConfig", "responseModalities"}
+    for setting, name in _SAME.items():
+        if config.get(name) is not None:
+            setattr(settings, setting, config[name])
+    _parse_format(config, settings)
+    _parse_thinking(config.get("thinkingConfig"), settings)
+    kinds = config.get("responseModalities")
+    if isinstance(kinds, list) and all(isinstance(kind, str) for kind in kinds):
+        settings.modalities = [kind.lower() for kind in kinds]
+        if any(kind != kind.upper() for kind in kinds):
+            settings.spelling["modalities"] = "lower"
+    for name, item in config.items():
+        if name not in taken and name not in _SAME.values() and item is not None:
+            settings.extra[PLACE + name] = item
+
+
+def _parse_format(config: Fields, settings: Settings) -> None:
+    media_type = config.get("responseMimeType")
+    field = next((name for name in ("responseJsonSchema", "responseSchema") if config.get(name) is not None), None)
+    if field is not None:
+        said = config[field]
+        schema = json_schema(said) if field == "responseSchema" else said
+        form = OutputFormat("json_schema", schema=schema)
+        form.extra = {_SAID: {"type": media_type, "field": field} | ({"schema": said} if said != schema else {})}
+    elif media_type == _JSON:
+        form = OutputFormat("json")
+    elif media_type == "text/plain":
+        form = OutputFormat("text")
+    elif media_type is not None:  # text/x.enum
+        settings.extra[PLACE + "responseMimeType"] = media_type
+        return
+    else:
+        return
+    settings.output_format = form
+
+
+def _parse_thinking(value: Json, settings: Settings) -> None:
+    if not isinstance(value, dict):
+        return
+    config, snake = camel(value)
+    for name in snake:
+        settings.spelling[_THINKING + name] = name
+    reasoning = Reasoning(extra=without(config, "thinkingBudget", "thinkingLevel", "includeThoughts"))
+    budget, level, shown = config.get("thinkingBudget"), config.get("thinkingLevel"), config.get("includeThoughts")
+    if isinstance(level, str):
+        reasoning.effort, reasoning.enabled = level.lower(), True
+        settings.spelling["reasoning"] = level
+    if budget == -1:  # as long as it likes
+        reasoning.adaptive = reasoning.enabled = True
+    elif isinstance(budget, int | float):
+        reasoning.budget, reasoning.enabled = int(budget), budget > 0
+    if isinstance(shown, bool):
+        reasoning.visibility = "shown" if shown else "hidden"
+        if shown and reasoning.enabled is None:
+            reasoning.enabled = True
+    settings.reasoning = reasoning
+
+
+# --- out ---------------------------------------------------------------------------------------------------------------
+
+
+def render_generation(settings: Settings, model: Model, dialect: Dialect, report: list[Warned], same: bool) -> Fields:
+    config: Fields = {}
+    if not same and len(settings.stop or ()) > _STOPS:
+        raise refused("stop", NAME, f"it takes {_STOPS} at most")
+    for setting, name in _SAME.items():
+        if (value := getattr(settings, setting)) is not None:
+            config[name] = value
+    if settings.modalities is not None:
+        lower = settings.spelling.get("modalities") == "lower"
+        config["responseModalities"] = settings.modalities if lower else [kind.upper() for kind in settings.modalities]
+    if settings.output_format is not None:
+        config |= _render_format(settings.output_format, dialect, same)
+    if settings.reasoning is not None:
+        if same:
+            thinking = _render_thinking(settings.reasoning, settings.spelling.get("reasoning"))
+            snake = [name.removeprefix(_THINKING) for name in settings.spelling if name.startswith(_THINKING)]
+            config["thinkingConfig"] = written(thinking, snake)
+        elif thinking := _map_thinking(settings.reasoning, model, report):
+            config["thinkingConfig"] = thinking
+    for name, value in settings.extra.items():
+        if name.startswith(PLACE):
+            config[name.removeprefix(PLACE)] = value
+    names = [name.removeprefix(PLACE) for name in settings.spelling if name.startswith(PLACE)]
+    return written(config, [name for name in names if "." not in name])
+
+
+def _render_format(form: OutputFormat, dialect: Dialect, same: bool) -> Fields:
+    if form.kind == "text":
+        return {"responseMimeType": "text/plain"} if same else {}
+    if form.kind == "json":
+        return {"responseMimeType": _JSON}
+    said: Extra = (form.extra or {}).get(_SAID, {}) if same else {}
+    config: Fields = {} if said and said["type"] is None else {"responseMimeType": said.get("type", _JSON)}
+    if said.get("field") == "responseSchema":
+        original = said.get("schema", form.schema)
+        return config | {"responseSchema": original if json_schema(original) == form.schema else form.schema}
+    if not same and dialect.schema == "openapi":
+        return config | {"responseSchema": openapi(form.schema)} if isinstance(form.schema, dict) else config
+    return config | ({} if form.schema is None else {"responseJsonSchema": form.schema})
+
+
+def _render_thinking(reasoning: Reasoning, level: str | None) -> Fields:
+    """What a Gemini client said."""
+    config: Fields = {}
+    if reasoning.effort is not None:
+        config["thinkingLevel"] = level if level is not None and level.lower() == reasoning.effort else reasoning.effort
+    if reasoning.budget is not None:
+        config["thinkingBudget"] = reasoning.budget
+    elif reasoning.adaptive:
+        config["thinkingBudget"] = -1
+    if reasoning.visibility is not None:
+        config["includeThoughts"] = reasoning.visibility != "hidden"
+    return config | (reasoning.extra or {})
+
+
+def _map_thinking(reasoning: Reasoning, model: Model, report: list[Warned]) -> Fields:
+    """What another protocol's client or a program said: levels for models that have them, else budgets."""
+    if model.can("thinking") is False:
+        report.append(dropped("reasoning", NAME, f"{model.id} does not think"))
+        return {}
+    if reasoning.enabled is False or reasoning.effort in _OFF:
+        return _thinking_off(model, report)
+    config: Fields = {}
+    if model.efforts:
+        wanted = reasoning.effort or _level_of(reasoning.budget)
+        if wanted is not None:
+            config["thinkingLevel"] = _nearest(wanted, model.efforts, report)
+    elif reasoning.budget is not None:
+        config["thinkingBudget"] = reasoning.budget
+    elif reasoning.effort in _BUDGETS:
+        config["thinkingBudget"] = _BUDGETS[reasoning.effort]
+    elif reasoning.effort not in (None, "on", "auto"):
+        report.append(dropped("reasoning", NAME, f"no budget is known for the effort `{reasoning.effort}`"))
+    if reasoning.visibility != "hidden":
+        config["includeThoughts"] = True
+    return config
+
+
+def _thinking_off(model: Model, report: list[Warned]) -> Fields:
+    if model.efforts:
+        lowest = model.off_effort or next((level for level in _LEVELS if level in model.efforts), model.efforts[0])
+        if lowest not in _OFF:
+            return {"thinkingLevel": lowest, "includeThoughts": False}
+    if model.can("always_thinking"):
+        report.append(dropped("reasoning", NAME, f"{model.id} always thinks"))
+        return {"includeThoughts": False}
+    return {"thinkingBudget": 0}
+
+
+def _level_of(budget: int | None) -> str | None:
+    if budget is None:
+        return None
+    return next((level for level in ("low", "medium", "high") if budget <= _BUDGETS[level]), "high")
+
+
+def _nearest(wanted: str, efforts: list[str], report: list[Warned]) -> str:
+    """The level itself where the model has it, else the next lower one, else its lowest."""
+    known = {effort.lower(): effort for effort in efforts if effort.lower() not in _OFF}
+    if wanted in known or wanted not in _LEVELS or not known:
+        return known.get(wanted, wanted)
+    place = _LEVELS.index(wanted)
+    lower = [level for level in reversed(_LEVELS[:place]) if level in known]
+    found = known[lower[0] if lower else next((level for level in _LEVELS if level in known), next(iter(known)))]
+    report.append(Warned(f"the effort `{wanted}` is sent as `{found}`: the model has {', '.join(efforts)}", "reasoning"))
+    return found

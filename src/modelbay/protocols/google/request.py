@@ -1,0 +1,98 @@
+"""Gemini requests: a client's call to a conversation, and a conversation to a provider's call. The path names the model."""
+
+from typing import Any
+from urllib.parse import unquote
+
+from modelbay.conversation import Conversation, Settings
+from modelbay.dialect import Dialect
+from modelbay.errors import Unsupported
+from modelbay.model import Model
+from modelbay.protocols.codec import Call
+from modelbay.protocols.dispositions import dropped, settle
+from modelbay.protocols.google.case import camel, written
+from modelbay.protocols.google.contents import SYSTEM, parse_contents, parse_system, render_contents
+from modelbay.protocols.google.generation import parse_generation, render_generation
+from modelbay.protocols.google.parts import NAME
+from modelbay.protocols.google.tools import parse_tool_config, parse_tools, render_tool_config, render_tools
+
+FRAMING = "stream"
+"""The key in `spelling` for how a client wants its stream: "array" without `alt=sse`."""
+
+_TOP = "."
+"""The key in `spelling` for the names on top of the body that were written in snake_case."""
+_TAKEN = (
+    "contents", SYSTEM, "tools", "toolConfig", "generationConfig", "cachedContent", "labels", "serviceTier", "model",
+)  # fmt: skip
+
+
+def parse_request(call: Call) -> Conversation:
+    body, snake = camel(call.body)
+    if not body.get("contents"):
+        raise Unsupported("`contents` must be a list of objects", setting="contents")
+    settings = Settings()
+    if snake:
+        settings.spelling[_TOP] = " ".join(snake)
+    turns = parse_contents(body["contents"])
+    if (system := parse_system(body.get(SYSTEM))) is not None:
+        turns.insert(0, system)
+    parse_tools(body.get("tools"), settings)
+    parse_tool_config(body.get("toolConfig"), settings)
+    parse_generation(body.get("generationConfig"), settings)
+    settings.metadata = body.get("labels")
+    settings.service_tier = body.get("serviceTier")
+    if body.get("cachedContent") is not None:
+        settings.state = {"cachedContent": body["cachedContent"]}
+    settings.extra |= {name: value for name, value in body.items() if name not in _TAKEN and value is not None}
+    model, stream, framing = parse_path(call.path)
+    if framing is not None:
+        settings.spelling[FRAMING] = framing
+    return Conversation(
+        turns=turns,
+        settings=settings,
+        protocol=NAME,
+        model=model or body.get("model"),
+        stream=stream,
+    )
+
+
+def parse_path(path: str) -> tuple[str | None, bool | None, str | None]:
+    """The model, whether it streams, and "array" where it streams JSON rather than events."""
+    place, _, query = path.partition("?")
+    name, _, method = place.rpartition(":")
+    if not name:
+        return None, None, None
+    before, found, model = name.partition("/models/")
+    if not found:  # a tuned model's path is its name
+        model = before[before.index("/tunedModels/") + 1 :] if "/tunedModels/" in before else before.rpartition("/")[2]
+    stream = method.startswith("stream")
+    return unquote(model), stream, "array" if stream and "alt=sse" not in unquote(query) else None
+
+
+def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
+    settings, report = settle(conversation, NAME)
+    same = conversation.protocol == NAME
+    system, contents = render_contents(conversation, model, dialect, report)
+    body: dict[str, Any] = {} if system is None else {SYSTEM: system}
+    body["contents"] = contents
+    # an empty list of tools, and a choice without tools, are refused
+    if settings.tools and (tools := render_tools(settings, dialect, same)):
+        body["tools"] = tools
+    if (settings.tools or same) and (config := render_tool_config(settings)):
+        body["toolConfig"] = config
+    if generation := render_generation(settings, model, dialect, report, same):
+        body["generationConfig"] = generation
+    if settings.metadata is not None:
+        body["labels"] = settings.metadata
+    if settings.service_tier is not None:
+        body["serviceTier"] = settings.service_tier
+    body |= settings.state or {}
+    body |= {name: value for name, value in settings.extra.items() if "." not in name}
+    body |= dialect.body
+    for name in dialect.unsupported:
+        if body.pop(name, None) is not None or body.get("generationConfig", {}).pop(name, None) is not None:
+            report.append(dropped(name, NAME, f"{dialect.vendor} refuses it"))
+    stream = bool(conversation.stream)
+    method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+    where = model.id if model.id.startswith(("models/", "tunedModels/")) else f"models/{model.id}"
+    body = written(body, settings.spelling.get(_TOP, "").split())
+    return Call(f"/{where}:{method}", body, stream=stream, warnings=report)

@@ -1,0 +1,189 @@
+"""Gemini tools and toolConfig, in and out.
+
+Every entry of `tools` holds function declarations or a tool of Google's. Some clients put all declarations into one
+entry, others each into its own (Kimi Code): which is kept, and so is the field a schema stood in.
+"""
+
+from typing import Any
+
+from modelbay.conversation import Extra, Json, Settings, Tool, ToolChoice
+from modelbay.dialect import Dialect
+from modelbay.protocols.google.case import Fields, camel, written
+from modelbay.protocols.google.parts import SNAKE, without
+from modelbay.protocols.schema import json_schema, openapi
+
+ENTRY = "entry."
+"""The number of the entry of `tools` that a tool stood in."""
+SCHEMA = "schema."
+"""The field a schema stood in, and the schema itself where JSON Schema is spelled otherwise."""
+_MODES = {"AUTO": "auto", "ANY": "required", "NONE": "none", "VALIDATED": "auto"}
+_CONFIG = "toolConfig."
+_CALLING = "toolConfig.functionCallingConfig."
+
+
+# --- in ----------------------------------------------------------------------------------------------------------------
+
+
+def parse_tools(value: Json, settings: Settings) -> None:
+    if not isinstance(value, list):
+        return
+    settings.tools = []
+    for number, entry in enumerate(value):
+        if not isinstance(entry, dict):
+            continue
+        fields, snake = camel(entry)
+        declarations = fields.get("functionDeclarations")
+        functions = [item for item in declarations or () if isinstance(item, dict)]
+        for declaration in functions:
+            tool = _parse_declaration(declaration)
+            tool.extra = {**(tool.extra or {}), ENTRY: number}
+            settings.tools.append(tool)
+        if functions and "functionDeclarations" in snake:
+            settings.spelling["functionDeclarations"] = "function_declarations"
+        rest = {name: item for name, item in entry.items() if not functions or name not in _DECLARATIONS}
+        if rest:
+            name = next(iter(rest))
+            settings.tools.append(Tool("vendor", name=name, native=name, raw=rest, extra={ENTRY: number}))
+
+
+_DECLARATIONS = ("functionDeclarations", "function_declarations")
+
+
+def _parse_declaration(declaration: Fields) -> Tool:
+    fields, snake = camel(declaration)
+    field = "parameters" if fields.get("parameters") is not None else "parametersJsonSchema"
+    said = fields.get(field)
+    extra: Extra = without(fields, "name", "description", "parameters", "parametersJsonSchema") or {}
+    if field == "parameters":
+        schema = json_schema(said)
+        extra[SCHEMA] = said if schema != said else None
+    else:
+        schema = said
+    if snake:
+        extra[SNAKE] = snake
+    return Tool(name=fields.get("name") or "", description=fields.get("description"), schema=schema, extra=extra)
+
+
+def parse_tool_config(value: Json, settings: Settings) -> None:
+    if not isinstance(value, dict):
+        return
+    config, snake = camel(value)
+    _keep_names(snake, _CONFIG, settings)
+    for name, item in config.items():
+        if name != "functionCallingConfig" and item is not None:
+            settings.extra[_CONFIG + name] = item
+    if not isinstance(config.get("functionCallingConfig"), dict):
+        return
+    calling, snake = camel(config["functionCallingConfig"])
+    _keep_names(snake, _CALLING, settings)
+    for name, item in calling.items():
+        if name not in ("mode", "allowedFunctionNames") and item is not None:
+            settings.extra[_CALLING + name] = item
+    mode, names = calling.get("mode"), calling.get("allowedFunctionNames") or []
+    choice = ToolChoice(_MODES.get(str(mode).upper()))  # type: ignore[arg-type]
+    if names and choice.mode == "required" and len(names) == 1:
+        choice.mode = "tool"
+    elif names and choice.mode != "none":
+        choice.required = choice.mode == "required"
+        choice.mode = "allowed"
+    choice.names = list(names)
+    if isinstance(mode, str):
+        settings.spelling["tool_choice"] = mode
+    settings.tool_choice = choice
+
+
+def _keep_names(snake: list[str], place: str, settings: Settings) -> None:
+    for name in snake:
+        settings.spelling[place + name] = name
+
+
+# --- out ---------------------------------------------------------------------------------------------------------------
+
+
+def render_tools(settings: Settings, dialect: Dialect, same: bool) -> list[Fields]:
+    """The entries of `tools`."""
+    entries: list[Fields] = []
+    by_number: dict[int, Fields] = {}
+    last: Fields | None = None
+    declarations = settings.spelling.get("functionDeclarations", "functionDeclarations")
+    for tool in settings.tools or ():
+        number = (tool.extra or {}).get(ENTRY) if same else None
+        # a tool that came without an entry joins the functions before it
+        entry = by_number.get(number) if number is not None else last
+        if entry is None:
+            entry = {}
+            entries.append(entry)
+            if number is not None:
+                by_number[number] = entry
+        if tool.kind in ("vendor", "namespace"):
+            entry |= tool.raw or {}
+        else:
+            entry.setdefault(declarations, []).append(_render_declaration(tool, dialect, same))
+            last = entry
+    return entries
+
+
+def _render_declaration(tool: Tool, dialect: Dialect, same: bool) -> Fields:
+    declaration: Fields = {"name": tool.name}
+    if tool.description is not None:
+        declaration["description"] = tool.description
+    extra = tool.extra or {} if same else {}
+    if tool.kind == "freeform":
+        text = {"type": "string", "description": "The input, as text."}
+        schema: Json = {"type": "object", "properties": {"input": text}, "required": ["input"]}
+    else:
+        schema = tool.schema
+    if SCHEMA in extra:
+        said = extra[SCHEMA]
+        declaration["parameters"] = said if said is not None and json_schema(said) == schema else schema
+    elif schema is not None:
+        declaration |= _render_schema(schema, dialect, same)
+    declaration |= {name: value for name, value in extra.items() if not name.endswith(".")}
+    return written(declaration, extra.get(SNAKE, ()))
+
+
+def _render_schema(schema: Any, dialect: Dialect, same: bool) -> Fields:
+    if same or dialect.schema != "openapi":
+        return {"parametersJsonSchema": schema}
+    parameters = openapi(schema)
+    # a function without parameters has none: an object without properties is refused
+    return {"parameters": parameters} if parameters.get("properties") else {}
+
+
+def render_tool_config(settings: Settings) -> Fields:
+    calling = {name.removeprefix(_CALLING): item for name, item in settings.extra.items() if name.startswith(_CALLING)}
+    choice = settings.tool_choice
+    if choice is not None:
+        calling |= _render_choice(choice, settings.spelling.get("tool_choice"))
+    config = {
+        name.removeprefix(_CONFIG): item
+        for name, item in settings.extra.items()
+        if name.startswith(_CONFIG) and not name.startswith(_CALLING)
+    }
+    if calling:
+        config["functionCallingConfig"] = written(calling, _names(settings, _CALLING))
+    return written(config, [name for name in _names(settings, _CONFIG) if "." not in name])
+
+
+def _names(settings: Settings, place: str) -> list[str]:
+    return [name.removeprefix(place) for name in settings.spelling if name.startswith(place)]
+
+
+def _render_choice(choice: ToolChoice, said: str | None) -> Fields:
+    match choice.mode:
+        case "required" | "tool":
+            mode = "ANY"
+        case "allowed":
+            mode = "ANY" if choice.required else "VALIDATED"  # AUTO takes no names
+        case "none":
+            mode = "NONE"
+        case "auto":
+            mode = "AUTO"
+        case _:
+            mode = ""
+    if said is not None and (_MODES.get(said.upper()) == _MODES.get(mode) or not mode):
+        mode = said
+    calling: Fields = {"mode": mode} if mode else {}
+    if choice.names:
+        calling["allowedFunctionNames"] = choice.names
+    return calling

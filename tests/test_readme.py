@@ -1,0 +1,32 @@
+"""What the README shows is run, so that it stays true."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.servers import SENTENCE
+from tests.servers.llamacpp import LlamaServer
+from tests.test_hub import write_config
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_the_python_of_the_readme_runs_and_answers(llamacpp: LlamaServer, tmp_path: Path) -> None:
+    [code] = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert len([line for line in code.splitlines() if line.strip()]) == 8
+    write_config(tmp_path, llamacpp.url)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env={"MODELBAY_HOME": str(tmp_path)}, capture_output=True, text=True, timeout=60
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert SENTENCE in ran.stdout or "weather" in ran.stdout
+
+
+def test_the_toml_of_the_readme_is_a_configuration_without_problems(tmp_path: Path) -> None:
+    from modelbay.config.load import parse
+
+    [text] = re.findall(r"```toml\n(.*?)```", README.read_text(), re.DOTALL)
+    config = parse(text, tmp_path / "config.toml")
+    assert config.problems == []
+    assert config.model().model == "claude-sonnet-4-6"
