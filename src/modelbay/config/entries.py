@@ -135,8 +135,8 @@ def _plainly(message: str) -> str:
     """msgspec's words in a reader's: "Expected `int | null`, got `str`" is "expected a whole number, got text"."""
 
     def words(match: re.Match[str]) -> str:
-        kinds = [KINDS.get(kind, kind) for kind in match[1].split(" | ") if kind != "null"]
-        return " or ".join(kinds)
+        kinds = [kind for kind in match[1].split(" | ") if kind != "null"]
+        return " or ".join(KINDS[kind] for kind in kinds) if set(kinds) <= KINDS.keys() else match[0]
 
     text = re.sub(r"`([^`]+)`", words, message)
     return text[:1].lower() + text[1:]

@@ -245,7 +245,9 @@ class Config(Struct, kw_only=True):
             provider, _, wire_id = asked.partition("/")
             if wire_id and provider in self.providers:
                 found = ModelEntry(alias=asked, provider=provider, model=wire_id, configured=False)
-        return found or self._no_model(asked)
+        if found is None:
+            raise self._no_model(asked)
+        return found
 
     def _configured(self, name: str) -> ModelEntry | None:
         entry = self.models.get(name)
@@ -258,22 +260,20 @@ class Config(Struct, kw_only=True):
         same = [entry for entry in self.models.values() if entry.provider == provider and entry.model == wire_id]
         return same[0] if len(same) == 1 else None  # two entries for one wire id differ in what neither was asked for
 
-    def _no_model(self, name: str) -> ModelEntry:
-        broken = self._broken("models", name)
+    def _no_model(self, name: str) -> UnknownModel:
+        provider, slash, _ = name.partition("/")
+        broken = self._broken("models", name) or (self._broken("providers", provider) if slash else None)
         if broken:
-            raise UnknownModel(
-                f'model "{name}" cannot be used: {broken}', hint=broken.hint, file=broken.file, line=broken.line
-            )
-        provider = name.partition("/")[0]
-        behind = self._broken("providers", provider) if "/" in name else None
-        if behind:
-            raise UnknownModel(
-                f'model "{name}" cannot be used: {behind}', hint=behind.hint, file=behind.file, line=behind.line
-            )
-        known = [*self.models, *(alias for entry in self.models.values() for alias in entry.aliases)]
-        hint = _nearest(name, known) or (_nearest(provider, self.providers) if "/" in name else None)
+            message = f'model "{name}" cannot be used: {broken}'
+            return UnknownModel(message, hint=broken.hint, file=broken.file, line=broken.line)
+        base = self._configured(name.rpartition(":")[0])
+        if base is not None and base.variants:
+            hint: str | None = f"the variants of {base.alias} are {', '.join(base.variants)}"
+        else:
+            known = [*self.models, *(alias for entry in self.models.values() for alias in entry.aliases)]
+            hint = _nearest(name, known) or (_nearest(provider, self.providers) if slash else None)
         hint = hint or "name a model of the file, or provider/wire-id"
-        raise UnknownModel(f'no model "{name}" in {self.path}', hint=hint, file=str(self.path))
+        return UnknownModel(f'no model "{name}" in {self.path}', hint=hint, file=str(self.path))
 
     def _broken(self, table: str, name: str) -> Problem | None:
         where = f"{table}.{key_text(name)}"

@@ -2,6 +2,7 @@
 workload's own. Where they are found is Google's own rule, the one exception to keys standing in the configuration."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -76,6 +77,8 @@ def _load() -> Any:
     import google.auth
     from google.auth.exceptions import DefaultCredentialsError
 
+    # it warns of a missing project, which we take from the configuration
+    logging.getLogger("google.auth._default").setLevel(logging.ERROR)
     try:
         credentials, _ = google.auth.default(scopes=[SCOPE])
     except DefaultCredentialsError as error:

@@ -161,6 +161,9 @@ class Assembly:
             self._events.append(Finished(reason, native, stop_sequence, extra or None))
 
     def fail(self, error: ModelbayError) -> None:
+        """The texts that came stay; a call that was cut off is dropped, as one that ends may be run."""
+        for key in [key for key, opened in self._open.items() if type(opened.part) is ToolCall]:
+            self.drop(key)
         if self._close():
             self._events.append(Failed(error))
 

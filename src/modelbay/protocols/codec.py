@@ -7,7 +7,6 @@ Parsers are lenient: unknown fields are kept, odd shapes accepted. Renderers are
 protocol's own rules for any conversation and any sequence of events.
 """
 
-import json
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -102,6 +101,8 @@ def decode(data: bytes | str) -> Any:
 
 def _decode_leniently(data: bytes | str, error: Exception) -> Any:
     """Half an emoji (JavaScript proxies cut between surrogates), NaN (Python servers), raw tabs, a byte order mark."""
+    import json
+
     text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
     try:
         return _whole_characters(json.loads(text.removeprefix("\ufeff"), strict=False))

@@ -34,7 +34,7 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Provide
     text = text_of(body)
     try:
         answer = decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except msgspec.DecodeError:
         answer = None
     found = error_in(answer)
     error = found if found is not None else provider_error(status, summary(text), body=text)

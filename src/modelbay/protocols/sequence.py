@@ -15,6 +15,7 @@ from modelbay.events import (
     PartEnded,
     PartStarted,
     Started,
+    UsageReported,
 )
 
 
@@ -43,6 +44,8 @@ class Sequence:
                 return []
             self._started = True
             return [event]
+        if kind is UsageReported and not self._started:
+            return [event]  # the prompt's tokens are known before the reply begins
         before: list[Event] = []
         if not self._started:
             self._started = True

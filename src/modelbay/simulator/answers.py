@@ -1,6 +1,7 @@
 """An HTTP answer as the steps of sending it. Making one is pure, so that a fault is a function from one to another."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TypeAlias
 
 from msgspec import Struct, field
@@ -24,20 +25,19 @@ Step: TypeAlias = bytes | Pause | Cut
 class Answer(Struct):
     status: int
     steps: Iterable[Step]
-    """The body, in the pieces it is written in. Pauses and cuts before the first bytes come before the head."""
+    """The body, in the pieces it is written in. The head goes out with the first of them, which may be empty."""
     headers: dict[str, str] = field(default_factory=dict)
     length: int | None = None
     """The body's length; None: chunked."""
-    head_first: bool = False
-    """The head goes out before the first step."""
 
 
 def whole(status: int, body: bytes, content_type: str = "application/json") -> Answer:
-    return Answer(status, [body], {"content-type": content_type}, len(body), head_first=True)
+    return Answer(status, [body], {"content-type": content_type}, len(body))
 
 
 def streamed(steps: Iterable[Step], content_type: str) -> Answer:
-    return Answer(200, steps, {"content-type": content_type}, head_first=True)
+    """A stream; its head does not wait for the first event."""
+    return Answer(200, chain([b""], steps), {"content-type": content_type})
 
 
 def sliced(data: bytes, size: int = 65_536) -> Iterator[bytes]:

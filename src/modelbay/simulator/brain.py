@@ -31,6 +31,8 @@ _LOREM = (
 ).split()
 _COMMON = {"get", "set", "list", "show", "make", "run", "the", "tool", "call", "create", "find", "and", "for", "with"}
 """Words of tool names that say nothing about what the tool is for."""
+_ANSWER = {"type": "object", "properties": {"answer": {"type": "string"}}}
+"""The shape of a JSON answer where none is given."""
 _SENTENCES = {"minimal": 1, "low": 2, "high": 6, "xhigh": 9, "max": 11}
 """How long it thinks, by effort."""
 _PIECE = re.compile(r"\s*\S+|\s+")
@@ -120,7 +122,7 @@ def _say(conversation: Conversation, reading: Reading, facts: Facts) -> Answer:
         return Answer([*calls], "tool_calls")
     form = conversation.settings.output_format
     if form is not None and form.kind != "text":
-        schema = form.schema if form.schema is not None else {"type": "object", "properties": {"answer": {"type": "string"}}}
+        schema = _ANSWER if form.schema is None else form.schema
         return Answer([Text(text=msgspec.json.encode(example(schema, reading.prompt)).decode())])
     text = _text(reading, facts)
     if "SIM_FILTER" in reading.prompt:
@@ -134,20 +136,27 @@ def _text(reading: Reading, facts: Facts) -> str:
         return _many_words(int(wanted.group(1)))
     sentences = []
     for result in reading.results:
-        name = result.name or reading.calls.get(result.call_id or "", "")
+        name = result.name or reading.calls.get(result.call_id or "")
+        said = text_of(result.parts).strip() or ("with a file" if result.parts else "nothing")
         verb = "failed" if result.is_error else "answered"
-        quoted = text_of(result.parts).strip() or ("nothing" if not result.parts else "with a file")
-        sentences.append(f"The tool {name} {verb}: {quoted}".replace("tool  ", "tool ") + ("" if quoted[-1] in ".!?" else "."))
+        sentences.append(_sentence(f"The tool{f' {name}' if name else ''} {verb}: {said}"))
     if not reading.results and reading.prompt:
         again = f" (question {reading.questions} of our conversation)" if reading.questions > 1 else ""
-        sentences.append(f"You asked{again}: {' '.join(reading.prompt.split())[:400]}")
-        if sentences[-1][-1] not in ".!?":
-            sentences[-1] += "."
+        sentences.append(_sentence(f"You asked{again}: {_quote(reading.prompt, 400)}"))
     if reading.media:
         sentences.append(acknowledge(reading.media))
     if not reading.results:
         sentences.append(f"I am {facts.id}, a simulated model, and this is all I know about it.")
     return " ".join(sentences)
+
+
+def _quote(text: str, length: int) -> str:
+    """A text on one line, shortened."""
+    return " ".join(text.split())[:length]
+
+
+def _sentence(text: str) -> str:
+    return text if text[-1] in ".!?" else f"{text}."
 
 
 def _many_words(count: int) -> str:
@@ -232,7 +241,7 @@ def _think(answer: Answer, conversation: Conversation, reading: Reading, manners
 
 
 def _thoughts(reading: Reading, effort: str | None) -> str:
-    sentences = [f"The user said: {' '.join(reading.prompt.split())[:200]}."]
+    sentences = [_sentence(f"The user said: {_quote(reading.prompt, 200)}")]
     if reading.results:
         sentences = [f"{len(reading.results)} tool result{'s' if len(reading.results) > 1 else ''} came back."]
     sentences += ["I should answer in a few plain sentences.", "I know little, so I will say what I was asked."]

@@ -91,4 +91,6 @@ def bad_request(
 def overflow(protocol: str, count: int, limit: int) -> ProviderError:
     message = _OVERFLOW[protocol].format(count=count, limit=limit)
     code = _code(protocol, "context_length_exceeded")
-    return ContextOverflow(message, status=400, type=_TYPES.get(protocol), param="messages" if code else None, code=code)
+    return ContextOverflow(
+        message, status=400, type=_TYPES.get(protocol), param="messages" if code else None, code=code
+    )

@@ -19,7 +19,22 @@ _FORMATS = {
     "ipv6": "2001:db8::1",
     "uuid": "00000000-0000-4000-8000-000000000000",
 }
-_PATTERNED = ("a", "A1", "abc", "ABC", "1", "12345", "2026-01-01", "a-b", "a_b", "Ab1!", "abc123", "a@b.co", "#a1b2c3", "a.b")
+_PATTERNED = (
+    "a",
+    "A1",
+    "abc",
+    "ABC",
+    "1",
+    "12345",
+    "2026-01-01",
+    "a-b",
+    "a_b",
+    "Ab1!",
+    "abc123",
+    "a@b.co",
+    "#a1b2c3",
+    "a.b",
+)
 """Strings tried for a pattern."""
 _CAPITAL = re.compile(r"(?<![.!?] )(?<!^)\b[A-ZÀ-Þ][\w-]+(?: [A-ZÀ-Þ][\w-]+)*")
 

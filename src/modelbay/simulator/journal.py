@@ -13,7 +13,9 @@ import msgspec
 from modelbay.conversation import Json
 from modelbay.protocols.codec import decode
 
-_SECRET_HEADERS = frozenset(("authorization", "x-api-key", "api-key", "x-goog-api-key", "proxy-authorization", "cookie"))
+_SECRET_HEADERS = frozenset(
+    ("authorization", "x-api-key", "api-key", "x-goog-api-key", "proxy-authorization", "cookie")
+)
 _SECRET_QUERY = re.compile(r"(?<=[?&]key=)[^&]+")
 
 

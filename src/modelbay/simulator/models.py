@@ -86,7 +86,9 @@ class Models(Struct):
         models = cls()
         for alias, id in aliases.items():
             facts = models.by_id[id]
-            models.by_id[alias] = replace(facts, model=replace(facts.model, id=alias, name=f"{facts.model.name} ({alias})"))
+            models.by_id[alias] = replace(
+                facts, model=replace(facts.model, id=alias, name=f"{facts.model.name} ({alias})")
+            )
         return models
 
     def find(self, id: str) -> Facts | None:

@@ -70,6 +70,11 @@ def protocol_of(path: str, headers: dict[str, str]) -> str:
     """Whose words an answer is in where the path is everybody's, or nobody's."""
     if "anthropic-version" in headers or "/messages" in path or "/anthropic/" in path:
         return "anthropic"
-    if "x-goog-api-key" in headers or "x-goog-api-client" in headers or path.startswith("/v1beta/") or "/publishers/" in path:
+    if (
+        "x-goog-api-key" in headers
+        or "x-goog-api-client" in headers
+        or path.startswith("/v1beta/")
+        or "/publishers/" in path
+    ):
         return "google"
     return "openai_responses" if path.endswith("/responses") else "openai_chat"

@@ -375,7 +375,10 @@ def keeps_no_state(request: Request) -> None:
     state = request.conversation.settings.state or {}
     if (id := state.get("previous_response_id")) is not None:
         _refuse(
-            request, f"Previous response with id '{id}' not found.", "previous_response_id", "previous_response_not_found"
+            request,
+            f"Previous response with id '{id}' not found.",
+            "previous_response_id",
+            "previous_response_not_found",
         )
     if (id := state.get("conversation")) is not None:
         _refuse(request, f"Conversation with id '{id}' not found.", "conversation")

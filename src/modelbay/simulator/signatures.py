@@ -75,7 +75,9 @@ class Prefix:
 def _canonical(signature: str) -> bytes:
     """The bytes of a signature: clients write base64 in both alphabets, with padding and without."""
     try:
-        return b64decode(signature.replace("-", "+").replace("_", "/").rstrip("=") + "=" * (-len(signature.rstrip("=")) % 4))
+        return b64decode(
+            signature.replace("-", "+").replace("_", "/").rstrip("=") + "=" * (-len(signature.rstrip("=")) % 4)
+        )
     except (Base64Error, ValueError):
         return b""
 

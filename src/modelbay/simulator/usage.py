@@ -104,4 +104,3 @@ def with_output(usage: Usage, parts: list[AnyPart], unseen: int) -> Usage:
     thought = unseen + sum(part_tokens(part) for part in parts if type(part) is Thinking)
     said = sum(part_tokens(part) for part in parts if type(part) is not Thinking)
     return msgspec.structs.replace(usage, output=said, reasoning=thought or None)
-

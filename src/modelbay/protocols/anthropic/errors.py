@@ -27,7 +27,7 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Provide
     text = text_of(body)
     try:
         answer = decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except msgspec.DecodeError:
         answer = None
     error = error_in(answer, status, text) or provider_error(status, summary(text), body=text)
     error.request_id = request_id(headers)

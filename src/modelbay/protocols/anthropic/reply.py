@@ -44,7 +44,7 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
     assembly = Assembly()
     try:
         reply = decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         assembly.fail(MalformedReply(f"the reply is not JSON: {error}"))
         return assembly.take()
     if isinstance(reply, dict) and isinstance(reply.get("content"), list):

@@ -17,9 +17,8 @@ from modelbay.protocols.anthropic.parts import parse_block, parse_citation, with
 from modelbay.protocols.anthropic.reply import TOP, finish_reason, reply_part
 from modelbay.protocols.anthropic.usage import merge_usage, parse_usage
 from modelbay.protocols.assembly import Assembly
+from modelbay.protocols.codec import decode
 from modelbay.protocols.sse import Decoder
-
-_decode = msgspec.json.Decoder().decode
 
 
 def stream_parser(dialect: Dialect) -> "StreamParser":
@@ -62,8 +61,8 @@ class StreamParser:
         if self._assembly.ended or not payload.strip():
             return
         try:
-            event = _decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            event = decode(payload)
+        except msgspec.DecodeError as error:
             if payload.strip() != b"[DONE]":  # gateways add OpenAI's end
                 self._fail(MalformedReply(f"an event of the stream is not JSON: {error}"))
             return

@@ -87,7 +87,9 @@ def _parse_content(content: Item) -> Turn:
         parts = [parts]
     role = _ROLES.get(wire_role, "user") if isinstance(wire_role, str) else "user"
     native = None if wire_role in ("user", "model") else wire_role if isinstance(wire_role, str) else ""
-    return Turn(role, [parse_part(part) for part in parts or ()], native=native, extra=without(content, "parts", "role"))
+    return Turn(
+        role, [parse_part(part) for part in parts or ()], native=native, extra=without(content, "parts", "role")
+    )
 
 
 def _open_envelopes(turns: list[Turn]) -> None:
@@ -249,7 +251,10 @@ class _Writer:
         self.sign = model.can("call_signatures") is True
         self.ids = call_ids(conversation.turns, dialect.tool_id)
         self.names = {
-            self.ids[id(part)]: part.name for turn in conversation.turns for part in turn.parts if type(part) is ToolCall
+            self.ids[id(part)]: part.name
+            for turn in conversation.turns
+            for part in turn.parts
+            if type(part) is ToolCall
         }
         self.system: list[Item] = []
         self.contents: list[Item] = []

@@ -72,7 +72,9 @@ def _parse(error: dict[str, Any], status: int | None, body: str) -> ProviderErro
     )
     kind = _class(found, reason, details)
     if kind is not type(found):
-        found = kind(found.message, status=found.status, type=found.type, code=found.code, param=found.param, body=body[:2000])
+        found = kind(
+            found.message, status=found.status, type=found.type, code=found.code, param=found.param, body=body[:2000]
+        )
     return found
 
 
@@ -103,7 +105,9 @@ def error_object(error: Exception) -> tuple[int, dict[str, Any]]:
     status = (error.status if isinstance(error, ModelbayError) else None) or 502
     message = error.message if isinstance(error, ModelbayError) else str(error)
     said = getattr(error, "type", None)
-    word = said if said in _STATUS.values() else _STATUS.get(status, "INTERNAL" if status >= 500 else "INVALID_ARGUMENT")
+    word = (
+        said if said in _STATUS.values() else _STATUS.get(status, "INTERNAL" if status >= 500 else "INVALID_ARGUMENT")
+    )
     body: dict[str, Any] = {"code": status, "message": message, "status": word}
     details: list[dict[str, Any]] = []
     if isinstance(error, ModelbayError) and error.retry_after is not None:

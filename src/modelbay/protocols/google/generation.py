@@ -209,5 +209,7 @@ def _nearest(wanted: str, efforts: list[str], report: list[Warned]) -> str:
     place = _LEVELS.index(wanted)
     lower = [level for level in reversed(_LEVELS[:place]) if level in known]
     found = known[lower[0] if lower else next((level for level in _LEVELS if level in known), next(iter(known)))]
-    report.append(Warned(f"the effort `{wanted}` is sent as `{found}`: the model has {', '.join(efforts)}", "reasoning"))
+    report.append(
+        Warned(f"the effort `{wanted}` is sent as `{found}`: the model has {', '.join(efforts)}", "reasoning")
+    )
     return found

@@ -12,6 +12,7 @@ from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ReplyError
 from modelbay.events import Event
 from modelbay.protocols.assembly import Assembly
+from modelbay.protocols.codec import decode
 from modelbay.protocols.openai_chat.parts import (
     DETAILS,
     REASONING_FIELDS,
@@ -27,8 +28,6 @@ from modelbay.protocols.openai_chat.reply import TOP, finish_reason, parse_media
 from modelbay.protocols.openai_chat.usage import parse_usage
 from modelbay.protocols.openai_errors import error_in
 from modelbay.protocols.sse import Decoder
-
-_decode = msgspec.json.Decoder().decode
 
 
 def stream_parser(dialect: Dialect) -> "StreamParser":
@@ -77,8 +76,8 @@ class StreamParser:
             self._end(done=True)
             return
         try:
-            chunk = _decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            chunk = decode(payload)
+        except msgspec.DecodeError as error:
             if payload.strip():
                 assembly.fail(MalformedReply(f"a chunk of the stream is not JSON: {error}"))
             return
@@ -322,7 +321,7 @@ class _Call:
     def whole(self) -> bool:
         """Whether the arguments are a whole JSON value already."""
         try:
-            _decode("".join(self._held))
+            decode("".join(self._held))
         except msgspec.DecodeError:
             return False
         return True

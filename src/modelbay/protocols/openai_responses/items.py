@@ -91,7 +91,9 @@ def parse_part_of_item(item: dict[str, Any]) -> AnyPart:
         case "function_call_output" | "custom_tool_call_output":
             content = item.get("output")
             parts = parse_content(content, INPUT) if isinstance(content, str | list | None) else _raw(content)
-            part = ToolResult(call_id=item.get("call_id"), parts=parts, extra=without(item, "call_id", "output", *_ITEM))
+            part = ToolResult(
+                call_id=item.get("call_id"), parts=parts, extra=without(item, "call_id", "output", *_ITEM)
+            )
             part.native = kind if kind != "function_call_output" else None
         case "reasoning":
             part = parse_reasoning(item)
@@ -131,7 +133,9 @@ def parse_reasoning(item: dict[str, Any], *, prefer: str = "content") -> Thinkin
     """Thinking: the reasoning itself where it came, else its summary; what is not chosen stays in `extra`."""
     texts: dict[str, list[str]] = {}
     for field, kind in _TEXTS.items():
-        found = [part.get("text") for part in item.get(field) or () if isinstance(part, dict) and part.get("type") == kind]
+        found = [
+            part.get("text") for part in item.get(field) or () if isinstance(part, dict) and part.get("type") == kind
+        ]
         texts[field] = [text for text in found if isinstance(text, str)]
         if len(texts[field]) != len(item.get(field) or ()):
             return None
@@ -139,7 +143,9 @@ def parse_reasoning(item: dict[str, Any], *, prefer: str = "content") -> Thinkin
     if texts[other] and prefer == other:
         field, other = other, field
     opaque = item.get("encrypted_content")
-    thinking = Thinking(texts=texts[field], summary=field == "summary", opaque=opaque if isinstance(opaque, str) else None)
+    thinking = Thinking(
+        texts=texts[field], summary=field == "summary", opaque=opaque if isinstance(opaque, str) else None
+    )
     thinking.extra = without(item, field, "encrypted_content", *(() if texts[other] else (other,)), *_ITEM)
     return thinking
 

@@ -146,7 +146,7 @@ def _parse_text(text: Json, settings: Settings) -> None:
     rest = without(text, "format") or {}
     form = text.get("format")
     kind = form.get("type") if isinstance(form, dict) else None
-    if kind == "json_schema":
+    if isinstance(form, dict) and kind == "json_schema":
         settings.output_format = OutputFormat(
             "json_schema",
             schema=form.get("schema"),
@@ -155,7 +155,7 @@ def _parse_text(text: Json, settings: Settings) -> None:
             strict=form.get("strict"),
             extra=without(form, "type", "schema", "name", "description", "strict"),
         )
-    elif kind in ("json_object", "text"):
+    elif isinstance(form, dict) and kind in ("json_object", "text"):
         extra = without(form, "type")
         settings.output_format = OutputFormat("json" if kind == "json_object" else "text", extra=extra)
     elif form is not None:

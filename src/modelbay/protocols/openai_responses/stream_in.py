@@ -10,14 +10,14 @@ from typing import Any
 
 import msgspec
 
-from modelbay.conversation import AnyPart, Refusal, ServerToolCall, Text, Thinking, ToolCall, Unknown
+from modelbay.conversation import AnyPart, Extra, Refusal, ServerToolCall, Text, Thinking, ToolCall, Unknown
 from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ReplyError
 from modelbay.events import Event
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.openai_errors import error_in
-from modelbay.protocols.openai_responses.items import keeps_item, parse_reasoning, reply_parts
-from modelbay.protocols.openai_responses.parts import parse_annotation
+from modelbay.protocols.openai_responses.items import parse_reasoning, reply_parts
+from modelbay.protocols.openai_responses.parts import OF_ITEM, parse_annotation
 from modelbay.protocols.openai_responses.reply import end, start
 from modelbay.protocols.sse import Decoder
 
@@ -40,10 +40,14 @@ class _Item:
         self.held: list[str] = []
         """Arguments that came before the call's name."""
         self.ids: set[str] = set()
+        self.beside: Extra | None = None
+        """What a message's parts know of it before it is done."""
         self.done = False
 
     def note(self, item: dict[str, Any]) -> None:
         self.ids |= {item[name] for name in ("id", "call_id") if isinstance(item.get(name), str)}
+        if item.get("phase") is not None:
+            self.beside = {OF_ITEM: {"phase": item["phase"]}}
 
 
 class StreamParser:
@@ -142,10 +146,12 @@ class StreamParser:
 
     def _find(self, event: dict[str, Any], kind: str) -> _Item:
         """The item an event belongs to; made where no `added` told of it."""
-        index = event.get("output_index")
+        index = _index(event)
         if index is None:
             id = event.get("item_id")
-            found = next((item for item in self._items.values() if id in item.ids and not item.done), None) or self._last
+            found = (
+                next((item for item in self._items.values() if id in item.ids and not item.done), None) or self._last
+            )
         else:
             found = self._items.get(index)
         if found is None or found.done or (index is None and found.kind != kind):
@@ -165,7 +171,7 @@ class StreamParser:
         if type(item) is not dict:
             return
         kind = str(item.get("type"))
-        index = event.get("output_index")
+        index = _index(event)
         known = self._items.get(index) if index is not None else None
         if known is None or known.done or known.ids:
             known = self._new(index, kind)
@@ -195,7 +201,7 @@ class StreamParser:
         if type(item) is not dict:
             return
         kind = str(item.get("type"))
-        index = event.get("output_index")
+        index = _index(event)
         found = self._items.get(index) if index is not None else None
         if index is None:
             ids = {item.get("id"), item.get("call_id")}
@@ -243,7 +249,7 @@ class StreamParser:
             case (Thinking(), Thinking()):
                 for index, text in enumerate(final.texts):
                     self._rest_of_thinking(item, key, index, text)
-            case (ToolCall(), ToolCall()) | (ServerToolCall(), ServerToolCall()):
+            case (ToolCall() | ServerToolCall(), ToolCall() | ServerToolCall()):
                 opened.name, opened.id = final.name, final.id or opened.id
                 self._rest(key, final.arguments)
             case (Unknown(), Unknown()):
@@ -263,34 +269,35 @@ class StreamParser:
     def _text(self, event: dict[str, Any], part: AnyPart) -> int | None:
         """The open part a content event is about; None where it has ended."""
         item = self._find(event, "message")
-        index = event.get("content_index") or 0
+        index = _index(event, "content_index") or 0
         key = item.keys.get(index)
         if key is None:
+            part.item_id, part.extra = event.get("item_id"), item.beside
             key = item.keys[index] = self._assembly.open(part)
         return key if self._assembly.is_open(key) else None
 
     def _text_delta(self, event: dict[str, Any]) -> None:
         text = event.get("delta")
-        if text and (key := self._text(event, Text(item_id=event.get("item_id")))) is not None:
+        if text and (key := self._text(event, Text())) is not None:
             self._assembly.add(key, text, 0, event.get("logprobs") or None)
 
     def _text_done(self, event: dict[str, Any]) -> None:
-        if (text := event.get("text")) and (key := self._text(event, Text(item_id=event.get("item_id")))) is not None:
+        if (text := event.get("text")) and (key := self._text(event, Text())) is not None:
             self._rest(key, text)
 
     def _annotation(self, event: dict[str, Any]) -> None:
         annotation = event.get("annotation")
-        if type(annotation) is dict and (key := self._text(event, Text(item_id=event.get("item_id")))) is not None:
+        if type(annotation) is dict and (key := self._text(event, Text())) is not None:
             self._assembly.annotate(key, parse_annotation(annotation))
 
     def _refusal_delta(self, event: dict[str, Any]) -> None:
         text = event.get("delta")
-        if text and (key := self._text(event, Refusal(item_id=event.get("item_id")))) is not None:
+        if text and (key := self._text(event, Refusal())) is not None:
             self._assembly.add(key, text)
 
     def _refusal_done(self, event: dict[str, Any]) -> None:
         text = event.get("refusal")
-        if text and (key := self._text(event, Refusal(item_id=event.get("item_id")))) is not None:
+        if text and (key := self._text(event, Refusal())) is not None:
             self._rest(key, text)
 
     # --- reasoning ---
@@ -306,7 +313,7 @@ class StreamParser:
             key = item.keys[0] = self._assembly.open(Thinking(summary=summary, item_id=event.get("item_id")))
         opened = self._assembly.part(key) if self._assembly.is_open(key) else None
         if isinstance(opened, Thinking) and opened.summary == summary:
-            index = event.get(field) or 0
+            index = min(_index(event, field) or 0, len(item.lengths))
             if done:
                 self._rest_of_thinking(item, key, index, text)
             else:
@@ -337,6 +344,11 @@ class StreamParser:
             self._rest(key, text)
         else:
             self._assembly.add(key, text)
+
+
+def _index(event: dict[str, Any], field: str = "output_index") -> int | None:
+    index = event.get(field)
+    return index if type(index) is int and index >= 0 else None
 
 
 _Handler = Callable[[StreamParser, dict[str, Any]], None]

@@ -10,12 +10,14 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
+from msgspec.structs import replace
 
 from modelbay.conversation import (
     Annotation,
     AnyPart,
     Conversation,
     Extra,
+    Item,
     Media,
     Part,
     Refusal,
@@ -46,7 +48,7 @@ from modelbay.protocols.openai_responses.items import (
     render_image,
     render_reasoning,
 )
-from modelbay.protocols.openai_responses.parts import NAME, OUTPUT, render_annotation, render_annotations, render_part
+from modelbay.protocols.openai_responses.parts import NAME, OUTPUT, render_annotation, render_part
 from modelbay.protocols.openai_responses.usage import render_usage
 from modelbay.protocols.sequence import Sequence
 from modelbay.usage import Usage
@@ -84,8 +86,9 @@ class StreamRenderer:
         self._message: _Message | None = None
         self._item: dict[str, Any] = {}
         """The open item, as it was added."""
-        self._index = 0
-        """Where the open text stands in its item."""
+        self._thoughts: list[str] = []
+        """The finished texts of the open reasoning item."""
+        self._summary = True
         self._text: list[str] | None = None
         """The open text so far; None where none is open."""
         self._head, self._tail = b"", b""
@@ -151,8 +154,8 @@ class StreamRenderer:
 
     def _finished(self, event: Finished) -> bytes:
         out = self._close_message()
-        if event.reason == "pause" and event.native in ("queued", "in_progress"):
-            return out + self._end(event.native)
+        if event.reason == "pause" and event.native in ("queued", "in_progress") and self._silent:
+            return out + self._end(event.native)  # to be asked for later; a stream has to end
         reason = None if event.reason == "refusal" and self._refused else _REASONS.get(event.reason)
         if reason is None:
             return out + self._end("completed")
@@ -200,12 +203,12 @@ class StreamRenderer:
         if is_content(part):
             return self._open_content(part)
         out = self._close_message()
-        self._item, self._text = {}, None
         if part.opaque is not None and not _ours(part) and not isinstance(part, Thinking):
             out += self._carrier(part)
-            self._item = {}
+        self._item, self._text = {}, None
         match part:
             case Thinking():
+                self._thoughts, self._summary = [], part.summary or not _ours(part)
                 return out + self._add({"id": self._id(part, "rs"), "type": "reasoning", "summary": []})
             case ToolCall():
                 prefix = "ctc" if part.input == "text" else "fc"
@@ -214,7 +217,8 @@ class StreamRenderer:
                 item[field] = ""
                 kind = "custom_tool_call_input" if part.input == "text" else "function_call_arguments"
                 out += self._add(item | (own(part) if _ours(part) else {}))
-                self._open_text(f"response.{kind}.delta", {})
+                where = {"item_id": item["id"], "output_index": len(self._output)}
+                self._open_text(f"response.{kind}.delta", where)
                 return out
             case _:
                 return out  # written whole when it is finished
@@ -228,13 +232,13 @@ class StreamRenderer:
             case ToolCall() if self._item:
                 return self._close_call(part)
             case Media(kind="image") if part.data is not None:
-                item = {"id": self._id(part, "ig"), "status": "completed", **render_image(part)}
+                item = {"id": self._id(part, "ig"), "status": item_of(part).status or "completed", **render_image(part)}
                 return self._whole(item)
             case _:
-                item = kept_item(part) if _ours(part) else None
-                if item is None or "type" not in item:
+                kept = kept_item(part) if _ours(part) else None
+                if kept is None or "type" not in kept:
                     return b""
-                return self._whole({**item, "id": self._id(part, "item")})
+                return self._whole({**kept, "id": self._id(part, "item")})
 
     # --- texts ---
 
@@ -242,7 +246,7 @@ class StreamRenderer:
         self._text, self._logprobs, self._annotations = [], [], []
         self._tail = tail
         if not self._silent:
-            event = {"type": kind, "item_id": self._item["id"], "output_index": len(self._output), **where}
+            event = {"type": kind, **where}
             self._head = b'event: %b\ndata: %b,"delta":' % (kind.encode(), _encode(event)[:-1])
 
     def _write(self, text: str, logprobs: list[Any] | None = None) -> bytes:
@@ -281,24 +285,28 @@ class StreamRenderer:
         item, out = self._message, b""
         if item is None or (part.item_id if _ours(part) else None) != item.item_id:
             out = self._close_message()
-            item = self._message = _Message(part.item_id if _ours(part) else None)
-            more = {name: value for name, value in fields(item_of(part)).items() if name == "phase"}
+            beside = item_of(part) if _ours(part) else Item()
+            self._message = _Message(beside.id, beside.status or "completed")
             message = {"id": self._id(part, "msg"), "type": "message", "role": "assistant", "content": []}
-            out += self._add({**message, **more, "status": "in_progress"})
-            item.status = item_of(part).status or "completed"
-        self._index = len(item.content)
+            out += self._add(message | fields(Item(phase=beside.phase, status="in_progress")))
         self._text = None
         if not isinstance(part, Text | Refusal):
             return out
-        blank = _content(Text() if isinstance(part, Text) else Refusal())
+        blank: Extra = {"type": "refusal", "refusal": ""}
+        kind, tail = "refusal", b"}\n\n"
+        if isinstance(part, Text):
+            blank = {"type": OUTPUT, "text": "", "annotations": [], "logprobs": []}
+            kind, tail = OUTPUT, b',"logprobs":[]}\n\n'
         out += self._emit("response.content_part.added", **self._place(), part=blank)
-        kind = "output_text" if isinstance(part, Text) else "refusal"
-        tail = b',"logprobs":[]}\n\n' if isinstance(part, Text) else b"}\n\n"
-        self._open_text(f"response.{kind}.delta", {"content_index": self._index}, tail)
+        self._open_text(f"response.{kind}.delta", self._place(), tail)
         return out
 
     def _place(self) -> Extra:
-        return {"item_id": self._item["id"], "output_index": len(self._output), "content_index": self._index}
+        return {
+            "item_id": self._item["id"],
+            "output_index": len(self._output),
+            "content_index": len(self._message.content) if self._message else 0,
+        }
 
     def _annotated(self, annotation: Annotation) -> bytes:
         item = render_annotation(annotation, "".join(self._text or ()))
@@ -346,13 +354,82 @@ class StreamRenderer:
 
     # --- thinking ---
 
-    def _next_thought(self, index: int) -> bytes:
-        """Opens texts up to `index`; an earlier one that comes back goes on in the last, as it is done."""
-        out = b""
-        while self._text is None or self._index < index:
-            out += self._close_thought()
-            out += self._open_thought()
-        return out
+    def _place_of_thought(self) -> Extra:
+        where = "summary_index" if self._summary else "content_index"
+        return {"item_id": self._item["id"], "output_index": len(self._output), where: len(self._thoughts)}
 
     def _open_thought(self) -> bytes:
-        return b""
+        kind, part = ("reasoning_summary_part", "summary_text") if self._summary else ("content_part", "reasoning_text")
+        where = self._place_of_thought()
+        out = self._emit(f"response.{kind}.added", **where, part={"type": part, "text": ""})
+        self._open_text(f"response.{'reasoning_summary_text' if self._summary else 'reasoning_text'}.delta", where)
+        return out
+
+    def _close_thought(self) -> bytes:
+        if self._text is None:
+            return b""
+        where, text = self._place_of_thought(), "".join(self._text)
+        self._thoughts.append(text)
+        self._text = None
+        if self._summary:
+            part = {"type": "summary_text", "text": text}
+            out = self._emit("response.reasoning_summary_text.done", **where, text=text)
+            return out + self._emit("response.reasoning_summary_part.done", **where, part=part)
+        part = {"type": "reasoning_text", "text": text}
+        out = self._emit("response.reasoning_text.done", **where, text=text)
+        return out + self._emit("response.content_part.done", **where, part=part)
+
+    def _next_thought(self, index: int) -> bytes:
+        """Opens texts up to `index`. One that comes back after its end goes on in the last, as what is done is done."""
+        out = b""
+        while self._text is None or len(self._thoughts) < index:
+            out += self._close_thought() + self._open_thought()
+        return out
+
+    def _close_thinking(self, part: Thinking) -> bytes:
+        out = b""
+        for index in range(len(self._thoughts), len(part.texts)):
+            out += self._next_thought(index)
+            out += self._written(part.texts[index])[0]
+        out += self._close_thought()
+        thinking = replace(part, texts=self._thoughts, summary=self._summary)
+        if not _ours(part):
+            thinking.opaque, thinking.extra = seal(part), None
+        status = item_of(part).status
+        item = {**self._item, **render_reasoning(thinking), **({"status": status} if status and _ours(part) else {})}
+        return out + self._done(item)
+
+    # --- calls ---
+
+    def _close_call(self, call: ToolCall) -> bytes:
+        final = call.arguments
+        if not final and call.input == "json" and not _ours(call):
+            final = "{}"  # what clients parse
+        out, text = self._written(final)
+        ours = _ours(call)
+        name = self._item["name"] or call.name
+        item = {**self._item, **(own(call) if ours else {}), "name": name}
+        item["status"] = (item_of(call).status if ours else None) or "completed"
+        where = {"item_id": item["id"], "output_index": len(self._output)}
+        if call.input == "text":
+            out += self._emit("response.custom_tool_call_input.done", **where, input=text)
+            item["input"] = text
+        else:
+            out += self._emit("response.function_call_arguments.done", **where, name=name, arguments=text)
+            item["arguments"] = text
+        return out + self._done(item)
+
+
+class _Message:
+    """The open message. Texts of the same item stand in one, and texts that have none."""
+
+    __slots__ = ("content", "item_id", "status")
+
+    def __init__(self, item_id: str | None, status: str) -> None:
+        self.item_id = item_id
+        self.status = status
+        self.content: list[dict[str, Any]] = []
+
+
+def _ours(part: Part) -> bool:
+    return part.origin is None or part.origin.protocol == NAME

@@ -1,0 +1,85 @@
+"""The command `modelbay`. Each sub-command is a module, imported when it is asked for: `--help` stays quick."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from modelbay import __version__
+from modelbay.cli import terminal
+from modelbay.cli.terminal import Settings
+
+COMMANDS = {
+    "ask": "Ask a model, and see the answer as it comes.",
+    "demo": "Show modelbay at work, without an account.",
+    "replay": "Read recorded exchanges again, without the provider.",
+    "simulate": "Run the simulator: a provider on this machine.",
+}
+"""Each one's line in `--help`; its module and its function have its name."""
+
+EXIT_CODES = """\b
+Exit codes:
+  0    success
+  1    the provider, the network or the configuration failed
+  2    wrong usage, or a file that cannot be read
+  130  interrupted"""
+
+
+class Commands(click.Group):
+    """The sub-commands by name; every one takes the global options too."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"modelbay.cli.{cmd_name}"), cmd_name)
+        command.params += [option for option in OPTIONS if option not in command.params]
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Keeps a global option, wherever on the line it was written."""
+    settings = ctx.ensure_object(Settings)
+    if value and param.name:
+        setattr(settings, param.name, value)
+
+
+OPTIONS: list[click.Parameter] = [
+    click.Option(
+        ["--config"],
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        expose_value=False,
+        callback=_remember,
+        help="Use this configuration file.",
+    ),
+    click.Option(
+        ["--verbose"],
+        is_flag=True,
+        expose_value=False,
+        callback=_remember,
+        help="Say more, such as where an internal error happened.",
+    ),
+]
+
+
+@click.version_option(__version__, message="modelbay %(version)s")
+@click.group(cls=Commands, params=OPTIONS, epilog=EXIT_CODES, invoke_without_command=True)
+@click.pass_context
+def modelbay(ctx: click.Context) -> None:
+    """Connect a model provider once; use it from the terminal, from Python, and from every agent and SDK."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main() -> None:
+    """Runs the command line. Whatever goes wrong ends in a message and an exit code, never in a traceback."""
+    sys.exit(terminal.guarded(lambda: modelbay.main(prog_name="modelbay", standalone_mode=False)))

@@ -1,0 +1,79 @@
+"""`modelbay replay`."""
+
+import gzip
+import sys
+from codecs import BOM_UTF8
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import click
+import msgspec
+
+from modelbay.cli import terminal
+from modelbay.conversation import Json, Protocol
+from modelbay.replay import Row, translate
+from modelbay.replay import replay as answer
+
+GZIP = b"\x1f\x8b"
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@click.option("--to", type=click.Choice(get_args(Protocol)), help="Print what a client of this protocol would be sent.")
+def replay(files: tuple[str, ...], to: Protocol | None) -> int:
+    """Read recorded exchanges again, without the provider, and print each one's answer as a line of JSON.
+
+    A FILE holds one exchange, a list of them or one a line, and may be gzipped; `-` is standard input. What is no
+    generation, such as a list of models, is skipped, and its line says so.
+    """
+    worst = 0
+    for file in files:
+        try:
+            for name, recorded in _exchanges(_content(file), file):
+                if isinstance(recorded, dict):
+                    worst = max(worst, _print(recorded, name, to))
+                else:
+                    why = f"not JSON: {recorded}" if isinstance(recorded, Exception) else "not an exchange"
+                    terminal.error(f"{name}: {why}")
+                    worst = terminal.USAGE
+        except (OSError, EOFError) as error:
+            terminal.error(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}")
+            worst = terminal.USAGE
+    return worst
+
+
+def _content(file: str) -> bytes:
+    data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    return gzip.decompress(data) if data.startswith(GZIP) else data
+
+
+def _exchanges(data: bytes, file: str) -> Iterator[tuple[str, Json]]:
+    """Each thing in a file and its place; an error where there is no JSON."""
+    whole = _decoded(data)
+    if isinstance(whole, list):
+        yield from ((f"{file}[{index}]", recorded) for index, recorded in enumerate(whole))
+    elif not isinstance(whole, Exception):
+        yield file, whole
+    else:
+        lines = [(f"{file}:{number}", line) for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
+        if lines and not isinstance(_decoded(lines[0][1]), Exception):
+            yield from ((place, _decoded(line)) for place, line in lines)
+        else:
+            yield file, whole
+
+
+def _decoded(data: bytes) -> Json:
+    try:
+        return msgspec.json.decode(data.removeprefix(BOM_UTF8))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return error
+
+
+def _print(recorded: Row, name: str, to: Protocol | None) -> int:
+    try:
+        row = translate(recorded, name, to) if to else answer(recorded, name)
+    except Exception as unexpected:  # noqa: BLE001 one exchange that we cannot read hides no other
+        return terminal.internal(unexpected, name)
+    terminal.write_line(msgspec.json.encode(row))
+    return 0

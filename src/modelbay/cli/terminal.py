@@ -1,0 +1,146 @@
+"""The terminal's manners: data on stdout, everything else on stderr, colours only for people, and no tracebacks."""
+
+import re
+import sys
+from collections.abc import Callable
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from modelbay.config.paths import environment
+from modelbay.errors import ModelbayError
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Settings:
+    """The global options."""
+
+    def __init__(self) -> None:
+        self.config: Path | None = None
+        self.verbose = False
+
+
+pass_settings = click.make_pass_decorator(Settings, ensure=True)
+
+
+class Unreadable(click.ClickException):
+    """A file that cannot be read."""
+
+    exit_code = USAGE
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class NobodyReads(Exception):
+    """Stdout is closed: its reader has seen enough, as in `modelbay ask … | head -1`."""
+
+
+def write(text: str) -> None:
+    """Puts out data at once. To a terminal it goes without what could steer it, else as it is."""
+    _out(lambda: sys.stdout.write(plain(text) if is_terminal(sys.stdout) else text))
+
+
+def write_line(data: bytes) -> None:
+    """Puts out a line of JSON, whatever the console's encoding."""
+    _out(lambda: sys.stdout.buffer.write(data + b"\n"))
+
+
+def _out(put: Callable[[], object]) -> None:
+    try:
+        put()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes stdout once more when it ends, and what is left in it has nowhere to go
+        import os
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise NobodyReads from None
+
+
+def plain(text: str) -> str:
+    """Text from elsewhere without what could steer a terminal; line breaks and tabs stay."""
+    return _CONTROL.sub("", text)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def styled(text: str, stream: TextIO, **style: str | bool) -> str:
+    """The text in colour, where a person looks at it and has not said no."""
+    if is_terminal(stream) and environment("NO_COLOR") is None and environment("TERM") != "dumb":
+        return click.style(text, **style)  # type: ignore[arg-type]
+    return text
+
+
+def note(text: str, *, end: str = "\n") -> None:
+    """Something beside the answer, dimmed."""
+    _say(styled(plain(text), sys.stderr, dim=True) + end)
+
+
+def warning(text: str) -> None:
+    _say(f"{styled('warning:', sys.stderr, fg='yellow', bold=True)} {plain(text)}\n")
+
+
+def error(message: str, hint: str | None = None) -> None:
+    _say(f"{styled('error:', sys.stderr, fg='red', bold=True)} {plain(message)}\n")
+    if hint:
+        _say(f"\n{styled('hint:', sys.stderr, fg='cyan', bold=True)} {plain(hint)}\n")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def guarded(run: Callable[[], object]) -> int:
+    """Runs a command and gives its exit code; what it raises becomes a message."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a console that lacks a character shows `?` for it
+    try:
+        code = run()
+    except NobodyReads:
+        return 0
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except ModelbayError as failure:
+        error(failure.message, failure.hint)
+        return FAILED
+    except click.ClickException as wrong:
+        return _misused(wrong)
+    except Exception as unexpected:  # noqa: BLE001 the edge of the program
+        return internal(unexpected)
+    return code if isinstance(code, int) else 0
+
+
+def _misused(wrong: click.ClickException) -> int:
+    message = wrong.format_message()
+    hint: str | None = getattr(wrong, "hint", None)
+    if isinstance(wrong, click.UsageError):
+        message = message[:1].lower() + message[1:].rstrip(".")
+        hint = f"see `{wrong.ctx.command_path} --help`" if wrong.ctx else None
+    error(message, hint)
+    return wrong.exit_code
+
+
+def internal(unexpected: Exception, about: str = "") -> int:
+    """Tells of a fault of ours; where it happened, only to who asks."""
+    if environment("MODELBAY_DEBUG") or "--verbose" in sys.argv:
+        import traceback
+
+        _say(plain("".join(traceback.format_exception(unexpected))))
+    place = f"{about}: " if about else ""
+    words = " ".join(str(unexpected).split())[:300]
+    error(
+        f"{place}internal: {type(unexpected).__name__}: {words}",
+        "this is a fault of modelbay; --verbose or MODELBAY_DEBUG=1 shows where it happened",
+    )
+    return FAILED

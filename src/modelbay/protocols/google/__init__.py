@@ -1,0 +1,18 @@
+"""Gemini's generateContent, as the Gemini API and Vertex AI speak it."""
+
+from modelbay.protocols.google.errors import parse_error, render_error
+from modelbay.protocols.google.reply import parse_reply, render_reply
+from modelbay.protocols.google.request import parse_request, render_request
+from modelbay.protocols.google.stream_in import stream_parser
+from modelbay.protocols.google.stream_out import stream_renderer
+
+__all__ = [
+    "parse_error",
+    "parse_reply",
+    "parse_request",
+    "render_error",
+    "render_reply",
+    "render_request",
+    "stream_parser",
+    "stream_renderer",
+]

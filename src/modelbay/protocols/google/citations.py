@@ -1,0 +1,112 @@
+"""Gemini's citations, in and out: groundingMetadata and citationMetadata stand beside the text, at the end of a reply.
+
+Their offsets count UTF-8 bytes of the text.
+"""
+
+from typing import Any
+
+from modelbay.conversation import Annotation, AnyPart, Json, Text
+from modelbay.protocols.google.parts import NAME
+
+_SOURCES = ("web", "retrievedContext", "maps", "image")
+
+
+def parse_citations(grounding: Json, citations: Json) -> list[Annotation]:
+    return [*_parse_grounding(grounding), *_parse_recited(citations)]
+
+
+def _objects(value: Json, name: str) -> list[dict[str, Any]]:
+    items = value.get(name) if isinstance(value, dict) else None
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def _parse_grounding(grounding: Json) -> list[Annotation]:
+    """One for every source of every supported segment; sources alone where no segment names them."""
+    chunks = _objects(grounding, "groundingChunks")
+    sources = [_parse_source(chunk) for chunk in chunks]
+    found: list[Annotation] = []
+    for support in _objects(grounding, "groundingSupports"):
+        segment = support.get("segment")
+        segment = segment if isinstance(segment, dict) else {}
+        for index in support.get("groundingChunkIndices") or ():
+            if not isinstance(index, int) or not 0 <= index < len(chunks):
+                continue
+            kind, url, title = sources[index]
+            found.append(
+                Annotation(
+                    kind,
+                    url=url,
+                    title=title,
+                    text=segment.get("text"),
+                    start=segment.get("startIndex", 0),  # proto JSON leaves zeros out
+                    end=segment.get("endIndex"),
+                    unit="bytes",
+                    protocol=NAME,
+                    raw={"groundingSupport": support, "groundingChunk": chunks[index]},
+                )
+            )
+    if found:
+        return found
+    return [
+        Annotation(kind, url=url, title=title, unit="bytes", protocol=NAME, raw={"groundingChunk": chunk})
+        for (kind, url, title), chunk in zip(sources, chunks, strict=True)
+    ]
+
+
+def _parse_source(chunk: dict[str, Any]) -> tuple[str, str | None, str | None]:
+    name = next((name for name in _SOURCES if isinstance(chunk.get(name), dict)), None)
+    if name is None:
+        return "unknown", None, None
+    source = chunk[name]
+    url = source.get("uri") or source.get("sourceUri")
+    return "url" if url else "document", url, source.get("title")
+
+
+def _parse_recited(citations: Json) -> list[Annotation]:
+    found = _objects(citations, "citations") or _objects(citations, "citationSources")
+    return [
+        Annotation(
+            "url" if item.get("uri") else "citation",
+            url=item.get("uri"),
+            title=item.get("title"),
+            start=item.get("startIndex"),
+            end=item.get("endIndex"),
+            unit="bytes",
+            protocol=NAME,
+            raw={"citation": item},
+        )
+        for item in found
+    ]
+
+
+def render_grounding(parts: list[AnyPart]) -> dict[str, Any] | None:
+    """groundingMetadata for citations that another provider made; those without an address have no place in it."""
+    chunks: dict[str, dict[str, Any]] = {}
+    supports: list[dict[str, Any]] = []
+    for part in parts:
+        if type(part) is not Text:
+            continue
+        for annotation in part.annotations or ():
+            if annotation.url is None:
+                continue
+            web = {"uri": annotation.url, "title": annotation.title or annotation.url}
+            chunks.setdefault(annotation.url, {"web": web})
+            supports.append(
+                {
+                    "segment": _segment(annotation, part.text),
+                    "groundingChunkIndices": [list(chunks).index(annotation.url)],
+                }
+            )
+    return {"groundingChunks": list(chunks.values()), "groundingSupports": supports} if chunks else None
+
+
+def _segment(annotation: Annotation, text: str) -> dict[str, Any]:
+    """The part of the text that is cited, in bytes; the whole of it where the citation does not say."""
+    start, end = annotation.start or 0, annotation.end
+    if annotation.unit == "chars" and end is not None:
+        start, end = len(text[:start].encode()), len(text[:end].encode())
+        said = text[annotation.start or 0 : annotation.end]
+    else:
+        end = len(text.encode()) if end is None or annotation.unit == "block" else end
+        said = text.encode()[start:end].decode("utf-8", "replace")
+    return ({"startIndex": start} if start else {}) | {"endIndex": end, "text": said}

@@ -1,0 +1,336 @@
+"""Gemini replies, in and out. Whole or streamed, a reply is one GenerateContentResponse or several: one reader for both."""
+
+from typing import Any
+
+import msgspec
+
+from modelbay.conversation import AnyPart, Extra, Json, Refusal, ServerToolCall, Text, Thinking, ToolCall
+from modelbay.dialect import Dialect
+from modelbay.errors import IncompleteReply, MalformedReply, ReplyError
+from modelbay.events import Event, Finished, FinishReason, Reply
+from modelbay.protocols.assembly import Assembly
+from modelbay.protocols.codec import decode
+from modelbay.protocols.google.case import Fields, camel
+from modelbay.protocols.google.citations import parse_citations, render_grounding
+from modelbay.protocols.google.errors import error_in
+from modelbay.protocols.google.logprobs import parse_logprobs, render_logprobs
+from modelbay.protocols.google.partial_args import PartialArguments
+from modelbay.protocols.google.parts import SIGNATURE, compact, envelope, is_ours, parse_part, render_part, without
+from modelbay.protocols.google.usage import parse_usage, render_usage
+
+FINISH: dict[str, FinishReason] = {
+    "STOP": "stop",
+    "MAX_TOKENS": "length",
+    "SAFETY": "content_filter",
+    "RECITATION": "content_filter",
+    "LANGUAGE": "content_filter",
+    "BLOCKLIST": "content_filter",
+    "PROHIBITED_CONTENT": "content_filter",
+    "SPII": "content_filter",
+    "MODEL_ARMOR": "content_filter",
+    "IMAGE_SAFETY": "content_filter",
+    "IMAGE_PROHIBITED_CONTENT": "content_filter",
+    "IMAGE_RECITATION": "content_filter",
+}
+BROKEN = (
+    "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS",
+    "MISSING_THOUGHT_SIGNATURE", "OTHER", "NO_IMAGE", "IMAGE_OTHER",
+)  # fmt: skip
+"""The model went wrong: never a clean stop, which would tell a client that this was the answer."""
+_NUMBERS = (
+    "", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
+    "MALFORMED_FUNCTION_CALL", "MODEL_ARMOR",
+)  # fmt: skip
+"""Vertex's numbers: its old SDK asks for `enum-encoding=int`."""
+_UNSAID = ("", "FINISH_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED")
+_NATIVE: dict[FinishReason, str] = {"length": "MAX_TOKENS", "content_filter": "SAFETY", "refusal": "SAFETY"}
+CANDIDATE = (
+    "groundingMetadata", "citationMetadata", "safetyRatings", "urlContextMetadata", "avgLogprobs", "finishMessage",
+    "tokenCount",
+)  # fmt: skip
+"""A candidate's fields that a client gets as they came."""
+
+
+def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
+    reader = Reader(dialect)
+    try:
+        answer = decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        reader.assembly.fail(MalformedReply(f"the reply is not JSON: {error}"))
+        return reader.assembly.take()
+    if isinstance(answer, list):  # a stream without `alt=sse`, collected
+        for chunk in answer:
+            reader.read(chunk)
+        reader.end()
+    else:
+        reader.read(answer)
+        reader.end(whole=True)
+    return reader.assembly.take()
+
+
+class Reader:
+    """Reads chunks into events; each is a whole GenerateContentResponse with the next parts."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.assembly = Assembly()
+        self._dialect = dialect
+        self._flow: int | None = None
+        """The text or thinking that is open; the citations at the end belong to it."""
+        self._goes_on = False
+        """Whether the next chunk may continue it: not after a signature, which closes its part."""
+        self._call: tuple[int, PartialArguments] | None = None
+        """A call whose arguments come in pieces."""
+        self._native: str | None = None
+        self._blocked: str | None = None
+        self._extra: Extra = {}
+        self._answered = False
+
+    def read(self, chunk: Json) -> None:
+        if self.assembly.ended:
+            return
+        try:
+            failure = error_in(chunk)
+            if failure is not None:
+                self._stop()
+                self.assembly.fail(failure)
+            elif isinstance(chunk, dict):
+                self._read(chunk)
+            else:
+                self.assembly.fail(MalformedReply("the reply is not an object"))
+        except ReplyError as error:
+            self.assembly.fail(error)
+
+    def _read(self, chunk: Fields) -> None:
+        known = ("candidates", "usageMetadata", "promptFeedback", "modelVersion", "responseId")
+        candidates, feedback = chunk.get("candidates"), chunk.get("promptFeedback")
+        if candidates or feedback or "usageMetadata" in chunk:
+            self._answered = True
+            self.assembly.start(chunk.get("responseId"), chunk.get("modelVersion"), without(chunk, *known))
+        usage = parse_usage(chunk.get("usageMetadata"))
+        if usage is not None:
+            self.assembly.usage = usage
+        if isinstance(feedback, dict):
+            self._extra["promptFeedback"] = feedback
+            self._blocked = _name(feedback.get("blockReason")) or self._blocked
+        for candidate in candidates if isinstance(candidates, list) else ():
+            if isinstance(candidate, dict) and not candidate.get("index"):
+                self._candidate(candidate)
+
+    def _candidate(self, candidate: Fields) -> None:
+        tokens = parse_logprobs(candidate.get("logprobsResult"))
+        content = candidate.get("content")
+        parts = content.get("parts") if isinstance(content, dict) else None
+        for index, item in enumerate(parts if isinstance(parts, list) else ()):
+            tokens = self._part(item, index, tokens)
+        for name, value in candidate.items():
+            # `groundingMetadata: {}` comes in every chunk, and must not hide what one of them said
+            if name not in ("content", "finishReason", "index", "logprobsResult") and value not in (None, {}, []):
+                before = self._extra.get(name)
+                self._extra[name] = before | value if isinstance(before, dict) and isinstance(value, dict) else value
+        self._native = _name(candidate.get("finishReason")) or self._native
+
+    # --- parts ---
+
+    def _part(self, item: Json, index: int, tokens: list[Json] | None) -> list[Json] | None:
+        """Reads a part; gives back the token log-probabilities that it did not take."""
+        if isinstance(item, dict):
+            call = item.get("functionCall", item.get("function_call"))
+            if isinstance(call, dict) and self._piece(item, camel(call)[0]):
+                return tokens
+        part = parse_part(item)
+        if type(part) is not Text and type(part) is not Thinking:
+            self._stop()
+            self.assembly.whole(part)
+            return tokens
+        text = part.text
+        if not text and part.opaque is None and not part.extra:
+            return tokens
+        if not text:  # a signature of its own: what it follows stays open for its citations
+            self._goes_on = False
+            self.assembly.whole(part)
+            return tokens
+        key = self._open(part, continued=index == 0 and part.opaque is None and not part.extra)
+        taken = tokens if type(part) is Text else None
+        self.assembly.add(key, text, 0, taken)
+        return None if taken else tokens
+
+    def _open(self, part: Text | Thinking, continued: bool) -> int:
+        """The open part that this one continues, if it does, else a new one. Parts within one chunk are apart."""
+        if (
+            self._flow is not None
+            and continued
+            and self._goes_on
+            and type(self.assembly.part(self._flow)) is type(part)
+        ):
+            return self._flow
+        self._stop()
+        start: AnyPart = Text() if type(part) is Text else Thinking()
+        start.opaque, start.extra = part.opaque, part.extra
+        self._flow, self._goes_on = self.assembly.open(start), part.opaque is None
+        return self._flow
+
+    def _stop(self) -> None:
+        """Ends what is open."""
+        if self._flow is not None:
+            self.assembly.end(self._flow)
+            self._flow = None
+        if self._call is not None:
+            key, arguments = self._call
+            self._call = None
+            self.assembly.add(key, compact(arguments.value))
+            self.assembly.end(key)
+
+    def _piece(self, item: Fields, body: Fields) -> bool:
+        """Reads a call whose arguments come in pieces; whether this was one.
+
+        The first piece has the name; those after it have none, and the last is empty or does not say that it goes on.
+        """
+        goes_on = bool(body.get("willContinue"))
+        if body.get("name"):
+            if not goes_on and "partialArgs" not in body:
+                return False
+            self._stop()
+            part = parse_part({**item, "functionCall": without(body, "args", "partialArgs", "willContinue") or {}})
+            self._call = self.assembly.open(part), PartialArguments()
+        elif self._call is None:
+            return not body.get("args")
+        key, arguments = self._call
+        if isinstance(body.get("args"), dict):
+            arguments.value |= body["args"]
+        arguments.feed(body.get("partialArgs"))
+        signature = item.get(SIGNATURE)
+        if isinstance(signature, str):
+            self.assembly.part(key).opaque = signature
+        if not goes_on:
+            self._stop()
+        return True
+
+    # --- the end ---
+
+    def end(self, whole: bool = False) -> None:
+        assembly = self.assembly
+        if assembly.ended:
+            return
+        if self._native is None and self._blocked is None and not self._may_end(whole):
+            what = "stopped before its end" if self._answered else "is empty, or not a Gemini reply"
+            assembly.fail(IncompleteReply(f"the reply {what}: no finish reason came"))
+            return
+        self._cite()
+        self._stop()
+        native = self._native or self._blocked
+        if native in BROKEN and self._native is not None:
+            detail = self._extra.get("finishMessage")
+            assembly.fail(MalformedReply(f"the model ended with {native}{f': {detail}' if detail else ''}"))
+            return
+        reason = FINISH.get(native) if native is not None and self._native is not None else None
+        if self._native is None and self._blocked is not None:
+            reason = "content_filter"
+        elif reason is None and native is not None and native not in ("FUNCTION_CALL", "TOOL_CALLS"):
+            assembly.warn(f"the finish reason `{native}` is not known: taken for a stop")
+        reason = "tool_calls" if assembly.has_calls and reason in (None, "stop") else reason or "stop"
+        assembly.finish(reason, native, None, self._extra)
+
+    def _may_end(self, whole: bool) -> bool:
+        """Whether the reply may end without a reason: a whole one with an answer in it is not cut off."""
+        return self._answered and (
+            self._dialect.ends_without_finish or (whole and (self._flow is not None or self.assembly.has_calls))
+        )
+
+    def _cite(self) -> None:
+        found = parse_citations(self._extra.get("groundingMetadata"), self._extra.get("citationMetadata"))
+        if not found:
+            return
+        if self._flow is None or type(self.assembly.part(self._flow)) is not Text:
+            self._stop()
+            self._flow = self.assembly.open(Text())  # the text they belong to has ended before a call
+        for annotation in found:
+            self.assembly.annotate(self._flow, annotation)
+
+
+def _name(value: Json) -> str | None:
+    if type(value) is int:
+        value = _NUMBERS[value] if value < len(_NUMBERS) else "OTHER"
+    return value.upper() if isinstance(value, str) and value not in _UNSAID else None
+
+
+# --- out ---------------------------------------------------------------------------------------------------------------
+
+
+def render_reply(reply: Reply) -> bytes:
+    finish = reply.finish or Finished("stop")
+    parts: list[Fields] = []
+    state = State()
+    for part in reply.parts:
+        if (item := state.render(part)) is not None:
+            parts.append(item)
+    body = render_end(finish, reply.parts, parts)
+    logprobs = [token for part in reply.parts if type(part) is Text for token in part.logprobs or ()]
+    if logprobs and body["candidates"]:
+        body["candidates"][0]["logprobsResult"] = render_logprobs(logprobs)
+    if reply.usage is not None:
+        body["usageMetadata"] = render_usage(reply.usage)
+    if reply.model is not None:
+        body["modelVersion"] = reply.model
+    if reply.id is not None:
+        body["responseId"] = reply.id
+    if isinstance((reply.extra or {}).get("createTime"), str):
+        body["createTime"] = (reply.extra or {})["createTime"]
+    return msgspec.json.encode(body)
+
+
+def render_end(finish: Finished, cited: list[AnyPart], parts: list[Fields]) -> Fields:
+    """The last chunk, or the whole reply: parts, why it ended, and what stands beside a candidate."""
+    extra = finish.extra or {}
+    feedback = extra.get("promptFeedback")
+    if not cited and not parts and isinstance(feedback, dict) and feedback.get("blockReason"):
+        return {"promptFeedback": feedback}
+    candidate: Fields = {"content": {"parts": parts, "role": "model"}}
+    candidate |= {"finishReason": native_reason(finish), "index": 0}
+    candidate |= {name: extra[name] for name in CANDIDATE if name in extra}
+    if "groundingMetadata" not in candidate and (grounding := render_grounding(cited)) is not None:
+        candidate["groundingMetadata"] = grounding
+    return {"candidates": [candidate]} | ({"promptFeedback": feedback} if feedback else {})
+
+
+def native_reason(finish: Finished) -> str:
+    """The word a client understands; the provider's own where it is one of the protocol's."""
+    if finish.native in FINISH:
+        reason = FINISH[finish.native]
+        if reason == finish.reason or (reason == "stop" and finish.reason == "tool_calls"):
+            return finish.native
+    return _NATIVE.get(finish.reason, "STOP")
+
+
+class State:
+    """Writes the parts of a reply, and keeps other providers' opaque state with the client, in envelopes.
+
+    A thinking part carries its own. So does the first call after it: Gemini CLI sends calls back and forgets thoughts.
+    """
+
+    def __init__(self) -> None:
+        self._thinking: AnyPart | None = None
+
+    def render(self, part: AnyPart) -> Fields | None:
+        if is_ours(part):
+            item = render_part(part)
+        else:
+            item = render_part(part, mine=False) if not isinstance(part, ServerToolCall) else None
+        if item is not None and (signature := self.signature(part)) is not None:
+            item[SIGNATURE] = signature
+        return item if item is None or item.get("text") != "" or SIGNATURE in item or type(part) not in _TEXTS else None
+
+    def signature(self, part: AnyPart, *, with_text: bool = False) -> str | None:
+        """The envelope to put on a part, or None."""
+        thinking = self._thinking
+        if type(part) is ToolCall:
+            self._thinking = None
+            if part.opaque is None and thinking is not None:
+                return envelope(thinking, with_text=True)
+        if part.opaque is None or is_ours(part):
+            return None
+        if type(part) is Thinking:
+            self._thinking = part
+        return envelope(part, with_text=with_text)
+
+
+_TEXTS = (Text, Thinking, Refusal)

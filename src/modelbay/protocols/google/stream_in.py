@@ -1,0 +1,156 @@
+"""Gemini streams in: server-sent events, or one JSON array written bit by bit where nobody asked for `alt=sse`."""
+
+import re
+
+import msgspec
+
+from modelbay.dialect import Dialect
+from modelbay.errors import MalformedReply, ReplyError
+from modelbay.events import Event
+from modelbay.protocols.google.reply import Reader
+from modelbay.protocols.sse import LIMIT, Decoder
+
+_decode = msgspec.json.Decoder().decode
+
+
+def stream_parser(dialect: Dialect) -> "StreamParser":
+    return StreamParser(dialect)
+
+
+class StreamParser:
+    def __init__(self, dialect: Dialect) -> None:
+        self._reader = Reader(dialect)
+        self._start = b""
+        self._events: Decoder | None = None
+        self._array: ArrayDecoder | None = None
+
+    def feed(self, data: bytes) -> list[Event]:
+        assembly = self._reader.assembly
+        try:
+            if self._events is None and self._array is None:
+                data = self._choose(data)
+            if self._events is not None:
+                for _, payload in self._events.feed(data):
+                    self._chunk(payload)
+            elif self._array is not None:
+                for payload in self._array.feed(data):
+                    self._chunk(payload)
+                if self._array.ended:
+                    self._reader.end()
+        except ReplyError as error:
+            assembly.fail(error)
+        return assembly.take()
+
+    def _choose(self, data: bytes) -> bytes:
+        """Tells the framing by the first byte that says something."""
+        data = (self._start + data).lstrip(b" \t\r\n\xef\xbb\xbf")
+        self._start = data
+        if data:
+            self._start = b""
+            if data[:1] in (b"[", b"{"):
+                self._array = ArrayDecoder()
+            else:
+                self._events = Decoder()
+        return data
+
+    def close(self) -> list[Event]:
+        assembly = self._reader.assembly
+        if self._events is not None:
+            for _, payload in self._events.close():
+                self._chunk(payload)
+        elif self._array is not None and self._array.cut_off and not assembly.ended:
+            assembly.fail(MalformedReply("the stream stopped in the middle of a chunk"))
+        self._reader.end()
+        return assembly.take()
+
+    def _chunk(self, payload: bytes) -> None:
+        payload = payload.strip()
+        if not payload or self._reader.assembly.ended:
+            return
+        if payload == b"[DONE]":  # proxies that speak OpenAI's end
+            self._reader.end()
+            return
+        try:
+            chunk = _decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            self._reader.assembly.fail(MalformedReply(f"a chunk of the stream is not JSON: {error}"))
+            return
+        self._reader.read(chunk[0] if isinstance(chunk, list) and len(chunk) == 1 else chunk)
+
+
+class ArrayDecoder:
+    """Takes the objects out of `[{…},\\r\\n{…}]` as their bytes arrive; a lone object (an error) counts as well."""
+
+    _OUTSIDE = re.compile(rb'["{}\[\]]')
+    _INSIDE = re.compile(rb'["\\]')
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self._limit = limit
+        self._buffer = bytearray()
+        self._at = 0
+        """Up to where the buffer is read."""
+        self._start: int | None = None
+        """Where the object under way begins."""
+        self._depth = 0
+        self._in_string = False
+        self.ended = False
+        """The array is closed."""
+
+    @property
+    def cut_off(self) -> bool:
+        return self._start is not None
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The objects completed by `data`, which may be cut anywhere.
+
+        Raises:
+            MalformedReply: an object is larger than the limit.
+        """
+        self._buffer += data
+        found: list[bytes] = []
+        while not self.ended and self._step(found):
+            pass
+        done = self._start if self._start is not None else self._at
+        del self._buffer[:done]
+        self._at -= done
+        self._start = None if self._start is None else 0
+        if len(self._buffer) > self._limit:
+            raise MalformedReply(f"one chunk of the stream has more than {self._limit:,} bytes")
+        return found
+
+    def _step(self, found: list[bytes]) -> bool:
+        """Goes to the next byte that matters; False where there is none yet."""
+        match = (self._INSIDE if self._in_string else self._OUTSIDE).search(self._buffer, self._at)
+        if match is None:
+            self._at = len(self._buffer)
+            return False
+        place, byte = match.start(), match.group()
+        if byte == b"\\":
+            if place + 1 == len(self._buffer):  # what it escapes is still to come
+                self._at = place
+                return False
+            self._at = place + 2
+            return True
+        self._at = place + 1
+        if byte == b'"':
+            self._in_string = not self._in_string
+        elif byte in b"{[":
+            self._open(byte, place)
+        else:
+            self._close(found)
+        return True
+
+    def _open(self, byte: bytes, place: int) -> None:
+        if byte == b"{" and self._start is None:
+            self._start, self._depth = place, 0
+        if self._start is not None:
+            self._depth += 1
+
+    def _close(self, found: list[bytes]) -> None:
+        if self._start is None:
+            self.ended = True
+            return
+        self._depth -= 1
+        if self._depth == 0:
+            found.append(bytes(self._buffer[self._start : self._at]))
+            self._start = None

@@ -1,0 +1,115 @@
+"""The ASGI face: reads requests, keeps the journal, sends answers step by step.
+
+Back-pressure is the server's: a step is made when the one before it was taken by the network, so a client that does not
+read stops the brain. So does one that goes away: one task per request waits for that, none per piece.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from modelbay.simulator.answers import Answer, Cut, Pause
+from modelbay.simulator.journal import Entry, Journal
+from modelbay.simulator.provider import Incoming, Provider
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+TRANSPORT = "modelbay.transport"
+"""The scope extension with the connection's transport, which `server.py` puts there; ASGI itself cannot cut a connection."""
+
+
+class App:
+    def __init__(self, provider: Provider, journal: Journal) -> None:
+        self._provider = provider
+        self._journal = journal
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        body = await _body(receive)
+        if body is None:
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        path, query = scope["raw_path"].decode("ascii"), scope["query_string"].decode("latin-1")
+        incoming = Incoming(scope["method"], path, query, headers, body)
+        entry = Entry(incoming.method, incoming.target, headers, body)
+        self._journal.add(entry)
+        outcome = self._provider.handle(incoming)
+        entry.protocol, entry.model, entry.fault = outcome.protocol, outcome.model, outcome.fault
+        gone = asyncio.ensure_future(_disconnected(receive))
+        try:
+            sender = _Sender(scope, send, entry, gone)
+            if await sender.run(outcome.answer):
+                entry.end()
+            else:
+                entry.disconnect()
+        except asyncio.CancelledError:
+            entry.disconnect()
+            raise
+        finally:
+            gone.cancel()
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """The request's body, or None where the client left before its end."""
+    chunks: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        chunks.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(chunks)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class _Sender:
+    def __init__(self, scope: Message, send: Send, entry: Entry, gone: "asyncio.Future[None]") -> None:
+        self._scope = scope
+        self._send = send
+        self._entry = entry
+        self._gone = gone
+        self._started = False
+
+    async def run(self, answer: Answer) -> bool:
+        """Whether the answer was sent to its end, as far as it has one."""
+        for step in answer.steps:
+            if type(step) is bytes:
+                await self._write(answer, step)
+            elif type(step) is Pause:
+                await asyncio.wait([self._gone], timeout=step.seconds)
+            elif type(step) is Cut:
+                self._cut(reset=step.reset)
+                return True
+            if self._gone.done():
+                return False
+        await self._write(answer, b"", more=False)
+        return True
+
+    async def _write(self, answer: Answer, data: bytes, *, more: bool = True) -> None:
+        if not self._started:
+            self._started = True
+            self._entry.status = answer.status
+            headers = [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
+            if answer.length is not None:
+                headers.append((b"content-length", b"%d" % answer.length))
+            await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        if data or not more:
+            self._entry.sent += len(data)
+            await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+    def _cut(self, *, reset: bool) -> None:
+        transport: asyncio.Transport = self._scope["extensions"][TRANSPORT]
+        if reset:
+            # without lingering, closing sends a RST and forgets what the client has not acknowledged
+            linger = struct.pack("ii", 1, 0)
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            transport.abort()
+        else:
+            transport.close()

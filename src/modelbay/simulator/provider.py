@@ -1,0 +1,175 @@
+"""The provider: a request in, an answer out. Routes, keys, model names, rules; then the brain. It does no I/O."""
+
+import hmac
+import time
+from collections.abc import Callable, Mapping
+from urllib.parse import parse_qsl
+from uuid import uuid4
+
+import msgspec
+from msgspec import Struct, field
+
+from modelbay.conversation import Conversation, Extra
+from modelbay.errors import ModelbayError
+from modelbay.protocols.codec import Call, Codec, codec, decode
+from modelbay.simulator import answers, brain, complaints
+from modelbay.simulator.answers import Answer
+from modelbay.simulator.exchange import Exchange
+from modelbay.simulator.lists import COUNTS, FORMS
+from modelbay.simulator.manners import MANNERS, Manners
+from modelbay.simulator.models import Facts, Models
+from modelbay.simulator.routes import Action, Route, find, protocol_of
+from modelbay.simulator.rules import Request, check
+from modelbay.simulator.signatures import SECRET
+from modelbay.simulator.usage import PromptCache, prompt_tokens
+
+_KEY_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
+
+
+class Incoming(Struct):
+    """A request as it came: header names in lower case."""
+
+    method: str
+    path: str
+    """As it stood on the wire, still quoted."""
+    query: str
+    headers: dict[str, str]
+    body: bytes = b""
+
+    @property
+    def target(self) -> str:
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+
+class Outcome(Struct):
+    """An answer, and what of the request the journal should know."""
+
+    answer: Answer
+    protocol: str
+    model: str | None = None
+    fault: str | None = None
+
+
+class Settings(Struct):
+    """How a simulator is set up."""
+
+    key: str | None = None
+    """The key every request must carry; None: none is asked for."""
+    pace: float = 0.0
+    """Seconds between two pieces of a stream."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Other names for the models."""
+    secret: bytes = SECRET
+    """What signatures are made with; another one makes another provider."""
+
+
+class Provider:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.models = Models.with_aliases(settings.aliases)
+        self._cache = PromptCache()
+        self._actions: dict[Action, Callable[[Incoming, Route, Manners], Outcome]] = {
+            "generate": self._generate,
+            "count": self._count,
+            "models": self._models,
+            "model": self._model,
+        }
+
+    def handle(self, incoming: Incoming) -> Outcome:
+        """Never raises a modelbay error: what is wrong with a request becomes its answer."""
+        route, exists = find(incoming.method, incoming.path)
+        protocol = (route.protocol if route else "") or protocol_of(incoming.path, incoming.headers)
+        manners = MANNERS[protocol]
+        outcome = Outcome(answers.whole(500, b""), protocol)
+        try:
+            if route is None:
+                raise self._no_route(incoming, protocol, exists)
+            self._check_key(incoming, protocol)
+            outcome = self._actions[route.action](incoming, route, manners)
+        except ModelbayError as error:
+            outcome.answer = answers.whole(*codec(protocol).render_error(error))
+        outcome.answer.headers.setdefault(manners.request_id, f"req_{uuid4().hex[:24]}")
+        return outcome
+
+    def _no_route(self, incoming: Incoming, protocol: str, exists: bool) -> ModelbayError:
+        if not exists:
+            return complaints.unknown_path(protocol, incoming.method, incoming.path)
+        if incoming.headers.get("upgrade", "").lower() == "websocket":
+            # clients that try a WebSocket first fall back to HTTP at once on a 426, and only then
+            return complaints.bad_request(protocol, "WebSocket is not served here; use HTTP.", status=426)
+        return complaints.wrong_method(protocol, incoming.method)
+
+    def _check_key(self, incoming: Incoming, protocol: str) -> None:
+        if self.settings.key is None:
+            return
+        given = [incoming.headers[name].removeprefix("Bearer ") for name in _KEY_HEADERS if name in incoming.headers]
+        given += [value for name, value in parse_qsl(incoming.query) if name == "key"]
+        wanted = self.settings.key.encode()
+        if not any(hmac.compare_digest(key.encode("utf-8", "replace"), wanted) for key in given):
+            raise complaints.wrong_key(protocol, given[0] if given else "")
+
+    # --- actions -------------------------------------------------------------------------------------------------------
+
+    def _generate(self, incoming: Incoming, route: Route, manners: Manners) -> Outcome:
+        speaker = codec(manners.protocol)
+        conversation = self._conversation(incoming, route, manners, speaker)
+        facts = self._facts(conversation.model, manners)
+        check(Request(conversation, facts, manners, self.settings.secret))
+        said = brain.answer(conversation, facts, manners, self.settings.secret)
+        usage = self._cache.count(conversation, facts.id, manners)
+        exchange = Exchange(
+            conversation=conversation,
+            codec=speaker,
+            manners=manners,
+            said=said,
+            usage=usage,
+            id=f"{manners.reply_id}{uuid4().hex[:24]}",
+            created=int(time.time()),
+            pace=self.settings.pace,
+        )
+        return Outcome(exchange.answer(), manners.protocol, conversation.model)
+
+    def _conversation(self, incoming: Incoming, route: Route, manners: Manners, speaker: Codec) -> Conversation:
+        body = self._body(incoming, manners)
+        call = Call(incoming.target, body, headers=incoming.headers, stream=bool(route.stream or body.get("stream")))
+        conversation = speaker.parse_request(call)
+        if route.model is not None:
+            conversation.model = route.model
+        if route.stream is not None:
+            conversation.stream = route.stream
+        if not conversation.model:
+            raise complaints.bad_request(manners.protocol, "you must provide a model parameter")
+        return conversation
+
+    def _body(self, incoming: Incoming, manners: Manners) -> Extra:
+        try:
+            body = decode(incoming.body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            message = f"We could not parse the JSON body of your request: {error}"
+            raise complaints.bad_request(manners.protocol, message) from None
+        if not isinstance(body, dict):
+            raise complaints.bad_request(manners.protocol, "The body must be a JSON object")
+        return body
+
+    def _facts(self, model: str | None, manners: Manners) -> Facts:
+        facts = self.models.find(model or "")
+        if facts is None:
+            raise complaints.unknown_model(manners.protocol, model or "")
+        return facts
+
+    def _count(self, incoming: Incoming, route: Route, manners: Manners) -> Outcome:
+        conversation = self._conversation(incoming, route, manners, codec(manners.protocol))
+        self._facts(conversation.model, manners)
+        count = COUNTS[manners.protocol](prompt_tokens(conversation))
+        return Outcome(answers.whole(200, msgspec.json.encode(count)), manners.protocol)
+
+    def _models(self, incoming: Incoming, route: Route, manners: Manners) -> Outcome:
+        one, many = FORMS[manners.protocol]
+        listed = many([one(facts) for facts in self.models.by_id.values()])
+        return Outcome(answers.whole(200, msgspec.json.encode(listed)), manners.protocol)
+
+    def _model(self, incoming: Incoming, route: Route, manners: Manners) -> Outcome:
+        one, _ = FORMS[manners.protocol]
+        return Outcome(
+            answers.whole(200, msgspec.json.encode(one(self._facts(route.model, manners)))), manners.protocol
+        )

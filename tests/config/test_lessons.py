@@ -1,0 +1,39 @@
+from pathlib import Path
+
+from modelbay.config.lessons import LessonBook
+
+SEED = {"parameter": "seed"}
+
+
+def test_what_is_learnt_is_there_for_the_next_process(tmp_path: Path) -> None:
+    LessonBook(tmp_path / "lessons.json").add("http://a", "m", SEED)
+    assert LessonBook(tmp_path / "lessons.json").of("http://a", "m") == [SEED]
+    assert LessonBook(tmp_path / "lessons.json").of("http://b", "m") == []
+
+
+def test_a_lesson_is_kept_once(tmp_path: Path) -> None:
+    book = LessonBook(tmp_path / "lessons.json")
+    book.add("http://a", "m", SEED)
+    book.add("http://a", "m", SEED)
+    assert book.of("http://a", "m") == [SEED]
+
+
+def test_forgetting_an_origin_says_how_much_was_forgotten(tmp_path: Path) -> None:
+    book = LessonBook(tmp_path / "lessons.json")
+    book.add("http://a", "m", SEED)
+    assert book.forget("http://a") == 1
+    assert book.forget("http://a") == 0
+    assert book.of("http://a", "m") == []
+
+
+def test_a_damaged_book_is_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "lessons.json").write_text("{oops")
+    book = LessonBook(tmp_path / "lessons.json")
+    assert book.of("http://a", "m") == []
+    book.add("http://a", "m", SEED)
+    assert LessonBook(tmp_path / "lessons.json").of("http://a", "m") == [SEED]
+
+
+def test_a_folder_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    LessonBook(tmp_path / "file" / "lessons.json").add("http://a", "m", SEED)

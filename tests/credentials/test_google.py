@@ -1,0 +1,106 @@
+"""Google's application default credentials against a token server on loopback."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from modelbay.credentials.google import GoogleTokens
+from modelbay.errors import AuthenticationFailed, MissingCredential
+from modelbay.transport import Request, Transport
+from tests.credentials.google_account import service_account, user_account
+from tests.faults.raw_server import Client, RawServer
+
+GRANT = b'{"access_token":"ya29.token-%d","expires_in":%d,"token_type":"Bearer"}'
+
+
+def answer(status: bytes, body: bytes) -> bytes:
+    return b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
+
+
+@pytest.fixture
+def anywhere(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Sends a person's refresh to a URL: google-auth knows one address for those, whatever their file says."""
+    return lambda url: monkeypatch.setattr("google.oauth2.credentials._GOOGLE_OAUTH2_TOKEN_ENDPOINT", url)
+
+
+class TokenServer:
+    """Grants a token that lasts `lasting` seconds, or refuses, and counts who asked."""
+
+    def __init__(self, lasting: int = 3600, refuse: bool = False) -> None:
+        self.lasting = lasting
+        self.refuse = refuse
+        self.bodies: list[bytes] = []
+
+    async def script(self, client: Client) -> None:
+        while True:
+            self.bodies.append((await client.request()).body)
+            if self.refuse:
+                await client.send(answer(b"400 Bad Request", b'{"error":"invalid_grant","error_description":"gone"}'))
+            else:
+                await client.send(answer(b"200 OK", GRANT % (len(self.bodies), self.lasting)))
+
+
+@asynccontextmanager
+async def tokens() -> AsyncIterator[GoogleTokens]:
+    async with Transport() as transport:
+
+        async def send(
+            method: str, url: str, headers: dict[str, str], body: bytes | None
+        ) -> tuple[int, Mapping[str, str], bytes]:
+            async with await transport.send(Request(method, url, headers, body)) as response:
+                return response.status, response.headers, await response.read()
+
+        yield GoogleTokens(send)
+
+
+@pytest.mark.parametrize("account", [service_account, user_account])
+async def test_a_key_file_gets_a_token_and_keeps_it(
+    account: Callable[[Path, str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    anywhere: Callable[[str], None],
+) -> None:
+    server = TokenServer()
+    async with RawServer(server.script) as at, tokens() as google:
+        anywhere(f"{at.url}/token")
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account(tmp_path, f"{at.url}/token")))
+        assert await google.token() == "ya29.token-1"
+        assert await google.token() == "ya29.token-1"
+    assert len(server.bodies) == 1
+
+
+async def test_many_who_ask_at_once_share_one_refresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = TokenServer()
+    async with RawServer(server.script) as at, tokens() as google:
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(service_account(tmp_path, f"{at.url}/token")))
+        assert set(await asyncio.gather(*[google.token() for _ in range(20)])) == {"ya29.token-1"}
+    assert len(server.bodies) == 1
+
+
+async def test_a_token_about_to_end_is_refreshed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = TokenServer(lasting=1)
+    async with RawServer(server.script) as at, tokens() as google:
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(service_account(tmp_path, f"{at.url}/token")))
+        assert await google.token() != await google.token()
+
+
+async def test_credentials_that_google_refuses_are_an_authentication_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anywhere: Callable[[str], None]
+) -> None:
+    server = TokenServer(refuse=True)
+    async with RawServer(server.script) as at, tokens() as google:
+        anywhere(f"{at.url}/token")
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(user_account(tmp_path, f"{at.url}/token")))
+        with pytest.raises(AuthenticationFailed, match="invalid_grant"):
+            await google.token()
+
+
+async def test_a_missing_key_file_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nowhere.json"))
+    async with tokens() as google:
+        with pytest.raises(MissingCredential) as caught:
+            await google.token()
+    assert caught.value.hint is not None and "gcloud auth" in caught.value.hint
