@@ -54,6 +54,8 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     """Message content must be a string (DeepSeek, Groq for some roles)."""
     media_by_url: bool = True
     """Fetches images by URL itself; else they are sent as bytes."""
+    video_upload: str | None = None
+    """Videos are uploaded to `/files` and sent as this URL, as "ms://{id}" (Moonshot)."""
     omit_empty_content: bool = False
     """An assistant message with calls must not carry blank content (Kimi: "text content is empty")."""
     tool_result_media: bool = False

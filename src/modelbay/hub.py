@@ -94,6 +94,7 @@ class Hub:
         self.config = config
         self.policy = Policy()
         self.lessons = LessonBook()
+        self._uploaded: dict[str, dict[str, str]] = {}
         self._google = GoogleTokens(self._exchange)
         self._transport: Transport | None = None
 
@@ -184,7 +185,7 @@ class Hub:
         Raises:
             ModelbayError: no answer began. Once one has, the stream ends in `Finished` or `Failed`.
         """
-        sending = self._prepare(model, prompt, ask, stream=True)
+        sending = await self._prepare(model, prompt, ask, stream=True)
         for warning in sending.call.warnings:
             yield warning
         async with aclosing(self._attempts(sending)) as events:
@@ -199,7 +200,7 @@ class Hub:
         Raises:
             ModelbayError: there is no whole answer. `Reply.error` is never set in what this returns.
         """
-        sending = self._prepare(model, prompt, ask, stream=False)
+        sending = await self._prepare(model, prompt, ask, stream=False)
         async with aclosing(self._attempts(sending)) as events:
             reply = collect([*sending.call.warnings, *[event async for event in events]])
         if reply.error is not None:
@@ -211,7 +212,7 @@ class Hub:
     def _facts(self, entry: ModelEntry) -> Model:
         return model_facts(entry, upstream(self.config, self.config.provider_of(entry), entry))
 
-    def _prepare(
+    async def _prepare(
         self, name: str | None, prompt: str | Conversation | Sequence[Turn], ask: Ask, *, stream: bool
     ) -> _Sending:
         entry = self.config.model(name)
@@ -221,6 +222,8 @@ class Hub:
         conversation.stream = stream or target.dialect.stream_only
         conversation.include_usage = True if conversation.stream else None
         warnings = _check(conversation, model)
+        if any(_media(turn) for turn in conversation.turns):
+            conversation = await self._with_media(conversation, target)
         of_protocol = codec(target.protocol)
         call = of_protocol.render_request(conversation, model, target.dialect)
         call.warnings = warnings + call.warnings
@@ -229,6 +232,20 @@ class Hub:
         call.warnings += [_adapted(lesson) for lesson in adapt(call.body, learnt)]
         endpoint = endpoint_at(self.config, target, call.path, stream=call.stream)
         return _Sending(target, model, of_protocol, call, endpoint)
+
+    async def _with_media(self, conversation: Conversation, target: Upstream) -> Conversation:
+        from modelbay import media
+
+        async def upload(path: str, body: bytes, kind: str) -> bytes:
+            endpoint = endpoint_at(self.config, target, path)
+            async with await self._send(endpoint, body, {"Content-Type": kind}) as response:
+                answer = await response.read()
+                if response.status >= 400:
+                    raise explain(_refused(codec(target.protocol), response, answer), endpoint, self.config)
+                return answer
+
+        workshop = media.Workshop(self._sender(), upload, self._uploaded.setdefault(target.provider.id, {}))
+        return await media.ready(conversation, target.protocol, target.dialect, workshop)
 
     def _conversation(self, prompt: str | Conversation | Sequence[Turn], ask: Ask, model: Model) -> Conversation:
         if isinstance(prompt, Conversation):

@@ -278,7 +278,11 @@ def _chat_form(data: bytes) -> bytes:
         chunk = decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return data
-    for choice in chunk.get("choices") or () if isinstance(chunk, dict) else ():
+    if not isinstance(chunk, dict):
+        return data
+    if isinstance(chunk.get("value"), str):  # Writer streams nothing else
+        chunk["choices"] = [{"text": chunk.pop("value")}]
+    for choice in chunk.get("choices") or ():
         if isinstance(choice, dict) and isinstance(choice.get("text"), str):
             choice["delta"] = {"content": choice.pop("text")}
             choice.pop("logprobs", None)  # tokens and offsets in lists of their own

@@ -17,6 +17,7 @@ import zlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import unquote, urljoin, urlsplit
@@ -27,6 +28,7 @@ from aiohttp.tracing import Trace
 from msgspec import Struct, field
 from yarl import URL
 
+from modelbay.config.origin import is_public
 from modelbay.errors import (
     ConfigError,
     ConnectFailed,
@@ -83,6 +85,8 @@ class Request(Struct):
     limits: Limits = Limits()
     proxy: str | None = None
     tls: Tls | None = None
+    public: bool = False
+    """The address came from elsewhere than the user: only the open internet is connected to, and no proxy is used."""
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {public(self.url)}>"
@@ -100,7 +104,7 @@ class Transport:
     """Sends requests over connections that it keeps. Belongs to the event loop that it is first used in."""
 
     def __init__(self) -> None:
-        self._sessions: dict[tuple[str | None, Tls | None], aiohttp.ClientSession] = {}
+        self._sessions: dict[tuple[str | None, Tls | None, bool], aiohttp.ClientSession] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -125,7 +129,7 @@ class Transport:
             MalformedReply: what answered does not speak HTTP, or packs its reply in an unknown way.
         """
         _check(request)
-        session = self._session(request.proxy, request.tls)
+        session = self._session(None if request.public else request.proxy, request.tls, request.public)
         call = _Call(request.limits)
         token = _CALL.set(call)
         try:
@@ -154,10 +158,10 @@ class Transport:
             raise failure
         return response
 
-    def _session(self, proxy: str | None, tls: Tls | None) -> aiohttp.ClientSession:
-        session = self._sessions.get((proxy, tls))
+    def _session(self, proxy: str | None, tls: Tls | None, public: bool) -> aiohttp.ClientSession:
+        session = self._sessions.get((proxy, tls, public))
         if session is None:
-            session = self._sessions[proxy, tls] = _open(proxy, tls)
+            session = self._sessions[proxy, tls, public] = _open(proxy, tls, public)
         return session
 
 
@@ -218,7 +222,6 @@ class Response:
         self._watch()
         try:
             chunk = await content.readany()
-            self._cancel_timer()
             self._stage, self._waits_since = "idle", None
             self._watch()
             while chunk:
@@ -264,6 +267,9 @@ class Response:
 
     def _watch(self) -> None:
         """Give up if the server has been silent too long. It looks now and then: a timer for each chunk would cost."""
+        self._cancel_timer()
+        if self._reply.content.is_eof():
+            return
         limits, now = self._request.limits, self._loop.time()
         limit = limits.first_byte if self._stage == "first_byte" else limits.idle
         due = limit + (now if self._waits_since is None else self._waits_since)
@@ -332,7 +338,8 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
-def _is_url(url: str, schemes: set[str]) -> bool:
+@lru_cache(maxsize=256)
+def _is_url(url: str, schemes: tuple[str, ...]) -> bool:
     try:
         parts = urlsplit(url)
         return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and not NOT_IN_URL.search(url)
@@ -342,9 +349,9 @@ def _is_url(url: str, schemes: set[str]) -> bool:
 
 def _check(request: Request) -> None:
     """Refuse what would not arrive as the caller meant it. A line break in a header would start another header."""
-    if not _is_url(request.url, {"http", "https"}):
+    if not _is_url(request.url, ("http", "https")):
         raise ConfigError(f"{public(request.url)} cannot be called", hint="base_url is an http:// or https:// address")
-    if request.proxy is not None and not _is_url(request.proxy, {"http", "https", *SOCKS}):
+    if request.proxy is not None and not _is_url(request.proxy, ("http", "https", *SOCKS)):
         raise ConfigError("the proxy's URL is not one", hint='proxy = "http://host:port", or https:, socks4:, socks5:')
     for name, value in request.headers.items():
         if not HEADER_NAME.fullmatch(name) or name.lower() in FRAMING:
@@ -406,9 +413,19 @@ class _ProxyRefused(aiohttp.ClientError):
     """A SOCKS proxy would not connect us."""
 
 
-def _open(proxy: str | None, tls: Tls | None) -> aiohttp.ClientSession:
+def _public_socket(address: Any) -> socket.socket:
+    """A socket for an address about to be connected to, resolved or literal; raises where that is not a public one."""
+    family, kind, protocol, _, (host, *_) = address
+    if not is_public(host):
+        raise PermissionError(f"{host} is not an address of the open internet")
+    return socket.socket(family, kind, protocol)
+
+
+def _open(proxy: str | None, tls: Tls | None, public: bool) -> aiohttp.ClientSession:
     security = True if tls is None else _context(tls)
     options: dict[str, Any] = {"limit": 0, "keepalive_timeout": KEEP_ALIVE, "ssl": security}
+    if public:
+        options["socket_factory"] = _public_socket
     return aiohttp.ClientSession(
         connector=_socks(proxy, options) if proxy and _is_socks(proxy) else _Connector(**options),
         cookie_jar=aiohttp.DummyCookieJar(),

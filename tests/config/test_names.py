@@ -111,5 +111,5 @@ def test_an_unknown_provider_is_met_with_the_nearest_names(config):
 
 
 def test_a_broken_provider_says_what_is_broken(config):
-    with pytest.raises(UnknownProvider, match='cannot be used: .*:8: .*there is no type "nothing"'):
+    with pytest.raises(UnknownProvider, match=r'cannot be used: .*:8: .*there is no type "nothing"'):
         config.provider("broken")

@@ -149,4 +149,4 @@ def test_a_model_that_stands_alone_is_told_where_its_own_key_goes(tmp_path):
     model = config.models["a b"]
     with pytest.raises(MissingCredential) as caught:
         resolve(config, config.provider_of(model), model, NEED)
-    assert str(caught.value.hint).startswith('write api_key under [models."a b"]')
+    assert str(caught.value.hint).startswith('write api_key under [models."a b"]; ')

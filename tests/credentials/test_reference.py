@@ -162,7 +162,7 @@ def test_a_command_that_gives_no_key(config, value, complaint):
 
 def test_a_command_has_a_limit(config, monkeypatch):
     monkeypatch.setattr(reference, "COMMAND_SECONDS", 0.05)
-    with pytest.raises(MissingCredential, match="took more than 0.05 seconds"):
+    with pytest.raises(MissingCredential, match=r"took more than 0\.05 seconds"):
         resolve_reference(command("import time; time.sleep(30)"), config)
 
 

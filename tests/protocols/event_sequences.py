@@ -131,13 +131,20 @@ def _portable_part(draw: st.DrawFn, origin: Origin | None) -> tuple[AnyPart, lis
     return (Text(origin=origin) if kind == "text" else Thinking(origin=origin)), pieces
 
 
+def _identity(drawn: tuple[AnyPart, list[str]]) -> object:
+    """Two calls of one id cannot be told apart by their results."""
+    part = drawn[0]
+    return part.id if isinstance(part, ToolCall) else id(part)
+
+
 @st.composite
 def replies(draw: st.DrawFn, *, interleaved: bool = True, origin: Origin | None = None) -> list[Event]:
     """The events of a whole reply of text, thinking and calls, as a parser promises them.
 
     interleaved: parts may overlap, as parallel calls do.
     """
-    drawn = draw(st.lists(_portable_part(origin), min_size=1, max_size=4))
+    some_parts = st.lists(_portable_part(origin), min_size=1, max_size=4, unique_by=_identity)
+    drawn = draw(some_parts)
     queues = [_steps(key, part, pieces) for key, (part, pieces) in enumerate(drawn)]
     events: list[Event] = [Started(draw(words), draw(words))]
     waiting, running = queues, list[list[Event]]()

@@ -191,4 +191,120 @@ def _check_deltas(choices: list[dict[str, Any]], done: bool) -> None:
                 assert "name" not in call.get("custom", {})
 
 
-CHECKERS = {"openai_chat": check_openai_chat, "anthropic": check_anthropic}
+# --- Responses ---------------------------------------------------------------------------------------------------------
+
+_TERMINAL = ("response.completed", "response.incomplete", "response.failed")
+_TEXTS = {
+    "response.output_text": ("output_text", "text"),
+    "response.refusal": ("refusal", "refusal"),
+    "response.reasoning_summary_text": ("summary_text", "text"),
+    "response.reasoning_text": ("reasoning_text", "text"),
+}
+"""The events of a part's text, with the part's type and field."""
+_CALLS = {"response.function_call_arguments": "arguments", "response.custom_tool_call_input": "input"}
+
+
+def check_openai_responses(stream: bytes, ended: bool) -> None:
+    """created, in_progress; items one after the other, each added, its parts added, filled and done with their whole text,
+    and done; then one end whose output is the items that were done, with usage. Numbers count from 0."""
+    events = []
+    for name, data in sse_reference.decode(stream, last_unfinished=False):
+        event = json.loads(data)
+        assert event["type"] == name
+        assert event["sequence_number"] == len(events)
+        events.append(event)
+    if not events:
+        assert not ended
+        return
+    kinds = [event["type"] for event in events]
+    assert kinds[:2] == ["response.created", "response.in_progress"]
+    assert [kind for kind in kinds if kind in _TERMINAL] == ([kinds[-1]] if ended else [])
+    items = _Items()
+    for event in events[2 : len(events) - ended]:
+        items.check(event)
+    if ended:
+        assert items.open is None or kinds[-1] == "response.failed", "an item left open"
+        response = events[-1]["response"]
+        assert response["id"] == events[0]["response"]["id"]
+        assert f"response.{response['status']}" == kinds[-1]
+        assert response["output"] == items.done
+        _check_counts(response["usage"], "input_tokens", "output_tokens", "total_tokens")
+        assert (response["error"] is not None) is (kinds[-1] == "response.failed")
+        assert (response["incomplete_details"] is not None) is (kinds[-1] == "response.incomplete")
+
+
+class _Items:
+    def __init__(self) -> None:
+        self.done: list[dict[str, Any]] = []
+        self.open: dict[str, Any] | None = None
+        self.parts: list[dict[str, Any]] = []
+        self.part: dict[str, Any] | None = None
+        self.deltas: list[str] = []
+
+    def check(self, event: dict[str, Any]) -> None:
+        assert event["output_index"] == len(self.done)
+        match event["type"].rpartition("."):
+            case ["response.output_item", _, "added"]:
+                assert self.open is None, "an item opened inside another"
+                self.open, self.parts, self.deltas = event["item"], [], []
+                assert self.open["id"] not in [item["id"] for item in self.done]
+            case ["response.output_item", _, "done"]:
+                self._item_done(event["item"])
+            case ["response.content_part" | "response.reasoning_summary_part", _, step]:
+                assert event["item_id"] == self._item()["id"]
+                self._part(step, event)
+            case [texts, _, step] if texts in _TEXTS:
+                assert self.part is not None, "a text outside a part"
+                kind, field = _TEXTS[texts]
+                assert self.part["type"] == kind
+                self._text(step, event, field)
+            case ["response.output_text.annotation", _, "added"]:
+                assert self.part is not None
+            case [calls, _, step]:
+                assert event["item_id"] == self._item()["id"]
+                self._text(step, event, _CALLS[calls])
+
+    def _item(self) -> dict[str, Any]:
+        assert self.open is not None, "a part outside an item"
+        return self.open
+
+    def _text(self, step: str, event: dict[str, Any], field: str) -> None:
+        if step == "delta":
+            self.deltas.append(event["delta"])
+        elif step == "done":
+            assert event[field] == "".join(self.deltas)
+
+    def _part(self, step: str, event: dict[str, Any]) -> None:
+        assert event.get("content_index", event.get("summary_index")) == len(self.parts)
+        if step == "added":
+            assert self.part is None, "a part opened inside another"
+            self.part, self.deltas = event["part"], []
+        else:
+            assert self.part is not None, "a part closed twice"
+            for kind, field in _TEXTS.values():
+                assert event["part"]["type"] != kind or event["part"][field] == "".join(self.deltas)
+            self.parts.append(event["part"])
+            self.part = None
+
+    def _item_done(self, item: dict[str, Any]) -> None:
+        opened = self._item()
+        assert self.part is None, "an item is done and its part is not"
+        assert [item.get(name) for name in ("id", "type", "call_id")] == [
+            opened.get(name) for name in ("id", "type", "call_id")
+        ]
+        match item["type"]:
+            case "message":
+                assert item["content"] == self.parts
+            case "reasoning":
+                assert (item.get("summary") or []) + (item.get("content") or []) == self.parts
+            case "function_call" | "custom_tool_call":
+                assert item["arguments" if item["type"] == "function_call" else "input"] == "".join(self.deltas)
+        self.done.append(item)
+        self.open = None
+
+
+CHECKERS = {
+    "openai_chat": check_openai_chat,
+    "openai_responses": check_openai_responses,
+    "anthropic": check_anthropic,
+}

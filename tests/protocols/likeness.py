@@ -19,6 +19,7 @@ def said(value: Any) -> Any:
     - an empty list is absent;
     - content that is one plain text part is that string;
     - a single stop string is a list of one;
+    - an `input` string is a list of one user message;
     - a function tool's `type: function` is the default;
     - the order of keys.
     """
@@ -33,6 +34,8 @@ def said(value: Any) -> Any:
                 body[name] = text
     if isinstance(body.get("stop"), str):
         body["stop"] = [body["stop"]]
+    if isinstance(body.get("input"), str):
+        body["input"] = [{"role": "user", "content": body["input"]}]
     if isinstance(body.get("function"), dict) and "parameters" in body["function"]:
         body.setdefault("type", "function")
     return body
@@ -84,15 +87,21 @@ def sent(events: Iterable[Event]) -> Reply:
 def answer(reply: Reply, *, grouped: bool = False) -> dict[str, Any]:
     """What a reply says, but for the provider's own usage object.
 
+    Neither ids of items, which are made where a provider has none or gives one twice, nor counts of none, which Responses
+    cannot leave out, are part of it.
+
     grouped: as a whole reply of a protocol that groups parts by kind and carries arguments as an object keeps it.
     """
     parts = [msgspec.to_builtins(part) for part in reply.parts]
+    for part in parts:
+        part.pop("item_id", None)
     if grouped:
         parts.sort(key=lambda part: part["type"] != "thinking")
         for part in parts:
             if part["type"] in ("tool_call", "server_tool_call"):
                 part["arguments"] = json.loads(part.get("arguments") or "{}")
-    usage = None if reply.usage is None else msgspec.to_builtins(msgspec.structs.replace(reply.usage, raw=None))
+    counts = {} if reply.usage is None else msgspec.to_builtins(msgspec.structs.replace(reply.usage, raw=None))
+    usage = {name: count for name, count in counts.items() if count}
     finish = None if reply.finish is None else reply.finish.reason
     error = None if reply.error is None else f"{type(reply.error).__name__}: {reply.error}"
     return {"id": reply.id, "model": reply.model, "parts": parts, "finish": finish, "usage": usage, "error": error}

@@ -2,6 +2,7 @@
 
 RECORDED: dict[str, tuple[str, ...]] = {
     "openai_chat": ("openai_chat", "moonshot_kimi"),
+    "openai_responses": ("openai_responses",),
     "anthropic": ("anthropic_messages", "vertex_anthropic", "bedrock_anthropic"),
 }
 BUILT = tuple(RECORDED)

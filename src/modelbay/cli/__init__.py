@@ -72,7 +72,7 @@ OPTIONS: list[click.Parameter] = [
 
 
 @click.version_option(__version__, message="modelbay %(version)s")
-@click.group(cls=Commands, params=OPTIONS, epilog=EXIT_CODES, invoke_without_command=True)
+@click.group(cls=Commands, params=list(OPTIONS), epilog=EXIT_CODES, invoke_without_command=True)
 @click.pass_context
 def modelbay(ctx: click.Context) -> None:
     """Connect a model provider once; use it from the terminal, from Python, and from every agent and SDK."""

@@ -2,7 +2,8 @@
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
@@ -98,6 +99,19 @@ def error(message: str, hint: str | None = None) -> None:
 def _say(text: str) -> None:
     sys.stderr.write(text)
     sys.stderr.flush()
+
+
+@contextmanager
+def waiting(text: str, *, hidden: bool = False) -> Iterator[Callable[[], None]]:
+    """Shows a person that something is under way, until the function it gives is called."""
+    if hidden or not is_terminal(sys.stderr):
+        yield lambda: None
+        return
+    from rich.console import Console
+
+    status = Console(stderr=True).status(plain(text))
+    with status:
+        yield status.stop
 
 
 def guarded(run: Callable[[], object]) -> int:

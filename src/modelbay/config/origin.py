@@ -1,5 +1,6 @@
 """An origin: scheme, host and port. A credential belongs to one and goes to no other."""
 
+import ipaddress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -45,3 +46,21 @@ def origin(url: str) -> Origin:
 def _is_127(host: str) -> bool:
     numbers = host.split(".")
     return len(numbers) == 4 and numbers[0] == "127" and all(number.isdigit() for number in numbers)
+
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the open internet: not this machine, a private net, a cloud's metadata.
+
+    An IPv4 address inside an IPv6 one (mapped, NAT64, 6to4, Teredo) counts as itself.
+    """
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if ip in _NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inner is not None:
+            return inner.is_global and not inner.is_multicast
+    return ip.is_global and not ip.is_multicast

@@ -102,7 +102,7 @@ def _missing(config: Config, provider: ProviderEntry, where: str, need: Need) ->
         # the shell's key may belong to somebody else than this base URL, so it takes a word of the user's
         hint = f'{in_shell} of your shell is not read by itself: write api_key = "{{env:{in_shell}}}" under [{where}]'
     else:
-        bag = f", or {names[0]} under [{where}.env]" if names else ""
+        bag = f", or {names[0]} under [{where}.env]" if names and where.startswith("providers.") else ""
         hint = f'write api_key under [{where}]{bag}; for a server that asks for none, auth = "none"'
     if need.advice:
         hint += f"; {need.advice}"

@@ -316,7 +316,8 @@ def json_schema(node: Json) -> Json:
     """Gemini's `Schema` as JSON Schema; one that is JSON Schema already comes out as it is."""
     if not isinstance(node, dict):
         return node
-    schema: Schema = {_RENAMED.get(word, word): value for word, value in node.items() if word not in _DROPPED}
+    named = {str(word): value for word, value in node.items() if word not in _DROPPED}
+    schema: Schema = {_RENAMED.get(word, word): value for word, value in named.items()}
     for word in _COUNTS:  # an int64 may come as a string
         if isinstance(schema.get(word), str) and schema[word].isdigit():
             schema[word] = int(schema[word])

@@ -2,8 +2,11 @@
 
 The promises of `events.py` are kept by our parsers, but a renderer must write a valid stream whatever it is fed: one
 `Started` first, every part started before it is added to and ended before the reply is, one end, nothing after it.
-Protocols whose blocks cannot overlap get one part after the other, in the order of `PartStarted`.
+Parts that a protocol cannot write at the same time share a lane, and come one after the other in the order of
+`PartStarted`; what is said of a part before its turn is held until then.
 """
+
+from collections.abc import Callable
 
 from modelbay.conversation import AnyPart
 from modelbay.events import (
@@ -19,75 +22,96 @@ from modelbay.events import (
 )
 
 
+def single_lane(part: AnyPart) -> str | None:
+    """For a protocol whose parts never overlap."""
+    return ""
+
+
+class _Open:
+    __slots__ = ("ended", "held", "lane", "part")
+
+    def __init__(self, part: AnyPart, lane: str | None) -> None:
+        self.part = part
+        self.lane = lane
+        self.held: list[Event] | None = None
+        """The events of a part that waits for its turn; None for one whose turn it is."""
+        self.ended = False
+        """It waits, and its end is among what is held."""
+
+
 class Sequence:
-    def __init__(self, *, interleave: bool) -> None:
-        self._interleave = interleave
+    """`lane` names the lane of a part; None is one of its own."""
+
+    def __init__(self, lane: Callable[[AnyPart], str | None] = single_lane) -> None:
+        self._lane = lane
         self._started = False
         self._ended = False
-        self._open: dict[int, AnyPart] = {}
-        self._current: int | None = None
-        self._waiting: dict[int, list[Event]] = {}
+        self._open: dict[int, _Open] = {}
 
     def feed(self, event: Event) -> list[Event]:
         kind = type(event)
         if kind is PartDelta or kind is PartAnnotated:
-            key = event.key  # type: ignore[union-attr]
-            if key == self._current or (self._interleave and key in self._open):
-                return [event]
-            if key in self._waiting:
-                self._waiting[key].append(event)
-            return []
-        if self._ended:
-            return []
-        if kind is Started:
-            if self._started:
+            opened = self._open.get(event.key)  # type: ignore[union-attr]
+            if opened is None or opened.ended:
                 return []
-            self._started = True
-            return [event]
+            if opened.held is None:
+                return [event]
+            opened.held.append(event)
+            return []
+        if self._ended or (kind is Started and self._started):
+            return []
         if kind is UsageReported and not self._started:
             return [event]  # the prompt's tokens are known before the reply begins
-        before: list[Event] = []
-        if not self._started:
-            self._started = True
-            before = [Started()]
-        return before + self._step(event)
+        if self._started:
+            return self._step(event)
+        self._started = True
+        return [event] if kind is Started else [Started(), *self._step(event)]
 
     def _step(self, event: Event) -> list[Event]:
         match event:
             case PartStarted(key=key, part=part):
-                if key in self._open:
-                    return []
-                self._open[key] = part
-                if self._interleave or self._current is None:
-                    self._current = key
-                    return [event]
-                self._waiting[key] = [event]
-                return []
+                return self._start(key, part, event)
             case PartEnded(key=key):
                 return self._end(key, event)
             case Finished() | Failed():
-                rest = [e for key, part in list(self._open.items()) for e in self._end(key, PartEnded(key, part))]
+                rest = [
+                    e for key, opened in list(self._open.items()) for e in self._end(key, PartEnded(key, opened.part))
+                ]
                 self._ended = True
                 return [*rest, event]
             case _:
                 return [event]
 
-    def _end(self, key: int, event: Event) -> list[Event]:
-        if key not in self._open:
+    def _start(self, key: int, part: AnyPart, event: Event) -> list[Event]:
+        if key in self._open:
             return []
-        if key in self._waiting:
-            self._waiting[key].append(event)
+        lane = self._lane(part)
+        busy = lane is not None and any(other.lane == lane for other in self._open.values())
+        opened = self._open[key] = _Open(part, lane)
+        if busy:
+            opened.held = [event]
+            return []
+        return [event]
+
+    def _end(self, key: int, event: Event) -> list[Event]:
+        opened = self._open.get(key)
+        if opened is None or opened.ended:
+            return []
+        if opened.held is not None:
+            opened.held.append(event)
+            opened.ended = True
             return []
         del self._open[key]
-        ready: list[Event] = [event]
-        if self._current == key:
-            self._current = None
-        while self._current is None and self._waiting:
-            following = next(iter(self._waiting))
-            held = self._waiting.pop(following)
-            ready += held
-            if type(held[-1]) is PartEnded:
-                del self._open[following]
-            else:
-                self._current = following
+        return [event] if opened.lane is None else [event, *self._following(opened.lane)]
+
+    def _following(self, lane: str) -> list[Event]:
+        """What was held of the next part in a lane; and of those after it, as far as they have ended already."""
+        ready: list[Event] = []
+        for key, opened in list(self._open.items()):
+            if opened.lane == lane:
+                ready += opened.held or ()
+                opened.held = None
+                if not opened.ended:
+                    break
+                del self._open[key]
         return ready

@@ -55,11 +55,12 @@ def upstream(config: Config, provider: ProviderEntry, model: ModelEntry | None =
     base = at_model or provider.base_url or _env_url(config, provider)
     full = None if at_model else provider.full_url
     place = _place(config, provider, base)
-    row = TYPES.get("vertexai" if provider.type == "google-genai" and place else provider.type or "")
+    type = "vertexai" if provider.type == "google-genai" and place else provider.type or ""  # as Kimi Code has it
+    row = TYPES.get(type)
     named = _named_preset(config, provider)
     if base is None and row and not named:
         base = row.base_url
-    preset = named or _preset_at(provider, base)
+    preset = named or _preset_at(base, type)
     usual = row.protocol if row else preset.protocols[0] if preset else None
     protocol = (model.protocol if model else None) or usual
     if protocol is None:
@@ -121,10 +122,10 @@ def _named_preset(config: Config, provider: ProviderEntry) -> Preset | None:
     return preset
 
 
-def _preset_at(provider: ProviderEntry, base: str | None) -> Preset | None:
+def _preset_at(base: str | None, type: str) -> Preset | None:
     where = origin(base) if base else None
     host = f"localhost:{where.port}" if where and where.loopback else where.host if where else ""
-    return presets.by_host(host) or presets.by_type(provider.type or "")
+    return presets.by_host(host) or presets.by_type(type)
 
 
 def _vendor_url(

@@ -25,10 +25,11 @@ from modelbay.simulator.signatures import SECRET, Prefix, signed_text
 from modelbay.simulator.usage import part_tokens, tokens, with_output
 from modelbay.usage import Usage
 
-_LOREM = (
+_LOREM = re.findall(
+    r"\w+",
     "the quick brown fox jumps over the lazy dog while a gentle wind moves the tall grass and far away "
-    "somebody plays a slow song on an old piano"
-).split()
+    "somebody plays a slow song on an old piano",
+)
 _COMMON = {"get", "set", "list", "show", "make", "run", "the", "tool", "call", "create", "find", "and", "for", "with"}
 """Words of tool names that say nothing about what the tool is for."""
 _ANSWER = {"type": "object", "properties": {"answer": {"type": "string"}}}
@@ -59,7 +60,10 @@ def answer(conversation: Conversation, facts: Facts, manners: Manners, secret: b
     if thought:
         _think(result, conversation, reading, manners)
     result = _limit(result, conversation, manners)
-    _sign(result, prefix, manners, thought=thought)
+    _name_calls_and_sign(result, prefix, manners, thought=thought)
+    if not manners.gives_state(conversation.settings.extra):
+        for part in result.parts:
+            part.opaque = None
     for index, part in enumerate(result.parts):
         if (start := manners.item_ids.get(_tag(part))) is not None:
             part.item_id = f"{start}{_mark(prefix, thought=thought)}{index:02}"
@@ -80,6 +84,7 @@ def events(answer: Answer, id: str, model: str, usage: Usage, created: int) -> I
 
 
 def _stream(part: AnyPart, assembly: Assembly) -> Iterator[Event]:
+    bare: AnyPart
     match part:
         case Text() | Refusal():
             text, bare = part.text, msgspec.structs.replace(part, text="")
@@ -294,7 +299,7 @@ def _cut(part: AnyPart, count: int, manners: Manners) -> AnyPart | None:
             return None
 
 
-def _sign(answer: Answer, prefix: Prefix, manners: Manners, *, thought: bool) -> None:
+def _name_calls_and_sign(answer: Answer, prefix: Prefix, manners: Manners, *, thought: bool) -> None:
     """Gives ids to calls, and signatures to the parts that carry this protocol's state."""
     signed = False
     for index, part in enumerate(answer.parts):

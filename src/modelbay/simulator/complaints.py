@@ -1,6 +1,20 @@
-"""The words of real providers when a request is wrong: one table by protocol, for what every protocol knows."""
+"""The words of real providers when something is wrong: tables by protocol, for what every protocol knows."""
 
-from modelbay.errors import AuthenticationFailed, BadRequest, ContextOverflow, NotFound, ProviderError
+from modelbay.errors import (
+    AuthenticationFailed,
+    BadRequest,
+    ContextOverflow,
+    ModelbayError,
+    NotFound,
+    Overloaded,
+    PermissionDenied,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    RequestTooLarge,
+    ServerError,
+)
+from modelbay.protocols.codec import codec
 
 _MODEL = {
     "openai_chat": "The model `{}` does not exist or you do not have access to it.",
@@ -48,6 +62,59 @@ _OVERFLOW = {
     "anthropic": "prompt is too long: {count} tokens > {limit} maximum",
     "google": "The input token count ({count}) exceeds the maximum number of tokens allowed ({limit}).",
 }
+_OPENAI_FAILURES: dict[str, tuple[type[ProviderError], int, str, str, str | None]] = {
+    "403": (PermissionDenied, 403, "You are not allowed to sample from this model", "invalid_request_error", None),
+    "413": (RequestTooLarge, 413, "Request body is too large.", "invalid_request_error", "request_too_large"),
+    "429": (
+        RateLimited,
+        429,
+        "Rate limit reached for requests per minute (RPM): Limit 3, Used 3, Requested 1. Please try again later.",
+        "requests",
+        "rate_limit_exceeded",
+    ),
+    "quota": (
+        QuotaExhausted,
+        429,
+        "You exceeded your current quota, please check your plan and billing details.",
+        "insufficient_quota",
+        "insufficient_quota",
+    ),
+    "500": (
+        ServerError,
+        500,
+        "The server had an error while processing your request. Sorry about that!",
+        "server_error",
+        None,
+    ),
+    "503": (Overloaded, 503, "The engine is currently overloaded, please try again later", "server_error", None),
+    "529": (Overloaded, 529, "The engine is currently overloaded, please try again later", "server_error", None),
+}
+_FAILURES: dict[str, dict[str, tuple[type[ProviderError], int, str, str | None, str | None]]] = {
+    "openai_chat": {**_OPENAI_FAILURES},
+    "openai_responses": {**_OPENAI_FAILURES},
+    "anthropic": {
+        "403": (PermissionDenied, 403, "Your API key does not have permission to use this resource", "permission_error", None),
+        "413": (RequestTooLarge, 413, "Request exceeds the maximum size", "request_too_large", None),
+        "429": (RateLimited, 429, "This request would exceed your account's rate limit. Please try again later.",
+                "rate_limit_error", None),
+        "quota": (QuotaExhausted, 400, "Your credit balance is too low to access the Anthropic API. Please go to Plans & "
+                  "Billing to upgrade or purchase credits.", "invalid_request_error", None),
+        "500": (ServerError, 500, "Internal server error", "api_error", None),
+        "503": (Overloaded, 503, "Service temporarily unavailable", "api_error", None),
+        "529": (Overloaded, 529, "Overloaded", "overloaded_error", None),
+    },
+    "google": {
+        "403": (PermissionDenied, 403, "The caller does not have permission", "PERMISSION_DENIED", None),
+        "413": (RequestTooLarge, 413, "Request payload size exceeds the limit: 20971520 bytes.", "INVALID_ARGUMENT", None),
+        "429": (RateLimited, 429, "Resource has been exhausted (e.g. check quota).", "RESOURCE_EXHAUSTED", None),
+        "quota": (QuotaExhausted, 429, "You exceeded your current quota, please check your plan and billing details.",
+                  "RESOURCE_EXHAUSTED", None),
+        "500": (ServerError, 500, "An internal error has occurred. Please retry or report in "
+                "https://developers.generativeai.google/guide/troubleshooting", "INTERNAL", None),
+        "503": (Overloaded, 503, "The model is overloaded. Please try again later.", "UNAVAILABLE", None),
+        "529": (Overloaded, 529, "The model is overloaded. Please try again later.", "UNAVAILABLE", None),
+    },
+}  # fmt: skip
 _TYPES = {
     "openai_chat": "invalid_request_error",
     "openai_responses": "invalid_request_error",
@@ -94,3 +161,15 @@ def overflow(protocol: str, count: int, limit: int) -> ProviderError:
     return ContextOverflow(
         message, status=400, type=_TYPES.get(protocol), param="messages" if code else None, code=code
     )
+
+
+def failure(protocol: str, name: str) -> ProviderError:
+    """A fault of the provider's own: "403", "413", "429", "500", "503", "529" or "quota"; anything else is a 500."""
+    failures = _FAILURES[protocol]
+    kind, status, message, type, code = failures.get(name, failures["500"])
+    return kind(message, status=status, type=type, code=code)
+
+
+def render(protocol: str, error: ModelbayError) -> tuple[int, bytes]:
+    """The error as its protocol writes it."""
+    return codec(protocol).render_error(error)

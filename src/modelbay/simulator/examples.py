@@ -1,10 +1,11 @@
 """A plausible value for a JSON Schema: valid, the same each time, and fed from the words of the prompt."""
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 from modelbay.conversation import Json
 
+_T = TypeVar("_T")
 _DEPTH = 12
 """How deep a schema that contains itself is followed where it need not be."""
 _FORMATS = {
@@ -102,9 +103,9 @@ class Maker:
 
     def _resolve(self, reference: str) -> dict[str, Any]:
         value = self._root
-        for step in reference.removeprefix("#").strip("/").split("/"):
-            step = step.replace("~1", "/").replace("~0", "~")
-            value = value.get(step) if isinstance(value, dict) and step else value
+        for name in reference.removeprefix("#").strip("/").split("/"):
+            name = name.replace("~1", "/").replace("~0", "~")  # noqa: PLW2901 (unescaped)
+            value = value.get(name) if isinstance(value, dict) and name else value
         return value if isinstance(value, dict) else {}
 
     def _guess(self, schema: dict[str, Any]) -> str:
@@ -149,12 +150,10 @@ class Maker:
         if (most := schema.get("exclusiveMaximum")) is not None and not isinstance(most, bool):
             high = most - (1 if whole else 0.5)
         step = schema.get("multipleOf")
-        for value in [*said, low, high, 1.0]:
-            if value is None:
-                continue
-            value = int(value) if whole or float(value).is_integer() else value
+        candidates = [number for number in [*said, low, high, 1.0] if number is not None]
+        for value in [int(number) if whole or float(number).is_integer() else number for number in candidates]:
             if (low is None or value >= low) and (high is None or value <= high) and not (step and value % step):
-                return value  # type: ignore[no-any-return]
+                return value
         if step:
             return int(-(-(low or 0) // step) * step) if whole else -(-(low or 0) // step) * step
         return low if low is not None and high is None else ((low or 0) + (high or 0)) / 2
@@ -193,7 +192,7 @@ class Maker:
             return self._prompt.strip() or name
         return self._choice(_CAPITAL.findall(self._prompt) or [name or "something"])
 
-    def _choice(self, values: list[Any]) -> Any:
+    def _choice(self, values: list[_T]) -> _T:
         return values[self._turn % len(values)]
 
 

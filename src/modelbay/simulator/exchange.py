@@ -12,6 +12,11 @@ from modelbay.simulator.answers import Answer, Pause, Step
 from modelbay.simulator.manners import Manners
 from modelbay.usage import Usage
 
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream; charset=utf-8"
+FRAMING = "stream"
+"""Where a conversation keeps how its client wants the stream: "array" is one JSON array, as Gemini frames it unasked."""
+
 
 class Exchange(Struct):
     conversation: Conversation
@@ -50,4 +55,5 @@ class Exchange(Struct):
         return answers.whole(200, self.body())
 
     def streamed(self, steps: Iterator[Step]) -> Answer:
-        return answers.streamed(steps, self.manners.stream_type)
+        array = self.conversation.settings.spelling.get(FRAMING) == "array"
+        return answers.streamed(steps, JSON if array else EVENT_STREAM)

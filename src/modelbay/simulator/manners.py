@@ -4,6 +4,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from modelbay.conversation import Extra
+
 Signed = Literal["thinking", "calls", "nothing"]
 
 
@@ -27,15 +29,20 @@ class Manners(Struct, frozen=True):
     """Thinking is shown where nothing is said about it."""
     keeps_hidden: bool = True
     """Thinking that is not shown still has its place in the reply, with its state."""
+    state_asked: tuple[str, str] | None = None
+    """The body's list, and the word in it, that ask for the reasoning state; None: it is always given."""
     cache: Literal["automatic", "marked"] = "automatic"
     """Which prefixes of a prompt are kept: every one, or those that a mark ends."""
     cuts_calls: bool = True
     """A call that does not fit is cut short; else it is left out."""
     request_id: str = "x-request-id"
     """The header that names a request."""
-    stream_type: str = "text/event-stream; charset=utf-8"
     finish_path: tuple[str | int, ...] = ()
     """Where a whole reply says how it finished."""
+
+    def gives_state(self, extra: Extra) -> bool:
+        """Whether a request, by the fields beside its settings, wants the reasoning state."""
+        return self.state_asked is None or self.state_asked[1] in (extra.get(self.state_asked[0]) or ())
 
     def shows(self, visibility: str | None) -> bool:
         """Whether a request's word for it shows the thinking."""
@@ -60,6 +67,7 @@ MANNERS = {
             item_ids={"text": "msg_", "refusal": "msg_", "tool_call": "fc_", "thinking": "rs_"},
             signed="thinking",
             summary=True,
+            state_asked=("include", "reasoning.encrypted_content"),
             shown=False,
             finish_path=("status",),
         ),

@@ -2,6 +2,7 @@
 
 import hmac
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from urllib.parse import parse_qsl
 from uuid import uuid4
@@ -12,7 +13,7 @@ from msgspec import Struct, field
 from modelbay.conversation import Conversation, Extra
 from modelbay.errors import ModelbayError
 from modelbay.protocols.codec import Call, Codec, codec, decode
-from modelbay.simulator import answers, brain, complaints
+from modelbay.simulator import answers, brain, complaints, faults
 from modelbay.simulator.answers import Answer
 from modelbay.simulator.exchange import Exchange
 from modelbay.simulator.lists import COUNTS, FORMS
@@ -24,6 +25,7 @@ from modelbay.simulator.signatures import SECRET
 from modelbay.simulator.usage import PromptCache, prompt_tokens
 
 _KEY_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
+FAULT_HEADER = "x-simulate"
 
 
 class Incoming(Struct):
@@ -67,13 +69,18 @@ class Provider:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.models = Models.with_aliases(settings.aliases)
-        self._cache = PromptCache()
+        self.reset()
         self._actions: dict[Action, Callable[[Incoming, Route, Manners], Outcome]] = {
             "generate": self._generate,
             "count": self._count,
             "models": self._models,
             "model": self._model,
         }
+
+    def reset(self) -> None:
+        """Forgets the prompts it has seen and the faults that have happened."""
+        self._cache = PromptCache()
+        self._happened: Counter[str] = Counter()
 
     def handle(self, incoming: Incoming) -> Outcome:
         """Never raises a modelbay error: what is wrong with a request becomes its answer."""
@@ -86,6 +93,8 @@ class Provider:
                 raise self._no_route(incoming, protocol, exists)
             self._check_key(incoming, protocol)
             outcome = self._actions[route.action](incoming, route, manners)
+            if route.action != "generate":
+                self._spoil(outcome, incoming, manners)
         except ModelbayError as error:
             outcome.answer = answers.whole(*codec(protocol).render_error(error))
         outcome.answer.headers.setdefault(manners.request_id, f"req_{uuid4().hex[:24]}")
@@ -113,21 +122,42 @@ class Provider:
     def _generate(self, incoming: Incoming, route: Route, manners: Manners) -> Outcome:
         speaker = codec(manners.protocol)
         conversation = self._conversation(incoming, route, manners, speaker)
+        named = conversation.model or ""
+        conversation.model, _, spec = named.partition("!")
         facts = self._facts(conversation.model, manners)
         check(Request(conversation, facts, manners, self.settings.secret))
-        said = brain.answer(conversation, facts, manners, self.settings.secret)
-        usage = self._cache.count(conversation, facts.id, manners)
         exchange = Exchange(
             conversation=conversation,
             codec=speaker,
             manners=manners,
-            said=said,
-            usage=usage,
+            said=brain.answer(conversation, facts, manners, self.settings.secret),
+            usage=self._cache.count(conversation, facts.id, manners),
             id=f"{manners.reply_id}{uuid4().hex[:24]}",
             created=int(time.time()),
             pace=self.settings.pace,
         )
-        return Outcome(exchange.answer(), manners.protocol, conversation.model)
+        outcome = Outcome(exchange.answer(), manners.protocol, named)
+        self._spoil(outcome, incoming, manners, spec, exchange)
+        return outcome
+
+    def _spoil(
+        self, outcome: Outcome, incoming: Incoming, manners: Manners, spec: str = "", exchange: Exchange | None = None
+    ) -> None:
+        """Lets the fault happen that the request asks for."""
+        spec = spec or incoming.headers.get(FAULT_HEADER, "")
+        if not spec:
+            return
+        asked = faults.parse(spec)
+        if asked is None:
+            known = ", ".join(faults.FAULTS)
+            raise complaints.bad_request(manners.protocol, f"There is no fault `{spec}`; there are {known}")
+        happened = f"{incoming.path} {outcome.model} {spec}"
+        self._happened[happened] += 1
+        if asked.times is not None and self._happened[happened] > asked.times:
+            return
+        outcome.fault = spec
+        subject = faults.Subject(asked, manners, incoming.target, outcome.model or "", outcome.answer, exchange)
+        outcome.answer = faults.apply(subject)
 
     def _conversation(self, incoming: Incoming, route: Route, manners: Manners, speaker: Codec) -> Conversation:
         body = self._body(incoming, manners)

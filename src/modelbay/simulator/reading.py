@@ -24,6 +24,8 @@ class Reading(Struct):
     """Turns with calls since the user asked."""
     questions: int = 0
     """How often the user has asked."""
+    calling: bool = False
+    """Inside a step: where turns are items, one has as many turns as it has calls."""
 
 
 def read(conversation: Conversation) -> Reading:
@@ -40,11 +42,13 @@ def _hear_ourselves(turn: Turn, reading: Reading) -> None:
     calls = [part for part in turn.parts if type(part) is ToolCall]
     reading.calls |= {call.id: call.name for call in calls if call.id}
     reading.results, reading.media = [], []
-    if calls:
+    if calls and not reading.calling:
         reading.steps += 1
+    reading.calling = reading.calling or bool(calls)
 
 
 def _hear(turn: Turn, reading: Reading) -> None:
+    reading.calling = False
     results = [part for part in turn.parts if type(part) is ToolResult]
     text = text_of(turn.parts)
     if text and not results and not reading.results:

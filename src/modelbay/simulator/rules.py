@@ -337,11 +337,12 @@ def answers_function_calls(request: Request) -> None:
 def keeps_reasoning_items(request: Request) -> None:
     """Reasoning stands before the item it led to, and only its maker can have written it."""
     reasoned: set[str] = set()
+    stored = request.conversation.settings.extra.get("store") is not False
     for _, _, part, prefix in request.signed():
         item = part.item_id or ""
         if type(part) is Thinking:
             reasoned.add(_group(item))
-            if part.opaque is None:
+            if part.opaque is None and not stored:
                 raise bad_request(
                     request.manners.protocol,
                     f"Item with id '{item}' not found. Items are not persisted when `store` is set to false. Try again with "
@@ -349,7 +350,8 @@ def keeps_reasoning_items(request: Request) -> None:
                     param="input",
                     status=404,
                 )
-            if part.origin is not None or not prefix.holds(*signed_text(part), part.opaque):
+            signed = part.opaque is None or prefix.holds(*signed_text(part), part.opaque)
+            if part.origin is not None or not signed:
                 _refuse(
                     request,
                     f"The encrypted content for item {item} could not be verified. Reason: Encrypted content could not be "

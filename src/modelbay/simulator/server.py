@@ -22,7 +22,7 @@ class _Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {TRANSPORT: self.transport}  # type: ignore[typeddict-item]
+        self.scope["extensions"] = {TRANSPORT: self.transport}  # type: ignore[dict-item]
 
 
 class _Server(uvicorn.Server):
@@ -121,6 +121,11 @@ class Simulator:
             self._server.should_exit = True
             self._thread.join()
             self._server = self._thread = None
+
+    def reset(self) -> None:
+        """Forgets what has happened: the journal, the prompts seen, the faults that had their times."""
+        self.journal.clear()
+        self.provider.reset()
 
     def __enter__(self) -> "Simulator":
         return self.start()

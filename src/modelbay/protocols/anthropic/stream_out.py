@@ -50,7 +50,7 @@ def stream_renderer(conversation: Conversation) -> "StreamRenderer":
 class StreamRenderer:
     def __init__(self, conversation: Conversation) -> None:
         self._model = conversation.model or ""
-        self._sequence = Sequence(interleave=False)
+        self._sequence = Sequence()
         self._index = 0
         self._part: AnyPart | None = None
         """The part whose block is open; None for one that gets no block, or only when it is finished."""

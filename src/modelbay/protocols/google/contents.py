@@ -192,7 +192,7 @@ class _Parts:
             carried("cache_marks", NAME, self.report)
         if part.annotations:
             carried("annotations", NAME, self.report)
-        return type(part) not in (Text, Refusal) or bool(part.text)  # type: ignore[union-attr]
+        return not isinstance(part, Text | Refusal) or bool(part.text)
 
     def _check_media(self, media: Media) -> None:
         carried("file_id" if media.file_id is not None else media.kind, NAME, self.report)
@@ -295,10 +295,13 @@ class _Writer:
                 parts.append(item)
         if not parts:
             return
-        if self.contents and self.contents[-1]["role"] == "model":
+        self._push("model", parts)
+
+    def _push(self, role: str, parts: list[Item]) -> None:
+        if self.contents and self.contents[-1]["role"] == role:
             self.contents[-1]["parts"] += parts
         else:
-            self.contents.append({"role": "model", "parts": parts})
+            self.contents.append({"role": role, "parts": parts})
 
     def _call(self, call: ToolCall) -> Item:
         written_id = self.ids[id(call)]
@@ -312,7 +315,8 @@ class _Writer:
 
     def _answer(self, result: ToolResult) -> None:
         written_id = self.ids[id(result)]
-        name = result.name or self.names.get(written_id) or "unknown"
+        # ids come again in later turns (some servers count from zero): the open call knows its name best
+        name = dict(self.calls).get(written_id) or result.name or self.names.get(written_id) or "unknown"
         mine = self.parts.mine(result)
         item = {"functionResponse": render_response(result, written_id, name, mine)}
         others = [] if mine else self._others(result)
@@ -329,7 +333,7 @@ class _Writer:
 
     def _others(self, result: ToolResult) -> list[Item]:
         """A result's parts beside its texts."""
-        parts = [part for part in result.parts if type(part) not in (Text, Refusal)]
+        parts = [part for part in result.parts if not isinstance(part, Text | Refusal)]
         return [item for part in parts if (item := self.parts.part(part)) is not None]
 
     def _flush(self) -> None:
@@ -342,7 +346,7 @@ class _Writer:
                 self.report.append(Warned(f"the call of `{name}` has no result: answered with an error", "tool_result"))
             missing = {"id": call_id, "name": name, "response": {"error": "no result: the call was interrupted"}}
             parts.append(self.answers.pop(call_id, {"functionResponse": missing}))
-        self.contents.append({"role": "user", "parts": [*parts, *self.user]})
+        self._push("user", [*parts, *self.user])
         self.calls, self.answers, self.user = [], {}, []
 
     def close(self) -> tuple[Item | None, list[Item]]:

@@ -4,7 +4,7 @@ A part is an object with one field that says what it is and others beside it (`t
 """
 
 from base64 import b64decode, b64encode
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -27,7 +27,7 @@ from modelbay.conversation import (
 from modelbay.protocols.google.case import Fields, camel, written
 from modelbay.protocols.opaque import MARK, seal
 
-NAME = "google"
+NAME: Final = "google"
 SIGNATURE = "thoughtSignature"
 NO_SIGNATURE = "skip_thought_signature_validator"
 """What Google documents for a call that has no signature, because another model made it."""
@@ -297,12 +297,12 @@ def render_response(result: ToolResult, id: str | None, name: str | None, mine: 
     body: Fields = {} if id is None else {"id": id}
     if name is not None:
         body["name"] = name
-    texts = [part.text for part in result.parts if type(part) in (Text, Refusal)]  # type: ignore[union-attr]
+    texts = [part.text for part in result.parts if isinstance(part, Text | Refusal)]
     native = result.native if mine else None
     if native != "none" or texts:
         body["response"] = _response("\n".join(texts), native, bool(result.is_error))
     if mine:
-        media = [render_part(part) for part in result.parts if type(part) not in (Text, Refusal)]
+        media = [render_part(part) for part in result.parts if not isinstance(part, Text | Refusal)]
         if parts := [item for item in media if item is not None]:
             body["parts"] = parts
     return body

@@ -1,7 +1,5 @@
 """Gemini replies, in and out. Whole or streamed, a reply is one GenerateContentResponse or several: one reader for both."""
 
-from typing import Any
-
 import msgspec
 
 from modelbay.conversation import AnyPart, Extra, Json, Refusal, ServerToolCall, Text, Thinking, ToolCall
@@ -44,6 +42,7 @@ _NUMBERS = (
 """Vertex's numbers: its old SDK asks for `enum-encoding=int`."""
 _UNSAID = ("", "FINISH_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED")
 _NATIVE: dict[FinishReason, str] = {"length": "MAX_TOKENS", "content_filter": "SAFETY", "refusal": "SAFETY"}
+_CHUNK = ("candidates", "usageMetadata", "promptFeedback", "modelVersion", "responseId")
 CANDIDATE = (
     "groundingMetadata", "citationMetadata", "safetyRatings", "urlContextMetadata", "avgLogprobs", "finishMessage",
     "tokenCount",
@@ -91,21 +90,22 @@ class Reader:
         try:
             failure = error_in(chunk)
             if failure is not None:
-                self._stop()
+                self._cut_off()
                 self.assembly.fail(failure)
             elif isinstance(chunk, dict):
                 self._read(chunk)
             else:
                 self.assembly.fail(MalformedReply("the reply is not an object"))
         except ReplyError as error:
+            self._cut_off()
             self.assembly.fail(error)
 
     def _read(self, chunk: Fields) -> None:
-        known = ("candidates", "usageMetadata", "promptFeedback", "modelVersion", "responseId")
         candidates, feedback = chunk.get("candidates"), chunk.get("promptFeedback")
         if candidates or feedback or "usageMetadata" in chunk:
             self._answered = True
-            self.assembly.start(chunk.get("responseId"), chunk.get("modelVersion"), without(chunk, *known))
+            if not self.assembly.started:
+                self.assembly.start(chunk.get("responseId"), chunk.get("modelVersion"), without(chunk, *_CHUNK))
         usage = parse_usage(chunk.get("usageMetadata"))
         if usage is not None:
             self.assembly.usage = usage
@@ -180,6 +180,12 @@ class Reader:
             self.assembly.add(key, compact(arguments.value))
             self.assembly.end(key)
 
+    def _cut_off(self) -> None:
+        """Forgets a call of which not all has come: nobody may run it."""
+        if self._call is not None:
+            self.assembly.drop(self._call[0])
+            self._call = None
+
     def _piece(self, item: Fields, body: Fields) -> bool:
         """Reads a call whose arguments come in pieces; whether this was one.
 
@@ -212,6 +218,7 @@ class Reader:
         if assembly.ended:
             return
         if self._native is None and self._blocked is None and not self._may_end(whole):
+            self._cut_off()
             what = "stopped before its end" if self._answered else "is empty, or not a Gemini reply"
             assembly.fail(IncompleteReply(f"the reply {what}: no finish reason came"))
             return
@@ -287,7 +294,8 @@ def render_end(finish: Finished, cited: list[AnyPart], parts: list[Fields]) -> F
     candidate: Fields = {"content": {"parts": parts, "role": "model"}}
     candidate |= {"finishReason": native_reason(finish), "index": 0}
     candidate |= {name: extra[name] for name in CANDIDATE if name in extra}
-    if "groundingMetadata" not in candidate and (grounding := render_grounding(cited)) is not None:
+    ours = candidate.keys() & {"groundingMetadata", "citationMetadata"}
+    if not ours and (grounding := render_grounding(cited)) is not None:
         candidate["groundingMetadata"] = grounding
     return {"candidates": [candidate]} | ({"promptFeedback": feedback} if feedback else {})
 
@@ -311,13 +319,15 @@ class State:
         self._thinking: AnyPart | None = None
 
     def render(self, part: AnyPart) -> Fields | None:
-        if is_ours(part):
-            item = render_part(part)
-        else:
-            item = render_part(part, mine=False) if not isinstance(part, ServerToolCall) else None
-        if item is not None and (signature := self.signature(part)) is not None:
+        """A part, or None where there is nothing to write."""
+        ours = is_ours(part)
+        item = None if isinstance(part, ServerToolCall) and not ours else render_part(part, ours)
+        if item is None:
+            return None
+        if (signature := self.signature(part)) is not None:
             item[SIGNATURE] = signature
-        return item if item is None or item.get("text") != "" or SIGNATURE in item or type(part) not in _TEXTS else None
+        blank = isinstance(part, Text | Thinking | Refusal) and not part.text and SIGNATURE not in item
+        return None if blank else item
 
     def signature(self, part: AnyPart, *, with_text: bool = False) -> str | None:
         """The envelope to put on a part, or None."""
@@ -331,6 +341,3 @@ class State:
         if type(part) is Thinking:
             self._thinking = part
         return envelope(part, with_text=with_text)
-
-
-_TEXTS = (Text, Thinking, Refusal)

@@ -20,6 +20,8 @@ FRAMING = "stream"
 
 _TOP = "."
 """The key in `spelling` for the names on top of the body that were written in snake_case."""
+_EMPTY = "empty."
+"""The key in `spelling` for the objects that were there and empty."""
 _TAKEN = (
     "contents", SYSTEM, "tools", "toolConfig", "generationConfig", "cachedContent", "labels", "serviceTier", "model",
 )  # fmt: skip
@@ -32,6 +34,8 @@ def parse_request(call: Call) -> Conversation:
     settings = Settings()
     if snake:
         settings.spelling[_TOP] = " ".join(snake)
+    if empty := [name for name in ("generationConfig", "toolConfig") if body.get(name) == {}]:
+        settings.spelling[_EMPTY] = " ".join(empty)
     turns = parse_contents(body["contents"])
     if (system := parse_system(body.get(SYSTEM))) is not None:
         turns.insert(0, system)
@@ -81,6 +85,8 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
         body["toolConfig"] = config
     if generation := render_generation(settings, model, dialect, report, same):
         body["generationConfig"] = generation
+    for name in settings.spelling.get(_EMPTY, "").split():
+        body.setdefault(name, {})
     if settings.metadata is not None:
         body["labels"] = settings.metadata
     if settings.service_tier is not None:

@@ -38,13 +38,21 @@ def stream_renderer(conversation: Conversation) -> "StreamRenderer":
 class _Open:
     """A part under way. Parts are written one after the other, so those that start early wait."""
 
-    __slots__ = ("ended", "held", "part", "written")
+    __slots__ = ("ended", "held", "part", "whole", "written")
 
     def __init__(self, part: AnyPart) -> None:
         self.part = part
+        self.whole = _stays_whole(part)
         self.held: list[PartDelta] = []
         self.ended = False
         self.written = False
+
+
+def _stays_whole(part: AnyPart) -> bool:
+    """Whether a part cannot be written bit by bit: calls, and what must stand on the same part as its text."""
+    if not isinstance(part, Text | Thinking | Refusal):
+        return True
+    return part.opaque is not None or (part.extra is not None and is_ours(part))
 
 
 class StreamRenderer:
@@ -115,10 +123,8 @@ class StreamRenderer:
         opened = self._open.get(key)
         if opened is None:
             return b""
-        if type(opened.part) not in (Text, Thinking, Refusal):
-            return b""  # its end carries it whole
-        if next(iter(self._open)) != key or opened.part.opaque is not None:
-            opened.held.append(delta)  # before it others are to be finished, or a signature must be on the same part
+        if next(iter(self._open)) != key or opened.whole:
+            opened.held.append(delta)  # others before it are to be finished first
             return b""
         return self._write_text(opened, delta)
 
@@ -152,7 +158,7 @@ class StreamRenderer:
         out: list[bytes] = []
         for key, opened in list(self._open.items()):
             if not opened.ended:
-                if type(opened.part) in (Text, Thinking, Refusal) and opened.part.opaque is None:
+                if not opened.whole:
                     out += [self._write_text(opened, delta) for delta in opened.held]
                     opened.held = []
                 break
@@ -164,9 +170,7 @@ class StreamRenderer:
         part = opened.part
         if part.annotations:
             self._cited.append(part)
-        if type(part) not in (Text, Thinking, Refusal):
-            return self._whole(part)
-        if part.opaque is not None and not opened.written:
+        if _stays_whole(part) and not opened.written:
             return self._whole(part)
         out = b"".join([self._write_text(opened, delta) for delta in opened.held])
         if opened.written:
@@ -192,8 +196,8 @@ class StreamRenderer:
 
     def _finish(self, event: Finished) -> bytes:
         self._done = True
-        # nothing is lost of parts that never ended: what they held is written
-        out = b"".join([self._write_text(opened, delta) for opened in self._open.values() for delta in opened.held])
+        # a part that never ended is not whole; those that waited for it are
+        out = b"".join([self._write_end(opened) for opened in self._open.values() if opened.ended])
         self._open = {}
         end = render_end(event, self._cited, [{"text": ""}] if self._wrote else [])
         if self._usage is not None:

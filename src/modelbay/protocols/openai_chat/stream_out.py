@@ -33,10 +33,26 @@ from modelbay.protocols.openai_chat.parts import (
 from modelbay.protocols.openai_chat.reply import add_state, native_reason
 from modelbay.protocols.openai_chat.usage import render_usage
 from modelbay.protocols.openai_errors import error_object
+from modelbay.protocols.sequence import Sequence
 from modelbay.usage import Usage
 
 _encode = msgspec.json.encode
 _END = b',"finish_reason":null}]}\n\n'
+
+
+def _lane(part: AnyPart) -> str | None:
+    """Deltas name a call by its index; of a text they say only what it is, so that two of a kind would run together."""
+    match part:
+        case Thinking(native="thinking" | "thinking="):
+            return "content"
+        case Thinking():
+            return "reasoning"
+        case Text():
+            return "content"
+        case Refusal():
+            return "refusal"
+        case _:
+            return None
 
 
 def stream_renderer(conversation: Conversation) -> "StreamRenderer":
@@ -48,12 +64,19 @@ class StreamRenderer:
         self._include_usage = bool(conversation.include_usage)
         self._model = conversation.model or ""
         self._head = b""
+        self._sequence = Sequence(_lane)
         self._open: dict[int, AnyPart] = {}
         self._calls: dict[int, int] = {}
-        self._details = -1
+        """The index of a call."""
+        self._details: dict[int, int] = {}
+        """The index of a part that is one of `reasoning_details`."""
         self._usage: Usage | None = None
 
     def feed(self, event: Event) -> bytes:
+        steps = self._sequence.feed(event)
+        return self._step(steps[0]) if len(steps) == 1 else b"".join([self._step(step) for step in steps])
+
+    def _step(self, event: Event) -> bytes:
         match event:
             case PartDelta():
                 return self._delta_of(event)
@@ -65,8 +88,8 @@ class StreamRenderer:
                 item = render_annotation(annotation)
                 return self._delta({"annotations": [item]}) if item is not None else b""
             case PartEnded(key=key, part=part):
-                self._open.pop(key, None)
-                return self._state(key, part)
+                del self._open[key]
+                return self._media(part) if type(part) is Media else self._state(key, part)
             case UsageReported(usage=usage):
                 self._usage = usage
                 return b""
@@ -100,12 +123,13 @@ class StreamRenderer:
             item = render_tool_call(part, part.id or f"call_{self._calls[key]}", with_state=False)
             return self._delta({"tool_calls": [{"index": self._calls[key], **item}]})
         if type(part) is Thinking and part.native == DETAILS:
-            self._details += 1
-        if type(part) is Media:
-            if part.native == "audio":
-                return self._delta({"audio": {"data": part.data, **(part.extra or {})}})
-            return self._delta({"images": [render_media(part)]})
+            self._details[key] = len(self._details)
         return b""
+
+    def _media(self, part: Media) -> bytes:
+        if part.native == "audio":
+            return self._delta({"audio": {"data": part.data, **(part.extra or {})}})
+        return self._delta({"images": [render_media(part)]})
 
     def _delta_of(self, event: PartDelta) -> bytes:
         part = self._open.get(event.key)
@@ -121,29 +145,29 @@ class StreamRenderer:
                     return self._delta({"tool_calls": [{"index": index, "custom": {"input": event.text}}]})
                 return self._delta({"tool_calls": [{"index": index, "function": {"arguments": event.text}}]})
             case Thinking():
-                return self._delta(self._thinking(part, event.text))
+                return self._delta(self._thinking(event.key, part, event.text))
             case Refusal():
                 return self._delta({"refusal": event.text})
             case _:
                 return b""
 
-    def _thinking(self, part: Thinking, text: str) -> dict[str, Any]:
+    def _thinking(self, key: int, part: Thinking, text: str) -> dict[str, Any]:
         if part.origin is not None and part.origin.protocol != NAME:
             return {REASONING_FIELDS[0]: text}
         if part.native in ("thinking", "thinking="):
             return {"content": [render_part(Thinking(texts=[text], native=part.native))]}
         if part.native == DETAILS:
             item = render_detail(
-                Thinking(texts=[text], native=DETAILS, summary=part.summary, extra=self._numbered(part))
+                Thinking(texts=[text], native=DETAILS, summary=part.summary, extra=self._numbered(key, part))
             )
             return {"reasoning": text, DETAILS: [item]}
         return {part.native if part.native in REASONING_FIELDS else REASONING_FIELDS[0]: text}
 
-    def _numbered(self, part: Thinking) -> dict[str, Any]:
+    def _numbered(self, key: int, part: Thinking) -> dict[str, Any]:
         """A detail's own fields and an index: fragments with the same index and type are one detail."""
         extra = dict(part.extra or {"type": "reasoning.summary" if part.summary else "reasoning.text"})
-        if self._details:
-            extra.setdefault("index", self._details)
+        if index := self._details.get(key):
+            extra.setdefault("index", index)
         return extra
 
     def _state(self, key: int, part: AnyPart) -> bytes:
@@ -152,7 +176,7 @@ class StreamRenderer:
         delta: dict[str, Any] = {}
         if type(part) is Thinking and ours:
             if part.native == DETAILS and (part.opaque is not None or not part.text):
-                bare = Thinking(opaque=part.opaque, native=DETAILS, extra=self._numbered(part))
+                bare = Thinking(opaque=part.opaque, native=DETAILS, extra=self._numbered(key, part))
                 delta[DETAILS] = [render_detail(bare)]
             elif part.native in ("thinking", "thinking=") and (part.extra or not part.text):
                 delta["content"] = [render_part(Thinking(texts=[""], native=part.native, extra=part.extra))]

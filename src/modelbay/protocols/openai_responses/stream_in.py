@@ -250,7 +250,7 @@ class StreamParser:
                 for index, text in enumerate(final.texts):
                     self._rest_of_thinking(item, key, index, text)
             case (ToolCall() | ServerToolCall(), ToolCall() | ServerToolCall()):
-                opened.name, opened.id = final.name, final.id or opened.id
+                opened.name, opened.id = opened.name or final.name, final.id or opened.id
                 self._rest(key, final.arguments)
             case (Unknown(), Unknown()):
                 opened.raw = final.raw

@@ -75,7 +75,7 @@ class StreamRenderer:
         self.response: Extra = {}
         self._model = conversation.model or ""
         self._silent = silent
-        self._sequence = Sequence(interleave=False)
+        self._sequence = Sequence()
         self._number = 0
         self._output: list[dict[str, Any]] = []
         self._names = ""
@@ -203,7 +203,7 @@ class StreamRenderer:
         if is_content(part):
             return self._open_content(part)
         out = self._close_message()
-        if part.opaque is not None and not _ours(part) and not isinstance(part, Thinking):
+        if isinstance(part, ToolCall) and part.opaque is not None and not _ours(part):
             out += self._carrier(part)
         self._item, self._text = {}, None
         match part:
@@ -232,8 +232,9 @@ class StreamRenderer:
             case ToolCall() if self._item:
                 return self._close_call(part)
             case Media(kind="image") if part.data is not None:
+                out = b"" if part.opaque is None or _ours(part) else self._carrier(part)
                 item = {"id": self._id(part, "ig"), "status": item_of(part).status or "completed", **render_image(part)}
-                return self._whole(item)
+                return out + self._whole(item)
             case _:
                 kept = kept_item(part) if _ours(part) else None
                 if kept is None or "type" not in kept:

@@ -1,0 +1,144 @@
+"""`modelbay ask`."""
+
+import sys
+from time import perf_counter
+from typing import Any, cast
+
+import click
+import msgspec
+
+from modelbay.cli import terminal
+from modelbay.cli.attachments import attachment
+from modelbay.cli.display import Display
+from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.errors import ConfigError, ModelbayError
+from modelbay.events import Event, Reply, Warned, collect
+from modelbay.hub import Ask, Hub
+from modelbay.model import Model
+from modelbay.replay import outcome
+from modelbay.usage import Usage
+
+
+@click.command()
+@click.argument("prompt", nargs=-1, metavar="[PROMPT]…")
+@click.option("-m", "--model", metavar="MODEL", help="An alias of the configuration, or `provider/model`.")
+@click.option("-s", "--system", metavar="TEXT", help="Instructions that stand above the prompt.")
+@click.option(
+    "-f", "--file", "--image", "files", multiple=True, metavar="PATH|URL", help="An image, sound, video or document."
+)
+@click.option("--effort", metavar="EFFORT", help="How much to think: low, medium, high, or off.")
+@click.option("--max-output-tokens", type=click.IntRange(min=1), metavar="N", help="The longest answer.")
+@click.option("--temperature", type=float, metavar="T", help="How freely to choose words.")
+@click.option("--no-stream", is_flag=True, help="Ask for the answer in one piece.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, when all has come.")
+@pass_settings
+def ask(settings: Settings, /, prompt: tuple[str, ...], files: tuple[str, ...], **options: Any) -> None:
+    """Ask a model. The answer comes on stdout; thinking, warnings and what it cost on stderr.
+
+    Text on standard input stands before PROMPT, so `git diff | modelbay ask "What does this change?"` works.
+    """
+    import asyncio
+
+    model, as_json, no_stream = options.pop("model"), options.pop("as_json"), options.pop("no_stream")
+    question = _question(prompt)
+    if not question and not files:
+        raise click.UsageError("there is no prompt", click.get_current_context())
+    options["files"] = [attachment(source) for source in files]
+    asking = Asking(model, question, cast(Ask, options), stream=not no_stream, quiet=as_json)
+    reply = asyncio.run(asking.run(settings))
+    if as_json:
+        terminal.write_line(msgspec.json.encode(asking.summary(reply)))
+    if reply.error is not None:
+        raise reply.error
+
+
+def _question(prompt: tuple[str, ...]) -> str:
+    """Standard input, unless somebody sits there, and the words of the command line."""
+    piped = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read().strip()
+    return "\n\n".join(text for text in (piped, " ".join(prompt)) if text)
+
+
+class Asking:
+    """One question on its way through the hub, shown as its answer comes."""
+
+    def __init__(self, name: str | None, question: str, ask: Ask, *, stream: bool, quiet: bool) -> None:
+        self._name = name
+        self._question = question
+        self._ask = ask
+        self._stream = stream
+        self._quiet = quiet
+        self._display = Display()
+        self._events: list[Event] = []
+        self._model: Model | None = None
+        self._cost: float | None = None
+
+    async def run(self, settings: Settings) -> Reply:
+        """The answer as far as it came; what went wrong is its `error`."""
+        try:
+            async with Hub.open(settings.config) as hub:
+                self._check(hub)
+                self._model = hub.model(self._name)
+                start = perf_counter()
+                reply = await self._answer(hub)
+                if reply.usage is not None:
+                    self._cost = hub.cost(self._model, reply.usage)
+                if not self._quiet and (reply.parts or reply.usage):
+                    self._display.stopped(reply)
+                    terminal.note(_bill(self._model, reply.usage, perf_counter() - start, self._cost))
+        except ModelbayError as error:
+            reply = collect(self._events)
+            reply.error = error
+        return reply
+
+    def summary(self, reply: Reply) -> dict[str, Any]:
+        """The answer as `--json` prints it."""
+        row = outcome(reply)
+        if reply.error is not None:
+            row["error"]["hint"] = reply.error.hint
+        model = self._model
+        return {
+            **row,
+            "model": model and (model.alias or model.id),
+            "provider": model and model.provider,
+            "cost": self._cost,
+        }
+
+    def _check(self, hub: Hub) -> None:
+        for problem in hub.config.problems:
+            terminal.warning(f"{problem}" + (f" ({problem.hint})" if problem.hint else ""))
+        if not hub.config.exists:
+            raise ConfigError(
+                f"there is no configuration at {hub.config.path}",
+                hint="write one there, as `modelbay demo --keep` shows, or name one with --config FILE",
+            )
+
+    async def _answer(self, hub: Hub) -> Reply:
+        with terminal.waiting(f"waiting for {self._name or 'the model'}", hidden=self._quiet) as arrived:
+            try:
+                if not self._stream:
+                    reply = await hub.complete(self._name, self._question, **self._ask)
+                    arrived()
+                    if not self._quiet:
+                        self._display.whole(reply)
+                    return reply
+                async for event in hub.stream(self._name, self._question, **self._ask):
+                    arrived()
+                    self._events.append(event)
+                    if not self._quiet or isinstance(event, Warned):
+                        self._display.feed(event)
+            finally:
+                self._display.end_line()
+        return collect(self._events)
+
+
+def _bill(model: Model, usage: Usage | None, seconds: float, cost: float | None) -> str:
+    """What it took, as "sim · 12 tokens in, 34 out · 0.8 s · $0.0002"."""
+    words = [model.alias or model.id]
+    if usage is not None:
+        cached = f" ({usage.cache_read:,} cached)" if usage.cache_read else ""
+        thought = f" ({usage.reasoning:,} thinking)" if usage.reasoning else ""
+        words.append(f"{usage.input_total:,} tokens in{cached}, {usage.output_total:,} out{thought}")
+    words.append(f"{seconds:.1f} s")
+    if cost is not None:
+        words.append(f"${cost:.2f}" if cost >= 1 else f"${cost:.6f}".rstrip("0").rstrip("."))
+    return " · ".join(words)

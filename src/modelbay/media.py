@@ -1,0 +1,157 @@
+"""Makes media what a provider takes: URLs become bytes where it wants bytes, videos are uploaded where it wants ids.
+
+A failure is an error. Replacing a picture by a sentence about it, as some gateways do, would be a lie to the model.
+"""
+
+import mimetypes
+from base64 import b64decode, b64encode
+from collections.abc import Awaitable, Callable, Mapping
+from hashlib import sha256
+from typing import cast
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from modelbay.conversation import AnyPart, Conversation, Media, ToolResult, Turn
+from modelbay.dialect import Dialect
+from modelbay.errors import MalformedReply, ModelbayError, Redirected, Unsupported
+from modelbay.transport import Limits, Request, Transport
+
+LIMIT = 50 * 2**20
+"""Bytes of one file; the largest request that a provider of today takes is smaller."""
+SECONDS = 30.0
+REDIRECTS = 3
+
+BYTES_ONLY = {
+    ("openai_chat", "document"),  # `file` has no URL
+    ("openai_chat", "audio"),
+    ("openai_responses", "audio"),
+}
+"""Kinds that a protocol has no URL for."""
+AS_THEY_ARE = ("gs://", "ms://", "https://generativelanguage.googleapis.com/", "https://www.youtube.com/")
+"""Addresses that mean something to the provider itself."""
+
+Upload = Callable[[str, bytes, str], Awaitable[bytes]]
+"""Posts a body of a content type to a path of the provider; gives the answer's body."""
+
+
+class Workshop(Struct):
+    """What the work is done with."""
+
+    transport: Transport
+    upload: Upload
+    uploaded: dict[str, str]
+    """URLs of what was uploaded already, by the hash of its data."""
+
+
+async def ready(conversation: Conversation, protocol: str, dialect: Dialect, workshop: Workshop) -> Conversation:
+    """The conversation with its media as the provider takes them; the very same one where nothing is to be done.
+
+    Raises:
+        Unsupported: a file cannot be fetched; the message says why.
+    """
+
+    async def worked(parts: list[AnyPart]) -> list[AnyPart]:
+        return [await piece(part) for part in parts]
+
+    async def piece(part: AnyPart) -> AnyPart:
+        if isinstance(part, ToolResult) and any(_needs_work(inner, protocol, dialect) for inner in part.parts):
+            return replace(part, parts=await worked(part.parts))
+        if not isinstance(part, Media) or not _needs_work(part, protocol, dialect):
+            return part
+        if part.url is not None:
+            part = await _fetched(part, workshop.transport)
+        return await _uploaded(part, dialect, workshop) if _uploads(part, dialect) else part
+
+    turns: list[Turn] = []
+    for turn in conversation.turns:
+        touched = any(
+            _needs_work(part, protocol, dialect)
+            or (isinstance(part, ToolResult) and any(_needs_work(inner, protocol, dialect) for inner in part.parts))
+            for part in turn.parts
+        )
+        turns.append(replace(turn, parts=await worked(turn.parts)) if touched else turn)
+    return conversation if turns == conversation.turns else replace(conversation, turns=turns)
+
+
+def _needs_work(part: AnyPart, protocol: str, dialect: Dialect) -> bool:
+    if not isinstance(part, Media):
+        return False
+    if part.url is not None:
+        return not part.url.startswith(AS_THEY_ARE) and (
+            (protocol, part.kind) in BYTES_ONLY or not dialect.media_by_url
+        )
+    return _uploads(part, dialect)
+
+
+def _uploads(part: Media, dialect: Dialect) -> bool:
+    return part.kind == "video" and part.data is not None and dialect.video_upload is not None
+
+
+async def _fetched(part: Media, transport: Transport) -> Media:
+    """The media as bytes. Its address came with the conversation, so only the open internet is asked, at every step."""
+    url = part.url or ""
+    try:
+        kind, data = await _fetch(url, transport)
+    except ModelbayError as error:
+        raise Unsupported(
+            f"the {part.kind} at {urlsplit(url)._replace(query='', fragment='').geturl()} cannot be fetched: {error.message}",
+            setting=part.kind,
+            hint="download it and send the file itself",
+        ) from error
+    media_type = part.media_type or kind or mimetypes.guess_type(urlsplit(url).path)[0]
+    name = part.name or urlsplit(url).path.rpartition("/")[2] or None
+    return replace(
+        part,
+        url=None,
+        native=None,
+        data=b64encode(data).decode(),
+        media_type=media_type,
+        name=name if part.kind == "document" else part.name,
+    )
+
+
+async def _fetch(url: str, transport: Transport) -> tuple[str | None, bytes]:
+    limits = Limits(first_byte=SECONDS, idle=SECONDS, max_reply_bytes=LIMIT)
+    for _ in range(REDIRECTS + 1):
+        try:
+            async with await transport.send(Request("GET", url, limits=limits, public=True)) as response:
+                if response.status >= 400:
+                    raise MalformedReply(f"HTTP status {response.status}")
+                kind = response.headers.get("content-type", "").partition(";")[0].strip()
+                return kind or None, await response.read()
+        except Redirected as redirected:
+            if redirected.location is None:
+                raise
+            url = redirected.location
+    raise MalformedReply(f"it was redirected more than {REDIRECTS} times")
+
+
+async def _uploaded(part: Media, dialect: Dialect, workshop: Workshop) -> Media:
+    """The media as a file that the provider keeps; the same one is uploaded once."""
+    data = b64decode(part.data or "")
+    digest = sha256(data).hexdigest()
+    if digest not in workshop.uploaded:
+        body, kind = _form(data, part.media_type or "video/mp4", part.name or "video.mp4", part.kind)
+        answer = await workshop.upload("/files", body, kind)
+        try:
+            id = cast(Mapping[str, str], msgspec.json.decode(answer))["id"]
+        except (msgspec.DecodeError, KeyError, TypeError):
+            raise MalformedReply("the provider took the upload but gave no file id") from None
+        workshop.uploaded[digest] = (dialect.video_upload or "{id}").replace("{id}", id)
+    return replace(part, data=None, url=workshop.uploaded[digest])
+
+
+def _form(data: bytes, media_type: str, name: str, purpose: str) -> tuple[bytes, str]:
+    """A multipart form with the file and its purpose, and its content type."""
+    mark = uuid4().hex
+    safe = name.replace('"', "_").replace("\r", "_").replace("\n", "_")
+    body = (
+        f'--{mark}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\n{purpose}\r\n'
+        f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="{safe}"\r\n'
+        f"Content-Type: {media_type}\r\n\r\n"
+    ).encode()
+    return body + data + f"\r\n--{mark}--\r\n".encode(), f"multipart/form-data; boundary={mark}"
