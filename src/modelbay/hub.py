@@ -8,8 +8,8 @@ Nothing here is one protocol's or one vendor's: a codec writes the call, an endp
 sends it once, and what comes back is events.
 """
 
-from asyncio import sleep
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from asyncio import sleep, to_thread
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from random import random
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 from msgspec import Struct, to_builtins
 from msgspec.structs import asdict, replace
 
-from modelbay.catalog.knowledge import model_facts
+from modelbay.catalog.knowledge import fitted, model_facts
 from modelbay.config.lessons import LessonBook
 from modelbay.config.load import load
 from modelbay.config.schema import Config, ModelEntry
@@ -36,6 +36,7 @@ from modelbay.conversation import (
     Turn,
     user,
 )
+from modelbay.credentials.credential import may_block
 from modelbay.credentials.google import GoogleTokens
 from modelbay.errors import BadRequest, ConfigError, MalformedReply, ModelbayError, Unsupported
 from modelbay.events import Event, Failed, Finished, PartEnded, PartStarted, Reply, Warned, collect
@@ -94,6 +95,7 @@ class Hub:
         self.config = config
         self.policy = Policy()
         self.lessons = LessonBook()
+        self._known: dict[tuple[str, str | None], tuple[Upstream, Model]] = {}
         self._uploaded: dict[str, dict[str, str]] = {}
         self._google = GoogleTokens(self._exchange)
         self._transport: Transport | None = None
@@ -177,7 +179,7 @@ class Hub:
 
     async def stream(
         self, model: str | None, prompt: str | Conversation | Sequence[Turn], **ask: Unpack[Ask]
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """The events of a model's answer, as they come. `ask` is what `Ask` names: system, files, tools, effort ...
 
         Leaving the iteration, or cancelling it, closes the connection to the provider at once.
@@ -210,14 +212,21 @@ class Hub:
     # --- the way of one request ---
 
     def _facts(self, entry: ModelEntry) -> Model:
-        return model_facts(entry, upstream(self.config, self.config.provider_of(entry), entry))
+        return self._resolved(entry)[1]
+
+    def _resolved(self, entry: ModelEntry) -> tuple[Upstream, Model]:
+        """A model's upstream and facts, worked out once."""
+        key = (entry.alias, entry.variant)
+        if key not in self._known:
+            target = fitted(upstream(self.config, self.config.provider_of(entry), entry))
+            self._known[key] = target, model_facts(entry, target)
+        return self._known[key]
 
     async def _prepare(
         self, name: str | None, prompt: str | Conversation | Sequence[Turn], ask: Ask, *, stream: bool
     ) -> _Sending:
         entry = self.config.model(name)
-        target = upstream(self.config, self.config.provider_of(entry), entry)
-        model = model_facts(entry, target)
+        target, model = self._resolved(entry)
         conversation = self._conversation(prompt, ask, model)
         conversation.stream = stream or target.dialect.stream_only
         conversation.include_usage = True if conversation.stream else None
@@ -230,14 +239,19 @@ class Hub:
         call.body |= entry.settings
         learnt = [Adaptation(**lesson) for lesson in self.lessons.of(str(target.origin), model.id)]
         call.warnings += [_adapted(lesson) for lesson in adapt(call.body, learnt)]
-        endpoint = endpoint_at(self.config, target, call.path, stream=call.stream)
+        endpoint = await self._endpoint(target, call.path, stream=call.stream)
         return _Sending(target, model, of_protocol, call, endpoint)
+
+    async def _endpoint(self, target: Upstream, path: str, *, stream: bool) -> Endpoint:
+        if may_block(target.provider, target.model):  # a keyring or a command may ask the user something
+            return await to_thread(endpoint_at, self.config, target, path, stream=stream)
+        return endpoint_at(self.config, target, path, stream=stream)
 
     async def _with_media(self, conversation: Conversation, target: Upstream) -> Conversation:
         from modelbay import media
 
         async def upload(path: str, body: bytes, kind: str) -> bytes:
-            endpoint = endpoint_at(self.config, target, path)
+            endpoint = await self._endpoint(target, path, stream=False)
             async with await self._send(endpoint, body, {"Content-Type": kind}) as response:
                 answer = await response.read()
                 if response.status >= 400:
@@ -411,7 +425,6 @@ def _request(endpoint: Endpoint, body: bytes | None, headers: dict[str, str]) ->
     sent = {"Content-Type": "application/json"} if body is not None else {}
     sent |= {"User-Agent": USER_AGENT, **endpoint.sent_headers(headers)}
     timeout = endpoint.timeout
-    tls = endpoint.tls
     return transport.Request(
         "GET" if body is None else "POST",
         endpoint.url,
@@ -419,7 +432,7 @@ def _request(endpoint: Endpoint, body: bytes | None, headers: dict[str, str]) ->
         body,
         transport.Limits(**{name: seconds for name, seconds in asdict(timeout).items() if seconds is not None}),
         endpoint.proxy,
-        None if tls is None else transport.Tls(tls.ca, tls.cert, tls.key, tls.insecure),
+        endpoint.tls,
     )
 
 

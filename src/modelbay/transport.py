@@ -29,6 +29,7 @@ from msgspec import Struct, field
 from yarl import URL
 
 from modelbay.config.origin import is_public
+from modelbay.config.schema import Tls
 from modelbay.errors import (
     ConfigError,
     ConnectFailed,
@@ -64,15 +65,6 @@ class Limits(Struct, frozen=True):
     """Of a reply read whole."""
     max_expansion: int = 200
     """How many times its size a compressed reply may unpack to: JSON shrinks 5 to 20 times, a bomb 1,000."""
-
-
-class Tls(Struct, frozen=True):
-    """Files in PEM. `ca` is trusted instead of the system's authorities. Who sets `insecure` warns the user of it."""
-
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
-    insecure: bool = False
 
 
 class Request(Struct):

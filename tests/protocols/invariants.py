@@ -303,8 +303,46 @@ class _Items:
         self.open = None
 
 
+# --- Gemini ------------------------------------------------------------------------------------------------------------
+
+
+def check_google(stream: bytes, ended: bool) -> None:
+    """Every chunk a whole response with the same id; calls whole; a finish reason in the last and only there; or an error,
+    and nothing after it."""
+    events = sse_reference.decode(stream, last_unfinished=False)
+    assert all(name == "" for name, _ in events), "Gemini names no events"
+    check_google_chunks([json.loads(data) for _, data in events], ended)
+
+
+def check_google_chunks(chunks: list[dict[str, Any]], ended: bool) -> None:
+    if not chunks:
+        assert not ended
+        return
+    if "error" in chunks[-1]:
+        assert ended
+        error = chunks.pop()["error"]
+        assert type(error["code"]) is int
+        assert isinstance(error["message"], str)
+        assert error["status"].isupper()
+        ended = False
+    assert len({(chunk.get("responseId"), chunk.get("modelVersion")) for chunk in chunks}) <= 1
+    candidates = [candidate for chunk in chunks for candidate in chunk["candidates"]]
+    assert len(candidates) == len(chunks)
+    reasons = ["finishReason" in candidate for candidate in candidates]
+    assert reasons == [False] * (len(reasons) - ended) + [True] * ended
+    assert all("usageMetadata" not in chunk for chunk in chunks[: len(chunks) - ended])
+    for candidate in candidates:
+        assert candidate["index"] == 0
+        assert candidate["content"]["role"] == "model"
+        for part in candidate["content"]["parts"]:
+            if "functionCall" in part:
+                assert isinstance(part["functionCall"]["name"], str)
+                assert isinstance(part["functionCall"]["args"], dict)
+
+
 CHECKERS = {
     "openai_chat": check_openai_chat,
     "openai_responses": check_openai_responses,
     "anthropic": check_anthropic,
+    "google": check_google,
 }

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -99,7 +100,8 @@ def answer(reply: Reply, *, grouped: bool = False) -> dict[str, Any]:
         parts.sort(key=lambda part: part["type"] != "thinking")
         for part in parts:
             if part["type"] in ("tool_call", "server_tool_call"):
-                part["arguments"] = json.loads(part.get("arguments") or "{}")
+                with suppress(json.JSONDecodeError):  # free text, or code for the provider to run
+                    part["arguments"] = json.loads(part.get("arguments") or "{}")
     counts = {} if reply.usage is None else msgspec.to_builtins(msgspec.structs.replace(reply.usage, raw=None))
     usage = {name: count for name, count in counts.items() if count}
     finish = None if reply.finish is None else reply.finish.reason

@@ -4,5 +4,6 @@ RECORDED: dict[str, tuple[str, ...]] = {
     "openai_chat": ("openai_chat", "moonshot_kimi"),
     "openai_responses": ("openai_responses",),
     "anthropic": ("anthropic_messages", "vertex_anthropic", "bedrock_anthropic"),
+    "google": ("google_genai", "vertex_genai"),
 }
 BUILT = tuple(RECORDED)

@@ -11,7 +11,7 @@ from typing import TextIO
 import click
 
 from modelbay.config.paths import environment
-from modelbay.errors import ModelbayError
+from modelbay.errors import ModelbayError, Unsupported
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -126,13 +126,24 @@ def guarded(run: Callable[[], object]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except ModelbayError as failure:
-        error(failure.message, failure.hint)
+        error(_told(failure), failure.hint)
         return FAILED
     except click.ClickException as wrong:
         return _misused(wrong)
     except Exception as unexpected:  # noqa: BLE001 the edge of the program
         return internal(unexpected)
     return code if isinstance(code, int) else 0
+
+
+def _told(failure: ModelbayError) -> str:
+    """What went wrong, and what to look it up by: who said it, with which status, on which request."""
+    message = failure.message
+    by_provider = failure.provider and failure.status and not isinstance(failure, Unsupported)
+    if by_provider and str(failure.status) not in message:
+        message = f"{failure.provider} answered {failure.status}: {message}"
+    facts = [f"request {failure.request_id}"] if failure.request_id else []
+    facts += [f"{failure.attempts} attempts"] if failure.attempts > 1 else []
+    return f"{message} ({', '.join(facts)})" if facts else message
 
 
 def _misused(wrong: click.ClickException) -> int:

@@ -71,6 +71,17 @@ def resolve(config: Config, provider: ProviderEntry, model: ModelEntry | None, n
     raise _missing(config, provider, where, need)
 
 
+def may_block(provider: ProviderEntry, model: ModelEntry | None) -> bool:
+    """Whether looking for the credential may take its time: a reference to a keyring or a command."""
+    values = [
+        provider.api_key,
+        model.api_key if model else None,
+        *provider.env.values(),
+        *provider.custom_headers.values(),
+    ]
+    return any(value.startswith(("{keyring:", "{command:")) for value in values if value)
+
+
 def key_names(provider: ProviderEntry) -> tuple[str, ...]:
     """What the provider's key may be called in its `env` table."""
     row = TYPES.get(provider.type or "")

@@ -93,10 +93,12 @@ class Sequence:
             return []
         return [event]
 
-    def _end(self, key: int, event: Event) -> list[Event]:
+    def _end(self, key: int, event: PartEnded) -> list[Event]:
         opened = self._open.get(key)
         if opened is None or opened.ended:
             return []
+        if type(event.part) is not type(opened.part):  # a part cannot change its kind
+            event = PartEnded(key, opened.part)
         if opened.held is not None:
             opened.held.append(event)
             opened.ended = True

@@ -15,6 +15,7 @@ class Decoder:
 
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
+        self._begun = False
         self._rest: list[bytes] = []
         self._rest_size = 0
         self._after_cr = False
@@ -39,7 +40,7 @@ class Decoder:
         if b"\n" not in chunk:
             self._rest.append(chunk)
             self._rest_size += len(chunk)
-            self._check(self._rest_size)
+            self._check()
             return []
         if self._rest_size:
             chunk = b"".join([*self._rest, chunk])
@@ -47,7 +48,9 @@ class Decoder:
         rest = lines.pop()
         self._rest = [rest]
         self._rest_size = len(rest)
-        return self._take(lines)
+        events = self._take(lines)
+        self._check()
+        return events
 
     def close(self) -> list[tuple[str, bytes]]:
         """The event that was under way when the stream ended."""
@@ -57,6 +60,9 @@ class Decoder:
 
     def _take(self, lines: list[bytes]) -> list[tuple[str, bytes]]:
         events = []
+        if not self._begun:
+            self._begun = True
+            lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")  # a byte order mark
         for line in lines:
             if not line:
                 if self._data:
@@ -70,14 +76,15 @@ class Decoder:
                 value = value[1:]
             if field == b"data":
                 self._size += len(value)
-                self._check(self._size)
                 self._data.append(value)
             elif field == b"event":
                 self._name = value.decode("utf-8", "replace")
         return events
 
-    def _check(self, size: int) -> None:
-        if size > self._limit:
+    def _check(self) -> None:
+        """What is held of the event under way; over the limit it is let go."""
+        if self._size + self._rest_size > self._limit:
+            self._rest, self._rest_size, self._data, self._size = [], 0, [], 0
             raise MalformedReply(f"one event of the stream has more than {self._limit:,} bytes")
 
 

@@ -20,6 +20,8 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 TRANSPORT = "modelbay.transport"
 """The scope extension with the connection's transport, which `server.py` puts there; ASGI itself cannot cut a connection."""
+_CLOSING = 5.0
+"""Seconds that a closed connection has to flush what was written to it."""
 
 
 class App:
@@ -86,6 +88,8 @@ class _Sender:
                 await asyncio.wait([self._gone], timeout=step.seconds)
             elif type(step) is Cut:
                 self._cut(reset=step.reset)
+                # until the connection is gone, the server would take the answer for a forgotten one
+                await asyncio.wait([self._gone], timeout=_CLOSING)
                 return True
             if self._gone.done():
                 return False

@@ -159,13 +159,14 @@ class Maker:
         return low if low is not None and high is None else ((low or 0) + (high or 0)) / 2
 
     def _string(self, schema: dict[str, Any], name: str) -> str:
-        if schema.get("format") in _FORMATS:
-            return _FORMATS[schema["format"]]
+        if form := _FORMATS.get(str(schema.get("format"))):
+            return form
         text = self._word(name)
         if pattern := schema.get("pattern"):
             return self._matching(str(pattern), text)
         text += "." * (schema.get("minLength", 0) - len(text))
-        return text[: schema.get("maxLength")]
+        most: int | None = schema.get("maxLength")
+        return text[:most]
 
     def _matching(self, pattern: str, text: str) -> str:
         pattern = pattern.replace(r"\d", "[0-9]")
@@ -183,14 +184,17 @@ class Maker:
         if said:
             return self._choice(["".join(found) for found in said])
         low = name.lower()
+        found: list[str]
         if any(word in low for word in ("path", "file")):
             found = re.findall(r"[\w./-]*[\w-]\.\w{1,5}\b|/[\w./-]+", self._prompt)
             return self._choice(found or ["README.md"])
         if any(word in low for word in ("url", "uri", "link")):
-            return self._choice(re.findall(r"https?://\S+", self._prompt) or ["https://example.com/"])
+            found = re.findall(r"https?://\S+", self._prompt)
+            return self._choice(found or ["https://example.com/"])
         if any(word in low for word in ("query", "text", "prompt", "input", "question", "message", "answer")):
             return self._prompt.strip() or name
-        return self._choice(_CAPITAL.findall(self._prompt) or [name or "something"])
+        found = _CAPITAL.findall(self._prompt)
+        return self._choice(found or [name or "something"])
 
     def _choice(self, values: list[_T]) -> _T:
         return values[self._turn % len(values)]

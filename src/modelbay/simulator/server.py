@@ -20,6 +20,9 @@ _BACKLOG = 1_024
 class _Protocol(HttpToolsProtocol):
     """uvicorn's own, which also tells the app its transport: faults cut connections, and ASGI has no word for that."""
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Clients that try a WebSocket first get their answer from the app; nobody needs to be warned."""
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {TRANSPORT: self.transport}  # type: ignore[dict-item]

@@ -226,13 +226,15 @@ def _render_kind(part: AnyPart, mine: bool) -> Fields | None:
         case ServerToolCall() | ServerToolResult() if mine:
             return _render_server(part)
         case Unknown() if mine and isinstance(part.raw, dict):
-            return part.raw
+            return dict(part.raw)
         case _:
             return None
 
 
 def _render_server(part: ServerToolCall | ServerToolResult) -> Fields | None:
     kind = part.native or ""
+    if kind not in _KINDS:
+        return None
     if isinstance(part, ServerToolCall):
         body: Fields = {} if part.id is None else {"id": part.id}
         if kind == "toolCall":
@@ -240,13 +242,13 @@ def _render_server(part: ServerToolCall | ServerToolResult) -> Fields | None:
             body |= {"args": msgspec.json.decode(part.arguments)} if part.arguments else {}
         else:
             body |= msgspec.json.decode(part.arguments or "{}")
-        return {kind: body} if kind in _KINDS else None
+        return {kind: body}
     body = {} if part.call_id is None else {"id": part.call_id}
     if kind == "toolResponse":
         body |= {} if part.content is None else {"response": part.content}
     elif isinstance(part.content, dict):
         body |= part.content
-    return {kind: body} if kind in _KINDS else None
+    return {kind: body}
 
 
 def _render_media(media: Media, mine: bool) -> Fields | None:

@@ -324,6 +324,8 @@ class State:
         item = None if isinstance(part, ServerToolCall) and not ours else render_part(part, ours)
         if item is None:
             return None
+        if isinstance(part, ToolCall):  # what the API itself always sends, and SDKs rely on
+            item["functionCall"] = {"name": part.name, "args": {}} | item["functionCall"]
         if (signature := self.signature(part)) is not None:
             item[SIGNATURE] = signature
         blank = isinstance(part, Text | Thinking | Refusal) and not part.text and SIGNATURE not in item

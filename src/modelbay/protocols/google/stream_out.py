@@ -24,6 +24,7 @@ from modelbay.protocols.google.parts import SIGNATURE, is_ours
 from modelbay.protocols.google.reply import State, render_end
 from modelbay.protocols.google.request import FRAMING
 from modelbay.protocols.google.usage import render_usage
+from modelbay.protocols.sse import encode
 from modelbay.usage import Usage
 
 _encode = msgspec.json.encode
@@ -83,11 +84,9 @@ class StreamRenderer:
                 return b""
             case PartEnded(key=key, part=part):
                 return self._end_part(key, part)
-            case Started():
-                if event.model:
-                    self._tail["modelVersion"] = event.model
-                if event.id:
-                    self._tail["responseId"] = event.id
+            case Started() if self._first:
+                self._tail |= {"modelVersion": event.model} if event.model else {}
+                self._tail |= {"responseId": event.id} if event.id else {}
                 self._set_tail()
                 return b""
             case UsageReported(usage=usage):
@@ -108,9 +107,9 @@ class StreamRenderer:
         self._tail_bytes = b"}]," + _encode(self._tail)[1:] if self._tail else b"}]}"
 
     def _frame(self, chunk: bytes) -> bytes:
-        if not self._array:
-            return b"data: %b\r\n\r\n" % chunk
         first, self._first = self._first, False
+        if not self._array:
+            return encode(chunk)
         return b"%b%b" % (b"[" if first else b",\r\n", chunk)
 
     def _chunk(self, parts: bytes, more: bytes = b"") -> bytes:

@@ -1,0 +1,114 @@
+"""`modelbay demo`: the whole way once, against the simulator, over every protocol."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import click
+
+from modelbay.cli import terminal
+from modelbay.cli.simulate import BASES, alias, config_text
+from modelbay.conversation import Protocol, Text, Tool, ToolResult, Turn, user
+from modelbay.errors import ModelbayError
+from modelbay.events import Event, PartDelta, PartStarted, Reply, collect
+from modelbay.hub import Hub
+from modelbay.simulator import Simulator
+
+KEY = "demo-key"
+QUESTION = "Why is the sky blue?"
+ERRAND = "What is the weather in Paris?"
+WEATHER = "18 °C and clear"
+TOOL = Tool(
+    name="get_weather",
+    description="The weather in a city, now.",
+    schema={"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+)
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Leave the simulator running, and say how to use it.")
+def demo(keep: bool) -> None:
+    """Show modelbay at work, without an account.
+
+    Starts the simulator, writes a configuration that is thrown away at the end, and over every protocol lists models,
+    streams an answer and runs a tool for a thinking model. Fails if anything of that does.
+    """
+    import asyncio
+
+    start = perf_counter()
+    with Simulator(key=KEY, pace=0.01) as simulator, TemporaryDirectory(prefix="modelbay-") as folder:
+        config = Path(folder) / "config.toml"
+        config.write_text(config_text(simulator.url, KEY), encoding="utf-8")
+        _say(f"Started the simulator, a provider on this machine, at {simulator.url}")
+        _say(f"Wrote {config}: a provider and a model for each of {len(BASES)} protocols")
+        asyncio.run(_tour(config))
+        _say(f"\nEverything worked: {len(BASES)} protocols in {perf_counter() - start:.1f} s")
+        if keep:
+            _keep(simulator, config)
+
+
+def _keep(simulator: Simulator, config: Path) -> None:
+    import threading
+
+    _say(f"\nThe simulator goes on at {simulator.url} until Ctrl-C. In another terminal:\n")
+    _say(f"  export MODELBAY_HOME={config.parent}")
+    _say(f'  modelbay ask "{QUESTION}"')
+    _say(f'  modelbay ask -m {alias("anthropic")} --effort high "{QUESTION}"')
+    _say("\nIts configuration is\n")
+    _say(config.read_text(encoding="utf-8"))
+    threading.Event().wait()
+
+
+async def _tour(config: Path) -> None:
+    async with Hub.open(config) as hub:
+        for protocol in BASES:
+            _say(f"\n{protocol}")
+            await _visit(hub, protocol)
+
+
+async def _visit(hub: Hub, protocol: Protocol) -> None:
+    name = alias(protocol)
+    models = await hub.list_models(name)
+    _say(f"  offers {len(models)} models: {', '.join(models[:3])} …")
+    _check(hub.model(name).id in models, f"{protocol} does not list its model")
+
+    _say(f"  asked “{QUESTION}” it streams: ", end="")
+    answer = await _stream(hub, name, [user(QUESTION)])
+    _check(answer.text and answer.usage, f"{protocol} gave no answer, or no usage")
+
+    turns = [user(ERRAND)]
+    asked = await hub.complete(name, turns, tools=[TOOL], effort="low")
+    _check(asked.thinking and asked.tool_calls, f"{protocol} did not think and call the tool")
+    call = asked.tool_calls[0]
+    _say(f"  asked “{ERRAND}” it thinks, calls {call.name} {call.arguments}, is told “{WEATHER}”")
+    result = ToolResult(call_id=call.id, name=call.name, parts=[Text(text=WEATHER)])
+    turns += [asked.turn(), Turn("tool", [result])]
+    _say("  gets its own reasoning back unchanged, or would refuse it, and streams: ", end="")
+    final = await _stream(hub, name, turns, tools=[TOOL])
+    _check(WEATHER in final.text, f"{protocol} did not use the tool's result")
+
+
+async def _stream(hub: Hub, name: str, turns: list[Turn], tools: list[Tool] | None = None) -> Reply:
+    """An answer shown as it comes."""
+    events: list[Event] = []
+    texts: set[int] = set()
+    async for event in hub.stream(name, turns, tools=tools, effort="low"):
+        events.append(event)
+        if isinstance(event, PartStarted) and isinstance(event.part, Text):
+            texts.add(event.key)
+        elif isinstance(event, PartDelta) and event.key in texts:
+            _say(event.text, end="")
+    _say("")
+    reply = collect(events)
+    if reply.error is not None:
+        raise reply.error
+    return reply
+
+
+def _say(text: str, end: str = "\n") -> None:
+    terminal.write(text + end)
+
+
+def _check(fine: object, what: str) -> None:
+    if not fine:
+        raise ModelbayError(f"the demo failed: {what}", hint="this is a fault of modelbay")

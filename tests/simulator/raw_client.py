@@ -1,0 +1,80 @@
+"""A client that sees every byte: what came, when, and how the connection ended."""
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelbay.simulator import Simulator
+
+
+@dataclass
+class Seen:
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    chunks: list[bytes] = field(default_factory=list)
+    """The body as it was written: a piece for each chunk of its framing."""
+    head_after: float = 0.0
+    body_after: float = 0.0
+    """Seconds until the first byte of the body."""
+    end: str = "open"
+    """ "whole", "closed" early, "reset", or "open" when the time was up."""
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.chunks)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+async def watch(sim: Simulator, target: str, body: object = None, *, limit: float = 10.0, **headers: str) -> Seen:
+    """Sends one request and watches its answer for `limit` seconds at most."""
+    reader, writer = await asyncio.open_connection(sim.host, sim.port)
+    seen = Seen()
+    try:
+        writer.write(_request(target, body, headers))
+        await asyncio.wait_for(_read(reader, seen), limit)
+    except TimeoutError:
+        seen.end = "open"
+    except asyncio.IncompleteReadError:
+        seen.end = "closed"
+    except ConnectionResetError:
+        seen.end = "reset"
+    finally:
+        writer.transport.abort()
+    return seen
+
+
+def _request(target: str, body: object, headers: dict[str, str]) -> bytes:
+    content = b"" if body is None else json.dumps(body).encode()
+    lines = [f"{'GET' if body is None else 'POST'} {target} HTTP/1.1", "host: simulator"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    lines += [f"content-length: {len(content)}", "", ""]
+    return "\r\n".join(lines).encode() + content
+
+
+async def _read(reader: asyncio.StreamReader, seen: Seen) -> None:
+    start = time.monotonic()
+    lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    seen.head_after = time.monotonic() - start
+    seen.status = int(lines[0].split(" ")[1])
+    seen.headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:-2])}
+    if "content-length" in seen.headers:
+        left = int(seen.headers["content-length"])
+        while left:
+            data = await reader.read(left)
+            if not data:
+                raise asyncio.IncompleteReadError(b"", left)
+            seen.body_after = seen.body_after or time.monotonic() - start
+            seen.chunks.append(data)
+            left -= len(data)
+    else:
+        while size := int(await reader.readuntil(b"\r\n"), 16):
+            data = await reader.readexactly(size + 2)
+            seen.body_after = seen.body_after or time.monotonic() - start
+            seen.chunks.append(data[:-2])
+        await reader.readuntil(b"\r\n")
+    seen.end = "whole"

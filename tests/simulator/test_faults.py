@@ -1,0 +1,333 @@
+"""Every fault, over every protocol, seen from the other end of the wire."""
+
+import gzip
+import json
+import time
+import zlib
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import pytest
+
+from modelbay.simulator import Simulator
+from modelbay.simulator.faults import FAULTS
+from tests.servers.wire import DONE
+from tests.simulator.conftest import KEY
+from tests.simulator.raw_client import Seen, watch
+from tests.simulator.tongues import Tongue, sse
+
+BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+
+
+async def see(sim: Simulator, tongue: Tongue, fault: str, *, stream: bool, limit: float = 10.0) -> Seen:
+    model = f"sim-1!{fault}" if fault else "sim-1"
+    body = tongue.body(model, "Say hello", stream)
+    return await watch(sim, tongue.path(model, stream), body, limit=limit, authorization=f"Bearer {KEY}")
+
+
+def ended(tongue: Tongue, seen: Seen) -> bool:
+    return any(tongue.ends(event) for event in sse(seen.body))
+
+
+def told(tongue: Tongue, seen: Seen, *, stream: bool) -> str:
+    values = [event for event in sse(seen.body) if event != DONE] if stream else [seen.json]
+    return "".join(text for value in values for text in tongue.texts(value))
+
+
+def test_every_fault_of_the_table_has_a_test():
+    with open(__file__, encoding="utf-8") as file:
+        source = file.read()
+    assert [name for name in FAULTS if f'"{name}' not in source] == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        ("401", 401),
+        ("403", 403),
+        ("404", 404),
+        ("413", 413),
+        ("429", 429),
+        ("500", 500),
+        ("503", 503),
+        ("529", 529),
+        ("context-length", 400),
+    ],
+)
+@BOTH
+async def test_an_error_status_comes_in_the_words_of_its_protocol(
+    sim: Simulator, tongue: Tongue, fault: str, status: int, stream: bool
+):
+    seen = await see(sim, tongue, fault, stream=stream)
+    assert seen.status == status
+    assert seen.headers["content-type"] == "application/json"
+    assert tongue.error(seen.json)
+    assert not {"retry-after", "retry-after-ms"} & seen.headers.keys()
+
+
+async def test_an_empty_account_is_not_a_rate_limit(sim: Simulator, tongue: Tongue):
+    seen = await see(sim, tongue, "quota", stream=False)
+    assert (seen.status, tongue.error(seen.json)[:3]) in ((429, "You"), (400, "You"))
+    assert any(word in tongue.error(seen.json) for word in ("exceeded your current quota", "credit balance"))
+
+
+async def test_a_rate_limit_tells_seconds(sim: Simulator, tongue: Tongue):
+    assert (await see(sim, tongue, "429=7", stream=True)).headers["retry-after"] == "7"
+
+
+async def test_a_rate_limit_tells_milliseconds(sim: Simulator, tongue: Tongue):
+    assert (await see(sim, tongue, "429=ms", stream=True)).headers["retry-after-ms"] == "150"
+    assert (await see(sim, tongue, "429=ms:20", stream=True)).headers["retry-after-ms"] == "20"
+
+
+async def test_a_rate_limit_tells_a_date(sim: Simulator, tongue: Tongue):
+    seen = await see(sim, tongue, "429=date:30", stream=True)
+    delay = parsedate_to_datetime(seen.headers["retry-after"]).timestamp() - time.time()
+    assert 25 < delay <= 31
+
+
+async def test_a_rate_limit_tells_a_delay_in_its_body(sim: Simulator, tongue: Tongue):
+    seen = await see(sim, tongue, "429=info:3", stream=True)
+    assert seen.status == 429
+    assert seen.json["error"]["details"][-1]["retryDelay"] == "3s"
+    assert "retry-after" not in seen.headers
+
+
+@BOTH
+async def test_a_page_comes_instead_of_an_answer(sim: Simulator, tongue: Tongue, stream: bool):
+    seen = await see(sim, tongue, "html", stream=stream)
+    assert (seen.status, seen.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert b"<title>502 Bad Gateway</title>" in seen.body
+    assert (await see(sim, tongue, "html=502", stream=stream)).status == 502
+
+
+@BOTH
+async def test_nothing_comes_with_a_200(sim: Simulator, tongue: Tongue, stream: bool):
+    seen = await see(sim, tongue, "empty", stream=stream)
+    assert (seen.status, seen.body, seen.end) == (200, b"", "whole")
+
+
+@BOTH
+async def test_the_answer_is_elsewhere(sim: Simulator, tongue: Tongue, stream: bool):
+    seen = await see(sim, tongue, "redirect", stream=stream)
+    assert seen.status == 307
+    assert seen.headers["location"].startswith("https://elsewhere.invalid/v1")
+    body = tongue.body("sim-1", "Say hello", stream)
+    headers = {"authorization": f"Bearer {KEY}", "x_simulate": "redirect=http://localhost:1/x"}
+    seen = await watch(sim, tongue.path("sim-1", stream), body, **headers)
+    assert seen.headers["location"] == "http://localhost:1/x"
+
+
+@BOTH
+async def test_the_answer_says_it_is_something_else(sim: Simulator, tongue: Tongue, stream: bool):
+    seen = await see(sim, tongue, "wrong-type", stream=stream)
+    assert seen.headers["content-type"] == "text/plain"
+    assert "Say hello" in told(tongue, seen, stream=stream)
+
+
+@BOTH
+async def test_the_answer_is_a_thousand_times_larger_than_it_looks(sim: Simulator, tongue: Tongue, stream: bool):
+    seen = await see(sim, tongue, "gzip-bomb=20", stream=stream)
+    assert (seen.end, seen.headers["content-encoding"]) == ("whole", "gzip")
+    packed, unpacked = seen.body, gzip.decompress(seen.body)
+    assert len(unpacked) > 20_000_000 > 500 * len(packed)
+    seen.chunks = [unpacked]
+    assert "Say hello" in told(tongue, seen, stream=stream)
+
+
+@BOTH
+async def test_the_head_is_late(sim: Simulator, tongue: Tongue, stream: bool):
+    seen = await see(sim, tongue, "slow-headers=0.2", stream=stream)
+    assert seen.head_after >= 0.19
+    assert "Say hello" in told(tongue, seen, stream=stream)
+
+
+@BOTH
+async def test_the_first_token_is_late(sim: Simulator, tongue: Tongue, stream: bool):
+    seen = await see(sim, tongue, "slow-first-token=0.3", stream=stream)
+    assert seen.head_after < 0.2
+    assert seen.body_after >= 0.29
+    assert "Say hello" in told(tongue, seen, stream=stream)
+
+
+@BOTH
+async def test_the_answer_stalls_in_the_middle(sim: Simulator, tongue: Tongue, stream: bool):
+    seen = await see(sim, tongue, "stall", stream=stream, limit=0.5)
+    assert (seen.status, seen.end) == (200, "open")
+    assert seen.body
+    if stream:
+        assert not ended(tongue, seen)
+
+
+async def test_a_stall_may_pass(sim: Simulator, tongue: Tongue):
+    seen = await see(sim, tongue, "stall=0.2", stream=True)
+    assert ended(tongue, seen)
+    assert "Say hello" in told(tongue, seen, stream=True)
+
+
+async def test_tokens_come_at_a_pace(sim: Simulator, tongue: Tongue):
+    start = time.monotonic()
+    seen = await see(sim, tongue, "pace=0.01", stream=True)
+    assert time.monotonic() - start > 0.1
+    assert ended(tongue, seen)
+
+
+@BOTH
+async def test_the_connection_is_reset_before_the_answer(sim: Simulator, tongue: Tongue, stream: bool):
+    seen = await see(sim, tongue, "cut-before", stream=stream)
+    assert (seen.status, seen.end) == (None, "reset")
+    seen = await see(sim, tongue, "cut-before=close", stream=stream)
+    assert (seen.status, seen.end) == (None, "closed")
+    seen = await see(sim, tongue, "cut-before=head", stream=stream)
+    assert (seen.status, seen.body) == (200, b"")
+    assert seen.end in ("closed", "reset")
+
+
+@BOTH
+@pytest.mark.parametrize(("fault", "end"), [("cut-after-first", "closed"), ("cut-after-first=reset", "reset")])
+async def test_the_connection_is_cut_in_the_middle(sim: Simulator, tongue: Tongue, stream: bool, fault: str, end: str):
+    seen = await see(sim, tongue, fault, stream=stream)
+    assert (seen.status, seen.end) == (200, end)
+    assert seen.body
+    if stream:
+        assert told(tongue, seen, stream=True) == "You"
+        assert not ended(tongue, seen)
+
+
+async def test_a_chunk_is_broken_and_the_rest_is_not(sim: Simulator, tongue: Tongue):
+    seen = await see(sim, tongue, "malformed-chunk", stream=True)
+    lines = [line[5:] for line in seen.body.decode().splitlines() if line.startswith("data:") and DONE not in line]
+    assert sum(_is_broken(line) for line in lines) == 1
+    assert len(lines) > 5
+    assert not _is_broken(lines[-1])
+
+
+def _is_broken(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return True
+    return False
+
+
+async def test_a_whole_body_is_broken(sim: Simulator, tongue: Tongue):
+    seen = await see(sim, tongue, "malformed-chunk", stream=False)
+    assert (seen.status, seen.end) == (200, "whole")
+    assert _is_broken(seen.body.decode())
+
+
+@BOTH
+async def test_an_error_comes_inside_a_200(sim: Simulator, tongue: Tongue, stream: bool):
+    seen = await see(sim, tongue, "error-in-200", stream=stream)
+    assert (seen.status, seen.end) == (200, "whole")
+    assert b"overloaded" in seen.body or b"unavailable" in seen.body
+    if stream:
+        assert not ended(tongue, seen)
+        texts = [tongue.texts(event) for event in sse(seen.body)[:-1] if "error" not in event]
+        assert "".join(text for found in texts for text in found) == "You"
+
+
+@BOTH
+async def test_the_end_of_the_answer_is_missing(sim: Simulator, tongue: Tongue, stream: bool):
+    seen = await see(sim, tongue, "missing-end", stream=stream)
+    assert (seen.status, seen.end) == (200, "whole")
+    assert "Say hello" in told(tongue, seen, stream=stream)
+    if stream:
+        assert not ended(tongue, seen)
+    else:
+        assert _finish(seen.json) is None
+
+
+def _finish(reply: Any) -> Any:
+    for field in ("choices", "candidates"):
+        if field in reply:
+            choice = reply[field][0]
+            return choice.get("finish_reason", choice.get("finishReason"))
+    return reply.get("stop_reason", reply.get("status"))
+
+
+async def test_only_the_mark_of_the_end_is_missing(sim: Simulator, tongue: Tongue):
+    seen = await see(sim, tongue, "missing-end=mark", stream=True)
+    assert (seen.status, seen.end) == (200, "whole")
+    assert not ended(tongue, seen)
+    assert len(sse(seen.body)) == len(sse((await see(sim, tongue, "", stream=True)).body)) - 1
+
+
+async def test_letters_are_cut_in_two(sim: Simulator, tongue: Tongue):
+    seen = await see(sim, tongue, "split-utf8", stream=True)
+    assert sum(not _is_text(chunk) for chunk in seen.chunks) > 5
+    assert "你好, naïve café" in told(tongue, seen, stream=True)
+    assert ended(tongue, seen)
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@BOTH
+async def test_one_event_is_huge(sim: Simulator, tongue: Tongue, stream: bool):
+    seen = await see(sim, tongue, "oversized-event=3", stream=stream)
+    assert seen.end == "whole"
+    assert max(len(text) for text in seen.body.split(b"\n")) > 3_000_000
+
+
+async def test_the_start_comes_twice(sim: Simulator, tongue: Tongue):
+    plain, twice = await see(sim, tongue, "", stream=True), await see(sim, tongue, "duplicate-start", stream=True)
+    first = twice.chunks[0]
+    assert twice.chunks[1] == first
+    assert len(twice.chunks) == len(plain.chunks) + 1
+
+
+@BOTH
+async def test_nothing_is_told_of_the_usage(sim: Simulator, tongue: Tongue, stream: bool):
+    seen = await see(sim, tongue, "no-usage", stream=stream)
+    assert "Say hello" in told(tongue, seen, stream=stream)
+    assert b'tokens":2' not in seen.body and b"TokenCount" not in seen.body
+
+
+@BOTH
+async def test_a_filter_stops_the_answer(sim: Simulator, tongue: Tongue, stream: bool):
+    seen = await see(sim, tongue, "content-filter", stream=stream)
+    assert any(word in seen.body for word in (b"content_filter", b"refusal", b"SAFETY"))
+
+
+async def test_a_fault_happens_as_often_as_it_is_told(sim: Simulator, tongue: Tongue):
+    statuses = [(await see(sim, tongue, "500*2", stream=False)).status for _ in range(4)]
+    assert statuses == [500, 500, 200, 200]
+
+
+async def test_an_unknown_fault_is_told(sim: Simulator, tongue: Tongue):
+    seen = await see(sim, tongue, "nonsense", stream=False)
+    assert seen.status == 400
+    assert "There is no fault `nonsense`" in tongue.error(seen.json)
+
+
+@pytest.mark.parametrize("fault", ["401", "500", "429=2", "html", "redirect", "empty", "slow-headers=0.01", "malformed-chunk"])
+async def test_a_model_list_can_fail_too(sim: Simulator, fault: str):
+    seen = await watch(sim, "/v1/models", authorization=f"Bearer {KEY}", x_simulate=fault)
+    plain = await watch(sim, "/v1/models", authorization=f"Bearer {KEY}")
+    assert seen.body != plain.body or seen.head_after >= 0.01
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+@BOTH
+async def test_any_fault_can_happen_to_anything(sim: Simulator, fault: str, stream: bool):
+    argument = {"gzip-bomb": "1", "oversized-event": "1"}.get(fault, "0.01")
+    for target, body in (
+        ("/v1/models", None),
+        ("/v1beta/models/sim-1:streamGenerateContent", {"contents": [{"parts": [{"text": "Hi"}]}]}),
+        ("/v1/chat/completions", {"model": "sim-1", "stream": stream, "messages": [{"role": "user", "content": "SIM_REFUSE"}]}),
+    ):
+        headers = {"authorization": f"Bearer {KEY}", "x_simulate": f"{fault}={argument}"}
+        seen = await watch(sim, target, body, limit=5, **headers)
+        assert seen.end != "open"
+        assert seen.status is None or seen.status != 500 or fault == "500"
+
+
+def test_a_bomb_is_cheap_to_make():
+    packer = zlib.compressobj(9, wbits=31)
+    assert len(packer.compress(b" " * (1 << 20)) + packer.flush()) < 2_000
