@@ -14,7 +14,7 @@ from modelbay.errors import (
     MalformedReply,
     TimedOut,
 )
-from modelbay.transport import Limits, Transport
+from modelbay.transport import PIECE, Limits, Transport
 from tests.faults.calls import SECRET, SHORT, answers, ask, deaf_server, post, told, unused_port
 from tests.faults.raw_server import Client, RawServer, chunk, head, reply
 
@@ -129,7 +129,7 @@ async def test_a_silent_server_times_out_before_its_first_byte():
 
     async with RawServer(script) as server, Transport() as transport:
         with pytest.raises(TimedOut, match=r"did not begin to reply within 0.2 s") as caught:
-            await transport.send(post(server.url, limits=Limits(first_byte=SHORT)))
+            await asyncio.wait_for(transport.send(post(server.url, limits=Limits(first_byte=SHORT))), 5)
         assert caught.value.stage == "first_byte"
         await asyncio.wait_for(server.all_gone(), 1)
 
@@ -184,18 +184,28 @@ async def test_a_long_stream_outlives_every_limit():
 async def test_a_slow_reader_is_not_the_servers_silence():
     async def script(client: Client) -> None:
         await client.request()
-        await client.send(head(length=8) + b"half")
-        await slept.wait()
-        await client.send(b"half")
+        await client.send(head(length=9))
+        for _ in range(3):
+            await client.send(b"end")
+            await slept.acquire()
         await client.hangup()
 
-    slept, seen = asyncio.Event(), []
+    slept, seen = asyncio.Semaphore(0), []
     async with RawServer(script) as server, Transport() as transport:
         async for data in (await transport.send(post(server.url, limits=Limits(idle=SHORT)))).stream():
-            await asyncio.sleep(0 if slept.is_set() else 3 * SHORT)
-            slept.set()
+            await asyncio.sleep(2 * SHORT)
+            slept.release()
             seen.append(data)
-    assert seen == [b"half", b"half"]
+    assert seen == [b"end"] * 3
+
+
+async def test_connecting_and_answering_have_limits_of_their_own():
+    async def script(client: Client) -> None:
+        await client.request()
+        await asyncio.sleep(2 * SHORT)
+        await client.send(reply(b"late"))
+
+    assert await ask(script, limits=Limits(connect=SHORT, first_byte=30)) == b"late"
 
 
 async def test_a_server_that_does_not_accept():
@@ -355,6 +365,19 @@ async def test_a_packed_stream_is_unpacked_as_it_comes(packing):
             seen.append(data)
             taken.release()
     assert seen == [b"data: 0\n\n", b"data: 1\n\n", b"data: 2\n\n"]
+
+
+@pytest.mark.parametrize("bits", [31, 15, -15])
+@pytest.mark.parametrize("last", [8, 0])
+async def test_nothing_stays_behind_in_the_unpacker(bits, last):
+    """What fills a piece exactly may leave more inside, with no input left to ask for it."""
+    packing = "gzip" if bits == 31 else "deflate"
+    for size in range(PIECE - 1, PIECE + 40):
+        pack = zlib.compressobj(wbits=bits)
+        data = pack.compress(bytes(size)) + pack.flush()
+        body = head(200, f"Content-Encoding: {packing}", chunked=True)
+        body += b"".join(chunk(part) for part in (data[: len(data) - last], data[len(data) - last :]))
+        assert await ask(answers(body + (chunk(b"") if last else b""))) == bytes(size)
 
 
 async def test_text_that_packs_well_is_no_bomb():

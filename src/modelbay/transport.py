@@ -424,7 +424,6 @@ def _open(proxy: str | None, tls: Tls | None, public: bool) -> aiohttp.ClientSes
         headers={"User-Agent": "modelbay", "Accept-Encoding": ", ".join(sorted(PACKINGS))},
         skip_auto_headers=("Content-Type",),
         auto_decompress=False,
-        max_line_size=HEADER_BYTES,
         max_field_size=HEADER_BYTES,
     )
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
 
-from modelbay.conversation import Part, ToolCall, ToolResult, Turn
+from modelbay.conversation import ToolCall, ToolResult, Turn
 
 
 def call_ids(turns: Iterable[Turn], pattern: str | None = None) -> dict[int, str]:
@@ -40,6 +40,12 @@ def _answered(result: ToolResult, unanswered: list[tuple[str, str]]) -> str:
     return "call_0"
 
 
+def made_id(prefix: str, reply: str | None, index: int) -> str:
+    """An id for a call that its provider gave none, to be written to a client: the same for the same reply, and no other
+    in the conversation, as Anthropic's clients demand."""
+    return prefix + sha256(f"{reply}/{index}".encode()).hexdigest()[:24]
+
+
 @lru_cache(maxsize=4096)
 def fit(call_id: str, pattern: str | None) -> str:
     """The id itself where it matches the whole pattern, else one that does."""
@@ -51,8 +57,3 @@ def fit(call_id: str, pattern: str | None) -> str:
         if re.fullmatch(pattern, candidate):
             return candidate
     return call_id
-
-
-def written_id(part: Part, ids: dict[int, str]) -> str:
-    """The id that `call_ids` gave a part."""
-    return ids[id(part)]

@@ -66,7 +66,7 @@ def unseal(text: str | None) -> tuple[Origin, Sealed] | None:
     _, protocol, vendor, family, payload = words
     try:
         sealed = msgspec.json.decode(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=Sealed)
-    except (binascii.Error, msgspec.DecodeError, ValueError):
+    except (binascii.Error, msgspec.DecodeError, ValueError, RecursionError):
         return None
     return Origin(protocol, vendor.replace("~", "."), family.replace("~", ".")), sealed
 

@@ -98,6 +98,8 @@ class _Writer:
             content = render_content(turn.parts) if self._is_text(turn) else self._blocks(turn.parts)
             self.messages.append({"role": role, "content": content, **(turn.extra or {})})
             return
+        if turn.name is not None:
+            carried("name", NAME, self.report)
         blocks = self._blocks(turn.parts)
         if blocks:
             self._append(role, blocks)

@@ -13,6 +13,7 @@ from modelbay.protocols.anthropic.parts import NAME, REDACTED, parse_block, rend
 from modelbay.protocols.anthropic.usage import parse_usage, render_usage
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.codec import decode
+from modelbay.protocols.ids import made_id
 from modelbay.protocols.opaque import seal
 
 FINISH: dict[str, FinishReason] = {
@@ -81,7 +82,7 @@ def render_reply(reply: Reply) -> bytes:
     finish = reply.finish or Finished("stop")
     content: list[dict[str, Any]] = []
     for part in reply.parts:
-        content += reply_blocks(part)
+        content += [_with_id(block, reply.id, len(content) + n) for n, block in enumerate(reply_blocks(part))]
     body = {
         "id": reply.id or "",
         "type": "message",
@@ -114,6 +115,13 @@ def reply_blocks(part: AnyPart) -> list[dict[str, Any]]:
         return [block]
     envelope = {"type": REDACTED, "data": seal(part)}
     return [envelope, block] if isinstance(part, ToolCall) else [block, envelope]
+
+
+def _with_id(block: dict[str, Any], reply: str | None, index: int) -> dict[str, Any]:
+    """A call that its provider gave no id gets one: clients answer by it."""
+    if block["type"] == "tool_use" and not block["id"]:
+        block["id"] = made_id("toolu_", reply, index)
+    return block
 
 
 def _bare(part: AnyPart) -> AnyPart:

@@ -32,6 +32,7 @@ from modelbay.protocols.anthropic.errors import error_object
 from modelbay.protocols.anthropic.parts import NAME, REDACTED, render_citation
 from modelbay.protocols.anthropic.reply import foreign_thinking, native_reason, reply_blocks
 from modelbay.protocols.anthropic.usage import render_usage
+from modelbay.protocols.ids import made_id
 from modelbay.protocols.opaque import seal
 from modelbay.protocols.sequence import Sequence
 from modelbay.usage import Usage
@@ -51,6 +52,7 @@ class StreamRenderer:
     def __init__(self, conversation: Conversation) -> None:
         self._model = conversation.model or ""
         self._sequence = Sequence()
+        self._id: str | None = None
         self._index = 0
         self._part: AnyPart | None = None
         """The part whose block is open; None for one that gets no block, or only when it is finished."""
@@ -94,6 +96,7 @@ class StreamRenderer:
                 return b""
 
     def _start(self, event: Started) -> bytes:
+        self._id = event.id
         message: dict[str, Any] = {
             "id": event.id or "",
             "type": "message",
@@ -119,7 +122,7 @@ class StreamRenderer:
                 if isinstance(part, ToolCall) and not ours and part.opaque is not None:
                     before = self._whole({"type": REDACTED, "data": seal(part)})
                 block: dict[str, Any] = {"type": part.native if isinstance(part, ServerToolCall) else "tool_use"}
-                block |= {"id": part.id or f"toolu_{self._index}", "name": part.name, "input": {}}
+                block |= {"id": part.id or made_id("toolu_", self._id, self._index), "name": part.name, "input": {}}
                 if ours:
                     block |= part.extra or {}
                 return before + self._begin(part, block, "input_json_delta", "partial_json")

@@ -55,7 +55,7 @@ def parse_generation(value: Json, settings: Settings) -> None:
     if isinstance(kinds, list) and all(isinstance(kind, str) for kind in kinds):
         settings.modalities = [kind.lower() for kind in kinds]
         if any(kind != kind.upper() for kind in kinds):
-            settings.spelling["modalities"] = "lower"
+            settings.spelling["modalities"] = " ".join(kinds)
     for name, item in config.items():
         if name not in taken and name not in _SAME.values() and item is not None:
             settings.extra[PLACE + name] = item
@@ -114,8 +114,9 @@ def render_generation(settings: Settings, model: Model, dialect: Dialect, report
         if (value := getattr(settings, setting)) is not None:
             config[name] = value
     if settings.modalities is not None:
-        lower = settings.spelling.get("modalities") == "lower"
-        config["responseModalities"] = settings.modalities if lower else [kind.upper() for kind in settings.modalities]
+        kinds = settings.spelling.get("modalities", "").split()
+        same_kinds = [kind.lower() for kind in kinds] == settings.modalities
+        config["responseModalities"] = kinds if same_kinds else [kind.upper() for kind in settings.modalities]
     if settings.output_format is not None:
         config |= _render_format(settings.output_format, dialect, same)
     if settings.reasoning is not None:

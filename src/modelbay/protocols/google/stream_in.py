@@ -55,10 +55,12 @@ class StreamParser:
 
     def close(self) -> list[Event]:
         assembly = self._reader.assembly
-        if self._events is not None:
-            for _, payload in self._events.close():
+        try:
+            for _, payload in self._events.close() if self._events is not None else ():
                 self._chunk(payload)
-        elif self._array is not None and self._array.cut_off and not assembly.ended:
+        except ReplyError as error:
+            assembly.fail(error)
+        if self._array is not None and self._array.cut_off and not assembly.ended:
             assembly.fail(MalformedReply("the stream stopped in the middle of a chunk"))
         self._reader.end()
         return assembly.take()

@@ -38,7 +38,7 @@ def parse_tools(value: Json, settings: Settings) -> None:
             tool = _parse_declaration(declaration)
             tool.extra = {**(tool.extra or {}), ENTRY: number}
             settings.tools.append(tool)
-        if functions and "functionDeclarations" in snake:
+        if functions and "function_declarations" in snake:
             settings.spelling["functionDeclarations"] = "function_declarations"
         rest = {name: item for name, item in entry.items() if not functions or name not in _DECLARATIONS}
         if rest:
@@ -80,7 +80,7 @@ def parse_tool_config(value: Json, settings: Settings) -> None:
         if name not in ("mode", "allowedFunctionNames") and item is not None:
             settings.extra[_CALLING + name] = item
     mode, names = calling.get("mode"), calling.get("allowedFunctionNames") or []
-    choice = ToolChoice(_MODES.get(str(mode).upper()))  # type: ignore[arg-type]
+    choice = ToolChoice(_MODES.get(mode.upper() if isinstance(mode, str) else ""))  # type: ignore[arg-type]
     if names and choice.mode == "required" and len(names) == 1:
         choice.mode = "tool"
     elif names and choice.mode != "none":

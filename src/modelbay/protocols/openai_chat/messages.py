@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from modelbay.conversation import (
     AnyPart,
     Conversation,
@@ -189,12 +191,12 @@ class _Writer:
             carried("file_id" if part.file_id is not None else part.kind, NAME, self.report)
             if part.parts is not None or part.text is not None:
                 return {"type": "text", "text": part.text or _plain_text(part.parts or [])}
+            part = replace(part, native=None, extra=None)
         return render_part(part)
 
     def _content(self, parts: list[AnyPart], join: str | None) -> str | list[dict[str, Any]] | None:
         """A string where one says it all, else a list. `join` puts texts together where a list is not wanted."""
-        if not self.same:
-            parts = [part for part in parts if type(part) is not Text or part.text]
+        parts = [part for part in parts if self._kept(part)]
         if not parts:
             return None
         texts = [part for part in parts if isinstance(part, Text) and (not self.same or not part.extra)]
@@ -211,16 +213,22 @@ class _Writer:
                 items.append(item)
         return items or None
 
+    def _kept(self, part: AnyPart) -> bool:
+        """Whether a part has a place in `content`; what is lost with it, or from it, is reported."""
+        if type(part) in (ServerToolCall, ServerToolResult):
+            return carried("server_tool_parts", NAME, self.report)
+        if self.same:
+            return True
+        if type(part) is Unknown:
+            return carried("unknown_parts", NAME, self.report)
+        if part.annotations:
+            carried("annotations", NAME, self.report)
+        return type(part) is not Text or bool(part.text)
+
     def _keeps_mark(self, part: AnyPart) -> bool:
         return part.cache is not None and (self.same or self.dialect.cache_marks)
 
     def _item(self, part: AnyPart) -> dict[str, Any] | None:
-        if type(part) is Unknown and not self.same:
-            carried("unknown_parts", NAME, self.report)
-            return None
-        if type(part) in (ServerToolCall, ServerToolResult):
-            carried("server_tool_parts", NAME, self.report)
-            return None
         item = render_part(part)
         if item is not None and not self._keeps_mark(part) and item.pop("cache_control", None) is not None:
             carried("cache_marks", NAME, self.report)
@@ -276,7 +284,7 @@ class _Writer:
             fields[self.dialect.reasoning_field or REASONING_FIELDS[0]] = " "
         return fields, content, tags
 
-    def _mine(self, part: Thinking) -> bool:
+    def _mine(self, part: AnyPart) -> bool:
         if part.origin is not None:
             return belongs(part, NAME, self.dialect.vendor, self.model.family)
         return self.same

@@ -22,6 +22,7 @@ from modelbay.errors import MalformedReply
 from modelbay.events import Event, FinishReason, Reply
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.codec import decode
+from modelbay.protocols.ids import made_id
 from modelbay.protocols.opaque import seal
 from modelbay.protocols.openai_chat.parts import (
     DETAILS,
@@ -210,7 +211,9 @@ def render_message(reply: Reply) -> dict[str, Any]:
             case ToolCall(native="function_call"):
                 message["function_call"] = {"name": part.name, "arguments": part.arguments}
             case ToolCall():
-                message.setdefault("tool_calls", []).append(render_tool_call(part, part.id or "", _is_ours(part)))
+                calls = message.setdefault("tool_calls", [])
+                id = part.id or made_id("call_", reply.id, len(calls))
+                calls.append(render_tool_call(part, id, _is_ours(part)))
             case Media(native="audio"):
                 message["audio"] = {"data": part.data, **(part.extra or {})}
             case Media():

@@ -20,6 +20,7 @@ from modelbay.events import (
     Started,
     UsageReported,
 )
+from modelbay.protocols.ids import made_id
 from modelbay.protocols.openai_chat.parts import (
     DETAILS,
     NAME,
@@ -64,6 +65,7 @@ class StreamRenderer:
         self._include_usage = bool(conversation.include_usage)
         self._model = conversation.model or ""
         self._head = b""
+        self._id: str | None = None
         self._sequence = Sequence(_lane)
         self._open: dict[int, AnyPart] = {}
         self._calls: dict[int, int] = {}
@@ -102,6 +104,7 @@ class StreamRenderer:
 
     def _start(self, event: Started) -> bytes:
         extra = event.extra or {}
+        self._id = event.id
         head = {
             "id": event.id or "",
             "object": "chat.completion.chunk",
@@ -120,7 +123,7 @@ class StreamRenderer:
             if part.native == "function_call":
                 return self._delta({"function_call": {"name": part.name, "arguments": ""}})
             self._calls[key] = len(self._calls)
-            item = render_tool_call(part, part.id or f"call_{self._calls[key]}", with_state=False)
+            item = render_tool_call(part, part.id or made_id("call_", self._id, self._calls[key]), with_state=False)
             return self._delta({"tool_calls": [{"index": self._calls[key], **item}]})
         if type(part) is Thinking and part.native == DETAILS:
             self._details[key] = len(self._details)

@@ -1,0 +1,213 @@
+"""Every setting in every protocol: kept, changed with a word, left out with a word, or refused by name."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from modelbay.conversation import (
+    Annotation,
+    Conversation,
+    Media,
+    Origin,
+    OutputFormat,
+    Part,
+    Reasoning,
+    ServerToolCall,
+    Settings,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+    Turn,
+    Unknown,
+    user,
+)
+from modelbay.dialect import PLAIN
+from modelbay.errors import Unsupported
+from modelbay.model import Model
+from modelbay.protocols.codec import Call, codec
+from modelbay.protocols.dispositions import PROTOCOLS, TABLE, Disposition, disposition
+from tests.protocols.spoken import BUILT
+
+F = Tool(name="f", schema={"type": "object", "properties": {}})
+G = Tool(name="g", schema={"type": "object", "properties": {}})
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
+ELSEWHERE = Origin("elsewhere", "vendor", "family")
+
+
+def with_settings(**settings: Any) -> Conversation:
+    return Conversation([user("Hi")], Settings(**settings))
+
+
+def with_parts(*parts: Any, name: str | None = None) -> Conversation:
+    return Conversation([Turn("user", list(parts), name=name)])
+
+
+def with_reply(*parts: Any) -> Conversation:
+    return Conversation([user("Hi"), Turn("assistant", [Text(text="Hello"), *parts]), user("Go on")])
+
+
+def with_result(**result: Any) -> Conversation:
+    call = Turn("assistant", [ToolCall(name="f", id="call_1", arguments="{}")])
+    parts = result.pop("parts", [Text(text="42")])
+    return Conversation(
+        [user("Hi"), call, Turn("tool", [ToolResult(call_id="call_1", parts=parts, name="f", **result)])],
+        Settings(tools=[F]),
+    )
+
+
+EXAMPLES: dict[str, Callable[[], Conversation]] = {
+    "tools": lambda: with_settings(tools=[F]),
+    "tools.vendor": lambda: with_settings(tools=[F, Tool("vendor", name="web", native="web", raw={"type": "web"})]),
+    "tools.freeform": lambda: with_settings(tools=[Tool("freeform", name="patch", description="Writes a patch")]),
+    "tools.strict": lambda: with_settings(tools=[Tool(name="f", schema=SCHEMA, strict=True)]),
+    "tool_choice": lambda: with_settings(tools=[F], tool_choice=ToolChoice("required")),
+    "tool_choice.allowed": lambda: with_settings(tools=[F, G], tool_choice=ToolChoice("allowed", ["f"])),
+    "tool_choice.parallel": lambda: with_settings(tools=[F], tool_choice=ToolChoice("auto", parallel=False)),
+    "output_format.json": lambda: with_settings(output_format=OutputFormat("json")),
+    "output_format.json_schema": lambda: with_settings(output_format=OutputFormat("json_schema", SCHEMA, "answer")),
+    "max_output_tokens": lambda: with_settings(max_output_tokens=77),
+    "temperature": lambda: with_settings(temperature=1.5),
+    "top_p": lambda: with_settings(top_p=0.5),
+    "top_k": lambda: with_settings(top_k=5),
+    "frequency_penalty": lambda: with_settings(frequency_penalty=0.5),
+    "presence_penalty": lambda: with_settings(presence_penalty=0.5),
+    "logit_bias": lambda: with_settings(logit_bias={"1": 5}),
+    "seed": lambda: with_settings(seed=7),
+    "stop": lambda: with_settings(stop=["END"]),
+    "logprobs": lambda: with_settings(logprobs=True),
+    "top_logprobs": lambda: with_settings(top_logprobs=2),
+    "n": lambda: with_settings(n=2),
+    "reasoning": lambda: with_settings(reasoning=Reasoning(effort="low")),
+    "modalities": lambda: with_settings(modalities=["text", "image"]),
+    "service_tier": lambda: with_settings(service_tier="flex"),
+    "metadata": lambda: with_settings(metadata={"job": "1"}),
+    "user": lambda: with_settings(user="u1"),
+    "cache_key": lambda: with_settings(cache_key="k1"),
+    "cache": lambda: with_settings(cache={"type": "ephemeral"}),
+    "state": lambda: with_settings(state={"store": True}),
+    "extra": lambda: with_settings(extra={"extra": 1}),
+    "name": lambda: with_parts(Text(text="Hi"), name="Ann"),
+    "cache_marks": lambda: with_parts(Text(text="Hi", cache={"type": "ephemeral"}), Text(text="there")),
+    "image": lambda: with_parts(Text(text="Hi"), Media(kind="image", data="AAAA", media_type="image/png")),
+    "audio": lambda: with_parts(Text(text="Hi"), Media(kind="audio", data="AAAA", media_type="audio/wav")),
+    "video": lambda: with_parts(Text(text="Hi"), Media(kind="video", data="AAAA", media_type="video/mp4")),
+    "document": lambda: with_parts(Text(text="Hi"), Media(kind="document", data="AAAA", media_type="application/pdf")),
+    "file_id": lambda: with_parts(Text(text="Hi"), Media(kind="document", file_id="file-1")),
+    "tool_result.is_error": lambda: with_result(is_error=True),
+    "tool_result.media": lambda: with_result(parts=[Media(kind="image", data="AAAA", media_type="image/png")]),
+    "server_tool_parts": lambda: with_reply(
+        ServerToolCall(name="web_search", id="s1", native="server_tool_use", origin=ELSEWHERE)
+    ),
+    "annotations": lambda: with_parts(
+        Text(text="Hi", annotations=[Annotation("url", url="https://example.com", protocol="elsewhere", raw={})])
+    ),
+    "thinking": lambda: with_reply(Thinking(texts=["hm"], opaque="signature", origin=ELSEWHERE)),
+    "unknown_parts": lambda: with_reply(Unknown(native="odd", raw={"type": "odd"}, origin=ELSEWHERE)),
+}
+"""For each row a conversation that says the setting."""
+PLAIN_EXAMPLES: dict[str, Callable[[], Conversation]] = {
+    "tool_choice": lambda: with_settings(tools=[F]),
+    "tool_choice.allowed": lambda: with_settings(tools=[F, G]),
+    "tool_choice.parallel": lambda: with_settings(tools=[F], tool_choice=ToolChoice("auto")),
+    "tools.strict": lambda: with_settings(tools=[Tool(name="f", schema=SCHEMA)]),
+    "tools.vendor": lambda: with_settings(tools=[F]),
+    "name": lambda: with_parts(Text(text="Hi")),
+    "cache_marks": lambda: with_parts(Text(text="Hi"), Text(text="there")),
+    "tool_result.is_error": lambda: with_result(),
+    "tool_result.media": lambda: with_result(),
+    **dict.fromkeys(("image", "audio", "video", "document", "file_id"), lambda: with_parts(Text(text="Hi"))),
+    **dict.fromkeys(("server_tool_parts", "thinking", "unknown_parts"), lambda: with_reply()),
+}
+"""The same without it, where that is not a bare greeting."""
+
+STRUCTURAL = {"spelling"}
+"""Fields of `Settings` that say how another one was written."""
+
+SUPPORTED = (Disposition.MAPPED, Disposition.CLAMPED, Disposition.EMULATED)
+
+
+def render(conversation: Conversation, protocol: str) -> Call:
+    return codec(protocol).render_request(conversation, Model(id="m"), PLAIN)
+
+
+def rows(*which: Disposition) -> list[tuple[str, str]]:
+    return [(name, protocol) for name in TABLE for protocol in BUILT if disposition(name, protocol) in which]
+
+
+def test_every_field_of_the_settings_has_a_row():
+    rows_of = {name.partition(".")[0] for name in TABLE}
+    assert {field.name for field in msgspec.structs.fields(Settings)} - rows_of == STRUCTURAL
+
+
+def test_every_kind_of_media_has_a_row():
+    kinds = msgspec.json.schema(Media)["$defs"]["Media"]["properties"]["kind"]["enum"]
+    assert set(kinds) <= TABLE.keys()
+
+
+def test_every_field_that_any_part_carries_is_accounted_for():
+    accounted = {"origin", "opaque", "annotations", "cache", "native", "item_id", "extra"}
+    assert {field.name for field in msgspec.structs.fields(Part)} == accounted
+
+
+def test_every_row_speaks_of_every_protocol_and_has_an_example():
+    assert all(len(row) == len(PROTOCOLS) for row in TABLE.values())
+    assert EXAMPLES.keys() == TABLE.keys()
+
+
+@pytest.mark.parametrize(("setting", "protocol"), rows(Disposition.REFUSED))
+def test_what_is_refused_raises_with_its_name(setting, protocol):
+    with pytest.raises(Unsupported, match=f"`{setting}`") as refusal:
+        render(EXAMPLES[setting](), protocol)
+    assert refusal.value.setting == setting
+    assert refusal.value.status == 400
+    assert refusal.value.hint
+
+
+@pytest.mark.parametrize(("setting", "protocol"), rows(Disposition.DROPPED))
+def test_what_is_dropped_is_reported_once_by_its_name(setting, protocol):
+    call = render(EXAMPLES[setting](), protocol)
+    assert [warning.setting for warning in call.warnings] == [setting]
+    assert f"`{setting}`" in call.warnings[0].message
+
+
+@pytest.mark.parametrize(("setting", "protocol"), rows(Disposition.DROPPED))
+def test_what_is_dropped_leaves_no_trace(setting, protocol):
+    bare = PLAIN_EXAMPLES.get(setting, lambda: with_settings())()
+    assert render(EXAMPLES[setting](), protocol).body == render(bare, protocol).body
+
+
+@pytest.mark.parametrize(("setting", "protocol"), rows(*SUPPORTED))
+def test_what_is_supported_reaches_the_body(setting, protocol):
+    bare = PLAIN_EXAMPLES.get(setting, lambda: with_settings())()
+    assert render(EXAMPLES[setting](), protocol).body != render(bare, protocol).body
+
+
+@pytest.mark.parametrize(("setting", "protocol"), rows(Disposition.MAPPED))
+def test_what_is_mapped_needs_no_word(setting, protocol):
+    assert render(EXAMPLES[setting](), protocol).warnings == []
+
+
+@pytest.mark.parametrize(("setting", "protocol"), rows(Disposition.CLAMPED))
+def test_what_is_clamped_is_reported(setting, protocol):
+    assert [warning.setting for warning in render(EXAMPLES[setting](), protocol).warnings] == [setting]
+
+
+@pytest.mark.parametrize("protocol", BUILT)
+@pytest.mark.parametrize("setting", TABLE)
+def test_a_conversation_is_not_changed_by_rendering_it(setting, protocol):
+    conversation = EXAMPLES[setting]()
+    try:
+        render(conversation, protocol)
+    except Unsupported:
+        pass
+    assert conversation == EXAMPLES[setting]()
+
+
+@pytest.mark.parametrize("protocol", BUILT)
+def test_one_choice_is_no_reason_to_refuse(protocol):
+    assert render(with_settings(n=1), protocol).warnings == []
