@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import trustme
 
+from modelbay.config.schema import Tls
 from modelbay.errors import ConfigError, ConnectFailed, Disconnected, TimedOut
-from modelbay.transport import Limits, Tls, Transport
+from modelbay.transport import Limits, Transport
 from tests.faults.calls import SECRET, SHORT, answers, fetch, post, told, unused_port
-from tests.faults.proxies import http_proxy, socks5
+from tests.faults.proxies import carry, http_proxy, socks5
 from tests.faults.raw_server import Client, RawServer, reply
 
 
@@ -132,16 +133,40 @@ async def test_a_server_that_hangs_in_the_handshake():
         await asyncio.wait_for(server.all_gone(), 1)
 
 
-async def test_leaving_a_tls_stream_does_not_wait_for_the_server(authority):
+@pytest.mark.parametrize("answered", [True, False])
+async def test_leaving_a_tls_call_does_not_wait_for_the_server(authority, answered):
+    """TLS has a goodbye of its own, which a server that hangs does not return."""
+
     async def script(client: Client) -> None:
         await client.request()
-        await client.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome")
+        if answered:
+            await client.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome")
+        asked.set()
         await client.hangup()
 
-    async with RawServer(script, authority.server()) as server, Transport() as transport:
-        response = await transport.send(post(server.url, tls=Tls(ca=authority.file)))
-        await response.aclose()
-        await asyncio.wait_for(server.all_gone(), 1)
+    async def relay(client: Client) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        back = asyncio.create_task(carry(reader, client.writer))
+        forth = asyncio.create_task(carry(client.reader, writer))
+        await hanging.wait()
+        back.cancel()
+        await forth
+        writer.close()
+        client.gone.set()
+
+    async def call() -> None:
+        await (await transport.send(post(front.url.replace("http:", "https:"), tls=Tls(ca=authority.file)))).read()
+
+    asked, hanging = asyncio.Event(), asyncio.Event()
+    async with RawServer(script, authority.server()) as server, RawServer(relay) as front, Transport() as transport:
+        task = asyncio.create_task(call())
+        await asked.wait()
+        await asyncio.sleep(0.1)
+        hanging.set()
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.wait([task])
+        await asyncio.wait_for(front.all_gone(), 1)
 
 
 @pytest.mark.parametrize(
@@ -311,3 +336,25 @@ async def test_what_is_no_proxy(proxy):
     with pytest.raises(ConfigError, match="the proxy's URL") as caught:
         await fetch("http://h", proxy=proxy)
     assert SECRET not in told(caught.value)
+
+
+# Addresses that came from elsewhere
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "10.0.0.1", "0.0.0.0", "2130706433"]
+)
+async def test_a_public_call_goes_nowhere_else(host):
+    async with RawServer(OK) as server:
+        with pytest.raises(ConnectFailed, match=r"is not on the open internet|not known") as caught:
+            await fetch(f"http://{host}:{server.port}/", public=True, limits=Limits(connect=2))
+        assert not server.clients
+        assert not caught.value.retryable or "not known" in caught.value.message
+
+
+async def test_a_public_call_uses_no_proxy():
+    """It would connect to whatever it likes."""
+    async with RawServer(OK) as server, RawServer(OK) as proxy:
+        with pytest.raises(ConnectFailed):
+            await fetch(server.url, public=True, proxy=proxy.url)
+        assert not proxy.clients

@@ -121,7 +121,8 @@ class Transport:
             MalformedReply: what answered does not speak HTTP, or packs its reply in an unknown way.
         """
         _check(request)
-        session = self._session(None if request.public else request.proxy, request.tls, request.public)
+        proxy = None if request.public else request.proxy
+        session = self._session(proxy, request.tls, request.public)
         call = _Call(request.limits)
         token = _CALL.set(call)
         try:
@@ -131,7 +132,7 @@ class Transport:
                     URL(request.url, encoded=request.url.isascii()),
                     data=_payload(request.body),
                     headers=request.headers,
-                    proxy=None if _is_socks(request.proxy) else request.proxy,
+                    proxy=None if _is_socks(proxy) else proxy,
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=None, sock_connect=request.limits.connect),
                 )
@@ -409,7 +410,7 @@ def _public_socket(address: Any) -> socket.socket:
     """A socket for an address about to be connected to, resolved or literal; raises where that is not a public one."""
     family, kind, protocol, _, (host, *_) = address
     if not is_public(host):
-        raise PermissionError(f"{host} is not an address of the open internet")
+        raise PermissionError(errno.EPERM, "not an address of the open internet")
     return socket.socket(family, kind, protocol)
 
 
@@ -554,11 +555,8 @@ def _explained(error: Exception, request: Request, *, connected: bool) -> Modelb
     if isinstance(reason, ssl.SSLError):
         return _tls_failed(reason, request)
     if isinstance(error, aiohttp.ClientResponseError):
-        what = (
-            "sent headers that are too large"
-            if error.message.startswith(("Got more", "Too many"))
-            else "does not answer in HTTP"
-        )
+        large = error.message.startswith(("Got more", "Too many"))
+        what = "sent headers that are too large" if large else "does not answer in HTTP"
         hint = "base_url must be an API's address; where it begins with http://, https:// may be meant"
         return _final(MalformedReply(f"{request.server} {what}", hint=hint))
     if isinstance(error, ValueError):
@@ -569,6 +567,8 @@ def _explained(error: Exception, request: Request, *, connected: bool) -> Modelb
     if isinstance(reason, socket.gaierror):
         return ConnectFailed(f"{who} is not known: no such name", hint=f"check base_url for a typing error; {NETWORK}")
     code = reason.errno if isinstance(reason, OSError) and reason.errno else 0
+    if request.public and code == errno.EPERM:
+        return _final(ConnectFailed(f"{request.server} is not on the open internet", hint="fetch it yourself"))
     why = os.strerror(code).lower() if code else "it broke off"
     hint = NOBODY if code == errno.ECONNREFUSED else NETWORK if code else CLIENT_CERTIFICATE
     return ConnectFailed(f"cannot connect to {who}: {why}", hint=hint)

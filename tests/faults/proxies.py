@@ -7,18 +7,19 @@ import struct
 from tests.faults.raw_server import Client, Script
 
 
+async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    """Until `source` ends or `sink` is gone."""
+    try:
+        while data := await source.read(65536):
+            sink.write(data)
+            await sink.drain()
+    except ConnectionError:
+        pass
+
+
 async def splice(client: Client, port: int) -> None:
     """Carry bytes both ways until one side ends."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-
-    async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        try:
-            while data := await source.read(65536):
-                sink.write(data)
-                await sink.drain()
-        except ConnectionError:
-            pass
-
     ways = [asyncio.create_task(carry(client.reader, writer)), asyncio.create_task(carry(reader, client.writer))]
     try:
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)

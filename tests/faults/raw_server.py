@@ -89,9 +89,11 @@ Script = Callable[[Client], Awaitable[None]]
 class RawServer:
     """Runs `script` for every connection, on a port of its own; closes the connection when the script ends."""
 
-    def __init__(self, script: Script, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, script: Script, tls: ssl.SSLContext | None = None, window: int | None = None) -> None:
+        """`window` is how many bytes the system takes in for a script that does not read."""
         self.script = script
         self.tls = tls
+        self.window = window
         self.clients: list[Client] = []
         self.port = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -106,8 +108,11 @@ class RawServer:
         return [request for client in self.clients for request in client.requests]
 
     async def __aenter__(self) -> "RawServer":
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self.tls)
-        self.port = self._server.sockets[0].getsockname()[1]
+        listener = socket.create_server(("127.0.0.1", 0))
+        if self.window:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.window)
+        self._server = await asyncio.start_server(self._accept, sock=listener, ssl=self.tls)
+        self.port = listener.getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -207,7 +207,7 @@ _CALLS = {"response.function_call_arguments": "arguments", "response.custom_tool
 def check_openai_responses(stream: bytes, ended: bool) -> None:
     """created, in_progress; items one after the other, each added, its parts added, filled and done with their whole text,
     and done; then one end whose output is the items that were done, with usage. Numbers count from 0."""
-    events = []
+    events: list[dict[str, Any]] = []
     for name, data in sse_reference.decode(stream, last_unfinished=False):
         event = json.loads(data)
         assert event["type"] == name

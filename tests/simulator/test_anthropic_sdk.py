@@ -121,7 +121,11 @@ def test_hidden_thinking_has_its_signature(client: Anthropic):
 
 def test_it_sees_images_and_documents(client: Anthropic):
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
-    text = {"type": "document", "title": "notes", "source": {"type": "text", "media_type": "text/plain", "data": "x" * 99}}
+    text = {
+        "type": "document",
+        "title": "notes",
+        "source": {"type": "text", "media_type": "text/plain", "data": "x" * 99},
+    }
     content = [image, text, {"type": "text", "text": "What is this?"}]
     said = ask(client, [{"role": "user", "content": content}]).content[0].text
     assert "I see one image (PNG, 12 KB). I read one document (notes, PLAIN, 99 bytes)." in said
@@ -195,7 +199,10 @@ def test_an_error_inside_a_stream_is_raised(client: Anthropic):
     ("change", "message"),
     [
         ({"messages": []}, "messages: at least one message is required"),
-        ({"max_tokens": 99_999}, "max_tokens: 99999 > 32000, which is the maximum allowed number of output tokens for sim-1"),
+        (
+            {"max_tokens": 99_999},
+            "max_tokens: 99999 > 32000, which is the maximum allowed number of output tokens for sim-1",
+        ),
         ({"temperature": 1.5}, "temperature: Input should be less than or equal to 1"),
         ({"thinking": THINKING, "max_tokens": 1024}, "`max_tokens` must be greater than `thinking.budget_tokens`"),
         ({"thinking": {"type": "enabled", "budget_tokens": 9}}, "Input should be greater than or equal to 1024"),
@@ -214,11 +221,13 @@ def test_an_error_inside_a_stream_is_raised(client: Anthropic):
 )
 def test_a_wrong_request_is_refused_in_the_providers_words(client: Anthropic, change: Any, message: str):
     body: Any = {"model": "sim-1", "max_tokens": 2048, "messages": [{"role": "user", "content": "Hi"}], **change}
-    with pytest.raises(anthropic.BadRequestError) as refused:
-        client.messages.create(**body)
+    with pytest.raises(anthropic.BadRequestError) as refused:  # by hand: the SDK knows some of the rules itself
+        client.post("/v1/messages", body=body, cast_to=object)
     assert message in str(refused.value)
 
 
 def test_max_tokens_is_required(client: Anthropic):
     with pytest.raises(anthropic.BadRequestError, match="max_tokens: Field required"):
-        client.post("/v1/messages", body={"model": "sim-1", "messages": [{"role": "user", "content": "Hi"}]}, cast_to=object)
+        client.post(
+            "/v1/messages", body={"model": "sim-1", "messages": [{"role": "user", "content": "Hi"}]}, cast_to=object
+        )

@@ -29,8 +29,12 @@ from modelbay.simulator.usage import PromptCache
 from modelbay.usage import Usage
 
 CHAT = MANNERS["openai_chat"]
-WEATHER = Tool(name="get_weather", schema={"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]})
-TIME = Tool(name="get_time", schema={"type": "object", "properties": {"zone": {"type": "string"}}, "required": ["zone"]})
+WEATHER = Tool(
+    name="get_weather", schema={"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+)
+TIME = Tool(
+    name="get_time", schema={"type": "object", "properties": {"zone": {"type": "string"}}, "required": ["zone"]}
+)
 
 
 def said(*turns: Turn, model: str = "sim-1", manners: Manners = CHAT, **settings: Any) -> Answer:
@@ -81,7 +85,9 @@ def test_it_names_every_kind_of_file():
 
 
 def test_it_calls_the_tool_that_the_prompt_is_about():
-    assert calls(said(user("What is the weather in Paris?"), tools=[TIME, WEATHER])) == [("get_weather", '{"city":"Paris"}')]
+    assert calls(said(user("What is the weather in Paris?"), tools=[TIME, WEATHER])) == [
+        ("get_weather", '{"city":"Paris"}')
+    ]
 
 
 def test_it_calls_no_tool_that_the_prompt_is_not_about():
@@ -90,7 +96,9 @@ def test_it_calls_no_tool_that_the_prompt_is_not_about():
 
 def test_it_calls_the_tool_it_is_forced_to():
     choice = ToolChoice("tool", ["get_time"])
-    assert calls(said(user("Say hello"), tools=[WEATHER, TIME], tool_choice=choice)) == [("get_time", '{"zone":"zone"}')]
+    assert calls(said(user("Say hello"), tools=[WEATHER, TIME], tool_choice=choice)) == [
+        ("get_time", '{"zone":"zone"}')
+    ]
 
 
 def test_it_calls_nothing_when_calls_are_ruled_out():
@@ -179,14 +187,18 @@ def test_it_refuses_on_a_word():
 
 
 @pytest.mark.parametrize(
-    "reasoning", [Reasoning(effort="low"), Reasoning(enabled=True), Reasoning(budget=2048)], ids=["effort", "on", "budget"]
+    "reasoning",
+    [Reasoning(effort="low"), Reasoning(enabled=True), Reasoning(budget=2048)],
+    ids=["effort", "on", "budget"],
 )
 def test_it_thinks_when_asked_to(reasoning: Reasoning):
     assert isinstance(said(user("Hello"), reasoning=reasoning).parts[0], Thinking)
 
 
 @pytest.mark.parametrize(
-    "reasoning", [None, Reasoning(effort="none"), Reasoning(enabled=False), Reasoning(budget=0)], ids=["", "none", "off", "0"]
+    "reasoning",
+    [None, Reasoning(effort="none"), Reasoning(enabled=False), Reasoning(budget=0)],
+    ids=["", "none", "off", "0"],
 )
 def test_it_does_not_think_unasked(reasoning: Reasoning | None):
     assert [type(part) for part in said(user("Hello"), reasoning=reasoning).parts] == [Text]

@@ -102,6 +102,8 @@ def test_a_schema_of_google_is_understood():
     assert example(schema, "take 4") == {"n": 4}
 
 
-@pytest.mark.parametrize("schema", [None, True, {}, {"$ref": "#"}, {"$ref": "#/nowhere"}, {"type": []}, {"allOf": [{}]}])
+@pytest.mark.parametrize(
+    "schema", [None, True, {}, {"$ref": "#"}, {"$ref": "#/nowhere"}, {"type": []}, {"allOf": [{}]}]
+)
 def test_an_odd_schema_does_not_trouble_it(schema: Any):
     example(schema, "anything")

@@ -306,7 +306,9 @@ async def test_an_unknown_fault_is_told(sim: Simulator, tongue: Tongue):
     assert "There is no fault `nonsense`" in tongue.error(seen.json)
 
 
-@pytest.mark.parametrize("fault", ["401", "500", "429=2", "html", "redirect", "empty", "slow-headers=0.01", "malformed-chunk"])
+@pytest.mark.parametrize(
+    "fault", ["401", "500", "429=2", "html", "redirect", "empty", "slow-headers=0.01", "malformed-chunk"]
+)
 async def test_a_model_list_can_fail_too(sim: Simulator, fault: str):
     seen = await watch(sim, "/v1/models", authorization=f"Bearer {KEY}", x_simulate=fault)
     plain = await watch(sim, "/v1/models", authorization=f"Bearer {KEY}")
@@ -320,7 +322,10 @@ async def test_any_fault_can_happen_to_anything(sim: Simulator, fault: str, stre
     for target, body in (
         ("/v1/models", None),
         ("/v1beta/models/sim-1:streamGenerateContent", {"contents": [{"parts": [{"text": "Hi"}]}]}),
-        ("/v1/chat/completions", {"model": "sim-1", "stream": stream, "messages": [{"role": "user", "content": "SIM_REFUSE"}]}),
+        (
+            "/v1/chat/completions",
+            {"model": "sim-1", "stream": stream, "messages": [{"role": "user", "content": "SIM_REFUSE"}]},
+        ),
     ):
         headers = {"authorization": f"Bearer {KEY}", "x_simulate": f"{fault}={argument}"}
         seen = await watch(sim, target, body, limit=5, **headers)

@@ -68,7 +68,9 @@ def test_a_tool_loop_keeps_its_thought_signatures(client: genai.Client, stream: 
         found = [reply.candidates[0].content for reply in replies if reply.candidates]
         return [part for content in found if content for part in content.parts or []]
 
-    contents: list[Any] = [types.Content(role="user", parts=[types.Part(text="Weather in Paris and Rome, in parallel, 2 steps")])]
+    contents: list[Any] = [
+        types.Content(role="user", parts=[types.Part(text="Weather in Paris and Rome, in parallel, 2 steps")])
+    ]
     for _ in range(2):
         parts = step(contents)
         calls = [part.function_call for part in parts if part.function_call]
@@ -100,7 +102,7 @@ def test_the_sdk_calls_python_functions_itself(client: genai.Client):
         return f"18 degrees in {city}"
 
     reply = ask(client, "What is the weather in Paris?", "sim-thinker", tools=[get_weather])
-    assert reply.text == "The tool get_weather answered: 18 degrees in Paris."
+    assert "18 degrees in Paris" in (reply.text or "")
 
 
 def test_it_sees_images(client: genai.Client):

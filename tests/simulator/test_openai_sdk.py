@@ -131,9 +131,13 @@ def test_chat_goes_through_a_tool_loop(client: OpenAI):
     assert first.choices[0].finish_reason == "tool_calls"
     assert [call.function.arguments for call in calls] == ['{"city":"Paris"}', '{"city":"Rome"}']
     messages.append(first.choices[0].message.model_dump(exclude_none=True))
-    messages += [{"role": "tool", "tool_call_id": call.id, "content": f"{index} °C"} for index, call in enumerate(calls)]
+    messages += [
+        {"role": "tool", "tool_call_id": call.id, "content": f"{index} °C"} for index, call in enumerate(calls)
+    ]
     second = client.chat.completions.create(model="sim-1", messages=messages, tools=[CHAT_TOOL])
-    assert second.choices[0].message.content == "The tool get_weather answered: 0 °C. The tool get_weather answered: 1 °C."
+    assert (
+        second.choices[0].message.content == "The tool get_weather answered: 0 °C. The tool get_weather answered: 1 °C."
+    )
 
 
 def test_chat_streams_tool_calls(client: OpenAI):
@@ -214,7 +218,9 @@ def test_responses_streams_word_by_word(client: OpenAI):
 
 def test_responses_gives_its_reasoning_state_only_when_asked(client: OpenAI):
     plain: Any = client.responses.create(model="sim-thinker", input="Hi").output[0]
-    asked: Any = client.responses.create(model="sim-thinker", input="Hi", include=["reasoning.encrypted_content"]).output[0]
+    asked: Any = client.responses.create(
+        model="sim-thinker", input="Hi", include=["reasoning.encrypted_content"]
+    ).output[0]
     assert (plain.summary, plain.encrypted_content) == ([], None)
     assert (asked.summary, bool(asked.encrypted_content)) == ([], True)
 
@@ -232,7 +238,9 @@ def test_responses_goes_through_a_tool_loop(client: OpenAI, state: Any):
 
 
 def test_responses_hands_a_freeform_tool_text(client: OpenAI):
-    reply = client.responses.create(model="sim-1", input="Use the script tool", tools=[{"type": "custom", "name": "script"}])
+    reply = client.responses.create(
+        model="sim-1", input="Use the script tool", tools=[{"type": "custom", "name": "script"}]
+    )
     call: Any = reply.output[0]
     assert (call.type, call.input) == ("custom_tool_call", "Use the script tool")
 

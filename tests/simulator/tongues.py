@@ -82,7 +82,7 @@ TONGUES = [
         path=lambda model, stream: "/v1/messages",
         body=lambda model, prompt, stream: {
             "model": model,
-            "max_tokens": 1024,
+            "max_tokens": 32_000,
             "messages": [{"role": "user", "content": prompt}],
             "stream": stream,
         },
@@ -93,7 +93,9 @@ TONGUES = [
     Tongue(
         "google",
         path=lambda model, stream: (
-            f"/v1beta/models/{model}:streamGenerateContent?alt=sse" if stream else f"/v1beta/models/{model}:generateContent"
+            f"/v1beta/models/{model}:streamGenerateContent?alt=sse"
+            if stream
+            else f"/v1beta/models/{model}:generateContent"
         ),
         body=lambda model, prompt, stream: {"contents": [{"role": "user", "parts": [{"text": prompt}]}]},
         texts=_google_texts,

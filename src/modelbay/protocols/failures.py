@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 
 from modelbay.conversation import Json
 from modelbay.errors import (
@@ -116,7 +115,7 @@ def _by_text(message: str, kind: type[ProviderError]) -> type[ProviderError]:
 def status_of(*values: Json) -> int | None:
     """The first that is an HTTP error status; vendors put it in `code`, as a number or a string."""
     for value in values:
-        status = int(value) if isinstance(value, str) and value.isdecimal() else value
+        status = int(value) if isinstance(value, str) and re.fullmatch("[0-9]{3}", value) else value
         if type(status) is int and 400 <= status < 600:
             return status
     return None
@@ -138,35 +137,3 @@ def summary(text: str) -> str:
     if title:
         return f"an HTML page: {' '.join(title.group(1).split())}"
     return " ".join(text.split())[:200] or "an empty answer"
-
-
-def retry_after(headers: Mapping[str, str], answer: Json = None) -> float | None:
-    """Seconds to wait: `retry-after-ms`, `Retry-After` in seconds, or Gemini's RetryInfo. A date needs a clock: `retry_at`."""
-    by_name = {name.lower(): value for name, value in headers.items()}
-    for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            return max(0.0, float(by_name[name]) / scale)
-        except (KeyError, ValueError):
-            continue
-    return _retry_info(answer)
-
-
-def retry_at(headers: Mapping[str, str]) -> float | None:
-    """A `Retry-After` that is a date, as seconds since the epoch."""
-    by_name = {name.lower(): value for name, value in headers.items()}
-    try:
-        return parsedate_to_datetime(by_name["retry-after"]).timestamp()
-    except (KeyError, ValueError, TypeError):
-        return None
-
-
-def _retry_info(answer: Json) -> float | None:
-    if isinstance(answer, list) and answer:
-        answer = answer[0]
-    error = answer.get("error") if isinstance(answer, dict) else None
-    details = error.get("details") if isinstance(error, dict) else None
-    for detail in details if isinstance(details, list) else ():
-        delay = detail.get("retryDelay") if isinstance(detail, dict) else None
-        if isinstance(delay, str) and re.fullmatch(r"[\d.]+s", delay):
-            return float(delay[:-1])
-    return None

@@ -204,13 +204,12 @@ def keeps_thinking_signed(request: Request) -> None:
         if type(part) is not Thinking:
             continue
         redacted = part.native == request.manners.redacted
+        what, block = ("data", "redacted_thinking") if redacted else ("signature", "thinking")
         where = f"messages.{index}.content.{place}"
-        if part.opaque is None:
-            field = "redacted_thinking.data" if redacted else "thinking.signature"
-            _refuse(request, f"{where}.{field}: Field required")
         # an origin was in one of our envelopes, which mean nothing to a provider
+        if part.origin is None and part.opaque is None:
+            _refuse(request, f"{where}.{block}.{what}: Field required")
         if part.origin is not None or not prefix.holds(*signed_text(part), part.opaque):
-            what, block = ("data", "redacted_thinking") if redacted else ("signature", "thinking")
             _refuse(request, f"{where}: Invalid `{what}` in `{block}` block")
 
 
@@ -342,7 +341,7 @@ def keeps_reasoning_items(request: Request) -> None:
         item = part.item_id or ""
         if type(part) is Thinking:
             reasoned.add(_group(item))
-            if part.opaque is None and not stored:
+            if part.opaque is None and part.origin is None and not stored:
                 raise bad_request(
                     request.manners.protocol,
                     f"Item with id '{item}' not found. Items are not persisted when `store` is set to false. Try again with "
@@ -373,6 +372,16 @@ def _group(item_id: str) -> str:
     return item_id.partition("_")[2][:-2]
 
 
+def wants_input(request: Request) -> None:
+    if not request.conversation.turns and not request.conversation.settings.state:
+        _refuse(
+            request,
+            "One of \"input\" or \"previous_response_id\" or 'prompt' or 'conversation' must be provided.",
+            "input",
+            "missing_required_parameter",
+        )
+
+
 def keeps_no_state(request: Request) -> None:
     state = request.conversation.settings.state or {}
     if (id := state.get("previous_response_id")) is not None:
@@ -395,15 +404,16 @@ def keeps_thought_signatures(request: Request) -> None:
     for index, place, part, prefix in request.signed():
         if isinstance(part, Thinking):
             continue
-        if part.opaque is None:
+        if part.origin is None and part.opaque is None:
             if type(part) is ToolCall and index > asked and request.facts.can("always_thinking"):
                 _signature_missing(request, index, place, part)
-            continue
-        plain = part.opaque.rstrip("=")
-        if part.origin is not None or not (
-            plain in _DUMMIES or plain in _DUMMIES_ENCODED or prefix.holds(*signed_text(part), part.opaque)
-        ):
+        elif part.origin is not None or not _holds(part, prefix):
             _refuse(request, "Corrupted thought signature.")
+
+
+def _holds(part: AnyPart, prefix: Prefix) -> bool:
+    plain = (part.opaque or "").rstrip("=")
+    return plain in _DUMMIES or plain in _DUMMIES_ENCODED or prefix.holds(*signed_text(part), part.opaque)
 
 
 def _asks(turn: Turn) -> bool:
@@ -449,6 +459,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         fits_the_context,
     ),
     "openai_responses": (
+        wants_input,
         keeps_no_state,
         answers_function_calls,
         keeps_reasoning_items,

@@ -309,7 +309,11 @@ def test_a_request_of_codex_reaches_chat_completions_without_what_only_openai_ha
         {"input": [{"id": "msg_1"}], "store": True},
         {"input": "Hi", "previous_response_id": "resp_1", "background": True, "prompt": {"id": "p"}},
         {"input": "Hi", "tool_choice": {"type": "mcp", "server_label": "s"}, "background": False},
-        {"input": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "A", "format": "wav"}}]}]},
+        {
+            "input": [
+                {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "A", "format": "wav"}}]}
+            ]
+        },
         {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f", "detail": "low"}]}]},
         {"input": [{"role": "user", "content": [{"type": "input_file", "file_data": "QUJD", "filename": "a"}]}]},
         {"input": [{"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": "AAAA"}]},
@@ -325,7 +329,7 @@ def test_a_request_of_codex_reaches_chat_completions_without_what_only_openai_ha
             ]
         },
     ],
-    ids=lambda body: "-".join(body),
+    ids="-".join,
 )
 def test_an_odd_request_goes_on_as_it_came(body):
     assert again(parsed(**body)) == {"model": "gpt-5", **body}
@@ -339,7 +343,7 @@ def test_an_odd_request_goes_on_as_it_came(body):
         {"input": "Hi", "background": True},
         {"input": [{"type": "item_reference", "id": "msg_1"}]},
     ],
-    ids=lambda body: "-".join(body),
+    ids="-".join,
 )
 @pytest.mark.parametrize("protocol", ["openai_chat", "anthropic", "google"])
 def test_state_that_only_the_provider_has_goes_nowhere_else(protocol, body):

@@ -8,7 +8,7 @@ import msgspec
 from modelbay.conversation import Json
 from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, QuotaExhausted, RateLimited
 from modelbay.protocols.codec import decode
-from modelbay.protocols.failures import provider_error, retry_after, status_of, summary, text_of
+from modelbay.protocols.failures import provider_error, request_id, status_of, summary, text_of
 
 _STATUS = {
     400: "INVALID_ARGUMENT",
@@ -34,12 +34,12 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Provide
     text = text_of(body)
     try:
         answer = decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except msgspec.DecodeError:
         answer = None
     error = error_in(answer, status, text)
     if error is None:
         error = provider_error(status, summary(text), body=text)
-    error.retry_after = retry_after(headers, answer)
+    error.request_id = request_id(headers)
     return error
 
 

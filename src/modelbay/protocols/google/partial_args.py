@@ -57,9 +57,9 @@ def _put(holder: Any, steps: list[str | int], value: Json, joined: bool) -> None
 
 
 def _make_room(holder: Any, step: str | int) -> None:
-    if isinstance(holder, dict):
+    if isinstance(holder, dict) and isinstance(step, str):
         holder.setdefault(step, None)
-    elif isinstance(step, int) and step < _LONGEST:
+    elif isinstance(holder, list) and isinstance(step, int) and step < _LONGEST:
         holder.extend([None] * (step + 1 - len(holder)))
     else:
         raise MalformedReply("the arguments of a call have a path that does not fit them")

@@ -1,0 +1,237 @@
+"""`modelbay ask`: the answer on stdout as it comes, everything else on stderr."""
+
+import os
+import re
+import signal
+import sys
+import threading
+from base64 import b64decode
+from pathlib import Path
+
+import msgspec
+import pytest
+from inline_snapshot import snapshot
+
+from modelbay.simulator import Simulator
+from tests.cli.command import KEY, Command
+
+from tests.cli.command import Run
+
+PNG = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+
+
+def test_the_answer_is_on_stdout_and_the_rest_on_stderr(modelbay: Command):
+    assert modelbay("ask", "Why is the sky blue?") == snapshot(
+        Run(
+            code=0,
+            out="You asked: Why is the sky blue? I am sim-thinker, a simulated model, and this is all I know about it.\n",
+            err="""\
+The user said: Why is the sky blue? I should answer in a few plain sentences. I know little, so I will say what I was asked.
+chat · 6 tokens in, 57 out (31 thinking) · 0.0 s · $0.000873
+""",
+        )
+    )
+
+
+@pytest.mark.parametrize("provider", ["sim", "claude", "responses", "gemini"])
+def test_every_protocol_answers(modelbay: Command, provider: str):
+    ended = modelbay("ask", "-m", f"{provider}/sim-1", "Why", "is", "the", "sky", "blue?")
+    assert ended.code == 0
+    assert ended.out.startswith("You asked: Why is the sky blue?")
+    assert re.search(rf"^{provider}/sim-1 · \d+ tokens in.*, \d+ out · 0\.0 s$", ended.err, re.MULTILINE)
+
+
+def test_standard_input_stands_before_the_words_of_the_prompt(modelbay: Command):
+    assert modelbay("ask", "-m", "sim/sim-1", "What", "is", "this?", stdin="a diff\n").code == 0
+    assert modelbay.simulator.journal.last.json["messages"] == snapshot(
+        [
+            {
+                "role": "user",
+                "content": """\
+a diff
+
+What is this?\
+""",
+            }
+        ]
+    )
+
+
+def test_standard_input_alone_is_a_prompt(modelbay: Command):
+    assert modelbay("ask", stdin="Hello\n").out.startswith("You asked: Hello")
+
+
+def test_an_answer_in_one_piece_is_shown_the_same(modelbay: Command):
+    streamed, whole = modelbay("ask", "Why?"), modelbay("ask", "--no-stream", "Why?")
+    assert (whole.code, whole.out) == (streamed.code, streamed.out)
+    assert whole.err.splitlines()[0] == streamed.err.splitlines()[0]
+    assert modelbay.simulator.journal.last.json["stream"] is False
+
+
+def test_what_was_asked_for_is_sent(modelbay: Command):
+    options = ["--system", "Be brief.", "--effort", "high", "--max-output-tokens", "500", "--temperature", "0.5"]
+    assert modelbay("ask", "-m", "sim/sim-1", *options, "Why?").code == 0
+    body = modelbay.simulator.journal.last.json
+    assert {key: body[key] for key in body if key not in ("messages", "model", "stream", "stream_options")} == snapshot(
+        {"temperature": 0.5, "max_tokens": 500, "reasoning_effort": "high"}
+    )
+    assert body["messages"][0] == {"role": "system", "content": "Be brief."}
+
+
+def test_files_go_along_by_their_type(modelbay: Command):
+    (modelbay.home / "dot.png").write_bytes(PNG)
+    (modelbay.home / "notes.md").write_text("# Notes", encoding="utf-8")
+    ended = modelbay("ask", "-m", "claude/sim-1", "--image", "dot.png", "--file", "notes.md", "What is this?")
+    assert ended.code == 0
+    assert modelbay.simulator.journal.last.json["messages"] == snapshot(
+        [
+            {
+                "role": "user",
+                "content": [
+                    {
+                        "type": "image",
+                        "source": {
+                            "type": "base64",
+                            "media_type": "image/png",
+                            "data": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
+                        },
+                    },
+                    {
+                        "type": "document",
+                        "source": {"type": "text", "media_type": "text/plain", "data": "# Notes"},
+                        "title": "notes.md",
+                    },
+                    {"type": "text", "text": "What is this?"},
+                ],
+            }
+        ]
+    )
+
+
+def test_json_is_one_object_when_all_has_come(modelbay: Command):
+    ended = modelbay("ask", "--json", "Why?")
+    assert (ended.code, ended.err) == (0, "")
+    assert msgspec.json.decode(ended.out) == snapshot(
+        {
+            "text": "You asked: Why? I am sim-thinker, a simulated model, and this is all I know about it.",
+            "thinking": "The user said: Why? I should answer in a few plain sentences. I know little, so I will say what I was asked.",
+            "refusal": "",
+            "tool_calls": [],
+            "finish": "stop",
+            "usage": {"input": 2, "cache_read": 0, "cache_write": None, "output": 22, "reasoning": 27},
+            "error": None,
+            "model": "chat",
+            "provider": "sim",
+            "cost": 0.000741,
+        }
+    )
+
+
+def test_json_has_an_object_for_an_error_too_and_never_a_key(modelbay: Command):
+    ended = modelbay("ask", "--json", "-m", "sim/sim-1!401", "Why?")
+    assert ended.code == 1
+    assert msgspec.json.decode(ended.out) == snapshot(
+        {
+            "text": "",
+            "thinking": "",
+            "refusal": "",
+            "tool_calls": [],
+            "finish": "error",
+            "usage": None,
+            "error": {
+                "type": "invalid_request_error",
+                "message": "Incorrect API key provided: sk-***-key. You can find your API key at https://platform.openai.com/account/api-keys.",
+                "status": 401,
+                "hint": "check the key of provider `sim` in HOME/config.toml",
+            },
+            "model": "sim/sim-1!401",
+            "provider": "sim",
+            "cost": None,
+        }
+    )
+    assert ended.err.startswith("error: sim answered 401: ")
+    assert KEY not in ended.out + ended.err
+
+
+def test_an_answer_that_is_cut_off_says_why(modelbay: Command):
+    assert modelbay("ask", "-m", "sim/sim-1", "--max-output-tokens", "5", "Why?") == snapshot(
+        Run(
+            code=0,
+            out="You asked: Why? I am\n",
+            err="""\
+stopped: length: the answer was cut off; --max-output-tokens N allows a longer one
+sim/sim-1 · 2 tokens in, 5 out · 0.0 s
+""",
+        )
+    )
+
+
+def test_a_stream_that_breaks_keeps_what_came_and_fails(modelbay: Command):
+    ended = modelbay("ask", "-m", "sim/sim-1!cut-after-first", "Why?")
+    assert (ended.code, ended.out) == (1, "You\n")
+    assert re.sub(r"\d+ bytes", "N bytes", ended.err) == snapshot("""\
+sim/sim-1!cut-after-first · 0.0 s
+error: SIM broke off its reply after N bytes
+
+hint: try again; if it goes on, a proxy or firewall on the way may be cutting connections
+""")
+
+
+def test_ctrl_c_ends_it_with_130_and_closes_the_connection(modelbay: Command):
+    running = modelbay.start("ask", "-m", "sim/sim-1!stall", "Why?")
+    assert running.stdout is not None
+    assert running.stdout.read(3) == "You"
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert "Traceback" not in err
+    assert modelbay.simulator.journal.last.wait_over_sync().disconnected
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly(tmp_path: Path, modelbay: Command):
+    with Simulator(key=KEY, pace=0.005) as slow:
+        modelbay.simulator = slow
+        modelbay.configure(f'[providers.sim]\ntype = "openai"\nbase_url = "SIM/v1"\napi_key = "{KEY}"\n')
+        running = modelbay.start("ask", "-m", "sim/sim-1", "write 5000 words")
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert running.stdout.read(3) == "The"
+        running.stdout.close()
+        assert (running.wait(timeout=20), running.stderr.read()) == (0, "")
+        running.stderr.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+def test_a_person_sees_thinking_dimmed_and_no_colour_is_respected(modelbay: Command):
+    dim = "\x1b[2m"
+    assert f"{dim}The{RESET}{dim} user{RESET}" in _on_a_terminal(modelbay)
+    assert "\x1b[2m" not in _on_a_terminal(modelbay, NO_COLOR="1")
+
+
+RESET = "\x1b[0m"
+
+
+def _on_a_terminal(modelbay: Command, **environment: str) -> str:
+    """What `modelbay ask` writes to a terminal."""
+    import pty
+
+    shown: list[bytes] = []
+    pid, terminal = pty.fork()
+    if pid == 0:
+        from tests.cli.command import MODELBAY
+
+        os.execve(MODELBAY, [MODELBAY, "ask", "Why?"], modelbay.environment | {"TERM": "xterm"} | environment)
+
+    def read() -> None:
+        try:
+            while data := os.read(terminal, 65536):
+                shown.append(data)
+        except OSError:
+            pass  # the terminal is gone with its program
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    os.waitpid(pid, 0)
+    reader.join(20)
+    os.close(terminal)
+    return b"".join(shown).decode()

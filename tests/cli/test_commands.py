@@ -1,0 +1,48 @@
+"""The command line as such: help, versions, global options, and what it costs to start."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+from click.testing import CliRunner
+from inline_snapshot import snapshot
+
+from modelbay.cli import COMMANDS
+from modelbay.cli import modelbay as program
+from tests.cli.command import Command
+
+HEAVY = ["aiohttp", "asyncio", "google", "keyring", "modelbay.hub", "msgspec", "rich", "textual", "uvicorn"]
+
+
+def test_help_lists_the_commands_and_the_exit_codes():
+    assert CliRunner().invoke(program, ["--help"], prog_name="modelbay").output == snapshot()
+
+
+def test_alone_it_prints_its_help():
+    alone, asked = (CliRunner().invoke(program, line, prog_name="modelbay") for line in ([], ["--help"]))
+    assert (alone.exit_code, alone.output) == (0, asked.output)
+
+
+def test_the_version_is_that_of_the_package():
+    assert CliRunner().invoke(program, ["--version"]).output == f"modelbay {version('modelbay')}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_the_global_options(name: str):
+    asked = CliRunner().invoke(program, [name, "--help"], prog_name="modelbay")
+    assert asked.exit_code == 0
+    assert asked.output.startswith(f"Usage: modelbay {name} ")
+    assert "--config FILE" in asked.output
+
+
+@pytest.mark.parametrize("line", [["--config", "other.toml", "ask", "Hi"], ["ask", "--config", "other.toml", "Hi"]])
+def test_a_global_option_may_stand_before_or_after_the_command(modelbay: Command, line: list[str]):
+    (modelbay.home / "config.toml").rename(modelbay.home / "other.toml")
+    assert modelbay(*line).code == 0
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys, modelbay.cli as cli\nsys.argv[1:] = ['--help']\ntry: cli.main()\nfinally: print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(HEAVY) & set(done.stdout.splitlines()[-1].split()) == set()

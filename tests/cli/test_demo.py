@@ -1,0 +1,30 @@
+"""`modelbay demo`: the whole way once, without an account."""
+
+import re
+import signal
+
+from inline_snapshot import snapshot
+
+from tests.cli.command import Command
+
+
+def test_it_shows_every_protocol_and_succeeds(modelbay: Command):
+    (modelbay.home / "config.toml").unlink()
+    code, out, err = modelbay("demo")
+    assert (code, err) == (0, "")
+    assert re.sub(r"http://127\.0\.0\.1:\d+", "URL", re.sub(r"/\S*/modelbay-\w+", "FOLDER", out)) == snapshot()
+    assert list(modelbay.home.iterdir()) == []
+
+
+def test_keep_leaves_it_running_with_commands_that_work(modelbay: Command):
+    running = modelbay.start("demo", "--keep")
+    assert running.stdout is not None
+    told = ""
+    while 'sim-google"\nmodel = ' not in told:
+        told += running.stdout.readline()
+    folder = re.search(r"export MODELBAY_HOME=(\S+)", told)
+    assert folder is not None
+    assert modelbay("ask", "Why is the sky blue?", MODELBAY_HOME=folder[1]).out.startswith("You asked: Why")
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=20)
+    assert (running.returncode, err.strip()) == (130, "")

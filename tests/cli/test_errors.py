@@ -1,0 +1,190 @@
+"""What goes wrong is told in a sentence and a hint, with an exit code, and never as a traceback."""
+
+import socket
+
+import pytest
+from inline_snapshot import snapshot
+
+from tests.cli.command import Command, Run
+
+
+def test_no_configuration(modelbay: Command):
+    (modelbay.home / "config.toml").unlink()
+    assert modelbay("ask", "Hi") == snapshot(
+        Run(
+            code=1,
+            out="",
+            err="""\
+error: there is no configuration at HOME/config.toml
+
+hint: write one there, as `modelbay demo --keep` shows, or name one with --config FILE
+""",
+        )
+    )
+
+
+def test_an_unknown_model_offers_the_nearest_names(modelbay: Command):
+    assert modelbay("ask", "-m", "chta", "Hi") == snapshot(
+        Run(
+            code=1,
+            out="",
+            err="""\
+error: no model "chta" in HOME/config.toml
+
+hint: did you mean "chat"?
+""",
+        )
+    )
+
+
+def test_no_model_named_and_no_default(modelbay: Command):
+    modelbay.configure('[providers.sim]\ntype = "openai"\n')
+    assert modelbay("ask", "Hi") == snapshot(
+        Run(
+            code=1,
+            out="",
+            err="""\
+error: no model was named and there is no default model
+
+hint: name one, or write default_model = "..." at the top of HOME/config.toml
+""",
+        )
+    )
+
+
+def test_a_file_that_is_not_toml(modelbay: Command):
+    modelbay.configure('[providers.sim]\ntype = "openai\n')
+    assert modelbay("ask", "Hi") == snapshot(
+        Run(code=1, out="", err="error: HOME/config.toml, line 2, column 15: illegal character '\\n'\n")
+    )
+
+
+def test_a_missing_key(modelbay: Command):
+    modelbay.configure('[providers.acme]\ntype = "openai"\n')
+    assert modelbay("ask", "-m", "acme/gpt-5", "Hi") == snapshot(
+        Run(
+            code=1,
+            out="",
+            err="""\
+error: no API key for provider "acme" in HOME/config.toml
+
+hint: write api_key under [providers.acme], or OPENAI_API_KEY under [providers.acme.env]; for a server that asks for none, auth = "none"; keys are at https://platform.openai.com/api-keys
+""",
+        )
+    )
+
+
+def test_a_refused_connection(modelbay: Command):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        modelbay.configure(f'[providers.acme]\ntype = "openai"\nbase_url = "http://127.0.0.1:{port}/v1"\n')
+        code, out, err = modelbay("ask", "-m", "acme/gpt-5", "Hi")
+    last = err.replace(str(port), "PORT").rpartition("error: ")[2]
+    assert (code, out, last) == snapshot(
+        (
+            1,
+            "",
+            """\
+cannot connect to http://127.0.0.1:PORT: connection refused (4 attempts)
+
+hint: start the server, or correct base_url: nothing listens there
+""",
+        )
+    )
+
+
+def test_a_web_page_instead_of_an_answer(modelbay: Command):
+    assert modelbay("ask", "-m", "sim/sim-1!html", "Hi") == snapshot(
+        Run(
+            code=1,
+            out="",
+            err="""\
+error: the provider answered with an HTML page: 502 Bad Gateway
+
+hint: check `base_url`: this looks like a web page, not an API
+""",
+        )
+    )
+
+
+def test_a_wrong_key(modelbay: Command):
+    modelbay.configure('[providers.acme]\ntype = "anthropic"\nbase_url = "SIM"\napi_key = "sk-wrong"\n')
+    assert modelbay("ask", "-m", "acme/sim-1", "Hi") == snapshot(
+        Run(
+            code=1,
+            out="",
+            err="""\
+error: acme answered 401: invalid x-api-key (request req_1)
+
+hint: check the key of provider `acme` in HOME/config.toml
+""",
+        )
+    )
+
+
+def test_a_model_that_the_provider_does_not_have(modelbay: Command):
+    assert modelbay("ask", "-m", "sim/gpt-0", "Hi") == snapshot(
+        Run(
+            code=1,
+            out="",
+            err="""\
+error: sim answered 404: The model `gpt-0` does not exist or you do not have access to it. (request req_1)
+
+hint: check the model id, and `base_url` of provider `sim` in HOME/config.toml
+""",
+        )
+    )
+
+
+def test_a_provider_that_cannot_be_used_is_told_and_the_others_work(modelbay: Command):
+    text = (modelbay.home / "config.toml").read_text()
+    modelbay.configure(text + '\n[providers.broken]\ntype = "opneai"\n')
+    code, out, err = modelbay("ask", "-m", "sim/sim-1", "Hi")
+    assert (code, err) == snapshot(
+        (
+            0,
+            """\
+warning: HOME/config.toml:29: providers.broken.type: there is no type "opneai" (the types are kimi, anthropic, openai, openai_responses, google-genai, vertexai, azure)
+sim/sim-1 · 2 tokens in, 20 out · 0.0 s
+""",
+        )
+    )
+    assert out.startswith("You asked: Hi.")
+
+
+@pytest.mark.parametrize("line", [["ask"], ["ask", "--fiel", "x"], ["aks"], ["ask", "--max-output-tokens", "0", "Hi"]])
+def test_wrong_usage_is_told_with_exit_code_2(modelbay: Command, line: list[str]):
+    ended = modelbay(*line)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("error: ")
+    assert ended.err.splitlines()[-1].startswith("hint: see `modelbay")
+
+
+def test_a_file_that_cannot_be_read(modelbay: Command):
+    assert modelbay("ask", "--file", "nothing.png", "Hi") == snapshot(
+        Run(code=2, out="", err="error: nothing.png cannot be read: No such file or directory\n")
+    )
+
+
+def test_a_fault_of_ours_is_one_line_and_its_traceback_waits_to_be_asked_for(modelbay: Command):
+    def broken(**environment: str) -> Run:
+        (modelbay.home / "sitecustomize.py").write_text(
+            "import modelbay.hub\n"
+            "def fail(*_): raise RuntimeError('the roof\\nfell in')\n"
+            "modelbay.hub.Hub.model = fail\n"
+        )
+        return modelbay("ask", "Hi", PYTHONPATH=str(modelbay.home), **environment)
+
+    assert broken() == snapshot(
+        Run(
+            code=1,
+            out="",
+            err="""\
+error: internal: RuntimeError: the roof fell in
+
+hint: this is a fault of modelbay; --verbose or MODELBAY_DEBUG=1 shows where it happened
+""",
+        )
+    )
+    assert 'File "HOME/sitecustomize.py", line 2, in fail' in broken(MODELBAY_DEBUG="1").err

@@ -1,0 +1,184 @@
+"""What an error answer means: its class, its message."""
+
+import json
+
+import pytest
+
+from modelbay.errors import (
+    AuthenticationFailed,
+    BadRequest,
+    ConnectFailed,
+    ContentRefused,
+    ContextOverflow,
+    NotFound,
+    Overloaded,
+    PermissionDenied,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    RequestTooLarge,
+    ServerError,
+    TimedOut,
+    Unsupported,
+)
+from modelbay.protocols.codec import codec
+from modelbay.protocols.failures import provider_error, status_of, summary
+from tests.protocols.spoken import BUILT
+
+every_protocol = pytest.mark.parametrize("protocol", BUILT)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, BadRequest), (401, AuthenticationFailed), (402, QuotaExhausted), (403, PermissionDenied), (404, NotFound),
+        (405, BadRequest), (409, BadRequest), (413, RequestTooLarge), (418, BadRequest), (422, BadRequest),
+        (429, RateLimited), (500, ServerError), (501, ServerError), (502, ServerError), (503, Overloaded),
+        (504, ServerError), (529, Overloaded), (599, ServerError),
+    ],
+)  # fmt: skip
+def test_the_status_decides_the_class(status, kind):
+    assert type(provider_error(status, "something")) is kind
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind"),
+    [
+        (400, "This model's maximum context length is 8192 tokens", ContextOverflow),
+        (400, "prompt is too long: 210000 tokens > 200000 maximum", ContextOverflow),
+        (400, "The input token count (40000) exceeds the maximum number of tokens allowed (32767)", ContextOverflow),
+        (400, "the request exceeds the available context size", ContextOverflow),
+        (400, "Your credit balance is too low to access the Anthropic API", QuotaExhausted),
+        (413, "maximum context length exceeded", ContextOverflow),
+        (422, "too many tokens", ContextOverflow),
+        (429, "You exceeded your current quota, please check your plan and billing details", QuotaExhausted),
+        (429, "insufficient balance", QuotaExhausted),
+        (429, "Too many requests", RateLimited),
+        (500, "Overloaded, try again", Overloaded),
+        (500, "maximum context length", ServerError),
+        (401, "maximum context length", AuthenticationFailed),
+        (404, "insufficient balance", NotFound),
+        (None, "maximum context length", ContextOverflow),
+        (None, "who knows", ProviderError),
+    ],
+)
+def test_words_decide_only_where_the_status_cannot(status, message, kind):
+    assert type(provider_error(status, message)) is kind
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "kind"),
+    [
+        (400, "context_length_exceeded", ContextOverflow),
+        (400, "exceed_context_size_error", ContextOverflow),
+        (400, "content_filter", ContentRefused),
+        (429, "insufficient_quota", QuotaExhausted),
+        (429, "exceeded_current_quota_error", QuotaExhausted),
+        (429, "rate_limit_exceeded", RateLimited),
+        (403, "insufficient_quota", QuotaExhausted),
+        (400, "rate_limit_exceeded", BadRequest),
+        (None, "rate_limit_error", RateLimited),
+        (None, "overloaded_error", Overloaded),
+        (None, "api_error", ServerError),
+        (None, "RESOURCE_EXHAUSTED", RateLimited),
+        (None, "invalid_api_key", AuthenticationFailed),
+        (None, "unheard_of", ProviderError),
+    ],
+)
+@pytest.mark.parametrize("place", ["type", "code"])
+def test_the_provider_s_own_word_makes_the_class_finer(status, word, kind, place):
+    assert type(provider_error(status, "something", **{place: word})) is kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "retryable"),
+    [(RateLimited, True), (Overloaded, True), (ServerError, True), (BadRequest, False), (QuotaExhausted, False),
+     (AuthenticationFailed, False), (ContextOverflow, False)],
+)  # fmt: skip
+def test_only_what_may_pass_is_retryable(kind, retryable):
+    assert kind("something").retryable is retryable
+
+
+@pytest.mark.parametrize(
+    ("values", "status"),
+    [((429,), 429), (("401",), 401), ((None, "", "x", 503), 503), ((200, 99, 600), None), ((True,), None),
+     (("9" * 5000,), None), (("٤٠٤",), None), ((4.5,), None)],
+)  # fmt: skip
+def test_a_status_in_the_body_is_read_where_it_is_one(values, status):
+    assert status_of(*values) == status
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        ("<html><head><title>502 Bad\n  Gateway</title></head></html>", "an HTML page: 502 Bad Gateway"),
+        ("<TITLE lang=en>Nope</TITLE>", "an HTML page: Nope"),
+        ("Internal\nServer\tError", "Internal Server Error"),
+        ("", "an empty answer"),
+        ("  \n ", "an empty answer"),
+        ("x" * 500, "x" * 200),
+    ],
+)
+def test_a_body_that_is_no_json_is_told_in_a_line(body, line):
+    assert summary(body) == line
+
+
+@every_protocol
+def test_an_html_page_is_an_error_of_its_status(protocol):
+    page = b"<!doctype html><title>403 Forbidden</title><p>nginx"
+    error = codec(protocol).parse_error(403, {"content-type": "text/html"}, page)
+    assert type(error) is PermissionDenied
+    assert error.message == "an HTML page: 403 Forbidden"
+    assert error.body == page.decode()
+
+
+@every_protocol
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"null", b"[]", b"{}", b'"busy"', b"\xff\xfe", b'{"error": null}', b'{"error": {}}', b'{"error": []}', b"7",
+     b'{"error": {"message": null, "code": {}, "type": []}}', b'[{"error": {"message": {"a": 1}}}]', b"[" * 99_999],
+)  # fmt: skip
+def test_any_body_gives_an_error_of_its_status_with_a_message(protocol, body):
+    error = codec(protocol).parse_error(500, {}, body)
+    assert error.status == 500
+    assert isinstance(error, ServerError | Overloaded)
+    assert error.message
+
+
+@every_protocol
+def test_a_long_body_is_cut(protocol):
+    assert len(codec(protocol).parse_error(500, {}, b"x" * 100_000).body) == 2000
+
+
+@every_protocol
+@pytest.mark.parametrize(
+    "error",
+    [
+        BadRequest("`foo` is not allowed", status=400),
+        AuthenticationFailed("wrong key", status=401),
+        PermissionDenied("not yours", status=403),
+        NotFound("no such model", status=404),
+        RequestTooLarge("too many bytes", status=413),
+        RateLimited("slow down", status=429),
+        ServerError("out of order", status=500),
+        Overloaded("busy", status=503),
+        ContextOverflow("This model's maximum context length is 8192 tokens", status=400),
+        QuotaExhausted("You exceeded your current quota, please check your plan and billing details", status=429),
+        Unsupported("`n` cannot be expressed", setting="n"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_told_to_a_client_is_the_same_error_to_it(protocol, error):
+    status, body = codec(protocol).render_error(error)
+    told = codec(protocol).parse_error(status, {}, body)
+    assert status == error.status == told.status
+    assert error.message in told.message
+    assert type(told) is (BadRequest if isinstance(error, Unsupported) else type(error))
+
+
+@every_protocol
+@pytest.mark.parametrize("error", [ConnectFailed("refused"), TimedOut("silence", stage="idle"), ValueError("a fault")])
+def test_a_failure_without_a_status_is_a_bad_gateway(protocol, error):
+    status, body = codec(protocol).render_error(error)
+    assert status == 502
+    assert str(error) in json.loads(body)["error"]["message"]

@@ -1,0 +1,164 @@
+"""Which paths there are, whose keys they take, and in whose words they answer."""
+
+from typing import Any
+
+import pytest
+
+from modelbay.simulator import Simulator
+from modelbay.simulator.models import Models
+from tests.servers.wire import call
+from tests.simulator.conftest import KEY
+from tests.simulator.tongues import BY_NAME, Tongue
+
+VERTEX = "/v1/projects/p/locations/global/publishers"
+PLACES = [
+    ("openai_chat", "/v1/chat/completions"),
+    ("openai_chat", "/chat/completions"),
+    ("openai_chat", "/openai/v1/chat/completions"),
+    ("openai_chat", "/openai/deployments/sim-1/chat/completions?api-version=2026-01-01"),
+    ("openai_responses", "/v1/responses"),
+    ("openai_responses", "/responses"),
+    ("openai_responses", "/openai/v1/responses"),
+    ("openai_responses", "/openai/responses?api-version=2026-01-01-preview"),
+    ("anthropic", "/v1/messages"),
+    ("anthropic", "/v1/messages?beta=true"),
+    ("anthropic", "/messages"),
+    ("anthropic", f"{VERTEX}/anthropic/models/sim-1:rawPredict"),
+    ("google", "/v1beta/models/sim-1:generateContent"),
+    ("google", "/v1/models/sim-1:generateContent"),
+    ("google", f"{VERTEX}/google/models/sim-1:generateContent"),
+    ("google", "/v1beta1/publishers/google/models/sim-1:generateContent"),
+]
+STREAMING_PLACES = [
+    f"{VERTEX}/anthropic/models/sim-1:streamRawPredict",
+    f"{VERTEX}/google/models/sim-1:streamGenerateContent?alt=sse",
+]
+
+
+@pytest.mark.parametrize(("protocol", "path"), PLACES, ids=[path for _, path in PLACES])
+def test_a_protocol_is_spoken_at_each_of_its_addresses(sim: Simulator, protocol: str, path: str):
+    tongue = BY_NAME[protocol]
+    answer = call(sim.url + path, tongue.body("sim-1", "Say hello", False), authorization=f"Bearer {KEY}")
+    assert answer.status == 200, answer.body
+    assert "Say hello" in tongue.text(answer)
+    assert (sim.journal.last.protocol, sim.journal.last.model) == (protocol, "sim-1")
+
+
+@pytest.mark.parametrize("path", STREAMING_PLACES)
+def test_a_path_can_ask_for_a_stream(sim: Simulator, path: str):
+    tongue = BY_NAME["anthropic" if "anthropic" in path else "google"]
+    body = tongue.body("", "Say hello", True)
+    for field in ("model", "stream"):
+        body.pop(field, None)
+    answer = call(sim.url + path, body, authorization=f"Bearer {KEY}")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert "Say hello" in tongue.text(answer)
+
+
+@pytest.mark.parametrize("header", ["authorization", "x_api_key", "api_key", "x_goog_api_key"])
+def test_a_key_is_taken_from_every_header(sim: Simulator, tongue: Tongue, header: str):
+    given = f"Bearer {KEY}" if header == "authorization" else KEY
+    assert tongue.ask(sim.url, "Hi", **{header: given}).status == 200
+    assert tongue.ask(sim.url, "Hi", **{header: given + "x"}).status == 401
+
+
+def test_a_key_is_taken_from_the_query(sim: Simulator):
+    assert call(f"{sim.url}/v1beta/models?key={KEY}").status == 200
+    assert KEY not in sim.journal.last.target
+
+
+def test_a_missing_key_is_told_in_the_words_of_the_protocol(sim: Simulator, tongue: Tongue):
+    answer = tongue.ask(sim.url, "Hi")
+    assert answer.status == 401
+    assert tongue.error(answer.json)
+    assert any(name in answer.headers for name in ("x-request-id", "request-id", "x-goog-request-id"))
+
+
+def test_no_key_is_needed_where_none_is_set(tongue: Tongue):
+    with Simulator() as sim:
+        assert tongue.ask(sim.url, "Hi").status == 200
+
+
+def test_an_unknown_model_is_a_404_in_the_words_of_the_protocol(sim: Simulator, tongue: Tongue):
+    answer = tongue.ask(sim.url, "Hi", "sim-0", authorization=f"Bearer {KEY}")
+    assert answer.status == 404
+    assert "sim-0" in tongue.error(answer.json)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "shape"),
+    [
+        ("/v1/nothing", {}, {"error": {"type": "invalid_request_error"}}),
+        ("/v1/nothing", {"anthropic_version": "2023-06-01"}, {"type": "error", "error": {"type": "not_found_error"}}),
+        ("/v1beta/nothing", {}, {"error": {"code": 404, "status": "NOT_FOUND"}}),
+        ("/v1/nothing", {"x_goog_api_key": "k"}, {"error": {"code": 404, "status": "NOT_FOUND"}}),
+    ],
+)
+def test_an_unknown_path_is_a_404_in_the_callers_words(sim: Simulator, path: str, headers: dict[str, str], shape: Any):
+    answer = call(sim.url + path, **headers)
+    assert answer.status == 404
+    for name, value in shape.items():
+        found = answer.json[name]
+        assert found == value or value.items() <= found.items()
+
+
+def test_a_wrong_method_is_told(sim: Simulator, tongue: Tongue):
+    answer = call(sim.url + tongue.path("sim-1", False), method="PUT", authorization=f"Bearer {KEY}")
+    assert answer.status == 405
+
+
+def test_a_websocket_is_turned_down_so_that_clients_fall_back_at_once(sim: Simulator):
+    headers = {"connection": "Upgrade", "upgrade": "websocket", "sec_websocket_version": "13", "sec_websocket_key": "x"}
+    assert call(f"{sim.url}/v1/responses", **headers).status == 426
+
+
+def test_models_are_listed_in_the_form_of_the_caller(sim: Simulator):
+    key = {"authorization": f"Bearer {KEY}"}
+    openai = call(f"{sim.url}/v1/models", **key).json
+    anthropic = call(f"{sim.url}/v1/models", anthropic_version="2023-06-01", **key).json
+    google = call(f"{sim.url}/v1beta/models", **key).json
+    assert google == call(f"{sim.url}/v1/models", x_goog_api_key=KEY).json
+    ids = list(Models().by_id)
+    assert [model["id"] for model in openai["data"]] == ids
+    assert [model["id"] for model in anthropic["data"]] == ids
+    assert [model["name"] for model in google["models"]] == [f"models/{id}" for id in ids]
+    assert (anthropic["has_more"], anthropic["first_id"]) == (False, "sim-1")
+
+
+def test_a_list_tells_what_is_known_of_a_model(sim: Simulator):
+    listed = {model["id"]: model for model in call(f"{sim.url}/v1/models", authorization=f"Bearer {KEY}").json["data"]}
+    thinker = listed["sim-thinker"]
+    assert thinker["context_length"] == 400_000
+    assert thinker["pricing"]["prompt"] == "0.000003"
+    assert "reasoning" in thinker["supported_parameters"]
+    assert "video" in listed["sim-vision"]["architecture"]["input_modalities"]
+    assert "tools" not in listed["sim-text"]["supported_parameters"]
+
+
+def test_models_can_go_by_other_names(tongue: Tongue):
+    with Simulator(aliases={"claude-sonnet-4-5": "sim-thinker"}) as sim:
+        answer = tongue.ask(sim.url, "Hi", "claude-sonnet-4-5")
+        assert answer.status == 200
+        assert "I am claude-sonnet-4-5" in tongue.text(answer)
+        assert "claude-sonnet-4-5" in call(f"{sim.url}/v1/models").body.decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "count"),
+    [
+        (
+            "/v1/messages/count_tokens",
+            {"model": "sim-1", "messages": [{"role": "user", "content": "Hello there"}]},
+            "input_tokens",
+        ),
+        ("/v1/responses/input_tokens", {"model": "sim-1", "input": "Hello there"}, "input_tokens"),
+        ("/v1beta/models/sim-1:countTokens", {"contents": [{"parts": [{"text": "Hello there"}]}]}, "totalTokens"),
+        (
+            f"{VERTEX}/anthropic/models/count-tokens:rawPredict",
+            {"model": "sim-1", "messages": [{"role": "user", "content": "Hello there"}]},
+            "input_tokens",
+        ),
+    ],
+)
+def test_tokens_are_counted(sim: Simulator, path: str, body: Any, count: str):
+    assert call(sim.url + path, body, authorization=f"Bearer {KEY}").json[count] == 4
