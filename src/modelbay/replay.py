@@ -67,7 +67,6 @@ class Exchange(Struct):
 
     protocol: Protocol = "openai_chat"
     dialect: Dialect = PLAIN
-    legacy: bool = False
     status: int = 200
     headers: Mapping[str, str] = {}
     body: bytes = b""
@@ -82,14 +81,14 @@ def read(recorded: Row) -> Exchange:
         return Exchange(skipped="no response")
     request = recorded.get("request")
     request = request if isinstance(request, dict) else {}
-    url = urlsplit(str(request.get("url") or ""))
+    host, path = _address(str(request.get("url") or ""))
     status = response.get("status")
     status = status if isinstance(status, int) else 200
     body, streamed = _body(response)
     name = _protocol(
         recorded.get("protocol"),
         str(request.get("method") or ""),
-        url.path.rstrip("/"),
+        path,
         body,
         sure=streamed or status >= 400,
     )
@@ -99,8 +98,7 @@ def read(recorded: Row) -> Exchange:
     headers = response.get("headers")
     return Exchange(
         protocol=protocol,
-        dialect=_dialect(url.hostname, protocol),
-        legacy=name == LEGACY,
+        dialect=_dialect(host, protocol),
         status=status,
         headers={key: str(value) for key, value in headers.items()} if isinstance(headers, dict) else {},
         body=_as_chat(body, streamed) if name == LEGACY else body,
@@ -193,6 +191,15 @@ def _sum(*counts: int | None) -> int | None:
 
 
 # --- what an exchange is ---
+
+
+def _address(url: str) -> tuple[str | None, str]:
+    """Host and path; a recorder may have made the URL unreadable where it took out secrets."""
+    try:
+        parts = urlsplit(url)
+        return parts.hostname, parts.path.rstrip("/")
+    except ValueError:
+        return None, url.partition("?")[0].rstrip("/")
 
 
 def _body(response: Row) -> tuple[bytes, bool]:

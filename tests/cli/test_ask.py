@@ -1,10 +1,12 @@
 """`modelbay ask`: the answer on stdout as it comes, everything else on stderr."""
 
+# ruff: noqa: E501 what is printed is as wide as it is
+
 import os
 import re
 import signal
+import subprocess
 import sys
-import threading
 from base64 import b64decode
 from pathlib import Path
 
@@ -13,9 +15,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from modelbay.simulator import Simulator
-from tests.cli.command import KEY, Command
-
-from tests.cli.command import Run
+from tests.cli.command import KEY, MODELBAY, Command, Run
 
 PNG = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 
@@ -213,25 +213,15 @@ RESET = "\x1b[0m"
 
 def _on_a_terminal(modelbay: Command, **environment: str) -> str:
     """What `modelbay ask` writes to a terminal."""
-    import pty
-
-    shown: list[bytes] = []
-    pid, terminal = pty.fork()
-    if pid == 0:
-        from tests.cli.command import MODELBAY
-
-        os.execve(MODELBAY, [MODELBAY, "ask", "Why?"], modelbay.environment | {"TERM": "xterm"} | environment)
-
-    def read() -> None:
+    ours, theirs = os.openpty()
+    environment = modelbay.environment | {"TERM": "xterm"} | environment
+    with subprocess.Popen([MODELBAY, "ask", "Why?"], stdin=theirs, stdout=theirs, stderr=theirs, env=environment):
+        os.close(theirs)
+        shown = b""
         try:
-            while data := os.read(terminal, 65536):
-                shown.append(data)
+            while data := os.read(ours, 65536):
+                shown += data
         except OSError:
-            pass  # the terminal is gone with its program
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    os.waitpid(pid, 0)
-    reader.join(20)
-    os.close(terminal)
-    return b"".join(shown).decode()
+            pass  # Linux's way to say that nobody has the other side any more
+    os.close(ours)
+    return shown.decode()

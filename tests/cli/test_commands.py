@@ -16,7 +16,30 @@ HEAVY = ["aiohttp", "asyncio", "google", "keyring", "modelbay.hub", "msgspec", "
 
 
 def test_help_lists_the_commands_and_the_exit_codes():
-    assert CliRunner().invoke(program, ["--help"], prog_name="modelbay").output == snapshot()
+    assert CliRunner().invoke(program, ["--help"], prog_name="modelbay").output == snapshot("""\
+Usage: modelbay [OPTIONS] [COMMAND] [ARGS]...
+
+  Connect a model provider once; use it from the terminal, from Python, and from
+  every agent and SDK.
+
+Options:
+  --config FILE  Use this configuration file.
+  --verbose      Say more, such as where an internal error happened.
+  --version      Show the version and exit.
+  --help         Show this message and exit.
+
+Commands:
+  ask       Ask a model, and see the answer as it comes.
+  demo      Show modelbay at work, without an account.
+  replay    Read recorded exchanges again, without the provider.
+  simulate  Run the simulator: a provider on this machine.
+
+  Exit codes:
+    0    success
+    1    the provider, the network or the configuration failed
+    2    wrong usage, or a file that cannot be read
+    130  interrupted
+""")
 
 
 def test_alone_it_prints_its_help():

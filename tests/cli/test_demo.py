@@ -12,7 +12,48 @@ def test_it_shows_every_protocol_and_succeeds(modelbay: Command):
     (modelbay.home / "config.toml").unlink()
     code, out, err = modelbay("demo")
     assert (code, err) == (0, "")
-    assert re.sub(r"http://127\.0\.0\.1:\d+", "URL", re.sub(r"/\S*/modelbay-\w+", "FOLDER", out)) == snapshot()
+    assert re.sub(r"http://127\.0\.0\.1:\d+", "URL", re.sub(r"/\S*/modelbay-\w+", "FOLDER", out)) == snapshot("""\
+Started the simulator, a provider on this machine, at URL
+Wrote FOLDER/config.toml: a provider and a model for each of 4 protocols
+
+openai_chat
+  lists 7 models: sim-1, sim-thinker, sim-vision …
+  > Why is the sky blue?
+  You asked: Why is the sky blue? I am sim-echo, a simulated model, and this is all I know about it.
+  > What is the weather in Paris?
+  thinks, calls get_weather {"city":"Paris"} and is told: 18 °C and clear
+  The tool get_weather answered: 18 °C and clear.
+  got its own reasoning back unchanged, or would have refused to go on
+
+openai_responses
+  lists 7 models: sim-1, sim-thinker, sim-vision …
+  > Why is the sky blue?
+  You asked: Why is the sky blue? I am sim-echo, a simulated model, and this is all I know about it.
+  > What is the weather in Paris?
+  thinks, calls get_weather {"city":"Paris"} and is told: 18 °C and clear
+  The tool get_weather answered: 18 °C and clear.
+  got its own reasoning back unchanged, or would have refused to go on
+
+anthropic
+  lists 7 models: sim-1, sim-thinker, sim-vision …
+  > Why is the sky blue?
+  You asked: Why is the sky blue? I am sim-echo, a simulated model, and this is all I know about it.
+  > What is the weather in Paris?
+  thinks, calls get_weather {"city":"Paris"} and is told: 18 °C and clear
+  The tool get_weather answered: 18 °C and clear.
+  got its own reasoning back unchanged, or would have refused to go on
+
+google
+  lists 7 models: sim-1, sim-thinker, sim-vision …
+  > Why is the sky blue?
+  You asked: Why is the sky blue? I am sim-echo, a simulated model, and this is all I know about it.
+  > What is the weather in Paris?
+  thinks, calls get_weather {"city":"Paris"} and is told: 18 °C and clear
+  The tool get_weather answered: 18 °C and clear.
+  got its own reasoning back unchanged, or would have refused to go on
+
+Everything worked: 4 protocols in 0.0 s
+""")
     assert list(modelbay.home.iterdir()) == []
 
 
@@ -20,8 +61,8 @@ def test_keep_leaves_it_running_with_commands_that_work(modelbay: Command):
     running = modelbay.start("demo", "--keep")
     assert running.stdout is not None
     told = ""
-    while 'sim-google"\nmodel = ' not in told:
-        told += running.stdout.readline()
+    while 'sim-google"\nmodel = ' not in told and (line := running.stdout.readline()):
+        told += line
     folder = re.search(r"export MODELBAY_HOME=(\S+)", told)
     assert folder is not None
     assert modelbay("ask", "Why is the sky blue?", MODELBAY_HOME=folder[1]).out.startswith("You asked: Why")

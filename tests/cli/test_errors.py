@@ -1,5 +1,7 @@
 """What goes wrong is told in a sentence and a hint, with an exit code, and never as a traceback."""
 
+# ruff: noqa: E501 what is printed is as wide as it is
+
 import socket
 
 import pytest

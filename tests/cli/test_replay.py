@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from inline_snapshot import snapshot
 
-from tests.cli.command import Command
+from tests.cli.command import Command, Run
 
 encode = msgspec.json.encode
 
@@ -22,7 +22,13 @@ def names(output: str) -> list[str]:
 
 def test_each_exchange_is_a_line(modelbay: Command):
     (modelbay.home / "one.json").write_bytes(encode(exchange("one", "Grüße")))
-    assert modelbay("replay", "one.json") == snapshot()
+    assert modelbay("replay", "one.json") == snapshot(
+        Run(
+            code=0,
+            out='{"name":"one","text":"Grüße","thinking":"","refusal":"","tool_calls":[],"finish":"stop","usage":null,"error":null}\n',
+            err="",
+        )
+    )
 
 
 def test_a_file_holds_one_exchange_or_a_list_or_one_a_line_and_may_be_gzipped(modelbay: Command):
@@ -58,7 +64,14 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_read(modelbay: Command):
     (modelbay.home / "page.html").write_text("<html>\n<body>\n")
     ended = modelbay("replay", "missing.json", "torn.jsonl", "cut.jsonl.gz", "page.html", ".", "good.json")
     assert (ended.code, names(ended.out)) == (2, ["whole", "good"])
-    assert ended.err == snapshot()
+    assert ended.err == snapshot("""\
+error: missing.json cannot be read: No such file or directory
+error: torn.jsonl:2: not JSON: Input data was truncated
+error: torn.jsonl:3: not an exchange
+error: cut.jsonl.gz cannot be read: Compressed file ended before the end-of-stream marker was reached
+error: page.html: not JSON: JSON is malformed: invalid character (byte 0)
+error: . cannot be read: Is a directory
+""")
 
 
 def test_an_exchange_that_we_cannot_read_hides_no_other(modelbay: Command):
@@ -75,7 +88,13 @@ def test_an_exchange_that_we_cannot_read_hides_no_other(modelbay: Command):
 
 def test_to_prints_what_a_client_would_be_sent(modelbay: Command):
     (modelbay.home / "one.json").write_bytes(encode(exchange("one")))
-    assert modelbay("replay", "--to", "google", "one.json") == snapshot()
+    assert modelbay("replay", "--to", "google", "one.json") == snapshot(
+        Run(
+            code=0,
+            out='{"name":"one","to":"google","kind":"json","body":"{\\"candidates\\":[{\\"content\\":{\\"parts\\":[{\\"text\\":\\"Hi\\"}],\\"role\\":\\"model\\"},\\"finishReason\\":\\"STOP\\",\\"index\\":0}]}"}\n',
+            err="",
+        )
+    )
 
 
 def test_to_takes_a_protocol(modelbay: Command):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
-from pydantic import AnyUrl, BaseModel, ConfigDict, Field, TypeAdapter, create_model
+from pydantic import AnyUrl, BaseModel, ConfigDict, Field, TypeAdapter
 
 from modelbay.simulator.examples import example
 
@@ -28,6 +28,15 @@ class Tree(BaseModel):
 
 class Chain(BaseModel):
     next: "Chain | None"
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+    name: str
 
 
 class Strict(BaseModel):
@@ -63,10 +72,7 @@ SHAPES: dict[str, Any] = {
     "time": datetime,
     "address": AnyUrl,
     "uuid": UUID,
-    "tagged": Annotated[
-        create_model("Cat", kind=(Literal["cat"], ...)) | create_model("Dog", kind=(Literal["dog"], ...)),
-        Field(discriminator="kind"),
-    ],
+    "tagged": Annotated[Cat | Dog, Field(discriminator="kind")],
 }
 
 

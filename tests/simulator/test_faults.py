@@ -22,7 +22,8 @@ BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 async def see(sim: Simulator, tongue: Tongue, fault: str, *, stream: bool, limit: float = 10.0) -> Seen:
     model = f"sim-1!{fault}" if fault else "sim-1"
     body = tongue.body(model, "Say hello", stream)
-    return await watch(sim, tongue.path(model, stream), body, limit=limit, authorization=f"Bearer {KEY}")
+    headers: Any = {**tongue.headers, "authorization": f"Bearer {KEY}"}
+    return await watch(sim, tongue.path(model, stream), body, limit=limit, **headers)
 
 
 def ended(tongue: Tongue, seen: Seen) -> bool:
@@ -63,6 +64,10 @@ async def test_an_error_status_comes_in_the_words_of_its_protocol(
     assert seen.headers["content-type"] == "application/json"
     assert tongue.error(seen.json)
     assert not {"retry-after", "retry-after-ms"} & seen.headers.keys()
+
+
+async def test_an_overload_may_say_when_to_come_back(sim: Simulator, tongue: Tongue):
+    assert (await see(sim, tongue, "503=2", stream=True)).headers["retry-after"] == "2"
 
 
 async def test_an_empty_account_is_not_a_rate_limit(sim: Simulator, tongue: Tongue):
@@ -113,7 +118,7 @@ async def test_the_answer_is_elsewhere(sim: Simulator, tongue: Tongue, stream: b
     assert seen.status == 307
     assert seen.headers["location"].startswith("https://elsewhere.invalid/v1")
     body = tongue.body("sim-1", "Say hello", stream)
-    headers = {"authorization": f"Bearer {KEY}", "x_simulate": "redirect=http://localhost:1/x"}
+    headers: Any = {**tongue.headers, "authorization": f"Bearer {KEY}", "x_simulate": "redirect=http://localhost:1/x"}
     seen = await watch(sim, tongue.path("sim-1", stream), body, **headers)
     assert seen.headers["location"] == "http://localhost:1/x"
 
@@ -327,7 +332,7 @@ async def test_any_fault_can_happen_to_anything(sim: Simulator, fault: str, stre
             {"model": "sim-1", "stream": stream, "messages": [{"role": "user", "content": "SIM_REFUSE"}]},
         ),
     ):
-        headers = {"authorization": f"Bearer {KEY}", "x_simulate": f"{fault}={argument}"}
+        headers: Any = {"authorization": f"Bearer {KEY}", "x_simulate": f"{fault}={argument}"}
         seen = await watch(sim, target, body, limit=5, **headers)
         assert seen.end != "open"
         assert seen.status is None or seen.status != 500 or fault == "500"

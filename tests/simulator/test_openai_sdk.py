@@ -156,6 +156,21 @@ def test_chat_sees_images(client: OpenAI):
         client.chat.completions.create(model="sim-text", messages=[{"role": "user", "content": content}])
 
 
+def test_chat_watches_an_uploaded_video(client: OpenAI):
+    purpose: Any = "video"
+    file = client.files.create(file=("bay.mp4", b"\0" * 2048, "video/mp4"), purpose=purpose)
+    assert (file.bytes, file.filename, file.purpose) == (2048, "bay.mp4", "video")
+    content: Any = [
+        {"type": "video_url", "video_url": {"url": f"ms://{file.id}"}},
+        {"type": "text", "text": "What is this?"},
+    ]
+    reply = client.chat.completions.create(model="sim-vision", messages=[{"role": "user", "content": content}])
+    assert f"I watched one video (ms://{file.id})." in (reply.choices[0].message.content or "")
+    content[0]["video_url"]["url"] = "ms://file-0"
+    with pytest.raises(openai.BadRequestError, match="file-0 not found"):
+        client.chat.completions.create(model="sim-vision", messages=[{"role": "user", "content": content}])
+
+
 def test_chat_answers_in_a_shape(client: OpenAI):
     reply = client.chat.completions.parse(model="sim-1", messages=asked("Paris, 2000000"), response_format=City)
     assert reply.choices[0].message.parsed == City(city="city", inhabitants=2_000_000)

@@ -35,13 +35,27 @@ STREAMING_PLACES = [
 ]
 
 
+def _any(headers: dict[str, str]) -> Any:
+    return headers
+
+
 @pytest.mark.parametrize(("protocol", "path"), PLACES, ids=[path for _, path in PLACES])
 def test_a_protocol_is_spoken_at_each_of_its_addresses(sim: Simulator, protocol: str, path: str):
     tongue = BY_NAME[protocol]
-    answer = call(sim.url + path, tongue.body("sim-1", "Say hello", False), authorization=f"Bearer {KEY}")
+    body, headers = tongue.body("sim-1", "Say hello", False), tongue.headers
+    if "/publishers/anthropic/" in path:
+        del body["model"]
+        body["anthropic_version"], headers = "vertex-2023-10-16", {}
+    answer = call(sim.url + path, body, authorization=f"Bearer {KEY}", **_any(headers))
     assert answer.status == 200, answer.body
     assert "Say hello" in tongue.text(answer)
     assert (sim.journal.last.protocol, sim.journal.last.model) == (protocol, "sim-1")
+
+
+def test_a_deployment_wants_the_version_of_its_api(sim: Simulator):
+    body = BY_NAME["openai_chat"].body("sim-1", "Hi", False)
+    answer = call(f"{sim.url}/openai/deployments/sim-1/chat/completions", body, authorization=f"Bearer {KEY}")
+    assert (answer.status, answer.json["error"]["message"]) == (404, "Resource not found")
 
 
 @pytest.mark.parametrize("path", STREAMING_PLACES)
@@ -50,6 +64,8 @@ def test_a_path_can_ask_for_a_stream(sim: Simulator, path: str):
     body = tongue.body("", "Say hello", True)
     for field in ("model", "stream"):
         body.pop(field, None)
+    if "/publishers/anthropic/" in path:
+        body["anthropic_version"] = "vertex-2023-10-16"
     answer = call(sim.url + path, body, authorization=f"Bearer {KEY}")
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert "Say hello" in tongue.text(answer)
@@ -58,8 +74,8 @@ def test_a_path_can_ask_for_a_stream(sim: Simulator, path: str):
 @pytest.mark.parametrize("header", ["authorization", "x_api_key", "api_key", "x_goog_api_key"])
 def test_a_key_is_taken_from_every_header(sim: Simulator, tongue: Tongue, header: str):
     given = f"Bearer {KEY}" if header == "authorization" else KEY
-    assert tongue.ask(sim.url, "Hi", **{header: given}).status == 200
-    assert tongue.ask(sim.url, "Hi", **{header: given + "x"}).status == 401
+    assert tongue.ask(sim.url, "Hi", **_any({header: given})).status == 200
+    assert tongue.ask(sim.url, "Hi", **_any({header: given + "x"})).status == 401
 
 
 def test_a_key_is_taken_from_the_query(sim: Simulator):
@@ -95,7 +111,7 @@ def test_an_unknown_model_is_a_404_in_the_words_of_the_protocol(sim: Simulator, 
     ],
 )
 def test_an_unknown_path_is_a_404_in_the_callers_words(sim: Simulator, path: str, headers: dict[str, str], shape: Any):
-    answer = call(sim.url + path, **headers)
+    answer = call(sim.url + path, **_any(headers))
     assert answer.status == 404
     for name, value in shape.items():
         found = answer.json[name]
@@ -108,12 +124,17 @@ def test_a_wrong_method_is_told(sim: Simulator, tongue: Tongue):
 
 
 def test_a_websocket_is_turned_down_so_that_clients_fall_back_at_once(sim: Simulator):
-    headers = {"connection": "Upgrade", "upgrade": "websocket", "sec_websocket_version": "13", "sec_websocket_key": "x"}
+    headers: Any = {
+        "connection": "Upgrade",
+        "upgrade": "websocket",
+        "sec_websocket_version": "13",
+        "sec_websocket_key": "x",
+    }
     assert call(f"{sim.url}/v1/responses", **headers).status == 426
 
 
 def test_models_are_listed_in_the_form_of_the_caller(sim: Simulator):
-    key = {"authorization": f"Bearer {KEY}"}
+    key: Any = {"authorization": f"Bearer {KEY}"}
     openai = call(f"{sim.url}/v1/models", **key).json
     anthropic = call(f"{sim.url}/v1/models", anthropic_version="2023-06-01", **key).json
     google = call(f"{sim.url}/v1beta/models", **key).json

@@ -9,6 +9,7 @@ from tests.servers.wire import call
 from tests.simulator.conftest import KEY
 from tests.simulator.tongues import Tongue
 
+VERSION: Any = {"anthropic_version": "2023-06-01"}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 USE = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
 RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "x"}
@@ -16,7 +17,7 @@ USER = {"role": "user", "content": "Hi"}
 
 
 def refusal(sim: Simulator, path: str, body: Any) -> Any:
-    answer = call(sim.url + path, body, authorization=f"Bearer {KEY}")
+    answer = call(sim.url + path, body, authorization=f"Bearer {KEY}", **VERSION)
     assert answer.status == 400, answer.body
     return answer.json["error"]
 
@@ -53,6 +54,7 @@ def test_chat_wants_every_call_answered(sim: Simulator, messages: Any, message: 
     [
         ({"response_format": {"type": "json_object"}}, "'messages' must contain the word 'json' in some form"),
         ({"n": 2}, "'n' must be 1"),
+        ({"stream_options": {"include_usage": True}}, "'stream_options' parameter is only allowed when 'stream'"),
         ({"model": ""}, "you must provide a model parameter"),
         (
             {"messages": [{"role": "user", "content": "x " * 5_000}], "model": "sim-small"},
@@ -99,6 +101,49 @@ def test_anthropic_wants_its_turns_in_order(sim: Simulator, messages: Any, messa
     assert refusal(sim, "/v1/messages", body)["message"].startswith(message)
 
 
+MARKED = {"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"frequency_penalty": 1}, "frequency_penalty: Extra inputs are not permitted"),
+        ({"system": [MARKED] * 5}, "A maximum of 4 blocks with cache_control may be provided. Found 5."),
+    ],
+)
+def test_anthropic_refuses(sim: Simulator, change: Any, message: str):
+    body = {"model": "sim-1", "max_tokens": 99, "messages": [USER], **change}
+    assert refusal(sim, "/v1/messages", body)["message"] == message
+
+
+def test_anthropic_wants_its_version(sim: Simulator):
+    body = {"model": "sim-1", "max_tokens": 99, "messages": [USER]}
+    answer = call(f"{sim.url}/v1/messages", body, authorization=f"Bearer {KEY}")
+    assert answer.json["error"]["message"] == "anthropic-version: header is required"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, "anthropic_version: Field required"),
+        ({"anthropic_version": "2023-06-01"}, "anthropic_version: Input should be 'vertex-2023-10-16'"),
+        ({"anthropic_version": "vertex-2023-10-16", "model": "sim-1"}, "model: Extra inputs are not permitted"),
+    ],
+)
+def test_anthropic_on_vertex_wants_its_version_in_the_body_and_no_model(sim: Simulator, change: Any, message: str):
+    path = "/v1/projects/p/locations/l/publishers/anthropic/models/sim-1:rawPredict"
+    assert refusal(sim, path, {"max_tokens": 99, "messages": [USER], **change})["message"] == message
+
+
+def test_responses_and_google_know_their_fields(sim: Simulator):
+    error = refusal(sim, "/v1/responses", {"model": "sim-1", "input": "Hi", "stop": ["x"]})
+    assert (error["message"], error["code"]) == ("Unknown parameter: 'stop'.", "unknown_parameter")
+    contents = [{"role": "user", "parts": [{"text": "Hi"}]}]
+    body = {"contents": contents, "generation_config": {"maxTokens": 1}}
+    error = refusal(sim, "/v1beta/models/sim-1:generateContent", body)
+    assert error["message"].endswith("Unknown name \"maxTokens\" at 'generation_config': Cannot find field.")
+
+
 def test_anthropic_keeps_no_threads(sim: Simulator):
     body = {"model": "sim-1", "max_tokens": 99, "messages": [USER], "thread": {"type": "create"}}
     assert "thread" in refusal(sim, "/v1/messages", body)["message"]
@@ -133,7 +178,23 @@ def test_google_wants_as_many_answers_as_calls(sim: Simulator):
 
 
 def test_a_body_that_is_no_request_is_refused(sim: Simulator, tongue: Tongue):
-    for body in ([], {"model": "sim-1"}, {"model": "sim-1", "messages": 1, "input": 1, "contents": 1}):
-        answer = call(sim.url + tongue.path("sim-1", False), body, authorization=f"Bearer {KEY}")
+    bodies: list[Any] = [[], {"model": "sim-1"}, {"model": "sim-1", "messages": 1, "input": 1, "contents": 1}]
+    for body in bodies:
+        answer = call(sim.url + tongue.path("sim-1", False), body, authorization=f"Bearer {KEY}", **VERSION)
         assert answer.status == 400, (body, answer.body)
         assert tongue.error(answer.json)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"temperature": "hot"},
+        {"messages": [{"role": ["user"], "content": "Hi"}]},
+        {"tools": [1]},
+        {"max_tokens": "many"},
+        {"stop": 7},
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused(sim: Simulator, change: Any):
+    body = {"model": "sim-1", "messages": [USER], **change}
+    assert refusal(sim, "/v1/chat/completions", body)["message"].startswith("Invalid request: ")

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 
@@ -26,8 +27,9 @@ async def open_stream(
     await asyncio.get_running_loop().sock_connect(client, (sim.host, sim.port))
     reader, writer = await asyncio.open_connection(sock=client, limit=1024)
     body = json.dumps(tongue.body(model, prompt, True)).encode()
-    head = f"POST {tongue.path(model, True)} HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\ncontent-length: {len(body)}\r\n\r\n"
-    writer.write(head.encode() + body)
+    headers = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in tongue.headers.items())
+    head = f"POST {tongue.path(model, True)} HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\n{headers}"
+    writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
     await reader.readuntil(b"\r\n\r\n")
     return reader, writer
 
@@ -61,7 +63,8 @@ async def test_a_client_that_leaves_is_seen_at_once(sim: Simulator, tongue: Tong
 
 
 async def test_a_client_that_leaves_before_the_head_is_seen(sim: Simulator, tongue: Tongue):
-    body, headers = tongue.body("sim-1!slow-headers", "Hi", True), {"x_api_key": KEY}
+    body = tongue.body("sim-1!slow-headers", "Hi", True)
+    headers: Any = {**tongue.headers, "x_api_key": KEY}
     seen = await watch(sim, tongue.path("sim-1!slow-headers", True), body, limit=0.2, **headers)
     assert seen.end == "open"
     entry = await sim.journal.last.wait_over()
@@ -115,7 +118,10 @@ def test_it_stops_while_answers_stall(tongue: Tongue):
         client = socket.create_connection((sim.host, sim.port))
         body = json.dumps(tongue.body("sim-1!stall", "Hi", True)).encode()
         target = tongue.path("sim-1!stall", True)
-        client.sendall(f"POST {target} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+        client.sendall(
+            f"POST {target} HTTP/1.1\r\nhost: x\r\nanthropic-version: 1\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
         assert client.recv(100)
         start = time.monotonic()
     assert time.monotonic() - start < 2

@@ -11,6 +11,7 @@ from tests.servers.wire import Answer, call
 from tests.simulator.conftest import KEY
 
 Body = dict[str, Any]
+VERSION: Any = {"anthropic_version": "2023-06-01"}
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
 
@@ -75,7 +76,7 @@ class Google:
 
 
 def post(sim: Simulator, wire: Any, body: Body) -> Answer:
-    return call(sim.url + wire.path, body, authorization=f"Bearer {KEY}")
+    return call(sim.url + wire.path, body, authorization=f"Bearer {KEY}", **VERSION)
 
 
 def after(sim: Simulator, wire: Any, steps: int) -> Body:

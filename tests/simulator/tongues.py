@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.servers.wire import DONE, Answer, call
@@ -22,9 +22,12 @@ class Tongue:
     """Whether an event is the stream's last."""
     error: Callable[[Any], str]
     """The message of an error answer."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """What every request needs, with `_` for `-`."""
 
-    def ask(self, url: str, prompt: str, model: str = "sim-1", *, stream: bool = False, **headers: str) -> Answer:
-        return call(url + self.path(model, stream), self.body(model, prompt, stream), **headers)
+    def ask(self, url: str, prompt: str, model: str = "sim-1", *, stream: bool = False, **headers: Any) -> Answer:
+        sent: Any = {**self.headers, **headers}
+        return call(url + self.path(model, stream), self.body(model, prompt, stream), **sent)
 
     def text(self, answer: Answer) -> str:
         if "event-stream" in answer.headers["content-type"]:
@@ -89,6 +92,7 @@ TONGUES = [
         texts=_anthropic_texts,
         ends=lambda event: event["type"] == "message_stop",
         error=lambda answer: answer["error"]["message"],
+        headers={"anthropic_version": "2023-06-01"},
     ),
     Tongue(
         "google",

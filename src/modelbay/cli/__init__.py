@@ -82,4 +82,7 @@ def modelbay(ctx: click.Context) -> None:
 
 def main() -> None:
     """Runs the command line. Whatever goes wrong ends in a message and an exit code, never in a traceback."""
-    sys.exit(terminal.guarded(lambda: modelbay.main(prog_name="modelbay", standalone_mode=False)))
+    settings = Settings()
+    sys.exit(
+        terminal.guarded(lambda: modelbay.main(prog_name="modelbay", obj=settings, standalone_mode=False), settings)
+    )

@@ -1,6 +1,7 @@
 """`modelbay ask`."""
 
 import sys
+from contextlib import aclosing
 from time import perf_counter
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from modelbay.cli.attachments import attachment
 from modelbay.cli.display import Display
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.errors import ConfigError, ModelbayError
-from modelbay.events import Event, Reply, Warned, collect
+from modelbay.events import Event, Reply, collect
 from modelbay.hub import Ask, Hub
 from modelbay.model import Model
 from modelbay.replay import outcome
@@ -67,7 +68,7 @@ class Asking:
         self._ask = ask
         self._stream = stream
         self._quiet = quiet
-        self._display = Display()
+        self._display = Display(quiet=quiet)
         self._events: list[Event] = []
         self._model: Model | None = None
         self._cost: float | None = None
@@ -82,9 +83,9 @@ class Asking:
                 reply = await self._answer(hub)
                 if reply.usage is not None:
                     self._cost = hub.cost(self._model, reply.usage)
-                if not self._quiet and (reply.parts or reply.usage):
+                if reply.parts or reply.usage:
                     self._display.stopped(reply)
-                    terminal.note(_bill(self._model, reply.usage, perf_counter() - start, self._cost))
+                    self._display.note(_bill(self._model, reply.usage, perf_counter() - start, self._cost))
         except ModelbayError as error:
             reply = collect(self._events)
             reply.error = error
@@ -118,13 +119,12 @@ class Asking:
                 if not self._stream:
                     reply = await hub.complete(self._name, self._question, **self._ask)
                     arrived()
-                    if not self._quiet:
-                        self._display.whole(reply)
+                    self._display.whole(reply)
                     return reply
-                async for event in hub.stream(self._name, self._question, **self._ask):
-                    arrived()
-                    self._events.append(event)
-                    if not self._quiet or isinstance(event, Warned):
+                async with aclosing(hub.stream(self._name, self._question, **self._ask)) as events:
+                    async for event in events:
+                        arrived()
+                        self._events.append(event)
                         self._display.feed(event)
             finally:
                 self._display.end_line()

@@ -69,27 +69,28 @@ async def _tour(config: Path) -> None:
 async def _visit(hub: Hub, protocol: Protocol) -> None:
     name = alias(protocol)
     models = await hub.list_models(name)
-    _say(f"  offers {len(models)} models: {', '.join(models[:3])} …")
+    _say(f"  lists {len(models)} models: {', '.join(models[:3])} …")
     _check(hub.model(name).id in models, f"{protocol} does not list its model")
 
-    _say(f"  asked “{QUESTION}” it streams: ", end="")
+    _say(f"  > {QUESTION}")
     answer = await _stream(hub, name, [user(QUESTION)])
     _check(answer.text and answer.usage, f"{protocol} gave no answer, or no usage")
 
-    turns = [user(ERRAND)]
-    asked = await hub.complete(name, turns, tools=[TOOL], effort="low")
+    _say(f"  > {ERRAND}")
+    errand = user(ERRAND)
+    asked = await hub.complete(name, [errand], tools=[TOOL], effort="low")
     _check(asked.thinking and asked.tool_calls, f"{protocol} did not think and call the tool")
     call = asked.tool_calls[0]
-    _say(f"  asked “{ERRAND}” it thinks, calls {call.name} {call.arguments}, is told “{WEATHER}”")
+    _say(f"  thinks, calls {call.name} {call.arguments} and is told: {WEATHER}")
     result = ToolResult(call_id=call.id, name=call.name, parts=[Text(text=WEATHER)])
-    turns += [asked.turn(), Turn("tool", [result])]
-    _say("  gets its own reasoning back unchanged, or would refuse it, and streams: ", end="")
-    final = await _stream(hub, name, turns, tools=[TOOL])
+    final = await _stream(hub, name, [errand, asked.turn(), Turn("tool", [result])], tools=[TOOL])
     _check(WEATHER in final.text, f"{protocol} did not use the tool's result")
+    _say("  got its own reasoning back unchanged, or would have refused to go on")
 
 
 async def _stream(hub: Hub, name: str, turns: list[Turn], tools: list[Tool] | None = None) -> Reply:
     """An answer shown as it comes."""
+    _say("  ", end="")
     events: list[Event] = []
     texts: set[int] = set()
     async for event in hub.stream(name, turns, tools=tools, effort="low"):

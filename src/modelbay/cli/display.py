@@ -16,7 +16,10 @@ STOPPED = {
 
 
 class Display:
-    def __init__(self) -> None:
+    """`quiet`: warnings only, for an answer that is printed otherwise."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
         self._parts: dict[int, AnyPart] = {}
         self._line = ""
         """Where a line is begun and not ended: "out", "thinking" or nowhere."""
@@ -46,9 +49,16 @@ class Display:
 
     def stopped(self, reply: Reply) -> None:
         """Says why the answer ends where it does, unless it is simply done."""
-        self.end_line()
         if reply.finish is not None and reply.finish.reason in STOPPED:
-            terminal.note(f"stopped: {reply.finish.reason}: {STOPPED[reply.finish.reason]}")
+            self.note(f"stopped: {reply.finish.reason}: {STOPPED[reply.finish.reason]}")
+
+    def note(self, text: str) -> None:
+        """A line beside the answer. Where both are on one screen, it does not run into the answer's line."""
+        if self._quiet:
+            return
+        if self._line == "thinking" or terminal.is_terminal(sys.stdout):
+            self.end_line()
+        terminal.note(text)
 
     def end_line(self) -> None:
         """Ends the line that is begun, so that the next thing starts its own."""
@@ -59,7 +69,7 @@ class Display:
         self._line = ""
 
     def _add(self, part: AnyPart | None, text: str) -> None:
-        if not text:
+        if not text or self._quiet:
             return
         match part:
             case Thinking():
@@ -81,15 +91,10 @@ class Display:
     def _end_of(self, part: AnyPart) -> None:
         match part:
             case ToolCall():
-                self._note(f"call: {part.name} {part.arguments}")
+                self.note(f"call: {part.name} {part.arguments}".rstrip())
             case ServerToolCall():
-                self._note(f"the provider ran: {part.name} {part.arguments}")
+                self.note(f"the provider ran: {part.name} {part.arguments}".rstrip())
             case Media():
-                self._note(f"made: {part.kind} {part.media_type or ''} {part.url or ''}".rstrip())
+                self.note(f"made: {part.kind} {part.media_type or ''} {part.url or ''}".rstrip())
             case _:
                 pass
-
-    def _note(self, text: str) -> None:
-        if terminal.is_terminal(sys.stdout):
-            self.end_line()
-        terminal.note(text)

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from modelbay.cli import terminal
+from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.conversation import Json, Protocol
 from modelbay.replay import Row, translate
 from modelbay.replay import replay as answer
@@ -21,7 +22,8 @@ GZIP = b"\x1f\x8b"
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
 @click.option("--to", type=click.Choice(get_args(Protocol)), help="Print what a client of this protocol would be sent.")
-def replay(files: tuple[str, ...], to: Protocol | None) -> int:
+@pass_settings
+def replay(settings: Settings, /, files: tuple[str, ...], to: Protocol | None) -> int:
     """Read recorded exchanges again, without the provider, and print each one's answer as a line of JSON.
 
     A FILE holds one exchange, a list of them or one a line, and may be gzipped; `-` is standard input. What is no
@@ -32,7 +34,7 @@ def replay(files: tuple[str, ...], to: Protocol | None) -> int:
         try:
             for name, recorded in _exchanges(_content(file), file):
                 if isinstance(recorded, dict):
-                    worst = max(worst, _print(recorded, name, to))
+                    worst = max(worst, _print(recorded, name, to, settings))
                 else:
                     why = f"not JSON: {recorded}" if isinstance(recorded, Exception) else "not an exchange"
                     terminal.error(f"{name}: {why}")
@@ -70,10 +72,10 @@ def _decoded(data: bytes) -> Json:
         return error
 
 
-def _print(recorded: Row, name: str, to: Protocol | None) -> int:
+def _print(recorded: Row, name: str, to: Protocol | None, settings: Settings) -> int:
     try:
         row = translate(recorded, name, to) if to else answer(recorded, name)
     except Exception as unexpected:  # noqa: BLE001 one exchange that we cannot read hides no other
-        return terminal.internal(unexpected, name)
+        return terminal.internal(unexpected, settings, name)
     terminal.write_line(msgspec.json.encode(row))
     return 0

@@ -97,8 +97,9 @@ def error(message: str, hint: str | None = None) -> None:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()
+    if sys.stderr is not None:  # closed, as by `2>&-`
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 @contextmanager
@@ -114,7 +115,7 @@ def waiting(text: str, *, hidden: bool = False) -> Iterator[Callable[[], None]]:
         yield status.stop
 
 
-def guarded(run: Callable[[], object]) -> int:
+def guarded(run: Callable[[], object], settings: Settings) -> int:
     """Runs a command and gives its exit code; what it raises becomes a message."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -131,7 +132,7 @@ def guarded(run: Callable[[], object]) -> int:
     except click.ClickException as wrong:
         return _misused(wrong)
     except Exception as unexpected:  # noqa: BLE001 the edge of the program
-        return internal(unexpected)
+        return internal(unexpected, settings)
     return code if isinstance(code, int) else 0
 
 
@@ -156,9 +157,9 @@ def _misused(wrong: click.ClickException) -> int:
     return wrong.exit_code
 
 
-def internal(unexpected: Exception, about: str = "") -> int:
+def internal(unexpected: Exception, settings: Settings, about: str = "") -> int:
     """Tells of a fault of ours; where it happened, only to who asks."""
-    if environment("MODELBAY_DEBUG") or "--verbose" in sys.argv:
+    if settings.verbose or environment("MODELBAY_DEBUG"):
         import traceback
 
         _say(plain("".join(traceback.format_exception(unexpected))))

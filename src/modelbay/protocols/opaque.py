@@ -75,8 +75,7 @@ def restore(part: AnyPart, origin: Origin, sealed: Sealed) -> None:
     """Puts an envelope's state on the part it belongs to."""
     part.origin = origin
     part.opaque, part.native, part.item_id = sealed.opaque, sealed.native, sealed.item_id
-    if sealed.extra is not None:
-        part.extra = sealed.extra
+    part.extra = sealed.extra
     if type(part) is Thinking:
         part.summary = sealed.summary
         if sealed.texts is not None:

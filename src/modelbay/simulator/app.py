@@ -34,7 +34,7 @@ class App:
         if body is None:
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        path, query = scope["raw_path"].decode("ascii"), scope["query_string"].decode("latin-1")
+        path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
         incoming = Incoming(scope["method"], path, query, headers, body)
         entry = Entry(incoming.method, incoming.target, headers, body)
         self._journal.add(entry)

@@ -164,9 +164,9 @@ class Maker:
         text = self._word(name)
         if pattern := schema.get("pattern"):
             return self._matching(str(pattern), text)
-        text += "." * (schema.get("minLength", 0) - len(text))
-        most: int | None = schema.get("maxLength")
-        return text[:most]
+        least, most = int(schema.get("minLength", 0)), schema.get("maxLength")
+        text = text.ljust(least, ".")
+        return text if most is None else text[: int(most)]
 
     def _matching(self, pattern: str, text: str) -> str:
         pattern = pattern.replace(r"\d", "[0-9]")

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -110,7 +110,13 @@ Fault = Callable[[Subject], Answer]
 
 
 def _status(name: str) -> Fault:
-    return lambda subject: subject.complain(complaints.failure(subject.manners.protocol, name))
+    """Its argument is the seconds of a `Retry-After`."""
+
+    def fail(subject: Subject) -> Answer:
+        headers = {"retry-after": subject.asked.argument} if subject.asked.argument else {}
+        return subject.complain(complaints.failure(subject.manners.protocol, name), headers)
+
+    return fail
 
 
 def _unauthorised(subject: Subject) -> Answer:
@@ -362,36 +368,42 @@ def _content_filter(subject: Subject) -> Answer:
     return subject.exchange.answer()
 
 
-FAULTS: dict[str, Fault] = {
-    "401": _unauthorised,
-    "403": _status("403"),
-    "404": _unknown,
-    "413": _status("413"),
-    "429": _rate_limited,
-    "500": _status("500"),
-    "503": _status("503"),
-    "529": _status("529"),
-    "context-length": _overflow,
-    "quota": _status("quota"),
-    "html": _html,
-    "empty": _empty,
-    "redirect": _redirect,
-    "wrong-type": _wrong_type,
-    "gzip-bomb": _gzip_bomb,
-    "slow-headers": _slow_headers,
-    "slow-first-token": _slow_first_token,
-    "stall": _stall,
-    "pace": _pace,
-    "cut-before": _cut_before,
-    "cut-after-first": _cut_after_first,
-    "malformed-chunk": _malformed,
-    "error-in-200": _error_in_200,
-    "missing-end": _missing_end,
-    "split-utf8": _split_utf8,
-    "oversized-event": _oversized,
-    "duplicate-start": _duplicate_start,
-    "no-usage": _no_usage,
-    "content-filter": _content_filter,
+class Kind(NamedTuple):
+    happens: Fault
+    text: str
+    """What happens; `N` is the argument."""
+
+
+FAULTS: dict[str, Kind] = {
+    "401": Kind(_unauthorised, "the key is refused"),
+    "403": Kind(_status("403"), "the key may not do this; N: Retry-After"),
+    "404": Kind(_unknown, "no such model"),
+    "413": Kind(_status("413"), "the request is too large; N: Retry-After"),
+    "429": Kind(_rate_limited, "rate limit; N: Retry-After in seconds, or date:N, ms:N, info:N (in the body)"),
+    "500": Kind(_status("500"), "the server fails; N: Retry-After"),
+    "503": Kind(_status("503"), "overloaded; N: Retry-After"),
+    "529": Kind(_status("529"), "overloaded, in Anthropic's number; N: Retry-After"),
+    "context-length": Kind(_overflow, "the prompt does not fit the model"),
+    "quota": Kind(_status("quota"), "the account is empty"),
+    "html": Kind(_html, "a page instead of an answer, as a proxy sends it; N: its status, else 200"),
+    "empty": Kind(_empty, "200 and no body"),
+    "redirect": Kind(_redirect, "307 to another host; N: the address"),
+    "wrong-type": Kind(_wrong_type, "the answer as text/plain; N: another content type"),
+    "gzip-bomb": Kind(_gzip_bomb, "a small body that unpacks to 100 MB; N: MB"),
+    "slow-headers": Kind(_slow_headers, "nothing comes for an hour; N: seconds"),
+    "slow-first-token": Kind(_slow_first_token, "the head, then nothing for an hour; N: seconds"),
+    "stall": Kind(_stall, "the first token, then nothing for an hour; N: seconds"),
+    "pace": Kind(_pace, "50 pieces a second; N: seconds between two"),
+    "cut-before": Kind(_cut_before, "reset before the head; N: `close` closes instead, `head` sends the head first"),
+    "cut-after-first": Kind(_cut_after_first, "closed after the first token; N: `reset` resets instead"),
+    "malformed-chunk": Kind(_malformed, "a chunk is broken JSON, or the whole body"),
+    "error-in-200": Kind(_error_in_200, "an error after the first token, status 200; N: 429, 500, 503, 529, quota"),
+    "missing-end": Kind(_missing_end, "the answer has no end; N: `mark` leaves out only the last event, as [DONE]"),
+    "split-utf8": Kind(_split_utf8, "letters of several bytes come in several pieces"),
+    "oversized-event": Kind(_oversized, "one event of 40 MB; N: MB"),
+    "duplicate-start": Kind(_duplicate_start, "the first event of a stream comes twice"),
+    "no-usage": Kind(_no_usage, "nothing is said of the usage"),
+    "content-filter": Kind(_content_filter, "a content filter ends the answer half-way"),
 }
 
 
@@ -404,4 +416,4 @@ def parse(spec: str) -> Asked | None:
 
 
 def apply(subject: Subject) -> Answer:
-    return FAULTS[subject.asked.name](subject)
+    return FAULTS[subject.asked.name].happens(subject)

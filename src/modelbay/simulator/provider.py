@@ -4,6 +4,7 @@ import hmac
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from email import message_from_bytes
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
@@ -75,12 +76,14 @@ class Provider:
             "count": self._count,
             "models": self._models,
             "model": self._model,
+            "upload": self._upload,
         }
 
     def reset(self) -> None:
         """Forgets the prompts it has seen and the faults that have happened."""
         self._cache = PromptCache()
         self._happened: Counter[str] = Counter()
+        self._files: dict[str, int] = {}
 
     def handle(self, incoming: Incoming) -> Outcome:
         """Never raises a modelbay error: what is wrong with a request becomes its answer."""
@@ -92,6 +95,8 @@ class Provider:
             if route is None:
                 raise self._no_route(incoming, protocol, exists)
             self._check_key(incoming, protocol)
+            if route.needs and route.needs not in dict(parse_qsl(incoming.query)):
+                raise complaints.bad_request(protocol, "Resource not found", code="404", status=404)
             outcome = self._actions[route.action](incoming, route, manners)
             if route.action != "generate":
                 self._spoil(outcome, incoming, manners)
@@ -121,11 +126,12 @@ class Provider:
 
     def _generate(self, incoming: Incoming, route: Route, manners: Manners) -> Outcome:
         speaker = codec(manners.protocol)
-        conversation = self._conversation(incoming, route, manners, speaker)
+        call = self._call(incoming, route, manners)
+        conversation = self._conversation(call, route, manners, speaker)
         named = conversation.model or ""
         conversation.model, _, spec = named.partition("!")
         facts = self._facts(conversation.model, manners)
-        check(Request(conversation, facts, manners, self.settings.secret))
+        check(Request(conversation, facts, manners, call, self._files.keys(), self.settings.secret))
         exchange = Exchange(
             conversation=conversation,
             codec=speaker,
@@ -159,16 +165,27 @@ class Provider:
         subject = faults.Subject(asked, manners, incoming.target, outcome.model or "", outcome.answer, exchange)
         outcome.answer = faults.apply(subject)
 
-    def _conversation(self, incoming: Incoming, route: Route, manners: Manners, speaker: Codec) -> Conversation:
+    def _call(self, incoming: Incoming, route: Route, manners: Manners) -> Call:
         body = self._body(incoming, manners)
-        call = Call(incoming.target, body, headers=incoming.headers, stream=bool(route.stream or body.get("stream")))
-        conversation = speaker.parse_request(call)
+        return Call(incoming.target, body, incoming.headers, stream=bool(route.stream or body.get("stream")))
+
+    def _conversation(self, call: Call, route: Route, manners: Manners, speaker: Codec) -> Conversation:
+        conversation = self._parse(call, manners, speaker)
         if route.model is not None:
             conversation.model = route.model
         if route.stream is not None:
             conversation.stream = route.stream
         if not conversation.model:
             raise complaints.bad_request(manners.protocol, "you must provide a model parameter")
+        return conversation
+
+    def _parse(self, call: Call, manners: Manners, speaker: Codec) -> Conversation:
+        """The conversation, each value of the type it must have: providers refuse what a lenient parser lets through."""
+        try:
+            conversation = speaker.parse_request(call)
+            msgspec.convert(msgspec.to_builtins(conversation), Conversation)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise complaints.bad_request(manners.protocol, f"Invalid request: {error}") from error
         return conversation
 
     def _body(self, incoming: Incoming, manners: Manners) -> Extra:
@@ -188,10 +205,34 @@ class Provider:
         return facts
 
     def _count(self, incoming: Incoming, route: Route, manners: Manners) -> Outcome:
-        conversation = self._conversation(incoming, route, manners, codec(manners.protocol))
+        call = self._call(incoming, route, manners)
+        conversation = self._conversation(call, route, manners, codec(manners.protocol))
         self._facts(conversation.model, manners)
         count = COUNTS[manners.protocol](prompt_tokens(conversation))
         return Outcome(answers.whole(200, msgspec.json.encode(count)), manners.protocol)
+
+    def _upload(self, incoming: Incoming, route: Route, manners: Manners) -> Outcome:
+        """A file as Moonshot takes it; `ms://<id>` then names it in a conversation."""
+        head = b"content-type: " + incoming.headers.get("content-type", "").encode() + b"\r\n\r\n"
+        form = message_from_bytes(head + incoming.body)
+        fields = {part.get_param("name", header="content-disposition"): part for part in form.walk()}
+        file, purpose = fields.get("file"), fields.get("purpose")
+        if file is None or purpose is None:
+            raise complaints.bad_request(manners.protocol, "file and purpose are required", param="file")
+        data = file.get_payload(decode=True)
+        size = len(data) if isinstance(data, bytes) else 0
+        id = f"file-{uuid4().hex[:24]}"
+        self._files[id] = size
+        said = {
+            "id": id,
+            "object": "file",
+            "bytes": size,
+            "created_at": int(time.time()),
+            "filename": file.get_filename(),
+            "purpose": str(purpose.get_payload()).strip(),
+            "status": "ok",
+        }
+        return Outcome(answers.whole(200, msgspec.json.encode(said)), manners.protocol)
 
     def _models(self, incoming: Incoming, route: Route, manners: Manners) -> Outcome:
         one, many = FORMS[manners.protocol]

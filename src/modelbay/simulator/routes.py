@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
-Action = Literal["generate", "count", "models", "model"]
+Action = Literal["generate", "count", "models", "model", "upload"]
 
 
 class Route(Struct, frozen=True):
@@ -17,6 +17,8 @@ class Route(Struct, frozen=True):
     """The model, where the path names it."""
     stream: bool | None = None
     """Whether to stream, where the path says it."""
+    needs: str = ""
+    """A parameter that the query must have; without it there is no such path."""
 
 
 _MODEL = r"(?P<model>[^/]+?)"
@@ -24,6 +26,9 @@ _DEPLOYMENT = rf"/openai/deployments/{_MODEL}"
 _VERTEX = r"/v1(?:beta1|beta)?/(?:projects/[^/]+/locations/[^/]+/)?publishers"
 _GEMINI = rf"(?:/v1beta|/v1)/(?:tuned)?[mM]odels/{_MODEL}"
 _OPENAI = r"(?:/v1|/openai/v1)?"
+_VERSIONED = re.compile(r"/openai/(?:deployments/|responses|models)")
+_VERSION = "api-version"
+"""Azure's paths without a version in them want one in the query."""
 
 _Row = tuple[str, str, Action, str, bool | None]
 _ROWS: tuple[_Row, ...] = (
@@ -44,6 +49,7 @@ _ROWS: tuple[_Row, ...] = (
     ("POST", rf"{_GEMINI}:generateContent", "generate", "google", False),
     ("POST", rf"{_GEMINI}:streamGenerateContent", "generate", "google", True),
     ("POST", rf"{_GEMINI}:countTokens", "count", "google", None),
+    ("POST", rf"{_OPENAI}/files", "upload", "openai_chat", None),
     ("GET", rf"{_OPENAI}/models", "models", "", None),
     ("GET", rf"{_OPENAI}/models/(?P<model>.+)", "model", "", None),
     ("GET", r"/openai/models", "models", "openai_chat", None),
@@ -62,7 +68,8 @@ def find(method: str, path: str) -> tuple[Route | None, bool]:
             exists = True
             if method == allowed:
                 model = found.groupdict().get("model")
-                return Route(action, protocol, unquote(model) if model else None, stream), True
+                needs = _VERSION if _VERSIONED.match(path) else ""
+                return Route(action, protocol, unquote(model) if model else None, stream, needs), True
     return None, exists
 
 

@@ -9,6 +9,7 @@ from modelbay.events import Event, Reply, collect
 from modelbay.model import Model
 from modelbay.protocols import google
 from modelbay.protocols.codec import Call
+from tests.protocols import sse_reference
 
 PATH = "/v1beta/models/gemini-x:generateContent"
 GEMINI = Model(id="gemini-x")
@@ -64,7 +65,7 @@ def written(events: list[Event], framing: str = "") -> bytes:
 
 
 def chunks_of(stream: bytes) -> list[dict[str, Any]]:
-    return [json.loads(line[6:]) for line in stream.decode().splitlines() if line]
+    return [json.loads(data) for _, data in sse_reference.decode(stream)]
 
 
 def parts_of(stream: bytes) -> list[dict[str, Any]]:

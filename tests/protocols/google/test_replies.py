@@ -1,6 +1,7 @@
 """Gemini replies: why they ended, what was counted, cited and signed."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,8 @@ CALL = {"functionCall": {"name": "f", "args": {}}}
 CLAUDE = Origin("anthropic", "anthropic", "claude")
 
 
-def whole(reply: Reply) -> dict[str, object]:
-    body: dict[str, object] = json.loads(google.render_reply(reply))
+def whole(reply: Reply) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(google.render_reply(reply))
     return body
 
 
@@ -134,7 +135,7 @@ def test_sources_are_cited_by_the_bytes_of_the_text():
         ("url", "https://a.example", "A", "über", 3, 7, "bytes"),
         ("document", None, "B", "über", 3, 7, "bytes"),
     ]
-    assert whole(reply)["candidates"][0]["groundingMetadata"] == grounding  # type: ignore[index]
+    assert whole(reply)["candidates"][0]["groundingMetadata"] == grounding
 
 
 def test_sources_that_come_after_the_calls_are_kept_on_a_text_of_their_own():
@@ -149,7 +150,7 @@ def test_sources_that_come_after_the_calls_are_kept_on_a_text_of_their_own():
 def test_citations_of_others_become_sources_with_bytes():
     cited = [Annotation("url", url="u", start=3, end=7), Annotation("url", url="u", unit="block"), Annotation("file")]
     reply = Reply(parts=[Text(text="So über", annotations=cited, origin=CLAUDE)], finish=Finished("stop"))
-    assert whole(reply)["candidates"][0]["groundingMetadata"] == {  # type: ignore[index]
+    assert whole(reply)["candidates"][0]["groundingMetadata"] == {
         "groundingChunks": [{"web": {"uri": "u", "title": "u"}}],
         "groundingSupports": [
             {"segment": {"startIndex": 3, "endIndex": 8, "text": "über"}, "groundingChunkIndices": [0]},
@@ -172,16 +173,16 @@ def test_log_probabilities_are_the_same_there_and_back():
     assert isinstance(text, Text)
     tops = [{"token": "a", "logprob": -0.5, "bytes": None}, {"token": "b", "logprob": -2.0, "bytes": None}]
     assert text.logprobs == [{"token": "a", "logprob": -0.5, "bytes": None, "top_logprobs": tops}]
-    assert whole(reply)["candidates"][0]["logprobsResult"] == result  # type: ignore[index]
+    assert whole(reply)["candidates"][0]["logprobsResult"] == result
 
 
 def test_parts_of_one_reply_stay_apart_and_keep_their_signatures():
-    parts = [
+    parts: list[dict[str, Any]] = [
         {"text": "a"}, {"text": "b"}, {"text": "c", "thoughtSignature": "s"}, {"text": "", "thoughtSignature": "t"},
         {"text": "hm", "thought": True}, {"text": "hm", "thought": True},
         {"inlineData": {"mimeType": "image/png", "data": "AAAA"}, "thoughtSignature": "u"},
     ]  # fmt: skip
-    assert whole(read(answer(*parts)))["candidates"][0]["content"]["parts"] == parts  # type: ignore[index]
+    assert whole(read(answer(*parts)))["candidates"][0]["content"]["parts"] == parts
 
 
 def test_what_other_providers_say_is_written_as_gemini_would():

@@ -12,6 +12,7 @@ from modelbay.conversation import Origin, Text, Thinking, ToolCall
 from modelbay.dialect import PLAIN
 from modelbay.errors import IncompleteReply, MalformedReply, Overloaded, RateLimited
 from modelbay.events import (
+    Event,
     Failed,
     Finished,
     PartDelta,
@@ -203,7 +204,7 @@ def test_a_client_that_did_not_ask_for_events_gets_an_array():
 
 
 def test_one_response_id_stands_in_every_chunk_and_usage_in_the_last():
-    events = [
+    events: list[Event] = [
         Started("r", "m"), PartStarted(0, Text()), PartDelta(0, "a"), Started("other"), PartDelta(0, "b"),
         PartEnded(0, Text(text="ab")), UsageReported(Usage(input=1, output=2)), Finished("stop"),
     ]  # fmt: skip
@@ -213,7 +214,7 @@ def test_one_response_id_stands_in_every_chunk_and_usage_in_the_last():
 
 
 def test_parts_are_written_one_after_the_other_and_calls_whole():
-    events = [
+    events: list[Event] = [
         Started("r"), PartStarted(0, ToolCall(name="f", id="1")), PartStarted(1, Text()), PartDelta(1, "later"),
         PartDelta(0, '{"a":'), PartEnded(1, Text(text="later")), PartDelta(0, "1}"),
         PartEnded(0, ToolCall(name="f", id="1", arguments='{"a":1}')), Finished("tool_calls"),
@@ -224,8 +225,17 @@ def test_parts_are_written_one_after_the_other_and_calls_whole():
     ]
 
 
+def test_a_call_that_never_ended_is_not_sent():
+    events: list[Event] = [
+        Started("r"), PartStarted(0, Text()), PartStarted(1, ToolCall(name="rm")), PartDelta(1, '{"a":'),
+        PartStarted(2, ToolCall(name="ls")), PartEnded(2, ToolCall(name="ls")), Failed(IncompleteReply("cut off")),
+    ]  # fmt: skip
+    calls = [part for chunk in chunks_of(written(events))[:-1] for part in chunk["candidates"][0]["content"]["parts"]]
+    assert calls == [{"functionCall": {"name": "ls", "args": {}}}]
+
+
 def test_texts_that_follow_each_other_stay_apart():
-    events = [
+    events: list[Event] = [
         Started("r"), PartStarted(0, Text()), PartDelta(0, "a"), PartEnded(0, Text(text="a")),
         PartStarted(1, Text()), PartDelta(1, "b"), PartDelta(1, "c"), PartEnded(1, Text(text="bc")), Finished("stop"),
     ]  # fmt: skip
@@ -241,7 +251,7 @@ def test_a_failure_is_an_error_chunk():
 def test_another_provider_s_thinking_carries_its_state_and_so_does_the_call_after_it():
     thinking = Thinking(texts=["one two"], opaque="s", origin=CLAUDE)
     call = ToolCall(name="f", id="1", arguments="{}", origin=CLAUDE)
-    events = [
+    events: list[Event] = [
         Started("r"), PartStarted(0, Thinking(origin=CLAUDE)), PartDelta(0, "one "), PartDelta(0, "two"),
         PartEnded(0, thinking), PartStarted(1, ToolCall(name="f", id="1", origin=CLAUDE)), PartEnded(1, call),
         Finished("tool_calls"),

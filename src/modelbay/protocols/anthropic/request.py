@@ -264,8 +264,11 @@ def _reasoning(
     budget = reasoning.budget or BUDGETS.get(reasoning.effort or "", TOP_BUDGET)
     room = body["max_tokens"] - _LEAST_BUDGET
     if room < _LEAST_BUDGET:
-        body["max_tokens"] = body["max_tokens"] + _LEAST_BUDGET
+        body["max_tokens"] += _LEAST_BUDGET
         room = _LEAST_BUDGET
+        report.append(
+            Warned("`max_tokens` is raised: it must leave room for 1,024 thinking tokens", "max_output_tokens")
+        )
     body["thinking"] = {"type": "enabled", "budget_tokens": max(_LEAST_BUDGET, min(budget, room))}
     return {}
 

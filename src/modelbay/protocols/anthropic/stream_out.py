@@ -29,7 +29,7 @@ from modelbay.events import (
     UsageReported,
 )
 from modelbay.protocols.anthropic.errors import error_object
-from modelbay.protocols.anthropic.parts import NAME, REDACTED, render_citation
+from modelbay.protocols.anthropic.parts import NAME, REDACTED, input_json, render_citation
 from modelbay.protocols.anthropic.reply import foreign_thinking, native_reason, reply_blocks
 from modelbay.protocols.anthropic.usage import render_usage
 from modelbay.protocols.ids import made_id
@@ -64,7 +64,7 @@ class StreamRenderer:
         out = b""
         for step in self._sequence.feed(event):
             if type(step) is PartDelta:
-                if self._part is not None and step.text:
+                if self._part is not None and step.text and not self._is_text_input:
                     out += b"%b%b}}\n\n" % (self._delta, _encode(step.text))
             else:
                 out += self._step(step)
@@ -129,6 +129,11 @@ class StreamRenderer:
             case _:
                 return b""  # written whole when it is finished
 
+    @property
+    def _is_text_input(self) -> bool:
+        """Whether the open block is a call of a freeform tool, whose text becomes an object when it is whole."""
+        return type(self._part) is ToolCall and self._part.input == "text"
+
     def _begin(self, part: AnyPart, block: dict[str, Any], delta: str, field: str) -> bytes:
         self._part = part
         head = f'{{"type":"content_block_delta","index":{self._index},"delta":{{"type":"{delta}","{field}":'
@@ -152,7 +157,9 @@ class StreamRenderer:
         if self._part is None:
             return b"".join([self._whole(block) for block in reply_blocks(part)])
         out = b""
-        if type(part) is Thinking:
+        if type(part) is ToolCall and self._is_text_input:
+            out = b"%b%b}}\n\n" % (self._delta, _encode(_encode(input_json(part)).decode()))
+        elif type(part) is Thinking:
             closing = {"signature": part.opaque or ""} if ours else foreign_thinking(part)[0]
             signature = closing.get("signature") or closing.get("data") or ""
             out = self._block_delta({"type": "signature_delta", "signature": signature})

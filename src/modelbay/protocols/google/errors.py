@@ -1,5 +1,6 @@
 """Gemini errors: `{error: {code, message, status, details}}`, alone, in an array, or as a chunk of a stream."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,6 +76,9 @@ def _parse(error: dict[str, Any], status: int | None, body: str) -> ProviderErro
         found = kind(
             found.message, status=found.status, type=found.type, code=found.code, param=found.param, body=body[:2000]
         )
+    delays = [d["retryDelay"] for d in details if isinstance(d.get("retryDelay"), str)]
+    if delays and re.fullmatch(r"\d{1,9}(\.\d{1,9})?s", delays[0]):
+        found.retry_after = float(delays[0][:-1])
     return found
 
 

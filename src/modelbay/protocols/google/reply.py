@@ -4,7 +4,7 @@ import msgspec
 
 from modelbay.conversation import AnyPart, Extra, Json, Refusal, ServerToolCall, Text, Thinking, ToolCall
 from modelbay.dialect import Dialect
-from modelbay.errors import IncompleteReply, MalformedReply, ReplyError
+from modelbay.errors import IncompleteReply, MalformedReply, ModelbayError, ReplyError
 from modelbay.events import Event, Finished, FinishReason, Reply
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.codec import decode
@@ -55,7 +55,7 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
     try:
         answer = decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        reader.assembly.fail(MalformedReply(f"the reply is not JSON: {error}"))
+        reader.fail(MalformedReply(f"the reply is not JSON: {error}"))
         return reader.assembly.take()
     if isinstance(answer, list):  # a stream without `alt=sse`, collected
         for chunk in answer:
@@ -75,10 +75,13 @@ class Reader:
         self._dialect = dialect
         self._flow: int | None = None
         """The text or thinking that is open; the citations at the end belong to it."""
+        self._in_text = False
+        """Whether it is text."""
         self._goes_on = False
         """Whether the next chunk may continue it: not after a signature, which closes its part."""
         self._call: tuple[int, PartialArguments] | None = None
         """A call whose arguments come in pieces."""
+        self._usage: Json = None
         self._native: str | None = None
         self._blocked: str | None = None
         self._extra: Extra = {}
@@ -90,15 +93,21 @@ class Reader:
         try:
             failure = error_in(chunk)
             if failure is not None:
-                self._cut_off()
-                self.assembly.fail(failure)
+                self.fail(failure)
             elif isinstance(chunk, dict):
                 self._read(chunk)
             else:
-                self.assembly.fail(MalformedReply("the reply is not an object"))
+                self.fail(MalformedReply("the reply is not an object"))
         except ReplyError as error:
-            self._cut_off()
-            self.assembly.fail(error)
+            self.fail(error)
+
+    def fail(self, error: ModelbayError) -> None:
+        """Ends the reply. A call of which not all has come is forgotten: nobody may run it."""
+        if self._call is not None:
+            self.assembly.drop(self._call[0])
+            self._call = None
+        self.assembly.usage = parse_usage(self._usage)
+        self.assembly.fail(error)
 
     def _read(self, chunk: Fields) -> None:
         candidates, feedback = chunk.get("candidates"), chunk.get("promptFeedback")
@@ -106,9 +115,9 @@ class Reader:
             self._answered = True
             if not self.assembly.started:
                 self.assembly.start(chunk.get("responseId"), chunk.get("modelVersion"), without(chunk, *_CHUNK))
-        usage = parse_usage(chunk.get("usageMetadata"))
-        if usage is not None:
-            self.assembly.usage = usage
+        usage = chunk.get("usageMetadata")
+        if isinstance(usage, dict) and ("promptTokenCount" in usage or "candidatesTokenCount" in usage):
+            self._usage = usage  # not Vertex's first ones, which say only what kind of traffic it is
         if isinstance(feedback, dict):
             self._extra["promptFeedback"] = feedback
             self._blocked = _name(feedback.get("blockReason")) or self._blocked
@@ -134,6 +143,10 @@ class Reader:
     def _part(self, item: Json, index: int, tokens: list[Json] | None) -> list[Json] | None:
         """Reads a part; gives back the token log-probabilities that it did not take."""
         if isinstance(item, dict):
+            text = item.get("text") if index == 0 and len(item) == 1 and self._goes_on else None
+            if text and type(text) is str and self._flow is not None and self._in_text:
+                self.assembly.add(self._flow, text, 0, tokens)  # what most chunks are, without a detour
+                return None
             call = item.get("functionCall", item.get("function_call"))
             if isinstance(call, dict) and self._piece(item, camel(call)[0]):
                 return tokens
@@ -156,15 +169,12 @@ class Reader:
 
     def _open(self, part: Text | Thinking, continued: bool) -> int:
         """The open part that this one continues, if it does, else a new one. Parts within one chunk are apart."""
-        if (
-            self._flow is not None
-            and continued
-            and self._goes_on
-            and type(self.assembly.part(self._flow)) is type(part)
-        ):
+        is_text = type(part) is Text
+        if self._flow is not None and continued and self._goes_on and self._in_text is is_text:
             return self._flow
         self._stop()
-        start: AnyPart = Text() if type(part) is Text else Thinking()
+        start: AnyPart = Text() if is_text else Thinking()
+        self._in_text = is_text
         start.opaque, start.extra = part.opaque, part.extra
         self._flow, self._goes_on = self.assembly.open(start), part.opaque is None
         return self._flow
@@ -179,12 +189,6 @@ class Reader:
             self._call = None
             self.assembly.add(key, compact(arguments.value))
             self.assembly.end(key)
-
-    def _cut_off(self) -> None:
-        """Forgets a call of which not all has come: nobody may run it."""
-        if self._call is not None:
-            self.assembly.drop(self._call[0])
-            self._call = None
 
     def _piece(self, item: Fields, body: Fields) -> bool:
         """Reads a call whose arguments come in pieces; whether this was one.
@@ -218,16 +222,15 @@ class Reader:
         if assembly.ended:
             return
         if self._native is None and self._blocked is None and not self._may_end(whole):
-            self._cut_off()
             what = "stopped before its end" if self._answered else "is empty, or not a Gemini reply"
-            assembly.fail(IncompleteReply(f"the reply {what}: no finish reason came"))
+            self.fail(IncompleteReply(f"the reply {what}: no finish reason came"))
             return
         self._cite()
         self._stop()
         native = self._native or self._blocked
         if native in BROKEN and self._native is not None:
             detail = self._extra.get("finishMessage")
-            assembly.fail(MalformedReply(f"the model ended with {native}{f': {detail}' if detail else ''}"))
+            self.fail(MalformedReply(f"the model ended with {native}{f': {detail}' if detail else ''}"))
             return
         reason = FINISH.get(native) if native is not None and self._native is not None else None
         if self._native is None and self._blocked is not None:
@@ -235,6 +238,7 @@ class Reader:
         elif reason is None and native is not None and native not in ("FUNCTION_CALL", "TOOL_CALLS"):
             assembly.warn(f"the finish reason `{native}` is not known: taken for a stop")
         reason = "tool_calls" if assembly.has_calls and reason in (None, "stop") else reason or "stop"
+        assembly.usage = parse_usage(self._usage)
         assembly.finish(reason, native, None, self._extra)
 
     def _may_end(self, whole: bool) -> bool:

@@ -38,7 +38,7 @@ class StreamParser:
                 if self._array.ended:
                     self._reader.end()
         except ReplyError as error:
-            assembly.fail(error)
+            self._reader.fail(error)
         return assembly.take()
 
     def _choose(self, data: bytes) -> bytes:
@@ -59,9 +59,9 @@ class StreamParser:
             for _, payload in self._events.close() if self._events is not None else ():
                 self._chunk(payload)
         except ReplyError as error:
-            assembly.fail(error)
+            self._reader.fail(error)
         if self._array is not None and self._array.cut_off and not assembly.ended:
-            assembly.fail(MalformedReply("the stream stopped in the middle of a chunk"))
+            self._reader.fail(MalformedReply("the stream stopped in the middle of a chunk"))
         self._reader.end()
         return assembly.take()
 
@@ -75,7 +75,7 @@ class StreamParser:
         try:
             chunk = _decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._reader.assembly.fail(MalformedReply(f"a chunk of the stream is not JSON: {error}"))
+            self._reader.fail(MalformedReply(f"a chunk of the stream is not JSON: {error}"))
             return
         self._reader.read(chunk[0] if isinstance(chunk, list) and len(chunk) == 1 else chunk)
 

@@ -24,6 +24,7 @@ from modelbay.protocols.google.parts import SIGNATURE, is_ours
 from modelbay.protocols.google.reply import State, render_end
 from modelbay.protocols.google.request import FRAMING
 from modelbay.protocols.google.usage import render_usage
+from modelbay.protocols.sequence import Sequence
 from modelbay.protocols.sse import encode
 from modelbay.usage import Usage
 
@@ -34,19 +35,6 @@ _END = b'],"role":"model"},"index":0'
 
 def stream_renderer(conversation: Conversation) -> "StreamRenderer":
     return StreamRenderer(conversation)
-
-
-class _Open:
-    """A part under way. Parts are written one after the other, so those that start early wait."""
-
-    __slots__ = ("ended", "held", "part", "whole", "written")
-
-    def __init__(self, part: AnyPart) -> None:
-        self.part = part
-        self.whole = _stays_whole(part)
-        self.held: list[PartDelta] = []
-        self.ended = False
-        self.written = False
 
 
 def _stays_whole(part: AnyPart) -> bool:
@@ -60,129 +48,113 @@ class StreamRenderer:
     def __init__(self, conversation: Conversation) -> None:
         self._array = conversation.settings.spelling.get(FRAMING) == "array"
         self._first = True
-        self._tail: Fields = {"modelVersion": conversation.model} if conversation.model else {}
+        self._model = conversation.model
+        self._tail: Fields = {}
+        """What stands at the end of every chunk."""
         self._tail_bytes = b"}]}"
-        self._set_tail()
-        self._open: dict[int, _Open] = {}
-        """In the order in which they started; the first of them is the one being written."""
+        self._sequence = Sequence()
         self._state = State()
+        self._part: AnyPart = Text()
+        """The part under way."""
+        self._whole = False
+        """It is written at its end."""
+        self._written = False
+        """Some of its text is out."""
         self._last: type[AnyPart] | None = None
-        """The kind of the last part, if what follows would continue it."""
+        """The kind of the part before, if its text would be read as going on in the next."""
         self._cited: list[AnyPart] = []
-        self._wrote = False
+        self._answered = False
         self._usage: Usage | None = None
-        self._done = False
 
     def feed(self, event: Event) -> bytes:
-        if self._done:
-            return b""
+        steps = self._sequence.feed(event)
+        if type(event) is Finished or type(event) is Failed:
+            steps = self._without_cut_off(steps)
+        if len(steps) == 1:
+            return self._step(steps[0])
+        return b"".join([self._step(step) for step in steps])
+
+    def _without_cut_off(self, steps: list[Event]) -> list[Event]:
+        """Leaves out the ends that were made up for parts that had none: nobody may run half a call."""
+        started = {step.key: step.part for step in steps if type(step) is PartStarted}
+        return [
+            step for step in steps if type(step) is not PartEnded or step.part is not started.get(step.key, self._part)
+        ]
+
+    def _step(self, event: Event) -> bytes:
         match event:
-            case PartDelta(key=key):
-                return self._delta(key, event)
-            case PartStarted(key=key, part=part):
-                self._open[key] = _Open(part)
+            case PartDelta():
+                return b"" if self._whole or not event.text else self._text(event)
+            case PartStarted(part=part):
+                self._part, self._whole, self._written = part, _stays_whole(part), False
                 return b""
-            case PartEnded(key=key, part=part):
-                return self._end_part(key, part)
-            case Started() if self._first:
-                self._tail |= {"modelVersion": event.model} if event.model else {}
-                self._tail |= {"responseId": event.id} if event.id else {}
-                self._set_tail()
-                return b""
+            case PartEnded(part=part):
+                return self._end(part)
+            case Started():
+                return self._start(event)
             case UsageReported(usage=usage):
                 self._usage = usage
                 return b""
             case Finished():
-                return self._finish(event)
+                end = render_end(event, self._cited, [{"text": ""}] if self._answered else [])
+                if self._usage is not None:
+                    end["usageMetadata"] = render_usage(self._usage)
+                return self._close(_encode(end | self._tail))
             case Failed(error=error):
-                self._done = True
-                out = self._frame(_encode(error_object(error)[1]))
-                return out + b"]" if self._array else out
+                return self._close(_encode(error_object(error)[1]))
             case _:
                 return b""
 
     # --- framing ---
 
-    def _set_tail(self) -> None:
+    def _start(self, event: Started) -> bytes:
+        if model := event.model or self._model:
+            self._tail["modelVersion"] = model
+        if event.id:
+            self._tail["responseId"] = event.id
         self._tail_bytes = b"}]," + _encode(self._tail)[1:] if self._tail else b"}]}"
+        return b""
 
     def _frame(self, chunk: bytes) -> bytes:
-        first, self._first = self._first, False
         if not self._array:
             return encode(chunk)
+        first, self._first = self._first, False
         return b"%b%b" % (b"[" if first else b",\r\n", chunk)
 
+    def _close(self, chunk: bytes) -> bytes:
+        return self._frame(chunk) + (b"]" if self._array else b"")
+
     def _chunk(self, parts: bytes, more: bytes = b"") -> bytes:
-        self._wrote = True
+        self._answered = True
         return self._frame(b"%b%b%b%b%b" % (_HEAD, parts, _END, more, self._tail_bytes))
 
     # --- parts ---
 
-    def _delta(self, key: int, delta: PartDelta) -> bytes:
-        opened = self._open.get(key)
-        if opened is None:
-            return b""
-        if next(iter(self._open)) != key or opened.whole:
-            opened.held.append(delta)  # others before it are to be finished first
-            return b""
-        return self._write_text(opened, delta)
-
-    def _write_text(self, opened: _Open, delta: PartDelta) -> bytes:
-        if not delta.text:
-            return b""
-        thought = type(opened.part) is Thinking
-        part = b'{"text":%b%b}' % (_encode(delta.text), b',"thought":true' if thought else b"")
-        if not opened.written:
-            part = self._apart(opened.part) + part
-            opened.written = True
+    def _text(self, delta: PartDelta) -> bytes:
+        thought = b',"thought":true' if type(self._part) is Thinking else b""
+        part = b'{"text":%b%b}' % (_encode(delta.text), thought)
+        kind = Thinking if thought else Text
+        if not self._written and self._last is kind:
+            # an empty part before it: within one chunk parts are apart, the first of a chunk goes on
+            part = b'{"text":""%b},%b' % (thought, part)
+        self._written, self._last = True, kind
         more = b',"logprobsResult":' + _encode(render_logprobs(delta.logprobs)) if delta.logprobs else b""
         return self._chunk(part, more)
 
-    def _apart(self, part: AnyPart) -> bytes:
-        """An empty part that ends the one before, where the next would be read as more of it."""
-        kind = Thinking if type(part) is Thinking else Text
-        if self._last is not kind:
-            return b""
-        return b'{"text":"","thought":true},' if kind is Thinking else b'{"text":""},'
-
-    def _end_part(self, key: int, part: AnyPart) -> bytes:
-        opened = self._open.get(key)
-        if opened is None:
-            return b""
-        opened.part, opened.ended = part, True
-        return self._advance()
-
-    def _advance(self) -> bytes:
-        """Ends the parts that are whole, in their order, and lets the next one flow."""
-        out: list[bytes] = []
-        for key, opened in list(self._open.items()):
-            if not opened.ended:
-                if not opened.whole:
-                    out += [self._write_text(opened, delta) for delta in opened.held]
-                    opened.held = []
-                break
-            del self._open[key]
-            out.append(self._write_end(opened))
-        return b"".join(out)
-
-    def _write_end(self, opened: _Open) -> bytes:
-        part = opened.part
+    def _end(self, part: AnyPart) -> bytes:
         if part.annotations:
             self._cited.append(part)
-        if _stays_whole(part) and not opened.written:
-            return self._whole(part)
-        out = b"".join([self._write_text(opened, delta) for delta in opened.held])
-        if opened.written:
-            self._last = Thinking if type(part) is Thinking else Text
+        if self._whole or (not self._written and _stays_whole(part)):
+            return self._write_whole(part)
         if part.opaque is None:
-            return out
+            return b""
         # the text is out already: the signature follows on an empty part, as Gemini itself does it
-        signature = part.opaque if is_ours(part) else self._state.signature(part, with_text=True)
-        empty: Fields = {"text": "", **({"thought": True} if type(part) is Thinking else {}), SIGNATURE: signature}
         self._last = None
-        return out + self._chunk(_encode(empty))
+        signature = part.opaque if is_ours(part) else self._state.signature(part, with_text=True)
+        thought = {"thought": True} if type(part) is Thinking else {}
+        return self._chunk(_encode({"text": "", **thought, SIGNATURE: signature}))
 
-    def _whole(self, part: AnyPart) -> bytes:
+    def _write_whole(self, part: AnyPart) -> bytes:
         item = self._state.render(part)
         if item is None:
             return b""
@@ -190,16 +162,3 @@ class StreamRenderer:
         logprobs = part.logprobs if type(part) is Text else None
         more = b',"logprobsResult":' + _encode(render_logprobs(logprobs)) if logprobs else b""
         return self._chunk(_encode(item), more)
-
-    # --- the end ---
-
-    def _finish(self, event: Finished) -> bytes:
-        self._done = True
-        # a part that never ended is not whole; those that waited for it are
-        out = b"".join([self._write_end(opened) for opened in self._open.values() if opened.ended])
-        self._open = {}
-        end = render_end(event, self._cited, [{"text": ""}] if self._wrote else [])
-        if self._usage is not None:
-            end["usageMetadata"] = render_usage(self._usage)
-        out += self._frame(_encode(end | self._tail))
-        return out + b"]" if self._array else out

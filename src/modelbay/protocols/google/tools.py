@@ -180,7 +180,7 @@ def _render_choice(choice: ToolChoice, said: str | None) -> Fields:
         case "auto":
             mode = "AUTO"
         case _:
-            mode = ""
+            mode = "AUTO" if choice.parallel is not None else ""
     if said is not None and (_MODES.get(said.upper()) == _MODES.get(mode) or not mode):
         mode = said
     calling: Fields = {"mode": mode} if mode else {}

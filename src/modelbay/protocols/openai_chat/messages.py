@@ -24,7 +24,7 @@ from modelbay.dialect import Dialect
 from modelbay.errors import Unsupported
 from modelbay.events import Warned
 from modelbay.model import Model
-from modelbay.protocols.dispositions import carried
+from modelbay.protocols.dispositions import carried, refused
 from modelbay.protocols.ids import call_ids
 from modelbay.protocols.opaque import belongs, restore, unseal
 from modelbay.protocols.openai_chat.parts import (
@@ -189,6 +189,8 @@ class _Writer:
     def _media(self, part: Media) -> dict[str, Any] | None:
         if not self.same:
             carried("file_id" if part.file_id is not None else part.kind, NAME, self.report)
+            if part.url is not None and part.kind in ("audio", "document"):
+                raise refused(part.kind, NAME, "it takes the file itself, not its address")
             if part.parts is not None or part.text is not None:
                 return {"type": "text", "text": part.text or _plain_text(part.parts or [])}
             part = replace(part, native=None, extra=None)

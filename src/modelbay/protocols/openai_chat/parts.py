@@ -239,7 +239,7 @@ def parse_reasoning(message: dict[str, Any], field: str | None = None) -> tuple[
 
 
 def split_think_tags(text: str) -> tuple[str, str] | None:
-    """Thinking and the rest, where a text begins with `<think>` (or had its opening tag eaten by a chat template)."""
+    """Thinking and the rest, where a text begins with `<think>`."""
     stripped = text.lstrip()
     for tag in ("think", "thought"):
         if stripped.startswith(f"<{tag}>"):

@@ -242,16 +242,25 @@ def _is_ours(part: Part) -> bool:
 def add_thinking(message: dict[str, Any], part: Thinking) -> None:
     """Puts a thinking part beside a message's content. The string mirrors the details, as clients read one or the other."""
     field = part.native if part.native in REASONING_FIELDS and _is_ours(part) else REASONING_FIELDS[0]
-    if part.native == DETAILS and _is_ours(part):
+    if not _is_ours(part):
+        message.setdefault(DETAILS, []).append(foreign_detail(part))
+    elif part.native == DETAILS:
         message.setdefault(DETAILS, []).append(render_detail(part))
         field = "reasoning"
     if part.texts and (part.text or field == REASONING_FIELDS[0]):
         message[field] = message.get(field, "") + part.text
 
 
+def foreign_detail(part: Thinking, index: int = 0) -> dict[str, Any]:
+    """Another protocol's thinking as a detail, its state in an envelope: what a client of this protocol sends back."""
+    extra = {"type": "reasoning.text" if part.text else "reasoning.encrypted", "format": "modelbay", "index": index}
+    opaque = seal(part) if part.opaque is not None or len(part.texts) > 1 else None
+    return render_detail(Thinking(texts=[part.text] if part.text else [], opaque=opaque, native=DETAILS, extra=extra))
+
+
 def add_state(message: dict[str, Any], part: AnyPart) -> None:
     """Keeps another provider's opaque state with the client, in an envelope."""
-    if part.opaque is None or _is_ours(part) or isinstance(part, ServerToolCall):
+    if part.opaque is None or _is_ours(part) or isinstance(part, ServerToolCall | Thinking):
         return
     item: dict[str, Any] = {"type": "reasoning.encrypted", "data": seal(part), "format": "modelbay"}
     if isinstance(part, ToolCall) and part.id:

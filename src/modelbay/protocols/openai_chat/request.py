@@ -208,6 +208,8 @@ def _render_reasoning(reasoning: Reasoning, spelled: str | None, dialect: Dialec
         match way:
             case "reasoning_effort":
                 effort = reasoning.effort or ("none" if reasoning.enabled is False and len(ways) == 1 else None)
+                if effort is None and reasoning.budget is not None and reasoning.enabled is not False:
+                    effort = "low" if reasoning.budget <= 2048 else "medium" if reasoning.budget <= 8192 else "high"
                 body |= {"reasoning_effort": effort} if effort else {}
             case "reasoning":
                 options = {"enabled": reasoning.enabled, "effort": reasoning.effort, "max_tokens": reasoning.budget}

@@ -48,7 +48,8 @@ class StreamParser:
         self._native: str | None = None
         self._stop: str | None = None
         self._usage: Json = None
-        self._blank_reasoning = False
+        self._blank_reasoning: bool | None = False
+        """Whether blank reasoning was seen; None once something has been said, which makes it meaningless."""
         own = dialect.reasoning_field
         self._reasoning_fields = (own, *REASONING_FIELDS) if own else REASONING_FIELDS
 
@@ -134,13 +135,11 @@ class StreamParser:
                 self._stop_flow()
                 self._assembly.whole(media)
         if calls := delta.get("tool_calls"):  # `[]` on every text delta (vLLM) opens nothing
-            self._flush()
-            self._stop_flow()
+            self._end_flow()
             for call in calls:
                 self._calls.feed(call)
         if legacy := delta.get("function_call"):
-            self._flush()
-            self._stop_flow()
+            self._end_flow()
             self._calls.feed({"index": 0, "function": legacy}, native="function_call")
 
     def _text(self, content: str, logprobs: list[Json] | None = None) -> None:
@@ -183,7 +182,7 @@ class StreamParser:
             if text and type(text) is str:
                 self._add(name, Thinking(native=name), text)
                 return
-            if text == "" and name == "reasoning_content":
+            if text == "" and name == "reasoning_content" and self._blank_reasoning is not None:
                 self._blank_reasoning = True
 
     def _detail(self, item: dict[str, Any]) -> bool:
@@ -215,14 +214,21 @@ class StreamParser:
         self._stop_flow()
         if self._blank_reasoning and type(part) is not Thinking:
             self._blank()
-        self._blank_reasoning = False
+        self._blank_reasoning = None
         self._flow, self._kind = self._assembly.open(part), kind
         return self._flow
 
     def _blank(self) -> None:
         """Reasoning that is there and empty: DeepSeek and Kimi want it back."""
-        self._blank_reasoning = False
         self._assembly.whole(Thinking(texts=[""], native=REASONING_FIELDS[0]))
+
+    def _end_flow(self) -> None:
+        """What comes next is neither text nor thinking."""
+        self._flush()
+        self._stop_flow()
+        if self._blank_reasoning:
+            self._blank()
+        self._blank_reasoning = None
 
     def _stop_flow(self) -> None:
         if self._flow is not None:
@@ -239,7 +245,7 @@ class StreamParser:
         assembly = self._assembly
         if assembly.ended:
             return
-        self._flush()
+        self._end_flow()
         self._calls.close()
         assembly.usage = parse_usage(self._usage, self._dialect)
         if self._native is None and not done and not (self._dialect.ends_without_finish and assembly.started):

@@ -7,6 +7,7 @@ client asked for it; `[DONE]`, or an error chunk and no `[DONE]`.
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from modelbay.conversation import AnyPart, Conversation, Media, Refusal, Text, Thinking, ToolCall
 from modelbay.events import (
@@ -31,13 +32,19 @@ from modelbay.protocols.openai_chat.parts import (
     render_part,
     render_tool_call,
 )
-from modelbay.protocols.openai_chat.reply import add_state, native_reason
+from modelbay.protocols.openai_chat.reply import add_state, foreign_detail, native_reason
 from modelbay.protocols.openai_chat.usage import render_usage
 from modelbay.protocols.openai_errors import error_object
 from modelbay.protocols.sequence import Sequence
 from modelbay.usage import Usage
 
 _encode = msgspec.json.encode
+
+
+def _is_ours(part: AnyPart) -> bool:
+    return part.origin is None or part.origin.protocol == NAME
+
+
 _END = b',"finish_reason":null}]}\n\n'
 
 
@@ -123,9 +130,10 @@ class StreamRenderer:
             if part.native == "function_call":
                 return self._delta({"function_call": {"name": part.name, "arguments": ""}})
             self._calls[key] = len(self._calls)
-            item = render_tool_call(part, part.id or made_id("call_", self._id, self._calls[key]), with_state=False)
+            bare = replace(part, arguments="")
+            item = render_tool_call(bare, part.id or made_id("call_", self._id, self._calls[key]), with_state=False)
             return self._delta({"tool_calls": [{"index": self._calls[key], **item}]})
-        if type(part) is Thinking and part.native == DETAILS:
+        if type(part) is Thinking and (part.native == DETAILS or not _is_ours(part)):
             self._details[key] = len(self._details)
         return b""
 
@@ -156,7 +164,8 @@ class StreamRenderer:
 
     def _thinking(self, key: int, part: Thinking, text: str) -> dict[str, Any]:
         if part.origin is not None and part.origin.protocol != NAME:
-            return {REASONING_FIELDS[0]: text}
+            bare = Thinking(texts=[text], origin=part.origin)
+            return {REASONING_FIELDS[0]: text, DETAILS: [foreign_detail(bare, self._details.get(key, 0))]}
         if part.native in ("thinking", "thinking="):
             return {"content": [render_part(Thinking(texts=[text], native=part.native))]}
         if part.native == DETAILS:
@@ -175,7 +184,7 @@ class StreamRenderer:
 
     def _state(self, key: int, part: AnyPart) -> bytes:
         """What only the finished part has: signatures, blank reasoning, envelopes for other providers' state."""
-        ours = part.origin is None or part.origin.protocol == NAME
+        ours = _is_ours(part)
         delta: dict[str, Any] = {}
         if type(part) is Thinking and ours:
             if part.native == DETAILS and (part.opaque is not None or not part.text):
@@ -190,6 +199,10 @@ class StreamRenderer:
             delta["tool_calls"] = [
                 {"index": self._calls[key], **{k: v for k, v in item.items() if k not in ("type", "function")}}
             ]
+        elif type(part) is Thinking and (part.opaque is not None or len(part.texts) > 1):
+            closing = foreign_detail(part, self._details.get(key, 0))
+            closing.pop("text", None)
+            delta[DETAILS] = [closing]
         add_state(delta, part)
         return self._delta(delta) if delta else b""
 

@@ -25,7 +25,16 @@ from modelbay.conversation import (
     Turn,
     Unknown,
 )
-from modelbay.protocols.openai_responses.parts import INPUT, OF_ITEM, OUTPUT, parse_content, parse_part, without
+from modelbay.protocols.openai_responses.parts import (
+    INPUT,
+    OF_ITEM,
+    OUTPUT,
+    objects,
+    parse_content,
+    parse_part,
+    without,
+    word,
+)
 
 MESSAGE, EASY, REFERENCE = "message", "easy", "item_reference"
 """The `native` of a turn that was a message with its type, one without, and of a part that only names an item."""
@@ -55,35 +64,38 @@ _TEXTS = {"summary": "summary_text", "content": "reasoning_text"}
 
 def parse_item(item: dict[str, Any]) -> Turn:
     """An item of a request's `input`."""
-    kind, wire_role = item.get("type"), item.get("role")
+    kind, wire_role = word(item.get("type")), word(item.get("role"))
     if kind == "message" or (kind is None and wire_role is not None):
         return _parse_message(item, wire_role)
     turn = Turn(_role(kind, wire_role), [parse_part_of_item(item)])
-    found = Item(item.get("id"), item.get("status"), item.get("phase"))
-    turn.item = found if found != Item() else None
+    turn.item = _beside(item)
     return turn
 
 
-def _parse_message(item: dict[str, Any], wire_role: Json) -> Turn:
-    role = _ROLES.get(wire_role, "user")
+def _beside(item: dict[str, Any]) -> Item | None:
+    found = Item(word(item.get("id")), word(item.get("status")), word(item.get("phase")))
+    return found if found != Item() else None
+
+
+def _parse_message(item: dict[str, Any], wire_role: str | None) -> Turn:
+    role = _ROLES.get(wire_role or "", "user")
     turn = Turn(role, parse_content(item.get("content"), OUTPUT if role == "assistant" else INPUT))
     turn.native = MESSAGE if "type" in item else EASY
-    found = Item(item.get("id"), item.get("status"), item.get("phase"))
-    turn.item = found if found != Item() else None
+    turn.item = _beside(item)
     turn.extra = without(item, "content", *(("role",) if role == wire_role else ()), *_ITEM)
     return turn
 
 
-def _role(kind: Json, wire_role: Json) -> Role:
+def _role(kind: str | None, wire_role: str | None) -> Role:
     if wire_role in _ROLES:
         return _ROLES[wire_role]
-    answers = str(kind).endswith(("_output", "_response"))
+    answers = (kind or "").endswith(("_output", "_response"))
     return "tool" if answers else "assistant"
 
 
 def parse_part_of_item(item: dict[str, Any]) -> AnyPart:
     """The one part of an item that is no message. Server tools and items we do not know keep the whole of it."""
-    kind, id = item.get("type"), item.get("id")
+    kind, id = word(item.get("type")), word(item.get("id"))
     part: AnyPart | None = None
     match kind:
         case "function_call" | "custom_tool_call":
@@ -92,17 +104,17 @@ def parse_part_of_item(item: dict[str, Any]) -> AnyPart:
             content = item.get("output")
             parts = parse_content(content, INPUT) if isinstance(content, str | list | None) else _raw(content)
             part = ToolResult(
-                call_id=item.get("call_id"), parts=parts, extra=without(item, "call_id", "output", *_ITEM)
+                call_id=word(item.get("call_id")), parts=parts, extra=without(item, "call_id", "output", *_ITEM)
             )
             part.native = kind if kind != "function_call_output" else None
         case "reasoning":
             part = parse_reasoning(item)
         case "image_generation_call" if isinstance(item.get("result"), str):
             part = Media(kind="image", data=item["result"], extra=without(item, "result", *_ITEM))
-            part.media_type = f"image/{item.get('output_format') or 'png'}"
+            part.media_type = f"image/{word(item.get('output_format')) or 'png'}"
         case "item_reference" | None:
             part = Unknown(native=REFERENCE, raw=item)
-        case _ if kind in _SERVER_RUN:
+        case str() if kind in _SERVER_RUN:
             part = ServerToolCall(name=kind.removesuffix("_call"), id=id, native=kind, extra=item)
             part.arguments = _text(item.get(_SERVER_RUN[kind]))
     part = part or Unknown(native=kind, raw=item)
@@ -123,7 +135,8 @@ def _text(value: Json) -> str:
 
 def _parse_call(item: dict[str, Any], freeform: bool) -> ToolCall:
     field = "input" if freeform else "arguments"
-    call = ToolCall(name=item.get("name") or "", arguments=_text(item.get(field)), id=item.get("call_id") or None)
+    call = ToolCall(name=word(item.get("name")) or "", arguments=_text(item.get(field)))
+    call.id = word(item.get("call_id")) or None
     call.input = "text" if freeform else "json"
     call.extra = without(item, "call_id", "name", field, *_ITEM)
     return call
@@ -133,19 +146,16 @@ def parse_reasoning(item: dict[str, Any], *, prefer: str = "content") -> Thinkin
     """Thinking: the reasoning itself where it came, else its summary; what is not chosen stays in `extra`."""
     texts: dict[str, list[str]] = {}
     for field, kind in _TEXTS.items():
-        found = [
-            part.get("text") for part in item.get(field) or () if isinstance(part, dict) and part.get("type") == kind
-        ]
-        texts[field] = [text for text in found if isinstance(text, str)]
-        if len(texts[field]) != len(item.get(field) or ()):
+        given = item.get(field) or []
+        found = [word(part.get("text")) for part in objects(given) if part.get("type") == kind]
+        texts[field] = [text for text in found if text is not None]
+        if not isinstance(given, list) or len(texts[field]) != len(given):
             return None
     field, other = ("content", "summary") if texts["content"] else ("summary", "content")
     if texts[other] and prefer == other:
         field, other = other, field
-    opaque = item.get("encrypted_content")
-    thinking = Thinking(
-        texts=texts[field], summary=field == "summary", opaque=opaque if isinstance(opaque, str) else None
-    )
+    opaque = word(item.get("encrypted_content"))
+    thinking = Thinking(texts=texts[field], summary=field == "summary", opaque=opaque)
     thinking.extra = without(item, field, "encrypted_content", *(() if texts[other] else (other,)), *_ITEM)
     return thinking
 
@@ -159,11 +169,11 @@ def reply_parts(item: dict[str, Any]) -> list[AnyPart]:
         parts = [parse_part(part, OUTPUT) for part in content]
     else:  # an empty message, which reasoning before it may need; a compaction's copy of what the user said
         parts = [Unknown(native=MESSAGE, raw=item)]
-    of_item = {name: item[name] for name in ("status", "phase") if item.get(name) is not None}
+    of_item = {name: item[name] for name in ("status", "phase") if word(item.get(name)) is not None}
     if of_item.get("status") == "completed":
         del of_item["status"]
     for part in parts:
-        part.item_id = item.get("id")
+        part.item_id = word(item.get("id"))
         if isinstance(part, Unknown) and item.get("type") == "message" and part.native != MESSAGE:
             part.extra = {OF_ITEM: of_item}
         elif of_item and not keeps_item(part):

@@ -22,6 +22,16 @@ def without(value: dict[str, Any], *known: str) -> Extra | None:
     return {k: v for k, v in value.items() if k not in known and v is not None} or None
 
 
+def word(value: Json) -> str | None:
+    """A string, or None where something else stands in its place."""
+    return value if isinstance(value, str) else None
+
+
+def objects(value: Json) -> list[dict[str, Any]]:
+    """The objects of a list, or none where something else stands in its place."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
 def parse_content(content: Json, usual: str) -> list[AnyPart]:
     """`usual` is the text type that needs no word: `input_text` or, of an assistant, `output_text`."""
     if content is None:
@@ -36,17 +46,16 @@ def parse_content(content: Json, usual: str) -> list[AnyPart]:
 def parse_part(item: Json, usual: str) -> AnyPart:
     if not isinstance(item, dict):
         return Unknown(raw=item)
-    kind = item.get("type")
+    kind = word(item.get("type"))
     part: AnyPart | None = None
     if kind in (INPUT, OUTPUT, "text") and isinstance(item.get("text"), str):
         part = Text(
             text=item["text"],
             native=kind if kind != usual else None,
-            logprobs=item.get("logprobs") or None,
+            logprobs=objects(item.get("logprobs")) or None,
             extra=without(item, "type", "text", "annotations", "logprobs"),
         )
-        annotations = item.get("annotations") or ()
-        part.annotations = [parse_annotation(found) for found in annotations if isinstance(found, dict)] or None
+        part.annotations = [parse_annotation(found) for found in objects(item.get("annotations"))] or None
     elif kind == "refusal" and isinstance(item.get("refusal"), str):
         part = Refusal(text=item["refusal"], extra=without(item, "type", "refusal"))
     elif kind == "input_image":
@@ -54,14 +63,14 @@ def parse_part(item: Json, usual: str) -> AnyPart:
     elif kind == "input_file":
         part = _parse_file(item)
     elif kind == "input_audio" and isinstance(sound := item.get("input_audio"), dict):
-        form = sound.get("format")
-        part = Media(kind="audio", data=sound.get("data"), extra=without(item, "type", "input_audio"))
+        form = word(sound.get("format"))
+        part = Media(kind="audio", data=word(sound.get("data")), extra=without(item, "type", "input_audio"))
         part.media_type = _AUDIO_TYPES.get(form, f"audio/{form}") if form else None
     return part or Unknown(native=kind, raw=item)
 
 
 def _parse_image(item: dict[str, Any]) -> Media | None:
-    image = Media(kind="image", file_id=item.get("file_id"), detail=item.get("detail"))
+    image = Media(kind="image", file_id=word(item.get("file_id")), detail=word(item.get("detail")))
     if isinstance(url := item.get("image_url"), str):
         _set_url(image, url)
     elif url is not None or image.file_id is None:
@@ -73,10 +82,10 @@ def _parse_image(item: dict[str, Any]) -> Media | None:
 def _parse_file(item: dict[str, Any]) -> Media | None:
     file = Media(
         kind="document",
-        file_id=item.get("file_id"),
-        url=item.get("file_url"),
-        name=item.get("filename"),
-        detail=item.get("detail"),
+        file_id=word(item.get("file_id")),
+        url=word(item.get("file_url")),
+        name=word(item.get("filename")),
+        detail=word(item.get("detail")),
     )
     if isinstance(data := item.get("file_data"), str):
         found = _DATA_URI.match(data)
@@ -155,13 +164,17 @@ def parse_annotation(item: dict[str, Any]) -> Annotation:
     kind = str(item.get("type", "unknown"))
     return Annotation(
         {"url_citation": "url", "file_citation": "file"}.get(kind, kind),
-        url=item.get("url"),
-        title=item.get("title") or item.get("filename"),
-        start=item.get("start_index"),
-        end=item.get("end_index"),
+        url=word(item.get("url")),
+        title=word(item.get("title")) or word(item.get("filename")),
+        start=_count(item.get("start_index")),
+        end=_count(item.get("end_index")),
         protocol=NAME,
         raw=item,
     )
+
+
+def _count(value: Json) -> int | None:
+    return value if type(value) is int else None
 
 
 def render_annotation(annotation: Annotation, text: str) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.codec import decode
 from modelbay.protocols.openai_errors import error_in, parse_error_object
 from modelbay.protocols.openai_responses.items import reply_parts
-from modelbay.protocols.openai_responses.parts import without
+from modelbay.protocols.openai_responses.parts import objects, without, word
 from modelbay.protocols.openai_responses.stream_out import StreamRenderer
 from modelbay.protocols.openai_responses.usage import parse_usage
 
@@ -30,8 +30,8 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
     output = reply.get("output") if isinstance(reply, dict) else None
     if isinstance(output, list):
         start(reply, assembly)
-        for item in output:
-            for part in reply_parts(item) if isinstance(item, dict) else ():
+        for item in objects(output):
+            for part in reply_parts(item):
                 assembly.whole(part)
         end(reply, assembly, dialect)
     else:
@@ -44,15 +44,15 @@ def start(response: dict[str, Any], assembly: Assembly) -> None:
     extra = without(response, *_TOP) or {}
     if isinstance(response.get("created_at"), int | float):
         extra["created"] = response["created_at"]
-    assembly.start(response.get("id") or None, response.get("model") or None, extra)
+    assembly.start(word(response.get("id")) or None, word(response.get("model")) or None, extra)
 
 
 def end(response: dict[str, Any], assembly: Assembly, dialect: Dialect) -> None:
     """What a response's status says of how the reply ended."""
     assembly.usage = parse_usage(response.get("usage"), dialect)
-    error, status = response.get("error"), response.get("status")
+    error, status = response.get("error"), word(response.get("status"))
     details = response.get("incomplete_details")
-    why = details.get("reason") if isinstance(details, dict) else None
+    why = word(details.get("reason")) if isinstance(details, dict) else None
     if isinstance(error, dict) and error:
         assembly.fail(parse_error_object(error, None))
     elif status in ("failed", "cancelled"):
@@ -60,7 +60,7 @@ def end(response: dict[str, Any], assembly: Assembly, dialect: Dialect) -> None:
     elif status in ("queued", "in_progress"):  # in the background; the provider is asked for it later
         assembly.finish("pause", status)
     elif status == "incomplete":
-        assembly.finish(_INCOMPLETE.get(str(why), "length"), why or status)
+        assembly.finish(_INCOMPLETE.get(why or "", "length"), why or status)
     else:
         assembly.finish("tool_calls" if assembly.has_calls else "stop", status)
 

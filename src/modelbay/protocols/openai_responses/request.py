@@ -21,7 +21,7 @@ from modelbay.model import Model
 from modelbay.protocols.codec import Call
 from modelbay.protocols.dispositions import dropped, settle
 from modelbay.protocols.openai_responses.items import REFERENCE
-from modelbay.protocols.openai_responses.parts import NAME, STRING, without
+from modelbay.protocols.openai_responses.parts import NAME, STRING, objects, without, word
 from modelbay.protocols.openai_responses.turns import INSTRUCTIONS, parse_input, render_input
 
 PATH = "/responses"
@@ -36,6 +36,24 @@ _SAME = {
     "cache_key": "prompt_cache_key",
 }
 """Settings that are a field of the same value."""
+_TYPES: dict[str, tuple[type, ...]] = {
+    "max_output_tokens": (int,),
+    "temperature": (int, float),
+    "top_p": (int, float),
+    "top_logprobs": (int,),
+    "service_tier": (str,),
+    "metadata": (dict,),
+    "prompt_cache_key": (str,),
+    "user": (str,),
+    "safety_identifier": (str,),
+    "stream": (bool,),
+    "model": (str,),
+    "parallel_tool_calls": (bool,),
+    "instructions": (str,),
+    "reasoning": (dict,),
+    "text": (dict,),
+}
+_NAMES = {int: "a whole number", float: "a number", str: "a string", bool: "true or false", dict: "an object"}
 _USER = ("user", "safety_identifier")
 _STATE = ("previous_response_id", "conversation", "prompt")
 """What only the provider knows. `background: true` is too: the reply is fetched from it later."""
@@ -60,6 +78,9 @@ _BUDGETS = ((2048, "low"), (8192, "medium"))
 
 def parse_request(call: Call) -> Conversation:
     body = call.body
+    for name, types in _TYPES.items():
+        if body.get(name) is not None and type(body[name]) not in types:
+            raise Unsupported(f"`{name}` must be {_NAMES[types[-1]]}", setting=name)
     settings = Settings()
     for setting, name in _SAME.items():
         if body.get(name) is not None:
@@ -71,10 +92,8 @@ def parse_request(call: Call) -> Conversation:
         elif body.get(name) is not None:
             settings.extra[name] = body[name]
     turns = parse_input(body.get("input"))
-    if isinstance(instructions := body.get("instructions"), str):
-        turns.insert(0, Turn("system", [Text(text=instructions, native=STRING)], native=INSTRUCTIONS))
-    elif instructions is not None:
-        raise Unsupported("`instructions` must be a string", setting="instructions")
+    if body.get("instructions") is not None:
+        turns.insert(0, Turn("system", [Text(text=body["instructions"], native=STRING)], native=INSTRUCTIONS))
     _parse_state(body, turns, settings)
     _parse_tools(body, settings)
     _parse_text(body.get("text"), settings)
@@ -105,13 +124,13 @@ def _parse_tools(body: dict[str, Json], settings: Settings) -> None:
     if choice is None and parallel is None:
         return
     chosen = ToolChoice(parallel=parallel)
-    if choice in _CHOICES:
-        chosen.mode = choice
+    if isinstance(choice, str) and choice in _CHOICES:
+        chosen.mode = choice  # type: ignore[assignment]
     elif isinstance(choice, dict) and choice.get("type") == "allowed_tools":
         chosen.mode, chosen.extra = "allowed", {"tool_choice": choice}
-        chosen.names = [tool.get("name", "") for tool in choice.get("tools") or () if isinstance(tool, dict)]
+        chosen.names = [word(tool.get("name")) or "" for tool in objects(choice.get("tools"))]
     elif isinstance(choice, dict):
-        chosen.mode, chosen.names = "tool", [choice.get("name") or str(choice.get("type"))]
+        chosen.mode, chosen.names = "tool", [word(choice.get("name")) or str(choice.get("type"))]
         if choice.get("type") != "function" or len(choice) != 2:
             chosen.extra = {"tool_choice": choice}
     elif choice is not None:
@@ -120,11 +139,11 @@ def _parse_tools(body: dict[str, Json], settings: Settings) -> None:
 
 
 def _parse_tool(tool: dict[str, Any]) -> Tool:
-    kind, name = str(tool.get("type")), tool.get("name") or ""
+    kind, name = str(tool.get("type")), word(tool.get("name")) or ""
     if kind == "function":
         return Tool(
             name=name,
-            description=tool.get("description"),
+            description=word(tool.get("description")),
             schema=tool.get("parameters"),
             strict=tool.get("strict"),
             extra=without(tool, "type", "name", "description", "parameters", "strict"),
@@ -133,8 +152,8 @@ def _parse_tool(tool: dict[str, Any]) -> Tool:
         return Tool(
             "freeform",
             name=name,
-            description=tool.get("description"),
-            grammar=tool.get("format"),
+            description=word(tool.get("description")),
+            grammar=tool["format"] if isinstance(tool.get("format"), dict) else None,
             extra=without(tool, "type", "name", "description", "format"),
         )
     return Tool("namespace" if kind == "namespace" else "vendor", name=name or kind, native=kind, raw=tool)
@@ -167,8 +186,8 @@ def _parse_text(text: Json, settings: Settings) -> None:
 def _parse_reasoning(options: Json, settings: Settings) -> None:
     if isinstance(options, dict):
         settings.reasoning = Reasoning(
-            effort=options.get("effort"),
-            visibility=options.get("summary"),
+            effort=word(options.get("effort")),
+            visibility=word(options.get("summary")),
             extra=without(options, "effort", "summary"),
         )
 

@@ -17,7 +17,7 @@ from modelbay.events import Event
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.openai_errors import error_in
 from modelbay.protocols.openai_responses.items import parse_reasoning, reply_parts
-from modelbay.protocols.openai_responses.parts import OF_ITEM, parse_annotation
+from modelbay.protocols.openai_responses.parts import OF_ITEM, objects, parse_annotation, word
 from modelbay.protocols.openai_responses.reply import end, start
 from modelbay.protocols.sse import Decoder
 
@@ -45,9 +45,9 @@ class _Item:
         self.done = False
 
     def note(self, item: dict[str, Any]) -> None:
-        self.ids |= {item[name] for name in ("id", "call_id") if isinstance(item.get(name), str)}
-        if item.get("phase") is not None:
-            self.beside = {OF_ITEM: {"phase": item["phase"]}}
+        self.ids |= _ids(item)
+        if (phase := word(item.get("phase"))) is not None:
+            self.beside = {OF_ITEM: {"phase": phase}}
 
 
 class StreamParser:
@@ -93,15 +93,13 @@ class StreamParser:
         if type(event) is not dict:
             assembly.fail(MalformedReply("an event of the stream is not an object"))
             return
-        kind = event.get("type") or name
+        kind = word(event.get("type")) or name
         handler = _HANDLERS.get(kind)
         if handler is not None:
             handler(self, event)
-        elif kind == "error" or "error" in event:
-            failure = error_in(event)
-            if failure is not None:
-                self._begin()
-                assembly.fail(failure)
+        elif kind == "error" or event.get("error"):
+            self._begin()
+            assembly.fail(error_in(event) or MalformedReply("the stream has an error that says nothing"))
 
     # --- the response ---
 
@@ -123,7 +121,7 @@ class StreamParser:
         if not self._items and response:
             self._created = response
         self._begin()
-        output = [item for item in response.get("output") or () if isinstance(item, dict)]
+        output = objects(response.get("output"))
         known = [self._items[index] for index in sorted(self._items)]
         for position, item in enumerate(output):
             found = known[position] if len(known) == len(output) else self._find_final(position, item)
@@ -132,15 +130,14 @@ class StreamParser:
                     self._assembly.whole(part)
             elif not found.done:
                 self._complete(found, item)
-        status = str(event.get("type", "")).rpartition(".")[2]
+        status = (word(event.get("type")) or "").rpartition(".")[2]
         end({"status": status, **response}, self._assembly, self._dialect)
 
     def _find_final(self, position: int, item: dict[str, Any]) -> _Item | None:
         found = self._items.get(position)
         if found is not None and found.kind == item.get("type"):
             return found
-        ids = {item.get("id"), item.get("call_id")}
-        return next((known for known in self._items.values() if known.ids & ids), None)
+        return next((known for known in self._items.values() if known.ids & _ids(item)), None)
 
     # --- items ---
 
@@ -148,10 +145,9 @@ class StreamParser:
         """The item an event belongs to; made where no `added` told of it."""
         index = _index(event)
         if index is None:
-            id = event.get("item_id")
-            found = (
-                next((item for item in self._items.values() if id in item.ids and not item.done), None) or self._last
-            )
+            id = word(event.get("item_id"))
+            alive = [item for item in self._items.values() if id in item.ids and not item.done]
+            found = alive[0] if alive else self._last
         else:
             found = self._items.get(index)
         if found is None or found.done or (index is None and found.kind != kind):
@@ -178,7 +174,7 @@ class StreamParser:
         known.note(item)
         self._last = known
         if kind in ("function_call", "custom_tool_call"):
-            if item.get("name"):
+            if word(item.get("name")):
                 self._open_call(known, item)
         elif kind not in ("message", "reasoning", "image_generation_call") and not known.keys:
             # a server's item: its `done` has it whole
@@ -204,9 +200,8 @@ class StreamParser:
         index = _index(event)
         found = self._items.get(index) if index is not None else None
         if index is None:
-            ids = {item.get("id"), item.get("call_id")}
             alive = [known for known in self._items.values() if not known.done and known.kind == kind]
-            found = next((known for known in alive if known.ids & ids), alive[0] if alive else None)
+            found = next((known for known in alive if known.ids & _ids(item)), alive[0] if alive else None)
         if found is None or found.done:
             found = self._new(index, kind)
         self._complete(found, item)
@@ -272,17 +267,17 @@ class StreamParser:
         index = _index(event, "content_index") or 0
         key = item.keys.get(index)
         if key is None:
-            part.item_id, part.extra = event.get("item_id"), item.beside
+            part.item_id, part.extra = word(event.get("item_id")), item.beside
             key = item.keys[index] = self._assembly.open(part)
         return key if self._assembly.is_open(key) else None
 
     def _text_delta(self, event: dict[str, Any]) -> None:
-        text = event.get("delta")
+        text = word(event.get("delta"))
         if text and (key := self._text(event, Text())) is not None:
-            self._assembly.add(key, text, 0, event.get("logprobs") or None)
+            self._assembly.add(key, text, 0, objects(event.get("logprobs")) or None)
 
     def _text_done(self, event: dict[str, Any]) -> None:
-        if (text := event.get("text")) and (key := self._text(event, Text())) is not None:
+        if (text := word(event.get("text"))) and (key := self._text(event, Text())) is not None:
             self._rest(key, text)
 
     def _annotation(self, event: dict[str, Any]) -> None:
@@ -291,12 +286,12 @@ class StreamParser:
             self._assembly.annotate(key, parse_annotation(annotation))
 
     def _refusal_delta(self, event: dict[str, Any]) -> None:
-        text = event.get("delta")
+        text = word(event.get("delta"))
         if text and (key := self._text(event, Refusal())) is not None:
             self._assembly.add(key, text)
 
     def _refusal_done(self, event: dict[str, Any]) -> None:
-        text = event.get("refusal")
+        text = word(event.get("refusal"))
         if text and (key := self._text(event, Refusal())) is not None:
             self._rest(key, text)
 
@@ -310,7 +305,7 @@ class StreamParser:
         if text is None:
             return
         if key is None:
-            key = item.keys[0] = self._assembly.open(Thinking(summary=summary, item_id=event.get("item_id")))
+            key = item.keys[0] = self._assembly.open(Thinking(summary=summary, item_id=word(event.get("item_id"))))
         opened = self._assembly.part(key) if self._assembly.is_open(key) else None
         if isinstance(opened, Thinking) and opened.summary == summary:
             index = min(_index(event, field) or 0, len(item.lengths))
@@ -331,7 +326,7 @@ class StreamParser:
     def _arguments(self, event: dict[str, Any], kind: str, text: str | None, *, done: bool) -> None:
         item = self._find(event, kind)
         key = item.keys.get(0)
-        if key is None and event.get("name"):  # on `arguments.done`
+        if key is None and word(event.get("name")):  # on `arguments.done`
             key = self._open_call(item, {"type": kind, "id": event.get("item_id"), "name": event["name"]})
         if not text:
             return
@@ -346,6 +341,10 @@ class StreamParser:
             self._assembly.add(key, text)
 
 
+def _ids(item: dict[str, Any]) -> set[str]:
+    return {item[name] for name in ("id", "call_id") if isinstance(item.get(name), str)}
+
+
 def _index(event: dict[str, Any], field: str = "output_index") -> int | None:
     index = event.get(field)
     return index if type(index) is int and index >= 0 else None
@@ -355,11 +354,11 @@ _Handler = Callable[[StreamParser, dict[str, Any]], None]
 
 
 def _thinking(field: str, text: str, *, done: bool) -> _Handler:
-    return lambda parser, event: parser._thinking(event, field, event.get(text), done=done)
+    return lambda parser, event: parser._thinking(event, field, word(event.get(text)), done=done)
 
 
 def _arguments(kind: str, text: str, *, done: bool) -> _Handler:
-    return lambda parser, event: parser._arguments(event, kind, event.get(text), done=done)
+    return lambda parser, event: parser._arguments(event, kind, word(event.get(text)), done=done)
 
 
 _HANDLERS: dict[str, _Handler] = {

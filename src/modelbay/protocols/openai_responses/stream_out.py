@@ -99,11 +99,9 @@ class StreamRenderer:
     def feed(self, event: Event) -> bytes:
         out = b""
         for step in self._sequence.feed(event):
-            if type(step) is PartDelta:
-                out += self._delta(step)
-            elif type(step) is not PartEnded or type(event) is not Failed:
-                # what a failure cut off is never done: a client would run a call that is
-                out += self._step(step)
+            if type(event) is Failed and type(step) not in (Started, Failed):
+                continue  # what a failure cut off is never done: a client would run a call that is
+            out += self._delta(step) if type(step) is PartDelta else self._step(step)
         return out
 
     def _step(self, event: Event) -> bytes:

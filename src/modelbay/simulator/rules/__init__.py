@@ -1,0 +1,66 @@
+"""What real providers refuse, in their words: the rules of each protocol, checked before the brain sees a request.
+
+A rule raises the error. Places are named as the provider names them, by the indexes of the wire.
+"""
+
+from collections.abc import Callable
+
+from modelbay.simulator.rules import anthropic, everyone, fields, google, openai_chat, openai_responses
+from modelbay.simulator.rules.request import Request
+
+Rule = Callable[[Request], None]
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "openai_chat": (
+        everyone.wants_one_choice,
+        openai_chat.spells_max_tokens,
+        openai_chat.streams_with_its_options,
+        openai_chat.answers_tool_calls,
+        openai_chat.says_json,
+        openai_chat.finds_its_files,
+        everyone.sees_its_media,
+        openai_chat.gets_reasoning_back,
+        everyone.fits_the_context,
+    ),
+    "openai_responses": (
+        fields.are_known,
+        openai_responses.wants_input,
+        openai_responses.keeps_no_state,
+        openai_responses.answers_function_calls,
+        openai_responses.keeps_reasoning_items,
+        everyone.sees_its_media,
+        everyone.fits_the_context,
+    ),
+    "anthropic": (
+        anthropic.names_its_version,
+        fields.are_known,
+        anthropic.wants_messages,
+        anthropic.wants_max_tokens,
+        anthropic.refuses_threads,
+        anthropic.names_tools_well,
+        anthropic.sets_few_cache_marks,
+        anthropic.refuses_empty_text,
+        anthropic.results_follow_calls,
+        anthropic.balances_thinking,
+        anthropic.keeps_thinking_signed,
+        anthropic.thinks_before_calling,
+        everyone.sees_its_media,
+        everyone.fits_the_context,
+    ),
+    "google": (
+        fields.are_known,
+        everyone.wants_one_choice,
+        google.responses_match_calls,
+        google.keeps_thought_signatures,
+        everyone.sees_its_media,
+        everyone.fits_the_context,
+    ),
+}
+
+
+def check(request: Request) -> None:
+    for rule in RULES[request.manners.protocol]:
+        rule(request)
+
+
+__all__ = ["RULES", "Request", "check"]

@@ -1,0 +1,32 @@
+"""What every provider refuses."""
+
+from modelbay.conversation import Media
+from modelbay.simulator.complaints import overflow
+from modelbay.simulator.rules.request import Request, refuse
+from modelbay.simulator.usage import prompt_tokens
+
+
+def fits_the_context(request: Request) -> None:
+    count = prompt_tokens(request.conversation)
+    if count > request.facts.context:
+        raise overflow(request.manners.protocol, count, request.facts.context)
+
+
+def wants_one_choice(request: Request) -> None:
+    if (request.conversation.settings.n or 1) != 1:
+        refuse(request, "Only one choice is supported: 'n' must be 1.", "n", "invalid_value")
+
+
+_UNSEEN = {
+    "openai_chat": "Invalid content type. {}_url is only supported by certain models.",
+    "openai_responses": "Invalid value: 'input_{}'. This model does not support {} input.",
+    "anthropic": "This model does not support {} input.",
+    "google": "{} input modality is not enabled for this model",
+}
+
+
+def sees_its_media(request: Request) -> None:
+    for _, turn in request.messages:
+        for part in turn.parts:
+            if type(part) is Media and not request.facts.can(f"{part.kind}_in"):  # type: ignore[arg-type]
+                refuse(request, _UNSEEN[request.manners.protocol].format(part.kind, part.kind))

@@ -1,0 +1,54 @@
+"""The fields that a request may have on top: providers refuse the others, Chat Completions' compatible world apart."""
+
+from modelbay.simulator.rules.request import Request, refuse
+
+_KNOWN: dict[str, str] = {
+    "anthropic": """
+        anthropic_beta anthropic_version betas billing_policy cache_control compaction container context_management
+        diagnostics fallback_credit_token fallbacks inference_geo max_tokens mcp_servers messages metadata model
+        output_config output_format service_tier speed stop_sequences stream system temperature thinking thread
+        tool_choice tools top_k top_p user_profile_id workspace_id
+    """,
+    "openai_responses": """
+        access_programs background client_metadata context_management conversation image include input instructions
+        max_output_tokens max_tool_calls metadata model moderation parallel_tool_calls previous_response_id prompt
+        prompt_cache_key prompt_cache_options prompt_cache_retention reasoning safety_identifier service_tier store
+        stream stream_options temperature text tool_choice tools top_logprobs top_p truncation user
+    """,
+    "google": """
+        cached_content contents generation_config labels model model_armor_config safety_settings service_tier store
+        system_instruction tool_config tools
+    """,
+}
+_CONFIG = """
+    audio_timestamp audio_transcription_config candidate_count enable_affective_dialog enable_enhanced_civic_answers
+    frequency_penalty image_config logprobs max_output_tokens media_resolution model_selection_config presence_penalty
+    response_format response_json_schema response_logprobs response_mime_type response_modalities response_schema
+    routing_config seed speech_config stop_sequences temperature thinking_config top_k top_p translation_config
+"""
+"""Gemini's `generationConfig`."""
+_WORDS = {
+    "anthropic": "{name}: Extra inputs are not permitted",
+    "openai_responses": "Unknown parameter: '{name}'.",
+    "google": 'Invalid JSON payload received. Unknown name "{name}"{place}: Cannot find field.',
+}
+
+
+def _bare(name: str) -> str:
+    """Gemini takes both cases."""
+    return name.replace("_", "").lower()
+
+
+_FIELDS = {protocol: frozenset(_bare(name) for name in names.split()) for protocol, names in _KNOWN.items()}
+_CONFIG_FIELDS = frozenset(_bare(name) for name in _CONFIG.split())
+
+
+def are_known(request: Request) -> None:
+    body, protocol = request.call.body, request.manners.protocol
+    unknown = [(name, "") for name in body if _bare(name) not in _FIELDS[protocol]]
+    config = body.get("generationConfig", body.get("generation_config"))
+    if protocol == "google" and isinstance(config, dict):
+        unknown += [(name, " at 'generation_config'") for name in config if _bare(name) not in _CONFIG_FIELDS]
+    for name, place in unknown:
+        code = "unknown_parameter" if protocol == "openai_responses" else None
+        refuse(request, _WORDS[protocol].format(name=name, place=place), name if code else None, code)

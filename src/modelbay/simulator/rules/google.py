@@ -1,0 +1,59 @@
+"""What Gemini refuses, in its words."""
+
+from modelbay.conversation import AnyPart, Text, Thinking, ToolCall, ToolResult, Turn
+from modelbay.simulator.rules.request import Request, refuse
+from modelbay.simulator.signatures import Prefix, signed_text
+
+_DUMMIES = ("skip_thought_signature_validator", "context_engineering_is_the_way_to_go")
+_DUMMIES_ENCODED = ("c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I", "Y29udGV4dF9lbmdpbmVlcmluZ19pc190aGVfd2F5X3RvX2dv")
+"""Signatures that Gemini takes for calls it did not make."""
+
+
+def keeps_thought_signatures(request: Request) -> None:
+    """In the turn under way, the first call of every step carries the state that led to it; older ones may."""
+    asked = max((i for i, turn in request.messages if turn.role != "assistant" and _asks(turn)), default=-1)
+    for index, place, part, prefix in request.signed():
+        if isinstance(part, Thinking):
+            continue
+        if part.origin is None and part.opaque is None:
+            if type(part) is ToolCall and index > asked and request.facts.can("always_thinking"):
+                _signature_missing(request, index, place, part)
+        elif part.origin is not None or not _holds(part, prefix):
+            refuse(request, "Corrupted thought signature.")
+
+
+def _holds(part: AnyPart, prefix: Prefix) -> bool:
+    plain = (part.opaque or "").rstrip("=")
+    return plain in _DUMMIES or plain in _DUMMIES_ENCODED or prefix.holds(*signed_text(part), part.opaque)
+
+
+def _asks(turn: Turn) -> bool:
+    return any(type(part) is Text and part.text for part in turn.parts) and not any(
+        type(part) is ToolResult for part in turn.parts
+    )
+
+
+def _signature_missing(request: Request, index: int, place: int, call: ToolCall) -> None:
+    turn = request.messages[index][1]
+    if any(type(part) is ToolCall for part in turn.parts[:place]):
+        return
+    refuse(
+        request,
+        "Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly, and "
+        "missing thought_signature may lead to degraded model performance. Additional data, function call "
+        f"`default_api:{call.name}` , position {index + 1}. Please refer to https://ai.google.dev/gemini-api/docs/"
+        "thought-signatures for more details.",
+    )
+
+
+def responses_match_calls(request: Request) -> None:
+    calls = 0
+    for _, turn in request.messages:
+        results = sum(type(part) is ToolResult for part in turn.parts)
+        if results and results != calls:
+            refuse(
+                request,
+                "Please ensure that the number of function response parts is equal to the number of function call parts of "
+                "the function call turn.",
+            )
+        calls = sum(type(part) is ToolCall for part in turn.parts)

@@ -1,0 +1,188 @@
+"""Thinking in Chat Completions: five places for one thing (reference: dialects.md §0.10)."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelbay.conversation import Text, Thinking
+from modelbay.dialect import Dialect
+from modelbay.events import Reply, collect
+from modelbay.protocols.codec import codec
+from tests.protocols.openai_chat.chunks import call, chunk, read
+
+TAGS = Dialect(think_tags=True)
+FIELDS = ["reasoning_content", "reasoning", "reasoning_text"]
+
+
+def whole(message: dict, dialect: Dialect = Dialect()) -> Reply:  # noqa: B008
+    import json
+
+    body = {"id": "c1", "model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    return collect(codec("openai_chat").parse_reply(json.dumps(body).encode(), dialect))
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_reasoning_keeps_the_field_it_came_in(field):
+    reply = read(chunk({field: "Let me "}), chunk({field: "think."}), chunk({"content": "Hi"}))
+    assert reply.parts == [Thinking(texts=["Let me think."], native=field), Text(text="Hi")]
+    assert whole({"content": "Hi", field: "Let me think."}).parts == reply.parts
+
+
+def test_reasoning_and_content_may_share_a_chunk_and_neither_is_lost():
+    reply = read(
+        chunk({"reasoning_content": "a"}), chunk({"reasoning_content": "b", "content": "c"}), chunk({"content": "d"})
+    )
+    assert reply.parts == [Thinking(texts=["ab"], native="reasoning_content"), Text(text="cd")]
+
+
+def test_reasoning_may_come_back_between_texts():
+    reply = read(
+        *[chunk(delta) for delta in ({"reasoning": "a"}, {"content": "b"}, {"reasoning": "c"}, {"content": "d"})]
+    )
+    assert [type(part).__name__ for part in reply.parts] == ["Thinking", "Text", "Thinking", "Text"]
+
+
+@pytest.mark.parametrize("blank", ["", None])
+def test_the_other_field_may_be_there_and_blank(blank):
+    reply = read(chunk({"reasoning_content": blank, "reasoning": "a", "content": ""}), chunk({"content": "b"}))
+    assert (reply.thinking, reply.text) == ("a", "b")
+
+
+def test_reasoning_that_is_said_under_two_names_counts_once():
+    both = {"reasoning": "a", "reasoning_content": "a"}
+    assert read(chunk(both), chunk({"content": "b"})).thinking == "a"
+    assert whole({**both, "content": "b"}).thinking == "a"
+
+
+def test_blank_reasoning_content_is_kept_for_who_wants_it_back():
+    expected = [Thinking(texts=[""], native="reasoning_content"), Text(text="Hi")]
+    assert read(chunk({"reasoning_content": ""}), chunk({"content": "Hi", "reasoning_content": ""})).parts == expected
+    assert whole({"content": "Hi", "reasoning_content": ""}).parts == expected
+
+
+def test_blank_reasoning_content_before_a_call_is_kept_too():
+    reply = read(chunk({"reasoning_content": ""}), chunk(call("{}", index=0, id="a", name="f")))
+    assert reply.parts[0] == Thinking(texts=[""], native="reasoning_content")
+
+
+def test_blank_reasoning_that_is_not_blank_later_is_no_part_of_its_own():
+    reply = read(chunk({"reasoning_content": ""}), chunk({"reasoning_content": "a"}), chunk({"content": "b"}))
+    assert reply.parts == [Thinking(texts=["a"], native="reasoning_content"), Text(text="b")]
+
+
+def test_blank_reasoning_after_the_thinking_is_no_part_of_its_own():
+    reply = read(
+        chunk({"reasoning_content": "a"}),
+        chunk({"content": "b", "reasoning_content": ""}),
+        chunk({"content": "c", "reasoning_content": ""}),
+        chunk(call("{}", index=0, id="a", name="f") | {"reasoning_content": ""}),
+    )
+    assert [type(part).__name__ for part in reply.parts] == ["Thinking", "Text", "ToolCall"]
+
+
+# OpenRouter's reasoning_details
+
+
+def detail(text: str | None = None, **fields) -> dict:
+    item = {"type": "reasoning.text", "format": "anthropic-claude-v1", "index": 0, **fields}
+    return {"reasoning_details": [item if text is None else {**item, "text": text}]}
+
+
+def test_details_of_one_index_and_type_are_one_part():
+    reply = read(
+        chunk(detail("Let me ")), chunk(detail("think.")), chunk(detail(signature="sig")), chunk({"content": "Hi"})
+    )
+    thinking = reply.parts[0]
+    assert isinstance(thinking, Thinking)
+    assert (thinking.texts, thinking.opaque, thinking.native) == (["Let me think."], "sig", "reasoning_details")
+    assert thinking.extra == {"type": "reasoning.text", "format": "anthropic-claude-v1", "index": 0}
+
+
+@pytest.mark.parametrize("other", [{"index": 1}, {"type": "reasoning.summary", "summary": "b"}])
+def test_details_of_another_index_or_type_are_another_part(other):
+    second = detail(**other) if "summary" in other else detail("b", **other)
+    reply = read(chunk(detail("a")), chunk(second), chunk({"content": "Hi"}))
+    assert [part.text for part in reply.parts if isinstance(part, Thinking)] == ["a", "b"]
+
+
+def test_encrypted_details_are_state_without_text():
+    hidden = {"type": "reasoning.encrypted", "data": "gAAA", "id": "rs_1", "index": 0}
+    reply = read(chunk({"reasoning_details": [hidden]}), chunk({"content": "Hi"}))
+    assert reply.parts[0] == Thinking(
+        opaque="gAAA", native="reasoning_details", extra={"type": "reasoning.encrypted", "id": "rs_1", "index": 0}
+    )
+
+
+def test_a_string_that_mirrors_the_details_is_not_counted_again():
+    mirrored = {**detail("a"), "reasoning": "a"}
+    assert read(chunk(mirrored), chunk({"content": "b"})).thinking == "a"
+    assert whole({**mirrored, "content": "b"}).thinking == "a"
+
+
+def test_a_string_beside_details_without_text_counts():
+    hidden = {"reasoning_details": [{"type": "reasoning.encrypted", "data": "gAAA"}], "reasoning": "a"}
+    assert read(chunk(hidden), chunk({"content": "b"})).thinking == "a"
+    assert whole({**hidden, "content": "b"}).thinking == "a"
+
+
+@pytest.mark.parametrize("details", [[], None, "a", [None], {}])
+def test_details_of_another_shape_leave_the_string(details):
+    message = {"reasoning_details": details, "reasoning": "a", "content": "b"}
+    assert read(chunk(message)).thinking == whole(message).thinking == "a"
+
+
+# Mistral's content parts
+
+
+def test_content_parts_may_hold_the_thinking():
+    def thinking(text):
+        return {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": text}]}]}
+
+    reply = read(chunk(thinking("Let me ")), chunk(thinking("think.")), chunk({"content": [{"type": "text", "text": "Hi"}]}),
+                 chunk({"content": "!"}))  # fmt: skip
+    assert reply.parts == [Thinking(texts=["Let me think."], native="thinking"), Text(text="Hi!")]
+
+
+# tags inside the text
+
+
+@st.composite
+def cut(draw: st.DrawFn) -> list[str]:
+    text = "\n<think>a < b, </thin>k</think>\n\nThe <think>answer</think>"
+    places = sorted(draw(st.sets(st.integers(0, len(text)), max_size=9)))
+    return [text[a:b] for a, b in zip([0, *places], [*places, len(text)], strict=True)]
+
+
+@given(cut())
+def test_tags_are_found_however_the_text_is_cut(pieces):
+    reply = read(*[chunk({"content": piece}) for piece in pieces], dialect=TAGS)
+    assert (reply.thinking, reply.text) == ("a < b, </thin>k", "\n\nThe <think>answer</think>")
+
+
+def test_tags_are_text_where_the_dialect_does_not_speak_of_them():
+    assert read(chunk({"content": "<think>a</think>b"})).text == "<think>a</think>b"
+
+
+@pytest.mark.parametrize(
+    ("text", "thinking", "rest"),
+    [
+        ("<think>a</think>b", "a", "b"),
+        ("<thought>a</thought>b", "a", "b"),
+        ("<think></think>b", "", "b"),
+        ("<think>a", "a", ""),
+        ("<think>a</thi", "a</thi", ""),
+        ("<thinking>a", "", "<thinking>a"),
+        ("b <think>a</think>", "", "b <think>a</think>"),
+        ("<thi", "", "<thi"),
+        ("  ", "", "  "),
+    ],
+)
+def test_only_a_text_that_begins_with_a_tag_is_taken_apart(text, thinking, rest):
+    for reply in (read(chunk({"content": text}), dialect=TAGS), whole({"content": text}, TAGS)):
+        assert (reply.thinking, reply.text) == (thinking, rest)
+
+
+def test_thinking_in_tags_may_be_followed_by_a_call():
+    reply = read(chunk({"content": "<think>a"}), chunk(call("{}", index=0, id="a", name="f")), dialect=TAGS)
+    assert reply.thinking == "a"
+    assert [found.name for found in reply.tool_calls] == ["f"]
