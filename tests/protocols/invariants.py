@@ -296,7 +296,7 @@ class _Items:
             case "message":
                 assert item["content"] == self.parts
             case "reasoning":
-                assert (item.get("summary") or []) + (item.get("content") or []) == self.parts
+                assert self.parts in (item.get("summary"), item.get("content"))
             case "function_call" | "custom_tool_call":
                 assert item["arguments" if item["type"] == "function_call" else "input"] == "".join(self.deltas)
         self.done.append(item)

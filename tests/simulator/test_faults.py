@@ -149,15 +149,15 @@ async def test_the_head_is_late(sim: Simulator, tongue: Tongue, stream: bool):
 
 @BOTH
 async def test_the_first_token_is_late(sim: Simulator, tongue: Tongue, stream: bool):
-    seen = await see(sim, tongue, "slow-first-token=0.3", stream=stream)
-    assert seen.head_after < 0.2
-    assert seen.body_after >= 0.29
+    seen = await see(sim, tongue, "slow-first-token=0.5", stream=stream)
+    assert seen.body_after >= 0.49
+    assert seen.body_after - seen.head_after > 0.1
     assert "Say hello" in told(tongue, seen, stream=stream)
 
 
 @BOTH
 async def test_the_answer_stalls_in_the_middle(sim: Simulator, tongue: Tongue, stream: bool):
-    seen = await see(sim, tongue, "stall", stream=stream, limit=0.5)
+    seen = await see(sim, tongue, "stall", stream=stream, limit=1.0)
     assert (seen.status, seen.end) == (200, "open")
     assert seen.body
     if stream:
@@ -333,7 +333,7 @@ async def test_any_fault_can_happen_to_anything(sim: Simulator, fault: str, stre
         ),
     ):
         headers: Any = {"authorization": f"Bearer {KEY}", "x_simulate": f"{fault}={argument}"}
-        seen = await watch(sim, target, body, limit=5, **headers)
+        seen = await watch(sim, target, body, **headers)
         assert seen.end != "open"
         assert seen.status is None or seen.status != 500 or fault == "500"
 

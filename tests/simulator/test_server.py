@@ -58,14 +58,14 @@ async def test_a_client_that_leaves_is_seen_at_once(sim: Simulator, tongue: Tong
     writer.close()
     entry = await sim.journal.last.wait_over()
     assert entry.disconnected is not None
-    assert entry.disconnected - left < 1
+    assert entry.disconnected - left < 4
     assert entry.ended is None
 
 
 async def test_a_client_that_leaves_before_the_head_is_seen(sim: Simulator, tongue: Tongue):
     body = tongue.body("sim-1!slow-headers", "Hi", True)
     headers: Any = {**tongue.headers, "x_api_key": KEY}
-    seen = await watch(sim, tongue.path("sim-1!slow-headers", True), body, limit=0.2, **headers)
+    seen = await watch(sim, tongue.path("sim-1!slow-headers", True), body, limit=0.6, **headers)
     assert seen.end == "open"
     entry = await sim.journal.last.wait_over()
     assert (entry.status, entry.ended) == (None, None)
@@ -124,7 +124,7 @@ def test_it_stops_while_answers_stall(tongue: Tongue):
         )
         assert client.recv(100)
         start = time.monotonic()
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 5
     client.close()
 
 

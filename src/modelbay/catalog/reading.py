@@ -288,9 +288,8 @@ def _made(found: dict[str, Decimal | None], factor: Decimal) -> Cost | None:
 def _first_price(priced: Extra, paths: list[str], dollars: list[str]) -> Decimal | None:
     for path in paths:
         for value in values(priced, path):
-            if isinstance(value, dict):
-                value = next((value[key] for key in dollars if key in value), None)
-            if (price := _price(value)) is not None:
+            within = next((value[key] for key in dollars if key in value), None) if isinstance(value, dict) else value
+            if (price := _price(within)) is not None:
                 return price
     return None
 
@@ -345,7 +344,11 @@ def _texts(raw: Extra, paths: list[str]) -> Iterator[str]:
 def _list(raw: Extra, path: str) -> list[str]:
     """The words of a list."""
     return [
-        item.strip() for value in values(raw, path) if isinstance(value, list) for item in value if isinstance(item, str)
+        item.strip()
+        for value in values(raw, path)
+        if isinstance(value, list)
+        for item in value
+        if isinstance(item, str)
     ]
 
 

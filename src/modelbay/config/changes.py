@@ -4,16 +4,15 @@ An operation raises ConfigError, and so leaves the file as it is, where its resu
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from msgspec import Struct, field
 
 from modelbay.config.edit import Edit
 from modelbay.config.load import parse
 from modelbay.config.scan import Keys
-from modelbay.config.schema import Table
-from modelbay.config.values import path_text
-from modelbay.errors import ConfigError
+from modelbay.config.schema import Config, ModelEntry, Table
+from modelbay.config.values import path_text, same
+from modelbay.errors import ConfigError, UnknownModel
 
 
 class Put(Struct, frozen=True):
@@ -68,7 +67,7 @@ def add_provider(
             file=str(edit.path),
         )
     edit.set("providers", id, value=provider)
-    put = put_models(edit, id, models or {})
+    put = _put_models(edit, id, models or {})
     if default_model is not None:
         edit.set("default_model", value=default_model)
     check(edit)
@@ -81,29 +80,7 @@ def put_models(edit: Edit, provider: str, models: Mapping[str, Table]) -> Put:
     Raises:
         ConfigError: an alias belongs to another provider.
     """
-    known: dict[str, Any] = _table(edit, "models")
-    after = next((alias for alias in reversed(known) if _named_provider(known[alias]) == provider), None)
-    put = Put(provider)
-    for alias, table in models.items():
-        old = known.get(alias)
-        new = {"provider": provider, **table}
-        if old is None:
-            edit.set("models", alias, value=new, after=after)
-            put.added.append(alias)
-            after = alias
-            continue
-        if (owner := _named_provider(old)) not in (provider, None):
-            raise ConfigError(
-                f'the model "{alias}" belongs to provider "{owner}"',
-                hint="give the new one another alias",
-                file=str(edit.path),
-            )
-        if "provider_id" in old:
-            del new["provider"]
-        before = edit.text
-        for key, value in new.items():
-            edit.set("models", alias, key, value=value)
-        (put.unchanged if edit.text == before else put.changed).append(alias)
+    put = _put_models(edit, provider, models)
     check(edit)
     return put
 
@@ -114,8 +91,7 @@ def change_provider(edit: Edit, id: str, changes: Mapping[Keys, object]) -> Chan
     Raises:
         UnknownProvider: there is none of that id.
     """
-    if edit.get("providers", id) is None:
-        parse(edit.text, edit.path).provider(id)
+    _check_provider(edit, id)
     return _change(edit, ("providers", id), changes)
 
 
@@ -125,8 +101,7 @@ def change_model(edit: Edit, alias: str, changes: Mapping[Keys, object]) -> Chan
     Raises:
         UnknownModel: there is none of that alias.
     """
-    if edit.get("models", alias) is None:
-        raise parse(edit.text, edit.path)._no_model(alias)
+    _check_model(edit, alias)
     return _change(edit, ("models", alias), changes)
 
 
@@ -136,21 +111,22 @@ def remove_provider(edit: Edit, id: str) -> Removed:
     Raises:
         UnknownProvider: there is none of that id.
     """
-    if edit.get("providers", id) is None:
-        parse(edit.text, edit.path).provider(id)
+    _check_provider(edit, id)
+    before = parse(edit.text, edit.path)
     is_default = edit.get("default_provider") == id
-    own = []
+    models = []
     for alias, model in _table(edit, "models").items():
         named = _named_provider(model)
         alone = isinstance(model, dict) and model.get("base_url")
         if named == id or (named is None and is_default and not alone):
-            own.append(alias)
+            models.append(alias)
+            edit.delete("models", alias)
     edit.delete("providers", id)
     if is_default:
         edit.delete("default_provider")
-    gone = _remove_models(edit, own, id)
+    default_model, bereft = _drop_defaults(edit, before, models)
     check(edit)
-    return Removed([id], own, gone.default_model, id if is_default else None, gone.provider_defaults)
+    return Removed([id], models, default_model, id if is_default else None, bereft)
 
 
 def remove_models(edit: Edit, aliases: Iterable[str]) -> Removed:
@@ -159,14 +135,15 @@ def remove_models(edit: Edit, aliases: Iterable[str]) -> Removed:
     Raises:
         UnknownModel: there is none of an alias.
     """
-    wanted = list(aliases)
-    known = _table(edit, "models")
-    for alias in wanted:
-        if alias not in known:
-            raise parse(edit.text, edit.path)._no_model(alias)
-    removed = _remove_models(edit, wanted, None)
+    before = parse(edit.text, edit.path)
+    models = list(dict.fromkeys(aliases))
+    for alias in models:
+        _check_model(edit, alias)
+    for alias in models:
+        edit.delete("models", alias)
+    default_model, bereft = _drop_defaults(edit, before, models)
     check(edit)
-    return removed
+    return Removed([], models, default_model, None, bereft)
 
 
 def set_default_model(edit: Edit, name: str | None) -> str | None:
@@ -192,43 +169,86 @@ def check(edit: Edit) -> None:
             raise ConfigError(f"{problem.where}: {problem.message}", hint=problem.hint, file=str(edit.path))
 
 
+def _put_models(edit: Edit, provider: str, models: Mapping[str, Table]) -> Put:
+    known = _table(edit, "models")
+    after = next((alias for alias in reversed(known) if _named_provider(known[alias]) == provider), None)
+    put = Put(provider)
+    for alias, table in models.items():
+        old = known.get(alias)
+        if old is None:
+            edit.set("models", alias, value={"provider": provider, **table}, after=after)
+            put.added.append(alias)
+            after = alias
+            continue
+        if (owner := _named_provider(old)) not in (provider, None):
+            raise ConfigError(
+                f'the model "{alias}" belongs to provider "{owner}"',
+                hint="give the new one another alias",
+                file=str(edit.path),
+            )
+        naming = {} if owner else {"provider": provider}
+        for key, value in {**naming, **table}.items():
+            edit.set("models", alias, key, value=value)
+        (put.unchanged if same(edit.get("models", alias), old) else put.changed).append(alias)
+    return put
+
+
 def _change(edit: Edit, entry: Keys, changes: Mapping[Keys, object]) -> Changed:
     changed = Changed([], [])
     for keys, value in changes.items():
-        before = edit.text
+        before = edit.get(*entry, *keys)
         if value is None:
-            edit.delete(*entry, *keys)
-        else:
-            edit.set(*entry, *keys, value=value)
-        if edit.text != before:
-            (changed.removed if value is None else changed.set).append(path_text(keys))
+            if edit.delete(*entry, *keys):
+                changed.removed.append(path_text(keys))
+            continue
+        edit.set(*entry, *keys, value=value)
+        if not same(edit.get(*entry, *keys), before):
+            changed.set.append(path_text(keys))
     check(edit)
     return changed
 
 
-def _remove_models(edit: Edit, aliases: list[str], provider: str | None) -> Removed:
-    """Removes models that are there; `provider` is gone, and with it the models that were named after it."""
-    models = _table(edit, "models")
-    names = set(aliases)
-    for alias in aliases:
-        also = models[alias].get("aliases") if isinstance(models[alias], dict) else None
-        names |= {name for name in also if isinstance(name, str)} if isinstance(also, list) else set()
-        edit.delete("models", alias)
+def _drop_defaults(edit: Edit, before: Config, gone: list[str]) -> tuple[str | None, list[str]]:
+    """Removes the default model, and those of providers, that named one of the models that are gone.
+
+    The default that was, and the providers.
+    """
+    now = parse(edit.text, edit.path)
 
     def dangling(name: object) -> bool:
-        if not isinstance(name, str) or name in models.keys() - aliases:
+        if not isinstance(name, str) or not name.strip():
             return False
-        stem = name.rpartition(":")[0]
-        return name in names or stem in names or (provider is not None and name.startswith(f"{provider}/"))
+        was = _model(before, name)
+        return name in gone or (was is not None and (was.alias in gone or _model(now, name) is None))
 
     default = edit.get("default_model")
-    if gone := dangling(default):
+    default = default if dangling(default) else None
+    if default:
         edit.delete("default_model")
     providers = _table(edit, "providers")
     bereft = [id for id, table in providers.items() if isinstance(table, dict) and dangling(table.get("default_model"))]
     for id in bereft:
         edit.delete("providers", id, "default_model")
-    return Removed([], aliases, default if gone else None, None, bereft)
+    return default, bereft
+
+
+def _model(config: Config, name: str) -> ModelEntry | None:
+    try:
+        return config.model(name.strip())
+    except UnknownModel:
+        return None
+
+
+def _check_provider(edit: Edit, id: str) -> None:
+    if edit.get("providers", id) is None:
+        parse(edit.text, edit.path).provider(id)  # raises, and says which is near
+
+
+def _check_model(edit: Edit, alias: str) -> None:
+    if edit.get("models", alias) is None:
+        found = parse(edit.text, edit.path).model(alias)  # raises, where nothing has that name
+        hint = f'its alias is "{found.alias}"' if found.configured else "add it as a model first"
+        raise UnknownModel(f'no entry "{alias}" in {edit.path}', hint=hint, file=str(edit.path))
 
 
 def _table(edit: Edit, name: str) -> Table:

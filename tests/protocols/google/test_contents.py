@@ -124,6 +124,17 @@ def test_a_result_edited_since_it_came_is_written_as_it_is_now():
     assert response == {"output": "gone"}
 
 
+def test_a_result_added_to_a_gemini_client_s_conversation_gets_the_name_of_its_call():
+    conversation = parsed(
+        {"contents": [{"role": "model", "parts": [{"functionCall": {"id": "1", "name": "f", "args": {}}}]}]}
+    )
+    conversation.turns.append(Turn("tool", [result("1", "done")]))
+    assert rendered(conversation)["contents"][1] == {
+        "role": "user",
+        "parts": [{"functionResponse": {"id": "1", "name": "f", "response": {"output": "done"}}}],
+    }
+
+
 def test_files_only_google_can_fetch_have_an_id_and_others_an_address():
     uris = ["gs://b/x.pdf", "https://generativelanguage.googleapis.com/v1beta/files/1", "https://example.com/x.pdf"]
     body = {"contents": [{"role": "user", "parts": [{"fileData": {"fileUri": uri}} for uri in uris]}]}

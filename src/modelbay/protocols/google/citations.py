@@ -6,7 +6,7 @@ Their offsets count UTF-8 bytes of the text.
 from typing import Any
 
 from modelbay.conversation import Annotation, AnyPart, Json, Text
-from modelbay.protocols.google.parts import NAME
+from modelbay.protocols.google.parts import NAME, string
 
 _SOURCES = ("web", "retrievedContext", "maps", "image")
 
@@ -28,8 +28,9 @@ def _parse_grounding(grounding: Json) -> list[Annotation]:
     for support in _objects(grounding, "groundingSupports"):
         segment = support.get("segment")
         segment = segment if isinstance(segment, dict) else {}
-        for index in support.get("groundingChunkIndices") or ():
-            if not isinstance(index, int) or not 0 <= index < len(chunks):
+        indices = support.get("groundingChunkIndices")
+        for index in indices if isinstance(indices, list) else ():
+            if type(index) is not int or not 0 <= index < len(chunks):
                 continue
             kind, url, title = sources[index]
             found.append(
@@ -37,9 +38,9 @@ def _parse_grounding(grounding: Json) -> list[Annotation]:
                     kind,
                     url=url,
                     title=title,
-                    text=segment.get("text"),
-                    start=segment.get("startIndex", 0),  # proto JSON leaves zeros out
-                    end=segment.get("endIndex"),
+                    text=string(segment.get("text")),
+                    start=_offset(segment.get("startIndex", 0)),  # proto JSON leaves zeros out
+                    end=_offset(segment.get("endIndex")),
                     unit="bytes",
                     protocol=NAME,
                     raw={"groundingSupport": support, "groundingChunk": chunks[index]},
@@ -58,19 +59,23 @@ def _parse_source(chunk: dict[str, Any]) -> tuple[str, str | None, str | None]:
     if name is None:
         return "unknown", None, None
     source = chunk[name]
-    url = source.get("uri") or source.get("sourceUri")
-    return "url" if url else "document", url, source.get("title")
+    url = string(source.get("uri")) or string(source.get("sourceUri"))
+    return "url" if url else "document", url, string(source.get("title"))
+
+
+def _offset(value: Json) -> int | None:
+    return value if type(value) is int else None
 
 
 def _parse_recited(citations: Json) -> list[Annotation]:
     found = _objects(citations, "citations") or _objects(citations, "citationSources")
     return [
         Annotation(
-            "url" if item.get("uri") else "citation",
-            url=item.get("uri"),
-            title=item.get("title"),
-            start=item.get("startIndex"),
-            end=item.get("endIndex"),
+            "url" if string(item.get("uri")) else "citation",
+            url=string(item.get("uri")),
+            title=string(item.get("title")),
+            start=_offset(item.get("startIndex")),
+            end=_offset(item.get("endIndex")),
             unit="bytes",
             protocol=NAME,
             raw={"citation": item},

@@ -73,10 +73,12 @@ def parse_contents(value: Json) -> list[Turn]:
 
 
 def parse_system(value: Json) -> Turn | None:
+    if value is None:
+        return None
     if isinstance(value, str):
         return Turn("system", [Text(text=value)], native=SYSTEM)
     if not isinstance(value, dict):
-        return None
+        raise Unsupported(f"`{SYSTEM}` must be an object", setting=SYSTEM)
     turn = _parse_content(value if "parts" in value or "role" in value else {"parts": [value]})
     return Turn("system", turn.parts, native=SYSTEM, extra=without(value, "parts", "text"))
 
@@ -85,6 +87,8 @@ def _parse_content(content: Item) -> Turn:
     parts, wire_role = content.get("parts"), content.get("role")
     if isinstance(parts, dict | str):
         parts = [parts]
+    if not isinstance(parts, list | None):
+        raise Unsupported("the `parts` of `contents` must be lists", setting="contents")
     role = _ROLES.get(wire_role, "user") if isinstance(wire_role, str) else "user"
     native = None if wire_role in ("user", "model") else wire_role if isinstance(wire_role, str) else ""
     return Turn(
@@ -216,8 +220,10 @@ class _Verbatim:
     def write(self, turns: list[Turn]) -> tuple[Item | None, list[Item]]:
         system: Item | None = None
         contents: list[Item] = []
+        names = {part.id: part.name for turn in turns for part in turn.parts if type(part) is ToolCall}
         for turn in turns:
-            parts = [item for part in turn.parts if (item := self.parts.part(part)) is not None]
+            named = [_named(part, names) if type(part) is ToolResult else part for part in turn.parts]
+            parts = [item for part in named if (item := self.parts.part(part)) is not None]
             if turn.parts and not parts:
                 continue
             content = {"parts": parts, **(turn.extra or {})}
@@ -230,6 +236,12 @@ class _Verbatim:
                 sign_first_call(parts)
             contents.append(content)
         return system, contents
+
+
+def _named(result: ToolResult, names: dict[str | None, str]) -> ToolResult:
+    """A result that a program added knows its call by id only, and Gemini wants the name."""
+    name = names.get(result.call_id) if result.name is None and result.call_id is not None else None
+    return result if name is None else replace(result, name=name)
 
 
 def sign_first_call(parts: list[Item]) -> None:

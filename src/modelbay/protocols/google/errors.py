@@ -53,7 +53,7 @@ def error_in(answer: Json, status: int | None = None, body: str = "") -> Provide
     error = answer.get("error")
     if isinstance(error, str) and error:
         return provider_error(status, error, body=body)
-    if isinstance(error, dict):
+    if isinstance(error, dict) and error:
         return _parse(error, status, body)
     if "candidates" not in answer and isinstance(answer.get("message"), str):  # a proxy's own words
         return provider_error(status or status_of(answer.get("code")), answer["message"], body=body)
@@ -61,7 +61,7 @@ def error_in(answer: Json, status: int | None = None, body: str = "") -> Provide
 
 
 def _parse(error: dict[str, Any], status: int | None, body: str) -> ProviderError:
-    details = [detail for detail in error.get("details") or () if isinstance(detail, dict)]
+    details = _objects(error.get("details"))
     reason = next((d["reason"] for d in details if isinstance(d.get("reason"), str)), None)
     found = provider_error(
         status if status is not None else status_of(error.get("code")),
@@ -87,12 +87,16 @@ def _class(error: ProviderError, reason: str | None, details: list[dict[str, Any
     if reason in ("API_KEY_INVALID", "API_KEY_EXPIRED"):
         return AuthenticationFailed
     if isinstance(error, QuotaExhausted | RateLimited):
-        violations = [v for d in details for v in d.get("violations") or () if isinstance(v, dict)]
+        violations = [violation for detail in details for violation in _objects(detail.get("violations"))]
         if any("PerDay" in str(violation.get("quotaId")) for violation in violations):
             return QuotaExhausted
         if violations or any("retryDelay" in detail for detail in details):
             return RateLimited
     return type(error)
+
+
+def _objects(value: Json) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _word(value: Json) -> str | None:

@@ -1,12 +1,15 @@
 """Gemini's generationConfig, in and out."""
 
+from types import UnionType
+
 from modelbay.conversation import Extra, Json, OutputFormat, Reasoning, Settings
 from modelbay.dialect import Dialect
+from modelbay.errors import Unsupported
 from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols.dispositions import dropped, refused
 from modelbay.protocols.google.case import Fields, camel, written
-from modelbay.protocols.google.parts import NAME, without
+from modelbay.protocols.google.parts import NAME
 from modelbay.protocols.schema import json_schema, openapi
 
 PLACE = "generationConfig."
@@ -15,20 +18,20 @@ _JSON = "application/json"
 _SAID = "said."
 """The key in an output format's `extra`: its media type, the field of its schema, and the schema as it was written."""
 
-_SAME = {
-    "temperature": "temperature",
-    "top_p": "topP",
-    "top_k": "topK",
-    "max_output_tokens": "maxOutputTokens",
-    "stop": "stopSequences",
-    "n": "candidateCount",
-    "seed": "seed",
-    "presence_penalty": "presencePenalty",
-    "frequency_penalty": "frequencyPenalty",
-    "logprobs": "responseLogprobs",
-    "top_logprobs": "logprobs",
+_SAME: dict[str, tuple[str, type | UnionType]] = {
+    "temperature": ("temperature", int | float),
+    "top_p": ("topP", int | float),
+    "top_k": ("topK", int | float),
+    "max_output_tokens": ("maxOutputTokens", int),
+    "stop": ("stopSequences", list),
+    "n": ("candidateCount", int),
+    "seed": ("seed", int),
+    "presence_penalty": ("presencePenalty", int | float),
+    "frequency_penalty": ("frequencyPenalty", int | float),
+    "logprobs": ("responseLogprobs", bool),
+    "top_logprobs": ("logprobs", int),
 }
-"""Settings that are a field of the same value."""
+"""Settings that are a field of the same value, and what that is; anything else goes on to Google, to be refused there."""
 _STOPS = 5
 _OFF = ("none", "off", "disabled")
 _LEVELS = ("minimal", "low", "medium", "high", "xhigh", "max")
@@ -40,66 +43,69 @@ _BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh"
 
 
 def parse_generation(value: Json, settings: Settings) -> None:
-    if not isinstance(value, dict):
+    if value is None:
         return
+    if not isinstance(value, dict):
+        raise Unsupported("`generationConfig` must be an object", setting="generationConfig")
     config, snake = camel(value)
     for name in snake:
         settings.spelling[PLACE + name] = name
-    taken = {"responseMimeType", "responseSchema", "responseJsonSchema", "thinkingConfig", "responseModalities"}
-    for setting, name in _SAME.items():
-        if config.get(name) is not None:
-            setattr(settings, setting, config[name])
-    _parse_format(config, settings)
-    _parse_thinking(config.get("thinkingConfig"), settings)
-    kinds = config.get("responseModalities")
+    rest = {name: item for name, item in config.items() if item is not None}
+    for setting, (name, kind) in _SAME.items():
+        if isinstance(rest.get(name), kind) and (kind is bool or not isinstance(rest[name], bool)):
+            setattr(settings, setting, rest.pop(name))
+    _parse_format(rest, settings)
+    if isinstance(rest.get("thinkingConfig"), dict):
+        _parse_thinking(rest.pop("thinkingConfig"), settings)
+    kinds = rest.get("responseModalities")
     if isinstance(kinds, list) and all(isinstance(kind, str) for kind in kinds):
+        del rest["responseModalities"]
         settings.modalities = [kind.lower() for kind in kinds]
         if any(kind != kind.upper() for kind in kinds):
             settings.spelling["modalities"] = " ".join(kinds)
-    for name, item in config.items():
-        if name not in taken and name not in _SAME.values() and item is not None:
-            settings.extra[PLACE + name] = item
+    settings.extra |= {PLACE + name: item for name, item in rest.items()}
 
 
-def _parse_format(config: Fields, settings: Settings) -> None:
-    media_type = config.get("responseMimeType")
-    field = next((name for name in ("responseJsonSchema", "responseSchema") if config.get(name) is not None), None)
-    if field is not None:
-        said = config[field]
+def _parse_format(rest: Fields, settings: Settings) -> None:
+    """Takes the output format out of what is left of the config."""
+    media_type = rest.get("responseMimeType")
+    field = next((name for name in ("responseJsonSchema", "responseSchema") if isinstance(rest.get(name), dict)), None)
+    if field is not None and media_type in (None, _JSON):
+        said = rest.pop(field)
         schema = json_schema(said) if field == "responseSchema" else said
         form = OutputFormat("json_schema", schema=schema)
         form.extra = {_SAID: {"type": media_type, "field": field} | ({"schema": said} if said != schema else {})}
     elif media_type == _JSON:
         form = OutputFormat("json")
-    elif media_type == "text/plain":
+    elif media_type == "text/plain" and field is None:
         form = OutputFormat("text")
-    elif media_type is not None:  # text/x.enum
-        settings.extra[PLACE + "responseMimeType"] = media_type
+    else:  # nothing, or text/x.enum, which no other protocol has
         return
-    else:
-        return
+    rest.pop("responseMimeType", None)
     settings.output_format = form
 
 
-def _parse_thinking(value: Json, settings: Settings) -> None:
-    if not isinstance(value, dict):
-        return
+def _parse_thinking(value: Fields, settings: Settings) -> None:
     config, snake = camel(value)
     for name in snake:
         settings.spelling[_THINKING + name] = name
-    reasoning = Reasoning(extra=without(config, "thinkingBudget", "thinkingLevel", "includeThoughts"))
-    budget, level, shown = config.get("thinkingBudget"), config.get("thinkingLevel"), config.get("includeThoughts")
-    if isinstance(level, str):
-        reasoning.effort, reasoning.enabled = level.lower(), True
-        settings.spelling["reasoning"] = level
-    if budget == -1:  # as long as it likes
-        reasoning.adaptive = reasoning.enabled = True
-    elif isinstance(budget, int | float):
-        reasoning.budget, reasoning.enabled = int(budget), budget > 0
-    if isinstance(shown, bool):
+    rest = {name: item for name, item in config.items() if item is not None}
+    reasoning = Reasoning()
+    if isinstance(rest.get("thinkingLevel"), str):
+        settings.spelling["reasoning"] = rest.pop("thinkingLevel")
+        reasoning.effort, reasoning.enabled = settings.spelling["reasoning"].lower(), True
+    if type(rest.get("thinkingBudget")) is int:
+        budget = rest.pop("thinkingBudget")
+        if budget == -1:  # as long as it likes
+            reasoning.adaptive = reasoning.enabled = True
+        else:
+            reasoning.budget, reasoning.enabled = budget, budget > 0
+    if isinstance(rest.get("includeThoughts"), bool):
+        shown = rest.pop("includeThoughts")
         reasoning.visibility = "shown" if shown else "hidden"
         if shown and reasoning.enabled is None:
             reasoning.enabled = True
+    reasoning.extra = rest or None
     settings.reasoning = reasoning
 
 
@@ -110,7 +116,7 @@ def render_generation(settings: Settings, model: Model, dialect: Dialect, report
     config: Fields = {}
     if not same and len(settings.stop or ()) > _STOPS:
         raise refused("stop", NAME, f"it takes {_STOPS} at most")
-    for setting, name in _SAME.items():
+    for setting, (name, _) in _SAME.items():
         if (value := getattr(settings, setting)) is not None:
             config[name] = value
     if settings.modalities is not None:

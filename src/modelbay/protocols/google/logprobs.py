@@ -8,17 +8,20 @@ from modelbay.conversation import Json
 def parse_logprobs(result: Json) -> list[Json] | None:
     if not isinstance(result, dict):
         return None
-    chosen, top = result.get("chosenCandidates") or [], result.get("topCandidates") or []
+    chosen, top = _objects(result.get("chosenCandidates")), _objects(result.get("topCandidates"))
     found: list[Json] = []
     for index, item in enumerate(chosen):
-        others = top[index].get("candidates") if index < len(top) and isinstance(top[index], dict) else None
-        found.append({**_parse(item), "top_logprobs": [_parse(other) for other in others or ()]})
+        others = _objects(top[index].get("candidates")) if index < len(top) else []
+        found.append({**_parse(item), "top_logprobs": [_parse(other) for other in others]})
     return found or None
 
 
-def _parse(item: Any) -> dict[str, Json]:
-    item = item if isinstance(item, dict) else {}
-    return {"token": item.get("token", ""), "logprob": item.get("logProbability", 0.0), "bytes": None}
+def _objects(value: Json) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _parse(item: dict[str, Any]) -> dict[str, Json]:
+    return {"token": str(item.get("token") or ""), "logprob": item.get("logProbability", 0.0), "bytes": None}
 
 
 def render_logprobs(tokens: list[Json]) -> dict[str, Json]:

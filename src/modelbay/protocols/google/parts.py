@@ -36,10 +36,17 @@ SNAKE = "snake_case."
 ENVELOPE = b64encode(MARK[:9].encode()).decode()
 """How an envelope begins in a signature, which SDKs take for base64."""
 
-_KINDS = (
-    "functionCall", "functionResponse", "inlineData", "fileData", "executableCode", "codeExecutionResult", "toolCall",
-    "toolResponse",
-)  # fmt: skip
+_KINDS = {
+    "functionCall": ("id", "name"),
+    "functionResponse": ("id", "name"),
+    "inlineData": ("mimeType", "data", "displayName"),
+    "fileData": ("mimeType", "fileUri", "displayName"),
+    "executableCode": ("id",),
+    "codeExecutionResult": ("id",),
+    "toolCall": ("id", "toolType"),
+    "toolResponse": ("id",),
+}
+"""The fields that say what a part is, each with those in it that are strings."""
 _URL_SAFE = str.maketrans("-_", "+/")
 _TO_URL_SAFE = str.maketrans("+/", "-_")
 _TYPES = {
@@ -59,6 +66,10 @@ def without(fields: Fields, *known: str) -> Extra | None:
     return {name: value for name, value in fields.items() if name not in known and value is not None} or None
 
 
+def string(value: Json) -> str | None:
+    return value if isinstance(value, str) else None
+
+
 def compact(value: Json) -> str:
     return msgspec.json.encode(value).decode()
 
@@ -72,25 +83,26 @@ def parse_part(item: Json) -> AnyPart:
     if not isinstance(item, dict):
         return Unknown(raw=item)
     fields, snake = camel(item)
+    signature = fields.get(SIGNATURE)
     kind = next((name for name in _KINDS if isinstance(fields.get(name), dict)), "")
     part: AnyPart | None
     if kind:
         body, also = camel(fields[kind])
         snake = [*snake, *also]
-        part, rest = _parse_body(kind, body)
+        well_formed = all(isinstance(body.get(name), str | None) for name in _KINDS[kind])
+        part, rest = _parse_body(kind, body) if well_formed else (None, None)
         extra = without(fields, kind, SIGNATURE) or {}
         if rest:
             extra[f"{kind}."] = rest
     else:
         part = _parse_text(fields)
         extra = without(fields, "text", SIGNATURE, *(("thought",) if type(part) is Thinking else ())) or {}
-    if part is None:
+    if part is None or not isinstance(signature, str | None):
         return Unknown(native=next(iter(fields), None), raw=item)
     if snake:
         extra[SNAKE] = snake
     part.extra = extra or None
-    signature = fields.get(SIGNATURE)
-    part.opaque = signature if isinstance(signature, str) else None
+    part.opaque = signature
     return part
 
 
@@ -167,8 +179,7 @@ def _parse_response(body: Fields) -> tuple[ToolResult, Extra | None]:
 
 def _parse_blob(body: Fields) -> tuple[Media, Extra | None]:
     media = Media(kind=media_kind(body.get("mimeType")), media_type=body.get("mimeType"), name=body.get("displayName"))
-    data = body.get("data")
-    media.data = data if isinstance(data, str) else ""
+    media.data = body.get("data") or ""
     if "-" in media.data or "_" in media.data:  # python-genai writes URL-safe base64, which no other protocol takes
         media.data, media.native = media.data.translate(_URL_SAFE), "urlsafe"
     return media, without(body, "mimeType", "data", "displayName")

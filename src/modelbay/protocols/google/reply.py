@@ -13,7 +13,16 @@ from modelbay.protocols.google.citations import parse_citations, render_groundin
 from modelbay.protocols.google.errors import error_in
 from modelbay.protocols.google.logprobs import parse_logprobs, render_logprobs
 from modelbay.protocols.google.partial_args import PartialArguments
-from modelbay.protocols.google.parts import SIGNATURE, compact, envelope, is_ours, parse_part, render_part, without
+from modelbay.protocols.google.parts import (
+    SIGNATURE,
+    compact,
+    envelope,
+    is_ours,
+    parse_part,
+    render_part,
+    string,
+    without,
+)
 from modelbay.protocols.google.usage import parse_usage, render_usage
 
 FINISH: dict[str, FinishReason] = {
@@ -114,7 +123,8 @@ class Reader:
         if candidates or feedback or "usageMetadata" in chunk:
             self._answered = True
             if not self.assembly.started:
-                self.assembly.start(chunk.get("responseId"), chunk.get("modelVersion"), without(chunk, *_CHUNK))
+                id, model = string(chunk.get("responseId")), string(chunk.get("modelVersion"))
+                self.assembly.start(id, model, without(chunk, *_CHUNK))
         usage = chunk.get("usageMetadata")
         if isinstance(usage, dict) and ("promptTokenCount" in usage or "candidatesTokenCount" in usage):
             self._usage = usage  # not Vertex's first ones, which say only what kind of traffic it is
@@ -196,7 +206,9 @@ class Reader:
         The first piece has the name; those after it have none, and the last is empty or does not say that it goes on.
         """
         goes_on = bool(body.get("willContinue"))
-        if body.get("name"):
+        if name := body.get("name"):
+            if not isinstance(name, str) or not isinstance(body.get("id"), str | None):
+                return False
             if not goes_on and "partialArgs" not in body:
                 return False
             self._stop()
@@ -260,7 +272,7 @@ class Reader:
 
 def _name(value: Json) -> str | None:
     if type(value) is int:
-        value = _NUMBERS[value] if value < len(_NUMBERS) else "OTHER"
+        value = _NUMBERS[value] if 0 <= value < len(_NUMBERS) else "OTHER"
     return value.upper() if isinstance(value, str) and value not in _UNSAID else None
 
 

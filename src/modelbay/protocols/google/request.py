@@ -12,7 +12,7 @@ from modelbay.protocols.dispositions import dropped, settle
 from modelbay.protocols.google.case import camel, written
 from modelbay.protocols.google.contents import SYSTEM, parse_contents, parse_system, render_contents
 from modelbay.protocols.google.generation import parse_generation, render_generation
-from modelbay.protocols.google.parts import NAME
+from modelbay.protocols.google.parts import NAME, string
 from modelbay.protocols.google.tools import parse_tool_config, parse_tools, render_tool_config, render_tools
 
 FRAMING = "stream"
@@ -54,7 +54,7 @@ def parse_request(call: Call) -> Conversation:
         turns=turns,
         settings=settings,
         protocol=NAME,
-        model=model or body.get("model"),
+        model=model or string(body.get("model")),
         stream=stream,
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from modelbay.conversation import Extra, Json, Settings, Tool, ToolChoice
 from modelbay.dialect import Dialect
+from modelbay.errors import Unsupported
 from modelbay.protocols.google.case import Fields, camel, written
 from modelbay.protocols.google.parts import SNAKE, without
 from modelbay.protocols.schema import json_schema, openapi
@@ -25,20 +26,21 @@ _CALLING = "toolConfig.functionCallingConfig."
 
 
 def parse_tools(value: Json, settings: Settings) -> None:
-    if not isinstance(value, list):
+    if value is None:
         return
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        raise Unsupported("`tools` must be a list of objects", setting="tools")
     settings.tools = []
     for number, entry in enumerate(value):
-        if not isinstance(entry, dict):
-            continue
-        fields, snake = camel(entry)
-        declarations = fields.get("functionDeclarations")
-        functions = [item for item in declarations or () if isinstance(item, dict)]
+        declarations = camel(entry)[0].get("functionDeclarations")
+        functions = declarations if isinstance(declarations, list) else []
+        if not all(_is_declaration(item) for item in functions):
+            functions = []
         for declaration in functions:
             tool = _parse_declaration(declaration)
             tool.extra = {**(tool.extra or {}), ENTRY: number}
             settings.tools.append(tool)
-        if functions and "function_declarations" in snake:
+        if functions and "function_declarations" in entry:
             settings.spelling["functionDeclarations"] = "function_declarations"
         rest = {name: item for name, item in entry.items() if not functions or name not in _DECLARATIONS}
         if rest:
@@ -47,6 +49,12 @@ def parse_tools(value: Json, settings: Settings) -> None:
 
 
 _DECLARATIONS = ("functionDeclarations", "function_declarations")
+
+
+def _is_declaration(item: Json) -> bool:
+    return (
+        isinstance(item, dict) and isinstance(item.get("name"), str) and isinstance(item.get("description"), str | None)
+    )
 
 
 def _parse_declaration(declaration: Fields) -> Tool:
@@ -61,33 +69,40 @@ def _parse_declaration(declaration: Fields) -> Tool:
         schema = said
     if snake:
         extra[SNAKE] = snake
-    return Tool(name=fields.get("name") or "", description=fields.get("description"), schema=schema, extra=extra)
+    return Tool(name=fields["name"], description=fields.get("description"), schema=schema, extra=extra)
 
 
 def parse_tool_config(value: Json, settings: Settings) -> None:
-    if not isinstance(value, dict):
+    if value is None:
         return
+    if not isinstance(value, dict):
+        raise Unsupported("`toolConfig` must be an object", setting="tool_choice")
     config, snake = camel(value)
     _keep_names(snake, _CONFIG, settings)
     for name, item in config.items():
         if name != "functionCallingConfig" and item is not None:
             settings.extra[_CONFIG + name] = item
-    if not isinstance(config.get("functionCallingConfig"), dict):
+    said = config.get("functionCallingConfig")
+    if said is None:
         return
-    calling, snake = camel(config["functionCallingConfig"])
+    if not isinstance(said, dict):
+        raise Unsupported("`functionCallingConfig` must be an object", setting="tool_choice")
+    calling, snake = camel(said)
     _keep_names(snake, _CALLING, settings)
     for name, item in calling.items():
         if name not in ("mode", "allowedFunctionNames") and item is not None:
             settings.extra[_CALLING + name] = item
     mode, names = calling.get("mode"), calling.get("allowedFunctionNames") or []
-    choice = ToolChoice(_MODES.get(mode.upper() if isinstance(mode, str) else ""))  # type: ignore[arg-type]
+    if not isinstance(mode, str | None) or not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        raise Unsupported("`functionCallingConfig` must have a mode and a list of names", setting="tool_choice")
+    choice = ToolChoice(_MODES.get((mode or "").upper()))  # type: ignore[arg-type]
     if names and choice.mode == "required" and len(names) == 1:
         choice.mode = "tool"
     elif names and choice.mode != "none":
         choice.required = choice.mode == "required"
         choice.mode = "allowed"
-    choice.names = list(names)
-    if isinstance(mode, str):
+    choice.names = names
+    if mode is not None:
         settings.spelling["tool_choice"] = mode
     settings.tool_choice = choice
 
@@ -145,7 +160,7 @@ def _render_declaration(tool: Tool, dialect: Dialect, same: bool) -> Fields:
 def _render_schema(schema: Any, dialect: Dialect, same: bool) -> Fields:
     if same or dialect.schema != "openapi":
         return {"parametersJsonSchema": schema}
-    parameters = openapi(schema)
+    parameters = openapi(schema) if isinstance(schema, dict) else {}
     # a function without parameters has none: an object without properties is refused
     return {"parameters": parameters} if parameters.get("properties") else {}
 

@@ -27,7 +27,7 @@ def parse_usage(raw: Json) -> Usage | None:
 
 
 def _count(value: Json) -> int | None:
-    return value if type(value) is int else None
+    return value if type(value) is int and value >= 0 else None
 
 
 def render_usage(usage: Usage) -> dict[str, Any]:

@@ -38,8 +38,8 @@ from modelbay.protocols.openai_chat.parts import (
     render_detail,
     render_part,
     render_tool_call,
-    without,
 )
+from modelbay.protocols.shapes import without
 
 _ROLES: dict[str, Role] = {
     "system": "system",

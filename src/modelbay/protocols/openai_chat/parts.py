@@ -18,6 +18,7 @@ from modelbay.conversation import (
     ToolCall,
     Unknown,
 )
+from modelbay.protocols.shapes import mapping, without, word
 
 NAME: Final = "openai_chat"
 REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
@@ -30,11 +31,6 @@ _DATA_URI = re.compile(r"data:([\w.+/-]+);base64,", re.ASCII)
 _DETAIL_TEXT = {"reasoning.text": "text", "reasoning.summary": "summary"}
 _DETAIL_OPAQUE = {"reasoning.text": "signature", "reasoning.encrypted": "data"}
 _AUDIO_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
-
-
-def without(value: dict[str, Any], *known: str) -> Extra | None:
-    """The fields of `value` that are not known and not null."""
-    return {k: v for k, v in value.items() if k not in known and v is not None} or None
 
 
 def parse_content(content: Json) -> list[AnyPart]:
@@ -97,7 +93,7 @@ def _parse_media(kind: Json, item: dict[str, Any]) -> Media | None:
         else:
             return None
     elif kind == "input_audio" and isinstance(body, dict) and isinstance(body.get("data"), str):
-        form = body.get("format")
+        form = word(body.get("format"))
         media = Media(kind="audio", media_type=_AUDIO_TYPES.get(form, f"audio/{form}") if form else None)
         media.data = body["data"]
         media.extra = _nested(kind, without(body, "data", "format"))
@@ -194,7 +190,7 @@ def render_media(media: Media) -> dict[str, Any]:
 
 def parse_detail(item: dict[str, Any]) -> Thinking:
     """One of OpenRouter's `reasoning_details`."""
-    kind = item.get("type", "")
+    kind = word(item.get("type")) or ""
     text_field, opaque_field = _DETAIL_TEXT.get(kind, "text"), _DETAIL_OPAQUE.get(kind, "data")
     text, opaque = item.get(text_field), item.get(opaque_field)
     return Thinking(
@@ -256,18 +252,23 @@ def parse_tool_call(item: dict[str, Any]) -> ToolCall:
     known = ["id", "type", "function", "extra_content"]
     if kind == "custom" and isinstance(item.get("custom"), dict):
         body = item["custom"]
-        call = ToolCall(name=body.get("name") or "", arguments=body.get("input") or "", input="text")
+        call = ToolCall(name=word(body.get("name")) or "", arguments=word(body.get("input")) or "", input="text")
         known.append("custom")
     else:
-        body = item.get("function") or {}
-        call = ToolCall(name=body.get("name") or "", arguments=arguments_text(body.get("arguments")))
-    call.id = item.get("id") or None
+        body = mapping(item.get("function"))
+        call = ToolCall(name=word(body.get("name")) or "", arguments=arguments_text(body.get("arguments")))
+    call.id = call_id(item.get("id"))
     call.extra = without(item, *known)
     signature, rest = split_signature(item.get("extra_content"))
     call.opaque = signature
     if rest:
         call.extra = {**(call.extra or {}), "extra_content": rest}
     return call
+
+
+def call_id(value: Json) -> str | None:
+    """An id as a string, which some servers count as a number; "" is none."""
+    return str(value) if type(value) is int else word(value) or None
 
 
 def arguments_text(arguments: Json) -> str:
@@ -300,8 +301,9 @@ def render_tool_call(call: ToolCall, id: str | None, with_state: bool = True) ->
     if with_state:
         item |= call.extra or {}
         if call.opaque is not None:
-            google = {**item.get("extra_content", {}).get("google", {}), "thought_signature": call.opaque}
-            item["extra_content"] = {**item.get("extra_content", {}), "google": google}
+            beside = mapping(item.get("extra_content"))
+            google = {**mapping(beside.get("google")), "thought_signature": call.opaque}
+            item["extra_content"] = {**beside, "google": google}
     return item
 
 

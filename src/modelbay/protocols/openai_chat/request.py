@@ -14,13 +14,14 @@ from modelbay.conversation import (
     Settings,
 )
 from modelbay.dialect import Dialect
-from modelbay.errors import Unsupported
 from modelbay.model import Model
 from modelbay.protocols.codec import Call
 from modelbay.protocols.dispositions import dropped, settle
+from modelbay.protocols.openai_chat.body import Body
 from modelbay.protocols.openai_chat.messages import parse_message, render_messages
-from modelbay.protocols.openai_chat.parts import NAME, without
+from modelbay.protocols.openai_chat.parts import NAME
 from modelbay.protocols.openai_chat.tools import parse_tools, render_tools
+from modelbay.protocols.shapes import check, without
 
 PATH = "/chat/completions"
 
@@ -58,10 +59,9 @@ _TAKEN = frozenset(
 
 def parse_request(call: Call) -> Conversation:
     body = call.body
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-        raise Unsupported("`messages` must be a list of objects", setting="messages")
+    check(body, Body)
     settings = Settings()
+    settings.extra = {name: value for name, value in body.items() if name not in _TAKEN and value is not None}
     for setting, name in _SAME.items():
         if body.get(name) is not None:
             setattr(settings, setting, body[name])
@@ -75,12 +75,11 @@ def parse_request(call: Call) -> Conversation:
     parse_tools(body, settings)
     _parse_format(body.get("response_format"), settings)
     _parse_reasoning(body, settings)
-    settings.extra = {name: value for name, value in body.items() if name not in _TAKEN and value is not None}
     options = body.get("stream_options") or {}
     if rest := without(options, "include_usage"):
         settings.extra["stream_options"] = rest
     return Conversation(
-        turns=[parse_message(message) for message in messages],
+        turns=[parse_message(message) for message in body["messages"]],
         settings=settings,
         protocol=NAME,
         model=body.get("model"),

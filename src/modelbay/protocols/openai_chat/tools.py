@@ -5,8 +5,9 @@ from typing import Any
 from modelbay.conversation import Extra, Json, Settings, Tool, ToolChoice
 from modelbay.dialect import Dialect
 from modelbay.protocols.dispositions import refused
-from modelbay.protocols.openai_chat.parts import NAME, without
+from modelbay.protocols.openai_chat.parts import NAME
 from modelbay.protocols.schema import openapi, typed
+from modelbay.protocols.shapes import mapping, objects, without, word
 
 _CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 _SCHEMAS = {"typed": typed, "openapi": openapi}
@@ -20,7 +21,7 @@ def parse_tools(body: dict[str, Json], settings: Settings) -> None:
     elif body.get("functions") is not None:  # before tools there were functions
         settings.tools = [_parse_function(function) for function in body["functions"]]
         settings.spelling["tools"] = "functions"
-    choice = body.get("tool_choice", body.get("function_call"))
+    choice = body.get("tool_choice") or body.get("function_call")
     parallel = body.get("parallel_tool_calls")
     if choice is None and parallel is None:
         return
@@ -32,21 +33,21 @@ def parse_tools(body: dict[str, Json], settings: Settings) -> None:
         elif choice == "any":
             settings.spelling["tool_choice"] = "any"
     elif isinstance(choice, dict):
-        kind = choice.get("type", "function")
-        body_of = choice.get(kind) or choice
+        kind = word(choice.get("type")) or "function"
+        body_of = mapping(choice.get(kind)) or choice
         if kind == "allowed_tools":
-            tools_of = body_of.get("tools") or []
+            tools_of = [mapping(tool.get("function")) or tool for tool in objects(body_of.get("tools"))]
             chosen.mode, chosen.extra = "allowed", {"tool_choice": choice}
-            chosen.names = [(t.get("function") or t).get("name", "") for t in tools_of if isinstance(t, dict)]
+            chosen.names = [word(tool.get("name")) or "" for tool in tools_of]
         else:
-            chosen.mode, chosen.names = "tool", [body_of.get("name", "")]
+            chosen.mode, chosen.names = "tool", [word(body_of.get("name")) or ""]
             if kind != "function":
                 chosen.extra = {"tool_choice": choice}
     settings.tool_choice = chosen
 
 
 def _parse_tool(tool: Json) -> Tool:
-    kind = tool.get("type", "function")
+    kind = tool.get("type") or "function"
     if kind == "function" and isinstance(tool.get("function"), dict):
         parsed = _parse_function(tool["function"])
         parsed.cache = tool.get("cache_control")

@@ -4,30 +4,24 @@ from typing import Any
 
 from modelbay.conversation import Json
 from modelbay.dialect import Dialect
+from modelbay.protocols.shapes import count, mapping
 from modelbay.usage import Usage
-
-
-def _count(value: Json) -> int | None:
-    return value if type(value) is int else None
 
 
 def _first(*values: Json) -> int | None:
     """The first that is a count."""
-    for value in values:
-        if type(value) is int:
-            return value
-    return None
+    return next((found for value in values if (found := count(value)) is not None), None)
 
 
 def parse_usage(raw: Json, dialect: Dialect) -> Usage | None:
     """Disjoint buckets, or None where nothing was reported."""
     if not isinstance(raw, dict):
         return None
-    prompt, completion = _count(raw.get("prompt_tokens")), _count(raw.get("completion_tokens"))
+    prompt, completion = count(raw.get("prompt_tokens")), count(raw.get("completion_tokens"))
     if prompt is None and completion is None:
         return None
-    into = raw.get("prompt_tokens_details") or {}
-    out = raw.get("completion_tokens_details") or {}
+    into = mapping(raw.get("prompt_tokens_details"))
+    out = mapping(raw.get("completion_tokens_details"))
     cache_read = _first(
         into.get("cached_tokens"),
         raw.get("cached_tokens"),  # Moonshot
@@ -63,7 +57,7 @@ def _contains_reasoning(
     """Whether the completion tokens contain the reasoning. Where they do not, the numbers say so (xAI's total, Vercel)."""
     if reasoning > completion:
         return False
-    total = _count(raw.get("total_tokens"))
+    total = count(raw.get("total_tokens"))
     if total is not None and prompt is not None and total == prompt + completion + reasoning:
         return False
     if total is not None and prompt is not None and total == prompt + completion:

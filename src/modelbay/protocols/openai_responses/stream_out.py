@@ -335,8 +335,8 @@ class StreamRenderer:
             out += self._emit("response.refusal.done", **self._place(), refusal=text)
         else:
             content = render_part(part, OUTPUT)
-            if content is None:
-                return b""
+            if content is None or not isinstance(content.get("type"), str) or content["type"] in (OUTPUT, "refusal"):
+                return b""  # what no client could read
             out += self._emit("response.content_part.added", **self._place(), part=content)
         out += self._emit("response.content_part.done", **self._place(), part=content)
         self._message.content.append(content)

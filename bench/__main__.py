@@ -1,0 +1,11 @@
+"""Prints what modelbay costs, in ratios to things everybody knows. `python -m bench [imports|chunks]…`."""
+
+import sys
+
+from bench import chunks, imports
+
+REPORTS = {"imports": imports.report, "chunks": chunks.report}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or REPORTS:
+        print(REPORTS[name](), flush=True)

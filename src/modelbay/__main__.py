@@ -1,0 +1,5 @@
+"""`python -m modelbay` is the command `modelbay`."""
+
+from modelbay.cli import main
+
+main()
