@@ -1,8 +1,8 @@
 """What it costs to start: `import modelbay` and `modelbay --help`, each in a process of its own."""
 
+import os
 import subprocess
 import sys
-import time
 
 from bench.table import ratio, table
 
@@ -17,14 +17,20 @@ COMMANDS = {
 }
 
 
+def _children() -> float:
+    """Seconds of processor time that ended child processes took."""
+    used = os.times()
+    return used.children_user + used.children_system
+
+
 def milliseconds() -> dict[str, float]:
     """Of each whole process, the least of several; they take turns, so that a slow moment slows them all."""
     least = dict.fromkeys(COMMANDS, float("inf"))
     for _ in range(TRIES):
         for name, command in COMMANDS.items():
-            start = time.perf_counter()
+            before = _children()
             subprocess.run([sys.executable, "-c", *command], check=True, stdout=subprocess.DEVNULL)
-            least[name] = min(least[name], (time.perf_counter() - start) * 1e3)
+            least[name] = min(least[name], (_children() - before) * 1e3)
     return least
 
 

@@ -32,9 +32,14 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     """None: as the client spelled it, else `max_tokens`, else by the model's family."""
     reasoning_control: ReasoningControl | None = None
     """None: as the client spelled it, else `reasoning_effort`."""
-    reasoning_echo: Literal["seen", "never", "always"] = "seen"
+    efforts: dict[str, str] = field(default_factory=dict)
+    """Its word for an effort, where it is another one: `{"max": "xhigh"}` (OpenRouter)."""
+    seed_parameter: Literal["seed", "random_seed"] = "seed"
+    """Mistral says `random_seed`."""
+    reasoning_echo: Literal["seen", "never", "always", "tags"] = "seen"
     """Whether an assistant's reasoning goes back: under the field it came in; never (DeepSeek R1 400s on it); on every
-    assistant turn, blank where there is none (Kimi and DeepSeek 400 without it)."""
+    assistant turn, blank where there is none (Kimi and DeepSeek 400 without it); as `<think>` in the content (Cerebras's
+    GLM)."""
     reasoning_field: str | None = None
     """The field reasoning is echoed in when it came from elsewhere; None: `reasoning_content`."""
     developer_role: bool = True

@@ -229,9 +229,10 @@ def test_sizes_are_found_in_every_spelling(where, entry, sizes):
         ),
         (
             "Ollama",
-            {"capabilities": ["completion", "vision"]},
+            {"capabilities": ["completion", "vision"], "model_info": {}},
             {"image_in": True, "tool_use": False, "thinking": False},
         ),
+        ("llama.cpp, in Ollama's manner", {"capabilities": ["completion"]}, {}),
         (
             "llama.cpp's properties",
             {"modalities": {"vision": True, "audio": False}},

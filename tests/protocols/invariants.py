@@ -293,6 +293,8 @@ class _Items:
             opened.get(name) for name in ("id", "type", "call_id")
         ]
         match item["type"]:
+            case _ if item == opened:
+                assert self.parts == [], "an item that was whole at first was added to"
             case "message":
                 assert item["content"] == self.parts
             case "reasoning":

@@ -36,8 +36,7 @@ class Modalities(Struct):
 
 class Words(Struct):
     lists: list[str]
-    complete: list[str]
-    complete_with: str
+    complete: dict[str, str]
     judged: list[Capability]
     meaning: dict[str, Capability]
 
@@ -228,7 +227,7 @@ def _by_words(raw: Extra, rules: Words) -> dict[Capability, bool]:
     for path in rules.lists:
         words = _list(raw, path)
         found |= {rules.meaning[word]: True for word in words if word in rules.meaning}
-        if words and (path in rules.complete or rules.complete_with in words):
+        if words and (beside := rules.complete.get(path)) is not None and (not beside or beside in raw):
             found |= {capability: False for capability in rules.judged if capability not in found}
     return found
 

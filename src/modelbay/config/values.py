@@ -121,7 +121,12 @@ def put(text: str, keys: Keys, value: object, newline: str) -> str:
             )
             return str(inside)
     beside = [index for index, item in enumerate(inside.items) if item.keys[: len(keys) - 1] == keys[:-1]]
-    inside.insert(beside[-1] + 1 if beside else 0, text_of(value), keys)
+    at = beside[-1] + 1 if beside else 0
+    for index in reversed(beside):
+        if inside.items[index].keys[: len(keys)] == keys:  # dotted keys say the table that the value takes the place of
+            inside.remove(index)
+            at -= 1
+    inside.insert(at, text_of(value), keys)
     return str(inside)
 
 

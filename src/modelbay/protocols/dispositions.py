@@ -132,8 +132,21 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
     for name in settings.extra:
         report.append(dropped(name, protocol))
     settings.extra, settings.spelling = {}, {}
+    _leave_extra(settings)
     settings.n = None
     return settings, report
+
+
+def _leave_extra(settings: Settings) -> None:
+    """What a protocol said and we have no word for means something to that protocol only."""
+    if settings.tools:
+        settings.tools = [replace(tool, extra=None) for tool in settings.tools]
+    if settings.tool_choice is not None:
+        settings.tool_choice = replace(settings.tool_choice, extra=None)
+    if settings.output_format is not None:
+        settings.output_format = replace(settings.output_format, extra=None)
+    if settings.reasoning is not None:
+        settings.reasoning = replace(settings.reasoning, extra=None)
 
 
 def _narrow(settings: Settings, protocol: str, report: list[Warned]) -> None:

@@ -16,6 +16,8 @@ class Decoder:
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
         self._begun = False
+        self._between = False
+        """Whether the next byte begins an event: nothing is held."""
         self._rest: list[bytes] = []
         self._rest_size = 0
         self._after_cr = False
@@ -29,6 +31,8 @@ class Decoder:
         Raises:
             MalformedReply: an event is larger than the limit.
         """
+        if self._between and chunk[-2:] == b"\n\n" and b"\r" not in chunk:
+            return self._blocks(chunk)
         if self._after_cr and chunk:
             # the CR ended its line when it came; an LF here is the second half of that line end
             self._after_cr = False
@@ -37,19 +41,21 @@ class Decoder:
         if b"\r" in chunk:
             self._after_cr = chunk[-1] == 13
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        if b"\n" not in chunk:
+        events: list[tuple[str, bytes]] = []
+        if b"\n" in chunk:
+            if self._rest_size:
+                chunk = b"".join([*self._rest, chunk])
+            lines = chunk.split(b"\n")
+            rest = lines.pop()
+            self._rest, self._rest_size = [rest], len(rest)
+            events = self._take(lines)
+        else:
             self._rest.append(chunk)
             self._rest_size += len(chunk)
-            self._check()
-            return []
-        if self._rest_size:
-            chunk = b"".join([*self._rest, chunk])
-        lines = chunk.split(b"\n")
-        rest = lines.pop()
-        self._rest = [rest]
-        self._rest_size = len(rest)
-        events = self._take(lines)
-        self._check()
+        self._between = self._begun and not (self._rest_size or self._data or self._name or self._after_cr)
+        if self._size + self._rest_size > self._limit:
+            self._rest, self._rest_size, self._data, self._size = [], 0, [], 0
+            raise MalformedReply(f"one event of the stream has more than {self._limit:,} bytes")
         return events
 
     def close(self) -> list[tuple[str, bytes]]:
@@ -57,6 +63,19 @@ class Decoder:
         rest = b"".join(self._rest)
         self._rest, self._rest_size = [], 0
         return self._take([rest, b""] if rest else [b""])
+
+    def _blocks(self, chunk: bytes) -> list[tuple[str, bytes]]:
+        """The usual case, quickly: whole events of one data line each, with or without a name."""
+        events: list[tuple[str, bytes]] = []
+        for block in chunk[:-2].split(b"\n\n"):
+            head, _, data = block.partition(b"\ndata: ")
+            if block[:6] == b"data: " and b"\n" not in block:
+                events.append(("", block[6:]))
+            elif head[:7] == b"event: " and data and b"\n" not in data and b"\n" not in head:
+                events.append((head[7:].decode("utf-8", "replace"), data))
+            else:
+                events += self._take([*block.split(b"\n"), b""])
+        return events
 
     def _take(self, lines: list[bytes]) -> list[tuple[str, bytes]]:
         events = []
@@ -80,12 +99,6 @@ class Decoder:
             elif field == b"event":
                 self._name = value.decode("utf-8", "replace")
         return events
-
-    def _check(self) -> None:
-        """What is held of the event under way; over the limit it is let go."""
-        if self._size + self._rest_size > self._limit:
-            self._rest, self._rest_size, self._data, self._size = [], 0, [], 0
-            raise MalformedReply(f"one event of the stream has more than {self._limit:,} bytes")
 
 
 def encode(data: bytes, name: str = "") -> bytes:

@@ -42,6 +42,12 @@ class Preset(Struct, kw_only=True, frozen=True):
     key_url: str | None = None
     """Where a person gets a key."""
     lists_models: bool = True
+    lists: list[str] = field(default_factory=list)
+    """Paths on its host of lists in a form of its own, for facts that the protocol's list has not."""
+    describes: str | None = None
+    """The path that tells of one model, asked with `{"model": id}`."""
+    models_dev: list[str] = field(default_factory=list)
+    """What the vendor is called at models.dev, where one id has the models of `base_url`: the usual one first."""
     addressing: Literal["plain", "azure", "vertexai"] = "plain"
     """How a call's URL is made of the base URL."""
     dialect: Table = field(default_factory=dict)

@@ -296,7 +296,7 @@ class _Writer:
             return
         if self._mine(part) and part.native == DETAILS:
             fields.setdefault(DETAILS, []).append(render_detail(part))
-        elif self._mine(part) and part.native == THINK_TAGS:
+        elif part.text and (self.dialect.reasoning_echo == "tags" or (self._mine(part) and part.native == THINK_TAGS)):
             tags.append(f"<think>{part.text}</think>")
         elif self._mine(part) and part.native in (*REASONING_FIELDS, self.dialect.reasoning_field):
             name = part.native or REASONING_FIELDS[0]

@@ -18,6 +18,7 @@ from modelbay.conversation import (
     ToolCall,
     Unknown,
 )
+from modelbay.protocols.citations import span
 from modelbay.protocols.shapes import mapping, without, word
 
 NAME: Final = "openai_chat"
@@ -326,15 +327,14 @@ def parse_annotation(item: dict[str, Any]) -> Annotation:
     return Annotation(str(item.get("type", "unknown")), protocol=NAME, raw=item)
 
 
-def render_annotation(annotation: Annotation) -> dict[str, Any] | None:
-    """A `url_citation`; a citation without an address has no place here."""
+def render_annotation(annotation: Annotation, text: str) -> dict[str, Any] | None:
+    """A `url_citation` into `text`; a citation without an address has no place here."""
     if annotation.protocol == NAME and annotation.raw is not None:
         return annotation.raw
     if annotation.url is None:
         return None
     body: dict[str, Any] = {"url": annotation.url, "title": annotation.title or annotation.url}
-    body["start_index"] = annotation.start or 0
-    body["end_index"] = annotation.end or 0
+    body["start_index"], body["end_index"] = span(annotation, text)
     if annotation.text is not None:
         body["content"] = annotation.text
     return {"type": "url_citation", "url_citation": body}

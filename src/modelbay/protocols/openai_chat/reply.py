@@ -40,10 +40,10 @@ from modelbay.protocols.openai_chat.parts import (
     render_part,
     render_tool_call,
     split_think_tags,
-    without,
 )
 from modelbay.protocols.openai_chat.usage import parse_usage, render_usage
 from modelbay.protocols.openai_errors import error_in, parse_error_object
+from modelbay.protocols.shapes import mapping, objects, without, word
 
 FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -90,8 +90,8 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
 
 def _parse_choices(reply: dict[str, Any], assembly: Assembly, dialect: Dialect) -> None:
     extra = without(reply, *TOP) or {}
-    assembly.start(reply.get("id") or None, reply.get("model") or None, extra | _created(reply))
-    choices = [choice for choice in reply["choices"] if isinstance(choice, dict)]
+    assembly.start(word(reply.get("id")) or None, word(reply.get("model")) or None, extra | _created(reply))
+    choices = objects(reply["choices"])
     usage = reply.get("usage") or next((choice["usage"] for choice in choices if choice.get("usage")), None)
     assembly.usage = parse_usage(usage, dialect)
     first = [choice for choice in choices if choice.get("index", 0) == 0 or dialect.merge_choices]
@@ -100,8 +100,8 @@ def _parse_choices(reply: dict[str, Any], assembly: Assembly, dialect: Dialect) 
         message = choice.get("message") or choice.get("delta")
         if isinstance(message, dict):
             _parse_message(message, choice, assembly, dialect)
-        native = choice.get("finish_reason") or native
-        stop = choice.get("stop_reason") if isinstance(choice.get("stop_reason"), str) else stop
+        native = word(choice.get("finish_reason")) or native
+        stop = word(choice.get("stop_reason")) or stop
     if isinstance(reply.get("error"), dict) and native in (None, "", "error"):
         assembly.fail(parse_error_object(reply["error"], None))
     elif not first:
@@ -118,26 +118,28 @@ def _parse_message(message: dict[str, Any], choice: dict[str, Any], assembly: As
     thinking, _ = parse_reasoning(message, dialect.reasoning_field)
     for part in thinking:
         assembly.whole(part)
-    logprobs = (choice.get("logprobs") or {}).get("content") if isinstance(choice.get("logprobs"), dict) else None
-    annotations = [parse_annotation(item) for item in message.get("annotations") or () if isinstance(item, dict)]
+    logprobs: list[Json] | None = objects(mapping(choice.get("logprobs")).get("content"))
+    annotations = [parse_annotation(item) for item in objects(message.get("annotations"))]
     for part in _content(message.get("content"), dialect):
         if type(part) is Text:
             part.annotations, annotations = annotations or None, []
             part.logprobs, logprobs = logprobs or None, None
         assembly.whole(part)
-    if message.get("refusal"):
-        assembly.whole(Refusal(text=str(message["refusal"])))
-    for media in parse_media_out(message):
-        assembly.whole(media)
-    for call in message.get("tool_calls") or ():
-        if isinstance(call, dict):
-            item = parse_tool_call(call)
-            item.extra = {k: v for k, v in (item.extra or {}).items() if k != "index"} or None
-            assembly.whole(item)
-    legacy = message.get("function_call")
-    if isinstance(legacy, dict) and legacy.get("name"):
+    if refusal := word(message.get("refusal")):
+        assembly.whole(Refusal(text=refusal))
+    for image in parse_images(message):
+        assembly.whole(image)
+    audio = mapping(message.get("audio"))
+    if data := word(audio.get("data")):  # Snowflake sends an empty object always
+        assembly.whole(Media(kind="audio", data=data, native="audio", extra=without(audio, "data")))
+    for call in objects(message.get("tool_calls")):
+        item = parse_tool_call(call)
+        item.extra = {k: v for k, v in (item.extra or {}).items() if k != "index"} or None
+        assembly.whole(item)
+    legacy = mapping(message.get("function_call"))
+    if name := word(legacy.get("name")):
         arguments = arguments_text(legacy.get("arguments"))
-        assembly.whole(ToolCall(name=legacy["name"], arguments=arguments, native="function_call"))
+        assembly.whole(ToolCall(name=name, arguments=arguments, native="function_call"))
 
 
 def _content(content: Json, dialect: Dialect) -> list[Any]:
@@ -150,18 +152,12 @@ def _content(content: Json, dialect: Dialect) -> list[Any]:
     return parts
 
 
-def parse_media_out(message: dict[str, Any]) -> list[Media]:
-    """Generated images (OpenRouter's `images`) and sound (`audio`; Snowflake sends an empty one always)."""
-    found: list[Media] = []
-    for item in message.get("images") or ():
-        for part in parse_content([item]):
-            if type(part) is Media:
-                part.native = "images"
-                found.append(part)
-    audio = message.get("audio")
-    if isinstance(audio, dict) and audio.get("data"):
-        found.append(Media(kind="audio", data=audio["data"], native="audio", extra=without(audio, "data")))
-    return found
+def parse_images(message: dict[str, Any]) -> list[Media]:
+    """Generated images (OpenRouter's `images`)."""
+    images = [part for part in parse_content(objects(message.get("images"))) if type(part) is Media]
+    for image in images:
+        image.native = "images"
+    return images
 
 
 def render_reply(reply: Reply) -> bytes:
@@ -222,7 +218,7 @@ def render_message(reply: Reply) -> dict[str, Any]:
                 pass
         add_state(message, part)
         for annotation in part.annotations or ():
-            if (item := render_annotation(annotation)) is not None:
+            if (item := render_annotation(annotation, reply.text)) is not None:
                 message.setdefault("annotations", []).append(item)
     return message
 

@@ -143,6 +143,7 @@ def _parse_reasoning(body: dict[str, Json], settings: Settings) -> None:
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
     settings, report = settle(conversation, NAME)
+    same = conversation.protocol == NAME
     body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
     body["messages"] = render_messages(conversation, model, dialect, report)
     if conversation.stream is not None:
@@ -158,17 +159,21 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     for setting, names in _SPELLED.items():
         if (value := getattr(settings, setting)) is not None:
             body[settings.spelling.get(setting, names[0])] = value
+    if not same and settings.cache_key is not None and not dialect.prompt_cache_key:
+        del body["prompt_cache_key"]
+        report.append(dropped("cache_key", NAME, "it is not known whether this endpoint takes it"))
+    if settings.seed is not None and not same:
+        body.pop("seed", None)
+        body[dialect.seed_parameter] = settings.seed
     if dialect.max_tokens_parameter and settings.max_output_tokens is not None:
         body.pop("max_completion_tokens", None)
         body.pop("max_tokens", None)
         body[dialect.max_tokens_parameter] = settings.max_output_tokens
     if settings.stop is not None:
         body["stop"] = settings.stop
-    render_tools(body, settings, dialect, conversation.protocol == NAME)
+    render_tools(body, settings, dialect, same)
     if settings.output_format is not None:
-        body["response_format"] = _render_format(
-            settings.output_format, dialect, body["messages"], conversation.protocol == NAME
-        )
+        body["response_format"] = _render_format(settings.output_format, dialect, body["messages"], same)
     if settings.reasoning is not None:
         body |= _render_reasoning(settings.reasoning, settings.spelling.get("reasoning"), dialect)
     body |= {name: value for name, value in settings.extra.items() if name != "stream_options"}
@@ -206,12 +211,15 @@ def _render_reasoning(reasoning: Reasoning, spelled: str | None, dialect: Dialec
     for way in ways:
         match way:
             case "reasoning_effort":
-                effort = reasoning.effort or ("none" if reasoning.enabled is False and len(ways) == 1 else None)
+                effort = dialect.efforts.get(reasoning.effort or "", reasoning.effort)
+                if effort is None and reasoning.enabled is False and len(ways) == 1:
+                    effort = "none"
                 if effort is None and reasoning.budget is not None and reasoning.enabled is not False:
                     effort = "low" if reasoning.budget <= 2048 else "medium" if reasoning.budget <= 8192 else "high"
                 body |= {"reasoning_effort": effort} if effort else {}
             case "reasoning":
-                options = {"enabled": reasoning.enabled, "effort": reasoning.effort, "max_tokens": reasoning.budget}
+                effort = dialect.efforts.get(reasoning.effort or "", reasoning.effort)
+                options = {"enabled": reasoning.enabled, "effort": effort, "max_tokens": reasoning.budget}
                 if reasoning.visibility is not None:
                     options["exclude"] = reasoning.visibility == "hidden"
                 body["reasoning"] = {k: v for k, v in options.items() if v is not None} | extra

@@ -3,11 +3,13 @@
 The rules of tolerance are those that real providers forced (each with who does it); what is common is one path.
 """
 
+from base64 import b64decode, b64encode
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from modelbay.conversation import AnyPart, Json, Refusal, Text, Thinking, ToolCall
+from modelbay.conversation import AnyPart, Json, Media, Refusal, Text, Thinking, ToolCall
 from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ReplyError
 from modelbay.events import Event
@@ -18,15 +20,16 @@ from modelbay.protocols.openai_chat.parts import (
     REASONING_FIELDS,
     THINK_TAGS,
     arguments_text,
+    call_id,
     parse_annotation,
     parse_content,
     parse_detail,
     split_signature,
-    without,
 )
-from modelbay.protocols.openai_chat.reply import TOP, finish_reason, parse_media_out
+from modelbay.protocols.openai_chat.reply import TOP, finish_reason, parse_images
 from modelbay.protocols.openai_chat.usage import parse_usage
 from modelbay.protocols.openai_errors import error_in
+from modelbay.protocols.shapes import count, mapping, objects, without, word
 from modelbay.protocols.sse import Decoder
 
 
@@ -40,6 +43,7 @@ class StreamParser:
         self._decoder = Decoder()
         self._assembly = Assembly()
         self._calls = _Calls(self._assembly)
+        self._sound = _Sound()
         self._tags = _TagSplitter() if dialect.think_tags else None
         self._flow: int | None = None
         """The text, thinking or refusal part that is being written."""
@@ -73,16 +77,16 @@ class StreamParser:
         assembly = self._assembly
         if assembly.ended:
             return
-        if payload == b"[DONE]" or payload.strip() == b"[DONE]":
-            self._end(done=True)
+        if payload[:1] != b"{" and (plain := payload.strip()) in (b"", b"[DONE]"):
+            if plain:
+                self._end(done=True)
             return
         try:
             chunk = decode(payload)
         except msgspec.DecodeError as error:
-            if payload.strip():
-                assembly.fail(MalformedReply(f"a chunk of the stream is not JSON: {error}"))
+            assembly.fail(MalformedReply(f"a chunk of the stream is not JSON: {error}"))
             return
-        if name == "error" or type(chunk) is not dict or chunk.get("error") or "choices" not in chunk:
+        if type(chunk) is not dict or "error" in chunk or "choices" not in chunk or name == "error":
             failure = error_in(chunk)
             if failure is not None:
                 self._flush()
@@ -94,74 +98,82 @@ class StreamParser:
         self._chunk(chunk)
 
     def _chunk(self, chunk: dict[str, Any]) -> None:
-        choices = chunk.get("choices") or ()
+        choices = chunk.get("choices")
+        if type(choices) is not list:
+            choices = ()
         if not self._assembly.started and (chunk.get("id") or choices):  # Azure's first chunk has neither
             extra = without(chunk, *TOP) or {}
             if isinstance(chunk.get("created"), int | float):
                 extra["created"] = chunk["created"]
-            self._assembly.start(chunk.get("id") or None, chunk.get("model") or None, extra)
+            self._assembly.start(word(chunk.get("id")) or None, word(chunk.get("model")) or None, extra)
         if usage := chunk.get("usage"):
             self._usage = usage
-        elif (groq := chunk.get("x_groq")) and groq.get("usage"):
-            self._usage = groq["usage"]
+        elif "x_groq" in chunk:
+            self._usage = mapping(chunk["x_groq"]).get("usage") or self._usage
         for choice in choices:
-            if choice.get("index", 0) != 0 and not self._dialect.merge_choices:
+            if type(choice) is not dict or (choice.get("index", 0) != 0 and not self._dialect.merge_choices):
                 continue
-            if delta := choice.get("delta") or (choice.get("message") if "delta" not in choice else None):
+            delta = choice.get("delta")
+            if delta is None and "message" in choice and "delta" not in choice:
+                delta = choice["message"]
+            if delta and type(delta) is dict:
                 self._delta(delta, choice)
-            if reason := choice.get("finish_reason"):  # "" is none (Snowflake, SGLang)
+            if (reason := choice.get("finish_reason")) and type(reason) is str:  # "" is none (Snowflake, SGLang)
                 self._native = reason
-            if usage := choice.get("usage"):  # Moonshot
-                self._usage = usage
-            if isinstance(stop := choice.get("stop_reason"), str):
-                self._stop = stop
+            if "usage" in choice:  # Moonshot
+                self._usage = choice["usage"] or self._usage
+            if "stop_reason" in choice:  # vLLM: the stop sequence, or a token's number
+                self._stop = word(choice["stop_reason"]) or self._stop
 
     def _delta(self, delta: dict[str, Any], choice: dict[str, Any]) -> None:
-        self._reasoning(delta)
         content = delta.get("content")
-        if content:
-            logprobs = choice.get("logprobs")
-            tokens = logprobs.get("content") if logprobs else None
-            if type(content) is str:
-                self._text(content, tokens)
-            else:
-                self._items(content)
-        if refusal := delta.get("refusal"):
-            self._add("refusal", Refusal(), refusal)
-        for annotation in delta.get("annotations") or ():
+        logprobs = choice.get("logprobs")
+        if content and len(delta) == 1 and type(content) is str and not logprobs:  # nearly every chunk
+            self._text(content)
+            return
+        self._reasoning(delta)
+        if content and type(content) is str:
+            self._text(content, objects(mapping(logprobs).get("content")))
+        elif content:
+            self._items(content)
+        if (refusal := delta.get("refusal")) and type(refusal) is str:
+            self._add("refusal", refusal)
+        for annotation in objects(delta.get("annotations")):
             self._assembly.annotate(self._switch("text", Text()), parse_annotation(annotation))
-        if "images" in delta or "audio" in delta:
-            for media in parse_media_out(delta):
-                self._stop_flow()
-                self._assembly.whole(media)
-        if calls := delta.get("tool_calls"):  # `[]` on every text delta (vLLM) opens nothing
+        for image in parse_images(delta):
+            self._end_flow()
+            self._assembly.whole(image)
+        self._sound.feed(delta.get("audio"))
+        if "tool_calls" in delta or "function_call" in delta:
+            self._tool_calls(delta)
+
+    def _tool_calls(self, delta: dict[str, Any]) -> None:
+        if calls := objects(delta.get("tool_calls")):  # `[]` on every text delta (vLLM) opens nothing
             self._end_flow()
             for call in calls:
                 self._calls.feed(call)
-        if legacy := delta.get("function_call"):
+        if legacy := mapping(delta.get("function_call")):
             self._end_flow()
             self._calls.feed({"index": 0, "function": legacy}, native="function_call")
 
     def _text(self, content: str, logprobs: list[Json] | None = None) -> None:
         if self._tags is None:
-            self._add("text", Text(), content, logprobs)
+            self._add("text", content, logprobs)
             return
         for thinking, text in self._tags.feed(content):
-            if thinking:
-                self._add(THINK_TAGS, Thinking(native=THINK_TAGS), text)
-            else:
-                self._add("text", Text(), text, logprobs)
+            self._add(THINK_TAGS if thinking else "text", text, None if thinking else logprobs)
 
     def _items(self, content: Json) -> None:
         """Content as a list (Mistral): each item continues the part of its kind."""
         for part in parse_content(content):
             match part:
                 case Text() if part.text:
-                    self._add("text", Text(), part.text)
+                    self._add("text", part.text)
                 case Thinking():
-                    self._add("thinking", Thinking(native=part.native), part.text)
+                    key = self._switch("thinking", Thinking(native=part.native))
+                    self._assembly.add(key, part.text)
                     if part.extra:
-                        self._assembly.part(self._switch("thinking", Thinking())).extra = part.extra
+                        self._assembly.part(key).extra = part.extra
                 case Text():
                     pass
                 case _:
@@ -180,7 +192,7 @@ class StreamParser:
         for name in self._reasoning_fields:
             text = delta.get(name)
             if text and type(text) is str:
-                self._add(name, Thinking(native=name), text)
+                self._add(name, text)
                 return
             if text == "" and name == "reasoning_content" and self._blank_reasoning is not None:
                 self._blank_reasoning = True
@@ -203,9 +215,12 @@ class StreamParser:
 
     # --- parts ---
 
-    def _add(self, kind: str, part: AnyPart, text: str, logprobs: list[Json] | None = None) -> None:
-        key = self._flow if self._kind == kind and self._flow is not None else self._switch(kind, part)
-        self._assembly.add(key, text, 0, logprobs)
+    def _add(self, kind: str, text: str, logprobs: list[Json] | None = None) -> None:
+        """More of the part being written, if it is of this kind, else of a new one."""
+        if self._flow is None or self._kind != kind:
+            part = Text() if kind == "text" else Refusal() if kind == "refusal" else Thinking(native=kind)
+            self._switch(kind, part)
+        self._assembly.add(self._flow, text, 0, logprobs)  # type: ignore[arg-type]
 
     def _switch(self, kind: str, part: AnyPart) -> int:
         """The part being written, if it is of this kind, else `part`, opened; what was before ends."""
@@ -239,7 +254,7 @@ class StreamParser:
         """Writes what the tag splitter held back."""
         if self._tags is not None:
             for thinking, text in self._tags.close():
-                self._add(THINK_TAGS if thinking else "text", Thinking(native=THINK_TAGS) if thinking else Text(), text)
+                self._add(THINK_TAGS if thinking else "text", text)
 
     def _end(self, done: bool) -> None:
         assembly = self._assembly
@@ -247,6 +262,8 @@ class StreamParser:
             return
         self._end_flow()
         self._calls.close()
+        if self._sound.pieces:
+            assembly.whole(self._sound.part())
         assembly.usage = parse_usage(self._usage, self._dialect)
         if self._native is None and not done and not (self._dialect.ends_without_finish and assembly.started):
             what = "stopped before its end" if assembly.started else "is empty, or not a stream of events"
@@ -265,15 +282,12 @@ class _Calls:
         self._by_index: dict[int, _Call] = {}
         self._last: _Call | None = None
 
-    def feed(self, item: Json, native: str | None = None) -> None:
-        if type(item) is not dict:
-            return
-        body = item.get("function") or item.get("custom") or {}
+    def feed(self, item: dict[str, Any], native: str | None = None) -> None:
+        body = mapping(item.get("function") or item.get("custom"))
         call = self._find(item, body)
         call.native = native
-        if id := item.get("id"):
-            call.id = call.id or id
-        if name := body.get("name"):  # "" on continuations (Mistral); repeated in every delta (OpenRouter)
+        call.id = call.id or call_id(item.get("id"))
+        if name := word(body.get("name")):  # "" on continuations (Mistral); repeated in every delta (OpenRouter)
             call.name = call.name or name
         if item.get("type") == "custom":
             call.input = "text"
@@ -291,13 +305,13 @@ class _Calls:
         opens a call and its absence continues the last (Mistral, SGLang). An unknown index without an id or a name
         continues the last call too (Nebius counts the index up on continuations).
         """
-        index, id = item.get("index"), item.get("id") or None
+        index, id, name = count(item.get("index")), call_id(item.get("id")), word(body.get("name"))
         known = self._by_index.get(index) if index is not None else self._last
-        if index is None and id is None and body.get("name") and self._last is not None:
+        if index is None and id is None and name and self._last is not None:
             known = self._last if self._last.name is None or not self._last.whole() else None
         if known is not None and not (id and known.id and id != known.id):
             return known
-        if known is None and id is None and not body.get("name") and self._last is not None:
+        if known is None and id is None and not name and self._last is not None:
             return self._last
         call = _Call()
         if index is not None:
@@ -347,6 +361,28 @@ class _Call:
             opened.opaque, opened.extra = self.opaque, self.extra or None
             if arguments:
                 assembly.add(self._key, arguments)
+
+
+class _Sound:
+    """Generated sound, which comes in pieces of base64 with its words beside; told as one part at the end."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self._extra: dict[str, Json] = {}
+
+    def feed(self, audio: Json) -> None:
+        for name, value in mapping(audio).items():
+            if name == "data" and type(value) is str:
+                with suppress(ValueError):
+                    self.pieces.append(b64decode(value))
+            elif name == "transcript" and type(value) is str:
+                self._extra[name] = self._extra.get(name, "") + value
+            elif value is not None:
+                self._extra[name] = value
+
+    def part(self) -> Media:
+        data = b64encode(b"".join(self.pieces)).decode()
+        return Media(kind="audio", data=data, native="audio", extra=self._extra or None)
 
 
 class _TagSplitter:

@@ -93,9 +93,8 @@ class StreamRenderer:
                 return self._start(event)
             case PartStarted(key=key, part=part):
                 return self._part(key, part)
-            case PartAnnotated(annotation=annotation):
-                item = render_annotation(annotation)
-                return self._delta({"annotations": [item]}) if item is not None else b""
+            case PartAnnotated(annotation=annotation) if annotation.protocol == NAME:
+                return self._delta({"annotations": [annotation.raw]})
             case PartEnded(key=key, part=part):
                 del self._open[key]
                 return self._media(part) if type(part) is Media else self._state(key, part)
@@ -203,6 +202,10 @@ class StreamRenderer:
             closing = foreign_detail(part, self._details.get(key, 0))
             closing.pop("text", None)
             delta[DETAILS] = [closing]
+        if type(part) is Text:  # others' citations count from a text that must be whole
+            others = [render_annotation(a, part.text) for a in part.annotations or () if a.protocol != NAME]
+            if cited := [item for item in others if item is not None]:
+                delta["annotations"] = cited
         add_state(delta, part)
         return self._delta(delta) if delta else b""
 

@@ -183,24 +183,16 @@ def render_annotation(annotation: Annotation, text: str) -> dict[str, Any] | Non
         return annotation.raw
     if annotation.url is None:
         return None
-    start, end = annotation.start, annotation.end
-    if annotation.unit == "block":  # the whole text stands on it
-        start, end = 0, len(text)
-    elif annotation.unit == "bytes":
-        start, end = _chars(text, start), _chars(text, end)
+    start, end = span(annotation, text)
     return {
         "type": "url_citation",
         "url": annotation.url,
         "title": annotation.title or annotation.url,
-        "start_index": start or 0,
-        "end_index": end or 0,
+        "start_index": start,
+        "end_index": end,
     }
 
 
 def render_annotations(text: Text) -> list[dict[str, Any]]:
     rendered = [render_annotation(annotation, text.text) for annotation in text.annotations or ()]
     return [item for item in rendered if item is not None]
-
-
-def _chars(text: str, offset: int | None) -> int | None:
-    return None if offset is None else len(text.encode()[:offset].decode("utf-8", "ignore"))

@@ -235,7 +235,7 @@ class StreamRenderer:
                 return out + self._whole(item)
             case _:
                 kept = kept_item(part) if _ours(part) else None
-                if kept is None or "type" not in kept:
+                if kept is None or not _readable(kept):
                     return b""
                 return self._whole({**kept, "id": self._id(part, "item")})
 
@@ -428,6 +428,14 @@ class _Message:
         self.item_id = item_id
         self.status = status
         self.content: list[dict[str, Any]] = []
+
+
+def _readable(item: dict[str, Any]) -> bool:
+    """Whether a client can read an item kept whole: of the types that have parts of their own, only damaged ones are."""
+    kind = item.get("type")
+    if kind == "message":
+        return isinstance(item.get("content"), list)
+    return isinstance(kind, str) and kind not in ("reasoning", "function_call", "custom_tool_call")
 
 
 def _ours(part: Part) -> bool:

@@ -9,7 +9,7 @@ from modelbay.usage import Usage
 
 def _count(value: Json, name: str) -> int | None:
     count = value.get(name) if isinstance(value, dict) else None
-    return count if type(count) is int else None
+    return count if type(count) is int and count >= 0 else None
 
 
 def parse_usage(raw: Json, dialect: Dialect) -> Usage | None:
