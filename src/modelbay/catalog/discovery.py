@@ -99,15 +99,15 @@ async def discover(config: Config, provider: ProviderEntry, fetch: Fetch) -> Dis
 
 def _forms(config: Config, provider: ProviderEntry, found: Upstream) -> list[_Form]:
     """Where the list may be, likeliest first."""
-    plain = models_endpoint(config, provider)
-    forms = []
-    if plain is not None:
-        plain = _hurried(plain)
+    usual = models_endpoint(config, provider)
+    forms: list[_Form] = []
+    if usual is not None:
+        plain = _hurried(usual)
         plain = replace(plain, url=urls.append(plain.url, PAGE_SIZE.get(plain.protocol, "")))
         forms += [_Form(plain), *_other_forms(found, plain)]
     elif found.preset and found.preset.lists:
         call = _hurried(endpoint_at(config, found, "/models"))
-        forms += [_Form(form) for path in found.preset.lists if (form := _at(call, path))]
+        forms += [_Form(place) for path in found.preset.lists if (place := _at(call, path))]
     once: dict[tuple[str, ...], _Form] = {}
     for form in forms:
         once.setdefault((form.endpoint.url, *sorted(form.endpoint.headers)), form)
@@ -179,7 +179,7 @@ async def _first(forms: list[_Form], fetch: Fetch) -> Discovery:
             refused = isinstance(error, AuthenticationFailed | PermissionDenied)
             once_more = number < len(forms) and forms[number].endpoint.url == form.endpoint.url
             first = first or _about(error, form.endpoint)
-            if refused and once_more or _elsewhere(error):
+            if (refused and once_more) or _elsewhere(error):
                 continue
             if first is not error and isinstance(error, PermissionDenied):
                 continue  # a gateway's word for a path that it does not have
@@ -237,8 +237,8 @@ async def _pages(endpoint: Endpoint, fetch: Fetch) -> Discovery:
     return discovery
 
 
-async def _page(endpoint: Endpoint, fetch: Fetch, seconds: float = SECONDS) -> tuple[Listing, int]:
-    body = await _body(endpoint, None, fetch, seconds)
+async def _page(endpoint: Endpoint, fetch: Fetch, seconds: float | None = None) -> tuple[Listing, int]:
+    body = await _body(endpoint, None, fetch, SECONDS if seconds is None else seconds)
     return parse_list(body), len(body)
 
 

@@ -72,15 +72,15 @@ class Assembly:
         return key in self._open
 
     def add(self, key: int, text: str, index: int = 0, logprobs: list[Json] | None = None) -> None:
-        texts = self._open[key].texts
+        opened = self._open[key]
+        texts = opened.texts
         while len(texts) <= index:
             texts.append([])
         texts[index].append(text)
-        if logprobs:
-            part = self._open[key].part
-            if type(part) is Text:
-                part.logprobs = (part.logprobs or []) + logprobs
-        self._events.append(PartDelta(key, text, index, logprobs))
+        if logprobs and type(opened.part) is Text:
+            opened.part.logprobs = opened.part.logprobs or []
+            opened.part.logprobs += logprobs
+        self._events.append(PartDelta(key, text, index, logprobs or None))
 
     def written(self, key: int) -> str:
         """What has been added to a part so far."""

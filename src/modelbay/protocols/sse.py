@@ -31,8 +31,8 @@ class Decoder:
         Raises:
             MalformedReply: an event is larger than the limit.
         """
-        if self._between and chunk[-2:] == b"\n\n" and b"\r" not in chunk:
-            return self._blocks(chunk)
+        if self._between and (event := _one(chunk)) is not None:
+            return [event]
         if self._after_cr and chunk:
             # the CR ended its line when it came; an LF here is the second half of that line end
             self._after_cr = False
@@ -64,25 +64,16 @@ class Decoder:
         self._rest, self._rest_size = [], 0
         return self._take([rest, b""] if rest else [b""])
 
-    def _blocks(self, chunk: bytes) -> list[tuple[str, bytes]]:
-        """The usual case, quickly: whole events of one data line each, with or without a name."""
-        events: list[tuple[str, bytes]] = []
-        for block in chunk[:-2].split(b"\n\n"):
-            head, _, data = block.partition(b"\ndata: ")
-            if block[:6] == b"data: " and b"\n" not in block:
-                events.append(("", block[6:]))
-            elif head[:7] == b"event: " and data and b"\n" not in data and b"\n" not in head:
-                events.append((head[7:].decode("utf-8", "replace"), data))
-            else:
-                events += self._take([*block.split(b"\n"), b""])
-        return events
-
     def _take(self, lines: list[bytes]) -> list[tuple[str, bytes]]:
         events = []
         if not self._begun:
             self._begun = True
             lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")  # a byte order mark
         for line in lines:
+            if line[:6] == b"data: ":
+                self._size += len(line) - 6
+                self._data.append(line[6:])
+                continue
             if not line:
                 if self._data:
                     events.append((self._name, b"\n".join(self._data) if len(self._data) > 1 else self._data[0]))
@@ -99,6 +90,18 @@ class Decoder:
             elif field == b"event":
                 self._name = value.decode("utf-8", "replace")
         return events
+
+
+def _one(chunk: bytes) -> tuple[str, bytes] | None:
+    """The usual case, quickly: one whole event of one data line, with or without a name."""
+    first, last = chunk.find(b"\n"), len(chunk) - 2
+    if chunk[last:] != b"\n\n" or 13 in chunk:
+        return None
+    if first == last and chunk[:6] == b"data: ":
+        return "", chunk[6:last]
+    if chunk[:7] == b"event: " and chunk[first : first + 7] == b"\ndata: " and chunk.find(b"\n", first + 1) == last:
+        return chunk[7:first].decode("utf-8", "replace"), chunk[first + 7 : last]
+    return None
 
 
 def encode(data: bytes, name: str = "") -> bytes:

@@ -58,19 +58,17 @@ class StreamRenderer:
         """The part whose block is open; None for one that gets no block, or only when it is finished."""
         self._delta = b""
         """The open block's delta up to its text."""
+        self._streams = False
+        """Whether what is added to the open part is sent at once."""
         self._usage: Usage | None = None
 
     def feed(self, event: Event) -> bytes:
-        out = b""
-        for step in self._sequence.feed(event):
-            if type(step) is PartDelta:
-                if self._part is not None and step.text and not self._is_text_input:
-                    out += b"%b%b}}\n\n" % (self._delta, _encode(step.text))
-            else:
-                out += self._step(step)
-        return out
+        steps = self._sequence.feed(event)
+        return self._step(steps[0]) if len(steps) == 1 else b"".join([self._step(step) for step in steps])
 
     def _step(self, event: Event) -> bytes:
+        if type(event) is PartDelta:
+            return b"%b%b}}\n\n" % (self._delta, _encode(event.text)) if self._streams and event.text else b""
         match event:
             case PartStarted(part=part):
                 return self._open(part)
@@ -129,13 +127,10 @@ class StreamRenderer:
             case _:
                 return b""  # written whole when it is finished
 
-    @property
-    def _is_text_input(self) -> bool:
-        """Whether the open block is a call of a freeform tool, whose text becomes an object when it is whole."""
-        return type(self._part) is ToolCall and self._part.input == "text"
-
     def _begin(self, part: AnyPart, block: dict[str, Any], delta: str, field: str) -> bytes:
         self._part = part
+        # the text of a freeform tool becomes an object, when it is whole
+        self._streams = type(part) is not ToolCall or part.input == "json"
         head = f'{{"type":"content_block_delta","index":{self._index},"delta":{{"type":"{delta}","{field}":'
         self._delta = b"event: content_block_delta\ndata: " + head.encode()
         return _sse("content_block_start", {"index": self._index, "content_block": block})
@@ -146,7 +141,7 @@ class StreamRenderer:
     def _stop(self) -> bytes:
         out = _sse("content_block_stop", {"index": self._index})
         self._index += 1
-        self._part = None
+        self._part, self._streams = None, False
         return out
 
     def _whole(self, block: dict[str, Any]) -> bytes:
@@ -157,7 +152,7 @@ class StreamRenderer:
         if self._part is None:
             return b"".join([self._whole(block) for block in reply_blocks(part)])
         out = b""
-        if type(part) is ToolCall and self._is_text_input:
+        if type(part) is ToolCall and not self._streams:
             out = b"%b%b}}\n\n" % (self._delta, _encode(_encode(input_json(part)).decode()))
         elif type(part) is Thinking:
             closing = {"signature": part.opaque or ""} if ours else foreign_thinking(part)[0]

@@ -4,6 +4,7 @@ import re
 from typing import Any, Final
 
 from modelbay.conversation import Annotation, AnyPart, Extra, Json, Media, Refusal, Text, Unknown
+from modelbay.protocols.citations import span
 
 NAME: Final = "openai_responses"
 INPUT, OUTPUT = "input_text", "output_text"

@@ -402,7 +402,8 @@ class StreamRenderer:
 
     def _close_call(self, call: ToolCall) -> bytes:
         final = call.arguments
-        if not final and call.input == "json" and not _ours(call):
+        freeform = self._item["type"] == "custom_tool_call"
+        if not final and not freeform and not _ours(call):
             final = "{}"  # what clients parse
         out, text = self._written(final)
         ours = _ours(call)
@@ -410,7 +411,7 @@ class StreamRenderer:
         item = {**self._item, **(own(call) if ours else {}), "name": name}
         item["status"] = (item_of(call).status if ours else None) or "completed"
         where = {"item_id": item["id"], "output_index": len(self._output)}
-        if call.input == "text":
+        if freeform:
             out += self._emit("response.custom_tool_call_input.done", **where, input=text)
             item["input"] = text
         else:
