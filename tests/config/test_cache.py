@@ -29,7 +29,8 @@ def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "name", ["managed:kimi-code", "../outside", "..", ".", ".hidden", "a/b", "a\\b", "con|?*<>", "ünï 日本", 'q"uote', "x\0y"]
+    "name",
+    ["managed:kimi-code", "../outside", "..", ".", ".hidden", "a/b", "a\\b", "con|?*<>", "ünï 日本", 'q"uote', "x\0y"],
 )
 def test_a_name_may_be_anything_and_stays_in_the_folder(tmp_path: Path, name: str) -> None:
     cache = Cache(tmp_path / "cache")

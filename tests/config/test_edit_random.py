@@ -23,17 +23,23 @@ def edits(draw: Any) -> tuple[list[Written], str, list[tuple[str, Keys, Any]]]:
     """Lines, their text, and edits, most of them of what is there."""
     data, lines, text = draw(written())
     there = st.sampled_from(_paths(data) or [("a",)])
-    return lines, text, draw(
-        st.lists(
-            st.one_of(
-                removals,
-                settings,
-                st.tuples(st.just("delete"), there, st.none()),
-                st.tuples(st.just("set"), there, plain_values),
-                st.tuples(st.just("set"), st.tuples(there, keys).map(lambda pair: (*pair[0], pair[1])), plain_values),
-            ),
-            max_size=5,
-        )
+    return (
+        lines,
+        text,
+        draw(
+            st.lists(
+                st.one_of(
+                    removals,
+                    settings,
+                    st.tuples(st.just("delete"), there, st.none()),
+                    st.tuples(st.just("set"), there, plain_values),
+                    st.tuples(
+                        st.just("set"), st.tuples(there, keys).map(lambda pair: (*pair[0], pair[1])), plain_values
+                    ),
+                ),
+                max_size=5,
+            )
+        ),
     )
 
 

@@ -14,7 +14,9 @@ Keys = tuple[str, ...]
 NAMES = ["a", "b", "api-key", "x/y", "p:q", "v1.5", "ü", 'say "hi"', "", "tab\t", "#no", "[no]", "a=b"]
 keys = st.sampled_from(NAMES)
 texts = st.one_of(
-    st.sampled_from(["", "plain", "it's", 'a "quote"', "C:\\path", "two\nlines", "# no comment", "tab\t\x7f\x00", "ünï🙂"]),
+    st.sampled_from(
+        ["", "plain", "it's", 'a "quote"', "C:\\path", "two\nlines", "# no comment", "tab\t\x7f\x00", "ünï🙂"]
+    ),
     st.text(st.characters(codec="utf-8"), max_size=6),
 )
 moments = st.sampled_from(
@@ -40,7 +42,9 @@ plain_values = st.recursive(
     max_leaves=6,
 )
 tables = st.dictionaries(keys, plain_values, max_size=4)
-documents = st.dictionaries(keys, st.one_of(plain_values, tables, st.dictionaries(keys, tables, max_size=3)), max_size=4)
+documents = st.dictionaries(
+    keys, st.one_of(plain_values, tables, st.dictionaries(keys, tables, max_size=3)), max_size=4
+)
 
 
 @dataclass

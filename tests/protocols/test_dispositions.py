@@ -27,7 +27,7 @@ from modelbay.conversation import (
     Unknown,
     user,
 )
-from modelbay.dialect import PLAIN
+from modelbay.dialect import Dialect
 from modelbay.errors import Unsupported
 from modelbay.model import Model
 from modelbay.protocols.codec import Call, codec
@@ -132,8 +132,12 @@ STRUCTURAL = {"spelling"}
 SUPPORTED = (Disposition.MAPPED, Disposition.CLAMPED, Disposition.EMULATED)
 
 
+WILLING = Dialect(prompt_cache_key=True)
+"""An endpoint that takes all that its protocol has."""
+
+
 def render(conversation: Conversation, protocol: str) -> Call:
-    return codec(protocol).render_request(conversation, Model(id="m"), PLAIN)
+    return codec(protocol).render_request(conversation, Model(id="m"), WILLING)
 
 
 def rows(*which: Disposition) -> list[tuple[str, str]]:
@@ -162,9 +166,10 @@ def test_every_row_speaks_of_every_protocol_and_has_an_example():
 
 @pytest.mark.parametrize(("setting", "protocol"), rows(Disposition.REFUSED))
 def test_what_is_refused_raises_with_its_name(setting, protocol):
-    with pytest.raises(Unsupported, match=f"`{setting}`") as refusal:
+    name = "store" if setting == "state" else setting  # server-side state is refused by the name of its field
+    with pytest.raises(Unsupported, match=f"`{name}`") as refusal:
         render(EXAMPLES[setting](), protocol)
-    assert refusal.value.setting == setting
+    assert refusal.value.setting == name
     assert refusal.value.status == 400
     assert refusal.value.hint
 

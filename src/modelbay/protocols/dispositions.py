@@ -121,7 +121,10 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
             continue
         match disposition(setting, protocol):
             case Disposition.REFUSED:
-                raise refused(setting, protocol)
+                # state is refused by its field's name, as `previous_response_id`
+                raise refused(
+                    next(iter(settings.state)) if setting == "state" and settings.state else setting, protocol
+                )
             case Disposition.DROPPED:
                 report.append(dropped(setting, protocol))
                 if setting in _PLAIN:
@@ -156,6 +159,8 @@ def _narrow(settings: Settings, protocol: str, report: list[Warned]) -> None:
             Warned(f"temperature {settings.temperature:g} is sent as 1: {protocol} takes 0 to 1", "temperature")
         )
         settings.temperature = 1.0
+    if isinstance(settings.top_k, float):  # Gemini's is a float, everybody else's is not
+        settings.top_k = int(settings.top_k)
     if _vendor_tools(settings):
         settings.tools = [tool for tool in settings.tools or () if tool.kind in ("function", "freeform")]
     if settings.tools and disposition("tools.strict", protocol) is D:

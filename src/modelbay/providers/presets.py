@@ -88,6 +88,12 @@ def by_type(type: str) -> Preset | None:
     return next((preset for preset in _presets_with(f'"{type}"') if type in preset.types), None)
 
 
+@cache
+def by_models_dev(id: str) -> Preset | None:
+    """The vendor that models.dev calls so."""
+    return next((preset for preset in _presets_with(f'"{id}"') if id in preset.models_dev), None)
+
+
 def _presets_with(text: str) -> list[Preset]:
     """Those whose file has `text` somewhere: looking is cheap, parsing all of them takes 10 ms."""
     return [_preset(id) for id, content in _texts().items() if text in content]

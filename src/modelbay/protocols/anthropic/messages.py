@@ -30,11 +30,11 @@ from modelbay.protocols.anthropic.parts import (
     parse_content,
     render_block,
     render_content,
-    without,
 )
 from modelbay.protocols.dispositions import carried
 from modelbay.protocols.ids import call_ids
 from modelbay.protocols.opaque import belongs, restore, unseal
+from modelbay.protocols.shapes import without
 
 SYSTEM = "system"
 """The `native` of a turn that stood in the top-level `system`."""

@@ -8,7 +8,6 @@ import msgspec
 from modelbay.conversation import (
     Annotation,
     AnyPart,
-    Extra,
     Json,
     Media,
     MediaKind,
@@ -21,6 +20,7 @@ from modelbay.conversation import (
     ToolResult,
     Unknown,
 )
+from modelbay.protocols.shapes import objects, without, word
 
 NAME: Final = "anthropic"
 REDACTED = "redacted_thinking"
@@ -29,10 +29,6 @@ TOOL_ID = r"[a-zA-Z0-9_-]+"
 
 _MEDIA: dict[str, MediaKind] = {"image": "image", "document": "document", "video": "video", "audio": "audio"}
 _KNOWN = ("type", "cache_control")
-
-
-def without(value: dict[str, Any], *known: str) -> Extra | None:
-    return {k: v for k, v in value.items() if k not in known and v is not None} or None
 
 
 def parse_content(content: Json) -> list[AnyPart]:
@@ -58,36 +54,35 @@ def parse_block(block: dict[str, Any]) -> AnyPart:
 def _parse_known(kind: str, block: dict[str, Any]) -> AnyPart | None:
     match kind:
         case "text":
-            part: AnyPart = Text(text=block.get("text") or "", extra=without(block, "text", "citations", *_KNOWN))
-            citations = block.get("citations")
-            if isinstance(citations, list):
-                part.annotations = [parse_citation(item) for item in citations if isinstance(item, dict)]
+            part: AnyPart = Text(text=word(block.get("text")) or "", extra=without(block, "text", "citations", *_KNOWN))
+            if isinstance(block.get("citations"), list):
+                part.annotations = [parse_citation(item) for item in objects(block["citations"])]
             return part
         case "thinking":
             texts = [block["thinking"]] if isinstance(block.get("thinking"), str) else []
             return Thinking(
-                texts=texts, opaque=block.get("signature"), extra=without(block, "thinking", "signature", *_KNOWN)
+                texts=texts, opaque=word(block.get("signature")), extra=without(block, "thinking", "signature", *_KNOWN)
             )
         case "redacted_thinking":
-            return Thinking(opaque=block.get("data"), native=REDACTED, extra=without(block, "data", *_KNOWN))
+            return Thinking(opaque=word(block.get("data")), native=REDACTED, extra=without(block, "data", *_KNOWN))
         case "tool_use":
             return ToolCall(
-                name=block.get("name") or "",
-                id=block.get("id") or None,
+                name=word(block.get("name")) or "",
+                id=word(block.get("id")) or None,
                 arguments=input_text(block.get("input")),
                 extra=without(block, "name", "id", "input", *_KNOWN),
             )
         case "tool_result":
             return ToolResult(
-                call_id=block.get("tool_use_id"),
+                call_id=word(block.get("tool_use_id")),
                 parts=parse_content(block.get("content")),
                 is_error=block.get("is_error"),
                 extra=without(block, "tool_use_id", "content", "is_error", *_KNOWN),
             )
         case "server_tool_use" | "mcp_tool_use":
             return ServerToolCall(
-                name=block.get("name") or "",
-                id=block.get("id"),
+                name=word(block.get("name")) or "",
+                id=word(block.get("id")),
                 arguments=input_text(block.get("input")),
                 native=kind,
                 extra=without(block, "name", "id", "input", *_KNOWN),
@@ -96,7 +91,7 @@ def _parse_known(kind: str, block: dict[str, Any]) -> AnyPart | None:
             return _parse_media(_MEDIA[kind], block)
         case _ if kind.endswith("_tool_result"):
             return ServerToolResult(
-                call_id=block.get("tool_use_id"),
+                call_id=word(block.get("tool_use_id")),
                 content=block.get("content"),
                 is_error=block.get("is_error"),
                 native=kind,
@@ -110,16 +105,16 @@ def _parse_media(kind: MediaKind, block: dict[str, Any]) -> Media | None:
     source = block.get("source")
     if not isinstance(source, dict):
         return None
-    media = Media(kind=kind, name=block.get("title"), media_type=source.get("media_type"))
+    media = Media(kind=kind, name=word(block.get("title")), media_type=word(source.get("media_type")))
     match source.get("type"):
         case "base64":
-            media.data = source.get("data")
+            media.data = word(source.get("data")) or ""
         case "url":
-            media.url = source.get("url")
+            media.url = word(source.get("url")) or ""
         case "file":
-            media.file_id = source.get("file_id")
+            media.file_id = word(source.get("file_id")) or ""
         case "text":
-            media.text = source.get("data")
+            media.text = word(source.get("data")) or ""
         case "content":
             media.parts = parse_content(source.get("content"))
             if isinstance(source.get("content"), str):

@@ -9,12 +9,13 @@ from modelbay.dialect import Dialect
 from modelbay.errors import MalformedReply
 from modelbay.events import Event, Finished, FinishReason, Reply
 from modelbay.protocols.anthropic.errors import error_in
-from modelbay.protocols.anthropic.parts import NAME, REDACTED, parse_block, render_block, without
+from modelbay.protocols.anthropic.parts import NAME, REDACTED, parse_block, render_block
 from modelbay.protocols.anthropic.usage import parse_usage, render_usage
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.codec import decode
 from modelbay.protocols.ids import made_id
 from modelbay.protocols.opaque import seal
+from modelbay.protocols.shapes import objects, without, word
 
 FINISH: dict[str, FinishReason] = {
     "end_turn": "stop",
@@ -49,13 +50,12 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
         assembly.fail(MalformedReply(f"the reply is not JSON: {error}"))
         return assembly.take()
     if isinstance(reply, dict) and isinstance(reply.get("content"), list):
-        assembly.start(reply.get("id"), reply.get("model"), without(reply, *TOP))
-        for block in reply["content"]:
-            if isinstance(block, dict):
-                assembly.whole(reply_part(parse_block(block)))
+        assembly.start(word(reply.get("id")), word(reply.get("model")), without(reply, *TOP))
+        for block in objects(reply["content"]):
+            assembly.whole(reply_part(parse_block(block)))
         assembly.usage = parse_usage(reply.get("usage"))
-        native = reply.get("stop_reason")
-        assembly.finish(finish_reason(native, assembly.has_calls), native, reply.get("stop_sequence"))
+        native = word(reply.get("stop_reason"))
+        assembly.finish(finish_reason(native, assembly.has_calls), native, word(reply.get("stop_sequence")))
     else:
         no_content = "the reply has no `content`: is this the right URL for Anthropic Messages?"
         assembly.fail(error_in(reply) or MalformedReply(no_content))

@@ -13,13 +13,14 @@ from modelbay.conversation import (
     ToolChoice,
 )
 from modelbay.dialect import Dialect
-from modelbay.errors import Unsupported
 from modelbay.events import Warned
 from modelbay.model import Model
+from modelbay.protocols.anthropic.body import Body
 from modelbay.protocols.anthropic.messages import parse_message, parse_system, render_messages
-from modelbay.protocols.anthropic.parts import NAME, without
+from modelbay.protocols.anthropic.parts import NAME
 from modelbay.protocols.codec import Call
 from modelbay.protocols.dispositions import dropped, settle
+from modelbay.protocols.shapes import check, without
 
 PATH = "/v1/messages"
 MAX_TOKENS = 32_000
@@ -47,9 +48,7 @@ _TAKEN = frozenset(
 
 def parse_request(call: Call) -> Conversation:
     body = call.body
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-        raise Unsupported("`messages` must be a list of objects", setting="messages")
+    check(body, Body)
     settings = Settings()
     for setting, name in _SAME.items():
         if body.get(name) is not None:
@@ -63,7 +62,7 @@ def parse_request(call: Call) -> Conversation:
     _parse_output(body, settings)
     _parse_metadata(body.get("metadata"), settings)
     return Conversation(
-        turns=[*parse_system(body.get("system")), *[parse_message(message) for message in messages]],
+        turns=[*parse_system(body.get("system")), *[parse_message(message) for message in body["messages"]]],
         settings=settings,
         protocol=NAME,
         model=body.get("model"),

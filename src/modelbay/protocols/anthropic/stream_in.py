@@ -13,11 +13,12 @@ from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ModelbayError, ReplyError
 from modelbay.events import Event
 from modelbay.protocols.anthropic.errors import error_in
-from modelbay.protocols.anthropic.parts import parse_block, parse_citation, without
+from modelbay.protocols.anthropic.parts import parse_block, parse_citation
 from modelbay.protocols.anthropic.reply import TOP, finish_reason, reply_part
 from modelbay.protocols.anthropic.usage import merge_usage, parse_usage
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.codec import decode
+from modelbay.protocols.shapes import count, mapping, objects, without, word
 from modelbay.protocols.sse import Decoder
 
 
@@ -71,13 +72,13 @@ class StreamParser:
             return
         match event.get("type") or name:
             case "content_block_delta":
-                self._delta(event.get("index", 0), event.get("delta") or {})
+                self._delta(count(event.get("index")) or 0, mapping(event.get("delta")))
             case "content_block_start":
-                self._block(event.get("index", 0), event.get("content_block") or {})
+                self._block(count(event.get("index")) or 0, mapping(event.get("content_block")))
             case "content_block_stop":
-                self._stop_block(event.get("index", 0))
+                self._stop_block(count(event.get("index")) or 0)
             case "message_start":
-                self._start(event.get("message") or {})
+                self._start(mapping(event.get("message")))
             case "message_delta":
                 self._message_delta(event)
             case "message_stop":
@@ -98,11 +99,10 @@ class StreamParser:
             self._assembly.drop(key)
         self._blocks.clear()
         self._inputs.clear()
-        self._assembly.start(message.get("id"), message.get("model"), without(message, *TOP))
+        self._assembly.start(word(message.get("id")), word(message.get("model")), without(message, *TOP))
         self._usage = merge_usage(self._usage, message.get("usage"))
-        for block in message.get("content") or ():
-            if isinstance(block, dict):
-                self._assembly.whole(reply_part(parse_block(block)))
+        for block in objects(message.get("content")):
+            self._assembly.whole(reply_part(parse_block(block)))
 
     def _block(self, index: int, block: dict[str, Any]) -> None:
         self._assembly.start(None, None)
@@ -132,20 +132,24 @@ class StreamParser:
         if kind == "text_delta":
             if key is None or type(part) is not Text:  # SGLang sends text into a tool_use block
                 key = self._reopen(index, Text())
-            if text := delta.get("text"):
+            if text := word(delta.get("text")):
                 self._assembly.add(key, text)
         elif kind == "input_json_delta" or "partial_json" in delta:
-            if key is not None and isinstance(part, ToolCall | ServerToolCall) and (text := delta.get("partial_json")):
+            if (
+                key is not None
+                and isinstance(part, ToolCall | ServerToolCall)
+                and (text := word(delta.get("partial_json")))
+            ):
                 self._inputs.pop(index, None)
                 self._assembly.add(key, text)
         elif kind == "thinking_delta":
             if key is None or type(part) is not Thinking:
                 key = self._reopen(index, Thinking())
-            if text := delta.get("thinking"):
+            if text := word(delta.get("thinking")):
                 self._assembly.add(key, text)
         elif kind == "signature_delta":
-            if type(part) is Thinking and delta.get("signature"):
-                part.opaque = (part.opaque or "") + delta["signature"]
+            if type(part) is Thinking and (signature := word(delta.get("signature"))):
+                part.opaque = (part.opaque or "") + signature
         elif kind == "citations_delta":
             if key is not None and isinstance(delta.get("citation"), dict):
                 self._assembly.annotate(key, parse_citation(delta["citation"]))
@@ -174,9 +178,9 @@ class StreamParser:
         self._assembly.end(key)
 
     def _message_delta(self, event: dict[str, Any]) -> None:
-        delta = event.get("delta") or {}
-        self._native = delta.get("stop_reason") or self._native
-        self._stop = delta.get("stop_sequence") or self._stop
+        delta = mapping(event.get("delta"))
+        self._native = word(delta.get("stop_reason")) or self._native
+        self._stop = word(delta.get("stop_sequence")) or self._stop
         self._usage = merge_usage(self._usage, event.get("usage"))
         self._extra |= without(delta, "stop_reason", "stop_sequence", "type") or {}
 

@@ -3,29 +3,26 @@
 from typing import Any
 
 from modelbay.conversation import Json
+from modelbay.protocols.shapes import count
 from modelbay.usage import Usage
-
-
-def _count(value: Json) -> int | None:
-    return value if type(value) is int else None
 
 
 def parse_usage(raw: Json) -> Usage | None:
     if not isinstance(raw, dict):
         return None
-    input, output = _count(raw.get("input_tokens")), _count(raw.get("output_tokens"))
+    input, output = count(raw.get("input_tokens")), count(raw.get("output_tokens"))
     if input is None and output is None:
         return None
-    written = _count(raw.get("cache_creation_input_tokens"))
+    written = count(raw.get("cache_creation_input_tokens"))
     by_age = raw.get("cache_creation")
-    hour = _count(by_age.get("ephemeral_1h_input_tokens")) if isinstance(by_age, dict) else None
+    hour = count(by_age.get("ephemeral_1h_input_tokens")) if isinstance(by_age, dict) else None
     if isinstance(by_age, dict) and written is None:
-        written = (_count(by_age.get("ephemeral_5m_input_tokens")) or 0) + (hour or 0)
+        written = (count(by_age.get("ephemeral_5m_input_tokens")) or 0) + (hour or 0)
     details = raw.get("output_tokens_details")
-    reasoning = _count(details.get("thinking_tokens")) if isinstance(details, dict) else None
+    reasoning = count(details.get("thinking_tokens")) if isinstance(details, dict) else None
     return Usage(
         input=input,
-        cache_read=_count(raw.get("cache_read_input_tokens")),
+        cache_read=count(raw.get("cache_read_input_tokens")),
         cache_write=None if written is None else max(0, written - (hour or 0)),
         cache_write_1h=hour,
         output=None if output is None else max(0, output - (reasoning or 0)),

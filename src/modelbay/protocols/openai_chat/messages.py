@@ -1,5 +1,6 @@
 """Chat Completions messages: turns in and out."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec.structs import replace
@@ -316,11 +317,28 @@ def _plain_text(parts: list[AnyPart]) -> str:
     return "\n".join(part.text for part in parts if type(part) is Text)
 
 
+def _joined(turns: list[Turn]) -> Iterator[Turn]:
+    """Turns with an assistant's that follow each other as one: what is several Responses items is one message here, and
+    OpenAI refuses calls whose answers do not follow at once."""
+    held: Turn | None = None
+    for turn in turns:
+        if held is not None and turn.role == "assistant":
+            held.parts += turn.parts
+            continue
+        if held is not None:
+            yield held
+        held = Turn("assistant", list(turn.parts), name=turn.name) if turn.role == "assistant" else None
+        if held is None:
+            yield turn
+    if held is not None:
+        yield held
+
+
 def render_messages(
     conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned]
 ) -> list[dict[str, Any]]:
     writer = _Writer(conversation, model, dialect, report)
-    for turn in conversation.turns:
+    for turn in conversation.turns if writer.same else _joined(conversation.turns):
         writer.write(turn)
     writer.release()
     return writer.messages

@@ -19,7 +19,7 @@ from modelbay.conversation import (
     Unknown,
 )
 from modelbay.protocols.citations import span
-from modelbay.protocols.shapes import mapping, without, word
+from modelbay.protocols.shapes import mapping, objects, without, word
 
 NAME: Final = "openai_chat"
 REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
@@ -70,7 +70,7 @@ def _parse_thinking(item: dict[str, Any]) -> AnyPart:
     inner = item.get("thinking")
     if isinstance(inner, str):
         return Thinking(texts=[inner], native="thinking=", extra=without(item, "type", "thinking"))
-    texts = [t["text"] for t in inner or [] if isinstance(t, dict) and isinstance(t.get("text"), str)]
+    texts = [t["text"] for t in objects(inner) if isinstance(t.get("text"), str)]
     if not isinstance(inner, list) or len(texts) != len(inner):
         return Unknown(native="thinking", raw=item)
     return Thinking(texts=texts, native="thinking", extra=without(item, "type", "thinking"))
@@ -205,7 +205,7 @@ def parse_detail(item: dict[str, Any]) -> Thinking:
 
 def render_detail(part: Thinking) -> dict[str, Any]:
     extra = part.extra or {"type": "reasoning.summary" if part.summary else "reasoning.text"}
-    kind = extra.get("type", "")
+    kind = word(extra.get("type")) or ""
     item = dict(extra)
     if part.texts:
         item[_DETAIL_TEXT.get(kind, "text")] = part.text

@@ -86,7 +86,7 @@ class StreamParser:
         except msgspec.DecodeError as error:
             assembly.fail(MalformedReply(f"a chunk of the stream is not JSON: {error}"))
             return
-        if type(chunk) is not dict or "error" in chunk or "choices" not in chunk or name == "error":
+        if type(chunk) is not dict or chunk.get("error") or "choices" not in chunk or name == "error":
             failure = error_in(chunk)
             if failure is not None:
                 self._flush()

@@ -121,12 +121,19 @@ def _render_tool(tool: Tool, dialect: Dialect, same: bool) -> Json:
         return tool.raw
     extra = tool.extra or {} if same else {}
     if tool.kind == "freeform":
-        custom = {"name": tool.name, "description": tool.description, "format": tool.grammar, **extra}
+        custom = {"name": tool.name, "description": tool.description, "format": _grammar(tool.grammar), **extra}
         return {"type": "custom", "custom": {k: v for k, v in custom.items() if v is not None}}
     item = {"type": "function", "function": _render_function(tool, dialect, same), **extra.get("tool.", {})}
     if tool.cache is not None and (same or dialect.cache_marks):
         item["cache_control"] = tool.cache
     return item
+
+
+def _grammar(form: Extra | None) -> Extra | None:
+    """A freeform tool's format: Responses writes the grammar flat, Chat Completions in an object of its own."""
+    if form is None or "syntax" not in form:
+        return form
+    return {"type": form.get("type", "grammar"), "grammar": {k: v for k, v in form.items() if k != "type"}}
 
 
 def _render_function(tool: Tool, dialect: Dialect, same: bool) -> Extra:

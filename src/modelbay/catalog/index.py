@@ -1,0 +1,168 @@
+"""An index of models.dev's list: one line a model, sorted by name, searched by halves. Reading it takes a millisecond.
+
+The first line says what it was made of; the second has every provider's address; the others are the bare name, the
+provider's id, the model's id and its entry, between tabs.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from modelbay.catalog.facts import Facts
+from modelbay.catalog.reading import facts_of
+from modelbay.conversation import Extra
+from modelbay.model import Capability
+
+VERSION = "1"
+KEPT = (
+    "name", "reasoning", "reasoning_options", "tool_call", "temperature", "structured_output", "modalities", "limit",
+    "cost", "interleaved",
+)  # fmt: skip
+"""What an entry's line keeps of it."""
+OF_THE_FAMILY: tuple[Capability, ...] = ("thinking", "image_in", "video_in", "audio_in", "document_in", "tool_use")
+AGREEMENT = 0.75
+"""What part of those who have a model must say the same for it to be the model's own."""
+
+
+class Header(Struct):
+    stamp: str
+    date: str
+
+
+class Entry(Struct):
+    """A model as one provider has it."""
+
+    provider: str
+    id: str
+    raw: Extra
+
+    @property
+    def facts(self) -> Facts:
+        return facts_of(self.raw, self.id)
+
+
+class Index:
+    """The lines of an index, and the addresses of its providers."""
+
+    def __init__(self, data: bytes, header: Header, start: int) -> None:
+        self.date = header.date
+        self._data = data
+        end = data.index(b"\n", start)
+        self.apis: dict[str, str] = msgspec.json.decode(data[start:end], type=dict[str, str])
+        """Where each provider is, where the list says; "" where it does not."""
+        self._start = end + 1
+
+    @classmethod
+    def read(cls, data: bytes, stamp: str) -> "Index | None":
+        """The index in a file; None where it is damaged, or of another version of the list."""
+        first, _, _ = data.partition(b"\n")
+        try:
+            header = msgspec.json.decode(first, type=Header)
+            if header.stamp != stamp or not data.endswith(b"\n"):
+                return None
+            return cls(data, header, len(first) + 1)
+        except (msgspec.DecodeError, ValueError):
+            return None
+
+    def entries(self, wire_id: str) -> list[Entry]:
+        """Everybody's models of that bare name: of "openai/gpt-5" and "gpt-5" the same."""
+        return [entry for line in self._lines(bare(wire_id).encode()) if (entry := _entry(line)) is not None]
+
+    def at(self, providers: Iterable[str], wire_id: str) -> Entry | None:
+        """The model as the first of these providers has it that does: by its id, else by its bare name."""
+        entries = self.entries(wire_id)
+        for provider in providers:
+            own = [entry for entry in entries if entry.provider == provider]
+            exact = [entry for entry in own if entry.id.lower() == wire_id.lower()]
+            if exact or len(own) == 1:
+                return (exact or own)[0]
+        return None
+
+    def family(self, wire_id: str) -> Facts | None:
+        """What holds for a model wherever it runs: what most of those say who have it. Prices are nobody's but theirs."""
+        entries = self.entries(wire_id)
+        return agreed([entry.facts for entry in entries]) if entries else None
+
+    def providers_at(self, host: str, path: str) -> list[str]:
+        """The providers whose API is on a host: those at the same path first."""
+        wanted = path.rstrip("/")
+        found = [(urlsplit(api).path.rstrip("/") != wanted, id) for id, api in self.apis.items() if _host(api) == host]
+        return [id for _, id in sorted(found)]
+
+    def exactly_at(self, id: str, path: str) -> bool:
+        return urlsplit(self.apis.get(id, "")).path.rstrip("/") == path.rstrip("/")
+
+    def _lines(self, name: bytes) -> Iterator[bytes]:
+        data, low, high = self._data, self._start, len(self._data)
+        while low < high:
+            middle = (low + high) // 2
+            begin = data.rfind(b"\n", low, middle) + 1 or low
+            end = data.index(b"\n", middle)
+            if data[begin : data.index(b"\t", begin)] < name:
+                low = end + 1
+            else:
+                high = begin
+        wanted = name + b"\t"
+        while data.startswith(wanted, low):
+            end = data.index(b"\n", low)
+            yield data[low:end]
+            low = end + 1
+
+
+def build(providers: dict[str, Extra], stamp: str, date: str) -> bytes:
+    """The index of a list."""
+    lines = [
+        f"{bare(id)}\t{provider}\t{id}\t".encode()
+        + msgspec.json.encode({key: model[key] for key in KEPT if key in model})
+        for provider, entry in providers.items()
+        for id, model in entry["models"].items()
+        if isinstance(model, dict) and bare(id) and (provider + id).isprintable()
+    ]
+    lines.sort(key=lambda line: line.split(b"\t", 1)[0])
+    apis = {id: api if isinstance(api := entry.get("api"), str) else "" for id, entry in providers.items()}
+    return b"\n".join([msgspec.json.encode(Header(stamp, date)), msgspec.json.encode(apis), *lines, b""])
+
+
+def bare(wire_id: str) -> str:
+    """The name that providers have in common for a model."""
+    return wire_id.strip().lower().rpartition("/")[2]
+
+
+def agreed(several: list[Facts]) -> Facts:
+    """The facts that most of several accounts of a model have in common."""
+
+    def most(values: list[Any]) -> Any:
+        known = [value for value in values if value is not None]
+        return Counter(known).most_common(1)[0][0] if known else None
+
+    found = Facts(
+        name=most([facts.name for facts in several]),
+        max_context_tokens=most([facts.max_context_tokens for facts in several]),
+    )
+    for capability in OF_THE_FAMILY:
+        said = [facts.capabilities[capability] for facts in several if capability in facts.capabilities]
+        share = sum(said) / len(said) if said else 0.5
+        if share >= AGREEMENT:
+            found.capabilities[capability] = True
+        elif share == 0 and len(said) > 1 and capability != "tool_use":  # a server of one's own may know how
+            found.capabilities[capability] = False
+    return found
+
+
+def _host(api: str) -> str:
+    try:
+        return (urlsplit(api).hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _entry(line: bytes) -> Entry | None:
+    _, provider, id, raw = line.split(b"\t", 3)
+    try:
+        return Entry(provider.decode(), id.decode(), msgspec.json.decode(raw, type=dict))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
