@@ -197,7 +197,8 @@ def _address(url: str) -> tuple[str | None, str]:
     """Host and path; a recorder may have made the URL unreadable where it took out secrets."""
     try:
         parts = urlsplit(url)
-        return parts.hostname, parts.path.rstrip("/")
+        host = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"  # a local server is its port
+        return host, parts.path.rstrip("/")
     except ValueError:
         return None, url.partition("?")[0].rstrip("/")
 

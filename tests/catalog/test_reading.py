@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from modelbay.catalog.listing import Listed, parse_list
+from modelbay.catalog.listed import Listed
+from modelbay.catalog.listing import parse_list
 from modelbay.model import Cost
 
 

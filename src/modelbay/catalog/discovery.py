@@ -11,7 +11,8 @@ from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
 from modelbay.catalog.facts import Facts
-from modelbay.catalog.listing import Listed, Listing, listed_model, parse_list
+from modelbay.catalog.listed import Listed
+from modelbay.catalog.listing import Listing, listed_model, parse_list
 from modelbay.config.origin import origin
 from modelbay.config.schema import Config, ProviderEntry, Timeout
 from modelbay.conversation import Extra

@@ -12,10 +12,9 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from modelbay.catalog.facts import Facts
-from modelbay.catalog.reading import facts_of
-from modelbay.conversation import Extra
-from modelbay.model import Capability
+from modelbay.catalog.facts import INPUTS, OUTPUTS, Facts
+from modelbay.conversation import Extra, Json
+from modelbay.model import Capability, Cost
 
 VERSION = "1"
 KEPT = (
@@ -24,6 +23,12 @@ KEPT = (
 )  # fmt: skip
 """What an entry's line keeps of it."""
 OF_THE_FAMILY: tuple[Capability, ...] = ("thinking", "image_in", "video_in", "audio_in", "document_in", "tool_use")
+SWITCHES: dict[Capability, str] = {
+    "thinking": "reasoning",
+    "tool_use": "tool_call",
+    "structured_output": "structured_output",
+    "temperature": "temperature",
+}
 AGREEMENT = 0.75
 """What part of those who have a model must say the same for it to be the model's own."""
 
@@ -42,7 +47,24 @@ class Entry(Struct):
 
     @property
     def facts(self) -> Facts:
-        return facts_of(self.raw, self.id)
+        """What `reading.facts_of` would find, without its table of everybody's spellings, whose reading takes its time."""
+        raw = self.raw
+        limit = _table(raw.get("limit"))
+        context, output = _size(limit.get("context")), _size(limit.get("output"))
+        efforts, off = _efforts(raw.get("reasoning_options"))
+        name = raw["name"].strip() if isinstance(raw.get("name"), str) else ""
+        field = _table(raw.get("interleaved")).get("field")
+        return Facts(
+            name=name if name and name != self.id else None,
+            max_context_tokens=context,
+            max_input_tokens=_size(limit.get("input")),
+            max_output_tokens=None if context and output and output > context else output,
+            efforts=efforts,
+            off_effort=off,
+            reasoning_key=field if field in ("reasoning", "reasoning_content") else None,
+            cost=_cost(_table(raw.get("cost"))),
+            capabilities=_capabilities(raw, efforts),
+        )
 
 
 class Index:
@@ -84,7 +106,7 @@ class Index:
 
     def family(self, wire_id: str) -> Facts | None:
         """What holds for a model wherever it runs: what most of those say who have it. Prices are nobody's but theirs."""
-        entries = self.entries(wire_id)
+        entries = self.entries(wire_id) or self.entries(wire_id.rpartition(":")[0])
         return agreed([entry.facts for entry in entries]) if entries else None
 
     def providers_at(self, host: str, path: str) -> list[str]:
@@ -150,6 +172,42 @@ def agreed(several: list[Facts]) -> Facts:
             found.capabilities[capability] = True
         elif share == 0 and len(said) > 1 and capability != "tool_use":  # a server of one's own may know how
             found.capabilities[capability] = False
+    return found
+
+
+def _table(value: Json) -> Extra:
+    return value if isinstance(value, dict) else {}
+
+
+def _size(value: Json) -> int | None:
+    return int(value) if type(value) in (int, float) and value >= 1 else None
+
+
+def _cost(cost: Extra) -> Cost | None:
+    prices = {name: cost[name] for name in Cost.__struct_fields__ if type(cost.get(name)) in (int, float)}
+    known = {name: float(price) for name, price in prices.items() if price >= 0}
+    return Cost(**known) if "input" in known and "output" in known else None
+
+
+def _efforts(options: Json) -> tuple[list[str] | None, str | None]:
+    for option in options if isinstance(options, list) else ():
+        if isinstance(option, dict) and option.get("type") == "effort" and isinstance(option.get("values"), list):
+            words = ["none" if word is None else str(word) for word in option["values"]]
+            return [word for word in words if word != "none"], "none" if "none" in words else None
+    return None, None
+
+
+def _capabilities(raw: Extra, efforts: list[str] | None) -> dict[Capability, bool]:
+    found: dict[Capability, bool] = {}
+    modalities = _table(raw.get("modalities"))
+    for kinds, listed in ((INPUTS, modalities.get("input")), (OUTPUTS, modalities.get("output"))):
+        if isinstance(listed, list) and listed:
+            found |= {capability: kind in listed for kind, capability in kinds.items()}
+    for capability, name in SWITCHES.items():
+        if isinstance(raw.get(name), bool):
+            found[capability] = raw[name]
+    if efforts and "thinking" not in found:
+        found["thinking"] = True
     return found
 
 

@@ -7,9 +7,9 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 from msgspec import Struct, field
 
-from modelbay.catalog.facts import Facts
-from modelbay.catalog.reading import Kind, Status, facts_of, kind_of, protocols_of, status_of, table
-from modelbay.conversation import Extra, Json, Protocol
+from modelbay.catalog.listed import Kind, Listed
+from modelbay.catalog.reading import facts_of, kind_of, protocols_of, status_of, table
+from modelbay.conversation import Extra, Json
 from modelbay.errors import MalformedReply
 from modelbay.protocols.codec import decode
 from modelbay.protocols.failures import summary, text_of
@@ -23,28 +23,6 @@ SERIAL = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}|[0-9a-f]{24}
 Entry: TypeAlias = tuple[str, Extra, Kind | None]
 """An id, what is said of it, and the kind where the shape of the body tells it."""
 WRONG_ADDRESS = "check `base_url`: this looks like a web page, not an API"
-
-
-class Listed(Struct, kw_only=True):
-    """A model of a list."""
-
-    id: str
-    """The name on the wire."""
-    facts: Facts = field(default_factory=Facts)
-    kind: Kind = "chat"
-    status: Status | None = None
-    protocols: list[Protocol] = field(default_factory=list)
-    """Those that the list says it is served over; usually it does not say."""
-    extra: Extra = field(default_factory=dict)
-    """The list's own entry, as it is."""
-
-    @property
-    def name(self) -> str:
-        return self.facts.name or self.id
-
-    @property
-    def chats(self) -> bool:
-        return self.kind == "chat"
 
 
 class Listing(Struct):

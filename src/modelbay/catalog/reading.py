@@ -5,22 +5,17 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from modelbay.catalog.facts import INPUTS, OUTPUTS, Facts
+from modelbay.catalog.listed import Kind, Status
 from modelbay.conversation import Extra, Json, Protocol
 from modelbay.model import Capability, Cost
 
 TABLE = Path(__file__).with_name("listing.toml")
-
-Kind: TypeAlias = Literal[
-    "chat", "completion", "embedding", "rerank", "image", "audio", "video", "moderation", "answer", "other"
-]
-"""What a model is for. Only `chat` can be talked to; what is not said to be anything else counts as that."""
-Status: TypeAlias = Literal["deprecated", "alpha", "beta", "inactive"]
 
 A_TOKEN = Decimal("0.002")
 """Below it, dollars are for one token: no million is that cheap, and no token that dear."""

@@ -184,16 +184,16 @@ class StreamParser:
         self._usage = merge_usage(self._usage, event.get("usage"))
         self._extra |= without(delta, "stop_reason", "stop_sequence", "type") or {}
 
-    def _close_blocks(self) -> None:
+    def _finish(self) -> None:
         for index in list(self._blocks):
             self._stop_block(index)
         self._assembly.usage = parse_usage(self._usage)
-
-    def _finish(self) -> None:
-        self._close_blocks()
         reason = finish_reason(self._native, self._assembly.has_calls)
         self._assembly.finish(reason, self._native, self._stop, self._extra)
 
     def _fail(self, error: ModelbayError) -> None:
-        self._close_blocks()
+        for index, key in list(self._blocks.items()):
+            if type(self._assembly.part(key)) is not ToolCall:  # which was cut off, and must not be run
+                self._stop_block(index)
+        self._assembly.usage = parse_usage(self._usage)
         self._assembly.fail(error)

@@ -205,9 +205,10 @@ class _Writer:
         texts = [part for part in parts if isinstance(part, Text) and (not self.same or not part.extra)]
         if len(texts) == len(parts):
             plain = self.dialect.text_only_content or not any(self._keeps_mark(part) for part in texts)
-            if plain and len(texts) == 1:
-                return texts[0].text
-            if join is not None or self.dialect.text_only_content:
+            joined = join is not None or self.dialect.text_only_content or len(texts) == 1
+            if plain and joined:
+                if any(part.cache is not None for part in texts):
+                    carried("cache_marks", NAME, self.report)
                 return (join or "\n\n").join(part.text for part in texts)
         items = []
         for part in parts:

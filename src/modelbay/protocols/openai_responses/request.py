@@ -19,7 +19,7 @@ from modelbay.errors import Unsupported
 from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols.codec import Call
-from modelbay.protocols.dispositions import dropped, settle
+from modelbay.protocols.dispositions import dropped, refused, settle
 from modelbay.protocols.openai_responses.items import REFERENCE
 from modelbay.protocols.openai_responses.parts import NAME, STRING, objects, without, word
 from modelbay.protocols.openai_responses.turns import INSTRUCTIONS, parse_input, render_input
@@ -293,8 +293,10 @@ def _render_choice(choice: ToolChoice, settings: Settings, dialect: Dialect) -> 
     tools = [{"type": "custom" if name in freeform else "function", "name": name} for name in choice.names]
     if choice.mode == "allowed":
         return {"type": "allowed_tools", "mode": "auto", "tools": tools}
-    if choice.mode == "required" or (choice.mode == "tool" and "tool" not in dialect.tool_choices):
-        return dialect.required_word if "required" in dialect.tool_choices else "auto"
+    if choice.mode in ("required", "tool") and choice.mode not in dialect.tool_choices:
+        raise refused("tool_choice", NAME, f"{dialect.vendor} cannot be made to call a tool")
+    if choice.mode == "required":
+        return dialect.required_word
     return tools[0] if choice.mode == "tool" and tools else choice.mode
 
 

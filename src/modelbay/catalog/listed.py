@@ -1,0 +1,36 @@
+"""A model as a list has it."""
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct, field
+
+from modelbay.catalog.facts import Facts
+from modelbay.conversation import Extra, Protocol
+
+Kind: TypeAlias = Literal[
+    "chat", "completion", "embedding", "rerank", "image", "audio", "video", "moderation", "answer", "other"
+]
+"""What a model is for. Only `chat` can be talked to; what is not said to be anything else counts as that."""
+Status: TypeAlias = Literal["deprecated", "alpha", "beta", "inactive"]
+
+
+class Listed(Struct, kw_only=True, omit_defaults=True):
+    """A model of a list."""
+
+    id: str
+    """The name on the wire."""
+    facts: Facts = field(default_factory=Facts)
+    kind: Kind = "chat"
+    status: Status | None = None
+    protocols: list[Protocol] = field(default_factory=list)
+    """Those that the list says it is served over; usually it does not say."""
+    extra: Extra = field(default_factory=dict)
+    """The list's own entry, as it is."""
+
+    @property
+    def name(self) -> str:
+        return self.facts.name or self.id
+
+    @property
+    def chats(self) -> bool:
+        return self.kind == "chat"
