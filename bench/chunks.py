@@ -80,7 +80,9 @@ def official(protocol: str, stream: Stream) -> Callable[[], object] | None:
         messages = anthropic.Anthropic(api_key="none", http_client=_client(stream)).messages
 
         def run_anthropic() -> None:
-            for _ in messages.create(model="m", max_tokens=9, messages=[{"role": "user", "content": "Hi"}], stream=True):
+            for _ in messages.create(
+                model="m", max_tokens=9, messages=[{"role": "user", "content": "Hi"}], stream=True
+            ):
                 pass
 
         return run_anthropic
@@ -99,7 +101,14 @@ def report() -> str:
         theirs = microseconds(sdk, DELTAS) if sdk else None
         size = f"{sum(map(len, payloads)) // DELTAS}"
         decoded.append(
-            [protocol, size, f"{base:.2f}", ratio(fast, base), ratio(ours, base), ratio(theirs, base) if theirs else "–"]
+            [
+                protocol,
+                size,
+                f"{base:.2f}",
+                ratio(fast, base),
+                ratio(ours, base),
+                ratio(theirs, base) if theirs else "-",
+            ]
         )
         out = [microseconds(translating(protocol, to, stream), DELTAS) for to in NAMES]
         translated.append([protocol, *[ratio(took, base) for took in out]])
@@ -107,6 +116,8 @@ def report() -> str:
     return "\n".join(
         [
             table("Decode a chunk (ratios to json.loads of the same chunk)", head, decoded),
-            table("Decode, to events, encode (ratios to json.loads of the chunk read)", ["from, to", *NAMES], translated),
+            table(
+                "Decode, to events, encode (ratios to json.loads of the chunk read)", ["from, to", *NAMES], translated
+            ),
         ]
     )

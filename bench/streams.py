@@ -1,5 +1,7 @@
 """A realistic stream of every protocol: a start, many text deltas, an end."""
 
+from typing import Any
+
 import msgspec
 
 DELTAS = 1000
@@ -14,17 +16,22 @@ CHAT = {
     "service_tier": "default",
     "system_fingerprint": "fp_4c2851f862",
 }
-RESPONSE = {"id": "resp_0a1b2c3d4e5f", "object": "response", "created_at": 1761500000, "model": "gpt-4.1-mini-2025-04-14"}
+RESPONSE = {
+    "id": "resp_0a1b2c3d4e5f",
+    "object": "response",
+    "created_at": 1761500000,
+    "model": "gpt-4.1-mini-2025-04-14",
+}
 ITEM = {"id": "msg_0a1b2c3d4e5f60718293a4b5c6d7e8f9", "type": "message", "status": "in_progress", "role": "assistant"}
 GEMINI = {"modelVersion": "gemini-2.5-flash", "responseId": "bG3fHs8RmLdE2aCUqXW4t1ZkqYvN0"}
 
 
-def _chat(delta: dict[str, object], finish: str | None = None) -> dict[str, object]:
+def _chat(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
     return {**CHAT, "choices": [choice], "usage": None, "obfuscation": "aB3xY9kQ"}
 
 
-def _gemini(text: str, **more: object) -> dict[str, object]:
+def _gemini(text: str, **more: Any) -> dict[str, Any]:
     usage = {
         "promptTokenCount": 10,
         "candidatesTokenCount": 24,
@@ -35,7 +42,7 @@ def _gemini(text: str, **more: object) -> dict[str, object]:
     return {"candidates": [{"content": content, "index": 0, **more}], "usageMetadata": usage, **GEMINI}
 
 
-def _events(protocol: str) -> tuple[list[dict[str, object]], list[dict[str, object]], list[dict[str, object]]]:
+def _events(protocol: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
     """What begins, the deltas, what ends."""
     texts = [WORDS[number % len(WORDS)] for number in range(DELTAS)]
     whole = "".join(texts)
@@ -48,23 +55,32 @@ def _events(protocol: str) -> tuple[list[dict[str, object]], list[dict[str, obje
             return begin, [_chat({"content": text}) for text in texts], [_chat({}, "stop")]
         case "openai_responses":
             begin = [
-                {"type": "response.created", "sequence_number": 0, "response": {**RESPONSE, "status": "in_progress", "output": []}},
-                {"type": "response.output_item.added", "sequence_number": 1, "output_index": 0, "item": {**ITEM, "content": []}},
+                {
+                    "type": "response.created",
+                    "sequence_number": 0,
+                    "response": {**RESPONSE, "status": "in_progress", "output": []},
+                },
+                {
+                    "type": "response.output_item.added",
+                    "sequence_number": 1,
+                    "output_index": 0,
+                    "item": {**ITEM, "content": []},
+                },
                 {"type": "response.content_part.added", "sequence_number": 2, **at, "part": {**part, "text": ""}},
             ]
-            deltas = [
+            deltas: list[dict[str, Any]] = [
                 {"type": "response.output_text.delta", "sequence_number": 3 + number, **at, "delta": text, "logprobs": [],
                  "obfuscation": "aB3xY9kQ"}
                 for number, text in enumerate(texts)
             ]  # fmt: skip
-            end = [
+            end: list[dict[str, Any]] = [
                 {"type": "response.output_text.done", "sequence_number": 9001, **at, "text": whole},
                 {"type": "response.output_item.done", "sequence_number": 9002, "output_index": 0, "item": done},
                 {"type": "response.completed", "response": {**RESPONSE, "status": "completed", "output": [done]}},
             ]
             return begin, deltas, end
         case "anthropic":
-            message = {
+            message: dict[str, Any] = {
                 "id": "msg_01XFDUDYJgAACzvnptvVoYEL", "type": "message", "role": "assistant", "content": [],
                 "model": "claude-sonnet-4-5-20250929", "stop_reason": None, "stop_sequence": None,
                 "usage": {"input_tokens": 10, "output_tokens": 1},
@@ -74,7 +90,8 @@ def _events(protocol: str) -> tuple[list[dict[str, object]], list[dict[str, obje
                 {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
             ]
             deltas = [
-                {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}} for text in texts
+                {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
+                for text in texts
             ]
             delta = {"stop_reason": "end_turn", "stop_sequence": None}
             end = [
@@ -87,7 +104,7 @@ def _events(protocol: str) -> tuple[list[dict[str, object]], list[dict[str, obje
             return [], [_gemini(text) for text in texts], [_gemini("", finishReason="STOP")]
 
 
-def _sse(event: dict[str, object], named: bool) -> bytes:
+def _sse(event: dict[str, Any], named: bool) -> bytes:
     name = f"event: {event['type']}\n".encode() if named else b""
     return name + b"data: " + msgspec.json.encode(event) + b"\n\n"
 
@@ -100,7 +117,9 @@ class Stream:
         named = protocol in ("anthropic", "openai_responses")
         self.begin = b"".join(_sse(event, named) for event in begin)
         self.deltas = [_sse(event, named) for event in deltas]
-        self.end = b"".join(_sse(event, named) for event in end) + (b"data: [DONE]\n\n" if protocol == "openai_chat" else b"")
+        self.end = b"".join(_sse(event, named) for event in end) + (
+            b"data: [DONE]\n\n" if protocol == "openai_chat" else b""
+        )
         self.payloads = [msgspec.json.encode(event) for event in deltas]
         """The JSON of each delta alone."""
 

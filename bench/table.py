@@ -13,4 +13,4 @@ def _line(cells: list[str], widths: list[int]) -> str:
 
 
 def ratio(value: float, to: float) -> str:
-    return f"{value / to:.2f}×"
+    return f"{value / to:.2f} x"

@@ -9,8 +9,10 @@ ModelbayError
 ├── Unsupported                 the protocol or model cannot do what the request asks; nothing was sent
 ├── TransportError              no reply came
 │   ├── ConnectFailed           refused, unreachable, name or TLS failure
+│   ├── Disconnected            the connection closed before an answer
 │   └── TimedOut                connect, first byte or silence took too long
 ├── ProviderError               the provider answered with an error; has `status`
+│   ├── Redirected              3xx; nothing was sent to where it points
 │   ├── BadRequest              400, 422 and the like
 │   │   ├── ContextOverflow     the prompt does not fit the model
 │   │   └── ContentRefused      a content filter refused the prompt

@@ -194,7 +194,8 @@ class Response:
             async for chunk in stream:
                 size += len(chunk)
                 if size > limit:
-                    raise _final(MalformedReply(f"{self._request.server} sent a reply of more than {limit:,} bytes"))
+                    what = f"{self._request.server} sent a reply of more than {limit:,} bytes"
+                    raise _final(MalformedReply(what, hint=TOO_LARGE))
                 chunks.append(chunk)
         return b"".join(chunks)
 
@@ -292,10 +293,12 @@ async def _unpacked(chunks: AsyncGenerator[bytes, None], packing: str, request: 
                 try:
                     piece = unpacker.decompress(rest, PIECE)
                 except zlib.error:
-                    raise MalformedReply(f"{request.server} sent a compressed reply that does not unpack") from None
+                    what = f"{request.server} sent a compressed reply that does not unpack"
+                    raise MalformedReply(what, hint=AGAIN) from None
                 unpacked += len(piece)
                 if unpacked > max(UNPACKED_FREELY, received * request.limits.max_expansion):
-                    raise _final(MalformedReply(f"{request.server} sent a compressed reply that unpacks endlessly"))
+                    what = f"{request.server} sent a compressed reply that unpacks endlessly"
+                    raise _final(MalformedReply(what, hint=TOO_LARGE))
                 if piece:
                     yield piece
                 rest = unpacker.unused_data or unpacker.unconsumed_tail
@@ -482,6 +485,7 @@ def _context(tls: Tls) -> ssl.SSLContext:
 
 NETWORK = "check the network, and whether this machine needs a VPN or a proxy"
 AGAIN = "try again; if it goes on, a proxy or firewall on the way may be cutting connections"
+TOO_LARGE = "no model's answer is that large: modelbay stopped reading; trust that server only if you know why it does so"
 NOBODY = "start the server, or correct base_url: nothing listens there"
 PASSWORD_WANTED = "wants a user and a password that it knows"
 CLIENT_CERTIFICATE = "if that server asks for a certificate, set tls.cert and tls.key"

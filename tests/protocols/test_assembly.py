@@ -1,6 +1,6 @@
 """The events of a reply, as every parser builds them."""
 
-from modelbay.conversation import Annotation, Media, Refusal, Text, Thinking, ToolCall, Unknown
+from modelbay.conversation import Annotation, AnyPart, Media, Refusal, Text, Thinking, ToolCall, Unknown
 from modelbay.errors import IncompleteReply
 from modelbay.events import Finished, PartAnnotated, PartDelta, PartEnded, PartStarted, Started, UsageReported, collect
 from modelbay.protocols.assembly import Assembly
@@ -69,7 +69,7 @@ def test_a_whole_part_comes_as_the_same_steps_as_a_streamed_one():
 
 
 def test_whole_parts_of_every_kind_arrive_as_they_are():
-    parts = [
+    parts: list[AnyPart] = [
         Text(text="a"), Text(text=""), Refusal(text="no"), Thinking(texts=["a", "b"], opaque="s"), Thinking(texts=[""]),
         Thinking(opaque="redacted"), ToolCall(name="f", arguments="{}"), ToolCall(name="f"),
         Media(kind="image", data="AAAA"), Unknown(raw={"type": "odd"}),

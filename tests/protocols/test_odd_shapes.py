@@ -18,7 +18,7 @@ from tests.protocols.spoken import BUILT
 QUIRKY = Dialect(think_tags=True, merge_choices=True, reasoning_in_output=False, ends_without_finish=True)
 every_protocol = pytest.mark.parametrize("protocol", BUILT)
 
-odd_values = st.sampled_from(
+odd_values: st.SearchStrategy[Any] = st.sampled_from(
     [
         None,
         True,

@@ -41,7 +41,8 @@ def resolve_reference(value: str, config: Config) -> str:
         )
     found = _KINDS[kind](rest, config).strip()
     if not found:
-        raise MissingCredential(f"{value} is blank", file=str(config.path))
+        shown = "{command:…}" if kind == "command" else value  # a command's words may hold a secret
+        raise MissingCredential(f"{shown} is blank", file=str(config.path))
     return found
 
 

@@ -3,6 +3,7 @@
 from typing import NoReturn
 
 from modelbay.config.origin import Origin
+from modelbay.credentials import redaction
 
 
 class Secret:
@@ -10,16 +11,19 @@ class Secret:
 
     __slots__ = ("_value", "origin")
 
-    def __init__(self, value: str, origin: Origin) -> None:
+    def __init__(self, value: str, origin: Origin, *, known: bool = False) -> None:
+        """`known`: it stands where secrets may, and is none; it is not looked for in texts."""
         self._value = value
         self.origin = origin
+        if not known:
+            redaction.register(value)
 
     def reveal(self) -> str:
         return self._value
 
     def prefixed(self, text: str) -> "Secret":
         """The secret with `text` before it, as "Bearer "."""
-        return Secret(text + self._value, self.origin)
+        return Secret(text + self._value, self.origin, known=True)  # what is secret in it is registered
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and (self._value, self.origin) == (other._value, other.origin)

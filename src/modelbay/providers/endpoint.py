@@ -15,6 +15,7 @@ from modelbay.config.schema import Config, ModelEntry, ProviderEntry, Timeout, T
 from modelbay.conversation import Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT, Credential, Need, resolve
 from modelbay.credentials.reference import resolve_reference
+from modelbay.credentials.redaction import register, register_url
 from modelbay.credentials.secret import Secret
 from modelbay.dialect import Dialect
 from modelbay.errors import ConfigError
@@ -31,6 +32,11 @@ SCHEMES: dict[Protocol, Scheme] = {
     "anthropic": "x-api-key",
     "google": "x-goog-api-key",
 }
+PUBLIC_HEADERS = frozenset(
+    ("user-agent", "referer", "http-referer", "x-title", "accept", "content-type", "anthropic-version", "anthropic-beta",
+     "openai-beta", "openai-organization", "openai-project", "x-goog-user-project")
+)  # fmt: skip
+"""Of a user's own headers those that are no secrets by what they mean: their values may stand in logs and errors."""
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -137,6 +143,10 @@ def _endpoint(config: Config, upstream: Upstream, url: str, user: str) -> Endpoi
     custom = _custom_headers(config, upstream)
     anew = {name.lower() for name in custom}
     headers = {name: value for name, value in {**headers, **authorisation}.items() if name.lower() not in anew}
+    proxy = resolve_reference(provider.proxy, config) if provider.proxy else None
+    register_url(url)
+    if proxy:
+        register_url(proxy)
     return Endpoint(
         url=url,
         headers={**headers, **custom},
@@ -146,7 +156,7 @@ def _endpoint(config: Config, upstream: Upstream, url: str, user: str) -> Endpoi
         provider=provider.id,
         credential=credential,
         timeout=provider.timeout or Timeout(),
-        proxy=resolve_reference(provider.proxy, config) if provider.proxy else None,
+        proxy=proxy,
         tls=_tls(config, provider.tls) if provider.tls else None,
     )
 
@@ -161,6 +171,7 @@ def _authorisation(config: Config, upstream: Upstream, user: str) -> tuple[Crede
     headers: Headers = {}
     if user:
         basic = b64encode(unquote(user).encode()).decode()
+        register(unquote(user.partition(":")[2] or user))
         headers["Authorization"] = Secret(f"Basic {basic}", upstream.origin)
     if credential and name in headers:
         raise ConfigError(
@@ -207,7 +218,7 @@ def _custom_headers(config: Config, upstream: Upstream) -> Headers:
                 provider=upstream.provider.id,
                 file=str(config.path),
             )
-        headers[name] = Secret(value, upstream.origin)
+        headers[name] = Secret(value, upstream.origin, known=name.lower() in PUBLIC_HEADERS)
     return headers
 
 

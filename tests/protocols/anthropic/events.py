@@ -14,7 +14,7 @@ STOP = {"type": "message_stop"}
 
 def begin(**message: Any) -> dict[str, Any]:
     usage = {"input_tokens": 10, "output_tokens": 1}
-    empty = {
+    empty: dict[str, Any] = {
         "id": "msg_1",
         "type": "message",
         "role": "assistant",
@@ -34,7 +34,7 @@ def start(index: int, kind: str, **block: Any) -> dict[str, Any]:
     return {"type": "content_block_start", "index": index, "content_block": {"type": kind, **block}}
 
 
-def delta(index: int, **fields: str) -> dict[str, Any]:
+def delta(index: int, **fields: Any) -> dict[str, Any]:
     """A delta of the type that its one field has."""
     kinds = {
         "text": "text_delta", "thinking": "thinking_delta", "signature": "signature_delta",

@@ -1,11 +1,14 @@
 """Thinking in Chat Completions: five places for one thing (reference: dialects.md §0.10)."""
 
+import json
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from modelbay.conversation import Text, Thinking
-from modelbay.dialect import Dialect
+from modelbay.dialect import PLAIN, Dialect
 from modelbay.events import Reply, collect
 from modelbay.protocols.codec import codec
 from tests.protocols.openai_chat.chunks import call, chunk, read
@@ -14,9 +17,7 @@ TAGS = Dialect(think_tags=True)
 FIELDS = ["reasoning_content", "reasoning", "reasoning_text"]
 
 
-def whole(message: dict, dialect: Dialect = Dialect()) -> Reply:  # noqa: B008
-    import json
-
+def whole(message: dict[str, Any], dialect: Dialect = PLAIN) -> Reply:
     body = {"id": "c1", "model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
     return collect(codec("openai_chat").parse_reply(json.dumps(body).encode(), dialect))
 
@@ -83,7 +84,7 @@ def test_blank_reasoning_after_the_thinking_is_no_part_of_its_own():
 # OpenRouter's reasoning_details
 
 
-def detail(text: str | None = None, **fields) -> dict:
+def detail(text: str | None = None, **fields: Any) -> dict[str, Any]:
     item = {"type": "reasoning.text", "format": "anthropic-claude-v1", "index": 0, **fields}
     return {"reasoning_details": [item if text is None else {**item, "text": text}]}
 

@@ -1,6 +1,7 @@
 """What streams of Chat Completions look like beside their deltas: usage, ends, errors, choices (reference: dialects.md §0.2-6)."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -255,7 +256,7 @@ def test_the_role_may_be_repeated():
     assert read(*[chunk({"role": "assistant", "content": text}) for text in ("a", "b", None, "")]).text == "ab"
 
 
-def other_choice(text: str) -> dict:
+def other_choice(text: str) -> dict[str, Any]:
     other = chunk({"content": text})
     other["choices"][0]["index"] = 1
     return other
@@ -337,12 +338,16 @@ def test_an_empty_sound_is_none():
 
 
 def test_sound_comes_in_pieces_and_is_one_part():
-    pieces = [{"id": "audio_1"}, {"data": "AAE="}, {"transcript": "H"}, {"data": "Ag==", "transcript": "i"}, {"expires_at": 9}]
+    pieces = [
+        {"id": "audio_1"},
+        {"data": "AAE="},
+        {"transcript": "H"},
+        {"data": "Ag==", "transcript": "i"},
+        {"expires_at": 9},
+    ]
     reply = read(*[chunk({"audio": piece}) for piece in pieces])
     assert reply.parts == [
-        Media(
-            kind="audio", data="AAEC", native="audio", extra={"id": "audio_1", "transcript": "Hi", "expires_at": 9}
-        )
+        Media(kind="audio", data="AAEC", native="audio", extra={"id": "audio_1", "transcript": "Hi", "expires_at": 9})
     ]
 
 

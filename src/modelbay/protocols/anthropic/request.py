@@ -178,6 +178,8 @@ def _render_tools(body: dict[str, Any], settings: Settings, same: bool, report: 
     if choice is None or not (body.get("tools") or same):
         return
     kinds = {"required": "any", "tool": "tool", "none": "none"}
+    if choice.mode == "allowed" and choice.required:
+        kinds["allowed"] = "any"
     rendered: Extra = {"type": kinds.get(choice.mode or "", "auto")}
     if choice.mode == "tool":
         rendered["name"] = choice.names[0]

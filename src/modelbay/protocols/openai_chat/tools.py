@@ -38,6 +38,7 @@ def parse_tools(body: dict[str, Json], settings: Settings) -> None:
         if kind == "allowed_tools":
             tools_of = [mapping(tool.get("function")) or tool for tool in objects(body_of.get("tools"))]
             chosen.mode, chosen.extra = "allowed", {"tool_choice": choice}
+            chosen.required = body_of.get("mode") == "required"
             chosen.names = [word(tool.get("name")) or "" for tool in tools_of]
         else:
             chosen.mode, chosen.names = "tool", [word(body_of.get("name")) or ""]
@@ -111,7 +112,8 @@ def _render_choice(choice: ToolChoice, settings: Settings, dialect: Dialect, leg
             return name if legacy else {"type": "function", "function": name}
         case "allowed":
             tools = [{"type": "function", "function": {"name": name}} for name in choice.names]
-            return {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": tools}}
+            mode = "required" if choice.required else "auto"
+            return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
         case mode:
             return mode
 

@@ -128,6 +128,7 @@ def _parse_tools(body: dict[str, Json], settings: Settings) -> None:
         chosen.mode = choice  # type: ignore[assignment]
     elif isinstance(choice, dict) and choice.get("type") == "allowed_tools":
         chosen.mode, chosen.extra = "allowed", {"tool_choice": choice}
+        chosen.required = choice.get("mode") == "required"
         chosen.names = [word(tool.get("name")) or "" for tool in objects(choice.get("tools"))]
     elif isinstance(choice, dict):
         chosen.mode, chosen.names = "tool", [word(choice.get("name")) or str(choice.get("type"))]
@@ -292,7 +293,7 @@ def _render_choice(choice: ToolChoice, settings: Settings, dialect: Dialect) -> 
     freeform = {tool.name for tool in settings.tools or () if tool.kind == "freeform"}
     tools = [{"type": "custom" if name in freeform else "function", "name": name} for name in choice.names]
     if choice.mode == "allowed":
-        return {"type": "allowed_tools", "mode": "auto", "tools": tools}
+        return {"type": "allowed_tools", "mode": "required" if choice.required else "auto", "tools": tools}
     if choice.mode in ("required", "tool") and choice.mode not in dialect.tool_choices:
         raise refused("tool_choice", NAME, f"{dialect.vendor} cannot be made to call a tool")
     if choice.mode == "required":

@@ -1,0 +1,114 @@
+"""Search among thousands of models, as fast as one types: "gpt4o" finds "gpt-4o-mini", "son 4.5" finds Claude Sonnet 4.5.
+
+Every word of a query must be in a row: in its id, its name or its provider, letter by letter in their order. First come
+the rows where it is all of a name, then those whose name begins with it, those with a word that does, those that have
+it inside, and at last those where its letters are merely strewn about. Where nothing fits well, a typing error is assumed.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+EXACT, PREFIX, WORD, INSIDE, STREWN, ALIKE, SCATTERED = range(7)
+SCATTER = 3
+"""Letters spread over more than so many times their number may as well be there by chance."""
+CLOSE = 75
+"""How alike, of 100, a row must be to what may be a typing error."""
+BETWEEN = "\x1e"
+NOT_LETTERS = re.compile(f"(?:[^\\w\n{BETWEEN}]|_)+")
+BREAKS = re.compile(r"[\W_]+|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
+
+
+class Row(Protocol):
+    """What is searched in; a `Model` is one."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def provider(self) -> str: ...
+
+
+R = TypeVar("R", bound=Row)
+
+
+def search(query: str, rows: Iterable[R], limit: int = 50) -> list[R]:
+    """The rows that fit a query, best first; the first ones, in their order, for a blank one."""
+    return Finder(list(rows)).find(query, limit)
+
+
+class Finder(Generic[R]):
+    """Rows made ready to be searched again and again."""
+
+    def __init__(self, rows: Sequence[R]) -> None:
+        self._rows = rows
+        written = (f"{row.id.rpartition('/')[2]}\n{row.id}\n{_line(row.name)}\n{_line(row.provider)}" for row in rows)
+        self._texts = NOT_LETTERS.sub("", BETWEEN.join(written).lower()).split(BETWEEN)
+        """Each row's last part of its id, its id, name and provider: a line each, letters and digits only."""
+
+    def find(self, query: str, limit: int = 50) -> list[R]:
+        """The best rows for a query."""
+        if not query.strip():
+            return list(self._rows[:limit])
+        tokens = [token for word in re.split(r"[\s/]+", query.lower()) if (token := NOT_LETTERS.sub("", word))]
+        if not tokens:
+            return []
+        ranked = self._whole(tokens, limit)
+        if len(ranked) < limit:
+            ranked += self._strewn(tokens, {number for _, _, number in ranked})
+        if len(ranked) < limit and not any(rank <= STREWN for rank, _, _ in ranked):
+            ranked += self._alike(tokens, limit, {number for _, _, number in ranked})
+        ranked.sort()
+        return [self._rows[number] for _, _, number in ranked[:limit]]
+
+    def _whole(self, tokens: list[str], limit: int) -> list[tuple[int, int, int]]:
+        """Rank, length and number of the rows that have each word in one piece."""
+        joined = "".join(tokens)
+        starts = [" " + BREAKS.sub(" ", token) for token in tokens]
+        found, others = [], []
+        first, *more = tokens
+        for number, text in enumerate(self._texts):
+            if first in text and all(token in text for token in more):
+                last, id, name, provider = text.split("\n")
+                names = (last, id, name, provider + last, provider + id)
+                if joined in names:
+                    found.append((EXACT, len(id), number))
+                elif any(own.startswith(joined) for own in names):
+                    found.append((PREFIX, len(id), number))
+                else:
+                    others.append((INSIDE, len(id), number))
+        if len(found) >= limit:
+            return found  # the others would not be shown, in whatever order
+        for place, (_, length, number) in enumerate(others):
+            row = self._rows[number]
+            words = " " + BREAKS.sub(" ", f"{row.id} {row.name or ''} {row.provider}".lower())
+            if all(start in words for start in starts):
+                others[place] = WORD, length, number
+        return found + others
+
+    def _strewn(self, tokens: list[str], known: set[int]) -> list[tuple[int, int, int]]:
+        """The same of the rows that have each word's letters in their order, closest together first."""
+        pattern, *more = [re.compile("[^\n]*?".join(map(re.escape, token))) for token in tokens]
+        enough = SCATTER * sum(map(len, tokens))
+        found = []
+        for number, text in enumerate(self._texts):
+            if number not in known and (match := pattern.search(text)) is not None:
+                matches = [match, *(other.search(text) for other in more)]
+                length = sum(one.end() - one.start() if one else len(text) * enough for one in matches)
+                if None not in matches:
+                    found.append((STREWN if length <= enough else SCATTERED, length, number))
+        return found
+
+    def _alike(self, tokens: list[str], limit: int, known: set[int]) -> list[tuple[int, int, int]]:
+        """The same of the rows that have something like the words."""
+        from rapidfuzz import fuzz, process
+
+        alike = process.extract(
+            "".join(tokens), self._texts, scorer=fuzz.partial_ratio, limit=limit, score_cutoff=CLOSE, processor=None
+        )
+        return [(ALIKE, place, number) for place, (_, _, number) in enumerate(alike) if number not in known]
+
+
+def _line(text: str | None) -> str:
+    return (text or "").replace("\n", " ")
