@@ -76,7 +76,9 @@ async def test_media_inside_a_tool_result_is_fetched_too() -> None:
     async with RawServer(script) as server, workshop() as (tools, _):
         result = ToolResult(call_id="c", parts=[Media(kind="document", url=f"{server.url}/a/report.pdf")])
         done = await ready(Conversation([Turn("tool", [result])]), "openai_chat", PLAIN, tools)
-    [media] = done.turns[0].parts[0].parts  # type: ignore[union-attr]
+    [fetched] = done.turns[0].parts
+    assert isinstance(fetched, ToolResult)
+    [media] = fetched.parts
     assert isinstance(media, Media)
     assert (media.media_type, media.name) == ("application/pdf", "report.pdf")
 

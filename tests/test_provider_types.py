@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ capabilities = ["thinking"]
         yield hub
 
 
-async def streamed(hub: Hub, prompt: str | Conversation, **ask: object) -> Reply:
+async def streamed(hub: Hub, prompt: str | Conversation, **ask: Any) -> Reply:
     reply = collect([event async for event in hub.stream(None, prompt, **ask)])
     assert reply.error is None
     return reply
@@ -156,7 +157,7 @@ async def test_a_tool_loop_with_thinking_passes_the_signature_checks_of_every_ty
             if not reply.tool_calls:
                 break
             results = [ToolResult(call_id=c.id, name=c.name, parts=[Text(text="18 °C")]) for c in reply.tool_calls]
-            conversation.turns.append(Turn("tool", results))
+            conversation.turns.append(Turn("tool", [*results]))
     assert "18 °C" in reply.text
     assert len(conversation.turns) >= 4
 

@@ -1,49 +1,132 @@
-"""How to mend each error: one table, from the class of an error to a line that names the fix."""
+"""What each error is called and how to mend it: one table, from the class of an error to a title, a fix and a command.
 
-from modelbay.config.schema import Config
+An error that knows better brings its own hint; then the table adds the command only.
+"""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from modelbay.config.paths import config_file
+from modelbay.credentials.redaction import redact
 from modelbay.errors import (
     AuthenticationFailed,
+    BadRequest,
+    ConfigError,
+    ConfigSyntaxError,
     ConnectFailed,
     ContentRefused,
     ContextOverflow,
+    Disconnected,
     IncompleteReply,
     MalformedReply,
+    MissingCredential,
     ModelbayError,
     NotFound,
     Overloaded,
     PermissionDenied,
+    ProviderError,
     QuotaExhausted,
     RateLimited,
+    Redirected,
+    ReplyError,
     RequestTooLarge,
     ServerError,
     TimedOut,
+    TransportError,
+    UnknownModel,
+    UnknownProvider,
+    Unsupported,
 )
-from modelbay.providers.endpoint import Endpoint
 
-HINTS: dict[type[ModelbayError], str] = {
-    AuthenticationFailed: "check the key of provider `{provider}` in {file}",
-    PermissionDenied: "the key of provider `{provider}` may not use this model; check its permissions",
-    NotFound: "check the model id, and `base_url` of provider `{provider}` in {file}",
-    ContextOverflow: "shorten the conversation, or use a model with a larger context",
-    ContentRefused: "rephrase the prompt; the provider's content filter refused it",
-    RequestTooLarge: "send fewer or smaller files",
-    RateLimited: "wait and ask again, or raise the account's limits",
-    QuotaExhausted: "the account at `{provider}` has no credit left; waiting will not cure it",
-    Overloaded: "the provider is overloaded; ask again later, or use another model",
-    ServerError: "the provider failed; ask again, or use another model",
-    ConnectFailed: "check `base_url` of provider `{provider}` in {file}, and that its server is running",
-    TimedOut: "ask again, or raise `timeout` of provider `{provider}` in {file}",
-    MalformedReply: "check `base_url` and `type` of provider `{provider}` in {file}",
-    IncompleteReply: "what came is not the whole answer; ask again",
+
+class Row(NamedTuple):
+    """`{provider}` and `{file}` stand for the error's own. A command that needs a provider nobody knows is left out."""
+
+    title: str
+    fix: str
+    command: str | None = None
+
+
+KEY = "modelbay key set {provider}"
+TEST = "modelbay provider test {provider}"
+EDIT = "modelbay provider edit {provider}"
+SEARCH = "modelbay model search WORDS"
+CHECK = "modelbay config check"
+
+ROWS: dict[type[ModelbayError], Row] = {
+    ModelbayError: Row("Error", "ask again"),
+    ConfigError: Row("Unusable Configuration", "mend {file}", CHECK),
+    ConfigSyntaxError: Row("Broken Configuration", "mend that line in an editor", CHECK),
+    UnknownModel: Row("Model Not Found", "name a model of {file}, or provider/wire-id", SEARCH),
+    UnknownProvider: Row("Provider Not Found", "name a provider of {file}", CHECK),
+    MissingCredential: Row("Missing API Key", "give `{provider}` a key", KEY),
+    Unsupported: Row("Not Supported", "leave that setting out, or use a model that has it", SEARCH),
+    TransportError: Row("Connection Errors", "check that base_url is correct and its API is reachable", TEST),
+    ConnectFailed: Row("Connection Errors", "check that base_url is correct and its server is running", EDIT),
+    Disconnected: Row("Connection Errors", "ask again; if it goes on, look what stands between", TEST),
+    TimedOut: Row("Timed Out", "ask again, or raise `timeout`", EDIT),
+    ProviderError: Row("Provider Error", "the provider says why; ask again", TEST),
+    Redirected: Row("Wrong Address", "make the address it points to the base_url, if you trust it", EDIT),
+    BadRequest: Row("Bad Request", "the provider says what it refuses: leave it out, or use another model", SEARCH),
+    ContextOverflow: Row("Context Too Long", "shorten the conversation, or use a model with a larger context", SEARCH),
+    ContentRefused: Row("Content Refused", "rephrase the prompt, or use another model", SEARCH),
+    RequestTooLarge: Row("Request Too Large", "send fewer or smaller files"),
+    AuthenticationFailed: Row("Invalid API Key", "the key was refused: give it anew, copied whole", KEY),
+    PermissionDenied: Row(
+        "Permission Denied", "this key may not use this model: check its rights, or use another", KEY
+    ),
+    NotFound: Row("Model Not Found", "check the model's id, and base_url", SEARCH),
+    RateLimited: Row("Rate Limit Reached", "wait and ask again, or raise the account's limits at `{provider}`"),
+    QuotaExhausted: Row("Quota Exhausted", "the account has no credit left, and waiting will not cure it", KEY),
+    Overloaded: Row("Provider Overloaded", "ask again later, or use another model", SEARCH),
+    ServerError: Row("Provider Failed", "the fault is the provider's: ask again later, or use another model", SEARCH),
+    ReplyError: Row("Unexpected Results", "ask again, or try a different model", SEARCH),
+    MalformedReply: Row("Unexpected Results", "check base_url and type, or try a different model", TEST),
+    IncompleteReply: Row("Unexpected Results", "what came is not the whole answer: ask again", TEST),
 }
 """Looked up along the error's own class tree, nearest first."""
 
+AZURE_MAX_TOKENS = Row(
+    "Azure GPT-5 rejects `max_tokens`",
+    'make it a provider of type = "azure", or set dialect.max_tokens_parameter = "max_completion_tokens"',
+    EDIT,
+)
+WEB_PAGE = Row("Wrong Address", "check base_url: this looks like a web page, not an API", EDIT)
+CUT_OFF_HTML = re.compile(r"\s*<(?:!doctype html|html)\b", re.IGNORECASE)
 
-def explain(error: ModelbayError, endpoint: Endpoint, config: Config) -> ModelbayError:
-    """The same error, told which provider it is about and how to mend it."""
-    error.provider = error.provider or endpoint.provider
-    if error.hint is None:
-        row = next((HINTS[kind] for kind in type(error).__mro__ if kind in HINTS), None)
-        if row is not None:
-            error.hint = row.format(provider=endpoint.provider, file=config.path)
+
+def row_of(error: ModelbayError) -> Row:
+    """The row for an error: by its class, but where its words tell more."""
+    if isinstance(error, BadRequest) and "max_completion_tokens" in error.message and "max_tokens" in error.message:
+        return AZURE_MAX_TOKENS
+    if isinstance(error, ProviderError) and (error.status or 500) < 500 and CUT_OFF_HTML.match(error.body):
+        return WEB_PAGE  # a page with a 5xx is a proxy's, whose provider fails: its address is right
+    return next(ROWS[kind] for kind in type(error).__mro__ if kind in ROWS)
+
+
+def explain(error: ModelbayError, provider: str | None = None, file: Path | None = None) -> ModelbayError:
+    """The same error, told which provider it is about and how to mend it, and without secrets that it quotes."""
+    error.provider = error.provider or provider
+    _redact(error)
+    row, names = row_of(error), {"provider": error.provider or "the provider", "file": file or "the configuration"}
+    text = error.hint or row.fix.format(**names)
+    if row.command and (error.provider or "{provider}" not in row.command):
+        own = f" --config {file}" if file and file != config_file() else ""
+        command = f"`{row.command.format(**names)}{own}`"
+        text = text if "`modelbay " in text else f"{text} ({command})"
+    error.hint = text
     return error
+
+
+def title(error: ModelbayError) -> str:
+    """What an error is called, as troubleshooting guides call it."""
+    return row_of(error).title
+
+
+def _redact(error: ModelbayError) -> None:
+    error.message = redact(error.message)
+    error.args = (error.message,)
+    for name in ("body", "type", "code", "param", "location", "request_id"):
+        if isinstance(value := getattr(error, name, None), str):
+            setattr(error, name, redact(value))

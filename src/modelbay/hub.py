@@ -11,13 +11,13 @@ sends it once, and what comes back is events.
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
 from msgspec.structs import replace
 
 from modelbay.catalog.knowledge import fitted, model_facts
 from modelbay.config.load import load
-from modelbay.config.schema import Config, ModelEntry
+from modelbay.config.schema import Config, ModelEntry, key_text
 from modelbay.conversation import (
     Conversation,
     Media,
@@ -32,14 +32,19 @@ from modelbay.conversation import (
 )
 from modelbay.errors import ConfigError, MalformedReply, Unsupported
 from modelbay.events import Event, Reply, Warned, collect
-from modelbay.line import WRONG_URL, Line, Sending, adapted
+from modelbay.line import Line, Sending, adapted
+from modelbay.logs import LOG
 from modelbay.model import Capability, Model
 from modelbay.protocols.codec import codec
 from modelbay.protocols.failures import summary, text_of
+from modelbay.protocols.form import WRONG_URL
 from modelbay.providers.adaptation import adapt
 from modelbay.providers.endpoint import Endpoint, models_endpoint
 from modelbay.providers.upstream import Upstream, upstream
 from modelbay.usage import Usage
+
+if TYPE_CHECKING:
+    from modelbay.recording import Recorder
 
 _NEEDS: dict[str, Capability] = {
     "image": "image_in",
@@ -72,6 +77,13 @@ class Hub:
         self.config = config
         self._known: dict[tuple[str, str | None], tuple[Upstream, Model]] = {}
         self._line = Line(config)
+        for provider in config.providers.values():
+            if provider.tls and provider.tls.insecure:
+                LOG.warning(
+                    "providers.%s has tls.insecure = true: whoever is on the way can read and change what is sent, "
+                    "the key too (tls.ca names an authority to trust instead)",
+                    key_text(provider.id),
+                )
 
     @classmethod
     def open(cls, path: Path | str | None = None) -> Self:
@@ -93,6 +105,14 @@ class Hub:
     async def aclose(self) -> None:
         """Closes the connections."""
         await self._line.aclose()
+
+    def record(self) -> "Recorder":
+        """Keeps every exchange with a provider from now on, secrets left out; `lines` of what this returns are for
+        `modelbay replay`."""
+        from modelbay.recording import Recorder
+
+        self._line.recorder = Recorder()
+        return self._line.recorder
 
     # --- models ---
 

@@ -8,33 +8,37 @@ from asyncio import sleep, to_thread
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from random import random
-from time import time
+from time import perf_counter, time
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, to_builtins
 from msgspec.structs import asdict
 
+from modelbay import logs
 from modelbay.config.lessons import LessonBook
 from modelbay.config.schema import Config
 from modelbay.conversation import Conversation, Origin
 from modelbay.credentials.credential import may_block
 from modelbay.credentials.google import GoogleTokens
-from modelbay.errors import BadRequest, ConfigError, MalformedReply, ModelbayError
+from modelbay.credentials.redaction import redact
+from modelbay.errors import BadRequest, ConfigError, ModelbayError
 from modelbay.events import Event, Failed, Finished, PartEnded, PartStarted, Warned
 from modelbay.hints import explain
 from modelbay.model import Model
 from modelbay.protocols.codec import Call, Codec, codec
-from modelbay.protocols.failures import summary, text_of
+from modelbay.protocols.form import form_of, web_page
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation
 from modelbay.providers.endpoint import Endpoint, endpoint_at
 from modelbay.providers.upstream import Upstream
 from modelbay.routing.retry import Policy, decide, heed
 
 if TYPE_CHECKING:  # aiohttp is only imported when something is sent
+    from modelbay.recording import Recorder, Tap
     from modelbay.transport import Request, Response, Transport
 
+    Answer = Response | Tap
+
 USER_AGENT = "modelbay/0.1.0"
-WRONG_URL = "check `base_url`: this looks like a web page, not an API"
 
 
 class Sending(Struct):
@@ -54,6 +58,8 @@ class Line:
         self.config = config
         self.policy = Policy()
         self.lessons = LessonBook()
+        self.recorder: Recorder | None = None
+        """Where exchanges are kept, if anywhere."""
         self._google = GoogleTokens(self._exchange)
         self._uploaded: dict[str, dict[str, str]] = {}
         self._transport: Transport | None = None
@@ -100,7 +106,7 @@ class Line:
                     raise _refused(codec(endpoint.protocol), response, answer)
                 return answer
         except ModelbayError as error:
-            raise explain(error, endpoint, self.config) from None
+            raise self._explained(error, endpoint) from None
 
     async def events(self, sending: Sending) -> AsyncGenerator[Event, None]:
         """The events of an answer, each part stamped with where it came from. Ends in one `Finished` or `Failed`.
@@ -108,7 +114,7 @@ class Line:
         A call is sent again as long as nothing of its answer was seen; the error tells how often it was.
         """
         origin = Origin(sending.endpoint.protocol, sending.upstream.vendor, sending.model.family)
-        attempt = 1
+        attempt, start = 1, perf_counter()
         while True:
             try:
                 async with aclosing(self._attempt(sending)) as events:
@@ -116,17 +122,22 @@ class Line:
                         if isinstance(event, PartStarted | PartEnded):
                             event.part.origin = origin
                         elif isinstance(event, Failed):
-                            explain(event.error, sending.endpoint, self.config)
+                            self._explained(event.error, sending.endpoint)
                         yield event
+                logs.ended(start, event)
                 return
             except ModelbayError as error:
                 decision = decide(error, attempt, self.policy, random)
                 error.attempts = attempt
                 if decision.delay is None:
-                    raise explain(error, sending.endpoint, self.config) from None
-                yield Warned(f"{error.message}: {decision.why}")
+                    raise self._explained(error, sending.endpoint) from None
+                logs.LOG.debug("%s", decision.why)
+                yield Warned(redact(f"{error.message.removesuffix('.')}: {decision.why}"))
                 await sleep(decision.delay)
                 attempt += 1
+
+    def _explained(self, error: ModelbayError, endpoint: Endpoint) -> ModelbayError:
+        return explain(error, endpoint.provider, self.config.path)
 
     async def _attempt(self, sending: Sending) -> AsyncGenerator[Event, None]:
         """One sending of the call. What goes wrong before the first byte of the reply is raised, after it a `Failed`."""
@@ -143,18 +154,32 @@ class Line:
             async for event in events:
                 yield event
 
-    async def _answer(self, sending: Sending) -> "Response | ModelbayError":
+    async def _answer(self, sending: Sending) -> "Answer | ModelbayError":
         """The answer to a call, or the error that it tells of."""
-        response = await self._send(sending.endpoint, sending.call.encode(), sending.call.headers)
+        call = sending.call
+        response = await self._send(sending.endpoint, call.encode(), call.headers, stream=call.stream)
         if response.status < 400:
             return response
         async with response:
             return _refused(sending.codec, response, await response.read())
 
-    async def _send(self, endpoint: Endpoint, body: bytes | None, headers: dict[str, str]) -> "Response":
+    async def _send(
+        self, endpoint: Endpoint, body: bytes | None, headers: dict[str, str], *, stream: bool = False
+    ) -> "Answer":
         if endpoint.wants_token:
             endpoint = endpoint.with_token(await self._token(endpoint))
-        return await self._sender().send(_request(endpoint, body, headers))
+        request = _request(endpoint, body, headers)
+        recording = self.recorder.begin(request, endpoint, stream=stream) if self.recorder else None
+        start = logs.sent(request, endpoint)
+        try:
+            response = await self._sender().send(request)
+        except ModelbayError as error:
+            logs.failed(error, start)
+            if recording:
+                recording.failed(error)
+            raise
+        logs.answered(response.status, response.headers, start)
+        return recording.answered(response) if recording else response
 
     async def _token(self, endpoint: Endpoint) -> str:
         if endpoint.credential is not None and endpoint.credential.kind == "adc":
@@ -179,14 +204,12 @@ class Line:
         async with await self._sender().send(transport.Request(method, url, headers, body)) as response:
             return response.status, response.headers, await response.read()
 
-    async def _parsed(self, sending: Sending, response: "Response") -> AsyncGenerator[Event, None]:
-        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    async def _parsed(self, sending: Sending, response: "Answer") -> AsyncGenerator[Event, None]:
         dialect = sending.endpoint.dialect
-        if kind in ("text/html", "application/xhtml+xml"):
-            page = summary(text_of(await response.read()))
-            yield Failed(MalformedReply(f"the provider answered with {page}", hint=WRONG_URL))
-        elif not sending.call.stream or (kind == "application/json" and sending.endpoint.protocol != "google"):
-            # a server that does not stream answers in one piece
+        form = form_of(response.headers, sending.endpoint.protocol, stream=sending.call.stream)
+        if form == "page":
+            yield Failed(web_page(await response.read()))
+        elif form == "whole":
             for event in sending.codec.parse_reply(await response.read(), dialect):
                 yield event
         else:
@@ -218,7 +241,7 @@ def adapted(lesson: Adaptation) -> Warned:
     return Warned(f"{lesson}: this endpoint refuses it otherwise", lesson.parameter)
 
 
-def _refused(of: Codec, response: "Response", body: bytes) -> ModelbayError:
+def _refused(of: Codec, response: "Answer", body: bytes) -> ModelbayError:
     """The error that an answer with an error status tells of."""
     error = of.parse_error(response.status, response.headers, body)
     heed(error, response.headers, body, time())

@@ -1,12 +1,13 @@
 """What a recorded exchange says: its answer, read again without the provider.
 
 An exchange is a JSON object: `{name, protocol, request{method, url, …} | null, response{status, headers, json | sse | text}}`.
+One that `recording` made also has a `dialect`, the `form` its answer was read in, and the `error` that broke it off.
 Whether it is a generation at all is told by its URL, and where that is missing or unknown by the shape of the response.
 """
 
 import re
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,8 +18,10 @@ from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import IncompleteReply, ModelbayError
 from modelbay.events import Event, Failed, PartEnded, PartStarted, Reply, collect
 from modelbay.protocols.codec import codec, decode
+from modelbay.protocols.form import Form, web_page
 from modelbay.protocols.sse import Decoder, encode
 from modelbay.providers.presets import by_host
+from modelbay.recording import error_of
 from modelbay.usage import Usage
 
 Row: TypeAlias = dict[str, Json]
@@ -72,25 +75,31 @@ class Exchange(Struct):
     body: bytes = b""
     streamed: bool = False
     skipped: str = ""
+    page: bool = False
+    """The answer is a web page."""
+    broken: ModelbayError | None = None
+    """What ended it from outside."""
 
 
 def read(recorded: Row) -> Exchange:
     """What kind of exchange was recorded, and its answer as the bytes that came."""
-    response = recorded.get("response")
+    response, broken = recorded.get("response"), error_of(recorded.get("error"))
     if not isinstance(response, dict):
-        return Exchange(skipped="no response")
+        return Exchange(broken=broken) if broken else Exchange(skipped="no response")
     request = recorded.get("request")
     request = request if isinstance(request, dict) else {}
     host, path = _address(str(request.get("url") or ""))
     status = response.get("status")
     status = status if isinstance(status, int) else 200
     body, streamed = _body(response)
+    form = response.get("form")
+    streamed = form == "stream" if form in get_args(Form) else streamed
     name = _protocol(
         recorded.get("protocol"),
         str(request.get("method") or ""),
         path,
         body,
-        sure=streamed or status >= 400,
+        sure=streamed or status >= 400 or form is not None,
     )
     if name not in PROTOCOLS:
         return Exchange(skipped=name)
@@ -98,24 +107,33 @@ def read(recorded: Row) -> Exchange:
     headers = response.get("headers")
     return Exchange(
         protocol=protocol,
-        dialect=_dialect(host, protocol),
+        dialect=_own_dialect(recorded) or _dialect(host, protocol),
         status=status,
         headers={key: str(value) for key, value in headers.items()} if isinstance(headers, dict) else {},
         body=_as_chat(body, streamed) if name == LEGACY else body,
-        streamed=streamed or (protocol == "google" and body[:1] == b"["),
+        streamed=streamed or (form is None and protocol == "google" and body[:1] == b"["),
+        page=form == "page",
+        broken=broken,
     )
 
 
 def events(exchange: Exchange) -> list[Event]:
     """The events that the hub would have given."""
     of = codec(exchange.protocol)
+    if exchange.broken and not (exchange.streamed and exchange.body):
+        return [Failed(exchange.broken)]
     if exchange.status >= 400:
         return [Failed(of.parse_error(exchange.status, exchange.headers, exchange.body))]
+    if exchange.page:
+        return [Failed(web_page(exchange.body))]
     if not exchange.streamed:
         found = of.parse_reply(exchange.body, exchange.dialect)
     else:
         parser = of.stream_parser(exchange.dialect)
-        found = [*parser.feed(exchange.body), *parser.close()]
+        found, rest = parser.feed(exchange.body), parser.close()
+        if exchange.broken and rest and isinstance(rest[-1], Failed):
+            rest[-1] = Failed(exchange.broken)
+        found += rest
     origin = Origin(exchange.protocol, exchange.dialect.vendor)
     for event in found:
         if isinstance(event, PartStarted | PartEnded):
@@ -263,6 +281,13 @@ def _shape_of(seen: Row) -> str:
     first = listed[0] if isinstance(listed, list) and listed else None
     is_model = isinstance(first, dict) and ("models" in seen or "model" in (first.get("object"), first.get("type")))
     return "model list" if is_model else ""
+
+
+def _own_dialect(recorded: Row) -> Dialect | None:
+    try:
+        return msgspec.convert(recorded.get("dialect"), Dialect | None)
+    except msgspec.ValidationError:
+        return None
 
 
 def _dialect(host: str | None, protocol: Protocol) -> Dialect:

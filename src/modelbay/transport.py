@@ -485,7 +485,9 @@ def _context(tls: Tls) -> ssl.SSLContext:
 
 NETWORK = "check the network, and whether this machine needs a VPN or a proxy"
 AGAIN = "try again; if it goes on, a proxy or firewall on the way may be cutting connections"
-TOO_LARGE = "no model's answer is that large: modelbay stopped reading; trust that server only if you know why it does so"
+TOO_LARGE = (
+    "no model's answer is that large: modelbay stopped reading; trust that server only if you know why it does so"
+)
 NOBODY = "start the server, or correct base_url: nothing listens there"
 PASSWORD_WANTED = "wants a user and a password that it knows"
 CLIENT_CERTIFICATE = "if that server asks for a certificate, set tls.cert and tls.key"

@@ -24,13 +24,15 @@ Usage: modelbay [OPTIONS] [COMMAND] [ARGS]...
 
 Options:
   --config FILE  Use this configuration file.
-  --verbose      Say more, such as where an internal error happened.
+  --verbose      Say more: requests, answers and times, and where an internal
+                 error happened.
   --version      Show the version and exit.
   --help         Show this message and exit.
 
 Commands:
   ask       Ask a model, and see the answer as it comes.
   demo      Show modelbay at work, without an account.
+  key       Keep a provider's key in the system's keyring.
   replay    Read recorded exchanges again, without the provider.
   simulate  Run the simulator: a provider on this machine.
 

@@ -17,7 +17,7 @@ def test_no_configuration(modelbay: Command):
             code=1,
             out="",
             err="""\
-error: there is no configuration at HOME/config.toml
+error: Unusable Configuration: there is no configuration at HOME/config.toml
 
 hint: write one there, as `modelbay demo --keep` shows, or name one with --config FILE
 """,
@@ -31,9 +31,9 @@ def test_an_unknown_model_offers_the_nearest_names(modelbay: Command):
             code=1,
             out="",
             err="""\
-error: no model "chta" in HOME/config.toml
+error: Model Not Found: no model "chta" in HOME/config.toml
 
-hint: did you mean "chat"?
+hint: did you mean "chat"? (`modelbay model search WORDS`)
 """,
         )
     )
@@ -46,9 +46,9 @@ def test_no_model_named_and_no_default(modelbay: Command):
             code=1,
             out="",
             err="""\
-error: no model was named and there is no default model
+error: Model Not Found: no model was named and there is no default model
 
-hint: name one, or write default_model = "..." at the top of HOME/config.toml
+hint: name one, or write default_model = "..." at the top of HOME/config.toml (`modelbay model search WORDS`)
 """,
         )
     )
@@ -57,7 +57,15 @@ hint: name one, or write default_model = "..." at the top of HOME/config.toml
 def test_a_file_that_is_not_toml(modelbay: Command):
     modelbay.configure('[providers.sim]\ntype = "openai\n')
     assert modelbay("ask", "Hi") == snapshot(
-        Run(code=1, out="", err="error: HOME/config.toml, line 2, column 15: illegal character '\\n'\n")
+        Run(
+            code=1,
+            out="",
+            err="""\
+error: Broken Configuration: HOME/config.toml, line 2, column 15: illegal character '\\n'
+
+hint: mend that line in an editor (`modelbay config check`)
+""",
+        )
     )
 
 
@@ -68,9 +76,9 @@ def test_a_missing_key(modelbay: Command):
             code=1,
             out="",
             err="""\
-error: no API key for provider "acme" in HOME/config.toml
+error: Missing API Key: no API key for provider "acme" in HOME/config.toml
 
-hint: write api_key under [providers.acme], or OPENAI_API_KEY under [providers.acme.env]; for a server that asks for none, auth = "none"; keys are at https://platform.openai.com/api-keys
+hint: `modelbay key set acme`, or write api_key under [providers.acme], or OPENAI_API_KEY under [providers.acme.env]; for a server that asks for none, auth = "none"; keys are at https://platform.openai.com/api-keys
 """,
         )
     )
@@ -88,9 +96,9 @@ def test_a_refused_connection(modelbay: Command):
             1,
             "",
             """\
-cannot connect to http://127.0.0.1:PORT: connection refused (4 attempts)
+Connection Errors: cannot connect to http://127.0.0.1:PORT: connection refused (4 attempts)
 
-hint: start the server, or correct base_url: nothing listens there
+hint: start the server, or correct base_url: nothing listens there (`modelbay provider edit acme`)
 """,
         )
     )
@@ -102,9 +110,9 @@ def test_a_web_page_instead_of_an_answer(modelbay: Command):
             code=1,
             out="",
             err="""\
-error: the provider answered with an HTML page: 502 Bad Gateway
+error: Unexpected Results: the provider answered with an HTML page: 502 Bad Gateway
 
-hint: check `base_url`: this looks like a web page, not an API
+hint: a proxy answered in its provider's place, which is down or slow: ask again later (`modelbay provider test sim`)
 """,
         )
     )
@@ -117,9 +125,9 @@ def test_a_wrong_key(modelbay: Command):
             code=1,
             out="",
             err="""\
-error: acme answered 401: invalid x-api-key (request req_1)
+error: Invalid API Key: acme answered 401: invalid x-api-key (request req_1)
 
-hint: check the key of provider `acme` in HOME/config.toml
+hint: the key was refused: give it anew, copied whole (`modelbay key set acme`)
 """,
         )
     )
@@ -131,9 +139,9 @@ def test_a_model_that_the_provider_does_not_have(modelbay: Command):
             code=1,
             out="",
             err="""\
-error: sim answered 404: The model `gpt-0` does not exist or you do not have access to it. (request req_1)
+error: Model Not Found: sim answered 404: The model `gpt-0` does not exist or you do not have access to it (request req_1)
 
-hint: check the model id, and `base_url` of provider `sim` in HOME/config.toml
+hint: check the model's id, and base_url (`modelbay model search WORDS`)
 """,
         )
     )

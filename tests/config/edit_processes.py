@@ -18,7 +18,7 @@ from modelbay.config.edit import apply
 
 path, number = Path(sys.argv[1]), int(sys.argv[2])
 alias, key = f"acme/{number % 8}", f"k{number}"
-done = apply(lambda edit: change_model(edit, alias, {(key,): number}), path, wait=300)
+done = apply(lambda edit: change_model(edit, alias, {(key,): number}), path)
 assert done.result.set == [key], done
 """
 
@@ -28,12 +28,12 @@ from pathlib import Path
 from modelbay.config.edit import Edit
 
 path, number = Path(sys.argv[1]), int(sys.argv[2])
-print("ready", flush=True)
 while True:
     number += 1
     with Edit.open(path) as edit:
         edit.set("first", value=number)
         edit.set("models", "acme/7", "last", value=number)
+    print("written", flush=True)
 """
 
 
@@ -59,10 +59,9 @@ def many_processes_lose_nothing(folder: Path, count: int) -> float:
         subprocess.Popen([sys.executable, "-c", CHANGE, str(path), str(number)], stderr=subprocess.PIPE, text=True)
         for number in range(count)
     ]
-    for writer in writers:
-        _, complaint = writer.communicate(timeout=600)
-        assert writer.returncode == 0, complaint
+    complaints = [writer.communicate(timeout=600)[1] for writer in writers]
     seconds = time.monotonic() - began
+    assert [text for text in complaints if text] == []
     models = tomllib.loads(path.read_text())["models"]
     kept = [key for alias in models for key in models[alias] if key.startswith("k")]
     assert sorted(kept) == sorted(f"k{number}" for number in range(count))
@@ -83,8 +82,9 @@ def kills_leave_the_old_file_or_the_new(folder: Path, count: int, seed: int = 0)
             [sys.executable, "-c", REWRITE, str(path), str(number)], stdout=subprocess.PIPE
         ) as writer:
             assert writer.stdout is not None
-            assert writer.stdout.readline() == b"ready\n"
-            time.sleep(chance.uniform(0, 0.05))
+            for _ in range(chance.randint(1, 3)):
+                assert writer.stdout.readline() == b"written\n"
+            time.sleep(chance.uniform(0, 0.01))
             writer.send_signal(signal.SIGKILL)
             writer.wait(60)
         text = path.read_text()

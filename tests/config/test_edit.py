@@ -87,14 +87,14 @@ def test_nobodys_subclasses_come_out(file):
 
 @pytest.mark.parametrize("value", [None, {1: 2}, {"a": None}, [None], b"", object(), {1}, 1j, timedelta(1)])
 def test_what_toml_has_no_type_for_is_a_mistake_of_the_caller(file, value):
-    with pytest.raises(TypeError, match="models.a.model"), Edit.open(file) as edit:
+    with pytest.raises(TypeError, match=r"models\.a\.model"), Edit.open(file) as edit:
         set_model(edit, value)
     assert file.read_text() == TEXT
 
 
 @pytest.mark.parametrize("value", [2**63, "\ud800", {"\udfff": 1}])
 def test_what_toml_cannot_hold_is_refused(file, value):
-    with pytest.raises(ConfigError, match="models.a.model"), Edit.open(file) as edit:
+    with pytest.raises(ConfigError, match=r"models\.a\.model"), Edit.open(file) as edit:
         set_model(edit, value)
     assert file.read_text() == TEXT
 
@@ -278,7 +278,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(file, monkeypatch, 
     def fail(*arguments: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(files.os, step, fail)
+    monkeypatch.setattr(os, step, fail)
     with pytest.raises(ConfigError) as caught:
         apply(set_model, file)
     monkeypatch.undo()
@@ -330,8 +330,8 @@ def other_program(file: Path) -> Iterator[threading.Event]:
 def test_who_waits_too_long_is_told_so(file, other_program):
     with pytest.raises(ConfigError) as caught:
         apply(set_model, file, wait=0.1)
-    assert caught.value.message == f"{file} cannot be changed: another program has been changing it for 0.1 seconds"
-    assert caught.value.hint == "wait for the other modelbay to end, then try again"
+    assert caught.value.message == f"{file} cannot be changed: other programs have kept it locked for 0.1 seconds"
+    assert caught.value.hint == "wait for the other modelbay processes to end, then try again"
     assert file.read_text() == TEXT
 
 
@@ -347,7 +347,7 @@ def test_who_waits_sees_what_the_other_wrote(file, other_program):
 def test_a_link_and_its_target_have_one_lock(file, other_program, tmp_path):
     link = tmp_path / "link.toml"
     link.symlink_to(file)
-    with pytest.raises(ConfigError, match="another program"):
+    with pytest.raises(ConfigError, match="other programs"):
         apply(set_model, link, wait=0)
 
 

@@ -324,7 +324,7 @@ def test_a_value_takes_the_place_of_a_table_and_back():
 
 
 def test_what_is_no_table_is_not_made_one():
-    with pytest.raises(ConfigError, match="models.x.cost cannot be set: models is not a table"):
+    with pytest.raises(ConfigError, match=r"models\.x\.cost cannot be set: models is not a table"):
         Document('models = "none"\n').set(("models", "x", "cost"), 1)
     with pytest.raises(ConfigError, match="is not a table"):
         Document("[[models]]\n").set(("models", "x"), 1)

@@ -89,7 +89,7 @@ class Writer:
         if isinstance(value, str):
             return self.string(value)
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0 and self.maybe():
-            return self.draw(st.sampled_from([hex(value), f"{value:_}", bin(value)]))
+            return str(self.draw(st.sampled_from([hex(value), f"{value:_}", bin(value)])))
         if isinstance(value, list):
             return self.array(value, depth)
         if isinstance(value, dict):

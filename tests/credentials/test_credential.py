@@ -130,8 +130,8 @@ def test_a_missing_key_names_the_file_the_provider_and_the_ways_on(tmp_path):
     assert str(error) == f'no API key for provider "p" in {tmp_path}/config.toml'
     assert (error.provider, error.file) == ("p", f"{tmp_path}/config.toml")
     assert error.hint == (
-        "write api_key under [providers.p], or OPENAI_API_KEY under [providers.p.env]; for a server that asks for none, "
-        'auth = "none"; keys are at https://keys.example'
+        "`modelbay key set p`, or write api_key under [providers.p], or OPENAI_API_KEY under [providers.p.env]; "
+        'for a server that asks for none, auth = "none"; keys are at https://keys.example'
     )
 
 

@@ -86,7 +86,7 @@ def sent(events: Iterable[Event]) -> Reply:
 
 
 def answer(reply: Reply, *, grouped: bool = False) -> dict[str, Any]:
-    """What a reply says, but for the provider's own usage object.
+    """What a reply says, but for the provider's own usage object; no arguments are an empty object.
 
     Neither ids of items, which are made where a provider has none or gives one twice, nor counts of none, which Responses
     cannot leave out, are part of it.
@@ -94,6 +94,9 @@ def answer(reply: Reply, *, grouped: bool = False) -> dict[str, Any]:
     grouped: as a whole reply of a protocol that groups parts by kind and carries arguments as an object keeps it.
     """
     parts = [msgspec.to_builtins(part) for part in reply.parts]
+    for part in parts:
+        if part["type"] == "tool_call" and not part.get("arguments"):
+            part["arguments"] = "{}"
     for part in parts:
         part.pop("item_id", None)
     if grouped:

@@ -231,7 +231,7 @@ def _abandons(events: list[Event]) -> bool:
 
 # --- opaque state ---
 
-SIGNED = {
+SIGNED: dict[str, list[AnyPart]] = {
     "anthropic": [
         Thinking(texts=["I should look."], opaque="sig=="),
         ToolCall(name="look", arguments='{"at":"it"}', id="toolu_1"),
@@ -275,7 +275,8 @@ def next_body(parts: list[AnyPart], upstream: str, protocol: str | None = None) 
         ],
         Settings(tools=[LOOK]),
     )
-    return msgspec.json.decode(codec(upstream).render_request(conversation, THINKER, VENDOR).encode())
+    body: dict[str, Any] = msgspec.json.decode(codec(upstream).render_request(conversation, THINKER, VENDOR).encode())
+    return body
 
 
 def through_client(parts: list[AnyPart], client: str, *, stream: bool) -> Conversation:
@@ -350,4 +351,3 @@ def test_reasoning_state_goes_to_nobody_but_its_maker(upstream: str, client: str
 
 def test_every_protocol_has_recordings() -> None:
     assert set(RECORDED) == set(BUILT)
-    assert recorded

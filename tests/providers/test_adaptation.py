@@ -9,7 +9,7 @@ MAX = "Unsupported parameter: 'max_tokens' is not supported with this model. Use
 
 
 def refusal(message: str, **fields: str) -> BadRequest:
-    return BadRequest(message, status=400, **fields)  # type: ignore[arg-type]
+    return BadRequest(message, status=400, **fields)
 
 
 @pytest.mark.parametrize(

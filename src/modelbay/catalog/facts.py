@@ -66,6 +66,10 @@ def _capabilities(entry: ModelEntry, protocol: Protocol) -> dict[Capability, boo
         "temperature": entry.temperature,
         "computer_use": entry.computer_use,
         "adaptive_thinking": entry.adaptive_thinking,
+        "image_in": entry.image_in,
+        "video_in": entry.video_in,
+        "audio_in": entry.audio_in,
+        "document_in": entry.document_in,
     }
     found |= {capability: value for capability, value in switches.items() if value is not None}
     beyond_budgets = set(entry.support_efforts or ()) - set(BUDGET_EFFORTS)

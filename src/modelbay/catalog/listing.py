@@ -13,6 +13,7 @@ from modelbay.conversation import Extra, Json
 from modelbay.errors import MalformedReply
 from modelbay.protocols.codec import decode
 from modelbay.protocols.failures import summary, text_of
+from modelbay.protocols.form import WRONG_URL
 from modelbay.protocols.openai_errors import error_in
 
 RESOURCE = re.compile(r"^(?:publishers/[^/]+/)?models/")
@@ -22,7 +23,6 @@ SERIAL = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}|[0-9a-f]{24}
 """An id that is a database's; the model's is its name."""
 Entry: TypeAlias = tuple[str, Extra, Kind | None]
 """An id, what is said of it, and the kind where the shape of the body tells it."""
-WRONG_ADDRESS = "check `base_url`: this looks like a web page, not an API"
 
 
 class Listing(Struct):
@@ -67,12 +67,12 @@ def listed_model(id: str, raw: Extra, kind: Kind | None = None) -> Listed:
 
 def _decoded(body: bytes) -> Json:
     if not body.strip():
-        raise MalformedReply("the list of models is an empty answer", hint=WRONG_ADDRESS)
+        raise MalformedReply("the list of models is an empty answer", hint=WRONG_URL)
     try:
         return decode(body)
     except msgspec.DecodeError:
         what = summary(text_of(body))
-        raise MalformedReply(f"the list of models is not JSON: {what}", hint=WRONG_ADDRESS) from None
+        raise MalformedReply(f"the list of models is not JSON: {what}", hint=WRONG_URL) from None
 
 
 def _entries(listed: Json) -> tuple[str, list[Entry]]:

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from modelbay.catalog.index import VERSION, Index, build
+from modelbay.catalog.listed import Listed
 from modelbay.config.cache import Cache
 from modelbay.conversation import Extra, Json
 from modelbay.errors import MalformedReply, ModelbayError, ProviderError, TimedOut
@@ -71,6 +72,13 @@ class ModelsDev:
             except MalformedReply:
                 self._forget()
         return _providers(gzip.decompress(_snapshot().read_bytes()))
+
+    def models(self, provider: str) -> list[Listed]:
+        """A provider's models, as its own list would have them; none for a provider that is not in the list."""
+        from modelbay.catalog.listing import parse_list
+
+        entry = self.providers.get(provider)
+        return parse_list({"models": entry["models"]}).models if entry else []
 
     @cached_property
     def index(self) -> Index:

@@ -112,6 +112,9 @@ def facts_of(raw: Extra, id: str = "") -> Facts:
     sizes = {name: _size(raw, paths) for name, paths in rules.sizes.items()}
     context, output = sizes["max_context_tokens"], sizes["max_output_tokens"]
     efforts, off = _efforts(raw, rules.efforts)
+    capabilities = _capabilities(raw, rules)
+    if efforts:
+        capabilities.setdefault("thinking", True)
     default = next(_texts(raw, rules.efforts.default), None)
     return Facts(
         name=next((name for name in _texts(raw, rules.names) if name != id), None),
@@ -123,7 +126,7 @@ def facts_of(raw: Extra, id: str = "") -> Facts:
         off_effort=off,
         reasoning_key=_reasoning_key(raw),
         cost=_cost(raw, rules.prices),
-        capabilities=_capabilities(raw, rules),
+        capabilities=capabilities,
     )
 
 
@@ -212,8 +215,6 @@ def _capabilities(raw: Extra, rules: Table) -> dict[Capability, bool]:
     if thinks in ("no", "both", "only"):
         found["thinking"] = thinks != "no"
         found |= {"always_thinking": True} if thinks == "only" else {}
-    if found.get("thinking") is None and _efforts(raw, rules.efforts)[0]:
-        found["thinking"] = True
     return found
 
 
@@ -301,9 +302,12 @@ def _price(value: Json) -> Decimal | None:
 # Finding things in an entry
 
 
-def values(raw: Json, path: str) -> Iterator[Json]:
+def values(raw: Json, path: str) -> Iterable[Json]:
     """What stands at a path, None left out; several things only where the path has a `*`."""
-    return _at(raw, _steps(path))
+    steps = _steps(path)
+    if isinstance(raw, dict) and raw.get(steps[0]) is None:
+        return ()  # as with most paths: a vendor has one spelling
+    return _at(raw, steps)
 
 
 @cache

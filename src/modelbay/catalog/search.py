@@ -12,10 +12,12 @@ from typing import Generic, Protocol, TypeVar
 EXACT, PREFIX, WORD, INSIDE, STREWN, ALIKE, SCATTERED = range(7)
 SCATTER = 3
 """Letters spread over more than so many times their number may as well be there by chance."""
+LOOKED_AT = 200
+"""How many rows are looked at for words: the shortest."""
 CLOSE = 75
 """How alike, of 100, a row must be to what may be a typing error."""
 BETWEEN = "\x1e"
-NOT_LETTERS = re.compile(f"(?:[^\\w\n{BETWEEN}]|_)+")
+NOT_LETTERS = bytes(code for code in range(128) if not chr(code).isalnum() and chr(code) not in f"\n{BETWEEN}")
 BREAKS = re.compile(r"[\W_]+|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 
 
@@ -44,20 +46,20 @@ class Finder(Generic[R]):
     def __init__(self, rows: Sequence[R]) -> None:
         self._rows = rows
         written = (f"{row.id.rpartition('/')[2]}\n{row.id}\n{_line(row.name)}\n{_line(row.provider)}" for row in rows)
-        self._texts = NOT_LETTERS.sub("", BETWEEN.join(written).lower()).split(BETWEEN)
+        self._texts = _squeezed(BETWEEN.join(written)).split(BETWEEN) if rows else []
         """Each row's last part of its id, its id, name and provider: a line each, letters and digits only."""
 
     def find(self, query: str, limit: int = 50) -> list[R]:
         """The best rows for a query."""
         if not query.strip():
             return list(self._rows[:limit])
-        tokens = [token for word in re.split(r"[\s/]+", query.lower()) if (token := NOT_LETTERS.sub("", word))]
+        tokens = [token for word in re.split(r"[\s/]+", query) if (token := _squeezed(word))]
         if not tokens:
             return []
         ranked = self._whole(tokens, limit)
         if len(ranked) < limit:
             ranked += self._strewn(tokens, {number for _, _, number in ranked})
-        if len(ranked) < limit and not any(rank <= STREWN for rank, _, _ in ranked):
+        if len(ranked) < limit and not any(rank <= INSIDE for rank, _, _ in ranked):
             ranked += self._alike(tokens, limit, {number for _, _, number in ranked})
         ranked.sort()
         return [self._rows[number] for _, _, number in ranked[:limit]]
@@ -80,7 +82,8 @@ class Finder(Generic[R]):
                     others.append((INSIDE, len(id), number))
         if len(found) >= limit:
             return found  # the others would not be shown, in whatever order
-        for place, (_, length, number) in enumerate(others):
+        others.sort()
+        for place, (_, length, number) in enumerate(others[:LOOKED_AT]):
             row = self._rows[number]
             words = " " + BREAKS.sub(" ", f"{row.id} {row.name or ''} {row.provider}".lower())
             if all(start in words for start in starts):
@@ -108,6 +111,10 @@ class Finder(Generic[R]):
             "".join(tokens), self._texts, scorer=fuzz.partial_ratio, limit=limit, score_cutoff=CLOSE, processor=None
         )
         return [(ALIKE, place, number) for place, (_, _, number) in enumerate(alike) if number not in known]
+
+
+def _squeezed(text: str) -> str:
+    return text.lower().encode(errors="replace").translate(None, NOT_LETTERS).decode()  # of all ways the fastest
 
 
 def _line(text: str | None) -> str:

@@ -14,6 +14,7 @@ from modelbay.cli.terminal import Settings
 COMMANDS = {
     "ask": "Ask a model, and see the answer as it comes.",
     "demo": "Show modelbay at work, without an account.",
+    "key": "Keep a provider's key in the system's keyring.",
     "replay": "Read recorded exchanges again, without the provider.",
     "simulate": "Run the simulator: a provider on this machine.",
 }
@@ -37,12 +38,24 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = getattr(import_module(f"modelbay.cli.{cmd_name}"), cmd_name)
-        command.params += [option for option in OPTIONS if option not in command.params]
-        return command
+        return with_options(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+class Noun(click.Group):
+    """A group of sub-commands about one thing; they too take the global options."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        command = super().get_command(ctx, cmd_name)
+        return command and with_options(command)
+
+
+def with_options(command: click.Command) -> click.Command:
+    command.params += [option for option in OPTIONS if option not in command.params]
+    return command
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -50,6 +63,8 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     settings = ctx.ensure_object(Settings)
     if value and param.name:
         setattr(settings, param.name, value)
+        if param.name == "verbose":
+            terminal.show_logs(settings)
 
 
 OPTIONS: list[click.Parameter] = [
@@ -66,7 +81,7 @@ OPTIONS: list[click.Parameter] = [
         is_flag=True,
         expose_value=False,
         callback=_remember,
-        help="Say more, such as where an internal error happened.",
+        help="Say more: requests, answers and times, and where an internal error happened.",
     ),
 ]
 

@@ -1,7 +1,9 @@
 """`modelbay ask`."""
 
 import sys
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
 
@@ -12,8 +14,12 @@ from modelbay.cli import terminal
 from modelbay.cli.attachments import attachment
 from modelbay.cli.display import Display
 from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.config import files
+from modelbay.config.paths import config_file
+from modelbay.credentials.redaction import redact
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.events import Event, Reply, collect
+from modelbay.hints import explain, title
 from modelbay.hub import Ask, Hub
 from modelbay.model import Model
 from modelbay.replay import outcome
@@ -25,15 +31,23 @@ from modelbay.usage import Usage
 @click.option("-m", "--model", metavar="MODEL", help="An alias of the configuration, or `provider/model`.")
 @click.option("-s", "--system", metavar="TEXT", help="Instructions that stand above the prompt.")
 @click.option(
-    "-f", "--file", "--image", "files", multiple=True, metavar="PATH|URL", help="An image, sound, video or document."
+    "-f", "--file", "--image", "attached", multiple=True, metavar="PATH|URL", help="An image, sound, video or document."
 )
 @click.option("--effort", metavar="EFFORT", help="How much to think: low, medium, high, or off.")
 @click.option("--max-output-tokens", type=click.IntRange(min=1), metavar="N", help="The longest answer.")
 @click.option("--temperature", type=float, metavar="T", help="How freely to choose words.")
 @click.option("--no-stream", is_flag=True, help="Ask for the answer in one piece.")
+@click.option(
+    "--record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Keep what went over the wire, secrets left out, for `modelbay replay FILE`.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, when all has come.")
 @pass_settings
-def ask(settings: Settings, /, prompt: tuple[str, ...], files: tuple[str, ...], **options: Any) -> None:
+def ask(
+    settings: Settings, /, prompt: tuple[str, ...], attached: tuple[str, ...], record: Path | None, **options: Any
+) -> None:
     """Ask a model. The answer comes on stdout; thinking, warnings and what it cost on stderr.
 
     Text on standard input stands before PROMPT, so `git diff | modelbay ask "What does this change?"` works.
@@ -42,13 +56,17 @@ def ask(settings: Settings, /, prompt: tuple[str, ...], files: tuple[str, ...], 
 
     model, as_json, no_stream = options.pop("model"), options.pop("as_json"), options.pop("no_stream")
     question = _question(prompt)
-    if not question and not files:
+    if not question and not attached:
         raise click.UsageError("there is no prompt", click.get_current_context())
-    options["files"] = [attachment(source) for source in files]
+    options["files"] = [attachment(source) for source in attached]
+    terminal.show_logs(settings)
     asking = Asking(model, question, cast(Ask, options), stream=not no_stream, quiet=as_json)
+    asking.record = record is not None
     reply = asyncio.run(asking.run(settings))
     if as_json:
-        terminal.write_line(msgspec.json.encode(asking.summary(reply)))
+        terminal.write_line(redact(msgspec.json.encode(asking.summary(reply)).decode()).encode())
+    if record is not None:
+        _keep(record, asking.recorded)
     if reply.error is not None:
         raise reply.error
 
@@ -57,6 +75,15 @@ def _question(prompt: tuple[str, ...]) -> str:
     """Standard input, unless somebody sits there, and the words of the command line."""
     piped = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read().strip()
     return "\n\n".join(text for text in (piped, " ".join(prompt)) if text)
+
+
+def _keep(file: Path, recorded: bytes) -> None:
+    """Writes exchanges for their owner alone: they hold the conversation."""
+    target = files.target_of(file)
+    files.replace(target, files.content_of(target), recorded)
+    count = recorded.count(b"\n")
+    what = "1 exchange" if count == 1 else f"{count} exchanges"
+    terminal.note(f"recorded {what}; to read the answer again: modelbay replay {file}")
 
 
 class Asking:
@@ -72,11 +99,14 @@ class Asking:
         self._events: list[Event] = []
         self._model: Model | None = None
         self._cost: float | None = None
+        self.record = False
+        self.recorded = b""
+        """The exchanges as lines of JSON, where they are to be recorded."""
 
     async def run(self, settings: Settings) -> Reply:
         """The answer as far as it came; what went wrong is its `error`."""
         try:
-            async with Hub.open(settings.config) as hub:
+            async with Hub.open(settings.config) as hub, self._recording(hub):
                 self._check(hub)
                 self._model = hub.model(self._name)
                 start = perf_counter()
@@ -88,14 +118,29 @@ class Asking:
                     self._display.note(_bill(self._model, reply.usage, perf_counter() - start, self._cost))
         except ModelbayError as error:
             reply = collect(self._events)
-            reply.error = error
+            reply.error = explain(error, file=settings.config or config_file())
         return reply
+
+    @asynccontextmanager
+    async def _recording(self, hub: Hub) -> AsyncGenerator[None, None]:
+        recorder = hub.record() if self.record else None
+        try:
+            yield
+        finally:
+            if recorder:
+                self.recorded = recorder.lines()
 
     def summary(self, reply: Reply) -> dict[str, Any]:
         """The answer as `--json` prints it."""
         row = outcome(reply)
-        if reply.error is not None:
-            row["error"]["hint"] = reply.error.hint
+        if (error := reply.error) is not None:
+            row["error"] |= {
+                "title": title(error),
+                "provider": error.provider,
+                "request_id": error.request_id,
+                "attempts": error.attempts,
+                "hint": error.hint,
+            }
         model = self._model
         return {
             **row,

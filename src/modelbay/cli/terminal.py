@@ -10,7 +10,8 @@ from typing import TextIO
 
 import click
 
-from modelbay.config.paths import environment
+from modelbay.config.paths import config_file, environment
+from modelbay.credentials.redaction import redact
 from modelbay.errors import ModelbayError, Unsupported
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -87,11 +88,11 @@ def note(text: str, *, end: str = "\n") -> None:
 
 
 def warning(text: str) -> None:
-    _say(f"{styled('warning:', sys.stderr, fg='yellow', bold=True)} {plain(text)}\n")
+    _say(f"{styled('warning:', sys.stderr, fg='yellow', bold=True)} {plain(redact(text))}\n")
 
 
 def error(message: str, hint: str | None = None) -> None:
-    _say(f"{styled('error:', sys.stderr, fg='red', bold=True)} {plain(message)}\n")
+    _say(f"{styled('error:', sys.stderr, fg='red', bold=True)} {plain(redact(message))}\n")
     if hint:
         _say(f"\n{styled('hint:', sys.stderr, fg='cyan', bold=True)} {plain(hint)}\n")
 
@@ -100,6 +101,24 @@ def _say(text: str) -> None:
     if sys.stderr is not None:  # closed, as by `2>&-`
         sys.stderr.write(text)
         sys.stderr.flush()
+
+
+def show_logs(settings: Settings) -> None:
+    """Shows what modelbay logs on stderr: warnings, and with `--verbose` requests, answers and times."""
+    import logging
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            text = self.format(record)
+            if record.levelno >= logging.WARNING:
+                warning(text)
+            else:
+                note(text)
+
+    logger = logging.getLogger("modelbay")
+    logger.handlers = [Handler()]
+    logger.setLevel(logging.DEBUG if settings.verbose else logging.WARNING)
+    logger.propagate = False
 
 
 @contextmanager
@@ -127,7 +146,7 @@ def guarded(run: Callable[[], object], settings: Settings) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except ModelbayError as failure:
-        error(_told(failure), failure.hint)
+        told(failure, settings)
         return FAILED
     except click.ClickException as wrong:
         return _misused(wrong)
@@ -136,15 +155,20 @@ def guarded(run: Callable[[], object], settings: Settings) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _told(failure: ModelbayError) -> str:
-    """What went wrong, and what to look it up by: who said it, with which status, on which request."""
+def told(failure: ModelbayError, settings: Settings) -> None:
+    """Says what went wrong and how to mend it, and what to look it up by: who said it, on which request."""
+    from modelbay.hints import explain, title
+
+    explain(failure, file=settings.config or config_file())
     message = failure.message
     by_provider = failure.provider and failure.status and not isinstance(failure, Unsupported)
     if by_provider and str(failure.status) not in message:
         message = f"{failure.provider} answered {failure.status}: {message}"
     facts = [f"request {failure.request_id}"] if failure.request_id else []
     facts += [f"{failure.attempts} attempts"] if failure.attempts > 1 else []
-    return f"{message} ({', '.join(facts)})" if facts else message
+    if facts:
+        message = f"{message.removesuffix('.')} ({', '.join(facts)})"
+    error(message if type(failure) is ModelbayError else f"{title(failure)}: {message}", failure.hint)
 
 
 def _misused(wrong: click.ClickException) -> int:
@@ -162,7 +186,7 @@ def internal(unexpected: Exception, settings: Settings, about: str = "") -> int:
     if settings.verbose or environment("MODELBAY_DEBUG"):
         import traceback
 
-        _say(plain("".join(traceback.format_exception(unexpected))))
+        _say(plain(redact("".join(traceback.format_exception(unexpected)))))
     place = f"{about}: " if about else ""
     words = " ".join(str(unexpected).split())[:300]
     error(

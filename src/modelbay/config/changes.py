@@ -161,10 +161,9 @@ def check(edit: Edit) -> None:
     Raises:
         ConfigError: something cannot be used that was not there, or could be used, before the edit.
     """
-    if not edit.changed:
-        return
-    known = {(problem.where, problem.message) for problem in parse(edit.before, edit.path).problems}
-    for problem in parse(edit.text, edit.path).problems:
+    problems = parse(edit.text, edit.path).problems
+    known = {(problem.where, problem.message) for problem in parse(edit.before, edit.path).problems} if problems else ()
+    for problem in problems:
         if (problem.where, problem.message) not in known:
             raise ConfigError(f"{problem.where}: {problem.message}", hint=problem.hint, file=str(edit.path))
 

@@ -27,7 +27,7 @@ def unified(before: str, after: str, name: str) -> str:
     if before == after:
         return ""
     old, new = _shown(before), _shown(after)
-    matcher = SequenceMatcher(None, [line for line, _ in old], [line for line, _ in new], autojunk=False)
+    matcher = SequenceMatcher(None, [line for line, _ in old], [line for line, _ in new])
     lines = [f"--- {name}", f"+++ {name}"]
     for group in matcher.get_grouped_opcodes(3):
         first, last = group[0], group[-1]

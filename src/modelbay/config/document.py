@@ -76,6 +76,7 @@ class Document:
         self.data: dict[str, Any] = tomllib.loads(text)
         self.newline = "\r\n" if "\r\n" in text[: text.find("\n") + 1] else "\n"
         self.blocks = _blocks(text)
+        self._headed = {block.path: block for block in self.blocks}
 
     @property
     def text(self) -> str:
@@ -138,13 +139,16 @@ class Document:
 
     def _home(self, path: Keys) -> tuple[Block, Line] | None:
         """The line that has the value at `path`, or that of an inline table around it."""
-        for block in self.blocks:
+        for block in self._around(path):
             depth = len(block.path)
-            if block.path == path[:depth] and depth < len(path):
-                for line in block.lines:
-                    if line.keys and line.keys == path[depth : depth + len(line.keys)]:
-                        return block, line
+            for line in block.lines:
+                if line.keys and line.keys == path[depth : depth + len(line.keys)]:
+                    return block, line
         return None
+
+    def _around(self, path: Keys) -> list[Block]:
+        """The blocks of the tables that a path goes through."""
+        return [self._headed[path[:depth]] for depth in range(len(path)) if path[:depth] in self._headed]
 
     def _within(self, path: Keys) -> list[int]:
         """The blocks of a table and of the tables in it."""
@@ -153,11 +157,9 @@ class Document:
     def _dotted(self, path: Keys) -> list[tuple[Block, int]]:
         """The lines outside a table's own blocks that say something in it or are it."""
         found = []
-        for block in self.blocks:
-            depth = len(block.path)
-            if depth < len(path) and block.path == path[:depth]:
-                rest = path[depth:]
-                found += [(block, index) for index in block.settings if block.lines[index].keys[: len(rest)] == rest]
+        for block in self._around(path):
+            rest = path[len(block.path) :]
+            found += [(block, index) for index in block.settings if block.lines[index].keys[: len(rest)] == rest]
         return found
 
     # Adding
@@ -207,6 +209,7 @@ class Document:
         block.after = before.after if before.after or last else [self._blank()]
         before.after = [] if empty else [self._blank()]
         self.blocks.insert(at, block)
+        self._headed[block.path] = block
         self._end(before)
 
     def _end(self, block: Block) -> None:
@@ -223,7 +226,7 @@ class Document:
 
     def _add_line(self, path: Keys, value: Any, after: str | None) -> None:
         parent, key = path[:-1], path[-1]
-        block = next((block for block in self.blocks if block.path == parent), None)
+        block = self._headed.get(parent)
         beside = self._dotted((*parent, after)) if after is not None else []
         if block is None:
             beside = beside or self._dotted(parent)
@@ -268,6 +271,7 @@ class Document:
         block.lead, self.blocks[first].lead = self.blocks[first].lead, []
         block.after = [self._blank()]
         self.blocks.insert(first, block)
+        self._headed[parent] = block
 
     # Changing and deleting
 
@@ -298,6 +302,7 @@ class Document:
     def _delete_blocks(self, path: Keys) -> None:
         for index in reversed(self._within(path)):
             gone = self.blocks.pop(index)
+            self._headed.pop(gone.path, None)
             before = self.blocks[index - 1]
             if gone.after or index == len(self.blocks):
                 while before.after and before.after[-1].blank:

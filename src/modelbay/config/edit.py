@@ -25,16 +25,24 @@ from modelbay.errors import ConfigError, ConfigSyntaxError
 
 T = TypeVar("T")
 
-WAIT = 30.0
+WAIT = 60.0
 """Seconds to wait for other processes. Each needs the file for some hundredths of one."""
 
 
 class Edited(Struct, Generic[T], frozen=True):
-    """What became of an edit. `result` is what its function said, `diff` is fit to be shown: it has no secrets."""
+    """What became of an edit; `result` is what its function said."""
 
     result: T
-    changed: bool
-    diff: str
+    edit: "Edit"
+
+    @property
+    def changed(self) -> bool:
+        return self.edit.changed
+
+    @property
+    def diff(self) -> str:
+        """As `Edit.diff`."""
+        return self.edit.diff
 
 
 def apply(
@@ -47,7 +55,7 @@ def apply(
     """
     with Edit.open(path, dry_run=dry_run, wait=wait) as edit:
         result = changes(edit)
-    return Edited(result, edit.changed, edit.diff)
+    return Edited(result, edit)
 
 
 class Edit:
@@ -70,6 +78,8 @@ class Edit:
             ConfigSyntaxError: what is there does not parse.
             ConfigError: another process keeps it for over `wait` seconds; it cannot be read or written.
         """
+        import tomllib  # noqa: F401 not while others wait for the lock
+
         path = path or config_file()
         target = files.target_of(path)
         with nullcontext() if dry_run else files.locked(target, wait):

@@ -16,6 +16,9 @@ PRIVATE = 0o600
 LEFT_OVER = ".modelbay-new"
 """How the name of a file ends that is being written."""
 
+POLL = 0.1
+"""Seconds between two looks at a lock. Two hundred waiting processes that look more often leave no time to who has it."""
+
 HINTS = {
     errno.ENOSPC: "free some space on the disk, then try again",
     errno.EDQUOT: "free some of your disk quota, then try again",
@@ -57,13 +60,13 @@ def locked(path: Path, wait: float) -> Iterator[None]:
 
     with _told(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = FileLock(f"{path}.lock", timeout=wait, mode=PRIVATE, poll_interval=0.02)
+        lock = FileLock(f"{path}.lock", timeout=wait, mode=PRIVATE, poll_interval=POLL)
         try:
             lock.acquire()
         except Timeout:
             raise ConfigError(
-                f"{path} cannot be changed: another program has been changing it for {wait:g} seconds",
-                hint="wait for the other modelbay to end, then try again",
+                f"{path} cannot be changed: other programs have kept it locked for {wait:g} seconds",
+                hint="wait for the other modelbay processes to end, then try again",
                 file=str(path),
             ) from None
     try:

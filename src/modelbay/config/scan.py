@@ -18,7 +18,7 @@ STRING = r'''"""(?:\\.|[^\\])*?"""(?:"{0,2})|\'\'\'.*?\'\'\'(?:'{0,2})|"(?:\\.|[
 
 BLANK = re.compile(rf"[ \t]*(?:{COMMENT})?{END}")
 """A line that says nothing: empty, or a comment."""
-HEADER = re.compile(rf"[ \t]*(?P<open>\[\[?)[ \t]*(?P<path>{PATH})[ \t]*\]\]?[ \t]*(?:{COMMENT})?{END}")
+HEADER = re.compile(rf"[ \t]*\[\[?[ \t]*(?P<path>{PATH})[ \t]*\]\]?[ \t]*(?:{COMMENT})?{END}")
 ASSIGNMENT = re.compile(rf"[ \t]*(?P<path>{PATH})[ \t]*=[ \t]*")
 REST = re.compile(rf"[ \t]*(?:{COMMENT})?{END}")
 """What follows a value on its last line."""

@@ -155,6 +155,11 @@ class ModelEntry(Struct, kw_only=True):
     """Whether it takes one, as in the models.dev list."""
     reasoning: bool | None = None
     tool_call: bool | None = None
+    image_in: bool | None = None
+    """Where it is false, images are refused before they leave. Yes may also stand in `capabilities`, as do the next three."""
+    video_in: bool | None = None
+    audio_in: bool | None = None
+    document_in: bool | None = None
     modalities: Modalities | None = None
     variant: str | None = None
     """The variant that was asked for; never in the file."""

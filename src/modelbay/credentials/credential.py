@@ -8,11 +8,12 @@ from modelbay.config.origin import Origin
 from modelbay.config.paths import environment
 from modelbay.config.schema import Config, ModelEntry, OAuth, ProviderEntry, key_text
 from modelbay.config.types import TYPES
-from modelbay.credentials.reference import resolve_reference
+from modelbay.credentials.reference import bound_origin, resolve_reference
 from modelbay.credentials.secret import Secret
 from modelbay.errors import ConfigError, MissingCredential
 
 AUTH_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
+NO_KEY = "the key has characters that no key has: spaces, line breaks, quotes of a word processor"
 PROJECT, LOCATION = "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION"
 
 
@@ -55,15 +56,15 @@ def resolve(config: Config, provider: ProviderEntry, model: ModelEntry | None, n
     if model:
         own = f"models.{key_text(model.alias)}"
         if model.api_key:
-            return _key(model.api_key, f"{own}.api_key", config, need)
+            return _key(model.api_key, f"{own}.api_key", provider.id, config, need)
         if model.oauth:
             return Credential("oauth", f"{own}.oauth", oauth=model.oauth)
         where = own if model.flat else where
     if provider.api_key:
-        return _key(provider.api_key, f"{where}.api_key", config, need)
+        return _key(provider.api_key, f"{where}.api_key", provider.id, config, need)
     for name in key_names(provider):
         if provider.env.get(name, "").strip():
-            return _key(provider.env[name].strip(), f"{where}.env.{name}", config, need)
+            return _key(provider.env[name].strip(), f"{where}.env.{name}", provider.id, config, need)
     if provider.oauth:
         return Credential("oauth", f"{where}.oauth", oauth=provider.oauth)
     if need.keyless or need.origin.loopback or has_auth_header(provider):
@@ -92,18 +93,27 @@ def has_auth_header(provider: ProviderEntry) -> bool:
     return any(name.lower() in AUTH_HEADERS for name in provider.custom_headers)
 
 
-def _key(value: str, source: str, config: Config, need: Need) -> Credential:
+def _key(value: str, source: str, provider: str, config: Config, need: Need) -> Credential:
     try:
         text = resolve_reference(value, config)
     except ConfigError as error:
         raise type(error)(f"{source}: {error.message}", hint=error.hint, file=str(config.path)) from error
-    if not (text.isascii() and text.isprintable()) or " " in text:
+    if not is_key(text):
+        raise ConfigError(f"{source}: {NO_KEY}", hint="copy it again, and nothing beside it", file=str(config.path))
+    bound = bound_origin(value, config)
+    if bound not in (None, str(need.origin)):
+        # whoever changed the address, a list or somebody's file, does not thereby get the key
         raise ConfigError(
-            f"{source}: the key has characters that no key has: spaces, line breaks, quotes of a word processor",
-            hint="copy it again, and nothing beside it",
+            f"{source}: this key was given for {bound}, and is not sent to {need.origin}",
+            hint=f"if that is where it shall go now: `modelbay key set {provider}`",
+            provider=provider,
             file=str(config.path),
         )
     return Credential("key", source, Secret(text, need.origin))
+
+
+def is_key(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text and bool(text)
 
 
 def _missing(config: Config, provider: ProviderEntry, where: str, need: Need) -> MissingCredential:
@@ -114,7 +124,8 @@ def _missing(config: Config, provider: ProviderEntry, where: str, need: Need) ->
         hint = f'{in_shell} of your shell is not read by itself: write api_key = "{{env:{in_shell}}}" under [{where}]'
     else:
         bag = f", or {names[0]} under [{where}.env]" if names and where.startswith("providers.") else ""
-        hint = f'write api_key under [{where}]{bag}; for a server that asks for none, auth = "none"'
+        store = f"`modelbay key set {provider.id}`, or " if where.startswith("providers.") else ""
+        hint = f'{store}write api_key under [{where}]{bag}; for a server that asks for none, auth = "none"'
     if need.advice:
         hint += f"; {need.advice}"
     return MissingCredential(

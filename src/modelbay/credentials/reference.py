@@ -4,15 +4,20 @@ A reference is a whole value, never a part of one: nothing is substituted inside
 somebody wrote it, so no variable of the shell ever becomes a credential by itself.
 """
 
+import contextlib
 import re
 from pathlib import Path
 from threading import Lock
 
-from modelbay.config.paths import config_file, environment
+from modelbay.config.paths import config_file, environment, home
 from modelbay.config.schema import Config
 from modelbay.errors import ConfigError, MissingCredential
 
 REFERENCE = re.compile(r"\{([a-z]+):(.*)\}", re.DOTALL)
+SERVICE = "modelbay"
+"""Whose entries in the keyring are `modelbay key`'s own."""
+ORIGIN = ".origin"
+"""Behind the name of a key that `modelbay key` keeps: the origin it was given for."""
 FILE_BYTES = 65_536
 COMMAND_SECONDS = 10
 
@@ -44,6 +49,26 @@ def resolve_reference(value: str, config: Config) -> str:
         shown = "{command:…}" if kind == "command" else value  # a command's words may hold a secret
         raise MissingCredential(f"{shown} is blank", file=str(config.path))
     return found
+
+
+def bound_origin(value: str, config: Config) -> str | None:
+    """The origin that the key at a reference was given for, where `modelbay key` noted one."""
+    match = REFERENCE.fullmatch(value)
+    if match and match[1] == "keyring" and match[2].strip().startswith(f"{SERVICE}/"):
+        import keyring
+
+        return keyring.get_password(SERVICE, match[2].strip().removeprefix(f"{SERVICE}/") + ORIGIN)
+    if match and match[1] == "file":
+        path = (config.path.parent / Path(match[2].strip()).expanduser()).resolve()
+        if path.parent == keys_folder().resolve():
+            with contextlib.suppress(OSError):
+                return path.with_name(path.name + ORIGIN).read_text(encoding="utf-8").strip()
+    return None
+
+
+def keys_folder() -> Path:
+    """Where `modelbay key` keeps keys in files."""
+    return home() / "keys"
 
 
 def _from_environment(name: str, config: Config) -> str:

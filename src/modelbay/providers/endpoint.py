@@ -14,8 +14,8 @@ from modelbay.config.origin import Origin
 from modelbay.config.schema import Config, ModelEntry, ProviderEntry, Timeout, Tls
 from modelbay.conversation import Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT, Credential, Need, resolve
-from modelbay.credentials.reference import resolve_reference
 from modelbay.credentials.redaction import register, register_url
+from modelbay.credentials.reference import resolve_reference
 from modelbay.credentials.secret import Secret
 from modelbay.dialect import Dialect
 from modelbay.errors import ConfigError

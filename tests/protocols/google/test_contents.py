@@ -269,7 +269,7 @@ def test_media_of_other_protocols_get_the_type_google_asks_for():
     assert contents(Turn("user", list(media)))[0]["parts"] == [
         {"fileData": {"mimeType": "image/png", "fileUri": "https://example.com/a.png?w=1"}},
         {"fileData": {"mimeType": "video/mp4", "fileUri": "https://youtu.be/x"}},
-        {"text": "plain"},
+        {"text": "<document>\nplain\n</document>"},
     ]
 
 

@@ -1,5 +1,6 @@
 """Anthropic messages: turns in and out."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from modelbay.conversation import (
@@ -27,6 +28,7 @@ from modelbay.protocols.anthropic.parts import (
     REDACTED,
     TOOL_ID,
     as_text_document,
+    is_object,
     parse_content,
     render_block,
     render_content,
@@ -100,9 +102,12 @@ class _Writer:
             return
         if turn.name is not None:
             carried("name", NAME, self.report)
-        blocks = self._blocks(turn.parts)
-        if blocks:
+        # what an assistant made beside text may stand in a user's message only
+        made = [part for part in turn.parts if type(part) is Media] if role == "assistant" else []
+        if blocks := self._blocks([part for part in turn.parts if part not in made]):
             self._append(role, blocks)
+        if attached := self._blocks(made):
+            self._append("user", [{"type": "text", "text": "Attached media from the assistant:"}, *attached])
 
     def _is_text(self, turn: Turn) -> bool:
         return len(turn.parts) == 1 and type(turn.parts[0]) is Text
@@ -122,15 +127,14 @@ class _Writer:
     def _append(self, role: str, blocks: list[dict[str, Any]]) -> None:
         """One message for turns that follow each other: Anthropic wants all the results of a step in the next message,
         first in it. What a client of another protocol sends as items becomes one message too."""
-        last = self.messages[-1] if self.messages else None
-        if last is None or last["role"] != role:
-            self.messages.append({"role": role, "content": blocks})
-            return
-        last["content"] += blocks
+        if not self.messages or self.messages[-1]["role"] != role:
+            self.messages.append({"role": role, "content": []})
+        content = self.messages[-1]["content"]
+        content += blocks
         if role == "user":
-            last["content"].sort(key=lambda block: block["type"] != "tool_result")
+            content.sort(key=lambda block: block["type"] != "tool_result")
 
-    def _blocks(self, parts: list[AnyPart]) -> list[dict[str, Any]]:
+    def _blocks(self, parts: Iterable[AnyPart]) -> list[dict[str, Any]]:
         return [block for part in parts if (block := self._block(part)) is not None]
 
     def _block(self, part: AnyPart) -> dict[str, Any] | None:
@@ -144,6 +148,12 @@ class _Writer:
             case Refusal():
                 return {"type": "text", "text": part.text} if part.text else None
             case ToolCall():
+                if not is_object(part):
+                    self.report.append(
+                        Warned(
+                            f"the arguments of the call of `{part.name}` are no JSON object: sent as `_raw`", "tools"
+                        )
+                    )
                 return render_block(self._plain(part), self.ids[id(part)])
             case ToolResult():
                 return self._result(part)

@@ -1,6 +1,5 @@
 """Anthropic Messages: content blocks, in and out. Requests, replies and streams share it."""
 
-from base64 import b64decode
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +19,7 @@ from modelbay.conversation import (
     ToolResult,
     Unknown,
 )
+from modelbay.protocols.documents import plain_text
 from modelbay.protocols.shapes import objects, without, word
 
 NAME: Final = "anthropic"
@@ -235,12 +235,17 @@ def input_json(call: ToolCall | ServerToolCall) -> Json:
         return {}
     if getattr(call, "input", "json") == "text":
         return {"input": call.arguments}
+    return msgspec.Raw(call.arguments.encode()) if is_object(call) else {"_raw": call.arguments}
+
+
+def is_object(call: ToolCall | ServerToolCall) -> bool:
+    """Whether the arguments can be sent as they are, or nearly so; else they are what `_raw` is for."""
+    if getattr(call, "input", "json") == "text" or not call.arguments.strip():
+        return True
     try:
-        if type(msgspec.json.decode(call.arguments)) is dict:
-            return msgspec.Raw(call.arguments.encode())
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        pass
-    return {"_raw": call.arguments}
+        return type(msgspec.json.decode(call.arguments)) is dict
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return False
 
 
 def _render_media(media: Media) -> dict[str, Any]:
@@ -265,8 +270,7 @@ def _render_media(media: Media) -> dict[str, Any]:
 
 def as_text_document(media: Media) -> Media:
     """A text file given as bytes, as the plain text Anthropic takes (it decodes PDF only)."""
-    kind = media.media_type or ""
-    if media.kind != "document" or media.data is None or not (kind.startswith("text/") or kind == "application/json"):
+    text = plain_text(media) if media.data is not None else None
+    if text is None:
         return media
-    text = b64decode(media.data).decode("utf-8", "replace")
     return Media(kind="document", text=text, media_type="text/plain", name=media.name, cache=media.cache)

@@ -19,7 +19,7 @@ from modelbay.protocols.anthropic.body import Body
 from modelbay.protocols.anthropic.messages import parse_message, parse_system, render_messages
 from modelbay.protocols.anthropic.parts import NAME
 from modelbay.protocols.codec import Call
-from modelbay.protocols.dispositions import dropped, settle
+from modelbay.protocols.dispositions import dropped, refused, settle
 from modelbay.protocols.shapes import check, without
 
 PATH = "/v1/messages"
@@ -132,6 +132,8 @@ def _parse_metadata(metadata: Json, settings: Settings) -> None:
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
     settings, report = settle(conversation, NAME)
     same = conversation.protocol == NAME
+    if not same and any(not stop.strip() for stop in settings.stop or ()):
+        raise refused("stop", NAME, "a stop sequence must hold more than white space")
     system, messages = render_messages(conversation, model, dialect, report)
     body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
     if system:

@@ -24,6 +24,7 @@ from modelbay.conversation import (
     ToolResult,
     Unknown,
 )
+from modelbay.protocols.documents import plain_text, titled
 from modelbay.protocols.google.case import Fields, camel, written
 from modelbay.protocols.opaque import MARK, seal
 
@@ -263,8 +264,8 @@ def _render_server(part: ServerToolCall | ServerToolResult) -> Fields | None:
 
 
 def _render_media(media: Media, mine: bool) -> Fields | None:
-    if media.text is not None:
-        return {"text": media.text}
+    if media.data is None and (text := plain_text(media)) is not None:
+        return {"text": titled(text, media.name)}
     body: Fields = {}
     if mine:
         body |= {} if media.media_type is None else {"mimeType": media.media_type}

@@ -22,10 +22,10 @@ from modelbay.conversation import (
     Unknown,
 )
 from modelbay.dialect import Dialect
-from modelbay.errors import Unsupported
 from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols.dispositions import carried, refused
+from modelbay.protocols.documents import plain_text, titled
 from modelbay.protocols.ids import call_ids
 from modelbay.protocols.opaque import belongs, restore, unseal
 from modelbay.protocols.openai_chat.parts import (
@@ -119,7 +119,7 @@ class _Writer:
         self.ids = call_ids(conversation.turns, dialect.tool_id)
         self.messages: list[dict[str, Any]] = []
         self.held: list[dict[str, Any]] = []
-        """Media from tool results; a user message after the last of the results carries them."""
+        """Media of tool results and of the assistant, which only a user message may carry: one after the last result."""
 
     def write(self, turn: Turn) -> None:
         results = [part for part in turn.parts if type(part) is ToolResult]
@@ -130,6 +130,8 @@ class _Writer:
             return
         self.release()
         message = self._assistant(others) if turn.role == "assistant" else self._plain(turn, others)
+        if message is None:
+            return
         if turn.name is not None:
             message["name"] = turn.name
         self._push(message, turn)
@@ -151,11 +153,14 @@ class _Writer:
         self.messages.append(message)
 
     def release(self) -> None:
-        """Writes the media that tool results left behind."""
+        """Writes the media that were held back."""
         if self.held:
-            lead = {"type": "text", "text": "Attached media from tool result:"}
-            self.messages.append({"role": "user", "content": [lead, *self.held]})
+            self.messages.append({"role": "user", "content": self.held})
             self.held = []
+
+    def _hold(self, media: list[Media], lead: str) -> None:
+        if items := [item for part in media if (item := self._media(part)) is not None]:
+            self.held += [{"type": "text", "text": lead}, *items]
 
     def _plain(self, turn: Turn, parts: list[AnyPart]) -> dict[str, Any]:
         role = turn.role if turn.role != "tool" else "user"
@@ -180,7 +185,7 @@ class _Writer:
         if media and not (self.same or self.dialect.tool_result_media):
             texts = [part for part in result.parts if type(part) is not Media]
             message["content"] = self._content(texts, "\n") or "(see attached media)"
-            self.held += [item for part in media if (item := self._media(part)) is not None]
+            self._hold(media, "Attached media from tool result:")
         else:
             content = self._content(result.parts, None if self.same or media else "\n")
             if content is not None or not self.same:
@@ -190,10 +195,10 @@ class _Writer:
     def _media(self, part: Media) -> dict[str, Any] | None:
         if not self.same:
             carried("file_id" if part.file_id is not None else part.kind, NAME, self.report)
+            if (text := plain_text(part)) is not None:  # of documents it takes PDF only
+                return {"type": "text", "text": titled(text, part.name)}
             if part.url is not None and part.kind in ("audio", "document"):
                 raise refused(part.kind, NAME, "it takes the file itself, not its address")
-            if part.parts is not None or part.text is not None:
-                return {"type": "text", "text": part.text or _plain_text(part.parts or [])}
             part = replace(part, native=None, extra=None)
         return render_part(part)
 
@@ -238,8 +243,15 @@ class _Writer:
             carried("cache_marks", NAME, self.report)
         return item
 
-    def _assistant(self, parts: list[AnyPart]) -> dict[str, Any]:
+    def _assistant(self, parts: list[AnyPart]) -> dict[str, Any] | None:
+        """The message, or None where nothing is left to say: many backends refuse an empty one."""
         message: dict[str, Any] = {"role": "assistant"}
+        if not self.same:
+            self._hold([part for part in parts if type(part) is Media], "Attached media from the assistant:")
+            # a refusal is a field that few know beside OpenAI
+            parts = [
+                Text(text=part.text) if type(part) is Refusal else part for part in parts if type(part) is not Media
+            ]
         fields, content, tags = self._split(parts)
         text = self._content(content, "")
         if tags:
@@ -257,17 +269,20 @@ class _Writer:
             message["function_call"] = {"name": calls[0].name, "arguments": calls[0].arguments}
         elif calls:
             message["tool_calls"] = [self._call(call) for call in calls]
-        if "content" not in message and not calls and "refusal" not in message and not self.same:
+        if "content" not in message and not calls and not self.same:
+            if not any(type(part) is Thinking for part in parts):
+                return None
             message["content"] = ""
         return message
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
-        if call.input == "text" and not self.same and (call.origin is None or call.origin.protocol == "anthropic"):
-            raise Unsupported(f"the call of `{call.name}` holds text where JSON is wanted", setting="tools")
         mine = self.same if call.origin is None else belongs(call, NAME, self.dialect.vendor, self.model.family)
         if call.id is None and self.same:
             return render_tool_call(call, None)
-        return render_tool_call(call, self.ids[id(call)], mine)
+        written = self.ids[id(call)]
+        if not call.arguments and call.input == "json" and not self.same:
+            call = replace(call, arguments="{}")
+        return render_tool_call(call, written, mine)
 
     def _split(self, parts: list[AnyPart]) -> tuple[Extra, list[AnyPart], list[str]]:
         """Reasoning fields, what belongs into `content`, and thinking that goes back as tags."""
@@ -312,10 +327,6 @@ class _Writer:
 
 def _blank(content: str | list[dict[str, Any]]) -> bool:
     return not content.strip() if isinstance(content, str) else False
-
-
-def _plain_text(parts: list[AnyPart]) -> str:
-    return "\n".join(part.text for part in parts if type(part) is Text)
 
 
 def _joined(turns: list[Turn]) -> Iterator[Turn]:

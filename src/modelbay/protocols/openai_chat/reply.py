@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from modelbay.conversation import (
     AnyPart,
@@ -209,7 +210,8 @@ def render_message(reply: Reply) -> dict[str, Any]:
             case ToolCall():
                 calls = message.setdefault("tool_calls", [])
                 id = part.id or made_id("call_", reply.id, len(calls))
-                calls.append(render_tool_call(part, id, _is_ours(part)))
+                whole = part if part.arguments or part.input == "text" else replace(part, arguments="{}")
+                calls.append(render_tool_call(whole, id, _is_ours(part)))
             case Media(native="audio"):
                 message["audio"] = {"data": part.data, **(part.extra or {})}
             case Media():

@@ -77,6 +77,8 @@ class StreamRenderer:
         self._open: dict[int, AnyPart] = {}
         self._calls: dict[int, int] = {}
         """The index of a call."""
+        self._silent: set[int] = set()
+        """Calls of which no arguments have come yet."""
         self._details: dict[int, int] = {}
         """The index of a part that is one of `reasoning_details`."""
         self._usage: Usage | None = None
@@ -126,6 +128,7 @@ class StreamRenderer:
     def _part(self, key: int, part: AnyPart) -> bytes:
         self._open[key] = part
         if type(part) is ToolCall:
+            self._silent.add(key)
             if part.native == "function_call":
                 return self._delta({"function_call": {"name": part.name, "arguments": ""}})
             self._calls[key] = len(self._calls)
@@ -143,6 +146,8 @@ class StreamRenderer:
 
     def _delta_of(self, event: PartDelta) -> bytes:
         part = self._open.get(event.key)
+        if self._silent and event.text:
+            self._silent.discard(event.key)
         match part:
             case Text():
                 more = b',"logprobs":' + _encode({"content": event.logprobs}) if event.logprobs else b""
@@ -193,11 +198,11 @@ class StreamRenderer:
                 delta["content"] = [render_part(Thinking(texts=[""], native=part.native, extra=part.extra))]
             elif part.native == REASONING_FIELDS[0] and part.texts and not part.text:
                 delta[REASONING_FIELDS[0]] = ""
-        elif type(part) is ToolCall and ours and part.native is None and (part.opaque is not None or part.extra):
-            item = render_tool_call(ToolCall(opaque=part.opaque, extra=part.extra), None)
-            delta["tool_calls"] = [
-                {"index": self._calls[key], **{k: v for k, v in item.items() if k not in ("type", "function")}}
-            ]
+        elif type(part) is ToolCall and part.native is None:
+            if item := self._call_state(key, part):
+                delta["tool_calls"] = [{"index": self._calls[key], **item}]
+        elif type(part) is ToolCall and key in self._silent:
+            delta["function_call"] = {"arguments": "{}"}
         elif type(part) is Thinking and (part.opaque is not None or len(part.texts) > 1):
             closing = foreign_detail(part, self._details.get(key, 0))
             closing.pop("text", None)
@@ -208,6 +213,15 @@ class StreamRenderer:
                 delta["annotations"] = cited
         add_state(delta, part)
         return self._delta(delta) if delta else b""
+
+    def _call_state(self, key: int, part: ToolCall) -> dict[str, Any]:
+        item: dict[str, Any] = {}
+        if _is_ours(part) and (part.opaque is not None or part.extra):
+            item = render_tool_call(ToolCall(opaque=part.opaque, extra=part.extra), None)
+            del item["type"], item["function"]
+        if key in self._silent and part.input == "json":
+            item["function"] = {"arguments": "{}"}  # clients read JSON from what they got
+        return item
 
     def _finish(self, event: Finished) -> bytes:
         reason = native_reason(event.reason, event.native)

@@ -21,6 +21,7 @@ from modelbay.errors import Unsupported
 from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols.dispositions import carried, dropped
+from modelbay.protocols.documents import plain_text, titled
 from modelbay.protocols.ids import call_ids
 from modelbay.protocols.opaque import belongs, restore, unseal
 from modelbay.protocols.openai_responses.items import (
@@ -243,8 +244,8 @@ class _Writer:
 
     def _media(self, part: Media) -> dict[str, Any]:
         carried("file_id" if part.file_id is not None else part.kind, NAME, self.report)
-        if part.parts is not None or part.text is not None:
-            return {"type": INPUT, "text": part.text or _plain_text(part.parts or [])}
+        if part.data is None and (text := plain_text(part)) is not None:
+            return {"type": INPUT, "text": titled(text, part.name)}
         item = render_media(part)
         if "file_data" in item and part.name is None:  # OpenAI tells the file's kind by its name
             item["filename"] = f"file.{(part.media_type or 'application/pdf').rpartition('/')[2]}"
@@ -293,7 +294,3 @@ class _Writer:
             output = output or ""
         item = {"type": "custom_tool_call_output" if freeform else "function_call_output", "call_id": call_id}
         return {**item, "output": output, **(own(result) if self._mine(result) else {})}
-
-
-def _plain_text(parts: list[AnyPart]) -> str:
-    return "\n".join(part.text for part in parts if isinstance(part, Text))

@@ -1,0 +1,249 @@
+"""What adding and changing a provider have in common on the command line: the key, the choice of models, the report."""
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from msgspec import Struct, field
+
+from modelbay.cli import terminal
+from modelbay.cli.columns import counted, facts, write_rows
+from modelbay.cli.picker import asks, pick
+from modelbay.cli.terminal import Settings
+from modelbay.config import changes
+from modelbay.config.changes import Put
+from modelbay.config.edit import Edit, Edited, apply
+from modelbay.config.schema import Config
+from modelbay.credentials.redaction import register
+from modelbay.errors import ModelbayError
+from modelbay.onboarding import dialog
+from modelbay.onboarding.detection import Detected, remember
+from modelbay.onboarding.drafts import Draft, model_tables
+from modelbay.providers.upstream import upstream
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+MANY = 50
+"""How many models are taken without a word: each is a table in the file."""
+REPORTED = 20
+
+API_NAMES = list(dialog.APIS)
+
+
+class Choice(Struct):
+    """What the options say of the models."""
+
+    models: list[dialog.ModelRow] = field(default_factory=list)
+    """Those named, with the names to show."""
+    all: bool = False
+    default: str | None = None
+    yes: bool = False
+    dry_run: bool = False
+
+    @classmethod
+    def of(cls, options: dict[str, Any]) -> "Choice":
+        """Takes its own out of a command's options."""
+        return cls(
+            rows(options.pop("model")),
+            options.pop("all_models"),
+            options.pop("default_model"),
+            options.pop("yes"),
+            options.pop("dry_run"),
+        )
+
+
+def choice_options(command: F) -> F:
+    """The options that `Choice.of` reads."""
+    for option in reversed(
+        (
+            click.option("--model", multiple=True, metavar="ID[=NAME]", help="A model to add; may be given again."),
+            click.option("--all-models", is_flag=True, help="Add every model that it lists."),
+            click.option("--default-model", metavar="ID", help="Make this model of it the default."),
+            click.option("--yes", is_flag=True, help="Ask nothing."),
+            click.option("--dry-run", is_flag=True, help="Print what would change in config.toml, and change nothing."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+class Invalid(click.ClickException):
+    """Fields that are not as they must be, each with the dialog's own words."""
+
+    exit_code = terminal.USAGE
+
+    def __init__(self, problems: list[str], hint: str | None = None) -> None:
+        super().__init__("; ".join(problems))
+        self.hint = hint
+
+
+def check(form: dialog.Form, taken: list[str], *, detects: bool) -> None:
+    """Raises `Invalid` where the dialog would not let one go on."""
+    words = {"id": "ID", "name": "--name", "base_url": "--base-url", "api_key": "--api-key", "models": "--model"}
+    said = []
+    for place, problem in dialog.problems(form, taken, detects=detects).items():
+        table, _, rest = place.partition(".")
+        number, _, part = rest.partition(".")
+        if not rest:
+            said.append(f"{words[table]}: {problem}")
+        elif table == "models":
+            row = form.models[int(number)]
+            said.append(f"--model {row.id or '(no id)'}: {'name: ' if part == 'name' else ''}{problem}")
+        else:
+            header = form.headers[int(number)]
+            said.append(f"--header {header.key or '(no name)'}: {'value: ' if part == 'value' else ''}{problem}")
+    if said:
+        raise Invalid(said)
+
+
+def rows(named: tuple[str, ...]) -> list[dialog.ModelRow]:
+    """`--model ID[=NAME]`. Without a name, the id is its name."""
+    pairs = [text.partition("=") for text in named]
+    return [dialog.ModelRow(id.strip(), name.strip() if equals else id.strip()) for id, equals, name in pairs]
+
+
+def header_rows(named: tuple[str, ...]) -> list[dialog.HeaderRow]:
+    """`--header 'NAME: VALUE'`."""
+    pairs = [text.partition(":") for text in named]
+    return [dialog.HeaderRow(name.strip(), value.strip()) for name, _, value in pairs]
+
+
+def given_key(key: str | None, stdin_is_taken: bool = False) -> str | None:
+    """The key of `--api-key`; `-` is standard input."""
+    if key == "-":
+        if stdin_is_taken:
+            raise click.UsageError("standard input cannot be both the key and the provider", click.get_current_context())
+        key = sys.stdin.read() if sys.stdin is not None else ""
+    if key is None:
+        return None
+    key = key.strip()
+    register(key)
+    if problem := dialog.api_key_problem(key):
+        raise Invalid([f"--api-key: {problem}"])
+    return key
+
+
+def asked_key(whose: str, url: str | None, *, needed: bool) -> str:
+    """The key that a person types, unseen."""
+    if url:
+        terminal.note(f"keys are at {url}")
+    optional = "" if needed else " (nothing, if it asks for none)"
+    while True:
+        key: str = click.prompt(f"Key of {whose}{optional}", default="", hide_input=True, show_default=False, err=True)
+        key = key.strip()
+        problem = dialog.api_key_problem(key)
+        if problem:
+            terminal.note(problem)
+        elif key or not needed:
+            register(key)
+            return key
+
+
+def choose(detected: Detected, choice: Choice, marked: list[str] | None = None) -> list[tuple[str, str | None]]:
+    """The models to write, by wire id, with the names to show."""
+    if choice.models:
+        listed = {model.id for model in detected.models}
+        for row in choice.models:
+            if detected.discovery is not None and row.id not in listed:
+                terminal.warning(f"{row.id} is not in the list of its models; it is added all the same")
+        return [(row.id, row.name) for row in choice.models]
+    if detected.draft.models:
+        return [(id, None) for id in detected.draft.models]
+    models = detected.models
+    if not models:
+        return []
+    if not choice.all and not choice.yes and asks():
+        title = f"{counted(len(models), 'model')}" + _by_whom(detected)
+        at_first = [model.id for model in models] if marked is None else marked
+        return [(id, None) for id in pick(models, at_first, title)]
+    if not choice.all and len(models) > MANY:
+        raise click.UsageError(
+            f"it has {len(models):,} models: choose some with --model ID, or take them all with --all-models",
+            click.get_current_context(),
+        )
+    return [(model.id, None) for model in models]
+
+
+def say_detected(detected: Detected) -> None:
+    """What came of asking for the models."""
+    for text in detected.notes:
+        terminal.note(text)
+    if detected.others:
+        terminal.note(f"{counted(detected.others, 'model')} of its list cannot be talked to and are left out")
+    if detected.error is not None:
+        what = "the key was refused" if detected.refused else "its models could not be listed"
+        terminal.warning(f"{what}: {detected.error.message}")
+
+
+def no_models(detected: Detected) -> ModelbayError | click.ClickException:
+    """Why there is nothing to write."""
+    if detected.error is not None:
+        detected.error.hint = detected.error.hint or "name its models with --model ID, and they are added without a list"
+        return detected.error
+    return Invalid(["--model: At least one model is required"])
+
+
+def alias_of(tables: dict[str, Any], id: str, named: str | None) -> str | None:
+    """The alias of a model that is to be the default: by its alias, or its wire id."""
+    if named is None:
+        return None
+    for alias, table in tables.items():
+        if named in (alias, table["model"]):
+            return alias
+    raise Invalid([f"--default-model: {named} is none of its models"], f"they are {', '.join(tables) or 'none'}")
+
+
+def add(settings: Settings, config: Config, detected: Detected, choice: Choice, title: str) -> None:
+    """Chooses the models, writes, and says what was written."""
+    made = detected.draft
+    models = choose(detected, choice)
+    if not models:
+        raise no_models(detected)
+    tables = model_tables(config, made.id, models)
+    wanted = alias_of(tables, made.id, choice.default)
+
+    def change(edit: Edit) -> Put:
+        default = wanted or (None if edit.get("default_model") else next(iter(tables)))
+        return changes.add_provider(edit, made.id, made.table, tables, default_model=default)
+
+    edited = apply(change, settings.config, dry_run=choice.dry_run)
+    if show_diff(edited, choice.dry_run):
+        return
+    remember(config, detected)
+    terminal.write(f"Added provider {made.id}: {title}\n")
+    report(detected, list(tables), tables)
+    if edited.result.default_model:
+        terminal.write(f"The default model is {edited.result.default_model}\n")
+    first = wanted or next(iter(tables))
+    terminal.note(f'try it: modelbay ask -m {first} "Hello"')
+
+
+def show_diff(edited: Edited[Any], dry_run: bool) -> bool:
+    """Prints what would change, where nothing was to be changed."""
+    if dry_run:
+        terminal.write(edited.diff or "nothing would change\n")
+    return dry_run
+
+
+def report(detected: Detected, aliases: list[str], tables: dict[str, Any]) -> None:
+    """The models that were written, each with what is known of it."""
+    known = {model.id: model for model in detected.models}
+    shown = [(alias, known.get(tables[alias]["model"])) for alias in aliases[:REPORTED]]
+    write_rows([(alias, facts(model) if model else "") for alias, model in shown], indent="  ")
+    if len(aliases) > REPORTED:
+        terminal.write(f"  … and {counted(len(aliases) - REPORTED, 'model')} more\n")
+
+
+def place_of(config: Config, made: Draft) -> str:
+    """A provider in one line, as "OpenAI Compatible at https://acme.example/v1"."""
+    from modelbay.onboarding.drafts import joined
+
+    grown, _ = joined(config, made)
+    found = upstream(grown, grown.provider(made.id))
+    name = made.preset.name if made.preset else dialog.APIS[found.protocol]
+    return f"{name} at {found.origin}"
+
+
+def _by_whom(detected: Detected) -> str:
+    return f", according to {detected.source}" if detected.source == "models.dev" else ""

@@ -1,0 +1,231 @@
+"""`modelbay provider add`: from what somebody has in hand to a provider that answers."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from msgspec import Struct
+from msgspec.structs import replace
+
+from modelbay.catalog.discovery import Discovery
+from modelbay.catalog.listing import parse_list
+from modelbay.catalog.sources import Catalog
+from modelbay.cli import adding, terminal
+from modelbay.cli.adding import API_NAMES, Choice, Invalid, choice_options
+from modelbay.cli.picker import asks
+from modelbay.cli.terminal import Settings, Unreadable, pass_settings
+from modelbay.config.load import load
+from modelbay.config.schema import Config
+from modelbay.conversation import Json, Protocol
+from modelbay.errors import ConfigError
+from modelbay.onboarding import dialog, recognition
+from modelbay.onboarding.detection import Detected, detect, fetched, listed
+from modelbay.onboarding.drafts import Draft, asks_for_key, azure_draft, draft, joined, vertex_draft, with_key
+from modelbay.onboarding.recognition import KINDS, NATIVE, Recognised, recognise, recognise_content, recognise_text
+from modelbay.providers import presets
+
+
+class Place(Struct):
+    """What the options say of where the provider is."""
+
+    base_url: str | None = None
+    api: Protocol | None = None
+    resource: str | None = None
+    deployment: str | None = None
+    api_version: str | None = None
+    project: str | None = None
+    location: str | None = None
+
+
+@click.command()
+@click.argument("what")
+@click.option("--as", "forced", type=click.Choice(KINDS), help="Take WHAT for this, whatever it looks like.")
+@click.option("--api-key", metavar="KEY", help="The key, a reference such as {env:NAME}, or - to read it from stdin.")
+@click.option("--id", metavar="ID", help="What to call the provider.")
+@click.option("--api", type=click.Choice(API_NAMES), help="The protocol, where the address does not tell.")
+@click.option("--base-url", metavar="URL", help="Where it is, where WHAT does not tell.")
+@click.option("--resource", metavar="NAME", help="Azure: the resource.")
+@click.option("--deployment", metavar="NAME", help="Azure: the deployment, which stands for a model.")
+@click.option("--api-version", metavar="DATE", help="Azure: the older form of calls, by api-version.")
+@click.option("--project", metavar="ID", help="Vertex AI: the project.")
+@click.option("--location", metavar="PLACE", help="Vertex AI: the location, as europe-west4 or global.")
+@choice_options
+@pass_settings
+def add_provider(
+    settings: Settings, /, what: str, forced: recognition.Kind | None, api_key: str | None, id: str | None, **options: Any
+) -> None:
+    """Add the provider that WHAT tells of, with its models.
+
+    WHAT is a vendor's name (openai, anthropic, openrouter, ollama …), a base URL or a whole endpoint, azure or vertexai, or
+    a list of models: a URL, a file, or - for standard input.
+
+    \b
+      modelbay provider add anthropic
+      modelbay provider add https://api.acme.example/v1 --api-key -
+      modelbay provider add https://gateway.example/api/v2/models/chat?team=7 --model acme-large
+      modelbay provider add azure --resource acme-east --deployment gpt-5
+    """
+    choice = Choice.of(options)
+    place = Place(**options)
+    config = load(settings.config)
+    key = adding.given_key(api_key, what == "-")
+    found = _recognised(what, forced)
+    _check(found, id, place, choice, config)
+    if found.kind in NATIVE:
+        made = _native(found, id or (found.preset.id if found.preset else str(found.kind)), place, config)
+        terminal.note(f"{what} is {found.title}")
+        _go_on(settings, config, with_key_asked(made, key), choice)
+        return
+    if found.document:
+        found, key = _looked_into(config, found, key)
+    else:
+        terminal.note(f"{what} is {found.title}")
+    if found.kind in ("manifest", "registry"):
+        raise _not_yet(found, what)
+    made = _drafted(found, id, place, config)
+    if found.content is not None and found.url is None:
+        content_made = with_key_asked(made, key)
+        _add_listed(settings, config, content_made, found.content, choice)
+        return
+    _go_on(settings, config, with_key_asked(made, key), choice)
+
+
+def with_key_asked(made: Draft, key: str | None) -> Draft:
+    """The draft with the key that was given, or that is asked for where there must be one."""
+    if key:
+        return with_key(made, key)
+    if not asks_for_key(made):
+        return made
+    preset = made.preset
+    if key is None and asks():
+        key = adding.asked_key(
+            preset.name if preset else made.id, preset.key_url if preset else None, needed=preset is not None
+        )
+    if not key and preset is not None:
+        hint = "--api-key KEY, or --api-key - to read it from standard input"
+        where = f"; keys are at {preset.key_url}" if preset.key_url else ""
+        raise Invalid([f"--api-key: {preset.name} wants a key"], hint + where)
+    return with_key(made, key)
+
+
+def _go_on(settings: Settings, config: Config, made: Draft, choice: Choice) -> None:
+    """Detects the models, chooses, writes."""
+    named = [row.id for row in choice.models]
+    with terminal.waiting(f"asking {made.id} for its models"):
+        detected = asyncio.run(detect(config, made, named))
+    if detected.refused and "api_key" not in made.table and asks():
+        adding.say_detected(detected)
+        made = with_key(made, adding.asked_key(made.id, None, needed=True))
+        detected = asyncio.run(detect(config, made, named))
+    adding.say_detected(detected)
+    if detected.error is not None and not detected.models and not named and not made.models:
+        detected = _entered(detected, choice)
+    adding.add(settings, config, detected, choice, adding.place_of(config, detected.draft))
+
+
+def _entered(detected: Detected, choice: Choice) -> Detected:
+    """Asks a person for the models that could not be listed."""
+    if detected.refused or choice.yes or not asks():
+        raise adding.no_models(detected)
+    text = click.prompt("Models, by id, with blanks between them", default="", show_default=False, err=True)
+    choice.models = adding.rows(tuple(text.replace(",", " ").split()))
+    return detected
+
+
+def _add_listed(settings: Settings, config: Config, made: Draft, content: Json, choice: Choice) -> None:
+    """Writes the models of a list that is at hand."""
+    _, found = joined(config, made)
+    listing = parse_list(content)
+    detected = Detected(made, listed(listing.models, found, Catalog()), Discovery(listing.models), "models")
+    adding.add(settings, config, detected, choice, adding.place_of(config, made))
+
+
+def _recognised(what: str, forced: recognition.Kind | None) -> Recognised:
+    if what == "-":
+        return recognise_text(sys.stdin.buffer.read() if sys.stdin else b"", "standard input", forced)
+    path = Path(what).expanduser()
+    by_name = "://" not in what and recognition.vendor(what) is not None
+    if not by_name and "://" not in what and path.is_file():
+        try:
+            return recognise_text(path.read_bytes(), what, forced)
+        except OSError as error:
+            raise Unreadable(f"{what} cannot be read: {error.strerror}") from None
+    return recognise(what, forced)
+
+
+def _check(found: Recognised, id: str | None, place: Place, choice: Choice, config: Config) -> None:
+    """Raises `Invalid` for fields that the dialog would not take."""
+    said = []
+    wanted = id if id is not None else recognition.suggested_id(found)
+    if (id is not None or wanted) and (problem := dialog.id_problem(wanted, list(config.providers))):
+        said.append(f"{'--id' if id is not None else wanted}: {problem}")
+    if place.base_url is not None and (problem := dialog.base_url_problem(place.base_url)):
+        said.append(f"--base-url: {problem}")
+    for row, (wrong_id, wrong_name) in zip(choice.models, dialog.model_problems(choice.models), strict=True):
+        said += [f"--model {row.id or '(no id)'}: {problem}" for problem in (wrong_id, wrong_name) if problem]
+    if said:
+        taken = id is None and wanted in config.providers
+        raise Invalid(
+            said, f"add it under another id with --id, or change it: modelbay provider edit {wanted}" if taken else None
+        )
+
+
+def _native(found: Recognised, id: str, place: Place, config: Config) -> Draft:
+    url = place.base_url or found.url
+    if found.kind == "vertexai":
+        if found.url:
+            terminal.note("Vertex AI is added natively: do not use a custom provider for it")
+        return vertex_draft(id, place.project, place.location, url)
+    if found.url:
+        terminal.note("Azure is added natively: do not use a custom provider for it")
+    made = azure_draft(
+        id, resource=place.resource, url=url, deployment=place.deployment, api_version=place.api_version
+    )
+    if not made.models and asks():
+        deployment = click.prompt("Deployment", err=True).strip()
+        made = replace(made, models=[deployment])
+    if not made.models:
+        hint = "at Azure a call names a deployment of yours, which stands for a model"
+        raise Invalid(["--deployment: Required"], hint)
+    return made
+
+
+def _looked_into(config: Config, found: Recognised, key: str | None) -> tuple[Recognised, str | None]:
+    """What an address leads to, by its content."""
+    assert found.document is not None and found.url is not None
+    made = draft(replace(found, kind="base"), "added")
+    made = with_key_asked(made, key)
+    key = made.table.get("api_key", "" if "auth" in made.table else None)
+    content = asyncio.run(fetched(config, made, found.document))
+    kind = None if found.kind == "list" else found.kind
+    known = recognise_content(content, found.document, kind)
+    terminal.note(f"{found.document} is {known.title}")
+    url = found.url if known.kind == "list" else None
+    return replace(found, kind=known.kind, url=url, document=None, content=content), key
+
+
+def _drafted(found: Recognised, id: str | None, place: Place, config: Config) -> Draft:
+    if place.base_url is not None and found.preset is None:
+        from modelbay.onboarding.drafts import host_of
+
+        found = replace(found, preset=presets.by_host(host_of(place.base_url)), url=found.url or place.base_url)
+        suggested = recognition.suggested_id(found)
+        found = replace(found, url=None if found.content is not None else found.url)
+    else:
+        suggested = recognition.suggested_id(found)
+    id = id or suggested
+    if problem := dialog.id_problem(id, list(config.providers)):
+        raise Invalid([f"{id}: {problem}"], "name it with --id")
+    return draft(found, id, base_url=place.base_url, protocol=place.api)
+
+
+def _not_yet(found: Recognised, what: str) -> ConfigError:
+    """Says what is there, and what can be done with it now."""
+    first = found.content[0] if isinstance(found.content, list) and found.content else found.content
+    base = first.get("baseUrl") if isinstance(first, dict) else None
+    hint = "add one of its providers by its address"
+    if found.kind == "manifest":
+        hint = f"modelbay provider add {base}" if isinstance(base, str) else "add the provider by its address"
+    return ConfigError(f"{what} is {recognition.TITLES[found.kind]}, which this command cannot read yet", hint=hint)

@@ -1,0 +1,56 @@
+"""`modelbay provider remove`."""
+
+import click
+
+from modelbay.cli import terminal
+from modelbay.cli.adding import show_diff
+from modelbay.cli.columns import counted
+from modelbay.cli.picker import asks
+from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.config import changes
+from modelbay.config.changes import Removed
+from modelbay.config.edit import Edit, apply
+
+
+@click.command()
+@click.argument("id")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Print what would change in config.toml, and change nothing.")
+@pass_settings
+def remove_provider(settings: Settings, /, id: str, yes: bool, dry_run: bool) -> None:
+    """Remove the provider ID, its models, and what named them as a default."""
+
+    def change(edit: Edit) -> Removed:
+        return changes.remove_provider(edit, id)
+
+    planned = apply(change, settings.config, dry_run=True)
+    if show_diff(planned, dry_run):
+        return
+    if not yes:
+        if not asks():
+            raise click.UsageError("it is only removed with --yes where nobody can be asked", click.get_current_context())
+        models = planned.result.models
+        also = f" and {counted(len(models), 'model')} ({', '.join(models[:5])}{' …' * (len(models) > 5)})" * bool(models)
+        click.confirm(f"Remove provider {id}{also}?", abort=True, err=True)
+    done = apply(change, settings.config).result
+    _forget(id)
+    for line in _said(id, done):
+        terminal.write(f"{line}\n")
+
+
+def _forget(id: str) -> None:
+    from modelbay.catalog.sources import Catalog
+
+    Catalog().forget(id)
+
+
+def _said(id: str, done: Removed) -> list[str]:
+    said = [f"Removed provider {id}"]
+    if done.models:
+        said.append(f"Removed {counted(len(done.models), 'model')}: {', '.join(done.models)}")
+    if done.default_model:
+        said.append(f"There is no default model any more; it was {done.default_model}")
+    if done.default_provider:
+        said.append("There is no default provider any more")
+    said += [f"Provider {other} has no default model any more" for other in done.provider_defaults]
+    return said

@@ -1,0 +1,178 @@
+"""`modelbay provider list` and `modelbay provider show`. Neither shows a secret, nor do their `--json`."""
+
+from typing import Any
+
+import click
+
+from modelbay.cli import terminal
+from modelbay.cli.columns import counted, write_rows
+from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.config.diff import masked_value
+from modelbay.config.load import load
+from modelbay.config.schema import Config, ProviderEntry
+from modelbay.credentials.credential import has_auth_header, key_names
+from modelbay.errors import ConfigError
+from modelbay.providers.upstream import Upstream, upstream
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_settings
+def list_providers(settings: Settings, /, as_json: bool) -> None:
+    """List the providers."""
+    config = load(settings.config)
+    for problem in config.problems:
+        terminal.warning(str(problem))
+    found = [summary(config, entry) for _, entry in sorted(config.providers.items())]
+    if as_json:
+        _write_json({"providers": found, "default_model": config.default_model})
+        return
+    if not found:
+        terminal.note("No providers configured; add one with `modelbay provider add`")
+        return
+    rows = [
+        [one["id"], f"type={one['type'] or '?'}", f"models={one['models']}", one["base_url"] or one["problem"] or "",
+         one["credential"]]
+        for one in found
+    ]  # fmt: skip
+    write_rows(rows)
+    if config.default_model:
+        terminal.write(f"\nDefault model: {config.default_model}\n")
+
+
+list_provider = list_providers
+"""The command's name is `list`."""
+
+
+@click.command()
+@click.argument("id")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_settings
+def show_provider(settings: Settings, /, id: str, as_json: bool) -> None:
+    """Show all about the provider ID: its address, its models, and what its endpoint taught us."""
+    config = load(settings.config)
+    entry = config.provider(id)
+    about = details(config, entry)
+    if as_json:
+        _write_json(about)
+        return
+    shown = {key: value for key, value in about.items() if key not in ("models", "lessons", "headers", "list")}
+    write_rows([(key.replace("_", " "), str(value)) for key, value in shown.items() if value not in (None, "", {})])
+    _write_section("headers", [f"{name}: {value}" for name, value in about["headers"].items()])
+    _write_section("models", [f"{alias}  ({wire_id})" for alias, wire_id in about["models"].items()])
+    if about["list"]:
+        seen = about["list"]
+        terminal.write(f"\nits list  {counted(seen['models'], 'model')} at {seen['url']}, {seen['age']} ago\n")
+    lines = [f"{lesson['model']}: {lesson['lesson']}" for lesson in about["lessons"]]
+    _write_section("learnt", lines)
+    if lines:
+        terminal.note(f"`modelbay provider test {id} --forget` forgets what was learnt")
+
+
+def summary(config: Config, entry: ProviderEntry) -> dict[str, Any]:
+    """A provider in a few words."""
+    found, problem = _upstream(config, entry)
+    return {
+        "id": entry.id,
+        "name": entry.name,
+        "type": entry.type,
+        "protocol": found.protocol if found else None,
+        "base_url": _shown_url(found.base_url if found else entry.base_url),
+        "models": sum(model.provider == entry.id for model in config.models.values()),
+        "credential": credential(config, entry),
+        "source": _source(entry),
+        "problem": problem,
+    }
+
+
+def details(config: Config, entry: ProviderEntry) -> dict[str, Any]:
+    """All about a provider."""
+    from modelbay.config.lessons import LessonBook
+    from modelbay.providers.adaptation import Adaptation
+
+    found, _ = _upstream(config, entry)
+    lessons = LessonBook().at(str(found.origin)) if found else {}
+    return {
+        **summary(config, entry),
+        "vendor": found.preset.name if found and found.preset else None,
+        "full_url": entry.full_url,
+        "api_version": entry.api_version,
+        "default_model": entry.default_model,
+        "headers": masked_value(("custom_headers",), dict(entry.custom_headers)),
+        "env": masked_value(("env",), dict(entry.env)),
+        "proxy": masked_value(("proxy",), entry.proxy),
+        "models": {model.alias: model.model for model in config.models.values() if model.provider == entry.id},
+        "list": _list(found) if found else None,
+        "lessons": [
+            {"model": model, "lesson": str(Adaptation(**lesson))}
+            for model, learnt in lessons.items()
+            for lesson in learnt
+        ],
+    }
+
+
+def credential(config: Config, entry: ProviderEntry) -> str:
+    """What stands for us there, in words without a secret."""
+    from modelbay.credentials.reference import REFERENCE
+
+    if entry.auth == "none":
+        return "none needed"
+    if entry.api_key:
+        reference = REFERENCE.fullmatch(entry.api_key)
+        return (entry.api_key if reference[1] != "command" else "{command:…}") if reference else "key in the file"
+    if any(entry.env.get(name) for name in key_names(entry)):
+        return "key in the env table"
+    if entry.oauth:
+        return "login"
+    if has_auth_header(entry):
+        return "header"
+    found, _ = _upstream(config, entry)
+    if found and found.place and found.preset and found.preset.addressing == "vertexai":
+        return "Google's default credentials"
+    keyless = found is not None and (found.origin.loopback or (found.preset is not None and found.preset.keyless))
+    return "none needed" if keyless else "no key"
+
+
+def _upstream(config: Config, entry: ProviderEntry) -> tuple[Upstream | None, str | None]:
+    try:
+        return upstream(config, entry), None
+    except ConfigError as error:
+        return None, error.message
+
+
+def _shown_url(url: str | None) -> str | None:
+    shown: str | None = masked_value(("base_url",), url) if url else None
+    return shown
+
+
+def _source(entry: ProviderEntry) -> dict[str, Any] | None:
+    shown: dict[str, Any] | None = masked_value(("source",), entry.source) if entry.source else None
+    return shown
+
+
+def _list(found: Upstream) -> dict[str, Any] | None:
+    """The list as it was last seen."""
+    from time import time
+
+    from modelbay.catalog.sources import Catalog
+
+    seen = Catalog().seen(found)
+    return None if seen is None else {"models": len(seen.models), "url": seen.url, "age": age(time() - seen.when)}
+
+
+def age(seconds: float) -> str:
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= length:
+            return counted(int(seconds // length), unit)
+    return "less than a minute"
+
+
+def _write_section(title: str, lines: list[str]) -> None:
+    if lines:
+        terminal.write(f"\n{title}\n" + "".join(f"  {line}\n" for line in lines))
+
+
+def _write_json(value: Any) -> None:
+    import msgspec
+
+    terminal.write_line(msgspec.json.format(msgspec.json.encode(value), indent=2))

@@ -1,0 +1,98 @@
+"""`modelbay provider test` and `modelbay provider detect`."""
+
+import asyncio
+from typing import Any
+
+import click
+import msgspec
+
+from modelbay.cli import terminal
+from modelbay.cli.columns import counted, write_rows
+from modelbay.cli.terminal import FAILED, Settings, pass_settings
+from modelbay.config.load import load
+from modelbay.config.schema import Config
+from modelbay.onboarding.trial import NEEDED, Check, forget, trial
+
+MARKS = {"yes": ("✓", "green"), "no": ("✗", "red"), "unknown": ("?", "yellow"), "skipped": ("-", "white")}
+
+
+@click.command()
+@click.argument("ids", nargs=-1, metavar="[ID]…")
+@click.option("--model", metavar="ID", help="The model to talk to; else the first that is configured.")
+@click.option("--forget", "forgets", is_flag=True, help="First forget what its endpoint taught us.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_settings
+def test_provider(
+    settings: Settings, /, ids: tuple[str, ...], model: str | None, forgets: bool, as_json: bool
+) -> int:
+    """Try a provider out: is it there, does it take the key, does it do what it should. All of them, if none is named.
+
+    It makes six small real calls, which cost a few tokens. The exit code is 1 where it cannot be used.
+    """
+    config = load(settings.config)
+    names = list(ids) or list(config.providers)
+    if not names:
+        terminal.note("No providers configured; add one with `modelbay provider add`")
+    found: dict[str, list[Check]] = {}
+    for id in names:
+        if forgets:
+            count = forget(config, id)
+            terminal.note(f"forgot {counted(count, 'lesson')} about {id}" if count else f"nothing was learnt about {id}")
+        with terminal.waiting(f"trying {id}", hidden=as_json):
+            found[id] = asyncio.run(_checks(config, id, model))
+        if not as_json:
+            _show(id, found[id], several=len(names) > 1)
+    if as_json:
+        terminal.write_line(msgspec.json.format(msgspec.json.encode(found), indent=2))
+    bad = any(check.result == "no" and check.name in NEEDED for checks in found.values() for check in checks)
+    return FAILED if bad else 0
+
+
+async def _checks(config: Config, id: str, model: str | None) -> list[Check]:
+    return [check async for check in trial(config, id, model)]
+
+
+def _show(id: str, checks: list[Check], *, several: bool) -> None:
+    import sys
+
+    if several:
+        terminal.write(f"{id}\n")
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        mark, colour = MARKS[check.result]
+        detail = " ".join(check.detail.split())
+        terminal.write_styled(f"{terminal.styled(mark, sys.stdout, fg=colour)} ", f"{check.name.ljust(width)}  {detail}")
+        if check.hint and check.result in ("no", "unknown"):
+            terminal.write(f"  {' ' * width}  hint: {check.hint}\n")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_settings
+def detect_provider(settings: Settings, /, as_json: bool) -> None:
+    """Find the model servers on this machine: Ollama, LM Studio, llama.cpp, vLLM, SGLang, Jan, on their usual ports."""
+    from modelbay.onboarding.neighbours import neighbours, usual
+
+    config = load(settings.config)
+    with terminal.waiting("looking around", hidden=as_json):
+        found = asyncio.run(neighbours(config))
+    if as_json:
+        listed: list[dict[str, Any]] = [
+            {"name": one.name, "vendor": one.preset.id if one.preset else None, "base_url": one.base_url,
+             "models": one.models, "locked": one.locked, "provider": one.provider}
+            for one in found
+        ]  # fmt: skip
+        terminal.write_line(msgspec.json.format(msgspec.json.encode(listed), indent=2))
+        return
+    if not found:
+        terminal.note(f"No server answers on the usual port of {', '.join(one.name for one in usual())}")
+        return
+    rows = []
+    for one in found:
+        models = "wants a key" if one.locked else counted(len(one.models), "model") + ": " * bool(one.models)
+        rows.append((one.name, one.base_url, models + ", ".join(one.models[:3]) + " …" * (len(one.models) > 3)))
+    write_rows(rows)
+    for one in found:
+        if one.provider is None:
+            name = one.preset.id if one.preset and one.preset.base_url == one.base_url else one.base_url
+            terminal.note(f"add it: modelbay provider add {name}")

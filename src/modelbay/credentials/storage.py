@@ -1,0 +1,178 @@
+"""Where `modelbay key` keeps keys: the system's keyring, else a file that only its owner can read.
+
+With each key stands the origin it was given for, and there it stays: a configuration that names the key and goes elsewhere,
+because somebody re-pointed it, is refused until the key is set anew.
+"""
+
+import contextlib
+import sys
+from pathlib import Path
+
+from modelbay.config import files
+from modelbay.config.changes import change_provider
+from modelbay.config.edit import Edit, apply
+from modelbay.config.origin import Origin
+from modelbay.config.paths import home
+from modelbay.config.scan import Keys
+from modelbay.config.schema import Config, ProviderEntry
+from modelbay.credentials.credential import key_names
+from modelbay.credentials.reference import ORIGIN, REFERENCE, SERVICE, keys_folder
+from modelbay.errors import ConfigError
+
+
+def has_keyring() -> bool:
+    """Whether this machine has a keyring that keeps what it is given."""
+    import keyring
+    from keyring.backends import fail, null
+
+    backend = keyring.get_keyring()
+    return not isinstance(backend, fail.Keyring | null.Keyring) and backend.priority > 0
+
+
+def plain_key(provider: ProviderEntry) -> str | None:
+    """The key that stands in the file itself."""
+    return next((key for key in _written(provider).values() if not REFERENCE.fullmatch(key)), None)
+
+
+def keep_in_keyring(config: Config, provider: ProviderEntry, key: str, origin: Origin) -> str:
+    """Stores a key and writes the reference to it into the file; what then stands there.
+
+    Raises:
+        ConfigError: the keyring refuses it, or the file cannot be changed; then the keyring is as it was.
+    """
+    import keyring
+
+    id = provider.id
+    before = _get(id), _get(id + ORIGIN)
+    _set(id, key)
+    _set(id + ORIGIN, str(origin))
+    if keyring.get_password(SERVICE, id) != key:
+        raise ConfigError("the keyring did not keep the key", hint=f"modelbay key set {id} --file")
+    reference = f"{{keyring:{SERVICE}/{id}}}"
+    try:
+        _refer(config, provider, reference)
+    except BaseException:
+        for name, value in zip((id, id + ORIGIN), before, strict=True):
+            _set(name, value)
+        raise
+    _forget_file(id)
+    return reference
+
+
+def keep_in_file(config: Config, provider: ProviderEntry, key: str, origin: Origin) -> str:
+    """The same, in a file of modelbay's home that nobody else can read.
+
+    Raises:
+        ConfigError: the provider's id is no name for a file; it, or the configuration, cannot be written.
+    """
+    path = _file(provider.id)
+    if path is None:
+        raise ConfigError(
+            f'no file can be called "{provider.id}"', hint="rename the provider, or write api_key as {file:PATH}"
+        )
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if sys.platform != "win32":
+        path.parent.chmod(0o700)
+    bound = path.with_name(path.name + ORIGIN)
+    before = {file: files.content_of(file) for file in (path, bound)}
+    files.replace(path, before[path], f"{key}\n".encode())
+    files.replace(bound, before[bound], f"{origin}\n".encode())
+    reference = f"{{file:{path}}}" if config.path.parent != home() else f"{{file:keys/{path.name}}}"
+    try:
+        _refer(config, provider, reference)
+    except BaseException:
+        for file, content in before.items():
+            _restore(file, content)
+        raise
+    return reference
+
+
+def delete(config: Config, provider: ProviderEntry) -> list[str]:
+    """Takes a provider's key out of the configuration, and from where `modelbay key set` put it; what that was.
+
+    A key that somebody else keeps, as in the environment, stays there: only the reference to it goes.
+    """
+    gone = []
+    written = _written(provider)
+    paths: dict[Keys, object] = dict.fromkeys(written)
+    if paths:
+        apply(lambda edit: _change(edit, provider.id, paths), config.path)
+        gone += [f"{'.'.join(path)} in {config.path}" for path in paths]
+    if f"{{keyring:{SERVICE}/{provider.id}}}" in written.values():
+        if _get(provider.id) is not None:
+            gone.append(f"{SERVICE}/{provider.id} in the keyring")
+        _set(provider.id, None)
+        _set(provider.id + ORIGIN, None)
+    if any(value.startswith("{file:") and value.endswith(f"keys/{provider.id}}}") for value in written.values()):
+        gone += _forget_file(provider.id)
+    return gone
+
+
+def _written(provider: ProviderEntry) -> dict[Keys, str]:
+    """What stands in the file as the provider's key, by where in its table."""
+    places: dict[Keys, str | None] = {("api_key",): provider.api_key}
+    places |= {("env", name): provider.env.get(name) for name in key_names(provider)}
+    return {path: value.strip() for path, value in places.items() if value and value.strip()}
+
+
+def _refer(config: Config, provider: ProviderEntry, reference: str) -> None:
+    """Writes the reference; a key that stood in the file goes out of it."""
+    changes: dict[Keys, object] = dict.fromkeys(_written(provider))
+    if provider.auth:  # "none": it would not be used
+        changes[("auth",)] = None
+    changes[("api_key",)] = reference
+    apply(lambda edit: _change(edit, provider.id, changes), config.path)
+
+
+def _change(edit: Edit, id: str, changes: dict[Keys, object]) -> None:
+    change_provider(edit, id, changes)
+
+
+def _get(name: str) -> str | None:
+    import keyring
+    from keyring.errors import KeyringError
+
+    try:
+        return keyring.get_password(SERVICE, name)
+    except KeyringError as error:
+        raise _silent(error) from error
+
+
+def _set(name: str, value: str | None) -> None:
+    import keyring
+    from keyring.errors import KeyringError, PasswordDeleteError
+
+    try:
+        if value is not None:
+            keyring.set_password(SERVICE, name, value)
+        else:
+            with contextlib.suppress(PasswordDeleteError):
+                keyring.delete_password(SERVICE, name)
+    except KeyringError as error:
+        raise _silent(error) from error
+
+
+def _silent(error: Exception) -> ConfigError:
+    return ConfigError(f"the keyring does not answer: {error}", hint="unlock it, or keep the key in a file: --file")
+
+
+def _file(id: str) -> Path | None:
+    """Where a provider's key stands; None where its id is no plain name."""
+    plain = id not in ("", ".", "..") and not set(id) & set('/\\:*?"<>|\0{}') and id.isprintable()
+    return keys_folder() / id if plain and not id.endswith(ORIGIN) else None
+
+
+def _forget_file(id: str) -> list[str]:
+    path = _file(id)
+    if path is None or not path.exists():
+        return []
+    for file in (path, path.with_name(path.name + ORIGIN)):
+        _restore(file, None)
+    return [str(path)]
+
+
+def _restore(file: Path, content: bytes | None) -> None:
+    if content is None:
+        file.unlink(missing_ok=True)
+    else:
+        files.replace(file, files.content_of(file), content)

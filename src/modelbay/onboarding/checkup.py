@@ -1,0 +1,96 @@
+"""All that is wrong with a configuration, before a call finds out: each with its line and how to mend it."""
+
+import stat
+import sys
+
+from modelbay.catalog.facts import CAPABILITIES
+from modelbay.config.lines import line_of
+from modelbay.config.schema import Config, ModelEntry, Problem, ProviderEntry, key_text
+from modelbay.credentials.credential import may_block
+from modelbay.errors import ConfigError, UnknownModel
+from modelbay.providers.endpoint import endpoint_at, models_endpoint
+from modelbay.providers.upstream import upstream
+
+
+def checkup(config: Config) -> list[Problem]:
+    """What is wrong, in the order of the file. Nothing is sent, and no keyring or command is asked for a key."""
+    text = config.path.read_text(encoding="utf-8-sig") if config.exists else ""
+    check = _Checkup(config, text)
+    check.permissions()
+    check.default_model()
+    for provider in config.providers.values():
+        check.provider(provider)
+    for model in config.models.values():
+        check.model(model)
+    return sorted(check.problems, key=lambda problem: problem.line or 0)
+
+
+class _Checkup:
+    def __init__(self, config: Config, text: str) -> None:
+        self._config = config
+        self._text = text
+        self._unusable: set[str] = set()
+        self.problems = list(config.problems)
+
+    def permissions(self) -> None:
+        if self._config.exists and sys.platform != "win32":
+            mode = stat.S_IMODE(self._config.path.stat().st_mode)
+            if mode & 0o077 and any(entry.api_key or entry.env for entry in self._config.providers.values()):
+                message = f"others on this machine may read the keys in it (mode {mode:04o})"
+                self._report((), message, f"chmod 600 {self._config.path}")
+
+    def default_model(self) -> None:
+        config = self._config
+        named: list[tuple[tuple[str, ...], str | None]] = [(("default_model",), config.default_model)]
+        named += [(("providers", id, "default_model"), entry.default_model) for id, entry in config.providers.items()]
+        for keys, name in named:
+            if name:
+                try:
+                    config.model(name)
+                except UnknownModel as error:
+                    self._report(keys, error.message.removesuffix(f" in {config.path}"), error.hint)
+        if config.default_provider and config.default_provider not in config.providers:
+            self._report(("default_provider",), f'no provider "{config.default_provider}"', None)
+
+    def provider(self, entry: ProviderEntry) -> None:
+        keys = ("providers", entry.id)
+        try:
+            found = upstream(self._config, entry)
+            if not may_block(entry, None):
+                models_endpoint(self._config, entry) or endpoint_at(self._config, found, "/chat/completions")
+        except ConfigError as error:
+            self._unusable.add(entry.id)
+            self._report(keys, self._shortly(error), error.hint)
+
+    def model(self, entry: ModelEntry) -> None:
+        keys = ("models", entry.alias)
+        for word in entry.capabilities:
+            if word.strip().lower() not in CAPABILITIES:
+                known = ", ".join(sorted(CAPABILITIES))
+                self._report(
+                    (*keys, "capabilities"), f'there is no capability "{word}"', f"the capabilities are {known}"
+                )
+        if entry.provider in self._unusable:
+            return
+        try:
+            provider = self._config.provider_of(entry)
+            found = upstream(self._config, provider, entry)
+            if not may_block(provider, entry):
+                endpoint_at(self._config, found, "/chat/completions")
+        except ConfigError as error:
+            self._report(keys, self._shortly(error), error.hint)
+
+    def _shortly(self, error: ConfigError) -> str:
+        """The message without the file, which stands before it."""
+        return error.message.replace(f" in {self._config.path}", "")
+
+    def _report(self, keys: tuple[str, ...], message: str, hint: str | None) -> None:
+        self.problems.append(
+            Problem(
+                file=str(self._config.path),
+                line=line_of(self._text, *keys) if keys else None,
+                where=".".join(map(key_text, keys)) or "the file",
+                message=message,
+                hint=hint,
+            )
+        )

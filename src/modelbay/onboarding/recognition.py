@@ -1,0 +1,213 @@
+"""What somebody means who names a provider: a vendor, an address, or a text that tells of models or providers."""
+
+from collections.abc import Iterable
+from typing import Literal, TypeAlias, get_args
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+import msgspec
+from msgspec import Struct
+
+from modelbay.catalog.listing import parse_list
+from modelbay.config.origin import origin
+from modelbay.conversation import Json, Protocol
+from modelbay.errors import ConfigError, MalformedReply, ModelbayError
+from modelbay.protocols.codec import decode
+from modelbay.providers import presets, urls
+from modelbay.providers.presets import Preset
+
+Kind: TypeAlias = Literal["vendor", "base", "endpoint", "list", "manifest", "registry", "azure", "vertexai"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+TITLES: dict[Kind, str] = {
+    "vendor": "a vendor",
+    "base": "a base URL",
+    "endpoint": "a whole endpoint",
+    "list": "a list of models",
+    "manifest": "a provider's manifest",
+    "registry": "a registry of providers",
+    "azure": "an Azure resource",
+    "vertexai": "Google's Vertex AI",
+}
+NATIVE: tuple[Kind, ...] = ("azure", "vertexai")
+"""Those that have an addressing of their own, and are no custom providers."""
+ENDS: dict[str, Protocol] = {
+    "/chat/completions": "openai_chat",
+    "/responses": "openai_responses",
+    "/messages": "anthropic",
+}
+"""How the path of a whole endpoint tells its protocol."""
+
+
+class Recognised(Struct):
+    kind: Kind
+    preset: Preset | None = None
+    url: str | None = None
+    """Where the provider is, as it was given; of a list, without `/models`."""
+    protocol: Protocol | None = None
+    content: Json = None
+    """What the text says, where one was given or fetched."""
+    document: str | None = None
+    """The URL to fetch first: it leads to a list, a manifest or a registry, and only its content tells which."""
+
+    @property
+    def title(self) -> str:
+        named = f"{TITLES[self.kind]}" if self.preset is None else f"{TITLES[self.kind]} of {self.preset.name}"
+        return self.preset.name if self.kind == "vendor" and self.preset else named
+
+
+def recognise(what: str, forced: Kind | None = None) -> Recognised:
+    """What a name or an address means, by its looks.
+
+    Raises:
+        ConfigError: it is nothing that can be a provider; the hint says what it may be.
+    """
+    what = what.strip()
+    if not what.lower().startswith(("http://", "https://")):
+        return _named(what, forced)
+    try:
+        where = origin(what)
+    except ValueError as error:
+        raise ConfigError(f"{what}: {error}") from None
+    host = f"localhost:{where.port}" if where.loopback else where.host
+    preset = presets.by_host(host)
+    native = preset.addressing if preset is not None and preset.addressing != "plain" else None
+    if forced in NATIVE or (native and forced is None):
+        return Recognised(forced or native or "base", preset, what)
+    protocol = protocol_at(what, preset)
+    if forced in ("base", "endpoint"):
+        return Recognised(forced, preset, what, protocol)
+    if forced in ("list", "manifest", "registry") or (forced is None and _may_be_document(what)):
+        return Recognised(forced or "list", preset, _beside(what), protocol, document=what)
+    return Recognised("endpoint" if urls.is_endpoint(what) else "base", preset, what, protocol)
+
+
+def recognise_text(data: bytes, source: str, forced: Kind | None = None) -> Recognised:
+    """What the content of a file or of standard input is. An address in it is taken for one.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    try:
+        content = decode(data.removeprefix(b"\xef\xbb\xbf"))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        line = data.decode("utf-8", "replace").strip()
+        if line and "\n" not in line and len(line) < 2000 and line.startswith(("http://", "https://")):
+            return recognise(line, forced)
+        raise ConfigError(f"{source} is neither JSON nor an address", hint=_known_forms()) from None
+    return recognise_content(content, source, forced)
+
+
+def recognise_content(content: Json, source: str, forced: Kind | None = None) -> Recognised:
+    """What JSON is.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    kind = forced or kind_of(content)
+    if kind not in ("list", "manifest", "registry"):
+        raise ConfigError(f"{source} has no list of models, no manifest and no registry in it", hint=_known_forms())
+    return Recognised(kind, content=content)
+
+
+def kind_of(content: Json) -> Kind | None:
+    """Whether JSON is a list of models, a provider's manifest, or a registry of providers."""
+    first = content[0] if isinstance(content, list) and content else content
+    if isinstance(first, dict) and ("models_data_source" in first or "baseUrl" in first):
+        return "manifest"
+    if isinstance(content, dict) and content and all(_is_provider(entry) for entry in content.values()):
+        return "registry"
+    try:
+        return "list" if parse_list(content).models or isinstance(content, dict) else None
+    except (MalformedReply, ModelbayError):
+        return None
+
+
+def vendor(name: str) -> Preset | None:
+    """The vendor of an id or a name, however it is written."""
+    wanted = _letters(name)
+    exact = presets.by_id(name.lower()) or presets.by_type(name.lower()) or presets.by_models_dev(name.lower())
+    return exact or next((one for one in presets.all() if wanted in (_letters(one.id), _letters(one.name))), None)
+
+
+def protocol_at(url: str, preset: Preset | None) -> Protocol | None:
+    """The protocol that an address is for, where its path or its vendor tells."""
+    path = urlsplit(url).path.rstrip("/")
+    for end, protocol in ENDS.items():
+        if path.endswith(end):
+            return protocol
+    if urls.GOOGLE_METHOD.search(path):
+        return "google"
+    if preset is None:
+        return "anthropic" if path.endswith(("/anthropic", "/anthropic/v1")) else None
+    bare = urls.VERSION.sub("", path)
+    for protocol in preset.protocols:
+        known = preset.url(protocol)
+        if known and urls.VERSION.sub("", urlsplit(known).path.rstrip("/")) == bare:
+            return protocol
+    return preset.protocols[0]
+
+
+def suggested_id(found: Recognised, taken: Iterable[str] = ()) -> str:
+    """An id for the provider: its vendor's, else one made of its host's name."""
+    if found.preset is not None:
+        return found.preset.id
+    if not found.url:
+        return ""
+    where = origin(found.url)
+    if where.loopback or where.host.replace(".", "").isdigit() or ":" in where.host:
+        return f"{'localhost' if where.loopback else where.host.replace('.', '-').replace(':', '-')}-{where.port}"
+    labels = [label for label in where.host.split(".")[:-1] if label not in _COMMON] or where.host.split(".")
+    name = "".join(char if char.isascii() and char.isalnum() else "-" for char in labels[0].lower())
+    return name.strip("-") or "provider"
+
+
+_COMMON = frozenset(
+    {"api", "www", "llm", "ai", "gateway", "inference", "chat", "app", "v1", "co", "com", "custom-endpoint"}
+)
+
+
+def _named(what: str, forced: Kind | None) -> Recognised:
+    preset = vendor(what)
+    if preset is None and forced not in NATIVE:
+        raise ConfigError(f'there is no vendor "{what}", and it is no address and no file', hint=_hint(what))
+    if preset is None:
+        preset = presets.by_type(str(forced))
+    kind: Kind = "vendor"
+    if preset is not None and preset.addressing != "plain":
+        kind = preset.addressing
+    return Recognised(kind, preset, protocol=preset.protocols[0] if preset else None)
+
+
+def _hint(what: str) -> str:
+    from difflib import get_close_matches
+
+    if "." in what.partition("/")[0] or what.startswith("localhost"):
+        return f"did you mean https://{what}?" if not what.startswith("localhost") else f"did you mean http://{what}?"
+    known = {one.id: one.id for one in presets.all()} | {one.name.lower(): one.id for one in presets.all()}
+    near = dict.fromkeys(known[name] for name in get_close_matches(what.lower(), known, n=3))
+    return f"did you mean {' or '.join(near)}?" if near else _known_forms()
+
+
+def _known_forms() -> str:
+    return "name a vendor, an address that starts with https://, or a file of JSON; `-` is standard input"
+
+
+def _letters(name: str) -> str:
+    return "".join(char for char in name.lower() if char.isalnum())
+
+
+def _may_be_document(url: str) -> bool:
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    return path.endswith(("/models", ".json")) or any(name == "provider" for name, _ in parse_qsl(parts.query))
+
+
+def _beside(url: str) -> str:
+    """The base URL that a list is beside. The query that asks for another form of the list is not the provider's."""
+    parts = urlsplit(url)
+    asked = ("provider", "extended", "limit")
+    query = "&".join(pair for pair in parts.query.split("&") if pair and pair.partition("=")[0] not in asked)
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/").removesuffix("/models"), query=query))
+
+
+def _is_provider(entry: Json) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("models"), dict | list)

@@ -1,0 +1,183 @@
+"""Exchanges as they happened, to be looked at later and elsewhere: `modelbay ask --record FILE`, `modelbay replay FILE`.
+
+A recorded exchange is the object that `replay` reads, whole but for its secrets. What nobody asked to be recorded costs
+nothing: without a `Recorder` the line to providers does not know of any of this.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from modelbay.conversation import Json
+from modelbay.credentials.redaction import redact
+from modelbay.errors import ModelbayError, TimedOut
+from modelbay.logs import shown_answer, shown_request
+from modelbay.protocols.form import form_of
+from modelbay.providers.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from modelbay.transport import Request, Response
+
+MOST_BYTES = 16 * 2**20
+"""Of an answer that are kept. A longer one is marked `truncated`."""
+
+
+class Recorder:
+    """Keeps every exchange from now on, in the order they began."""
+
+    def __init__(self) -> None:
+        self._recordings: list[Recording] = []
+
+    def begin(self, request: "Request", endpoint: Endpoint, *, stream: bool) -> "Recording":
+        recording = Recording(request, endpoint, stream=stream)
+        self._recordings.append(recording)
+        return recording
+
+    def rows(self) -> list[dict[str, Json]]:
+        """The exchanges as `replay` reads them, without secrets."""
+        return [recording.row() for recording in self._recordings]
+
+    def lines(self) -> bytes:
+        """The same as JSON, one a line."""
+        return b"".join(redact(msgspec.json.encode(row).decode()).encode() + b"\n" for row in self.rows())
+
+
+class Recording:
+    """One exchange. `answered` and `failed` are told by who sends it, the rest by the answer as it is read."""
+
+    def __init__(self, request: "Request", endpoint: Endpoint, *, stream: bool) -> None:
+        self._request = request
+        self._endpoint = endpoint
+        self._stream = stream
+        self._start = perf_counter()
+        self._status: int | None = None
+        self._headers: dict[str, str] = {}
+        self._body = bytearray()
+        self._chunks: list[tuple[float, int]] = []
+        self._head_after = 0.0
+        self._error: ModelbayError | None = None
+        self._truncated = False
+
+    def answered(self, response: "Response") -> "Tap":
+        self._status, self._headers = response.status, response.headers
+        self._head_after = self._now()
+        return Tap(response, self)
+
+    def failed(self, error: ModelbayError) -> None:
+        self._error = error
+
+    def chunk(self, data: bytes) -> None:
+        self._chunks.append((self._now(), len(data)))
+        room = MOST_BYTES - len(self._body)
+        self._body += data[:room]
+        self._truncated |= len(data) > room
+
+    def _now(self) -> float:
+        return round(perf_counter() - self._start, 6)
+
+    def row(self) -> dict[str, Json]:
+        from modelbay.transport import public
+
+        protocol = self._endpoint.protocol
+        body = self._request.body
+        row: dict[str, Json] = {
+            "name": f"{self._endpoint.provider} {protocol}",
+            "protocol": protocol if body is not None else "model_list",
+            "dialect": msgspec.to_builtins(self._endpoint.dialect),
+            "request": {
+                "method": self._request.method,
+                "url": public(self._request.url),
+                "headers": shown_request(self._request.headers, self._endpoint),
+                **({} if body is None else _content(body)),
+            },
+            "response": None if self._status is None else self._response(self._status),
+        }
+        if self._error is not None:
+            row["error"] = _error(self._error)
+        return row
+
+    def _response(self, status: int) -> dict[str, Json]:
+        form = form_of(self._headers, self._endpoint.protocol, stream=self._stream) if status < 400 else "whole"
+        content: dict[str, Json] = (
+            {"sse": self._body.decode("utf-8", "replace")} if form == "stream" else _content(bytes(self._body))
+        )
+        return {
+            "status": status,
+            "headers": shown_answer(self._headers),
+            "form": form,
+            **content,
+            "head_after": self._head_after,
+            "chunks": [[seconds, size] for seconds, size in self._chunks],
+            **({"truncated": True} if self._truncated else {}),
+        }
+
+
+def _content(body: bytes) -> dict[str, Json]:
+    """JSON as what it says, so that a person can read it, else text."""
+    try:
+        return {"json": msgspec.json.decode(body)}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {"text": body.decode("utf-8", "replace")}
+
+
+def _error(error: ModelbayError) -> dict[str, Json]:
+    told: dict[str, Json] = {"type": type(error).__name__, "message": error.message, "status": error.status}
+    return {**told, "stage": error.stage} if isinstance(error, TimedOut) else told
+
+
+class Tap:
+    """An answer whose bytes are recorded as they are read."""
+
+    def __init__(self, response: "Response", recording: Recording) -> None:
+        self.status, self.headers = response.status, response.headers
+        self._response = response
+        self._recording = recording
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def read(self) -> bytes:
+        try:
+            body = await self._response.read()
+        except ModelbayError as error:
+            self._recording.failed(error)
+            raise
+        self._recording.chunk(body)
+        return body
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        try:
+            async with aclosing(self._response.stream()) as chunks:
+                async for chunk in chunks:
+                    self._recording.chunk(chunk)
+                    yield chunk
+        except ModelbayError as error:
+            self._recording.failed(error)
+            raise
+
+    async def finish(self) -> None:
+        await self._response.finish()
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+
+def error_of(row: Any) -> ModelbayError | None:
+    """The error that a row tells of, as it was raised."""
+    from modelbay import errors
+
+    if not isinstance(row, dict) or not isinstance(row.get("message"), str):
+        return None
+    if row.get("type") == "Redirected" and isinstance(row.get("status"), int):
+        return errors.Redirected(row["message"], status=row["status"], location=None)
+    if row.get("type") == "TimedOut":
+        return TimedOut(row["message"], stage=str(row.get("stage")))
+    kind = getattr(errors, str(row.get("type")), ModelbayError)
+    plain = isinstance(kind, type) and issubclass(kind, errors.TransportError | errors.ReplyError | errors.ConfigError)
+    return kind(row["message"]) if plain else ModelbayError(row["message"])

@@ -1,0 +1,68 @@
+"""`--record`, `--verbose` and tracebacks: everything that happened, and no key."""
+
+import json
+import stat
+
+import pytest
+
+from tests.cli.command import KEY, Command
+
+
+@pytest.mark.parametrize("model", ["claude/sim-thinker", "gemini/sim-1!cut-after-first"])
+def test_what_is_recorded_is_replayed_to_the_same_answer(modelbay: Command, model: str):
+    asked = modelbay("ask", "-m", model, "--json", "--record", "capsule.json", f"Say {KEY}")
+    assert "recorded 1 exchange; to read the answer again: modelbay replay capsule.json" in asked.err
+    capsule = modelbay.home / "capsule.json"
+    assert stat.S_IMODE(capsule.stat().st_mode) == 0o600
+    assert KEY not in asked.out + asked.err + capsule.read_text()
+    replayed = modelbay("replay", "capsule.json")
+    assert replayed.code == 0
+    said, again = json.loads(asked.out), json.loads(replayed.out)
+    for field in ("text", "thinking", "tool_calls", "finish", "usage"):
+        assert again[field] == said[field]
+    assert (again["error"] or {}).get("message") == (said["error"] or {}).get("message")
+
+
+def test_a_file_that_cannot_be_written_is_told(modelbay: Command):
+    ended = modelbay("ask", "--record", "no/such/folder", "Hi")
+    assert ended.code == 1
+    assert "no/such/folder cannot be written" in ended.err
+
+
+def test_verbose_tells_of_requests_answers_and_retries(modelbay: Command):
+    ended = modelbay("ask", "--verbose", "-m", "sim/sim-1!429=0*1", f"Say {KEY}")
+    assert ended.code == 0
+    for line in (
+        "→ POST SIM/v1/chat/completions (sim, ",
+        "    Authorization: …",
+        "← 429 after ",
+        "attempt 1 of 4 failed",
+        "← 200 after",
+        "the reply ended after ",
+    ):
+        assert line in ended.err
+    assert KEY not in ended.err
+
+
+def test_a_retry_is_warned_of_in_one_sentence(modelbay: Command):
+    err = modelbay("ask", "-m", "claude/sim-1!529*1", "Hi").err
+    assert "warning: Overloaded: attempt 1 of 4 failed; the next follows in 0.0 s\n" in err
+
+
+def test_tls_that_trusts_anybody_is_warned_of(modelbay: Command):
+    path = modelbay.home / "config.toml"
+    path.write_text(path.read_text() + "\n[providers.far]\ntype = 'openai'\ntls = { insecure = true }\n")
+    for _ in range(2):
+        assert "warning: providers.far has tls.insecure = true" in modelbay("ask", "Hi").err
+
+
+def test_a_traceback_has_no_key(modelbay: Command):
+    (modelbay.home / "sitecustomize.py").write_text(
+        "import modelbay.line\n"
+        "def fail(endpoint, *_): raise RuntimeError(str(endpoint.sent_headers()))\n"
+        "modelbay.line._request = fail\n"
+    )
+    ended = modelbay("ask", "--verbose", "Hi", PYTHONPATH=str(modelbay.home))
+    assert "Traceback" in ended.err
+    assert "RuntimeError: {'Authorization': 'Bearer …'}" in ended.err
+    assert KEY not in ended.err

@@ -1,0 +1,68 @@
+"""Storing keys: all of it, or nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import keyring
+import pytest
+
+from modelbay.config.load import load
+from modelbay.config.origin import origin
+from modelbay.config.schema import Config
+from modelbay.credentials import storage
+from modelbay.errors import ConfigError
+from tests.credentials.file_keyring import Keyring
+
+WHERE = origin("https://api.example/v1")
+TEXT = '[providers.p]\ntype = "openai"\nbase_url = "https://api.example/v1"\nauth = "none"\napi_key = "sk-plain-key"\n'
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Config]:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    monkeypatch.setenv("FILE_KEYRING", str(tmp_path / "keyring.json"))
+    (tmp_path / "config.toml").write_text(TEXT)
+    before = keyring.get_keyring()
+    keyring.set_keyring(Keyring())
+    yield load()
+    keyring.set_keyring(before)
+
+
+def test_a_key_that_is_stored_is_used(config: Config) -> None:
+    """`auth = "none"`, which would leave it unused, goes."""
+    storage.keep_in_keyring(config, config.provider("p"), "sk-new-key", WHERE)
+    assert load().provider("p").auth is None
+    assert load().provider("p").api_key == "{keyring:modelbay/p}"
+
+
+@pytest.mark.parametrize("keep", [storage.keep_in_keyring, storage.keep_in_file])
+def test_where_the_configuration_cannot_be_changed_no_key_is_changed(
+    config: Config, monkeypatch: pytest.MonkeyPatch, keep
+) -> None:
+    entry = config.provider("p")
+    keep(config, entry, "sk-first-key", WHERE)
+
+    def fail(*_: object, **__: object) -> None:
+        raise ConfigError("the disk is full")
+
+    monkeypatch.setattr(storage, "apply", fail)
+    for key in ("sk-second-key", "sk-third-key"):
+        with pytest.raises(ConfigError, match="full"):
+            keep(load(), load().provider("p"), key, origin("https://other.example"))
+    kept = keyring.get_password("modelbay", "p") or (config.path.parent / "keys" / "p").read_text().strip()
+    bound = keyring.get_password("modelbay", "p.origin") or (config.path.parent / "keys" / "p.origin").read_text()
+    assert (kept, bound.strip()) == ("sk-first-key", "https://api.example")
+
+
+def test_the_plain_key_is_what_stands_in_the_file_itself(config: Config) -> None:
+    assert storage.plain_key(config.provider("p")) == "sk-plain-key"
+    storage.keep_in_file(config, config.provider("p"), "sk-new-key", WHERE)
+    assert storage.plain_key(load().provider("p")) is None
+
+
+@pytest.mark.parametrize("id", ["a/b", "..", "x.origin", "a}b", "a\nb"])
+def test_an_id_that_is_no_name_for_a_file_is_refused(config: Config, id: str) -> None:
+    entry = config.provider("p")
+    entry.id = id
+    with pytest.raises(ConfigError, match="no file can be called"):
+        storage.keep_in_file(config, entry, "sk-new-key", WHERE)

@@ -1,0 +1,88 @@
+"""What is logged: every request and answer, and no secret."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from modelbay import Hub, logs
+from modelbay.errors import ModelbayError
+from modelbay.simulator import Simulator
+from tests.fault_config import KEY, NAMES, hub_config
+
+
+@pytest.fixture(scope="module")
+def sim() -> Iterator[Simulator]:
+    with Simulator(key=KEY) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.DEBUG, logger="modelbay")
+    return caplog
+
+
+async def test_a_call_is_two_lines_and_its_end(sim: Simulator, tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    async with Hub.open(hub_config(tmp_path, sim.url)) as hub:
+        await hub.complete("openai_chat/sim-1", "Say hello")
+    sent, answered, ended = [record.getMessage() for record in log.records if record.name == "modelbay"]
+    assert sent.startswith(f"→ POST {sim.url}/v1/chat/completions (openai_chat, ")
+    assert "\n    Authorization: …" in sent
+    assert "\n    Content-Type: application/json" in sent
+    assert answered.startswith("← 200 after 0.")
+    assert "content-type: application/json" in answered
+    assert ended.startswith("the reply ended after 0.")
+    assert ended.endswith(": stop")
+
+
+async def test_retries_and_failures_are_lines_too(
+    sim: Simulator, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    async with Hub.open(hub_config(tmp_path, sim.url)) as hub:
+        await hub.complete("anthropic/sim-1!429=0*1", "Say hello")
+        with pytest.raises(ModelbayError):
+            await hub.complete("anthropic/sim-1!cut-before", "Say hello")
+    assert "← 429 after" in log.text
+    assert "attempt 1 of 4 failed; the next follows in" in log.text
+    assert "← no answer after" in log.text
+    assert ": Disconnected: " in log.text
+
+
+@pytest.mark.parametrize("protocol", NAMES)
+async def test_no_line_has_a_secret(
+    sim: Simulator, tmp_path: Path, protocol: str, log: pytest.LogCaptureFixture
+) -> None:
+    more = f'\n[providers.{protocol}.custom_headers]\nX-Team = "team-password-1"\nX-Title = "my application"\n'
+    async with Hub.open(hub_config(tmp_path, sim.url, more=more)) as hub:
+        async for _ in hub.stream(f"{protocol}/sim-1", f"Say {KEY}"):
+            pass
+    assert "X-Team: …" in log.text
+    assert "X-Title: my application" in log.text
+    assert KEY not in log.text
+    assert "team-password-1" not in log.text
+    try:
+        raise ValueError(f"the key is {KEY}")
+    except ValueError:
+        logs.LOG.exception("with %s", KEY)
+    assert "ValueError: the key is …" in log.text
+    assert KEY not in log.text
+
+
+async def test_nothing_is_put_together_that_nobody_reads(
+    sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "_lines", None)
+    async with Hub.open(hub_config(tmp_path, sim.url)) as hub:
+        await hub.complete("openai_chat/sim-1", "Say hello")
+
+
+async def test_tls_that_trusts_anybody_is_warned_of_at_every_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        Hub.open(hub_config(tmp_path, "https://localhost:1", more="tls = { insecure = true }\n"))
+    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 2
+    assert warnings[0].getMessage().startswith("providers.google has tls.insecure = true: whoever is on the way can")
