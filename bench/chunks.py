@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import httpx2
 import msgspec
 
-from bench.clock import microseconds
+from bench.clock import side_by_side
 from bench.streams import DELTAS, Stream
 from bench.table import ratio, table
 from modelbay.conversation import Conversation
@@ -89,28 +89,21 @@ def official(protocol: str, stream: Stream) -> Callable[[], object] | None:
     return None
 
 
+def _each(decode: Callable[[bytes], object], payloads: list[bytes]) -> Callable[[], object]:
+    return lambda: [decode(payload) for payload in payloads]
+
+
 def report() -> str:
     decoded, translated = [], []
     for protocol in NAMES:
         stream = Stream(protocol)
-        payloads = stream.payloads
-        base = microseconds(lambda payloads=payloads: [json.loads(payload) for payload in payloads], DELTAS)  # type: ignore[misc]
-        fast = microseconds(lambda payloads=payloads: [msgspec.json.decode(payload) for payload in payloads], DELTAS)  # type: ignore[misc]
-        ours = microseconds(decoding(protocol, stream), DELTAS)
+        plain = [_each(json.loads, stream.payloads), _each(msgspec.json.decode, stream.payloads)]
+        ours = [decoding(protocol, stream), *[translating(protocol, to, stream) for to in NAMES]]
         sdk = official(protocol, stream)
-        theirs = microseconds(sdk, DELTAS) if sdk else None
-        size = f"{sum(map(len, payloads)) // DELTAS}"
-        decoded.append(
-            [
-                protocol,
-                size,
-                f"{base:.2f}",
-                ratio(fast, base),
-                ratio(ours, base),
-                ratio(theirs, base) if theirs else "-",
-            ]
-        )
-        out = [microseconds(translating(protocol, to, stream), DELTAS) for to in NAMES]
+        base, fast, ours_in, *out = side_by_side([*plain, *ours, *([sdk] if sdk else [])], DELTAS)
+        theirs = ratio(out.pop(), base) if sdk else "-"
+        size = sum(map(len, stream.payloads)) // DELTAS
+        decoded.append([protocol, f"{size}", f"{base:.2f}", ratio(fast, base), ratio(ours_in, base), theirs])
         translated.append([protocol, *[ratio(took, base) for took in out]])
     head = ["", "bytes", "json.loads µs", "msgspec alone", "modelbay", "official SDK"]
     return "\n".join(

@@ -1,4 +1,5 @@
-"""How long something takes, in processor time: the least of several tries, as other programs get in the way."""
+"""How long things take, in processor time, beside each other: they take turns, and of each the least of several tries counts,
+as a busy machine slows now this one, now that."""
 
 import gc
 import time
@@ -11,16 +12,22 @@ LEAST = 0.02
 
 def microseconds(run: Callable[[], object], per_run: int = 1) -> float:
     """Of one of the `per_run` things that `run` does."""
-    run()
-    start = time.process_time()
-    run()
-    times = max(1, round(LEAST / (time.process_time() - start)))
+    return side_by_side([run], per_run)[0]
+
+
+def side_by_side(runs: list[Callable[[], object]], per_run: int = 1) -> list[float]:
+    """Microseconds of one of the `per_run` things that each of `runs` does."""
+    times = [max(1, round(LEAST / _once(run, 1))) for run in runs]
+    least = [float("inf")] * len(runs)
     gc.collect()
     gc.disable()
     try:
-        return min(_once(run, times) for _ in range(TRIES)) / times / per_run * 1e6
+        for _ in range(TRIES):
+            for index, run in enumerate(runs):
+                least[index] = min(least[index], _once(run, times[index]) / times[index])
     finally:
         gc.enable()
+    return [seconds / per_run * 1e6 for seconds in least]
 
 
 def _once(run: Callable[[], object], times: int) -> float:

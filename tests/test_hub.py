@@ -316,3 +316,26 @@ async def test_a_tool_loop_goes_on_with_the_reply_as_its_next_turn(
         second = await hub.complete(model, conversation, tools=[WEATHER], temperature=0, max_output_tokens=50)
     assert isinstance(first.tool_calls[0], ToolCall)
     assert isinstance(second.finish, Finished)
+
+
+async def test_a_reasoning_key_names_the_field_that_thinking_comes_and_goes_back_in(tmp_path: Path) -> None:
+    bodies: list[bytes] = []
+    chunk = (
+        b'data: {"id":"c1","model":"m","choices":[{"index":0,"delta":{"my_thoughts":"Hm.","content":"Yes."},'
+        b'"finish_reason":"stop"}]}\n\n'
+    )
+
+    async def script(client: Client) -> None:
+        while True:
+            bodies.append((await client.request()).body)
+            await client.send(HEAD + chunked(chunk) + b"0\r\n\r\n")
+
+    from modelbay import Conversation, user
+
+    async with RawServer(script) as server, hub_at(tmp_path, server.url, 'reasoning_key = "my_thoughts"') as hub:
+        conversation = Conversation([user("Hello")])
+        reply = collect([event async for event in hub.stream("chat", conversation)])
+        conversation.turns += [reply.turn(), user("And?")]
+        collect([event async for event in hub.stream("chat", conversation)])
+    assert (reply.thinking, reply.text) == ("Hm.", "Yes.")
+    assert b'"my_thoughts":"Hm."' in bodies[1]

@@ -10,6 +10,7 @@ sends it once, and what comes back is events.
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
@@ -30,20 +31,20 @@ from modelbay.conversation import (
     Turn,
     user,
 )
-from modelbay.errors import ConfigError, MalformedReply, Unsupported
+from modelbay.errors import ConfigError, ModelbayError, Unsupported
 from modelbay.events import Event, Reply, Warned, collect
+from modelbay.hints import explain
 from modelbay.line import Line, Sending, adapted
 from modelbay.logs import LOG
 from modelbay.model import Capability, Model
 from modelbay.protocols.codec import codec
-from modelbay.protocols.failures import summary, text_of
-from modelbay.protocols.form import WRONG_URL
 from modelbay.providers.adaptation import adapt
-from modelbay.providers.endpoint import Endpoint, models_endpoint
 from modelbay.providers.upstream import Upstream, upstream
 from modelbay.usage import Usage
 
 if TYPE_CHECKING:
+    from modelbay.catalog.discovery import Discovery
+    from modelbay.catalog.sources import Catalog
     from modelbay.recording import Recorder
 
 _NEEDS: dict[str, Capability] = {
@@ -116,6 +117,13 @@ class Hub:
 
     # --- models ---
 
+    @cached_property
+    def catalog(self) -> "Catalog":
+        """What lists and models.dev say of models."""
+        from modelbay.catalog.sources import Catalog
+
+        return Catalog()
+
     def models(self) -> list[Model]:
         """Every model that is configured and usable, with the facts known of it."""
         found = []
@@ -140,24 +148,32 @@ class Hub:
         Raises:
             ModelbayError: it has no list, or did not give it.
         """
-        endpoint = models_endpoint(self.config, self.config.provider(provider))
-        if endpoint is None:
-            raise ConfigError(f"{provider} has no list of models", provider=provider)
-        return _ids(await self._line.fetch(endpoint), endpoint)
+        return [model.id for model in (await self.discover(provider)).models]
+
+    async def discover(self, provider: str) -> "Discovery":
+        """What a provider lists, with the facts its list gives; they are remembered for `model`.
+
+        Raises:
+            ModelbayError: it has no list, or did not give it.
+        """
+        from modelbay.catalog.discovery import discover
+
+        entry = self.config.provider(provider)
+        try:
+            found = await discover(self.config, entry, self._line.fetch)
+        except ModelbayError as error:
+            raise explain(error, provider, self.config.path) from None
+        self.catalog.remember(upstream(self.config, entry), found)
+        self._known.clear()
+        return found
 
     def cost(self, model: Model, usage: Usage) -> float | None:
         """Dollars, or None where the price is not known. A bucket without a price of its own costs what input does."""
-        price = model.cost
-        if price is None or price.input is None or price.output is None:
-            return None
-        read = price.input if price.cache_read is None else price.cache_read
-        write = price.input if price.cache_write is None else price.cache_write
-        into = (usage.input or 0) + (usage.tool_prompt or 0)
-        written = (usage.cache_write or 0) + (usage.cache_write_1h or 0)
-        total = (
-            into * price.input + (usage.cache_read or 0) * read + written * write + usage.output_total * price.output
-        )
-        return total / 1_000_000
+        from modelbay.catalog.prices import price
+
+        target, _ = self._resolved(self.config.model(model.alias or f"{model.provider}/{model.id}"))
+        found = price(model, usage, target, self.catalog)
+        return float(found.dollars) if found else None
 
     # --- asking ---
 
@@ -203,7 +219,7 @@ class Hub:
         key = (entry.alias, entry.variant)
         if key not in self._known:
             target = fitted(upstream(self.config, self.config.provider_of(entry), entry))
-            self._known[key] = target, model_facts(entry, target)
+            self._known[key] = target, model_facts(entry, target, self.catalog.said(entry, target))
         return self._known[key]
 
     async def _prepare(
@@ -264,38 +280,34 @@ def _check(conversation: Conversation, model: Model) -> list[Warned]:
     warnings: list[Warned] = []
     kinds = {part.kind for turn in conversation.turns for part in _media(turn)}
     needs: list[tuple[str, Capability]] = [(kind, _NEEDS[kind]) for kind in sorted(kinds) if kind in _NEEDS]
-    if conversation.settings.tools:
+    tools = conversation.settings.tools or []
+    if tools:
         needs.append(("tools", "tool_use"))
+    if any(tool.kind == "vendor" and (tool.native or "").startswith("computer") for tool in tools):
+        needs.append(("computer tools", "computer_use"))
+    if _is_sent_documents(conversation) and model.sources.get("document_in") == "config":
+        needs.append(("documents", "document_in"))  # others' word for it is not reliable: most hosts read them for a model
     for what, capability in needs:
         if model.can(capability) is False:
             raise Unsupported(
                 f"{model.alias or model.id} does not take {what}: its `{capability}` is no",
                 setting=capability,
-                hint="choose another model, or correct the model's capabilities in the configuration",
+                hint=f"choose another model, or correct it: modelbay model set {model.alias} {capability}=yes",
             )
-        if model.can(capability) is None and what != "tools":
+        if model.can(capability) is None and capability not in ("tool_use", "computer_use"):
             warnings.append(Warned(f"it is not known whether {model.alias or model.id} takes {what}", capability))
     return warnings
+
+
+def _is_sent_documents(conversation: Conversation) -> bool:
+    """Whether there are documents in it that are not plain text."""
+    return any(
+        part.kind == "document" and part.text is None and part.parts is None
+        for turn in conversation.turns
+        for part in _media(turn)
+    )
 
 
 def _media(turn: Turn) -> list[Media]:
     inner = [part for result in turn.parts if isinstance(result, ToolResult) for part in result.parts]
     return [part for part in [*turn.parts, *inner] if isinstance(part, Media)]
-
-
-def _ids(body: bytes, endpoint: Endpoint) -> list[str]:
-    """Model ids in the shapes that lists have: `data`, `models`, or a bare array, of objects with `id` or `name`."""
-    import msgspec
-
-    try:
-        listed = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        raise MalformedReply(
-            f"the list of models at {endpoint.origin} is not JSON: {summary(text_of(body))}",
-            hint=WRONG_URL,
-            provider=endpoint.provider,
-        ) from None
-    if isinstance(listed, dict):
-        listed = listed.get("data") or listed.get("models") or []
-    names = [item.get("id") or item.get("name") for item in listed if isinstance(item, dict)]
-    return [str(name).removeprefix("models/") for name in names if name]

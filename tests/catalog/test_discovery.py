@@ -381,7 +381,7 @@ async def test_every_error_is_one_of_ours():
             await Shelf({"/v1/models": answer}).discover(OPENAI)
 
 
-async def test_a_key_from_a_keyring_does_not_block_the_loop(monkeypatch):
+async def test_a_key_from_a_command_does_not_block_the_loop(monkeypatch):
     aside = []
 
     async def to_thread(function, *arguments):
@@ -390,5 +390,5 @@ async def test_a_key_from_a_keyring_does_not_block_the_loop(monkeypatch):
 
     monkeypatch.setattr(discovery, "to_thread", to_thread)
     with pytest.raises(ModelbayError):
-        await Shelf().discover(at("https://acme.example/v1", more='api_key = "{keyring:none/none}"'))
+        await Shelf().discover(at("https://acme.example/v1", more='api_key = "{command:true}"'))
     assert aside == [discovery._forms]

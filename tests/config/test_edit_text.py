@@ -151,6 +151,14 @@ def test_a_text_of_several_lines_is_left_whole():
     assert edited(before, lambda d: d.set(("c",), 3)) == before.replace("2", "3")
 
 
+@pytest.mark.parametrize("mark", ['"', "'"])
+@pytest.mark.parametrize("quotes", [0, 1, 2])
+def test_a_text_of_several_lines_may_end_in_quotes(mark, quotes):
+    before = f"a = {mark * 3}x\n{mark * quotes}{mark * 3} # a\nb = [{mark * 3}{mark * quotes}y{mark * (quotes + 3)}, 2]\nc = 1\n"
+    after = edited(before, lambda d: d.set(("b",), [mark * quotes + "y" + mark * quotes]))
+    assert after == before.replace(", 2]", "]")
+
+
 # Where new things go
 
 
@@ -314,6 +322,12 @@ def test_a_table_becomes_another_key_by_key():
     assert lines_changed(FILE, after) == (['type = "openai"'], ['type = "kimi"', 'name = "Acme"'])
     after = edited(FILE, lambda d: d.set(("providers", "acme"), {"type": "openai"}))
     assert lines_changed(FILE, after)[0] == ["base_url = 'https://acme.example/v1' # the new address"]
+
+
+def test_a_table_of_dotted_keys_can_become_empty():
+    assert edited("[m]\nc.a = 1\nz = 1\n", lambda d: d.set(("m", "c"), {})) == "[m]\nz = 1\n\n[m.c]\n"
+    assert edited("m = { c.a = 1 }\n", lambda d: d.set(("m", "c"), {})) == "m = { c = {} }\n"
+    assert edited("[m.c]\na = 1\n", lambda d: d.set(("m", "c"), {})) == "[m.c]\n"
 
 
 def test_a_value_takes_the_place_of_a_table_and_back():

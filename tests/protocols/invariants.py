@@ -89,7 +89,7 @@ def check_anthropic(stream: bytes, ended: bool) -> None:
     tail = [event["type"] for event in events[1:] if not event["type"].startswith("content_block")]
     assert tail in ([["message_delta", "message_stop"], ["error"]] if ended else [[]])
     body = events[1 : len(events) - len(tail)]
-    _check_blocks(body, ended)
+    _check_blocks(body, tail[-1:] == ["message_stop"])
     if tail == ["message_delta", "message_stop"]:
         delta = events[-2]
         assert delta["delta"]["stop_reason"] in _ANTHROPIC_REASONS
@@ -115,7 +115,7 @@ def _check_counts(usage: dict[str, Any], *names: str) -> None:
         assert usage[name] >= 0
 
 
-def _check_blocks(events: list[dict[str, Any]], ended: bool) -> None:
+def _check_blocks(events: list[dict[str, Any]], done: bool) -> None:
     index, kind, signed, thought = 0, None, False, False
     for event in events:
         assert event["index"] == index
@@ -134,7 +134,7 @@ def _check_blocks(events: list[dict[str, Any]], ended: bool) -> None:
                 assert kind is not None, "a block closed twice"
                 assert kind != "thinking" or signed or not thought, "thinking without its signature"
                 index, kind = index + 1, None
-    assert kind is None or not ended, "a block left open"
+    assert kind is None or not done, "a block left open"
 
 
 # --- Chat Completions --------------------------------------------------------------------------------------------------

@@ -79,6 +79,7 @@ def test_words_decide_only_where_the_status_cannot(status, message, kind):
         (400, "rate_limit_exceeded", BadRequest),
         (None, "rate_limit_error", RateLimited),
         (None, "overloaded_error", Overloaded),
+        (None, "server_is_overloaded", Overloaded),
         (None, "api_error", ServerError),
         (None, "RESOURCE_EXHAUSTED", RateLimited),
         (None, "invalid_api_key", AuthenticationFailed),
@@ -88,6 +89,21 @@ def test_words_decide_only_where_the_status_cannot(status, message, kind):
 @pytest.mark.parametrize("place", ["type", "code"])
 def test_the_provider_s_own_word_makes_the_class_finer(status, word, kind, place):
     assert type(provider_error(status, "something", **{place: word})) is kind
+
+
+@pytest.mark.parametrize(
+    ("word", "message", "kind"),
+    [
+        ("invalid_request_error", "Your credit balance is too low to access the API", QuotaExhausted),
+        ("invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum", ContextOverflow),
+        ("rate_limit_error", "You exceeded your current quota", QuotaExhausted),
+        ("api_error", "Overloaded, try again", Overloaded),
+        ("api_error", "something", ServerError),
+    ],
+)
+def test_inside_a_200_words_make_finer_what_the_provider_calls_it(word, message, kind):
+    """There a status would do that, and there is none."""
+    assert type(provider_error(None, message, type=word)) is kind
 
 
 @pytest.mark.parametrize(

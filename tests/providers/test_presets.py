@@ -11,7 +11,7 @@ ROWS = [
     "openai", "azure", "xai", "minimax", "deepseek", "dashscope", "moonshot", "kimi-code", "mistral", "groq", "together",
     "perplexity", "anyscale", "fireworks", "openrouter", "cerebras", "ollama", "ollama-cloud", "lmstudio", "llamacpp", "vllm",
     "sglang", "one-api", "zai", "synthetic", "bedrock-mantle", "github-models", "github-copilot", "huggingface", "snowflake",
-    "vercel", "anthropic", "google", "vertex", "deepinfra", "venice", "v0", "aihubmix", "cohere",
+    "vercel", "anthropic", "google", "vertex", "deepinfra", "venice", "v0", "aihubmix", "cohere", "jan",
 ]  # fmt: skip
 PRESETS = presets.all()
 

@@ -1,6 +1,7 @@
 """What a model's name tells of it. The table is `knowledge.toml`; here is only how it is read."""
 
 import re
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -62,8 +63,11 @@ class Known(Struct, frozen=True):
     """The fields of the vendor's dialect that this model has otherwise."""
 
 
-def model_facts(entry: ModelEntry, upstream: Upstream) -> Model:
-    """The model of an entry: what the user says of it, then what its name tells. `sources` has where each fact is from."""
+def model_facts(entry: ModelEntry, upstream: Upstream, said: Iterable[tuple[Facts, str]] = ()) -> Model:
+    """The model of an entry: what the user says of it, then what others have `said`, then what its name tells.
+
+    `sources` has where each fact is from.
+    """
     name = known(entry.model, upstream.vendor, upstream.protocol)
     model = Model(
         id=name.wire_id or entry.model,
@@ -75,6 +79,8 @@ def model_facts(entry: ModelEntry, upstream: Upstream) -> Model:
         extra=entry.extra,
     )
     fill(model, configured(entry, upstream.protocol), "config")
+    for facts, source in said:
+        fill(model, facts, source)
     fill(model, name.facts, "prefix")
     settle(model)
     return model
@@ -86,6 +92,8 @@ def fitted(upstream: Upstream) -> Upstream:
     What the user's own dialect says stays. What either of vendor and model does not take is left out.
     """
     changes = known(upstream.model.model, upstream.vendor, upstream.protocol).dialect if upstream.model else {}
+    if upstream.model and upstream.model.reasoning_key:
+        changes = {**changes, "reasoning_field": upstream.model.reasoning_key}
     own = upstream.provider.dialect
     changes = {key: value for key, value in changes.items() if not (isinstance(own, dict) and key in own)}
     if not changes:

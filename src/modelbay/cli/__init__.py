@@ -13,8 +13,11 @@ from modelbay.cli.terminal import Settings
 
 COMMANDS = {
     "ask": "Ask a model, and see the answer as it comes.",
+    "config": "Say where config.toml is, and what is wrong with it.",
     "demo": "Show modelbay at work, without an account.",
     "key": "Keep a provider's key in the system's keyring.",
+    "model": "Look models up, choose the default, correct what is known of one.",
+    "provider": "Connect providers: add, change, look at, try out.",
     "replay": "Read recorded exchanges again, without the provider.",
     "simulate": "Run the simulator: a provider on this machine.",
 }

@@ -113,7 +113,9 @@ def given_key(key: str | None, stdin_is_taken: bool = False) -> str | None:
     """The key of `--api-key`; `-` is standard input."""
     if key == "-":
         if stdin_is_taken:
-            raise click.UsageError("standard input cannot be both the key and the provider", click.get_current_context())
+            raise click.UsageError(
+                "standard input cannot be both the key and the provider", click.get_current_context()
+            )
         key = sys.stdin.read() if sys.stdin is not None else ""
     if key is None:
         return None
@@ -179,7 +181,9 @@ def say_detected(detected: Detected) -> None:
 def no_models(detected: Detected) -> ModelbayError | click.ClickException:
     """Why there is nothing to write."""
     if detected.error is not None:
-        detected.error.hint = detected.error.hint or "name its models with --model ID, and they are added without a list"
+        detected.error.hint = (
+            detected.error.hint or "name its models with --model ID, and they are added without a list"
+        )
         return detected.error
     return Invalid(["--model: At least one model is required"])
 

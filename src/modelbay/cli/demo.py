@@ -6,8 +6,10 @@ from time import perf_counter
 
 import click
 
+from modelbay.catalog.sources import Catalog
 from modelbay.cli import terminal
 from modelbay.cli.simulate import BASES, alias, config_text
+from modelbay.config.cache import Cache
 from modelbay.conversation import Protocol, Text, Tool, ToolResult, Turn, user
 from modelbay.errors import ModelbayError
 from modelbay.events import Event, PartDelta, PartStarted, Reply, collect
@@ -61,6 +63,7 @@ def _keep(simulator: Simulator, config: Path) -> None:
 
 async def _tour(config: Path) -> None:
     async with Hub.open(config) as hub:
+        hub.catalog = Catalog(Cache(config.parent / "cache"))  # it leaves nothing behind
         for protocol in BASES:
             _say(f"\n{protocol}")
             await _visit(hub, protocol)

@@ -54,7 +54,13 @@ class Place(Struct):
 @choice_options
 @pass_settings
 def add_provider(
-    settings: Settings, /, what: str, forced: recognition.Kind | None, api_key: str | None, id: str | None, **options: Any
+    settings: Settings,
+    /,
+    what: str,
+    forced: recognition.Kind | None,
+    api_key: str | None,
+    id: str | None,
+    **options: Any,
 ) -> None:
     """Add the provider that WHAT tells of, with its models.
 
@@ -180,9 +186,7 @@ def _native(found: Recognised, id: str, place: Place, config: Config) -> Draft:
         return vertex_draft(id, place.project, place.location, url)
     if found.url:
         terminal.note("Azure is added natively: do not use a custom provider for it")
-    made = azure_draft(
-        id, resource=place.resource, url=url, deployment=place.deployment, api_version=place.api_version
-    )
+    made = azure_draft(id, resource=place.resource, url=url, deployment=place.deployment, api_version=place.api_version)
     if not made.models and asks():
         deployment = click.prompt("Deployment", err=True).strip()
         made = replace(made, models=[deployment])

@@ -34,7 +34,9 @@ def _fields(command: F) -> F:
     for option in reversed(
         (
             click.option("--name", metavar="NAME", help="What to show for it."),
-            click.option("--api", type=click.Choice(API_NAMES), help="Its protocol; openai_chat, unless said otherwise."),
+            click.option(
+                "--api", type=click.Choice(API_NAMES), help="Its protocol; openai_chat, unless said otherwise."
+            ),
             click.option("--base-url", metavar="URL", help="Where it is: a base URL or a whole endpoint."),
             click.option("--api-key", metavar="KEY", help="The key, {env:NAME}, or - to read it from standard input."),
             click.option("--header", multiple=True, metavar="'NAME: VALUE'", help="A header; may be given again."),
@@ -112,7 +114,7 @@ def edit_provider(settings: Settings, /, id: str, **options: Any) -> None:
             raise adding.no_models(detected)
     mine = {model.model: model.alias for model in config.models.values() if model.provider == id}
     if detected is not None:
-        models = adding.choose(detected, choice, [wire_id for wire_id in mine])
+        models = adding.choose(detected, choice, list(mine))
         added += [dialog.ModelRow(wire_id, wire_id) for wire_id, _ in models if wire_id not in mine]
     if choice.models or (detected is not None and not choice.all):
         kept = {row.id for row in added} | ({wire_id for wire_id, _ in models} if detected is not None else set())

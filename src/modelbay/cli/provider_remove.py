@@ -28,9 +28,13 @@ def remove_provider(settings: Settings, /, id: str, yes: bool, dry_run: bool) ->
         return
     if not yes:
         if not asks():
-            raise click.UsageError("it is only removed with --yes where nobody can be asked", click.get_current_context())
+            raise click.UsageError(
+                "it is only removed with --yes where nobody can be asked", click.get_current_context()
+            )
         models = planned.result.models
-        also = f" and {counted(len(models), 'model')} ({', '.join(models[:5])}{' …' * (len(models) > 5)})" * bool(models)
+        also = f" and {counted(len(models), 'model')} ({', '.join(models[:5])}{' …' * (len(models) > 5)})" * bool(
+            models
+        )
         click.confirm(f"Remove provider {id}{also}?", abort=True, err=True)
     done = apply(change, settings.config).result
     _forget(id)

@@ -22,9 +22,7 @@ MARKS = {"yes": ("✓", "green"), "no": ("✗", "red"), "unknown": ("?", "yellow
 @click.option("--forget", "forgets", is_flag=True, help="First forget what its endpoint taught us.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
-def test_provider(
-    settings: Settings, /, ids: tuple[str, ...], model: str | None, forgets: bool, as_json: bool
-) -> int:
+def test_provider(settings: Settings, /, ids: tuple[str, ...], model: str | None, forgets: bool, as_json: bool) -> int:
     """Try a provider out: is it there, does it take the key, does it do what it should. All of them, if none is named.
 
     It makes six small real calls, which cost a few tokens. The exit code is 1 where it cannot be used.
@@ -37,7 +35,9 @@ def test_provider(
     for id in names:
         if forgets:
             count = forget(config, id)
-            terminal.note(f"forgot {counted(count, 'lesson')} about {id}" if count else f"nothing was learnt about {id}")
+            terminal.note(
+                f"forgot {counted(count, 'lesson')} about {id}" if count else f"nothing was learnt about {id}"
+            )
         with terminal.waiting(f"trying {id}", hidden=as_json):
             found[id] = asyncio.run(_checks(config, id, model))
         if not as_json:
@@ -61,7 +61,8 @@ def _show(id: str, checks: list[Check], *, several: bool) -> None:
     for check in checks:
         mark, colour = MARKS[check.result]
         detail = " ".join(check.detail.split())
-        terminal.write_styled(f"{terminal.styled(mark, sys.stdout, fg=colour)} ", f"{check.name.ljust(width)}  {detail}")
+        line = f"{check.name.ljust(width)}  {check.result.ljust(7)}  {detail}"
+        terminal.write_marked(terminal.styled(mark, sys.stdout, fg=colour), line.rstrip())
         if check.hint and check.result in ("no", "unknown"):
             terminal.write(f"  {' ' * width}  hint: {check.hint}\n")
 

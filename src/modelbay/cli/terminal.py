@@ -49,6 +49,12 @@ def write(text: str) -> None:
     _out(lambda: sys.stdout.write(plain(text) if is_terminal(sys.stdout) else text))
 
 
+def write_marked(mark: str, text: str) -> None:
+    """Puts out a line behind a mark of ours, which may be `styled`."""
+    shown = plain(text) if is_terminal(sys.stdout) else text
+    _out(lambda: sys.stdout.write(f"{mark} {shown}\n"))
+
+
 def write_line(data: bytes) -> None:
     """Puts out a line of JSON, whatever the console's encoding."""
     _out(lambda: sys.stdout.buffer.write(data + b"\n"))

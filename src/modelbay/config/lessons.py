@@ -23,6 +23,10 @@ class LessonBook:
     def of(self, origin: str, model: str) -> list[dict[str, str]]:
         return self._all().get(origin, {}).get(model, [])
 
+    def at(self, origin: str) -> dict[str, list[dict[str, str]]]:
+        """Everything about an origin, by wire model."""
+        return self._all().get(origin, {})
+
     def add(self, origin: str, model: str, lesson: dict[str, str]) -> None:
         """Remembers a lesson at once, beside what other processes learnt meanwhile."""
         self._lessons = self._read()

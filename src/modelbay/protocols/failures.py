@@ -45,6 +45,7 @@ _BY_WORD: dict[str, type[ProviderError]] = {
     "exceeded_current_quota_error": QuotaExhausted,  # Moonshot's 429 that waiting will not cure
     "billing_error": QuotaExhausted,
     "overloaded_error": Overloaded,
+    "server_is_overloaded": Overloaded,
     "api_error": ServerError,
     "server_error": ServerError,
     "context_length_exceeded": ContextOverflow,
@@ -94,7 +95,7 @@ def _class(status: int | None, message: str, words: tuple[str | None, ...]) -> t
     named = [_BY_WORD[word] for word in words if word in _BY_WORD]
     finer = next((kind for kind in named if kind in _FINER), None)
     if status is None:
-        return finer or (named[0] if named else _by_text(message, ProviderError))
+        return finer or _by_text(message, named[0] if named else ProviderError)
     kind = _BY_STATUS.get(status, ServerError if status >= 500 else BadRequest)
     if kind is BadRequest or status in (413, 429, 500):
         # the text decides only where the status cannot: 400 for everything, 429 for rates and for money

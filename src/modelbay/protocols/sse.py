@@ -100,7 +100,8 @@ def _one(chunk: bytes) -> tuple[str, bytes] | None:
     if first == last and chunk[:6] == b"data: ":
         return "", chunk[6:last]
     if chunk[:7] == b"event: " and chunk[first : first + 7] == b"\ndata: " and chunk.find(b"\n", first + 1) == last:
-        return chunk[7:first].decode("utf-8", "replace"), chunk[first + 7 : last]
+        name = chunk[7:first]
+        return (name.decode(), chunk[first + 7 : last]) if name.isascii() else None
     return None
 
 

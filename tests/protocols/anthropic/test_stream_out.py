@@ -213,12 +213,13 @@ def test_the_stop_sequence_is_told():
     )
 
 
-def test_a_failure_closes_the_block_and_is_the_end():
-    events = [Started("msg_1", "m"), PartStarted(0, Text()), PartDelta(0, "Hi"), Failed(Overloaded("busy", status=529))]
-    assert sent(*events, Finished("stop"))[2:] == snapshot(
+def test_a_failure_is_the_end_and_what_it_cut_off_is_not_closed():
+    call = ToolCall(name="rm", id="toolu_1")
+    events = [Started("msg_1", "m"), PartStarted(0, call), PartDelta(0, '{"pa'), Failed(Overloaded("busy", status=529))]
+    assert sent(*events, Finished("stop"))[1:] == snapshot(
         [
-            (0, {"type": "text_delta", "text": "Hi"}),
-            (0, "stop"),
+            (0, {"type": "tool_use", "id": "toolu_1", "name": "rm", "input": {}}),
+            (0, {"type": "input_json_delta", "partial_json": '{"pa'}),
             {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}},
         ]
     )

@@ -59,7 +59,7 @@ class StreamParser:
         return self._assembly.take()
 
     def _event(self, name: str, payload: bytes) -> None:
-        if self._assembly.ended or not payload.strip():
+        if self._assembly.ended or (payload[:1] != b"{" and not payload.strip()):
             return
         try:
             event = decode(payload)
@@ -72,7 +72,7 @@ class StreamParser:
             return
         match event.get("type") or name:
             case "content_block_delta":
-                self._delta(count(event.get("index")) or 0, mapping(event.get("delta")))
+                self._delta(event)
             case "content_block_start":
                 self._block(count(event.get("index")) or 0, mapping(event.get("content_block")))
             case "content_block_stop":
@@ -125,39 +125,44 @@ class StreamParser:
         for annotation in annotations or ():
             self._assembly.annotate(key, annotation)
 
-    def _delta(self, index: int, delta: dict[str, Any]) -> None:
-        key = self._blocks.get(index)
-        kind = delta.get("type")
-        part = self._assembly.part(key) if key is not None else None
+    def _delta(self, event: dict[str, Any]) -> None:
+        index, delta = event.get("index"), event.get("delta")
+        if type(delta) is not dict:
+            return
+        if type(index) is not int:
+            index = count(index) or 0
+        kind, key = delta.get("type"), self._blocks.get(index)
         if kind == "text_delta":
-            if key is None or type(part) is not Text:  # SGLang sends text into a tool_use block
+            if key is None or type(self._assembly.part(key)) is not Text:  # SGLang sends text into a tool_use block
                 key = self._reopen(index, Text())
             if text := word(delta.get("text")):
                 self._assembly.add(key, text)
-        elif kind == "input_json_delta" or "partial_json" in delta:
-            if (
-                key is not None
-                and isinstance(part, ToolCall | ServerToolCall)
-                and (text := word(delta.get("partial_json")))
-            ):
-                self._inputs.pop(index, None)
-                self._assembly.add(key, text)
         elif kind == "thinking_delta":
-            if key is None or type(part) is not Thinking:
+            if key is None or type(self._assembly.part(key)) is not Thinking:
                 key = self._reopen(index, Thinking())
             if text := word(delta.get("thinking")):
                 self._assembly.add(key, text)
-        elif kind == "signature_delta":
-            if type(part) is Thinking and (signature := word(delta.get("signature"))):
-                part.opaque = (part.opaque or "") + signature
-        elif kind == "citations_delta":
-            if key is not None and isinstance(delta.get("citation"), dict):
-                self._assembly.annotate(key, parse_citation(delta["citation"]))
-        elif type(part) is Unknown and isinstance(part.raw, dict):  # compaction_delta and whatever follows it
-            for name, value in delta.items():
-                if name != "type":
-                    before = part.raw.get(name)
-                    part.raw[name] = before + value if isinstance(before, str) and isinstance(value, str) else value
+        elif key is not None:
+            self._other_delta(index, key, delta)
+
+    def _other_delta(self, index: int, key: int, delta: dict[str, Any]) -> None:
+        part = self._assembly.part(key)
+        match delta.get("type"):
+            case "signature_delta":
+                if type(part) is Thinking and (signature := word(delta.get("signature"))):
+                    part.opaque = (part.opaque or "") + signature
+            case "citations_delta":
+                if isinstance(delta.get("citation"), dict):
+                    self._assembly.annotate(key, parse_citation(delta["citation"]))
+            case _ if isinstance(part, ToolCall | ServerToolCall):
+                if text := word(delta.get("partial_json")):
+                    self._inputs.pop(index, None)
+                    self._assembly.add(key, text)
+            case _ if type(part) is Unknown and isinstance(part.raw, dict):  # compaction_delta, and whatever follows it
+                for name, value in delta.items():
+                    if name != "type":
+                        before = part.raw.get(name)
+                        part.raw[name] = before + value if isinstance(before, str) and isinstance(value, str) else value
 
     def _reopen(self, index: int, part: Text | Thinking) -> int:
         """A part for a delta whose block is missing or of another kind."""

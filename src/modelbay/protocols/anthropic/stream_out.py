@@ -64,7 +64,11 @@ class StreamRenderer:
 
     def feed(self, event: Event) -> bytes:
         steps = self._sequence.feed(event)
-        return self._step(steps[0]) if len(steps) == 1 else b"".join([self._step(step) for step in steps])
+        if len(steps) == 1:
+            return self._step(steps[0])
+        if type(event) is Failed:  # what it cut off is never closed: a client would run a call that looks whole
+            steps = [step for step in steps if type(step) in (Started, Failed)]
+        return b"".join([self._step(step) for step in steps])
 
     def _step(self, event: Event) -> bytes:
         if type(event) is PartDelta:

@@ -129,7 +129,10 @@ class StreamParser:
         content = delta.get("content")
         logprobs = choice.get("logprobs")
         if content and len(delta) == 1 and type(content) is str and not logprobs:  # nearly every chunk
-            self._text(content)
+            if self._tags is None:
+                self._add("text", content)
+            else:
+                self._text(content)
             return
         self._reasoning(delta)
         if content and type(content) is str:
@@ -217,7 +220,7 @@ class StreamParser:
 
     def _add(self, kind: str, text: str, logprobs: list[Json] | None = None) -> None:
         """More of the part being written, if it is of this kind, else of a new one."""
-        if self._flow is None or self._kind != kind:
+        if self._kind != kind:
             part = Text() if kind == "text" else Refusal() if kind == "refusal" else Thinking(native=kind)
             self._switch(kind, part)
         self._assembly.add(self._flow, text, 0, logprobs)  # type: ignore[arg-type]

@@ -79,18 +79,27 @@ class StreamRenderer:
         """The index of a call."""
         self._silent: set[int] = set()
         """Calls of which no arguments have come yet."""
+        self._frames: dict[int, tuple[bytes, bytes]] = {}
+        """What stands around the text of a part in each of its chunks, for parts of which nothing else is said."""
         self._details: dict[int, int] = {}
         """The index of a part that is one of `reasoning_details`."""
         self._usage: Usage | None = None
 
     def feed(self, event: Event) -> bytes:
         steps = self._sequence.feed(event)
-        return self._step(steps[0]) if len(steps) == 1 else b"".join([self._step(step) for step in steps])
+        if len(steps) == 1:
+            return self._step(steps[0])
+        if type(event) is Failed:  # what it cut off is never closed: a client would run a call that looks whole
+            steps = [step for step in steps if type(step) in (Started, Failed)]
+        return b"".join([self._step(step) for step in steps])
 
     def _step(self, event: Event) -> bytes:
-        match event:
-            case PartDelta():
+        if type(event) is PartDelta:
+            frame = self._frames.get(event.key)
+            if frame is None or event.logprobs:
                 return self._delta_of(event)
+            return b"%b%b%b" % (frame[0], _encode(event.text), frame[1])
+        match event:
             case Started():
                 return self._start(event)
             case PartStarted(key=key, part=part):
@@ -99,6 +108,7 @@ class StreamRenderer:
                 return self._delta({"annotations": [annotation.raw]})
             case PartEnded(key=key, part=part):
                 del self._open[key]
+                self._frames.pop(key, None)
                 return self._media(part) if type(part) is Media else self._state(key, part)
             case UsageReported(usage=usage):
                 self._usage = usage
@@ -144,21 +154,33 @@ class StreamRenderer:
             return self._delta({"audio": {"data": part.data, **(part.extra or {})}})
         return self._delta({"images": [render_media(part)]})
 
+    def _framed(self, key: int, before: bytes, text: str, after: bytes) -> bytes:
+        """A delta, and the part's later ones are like it."""
+        frame = (self._head + b',"choices":[{"index":0,"delta":{' + before, after + b"}" + _END)
+        self._frames[key] = frame
+        return b"%b%b%b" % (frame[0], _encode(text), frame[1])
+
     def _delta_of(self, event: PartDelta) -> bytes:
         part = self._open.get(event.key)
         if self._silent and event.text:
             self._silent.discard(event.key)
         match part:
+            case Text() if not event.logprobs:
+                return self._framed(event.key, b'"content":', event.text, b"")
             case Text():
                 more = b',"logprobs":' + _encode({"content": event.logprobs}) if event.logprobs else b""
                 return self._delta({"content": event.text}, more)
             case ToolCall(native="function_call"):
                 return self._delta({"function_call": {"arguments": event.text}})
             case ToolCall():
-                index = self._calls[event.key]
-                if part.input == "text":
-                    return self._delta({"tool_calls": [{"index": index, "custom": {"input": event.text}}]})
-                return self._delta({"tool_calls": [{"index": index, "function": {"arguments": event.text}}]})
+                if not event.text:
+                    return b""
+                field = b'"custom":{"input":' if part.input == "text" else b'"function":{"arguments":'
+                before = b'"tool_calls":[{"index":%d,%b' % (self._calls[event.key], field)
+                return self._framed(event.key, before, event.text, b"}}]")
+            case Thinking() if _is_ours(part) and part.native not in ("thinking", "thinking=", DETAILS):
+                field = (part.native if part.native in REASONING_FIELDS else REASONING_FIELDS[0]).encode()
+                return self._framed(event.key, b'"%b":' % field, event.text, b"")
             case Thinking():
                 return self._delta(self._thinking(event.key, part, event.text))
             case Refusal():
@@ -172,12 +194,9 @@ class StreamRenderer:
             return {REASONING_FIELDS[0]: text, DETAILS: [foreign_detail(bare, self._details.get(key, 0))]}
         if part.native in ("thinking", "thinking="):
             return {"content": [render_part(Thinking(texts=[text], native=part.native))]}
-        if part.native == DETAILS:
-            item = render_detail(
-                Thinking(texts=[text], native=DETAILS, summary=part.summary, extra=self._numbered(key, part))
-            )
-            return {"reasoning": text, DETAILS: [item]}
-        return {part.native if part.native in REASONING_FIELDS else REASONING_FIELDS[0]: text}
+        extra = self._numbered(key, part)
+        item = render_detail(Thinking(texts=[text], native=DETAILS, summary=part.summary, extra=extra))
+        return {"reasoning": text, DETAILS: [item]}
 
     def _numbered(self, key: int, part: Thinking) -> dict[str, Any]:
         """A detail's own fields and an index: fragments with the same index and type are one detail."""

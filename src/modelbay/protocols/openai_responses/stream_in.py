@@ -15,13 +15,12 @@ from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ReplyError
 from modelbay.events import Event
 from modelbay.protocols.assembly import Assembly
+from modelbay.protocols.codec import decode
 from modelbay.protocols.openai_errors import error_in
 from modelbay.protocols.openai_responses.items import parse_reasoning, reply_parts
 from modelbay.protocols.openai_responses.parts import OF_ITEM, objects, parse_annotation, word
 from modelbay.protocols.openai_responses.reply import end, start
 from modelbay.protocols.sse import Decoder
-
-_decode = msgspec.json.Decoder().decode
 
 
 def stream_parser(dialect: Dialect) -> "StreamParser":
@@ -85,8 +84,8 @@ class StreamParser:
         if assembly.ended:
             return
         try:
-            event = _decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            event = decode(payload)
+        except msgspec.DecodeError as error:
             if payload.strip() not in (b"", b"[DONE]"):
                 assembly.fail(MalformedReply(f"an event of the stream is not JSON: {error}"))
             return
@@ -261,38 +260,39 @@ class StreamParser:
 
     # --- content ---
 
-    def _text(self, event: dict[str, Any], part: AnyPart) -> int | None:
+    def _text(self, event: dict[str, Any], kind: type[Text | Refusal]) -> int | None:
         """The open part a content event is about; None where it has ended."""
         item = self._find(event, "message")
         index = _index(event, "content_index") or 0
         key = item.keys.get(index)
         if key is None:
-            part.item_id, part.extra = word(event.get("item_id")), item.beside
+            part = kind(item_id=word(event.get("item_id")), extra=item.beside)
             key = item.keys[index] = self._assembly.open(part)
         return key if self._assembly.is_open(key) else None
 
     def _text_delta(self, event: dict[str, Any]) -> None:
         text = word(event.get("delta"))
-        if text and (key := self._text(event, Text())) is not None:
-            self._assembly.add(key, text, 0, objects(event.get("logprobs")) or None)
+        if text and (key := self._text(event, Text)) is not None:
+            logprobs = event.get("logprobs")
+            self._assembly.add(key, text, 0, objects(logprobs) if logprobs else None)
 
     def _text_done(self, event: dict[str, Any]) -> None:
-        if (text := word(event.get("text"))) and (key := self._text(event, Text())) is not None:
+        if (text := word(event.get("text"))) and (key := self._text(event, Text)) is not None:
             self._rest(key, text)
 
     def _annotation(self, event: dict[str, Any]) -> None:
         annotation = event.get("annotation")
-        if type(annotation) is dict and (key := self._text(event, Text())) is not None:
+        if type(annotation) is dict and (key := self._text(event, Text)) is not None:
             self._assembly.annotate(key, parse_annotation(annotation))
 
     def _refusal_delta(self, event: dict[str, Any]) -> None:
         text = word(event.get("delta"))
-        if text and (key := self._text(event, Refusal())) is not None:
+        if text and (key := self._text(event, Refusal)) is not None:
             self._assembly.add(key, text)
 
     def _refusal_done(self, event: dict[str, Any]) -> None:
         text = word(event.get("refusal"))
-        if text and (key := self._text(event, Refusal())) is not None:
+        if text and (key := self._text(event, Refusal)) is not None:
             self._rest(key, text)
 
     # --- reasoning ---

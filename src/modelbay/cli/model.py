@@ -1,0 +1,137 @@
+"""`modelbay model`: the models there are, what is known of them, and what you say of them."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from modelbay.cli import Noun, terminal
+from modelbay.cli.adding import show_diff
+from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.config.load import load
+from modelbay.errors import ConfigError, UnknownModel
+
+if TYPE_CHECKING:
+    from modelbay.config.edit import Edit
+
+
+@click.group(cls=Noun)
+def model() -> None:
+    """Look models up, choose the default, correct what is known of one."""
+
+
+@model.command("list")
+@click.option("--provider", metavar="ID", help="Only the models of this provider.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_settings
+def list_models(settings: Settings, /, provider: str | None, as_json: bool) -> None:
+    """List the models that are configured."""
+    from modelbay.cli import model_show
+
+    model_show.list_models(load(settings.config), provider, as_json=as_json)
+
+
+@model.command("search")
+@click.argument("words", nargs=-1, required=True)
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(min=1), metavar="N", help="How many to show."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_settings
+def search_models(settings: Settings, /, words: tuple[str, ...], limit: int, as_json: bool) -> None:
+    """Search the models that are configured, those that your providers list, and thousands that models.dev knows.
+
+    Letters may be left out: `gpt4o` finds gpt-4o-mini.
+    """
+    from modelbay.cli import model_show
+
+    model_show.search_models(load(settings.config), " ".join(words), limit, as_json=as_json)
+
+
+@model.command("show")
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_settings
+def show_model(settings: Settings, /, name: str | None, as_json: bool) -> None:
+    """Show each fact that is known of a model, and who says it. Without NAME, the default model."""
+    from modelbay.cli import model_show
+
+    model_show.show_model(load(settings.config), name, as_json=as_json)
+
+
+@model.command("default")
+@click.argument("name", required=False)
+@click.option("--dry-run", is_flag=True, help="Print what would change in config.toml, and change nothing.")
+@pass_settings
+def default_model(settings: Settings, /, name: str | None, dry_run: bool) -> None:
+    """Make NAME the default model; without NAME, say which it is."""
+    from modelbay.config import changes
+    from modelbay.config.edit import apply
+
+    config = load(settings.config)
+    if name is None:
+        if config.default_model is None:
+            raise ConfigError("there is no default model", hint="choose one: modelbay model default NAME")
+        terminal.write(f"{config.default_model}\n")
+        return
+    config.provider_of(config.model(name))
+    edited = apply(lambda edit: changes.set_default_model(edit, name), settings.config, dry_run=dry_run)
+    if not show_diff(edited, dry_run):
+        was = f"; it was {edited.result}" if edited.result and edited.result != name else ""
+        terminal.write(f"The default model is {name}{was}\n")
+
+
+@model.command("set")
+@click.argument("alias")
+@click.argument("settings_", nargs=-1, required=True, metavar="KEY=VALUE…")
+@click.option("--dry-run", is_flag=True, help="Print what would change in config.toml, and change nothing.")
+@pass_settings
+def set_model(settings: Settings, /, alias: str, settings_: tuple[str, ...], dry_run: bool) -> None:
+    """Say what the model ALIAS is like. Your word goes before everybody else's; KEY= takes it back.
+
+    \b
+    max_output_size=8192         the longest answer, sent with every request
+    max_context_size=200k        what fits in; max_input_size likewise
+    image_in=no                  images are refused before they leave; so do
+                                 audio_in, video_in, document_in, tool_use
+    computer_use=no              computer tools are refused
+    thinking=yes temperature=no  what it does and does not take
+    cost.input=3 cost.output=15  dollars per million tokens, also cost.cache_read
+                                 and cost.cache_write: `ask` says what it cost
+    capabilities=thinking,image_in   Kimi Code's list of what it can do
+    reasoning_key=reasoning      the field of a reply that holds its thinking
+    support_efforts=low,high default_effort=low
+    variants.deep.reasoning_effort=high
+                                 adds keys to the request: ask -m ALIAS:deep
+    display_name aliases model protocol modalities.input modalities.output
+    """
+    from modelbay.config import changes
+    from modelbay.config.changes import Changed
+    from modelbay.config.edit import apply
+    from modelbay.onboarding.settings import changes as changes_of
+
+    def change(edit: "Edit") -> Changed:
+        entry = _alias(edit, alias)
+        return changes.change_model(edit, entry, changes_of(settings_, edit.get("models", entry)))
+
+    edited = apply(change, settings.config, dry_run=dry_run)
+    if show_diff(edited, dry_run):
+        return
+    done = edited.result
+    said = [f"Set {', '.join(done.set)} of {alias}"] * bool(done.set)
+    said += [f"Removed {', '.join(done.removed)} of {alias}"] * bool(done.removed)
+    terminal.write("".join(f"{line}\n" for line in said) or f"{alias} is that way already\n")
+
+
+def _alias(edit: "Edit", name: str) -> str:
+    """The entry that a name means: `provider/wire-id` may have an alias of its own."""
+    if isinstance(edit.get("models", name), dict):
+        return name
+    from modelbay.config.load import parse
+
+    found = parse(edit.text, edit.path).model(name)
+    if not found.configured:
+        raise UnknownModel(
+            f'"{name}" has no entry in {edit.path} yet',
+            hint=f"add it first: modelbay provider edit {found.provider} --add-model {found.model}",
+        )
+    return found.alias

@@ -1,0 +1,164 @@
+"""What `modelbay model list`, `search` and `show` print."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct, to_builtins
+
+from modelbay.catalog.listed import Listed
+from modelbay.catalog.search import search
+from modelbay.catalog.sources import Catalog
+from modelbay.cli import terminal
+from modelbay.cli.columns import counted, facts, prices, size, write_rows
+from modelbay.config.schema import Config
+from modelbay.errors import ConfigError
+from modelbay.hub import Hub
+from modelbay.model import Cost, Model
+from modelbay.onboarding.detection import listed
+from modelbay.providers.upstream import upstream
+
+NAMES = {
+    "name": "name",
+    "family": "family",
+    "max_context_tokens": "context",
+    "max_input_tokens": "longest input",
+    "max_output_tokens": "longest output",
+    "efforts": "efforts",
+    "default_effort": "default effort",
+    "off_effort": "off effort",
+    "reasoning_key": "reasoning key",
+    "cost": "price",
+}
+"""What each fact is called."""
+
+
+class Row(Struct):
+    """A model in a search, and where it is known from."""
+
+    id: str
+    name: str | None
+    provider: str
+    where: str
+    shown: str
+    model: Model | None = None
+    raw: dict[str, Any] | None = None
+
+
+def list_models(config: Config, provider: str | None, *, as_json: bool) -> None:
+    for problem in config.problems:
+        terminal.warning(str(problem))
+    if provider is not None:
+        config.provider(provider)
+    models = [model for model in Hub(config).models() if provider in (None, model.provider)]
+    if as_json:
+        _write_json({"models": [as_table(model) for model in models], "default_model": config.default_model})
+        return
+    if not models:
+        terminal.note("No models configured; `modelbay provider add` adds a provider with its models")
+        return
+    write_rows(
+        [
+            (
+                f"{'*' if model.alias == config.default_model else ' '} {model.alias}",
+                model.provider,
+                "" if model.alias == f"{model.provider}/{model.id}" else model.id,
+                facts(model),
+            )
+            for model in models
+        ]
+    )
+
+
+def search_models(config: Config, words: str, limit: int, *, as_json: bool) -> None:
+    rows = _rows(config)
+    found = search(words, rows, limit)
+    if as_json:
+        _write_json([{"name": row.shown, "id": row.id, "provider": row.provider, "where": row.where} for row in found])
+        return
+    if not found:
+        terminal.note(f'nothing fits "{words}" among {counted(len(rows), "model")}')
+        return
+    write_rows([(row.shown, row.where, _facts_of(row)) for row in found])
+
+
+def show_model(config: Config, name: str | None, *, as_json: bool) -> None:
+    hub = Hub(config)
+    model = hub.model(name)
+    if as_json:
+        _write_json(as_table(model))
+        return
+    rows = [("alias", model.alias, ""), ("id", model.id, ""), ("provider", model.provider, "")]
+    rows += [("protocol", str(model.protocol), "")]
+    for fact, title in NAMES.items():
+        value = getattr(model, fact)
+        if value not in (None, "", []):
+            rows.append((title, _said(value), model.sources.get(fact, "")))
+    for capability, can in sorted(model.capabilities.items()):
+        rows.append((capability, "yes" if can else "no", model.sources.get(capability, "")))
+    for variant, settings in model.variants.items():
+        keys = ", ".join(f"{key}={msgspec.json.encode(value).decode()}" for key, value in settings.items())
+        rows.append((f":{variant}", keys, "config"))
+    write_rows(rows)
+
+
+def as_table(model: Model) -> dict[str, Any]:
+    """A model for JSON: what it is, and each fact with its source."""
+    table: dict[str, Any] = to_builtins(model)
+    table.pop("extra", None)
+    return table
+
+
+def _said(value: object) -> str:
+    if isinstance(value, Cost):
+        more = [(value.cache_read, "cache read"), (value.cache_write, "cache write")]
+        return ", ".join([prices(value), *(f"${price:g} {what}" for price, what in more if price is not None)])
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return size(value) if isinstance(value, int) else str(value)
+
+
+def _rows(config: Config) -> list[Row]:
+    """All that can be searched: what is configured, what its providers list beside, and models.dev."""
+    catalog = Catalog()
+    rows = [
+        Row(model.id, f"{model.alias} {model.name or ''}", model.provider, "configured", model.alias, model)
+        for model in Hub(config).models()
+    ]
+    mine = {(row.provider, row.id) for row in rows}
+    for provider in config.providers.values():
+        try:
+            found = upstream(config, provider)
+        except ConfigError:
+            continue
+        seen = catalog.seen(found)
+        others: list[Listed] = (
+            [one for one in seen.models.values() if (provider.id, one.id) not in mine] if seen else []
+        )
+        for model in listed(others, found, catalog):
+            shown = f"{provider.id}/{model.id}"
+            rows.append(Row(model.id, model.name, provider.id, f"listed by {provider.id}", shown, model))
+    for id, entry in catalog.models_dev.providers.items():
+        for wire_id, raw in entry["models"].items():
+            if isinstance(raw, dict):
+                name = raw.get("name")
+                rows.append(
+                    Row(wire_id, name if isinstance(name, str) else None, id, "models.dev", f"{id}/{wire_id}", raw=raw)
+                )
+    return rows
+
+
+def _facts_of(row: Row) -> str:
+    if row.model is not None:
+        return facts(row.model)
+    if row.raw is None:
+        return ""
+    from modelbay.catalog.facts import fill
+    from modelbay.catalog.index import Entry
+
+    model = Model(id=row.id)
+    fill(model, Entry(row.provider, row.id, row.raw).facts, "models.dev")
+    return facts(model)
+
+
+def _write_json(value: Any) -> None:
+    terminal.write_line(msgspec.json.format(msgspec.json.encode(value), indent=2))

@@ -1,0 +1,218 @@
+"""Every fault of the simulator, over every protocol, by the Hub and by the command: one table of what becomes of it."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from modelbay import Hub, collect, errors
+from modelbay.errors import ModelbayError
+from modelbay.events import Failed, Reply
+from modelbay.hints import ROWS
+from modelbay.routing.retry import Policy
+from modelbay.simulator import Simulator
+from modelbay.simulator.faults import FAULTS, parse
+from tests.cli.command import MODELBAY
+from tests.fault_config import KEY, NAMES, hub_config
+
+PATIENCE = 0.4
+"""Seconds that the tests wait for a first byte, and in a silence."""
+
+
+class Row(NamedTuple):
+    """`stream` and `whole` are how an answer asked for so ends: in an error's class, or in a reason to finish."""
+
+    fault: str
+    stream: str
+    whole: str = ""
+    """As `stream`, where blank."""
+    attempts: int = 1
+    """How often the server was asked."""
+    whole_attempts: int = 0
+    left: bool = False
+    """The client leaves while the server is still busy."""
+    whole_left: bool = False
+    seconds: float = 1.5
+    but: dict[str, str] = {}  # noqa: RUF012 never changed
+    """How it ends in protocols that have another word for it."""
+    text: str = ""
+    """What of the stream's text is told, as it begins; an answer that is whole has all of it."""
+    cli: bool = True
+
+
+TABLE = [
+    Row("401", "AuthenticationFailed"),
+    Row("403", "PermissionDenied"),
+    Row("404", "NotFound"),
+    Row("413", "RequestTooLarge"),
+    Row("429", "RateLimited", attempts=4),
+    Row("429=0.02", "RateLimited", attempts=4, cli=False),
+    Row("429=0*2", "stop", attempts=3, text="You asked", cli=False),
+    Row("429=ms:20*1", "stop", attempts=2, text="You asked", cli=False),
+    Row("429=info:0.02*1", "stop", attempts=2, text="You asked", cli=False),
+    Row("429=date:1*1", "stop", attempts=2, text="You asked", seconds=3.5, cli=False),
+    Row("429=90", "RateLimited"),
+    Row("500", "ServerError", attempts=4, cli=False),
+    Row("500*1", "stop", attempts=2, text="You asked"),
+    Row("503", "Overloaded", attempts=4, cli=False),
+    Row("503=0*3", "stop", attempts=4, text="You asked", cli=False),
+    Row("529", "Overloaded", attempts=4, cli=False),
+    Row("context-length", "ContextOverflow"),
+    Row("quota", "QuotaExhausted"),
+    Row("html", "MalformedReply"),
+    Row("html=404", "NotFound", cli=False),
+    Row("html=502", "ServerError", attempts=4, cli=False),
+    Row("empty", "IncompleteReply", "MalformedReply"),
+    Row("redirect", "Redirected"),
+    Row("wrong-type", "stop", text="You asked"),
+    Row("gzip-bomb=20", "MalformedReply"),
+    Row("slow-headers", "TimedOut", attempts=2, left=True, whole_left=True),
+    Row("slow-headers=0.1", "stop", text="You asked", cli=False),
+    Row("slow-first-token", "TimedOut", attempts=2, left=True, whole_left=True),
+    Row("slow-first-token=0.1", "stop", text="You asked", cli=False),
+    Row("stall", "TimedOut", whole_attempts=2, left=True, whole_left=True, text="You"),
+    Row("stall=0.1", "stop", text="You asked", cli=False),
+    Row("pace", "stop", text="You asked"),
+    Row("cut-before", "Disconnected", attempts=4),
+    Row("cut-before=close", "Disconnected", attempts=4, cli=False),
+    Row("cut-before=head", "IncompleteReply", attempts=4, cli=False),
+    Row("cut-after-first", "IncompleteReply", whole_attempts=4, text="You"),
+    Row("cut-after-first=reset", "IncompleteReply", whole_attempts=4, text="You", cli=False),
+    Row("malformed-chunk", "MalformedReply", text="You"),
+    Row("error-in-200", "Overloaded", text="You", but={"anthropic": "ServerError"}),
+    Row("error-in-200=429", "RateLimited", text="You", cli=False),
+    Row("error-in-200=quota", "QuotaExhausted", text="You", cli=False),
+    Row("missing-end", "IncompleteReply", "stop", text="You asked"),
+    # where the last event is what says why it ended, it is missing; elsewhere it says nothing that is needed
+    Row(
+        "missing-end=mark",
+        "stop",
+        text="You asked",
+        but={"openai_responses": "IncompleteReply", "google": "IncompleteReply"},
+    ),
+    Row("split-utf8", "stop", text="You asked"),
+    Row("oversized-event=3", "stop", text="xxx"),
+    Row("duplicate-start", "stop", text="You"),  # where the first event has text of its own, it comes twice
+    Row("no-usage", "stop", text="You asked"),
+    Row("content-filter", "content_filter", text="You", but={"anthropic": "refusal"}),
+]
+ALL_BY_COMMAND = {"401", "cut-after-first", "stall", "error-in-200"}
+"""Faults that the command meets in every protocol; the others take turns, for a process takes its time."""
+
+
+def test_every_fault_of_the_simulator_has_a_row() -> None:
+    rows = {asked.name for row in TABLE if (asked := parse(row.fault))}
+    assert rows == FAULTS.keys()
+
+
+@pytest.fixture(scope="module")
+def sim() -> Iterator[Simulator]:
+    with Simulator(key=KEY) as simulator:
+        yield simulator
+
+
+async def told(hub: Hub, name: str, *, stream: bool) -> tuple[Reply, str]:
+    """What becomes of a question, and the text that was seen until then."""
+    seen: list[str] = []
+    try:
+        if not stream:
+            reply = await hub.complete(name, "Say hello")
+            return reply, reply.text
+        events = []
+        async for event in hub.stream(name, "Say hello"):
+            events.append(event)
+            seen.append(getattr(event, "text", ""))
+        return collect(events), "".join(seen)
+    except ModelbayError as error:
+        return collect([Failed(error)]), ""
+
+
+def ending(reply: Reply) -> str:
+    if reply.error is not None:
+        return type(reply.error).__name__
+    assert reply.finish
+    return reply.finish.reason
+
+
+async def check_server(sim: Simulator, attempts: int, *, left: bool) -> None:
+    """As the server saw it: how often it was asked, and that nobody holds a connection that is not over."""
+    entries = sim.journal.calls()
+    assert len(entries) == attempts
+    for entry in entries:
+        await entry.wait_over(1.0)
+        assert (entry.disconnected is not None) is left
+
+
+@pytest.mark.parametrize("protocol", NAMES)
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.fault)
+async def test_by_the_hub(sim: Simulator, tmp_path: Path, row: Row, protocol: str) -> None:
+    patience = 2.0 if row.fault.startswith("oversized") else PATIENCE
+    for stream in (True, False) if row.seconds < 3 else (True,):
+        sim.reset()
+        async with Hub.open(hub_config(tmp_path, sim.url, first_byte=patience, idle=patience)) as hub:
+            hub._line.policy = Policy(base=0.01)
+            start = time.monotonic()
+            reply, text = await told(hub, f"{protocol}/sim-1!{row.fault}", stream=stream)
+            seconds = time.monotonic() - start
+        wanted = row.but.get(protocol, row.stream)
+        attempts = row.attempts if stream else row.whole_attempts or row.attempts
+        if not stream:
+            wanted = row.whole or ("stop" if row.fault == "missing-end=mark" else wanted)
+        assert ending(reply) == wanted
+        assert seconds < row.seconds
+        if stream or reply.error is None:
+            assert text.startswith(row.text)
+        if reply.error is not None:
+            if row.text:
+                assert "Say hello" not in text or "missing" in row.fault  # never taken for whole
+            assert reply.error.attempts == attempts
+            assert reply.error.provider == protocol
+            assert reply.error.hint
+            assert KEY not in f"{reply.error} {vars(reply.error)}"
+        await check_server(sim, attempts, left=row.left if stream else row.whole_left)
+
+
+def _by_command() -> list[tuple[Row, str]]:
+    rows = [row for row in TABLE if row.cli]
+    turns = [(row, NAMES[index % len(NAMES)]) for index, row in enumerate(rows)]
+    every = [(row, protocol) for row in rows if row.fault in ALL_BY_COMMAND for protocol in NAMES]
+    return [turn for turn in turns if turn[0].fault not in ALL_BY_COMMAND] + every
+
+
+@pytest.mark.parametrize(("row", "protocol"), _by_command(), ids=lambda value: getattr(value, "fault", value))
+async def test_by_the_command(sim: Simulator, tmp_path: Path, row: Row, protocol: str) -> None:
+    sim.reset()
+    patience = 2.0 if row.fault.startswith("oversized") else PATIENCE
+    hub_config(tmp_path, sim.url, first_byte=patience, idle=patience)
+    start = time.monotonic()
+    process = await asyncio.create_subprocess_exec(
+        *[MODELBAY, "ask", "--verbose", "--json", "-m", f"{protocol}/sim-1!{row.fault}", "Say hello"],
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "MODELBAY_HOME": str(tmp_path), "PYTHONUTF8": "1"},
+    )
+    out, err = (stream.decode() for stream in await process.communicate())
+    seconds = time.monotonic() - start
+    wanted = row.but.get(protocol, row.stream)
+    answer, error = json.loads(out), json.loads(out)["error"]
+    kind = getattr(errors, wanted, None)
+    assert process.returncode == (0 if kind is None else 1)
+    if kind is None:
+        assert error is None
+        assert answer["finish"] == wanted
+    else:
+        assert error["title"] == ROWS[kind].title
+        assert (error["provider"], error["attempts"]) == (protocol, row.attempts)
+        assert f"error: {error['title']}: " in err
+        assert err.endswith(f"\n\nhint: {error['hint']}\n")
+        assert answer["text"].startswith(row.text)  # what was received, and that it is not all
+    assert KEY not in out + err
+    assert "Traceback" not in err
+    assert seconds < row.seconds + 3.5 + 8.0  # the waits between attempts, and a process that starts on a busy machine
+    await check_server(sim, row.attempts, left=row.left)
