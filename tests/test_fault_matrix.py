@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -177,7 +177,7 @@ async def test_by_the_hub(sim: Simulator, tmp_path: Path, row: Row, protocol: st
         await check_server(sim, attempts, left=row.left if stream else row.whole_left)
 
 
-def _by_command() -> list[tuple[Row, str]]:
+def _by_command() -> Sequence[tuple[Row, str]]:
     rows = [row for row in TABLE if row.cli]
     turns = [(row, NAMES[index % len(NAMES)]) for index, row in enumerate(rows)]
     every = [(row, protocol) for row in rows if row.fault in ALL_BY_COMMAND for protocol in NAMES]

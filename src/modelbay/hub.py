@@ -286,7 +286,8 @@ def _check(conversation: Conversation, model: Model) -> list[Warned]:
     if any(tool.kind == "vendor" and (tool.native or "").startswith("computer") for tool in tools):
         needs.append(("computer tools", "computer_use"))
     if _is_sent_documents(conversation) and model.sources.get("document_in") == "config":
-        needs.append(("documents", "document_in"))  # others' word for it is not reliable: most hosts read them for a model
+        # others' word for it is not reliable: most hosts read them for a model
+        needs.append(("documents", "document_in"))
     for what, capability in needs:
         if model.can(capability) is False:
             raise Unsupported(

@@ -9,7 +9,7 @@ from keyring.errors import PasswordDeleteError
 
 
 class Keyring(KeyringBackend):
-    priority = 1  # type: ignore[assignment]
+    priority = 1
 
     def _all(self) -> dict[str, str]:
         path = Path(os.environ["FILE_KEYRING"])

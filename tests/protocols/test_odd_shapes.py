@@ -119,6 +119,8 @@ REPLIES: dict[str, Any] = {
     "anthropic": ANTHROPIC_MESSAGE,
     "google": GENERATED,
 }  # fmt: skip
+AT = {"output_index": 0, "content_index": 0}
+
 STREAMS: dict[str, list[Any]] = {
     "openai_chat": [
         {"id": "c", "model": "m", "created": 1, "x_groq": {"usage": USAGE}, "choices": [
@@ -129,10 +131,10 @@ STREAMS: dict[str, list[Any]] = {
     "openai_responses": [
         {"type": "response.created", "sequence_number": 0, "response": RESPONSE},
         {"type": "response.output_item.added", "output_index": 0, "item": OUTPUT[1]},
-        {"type": "response.content_part.added", "output_index": 0, "content_index": 0, "part": {"type": "output_text", "text": ""}},
-        {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "b", "logprobs": []},
-        {"type": "response.output_text.annotation.added", "output_index": 0, "content_index": 0, "annotation": {"type": "url_citation", "url": "u"}},
-        {"type": "response.output_text.done", "output_index": 0, "content_index": 0, "text": "b"},
+        {"type": "response.content_part.added", **AT, "part": {"type": "output_text", "text": ""}},
+        {"type": "response.output_text.delta", **AT, "delta": "b", "logprobs": []},
+        {"type": "response.output_text.annotation.added", **AT, "annotation": {"type": "url_citation", "url": "u"}},
+        {"type": "response.output_text.done", **AT, "text": "b"},
         {"type": "response.output_item.done", "output_index": 0, "item": OUTPUT[1]},
         {"type": "response.output_item.added", "output_index": 1, "item": OUTPUT[2]},
         {"type": "response.function_call_arguments.delta", "output_index": 1, "delta": "{"},

@@ -125,6 +125,14 @@ def test_any_cut_gives_what_the_standard_says(chunks):
     assert decoded(*chunks) == sse_reference.decode(b"".join(chunks))
 
 
+@given(st.lists(st.tuples(streams, st.sampled_from([b"", b"\n", b"\n\n", b"\r\n\r\n"])).map(b"".join), max_size=8))
+@example([b"data: 1\n\n", b"data: 2\n\n", b"event: e\ndata: 3\n\n", b"event: e\ndata: 4\n\n", b"data: 5\ndata: 6\n\n"])
+@example([b"event: \xff\ndata: 1\n\n"] * 2)
+@example([b"data: 1\n\n", b"data: 2\r\n\n", b"data: 3\n\n"])
+def test_reads_that_end_where_events_end_give_what_the_standard_says(reads):
+    assert decoded(*reads) == sse_reference.decode(b"".join(reads))
+
+
 @given(st.binary(max_size=60), st.integers(1, 10))
 def test_any_bytes_decode_as_the_standard_says(data, size):
     assert decoded(*(data[i : i + size] for i in range(0, len(data), size))) == sse_reference.decode(data)

@@ -69,7 +69,7 @@ async def detect(config: Config, made: Draft, named: list[str], catalog: Catalog
             detected.models = _vendors(found, catalog)
             detected.source = MODELS_DEV if detected.models else ""
         wire_id = next(iter([*named, *made.models]), None)
-        if detected.discovery is None and wire_id and not detected.refused:
+        if wire_id and detected.error is not None and _may_be_elsewhere(detected.error):
             await _probe(line, grown, found, wire_id, detected)
     finally:
         await line.aclose()
@@ -126,7 +126,8 @@ def _take(detected: Detected, discovery: Discovery, found: Upstream, catalog: Ca
     detected.source = LIST
     detected.others = len(discovery.models) - len(detected.models)
     detected.notes += discovery.problems
-    if discovery.base_url and discovery.base_url.rstrip("/") != found.base_url.rstrip("/"):
+    plain = found.preset is None or found.preset.addressing == "plain"
+    if plain and discovery.base_url and discovery.base_url.rstrip("/") != found.base_url.rstrip("/"):
         detected.notes.append(f"it answers at {discovery.base_url}, which is taken for its base URL")
         detected.draft = _at(detected.draft, discovery.base_url)
 
@@ -140,6 +141,11 @@ def _vendors(found: Upstream, catalog: Catalog) -> list[Model]:
         if entry is not None:
             return listed([Listed(id=str(id)) for id in entry["models"]], found, catalog)
     return []
+
+
+def _may_be_elsewhere(error: ModelbayError) -> bool:
+    """Whether an answer says that nothing is at this address, rather than that nobody may use it or not now."""
+    return isinstance(error, MalformedReply) or (isinstance(error, ProviderError) and error.status in ELSEWHERE)
 
 
 async def _probe(line: Line, config: Config, found: Upstream, wire_id: str, detected: Detected) -> None:

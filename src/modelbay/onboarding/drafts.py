@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -93,7 +93,7 @@ def azure_draft(
     table: Table = {"type": "azure", "base_url": urlunsplit(parts._replace(path=path.rstrip("/"), query=rest))}
     if api_version:
         table["api_version"] = api_version
-    deployments = [deployment] if deployment else [named[1]] if named else []
+    deployments = [deployment] if deployment else [unquote(named[1])] if named else []
     return Draft(id, table, preset, deployments)
 
 

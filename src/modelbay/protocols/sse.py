@@ -18,6 +18,8 @@ class Decoder:
         self._begun = False
         self._between = False
         """Whether the next byte begins an event: nothing is held."""
+        self._head, self._head_name = b"data: ", ""
+        """What stood before the data of the last event, and its name."""
         self._rest: list[bytes] = []
         self._rest_size = 0
         self._after_cr = False
@@ -31,8 +33,11 @@ class Decoder:
         Raises:
             MalformedReply: an event is larger than the limit.
         """
-        if self._between and (event := _one(chunk)) is not None:
-            return [event]
+        if self._between and chunk.startswith(self._head):
+            # the usual case, quickly: one whole event of one data line, named as the last
+            last = len(chunk) - 2
+            if chunk.find(b"\n", len(self._head)) == last and chunk[-1] == 10 and 13 not in chunk:
+                return [(self._head_name, chunk[len(self._head) : last])]
         if self._after_cr and chunk:
             # the CR ended its line when it came; an LF here is the second half of that line end
             self._after_cr = False
@@ -79,6 +84,9 @@ class Decoder:
                     events.append((self._name, b"\n".join(self._data) if len(self._data) > 1 else self._data[0]))
                     self._data = []
                     self._size = 0
+                    if self._name != self._head_name:
+                        self._head_name = self._name
+                        self._head = b"event: %b\ndata: " % self._name.encode() if self._name else b"data: "
                 self._name = ""
                 continue
             field, _, value = line.partition(b":")
@@ -90,19 +98,6 @@ class Decoder:
             elif field == b"event":
                 self._name = value.decode("utf-8", "replace")
         return events
-
-
-def _one(chunk: bytes) -> tuple[str, bytes] | None:
-    """The usual case, quickly: one whole event of one data line, with or without a name."""
-    first, last = chunk.find(b"\n"), len(chunk) - 2
-    if chunk[last:] != b"\n\n" or 13 in chunk:
-        return None
-    if first == last and chunk[:6] == b"data: ":
-        return "", chunk[6:last]
-    if chunk[:7] == b"event: " and chunk[first : first + 7] == b"\ndata: " and chunk.find(b"\n", first + 1) == last:
-        name = chunk[7:first]
-        return (name.decode(), chunk[first + 7 : last]) if name.isascii() else None
-    return None
 
 
 def encode(data: bytes, name: str = "") -> bytes:

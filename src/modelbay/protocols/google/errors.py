@@ -55,7 +55,8 @@ def error_in(answer: Json, status: int | None = None, body: str = "") -> Provide
         return provider_error(status, error, body=body)
     if isinstance(error, dict) and error:
         return _parse(error, status, body)
-    if "candidates" not in answer and isinstance(answer.get("message"), str) and answer["message"]:  # a proxy's own words
+    # a proxy's own words
+    if "candidates" not in answer and isinstance(answer.get("message"), str) and answer["message"]:
         return provider_error(status or status_of(answer.get("code")), answer["message"], body=body)
     return None
 

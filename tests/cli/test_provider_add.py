@@ -1,0 +1,421 @@
+"""`modelbay provider add`: every way in, against a real server, up to an answer of the model that was just added."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from inline_snapshot import snapshot
+
+from modelbay.simulator import Simulator
+from tests.cli.command import KEY, Run
+from tests.cli.inside import Inside
+from tests.onboarding.gateway import Gateway, gateway
+from tests.servers import SENTENCE
+from tests.servers.aimock import Aimock
+from tests.servers.llamacpp import LlamaServer
+
+ANSWER = "You asked: Hello."
+
+
+@pytest.fixture
+def bay(tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Inside:
+    simulator.reset()
+    return Inside(tmp_path, monkeypatch, {simulator.url: "SIM"})
+
+
+@pytest.fixture(scope="module")
+def _gateway(simulator: Simulator) -> Iterator[Gateway]:
+    with gateway(simulator) as running:
+        yield running
+
+
+@pytest.fixture
+def mine(_gateway: Gateway, bay: Inside) -> Gateway:
+    """A gateway that has nothing yet."""
+    _gateway.lists, _gateway.calls, _gateway.missing = {}, {}, 404
+    _gateway.asked.clear()
+    _gateway.headers.clear()
+    bay.names[_gateway.url] = "GATEWAY"
+    return _gateway
+
+
+def entry(bay: Inside, id: str) -> dict:
+    import tomllib
+
+    table: dict = tomllib.loads(bay.text)["providers"][id]
+    return table
+
+
+def test_a_base_url(bay: Inside, simulator: Simulator):
+    added = bay("provider", "add", f"{simulator.url}/v1", "--api-key", KEY, "--id", "acme")
+    assert added == snapshot(
+        Run(
+            code=0,
+            out="""\
+Added provider acme: OpenAI Compatible at SIM
+  acme/sim-1        200k context · $1 in, $4 out · thinking, images, tools
+  acme/sim-thinker  400k context · $3 in, $15 out · thinking, images, tools
+  acme/sim-vision   1M context · $1 in, $4 out · thinking, images, video, audio, tools
+  acme/sim-text     32k context · $0.1 in, $0.2 out
+  acme/sim-small    2k context · $1 in, $4 out · thinking, images, tools
+  acme/sim-echo     200k context · $1 in, $4 out · thinking, images, tools
+  acme/sim-o1       200k context · $1 in, $4 out · thinking, images, tools
+The default model is acme/sim-1
+""",
+            err="""\
+SIM/v1 is a base URL
+try it: modelbay ask -m acme/sim-1 "Hello"
+""",
+        )
+    )
+    assert bay.text == snapshot("""\
+default_model = "acme/sim-1"
+
+[providers.acme]
+type = "openai"
+base_url = "http://127.0.0.1:42151/v1"
+api_key = "sk-planted-0123456789"
+
+[models."acme/sim-1"]
+provider = "acme"
+model = "sim-1"
+
+[models."acme/sim-thinker"]
+provider = "acme"
+model = "sim-thinker"
+
+[models."acme/sim-vision"]
+provider = "acme"
+model = "sim-vision"
+
+[models."acme/sim-text"]
+provider = "acme"
+model = "sim-text"
+
+[models."acme/sim-small"]
+provider = "acme"
+model = "sim-small"
+
+[models."acme/sim-echo"]
+provider = "acme"
+model = "sim-echo"
+
+[models."acme/sim-o1"]
+provider = "acme"
+model = "sim-o1"
+""")
+    assert bay.done("ask", "Hello").startswith(ANSWER)
+
+
+@pytest.mark.parametrize("path", ["", "/v1", "/v1/"])
+def test_it_finds_out_where_it_answers(bay: Inside, mine: Gateway, path: str):
+    mine.lists = {"/v1/models": {"data": [{"id": "sim-1"}]}}
+    mine.calls = {"/v1/chat/completions": "/v1/chat/completions"}
+    bay.done("provider", "add", mine.url + path, "--api-key", KEY, "--id", "acme")
+    assert entry(bay, "acme")["base_url"].rstrip("/") == f"{mine.url}/v1"
+    assert bay.done("ask", "Hello").startswith(ANSWER)
+
+
+@pytest.mark.parametrize("missing", [404, 405, 200])
+@pytest.mark.parametrize("api", ["openai_chat", "openai_responses"])
+def test_without_a_list_the_calls_tell_where_it_answers(bay: Inside, mine: Gateway, missing: int, api: str):
+    path = {"openai_chat": "/v1/chat/completions", "openai_responses": "/v1/responses"}[api]
+    mine.missing = missing
+    mine.calls = {path: path}
+    added = bay("provider", "add", mine.url, "--api", api, "--api-key", KEY, "--id", "acme", "--model", "sim-1")
+    assert added.code == 0
+    assert "it answers at GATEWAY/v1, which is taken for its base URL" in added.err
+    assert bay.done("ask", "Hello").startswith(ANSWER)
+
+
+@pytest.mark.parametrize("status", [401, 403, 429])
+def test_a_refusal_is_no_reason_to_look_elsewhere(bay: Inside, mine: Gateway, status: int):
+    mine.lists = {"/models": status}
+    added = bay("provider", "add", mine.url, "--api-key", KEY, "--id", "acme", "--model", "sim-1")
+    assert added.code == 0
+    assert entry(bay, "acme")["base_url"] == mine.url
+    assert [one for one in mine.asked if one.startswith("POST /v1")] == []
+
+
+@pytest.mark.parametrize("query", ["", "?team=7&x=a%20b"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/v2/models/chat"])
+def test_a_whole_endpoint_is_used_as_it_stands(bay: Inside, mine: Gateway, path: str, query: str):
+    """The two examples of the seeds."""
+    url = mine.url + path + query
+    mine.calls = {path: "/v1/chat/completions"}
+    mine.lists = {
+        path.removesuffix("/chat/completions").removesuffix("/models/chat") + "/models": {"data": [{"id": "sim-1"}]}
+    }
+    added = bay("provider", "add", url, "--api-key", KEY, "--id", "acme")
+    assert added.code == 0, added.err
+    assert "is a whole endpoint" in added.err
+    assert entry(bay, "acme") == {"type": "openai", "base_url": url, "api_key": KEY}
+    assert bay.done("ask", "Hello").startswith(ANSWER)
+    assert mine.asked[-1] == f"POST {path}{query}"
+
+
+def test_an_endpoint_without_a_list_takes_the_models_that_are_named(bay: Inside, mine: Gateway):
+    mine.calls = {"/api/v2/models/chat": "/v1/chat/completions"}
+    url = f"{mine.url}/api/v2/models/chat"
+    assert bay("provider", "add", url, "--api-key", KEY, "--id", "acme").code == 1
+    assert bay.text == ""
+    bay.done("provider", "add", url, "--api-key", KEY, "--id", "acme", "--model", "sim-1")
+    assert bay.done("ask", "Hello").startswith(ANSWER)
+
+
+@pytest.mark.parametrize(
+    ("path", "protocol"),
+    [("/v1/responses", "openai_responses"), ("/v1/messages", "anthropic"), ("/v1/chat/completions", "openai_chat")],
+)
+def test_an_endpoint_tells_its_protocol(bay: Inside, simulator: Simulator, path: str, protocol: str):
+    bay.done("provider", "add", simulator.url + path, "--api-key", KEY, "--id", "acme", "--model", "sim-1")
+    assert json.loads(bay.done("model", "show", "acme/sim-1", "--json"))["protocol"] == protocol
+    assert bay.done("ask", "Hello").startswith(ANSWER)
+
+
+LISTS = {
+    "openai": {"object": "list", "data": [{"id": "sim-1", "object": "model", "created": 1, "owned_by": "acme"}]},
+    "anthropic": {"data": [{"id": "sim-1", "display_name": "Sim", "type": "model"}], "has_more": False},
+    "google": {"models": [{"name": "models/sim-1", "supportedGenerationMethods": ["generateContent"]}]},
+    "array": [{"id": "sim-1", "type": "chat", "context_length": 4096}],
+    "names": ["sim-1"],
+    "ollama": {"models": [{"name": "sim-1", "model": "sim-1", "details": {"family": "sim"}}]},
+    "llamacpp": {"models": [{"name": "sim-1"}], "data": [{"id": "sim-1", "meta": {"n_ctx_train": 4096}}]},
+    "table": {"models": {"sim-1": {"name": "Sim", "limit": {"context": 4096, "output": 1000}}}},
+    "vllm": {"object": "list", "data": [{"id": "sim-1", "max_model_len": 4096}]},
+    "synthetic": {
+        "data": [{"id": "sim-1", "context_length": 4096, "pricing": {"prompt": "$0.000003", "completion": "$0.000015"}}]
+    },
+    "openrouter": {"data": [{"id": "sim-1", "name": "Sim", "context_length": 4096, "pricing": {"prompt": "0.000003"}}]},
+}
+
+
+@pytest.mark.parametrize("shape", LISTS)
+def test_every_shape_of_list(bay: Inside, mine: Gateway, shape: str):
+    mine.lists = {"/v1/models": LISTS[shape]}
+    mine.calls = {"/v1/chat/completions": "/v1/chat/completions"}
+    bay.done("provider", "add", f"{mine.url}/v1", "--api-key", KEY, "--id", "acme")
+    assert bay.done("ask", "Hello").startswith(ANSWER)
+    shown = json.loads(bay.done("model", "show", "--json"))
+    if shape in ("array", "table", "vllm", "synthetic", "openrouter"):
+        assert (shown["max_context_tokens"], shown["sources"]["max_context_tokens"]) == (4096, "models")
+    if shape == "synthetic":
+        assert (shown["cost"], shown["sources"]["cost"]) == ({"input": 3.0, "output": 15.0}, "models")
+
+
+@pytest.mark.parametrize("protocol", ["openai_chat", "openai_responses", "anthropic", "google"])
+def test_every_protocol_of_the_simulator(bay: Inside, simulator: Simulator, protocol: str):
+    base = simulator.url + ("/v1" if protocol.startswith("openai") else "")
+    bay.done("provider", "add", base, "--api", protocol, "--api-key", KEY, "--id", "acme", "--all-models")
+    assert bay.done("ask", "-m", "acme/sim-thinker", "Hello").startswith(ANSWER)
+
+
+def test_the_url_of_a_list_stands_for_what_is_beside_it(bay: Inside, simulator: Simulator):
+    added = bay("provider", "add", f"{simulator.url}/v1/models", "--api-key", KEY, "--id", "acme", "--model", "sim-1")
+    assert added.code == 0, added.err
+    assert "SIM/v1/models is a list of models" in added.err
+    assert bay.done("ask", "Hello").startswith(ANSWER)
+
+
+@pytest.mark.parametrize("stdin", [True, False])
+def test_a_list_in_a_file_or_on_standard_input(bay: Inside, simulator: Simulator, tmp_path: Path, stdin: bool):
+    text = json.dumps({"data": [{"id": "sim-1", "context_length": 4321}]})
+    (tmp_path / "list.json").write_text(text)
+    what = "-" if stdin else str(tmp_path / "list.json")
+    assert "--base-url" in bay("provider", "add", what, "--id", "acme", stdin=text).err
+    options = ["--base-url", f"{simulator.url}/v1", "--id", "acme", "--api-key", KEY]
+    bay.done("provider", "add", what, *options, stdin=text)
+    assert json.loads(bay.done("model", "show", "--json"))["max_context_tokens"] == 4321
+    assert bay.done("ask", "Hello").startswith(ANSWER)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"name": "X", "baseUrl": "https://x.example", "models_data_source": "endpoint"}, "a provider's manifest"),
+        ({"acme": {"models": {"a": {}}}}, "a registry of providers"),
+    ],
+)
+def test_a_manifest_or_a_registry_is_recognised(bay: Inside, mine: Gateway, content: dict, said: str):
+    mine.lists = {"/v1/models": content}
+    added = bay("provider", "add", f"{mine.url}/v1/models?provider=true", "--id", "acme")
+    assert added.code == 1
+    assert f"is {said}" in added.err
+    assert bay.text == ""
+
+
+def test_the_key_comes_from_standard_input(bay: Inside, simulator: Simulator):
+    bay.done(
+        "provider", "add", f"{simulator.url}/v1", "--api-key", "-", "--id", "acme", "--model", "sim-1", stdin=f"{KEY}\n"
+    )
+    assert entry(bay, "acme")["api_key"] == KEY
+    both = bay("provider", "add", "-", "--api-key", "-", stdin="x")
+    assert (both.code, "standard input cannot be both" in both.err) == (2, True)
+
+
+def test_a_key_of_the_shell_is_referred_to_and_used(bay: Inside, simulator: Simulator, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ACME_KEY", KEY)
+    bay.done("provider", "add", f"{simulator.url}/v1", "--api-key", "{env:ACME_KEY}", "--id", "acme")
+    assert KEY not in bay.text
+    assert bay.done("ask", "Hello").startswith(ANSWER)
+
+
+def test_a_wrong_key_is_said_and_nothing_is_written(bay: Inside, simulator: Simulator):
+    added = bay("provider", "add", f"{simulator.url}/v1", "--api-key", "sk-wrong", "--id", "acme")
+    assert (added.code, "the key was refused" in added.err, bay.text) == (1, True, "")
+    manual = bay("provider", "add", f"{simulator.url}/v1", "--api-key", "sk-wrong", "--id", "acme", "--model", "sim-1")
+    assert (manual.code, "the key was refused" in manual.err) == (0, True)
+
+
+def test_the_key_goes_to_its_own_host_only(bay: Inside, mine: Gateway):
+    mine.lists = {"/models": {"data": [{"id": "sim-1"}], "next": "http://127.0.0.1:1/models?after=1"}}
+    bay("provider", "add", mine.url, "--api-key", KEY, "--id", "acme")
+    assert all(headers["authorization"] == f"Bearer {KEY}" for headers in mine.headers)
+    assert mine.asked[1].startswith("GET /models?after=1")
+
+
+def test_a_vendor_that_wants_a_key_says_where_to_get_one(bay: Inside):
+    assert bay("provider", "add", "openrouter") == snapshot(
+        Run(
+            code=2,
+            out="",
+            err="""\
+openrouter is OpenRouter
+error: --api-key: OpenRouter wants a key
+
+hint: --api-key KEY, or --api-key - to read it from standard input; keys are at https://openrouter.ai/keys
+""",
+        )
+    )
+    assert bay.text == ""
+
+
+def test_an_id_that_is_there_already(bay: Inside, simulator: Simulator):
+    add = ["provider", "add", f"{simulator.url}/v1", "--api-key", KEY, "--id", "acme", "--model", "sim-1"]
+    bay.done(*add)
+    assert bay(*add) == snapshot(Run(code=2, out="", err="error: --id: That provider ID already exists\n"))
+
+
+def test_the_models_are_named_with_what_to_show(bay: Inside, simulator: Simulator):
+    named = ["--model", "sim-1=The First", "--model", "later"]
+    added = bay(
+        "provider", "add", f"{simulator.url}/v1", "--api-key", KEY, "--id", "acme", *named, "--default-model", "later"
+    )
+    assert "later is not in the list of its models; it is added all the same" in added.err
+    assert 'display_name = "The First"' in bay.text
+    assert bay.done("model", "default") == "acme/later\n"
+    wrong = bay("provider", "add", f"{simulator.url}/v1", "--id", "b", "--api-key", KEY, "--model", "a", "--model", "A")
+    assert (wrong.code, "--model A: Duplicate" in wrong.err) == (2, True)
+
+
+def test_many_models_are_not_written_unasked(bay: Inside, mine: Gateway):
+    mine.lists = {"/v1/models": {"data": [{"id": f"m{number}"} for number in range(51)]}}
+    add = ["provider", "add", f"{mine.url}/v1", "--id", "acme"]
+    assert "it has 51 models: choose some with --model ID" in bay(*add).err
+    assert "… and 31 models more" in bay.done(*add, "--all-models")
+
+
+def test_what_does_not_chat_is_left_out(bay: Inside, mine: Gateway):
+    mine.lists = {"/v1/models": {"data": [{"id": "sim-1"}, {"id": "text-embedding-3-small"}]}}
+    added = bay("provider", "add", f"{mine.url}/v1", "--id", "acme")
+    assert "1 model of its list cannot be talked to" in added.err
+    assert "embedding" not in bay.text
+
+
+def test_a_dry_run_prints_the_diff_and_writes_nothing(bay: Inside, simulator: Simulator):
+    line = ["provider", "add", f"{simulator.url}/v1", "--api-key", KEY, "--id", "acme", "--model", "sim-1", "--dry-run"]
+    printed = bay.done(*line)
+    assert printed == snapshot("""\
+--- HOME/config.toml
++++ HOME/config.toml
+@@ -0,0 +1,10 @@
++default_model = "acme/sim-1"
++
++[providers.acme]
++type = "openai"
++base_url = "SIM/v1"
++api_key = "…"
++
++[models."acme/sim-1"]
++provider = "acme"
++model = "sim-1"
+""")
+    assert not bay.file.exists()
+    assert not (bay.home / "cache" / "lists").exists()
+
+
+def test_comments_and_order_stay(bay: Inside, simulator: Simulator):
+    bay.file.write_text(
+        '# mine\ndefault_model = "x/y"  # stays\n\n[providers.x]  # first\ntype = "openai"\napi_key = "k"\n'
+    )
+    before = bay.text
+    bay.done("provider", "add", f"{simulator.url}/v1", "--api-key", KEY, "--id", "acme", "--model", "sim-1")
+    assert bay.text.startswith(before)
+    assert bay.file.stat().st_mode & 0o077 == 0
+
+
+# Other servers
+
+
+def test_llama_cpp(bay: Inside, llamacpp: LlamaServer):
+    bay.done("provider", "add", llamacpp.url, "--id", "local")
+    assert "api_key" not in bay.text
+    assert bay.done("ask", "--temperature", "0", "Hello").strip() == SENTENCE
+    shown = json.loads(bay.done("model", "show", "--json"))
+    assert shown["sources"]["max_context_tokens"] == "models"
+
+
+def test_llama_cpp_that_wants_a_key(bay: Inside, llamacpp_locked: LlamaServer):
+    assert bay("provider", "add", llamacpp_locked.openai, "--id", "local", "--model", "tiny").code == 0
+    bay.done("provider", "remove", "local", "--yes")
+    bay.done("provider", "add", llamacpp_locked.openai, "--id", "local", "--api-key", str(llamacpp_locked.api_key))
+    assert bay.done("ask", "--temperature", "0", "Hello").strip() == SENTENCE
+
+
+@pytest.mark.parametrize("version", [["--api-version", "2024-10-21"], []])
+def test_azure(bay: Inside, aimock: Aimock, version: list[str]):
+    where = ["--base-url", aimock.url, "--deployment", "my-deployment", "--api-key", "k"]
+    bay.done("provider", "add", "azure", *where, *version)
+    assert bay.done("ask", "Hello").strip() == "Hello from aimock."
+    path = "/openai/deployments/my-deployment/chat/completions" if version else "/openai/v1/"
+    assert aimock.journal()[-1]["path"].startswith(path)
+
+
+def test_azure_wants_a_deployment_and_a_resource(bay: Inside):
+    no_deployment = bay("provider", "add", "azure", "--resource", "acme", "--api-key", "k")
+    assert (no_deployment.code, "--deployment: Required" in no_deployment.err) == (2, True)
+    no_resource = bay("provider", "add", "azure", "--deployment", "d", "--api-key", "k")
+    assert "Azure resource name or endpoint is missing" in no_resource.err
+
+
+def test_openrouter_and_ollama_in_aimock(bay: Inside, aimock: Aimock):
+    for id, url in (("router", aimock.openrouter), ("ollama", aimock.url)):
+        bay.done("provider", "add", url, "--id", id, "--model", "tiny", "--yes")
+        assert bay.done("ask", "-m", f"{id}/tiny", "Hello").strip() == "Hello from aimock."
+
+
+def test_vertexai_is_written_natively(bay: Inside):
+    line = [
+        "provider",
+        "add",
+        "vertexai",
+        "--project",
+        "proj",
+        "--location",
+        "europe-west4",
+        "--model",
+        "gemini-2.5-pro",
+    ]
+    bay.done(*line)
+    assert bay.text == snapshot("""\
+default_model = "vertex/gemini-2.5-pro"
+
+[providers.vertex]
+type = "vertexai"
+env = { GOOGLE_CLOUD_PROJECT = "proj", GOOGLE_CLOUD_LOCATION = "europe-west4" }
+
+[models."vertex/gemini-2.5-pro"]
+provider = "vertex"
+model = "gemini-2.5-pro"
+""")

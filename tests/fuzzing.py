@@ -1,0 +1,349 @@
+"""Everything that reads what others wrote, as functions of bytes: for hypothesis in `make test`, for atheris in `make soak`.
+
+A target raises nothing for any input, or what it promises to raise. Half of its inputs are real ones with something wrong in
+them, for bytes out of nowhere seldom get behind the first brace.
+"""
+
+import gzip
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from modelbay.config.load import parse
+from modelbay.conversation import Conversation, Text, Thinking, Tool, ToolCall, ToolResult, Turn, user
+from modelbay.dialect import PLAIN
+from modelbay.errors import ConfigError, MalformedReply, ModelbayError, ProviderError, Unsupported
+from modelbay.events import (
+    Event,
+    Failed,
+    Finished,
+    PartDelta,
+    PartEnded,
+    PartStarted,
+    Started,
+    UsageReported,
+    collect,
+)
+from modelbay.model import Model
+from modelbay.protocols.codec import NAMES, Call, codec
+from modelbay.protocols.sse import Decoder
+from modelbay.providers.endpoint import endpoint
+from modelbay.replay import replay, translate
+from modelbay.usage import Usage
+from tests.corpus import CORPUS
+from tests.protocols.spoken import RECORDED
+
+Pick = Callable[[int], int]
+"""A number below that one, as the fuzzer wills."""
+
+JUNK: list[Any] = [
+    None,
+    0,
+    -1,
+    1e308,
+    2**63,
+    "",
+    "x",
+    "\ud83d",
+    [],
+    {},
+    True,
+    [1],
+    {"a": 1},
+    [None],
+    [{}],
+    {"": {"": 0}},
+]
+SECONDS = 2.0
+"""The longest a target may take for an input of a few KB."""
+DIALECT = PLAIN
+SPLITS = (1, 2, 3, 7, 64, 1 << 20)
+
+
+class Seeds(NamedTuple):
+    requests: list[Any]
+    replies: list[Any]
+    errors: list[Any]
+    streams: list[bytes]
+
+
+def _events() -> list[Event]:
+    parts: list[Thinking | Text | ToolCall] = [
+        Thinking(texts=["Let me see"], opaque="c2lnbmVk"),
+        Text(text="Héllo 🎉"),
+        ToolCall(name="get_weather", arguments='{"city":"Paris"}', id="call_1"),
+        ToolCall(name="get_weather", arguments='{"city":"Rome"}', id="call_2"),
+    ]
+    events: list[Event] = [Started("r1", "m")]
+    for key, part in enumerate(parts):
+        blank: Thinking | Text | ToolCall
+        match part:
+            case Thinking():
+                shown, blank = part.text, Thinking(texts=[""])
+            case Text():
+                shown, blank = part.text, Text(text="")
+            case ToolCall():
+                shown, blank = part.arguments, ToolCall(name=part.name, arguments="", id=part.id)
+        events += [PartStarted(key, blank), PartDelta(key, shown), PartEnded(key, part)]
+    return [*events, UsageReported(Usage(input=3, output=5, reasoning=2)), Finished("tool_calls")]
+
+
+def _conversation() -> Conversation:
+    call = ToolCall(name="get_weather", arguments='{"city":"Paris"}', id="call_1")
+    conversation = Conversation(
+        [
+            Turn("system", [Text(text="Be brief")]),
+            user("The weather in Paris?"),
+            Turn("assistant", [Text(text="I look"), call]),
+            Turn("tool", [ToolResult(call_id="call_1", parts=[Text(text="18 °C")])]),
+            user("And Rome?"),
+        ]
+    )
+    schema = {"type": "object", "properties": {"city": {"type": "string", "enum": ["Paris"]}}, "required": ["city"]}
+    conversation.settings.tools = [Tool(name="get_weather", description="Weather", schema=schema)]
+    conversation.settings.max_output_tokens = 100
+    conversation.settings.temperature = 0.5
+    return conversation
+
+
+@cache
+def seeds(protocol: str, recorded: int = 0) -> Seeds:
+    """What is sent and answered in a protocol: of our own making, and of as many recorded exchanges where they are."""
+    of, events = codec(protocol), _events()
+    model = Model(id="m", provider="p")
+    renderer = of.stream_renderer(Conversation(stream=True, include_usage=True))
+    error = of.render_error(ProviderError("no such model", status=404, type="not_found_error", code="x"))[1]
+    found = Seeds(
+        [json.loads(of.render_request(_conversation(), model, PLAIN).encode())],
+        [json.loads(of.render_reply(collect(events)))],
+        [json.loads(error)],
+        [b"".join(renderer.feed(event) for event in events)],
+    )
+    for name in RECORDED[protocol] if recorded else ():
+        path = CORPUS / f"{name}.jsonl.gz"
+        lines = gzip.decompress(path.read_bytes()).splitlines()[:recorded] if path.is_file() else []
+        for row in map(msgspec.json.decode, lines):
+            request, response = row.get("request") or {}, row.get("response") or {}
+            if isinstance(request.get("json"), dict):
+                found.requests.append(request["json"])
+            if isinstance(response.get("sse"), str):
+                found.streams.append(response["sse"].encode())
+            elif "json" in response:
+                (found.errors if response.get("status", 200) >= 400 else found.replies).append(response["json"])
+    return found
+
+
+def damaged(value: Any, pick: Pick) -> Any:
+    """A copy with a few fields missing, twice there, or holding something else."""
+    value = json.loads(json.dumps(value))
+    places: list[tuple[Any, Any]] = []
+
+    def walk(node: Any) -> None:
+        for key in list(node) if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ():
+            places.append((node, key))
+            walk(node[key])
+
+    walk(value)
+    for _ in range(pick(4) if places else 0):
+        node, key = places[pick(len(places))]
+        other, other_key = places[pick(len(places))]
+        junk = JUNK[pick(len(JUNK))]
+        match pick(4):
+            case 0 if isinstance(node, dict):
+                node.pop(key, None)
+            case 1 if isinstance(node, list):
+                node.insert(0, junk)
+            case 2 if not isinstance(other, dict) or other_key in other:
+                # as long as it does not contain itself
+                moved = json.loads(json.dumps(_at(other, other_key)))
+                _put(node, key, moved)
+            case _:
+                _put(node, key, junk)
+    return value
+
+
+def _at(node: Any, key: Any) -> Any:
+    return node.get(key) if isinstance(node, dict) else node[key] if key < len(node) else None
+
+
+def _put(node: Any, key: Any, value: Any) -> None:
+    if isinstance(node, dict) or key < len(node):
+        node[key] = value
+
+
+def _json(known: list[Any], data: bytes, pick: Pick) -> bytes:
+    """A JSON text that is nearly right, a right one with bytes put in somewhere, or the bytes alone."""
+    if (way := pick(4)) == 0:
+        return data
+    value = known[pick(len(known))]
+    if way == 1:
+        text = json.dumps(value).encode()
+        at = pick(len(text) + 1)
+        return text[:at] + data + text[at + pick(9) :]
+    return json.dumps(damaged(value, pick)).encode()
+
+
+def _stream(known: list[bytes], data: bytes, pick: Pick) -> bytes:
+    if (way := pick(4)) == 0:
+        return data
+    stream = known[pick(len(known))]
+    if way == 1:
+        at = pick(len(stream) + 1)
+        return stream[:at] + data + stream[at + pick(9) :]
+    lines = stream.split(b"\n")
+    for _ in range(1 + pick(3)):
+        at = pick(len(lines))
+        if lines[at].startswith(b"data: {"):
+            lines[at] = b"data: " + json.dumps(damaged(json.loads(lines[at][6:]), pick)).encode()
+        elif pick(2):
+            lines.insert(at, lines[pick(len(lines))])
+        else:
+            del lines[at]
+        if not lines:
+            break
+    return b"\n".join(lines)
+
+
+# --- targets -----------------------------------------------------------------------------------------------------------
+
+
+def sse(data: bytes, pick: Pick, recorded: int = 0) -> None:
+    decoder, size = Decoder(limit=4096), SPLITS[pick(len(SPLITS))]
+    try:
+        for start in range(0, len(data), size):
+            decoder.feed(data[start : start + size])
+        decoder.close()
+    except MalformedReply:
+        pass
+
+
+def stream(data: bytes, pick: Pick, recorded: int = 0) -> None:
+    protocol = NAMES[pick(len(NAMES))]
+    body = _stream(seeds(protocol, recorded).streams, data, pick)
+    size = SPLITS[2 + pick(len(SPLITS) - 2)]
+    parser = codec(protocol).stream_parser(DIALECT)
+    events: list[Event] = []
+    for start in range(0, len(body), size):
+        events += parser.feed(body[start : start + size])
+    events += parser.close()
+    check(events)
+
+
+def reply(data: bytes, pick: Pick, recorded: int = 0) -> None:
+    protocol = NAMES[pick(len(NAMES))]
+    check(codec(protocol).parse_reply(_json(seeds(protocol, recorded).replies, data, pick), DIALECT))
+
+
+def error(data: bytes, pick: Pick, recorded: int = 0) -> None:
+    protocol = NAMES[pick(len(NAMES))]
+    body = _json(seeds(protocol, recorded).errors, data, pick)
+    found = codec(protocol).parse_error(400 + pick(200), {"x-request-id": data[:9].decode("latin-1")}, body)
+    assert isinstance(found, ModelbayError)
+    assert isinstance(found.message, str)
+
+
+def request(data: bytes, pick: Pick, recorded: int = 0) -> None:
+    """What a client sends, as far as writing it again for each upstream."""
+    protocol, target = NAMES[pick(len(NAMES))], NAMES[pick(len(NAMES))]
+    try:
+        body = json.loads(_json(seeds(protocol, recorded).requests, data, pick))
+    except (ValueError, RecursionError):
+        return
+    if not isinstance(body, dict):
+        return
+    path = "/models/m:generateContent" if protocol == "google" else "/x"
+    try:
+        conversation = codec(protocol).parse_request(Call(path, body))
+        codec(target).render_request(conversation, Model(id="m", provider="p"), DIALECT)
+    except Unsupported:
+        pass
+
+
+CONFIG = """\
+default_model = "m"
+[providers.p]
+type = "openai"
+base_url = "https://api.example/v1"
+api_key = "sk-0123456789"
+env = { A = "b" }
+timeout = { connect = 1, idle = 2.5 }
+[models."a/b"]
+provider = "p"
+model = "m"
+max_context_size = 1000
+capabilities = ["thinking"]
+cost = { input = 1, output = 2 }
+[models."a/b".variants.fast]
+x = 1
+[thinking]
+effort = "low"
+"""
+
+
+def config(data: bytes, pick: Pick, recorded: int = 0) -> None:
+    text, at = data.decode("utf-8", "replace"), pick(len(CONFIG) + 1)
+    if pick(4):
+        text = CONFIG[:at] + text + CONFIG[at + pick(20) :]
+    try:
+        found = parse(text, Path("/nowhere/config.toml"))
+    except ConfigError:
+        return
+    for problem in found.problems:
+        assert str(problem)
+    for model in found.models.values():
+        with suppress(ConfigError):
+            endpoint(found, model, "/chat/completions")
+
+
+def replayed(data: bytes, pick: Pick, recorded: int = 0) -> None:
+    protocol = NAMES[pick(len(NAMES))]
+    known = seeds(protocol, recorded)
+    answers: list[dict[str, Any]] = [
+        {"status": 200, "headers": {}, "json": known.replies[0]},
+        {"status": 200, "headers": {"content-type": "text/event-stream"}, "sse": known.streams[0].decode()},
+        {"status": 404, "headers": {}, "json": known.errors[0], "form": "whole"},
+        {"status": 200, "headers": {}, "text": data.decode("utf-8", "replace"), "form": "stream"},
+    ]
+    url = {"method": "POST", "url": "https://api.example/v1/messages"}
+    told = {"type": "TimedOut", "message": "late", "stage": "idle"}
+    rows = [
+        {"name": "n", "protocol": protocol, "request": url, "response": answer, "error": told, "dialect": {}}
+        for answer in answers
+    ]
+    row = damaged(rows[pick(len(rows))], pick)
+    if isinstance(row, dict):
+        replay(row, "n")
+        translate(row, "n", NAMES[pick(len(NAMES))])  # type: ignore[arg-type]
+
+
+def check(events: list[Event]) -> None:
+    """One end, and nothing behind it; what came can be collected."""
+    ends = [event for event in events if isinstance(event, Finished | Failed)]
+    assert len(ends) == 1
+    assert events[-1] is ends[0]
+    collect(events)
+
+
+TARGETS: dict[str, Callable[[bytes, Pick, int], None]] = {
+    "sse": sse,
+    "stream": stream,
+    "reply": reply,
+    "error": error,
+    "request": request,
+    "config": config,
+    "replay": replayed,
+}
+
+
+def run(name: str, data: bytes, pick: Pick, recorded: int = 0) -> None:
+    """One input, in bounded time."""
+    start = time.perf_counter()
+    TARGETS[name](data, pick, recorded)
+    seconds = time.perf_counter() - start
+    assert seconds < SECONDS, f"{name} took {seconds:.1f} s for {len(data)} bytes"

@@ -1,0 +1,203 @@
+"""What a name, an address or a text is taken for, and the entry that is made of it."""
+
+import msgspec
+import pytest
+
+from modelbay.errors import ConfigError
+from modelbay.onboarding.drafts import azure_draft, draft, vertex_draft, with_key
+from modelbay.onboarding.recognition import recognise, recognise_content, recognise_text, suggested_id
+
+
+@pytest.mark.parametrize(
+    ("what", "kind", "vendor", "protocol"),
+    [
+        ("openai", "vendor", "openai", "openai_chat"),
+        ("OpenRouter", "vendor", "openrouter", "openai_chat"),
+        ("Google Gemini", "vendor", "google", "google"),
+        ("lm studio", "vendor", "lmstudio", "openai_chat"),
+        ("kimi", "vendor", "moonshot", "openai_chat"),
+        ("fireworks-ai", "vendor", "fireworks", "openai_chat"),
+        ("azure", "azure", "azure", "openai_chat"),
+        ("vertexai", "vertexai", "vertex", "google"),
+        ("https://api.acme.example/v1", "base", None, None),
+        ("https://api.acme.example", "base", None, None),
+        ("https://api.acme.example/anthropic", "base", None, "anthropic"),
+        ("https://api.provider.com/v1/chat/completions", "endpoint", None, "openai_chat"),
+        ("https://api.provider.com/v1/chat/completions?key=1", "endpoint", None, "openai_chat"),
+        ("https://custom-endpoint.provider.com/api/v2/models/chat", "endpoint", None, None),
+        ("https://custom-endpoint.provider.com/api/v2/models/chat?x=y", "endpoint", None, None),
+        ("https://acme.example/v1/messages", "endpoint", None, "anthropic"),
+        ("https://acme.example/v1/responses", "endpoint", None, "openai_responses"),
+        ("https://acme.example/v1beta/models/m:generateContent", "endpoint", None, "google"),
+        ("https://acme.example/v1/models", "list", None, None),
+        ("https://acme.example/v1/models?provider=true", "list", None, None),
+        ("https://acme.example/api.json", "list", None, None),
+        ("https://api.deepseek.com", "base", "deepseek", "openai_chat"),
+        ("https://api.deepseek.com/anthropic", "base", "deepseek", "anthropic"),
+        ("http://127.0.0.1:11434", "base", "ollama", "openai_chat"),
+        ("https://acme.openai.azure.com/", "azure", "azure", None),
+        ("https://acme.services.ai.azure.com/models", "azure", "azure", None),
+        ("https://europe-west4-aiplatform.googleapis.com", "vertexai", "vertex", None),
+    ],
+)
+def test_by_its_looks(what, kind, vendor, protocol):
+    found = recognise(what)
+    assert (found.kind, found.preset and found.preset.id, found.protocol) == (kind, vendor, protocol)
+
+
+@pytest.mark.parametrize(
+    ("what", "hint"),
+    [
+        ("opnai", "did you mean openai"),
+        ("api.acme.example/v1", "did you mean https://api.acme.example/v1?"),
+        ("localhost:8080/v1", "did you mean http://localhost:8080/v1?"),
+        ("qqqqqq", "name a vendor"),
+    ],
+)
+def test_what_is_nothing_has_a_hint(what, hint):
+    with pytest.raises(ConfigError) as error:
+        recognise(what)
+    assert hint in str(error.value.hint)
+
+
+def test_it_can_be_forced():
+    assert recognise("https://acme.example/v1/models", "base").kind == "base"
+    assert recognise("https://acme.example/chat", "base").kind == "base"
+    assert recognise("https://acme.example/talk", "endpoint").kind == "endpoint"
+    assert recognise("https://acme.example", "azure").kind == "azure"
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ({"object": "list", "data": [{"id": "a"}]}, "list"),
+        ({"data": []}, "list"),
+        ([{"id": "a"}, {"id": "b"}], "list"),
+        (["a", "b"], "list"),
+        ({"models": [{"name": "models/a", "supportedGenerationMethods": ["generateContent"]}]}, "list"),
+        ({"models": {"a": {"name": "A"}}}, "list"),
+        ({"name": "X", "baseUrl": "https://x.example", "models_data_source": "endpoint"}, "manifest"),
+        ([{"name": "X", "models_data_source": "embedded"}, {"models": {}}], "manifest"),
+        ({"acme": {"api": "https://x.example", "models": {"a": {}}}}, "registry"),
+    ],
+)
+def test_by_content(content, kind):
+    assert recognise_content(content, "it").kind == kind
+    assert recognise_text(msgspec.json.encode(content), "it").kind == kind
+
+
+@pytest.mark.parametrize("content", [{}, {"hello": "world"}, [], [1], "x", 3])
+def test_other_json_is_refused(content):
+    with pytest.raises(ConfigError, match="has no list of models, no manifest and no registry in it"):
+        recognise_content(content, "it")
+
+
+def test_a_text_may_be_an_address():
+    assert recognise_text(b"https://acme.example/v1\n", "standard input").kind == "base"
+    with pytest.raises(ConfigError, match="neither JSON nor an address"):
+        recognise_text(b"hello\n", "standard input")
+
+
+@pytest.mark.parametrize(
+    ("what", "id"),
+    [
+        ("https://api.acme.example/v1", "acme"),
+        ("https://llm.api.acme.example/v1", "acme"),
+        ("http://127.0.0.1:8123/v1", "localhost-8123"),
+        ("http://192.168.1.7:8123/v1", "192-168-1-7-8123"),
+        ("https://api.deepseek.com/anthropic", "deepseek"),
+        ("https://acme", "acme"),
+    ],
+)
+def test_an_id_is_suggested(what, id):
+    assert suggested_id(recognise(what)) == id
+
+
+@pytest.mark.parametrize(
+    ("what", "table"),
+    [
+        ("openai", {"type": "openai", "base_url": "https://api.openai.com/v1"}),
+        ("anthropic", {"type": "anthropic", "base_url": "https://api.anthropic.com"}),
+        ("moonshot", {"type": "kimi", "base_url": "https://api.moonshot.ai/v1"}),
+        ("ollama", {"type": "openai", "base_url": "http://localhost:11434/v1"}),
+        ("llamacpp", {"type": "openai", "base_url": "http://localhost:8080/v1", "dialect": "llamacpp"}),
+        ("https://api.openai.com", {"type": "openai", "base_url": "https://api.openai.com/v1"}),
+        ("https://api.deepseek.com/anthropic", {"type": "anthropic", "base_url": "https://api.deepseek.com/anthropic"}),
+        ("https://acme.example/v1?team=7", {"type": "openai", "base_url": "https://acme.example/v1?team=7"}),
+        (
+            "https://custom-endpoint.provider.com/api/v2/models/chat?x=y",
+            {"type": "openai", "base_url": "https://custom-endpoint.provider.com/api/v2/models/chat?x=y"},
+        ),
+        ("https://acme.example/v1/messages", {"type": "anthropic", "base_url": "https://acme.example/v1/messages"}),
+    ],
+)
+def test_the_entry_of_what_was_recognised(what, table):
+    assert draft(recognise(what), "id").table == table
+
+
+def test_a_forced_endpoint_or_base_is_written_down():
+    assert draft(recognise("https://acme.example/talk", "endpoint"), "id").table["full_url"] is True
+    assert draft(recognise("https://acme.example/chat", "base"), "id").table["full_url"] is False
+
+
+def test_a_vendor_with_an_address_for_each_customer_needs_it():
+    with pytest.raises(ConfigError) as error:
+        draft(recognise("snowflake"), "id")
+    assert "--base-url" in str(error.value.hint)
+    made = draft(recognise("snowflake"), "id", base_url="https://acme.snowflakecomputing.com/api/v2/cortex/v1")
+    assert made.table["base_url"].startswith("https://acme.snowflakecomputing.com")
+
+
+@pytest.mark.parametrize(
+    ("options", "table", "models"),
+    [
+        (
+            {"resource": "acme-east", "deployment": "gpt-5"},
+            {"type": "azure", "base_url": "https://acme-east.openai.azure.com"},
+            ["gpt-5"],
+        ),
+        (
+            {"url": "https://a.openai.azure.com/openai/deployments/d%201/chat/completions?api-version=2024-10-21"},
+            {"type": "azure", "base_url": "https://a.openai.azure.com", "api_version": "2024-10-21"},
+            ["d 1"],
+        ),
+        (
+            {"url": "https://a.openai.azure.com/openai/v1/responses", "deployment": "d"},
+            {"type": "azure", "base_url": "https://a.openai.azure.com/openai/v1"},
+            ["d"],
+        ),
+    ],
+)
+def test_azure_natively(options, table, models):
+    made = azure_draft("azure", **options)
+    assert (made.table, made.models) == (table, models)
+
+
+def test_azure_wants_a_resource():
+    with pytest.raises(ConfigError, match="Azure resource name or endpoint is missing"):
+        azure_draft("azure")
+    with pytest.raises(ConfigError, match="is no name of an Azure resource"):
+        azure_draft("azure", resource="a.b/c")
+
+
+def test_vertex_natively():
+    assert vertex_draft("v", "proj", "global").table == {
+        "type": "vertexai",
+        "env": {"GOOGLE_CLOUD_PROJECT": "proj", "GOOGLE_CLOUD_LOCATION": "global"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("what", "key", "added"),
+    [
+        ("https://acme.example/v1", "sk-1", {"api_key": "sk-1"}),
+        ("https://acme.example/v1", "{env:KEY}", {"api_key": "{env:KEY}"}),
+        ("https://acme.example/v1", "", {"auth": "none"}),
+        ("http://localhost:9999/v1", "", {}),
+        ("ollama", None, {}),
+    ],
+)
+def test_without_a_key_it_says_that_none_is_needed(what, key, added):
+    made = draft(recognise(what), "id")
+    table = with_key(made, key).table
+    assert {name: value for name, value in table.items() if name not in made.table} == added
