@@ -21,7 +21,8 @@ from modelbay.conversation import Conversation, Origin
 from modelbay.credentials.credential import may_block
 from modelbay.credentials.google import GoogleTokens
 from modelbay.credentials.redaction import redact
-from modelbay.errors import BadRequest, ConfigError, ModelbayError
+from modelbay.credentials.tokens import Tokens
+from modelbay.errors import AuthenticationFailed, BadRequest, ModelbayError
 from modelbay.events import Event, Failed, Finished, PartEnded, PartStarted, Warned
 from modelbay.hints import explain
 from modelbay.model import Model
@@ -29,6 +30,7 @@ from modelbay.protocols.codec import Call, Codec, codec
 from modelbay.protocols.form import form_of, web_page
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation
 from modelbay.providers.endpoint import Endpoint, endpoint_at
+from modelbay.providers.logins import login_of
 from modelbay.providers.upstream import Upstream
 from modelbay.routing.retry import Policy, decide, heed
 
@@ -61,11 +63,13 @@ class Line:
         self.recorder: Recorder | None = None
         """Where exchanges are kept, if anywhere."""
         self._google = GoogleTokens(self._exchange)
+        self._tokens = Tokens(self.exchange)
         self._uploaded: dict[str, dict[str, str]] = {}
         self._transport: Transport | None = None
 
     async def aclose(self) -> None:
         """Closes the connections."""
+        await self._tokens.aclose()
         if self._transport is not None:
             await self._transport.aclose()
             self._transport = None
@@ -137,6 +141,8 @@ class Line:
                 attempt += 1
 
     def _explained(self, error: ModelbayError, endpoint: Endpoint) -> ModelbayError:
+        if isinstance(error, AuthenticationFailed) and endpoint.credential and endpoint.credential.kind == "oauth":
+            error.hint = error.hint or f"log in again: `modelbay login {endpoint.provider}`"
         return explain(error, endpoint.provider, self.config.path)
 
     async def _attempt(self, sending: Sending) -> AsyncGenerator[Event, None]:
@@ -166,8 +172,18 @@ class Line:
     async def _send(
         self, endpoint: Endpoint, body: bytes | None, headers: dict[str, str], *, stream: bool = False
     ) -> "Answer":
-        if endpoint.wants_token:
-            endpoint = endpoint.with_token(await self._token(endpoint))
+        if not endpoint.wants_token:
+            return await self._sent(endpoint, body, headers, stream=stream)
+        token = await self._token(endpoint)
+        answer = await self._sent(endpoint.with_token(token), body, headers, stream=stream)
+        if answer.status != 401 or endpoint.credential is None or endpoint.credential.kind != "oauth":
+            return answer
+        async with answer:
+            await answer.read()
+        token = await self._token(endpoint, refused=token)  # it was taken back before its time
+        return await self._sent(endpoint.with_token(token), body, headers, stream=stream)
+
+    async def _sent(self, endpoint: Endpoint, body: bytes | None, headers: dict[str, str], *, stream: bool) -> "Answer":
         request = _request(endpoint, body, headers)
         recording = self.recorder.begin(request, endpoint, stream=stream) if self.recorder else None
         start = logs.sent(request, endpoint)
@@ -181,11 +197,11 @@ class Line:
         logs.answered(response.status, response.headers, start)
         return recording.answered(response) if recording else response
 
-    async def _token(self, endpoint: Endpoint) -> str:
-        if endpoint.credential is not None and endpoint.credential.kind == "adc":
+    async def _token(self, endpoint: Endpoint, refused: str | None = None) -> str:
+        if endpoint.credential is None or endpoint.credential.oauth is None:
             return await self._google.token()
-        raise ConfigError(
-            f"{endpoint.provider} is used by logging in, which is not built yet", provider=endpoint.provider
+        return await self._tokens.token(
+            login_of(endpoint.credential.oauth, endpoint.provider, endpoint.origin), refused
         )
 
     def _sender(self) -> "Transport":
@@ -195,13 +211,19 @@ class Line:
             self._transport = transport.Transport()
         return self._transport
 
+    async def exchange(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """One request beside the calls, as for a login."""
+        return await self._exchange(method, url, {"User-Agent": USER_AGENT, **headers}, body)
+
     async def _exchange(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None
     ) -> tuple[int, Mapping[str, str], bytes]:
-        """One request beside the calls, as for a token."""
         from modelbay import transport
 
-        async with await self._sender().send(transport.Request(method, url, headers, body)) as response:
+        limits = transport.Limits(first_byte=30.0, idle=30.0)
+        async with await self._sender().send(transport.Request(method, url, headers, body, limits)) as response:
             return response.status, response.headers, await response.read()
 
     async def _parsed(self, sending: Sending, response: "Answer") -> AsyncGenerator[Event, None]:

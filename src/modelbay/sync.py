@@ -14,6 +14,7 @@ from modelbay.config.schema import Config
 from modelbay.conversation import Conversation, Turn
 from modelbay.events import Event, Reply
 from modelbay.model import Model
+from modelbay.recording import Recorder
 from modelbay.usage import Usage
 
 T = TypeVar("T")
@@ -64,6 +65,9 @@ class Hub:
 
     def cost(self, model: Model, usage: Usage) -> float | None:
         return self._hub.cost(model, usage)
+
+    def record(self) -> Recorder:
+        return self._hub.record()
 
     def list_models(self, provider: str) -> list[str]:
         return self._run(self._hub.list_models(provider))

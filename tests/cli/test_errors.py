@@ -19,7 +19,7 @@ def test_no_configuration(modelbay: Command):
             err="""\
 error: Unusable Configuration: there is no configuration at HOME/config.toml
 
-hint: write one there, as `modelbay demo --keep` shows, or name one with --config FILE
+hint: `modelbay provider add` connects a provider and writes it; --config FILE names another file
 """,
         )
     )

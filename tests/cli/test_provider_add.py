@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from inline_snapshot import snapshot
@@ -40,10 +41,10 @@ def mine(_gateway: Gateway, bay: Inside) -> Gateway:
     return _gateway
 
 
-def entry(bay: Inside, id: str) -> dict:
+def entry(bay: Inside, id: str) -> dict[str, Any]:
     import tomllib
 
-    table: dict = tomllib.loads(bay.text)["providers"][id]
+    table: dict[str, Any] = tomllib.loads(bay.text)["providers"][id]
     return table
 
 
@@ -69,12 +70,12 @@ try it: modelbay ask -m acme/sim-1 "Hello"
 """,
         )
     )
-    assert bay.text == snapshot("""\
+    assert bay.same(bay.text) == snapshot("""\
 default_model = "acme/sim-1"
 
 [providers.acme]
 type = "openai"
-base_url = "http://127.0.0.1:42151/v1"
+base_url = "SIM/v1"
 api_key = "sk-planted-0123456789"
 
 [models."acme/sim-1"]
@@ -237,7 +238,7 @@ def test_a_list_in_a_file_or_on_standard_input(bay: Inside, simulator: Simulator
         ({"acme": {"models": {"a": {}}}}, "a registry of providers"),
     ],
 )
-def test_a_manifest_or_a_registry_is_recognised(bay: Inside, mine: Gateway, content: dict, said: str):
+def test_a_manifest_or_a_registry_is_recognised(bay: Inside, mine: Gateway, content: dict[str, Any], said: str):
     mine.lists = {"/v1/models": content}
     added = bay("provider", "add", f"{mine.url}/v1/models?provider=true", "--id", "acme")
     assert added.code == 1
@@ -355,6 +356,36 @@ def test_comments_and_order_stay(bay: Inside, simulator: Simulator):
     assert bay.file.stat().st_mode & 0o077 == 0
 
 
+def test_whatever_it_looks_like_it_can_be_forced(bay: Inside, mine: Gateway):
+    mine.calls = {"/talk": "/v1/chat/completions", "/chat/chat/completions": "/v1/chat/completions"}
+    named = ["--model", "sim-1", "--api-key", KEY]
+    bay.done("provider", "add", f"{mine.url}/talk", "--as", "endpoint", "--id", "whole", *named)
+    bay.done("provider", "add", f"{mine.url}/chat", "--as", "base", "--id", "part", *named)
+    assert (entry(bay, "whole")["full_url"], entry(bay, "part")["full_url"]) == (True, False)
+    assert bay.done("ask", "-m", "whole/sim-1", "Hello").startswith(ANSWER)
+    assert bay.done("ask", "-m", "part/sim-1", "Hello").startswith(ANSWER)
+
+
+def test_a_list_that_is_not_there_does_not_keep_from_naming_models(bay: Inside, mine: Gateway):
+    mine.calls = {"/v1/chat/completions": "/v1/chat/completions"}
+    add = ["provider", "add", f"{mine.url}/v1/models", "--id", "acme", "--api-key", KEY]
+    assert bay(*add).code == 1
+    bay.done(*add, "--model", "sim-1")
+    assert bay.done("ask", "Hello").startswith(ANSWER)
+
+
+def test_an_address_is_shown_without_its_secrets(bay: Inside, mine: Gateway):
+    url = mine.url.replace("//", "//user:pass-word@") + "/v1?api_key=secret-9"
+    added = bay("provider", "add", url, "--id", "acme", "--model", "m")
+    assert "pass-word" not in added.err + added.out and "secret-9" not in added.err + added.out
+
+
+def test_a_file_with_crlf_in_a_header_is_refused(bay: Inside, simulator: Simulator):
+    line = ["provider", "custom", "acme", "--name", "A", "--base-url", simulator.url, "--model", "m"]
+    assert bay(*line, "--header", "X-A: a\r\nX-B: b").code != 0
+    assert bay.text == ""
+
+
 # Other servers
 
 
@@ -408,7 +439,7 @@ def test_vertexai_is_written_natively(bay: Inside):
         "gemini-2.5-pro",
     ]
     bay.done(*line)
-    assert bay.text == snapshot("""\
+    assert bay.same(bay.text) == snapshot("""\
 default_model = "vertex/gemini-2.5-pro"
 
 [providers.vertex]

@@ -18,7 +18,7 @@ from modelbay.config.edit import apply
 
 path, number = Path(sys.argv[1]), int(sys.argv[2])
 alias, key = f"acme/{number % 8}", f"k{number}"
-done = apply(lambda edit: change_model(edit, alias, {(key,): number}), path)
+done = apply(lambda edit: change_model(edit, alias, {(key,): number}), path, wait=600)
 assert done.result.set == [key], done
 """
 

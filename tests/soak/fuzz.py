@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[2])]
+sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[2] / "src")]
 
 import atheris  # type: ignore[import-untyped]  # noqa: E402
 
@@ -13,7 +13,7 @@ with atheris.instrument_imports(include=["modelbay"]):
     for protocol in NAMES:
         codec(protocol)
 
-from tests.fuzzing import run  # noqa: E402
+from tests.fuzzing import run, seeds  # noqa: E402
 
 RECORDED = 30
 """Recorded exchanges of each protocol that are damaged, where they are."""
@@ -21,6 +21,9 @@ RECORDED = 30
 
 def main() -> None:
     name = sys.argv.pop(1)
+
+    for protocol in NAMES:
+        seeds(protocol, RECORDED)  # before the clock runs
 
     def one(data: bytes) -> None:
         provider = atheris.FuzzedDataProvider(data)

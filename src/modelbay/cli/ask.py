@@ -155,7 +155,7 @@ class Asking:
         if not hub.config.exists:
             raise ConfigError(
                 f"there is no configuration at {hub.config.path}",
-                hint="write one there, as `modelbay demo --keep` shows, or name one with --config FILE",
+                hint="`modelbay provider add` connects a provider and writes it; --config FILE names another file",
             )
 
     async def _answer(self, hub: Hub) -> Reply:

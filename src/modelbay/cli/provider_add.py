@@ -19,7 +19,7 @@ from modelbay.cli.terminal import Settings, Unreadable, pass_settings
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.conversation import Json, Protocol
-from modelbay.errors import ConfigError
+from modelbay.errors import ConfigError, ModelbayError
 from modelbay.onboarding import dialog, recognition
 from modelbay.onboarding.detection import Detected, detect, fetched, listed
 from modelbay.onboarding.drafts import Draft, asks_for_key, azure_draft, draft, joined, vertex_draft, with_key
@@ -81,13 +81,13 @@ def add_provider(
     _check(found, id, place, choice, config)
     if found.kind in NATIVE:
         made = _native(found, id or (found.preset.id if found.preset else str(found.kind)), place, config)
-        terminal.note(f"{what} is {found.title}")
+        terminal.note(f"{recognition.shown(what)} is {found.title}")
         _go_on(settings, config, with_key_asked(made, key), choice)
         return
     if found.document:
-        found, key = _looked_into(config, found, key)
+        found, key = _looked_into(config, found, key, choice)
     else:
-        terminal.note(f"{what} is {found.title}")
+        terminal.note(f"{recognition.shown(what)} is {found.title}")
     if found.kind in ("manifest", "registry"):
         raise _not_yet(found, what)
     made = _drafted(found, id, place, config)
@@ -196,16 +196,21 @@ def _native(found: Recognised, id: str, place: Place, config: Config) -> Draft:
     return made
 
 
-def _looked_into(config: Config, found: Recognised, key: str | None) -> tuple[Recognised, str | None]:
-    """What an address leads to, by its content."""
+def _looked_into(config: Config, found: Recognised, key: str | None, choice: Choice) -> tuple[Recognised, str | None]:
+    """What an address leads to, by its content. Where it leads nowhere, models that are named are added all the same."""
     assert found.document is not None and found.url is not None
     made = draft(replace(found, kind="base"), "added")
     made = with_key_asked(made, key)
     key = made.table.get("api_key", "" if "auth" in made.table else None)
-    content = asyncio.run(fetched(config, made, found.document))
+    try:
+        content = asyncio.run(fetched(config, made, found.document))
+    except ModelbayError:
+        if not choice.models or found.kind != "list":
+            raise
+        return replace(found, kind="base", document=None), key
     kind = None if found.kind == "list" else found.kind
     known = recognise_content(content, found.document, kind)
-    terminal.note(f"{found.document} is {known.title}")
+    terminal.note(f"{recognition.shown(found.document)} is {known.title}")
     url = found.url if known.kind == "list" else None
     return replace(found, kind=known.kind, url=url, document=None, content=content), key
 
@@ -232,4 +237,6 @@ def _not_yet(found: Recognised, what: str) -> ConfigError:
     hint = "add one of its providers by its address"
     if found.kind == "manifest":
         hint = f"modelbay provider add {base}" if isinstance(base, str) else "add the provider by its address"
-    return ConfigError(f"{what} is {recognition.TITLES[found.kind]}, which this command cannot read yet", hint=hint)
+    return ConfigError(
+        f"{recognition.shown(what)} is {recognition.TITLES[found.kind]}, which this command cannot read yet", hint=hint
+    )

@@ -37,11 +37,17 @@ class Problem(Struct, frozen=True):
 
 
 class OAuth(Struct, kw_only=True):
-    """Where a token is stored: `key` names it. `extra` is for whatever a later login needs to know."""
+    """Where a token is stored: `key` names it; and how it is had, where no preset knows that by the key."""
 
     key: Annotated[str, Meta(min_length=1)]
     storage: Literal["file", "keyring"] = "file"
     oauth_host: str | None = None
+    # ours
+    device_url: str | None = None
+    """Where a device login begins: a URL, or a path at `oauth_host`. So is `token_url`, where the tokens come from."""
+    token_url: str | None = None
+    client_id: str | None = None
+    scope: str | None = None
     extra: Table = field(default_factory=dict)
 
 

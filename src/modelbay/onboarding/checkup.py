@@ -3,6 +3,8 @@
 import stat
 import sys
 
+from msgspec.structs import replace
+
 from modelbay.catalog.facts import CAPABILITIES
 from modelbay.config.lines import line_of
 from modelbay.config.schema import Config, ModelEntry, Problem, ProviderEntry, key_text
@@ -22,6 +24,7 @@ def checkup(config: Config) -> list[Problem]:
         check.provider(provider)
     for model in config.models.values():
         check.model(model)
+    check.problems = [replace(problem, hint=problem.hint or check.fix(problem)) for problem in check.problems]
     return sorted(check.problems, key=lambda problem: problem.line or 0)
 
 
@@ -79,6 +82,13 @@ class _Checkup:
                 endpoint_at(self._config, found, "/chat/completions")
         except ConfigError as error:
             self._report(keys, self._shortly(error), error.hint)
+
+    def fix(self, problem: Problem) -> str:
+        """How to mend what says no more than that it is wrong."""
+        if problem.where.endswith(".provider"):
+            known = ", ".join(self._config.providers) or "none yet"
+            return f"name another provider, or mend or add that one; those that can be used are {known}"
+        return "correct the value, or remove the key"
 
     def _shortly(self, error: ConfigError) -> str:
         """The message without the file, which stands before it."""

@@ -1,5 +1,8 @@
 """Which models a provider that is being added has, and where it answers: with or without `/v1`."""
 
+from asyncio import to_thread
+from contextlib import suppress
+
 import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -11,10 +14,18 @@ from modelbay.catalog.sources import LIST, MODELS_DEV, Catalog
 from modelbay.config.cache import Cache
 from modelbay.config.schema import Config
 from modelbay.conversation import Json, Protocol
-from modelbay.errors import AuthenticationFailed, MalformedReply, ModelbayError, PermissionDenied, ProviderError
+from modelbay.errors import (
+    AuthenticationFailed,
+    MalformedReply,
+    MissingCredential,
+    ModelbayError,
+    PermissionDenied,
+    ProviderError,
+)
 from modelbay.line import Line
 from modelbay.model import Model
 from modelbay.onboarding.drafts import Draft, joined
+from modelbay.onboarding.recognition import shown
 from modelbay.protocols.codec import decode
 from modelbay.providers import urls
 from modelbay.providers.endpoint import Endpoint, endpoint_at
@@ -55,6 +66,8 @@ async def detect(config: Config, made: Draft, named: list[str], catalog: Catalog
         ConfigError: the entry cannot be used.
     """
     grown, found = joined(config, made)
+    with suppress(MissingCredential):
+        await to_thread(endpoint_at, grown, found, "/chat/completions")
     catalog = catalog or Catalog()
     line = Line(grown)
     detected = Detected(made)
@@ -128,7 +141,7 @@ def _take(detected: Detected, discovery: Discovery, found: Upstream, catalog: Ca
     detected.notes += discovery.problems
     plain = found.preset is None or found.preset.addressing == "plain"
     if plain and discovery.base_url and discovery.base_url.rstrip("/") != found.base_url.rstrip("/"):
-        detected.notes.append(f"it answers at {discovery.base_url}, which is taken for its base URL")
+        detected.notes.append(f"it answers at {shown(discovery.base_url)}, which is taken for its base URL")
         detected.draft = _at(detected.draft, discovery.base_url)
 
 
@@ -165,7 +178,7 @@ async def _probe(line: Line, config: Config, found: Upstream, wire_id: str, dete
         return
     moved = replace(found, base_url=other)
     if await _is_here(line, endpoint_at(config, moved, path), body):
-        detected.notes.append(f"it answers at {other}, which is taken for its base URL")
+        detected.notes.append(f"it answers at {shown(other)}, which is taken for its base URL")
         detected.draft = _at(detected.draft, other)
 
 

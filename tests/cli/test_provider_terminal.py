@@ -1,0 +1,94 @@
+"""Adding a provider at a terminal: the key is asked for unseen, and the models are chosen."""
+
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from modelbay.simulator import Simulator
+from tests.cli.command import KEY
+from tests.cli.inside import Person
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it has no pseudo-terminals")
+
+
+@pytest.fixture
+def home(tmp_path: Path, simulator: Simulator) -> Path:
+    simulator.reset()
+    return tmp_path
+
+
+def models(home: Path) -> list[str]:
+    return [table["model"] for table in tomllib.loads((home / "config.toml").read_text())["models"].values()]
+
+
+def test_the_key_is_asked_for_and_models_are_chosen(home: Path, simulator: Simulator):
+    with Person(home, "provider", "add", f"{simulator.url}/v1", "--id", "acme") as person:
+        person.sees("the key was refused").sees("Key of acme").types(KEY)
+        person.sees("7 models").sees("[x] sim-1").sees("7 of 7 marked").sees("Models").types("n")
+        person.sees("0 of 7 marked").sees("Models").types("/simth")
+        person.sees("[ ] sim-thinker").sees("Models").types("1")
+        person.sees("[x] sim-thinker").sees("1 of 7 marked").sees("Models").types("/")
+        person.sees("Models").types("1 4-5").sees("4 of 7 marked").sees("Models").types("what?")
+        person.sees("numbers toggle").sees("Models").types("4,5")
+        person.sees("2 of 7 marked").sees("Models").types("")
+        assert person.ends() == 0
+    assert KEY not in person.seen
+    assert models(home) == ["sim-1", "sim-thinker"]
+    with Person(home, "ask", "Hello") as person:
+        person.sees("You asked: Hello.")
+
+
+def test_giving_up_writes_nothing(home: Path, simulator: Simulator):
+    with Person(home, "provider", "add", f"{simulator.url}/v1", "--id", "acme", "--api-key", KEY) as person:
+        person.sees("Models").types("q")
+        assert person.ends() == 130
+    assert not (home / "config.toml").exists()
+
+
+def test_a_vendor_asks_until_there_is_a_key(home: Path):
+    with Person(home, "provider", "add", "deepseek", "--model", "deepseek-chat", "--dry-run") as person:
+        person.sees("Key of DeepSeek").types("").sees("Key of DeepSeek").types("{env:no way}")
+        person.sees("Invalid environment variable name").sees("Key of DeepSeek").types("{env:NOT_SET_AT_ALL}")
+        person.sees("models could not be listed").sees("[providers.deepseek]")
+        assert person.ends() == 0
+
+
+def test_a_custom_provider_may_have_no_key(home: Path, simulator: Simulator):
+    line = ["provider", "custom", "acme", "--name", "Acme", "--base-url", "https://acme.invalid/v1", "--model", "m"]
+    with Person(home, *line) as person:
+        person.sees("Key of Acme (nothing, if it asks for none)").types("")
+        person.sees("models could not be listed").sees("Added provider acme")
+        assert person.ends() == 0
+    assert 'auth = "none"' in (home / "config.toml").read_text()
+
+
+def test_editing_without_options_chooses_among_its_models(home: Path, simulator: Simulator):
+    (home / "config.toml").write_text(
+        f'[providers.acme]\ntype = "openai"\nbase_url = "{simulator.url}/v1"\napi_key = "{KEY}"\n'
+        '[models.mine]\nprovider = "acme"\nmodel = "sim-1"\n[models.gone]\nprovider = "acme"\nmodel = "sim-text"\n'
+    )
+    with Person(home, "provider", "edit", "acme") as person:
+        person.sees("[x] sim-1").sees("[ ] sim-thinker").sees("[x] sim-text").sees("2 of 7 marked").sees("Models")
+        person.types("2 4").sees("2 of 7 marked").sees("Models").types("")
+        person.sees("Added 1 model: acme/sim-thinker").sees("Removed 1 model: gone")
+        assert person.ends() == 0
+    assert models(home) == ["sim-1", "sim-thinker"]
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", 130), ("y", 0)])
+def test_removing_asks(home: Path, simulator: Simulator, answer: str, code: int):
+    (home / "config.toml").write_text('[providers.acme]\ntype = "openai"\n[models.m]\nprovider = "acme"\nmodel = "m"\n')
+    with Person(home, "provider", "remove", "acme") as person:
+        person.sees("Remove provider acme and 1 model (m)?").types(answer)
+        assert person.ends() == code
+    assert ("acme" in (home / "config.toml").read_text()) == (code != 0)
+
+
+def test_azure_asks_for_its_deployment(home: Path):
+    with Person(home, "provider", "add", "https://acme.openai.azure.com/openai/v1", "--dry-run") as person:
+        person.sees("do not use a custom provider").sees("Deployment").types("gpt-5")
+        person.sees("Key of Azure").types("k")
+        person.sees('type = "azure"').sees("azure/gpt-5")
+        assert person.ends() == 0
