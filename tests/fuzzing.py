@@ -217,7 +217,8 @@ def _stream(known: list[bytes], data: bytes, pick: Pick) -> bytes:
 
 
 def sse(data: bytes, pick: Pick, recorded: int = 0) -> None:
-    decoder, size = Decoder(limit=4096), SPLITS[pick(len(SPLITS))]
+    decoder, size = Decoder(limit=1024), SPLITS[pick(len(SPLITS))]
+    data = data[: 512 * size]
     try:
         for start in range(0, len(data), size):
             decoder.feed(data[start : start + size])

@@ -1,6 +1,7 @@
 """The fuzzer's process: `python tests/soak/fuzz.py TARGET -max_total_time=60`. Needs atheris, which guides by coverage."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[2] / "src")]
@@ -10,6 +11,8 @@ import atheris  # type: ignore[import-untyped]  # noqa: E402
 with atheris.instrument_imports(include=["modelbay"]):
     from modelbay.protocols.codec import NAMES, codec
 
+    for module in ("config.load", "providers.endpoint", "replay"):
+        import_module(f"modelbay.{module}")
     for protocol in NAMES:
         codec(protocol)
 

@@ -18,6 +18,32 @@ NAMES = get_args(Protocol)
 Scheme: TypeAlias = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key"]
 
 
+class Login(Struct, kw_only=True, frozen=True):
+    """A way to log in at a vendor. Of several regions each is one."""
+
+    id: str
+    """The word for it in `modelbay login`."""
+    title: str
+    by: Literal["device", "key", "adc"]
+    """By approving a device's code, by giving a key, by Google's own credentials."""
+    base_url: str | None = None
+    provider: str = ""
+    """The id of the provider that it writes."""
+    prefix: str = ""
+    """What the aliases of its models begin with, before a slash."""
+    only: str = ""
+    """What the ids of its models begin with; others are left out."""
+    type: str = ""
+    key: str = ""
+    """What its tokens are stored under; of another host or base URL, with a digest of both behind it."""
+    host: str = ""
+    device_path: str = ""
+    token_path: str = ""
+    client_id: str = ""
+    scope: str | None = None
+    key_url: str | None = None
+
+
 class Preset(Struct, kw_only=True, frozen=True):
     """A vendor: where it is, which protocols it speaks, and how it departs from each."""
 
@@ -50,6 +76,8 @@ class Preset(Struct, kw_only=True, frozen=True):
     """What the vendor is called at models.dev, where one id has the models of `base_url`: the usual one first."""
     addressing: Literal["plain", "azure", "vertexai"] = "plain"
     """How a call's URL is made of the base URL."""
+    logins: list[Login] = field(default_factory=list)
+    """The usual one first."""
     dialect: Table = field(default_factory=dict)
     """Fields of a dialect, and tables of them for one protocol."""
 
@@ -92,6 +120,11 @@ def by_type(type: str) -> Preset | None:
 def by_models_dev(id: str) -> Preset | None:
     """The vendor that models.dev calls so."""
     return next((preset for preset in _presets_with(f'"{id}"') if id in preset.models_dev), None)
+
+
+def logins() -> list[tuple[Preset, Login]]:
+    """Every way to log in."""
+    return [(preset, login) for preset in _presets_with("[[logins]]") for login in preset.logins]
 
 
 def _presets_with(text: str) -> list[Preset]:

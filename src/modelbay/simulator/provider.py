@@ -16,11 +16,12 @@ from modelbay.errors import ModelbayError
 from modelbay.protocols.codec import Call, Codec, codec, decode
 from modelbay.simulator import answers, brain, complaints, faults
 from modelbay.simulator.answers import Answer
+from modelbay.simulator.authorisation import Authorisation, managed_form
 from modelbay.simulator.exchange import Exchange
 from modelbay.simulator.lists import COUNTS, FORMS
 from modelbay.simulator.manners import MANNERS, Manners
 from modelbay.simulator.models import Facts, Models
-from modelbay.simulator.routes import Action, Route, find, protocol_of
+from modelbay.simulator.routes import KEYLESS, Action, Route, find, protocol_of
 from modelbay.simulator.rules import Request, check
 from modelbay.simulator.signatures import SECRET
 from modelbay.simulator.usage import PromptCache, prompt_tokens
@@ -77,6 +78,10 @@ class Provider:
             "models": self._models,
             "model": self._model,
             "upload": self._upload,
+            "managed": self._managed,
+            "device": self._log_in,
+            "token": self._log_in,
+            "simulate": self._log_in,
         }
 
     def reset(self) -> None:
@@ -84,6 +89,7 @@ class Provider:
         self._cache = PromptCache()
         self._happened: Counter[str] = Counter()
         self._files: dict[str, int] = {}
+        self.logins = Authorisation()
 
     def handle(self, incoming: Incoming) -> Outcome:
         """Never raises a modelbay error: what is wrong with a request becomes its answer."""
@@ -94,7 +100,8 @@ class Provider:
         try:
             if route is None:
                 raise self._no_route(incoming, protocol, exists)
-            self._check_key(incoming, protocol)
+            if route.action not in KEYLESS:
+                self._check_key(incoming, protocol)
             if route.needs and route.needs not in dict(parse_qsl(incoming.query)):
                 raise complaints.bad_request(protocol, "Resource not found", code="404", status=404)
             outcome = self._actions[route.action](incoming, route, manners)
@@ -114,12 +121,15 @@ class Provider:
         return complaints.wrong_method(protocol, incoming.method)
 
     def _check_key(self, incoming: Incoming, protocol: str) -> None:
-        if self.settings.key is None:
+        managed = incoming.path.startswith("/coding/")
+        if self.settings.key is None and not managed:
             return
         given = [incoming.headers[name].removeprefix("Bearer ") for name in _KEY_HEADERS if name in incoming.headers]
         given += [value for name, value in parse_qsl(incoming.query) if name == "key"]
-        wanted = self.settings.key.encode()
-        if not any(hmac.compare_digest(key.encode("utf-8", "replace"), wanted) for key in given):
+        if any(self.logins.accepts(token) for token in given):
+            return
+        wanted = (self.settings.key or "").encode()
+        if not wanted or not any(hmac.compare_digest(key.encode("utf-8", "replace"), wanted) for key in given):
             raise complaints.wrong_key(protocol, given[0] if given else "")
 
     # --- actions -------------------------------------------------------------------------------------------------------
@@ -238,6 +248,22 @@ class Provider:
         one, many = FORMS[manners.protocol]
         listed = many([one(facts) for facts in self.models.by_id.values()])
         return Outcome(answers.whole(200, msgspec.json.encode(listed)), manners.protocol)
+
+    def _managed(self, incoming: Incoming, route: Route, manners: Manners) -> Outcome:
+        listed = {"object": "list", "data": [managed_form(facts) for facts in self.models.by_id.values()]}
+        return Outcome(answers.whole(200, msgspec.json.encode(listed)), manners.protocol)
+
+    def _log_in(self, incoming: Incoming, route: Route, manners: Manners) -> Outcome:
+        origin = f"http://{incoming.headers.get('host', 'localhost')}"
+        match route.action:
+            case "device":
+                answer = self.logins.device(incoming.body, origin)
+            case "token":
+                answer = self.logins.token(incoming.body)
+            case _:
+                what = incoming.path.rpartition("/")[2]
+                answer = self.logins.simulate(what, incoming.body, incoming.query)
+        return Outcome(answer, manners.protocol)
 
     def _model(self, incoming: Incoming, route: Route, manners: Manners) -> Outcome:
         one, _ = FORMS[manners.protocol]

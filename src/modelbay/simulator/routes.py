@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
-Action = Literal["generate", "count", "models", "model", "upload"]
+Action = Literal["generate", "count", "models", "model", "upload", "managed", "device", "token", "simulate"]
 
 
 class Route(Struct, frozen=True):
@@ -25,7 +25,7 @@ _MODEL = r"(?P<model>[^/]+?)"
 _DEPLOYMENT = rf"/openai/deployments/{_MODEL}"
 _VERTEX = r"/v1(?:beta1|beta)?/(?:projects/[^/]+/locations/[^/]+/)?publishers"
 _GEMINI = rf"(?:/v1beta|/v1)/(?:tuned)?[mM]odels/{_MODEL}"
-_OPENAI = r"(?:/v1|/openai/v1)?"
+_OPENAI = r"(?:/v1|/openai/v1|/coding/v1)?"
 _VERSIONED = re.compile(r"/openai/(?:deployments/|responses|models)")
 _VERSION = "api-version"
 """Azure's paths without a version in them want one in the query."""
@@ -38,8 +38,8 @@ _ROWS: tuple[_Row, ...] = (
     ("POST", rf"{_OPENAI}/responses", "generate", "openai_responses", None),
     ("POST", r"/openai/responses", "generate", "openai_responses", None),
     ("POST", rf"{_OPENAI}/responses/input_tokens", "count", "openai_responses", None),
-    ("POST", r"(?:/v1)?/messages", "generate", "anthropic", None),
-    ("POST", r"(?:/v1)?/messages/count_tokens", "count", "anthropic", None),
+    ("POST", r"(?:/coding)?(?:/v1)?/messages", "generate", "anthropic", None),
+    ("POST", r"(?:/coding)?(?:/v1)?/messages/count_tokens", "count", "anthropic", None),
     ("POST", rf"{_VERTEX}/anthropic/models/count-tokens:rawPredict", "count", "anthropic", None),
     ("POST", rf"{_VERTEX}/anthropic/models/{_MODEL}:rawPredict", "generate", "anthropic", False),
     ("POST", rf"{_VERTEX}/anthropic/models/{_MODEL}:streamRawPredict", "generate", "anthropic", True),
@@ -50,6 +50,10 @@ _ROWS: tuple[_Row, ...] = (
     ("POST", rf"{_GEMINI}:streamGenerateContent", "generate", "google", True),
     ("POST", rf"{_GEMINI}:countTokens", "count", "google", None),
     ("POST", rf"{_OPENAI}/files", "upload", "openai_chat", None),
+    ("GET", r"/coding/v1/models", "managed", "openai_chat", None),
+    ("POST", r"/api/oauth/device_authorization", "device", "", None),
+    ("POST", r"/api/oauth/token", "token", "", None),
+    ("POST", r"/simulate/(?:approve|deny|login)", "simulate", "", None),
     ("GET", rf"{_OPENAI}/models", "models", "", None),
     ("GET", rf"{_OPENAI}/models/(?P<model>.+)", "model", "", None),
     ("GET", r"/openai/models", "models", "openai_chat", None),
@@ -58,6 +62,10 @@ _ROWS: tuple[_Row, ...] = (
     ("GET", rf"{_VERTEX}/google/models", "models", "google", None),
 )
 _TABLE = [(method, re.compile(path), action, protocol, stream) for method, path, action, protocol, stream in _ROWS]
+
+
+KEYLESS: frozenset[Action] = frozenset(("device", "token", "simulate"))
+"""Where one gets what other requests must carry."""
 
 
 def find(method: str, path: str) -> tuple[Route | None, bool]:

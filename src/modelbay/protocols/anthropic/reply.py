@@ -107,7 +107,7 @@ def reply_blocks(part: AnyPart) -> list[dict[str, Any]]:
         case _ if not ours and not isinstance(part, Text | ToolCall):
             return []
     block = render_block(part if ours else _bare(part))
-    if block is None:
+    if block is None or not isinstance(block.get("type"), str):  # damaged where it came from, and no client reads it
         return []
     if block["type"] == "thinking":
         block.setdefault("signature", "")
@@ -119,7 +119,7 @@ def reply_blocks(part: AnyPart) -> list[dict[str, Any]]:
 
 def _with_id(block: dict[str, Any], reply: str | None, index: int) -> dict[str, Any]:
     """A call that its provider gave no id gets one: clients answer by it."""
-    if block["type"] == "tool_use" and not block["id"]:
+    if block["type"] == "tool_use" and not block.get("id"):
         block["id"] = made_id("toolu_", reply, index)
     return block
 

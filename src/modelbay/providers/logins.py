@@ -1,0 +1,77 @@
+"""From an entry's `oauth` table, or a vendor's row, to a login: where its tokens are kept and come from."""
+
+import hashlib
+import json
+from urllib.parse import urljoin
+
+from modelbay.config.origin import Origin, origin
+from modelbay.config.schema import OAuth, Table
+from modelbay.credentials import tokens
+from modelbay.credentials.oauth import Flow
+from modelbay.errors import ConfigError
+from modelbay.providers import presets
+
+
+def by_id(id: str) -> presets.Login | None:
+    return next((login for _, login in presets.logins() if login.id == id), None)
+
+
+def by_key(key: str) -> presets.Login | None:
+    """The vendor's login whose tokens are stored under `key`, or under one made of it for another host."""
+    stem = key.partition("-env-")[0]
+    return next((login for _, login in presets.logins() if login.key == stem), None)
+
+
+def login_of(oauth: OAuth, provider: str, where: Origin) -> tokens.Login:
+    """The login of a provider's or a model's `oauth` table; its token goes to `where`.
+
+    Raises:
+        ConfigError: its key is no name; it is not known where to log in, or not safe.
+    """
+    return tokens.Login(tokens.name_of(oauth), flow_of(oauth, provider), oauth.storage, str(where), provider)
+
+
+def flow_of(oauth: OAuth, provider: str) -> Flow:
+    """Raises as `login_of` does."""
+    known = by_key(oauth.key)
+    host = oauth.oauth_host or (known.host if known else "")
+    device = oauth.device_url or (known.device_path if known else "")
+    token = oauth.token_url or (known.token_path if known else "")
+    client = oauth.client_id or (known.client_id if known else "")
+    missing = [
+        name for name, value in (("device_url", device), ("token_url", token), ("client_id", client)) if not value
+    ]
+    if missing:
+        raise ConfigError(
+            f'provider "{provider}" does not say how to log in: its oauth table has no {" and no ".join(missing)}',
+            hint=f"add {missing[0]} to it",
+            provider=provider,
+        )
+    return Flow(
+        _address(host, device, provider),
+        _address(host, token, provider),
+        client,
+        oauth.scope or (known.scope if known else None),
+    )
+
+
+def oauth_table(login: presets.Login, *, host: str | None = None, base_url: str | None = None) -> Table:
+    """The `oauth` table of a vendor's login, as Kimi Code writes it: another host or base URL makes it another login."""
+    host, base_url = (host or login.host).rstrip("/"), (base_url or login.base_url or "").rstrip("/")
+    usual = by_key(login.key) or login
+    if (host, base_url) == (usual.host, usual.base_url):
+        return {"storage": "file", "key": login.key}
+    words = json.dumps({"oauthHost": host, "baseUrl": base_url}, separators=(",", ":"), ensure_ascii=False)
+    digest = hashlib.sha256(words.encode()).hexdigest()[:16]
+    return {"storage": "file", "key": f"{login.key}-env-{digest}", "oauth_host": host}
+
+
+def _address(host: str, path: str, provider: str) -> str:
+    url = urljoin(host.rstrip("/") + "/", path) if host else path
+    try:
+        where = origin(url)
+    except ValueError as error:
+        raise ConfigError(f'provider "{provider}": oauth: {error}', provider=provider) from None
+    if where.scheme != "https" and not where.loopback:
+        raise ConfigError(f'provider "{provider}": nobody logs in over http, at {where}', provider=provider)
+    return url

@@ -1,0 +1,232 @@
+"""The simulator's login server: device codes (RFC 8628), tokens that rotate, and faults of both.
+
+A refresh token stays good until something that it was exchanged for has been used: so do servers whose clients may be
+killed between the answer and the disk. One that comes back after that ends the whole login, as a stolen one would.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl
+from uuid import uuid4
+
+import msgspec
+from msgspec import Struct, field
+
+from modelbay.simulator import answers
+from modelbay.simulator.answers import Answer, Cut, Pause
+from modelbay.simulator.models import Facts
+
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+FAULTS: dict[str, tuple[int, str]] = {
+    "slow_down": (400, "slow_down"),
+    "expired": (400, "expired_token"),
+    "denied": (400, "access_denied"),
+    "invalid_grant": (400, "invalid_grant"),
+    "401": (401, "invalid_client"),
+    "500": (500, ""),
+    "drop": (0, ""),
+    "slow": (0, ""),
+}
+"""What the token endpoint does instead of answering, by name. `slow` answers, after a second."""
+
+
+class Manner(Struct):
+    """How the login server behaves. `POST /simulate/login` with a JSON object changes it."""
+
+    approve_after: int | None = 2
+    """Polls after which a code approves itself; None: it waits for `POST /simulate/approve`."""
+    interval: float | None = None
+    """What it tells a client to wait between polls."""
+    code_lasts: float = 600.0
+    token_lasts: float = 900.0
+    pause: float = 0.0
+    """Seconds before each answer of the token endpoint: the time in which a client can be killed."""
+    faults: list[str] = field(default_factory=list)
+    """Of the next answers of the token endpoint, one each; "" is none."""
+
+
+class _Code(Struct):
+    user: str
+    ends: float
+    polls: int = 0
+    state: str = "pending"
+
+
+class _Family(Struct):
+    """All that one login led to."""
+
+    live: int = 0
+    """The oldest generation whose refresh token is still good."""
+    size: int = 0
+    revoked: bool = False
+
+
+class Authorisation:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.manner = Manner()
+        self.clock = clock
+        self.refreshes = 0
+        """Refresh tokens that were exchanged."""
+        self._codes: dict[str, _Code] = {}
+        self._refresh: dict[str, tuple[_Family, int]] = {}
+        self._access: dict[str, tuple[_Family, int, float]] = {}
+        self._faults: deque[str] = deque()
+
+    def behave(self, manner: Manner) -> None:
+        self.manner = manner
+        self._faults = deque(manner.faults)
+
+    def accepts(self, token: str) -> bool:
+        """Whether an access token is good now; it counts as used."""
+        family, generation, ends = self._access.get(token, (_Family(revoked=True), 0, 0.0))
+        if family.revoked or self.clock() >= ends:
+            return False
+        family.live = max(family.live, generation)
+        return True
+
+    def withdraw(self) -> None:
+        """Takes the access tokens back before their time; they can be refreshed."""
+        self._access.clear()
+
+    def revoke(self) -> None:
+        """Ends every login."""
+        for family, _ in self._refresh.values():
+            family.revoked = True
+
+    def decide(self, user_code: str | None, *, approve: bool = True) -> bool:
+        """Approves or denies a code, or all that wait; whether there was one."""
+        found = [code for code in self._codes.values() if code.state == "pending" and user_code in (None, code.user)]
+        for code in found:
+            code.state = "approved" if approve else "denied"
+        return bool(found)
+
+    # --- the endpoints ---
+
+    def device(self, body: bytes, origin: str) -> Answer:
+        if not _form(body).get("client_id"):
+            return _refused(400, "invalid_request", "client_id is required")
+        device, user = uuid4().hex, f"{uuid4().hex[:4]}-{uuid4().hex[:4]}".upper()
+        self._codes[device] = _Code(user, self.clock() + self.manner.code_lasts)
+        said: dict[str, Any] = {
+            "device_code": device,
+            "user_code": user,
+            "verification_uri": f"{origin}/simulate/approve",
+            "verification_uri_complete": f"{origin}/simulate/approve?user_code={user}",
+            "expires_in": self.manner.code_lasts,
+        }
+        if self.manner.interval is not None:
+            said["interval"] = self.manner.interval
+        return _said(said)
+
+    def token(self, body: bytes) -> Answer:
+        fault = self._faults.popleft() if self._faults else ""
+        if fault == "drop":
+            return Answer(200, [Cut(reset=True)])
+        if fault in FAULTS and fault != "slow":
+            return _refused(*FAULTS[fault], "a fault that was asked for")
+        form = _form(body)
+        if form.get("grant_type") == DEVICE_GRANT:
+            answer = self._by_device(form.get("device_code", ""))
+        elif form.get("grant_type") == "refresh_token":
+            answer = self._by_refresh(form.get("refresh_token", ""))
+        else:
+            answer = _refused(400, "unsupported_grant_type")
+        pause = self.manner.pause + (1.0 if fault == "slow" else 0.0)
+        return Answer(answer.status, [Pause(pause), *answer.steps], answer.headers, answer.length) if pause else answer
+
+    def _by_device(self, device: str) -> Answer:
+        code = self._codes.get(device)
+        if code is None:
+            return _refused(400, "invalid_grant", "there is no such device code")
+        if self.clock() >= code.ends:
+            return _refused(400, "expired_token")
+        code.polls += 1
+        if self.manner.approve_after is not None and code.polls > self.manner.approve_after:
+            code.state = "approved" if code.state == "pending" else code.state
+        if code.state == "denied":
+            return _refused(400, "access_denied", "the user said no")
+        if code.state == "pending":
+            return _refused(400, "authorization_pending")
+        del self._codes[device]  # a code is good once
+        return self._granted(_Family())
+
+    def _by_refresh(self, token: str) -> Answer:
+        family, generation = self._refresh.get(token, (None, 0))
+        if family is None or family.revoked or generation < family.live:
+            if family is not None:
+                family.revoked = True
+            return _refused(400, "invalid_grant", "the refresh token was used before, or taken back")
+        family.live = generation
+        self.refreshes += 1
+        return self._granted(family)
+
+    def _granted(self, family: _Family) -> Answer:
+        access, refresh, lasts = f"sim-access-{uuid4().hex}", f"sim-refresh-{uuid4().hex}", self.manner.token_lasts
+        self._refresh[refresh] = family, family.size
+        self._access[access] = family, family.size, self.clock() + lasts
+        family.size += 1
+        return _said(
+            {
+                "access_token": access,
+                "refresh_token": refresh,
+                "token_type": "Bearer",
+                "expires_in": lasts,
+                "scope": "models",
+            }
+        )
+
+    def simulate(self, what: str, body: bytes, query: str) -> Answer:
+        """The person's side: `approve`, `deny`, and `login`, which changes how the server behaves."""
+        if what == "login":
+            try:
+                self.behave(msgspec.json.decode(body or b"{}", type=Manner))
+            except msgspec.MsgspecError as error:
+                return _refused(400, "invalid_request", str(error))
+            return _said({"ok": True})
+        user = dict(parse_qsl(query)).get("user_code") or _form(body).get("user_code")
+        if not self.decide(user, approve=what == "approve"):
+            return _refused(404, "not_found", "no code waits")
+        return _said({"ok": True})
+
+
+def managed_form(facts: Facts) -> dict[str, Any]:
+    """A model as Kimi Code's managed service lists it."""
+    model = facts.model
+    thinks = "only" if facts.can("always_thinking") else "both" if facts.can("thinking") else "no"
+    said: dict[str, Any] = {
+        "id": model.id,
+        "display_name": model.name,
+        "context_length": model.max_context_tokens,
+        "supports_reasoning": thinks != "no",
+        "supports_thinking_type": thinks,
+        "supports_image_in": facts.can("image_in"),
+        "supports_video_in": facts.can("video_in"),
+        "supports_tool_use": facts.can("tool_use"),
+    }
+    if model.efforts:
+        said["think_efforts"] = {
+            "support": True,
+            "valid_efforts": model.efforts,
+            "default_effort": model.default_effort,
+        }
+    if model.id == "sim-vision":
+        said["protocol"] = "anthropic"
+    return said
+
+
+def _form(body: bytes) -> dict[str, str]:
+    return dict(parse_qsl(body.decode("utf-8", "replace")))
+
+
+def _said(what: dict[str, Any]) -> Answer:
+    answer = answers.whole(200, msgspec.json.encode(what))
+    answer.headers["cache-control"] = "no-store"
+    return answer
+
+
+def _refused(status: int, code: str, about: str = "") -> Answer:
+    if not code:
+        return answers.whole(status, b"<html>Internal Server Error</html>", "text/html")
+    return answers.whole(status, msgspec.json.encode({"error": code} | ({"error_description": about} if about else {})))
