@@ -37,6 +37,6 @@ def check_config(settings: Settings, /) -> int:
     for problem in problems:
         terminal.write(f"{problem}\n" + (f"  fix: {problem.hint}\n" if problem.hint else ""))
     if not problems:
-        counts = f"{len(read.providers)} providers, {len(read.models)} models"
+        counts = f"providers: {len(read.providers)}, models: {len(read.models)}"
         terminal.note(f"{read.path} is in order: {counts}")
     return FAILED if problems else 0
