@@ -21,7 +21,7 @@ from modelbay.conversation import Conversation, Origin
 from modelbay.credentials.credential import may_block
 from modelbay.credentials.google import GoogleTokens
 from modelbay.credentials.redaction import redact
-from modelbay.credentials.tokens import Tokens
+from modelbay.credentials.tokens import Login, Tokens
 from modelbay.errors import AuthenticationFailed, BadRequest, ModelbayError
 from modelbay.events import Event, Failed, Finished, PartEnded, PartStarted, Warned
 from modelbay.hints import explain
@@ -210,6 +210,10 @@ class Line:
         if self._transport is None:
             self._transport = transport.Transport()
         return self._transport
+
+    async def token(self, login: Login) -> str:
+        """A login's token. Raises what `Tokens.token` does."""
+        return await self._tokens.token(login)
 
     async def exchange(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None

@@ -4,8 +4,9 @@ workload's own. Where they are found is Google's own rule, the one exception to 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from modelbay.config.paths import environment
 from modelbay.errors import AuthenticationFailed, MissingCredential, ModelbayError
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -71,6 +72,30 @@ async def _done(sending: Awaitable[tuple[int, Mapping[str, str], bytes]]) -> tup
         return await sending
     except ModelbayError as error:
         raise TransportError(error.message) from error  # type: ignore[no-untyped-call]
+
+
+class Described(NamedTuple):
+    """Google's default credentials, in words."""
+
+    kind: str
+    where: str
+    account: str | None
+    project: str | None
+
+
+def described() -> Described:
+    """What stands for us at Google. Asks a cloud's own machine about itself, so it may block.
+
+    Raises:
+        MissingCredential: no credentials are set up on this machine; the hint is the command that does.
+    """
+    credentials = _load()
+    file = environment("GOOGLE_APPLICATION_CREDENTIALS")
+    kind = type(credentials).__module__.rpartition(".")[2].replace("_", " ")
+    kind = "a person's, of gcloud" if kind == "credentials" else kind
+    account = getattr(credentials, "service_account_email", None) or getattr(credentials, "account", None)
+    project = getattr(credentials, "project_id", None) or getattr(credentials, "quota_project_id", None)
+    return Described(kind, file or "Google's usual places", account or None, project)
 
 
 def _load() -> Any:

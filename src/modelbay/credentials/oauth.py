@@ -101,6 +101,7 @@ class Device:
         self._send = send
         self._clock = clock
         self._code: Code | None = None
+        self._slower = 0.0
 
     async def start(self) -> Code:
         """A new code.
@@ -124,7 +125,7 @@ class Device:
         except ValueError as error:
             raise MalformedReply(f"the login server's answer cannot be used: {error}") from None
         register(code.device_code)
-        self._code, self.interval = code, max(code.interval, self.interval)
+        self._code, self.interval = code, code.interval + self._slower
         return code
 
     async def poll(self) -> TokenSet | None:
@@ -143,6 +144,7 @@ class Device:
             case "authorization_pending":
                 return None
             case "slow_down":
+                self._slower += SLOWER
                 self.interval += SLOWER
                 return None
         if status >= 400 or "error" in said:

@@ -1,0 +1,223 @@
+"""Tokens of logins: refreshed once, kept before the old are forgotten, and never sent to anybody else."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from modelbay import Hub
+from modelbay.credentials.oauth import TokenSet
+from modelbay.credentials.tokens import FileStore, checked, path_of
+from modelbay.errors import AuthenticationFailed, ConfigError, MissingCredential, ModelbayError
+from modelbay.simulator import Simulator
+from modelbay.simulator.authorisation import Manner
+from tests.credentials.login_processes import (
+    configure,
+    grant,
+    kills_leave_a_usable_token,
+    ten_processes_share_one_refresh,
+)
+
+STORE = FileStore()
+
+
+@pytest.fixture
+def sim() -> Iterator[Simulator]:
+    with Simulator(key="sk-nobody-has-this") as running:
+        yield running
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sim: Simulator) -> Path:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    configure(tmp_path, sim)
+    return tmp_path
+
+
+def kept() -> TokenSet:
+    found = STORE.read("managed")
+    assert found is not None
+    return found
+
+
+async def ask(hub: Hub) -> str:
+    return (await hub.complete(None, "hello")).text
+
+
+async def test_a_login_s_token_is_used_as_it_is_while_it_lasts(home: Path, sim: Simulator) -> None:
+    STORE.write("managed", grant(sim))
+    async with Hub.open() as hub:
+        assert await ask(hub) and await ask(hub)
+    assert sim.provider.logins.refreshes == 0
+
+
+@pytest.mark.parametrize("left", [-1000, 20, 299, 400])
+async def test_a_token_past_half_its_life_is_refreshed_once_for_all(home: Path, sim: Simulator, left: float) -> None:
+    old = grant(sim, left=left)
+    STORE.write("managed", old)
+    async with Hub.open() as hub:
+        assert all(await asyncio.gather(*[ask(hub) for _ in range(8)]))
+    assert sim.provider.logins.refreshes == 1
+    assert kept().refresh_token != old.refresh_token and kept().expires_at > time.time() + 800
+
+
+async def test_two_hubs_of_a_process_share_one_refresh(home: Path, sim: Simulator) -> None:
+    STORE.write("managed", grant(sim, left=20))
+    sim.provider.logins.manner.pause = 0.1
+    async with Hub.open() as one, Hub.open() as two:
+        assert all(await asyncio.gather(ask(one), ask(two)))
+    assert sim.provider.logins.refreshes == 1
+
+
+async def test_a_401_forces_one_refresh_and_one_retry(home: Path, sim: Simulator) -> None:
+    STORE.write("managed", grant(sim))
+    sim.provider.logins.withdraw()
+    async with Hub.open() as hub:
+        assert all(await asyncio.gather(*[ask(hub) for _ in range(5)]))
+    assert sim.provider.logins.refreshes == 1
+
+
+async def test_a_second_401_is_told_and_never_a_loop(home: Path, sim: Simulator) -> None:
+    STORE.write("managed", grant(sim))
+    sim.provider.logins.accepts = lambda token: False  # type: ignore[method-assign]
+    async with Hub.open() as hub:
+        with pytest.raises(AuthenticationFailed) as caught:
+            await ask(hub)
+    assert caught.value.hint == "log in again: `modelbay login managed`"
+    assert sim.provider.logins.refreshes == 1
+    assert len(sim.journal.calls()) + sum(entry.path.endswith("/completions") for entry in sim.journal) <= 4
+
+
+async def test_a_clock_that_was_wrong_costs_a_refresh_and_nothing_else(home: Path, sim: Simulator) -> None:
+    STORE.write("managed", grant(sim, left=10 * 365 * 86400))
+    async with Hub.open() as hub:
+        assert await ask(hub)
+    assert sim.provider.logins.refreshes == 1
+    assert abs(kept().expires_at - time.time() - 900) < 60
+
+
+async def test_a_revoked_refresh_token_ends_the_login_and_is_asked_about_once(home: Path, sim: Simulator) -> None:
+    STORE.write("managed", grant(sim, left=20))
+    sim.provider.logins.revoke()
+    async with Hub.open() as hub:
+        for _ in range(3):
+            with pytest.raises(AuthenticationFailed, match="no longer logged in to managed") as caught:
+                await ask(hub)
+            assert caught.value.hint == "log in again: `modelbay login managed`"
+    assert kept().refused
+    assert [entry.path for entry in sim.journal].count("/api/oauth/token") == 1
+
+
+async def test_a_program_that_knows_no_lock_may_have_rotated_meanwhile(home: Path, sim: Simulator) -> None:
+    STORE.write("managed", grant(sim, left=20))
+    sim.provider.logins.revoke()
+    sim.provider.logins.behave(Manner(faults=["slow"]))
+    async with Hub.open() as hub:
+        asking = asyncio.create_task(ask(hub))
+        await asyncio.sleep(0.3)
+        other = grant(sim)
+        STORE.write("managed", other)
+        await asking
+    assert kept() == other
+
+
+async def test_a_login_server_that_is_down_does_not_stop_a_token_that_is_still_good(home: Path, sim: Simulator) -> None:
+    STORE.write("managed", grant(sim, left=200))
+    sim.provider.logins.behave(Manner(faults=["500"] * 3))
+    async with Hub.open() as hub:
+        hub._line._tokens._sleep = lambda _: asyncio.sleep(0)
+        assert await ask(hub)
+    assert not kept().refused
+
+
+async def test_a_login_server_that_comes_back_is_asked_again(home: Path, sim: Simulator) -> None:
+    STORE.write("managed", grant(sim, left=-1))
+    sim.provider.logins.behave(Manner(faults=["500", "drop"]))
+    async with Hub.open() as hub:
+        hub._line._tokens._sleep = lambda _: asyncio.sleep(0)
+        assert await ask(hub)
+    assert sim.provider.logins.refreshes == 1
+
+
+async def test_who_goes_away_during_a_refresh_leaves_the_new_tokens_kept(home: Path, sim: Simulator) -> None:
+    old = grant(sim, left=20)
+    STORE.write("managed", old)
+    sim.provider.logins.manner.pause = 0.2
+    async with Hub.open() as hub:
+        asking = asyncio.create_task(ask(hub))
+        await asyncio.sleep(0.1)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+    assert kept().refresh_token != old.refresh_token
+
+
+async def test_nobody_else_gets_the_tokens(home: Path, sim: Simulator) -> None:
+    tokens = grant(sim)
+    tokens.origin = "https://api.acme.test"
+    STORE.write("managed", tokens)
+    async with Hub.open() as hub:
+        with pytest.raises(ConfigError, match=r"was made for https://api\.acme\.test"):
+            await ask(hub)
+    assert not list(sim.journal)
+
+
+async def test_without_a_login_the_hint_says_how(home: Path) -> None:
+    async with Hub.open() as hub:
+        with pytest.raises(MissingCredential) as caught:
+            await ask(hub)
+    assert "modelbay login managed" in str(caught.value.hint)
+
+
+async def test_a_disk_that_is_full_does_not_lose_the_login(
+    home: Path, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    STORE.write("managed", grant(sim, left=20))
+
+    def full(*_: object) -> None:
+        raise ConfigError("no space left")
+
+    async with Hub.open() as hub:
+        with monkeypatch.context() as patch:
+            patch.setattr("modelbay.config.files.replace", full)
+            assert await ask(hub)
+        sim.provider.logins.withdraw()
+        assert await ask(hub)
+    assert sim.provider.logins.accepts(kept().access_token)
+
+
+async def test_a_broken_file_is_told_of(home: Path) -> None:
+    path_of("managed").parent.mkdir()
+    path_of("managed").write_text("{")
+    async with Hub.open() as hub:
+        with pytest.raises(ModelbayError, match="not what a login leaves behind"):
+            await ask(hub)
+
+
+def test_the_file_is_kimi_code_s_and_private(home: Path) -> None:
+    STORE.write("kimi-code", TokenSet(access_token="a", refresh_token="r", expires_at=17, expires_in=900))
+    path = home / "credentials" / "kimi-code.json"
+    assert set(msgspec.json.decode(path.read_bytes())) == {
+        "access_token", "refresh_token", "expires_at", "scope", "token_type", "expires_in",
+    }  # fmt: skip
+    if sys.platform != "win32":
+        assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "a\\b", "../up", "/etc/passwd", "a\0", "a\n", "C:x"])
+def test_a_name_that_leads_elsewhere_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError):
+        checked(name)
+
+
+def test_ten_processes_that_meet_an_ending_token_share_one_refresh(home: Path, sim: Simulator) -> None:
+    assert ten_processes_share_one_refresh(home, sim) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX's")
+def test_a_process_that_is_killed_while_it_refreshes_leaves_a_usable_token(home: Path, sim: Simulator) -> None:
+    kills_leave_a_usable_token(home, sim, 5)
