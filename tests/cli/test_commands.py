@@ -34,6 +34,8 @@ Commands:
   config    Say where config.toml is, and what is wrong with it.
   demo      Show modelbay at work, without an account.
   key       Keep a provider's key in the system's keyring.
+  login     Log in where no key is asked for, and see who is logged in.
+  logout    Forget a login.
   model     Look models up, choose the default, correct what is known of one.
   provider  Connect providers: add, change, look at, try out.
   replay    Read recorded exchanges again, without the provider.

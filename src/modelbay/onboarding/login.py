@@ -18,7 +18,7 @@ from modelbay.errors import AuthenticationFailed, ConfigError, MissingCredential
 from modelbay.line import Line
 from modelbay.onboarding import managed
 from modelbay.onboarding.managed import Written
-from modelbay.providers import logins
+from modelbay.providers import logins, presets
 from modelbay.providers.endpoint import models_endpoint
 from modelbay.providers.presets import Login
 from modelbay.providers.upstream import upstream
@@ -57,7 +57,7 @@ def target(config: Config, name: str, *, host: str | None = None, base_url: str 
             return Target(entry, None, {})
         login, host, base_url = known, host or entry.oauth.oauth_host, base_url or entry.base_url
     if login is None or login.by != "device":
-        there = ", ".join(login.id for _, login in logins.presets.logins())
+        there = ", ".join(login.id for _, login in presets.logins())
         raise ConfigError(
             f'nobody can log in to "{name}"', hint=f"there are {there}, and providers with an oauth table"
         )
@@ -69,7 +69,7 @@ def target(config: Config, name: str, *, host: str | None = None, base_url: str 
         "oauth": logins.oauth_table(login, host=host, base_url=base),
     }
     if base != login.base_url:
-        preset = next(preset for preset, other in logins.presets.logins() if other.id == login.id)
+        preset = next(preset for preset, other in presets.logins() if other.id == login.id)
         table["dialect"] = preset.id
     return Target(provider_entry(login.provider, table), login, table)
 
