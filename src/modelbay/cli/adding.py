@@ -7,18 +7,17 @@ from typing import Any, TypeVar
 import click
 from msgspec import Struct, field
 
+from modelbay.catalog.summary import counted, facts
 from modelbay.cli import terminal
-from modelbay.cli.columns import counted, facts, write_rows
+from modelbay.cli.columns import write_rows
 from modelbay.cli.picker import asks, pick
-from modelbay.cli.terminal import Settings
-from modelbay.config import changes
-from modelbay.config.changes import Put
-from modelbay.config.edit import Edit, Edited, apply
+from modelbay.config.edit import Edited
 from modelbay.config.schema import Config
 from modelbay.credentials.redaction import register
 from modelbay.errors import ModelbayError
 from modelbay.onboarding import dialog
-from modelbay.onboarding.detection import Detected, remember
+from modelbay.onboarding.adding import add as written
+from modelbay.onboarding.detection import Detected
 from modelbay.onboarding.drafts import Draft, model_tables
 from modelbay.providers.upstream import upstream
 
@@ -198,7 +197,7 @@ def alias_of(tables: dict[str, Any], id: str, named: str | None) -> str | None:
     raise Invalid([f"--default-model: {named} is none of its models"], f"they are {', '.join(tables) or 'none'}")
 
 
-def add(settings: Settings, config: Config, detected: Detected, choice: Choice, title: str) -> None:
+def add(config: Config, detected: Detected, choice: Choice, title: str) -> None:
     """Chooses the models, writes, and says what was written."""
     made = detected.draft
     models = choose(detected, choice)
@@ -206,15 +205,9 @@ def add(settings: Settings, config: Config, detected: Detected, choice: Choice, 
         raise no_models(detected)
     tables = model_tables(config, made.id, models)
     wanted = alias_of(tables, made.id, choice.default)
-
-    def change(edit: Edit) -> Put:
-        default = wanted or (None if edit.get("default_model") else next(iter(tables)))
-        return changes.add_provider(edit, made.id, made.table, tables, default_model=default)
-
-    edited = apply(change, settings.config, dry_run=choice.dry_run)
+    edited = written(config, detected, tables, default_model=wanted, dry_run=choice.dry_run)
     if show_diff(edited, choice.dry_run):
         return
-    remember(config, detected)
     terminal.write(f"Added provider {made.id}: {title}\n")
     report(detected, list(tables), tables)
     if edited.result.default_model:

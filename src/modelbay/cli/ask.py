@@ -10,12 +10,14 @@ from typing import Any, cast
 import click
 import msgspec
 
+from modelbay.chat.attachments import Unreadable, attachment
+from modelbay.chat.bill import bill
 from modelbay.cli import terminal
-from modelbay.cli.attachments import attachment
 from modelbay.cli.display import Display
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config import files
 from modelbay.config.paths import config_file
+from modelbay.conversation import Media
 from modelbay.credentials.redaction import redact
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.events import Event, Reply, collect
@@ -23,7 +25,6 @@ from modelbay.hints import explain, title
 from modelbay.hub import Ask, Hub
 from modelbay.model import Model
 from modelbay.replay import outcome
-from modelbay.usage import Usage
 
 
 @click.command()
@@ -58,7 +59,7 @@ def ask(
     question = _question(prompt)
     if not question and not attached:
         raise click.UsageError("there is no prompt", click.get_current_context())
-    options["files"] = [attachment(source) for source in attached]
+    options["files"] = [attached_file(source) for source in attached]
     terminal.show_logs(settings)
     asking = Asking(model, question, cast(Ask, options), stream=not no_stream, quiet=as_json)
     asking.record = record is not None
@@ -69,6 +70,14 @@ def ask(
         _keep(record, asking.recorded)
     if reply.error is not None:
         raise reply.error
+
+
+def attached_file(source: str) -> Media:
+    """What `--file` names."""
+    try:
+        return attachment(source)
+    except Unreadable as error:
+        raise terminal.Unreadable(str(error), error.hint) from None
 
 
 def _question(prompt: tuple[str, ...]) -> str:
@@ -115,7 +124,7 @@ class Asking:
                     self._cost = hub.cost(self._model, reply.usage)
                 if reply.parts or reply.usage:
                     self._display.stopped(reply)
-                    self._display.note(_bill(self._model, reply.usage, perf_counter() - start, self._cost))
+                    self._display.note(bill(self._model, reply.usage, perf_counter() - start, self._cost))
         except ModelbayError as error:
             reply = collect(self._events)
             reply.error = explain(error, file=settings.config or config_file())
@@ -174,16 +183,3 @@ class Asking:
             finally:
                 self._display.end_line()
         return collect(self._events)
-
-
-def _bill(model: Model, usage: Usage | None, seconds: float, cost: float | None) -> str:
-    """What it took, as "sim · 12 tokens in, 34 out · 0.8 s · $0.0002"."""
-    words = [model.alias or model.id]
-    if usage is not None:
-        cached = f" ({usage.cache_read:,} cached)" if usage.cache_read else ""
-        thought = f" ({usage.reasoning:,} thinking)" if usage.reasoning else ""
-        words.append(f"{usage.input_total:,} tokens in{cached}, {usage.output_total:,} out{thought}")
-    words.append(f"{seconds:.1f} s")
-    if cost is not None:
-        words.append(f"${cost:.2f}" if cost >= 1 else f"${cost:.6f}".rstrip("0").rstrip("."))
-    return " · ".join(words)

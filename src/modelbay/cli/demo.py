@@ -8,13 +8,13 @@ import click
 
 from modelbay.catalog.sources import Catalog
 from modelbay.cli import terminal
-from modelbay.cli.simulate import BASES, alias, config_text
 from modelbay.config.cache import Cache
 from modelbay.conversation import Protocol, Text, Tool, ToolResult, Turn, user
 from modelbay.errors import ModelbayError
 from modelbay.events import Event, PartDelta, PartStarted, Reply, collect
 from modelbay.hub import Hub
 from modelbay.simulator import Simulator
+from modelbay.simulator.entries import BASES, alias, config_text
 
 KEY = "demo-key"
 QUESTION = "Why is the sky blue?"

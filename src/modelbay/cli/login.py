@@ -8,8 +8,9 @@ from typing import Any
 import click
 import msgspec
 
+from modelbay.catalog.summary import counted
 from modelbay.cli import terminal
-from modelbay.cli.columns import counted, write_rows
+from modelbay.cli.columns import write_rows
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config.load import load

@@ -8,8 +8,9 @@ from msgspec import Struct, to_builtins
 from modelbay.catalog.listed import Listed
 from modelbay.catalog.search import search
 from modelbay.catalog.sources import Catalog
+from modelbay.catalog.summary import counted, facts, prices, size
 from modelbay.cli import terminal
-from modelbay.cli.columns import counted, facts, prices, size, write_rows
+from modelbay.cli.columns import write_rows
 from modelbay.config.schema import Config
 from modelbay.errors import ConfigError
 from modelbay.hub import Hub

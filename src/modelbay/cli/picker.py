@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import click
 
 from modelbay.catalog.search import Finder
+from modelbay.catalog.summary import facts
 from modelbay.cli import terminal
-from modelbay.cli.columns import facts
 from modelbay.model import Model
 
 PAGE = 20

@@ -128,7 +128,7 @@ def _go_on(settings: Settings, config: Config, made: Draft, choice: Choice) -> N
     adding.say_detected(detected)
     if detected.error is not None and not detected.models and not named and not made.models:
         detected = _entered(detected, choice)
-    adding.add(settings, config, detected, choice, adding.place_of(config, detected.draft))
+    adding.add(config, detected, choice, adding.place_of(config, detected.draft))
 
 
 def _entered(detected: Detected, choice: Choice) -> Detected:
@@ -145,7 +145,7 @@ def _add_listed(settings: Settings, config: Config, made: Draft, content: Json, 
     _, found = joined(config, made)
     listing = parse_list(content)
     detected = Detected(made, listed(listing.models, found, Catalog()), Discovery(listing.models), "models")
-    adding.add(settings, config, detected, choice, adding.place_of(config, made))
+    adding.add(config, detected, choice, adding.place_of(config, made))
 
 
 def _recognised(what: str, forced: recognition.Kind | None) -> Recognised:

@@ -7,9 +7,9 @@ from typing import Any, TypeVar, cast
 import click
 from msgspec.structs import replace
 
+from modelbay.catalog.summary import counted
 from modelbay.cli import adding, terminal
 from modelbay.cli.adding import API_NAMES, Choice, Invalid, choice_options
-from modelbay.cli.columns import counted
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config import changes
@@ -80,7 +80,7 @@ def custom_provider(settings: Settings, /, id: str, header: tuple[str, ...], **o
     detected = _detected(config, with_key(made, key), choice)
     if not choice.models and not detected.models:
         raise adding.no_models(detected)
-    adding.add(settings, config, detected, choice, adding.place_of(config, detected.draft))
+    adding.add(config, detected, choice, adding.place_of(config, detected.draft))
 
 
 @click.command()

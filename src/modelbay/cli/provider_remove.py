@@ -2,9 +2,9 @@
 
 import click
 
+from modelbay.catalog.summary import counted
 from modelbay.cli import terminal
 from modelbay.cli.adding import show_diff
-from modelbay.cli.columns import counted
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config import changes

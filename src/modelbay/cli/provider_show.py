@@ -4,8 +4,9 @@ from typing import Any
 
 import click
 
+from modelbay.catalog.summary import counted
 from modelbay.cli import terminal
-from modelbay.cli.columns import counted, write_rows
+from modelbay.cli.columns import write_rows
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config.diff import masked_value
 from modelbay.config.load import load

@@ -33,3 +33,12 @@ def cache_dir() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path(APP, appauthor=False)
+
+
+def data_dir() -> Path:
+    """For what only its owner can make again, as conversations; with `$MODELBAY_HOME` inside it."""
+    if environment("MODELBAY_HOME"):
+        return home()
+    from platformdirs import user_data_path
+
+    return user_data_path(APP, appauthor=False)

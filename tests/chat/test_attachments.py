@@ -1,11 +1,10 @@
-"""`--file`: what a file is is told by how it begins, and by its name only where that does not tell."""
+"""What a file is is told by how it begins, and by its name only where that does not tell."""
 
 from pathlib import Path
 
 import pytest
 
-from modelbay.cli.attachments import attachment
-from modelbay.cli.terminal import Unreadable
+from modelbay.chat.attachments import Unreadable, attachment
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`--file`: a path or an address made into the image, sound, video or document that goes with a prompt."""
+"""A path or an address made into the image, sound, video or document that goes with a prompt."""
 
 import re
 from base64 import b64encode
@@ -6,7 +6,6 @@ from mimetypes import guess_type
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from modelbay.cli.terminal import Unreadable
 from modelbay.conversation import Media, MediaKind
 
 SIGNATURES = (
@@ -25,8 +24,17 @@ SIGNATURES = (
 _SIGNATURES = [(re.compile(start, re.DOTALL), media_type) for start, media_type in SIGNATURES]
 
 
+class Unreadable(Exception):
+    """What was named is no file, or none that a model takes; `hint` is how to mend it."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
 def attachment(source: str) -> Media:
-    """
+    """The file at a path or an address.
+
     Raises:
         Unreadable: there is no such file, or it is nothing that a model takes.
     """

@@ -1,0 +1,33 @@
+"""Writing a new provider with the models that were chosen, and what is known of them."""
+
+from modelbay.config import changes
+from modelbay.config.changes import Put
+from modelbay.config.edit import Edit, Edited, apply
+from modelbay.config.schema import Config, Table
+from modelbay.onboarding.detection import Detected, remember
+
+
+def add(
+    config: Config,
+    detected: Detected,
+    tables: dict[str, Table],
+    *,
+    default_model: str | None = None,
+    dry_run: bool = False,
+) -> Edited[Put]:
+    """Adds the provider with its models. `default_model` is an alias; without one, the first becomes the default where
+    there is none.
+
+    Raises:
+        ConfigError: the file cannot be changed, or something in it would not be usable.
+    """
+    made = detected.draft
+
+    def change(edit: Edit) -> Put:
+        default = default_model or (None if edit.get("default_model") else next(iter(tables), None))
+        return changes.add_provider(edit, made.id, made.table, tables, default_model=default)
+
+    edited = apply(change, config.path, dry_run=dry_run)
+    if not dry_run:
+        remember(config, detected)
+    return edited
