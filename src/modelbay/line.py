@@ -19,7 +19,7 @@ from modelbay.config.lessons import LessonBook
 from modelbay.config.schema import Config
 from modelbay.conversation import Conversation, Origin
 from modelbay.credentials.credential import may_block
-from modelbay.credentials.google import GoogleTokens
+from modelbay.credentials.google import Described, GoogleTokens
 from modelbay.credentials.redaction import redact
 from modelbay.credentials.tokens import Login, Tokens
 from modelbay.errors import AuthenticationFailed, BadRequest, ModelbayError
@@ -214,6 +214,10 @@ class Line:
     async def token(self, login: Login) -> str:
         """A login's token. Raises what `Tokens.token` does."""
         return await self._tokens.token(login)
+
+    async def google(self) -> Described:
+        """Whose token Google's calls carry, got to be sure. Raises what `GoogleTokens.token` does."""
+        return await self._google.described()
 
     async def exchange(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None

@@ -302,7 +302,7 @@ def test_no_secret_is_shown(acme: Inside, line: list[str], as_json: list[str]):
 
 def test_an_empty_file_has_no_providers(bay: Inside):
     assert "No providers configured" in bay("provider", "list").err
-    assert json.loads(bay.done("provider", "list", "--json")) == {"providers": [], "default_model": None}
+    assert json.loads(bay.done("provider", "list", "--json")) == {"providers": [], "logins": [], "default_model": None}
 
 
 # Test and detect

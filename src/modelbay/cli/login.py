@@ -11,15 +11,25 @@ import msgspec
 from modelbay.catalog.summary import counted
 from modelbay.cli import terminal
 from modelbay.cli.columns import write_rows
-from modelbay.cli.picker import asks
+from modelbay.cli.picker import asks, pick_one
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config.load import load
 from modelbay.config.paths import environment
 from modelbay.config.schema import Config
+from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.credentials.oauth import Code
 from modelbay.credentials.redaction import redact
 from modelbay.onboarding import login as logging_in
 from modelbay.providers import logins, presets
+
+ONLY_FOR = {
+    "oauth_host": ("device",),
+    "base_url": ("device", "key"),
+    "store": ("device",),
+    "no_browser": ("device",),
+    "api_key": ("key",),
+}
+"""The kinds of login with which an option means something."""
 
 
 @click.command()
@@ -28,24 +38,33 @@ from modelbay.providers import logins, presets
 @click.option("--json", "as_json", is_flag=True, help="With --status: print JSON.")
 @click.option("--oauth-host", metavar="URL", help="Another host to log in at.")
 @click.option("--base-url", metavar="URL", help="Another address of its API.")
+@click.option("--store", type=click.Choice(["file", "keyring"]), help="Where tokens are kept; a file, or as before.")
+@click.option("--api-key", metavar="KEY", help="The key, a reference such as {env:NAME}, or - to read it from stdin.")
 @click.option("--no-browser", is_flag=True, help="Only show the code and where to enter it.")
 @pass_settings
 def login(settings: Settings, /, name: str | None, status: bool, as_json: bool, **options: Any) -> None:
     """Log in to a platform, or to a provider of config.toml that has an oauth table.
 
-    A code and an address are shown on stderr; the command waits until somebody has approved it there.
+    A code and an address are shown on stderr; the command waits until somebody has approved it there. A platform that
+    wants a key instead is given one; where Google's own credentials serve, they are tried.
     """
     config = load(settings.config)
     if status:
         show_status(config, as_json)
         return
-    way = _way(name)
-    if way is not None and way.by == "key":
-        _by_key(settings, way)
-    elif way is not None and way.by == "adc":
+    name = name or _asked(config)
+    way = logins.by_id(name)
+    by = way.by if way else "device"
+    for option, kinds in ONLY_FOR.items():
+        if options[option] and by not in kinds:
+            word = option.replace("_", "-")
+            raise click.UsageError(f"--{word} has no meaning for a login to {name}", click.get_current_context())
+    if way is not None and by == "key":
+        _by_key(config, way, options["api_key"], options["base_url"])
+    elif by == "adc":
         _by_google(config)
     else:
-        _by_device(config, way.id if way else str(name), options)
+        _by_device(config, name, options)
 
 
 def show_status(config: Config, as_json: bool) -> None:
@@ -58,21 +77,16 @@ def show_status(config: Config, as_json: bool) -> None:
         write_rows([[one.provider, one.state, f"until {_time(one.until)}" if one.until else ""] for one in found])
 
 
-def _way(name: str | None) -> presets.Login | None:
-    """The vendor's login of that name, asked for where there is none; None: it is a provider of the file."""
-    if name is not None:
-        return logins.by_id(name)
-    known = [way for _, way in presets.logins()]
-    if not asks():
-        words = ", ".join(way.id for way in known)
-        raise click.UsageError(f"name a platform: {words}", click.get_current_context())
-    for number, way in enumerate(known, 1):
-        terminal.note(f"{number:3}  {way.title}")
-    return known[click.prompt("Select a platform", type=click.IntRange(1, len(known)), default=1, err=True) - 1]
+def _asked(config: Config) -> str:
+    """The platform or provider that a person chooses."""
+    offers = logging_in.offers(config)
+    return pick_one("Select a platform", {offer.id: offer.title for offer in offers})
 
 
 def _by_device(config: Config, name: str, options: dict[str, Any]) -> None:
-    to = logging_in.target(config, name, host=options["oauth_host"], base_url=options["base_url"])
+    to = logging_in.target(
+        config, name, host=options["oauth_host"], base_url=options["base_url"], storage=options["store"]
+    )
 
     def show(code: Code) -> None:
         page = code.uri_complete or code.uri
@@ -82,13 +96,21 @@ def _by_device(config: Config, name: str, options: dict[str, Any]) -> None:
 
             webbrowser.open(page)
 
-    new, written = asyncio.run(logging_in.log_in(config, to, show))
-    terminal.write(f"{'Logged in' if new else 'Already logged in'} to {to.entry.id}\n")
-    if written:
-        terminal.write(f"{counted(len(written.models), 'model')}: {', '.join(written.models)}\n")
-        if written.removed:
-            terminal.write(f"No longer offered: {', '.join(written.removed)}\n")
-        terminal.write(f"Default model: {written.default_model}\n")
+    done = asyncio.run(logging_in.log_in(config, to, show))
+    if done.new:
+        terminal.write(f"Logged in to {to.entry.id}\n")
+    else:
+        also = "; its models are up to date now" if done.written else ""
+        terminal.write(f"Already logged in to {to.entry.id}{also}\n")
+    if done.written:
+        _say_models(done.written.models)
+        if done.written.removed:
+            terminal.write(f"No longer offered: {', '.join(done.written.removed)}\n")
+        terminal.write(f"Default model: {done.written.default_model}\n")
+
+
+def _say_models(aliases: list[str]) -> None:
+    terminal.write(f"{counted(len(aliases), 'model')}: {', '.join(aliases)}\n")
 
 
 def _has_browser() -> bool:
@@ -100,34 +122,43 @@ def _has_browser() -> bool:
     return bool(environment("DISPLAY") or environment("WAYLAND_DISPLAY"))
 
 
-def _by_key(settings: Settings, way: presets.Login) -> None:
-    """A platform whose login is a key is a provider like any other."""
-    from modelbay.cli.provider_add import add_provider
+def _by_key(config: Config, way: presets.Login, key: str | None, base_url: str | None) -> None:
+    from modelbay.cli import adding
+    from modelbay.onboarding import key_login
+    from modelbay.onboarding.drafts import model_tables
 
-    terminal.note(f"{way.title}; keys are at {way.key_url}")
-    add_provider.main([str(way.base_url), "--id", way.provider], standalone_mode=False, obj=settings)
+    key = adding.given_key(key)
+    if not key:
+        if not asks():
+            raise adding.Invalid(
+                [f"--api-key: {way.title} wants a key"],
+                f"--api-key - reads it from standard input; keys are at {way.key_url}",
+            )
+        key = adding.asked_key(way.title, way.key_url, needed=True)
+    with terminal.waiting(f"asking {way.title} for its models"):
+        detected = asyncio.run(key_login.try_key(config, way, key, base_url))
+    tables = model_tables(config, way.provider, adding.choose(detected, adding.Choice()))
+    put, default = key_login.write(config, detected, tables)
+    terminal.write(f"Logged in to {put.provider}\n")
+    _say_models(list(tables))
+    terminal.write(f"Default model: {default}\n")
 
 
 def _by_google(config: Config) -> None:
-    from modelbay.credentials import google
-    from modelbay.credentials.credential import LOCATION, PROJECT
-
-    found = google.described()
-    places = [
-        (entry.env.get(PROJECT, ""), entry.env.get(LOCATION, "")) for entry in config.providers.values() if entry.env
-    ]
-    project, location = next((place for place in places if any(place)), (found.project or "", ""))
+    with terminal.waiting("asking Google for a token"):
+        found = asyncio.run(logging_in.check_google(config))
     write_rows(
         [
             ["credential", found.kind],
             ["where", found.where],
-            ["account", redact(found.account or "?")],
-            ["project", project or f"unknown: name it as {PROJECT} in the provider's env table"],
-            ["location", location or f"unknown: name it as {LOCATION} in the provider's env table, as global"],
+            ["account", redact(found.account or "not said by the credential")],
+            ["project", found.project or f"unknown: name it as {PROJECT} in the provider's env table"],
+            ["location", found.location or f"unknown: name it as {LOCATION} in the provider's env table, as global"],
+            ["token", "Google gives one"],
         ]
     )
-    if not any(all(place) for place in places):
-        terminal.note(f"Next: modelbay provider add vertexai --project {project or 'PROJECT'} --location global")
+    if found.provider is None:
+        terminal.note(f"Next: modelbay provider add vertexai --project {found.project or 'PROJECT'} --location global")
 
 
 def _time(seconds: float) -> str:

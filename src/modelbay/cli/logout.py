@@ -3,6 +3,7 @@
 import click
 
 from modelbay.cli import terminal
+from modelbay.cli.picker import pick_one
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config.load import load
 from modelbay.onboarding import login as logging_in
@@ -19,9 +20,7 @@ def logout(settings: Settings, /, name: str | None) -> None:
         if not known:
             terminal.note("Nothing to log out of")
             return
-        if len(known) > 1:
-            raise click.UsageError(f"name one: {', '.join(known)}", click.get_current_context())
-        name = known[0]
+        name = known[0] if len(known) == 1 else pick_one("Log out of", {id: id for id in known})
     there, removed = logging_in.log_out(config, name)
     terminal.write(f"Logged out of {name}\n" if there else f"Nobody was logged in to {name}\n")
     if removed:

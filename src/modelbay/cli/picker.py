@@ -34,6 +34,21 @@ def pick(models: list[Model], chosen: Iterable[str], title: str) -> list[str]:
         picker.do(answer)
 
 
+def pick_one(title: str, offered: dict[str, str]) -> str:
+    """The word that a person chooses, of those shown by their titles.
+
+    Raises:
+        click.UsageError: there is nobody to ask.
+    """
+    words = list(offered)
+    if not asks():
+        raise click.UsageError(f"name one: {', '.join(words)}", click.get_current_context())
+    for number, word in enumerate(words, 1):
+        _say(f"{number:>4}  {offered[word]}")
+    number = click.prompt(title, type=click.IntRange(1, len(words)), default=1, err=True)
+    return words[number - 1]
+
+
 class _Picker:
     def __init__(self, models: list[Model], chosen: set[str]) -> None:
         self._all = models

@@ -24,6 +24,7 @@ from modelbay.onboarding import dialog
 from modelbay.onboarding.detection import Detected, detect, remember
 from modelbay.onboarding.dialog import Form
 from modelbay.onboarding.drafts import Draft, form_draft, host_of, model_tables, serves_without_key, with_key
+from modelbay.onboarding.login import check_editable
 from modelbay.providers import presets
 from modelbay.providers.upstream import upstream
 
@@ -100,6 +101,7 @@ def edit_provider(settings: Settings, /, id: str, **options: Any) -> None:
     choice = Choice.of(options)
     config = load(settings.config)
     entry = config.provider(id)
+    check_editable(config, id)
     changed = _changes(config, entry, options)
     added = [*choice.models, *adding.rows(options["add_model"])]
     _check_models(added)

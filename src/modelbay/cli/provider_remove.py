@@ -10,6 +10,8 @@ from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config import changes
 from modelbay.config.changes import Removed
 from modelbay.config.edit import Edit, apply
+from modelbay.config.load import load
+from modelbay.onboarding.login import check_editable
 
 
 @click.command()
@@ -19,6 +21,8 @@ from modelbay.config.edit import Edit, apply
 @pass_settings
 def remove_provider(settings: Settings, /, id: str, yes: bool, dry_run: bool) -> None:
     """Remove the provider ID, its models, and what named them as a default."""
+
+    check_editable(load(settings.config), id)
 
     def change(edit: Edit) -> Removed:
         return changes.remove_provider(edit, id)

@@ -13,6 +13,7 @@ from modelbay.config.load import load
 from modelbay.config.schema import Config, ProviderEntry
 from modelbay.credentials.credential import has_auth_header, key_names
 from modelbay.errors import ConfigError
+from modelbay.providers.logins import managing
 from modelbay.providers.upstream import Upstream, upstream
 
 
@@ -24,21 +25,26 @@ def list_providers(settings: Settings, /, as_json: bool) -> None:
     config = load(settings.config)
     for problem in config.problems:
         terminal.warning(str(problem))
-    found = [summary(config, entry) for _, entry in sorted(config.providers.items())]
+    entries = [entry for _, entry in sorted(config.providers.items())]
+    found = [summary(config, entry) for entry in entries if managing(entry) is None]
+    kept = [summary(config, entry) for entry in entries if managing(entry) is not None]
     if as_json:
-        _write_json({"providers": found, "default_model": config.default_model})
+        _write_json({"providers": found, "logins": kept, "default_model": config.default_model})
         return
-    if not found:
+    if not found and not kept:
         terminal.note("No providers configured; add one with `modelbay provider add`")
         return
-    rows = [
-        [one["id"], f"type={one['type'] or '?'}", f"models={one['models']}", one["base_url"] or one["problem"] or "",
-         one["credential"]]
-        for one in found
-    ]  # fmt: skip
-    write_rows(rows)
+    write_rows([_row(one) for one in found])
+    if kept:
+        terminal.write("\n" * bool(found) + "Logged in (`modelbay logout` removes it)\n")
+        write_rows([_row(one) for one in kept], indent="  ")
     if config.default_model:
         terminal.write(f"\nDefault model: {config.default_model}\n")
+
+
+def _row(one: dict[str, Any]) -> list[str]:
+    place = one["base_url"] or one["problem"] or ""
+    return [one["id"], f"type={one['type'] or '?'}", f"models={one['models']}", place, one["credential"]]
 
 
 list_provider = list_providers

@@ -11,6 +11,7 @@ from modelbay.errors import AuthenticationFailed, MissingCredential, ModelbayErr
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 LOGIN = "gcloud auth application-default login"
+LOGOUT = "gcloud auth application-default revoke"
 Send = Callable[[str, str, dict[str, str], bytes | None], Awaitable[tuple[int, Mapping[str, str], bytes]]]
 """Sends one HTTP request (method, URL, headers, body) and gives status, headers and body."""
 
@@ -37,6 +38,11 @@ class GoogleTokens:
                 await self._refresh()
             return str(self._credentials.token)
 
+    async def described(self) -> "Described":
+        """Whose token it is, which has been got to be sure. Raises what `token` does."""
+        await self.token()
+        return _described(self._credentials)
+
     async def _refresh(self) -> None:
         from google.auth.exceptions import GoogleAuthError
 
@@ -51,9 +57,14 @@ class GoogleTokens:
         try:
             await asyncio.to_thread(self._credentials.refresh, request)
         except GoogleAuthError as error:
-            raise AuthenticationFailed(
-                f"Google refused the application default credentials: {error.args[0] if error.args else error}"
-            ) from None
+            if isinstance(error.__cause__, ModelbayError):
+                raise error.__cause__ from None  # nothing was refused: no answer came
+            refused = AuthenticationFailed(
+                f"Google refused the application default credentials of {_described(self._credentials).where}: "
+                f"{error.args[0] if error.args else error}"
+            )
+            refused.hint = f"run `{LOGIN}` or get a new key file; `modelbay login` then checks it"
+            raise refused from None
 
 
 class _Answer:
@@ -83,13 +94,7 @@ class Described(NamedTuple):
     project: str | None
 
 
-def described() -> Described:
-    """What stands for us at Google. Asks a cloud's own machine about itself, so it may block.
-
-    Raises:
-        MissingCredential: no credentials are set up on this machine; the hint is the command that does.
-    """
-    credentials = _load()
+def _described(credentials: Any) -> Described:
     file = environment("GOOGLE_APPLICATION_CREDENTIALS")
     kind = type(credentials).__module__.rpartition(".")[2].replace("_", " ")
     kind = "a person's, of gcloud" if kind == "credentials" else kind
@@ -109,6 +114,7 @@ def _load() -> Any:
     except DefaultCredentialsError as error:
         raise MissingCredential(
             f"there are no Google application default credentials: {str(error).partition('. ')[0]}",
-            hint=f"run `{LOGIN}`, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's JSON file",
+            hint=f"run `{LOGIN}`, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's JSON file; "
+            "`modelbay login` then checks it",
         ) from None
     return credentials

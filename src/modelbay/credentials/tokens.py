@@ -41,6 +41,10 @@ GRACE = 0.1
 """Seconds after a refusal in which a program that knows no lock of ours may still write what it was given instead."""
 
 
+class NoKeyring(ConfigError):
+    """There is no keyring, or it does not open."""
+
+
 class Store(Protocol):
     """Keeps the tokens of logins by name."""
 
@@ -376,5 +380,8 @@ def _private_folder(folder: Path) -> None:
         folder.chmod(0o700)
 
 
-def _silent(error: Exception) -> ConfigError:
-    return ConfigError(f"the keyring does not answer: {error}", hint="unlock it, or log in with --file")
+def _silent(error: Exception) -> NoKeyring:
+    return NoKeyring(
+        f"the keyring does not answer: {error}",
+        hint="unlock it, or keep tokens in a file: `modelbay login --store file`",
+    )

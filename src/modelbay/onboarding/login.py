@@ -1,8 +1,10 @@
 """Logging in and out: the tokens, and what of it stands in `config.toml`."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,7 +14,8 @@ from modelbay.config.changes import Removed
 from modelbay.config.edit import Edit, apply
 from modelbay.config.entries import provider_entry
 from modelbay.config.schema import Config, ProviderEntry, Table
-from modelbay.credentials import oauth, tokens
+from modelbay.credentials import google, oauth, tokens
+from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.credentials.oauth import Code, TokenSet
 from modelbay.errors import AuthenticationFailed, ConfigError, MissingCredential
 from modelbay.line import Line
@@ -24,6 +27,15 @@ from modelbay.providers.presets import Login
 from modelbay.providers.upstream import upstream
 
 
+class Offer(Struct, frozen=True):
+    """Something to log in to: a platform, or a provider with a flow of its own."""
+
+    id: str
+    """The word for it in `modelbay login`."""
+    title: str
+    by: Literal["device", "key", "adc"]
+
+
 class Target(Struct):
     """What somebody logs in to: an entry that is there, or the one that a vendor's login will write."""
 
@@ -31,6 +43,27 @@ class Target(Struct):
     login: Login | None
     table: Table
     """The keys of the entry that logging in writes, where a vendor's login does."""
+
+
+class LoggedIn(Struct, frozen=True):
+    """How a login ended."""
+
+    new: bool
+    """Whether somebody had to approve it; else the tokens at hand were good."""
+    written: Written | None
+    """What it brought, where it is a vendor's."""
+
+
+class Google(Struct, frozen=True):
+    """Google's default credentials, which have just given a token, and where they are to be used."""
+
+    kind: str
+    where: str
+    account: str | None
+    project: str | None
+    location: str | None = None
+    provider: str | None = None
+    """The provider that is ready to be used with them."""
 
 
 class Status(Struct):
@@ -43,43 +76,69 @@ class Status(Struct):
     """When its token ends; it is refreshed before that."""
 
 
-def target(config: Config, name: str, *, host: str | None = None, base_url: str | None = None) -> Target:
+def offers(config: Config) -> list[Offer]:
+    """All that one can log in to: the platforms, then the file's own providers."""
+    platforms = [Offer(login.id, login.title, login.by) for _, login in presets.logins()]
+    own = [entry for entry in config.providers.values() if entry.oauth and logins.managing(entry) is None]
+    return platforms + [Offer(entry.id, entry.name or f"provider {entry.id}", "device") for entry in own]
+
+
+def target(
+    config: Config, name: str, *, host: str | None = None, base_url: str | None = None, storage: str | None = None
+) -> Target:
     """What `name` stands for: a vendor's login, or a provider with an `oauth` table.
 
     Raises:
-        ConfigError: nobody can log in there.
+        ConfigError: nobody can log in there, or not so.
     """
     login = logins.by_id(name)
-    entry = config.providers.get(name)
+    entry = config.providers.get(login.provider if login else name)
     if login is None and entry is not None and entry.oauth:
-        known = logins.by_key(entry.oauth.key)
-        if known is None or known.provider != entry.id:
+        login = logins.managing(entry)
+        if login is None:
+            _check_own(entry, host, base_url, storage)
             return Target(entry, None, {})
-        login, host, base_url = known, host or entry.oauth.oauth_host, base_url or entry.base_url
+        host, base_url = host or entry.oauth.oauth_host, base_url or entry.base_url
     if login is None or login.by != "device":
         there = ", ".join(login.id for _, login in presets.logins())
         raise ConfigError(
             f'nobody can log in to "{name}"', hint=f"there are {there}, and providers with an oauth table"
         )
     base = (base_url or login.base_url or "").rstrip("/")
+    storage = storage or (entry.oauth.storage if entry and entry.oauth else "file")
     table: Table = {
         "type": login.type,
         "base_url": base,
         "api_key": "",
-        "oauth": logins.oauth_table(login, host=host, base_url=base),
+        "oauth": logins.oauth_table(login, host=host, base_url=base, storage=storage),
     }
     if base != login.base_url:
-        preset = next(preset for preset, other in presets.logins() if other.id == login.id)
-        table["dialect"] = preset.id
+        table["dialect"] = vendor_of(login).id
     return Target(provider_entry(login.provider, table), login, table)
 
 
-async def log_in(config: Config, to: Target, show: Callable[[Code], object]) -> tuple[bool, Written | None]:
-    """Logs in, unless that is so already, and writes what the login brings; whether it was new, and what was written.
+def vendor_of(login: Login) -> presets.Preset:
+    return next(preset for preset, other in presets.logins() if other.id == login.id)
+
+
+def _check_own(entry: ProviderEntry, host: str | None, base_url: str | None, storage: str | None) -> None:
+    """What a provider of the user's own says of its login is changed there, and nowhere else."""
+    for key, value in (("oauth.oauth_host", host), ("base_url", base_url), ("oauth.storage", storage)):
+        if value is not None:
+            raise ConfigError(
+                f'provider "{entry.id}" is your own, and logging in does not change it',
+                hint=f'write {key} = "{value}" into its table',
+                provider=entry.id,
+            )
+
+
+async def log_in(config: Config, to: Target, show: Callable[[Code], object]) -> LoggedIn:
+    """Logs in, unless that is so already, and writes what the login brings.
 
     Raises:
         ModelbayError: it was denied or took too long; the tokens or the configuration could not be written.
     """
+    before = config.providers.get(to.entry.id)
     config = replace(config, providers={**config.providers, to.entry.id: to.entry})
     line = Line(config)
     try:
@@ -90,51 +149,106 @@ async def log_in(config: Config, to: Target, show: Callable[[Code], object]) -> 
             found.origin = login.origin
             async with tokens.locked(login.name):
                 await asyncio.to_thread(tokens.STORES[login.storage].write, login.name, found)
-        if to.login is None:
-            return new, None
-        endpoint = models_endpoint(config, to.entry)
-        if endpoint is None:
-            return new, None
-        models = managed.models_of(await line.fetch(endpoint), to.login)
+        written = await _refreshed(line, config, to, new=new)
     finally:
         await line.aclose()
-    vendor, table = to.login, to.table
+    if before is not None:
+        _forget_other(before, to.entry)
+    return LoggedIn(new, written)
+
+
+async def refresh(config: Config, entry: ProviderEntry) -> Written:
+    """Asks the service behind a vendor's login for its models again, and writes what has changed.
+
+    Raises:
+        ModelbayError: nobody is logged in there, or it does not answer.
+        ConfigError: the entry is no vendor's; the file cannot be changed.
+    """
+    to = target(config, entry.id)
+    line = Line(config)
+    try:
+        written = await _refreshed(line, config, to, new=False)
+    finally:
+        await line.aclose()
+    if written is None:
+        raise ConfigError(f'no service lists the models of provider "{entry.id}"', provider=entry.id)
+    return written
+
+
+async def _refreshed(line: Line, config: Config, to: Target, *, new: bool) -> Written | None:
+    endpoint = models_endpoint(config, to.entry) if to.login else None
+    if to.login is None or endpoint is None:
+        return None
+    vendor, models = to.login, managed.models_of(await line.fetch(endpoint), to.login)
 
     def change(edit: Edit) -> Written:
-        return managed.write(edit, vendor, table, models)
+        return managed.write(edit, vendor, to.table, models, new=new)
 
-    return new, apply(change, config.path).result
+    return apply(change, config.path).result
+
+
+def _forget_other(before: ProviderEntry, now: ProviderEntry) -> None:
+    """Deletes the tokens of the login that another has replaced, as that of another region."""
+    if before.oauth is None or now.oauth is None:
+        return
+    old, new = ((oauth.storage, tokens.name_of(oauth)) for oauth in (before.oauth, now.oauth))
+    if old != new:
+        with contextlib.suppress(ConfigError):  # a keyring that does not open may be why the new ones are elsewhere
+            tokens.STORES[old[0]].delete(old[1])
 
 
 async def _logged_in(line: Line, config: Config, to: Target) -> bool:
     """Whether the tokens at hand are good; those of somebody else's login are not."""
     try:
         await line.token(_login(config, to.entry))
+    except tokens.NoKeyring:
+        raise  # before somebody approves what then cannot be kept
     except (AuthenticationFailed, MissingCredential, ConfigError):
         return False
     return True
 
 
 def log_out(config: Config, name: str) -> tuple[bool, Removed | None]:
-    """Forgets a login; of a vendor's, its provider and models too. Whether there were tokens, and what was removed.
+    """Forgets a login; of a vendor's, its provider and models too. Whether there were tokens or a key, and what was removed.
 
     Raises:
         ConfigError: there is no such login.
     """
     login = logins.by_id(name)
     entry = config.providers.get(login.provider if login else name)
+    if entry is not None and login is not None and login.by == "key":
+        id = entry.id
+        return True, apply(lambda edit: changes.remove_provider(edit, id), config.path).result
     if entry is None or entry.oauth is None:
-        raise ConfigError(f'nobody logs in to "{name}"', hint="`modelbay login --status` lists the logins")
+        by_google = login is not None and login.by == "adc"
+        raise ConfigError(
+            f'nobody logs in to "{name}"',
+            hint=f"`{google.LOGOUT}` forgets Google's" if by_google else "`modelbay login --status` lists the logins",
+        )
     there = tokens.STORES[entry.oauth.storage].delete(tokens.name_of(entry.oauth))
-    known = logins.by_key(entry.oauth.key)
-    if known is None or known.provider != entry.id:
-        return there, None
-    id = entry.id
+    vendor = logins.managing(entry)
+    return there, None if vendor is None else apply(lambda edit: managed.remove(edit, vendor), config.path).result
 
-    def change(edit: Edit) -> Removed:
-        return changes.remove_provider(edit, id)
 
-    return there, apply(change, config.path).result
+async def check_google(config: Config) -> Google:
+    """Whether Google gives a token for its default credentials, and what stands in its providers' entries.
+
+    Raises:
+        MissingCredential: no credentials are set up on this machine; the hint is the command that does.
+        AuthenticationFailed: Google refuses them.
+    """
+    line = Line(config)
+    try:
+        found = await line.google()
+    finally:
+        await line.aclose()
+    known = [(entry, entry.env.get(PROJECT, ""), entry.env.get(LOCATION, "")) for entry in config.providers.values()]
+    best = max(known, key=lambda one: bool(one[1]) + bool(one[2]), default=None)
+    if best is None or not (best[1] or best[2]):
+        return Google(found.kind, found.where, found.account, found.project)
+    entry, project, location = best
+    usable = entry.id if project and location else None
+    return Google(found.kind, found.where, found.account, project or found.project, location or None, usable)
 
 
 def status(config: Config, clock: Callable[[], float] = time.time) -> list[Status]:
@@ -155,6 +269,21 @@ def _status(entry: ProviderEntry, now: float) -> Status:
         return Status(entry.id, "refused")
     ended = found.expires_at and found.expires_at <= now and not found.refresh_token
     return Status(entry.id, "ended" if ended else "logged in", found.expires_at or None)
+
+
+def check_editable(config: Config, id: str) -> None:
+    """
+    Raises:
+        ConfigError: a vendor's login keeps this provider, and would write it again.
+    """
+    entry = config.providers.get(id)
+    login = logins.managing(entry) if entry else None
+    if login is not None:
+        raise ConfigError(
+            f'provider "{id}" is kept by logging in to {login.title}',
+            hint=f"`modelbay login {id}` refreshes its models, `modelbay logout {id}` removes it",
+            provider=id,
+        )
 
 
 def _login(config: Config, entry: ProviderEntry) -> tokens.Login:

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from modelbay.config import changes
+from modelbay.config.changes import Removed
 from modelbay.config.edit import Edit
 from modelbay.config.load import parse
 from modelbay.config.schema import Table
@@ -79,16 +80,14 @@ def table_of(item: Mapping[str, Any], provider: str) -> Table:
     return table
 
 
-def write(edit: Edit, login: Login, provider: Table, models: Mapping[str, Table]) -> Written:
-    """The provider and its models, in one transaction; the default model stays where it can be used.
+def write(edit: Edit, login: Login, provider: Table, models: Mapping[str, Table], *, new: bool = True) -> Written:
+    """The provider, its models and the service's other tables, in one transaction. The default model stays where it can
+    be used; with a `new` login, or another default, `[thinking]` becomes what the default model can do.
 
     Raises:
         ConfigError: an alias belongs to another provider; something would not be usable.
     """
-    if edit.get("providers", login.provider) is None:
-        changes.add_provider(edit, login.provider, provider)
-    else:
-        changes.change_provider(edit, login.provider, {(key,): value for key, value in provider.items()})
+    put_provider(edit, login.provider, provider)
     known = edit.get("models") or {}
     gone = [
         alias
@@ -105,11 +104,68 @@ def write(edit: Edit, login: Login, provider: Table, models: Mapping[str, Table]
                 edit.delete("models", alias, key)
     if gone:
         changes.remove_models(edit, gone)
-    default = edit.get("default_model")
+    before = edit.get("default_model")
+    default = settle_default(edit, next(iter(models)))
+    if default in models and (new or default != before):
+        _settle_thinking(edit, models[default]["capabilities"])
+    _put_services(edit, login, provider)
+    changes.check(edit)
+    return Written(list(models), gone, default)
+
+
+def remove(edit: Edit, login: Login) -> Removed:
+    """Takes out what `write` wrote; services that are the user's own stay.
+
+    Raises:
+        UnknownProvider: there is no such provider.
+    """
+    for name in login.services:
+        if _is_of(edit.get("services", name), login):
+            edit.delete("services", name)
+    removed = changes.remove_provider(edit, login.provider)
+    if removed.default_model:
+        edit.delete("thinking", "enabled")  # it was for that model
+    return removed
+
+
+def put_provider(edit: Edit, id: str, table: Table) -> None:
+    """Writes a provider; of one that is there, the keys that `table` has."""
+    if edit.get("providers", id) is None:
+        changes.add_provider(edit, id, table)
+    else:
+        changes.change_provider(edit, id, {(key,): value for key, value in table.items()})
+
+
+def settle_default(edit: Edit, otherwise: str) -> str:
+    """The default model, which becomes another one where it cannot be used."""
     try:
         parse(edit.text, edit.path).model()
     except UnknownModel:
-        default = next(iter(models))
-        changes.set_default_model(edit, default)
-    changes.check(edit)
-    return Written(list(models), gone, default)
+        changes.set_default_model(edit, otherwise)
+    return str(edit.get("default_model"))
+
+
+def _settle_thinking(edit: Edit, capabilities: list[str]) -> None:
+    """A model that always thinks, or never does, leaves nothing to choose."""
+    if "always_thinking" in capabilities:
+        edit.set("thinking", "enabled", value=True)
+    elif "thinking" not in capabilities:
+        edit.set("thinking", "enabled", value=False)
+
+
+def _put_services(edit: Edit, login: Login, provider: Table) -> None:
+    for name, path in login.services.items():
+        there = edit.get("services", name)
+        table = {"base_url": f"{provider['base_url']}{path}", "api_key": "", "oauth": provider["oauth"]}
+        if there is None:
+            edit.set("services", name, value=table)
+        elif _is_of(there, login):
+            for key, value in table.items():
+                edit.set("services", name, key, value=value)
+
+
+def _is_of(service: object, login: Login) -> bool:
+    """Whether a table of `[services]` is used by this login."""
+    oauth = service.get("oauth") if isinstance(service, dict) else None
+    key = oauth.get("key") if isinstance(oauth, dict) else None
+    return isinstance(key, str) and key.partition("-env-")[0] == login.key

@@ -5,7 +5,7 @@ import json
 from urllib.parse import urljoin
 
 from modelbay.config.origin import Origin, origin
-from modelbay.config.schema import OAuth, Table
+from modelbay.config.schema import OAuth, ProviderEntry, Table
 from modelbay.credentials import tokens
 from modelbay.credentials.oauth import Flow
 from modelbay.errors import ConfigError
@@ -14,6 +14,15 @@ from modelbay.providers import presets
 
 def by_id(id: str) -> presets.Login | None:
     return next((login for _, login in presets.logins() if login.id == id), None)
+
+
+def managing(entry: ProviderEntry) -> presets.Login | None:
+    """The vendor's login that wrote a provider's entry and keeps it; None: the entry is the user's own."""
+    if entry.oauth is None:
+        return None
+    stem = entry.oauth.key.partition("-env-")[0]
+    mine = [login for _, login in presets.logins() if (login.key, login.provider) == (stem, entry.id)]
+    return next((login for login in mine if login.host == entry.oauth.oauth_host), mine[0] if mine else None)
 
 
 def by_key(key: str) -> presets.Login | None:
@@ -55,15 +64,17 @@ def flow_of(oauth: OAuth, provider: str) -> Flow:
     )
 
 
-def oauth_table(login: presets.Login, *, host: str | None = None, base_url: str | None = None) -> Table:
+def oauth_table(
+    login: presets.Login, *, host: str | None = None, base_url: str | None = None, storage: str = "file"
+) -> Table:
     """The `oauth` table of a vendor's login, as Kimi Code writes it: another host or base URL makes it another login."""
     host, base_url = (host or login.host).rstrip("/"), (base_url or login.base_url or "").rstrip("/")
     usual = by_key(login.key) or login
     if (host, base_url) == (usual.host, usual.base_url):
-        return {"storage": "file", "key": login.key}
+        return {"storage": storage, "key": login.key}
     words = json.dumps({"oauthHost": host, "baseUrl": base_url}, separators=(",", ":"), ensure_ascii=False)
     digest = hashlib.sha256(words.encode()).hexdigest()[:16]
-    return {"storage": "file", "key": f"{login.key}-env-{digest}", "oauth_host": host}
+    return {"storage": storage, "key": f"{login.key}-env-{digest}", "oauth_host": host}
 
 
 def _address(host: str, path: str, provider: str) -> str:

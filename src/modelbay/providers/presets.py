@@ -42,6 +42,10 @@ class Login(Struct, kw_only=True, frozen=True):
     client_id: str = ""
     scope: str | None = None
     key_url: str | None = None
+    refused: str | None = None
+    """What to tell somebody whose key is refused: which other key they may have taken for it."""
+    services: dict[str, str] = field(default_factory=dict)
+    """Other things that it opens, each a table in `[services]` with its path at the base URL, as Kimi Code writes them."""
 
 
 class Preset(Struct, kw_only=True, frozen=True):
