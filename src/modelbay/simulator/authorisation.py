@@ -4,9 +4,10 @@ A refresh token stays good until something that it was exchanged for has been us
 killed between the answer and the disk. One that comes back after that ends the whole login, as a stolen one would.
 """
 
+import re
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import uuid4
@@ -30,6 +31,25 @@ FAULTS: dict[str, tuple[int, str]] = {
     "slow": (0, ""),
 }
 """What the token endpoint does instead of answering, by name. `slow` answers, after a second."""
+SPECS = {
+    "approve": "codes approve themselves after N polls, else 2",
+    "wait": "codes wait for somebody to approve them",
+    "deny": "the next poll hears that the login was denied",
+    "expire": "the next poll hears that its code has expired",
+    "slow-down": "the next poll hears that it came too soon",
+    "500": "the next poll or refresh fails",
+    "drop": "the next poll or refresh gets no answer",
+    "revoke": "refresh tokens are refused",
+    "lasts": "tokens last N seconds, else 900",
+    "interval": "clients are told to wait N seconds between polls, else nothing is said",
+}
+"""How the login server can be made to behave, by name, as `modelbay simulate --login` takes them."""
+_FAULT_OF = {"deny": "denied", "expire": "expired", "slow-down": "slow_down", "500": "500", "drop": "drop"}
+_PAGE = """<!doctype html><meta charset="utf-8"><title>Simulator</title>
+<form method="post"><p>Log in with the code {user}?</p>
+<button formaction="/simulate/approve?user_code={user}">Approve</button>
+<button formaction="/simulate/deny?user_code={user}">Deny</button></form>
+"""
 
 
 class Manner(Struct):
@@ -43,8 +63,39 @@ class Manner(Struct):
     token_lasts: float = 900.0
     pause: float = 0.0
     """Seconds before each answer of the token endpoint: the time in which a client can be killed."""
+    revoked: bool = False
+    """Whether refresh tokens are refused."""
     faults: list[str] = field(default_factory=list)
     """Of the next answers of the token endpoint, one each; "" is none."""
+
+
+def manner_of(specs: Iterable[str]) -> Manner:
+    """The manner that specs ask for, each a name of `SPECS` with `=N` or `*TIMES` behind it, as `slow-down*3`.
+
+    Raises:
+        ValueError: there is no such name.
+    """
+    manner = Manner()
+    for spec in specs:
+        found = re.fullmatch(r"([a-z0-9-]+)(?:=(\d+(?:\.\d+)?))?(?:\*(\d+))?", spec.strip())
+        name = found[1] if found else ""
+        if found is None or name not in SPECS:
+            raise ValueError(f"there is no `{spec}`; there are {', '.join(SPECS)}")
+        number = float(found[2]) if found[2] else None
+        match name:
+            case "approve":
+                manner.approve_after = 2 if number is None else int(number)
+            case "wait":
+                manner.approve_after = None
+            case "revoke":
+                manner.revoked = True
+            case "lasts":
+                manner.token_lasts = number or 900.0
+            case "interval":
+                manner.interval = number
+            case _:
+                manner.faults += [_FAULT_OF[name]] * int(found[3] or 1)
+    return manner
 
 
 class _Code(Struct):
@@ -64,15 +115,21 @@ class _Family(Struct):
 
 
 class Authorisation:
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self.manner = Manner()
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.time,
+        manner: Manner | None = None,
+        asked: Callable[[str, str], object] = lambda user_code, page: None,
+    ) -> None:
+        """`asked` is told of each code, and of the page where it is approved."""
         self.clock = clock
+        self._asked = asked
         self.refreshes = 0
         """Refresh tokens that were exchanged."""
         self._codes: dict[str, _Code] = {}
         self._refresh: dict[str, tuple[_Family, int]] = {}
         self._access: dict[str, tuple[_Family, int, float]] = {}
-        self._faults: deque[str] = deque()
+        self.behave(manner or Manner())
 
     def behave(self, manner: Manner) -> None:
         self.manner = manner
@@ -118,6 +175,7 @@ class Authorisation:
         }
         if self.manner.interval is not None:
             said["interval"] = self.manner.interval
+        self._asked(user, said["verification_uri_complete"])
         return _said(said)
 
     def token(self, body: bytes) -> Answer:
@@ -154,7 +212,7 @@ class Authorisation:
 
     def _by_refresh(self, token: str) -> Answer:
         family, generation = self._refresh.get(token, (None, 0))
-        if family is None or family.revoked or generation < family.live:
+        if family is None or family.revoked or self.manner.revoked or generation < family.live:
             if family is not None:
                 family.revoked = True
             return _refused(400, "invalid_grant", "the refresh token was used before, or taken back")
@@ -176,6 +234,11 @@ class Authorisation:
                 "scope": "models",
             }
         )
+
+    def page(self, query: str) -> Answer:
+        """Where a person approves a code."""
+        user = "".join(char for char in dict(parse_qsl(query)).get("user_code", "") if char.isalnum() or char == "-")
+        return answers.whole(200, _PAGE.format(user=user).encode(), "text/html; charset=utf-8")
 
     def simulate(self, what: str, body: bytes, query: str) -> Answer:
         """The person's side: `approve`, `deny`, and `login`, which changes how the server behaves."""

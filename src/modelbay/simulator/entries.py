@@ -19,6 +19,26 @@ def config_text(url: str, key: str | None) -> str:
     return "\n".join(lines) + "\n"
 
 
+def login_text(url: str) -> str:
+    """A provider of the simulator that one logs in to, with a flow of its own."""
+    return f"""
+[providers.sim-login]
+type = "{TYPE_OF["openai_chat"]}"
+base_url = "{url}/coding/v1"
+
+[providers.sim-login.oauth]
+key = "sim-login"
+oauth_host = "{url}"
+device_url = "/api/oauth/device_authorization"
+token_url = "/api/oauth/token"
+client_id = "modelbay"
+
+[models.sim-login]
+provider = "sim-login"
+model = "{MODEL}"
+"""
+
+
 def alias(protocol: Protocol) -> str:
     """The name of the provider, and of the model, that speaks a protocol."""
     return f"sim-{protocol.removeprefix('openai_')}"

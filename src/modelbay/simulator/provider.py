@@ -82,6 +82,7 @@ class Provider:
             "device": self._log_in,
             "token": self._log_in,
             "simulate": self._log_in,
+            "page": self._log_in,
         }
 
     def reset(self) -> None:
@@ -260,6 +261,8 @@ class Provider:
                 answer = self.logins.device(incoming.body, origin)
             case "token":
                 answer = self.logins.token(incoming.body)
+            case "page":
+                answer = self.logins.page(incoming.query)
             case _:
                 what = incoming.path.rpartition("/")[2]
                 answer = self.logins.simulate(what, incoming.body, incoming.query)

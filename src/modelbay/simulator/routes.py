@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
-Action = Literal["generate", "count", "models", "model", "upload", "managed", "device", "token", "simulate"]
+Action = Literal["generate", "count", "models", "model", "upload", "managed", "device", "token", "simulate", "page"]
 
 
 class Route(Struct, frozen=True):
@@ -54,6 +54,7 @@ _ROWS: tuple[_Row, ...] = (
     ("POST", r"/api/oauth/device_authorization", "device", "", None),
     ("POST", r"/api/oauth/token", "token", "", None),
     ("POST", r"/simulate/(?:approve|deny|login)", "simulate", "", None),
+    ("GET", r"/simulate/approve", "page", "", None),
     ("GET", rf"{_OPENAI}/models", "models", "", None),
     ("GET", rf"{_OPENAI}/models/(?P<model>.+)", "model", "", None),
     ("GET", r"/openai/models", "models", "openai_chat", None),
@@ -64,7 +65,7 @@ _ROWS: tuple[_Row, ...] = (
 _TABLE = [(method, re.compile(path), action, protocol, stream) for method, path, action, protocol, stream in _ROWS]
 
 
-KEYLESS: frozenset[Action] = frozenset(("device", "token", "simulate"))
+KEYLESS: frozenset[Action] = frozenset(("device", "token", "simulate", "page"))
 """Where one gets what other requests must carry."""
 
 

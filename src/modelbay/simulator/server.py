@@ -11,6 +11,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from modelbay.simulator.app import TRANSPORT, App
+from modelbay.simulator.authorisation import Authorisation
 from modelbay.simulator.journal import Journal
 from modelbay.simulator.provider import Provider, Settings
 
@@ -153,8 +154,9 @@ def serve(
     pace: float = 0.02,
     aliases: Mapping[str, str] | None = None,
     ready: Callable[[str], None] | None = None,
+    logins: Authorisation | None = None,
 ) -> None:
-    """Runs until Ctrl-C or SIGTERM; `ready` is told the URL once requests are taken.
+    """Runs until Ctrl-C or SIGTERM; `ready` is told the URL once requests are taken. `logins` is its login server.
 
     Raises:
         OSError: the port is taken.
@@ -162,6 +164,7 @@ def serve(
     """
     listener = _listen(host, port)
     provider = Provider(Settings(key=key, pace=pace, aliases=aliases or {}))
+    provider.logins = logins or provider.logins
     server = _server(provider, Journal())
     if ready is not None:
         ready(_url(host, listener.getsockname()[1]))
