@@ -15,7 +15,7 @@ from modelbay.catalog.manifest import (
     parse_manifest,
     parse_models,
 )
-from modelbay.errors import ConfigError
+from modelbay.errors import ModelbayError
 from modelbay.model import Cost
 from tests.catalog.manifests import EMBEDDED, EXTENDED, MANIFEST, embedded, manifest, model
 
@@ -118,7 +118,7 @@ def test_names_and_ids_may_be_in_any_script_and_have_slashes_and_colons():
     ],
 )
 def test_what_is_wrong_with_a_hosted_manifest_is_said_and_where(content: Any, finding: str):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ModelbayError) as caught:
         parse_manifest(content)
     assert caught.value.message.startswith(f"{FAILED}: {finding}")
     assert "models_data_source" in str(caught.value.hint)
@@ -139,7 +139,7 @@ def test_what_is_wrong_with_a_hosted_manifest_is_said_and_where(content: Any, fi
     ],
 )
 def test_what_is_wrong_with_embedded_json_is_said_and_where(content: Any, finding: str):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ModelbayError) as caught:
         parse_manifest(content, pasted=True)
     assert caught.value.message.startswith(f"{FAILED}: {finding}")
 
@@ -165,13 +165,13 @@ def test_what_is_wrong_with_embedded_json_is_said_and_where(content: Any, findin
     ],
 )
 def test_what_is_wrong_with_a_model_is_said_and_where(entry: Any, finding: str):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ModelbayError) as caught:
         parse_models({"models": {"m": entry}})
     assert caught.value.message.startswith(f"{FAILED}: {finding}")
 
 
 def test_an_id_belongs_to_one_model():
-    with pytest.raises(ConfigError, match=r'models\.b\.id: "x" is the id of models.a already'):
+    with pytest.raises(ModelbayError, match=r'models\.b\.id: "x" is the id of models.a already'):
         parse_models({"models": {"a": model(id="x"), "b": model(id="x")}})
 
 
@@ -209,7 +209,7 @@ def test_everything_that_is_wrong_is_found_at_once():
     found = inspect_manifest(manifest(name=None, baseUrl="x", models_data_source="y"))
     assert found.manifest is None
     assert [one.where for one in found.findings] == ["name", "baseUrl", "models_data_source"]
-    with pytest.raises(ConfigError, match=r"and 2 more"):
+    with pytest.raises(ModelbayError, match=r"and 2 more"):
         parse_manifest(manifest(name=None, baseUrl="x", models_data_source="y"))
 
 

@@ -11,15 +11,17 @@ from decimal import Decimal, InvalidOperation
 from typing import Literal, TypeAlias, get_args
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct, field, to_builtins
 
+from modelbay.catalog.facts import INPUTS, OUTPUTS, Facts
+from modelbay.catalog.index import SWITCHES
 from modelbay.catalog.listed import Listed
 from modelbay.catalog.listing import listed_model, parse_list
 from modelbay.config.diff import SECRET_KEY, SECRET_PARAMETER
 from modelbay.config.origin import origin
-from modelbay.config.schema import key_text
+from modelbay.config.schema import Table, key_text
 from modelbay.conversation import Extra, Json
-from modelbay.errors import ConfigError, ModelbayError
+from modelbay.errors import ModelbayError
 from modelbay.protocols.codec import decode
 from modelbay.protocols.failures import summary, text_of
 from modelbay.providers import urls
@@ -76,6 +78,56 @@ class Inspected(Struct):
     findings: list[Finding]
 
 
+def listed_table(one: Listed) -> Table:
+    """What is kept of a model in `config.toml`, as its `listed` table: the fields of an extended model, and no others.
+
+    `Facts` are what it is made of, so that whoever reads it need not know everybody's spellings.
+    """
+    facts, raw = one.facts, one.extra
+    can = facts.capabilities
+    switches = {name: can[capability] for capability, name in SWITCHES.items() if capability in can}
+    kept = {path[0]: raw[path[0]] for path in KEPT if path[0] in raw and _wrong(raw[path[0]], FIELDS[path]) is None}
+    sizes = {
+        "context": facts.max_context_tokens,
+        "input": facts.max_input_tokens,
+        "output": facts.max_output_tokens,
+    }
+    table: Table = {
+        "name": facts.name,
+        **switches,
+        **kept,
+        "reasoning_options": _options(facts),
+        "interleaved": {"field": facts.reasoning_key} if facts.reasoning_key else None,
+        "modalities": _modalities(facts, raw),
+        "cost": to_builtins(facts.cost) if facts.cost else None,
+        "limit": {name: size for name, size in sizes.items() if size is not None},
+    }
+    return {name: value for name, value in table.items() if value not in (None, {}, [])}
+
+
+KEPT: tuple[tuple[str, ...], ...] = (("attachment",), ("open_weights",), ("release_date",), ("last_updated",))
+"""What is for people."""
+
+
+def _options(facts: Facts) -> list[Table]:
+    if facts.efforts is None:
+        return []
+    return [{"type": "effort", "values": [*facts.efforts, *([facts.off_effort] if facts.off_effort else [])]}]
+
+
+def _modalities(facts: Facts, raw: Extra) -> Table:
+    """The lists as they were written, else as far as the facts tell: a list is complete."""
+    found: Table = {}
+    written = raw.get("modalities")
+    for side, kinds in (("input", INPUTS), ("output", OUTPUTS)):
+        words = written.get(side) if isinstance(written, dict) else None
+        if isinstance(words, list) and words and _wrong(words, "words") is None:
+            found[side] = words
+        elif any(capability in facts.capabilities for capability in kinds.values()):
+            found[side] = ["text", *(kind for kind, can in kinds.items() if facts.capabilities.get(can))]
+    return found
+
+
 # As values, or an error
 
 
@@ -83,7 +135,7 @@ def parse_manifest(content: bytes | Json, *, pasted: bool = False) -> Manifest:
     """The manifest in a text. `pasted` is one that must bring its models, as nothing is to be fetched for it.
 
     Raises:
-        ConfigError: it cannot be used; the message says where and what.
+        ModelbayError: it cannot be used; the message says where and what.
     """
     inspected = inspect_manifest(content, pasted=pasted)
     if inspected.manifest is None:
@@ -95,7 +147,7 @@ def parse_models(content: bytes | Json) -> tuple[list[Listed], list[Finding]]:
     """The extended models in a text, each with its facts, and what was worked around.
 
     Raises:
-        ConfigError: they cannot be used; the message says where and what.
+        ModelbayError: they cannot be used; the message says where and what.
     """
     models, findings = inspect_models(content)
     if any(finding.fatal for finding in findings):
@@ -103,11 +155,11 @@ def parse_models(content: bytes | Json) -> tuple[list[Listed], list[Finding]]:
     return models, findings
 
 
-def refusal(findings: Iterable[Finding]) -> ConfigError:
+def refusal(findings: Iterable[Finding]) -> ModelbayError:
     """The error for findings of which one at least is fatal."""
     first, *others = [finding for finding in findings if finding.fatal]
     more = f" (and {len(others)} more)" if others else ""
-    return ConfigError(f"{FAILED}: {first}{more}", hint=FIX)
+    return ModelbayError(f"{FAILED}: {first}{more}", hint=FIX)
 
 
 # With everything that is to say of it

@@ -24,7 +24,7 @@ from modelbay.providers.upstream import Upstream
 if TYPE_CHECKING:
     from modelbay.catalog.discovery import Discovery
 
-LIST, MODELS_DEV = "models", "models.dev"
+MANIFEST, LIST, MODELS_DEV = "manifest", "models", "models.dev"
 """What `Model.sources` calls them."""
 
 
@@ -55,6 +55,8 @@ class Catalog:
     def said(self, entry: ModelEntry, found: Upstream) -> list[tuple[Facts, str]]:
         """What is said of a model, with the source, those first who know best. To be filled in after the user's word."""
         said: list[tuple[Facts, str]] = []
+        if entry.listed:
+            said.append((Entry(entry.provider, entry.model, entry.listed).facts, MANIFEST))
         seen = self.seen(found)
         if seen is not None and (listed := seen.models.get(entry.model)) is not None:
             said.append((listed.facts, LIST))

@@ -167,6 +167,8 @@ class ModelEntry(Struct, kw_only=True):
     audio_in: bool | None = None
     document_in: bool | None = None
     modalities: Modalities | None = None
+    listed: Table = field(default_factory=dict)
+    """What the provider's manifest says of it, in the form of an extended model: its word, and not the user's."""
     variant: str | None = None
     """The variant that was asked for; never in the file."""
     flat: bool = False

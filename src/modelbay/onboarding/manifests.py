@@ -1,0 +1,372 @@
+"""Adding a provider by what it says of itself: a hosted manifest, or embedded JSON.
+
+    proposal = await from_url(config, "https://acme.example/v1/models?provider=true", key=key)
+    proposal = from_text(config, pasted)
+    apply(config, proposal, key=key)
+
+Nothing is written before `apply`. A key goes to no origin but the one that was typed, until somebody has agreed.
+What a manifest says of a model goes into its `listed` table, hosted and embedded alike: it holds without asking again, is
+renewed by refreshing, and leaves all else in the model's table to the user.
+"""
+
+import re
+import unicodedata
+from asyncio import to_thread
+from collections.abc import Collection, Iterable
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from modelbay.catalog.facts import fill
+from modelbay.catalog.listed import Listed
+from modelbay.catalog.manifest import FAILED, FIX, Finding, Manifest, listed_table, parse_manifest, parse_models
+from modelbay.catalog.modelsdev import Exchange, ModelsDev
+from modelbay.catalog.sources import MANIFEST, Catalog
+from modelbay.catalog.summary import counted
+from modelbay.config import changes
+from modelbay.config.edit import Edit, Edited
+from modelbay.config.edit import apply as edited
+from modelbay.config.origin import Origin, origin
+from modelbay.config.schema import Config, Table
+from modelbay.conversation import Json
+from modelbay.errors import ConfigError, MissingCredential, ModelbayError, ProviderError
+from modelbay.line import Line
+from modelbay.model import Model
+from modelbay.onboarding import documents, merging, recognition
+from modelbay.onboarding.documents import check_reachable
+from modelbay.onboarding.drafts import Draft, asks_for_key, host_of, joined, with_key
+from modelbay.onboarding.merging import Merged, Ownership
+from modelbay.onboarding.recognition import Recognised, shown
+from modelbay.providers import presets, urls
+from modelbay.providers.endpoint import Endpoint, endpoint_at
+
+KIND = "manifest"
+"""What `source.kind` says of a provider that was added by one."""
+NOTHING_GIVEN = "Provide a manifest URL or embedded JSON"
+GIVE = "Enter a manifest URL, as https://acme.example/v1/models?provider=true, or embedded JSON with --json FILE|-"
+NO_MODELS = "Provider returned no models"
+HAVE_MODELS = "Confirm your extended models payload contains a `models` object with at least one model"
+OWNER = Ownership(frozenset({"listed"}), lambda provider, alias, table: "listed" in table)
+REFUSED = (401, 403)
+TOLD = 5
+"""How many findings are told before the others are counted."""
+
+
+class Said(Struct):
+    """What a provider says of itself, all together."""
+
+    manifest: Manifest
+    models: list[Listed]
+    """Those that can be talked to."""
+    others: int = 0
+    """How many it has beside, for embeddings and the like."""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """What it says of its models, by wire id, as that stands in the file."""
+        return {one.id: {"listed": listed_table(one)} for one in self.models}
+
+
+class Proposal(Struct, kw_only=True):
+    """What adding a provider will write, to be shown before it is."""
+
+    id: str
+    url: str | None
+    """Where the manifest is; None for embedded JSON."""
+    said: Said
+    taken: bool = False
+    """The id is in use, and not by this source: another one must be chosen, with `renamed`."""
+    again: bool = False
+    """The id is this source's own: its entry is renewed, and what the user wrote there stays."""
+
+    @property
+    def draft(self) -> Draft:
+        """The provider's entry, without a key."""
+        manifest = self.said.manifest
+        source = {
+            "kind": KIND, "url": self.url, "website": manifest.website, "models_dev_provider_id": manifest.models_dev_id,
+        }  # fmt: skip
+        table: Table = {
+            "type": "openai",
+            "name": manifest.name,
+            "base_url": manifest.base_url,
+            "source": {name: value for name, value in source.items() if value},
+        }
+        return Draft(self.id, table, presets.by_host(host_of(manifest.base_url)))
+
+    @property
+    def key_goes_to(self) -> Origin:
+        """The one origin that will get the key."""
+        return origin(self.said.manifest.base_url)
+
+    @property
+    def wants_key(self) -> bool:
+        """Whether it may need a key; whether it does, only the provider knows."""
+        return not self.again and asks_for_key(self.draft)
+
+    @property
+    def models(self) -> list[Model]:
+        """The models with what is said of each, for showing them."""
+        found = []
+        for one in self.said.models:
+            model = Model(id=one.id, alias=f"{self.id}/{one.id}", provider=self.id, protocol="openai_chat")
+            fill(model, one.facts, MANIFEST)
+            found.append(model)
+        return found
+
+
+class Consent(Struct, frozen=True):
+    """What must be agreed to before going on: that the key goes to an origin which nobody typed."""
+
+    origin: Origin
+    why: str
+
+
+class Applied(Struct):
+    """What was written."""
+
+    id: str
+    models: Merged
+    default_model: str | None
+    """What the default model is now, where that was set."""
+
+
+# Reading
+
+
+async def from_url(
+    config: Config, url: str, *, id: str | None = None, key: str | None = None, agreed: Origin | None = None
+) -> Proposal | Consent:
+    """What the manifest at an address makes. The key is sent only where the models are not listed without one, and then
+    to the origin of `url` or the one that was `agreed`.
+
+    Raises:
+        ModelbayError: there is no manifest, or one that cannot be used.
+    """
+    url = url.strip()
+    if not url:
+        raise ModelbayError(NOTHING_GIVEN, hint=GIVE)
+    home = _typed(url)
+    manifest = await manifest_at(url, [home])
+    where = origin(manifest.base_url)
+    may = where in (home, agreed)
+    endpoint = await to_thread(_endpoint, config, manifest, key) if key and may else None
+    line = Line(config)
+    try:
+        said = await said_by(manifest, [home], endpoint, line.exchange)
+    except ModelbayError as error:
+        if key and not may and error.status in REFUSED:
+            return Consent(where, error.message)
+        wanted = "it lists its models only to those who have a key: add --api-key KEY"
+        raise refused(error, wanted if error.status in REFUSED and not key else None) from None
+    finally:
+        await line.aclose()
+    return _proposal(config, said, url, id)
+
+
+def from_text(config: Config, text: bytes | Json, *, id: str | None = None) -> Proposal:
+    """What embedded JSON makes. Nothing is sent.
+
+    Raises:
+        ModelbayError: it cannot be used.
+    """
+    if isinstance(text, bytes) and not text.strip():
+        raise ModelbayError(NOTHING_GIVEN, hint=GIVE)
+    manifest = parse_manifest(text, pasted=True)
+    return _proposal(config, _said(manifest, manifest.models, manifest.findings), None, id)
+
+
+async def manifest_at(url: str, trusted: Collection[Origin]) -> Manifest:
+    """The manifest at an address.
+
+    Raises:
+        ModelbayError: there is none, or it cannot be used, or points where nobody else's may.
+    """
+    try:
+        manifest = parse_manifest((await documents.fetch(url, trusted)).body)
+    except ModelbayError as error:
+        hint = "a manifest must be readable without a key" if error.status in REFUSED else None
+        raise refused(error, hint) from None
+    try:
+        check_reachable(manifest.base_url, trusted)
+    except ModelbayError as error:
+        raise ModelbayError(f"{FAILED}: baseUrl: {error.message}", hint=error.hint) from None
+    return manifest
+
+
+async def said_by(
+    manifest: Manifest, trusted: Collection[Origin], endpoint: Endpoint | None, exchange: Exchange
+) -> Said:
+    """What a hosted manifest leads to. The `endpoint` is asked with its key where nobody else gets an answer.
+
+    Raises:
+        ModelbayError: the models cannot be had or used; where their address answered, its status.
+    """
+    if manifest.source == "models_dev":
+        return _said(manifest, await _at_models_dev(str(manifest.models_dev_id), exchange), manifest.findings)
+    url = manifest.models_url
+    try:
+        found = await documents.fetch(url, trusted)
+    except ProviderError as error:
+        if endpoint is None or error.status not in REFUSED:
+            raise
+        found = await documents.fetch(url, trusted, endpoint)
+    models, findings = parse_models(found.body)
+    return _said(manifest, models, [*manifest.findings, *findings])
+
+
+async def _at_models_dev(id: str, exchange: Exchange) -> list[Listed]:
+    """The models that models.dev has for a provider; it is asked anew where it is not known."""
+    known = Catalog().models_dev
+    if id not in known.providers:
+        await known.refresh(exchange)
+    if id not in known.providers:
+        message = f'{FAILED}: models_dev_provider_id: models.dev has no provider "{id}"'
+        raise ModelbayError(message, hint=_near(id, known))
+    return known.models(id)
+
+
+def _near(id: str, known: ModelsDev) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(id, known.providers, n=3)
+    return f"does the provider mean {' or '.join(near)}?" if near else FIX
+
+
+def refused(error: ModelbayError, hint: str | None = None) -> ModelbayError:
+    """An error as what it is to somebody who adds a provider: its data cannot be processed."""
+    if error.message.startswith(FAILED):
+        return error
+    return ModelbayError(f"{FAILED}: {error.message}", hint=hint or error.hint or FIX)
+
+
+def _typed(url: str) -> Origin:
+    """The origin of the address that the user gave."""
+    try:
+        where = origin(url)
+    except ValueError as error:
+        raise ModelbayError(f"{FAILED}: {shown(url)}: {error}", hint=GIVE) from None
+    if urls.without_user(url)[1]:
+        message = f"{FAILED}: {shown(url)}: it has a user or a key before the host"
+        raise ModelbayError(message, hint="a manifest is readable without one; give the key with --api-key")
+    return where
+
+
+def _said(manifest: Manifest, listed: list[Listed], findings: Iterable[Finding]) -> Said:
+    models = [one for one in listed if one.chats and one.status != "inactive"]
+    told = [str(finding) for finding in findings]
+    notes = told[:TOLD] + ([f"… and {counted(len(told) - TOLD, 'remark')} more"] if len(told) > TOLD else [])
+    return Said(manifest, models, len(listed) - len(models), notes)
+
+
+def _endpoint(config: Config, manifest: Manifest, key: str) -> Endpoint | None:
+    """Where the key goes; None where there is none after all."""
+    table: Table = {"type": "openai", "base_url": manifest.base_url}
+    grown, found = joined(config, with_key(Draft("added", table), key))
+    try:
+        return endpoint_at(grown, found, "/chat/completions")
+    except MissingCredential:
+        return None
+
+
+# The id
+
+
+def _proposal(config: Config, said: Said, url: str | None, id: str | None) -> Proposal:
+    return renamed(config, Proposal(id="", url=url, said=said), id or slug(said.manifest))
+
+
+def renamed(config: Config, proposal: Proposal, id: str) -> Proposal:
+    """The proposal under another id."""
+    entry = config.providers.get(id)
+    source = (entry.source or {}) if entry is not None else {}
+    again = False
+    if entry is not None and source.get("kind") == KIND and entry.base_url:
+        same_url = source.get("url") is None or proposal.url is None or source["url"] == proposal.url
+        again = same_url and origin(entry.base_url) == proposal.key_goes_to
+    return replace(proposal, id=id, taken=entry is not None and not again, again=again)
+
+
+def slug(manifest: Manifest) -> str:
+    """The id that a provider gets: made of its name, or of its host's where the name has no plain letters."""
+    plain = unicodedata.normalize("NFKD", manifest.name).encode("ascii", "ignore").decode().lower()
+    made = re.sub(r"[^a-z0-9]+", "-", plain)[:60].strip("-")
+    if made:
+        return made
+    return recognition.suggested_id(Recognised("base", presets.by_host(host_of(manifest.base_url)), manifest.base_url))
+
+
+def another_id(config: Config, id: str) -> str:
+    """An id like that one which nobody has."""
+    number = 2
+    while f"{id}-{number}" in config.providers:
+        number += 1
+    return f"{id}-{number}"
+
+
+# Writing
+
+
+def apply(
+    config: Config, proposal: Proposal, *, key: str | None = None, default_model: str | None = None, dry_run: bool = False
+) -> Edited[Applied]:  # fmt: skip
+    """Writes a proposal. `default_model` is a wire id or an alias; without one the first model becomes the default where
+    there is none. Without a `key` an entry that is renewed keeps its own.
+
+    Raises:
+        ModelbayError: it has no models; its id is taken; the file cannot be changed.
+    """
+    said, id = proposal.said, proposal.id
+    if not said.models:
+        raise ModelbayError(NO_MODELS, hint=HAVE_MODELS)
+    if proposal.taken:
+        message = f'there is a provider "{id}" already, from another source'
+        raise ConfigError(message, hint=f"name this one with --id, as --id {another_id(config, id)}", provider=id)
+    tables, last = said.tables, merging.recall(id)
+
+    def change(edit: Edit) -> Applied:
+        if proposal.again:
+            changes.change_provider(edit, id, _renewal(edit, proposal, key))
+        else:
+            changes.add_provider(edit, id, with_key(proposal.draft, key).table)
+        merged = merging.merge(edit, id, tables, OWNER, last if proposal.again else None, again=True)
+        default = _default(edit, id, default_model)
+        if default is None and edit.get("default_model") is None:
+            default = next(iter(merged.added), None)
+        if default is not None:
+            changes.set_default_model(edit, default)
+        changes.check(edit)
+        return Applied(id, merged, default)
+
+    done = edited(change, config.path, dry_run=dry_run)
+    if not dry_run:
+        merging.remember(id, merging.seen(said.manifest.base_url, tables))
+    return done
+
+
+def _renewal(edit: Edit, proposal: Proposal, key: str | None) -> dict[tuple[str, ...], object]:
+    """What changes in an entry that is there: its source's word, and the key where one is given."""
+    table = proposal.draft.table
+    renewed: dict[tuple[str, ...], object] = {(name,): table[name] for name in ("name", "base_url", "source")}
+    if key:
+        renewed["api_key",] = key
+        if edit.get("providers", proposal.id, "auth") == "none":
+            renewed["auth",] = None
+    return renewed
+
+
+def _default(edit: Edit, id: str, named: str | None) -> str | None:
+    """The alias of a provider's model that is named by its alias or its wire id."""
+    if named is None:
+        return None
+    models = {
+        alias: table
+        for alias, table in (edit.get("models") or {}).items()
+        if isinstance(table, dict) and table.get("provider") == id
+    }
+    for alias, table in models.items():
+        if named in (alias, table.get("model")):
+            return str(alias)
+    known = ", ".join(list(models)[:10]) + (" …" if len(models) > 10 else "")
+    raise ConfigError(f"--default-model: {named} is none of its models", hint=f"they are {known}")
