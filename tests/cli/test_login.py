@@ -1,5 +1,6 @@
 """`modelbay login` and `modelbay logout`, against the simulator's login server."""
 
+import asyncio
 import json
 import os
 import signal
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from modelbay.config.load import load
+from modelbay.errors import MissingCredential
+from modelbay.onboarding.login import refresh
 from modelbay.simulator import Simulator
 from modelbay.simulator.authorisation import Manner
 from tests.cli.command import Command
@@ -18,6 +22,21 @@ OWN = """\
 [models.mine] # kept
 provider = "managed:kimi-code"
 model = "sim-1"
+"""
+
+
+FLOW = """\
+default_model = "own/sim-1"
+
+[providers.own]
+type = "openai"
+base_url = "SIM/coding/v1"
+
+[providers.own.oauth]
+key = "own"
+device_url = "SIM/api/oauth/device_authorization"
+token_url = "SIM/api/oauth/token"
+client_id = "me"
 """
 
 
@@ -70,6 +89,98 @@ def test_a_second_login_refreshes_the_models_and_keeps_what_is_the_user_s(comman
     assert [entry.path for entry in command.simulator.journal].count("/api/oauth/device_authorization") == 1
 
 
+def test_a_login_writes_the_service_s_other_tables_and_what_its_model_leaves_to_choose(command: Command) -> None:
+    command.configure('[services.moonshot_fetch]\nbase_url = "https://mine.test/fetch"\napi_key = "mine"\n')
+    assert log_in(command).code == 0
+    written, base = config(command), f"{command.simulator.url}/coding/v1"
+    search = written["services"]["moonshot_search"]
+    oauth = written["providers"]["managed:kimi-code"]["oauth"]
+    assert search == {"base_url": f"{base}/search", "api_key": "", "oauth": oauth}
+    assert written["services"]["moonshot_fetch"] == {"base_url": "https://mine.test/fetch", "api_key": "mine"}
+    assert "thinking" not in written, "sim-1 thinks, or not, as one likes"
+    assert command("logout").code == 0
+    assert config(command) == {"services": {"moonshot_fetch": written["services"]["moonshot_fetch"]}}
+
+
+def test_what_a_login_keeps_is_listed_apart_and_not_edited(command: Command) -> None:
+    command.configure('[providers.plain]\ntype = "openai"\nbase_url = "SIM/v1"\napi_key = "k"\n')
+    log_in(command)
+    shown = command("provider", "list").out
+    mine, _, kept = shown.partition("Logged in")
+    assert "plain" in mine and "managed" not in mine and "managed:kimi-code" in kept
+    said = json.loads(command("provider", "list", "--json").out)
+    assert [one["id"] for one in said["providers"]] == ["plain"]
+    assert [(one["id"], one["models"]) for one in said["logins"]] == [("managed:kimi-code", 7)]
+    before = config(command)
+    for line in (["remove", "managed:kimi-code", "--yes"], ["edit", "managed:kimi-code", "--name", "Mine"]):
+        run = command("provider", *line)
+        assert run.code == 1 and "`modelbay logout managed:kimi-code` removes it" in run.err
+    assert config(command) == before
+    assert command("login", "managed:kimi-code").out.startswith(
+        "Already logged in to managed:kimi-code; its models are"
+    )
+    assert command("logout", "managed:kimi-code").code == 0
+    assert list(config(command)["providers"]) == ["plain"]
+
+
+def test_a_refresh_of_the_models_asks_with_the_token_at_hand(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    log_in(command)
+    monkeypatch.setenv("MODELBAY_HOME", str(command.home))
+    path = command.home / "config.toml"
+    path.write_text(path.read_text().replace("sim-text", "sim-gone") + "[thinking]\nenabled = false\n")
+    now = load(path)
+    written = asyncio.run(refresh(now, now.provider("managed:kimi-code")))
+    assert "kimi-code/sim-text" in written.models and written.removed == ["kimi-code/sim-gone"]
+    assert config(command)["thinking"] == {"enabled": False}, "a refresh changes nothing that one chose"
+    (command.home / "credentials").rename(command.home / "elsewhere")
+    with pytest.raises(MissingCredential):
+        asyncio.run(refresh(now, now.provider("managed:kimi-code")))
+
+
+def test_another_region_replaces_the_login_and_its_tokens(command: Command) -> None:
+    assert log_in(command).code == 0
+    with Simulator() as elsewhere:
+        elsewhere.provider.logins.behave(Manner(approve_after=0, interval=1))
+        line = ("--oauth-host", elsewhere.url, "--base-url", f"{elsewhere.url}/coding/v1")
+        assert command("login", "kimi-code-global", *line).out.startswith("Logged in to managed:kimi-code\n")
+        entry = config(command)["providers"]["managed:kimi-code"]
+        assert entry["oauth"]["oauth_host"] == elsewhere.url
+        kept = [path.stem for path in (command.home / "credentials").glob("*.json")]
+        assert [f"oauth/{name}" for name in kept] == [entry["oauth"]["key"]]
+        assert command("ask", "hello").code == 0
+
+
+def test_tokens_are_kept_in_the_keyring_where_that_is_chosen(command: Command, tmp_path: Path) -> None:
+    command.environment |= {
+        "PYTHON_KEYRING_BACKEND": "file_keyring.Keyring",
+        "PYTHONPATH": str(Path(__file__).parents[1] / "credentials"),
+        "FILE_KEYRING": str(tmp_path / "keyring.json"),
+    }
+    url = command.simulator.url
+    line = ("login", "kimi-code", "--oauth-host", url, "--base-url", f"{url}/coding/v1")
+    assert command(*line, "--store", "keyring").code == 0
+    assert config(command)["providers"]["managed:kimi-code"]["oauth"]["storage"] == "keyring"
+    assert next(iter(json.loads((tmp_path / "keyring.json").read_text()))).startswith("modelbay-login/kimi-code")
+    assert not list((command.home / "credentials").glob("*.json"))
+    assert command("ask", "hello").code == 0
+    assert command(*line).out.startswith("Already logged in"), "as before"
+    assert config(command)["providers"]["managed:kimi-code"]["oauth"]["storage"] == "keyring"
+    assert "logged in" in command("login", "--status").out
+    assert command(*line, "--store", "file").out.startswith("Logged in"), "they are not copied, but made anew"
+    assert json.loads((tmp_path / "keyring.json").read_text()) == {}
+    assert command("logout").code == 0
+
+
+def test_a_keyring_that_does_not_open_is_told_of_before_anybody_approves(command: Command) -> None:
+    command.environment["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
+    url = command.simulator.url
+    line = ("login", "kimi-code", "--oauth-host", url, "--base-url", f"{url}/coding/v1")
+    run = command(*line, "--store", "keyring")
+    assert run.code == 1 and "the keyring does not answer" in run.err and "--store file" in run.err
+    assert "Open" not in run.err
+    assert command(*line).code == 0
+
+
 def test_a_denied_login_writes_nothing(command: Command, sim: Simulator) -> None:
     sim.provider.logins.behave(Manner(interval=1, faults=["denied"]))
     run = log_in(command)
@@ -93,17 +204,34 @@ def test_who_is_logged_in_and_logging_out(command: Command) -> None:
 
 
 def test_a_provider_that_declares_its_own_flow(command: Command) -> None:
-    command.configure(
-        'default_model = "own/sim-1"\n[providers.own]\ntype = "openai"\nbase_url = "SIM/coding/v1"\n[providers.own.oauth]\n'
-        'key = "own"\ndevice_url = "SIM/api/oauth/device_authorization"\ntoken_url = "SIM/api/oauth/token"\n'
-        'client_id = "me"\n'
-    )
+    command.configure(FLOW)
     before = command("ask", "hello")
     assert before.code == 1 and "modelbay login own" in before.err
     assert command("login", "own").out == "Logged in to own\n"
     assert command("ask", "hello").code == 0
     assert command("logout", "own").out == "Logged out of own\n"
     assert "own" in config(command)["providers"], "the entry is the user's"
+
+
+def test_a_provider_of_one_s_own_is_not_changed_by_logging_in(command: Command) -> None:
+    command.configure(FLOW)
+    for line, key in (
+        (["--store", "keyring"], "oauth.storage"),
+        (["--oauth-host", "https://auth.acme.test"], "oauth.oauth_host"),
+        (["--base-url", "https://api.acme.test"], "base_url"),
+    ):
+        run = command("login", "own", *line)
+        assert run.code == 1 and f'write {key} = "{line[1]}" into its table' in run.err
+
+
+def test_options_of_another_kind_of_login_are_misuse(command: Command) -> None:
+    for line in (
+        ["moonshot-ai", "--store", "file"],
+        ["vertex", "--base-url", "http://x"],
+        ["kimi-code", "--api-key", "k"],
+    ):
+        run = command("login", *line)
+        assert run.code == 2 and f"{line[1]} has no meaning for a login to {line[0]}" in run.err
 
 
 def test_ctrl_c_while_it_waits(command: Command, sim: Simulator) -> None:
@@ -128,8 +256,3 @@ def test_where_nobody_can_log_in(command: Command) -> None:
 def test_nobody_logs_in_over_http(command: Command) -> None:
     run = command("login", "kimi-code", "--oauth-host", "http://auth.acme.test")
     assert run.code == 1 and "nobody logs in over http" in run.err
-
-
-def test_vertex_without_credentials_says_the_command(command: Command) -> None:
-    run = command("login", "vertex", NO_GCE_CHECK="true")
-    assert run.code == 1 and "gcloud auth application-default login" in run.err

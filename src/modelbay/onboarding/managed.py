@@ -125,6 +125,8 @@ def remove(edit: Edit, login: Login) -> Removed:
     removed = changes.remove_provider(edit, login.provider)
     if removed.default_model:
         edit.delete("thinking", "enabled")  # it was for that model
+        if edit.get("thinking") == {}:
+            edit.delete("thinking")
     return removed
 
 
