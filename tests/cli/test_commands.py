@@ -33,9 +33,12 @@ Commands:
   ask       Ask a model, and see the answer as it comes.
   config    Say where config.toml is, and what is wrong with it.
   demo      Show modelbay at work, without an account.
+  export    Put providers into a coding agent's configuration.
+  import    Take over the providers of a coding agent.
   key       Keep a provider's key in the system's keyring.
   login     Log in where no key is asked for, and see who is logged in.
   logout    Forget a login.
+  manifest  For providers: write your manifest, check it, try it out.
   model     Look models up, choose the default, correct what is known of one.
   provider  Connect providers: add, change, look at, try out.
   replay    Read recorded exchanges again, without the provider.

@@ -2,6 +2,7 @@
 
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,28 @@ import click
 from modelbay import __version__
 from modelbay.cli import terminal
 from modelbay.cli.terminal import Settings
+from modelbay.config.paths import environment
 
 COMMANDS = {
     "ask": "Ask a model, and see the answer as it comes.",
+    "chat": "Talk with a model, in the terminal app or in plain lines.",
     "config": "Say where config.toml is, and what is wrong with it.",
     "demo": "Show modelbay at work, without an account.",
+    "export": "Put providers into a coding agent's configuration.",
+    "import": "Take over the providers of a coding agent.",
     "key": "Keep a provider's key in the system's keyring.",
     "login": "Log in where no key is asked for, and see who is logged in.",
     "logout": "Forget a login.",
+    "manifest": "For providers: write your manifest, check it, try it out.",
     "model": "Look models up, choose the default, correct what is known of one.",
     "provider": "Connect providers: add, change, look at, try out.",
     "replay": "Read recorded exchanges again, without the provider.",
     "simulate": "Run the simulator: a provider on this machine.",
 }
-"""Each one's line in `--help`; its module and its function have its name."""
+"""Each one's line in `--help`; its module and its function have its name, `import_` where Python has a word for itself."""
+
+KEPT_FRESH = ("ask", "model")
+"""The commands after which what is known of models is refreshed where it is old, in a process that nobody waits for."""
 
 EXIT_CODES = """\b
 Exit codes:
@@ -42,7 +51,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"modelbay.cli.{cmd_name}"), cmd_name)
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command: click.Command = getattr(import_module(f"modelbay.cli.{name}"), name)
         return with_options(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -96,13 +106,23 @@ OPTIONS: list[click.Parameter] = [
 @click.pass_context
 def modelbay(ctx: click.Context) -> None:
     """Connect a model provider once; use it from the terminal, from Python, and from every agent and SDK."""
-    if ctx.invoked_subcommand is None:
+    ctx.ensure_object(Settings).command = ctx.invoked_subcommand
+    if ctx.invoked_subcommand is not None:
+        return
+    if terminal.is_terminal(sys.stdin) and terminal.is_terminal(sys.stdout) and environment("TERM") != "dumb":
+        from modelbay.tui import open_app
+
+        open_app(ctx.ensure_object(Settings).config)
+    else:
         click.echo(ctx.get_help())
 
 
 def main() -> None:
     """Runs the command line. Whatever goes wrong ends in a message and an exit code, never in a traceback."""
     settings = Settings()
-    sys.exit(
-        terminal.guarded(lambda: modelbay.main(prog_name="modelbay", obj=settings, standalone_mode=False), settings)
-    )
+    code = terminal.guarded(lambda: modelbay.main(prog_name="modelbay", obj=settings, standalone_mode=False), settings)
+    if settings.command in KEPT_FRESH:
+        from modelbay.onboarding import upkeep
+
+        upkeep.start(settings.config)
+    sys.exit(code)

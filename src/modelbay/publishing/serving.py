@@ -1,0 +1,200 @@
+"""Hosts a manifest for a trial, before it is hosted for good: an ASGI app on this machine.
+
+The base URL in it becomes this server's, as the real one need not have the manifest yet; calls go on to the real one, with
+the key that the caller sent. So an application meets one address that answers everything, as it will later.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+from urllib.parse import parse_qs
+
+import msgspec
+
+from modelbay.catalog.manifest import parse_manifest, parse_models
+from modelbay.config.origin import origin
+from modelbay.conversation import Extra
+from modelbay.errors import ConfigError, ModelbayError
+from modelbay.line import USER_AGENT
+from modelbay.protocols.codec import decode
+from modelbay.providers import urls
+from modelbay.publishing.models import day
+from modelbay.transport import Request, Transport
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+HOST = "127.0.0.1"
+BASE = "/v1"
+PASSED = ("authorization", "content-type", "accept")
+"""The headers of a call that go on; the others are about the connection, or nobody's concern."""
+LARGEST = 64 * 2**20
+
+
+class Hosted:
+    """What is served: a manifest, and its models by id, unless they are at models.dev."""
+
+    def __init__(self, manifest: Extra, models: Extra | None, url: str) -> None:
+        self._models = models
+        self.real = str(manifest["baseUrl"]).strip()
+        """Where calls go on to."""
+        source = "models_dev" if models is None else "endpoint"
+        table = {**manifest, "baseUrl": f"{url}{BASE}", "models_data_source": source}
+        self._manifest = msgspec.json.encode(table)
+
+    def page(self, query: str) -> bytes | None:
+        """What a GET of the models answers; None where the real one must be asked."""
+        asked = parse_qs(query)
+        if asked.get("provider") == ["true"]:
+            return self._manifest
+        if self._models is None:
+            return None
+        if asked.get("extended") == ["true"]:
+            return msgspec.json.encode({"models": self._models})
+        data = [
+            {"id": id, "object": "model", "created": _created(entry), "owned_by": origin(self.real).host}
+            for id, entry in self._models.items()
+        ]
+        return msgspec.json.encode({"object": "list", "data": data})
+
+
+def hosted(content: bytes, models: bytes | None, url: str) -> Hosted:
+    """What the files of a manifest serve at `url`.
+
+    Raises:
+        ConfigError: they cannot be read, or the models are missing.
+    """
+    pasted = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"["
+    manifest = parse_manifest(content, pasted=pasted)
+    read: Any = decode(content)
+    if pasted:
+        return Hosted(read[0], _by_id(read[1]), url)
+    if manifest.source == "models_dev":
+        return Hosted(read, None, url)
+    if models is None:
+        raise ConfigError("there is no models.json beside the manifest", hint="`modelbay manifest build` writes both")
+    parse_models(models)
+    return Hosted(read, _by_id(decode(models)), url)
+
+
+def _by_id(extended: Any) -> Extra:
+    models = extended.get("models") if isinstance(extended, dict) else None
+    if not isinstance(models, dict) or not all(isinstance(entry, dict) for entry in models.values()):
+        raise ConfigError("its models are no object of models by id", hint="`modelbay manifest check` says more")
+    return models
+
+
+def serve(content: bytes, models: bytes | None, port: int, ready: Callable[[str, Hosted], None]) -> None:
+    """Runs until Ctrl-C or SIGTERM; `ready` is told the manifest's address once requests are taken.
+
+    Raises:
+        ConfigError: the files cannot be served.
+        OSError: the port is taken.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    import uvicorn
+
+    with socket.create_server((HOST, port)) as listener:
+        url = f"http://{HOST}:{listener.getsockname()[1]}"
+        served = hosted(content, models, url)
+        config = uvicorn.Config(
+            App(served), ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
+            server_header=False, timeout_graceful_shutdown=1,
+        )  # fmt: skip
+        ready(f"{url}{BASE}/models?provider=true", served)
+        uvicorn.Server(config).run([listener])
+
+
+class App:
+    def __init__(self, served: Hosted) -> None:
+        self._served = served
+        self._transport: Transport | None = None
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+        method: str = scope["method"]
+        if method == "GET" and path == f"{BASE}/models" and (page := self._served.page(query)) is not None:
+            await _answer(send, 200, page)
+        elif path.startswith(f"{BASE}/") and method in ("GET", "POST"):
+            await self._pass_on(scope, receive, send, path.removeprefix(BASE) + (f"?{query}" if query else ""))
+        else:
+            await _refuse(send, 404, f"{method} {path} is not served here")
+
+    async def _pass_on(self, scope: Message, receive: Receive, send: Send, path: str) -> None:
+        """Sends a request on to the real base URL, and its answer back, as it comes."""
+        body = await _body(receive)
+        if body is None:
+            return
+        if len(body) > LARGEST:
+            await _refuse(send, 413, f"a request has at most {LARGEST:,} bytes")
+            return
+        named = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {"User-Agent": USER_AGENT, **{name: named[name] for name in PASSED if name in named}}
+        url = urls.append(self._served.real, path)
+        request = Request(scope["method"], url, headers, body or None, public=not origin(url).loopback)
+        started = False
+        gone = asyncio.ensure_future(_disconnected(receive))
+        self._transport = self._transport or Transport()
+        try:
+            async with await self._transport.send(request) as response, aclosing(response.stream()) as chunks:
+                await _start(send, response.status, response.headers.get("content-type", "application/json"))
+                started = True
+                async for chunk in chunks:
+                    if gone.done():
+                        return
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        except ModelbayError as error:
+            if not started:
+                await _refuse(send, 502, error.message)
+            # else it ends here, unfinished: whoever reads it must not take it for whole
+        finally:
+            gone.cancel()
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """The request's body, or as much of it as tells that it is too large; None where the client left."""
+    chunks: list[bytes] = []
+    size = 0
+    while size <= LARGEST:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if not message.get("more_body"):
+            break
+    return b"".join(chunks)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _start(send: Send, status: int, kind: str, length: int | None = None) -> None:
+    headers = [(b"content-type", kind.encode("latin-1"))]
+    headers += [(b"content-length", b"%d" % length)] if length is not None else []
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+async def _answer(send: Send, status: int, body: bytes) -> None:
+    await _start(send, status, "application/json", len(body))
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _refuse(send: Send, status: int, message: str) -> None:
+    """An error in OpenAI's words."""
+    error = {"message": message, "type": "invalid_request_error" if status < 500 else "api_error"}
+    await _answer(send, status, msgspec.json.encode({"error": error}))
+
+
+def _created(entry: Extra) -> int:
+    """The release in seconds since 1970, which a plain list must have; 0 where it is not known."""
+    released = entry.get("release_date")
+    first = day(released) if isinstance(released, str) else None
+    return int(datetime(first.year, first.month, first.day, tzinfo=UTC).timestamp()) if first else 0

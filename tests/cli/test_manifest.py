@@ -1,0 +1,453 @@
+"""`modelbay manifest`: a provider writes its manifest, checks it and tries it out."""
+
+import json
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inline_snapshot import snapshot
+
+from modelbay.catalog import modelsdev
+from modelbay.publishing import inspection
+from modelbay.simulator import Simulator
+from tests.catalog.manifests import EMBEDDED, EXTENDED, MANIFEST
+from tests.cli.command import KEY, Command
+from tests.cli.inside import Inside
+from tests.publishing import host as hosts
+from tests.publishing.host import Host, Page
+
+PAGE = b"<!doctype html><title>Welcome to nginx</title>"
+
+
+@pytest.fixture(scope="module")
+def _host() -> Iterator[Host]:
+    with hosts.host() as running:
+        yield running
+
+
+@pytest.fixture
+def acme(_host: Host) -> Host:
+    """A provider that publishes everything as it should."""
+    _host.reset()
+    return _host
+
+
+@pytest.fixture
+def bay(tmp_path: Path, acme: Host, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Inside:
+    simulator.reset()
+    return Inside(tmp_path, monkeypatch, {acme.url: "ACME", simulator.url: "SIM"})
+
+
+def checked(bay: Inside, *arguments: str, stdin: str = "") -> tuple[int, dict[str, dict[str, Any]]]:
+    """The exit code of a check, and its findings by rule."""
+    code, out, _ = bay("manifest", "check", *arguments, "--json", stdin=stdin)
+    return code, {finding["rule"]: finding for finding in json.loads(out)["findings"]}
+
+
+# --- check, hosted ---
+
+
+def test_a_sound_provider_has_nothing_to_change(bay: Inside, acme: Host):
+    run = bay("manifest", "check", acme.address, "--api-key", hosts.KEY)
+    assert run.code == 0
+    assert re.sub(r" +\d\.\d s", "  0.0 s", run.out) == snapshot("""\
+manifest  ACME/v1/models?provider=true  200  0.0 s
+models    ACME/v1/models?extended=true  200  0.0 s  2 models
+list      ACME/v1/models                200  0.0 s  2 models
+chat      ACME/v1/chat/completions      200  0.0 s  acme/large answered
+advice  baseUrl: ACME is only reached from where it runs (base-url-local)
+        use an address of the open internet: this one leads your users to themselves
+ACME/v1/models?provider=true: 0 errors, 0 warnings, 1 to consider
+""")
+    assert acme.keys == [None, None, None, f"Bearer {hosts.KEY}"]
+
+
+Plant = Callable[[Host], object]
+
+
+def manifest(**fields: Any) -> Plant:
+    return lambda acme: acme.manifest.update(fields)
+
+
+def large(**fields: Any) -> Plant:
+    """A fault in one of the models."""
+    return lambda acme: acme.models["acme/large"].update(fields)
+
+
+def page(target: str, body: Any = b"", status: int = 200, **headers: str) -> Plant:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda acme: acme.pages.update({target: Page(body, status, named or {"content-type": "application/json"})})
+
+
+MINE, EXTENDED_LIST, PLAIN = "/v1/models?provider=true", "/v1/models?extended=true", "/v1/models"
+ERRORS: dict[str, tuple[str, Plant, str]] = {
+    # what is wrong: the rule, the fault, where it is found
+    "no name": ("name", lambda acme: acme.manifest.pop("name"), "name"),
+    "a name that is no text": ("name", manifest(name=7), "name"),
+    "no website": ("website", lambda acme: acme.manifest.pop("website"), "website"),
+    "a website that is no link": ("website", manifest(website="acme.example"), "website"),
+    "no base URL": ("base-url", lambda acme: acme.manifest.pop("baseUrl"), "baseUrl"),
+    "a base URL that is none": ("base-url", manifest(baseUrl="/v1"), "baseUrl"),
+    "a whole endpoint as base URL": (
+        "base-url-endpoint", lambda acme: acme.manifest.update(baseUrl=f"{acme.url}/v1/chat/completions"), "baseUrl",
+    ),
+    "a query in the base URL": (
+        "base-url-query", lambda acme: acme.manifest.update(baseUrl=f"{acme.url}/v1?team=a"), "baseUrl",
+    ),
+    "an unknown data source": ("models-source", manifest(models_data_source="Endpoint"), "models_data_source"),
+    "embedded, and hosted": ("models-source", manifest(models_data_source="embedded"), "models_data_source"),
+    "models.dev without an id": ("models-dev-id", manifest(models_data_source="models_dev"), "models_dev_provider_id"),
+    "a key in the manifest": ("key-inside", manifest(apiKey="abc"), "apiKey"),
+    "a key under a harmless name": ("key-inside", manifest(note=f"use {hosts.KEY}"), "note"),
+    "a key among the models": ("key-inside", large(demo={"token": "t"}), "demo.token"),
+    "an array": ("shape", page(MINE, [{}, {}]), ""),
+    "broken JSON": ("shape", page(MINE, b'{"name": '), ""),
+    "a name that is there twice": ("duplicate-key", page(MINE, b'{"name":"A","name":"B","baseUrl":"x"}'), "name"),
+    "the plain list as manifest": ("query-ignored", page(MINE, {"object": "list", "data": [{"id": "a"}]}), ""),
+    "the plain list as extended models": ("query-ignored", page(EXTENDED_LIST, {"data": []}), EXTENDED_LIST),
+    "no models": ("models-empty", lambda acme: acme.models.clear(), "models"),
+    "models that are a list": ("models", page(EXTENDED_LIST, {"models": [{"id": "a"}]}), "models"),
+    "a model that is no object": ("models", lambda acme: acme.models.update(x=1), "models.x"),
+    "an id that is not the key": ("model-id", large(id="acme/huge"), "acme/large.id"),
+    "an id twice": ("model-id", large(id="acme/small"), "small.id"),
+    "an empty id": ("model-id", large(id=""), "acme/large.id"),
+    "no name of a model": ("model-name", lambda acme: acme.models["acme/large"].pop("name"), "acme/large.name"),
+    "a switch in quotes": ("switch", large(tool_call="true"), "acme/large.tool_call"),
+    "a date that is none": ("date", large(release_date="August"), "acme/large.release_date"),
+    "a day that there is not": ("date", large(release_date="2025-02-30"), "acme/large.release_date"),
+    "modalities that are a list": ("modalities", large(modalities=["text"]), "acme/large.modalities"),
+    "an unknown modality": (
+        "modality-unknown", large(modalities={"input": ["text", "smell"], "output": ["text"]}), "modalities.input",
+    ),
+    "a price in quotes": ("cost", large(cost={"input": "0.5", "output": 1}), "cost.input"),
+    "a negative price": ("cost", large(cost={"input": -1, "output": 1}), "cost.input"),
+    "prices per token": ("cost-unit", large(cost={"input": 5e-7, "output": 1.5e-6}), "acme/large.cost"),
+    "a size that is text": ("limit", large(limit={"context": "128k", "output": 1}), "limit.context"),
+    "more output than context": ("limit-output", large(limit={"context": 4096, "output": 8192}), "limit.output"),
+    "a manifest for those with a key": ("needs-key", page(MINE, {}, 401), MINE),
+    "extended models for those with a key": ("needs-key", page(EXTENDED_LIST, {}, 403), EXTENDED_LIST),
+    "no extended models": ("status", page(EXTENDED_LIST, {}, 404), EXTENDED_LIST),
+    "an error page": ("web-page", page(MINE, PAGE, 502, content_type="text/html"), MINE),
+    "a page for the extended models": ("web-page", page(EXTENDED_LIST, PAGE, content_type="text/html"), EXTENDED_LIST),
+    "extended models that are elsewhere": ("redirects", page(EXTENDED_LIST, b"", 302, location="/x"), EXTENDED_LIST),
+    "a plain list that is none": ("list", page(PLAIN, {"models": ["a"]}), PLAIN),
+    "an entry without an id": ("list", lambda acme: acme.list["data"].append({"object": "model"}), "data.2"),
+}  # fmt: skip
+WARNINGS: dict[str, tuple[str, Plant, str]] = {
+    "no version in the base URL": (
+        "base-url-version", lambda acme: acme.manifest.update(baseUrl=f"{acme.url}/api"), "baseUrl",
+    ),
+    "a field in another spelling": ("field-unknown", manifest(base_url="https://acme.example/v1"), "base_url"),
+    "a field of another list": ("field-unknown", large(context_length=128000), "acme/large.context_length"),
+    "ids that differ in case": (
+        "model-id-case", lambda acme: acme.models.update({"Acme/Large": acme.models["acme/large"]}), "Acme/Large",
+    ),
+    "an update before the release": ("date-order", large(last_updated="2025-01-01"), "acme/large.last_updated"),
+    "an update that is yet to come": ("date-future", large(last_updated="2999-01-01"), "acme/large.last_updated"),
+    "a model that does not talk": (
+        "modality-text", large(modalities={"input": ["text"], "output": ["image"]}), "modalities.output",
+    ),
+    "a price for one side": ("cost-half", large(cost={"input": 1}), "acme/large.cost"),
+    "a price a thousand times too high": ("cost-high", large(cost={"input": 5000, "output": 9000}), "acme/large.cost"),
+    "a cache dearer than input": ("cost-cache", large(cost={"input": 1, "output": 2, "cache_read": 3}), "cache_read"),
+    "a context in thousands": ("limit-unit", large(limit={"context": 128, "output": 4}), "limit.context"),
+    "thinking that it has not": (
+        "reasoning-contradicts", large(reasoning=False, reasoning_options=[{"type": "toggle"}]), "acme/large.reasoning",
+    ),
+    "attachments that it does not take": (
+        "attachment-contradicts", large(modalities={"input": ["text"], "output": ["text"]}), "acme/large.attachment",
+    ),
+    "a manifest that is elsewhere": ("manifest-redirects", page(MINE, b"", 301, location="/v1/m"), MINE),
+    "JSON as text": ("content-type", page(PLAIN, {"object": "list", "data": []}, content_type="text/plain"), PLAIN),
+    "a plain list of ids": ("list-fields", lambda acme: acme.list.update(data=[{"id": "acme/large"}]), "data.0"),
+    "lists that differ": ("list-differs", lambda acme: acme.list["data"].pop(), PLAIN),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", ERRORS)
+def test_a_planted_error_is_found(bay: Inside, acme: Host, fault: str):
+    rule, plant, where = ERRORS[fault]
+    plant(acme)
+    code, found = checked(bay, acme.address)
+    assert code == 1
+    assert found[rule]["severity"] == "error"
+    assert found[rule]["where"].endswith(where)
+    assert found[rule]["change"]
+
+
+@pytest.mark.parametrize("fault", WARNINGS)
+def test_a_planted_warning_is_found(bay: Inside, acme: Host, fault: str):
+    rule, plant, where = WARNINGS[fault]
+    plant(acme)
+    _, found = checked(bay, acme.address)
+    assert found[rule]["severity"] == "warning"
+    assert where in found[rule]["where"]
+
+
+def test_an_answer_that_takes_long_is_measured(bay: Inside, acme: Host, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(inspection, "QUICK", 0.05)
+    acme.pages[MINE] = Page(acme.manifest, wait=lambda: threading.Event().wait(0.1))
+    code, out, _ = bay("manifest", "check", acme.address, "--json")
+    slow = [finding["where"] for finding in json.loads(out)["findings"] if finding["rule"] == "slow"]
+    assert (code, slow[0]) == (0, "ACME" + MINE)
+
+
+def test_an_answer_that_never_comes_is_given_up(bay: Inside, acme: Host, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(inspection, "SECONDS", 0.2)
+    over = threading.Event()
+    acme.pages[MINE] = Page(acme.manifest, wait=over.wait)
+    code, found = checked(bay, acme.address)
+    over.set()
+    assert (code, list(found)) == (1, ["too-late"])
+
+
+def test_an_answer_that_is_too_large_is_not_read(bay: Inside, acme: Host):
+    acme.pages[EXTENDED_LIST] = Page(b" " * (17 * 2**20))
+    code, found = checked(bay, acme.address)
+    assert (code, found["too-large"]["where"]) == (1, "ACME" + EXTENDED_LIST)
+
+
+def test_nobody_at_the_address(bay: Inside):
+    code, found = checked(bay, "http://127.0.0.1:9/v1/models?provider=true")
+    assert (code, list(found)) == (1, ["unreachable"])
+
+
+def test_a_manifest_that_is_elsewhere_is_read_there(bay: Inside, acme: Host):
+    acme.pages[MINE] = Page(b"", 301, {"location": "/v2/models?provider=true"})
+    acme.pages["/v2/models?provider=true"] = Page(acme.manifest)
+    code, found = checked(bay, acme.address)
+    assert (code, list(found)) == (0, ["manifest-redirects", "base-url-local"])
+
+
+@pytest.mark.parametrize(
+    ("chat", "rule"),
+    [
+        (Page({"error": {"message": "bad key"}}, 401), "chat-refused"),
+        (Page({"error": {"message": "no such model"}}, 404), "chat-not-found"),
+        (Page({"error": {"message": "out of order"}}, 500), "chat-failed"),
+        (Page(PAGE, headers={"content-type": "text/html"}), "chat-failed"),
+    ],
+)
+def test_a_call_that_fails_is_found(bay: Inside, acme: Host, chat: Page, rule: str, monkeypatch: pytest.MonkeyPatch):
+    acme.chat = chat
+    code, found = checked(bay, acme.address, "--api-key", hosts.KEY, "--model", "acme/small")
+    assert (code, found[rule]["where"]) == (1, "ACME/v1/chat/completions")
+    assert "acme/small" in found[rule]["message"]
+
+
+def test_a_list_for_those_with_a_key_is_seen_with_it(bay: Inside, acme: Host):
+    acme.pages[PLAIN] = Page({}, 401)
+    _, found = checked(bay, acme.address)
+    assert found["list-unseen"]["severity"] == "advice"
+    _, found = checked(bay, acme.address, "--api-key", hosts.KEY)
+    assert "list-unseen" not in found
+    assert f"Bearer {hosts.KEY}" in acme.keys
+
+
+def test_the_key_goes_nowhere_else_unasked(bay: Inside, acme: Host):
+    with hosts.host() as other:
+        acme.manifest["baseUrl"] = other.address.partition("/models")[0]
+        # another origin on this machine is refused altogether: nobody typed it
+        code, found = checked(bay, acme.address, "--api-key", hosts.KEY)
+        assert (code, other.keys) == (0, [])
+        assert found["base-url-elsewhere"]["severity"] == "warning"
+
+
+def test_the_key_is_never_shown(bay: Inside, acme: Host):
+    acme.manifest["note"] = acme.manifest["name"] = hosts.KEY
+    acme.chat = Page({"error": {"message": f"{hosts.KEY} is wrong"}}, 401)
+    for form in ([], ["--json"]):
+        run = bay("manifest", "check", acme.address, "--api-key", hosts.KEY, *form)
+        assert hosts.KEY not in run.out + run.err
+
+
+def test_an_id_is_looked_up_at_models_dev(bay: Inside, acme: Host, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(modelsdev, "URL", f"{acme.url}/api.json")
+    acme.manifest |= {"models_data_source": "models_dev", "models_dev_provider_id": "opnai"}
+    code, found = checked(bay, acme.address)
+    assert (code, "opnai" in found["models-dev-unknown"]["message"]) == (1, True)
+    acme.manifest["models_dev_provider_id"] = "acme-of-tomorrow"
+    acme.pages["/api.json"] = Page({"acme-of-tomorrow": {"models": acme.models}})
+    bay.home.joinpath("cache").mkdir(exist_ok=True)
+    code, found = checked(bay, acme.address)
+    assert "models-dev-unknown" not in found
+
+
+# --- check, in files ---
+
+
+@pytest.mark.parametrize("form", ["file", "folder", "standard input"])
+def test_the_examples_of_the_guide_have_no_fault(bay: Inside, form: str):
+    if form == "standard input":
+        code, found = checked(bay, "-", "--offline", stdin=EMBEDDED)
+    elif form == "folder":
+        (bay.home / "manifest.json").write_text(MANIFEST)
+        (bay.home / "models.json").write_text(EXTENDED)
+        code, found = checked(bay, str(bay.home), "--offline")
+    else:
+        (bay.home / "mine.json").write_text(EMBEDDED)
+        code, found = checked(bay, str(bay.home / "mine.json"), "--offline")
+    assert code == 0
+    assert {finding["severity"] for finding in found.values()} == {"advice"}
+
+
+@pytest.mark.parametrize(
+    ("url", "rule"),
+    [
+        ("http://api.acme.com/v1", "base-url-http"),
+        ("https://10.0.0.7/v1", "base-url-local"),
+        ("https://[fd00::1]/v1", "base-url-local"),
+        ("https://models.internal/v1", "base-url-local"),
+        ("https://gateway/v1", "base-url-local"),
+        ("https://api.acme.com", "base-url-version"),
+        ("https://api.acme.com/v1/", "base-url-slash"),
+        ("https://api.acme.com/v1/models", "base-url-endpoint"),
+        ("https://me:pass@api.acme.com/v1", "key-inside"),
+    ],
+)
+def test_a_base_url_in_a_file(bay: Inside, url: str, rule: str):
+    told = EMBEDDED.replace("https://providerwebsite.com/v1", url)
+    _, found = checked(bay, "-", "--offline", stdin=told)
+    assert found[rule]["where"] == "0.baseUrl"
+
+
+def test_a_file_that_is_not_there_is_wrong_usage(bay: Inside):
+    assert bay("manifest", "check", "nowhere.json").code == 2
+
+
+# --- build ---
+
+
+def configure(bay: Inside, simulator: Simulator) -> None:
+    bay.file.write_text(
+        f'[providers.sim]\ntype = "openai"\nname = "Simulated"\nbase_url = "{simulator.url}/v1"\napi_key = "{KEY}"\n'
+        '[models.mine]\nprovider = "sim"\nmodel = "sim-text"\nmax_context_size = 30000\nrelease_date = "2026-01-01"\n'
+    )
+
+
+def test_a_configured_provider_is_written_with_what_is_known(bay: Inside, simulator: Simulator):
+    configure(bay, simulator)
+    run = bay("manifest", "build", "sim", "--website", "https://sim.example", "--output", str(bay.home / "out"))
+    assert run.out == "wrote HOME/out/manifest.json\nwrote HOME/out/models.json\n"
+    assert run.err == snapshot("""\
+7 models; who says what of them:
+  name: the list of 7
+  reasoning: the list of 7
+  temperature: the list of 7
+  tool_call: the list of 7
+  attachment: the list of 7
+  modalities: the list of 7
+  cost: the list of 7
+  limit: the list of 6, config.toml of 1
+  release_date: config.toml of 1
+nobody says release_date of sim-1, sim-thinker, sim-vision, sim-small, sim-echo and 1 more
+nobody says last_updated of sim-1, sim-thinker, sim-vision, sim-text, sim-small and 2 more
+nobody says open_weights of sim-1, sim-thinker, sim-vision, sim-text, sim-small and 2 more
+""")
+    assert bay.same((bay.home / "out" / "manifest.json").read_text()) == snapshot("""\
+{
+  "name": "Simulated",
+  "website": "https://sim.example",
+  "baseUrl": "SIM/v1",
+  "models_data_source": "endpoint"
+}
+""")
+    models = json.loads((bay.home / "out" / "models.json").read_text())["models"]
+    assert models["sim-text"] == snapshot(
+        {
+            "id": "sim-text",
+            "name": "Simulator Text",
+            "attachment": False,
+            "reasoning": False,
+            "temperature": True,
+            "tool_call": False,
+            "release_date": "2026-01-01",
+            "modalities": {"input": ["text"], "output": ["text"]},
+            "cost": {"input": 0.1, "output": 0.2, "cache_read": 0, "cache_write": 0},
+            "limit": {"context": 30000, "output": 8000},
+        }
+    )
+
+
+def test_a_plain_list_is_joined_with_models_dev(bay: Inside, acme: Host):
+    acme.list = {"object": "list", "data": [{"id": "deepseek-r1", "object": "model"}, {"id": "text-embedding-3-small"}]}
+    line = ["manifest", "build", "--from", acme.url + PLAIN, "--name", "Acme", "--website", "https://acme.example"]
+    run = bay(*line, "--base-url", "https://api.acme.example/v1", "--embedded")
+    told, extended = json.loads(run.out)
+    assert told == {
+        "name": "Acme",
+        "website": "https://acme.example",
+        "baseUrl": "https://api.acme.example/v1",
+        "models_data_source": "embedded",
+    }
+    model = extended["models"]["deepseek-r1"]
+    assert (model["reasoning"], model["open_weights"], model["release_date"]) == (True, True, "2025-01-20")
+    assert "cost" not in model  # a price is its host's, whom models.dev does not know
+    assert "1 of its list cannot be talked to" in run.err
+    assert "reasoning: models.dev of 1" in run.err
+    assert "nobody says cost of deepseek-r1" in run.err
+
+
+def test_a_key_is_never_written(bay: Inside, acme: Host):
+    acme.list["data"].append({"id": hosts.KEY})
+    acme.list["data"][0]["name"] = f"Large {hosts.KEY}"
+    line = [
+        "manifest",
+        "build",
+        "--from",
+        acme.url + PLAIN,
+        "--api-key",
+        hosts.KEY,
+        "--website",
+        "https://acme.example",
+    ]
+    run = bay(*line, "--embedded")
+    assert run.code == 0
+    assert hosts.KEY not in run.out + run.err
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        (["build"], 2, "name a provider, or a list with --from"),
+        (["build", "sim"], 2, "say where to: --output FOLDER, or --embedded"),
+        (["build", "sim", "--embedded"], 1, "what --website says is missing"),
+        (["build", "sim", "--embedded", "--website", "sim.example"], 1, "what --website says is no link"),
+        (["build", "sim", "--embedded", "--api-key", "k"], 2, "--api-key is for --from"),
+        (["build", "claude", "--embedded", "--website", "https://sim.example"], 1, "this one speaks anthropic"),
+        (["build", "nobody", "--embedded", "--website", "https://sim.example"], 1, 'no provider "nobody"'),
+        (["build", "--from", "SIM/v1/models", "--embedded", "--website", "https://s.example"], 1, "answered 401"),
+        (["check", "https://a.example/v1/models", "--offline"], 2, "--offline is for files"),
+        (["serve", "nowhere"], 2, "nowhere cannot be read"),
+    ],
+)
+def test_what_cannot_be_done_is_said(bay: Inside, simulator: Simulator, line: list[str], code: int, said: str):
+    configure(bay, simulator)
+    bay.file.write_text(
+        bay.text + f'[providers.claude]\ntype = "anthropic"\nbase_url = "{simulator.url}"\napi_key = "k"\n'
+    )
+    run = bay("manifest", *[part.replace("SIM", simulator.url) for part in line])
+    assert run.code == code
+    assert said in run.err
+
+
+# --- the whole way ---
+
+
+def test_build_check_serve_and_check_again(modelbay: Command):
+    built = modelbay("manifest", "build", "sim", "--website", "https://sim.example", "--output", "out")
+    assert built.code == 0, built.err
+    assert modelbay("manifest", "check", "out", "--api-key", KEY).code == 0
+    serving = modelbay.start("manifest", "serve", "out", "--port", "0")
+    assert serving.stdout is not None
+    address = serving.stdout.readline().strip()
+    found = modelbay("manifest", "check", address, "--api-key", KEY)
+    assert found.code == 0, found.out
+    assert "sim-1 answered" in found.out
+    serving.send_signal(signal.SIGINT)
+    serving.communicate(timeout=20)
+    assert serving.returncode == 130

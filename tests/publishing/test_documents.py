@@ -1,0 +1,62 @@
+"""The rules, over any text there may be."""
+
+from datetime import date
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelbay.publishing.documents import read_list, read_manifest, read_models
+from modelbay.publishing.models import ALSO, FIELDS, model_findings
+from modelbay.publishing.rules import RULES
+from tests.catalog.manifests import EMBEDDED, EXTENDED, MANIFEST, model
+from tests.publishing.host import MODELS
+
+NAMES = st.sampled_from(
+    [*FIELDS, *[name.rpartition(".")[2] for name in ALSO], "models", "data", "baseUrl", "object", "x"]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("https://acme.com/v1"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5),
+    max_leaves=25,
+)
+
+
+@given(JSON | st.binary(max_size=60))
+def test_any_text_has_findings_or_none_and_nothing_worse(content: object):
+    text = content if isinstance(content, bytes) else msgspec.json.encode(content)
+    _, listed = read_list(text)
+    for pasted in (True, False):
+        found = [*read_manifest(text, pasted=pasted).findings, *read_models(text).findings, *listed]
+        assert all(one.rule in RULES and one.change for one in found)
+
+
+def test_the_examples_of_the_guide_break_no_rule():
+    documents = [
+        read_manifest(MANIFEST.encode()), read_models(EXTENDED.encode()), read_manifest(EMBEDDED.encode(), pasted=True),
+    ]  # fmt: skip
+    assert {one.severity for document in documents for one in document.findings} == {"advice"}
+
+
+def test_a_model_that_is_told_of_wholly_needs_nothing_more():
+    assert list(model_findings(MODELS)) == []
+
+
+@pytest.mark.parametrize(
+    ("released", "updated", "rule"),
+    [
+        ("2025", "2024-12-31", "date-order"),
+        ("2025-08", "2025-07-31", "date-order"),
+        ("2025-08-21", "2025-08", None),
+        ("2025-08-21", "2025-08-20", "date-order"),
+        ("2025-08-21", "2025-09-02", "date-future"),
+        ("2025-08-21", "2025-09-01", None),
+        ("2026-01-01", "2026-01-01", "date-future"),
+        ("2025-13-01", "2025-08-21", "date"),
+    ],
+)
+def test_days_and_months_and_years_are_compared(released: str, updated: str, rule: str | None):
+    models = {"m": model(release_date=released, last_updated=updated, attachment=True)}
+    found = model_findings(models, today=date(2025, 8, 31))
+    assert {one.rule for one in found} == ({rule} if rule else set())
