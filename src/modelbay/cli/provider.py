@@ -8,8 +8,11 @@ from modelbay.cli import Noun
 
 COMMANDS = {
     "add": ("provider_add", "Add a provider: a vendor's name, an address, a file."),
+    "catalog": ("provider_catalog", "Add a provider that models.dev knows, with all its models."),
     "custom": ("provider_custom", "Add a provider by filling in its fields."),
+    "manifest": ("provider_manifest", "Add a provider by its own manifest, hosted or pasted."),
     "edit": ("provider_custom", "Change a provider, or which models it has."),
+    "refresh": ("provider_refresh", "Ask again where providers came from, and write what is new."),
     "remove": ("provider_remove", "Remove a provider with its models."),
     "list": ("provider_show", "List the providers."),
     "show": ("provider_show", "Show all about one."),

@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from modelbay.catalog.discovery import Discovery
 from modelbay.catalog.listing import parse_list
 from modelbay.catalog.sources import Catalog
-from modelbay.cli import adding, terminal
+from modelbay.cli import adding, provider_registry, terminal
 from modelbay.cli.adding import API_NAMES, Choice, Invalid, choice_options
 from modelbay.cli.picker import asks
+from modelbay.cli.provider_registry import Keys
 from modelbay.cli.terminal import Settings, Unreadable, pass_settings
 from modelbay.config.load import load
 from modelbay.config.schema import Config
@@ -24,6 +25,7 @@ from modelbay.onboarding import dialog, recognition
 from modelbay.onboarding.detection import Detected, detect, fetched, listed
 from modelbay.onboarding.drafts import Draft, asks_for_key, azure_draft, draft, joined, vertex_draft, with_key
 from modelbay.onboarding.recognition import KINDS, NATIVE, Recognised, recognise, recognise_content, recognise_text
+from modelbay.onboarding.registries import urls_of
 from modelbay.providers import presets
 
 
@@ -51,6 +53,10 @@ class Place(Struct):
 @click.option("--api-version", metavar="DATE", help="Azure: the older form of calls, by api-version.")
 @click.option("--project", metavar="ID", help="Vertex AI: the project.")
 @click.option("--location", metavar="PLACE", help="Vertex AI: the location, as europe-west4 or global.")
+@click.option(
+    "--provider-key", multiple=True, metavar="ID=KEY", help="Registry: a provider's own key; again for others."
+)
+@click.option("--token-is-key", is_flag=True, help="Registry: --api-key is its providers' key too.")
 @choice_options
 @pass_settings
 def add_provider(
@@ -65,19 +71,27 @@ def add_provider(
     """Add the provider that WHAT tells of, with its models.
 
     WHAT is a vendor's name (openai, anthropic, openrouter, ollama …), a base URL or a whole endpoint, azure or vertexai, or
-    a list of models: a URL, a file, or - for standard input.
+    a list of models or a registry of providers (its token is --api-key): a URL, a file, or - for standard input.
 
     \b
       modelbay provider add anthropic
       modelbay provider add https://api.acme.example/v1 --api-key -
       modelbay provider add https://gateway.example/api/v2/models/chat?team=7 --model acme-large
       modelbay provider add azure --resource acme-east --deployment gpt-5
+      modelbay provider add https://acme.example/api.json --api-key TOKEN
     """
     choice = Choice.of(options)
+    key = adding.given_key(api_key, what == "-")
+    keys = Keys.of(key, options.pop("provider_key"), options.pop("token_is_key"))
     place = Place(**options)
     config = load(settings.config)
-    key = adding.given_key(api_key, what == "-")
-    found = _recognised(what, forced)
+    found = _recognised(what, "registry" if forced is None and what.strip() in urls_of(config) else forced)
+    if found.kind == "registry":
+        if found.document:
+            provider_registry.add_from_url(config, found.document, keys, choice)
+        else:
+            provider_registry.add_from_content(config, found.content, None, keys, choice)
+        return
     _check(found, id, place, choice, config)
     if found.kind in NATIVE:
         made = _native(found, id or (found.preset.id if found.preset else str(found.kind)), place, config)
@@ -88,7 +102,10 @@ def add_provider(
         found, key = _looked_into(config, found, key, choice)
     else:
         terminal.note(f"{recognition.shown(what)} is {found.title}")
-    if found.kind in ("manifest", "registry"):
+    if found.kind == "registry":
+        provider_registry.add_from_content(config, found.content, what, replace(keys, token=key or None), choice)
+        return
+    if found.kind == "manifest":
         raise _not_yet(found, what)
     made = _drafted(found, id, place, config)
     if found.content is not None and found.url is None:
@@ -234,9 +251,7 @@ def _not_yet(found: Recognised, what: str) -> ConfigError:
     """Says what is there, and what can be done with it now."""
     first = found.content[0] if isinstance(found.content, list) and found.content else found.content
     base = first.get("baseUrl") if isinstance(first, dict) else None
-    hint = "add one of its providers by its address"
-    if found.kind == "manifest":
-        hint = f"modelbay provider add {base}" if isinstance(base, str) else "add the provider by its address"
+    hint = f"modelbay provider add {base}" if isinstance(base, str) else "add the provider by its address"
     return ConfigError(
         f"{recognition.shown(what)} is {recognition.TITLES[found.kind]}, which this command cannot read yet", hint=hint
     )

@@ -1,0 +1,192 @@
+"""A registry: one JSON document that has several providers with their models, Kimi Code's `api.json`.
+
+Read leniently: an entry that cannot be used is left out with its reason, and the others come.
+"""
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct, field
+
+from modelbay.catalog.tables import registry_table
+from modelbay.catalog.wire import wire
+from modelbay.config.origin import Origin, is_public, origin
+from modelbay.config.schema import Table
+from modelbay.conversation import Extra, Json
+from modelbay.errors import MalformedReply
+from modelbay.protocols.codec import decode
+from modelbay.protocols.failures import summary, text_of
+from modelbay.protocols.form import WRONG_URL
+from modelbay.providers import urls
+
+NAME = re.compile(r"\w[\w .-]{0,99}")
+"""What a provider may be called: it becomes a key of the file and the first part of its models' names."""
+LONGEST = 300
+"""Characters of a model's name."""
+
+
+class Listed(Struct, kw_only=True):
+    """A provider of a registry."""
+
+    id: str
+    name: str
+    type: str
+    api: str
+    guessed: bool = False
+    """Nothing tells which protocol it speaks: the usual one is assumed."""
+    key_names: list[str] = field(default_factory=list)
+    """What its makers call the variable that has its key."""
+    models: dict[str, Table] = field(default_factory=dict)
+    """By wire id."""
+    names: dict[str, str] = field(default_factory=dict)
+    """What those are called in the file whose key is not their wire id."""
+
+
+class Left(Struct, frozen=True):
+    """An entry that is left out: the provider's id, for a model with its key behind a slash, and why."""
+
+    where: str
+    why: str
+
+
+class Registry(Struct):
+    """What a document says; `named` are the ids of all its providers, those left out too."""
+
+    providers: list[Listed]
+    left: list[Left] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)
+
+
+def parse_registry(document: bytes | Json, url: str | None = None) -> Registry:
+    """The providers of a document. `url` is where it came from, by which their addresses are judged.
+
+    Raises:
+        MalformedReply: it is no registry, or none of its providers can be used.
+    """
+    content = _decoded(document) if isinstance(document, bytes) else document
+    if not isinstance(content, dict):
+        raise MalformedReply("that is no registry: it is no object of providers", hint=WRONG_URL)
+    found = Registry([])
+    for key, entry in content.items():
+        _read(key, entry, found, url)
+    if not found.providers:
+        first = f": {found.left[0].where}: {found.left[0].why}" if found.left else ""
+        raise MalformedReply(f"the registry contains no usable providers{first}", hint=WRONG_URL)
+    return found
+
+
+def why_refused(api: str, url: str | None) -> str | None:
+    """Why an address that a registry names is not taken; None where it is.
+
+    Nobody else's document may lead into this machine or its network: such an address counts only where the registry
+    itself is on the same host. Names are not looked up, as nothing is sent there when it is added.
+    """
+    try:
+        where = origin(api)
+    except ValueError as error:
+        return str(error)
+    if "${" in api:
+        return "its address has a placeholder in it"
+    if urls.without_user(api)[1]:
+        return "its address has a user and a password in it"
+    if _is_open(where):
+        return None
+    if url is not None:
+        home = origin(url)
+        if home.host == where.host or (home.loopback and where.loopback):
+            return None
+    return f"{where} is in a private network, and only a registry on that host may name it"
+
+
+def _is_open(where: Origin) -> bool:
+    """Whether a host may be one of the open internet. Names may be, but for those that stand for this machine."""
+    if where.loopback:
+        return False
+    try:
+        return is_public(where.host)
+    except ValueError:
+        labels = where.host.split(".")
+        return not (labels[-1].isdigit() or labels[-1].startswith("0x"))  # 127.1, 0x7f000001: addresses all the same
+
+
+def _read(key: str, entry: Json, found: Registry, url: str | None) -> None:
+    """Takes one provider into what was found."""
+    if not isinstance(entry, dict):
+        found.left.append(Left(key, "it is no object"))
+        return
+    id = _text(entry, "id") or key
+    found.named.add(id)
+    api = _text(entry, "api")
+    models = _by_key(entry.get("models"))
+    made = wire({**entry, "id": id})
+    if id in {one.id for one in found.providers}:
+        why: str | None = "there are two of that id"
+    elif not NAME.fullmatch(id):
+        why = "its id has characters that none may have: letters, digits, blanks, dots, hyphens and underscores do"
+    elif api is None:
+        why = "it has no `api`, the address of its models"
+    elif made.refused:
+        why = made.why
+    elif not models:
+        why = "it has no `models`"
+    else:
+        why = why_refused(api, url)
+    if why is not None or api is None:
+        found.left.append(Left(id, why or ""))
+        return
+    listed = Listed(
+        id=id,
+        name=_text(entry, "name") or id,
+        type=made.type or "",
+        api=api,
+        guessed=made.guessed,
+        key_names=[name for name in _list(entry.get("env")) if isinstance(name, str)],
+    )
+    for where, id, table in _models(listed, models, found):
+        listed.models[id] = table
+        if where != f"{listed.id}/{id}":
+            listed.names[id] = where
+    if listed.models:
+        found.providers.append(listed)
+    else:
+        found.left.append(Left(id, "none of its models can be used"))
+
+
+def _models(listed: Listed, models: Extra, found: Registry) -> Iterator[tuple[str, str, Table]]:
+    """Its models: what each is called in the file, its wire id, its table."""
+    for key, model in models.items():
+        where = f"{listed.id}/{key}"
+        if not isinstance(model, dict):
+            found.left.append(Left(where, "it is no object"))
+        elif not key.strip() or not key.isprintable() or len(key) > LONGEST:
+            found.left.append(Left(where, "its name cannot be one"))
+        elif not (id := _text(model, "id") or key).isprintable() or len(id) > LONGEST:
+            found.left.append(Left(where, "its id cannot be one"))
+        elif id in listed.models:
+            found.left.append(Left(where, f'it is "{id}" a second time'))
+        else:
+            yield where, id, registry_table(id, model, listed.type)
+
+
+def _by_key(models: Json) -> Extra:
+    """The models of a provider, of which some write a list instead."""
+    if isinstance(models, dict):
+        return models
+    return {id: model for model in _list(models) if isinstance(model, dict) and (id := _text(model, "id"))}
+
+
+def _list(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []
+
+
+def _text(entry: Extra, key: str) -> str | None:
+    value = entry.get(key)
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def _decoded(body: bytes) -> Json:
+    try:
+        return decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise MalformedReply(f"that is no registry but {summary(text_of(body[:2000]))}", hint=WRONG_URL) from None

@@ -1,0 +1,139 @@
+"""`modelbay provider add URL`, where a registry of several providers is at the URL."""
+
+import asyncio
+
+from msgspec import Struct, field
+
+from modelbay.catalog.summary import counted
+from modelbay.cli import adding, terminal
+from modelbay.cli.adding import Choice, Invalid
+from modelbay.cli.picker import asks
+from modelbay.config.paths import environment
+from modelbay.config.schema import Config
+from modelbay.conversation import Json
+from modelbay.errors import AuthenticationFailed, ModelbayError, PermissionDenied
+from modelbay.onboarding import registries
+from modelbay.onboarding.recognition import shown
+from modelbay.onboarding.registries import Found, Given, Key, Outcome, Proposal
+
+TOKEN = "KIMI_REGISTRY_API_KEY"
+"""The variable that Kimi Code takes the token from by itself."""
+KEYS: dict[Key, str] = {
+    "given": "with its own key",
+    "token": "the registry's token is its key",
+    "kept": "its key is as before",
+    "not needed": "no key needed",
+    "none": "no key yet",
+}
+
+
+class Keys(Struct):
+    """What the options say of keys; the token is in `--api-key`."""
+
+    token: str | None = None
+    own: dict[str, str] = field(default_factory=dict)
+    token_is_key: bool = False
+
+    @classmethod
+    def of(cls, token: str | None, pairs: tuple[str, ...], token_is_key: bool) -> "Keys":
+        """Takes `--provider-key ID=KEY` apart."""
+        split = [pair.partition("=") for pair in pairs]
+        if any(not (id.strip() and key.strip()) for id, _, key in split):
+            raise Invalid(["--provider-key: write ID=KEY, as acme={env:ACME_API_KEY}"])
+        return cls(token, {id.strip(): str(adding.given_key(key)) for id, _, key in split}, token_is_key)
+
+
+def add_from_url(config: Config, url: str, keys: Keys, choice: Choice) -> None:
+    """Adds the registry at an address; one that is there already is renewed, with the token it has or a new one."""
+    tokens = [keys.token] if keys.token else registries.urls_of(config).get(url.strip(), [])
+    if not tokens and asks():
+        token = adding.asked_key("the registry", None, needed=False)
+        tokens = [token] if token else []
+    try:
+        with terminal.waiting(f"reading {shown(url)}"):
+            found = asyncio.run(registries.fetched(config, url, tokens))
+    except (AuthenticationFailed, PermissionDenied) as error:
+        if not tokens and environment(TOKEN):
+            error.hint = f"{TOKEN} of your shell is not read by itself: --api-key '{{env:{TOKEN}}}' says that it may be"
+        raise
+    _add(config, found, keys, choice)
+
+
+def add_from_content(config: Config, content: Json, url: str | None, keys: Keys, choice: Choice) -> None:
+    """Adds a registry whose text is at hand; with `url`, it was fetched from there with the token."""
+    if url is None and keys.token:
+        hint = "a file needs no token; the providers' own keys: --provider-key ID=KEY"
+        raise Invalid(["--api-key: nothing is fetched"], hint)
+    _add(config, registries.pasted(content, url, keys.token), keys, choice)
+
+
+def _add(config: Config, found: Found, keys: Keys, choice: Choice) -> None:
+    given = Given(keys=keys.own, token_is_key=keys.token_is_key)
+    made = registries.propose(config, found, given)
+    if not choice.yes and asks():
+        for item in [item for item in made.items if item.wants_key]:
+            terminal.note(f"{item.listed.name} is at {item.listed.api}")
+            if key := adding.asked_key(item.listed.name, None, needed=False):
+                given.keys[item.listed.id] = key
+        made = registries.propose(config, found, given)
+    default = _alias(made, choice.default) if choice.default else None
+    edited = registries.add(config, made, default_model=default, dry_run=choice.dry_run)
+    if adding.show_diff(edited, choice.dry_run):
+        return
+    report(made, edited.result)
+    if default:
+        terminal.write(f"Default model set to {default}\n")
+
+
+def report(made: Proposal, outcome: Outcome) -> None:
+    """What was written, and what is left to do."""
+    models = sum(len(item.made.models) for item in made.items)
+    terminal.write(f"Imported {counted(len(made.items), 'provider')} ({counted(models, 'model')}) from {made.title}:\n")
+    for item, written in zip(made.items, outcome.providers, strict=True):
+        merged = written.models
+        said = [counted(len(item.made.models), "model")]
+        if not written.new:
+            said += [
+                f"{len(names)} {what}"
+                for names, what in ((merged.added, "added"), (merged.changed, "changed"), (merged.removed, "removed"))
+                if names
+            ]
+        place = f"{item.listed.type} at {shown(item.listed.api)}"
+        terminal.write(f"  - {item.listed.id}  {place}  {', '.join(said)}; {KEYS[item.key]}\n")
+    for removed in outcome.removed:
+        terminal.write(f"Removed provider {removed.providers[0]}: the registry has it no more\n")
+        if removed.default_model:
+            terminal.warning(f"there is no default model any more; it was {removed.default_model}")
+    _notes(made, outcome)
+
+
+def _notes(made: Proposal, outcome: Outcome) -> None:
+    for item, written in zip(made.items, outcome.providers, strict=True):
+        id = item.listed.id
+        if written.moved:
+            terminal.warning(
+                f"{id} stays where it is: the registry says that it is at {written.moved} now, for which its key was not "
+                f"given; to follow: --provider-key {id}=KEY"
+            )
+        elif item.wants_key:
+            terminal.warning(f"{id} has no key yet: modelbay key set {id}")
+        if item.listed.guessed:
+            terminal.note(
+                f'Protocol guessed as "{item.listed.type}" for {id}: edit "type" in config.toml if requests fail'
+            )
+        for name, why in written.models.kept.items():
+            terminal.note(f"{name}: {why}")
+    for left in made.left[: adding.REPORTED]:
+        terminal.warning(f"left out: {left.where}: {left.why}")
+    if len(made.left) > adding.REPORTED:
+        terminal.warning(f"and {len(made.left) - adding.REPORTED} more were left out")
+
+
+def _alias(made: Proposal, name: str) -> str:
+    """The alias of a model that is to be the default."""
+    for item in made.items:
+        for wire_id in item.made.models:
+            alias = item.made.names.get(wire_id, f"{item.listed.id}/{wire_id}")
+            if name in (alias, wire_id):
+                return alias
+    raise ModelbayError(f'model "{name}" is not in the registry')

@@ -1,0 +1,334 @@
+"""Registries: a document of somebody's that has several providers. They are added together, and renewed together.
+
+    found = await fetched(config, url, ["token"])
+    made = propose(config, found, Given(token="token"))
+    outcome = add(config, made).result
+
+The token opens the document; a provider's key opens the provider. They are two things, and only what somebody says, or
+a provider on the registry's own origin, makes them one.
+"""
+
+from asyncio import timeout, to_thread
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Literal, TypeAlias
+
+from msgspec import Struct, field
+
+from modelbay.catalog.registry import Left, Registry, parse_registry
+from modelbay.catalog.registry import Listed as Provider
+from modelbay.config import changes
+from modelbay.config.changes import Removed
+from modelbay.config.edit import Edit, Edited, apply
+from modelbay.config.origin import origin
+from modelbay.config.schema import Config, ProviderEntry, Table
+from modelbay.conversation import Json
+from modelbay.credentials.credential import has_auth_header, is_key
+from modelbay.credentials.redaction import register, register_url
+from modelbay.credentials.reference import bound_origin, resolve_reference
+from modelbay.errors import (
+    AuthenticationFailed,
+    ConfigError,
+    MalformedReply,
+    ModelbayError,
+    PermissionDenied,
+    ProviderError,
+    TimedOut,
+)
+from modelbay.line import Line
+from modelbay.onboarding import imported, merging
+from modelbay.onboarding.drafts import as_entry, serves_without_key
+from modelbay.onboarding.imported import Import, Written, owner_of
+from modelbay.onboarding.recognition import shown
+from modelbay.protocols.failures import summary, text_of
+
+KIND = "apiJson"
+"""What `source.kind` is, and the form of `source`, are Kimi Code's, so that each reads the other's file."""
+OWNER = owner_of(
+    ("max_context_size", "max_input_size", "max_output_size", "capabilities", "display_name", "reasoning_key",
+     "support_efforts", "default_effort", "off_effort", "cost")
+)  # fmt: skip
+SECONDS = 15.0
+BYTES = 16 * 2**20
+
+Key: TypeAlias = Literal["given", "token", "kept", "not needed", "none"]
+"""Whose key a provider has after adding: one given for it, the registry's token, the one it had."""
+
+
+class Found(Struct, kw_only=True):
+    """A registry that was read."""
+
+    registry: Registry
+    url: str | None = None
+    """Where it is; None for one that was pasted, which is not renewed."""
+    token: str | None = None
+    """The token that opened it, as it stands in the file: it may be a reference."""
+
+    def __repr__(self) -> str:
+        return f"Found({shown(self.url or '')!r})"
+
+
+class Given(Struct, kw_only=True):
+    """What a person says about a registry that is to be added."""
+
+    token: str | None = None
+    keys: dict[str, str] = field(default_factory=dict)
+    """Providers' keys by id."""
+    token_is_key: bool = False
+    """Whether the token is the key of all its providers, as Kimi Code takes it."""
+
+    def __repr__(self) -> str:
+        return f"Given(keys of {list(self.keys)})"
+
+
+class Item(Struct, kw_only=True):
+    """A provider that is to be written."""
+
+    listed: Provider
+    key: Key
+    made: Import
+
+    @property
+    def wants_key(self) -> bool:
+        return self.key == "none"
+
+
+class Proposal(Struct, kw_only=True):
+    """What adding or renewing a registry would write."""
+
+    title: str
+    """Its address as it may be shown."""
+    items: list[Item]
+    left: list[Left]
+    """What was left out, and why."""
+    vanished: list[str] = field(default_factory=list)
+    """Providers that came from it and that it does not have any more."""
+
+
+class Outcome(Struct, kw_only=True):
+    """What was written."""
+
+    providers: list[Written]
+    removed: list[Removed]
+
+
+async def fetched(config: Config, url: str, tokens: Iterable[str]) -> Found:
+    """The registry at an address, opened by the first of the tokens that does; without any, if it is open.
+
+    Raises:
+        ModelbayError: the address or a token is none; it is not to be had, or no registry.
+    """
+    url = url.strip()
+    register_url(url)
+    try:
+        origin(url)
+    except ValueError as error:
+        raise ModelbayError(f"{shown(url)}: {error}") from None
+    line = Line(config)
+    wanted: list[str | None] = list(dict.fromkeys(tokens))
+    first, *others = wanted or [None]
+    try:
+        try:
+            return await _fetched(line, config, url, first)
+        except (AuthenticationFailed, PermissionDenied) as error:
+            for token in others:
+                with suppress(AuthenticationFailed, PermissionDenied):
+                    return await _fetched(line, config, url, token)
+            raise error
+    finally:
+        await line.aclose()
+
+
+def pasted(content: Json, url: str | None = None, token: str | None = None) -> Found:
+    """A registry whose text is at hand; with `url`, it was fetched from there.
+
+    Raises:
+        ModelbayError: it is no registry.
+    """
+    return Found(registry=parse_registry(content, url), url=url, token=token)
+
+
+def propose(config: Config, found: Found, given: Given) -> Proposal:
+    """What adding a registry writes, or adding it again with a new token.
+
+    Raises:
+        ModelbayError: a key was given for a provider that it does not have, or nothing can be written.
+    """
+    known = {one.id for one in found.registry.providers}
+    for id in given.keys:
+        if id not in known:
+            raise ModelbayError(
+                f'the registry has no provider "{id}" that can be used', hint=f"it has {', '.join(sorted(known))}"
+            )
+    made = Proposal(title=shown(found.url or "a registry"), items=[], left=list(found.registry.left))
+    for listed in found.registry.providers:
+        old = config.providers.get(listed.id)
+        if old is not None and not _comes_from(old, found.url):
+            why = "there is a provider of that name already, which is not of this registry"
+            made.left.append(Left(listed.id, why))
+            continue
+        made.items.append(_item(config, found, given, listed, old))
+    if not made.items:
+        raise ModelbayError(
+            f"nothing of {made.title} can be added: {made.left[0].where}: {made.left[0].why}",
+            hint=f"take the other one out first: modelbay provider remove {made.left[0].where}",
+        )
+    made.vanished = [id for id in members(config, found.url) if id not in found.registry.named]
+    return made
+
+
+def renewal(config: Config, found: Found) -> Proposal:
+    """What renewing a registry writes: as adding it again does, with the keys that its providers have."""
+    return propose(config, found, Given())
+
+
+def write(edit: Edit, made: Proposal, default_model: str | None = None, *, again: bool = True) -> Outcome:
+    """Adds, renews and removes the providers; `default_model` is an alias. Without `again`, which renewing is, models that
+    the user took out stay out.
+
+    Raises:
+        ConfigError: something would not be usable.
+    """
+    removed = [changes.remove_provider(edit, id) for id in made.vanished if edit.get("providers", id) is not None]
+    outcome = Outcome(providers=[imported.write(edit, item.made, again=again) for item in made.items], removed=removed)
+    if default_model is not None:
+        changes.set_default_model(edit, default_model)
+        changes.check(edit)
+    return outcome
+
+
+def add(
+    config: Config, made: Proposal, *, default_model: str | None = None, again: bool = True, dry_run: bool = False
+) -> Edited[Outcome]:  # fmt: skip
+    """Does what `write` does, in the file."""
+    edited = apply(lambda edit: write(edit, made, default_model, again=again), config.path, dry_run=dry_run)
+    if not dry_run:
+        for item in made.items:
+            imported.remember(item.made)
+        for id in made.vanished:
+            merging.forget(id)
+    return edited
+
+
+def members(config: Config, url: str | None) -> list[str]:
+    """The providers that came from a registry."""
+    return [id for id, entry in config.providers.items() if url and _comes_from(entry, url)]
+
+
+def urls_of(config: Config) -> dict[str, list[str]]:
+    """The registries that there are providers of, each with the tokens that stand there."""
+    found: dict[str, list[str]] = {}
+    for entry in config.providers.values():
+        source = entry.source or {}
+        if source.get("kind") == KIND and isinstance(url := source.get("url"), str) and url.strip():
+            tokens = found.setdefault(url.strip(), [])
+            if (token := token_of(entry)) and token not in tokens:
+                tokens.append(token)
+    return found
+
+
+def token_of(entry: ProviderEntry) -> str | None:
+    """The registry's token that stands at a provider, which may be a reference."""
+    token = (entry.source or {}).get("apiKey")
+    return token.strip() or None if isinstance(token, str) else None
+
+
+def _item(config: Config, found: Found, given: Given, listed: Provider, old: ProviderEntry | None) -> Item:
+    table: Table = {"type": listed.type, "base_url": listed.api}
+    if old is None and listed.name != listed.id:
+        table["name"] = listed.name
+    key, api_key = _key(config, found, given, listed, old)
+    if api_key is not None:
+        table["api_key"] = api_key
+    if (source := _source(found, old)) is not None:
+        table["source"] = source
+    may_move = key == "given" or (key == "token" and given.token_is_key)
+    return Item(
+        listed=listed,
+        key=key,
+        made=Import(
+            id=listed.id, table=table, models=listed.models, names=listed.names, owner=OWNER, may_move=may_move
+        ),
+    )
+
+
+def _key(
+    config: Config, found: Found, given: Given, listed: Provider, old: ProviderEntry | None
+) -> tuple[Key, str | None]:
+    """Which key a provider is to have, and what is to be written for that."""
+    if listed.id in given.keys:
+        return "given", given.keys[listed.id]
+    token = found.token
+    if given.token_is_key and token:
+        return "token", token
+    if old is not None:
+        if old.api_key and old.api_key == token_of(old):
+            return "token", token  # it was the registry's token, and turns with it
+        if old.api_key or old.env or old.oauth or old.auth == "none" or has_auth_header(old):
+            return "kept", None
+    if token and found.url and origin(found.url) == origin(listed.api):
+        return "token", token
+    entry = as_entry(config, listed.id, {"type": listed.type, "base_url": listed.api})
+    return ("not needed" if serves_without_key(entry) else "none"), None
+
+
+def _source(found: Found, old: ProviderEntry | None) -> Table | None:
+    """Where it is renewed from, with the token that opened it just now."""
+    if found.url is None:
+        return None
+    kept = dict(old.source) if old is not None and old.source else {}
+    source: Table = {**kept, "kind": KIND, "url": found.url}
+    if found.token is not None:
+        source["apiKey"] = found.token
+    return source
+
+
+def _comes_from(entry: ProviderEntry, url: str | None) -> bool:
+    source = entry.source or {}
+    named = source.get("url")
+    return url is not None and source.get("kind") == KIND and isinstance(named, str) and named.strip() == url
+
+
+def _opened(config: Config, url: str, token: str) -> str:
+    """The token itself, which may stand elsewhere. A keyring or a command may block.
+
+    Raises:
+        ModelbayError: it is not there, or no token, or was given for another host.
+    """
+    text = resolve_reference(token, config)
+    register(text)
+    if not is_key(text):
+        raise ModelbayError("the registry's token has characters that no token has", hint="copy it again, by itself")
+    bound = bound_origin(token, config)
+    if bound not in (None, str(origin(url))):
+        raise ConfigError(f"this token was given for {bound}, and is not sent to {origin(url)}")
+    return text
+
+
+async def _fetched(line: Line, config: Config, url: str, token: str | None) -> Found:
+    text = await to_thread(_opened, config, url, token) if token else None
+    return Found(registry=parse_registry(await _body(line, url, text), url), url=url, token=token)
+
+
+async def _body(line: Line, url: str, token: str | None) -> bytes:
+    headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    try:
+        async with timeout(SECONDS):
+            status, _, body = await line.exchange("GET", url, headers, None)
+    except TimeoutError:
+        raise TimedOut(f"the registry took more than {SECONDS:g} s", stage="first_byte") from None
+    if status != 200:
+        raise _refusal(url, status, body, token)
+    if len(body) > BYTES:
+        raise MalformedReply(f"the registry sent more than {BYTES:,} bytes")
+    return body
+
+
+def _refusal(url: str, status: int, body: bytes, token: str | None) -> ModelbayError:
+    message = f"failed to fetch the registry {shown(url)} (HTTP {status}): {summary(text_of(body))}"
+    again = f"modelbay provider add {shown(url)} --as registry --api-key TOKEN"
+    hint = f"the token was refused; with a new one: {again}" if token else f"it wants a token: {again}"
+    kinds: dict[int, type[ProviderError]] = {401: AuthenticationFailed, 403: PermissionDenied}
+    error = kinds.get(status, ProviderError)(message, status=status)
+    error.hint = hint if status in kinds else None
+    return error
