@@ -31,3 +31,19 @@ def add(
     if not dry_run:
         remember(config, detected)
     return edited
+
+
+def settle_default(config: Config, providers: list[str]) -> None:
+    """Makes the first model of these providers the default, where there is none.
+
+    Raises:
+        ConfigError: the file cannot be changed.
+    """
+
+    def change(edit: Edit) -> None:
+        tables = (edit.get("models") or {}).items()
+        mine = [alias for alias, table in tables if isinstance(table, dict) and table.get("provider") in providers]
+        if mine and not edit.get("default_model"):
+            changes.set_default_model(edit, mine[0])
+
+    apply(change, config.path)

@@ -1,0 +1,59 @@
+"""The providers as a person manages them: those of one registry are one thing, and platforms one logs in to are not here."""
+
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from modelbay.config.schema import Config, ProviderEntry
+from modelbay.errors import ConfigError
+from modelbay.onboarding.recognition import shown
+from modelbay.providers import logins
+from modelbay.providers.upstream import upstream
+
+REGISTRY = "apiJson"
+
+
+class Group(Struct):
+    """What is shown, and removed, as one."""
+
+    label: str
+    place: str
+    """Where it is, without secrets; or what is wrong with it."""
+    providers: list[str]
+    models: int
+    source: str | None = None
+    """What it came from, as "manifest"; None: somebody wrote it."""
+    current: bool = False
+    """Whether the model that is talked to is one of its."""
+
+
+def groups(config: Config, current: str | None = None) -> list[Group]:
+    """The providers in the file's order, grouped by what they came from. `current` is the provider that is talked to."""
+    found: dict[tuple[str, ...], Group] = {}
+    for entry in config.providers.values():
+        if logins.managing(entry) is not None:
+            continue
+        source = entry.source or {}
+        kind, url = source.get("kind"), source.get("url")
+        key = (REGISTRY, str(url)) if kind == REGISTRY and url else ("provider", entry.id)
+        if key not in found:
+            of_registry = key[0] == REGISTRY
+            label = _host_and_path(str(url)) if of_registry else entry.name or entry.id
+            found[key] = Group(label, "" if of_registry else _place(config, entry), [], 0, str(kind) if kind else None)
+        group = found[key]
+        group.providers.append(entry.id)
+        group.models += sum(model.provider == entry.id for model in config.models.values())
+        group.current = group.current or entry.id == current
+    return list(found.values())
+
+
+def _place(config: Config, entry: ProviderEntry) -> str:
+    try:
+        return shown(upstream(config, entry).base_url)
+    except ConfigError as error:
+        return error.message
+
+
+def _host_and_path(url: str) -> str:
+    parts = urlsplit(shown(url))
+    return f"{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")

@@ -1,0 +1,119 @@
+"""The ways to add a provider, each from its first question to the entry that is written."""
+
+from asyncio import to_thread
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from modelbay.catalog.summary import counted
+from modelbay.onboarding import adding, catalogs
+from modelbay.onboarding.catalogs import Offer, Shelf
+from modelbay.onboarding.detection import detect
+from modelbay.onboarding.drafts import draft, model_tables, with_key
+from modelbay.onboarding.neighbours import Neighbour, neighbours
+from modelbay.onboarding.recognition import recognise, suggested_id
+from modelbay.tui.custom import Added, CustomProvider
+from modelbay.tui.known import KnownProvider
+from modelbay.tui.known import row as offer_row
+from modelbay.tui.listing import Row
+from modelbay.tui.manifest import ManifestForm
+from modelbay.tui.menu import Menu
+from modelbay.tui.progress import Progress
+from modelbay.tui.registry import RegistryForm
+
+if TYPE_CHECKING:
+    from modelbay.tui.app import ModelbayApp
+
+
+class Way(Struct):
+    name: str
+    title: str
+    about: str
+
+
+WAYS = (
+    Way("known", "Known third-party provider", "from the catalog of models.dev"),
+    Way("custom", "Custom provider", "a base URL, OpenAI compatible or another protocol"),
+    Way("manifest", "Provider's manifest", "a URL, or JSON that the provider gives you"),
+    Way("registry", "Custom registry (api.json)", "several providers from one address"),
+    Way("local", "Server on this machine", "Ollama, LM Studio, llama.cpp, vLLM …"),
+)
+
+
+async def add_provider(app: "ModelbayApp", way: str | None = None) -> Added | None:
+    """Asks for a way, unless one is named, and goes it; what was added, or None."""
+    if way is None:
+        chosen = await app.push_screen_wait(Menu("Add provider", WAYS, lambda one: Row(one.title, one.about)))
+        if chosen is None:
+            return None
+        way = chosen.name
+    match way:
+        case "known":
+            added = await _known(app)
+        case "custom":
+            added = await app.push_screen_wait(CustomProvider())
+        case "manifest":
+            added = await app.push_screen_wait(ManifestForm(app))
+        case "registry":
+            added = await app.push_screen_wait(RegistryForm(app))
+        case _:
+            added = await _local(app)
+    if added is not None:
+        await app.reload()
+    return added
+
+
+async def _known(app: "ModelbayApp") -> Added | None:
+    shelf: Shelf | None = await app.push_screen_wait(
+        Progress("Fetching the catalog of models.dev", catalogs.opened(app.config))
+    )
+    if shelf is None:
+        return None
+    known = [one for one in catalogs.offers(shelf) if not one.wire.refused and one.models]
+    known.sort(key=lambda one: one.name.lower())
+
+    def find(words: str) -> list[Offer]:
+        wanted = words.lower().split()
+        found = [one for one in known if all(word in f"{one.id} {one.name}".lower() for word in wanted)]
+        return sorted(found, key=lambda one: not one.name.lower().startswith(words.lower()))
+
+    heading = f"Select a provider · {shelf.title}"
+    offer = await app.push_screen_wait(Menu(heading, known, offer_row, find=find))
+    return None if offer is None else await app.push_screen_wait(KnownProvider(app, shelf, offer))
+
+
+async def _local(app: "ModelbayApp") -> Added | None:
+    found: list[Neighbour] | None = await app.push_screen_wait(
+        Progress("Looking for servers on this machine", neighbours(app.config))
+    )
+    if found is None:
+        return None
+    new = [one for one in found if one.provider is None]
+    if not new:
+        app.talk.say("No server answers on its usual port" if not found else "All that answer are connected already")
+        return None
+    one = await app.push_screen_wait(Menu("Servers on this machine", new, neighbour_row))
+    return None if one is None else await add_neighbour(app, one)
+
+
+async def add_neighbour(app: "ModelbayApp", one: Neighbour) -> Added | None:
+    """Adds a server that answers here, with all its models; one that wants a key goes through the custom dialog."""
+    if one.locked:
+        return await app.push_screen_wait(CustomProvider(one.base_url))
+    recognised = recognise(one.base_url)
+    id = suggested_id(recognised)
+    if id in app.config.providers:
+        id = next(f"{id}-{number}" for number in range(2, 100) if f"{id}-{number}" not in app.config.providers)
+    made = with_key(draft(recognised, id), None)
+    detected = await app.push_screen_wait(Progress(f"Asking {one.name} for its models", detect(app.config, made, [])))
+    if detected is None:
+        return None
+    tables = model_tables(app.config, id, [(model.id, None) for model in detected.models])
+    await to_thread(adding.add, app.config, detected, tables)
+    return Added([id])
+
+
+def neighbour_row(one: Neighbour) -> Row:
+    """A server in a list."""
+    models = "wants a key" if one.locked else counted(len(one.models), "model")
+    return Row(one.name, f"{one.base_url} · {models}")

@@ -1,0 +1,59 @@
+"""The commands: one table for what is typed behind a slash, the palette, and the help."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+
+class Command(NamedTuple):
+    """`name` is what is typed; the app has a method `command_NAME`, which gets what is typed behind it."""
+
+    name: str
+    about: str
+    argument: str = ""
+
+
+COMMANDS = (
+    Command("model", "Choose a model", "[ALIAS]"),
+    Command("effort", "Choose how much it thinks", "[LEVEL]"),
+    Command("provider", "Connect, look at and remove providers"),
+    Command("login", "Log in to a platform", "[PLATFORM]"),
+    Command("logout", "Forget a login"),
+    Command("file", "Attach a file to the next question", "PATH|URL"),
+    Command("new", "Begin a new conversation"),
+    Command("save", "Keep this conversation", "[TITLE]"),
+    Command("resume", "Go on with a kept conversation"),
+    Command("help", "Keys and commands"),
+    Command("quit", "Leave"),
+)
+
+
+def matching(typed: str) -> list[Command]:
+    """The commands that what stands behind the slash may become; those whose name begins so come first."""
+    typed = typed.lower()
+    return [one for one in COMMANDS if one.name.startswith(typed)] + [
+        one for one in COMMANDS if typed in one.name and not one.name.startswith(typed)
+    ]
+
+
+class Palette(Provider):
+    """The same commands in the palette."""
+
+    async def discover(self) -> Hits:
+        for command in COMMANDS:
+            yield DiscoveryHit(command.about, self._run(command), help=f"/{command.name}")
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for command in COMMANDS:
+            score = matcher.match(f"{command.name} {command.about}")
+            if score > 0:
+                yield Hit(score, command.about, self._run(command), help=f"/{command.name}")
+
+    def _run(self, command: Command) -> Callable[[], object]:
+        from modelbay.tui.app import ModelbayApp
+
+        app = self.app
+        assert isinstance(app, ModelbayApp)
+        return lambda: app.do(command.name, "")

@@ -1,0 +1,125 @@
+"""Where a question is written: several lines, a history, files that are pasted, commands behind a slash."""
+
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import unquote, urlsplit
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import TextArea
+
+
+class Composer(TextArea):
+    """Enter sends; Ctrl-J, Alt-Enter and Shift-Enter begin a new line; ↑ and ↓ at its edges leaf through what was sent."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "send", "send", priority=True, show=False),
+        Binding("ctrl+j,shift+enter,alt+enter", "new_line", "new line", priority=True, show=False),
+        Binding("tab", "complete", show=False, priority=True),
+        Binding("up", "up", show=False, priority=True),
+        Binding("down", "down", show=False, priority=True),
+    ]
+
+    class Sent(Message):
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Attached(Message):
+        """A file was pasted, by its path."""
+
+        def __init__(self, source: str) -> None:
+            super().__init__()
+            self.source = source
+
+    class Leafed(Message):
+        """↑, ↓ or Tab was pressed while commands are offered."""
+
+        def __init__(self, by: int) -> None:
+            super().__init__()
+            self.by = by
+
+    def __init__(self) -> None:
+        super().__init__(compact=True, soft_wrap=True, placeholder="Ask something · / for commands", id="composer")
+        self.asked: list[str] = []
+        self._at = 0
+        """Where in the history we are; its length is the text that is being written."""
+        self._draft = ""
+        self.offers = False
+        """Whether commands are offered: then the arrows are theirs."""
+
+    def put(self, text: str) -> None:
+        """Replaces what is written."""
+        self.text = text
+        self.move_cursor(self.document.end)
+
+    def action_send(self) -> None:
+        text = self.text.strip()
+        if text or self.offers:
+            self.post_message(self.Sent(text))
+
+    def sent(self, text: str) -> None:
+        """What was written is on its way: it can be fetched back with ↑."""
+        if text and (not self.asked or self.asked[-1] != text):
+            self.asked.append(text)
+        self._at = len(self.asked)
+        self.put("")
+
+    def action_new_line(self) -> None:
+        self.insert("\n")
+
+    def action_complete(self) -> None:
+        if self.offers:
+            self.post_message(self.Leafed(0))
+        else:
+            self.insert("    ")
+
+    def action_up(self) -> None:
+        if self.offers:
+            self.post_message(self.Leafed(-1))
+        elif self.cursor_at_first_line and self._at > 0:
+            if self._at == len(self.asked):
+                self._draft = self.text
+            self._leaf(-1)
+        else:
+            self.action_cursor_up()
+
+    def action_down(self) -> None:
+        if self.offers:
+            self.post_message(self.Leafed(1))
+        elif self.cursor_at_last_line and self._at < len(self.asked):
+            self._leaf(1)
+        else:
+            self.action_cursor_down()
+
+    def _leaf(self, by: int) -> None:
+        self._at += by
+        self.put(self.asked[self._at] if self._at < len(self.asked) else self._draft)
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        if (source := _file(event.text)) is not None:
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Attached(source))
+        else:
+            await super()._on_paste(event)
+
+
+def _file(text: str) -> str | None:
+    """The file that a pasted text names, as dragging one to a terminal does; None for other text."""
+    text = text.strip()
+    if not text or "\n" in text or len(text) > 4096:
+        return None
+    if text.startswith("file://"):
+        text = unquote(urlsplit(text).path)
+    elif text[0] in "'\"" and text[-1] == text[0]:
+        text = text[1:-1]
+    else:
+        text = text.replace("\\ ", " ")
+    if not text.startswith(("/", "~", "./", "../")):
+        return None
+    try:
+        return text if Path(text).expanduser().is_file() else None
+    except OSError:
+        return None

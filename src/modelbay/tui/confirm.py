@@ -1,0 +1,34 @@
+"""A question with two answers, after what it is about."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from modelbay.tui.dialog import Dialog, Scrolled
+
+
+class Confirm(Dialog[bool]):
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y,Y", "answer(True)", show=False),
+        Binding("n,N,enter", "answer(False)", show=False),
+    ]
+
+    def __init__(self, heading: str, about: Iterable[tuple[str, str]], question: str) -> None:
+        super().__init__()
+        self.heading = heading
+        self.keys = f"{question} [y/N]"
+        self._about = list(about)
+
+    def content(self) -> Iterable[Widget]:
+        width = max((len(name) for name, _ in self._about), default=0)
+        lines = [
+            Content.assemble((f"{name.ljust(width)}  ", "dim"), Content(value), "\n") for name, value in self._about
+        ]
+        yield Scrolled(Static(Content.assemble(*lines).rstrip(), classes="about"))
+
+    def action_answer(self, yes: bool) -> None:
+        self.dismiss(yes)

@@ -1,0 +1,130 @@
+"""The small things that forms are made of beside fields: a choice, a push button, a pair of inputs."""
+
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Input, Label, Static
+
+
+class Choice(Static, can_focus=True):
+    """One of a few, changed with ←→."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "turn(-1)", show=False),
+        Binding("right,space", "turn(1)", show=False),
+    ]
+
+    class Changed(Message):
+        pass
+
+    def __init__(self, options: dict[str, str], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._options = options
+        self.value = next(iter(options))
+
+    def on_mount(self) -> None:
+        self._show()
+
+    def action_turn(self, by: int) -> None:
+        names = list(self._options)
+        self.value = names[(names.index(self.value) + by) % len(names)]
+        self._show()
+        self.post_message(self.Changed())
+
+    def on_click(self) -> None:
+        self.action_turn(1)
+
+    def _show(self) -> None:
+        self.update(Content.assemble(("< ", "dim"), self._options[self.value], (" >  ←→", "dim")))
+
+
+class Push(Static, can_focus=True):
+    """A button in a line of text."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "push", show=False)]
+
+    class Pushed(Message):
+        def __init__(self, push: "Push") -> None:
+            super().__init__()
+            self.push = push
+
+        @property
+        def control(self) -> "Push":
+            return self.push
+
+    def __init__(self, words: str, *, id: str) -> None:
+        super().__init__(Content(f"[ {words} ]"), id=id)
+
+    def action_push(self) -> None:
+        self.post_message(self.Pushed(self))
+
+    def on_click(self, event: events.Click) -> None:
+        self.action_push()
+
+
+class Pair(Vertical):
+    """Two values side by side, as a model's id and its name. Backspace in two blank ones takes the pair away."""
+
+    class Emptied(Message):
+        def __init__(self, pair: "Pair") -> None:
+            super().__init__()
+            self.pair = pair
+
+    def __init__(self, label: str, first: str, second: str, values: tuple[str, str] = ("", "")) -> None:
+        super().__init__(classes="pair")
+        self._label = Label(label, classes="label")
+        self._inputs = tuple(
+            Input(value, placeholder=placeholder, compact=True, select_on_focus=False)
+            for placeholder, value in zip((first, second), values, strict=True)
+        )
+        self.touched = any(values)
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(classes="line"):
+            yield self._label
+            yield from self._inputs
+        yield Static(classes="wrong")
+
+    def on_mount(self) -> None:
+        self.wrong(None, None)
+
+    @property
+    def values(self) -> tuple[str, str]:
+        return self._inputs[0].value, self._inputs[1].value
+
+    @property
+    def first(self) -> Input:
+        return self._inputs[0]
+
+    def wrong(self, first: str | None, second: str | None) -> None:
+        said = self.query_one(".wrong", Static)
+        names = [input.placeholder for input in self._inputs]
+        words = [f"{name}: {problem}" for name, problem in zip(names, (first, second), strict=True) if problem]
+        said.display = bool(words)
+        said.update(Content("; ".join(words)))
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self.touched = self.touched or bool(event.value)
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key == "backspace" and not any(self.values):
+            event.stop()
+            self.post_message(self.Emptied(self))
+
+
+class Line(Horizontal):
+    """A label before something that is no field."""
+
+    def __init__(self, label: str, widget: Widget) -> None:
+        super().__init__(classes="line")
+        self._label, self._widget = label, widget
+
+    def compose(self) -> ComposeResult:
+        yield Label(self._label, classes="label")
+        yield self._widget

@@ -1,0 +1,175 @@
+"""The dialog for a custom provider: every field of its entry, models fetched or written by hand, headers."""
+
+from asyncio import to_thread
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
+from textual import on
+from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
+
+from modelbay.catalog.summary import counted
+from modelbay.conversation import Protocol
+from modelbay.credentials.redaction import register
+from modelbay.errors import ConfigError
+from modelbay.onboarding import adding, dialog
+from modelbay.onboarding.detection import Detected, detect
+from modelbay.onboarding.dialog import HeaderRow, ModelRow
+from modelbay.onboarding.drafts import form_draft, host_of, model_tables, with_key
+from modelbay.providers import presets
+from modelbay.tui.controls import Choice, Line, Pair, Push
+from modelbay.tui.form import Field, Form, key_field
+from modelbay.tui.marks import Marks
+
+if TYPE_CHECKING:
+    from modelbay.tui.app import ModelbayApp
+
+MANY = 50
+"""How many models are marked at first without a word: each is a table in the file."""
+
+
+class Added(Struct):
+    """What was written."""
+
+    providers: list[str]
+
+
+class CustomProvider(Form[Added]):
+    heading = "Custom provider"
+    keys = "↑↓ field · Enter next · Ctrl-S save · Esc cancel"
+    working = "saving"
+
+    def __init__(self, base_url: str = "") -> None:
+        super().__init__()
+        self._base_url = base_url
+        self._detected: Detected | None = None
+
+    def fields(self) -> Iterable[Widget]:
+        yield Field("id", "Provider ID", placeholder="myprovider")
+        yield Field("name", "Display name", placeholder="My AI Provider")
+        yield Line("Provider API", Choice(cast(dict[str, str], dialog.APIS), id="api"))
+        yield Field("base_url", "Base URL", value=self._base_url, placeholder="https://api.myprovider.com/v1")
+        yield key_field("API key", "Optional. Leave empty if you manage auth via headers.")
+        yield Vertical(id="models", classes="rows")
+        yield Horizontal(
+            Push("Fetch models", id="fetch"), Push("Add a model by hand", id="add-model"), classes="pushes"
+        )
+        yield Vertical(id="headers", classes="rows")
+        yield Horizontal(Push("Add a header", id="add-header"), Push("Save", id="save"), classes="pushes")
+
+    @property
+    def state(self) -> "ModelbayApp":
+        from modelbay.tui.app import ModelbayApp
+
+        assert isinstance(self.app, ModelbayApp)
+        return self.app
+
+    def form(self) -> dialog.Form:
+        """What stands in the fields."""
+        return dialog.Form(
+            self.value("id"),
+            self.value("name"),
+            cast(Protocol, self.query_one(Choice).value),
+            self.value("base_url"),
+            self.value("api_key"),
+            [ModelRow(*pair.values) for pair in self._pairs("models")],
+            [HeaderRow(*pair.values) for pair in self._pairs("headers")],
+        )
+
+    def problems(self) -> dict[str, str]:
+        found = dialog.problems(self.form(), list(self.state.config.providers), detects=True)
+        preset = presets.by_host(host_of(self.value("base_url")))
+        if preset is not None and preset.addressing != "plain":
+            found["base_url"] = f"This is {preset.name}: add it as a known provider, which calls it natively"
+        return found
+
+    def show_problems(self, everywhere: bool = False) -> dict[str, str]:
+        found = super().show_problems(everywhere)
+        for table, parts in (("models", ("id", "name")), ("headers", ("key", "value"))):
+            for number, pair in enumerate(self._pairs(table)):
+                pair.touched = pair.touched or everywhere
+                wrong = [found.get(f"{table}.{number}.{part}") if pair.touched else None for part in parts]
+                pair.wrong(*wrong)
+        return found
+
+    # --- rows ---
+
+    @on(Push.Pushed, "#add-model")
+    async def add_model(self) -> None:
+        await self._add("models", ModelRow("", ""))
+
+    @on(Push.Pushed, "#add-header")
+    async def add_header(self) -> None:
+        pair = Pair("Header", "Name", "Value")
+        await self.query_one("#headers").mount(pair)
+        pair.first.focus()
+
+    @on(Pair.Emptied)
+    async def drop(self, event: Pair.Emptied) -> None:
+        self.focus_previous()
+        await event.pair.remove()
+        self.show_problems()
+
+    async def _add(self, table: str, row: ModelRow) -> None:
+        pair = Pair("Model", "ID", "Name", (row.id, row.name))
+        await self.query_one(f"#{table}").mount(pair)
+        if not row.id:
+            pair.first.focus()
+
+    def _pairs(self, table: str) -> list[Pair]:
+        return list(self.query_one(f"#{table}").query(Pair))
+
+    # --- models that it lists ---
+
+    @on(Push.Pushed, "#fetch")
+    def fetch(self) -> None:
+        if not self.busy:
+            self.said.clear()
+            self.during("asking it for its models", self._fetch())
+
+    async def _fetch(self) -> None:
+        """Asks for the models, and adds rows for those that are marked."""
+        form = self.form().trimmed()
+        if problem := dialog.base_url_problem(form.base_url) or dialog.api_key_problem(form.api_key):
+            raise ConfigError(problem)
+        register(form.api_key)
+        made = with_key(form_draft(replace(form, id=form.id or "new")), form.api_key or None)
+        detected = await detect(self.state.config, made, [row.id for row in form.models if row.id])
+        if detected.error is not None and not detected.models:
+            raise detected.error
+        self._detected = detected
+        if (url := str(detected.draft.table["base_url"])) != form.base_url:
+            self.query_one("#field-base_url", Field).value = url
+        there = {row.id.strip().lower() for row in form.models}
+        fresh = [model for model in detected.models if model.id.lower() not in there]
+        if not fresh:
+            raise ConfigError("all its models are here already" if detected.models else "it lists no models")
+        marked = [model.id for model in fresh] if len(fresh) <= MANY else []
+        taken = await self.app.push_screen_wait(Marks(f"{counted(len(fresh), 'model')} found", fresh, marked))
+        names = {model.id: model.name or model.id for model in fresh}
+        blank = [pair for pair in self._pairs("models") if not any(pair.values)]
+        for pair in blank if taken else ():
+            await pair.remove()
+        for id in taken or ():
+            await self._add("models", ModelRow(id, names[id]))
+
+    # --- writing ---
+
+    @on(Push.Pushed, "#save")
+    def save(self) -> None:
+        self.action_submit()
+
+    async def finish(self) -> None:
+        if not self._pairs("models"):
+            await self._fetch()
+        form = self.form().trimmed()
+        if not form.models:
+            raise ConfigError("At least one model is required", hint="fetch them, or add one by hand")
+        register(form.api_key)
+        made = with_key(form_draft(form), form.api_key or None)
+        detected = replace(self._detected, draft=made) if self._detected else Detected(made)
+        tables = model_tables(self.state.config, made.id, [(row.id, row.name) for row in form.models])
+        await to_thread(adding.add, self.state.config, detected, tables)
+        self.dismiss(Added([made.id]))

@@ -1,0 +1,143 @@
+"""Fields to fill in: each with its label, and under it what is wrong with it, said while it is typed."""
+
+from collections.abc import Iterable
+from typing import ClassVar, TypeVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Input, Label, Static
+
+from modelbay.tui.controls import Push
+from modelbay.tui.dialog import Dialog, Scrolled
+
+T = TypeVar("T")
+
+
+class Field(Vertical):
+    """A label, a line to write in, and room for what is wrong."""
+
+    def __init__(
+        self, name: str, label: str, *, value: str = "", placeholder: str = "", secret: bool = False
+    ) -> None:  # fmt: skip
+        super().__init__(id=f"field-{name}", classes="field")
+        self.key = name
+        self._label = label
+        self._input = Input(value, placeholder=placeholder, password=secret, compact=True, select_on_focus=False)
+        self.touched = bool(value)
+        """Whether somebody has written in it; what is wrong with one that is still blank is not said yet."""
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(classes="line"):
+            yield Label(self._label, classes="label")
+            yield self._input
+        yield Static(classes="wrong")
+
+    @property
+    def value(self) -> str:
+        return self._input.value
+
+    @value.setter
+    def value(self, value: str) -> None:
+        self._input.value = value
+
+    @property
+    def input(self) -> Input:
+        return self._input
+
+    def wrong(self, problem: str | None) -> None:
+        """Says what is wrong, or nothing."""
+        said = self.query_one(".wrong", Static)
+        said.display = bool(problem)
+        said.update(Content(problem or ""))
+
+
+class Form(Dialog[T]):
+    """A dialog of fields. Enter goes to the next one, and submits in the last; so does Ctrl-S anywhere."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,shift+tab", "step(-1)", show=False, priority=True),
+        Binding("down,tab", "step(1)", show=False, priority=True),
+        Binding("enter", "enter", show=False, priority=True),
+        Binding("ctrl+s", "submit", show=False, priority=True),
+    ]
+    keys = "↑↓ field · Enter next, submit · Esc cancel"
+    working = "working"
+    """What is said while `finish` runs."""
+
+    def fields(self) -> Iterable[Widget]:
+        """The fields, and what stands between them."""
+        raise NotImplementedError
+
+    def problems(self) -> dict[str, str]:
+        """What is wrong now, by the name of the field."""
+        return {}
+
+    async def finish(self) -> None:
+        """Does what the form is for, and dismisses it. A ModelbayError is said, and the form stays."""
+        raise NotImplementedError
+
+    def content(self) -> Iterable[Widget]:
+        yield Scrolled(*self.fields())
+
+    def on_mount(self) -> None:
+        for field in self.query(Field):
+            field.wrong(None)
+        first = next((field for field in self.query(Field) if not field.value), None)
+        (first or self.query(Field).first()).input.focus()
+
+    def value(self, name: str) -> str:
+        return self.query_one(f"#field-{name}", Field).value.strip()
+
+    @on(Input.Changed)
+    def check_field(self, event: Input.Changed) -> None:
+        """Says what is wrong with the fields that were written in."""
+        for field in event.input.ancestors:
+            if isinstance(field, Field) and event.value:
+                field.touched = True
+        self.show_problems()
+
+    def show_problems(self, everywhere: bool = False) -> dict[str, str]:
+        found = self.problems()
+        for field in self.query(Field):
+            if everywhere:
+                field.touched = True
+            field.wrong(found.get(field.key) if field.touched else None)
+        return found
+
+    def action_step(self, by: int) -> None:
+        if by > 0:
+            self.focus_next()
+        else:
+            self.focus_previous()
+
+    def action_enter(self) -> None:
+        if isinstance(self.focused, Push):
+            self.focused.action_push()
+            return
+        chain = self.focus_chain
+        if self.focused is not None and chain and self.focused is not chain[-1]:
+            self.focus_next()
+        else:
+            self.action_submit()
+
+    def action_submit(self) -> None:
+        if self.busy:
+            return
+        self.said.clear()
+        found = self.show_problems(everywhere=True)
+        if not found:
+            self.during(self.working, self.finish())
+            return
+        for field in self.query(Field):
+            if field.key in found:
+                field.input.focus()
+                return
+        self.said.warns("; ".join(found.values()))
+
+
+def key_field(label: str = "API key", placeholder: str = "") -> Field:
+    return Field("api_key", label, placeholder=placeholder, secret=True)

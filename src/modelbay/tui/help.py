@@ -1,0 +1,38 @@
+"""Keys and commands, on one page."""
+
+from collections.abc import Iterable
+
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from modelbay.tui.commands import COMMANDS
+from modelbay.tui.dialog import Dialog, Scrolled
+
+KEYS = (
+    ("Enter", "send"),
+    ("Ctrl-J, Alt-Enter", "new line"),
+    ("↑ ↓", "earlier questions, at the edges of what is written"),
+    ("Esc", "interrupt the answer"),
+    ("Ctrl-T", "unfold the last thinking, or fold it"),
+    ("PgUp PgDn", "scroll the conversation"),
+    ("Ctrl-P", "command palette"),
+    ("Ctrl-C", "copy what is marked; interrupt; twice: leave"),
+    ("paste a path", "attach that file"),
+)
+
+
+class Help(Dialog[None]):
+    heading = "Keys and commands"
+    keys = "Esc close"
+
+    def content(self) -> Iterable[Widget]:
+        commands = [(f"/{one.name} {one.argument}".rstrip(), one.about) for one in COMMANDS]
+        rows = [*KEYS, ("", ""), *commands]
+        width = max(len(name) for name, _ in rows) + 2
+        lines = [Content.assemble((name.ljust(width), "bold"), about, "\n") for name, about in rows]
+        yield Scrolled(Static(Content.assemble(*lines).rstrip(), classes="about"), id="help")
+
+    def on_mount(self) -> None:
+        self.query_one("#help").can_focus = True
+        self.query_one("#help").focus()

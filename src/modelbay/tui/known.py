@@ -1,0 +1,76 @@
+"""Adding a vendor that is known: its key, and what else its address wants."""
+
+from asyncio import to_thread
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from modelbay.catalog.summary import counted
+from modelbay.credentials.redaction import register
+from modelbay.onboarding import adding, catalogs, dialog
+from modelbay.onboarding.catalogs import Given, Offer, Shelf
+from modelbay.tui.custom import Added
+from modelbay.tui.form import Field, Form, key_field
+from modelbay.tui.listing import Row
+
+if TYPE_CHECKING:
+    from modelbay.tui.app import ModelbayApp
+
+BASE_URL = "base_url"
+
+
+class KnownProvider(Form[Added]):
+    """What is still to be said of a vendor of the catalog before it can be written."""
+
+    working = "adding it"
+
+    def __init__(self, app: "ModelbayApp", shelf: Shelf, offer: Offer) -> None:
+        super().__init__()
+        self._state, self._shelf, self._offer = app, shelf, offer
+        self._first = catalogs.propose(app.config, shelf, offer.id, Given())
+        self.heading = f"Add {offer.name}"
+
+    def fields(self) -> Iterable[Widget]:
+        yield Static(Content(self._about()), classes="about")
+        for name in self._first.missing:
+            yield Field(name, "Base URL" if name == BASE_URL else name)
+        yield key_field("API key", "" if self._first.wants_key else "Optional")
+
+    def problems(self) -> dict[str, str]:
+        found = {name: f"{name} cannot be empty." for name in self._first.missing if not self.value(name)}
+        if BASE_URL in self._first.missing and (problem := dialog.base_url_problem(self.value(BASE_URL))):
+            found[BASE_URL] = problem
+        key = self.value("api_key")
+        if self._first.wants_key and not key:
+            found["api_key"] = "API key cannot be empty."
+        elif problem := dialog.api_key_problem(key):
+            found["api_key"] = problem
+        return found
+
+    async def finish(self) -> None:
+        key = self.value("api_key")
+        register(key)
+        values = {name: self.value(name) for name in self._first.missing if name != BASE_URL}
+        base = self.value(BASE_URL) if BASE_URL in self._first.missing else None
+        given = Given(api_key=key or None, base_url=base, values=values)
+        made = catalogs.propose(self._state.config, self._shelf, self._offer.id, given)
+        await to_thread(catalogs.add, self._state.config, made)
+        await to_thread(adding.settle_default, self._state.config, [made.offer.id])
+        self.dismiss(Added([made.offer.id]))
+
+    def _about(self) -> str:
+        made = self._first
+        words = [f"Your key will be saved to {self._state.config.path}"] if made.wants_key else []
+        words += [f"Keys are at {made.key_url}"] if made.key_url else []
+        if BASE_URL in made.missing:
+            words.append("The catalog declares no endpoint for this provider: enter its base URL.")
+        return "\n".join(words) or "It takes calls without a key."
+
+
+def row(offer: Offer) -> Row:
+    """An offer in a list."""
+    where = offer.wire.base_url or "its own address"
+    return Row(offer.name, where, counted(len(offer.models), "model"))

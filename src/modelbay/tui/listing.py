@@ -1,0 +1,188 @@
+"""A list of one-line rows that draws only what is seen, so that five thousand cost what twenty do."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from msgspec import Struct
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+R = TypeVar("R")
+POINTER = "❯"
+MEASURED = 300
+"""How many rows are looked at for the width of the first column."""
+GAP = 2
+
+
+class Row(Struct):
+    """What a row shows: a label, in one column; more about it, dimmed; a word at the right edge; a check box."""
+
+    label: str
+    note: str = ""
+    right: str = ""
+    mark: bool | None = None
+    heading: bool = False
+    """It only names what is under it, and cannot be chosen."""
+
+
+class Listing(ScrollView, Generic[R], can_focus=True):
+    """The rows, one of them highlighted. It may have the focus, or be moved in by whoever has it."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "listing--row", "listing--highlight", "listing--note", "listing--right", "listing--heading", "listing--mark",
+    }  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,ctrl+p", "move(-1)", show=False),
+        Binding("down,ctrl+n", "move(1)", show=False),
+        Binding("pageup,left", "page(-1)", show=False),
+        Binding("pagedown,right", "page(1)", show=False),
+        Binding("home", "edge(0)", show=False),
+        Binding("end", "edge(-1)", show=False),
+        Binding("enter", "choose", show=False),
+    ]
+
+    class Moved(Message):
+        """Another row is highlighted."""
+
+        def __init__(self, listing: "Listing[Any]") -> None:
+            super().__init__()
+            self.listing = listing
+
+        @property
+        def control(self) -> "Listing[Any]":
+            return self.listing
+
+    class Chosen(Moved):
+        """Enter was pressed on a row, or it was clicked."""
+
+    def __init__(self, rows: Sequence[R], show: Callable[[R], Row], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._show = show
+        self._rows: Sequence[R] = rows
+        self._at = 0
+        self._label = 0
+        """The width of the first column."""
+
+    def on_mount(self) -> None:
+        self.set_rows(self._rows)
+
+    # --- what is in it ---
+
+    @property
+    def rows(self) -> Sequence[R]:
+        return self._rows
+
+    @property
+    def highlighted(self) -> R | None:
+        return self._rows[self._at] if self._at < len(self._rows) else None
+
+    def set_rows(self, rows: Sequence[R], at: R | None = None) -> None:
+        """Shows other rows, `at` highlighted, or the first that can be."""
+        self._rows = rows
+        self._label = max((cell_len(self._show(row).label) for row in rows[:MEASURED]), default=0)
+        self.virtual_size = Size(self.size.width, len(rows))
+        self._at = rows.index(at) if at is not None and at in rows else 0
+        if rows and self._show(rows[self._at]).heading:
+            self._at = self._next(self._at, 1)
+        self._seen()
+
+    def redraw(self) -> None:
+        """After something that the rows show has changed."""
+        self.refresh()
+
+    # --- moving ---
+
+    def action_move(self, by: int) -> None:
+        self._go(self._next(self._at, by))
+
+    def action_page(self, by: int) -> None:
+        there = min(max(self._at + by * max(self.size.height - 1, 1), 0), len(self._rows) - 1)
+        self._go(there if there >= 0 and not self._show(self._rows[there]).heading else self._next(there, by))
+
+    def action_edge(self, end: int) -> None:
+        self._go(self._next(-1, 1) if end == 0 else self._next(len(self._rows), -1))
+
+    def action_choose(self) -> None:
+        if self.highlighted is not None:
+            self.post_message(self.Chosen(self))
+
+    def _next(self, at: int, by: int) -> int:
+        """The next row in a direction that can be chosen; `at` itself where there is none."""
+        there = at + by
+        while 0 <= there < len(self._rows):
+            if not self._show(self._rows[there]).heading:
+                return there
+            there += by
+        return max(at, 0) if at < len(self._rows) else max(len(self._rows) - 1, 0)
+
+    def _go(self, at: int) -> None:
+        if at != self._at and 0 <= at < len(self._rows):
+            self._at = at
+            self._seen()
+
+    def _seen(self) -> None:
+        top = max(self._at - 1, 0) if self._at == 1 else self._at  # a heading above the first row is seen with it
+        self.scroll_to_region(Region(0, top, 1, 1 + self._at - top), animate=False)
+        self.refresh()
+        self.post_message(self.Moved(self))
+
+    def on_click(self, event: events.Click) -> None:
+        at = event.y + int(self.scroll_y)
+        if at < len(self._rows) and not self._show(self._rows[at]).heading:
+            self._go(at)
+            self.action_choose()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.virtual_size = Size(event.size.width, len(self._rows))
+
+    # --- drawing ---
+
+    def render_line(self, y: int) -> Strip:
+        at, width = y + int(self.scroll_y), self.size.width
+        base = self.get_component_rich_style("listing--row")
+        if at >= len(self._rows):
+            return Strip.blank(width, base)
+        row, here = self._show(self._rows[at]), at == self._at
+        if here:
+            base = self.get_component_rich_style("listing--highlight")
+        return Strip(self._segments(row, here, width, base), width).apply_style(Style(meta={"row": at}))
+
+    def _segments(self, row: Row, here: bool, width: int, base: Style) -> list[Segment]:
+        def styled(name: str) -> Style:
+            return base + self.get_component_rich_style(f"listing--{name}", partial=True)
+
+        if row.heading:
+            return [Segment(set_cell_size(f" {row.label}", width), styled("heading"))]
+        lead = f" {POINTER if here else ' '} "
+        segments = [Segment(lead, styled("mark") if here else base)]
+        room = width - len(lead) - 1
+        if row.mark is not None:
+            segments.append(Segment("[x] " if row.mark else "[ ] ", styled("mark") if row.mark else base))
+            room -= 4
+        right = f"  {row.right}" if row.right else ""
+        room -= cell_len(right)
+        label = min(max(self._label, cell_len(row.label) if not row.note else 0), room)
+        if row.note and self._label > room // 2:
+            label = max(room // 2, min(cell_len(row.label), room - cell_len(row.note) - GAP))
+        note = room - label - GAP
+        segments.append(Segment(_cut(row.label, label), base))
+        if row.note and note > 0:
+            segments.append(Segment(" " * GAP + _cut(row.note, note), styled("note")))
+        else:
+            segments.append(Segment(" " * max(room - label, 0), base))
+        segments += [Segment(right, styled("right")), Segment(" ", base)]
+        return segments
+
+
+def _cut(text: str, width: int) -> str:
+    """The text in just that many cells, with an ellipsis where some of it is left out."""
+    if cell_len(text) > width > 0:
+        text = set_cell_size(text, width - 1).rstrip() + "…"
+    return set_cell_size(text, max(width, 0))

@@ -1,0 +1,204 @@
+"""Logging in by a device's code, by a key, by Google's own credentials; and out."""
+
+from asyncio import to_thread
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+from msgspec import Struct
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from modelbay.catalog.summary import counted
+from modelbay.config import changes
+from modelbay.config.edit import Edit, apply
+from modelbay.credentials.oauth import Code
+from modelbay.credentials.redaction import register
+from modelbay.onboarding import adding, key_login
+from modelbay.onboarding import login as logging_in
+from modelbay.onboarding.detection import detect
+from modelbay.onboarding.drafts import model_tables, vertex_draft
+from modelbay.onboarding.login import Google, LoggedIn, Offer
+from modelbay.providers import logins
+from modelbay.providers.presets import Login
+from modelbay.tui.confirm import Confirm
+from modelbay.tui.custom import Added
+from modelbay.tui.dialog import Dialog
+from modelbay.tui.form import Field, Form, key_field
+from modelbay.tui.listing import Row
+from modelbay.tui.menu import Menu
+from modelbay.tui.progress import Progress
+
+if TYPE_CHECKING:
+    from modelbay.tui.app import ModelbayApp
+
+
+async def log_in(app: "ModelbayApp", name: str = "") -> Added | None:
+    """Asks where, unless `name` says it, and logs in there."""
+    offers = logging_in.offers(app.config)
+    offer = next((one for one in offers if one.id == name), None)
+    if offer is None:
+        chosen = next((one for one in offers if name and name in one.id), None)
+        heading = f'There is no platform "{name}"' if name else "Select a platform"
+        offer = await app.push_screen_wait(Menu(heading, offers, _row, at=chosen))
+    if offer is None:
+        return None
+    platform = logins.by_id(offer.id)
+    if offer.by == "key" and platform is not None:
+        return await app.push_screen_wait(KeyLogin(app, platform))
+    if offer.by == "adc":
+        return await _by_google(app)
+    done = await app.push_screen_wait(DeviceLogin(app, offer))
+    if done is None:
+        return None
+    models = f": {counted(len(done.written.models), 'model')}" if done.written else ""
+    app.talk.say(f"Logged in to {offer.title}{models}" if done.new else f"Logged in already{models}, as listed now")
+    return Added([logging_in.target(app.config, offer.id).entry.id])
+
+
+def _row(offer: Offer) -> Row:
+    how = {"device": "by a code", "key": "by an API key", "adc": "by Google's own credentials"}
+    return Row(offer.title, how[offer.by])
+
+
+class DeviceLogin(Dialog[LoggedIn]):
+    """Shows the code and where to enter it, and waits until somebody has approved it there."""
+
+    keys = "Enter opens the page in a browser · Esc cancel"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", show=False)]
+
+    def __init__(self, app: "ModelbayApp", offer: Offer) -> None:
+        super().__init__()
+        self._state, self._offer = app, offer
+        self._page = ""
+        self.heading = f"Log in to {offer.title}"
+
+    def content(self) -> Iterable[Widget]:
+        yield Static(id="code", classes="about")
+
+    def on_mount(self) -> None:
+        self.during("waiting for the approval", self._log_in())
+
+    async def _log_in(self) -> None:
+        to = await to_thread(logging_in.target, self._state.config, self._offer.id)
+        self.dismiss(await logging_in.log_in(self._state.config, to, self._show))
+
+    def _show(self, code: Code) -> None:
+        self._page = code.uri_complete or code.uri
+        words = Content.assemble(
+            "Open\n  ", (self._page, "bold"), "\nand approve the code\n  ", (code.user_code, "bold")
+        )
+        self.query_one("#code", Static).update(words)
+
+    def action_open(self) -> None:
+        if self._page:
+            self.app.open_url(self._page)
+
+
+class KeyLogin(Form[Added]):
+    working = "trying the key"
+
+    def __init__(self, app: "ModelbayApp", platform: Login) -> None:
+        super().__init__()
+        self._state, self._platform = app, platform
+        self.heading = platform.title
+
+    def fields(self) -> Iterable[Widget]:
+        yield Static(Content(f"Keys are at {self._platform.key_url}"), classes="about")
+        yield key_field()
+
+    def problems(self) -> dict[str, str]:
+        return {} if self.value("api_key") else {"api_key": "API key cannot be empty."}
+
+    async def finish(self) -> None:
+        key, config = self.value("api_key"), self._state.config
+        register(key)
+        detected = await key_login.try_key(config, self._platform, key)
+        tables = model_tables(config, detected.draft.id, [(model.id, model.name) for model in detected.models])
+        await to_thread(key_login.write, config, detected, tables)
+        self.dismiss(Added([detected.draft.id]))
+
+
+async def _by_google(app: "ModelbayApp") -> Added | None:
+    found: Google | None = await app.push_screen_wait(
+        Progress("Checking Google's credentials", logging_in.check_google(app.config))
+    )
+    if found is None:
+        return None
+    if found.provider is not None:
+        app.talk.say(f"Google gives a token to {found.account or found.kind}; {found.provider} is ready")
+        return Added([found.provider])
+    return await app.push_screen_wait(VertexForm(app, found))
+
+
+class VertexForm(Form[Added]):
+    heading = "Vertex AI"
+    working = "adding it"
+
+    def __init__(self, app: "ModelbayApp", found: Google) -> None:
+        super().__init__()
+        self._state, self._found = app, found
+
+    def fields(self) -> Iterable[Widget]:
+        found = self._found
+        words = f"Google gives a token to {found.account or found.kind}, by {found.where}."
+        yield Static(Content(words), classes="about")
+        yield Field("project", "Project", value=found.project or "")
+        yield Field("location", "Location", value=found.location or "global")
+
+    def problems(self) -> dict[str, str]:
+        return {name: "Required" for name in ("project", "location") if not self.value(name)}
+
+    async def finish(self) -> None:
+        config = self._state.config
+        made = vertex_draft("vertexai", self.value("project"), self.value("location"))
+        detected = await detect(config, made, [])
+        if not detected.models and detected.error is not None:
+            raise detected.error
+        tables = model_tables(config, made.id, [(model.id, None) for model in detected.models])
+        await to_thread(adding.add, config, detected, tables)
+        self.dismiss(Added([made.id]))
+
+
+class _Account(Struct):
+    """Something that one can log out of."""
+
+    provider: str
+    title: str
+    by: str
+
+
+async def log_out(app: "ModelbayApp") -> None:
+    """Asks what to forget: a login, or a provider with its key."""
+    accounts = []
+    for entry in app.config.providers.values():
+        vendor = logins.managing(entry)
+        title = vendor.title if vendor else entry.name or entry.id
+        if entry.oauth:
+            accounts.append(_Account(entry.id, title, "login"))
+        elif entry.api_key:
+            accounts.append(_Account(entry.id, title, f"key · {entry.base_url or entry.type}"))
+    if not accounts:
+        app.talk.say("Nothing to log out of")
+        return
+    current = next((one for one in accounts if one.provider == app.provider_of_chat()), None)
+    chosen = await app.push_screen_wait(Menu("Log out of", accounts, lambda one: Row(one.title, one.by), at=current))
+    if chosen is None:
+        return
+    about = [("Provider", chosen.provider), ("Goes", "its login, models and key, from this machine")]
+    if await app.push_screen_wait(Confirm(f"Log out of {chosen.title}", about, "Go on?")):
+        await to_thread(_forget, app, chosen.provider)
+        await app.reload()
+        app.talk.say(f"Logged out of {chosen.title}")
+
+
+def _forget(app: "ModelbayApp", id: str) -> None:
+    if app.config.providers[id].oauth:
+        logging_in.log_out(app.config, id)
+        return
+
+    def change(edit: Edit) -> None:
+        changes.remove_provider(edit, id)
+
+    apply(change, app.config.path)

@@ -1,0 +1,99 @@
+"""Adding a provider by what it says of itself: its manifest's URL, or JSON that it hands out."""
+
+from asyncio import to_thread
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static, TextArea
+
+from modelbay.catalog.summary import counted
+from modelbay.credentials.redaction import register
+from modelbay.errors import ConfigError
+from modelbay.onboarding import dialog, manifests
+from modelbay.onboarding.manifests import Consent, Proposal
+from modelbay.tui.confirm import Confirm
+from modelbay.tui.controls import Choice, Line
+from modelbay.tui.custom import Added
+from modelbay.tui.form import Field, Form, key_field
+
+if TYPE_CHECKING:
+    from modelbay.tui.app import ModelbayApp
+
+SHOWN = 8
+"""How many models are named before they are written."""
+
+
+class ManifestForm(Form[Added]):
+    heading = "Provider defined"
+    working = "reading what the provider says of itself"
+
+    def __init__(self, app: "ModelbayApp") -> None:
+        super().__init__()
+        self._state = app
+
+    def fields(self) -> Iterable[Widget]:
+        yield Line("Model source", Choice({"url": "Manifest URL", "json": "Embedded JSON"}, id="kind"))
+        yield Field("url", "Manifest URL", placeholder="https://provider.example/v1/models?provider=true")
+        yield Static(Content("Paste the JSON that the provider gives you:"), id="paste", classes="about")
+        yield TextArea(id="json", compact=True)
+        yield key_field("API key", "If the provider requires one")
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.show_kind()
+
+    @on(Choice.Changed)
+    def show_kind(self) -> None:
+        by_url = self.query_one(Choice).value == "url"
+        self.query_one("#field-url").display = by_url
+        self.query_one("#paste").display = self.query_one("#json").display = not by_url
+
+    def problems(self) -> dict[str, str]:
+        problem = dialog.api_key_problem(self.value("api_key"))
+        return {"api_key": problem} if problem else {}
+
+    async def finish(self) -> None:
+        key = self.value("api_key") or None
+        register(key or "")
+        made = await self._proposal(key)
+        if made is None:
+            return
+        config = self._state.config
+        if made.taken:
+            made = manifests.renamed(config, made, manifests.another_id(config, made.id))
+        if not made.said.models:
+            raise ConfigError(manifests.NO_MODELS, hint=manifests.HAVE_MODELS)
+        if await self.app.push_screen_wait(_shown(made, key)):
+            await to_thread(manifests.apply, config, made, key=key)
+            self.dismiss(Added([made.id]))
+
+    async def _proposal(self, key: str | None) -> Proposal | None:
+        """What would be written; None where the key is not to go where it would have to."""
+        config = self._state.config
+        if self.query_one(Choice).value == "json":
+            return manifests.from_text(config, self.query_one("#json", TextArea).text.encode())
+        url = self.value("url")
+        found = await manifests.from_url(config, url, key=key)
+        if isinstance(found, Consent):
+            about = [("Provider said", found.why), ("Your key would go to", str(found.origin))]
+            if not await self.app.push_screen_wait(Confirm("Send the key there?", about, "Send it?")):
+                return None
+            found = await manifests.from_url(config, url, key=key, agreed=found.origin)
+        return found if isinstance(found, Proposal) else None
+
+
+def _shown(made: Proposal, key: str | None) -> Confirm:
+    """What will be written, before it is."""
+    models = made.models
+    names = [model.id for model in models[:SHOWN]] + [f"… and {len(models) - SHOWN:,} more"] * (len(models) > SHOWN)
+    about = [
+        ("Provider", f"{made.id}" + (" (renewed)" if made.again else "")),
+        ("Base URL", made.said.manifest.base_url),
+        ("Key", f"goes to {made.key_goes_to}, and nowhere else" if key else "none"),
+        (counted(len(models), "model"), "\n".join(names)),
+        *[("Note", note) for note in made.said.notes],
+    ]
+    return Confirm(f"Add {made.said.manifest.name}", about, "Write it?")

@@ -1,0 +1,88 @@
+"""Marking some of many models: those that a provider lists, to be written."""
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from modelbay.catalog.search import Finder
+from modelbay.catalog.summary import facts
+from modelbay.model import Model
+from modelbay.tui.dialog import Dialog
+from modelbay.tui.listing import Listing, Row
+from modelbay.tui.query import Query
+
+
+class Marks(Dialog[list[str]]):
+    """Ends with the wire ids that are marked, in the list's order."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "list('move', -1)", show=False),
+        Binding("down", "list('move', 1)", show=False),
+        Binding("pageup", "list('page', -1)", show=False),
+        Binding("pagedown", "list('page', 1)", show=False),
+        Binding("space", "mark", show=False, priority=True),
+        Binding("ctrl+a", "all(True)", show=False, priority=True),
+        Binding("ctrl+n", "all(False)", show=False, priority=True),
+    ]
+    keys = "type to search · Space mark · Ctrl-A all shown · Ctrl-N none shown\nEnter take what is marked · Esc cancel"
+
+    def __init__(self, heading: str, models: Sequence[Model], marked: Iterable[str]) -> None:
+        super().__init__()
+        self.heading = heading
+        self._models = models
+        self._finder = Finder(models)
+        self._marked = set(marked)
+
+    def content(self) -> Iterable[Widget]:
+        yield Query()
+        yield Listing(self._models, self._row)
+        yield Static(id="facts")
+
+    @property
+    def listing(self) -> Listing[Model]:
+        return self.query_one(Listing)
+
+    def on_mount(self) -> None:
+        self.query_one(Query).focus()
+        self._count()
+
+    @on(Input.Changed, "#query")
+    def filter(self, event: Input.Changed) -> None:
+        found = self._finder.find(event.value, len(self._models)) if event.value.strip() else self._models
+        self.listing.set_rows(found)
+
+    @on(Input.Submitted, "#query")
+    def take(self) -> None:
+        taken = [model.id for model in self._models if model.id in self._marked]
+        if taken:
+            self.dismiss(taken)
+        else:
+            self.said.warns("At least one model is required")
+
+    @on(Listing.Chosen)
+    def action_mark(self) -> None:
+        if (model := self.listing.highlighted) is not None:
+            self._marked ^= {model.id}
+            self._count()
+
+    def action_all(self, marked: bool) -> None:
+        shown = {model.id for model in self.listing.rows}
+        self._marked = self._marked | shown if marked else self._marked - shown
+        self._count()
+
+    def action_list(self, move: str, by: int) -> None:
+        self.listing.action_move(by) if move == "move" else self.listing.action_page(by)
+
+    def _count(self) -> None:
+        self.query_one("#facts", Static).update(Content(f"{len(self._marked):,} of {len(self._models):,} marked"))
+        self.listing.redraw()
+
+    def _row(self, model: Model) -> Row:
+        name = model.name if model.name and model.name != model.id else ""
+        note = " · ".join(text for text in (name, facts(model)) if text)
+        return Row(model.id, note, mark=model.id in self._marked)

@@ -1,0 +1,70 @@
+"""Choosing one of some: a list in a dialog, with a search box where there are many."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar, TypeVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+from textual.widgets import Input
+
+from modelbay.tui.dialog import Dialog
+from modelbay.tui.listing import Listing, Row
+from modelbay.tui.query import Query
+
+R = TypeVar("R")
+
+
+class Menu(Dialog[R]):
+    """Ends with the row that was chosen. `find` makes it searchable: the rows that fit a query, best first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "list('move', -1)", show=False),
+        Binding("down", "list('move', 1)", show=False),
+        Binding("pageup", "list('page', -1)", show=False),
+        Binding("pagedown", "list('page', 1)", show=False),
+    ]
+
+    def __init__(
+        self,
+        heading: str,
+        rows: Sequence[R],
+        show: Callable[[R], Row],
+        *,
+        find: Callable[[str], Sequence[R]] | None = None,
+        at: R | None = None,
+    ) -> None:
+        super().__init__()
+        self.heading = heading
+        self.keys = "↑↓ choose · Enter take · Esc cancel"
+        self._rows, self._show, self._find, self._first = rows, show, find, at
+
+    def content(self) -> Iterable[Widget]:
+        if self._find is not None:
+            yield Query()
+        yield Listing(self._rows, self._show)
+
+    @property
+    def listing(self) -> Listing[R]:
+        return self.query_one(Listing)
+
+    def on_mount(self) -> None:
+        self.listing.set_rows(self._rows, self._first)
+        (self.listing if self._find is None else self.query_one(Query)).focus()
+
+    @on(Input.Changed, "#query")
+    def filter(self, event: Input.Changed) -> None:
+        assert self._find is not None
+        self.listing.set_rows(self._find(event.value) if event.value.strip() else self._rows)
+
+    @on(Input.Submitted, "#query")
+    def take_highlighted(self) -> None:
+        self.listing.action_choose()
+
+    @on(Listing.Chosen)
+    def take(self) -> None:
+        if not self.busy and (row := self.listing.highlighted) is not None:
+            self.dismiss(row)
+
+    def action_list(self, move: str, by: int) -> None:
+        self.listing.action_move(by) if move == "move" else self.listing.action_page(by)

@@ -1,0 +1,180 @@
+"""Choosing a model: a tab for each provider, search, what is known beside, and how much it thinks."""
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from msgspec import Struct
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from modelbay.catalog.search import Finder
+from modelbay.catalog.summary import facts
+from modelbay.config.schema import Config
+from modelbay.model import Model
+from modelbay.onboarding.choosing import level, levels
+from modelbay.tui.dialog import Dialog
+from modelbay.tui.listing import Listing, Row
+from modelbay.tui.query import Query
+
+ALL = "All"
+FOUND = 200
+"""How many rows a search shows: nobody scrolls further, and each keystroke makes them anew."""
+
+
+class Picked(Struct):
+    model: str
+    """Its alias."""
+    effort: str | None
+    """None: as it was."""
+    kept: bool
+    """It is to be the default from now on."""
+    top: str | None = None
+    """The most that it can think."""
+
+
+class ModelPicker(Dialog[Picked]):
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "list('move', -1)", show=False),
+        Binding("down", "list('move', 1)", show=False),
+        Binding("pageup", "list('page', -1)", show=False),
+        Binding("pagedown", "list('page', 1)", show=False),
+        Binding("left", "effort(-1)", show=False),
+        Binding("right", "effort(1)", show=False),
+        Binding("tab", "tab(1)", show=False, priority=True),
+        Binding("shift+tab", "tab(-1)", show=False, priority=True),
+        Binding("alt+s", "take(False)", show=False, priority=True),
+    ]
+    heading = "Select a model"
+    keys = "↑↓ choose · Tab provider · ←→ thinking · Enter take, and keep as default\nAlt-S for this session only · Esc cancel"
+
+    def __init__(
+        self, config: Config, models: Sequence[Model], current: str | None, effort: str | None = None,
+        *, tab: str = ALL, note: str = "",
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self._config, self._models, self._current, self._effort = config, models, current, effort
+        self._tabs = [ALL, *dict.fromkeys(model.provider for model in models)]
+        self._tab = tab if tab in self._tabs else ALL
+        self._finders: dict[str, Finder[Model]] = {}
+        self._drafts: dict[str, str] = {}
+        """The levels that were changed here, by alias."""
+        self._first_note = note
+
+    def content(self) -> Iterable[Widget]:
+        yield Static(id="tabs")
+        yield Query()
+        yield Listing(self._in_tab(), self._row)
+        yield Static(id="facts")
+        yield Static(id="thinking")
+
+    @property
+    def listing(self) -> Listing[Model]:
+        return self.query_one(Listing)
+
+    def on_mount(self) -> None:
+        self._show_tabs()
+        self._show_rows()
+        self.query_one(Query).focus()
+        if self._first_note:
+            self.said.tells(self._first_note)
+
+    @on(Input.Changed, "#query")
+    def _show_rows(self) -> None:
+        query = self.query_one(Query).value
+        rows = self._in_tab()
+        if query.strip():
+            rows = self._finder().find(query, FOUND)
+        at = next((model for model in rows if model.alias == self._current), None) if not query else None
+        self.listing.set_rows(rows, at)
+        if not rows:
+            self._show_model()
+
+    @on(Listing.Moved)
+    def _show_model(self) -> None:
+        model = self.listing.highlighted
+        about = [model.name] if model and model.name and model.name != model.alias else []
+        known = facts(model) if model else "no model fits"
+        if model and not known:
+            known = f"nothing is known of it: modelbay model set {model.alias} max_context_size=…"
+        self.query_one("#facts", Static).update(Content(" · ".join([*about, known])))
+        self.query_one("#thinking", Static).update(self._segments(model) if model else Content(""))
+
+    @on(Input.Submitted, "#query")
+    @on(Listing.Chosen)
+    def take_default(self) -> None:
+        self.action_take(True)
+
+    def action_take(self, kept: bool) -> None:
+        if (model := self.listing.highlighted) is not None:
+            there = levels(model)
+            effort = self._drafts.get(model.alias)
+            self.dismiss(Picked(model.alias, effort, kept, there[-1] if there else None))
+
+    def action_back(self) -> None:
+        query = self.query_one(Query)
+        if query.value:
+            query.value = ""
+        else:
+            super().action_back()
+
+    def action_list(self, move: str, by: int) -> None:
+        self.listing.action_move(by) if move == "move" else self.listing.action_page(by)
+
+    def action_tab(self, by: int) -> None:
+        self._tab = self._tabs[(self._tabs.index(self._tab) + by) % len(self._tabs)]
+        self._show_tabs()
+        self._show_rows()
+
+    def action_effort(self, by: int) -> None:
+        model = self.listing.highlighted
+        there = levels(model) if model else []
+        if model and len(there) > 1:
+            at = there.index(self._level(model) or there[0])
+            self._drafts[model.alias] = there[min(max(at + by, 0), len(there) - 1)]
+            self._show_model()
+
+    def _level(self, model: Model) -> str | None:
+        chosen = self._effort if model.alias == self._current else None
+        return level(self._config, model, self._drafts.get(model.alias) or chosen)
+
+    def _in_tab(self) -> Sequence[Model]:
+        if self._tab == ALL:
+            return self._models
+        return [model for model in self._models if model.provider == self._tab]
+
+    def _finder(self) -> Finder[Model]:
+        if self._tab not in self._finders:
+            self._finders[self._tab] = Finder(self._in_tab())
+        return self._finders[self._tab]
+
+    def _row(self, model: Model) -> Row:
+        note = model.provider if self._tab == ALL else ""
+        return Row(model.alias or model.id, note, "← current" if model.alias == self._current else "")
+
+    def _segments(self, model: Model) -> Content:
+        there = levels(model)
+        if not there:
+            word = "no" if model.can("thinking") is False else "not known"
+            return Content.assemble(("Thinking  ", "dim"), (word, "dim"))
+        at = self._level(model)
+        cells = [(f"[ {one.capitalize()} ]", "bold") if one == at else (f"  {one.capitalize()}  ", "") for one in there]
+        return Content.assemble(("Thinking  ", "dim"), *cells)
+
+    def _show_tabs(self) -> None:
+        """The tabs that fit, the chosen one among them."""
+        at = self._tabs.index(self._tab)
+        first, room = 0, 72
+        while first < at and sum(len(name) + 3 for name in self._tabs[first : at + 1]) > room:
+            first += 1
+        cells: list[tuple[str, str]] = [("… ", "dim")] if first else []
+        for number, name in enumerate(self._tabs[first:], first):
+            room -= len(name) + 3
+            if room < 0 and number > at:
+                cells.append((f"… {len(self._tabs) - number:,} more", "dim"))
+                break
+            cells.append((f" {name} ", "reverse bold" if number == at else "dim"))
+            cells.append((" ", ""))
+        self.query_one("#tabs", Static).update(Content.assemble(*cells))

@@ -1,0 +1,123 @@
+"""The provider manager: what is connected, what of it goes, and the way to more."""
+
+from asyncio import to_thread
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from modelbay.catalog.summary import counted
+from modelbay.config import changes
+from modelbay.config.edit import Edit, apply
+from modelbay.onboarding.grouping import Group, groups
+from modelbay.tui.dialog import Dialog
+from modelbay.tui.listing import Listing, Row
+
+if TYPE_CHECKING:
+    from modelbay.tui.app import ModelbayApp
+
+PAGE = 8
+"""Rows at a time."""
+Line = Group | Literal["add"]
+
+
+class Providers(Dialog[Literal["add"]]):
+    """Ends with "add" where somebody wants to add one."""
+
+    heading = "Providers"
+    keys = "↑↓ navigate · ←→ page · D delete · Esc close"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("d,D", "arm", show=False),
+        Binding("y,Y", "delete", show=False),
+        Binding("n,N", "disarm", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._armed: Group | None = None
+
+    @property
+    def state(self) -> "ModelbayApp":
+        from modelbay.tui.app import ModelbayApp
+
+        assert isinstance(self.app, ModelbayApp)
+        return self.app
+
+    def content(self) -> Iterable[Widget]:
+        yield Listing(self._lines(), _row)
+        yield Static(id="page")
+
+    @property
+    def listing(self) -> Listing[Line]:
+        return self.query_one(Listing)
+
+    def on_mount(self) -> None:
+        self.listing.styles.max_height = PAGE
+        lines = self._lines()
+        current = next((line for line in lines if line != "add" and line.current), None)
+        self.listing.set_rows(lines, current)
+        self.listing.focus()
+
+    def _lines(self) -> list[Line]:
+        provider = self.state.provider_of_chat()
+        return [*groups(self.state.config, provider), "add"]
+
+    @on(Listing.Moved)
+    def show_page(self) -> None:
+        self.action_disarm()
+        count = len(self.listing.rows)
+        pages = -(-count // PAGE)
+        line = self.listing.highlighted
+        at = list(self.listing.rows).index(line) // PAGE + 1 if line is not None else 1
+        self.query_one("#page", Static).update(Content.styled(f" Page {at}/{pages}" if pages > 1 else "", "dim"))
+
+    @on(Listing.Chosen)
+    def choose(self) -> None:
+        if self.listing.highlighted == "add" and self._armed is None:
+            self.dismiss("add")
+
+    def action_arm(self) -> None:
+        group = self.listing.highlighted
+        if group is None or group == "add" or self.busy:
+            return
+        self._armed = group
+        many = f" and all {len(group.providers)} providers" if len(group.providers) > 1 else ""
+        models = f" ({counted(group.models, 'model')})" if group.models else ""
+        self.said.warns(f'Delete "{group.label}"{many}{models}? [y/N]')
+
+    def action_disarm(self) -> None:
+        if self._armed is not None:
+            self._armed = None
+            self.said.clear()
+
+    def action_back(self) -> None:
+        if self._armed is not None:
+            self.action_disarm()
+        else:
+            super().action_back()
+
+    def action_delete(self) -> None:
+        if self._armed is not None:
+            group, self._armed = self._armed, None
+            self.during("removing", self._delete(group))
+
+    async def _delete(self, group: Group) -> None:
+        def change(edit: Edit) -> None:
+            for id in group.providers:
+                changes.remove_provider(edit, id)
+
+        await to_thread(apply, change, self.state.config.path)
+        await self.state.reload()
+        self.listing.set_rows(self._lines())
+
+
+def _row(line: Line) -> Row:
+    if line == "add":
+        return Row("[ Add New Platform ]")
+    source = f" · {line.source}" if line.source else ""
+    note = f"{line.place} · {counted(line.models, 'model')}{source}".lstrip(" ·")
+    return Row(line.label, note, "← current" if line.current else "")

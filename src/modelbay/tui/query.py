@@ -1,0 +1,20 @@
+"""A search box over a listing: letters filter, the arrows move in the list."""
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.widgets import Input
+
+
+class Query(Input, inherit_bindings=False):
+    """An input that leaves the arrows to the list below it, whose highlighted row they move or change."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("backspace", "delete_left", show=False),
+        Binding("ctrl+w", "delete_left_word", show=False),
+        Binding("ctrl+u", "delete_left_all", show=False),
+        Binding("ctrl+v", "paste", show=False),
+    ]
+
+    def __init__(self, placeholder: str = "type to search", *, id: str | None = "query") -> None:
+        super().__init__(placeholder=placeholder, compact=True, select_on_focus=False, id=id)

@@ -1,0 +1,48 @@
+"""Adding the providers of a registry, an api.json of somebody's."""
+
+from asyncio import to_thread
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from modelbay.credentials.redaction import register
+from modelbay.onboarding import adding, dialog, registries
+from modelbay.onboarding.registries import Given
+from modelbay.tui.custom import Added
+from modelbay.tui.form import Field, Form
+
+if TYPE_CHECKING:
+    from modelbay.tui.app import ModelbayApp
+
+
+class RegistryForm(Form[Added]):
+    heading = "Import custom provider registry"
+    working = "fetching the registry"
+
+    def __init__(self, app: "ModelbayApp") -> None:
+        super().__init__()
+        self._state = app
+
+    def fields(self) -> Iterable[Widget]:
+        yield Static(Content("Paste an api.json URL and its Bearer token."), classes="about")
+        yield Field("url", "Registry URL", placeholder="https://registry.example/api.json")
+        yield Field("token", "Bearer token", placeholder="Optional, where the registry is open", secret=True)
+
+    def problems(self) -> dict[str, str]:
+        url = self.value("url")
+        wrong = "Registry URL cannot be empty." if not url else dialog.base_url_problem(url)
+        return {"url": wrong} if wrong else {}
+
+    async def finish(self) -> None:
+        config, token = self._state.config, self.value("token")
+        register(token)
+        found = await registries.fetched(config, self.value("url"), [token] if token else [])
+        made = registries.propose(config, found, Given(token=token or None))
+
+        done = await to_thread(registries.add, config, made)
+        providers = [written.provider for written in done.result.providers]
+        await to_thread(adding.settle_default, config, providers)
+        self.dismiss(Added(providers))

@@ -1,0 +1,260 @@
+"""The main screen: the transcript, what is being written, and the line that says with whom and at what cost."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Static, TextArea
+from textual.worker import Worker
+
+from modelbay.catalog.summary import size
+from modelbay.chat.attachments import Unreadable, attachment
+from modelbay.chat.bill import dollars
+from modelbay.conversation import Media
+from modelbay.errors import ModelbayError, UnknownModel
+from modelbay.events import Failed, Finished
+from modelbay.tui.commands import Command, matching
+from modelbay.tui.composer import Composer
+from modelbay.tui.dialog import FRAMES, TICK
+from modelbay.tui.listing import Listing, Row
+from modelbay.tui.transcript import STOPPED, Transcript
+
+if TYPE_CHECKING:
+    from modelbay.tui.app import ModelbayApp
+
+
+class Talk(Screen[None]):
+    """`state` is the app's: its hub and its chat."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "interrupt", "interrupt"),
+        Binding("ctrl+t", "thinking", "thinking", priority=True),
+        Binding("pageup", "scroll(-1)", show=False, priority=True),
+        Binding("pagedown", "scroll(1)", show=False, priority=True),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._answering: Worker[None] | None = None
+        self._files: list[Media] = []
+        self._frame = 0
+        self._note = ""
+
+    def compose(self) -> ComposeResult:
+        yield Transcript()
+        yield Listing([], _offered, id="offers")
+        yield Static(id="files")
+        with Horizontal(id="writing"):
+            yield Static("›", id="prompt")
+            yield Composer()
+        with Horizontal(id="foot"):
+            yield Static(id="who")
+            yield Static(id="spent")
+
+    @property
+    def state(self) -> "ModelbayApp":
+        from modelbay.tui.app import ModelbayApp
+
+        assert isinstance(self.app, ModelbayApp)
+        return self.app
+
+    @property
+    def transcript(self) -> Transcript:
+        return self.query_one(Transcript)
+
+    @property
+    def composer(self) -> Composer:
+        return self.query_one(Composer)
+
+    @property
+    def offers(self) -> "Listing[Command]":
+        return self.query_one("#offers", Listing)
+
+    @property
+    def answering(self) -> bool:
+        return self._answering is not None
+
+    def on_mount(self) -> None:
+        self.offers.display = False
+        self.offers.can_focus = False
+        self._timer = self.set_interval(TICK, self._turn, pause=True)
+        self.composer.focus()
+        self._show_files()
+        self.show_foot()
+
+    # --- writing ---
+
+    @on(TextArea.Changed, "#composer")
+    def offer(self) -> None:
+        """Offers commands while one is being typed."""
+        text = self.composer.text
+        typing = text.startswith("/") and not any(blank in text for blank in " \n")
+        found = matching(text[1:]) if typing else []
+        self.composer.offers = bool(found)
+        self.offers.display = bool(found)
+        if found:
+            self.offers.styles.height = min(len(found), 8)
+            self.offers.set_rows(found)
+
+    @on(Composer.Leafed)
+    def leaf(self, event: Composer.Leafed) -> None:
+        if event.by:
+            self.offers.action_move(event.by)
+        elif command := self.offers.highlighted:
+            self.composer.put(f"/{command.name} ")
+
+    @on(Listing.Chosen, "#offers")
+    def run_offered(self) -> None:
+        if command := self.offers.highlighted:
+            self.composer.put("")
+            self.state.do(command.name, "")
+
+    @on(Composer.Attached)
+    def attach_pasted(self, event: Composer.Attached) -> None:
+        self.attach(event.source)
+
+    @on(Composer.Sent)
+    def send(self, event: Composer.Sent) -> None:
+        text = event.text
+        if self.composer.offers and (command := self.offers.highlighted):
+            text = f"/{command.name}"
+        if text.startswith("/"):
+            name, _, argument = text[1:].partition(" ")
+            if matching(name)[:1] and matching(name)[0].name == name:
+                self.composer.sent(text)
+                self.state.do(name, argument.strip())
+                return
+            if "/" not in name and "\n" not in text:
+                self.say(f"There is no command /{name}; /help lists them")
+                return
+        self.ask(text)
+
+    def attach(self, source: str) -> None:
+        """Puts a file to the next question."""
+        try:
+            self._files.append(attachment(source))
+        except Unreadable as error:
+            self.say(f"{error}" + (f"; {error.hint}" if error.hint else ""))
+        self._show_files()
+
+    # --- asking ---
+
+    def ask(self, text: str) -> None:
+        if self.answering:
+            self.say("An answer is on its way; Esc interrupts it")
+            return
+        self.composer.sent(text)
+        files, self._files = self._files, []
+        self._show_files()
+        self._answering = self.run_worker(self._ask(text, files))
+        self._timer.resume()
+
+    async def _ask(self, text: str, files: list[Media]) -> None:
+        chat, before = self.state.chat, len(self.state.chat.turns)
+        answer = await self.transcript.ask(text, files)
+        ended = "interrupted"
+        try:
+            self.show_foot()
+            async for event in chat.ask(self.state.hub, text, files):
+                await answer.feed(event)
+                if isinstance(event, Failed):
+                    ended = ""
+                    await answer.fail(event.error)
+                elif isinstance(event, Finished):
+                    ended = STOPPED.get(event.reason, "")
+        except ModelbayError as error:
+            ended = ""
+            await answer.fail(error)
+        finally:
+            self._answering = None
+            self._timer.pause()
+            await answer.close()
+            if ended:
+                await answer.note(ended.capitalize() if ended == "interrupted" else ended)
+            if len(chat.turns) == before and not self.composer.text:
+                self.composer.put(text)  # nothing came of it: it can be sent again as it is
+            self.show_foot()
+            self.state.kept()
+
+    def action_interrupt(self) -> None:
+        if self._answering is not None:
+            self._answering.cancel()
+        elif self.composer.offers:
+            self.composer.put("")
+
+    def action_thinking(self) -> None:
+        self.transcript.toggle_thinking()
+
+    def action_scroll(self, by: int) -> None:
+        (self.transcript.scroll_page_down if by > 0 else self.transcript.scroll_page_up)(animate=False)
+
+    # --- the line below ---
+
+    def say(self, words: str) -> None:
+        """A word at the foot, until something else is to be said."""
+        self._note = words
+        self.show_foot()
+        self.set_timer(5, lambda: self._unsay(words))
+
+    def _unsay(self, words: str) -> None:
+        if self._note == words:
+            self._note = ""
+            self.show_foot()
+
+    def show_foot(self) -> None:
+        """Says with whom we talk, and what it has cost and filled."""
+        if not self.is_mounted:
+            return
+        self.query_one("#who", Static).update(Content(self._who()))
+        self.query_one("#spent", Static).update(Content(self._spent()))
+
+    def _who(self) -> str:
+        if self._note:
+            return self._note
+        if self.answering:
+            return f"{FRAMES[self._frame]} {self._model_named()} · Esc interrupts"
+        return self._model_named()
+
+    def _model_named(self) -> str:
+        chat = self.state.chat
+        try:
+            model = self.state.hub.model(chat.model)
+        except UnknownModel:
+            return "no model · /model"
+        except ModelbayError as error:
+            return error.message
+        effort = chat.effort or self.state.effort_of(model)
+        return (model.alias or f"{model.provider}/{model.id}") + (f" · {effort}" if effort else "")
+
+    def _spent(self) -> str:
+        chat = self.state.chat
+        if not chat.input_tokens and not chat.output_tokens:
+            return "/help"
+        words = [f"{size(chat.input_tokens) or 0} in · {size(chat.output_tokens) or 0} out"]
+        if chat.cost is not None:
+            words.append(dollars(chat.cost))
+        if (limit := self.state.context_of(chat.model)) and chat.context:
+            words.append(f"{100 * chat.context / limit:.0f}% of {size(limit)}")
+        return " · ".join(words)
+
+    def _turn(self) -> None:
+        self._frame = (self._frame + 1) % len(FRAMES)
+        self.query_one("#who", Static).update(Content(self._who()))
+
+    def _show_files(self) -> None:
+        named = self.query_one("#files", Static)
+        named.display = bool(self._files)
+        names = "  ".join(f"⊕ {file.name or file.url or file.kind}" for file in self._files)
+        named.update(Content(f"{names}   (/file without a path removes them)" if names else ""))
+
+    def drop_files(self) -> None:
+        self._files = []
+        self._show_files()
+
+
+def _offered(command: Command) -> Row:
+    return Row(f"/{command.name} {command.argument}".rstrip(), command.about)

@@ -1,0 +1,91 @@
+"""The first start: nothing is connected yet, and one key does each thing that can be done about it."""
+
+from collections.abc import Iterable
+from typing import ClassVar, Literal
+
+from msgspec import Struct
+from textual import events, on
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from modelbay.config.schema import Config
+from modelbay.errors import ModelbayError
+from modelbay.onboarding.neighbours import Neighbour, neighbours
+from modelbay.tui.adding import neighbour_row
+from modelbay.tui.dialog import Dialog
+from modelbay.tui.listing import Listing, Row
+
+Deed = Literal["login", "add", "try"]
+MOST = 9
+"""Servers that a key of one digit can choose."""
+
+
+class Start(Struct):
+    """What somebody chose: a deed, or a server that answers here."""
+
+    deed: Deed | None = None
+    server: Neighbour | None = None
+
+
+class _Way(Struct):
+    key: str
+    row: Row
+    start: Start
+
+
+WAYS = (
+    _Way("l", Row("l  Log in", "to a platform, without a key"), Start("login")),
+    _Way("a", Row("a  Add a provider", "a vendor, an address, a manifest, a registry"), Start("add")),
+    _Way("t", Row("t  Try the built-in one", "a simulated provider: no account, no network"), Start("try")),
+)
+
+
+class Welcome(Dialog[Start]):
+    heading = "Welcome to modelbay"
+    keys = "one key each, or ↑↓ and Enter · Esc closes this"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "back", show=False)]
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self._config = config
+        self._ways: list[_Way] = list(WAYS)
+
+    def content(self) -> Iterable[Widget]:
+        yield Static(Content("No provider is connected yet."), classes="about")
+        yield Listing(self._ways, lambda way: way.row)
+
+    def on_mount(self) -> None:
+        self.query_one(Listing).focus()
+        self.said.waits("looking for servers on this machine")
+        self.run_worker(self._look())
+
+    async def _look(self) -> None:
+        """Offers the servers that answer, above the rest. The keys work meanwhile."""
+        try:
+            found = [one for one in await neighbours(self._config) if one.provider is None]
+        except ModelbayError:
+            found = []
+        self.said.clear()
+        if not found:
+            self.said.tells("No server answers on this machine (Ollama, LM Studio, llama.cpp, vLLM …).")
+            return
+        servers = []
+        for number, one in enumerate(found[:MOST], 1):
+            row = neighbour_row(one)
+            servers.append(_Way(str(number), Row(f"{number}  {row.label}", row.note), Start(server=one)))
+        self._ways = servers + list(WAYS)
+        self.query_one(Listing).set_rows(self._ways)
+
+    def on_key(self, event: events.Key) -> None:
+        for way in self._ways:
+            if event.key == way.key:
+                event.stop()
+                self.dismiss(way.start)
+
+    @on(Listing.Chosen)
+    def take(self) -> None:
+        way: _Way | None = self.query_one(Listing).highlighted
+        if way is not None:
+            self.dismiss(way.start)
