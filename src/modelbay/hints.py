@@ -93,6 +93,19 @@ AZURE_MAX_TOKENS = Row(
     EDIT,
 )
 WEB_PAGE = Row("Wrong Address", "check base_url: this looks like a web page, not an API", EDIT)
+OF_A_MANIFEST: dict[type[ModelbayError], Row] = {
+    AuthenticationFailed: Row(
+        "Invalid API Key",
+        "verify that you have entered the provider's API key, and its manifest's `baseUrl`, {manifest}",
+        KEY,
+    ),
+    NotFound: Row(
+        "Model Not Found",
+        "verify the manifest's `baseUrl`, {manifest}, that the API key is the provider's, and the model's id",
+        "modelbay provider refresh {provider}",
+    ),
+}
+"""The rows for a provider that was added by its manifest: who publishes that may have erred in it."""
 CUT_OFF_HTML = re.compile(r"\s*<(?:!doctype html|html)\b", re.IGNORECASE)
 
 
@@ -105,11 +118,19 @@ def row_of(error: ModelbayError) -> Row:
     return next(ROWS[kind] for kind in type(error).__mro__ if kind in ROWS)
 
 
-def explain(error: ModelbayError, provider: str | None = None, file: Path | None = None) -> ModelbayError:
-    """The same error, told which provider it is about and how to mend it, and without secrets that it quotes."""
+def explain(
+    error: ModelbayError, provider: str | None = None, file: Path | None = None, manifest: str | None = None
+) -> ModelbayError:
+    """The same error, told which provider it is about and how to mend it, and without secrets that it quotes.
+
+    `manifest` is the base URL of a provider whose manifest says so.
+    """
     error.provider = error.provider or provider
     _redact(error)
     row, names = row_of(error), {"provider": error.provider or "the provider", "file": file or "the configuration"}
+    if manifest is not None:
+        row = OF_A_MANIFEST.get(type(error), row)
+        names["manifest"] = redact(manifest)
     text = error.hint or row.fix.format(**names)
     if row.command and (error.provider or "{provider}" not in row.command):
         own = f" --config {file}" if file and file != config_file() else ""

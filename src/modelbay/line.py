@@ -143,7 +143,9 @@ class Line:
     def _explained(self, error: ModelbayError, endpoint: Endpoint) -> ModelbayError:
         if isinstance(error, AuthenticationFailed) and endpoint.credential and endpoint.credential.kind == "oauth":
             error.hint = error.hint or f"log in again: `modelbay login {endpoint.provider}`"
-        return explain(error, endpoint.provider, self.config.path)
+        entry = self.config.providers.get(endpoint.provider)
+        manifest = entry.base_url if entry is not None and entry.by_manifest else None
+        return explain(error, endpoint.provider, self.config.path, manifest)
 
     async def _attempt(self, sending: Sending) -> AsyncGenerator[Event, None]:
         """One sending of the call. What goes wrong before the first byte of the reply is raised, after it a `Failed`."""

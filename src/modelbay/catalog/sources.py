@@ -16,7 +16,7 @@ from modelbay.catalog.listed import Listed
 from modelbay.catalog.modelsdev import ModelsDev
 from modelbay.config.cache import Cache
 from modelbay.config.origin import origin
-from modelbay.config.schema import ModelEntry
+from modelbay.config.schema import MANIFEST, ModelEntry
 from modelbay.model import Model
 from modelbay.providers import presets
 from modelbay.providers.upstream import Upstream
@@ -24,7 +24,7 @@ from modelbay.providers.upstream import Upstream
 if TYPE_CHECKING:
     from modelbay.catalog.discovery import Discovery
 
-MANIFEST, LIST, MODELS_DEV = "manifest", "models", "models.dev"
+LIST, MODELS_DEV = "models", "models.dev"
 """What `Model.sources` calls them."""
 
 

@@ -20,11 +20,13 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Settings:
-    """The global options."""
+    """The global options, and which command they are for."""
 
     def __init__(self) -> None:
         self.config: Path | None = None
         self.verbose = False
+        self.command: str | None = None
+        """The sub-command that was asked for."""
 
 
 pass_settings = click.make_pass_decorator(Settings, ensure=True)

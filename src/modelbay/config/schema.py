@@ -18,6 +18,8 @@ from modelbay.model import Cost
 Table: TypeAlias = dict[str, Any]
 """A table as `tomllib` gives it."""
 
+MANIFEST = "manifest"
+"""The `kind` of a source that is a provider's own manifest."""
 Size: TypeAlias = Annotated[int, Meta(ge=1)]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 
@@ -83,6 +85,10 @@ class Thinking(Struct):
     keep: str | bool | None = None
 
 
+WHOLE_LISTS = frozenset({"apiJson", "models_dev"})
+"""The kinds of `source` that fill in a model's own keys, as Kimi Code does; the user's word is in `overrides` there."""
+
+
 class ProviderEntry(Struct, kw_only=True):
     """`[providers.<id>]`."""
 
@@ -121,9 +127,19 @@ class ProviderEntry(Struct, kw_only=True):
         return [("id", self.id), ("type", self.type)]
 
     @property
+    def by_manifest(self) -> bool:
+        """It was added by what it says of itself, hosted or pasted."""
+        return bool(self.source and self.source.get("kind") == MANIFEST)
+
+    @property
     def imported(self) -> bool:
         """Its models come from somewhere else, and may be written again without the user's doing."""
         return bool(self.source and self.source.get("url"))
+
+    @property
+    def filled_in(self) -> bool:
+        """Whether its models' keys are a list's word, and only `overrides` the user's."""
+        return (self.source or {}).get("kind") in WHOLE_LISTS
 
 
 class ModelEntry(Struct, kw_only=True):
@@ -167,6 +183,8 @@ class ModelEntry(Struct, kw_only=True):
     audio_in: bool | None = None
     document_in: bool | None = None
     modalities: Modalities | None = None
+    overridden: frozenset[str] = frozenset()
+    """The keys that stand in `overrides`."""
     listed: Table = field(default_factory=dict)
     """What the provider's manifest says of it, in the form of an extended model: its word, and not the user's."""
     variant: str | None = None

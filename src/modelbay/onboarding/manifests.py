@@ -21,13 +21,13 @@ from modelbay.catalog.facts import fill
 from modelbay.catalog.listed import Listed
 from modelbay.catalog.manifest import FAILED, FIX, Finding, Manifest, listed_table, parse_manifest, parse_models
 from modelbay.catalog.modelsdev import Exchange, ModelsDev
-from modelbay.catalog.sources import MANIFEST, Catalog
+from modelbay.catalog.sources import Catalog
 from modelbay.catalog.summary import counted
 from modelbay.config import changes
 from modelbay.config.edit import Edit, Edited
 from modelbay.config.edit import apply as edited
 from modelbay.config.origin import Origin, origin
-from modelbay.config.schema import Config, Table
+from modelbay.config.schema import MANIFEST, Config, Table
 from modelbay.conversation import Json
 from modelbay.errors import ConfigError, MissingCredential, ModelbayError, ProviderError
 from modelbay.line import Line
@@ -40,8 +40,6 @@ from modelbay.onboarding.recognition import Recognised, shown
 from modelbay.providers import presets, urls
 from modelbay.providers.endpoint import Endpoint, endpoint_at
 
-KIND = "manifest"
-"""What `source.kind` says of a provider that was added by one."""
 NOTHING_GIVEN = "Provide a manifest URL or embedded JSON"
 GIVE = "Enter a manifest URL, as https://acme.example/v1/models?provider=true, or embedded JSON with --json FILE|-"
 NO_MODELS = "Provider returned no models"
@@ -85,7 +83,7 @@ class Proposal(Struct, kw_only=True):
         """The provider's entry, without a key."""
         manifest = self.said.manifest
         source = {
-            "kind": KIND, "url": self.url, "website": manifest.website, "models_dev_provider_id": manifest.models_dev_id,
+            "kind": MANIFEST, "url": self.url, "website": manifest.website, "models_dev_provider_id": manifest.models_dev_id,
         }  # fmt: skip
         table: Table = {
             "type": "openai",
@@ -282,7 +280,7 @@ def renamed(config: Config, proposal: Proposal, id: str) -> Proposal:
     entry = config.providers.get(id)
     source = (entry.source or {}) if entry is not None else {}
     again = False
-    if entry is not None and source.get("kind") == KIND and entry.base_url:
+    if entry is not None and entry.by_manifest and entry.base_url:
         same_url = source.get("url") is None or proposal.url is None or source["url"] == proposal.url
         again = same_url and origin(entry.base_url) == proposal.key_goes_to
     return replace(proposal, id=id, taken=entry is not None and not again, again=again)

@@ -92,11 +92,7 @@ def merge(
     """
     merged = Merged()
     there: dict[str, list[str]] = {}
-    entries: dict[str, Table] = {
-        alias: table
-        for alias, table in (edit.get("models") or {}).items()
-        if isinstance(table, dict) and provider in (table.get("provider"), table.get("provider_id"))
-    }
+    entries = _entries(edit.get("models") or {}, provider)
     for alias, table in entries.items():
         there.setdefault(str(table.get("name") or table.get("model")), []).append(alias)
     known = last.models if last else {}
@@ -121,6 +117,32 @@ def merge(
         merged.removed = changes.remove_models(edit, gone).models
     changes.check(edit)
     return merged
+
+
+def compared(before: Mapping[str, object], edit: Edit, provider: str) -> Merged:
+    """What became of a provider's models, where another than `merge` has written them."""
+    merged = Merged()
+    old, new = _entries(before, provider), _entries(edit.get("models") or {}, provider)
+    merged.added = [alias for alias in new if alias not in old]
+    merged.removed = [alias for alias in old if alias not in new]
+    for alias, table in new.items():
+        was, now = dict(_leaves(old.get(alias, table))), dict(_leaves(table))
+        said = [
+            f"{path_text(_told(keys))} {_shown(was.get(keys))} → {_shown(now.get(keys))}"
+            for keys in dict.fromkeys([*was, *now])
+            if not same(was.get(keys), now.get(keys))
+        ]
+        if said:
+            merged.changed[alias] = said
+    return merged
+
+
+def _entries(models: Mapping[str, object], provider: str) -> dict[str, Table]:
+    return {
+        alias: table
+        for alias, table in models.items()
+        if isinstance(table, dict) and provider in (table.get("provider"), table.get("provider_id"))
+    }
 
 
 def _renew(edit: Edit, alias: str, table: Table, owner: Ownership, last: Table | None, merged: Merged) -> None:

@@ -1,0 +1,191 @@
+"""`modelbay provider manifest`: a provider by what it says of itself."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from msgspec import Struct
+
+from modelbay.catalog.summary import counted, facts
+from modelbay.cli import adding, terminal
+from modelbay.cli.adding import Invalid
+from modelbay.cli.columns import write_rows
+from modelbay.cli.picker import asks
+from modelbay.cli.terminal import Settings, Unreadable, pass_settings
+from modelbay.config.load import load
+from modelbay.config.origin import Origin
+from modelbay.config.schema import Config
+from modelbay.conversation import Json
+from modelbay.errors import ModelbayError
+from modelbay.onboarding import dialog, manifests
+from modelbay.onboarding.manifests import Applied, Consent, Proposal
+from modelbay.onboarding.recognition import shown
+
+SHOWN = 10
+"""How many models are named before it is written; the others are counted."""
+
+
+class Wishes(Struct):
+    """What the options say."""
+
+    id: str | None = None
+    key: str | None = None
+    default: str | None = None
+    yes: bool = False
+    dry_run: bool = False
+
+
+@click.command()
+@click.argument("url", required=False)
+@click.option("--json", "embedded", metavar="FILE|-", help="Embedded JSON in a file or, as -, on standard input.")
+@click.option("--id", metavar="ID", help="What to call the provider; else its name decides.")
+@click.option("--api-key", metavar="KEY", help="The key, a reference such as {env:NAME}, or - to read it from stdin.")
+@click.option("--default-model", metavar="ID", help="Make this model of it the default.")
+@click.option("--yes", is_flag=True, help="Agree to all that would be asked, also to where the key goes.")
+@click.option("--dry-run", is_flag=True, help="Print what would change in config.toml, and change nothing.")
+@pass_settings
+def manifest_provider(
+    settings: Settings, /, url: str | None, embedded: str | None, id: str | None, api_key: str | None, **options: Any
+) -> None:
+    """Add the provider that the manifest at URL tells of, or that its embedded JSON does.
+
+    What will be written is shown first. Adding the same one again renews it; what you wrote there yourself stays.
+
+    \b
+      modelbay provider manifest "https://api.acme.example/v1/models?provider=true" --api-key -
+      modelbay provider manifest --json acme.json
+    """
+    config = load(settings.config)
+    key = adding.given_key(api_key, embedded == "-")
+    wishes = Wishes(id, key, options["default_model"], options["yes"], options["dry_run"])
+    if url is not None and embedded is not None:
+        raise click.UsageError("name a URL or --json, not both", click.get_current_context())
+    if url is not None and url.strip():
+        add_from_url(config, url, wishes)
+    elif embedded is not None:
+        add_from_text(config, _text(embedded), wishes)
+    else:
+        raise Invalid([manifests.NOTHING_GIVEN], manifests.GIVE)
+
+
+def add_from_url(config: Config, url: str, wishes: Wishes) -> None:
+    """Adds the provider whose manifest is at an address."""
+    agreed: Origin | None = None
+    while True:
+        with terminal.waiting(f"reading {shown(url)}"):
+            found = asyncio.run(manifests.from_url(config, url, id=wishes.id, key=wishes.key, agreed=agreed))
+        if isinstance(found, Proposal):
+            add(config, found, wishes)
+            return
+        agreed = _agreed(found, wishes)
+
+
+def add_from_text(config: Config, text: bytes | Json, wishes: Wishes) -> None:
+    """Adds the provider of embedded JSON."""
+    add(config, manifests.from_text(config, text, id=wishes.id), wishes)
+
+
+def add(config: Config, proposal: Proposal, wishes: Wishes) -> None:
+    """Shows what will be written, asks, writes, and says what was written."""
+    if not proposal.said.models:
+        _say_none(proposal)
+    proposal = _with_id(config, proposal, wishes)
+    show(proposal)
+    key = wishes.key
+    if key is None and proposal.wants_key and not wishes.yes and not wishes.dry_run and asks():
+        key = adding.asked_key(proposal.said.manifest.name, None, needed=False)
+    if not wishes.dry_run and not wishes.yes:
+        if not asks():
+            raise click.UsageError("it is only added with --yes where nobody can be asked", click.get_current_context())
+        click.confirm("Add it?" if not proposal.again else "Renew it?", default=True, abort=True, err=True)
+    done = manifests.apply(config, proposal, key=key, default_model=wishes.default, dry_run=wishes.dry_run)
+    if adding.show_diff(done, wishes.dry_run):
+        return
+    report(proposal, done.result)
+
+
+def show(proposal: Proposal) -> None:
+    """What will be written, and where the key will go."""
+    manifest = proposal.said.manifest
+    terminal.note(f"{manifest.name}{f' ({manifest.website})' if manifest.website else ''}")
+    terminal.note(f"  id           {proposal.id}{', which is there and will be renewed' if proposal.again else ''}")
+    terminal.note(f"  base URL     {shown(manifest.base_url)}")
+    terminal.note(f"  the key goes to {proposal.key_goes_to} and nowhere else")
+    terminal.note(f"  {counted(len(proposal.models), 'model')}")
+    for model in proposal.models[:SHOWN]:
+        terminal.note(f"    {'  '.join(word for word in (model.id, facts(model)) if word)}")
+    if len(proposal.models) > SHOWN:
+        terminal.note(f"    … and {counted(len(proposal.models) - SHOWN, 'model')} more")
+    if proposal.said.others:
+        terminal.note(f"  {counted(proposal.said.others, 'model')} that cannot be talked to are left out")
+    for text in proposal.said.notes:
+        terminal.note(f"  {text}")
+
+
+def report(proposal: Proposal, applied: Applied) -> None:
+    """What was written."""
+    verb = "Renewed" if proposal.again else "Added"
+    terminal.write(f"{verb} provider {applied.id}: {proposal.said.manifest.name} at {proposal.key_goes_to}\n")
+    merged = applied.models
+    known = {model.alias: model for model in proposal.models}
+    write_rows(
+        [(alias, facts(known[alias]) if alias in known else "") for alias in merged.added[: adding.REPORTED]],
+        indent="  ",
+    )
+    if len(merged.added) > adding.REPORTED:
+        terminal.write(f"  … and {counted(len(merged.added) - adding.REPORTED, 'model')} more\n")
+    if proposal.again:
+        from modelbay.cli.provider_refresh import say_merged
+
+        say_merged(merged)
+    if applied.default_model:
+        terminal.write(f"The default model is {applied.default_model}\n")
+    first = applied.default_model or next(iter(merged.added), None)
+    if first:
+        terminal.note(f'try it: modelbay ask -m {first} "Hello"')
+
+
+def _agreed(consent: Consent, wishes: Wishes) -> Origin:
+    """The origin that the key may go to, if somebody says so."""
+    said = f"{consent.why}\nthe manifest says that the provider is at {consent.origin}"
+    if wishes.yes:
+        return consent.origin
+    if not asks():
+        raise ModelbayError(
+            f"{said}, and nobody can be asked whether the key may go there", hint="--yes agrees to it beforehand"
+        )
+    terminal.note(said)
+    click.confirm(f"Send the key to {consent.origin}?", abort=True, err=True)
+    return consent.origin
+
+
+def _with_id(config: Config, proposal: Proposal, wishes: Wishes) -> Proposal:
+    """The proposal under an id that is free."""
+    while (problem := dialog.id_problem(proposal.id, [])) or proposal.taken:
+        if not problem:
+            problem = f'there is a provider "{proposal.id}" already, from another source'
+        other = manifests.another_id(config, manifests.slug(proposal.said.manifest))
+        if wishes.yes or not asks():
+            raise Invalid([f"--id: {problem}"], f"name this one with --id, as --id {other}")
+        terminal.note(problem)
+        proposal = manifests.renamed(config, proposal, click.prompt("Another id", default=other, err=True).strip())
+    return proposal
+
+
+def _say_none(proposal: Proposal) -> None:
+    """That there is nothing to add."""
+    others = proposal.said.others
+    if others:
+        terminal.warning(f"{counted(others, 'model')} of its list cannot be talked to")
+    raise ModelbayError(manifests.NO_MODELS, hint=manifests.HAVE_MODELS)
+
+
+def _text(embedded: str) -> bytes:
+    if embedded == "-":
+        return sys.stdin.buffer.read() if sys.stdin else b""
+    try:
+        return Path(embedded).expanduser().read_bytes()
+    except OSError as error:
+        raise Unreadable(f"{embedded} cannot be read: {error.strerror}") from None

@@ -1,0 +1,134 @@
+"""`modelbay provider refresh`."""
+
+import asyncio
+from typing import Any
+
+import click
+
+from modelbay.catalog.summary import counted
+from modelbay.cli import terminal
+from modelbay.cli.picker import asks
+from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.config.load import load
+from modelbay.config.schema import Config
+from modelbay.onboarding import refresh, upkeep
+from modelbay.onboarding.merging import Merged
+from modelbay.onboarding.recognition import shown
+from modelbay.onboarding.refresh import Answer, Changed, Outcome
+
+
+@click.command()
+@click.argument("id", required=False)
+@click.option("--dry-run", is_flag=True, help="Print what would change in config.toml, and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--due", is_flag=True, hidden=True, help="Only what was not refreshed for a day, without a word.")
+@pass_settings
+def refresh_provider(settings: Settings, /, id: str | None, dry_run: bool, as_json: bool, due: bool) -> int:
+    """Ask again where the provider ID came from, or every provider, and write what is new.
+
+    Its manifest, its registry, models.dev or its own list says which models there are and what they can do. What you wrote
+    yourself stays: overrides, fields, headers, aliases, comments, the default model. `model_source = "static"` in a
+    provider's table leaves it out. Once a day this happens by itself, if MODELBAY_REFRESH is not off.
+    """
+    config = load(settings.config)
+    if due:
+        asyncio.run(upkeep.refresh_due(config))
+        return 0
+    entries = refresh.chosen(config, id)
+    if not entries:
+        terminal.note("No provider can be refreshed")
+        return 0
+    with terminal.waiting(f"asking {counted(len(entries), 'provider')}", hidden=as_json):
+        answers = asyncio.run(refresh.ask(config, entries))
+    outcomes = []
+    for answer in answers:
+        agreed = not as_json and not dry_run and _is_agreed(config, answer)
+        outcomes.append(refresh.write(config, answer, agreed=agreed, dry_run=dry_run))
+    if as_json:
+        terminal.write_line(_json(outcomes))
+    for outcome in outcomes if not as_json else ():
+        say(outcome, settings, dry_run=dry_run)
+    return terminal.FAILED if any(outcome.error for outcome in outcomes) else 0
+
+
+def say(outcome: Outcome, settings: Settings, *, dry_run: bool) -> None:
+    """What became of an answer."""
+    answer = outcome.answer
+    if outcome.error is not None:
+        outcome.error.provider = outcome.error.provider or answer.providers[0]
+        terminal.note(f"{', '.join(answer.providers)} stays as it was")
+        terminal.told(outcome.error, settings)
+        return
+    if dry_run:
+        terminal.write(outcome.diff)
+    for changed in outcome.changed:
+        if not dry_run or changed.nothing:
+            terminal.write(f"{changed.provider}: {_summary(changed)}\n")
+            say_merged(changed.models)
+        for text in changed.notes:
+            terminal.note(f"  {text}")
+    if answer.move is not None and not any(changed.moved for changed in outcome.changed):
+        terminal.warning(
+            f"{answer.providers[0]}: its source says that it is at {shown(answer.move.new)} now; it stays at "
+            f"{shown(answer.move.old)}, as its key would go there: refresh it on a terminal to agree"
+        )
+
+
+def say_merged(merged: Merged) -> None:
+    """The models that came, went, changed, and were left alone."""
+    for alias in merged.added:
+        terminal.write(f"  + {alias}\n")
+    for alias in merged.removed:
+        terminal.write(f"  - {alias}\n")
+    for alias, said in merged.changed.items():
+        terminal.write(f"  ~ {alias}: {'; '.join(said)}\n")
+    for alias, why in merged.kept.items():
+        terminal.note(f"  {alias}: {why}")
+
+
+def _is_agreed(config: Config, answer: Answer) -> bool:
+    """Whether a provider may move, which a person is asked."""
+    if answer.move is None or not asks():
+        return False
+    id = answer.providers[0]
+    terminal.note(f"{id} was at {shown(answer.move.old)}; its source says {shown(answer.move.new)} now")
+    key = "its key goes there from then on" if config.provider(id).api_key else "no key of its own goes there"
+    return click.confirm(f"Move it? ({key})", default=False, err=True)
+
+
+def _summary(changed: Changed) -> str:
+    merged = changed.models
+    words = [f"{len(merged.added)} new"] if merged.added else []
+    words += [f"{len(merged.removed)} gone"] if merged.removed else []
+    words += [f"{len(merged.changed)} changed"] if merged.changed else []
+    words += ["added"] if changed.new else []
+    words += ["removed: its source has it no more"] if changed.gone else []
+    words += ["moved"] if changed.moved else []
+    return ", ".join(words) or "nothing new"
+
+
+def _json(outcomes: list[Outcome]) -> bytes:
+    import msgspec
+
+    found: list[dict[str, Any]] = []
+    for outcome in outcomes:
+        answer = outcome.answer
+        if outcome.error is not None:
+            found += [{"provider": id, "kind": answer.kind, "error": outcome.error.message} for id in answer.providers]
+        for changed in outcome.changed:
+            move = answer.move
+            found.append(
+                {
+                    "provider": changed.provider,
+                    "kind": answer.kind,
+                    "new": changed.new,
+                    "gone": changed.gone,
+                    "added": changed.models.added,
+                    "removed": changed.models.removed,
+                    "changed": changed.models.changed,
+                    "kept": changed.models.kept,
+                    "notes": changed.notes,
+                    "base_url_offered": shown(move.new) if move and not changed.moved else None,
+                }
+            )
+    return msgspec.json.format(msgspec.json.encode({"refreshed": found}), indent=2)
