@@ -69,12 +69,13 @@ def model_facts(entry: ModelEntry, upstream: Upstream, said: Iterable[tuple[Fact
     `sources` has where each fact is from.
     """
     name = known(entry.model, upstream.vendor, upstream.protocol)
+    wished = not upstream.provider.filled_in or "max_output_size" in entry.overridden  # a list tells what is possible
     model = Model(
         id=name.wire_id or entry.model,
         alias=entry.alias,
         provider=entry.provider,
         protocol=upstream.protocol,
-        output_tokens_explicit=entry.max_output_size is not None,
+        output_tokens_explicit=entry.max_output_size is not None and wished,
         variants=entry.variants,
         extra=entry.extra,
     )

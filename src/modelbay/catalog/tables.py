@@ -59,7 +59,10 @@ def registry_table(id: str, model: Extra, type: str | None) -> Table:
     if facts.default_effort:
         table["default_effort"] = facts.default_effort
     if facts.cost is not None:
-        table["cost"] = {key: price for key, price in msgspec.structs.asdict(facts.cost).items() if price is not None}
+        prices = msgspec.structs.asdict(facts.cost).items()
+        table["cost"] = {
+            key: int(price) if price == int(price) else price for key, price in prices if price is not None
+        }
     return table
 
 
@@ -90,7 +93,8 @@ def _capabilities(facts: Facts, model: Extra, type: str | None) -> list[str]:
     options = model.get("reasoning_options")
     toggled = isinstance(options, list) and any(mapping(option).get("type") == "toggle" for option in options)
     if can.get("thinking") or toggled:
-        must = facts.efforts and not facts.off_effort and not toggled and type not in ALWAYS_OFF
+        told = facts.efforts and options  # a mere list of efforts does not say that there is no off
+        must = told and not facts.off_effort and not toggled and type not in ALWAYS_OFF
         found.append("always_thinking" if must or can.get("always_thinking") else "thinking")
     if can.get("tool_use", True):
         found.append("tool_use")

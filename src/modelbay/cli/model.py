@@ -107,11 +107,18 @@ def set_model(settings: Settings, /, alias: str, settings_: tuple[str, ...], dry
     from modelbay.config import changes
     from modelbay.config.changes import Changed
     from modelbay.config.edit import apply
+    from modelbay.config.entries import ROUTING_KEYS
     from modelbay.onboarding.settings import changes as changes_of
 
     def change(edit: "Edit") -> Changed:
         entry = _alias(edit, alias)
-        return changes.change_model(edit, entry, changes_of(settings_, edit.get("models", entry)))
+        table = edit.get("models", entry)
+        if not _is_filled_in(edit, entry):
+            return changes.change_model(edit, entry, changes_of(settings_, table))
+        wanted = changes_of(settings_, {**table, **table.get("overrides", {})})
+        return changes.change_model(
+            edit, entry, {keys if keys[0] in ROUTING_KEYS else ("overrides", *keys): wanted[keys] for keys in wanted}
+        )
 
     edited = apply(change, settings.config, dry_run=dry_run)
     if show_diff(edited, dry_run):
@@ -120,6 +127,15 @@ def set_model(settings: Settings, /, alias: str, settings_: tuple[str, ...], dry
     said = [f"Set {', '.join(done.set)} of {alias}"] * bool(done.set)
     said += [f"Removed {', '.join(done.removed)} of {alias}"] * bool(done.removed)
     terminal.write("".join(f"{line}\n" for line in said) or f"{alias} is that way already\n")
+
+
+def _is_filled_in(edit: "Edit", alias: str) -> bool:
+    """Whether the model's own keys are a list's, so that the user's word has a table of its own."""
+    from modelbay.config.load import parse
+
+    config = parse(edit.text, edit.path)
+    entry = config.models.get(alias)
+    return entry is not None and not entry.flat and config.provider_of(entry).filled_in
 
 
 def _alias(edit: "Edit", name: str) -> str:

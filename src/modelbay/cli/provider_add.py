@@ -221,7 +221,9 @@ def _looked_into(config: Config, found: Recognised, key: str | None, choice: Cho
     key = made.table.get("api_key", "" if "auth" in made.table else None)
     try:
         content = asyncio.run(fetched(config, made, found.document))
-    except ModelbayError:
+    except ModelbayError as error:
+        if error.status in (401, 403):
+            error.provider, error.hint = None, provider_registry.refused_hint(key)
         if not choice.models or found.kind != "list":
             raise
         return replace(found, kind="base", document=None), key

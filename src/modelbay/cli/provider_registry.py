@@ -53,10 +53,18 @@ def add_from_url(config: Config, url: str, keys: Keys, choice: Choice) -> None:
         with terminal.waiting(f"reading {shown(url)}"):
             found = asyncio.run(registries.fetched(config, url, tokens))
     except (AuthenticationFailed, PermissionDenied) as error:
-        if not tokens and environment(TOKEN):
-            error.hint = f"{TOKEN} of your shell is not read by itself: --api-key '{{env:{TOKEN}}}' says that it may be"
+        error.hint = refused_hint(tokens)
         raise
     _add(config, found, keys, choice)
+
+
+def refused_hint(given: object) -> str:
+    """What to do where a document wants a token, or does not take the one that was `given`."""
+    if given:
+        return "the token was refused: give the new one with --api-key TOKEN"
+    if environment(TOKEN):
+        return f"{TOKEN} of your shell is not read by itself: --api-key '{{env:{TOKEN}}}' says that it may be"
+    return "it wants a token: --api-key TOKEN"
 
 
 def add_from_content(config: Config, content: Json, url: str | None, keys: Keys, choice: Choice) -> None:
@@ -98,7 +106,7 @@ def report(made: Proposal, outcome: Outcome) -> None:
                 for names, what in ((merged.added, "added"), (merged.changed, "changed"), (merged.removed, "removed"))
                 if names
             ]
-        place = f"{item.listed.type} at {shown(item.listed.api)}"
+        place = "where it was" if written.moved else f"{item.listed.type} at {shown(item.listed.api)}"
         terminal.write(f"  - {item.listed.id}  {place}  {', '.join(said)}; {KEYS[item.key]}\n")
     for removed in outcome.removed:
         terminal.write(f"Removed provider {removed.providers[0]}: the registry has it no more\n")

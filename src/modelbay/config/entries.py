@@ -12,7 +12,7 @@ from modelbay.config.types import OLD_TYPES, PROTOCOLS, TYPES
 Made = TypeVar("Made", ProviderEntry, ModelEntry, OAuth, Thinking)
 
 PROVIDER_KEYS = frozenset(ProviderEntry.__struct_fields__) - {"id", "extra"}
-MODEL_KEYS = frozenset(ModelEntry.__struct_fields__) - {"alias", "flat", "configured", "variant", "extra"}
+MODEL_KEYS = frozenset(ModelEntry.__struct_fields__) - {"alias", "flat", "configured", "variant", "overridden", "extra"}
 OAUTH_KEYS = frozenset(OAuth.__struct_fields__) - {"extra"}
 ROUTING_KEYS = frozenset(
     {"provider", "provider_id", "model", "name", "aliases", "protocol", "beta_api", "base_url", "api_key", "oauth"}
@@ -62,6 +62,7 @@ def model_entry(alias: str, value: object, overrides: Table, default_provider: s
         raise Unusable("it has no name on the wire", hint='add model = "..."')
     known, extra = _split({**table, **overrides}, MODEL_KEYS)
     known |= {"alias": alias, "provider": provider, "model": wire_id, "extra": extra}
+    known["overridden"] = frozenset(overrides)
     if not provider:
         known |= {"provider": _host(table), "flat": True}
     if "protocol" in known:

@@ -114,7 +114,7 @@ def kind_of(content: Json) -> Kind | None:
     first = content[0] if isinstance(content, list) and content else content
     if isinstance(first, dict) and ("models_data_source" in first or "baseUrl" in first):
         return "manifest"
-    if isinstance(content, dict) and content and all(_is_provider(entry) for entry in content.values()):
+    if isinstance(content, dict) and content and _is_registry(list(content.values())):
         return "registry"
     try:
         return "list" if parse_list(content).models or isinstance(content, dict) else None
@@ -214,6 +214,13 @@ def _beside(url: str) -> str:
     asked = ("provider", "extended", "limit")
     query = "&".join(pair for pair in parts.query.split("&") if pair and pair.partition("=")[0] not in asked)
     return urlunsplit(parts._replace(path=parts.path.rstrip("/").removesuffix("/models"), query=query))
+
+
+def _is_registry(entries: list[Json]) -> bool:
+    """Whether these are providers; of those that say where they are one is enough, as an entry may be broken."""
+    return all(map(_is_provider, entries)) or any(
+        isinstance(entry, dict) and _is_provider(entry) and isinstance(entry.get("api"), str) for entry in entries
+    )
 
 
 def _is_provider(entry: Json) -> bool:

@@ -234,9 +234,8 @@ def token_of(entry: ProviderEntry) -> str | None:
 
 
 def _item(config: Config, found: Found, given: Given, listed: Provider, old: ProviderEntry | None) -> Item:
-    table: Table = {"type": listed.type, "base_url": listed.api}
-    if old is None and listed.name != listed.id:
-        table["name"] = listed.name
+    named = {"name": listed.name} if old is None and listed.name != listed.id else {}
+    table: Table = {"type": listed.type, **named, "base_url": listed.api}
     key, api_key = _key(config, found, given, listed, old)
     if api_key is not None:
         table["api_key"] = api_key
@@ -318,17 +317,16 @@ async def _body(line: Line, url: str, token: str | None) -> bytes:
     except TimeoutError:
         raise TimedOut(f"the registry took more than {SECONDS:g} s", stage="first_byte") from None
     if status != 200:
-        raise _refusal(url, status, body, token)
+        raise _refusal(url, status, body)
     if len(body) > BYTES:
         raise MalformedReply(f"the registry sent more than {BYTES:,} bytes")
     return body
 
 
-def _refusal(url: str, status: int, body: bytes, token: str | None) -> ModelbayError:
-    message = f"failed to fetch the registry {shown(url)} (HTTP {status}): {summary(text_of(body))}"
-    again = f"modelbay provider add {shown(url)} --as registry --api-key TOKEN"
-    hint = f"the token was refused; with a new one: {again}" if token else f"it wants a token: {again}"
+def _refusal(url: str, status: int, body: bytes) -> ModelbayError:
     kinds: dict[int, type[ProviderError]] = {401: AuthenticationFailed, 403: PermissionDenied}
-    error = kinds.get(status, ProviderError)(message, status=status)
-    error.hint = hint if status in kinds else None
+    known = kinds.get(status, ProviderError)
+    error = known(f"failed to fetch the registry (HTTP {status}): {summary(text_of(body))}", status=status)
+    if status in kinds:
+        error.hint = f"with a new token: modelbay provider add {shown(url)} --api-key TOKEN"
     return error
