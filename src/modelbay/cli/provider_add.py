@@ -15,13 +15,14 @@ from modelbay.catalog.sources import Catalog
 from modelbay.cli import adding, provider_registry, terminal
 from modelbay.cli.adding import API_NAMES, Choice, Invalid, choice_options
 from modelbay.cli.picker import asks
+from modelbay.cli.provider_manifest import Wishes, add_from_text, add_from_url
 from modelbay.cli.provider_registry import Keys
 from modelbay.cli.terminal import Settings, Unreadable, pass_settings
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.conversation import Json, Protocol
-from modelbay.errors import ConfigError, ModelbayError
-from modelbay.onboarding import dialog, recognition
+from modelbay.errors import ModelbayError
+from modelbay.onboarding import dialog, documents, recognition
 from modelbay.onboarding.detection import Detected, detect, fetched, listed
 from modelbay.onboarding.drafts import Draft, asks_for_key, azure_draft, draft, joined, vertex_draft, with_key
 from modelbay.onboarding.recognition import KINDS, NATIVE, Recognised, recognise, recognise_content, recognise_text
@@ -92,6 +93,10 @@ def add_provider(
         else:
             provider_registry.add_from_content(config, found.content, None, keys, choice)
         return
+    if found.kind == "manifest" or _leads_to_manifest(found):
+        terminal.note(f"{recognition.shown(what)} is {recognition.TITLES['manifest']}")
+        _add_by_manifest(config, found, Wishes(id, key, choice.default, choice.yes, choice.dry_run), choice)
+        return
     _check(found, id, place, choice, config)
     if found.kind in NATIVE:
         made = _native(found, id or (found.preset.id if found.preset else str(found.kind)), place, config)
@@ -105,14 +110,30 @@ def add_provider(
     if found.kind == "registry":
         provider_registry.add_from_content(config, found.content, what, replace(keys, token=key or None), choice)
         return
-    if found.kind == "manifest":
-        raise _not_yet(found, what)
     made = _drafted(found, id, place, config)
     if found.content is not None and found.url is None:
         content_made = with_key_asked(made, key)
         _add_listed(settings, config, content_made, found.content, choice)
         return
     _go_on(settings, config, with_key_asked(made, key), choice)
+
+
+def _leads_to_manifest(found: Recognised) -> bool:
+    """Whether a manifest is at an address. It is asked without the key, as the manifest's provider may be elsewhere."""
+    if found.document is None or found.kind != "list":
+        return False
+    content = asyncio.run(documents.anybodys(found.document))
+    return content is not None and recognition.kind_of(content) == "manifest"
+
+
+def _add_by_manifest(config: Config, found: Recognised, wishes: Wishes, choice: Choice) -> None:
+    """Adds what a manifest tells of, with all its models."""
+    if choice.models:
+        terminal.warning("--model is left aside: a provider that is added by its manifest has all its models")
+    if found.document is not None:
+        add_from_url(config, found.document, wishes)
+    else:
+        add_from_text(config, found.content, wishes)
 
 
 def with_key_asked(made: Draft, key: str | None) -> Draft:
@@ -247,13 +268,3 @@ def _drafted(found: Recognised, id: str | None, place: Place, config: Config) ->
     if problem := dialog.id_problem(id, list(config.providers)):
         raise Invalid([f"{id}: {problem}"], "name it with --id")
     return draft(found, id, base_url=place.base_url, protocol=place.api)
-
-
-def _not_yet(found: Recognised, what: str) -> ConfigError:
-    """Says what is there, and what can be done with it now."""
-    first = found.content[0] if isinstance(found.content, list) and found.content else found.content
-    base = first.get("baseUrl") if isinstance(first, dict) else None
-    hint = f"modelbay provider add {base}" if isinstance(base, str) else "add the provider by its address"
-    return ConfigError(
-        f"{recognition.shown(what)} is {recognition.TITLES[found.kind]}, which this command cannot read yet", hint=hint
-    )

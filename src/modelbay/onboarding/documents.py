@@ -9,12 +9,15 @@ import asyncio
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
+import msgspec
 from msgspec import Struct
 
 from modelbay.config.origin import Origin, is_public, origin
+from modelbay.conversation import Json
 from modelbay.credentials.redaction import register_url
 from modelbay.errors import ModelbayError, ProviderError, Redirected, TimedOut
 from modelbay.line import USER_AGENT
+from modelbay.protocols.codec import decode
 from modelbay.protocols.failures import summary, text_of
 from modelbay.providers.endpoint import Endpoint
 
@@ -43,6 +46,14 @@ async def fetch(url: str, trusted: Collection[Origin], endpoint: Endpoint | None
             return await _followed(url, trusted, endpoint)
     except TimeoutError:
         raise TimedOut(f"{_place(url)} took more than {SECONDS:g} s", stage="first_byte") from None
+
+
+async def anybodys(url: str) -> Json:
+    """The JSON at an address that the user typed, as who has no key gets it; None where there is none."""
+    try:
+        return decode((await fetch(url, [origin(url)])).body)
+    except (ModelbayError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def check_reachable(url: str, trusted: Collection[Origin]) -> None:
