@@ -3,10 +3,14 @@
 import json
 import re
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from inline_snapshot import snapshot
@@ -257,6 +261,20 @@ def test_the_key_goes_nowhere_else_unasked(bay: Inside, acme: Host):
         assert found["base-url-elsewhere"]["severity"] == "warning"
 
 
+def test_the_key_goes_to_another_origin_with_yes(bay: Inside, acme: Host, monkeypatch: pytest.MonkeyPatch):
+    # two servers of this machine stand for two hosts of the open internet
+    monkeypatch.setattr(inspection, "is_local", lambda there: False)
+    monkeypatch.setattr(inspection._Inspection, "_is_trusted", lambda self, there: True)
+    with hosts.host() as other:
+        other.pages[PLAIN] = Page({}, 401)
+        acme.manifest["baseUrl"] = f"{other.url}/v1"
+        _, found = checked(bay, acme.address, "--api-key", hosts.KEY)
+        assert (found["chat-untried"]["severity"], set(other.keys)) == ("warning", {None})
+        _, found = checked(bay, acme.address, "--api-key", hosts.KEY, "--yes")
+        assert "chat-untried" not in found
+        assert other.keys[-1] == f"Bearer {hosts.KEY}"
+
+
 def test_the_key_is_never_shown(bay: Inside, acme: Host):
     acme.manifest["note"] = acme.manifest["name"] = hosts.KEY
     acme.chat = Page({"error": {"message": f"{hosts.KEY} is wrong"}}, 401)
@@ -275,6 +293,28 @@ def test_an_id_is_looked_up_at_models_dev(bay: Inside, acme: Host, monkeypatch: 
     bay.home.joinpath("cache").mkdir(exist_ok=True)
     code, found = checked(bay, acme.address)
     assert "models-dev-unknown" not in found
+
+
+@pytest.fixture
+def no_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No host name has an address."""
+
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+
+
+def test_a_manifest_on_the_open_internet_comes_over_https(bay: Inside, no_names: None):
+    code, found = checked(bay, "http://api.acme.example/v1/models")
+    assert (code, list(found)) == (1, ["manifest-http", "unreachable", "manifest-address"])
+
+
+def test_no_call_is_made_where_nobody_is(bay: Inside, no_names: None):
+    told = EMBEDDED.replace("providerwebsite.com", "api.acme.example")
+    code, found = checked(bay, "-", "--api-key", hosts.KEY, "--yes", stdin=told)
+    assert (code, [rule for rule in found if rule.startswith("chat")]) == (1, [])
+    assert "unreachable" in found
 
 
 # --- check, in files ---
@@ -435,19 +475,102 @@ def test_what_cannot_be_done_is_said(bay: Inside, simulator: Simulator, line: li
     assert said in run.err
 
 
-# --- the whole way ---
+# --- serve, and the whole way ---
 
 
-def test_build_check_serve_and_check_again(modelbay: Command):
-    built = modelbay("manifest", "build", "sim", "--website", "https://sim.example", "--output", "out")
+@contextmanager
+def serving(modelbay: Command, what: str) -> Iterator[str]:
+    """The address of the manifest of a `manifest serve`."""
+    running = modelbay.start("manifest", "serve", what, "--port", "0")
+    assert running.stdout is not None
+    yield running.stdout.readline().strip()
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert "Traceback" not in said
+
+
+def got(url: str, key: str | None = None, body: bytes | None = None) -> tuple[int, Any]:
+    """The status and the JSON at an address."""
+    headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
+    try:
+        with urlopen(Request(url, body, headers), timeout=20) as answer:
+            return answer.status, json.loads(answer.read())
+    except HTTPError as refused:
+        with refused:
+            return refused.code, json.loads(refused.read())
+
+
+@pytest.mark.parametrize("form", ["hosted", "embedded"])
+def test_build_check_serve_add_and_ask(modelbay: Command, form: str):
+    line = ["manifest", "build", "sim", "--name", "Acme", "--website", "https://acme.example", "--output", "out"]
+    built = modelbay(*line, *(["--embedded"] if form == "embedded" else []))
     assert built.code == 0, built.err
-    assert modelbay("manifest", "check", "out", "--api-key", KEY).code == 0
-    serving = modelbay.start("manifest", "serve", "out", "--port", "0")
-    assert serving.stdout is not None
-    address = serving.stdout.readline().strip()
-    found = modelbay("manifest", "check", address, "--api-key", KEY)
-    assert found.code == 0, found.out
-    assert "sim-1 answered" in found.out
-    serving.send_signal(signal.SIGINT)
-    serving.communicate(timeout=20)
-    assert serving.returncode == 130
+    checked = modelbay("manifest", "check", "out", "--api-key", KEY)
+    assert (checked.code, "sim-1 answered" in checked.out) == (0, True), checked.out
+    with serving(modelbay, "out") as address:
+        found = modelbay("manifest", "check", address, "--api-key", KEY)
+        assert (found.code, "sim-1 answered" in found.out) == (0, True), found.out
+        added = modelbay("provider", "manifest", address, "--api-key", KEY, "--yes")
+        assert added.code == 0, added.err
+        asked = modelbay("ask", "-m", "acme/sim-text", "Hello")
+        assert (asked.code, asked.out.startswith("You asked: Hello.")) == (0, True), asked.err
+
+
+def test_an_embedded_manifest_that_was_built_is_added_as_it_is(modelbay: Command):
+    line = ["manifest", "build", "sim", "--name", "Acme", "--website", "https://acme.example", "--embedded"]
+    embedded = modelbay.home / "acme.json"
+    embedded.write_text(modelbay(*line).out.replace("SIM", modelbay.simulator.url))
+    added = modelbay("provider", "manifest", "--json", str(embedded), "--api-key", KEY, "--yes")
+    assert added.code == 0, added.err
+    assert modelbay("ask", "-m", "acme/sim-text", "Hello").out.startswith("You asked: Hello.")
+
+
+def test_what_is_served(modelbay: Command, acme: Host):
+    (modelbay.home / "manifest.json").write_text(json.dumps(acme.manifest))
+    (modelbay.home / "models.json").write_text(json.dumps({"models": acme.models}))
+    with serving(modelbay, ".") as address:
+        base = address.removesuffix("/models?provider=true")
+        assert got(address) == (200, acme.manifest | {"baseUrl": base})
+        assert got(f"{base}/models?extended=true") == (200, {"models": acme.models})
+        status, plain = got(f"{base}/models")
+        assert (status, [item["id"] for item in plain["data"]]) == (200, list(acme.models))
+        assert got(f"{base}/models/acme%2Flarge", "k-1") == (404, {"error": {"message": "nothing here"}})
+        assert acme.keys == ["Bearer k-1"]
+        acme.chat = Page({"choices": []})
+        assert got(f"{base}/chat/completions", "k-2", b"{}") == (200, {"choices": []})
+        assert acme.keys[1:] == ["Bearer k-2"]
+        assert got(base.replace("/v1", "/elsewhere"))[0] == 404
+
+
+def test_models_at_models_dev_stay_there(modelbay: Command, acme: Host):
+    acme.manifest |= {"models_data_source": "models_dev", "models_dev_provider_id": "openai"}
+    (modelbay.home / "acme.json").write_text(json.dumps(acme.manifest))
+    with serving(modelbay, "acme.json") as address:
+        assert got(address)[1]["models_data_source"] == "models_dev"
+        assert got(address.replace("?provider=true", "")) == (200, acme.list)
+
+
+def test_calls_to_a_provider_that_is_down_say_so(modelbay: Command):
+    told = EMBEDDED.replace("https://providerwebsite.com/v1", "http://127.0.0.1:9/v1")
+    (modelbay.home / "acme.json").write_text(told)
+    with serving(modelbay, "acme.json") as address:
+        status, answer = got(address.replace("models?provider=true", "chat/completions"), "k", b"{}")
+        assert (status, answer["error"]["type"]) == (502, "api_error")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "it is not JSON"),
+        (MANIFEST, "there is no models.json beside the manifest"),
+        (EMBEDDED.replace("embedded", "endpoint"), "cannot stand in embedded JSON"),
+        ('[{"name":"A","baseUrl":"https://a.example/v1","models_data_source":"embedded"},{"models":[{"id":"a"}]}]',
+         "its models are no object of models by id"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_not_served(bay: Inside, text: str, said: str):
+    (bay.home / "acme.json").write_text(text)
+    run = bay("manifest", "serve", str(bay.home / "acme.json"), "--port", "0")
+    assert (run.code, run.out) == (1, "")
+    assert said in run.err

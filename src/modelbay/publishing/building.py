@@ -15,9 +15,9 @@ from modelbay.catalog.knowledge import fitted, model_facts
 from modelbay.catalog.listed import Listed
 from modelbay.catalog.manifest import DAY, LONGEST
 from modelbay.catalog.modelsdev import ModelsDev
-from modelbay.catalog.sources import LIST, MANIFEST, MODELS_DEV, Catalog
+from modelbay.catalog.sources import LIST, MODELS_DEV, Catalog
 from modelbay.config.origin import origin
-from modelbay.config.schema import Config, ModelEntry, ProviderEntry
+from modelbay.config.schema import MANIFEST, Config, ModelEntry, ProviderEntry
 from modelbay.conversation import Extra, Json
 from modelbay.credentials.redaction import redact
 from modelbay.errors import AuthenticationFailed, ConfigError, MissingCredential

@@ -262,7 +262,9 @@ class _Inspection:
             self._report.answers[-1].about = _counted(len(listed))
             if listed and ids:
                 self._compare(ids, listed, shown(url))
-        await self._chat(base, ids or listed)
+        reached = self._report.answers[-1].status is not None
+        if reached or self._is_trusted(origin(base)):  # else it may be nowhere that a key should go
+            await self._chat(base, ids or listed)
 
     def _compare(self, ids: list[str], listed: list[str], where: str) -> None:
         for some, others, what in (
@@ -300,8 +302,9 @@ class _Inspection:
             self._report.add([broken(_chat_rule(error), where, f"{model}: {error.message}")])
             return
         answer.about = f"{model} answered"
-        warned = [event.message for event in events if isinstance(event, Warned)]
-        self._report.add([broken("chat-differs", where, message) for message in warned])
+        warned = [event for event in events if isinstance(event, Warned)]
+        rules = ["chat-differs" if event.setting else "chat-again" for event in warned]
+        self._report.add([broken(rule, where, event.message) for rule, event in zip(rules, warned, strict=True)])
 
     def _may_have_key(self, there: Origin) -> bool:
         """Whether the key may go somewhere: where the user typed, to this machine, or wherever they agreed to."""

@@ -113,6 +113,7 @@ RULES: dict[str, Rule] = {
     "chat-refused": Rule("error", "see that the key is valid, and baseUrl where it is valid"),
     "chat-not-found": Rule("error", "see that {baseUrl}/chat/completions is there, and knows the model by its id"),
     "chat-failed": Rule("error", "see that {baseUrl}/chat/completions answers as OpenAI's does"),
+    "chat-again": Rule("warning", "answer at the first time of asking"),
     "chat-differs": Rule("advice", "take the parameter as OpenAI does"),
     "chat-untried": Rule("warning", "add --yes, if the key may go there"),
 }
