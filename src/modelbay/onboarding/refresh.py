@@ -92,8 +92,12 @@ class Row(Struct, frozen=True):
 
 def rows() -> dict[str, Row]:
     """By the kind of the source."""
+    from modelbay.onboarding import catalogs, registries, renewals
+
     return {
         MANIFEST: Row("manifest", _each(_manifest)),
+        catalogs.KIND: Row("catalog", renewals.of_catalogs),
+        registries.KIND: Row("registry", renewals.of_registries),
         LOGIN: Row("login", _each(_login)),
         LIST: Row("its own list", _each(_own_list)),
     }

@@ -8,7 +8,7 @@ The token opens the document; a provider's key opens the provider. They are two 
 a provider on the registry's own origin, makes them one.
 """
 
-from asyncio import timeout, to_thread
+from asyncio import to_thread
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Literal, TypeAlias
@@ -24,23 +24,21 @@ from modelbay.config.origin import origin
 from modelbay.config.schema import Config, ProviderEntry, Table
 from modelbay.conversation import Json
 from modelbay.credentials.credential import has_auth_header, is_key
-from modelbay.credentials.redaction import register, register_url
 from modelbay.credentials.reference import bound_origin, resolve_reference
+from modelbay.credentials.secret import Secret
+from modelbay.dialect import PLAIN
 from modelbay.errors import (
     AuthenticationFailed,
     ConfigError,
-    MalformedReply,
     ModelbayError,
     PermissionDenied,
     ProviderError,
-    TimedOut,
 )
-from modelbay.line import Line
-from modelbay.onboarding import imported, merging
+from modelbay.onboarding import documents, imported, merging
 from modelbay.onboarding.drafts import as_entry, serves_without_key
 from modelbay.onboarding.imported import Import, Written, owner_of
 from modelbay.onboarding.recognition import shown
-from modelbay.protocols.failures import summary, text_of
+from modelbay.providers.endpoint import Endpoint, Headers
 
 KIND = "apiJson"
 """What `source.kind` is, and the form of `source`, are Kimi Code's, so that each reads the other's file."""
@@ -48,8 +46,8 @@ OWNER = owner_of(
     ("max_context_size", "max_input_size", "max_output_size", "capabilities", "display_name", "reasoning_key",
      "support_efforts", "default_effort", "off_effort", "cost")
 )  # fmt: skip
-SECONDS = 15.0
-BYTES = 16 * 2**20
+STATIC = "static"
+"""The `model_source` of a provider that nobody renews."""
 
 Key: TypeAlias = Literal["given", "token", "kept", "not needed", "none"]
 """Whose key a provider has after adding: one given for it, the registry's token, the one it had."""
@@ -119,24 +117,19 @@ async def fetched(config: Config, url: str, tokens: Iterable[str]) -> Found:
         ModelbayError: the address or a token is none; it is not to be had, or no registry.
     """
     url = url.strip()
-    register_url(url)
     try:
         origin(url)
     except ValueError as error:
         raise ModelbayError(f"{shown(url)}: {error}") from None
-    line = Line(config)
     wanted: list[str | None] = list(dict.fromkeys(tokens))
     first, *others = wanted or [None]
     try:
-        try:
-            return await _fetched(line, config, url, first)
-        except (AuthenticationFailed, PermissionDenied) as error:
-            for token in others:
-                with suppress(AuthenticationFailed, PermissionDenied):
-                    return await _fetched(line, config, url, token)
-            raise error
-    finally:
-        await line.aclose()
+        return await _fetched(config, url, first)
+    except (AuthenticationFailed, PermissionDenied) as error:
+        for token in others:
+            with suppress(AuthenticationFailed, PermissionDenied):
+                return await _fetched(config, url, token)
+        raise error
 
 
 def pasted(content: Json, url: str | None = None, token: str | None = None) -> Found:
@@ -178,8 +171,16 @@ def propose(config: Config, found: Found, given: Given) -> Proposal:
 
 
 def renewal(config: Config, found: Found) -> Proposal:
-    """What renewing a registry writes: as adding it again does, with the keys that its providers have."""
-    return propose(config, found, Given())
+    """What renewing a registry writes: as adding it again does, with the keys that its providers have.
+
+    Raises:
+        ModelbayError: nothing can be written.
+    """
+    made = propose(config, found, Given())
+    still = {id for id, entry in config.providers.items() if entry.model_source == STATIC}
+    made.items = [item for item in made.items if item.listed.id not in still]
+    made.vanished = [id for id in made.vanished if id not in still]
+    return made
 
 
 def write(edit: Edit, made: Proposal, default_model: str | None = None, *, again: bool = True) -> Outcome:
@@ -203,11 +204,16 @@ def add(
     """Does what `write` does, in the file."""
     edited = apply(lambda edit: write(edit, made, default_model, again=again), config.path, dry_run=dry_run)
     if not dry_run:
-        for item in made.items:
-            imported.remember(item.made)
-        for id in made.vanished:
-            merging.forget(id)
+        remember(made)
     return edited
+
+
+def remember(made: Proposal) -> None:
+    """Keeps what the registry said, once that is written."""
+    for item in made.items:
+        imported.remember(item.made)
+    for id in made.vanished:
+        merging.forget(id)
 
 
 def members(config: Config, url: str | None) -> list[str]:
@@ -295,7 +301,6 @@ def _opened(config: Config, url: str, token: str) -> str:
         ModelbayError: it is not there, or no token, or was given for another host.
     """
     text = resolve_reference(token, config)
-    register(text)
     if not is_key(text):
         raise ModelbayError("the registry's token has characters that no token has", hint="copy it again, by itself")
     bound = bound_origin(token, config)
@@ -304,29 +309,26 @@ def _opened(config: Config, url: str, token: str) -> str:
     return text
 
 
-async def _fetched(line: Line, config: Config, url: str, token: str | None) -> Found:
+async def _fetched(config: Config, url: str, token: str | None) -> Found:
     text = await to_thread(_opened, config, url, token) if token else None
-    return Found(registry=parse_registry(await _body(line, url, text), url), url=url, token=token)
-
-
-async def _body(line: Line, url: str, token: str | None) -> bytes:
-    headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    where = origin(url)
+    authorisation: Headers = {"Authorization": Secret(text, where).prefixed("Bearer ")} if text else {}
+    endpoint = Endpoint(
+        url=url, headers=authorisation, protocol="openai_chat", dialect=PLAIN, origin=where, provider=""
+    )  # fmt: skip
     try:
-        async with timeout(SECONDS):
-            status, _, body = await line.exchange("GET", url, headers, None)
-    except TimeoutError:
-        raise TimedOut(f"the registry took more than {SECONDS:g} s", stage="first_byte") from None
-    if status != 200:
-        raise _refusal(url, status, body)
-    if len(body) > BYTES:
-        raise MalformedReply(f"the registry sent more than {BYTES:,} bytes")
-    return body
+        found = await documents.fetch(url, [where], endpoint)
+    except ProviderError as error:
+        raise _refusal(url, error) from None
+    return Found(registry=parse_registry(found.body, url), url=url, token=token)
 
 
-def _refusal(url: str, status: int, body: bytes) -> ModelbayError:
-    kinds: dict[int, type[ProviderError]] = {401: AuthenticationFailed, 403: PermissionDenied}
-    known = kinds.get(status, ProviderError)
-    error = known(f"failed to fetch the registry (HTTP {status}): {summary(text_of(body))}", status=status)
-    if status in kinds:
-        error.hint = f"with a new token: modelbay provider add {shown(url)} --api-key TOKEN"
-    return error
+def _refusal(url: str, error: ProviderError) -> ModelbayError:
+    """What the registry answered instead."""
+    kinds: dict[int | None, type[ProviderError]] = {401: AuthenticationFailed, 403: PermissionDenied}
+    known = kinds.get(error.status, ProviderError)
+    refusal = known(f"failed to fetch the registry: {error.message}", status=error.status)
+    refusal.hint = error.hint
+    if error.status in kinds:
+        refusal.hint = f"with a new token: modelbay provider add {shown(url)} --api-key TOKEN"
+    return refusal
