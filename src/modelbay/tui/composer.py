@@ -41,7 +41,13 @@ class Composer(TextArea):
             self.by = by
 
     def __init__(self) -> None:
-        super().__init__(compact=True, soft_wrap=True, placeholder="Ask something · / for commands", id="composer")
+        super().__init__(
+            compact=True,
+            soft_wrap=True,
+            highlight_cursor_line=False,
+            placeholder="Ask something · / for commands",
+            id="composer",
+        )
         self.asked: list[str] = []
         self._at = 0
         """Where in the history we are; its length is the text that is being written."""

@@ -25,8 +25,10 @@ class Confirm(Dialog[bool]):
 
     def content(self) -> Iterable[Widget]:
         width = max((len(name) for name, _ in self._about), default=0)
+        indent = "\n" + " " * (width + 2)
         lines = [
-            Content.assemble((f"{name.ljust(width)}  ", "dim"), Content(value), "\n") for name, value in self._about
+            Content.assemble((f"{name.ljust(width)}  ", "dim"), value.replace("\n", indent), "\n")
+            for name, value in self._about
         ]
         yield Scrolled(Static(Content.assemble(*lines).rstrip(), classes="about"))
 

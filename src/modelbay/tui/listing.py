@@ -67,8 +67,8 @@ class Listing(ScrollView, Generic[R], can_focus=True):
         self._show = show
         self._rows: Sequence[R] = rows
         self._at = 0
-        self._label = 0
-        """The width of the first column."""
+        self._label = self._right = 0
+        """The widths of the first and the last column."""
 
     def on_mount(self) -> None:
         self.set_rows(self._rows)
@@ -86,7 +86,9 @@ class Listing(ScrollView, Generic[R], can_focus=True):
     def set_rows(self, rows: Sequence[R], at: R | None = None) -> None:
         """Shows other rows, `at` highlighted, or the first that can be."""
         self._rows = rows
-        self._label = max((cell_len(self._show(row).label) for row in rows[:MEASURED]), default=0)
+        shown = [self._show(row) for row in rows[:MEASURED]]
+        self._label = max((cell_len(row.label) for row in shown if not row.heading), default=0)
+        self._right = max((cell_len(row.right) + GAP for row in shown if row.right), default=0)
         self.virtual_size = Size(self.size.width, len(rows))
         self._at = rows.index(at) if at is not None and at in rows else 0
         if rows and self._show(rows[self._at]).heading:
@@ -96,6 +98,10 @@ class Listing(ScrollView, Generic[R], can_focus=True):
     def redraw(self) -> None:
         """After something that the rows show has changed."""
         self.refresh()
+
+    def steady(self, most: int) -> None:
+        """Keeps the height that all rows want, at most so many lines, however few a search leaves."""
+        self.styles.height = max(min(len(self._rows), most), 1)
 
     # --- moving ---
 
@@ -166,11 +172,9 @@ class Listing(ScrollView, Generic[R], can_focus=True):
         if row.mark is not None:
             segments.append(Segment("[x] " if row.mark else "[ ] ", styled("mark") if row.mark else base))
             room -= 4
-        right = f"  {row.right}" if row.right else ""
+        right = " " * (self._right - cell_len(row.right)) + row.right
         room -= cell_len(right)
-        label = min(max(self._label, cell_len(row.label) if not row.note else 0), room)
-        if row.note and self._label > room // 2:
-            label = max(room // 2, min(cell_len(row.label), room - cell_len(row.note) - GAP))
+        label = min(self._label, room if not row.note else room // 2)
         note = room - label - GAP
         segments.append(Segment(_cut(row.label, label), base))
         if row.note and note > 0:

@@ -48,6 +48,7 @@ class Marks(Dialog[list[str]]):
         return self.query_one(Listing)
 
     def on_mount(self) -> None:
+        self.listing.steady(12)
         self.query_one(Query).focus()
         self._count()
 

@@ -49,6 +49,7 @@ class Menu(Dialog[R]):
         return self.query_one(Listing)
 
     def on_mount(self) -> None:
+        self.listing.steady(14)
         self.listing.set_rows(self._rows, self._first)
         (self.listing if self._find is None else self.query_one(Query)).focus()
 

@@ -47,7 +47,6 @@ class ModelPicker(Dialog[Picked]):
         Binding("shift+tab", "tab(-1)", show=False, priority=True),
         Binding("alt+s", "take(False)", show=False, priority=True),
     ]
-    heading = "Select a model"
     keys = "↑↓ choose · Tab provider · ←→ thinking · Enter take, and keep as default\nAlt-S for this session only · Esc cancel"
 
     def __init__(
@@ -61,7 +60,7 @@ class ModelPicker(Dialog[Picked]):
         self._finders: dict[str, Finder[Model]] = {}
         self._drafts: dict[str, str] = {}
         """The levels that were changed here, by alias."""
-        self._first_note = note
+        self.heading = f"Select a model · {note}" if note else "Select a model"
 
     def content(self) -> Iterable[Widget]:
         yield Static(id="tabs")
@@ -75,11 +74,10 @@ class ModelPicker(Dialog[Picked]):
         return self.query_one(Listing)
 
     def on_mount(self) -> None:
+        self.listing.steady(8)
         self._show_tabs()
         self._show_rows()
         self.query_one(Query).focus()
-        if self._first_note:
-            self.said.tells(self._first_note)
 
     @on(Input.Changed, "#query")
     def _show_rows(self) -> None:

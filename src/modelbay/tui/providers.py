@@ -57,6 +57,7 @@ class Providers(Dialog[Literal["add"]]):
 
     def on_mount(self) -> None:
         self.listing.styles.max_height = PAGE
+        self.query_one("#page").display = len(self._lines()) > PAGE
         lines = self._lines()
         current = next((line for line in lines if line != "add" and line.current), None)
         self.listing.set_rows(lines, current)

@@ -14,6 +14,7 @@ class Query(Input, inherit_bindings=False):
         Binding("ctrl+w", "delete_left_word", show=False),
         Binding("ctrl+u", "delete_left_all", show=False),
         Binding("ctrl+v", "paste", show=False),
+        Binding("enter", "submit", show=False),
     ]
 
     def __init__(self, placeholder: str = "type to search", *, id: str | None = "query") -> None:

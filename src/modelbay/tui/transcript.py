@@ -10,6 +10,7 @@ from textual.reactive import reactive
 from textual.widgets import Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
+from modelbay import __version__
 from modelbay.conversation import AnyPart, Media, Refusal, ServerToolCall, Text, Thinking, ToolCall, Turn
 from modelbay.errors import ModelbayError
 from modelbay.events import Event, FinishReason, PartDelta, PartEnded, PartStarted, Warned
@@ -23,9 +24,18 @@ STOPPED: dict[FinishReason, str] = {
     "tool_calls": "The model waits for its calls, which are not run here.",
 }
 
+HELLO = Content.assemble(
+    ("modelbay", "bold"),
+    (f" {__version__}\n", "dim"),
+    ("/model chooses a model · /provider connects more · /help", "dim"),
+)
+
 
 class Transcript(VerticalScroll, can_focus=False):
     """All that was said. It follows what comes, unless somebody has scrolled up."""
+
+    def compose(self) -> ComposeResult:
+        yield Static(HELLO, classes="hello")
 
     def on_mount(self) -> None:
         self.anchor()
@@ -40,6 +50,7 @@ class Transcript(VerticalScroll, can_focus=False):
     async def show(self, turns: list[Turn]) -> None:
         """Shows turns that were said before, in place of what is there."""
         await self.remove_children()
+        await self.mount(Static(HELLO, classes="hello"))
         for turn in turns:
             if turn.role == "user":
                 text = "".join(part.text for part in turn.parts if isinstance(part, Text))

@@ -1,0 +1,58 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from modelbay.simulator import Simulator
+from tests.cli.command import KEY
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Iterator[Simulator]:
+    with Simulator(key=KEY) as running:
+        yield running
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: Simulator) -> Path:
+    """A folder of one's own for configuration, cache and conversations."""
+    simulator.reset()
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    for name in ("NO_COLOR", "TEXTUAL", "TEXTUAL_THEME"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def configured(simulator: Simulator) -> str:
+    """A configuration with two providers, both the simulator, and three models."""
+    return f"""\
+default_model = "thinker"
+
+[providers.sim]
+type = "openai"
+base_url = "{simulator.url}/v1"
+api_key = "{KEY}"
+
+[providers.claude]
+type = "anthropic"
+base_url = "{simulator.url}"
+api_key = "{KEY}"
+
+# the one for hard questions
+[models.thinker]
+provider = "sim"
+model = "sim-thinker"
+max_context_size = 1000
+capabilities = ["thinking"]
+support_efforts = ["low", "medium", "high"]
+cost = {{ input = 3, output = 15 }}
+
+[models.plain]
+provider = "sim"
+model = "sim-text"
+
+[models.sonnet]
+provider = "claude"
+model = "sim-1"
+"""

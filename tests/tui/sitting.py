@@ -1,0 +1,74 @@
+"""Somebody who sits at the app: types, and waits for what is to be seen."""
+
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from html import unescape
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from modelbay.tui.app import ModelbayApp
+
+SECONDS = 20
+"""How long something may take to be seen, on a machine that is busy with other tests."""
+LINE = re.compile(r'<text [^>]*?x="([\d.]+)"[^>]*?y="([\d.]+)"[^>]*?>(.*?)</text>', re.DOTALL)
+
+
+class Sitting:
+    def __init__(self, app: ModelbayApp, pilot: Pilot[None]) -> None:
+        self.app = app
+        self.pilot = pilot
+
+    @property
+    def screen(self) -> str:
+        """What is on the screen now, as text."""
+        lines: dict[float, list[tuple[float, str]]] = {}
+        for x, y, text in LINE.findall(self.app.export_screenshot()):
+            lines.setdefault(float(y), []).append((float(x), unescape(text).replace("\xa0", " ")))
+        return "\n".join("".join(text for _, text in sorted(cells)) for _, cells in sorted(lines.items()))
+
+    async def types(self, text: str) -> None:
+        await self.pilot.press(*text)
+
+    async def presses(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+
+    async def says(self, text: str) -> None:
+        """Types a line and sends it."""
+        await self.types(text)
+        await self.presses("enter")
+
+    async def sees(self, *words: str) -> str:
+        """Waits until all of that is on the screen."""
+        deadline = time.monotonic() + SECONDS
+        while not all(word in (screen := self.screen) for word in words):
+            assert time.monotonic() < deadline, f"{words} never came; the screen is\n{screen}"
+            await self.pilot.pause(0.02)
+        return screen
+
+    async def sees_no(self, word: str) -> str:
+        """Waits until that is gone."""
+        deadline = time.monotonic() + SECONDS
+        while word in (screen := self.screen):
+            assert time.monotonic() < deadline, f"{word} stays; the screen is\n{screen}"
+            await self.pilot.pause(0.02)
+        return screen
+
+    @property
+    def config(self) -> str:
+        path = self.app.config.path
+        return path.read_text() if path.exists() else ""
+
+
+@asynccontextmanager
+async def sitting(
+    config: str | None = None, *, home: Path, size: tuple[int, int] = (80, 24)
+) -> AsyncIterator[Sitting]:  # fmt: skip
+    """The app, opened with that configuration in a home of its own."""
+    if config is not None:
+        (home / "config.toml").write_text(config, encoding="utf-8")
+    app = ModelbayApp(home / "config.toml")
+    async with app.run_test(size=size) as pilot:
+        yield Sitting(app, pilot)

@@ -1,0 +1,205 @@
+"""Talking in the app: what is asked, what is seen of the answer, what it costs, and what is kept."""
+
+from pathlib import Path
+
+import pytest
+from textual.geometry import Offset
+
+from modelbay.chat.store import Store
+from tests.tui.sitting import sitting
+
+SLOW = """
+[models.slow]
+provider = "sim"
+model = "sim-thinker!pace=0.05"
+
+[models.broken]
+provider = "sim"
+model = "sim-text!cut-after-first"
+
+[models.refused]
+provider = "sim"
+model = "sim-text!401"
+
+[models.picture]
+provider = "sim"
+model = "sim-vision"
+"""
+
+
+async def test_an_answer_comes_with_its_tokens_its_cost_and_how_full_the_context_is(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await person.says("Why is the sky blue?")
+        screen = await person.sees("You asked: Why is the sky blue?", "% of 1k")
+        foot = screen.splitlines()[-1]
+        assert "thinker" in foot
+        assert " in · " in foot
+        assert "$0.00" in foot
+
+
+async def test_thinking_is_folded_and_unfolds(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await person.says("Why?")
+        screen = await person.sees("▸ Thought", "You asked: Why?")
+        assert "The user said" not in screen
+        await person.presses("ctrl+t")
+        await person.sees("▾ Thought", "The user said: Why?")
+        await person.presses("ctrl+t")
+        await person.sees_no("The user said")
+
+
+async def test_esc_interrupts_and_what_came_stays_in_the_conversation(home: Path, configured: str):
+    async with sitting(configured.replace('"thinker"\n', '"slow"\n', 1) + SLOW, home=home) as person:
+        await person.says("write 500 words")
+        await person.sees("Esc interrupts", "the lazy dog")
+        await person.presses("escape")
+        await person.sees("Interrupted")
+        assert [turn.role for turn in person.app.chat.turns] == ["user", "assistant"]
+        await person.says("/model plain")
+        await person.says("And now?")
+        await person.sees("conversation): And now?")
+
+
+async def test_a_broken_stream_is_said_where_it_broke_with_what_to_do(home: Path, configured: str):
+    async with sitting(configured + SLOW, home=home) as person:
+        await person.says("/model broken")
+        await person.says("Hello there")
+        await person.sees("Unexpected Results", "modelbay provider test sim")
+
+
+async def test_a_question_that_was_refused_can_be_sent_again_as_it_is(home: Path, configured: str):
+    async with sitting(configured + SLOW, home=home) as person:
+        await person.says("/model refused")
+        await person.says("Hello there")
+        await person.sees("Invalid API Key", "modelbay key set sim")
+        assert person.app.chat.turns == []
+        assert person.app.talk.composer.text == "Hello there"
+
+
+async def test_the_composer_takes_several_lines_and_remembers_what_was_asked(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await person.types("one")
+        await person.presses("ctrl+j")
+        await person.says("two")
+        await person.sees("You asked")
+        assert person.app.chat.turns[0].parts[0].text == "one\ntwo"  # type: ignore[union-attr]
+        await person.types("half")
+        await person.presses("up")
+        assert person.app.talk.composer.text == "one\ntwo"
+        await person.presses("down", "down")
+        assert person.app.talk.composer.text == "half"
+
+
+@pytest.mark.parametrize("way", ["command", "paste"])
+async def test_a_file_goes_with_the_next_question(home: Path, configured: str, way: str):
+    (home / "notes.txt").write_text("the answer is 42")
+    async with sitting(configured + SLOW, home=home) as person:
+        await person.says("/model picture")
+        if way == "command":
+            await person.says(f"/file {home}/notes.txt")
+        else:
+            from textual import events
+
+            person.app.talk.composer.post_message(events.Paste(f"'{home}/notes.txt'"))
+        await person.sees("⊕ notes.txt")
+        await person.says("What is in it?")
+        await person.sees("You asked")
+        kinds = [part.__struct_config__.tag for part in person.app.chat.turns[0].parts]
+        assert kinds == ["media", "text"]
+
+
+async def test_a_file_that_is_not_there_is_said(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await person.says("/file nowhere.png")
+        await person.sees("nowhere.png cannot be read")
+
+
+async def test_commands_are_offered_while_they_are_typed(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await person.types("/")
+        await person.sees("/model [ALIAS]", "/save [TITLE]")
+        await person.types("eff")
+        await person.sees_no("/save")
+        await person.presses("enter")
+        await person.sees("How much to think")
+        await person.presses("escape")
+        await person.says("/nonsense")
+        await person.sees("There is no command /nonsense")
+
+
+async def test_a_conversation_is_kept_only_when_somebody_says_so_and_then_goes_on(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await person.says("Remember me")
+        await person.sees("You asked: Remember me")
+        assert Store().list() == []
+        await person.says("/save Sky")
+        await person.sees('Kept as "Sky"')
+        await person.says("And this")
+        await person.sees("conversation): And this")
+    assert (home / "chats.sqlite").stat().st_mode & 0o077 == 0
+    async with sitting(home=home) as person:
+        await person.says("/resume")
+        await person.sees("Sky", "4 turns")
+        await person.presses("enter")
+        await person.sees("conversation): And this")
+        await person.says("Still there?")
+        await person.sees("conversation): Still there?")
+        await person.pilot.pause()
+    assert [saved.turns for saved in Store().list()] == [6]
+
+
+async def test_a_kept_conversation_is_deleted_only_after_a_yes(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await person.says("Remember me")
+        await person.sees("You asked")
+        await person.says("/save Sky")
+        await person.sees("Kept as")
+        await person.says("/resume")
+        await person.sees("Go on with")
+        await person.presses("d")
+        await person.sees('Delete "Sky"? [y/N]')
+        await person.presses("n")
+        await person.sees_no("[y/N]")
+        assert len(Store().list()) == 1
+        await person.presses("d", "y")
+        await person.sees_no("Sky")
+        assert Store().list() == []
+
+
+async def test_new_begins_again(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await person.says("Why?")
+        await person.sees("You asked")
+        await person.says("/new")
+        await person.sees_no("You asked")
+        assert person.app.chat.turns == []
+
+
+async def test_ctrl_c_leaves_when_it_is_pressed_twice(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await person.presses("ctrl+c")
+        await person.sees("Press Ctrl-C again to leave")
+        assert person.app.is_running
+        await person.presses("ctrl+c")
+        await person.pilot.pause()
+        assert person.app._exit
+
+
+async def test_the_palette_runs_the_same_commands(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await person.presses("ctrl+p")
+        await person.sees("Choose a model")
+        await person.types("keys and")
+        await person.presses("enter", "enter")
+        await person.sees("Ctrl-J, Alt-Enter")
+
+
+async def test_a_long_answer_is_followed_unless_somebody_scrolls_up(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await person.says("write 900 words")
+        await person.sees("% of 1k")
+        transcript = person.app.talk.transcript
+        assert transcript.scroll_offset.y == transcript.max_scroll_y > 0
+        await person.presses("pageup")
+        assert transcript.scroll_offset.y < transcript.max_scroll_y
+        assert transcript.scroll_offset != Offset(0, 0)
