@@ -450,6 +450,18 @@ def test_a_key_is_never_written(bay: Inside, acme: Host):
     assert hosts.KEY not in run.out + run.err
 
 
+def test_only_earlier_ones_are_written_over(bay: Inside, simulator: Simulator):
+    configure(bay, simulator)
+    line = ["manifest", "build", "sim", "--website", "https://sim.example", "--output", str(bay.home / "out")]
+    for _ in range(2):
+        assert bay(*line).code == 0
+    web_app = '{"name": "Acme", "display": "standalone"}'
+    (bay.home / "out" / "manifest.json").write_text(web_app)
+    run = bay(*line)
+    assert (run.code, "is there, and is something else" in run.err) == (1, True)
+    assert (bay.home / "out" / "manifest.json").read_text() == web_app
+
+
 @pytest.mark.parametrize(
     ("line", "code", "said"),
     [

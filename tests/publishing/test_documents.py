@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelbay.publishing.documents import read_list, read_manifest, read_models
+from modelbay.publishing.manifests import key_findings
 from modelbay.publishing.models import ALSO, FIELDS, model_findings
 from modelbay.publishing.rules import RULES
 from tests.catalog.manifests import EMBEDDED, EXTENDED, MANIFEST, model
@@ -67,3 +68,21 @@ def test_days_and_months_and_years_are_compared(released: str, updated: str, rul
     models = {"m": model(release_date=released, last_updated=updated, attachment=True)}
     found = model_findings(models, today=date(2025, 8, 31))
     assert {one.rule for one in found} == ({rule} if rule else set())
+
+
+@pytest.mark.parametrize(
+    ("text", "is_key"),
+    [
+        ("sk-proj-Ab12Cd34Ef56Gh78Ij90", True),
+        ("use hf_AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGh", True),
+        ("Bearer abc.def-123456", True),
+        ("Bearer authentication", False),
+        ("https://api-internationalization.example/v1", False),
+        ("sk-telecom/ax-4.0-light-32k", False),
+        ("hf:meta-llama/Llama-3.3-70B-Instruct", False),
+        ("deepseek-r1-distill-qwen-32b-20250120", False),
+    ],
+)
+def test_what_looks_like_a_key(text: str, is_key: bool):
+    assert bool(list(key_findings({"description": text}))) == is_key
+    assert bool(list(key_findings({text: 1}))) == is_key

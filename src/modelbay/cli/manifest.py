@@ -74,11 +74,11 @@ def _write_embedded(text: bytes, output: Path | None) -> None:
 
 
 def _write_files(files: dict[str, bytes], folder: Path) -> None:
+    from modelbay.publishing.building import write
+
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (folder / name).write_bytes(text)
-            terminal.write(f"wrote {folder / name}\n")
+        for path in write(files, folder):
+            terminal.write(f"wrote {path}\n")
     except OSError as error:
         raise Unreadable(f"{error.filename} cannot be written: {error.strerror}") from None
 

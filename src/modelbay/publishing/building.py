@@ -37,8 +37,6 @@ SURE: tuple[Capability, ...] = ("image_in", "audio_in", "video_in")
 """What must be known, one way or the other, for a list of modalities to be complete."""
 OF_THE_MODEL = ("release_date", "last_updated", "open_weights")
 """What holds for a model wherever it runs."""
-ORDER = (MANIFEST, LIST, MODELS_DEV)
-"""Who is believed first."""
 GUESSED = ("prefix", "default")
 """Sources that only go by a model's name: good enough to use a model, not to vouch for it."""
 
@@ -157,7 +155,8 @@ def _add_models(built: Built, config: Config, entry: ProviderEntry, listed: list
         named = own or ModelEntry(alias=f"{entry.id}/{id}", provider=entry.id, model=id, configured=False)
         target = fitted(upstream(config, entry, named))
         others = [pair for pair in catalog.said(named, target) if pair[1] != LIST]
-        said = sorted([(one.facts, LIST), *others], key=lambda pair: ORDER.index(pair[1]))
+        # a manifest's or registry's word goes before the list's, and that before what models.dev says
+        said = sorted([(one.facts, LIST), *others], key=lambda pair: (pair[1] == MODELS_DEV, pair[1] == LIST))
         model = model_facts(named, target, said)
         table, sources = _table(id, model)
         for name in OF_THE_MODEL:
@@ -312,6 +311,35 @@ def _by_name(models_dev: ModelsDev) -> dict[str, list[tuple[str, str, Extra]]]:
 def _most(values: Iterable[Json]) -> Json:
     known: list[str | bool] = [value for value in values if isinstance(value, str | bool)]
     return Counter(known).most_common(1)[0][0] if known else None
+
+
+def write(files: dict[str, bytes], folder: Path) -> list[Path]:
+    """Writes files of `Built`, over earlier ones of its kind and nothing else; the paths of all.
+
+    Raises:
+        ConfigError: a file of that name is something else, as a web app's manifest.json.
+        OSError: one cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {folder / name: text for name, text in files.items()}
+    for path in paths:
+        if path.exists() and not _is_ours(path.read_bytes()):
+            raise ConfigError(f"{path} is there, and is something else", hint="name another place with --output")
+    for path, text in paths.items():
+        path.write_bytes(text)
+    return list(paths)
+
+
+def _is_ours(content: bytes) -> bool:
+    """Whether a file may be written over: it is empty, a manifest, extended models, or both in an array."""
+    if not content.strip():
+        return True
+    try:
+        read = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    table = read[0] if isinstance(read, list) and read else read
+    return isinstance(table, dict) and ("models_data_source" in table or list(table) == ["models"])
 
 
 def _text(value: Any) -> bytes:

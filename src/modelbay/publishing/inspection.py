@@ -72,7 +72,7 @@ class Report(Struct):
         """Takes findings in; those of an answer with its address in front."""
         for one in findings:
             shown = where if not one.where else f"{where} {one.where}" if where else one.where
-            finding = Finding(one.rule, one.severity, shown, redact(one.message), one.change)
+            finding = Finding(one.rule, one.severity, redact(shown), redact(one.message), one.change)
             if finding not in self.findings:
                 self.findings.append(finding)
 

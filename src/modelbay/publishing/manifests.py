@@ -15,8 +15,9 @@ FIELDS = ("name", "website", "baseUrl", "models_data_source", "models_dev_provid
 VERSION = re.compile(r"/v\d+[a-z0-9.]*(?:/|$)")
 LOCAL_NAME = re.compile(r"(?:^|\.)(?:local|localhost|internal|intranet|lan|home\.arpa)$")
 KEY = re.compile(
-    r"(?:Bearer +\S{12,}|(?:sk|pk|rk|gsk|hf|xai|key|api|ghp|glpat|nvapi|r8|tok)[-_][A-Za-z0-9_-]*[A-Za-z0-9]{16,}|AIza[\w-]{30,}"
-    r"|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{5,})"
+    r"(?<![A-Za-z0-9])(?:sk|pk|rk|gsk|hf|xai|ghp|glpat|nvapi|r8)[-_](?:[\w-]*[-_])?"
+    r"(?:(?=[A-Za-z]*\d)[A-Za-z0-9]{16,}|[A-Za-z0-9]{30,})"
+    r"|Bearer +(?=\S*\d)\S{12,}|AIza[\w-]{30,}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{5,}"
 )
 """What keys and tokens look like, wherever they stand."""
 
