@@ -42,3 +42,13 @@ def data_dir() -> Path:
     from platformdirs import user_data_path
 
     return user_data_path(APP, appauthor=False)
+
+
+def user_config_dir() -> Path:
+    """Where programs that follow the XDG rules keep configuration, on every platform: `$XDG_CONFIG_HOME`."""
+    return Path(environment("XDG_CONFIG_HOME") or Path.home() / ".config").expanduser()
+
+
+def user_data_dir() -> Path:
+    """Where they keep data, as the keys of logins: `$XDG_DATA_HOME`."""
+    return Path(environment("XDG_DATA_HOME") or Path.home() / ".local" / "share").expanduser()

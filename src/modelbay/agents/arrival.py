@@ -1,0 +1,192 @@
+"""Providers of an agent on their way into `config.toml`: what of them can be used, under which ids, what is there already."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Literal, TypeAlias
+from urllib.parse import urlsplit, urlunsplit
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from modelbay.agents.agent import Arrival, Import
+from modelbay.agents.ledger import Ledger
+from modelbay.config import changes
+from modelbay.config.diff import SECRET_KEY
+from modelbay.config.edit import Edit
+from modelbay.config.entries import Unusable, model_entry, provider_entry
+from modelbay.config.origin import origin
+from modelbay.config.scan import Keys
+from modelbay.config.schema import Table
+from modelbay.config.values import path_text, plain, same
+from modelbay.errors import ConfigError
+
+Answer: TypeAlias = Literal["rename", "replace", "skip"]
+"""What to do with a provider whose id is in use."""
+SECRET_PARAMETER = re.compile(r"(?:[\w-]*[-_])?(?:key|token|sig|signature|secret|password)", re.IGNORECASE)
+
+
+class Placed(Struct):
+    """What became of an arrival."""
+
+    arrival: Arrival
+    id: str
+    done: Literal["added", "replaced", "there already", "skipped"]
+    models: list[str] = field(default_factory=list)
+    """The aliases of its models now."""
+
+
+class Written(Struct):
+    placed: list[Placed]
+    default_model: str | None = None
+    """What the default model has become, where there was none."""
+    kept: list[Keys] = field(default_factory=list)
+    """Settings besides that stay as they are, where the agent has another one."""
+    kept_default: str | None = None
+    """The default model that stays, where the agent has another one."""
+
+
+def check(arrival: Arrival, ledger: Ledger, at: Callable[[str], Keys]) -> str:
+    """Takes out the models that cannot be used; why the provider itself cannot. `at` is where a model by its alias stands."""
+    try:
+        provider_entry(arrival.id, plain(arrival.table, ("providers", arrival.id)))
+    except Unusable as unusable:
+        return f"{path_text(unusable.keys)}: {unusable}" if unusable.keys else str(unusable)
+    except (ConfigError, TypeError) as error:
+        return str(error)
+    for alias, table in list(arrival.models.items()):
+        try:
+            model_entry(alias, plain({"provider": arrival.id, **table}, ("models", alias)), {}, None)
+        except (Unusable, ConfigError, TypeError) as error:
+            del arrival.models[alias]
+            ledger.revoke(*at(alias), why=f"it cannot be used: {error}")
+    return ""
+
+
+def without_secrets(url: str) -> str:
+    """A URL without a password, and without parameters that are called keys or tokens."""
+    parts = urlsplit(url)
+    pairs = [pair for pair in parts.query.split("&") if pair and not SECRET_PARAMETER.fullmatch(pair.partition("=")[0])]
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="&".join(pairs)))
+
+
+def conflicts(edit: Edit, found: Import) -> list[str]:
+    """The ids of arrivals that another provider has."""
+    return [
+        arrival.id
+        for arrival in found.arrivals
+        if edit.get("providers", arrival.id) is not None and not _there(edit, arrival)
+    ]
+
+
+def put(edit: Edit, found: Import, agent: str, answers: Mapping[str, Answer]) -> Written:
+    """Writes what was imported. Where an id is in use, `answers` says what to do; a new name is made of the agent's.
+
+    Raises:
+        ConfigError: the result could not be used.
+    """
+    written = Written([])
+    for keys, value in found.settings.items():
+        if edit.get(*keys) is None:
+            edit.set(*keys, value=value)
+        elif not same(edit.get(*keys), value):
+            written.kept.append(keys)
+    default = found.default_model
+    for arrival in found.arrivals:
+        placed = _place(edit, arrival, agent, answers.get(arrival.id, "rename"))
+        written.placed.append(placed)
+        if default in arrival.models:
+            names = dict(zip(arrival.models, placed.models, strict=False))
+            default = names.get(default)
+        elif default and default.startswith(f"{arrival.id}/"):
+            default = None if placed.done == "skipped" else placed.id + default.removeprefix(arrival.id)
+    now = edit.get("default_model")
+    if default and not now:
+        edit.set("default_model", value=default)
+        written.default_model = default
+    elif default and now != default:
+        written.kept_default = str(now)
+    changes.check(edit)
+    return written
+
+
+def _place(edit: Edit, arrival: Arrival, agent: str, answer: Answer) -> Placed:
+    used = edit.get("providers", arrival.id) is not None
+    if used and answer != "replace":
+        for id in (arrival.id, *_names(arrival.id, agent)):
+            renamed = _renamed(edit, arrival, id)
+            if _there(edit, renamed):
+                return Placed(arrival, id, "there already", list(renamed.models))
+            if edit.get("providers", id) is None:
+                break
+        if answer == "skip":
+            return Placed(arrival, arrival.id, "skipped")
+        arrival_now = renamed
+    else:
+        arrival_now = _renamed(edit, arrival, arrival.id)
+    table = arrival_now.table
+    if used and answer == "replace":
+        table = _with_own_key(edit, arrival_now)
+    changes.add_provider(edit, arrival_now.id, table, arrival_now.models, replace=answer == "replace")
+    done: Literal["added", "replaced"] = "replaced" if used and answer == "replace" else "added"
+    return Placed(arrival, arrival_now.id, done, list(arrival_now.models))
+
+
+def _names(id: str, agent: str) -> list[str]:
+    return [f"{id}-{agent}", *(f"{id}-{agent}-{number}" for number in range(2, 100))]
+
+
+def _renamed(edit: Edit, arrival: Arrival, id: str) -> Arrival:
+    """The arrival under another id, its models under aliases that are free or its own."""
+    models: dict[str, Table] = {}
+    for alias, table in arrival.models.items():
+        wanted = id + alias.removeprefix(arrival.id) if alias.startswith(f"{arrival.id}/") else alias
+        if _taken(edit, wanted, id):
+            wanted = f"{id}/{table.get('model', alias)}"
+        number = 1
+        while _taken(edit, wanted, id) or wanted in models:
+            number += 1
+            wanted = f"{id}/{table.get('model', alias)}-{number}"
+        models[wanted] = table
+    return replace(arrival, id=id, models=models)
+
+
+def _taken(edit: Edit, alias: str, id: str) -> bool:
+    there = edit.get("models", alias)
+    return isinstance(there, dict) and (there.get("provider_id") or there.get("provider")) != id
+
+
+def _there(edit: Edit, arrival: Arrival) -> bool:
+    """Whether all that an arrival says stands in the file already."""
+    table = edit.get("providers", arrival.id)
+    if not isinstance(table, dict) or not same(_without_key(arrival.table), _without_key(table)):
+        return False
+    if "api_key" in arrival.table and arrival.table["api_key"] != table.get("api_key"):
+        return False
+    for alias, model in arrival.models.items():
+        there = edit.get("models", alias)
+        if not isinstance(there, dict) or any(not same(there.get(key), value) for key, value in model.items()):
+            return False
+    return True
+
+
+def _without_key(table: Table) -> Table:
+    return {key: value for key, value in table.items() if key != "api_key"}
+
+
+def _with_own_key(edit: Edit, arrival: Arrival) -> Table:
+    """A replacement that comes without a key keeps the one that is there, if it goes to the same place."""
+    old = edit.get("providers", arrival.id)
+    key = old.get("api_key") if isinstance(old, dict) else None
+    if not key or "api_key" in arrival.table or "oauth" in arrival.table:
+        return arrival.table
+    here, there = old.get("base_url"), arrival.table.get("base_url")
+    try:
+        at_home = (here == there) if not here or not there else origin(here) == origin(there)
+    except ValueError:
+        at_home = False
+    return {**arrival.table, "api_key": key} if at_home else arrival.table
+
+
+def is_key_name(name: str) -> bool:
+    """Whether a variable of an `env` table is called a secret."""
+    return bool(SECRET_KEY.fullmatch(name)) or name.upper().endswith(("_KEY", "_TOKEN", "_SECRET", "_PASSWORD"))

@@ -1,0 +1,225 @@
+"""JSON with comments: read, and changed in place. Whatever is not changed stays byte for byte, comments too."""
+
+import json
+import re
+from typing import Any
+
+from msgspec import Struct, field
+
+from modelbay.config.scan import Keys
+from modelbay.config.values import path_text
+from modelbay.errors import ConfigError
+
+_STRING = r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
+_NOTHING = re.compile(r"(?:\s|//[^\r\n]*|/\*.*?\*/)*", re.DOTALL)
+_WORD = re.compile(rf"(?:{_STRING}|[^\s,:\[\]{{}}\"'/]+)", re.DOTALL)
+_SAME_LINE = re.compile(r"[ \t]*(?://[^\r\n]*|/\*[^\r\n]*?\*/)?")
+"""A comment behind something, on its line."""
+MISSING = object()
+
+
+class _Node(Struct):
+    """A value, and where it stands. `members` are those of an object, `items` are not looked into."""
+
+    start: int
+    end: int
+    members: "list[_Member] | None" = None
+
+
+class _Member(Struct):
+    key: str
+    start: int
+    value: _Node
+    comma: int = -1
+    """Where its comma ends; -1: it has none."""
+
+
+class _Place(Struct):
+    """How a new line in an object begins."""
+
+    newline: str
+    unit: str
+    indent: str = field(default="")
+
+
+def decode(text: str) -> Any:
+    """What a text says: JSON with comments, commas at ends, and JSON5's freedoms.
+
+    Raises:
+        ValueError: it is none; the message says where.
+    """
+    import pyjson5
+
+    try:
+        return pyjson5.decode(text.removeprefix("\ufeff") or "{}")
+    except pyjson5.Json5Exception as error:
+        raise ValueError(str(error).partition("(")[0].strip() or "it does not parse") from None
+
+
+def put(text: str, path: Keys, value: Any) -> str:
+    """The text with a value at a path. A table that is there is merged with the new one; `null` is no table.
+
+    Raises:
+        ConfigError: the path goes through something that is not an object.
+        ValueError: the text is not JSON.
+    """
+    if isinstance(value, dict) and value and isinstance(_at(decode(text), path), dict):
+        for key, item in value.items():
+            text = put(text, (*path, key), item)
+        return text
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    text = text.removeprefix(mark)
+    if not text.strip():
+        text = "{}\n"
+    data = decode(text)
+    if not isinstance(data, dict):
+        raise ConfigError("what is there is JSON, but no object")
+    old = _at(data, path)
+    if old is not MISSING and same(old, value):
+        return mark + text
+    root = _object(text, _skip(text, 0))
+    changed = _changed(text, root, path, value)
+    if not same(decode(changed), _with(data, path, value)):
+        raise ConfigError(f"{path_text(path)} cannot be changed safely in this file", hint="change it in an editor")
+    return mark + changed
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are written alike: 1 is not true, nor 1.0."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(item, other[key]) for key, item in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return type(one) is type(other) and (one == other or repr(one) == repr(other))
+
+
+def _at(data: Any, path: Keys) -> Any:
+    for key in path:
+        if not isinstance(data, dict) or key not in data:
+            return MISSING
+        data = data[key]
+    return data
+
+
+def _with(data: Any, path: Keys, value: Any) -> Any:
+    if not path:
+        return value
+    inner = data if isinstance(data, dict) else {}
+    return {**inner, path[0]: _with(inner.get(path[0]), path[1:], value)}
+
+
+def _changed(text: str, root: _Node, path: Keys, value: Any) -> str:
+    place = _Place("\r\n" if "\r\n" in text else "\n", _unit(text, root))
+    node, inline = root, False
+    for depth, key in enumerate(path, 1):
+        if node.members is None:
+            if text[node.start : node.end] != "null":
+                raise ConfigError(f"{path_text(path)} cannot be set: {path_text(path[: depth - 1])} is no object")
+            value = _nested(path[depth - 1 :], value)
+            break
+        member = next((member for member in reversed(node.members) if member.key == key), None)
+        if member is None:
+            return _inserted(text, node, key, _nested(path[depth:], value), place)
+        node = member.value
+        inline = not _begins_line(text, member.start)
+    if inline:
+        place.newline = ""
+    place.indent = _indent(text, node.start)
+    return text[: node.start] + _written(value, place) + text[node.end :]
+
+
+def _nested(keys: Keys, value: Any) -> Any:
+    return {keys[0]: _nested(keys[1:], value)} if keys else value
+
+
+def _inserted(text: str, node: _Node, key: str, value: Any, place: _Place) -> str:
+    """The text with another member, after the last one and the comment behind that."""
+    members = node.members or []
+    outer = _indent(text, node.start)
+    name = json.dumps(key, ensure_ascii=False)
+    if not members:
+        inner = text[node.start + 1 : node.end - 1].rstrip()
+        place.indent = outer + place.unit
+        line = f"{place.newline}{place.indent}{name}: {_written(value, place)}"
+        return f"{text[: node.start + 1]}{inner}{line}{place.newline}{outer}{text[node.end - 1 :]}"
+    last = members[-1]
+    at = last.comma if last.comma >= 0 else last.value.end
+    note = _SAME_LINE.match(text, at)
+    end = note.end() if note and note[0].strip() else at
+    if "\n" in text[node.start : last.start] or "//" in text[at:end]:
+        place.indent = _indent(text, last.start) if _begins_line(text, last.start) else outer + place.unit
+        gap = place.newline + place.indent
+    else:
+        gap, place.newline = " ", ""
+    comma, trailing = ("", ",") if last.comma >= 0 else (",", "")
+    member = f"{name}: {_written(value, place)}{trailing}"
+    return f"{text[:at]}{comma}{text[at:end]}{gap}{member}{text[end:]}"
+
+
+def _written(value: Any, place: _Place) -> str:
+    if not place.newline or not isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    lines = json.dumps(value, ensure_ascii=False, indent=place.unit).split("\n")
+    return (place.newline + place.indent).join(lines)
+
+
+def _unit(text: str, root: _Node) -> str:
+    """What a level is indented by."""
+    firsts = [member.start for member in (root.members or [])[:1] if _begins_line(text, member.start)]
+    return next((indent for start in firsts if (indent := _indent(text, start))), "  ")
+
+
+def _indent(text: str, at: int) -> str:
+    line = text[text.rfind("\n", 0, at) + 1 : at]
+    return line[: len(line) - len(line.lstrip(" \t"))]
+
+
+def _begins_line(text: str, at: int) -> bool:
+    return not text[text.rfind("\n", 0, at) + 1 : at].strip()
+
+
+def _skip(text: str, at: int) -> int:
+    match = _NOTHING.match(text, at)
+    return match.end() if match else at
+
+
+def _word(text: str, at: int) -> int:
+    match = _WORD.match(text, at)
+    if match is None:
+        raise ConfigError("this file cannot be changed safely", hint="change it in an editor")
+    return match.end()
+
+
+def _value(text: str, at: int) -> _Node:
+    if text[at] == "{":
+        return _object(text, at)
+    if text[at] == "[":
+        return _array(text, at)
+    return _Node(at, _word(text, at))
+
+
+def _array(text: str, start: int) -> _Node:
+    at = _skip(text, start + 1)
+    while text[at] != "]":
+        at = _skip(text, _value(text, at).end)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+    return _Node(start, at + 1)
+
+
+def _object(text: str, start: int) -> _Node:
+    node = _Node(start, start, [])
+    at = _skip(text, start + 1)
+    while text[at] != "}":
+        end = _word(text, at)
+        key = next(iter(decode(f"{{{text[at:end]}: 0}}")))
+        value = _value(text, _skip(text, _skip(text, end) + 1))
+        member = _Member(key, at, value)
+        assert node.members is not None
+        node.members.append(member)
+        at = _skip(text, value.end)
+        if text[at] == ",":
+            member.comma = at + 1
+            at = _skip(text, at + 1)
+    node.end = at + 1
+    return node

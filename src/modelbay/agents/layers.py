@@ -1,0 +1,124 @@
+"""The files that opencode and its descendants lay over each other, in the order in which the later counts more."""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from modelbay.agents import jsonc
+from modelbay.agents.ledger import Layer, Ledger
+from modelbay.config.paths import environment
+from modelbay.config.schema import Table
+from modelbay.errors import ConfigError
+
+BARE = re.compile(r'(?<=[:\[,])(\s*)(\{(?:env|file):[^{}"]*\})')
+"""A reference where no text is: it is put in before the JSON is read."""
+
+
+class Places(Struct, frozen=True):
+    title: str
+    home: Path
+    """The folder of the user's own files."""
+    names: tuple[str, ...]
+    """What the files are called in it, the last counting most; those of a project are called so too, but the first."""
+    folders: tuple[str, ...]
+    """The folders of a project that have such files."""
+    prefix: str
+    """What its variables begin with: `…_CONFIG` names a file, `…_CONFIG_DIR` a folder, `…_CONFIG_CONTENT` is one."""
+    managed: str
+    """The name of the folder that an administrator writes."""
+
+
+def layers(places: Places, file: Path | None = None) -> list[Layer]:
+    """All that counts here, or only a file that was named.
+
+    Raises:
+        ConfigError: a file cannot be read; there is none.
+    """
+    if file is not None:
+        return [_layer(file)]
+    found = list(_found(places))
+    if not found:
+        names = " or ".join(places.names[-2:])
+        raise ConfigError(
+            f"{places.title} has no configuration here: there is no {names} in {places.home}",
+            hint="name the file",
+        )
+    return found
+
+
+def store(file: Path | None, keys: bool) -> Ledger:
+    """The agent's logins, by provider."""
+    if file is None or not file.exists():
+        return Ledger([], keys=keys)
+    data = {id: login if isinstance(login, dict) else {"login": login} for id, login in _layer(file).data.items()}
+    return Ledger([Layer(str(file), data)], keys=keys, concerns=data)
+
+
+def _found(places: Places) -> Iterator[Layer]:
+    yield from _in_folder(places.home, places.names)
+    if named := environment(f"{places.prefix}_CONFIG"):
+        yield _layer(Path(named).expanduser())
+    if environment(f"{places.prefix}_DISABLE_PROJECT_CONFIG") is None:
+        root, *inner = _project()
+        for folder in (root, *inner, *(root / name for name in places.folders)):
+            if folder != places.home:
+                yield from _in_folder(folder, places.names[1:], root)
+    if folder_named := environment(f"{places.prefix}_CONFIG_DIR"):
+        yield from _in_folder(Path(folder_named).expanduser(), places.names)
+    if content := environment(f"{places.prefix}_CONFIG_CONTENT"):
+        yield Layer(f"${places.prefix}_CONFIG_CONTENT", _decoded(content, "its content"), Path.cwd())
+    yield from _in_folder(_administrators() / places.managed, places.names)
+
+
+def _in_folder(folder: Path, names: tuple[str, ...], root: Path | None = None) -> Iterator[Layer]:
+    for name in names:
+        if (folder / name).is_file():
+            yield _layer(folder / name, root)
+
+
+def _project() -> list[Path]:
+    """The folders from the repository that we are in to here; where there is none, here."""
+    here = Path.cwd()
+    above = [here, *here.parents]
+    depth = next((number for number, folder in enumerate(above) if (folder / ".git").exists()), 0)
+    return above[depth::-1]
+
+
+def _administrators() -> Path:
+    if sys.platform == "darwin":
+        return Path("/Library/Application Support")
+    return Path(environment("ProgramData") or "C:/ProgramData") if sys.platform == "win32" else Path("/etc")
+
+
+def read_json(file: Path) -> Table:
+    """A file of JSON with comments.
+
+    Raises:
+        ConfigError: it cannot be read, or is none.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"{file} cannot be read: {why}", file=str(file)) from None
+    return _decoded(text, str(file))
+
+
+def _layer(file: Path, root: Path | None = None) -> Layer:
+    return Layer(str(file), read_json(file), file.absolute().parent, root is None, root or Path())
+
+
+def _decoded(text: str, name: str) -> Table:
+    try:
+        data = jsonc.decode(text)
+    except ValueError as error:
+        try:
+            data = jsonc.decode(BARE.sub(r'\1"\2"', text))
+        except ValueError:
+            raise ConfigError(f"{name} is not valid JSON(C): {error}", hint="mend it in an editor", file=name) from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{name} is no JSON object", file=name)
+    return data

@@ -1,0 +1,57 @@
+"""A person's machine for these tests: homes of their own for modelbay and for every agent, and nothing of the real ones."""
+
+from pathlib import Path
+
+import pytest
+
+from modelbay.agents import NAMES, by_name
+from modelbay.agents.agent import Import
+from tests.cli.inside import Inside
+
+CONFIGS = Path(__file__).parent / "configs"
+FILES = {
+    "kimi": "kimi.toml",
+    "kilo": "kilo.jsonc",
+    "opencode": "opencode.jsonc",
+    "codex": "codex.toml",
+    "claude": "claude.json",
+}
+"""A rich configuration of each agent, written by us after its documentation."""
+VARIABLES = (
+    *("KIMI_CODE_HOME", "CODEX_HOME", "CLAUDE_CONFIG_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME"),
+    *(f"{agent}_{rest}" for agent in ("KILO", "OPENCODE") for rest in ("CONFIG", "CONFIG_DIR", "CONFIG_CONTENT")),
+)
+
+assert set(FILES) == set(NAMES)
+
+
+class Desk(Inside):
+    """`modelbay …` in a project's folder, with a home around it."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.user = folder / "user"
+        self.project = folder / "project"
+        for path in (self.user, self.project, folder / "modelbay"):
+            path.mkdir()
+        for name in VARIABLES:
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HOME", str(self.user))
+        monkeypatch.chdir(self.project)
+        super().__init__(folder / "modelbay", monkeypatch, {str(folder): "DESK"})
+
+    def write(self, path: str, text: str) -> Path:
+        """A file in the user's home, or with `project/` before it in the project."""
+        top, _, rest = path.partition("/")
+        file = self.project / rest if top == "project" else self.user / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return file
+
+
+def read(name: str, file: Path | None = None, *, keys: bool = False) -> Import:
+    return by_name(name).read(file, keys)
+
+
+def rich(name: str, *, keys: bool = False) -> Import:
+    """What is read from the rich configuration of an agent."""
+    return read(name, CONFIGS / FILES[name], keys=keys)
