@@ -1,0 +1,461 @@
+"""`modelbay provider manifest`, and `provider add` where it is led to a manifest."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelbay.catalog import modelsdev
+from modelbay.onboarding import documents
+from modelbay.simulator import Simulator
+from tests.catalog.manifests import EMBEDDED, EXTENDED, MANIFEST, embedded, manifest, model
+from tests.cli.command import KEY
+from tests.cli.inside import Inside, Person
+from tests.onboarding.site import Page, Site, site, slow
+
+FIRST = "provider/model-name-v1"
+HOSTED = "/v1/models?provider=true"
+LISTED = "/v1/models?extended=true"
+
+
+def here(text: str) -> str:
+    """An example of the guide, whose provider is this site."""
+    return text.replace("https://providerwebsite.com", "SITE")
+
+
+@pytest.fixture
+def acme(simulator: Simulator) -> Iterator[Site]:
+    """A provider that hosts the guide's examples."""
+    simulator.reset()
+    with site(simulator) as made:
+        made.pages = {HOSTED: here(MANIFEST), LISTED: here(EXTENDED)}
+        yield made
+
+
+@pytest.fixture
+def bay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, acme: Site) -> Inside:
+    return Inside(tmp_path, monkeypatch, {acme.url: "SITE"})
+
+
+# The examples
+
+
+def test_the_hosted_example_is_added_and_answers(bay: Inside, acme: Site) -> None:
+    added = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
+    assert added.code == 0, added.err
+    assert added.err.splitlines() == [
+        "Sample Provider (SITE)",
+        "  id           sample-provider",
+        "  base URL     SITE/v1",
+        "  the key goes to SITE and nowhere else",
+        "  2 models",
+        "    provider/model-name-v1  128k context · $0.5 in, $1.5 out · thinking, images, tools",
+        "    provider/another-model-v2",
+        'try it: modelbay ask -m sample-provider/provider/model-name-v1 "Hello"',
+    ]
+    assert added.out.splitlines() == [
+        "Added provider sample-provider: Sample Provider at SITE",
+        "  sample-provider/provider/model-name-v1     128k context · $0.5 in, $1.5 out · thinking, images, tools",
+        "  sample-provider/provider/another-model-v2",
+        "The default model is sample-provider/provider/model-name-v1",
+    ]
+    assert acme.targets == [f"GET {HOSTED}", f"GET {LISTED}"]
+    assert not acme.keys(), "nobody wanted the key"
+    assert bay.done("ask", "-m", f"sample-provider/{FIRST}", "Hello")
+    assert acme.keys() == {f"Bearer {KEY}"}
+
+
+def test_the_embedded_example_is_added_from_standard_input_and_answers(bay: Inside, acme: Site) -> None:
+    text = here(EMBEDDED).replace("SITE", acme.url)
+    bay.done("provider", "manifest", "--json", "-", "--api-key", KEY, "--yes", stdin=text)
+    assert acme.asked == []
+    assert bay.done("ask", "Hello")
+    assert acme.targets == ["POST /v1/chat/completions"]
+    assert acme.calls[0]["model"] == FIRST
+
+
+def test_the_embedded_example_is_added_from_a_file_as_it_is(bay: Inside) -> None:
+    (bay.home / "synthetic.json").write_text(EMBEDDED)
+    bay.done("provider", "manifest", "--json", str(bay.home / "synthetic.json"), "--api-key", "{env:ACME_KEY}", "--yes")
+    assert bay.text == (
+        """default_model = "synthetic/provider/model-name-v1"
+
+[providers.synthetic]
+type = "openai"
+name = "Synthetic"
+base_url = "https://providerwebsite.com/v1"
+api_key = "{env:ACME_KEY}"
+source = { kind = "manifest", website = "https://providerwebsite.com" }
+
+[models."synthetic/provider/model-name-v1"]
+provider = "synthetic"
+model = "provider/model-name-v1"
+
+[models."synthetic/provider/model-name-v1".listed]
+name = "Model Name V1"
+reasoning = true
+tool_call = true
+temperature = true
+attachment = false
+open_weights = false
+release_date = "2025-08-21"
+last_updated = "2025-08-21"
+modalities = { input = ["text", "image"], output = ["text"] }
+cost = { input = 0.5, output = 1.5 }
+limit = { context = 128000, output = 4096 }
+
+[models."synthetic/provider/another-model-v2"]
+provider = "synthetic"
+model = "provider/another-model-v2"
+listed = { name = "Another Model V2" }
+"""
+    )
+
+
+def test_what_a_manifest_says_of_a_model_is_known_as_its_word(bay: Inside, acme: Site) -> None:
+    bay.done("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
+    shown = bay.done("model", "show", f"sample-provider/{FIRST}")
+    for line in (
+        "context         128k",
+        "longest output  4,096",
+        "price           $0.5 in, $1.5 out",
+        "image_in        yes",
+    ):
+        assert any(one.startswith(line) and one.endswith("manifest") for one in shown.splitlines()), line
+
+
+def test_a_limit_that_a_manifest_names_is_not_taken_for_a_wish_of_the_user(bay: Inside, acme: Site) -> None:
+    bay.done("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
+    bay.done("ask", "-m", f"sample-provider/{FIRST}", "Hello")
+    assert acme.calls
+    assert "4096" not in repr(acme.calls)
+
+
+def test_models_dev_has_the_models_of_who_says_so(bay: Inside, acme: Site) -> None:
+    acme.pages[HOSTED] = manifest(
+        baseUrl="SITE/v1", models_data_source="models_dev", models_dev_provider_id="synthetic"
+    )
+    bay.done("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
+    assert acme.targets == [f"GET {HOSTED}"]
+    assert 'models_dev_provider_id = "synthetic"' in bay.text
+    assert bay.text.count("[models.") > 10
+
+
+def test_provider_add_is_led_to_a_manifest_by_any_way(bay: Inside, acme: Site) -> None:
+    added = bay("provider", "add", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
+    assert added.code == 0, added.err
+    assert f"SITE{HOSTED} is a provider's manifest" in added.err
+    assert not acme.keys()
+    bay.done("provider", "add", "-", "--yes", stdin=EMBEDDED)
+    (bay.home / "hosted.json").write_text(MANIFEST)
+    run = bay("provider", "add", str(bay.home / "hosted.json"), "--yes")
+    assert "embedded JSON must be an array [manifest, models]; this is an object" in run.err
+    assert "[providers.sample-provider]" in bay.text
+    assert "[providers.synthetic]" in bay.text
+
+
+# Choosing
+
+
+def test_nothing_given_is_said_in_the_guides_words(bay: Inside) -> None:
+    for arguments, code in (([], 2), ([" "], 2), (["--json", "-"], 1)):
+        run = bay("provider", "manifest", *arguments)
+        assert run.code == code
+        assert run.err.startswith("error: Provide a manifest URL or embedded JSON\n")
+        assert "hint: Enter a manifest URL" in run.err
+        assert bay.text == ""
+
+
+def test_where_nobody_can_be_asked_it_takes_yes(bay: Inside, acme: Site) -> None:
+    run = bay("provider", "manifest", f"{acme.url}{HOSTED}")
+    assert run.code == 2
+    assert "it is only added with --yes where nobody can be asked" in run.err
+    assert bay.text == ""
+
+
+def test_a_dry_run_shows_the_file_and_writes_nothing(bay: Inside, acme: Site) -> None:
+    shown = bay.done("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY, "--dry-run")
+    assert '+[models."sample-provider/provider/model-name-v1".listed]' in shown
+    assert KEY not in shown
+    assert not bay.file.exists()
+    assert not list(bay.home.rglob("sources/*.json"))
+
+
+def test_the_default_model_is_the_one_that_is_named(bay: Inside, acme: Site) -> None:
+    url = f"{acme.url}{HOSTED}"
+    run = bay("provider", "manifest", url, "--default-model", "none-such", "--yes")
+    assert "--default-model: none-such is none of its models" in run.err
+    assert bay.text == ""
+    bay.done("provider", "manifest", url, "--default-model", "provider/another-model-v2", "--id", "acme", "--yes")
+    assert 'default_model = "acme/provider/another-model-v2"' in bay.text
+
+
+def test_an_id_of_another_provider_is_not_taken(bay: Inside, acme: Site) -> None:
+    before = (
+        '[providers.sample-provider]\ntype = "openai"\nbase_url = "https://other.example/v1"\napi_key = "sk-other"\n'
+    )
+    bay.file.write_text(before)
+    run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
+    assert run.code == 2
+    assert 'there is a provider "sample-provider" already, from another source' in run.err
+    assert "--id sample-provider-2" in run.err
+    assert bay.text == before
+    run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--id", "Not An Id", "--yes")
+    assert "Use lowercase letters, numbers, hyphens, or underscores" in run.err
+    bay.done("provider", "manifest", f"{acme.url}{HOSTED}", "--id", "sample-provider-2", "--yes")
+    assert bay.text.startswith("default_model = ")
+    assert before in bay.text
+
+
+def test_a_name_without_plain_letters_gives_way_to_the_hosts(bay: Inside) -> None:
+    text = json.dumps(embedded(name="提供者", baseUrl="https://api.acme.example/v1"))
+    bay.done("provider", "manifest", "--json", "-", "--yes", stdin=text)
+    assert "[providers.acme]" in bay.text
+    assert 'name = "提供者"' in bay.text
+    bay.done("provider", "manifest", "--json", "-", "--yes", stdin=json.dumps(embedded(name="Crème Brûlée & Söhne")))
+    assert "[providers.creme-brulee-sohne]" in bay.text
+
+
+def test_a_person_is_shown_it_all_and_asked(tmp_path: Path, acme: Site) -> None:
+    with Person(tmp_path, "provider", "manifest", "--json", "embedded.json") as person:
+        person.sees("embedded.json cannot be read")
+        assert person.ends() == 2
+    (tmp_path / "config.toml").write_text('[providers.synthetic]\ntype = "openai"\napi_key = "sk-mine"\n')
+    (tmp_path / "embedded.json").write_text(EMBEDDED)
+    with Person(tmp_path, "provider", "manifest", "--json", str(tmp_path / "embedded.json")) as person:
+        person.sees('there is a provider "synthetic" already').sees("Another id [synthetic-2]:").types("")
+        person.sees("the key goes to https://providerwebsite.com and nowhere else")
+        person.sees("Key of Synthetic").types(KEY)
+        person.sees("Add it? [Y/n]:").types("n")
+        assert person.ends() == 130
+    assert "providerwebsite" not in (tmp_path / "config.toml").read_text()
+    with Person(tmp_path, "provider", "manifest", "--json", str(tmp_path / "embedded.json"), "--id", "new") as person:
+        person.sees("Key of Synthetic").types(KEY)
+        person.sees("Add it? [Y/n]:").types("")
+        person.sees("Added provider new")
+        assert person.ends() == 0
+    assert f'api_key = "{KEY}"' in (tmp_path / "config.toml").read_text()
+
+
+# Again
+
+
+def test_embedded_becomes_hosted_by_adding_the_same_id_again(bay: Inside, acme: Site) -> None:
+    text = json.dumps(embedded(name="Sample Provider", baseUrl=f"{acme.url}/v1"))
+    bay.done("provider", "manifest", "--json", "-", "--api-key", KEY, "--yes", stdin=text)
+    assert "url" not in bay.text.partition("source = ")[2].partition("}")[0]
+    run = bay("provider", "refresh", "sample-provider")
+    assert run.code == 1
+    assert "modelbay provider manifest URL --id sample-provider" in run.err
+    bay.done("model", "set", f"sample-provider/{FIRST}", "max_output_size=1000")
+    out = bay.done("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
+    assert out.startswith("Renewed provider sample-provider: Sample Provider at SITE\n")
+    assert f'url = "{acme.url}{HOSTED}"' in bay.text
+    assert f'api_key = "{KEY}"' in bay.text
+    assert "max_output_size = 1000" in bay.text
+    assert bay.done("provider", "refresh", "sample-provider") == "sample-provider: nothing new\n"
+
+
+# What is wrong
+
+BAD: list[tuple[str, Any, Any, str]] = [
+    ("not found", Page(b"{}", 404), None, "SITE/v1/models answered 404"),
+    ("failing", Page(b'{"error": "down"}', 500), None, "SITE/v1/models answered 500"),
+    ("wants a key", Page(b"{}", 401), None, "SITE/v1/models answered 401"),
+    ("a web page", "<!doctype html><title>Hi</title>", None, "it is not JSON but"),
+    ("empty", "", None, "it is empty"),
+    ("cut off", MANIFEST[:50], None, "it is not JSON but"),
+    ("a number", "7", None, "the manifest must be an object, not the number 7"),
+    ("a list", [manifest(), {"models": {}}], None, "a hosted manifest must be an object; an array is for embedded JSON"),
+    ("no name", manifest(name=None), None, "name: it is missing"),
+    ("a number for a name", manifest(name=1), None, "name: it must be text, not the number 1"),
+    ("no baseUrl", manifest(baseUrl=None), None, "baseUrl: it is missing"),
+    ("baseUrl of another kind", manifest(baseUrl="ftp://SITE"), None, "baseUrl: the URL must start with http"),
+    ("a placeholder", manifest(baseUrl="https://{region}.acme.example"), None, "baseUrl: it has a placeholder in it"),
+    ("no source", manifest(models_data_source=None), None, "models_data_source: it is missing"),
+    ("an unknown source", manifest(models_data_source="api"), None, 'models_data_source: "api" is none of endpoint'),
+    ("embedded, hosted", manifest(models_data_source="embedded"), None, '"embedded" cannot stand in a hosted manifest'),
+    ("no id", manifest(models_data_source="models_dev"), None, "models_dev_provider_id: it is missing"),
+    (
+        "an unknown id",
+        manifest(baseUrl="SITE/v1", models_data_source="models_dev", models_dev_provider_id="synthetik"),
+        None,
+        'models_dev_provider_id: models.dev has no provider "synthetik"',
+    ),
+    ("a key inside", manifest(baseUrl="SITE/v1", apiKey="sk-given"), None, "apiKey: a manifest carries no key"),
+    ("a key in the address", manifest(baseUrl="https://k@acme.example"), None, "it has a user or a key before the host"),
+    ("loopback", manifest(baseUrl="http://127.0.0.1:9/v1"), None, "http://127.0.0.1:9 is this machine or in a private"),
+    ("localhost", manifest(baseUrl="http://localhost/v1"), None, "http://localhost is this machine or in a private"),
+    ("a private net", manifest(baseUrl="https://192.168.1.1/v1"), None, "https://192.168.1.1 is this machine or in a"),
+    ("a cloud's metadata", manifest(baseUrl="http://169.254.169.254/v1"), None, "169.254.169.254 is this machine or in"),
+    ("an odd loopback", manifest(baseUrl="http://0x7f000001/v1"), None, "http://0x7f000001 is this machine or in"),
+    ("IPv6 loopback", manifest(baseUrl="http://[::1]/v1"), None, "http://[::1] is this machine or in a private"),
+    ("a redirect inside", Page(b"", 302, {"location": "http://127.0.0.1:9/"}), None, "127.0.0.1:9"),
+    ("redirects in circles", Page(b"", 302, {"location": HOSTED}), None, "points elsewhere again"),
+    ("a redirect to nowhere", Page(b"", 302, {"location": "mailto:x"}), None, "answered 302 and points to"),
+    ("models not found", manifest(baseUrl="SITE/v1"), Page(b"{}", 404), "SITE/v1/models answered 404"),
+    ("models for a key", manifest(baseUrl="SITE/v1"), Page(b"{}", 403), "SITE/v1/models answered 403"),
+    ("no models object", manifest(baseUrl="SITE/v1"), {"data": "no"}, "models: it is missing: there is an object"),
+    ("models of text", manifest(baseUrl="SITE/v1"), {"models": "m"}, 'models: it must be an object of models by id, not "m"'),
+    ("a wrong size", manifest(baseUrl="SITE/v1"), {"models": {"a/b": model(limit={"context": "x"})}},
+     'models.a/b.limit.context: it must be a number, not "x"'),
+    ("an empty id", manifest(baseUrl="SITE/v1"), {"models": {"m": model(id=" ")}}, "models.m.id: it is empty"),
+    ("an id twice", manifest(baseUrl="SITE/v1"), {"models": {"a": model(id="x"), "b": model(id="x")}},
+     'models.b.id: "x" is the id of models.a already'),
+    ("a key twice", manifest(baseUrl="SITE/v1"), '{"models": {"a": {"id": "a"}, "a": {"id": "a"}}}',
+     "a: this key is there twice in one object"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("hosted", "listed", "said"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
+def test_a_bad_manifest_is_told_and_nothing_is_written(
+    bay: Inside, acme: Site, hosted: Any, listed: Any, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modelsdev, "URL", f"{acme.url}/api.json")
+    acme.pages = {HOSTED: hosted} | ({LISTED: listed} if listed is not None else {})
+    run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
+    assert run.code == 1
+    assert run.out == ""
+    assert run.err.startswith("error: Failed to process provider data: ")
+    assert said in run.err
+    assert "\nhint: " in run.err
+    assert not bay.file.exists()
+    assert not list(bay.home.rglob("sources/*.json"))
+
+
+def test_a_huge_manifest_is_told(bay: Inside, acme: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "BYTES", 1000)
+    acme.pages[HOSTED] = manifest(baseUrl="SITE/v1", website="x" * 2000)
+    run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
+    assert run.err.startswith("error: Failed to process provider data: ")
+    assert "1,000 bytes" in run.err
+    assert not bay.file.exists()
+
+
+def test_a_slow_manifest_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "SECONDS", 0.2)
+    with site(special={HOSTED: slow}) as sluggish:
+        bay = Inside(tmp_path, monkeypatch, {sluggish.url: "SITE"})
+        run = bay("provider", "manifest", f"{sluggish.url}{HOSTED}", "--yes")
+    assert run.err.startswith("error: Failed to process provider data: SITE")
+    assert "0.2 s" in run.err
+    assert not bay.file.exists()
+
+
+def test_no_models_are_told_in_the_guides_words(bay: Inside, acme: Site) -> None:
+    for models in ({}, {"m": model(modalities={"input": ["text"], "output": ["image"]})}):
+        acme.pages[LISTED] = {"models": models}
+        run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
+        assert run.code == 1
+        assert "error: Provider returned no models\n" in run.err
+        assert "Confirm your extended models payload contains a `models` object with at least one model" in run.err
+        assert not bay.file.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("nonsense", "it is not JSON but"),
+        (MANIFEST, "embedded JSON must be an array [manifest, models]; this is an object"),
+        (json.dumps([manifest(models_data_source="embedded")]), "the array must be [manifest, models], and has 1"),
+        (
+            json.dumps([manifest(), json.loads(EXTENDED)]),
+            '0.models_data_source: "endpoint" cannot stand in embedded JSON',
+        ),
+        (json.dumps(embedded({"m": {"id": "m", "api_key": "sk-x"}})), "1.models.m.api_key: a manifest carries no key"),
+    ],
+)
+def test_bad_embedded_json_is_told_and_nothing_is_written(bay: Inside, acme: Site, given: str, said: str) -> None:
+    run = bay("provider", "manifest", "--json", "-", "--yes", stdin=given)
+    assert run.code == 1
+    assert run.err.startswith(f"error: Failed to process provider data: {said}")
+    assert not bay.file.exists()
+    assert acme.asked == []
+
+
+def test_what_was_worked_around_is_shown(bay: Inside, acme: Site) -> None:
+    acme.pages[LISTED] = {"models": {"m": {"limit": {"context": "4096"}}}}
+    added = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
+    assert added.code == 0, added.err
+    assert "  models.m.limit.context: it is a number in quotes" in added.err.splitlines()
+
+
+@pytest.mark.parametrize(("status", "command"), [(401, "key set"), (404, "provider refresh")])
+def test_a_call_that_fails_later_points_at_the_manifest_and_the_key(
+    bay: Inside, acme: Site, simulator: Simulator, status: int, command: str
+) -> None:
+    key = "sk-wrong-0000000000" if status == 401 else KEY
+    bay.done("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", key, "--yes")
+    if status == 404:
+        bay.file.write_text(bay.text.replace(f'"{acme.url}/v1"', f'"{simulator.url}/nowhere"'))
+    run = bay("ask", "-m", f"sample-provider/{FIRST}", "Hello")
+    assert run.code == 1
+    assert "manifest's `baseUrl`" in run.err
+    assert "API key" in run.err
+    assert f"modelbay {command} sample-provider" in run.err
+
+
+# Where the key goes
+
+
+def test_the_key_is_sent_where_it_is_wanted_and_only_to_the_base_url(bay: Inside, acme: Site) -> None:
+    acme.pages[LISTED] = Page(EXTENDED.encode(), key=KEY)
+    run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
+    assert run.code == 1
+    assert "add --api-key KEY" in run.err
+    bay.done("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
+    asked = [(target, headers.get("authorization")) for target, headers in acme.asked if target.startswith("GET")]
+    assert {target for target, key in asked if key} == {f"GET {LISTED}"}
+
+
+@pytest.fixture
+def everything_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loopback stands for the open internet: two sites are two providers."""
+    monkeypatch.setattr("modelbay.transport.is_public", lambda address: True)
+    monkeypatch.setattr(documents, "_is_open", lambda where: True)
+
+
+@pytest.mark.usefixtures("everything_is_public")
+def test_the_key_goes_to_no_other_origin_before_somebody_agrees(bay: Inside, acme: Site) -> None:
+    with site() as elsewhere:
+        bay.names[elsewhere.url] = "ELSEWHERE"
+        acme.pages[HOSTED] = manifest(baseUrl=f"{elsewhere.url}/v1")
+        elsewhere.pages[LISTED] = Page(EXTENDED.encode(), key=KEY)
+        run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY)
+        assert run.code == 1
+        assert "the manifest says that the provider is at ELSEWHERE, and nobody can be asked" in run.err
+        assert not elsewhere.keys()
+        run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
+        assert run.code == 0, run.err
+        assert "the key goes to ELSEWHERE and nowhere else" in run.err
+        assert elsewhere.keys() == {f"Bearer {KEY}"}
+    assert not acme.keys()
+
+
+@pytest.mark.usefixtures("everything_is_public")
+def test_a_key_that_is_there_does_not_follow_a_manifest_to_another_origin(bay: Inside, acme: Site) -> None:
+    bay.done("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
+    before = bay.text
+    acme.pages[HOSTED] = manifest(baseUrl="https://thief.example/v1")
+    text = json.dumps(embedded(name="Sample Provider", baseUrl="https://thief.example/v1"))
+    run = bay("provider", "manifest", "--json", "-", "--yes", stdin=text)
+    assert 'there is a provider "sample-provider" already, from another source' in run.err
+    assert bay.text == before
+
+
+@pytest.mark.usefixtures("everything_is_public")
+def test_no_key_follows_a_redirect(bay: Inside, acme: Site) -> None:
+    with site() as elsewhere:
+        elsewhere.pages = {"/models": EXTENDED}
+        acme.pages[LISTED] = Page(b"", 307, {"location": f"{elsewhere.url}/models"})
+        bay.done("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
+        assert elsewhere.targets == ["GET /models"]
+        assert not elsewhere.keys()
+
+
+def test_a_key_in_the_manifests_own_address_is_refused(bay: Inside) -> None:
+    run = bay("provider", "manifest", f"https://me:{KEY}@acme.example/v1/models?provider=true", "--yes")
+    assert "it has a user or a key before the host" in run.err
+    assert KEY not in run.err
