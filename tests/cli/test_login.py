@@ -1,6 +1,5 @@
 """`modelbay login` and `modelbay logout`, against the simulator's login server."""
 
-import asyncio
 import json
 import os
 import signal
@@ -10,9 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from modelbay.config.load import load
-from modelbay.errors import MissingCredential
-from modelbay.onboarding.login import refresh
 from modelbay.simulator import Simulator
 from modelbay.simulator.authorisation import Manner
 from tests.cli.command import Command
@@ -123,18 +119,17 @@ def test_what_a_login_keeps_is_listed_apart_and_not_edited(command: Command) -> 
     assert list(config(command)["providers"]) == ["plain"]
 
 
-def test_a_refresh_of_the_models_asks_with_the_token_at_hand(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refresh_of_the_models_asks_with_the_token_at_hand(command: Command) -> None:
     log_in(command)
-    monkeypatch.setenv("MODELBAY_HOME", str(command.home))
     path = command.home / "config.toml"
     path.write_text(path.read_text().replace("sim-text", "sim-gone") + "[thinking]\nenabled = false\n")
-    now = load(path)
-    written = asyncio.run(refresh(now, now.provider("managed:kimi-code")))
-    assert "kimi-code/sim-text" in written.models and written.removed == ["kimi-code/sim-gone"]
+    run = command("provider", "refresh", "managed:kimi-code")
+    assert run.code == 0, run
+    assert "kimi-code/sim-text" in config(command)["models"] and "kimi-code/sim-gone" not in config(command)["models"]
     assert config(command)["thinking"] == {"enabled": False}, "a refresh changes nothing that one chose"
     (command.home / "credentials").rename(command.home / "elsewhere")
-    with pytest.raises(MissingCredential):
-        asyncio.run(refresh(now, now.provider("managed:kimi-code")))
+    run = command("provider", "refresh", "managed:kimi-code")
+    assert run.code == 1 and "nobody has logged in" in run.err and "modelbay login managed:kimi-code" in run.err
 
 
 def test_another_region_replaces_the_login_and_its_tokens(command: Command) -> None:

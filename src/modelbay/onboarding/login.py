@@ -71,7 +71,7 @@ class Status(Struct):
 
     provider: str
     state: str
-    """"logged in", "ended", "refused" or "logged out"."""
+    """"logged in", "ended", "refused", "logged out", or "unreadable" where its tokens cannot be looked at."""
     until: float | None = None
     """When its token ends; it is refreshed before that."""
 
@@ -155,24 +155,6 @@ async def log_in(config: Config, to: Target, show: Callable[[Code], object]) -> 
     if before is not None:
         _forget_other(before, to.entry)
     return LoggedIn(new, written)
-
-
-async def refresh(config: Config, entry: ProviderEntry) -> Written:
-    """Asks the service behind a vendor's login for its models again, and writes what has changed.
-
-    Raises:
-        ModelbayError: nobody is logged in there, or it does not answer.
-        ConfigError: the entry is no vendor's; the file cannot be changed.
-    """
-    to = target(config, entry.id)
-    line = Line(config)
-    try:
-        written = await _refreshed(line, config, to, new=False)
-    finally:
-        await line.aclose()
-    if written is None:
-        raise ConfigError(f'no service lists the models of provider "{entry.id}"', provider=entry.id)
-    return written
 
 
 async def _refreshed(line: Line, config: Config, to: Target, *, new: bool) -> Written | None:
@@ -262,7 +244,7 @@ def _status(entry: ProviderEntry, now: float) -> Status:
     try:
         found: TokenSet | None = tokens.STORES[entry.oauth.storage].read(tokens.name_of(entry.oauth))
     except ConfigError:
-        return Status(entry.id, "refused")
+        return Status(entry.id, "unreadable")
     if found is None:
         return Status(entry.id, "logged out")
     if found.refused:
