@@ -1,0 +1,371 @@
+"""`modelbay provider refresh`: what is renewed, and what stays."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelbay.config.load import load
+from modelbay.onboarding import documents, merging
+from modelbay.simulator import Simulator
+from tests.catalog.manifests import embedded, manifest, model
+from tests.cli.command import KEY
+from tests.cli.inside import Inside, Person
+from tests.onboarding.site import Page, Site, site
+
+HOSTED = "/v1/models?provider=true"
+LISTED = "/v1/models?extended=true"
+
+
+def models(*named: dict[str, Any]) -> dict[str, Any]:
+    return {"models": {one["id"]: one for one in named}}
+
+
+@pytest.fixture
+def acme(simulator: Simulator) -> Iterator[Site]:
+    simulator.reset()
+    with site(simulator) as made:
+        made.pages = {
+            HOSTED: manifest(name="Acme", website=None, baseUrl="SITE/v1"),
+            LISTED: models(model(id="large"), model(id="small", name="Small"), {"id": "old", "name": "Old"}),
+        }
+        yield made
+
+
+@pytest.fixture
+def bay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, acme: Site) -> Inside:
+    made = Inside(tmp_path, monkeypatch, {acme.url: "SITE"})
+    made.done("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
+    return made
+
+
+BEFORE = """\
+# my providers
+default_model = "acme/large"  # the good one
+
+[providers.acme]  # at work
+type = "openai"
+name = "Acme"
+base_url = "SITE/v1"
+api_key = "sk-planted-0123456789"
+source = { kind = "manifest", url = "SITE/v1/models?provider=true" }
+custom_headers = { X-Team = "7" }  # mine
+timeout = { idle = 60 }
+
+[models."acme/large"]
+provider = "acme"
+model = "large"
+aliases = ["l"]
+
+[models."acme/large".overrides]
+max_output_size = 1000  # enough
+
+# what the manifest says
+[models."acme/large".listed]
+name = "Model Name V1"
+reasoning = true
+tool_call = true
+temperature = true
+attachment = false
+open_weights = false
+release_date = "2025-08-21"
+last_updated = "2025-08-21"
+modalities = { input = ["text", "image"], output = ["text"] }
+cost = { input = 0.1, output = 1.5 }  # I have a discount
+limit = { context = 128000, output = 4096 }
+
+[models."acme/small"]
+provider = "acme"
+model = "small"
+
+[models."acme/small".listed]
+name = "Small"
+reasoning = true
+tool_call = true
+temperature = true
+attachment = false
+open_weights = false
+release_date = "2025-08-21"
+last_updated = "2025-08-21"
+modalities = { input = ["text", "image"], output = ["text"] }
+cost = { input = 0.5, output = 1.5 }
+limit = { context = 128000, output = 4096 }
+
+[models."acme/old"]
+provider = "acme"
+model = "old"
+listed = { name = "Old" }
+
+[models.mine]  # not in its list
+provider = "acme"
+model = "secret-model"
+"""
+AFTER = """\
+# my providers
+default_model = "acme/large"  # the good one
+
+[providers.acme]  # at work
+type = "openai"
+name = "Acme"
+base_url = "SITE/v1"
+api_key = "sk-planted-0123456789"
+source = { kind = "manifest", url = "SITE/v1/models?provider=true" }
+custom_headers = { X-Team = "7" }  # mine
+timeout = { idle = 60 }
+
+[models."acme/large"]
+provider = "acme"
+model = "large"
+aliases = ["l"]
+
+[models."acme/large".overrides]
+max_output_size = 1000  # enough
+
+# what the manifest says
+[models."acme/large".listed]
+name = "Large"
+reasoning = true
+tool_call = true
+temperature = true
+attachment = false
+open_weights = false
+release_date = "2025-08-21"
+last_updated = "2025-11-01"
+modalities = { input = ["text", "image"], output = ["text"] }
+cost = { input = 0.1, output = 2.0, cache_read = 0.05 }  # I have a discount
+limit = { context = 200000, output = 4096 }
+
+[models."acme/small"]
+provider = "acme"
+model = "small"
+
+[models."acme/small".listed]
+name = "Small"
+reasoning = true
+tool_call = true
+temperature = true
+attachment = false
+open_weights = false
+release_date = "2025-08-21"
+last_updated = "2025-08-21"
+modalities = { input = ["text", "image"], output = ["text"] }
+cost = { input = 0.5, output = 1.5 }
+limit = { context = 128000, output = 4096 }
+
+[models.mine]  # not in its list
+provider = "acme"
+model = "secret-model"
+
+[models."acme/new"]
+provider = "acme"
+model = "new"
+listed = { name = "New" }
+"""
+
+
+def larger(**changed: Any) -> dict[str, Any]:
+    return model(
+        id="large", name="Large", last_updated="2025-11-01", limit={"context": 200000, "output": 4096}, **changed
+    )
+
+
+def test_a_refresh_renews_the_sources_word_and_leaves_the_users(bay: Inside, acme: Site) -> None:
+    bay.file.write_text(BEFORE.replace("SITE", acme.url))
+    acme.pages[LISTED] = models(
+        larger(cost={"input": 0.6, "output": 2.0, "cache_read": 0.05}),
+        model(id="small", name="Small"),
+        {"id": "new", "name": "New"},
+    )
+    shown = bay.done("provider", "refresh", "acme", "--dry-run")
+    assert "+limit = { context = 200000, output = 4096 }" in shown
+    assert bay.same(bay.text) == BEFORE
+    run = bay("provider", "refresh", "acme")
+    assert run.code == 0, run.err
+    assert bay.same(bay.text) == AFTER
+    assert run.out.splitlines() == [
+        "acme: 1 new, 1 gone, 1 changed",
+        "  + acme/new",
+        "  - acme/old",
+        '  ~ acme/large: name "Model Name V1" → "Large"; last_updated "2025-08-21" → "2025-11-01"; '
+        "cost.output 1.5 → 2.0; cost.cache_read nothing → 0.05; limit.context 128000 → 200000",
+    ]
+    assert "acme/large.listed.cost.input: it is yours; its source says 0.6" in run.err
+    assert bay.done("provider", "refresh", "acme") == "acme: nothing new\n"
+    assert bay.same(bay.text) == AFTER
+    assert load(bay.file).model("l").max_output_size == 1000
+
+
+def test_a_model_that_is_gone_stays_where_the_user_has_a_word_in_it(bay: Inside, acme: Site) -> None:
+    bay.done("model", "set", "acme/small", "max_output_size=99")
+    acme.pages[LISTED] = models({"id": "new"})
+    run = bay("provider", "refresh", "acme")
+    assert "acme/large: it is listed no more, and stays, as it is your default model" in run.err
+    assert "acme/small: it is listed no more, and stays, as you wrote max_output_size" in run.err
+    assert "  - acme/old\n" in run.out
+    assert set(load(bay.file).models) == {"acme/large", "acme/small", "acme/new"}
+
+
+def test_a_model_that_the_user_took_out_stays_out_until_it_is_added_again(bay: Inside, acme: Site) -> None:
+    text = bay.text
+    start = text.index('[models."acme/old"]')
+    bay.file.write_text(text[:start])
+    assert bay.done("provider", "refresh", "acme") == "acme: nothing new\n"
+    assert "acme/old" not in bay.text
+    bay.done("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
+    assert "acme/old" in bay.text
+
+
+def test_without_the_memory_of_what_was_written_the_source_is_right(bay: Inside, acme: Site) -> None:
+    bay.file.write_text(bay.text.replace("128000", "1"))
+    merging.forget("acme")
+    run = bay("provider", "refresh", "acme")
+    assert "acme/large: limit.context 1 → 128000" in run.out
+    assert load(bay.file).models["acme/large"].listed["limit"]["context"] == 128000
+
+
+def test_json_says_the_same_and_no_key(bay: Inside, acme: Site) -> None:
+    acme.pages[LISTED] = models(larger(), {"id": "new"})
+    found = json.loads(bay.done("provider", "refresh", "--json"))
+    assert found["refreshed"][0]["added"] == ["acme/new"]
+    assert found["refreshed"][0]["removed"] == ["acme/small", "acme/old"]
+    assert "limit.context 128000 → 200000" in found["refreshed"][0]["changed"]["acme/large"]
+    assert KEY not in json.dumps(found)
+
+
+# What fails
+
+
+def test_one_source_that_fails_leaves_the_others_alone(bay: Inside, acme: Site) -> None:
+    with site() as broken:
+        broken.pages = {HOSTED: manifest(name="Broken", baseUrl="SITE/v1"), LISTED: models({"id": "a"})}
+        bay.done("provider", "manifest", f"{broken.url}{HOSTED}", "--yes")
+        broken.pages = {}
+        acme.pages[LISTED] = models(model(id="large"), model(id="small", name="Small"), {"id": "old"}, {"id": "new"})
+        run = bay("provider", "refresh")
+    assert run.code == 1
+    assert "  + acme/new\n" in run.out
+    assert "broken stays as it was" in run.err
+    assert "Failed to process provider data" in run.err
+    assert "broken/a" in bay.text
+
+
+@pytest.mark.parametrize("listed", [{"models": {}}, {"models": "no"}, {"models": {"a": {"id": "x"}, "b": {"id": "x"}}}])
+def test_a_source_that_says_nothing_usable_takes_nothing_away(bay: Inside, acme: Site, listed: Any) -> None:
+    before = bay.text
+    acme.pages[LISTED] = listed
+    assert bay("provider", "refresh", "acme").code == 1
+    assert bay.text == before
+
+
+def test_static_and_embedded_are_left_alone(bay: Inside, acme: Site) -> None:
+    bay.done("provider", "manifest", "--json", "-", "--yes", stdin=json.dumps(embedded()))
+    bay.file.write_text(bay.text.replace("[providers.acme]\n", '[providers.acme]\nmodel_source = "static"\n'))
+    asked = len(acme.asked)
+    run = bay("provider", "refresh")
+    assert run.code == 0
+    assert "No provider can be refreshed" in run.err
+    assert 'it has model_source = "static"' in bay("provider", "refresh", "acme").err
+    assert "it was added from embedded JSON" in bay("provider", "refresh", "synthetic").err
+    assert "did you mean" in bay("provider", "refresh", "acm").err
+    assert len(acme.asked) == asked
+
+
+# Where the provider is
+
+
+@pytest.fixture
+def everything_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loopback stands for the open internet: two sites are two providers."""
+    monkeypatch.setattr("modelbay.transport.is_public", lambda address: True)
+    monkeypatch.setattr(documents, "_is_open", lambda where: True)
+
+
+@pytest.mark.usefixtures("everything_is_public")
+def test_a_provider_that_moves_stays_where_it_was_until_somebody_agrees(bay: Inside, acme: Site) -> None:
+    with site() as elsewhere:
+        bay.names[elsewhere.url] = "ELSEWHERE"
+        acme.pages[HOSTED] = manifest(name="Acme", website=None, baseUrl=f"{elsewhere.url}/v1")
+        elsewhere.pages[LISTED] = models(model(id="large"), {"id": "new"})
+        for _ in range(2):  # it is told each time
+            run = bay("provider", "refresh", "acme")
+            assert run.code == 0, run.err
+            assert "its source says that it is at ELSEWHERE/v1 now; it stays at SITE/v1" in run.err
+        assert load(bay.file).providers["acme"].base_url == f"{acme.url}/v1"
+        assert "acme/new" in bay.text
+        assert not elsewhere.keys()
+        elsewhere.pages[LISTED] = Page(b"{}", key=KEY)
+        assert bay("provider", "refresh", "acme").code == 1
+        assert not elsewhere.keys(), "not even where it is asked for"
+
+
+@pytest.mark.usefixtures("everything_is_public")
+def test_a_refresh_does_not_undo_the_users_own_base_url(bay: Inside, acme: Site) -> None:
+    bay.file.write_text(bay.text.replace(f'base_url = "{acme.url}/v1"', f'base_url = "{acme.url}/proxy/v1"'))
+    run = bay("provider", "refresh", "acme")
+    assert run.code == 0
+    assert "stays at" not in run.err
+    assert "/proxy/v1" in bay.text
+
+
+def test_a_provider_cannot_move_into_this_machine(bay: Inside, acme: Site) -> None:
+    before = bay.text
+    with site() as elsewhere:
+        acme.pages[HOSTED] = manifest(name="Acme", baseUrl=f"{elsewhere.url}/v1")
+        run = bay("provider", "refresh", "acme")
+        assert run.code == 1
+        assert "is this machine or in a private network" in run.err
+        assert not elsewhere.asked
+    assert bay.text == before
+
+
+def test_a_person_may_agree_to_a_move(bay: Inside, acme: Site) -> None:
+    acme.pages[HOSTED] = manifest(name="Acme", website=None, baseUrl="SITE/v2")
+    acme.pages["/v2/models?extended=true"] = acme.pages[LISTED]
+    with Person(bay.home, "provider", "refresh", "acme") as person:
+        person.sees(f"acme was at {acme.url}/v1; its source says {acme.url}/v2 now")
+        person.sees("its key goes there from then on").types("n")
+        person.sees("it stays at")
+        assert person.ends() == 0
+    assert load(bay.file).providers["acme"].base_url == f"{acme.url}/v1"
+    with Person(bay.home, "provider", "refresh", "acme") as person:
+        person.sees("Move it?").types("y")
+        person.sees("acme: moved")
+        assert person.ends() == 0
+    assert load(bay.file).providers["acme"].base_url == f"{acme.url}/v2"
+    assert bay.done("provider", "refresh", "acme") == "acme: nothing new\n"
+
+
+def test_the_key_is_sent_where_the_models_want_it(bay: Inside, acme: Site) -> None:
+    acme.pages[LISTED] = Page(json.dumps(models({"id": "new"})).encode(), key=KEY)
+    assert "  + acme/new\n" in bay.done("provider", "refresh", "acme")
+    assert {target for target, headers in acme.asked if "authorization" in headers} == {f"GET {LISTED}"}
+
+
+# Other sources
+
+
+def test_a_providers_own_list_is_asked_again(bay: Inside, acme: Site) -> None:
+    acme.pages["/v1/models"] = {"data": [{"id": "a", "context_length": 1000}, {"id": "b"}]}
+    bay.done("provider", "add", f"{acme.url}/v1", "--id", "plain", "--api-key", KEY, "--all-models")
+    acme.pages["/v1/models"] = {"data": [{"id": "a", "context_length": 2000}, {"id": "c"}]}
+    run = bay("provider", "refresh", "plain")
+    assert run.code == 0, run.err
+    assert run.out.splitlines() == [
+        "plain: 1 new, 1 gone, 1 changed",
+        "  + plain/c",
+        "  - plain/b",
+        "  ~ plain/a: max_context_tokens 1000 → 2000",
+    ]
+    assert bay.done("provider", "refresh", "plain") == "plain: nothing new\n"
+
+
+def test_of_a_list_of_which_some_were_chosen_the_others_are_only_told(bay: Inside, acme: Site) -> None:
+    acme.pages["/v1/models"] = {"data": [{"id": "a"}, {"id": "b"}]}
+    bay.done("provider", "add", f"{acme.url}/v1", "--id", "plain", "--api-key", KEY, "--model", "a", "--model", "own")
+    acme.pages["/v1/models"] = {"data": [{"id": "a"}, {"id": "c"}]}
+    run = bay("provider", "refresh", "plain")
+    assert run.out == "plain: nothing new\n"
+    assert "it also lists c now" in run.err
+    assert {alias for alias in load(bay.file).models if alias.startswith("plain/")} == {"plain/a", "plain/own"}
