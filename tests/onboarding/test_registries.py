@@ -1,0 +1,368 @@
+"""Registries against a real server: added, refreshed, a token that turns, one that fails, and whose key goes where."""
+
+import asyncio
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelbay.config.edit import apply
+from modelbay.config.load import load
+from modelbay.config.schema import Config
+from modelbay.errors import AuthenticationFailed, ConfigError, ModelbayError
+from modelbay.onboarding import refresh, registries
+from modelbay.onboarding.checkup import checkup
+from modelbay.onboarding.registries import Given, Proposal, add, fetched, pasted, propose
+from tests.onboarding.library import Library, library
+
+TOKEN, NEXT, KEY = "tok-planted-first-1", "tok-planted-second-2", "sk-planted-0123456789"
+
+
+def entry(id: str, api: str, **models: dict[str, Any]) -> dict[str, Any]:
+    """A provider as a registry has it."""
+    listed = {key: {"id": key, **more} for key, more in models.items()}
+    return {"id": id, "name": id.title(), "api": api, "type": "openai", "models": listed}
+
+
+ACME = entry("acme", "https://acme.example/v1", a={"limit": {"context": 1000, "output": 100}}, b={})
+OTHER = entry("other", "https://other.example/v1", x={})
+
+
+@pytest.fixture(autouse=True)
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    return tmp_path / "config.toml"
+
+
+@pytest.fixture(scope="module")
+def _library() -> Iterator[Library]:
+    with library() as running:
+        yield running
+
+
+@pytest.fixture
+def shelf(_library: Library) -> Library:
+    """A registry of acme and other, behind a token."""
+    _library.reset()
+    _library.tokens = {TOKEN}
+    _library.documents["/api.json"] = {"acme": ACME, "other": OTHER}
+    return _library
+
+
+def url(shelf: Library) -> str:
+    return f"{shelf.url}/api.json"
+
+
+def added(file: Path, shelf: Library, *, token: str = TOKEN, **given: Any) -> Proposal:
+    config = load(file)
+    made = propose(config, asyncio.run(fetched(config, url(shelf), [token])), Given(**given))
+    add(config, made)
+    return made
+
+
+def refreshed(file: Path, id: str | None = None) -> refresh.Outcome:
+    config = load(file)
+    [answer] = asyncio.run(refresh.ask(config, refresh.chosen(config, id)))
+    return refresh.write(config, answer)
+
+
+def tokens(config: Config) -> set[object]:
+    return {(entry.source or {}).get("apiKey") for entry in config.providers.values()}
+
+
+# Adding
+
+
+def test_all_its_providers_come_with_their_models(file: Path, shelf: Library):
+    made = added(file, shelf, keys={"acme": KEY})
+    config = load(file)
+    assert config.problems == []
+    assert list(config.models) == ["acme/a", "acme/b", "other/x"]
+    assert config.models["acme/a"].max_output_size == 100
+    acme, other = config.providers["acme"], config.providers["other"]
+    assert (acme.type, acme.base_url, acme.name, acme.api_key) == ("openai", "https://acme.example/v1", "Acme", KEY)
+    assert acme.source == {"kind": "apiJson", "url": url(shelf), "apiKey": TOKEN}
+    assert other.api_key is None
+    assert [(item.listed.id, item.key) for item in made.items] == [("acme", "given"), ("other", "none")]
+    assert shelf.headers[-1]["authorization"] == f"Bearer {TOKEN}"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_the_token_is_no_providers_key_unless_somebody_says_so(file: Path, shelf: Library):
+    added(file, shelf)
+    assert {entry.api_key for entry in load(file).providers.values()} == {None}
+    added(file, shelf, token_is_key=True)
+    assert {entry.api_key for entry in load(file).providers.values()} == {TOKEN}
+
+
+def test_of_a_provider_on_the_registrys_own_origin_it_is_the_key(file: Path, shelf: Library):
+    shelf.documents["/api.json"] = {"mine": entry("mine", f"{shelf.url}/v1", x={}), "acme": ACME}
+    added(file, shelf)
+    assert {id: one.api_key for id, one in load(file).providers.items()} == {"mine": TOKEN, "acme": None}
+
+
+def test_a_token_may_stand_elsewhere(file: Path, shelf: Library, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ACME_REGISTRY", TOKEN)
+    added(file, shelf, token="{env:ACME_REGISTRY}", token_is_key=True)
+    assert TOKEN not in file.read_text()
+    assert load(file).providers["acme"].api_key == "{env:ACME_REGISTRY}"
+    assert refreshed(file).error is None
+
+
+def test_an_open_registry_needs_no_token(file: Path, shelf: Library):
+    shelf.tokens = set()
+    config = load(file)
+    add(config, propose(config, asyncio.run(fetched(config, url(shelf), [])), Given()))
+    assert load(file).providers["acme"].source == {"kind": "apiJson", "url": url(shelf)}
+    assert "authorization" not in shelf.headers[-1]
+
+
+def test_a_text_is_added_once_and_not_renewed(file: Path, shelf: Library):
+    config = load(file)
+    add(config, propose(config, pasted({"acme": ACME}), Given(keys={"acme": KEY})))
+    assert load(file).providers["acme"].source is None
+
+
+def test_a_model_keeps_the_name_that_the_registry_gives_it(file: Path, shelf: Library):
+    shelf.documents["/api.json"] = {"acme": {**ACME, "models": {"fast": {"id": "acme-fast-1"}}}}
+    added(file, shelf)
+    assert load(file).models["acme/fast"].model == "acme-fast-1"
+    assert refreshed(file).changed[0].models.empty
+    assert list(load(file).models) == ["acme/fast"]
+
+
+def test_a_provider_of_the_users_own_is_not_overwritten(file: Path, shelf: Library):
+    file.write_text(f'[providers.acme]\ntype = "anthropic"\nbase_url = "https://mine.example"\napi_key = "{KEY}"\n')
+    made = added(file, shelf)
+    assert [(left.where, left.why) for left in made.left] == [
+        ("acme", "there is a provider of that name already, which is not of this registry")
+    ]
+    assert load(file).providers["acme"].base_url == "https://mine.example"
+    assert list(load(file).models) == ["other/x"]
+
+
+def test_a_key_for_a_provider_that_is_not_there_is_refused(file: Path, shelf: Library):
+    with pytest.raises(ModelbayError, match='no provider "acne"'):
+        added(file, shelf, keys={"acne": KEY})
+    assert not file.exists()
+
+
+# Refreshing
+
+
+def test_providers_and_models_come_go_and_change_together(file: Path, shelf: Library):
+    added(file, shelf, keys={"acme": KEY})
+    shelf.documents["/api.json"] = {
+        "acme": entry("acme", "https://acme.example/v1", a={"limit": {"context": 2000}}, c={}),
+        "third": entry("third", "https://third.example/v1", z={}),
+    }
+    outcome = refreshed(file, "acme")
+    assert outcome.answer.providers == ["acme", "other"]
+    said = {one.provider: one for one in outcome.changed}
+    assert (said["acme"].models.added, said["acme"].models.removed) == (["acme/c"], ["acme/b"])
+    assert "max_context_size 1000 → 2000" in said["acme"].models.changed["acme/a"]
+    assert (said["third"].new, said["other"].gone) == (True, True)
+    config = load(file)
+    assert (list(config.providers), list(config.models)) == (["acme", "third"], ["acme/a", "acme/c", "third/z"])
+    assert config.models["acme/a"].max_output_size is None
+    assert checkup(config)[0].where == "providers.third"  # it has no key yet
+
+
+def test_what_the_user_wrote_survives(file: Path, shelf: Library):
+    added(file, shelf, keys={"acme": KEY})
+
+    def mine(edit: Any) -> None:
+        edit.set("providers", "acme", "custom_headers", value={"X-Team": "7"})
+        edit.set("providers", "acme", "env", value={"OPENAI_API_KEY": "unused"})
+        edit.set("models", "acme/a", "overrides", value={"max_output_size": 7})
+        edit.set("models", "mine", value={"provider": "acme", "model": "secret-model"})
+        edit.set("default_model", value="acme/b")
+
+    apply(mine, file)
+    file.write_text(file.read_text().replace("[providers.other]", "# my note\n[providers.other]"))
+    shelf.documents["/api.json"] = {"acme": entry("acme", "https://acme.example/v2", a={}), "other": OTHER}
+    refreshed(file)
+    config = load(file)
+    acme = config.providers["acme"]
+    assert (acme.api_key, acme.custom_headers, acme.env) == (KEY, {"X-Team": "7"}, {"OPENAI_API_KEY": "unused"})
+    assert acme.base_url == "https://acme.example/v2"
+    assert config.models["acme/a"].max_output_size == 7
+    assert config.models["mine"].model == "secret-model"
+    assert config.model().alias == "acme/b"
+    assert "# my note" in file.read_text()
+
+
+def test_nothing_new_leaves_the_file_as_it_is(file: Path, shelf: Library):
+    added(file, shelf)
+    before = file.read_bytes()
+    assert all(one.nothing for one in refreshed(file).changed)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "now", [500, 404, {}, [], b"<html>", {"acme": {"models": {}}}, "http://169.254.169.254/api.json"]
+)
+def test_a_registry_that_fails_changes_nothing_and_is_told(now: Any, file: Path, shelf: Library):
+    added(file, shelf)
+    before = file.read_bytes()
+    shelf.documents["/api.json"] = now
+    outcome = refreshed(file)
+    assert outcome.error is not None
+    assert TOKEN not in outcome.error.message
+    assert file.read_bytes() == before
+
+
+def test_a_provider_whose_entry_is_broken_today_stays(file: Path, shelf: Library):
+    added(file, shelf)
+    shelf.documents["/api.json"] = {"acme": ACME, "other": {**OTHER, "type": "smoke"}}
+    outcome = refreshed(file)
+    assert 'left out of the registry: other: there is no type "smoke"' in outcome.changed[-1].notes
+    assert list(load(file).models) == ["acme/a", "acme/b", "other/x"]
+
+
+def test_a_provider_that_is_static_is_left_alone(file: Path, shelf: Library):
+    added(file, shelf)
+    apply(lambda edit: edit.set("providers", "other", "model_source", value="static"), file)
+    shelf.documents["/api.json"] = {"acme": ACME}
+    refreshed(file)
+    assert list(load(file).providers) == ["acme", "other"]
+
+
+# Tokens
+
+
+def test_a_new_token_takes_the_old_ones_place_everywhere(file: Path, shelf: Library):
+    added(file, shelf, keys={"acme": KEY})
+    apply(lambda edit: edit.set("providers", "other", "api_key", value=TOKEN), file)  # as Kimi Code writes it
+    shelf.tokens = {NEXT}
+    outcome = refreshed(file)
+    assert isinstance(outcome.error, AuthenticationFailed)
+    assert "--api-key TOKEN" in str(outcome.error.hint)
+    added(file, shelf, token=NEXT)
+    config = load(file)
+    assert tokens(config) == {NEXT}
+    assert (config.providers["acme"].api_key, config.providers["other"].api_key) == (KEY, NEXT)
+    assert refreshed(file).error is None
+    assert TOKEN not in file.read_text()
+
+
+def test_of_several_tokens_one_that_opens_it_is_used(file: Path, shelf: Library):
+    added(file, shelf)
+    apply(lambda edit: edit.set("providers", "other", "source", "apiKey", value=NEXT), file)
+    shelf.tokens = {NEXT}
+    assert refreshed(file).error is None
+    assert tokens(load(file)) == {NEXT}
+
+
+def test_the_token_does_not_follow_a_redirect_to_another_host(file: Path, shelf: Library):
+    with library() as thief:
+        thief.documents["/api.json"] = {"acme": ACME}
+        shelf.documents["/api.json"] = f"{thief.url}/api.json"
+        with pytest.raises(ModelbayError):
+            added(file, shelf)
+        assert thief.headers == []  # it is on this machine, and nobody typed its address
+
+
+@pytest.mark.parametrize("token", ["two words", "line\nbreak", "tøken"])
+def test_what_is_no_token_is_not_sent(token: str, file: Path, shelf: Library):
+    with pytest.raises(ModelbayError, match="characters that no token has"):
+        asyncio.run(fetched(load(file), url(shelf), [token]))
+    assert shelf.asked == []
+
+
+# Keys
+
+
+def test_no_refresh_moves_a_key_to_another_host(file: Path, shelf: Library):
+    added(file, shelf, keys={"acme": KEY})
+    shelf.documents["/api.json"] = {"acme": {**ACME, "api": "https://thief.example/v1"}, "other": OTHER}
+    outcome = refreshed(file)
+    assert "https://thief.example" in outcome.changed[0].notes[0]
+    acme = load(file).providers["acme"]
+    assert (acme.base_url, acme.api_key) == ("https://acme.example/v1", KEY)
+
+
+@pytest.mark.parametrize("secret", [{"custom_headers": {"X-Key": KEY}}, {"env": {"OPENAI_API_KEY": KEY}}])
+def test_nor_any_other_secret(secret: dict[str, Any], file: Path, shelf: Library):
+    added(file, shelf)
+    [(name, value)] = secret.items()
+    apply(lambda edit: edit.set("providers", "acme", name, value=value), file)
+    shelf.documents["/api.json"] = {"acme": {**ACME, "api": "https://thief.example/v1"}, "other": OTHER}
+    refreshed(file)
+    assert load(file).providers["acme"].base_url == "https://acme.example/v1"
+
+
+def test_a_token_that_is_a_key_turns_but_does_not_move(file: Path, shelf: Library):
+    added(file, shelf, token_is_key=True)
+    shelf.documents["/api.json"] = {"acme": {**ACME, "api": "https://thief.example/v1"}, "other": OTHER}
+    shelf.tokens = {NEXT}
+    added(file, shelf, token=NEXT)
+    assert load(file).providers["acme"].base_url == "https://acme.example/v1"
+    added(file, shelf, token=NEXT, keys={"acme": KEY})
+    acme = load(file).providers["acme"]
+    assert (acme.base_url, acme.api_key) == ("https://thief.example/v1", KEY)
+
+
+def test_a_provider_without_any_secret_goes_where_the_registry_says(file: Path, shelf: Library):
+    added(file, shelf)
+    shelf.documents["/api.json"] = {"acme": {**ACME, "api": "https://new.example/v1"}, "other": OTHER}
+    refreshed(file)
+    assert load(file).providers["acme"].base_url == "https://new.example/v1"
+
+
+# Files of Kimi Code
+
+
+def test_a_file_that_kimi_code_wrote_is_refreshed(file: Path, shelf: Library):
+    file.write_text(f'''\
+default_model = "acme/a"
+
+[providers.acme]
+type = "openai"
+base_url = "https://acme.example/v1"
+api_key = "{TOKEN}"
+
+[providers.acme.source]
+kind = "apiJson"
+url = "{url(shelf)}"
+apiKey = "{TOKEN}"
+
+[models."acme/a"]
+provider = "acme"
+model = "a"
+max_context_size = 500
+capabilities = ["tool_use"]
+
+[models."acme/old"]
+provider = "acme"
+model = "old"
+max_context_size = 500
+capabilities = ["tool_use"]
+''')
+    outcome = refreshed(file)
+    assert outcome.error is None
+    config = load(file)
+    assert (config.models["acme/a"].max_context_size, config.default_model) == (1000, "acme/a")
+    assert list(config.models) == ["acme/a", "acme/b", "other/x"]
+    assert config.providers["acme"].api_key == TOKEN
+
+
+def test_registries_are_told_apart_by_their_addresses(file: Path, shelf: Library):
+    added(file, shelf)
+    shelf.documents["/b.json"] = {"third": entry("third", "https://third.example/v1", z={})}
+    config = load(file)
+    add(config, propose(config, asyncio.run(fetched(config, f"{shelf.url}/b.json", [TOKEN])), Given()))
+    assert registries.urls_of(load(file)) == {url(shelf): [TOKEN], f"{shelf.url}/b.json": [TOKEN]}
+    assert registries.members(load(file), url(shelf)) == ["acme", "other"]
+
+
+def test_a_model_that_belongs_to_another_provider_stops_it_all(file: Path, shelf: Library):
+    file.write_text(
+        f'[providers.b]\ntype = "openai"\napi_key = "{KEY}"\n[models."acme/a"]\nprovider = "b"\nmodel = "a"\n'
+    )
+    before = file.read_bytes()
+    with pytest.raises(ConfigError, match='belongs to provider "b"'):
+        added(file, shelf)
+    assert file.read_bytes() == before
