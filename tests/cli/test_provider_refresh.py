@@ -369,3 +369,14 @@ def test_of_a_list_of_which_some_were_chosen_the_others_are_only_told(bay: Insid
     assert run.out == "plain: nothing new\n"
     assert "it also lists c now" in run.err
     assert {alias for alias in load(bay.file).models if alias.startswith("plain/")} == {"plain/a", "plain/own"}
+
+
+def test_a_vendor_without_a_list_is_not_asked_for_one(bay: Inside) -> None:
+    bay.file.write_text('[providers.answers]\ntype = "openai"\nbase_url = "https://api.perplexity.ai"\n')
+    assert "No provider can be refreshed" in bay("provider", "refresh").err
+
+
+def test_a_removed_provider_is_forgotten(bay: Inside, acme: Site) -> None:
+    assert merging.recall("acme") is not None
+    bay.done("provider", "remove", "acme", "--yes")
+    assert merging.recall("acme") is None

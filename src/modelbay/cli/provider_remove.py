@@ -48,8 +48,10 @@ def remove_provider(settings: Settings, /, id: str, yes: bool, dry_run: bool) ->
 
 def _forget(id: str) -> None:
     from modelbay.catalog.sources import Catalog
+    from modelbay.onboarding import merging
 
     Catalog().forget(id)
+    merging.forget(id)
 
 
 def _said(id: str, done: Removed) -> list[str]:

@@ -161,12 +161,18 @@ def _renew(edit: Edit, alias: str, table: Table, owner: Ownership, last: Table |
                 merged.kept[f"{alias}.{path_text(keys)}"] = f"it is yours; its source says {_shown(new)}"
             continue
         if new is None:
-            edit.delete("models", alias, *keys)
+            _take_out(edit, ("models", alias), keys)
         else:
             edit.set("models", alias, *keys, value=new)
         said.append(f"{path_text(_told(keys))} {_shown(old)} → {_shown(new)}")
     if said:
         merged.changed[alias] = said
+
+
+def _take_out(edit: Edit, entry: Keys, keys: Keys) -> None:
+    """Removes a value, and the tables within the entry that it was the last of."""
+    while edit.delete(*entry, *keys) and len(keys) > 2 and edit.get(*entry, *keys[:-1]) == {}:
+        keys = keys[:-1]
 
 
 def _users(edit: Edit, provider: str, alias: str, wire_id: str, table: Table, owner: Ownership) -> str | None:
@@ -181,7 +187,7 @@ def _users(edit: Edit, provider: str, alias: str, wire_id: str, table: Table, ow
 
 def _leaves(table: Table, above: Keys = ()) -> Iterator[tuple[Keys, object]]:
     for key, value in table.items():
-        if isinstance(value, dict) and value:
+        if isinstance(value, dict):
             yield from _leaves(value, (*above, key))
         else:
             yield (*above, key), value

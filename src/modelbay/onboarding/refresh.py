@@ -130,11 +130,22 @@ def chosen(config: Config, id: str | None = None) -> list[ProviderEntry]:
         ConfigError: it cannot be refreshed.
     """
     if id is None:
-        return [entry for entry in config.providers.values() if kind_of(entry) is not None]
+        return [entry for entry in config.providers.values() if kind_of(entry) is not None and _is_asked(config, entry)]
     entry = config.provider(id)
     if kind_of(entry) is None:
         raise ConfigError(f'provider "{id}" is not refreshed', hint=_why_not(entry), provider=id)
     return [entry]
+
+
+def _is_asked(config: Config, entry: ProviderEntry) -> bool:
+    """Whether there is anything to ask a provider for: some vendors have no list of their models."""
+    if kind_of(entry) != LIST:
+        return True
+    try:
+        preset = upstream(config, entry).preset
+    except ConfigError:
+        return True  # asking says what is wrong with it
+    return preset is None or preset.lists_models or bool(preset.lists)
 
 
 async def ask(config: Config, entries: Sequence[ProviderEntry]) -> list[Answer]:

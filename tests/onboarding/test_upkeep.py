@@ -1,0 +1,208 @@
+"""Refreshing by itself: when it happens, when it does not, and that nobody waits for it."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import time
+from typing import Any
+
+import msgspec
+import pytest
+from filelock import FileLock
+
+from modelbay.config.cache import Cache
+from modelbay.config.load import load, parse
+from modelbay.onboarding import merging, upkeep
+from modelbay.onboarding.merging import Memory
+from modelbay.simulator import Simulator
+from tests.catalog.manifests import manifest, model
+from tests.cli.command import KEY, Command
+from tests.onboarding.site import Site, site
+
+HOSTED, LISTED = "/v1/models?provider=true", "/v1/models?extended=true"
+DAY = 86_400
+ENTRY = """\
+[providers.acme]
+type = "openai"
+base_url = "https://acme.example/v1"
+source = { kind = "manifest", url = "https://acme.example/v1/models?provider=true" }
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.delenv(upkeep.SWITCH, raising=False)
+    return tmp_path
+
+
+def due(text: str = ENTRY, now: float = 10 * DAY) -> list[str]:
+    return [entry.id for entry in upkeep.due(parse(text, Path("config.toml")), now)]
+
+
+# What is due
+
+
+def test_what_was_never_asked_is_due_and_what_was_asked_today_is_not() -> None:
+    assert due() == ["acme"]
+    merging.remember("acme", Memory(when=9.5 * DAY))
+    assert due() == []
+    assert due(now=10.5 * DAY) == ["acme"]
+    merging.remember("acme", Memory(when=0, tried=9.5 * DAY))
+    assert due() == [], "once a day, even where it failed"
+    merging.remember("acme", Memory(when=20 * DAY))
+    assert due() == ["acme"], "somebody set the clock back"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ENTRY + 'model_source = "static"',
+        ENTRY.replace(", url = ", ", website = "),
+        ENTRY[: ENTRY.index("source")],
+        ENTRY + "[model_catalog]\nrefresh_interval_ms = 0",
+    ],
+    ids=["static", "embedded", "no source", "turned off"],
+)
+def test_these_are_never_due(text: str) -> None:
+    assert due(text) == []
+
+
+def test_who_has_no_source_is_asked_by_itself_if_told_to() -> None:
+    assert due(ENTRY[: ENTRY.index("source")] + 'model_source = "discover"') == ["acme"]
+
+
+def test_how_often_is_kimi_codes_own_key() -> None:
+    merging.remember("acme", Memory(when=10 * DAY - 61))
+    assert due(ENTRY + "[model_catalog]\nrefresh_interval_ms = 60_000") == ["acme"]
+    assert due(ENTRY + "[model_catalog]\nrefresh_interval_ms = 62_000") == []
+    assert due(ENTRY + '[model_catalog]\nrefresh_interval_ms = "often"') == []
+
+
+# Starting
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The processes that were left behind; none really is."""
+    commands: list[list[str]] = []
+
+    def popen(command: list[str], **options: Any) -> None:
+        assert options["stdin"] == options["stdout"] == options["stderr"] == subprocess.DEVNULL
+        assert options["start_new_session"]
+        commands.append(command)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    return commands
+
+
+def test_a_process_is_left_behind_once_an_hour(home: Path, started: list[list[str]]) -> None:
+    assert not upkeep.start(), "there is no file"
+    (home / "config.toml").write_text(ENTRY)
+    assert upkeep.start()
+    assert not upkeep.start()
+    assert started == [
+        [sys.executable, "-m", "modelbay", "--config", str(home / "config.toml"), "provider", "refresh", "--due"]
+    ]
+    checked = Cache().path(merging.FOLDER, upkeep.CHECKED)
+    os.utime(checked, (time() - 3700, time() - 3700))
+    assert upkeep.start()
+
+
+def test_nothing_is_started_where_no_provider_has_a_source(home: Path, started: list[list[str]]) -> None:
+    (home / "config.toml").write_text('[providers.acme]\ntype = "openai"\n')
+    assert not upkeep.start()
+    assert not started
+
+
+@pytest.mark.parametrize(
+    ("variables", "starts"),
+    [
+        ({}, True),
+        ({"MODELBAY_REFRESH": "off"}, False),
+        ({"MODELBAY_REFRESH": "0"}, False),
+        ({"CI": "true"}, False),
+        ({"CI": "true", "MODELBAY_REFRESH": "on"}, True),
+    ],
+)
+def test_the_environment_turns_it_off(
+    home: Path, started: list[list[str]], monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], starts: bool
+) -> None:
+    (home / "config.toml").write_text(ENTRY)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert upkeep.start() is starts
+
+
+def test_a_machine_that_has_no_process_left_does_no_harm(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def popen(*_: Any, **__: Any) -> None:
+        raise BlockingIOError("too many")
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    (home / "config.toml").write_text(ENTRY)
+    assert not upkeep.start()
+
+
+# Doing it
+
+
+@pytest.fixture
+def acme(simulator: Simulator) -> Iterator[Site]:
+    with site(simulator) as made:
+        made.pages = {HOSTED: manifest(name="Acme", baseUrl="SITE/v1"), LISTED: {"models": {"m": model()}}}
+        yield made
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Iterator[Simulator]:
+    with Simulator(key=KEY) as running:
+        yield running
+
+
+def test_two_do_not_do_it_at_once(home: Path) -> None:
+    (home / "config.toml").write_text(ENTRY)
+    lock = Cache().path(merging.FOLDER, "lock")
+    lock.parent.mkdir(parents=True)
+    with FileLock(lock):
+        assert asyncio.run(upkeep.refresh_due(load())) == []
+    assert merging.recall("acme") is None
+
+
+def test_a_command_leaves_the_refreshing_to_a_process_that_nobody_waits_for(
+    home: Path, acme: Site, simulator: Simulator
+) -> None:
+    command = Command(home, simulator)
+    added = command("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
+    assert added.code == 0, added.err
+    memory = merging.recall("acme")
+    assert memory is not None
+    memory.when = memory.tried = 0
+    merging.remember("acme", memory)
+    Cache().drop(merging.FOLDER, upkeep.CHECKED)
+    acme.pages = {
+        HOSTED: manifest(name="Acme", baseUrl="https://moved.example/v1"),
+        LISTED: {"models": {"m": model(), "new": {"id": "new"}}},
+    }
+    acme.asked.clear()
+    run = command("ask", "Hello")
+    assert run.code == 0
+    acme.waits_for(f"GET {HOSTED}")
+    with FileLock(Cache().path(merging.FOLDER, "lock"), timeout=30):
+        tried = merging.recall("acme")
+    assert tried is not None
+    assert tried.tried > 0
+    assert load().providers["acme"].base_url == f"{acme.url}/v1", "it asks nobody, so nothing moves"
+    tried.tried = 0
+    merging.remember("acme", tried)
+    Cache().drop(merging.FOLDER, upkeep.CHECKED)
+    acme.pages[HOSTED] = manifest(name="Acme", baseUrl="SITE/v1")
+    acme.asked.clear()
+    assert command("model", "list").code == 0
+    acme.waits_for(f"GET {LISTED}")
+    with FileLock(Cache().path(merging.FOLDER, "lock"), timeout=30):
+        assert "acme/new" in load().models
+    assert msgspec.json.decode(Cache().read(merging.FOLDER, "acme.json") or b"{}")["when"] > 0
