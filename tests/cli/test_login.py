@@ -108,8 +108,8 @@ def test_what_a_login_keeps_is_listed_apart_and_not_edited(command: Command) -> 
     assert [one["id"] for one in said["providers"]] == ["plain"]
     assert [(one["id"], one["models"]) for one in said["logins"]] == [("managed:kimi-code", 7)]
     before = config(command)
-    for line in (["remove", "managed:kimi-code", "--yes"], ["edit", "managed:kimi-code", "--name", "Mine"]):
-        run = command("provider", *line)
+    for line in ("provider remove {} --yes", "provider edit {} --name Mine", "key delete {}"):
+        run = command(*line.format("managed:kimi-code").split())
         assert run.code == 1 and "`modelbay logout managed:kimi-code` removes it" in run.err
     assert config(command) == before
     assert command("login", "managed:kimi-code").out.startswith(
@@ -153,7 +153,7 @@ def test_tokens_are_kept_in_the_keyring_where_that_is_chosen(command: Command, t
     }
     url = command.simulator.url
     line = ("login", "kimi-code", "--oauth-host", url, "--base-url", f"{url}/coding/v1")
-    assert command(*line, "--store", "keyring").code == 0
+    assert command(*line, "--keyring").code == 0
     assert config(command)["providers"]["managed:kimi-code"]["oauth"]["storage"] == "keyring"
     assert next(iter(json.loads((tmp_path / "keyring.json").read_text()))).startswith("modelbay-login/kimi-code")
     assert not list((command.home / "credentials").glob("*.json"))
@@ -161,7 +161,7 @@ def test_tokens_are_kept_in_the_keyring_where_that_is_chosen(command: Command, t
     assert command(*line).out.startswith("Already logged in"), "as before"
     assert config(command)["providers"]["managed:kimi-code"]["oauth"]["storage"] == "keyring"
     assert "logged in" in command("login", "--status").out
-    assert command(*line, "--store", "file").out.startswith("Logged in"), "they are not copied, but made anew"
+    assert command(*line, "--file").out.startswith("Logged in"), "they are not copied, but made anew"
     assert json.loads((tmp_path / "keyring.json").read_text()) == {}
     assert command("logout").code == 0
 
@@ -170,8 +170,8 @@ def test_a_keyring_that_does_not_open_is_told_of_before_anybody_approves(command
     command.environment["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
     url = command.simulator.url
     line = ("login", "kimi-code", "--oauth-host", url, "--base-url", f"{url}/coding/v1")
-    run = command(*line, "--store", "keyring")
-    assert run.code == 1 and "the keyring does not answer" in run.err and "--store file" in run.err
+    run = command(*line, "--keyring")
+    assert run.code == 1 and "the keyring does not answer" in run.err and "modelbay login --file" in run.err
     assert "Open" not in run.err
     assert command(*line).code == 0
 
@@ -211,17 +211,17 @@ def test_a_provider_that_declares_its_own_flow(command: Command) -> None:
 def test_a_provider_of_one_s_own_is_not_changed_by_logging_in(command: Command) -> None:
     command.configure(FLOW)
     for line, key in (
-        (["--store", "keyring"], "oauth.storage"),
+        (["--keyring"], "oauth.storage"),
         (["--oauth-host", "https://auth.acme.test"], "oauth.oauth_host"),
         (["--base-url", "https://api.acme.test"], "base_url"),
     ):
         run = command("login", "own", *line)
-        assert run.code == 1 and f'write {key} = "{line[1]}" into its table' in run.err
+        assert run.code == 1 and f'write {key} = "{line[-1].lstrip("-")}" into its table' in run.err
 
 
 def test_options_of_another_kind_of_login_are_misuse(command: Command) -> None:
     for line in (
-        ["moonshot-ai", "--store", "file"],
+        ["moonshot-ai", "--file"],
         ["vertex", "--base-url", "http://x"],
         ["kimi-code", "--api-key", "k"],
     ):

@@ -6,15 +6,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import keyring
 import msgspec
 import pytest
 
 from modelbay import Hub
 from modelbay.credentials.oauth import TokenSet
-from modelbay.credentials.tokens import FileStore, checked, path_of
+from modelbay.credentials.tokens import STORES, FileStore, checked, path_of
 from modelbay.errors import AuthenticationFailed, ConfigError, MissingCredential, ModelbayError
 from modelbay.simulator import Simulator
 from modelbay.simulator.authorisation import Manner
+from tests.credentials.file_keyring import Keyring
 from tests.credentials.login_processes import (
     configure,
     grant,
@@ -188,6 +190,26 @@ async def test_a_disk_that_is_full_does_not_lose_the_login(
         sim.provider.logins.withdraw()
         assert await ask(hub)
     assert sim.provider.logins.accepts(kept().access_token)
+
+
+async def test_tokens_in_the_keyring_are_refreshed_there(
+    home: Path, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, before = STORES["keyring"], keyring.get_keyring()
+    monkeypatch.setenv("FILE_KEYRING", str(home / "keyring.json"))
+    config = home / "config.toml"
+    config.write_text(config.read_text().replace('key = "managed"', 'key = "managed"\nstorage = "keyring"'))
+    keyring.set_keyring(Keyring())
+    try:
+        old = grant(sim, left=20)
+        store.write("managed", old)
+        async with Hub.open() as one, Hub.open() as two:
+            assert all(await asyncio.gather(ask(one), ask(two), ask(one)))
+        new = store.read("managed")
+        assert sim.provider.logins.refreshes == 1
+        assert new is not None and new.refresh_token != old.refresh_token and not path_of("managed").exists()
+    finally:
+        keyring.set_keyring(before)
 
 
 async def test_a_broken_file_is_told_of(home: Path) -> None:

@@ -12,6 +12,7 @@ from modelbay.credentials import storage
 from modelbay.credentials.credential import NO_KEY, is_key
 from modelbay.credentials.redaction import register
 from modelbay.errors import ConfigError
+from modelbay.onboarding.login import check_editable
 from modelbay.providers.upstream import upstream
 
 
@@ -53,7 +54,9 @@ def delete_key(settings: Settings, /, provider: str) -> None:
 
 def _entry(settings: Settings, provider: str) -> tuple[Config, ProviderEntry]:
     config = load(settings.config)
-    return config, config.provider(provider)
+    entry = config.provider(provider)
+    check_editable(config, provider)
+    return config, entry
 
 
 def _read(provider: ProviderEntry) -> str:

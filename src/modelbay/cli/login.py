@@ -38,7 +38,8 @@ ONLY_FOR = {
 @click.option("--json", "as_json", is_flag=True, help="With --status: print JSON.")
 @click.option("--oauth-host", metavar="URL", help="Another host to log in at.")
 @click.option("--base-url", metavar="URL", help="Another address of its API.")
-@click.option("--store", type=click.Choice(["file", "keyring"]), help="Where tokens are kept; a file, or as before.")
+@click.option("--keyring", "store", flag_value="keyring", help="Keep the tokens in the system's keyring.")
+@click.option("--file", "store", flag_value="file", help="Keep them in a file that only you can read (the default).")
 @click.option("--api-key", metavar="KEY", help="The key, a reference such as {env:NAME}, or - to read it from stdin.")
 @click.option("--no-browser", is_flag=True, help="Only show the code and where to enter it.")
 @pass_settings
@@ -57,7 +58,7 @@ def login(settings: Settings, /, name: str | None, status: bool, as_json: bool, 
     by = way.by if way else "device"
     for option, kinds in ONLY_FOR.items():
         if options[option] and by not in kinds:
-            word = option.replace("_", "-")
+            word = options["store"] if option == "store" else option.replace("_", "-")
             raise click.UsageError(f"--{word} has no meaning for a login to {name}", click.get_current_context())
     if way is not None and by == "key":
         _by_key(config, way, options["api_key"], options["base_url"])

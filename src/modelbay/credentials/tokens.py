@@ -383,5 +383,5 @@ def _private_folder(folder: Path) -> None:
 def _silent(error: Exception) -> NoKeyring:
     return NoKeyring(
         f"the keyring does not answer: {error}",
-        hint="unlock it, or keep tokens in a file: `modelbay login --store file`",
+        hint="unlock it, or keep tokens in a file: `modelbay login --file`",
     )
