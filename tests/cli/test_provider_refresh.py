@@ -10,8 +10,9 @@ import pytest
 from modelbay.config.load import load
 from modelbay.onboarding import documents, merging
 from modelbay.simulator import Simulator
+from modelbay.simulator.authorisation import Manner
 from tests.catalog.manifests import embedded, manifest, model
-from tests.cli.command import KEY
+from tests.cli.command import KEY, Command
 from tests.cli.inside import Inside, Person
 from tests.onboarding.site import Page, Site, site
 
@@ -380,3 +381,18 @@ def test_a_removed_provider_is_forgotten(bay: Inside, acme: Site) -> None:
     assert merging.recall("acme") is not None
     bay.done("provider", "remove", "acme", "--yes")
     assert merging.recall("acme") is None
+
+
+def test_the_models_of_a_login_are_asked_for_again(tmp_path: Path) -> None:
+    with Simulator() as service:
+        service.provider.logins.behave(Manner(approve_after=1, interval=1))
+        command = Command(tmp_path, service)
+        run = command("login", "kimi-code", "--oauth-host", service.url, "--base-url", f"{service.url}/coding/v1")
+        assert run.code == 0, run.err
+        file = tmp_path / "config.toml"
+        gone = '[models."kimi-code/gone"]\nprovider = "managed:kimi-code"\nmodel = "gone"\n'
+        file.write_text(file.read_text() + gone + '[models."kimi-code/sim-1".overrides]\nmax_context_size = 9\n')
+        found = command("provider", "refresh", "managed:kimi-code")
+        assert found.code == 0, found.err
+        assert found.out == "managed:kimi-code: 1 gone\n  - kimi-code/gone\n"
+        assert load(file).models["kimi-code/sim-1"].max_context_size == 9
