@@ -16,6 +16,7 @@ from modelbay.config.schema import Config
 from modelbay.onboarding import catalogs
 from modelbay.onboarding.catalogs import Given, Offer, Proposal, Shelf
 from modelbay.onboarding.imported import Written
+from modelbay.onboarding.recognition import shown
 
 URL = click.option("--url", metavar="URL", help="Use the list there, in models.dev's form, instead of models.dev's.")
 
@@ -89,7 +90,7 @@ def add_catalog(settings: Settings, /, id: str, url: str | None, dry_run: bool, 
 
 
 def _opened(config: Config, url: str | None) -> Shelf:
-    with terminal.waiting(f"fetching {url or 'the catalog'}"):
+    with terminal.waiting(f"fetching {shown(url) if url else 'the catalog'}"):
         shelf = asyncio.run(catalogs.opened(config, url))
     if shelf.problem:
         terminal.warning(shelf.problem + ", which is built in" * shelf.built_in)
@@ -170,8 +171,9 @@ def _list_models(shelf: Shelf, found: Offer, words: str, *, as_json: bool) -> No
         return
     terminal.write(f"{found.name} ({found.id})\n")
     where = found.wire.base_url or ""
+    why = f": {found.wire.why}" * bool(found.wire.refused)
     line = "  ".join(part for part in (f"wire={_wire(found)}", where, _open_question(found)) if part)
-    terminal.write(f"{line}\n")
+    terminal.write(f"{line}{why}\n")
     rows = [
         [id, f"ctx={table['max_context_size']}", f"[{','.join(table.get('capabilities', []))}]"]
         for id, table in tables.items()
@@ -186,9 +188,9 @@ def _wire(found: Offer) -> str:
 
 
 def _open_question(found: Offer) -> str:
-    """What must be known before it can be added, or why it cannot."""
+    """What must be known before it can be added, or that it cannot."""
     if found.wire.refused:
-        return f"refused: {found.wire.why}"
+        return "cannot be added"
     return f"needs {', '.join(found.needs)}" if found.needs else ""
 
 
@@ -209,8 +211,6 @@ def _as_json(found: Offer) -> dict[str, Any]:
 
 def _write_json(shelf: Shelf, value: dict[str, Any]) -> None:
     import msgspec
-
-    from modelbay.onboarding.recognition import shown
 
     about = {"url": shown(shelf.url), "date": shelf.date or None, "built_in": shelf.built_in}
     terminal.write_line(msgspec.json.format(msgspec.json.encode({"catalog": about, **value}), indent=2))

@@ -44,7 +44,10 @@ def list_providers(settings: Settings, /, as_json: bool) -> None:
 
 def _row(one: dict[str, Any]) -> list[str]:
     place = one["base_url"] or one["problem"] or ""
-    return [one["id"], f"type={one['type'] or '?'}", f"models={one['models']}", place, one["credential"]]
+    source = one["source"] or {}
+    url = f"({source['url']})" if source.get("url") else ""
+    came = f"source={source['kind']}{url}" if source.get("kind") else ""
+    return [one["id"], f"type={one['type'] or '?'}", f"models={one['models']}", place, one["credential"], came]
 
 
 list_provider = list_providers
