@@ -12,7 +12,9 @@ renewed by refreshing, and leaves all else in the model's table to the user.
 import re
 import unicodedata
 from asyncio import to_thread
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
+from typing import TypeAlias
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -29,7 +31,7 @@ from modelbay.config.edit import apply as edited
 from modelbay.config.origin import Origin, origin
 from modelbay.config.schema import MANIFEST, Config, Table
 from modelbay.conversation import Json
-from modelbay.errors import ConfigError, MissingCredential, ModelbayError, ProviderError
+from modelbay.errors import ConfigError, ModelbayError, ProviderError
 from modelbay.line import Line
 from modelbay.model import Model
 from modelbay.onboarding import documents, merging, recognition
@@ -48,6 +50,10 @@ OWNER = Ownership(frozenset({"listed"}), lambda provider, alias, table: "listed"
 REFUSED = (401, 403)
 TOLD = 5
 """How many findings are told before the others are counted."""
+
+
+Keyed: TypeAlias = Callable[[], Endpoint | None]
+"""Where a key goes, worked out when one is wanted; a keyring or a command may block. None where there is none."""
 
 
 class Said(Struct):
@@ -145,14 +151,14 @@ async def from_url(
     url = url.strip()
     if not url:
         raise ModelbayError(NOTHING_GIVEN, hint=GIVE)
-    home = _typed(url)
+    home = typed(url)
     manifest = await manifest_at(url, [home])
     where = origin(manifest.base_url)
     may = where in (home, agreed)
-    endpoint = await to_thread(_endpoint, config, manifest, key) if key and may else None
+    keyed = partial(_endpoint, config, manifest, key) if key and may else _nobody
     line = Line(config)
     try:
-        said = await said_by(manifest, [home], endpoint, line.exchange)
+        said = await said_by(manifest, [home], keyed, line.exchange)
     except ModelbayError as error:
         if key and not may and error.status in REFUSED:
             return Consent(where, error.message)
@@ -193,10 +199,8 @@ async def manifest_at(url: str, trusted: Collection[Origin]) -> Manifest:
     return manifest
 
 
-async def said_by(
-    manifest: Manifest, trusted: Collection[Origin], endpoint: Endpoint | None, exchange: Exchange
-) -> Said:
-    """What a hosted manifest leads to. The `endpoint` is asked with its key where nobody else gets an answer.
+async def said_by(manifest: Manifest, trusted: Collection[Origin], keyed: Keyed, exchange: Exchange) -> Said:
+    """What a hosted manifest leads to. Where nobody gets an answer without a key, the one of `keyed` is sent.
 
     Raises:
         ModelbayError: the models cannot be had or used; where their address answered, its status.
@@ -207,7 +211,8 @@ async def said_by(
     try:
         found = await documents.fetch(url, trusted)
     except ProviderError as error:
-        if endpoint is None or error.status not in REFUSED:
+        endpoint = await to_thread(keyed) if error.status in REFUSED else None
+        if endpoint is None:
             raise
         found = await documents.fetch(url, trusted, endpoint)
     models, findings = parse_models(found.body)
@@ -239,8 +244,12 @@ def refused(error: ModelbayError, hint: str | None = None) -> ModelbayError:
     return ModelbayError(f"{FAILED}: {error.message}", hint=hint or error.hint or FIX)
 
 
-def _typed(url: str) -> Origin:
-    """The origin of the address that the user gave."""
+def typed(url: str) -> Origin:
+    """The origin of a manifest's address, which the user gave.
+
+    Raises:
+        ModelbayError: it is none, or has a key in it.
+    """
     try:
         where = origin(url)
     except ValueError as error:
@@ -258,14 +267,14 @@ def _said(manifest: Manifest, listed: list[Listed], findings: Iterable[Finding])
     return Said(manifest, models, len(listed) - len(models), notes)
 
 
-def _endpoint(config: Config, manifest: Manifest, key: str) -> Endpoint | None:
-    """Where the key goes; None where there is none after all."""
+def _endpoint(config: Config, manifest: Manifest, key: str) -> Endpoint:
+    """Where a key goes that is not written yet."""
     table: Table = {"type": "openai", "base_url": manifest.base_url}
-    grown, found = joined(config, with_key(Draft("added", table), key))
-    try:
-        return endpoint_at(grown, found, "/chat/completions")
-    except MissingCredential:
-        return None
+    return endpoint_at(*joined(config, with_key(Draft("added", table), key)), "/chat/completions")
+
+
+def _nobody() -> None:
+    """There is no key, or it may not be sent."""
 
 
 # The id

@@ -7,9 +7,10 @@
 is written leaves the user's own alone, and takes no key where nobody has agreed to: `Answer.moves` is to be asked about.
 """
 
-from asyncio import gather, to_thread
+from asyncio import gather
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from msgspec import Struct, field, to_builtins
 
@@ -200,12 +201,12 @@ def _each(
 async def _manifest(config: Config, line: Line, entry: ProviderEntry) -> Answer:
     source = entry.source or {}
     url, base = str(source["url"]), upstream(config, entry).base_url
-    trusted = [origin(url), origin(base)]
+    trusted = [manifests.typed(url), origin(base)]
     manifest = await manifests.manifest_at(url, trusted)
     if manifest.source == "models_dev":
         await Catalog().models_dev.refresh(line.exchange)
     try:
-        said = await manifests.said_by(manifest, trusted, await _keyed(config, entry), line.exchange)
+        said = await manifests.said_by(manifest, trusted, partial(_keyed, config, entry), line.exchange)
     except ModelbayError as error:
         raise manifests.refused(error) from None
     if not said.models:
@@ -237,10 +238,10 @@ async def _manifest(config: Config, line: Line, entry: ProviderEntry) -> Answer:
     )
 
 
-async def _keyed(config: Config, entry: ProviderEntry) -> Endpoint | None:
+def _keyed(config: Config, entry: ProviderEntry) -> Endpoint | None:
     """Where the provider's key goes already; None where it has none."""
     with suppress(MissingCredential):
-        return await to_thread(endpoint_at, config, upstream(config, entry), "/chat/completions")
+        return endpoint_at(config, upstream(config, entry), "/chat/completions")
     return None
 
 
