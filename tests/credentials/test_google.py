@@ -80,6 +80,27 @@ async def test_many_who_ask_at_once_share_one_refresh(tmp_path: Path, monkeypatc
     assert len(server.bodies) == 1
 
 
+async def test_who_goes_away_leaves_the_refresh_to_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def script(client: Client) -> None:
+        await client.request()
+        begun.set()
+        await go_on.wait()
+        await client.send(answer(b"200 OK", GRANT % (1, 3600)))
+
+    async with RawServer(script) as at, tokens() as google:
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(service_account(tmp_path, f"{at.url}/token")))
+        first = asyncio.create_task(google.token())
+        await begun.wait()
+        second = asyncio.create_task(google.token())
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        go_on.set()
+        assert await second == "ya29.token-1" == await google.token()
+
+
 async def test_a_token_about_to_end_is_refreshed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = TokenServer(lasting=1)
     async with RawServer(server.script) as at, tokens() as google:

@@ -22,7 +22,7 @@ class GoogleTokens:
     def __init__(self, send: Send) -> None:
         self._send = send
         self._credentials: Any = None
-        self._lock = asyncio.Lock()
+        self._renewing: asyncio.Task[None] | None = None
 
     async def token(self) -> str:
         """A token that is valid now.
@@ -31,17 +31,28 @@ class GoogleTokens:
             MissingCredential: no credentials are set up on this machine.
             AuthenticationFailed: Google refuses them.
         """
-        async with self._lock:
-            if self._credentials is None:
-                self._credentials = await asyncio.to_thread(_load)
-            if not self._credentials.valid:
-                await self._refresh()
-            return str(self._credentials.token)
+        if self._credentials is None or not self._credentials.valid:
+            if self._renewing is None:
+                self._renewing = asyncio.create_task(self._renewed())
+                self._renewing.add_done_callback(self._forget)
+            await asyncio.shield(self._renewing)  # who asked may go away, and others wait for it too
+        return str(self._credentials.token)
 
     async def described(self) -> "Described":
         """Whose token it is, which has been got to be sure. Raises what `token` does."""
         await self.token()
         return _described(self._credentials)
+
+    async def _renewed(self) -> None:
+        if self._credentials is None:
+            self._credentials = await asyncio.to_thread(_load)
+        if not self._credentials.valid:
+            await self._refresh()
+
+    def _forget(self, done: "asyncio.Task[None]") -> None:
+        self._renewing = None
+        if not done.cancelled():
+            done.exception()  # nobody may be left to hear of it
 
     async def _refresh(self) -> None:
         from google.auth.exceptions import GoogleAuthError
