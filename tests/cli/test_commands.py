@@ -31,6 +31,7 @@ Options:
 
 Commands:
   ask       Ask a model, and see the answer as it comes.
+  chat      Talk with a model, in the terminal app or in plain lines.
   config    Say where config.toml is, and what is wrong with it.
   demo      Show modelbay at work, without an account.
   export    Put providers into a coding agent's configuration.
