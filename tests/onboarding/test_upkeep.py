@@ -108,7 +108,7 @@ def test_a_process_is_left_behind_once_an_hour(home: Path, started: list[list[st
     assert started == [
         [sys.executable, "-m", "modelbay", "--config", str(home / "config.toml"), "provider", "refresh", "--due"]
     ]
-    checked = Cache().path(merging.FOLDER, upkeep.CHECKED)
+    checked = Cache().path(upkeep.FOLDER, upkeep.CHECKED)
     os.utime(checked, (time() - 3700, time() - 3700))
     assert upkeep.start()
 
@@ -165,7 +165,7 @@ def simulator() -> Iterator[Simulator]:
 
 def test_two_do_not_do_it_at_once(home: Path) -> None:
     (home / "config.toml").write_text(ENTRY)
-    lock = Cache().path(merging.FOLDER, "lock")
+    lock = Cache().path(upkeep.FOLDER, upkeep.LOCK)
     lock.parent.mkdir(parents=True)
     with FileLock(lock):
         assert asyncio.run(upkeep.refresh_due(load())) == []
@@ -182,7 +182,7 @@ def test_a_command_leaves_the_refreshing_to_a_process_that_nobody_waits_for(
     assert memory is not None
     memory.when = memory.tried = 0
     merging.remember("acme", memory)
-    Cache().drop(merging.FOLDER, upkeep.CHECKED)
+    Cache().drop(upkeep.FOLDER, upkeep.CHECKED)
     acme.pages = {
         HOSTED: manifest(name="Acme", baseUrl="https://moved.example/v1"),
         LISTED: {"models": {"m": model(), "new": {"id": "new"}}},
@@ -191,18 +191,18 @@ def test_a_command_leaves_the_refreshing_to_a_process_that_nobody_waits_for(
     run = command("ask", "Hello")
     assert run.code == 0
     acme.waits_for(f"GET {HOSTED}")
-    with FileLock(Cache().path(merging.FOLDER, "lock"), timeout=30):
+    with FileLock(Cache().path(upkeep.FOLDER, upkeep.LOCK), timeout=30):
         tried = merging.recall("acme")
     assert tried is not None
     assert tried.tried > 0
     assert load().providers["acme"].base_url == f"{acme.url}/v1", "it asks nobody, so nothing moves"
     tried.tried = 0
     merging.remember("acme", tried)
-    Cache().drop(merging.FOLDER, upkeep.CHECKED)
+    Cache().drop(upkeep.FOLDER, upkeep.CHECKED)
     acme.pages[HOSTED] = manifest(name="Acme", baseUrl="SITE/v1")
     acme.asked.clear()
     assert command("model", "list").code == 0
     acme.waits_for(f"GET {LISTED}")
-    with FileLock(Cache().path(merging.FOLDER, "lock"), timeout=30):
+    with FileLock(Cache().path(upkeep.FOLDER, upkeep.LOCK), timeout=30):
         assert "acme/new" in load().models
     assert msgspec.json.decode(Cache().read(merging.FOLDER, "acme.json") or b"{}")["when"] > 0

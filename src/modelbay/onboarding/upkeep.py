@@ -5,18 +5,18 @@ reads the configuration and does what is due (`refresh_due`). `MODELBAY_REFRESH=
 `on`, and so does Kimi Code's own key, `refresh_interval_ms = 0` under `[model_catalog]`.
 """
 
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import time
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from modelbay.config.cache import Cache
 from modelbay.config.paths import config_file, environment
 from modelbay.config.schema import Config, ProviderEntry
-from modelbay.onboarding import merging
+
+if TYPE_CHECKING:  # whoever only starts it waits for no more imports
+    from modelbay.onboarding.merging import Memory
 
 DAY = 86_400.0
 """Seconds between two times, unless the configuration says otherwise."""
@@ -25,17 +25,19 @@ HOUR = 3_600.0
 SWITCH = "MODELBAY_REFRESH"
 ITSELF = frozenset({"discover", "oauth-catalog"})
 """What `model_source` says of a provider without a source whose own list is to be asked by itself: Kimi Code's words."""
-CHECKED = "checked"
+FOLDER, CHECKED, LOCK = "upkeep", "checked", "lock"
 
 
 def start(path: Path | None = None, cache: Cache | None = None) -> bool:
     """Leaves a process behind that refreshes what is due, if that may be and was not looked at lately. Whether it did."""
     cache, path = cache or Cache(), path or config_file()
-    if not _is_on() or time() - (cache.changed(merging.FOLDER, CHECKED) or 0) < HOUR:
+    if not _is_on() or time() - (cache.changed(FOLDER, CHECKED) or 0) < HOUR:
         return False
     try:
-        if b"source" not in path.read_bytes() or not cache.write(b"", merging.FOLDER, CHECKED):
+        if b"source" not in path.read_bytes() or not cache.write(b"", FOLDER, CHECKED):
             return False
+        import subprocess
+
         command = [sys.executable, "-m", "modelbay", "--config", str(path), "provider", "refresh", "--due"]
         quiet = subprocess.DEVNULL
         apart = 0x00000008 | 0x08000000 if sys.platform == "win32" else 0  # detached, without a window
@@ -49,16 +51,19 @@ def start(path: Path | None = None, cache: Cache | None = None) -> bool:
 
 async def refresh_due(config: Config, clock: Callable[[], float] = time) -> list[str]:
     """Refreshes what is due, and says which providers that were. No base URL changes, and nobody else does it meanwhile."""
+    from filelock import FileLock, Timeout
+
+    from modelbay.onboarding import merging
     from modelbay.onboarding.refresh import ask, write
 
     cache = Cache()
-    lock = cache.path(merging.FOLDER, "lock")
+    lock = cache.path(FOLDER, LOCK)
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(lock, timeout=0):
             entries = due(config, clock())
             for entry in entries:
-                memory = merging.recall(entry.id) or merging.Memory()
+                memory = _memory(entry)
                 memory.tried = clock()
                 merging.remember(entry.id, memory)
             for answer in await ask(config, entries):
@@ -79,7 +84,7 @@ def due(config: Config, now: float) -> list[ProviderEntry]:
     for entry in config.providers.values():
         if kind_of(entry) is None or not (entry.imported or entry.model_source in ITSELF):
             continue
-        memory = merging.recall(entry.id) or merging.Memory()
+        memory = _memory(entry)
         if not 0 <= now - max(memory.when, memory.tried) < every:
             found.append(entry)
     return found
@@ -92,6 +97,12 @@ def interval(config: Config) -> float | None:
     if isinstance(written, bool) or not isinstance(written, int | float) or written < 0:
         return DAY
     return written / 1000 or None
+
+
+def _memory(entry: ProviderEntry) -> "Memory":
+    from modelbay.onboarding import merging
+
+    return merging.recall(entry.id) or merging.Memory()
 
 
 def _is_on() -> bool:
