@@ -37,7 +37,7 @@ class Cost(Struct, omit_defaults=True):
 class Model(Struct, omit_defaults=True):
     """`capabilities` maps to yes or no; what is not in it is unknown. Only *no* stops a request before it leaves.
 
-    `sources` says where each fact comes from: "config", "manifest", "models", "models.dev", "prefix" or "default".
+    `sources` says where each fact comes from: "config", "manifest", "registry", "models", "models.dev", "prefix" or "default".
     """
 
     id: str

@@ -345,3 +345,16 @@ def test_a_provider_is_never_moved_by_an_import_without_its_key(file: Path):
         "https://thief.example",
         "https://acme.example/v1",
     )
+
+
+def test_each_fact_is_attributed_to_who_said_it(file: Path):
+    from modelbay.catalog.knowledge import model_facts
+
+    added(file, shelf_of(a={"limit": {"context": 1000, "output": 100}, "reasoning": True, "name": "A!"}))
+    apply(lambda edit: edit.set("models", "acme/a", "overrides", value={"max_context_size": 500}), file)
+    apply(lambda edit: edit.set("models", "acme/a", "document_in", value=False), file)
+    config = load(file)
+    entry = config.models["acme/a"]
+    sources = model_facts(entry, upstream(config, config.provider("acme"), entry)).sources
+    assert sources["max_context_tokens"] == sources["document_in"] == "config"
+    assert sources["max_output_tokens"] == sources["name"] == sources["thinking"] == "models.dev"

@@ -98,6 +98,28 @@ def fill(model: Model, facts: Facts, source: str) -> None:
             model.sources[name] = source
 
 
+LISTED: dict[str, str] = {
+    "name": "display_name",
+    "max_context_tokens": "max_context_size",
+    "max_input_tokens": "max_input_size",
+    "max_output_tokens": "max_output_size",
+    "efforts": "support_efforts",
+    "off_effort": "off_effort",
+    "reasoning_key": "reasoning_key",
+}
+"""The keys of a model that a list fills in, by the fact that each is. What else stands there is the user's."""
+
+
+def attribute(model: Model, entry: ModelEntry, source: str) -> None:
+    """Says of the facts that a list wrote into the file that they are its, and not the user's."""
+    for name, key in LISTED.items():
+        if model.sources.get(name) == "config" and key not in entry.overridden:
+            model.sources[name] = source
+    for word in entry.capabilities if "capabilities" not in entry.overridden else ():
+        if model.sources.get(name := word.strip().lower()) == "config":
+            model.sources[name] = source
+
+
 def settle(model: Model) -> None:
     """Makes facts of several sources agree, once all are in."""
     if model.max_input_tokens and model.max_context_tokens:

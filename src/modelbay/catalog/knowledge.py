@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
-from modelbay.catalog.facts import Facts, configured, fill, settle
+from modelbay.catalog.facts import Facts, attribute, configured, fill, settle
 from modelbay.config.schema import ModelEntry
 from modelbay.conversation import Extra, Protocol
 from modelbay.dialect import Dialect
@@ -69,7 +69,8 @@ def model_facts(entry: ModelEntry, upstream: Upstream, said: Iterable[tuple[Fact
     `sources` has where each fact is from.
     """
     name = known(entry.model, upstream.vendor, upstream.protocol)
-    wished = not upstream.provider.filled_in or "max_output_size" in entry.overridden  # a list tells what is possible
+    filled_in = upstream.provider.filled_in
+    wished = filled_in is None or "max_output_size" in entry.overridden  # a list tells what is possible
     model = Model(
         id=name.wire_id or entry.model,
         alias=entry.alias,
@@ -80,6 +81,8 @@ def model_facts(entry: ModelEntry, upstream: Upstream, said: Iterable[tuple[Fact
         extra=entry.extra,
     )
     fill(model, configured(entry, upstream.protocol), "config")
+    if filled_in is not None:
+        attribute(model, entry, filled_in)
     for facts, source in said:
         fill(model, facts, source)
     fill(model, name.facts, "prefix")

@@ -135,7 +135,7 @@ def _is_filled_in(edit: "Edit", alias: str) -> bool:
 
     config = parse(edit.text, edit.path)
     entry = config.models.get(alias)
-    return entry is not None and not entry.flat and config.provider_of(entry).filled_in
+    return entry is not None and not entry.flat and config.provider_of(entry).filled_in is not None
 
 
 def _alias(edit: "Edit", name: str) -> str:

@@ -85,8 +85,10 @@ class Thinking(Struct):
     keep: str | bool | None = None
 
 
-WHOLE_LISTS = frozenset({"apiJson", "models_dev"})
-"""The kinds of `source` that fill in a model's own keys, as Kimi Code does; the user's word is in `overrides` there."""
+FILLING = {"apiJson": "registry", "models_dev": "models.dev"}
+"""The kinds of `source` that fill in a model's own keys, as Kimi Code does, and what `Model.sources` calls them; the user's
+word is in `overrides` there.
+"""
 
 
 class ProviderEntry(Struct, kw_only=True):
@@ -137,9 +139,9 @@ class ProviderEntry(Struct, kw_only=True):
         return bool(self.source and self.source.get("url"))
 
     @property
-    def filled_in(self) -> bool:
-        """Whether its models' keys are a list's word, and only `overrides` the user's."""
-        return (self.source or {}).get("kind") in WHOLE_LISTS
+    def filled_in(self) -> str | None:
+        """Whose word its models' keys are, where only `overrides` are the user's."""
+        return FILLING.get(str((self.source or {}).get("kind")))
 
 
 class ModelEntry(Struct, kw_only=True):
