@@ -17,9 +17,11 @@ FILES = {
     "claude": "claude.json",
 }
 """A rich configuration of each agent, written by us after its documentation."""
+RESTS = ("CONFIG", "CONFIG_DIR", "CONFIG_CONTENT", "DISABLE_PROJECT_CONFIG")
 VARIABLES = (
+    *("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_MODEL"),
     *("KIMI_CODE_HOME", "CODEX_HOME", "CLAUDE_CONFIG_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME"),
-    *(f"{agent}_{rest}" for agent in ("KILO", "OPENCODE") for rest in ("CONFIG", "CONFIG_DIR", "CONFIG_CONTENT")),
+    *(f"{agent}_{rest}" for agent in ("KILO", "OPENCODE") for rest in RESTS),
 )
 
 assert set(FILES) == set(NAMES)

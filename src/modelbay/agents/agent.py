@@ -49,8 +49,12 @@ class Block(Struct):
     """Values and tables by where they stand; a table is merged into the one that is there."""
     notes: list[str] = field(default_factory=list)
     """What the agent cannot be told, and what is left to do."""
-    defaults: dict[Keys, object] = field(default_factory=dict)
-    """What it needs to say and may have said already: what is there stays."""
+    choice: dict[Keys, object] = field(default_factory=dict)
+    """What makes a model of ours the one that is used: all of it, or where the agent has another one, nothing of it."""
+    opening: dict[Keys, object] = field(default_factory=dict)
+    """What a file that is new begins with."""
+    command: str = ""
+    """How the agent is started with a model of ours."""
     variables: dict[str, str] = field(default_factory=dict)
     """Environment variables that the agent will look for, and whose keys they are to have."""
 

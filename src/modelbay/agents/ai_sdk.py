@@ -12,6 +12,7 @@ from modelbay.agents.arrival import check, without_secrets
 from modelbay.agents.departure import is_secret
 from modelbay.agents.ledger import STAYS, Ledger, leaves
 from modelbay.catalog.sources import Catalog
+from modelbay.config.paths import environment
 from modelbay.config.scan import Keys
 from modelbay.config.schema import Table
 from modelbay.config.types import TYPE_OF, protocol_of_type
@@ -315,16 +316,26 @@ class Reader(Struct):
         names = ledger.words(*path)
         if not names:
             ledger.exact(*path)
+            self._known_variable(arrival, here)
         elif "api_key" in arrival.table or arrival.keyless:
             ledger.approximate(*path, why="the key is had from elsewhere, which comes first")
+        elif not ledger.owner(*path).trusted:
+            ledger.unsupported(*path, why="variables that a project's file names are not read")
         elif len(names) > 1:
             ledger.approximate(*path, why=f"of several variables the first, {names[0]}, is taken for the key's")
             arrival.table["api_key"] = f"{{env:{names[0]}}}"
-        elif not ledger.owner(*path).trusted:
-            ledger.unsupported(*path, why="variables that a project's file names are not read")
         else:
             arrival.table["api_key"] = f"{{env:{names[0]}}}"
             ledger.exact(*path, why="it is the key")
+
+    def _known_variable(self, arrival: Arrival, here: Keys) -> None:
+        """Of a vendor the agent knows the variable: where the shell has it, it is the key that is in use."""
+        if "api_key" in arrival.table or arrival.keyless or "custom_headers" in arrival.table:
+            return
+        if self.ledger.get(*here, "npm") is None or self.ledger.get(*here, "options", "baseURL") is None:
+            names = self.catalog.models_dev.providers.get(arrival.id, {}).get("env") or []
+            if len(names) == 1 and environment(names[0]) is not None:
+                arrival.table["api_key"] = f"{{env:{names[0]}}}"
 
     def _lured(self, here: Keys) -> bool:
         """Whether a file that came along with a project decides where a provider's key would go."""

@@ -19,14 +19,16 @@ RESOURCES = ".openai.azure.com"
 """How the host of an Azure resource ends."""
 
 
-def block(leaving: list[Departure], schema: str) -> Block:
-    """`schema` is the address that the agent's configuration begins with."""
-    made = Block("json", defaults={("$schema",): schema})
+def block(leaving: list[Departure], program: str, schema: str) -> Block:
+    """`schema` is the address that a configuration of the agent begins with."""
+    made = Block("json", opening={("$schema",): schema})
     for one in leaving:
         made.settings["provider", one.id] = _provider(one, made)
         made.notes += one.notes
-        if one.default_model is not None:
-            made.defaults["model",] = f"{one.id}/{_keys(one)[one.default_model.alias]}"
+        first = one.default_model or (one.models[0] if one.models else None)
+        if first is not None and (not made.command or one.default_model):
+            made.choice["model",] = f"{one.id}/{_keys(one)[first.alias]}"
+            made.command = f"{program} run -m {made.choice['model',]} Hello"
     return made
 
 

@@ -39,6 +39,7 @@ VERTEX_URL, VERTEX_PROJECT, VERTEX_REGION = (
     "CLOUD_ML_REGION",
 )
 VARIABLE = re.compile(r"printenv ([A-Za-z_]\w*)")
+SHELL = "the shell"
 OFF = ("", "0", "false", "no", "off")
 
 
@@ -52,12 +53,21 @@ def _files() -> list[Path]:
 
 def _read(file: Path | None, keys: bool) -> Import:
     paths = [(file, None)] if file else _all_files()
-    layers = [Layer(str(path), read_json(path), path.absolute().parent, root is None) for path, root in paths]
+    layers = [] if file else _shell()
+    layers += [Layer(str(path), read_json(path), path.absolute().parent, root is None) for path, root in paths]
     if not layers:
         raise ConfigError(f"{AGENT.title} has no settings at {_files()[0]}", hint="name the file")
     ledger = Ledger(layers, keys=keys, concerns=("env",))
     logins = store(_home() / ".credentials.json" if file is None else None, keys)
     return _Reader(ledger, logins).read()
+
+
+def _shell() -> list[Layer]:
+    """The variables of the shell that Claude Code reads, under its settings; keys as references to them."""
+    words = (f"ANTHROPIC_DEFAULT_{word.upper()}_MODEL" for word in WORDS)
+    said = {name: value for name in (URL, MODEL, *words) if (value := environment(name))}
+    keys = {name: f"{{env:{name}}}" for name in (KEY, TOKEN) if environment(name)}
+    return [Layer(SHELL, {"env": {**said, **keys}})] if said or keys else []
 
 
 def _all_files() -> list[tuple[Path, Path | None]]:
@@ -174,7 +184,7 @@ class _Reader(Struct):
 
     def _key(self) -> None:
         ledger, arrival = self.ledger, self.arrival
-        names = [name for name in (TOKEN, KEY) if self._variable(name)]
+        names = [name for name in (TOKEN, KEY) if self._in_shell(name) or self._variable(name)]
         helper = ledger.text("apiKeyHelper")
         lured = ledger.get("env", URL) is not None and not ledger.owner("env", URL).trusted
         for number, name in enumerate(names):
@@ -184,6 +194,10 @@ class _Reader(Struct):
                 ledger.unsupported(*path, why=arrival.keyless)
             elif number:
                 ledger.approximate(*path, why=f"{names[0]} is the key; a provider has one")
+            elif self._in_shell(name):
+                arrival.table["api_key"] = ledger.get(*path)
+                ledger.exact(*path)
+                self._scheme(name)
             elif not ledger.secret(*path):
                 arrival.keyless = "its key stays where it is"
             else:
@@ -197,6 +211,9 @@ class _Reader(Struct):
             arrival.table["api_key"] = _reference(helper)
             ledger.exact("apiKeyHelper")
         ledger.unsupported("env", "CLAUDE_CODE_API_KEY_HELPER_TTL_MS", why="a program is asked once a process")
+
+    def _in_shell(self, name: str) -> bool:
+        return self.ledger.get("env", name) is not None and self.ledger.owner("env", name).file == SHELL
 
     def _scheme(self, name: str) -> None:
         """Says where the header is another one than Claude Code's."""
@@ -314,6 +331,7 @@ def _write(leaving: list[Departure]) -> Block:
         block.settings["env", URL] = urls.VERSION.sub("", one.base_url.rstrip("/"))
         _write_key(one, block)
     _write_rest(one, block)
+    block.command = "claude"
     block.notes += one.notes
     return block
 

@@ -18,7 +18,7 @@ from modelbay.agents.ledger import STAYS, Ledger
 from modelbay.agents.toml_file import layer
 from modelbay.config.paths import environment
 from modelbay.config.scan import Keys
-from modelbay.config.schema import Table
+from modelbay.config.schema import ModelEntry, Table
 from modelbay.config.types import TYPE_OF
 from modelbay.credentials.reference import REFERENCE
 from modelbay.providers import presets
@@ -270,19 +270,22 @@ def _write(leaving: list[Departure]) -> Block:
             one.lost("its id", f"{AGENT.title} keeps it for itself, so it is called {id} there")
         block.settings["model_providers", id] = _entry(one, block)
         model = one.default_model or (one.models[0] if one.models else None)
-        block.defaults.setdefault(("model_provider",), id)
-        if model is not None and block.defaults["model_provider",] == id:
-            block.defaults["model",] = model.model
-            size = model.max_context_size or one.facts[model.alias].max_context_tokens
-            if size:
-                block.defaults["model_context_window",] = size
-            if model.default_effort:
-                block.defaults["model_reasoning_effort",] = model.default_effort
+        if model is not None and (not block.command or one.default_model):
+            block.choice = _choice(one, id, model)
+            block.command = f"codex -c model_provider={id} -m {shlex.quote(model.model)}"
         others = [other.model for other in one.models if other is not model]
         if others:
             one.lost(f"models {', '.join(others)}", f"{AGENT.title} has no list: choose with `codex -m MODEL`")
         block.notes += one.notes
     return block
+
+
+def _choice(one: Departure, id: str, model: ModelEntry) -> dict[Keys, object]:
+    """A model as the one that Codex uses; of its size Codex knows nothing by itself."""
+    size = model.max_context_size or one.facts[model.alias].max_context_tokens
+    said = {"model_context_window": size, "model_reasoning_effort": model.default_effort}
+    rest: dict[Keys, object] = {(name,): value for name, value in said.items() if value}
+    return {("model_provider",): id, ("model",): model.model, **rest}
 
 
 def _entry(one: Departure, block: Block) -> Table:

@@ -41,7 +41,7 @@ def _read(file: Path | None, keys: bool) -> Import:
 
 
 def _write(leaving: list[Departure]) -> Block:
-    return ai_sdk_block.block(leaving, SCHEMA)
+    return ai_sdk_block.block(leaving, NAME, SCHEMA)
 
 
 AGENT = Agent(

@@ -1,5 +1,6 @@
 """Kimi Code: its tables are ours, so they are taken as they stand. kimi-cli's, before it, had other names for types."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -183,9 +184,10 @@ def _write(leaving: list[Departure]) -> Block:
         for model in one.models:
             block.settings["models", model.alias] = _entry_of(one, model)
         default = one.default_model or (one.models[0] if one.models else None)
-        if default is not None:
-            block.defaults.setdefault(("default_model",), default.alias)
-        else:
+        if default is not None and (not block.command or one.default_model):
+            block.choice["default_model",] = default.alias
+            block.command = f"kimi -m {shlex.quote(default.alias)}"
+        if default is None:
             one.lost("its models", "none is configured, and without one it is not offered: modelbay model add")
         if one.entry.timeout is not None:
             one.lost("timeout")

@@ -1,5 +1,6 @@
 """A block for an agent as text, and put into the file that the agent reads: comments kept, a backup beside it."""
 
+import codecs
 import copy
 import json
 from pathlib import Path
@@ -12,8 +13,7 @@ from modelbay.agents.agent import Block
 from modelbay.config import files
 from modelbay.config.document import MISSING, Document
 from modelbay.config.scan import Keys
-from modelbay.config.schema import Table
-from modelbay.config.values import plain, same
+from modelbay.config.values import plain
 from modelbay.errors import ConfigError
 
 BACKUP = ".bak"
@@ -27,7 +27,7 @@ class Put(Struct, frozen=True):
     """Where its old content stands; None where there was no file, or it said all of that already."""
     changed: bool
     kept: list[str]
-    """Settings that it had already, and that stay."""
+    """What it has chosen already, and stays."""
 
 
 def text_of(block: Block) -> str:
@@ -44,7 +44,7 @@ def put(block: Block, path: Path) -> Put:
     target = files.target_of(path)
     old = files.content_of(target)
     try:
-        before = (old or b"").decode()
+        before = (old or b"").decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not UTF-8 text", file=str(path)) from None
     try:
@@ -60,27 +60,44 @@ def put(block: Block, path: Path) -> Put:
     if old is not None:
         backup = _free(path.with_name(path.name + BACKUP))
         files.replace(backup, None, old)
-    files.replace(target, old, after.encode())
+    mark = codecs.BOM_UTF8 if (old or b"").startswith(codecs.BOM_UTF8) else b""
+    files.replace(target, old, mark + after.encode())
     return Put(path, backup, True, kept)
 
 
 def _with(block: Block, text: str) -> tuple[str, list[str]]:
-    """The text with the block in it, and the defaults that it has otherwise."""
-    return _toml(block, text) if block.form == "toml" else _json(block, text)
+    """The text with the block in it, and what is chosen in it otherwise.
 
-
-def _toml(block: Block, text: str) -> tuple[str, list[str]]:
+    Raises:
+        ValueError: the text does not parse.
+    """
     import tomllib
 
-    mark = "\ufeff" if text.startswith("\ufeff") else ""
-    document = Document(text.removeprefix(mark))
-    meant, kept = _meant(block, copy.deepcopy(document.data))
-    for keys, value in {**block.defaults, **block.settings}.items():
-        if keys in block.settings or document.get(keys) is MISSING:
-            _merge(document, keys, plain(value, keys))
-    if not same(tomllib.loads(document.text), meant):
+    data = tomllib.loads(text) if block.form == "toml" else jsonc.decode(text)
+    if not isinstance(data, dict):
+        raise ConfigError("what is there is JSON, but no object")
+    chosen = {keys: _at(data, keys) for keys in block.choice}
+    others = {keys: value for keys, value in chosen.items() if value not in (MISSING, block.choice[keys])}
+    settings = {
+        **({} if text.strip() else block.opening),
+        **({} if others else block.choice),
+        **block.settings,
+    }
+    meant = data
+    for keys, value in settings.items():
+        meant = _laid(meant, keys, value)
+    after = _toml(settings, text) if block.form == "toml" else _json(settings, text)
+    again = tomllib.loads(after) if block.form == "toml" else jsonc.decode(after)
+    if not jsonc.same(again, meant):
         raise ConfigError("the file cannot be changed safely", hint="print the block, and put it in by hand")
-    return mark + document.text, kept
+    return after, [f"{'.'.join(keys)} stays {json.dumps(value, ensure_ascii=False)}" for keys, value in others.items()]
+
+
+def _toml(settings: dict[Keys, object], text: str) -> str:
+    document = Document(text)
+    for keys, value in settings.items():
+        _merge(document, keys, plain(value, keys))
+    return document.text
 
 
 def _merge(document: Document, keys: Keys, value: Any) -> None:
@@ -92,30 +109,10 @@ def _merge(document: Document, keys: Keys, value: Any) -> None:
         document.set(keys, value)
 
 
-def _json(block: Block, text: str) -> tuple[str, list[str]]:
-    data = jsonc.decode(text)
-    if not isinstance(data, dict):
-        raise ConfigError("what is there is JSON, but no object")
-    meant, kept = _meant(block, data)
-    for keys, value in {**block.defaults, **block.settings}.items():
-        if keys in block.settings or _at(data, keys) is MISSING:
-            text = jsonc.put(text, keys, value)
-    if not jsonc.same(jsonc.decode(text), meant):
-        raise ConfigError("the file cannot be changed safely", hint="print the block, and put it in by hand")
-    return text if text.endswith("\n") else f"{text}\n", kept
-
-
-def _meant(block: Block, data: Table) -> tuple[Table, list[str]]:
-    """What the file shall say, and the defaults that stay as they are."""
-    kept = []
-    for keys, value in block.defaults.items():
-        if (there := _at(data, keys)) is MISSING:
-            data = _laid(data, keys, value)
-        elif there != value:
-            kept.append(f"{'.'.join(keys)} stays {json.dumps(there, ensure_ascii=False)}")
-    for keys, value in block.settings.items():
-        data = _laid(data, keys, value)
-    return data, kept
+def _json(settings: dict[Keys, object], text: str) -> str:
+    for keys, value in settings.items():
+        text = jsonc.put(text, keys, value)
+    return text if text.endswith("\n") else f"{text}\n"
 
 
 def _laid(data: Any, keys: Keys, value: Any) -> Any:

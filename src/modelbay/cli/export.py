@@ -35,7 +35,7 @@ def export(settings: Settings, /, agent: str, providers: tuple[str, ...], keys: 
         if done.backup:
             terminal.write(f"Its old content is in {done.backup}\n")
         for kept in done.kept:
-            terminal.note(f"{kept}: choose the new one in {to.title}")
+            terminal.note(f"{kept}: that is what {to.title} has chosen")
     else:
         terminal.write(writing.text_of(block))
         terminal.note(f"for {file}; --write puts it there")
@@ -43,3 +43,5 @@ def export(settings: Settings, /, agent: str, providers: tuple[str, ...], keys: 
         terminal.note(f"set {name} to the key of {id} before you start {to.title}, or export with --keys")
     for lost in block.notes:
         terminal.warning(lost)
+    if block.command:
+        terminal.note(f"try it: {block.command}")

@@ -46,7 +46,7 @@ def import_(
 
     planned = apply(change, settings.config, dry_run=True)
     if not planned.changed:
-        terminal.note("All of it is there already")
+        terminal.note("Nothing of it is to be written")
         return
     terminal.write(f"\n{planned.diff}")
     if dry_run:

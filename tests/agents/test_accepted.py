@@ -1,0 +1,139 @@
+"""Do the agents themselves take what we export? Each reads its file and gets an answer from the simulator with it.
+
+Skipped where an agent is not on the PATH. They run in a home of their own, reach nothing but this machine, and have a
+minute.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from modelbay.agents import NAMES
+from modelbay.simulator import Simulator
+from tests.agents.desk import Desk
+
+KEY = "sk-agents-0123456789"
+SECONDS = 100
+ALONE = {
+    "KIMI_DISABLE_TELEMETRY": "1",
+    "KIMI_CODE_NO_AUTO_UPDATE": "1",
+    "KILO_DISABLE_MODELS_FETCH": "1",
+    "KILO_DISABLE_AUTOUPDATE": "1",
+    "KILO_DISABLE_SHARE": "1",
+    "KILO_DISABLE_SESSION_INGEST": "1",
+    "KILO_TELEMETRY_LEVEL": "off",
+    "KILO_API_URL": "http://127.0.0.1:9",
+    "OPENCODE_DISABLE_MODELS_FETCH": "1",
+    "OPENCODE_DISABLE_AUTOUPDATE": "1",
+    "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DISABLE_ERROR_REPORTING": "1",
+    "DISABLE_AUTOUPDATER": "1",
+}
+"""What keeps them from the network."""
+QUIET = ("-c", "analytics.enabled=false", "-c", "features.plugins=false", "-c", "features.apps=false")
+PROVIDER = {"kimi": "chat", "kilo": "chat", "opencode": "responses", "codex": "responses", "claude": "claude"}
+LISTS = {
+    "kimi": ("kimi", "doctor"),
+    "kilo": ("kilo", "models", "chat"),
+    "opencode": ("opencode", "models", "responses"),
+    "codex": ("codex", "features", "list"),
+}
+"""The commands by which they read their configuration and do no more."""
+ASKS = {
+    "kimi": ("kimi", "-p", "Hello"),
+    "kilo": ("kilo", "run", "--auto", "-m", "chat/sim", "Hello"),
+    "opencode": ("opencode", "run", "-m", "responses/sim", "Hello"),
+    "codex": ("codex", *QUIET, "exec", "--skip-git-repo-check", "Hello"),
+    "claude": ("claude", "-p", "Hello"),
+}
+CONFIG = f"""\
+[providers.chat]
+type = "openai"
+base_url = "SIM/v1"
+api_key = "{KEY}"
+custom_headers = {{ X-Team = "blue" }}
+
+[providers.responses]
+type = "openai_responses"
+base_url = "SIM/v1"
+api_key = "{{env:SIM_KEY}}"
+
+[providers.claude]
+type = "anthropic"
+base_url = "SIM"
+api_key = "{{env:SIM_KEY}}"
+
+[models."chat/sim"]
+provider = "chat"
+model = "sim-echo"
+max_context_size = 128000
+max_output_size = 4096
+cost = {{ input = 1.5, output = 2 }}
+modalities = {{ input = ["text", "image"], output = ["text"] }}
+
+[models."responses/sim"]
+provider = "responses"
+model = "sim-echo"
+
+[models."claude/sim"]
+provider = "claude"
+model = "sim-echo"
+aliases = ["opus"]
+"""
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    with Simulator(key=KEY) as running:
+        yield running
+
+
+@pytest.fixture
+def exported(desk: Desk, simulator: Simulator, request: pytest.FixtureRequest) -> str:
+    """The name of an agent that has a provider of ours."""
+    name: str = request.param
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
+    desk.file.write_text(CONFIG.replace("SIM/", f"{simulator.url}/").replace('"SIM"', f'"{simulator.url}"'))
+    desk.done("export", name, PROVIDER[name], "--write", "--keys")
+    return name
+
+
+def run(desk: Desk, command: tuple[str, ...]) -> str:
+    path = {"PATH": os.environ["PATH"], "HOME": str(desk.user), "SIM_KEY": KEY, "TERM": "dumb"}
+    done = subprocess.run(
+        command,
+        cwd=desk.project,
+        env=ALONE | path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize("exported", LISTS, indirect=True)
+def test_the_agent_reads_its_file(desk: Desk, exported: str):
+    said = run(desk, LISTS[exported])
+    expected = {
+        "kimi": "All checked config files are valid",
+        "kilo": "chat/sim",
+        "opencode": "responses/sim",
+        "codex": "stable",
+    }
+    assert expected[exported] in said
+
+
+@pytest.mark.parametrize("exported", NAMES, indirect=True)
+def test_the_agent_gets_an_answer(desk: Desk, exported: str):
+    said = run(desk, ASKS[exported])
+    assert "sim-echo, a simulated model" in said or "The tool" in said, said

@@ -1,0 +1,387 @@
+"""`modelbay export` as a person runs it."""
+
+import stat
+import tomllib
+from pathlib import Path
+
+import pytest
+from inline_snapshot import snapshot
+
+from modelbay.agents import NAMES, jsonc
+from tests.agents.desk import Desk
+
+CONFIG = """\
+default_model = "acme/large"
+
+[providers.acme]
+type = "openai_responses"
+name = "Acme"
+base_url = "https://acme.example/v1"
+api_key = "sk-acme-0123456789"
+custom_headers = { X-Team = "blue", X-Api-Key = "hk-acme-0123456789" }
+
+[providers.claude]
+type = "anthropic"
+base_url = "https://claude.example"
+api_key = "{env:CLAUDE_KEY}"
+
+[providers.file]
+type = "anthropic"
+base_url = "https://file.example/v1"
+api_key = "{file:keys/file}"
+
+[providers.chat]
+type = "openai"
+base_url = "https://chat.example/v1"
+api_key = "{command:print-key --for chat}"
+
+[providers.whole]
+type = "openai"
+base_url = "https://whole.example/api/v2/models/chat"
+full_url = true
+api_key = "k"
+
+[providers.query]
+type = "anthropic"
+base_url = "https://query.example?team=7"
+api_key = "k"
+
+[providers.azure]
+type = "azure"
+base_url = "https://acme-east.openai.azure.com"
+api_version = "2024-10-21"
+api_key = "k"
+
+[models."acme/large"]
+provider = "acme"
+model = "acme-large"
+max_context_size = 200000
+cost = { input = 1, output = 2 }
+
+[models."acme/gpt"]
+provider = "acme"
+model = "gpt-5"
+
+[models."claude/opus"]
+provider = "claude"
+model = "claude-opus-4-7"
+aliases = ["opus"]
+"""
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    desk = Desk(tmp_path, monkeypatch)
+    desk.file.write_text(CONFIG)
+    return desk
+
+
+def test_codex(desk: Desk):
+    run = desk("export", "codex", "acme")
+    assert run.out == snapshot("""\
+model_provider = "acme"
+model = "acme-large"
+model_context_window = 200000
+
+[model_providers.acme]
+name = "Acme"
+base_url = "https://acme.example/v1"
+wire_api = "responses"
+env_key = "ACME_API_KEY"
+http_headers = { X-Team = "blue" }
+""")
+    assert run.err == snapshot("""\
+for DESK/user/.codex/config.toml; --write puts it there
+set ACME_API_KEY to the key of acme before you start Codex, or export with --keys
+warning: acme: header X-Api-Key: it is a secret, which goes along with --keys only
+warning: acme: models gpt-5: Codex has no list: choose with `codex -m MODEL`
+try it: codex -c model_provider=acme -m acme-large
+""")
+
+
+def test_claude_code(desk: Desk):
+    assert desk.done("export", "claude", "claude") == snapshot("""\
+{
+  "env": {
+    "ANTHROPIC_BASE_URL": "https://claude.example",
+    "ANTHROPIC_MODEL": "claude-opus-4-7",
+    "ANTHROPIC_DEFAULT_OPUS_MODEL": "claude-opus-4-7"
+  },
+  "apiKeyHelper": "printenv CLAUDE_KEY"
+}
+""")
+    assert '"apiKeyHelper": "cat HOME/keys/file"' in desk.done("export", "claude", "file")
+
+
+def test_kilo(desk: Desk):
+    run = desk("export", "kilo", "acme", "claude")
+    assert run.out == snapshot("""\
+{
+  "$schema": "https://app.kilo.ai/config.json",
+  "model": "acme/large",
+  "provider": {
+    "acme": {
+      "npm": "@ai-sdk/openai",
+      "name": "Acme",
+      "options": {
+        "baseURL": "https://acme.example/v1",
+        "apiKey": "{env:ACME_API_KEY}",
+        "headers": {
+          "X-Team": "blue"
+        }
+      },
+      "models": {
+        "large": {
+          "name": "large",
+          "id": "acme-large",
+          "limit": {
+            "context": 200000,
+            "output": 0
+          },
+          "cost": {
+            "input": 1,
+            "output": 2
+          }
+        },
+        "gpt": {
+          "name": "gpt",
+          "id": "gpt-5",
+          "reasoning": true,
+          "tool_call": true,
+          "temperature": false,
+          "modalities": {
+            "input": [
+              "text",
+              "image"
+            ],
+            "output": [
+              "text"
+            ]
+          },
+          "attachment": true,
+          "limit": {
+            "context": 400000,
+            "output": 128000
+          }
+        }
+      }
+    },
+    "claude": {
+      "npm": "@ai-sdk/anthropic",
+      "name": "claude",
+      "options": {
+        "baseURL": "https://claude.example/v1",
+        "apiKey": "{env:CLAUDE_KEY}"
+      },
+      "models": {
+        "opus": {
+          "name": "opus",
+          "id": "claude-opus-4-7",
+          "reasoning": true,
+          "tool_call": true,
+          "temperature": false,
+          "modalities": {
+            "input": [
+              "text",
+              "image",
+              "pdf"
+            ],
+            "output": [
+              "text"
+            ]
+          },
+          "attachment": true,
+          "limit": {
+            "context": 1000000,
+            "output": 128000
+          }
+        }
+      }
+    }
+  }
+}
+""")
+    assert run.err == snapshot("""\
+for DESK/user/.config/kilo/kilo.json; --write puts it there
+set ACME_API_KEY to the key of acme before you start Kilo Code, or export with --keys
+warning: acme: header X-Api-Key: it is a secret, which goes along with --keys only
+try it: kilo run -m acme/large Hello
+""")
+
+
+def test_kimi_code(desk: Desk):
+    run = desk("export", "kimi", "acme", "--keys")
+    assert run.out == snapshot("""\
+default_model = "acme/large"
+
+[providers.acme]
+type = "openai_responses"
+base_url = "https://acme.example/v1"
+api_key = "sk-acme-0123456789"
+custom_headers = { X-Team = "blue", X-Api-Key = "hk-acme-0123456789" }
+
+[models."acme/large"]
+provider = "acme"
+model = "acme-large"
+max_context_size = 200000
+
+[models."acme/gpt"]
+provider = "acme"
+model = "gpt-5"
+max_context_size = 400000
+capabilities = ["thinking", "always_thinking", "image_in", "tool_use"]
+""")
+    assert run.err == snapshot("""\
+for DESK/user/.kimi-code/config.toml; --write puts it there
+warning: acme: model acme/large: cost: there is no such setting
+try it: kimi -m acme/large
+""")
+
+
+def test_references_that_the_agent_has_stay_and_others_become_variables(desk: Desk):
+    assert '"apiKey": "{env:CLAUDE_KEY}"' in desk.done("export", "opencode", "claude", "--keys")
+    assert '"apiKey": "{file:HOME/keys/file}"' in desk.done("export", "opencode", "file")
+    run = desk("export", "opencode", "chat")
+    assert '"apiKey": "{env:CHAT_API_KEY}"' in run.out
+    assert "set CHAT_API_KEY to the key of chat before you start opencode" in run.err
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_key_leaves_without_keys(name: str, desk: Desk):
+    for id in ("acme", "claude", "chat"):
+        run = desk("export", name, id)
+        assert "0123456789" not in run.out + run.err
+
+
+@pytest.mark.parametrize(
+    ("name", "id", "said"),
+    [
+        ("codex", "chat", "Codex speaks OpenAI Responses only, and provider chat speaks OpenAI Compatible: it needs a gateway"),
+        ("claude", "acme", "Claude Code speaks Anthropic Messages only, and provider acme speaks OpenAI Responses"),
+        ("kilo", "whole", "whole has a whole endpoint for its URL, and Kilo Code appends the path itself"),
+        ("claude", "query", "Claude Code has no place for a query"),
+        ("kimi", "query", "Kimi Code has no place for a query"),
+        ("opencode", "azure", "opencode calls Azure without an api-version"),
+    ],
+)  # fmt: skip
+def test_what_an_agent_cannot_do_is_refused_and_says_why(name: str, id: str, said: str, desk: Desk):
+    run = desk("export", name, id)
+    assert (run.code, run.out) == (1, "")
+    assert said in run.err
+    assert "hint: " in run.err
+
+
+def test_claude_code_has_one_provider(desk: Desk):
+    run = desk("export", "claude", "claude", "file")
+    assert run.code == 1
+    assert "one provider at a time" in run.err
+
+
+def test_an_unknown_provider_is_named(desk: Desk):
+    run = desk("export", "kilo", "acne")
+    assert run.code == 1
+    assert 'did you mean "acme"?' in run.err
+
+
+def test_it_is_written_in_place_with_comments_kept_and_a_backup(desk: Desk):
+    before = (
+        "# my Codex\nmodel = \"gpt-5.2\" # the best\n\n[model_providers.other]\nname = 'Other' # old\n\n"
+        '[mcp_servers.files] # tools\ncommand = "files"\n'
+    )
+    file = desk.write(".codex/config.toml", before)
+    file.chmod(0o644)
+    run = desk("export", "codex", "acme", "--keys", "--write")
+    assert run.out == snapshot("""\
+Written to DESK/user/.codex/config.toml
+Its old content is in DESK/user/.codex/config.toml.bak
+""")
+    assert run.err == snapshot("""\
+model stays "gpt-5.2": that is what Codex has chosen
+warning: acme: models gpt-5: Codex has no list: choose with `codex -m MODEL`
+try it: codex -c model_provider=acme -m acme-large
+""")
+    assert file.with_name("config.toml.bak").read_text() == before
+    assert file.read_text() == snapshot("""\
+# my Codex
+model = "gpt-5.2" # the best
+
+[model_providers.other]
+name = 'Other' # old
+
+[model_providers.acme]
+name = "Acme"
+base_url = "https://acme.example/v1"
+wire_api = "responses"
+experimental_bearer_token = "sk-acme-0123456789"
+http_headers = { X-Team = "blue", X-Api-Key = "hk-acme-0123456789" }
+
+[mcp_servers.files] # tools
+command = "files"
+""")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.with_name("config.toml.bak").stat().st_mode) == 0o600
+
+
+def test_json_with_comments_keeps_them_too(desk: Desk):
+    before = (
+        '{\n\t// my own\n\t"theme": "dark", // at night\n\t"provider": {\n\t\t"acme": { "name": "Old", },\n\t},\n}\n'
+    )
+    file = desk.write(".config/opencode/opencode.jsonc", before)
+    desk.done("export", "opencode", "acme", "--write")
+    after = file.read_text()
+    assert after.startswith(
+        '{\n\t// my own\n\t"theme": "dark", // at night\n\t"provider": {\n\t\t"acme": { "name": "Acme", '
+    )
+    assert jsonc.decode(after)["provider"]["acme"]["options"]["baseURL"] == "https://acme.example/v1"
+    assert file.with_name("opencode.jsonc.bak").read_text() == before
+    again = desk("export", "opencode", "acme", "--write")
+    assert "All of it is there already" in again.out
+    assert not file.with_name("opencode.jsonc.bak.2").exists()
+    file.write_text(before)
+    desk.done("export", "opencode", "acme", "--write")
+    assert file.with_name("opencode.jsonc.bak.2").read_text() == before
+
+
+def test_what_the_agent_has_chosen_stays(desk: Desk):
+    file = desk.write(".config/kilo/kilo.json", '{"model": "other/model"}')
+    run = desk("export", "kilo", "acme", "--write")
+    assert jsonc.decode(file.read_text())["model"] == "other/model"
+    assert 'model stays "other/model": that is what Kilo Code has chosen' in run.err
+
+
+def test_a_link_stays_a_link_and_what_it_leads_to_changes(desk: Desk):
+    real = desk.write("dotfiles/settings.json", "{}")
+    (desk.user / ".claude").mkdir()
+    link = desk.user / ".claude" / "settings.json"
+    link.symlink_to(real)
+    desk.done("export", "claude", "claude", "--write")
+    assert link.is_symlink()
+    assert jsonc.decode(real.read_text())["env"]["ANTHROPIC_BASE_URL"] == "https://claude.example"
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "text", "said"),
+    [
+        ("codex", ".codex/config.toml", "model = ", "does not parse"),
+        ("codex", ".codex/config.toml", 'model_providers = "x"', "is not a table"),
+        ("claude", ".claude/settings.json", '{"env": ', "does not parse"),
+        ("claude", ".claude/settings.json", "[1]", "no object"),
+        ("claude", ".claude/settings.json", '{"env": "x"}', "env is no object"),
+    ],
+)
+def test_a_file_that_is_broken_is_left_alone(name: str, path: str, text: str, said: str, desk: Desk):
+    file = desk.write(path, text)
+    run = desk("export", name, "acme" if name == "codex" else "claude", "--write")
+    assert (run.code, file.read_text()) == (1, text)
+    assert said in run.err
+    assert not file.with_name(file.name + ".bak").exists()
+
+
+def test_what_is_printed_is_what_is_written(desk: Desk):
+    for name, id in (("kimi", "acme"), ("codex", "acme"), ("kilo", "acme"), ("claude", "claude")):
+        printed = desk.done("export", name, id)
+        desk.done("export", name, id, "--write")
+        file = next(path for path in desk.user.rglob("*") if path.suffix in (".json", ".toml"))
+        read = tomllib.loads if file.suffix == ".toml" else jsonc.decode
+        assert read(desk.same(file.read_text())) == read(printed)
+        file.unlink()

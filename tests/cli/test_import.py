@@ -1,0 +1,207 @@
+"""`modelbay import` as a person runs it."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from inline_snapshot import snapshot
+
+from modelbay.agents import NAMES
+from modelbay.config.load import load
+from tests.agents.desk import CONFIGS, FILES, Desk
+from tests.cli.inside import Person
+
+KIMI = """\
+default_model = "fast"
+
+[providers.acme]
+type = "openai_legacy"
+base_url = "https://acme.example/v1"
+api_key = "sk-acme-0123456789"
+
+[models.fast]
+provider = "acme"
+model = "acme-fast"
+max_context_size = 1000
+
+[loop_control]
+max_steps_per_turn = 5
+"""
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    return Desk(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def kimi(desk: Desk) -> Path:
+    return desk.write(".kimi-code/config.toml", KIMI)
+
+
+def test_what_becomes_of_each_setting_is_said_before_anything_is_written(desk: Desk, kimi: Path):
+    assert desk.done("import", "kimi", "--dry-run") == snapshot("""\
+DESK/user/.kimi-code/config.toml
+  exact        default_model
+  exact        providers.acme.type           it is called "openai" now
+  exact        providers.acme.base_url
+  approximate  providers.acme.api_key        the secret stays where it is; --keys takes it along
+  exact        models.fast.provider
+  exact        models.fast.model
+  exact        models.fast.max_context_size
+  unsupported  loop_control                  it says nothing of providers or models
+
+--- HOME/config.toml
++++ HOME/config.toml
+@@ -0,0 +1,10 @@
++default_model = "fast"
++
++[providers.acme]
++type = "openai"
++base_url = "https://acme.example/v1"
++
++[models.fast]
++provider = "acme"
++model = "acme-fast"
++max_context_size = 1000
+""")
+    assert desk.text == ""
+
+
+def test_with_yes_it_is_written(desk: Desk, kimi: Path):
+    run = desk("import", "kimi", "--yes")
+    assert run.code == 0
+    assert run.out.rpartition("\n\n")[2] == snapshot("""\
+added: acme with 1 model
+The default model is fast
+""")
+    assert run.err == snapshot("acme: its key stays where it is; give it one with `modelbay key set acme`\n")
+    assert desk.text == snapshot("""\
+default_model = "fast"
+
+[providers.acme]
+type = "openai"
+base_url = "https://acme.example/v1"
+
+[models.fast]
+provider = "acme"
+model = "acme-fast"
+max_context_size = 1000
+""")
+
+
+def test_with_keys_the_key_comes_and_is_not_shown(desk: Desk, kimi: Path):
+    run = desk("import", "kimi", "--keys", "--yes")
+    assert 'api_key = "sk-acme-0123456789"' in desk.text
+    assert 'api_key = "…"' in run.out
+    assert "0123456789" not in run.out + run.err
+    assert stat.S_IMODE(desk.file.stat().st_mode) == 0o600
+
+
+def test_nothing_is_written_where_nobody_can_be_asked(desk: Desk, kimi: Path):
+    run = desk("import", "kimi")
+    assert (run.code, desk.text) == (2, "")
+    assert "only written with --yes" in run.err
+
+
+def test_again_it_is_there_already(desk: Desk, kimi: Path):
+    desk.done("import", "kimi", "--yes")
+    before = desk.text
+    run = desk("import", "kimi", "--yes")
+    assert (run.code, desk.text) == (0, before)
+    assert "Nothing of it is to be written" in run.err
+
+
+OTHER = """\
+default_model = "mine"
+# mine
+[providers.acme]
+type = "anthropic"
+base_url = "https://other.example"
+api_key = "sk-other-0123456789"
+
+[models.mine]
+provider = "acme"
+model = "m"
+
+[models.fast]
+provider = "acme"
+model = "other-fast"
+"""
+
+
+def test_an_id_in_use_gets_the_agents_name_behind_it(desk: Desk, kimi: Path):
+    desk.file.write_text(OTHER)
+    run = desk("import", "kimi", "--yes")
+    assert "added: acme-kimi (there: acme) with 1 model" in run.out
+    assert "The default model stays mine" in run.err
+    assert desk.text.startswith(OTHER.partition("[models.mine]")[0])
+    config = load()
+    assert (config.models["fast"].provider, config.models["acme-kimi/acme-fast"].provider) == ("acme", "acme-kimi")
+    assert desk.done("import", "kimi", "--yes").count("acme") > 0
+    assert list(load().providers) == ["acme", "acme-kimi"]
+
+
+def test_replace_takes_the_id_and_keeps_no_key_for_another_place(desk: Desk, kimi: Path):
+    desk.file.write_text(OTHER.replace("[models.fast]", "[models.fast2]"))
+    desk.done("import", "kimi", "--replace", "--yes")
+    entry = load().provider("acme")
+    assert (entry.type, entry.base_url, entry.api_key) == ("openai", "https://acme.example/v1", None)
+    assert "# mine" in desk.text
+
+
+def test_replace_keeps_the_key_for_the_same_place(desk: Desk, kimi: Path):
+    desk.file.write_text('[providers.acme]\ntype = "openai"\nbase_url = "https://acme.example/v2"\napi_key = "k"\n')
+    desk.done("import", "kimi", "--replace", "--yes")
+    assert load().provider("acme").api_key == "k"
+
+
+def test_a_person_is_asked_what_to_do_and_whether_to_write(desk: Desk, kimi: Path):
+    desk.file.write_text(OTHER)
+    asked = ("--config", str(desk.file), "import", "kimi", str(kimi))
+    with Person(desk.user, *asked) as person:
+        person.sees("There is another provider acme").types("replace")
+        person.sees("Write this?").types("n")
+        assert person.ends() == 130
+    assert desk.text == OTHER
+    with Person(desk.user, *asked) as person:
+        person.sees("There is another provider acme").types("skip")
+        person.sees("Nothing of it is to be written")
+        assert person.ends() == 0
+    with Person(desk.user, *asked) as person:
+        person.sees("There is another provider acme").types("")
+        person.sees("Write this?").types("y")
+        person.sees("added: acme-kimi")
+        assert person.ends() == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_rich_configuration_of_each_agent_comes_in_order(name: str, desk: Desk):
+    desk.done("import", name, str(CONFIGS / FILES[name]), "--yes")
+    config = load()
+    assert not config.problems and config.default_model
+    config.model()
+    assert "0123456789" not in desk.text
+
+
+def test_a_kimi_config_is_ours_as_it_stands(desk: Desk):
+    rich = (CONFIGS / "kimi.toml").read_text()
+    desk.file.write_text(rich)
+    copied = load()
+    assert [problem.where for problem in copied.problems] == snapshot(
+        ["providers.later.type", "models.lost.provider", "models.future.provider"]
+    )
+    desk.file.unlink()
+    desk.done("import", "kimi", str(CONFIGS / "kimi.toml"), "--yes", "--keys")
+    imported = load()
+    assert imported.default_model == copied.default_model
+    assert imported.models == copied.models
+    for id, entry in copied.providers.items():
+        assert imported.providers[id] == entry or id == "old"  # its key would be a reference here
+    assert imported.providers.keys() == copied.providers.keys()
+
+
+def test_what_cannot_be_read_says_where_it_should_be(desk: Desk):
+    run = desk("import", "codex")
+    assert (run.code, run.out) == (1, "")
+    assert "Codex has no configuration at DESK/user/.codex/config.toml" in run.err
