@@ -191,6 +191,15 @@ def test_a_model_that_lives_elsewhere_does_not_take_the_key_along(file: Path):
     assert "another host" in offer(shelf, "acme").left["there"]
 
 
+@pytest.mark.parametrize("api", ["http://169.254.169.254/v1", "http://10.0.0.1/v1", "http://127.0.0.1:1/v1"])
+def test_nobody_elses_list_leads_into_this_network(api: str, file: Path):
+    shelf = shelf_of(a={})
+    shelf.providers["acme"]["api"] = api
+    with pytest.raises(ModelbayError, match="private network"):
+        propose(load(file), shelf, "acme", Given(api_key=KEY))
+    assert added(file, shelf, base_url=api).providers["acme"].base_url == api
+
+
 # What is there already
 
 

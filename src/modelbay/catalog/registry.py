@@ -96,7 +96,7 @@ def why_refused(api: str, url: str | None) -> str | None:
         home = origin(url)
         if home.host == where.host or (home.loopback and where.loopback):
             return None
-    return f"{where} is in a private network, and only a registry on that host may name it"
+    return f"{where} is in a private network, and only a list on that host may name it"
 
 
 def _is_open(where: Origin) -> bool:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from modelbay.catalog import modelsdev
 from modelbay.catalog.modelsdev import ModelsDev, fetched
 from modelbay.catalog.reading import status_of
+from modelbay.catalog.registry import why_refused
 from modelbay.catalog.tables import LEFT, model_table, why_left_out
 from modelbay.catalog.wire import VARIABLE, Wire, wire
 from modelbay.config import changes
@@ -192,6 +193,8 @@ def propose(config: Config, shelf: Shelf, id: str, given: Given) -> Proposal:
         raise _refused(found)
     if not NAME.fullmatch(id):
         raise ModelbayError(f'"{shown(id)}" cannot be a provider\'s name', hint="add it by its address")
+    if given.base_url is None and (why := _inside(shelf, found.wire.base_url)) is not None:
+        raise ModelbayError(f'provider "{id}" cannot be added: {why}', hint="if it is yours: --base-url URL")
     preset = presets.by_models_dev(id)
     made, missing = _drafted(found, preset, given)
     if given.api_key:
@@ -268,6 +271,14 @@ def renewal(config: Config, shelf: Shelf, entry: ProviderEntry) -> Import:
     if not models:
         raise ModelbayError(f'the catalog has no models of "{entry.id}" any more', provider=entry.id)
     return Import(id=entry.id, models=models, owner=OWNER)
+
+
+def _inside(shelf: Shelf, base: str | None) -> str | None:
+    """Why an address is not to be taken from a list: it is in somebody's network. models.dev knows servers on this machine."""
+    if base is None or VARIABLE.search(base):
+        return None
+    known = shelf.date and host_of(base).startswith("localhost:")
+    return None if known else why_refused(base, shelf.url)
 
 
 def _models(config: Config, shelf: Shelf, found: Offer) -> dict[str, Table]:
