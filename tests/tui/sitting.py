@@ -7,12 +7,15 @@ from contextlib import asynccontextmanager
 from html import unescape
 from pathlib import Path
 
+from textual import events
 from textual.pilot import Pilot
 
 from modelbay.tui.app import ModelbayApp
 
 SECONDS = 20
 """How long something may take to be seen, on a machine that is busy with other tests."""
+CELL = 12.2
+"""The width of a letter in a picture of the screen."""
 LINE = re.compile(r'<text [^>]*?x="([\d.]+)"[^>]*?y="([\d.]+)"[^>]*?>(.*?)</text>', re.DOTALL)
 
 
@@ -24,13 +27,18 @@ class Sitting:
     @property
     def screen(self) -> str:
         """What is on the screen now, as text."""
-        lines: dict[float, list[tuple[float, str]]] = {}
+        lines: dict[float, str] = {}
         for x, y, text in LINE.findall(self.app.export_screenshot()):
-            lines.setdefault(float(y), []).append((float(x), unescape(text).replace("\xa0", " ")))
-        return "\n".join("".join(text for _, text in sorted(cells)) for _, cells in sorted(lines.items()))
+            if text := unescape(text).replace("\xa0", " ").strip("\n"):
+                before = lines.get(float(y), "")
+                lines[float(y)] = before.ljust(round(float(x) / CELL)) + text
+        return "\n".join(line for _, line in sorted(lines.items()))
 
     async def types(self, text: str) -> None:
-        await self.pilot.press(*text)
+        """Types fast: nobody waits for each letter to be drawn."""
+        for letter in text:
+            self.app.post_message(events.Key("space" if letter == " " else letter, letter))
+        await self.pilot.pause()
 
     async def presses(self, *keys: str) -> None:
         await self.pilot.press(*keys)

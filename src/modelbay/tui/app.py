@@ -213,7 +213,7 @@ class ModelbayApp(App[None]):
             self.talk.say("No models configured: /login signs in to a platform, /provider adds one from a catalog")
             return
         if self.chat.turns:
-            note = "switching invalidates the prompt cache; /new avoids that"
+            note = "switching loses the prompt cache; /new avoids it"
         current = self._current()
         picker = ModelPicker(self.config, models, current, self.chat.effort, tab=tab, note=note)
         if (picked := await self.push_screen_wait(picker)) is not None:

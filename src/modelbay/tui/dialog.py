@@ -61,18 +61,20 @@ class Dialog(ModalScreen[T | None]):
     def during(self, words: str, work: Coroutine[Any, Any, None]) -> None:
         """Does something that takes a while; Esc breaks it off. What goes wrong is said here."""
 
+        said = self.said
+
         async def run() -> None:
-            self.said.waits(words)
+            said.waits(words)
             try:
                 await work
             except ModelbayError as error:
-                self.said.fails(error)
+                said.fails(error)
             else:
-                self.said.clear()
+                said.clear()
             finally:
                 self._under_way = None
-                if self.said.waiting:
-                    self.said.tells("interrupted")
+                if said.waiting:
+                    said.tells("interrupted")
 
         self._under_way = self.run_worker(run(), exit_on_error=True)
 

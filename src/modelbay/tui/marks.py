@@ -39,7 +39,7 @@ class Marks(Dialog[list[str]]):
         self._marked = set(marked)
 
     def content(self) -> Iterable[Widget]:
-        yield Query()
+        yield Query(spaces=False)
         yield Listing(self._models, self._row)
         yield Static(id="facts")
 

@@ -57,7 +57,7 @@ class ModelPicker(Dialog[Picked]):
         self._config, self._models, self._current, self._effort = config, models, current, effort
         self._tabs = [ALL, *dict.fromkeys(model.provider for model in models)]
         self._tab = tab if tab in self._tabs else ALL
-        self._finders: dict[str, Finder[Model]] = {}
+        self._finders: dict[str, Finder[_Searched]] = {}
         self._drafts: dict[str, str] = {}
         """The levels that were changed here, by alias."""
         self.heading = f"Select a model · {note}" if note else "Select a model"
@@ -84,7 +84,7 @@ class ModelPicker(Dialog[Picked]):
         query = self.query_one(Query).value
         rows = self._in_tab()
         if query.strip():
-            rows = self._finder().find(query, FOUND)
+            rows = [found.model for found in self._finder().find(query, FOUND)]
         at = next((model for model in rows if model.alias == self._current), None) if not query else None
         self.listing.set_rows(rows, at)
         if not rows:
@@ -143,9 +143,9 @@ class ModelPicker(Dialog[Picked]):
             return self._models
         return [model for model in self._models if model.provider == self._tab]
 
-    def _finder(self) -> Finder[Model]:
+    def _finder(self) -> "Finder[_Searched]":
         if self._tab not in self._finders:
-            self._finders[self._tab] = Finder(self._in_tab())
+            self._finders[self._tab] = Finder([_searched(model) for model in self._in_tab()])
         return self._finders[self._tab]
 
     def _row(self, model: Model) -> Row:
@@ -176,3 +176,16 @@ class ModelPicker(Dialog[Picked]):
             cells.append((f" {name} ", "reverse bold" if number == at else "dim"))
             cells.append((" ", ""))
         self.query_one("#tabs", Static).update(Content.assemble(*cells))
+
+
+class _Searched(Struct):
+    """A model as it is searched: by its alias, its name, its wire id and its provider."""
+
+    id: str
+    name: str
+    provider: str
+    model: Model
+
+
+def _searched(model: Model) -> _Searched:
+    return _Searched(model.alias or model.id, f"{model.name or ''} {model.id}", model.provider, model)

@@ -17,5 +17,10 @@ class Query(Input, inherit_bindings=False):
         Binding("enter", "submit", show=False),
     ]
 
-    def __init__(self, placeholder: str = "type to search", *, id: str | None = "query") -> None:
-        super().__init__(placeholder=placeholder, compact=True, select_on_focus=False, id=id)
+    def __init__(self, *, spaces: bool = True) -> None:
+        super().__init__(placeholder="type to search", compact=True, select_on_focus=False, id="query")
+        self._spaces = spaces
+        """Whether a blank is a letter like others; else it is a key of the list's."""
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        return (self._spaces or key != "space") and super().check_consume_key(key, character)

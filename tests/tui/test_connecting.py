@@ -1,0 +1,316 @@
+"""Connecting providers in the app: the manager, and each way to add one."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from modelbay.credentials.redaction import redact
+from modelbay.onboarding import neighbours
+from modelbay.providers import presets
+from modelbay.simulator import Simulator
+from tests.cli.command import KEY
+from tests.onboarding.gateway import gateway
+from tests.tui.sitting import Sitting, sitting
+
+REGISTRY = """
+[providers.one]
+type = "openai"
+base_url = "https://one.example/v1"
+source = { kind = "apiJson", url = "https://user:hidden@reg.example/api.json", apiKey = "sk-registry-token" }
+
+[providers.two]
+type = "openai"
+base_url = "https://two.example/v1"
+source = { kind = "apiJson", url = "https://user:hidden@reg.example/api.json", apiKey = "sk-registry-token" }
+"""
+
+
+def written(person: Sitting) -> dict[str, Any]:
+    return tomllib.loads(person.config)
+
+
+async def opens_manager(person: Sitting) -> None:
+    await person.says("/provider")
+    await person.sees("Providers", "[ Add New Platform ]")
+
+
+async def chooses_way(person: Sitting, number: int) -> None:
+    await opens_manager(person)
+    await person.presses("end", "enter")
+    await person.sees("Add provider")
+    await person.presses(*["down"] * number, "enter")
+
+
+# --- the manager ---
+
+
+async def test_the_manager_shows_each_provider_and_a_registrys_as_one(home: Path, configured: str):
+    async with sitting(configured + REGISTRY, home=home) as person:
+        await opens_manager(person)
+        screen = await person.sees("sim", "← current", "2 models", "reg.example/api.json  0 models · apiJson")
+        assert "one.example" not in screen
+        assert "hidden" not in screen
+
+
+async def test_deleting_asks_first_and_takes_models_and_defaults_along(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await opens_manager(person)
+        await person.presses("d")
+        await person.sees('Delete "sim" (2 models)? [y/N]')
+        await person.presses("escape")
+        await person.sees_no("[y/N]")
+        assert person.config == configured
+        await person.presses("D", "y")
+        await person.sees_no("sim ")
+        assert set(written(person)["providers"]) == {"claude"}
+        assert set(written(person)["models"]) == {"sonnet"}
+        assert "default_model" not in written(person)
+
+
+async def test_a_registry_is_deleted_with_all_its_providers(home: Path, configured: str):
+    async with sitting(configured + REGISTRY, home=home) as person:
+        await opens_manager(person)
+        await person.presses("down", "down", "d")
+        await person.sees("and all 2 providers? [y/N]")
+        await person.presses("y")
+        await person.sees_no("reg.example")
+        assert set(written(person)["providers"]) == {"sim", "claude"}
+
+
+async def test_many_providers_come_in_pages(home: Path, configured: str):
+    more = "".join(
+        f'\n[providers.more{n}]\ntype = "openai"\nbase_url = "https://more{n}.example/v1"\nauth = "none"\n'
+        for n in range(20)
+    )
+    async with sitting(configured + more, home=home) as person:
+        await opens_manager_of_pages(person)
+        await person.presses("right", "right")
+        await person.sees("Page 2/3")
+        await person.presses("left", "left")
+        await person.sees("Page 1/3")
+
+
+async def opens_manager_of_pages(person: Sitting) -> None:
+    await person.says("/provider")
+    await person.sees("Page 1/3")
+
+
+# --- a custom provider ---
+
+
+async def test_a_custom_provider_with_models_that_are_fetched_and_marked(
+    home: Path, configured: str, simulator: Simulator
+):
+    async with sitting(configured, home=home) as person:
+        await chooses_way(person, 1)
+        await person.sees("Custom provider", "Provider API", "OpenAI Compatible")
+        await person.types("acme")
+        await person.presses("enter")
+        await person.types("Acme AI")
+        await person.presses("enter", "enter")
+        await person.types(f"{simulator.url}/v1")
+        await person.presses("enter")
+        await person.types(KEY)
+        assert KEY not in person.screen
+        await person.presses("enter", "enter")
+        await person.sees("7 models found", "7 of 7 marked", "[x] sim-1")
+        await person.presses("ctrl+n")
+        await person.sees("0 of 7 marked")
+        await person.types("vison")
+        await person.sees_no("sim-echo")
+        await person.presses("space", "enter")
+        await person.sees("Simulator Vision")
+        await person.presses("ctrl+s")
+        await person.sees("Select a model", "acme/sim-vision")
+        acme = written(person)["providers"]["acme"]
+        assert acme == {"type": "openai", "name": "Acme AI", "base_url": f"{simulator.url}/v1", "api_key": KEY}
+        assert written(person)["models"]["acme/sim-vision"]["display_name"] == "Simulator Vision"
+        await person.presses("enter")
+        await person.says("Hello")
+        await person.sees("You asked: Hello")
+
+
+async def test_what_is_wrong_is_said_while_it_is_typed(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await chooses_way(person, 1)
+        await person.sees("Custom provider")
+        await person.types("Sim")
+        await person.sees("Use lowercase letters, numbers, hyphens, or underscores")
+        await person.presses("ctrl+u")
+        await person.types("sim")
+        await person.sees("That provider ID already exists")
+        await person.presses("down", "down", "down")
+        await person.types("ftp")
+        await person.sees("Must start with http:// or https://")
+        await person.presses("ctrl+u")
+        await person.types("https://x.openai.azure.com")
+        await person.sees("add it as a known provider")
+        await person.presses("ctrl+s")
+        await person.sees("Display name is required")
+        assert person.config == configured
+
+
+async def test_models_and_headers_are_written_by_hand_where_there_is_no_list(
+    home: Path, configured: str, simulator: Simulator
+):
+    with gateway(simulator) as mine:
+        mine.calls["/v1/chat/completions"] = "/v1/chat/completions"
+        async with sitting(configured, home=home) as person:
+            await chooses_way(person, 1)
+            await person.sees("Custom provider")
+            await person.types("hand")
+            await person.presses("down")
+            await person.types("Hand")
+            await person.presses("down", "down")
+            await person.types(f"{mine.url}/v1")
+            await person.presses("down", "down", "enter")
+            await person.sees("Wrong Address")
+            await person.presses("down", "enter")
+            await person.sees("Model ")
+            await person.types("sim-1")
+            await person.presses("down")
+            await person.types("One")
+            await person.presses("down", "down", "down", "enter")
+            await person.sees("Header ")
+            await person.types("authorization")
+            await person.presses("down")
+            await person.types(f"Bearer {KEY}")
+            await person.presses("ctrl+s")
+            await person.sees("Select a model", "hand/sim-1")
+            assert written(person)["providers"]["hand"]["custom_headers"] == {"authorization": f"Bearer {KEY}"}
+
+
+async def test_a_refused_key_is_said_in_the_dialog_which_stays(home: Path, configured: str, simulator: Simulator):
+    async with sitting(configured, home=home) as person:
+        await chooses_way(person, 1)
+        await person.sees("Custom provider")
+        await person.types("acme")
+        await person.presses("down")
+        await person.types("Acme")
+        await person.presses("down", "down")
+        await person.types(f"{simulator.url}/v1")
+        await person.presses("down")
+        await person.types("sk-wrong-key-123")
+        await person.presses("down", "enter")
+        screen = await person.sees("Invalid API Key", "Custom provider")
+        assert "sk-wrong-key-123" not in screen
+        assert redact("sk-wrong-key-123") != "sk-wrong-key-123"
+
+
+# --- other ways ---
+
+
+async def test_a_vendor_of_the_catalog_takes_its_key_and_brings_its_models(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await chooses_way(person, 0)
+        await person.sees("Select a provider", "models.dev of")
+        await person.types("groq")
+        await person.sees("https://api.groq.com/openai/v1")
+        await person.presses("enter")
+        await person.sees("Add Groq", "Your key will be saved to")
+        await person.presses("enter")
+        await person.sees("API key cannot be empty.")
+        await person.types("gsk-secret-0123")
+        await person.presses("enter")
+        screen = await person.sees("Select a model", "groq/")
+        assert "gsk-secret-0123" not in screen
+        assert written(person)["providers"]["groq"]["api_key"] == "gsk-secret-0123"
+        assert written(person)["default_model"] == "thinker"
+
+
+async def test_a_manifest_is_shown_before_it_is_written(home: Path, configured: str, simulator: Simulator):
+    with gateway(simulator) as mine:
+        mine.lists["/v1/models?provider=true"] = {
+            "name": "Sample Provider", "website": "https://sample.example", "baseUrl": f"{mine.url}/v1",
+            "models_data_source": "endpoint",
+        }  # fmt: skip
+        mine.lists["/v1/models?extended=true"] = {"models": {"sim-1": {"id": "sim-1", "name": "Sim One"}}}
+        mine.calls["/v1/chat/completions"] = "/v1/chat/completions"
+        async with sitting(configured, home=home) as person:
+            await chooses_way(person, 2)
+            await person.sees("Provider defined", "Manifest URL")
+            await person.types(f"{mine.url}/v1/models?provider=true")
+            await person.presses("enter")
+            await person.types(KEY)
+            await person.presses("enter")
+            await person.sees("Add Sample Provider", f"{mine.url}/v1", "sim-1", "Write it? [y/N]")
+            assert person.config == configured
+            await person.presses("y")
+            await person.sees("Select a model", "sample-provider/sim-1")
+            await person.presses("enter")
+            await person.says("Hello")
+            await person.sees("You asked: Hello")
+
+
+async def test_embedded_json_is_pasted(home: Path, configured: str, simulator: Simulator):
+    manifest = {"name": "Pasted", "website": "https://p.example", "baseUrl": f"{simulator.url}/v1",
+                "models_data_source": "embedded"}  # fmt: skip
+    text = msgspec.json.encode([manifest, {"models": {"sim-1": {"id": "sim-1", "name": "Sim One"}}}]).decode()
+    async with sitting(configured, home=home) as person:
+        await chooses_way(person, 2)
+        await person.sees("Provider defined")
+        await person.presses("up", "right")
+        await person.sees("Paste the JSON")
+        await person.presses("down")
+        from textual import events
+
+        person.app.post_message(events.Paste(text))
+        await person.sees("Pasted")
+        await person.presses("ctrl+s")
+        await person.sees("Add Pasted", "Write it? [y/N]")
+        await person.presses("y")
+        await person.sees("Select a model", "pasted/sim-1")
+
+
+async def test_nothing_given_says_the_guides_words(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await chooses_way(person, 2)
+        await person.sees("Provider defined")
+        await person.presses("ctrl+s")
+        await person.sees("Provide a manifest URL or embedded JSON")
+
+
+async def test_a_registry_brings_its_providers(home: Path, configured: str, simulator: Simulator):
+    with gateway(simulator) as mine:
+        mine.lists["/api.json"] = {
+            "acme": {
+                "id": "acme", "name": "Acme", "api": f"{mine.url}/v1", "type": "openai",
+                "models": {"sim-1": {"id": "sim-1", "name": "Sim One", "limit": {"context": 1000, "output": 100}}},
+            }
+        }  # fmt: skip
+        async with sitting(configured, home=home) as person:
+            await chooses_way(person, 3)
+            await person.sees("Import custom provider registry")
+            await person.presses("enter", "enter")
+            await person.sees("Registry URL cannot be empty.")
+            await person.types(f"{mine.url}/api.json")
+            await person.presses("enter")
+            await person.types(KEY)
+            await person.presses("enter")
+            screen = await person.sees("Select a model", "acme/sim-1")
+            assert KEY not in screen
+            assert written(person)["providers"]["acme"]["base_url"] == f"{mine.url}/v1"
+
+
+@pytest.fixture
+def at_home(monkeypatch: pytest.MonkeyPatch, simulator: Simulator) -> None:
+    """The simulator answers where a vendor's server would."""
+    ollama = presets.by_id("ollama")
+    assert ollama is not None
+    here = msgspec.structs.replace(ollama, base_url=f"{simulator.url}/v1", hosts=[f"localhost:{simulator.port}"])
+    monkeypatch.setattr(neighbours, "usual", lambda: [here])
+
+
+@pytest.mark.usefixtures("at_home")
+async def test_a_server_on_this_machine_that_wants_a_key_goes_through_the_dialog(
+    home: Path, configured: str, simulator: Simulator
+):
+    config = configured.replace(simulator.url, "https://elsewhere.example")
+    async with sitting(config, home=home) as person:
+        await chooses_way(person, 4)
+        await person.sees("Servers on this machine", "wants a key")
+        await person.presses("enter")
+        await person.sees("Custom provider", f"{simulator.url}/v1")
