@@ -12,6 +12,7 @@ from modelbay.catalog.manifest import (
     Manifest,
     inspect_manifest,
     inspect_models,
+    listed_table,
     parse_manifest,
     parse_models,
 )
@@ -229,6 +230,51 @@ JSON = st.recursive(
         st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "name", "limit", "models"]), inner)
     ),
 )
+
+
+# What is kept
+
+
+def kept(entry: Any) -> dict[str, Any]:
+    [one], _ = parse_models({"models": {"m": {"id": "m", "name": "M", **entry}}})
+    return listed_table(one)
+
+
+def test_every_field_of_an_extended_model_is_kept_as_it_is_written():
+    assert kept(model(id="m")) == {key: value for key, value in model(name="Model Name V1").items() if key != "id"}
+    assert kept({}) == {"name": "M"}
+
+
+def test_what_cannot_be_used_is_not_kept():
+    entry = {
+        "limit": {"context": 0, "output": "99"},
+        "cost": {"input": -1, "output": 1},
+        "release_date": "soon",
+        "x": 1,
+    }
+    assert kept(entry) == {"name": "M", "limit": {"output": 99}}
+
+
+def test_a_models_own_spelling_of_facts_becomes_the_usual_one():
+    entry = {
+        "context_length": 1000,
+        "input_modalities": ["text", "image"],
+        "pricing": {"prompt": "$0.000001", "completion": "0.000002"},
+        "reasoning_options": [{"type": "effort", "values": ["low", "high", None]}],
+    }
+    assert kept(entry) == {
+        "name": "M",
+        "reasoning": True,
+        "modalities": {"input": ["text", "image"]},
+        "cost": {"input": 1.0, "output": 2.0},
+        "limit": {"context": 1000},
+        "reasoning_options": [{"type": "effort", "values": ["low", "high", "none"]}],
+    }
+
+
+def test_who_takes_no_attachments_takes_text_alone_unless_modalities_say_more():
+    assert kept({"attachment": False})["modalities"] == {"input": ["text"]}
+    assert "modalities" not in kept({"attachment": True})
 
 
 @given(JSON, st.booleans())

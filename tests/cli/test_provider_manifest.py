@@ -455,6 +455,16 @@ def test_no_key_follows_a_redirect(bay: Inside, acme: Site) -> None:
         assert not elsewhere.keys()
 
 
+def test_a_key_that_stands_elsewhere_is_only_looked_for_where_it_is_wanted(bay: Inside, acme: Site) -> None:
+    url = f"{acme.url}{HOSTED}"
+    acme.pages[LISTED] = Page(EXTENDED.encode(), key=KEY)
+    run = bay("provider", "manifest", url, "--api-key", "{env:NO_SUCH_KEY}", "--yes")
+    assert run.code == 1
+    assert "NO_SUCH_KEY" in run.err
+    acme.pages[LISTED] = EXTENDED
+    bay.done("provider", "manifest", url, "--api-key", "{env:NO_SUCH_KEY}", "--yes")
+
+
 def test_a_key_in_the_manifests_own_address_is_refused(bay: Inside) -> None:
     run = bay("provider", "manifest", f"https://me:{KEY}@acme.example/v1/models?provider=true", "--yes")
     assert "it has a user or a key before the host" in run.err

@@ -260,6 +260,13 @@ def test_a_source_that_says_nothing_usable_takes_nothing_away(bay: Inside, acme:
     assert bay.text == before
 
 
+def test_a_source_that_is_no_address_is_told(bay: Inside, acme: Site) -> None:
+    bay.file.write_text(bay.text.replace(f'url = "{acme.url}{HOSTED}"', 'url = "nowhere"'))
+    run = bay("provider", "refresh", "acme")
+    assert run.code == 1
+    assert "Failed to process provider data: nowhere: the URL must start with http" in run.err
+
+
 def test_static_and_embedded_are_left_alone(bay: Inside, acme: Site) -> None:
     bay.done("provider", "manifest", "--json", "-", "--yes", stdin=json.dumps(embedded()))
     bay.file.write_text(bay.text.replace("[providers.acme]\n", '[providers.acme]\nmodel_source = "static"\n'))

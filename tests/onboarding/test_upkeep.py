@@ -206,3 +206,21 @@ def test_a_command_leaves_the_refreshing_to_a_process_that_nobody_waits_for(
     with FileLock(Cache().path(upkeep.FOLDER, upkeep.LOCK), timeout=30):
         assert "acme/new" in load().models
     assert msgspec.json.decode(Cache().read(merging.FOLDER, "acme.json") or b"{}")["when"] > 0
+
+
+def test_by_itself_no_provider_goes_with_its_key(home: Path) -> None:
+    models = {"m": {"id": "m", "name": "M", "limit": {"context": 1000}}}
+    with site() as lists:
+        entries = {
+            id: {"id": id, "name": id, "type": "openai", "api": f"{lists.url}/{id}", "models": models} for id in "ab"
+        }
+        lists.pages = {"/api.json": {"a": entries["a"]}}
+        source = f'source = {{ kind = "apiJson", url = "{lists.url}/api.json" }}\n'
+        tables = [
+            f'[providers.{id}]\ntype = "openai"\nbase_url = "{lists.url}/{id}"\napi_key = "k"\n{source}' for id in "ab"
+        ]
+        (home / "config.toml").write_text("".join(tables))
+        assert asyncio.run(upkeep.refresh_due(load())) == ["a", "b"]
+        assert set(load().providers) == {"a", "b"}
+        assert lists.targets == ["GET /api.json"], "once for both"
+        assert asyncio.run(upkeep.refresh_due(load())) == []

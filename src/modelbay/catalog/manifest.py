@@ -125,6 +125,8 @@ def _modalities(facts: Facts, raw: Extra) -> Table:
             found[side] = words
         elif any(capability in facts.capabilities for capability in kinds.values()):
             found[side] = ["text", *(kind for kind, can in kinds.items() if facts.capabilities.get(can))]
+        elif side == "input" and raw.get("attachment") is False:
+            found[side] = ["text"]  # it takes no files of any kind
     return found
 
 

@@ -11,7 +11,7 @@ from modelbay.catalog.sources import Catalog
 from modelbay.catalog.summary import counted, facts, prices, size
 from modelbay.cli import terminal
 from modelbay.cli.columns import write_rows
-from modelbay.config.schema import Config
+from modelbay.config.schema import MANIFEST, Config
 from modelbay.errors import ConfigError
 from modelbay.hub import Hub
 from modelbay.model import Cost, Model
@@ -31,6 +31,13 @@ NAMES = {
     "cost": "price",
 }
 """What each fact is called."""
+BESIDE = {
+    "attachment": "takes files",
+    "open_weights": "open weights",
+    "release_date": "released",
+    "last_updated": "updated",
+}
+"""What a manifest says for people only."""
 
 
 class Row(Struct):
@@ -96,6 +103,9 @@ def show_model(config: Config, name: str | None, *, as_json: bool) -> None:
             rows.append((title, _said(value), model.sources.get(fact, "")))
     for capability, can in sorted(model.capabilities.items()):
         rows.append((capability, "yes" if can else "no", model.sources.get(capability, "")))
+    for key, value in config.model(name).listed.items():
+        if key in BESIDE:
+            rows.append((BESIDE[key], {True: "yes", False: "no"}.get(value, str(value)), MANIFEST))
     for variant, settings in model.variants.items():
         keys = ", ".join(f"{key}={msgspec.json.encode(value).decode()}" for key, value in settings.items())
         rows.append((f":{variant}", keys, "config"))

@@ -72,7 +72,8 @@ def add_provider(
     """Add the provider that WHAT tells of, with its models.
 
     WHAT is a vendor's name (openai, anthropic, openrouter, ollama …), a base URL or a whole endpoint, azure or vertexai, or
-    a list of models or a registry of providers (its token is --api-key): a URL, a file, or - for standard input.
+    a list of models, a provider's manifest or a registry of providers (its token is --api-key): a URL, a file, or - for
+    standard input.
 
     \b
       modelbay provider add anthropic

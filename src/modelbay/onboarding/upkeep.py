@@ -67,7 +67,11 @@ async def refresh_due(config: Config, clock: Callable[[], float] = time) -> list
                 memory.tried = clock()
                 merging.remember(entry.id, memory)
             for answer in await ask(config, entries):
-                write(config, answer)
+                planned = write(config, answer, dry_run=True)
+                if not any(
+                    changed.gone for changed in planned.changed
+                ):  # with a provider its key would go: that is told
+                    write(config, answer)
     except Timeout:
         return []
     return [entry.id for entry in entries]
