@@ -124,6 +124,11 @@ def test_one_that_is_not_there_has_a_near_one():
     assert "openrouter" in str(caught.value.hint)
 
 
+def test_no_repr_shows_a_key(file: Path):
+    made = propose(load(file), SHELF, "deepseek", Given(api_key=KEY))
+    assert KEY not in repr((made, made.what, Given(api_key=KEY)))
+
+
 # What must be known first
 
 

@@ -149,6 +149,13 @@ def test_a_key_for_a_provider_that_is_not_there_is_refused(file: Path, shelf: Li
     assert not file.exists()
 
 
+def test_no_repr_shows_a_token_or_a_key(file: Path, shelf: Library):
+    made = added(file, shelf, keys={"acme": KEY}, token_is_key=True)
+    found = pasted({"acme": ACME}, url(shelf), TOKEN)
+    shown = repr((made, found, Given(token=TOKEN, keys={"acme": KEY})))
+    assert KEY not in shown and TOKEN not in shown
+
+
 # Refreshing
 
 

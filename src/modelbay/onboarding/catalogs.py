@@ -97,6 +97,9 @@ class Given(Struct, kw_only=True):
     values: dict[str, str] = field(default_factory=dict)
     """For variables of its URL."""
 
+    def __repr__(self) -> str:
+        return f"Given(values of {list(self.values)})"
+
 
 class Proposal(Struct, kw_only=True):
     """What adding a provider would write, and what must be known before."""
@@ -112,6 +115,9 @@ class Proposal(Struct, kw_only=True):
     keyed: bool = False
     """Whether a key was given."""
     catalog: str = ""
+
+    def __repr__(self) -> str:
+        return f"Proposal({self.offer.id!r}, {len(self.models)} models)"
 
     @property
     def what(self) -> Import:

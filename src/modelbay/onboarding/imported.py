@@ -36,6 +36,9 @@ class Import(Struct, kw_only=True):
     may_move: bool = False
     """Whether the provider's secrets may go to another host: the user gave the key for it just now."""
 
+    def __repr__(self) -> str:
+        return f"Import({self.id!r}, {len(self.models)} models)"
+
 
 class Written(Struct, kw_only=True):
     """What became of it."""
