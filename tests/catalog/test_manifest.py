@@ -91,6 +91,8 @@ def test_names_and_ids_may_be_in_any_script_and_have_slashes_and_colons():
         (b"{", "it is not JSON but"),
         (b"7", "the manifest must be an object, not the number 7"),
         (b'"https://x.example"', "the manifest must be an object, not"),
+        (EXTENDED.encode(), "this is a list of models and no manifest"),
+        (b'{"object": "list", "data": []}', "this is a list of models and no manifest"),
         ([manifest(), {}], "a hosted manifest must be an object; an array is for embedded JSON"),
         (b'{"name": "A", "name": "B"}', "name: this key is there twice in one object"),
         (manifest(name=None), "name: it is missing"),

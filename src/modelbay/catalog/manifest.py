@@ -279,6 +279,11 @@ def _halves(read: Json, findings: list[Finding], *, pasted: bool) -> tuple[Extra
     if pasted:
         findings.append(Finding("", "embedded JSON must be an array [manifest, models]; this is an object"))
         return None, None
+    if not read.keys() & {"name", "baseUrl", "models_data_source"} and read.keys() & {"data", "models"}:
+        findings.append(
+            Finding("", "this is a list of models and no manifest; that is usually at …/models?provider=true")
+        )
+        return None, None
     return read, None
 
 

@@ -31,7 +31,7 @@ COMMANDS = {
 }
 """Each one's line in `--help`; its module and its function have its name, `import_` where Python has a word for itself."""
 
-KEPT_FRESH = ("ask", "model")
+KEPT_FRESH = ("ask", "chat", "model")
 """The commands after which what is known of models is refreshed where it is old, in a process that nobody waits for."""
 
 EXIT_CODES = """\b
