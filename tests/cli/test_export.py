@@ -271,6 +271,35 @@ def test_what_an_agent_cannot_do_is_refused_and_says_why(name: str, id: str, sai
     assert "hint: " in run.err
 
 
+@pytest.mark.parametrize(
+    ("type", "url", "name", "there"),
+    [
+        ("openai", "https://api.deepseek.com", "claude", '"ANTHROPIC_BASE_URL": "https://api.deepseek.com/anthropic"'),
+        ("kimi", "https://api.moonshot.ai/v1", "claude", '"ANTHROPIC_BASE_URL": "https://api.moonshot.ai/anthropic"'),
+        ("openai", "https://api.openai.com/v1", "codex", 'base_url = "https://api.openai.com/v1"'),
+    ],
+)
+def test_a_vendor_is_asked_in_the_protocol_that_the_agent_speaks(
+    type: str, url: str, name: str, there: str, desk: Desk
+):
+    desk.file.write_text(f'[providers.v]\ntype = "{type}"\nbase_url = "{url}"\napi_key = "{{env:V_KEY}}"\n')
+    assert there in desk.done("export", name, "v")
+
+
+@pytest.mark.parametrize(
+    ("type", "name", "there"),
+    [
+        ("openai", "kimi", 'api_key = "none"'),
+        ("anthropic", "claude", '"ANTHROPIC_AUTH_TOKEN": "none"'),
+        ("openai_responses", "opencode", '"apiKey": "none"'),
+    ],
+)
+def test_an_agent_that_does_not_start_without_a_key_gets_a_word_for_none(type: str, name: str, there: str, desk: Desk):
+    desk.file.write_text(f'[providers.here]\ntype = "{type}"\nbase_url = "http://127.0.0.1:1234/v1"\n')
+    assert there in desk.done("export", name, "here")
+    assert "none" not in desk.done("export", "kilo", "here") or type != "openai"
+
+
 def test_claude_code_has_one_provider(desk: Desk):
     run = desk("export", "claude", "claude", "file")
     assert run.code == 1

@@ -4,8 +4,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from modelbay.agents.agent import Block
-from modelbay.agents.ai_sdk import AZURE, BODY, CLAUDE_AT_VERTEX, FIELDS, PACKAGES, VERTEX
-from modelbay.agents.departure import Departure
+from modelbay.agents.ai_sdk import AZURE, BODY, CLAUDE_AT_VERTEX, COMPATIBLE, FIELDS, PACKAGES, VERTEX
+from modelbay.agents.departure import NO_KEY, Departure
 from modelbay.agents.ledger import leaves
 from modelbay.config.schema import ModelEntry, Table
 from modelbay.conversation import Protocol
@@ -86,6 +86,8 @@ def _npm(one: Departure, protocol: Protocol) -> str:
 
 
 def _key(one: Departure, made: Block) -> str:
+    if one.keyless:
+        return "" if _npm(one, _usual(one)) in (COMPATIBLE, VERTEX, CLAUDE_AT_VERTEX) else NO_KEY
     if not one.key or one.reference[0] in FOLLOWS:
         return one.key
     if key := one.secret():

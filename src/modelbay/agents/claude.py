@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from modelbay.agents.agent import Agent, Arrival, Block, Import
 from modelbay.agents.arrival import check, without_secrets
-from modelbay.agents.departure import Departure, is_secret, refused
+from modelbay.agents.departure import NO_KEY, Departure, is_secret, refused
 from modelbay.agents.layers import read_json, store
 from modelbay.agents.ledger import STAYS, Layer, Ledger
 from modelbay.config.origin import origin
@@ -354,6 +354,8 @@ def _write_key(one: Departure, block: Block) -> None:
         block.settings["apiKeyHelper",] = programs[kind]
     elif key := one.secret():
         block.settings["env", name] = key
+    elif one.keyless:
+        block.settings["env", TOKEN] = NO_KEY
     elif one.key:
         block.variables[name] = one.id
 

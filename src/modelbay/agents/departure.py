@@ -12,16 +12,20 @@ from modelbay.catalog.sources import Catalog
 from modelbay.config.diff import SECRET_KEY
 from modelbay.config.schema import Config, ModelEntry, ProviderEntry
 from modelbay.conversation import Protocol
-from modelbay.credentials.credential import AUTH_HEADERS, key_names
+from modelbay.credentials.credential import AUTH_HEADERS, has_auth_header, key_names
 from modelbay.credentials.reference import REFERENCE, resolve_reference
 from modelbay.errors import Unsupported
 from modelbay.model import Model
 from modelbay.onboarding.dialog import APIS
+from modelbay.onboarding.drafts import serves_without_key
 from modelbay.providers import urls
 from modelbay.providers.endpoint import endpoint_at
 from modelbay.providers.upstream import Upstream, upstream
 
 SECRET_VALUE = re.compile(r"(?:bearer|basic|token)\s+\S+|sk-[\w-]{8,}", re.IGNORECASE)
+
+
+NO_KEY = "none"
 
 
 class Departure(Struct):
@@ -57,6 +61,12 @@ class Departure(Struct):
         """Of what kind the key's reference is, and what it says; blank, where it is none."""
         match = REFERENCE.fullmatch(self.key)
         return (match[1], match[2]) if match else ("", "")
+
+    @property
+    def keyless(self) -> bool:
+        """Whether it asks for no key. Agents that do not start without one are given `NO_KEY`."""
+        signed = has_auth_header(self.entry) or self.entry.oauth is not None
+        return not self.key and not signed and (self.entry.auth == "none" or serves_without_key(self.entry))
 
     def secret(self) -> str:
         """The key itself; "" where it does not go along.

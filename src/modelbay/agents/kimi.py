@@ -6,7 +6,7 @@ from typing import Any
 
 from modelbay.agents.agent import Agent, Arrival, Block, Import
 from modelbay.agents.arrival import check, is_key_name, without_secrets
-from modelbay.agents.departure import Departure, is_secret, refused
+from modelbay.agents.departure import NO_KEY, Departure, is_secret, refused
 from modelbay.agents.ledger import STAYS, Ledger, leaves
 from modelbay.agents.toml_file import layer
 from modelbay.config.entries import Unusable, model_entry
@@ -209,6 +209,8 @@ def _entry(one: Departure) -> Table:
         in_bag = [] if entry.api_key else [name for name in key_names(entry) if entry.env.get(name, "").strip()]
         table |= {} if in_bag else {"api_key": key}
         bag |= dict.fromkeys(in_bag[:1], key)
+    elif one.keyless and entry.type != "vertexai":
+        table["api_key"] = NO_KEY
     elif one.key:
         one.lost("its key", f"{AGENT.title} reads keys from its file only: export with --keys, or add api_key there")
     if entry.oauth is not None:
