@@ -237,10 +237,9 @@ class ModelbayApp(App[None]):
 
     async def start(self) -> None:
         """The first thing that is seen: who is there to talk to, or how to get somebody."""
-        if self.config.models and not self.config.problems:
-            return
+        for problem in self.config.problems:
+            await self.talk.transcript.warn(f"{problem}" + (f" ({problem.hint})" if problem.hint else ""))
         if self.config.models:
-            self.talk.say(f"{self.config.problems[0]}")
             return
         begin = await self.push_screen_wait(Welcome(self.config))
         if begin is None:

@@ -62,6 +62,10 @@ class Transcript(VerticalScroll, can_focus=False):
                     await answer.whole(part)
         self.anchor()
 
+    async def warn(self, words: str) -> None:
+        """Shows something to mind, beside any answer."""
+        await self.mount(Static(Content(words), classes="warns"))
+
     async def fail(self, error: ModelbayError) -> None:
         """Shows what went wrong beside any answer, as in a command."""
         await self.mount(Static(failure(error), classes="fails"))

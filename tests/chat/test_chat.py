@@ -1,0 +1,85 @@
+"""What a chat keeps of an answer: all of a whole one, the text of one that was cut short, nothing of one that never came."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from modelbay.chat.chat import Chat
+from modelbay.chat.store import Store
+from modelbay.conversation import Text, Thinking, Turn
+from modelbay.errors import ConfigError, ModelbayError
+from modelbay.events import PartDelta
+from modelbay.hub import Hub
+from modelbay.simulator import Simulator
+from tests.fault_config import KEY, hub_config
+
+
+@pytest.fixture
+async def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    with Simulator(key=KEY) as simulator:
+        async with Hub.open(hub_config(tmp_path, simulator.url)) as opened:
+            yield opened
+
+
+async def asks(chat: Chat, hub: Hub, text: str) -> None:
+    async for _ in chat.ask(hub, text):
+        pass
+
+
+async def test_a_whole_answer_is_kept_with_its_reasoning_and_counted(hub: Hub):
+    chat = Chat("anthropic/sim-thinker", "low")
+    await asks(chat, hub, "Why?")
+    await asks(chat, hub, "And?")
+    assert [turn.role for turn in chat.turns] == ["user", "assistant", "user", "assistant"]
+    assert any(isinstance(part, Thinking) for part in chat.turns[1].parts)
+    assert chat.input_tokens > 0
+    assert chat.output_tokens > 0
+    assert chat.context < chat.input_tokens + chat.output_tokens
+
+
+async def test_of_an_interrupted_answer_the_text_is_kept(hub: Hub):
+    chat = Chat("openai_chat/sim-text!pace=0.01")
+    said = ""
+    async with aclosing(chat.ask(hub, "write 300 words")) as events:
+        async for event in events:
+            said += event.text if isinstance(event, PartDelta) else ""
+            if len(said) > 50:
+                break
+    assert chat.turns[-1] == Turn("assistant", [Text(text=said)])
+    await asks(Chat("openai_chat/sim-text", turns=chat.turns), hub, "Go on")
+
+
+@pytest.mark.parametrize("fault", ["401", "cut-before", "503"])
+async def test_where_nothing_came_the_chat_is_as_it_was(hub: Hub, fault: str):
+    chat = Chat(f"openai_chat/sim-text!{fault}")
+    with pytest.raises(ModelbayError):
+        await asks(chat, hub, "Hello")
+    assert chat == Chat(f"openai_chat/sim-text!{fault}")
+
+
+async def test_a_kept_chat_comes_back_as_it_was(hub: Hub, tmp_path: Path):
+    chat = Chat("anthropic/sim-thinker", "low")
+    await asks(chat, hub, "Why is the sky blue?")
+    store = Store(tmp_path / "data" / "chats.sqlite")
+    assert store.list() == []
+    store.save(chat)
+    assert chat.id is not None
+    assert store.load(chat.id) == chat
+    assert [(saved.id, saved.name, saved.turns) for saved in store.list()] == [(chat.id, "Why is the sky blue?", 2)]
+    await asks(chat, hub, "And now?")
+    store.save(chat)
+    assert [saved.turns for saved in store.list()] == [4]
+    store.delete(chat.id)
+    with pytest.raises(ConfigError, match="there is no chat 1"):
+        store.load(chat.id)
+
+
+def test_what_is_no_database_is_said(tmp_path: Path):
+    (tmp_path / "chats.sqlite").write_text(
+        "this is no database, but a text that is long enough to be taken for a header"
+    )
+    with pytest.raises(ConfigError, match="cannot be used"):
+        Store(tmp_path / "chats.sqlite").list()

@@ -1,0 +1,70 @@
+"""`modelbay chat --plain`: a conversation in lines, as a pipe or a screen reader has it."""
+
+from inline_snapshot import snapshot
+
+from tests.cli.command import Command
+
+
+def test_each_line_is_a_question_of_one_conversation(modelbay: Command):
+    run = modelbay("chat", "--plain", stdin="Why is the sky blue?\nAnd the sea?\n")
+    assert run.code == 0
+    assert "You asked: Why is the sky blue?" in run.out
+    assert "(question 2 of our conversation): And the sea?" in run.out
+    assert "\x1b" not in run.out + run.err
+
+
+def test_a_line_that_ends_in_a_backslash_goes_on(modelbay: Command):
+    run = modelbay("chat", "--plain", stdin="one\\\ntwo\n")
+    assert "You asked: one two" in run.out
+
+
+def test_commands_change_what_comes_next(modelbay: Command):
+    run = modelbay(
+        "chat", "--plain", stdin="/model sim/sim-text\nHello\n/effort lots\n/model nobody\n/quit\nnot sent\n"
+    )
+    assert run.code == 0
+    assert "I am sim-text" in run.out
+    assert "not sent" not in run.out
+    assert "talking with sim/sim-text" in run.err
+    assert "error: sim/sim-text is not known to think" in run.err or "no level" in run.err
+    assert 'error: no model "nobody"' in run.err
+
+
+def test_a_conversation_is_kept_and_goes_on(modelbay: Command):
+    kept = modelbay("chat", "--plain", stdin="Remember me\n/save Sky\n")
+    assert 'kept as "Sky", number 1' in kept.err
+    again = modelbay("chat", "--plain", stdin="/resume\n/resume 1\nStill there?\n")
+    assert "1  Sky" in again.err
+    assert "(question 2 of our conversation): Still there?" in again.out
+
+
+def test_a_file_goes_with_the_next_question(modelbay: Command):
+    (modelbay.home / "notes.txt").write_text("42")
+    run = modelbay("chat", "--plain", stdin="/file notes.txt\nWhat is in it?\n/file nowhere\n")
+    assert "with the next question: notes.txt" in run.err
+    assert "42 </document> What is in it?" in run.out
+    assert "error: nowhere cannot be read" in run.err
+
+
+def test_an_error_does_not_end_the_conversation(modelbay: Command):
+    run = modelbay("chat", "--plain", stdin="/model sim/sim-text!401\nHello\n/model chat\nHello again\n")
+    assert run.code == 0
+    assert "error: " in run.err
+    assert "You asked: Hello again" in run.out
+
+
+def test_without_a_terminal_the_app_says_what_to_do_instead(modelbay: Command):
+    run = modelbay("chat")
+    assert (run.code, run.out) == (2, "")
+    assert run.err == snapshot("""\
+error: the app wants a terminal; without one: modelbay chat --plain
+
+hint: see `modelbay chat --help`
+""")
+
+
+def test_without_a_configuration_it_says_how_to_get_one(modelbay: Command):
+    (modelbay.home / "config.toml").unlink()
+    run = modelbay("chat", "--plain", stdin="Hello\n")
+    assert run.code == 1
+    assert "modelbay provider add" in run.err
