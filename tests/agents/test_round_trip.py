@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from modelbay.agents import NAMES, arrival, by_name, jsonc, writing
 from modelbay.agents.departure import departure
-from modelbay.agents.ledger import leaves
 from modelbay.config.edit import apply
 from modelbay.config.load import load
 from modelbay.config.schema import Config
@@ -99,4 +98,3 @@ def test_what_goes_and_comes_back_is_the_same(name: str, desk: Desk):
                 assert model.display_name in (mine.display_name, alias.partition("/")[2])
                 for what in ("reasoning_key", "default_effort", "variants", "cost", "base_url", "aliases"):
                     assert getattr(model, what) == getattr(mine, what), (alias, what)
-        assert leaves(again.extra, ()) == leaves({}, ())

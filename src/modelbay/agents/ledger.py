@@ -177,8 +177,8 @@ class Ledger:
         owners = {self._owners[leaf].file for leaf in unsaid}
         whole = len(unsaid) == len(inside) and len(owners) == 1
         for leaf in unsaid:
-            found = Finding(self._owners[leaf].file, leaf, outcome, why)
-            self._said[leaf] = Finding(found.file, path, outcome, why, len(inside)) if whole else found
+            said, count = (path, len(inside)) if whole else (leaf, 1)
+            self._said[leaf] = Finding(self._owners[leaf].file, said, outcome, why, count)
 
     def _inside(self, path: Keys) -> list[Keys]:
         """The leaves at a path."""
