@@ -1,25 +1,15 @@
 """Where a question is written: several lines, a history, files that are pasted, commands behind a slash."""
 
 from pathlib import Path
-from typing import ClassVar
 from urllib.parse import unquote, urlsplit
 
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
 
 class Composer(TextArea):
     """Enter sends; Ctrl-J, Alt-Enter and Shift-Enter begin a new line; ↑ and ↓ at its edges leaf through what was sent."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "send", "send", priority=True, show=False),
-        Binding("ctrl+j,shift+enter,alt+enter", "new_line", "new line", priority=True, show=False),
-        Binding("tab", "complete", show=False, priority=True),
-        Binding("up", "up", show=False, priority=True),
-        Binding("down", "down", show=False, priority=True),
-    ]
 
     class Sent(Message):
         def __init__(self, text: str) -> None:
@@ -55,12 +45,31 @@ class Composer(TextArea):
         self.offers = False
         """Whether commands are offered: then the arrows are theirs."""
 
+    async def _on_key(self, event: events.Key) -> None:
+        # not by bindings of priority: they would run before the letters that were typed just before them
+        match event.key:
+            case "enter":
+                self._send()
+            case "ctrl+j" | "shift+enter" | "alt+enter":
+                self._new_line()
+            case "tab":
+                self._complete()
+            case "up":
+                self._up()
+            case "down":
+                self._down()
+            case _:
+                await super()._on_key(event)
+                return
+        event.stop()
+        event.prevent_default()
+
     def put(self, text: str) -> None:
         """Replaces what is written."""
         self.text = text
         self.move_cursor(self.document.end)
 
-    def action_send(self) -> None:
+    def _send(self) -> None:
         text = self.text.strip()
         if text or self.offers:
             self.post_message(self.Sent(text))
@@ -72,16 +81,16 @@ class Composer(TextArea):
         self._at = len(self.asked)
         self.put("")
 
-    def action_new_line(self) -> None:
+    def _new_line(self) -> None:
         self.insert("\n")
 
-    def action_complete(self) -> None:
+    def _complete(self) -> None:
         if self.offers:
             self.post_message(self.Leafed(0))
         else:
             self.insert("    ")
 
-    def action_up(self) -> None:
+    def _up(self) -> None:
         if self.offers:
             self.post_message(self.Leafed(-1))
         elif self.cursor_at_first_line and self._at > 0:
@@ -91,7 +100,7 @@ class Composer(TextArea):
         else:
             self.action_cursor_up()
 
-    def action_down(self) -> None:
+    def _down(self) -> None:
         if self.offers:
             self.post_message(self.Leafed(1))
         elif self.cursor_at_last_line and self._at < len(self.asked):

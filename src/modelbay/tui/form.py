@@ -59,10 +59,11 @@ class Form(Dialog[T]):
     """A dialog of fields. Enter goes to the next one, and submits in the last; so does Ctrl-S anywhere."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        # of priority, so that letters that are typed just behind them are the next field's
         Binding("up,shift+tab", "step(-1)", show=False, priority=True),
         Binding("down,tab", "step(1)", show=False, priority=True),
         Binding("enter", "enter", show=False, priority=True),
-        Binding("ctrl+s", "submit", show=False, priority=True),
+        Binding("ctrl+s", "submit", show=False),
     ]
     keys = "↑↓ field · Enter next, submit · Esc cancel"
     working = "working"
@@ -115,14 +116,14 @@ class Form(Dialog[T]):
             self.focus_previous()
 
     def action_enter(self) -> None:
-        if isinstance(self.focused, Push):
-            self.focused.action_push()
-            return
-        chain = self.focus_chain
-        if self.focused is not None and chain and self.focused is not chain[-1]:
+        here, chain = self.focused, self.focus_chain
+        if isinstance(here, Push):
+            here.action_push()
+        elif here is not None and here is not chain[-1]:
             self.focus_next()
         else:
-            self.action_submit()
+            # behind the letters that the field has not taken in yet
+            (here or self).call_later(self.action_submit)
 
     def action_submit(self) -> None:
         if self.busy:

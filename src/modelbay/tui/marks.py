@@ -25,9 +25,8 @@ class Marks(Dialog[list[str]]):
         Binding("down", "list('move', 1)", show=False),
         Binding("pageup", "list('page', -1)", show=False),
         Binding("pagedown", "list('page', 1)", show=False),
-        Binding("space", "mark", show=False, priority=True),
-        Binding("ctrl+a", "all(True)", show=False, priority=True),
-        Binding("ctrl+n", "all(False)", show=False, priority=True),
+        Binding("ctrl+a", "all(True)", show=False),
+        Binding("ctrl+n", "all(False)", show=False),
     ]
     keys = "type to search · Space mark · Ctrl-A all shown · Ctrl-N none shown\nEnter take what is marked · Esc cancel"
 
@@ -65,8 +64,9 @@ class Marks(Dialog[list[str]]):
         else:
             self.said.warns("At least one model is required")
 
+    @on(Query.Space)
     @on(Listing.Chosen)
-    def action_mark(self) -> None:
+    def mark(self) -> None:
         if (model := self.listing.highlighted) is not None:
             self._marked ^= {model.id}
             self._count()

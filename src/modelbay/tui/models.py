@@ -43,9 +43,9 @@ class ModelPicker(Dialog[Picked]):
         Binding("pagedown", "list('page', 1)", show=False),
         Binding("left", "effort(-1)", show=False),
         Binding("right", "effort(1)", show=False),
-        Binding("tab", "tab(1)", show=False, priority=True),
-        Binding("shift+tab", "tab(-1)", show=False, priority=True),
-        Binding("alt+s", "take(False)", show=False, priority=True),
+        Binding("tab", "tab(1)", show=False),
+        Binding("shift+tab", "tab(-1)", show=False),
+        Binding("alt+s", "take(False)", show=False),
     ]
     keys = "↑↓ choose · Tab provider · ←→ thinking · Enter take, and keep as default\nAlt-S for this session only · Esc cancel"
 

@@ -2,7 +2,9 @@
 
 from typing import ClassVar
 
+from textual import events
 from textual.binding import Binding, BindingType
+from textual.message import Message
 from textual.widgets import Input
 
 
@@ -17,10 +19,18 @@ class Query(Input, inherit_bindings=False):
         Binding("enter", "submit", show=False),
     ]
 
+    class Space(Message):
+        """A blank was typed, where it is a key of the list's."""
+
     def __init__(self, *, spaces: bool = True) -> None:
         super().__init__(placeholder="type to search", compact=True, select_on_focus=False, id="query")
         self._spaces = spaces
         """Whether a blank is a letter like others; else it is a key of the list's."""
 
-    def check_consume_key(self, key: str, character: str | None) -> bool:
-        return (self._spaces or key != "space") and super().check_consume_key(key, character)
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key == "space" and not self._spaces:
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Space())
+        else:
+            await super()._on_key(event)

@@ -1,0 +1,116 @@
+"""The app in a real terminal, by tmux: from nothing to an answer and out again."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from modelbay.simulator import Simulator
+from tests.cli.command import KEY, MODELBAY
+from tests.onboarding.gateway import Gateway, gateway
+
+SECONDS = 30
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
+    pytest.mark.skipif(sys.platform == "win32", reason="there is no tmux"),
+]
+
+
+class Terminal:
+    """A tmux server of its own, with one window of 80 by 24."""
+
+    def __init__(self, home: Path, **environment: str) -> None:
+        self._socket = str(home / "tmux")
+        self._environment = {
+            "PATH": os.environ["PATH"], "HOME": str(home), "MODELBAY_HOME": str(home), "LANG": "C.UTF-8",
+            "TERM": "screen-256color", **environment,
+        }  # fmt: skip
+        (home / "tmux.conf").write_text("set -g default-terminal screen-256color\nset -g remain-on-exit on\n")
+        self._run("-f", str(home / "tmux.conf"), "new-session", "-d", "-x", "80", "-y", "24", MODELBAY)
+
+    def _run(self, *arguments: str) -> str:
+        command = ["tmux", "-S", self._socket, *arguments]
+        return subprocess.run(
+            command, env=self._environment, capture_output=True, encoding="utf-8", check=True, timeout=SECONDS
+        ).stdout
+
+    @property
+    def screen(self) -> str:
+        return self._run("capture-pane", "-p")
+
+    @property
+    def coloured(self) -> str:
+        """The screen with its colours."""
+        return self._run("capture-pane", "-p", "-e")
+
+    def types(self, text: str) -> None:
+        self._run("send-keys", "-l", text)
+
+    def presses(self, *keys: str) -> None:
+        self._run("send-keys", *keys)
+
+    def sees(self, *words: str) -> str:
+        deadline = time.monotonic() + SECONDS
+        while not all(word in (screen := self.screen) for word in words):
+            assert time.monotonic() < deadline, f"{words} never came; the screen is\n{screen}"
+            time.sleep(0.05)
+        return screen
+
+    def close(self) -> None:
+        subprocess.run(["tmux", "-S", self._socket, "kill-server"], capture_output=True, check=False)
+
+
+@pytest.fixture
+def provider() -> Iterator[Gateway]:
+    """A provider with a manifest, whose answers take their time."""
+    with Simulator(key=KEY, pace=0.02) as simulator, gateway(simulator) as mine:
+        mine.lists["/v1/models?provider=true"] = {
+            "name": "Sample", "website": "https://sample.example", "baseUrl": f"{mine.url}/v1",
+            "models_data_source": "endpoint",
+        }  # fmt: skip
+        models = {id: {"id": id, "name": id.upper(), "reasoning": True} for id in ("sim-thinker", "sim-text")}
+        mine.lists["/v1/models?extended=true"] = {"models": models}
+        mine.calls["/v1/chat/completions"] = "/v1/chat/completions"
+        yield mine
+
+
+@pytest.mark.parametrize("colour", ["in colour", "without colour"])
+def test_from_nothing_to_an_answer_and_out_again(tmp_path: Path, provider: Gateway, colour: str):
+    terminal = Terminal(tmp_path, **({"NO_COLOR": "1"} if colour == "without colour" else {}))
+    try:
+        terminal.sees("Welcome to modelbay")
+        terminal.presses("a")
+        terminal.sees("Provider's manifest")
+        terminal.presses("Down", "Down", "Enter")
+        terminal.sees("Provider defined")
+        terminal.types(f"{provider.url}/v1/models?provider=true")
+        terminal.presses("Enter")
+        terminal.types(KEY)
+        terminal.presses("Enter")
+        terminal.sees("Add Sample", "Write it? [y/N]")
+        terminal.presses("y")
+        terminal.sees("Select a model", "sample/sim-thinker")
+        terminal.types("text")
+        terminal.sees("SIM-TEXT")
+        terminal.presses("Enter")
+        terminal.sees("Default model set to sample/sim-text")
+        terminal.types("Hello there")
+        terminal.presses("Enter")
+        terminal.sees("You asked: Hello there")
+        terminal.types("write 900 words")
+        terminal.presses("Enter")
+        terminal.sees("the lazy dog", "Esc interrupts")
+        terminal.presses("Escape")
+        terminal.sees("Interrupted")
+        terminal.presses("C-c")
+        terminal.sees("Press Ctrl-C again to leave")
+        terminal.presses("C-c")
+        terminal.sees("Pane is dead")
+    finally:
+        terminal.close()
