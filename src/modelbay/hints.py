@@ -50,7 +50,7 @@ class Row(NamedTuple):
 
 KEY = "modelbay key set {provider}"
 TEST = "modelbay provider test {provider}"
-EDIT = "modelbay provider edit {provider}"
+MOVE = "modelbay provider edit {provider} --base-url URL"
 SEARCH = "modelbay model search WORDS"
 CHECK = "modelbay config check"
 
@@ -63,11 +63,11 @@ ROWS: dict[type[ModelbayError], Row] = {
     MissingCredential: Row("Missing API Key", "give `{provider}` a key", KEY),
     Unsupported: Row("Not Supported", "leave that setting out, or use a model that has it", SEARCH),
     TransportError: Row("Connection Errors", "check that base_url is correct and its API is reachable", TEST),
-    ConnectFailed: Row("Connection Errors", "check that base_url is correct and its server is running", EDIT),
+    ConnectFailed: Row("Connection Errors", "check that base_url is correct and its server is running", MOVE),
     Disconnected: Row("Connection Errors", "ask again; if it goes on, look what stands between", TEST),
-    TimedOut: Row("Timed Out", "ask again, or raise `timeout`", EDIT),
+    TimedOut: Row("Timed Out", "ask again, or raise `timeout` in {file}", TEST),
     ProviderError: Row("Provider Error", "the provider says why; ask again", TEST),
-    Redirected: Row("Wrong Address", "make the address it points to the base_url, if you trust it", EDIT),
+    Redirected: Row("Wrong Address", "make the address it points to the base_url, if you trust it", MOVE),
     BadRequest: Row("Bad Request", "the provider says what it refuses: leave it out, or use another model", SEARCH),
     ContextOverflow: Row("Context Too Long", "shorten the conversation, or use a model with a larger context", SEARCH),
     ContentRefused: Row("Content Refused", "rephrase the prompt, or use another model", SEARCH),
@@ -89,10 +89,10 @@ ROWS: dict[type[ModelbayError], Row] = {
 
 AZURE_MAX_TOKENS = Row(
     "Azure GPT-5 rejects `max_tokens`",
-    'make it a provider of type = "azure", or set dialect.max_tokens_parameter = "max_completion_tokens"',
-    EDIT,
+    'add it as an Azure provider, or set dialect.max_tokens_parameter = "max_completion_tokens" in {file}',
+    "modelbay provider add azure",
 )
-WEB_PAGE = Row("Wrong Address", "check base_url: this looks like a web page, not an API", EDIT)
+WEB_PAGE = Row("Wrong Address", "check base_url: this looks like a web page, not an API", MOVE)
 OF_A_MANIFEST: dict[type[ModelbayError], Row] = {
     AuthenticationFailed: Row(
         "Invalid API Key",

@@ -98,7 +98,7 @@ def test_a_refused_connection(modelbay: Command):
             """\
 Connection Errors: cannot connect to http://127.0.0.1:PORT: connection refused (4 attempts)
 
-hint: start the server, or correct base_url: nothing listens there (`modelbay provider edit acme`)
+hint: start the server, or correct base_url: nothing listens there (`modelbay provider edit acme --base-url URL`)
 """,
         )
     )

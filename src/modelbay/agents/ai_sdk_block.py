@@ -66,7 +66,8 @@ def _provider(one: Departure, made: Block) -> Table:
     named = _keys(one)
     table["models"] = {named[model.alias]: _model(one, model, named[model.alias]) for model in one.models}
     if not one.models:
-        one.lost("its models", "none is configured, and without one it is not offered: modelbay model add")
+        why = "none is configured, and without one it is not offered"
+        one.lost("its models", f"{why}: `modelbay provider edit {one.id} --add-model MODEL`")
     return table
 
 

@@ -188,7 +188,8 @@ def _write(leaving: list[Departure]) -> Block:
             block.choice["default_model",] = default.alias
             block.command = f"kimi -m {shlex.quote(default.alias)}"
         if default is None:
-            one.lost("its models", "none is configured, and without one it is not offered: modelbay model add")
+            why = "none is configured, and without one it is not offered"
+            one.lost("its models", f"{why}: `modelbay provider edit {one.id} --add-model MODEL`")
         if one.entry.timeout is not None:
             one.lost("timeout")
         block.notes += one.notes

@@ -51,8 +51,9 @@ class Recognised(Struct):
 
     @property
     def title(self) -> str:
-        named = f"{TITLES[self.kind]}" if self.preset is None else f"{TITLES[self.kind]} of {self.preset.name}"
-        return self.preset.name if self.kind == "vendor" and self.preset else named
+        if self.kind in NATIVE or self.preset is None:
+            return TITLES[self.kind]
+        return self.preset.name if self.kind == "vendor" else f"{TITLES[self.kind]} of {self.preset.name}"
 
 
 def recognise(what: str, forced: Kind | None = None) -> Recognised:
