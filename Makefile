@@ -37,6 +37,11 @@ fix: $(READY)  ## Format, and mend what ruff can mend
 	@$(BIN)/ruff check --quiet --fix
 	@$(BIN)/ruff format --quiet
 
+.PHONY: docs
+docs: $(READY)  ## Write the parts of docs/ that come from the code
+	@$(BIN)/python -m tools.reference
+	@$(BIN)/python -m tools.catalog
+
 .PHONY: bench
 bench: $(READY)  ## Run the benchmarks
 	@$(BIN)/python -m bench $(ARGS)

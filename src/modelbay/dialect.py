@@ -47,6 +47,7 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     unsupported: list[str] = field(default_factory=list)
     """Body parameters that it refuses; left out, and reported."""
     tool_choices: list[str] = field(default_factory=lambda: ["auto", "none", "required", "tool"])
+    """Those that it takes; "tool" is one by its name."""
     required_word: str = "required"
     """What forces a call: Mistral and Fireworks say "any"."""
     strict_tools: bool = True

@@ -42,47 +42,65 @@ class OAuth(Struct, kw_only=True):
     """Where a token is stored: `key` names it; and how it is had, where no preset knows that by the key."""
 
     key: Annotated[str, Meta(min_length=1)]
+    """What the tokens are kept as."""
     storage: Literal["file", "keyring"] = "file"
+    """Where: a file that only you can read, or the system's keyring."""
     oauth_host: str | None = None
+    """The login server, where it is not the usual one."""
     # ours
     device_url: str | None = None
-    """Where a device login begins: a URL, or a path at `oauth_host`. So is `token_url`, where the tokens come from."""
+    """Where a device login begins: a URL, or a path at `oauth_host`."""
     token_url: str | None = None
+    """Where the tokens come from: a URL, or a path at `oauth_host`."""
     client_id: str | None = None
+    """Who we are to the login server."""
     scope: str | None = None
+    """What is asked for, as the server wants it."""
     extra: Table = field(default_factory=dict)
 
 
 class Timeout(Struct, frozen=True, forbid_unknown_fields=True):
-    """Seconds; None leaves it to the transport. `idle` is the longest silence within a reply."""
+    """Seconds; None leaves it to the transport."""
 
     connect: Seconds | None = None
+    """Until the connection stands."""
     first_byte: Seconds | None = None
+    """From the request to the first byte of the answer."""
     idle: Seconds | None = None
+    """The longest silence within an answer."""
 
 
 class Tls(Struct, frozen=True, forbid_unknown_fields=True):
-    """PEM files: who to trust (`ca`), who we are (`cert`, `key`). `insecure` trusts everybody."""
+    """PEM files, and whether to look at them at all."""
 
     ca: str | None = None
+    """Who to trust."""
     cert: str | None = None
+    """Who we are."""
     key: str | None = None
+    """The key of `cert`, where it is not in the same file."""
     insecure: bool = False
+    """Trusts everybody."""
 
 
 class Modalities(Struct):
     """A list that is given is complete: what it does not name, the model cannot take or make."""
 
     input: list[str] | None = None
+    """Of text, image, audio, video and pdf."""
     output: list[str] | None = None
+    """Of text, image and audio."""
 
 
 class Thinking(Struct):
-    """`[thinking]`: how much to think unless a request says. `keep` is Kimi Code's: whether old thinking goes back."""
+    """`[thinking]`: how much to think unless a request says."""
 
     enabled: bool | None = None
+    """false: no thinking, unless a request says; true: thinking, where no effort is known."""
     effort: str | None = None
+    """How much, as low, medium, high."""
     keep: str | bool | None = None
+    """Kimi Code's; left alone here."""
 
 
 FILLING = {"apiJson": "registry", "models_dev": "models.dev"}
@@ -96,30 +114,40 @@ class ProviderEntry(Struct, kw_only=True):
 
     id: str
     type: str | None = None
-    """A name in `types.TYPES`; None: the vendor that `dialect` or the base URL tells of."""
+    """One of the provider types below; None: the vendor that `dialect` or the base URL tells of."""
     api_key: str | None = None
-    """The key, or a reference to it; `credentials` knows which."""
+    """The key, or a reference to it."""
     base_url: str | None = None
+    """Where it is: a base URL or a whole endpoint; None: its type's own address."""
     default_model: str | None = None
+    """Kimi Code's; shown, and not used to choose a model."""
     oauth: OAuth | None = None
+    """A login in place of a key."""
     env: dict[str, str] = field(default_factory=dict)
     """Stands for environment variables, which are never read themselves."""
     custom_headers: dict[str, str] = field(default_factory=dict)
+    """Headers that every request carries; a value may be a reference, as a key may."""
     source: Table | None = None
     """Where the entry came from and is refreshed from; Kimi Code writes `{kind, url, apiKey}`."""
     model_source: str | None = None
+    """`static`: no refresh touches its models; `discover`: its own list is asked again by itself. Kimi Code's words."""
     # ours
     name: str | None = None
+    """What to show for it."""
     dialect: str | Table | None = None
     """A preset's id, or a table of dialect fields; `preset` in it names the one they change."""
     full_url: bool | None = None
     """Whether `base_url` is a whole endpoint; None: by its looks."""
     auth: Literal["none"] | None = None
+    """It takes calls without a key."""
     api_version: str | None = None
     """Azure's `api-version`."""
     proxy: str | None = None
+    """The URL of a proxy (http, https, socks4, socks5) that its calls go through; it may be a reference."""
     tls: Tls | None = None
+    """Certificates."""
     timeout: Timeout | None = None
+    """How long to wait."""
     extra: Table = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -153,38 +181,60 @@ class ModelEntry(Struct, kw_only=True):
     model: str
     """The name on the wire (Kimi Code's `name`, else its `model`)."""
     aliases: list[str] = field(default_factory=list)
+    """Other names for it."""
     protocol: Protocol | None = None
     """Where it is not its provider's usual one."""
     base_url: str | None = None
+    """Where it is, where that is elsewhere than its provider."""
     api_key: str | None = None
+    """Its own key, which goes before its provider's."""
     oauth: OAuth | None = None
+    """Its own login."""
     max_context_size: Size | None = None
+    """Tokens that it has before it, its answer included."""
     max_input_size: Size | None = None
+    """Tokens of a prompt."""
     max_output_size: Size | None = None
+    """Tokens of an answer; sent with every request."""
     capabilities: list[str] = field(default_factory=list)
     """What it can do for sure; what is not named is not thereby denied."""
     display_name: str | None = None
+    """What to show for it."""
     reasoning_key: str | None = None
+    """The field of a reply that holds its thinking."""
     adaptive_thinking: bool | None = None
+    """Anthropic: it decides by itself how much to think; else it is given a budget."""
     support_efforts: list[str] | None = None
+    """How much it can think, least first."""
     default_effort: str | None = None
+    """How much it thinks where nobody says."""
     off_effort: str | None = None
+    """The effort that stands for no thinking."""
     beta_api: bool | None = None
+    """Kimi Code's; left alone here."""
     # ours
     cost: Cost | None = None
+    """What it costs."""
     computer_use: bool | None = None
+    """Where it is false, computer tools are refused before they leave."""
     variants: dict[str, Table] = field(default_factory=dict)
     """Named settings, asked for as `alias:variant`."""
     temperature: bool | None = None
     """Whether it takes one, as in the models.dev list."""
     reasoning: bool | None = None
+    """Whether it thinks."""
     tool_call: bool | None = None
+    """Where it is false, tools are refused before they leave."""
     image_in: bool | None = None
-    """Where it is false, images are refused before they leave. Yes may also stand in `capabilities`, as do the next three."""
+    """Where it is false, images are refused before they leave. Yes may also stand in `capabilities`."""
     video_in: bool | None = None
+    """The same for video."""
     audio_in: bool | None = None
+    """The same for sound."""
     document_in: bool | None = None
+    """The same for documents that are not plain text."""
     modalities: Modalities | None = None
+    """All that goes in and comes out."""
     overridden: frozenset[str] = frozenset()
     """The keys that stand in `overrides`."""
     listed: Table = field(default_factory=dict)
@@ -215,7 +265,9 @@ class Config(Struct, kw_only=True):
     path: Path
     exists: bool = True
     default_model: str | None = None
+    """The model that is meant where none is named: an alias, or `provider/wire-id`."""
     default_provider: str | None = None
+    """The provider of models that name none."""
     thinking: Thinking = field(default_factory=Thinking)
     providers: dict[str, ProviderEntry] = field(default_factory=dict)
     models: dict[str, ModelEntry] = field(default_factory=dict)

@@ -1,0 +1,219 @@
+"""What the documentation says is true: its examples run, its links lead somewhere, the commands it names exist."""
+
+import ast
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from modelbay.cli import COMMANDS
+from modelbay.cli import modelbay as program
+from modelbay.hints import AZURE_MAX_TOKENS, OF_A_MANIFEST, ROWS, WEB_PAGE
+from modelbay.simulator import Simulator
+from tools.reference import ENVIRONMENT, FOLDER, pages
+
+ROOT = Path(__file__).parents[1]
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [*DOCS, ROOT / "README.md"]
+SHOWN = "http://127.0.0.1:8750"
+"""Where `modelbay simulate` is in the examples: anybody can type them."""
+EXAMPLES = re.compile(r"^```console simulator\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+"""The blocks that are run, those of a page one after the other: lines that begin with `$ ` are typed, the others are what is
+seen then. A line `…` stands for any lines.
+"""
+
+
+# --- examples ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in DOCS if EXAMPLES.search(page.read_text())], ids=lambda page: page.stem
+)
+def test_the_examples_of_a_guide_do_what_it_shows(page: Path, tmp_path: Path) -> None:
+    with Simulator() as simulator:
+        for block in EXAMPLES.findall(page.read_text()):
+            for typed, expected in steps(block):
+                seen = typed_at_a_shell(typed.replace(SHOWN, simulator.url), tmp_path).replace(simulator.url, SHOWN)
+                assert re.fullmatch(pattern(expected), settled(seen)), f"$ {typed}\n{seen}"
+
+
+def steps(block: str) -> Iterator[tuple[str, str]]:
+    """What is typed, and what is seen then."""
+    for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        typed, _, expected = step.replace("\\\n", "").partition("\n")
+        yield typed, expected
+
+
+def typed_at_a_shell(line: str, home: Path) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {"PATH": path, "HOME": str(home), "MODELBAY_HOME": str(home / ".config/modelbay"), "COLUMNS": "100"}
+    done = subprocess.run(
+        ["sh", "-c", line],
+        env=environment | {"PYTHONUTF8": "1", "MODELBAY_REFRESH": "off"},
+        cwd=home,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    return done.stdout.replace(str(home), "~")
+
+
+def settled(text: str) -> str:
+    """The text with times that are the same every time."""
+    return re.sub(r"\d+\.\d s\b", "0.0 s", text)
+
+
+def pattern(expected: str) -> str:
+    lines = settled(expected).splitlines(keepends=True)
+    return "".join(r"(?:.*\n)*?" if line == "…\n" else re.escape(line) for line in lines)
+
+
+# --- commands ----------------------------------------------------------------------------------------------------------
+
+
+def in_code(text: str) -> Iterator[str]:
+    """The commands in a page: those that are typed, and those between words."""
+    text = text.replace("\\\n", "")
+    for line in re.findall(r"^\$ (.*)$", text, re.MULTILINE):
+        for part in re.split(r" [|;<>] |&&", line):
+            if part.strip().startswith("modelbay "):
+                yield part.strip()
+    for span in re.findall(r"(?<!`)`(modelbay [^`]+)`(?!`)", text):
+        yield " ".join(span.split())
+
+
+def in_strings(path: Path) -> Iterator[str]:
+    """The commands in a module's texts: between back ticks, or behind other words."""
+    bare = re.compile(rf"(?<![`\w])modelbay (?:{'|'.join(COMMANDS)})\b(?! is\b)[^`;\n]*")
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.JoinedStr):
+            text = "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = node.value
+        else:
+            continue
+        text = text.replace("\\\n", "")
+        yield from (" ".join(span.split()) for span in re.findall(r"`(modelbay [^`]+)`", text))
+        yield from bare.findall(text)
+
+
+def wrong(line: str) -> str | None:
+    """What is wrong with a command: there is none of that name, or an option that it does not have."""
+    try:
+        words = shlex.split(line, comments=True)[1:]
+    except ValueError:
+        words = line.split()[1:]
+    command: click.Command = program
+    while isinstance(command, click.Group) and words and not words[0].startswith(("-", "…")):
+        inner = command.get_command(click.Context(command), words[0])
+        if inner is None:
+            return f"there is no {words[0]!r}"
+        command, words = inner, words[1:]
+    options = {name: param for param in command.params for name in param.opts if isinstance(param, click.Option)}
+    options |= {
+        "--help": click.Option(["--help"], is_flag=True),
+        "--version": click.Option(["--version"], is_flag=True),
+    }
+    places = sum(
+        param.nargs if param.nargs > 0 else 99 for param in command.params if isinstance(param, click.Argument)
+    )
+    while words:
+        word = words.pop(0).strip("[]")
+        if word.startswith("-") and word != "-":
+            name, equals, _ = word.partition("=")
+            if name not in options:
+                return f"there is no option {name}"
+            if not options[name].is_flag and not equals:
+                words = words[1:]
+        elif word not in ("…", "..."):
+            places -= 1
+    return "there are too many words" if places < 0 and not isinstance(command, click.Group) else None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_command_that_a_page_names_is_there_with_its_options(page: Path) -> None:
+    assert {line: said for line in in_code(page.read_text()) if (said := wrong(line))} == {}
+
+
+def test_every_command_that_a_hint_names_is_there_with_its_options() -> None:
+    rows = [*ROWS.values(), *OF_A_MANIFEST.values(), AZURE_MAX_TOKENS, WEB_PAGE]
+    assert {row.command: said for row in rows if row.command and (said := wrong(row.command))} == {}
+
+
+def test_every_command_that_the_program_speaks_of_is_there_with_its_options() -> None:
+    sources = sorted((ROOT / "src").rglob("*.py"))
+    found = {f"{path.name}: {line}": wrong(line.split(" | ")[0]) for path in sources for line in in_strings(path)}
+    assert len(found) > 50
+    assert {line: said for line, said in found.items() if said} == {}
+
+
+def test_a_command_that_is_not_there_is_noticed() -> None:
+    assert wrong("modelbay modle list") == "there is no 'modle'"
+    assert wrong("modelbay model add x") == "there is no 'add'"
+    assert wrong("modelbay ask --effrot high Hi") == "there is no option --effrot"
+    assert wrong("modelbay provider show a b") == "there are too many words"
+
+
+# --- links -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md"], ids=lambda page: page.stem
+)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    lost = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        target, _, anchor = link.partition("#")
+        there = (page.parent / target).resolve() if target else page
+        if "://" in link:
+            continue
+        if not there.exists() or (anchor and anchor not in anchors(there)):
+            lost.append(link)
+    assert lost == []
+
+
+def anchors(page: Path) -> set[str]:
+    """What its headings are called in links."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_index_leads_to_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+    there = {str(page.relative_to(ROOT / "docs")) for page in DOCS} - {"README.md"}
+    assert there - set(re.findall(r"\]\(([^)#\s]+)", index)) == set()
+
+
+# --- what the code says ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", pages())
+def test_the_reference_is_what_the_code_says(name: str) -> None:
+    page = FOLDER / name
+    assert page.exists() and page.read_text() == pages()[name], f"docs/reference/{name} is out of date: `make docs`"
+
+
+def test_every_variable_that_is_read_is_named() -> None:
+    texts = [path.read_text() for path in (ROOT / "src").rglob("*.py")]
+    read = {name for text in texts for name in re.findall(r"\b(?:MODELBAY_[A-Z]+)\b", text)}
+    assert read == {name for name in ENVIRONMENT if name.startswith("MODELBAY_")}
+
+
+def test_every_key_and_field_says_what_it_means() -> None:
+    empty = re.compile(r"^\| `\w+` \|.*\|  \|$", re.MULTILINE)
+    for name in ("config.md", "dialects.md"):
+        said = re.sub(r"## `\[models.ALIAS.cost\]`.*?\n## ", "## ", pages()[name], flags=re.DOTALL).split(
+            "\n## Vendors"
+        )[0]
+        said = said.split("\n## Provider types")[0]
+        assert empty.findall(said) == [], name

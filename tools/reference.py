@@ -1,0 +1,398 @@
+"""Writes docs/reference: what commands, configuration, errors, dialects and the simulator are, as the code has them.
+
+    make docs
+
+A test compares each page with what is there.
+"""
+
+import ast
+import inspect
+import re
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple, get_args
+
+import click
+import msgspec
+
+from modelbay import dialect, errors, hints, model
+from modelbay.cli import modelbay as program
+from modelbay.config import schema, types
+from modelbay.config.schema import Table
+from modelbay.errors import ModelbayError
+from modelbay.hints import OF_A_MANIFEST, ROWS
+from modelbay.providers import presets
+from modelbay.providers.presets import NAMES, Preset
+from modelbay.simulator import authorisation, brain, faults, models
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
+WRITTEN = "\nThis page is written by `make docs`, and a test compares it with the program.\n"
+EVERYWHERE = {"--config", "--verbose", "--help", "--version"}
+"""The options that stand once, at the top."""
+
+ENVIRONMENT = {
+    "MODELBAY_HOME": "the folder of `config.toml`, with the cache, logins, keys and chats inside it; else the platform's folders",
+    "MODELBAY_REFRESH": "`off`: nothing is refreshed by itself; `on`: also where `CI` is set",
+    "CI": "anything: nothing is refreshed by itself",
+    "MODELBAY_DEBUG": "anything: where a fault of modelbay itself happened is shown",
+    "NO_COLOR": "anything: no colours",
+    "TERM": "`dumb`: no colours, and no terminal app by itself",
+    "GOOGLE_APPLICATION_CREDENTIALS": "Google's own: the key file of its default credentials",
+}
+"""The variables that change what modelbay does for everybody. A test looks for others in the code."""
+
+
+class Field(NamedTuple):
+    name: str
+    type: str
+    default: str
+    """As the code has it; "" where there is none."""
+    text: str
+    ours: bool
+    """A key that Kimi Code does not know."""
+
+
+def pages() -> dict[str, str]:
+    """The pages by file name."""
+    return {
+        "commands.md": commands(),
+        "config.md": config(),
+        "dialects.md": dialects(),
+        "errors.md": errors_page(),
+        "simulator.md": simulator(),
+    }
+
+
+# --- commands ----------------------------------------------------------------------------------------------------------
+
+
+def leaves(command: click.Command, words: str = "modelbay") -> Iterator[tuple[str, click.Command]]:
+    """Every command that does something, by the words that call it."""
+    if not isinstance(command, click.Group):
+        yield words, command
+        return
+    context = click.Context(command, info_name=words)
+    for name in command.list_commands(context):
+        inner = command.get_command(context, name)
+        assert inner is not None
+        yield from leaves(inner, f"{words} {name}")
+
+
+def commands() -> str:
+    found = list(leaves(program))
+    text = "# Commands\n" + WRITTEN
+    text += "\n`modelbay` alone opens the terminal app ([app.md](../guides/app.md)); without a terminal it prints its help.\n"
+    text += "\nBefore and after every command:\n\n" + _options(program, EVERYWHERE)
+    text += "\nExit codes: 0 success; 1 the provider, the network or the configuration failed; 2 wrong usage, or a file that "
+    text += "cannot be read; 130 interrupted. Results go to standard output, everything else to standard error.\n\n"
+    text += "".join(f"- [`{words}`](#{words.replace(' ', '-')}): {_first(command)}\n" for words, command in found)
+    return text + "".join(_command(words, command) for words, command in found)
+
+
+def _command(words: str, command: click.Command) -> str:
+    context = click.Context(command, info_name=words)
+    usage = " ".join([words, *command.collect_usage_pieces(context)])
+    text = f"\n## {words}\n\n```\n{usage}\n```\n\n{_prose(command.help or '')}"
+    shown = {option for param in command.params for option in param.opts} - EVERYWHERE
+    options = _options(command, shown)
+    return text + (f"\n{options}" if options else "")
+
+
+def _options(command: click.Command, names: set[str]) -> str:
+    context = click.Context(command, info_name="modelbay")
+    rows = []
+    for param in command.get_params(context):
+        if isinstance(param, click.Option) and not param.hidden and set(param.opts) <= names:
+            record = param.get_help_record(context)
+            assert record is not None
+            rows.append(_row(f"`{record[0]}`", _code_words(" ".join(record[1].split()))))
+    return "| option | |\n|---|---|\n" + "".join(rows) if rows else ""
+
+
+def _first(command: click.Command) -> str:
+    return (command.help or "").split("\n\n")[0].replace("\n", " ")
+
+
+def _prose(text: str) -> str:
+    """A command's help: what is to stand as it is, behind click's mark for it, becomes a block."""
+    found = []
+    for paragraph in inspect.cleandoc(text).split("\n\n"):
+        if paragraph.startswith("\b\n"):
+            block = inspect.cleandoc("\n" + paragraph.removeprefix("\b\n"))
+            found.append(f"```\n{block}\n```")
+        else:
+            found.append(paragraph)
+    return "\n\n".join(found) + "\n"
+
+
+def _code_words(text: str) -> str:
+    """Help with what a person types in code, so that Markdown leaves it alone."""
+    return re.sub(r"(?<![`\w])(\{\w+:\w+\})", r"`\1`", text)
+
+
+# --- configuration -----------------------------------------------------------------------------------------------------
+
+TABLES: list[tuple[str, str, str, set[str]]] = [
+    ("At the top", "Config", "", {"default_model", "default_provider"}),
+    ("[thinking]", "Thinking", "", set()),
+    ("[providers.ID]", "ProviderEntry", "", set()),
+    ("[providers.ID.oauth]", "OAuth", "See [guides/login.md](../guides/login.md).", set()),
+    ("[providers.ID.timeout]", "Timeout", "Seconds; what is not said has a limit all the same.", set()),
+    ("[providers.ID.tls]", "Tls", "Paths are those beside `config.toml`.", set()),
+    ("[models.ALIAS]", "ModelEntry", "", set()),
+    ("[models.ALIAS.cost]", "Cost", "Dollars per million tokens.", set()),
+    ("[models.ALIAS.modalities]", "Modalities", "", set()),
+]
+"""Each table of the file: its title, the struct that it is read into, what else to say, and its keys where not all."""
+HIDDEN = {"id", "alias", "extra", "overridden", "variant", "flat", "configured"}
+"""Fields that are no keys of the file."""
+OVERRIDES = """
+`[models.ALIAS.overrides]` takes the same keys, but those that say which model it is: it is the word that counts where a
+list fills in the model's own keys again and again. [models.md](../models.md) says how to change these keys by command.
+"""
+TYPE_WORDS = {
+    "str": "text", "int": "number", "bool": "true, false", "float": "number", "Size": "tokens", "Seconds": "seconds",
+    "Table": "table", "list[str]": "list of texts", "dict[str, str]": "table of texts", "dict[str, Table]": "table of tables",
+    "OAuth": "table", "Timeout": "table", "Tls": "table", "Modalities": "table", "Cost": "table",
+    "Annotated[str, Meta(min_length=1)]": "text",
+}  # fmt: skip
+
+
+def config() -> str:
+    text = "# config.toml\n" + WRITTEN
+    text += """
+The file is `config.toml` in modelbay's home; `modelbay config path` prints where, `modelbay config check` what is wrong with
+it. Its tables are Kimi Code's; a key marked + is ours, and Kimi Code leaves it alone. What nobody knows is kept. Paths and
+addresses are text, and blank text is no value. A key and a header may be references: [concepts/keys.md](../concepts/keys.md).
+"""
+    for title, name, more, only in TABLES:
+        found = [one for one in fields(model if name == "Cost" else schema, name) if one.name not in HIDDEN]
+        found = [one for one in found if one.name in only] if only else found
+        all_ours = name in ("Timeout", "Tls", "Cost", "Modalities")
+        heading = title if title == "At the top" else f"`{title}`"
+        text += (
+            f"\n## {heading}\n\n" + (f"{more}\n\n" if more else "") + "| key | | takes | meaning |\n|---|---|---|---|\n"
+        )
+        text += "".join(
+            _row(f"`{one.name}`", "+" * (one.ours or all_ours), _type(one.type), _sentence(one.text)) for one in found
+        )
+        text += OVERRIDES if name == "ModelEntry" else ""
+    return text + _types() + _capabilities() + _environment()
+
+
+def _types() -> str:
+    text = "\n## Provider types\n\n| `type` | protocol | address, where nothing is said | key in `env` | address in `env` |\n"
+    text += "|---|---|---|---|---|\n"
+    for name, row in types.TYPES.items():
+        keys, places = (", ".join(f"`{one}`" for one in names) for names in (row.key_names, row.url_names))
+        text += _row(f"`{name}`", f"`{row.protocol}`", row.base_url or "", keys, places)
+    old = ", ".join(f"`{old}` for `{new}`" for old, new in types.OLD_TYPES.items())
+    return text + f"\nOlder words are taken too: {old}. `protocol` takes {_words(types.PROTOCOLS)}.\n"
+
+
+def _capabilities() -> str:
+    return f"\n## Capabilities\n\n`capabilities` takes {_words(get_args(model.Capability))}.\n"
+
+
+def _environment() -> str:
+    text = "\n## The environment\n\nKeys are never taken from it by themselves. These variables change what modelbay does:\n\n"
+    text += "| variable | |\n|---|---|\n" + "".join(_row(f"`{name}`", about) for name, about in ENVIRONMENT.items())
+    return text + (
+        "\nImport and export look for an agent's files where the agent's own variables say.\n"
+        "Kimi Code's `refresh_interval_ms = 0` under `[model_catalog]` turns refreshing off too.\n"
+    )
+
+
+def _type(annotation: str) -> str:
+    words = []
+    for one in annotation.split(" | "):
+        if one == "Protocol":
+            words.append("a protocol")
+        elif one.startswith("Literal["):
+            words += [f'`"{value}"`' for value in re.findall(r"'([^']*)'", one)]
+        elif one != "None":
+            words.append(TYPE_WORDS[one])
+    return " or ".join(words)
+
+
+# --- dialects ----------------------------------------------------------------------------------------------------------
+
+
+def dialects() -> str:
+    text = "# Dialects\n" + WRITTEN
+    text += """
+How a vendor departs from its protocol, as rows of data; [concepts/dialects.md](../concepts/dialects.md) says what they are for.
+`dialect` in `[providers.ID]` names a vendor's row, or is a table of the fields below, with `preset` for the row they change.
+
+## Fields
+
+| field | takes | unless said | meaning |
+|---|---|---|---|
+"""
+    for one in fields(dialect, "Dialect")[1:]:
+        text += _row(
+            f"`{one.name}`", _dialect_type(one.type), f"`{one.default}`" if one.default else "", _sentence(one.text)
+        )
+    text += "\n`reasoning_control`: " + (_docstring_of(dialect, "ReasoningControl") or "").replace("\n", " ") + "\n"
+    text += "\n## Vendors\n\n| id | name | protocols | address | |\n|---|---|---|---|---|\n"
+    every = presets.all()
+    text += "".join(_vendor(one) for one in every)
+    text += "\n## Their rows\n\n| id | protocol | departs in |\n|---|---|---|\n"
+    return text + "".join(_row(*cells) for one in every for cells in _departures(one))
+
+
+def _vendor(one: Preset) -> str:
+    place = one.base_url or ("its place at Google" if one.addressing == "vertexai" else "a customer's own")
+    more = "no key needed" if one.keyless else f"[keys]({one.key_url})" if one.key_url else ""
+    names = ", ".join(f"`{name}`" for name in one.protocols)
+    return _row(f"`{one.id}`", one.name, names, f"`{place}`" if "://" in place else place, more)
+
+
+def _departures(one: Preset) -> Iterator[tuple[str, str, str]]:
+    plain: Table = {key: value for key, value in one.dialect.items() if key not in NAMES}
+    for protocol, said in [("", plain), *((name, one.dialect[name]) for name in one.protocols if name in one.dialect)]:
+        if said:
+            words = ", ".join(f"`{key} = {_value(value)}`" for key, value in said.items())
+            yield f"`{one.id}`", f"`{protocol}`" if protocol else "all", words
+
+
+def _dialect_type(annotation: str) -> str:
+    if annotation == "ReasoningControl":
+        annotation = "Literal[" + ", ".join(repr(value) for value in get_args(dialect.ReasoningControl)) + "]"
+    known = {"Extra": "table", "ReasoningControl | None": ""}
+    if annotation.startswith("ReasoningControl"):
+        return " or ".join(f'`"{value}"`' for value in get_args(dialect.ReasoningControl))
+    return known.get(annotation) or _type(annotation)
+
+
+def _value(value: object) -> str:
+    """A value as TOML writes it."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_value(one)}" for key, one in value.items()) + " }"
+    return msgspec.json.encode(value).decode()
+
+
+# --- errors ------------------------------------------------------------------------------------------------------------
+
+
+def errors_page() -> str:
+    said, _, tree = (errors.__doc__ or "").partition("\n\n")
+    text = f"# Errors\n{WRITTEN}\n{said} Each has `message`, `hint`, `provider`, `status`, `request_id`, `attempts`, "
+    text += f"`retryable` and `retry_after`.\n\n```\n{tree.strip()}\n```\n"
+    text += """
+What each is called on the command line and in the app, and the hint where the error knows no better one. A command that
+needs a provider stands there where one is known.
+
+| error | title | hint | command | tried again |
+|---|---|---|---|---|
+"""
+    text += "".join(_error(kind.__name__, row, kind) for kind, row in ROWS.items())
+    text += "\nWhere the words tell more than the class:\n\n| when | title | hint | command |\n|---|---|---|---|\n"
+    special = [("a 400 says `max_tokens` must be `max_completion_tokens`", hints.AZURE_MAX_TOKENS)]
+    special += [("an error is a web page, and not a 5xx", hints.WEB_PAGE)]
+    special += [(f"`{kind.__name__}`, of a provider added by its manifest", row) for kind, row in OF_A_MANIFEST.items()]
+    return text + "".join(_error(when, row) for when, row in special)
+
+
+def _error(name: str, row: hints.Row, kind: type[ModelbayError] | None = None) -> str:
+    command = f"`{_spelt(row.command)}`" if row.command else ""
+    more = [] if kind is None else ["yes" if kind.retryable else ""]
+    return _row(f"`{name}`" if kind else name, row.title.replace("`", ""), _spelt(row.fix), command, *more)
+
+
+def _spelt(text: str) -> str:
+    """A hint's text with words in place of the error's own names."""
+    return text.format(provider="PROVIDER", file="config.toml", manifest="BASE_URL")
+
+
+# --- the simulator -----------------------------------------------------------------------------------------------------
+
+
+def simulator() -> str:
+    about, _, table = (brain.__doc__ or "").partition(" Words in the prompt")
+    about = about.split("\n\n")[1].replace("\n", " ")
+    text = f"# The simulator\n{WRITTEN}\n`modelbay simulate` is a provider on this machine that speaks every protocol. {about}\n"
+    text += f"\n## Words in the prompt\n\n```\n{inspect.cleandoc(chr(10) + table.partition(chr(10) * 2)[2])}\n```\n"
+    text += "\n## Models\n\n| id | context | can |\n|---|--:|---|\n"
+    for one in models.Models().by_id.values():
+        can = ", ".join(name for name, yes in one.model.capabilities.items() if yes)
+        text += _row(f"`{one.id}`", f"{one.context:,}", can)
+    asked = (faults.__doc__ or "").split("\n\n")[1].replace("\n", " ").partition(" A fault is")[0]
+    text += f"\n## Faults\n\n{asked} An argument stands behind `=`.\n\n| fault | what happens; N is the argument |\n|---|---|\n"
+    text += "".join(_row(f"`{name}`", kind.text) for name, kind in faults.FAULTS.items())
+    text += "\n## Logins\n\nWhat `modelbay simulate --login WHAT` does, with `=N` or `*TIMES` behind it:\n\n| WHAT | |\n|---|---|\n"
+    return text + "".join(_row(f"`{name}`", about) for name, about in authorisation.SPECS.items())
+
+
+# --- reading the code --------------------------------------------------------------------------------------------------
+
+
+def fields(module: ModuleType, name: str) -> list[Field]:
+    """The fields of a class with the texts below them."""
+    source = inspect.getsource(module)
+    found = next(node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == name)
+    lines = source.splitlines()
+    marks = [number for number, line in enumerate(lines, 1) if line.strip() == "# ours"]
+    ours_from = next((mark for mark in marks if found.lineno < mark <= (found.end_lineno or 0)), None)
+    return [
+        Field(
+            str(node.target.id),
+            ast.unparse(node.annotation),
+            _default(node.value),
+            _text(following),
+            ours_from is not None and node.lineno > ours_from,
+        )
+        for node, following in zip(found.body, [*found.body[1:], None], strict=True)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    ]
+
+
+def _docstring_of(module: ModuleType, name: str) -> str | None:
+    """The text below a name of a module."""
+    body = ast.parse(inspect.getsource(module)).body
+    for node, following in pairwise(body):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
+            return _text(following)
+    return None
+
+
+def _text(node: ast.stmt | None) -> str:
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        return inspect.cleandoc(node.value.value)
+    return ""
+
+
+def _default(node: ast.expr | None) -> str:
+    """A default as a reader takes it: `field(default_factory=dict)` is an empty table."""
+    if node is None or (isinstance(node, ast.Constant) and node.value is None):
+        return ""
+    if isinstance(node, ast.Constant):
+        return _value(node.value)
+    factory = node.keywords[0].value if isinstance(node, ast.Call) and node.keywords else node
+    if isinstance(factory, ast.Lambda):
+        return _value(ast.literal_eval(factory.body))
+    return "[]" if ast.unparse(factory) == "list" else "{}"
+
+
+# --- writing Markdown --------------------------------------------------------------------------------------------------
+
+
+def _sentence(text: str) -> str:
+    """A docstring in one line: what stood in the code as None is what is not said."""
+    return text.replace("\n", " ").replace("None:", "not said:").replace("; None ", "; not said ")
+
+
+def _words(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
