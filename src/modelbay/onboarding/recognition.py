@@ -189,14 +189,16 @@ def _hint(what: str) -> str:
     from difflib import get_close_matches
 
     if "." in what.partition("/")[0] or what.startswith("localhost"):
-        return f"did you mean https://{what}?" if not what.startswith("localhost") else f"did you mean http://{what}?"
+        scheme = "http" if what.startswith("localhost") else "https"
+        return f"did you mean {scheme}://{what}? `modelbay provider add {scheme}://{what}`"
     known = {one.id: one.id for one in presets.all()} | {one.name.lower(): one.id for one in presets.all()}
     near = dict.fromkeys(known[name] for name in get_close_matches(what.lower(), known, n=3))
-    return f"did you mean {' or '.join(near)}?" if near else _known_forms()
+    return f"did you mean {' or '.join(near)}? `modelbay provider add {next(iter(near))}`" if near else _known_forms()
 
 
 def _known_forms() -> str:
-    return "name a vendor, an address that starts with https://, or a file of JSON; `-` is standard input"
+    forms = "name a vendor, an address that starts with https://, or a file of JSON; `-` is standard input"
+    return f"{forms}: `modelbay provider add --help`"
 
 
 def _letters(name: str) -> str:
