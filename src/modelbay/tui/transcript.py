@@ -1,5 +1,6 @@
 """The conversation as it is seen: questions, answers as they come, thinking that folds, calls, and what went wrong."""
 
+from math import inf
 from time import monotonic
 
 from textual import events
@@ -7,14 +8,15 @@ from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
-from textual.widgets import Markdown, Static
-from textual.widgets.markdown import MarkdownStream
+from textual.widgets import Static
 
 from modelbay import __version__
 from modelbay.conversation import AnyPart, Media, Refusal, ServerToolCall, Text, Thinking, ToolCall, Turn
 from modelbay.errors import ModelbayError
 from modelbay.events import Event, FinishReason, PartDelta, PartEnded, PartStarted, Warned
 from modelbay.tui.dialog import failure
+from modelbay.tui.markdown import boundary
+from modelbay.tui.stretch import Stretch
 
 STOPPED: dict[FinishReason, str] = {
     "length": "The answer was cut off: it reached the longest that was allowed.",
@@ -29,6 +31,12 @@ HELLO = Content.assemble(
     (f" {__version__}\n", "dim"),
     ("/model chooses a model · /provider connects more · /help", "dim"),
 )
+OFTEN, SELDOM = 0.05, 0.15
+"""Seconds between two drawings of a growing text: at least, and at most where nothing more comes."""
+SHARE = 3
+"""Drawing takes at most one of so many parts of the time."""
+LONG = 1_200
+"""Letters after which a text goes on in a stretch of its own."""
 
 
 class Transcript(VerticalScroll, can_focus=False):
@@ -126,7 +134,7 @@ class Answer(Vertical):
         piece: _Piece
         match part:
             case Text() | Refusal():
-                piece = Said()
+                piece = Words()
             case Thinking():
                 piece = Thought()
             case _:
@@ -158,26 +166,53 @@ class _Piece(Vertical):
         raise NotImplementedError
 
 
-class Said(_Piece):
-    """Text, as Markdown."""
+class Words(_Piece):
+    """Text, as Markdown. What comes is drawn a few times a second, the more seldom the longer drawing takes; and a long text
+    is drawn in stretches, so that what is there already is left alone."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._markdown = Markdown()
-        self._stream: MarkdownStream | None = None
+        self._stretch = Stretch()
+        self._drawn = ""
+        """What the last stretch shows."""
+        self._waiting = ""
+        self._began = self._next = 0.0
+        """When the last drawing began, and when to draw again: not before the last has been painted."""
 
     def compose(self) -> ComposeResult:
-        yield self._markdown
+        yield self._stretch
+
+    def on_mount(self) -> None:
+        self._timer = self.set_interval(SELDOM, self._draw_again)
 
     async def add(self, text: str) -> None:
-        if self._stream is None:
-            self._stream = Markdown.get_stream(self._markdown)
-        await self._stream.write(text)
+        self._waiting += text
+        await self._draw_again()
 
     async def end(self) -> None:
-        if self._stream is not None:
-            await self._stream.stop()
-            self._stream = None
+        self._timer.stop()
+        await self._draw()
+
+    async def _draw_again(self) -> None:
+        if monotonic() >= self._next:
+            await self._draw()
+
+    async def _draw(self) -> None:
+        text, self._waiting = self._waiting, ""
+        if not text:
+            return
+        self._began, self._next = monotonic(), inf
+        if len(self._drawn) > LONG and (at := boundary(self._drawn, text)) is not None:
+            self._stretch.show(self._drawn + text[:at])
+            self._stretch, self._drawn, text = Stretch(), "", text[at:]
+            await self.mount(self._stretch)
+        self._drawn += text
+        self._stretch.show(self._drawn)
+        self.call_after_refresh(self._painted)
+
+    def _painted(self) -> None:
+        now = monotonic()
+        self._next = now + max(OFTEN, SHARE * (now - self._began))
 
 
 class Thought(_Piece):
@@ -189,6 +224,7 @@ class Thought(_Piece):
         super().__init__()
         self._text: list[str] = []
         self._since = monotonic()
+        self._next = 0.0
         self._took: float | None = None
         self._line = Static(classes="fold")
         self._body = Static(classes="body")
@@ -202,8 +238,9 @@ class Thought(_Piece):
 
     async def add(self, text: str) -> None:
         self._text.append(text)
-        if not self.folded:
+        if not self.folded and monotonic() >= self._next:
             self._body.update(Content("".join(self._text)))
+            self._next = monotonic() + SELDOM
 
     async def end(self) -> None:
         self._took = monotonic() - self._since
