@@ -118,6 +118,8 @@ def test_what_was_written_from_a_list_is_told_from_what_was_not(catalog):
         ('type = "openai"\nbase_url = "https://api.fireworks.ai/inference/v1"', "fireworks-ai"),
         ('type = "openai"\nbase_url = "https://dashscope.aliyuncs.com/compatible-mode/v1"', "alibaba-cn"),
         ('type = "azure"\nbase_url = "https://acme.openai.azure.com"', "azure"),
+        ('type = "openai"\nbase_url = "https://api.perplexity.ai"', "perplexity"),  # perplexity-agent is at /v1 there
+        ('type = "openai"\nbase_url = "https://api.perplexity.ai/v1"', "perplexity-agent"),
         (OPENROUTER, "openrouter"),
         (ACME, None),
         ('type = "openai"\nbase_url = "http://localhost:1234/v1"', None),

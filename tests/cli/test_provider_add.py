@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from inline_snapshot import snapshot
 
+from modelbay.config.load import load
 from modelbay.simulator import Simulator
 from tests.cli.command import KEY, Run
 from tests.cli.inside import Inside
@@ -450,3 +451,11 @@ env = { GOOGLE_CLOUD_PROJECT = "proj", GOOGLE_CLOUD_LOCATION = "europe-west4" }
 provider = "vertex"
 model = "gemini-2.5-pro"
 """)
+
+
+def test_models_of_vertexai_say_how_they_are_talked_to_and_what_cannot_be_is_left_out(bay: Inside):
+    bay.done("provider", "add", "vertexai", "--project", "proj", "--location", "global", "--yes")
+    models = load(bay.file).models.values()
+    assert {model.protocol for model in models if model.model.startswith("claude-")} == {"anthropic"}
+    assert {model.protocol for model in models if model.model.startswith("gemini-")} == {None}
+    assert [model.model for model in models if "embedding" in model.model or "llama" in model.model] == []

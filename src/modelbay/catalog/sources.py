@@ -90,7 +90,9 @@ class Catalog:
 
         def rank(id: str) -> tuple[bool, bool, int, int, str]:
             place = usual.index(id) if id in usual else len(usual)
-            return not (id in there and index.exactly_at(id, path)), id not in there, place, len(id), id
+            # a vendor without an address in the list is as near as one at its host: Perplexity, and not its agents at /v1
+            elsewhere = id not in there and bool(index.apis.get(id))
+            return not (id in there and index.exactly_at(id, path)), elsewhere, place, len(id), id
 
         return sorted({*there, *usual}, key=rank)
 

@@ -4,7 +4,9 @@ from modelbay.config import changes
 from modelbay.config.changes import Put
 from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.schema import Config, Table
+from modelbay.config.types import TYPE_OF
 from modelbay.onboarding.detection import Detected, remember
+from modelbay.onboarding.drafts import joined
 
 
 def add(
@@ -22,6 +24,7 @@ def add(
         ConfigError: the file cannot be changed, or something in it would not be usable.
     """
     made = detected.draft
+    tables = _spoken(config, detected, tables)
 
     def change(edit: Edit) -> Put:
         default = default_model or (None if edit.get("default_model") else next(iter(tables), None))
@@ -31,6 +34,16 @@ def add(
     if not dry_run:
         remember(config, detected)
     return edited
+
+
+def _spoken(config: Config, detected: Detected, tables: dict[str, Table]) -> dict[str, Table]:
+    """The models' tables, with the protocol where a model has another than its provider: Claude at Vertex AI."""
+    usual = joined(config, detected.draft)[1].protocol
+    speaks = {model.id: model.protocol for model in detected.models}
+    return {
+        alias: table if (own := speaks.get(table["model"])) in (None, usual) else {**table, "protocol": TYPE_OF[own]}
+        for alias, table in tables.items()
+    }
 
 
 def settle_default(config: Config, providers: list[str]) -> None:

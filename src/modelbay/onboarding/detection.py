@@ -11,6 +11,8 @@ from modelbay.catalog.discovery import Discovery, discover
 from modelbay.catalog.facts import fill
 from modelbay.catalog.listed import Listed
 from modelbay.catalog.sources import LIST, MODELS_DEV, Catalog
+from modelbay.catalog.tables import why_left_out
+from modelbay.catalog.wire import model_wire, wire
 from modelbay.config.cache import Cache
 from modelbay.config.schema import Config
 from modelbay.conversation import Json, Protocol
@@ -146,13 +148,18 @@ def _take(detected: Detected, discovery: Discovery, found: Upstream, catalog: Ca
 
 
 def _vendors(found: Upstream, catalog: Catalog) -> list[Model]:
-    """The models that models.dev says the vendor has, where it has no list of its own."""
+    """The models that models.dev says the vendor has, where it has no list of its own; each says how it is talked to."""
     if found.preset is None or found.preset.lists_models:
         return []
     for name in catalog.names(found):
         entry = catalog.models_dev.providers.get(name)
         if entry is not None:
-            return listed([Listed(id=str(id)) for id in entry["models"]], found, catalog)
+            here = wire(entry)
+            raw = {str(id): one for id, one in entry["models"].items() if not why_left_out(here, entry, str(id), one)}
+            models = listed([Listed(id=id) for id in raw], found, catalog)
+            for model in models:
+                model.protocol = model_wire(here, entry, raw[model.id]).protocol or here.protocol or found.protocol
+            return models
     return []
 
 
