@@ -459,3 +459,10 @@ def test_models_of_vertexai_say_how_they_are_talked_to_and_what_cannot_be_is_lef
     assert {model.protocol for model in models if model.model.startswith("claude-")} == {"anthropic"}
     assert {model.protocol for model in models if model.model.startswith("gemini-")} == {None}
     assert [model.model for model in models if "embedding" in model.model or "llama" in model.model] == []
+
+
+def test_what_is_not_added_yet_is_not_told_to_be_edited(bay: Inside):
+    run = bay("provider", "custom", "acme", "--name", "Acme", "--base-url", "http://127.0.0.1:9/v1")
+    assert run.code == 1
+    assert "provider edit" not in run.err
+    assert "models that are named are added without a list: `modelbay provider custom … --model ID`" in run.err

@@ -178,12 +178,15 @@ def say_detected(detected: Detected) -> None:
 
 
 def no_models(detected: Detected) -> ModelbayError | click.ClickException:
-    """Why there is nothing to write."""
-    if detected.error is not None:
-        detected.error.hint = (
-            detected.error.hint or "name its models with --model ID, and they are added without a list"
-        )
-        return detected.error
+    """Why there is nothing to write. What mends a provider that is there does not mend one that is only to be added."""
+    if (error := detected.error) is not None:
+        command = click.get_current_context().command_path
+        if detected.refused:
+            error.hint = f"give the key that it takes, copied whole: `{command} … --api-key KEY`"
+        else:
+            why = f"{error.hint.partition(' (`modelbay')[0]}; " if error.hint else ""
+            error.hint = f"{why}models that are named are added without a list: `{command} … --model ID`"
+        return error
     return Invalid(["--model: At least one model is required"])
 
 

@@ -113,7 +113,7 @@ def edit_provider(settings: Settings, /, id: str, **options: Any) -> None:
             raise click.UsageError("there is nothing to change", click.get_current_context())
         detected = _detected(config, _changed_draft(config, entry, changed), Choice())
         if detected.error is not None:
-            raise adding.no_models(detected)
+            raise detected.error
     mine = {model.model: model.alias for model in config.models.values() if model.provider == id}
     if detected is not None:
         models = adding.choose(detected, choice, list(mine))
