@@ -151,6 +151,8 @@ def with_key_asked(made: Draft, key: str | None) -> Draft:
     if not key and preset is not None:
         hint = "--api-key KEY, or --api-key - to read it from standard input"
         where = f"; keys are at {preset.key_url}" if preset.key_url else ""
+        if preset.addressing == "vertexai":
+            where = "; or --project ID and --location PLACE, for Google's default credentials"
         raise Invalid([f"--api-key: {preset.name} wants a key"], hint + where)
     return with_key(made, key)
 
