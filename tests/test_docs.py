@@ -16,6 +16,7 @@ from modelbay.cli import COMMANDS
 from modelbay.cli import modelbay as program
 from modelbay.hints import AZURE_MAX_TOKENS, OF_A_MANIFEST, ROWS, WEB_PAGE
 from modelbay.simulator import Simulator
+from modelbay.tui.commands import COMMANDS as IN_THE_APP
 from tools.reference import ENVIRONMENT, FOLDER, pages
 
 ROOT = Path(__file__).parents[1]
@@ -161,6 +162,13 @@ def test_a_command_that_is_not_there_is_noticed() -> None:
     assert wrong("modelbay model add x") == "there is no 'add'"
     assert wrong("modelbay ask --effrot high Hi") == "there is no option --effrot"
     assert wrong("modelbay provider show a b") == "there are too many words"
+
+
+def test_every_command_of_the_app_is_in_its_guide() -> None:
+    guide = (ROOT / "docs/guides/app.md").read_text()
+    assert [one.name for one in IN_THE_APP if f"`/{one.name}" not in guide] == []
+    table = guide.split("| command | |")[1].split("\n\n")[0]
+    assert set(re.findall(r"`/(\w+)", table)) == {one.name for one in IN_THE_APP}
 
 
 # --- links -------------------------------------------------------------------------------------------------------------
