@@ -43,8 +43,16 @@ class Sitting:
     async def presses(self, *keys: str) -> None:
         await self.pilot.press(*keys)
 
+    async def answered(self) -> None:
+        """Waits until no answer is on its way."""
+        deadline = time.monotonic() + SECONDS
+        while self.app.talk.answering:
+            assert time.monotonic() < deadline, f"the answer does not end; the screen is\n{self.screen}"
+            await self.pilot.pause(0.02)
+
     async def says(self, text: str) -> None:
-        """Types a line and sends it."""
+        """Types a line and sends it, when the last answer has ended."""
+        await self.answered()
         await self.types(text)
         await self.presses("enter")
 

@@ -102,7 +102,7 @@ def test_from_nothing_to_an_answer_and_out_again(tmp_path: Path, provider: Gatew
         terminal.sees("Default model set to sample/sim-text")
         terminal.types("Hello there")
         terminal.presses("Enter")
-        terminal.sees("You asked: Hello there")
+        terminal.sees("You asked: Hello there", " out")
         terminal.types("write 900 words")
         terminal.presses("Enter")
         terminal.sees("the lazy dog", "Esc interrupts")

@@ -12,16 +12,27 @@ from rich.table import Table
 
 THEME = "ansi_dark"
 PARAGRAPH = re.compile(r"\n\n(?=[^\s>|*+-]|#)(?!\d+[.)])")
-FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
+FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
 
 
 def boundary(drawn: str, text: str) -> int | None:
     """Where in `text`, which follows what is `drawn`, a paragraph begins that stands for itself: not within code, a list, a
     quotation or a table."""
     for match in PARAGRAPH.finditer(text):
-        if len(FENCE.findall(drawn + text[: match.start()])) % 2 == 0:
+        if not _in_code(drawn + text[: match.start()]):
             return match.end()
     return None
+
+
+def _in_code(text: str) -> bool:
+    """Whether a fence is open at the end."""
+    fence = ""
+    for found in FENCE.findall(text):
+        if not fence:
+            fence = found
+        elif found.startswith(fence):
+            fence = ""
+    return bool(fence)
 
 
 class _Heading(Heading):
