@@ -11,7 +11,7 @@ from pathlib import Path
 
 from modelbay.catalog.modelsdev import URL, ModelsDev
 from modelbay.config.cache import Cache
-from modelbay.onboarding.catalogs import Offer, Shelf, offers
+from modelbay.onboarding.sources.catalogs import Offer, Shelf, offers
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "catalog.md"
 HEAD = """\

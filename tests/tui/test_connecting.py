@@ -50,7 +50,7 @@ async def chooses_way(person: Sitting, number: int) -> None:
 async def test_the_manager_shows_each_provider_and_a_registrys_as_one(home: Path, configured: str):
     async with sitting(configured + REGISTRY, home=home) as person:
         await opens_manager(person)
-        screen = await person.sees("sim", "← current", "2 models", "reg.example/api.json  0 models · apiJson")
+        screen = await person.sees("sim", "← current", "2 models · http", "reg.example/api.json  0 models · apiJson")
         assert "one.example" not in screen
         assert "hidden" not in screen
 

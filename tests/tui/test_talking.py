@@ -166,6 +166,17 @@ async def test_a_kept_conversation_is_deleted_only_after_a_yes(home: Path, confi
         assert Store().list() == []
 
 
+async def test_the_last_answer_is_copied_as_it_was_written(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await person.says("/copy")
+        await person.sees("There is no answer yet")
+        await person.says("say **this**")
+        await person.sees("% of 1k")
+        await person.says("/copy")
+        await person.sees("Copied the last answer")
+        assert person.app.clipboard.startswith("You asked: say **this**")
+
+
 async def test_new_begins_again(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
         await person.says("Why?")

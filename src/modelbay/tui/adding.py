@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from modelbay.catalog.summary import counted
-from modelbay.onboarding import adding, catalogs
-from modelbay.onboarding.catalogs import Offer, Shelf
+from modelbay.onboarding import adding
+from modelbay.onboarding.sources import catalogs
+from modelbay.onboarding.sources.catalogs import Offer, Shelf
 from modelbay.onboarding.detection import detect
 from modelbay.onboarding.drafts import draft, model_tables, with_key
 from modelbay.onboarding.neighbours import Neighbour, neighbours

@@ -14,6 +14,7 @@ from modelbay.chat.chat import Chat
 from modelbay.chat.store import Store
 from modelbay.config.load import load, parse
 from modelbay.config.schema import Config
+from modelbay.conversation import Text
 from modelbay.errors import ModelbayError
 from modelbay.hub import Hub
 from modelbay.model import Model
@@ -200,6 +201,13 @@ class ModelbayApp(App[None]):
 
     async def command_file(self, argument: str) -> None:
         self.talk.attach(argument) if argument else self.talk.drop_files()
+
+    async def command_copy(self, argument: str) -> None:
+        answers = [turn for turn in self.chat.turns if turn.role == "assistant"]
+        text = "".join(part.text for part in answers[-1].parts if isinstance(part, Text)) if answers else ""
+        if text:
+            self.copy_to_clipboard(text)
+        self.talk.say("Copied the last answer" if text else "There is no answer yet")
 
     async def command_quit(self, argument: str) -> None:
         self.exit()

@@ -21,6 +21,7 @@ COMMANDS = (
     Command("login", "Log in to a platform", "[PLATFORM]"),
     Command("logout", "Forget a login"),
     Command("file", "Attach a file to the next question", "PATH|URL"),
+    Command("copy", "Copy the last answer"),
     Command("new", "Begin a new conversation"),
     Command("save", "Keep this conversation", "[TITLE]"),
     Command("resume", "Go on with a kept conversation"),

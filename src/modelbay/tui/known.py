@@ -10,8 +10,9 @@ from textual.widgets import Static
 
 from modelbay.catalog.summary import counted
 from modelbay.credentials.redaction import register
-from modelbay.onboarding import adding, catalogs, dialog
-from modelbay.onboarding.catalogs import Given, Offer, Shelf
+from modelbay.onboarding import adding, dialog
+from modelbay.onboarding.sources import catalogs
+from modelbay.onboarding.sources.catalogs import Given, Offer, Shelf
 from modelbay.tui.custom import Added
 from modelbay.tui.form import Field, Form, key_field
 from modelbay.tui.listing import Row

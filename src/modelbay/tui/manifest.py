@@ -12,8 +12,9 @@ from textual.widgets import Static, TextArea
 from modelbay.catalog.summary import counted
 from modelbay.credentials.redaction import register
 from modelbay.errors import ConfigError
-from modelbay.onboarding import dialog, manifests
-from modelbay.onboarding.manifests import Consent, Proposal
+from modelbay.onboarding import dialog
+from modelbay.onboarding.sources import manifests
+from modelbay.onboarding.sources.manifests import Consent, Proposal
 from modelbay.tui.confirm import Confirm
 from modelbay.tui.controls import Choice, Line
 from modelbay.tui.custom import Added

@@ -48,7 +48,7 @@ class _CodeBlock(CodeBlock):
     """Highlighted, on the background that is there, and set in."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        code = Syntax(str(self.text).rstrip(), self.lexer_name, theme=THEME, word_wrap=True, background_color="default")
+        code = Syntax(str(self.text).rstrip(), self.lexer_name, theme=THEME, word_wrap=True)
         yield Padding(code, (0, 0, 0, 2))
 
 

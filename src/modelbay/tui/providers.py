@@ -120,5 +120,5 @@ def _row(line: Line) -> Row:
     if line == "add":
         return Row("[ Add New Platform ]")
     source = f" · {line.source}" if line.source else ""
-    note = f"{line.place} · {counted(line.models, 'model')}{source}".lstrip(" ·")
+    note = f"{counted(line.models, 'model')}{source} · {line.place}".rstrip(" ·")
     return Row(line.label, note, "← current" if line.current else "")

@@ -9,8 +9,9 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from modelbay.credentials.redaction import register
-from modelbay.onboarding import adding, dialog, registries
-from modelbay.onboarding.registries import Given
+from modelbay.onboarding import adding, dialog
+from modelbay.onboarding.sources import registries
+from modelbay.onboarding.sources.registries import Given
 from modelbay.tui.custom import Added
 from modelbay.tui.form import Field, Form
 
