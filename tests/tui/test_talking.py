@@ -117,9 +117,9 @@ async def test_a_file_that_is_not_there_is_said(home: Path, configured: str):
 async def test_commands_are_offered_while_they_are_typed(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
         await person.types("/")
-        await person.sees("/model [ALIAS]", "/save [TITLE]")
+        await person.sees("/model [ALIAS]", "/file PATH|URL")
         await person.types("eff")
-        await person.sees_no("/save")
+        await person.sees_no("/file")
         await person.presses("enter")
         await person.sees("How much to think")
         await person.presses("escape")
