@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modelbay.catalog import modelsdev
-from modelbay.onboarding import documents
+from modelbay.onboarding.sources import documents
 from modelbay.simulator import Simulator
 from tests.catalog.manifests import EMBEDDED, EXTENDED, MANIFEST, embedded, manifest, model
 from tests.cli.command import KEY

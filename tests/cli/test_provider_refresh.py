@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modelbay.config.load import load
-from modelbay.onboarding import documents, merging
+from modelbay.onboarding.sources import documents, merging
 from modelbay.simulator import Simulator
 from modelbay.simulator.authorisation import Manner
 from tests.catalog.manifests import embedded, manifest, model

@@ -122,7 +122,7 @@ def main() -> None:
     settings = Settings()
     code = terminal.guarded(lambda: modelbay.main(prog_name="modelbay", obj=settings, standalone_mode=False), settings)
     if settings.command in KEPT_FRESH:
-        from modelbay.onboarding import upkeep
+        from modelbay.onboarding.sources import upkeep
 
         upkeep.start(settings.config)
     sys.exit(code)

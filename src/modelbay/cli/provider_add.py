@@ -22,11 +22,12 @@ from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.conversation import Json, Protocol
 from modelbay.errors import ModelbayError
-from modelbay.onboarding import dialog, documents, recognition
+from modelbay.onboarding import dialog, recognition
 from modelbay.onboarding.detection import Detected, detect, fetched, listed
 from modelbay.onboarding.drafts import Draft, asks_for_key, azure_draft, draft, joined, vertex_draft, with_key
 from modelbay.onboarding.recognition import KINDS, NATIVE, Recognised, recognise, recognise_content, recognise_text
-from modelbay.onboarding.registries import urls_of
+from modelbay.onboarding.sources import documents
+from modelbay.onboarding.sources.registries import urls_of
 from modelbay.providers import presets
 
 

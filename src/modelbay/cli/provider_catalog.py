@@ -13,10 +13,10 @@ from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config.load import load
 from modelbay.config.schema import Config
-from modelbay.onboarding import catalogs
-from modelbay.onboarding.catalogs import Given, Offer, Proposal, Shelf
-from modelbay.onboarding.imported import Written
 from modelbay.onboarding.recognition import shown
+from modelbay.onboarding.sources import catalogs
+from modelbay.onboarding.sources.catalogs import Given, Offer, Proposal, Shelf
+from modelbay.onboarding.sources.imported import Written
 
 URL = click.option("--url", metavar="URL", help="Use the list there, in models.dev's form, instead of models.dev's.")
 

@@ -19,9 +19,10 @@ from modelbay.config.origin import Origin
 from modelbay.config.schema import Config
 from modelbay.conversation import Json
 from modelbay.errors import ModelbayError
-from modelbay.onboarding import dialog, manifests
-from modelbay.onboarding.manifests import Applied, Consent, Proposal
+from modelbay.onboarding import dialog
 from modelbay.onboarding.recognition import shown
+from modelbay.onboarding.sources import manifests
+from modelbay.onboarding.sources.manifests import Applied, Consent, Proposal
 
 SHOWN = 10
 """How many models are named before it is written; the others are counted."""

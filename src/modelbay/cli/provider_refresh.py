@@ -11,10 +11,10 @@ from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config.load import load
 from modelbay.config.schema import Config
-from modelbay.onboarding import refresh, upkeep
-from modelbay.onboarding.merging import Merged
 from modelbay.onboarding.recognition import shown
-from modelbay.onboarding.refresh import Answer, Changed, Outcome
+from modelbay.onboarding.sources import refresh, upkeep
+from modelbay.onboarding.sources.merging import Merged
+from modelbay.onboarding.sources.refresh import Answer, Changed, Outcome
 
 
 @click.command()

@@ -12,9 +12,9 @@ from modelbay.config.paths import environment
 from modelbay.config.schema import Config
 from modelbay.conversation import Json
 from modelbay.errors import AuthenticationFailed, ModelbayError, PermissionDenied
-from modelbay.onboarding import registries
 from modelbay.onboarding.recognition import shown
-from modelbay.onboarding.registries import Found, Given, Key, Outcome, Proposal
+from modelbay.onboarding.sources import registries
+from modelbay.onboarding.sources.registries import Found, Given, Key, Outcome, Proposal
 
 TOKEN = "KIMI_REGISTRY_API_KEY"
 """The variable that Kimi Code takes the token from by itself."""

@@ -48,7 +48,7 @@ def remove_provider(settings: Settings, /, id: str, yes: bool, dry_run: bool) ->
 
 def _forget(id: str) -> None:
     from modelbay.catalog.sources import Catalog
-    from modelbay.onboarding import merging
+    from modelbay.onboarding.sources import merging
 
     Catalog().forget(id)
     merging.forget(id)

@@ -16,7 +16,7 @@ from modelbay.config.paths import config_file, environment
 from modelbay.config.schema import Config, ProviderEntry
 
 if TYPE_CHECKING:  # whoever only starts it waits for no more imports
-    from modelbay.onboarding.merging import Memory
+    from modelbay.onboarding.sources.merging import Memory
 
 DAY = 86_400.0
 """Seconds between two times, unless the configuration says otherwise."""
@@ -53,8 +53,8 @@ async def refresh_due(config: Config, clock: Callable[[], float] = time) -> list
     """Refreshes what is due, and says which providers that were. No base URL changes, and nobody else does it meanwhile."""
     from filelock import FileLock, Timeout
 
-    from modelbay.onboarding import merging
-    from modelbay.onboarding.refresh import ask, write
+    from modelbay.onboarding.sources import merging
+    from modelbay.onboarding.sources.refresh import ask, write
 
     cache = Cache()
     lock = cache.path(FOLDER, LOCK)
@@ -79,7 +79,7 @@ async def refresh_due(config: Config, clock: Callable[[], float] = time) -> list
 
 def due(config: Config, now: float) -> list[ProviderEntry]:
     """The providers whose sources are to be asked again."""
-    from modelbay.onboarding.refresh import kind_of
+    from modelbay.onboarding.sources.refresh import kind_of
 
     every = interval(config)
     if every is None:
@@ -104,7 +104,7 @@ def interval(config: Config) -> float | None:
 
 
 def _memory(entry: ProviderEntry) -> "Memory":
-    from modelbay.onboarding import merging
+    from modelbay.onboarding.sources import merging
 
     return merging.recall(entry.id) or merging.Memory()
 

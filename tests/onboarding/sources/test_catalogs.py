@@ -15,9 +15,9 @@ from modelbay.config.edit import apply
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.errors import ConfigError, ModelbayError
-from modelbay.onboarding import catalogs, imported, refresh
-from modelbay.onboarding.catalogs import Given, Shelf, add, offer, offers, opened, propose
 from modelbay.onboarding.checkup import checkup
+from modelbay.onboarding.sources import catalogs, imported, refresh
+from modelbay.onboarding.sources.catalogs import Given, Shelf, add, offer, offers, opened, propose
 from modelbay.providers.upstream import upstream
 from tests.onboarding.library import Library, library
 from tools.catalog import PAGE, page

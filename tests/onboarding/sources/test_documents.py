@@ -8,8 +8,8 @@ import pytest
 from modelbay.config.load import parse
 from modelbay.config.origin import origin
 from modelbay.errors import ConnectFailed, ModelbayError, ProviderError, Redirected
-from modelbay.onboarding import documents
-from modelbay.onboarding.documents import anybodys, check_reachable, fetch
+from modelbay.onboarding.sources import documents
+from modelbay.onboarding.sources.documents import anybodys, check_reachable, fetch
 from modelbay.providers.endpoint import Endpoint, endpoint_at
 from modelbay.providers.upstream import upstream
 from tests.onboarding.site import Page, Site, site

@@ -29,10 +29,10 @@ from modelbay.credentials.credential import LOCATION, PROJECT, has_auth_header
 from modelbay.credentials.redaction import register_url
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.line import Line
-from modelbay.onboarding import imported
 from modelbay.onboarding.drafts import Draft, as_entry, azure_draft, host_of, serves_without_key, with_key
-from modelbay.onboarding.imported import Import, Written, owner_of
 from modelbay.onboarding.recognition import shown
+from modelbay.onboarding.sources import imported
+from modelbay.onboarding.sources.imported import Import, Written, owner_of
 from modelbay.providers import presets
 from modelbay.providers.presets import Preset
 from modelbay.providers.upstream import upstream

@@ -12,8 +12,8 @@ from modelbay.config.load import parse
 from modelbay.config.origin import Origin
 from modelbay.config.schema import Table
 from modelbay.errors import ConfigError
-from modelbay.onboarding import merging
-from modelbay.onboarding.merging import Memory, Merged, Ownership
+from modelbay.onboarding.sources import merging
+from modelbay.onboarding.sources.merging import Memory, Merged, Ownership
 from modelbay.providers.upstream import upstream
 
 SECRETS = ("api_key", "env", "custom_headers", "oauth", "tls")

@@ -15,8 +15,8 @@ from filelock import FileLock
 
 from modelbay.config.cache import Cache
 from modelbay.config.load import load, parse
-from modelbay.onboarding import merging, upkeep
-from modelbay.onboarding.merging import Memory
+from modelbay.onboarding.sources import merging, upkeep
+from modelbay.onboarding.sources.merging import Memory
 from modelbay.simulator import Simulator
 from tests.catalog.manifests import manifest, model
 from tests.cli.command import KEY, Command

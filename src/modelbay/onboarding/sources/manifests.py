@@ -34,11 +34,12 @@ from modelbay.conversation import Json
 from modelbay.errors import ConfigError, ModelbayError, ProviderError
 from modelbay.line import Line
 from modelbay.model import Model
-from modelbay.onboarding import documents, merging, recognition
-from modelbay.onboarding.documents import check_reachable
+from modelbay.onboarding import recognition
 from modelbay.onboarding.drafts import Draft, asks_for_key, host_of, joined, with_key
-from modelbay.onboarding.merging import Merged, Ownership
 from modelbay.onboarding.recognition import Recognised, shown
+from modelbay.onboarding.sources import documents, merging
+from modelbay.onboarding.sources.documents import check_reachable
+from modelbay.onboarding.sources.merging import Merged, Ownership
 from modelbay.providers import presets, urls
 from modelbay.providers.endpoint import Endpoint, endpoint_at
 

@@ -12,9 +12,9 @@ from modelbay.config.edit import apply
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.errors import AuthenticationFailed, ConfigError, ModelbayError
-from modelbay.onboarding import refresh, registries
 from modelbay.onboarding.checkup import checkup
-from modelbay.onboarding.registries import Given, Proposal, add, fetched, pasted, propose
+from modelbay.onboarding.sources import refresh, registries
+from modelbay.onboarding.sources.registries import Given, Proposal, add, fetched, pasted, propose
 from tests.onboarding.library import Library, library
 
 TOKEN, NEXT, KEY = "tok-planted-first-1", "tok-planted-second-2", "sk-planted-0123456789"

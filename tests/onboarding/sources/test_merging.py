@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from modelbay.config.edit import Edit
 from modelbay.config.load import parse
 from modelbay.errors import ConfigError
-from modelbay.onboarding.merging import Memory, Merged, Ownership, compared, merge
+from modelbay.onboarding.sources.merging import Memory, Merged, Ownership, compared, merge
 
 OWNER = Ownership(frozenset({"listed"}), lambda provider, alias, table: "listed" in table)
 PROVIDER = '[providers.p]\ntype = "openai"\nbase_url = "https://p.example/v1"\n'

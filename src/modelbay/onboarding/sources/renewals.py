@@ -4,11 +4,11 @@ from modelbay.config.edit import Edit
 from modelbay.config.schema import Config, ProviderEntry
 from modelbay.errors import ModelbayError
 from modelbay.line import Line
-from modelbay.onboarding import catalogs, imported, registries
-from modelbay.onboarding.catalogs import Shelf
-from modelbay.onboarding.imported import Written
-from modelbay.onboarding.merging import Merged
-from modelbay.onboarding.refresh import Answer, Changed
+from modelbay.onboarding.sources import catalogs, imported, registries
+from modelbay.onboarding.sources.catalogs import Shelf
+from modelbay.onboarding.sources.imported import Written
+from modelbay.onboarding.sources.merging import Merged
+from modelbay.onboarding.sources.refresh import Answer, Changed
 
 
 async def of_catalogs(config: Config, line: Line, entries: list[ProviderEntry]) -> list[Answer]:

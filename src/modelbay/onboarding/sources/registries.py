@@ -34,10 +34,10 @@ from modelbay.errors import (
     PermissionDenied,
     ProviderError,
 )
-from modelbay.onboarding import documents, imported, merging
 from modelbay.onboarding.drafts import as_entry, serves_without_key
-from modelbay.onboarding.imported import Import, Written, owner_of
 from modelbay.onboarding.recognition import shown
+from modelbay.onboarding.sources import documents, imported, merging
+from modelbay.onboarding.sources.imported import Import, Written, owner_of
 from modelbay.providers.endpoint import Endpoint, Headers
 
 KIND = "apiJson"

@@ -24,8 +24,9 @@ from modelbay.config.origin import origin
 from modelbay.config.schema import MANIFEST, Config, ProviderEntry, Table
 from modelbay.errors import ConfigError, MissingCredential, ModelbayError
 from modelbay.line import Line
-from modelbay.onboarding import managed, manifests, merging
-from modelbay.onboarding.merging import Memory, Merged, Ownership
+from modelbay.onboarding import managed
+from modelbay.onboarding.sources import manifests, merging
+from modelbay.onboarding.sources.merging import Memory, Merged, Ownership
 from modelbay.providers import logins
 from modelbay.providers.endpoint import Endpoint, endpoint_at, models_endpoint
 from modelbay.providers.upstream import Upstream, upstream
@@ -93,7 +94,7 @@ class Row(Struct, frozen=True):
 
 def rows() -> dict[str, Row]:
     """By the kind of the source."""
-    from modelbay.onboarding import catalogs, registries, renewals
+    from modelbay.onboarding.sources import catalogs, registries, renewals
 
     return {
         MANIFEST: Row("manifest", _each(_manifest)),
