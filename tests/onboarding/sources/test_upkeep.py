@@ -106,11 +106,29 @@ def test_a_process_is_left_behind_once_an_hour(home: Path, started: list[list[st
     assert upkeep.start()
     assert not upkeep.start()
     assert started == [
-        [sys.executable, "-m", "modelbay", "--config", str(home / "config.toml"), "provider", "refresh", "--due"]
+        [sys.executable, "-P", "-m", "modelbay", "--config", str(home / "config.toml"), "provider", "refresh", "--due"]
     ]
     checked = Cache().path(upkeep.FOLDER, upkeep.CHECKED)
     os.utime(checked, (time() - 3700, time() - 3700))
     assert upkeep.start()
+
+
+def test_what_lies_where_somebody_works_is_not_run(
+    home: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cloned project may have a modelbay.py, or a module of Python's own name."""
+    project = tmp_path_factory.mktemp("project")
+    left: list[subprocess.Popen[bytes]] = []
+    for name in ("modelbay", "json", "asyncio"):
+        (project / f"{name}.py").write_text(f'open({str(project / "run")!r}, "w").write("run")')
+    start = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *command, **how: left.append(start(*command, **how)))
+    (home / "config.toml").write_text(ENTRY + 'model_source = "static"\n')
+    monkeypatch.chdir(project)
+    assert upkeep.start()
+    [process] = left
+    assert process.wait(60) == 0
+    assert not (project / "run").exists()
 
 
 def test_nothing_is_started_where_no_provider_has_a_source(home: Path, started: list[list[str]]) -> None:

@@ -38,7 +38,9 @@ def start(path: Path | None = None, cache: Cache | None = None) -> bool:
             return False
         import subprocess
 
-        command = [sys.executable, "-m", "modelbay", "--config", str(path), "provider", "refresh", "--due"]
+        # without -P a file of that name in the folder where somebody works, which may be anybody's, would be run instead
+        command = [sys.executable, "-P", "-m", "modelbay"]
+        command += ["--config", str(path.absolute()), "provider", "refresh", "--due"]
         quiet = subprocess.DEVNULL
         apart = 0x00000008 | 0x08000000 if sys.platform == "win32" else 0  # detached, without a window
         subprocess.Popen(
