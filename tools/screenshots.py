@@ -114,7 +114,7 @@ async def _shown(name: str, app: ModelbayApp, pilot: Pilot[None]) -> Path:
         case "chat":
             await _says("/model qwen", app, pilot)
             await _says(QUESTION, app, pilot)
-            while app.talk.answering or not app.chat.turns:
+            while app.talk.answering or not app.state.chat.turns:
                 await pilot.pause(0.05)
             app.talk.transcript.toggle_thinking()
             app.talk.say("")

@@ -74,7 +74,7 @@ class Sitting:
 
     @property
     def config(self) -> str:
-        path = self.app.config.path
+        path = self.app.state.config.path
         return path.read_text() if path.exists() else ""
 
 

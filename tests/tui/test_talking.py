@@ -54,7 +54,7 @@ async def test_esc_interrupts_and_what_came_stays_in_the_conversation(home: Path
         await person.sees("Esc interrupts", "the lazy dog")
         await person.presses("escape")
         await person.sees("Interrupted")
-        assert [turn.role for turn in person.app.chat.turns] == ["user", "assistant"]
+        assert [turn.role for turn in person.app.state.chat.turns] == ["user", "assistant"]
         await person.says("/model plain")
         await person.says("And now?")
         await person.sees("conversation): And now?")
@@ -72,7 +72,7 @@ async def test_a_question_that_was_refused_can_be_sent_again_as_it_is(home: Path
         await person.says("/model refused")
         await person.says("Hello there")
         await person.sees("Invalid API Key", "modelbay key set sim")
-        assert person.app.chat.turns == []
+        assert person.app.state.chat.turns == []
         assert person.app.talk.composer.text == "Hello there"
 
 
@@ -82,7 +82,7 @@ async def test_the_composer_takes_several_lines_and_remembers_what_was_asked(hom
         await person.presses("ctrl+j")
         await person.says("two")
         await person.sees("You asked")
-        assert person.app.chat.turns[0].parts[0].text == "one\ntwo"  # type: ignore[union-attr]
+        assert person.app.state.chat.turns[0].parts[0].text == "one\ntwo"  # type: ignore[union-attr]
         await person.types("half")
         await person.presses("up")
         assert person.app.talk.composer.text == "one\ntwo"
@@ -104,7 +104,7 @@ async def test_a_file_goes_with_the_next_question(home: Path, configured: str, w
         await person.sees("⊕ notes.txt")
         await person.says("What is in it?")
         await person.sees("You asked")
-        kinds = [part.__struct_config__.tag for part in person.app.chat.turns[0].parts]
+        kinds = [part.__struct_config__.tag for part in person.app.state.chat.turns[0].parts]
         assert kinds == ["media", "text"]
 
 
@@ -183,7 +183,7 @@ async def test_new_begins_again(home: Path, configured: str):
         await person.sees("You asked")
         await person.says("/new")
         await person.sees_no("You asked")
-        assert person.app.chat.turns == []
+        assert person.app.state.chat.turns == []
 
 
 async def test_ctrl_c_leaves_when_it_is_pressed_twice(home: Path, configured: str):

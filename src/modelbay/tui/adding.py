@@ -1,18 +1,19 @@
 """The ways to add a provider, each from its first question to the entry that is written."""
 
 from asyncio import to_thread
-from typing import TYPE_CHECKING
+from typing import Any
 
 from msgspec import Struct
+from textual.app import App
 
 from modelbay.catalog.summary import counted
 from modelbay.onboarding import adding
-from modelbay.onboarding.sources import catalogs
-from modelbay.onboarding.sources.catalogs import Offer, Shelf
 from modelbay.onboarding.detection import detect
 from modelbay.onboarding.drafts import draft, model_tables, with_key
 from modelbay.onboarding.neighbours import Neighbour, neighbours
 from modelbay.onboarding.recognition import recognise, suggested_id
+from modelbay.onboarding.sources import catalogs
+from modelbay.onboarding.sources.catalogs import Offer, Shelf
 from modelbay.tui.custom import Added, CustomProvider
 from modelbay.tui.known import KnownProvider
 from modelbay.tui.known import row as offer_row
@@ -21,9 +22,7 @@ from modelbay.tui.manifest import ManifestForm
 from modelbay.tui.menu import Menu
 from modelbay.tui.progress import Progress
 from modelbay.tui.registry import RegistryForm
-
-if TYPE_CHECKING:
-    from modelbay.tui.app import ModelbayApp
+from modelbay.tui.state import State
 
 
 class Way(Struct):
@@ -41,7 +40,7 @@ WAYS = (
 )
 
 
-async def add_provider(app: "ModelbayApp", way: str | None = None) -> Added | None:
+async def add_provider(app: App[Any], state: State, way: str | None = None) -> Added | None:
     """Asks for a way, unless one is named, and goes it; what was added, or None."""
     if way is None:
         chosen = await app.push_screen_wait(Menu("Add provider", WAYS, lambda one: Row(one.title, one.about)))
@@ -50,23 +49,23 @@ async def add_provider(app: "ModelbayApp", way: str | None = None) -> Added | No
         way = chosen.name
     match way:
         case "known":
-            added = await _known(app)
+            added = await _known(app, state)
         case "custom":
-            added = await app.push_screen_wait(CustomProvider())
+            added = await app.push_screen_wait(CustomProvider(state))
         case "manifest":
-            added = await app.push_screen_wait(ManifestForm(app))
+            added = await app.push_screen_wait(ManifestForm(state))
         case "registry":
-            added = await app.push_screen_wait(RegistryForm(app))
+            added = await app.push_screen_wait(RegistryForm(state))
         case _:
-            added = await _local(app)
+            added = await _local(app, state)
     if added is not None:
-        await app.reload()
+        await state.reload()
     return added
 
 
-async def _known(app: "ModelbayApp") -> Added | None:
+async def _known(app: App[Any], state: State) -> Added | None:
     shelf: Shelf | None = await app.push_screen_wait(
-        Progress("Fetching the catalog of models.dev", catalogs.opened(app.config))
+        Progress("Fetching the catalog of models.dev", catalogs.opened(state.config))
     )
     if shelf is None:
         return None
@@ -80,37 +79,37 @@ async def _known(app: "ModelbayApp") -> Added | None:
 
     heading = f"Select a provider · {shelf.title}"
     offer = await app.push_screen_wait(Menu(heading, known, offer_row, find=find))
-    return None if offer is None else await app.push_screen_wait(KnownProvider(app, shelf, offer))
+    return None if offer is None else await app.push_screen_wait(KnownProvider(state, shelf, offer))
 
 
-async def _local(app: "ModelbayApp") -> Added | None:
+async def _local(app: App[Any], state: State) -> Added | None:
     found: list[Neighbour] | None = await app.push_screen_wait(
-        Progress("Looking for servers on this machine", neighbours(app.config))
+        Progress("Looking for servers on this machine", neighbours(state.config))
     )
     if found is None:
         return None
     new = [one for one in found if one.provider is None]
     if not new:
-        app.talk.say("No server answers on its usual port" if not found else "All that answer are connected already")
+        state.say("No server answers on its usual port" if not found else "All that answer are connected already")
         return None
     one = await app.push_screen_wait(Menu("Servers on this machine", new, neighbour_row))
-    return None if one is None else await add_neighbour(app, one)
+    return None if one is None else await add_neighbour(app, state, one)
 
 
-async def add_neighbour(app: "ModelbayApp", one: Neighbour) -> Added | None:
+async def add_neighbour(app: App[Any], state: State, one: Neighbour) -> Added | None:
     """Adds a server that answers here, with all its models; one that wants a key goes through the custom dialog."""
     if one.locked:
-        return await app.push_screen_wait(CustomProvider(one.base_url))
+        return await app.push_screen_wait(CustomProvider(state, one.base_url))
     recognised = recognise(one.base_url)
     id = suggested_id(recognised)
-    if id in app.config.providers:
-        id = next(f"{id}-{number}" for number in range(2, 100) if f"{id}-{number}" not in app.config.providers)
+    if id in state.config.providers:
+        id = next(f"{id}-{number}" for number in range(2, 100) if f"{id}-{number}" not in state.config.providers)
     made = with_key(draft(recognised, id), None)
-    detected = await app.push_screen_wait(Progress(f"Asking {one.name} for its models", detect(app.config, made, [])))
+    detected = await app.push_screen_wait(Progress(f"Asking {one.name} for its models", detect(state.config, made, [])))
     if detected is None:
         return None
-    tables = model_tables(app.config, id, [(model.id, None) for model in detected.models])
-    await to_thread(adding.add, app.config, detected, tables)
+    tables = model_tables(state.config, id, [(model.id, None) for model in detected.models])
+    await to_thread(adding.add, state.config, detected, tables)
     return Added([id])
 
 

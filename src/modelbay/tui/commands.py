@@ -53,8 +53,4 @@ class Palette(Provider):
                 yield Hit(score, command.about, self._run(command), help=f"/{command.name}")
 
     def _run(self, command: Command) -> Callable[[], object]:
-        from modelbay.tui.app import ModelbayApp
-
-        app = self.app
-        assert isinstance(app, ModelbayApp)
-        return lambda: app.do(command.name, "")
+        return lambda: self.app.run_action(f"command('{command.name}')")

@@ -2,7 +2,7 @@
 
 from asyncio import to_thread
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,9 +22,7 @@ from modelbay.providers import presets
 from modelbay.tui.controls import Choice, Line, Pair, Push
 from modelbay.tui.form import Field, Form, key_field
 from modelbay.tui.marks import Marks
-
-if TYPE_CHECKING:
-    from modelbay.tui.app import ModelbayApp
+from modelbay.tui.state import State
 
 MANY = 50
 """How many models are marked at first without a word: each is a table in the file."""
@@ -41,8 +39,9 @@ class CustomProvider(Form[Added]):
     keys = "↑↓ field · Enter next · Ctrl-S save · Esc cancel"
     working = "saving"
 
-    def __init__(self, base_url: str = "") -> None:
+    def __init__(self, state: State, base_url: str = "") -> None:
         super().__init__()
+        self._state = state
         self._base_url = base_url
         self._detected: Detected | None = None
 
@@ -59,13 +58,6 @@ class CustomProvider(Form[Added]):
         yield Vertical(id="headers", classes="rows")
         yield Horizontal(Push("Add a header", id="add-header"), Push("Save", id="save"), classes="pushes")
 
-    @property
-    def state(self) -> "ModelbayApp":
-        from modelbay.tui.app import ModelbayApp
-
-        assert isinstance(self.app, ModelbayApp)
-        return self.app
-
     def form(self) -> dialog.Form:
         """What stands in the fields."""
         return dialog.Form(
@@ -79,7 +71,7 @@ class CustomProvider(Form[Added]):
         )
 
     def problems(self) -> dict[str, str]:
-        found = dialog.problems(self.form(), list(self.state.config.providers), detects=True)
+        found = dialog.problems(self.form(), list(self._state.config.providers), detects=True)
         preset = presets.by_host(host_of(self.value("base_url")))
         if preset is not None and preset.addressing != "plain":
             found["base_url"] = f"This is {preset.name}: add it as a known provider, which calls it natively"
@@ -136,7 +128,7 @@ class CustomProvider(Form[Added]):
             raise ConfigError(problem)
         register(form.api_key)
         made = with_key(form_draft(replace(form, id=form.id or "new")), form.api_key or None)
-        detected = await detect(self.state.config, made, [row.id for row in form.models if row.id])
+        detected = await detect(self._state.config, made, [row.id for row in form.models if row.id])
         if detected.error is not None and not detected.models:
             raise detected.error
         self._detected = detected
@@ -170,6 +162,6 @@ class CustomProvider(Form[Added]):
         register(form.api_key)
         made = with_key(form_draft(form), form.api_key or None)
         detected = replace(self._detected, draft=made) if self._detected else Detected(made)
-        tables = model_tables(self.state.config, made.id, [(row.id, row.name) for row in form.models])
-        await to_thread(adding.add, self.state.config, detected, tables)
+        tables = model_tables(self._state.config, made.id, [(row.id, row.name) for row in form.models])
+        await to_thread(adding.add, self._state.config, detected, tables)
         self.dismiss(Added([made.id]))

@@ -2,7 +2,6 @@
 
 from asyncio import to_thread
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widget import Widget
@@ -16,9 +15,7 @@ from modelbay.onboarding.sources.catalogs import Given, Offer, Shelf
 from modelbay.tui.custom import Added
 from modelbay.tui.form import Field, Form, key_field
 from modelbay.tui.listing import Row
-
-if TYPE_CHECKING:
-    from modelbay.tui.app import ModelbayApp
+from modelbay.tui.state import State
 
 BASE_URL = "base_url"
 
@@ -28,10 +25,10 @@ class KnownProvider(Form[Added]):
 
     working = "adding it"
 
-    def __init__(self, app: "ModelbayApp", shelf: Shelf, offer: Offer) -> None:
+    def __init__(self, state: State, shelf: Shelf, offer: Offer) -> None:
         super().__init__()
-        self._state, self._shelf, self._offer = app, shelf, offer
-        self._first = catalogs.propose(app.config, shelf, offer.id, Given())
+        self._state, self._shelf, self._offer = state, shelf, offer
+        self._first = catalogs.propose(state.config, shelf, offer.id, Given())
         self.heading = f"Add {offer.name}"
 
     def fields(self) -> Iterable[Widget]:

@@ -2,9 +2,10 @@
 
 from asyncio import to_thread
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
 from msgspec import Struct
+from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
@@ -29,14 +30,12 @@ from modelbay.tui.form import Field, Form, key_field
 from modelbay.tui.listing import Row
 from modelbay.tui.menu import Menu
 from modelbay.tui.progress import Progress
-
-if TYPE_CHECKING:
-    from modelbay.tui.app import ModelbayApp
+from modelbay.tui.state import State
 
 
-async def log_in(app: "ModelbayApp", name: str = "") -> Added | None:
+async def log_in(app: App[Any], state: State, name: str = "") -> Added | None:
     """Asks where, unless `name` says it, and logs in there."""
-    offers = logging_in.offers(app.config)
+    offers = logging_in.offers(state.config)
     offer = next((one for one in offers if one.id == name), None)
     if offer is None:
         chosen = next((one for one in offers if name and name in one.id), None)
@@ -46,15 +45,15 @@ async def log_in(app: "ModelbayApp", name: str = "") -> Added | None:
         return None
     platform = logins.by_id(offer.id)
     if offer.by == "key" and platform is not None:
-        return await app.push_screen_wait(KeyLogin(app, platform))
+        return await app.push_screen_wait(KeyLogin(state, platform))
     if offer.by == "adc":
-        return await _by_google(app)
-    done = await app.push_screen_wait(DeviceLogin(app, offer))
+        return await _by_google(app, state)
+    done = await app.push_screen_wait(DeviceLogin(state, offer))
     if done is None:
         return None
     models = f": {counted(len(done.written.models), 'model')}" if done.written else ""
-    app.talk.say(f"Logged in to {offer.title}{models}" if done.new else f"Logged in already{models}, as listed now")
-    return Added([logging_in.target(app.config, offer.id).entry.id])
+    state.say(f"Logged in to {offer.title}{models}" if done.new else f"Logged in already{models}, as listed now")
+    return Added([logging_in.target(state.config, offer.id).entry.id])
 
 
 def _row(offer: Offer) -> Row:
@@ -68,9 +67,9 @@ class DeviceLogin(Dialog[LoggedIn]):
     keys = "Enter opens the page in a browser · Esc cancel"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", show=False)]
 
-    def __init__(self, app: "ModelbayApp", offer: Offer) -> None:
+    def __init__(self, state: State, offer: Offer) -> None:
         super().__init__()
-        self._state, self._offer = app, offer
+        self._state, self._offer = state, offer
         self._page = ""
         self.heading = f"Log in to {offer.title}"
 
@@ -99,9 +98,9 @@ class DeviceLogin(Dialog[LoggedIn]):
 class KeyLogin(Form[Added]):
     working = "trying the key"
 
-    def __init__(self, app: "ModelbayApp", platform: Login) -> None:
+    def __init__(self, state: State, platform: Login) -> None:
         super().__init__()
-        self._state, self._platform = app, platform
+        self._state, self._platform = state, platform
         self.heading = platform.title
 
     def fields(self) -> Iterable[Widget]:
@@ -120,25 +119,25 @@ class KeyLogin(Form[Added]):
         self.dismiss(Added([detected.draft.id]))
 
 
-async def _by_google(app: "ModelbayApp") -> Added | None:
+async def _by_google(app: App[Any], state: State) -> Added | None:
     found: Google | None = await app.push_screen_wait(
-        Progress("Checking Google's credentials", logging_in.check_google(app.config))
+        Progress("Checking Google's credentials", logging_in.check_google(state.config))
     )
     if found is None:
         return None
     if found.provider is not None:
-        app.talk.say(f"Google gives a token to {found.account or found.kind}; {found.provider} is ready")
+        state.say(f"Google gives a token to {found.account or found.kind}; {found.provider} is ready")
         return Added([found.provider])
-    return await app.push_screen_wait(VertexForm(app, found))
+    return await app.push_screen_wait(VertexForm(state, found))
 
 
 class VertexForm(Form[Added]):
     heading = "Vertex AI"
     working = "adding it"
 
-    def __init__(self, app: "ModelbayApp", found: Google) -> None:
+    def __init__(self, state: State, found: Google) -> None:
         super().__init__()
-        self._state, self._found = app, found
+        self._state, self._found = state, found
 
     def fields(self) -> Iterable[Widget]:
         found = self._found
@@ -169,10 +168,10 @@ class _Account(Struct):
     by: str
 
 
-async def log_out(app: "ModelbayApp") -> None:
+async def log_out(app: App[Any], state: State) -> None:
     """Asks what to forget: a login, or a provider with its key."""
     accounts = []
-    for entry in app.config.providers.values():
+    for entry in state.config.providers.values():
         vendor = logins.managing(entry)
         title = vendor.title if vendor else entry.name or entry.id
         if entry.oauth:
@@ -180,25 +179,25 @@ async def log_out(app: "ModelbayApp") -> None:
         elif entry.api_key:
             accounts.append(_Account(entry.id, title, f"key · {entry.base_url or entry.type}"))
     if not accounts:
-        app.talk.say("Nothing to log out of")
+        state.say("Nothing to log out of")
         return
-    current = next((one for one in accounts if one.provider == app.provider_of_chat()), None)
+    current = next((one for one in accounts if one.provider == state.provider), None)
     chosen = await app.push_screen_wait(Menu("Log out of", accounts, lambda one: Row(one.title, one.by), at=current))
     if chosen is None:
         return
     about = [("Provider", chosen.provider), ("Goes", "its login, models and key, from this machine")]
     if await app.push_screen_wait(Confirm(f"Log out of {chosen.title}", about, "Go on?")):
-        await to_thread(_forget, app, chosen.provider)
-        await app.reload()
-        app.talk.say(f"Logged out of {chosen.title}")
+        await to_thread(_forget, state, chosen.provider)
+        await state.reload()
+        state.say(f"Logged out of {chosen.title}")
 
 
-def _forget(app: "ModelbayApp", id: str) -> None:
-    if app.config.providers[id].oauth:
-        logging_in.log_out(app.config, id)
+def _forget(state: State, id: str) -> None:
+    if state.config.providers[id].oauth:
+        logging_in.log_out(state.config, id)
         return
 
     def change(edit: Edit) -> None:
         changes.remove_provider(edit, id)
 
-    apply(change, app.config.path)
+    apply(change, state.config.path)

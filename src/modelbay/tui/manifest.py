@@ -2,7 +2,6 @@
 
 from asyncio import to_thread
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from textual import on
 from textual.content import Content
@@ -19,9 +18,7 @@ from modelbay.tui.confirm import Confirm
 from modelbay.tui.controls import Choice, Line
 from modelbay.tui.custom import Added
 from modelbay.tui.form import Field, Form, key_field
-
-if TYPE_CHECKING:
-    from modelbay.tui.app import ModelbayApp
+from modelbay.tui.state import State
 
 SHOWN = 8
 """How many models are named before they are written."""
@@ -31,9 +28,9 @@ class ManifestForm(Form[Added]):
     heading = "Provider defined"
     working = "reading what the provider says of itself"
 
-    def __init__(self, app: "ModelbayApp") -> None:
+    def __init__(self, state: State) -> None:
         super().__init__()
-        self._state = app
+        self._state = state
 
     def fields(self) -> Iterable[Widget]:
         yield Line("Model source", Choice({"url": "Manifest URL", "json": "Embedded JSON"}, id="kind"))

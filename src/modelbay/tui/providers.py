@@ -2,7 +2,7 @@
 
 from asyncio import to_thread
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -16,9 +16,7 @@ from modelbay.config.edit import Edit, apply
 from modelbay.onboarding.grouping import Group, groups
 from modelbay.tui.dialog import Dialog
 from modelbay.tui.listing import Listing, Row
-
-if TYPE_CHECKING:
-    from modelbay.tui.app import ModelbayApp
+from modelbay.tui.state import State
 
 PAGE = 8
 """Rows at a time."""
@@ -36,16 +34,10 @@ class Providers(Dialog[Literal["add"]]):
         Binding("n,N", "disarm", show=False),
     ]
 
-    def __init__(self) -> None:
+    def __init__(self, state: State) -> None:
         super().__init__()
+        self._state = state
         self._armed: Group | None = None
-
-    @property
-    def state(self) -> "ModelbayApp":
-        from modelbay.tui.app import ModelbayApp
-
-        assert isinstance(self.app, ModelbayApp)
-        return self.app
 
     def content(self) -> Iterable[Widget]:
         yield Listing(self._lines(), _row)
@@ -64,8 +56,7 @@ class Providers(Dialog[Literal["add"]]):
         self.listing.focus()
 
     def _lines(self) -> list[Line]:
-        provider = self.state.provider_of_chat()
-        return [*groups(self.state.config, provider), "add"]
+        return [*groups(self._state.config, self._state.provider), "add"]
 
     @on(Listing.Moved)
     def show_page(self) -> None:
@@ -111,8 +102,8 @@ class Providers(Dialog[Literal["add"]]):
             for id in group.providers:
                 changes.remove_provider(edit, id)
 
-        await to_thread(apply, change, self.state.config.path)
-        await self.state.reload()
+        await to_thread(apply, change, self._state.config.path)
+        await self._state.reload()
         self.listing.set_rows(self._lines())
 
 

@@ -2,7 +2,6 @@
 
 from asyncio import to_thread
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widget import Widget
@@ -14,18 +13,16 @@ from modelbay.onboarding.sources import registries
 from modelbay.onboarding.sources.registries import Given
 from modelbay.tui.custom import Added
 from modelbay.tui.form import Field, Form
-
-if TYPE_CHECKING:
-    from modelbay.tui.app import ModelbayApp
+from modelbay.tui.state import State
 
 
 class RegistryForm(Form[Added]):
     heading = "Import custom provider registry"
     working = "fetching the registry"
 
-    def __init__(self, app: "ModelbayApp") -> None:
+    def __init__(self, state: State) -> None:
         super().__init__()
-        self._state = app
+        self._state = state
 
     def fields(self) -> Iterable[Widget]:
         yield Static(Content("Paste an api.json URL and its Bearer token."), classes="about")

@@ -1,12 +1,14 @@
 """The main screen: the transcript, what is being written, and the line that says with whom and at what cost."""
 
-from typing import TYPE_CHECKING, ClassVar
+from asyncio import to_thread
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
+from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static, TextArea
 from textual.worker import Worker
@@ -17,18 +19,17 @@ from modelbay.chat.bill import dollars
 from modelbay.conversation import Media
 from modelbay.errors import ModelbayError, UnknownModel
 from modelbay.events import Failed, Finished
+from modelbay.onboarding.choosing import level
 from modelbay.tui.commands import Command, matching
 from modelbay.tui.composer import Composer
 from modelbay.tui.dialog import FRAMES, TICK
 from modelbay.tui.listing import Listing, Row
+from modelbay.tui.state import State
 from modelbay.tui.transcript import STOPPED, Transcript
-
-if TYPE_CHECKING:
-    from modelbay.tui.app import ModelbayApp
 
 
 class Talk(Screen[None]):
-    """`state` is the app's: its hub and its chat."""
+    """Commands are the app's: this screen only tells of them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "interrupt", "interrupt"),
@@ -37,8 +38,17 @@ class Talk(Screen[None]):
         Binding("pagedown", "scroll(1)", show=False, priority=True),
     ]
 
-    def __init__(self) -> None:
+    class Ordered(Message):
+        """A command was typed, with what stands behind it."""
+
+        def __init__(self, name: str, argument: str = "") -> None:
+            super().__init__()
+            self.name, self.argument = name, argument
+
+    def __init__(self, state: State) -> None:
         super().__init__()
+        self._state = state
+        state.say = self.say
         self._answering: Worker[None] | None = None
         self._files: list[Media] = []
         self._frame = 0
@@ -54,13 +64,6 @@ class Talk(Screen[None]):
         with Horizontal(id="foot"):
             yield Static(id="who")
             yield Static(id="spent")
-
-    @property
-    def state(self) -> "ModelbayApp":
-        from modelbay.tui.app import ModelbayApp
-
-        assert isinstance(self.app, ModelbayApp)
-        return self.app
 
     @property
     def transcript(self) -> Transcript:
@@ -111,7 +114,7 @@ class Talk(Screen[None]):
     def run_offered(self) -> None:
         if command := self.offers.highlighted:
             self.composer.put("")
-            self.state.do(command.name, "")
+            self.post_message(self.Ordered(command.name))
 
     @on(Composer.Attached)
     def attach_pasted(self, event: Composer.Attached) -> None:
@@ -126,7 +129,7 @@ class Talk(Screen[None]):
             name, _, argument = text[1:].partition(" ")
             if matching(name)[:1] and matching(name)[0].name == name:
                 self.composer.sent(text)
-                self.state.do(name, argument.strip())
+                self.post_message(self.Ordered(name, argument.strip()))
                 return
             if "/" not in name and "\n" not in text:
                 self.say(f"There is no command /{name}; /help lists them")
@@ -154,12 +157,12 @@ class Talk(Screen[None]):
         self._timer.resume()
 
     async def _ask(self, text: str, files: list[Media]) -> None:
-        chat, before = self.state.chat, len(self.state.chat.turns)
+        chat, before = self._state.chat, len(self._state.chat.turns)
         answer = await self.transcript.ask(text, files)
         ended = "interrupted"
         try:
             self.show_foot()
-            async for event in chat.ask(self.state.hub, text, files):
+            async for event in chat.ask(self._state.hub, text, files):
                 await answer.feed(event)
                 if isinstance(event, Failed):
                     ended = ""
@@ -178,7 +181,8 @@ class Talk(Screen[None]):
             if len(chat.turns) == before and not self.composer.text:
                 self.composer.put(text)  # nothing came of it: it can be sent again as it is
             self.show_foot()
-            self.state.kept()
+            if chat.id is not None:
+                self.run_worker(to_thread(self._state.store.save, chat))
 
     def action_interrupt(self) -> None:
         if self._answering is not None:
@@ -220,25 +224,27 @@ class Talk(Screen[None]):
         return self._model_named()
 
     def _model_named(self) -> str:
-        chat = self.state.chat
+        chat = self._state.chat
         try:
-            model = self.state.hub.model(chat.model)
+            model = self._state.hub.model(chat.model)
         except UnknownModel:
             return "no model · /model"
         except ModelbayError as error:
             return error.message
-        effort = chat.effort or self.state.effort_of(model)
+        effort = chat.effort or level(self._state.config, model)
         return (model.alias or f"{model.provider}/{model.id}") + (f" · {effort}" if effort else "")
 
     def _spent(self) -> str:
-        chat = self.state.chat
+        chat = self._state.chat
         if not chat.input_tokens and not chat.output_tokens:
             return "/help"
         words = [f"{size(chat.input_tokens) or 0} in · {size(chat.output_tokens) or 0} out"]
         if chat.cost is not None:
             words.append(dollars(chat.cost))
-        if (limit := self.state.context_of(chat.model)) and chat.context:
-            words.append(f"{100 * chat.context / limit:.0f}% of {size(limit)}")
+        model = self._state.model
+        if model and model.max_context_tokens and chat.context:
+            share = chat.context / model.max_context_tokens
+            words.append(f"{share:.0%} of {size(model.max_context_tokens)}")
         return " · ".join(words)
 
     def _turn(self) -> None:
