@@ -16,7 +16,7 @@ from modelbay.config.schema import Config
 from modelbay.onboarding.recognition import shown
 from modelbay.onboarding.sources import catalogs
 from modelbay.onboarding.sources.catalogs import Given, Offer, Proposal, Shelf
-from modelbay.onboarding.sources.imported import Written
+from modelbay.onboarding.sources.merging import Written
 
 URL = click.option("--url", metavar="URL", help="Use the list there, in models.dev's form, instead of models.dev's.")
 

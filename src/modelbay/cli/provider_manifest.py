@@ -22,7 +22,8 @@ from modelbay.errors import ModelbayError
 from modelbay.onboarding import dialog
 from modelbay.onboarding.recognition import shown
 from modelbay.onboarding.sources import manifests
-from modelbay.onboarding.sources.manifests import Applied, Consent, Proposal
+from modelbay.onboarding.sources.manifests import Consent, Proposal
+from modelbay.onboarding.sources.merging import Written
 
 SHOWN = 10
 """How many models are named before it is written; the others are counted."""
@@ -101,7 +102,7 @@ def add(config: Config, proposal: Proposal, wishes: Wishes) -> None:
         if not asks():
             raise click.UsageError("it is only added with --yes where nobody can be asked", click.get_current_context())
         click.confirm("Add it?" if not proposal.again else "Renew it?", default=True, abort=True, err=True)
-    done = manifests.apply(config, proposal, key=key, default_model=wishes.default, dry_run=wishes.dry_run)
+    done = manifests.add(config, proposal, key=key, default_model=wishes.default, dry_run=wishes.dry_run)
     if adding.show_diff(done, wishes.dry_run):
         return
     report(proposal, done.result)
@@ -125,11 +126,11 @@ def show(proposal: Proposal) -> None:
         terminal.note(f"  {text}")
 
 
-def report(proposal: Proposal, applied: Applied) -> None:
+def report(proposal: Proposal, written: Written) -> None:
     """What was written."""
     verb = "Renewed" if proposal.again else "Added"
-    terminal.write(f"{verb} provider {applied.id}: {proposal.said.manifest.name} at {proposal.key_goes_to}\n")
-    merged = applied.models
+    terminal.write(f"{verb} provider {written.provider}: {proposal.said.manifest.name} at {proposal.key_goes_to}\n")
+    merged = written.models
     known = {model.alias: model for model in proposal.models}
     write_rows(
         [(alias, facts(known[alias]) if alias in known else "") for alias in merged.added[: adding.REPORTED]],
@@ -141,9 +142,9 @@ def report(proposal: Proposal, applied: Applied) -> None:
         from modelbay.cli.provider_refresh import say_merged
 
         say_merged(merged)
-    if applied.default_model:
-        terminal.write(f"The default model is {applied.default_model}\n")
-    first = applied.default_model or next(iter(merged.added), None)
+    if written.default_model:
+        terminal.write(f"The default model is {written.default_model}\n")
+    first = written.default_model or next(iter(merged.added), None)
     if first:
         terminal.note(f'try it: modelbay ask -m {first} "Hello"')
 

@@ -13,8 +13,9 @@ from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.onboarding.recognition import shown
 from modelbay.onboarding.sources import refresh, upkeep
-from modelbay.onboarding.sources.merging import Merged
-from modelbay.onboarding.sources.refresh import Answer, Changed, Outcome
+from modelbay.onboarding.sources.answer import Answer
+from modelbay.onboarding.sources.merging import Merged, Written
+from modelbay.onboarding.sources.refresh import Outcome
 
 
 @click.command()
@@ -61,13 +62,13 @@ def say(outcome: Outcome, settings: Settings, *, dry_run: bool) -> None:
         return
     if dry_run:
         terminal.write(outcome.diff)
-    for changed in outcome.changed:
-        if not dry_run or changed.nothing:
-            terminal.write(f"{changed.provider}: {_summary(changed)}\n")
-            say_merged(changed.models)
-        for text in changed.notes:
+    for one in outcome.written:
+        if not dry_run or one.nothing:
+            terminal.write(f"{one.provider}: {_summary(one)}\n")
+            say_merged(one.models)
+        for text in one.notes:
             terminal.note(f"  {text}")
-    if answer.move is not None and not any(changed.moved for changed in outcome.changed):
+    if answer.move is not None and not any(one.moved for one in outcome.written):
         terminal.warning(
             f"{answer.providers[0]}: its source says that it is at {shown(answer.move.new)} now; it stays at "
             f"{shown(answer.move.old)}, as its key would go there: refresh it on a terminal to agree"
@@ -96,14 +97,14 @@ def _is_agreed(config: Config, answer: Answer) -> bool:
     return click.confirm(f"Move it? ({key})", default=False, err=True)
 
 
-def _summary(changed: Changed) -> str:
-    merged = changed.models
+def _summary(one: Written) -> str:
+    merged = one.models
     words = [f"{len(merged.added)} new"] if merged.added else []
     words += [f"{len(merged.removed)} gone"] if merged.removed else []
     words += [f"{len(merged.changed)} changed"] if merged.changed else []
-    words += ["added"] if changed.new else []
-    words += ["removed: its source has it no more"] if changed.gone else []
-    words += ["moved"] if changed.moved else []
+    words += ["added"] if one.new else []
+    words += ["removed: its source has it no more"] if one.gone else []
+    words += ["moved"] if one.moved else []
     return ", ".join(words) or "nothing new"
 
 
@@ -115,20 +116,20 @@ def _json(outcomes: list[Outcome]) -> bytes:
         answer = outcome.answer
         if outcome.error is not None:
             found += [{"provider": id, "kind": answer.kind, "error": outcome.error.message} for id in answer.providers]
-        for changed in outcome.changed:
+        for one in outcome.written:
             move = answer.move
             found.append(
                 {
-                    "provider": changed.provider,
+                    "provider": one.provider,
                     "kind": answer.kind,
-                    "new": changed.new,
-                    "gone": changed.gone,
-                    "added": changed.models.added,
-                    "removed": changed.models.removed,
-                    "changed": changed.models.changed,
-                    "kept": changed.models.kept,
-                    "notes": changed.notes,
-                    "base_url_offered": shown(move.new) if move and not changed.moved else None,
+                    "new": one.new,
+                    "gone": one.gone,
+                    "added": one.models.added,
+                    "removed": one.models.removed,
+                    "changed": one.models.changed,
+                    "kept": one.models.kept,
+                    "notes": one.notes,
+                    "base_url_offered": shown(move.new) if move and not one.moved else None,
                 }
             )
     return msgspec.json.format(msgspec.json.encode({"refreshed": found}), indent=2)

@@ -1,6 +1,7 @@
 """`modelbay provider add URL`, where a registry of several providers is at the URL."""
 
 import asyncio
+from collections.abc import Iterator
 
 from msgspec import Struct, field
 
@@ -14,7 +15,8 @@ from modelbay.conversation import Json
 from modelbay.errors import AuthenticationFailed, ModelbayError, PermissionDenied
 from modelbay.onboarding.recognition import shown
 from modelbay.onboarding.sources import registries
-from modelbay.onboarding.sources.registries import Found, Given, Key, Outcome, Proposal
+from modelbay.onboarding.sources.merging import Written
+from modelbay.onboarding.sources.registries import Found, Given, Item, Key, Proposal
 
 TOKEN = "KIMI_REGISTRY_API_KEY"
 """The variable that Kimi Code takes the token from by itself."""
@@ -93,34 +95,39 @@ def _add(config: Config, found: Found, keys: Keys, choice: Choice) -> None:
         terminal.write(f"Default model set to {default}\n")
 
 
-def report(made: Proposal, outcome: Outcome) -> None:
+def report(made: Proposal, written: list[Written]) -> None:
     """What was written, and what is left to do."""
     models = sum(len(item.made.models) for item in made.items)
     terminal.write(f"Imported {counted(len(made.items), 'provider')} ({counted(models, 'model')}) from {made.title}:\n")
-    for item, written in zip(made.items, outcome.providers, strict=True):
-        merged = written.models
+    for item, one in _pairs(made, written):
+        merged = one.models
         said = [counted(len(item.made.models), "model")]
-        if not written.new:
+        if not one.new:
             said += [
                 f"{len(names)} {what}"
                 for names, what in ((merged.added, "added"), (merged.changed, "changed"), (merged.removed, "removed"))
                 if names
             ]
-        place = "where it was" if written.moved else f"{item.listed.type} at {shown(item.listed.api)}"
+        place = "where it was" if one.elsewhere else f"{item.listed.type} at {shown(item.listed.api)}"
         terminal.write(f"  - {item.listed.id}  {place}  {', '.join(said)}; {KEYS[item.key]}\n")
-    for removed in outcome.removed:
-        terminal.write(f"Removed provider {removed.providers[0]}: the registry has it no more\n")
-        if removed.default_model:
-            terminal.warning(f"there is no default model any more; it was {removed.default_model}")
-    _notes(made, outcome)
+    for one in written:
+        if one.gone:
+            terminal.write(f"Removed provider {one.provider}: the registry has it no more\n")
+        for note in one.notes:
+            terminal.warning(note)
+    _notes(made, written)
 
 
-def _notes(made: Proposal, outcome: Outcome) -> None:
-    for item, written in zip(made.items, outcome.providers, strict=True):
+def _pairs(made: Proposal, written: list[Written]) -> Iterator[tuple[Item, Written]]:
+    return zip(made.items, (one for one in written if not one.gone), strict=True)
+
+
+def _notes(made: Proposal, written: list[Written]) -> None:
+    for item, one in _pairs(made, written):
         id = item.listed.id
-        if written.moved:
+        if one.elsewhere:
             terminal.warning(
-                f"{id} stays where it is: the registry says that it is at {written.moved} now, for which its key was not "
+                f"{id} stays where it is: the registry says that it is at {one.elsewhere} now, for which its key was not "
                 f"given; to follow: --provider-key {id}=KEY"
             )
         elif item.wants_key:
@@ -129,7 +136,7 @@ def _notes(made: Proposal, outcome: Outcome) -> None:
             terminal.note(
                 f'Protocol guessed as "{item.listed.type}" for {id}: edit "type" in config.toml if requests fail'
             )
-        for name, why in written.models.kept.items():
+        for name, why in one.models.kept.items():
             terminal.note(f"{name}: {why}")
     for left in made.left[: adding.REPORTED]:
         terminal.warning(f"left out: {left.where}: {left.why}")

@@ -18,8 +18,10 @@ from modelbay.model import Cost
 Table: TypeAlias = dict[str, Any]
 """A table as `tomllib` gives it."""
 
-MANIFEST = "manifest"
-"""The `kind` of a source that is a provider's own manifest."""
+MANIFEST, CATALOG, REGISTRY = "manifest", "models_dev", "apiJson"
+"""The `kind` of a source: a provider's own manifest, models.dev or a list like it, a registry of several providers. The last,
+and the form of its `source`, are Kimi Code's, so that each reads the other's file.
+"""
 Size: TypeAlias = Annotated[int, Meta(ge=1)]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 
@@ -103,7 +105,7 @@ class Thinking(Struct):
     """Kimi Code's; left alone here."""
 
 
-FILLING = {"apiJson": "registry", "models_dev": "models.dev"}
+FILLING = {REGISTRY: "registry", CATALOG: "models.dev"}
 """The kinds of `source` that fill in a model's own keys, as Kimi Code does, and what `Model.sources` calls them; the user's
 word is in `overrides` there.
 """
@@ -165,6 +167,11 @@ class ProviderEntry(Struct, kw_only=True):
     def imported(self) -> bool:
         """Its models come from somewhere else, and may be written again without the user's doing."""
         return bool(self.source and self.source.get("url"))
+
+    @property
+    def static(self) -> bool:
+        """No refresh touches its models."""
+        return self.model_source == "static"
 
     @property
     def filled_in(self) -> str | None:

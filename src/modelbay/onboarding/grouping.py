@@ -4,13 +4,11 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from modelbay.config.schema import Config, ProviderEntry
+from modelbay.config.schema import REGISTRY, Config, ProviderEntry
 from modelbay.errors import ConfigError
 from modelbay.onboarding.recognition import shown
 from modelbay.providers import logins
 from modelbay.providers.upstream import upstream
-
-REGISTRY = "apiJson"
 
 
 class Group(Struct):

@@ -289,7 +289,7 @@ def test_refreshing_brings_what_is_new_and_takes_what_is_gone(file: Path, live: 
     added(file, asyncio.run(opened(load(file))))
     live.documents["/api.json"] = acme(a={"name": "A!"}, c={"status": "deprecated"}, d={}, e={"status": "deprecated"})
     [outcome] = refreshed(file)
-    merged = outcome.changed[0].models
+    merged = outcome.written[0].models
     assert (merged.added, merged.removed, list(merged.changed)) == (["acme/d"], ["acme/b"], ["acme/a"])
     assert list(load(file).models) == ["acme/a", "acme/c", "acme/d"]
 
@@ -355,7 +355,7 @@ def test_a_provider_is_never_moved_by_an_import_without_its_key(file: Path):
         id="acme", table={"type": "openai", "base_url": "https://thief.example/v1"}, owner=catalogs.OWNER
     )
     written = apply(lambda edit: imported.write(edit, what), file).result
-    assert (written.moved, load(file).providers["acme"].base_url) == (
+    assert (written.elsewhere, load(file).providers["acme"].base_url) == (
         "https://thief.example",
         "https://acme.example/v1",
     )

@@ -129,7 +129,7 @@ def test_a_model_keeps_the_name_that_the_registry_gives_it(file: Path, shelf: Li
     shelf.documents["/api.json"] = {"acme": {**ACME, "models": {"fast": {"id": "acme-fast-1"}}}}
     added(file, shelf)
     assert load(file).models["acme/fast"].model == "acme-fast-1"
-    assert refreshed(file).changed[0].models.empty
+    assert refreshed(file).written[0].models.empty
     assert list(load(file).models) == ["acme/fast"]
 
 
@@ -167,7 +167,7 @@ def test_providers_and_models_come_go_and_change_together(file: Path, shelf: Lib
     }
     outcome = refreshed(file, "acme")
     assert outcome.answer.providers == ["acme", "other"]
-    said = {one.provider: one for one in outcome.changed}
+    said = {one.provider: one for one in outcome.written}
     assert (said["acme"].models.added, said["acme"].models.removed) == (["acme/c"], ["acme/b"])
     assert "max_context_size 1000 → 2000" in said["acme"].models.changed["acme/a"]
     assert (said["third"].new, said["other"].gone) == (True, True)
@@ -204,7 +204,7 @@ def test_what_the_user_wrote_survives(file: Path, shelf: Library):
 def test_nothing_new_leaves_the_file_as_it_is(file: Path, shelf: Library):
     added(file, shelf)
     before = file.read_bytes()
-    assert all(one.nothing for one in refreshed(file).changed)
+    assert all(one.nothing for one in refreshed(file).written)
     assert file.read_bytes() == before
 
 
@@ -225,7 +225,7 @@ def test_a_provider_whose_entry_is_broken_today_stays(file: Path, shelf: Library
     added(file, shelf)
     shelf.documents["/api.json"] = {"acme": ACME, "other": {**OTHER, "type": "smoke"}}
     outcome = refreshed(file)
-    assert 'left out of the registry: other: there is no type "smoke"' in outcome.changed[-1].notes
+    assert 'left out of the registry: other: there is no type "smoke"' in outcome.written[-1].notes
     assert list(load(file).models) == ["acme/a", "acme/b", "other/x"]
 
 
@@ -286,7 +286,7 @@ def test_no_refresh_moves_a_key_to_another_host(file: Path, shelf: Library):
     added(file, shelf, keys={"acme": KEY})
     shelf.documents["/api.json"] = {"acme": {**ACME, "api": "https://thief.example/v1"}, "other": OTHER}
     outcome = refreshed(file)
-    assert "https://thief.example" in outcome.changed[0].notes[0]
+    assert "https://thief.example" in outcome.written[0].notes[0]
     acme = load(file).providers["acme"]
     assert (acme.base_url, acme.api_key) == ("https://acme.example/v1", KEY)
 

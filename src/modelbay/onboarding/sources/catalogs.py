@@ -22,7 +22,7 @@ from modelbay.config import changes
 from modelbay.config.cache import Cache
 from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.origin import origin
-from modelbay.config.schema import Config, ProviderEntry, Table
+from modelbay.config.schema import CATALOG, Config, ProviderEntry, Table
 from modelbay.config.types import TYPES
 from modelbay.conversation import Extra, Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT, has_auth_header
@@ -32,13 +32,12 @@ from modelbay.line import Line
 from modelbay.onboarding.drafts import Draft, as_entry, azure_draft, host_of, serves_without_key, with_key
 from modelbay.onboarding.recognition import shown
 from modelbay.onboarding.sources import imported
-from modelbay.onboarding.sources.imported import Import, Written, owner_of
+from modelbay.onboarding.sources.imported import Import, owner_of
+from modelbay.onboarding.sources.merging import Written
 from modelbay.providers import presets
 from modelbay.providers.presets import Preset
 from modelbay.providers.upstream import upstream
 
-KIND = "models_dev"
-"""What `source.kind` is of a provider that was added from here."""
 OWNER = owner_of(
     ("max_context_size", "max_input_size", "max_output_size", "capabilities", "display_name", "reasoning_key",
      "support_efforts", "off_effort", "protocol", "base_url")
@@ -304,7 +303,7 @@ def _reasons(found: Wire, entry: Extra) -> dict[str, str | None]:
 
 def _source(shelf: Shelf, id: str) -> Table:
     """Where the provider is refreshed from. Only in models.dev's own list the id tells whose prices hold."""
-    return {"kind": KIND, "url": shelf.url} | ({"models_dev_provider_id": id} if shelf.date else {})
+    return {"kind": CATALOG, "url": shelf.url} | ({"models_dev_provider_id": id} if shelf.date else {})
 
 
 def _drafted(found: Offer, preset: Preset | None, given: Given) -> tuple[Draft, list[str]]:
@@ -369,7 +368,7 @@ def _check_free(config: Config, old: ProviderEntry | None, made: Draft, *, keyed
         before, after = upstream(config, old), upstream(config, as_entry(config, made.id, made.table))
     except ConfigError:
         return
-    mine = (old.source or {}).get("kind") == KIND
+    mine = (old.source or {}).get("kind") == CATALOG
     if before.origin == after.origin and (mine or _protocol(old) == _protocol(after.provider)):
         return
     if mine and keyed:

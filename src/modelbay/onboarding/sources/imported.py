@@ -13,7 +13,7 @@ from modelbay.config.origin import Origin
 from modelbay.config.schema import Table
 from modelbay.errors import ConfigError
 from modelbay.onboarding.sources import merging
-from modelbay.onboarding.sources.merging import Memory, Merged, Ownership
+from modelbay.onboarding.sources.merging import Memory, Merged, Ownership, Written
 from modelbay.providers.upstream import upstream
 
 SECRETS = ("api_key", "env", "custom_headers", "oauth", "tls")
@@ -40,16 +40,6 @@ class Import(Struct, kw_only=True):
         return f"Import({self.id!r}, {len(self.models)} models)"
 
 
-class Written(Struct, kw_only=True):
-    """What became of it."""
-
-    provider: str
-    new: bool
-    models: Merged
-    moved: str | None = None
-    """Where the list says that the provider is now. That was not followed: its key was given for another place."""
-
-
 def owner_of(keys: tuple[str, ...]) -> Ownership:
     """What is a list's that fills in these keys. Its models can be told by their size, which it never leaves out."""
 
@@ -69,12 +59,12 @@ def write(edit: Edit, made: Import, *, again: bool = False) -> Written:
     if edit.get("providers", made.id) is None:
         changes.add_provider(edit, made.id, made.table)
         return Written(provider=made.id, new=True, models=_merged(edit, made, None, again=True))
-    table, moved = dict(made.table), None
-    if not made.may_move and (elsewhere := _elsewhere(edit, made)) is not None:
-        moved = str(elsewhere)
+    table, other = dict(made.table), None
+    if not made.may_move and (origin := _elsewhere(edit, made)) is not None:
+        other = str(origin)
         table = {key: value for key, value in table.items() if key not in PLACE}
     changes.change_provider(edit, made.id, {(key,): value for key, value in table.items()})
-    return Written(provider=made.id, new=False, models=_merged(edit, made, last, again=again), moved=moved)
+    return Written(provider=made.id, models=_merged(edit, made, last, again=again), elsewhere=other)
 
 
 def remember(made: Import) -> None:

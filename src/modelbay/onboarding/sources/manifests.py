@@ -2,9 +2,9 @@
 
     proposal = await from_url(config, "https://acme.example/v1/models?provider=true", key=key)
     proposal = from_text(config, pasted)
-    apply(config, proposal, key=key)
+    add(config, proposal, key=key)
 
-Nothing is written before `apply`. A key goes to no origin but the one that was typed, until somebody has agreed.
+Nothing is written before `add`. A key goes to no origin but the one that was typed, until somebody has agreed.
 What a manifest says of a model goes into its `listed` table, hosted and embedded alike: it holds without asking again, is
 renewed by refreshing, and leaves all else in the model's table to the user.
 """
@@ -26,8 +26,7 @@ from modelbay.catalog.modelsdev import Exchange, ModelsDev
 from modelbay.catalog.sources import Catalog
 from modelbay.catalog.summary import counted
 from modelbay.config import changes
-from modelbay.config.edit import Edit, Edited
-from modelbay.config.edit import apply as edited
+from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.origin import Origin, origin
 from modelbay.config.schema import MANIFEST, Config, Table
 from modelbay.conversation import Json
@@ -39,7 +38,7 @@ from modelbay.onboarding.drafts import Draft, asks_for_key, host_of, joined, wit
 from modelbay.onboarding.recognition import Recognised, shown
 from modelbay.onboarding.sources import documents, merging
 from modelbay.onboarding.sources.documents import check_reachable
-from modelbay.onboarding.sources.merging import Merged, Ownership
+from modelbay.onboarding.sources.merging import Ownership, Written
 from modelbay.providers import presets, urls
 from modelbay.providers.endpoint import Endpoint, endpoint_at
 
@@ -126,15 +125,6 @@ class Consent(Struct, frozen=True):
 
     origin: Origin
     why: str
-
-
-class Applied(Struct):
-    """What was written."""
-
-    id: str
-    models: Merged
-    default_model: str | None
-    """What the default model is now, where that was set."""
 
 
 # Reading
@@ -316,9 +306,9 @@ def another_id(config: Config, id: str) -> str:
 # Writing
 
 
-def apply(
+def add(
     config: Config, proposal: Proposal, *, key: str | None = None, default_model: str | None = None, dry_run: bool = False
-) -> Edited[Applied]:  # fmt: skip
+) -> Edited[Written]:  # fmt: skip
     """Writes a proposal. `default_model` is a wire id or an alias; without one the first model becomes the default where
     there is none. Without a `key` an entry that is renewed keeps its own.
 
@@ -333,7 +323,7 @@ def apply(
         raise ConfigError(message, hint=f"name this one with --id, as --id {another_id(config, id)}", provider=id)
     tables, last = said.tables, merging.recall(id)
 
-    def change(edit: Edit) -> Applied:
+    def change(edit: Edit) -> Written:
         if proposal.again:
             changes.change_provider(edit, id, _renewal(edit, proposal, key))
         else:
@@ -345,12 +335,12 @@ def apply(
         if default is not None:
             changes.set_default_model(edit, default)
         changes.check(edit)
-        return Applied(id, merged, default)
+        return Written(provider=id, models=merged, new=not proposal.again, default_model=default)
 
-    done = edited(change, config.path, dry_run=dry_run)
+    edited = apply(change, config.path, dry_run=dry_run)
     if not dry_run:
         merging.remember(id, merging.seen(said.manifest.base_url, tables))
-    return done
+    return edited
 
 
 def _renewal(edit: Edit, proposal: Proposal, key: str | None) -> dict[tuple[str, ...], object]:

@@ -56,6 +56,27 @@ class Merged(Struct):
         return not (self.added or self.removed or self.changed)
 
 
+class Written(Struct, kw_only=True):
+    """What became of a provider."""
+
+    provider: str
+    models: Merged = field(default_factory=Merged)
+    new: bool = False
+    gone: bool = False
+    """It vanished from its source, with all its models."""
+    moved: bool = False
+    """Its base URL is another now."""
+    elsewhere: str | None = None
+    """Where its source says that it is now. That was not followed: its key was given for another place."""
+    default_model: str | None = None
+    """What the default model is now, where that was set."""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def nothing(self) -> bool:
+        return self.models.empty and not (self.new or self.gone or self.moved)
+
+
 def recall(provider: str, cache: Cache | None = None) -> Memory | None:
     """What is remembered of a provider's source."""
     data = (cache or Cache()).read(FOLDER, f"{provider}.json")

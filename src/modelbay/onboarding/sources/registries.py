@@ -2,7 +2,7 @@
 
     found = await fetched(config, url, ["token"])
     made = propose(config, found, Given(token="token"))
-    outcome = add(config, made).result
+    written = add(config, made).result
 
 The token opens the document; a provider's key opens the provider. They are two things, and only what somebody says, or
 a provider on the registry's own origin, makes them one.
@@ -18,10 +18,9 @@ from msgspec import Struct, field
 from modelbay.catalog.registry import Left, Registry, parse_registry
 from modelbay.catalog.registry import Listed as Provider
 from modelbay.config import changes
-from modelbay.config.changes import Removed
 from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.origin import origin
-from modelbay.config.schema import Config, ProviderEntry, Table
+from modelbay.config.schema import REGISTRY, Config, ProviderEntry, Table
 from modelbay.conversation import Json
 from modelbay.credentials.credential import has_auth_header, is_key
 from modelbay.credentials.reference import bound_origin, resolve_reference
@@ -37,17 +36,14 @@ from modelbay.errors import (
 from modelbay.onboarding.drafts import as_entry, serves_without_key
 from modelbay.onboarding.recognition import shown
 from modelbay.onboarding.sources import documents, imported, merging
-from modelbay.onboarding.sources.imported import Import, Written, owner_of
+from modelbay.onboarding.sources.imported import Import, owner_of
+from modelbay.onboarding.sources.merging import Merged, Written
 from modelbay.providers.endpoint import Endpoint, Headers
 
-KIND = "apiJson"
-"""What `source.kind` is, and the form of `source`, are Kimi Code's, so that each reads the other's file."""
 OWNER = owner_of(
     ("max_context_size", "max_input_size", "max_output_size", "capabilities", "display_name", "reasoning_key",
      "support_efforts", "default_effort", "off_effort", "cost")
 )  # fmt: skip
-STATIC = "static"
-"""The `model_source` of a provider that nobody renews."""
 
 Key: TypeAlias = Literal["given", "token", "kept", "not needed", "none"]
 """Whose key a provider has after adding: one given for it, the registry's token, the one it had."""
@@ -101,13 +97,6 @@ class Proposal(Struct, kw_only=True):
     """What was left out, and why."""
     vanished: list[str] = field(default_factory=list)
     """Providers that came from it and that it does not have any more."""
-
-
-class Outcome(Struct, kw_only=True):
-    """What was written."""
-
-    providers: list[Written]
-    removed: list[Removed]
 
 
 async def fetched(config: Config, url: str, tokens: Iterable[str]) -> Found:
@@ -177,32 +166,32 @@ def renewal(config: Config, found: Found) -> Proposal:
         ModelbayError: nothing can be written.
     """
     made = propose(config, found, Given())
-    still = {id for id, entry in config.providers.items() if entry.model_source == STATIC}
+    still = {id for id, entry in config.providers.items() if entry.static}
     made.items = [item for item in made.items if item.listed.id not in still]
     made.vanished = [id for id in made.vanished if id not in still]
     return made
 
 
-def write(edit: Edit, made: Proposal, default_model: str | None = None, *, again: bool = True) -> Outcome:
-    """Adds, renews and removes the providers; `default_model` is an alias. Without `again`, which renewing is, models that
-    the user took out stay out.
+def write(edit: Edit, made: Proposal, default_model: str | None = None, *, again: bool = True) -> list[Written]:
+    """Adds and renews the providers, in the order of `made.items`, and removes those that vanished; `default_model` is an
+    alias. Without `again`, which renewing is, models that the user took out stay out.
 
     Raises:
         ConfigError: something would not be usable.
     """
-    removed = [changes.remove_provider(edit, id) for id in made.vanished if edit.get("providers", id) is not None]
-    outcome = Outcome(providers=[imported.write(edit, item.made, again=again) for item in made.items], removed=removed)
+    gone = [_removed(edit, id) for id in made.vanished if edit.get("providers", id) is not None]
+    written = [imported.write(edit, item.made, again=again) for item in made.items]
     if default_model is not None:
         changes.set_default_model(edit, default_model)
         changes.check(edit)
-    return outcome
+    return [*written, *gone]
 
 
 def add(
-    config: Config, made: Proposal, *, default_model: str | None = None, again: bool = True, dry_run: bool = False
-) -> Edited[Outcome]:  # fmt: skip
+    config: Config, made: Proposal, *, default_model: str | None = None, dry_run: bool = False
+) -> Edited[list[Written]]:  # fmt: skip
     """Does what `write` does, in the file."""
-    edited = apply(lambda edit: write(edit, made, default_model, again=again), config.path, dry_run=dry_run)
+    edited = apply(lambda edit: write(edit, made, default_model), config.path, dry_run=dry_run)
     if not dry_run:
         remember(made)
     return edited
@@ -226,7 +215,7 @@ def urls_of(config: Config) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for entry in config.providers.values():
         source = entry.source or {}
-        if source.get("kind") == KIND and isinstance(url := source.get("url"), str) and url.strip():
+        if source.get("kind") == REGISTRY and isinstance(url := source.get("url"), str) and url.strip():
             tokens = found.setdefault(url.strip(), [])
             if (token := token_of(entry)) and token not in tokens:
                 tokens.append(token)
@@ -237,6 +226,12 @@ def token_of(entry: ProviderEntry) -> str | None:
     """The registry's token that stands at a provider, which may be a reference."""
     token = (entry.source or {}).get("apiKey")
     return token.strip() or None if isinstance(token, str) else None
+
+
+def _removed(edit: Edit, id: str) -> Written:
+    gone = changes.remove_provider(edit, id)
+    notes = [f"there is no default model any more; it was {gone.default_model}"] * bool(gone.default_model)
+    return Written(provider=id, models=Merged(removed=gone.models), gone=True, notes=notes)
 
 
 def _item(config: Config, found: Found, given: Given, listed: Provider, old: ProviderEntry | None) -> Item:
@@ -282,7 +277,7 @@ def _source(found: Found, old: ProviderEntry | None) -> Table | None:
     if found.url is None:
         return None
     kept = dict(old.source) if old is not None and old.source else {}
-    source: Table = {**kept, "kind": KIND, "url": found.url}
+    source: Table = {**kept, "kind": REGISTRY, "url": found.url}
     if found.token is not None:
         source["apiKey"] = found.token
     return source
@@ -291,7 +286,7 @@ def _source(found: Found, old: ProviderEntry | None) -> Table | None:
 def _comes_from(entry: ProviderEntry, url: str | None) -> bool:
     source = entry.source or {}
     named = source.get("url")
-    return url is not None and source.get("kind") == KIND and isinstance(named, str) and named.strip() == url
+    return url is not None and source.get("kind") == REGISTRY and isinstance(named, str) and named.strip() == url
 
 
 def _opened(config: Config, url: str, token: str) -> str:

@@ -1,14 +1,76 @@
-"""Refreshing the providers of catalogs and registries: one question for all that share a source."""
+"""Asking again where providers came from: one question for all that share a source."""
 
+from contextlib import suppress
+from functools import partial
+
+from modelbay.catalog.sources import Catalog
+from modelbay.config import changes
 from modelbay.config.edit import Edit
-from modelbay.config.schema import Config, ProviderEntry
-from modelbay.errors import ModelbayError
+from modelbay.config.origin import origin
+from modelbay.config.schema import CATALOG, MANIFEST, REGISTRY, Config, ProviderEntry
+from modelbay.errors import ConfigError, MissingCredential, ModelbayError
 from modelbay.line import Line
-from modelbay.onboarding.sources import catalogs, imported, registries
+from modelbay.onboarding import managed
+from modelbay.onboarding.sources import catalogs, imported, manifests, merging, registries
+from modelbay.onboarding.sources.answer import LOGIN, Answer, Move
 from modelbay.onboarding.sources.catalogs import Shelf
-from modelbay.onboarding.sources.imported import Written
-from modelbay.onboarding.sources.merging import Merged
-from modelbay.onboarding.sources.refresh import Answer, Changed
+from modelbay.onboarding.sources.merging import Written
+from modelbay.providers import logins
+from modelbay.providers.endpoint import Endpoint, endpoint_at, models_endpoint
+from modelbay.providers.upstream import upstream
+
+# Manifests
+
+
+async def of_manifest(config: Config, line: Line, entry: ProviderEntry) -> Answer:
+    """What a provider's manifest says."""
+    source = entry.source or {}
+    url, base = str(source["url"]), upstream(config, entry).base_url
+    trusted = [manifests.typed(url), origin(base)]
+    manifest = await manifests.manifest_at(url, trusted)
+    if manifest.source == "models_dev":
+        await Catalog().models_dev.refresh(line.exchange)
+    try:
+        said = await manifests.said_by(manifest, trusted, partial(_keyed, config, entry), line.exchange)
+    except ModelbayError as error:
+        raise manifests.refused(error) from None
+    if not said.models:
+        raise ModelbayError(manifests.NO_MODELS, hint=manifests.HAVE_MODELS)
+    last, tables = merging.recall(entry.id), said.tables
+    before = last.base_url if last and last.base_url else base
+    elsewhere = manifest.base_url.rstrip("/") not in (before.rstrip("/"), base.rstrip("/"))
+
+    def write(edit: Edit, agreed: bool) -> list[Written]:
+        moves = elsewhere and agreed
+        if moves:
+            changes.change_provider(edit, entry.id, {("base_url",): manifest.base_url})
+        dev_id = manifest.models_dev_id
+        if source.get("models_dev_provider_id") != dev_id:
+            changes.change_provider(edit, entry.id, {("source", "models_dev_provider_id"): dev_id})
+        merged = merging.merge(edit, entry.id, tables, manifests.OWNER, last)
+        return [Written(provider=entry.id, models=merged, moved=moves, notes=said.notes)]
+
+    def remember(agreed: bool) -> None:
+        settled = manifest.base_url if agreed or not elsewhere else before
+        merging.remember(entry.id, merging.seen(settled, tables))
+
+    return Answer(
+        kind=MANIFEST,
+        providers=[entry.id],
+        write=write,
+        remember=remember,
+        move=Move(base, manifest.base_url) if elsewhere else None,
+    )
+
+
+def _keyed(config: Config, entry: ProviderEntry) -> Endpoint | None:
+    """Where the provider's key goes already; None where it has none."""
+    with suppress(MissingCredential):
+        return endpoint_at(config, upstream(config, entry), "/chat/completions")
+    return None
+
+
+# Catalogs
 
 
 async def of_catalogs(config: Config, line: Line, entries: list[ProviderEntry]) -> list[Answer]:
@@ -34,15 +96,18 @@ def _of_catalog(config: Config, shelf: Shelf | ModelbayError, entry: ProviderEnt
             raise ModelbayError(shelf.problem.partition(";")[0])
         made = catalogs.renewal(config, shelf, entry)
     except ModelbayError as error:
-        return Answer(kind=catalogs.KIND, providers=[entry.id], error=error)
+        return Answer(kind=CATALOG, providers=[entry.id], error=error)
 
-    def write(edit: Edit, agreed: bool) -> list[Changed]:
-        return [Changed(provider=entry.id, models=imported.write(edit, made).models)]
+    def write(edit: Edit, agreed: bool) -> list[Written]:
+        return [imported.write(edit, made)]
 
     def remember(agreed: bool) -> None:
         imported.remember(made)
 
-    return Answer(kind=catalogs.KIND, providers=[entry.id], write=write, remember=remember)
+    return Answer(kind=CATALOG, providers=[entry.id], write=write, remember=remember)
+
+
+# Registries
 
 
 async def of_registries(config: Config, line: Line, entries: list[ProviderEntry]) -> list[Answer]:
@@ -58,36 +123,49 @@ async def _of_registry(config: Config, url: str, tokens: list[str]) -> Answer:
         made = registries.renewal(config, await registries.fetched(config, url, tokens))
     except ModelbayError as error:
         error.provider = error.provider or members[0]
-        return Answer(kind=registries.KIND, providers=members, error=error)
+        return Answer(kind=REGISTRY, providers=members, error=error)
 
-    def write(edit: Edit, agreed: bool) -> list[Changed]:
-        outcome = registries.write(edit, made, again=False)
-        found = [
-            _changed(item, written)
-            for item, written in zip(made.items, outcome.providers, strict=True)
-        ]  # fmt: skip
-        for gone in outcome.removed:
-            notes = [f"there is no default model any more; it was {gone.default_model}"] * bool(gone.default_model)
-            found.append(
-                Changed(provider=gone.providers[0], models=Merged(removed=gone.models), gone=True, notes=notes)
-            )
-        if found and made.left:
-            found[-1].notes += [f"left out of the registry: {left.where}: {left.why}" for left in made.left]
-        return found
+    def write(edit: Edit, agreed: bool) -> list[Written]:
+        written = registries.write(edit, made, again=False)
+        keyless = {item.listed.id for item in made.items if item.wants_key}
+        for one in written:
+            _note(one, keyless=one.provider in keyless)
+        if written and made.left:
+            written[-1].notes += [f"left out of the registry: {left.where}: {left.why}" for left in made.left]
+        return written
 
     def remember(agreed: bool) -> None:
         registries.remember(made)
 
-    return Answer(kind=registries.KIND, providers=members, write=write, remember=remember)
+    return Answer(kind=REGISTRY, providers=members, write=write, remember=remember)
 
 
-def _changed(item: registries.Item, written: Written) -> Changed:
-    changed = Changed(provider=written.provider, models=written.models, new=written.new)
-    if written.moved:
-        changed.notes.append(
-            f"it stays where it is: the registry says {written.moved} now, for which its key was not given; to follow, add "
-            f"the registry again with --provider-key {written.provider}=KEY"
+def _note(one: Written, *, keyless: bool) -> None:
+    if one.elsewhere:
+        one.notes.append(
+            f"it stays where it is: the registry says {one.elsewhere} now, for which its key was not given; to follow, add "
+            f"the registry again with --provider-key {one.provider}=KEY"
         )
-    elif item.wants_key:
-        changed.notes.append(f"it has no key yet: modelbay key set {written.provider}")
-    return changed
+    elif keyless:
+        one.notes.append(f"it has no key yet: modelbay key set {one.provider}")
+
+
+# Logins
+
+
+async def of_login(config: Config, line: Line, entry: ProviderEntry) -> Answer:
+    """What the service lists that one is logged in to."""
+    login, endpoint = logins.managing(entry), models_endpoint(config, entry)
+    if login is None or endpoint is None:
+        raise ConfigError(f'no service lists the models of provider "{entry.id}"', provider=entry.id)
+    models = managed.models_of(await line.fetch(endpoint), login)
+
+    def write(edit: Edit, agreed: bool) -> list[Written]:
+        before = edit.get("models") or {}
+        managed.write(edit, login, edit.get("providers", entry.id), models, new=False)
+        return [Written(provider=entry.id, models=merging.compared(before, edit, entry.id))]
+
+    def remember(agreed: bool) -> None:
+        merging.remember(entry.id, merging.seen(str(entry.base_url), {}))
+
+    return Answer(kind=LOGIN, providers=[entry.id], write=write, remember=remember)

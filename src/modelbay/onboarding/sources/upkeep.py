@@ -70,9 +70,7 @@ async def refresh_due(config: Config, clock: Callable[[], float] = time) -> list
                 merging.remember(entry.id, memory)
             for answer in await ask(config, entries):
                 planned = write(config, answer, dry_run=True)
-                if not any(
-                    changed.gone for changed in planned.changed
-                ):  # with a provider its key would go: that is told
+                if not any(one.gone for one in planned.written):  # with a provider its key would go: that is told
                     write(config, answer)
     except Timeout:
         return []

@@ -1,0 +1,85 @@
+"""Asking providers again that came from no other place: each for its own list of models."""
+
+from msgspec import Struct, to_builtins
+
+from modelbay.catalog.discovery import Discovery, discover
+from modelbay.catalog.facts import Facts
+from modelbay.catalog.sources import Catalog, Seen
+from modelbay.config.edit import Edit
+from modelbay.config.schema import Config, ProviderEntry, Table
+from modelbay.line import Line
+from modelbay.onboarding.sources import merging
+from modelbay.onboarding.sources.answer import LIST, Answer
+from modelbay.onboarding.sources.merging import Memory, Ownership, Written
+from modelbay.providers.upstream import Upstream, upstream
+
+OWNER = Ownership(frozenset(), lambda provider, alias, table: False)
+"""Of a model that was chosen from its provider's list, the file has nothing but its name."""
+
+
+async def of_list(config: Config, line: Line, entry: ProviderEntry) -> Answer:
+    """What a provider's own list says."""
+    found = upstream(config, entry)
+    catalog = Catalog()
+    before = catalog.seen(found)
+    discovery = await discover(config, entry, line.fetch)
+
+    def write(edit: Edit, agreed: bool) -> list[Written]:
+        return [_written(edit, found, before, discovery)]
+
+    def remember(agreed: bool) -> None:
+        catalog.remember(found, discovery)
+        merging.remember(entry.id, merging.seen(found.base_url, {}))
+
+    return Answer(kind=LIST, providers=[entry.id], write=write, remember=remember)
+
+
+def _written(edit: Edit, found: Upstream, before: Seen | None, discovery: Discovery) -> Written:
+    """Renews the models of a list that the user has. New ones come where all that there were had been taken."""
+    id = found.provider.id
+    listed = {one.id: one for one in discovery.models if one.chats and one.status != "inactive"}
+    seen = before.models.values() if before else ()
+    had: dict[str, Table] = {one.id: {} for one in seen if one.chats}
+    mine = {
+        str(table.get("name") or table.get("model")): alias
+        for alias, table in (edit.get("models") or {}).items()
+        if isinstance(table, dict) and table.get("provider") == id
+    }
+    new = [wire_id for wire_id in listed if wire_id not in had and wire_id not in mine]
+    takes_all = bool(had) and had.keys() <= mine.keys()
+    kept: dict[str, Table] = {wire_id: {} for wire_id in listed if wire_id in mine or (takes_all and wire_id in new)}
+    written = Written(provider=id, models=merging.merge(edit, id, kept, OWNER, Memory(models=had)))
+    if before is not None:
+        for wire_id, alias in mine.items():
+            if wire_id in listed and wire_id in before.models:
+                said = _differences(before.models[wire_id].facts, listed[wire_id].facts)
+                if said:
+                    written.models.changed[alias] = said
+        if new and not takes_all:
+            written.notes.append(f"it also lists {', '.join(new[:5])}{' …' * (len(new) > 5)} now")
+    return written
+
+
+def _differences(old: Facts, new: Facts) -> list[str]:
+    """What a list says otherwise now of a model."""
+    said = []
+    for name in Facts.__struct_fields__:
+        before, after = getattr(old, name), getattr(new, name)
+        if name == "capabilities":
+            for capability in dict.fromkeys([*before, *after]):
+                if before.get(capability) != after.get(capability):
+                    said.append(f"{capability} {_word(before.get(capability))} → {_word(after.get(capability))}")
+        elif before != after:
+            said.append(f"{name} {_word(before)} → {_word(after)}")
+    return said
+
+
+def _word(value: object) -> str:
+    match value:
+        case None:
+            return "unknown"
+        case bool():
+            return "yes" if value else "no"
+        case Struct():
+            return ", ".join(f"{name} {price:g}" for name, price in to_builtins(value).items())
+    return str(value)
