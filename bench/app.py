@@ -19,7 +19,7 @@ from modelbay.config.load import parse
 from modelbay.hub import Hub
 from modelbay.model import Model
 from modelbay.tui.app import ModelbayApp
-from modelbay.tui.models import ModelPicker
+from modelbay.tui.dialogs.models import ModelPicker
 
 FEW = 20
 LINES = 2_000

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from modelbay.tui.markdown import boundary
+from modelbay.tui.widgets.markdown import boundary
 
 LINES = st.lists(
     st.sampled_from(

@@ -17,20 +17,20 @@ from modelbay.conversation import Text
 from modelbay.errors import ModelbayError
 from modelbay.onboarding import choosing
 from modelbay.onboarding.choosing import checked, level, levels
-from modelbay.tui.adding import add_neighbour, add_provider
 from modelbay.tui.commands import Palette
-from modelbay.tui.custom import Added
+from modelbay.tui.dialogs.adding import add_neighbour, add_provider
+from modelbay.tui.dialogs.custom import Added
+from modelbay.tui.dialogs.help import Help
+from modelbay.tui.dialogs.kept import Kept
+from modelbay.tui.dialogs.login import log_in, log_out
+from modelbay.tui.dialogs.menu import Menu
+from modelbay.tui.dialogs.models import ALL, ModelPicker, Picked
+from modelbay.tui.dialogs.providers import Providers
+from modelbay.tui.dialogs.welcome import Welcome
 from modelbay.tui.harmless import Harmless
-from modelbay.tui.help import Help
-from modelbay.tui.kept import Kept
-from modelbay.tui.listing import Row
-from modelbay.tui.login import log_in, log_out
-from modelbay.tui.menu import Menu
-from modelbay.tui.models import ALL, ModelPicker, Picked
-from modelbay.tui.providers import Providers
 from modelbay.tui.state import State
 from modelbay.tui.talk import Talk
-from modelbay.tui.welcome import Welcome
+from modelbay.tui.widgets.listing import Row
 
 TWICE = 2.0
 """Seconds within which a second Ctrl-C leaves."""

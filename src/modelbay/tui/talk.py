@@ -21,11 +21,11 @@ from modelbay.errors import ModelbayError, UnknownModel
 from modelbay.events import Failed, Finished
 from modelbay.onboarding.choosing import level
 from modelbay.tui.commands import Command, matching
-from modelbay.tui.composer import Composer
-from modelbay.tui.dialog import FRAMES, TICK
-from modelbay.tui.listing import Listing, Row
 from modelbay.tui.state import State
-from modelbay.tui.transcript import STOPPED, Transcript
+from modelbay.tui.widgets.composer import Composer
+from modelbay.tui.widgets.listing import Listing, Row
+from modelbay.tui.widgets.said import FRAMES, TICK
+from modelbay.tui.widgets.transcript import STOPPED, Transcript
 
 
 class Talk(Screen[None]):

@@ -19,10 +19,10 @@ from modelbay.onboarding.detection import Detected, detect
 from modelbay.onboarding.dialog import HeaderRow, ModelRow
 from modelbay.onboarding.drafts import form_draft, host_of, model_tables, with_key
 from modelbay.providers import presets
-from modelbay.tui.controls import Choice, Line, Pair, Push
-from modelbay.tui.form import Field, Form, key_field
-from modelbay.tui.marks import Marks
+from modelbay.tui.dialogs.form import Field, Form, key_field
+from modelbay.tui.dialogs.marks import Marks
 from modelbay.tui.state import State
+from modelbay.tui.widgets.controls import Choice, Line, Pair, Push
 
 MANY = 50
 """How many models are marked at first without a word: each is a table in the file."""

@@ -7,7 +7,7 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
-from modelbay.tui.markdown import Drawn
+from modelbay.tui.widgets.markdown import Drawn
 
 
 class Stretch(Widget):

@@ -8,9 +8,9 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import Input
 
-from modelbay.tui.dialog import Dialog
-from modelbay.tui.listing import Listing, Row
-from modelbay.tui.query import Query
+from modelbay.tui.dialogs.dialog import Dialog
+from modelbay.tui.widgets.listing import Listing, Row
+from modelbay.tui.widgets.query import Query
 
 R = TypeVar("R")
 

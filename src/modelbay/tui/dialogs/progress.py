@@ -3,7 +3,7 @@
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from modelbay.tui.dialog import Dialog
+from modelbay.tui.dialogs.dialog import Dialog
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from modelbay.tui.dialog import Dialog, Scrolled
+from modelbay.tui.dialogs.dialog import Dialog, Scrolled
 
 
 class Confirm(Dialog[bool]):

@@ -12,10 +12,10 @@ from modelbay.credentials.redaction import register
 from modelbay.onboarding import adding, dialog
 from modelbay.onboarding.sources import catalogs
 from modelbay.onboarding.sources.catalogs import Given, Offer, Shelf
-from modelbay.tui.custom import Added
-from modelbay.tui.form import Field, Form, key_field
-from modelbay.tui.listing import Row
+from modelbay.tui.dialogs.custom import Added
+from modelbay.tui.dialogs.form import Field, Form, key_field
 from modelbay.tui.state import State
+from modelbay.tui.widgets.listing import Row
 
 BASE_URL = "base_url"
 

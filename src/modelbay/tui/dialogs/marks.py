@@ -12,9 +12,9 @@ from textual.widgets import Input, Static
 from modelbay.catalog.search import Finder
 from modelbay.catalog.summary import facts
 from modelbay.model import Model
-from modelbay.tui.dialog import Dialog
-from modelbay.tui.listing import Listing, Row
-from modelbay.tui.query import Query
+from modelbay.tui.dialogs.dialog import Dialog
+from modelbay.tui.widgets.listing import Listing, Row
+from modelbay.tui.widgets.query import Query
 
 
 class Marks(Dialog[list[str]]):

@@ -11,8 +11,8 @@ from modelbay.credentials.redaction import register
 from modelbay.onboarding import adding, dialog
 from modelbay.onboarding.sources import registries
 from modelbay.onboarding.sources.registries import Given
-from modelbay.tui.custom import Added
-from modelbay.tui.form import Field, Form
+from modelbay.tui.dialogs.custom import Added
+from modelbay.tui.dialogs.form import Field, Form
 from modelbay.tui.state import State
 
 
@@ -41,6 +41,6 @@ class RegistryForm(Form[Added]):
         made = registries.propose(config, found, Given(token=token or None))
 
         done = await to_thread(registries.add, config, made)
-        providers = [written.provider for written in done.result.providers]
+        providers = [one.provider for one in done.result if not one.gone]
         await to_thread(adding.settle_default, config, providers)
         self.dismiss(Added(providers))

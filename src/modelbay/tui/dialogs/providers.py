@@ -14,9 +14,9 @@ from modelbay.catalog.summary import counted
 from modelbay.config import changes
 from modelbay.config.edit import Edit, apply
 from modelbay.onboarding.grouping import Group, groups
-from modelbay.tui.dialog import Dialog
-from modelbay.tui.listing import Listing, Row
+from modelbay.tui.dialogs.dialog import Dialog
 from modelbay.tui.state import State
+from modelbay.tui.widgets.listing import Listing, Row
 
 PAGE = 8
 """Rows at a time."""

@@ -23,14 +23,14 @@ from modelbay.onboarding.drafts import model_tables, vertex_draft
 from modelbay.onboarding.login import Google, LoggedIn, Offer
 from modelbay.providers import logins
 from modelbay.providers.presets import Login
-from modelbay.tui.confirm import Confirm
-from modelbay.tui.custom import Added
-from modelbay.tui.dialog import Dialog
-from modelbay.tui.form import Field, Form, key_field
-from modelbay.tui.listing import Row
-from modelbay.tui.menu import Menu
-from modelbay.tui.progress import Progress
+from modelbay.tui.dialogs.confirm import Confirm
+from modelbay.tui.dialogs.custom import Added
+from modelbay.tui.dialogs.dialog import Dialog
+from modelbay.tui.dialogs.form import Field, Form, key_field
+from modelbay.tui.dialogs.menu import Menu
+from modelbay.tui.dialogs.progress import Progress
 from modelbay.tui.state import State
+from modelbay.tui.widgets.listing import Row
 
 
 async def log_in(app: App[Any], state: State, name: str = "") -> Added | None:

@@ -14,11 +14,11 @@ from modelbay.errors import ConfigError
 from modelbay.onboarding import dialog
 from modelbay.onboarding.sources import manifests
 from modelbay.onboarding.sources.manifests import Consent, Proposal
-from modelbay.tui.confirm import Confirm
-from modelbay.tui.controls import Choice, Line
-from modelbay.tui.custom import Added
-from modelbay.tui.form import Field, Form, key_field
+from modelbay.tui.dialogs.confirm import Confirm
+from modelbay.tui.dialogs.custom import Added
+from modelbay.tui.dialogs.form import Field, Form, key_field
 from modelbay.tui.state import State
+from modelbay.tui.widgets.controls import Choice, Line
 
 SHOWN = 8
 """How many models are named before they are written."""
@@ -65,7 +65,7 @@ class ManifestForm(Form[Added]):
         if not made.said.models:
             raise ConfigError(manifests.NO_MODELS, hint=manifests.HAVE_MODELS)
         if await self.app.push_screen_wait(_shown(made, key)):
-            await to_thread(manifests.apply, config, made, key=key)
+            await to_thread(manifests.add, config, made, key=key)
             self.dismiss(Added([made.id]))
 
     async def _proposal(self, key: str | None) -> Proposal | None:

@@ -14,9 +14,9 @@ from modelbay import __version__
 from modelbay.conversation import AnyPart, Media, Refusal, ServerToolCall, Text, Thinking, ToolCall, Turn
 from modelbay.errors import ModelbayError
 from modelbay.events import Event, FinishReason, PartDelta, PartEnded, PartStarted, Warned
-from modelbay.tui.dialog import failure
-from modelbay.tui.markdown import boundary
-from modelbay.tui.stretch import Stretch
+from modelbay.tui.widgets.markdown import boundary
+from modelbay.tui.widgets.said import failure
+from modelbay.tui.widgets.stretch import Stretch
 
 STOPPED: dict[FinishReason, str] = {
     "length": "The answer was cut off: it reached the longest that was allowed.",

@@ -12,14 +12,10 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import Worker
 
-from modelbay.credentials.redaction import redact
 from modelbay.errors import ModelbayError
-from modelbay.hints import explain, title
+from modelbay.tui.widgets.said import Said
 
 T = TypeVar("T")
-FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-TICK = 0.1
-"""Seconds that a frame is shown."""
 
 
 class Dialog(ModalScreen[T | None]):
@@ -45,7 +41,7 @@ class Dialog(ModalScreen[T | None]):
             yield Static(Content(self.keys), classes="keys")
 
     @property
-    def said(self) -> "Said":
+    def said(self) -> Said:
         return self.query_one(Said)
 
     @property
@@ -77,60 +73,6 @@ class Dialog(ModalScreen[T | None]):
                     said.tells("interrupted")
 
         self._under_way = self.run_worker(run(), exit_on_error=True)
-
-
-class Said(Static):
-    """One place for what a dialog has to say: that it waits, what went wrong and how to mend it, or a note."""
-
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__("", id=id)
-        self._words = ""
-        self._frame = 0
-        self.waiting = False
-
-    def on_mount(self) -> None:
-        self._timer = self.set_interval(TICK, self._turn, pause=True)
-        self.clear()
-
-    def clear(self) -> None:
-        self._set("", "")
-
-    def tells(self, words: str) -> None:
-        self._set(words, "")
-
-    def warns(self, words: str) -> None:
-        self._set(words, "warns")
-
-    def waits(self, words: str) -> None:
-        self._words = words
-        self._set(f"{FRAMES[0]} {words} …", "", waiting=True)
-
-    def fails(self, error: ModelbayError, provider: str | None = None) -> None:
-        self._set(failure(error, provider), "fails")
-
-    def _turn(self) -> None:
-        self._frame = (self._frame + 1) % len(FRAMES)
-        self.update(Content(f"{FRAMES[self._frame]} {self._words} …"))
-
-    def _set(self, words: str | Content, kind: str, *, waiting: bool = False) -> None:
-        self.waiting = waiting
-        if waiting:
-            self._timer.resume()
-        else:
-            self._timer.pause()
-        for name in ("warns", "fails"):
-            self.set_class(name == kind, name)
-        self.display = bool(words)
-        self.update(Content(redact(words)) if isinstance(words, str) else words)
-
-
-def failure(error: ModelbayError, provider: str | None = None) -> Content:
-    """An error as every place shows it: what it is called, what happened, how to mend it."""
-    explain(error, provider)
-    lines = [Content.styled(title(error), "bold"), Content(f"\n{error.message}")]
-    if error.hint:
-        lines.append(Content.styled(f"\n{error.hint}", "dim"))
-    return Content.assemble(*lines)
 
 
 class Scrolled(VerticalScroll, can_focus=False):

@@ -7,7 +7,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from modelbay.tui.commands import COMMANDS
-from modelbay.tui.dialog import Dialog, Scrolled
+from modelbay.tui.dialogs.dialog import Dialog, Scrolled
 
 KEYS = (
     ("Enter", "send"),

@@ -8,8 +8,8 @@ from textual.binding import Binding, BindingType
 
 from modelbay.catalog.summary import counted
 from modelbay.chat.store import Saved, Store
-from modelbay.tui.listing import Row
-from modelbay.tui.menu import Menu
+from modelbay.tui.dialogs.menu import Menu
+from modelbay.tui.widgets.listing import Row
 
 
 class Kept(Menu[Saved]):

@@ -13,9 +13,9 @@ from textual.widgets import Static
 from modelbay.config.schema import Config
 from modelbay.errors import ModelbayError
 from modelbay.onboarding.neighbours import Neighbour, neighbours
-from modelbay.tui.adding import neighbour_row
-from modelbay.tui.dialog import Dialog
-from modelbay.tui.listing import Listing, Row
+from modelbay.tui.dialogs.adding import neighbour_row
+from modelbay.tui.dialogs.dialog import Dialog
+from modelbay.tui.widgets.listing import Listing, Row
 
 Deed = Literal["login", "add", "try"]
 MOST = 9

@@ -14,15 +14,15 @@ from modelbay.onboarding.neighbours import Neighbour, neighbours
 from modelbay.onboarding.recognition import recognise, suggested_id
 from modelbay.onboarding.sources import catalogs
 from modelbay.onboarding.sources.catalogs import Offer, Shelf
-from modelbay.tui.custom import Added, CustomProvider
-from modelbay.tui.known import KnownProvider
-from modelbay.tui.known import row as offer_row
-from modelbay.tui.listing import Row
-from modelbay.tui.manifest import ManifestForm
-from modelbay.tui.menu import Menu
-from modelbay.tui.progress import Progress
-from modelbay.tui.registry import RegistryForm
+from modelbay.tui.dialogs.custom import Added, CustomProvider
+from modelbay.tui.dialogs.known import KnownProvider
+from modelbay.tui.dialogs.known import row as offer_row
+from modelbay.tui.dialogs.manifest import ManifestForm
+from modelbay.tui.dialogs.menu import Menu
+from modelbay.tui.dialogs.progress import Progress
+from modelbay.tui.dialogs.registry import RegistryForm
 from modelbay.tui.state import State
+from modelbay.tui.widgets.listing import Row
 
 
 class Way(Struct):

@@ -15,9 +15,9 @@ from modelbay.catalog.summary import facts
 from modelbay.config.schema import Config
 from modelbay.model import Model
 from modelbay.onboarding.choosing import level, levels
-from modelbay.tui.dialog import Dialog
-from modelbay.tui.listing import Listing, Row
-from modelbay.tui.query import Query
+from modelbay.tui.dialogs.dialog import Dialog
+from modelbay.tui.widgets.listing import Listing, Row
+from modelbay.tui.widgets.query import Query
 
 ALL = "All"
 FOUND = 200

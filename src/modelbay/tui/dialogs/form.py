@@ -11,8 +11,8 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Label, Static
 
-from modelbay.tui.controls import Push
-from modelbay.tui.dialog import Dialog, Scrolled
+from modelbay.tui.dialogs.dialog import Dialog, Scrolled
+from modelbay.tui.widgets.controls import Push
 
 T = TypeVar("T")
 

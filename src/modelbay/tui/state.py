@@ -1,0 +1,75 @@
+"""What the screens have in common: the configuration, the hub, the conversation; and a word at the foot."""
+
+from asyncio import to_thread
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelbay.chat.chat import Chat
+from modelbay.chat.store import Store
+from modelbay.config.load import load, parse
+from modelbay.config.schema import Config
+from modelbay.errors import ModelbayError
+from modelbay.hub import Hub
+from modelbay.model import Model
+from modelbay.simulator.entries import config_text
+
+if TYPE_CHECKING:
+    from modelbay.simulator import Simulator
+
+
+class State:
+    """Nothing in it is drawn: whoever changes it says so to those who draw.
+
+    Raises:
+        ConfigError: the configuration cannot be read.
+    """
+
+    def __init__(self, path: Path | None, model: str | None) -> None:
+        self._path = path
+        self.config: Config = load(path)
+        self.hub = Hub(self.config)
+        self.chat = Chat(model)
+        self.store = Store()
+        self.trial: Simulator | None = None
+        """The built-in provider, while somebody tries it."""
+        self.say: Callable[[str], None] = lambda words: None
+        """Says a word where everybody sees it; set by the screen that has the place for it."""
+
+    async def reload(self) -> None:
+        """Takes up what the configuration is now, after something changed it."""
+        config = await to_thread(load, self._path)
+        if self.trial is not None:
+            trial, self.trial = self.trial, None
+            await to_thread(trial.stop)
+            self.chat.model = None
+        await self._use(config)
+
+    async def try_built_in(self) -> None:
+        """Talks with the simulator, which runs within this program; nothing of it is written."""
+        from modelbay.simulator import Simulator
+
+        self.trial = Simulator(pace=0.02)
+        await to_thread(self.trial.start)
+        await self._use(parse(config_text(self.trial.url, None), self.config.path))
+
+    async def aclose(self) -> None:
+        await self.hub.aclose()
+        if self.trial is not None:
+            await to_thread(self.trial.stop)
+
+    async def _use(self, config: Config) -> None:
+        old, self.config, self.hub = self.hub, config, Hub(config)
+        await old.aclose()
+
+    @property
+    def model(self) -> Model | None:
+        """The model that is talked to; None where there is none."""
+        try:
+            return self.hub.model(self.chat.model)
+        except ModelbayError:
+            return None
+
+    @property
+    def provider(self) -> str | None:
+        return self.model.provider if self.model else None
