@@ -8,6 +8,7 @@ import click
 
 from modelbay.catalog.search import Finder
 from modelbay.catalog.summary import facts
+from modelbay.chat.plain import plain
 from modelbay.cli import terminal
 from modelbay.model import Model
 
@@ -86,7 +87,7 @@ class _Picker:
 
 
 def _say(line: str) -> None:
-    click.echo(terminal.plain(line), err=True)
+    click.echo(plain(line), err=True)
 
 
 def _numbers(answer: str, last: int) -> list[int] | None:

@@ -1,6 +1,5 @@
 """The terminal's manners: data on stdout, everything else on stderr, colours only for people, and no tracebacks."""
 
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,13 +9,12 @@ from typing import TextIO
 
 import click
 
+from modelbay.chat.plain import plain
 from modelbay.config.paths import config_file, environment
 from modelbay.credentials.redaction import redact
 from modelbay.errors import ModelbayError, Unsupported
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Settings:
@@ -74,11 +72,6 @@ def _out(put: Callable[[], object]) -> None:
         raise NobodyReads from None
 
 
-def plain(text: str) -> str:
-    """Text from elsewhere without what could steer a terminal; line breaks and tabs stay."""
-    return _CONTROL.sub("", text)
-
-
 def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and not stream.closed and stream.isatty()
 
@@ -92,7 +85,7 @@ def styled(text: str, stream: TextIO, **style: str | bool) -> str:
 
 def note(text: str, *, end: str = "\n") -> None:
     """Something beside the answer, dimmed."""
-    _say(styled(plain(text), sys.stderr, dim=True) + end)
+    _say(styled(plain(redact(text)), sys.stderr, dim=True) + end)
 
 
 def warning(text: str) -> None:
@@ -102,7 +95,7 @@ def warning(text: str) -> None:
 def error(message: str, hint: str | None = None) -> None:
     _say(f"{styled('error:', sys.stderr, fg='red', bold=True)} {plain(redact(message))}\n")
     if hint:
-        _say(f"\n{styled('hint:', sys.stderr, fg='cyan', bold=True)} {plain(hint)}\n")
+        _say(f"\n{styled('hint:', sys.stderr, fg='cyan', bold=True)} {plain(redact(hint))}\n")
 
 
 def _say(text: str) -> None:

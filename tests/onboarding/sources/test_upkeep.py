@@ -118,7 +118,7 @@ def test_what_lies_where_somebody_works_is_not_run(
 ) -> None:
     """A cloned project may have a modelbay.py, or a module of Python's own name."""
     project = tmp_path_factory.mktemp("project")
-    left: list[subprocess.Popen[bytes]] = []
+    left: list[subprocess.Popen[Any]] = []
     for name in ("modelbay", "json", "asyncio"):
         (project / f"{name}.py").write_text(f'open({str(project / "run")!r}, "w").write("run")')
     start = subprocess.Popen
