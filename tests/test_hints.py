@@ -74,6 +74,17 @@ def test_an_error_that_knows_better_keeps_its_hint() -> None:
     assert explain(error, "acme").hint == "run `modelbay demo`"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.ConfigError("no", hint="add --base-url URL"),
+        errors.Unsupported("no", setting="effort", hint="it has low"),
+    ],
+)
+def test_a_command_that_mends_nothing_is_left_out(error: ModelbayError) -> None:
+    assert "modelbay" not in str(explain(error, "acme").hint)
+
+
 def test_a_command_names_the_file_that_is_not_the_usual_one() -> None:
     error = explain(errors.AuthenticationFailed("no", status=401), "acme", Path("/x/other.toml"))
     assert "`modelbay key set acme --config /x/other.toml`" in str(error.hint)

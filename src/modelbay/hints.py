@@ -1,6 +1,7 @@
 """What each error is called and how to mend it: one table, from the class of an error to a title, a fix and a command.
 
-An error that knows better brings its own hint; then the table adds the command only.
+An error that knows better brings its own hint; then the table adds the command only, and not the one that checks the file
+or searches models where the hint has said what to change.
 """
 
 import re
@@ -135,7 +136,8 @@ def explain(
     if row.command and (error.provider or "{provider}" not in row.command):
         own = f" --config {file}" if file and file != config_file() else ""
         command = f"`{row.command.format(**names)}{own}`"
-        text = text if "`modelbay " in text else f"{text} ({command})"
+        general = row.command == CHECK or isinstance(error, Unsupported)
+        text = text if "modelbay " in text or (error.hint and general) else f"{text} ({command})"
     error.hint = text
     return error
 

@@ -48,7 +48,7 @@ def test_no_model_named_and_no_default(modelbay: Command):
             err="""\
 error: Model Not Found: no model was named and there is no default model
 
-hint: name one, or write default_model = "..." at the top of HOME/config.toml (`modelbay model search WORDS`)
+hint: name one, or choose a default: `modelbay model default NAME`
 """,
         )
     )

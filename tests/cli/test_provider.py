@@ -1,6 +1,7 @@
 """`modelbay provider custom|edit|remove|list|show|test|detect`."""
 
 import json
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from modelbay.providers import presets
 from modelbay.simulator import Simulator
 from tests.cli.command import KEY, Run
 from tests.cli.inside import Inside
-from tests.onboarding.gateway import Gateway, gateway
+from tests.servers.site import Site, site
 
 ANSWER = "You asked: Hello."
 
@@ -51,8 +52,8 @@ model = "sim-text"
 
 
 @pytest.fixture
-def mine(simulator: Simulator) -> Iterator[Gateway]:
-    with gateway(simulator) as running:
+def mine(simulator: Simulator) -> Iterator[Site]:
+    with site(simulator) as running:
         yield running
 
 
@@ -99,7 +100,7 @@ def test_the_models_are_detected(bay: Inside, simulator: Simulator):
     assert bay.done(*custom(simulator, "--api-key", KEY)).count("acme/sim-") == 8  # and the default's name
 
 
-def test_detection_that_fails_does_not_keep_from_naming_models(bay: Inside, mine: Gateway):
+def test_detection_that_fails_does_not_keep_from_naming_models(bay: Inside, mine: Site):
     line = ["provider", "custom", "acme", "--name", "A", "--base-url", f"{mine.url}/v1"]
     failed = bay(*line)
     assert (failed.code, "its models could not be listed" in failed.err, bay.text) == (1, True, "")
@@ -194,6 +195,15 @@ def test_an_empty_key_removes_it(acme: Inside):
     assert "api_key" not in acme.text
     acme.done("provider", "edit", "acme", "--api-key", "-", stdin=KEY)
     assert acme.done("ask", "Hello").startswith(ANSWER)
+
+
+def test_a_header_in_the_keys_place_needs_no_word_for_none(acme: Inside):
+    elsewhere = ["--base-url", "https://acme.example/v1", "--api-key", ""]
+    acme.done("provider", "edit", "acme", *elsewhere, "--header", "Authorization: Bearer secret-8")
+    assert "auth" not in tomllib.loads(acme.text)["providers"]["acme"]
+    assert "  header\n" in acme.done("provider", "show", "acme")
+    acme.done("provider", "edit", "acme", "--remove-header", "authorization", "--api-key", "")
+    assert tomllib.loads(acme.text)["providers"]["acme"]["auth"] == "none"
 
 
 def test_a_key_is_not_taken_to_another_host_unasked(acme: Inside):
@@ -364,8 +374,8 @@ def test_what_was_learnt_is_forgotten(acme: Inside, simulator: Simulator):
     assert "learnt" not in acme.done("provider", "show", "acme")
 
 
-def test_servers_on_this_machine_are_found(bay: Inside, mine: Gateway, monkeypatch: pytest.MonkeyPatch):
-    mine.lists = {
+def test_servers_on_this_machine_are_found(bay: Inside, mine: Site, monkeypatch: pytest.MonkeyPatch):
+    mine.pages = {
         "/v1/models": {"data": [{"id": "a", "owned_by": "vllm"}]},
         "/other/models": {"data": [{"id": "b"}]},
         "/key/models": 401,

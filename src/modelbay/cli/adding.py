@@ -166,15 +166,18 @@ def choose(detected: Detected, choice: Choice, marked: list[str] | None = None) 
     return [(model.id, None) for model in models]
 
 
-def say_detected(detected: Detected) -> None:
-    """What came of asking for the models."""
+def say_detected(detected: Detected, *, raised: bool = False) -> None:
+    """What came of asking for the models. An error that is `raised` thereafter is told then."""
     for text in detected.notes:
         terminal.note(text)
     if detected.others:
         terminal.note(f"{counted(detected.others, 'model')} of its list cannot be talked to and are left out")
-    if detected.error is not None:
-        what = "the key was refused" if detected.refused else "its models could not be listed"
-        terminal.warning(f"{what}: {detected.error.message}")
+    if detected.error is not None and not raised:
+        terminal.warning(f"{_failed(detected)}: {detected.error.message}")
+
+
+def _failed(detected: Detected) -> str:
+    return "the key was refused" if detected.refused else "its models could not be listed"
 
 
 def no_models(detected: Detected) -> ModelbayError | click.ClickException:
@@ -185,6 +188,7 @@ def no_models(detected: Detected) -> ModelbayError | click.ClickException:
             error.hint = f"give the key that it takes, copied whole: `{command} … --api-key KEY`"
         else:
             why = f"{error.hint.partition(' (`modelbay')[0]}; " if error.hint else ""
+            error.message = f"{_failed(detected)}: {error.message}"
             error.hint = f"{why}models that are named are added without a list: `{command} … --model ID`"
         return error
     return Invalid(["--model: At least one model is required"])

@@ -167,16 +167,18 @@ def _go_on(settings: Settings, config: Config, made: Draft, choice: Choice) -> N
         adding.say_detected(detected)
         made = with_key(made, adding.asked_key(made.id, None, needed=True))
         detected = asyncio.run(detect(config, made, named))
-    adding.say_detected(detected)
-    if detected.error is not None and not detected.models and not named and not made.models:
+    unknown = detected.error is not None and not detected.models and not named and not made.models
+    ends = unknown and (detected.refused or choice.yes or not asks())
+    adding.say_detected(detected, raised=ends)
+    if ends:
+        raise adding.no_models(detected)
+    if unknown:
         detected = _entered(detected, choice)
     adding.add(config, detected, choice, adding.place_of(config, detected.draft))
 
 
 def _entered(detected: Detected, choice: Choice) -> Detected:
     """Asks a person for the models that could not be listed."""
-    if detected.refused or choice.yes or not asks():
-        raise adding.no_models(detected)
     text = click.prompt("Models, by id, with blanks between them", default="", show_default=False, err=True)
     choice.models = adding.rows(tuple(text.replace(",", " ").split()))
     return detected
@@ -214,7 +216,7 @@ def _check(found: Recognised, id: str | None, place: Place, choice: Choice, conf
     for row, (wrong_id, wrong_name) in zip(choice.models, dialog.model_problems(choice.models), strict=True):
         said += [f"--model {row.id or '(no id)'}: {problem}" for problem in (wrong_id, wrong_name) if problem]
     if said:
-        taken = id is None and wanted in config.providers
+        taken = wanted in config.providers
         raise Invalid(
             said, f"add it under another id with --id, or change it: modelbay provider edit {wanted}" if taken else None
         )

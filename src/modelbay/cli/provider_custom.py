@@ -79,6 +79,7 @@ def custom_provider(settings: Settings, /, id: str, header: tuple[str, ...], **o
     if key is None and asks() and not serves_without_key(_entry(config, made)):
         key = adding.asked_key(form.name, None, needed=False)
     detected = _detected(config, with_key(made, key), choice)
+    adding.say_detected(detected, raised=not choice.models and not detected.models)
     if not choice.models and not detected.models:
         raise adding.no_models(detected)
     adding.add(config, detected, choice, adding.place_of(config, detected.draft))
@@ -112,6 +113,7 @@ def edit_provider(settings: Settings, /, id: str, **options: Any) -> None:
         if not choice.all and not asks():
             raise click.UsageError("there is nothing to change", click.get_current_context())
         detected = _detected(config, _changed_draft(config, entry, changed), Choice())
+        adding.say_detected(detected, raised=True)
         if detected.error is not None:
             raise detected.error
     mine = {model.model: model.alias for model in config.models.values() if model.provider == id}
@@ -154,9 +156,7 @@ def edit_provider(settings: Settings, /, id: str, **options: Any) -> None:
 
 def _detected(config: Config, made: Draft, choice: Choice) -> Detected:
     with terminal.waiting(f"asking {made.id} for its models"):
-        detected = asyncio.run(detect(config, made, [row.id for row in choice.models]))
-    adding.say_detected(detected)
-    return detected
+        return asyncio.run(detect(config, made, [row.id for row in choice.models]))
 
 
 def _check_native(url: str) -> None:
@@ -201,7 +201,9 @@ def _changes(config: Config, entry: ProviderEntry, options: dict[str, Any]) -> d
         found["custom_headers", there] = None
     if key is not None:
         found["api_key",] = key or None
-        without = replace(entry, api_key=None, auth=None, base_url=url or entry.base_url)
+        named = entry.custom_headers | {keys[1]: value for keys, value in found.items() if keys[0] == "custom_headers"}
+        sent = {name: str(value) for name, value in named.items() if value is not None}
+        without = replace(entry, api_key=None, auth=None, base_url=url or entry.base_url, custom_headers=sent)
         found["auth",] = None if key or serves_without_key(without) else "none"
     return found
 

@@ -126,7 +126,7 @@ def credential(config: Config, entry: ProviderEntry) -> str:
     from modelbay.credentials.reference import REFERENCE
 
     if entry.auth == "none":
-        return "none needed"
+        return "header" if has_auth_header(entry) else "none needed"
     if entry.api_key:
         reference = REFERENCE.fullmatch(entry.api_key)
         return (entry.api_key if reference[1] != "command" else "{command:…}") if reference else "key in the file"

@@ -324,7 +324,7 @@ class Config(Struct, kw_only=True):
         if not asked:
             raise UnknownModel(
                 "no model was named and there is no default model",
-                hint=f'name one, or write default_model = "..." at the top of {self.path}',
+                hint="name one, or choose a default: `modelbay model default NAME`",
                 file=str(self.path),
             )
         found = self._configured(asked)
