@@ -98,3 +98,19 @@ async def test_who_looks_like_the_origin_is_another(
             with pytest.raises(errors.ModelbayError):
                 await hub.complete("p/m", "Hi")
         assert KEY not in received(thief)
+
+
+async def test_a_model_with_an_address_of_its_own_stands_alone_whatever_the_default_provider(tmp_path: Path) -> None:
+    async with RawServer(answers(reply(ANSWER))) as other, RawServer(answers(reply(ANSWER))) as server:
+        model = f'[models.{{0}}]\nmodel = "m"\nprotocol = "openai"\nbase_url = "{other.url}/v1"\n'
+        models = model.format("bare") + model.format("keyed") + 'api_key = "sk-of-its-own"\n'
+        path = config_of(tmp_path, f"{server.url}/v1", models + '[models.usual]\nmodel = "u"\n')
+        path.write_text('default_provider = "p"\n' + path.read_text())
+        async with Hub.open(path) as hub:
+            for name in ("bare", "keyed", "usual"):
+                assert (await hub.complete(name, "Hi")).text == "Hi"
+        bare, keyed = other.requests
+        assert "authorization" not in bare.headers
+        assert keyed.headers["authorization"] == "Bearer sk-of-its-own"
+        assert KEY not in received(other)
+        assert KEY in received(server)

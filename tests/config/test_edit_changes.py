@@ -126,6 +126,33 @@ def test_an_alias_of_another_provider_is_not_taken_over(file):
 # Changing
 
 
+@pytest.mark.parametrize(
+    ("model", "whose"),
+    [
+        ('base_url = "https://solo.example/v1"\napi_key = "sk-solo"', "stands alone"),
+        ('api_key = "sk-mine"', 'belongs to provider "acme"'),
+        ("", 'belongs to provider "acme"'),
+    ],
+)
+def test_a_model_that_names_no_provider_is_not_another_ones(tmp_path: Path, model: str, whose: str):
+    """Else a list that calls its model so would be sent the model's own key."""
+    file = tmp_path / "config.toml"
+    file.write_text(f'{TEXT}\n[models."beta/x"]\nmodel = "x"\n{model}\n')
+    before = file.read_text()
+    with pytest.raises(ConfigError, match=whose):
+        apply(lambda edit: changes.put_models(edit, "beta", {"beta/x": {"model": "y"}}), file)
+    assert file.read_text() == before
+
+
+def test_a_key_that_is_for_nobody_is_not_taken_along_either(tmp_path: Path):
+    file = tmp_path / "config.toml"
+    file.write_text('[providers.beta]\ntype = "kimi"\n\n[models."beta/x"]\nmodel = "x"\n')
+    assert apply(lambda edit: changes.put_models(edit, "beta", {"beta/x": {}}), file).result.changed == ["beta/x"]
+    file.write_text(file.read_text().replace('provider = "beta"', 'api_key = "sk-mine"'))
+    with pytest.raises(ConfigError, match="stands alone"):
+        apply(lambda edit: changes.put_models(edit, "beta", {"beta/x": {}}), file)
+
+
 def test_keys_of_a_model_are_set_and_removed(file):
     changed = done(
         file,

@@ -129,13 +129,14 @@ def test_a_wire_name_goes_before_the_model_and_the_default_provider_serves(kimi)
 
 
 def test_a_model_that_stands_alone_is_its_own_provider():
-    config = parse(KIMI.replace('default_provider = "moonshot"', 'default_provider = "moonshot"\n'), PATH)
-    assert config.models["flat"].provider == "moonshot", "a default provider takes every model that names none"
-    config = parse(KIMI.replace('default_provider = "moonshot"', ""), PATH)
-    entry = config.models["flat"]
-    assert (entry.flat, entry.provider, entry.model) == (True, "llm.example", "org/large")
-    provider = config.provider_of(entry)
-    assert (provider.id, provider.type, provider.base_url) == ("llm.example", "openai", "https://llm.example:8443/v1")
+    for text in (KIMI, KIMI.replace('default_provider = "moonshot"', "")):
+        config = parse(text, PATH)
+        entry = config.models["flat"]
+        assert (entry.flat, entry.provider, entry.model) == (True, "llm.example", "org/large")
+        provider = config.provider_of(entry)
+        assert (provider.id, provider.type) == ("llm.example", "openai")
+        assert provider.base_url == "https://llm.example:8443/v1"
+        assert provider.api_key is None
 
 
 @pytest.mark.parametrize(

@@ -141,8 +141,9 @@ def _model(
     if not isinstance(raw, dict):
         ledger.unsupported(*here, why="it is no table")
         return
-    named = raw.get("provider_id") or raw.get("provider") or default_provider
+    named = raw.get("provider_id") or raw.get("provider")
     alone = not named and raw.get("base_url")
+    named = named or default_provider
     if not alone and named not in arrivals:
         ledger.unsupported(*here, why=f"its provider {named or ''} does not exist".replace("  ", " "))
         return

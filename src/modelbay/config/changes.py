@@ -117,8 +117,7 @@ def remove_provider(edit: Edit, id: str) -> Removed:
     models = []
     for alias, model in _table(edit, "models").items():
         named = _named_provider(model)
-        alone = isinstance(model, dict) and model.get("base_url")
-        if named == id or (named is None and is_default and not alone):
+        if named == id or (named is None and is_default and not _stands_alone(model)):
             models.append(alias)
             edit.delete("models", alias)
     edit.delete("providers", id)
@@ -179,13 +178,13 @@ def _put_models(edit: Edit, provider: str, models: Mapping[str, Table]) -> Put:
             put.added.append(alias)
             after = alias
             continue
-        if (owner := _named_provider(old)) not in (provider, None):
+        if (owner := _owner(edit, old)) not in (provider, None):
             raise ConfigError(
-                f'the model "{alias}" belongs to provider "{owner}"',
+                f'the model "{alias}" belongs to provider "{owner}"' if owner else f'the model "{alias}" stands alone',
                 hint="give the new one another alias",
                 file=str(edit.path),
             )
-        naming = {} if owner else {"provider": provider}
+        naming = {} if _named_provider(old) else {"provider": provider}
         for key, value in {**naming, **table}.items():
             edit.set("models", alias, key, value=value)
         (put.unchanged if same(edit.get("models", alias), old) else put.changed).append(alias)
@@ -256,9 +255,25 @@ def _table(edit: Edit, name: str) -> Table:
     return table if isinstance(table, dict) else {}
 
 
+def _stands_alone(model: object) -> bool:
+    """Whether a model that names no provider is its own."""
+    return isinstance(model, dict) and bool(str(model.get("base_url") or "").strip())
+
+
+def _owner(edit: Edit, model: object) -> str | None:
+    """The provider that serves a model; "" where it stands alone, or has a key that is for nobody yet; None: nobody's."""
+    if (named := _named_provider(model)) is not None or not isinstance(model, dict):
+        return named
+    if _stands_alone(model):
+        return ""
+    default = edit.get("default_provider")
+    keyed = model.get("api_key") or model.get("oauth")
+    return default if isinstance(default, str) and default.strip() else "" if keyed else None
+
+
 def _named_provider(model: object) -> str | None:
     """The provider that a model's table names."""
     if not isinstance(model, dict):
         return None
     named = model.get("provider_id") or model.get("provider")
-    return named if isinstance(named, str) else None
+    return named.strip() or None if isinstance(named, str) else None

@@ -56,7 +56,9 @@ def provider_entry(id: str, value: object) -> ProviderEntry:
 def model_entry(alias: str, value: object, overrides: Table, default_provider: str | None) -> ModelEntry:
     """The entry for a model's table, as `overrides` leave it."""
     table = _table(value)
-    provider = table.pop("provider_id", None) or table.pop("provider", None) or default_provider
+    provider = table.pop("provider_id", None) or table.pop("provider", None)
+    if not table.get("base_url"):  # a model with an address of its own stands alone, and no provider's key goes there
+        provider = provider or default_provider
     wire_id = table.pop("name", None) or table.pop("model", None)
     if not wire_id:
         raise Unusable("it has no name on the wire", hint='add model = "..."')

@@ -274,7 +274,7 @@ class Config(Struct, kw_only=True):
     default_model: str | None = None
     """The model that is meant where none is named: an alias, or `provider/wire-id`."""
     default_provider: str | None = None
-    """The provider of models that name none."""
+    """The provider of models that name neither one nor an address of their own."""
     thinking: Thinking = field(default_factory=Thinking)
     providers: dict[str, ProviderEntry] = field(default_factory=dict)
     models: dict[str, ModelEntry] = field(default_factory=dict)
