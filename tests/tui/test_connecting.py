@@ -12,7 +12,7 @@ from modelbay.onboarding import neighbours
 from modelbay.providers import presets
 from modelbay.simulator import Simulator
 from tests.cli.command import KEY
-from tests.onboarding.gateway import gateway
+from tests.servers.site import site
 from tests.tui.sitting import Sitting, sitting
 
 REGISTRY = """
@@ -156,7 +156,7 @@ async def test_what_is_wrong_is_said_while_it_is_typed(home: Path, configured: s
 async def test_models_and_headers_are_written_by_hand_where_there_is_no_list(
     home: Path, configured: str, simulator: Simulator
 ):
-    with gateway(simulator) as mine:
+    with site(simulator) as mine:
         mine.calls["/v1/chat/completions"] = "/v1/chat/completions"
         async with sitting(configured, home=home) as person:
             await chooses_way(person, 1)
@@ -222,12 +222,12 @@ async def test_a_vendor_of_the_catalog_takes_its_key_and_brings_its_models(home:
 
 
 async def test_a_manifest_is_shown_before_it_is_written(home: Path, configured: str, simulator: Simulator):
-    with gateway(simulator) as mine:
-        mine.lists["/v1/models?provider=true"] = {
+    with site(simulator) as mine:
+        mine.pages["/v1/models?provider=true"] = {
             "name": "Sample Provider", "website": "https://sample.example", "baseUrl": f"{mine.url}/v1",
             "models_data_source": "endpoint",
         }  # fmt: skip
-        mine.lists["/v1/models?extended=true"] = {"models": {"sim-1": {"id": "sim-1", "name": "Sim One"}}}
+        mine.pages["/v1/models?extended=true"] = {"models": {"sim-1": {"id": "sim-1", "name": "Sim One"}}}
         mine.calls["/v1/chat/completions"] = "/v1/chat/completions"
         async with sitting(configured, home=home) as person:
             await chooses_way(person, 2)
@@ -274,8 +274,8 @@ async def test_nothing_given_says_the_guides_words(home: Path, configured: str):
 
 
 async def test_a_registry_brings_its_providers(home: Path, configured: str, simulator: Simulator):
-    with gateway(simulator) as mine:
-        mine.lists["/api.json"] = {
+    with site(simulator) as mine:
+        mine.pages["/api.json"] = {
             "acme": {
                 "id": "acme", "name": "Acme", "api": f"{mine.url}/v1", "type": "openai",
                 "models": {"sim-1": {"id": "sim-1", "name": "Sim One", "limit": {"context": 1000, "output": 100}}},

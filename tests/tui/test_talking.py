@@ -214,3 +214,40 @@ async def test_a_long_answer_is_followed_unless_somebody_scrolls_up(home: Path, 
         await person.presses("pageup")
         assert transcript.scroll_offset.y < transcript.max_scroll_y
         assert transcript.scroll_offset != Offset(0, 0)
+
+
+async def test_leaving_in_the_middle_of_an_answer_is_quiet(home: Path, configured: str):
+    async with sitting(configured.replace('"thinker"\n', '"slow"\n', 1) + SLOW, home=home) as person:
+        await person.says("write 500 words")
+        await person.sees("the lazy dog")
+        await person.presses("ctrl+q")
+    assert person.app.return_code == 0
+
+
+async def test_what_is_drawn_in_stretches_is_selected_and_copied(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await person.says("Hello")
+        await person.sees("You asked: Hello")
+        await person.answered()
+        from modelbay.tui.widgets.stretch import Stretch
+
+        stretch = person.app.talk.query_one(Stretch)
+        await person.pilot.mouse_down(stretch, offset=(0, 0))
+        await person.pilot.hover(stretch, offset=(9, 0))
+        await person.pilot.mouse_up(stretch, offset=(9, 0))
+        await person.presses("ctrl+c")
+        assert person.app.clipboard == "You asked:"
+
+
+async def test_a_fault_of_ours_is_said_and_the_app_goes_on(
+    home: Path, configured: str, monkeypatch: pytest.MonkeyPatch
+):
+    def broken(*_: object) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    async with sitting(configured, home=home) as person:
+        monkeypatch.setattr(Store, "list", broken)
+        await person.says("/resume")
+        await person.sees("internal: RuntimeError: nobody thought of this", "MODELBAY_DEBUG=1")
+        await person.says("Hello")
+        await person.sees("You asked: Hello")

@@ -12,7 +12,7 @@ import pytest
 
 from modelbay.simulator import Simulator
 from tests.cli.command import KEY, MODELBAY
-from tests.onboarding.gateway import Gateway, gateway
+from tests.servers.site import Site, site
 
 SECONDS = 30
 
@@ -68,21 +68,21 @@ class Terminal:
 
 
 @pytest.fixture
-def provider() -> Iterator[Gateway]:
+def provider() -> Iterator[Site]:
     """A provider with a manifest, whose answers take their time."""
-    with Simulator(key=KEY, pace=0.02) as simulator, gateway(simulator) as mine:
-        mine.lists["/v1/models?provider=true"] = {
+    with Simulator(key=KEY, pace=0.02) as simulator, site(simulator) as mine:
+        mine.pages["/v1/models?provider=true"] = {
             "name": "Sample", "website": "https://sample.example", "baseUrl": f"{mine.url}/v1",
             "models_data_source": "endpoint",
         }  # fmt: skip
         models = {id: {"id": id, "name": id.upper(), "reasoning": True} for id in ("sim-thinker", "sim-text")}
-        mine.lists["/v1/models?extended=true"] = {"models": models}
+        mine.pages["/v1/models?extended=true"] = {"models": models}
         mine.calls["/v1/chat/completions"] = "/v1/chat/completions"
         yield mine
 
 
 @pytest.mark.parametrize("colour", ["in colour", "without colour"])
-def test_from_nothing_to_an_answer_and_out_again(tmp_path: Path, provider: Gateway, colour: str):
+def test_from_nothing_to_an_answer_and_out_again(tmp_path: Path, provider: Site, colour: str):
     terminal = Terminal(tmp_path, **({"NO_COLOR": "1"} if colour == "without colour" else {}))
     try:
         terminal.sees("Welcome to modelbay")

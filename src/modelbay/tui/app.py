@@ -14,7 +14,6 @@ from textual.filter import LineFilter
 
 from modelbay.chat.chat import Chat
 from modelbay.conversation import Text
-from modelbay.errors import ModelbayError
 from modelbay.onboarding import choosing
 from modelbay.onboarding.choosing import checked, level, levels
 from modelbay.tui.commands import Palette
@@ -79,7 +78,7 @@ class ModelbayApp(App[None]):
         """What goes wrong in a command is said where its user looks."""
         try:
             await command
-        except ModelbayError as error:
+        except Exception as error:  # noqa: BLE001 the edge of the app, which goes on
             await self.talk.transcript.fail(error)
         self.talk.show_foot()
 

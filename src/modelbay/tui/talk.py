@@ -25,7 +25,7 @@ from modelbay.tui.state import State
 from modelbay.tui.widgets.composer import Composer
 from modelbay.tui.widgets.listing import Listing, Row
 from modelbay.tui.widgets.said import FRAMES, TICK
-from modelbay.tui.widgets.transcript import STOPPED, Transcript
+from modelbay.tui.widgets.transcript import STOPPED, Answer, Transcript
 
 
 class Talk(Screen[None]):
@@ -159,7 +159,7 @@ class Talk(Screen[None]):
     async def _ask(self, text: str, files: list[Media]) -> None:
         chat, before = self._state.chat, len(self._state.chat.turns)
         answer = await self.transcript.ask(text, files)
-        ended = "interrupted"
+        ended = "Interrupted"
         try:
             self.show_foot()
             async for event in chat.ask(self._state.hub, text, files):
@@ -169,20 +169,25 @@ class Talk(Screen[None]):
                     await answer.fail(event.error)
                 elif isinstance(event, Finished):
                     ended = STOPPED.get(event.reason, "")
-        except ModelbayError as error:
+        except Exception as error:  # noqa: BLE001 the edge of the app, which goes on
             ended = ""
             await answer.fail(error)
         finally:
             self._answering = None
-            self._timer.pause()
-            await answer.close()
-            if ended:
-                await answer.note(ended.capitalize() if ended == "interrupted" else ended)
-            if len(chat.turns) == before and not self.composer.text:
-                self.composer.put(text)  # nothing came of it: it can be sent again as it is
-            self.show_foot()
-            if chat.id is not None:
-                self.run_worker(to_thread(self._state.store.save, chat))
+            if answer.is_attached:  # else the app is closing
+                await self._end(answer, ended, text, came=len(chat.turns) > before)
+
+    async def _end(self, answer: Answer, ended: str, text: str, *, came: bool) -> None:
+        """Closes an answer, and says why it ends where it does. Where nothing came, the question can be sent again."""
+        self._timer.pause()
+        await answer.close()
+        if ended:
+            await answer.note(ended)
+        if not came and not self.composer.text:
+            self.composer.put(text)
+        self.show_foot()
+        if self._state.chat.id is not None:
+            self.run_worker(to_thread(self._state.store.save, self._state.chat))
 
     def action_interrupt(self) -> None:
         if self._answering is not None:

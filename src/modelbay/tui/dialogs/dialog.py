@@ -12,7 +12,6 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import Worker
 
-from modelbay.errors import ModelbayError
 from modelbay.tui.widgets.said import Said
 
 T = TypeVar("T")
@@ -63,7 +62,7 @@ class Dialog(ModalScreen[T | None]):
             said.waits(words)
             try:
                 await work
-            except ModelbayError as error:
+            except Exception as error:  # noqa: BLE001 the edge of the app, which goes on
                 said.fails(error)
             else:
                 said.clear()

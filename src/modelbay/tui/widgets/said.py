@@ -3,6 +3,7 @@
 from textual.content import Content
 from textual.widgets import Static
 
+from modelbay.config.paths import environment
 from modelbay.credentials.redaction import redact
 from modelbay.errors import ModelbayError
 from modelbay.hints import explain, title
@@ -38,7 +39,7 @@ class Said(Static):
         self._words = words
         self._set(f"{FRAMES[0]} {words} …", "", waiting=True)
 
-    def fails(self, error: ModelbayError, provider: str | None = None) -> None:
+    def fails(self, error: Exception, provider: str | None = None) -> None:
         self._set(failure(error, provider), "fails")
 
     def _turn(self) -> None:
@@ -57,10 +58,24 @@ class Said(Static):
         self.update(Content(redact(words)) if isinstance(words, str) else words)
 
 
-def failure(error: ModelbayError, provider: str | None = None) -> Content:
-    """An error as every place shows it: what it is called, what happened, how to mend it."""
+def failure(error: Exception, provider: str | None = None) -> Content:
+    """An error as every place shows it: what it is called, what happened, how to mend it.
+
+    A fault of ours is shown too, and the app goes on; with MODELBAY_DEBUG=1 it ends there, and shows where that was.
+    """
+    if not isinstance(error, ModelbayError):
+        if environment("MODELBAY_DEBUG"):
+            raise error
+        words = " ".join(str(error).split())[:300]
+        error = ModelbayError(
+            f"internal: {type(error).__name__}: {words}",
+            hint="this is a fault of modelbay; MODELBAY_DEBUG=1 shows where it happened",
+        )
     explain(error, provider)
-    lines = [Content.styled(title(error), "bold"), Content(f"\n{error.message}")]
+    facts = [f"request {error.request_id}"] if error.request_id else []
+    facts += [f"{error.attempts} attempts"] if error.attempts > 1 else []
+    message = f"{error.message} ({', '.join(facts)})" if facts else error.message
+    lines = [Content.styled(title(error), "bold"), Content(f"\n{message}")]
     if error.hint:
         lines.append(Content.styled(f"\n{error.hint}", "dim"))
     return Content.assemble(*lines)

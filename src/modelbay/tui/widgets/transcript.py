@@ -12,7 +12,6 @@ from textual.widgets import Static
 
 from modelbay import __version__
 from modelbay.conversation import AnyPart, Media, Refusal, ServerToolCall, Text, Thinking, ToolCall, Turn
-from modelbay.errors import ModelbayError
 from modelbay.events import Event, FinishReason, PartDelta, PartEnded, PartStarted, Warned
 from modelbay.tui.widgets.markdown import boundary
 from modelbay.tui.widgets.said import failure
@@ -74,7 +73,7 @@ class Transcript(VerticalScroll, can_focus=False):
         """Shows something to mind, beside any answer."""
         await self.mount(Static(Content(words), classes="warns"))
 
-    async def fail(self, error: ModelbayError) -> None:
+    async def fail(self, error: Exception) -> None:
         """Shows what went wrong beside any answer, as in a command."""
         await self.mount(Static(failure(error), classes="fails"))
 
@@ -121,7 +120,7 @@ class Answer(Vertical):
     async def note(self, words: str, kind: str = "note") -> None:
         await self.mount(Static(Content(words), classes=kind))
 
-    async def fail(self, error: ModelbayError) -> None:
+    async def fail(self, error: Exception) -> None:
         await self.mount(Static(failure(error), classes="fails"))
 
     async def close(self) -> None:
