@@ -39,8 +39,8 @@ class Listing(ScrollView, Generic[R], can_focus=True):
         "listing--row", "listing--highlight", "listing--note", "listing--right", "listing--heading", "listing--mark",
     }  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,ctrl+p", "move(-1)", show=False),
-        Binding("down,ctrl+n", "move(1)", show=False),
+        Binding("up", "move(-1)", show=False),
+        Binding("down", "move(1)", show=False),
         Binding("pageup,left", "page(-1)", show=False),
         Binding("pagedown,right", "page(1)", show=False),
         Binding("home", "edge(0)", show=False),
