@@ -12,7 +12,7 @@ from modelbay.catalog import modelsdev
 from modelbay.simulator import Simulator
 from tests.cli.command import KEY, Run
 from tests.cli.inside import Inside, Person
-from tests.onboarding.library import Library, library
+from tests.servers.site import Site, site
 
 TOKEN, NEXT = "tok-planted-first-1", "tok-planted-second-2"
 MODELS = {
@@ -42,22 +42,22 @@ REGISTRY = {
 
 
 @pytest.fixture(scope="module")
-def _library() -> Iterator[Library]:
-    with library() as running:
+def _site() -> Iterator[Site]:
+    with site() as running:
         yield running
 
 
 @pytest.fixture
-def shelf(_library: Library, monkeypatch: pytest.MonkeyPatch) -> Library:
+def shelf(_site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     """models.dev, which a test may change, a list of somebody's, and a registry."""
-    _library.reset()
-    monkeypatch.setattr(modelsdev, "URL", f"{_library.url}/models.dev")
-    _library.documents = {"/models.dev": CATALOG, "/mine.json": CATALOG, "/api.json": REGISTRY}
-    return _library
+    _site.reset()
+    monkeypatch.setattr(modelsdev, "URL", f"{_site.url}/models.dev")
+    _site.pages = {"/models.dev": CATALOG, "/mine.json": CATALOG, "/api.json": REGISTRY}
+    return _site
 
 
 @pytest.fixture
-def bay(tmp_path: Path, shelf: Library, monkeypatch: pytest.MonkeyPatch) -> Inside:
+def bay(tmp_path: Path, shelf: Site, monkeypatch: pytest.MonkeyPatch) -> Inside:
     monkeypatch.delenv("KIMI_REGISTRY_API_KEY", raising=False)
     return Inside(tmp_path, monkeypatch, {shelf.url: "SHELF", modelsdev.ModelsDev().date: "SNAPSHOT-DAY"})
 
@@ -72,7 +72,7 @@ def undated(run: Run) -> Run:
 # Every verb of `kimi provider`, with its output and its exit code
 
 
-def test_every_verb_of_kimi_provider(bay: Inside, shelf: Library):
+def test_every_verb_of_kimi_provider(bay: Inside, shelf: Site):
     shelf.tokens = {TOKEN, ""}  # catalogs are open
     verbs = f"""\
 list
@@ -154,7 +154,7 @@ hint: `modelbay provider catalog list` shows all
                 1,
                 "",
                 """\
-error: Provider Error: SHELF/missing.json answered 404: {"error": {"message": "told to"}}
+error: Provider Error: SHELF/missing.json answered 404: an HTML page: Welcome
 
 hint: the provider says why; ask again
 """,
@@ -326,7 +326,7 @@ hint: name a provider of HOME/config.toml (`modelbay config check`)
 
 
 def test_a_registry_wants_its_token_and_does_not_take_it_from_the_shell(
-    bay: Inside, shelf: Library, monkeypatch: pytest.MonkeyPatch
+    bay: Inside, shelf: Site, monkeypatch: pytest.MonkeyPatch
 ):
     shelf.tokens = {TOKEN}
     monkeypatch.setenv("KIMI_REGISTRY_API_KEY", TOKEN)
@@ -347,14 +347,14 @@ def test_a_registry_wants_its_token_and_does_not_take_it_from_the_shell(
         (b"<html>", 1, "no registry but"),
     ],
 )
-def test_a_registry_that_is_none_says_so(document: Any, code: int, words: str, bay: Inside, shelf: Library):
-    shelf.documents["/api.json"] = document
+def test_a_registry_that_is_none_says_so(document: Any, code: int, words: str, bay: Inside, shelf: Site):
+    shelf.pages["/api.json"] = document
     run = bay("provider", "add", f"{shelf.url}/api.json", "--as", "registry", "--api-key", TOKEN)
     assert (run.code, bay.text) == (code, "")
     assert words in run.err
 
 
-def test_no_verb_shows_a_key_or_a_token(bay: Inside, shelf: Library):
+def test_no_verb_shows_a_key_or_a_token(bay: Inside, shelf: Site):
     bay.done("provider", "add", f"{shelf.url}/api.json", "--api-key", TOKEN, "--provider-key", f"one={KEY}")
     bay.done("provider", "catalog", "add", "acme", "--api-key", "sk-third-4455667788")
     for arguments in (
@@ -370,7 +370,7 @@ def test_no_verb_shows_a_key_or_a_token(bay: Inside, shelf: Library):
 # A registry, from adding it to an answer
 
 
-def test_what_a_registry_writes_is_kimi_codes(bay: Inside, shelf: Library):
+def test_what_a_registry_writes_is_kimi_codes(bay: Inside, shelf: Site):
     bay.done("provider", "add", f"{shelf.url}/api.json", "--api-key", TOKEN, "--provider-key", "one={env:ONE_KEY}")
     assert bay.same(bay.text) == snapshot("""\
 [providers.one]
@@ -414,7 +414,7 @@ capabilities = ["tool_use"]
 """)
 
 
-def test_a_new_token_is_given_by_adding_it_again(bay: Inside, shelf: Library):
+def test_a_new_token_is_given_by_adding_it_again(bay: Inside, shelf: Site):
     url = f"{shelf.url}/api.json"
     bay.done("provider", "add", url, "--as", "registry", "--api-key", TOKEN)
     shelf.tokens = {NEXT}
@@ -429,24 +429,24 @@ def test_a_new_token_is_given_by_adding_it_again(bay: Inside, shelf: Library):
     assert bay("provider", "refresh").code == 0
 
 
-def test_adding_it_again_needs_no_token(bay: Inside, shelf: Library):
+def test_adding_it_again_needs_no_token(bay: Inside, shelf: Site):
     shelf.tokens = {TOKEN}
     bay.done("provider", "add", f"{shelf.url}/api.json", "--api-key", TOKEN)
     assert "2 providers" in bay.done("provider", "add", f"{shelf.url}/api.json")
 
 
-def test_the_default_model_is_kept_while_it_is_there(bay: Inside, shelf: Library):
+def test_the_default_model_is_kept_while_it_is_there(bay: Inside, shelf: Site):
     url = f"{shelf.url}/api.json"
     bay.done("provider", "add", url, "--default-model", "two/c")
     bay.done("provider", "add", url)
     assert bay.text.startswith('default_model = "two/c"')
-    shelf.documents["/api.json"] = {"one": REGISTRY["one"]}
+    shelf.pages["/api.json"] = {"one": REGISTRY["one"]}
     run = bay("provider", "add", url)
     assert "there is no default model any more; it was two/c" in run.err
     assert "default_model" not in bay.text
 
 
-def test_a_registry_may_be_a_file(bay: Inside, shelf: Library):
+def test_a_registry_may_be_a_file(bay: Inside, shelf: Site):
     (bay.home / "api.json").write_text(json.dumps(REGISTRY))
     out = bay.done("provider", "add", str(bay.home / "api.json"), "--provider-key", f"one={KEY}")
     assert "Imported 2 providers (3 models) from a registry" in out
@@ -456,25 +456,25 @@ def test_a_registry_may_be_a_file(bay: Inside, shelf: Library):
 
 
 @pytest.mark.parametrize("pair", ["one", "=key", "one=", "nobody=sk-123456"])
-def test_a_providers_key_must_be_one_of_its(pair: str, bay: Inside, shelf: Library):
+def test_a_providers_key_must_be_one_of_its(pair: str, bay: Inside, shelf: Site):
     assert bay("provider", "add", f"{shelf.url}/api.json", "--provider-key", pair).code != 0
     assert bay.text == ""
 
 
-def test_its_provider_answers_and_is_refreshed(bay: Inside, simulator: Simulator, shelf: Library):
-    shelf.documents["/api.json"] = {
+def test_its_provider_answers_and_is_refreshed(bay: Inside, simulator: Simulator, shelf: Site):
+    shelf.pages["/api.json"] = {
         "sim": {"id": "sim", "name": "Sim", "api": f"{simulator.url}/v1", "type": "openai", "models": {"fast": {"id": "sim-1"}}}
     }  # fmt: skip
     bay.done("provider", "add", f"{shelf.url}/api.json", "--api-key", TOKEN, "--provider-key", f"sim={KEY}")
     assert bay.done("ask", "-m", "sim/fast", "Hello").startswith("You asked: Hello.")
-    shelf.documents["/api.json"]["sim"]["models"]["slow"] = {"id": "sim-thinker"}
+    shelf.pages["/api.json"]["sim"]["models"]["slow"] = {"id": "sim-thinker"}
     assert bay.done("provider", "refresh", "sim") == "sim: 1 new\n  + sim/slow\n"
 
 
 # A catalog
 
 
-def test_what_a_catalog_writes(bay: Inside, shelf: Library):
+def test_what_a_catalog_writes(bay: Inside, shelf: Site):
     bay.done("provider", "catalog", "add", "acme", "--api-key", "{env:ACME_API_KEY}", "--default-model", "acme-1")
     assert bay.same(bay.text) == snapshot("""\
 default_model = "acme/acme-1"
@@ -499,13 +499,13 @@ display_name = "Acme One"
 """)
 
 
-def test_a_dry_run_writes_nothing(bay: Inside, shelf: Library):
+def test_a_dry_run_writes_nothing(bay: Inside, shelf: Site):
     out = bay.done("provider", "catalog", "add", "acme", "--api-key", KEY, "--dry-run")
     assert '+[models."acme/acme-1"]' in out
     assert bay.text == ""
 
 
-def test_the_lists_are_json_too(bay: Inside, shelf: Library):
+def test_the_lists_are_json_too(bay: Inside, shelf: Site):
     all_of_it = json.loads(bay.done("provider", "catalog", "list", "--json"))
     assert [one["id"] for one in all_of_it["providers"]] == ["acme", "guess", "lost", "odd"]
     assert all_of_it["catalog"]["built_in"] is False
@@ -517,19 +517,19 @@ def test_the_lists_are_json_too(bay: Inside, shelf: Library):
     assert acme["left_out"] == {"acme-0": "it is deprecated"}
 
 
-def test_without_the_net_the_built_in_list_is_used_with_its_date(bay: Inside, shelf: Library):
-    shelf.documents["/models.dev"] = 502
+def test_without_the_net_the_built_in_list_is_used_with_its_date(bay: Inside, shelf: Site):
+    shelf.pages["/models.dev"] = 502
     run = bay("provider", "catalog", "list", "--filter", "openrouter")
     assert (run.code, run.out.split()[:2]) == (0, ["openrouter", "wire=openai"])
     assert "that of SNAPSHOT-DAY is used, which is built in" in run.err
 
 
-def test_a_list_of_ones_own_has_nobody_elses_prices(bay: Inside, shelf: Library):
+def test_a_list_of_ones_own_has_nobody_elses_prices(bay: Inside, shelf: Site):
     bay.done("provider", "catalog", "add", "acme", "--api-key", KEY, "--url", f"{shelf.url}/mine.json")
     assert "models_dev_provider_id" not in bay.text
 
 
-def test_the_users_word_goes_beside_the_lists(bay: Inside, shelf: Library):
+def test_the_users_word_goes_beside_the_lists(bay: Inside, shelf: Site):
     bay.done("provider", "catalog", "add", "acme", "--api-key", KEY)
     bay.done("model", "set", "acme/acme-1", "max_output_size=5", "image_in=no")
     assert "overrides = { max_output_size = 5" in bay.text
@@ -544,7 +544,7 @@ def test_the_users_word_goes_beside_the_lists(bay: Inside, shelf: Library):
 # With a person
 
 
-def test_a_person_is_asked_for_the_key(tmp_path: Path, shelf: Library):
+def test_a_person_is_asked_for_the_key(tmp_path: Path, shelf: Site):
     arguments = ["provider", "catalog", "add", "lost", "--url", f"{shelf.url}/mine.json"]
     with Person(tmp_path, *arguments) as person:
         person.sees("declares no endpoint").sees("Base URL").types("https://lost.example/v1")
@@ -556,7 +556,7 @@ def test_a_person_is_asked_for_the_key(tmp_path: Path, shelf: Library):
     assert KEY in text
 
 
-def test_a_person_is_asked_for_the_token_and_for_each_key(tmp_path: Path, shelf: Library):
+def test_a_person_is_asked_for_the_token_and_for_each_key(tmp_path: Path, shelf: Site):
     shelf.tokens = {TOKEN}
     with Person(tmp_path, "provider", "add", f"{shelf.url}/api.json", "--as", "registry") as person:
         person.sees("Key of the registry").types(TOKEN)

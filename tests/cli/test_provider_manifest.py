@@ -13,7 +13,7 @@ from modelbay.simulator import Simulator
 from tests.catalog.manifests import EMBEDDED, EXTENDED, MANIFEST, embedded, manifest, model
 from tests.cli.command import KEY
 from tests.cli.inside import Inside, Person
-from tests.onboarding.site import Page, Site, site, slow
+from tests.servers.site import Page, Site, site
 
 FIRST = "provider/model-name-v1"
 HOSTED = "/v1/models?provider=true"
@@ -30,6 +30,7 @@ def acme(simulator: Simulator) -> Iterator[Site]:
     """A provider that hosts the guide's examples."""
     simulator.reset()
     with site(simulator) as made:
+        made.calls, made.model = {"/v1/chat/completions": "/v1/chat/completions"}, "sim-thinker"
         made.pages = {HOSTED: here(MANIFEST), LISTED: here(EXTENDED)}
         yield made
 
@@ -73,7 +74,7 @@ def test_the_embedded_example_is_added_from_standard_input_and_answers(bay: Insi
     assert acme.asked == []
     assert bay.done("ask", "Hello")
     assert acme.targets == ["POST /v1/chat/completions"]
-    assert acme.calls[0]["model"] == FIRST
+    assert acme.sent[0]["model"] == FIRST
 
 
 def test_the_embedded_example_is_added_from_a_file_as_it_is(bay: Inside) -> None:
@@ -129,8 +130,8 @@ def test_what_a_manifest_says_of_a_model_is_known_as_its_word(bay: Inside, acme:
 def test_a_limit_that_a_manifest_names_is_not_taken_for_a_wish_of_the_user(bay: Inside, acme: Site) -> None:
     bay.done("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
     bay.done("ask", "-m", f"sample-provider/{FIRST}", "Hello")
-    assert acme.calls
-    assert "4096" not in repr(acme.calls)
+    assert acme.sent
+    assert "4096" not in repr(acme.sent)
 
 
 def test_models_dev_has_the_models_of_who_says_so(bay: Inside, acme: Site) -> None:
@@ -336,7 +337,8 @@ def test_a_huge_manifest_is_told(bay: Inside, acme: Site, monkeypatch: pytest.Mo
 
 def test_a_slow_manifest_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "SECONDS", 0.2)
-    with site(special={HOSTED: slow}) as sluggish:
+    with site() as sluggish:
+        sluggish.pages[HOSTED] = Page(late=True)
         bay = Inside(tmp_path, monkeypatch, {sluggish.url: "SITE"})
         run = bay("provider", "manifest", f"{sluggish.url}{HOSTED}", "--yes")
     assert run.err.startswith("error: Failed to process provider data: SITE")
@@ -406,7 +408,7 @@ def test_the_key_is_sent_where_it_is_wanted_and_only_to_the_base_url(bay: Inside
     assert run.code == 1
     assert "add --api-key KEY" in run.err
     bay.done("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
-    asked = [(target, headers.get("authorization")) for target, headers in acme.asked if target.startswith("GET")]
+    asked = [(one.target, one.headers.get("authorization")) for one in acme.asked if one.target.startswith("GET")]
     assert {target for target, key in asked if key} == {f"GET {LISTED}"}
 
 

@@ -14,7 +14,7 @@ from modelbay.simulator.authorisation import Manner
 from tests.catalog.manifests import embedded, manifest, model
 from tests.cli.command import KEY, Command
 from tests.cli.inside import Inside, Person
-from tests.onboarding.site import Page, Site, site
+from tests.servers.site import Page, Site, site
 
 HOSTED = "/v1/models?provider=true"
 LISTED = "/v1/models?extended=true"
@@ -28,6 +28,7 @@ def models(*named: dict[str, Any]) -> dict[str, Any]:
 def acme(simulator: Simulator) -> Iterator[Site]:
     simulator.reset()
     with site(simulator) as made:
+        made.calls, made.model = {"/v1/chat/completions": "/v1/chat/completions"}, "sim-thinker"
         made.pages = {
             HOSTED: manifest(name="Acme", website=None, baseUrl="SITE/v1"),
             LISTED: models(model(id="large"), model(id="small", name="Small"), {"id": "old", "name": "Old"}),
@@ -348,7 +349,7 @@ def test_a_person_may_agree_to_a_move(bay: Inside, acme: Site) -> None:
 def test_the_key_is_sent_where_the_models_want_it(bay: Inside, acme: Site) -> None:
     acme.pages[LISTED] = Page(json.dumps(models({"id": "new"})).encode(), key=KEY)
     assert "  + acme/new\n" in bay.done("provider", "refresh", "acme")
-    assert {target for target, headers in acme.asked if "authorization" in headers} == {f"GET {LISTED}"}
+    assert {one.target for one in acme.asked if "authorization" in one.headers} == {f"GET {LISTED}"}
 
 
 # Other sources

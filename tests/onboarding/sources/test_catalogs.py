@@ -19,7 +19,7 @@ from modelbay.onboarding.checkup import checkup
 from modelbay.onboarding.sources import catalogs, imported, refresh
 from modelbay.onboarding.sources.catalogs import Given, Shelf, add, offer, offers, opened, propose
 from modelbay.providers.upstream import upstream
-from tests.onboarding.library import Library, library
+from tests.servers.site import Site, site
 from tools.catalog import PAGE, page
 
 BUILT_IN = ModelsDev(Cache(Path(os.devnull)))
@@ -49,18 +49,18 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def _library() -> Iterator[Library]:
-    with library() as running:
+def _site() -> Iterator[Site]:
+    with site() as running:
         yield running
 
 
 @pytest.fixture
-def live(_library: Library, monkeypatch: pytest.MonkeyPatch) -> Library:
+def live(_site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     """models.dev, which a test may change; nothing is too fresh to be asked for again."""
-    _library.reset()
-    monkeypatch.setattr(modelsdev, "URL", f"{_library.url}/api.json")
+    _site.reset()
+    monkeypatch.setattr(modelsdev, "URL", f"{_site.url}/api.json")
     monkeypatch.setattr(ModelsDev.refresh, "__kwdefaults__", {"within": 0})
-    return _library
+    return _site
 
 
 def given(one: catalogs.Offer) -> Given:
@@ -262,73 +262,73 @@ def test_nobody_elses_model_is_taken_over(file: Path):
 # The list itself, and refreshing
 
 
-async def test_the_list_is_asked_for_with_its_etag(file: Path, live: Library):
-    live.documents["/api.json"] = acme(a={})
+async def test_the_list_is_asked_for_with_its_etag(file: Path, live: Site):
+    live.pages["/api.json"] = acme(a={})
     config = load(file)
     shelf = await opened(config)
     assert (list(shelf.providers), shelf.built_in, shelf.problem) == (["acme"], False, None)
     await opened(config)
-    assert live.asked == ["/api.json 200", "/api.json 304"]
+    assert [(one.target, one.status) for one in live.asked] == [("GET /api.json", 200), ("GET /api.json", 304)]
 
 
-async def test_where_it_does_not_come_the_snapshot_is_used_and_says_its_date(file: Path, live: Library):
-    live.documents["/api.json"] = 503
+async def test_where_it_does_not_come_the_snapshot_is_used_and_says_its_date(file: Path, live: Site):
+    live.pages["/api.json"] = 503
     shelf = await opened(load(file))
     assert (shelf.built_in, len(shelf.providers), shelf.title) == (True, 132, "models.dev of 2026-05-21, built in")
     assert "503" in str(shelf.problem)
 
 
-async def test_nothing_stands_in_for_a_list_of_ones_own(file: Path, live: Library):
-    live.documents["/mine.json"] = 503
+async def test_nothing_stands_in_for_a_list_of_ones_own(file: Path, live: Site):
+    live.pages["/mine.json"] = 503
     with pytest.raises(ModelbayError, match="503"):
         await opened(load(file), f"{live.url}/mine.json")
 
 
-def test_refreshing_brings_what_is_new_and_takes_what_is_gone(file: Path, live: Library):
-    live.documents["/api.json"] = acme(a={}, b={}, c={})
+def test_refreshing_brings_what_is_new_and_takes_what_is_gone(file: Path, live: Site):
+    live.pages["/api.json"] = acme(a={}, b={}, c={})
     added(file, asyncio.run(opened(load(file))))
-    live.documents["/api.json"] = acme(a={"name": "A!"}, c={"status": "deprecated"}, d={}, e={"status": "deprecated"})
+    live.pages["/api.json"] = acme(a={"name": "A!"}, c={"status": "deprecated"}, d={}, e={"status": "deprecated"})
     [outcome] = refreshed(file)
     merged = outcome.written[0].models
     assert (merged.added, merged.removed, list(merged.changed)) == (["acme/d"], ["acme/b"], ["acme/a"])
     assert list(load(file).models) == ["acme/a", "acme/c", "acme/d"]
 
 
-def test_a_model_that_was_taken_out_stays_out(file: Path, live: Library):
-    live.documents["/api.json"] = acme(a={}, b={})
+def test_a_model_that_was_taken_out_stays_out(file: Path, live: Site):
+    live.pages["/api.json"] = acme(a={}, b={})
     added(file, asyncio.run(opened(load(file))))
     apply(lambda edit: edit.delete("models", "acme/b"), file)
     refreshed(file)
     assert list(load(file).models) == ["acme/a"]
 
 
-def test_a_list_that_fails_changes_nothing_and_is_told(file: Path, live: Library):
-    live.documents["/api.json"] = acme(a={}, b={})
+def test_a_list_that_fails_changes_nothing_and_is_told(file: Path, live: Site):
+    live.pages["/api.json"] = acme(a={}, b={})
     added(file, asyncio.run(opened(load(file))))
     before = file.read_text()
-    live.documents["/api.json"] = 500
+    live.pages["/api.json"] = 500
     [outcome] = refreshed(file)
     assert outcome.error is not None and "500" in outcome.error.message
     assert file.read_text() == before
 
 
 @pytest.mark.parametrize("now", [{}, {"models": {}}, {"models": {"a": {"id": "a", "limit": {}}}}])
-def test_a_provider_that_the_list_lost_stays(now: dict[str, Any], file: Path, live: Library):
-    live.documents["/api.json"] = acme(a={})
+def test_a_provider_that_the_list_lost_stays(now: dict[str, Any], file: Path, live: Site):
+    live.pages["/api.json"] = acme(a={})
     added(file, asyncio.run(opened(load(file))))
     other = {"other": {"models": {"x": {"id": "x", "limit": {"context": 5}}}}}
-    live.documents["/api.json"] = other | ({"acme": {**acme()["acme"], **now}} if now else {})
+    live.pages["/api.json"] = other | ({"acme": {**acme()["acme"], **now}} if now else {})
     [outcome] = refreshed(file)
     assert outcome.error is not None
     assert list(load(file).models) == ["acme/a"]
 
 
-def test_its_address_is_not_the_lists_to_change(file: Path, live: Library):
-    live.documents["/api.json"] = acme(a={})
+def test_its_address_is_not_the_lists_to_change(file: Path, live: Site):
+    live.pages["/api.json"] = acme(a={})
     added(file, asyncio.run(opened(load(file))))
     moved = acme(a={})
     moved["acme"]["api"] = "https://thief.example/v1"
-    live.documents["/api.json"] = moved
+    live.pages["/api.json"] = moved
     refreshed(file)
     assert load(file).providers["acme"].base_url == "https://acme.example/v1"
 

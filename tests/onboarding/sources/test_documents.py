@@ -12,7 +12,7 @@ from modelbay.onboarding.sources import documents
 from modelbay.onboarding.sources.documents import anybodys, check_reachable, fetch
 from modelbay.providers.endpoint import Endpoint, endpoint_at
 from modelbay.providers.upstream import upstream
-from tests.onboarding.site import Page, Site, site
+from tests.servers.site import Page, Site, site
 
 
 @pytest.fixture

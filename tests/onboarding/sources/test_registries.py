@@ -15,7 +15,7 @@ from modelbay.errors import AuthenticationFailed, ConfigError, ModelbayError
 from modelbay.onboarding.checkup import checkup
 from modelbay.onboarding.sources import refresh, registries
 from modelbay.onboarding.sources.registries import Given, Proposal, add, fetched, pasted, propose
-from tests.onboarding.library import Library, library
+from tests.servers.site import Page, Site, site
 
 TOKEN, NEXT, KEY = "tok-planted-first-1", "tok-planted-second-2", "sk-planted-0123456789"
 
@@ -37,25 +37,25 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def _library() -> Iterator[Library]:
-    with library() as running:
+def _site() -> Iterator[Site]:
+    with site() as running:
         yield running
 
 
 @pytest.fixture
-def shelf(_library: Library) -> Library:
+def shelf(_site: Site) -> Site:
     """A registry of acme and other, behind a token."""
-    _library.reset()
-    _library.tokens = {TOKEN}
-    _library.documents["/api.json"] = {"acme": ACME, "other": OTHER}
-    return _library
+    _site.reset()
+    _site.tokens = {TOKEN}
+    _site.pages["/api.json"] = {"acme": ACME, "other": OTHER}
+    return _site
 
 
-def url(shelf: Library) -> str:
+def url(shelf: Site) -> str:
     return f"{shelf.url}/api.json"
 
 
-def added(file: Path, shelf: Library, *, token: str = TOKEN, **given: Any) -> Proposal:
+def added(file: Path, shelf: Site, *, token: str = TOKEN, **given: Any) -> Proposal:
     config = load(file)
     made = propose(config, asyncio.run(fetched(config, url(shelf), [token])), Given(**given))
     add(config, made)
@@ -75,7 +75,7 @@ def tokens(config: Config) -> set[object]:
 # Adding
 
 
-def test_all_its_providers_come_with_their_models(file: Path, shelf: Library):
+def test_all_its_providers_come_with_their_models(file: Path, shelf: Site):
     made = added(file, shelf, keys={"acme": KEY})
     config = load(file)
     assert config.problems == []
@@ -86,24 +86,24 @@ def test_all_its_providers_come_with_their_models(file: Path, shelf: Library):
     assert acme.source == {"kind": "apiJson", "url": url(shelf), "apiKey": TOKEN}
     assert other.api_key is None
     assert [(item.listed.id, item.key) for item in made.items] == [("acme", "given"), ("other", "none")]
-    assert shelf.headers[-1]["authorization"] == f"Bearer {TOKEN}"
+    assert shelf.asked[-1].headers["authorization"] == f"Bearer {TOKEN}"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_the_token_is_no_providers_key_unless_somebody_says_so(file: Path, shelf: Library):
+def test_the_token_is_no_providers_key_unless_somebody_says_so(file: Path, shelf: Site):
     added(file, shelf)
     assert {entry.api_key for entry in load(file).providers.values()} == {None}
     added(file, shelf, token_is_key=True)
     assert {entry.api_key for entry in load(file).providers.values()} == {TOKEN}
 
 
-def test_of_a_provider_on_the_registrys_own_origin_it_is_the_key(file: Path, shelf: Library):
-    shelf.documents["/api.json"] = {"mine": entry("mine", f"{shelf.url}/v1", x={}), "acme": ACME}
+def test_of_a_provider_on_the_registrys_own_origin_it_is_the_key(file: Path, shelf: Site):
+    shelf.pages["/api.json"] = {"mine": entry("mine", f"{shelf.url}/v1", x={}), "acme": ACME}
     added(file, shelf)
     assert {id: one.api_key for id, one in load(file).providers.items()} == {"mine": TOKEN, "acme": None}
 
 
-def test_a_token_may_stand_elsewhere(file: Path, shelf: Library, monkeypatch: pytest.MonkeyPatch):
+def test_a_token_may_stand_elsewhere(file: Path, shelf: Site, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ACME_REGISTRY", TOKEN)
     added(file, shelf, token="{env:ACME_REGISTRY}", token_is_key=True)
     assert TOKEN not in file.read_text()
@@ -111,29 +111,29 @@ def test_a_token_may_stand_elsewhere(file: Path, shelf: Library, monkeypatch: py
     assert refreshed(file).error is None
 
 
-def test_an_open_registry_needs_no_token(file: Path, shelf: Library):
+def test_an_open_registry_needs_no_token(file: Path, shelf: Site):
     shelf.tokens = set()
     config = load(file)
     add(config, propose(config, asyncio.run(fetched(config, url(shelf), [])), Given()))
     assert load(file).providers["acme"].source == {"kind": "apiJson", "url": url(shelf)}
-    assert "authorization" not in shelf.headers[-1]
+    assert "authorization" not in shelf.asked[-1].headers
 
 
-def test_a_text_is_added_once_and_not_renewed(file: Path, shelf: Library):
+def test_a_text_is_added_once_and_not_renewed(file: Path, shelf: Site):
     config = load(file)
     add(config, propose(config, pasted({"acme": ACME}), Given(keys={"acme": KEY})))
     assert load(file).providers["acme"].source is None
 
 
-def test_a_model_keeps_the_name_that_the_registry_gives_it(file: Path, shelf: Library):
-    shelf.documents["/api.json"] = {"acme": {**ACME, "models": {"fast": {"id": "acme-fast-1"}}}}
+def test_a_model_keeps_the_name_that_the_registry_gives_it(file: Path, shelf: Site):
+    shelf.pages["/api.json"] = {"acme": {**ACME, "models": {"fast": {"id": "acme-fast-1"}}}}
     added(file, shelf)
     assert load(file).models["acme/fast"].model == "acme-fast-1"
     assert refreshed(file).written[0].models.empty
     assert list(load(file).models) == ["acme/fast"]
 
 
-def test_a_provider_of_the_users_own_is_not_overwritten(file: Path, shelf: Library):
+def test_a_provider_of_the_users_own_is_not_overwritten(file: Path, shelf: Site):
     file.write_text(f'[providers.acme]\ntype = "anthropic"\nbase_url = "https://mine.example"\napi_key = "{KEY}"\n')
     made = added(file, shelf)
     assert [(left.where, left.why) for left in made.left] == [
@@ -143,13 +143,13 @@ def test_a_provider_of_the_users_own_is_not_overwritten(file: Path, shelf: Libra
     assert list(load(file).models) == ["other/x"]
 
 
-def test_a_key_for_a_provider_that_is_not_there_is_refused(file: Path, shelf: Library):
+def test_a_key_for_a_provider_that_is_not_there_is_refused(file: Path, shelf: Site):
     with pytest.raises(ModelbayError, match='no provider "acne"'):
         added(file, shelf, keys={"acne": KEY})
     assert not file.exists()
 
 
-def test_no_repr_shows_a_token_or_a_key(file: Path, shelf: Library):
+def test_no_repr_shows_a_token_or_a_key(file: Path, shelf: Site):
     made = added(file, shelf, keys={"acme": KEY}, token_is_key=True)
     found = pasted({"acme": ACME}, url(shelf), TOKEN)
     shown = repr((made, found, Given(token=TOKEN, keys={"acme": KEY})))
@@ -159,9 +159,9 @@ def test_no_repr_shows_a_token_or_a_key(file: Path, shelf: Library):
 # Refreshing
 
 
-def test_providers_and_models_come_go_and_change_together(file: Path, shelf: Library):
+def test_providers_and_models_come_go_and_change_together(file: Path, shelf: Site):
     added(file, shelf, keys={"acme": KEY})
-    shelf.documents["/api.json"] = {
+    shelf.pages["/api.json"] = {
         "acme": entry("acme", "https://acme.example/v1", a={"limit": {"context": 2000}}, c={}),
         "third": entry("third", "https://third.example/v1", z={}),
     }
@@ -177,7 +177,7 @@ def test_providers_and_models_come_go_and_change_together(file: Path, shelf: Lib
     assert checkup(config)[0].where == "providers.third"  # it has no key yet
 
 
-def test_what_the_user_wrote_survives(file: Path, shelf: Library):
+def test_what_the_user_wrote_survives(file: Path, shelf: Site):
     added(file, shelf, keys={"acme": KEY})
 
     def mine(edit: Any) -> None:
@@ -189,7 +189,7 @@ def test_what_the_user_wrote_survives(file: Path, shelf: Library):
 
     apply(mine, file)
     file.write_text(file.read_text().replace("[providers.other]", "# my note\n[providers.other]"))
-    shelf.documents["/api.json"] = {"acme": entry("acme", "https://acme.example/v2", a={}), "other": OTHER}
+    shelf.pages["/api.json"] = {"acme": entry("acme", "https://acme.example/v2", a={}), "other": OTHER}
     refreshed(file)
     config = load(file)
     acme = config.providers["acme"]
@@ -201,7 +201,7 @@ def test_what_the_user_wrote_survives(file: Path, shelf: Library):
     assert "# my note" in file.read_text()
 
 
-def test_nothing_new_leaves_the_file_as_it_is(file: Path, shelf: Library):
+def test_nothing_new_leaves_the_file_as_it_is(file: Path, shelf: Site):
     added(file, shelf)
     before = file.read_bytes()
     assert all(one.nothing for one in refreshed(file).written)
@@ -209,30 +209,39 @@ def test_nothing_new_leaves_the_file_as_it_is(file: Path, shelf: Library):
 
 
 @pytest.mark.parametrize(
-    "now", [500, 404, {}, [], b"<html>", {"acme": {"models": {}}}, "http://169.254.169.254/api.json"]
+    "now",
+    [
+        500,
+        404,
+        {},
+        [],
+        b"<html>",
+        {"acme": {"models": {}}},
+        Page(status=302, headers={"location": "http://169.254.169.254/api.json"}),
+    ],
 )
-def test_a_registry_that_fails_changes_nothing_and_is_told(now: Any, file: Path, shelf: Library):
+def test_a_registry_that_fails_changes_nothing_and_is_told(now: Any, file: Path, shelf: Site):
     added(file, shelf)
     before = file.read_bytes()
-    shelf.documents["/api.json"] = now
+    shelf.pages["/api.json"] = now
     outcome = refreshed(file)
     assert outcome.error is not None
     assert TOKEN not in outcome.error.message
     assert file.read_bytes() == before
 
 
-def test_a_provider_whose_entry_is_broken_today_stays(file: Path, shelf: Library):
+def test_a_provider_whose_entry_is_broken_today_stays(file: Path, shelf: Site):
     added(file, shelf)
-    shelf.documents["/api.json"] = {"acme": ACME, "other": {**OTHER, "type": "smoke"}}
+    shelf.pages["/api.json"] = {"acme": ACME, "other": {**OTHER, "type": "smoke"}}
     outcome = refreshed(file)
     assert 'left out of the registry: other: there is no type "smoke"' in outcome.written[-1].notes
     assert list(load(file).models) == ["acme/a", "acme/b", "other/x"]
 
 
-def test_a_provider_that_is_static_is_left_alone(file: Path, shelf: Library):
+def test_a_provider_that_is_static_is_left_alone(file: Path, shelf: Site):
     added(file, shelf)
     apply(lambda edit: edit.set("providers", "other", "model_source", value="static"), file)
-    shelf.documents["/api.json"] = {"acme": ACME}
+    shelf.pages["/api.json"] = {"acme": ACME}
     refreshed(file)
     assert list(load(file).providers) == ["acme", "other"]
 
@@ -240,7 +249,7 @@ def test_a_provider_that_is_static_is_left_alone(file: Path, shelf: Library):
 # Tokens
 
 
-def test_a_new_token_takes_the_old_ones_place_everywhere(file: Path, shelf: Library):
+def test_a_new_token_takes_the_old_ones_place_everywhere(file: Path, shelf: Site):
     added(file, shelf, keys={"acme": KEY})
     apply(lambda edit: edit.set("providers", "other", "api_key", value=TOKEN), file)  # as Kimi Code writes it
     shelf.tokens = {NEXT}
@@ -255,7 +264,7 @@ def test_a_new_token_takes_the_old_ones_place_everywhere(file: Path, shelf: Libr
     assert TOKEN not in file.read_text()
 
 
-def test_of_several_tokens_one_that_opens_it_is_used(file: Path, shelf: Library):
+def test_of_several_tokens_one_that_opens_it_is_used(file: Path, shelf: Site):
     added(file, shelf)
     apply(lambda edit: edit.set("providers", "other", "source", "apiKey", value=NEXT), file)
     shelf.tokens = {NEXT}
@@ -263,17 +272,17 @@ def test_of_several_tokens_one_that_opens_it_is_used(file: Path, shelf: Library)
     assert tokens(load(file)) == {NEXT}
 
 
-def test_the_token_does_not_follow_a_redirect_to_another_host(file: Path, shelf: Library):
-    with library() as thief:
-        thief.documents["/api.json"] = {"acme": ACME}
-        shelf.documents["/api.json"] = f"{thief.url}/api.json"
+def test_the_token_does_not_follow_a_redirect_to_another_host(file: Path, shelf: Site):
+    with site() as thief:
+        thief.pages["/api.json"] = {"acme": ACME}
+        shelf.pages["/api.json"] = Page(status=302, headers={"location": f"{thief.url}/api.json"})
         with pytest.raises(ModelbayError):
             added(file, shelf)
-        assert thief.headers == []  # it is on this machine, and nobody typed its address
+        assert thief.asked == []  # it is on this machine, and nobody typed its address
 
 
 @pytest.mark.parametrize("token", ["two words", "line\nbreak", "tøken"])
-def test_what_is_no_token_is_not_sent(token: str, file: Path, shelf: Library):
+def test_what_is_no_token_is_not_sent(token: str, file: Path, shelf: Site):
     with pytest.raises(ModelbayError, match="characters that no token has"):
         asyncio.run(fetched(load(file), url(shelf), [token]))
     assert shelf.asked == []
@@ -282,9 +291,9 @@ def test_what_is_no_token_is_not_sent(token: str, file: Path, shelf: Library):
 # Keys
 
 
-def test_no_refresh_moves_a_key_to_another_host(file: Path, shelf: Library):
+def test_no_refresh_moves_a_key_to_another_host(file: Path, shelf: Site):
     added(file, shelf, keys={"acme": KEY})
-    shelf.documents["/api.json"] = {"acme": {**ACME, "api": "https://thief.example/v1"}, "other": OTHER}
+    shelf.pages["/api.json"] = {"acme": {**ACME, "api": "https://thief.example/v1"}, "other": OTHER}
     outcome = refreshed(file)
     assert "https://thief.example" in outcome.written[0].notes[0]
     acme = load(file).providers["acme"]
@@ -292,18 +301,18 @@ def test_no_refresh_moves_a_key_to_another_host(file: Path, shelf: Library):
 
 
 @pytest.mark.parametrize("secret", [{"custom_headers": {"X-Key": KEY}}, {"env": {"OPENAI_API_KEY": KEY}}])
-def test_nor_any_other_secret(secret: dict[str, Any], file: Path, shelf: Library):
+def test_nor_any_other_secret(secret: dict[str, Any], file: Path, shelf: Site):
     added(file, shelf)
     [(name, value)] = secret.items()
     apply(lambda edit: edit.set("providers", "acme", name, value=value), file)
-    shelf.documents["/api.json"] = {"acme": {**ACME, "api": "https://thief.example/v1"}, "other": OTHER}
+    shelf.pages["/api.json"] = {"acme": {**ACME, "api": "https://thief.example/v1"}, "other": OTHER}
     refreshed(file)
     assert load(file).providers["acme"].base_url == "https://acme.example/v1"
 
 
-def test_a_token_that_is_a_key_turns_but_does_not_move(file: Path, shelf: Library):
+def test_a_token_that_is_a_key_turns_but_does_not_move(file: Path, shelf: Site):
     added(file, shelf, token_is_key=True)
-    shelf.documents["/api.json"] = {"acme": {**ACME, "api": "https://thief.example/v1"}, "other": OTHER}
+    shelf.pages["/api.json"] = {"acme": {**ACME, "api": "https://thief.example/v1"}, "other": OTHER}
     shelf.tokens = {NEXT}
     added(file, shelf, token=NEXT)
     assert load(file).providers["acme"].base_url == "https://acme.example/v1"
@@ -312,9 +321,9 @@ def test_a_token_that_is_a_key_turns_but_does_not_move(file: Path, shelf: Librar
     assert (acme.base_url, acme.api_key) == ("https://thief.example/v1", KEY)
 
 
-def test_a_provider_without_any_secret_goes_where_the_registry_says(file: Path, shelf: Library):
+def test_a_provider_without_any_secret_goes_where_the_registry_says(file: Path, shelf: Site):
     added(file, shelf)
-    shelf.documents["/api.json"] = {"acme": {**ACME, "api": "https://new.example/v1"}, "other": OTHER}
+    shelf.pages["/api.json"] = {"acme": {**ACME, "api": "https://new.example/v1"}, "other": OTHER}
     refreshed(file)
     assert load(file).providers["acme"].base_url == "https://new.example/v1"
 
@@ -322,7 +331,7 @@ def test_a_provider_without_any_secret_goes_where_the_registry_says(file: Path, 
 # Files of Kimi Code
 
 
-def test_a_file_that_kimi_code_wrote_is_refreshed(file: Path, shelf: Library):
+def test_a_file_that_kimi_code_wrote_is_refreshed(file: Path, shelf: Site):
     file.write_text(f'''\
 default_model = "acme/a"
 
@@ -356,16 +365,16 @@ capabilities = ["tool_use"]
     assert config.providers["acme"].api_key == TOKEN
 
 
-def test_registries_are_told_apart_by_their_addresses(file: Path, shelf: Library):
+def test_registries_are_told_apart_by_their_addresses(file: Path, shelf: Site):
     added(file, shelf)
-    shelf.documents["/b.json"] = {"third": entry("third", "https://third.example/v1", z={})}
+    shelf.pages["/b.json"] = {"third": entry("third", "https://third.example/v1", z={})}
     config = load(file)
     add(config, propose(config, asyncio.run(fetched(config, f"{shelf.url}/b.json", [TOKEN])), Given()))
     assert registries.urls_of(load(file)) == {url(shelf): [TOKEN], f"{shelf.url}/b.json": [TOKEN]}
     assert registries.members(load(file), url(shelf)) == ["acme", "other"]
 
 
-def test_a_model_that_belongs_to_another_provider_stops_it_all(file: Path, shelf: Library):
+def test_a_model_that_belongs_to_another_provider_stops_it_all(file: Path, shelf: Site):
     file.write_text(
         f'[providers.b]\ntype = "openai"\napi_key = "{KEY}"\n[models."acme/a"]\nprovider = "b"\nmodel = "a"\n'
     )

@@ -20,7 +20,7 @@ from modelbay.onboarding.sources.merging import Memory
 from modelbay.simulator import Simulator
 from tests.catalog.manifests import manifest, model
 from tests.cli.command import KEY, Command
-from tests.onboarding.site import Site, site
+from tests.servers.site import Site, site
 
 HOSTED, LISTED = "/v1/models?provider=true", "/v1/models?extended=true"
 DAY = 86_400
@@ -171,6 +171,7 @@ def test_a_machine_that_has_no_process_left_does_no_harm(home: Path, monkeypatch
 @pytest.fixture
 def acme(simulator: Simulator) -> Iterator[Site]:
     with site(simulator) as made:
+        made.calls, made.model = {"/v1/chat/completions": "/v1/chat/completions"}, "sim-thinker"
         made.pages = {HOSTED: manifest(name="Acme", baseUrl="SITE/v1"), LISTED: {"models": {"m": model()}}}
         yield made
 

@@ -1,0 +1,149 @@
+"""Somebody's web site on loopback: documents and lists in any shape, and calls at any path, which the simulator answers."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from hashlib import sha256
+from http.client import HTTPConnection
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from modelbay.simulator import Simulator
+from tests.servers.loopback import Handler, served
+
+NOTHING = b"<!doctype html><title>Welcome</title>"
+
+
+class Page(Struct):
+    """An answer that is not simply JSON."""
+
+    body: bytes = b""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    key: str | None = None
+    """Who does not send it is refused."""
+    late: bool = False
+    """It comes when the test is over."""
+
+
+class Asked(Struct):
+    """A request, and the status that it was answered with."""
+
+    target: str
+    """The method, and the path with its query."""
+    headers: dict[str, str]
+    """Under lower-case names."""
+    body: bytes = b""
+    status: int = 0
+
+
+class Site:
+    def __init__(self, simulator: Simulator | None = None) -> None:
+        self.url = ""
+        self.simulator = simulator
+        self.over = threading.Event()
+        self.seen = threading.Condition()
+        self.reset()
+
+    def reset(self) -> None:
+        """Makes it one that has nothing yet, and that nobody has asked."""
+        self.pages: dict[str, Any] = {}
+        """By path and query, or by path: a `Page`, JSON, a text, bytes or a status. `SITE` in JSON and in a text is its address."""
+        self.calls: dict[str, str] = {}
+        """The simulator's path for a call at each path."""
+        self.model: str | None = None
+        """What the simulator has for all models of this site; None: they are called as there."""
+        self.missing = 404
+        """The status of what is not there."""
+        self.tokens: set[str] = set()
+        """Those that open its pages; none: they are open."""
+        self.asked: list[Asked] = []
+
+    @property
+    def targets(self) -> list[str]:
+        return [one.target for one in self.asked]
+
+    @property
+    def sent(self) -> list[dict[str, Any]]:
+        """What was sent in calls."""
+        return [msgspec.json.decode(one.body) for one in self.asked if one.body]
+
+    def keys(self) -> set[str]:
+        """The keys that were sent here."""
+        return {one.headers["authorization"] for one in self.asked if "authorization" in one.headers}
+
+    def waits_for(self, target: str, seconds: float = 30) -> None:
+        """Waits until somebody has asked for something."""
+        with self.seen:
+            assert self.seen.wait_for(lambda: target in self.targets, seconds), f"nobody asked for {target}"
+
+    def page(self, target: str) -> Page:
+        found = self.pages.get(target, self.pages.get(target.partition("?")[0]))
+        match found:
+            case Page():
+                return found
+            case None:
+                return Page(NOTHING, self.missing, {"content-type": "text/html"})
+            case int():
+                return Page(b'{"error": {"message": "told to"}}', found)
+            case bytes():
+                return Page(found)
+            case str():
+                return Page(found.replace("SITE", self.url).encode())
+        return Page(msgspec.json.encode(found).replace(b"SITE", self.url.encode()))
+
+    def refuses(self, page: Page, key: str) -> bool:
+        return bool(self.tokens and key not in self.tokens) or page.key not in (None, key)
+
+
+@contextmanager
+def site(simulator: Simulator | None = None) -> Iterator[Site]:
+    made = Site(simulator)
+
+    class Answering(Handler):
+        def do_GET(self) -> None:
+            asked = self._note()
+            page = made.page(self.path)
+            if page.late:
+                made.over.wait(30)
+            if made.refuses(page, self.headers.get("authorization", "").removeprefix("Bearer ")):
+                page = Page(b'{"error": {"message": "who are you?"}}', 401)
+            etag = f'"{sha256(page.body).hexdigest()[:8]}"'
+            if page.status == 200 and self.headers["if-none-match"] == etag:
+                page = Page(status=304)
+            asked.status = page.status
+            self.answer(page.status, page.body, {"etag": etag, **page.headers})
+
+        def do_POST(self) -> None:
+            body = self.body()
+            self._note(body)
+            path, _, query = self.path.partition("?")
+            if path not in made.calls or made.simulator is None:
+                self.answer(made.missing, NOTHING, {"content-type": "text/html"})
+                return
+            if made.model is not None:
+                body = msgspec.json.encode({**msgspec.json.decode(body), "model": made.model})
+            ours = ("host", "accept-encoding", "content-length")
+            headers = {name: value for name, value in self.headers.items() if name.lower() not in ours}
+            with closing(HTTPConnection(made.simulator.host, made.simulator.port)) as inner:
+                inner.request("POST", made.calls[path] + (f"?{query}" if query else ""), body, headers)
+                answer = inner.getresponse()
+                self.send_response(answer.status)
+                self.send_header("content-type", answer.headers["content-type"])
+                self.send_header("connection", "close")
+                self.end_headers()
+                while piece := answer.read1():
+                    self.wfile.write(piece)
+
+        def _note(self, body: bytes = b"") -> Asked:
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            with made.seen:
+                made.asked.append(Asked(f"{self.command} {self.path}", headers, body))
+                made.seen.notify_all()
+            return made.asked[-1]
+
+    with served(Answering) as made.url:
+        yield made
+        made.over.set()
