@@ -162,7 +162,7 @@ def _sibling(base: str, preset: Preset | None, protocol: Protocol) -> str:
 
 def _check_import(config: Config, provider: ProviderEntry, where: Origin) -> None:
     """A list that is fetched again and again must not be able to send the provider's key elsewhere."""
-    if provider.imported and provider.base_url and origin(provider.base_url) != where:
+    if provider.imported and upstream(config, provider).origin != where:
         raise _unusable(
             config,
             provider,

@@ -9,15 +9,18 @@ from modelbay.config import changes
 from modelbay.config.edit import Edit
 from modelbay.config.entries import Unusable, provider_entry
 from modelbay.config.load import parse
-from modelbay.config.origin import Origin
+from modelbay.config.origin import Origin, origin
 from modelbay.config.schema import Table
 from modelbay.errors import ConfigError
 from modelbay.onboarding.sources import merging
 from modelbay.onboarding.sources.merging import Memory, Merged, Ownership, Written
+from modelbay.providers.endpoint import PUBLIC_HEADERS
 from modelbay.providers.upstream import upstream
 
 SECRETS = ("api_key", "env", "custom_headers", "oauth", "tls")
 """What of a provider is for its host and for no other."""
+KEYS = ("api_key", "oauth")
+"""What of a model is."""
 PLACE = ("type", "base_url", "dialect", "api_key")
 """What is written together or not at all."""
 
@@ -60,9 +63,12 @@ def write(edit: Edit, made: Import, *, again: bool = False) -> Written:
         changes.add_provider(edit, made.id, made.table)
         return Written(provider=made.id, new=True, models=_merged(edit, made, None, again=True))
     table, other = dict(made.table), None
-    if not made.may_move and (origin := _elsewhere(edit, made)) is not None:
-        other = str(origin)
-        table = {key: value for key, value in table.items() if key not in PLACE}
+    if (elsewhere := _elsewhere(edit, made)) is not None:
+        if made.may_move:
+            _check_alone(edit, made, elsewhere)
+        else:
+            other = elsewhere
+            table = {key: value for key, value in table.items() if key not in PLACE}
     changes.change_provider(edit, made.id, {(key,): value for key, value in table.items()})
     return Written(provider=made.id, models=_merged(edit, made, last, again=again), elsewhere=other)
 
@@ -73,15 +79,16 @@ def remember(made: Import) -> None:
 
 
 def _merged(edit: Edit, made: Import, last: Memory | None, *, again: bool) -> Merged:
+    models = _at_home(edit, made)
     known = last.models if last else {}
     there = {table.get("model") for table in (edit.get("models") or {}).values() if _provider(table) == made.id}
     named = {
-        alias: {"model": id, **made.models[id]}
+        alias: {"model": id, **models[id]}
         for id, alias in made.names.items()
-        if id not in there and (again or id not in known)
+        if id in models and id not in there and (again or id not in known)
     }
     added = changes.put_models(edit, made.id, named).added
-    merged = merging.merge(edit, made.id, made.models, made.owner, last, again=again)
+    merged = merging.merge(edit, made.id, models, made.owner, last, again=again)
     merged.added = [*added, *merged.added]
     return merged
 
@@ -90,15 +97,61 @@ def _provider(table: object) -> object:
     return table.get("provider") if isinstance(table, dict) else None
 
 
-def _elsewhere(edit: Edit, made: Import) -> Origin | None:
-    """The host that the provider would move to, where it has secrets that would come along."""
+def _at_home(edit: Edit, made: Import) -> dict[str, Table]:
+    """The models without those that are somewhere else than their provider, whose key would be taken there."""
+    home = _origin(edit, made.id, edit.get("providers", made.id))
+
+    def stays(table: Table) -> bool:
+        try:
+            return "base_url" not in table or origin(table["base_url"]) == home
+        except ValueError:
+            return False
+
+    return {id: table for id, table in made.models.items() if stays(table)}
+
+
+def _elsewhere(edit: Edit, made: Import) -> str | None:
+    """The host that the provider would move to, where there are secrets that would come along."""
     old = edit.get("providers", made.id)
-    if not any(old.get(key) for key in SECRETS):
+    if not any(old.get(key) for key in SECRETS) and not _keyed(edit, made.id):
         return None
-    config = parse(edit.text, edit.path)
+    if "base_url" not in made.table and "type" not in made.table:
+        return None
+    there, new = _origin(edit, made.id, old), _origin(edit, made.id, {**old, **made.table})
+    # of one that cannot be used as it is, only the words tell whether it stays
+    stays = new == there if there else old.get("base_url") == made.table.get("base_url")
+    return None if stays else str(new or "an address that cannot be used")
+
+
+def _origin(edit: Edit, id: str, table: Table) -> Origin | None:
+    """Where a provider's table leads; None where it cannot be used."""
     try:
-        there = upstream(config, config.provider(made.id)).origin
-        new = upstream(config, provider_entry(made.id, {**old, **made.table})).origin
+        return upstream(parse(edit.text, edit.path), provider_entry(id, table)).origin
     except (ConfigError, Unusable):
-        return None  # it goes nowhere as it is; what it becomes is checked when it is written
-    return None if new == there else new
+        return None
+
+
+def _keyed(edit: Edit, id: str) -> list[str]:
+    """The provider's models that have keys of their own, which go where the provider is."""
+    return [
+        alias
+        for alias, table in (edit.get("models") or {}).items()
+        if isinstance(table, dict) and id in (table.get("provider"), table.get("provider_id"))
+        if any(table.get(key) for key in KEYS) and not table.get("base_url")
+    ]
+
+
+def _check_alone(edit: Edit, made: Import, new: str) -> None:
+    """
+    Raises:
+        ConfigError: beside the key that was given for the new place there are secrets that were given for the old one.
+    """
+    headers = edit.get("providers", made.id, "custom_headers") or {}
+    others = [f"the header {name}" for name in headers if name.lower() not in PUBLIC_HEADERS]
+    others += [f"the key of model {alias}" for alias in _keyed(edit, made.id)]
+    if others:
+        raise ConfigError(
+            f'provider "{made.id}" is at {new} now, and {others[0]} was given for where it was',
+            hint=f"take that out of {edit.path} first",
+            provider=made.id,
+        )

@@ -1,0 +1,135 @@
+"""Lists that are after a key: whatever they say, a key stays with the origin that it was given for."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelbay import Hub, errors
+from modelbay.config.edit import apply
+from modelbay.config.load import load
+from modelbay.config.schema import Config
+from modelbay.errors import ConfigError
+from modelbay.onboarding.sources import catalogs, imported, registries
+from modelbay.onboarding.sources.catalogs import Shelf
+from modelbay.onboarding.sources.registries import Given, pasted, propose
+from tests.faults.calls import answers
+from tests.faults.raw_server import RawServer, reply
+from tests.test_key_binding import ANSWER, received
+
+KEY, OWN = "sk-planted-0123456789", "sk-of-a-model-012345"
+LIST = "https://lists.example/api.json"
+
+
+@pytest.fixture(autouse=True)
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    return tmp_path / "config.toml"
+
+
+def shelf(id: str, api: str | None, at: str, **more: Any) -> Shelf:
+    """A catalog of a provider with a model that is somewhere else."""
+    model = {"id": "m", "limit": {"context": 1000}, "provider": {"api": at}}
+    entry = {
+        "id": id,
+        "npm": "@ai-sdk/openai",
+        "models": {"m": model, "n": {"id": "n", "limit": {"context": 9}}},
+        **more,
+    }
+    return Shelf(LIST, {id: {**entry, **({"api": api} if api else {})}})
+
+
+def renewed(file: Path, found: Shelf, id: str) -> Config:
+    config = load(file)
+    made = catalogs.renewal(config, found, config.providers[id])
+    apply(lambda edit: imported.write(edit, made), file)
+    return load(file)
+
+
+def provider(id: str, more: str, kind: str = "models_dev") -> str:
+    return f'[providers.{id}]\ntype = "openai"\nsource = {{ kind = "{kind}", url = "{LIST}" }}\n{more}\n'
+
+
+async def asked(file: Path, name: str) -> None:
+    async with Hub.open(file) as hub:
+        await hub.complete(name, "Hi")
+
+
+async def test_a_catalog_does_not_move_a_model_away_from_a_provider_whose_address_is_its_types(file: Path) -> None:
+    """The list's own address for the provider is not the provider's: what it agrees with does not matter."""
+    async with RawServer(answers(reply(ANSWER))) as thief:
+        file.write_text(provider("acme", f'api_key = "{KEY}"'))
+        config = renewed(file, shelf("acme", f"{thief.url}/v1", f"{thief.url}/v2"), "acme")
+        assert list(config.models) == ["acme/n"]
+        assert thief.url not in file.read_text()
+        file.write_text(file.read_text() + f'[models.m]\nprovider = "acme"\nmodel = "m"\nbase_url = "{thief.url}/v2"\n')
+        with pytest.raises(errors.ConfigError, match="would take its key to"):
+            await asked(file, "m")
+        assert not thief.clients
+
+
+async def test_a_model_that_moves_away_is_no_more(file: Path) -> None:
+    async with RawServer(answers(reply(ANSWER))) as thief, RawServer(answers(reply(ANSWER))) as home:
+        file.write_text(provider("acme", f'api_key = "{KEY}"\nbase_url = "{home.url}/v1"'))
+        assert list(renewed(file, shelf("acme", None, f"{home.url}/v2"), "acme").models) == ["acme/m", "acme/n"]
+        await asked(file, "acme/m")
+        assert home.requests[0].target == "/v2/chat/completions"
+        assert list(renewed(file, shelf("acme", None, f"{thief.url}/v2"), "acme").models) == ["acme/n"]
+        await asked(file, "acme/m")
+        assert KEY in received(home)
+        assert not thief.clients
+
+
+def registry(api: str) -> registries.Found:
+    entry = {"id": "acme", "api": api, "type": "openai", "models": {"m": {"id": "m"}}}
+    return pasted({"acme": entry}, f"{api.rpartition('/')[0]}/api.json")
+
+
+def put(file: Path, found: registries.Found, given: Given | None = None) -> None:
+    """Adds a registry, or renews it."""
+    found.url = LIST
+    config = load(file)
+    made = propose(config, found, given) if given else registries.renewal(config, found)
+    apply(lambda edit: registries.write(edit, made), file)
+
+
+@pytest.mark.parametrize("secret", ["api_key", "custom_headers", "env", "model", "broken"])
+async def test_a_registry_that_moves_a_provider_gets_nothing_that_was_given_for_it(file: Path, secret: str) -> None:
+    async with RawServer(answers(reply(ANSWER))) as thief, RawServer(answers(reply(ANSWER))) as home:
+        entry = {
+            "api_key": f'api_key = "{KEY}"',
+            "custom_headers": f'custom_headers = {{ Authorization = "Bearer {KEY}" }}',
+            "env": f'env = {{ OPENAI_API_KEY = "{KEY}" }}',
+            "broken": f'api_key = "{KEY}"\ndialect = "no-such-thing"',
+        }.get(secret, "")
+        own = f'[models."acme/m"]\nprovider = "acme"\nmodel = "m"\napi_key = "{KEY}"\n' if secret == "model" else ""
+        file.write_text(provider("acme", f'base_url = "{home.url}/v1"\n{entry}', "apiJson") + own)
+        put(file, registry(f"{thief.url}/v1"))
+        file.write_text(file.read_text().replace('dialect = "no-such-thing"', ""))
+        await asked(file, "acme/m")
+        assert KEY in received(home)
+        assert not thief.clients
+
+
+@pytest.mark.parametrize("secret", ["custom_headers", "model"])
+async def test_a_key_for_the_new_place_does_not_take_those_for_the_old_one_along(file: Path, secret: str) -> None:
+    async with RawServer(answers(reply(ANSWER))) as new, RawServer(answers(reply(ANSWER))) as home:
+        entry = f'custom_headers = {{ X-Team = "{OWN}" }}' if secret == "custom_headers" else ""
+        own = f'[models."acme/m"]\nprovider = "acme"\nmodel = "m"\napi_key = "{OWN}"\n' if secret == "model" else ""
+        file.write_text(provider("acme", f'base_url = "{home.url}/v1"\n{entry}', "apiJson") + own)
+        before = file.read_text()
+        given = Given(keys={"acme": KEY})
+        with pytest.raises(ConfigError, match="was given for where it was"):
+            put(file, registry(f"{new.url}/v1"), given)
+        assert file.read_text() == before
+        file.write_text(before.replace(entry or f'api_key = "{OWN}"', ""))
+        put(file, registry(f"{new.url}/v1"), given)
+        await asked(file, "acme/m")
+        assert KEY in received(new)
+        assert OWN not in received(new)
+
+
+def test_a_registry_does_not_take_over_a_model_that_has_a_key(file: Path) -> None:
+    file.write_text(f'[models."acme/m"]\nmodel = "x"\nbase_url = "https://solo.example/v1"\napi_key = "{OWN}"\n')
+    with pytest.raises(ConfigError, match='"acme/m" stands alone'):
+        put(file, registry("http://127.0.0.1:9/v1"), Given())
