@@ -12,19 +12,15 @@ from textual.widgets import Input, Static
 from modelbay.catalog.search import Finder
 from modelbay.catalog.summary import facts
 from modelbay.model import Model
-from modelbay.tui.dialogs.dialog import Dialog
+from modelbay.tui.dialogs.picking import Picking
 from modelbay.tui.widgets.listing import Listing, Row
 from modelbay.tui.widgets.query import Query
 
 
-class Marks(Dialog[list[str]]):
+class Marks(Picking[list[str]]):
     """Ends with the wire ids that are marked, in the list's order."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "list('move', -1)", show=False),
-        Binding("down", "list('move', 1)", show=False),
-        Binding("pageup", "list('page', -1)", show=False),
-        Binding("pagedown", "list('page', 1)", show=False),
         Binding("ctrl+a", "all(True)", show=False),
         Binding("ctrl+n", "all(False)", show=False),
     ]
@@ -41,10 +37,6 @@ class Marks(Dialog[list[str]]):
         yield Query(spaces=False)
         yield Listing(self._models, self._row)
         yield Static(id="facts")
-
-    @property
-    def listing(self) -> Listing[Model]:
-        return self.query_one(Listing)
 
     def on_mount(self) -> None:
         self.listing.steady(12)
@@ -75,9 +67,6 @@ class Marks(Dialog[list[str]]):
         shown = {model.id for model in self.listing.rows}
         self._marked = self._marked | shown if marked else self._marked - shown
         self._count()
-
-    def action_list(self, move: str, by: int) -> None:
-        self.listing.action_move(by) if move == "move" else self.listing.action_page(by)
 
     def _count(self) -> None:
         self.query_one("#facts", Static).update(Content(f"{len(self._marked):,} of {len(self._models):,} marked"))

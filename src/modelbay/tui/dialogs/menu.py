@@ -1,29 +1,21 @@
 """Choosing one of some: a list in a dialog, with a search box where there are many."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from textual import on
-from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import Input
 
-from modelbay.tui.dialogs.dialog import Dialog
+from modelbay.tui.dialogs.picking import Picking
 from modelbay.tui.widgets.listing import Listing, Row
 from modelbay.tui.widgets.query import Query
 
 R = TypeVar("R")
 
 
-class Menu(Dialog[R]):
+class Menu(Picking[R]):
     """Ends with the row that was chosen. `find` makes it searchable: the rows that fit a query, best first."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "list('move', -1)", show=False),
-        Binding("down", "list('move', 1)", show=False),
-        Binding("pageup", "list('page', -1)", show=False),
-        Binding("pagedown", "list('page', 1)", show=False),
-    ]
 
     def __init__(
         self,
@@ -44,10 +36,6 @@ class Menu(Dialog[R]):
             yield Query()
         yield Listing(self._rows, self._show)
 
-    @property
-    def listing(self) -> Listing[R]:
-        return self.query_one(Listing)
-
     def on_mount(self) -> None:
         self.listing.steady(14)
         self.listing.set_rows(self._rows, self._first)
@@ -66,6 +54,3 @@ class Menu(Dialog[R]):
     def take(self) -> None:
         if not self.busy and (row := self.listing.highlighted) is not None:
             self.dismiss(row)
-
-    def action_list(self, move: str, by: int) -> None:
-        self.listing.action_move(by) if move == "move" else self.listing.action_page(by)

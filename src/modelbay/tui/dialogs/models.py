@@ -15,7 +15,7 @@ from modelbay.catalog.summary import facts
 from modelbay.config.schema import Config
 from modelbay.model import Model
 from modelbay.onboarding.choosing import level, levels
-from modelbay.tui.dialogs.dialog import Dialog
+from modelbay.tui.dialogs.picking import Picking
 from modelbay.tui.widgets.listing import Listing, Row
 from modelbay.tui.widgets.query import Query
 
@@ -35,12 +35,8 @@ class Picked(Struct):
     """The most that it can think."""
 
 
-class ModelPicker(Dialog[Picked]):
+class ModelPicker(Picking[Picked]):
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "list('move', -1)", show=False),
-        Binding("down", "list('move', 1)", show=False),
-        Binding("pageup", "list('page', -1)", show=False),
-        Binding("pagedown", "list('page', 1)", show=False),
         Binding("left", "effort(-1)", show=False),
         Binding("right", "effort(1)", show=False),
         Binding("tab", "tab(1)", show=False),
@@ -68,10 +64,6 @@ class ModelPicker(Dialog[Picked]):
         yield Listing(self._in_tab(), self._row)
         yield Static(id="facts")
         yield Static(id="thinking")
-
-    @property
-    def listing(self) -> Listing[Model]:
-        return self.query_one(Listing)
 
     def on_mount(self) -> None:
         self.listing.steady(8)
@@ -117,9 +109,6 @@ class ModelPicker(Dialog[Picked]):
             query.value = ""
         else:
             super().action_back()
-
-    def action_list(self, move: str, by: int) -> None:
-        self.listing.action_move(by) if move == "move" else self.listing.action_page(by)
 
     def action_tab(self, by: int) -> None:
         self._tab = self._tabs[(self._tabs.index(self._tab) + by) % len(self._tabs)]

@@ -1,0 +1,26 @@
+"""What dialogs with a list have in common: the arrows move in it, wherever the letters go."""
+
+from typing import Any, ClassVar, TypeVar
+
+from textual.binding import Binding, BindingType
+
+from modelbay.tui.dialogs.dialog import Dialog
+from modelbay.tui.widgets.listing import Listing
+
+T = TypeVar("T")
+
+
+class Picking(Dialog[T]):
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "list('move', -1)", show=False),
+        Binding("down", "list('move', 1)", show=False),
+        Binding("pageup", "list('page', -1)", show=False),
+        Binding("pagedown", "list('page', 1)", show=False),
+    ]
+
+    @property
+    def listing(self) -> Listing[Any]:
+        return self.query_one(Listing)
+
+    def action_list(self, move: str, by: int) -> None:
+        self.listing.action_move(by) if move == "move" else self.listing.action_page(by)
