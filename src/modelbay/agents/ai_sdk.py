@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from modelbay.agents.agent import Arrival, Import
 from modelbay.agents.arrival import check, without_secrets
 from modelbay.agents.departure import is_secret
+from modelbay.agents.layers import Program
 from modelbay.agents.ledger import STAYS, Ledger, leaves
 from modelbay.catalog.sources import Catalog
 from modelbay.config.paths import environment
@@ -70,18 +71,10 @@ BODY: dict[Protocol, dict[Keys, Keys]] = {
 _TOKEN = re.compile(r"(?<!\$)\{(env|file):([^{}]*)\}")
 
 
-class Dialect(Struct, frozen=True):
-    """What the agents differ in."""
-
-    title: str
-    blocked: frozenset[str] = frozenset()
-    """Variables that it does not give to its configuration."""
-
-
 class Reader(Struct):
     """One reading: the merged configuration, and the store that its logins are in."""
 
-    agent: Dialect
+    program: Program
     ledger: Ledger
     store: Ledger
     catalog: Catalog
@@ -475,8 +468,8 @@ class Reader(Struct):
         if kind == "env":
             if not layer.trusted:
                 why = "what a project's file refers to in the environment is not followed"
-            elif name in self.agent.blocked:
-                why = f"{self.agent.title} gives {name} to nobody"
+            elif name in self.program.blocked:
+                why = f"{self.program.title} gives {name} to nobody"
         else:
             file = (layer.folder / Path(name).expanduser()).resolve()
             name = str(file)
@@ -497,7 +490,7 @@ def _vendor_of(npm: str) -> Preset | None:
     return None
 
 
-def read(agent: Dialect, ledger: Ledger, store: Ledger) -> Import:
-    """All that the configuration and the store of an agent say."""
+def read(program: Program, ledger: Ledger, store: Ledger) -> Import:
+    """All that the configuration and the store of a program say."""
     files = [layer.file for layer in (*ledger.layers, *store.layers)]
-    return Reader(agent, ledger, store, Catalog(), Import(files)).read()
+    return Reader(program, ledger, store, Catalog(), Import(files)).read()

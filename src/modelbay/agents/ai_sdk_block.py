@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from modelbay.agents.agent import Block
 from modelbay.agents.ai_sdk import AZURE, BODY, CLAUDE_AT_VERTEX, COMPATIBLE, FIELDS, PACKAGES, VERTEX
 from modelbay.agents.departure import NO_KEY, Departure
+from modelbay.agents.layers import Program
 from modelbay.agents.ledger import leaves
 from modelbay.config.schema import ModelEntry, Table
 from modelbay.conversation import Protocol
@@ -19,16 +20,16 @@ RESOURCES = ".openai.azure.com"
 """How the host of an Azure resource ends."""
 
 
-def block(leaving: list[Departure], program: str, schema: str) -> Block:
-    """`schema` is the address that a configuration of the agent begins with."""
-    made = Block("json", opening={("$schema",): schema})
+def block(program: Program, leaving: list[Departure]) -> Block:
+    """What the configuration of a program must say."""
+    made = Block("json", opening={("$schema",): program.schema})
     for one in leaving:
         made.settings["provider", one.id] = _provider(one, made)
         made.notes += one.notes
         first = one.default_model or (one.models[0] if one.models else None)
         if first is not None and (not made.command or one.default_model):
             made.choice["model",] = f"{one.id}/{_keys(one)[first.alias]}"
-            made.command = f"{program} run -m {made.choice['model',]} Hello"
+            made.command = f"{program.id} run -m {made.choice['model',]} Hello"
     return made
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from modelbay.agents import jsonc
 from modelbay.agents.ledger import Layer, Ledger
-from modelbay.config.paths import environment
+from modelbay.config.paths import environment, user_config_dir, user_data_dir
 from modelbay.config.schema import Table
 from modelbay.errors import ConfigError
 
@@ -17,21 +17,38 @@ BARE = re.compile(r'(?<=[:\[,])(\s*)(\{(?:env|file):[^{}"]*\})')
 """A reference where no text is: it is put in before the JSON is read."""
 
 
-class Places(Struct, frozen=True):
+class Program(Struct, frozen=True):
+    """opencode, or a descendant of it."""
+
+    id: str
+    """What its command and its folders are called; in capitals, what its variables begin with: `…_CONFIG` names a file,
+    `…_CONFIG_DIR` a folder, `…_CONFIG_CONTENT` is one.
+    """
     title: str
-    home: Path
-    """The folder of the user's own files."""
     names: tuple[str, ...]
-    """What the files are called in it, the last counting most; those of a project are called so too, but the first."""
+    """What its files are called, the last counting most; those of a project are called so too, but the first."""
     folders: tuple[str, ...]
     """The folders of a project that have such files."""
-    prefix: str
-    """What its variables begin with: `…_CONFIG` names a file, `…_CONFIG_DIR` a folder, `…_CONFIG_CONTENT` is one."""
-    managed: str
-    """The name of the folder that an administrator writes."""
+    schema: str
+    """The address that a configuration of it begins with."""
+    blocked: frozenset[str] = frozenset()
+    """Variables that it does not give to its configuration."""
+
+    @property
+    def home(self) -> Path:
+        """The folder of the user's own files."""
+        return user_config_dir() / self.id
+
+    @property
+    def logins(self) -> Path:
+        """The file of its logins."""
+        return user_data_dir() / self.id / "auth.json"
+
+    def variable(self, name: str) -> str | None:
+        return environment(f"{self.id.upper()}_{name}")
 
 
-def layers(places: Places, file: Path | None = None) -> list[Layer]:
+def layers(program: Program, file: Path | None = None) -> list[Layer]:
     """All that counts here, or only a file that was named.
 
     Raises:
@@ -39,11 +56,11 @@ def layers(places: Places, file: Path | None = None) -> list[Layer]:
     """
     if file is not None:
         return [_layer(file)]
-    found = list(_found(places))
+    found = list(_found(program))
     if not found:
-        names = " or ".join(places.names[-2:])
+        names = " or ".join(program.names[-2:])
         raise ConfigError(
-            f"{places.title} has no configuration here: there is no {names} in {places.home}",
+            f"{program.title} has no configuration here: there is no {names} in {program.home}",
             hint="name the file",
         )
     return found
@@ -57,20 +74,20 @@ def store(file: Path | None, keys: bool) -> Ledger:
     return Ledger([Layer(str(file), data)], keys=keys, concerns=data)
 
 
-def _found(places: Places) -> Iterator[Layer]:
-    yield from _in_folder(places.home, places.names)
-    if named := environment(f"{places.prefix}_CONFIG"):
+def _found(program: Program) -> Iterator[Layer]:
+    yield from _in_folder(program.home, program.names)
+    if named := program.variable("CONFIG"):
         yield _layer(Path(named).expanduser())
-    if environment(f"{places.prefix}_DISABLE_PROJECT_CONFIG") is None:
+    if program.variable("DISABLE_PROJECT_CONFIG") is None:
         root, *inner = _project()
-        for folder in (root, *inner, *(root / name for name in places.folders)):
-            if folder != places.home:
-                yield from _in_folder(folder, places.names[1:], root)
-    if folder_named := environment(f"{places.prefix}_CONFIG_DIR"):
-        yield from _in_folder(Path(folder_named).expanduser(), places.names)
-    if content := environment(f"{places.prefix}_CONFIG_CONTENT"):
-        yield Layer(f"${places.prefix}_CONFIG_CONTENT", _decoded(content, "its content"), Path.cwd())
-    yield from _in_folder(_administrators() / places.managed, places.names)
+        for folder in (root, *inner, *(root / name for name in program.folders)):
+            if folder != program.home:
+                yield from _in_folder(folder, program.names[1:], root)
+    if folder_named := program.variable("CONFIG_DIR"):
+        yield from _in_folder(Path(folder_named).expanduser(), program.names)
+    if content := program.variable("CONFIG_CONTENT"):
+        yield Layer(f"${program.id.upper()}_CONFIG_CONTENT", _decoded(content, "its content"), Path.cwd())
+    yield from _in_folder(_administrators() / program.id, program.names)
 
 
 def _in_folder(folder: Path, names: tuple[str, ...], root: Path | None = None) -> Iterator[Layer]:
