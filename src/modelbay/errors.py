@@ -29,7 +29,6 @@ ModelbayError
     └── IncompleteReply         it stopped before its end
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 
@@ -189,8 +188,3 @@ class MalformedReply(ReplyError):
 
 class IncompleteReply(ReplyError):
     pass
-
-
-def headers_of(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers under lower-case names."""
-    return {name.lower(): value for name, value in headers.items()}

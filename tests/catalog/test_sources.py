@@ -88,17 +88,6 @@ def test_a_model_that_nobody_knows_is_not_told_of(catalog):
     assert catalog.said(*served(ACME, "my-own-finetune")) == []
 
 
-def test_what_was_written_from_a_list_is_told_from_what_was_not(catalog):
-    written = 'max_context_size = 7\nmax_output_size = 9\ncapabilities = ["image_in"]\ndisplay_name = "Mine"'
-    entry, found = served(ACME, "m-1", written)
-    facts = Facts(max_context_tokens=7, max_output_tokens=8, name="Theirs", capabilities={"image_in": True})
-    catalog.remember(found, listed(Listed(id="m-1", facts=facts)))
-    assert catalog.agreeing(merged(catalog, entry, found), entry, found) == {
-        "max_context_tokens": "models",
-        "image_in": "models",
-    }
-
-
 # Which provider at models.dev it is
 
 

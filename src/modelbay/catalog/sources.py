@@ -8,16 +8,15 @@ from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct, field
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
-from modelbay.catalog.facts import CAPABILITIES, Facts
+from modelbay.catalog.facts import Facts
 from modelbay.catalog.index import Entry
 from modelbay.catalog.listed import Listed
 from modelbay.catalog.modelsdev import ModelsDev
 from modelbay.config.cache import Cache
 from modelbay.config.origin import origin
 from modelbay.config.schema import MANIFEST, ModelEntry
-from modelbay.model import Model
 from modelbay.providers import presets
 from modelbay.providers.upstream import Upstream
 
@@ -95,17 +94,6 @@ class Catalog:
             return not (id in there and index.exactly_at(id, path)), elsewhere, place, len(id), id
 
         return sorted({*there, *usual}, key=rank)
-
-    def agreeing(self, model: Model, entry: ModelEntry, found: Upstream) -> dict[str, str]:
-        """For each fact that stands in the file, who else says the same: mostly it was written there from a list."""
-        same: dict[str, str] = {}
-        for facts, source in reversed(self.said(entry, found)):
-            told = asdict(facts) | {str(name): can for name, can in facts.capabilities.items()}
-            for name in model.sources:
-                own = model.capabilities.get(name) if name in CAPABILITIES else getattr(model, name)  # type: ignore[call-overload]
-                if model.sources[name] == "config" and told.get(name) is not None and told[name] == own:
-                    same[name] = source
-        return same
 
     # --- lists ---
 

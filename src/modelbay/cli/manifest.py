@@ -9,6 +9,7 @@ import click
 
 from modelbay.cli import Noun, terminal
 from modelbay.cli.terminal import FAILED, Settings, Unreadable, pass_settings
+from modelbay.config.diff import masked_url
 from modelbay.config.load import load
 from modelbay.errors import ModelbayError
 
@@ -123,7 +124,7 @@ def check_manifest(
     """
     from modelbay.cli.adding import given_key
     from modelbay.credentials.reference import resolve_reference
-    from modelbay.publishing.inspection import Call, check_files, check_hosted, files_of, shown
+    from modelbay.publishing.inspection import Call, check_files, check_hosted, files_of
 
     key = given_key(key, stdin_is_taken=what == "-")
     if key is not None:
@@ -132,7 +133,7 @@ def check_manifest(
     if "://" in what:
         if offline:
             raise click.UsageError("--offline is for files", click.get_current_context())
-        with terminal.waiting(f"asking {shown(what)}", hidden=as_json):
+        with terminal.waiting(f"asking {masked_url(what)}", hidden=as_json):
             report = asyncio.run(check_hosted(what, call))
     else:
         try:
@@ -179,12 +180,12 @@ def serve_manifest(_: Settings, /, what: Path, port: int) -> None:
 
     Its address is printed on stdout once it takes requests. Calls go on to the manifest's own base URL. Ctrl-C ends it.
     """
-    from modelbay.publishing.inspection import files_of, shown
+    from modelbay.publishing.inspection import files_of
     from modelbay.publishing.serving import Hosted, serve
 
     def ready(url: str, served: Hosted) -> None:
         terminal.write(f"{url}\n")
-        terminal.note(f"\nCalls go on to {shown(served.real)}, with the caller's key. To try it; Ctrl-C ends it.\n")
+        terminal.note(f"\nCalls go on to {masked_url(served.real)}, with the caller's key. To try it; Ctrl-C ends it.\n")
         terminal.note(f'  modelbay manifest check "{url}"\n  modelbay provider manifest "{url}"')
 
     try:

@@ -18,6 +18,7 @@ from modelbay.cli.picker import asks
 from modelbay.cli.provider_manifest import Wishes, add_from_text, add_from_url
 from modelbay.cli.provider_registry import Keys
 from modelbay.cli.terminal import Settings, Unreadable, pass_settings
+from modelbay.config.diff import masked_url
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.conversation import Json, Protocol
@@ -96,19 +97,19 @@ def add_provider(
             provider_registry.add_from_content(config, found.content, None, keys, choice)
         return
     if found.kind == "manifest" or _leads_to_manifest(found):
-        terminal.note(f"{recognition.shown(what)} is {recognition.TITLES['manifest']}")
+        terminal.note(f"{masked_url(what)} is {recognition.TITLES['manifest']}")
         _add_by_manifest(config, found, Wishes(id, key, choice.default, choice.yes, choice.dry_run), choice)
         return
     _check(found, id, place, choice, config)
     if found.kind in NATIVE:
         made = _native(found, id or (found.preset.id if found.preset else str(found.kind)), place, config)
-        terminal.note(f"{recognition.shown(what)} is {found.title}")
+        terminal.note(f"{masked_url(what)} is {found.title}")
         _go_on(settings, config, with_key_asked(made, key), choice)
         return
     if found.document:
         found, key = _looked_into(config, found, key, choice)
     else:
-        terminal.note(f"{recognition.shown(what)} is {found.title}")
+        terminal.note(f"{masked_url(what)} is {found.title}")
     if found.kind == "registry":
         provider_registry.add_from_content(config, found.content, what, replace(keys, token=key or None), choice)
         return
@@ -256,7 +257,7 @@ def _looked_into(config: Config, found: Recognised, key: str | None, choice: Cho
         return replace(found, kind="base", document=None), key
     kind = None if found.kind == "list" else found.kind
     known = recognise_content(content, found.document, kind)
-    terminal.note(f"{recognition.shown(found.document)} is {known.title}")
+    terminal.note(f"{masked_url(found.document)} is {known.title}")
     url = found.url if known.kind == "list" else None
     return replace(found, kind=known.kind, url=url, document=None, content=content), key
 

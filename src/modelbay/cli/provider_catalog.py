@@ -11,9 +11,9 @@ from modelbay.cli.adding import Invalid, show_diff
 from modelbay.cli.columns import write_rows
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.config.diff import masked_url
 from modelbay.config.load import load
 from modelbay.config.schema import Config
-from modelbay.onboarding.recognition import shown
 from modelbay.onboarding.sources import catalogs
 from modelbay.onboarding.sources.catalogs import Given, Offer, Proposal, Shelf
 from modelbay.onboarding.sources.merging import Written
@@ -90,7 +90,7 @@ def add_catalog(settings: Settings, /, id: str, url: str | None, dry_run: bool, 
 
 
 def _opened(config: Config, url: str | None) -> Shelf:
-    with terminal.waiting(f"fetching {shown(url) if url else 'the catalog'}"):
+    with terminal.waiting(f"fetching {masked_url(url) if url else 'the catalog'}"):
         shelf = asyncio.run(catalogs.opened(config, url))
     if shelf.problem:
         terminal.warning(shelf.problem + ", which is built in" * shelf.built_in)
@@ -212,5 +212,5 @@ def _as_json(found: Offer) -> dict[str, Any]:
 def _write_json(shelf: Shelf, value: dict[str, Any]) -> None:
     import msgspec
 
-    about = {"url": shown(shelf.url), "date": shelf.date or None, "built_in": shelf.built_in}
+    about = {"url": masked_url(shelf.url), "date": shelf.date or None, "built_in": shelf.built_in}
     terminal.write_line(msgspec.json.format(msgspec.json.encode({"catalog": about, **value}), indent=2))

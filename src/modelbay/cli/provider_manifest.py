@@ -14,13 +14,13 @@ from modelbay.cli.adding import Invalid
 from modelbay.cli.columns import write_rows
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, Unreadable, pass_settings
+from modelbay.config.diff import masked_url
 from modelbay.config.load import load
 from modelbay.config.origin import Origin
 from modelbay.config.schema import Config
 from modelbay.conversation import Json
 from modelbay.errors import ModelbayError
 from modelbay.onboarding import dialog
-from modelbay.onboarding.recognition import shown
 from modelbay.onboarding.sources import manifests
 from modelbay.onboarding.sources.manifests import Consent, Proposal
 from modelbay.onboarding.sources.merging import Written
@@ -76,7 +76,7 @@ def add_from_url(config: Config, url: str, wishes: Wishes) -> None:
     """Adds the provider whose manifest is at an address."""
     agreed: Origin | None = None
     while True:
-        with terminal.waiting(f"reading {shown(url)}"):
+        with terminal.waiting(f"reading {masked_url(url)}"):
             found = asyncio.run(manifests.from_url(config, url, id=wishes.id, key=wishes.key, agreed=agreed))
         if isinstance(found, Proposal):
             add(config, found, wishes)
@@ -113,7 +113,7 @@ def show(proposal: Proposal) -> None:
     manifest = proposal.said.manifest
     terminal.note(f"{manifest.name}{f' ({manifest.website})' if manifest.website else ''}")
     terminal.note(f"  id           {proposal.id}{', which is there and will be renewed' if proposal.again else ''}")
-    terminal.note(f"  base URL     {shown(manifest.base_url)}")
+    terminal.note(f"  base URL     {masked_url(manifest.base_url)}")
     terminal.note(f"  the key goes to {proposal.key_goes_to} and nowhere else")
     terminal.note(f"  {counted(len(proposal.models), 'model')}")
     for model in proposal.models[:SHOWN]:

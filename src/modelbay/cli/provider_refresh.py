@@ -9,9 +9,9 @@ from modelbay.catalog.summary import counted
 from modelbay.cli import terminal
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.config.diff import masked_url
 from modelbay.config.load import load
 from modelbay.config.schema import Config
-from modelbay.onboarding.recognition import shown
 from modelbay.onboarding.sources import refresh, upkeep
 from modelbay.onboarding.sources.answer import Answer
 from modelbay.onboarding.sources.merging import Merged, Written
@@ -70,8 +70,8 @@ def say(outcome: Outcome, settings: Settings, *, dry_run: bool) -> None:
             terminal.note(f"  {text}")
     if answer.move is not None and not any(one.moved for one in outcome.written):
         terminal.warning(
-            f"{answer.providers[0]}: its source says that it is at {shown(answer.move.new)} now; it stays at "
-            f"{shown(answer.move.old)}, as its key would go there: refresh it on a terminal to agree"
+            f"{answer.providers[0]}: its source says that it is at {masked_url(answer.move.new)} now; it stays at "
+            f"{masked_url(answer.move.old)}, as its key would go there: refresh it on a terminal to agree"
         )
 
 
@@ -92,7 +92,7 @@ def _is_agreed(config: Config, answer: Answer) -> bool:
     if answer.move is None or not asks():
         return False
     id = answer.providers[0]
-    terminal.note(f"{id} was at {shown(answer.move.old)}; its source says {shown(answer.move.new)} now")
+    terminal.note(f"{id} was at {masked_url(answer.move.old)}; its source says {masked_url(answer.move.new)} now")
     key = "its key goes there from then on" if config.provider(id).api_key else "no key of its own goes there"
     return click.confirm(f"Move it? ({key})", default=False, err=True)
 
@@ -129,7 +129,7 @@ def _json(outcomes: list[Outcome]) -> bytes:
                     "changed": one.models.changed,
                     "kept": one.models.kept,
                     "notes": one.notes,
-                    "base_url_offered": shown(move.new) if move and not one.moved else None,
+                    "base_url_offered": masked_url(move.new) if move and not one.moved else None,
                 }
             )
     return msgspec.json.format(msgspec.json.encode({"refreshed": found}), indent=2)

@@ -9,11 +9,11 @@ from modelbay.catalog.summary import counted
 from modelbay.cli import adding, terminal
 from modelbay.cli.adding import Choice, Invalid
 from modelbay.cli.picker import asks
+from modelbay.config.diff import masked_url
 from modelbay.config.paths import environment
 from modelbay.config.schema import Config
 from modelbay.conversation import Json
 from modelbay.errors import AuthenticationFailed, ModelbayError, PermissionDenied
-from modelbay.onboarding.recognition import shown
 from modelbay.onboarding.sources import registries
 from modelbay.onboarding.sources.merging import Written
 from modelbay.onboarding.sources.registries import Found, Given, Item, Key, Proposal
@@ -52,7 +52,7 @@ def add_from_url(config: Config, url: str, keys: Keys, choice: Choice) -> None:
         token = adding.asked_key("the registry", None, needed=False)
         tokens = [token] if token else []
     try:
-        with terminal.waiting(f"reading {shown(url)}"):
+        with terminal.waiting(f"reading {masked_url(url)}"):
             found = asyncio.run(registries.fetched(config, url, tokens))
     except (AuthenticationFailed, PermissionDenied) as error:
         error.hint = refused_hint(tokens)
@@ -108,7 +108,7 @@ def report(made: Proposal, written: list[Written]) -> None:
                 for names, what in ((merged.added, "added"), (merged.changed, "changed"), (merged.removed, "removed"))
                 if names
             ]
-        place = "where it was" if one.elsewhere else f"{item.listed.type} at {shown(item.listed.api)}"
+        place = "where it was" if one.elsewhere else f"{item.listed.type} at {masked_url(item.listed.api)}"
         terminal.write(f"  - {item.listed.id}  {place}  {', '.join(said)}; {KEYS[item.key]}\n")
     for one in written:
         if one.gone:

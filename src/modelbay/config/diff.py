@@ -87,6 +87,12 @@ def masked_value(path: Keys, value: Any) -> Any:
     return SECRET_PARAMETER.sub(rf"\g<1>{MASK}", USER_PART.sub(rf"\g<1>{MASK}@", value))
 
 
+def masked_url(url: str) -> str:
+    """An address as it may be shown: without a password or a key in it."""
+    masked: str = masked_value(("base_url",), url)
+    return masked
+
+
 def _comment(line: Line) -> str:
     """A line of comment; what is commented out in it may be a secret still."""
     off = scan.OFF.match(line.head)

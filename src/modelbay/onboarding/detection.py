@@ -14,6 +14,7 @@ from modelbay.catalog.sources import LIST, MODELS_DEV, Catalog
 from modelbay.catalog.tables import why_left_out
 from modelbay.catalog.wire import model_wire, wire
 from modelbay.config.cache import Cache
+from modelbay.config.diff import masked_url
 from modelbay.config.schema import Config
 from modelbay.conversation import Json, Protocol
 from modelbay.errors import (
@@ -27,7 +28,6 @@ from modelbay.errors import (
 from modelbay.line import Line
 from modelbay.model import Model
 from modelbay.onboarding.drafts import Draft, joined
-from modelbay.onboarding.recognition import shown
 from modelbay.protocols.codec import decode
 from modelbay.providers import urls
 from modelbay.providers.endpoint import Endpoint, endpoint_at
@@ -143,7 +143,7 @@ def _take(detected: Detected, discovery: Discovery, found: Upstream, catalog: Ca
     detected.notes += discovery.problems
     plain = found.preset is None or found.preset.addressing == "plain"
     if plain and discovery.base_url and discovery.base_url.rstrip("/") != found.base_url.rstrip("/"):
-        detected.notes.append(f"it answers at {shown(discovery.base_url)}, which is taken for its base URL")
+        detected.notes.append(f"it answers at {masked_url(discovery.base_url)}, which is taken for its base URL")
         detected.draft = _at(detected.draft, discovery.base_url)
 
 
@@ -185,7 +185,7 @@ async def _probe(line: Line, config: Config, found: Upstream, wire_id: str, dete
         return
     moved = replace(found, base_url=other)
     if await _is_here(line, endpoint_at(config, moved, path), body):
-        detected.notes.append(f"it answers at {shown(other)}, which is taken for its base URL")
+        detected.notes.append(f"it answers at {masked_url(other)}, which is taken for its base URL")
         detected.draft = _at(detected.draft, other)
 
 

@@ -4,9 +4,9 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from modelbay.config.diff import masked_url
 from modelbay.config.schema import REGISTRY, Config, ProviderEntry
 from modelbay.errors import ConfigError
-from modelbay.onboarding.recognition import shown
 from modelbay.providers import logins
 from modelbay.providers.upstream import upstream
 
@@ -47,11 +47,11 @@ def groups(config: Config, current: str | None = None) -> list[Group]:
 
 def _place(config: Config, entry: ProviderEntry) -> str:
     try:
-        return shown(upstream(config, entry).base_url)
+        return masked_url(upstream(config, entry).base_url)
     except ConfigError as error:
         return error.message
 
 
 def _host_and_path(url: str) -> str:
-    parts = urlsplit(shown(url))
+    parts = urlsplit(masked_url(url))
     return f"{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")

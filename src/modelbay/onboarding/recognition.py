@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from modelbay.catalog.listing import parse_list
-from modelbay.config.diff import masked_value
+from modelbay.config.diff import masked_url
 from modelbay.config.origin import origin
 from modelbay.conversation import Json, Protocol
 from modelbay.errors import ConfigError, MalformedReply, ModelbayError
@@ -68,7 +68,7 @@ def recognise(what: str, forced: Kind | None = None) -> Recognised:
     try:
         where = origin(what)
     except ValueError as error:
-        raise ConfigError(f"{shown(what)}: {error}") from None
+        raise ConfigError(f"{masked_url(what)}: {error}") from None
     host = f"localhost:{where.port}" if where.loopback else where.host
     preset = presets.by_host(host)
     native = preset.addressing if preset is not None and preset.addressing != "plain" else None
@@ -121,12 +121,6 @@ def kind_of(content: Json) -> Kind | None:
         return "list" if parse_list(content).models or isinstance(content, dict) else None
     except (MalformedReply, ModelbayError):
         return None
-
-
-def shown(what: str) -> str:
-    """An address as it may be shown: without a password or a key in it."""
-    masked: str = masked_value(("base_url",), what)
-    return masked
 
 
 def vendor(name: str) -> Preset | None:

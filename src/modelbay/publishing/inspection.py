@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from modelbay.catalog import manifest as reading
 from modelbay.catalog.modelsdev import Exchange, ModelsDev
-from modelbay.config.diff import masked_value
+from modelbay.config.diff import masked_url
 from modelbay.config.origin import Origin, origin
 from modelbay.config.schema import Config, ProviderEntry
 from modelbay.conversation import Extra
@@ -94,9 +94,9 @@ async def check_hosted(url: str, call: Call, models_dev: ModelsDev | None = None
     try:
         typed = origin(url)
     except ValueError as error:
-        raise ConfigError(f"{shown(url)} cannot be checked: {error}", hint="name an address, or a file") from None
+        raise ConfigError(f"{masked_url(url)} cannot be checked: {error}", hint="name an address, or a file") from None
     async with Transport() as transport:
-        inspection = _Inspection(Report(shown(url)), transport, call, models_dev or ModelsDev(), typed)
+        inspection = _Inspection(Report(masked_url(url)), transport, call, models_dev or ModelsDev(), typed)
         await inspection.hosted(url)
     return inspection.done()
 
@@ -110,12 +110,6 @@ async def check_files(
         inspection = _Inspection(Report(subject), transport, call, models_dev or ModelsDev(), None)
         await inspection.written(manifest, models, offline=offline)
     return inspection.done()
-
-
-def shown(url: str) -> str:
-    """An address as it may be shown: without a password or a key in it."""
-    masked: str = masked_value(("base_url",), url)
-    return masked
 
 
 def files_of(path: Path) -> tuple[bytes, bytes | None]:
@@ -154,9 +148,9 @@ class _Inspection:
         assert self._typed is not None
         if self._typed.scheme == "http" and not self._typed.loopback:
             severity: Severity = "warning" if is_local(self._typed) else "error"
-            self._report.add([broken("manifest-http", shown(url), "it is http://", severity)])
+            self._report.add([broken("manifest-http", masked_url(url), "it is http://", severity)])
         if "provider=true" not in urlsplit(url).query.split("&"):
-            self._report.add([broken("manifest-address", shown(url), "it does not end with ?provider=true")])
+            self._report.add([broken("manifest-address", masked_url(url), "it does not end with ?provider=true")])
         page = await self._get("manifest", url, key=False)
         if page is None:
             return
@@ -212,7 +206,7 @@ class _Inspection:
         if page is None:
             return []
         found = read_models(page.body, key=self._call.key)
-        self._report.add(found.findings, shown(url))
+        self._report.add(found.findings, masked_url(url))
         self._report.answers[-1].about = _counted(len(found.models or ()))
         return [key for key in found.models or () if key.strip()]
 
@@ -258,10 +252,10 @@ class _Inspection:
         listed: list[str] = []
         if page is not None:
             listed, findings = read_list(page.body)
-            self._report.add(findings, shown(url))
+            self._report.add(findings, masked_url(url))
             self._report.answers[-1].about = _counted(len(listed))
             if listed and ids:
-                self._compare(ids, listed, shown(url))
+                self._compare(ids, listed, masked_url(url))
         reached = self._report.answers[-1].status is not None
         if reached or self._is_trusted(origin(base)):  # else it may be nowhere that a key should go
             await self._chat(base, ids or listed)
@@ -281,7 +275,7 @@ class _Inspection:
         model = self._call.model or next(iter(ids), None)
         if not self._call.key or model is None:
             return
-        where = shown(urls.append(urls.base_of(base), "/chat/completions"))
+        where = masked_url(urls.append(urls.base_of(base), "/chat/completions"))
         if not self._may_have_key(origin(base)):
             what = f"no call was made: the key was not given for {origin(base)}"
             self._report.add([broken("chat-untried", where, what)])
@@ -316,7 +310,7 @@ class _Inspection:
         """The answer at an address, to somebody without a key. `key`: the one that there is may be tried after that."""
         page, status = await self._fetched(what, url, {})
         if page is None and status in (401, 403):
-            where = shown(url)
+            where = masked_url(url)
             if what == "list":
                 if key and self._call.key and self._may_have_key(origin(url)):
                     page, _ = await self._fetched(what, url, {"Authorization": f"Bearer {self._call.key}"}, again=True)
@@ -330,7 +324,7 @@ class _Inspection:
         self, what: str, url: str, headers: dict[str, str], *, again: bool = False
     ) -> tuple[_Page | None, int | None]:
         """The page at an address, redirects followed, with the findings on how it came; and its status."""
-        where, there, hops = shown(url), url, 0
+        where, there, hops = masked_url(url), url, 0
         answer = Answer(what, where)
         if again:
             self._report.answers.pop()
@@ -354,7 +348,7 @@ class _Inspection:
                 rule = "manifest-redirects" if what == "manifest" else "redirects"
                 target = urljoin(there, redirect.location or "")
                 if hops == 0:
-                    self._report.add([broken(rule, where, f"it points to {shown(target) or 'nowhere'}")])
+                    self._report.add([broken(rule, where, f"it points to {masked_url(target) or 'nowhere'}")])
                 hops += 1
                 if hops > HOPS or headers or not redirect.location or not _usable(target):
                     return None, redirect.status

@@ -20,6 +20,7 @@ from modelbay.catalog.tables import LEFT, model_table, why_left_out
 from modelbay.catalog.wire import VARIABLE, Wire, wire
 from modelbay.config import changes
 from modelbay.config.cache import Cache
+from modelbay.config.diff import masked_url
 from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.origin import origin
 from modelbay.config.schema import CATALOG, Config, ProviderEntry, Table
@@ -30,7 +31,6 @@ from modelbay.credentials.redaction import register_url
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.line import Line
 from modelbay.onboarding.drafts import Draft, as_entry, azure_draft, host_of, serves_without_key, with_key
-from modelbay.onboarding.recognition import shown
 from modelbay.onboarding.sources import imported
 from modelbay.onboarding.sources.imported import Import, owner_of
 from modelbay.onboarding.sources.merging import Written
@@ -65,7 +65,7 @@ class Shelf(Struct):
     def title(self) -> str:
         """What it is called, as "models.dev of 2026-05-21, built in"."""
         if not self.date:
-            return shown(self.url)
+            return masked_url(self.url)
         return f"models.dev of {self.date}" + ", built in" * self.built_in
 
 
@@ -165,7 +165,7 @@ def offer(shelf: Shelf, id: str, base_url: str | None = None) -> Offer:
 
         near = get_close_matches(id.lower(), list(shelf.providers), n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "`modelbay provider catalog list` shows all"
-        raise ModelbayError(f'provider "{id}" is not in the catalog, {shown(shelf.url)}', hint=hint)
+        raise ModelbayError(f'provider "{id}" is not in the catalog, {masked_url(shelf.url)}', hint=hint)
     found = wire(entry, base_url)
     reasons = _reasons(found, entry) if found.type else {}
     variables = [name for name in entry.get("env") or () if isinstance(name, str)]
@@ -197,7 +197,7 @@ def propose(config: Config, shelf: Shelf, id: str, given: Given) -> Proposal:
     if found.wire.refused:
         raise _refused(found)
     if not NAME.fullmatch(id):
-        raise ModelbayError(f'"{shown(id)}" cannot be a provider\'s name', hint="add it by its address")
+        raise ModelbayError(f'"{masked_url(id)}" cannot be a provider\'s name', hint="add it by its address")
     if given.base_url is None and (why := _inside(shelf, found.wire.base_url)) is not None:
         raise ModelbayError(f'provider "{id}" cannot be added: {why}', hint="if it is yours: --base-url URL")
     preset = presets.by_models_dev(id)
@@ -347,7 +347,7 @@ def _value(name: str, given: Given) -> str | None:
         return None
     value = re.sub(r"^https?://|/+$", "", value)
     if not VALUE.fullmatch(value):
-        raise ModelbayError(f"{name} cannot be {shown(value)!r}", hint="it is a name: letters, digits, dots, hyphens")
+        raise ModelbayError(f"{name} cannot be {masked_url(value)!r}", hint="it is a name: letters, digits, dots, hyphens")
     return value
 
 
@@ -409,4 +409,4 @@ def _checked(url: str) -> None:
     try:
         origin(url)
     except ValueError as error:
-        raise ModelbayError(f"{shown(url)}: {error}", hint="an address starts with https://") from None
+        raise ModelbayError(f"{masked_url(url)}: {error}", hint="an address starts with https://") from None

@@ -26,6 +26,7 @@ from modelbay.catalog.modelsdev import Exchange, ModelsDev
 from modelbay.catalog.sources import Catalog
 from modelbay.catalog.summary import counted
 from modelbay.config import changes
+from modelbay.config.diff import masked_url
 from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.origin import Origin, origin
 from modelbay.config.schema import MANIFEST, Config, Table
@@ -35,7 +36,7 @@ from modelbay.line import Line
 from modelbay.model import Model
 from modelbay.onboarding import recognition
 from modelbay.onboarding.drafts import Draft, asks_for_key, host_of, joined, with_key
-from modelbay.onboarding.recognition import Recognised, shown
+from modelbay.onboarding.recognition import Recognised
 from modelbay.onboarding.sources import documents, merging
 from modelbay.onboarding.sources.documents import check_reachable
 from modelbay.onboarding.sources.merging import Ownership, Written
@@ -244,9 +245,9 @@ def typed(url: str) -> Origin:
     try:
         where = origin(url)
     except ValueError as error:
-        raise ModelbayError(f"{FAILED}: {shown(url)}: {error}", hint=GIVE) from None
+        raise ModelbayError(f"{FAILED}: {masked_url(url)}: {error}", hint=GIVE) from None
     if urls.without_user(url)[1]:
-        message = f"{FAILED}: {shown(url)}: it has a user or a key before the host"
+        message = f"{FAILED}: {masked_url(url)}: it has a user or a key before the host"
         raise ModelbayError(message, hint="a manifest is readable without one; give the key with --api-key")
     return where
 

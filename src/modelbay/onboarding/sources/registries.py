@@ -18,6 +18,7 @@ from msgspec import Struct, field
 from modelbay.catalog.registry import Left, Registry, parse_registry
 from modelbay.catalog.registry import Listed as Provider
 from modelbay.config import changes
+from modelbay.config.diff import masked_url
 from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.origin import origin
 from modelbay.config.schema import REGISTRY, Config, ProviderEntry, Table
@@ -34,7 +35,6 @@ from modelbay.errors import (
     ProviderError,
 )
 from modelbay.onboarding.drafts import as_entry, serves_without_key
-from modelbay.onboarding.recognition import shown
 from modelbay.onboarding.sources import documents, imported, merging
 from modelbay.onboarding.sources.imported import Import, owner_of
 from modelbay.onboarding.sources.merging import Merged, Written
@@ -59,7 +59,7 @@ class Found(Struct, kw_only=True):
     """The token that opened it, as it stands in the file: it may be a reference."""
 
     def __repr__(self) -> str:
-        return f"Found({shown(self.url or '')!r})"
+        return f"Found({masked_url(self.url or '')!r})"
 
 
 class Given(Struct, kw_only=True):
@@ -109,7 +109,7 @@ async def fetched(config: Config, url: str, tokens: Iterable[str]) -> Found:
     try:
         origin(url)
     except ValueError as error:
-        raise ModelbayError(f"{shown(url)}: {error}") from None
+        raise ModelbayError(f"{masked_url(url)}: {error}") from None
     wanted: list[str | None] = list(dict.fromkeys(tokens))
     first, *others = wanted or [None]
     try:
@@ -142,7 +142,7 @@ def propose(config: Config, found: Found, given: Given) -> Proposal:
             raise ModelbayError(
                 f'the registry has no provider "{id}" that can be used', hint=f"it has {', '.join(sorted(known))}"
             )
-    made = Proposal(title=shown(found.url or "a registry"), items=[], left=list(found.registry.left))
+    made = Proposal(title=masked_url(found.url or "a registry"), items=[], left=list(found.registry.left))
     for listed in found.registry.providers:
         old = config.providers.get(listed.id)
         if old is not None and not _comes_from(old, found.url):
@@ -325,5 +325,5 @@ def _refusal(url: str, error: ProviderError) -> ModelbayError:
     refusal = known(f"failed to fetch the registry: {error.message}", status=error.status)
     refusal.hint = error.hint
     if error.status in kinds:
-        refusal.hint = f"with a new token: modelbay provider add {shown(url)} --api-key TOKEN"
+        refusal.hint = f"with a new token: modelbay provider add {masked_url(url)} --api-key TOKEN"
     return refusal
