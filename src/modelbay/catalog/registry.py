@@ -11,7 +11,7 @@ from msgspec import Struct, field
 
 from modelbay.catalog.tables import registry_table
 from modelbay.catalog.wire import wire
-from modelbay.config.origin import Origin, is_public, origin
+from modelbay.config.origin import is_open, origin
 from modelbay.config.schema import Table
 from modelbay.conversation import Extra, Json
 from modelbay.errors import MalformedReply
@@ -90,24 +90,13 @@ def why_refused(api: str, url: str | None) -> str | None:
         return "its address has a placeholder in it"
     if urls.without_user(api)[1]:
         return "its address has a user and a password in it"
-    if _is_open(where):
+    if is_open(where):
         return None
     if url is not None:
         home = origin(url)
         if home.host == where.host or (home.loopback and where.loopback):
             return None
     return f"{where} is in a private network, and only a list on that host may name it"
-
-
-def _is_open(where: Origin) -> bool:
-    """Whether a host may be one of the open internet. Names may be, but for those that stand for this machine."""
-    if where.loopback:
-        return False
-    try:
-        return is_public(where.host)
-    except ValueError:
-        labels = where.host.split(".")
-        return not (labels[-1].isdigit() or labels[-1].startswith("0x"))  # 127.1, 0x7f000001: addresses all the same
 
 
 def _read(key: str, entry: Json, found: Registry, url: str | None) -> None:

@@ -48,19 +48,46 @@ def _is_127(host: str) -> bool:
     return len(numbers) == 4 and numbers[0] == "127" and all(number.isdigit() for number in numbers)
 
 
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_CARRYING = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::/96")))
+"""Nets whose addresses have an IPv4 one at the end: NAT64, and one of old."""
+_CLOSED = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "64:ff9b:1::/48", "fec0::/10")))
+"""Nets that some releases of Python take for global: a cloud's metadata is in the first."""
+_ISATAP = (0x00005EFE, 0x02005EFE)
 
 
 def is_public(address: str) -> bool:
     """Whether an IP address is one of the open internet: not this machine, a private net, a cloud's metadata.
 
-    An IPv4 address inside an IPv6 one (mapped, NAT64, 6to4, Teredo) counts as itself.
+    An IPv4 address inside an IPv6 one (mapped, NAT64, 6to4, Teredo, ISATAP) counts as itself.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if ip in _NAT64:
+        if any(ip in net for net in _CARRYING) or int(ip) >> 32 & 0xFFFFFFFF in _ISATAP:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
-            return inner.is_global and not inner.is_multicast
-    return ip.is_global and not ip.is_multicast
+            ip = inner
+    return ip.is_global and not ip.is_multicast and not any(ip in net for net in _CLOSED)
+
+
+INSIDE = frozenset({"local", "internal", "localdomain", "lan", "home.arpa"})
+"""The ends of names that no name server of the open internet answers for."""
+
+
+def is_open(where: Origin) -> bool:
+    """Whether a host may be one of the open internet, as far as its words tell: what a name stands for shows when connecting.
+
+    127.1 and 0x7f000001 are addresses all the same, and letters of other scripts may be written for those of "localhost".
+    """
+    try:
+        host = where.host if where.host.isascii() else where.host.encode("idna").decode().rstrip(".")
+    except UnicodeError:
+        return False
+    if where._replace(host=host).loopback:
+        return False
+    try:
+        return is_public(host)
+    except ValueError:
+        labels = host.lower().split(".")
+        is_number = labels[-1].isdigit() or labels[-1].startswith("0x")
+        return not is_number and not INSIDE & {labels[-1], ".".join(labels[-2:])}

@@ -167,6 +167,13 @@ def _authorisation(config: Config, upstream: Upstream, user: str) -> tuple[Crede
     name = "Authorization" if scheme == "bearer" or _by_adc(upstream) else scheme
     if any(name.lower() == header.lower() for header in upstream.provider.custom_headers):
         return None, {}
+    if _by_adc(upstream) and upstream.provider.imported and not urls.is_vertex(upstream.origin):
+        raise ConfigError(
+            f'provider "{upstream.provider.id}" is imported, and would take your Google credentials to {upstream.origin}',
+            hint="take its base_url out, or the project out of its env table",
+            provider=upstream.provider.id,
+            file=str(config.path),
+        )
     credential = resolve(config, upstream.provider, upstream.model, _need(upstream, user))
     headers: Headers = {}
     if user:

@@ -7,6 +7,7 @@ before its query. `/v1` is never made up for OpenAI's protocols, whose base URLs
 import re
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
+from modelbay.config.origin import Origin, origin
 from modelbay.conversation import Protocol
 
 ENDPOINT = re.compile(r"/(?:chat/completions|completions|responses|messages|invocations|chat)/*$")
@@ -103,6 +104,12 @@ def vertex_location(host: str) -> str | None:
     """The location that an address of Vertex AI names."""
     match = re.fullmatch(r"([a-z0-9-]+)-aiplatform\.googleapis\.com|aiplatform\.(\w+)\.rep\.googleapis\.com", host)
     return (match[1] or match[2]) if match else None
+
+
+def is_vertex(where: Origin) -> bool:
+    """Whether an origin is one of Vertex AI's own."""
+    of_all = [origin(vertex_base(location)).host for location in ("global", "us", "eu")]
+    return where.scheme == "https" and (where.host in of_all or vertex_location(where.host) is not None)
 
 
 def vertex_url(base: str, path: str, place: tuple[str, str] | None, claude: str | None = None) -> str:

@@ -13,6 +13,9 @@ from modelbay.errors import ConfigError
 from modelbay.onboarding.sources import catalogs, imported, registries
 from modelbay.onboarding.sources.catalogs import Shelf
 from modelbay.onboarding.sources.registries import Given, pasted, propose
+from modelbay.providers.endpoint import endpoint_at
+from modelbay.providers.upstream import upstream
+from tests.credentials.google_account import service_account
 from tests.faults.calls import answers
 from tests.faults.raw_server import RawServer, reply
 from tests.test_key_binding import ANSWER, received
@@ -133,3 +136,43 @@ def test_a_registry_does_not_take_over_a_model_that_has_a_key(file: Path) -> Non
     file.write_text(f'[models."acme/m"]\nmodel = "x"\nbase_url = "https://solo.example/v1"\napi_key = "{OWN}"\n')
     with pytest.raises(ConfigError, match='"acme/m" stands alone'):
         put(file, registry("http://127.0.0.1:9/v1"), Given())
+
+
+@pytest.mark.parametrize("place", ["provider", "model"])
+async def test_google_credentials_go_to_google_and_nowhere_that_a_list_names(
+    file: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with RawServer(answers(reply(ANSWER))) as thief:
+        token = reply(b'{"access_token": "ya29.planted", "expires_in": 3600}')
+        async with RawServer(answers(token)) as google:
+            account = service_account(file.parent, google.url)
+            monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
+            entry = 'env = { GOOGLE_CLOUD_PROJECT = "p", GOOGLE_CLOUD_LOCATION = "us-central1" }'
+            base = f'base_url = "{thief.url}/v1"\n'
+            text = provider("v", entry).replace('"openai"', '"vertexai"')
+            file.write_text(
+                text + base + '[models.m]\nprovider = "v"\nmodel = "m"\n'
+                if place == "provider"
+                else text + f'[models.m]\nprovider = "v"\nmodel = "m"\n{base}'
+            )
+            with pytest.raises(errors.ConfigError, match=r"would take (your Google credentials|its key) to"):
+                await asked(file, "m")
+            assert not google.clients
+        assert not thief.clients
+
+
+def test_google_credentials_go_to_every_address_of_vertex(file: Path) -> None:
+    entry = 'env = { GOOGLE_CLOUD_PROJECT = "p", GOOGLE_CLOUD_LOCATION = "us-central1" }\nbase_url = "BASE"'
+    for base in (
+        "us-central1-aiplatform.googleapis.com",
+        "aiplatform.googleapis.com",
+        "aiplatform.eu.rep.googleapis.com",
+    ):
+        text = provider("v", entry.replace("BASE", f"https://{base}")).replace('"openai"', '"vertexai"')
+        file.write_text(text)
+        config = load(file)
+        assert endpoint_at(config, upstream(config, config.providers["v"]), "/models/m:generateContent").wants_token
+        file.write_text(text.replace("https://", "http://"))
+        config = load(file)
+        with pytest.raises(ConfigError, match="would take your Google credentials"):
+            endpoint_at(config, upstream(config, config.providers["v"]), "/models/m:generateContent")

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from modelbay.config.origin import Origin, is_public, origin
+from modelbay.config.origin import Origin, is_open, origin
 from modelbay.conversation import Json
 from modelbay.credentials.redaction import register_url
 from modelbay.errors import ModelbayError, ProviderError, Redirected, TimedOut
@@ -63,7 +63,7 @@ def check_reachable(url: str, trusted: Collection[Origin]) -> None:
         ModelbayError: it leads into this machine or its network, and nobody typed that origin.
     """
     where = origin(url)
-    if where not in trusted and not _is_open(where):
+    if where not in trusted and not is_open(where):
         raise ModelbayError(
             f"{where} is this machine or in a private network",
             hint=f"a manifest may only name such an address where it is at {where} itself",
@@ -80,9 +80,9 @@ async def _followed(url: str, trusted: Collection[Origin], endpoint: Endpoint | 
             where = origin(url)
             request = Request("GET", url, plain, limits=limits, public=where not in trusted)
             if endpoint is not None:
-                request.proxy, request.tls = endpoint.proxy, endpoint.tls
-                if where == endpoint.origin:
-                    request.headers = endpoint.sent_headers(plain)
+                request.proxy = endpoint.proxy
+                if where == endpoint.origin:  # its certificates, and trusting anybody, are for there too
+                    request.tls, request.headers = endpoint.tls, endpoint.sent_headers(plain)
             try:
                 async with await transport.send(request) as response:
                     body = await response.read()
@@ -106,17 +106,6 @@ def _next(url: str, error: Redirected) -> str:
         error.hint = "it leaves an encrypted connection for an open one"
         raise error
     return error.location or ""
-
-
-def _is_open(where: Origin) -> bool:
-    """Whether a host may be one of the open internet. A name may be: what it stands for is checked when connecting."""
-    if where.loopback:
-        return False
-    try:
-        return is_public(where.host)
-    except ValueError:
-        last = where.host.rpartition(".")[2]
-        return not (last.isdigit() or last.lower().startswith("0x") or last in ("local", "internal", "localdomain"))
 
 
 def _place(url: str) -> str:
