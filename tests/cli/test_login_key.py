@@ -8,6 +8,7 @@ import pytest
 
 from modelbay.simulator import Simulator
 from tests.cli.inside import Inside, Person
+from tests.servers.site import site
 
 KEY = "sk-planted-0123456789"
 
@@ -41,6 +42,18 @@ def test_the_key_is_tried_and_the_platform_s_models_are_written(bay: Inside, sim
     assert written["default_model"] == "moonshot-cn/kimi-k2-sim"
     assert "You asked: hello." in bay.done("ask", "hello")
     assert KEY not in run.out + run.err
+
+
+@pytest.mark.parametrize(
+    ("listed", "enabled"), [("only", True), ("no", False), ("both", None)], ids=["always", "never", "as one likes"]
+)
+def test_a_model_that_leaves_nothing_to_choose_settles_whether_it_thinks(
+    bay: Inside, listed: str, enabled: bool | None
+) -> None:
+    with site() as here:
+        here.pages = {"/v1/models": {"data": [{"id": "kimi-k2-sim", "supports_thinking_type": listed}]}}
+        bay.done("login", "moonshot-cn", "--base-url", f"{here.url}/v1", "--api-key", KEY)
+    assert tomllib.loads(bay.text).get("thinking", {}).get("enabled") is enabled
 
 
 def test_the_key_comes_from_standard_input_or_the_environment(

@@ -467,7 +467,21 @@ def test_models_of_vertexai_say_how_they_are_talked_to_and_what_cannot_be_is_lef
     models = load(bay.file).models.values()
     assert {model.protocol for model in models if model.model.startswith("claude-")} == {"anthropic"}
     assert {model.protocol for model in models if model.model.startswith("gemini-")} == {None}
-    assert [model.model for model in models if "embedding" in model.model or "llama" in model.model] == []
+    assert [model.model for model in models if "embedding" in model.model or "/" in model.model] == []
+
+
+def test_the_newest_model_becomes_the_default_where_nobody_names_one(bay: Inside, mine: Site):
+    vertex = ["provider", "add", "vertexai", "--project", "proj", "--location", "global"]
+    bay.done(*vertex, "--model", "claude-3-5-haiku@20241022", "--model", "gemini-3.1-flash-lite", "--yes")
+    assert load(bay.file).default_model == "vertex/gemini-3.1-flash-lite"
+    bay.file.unlink()
+    mine.pages = {
+        "/v1/models": {
+            "data": [{"id": "gpt-4o"}, {"id": "gpt-5", "deprecated": True}, {"id": "mine"}, {"id": "gpt-4.1"}]
+        }
+    }
+    bay.done("provider", "add", f"{mine.url}/v1", "--api-key", KEY, "--id", "acme")
+    assert load(bay.file).default_model == "acme/gpt-4.1"
 
 
 def test_what_is_not_added_yet_is_not_told_to_be_edited(bay: Inside):

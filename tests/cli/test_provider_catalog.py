@@ -225,7 +225,7 @@ hint: `modelbay provider catalog list acme` shows its models
                 0,
                 """\
 Imported Acme (acme) with 1 model from models.dev of TODAY
-Default model set to acme/acme-1
+The default model is acme/acme-1
 """,
                 """\
 1 model left out: `modelbay provider catalog list acme --json` says why
@@ -373,6 +373,8 @@ def test_no_verb_shows_a_key_or_a_token(bay: Inside, shelf: Site):
 def test_what_a_registry_writes_is_kimi_codes(bay: Inside, shelf: Site):
     bay.done("provider", "add", f"{shelf.url}/api.json", "--api-key", TOKEN, "--provider-key", "one={env:ONE_KEY}")
     assert bay.same(bay.text) == snapshot("""\
+default_model = "one/a"
+
 [providers.one]
 type = "openai"
 name = "One"

@@ -16,10 +16,10 @@ from modelbay.catalog.facts import INPUTS, OUTPUTS, Facts
 from modelbay.conversation import Extra, Json
 from modelbay.model import Capability, Cost
 
-VERSION = "1"
+VERSION = "2"
 KEPT = (
     "name", "reasoning", "reasoning_options", "tool_call", "temperature", "structured_output", "modalities", "limit",
-    "cost", "interleaved",
+    "cost", "interleaved", "release_date", "status",
 )  # fmt: skip
 """What an entry's line keeps of it."""
 OF_THE_FAMILY: tuple[Capability, ...] = ("thinking", "image_in", "video_in", "audio_in", "document_in", "tool_use")
@@ -44,6 +44,12 @@ class Entry(Struct):
     provider: str
     id: str
     raw: Extra
+
+    @property
+    def released(self) -> str:
+        """The day it came out, as "2026-05-21"; "" where the entry does not say."""
+        day = self.raw.get("release_date")
+        return day if isinstance(day, str) and day[:4].isdecimal() else ""
 
     @property
     def facts(self) -> Facts:

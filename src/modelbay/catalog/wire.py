@@ -1,6 +1,7 @@
 """What a provider at models.dev is here: its type, and where it is. The rules are in `wires.toml`, URLs in the presets."""
 
 import re
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -87,6 +88,9 @@ def model_wire(found: Wire, provider: Extra, model: Extra) -> ModelWire:
     """How one model of an entry departs from what its provider is, or why it cannot be used."""
     own = model.get("provider")
     if not isinstance(own, dict):
+        preset, id = presets.by_models_dev(str(provider.get("id") or "")), str(model.get("id") or "")
+        if preset is not None and any(fnmatchcase(id, pattern) for pattern in preset.unspoken):
+            return ModelWire(refused=f"{preset.name} serves it over another protocol, at an address of its own")
         return ModelWire()
     package, url = own.get("npm"), own.get("api")
     protocol = _table().packages.get(str(package)) if package and package != provider.get("npm") else None

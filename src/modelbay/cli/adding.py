@@ -12,11 +12,13 @@ from modelbay.cli import terminal
 from modelbay.cli.columns import write_rows
 from modelbay.cli.picker import asks, pick
 from modelbay.config.edit import Edited
+from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.credentials.redaction import register
 from modelbay.errors import ModelbayError
 from modelbay.onboarding import dialog
 from modelbay.onboarding.adding import add as written
+from modelbay.onboarding.choosing import preferred
 from modelbay.onboarding.detection import Detected
 from modelbay.onboarding.drafts import Draft, model_tables
 from modelbay.providers.upstream import upstream
@@ -217,10 +219,17 @@ def add(config: Config, detected: Detected, choice: Choice, title: str) -> None:
         return
     terminal.write(f"Added provider {made.id}: {title}\n")
     report(detected, list(tables), tables)
-    if edited.result.default_model:
-        terminal.write(f"The default model is {edited.result.default_model}\n")
-    first = wanted or next(iter(tables))
-    terminal.note(f'try it: modelbay ask -m {first} "Hello"')
+    say_default(config, made.id, edited.result.default_model)
+
+
+def say_default(config: Config, provider: str, default: str | None) -> None:
+    """The default model, where that was set, and a command to try the provider with."""
+    if default:
+        terminal.write(f"The default model is {default}\n")
+    after = load(config.path)
+    first = preferred(after, [model for model in after.models.values() if model.provider == provider])
+    if default or first:
+        terminal.note(f'try it: modelbay ask -m {default or (first and first.alias)} "Hello"')
 
 
 def show_diff(edited: Edited[Any], dry_run: bool) -> bool:

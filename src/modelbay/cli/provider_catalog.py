@@ -83,10 +83,7 @@ def add_catalog(settings: Settings, /, id: str, url: str | None, dry_run: bool, 
     if show_diff(edited, dry_run):
         return
     _report(made, edited.result, shelf)
-    if alias:
-        terminal.write(f"Default model set to {alias}\n")
-    first = alias or f"{made.offer.id}/{next(iter(made.models))}"
-    terminal.note(f'try it: modelbay ask -m {first} "Hello"')
+    adding.say_default(config, made.draft.id, edited.result.default_model)
 
 
 def _opened(config: Config, url: str | None) -> Shelf:

@@ -106,6 +106,7 @@ def add(config: Config, proposal: Proposal, wishes: Wishes) -> None:
     if adding.show_diff(done, wishes.dry_run):
         return
     report(proposal, done.result)
+    adding.say_default(config, done.result.provider, done.result.default_model)
 
 
 def show(proposal: Proposal) -> None:
@@ -142,11 +143,6 @@ def report(proposal: Proposal, written: Written) -> None:
         from modelbay.cli.provider_refresh import say_merged
 
         say_merged(merged)
-    if written.default_model:
-        terminal.write(f"The default model is {written.default_model}\n")
-    first = written.default_model or next(iter(merged.added), None)
-    if first:
-        terminal.note(f'try it: modelbay ask -m {first} "Hello"')
 
 
 def _agreed(consent: Consent, wishes: Wishes) -> Origin:

@@ -91,8 +91,9 @@ def _add(config: Config, found: Found, keys: Keys, choice: Choice) -> None:
     if adding.show_diff(edited, choice.dry_run):
         return
     report(made, edited.result)
+    default = default or next((one.default_model for one in edited.result if one.default_model), None)
     if default:
-        terminal.write(f"Default model set to {default}\n")
+        terminal.write(f"The default model is {default}\n")
 
 
 def report(made: Proposal, written: list[Written]) -> None:

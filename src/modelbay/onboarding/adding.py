@@ -1,10 +1,13 @@
 """Writing a new provider with the models that were chosen, and what is known of them."""
 
+from msgspec.structs import replace
+
 from modelbay.config import changes
 from modelbay.config.changes import Put
 from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.schema import Config, Table
 from modelbay.config.types import TYPE_OF
+from modelbay.onboarding.choosing import ENDING, settle_default
 from modelbay.onboarding.detection import Detected, remember
 from modelbay.onboarding.drafts import joined
 
@@ -17,18 +20,20 @@ def add(
     default_model: str | None = None,
     dry_run: bool = False,
 ) -> Edited[Put]:
-    """Adds the provider with its models. `default_model` is an alias; without one, the first becomes the default where
-    there is none.
+    """Adds the provider with its models. `default_model` is an alias; without one, where there is no default model yet,
+    one of these becomes it.
 
     Raises:
         ConfigError: the file cannot be changed, or something in it would not be usable.
     """
     made = detected.draft
     tables = _spoken(config, detected, tables)
+    listed = detected.discovery.models if detected.discovery else []
+    ending = {model.id for model in listed if model.status in ENDING}
 
     def change(edit: Edit) -> Put:
-        default = default_model or (None if edit.get("default_model") else next(iter(tables), None))
-        return changes.add_provider(edit, made.id, made.table, tables, default_model=default)
+        put = changes.add_provider(edit, made.id, made.table, tables, default_model=default_model)
+        return replace(put, default_model=default_model or settle_default(edit, [made.id], ending))
 
     edited = apply(change, config.path, dry_run=dry_run)
     if not dry_run:
@@ -44,19 +49,3 @@ def _spoken(config: Config, detected: Detected, tables: dict[str, Table]) -> dic
         alias: table if (own := speaks.get(table["model"])) in (None, usual) else {**table, "protocol": TYPE_OF[own]}
         for alias, table in tables.items()
     }
-
-
-def settle_default(config: Config, providers: list[str]) -> None:
-    """Makes the first model of these providers the default, where there is none.
-
-    Raises:
-        ConfigError: the file cannot be changed.
-    """
-
-    def change(edit: Edit) -> None:
-        tables = (edit.get("models") or {}).items()
-        mine = [alias for alias, table in tables if isinstance(table, dict) and table.get("provider") in providers]
-        if mine and not edit.get("default_model"):
-            changes.set_default_model(edit, mine[0])
-
-    apply(change, config.path)

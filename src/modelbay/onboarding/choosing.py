@@ -1,14 +1,64 @@
 """Choosing a model, and how much it thinks: the levels there are, the one that stands, and what is written."""
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from modelbay.catalog.index import Entry
+from modelbay.catalog.listed import Status
+from modelbay.catalog.sources import Catalog
 from modelbay.config import changes
 from modelbay.config.edit import Edit, apply
-from modelbay.config.schema import Config
-from modelbay.errors import Unsupported
+from modelbay.config.load import parse
+from modelbay.config.schema import Config, ModelEntry
+from modelbay.errors import ConfigError, Unsupported
 from modelbay.model import Model
+from modelbay.providers.upstream import upstream
 
 OFF, ON = "off", "on"
+ENDING: tuple[Status, ...] = ("deprecated", "alpha", "inactive")
+"""What a list says of a model that nobody should be started with."""
+
+
+def settle_default(edit: Edit, providers: Collection[str], ending: Collection[str] = ()) -> str | None:
+    """Makes a model of these providers the default, where there is none: which, if one was chosen. `ending` are wire ids
+    of those that are on their way out, as their list says.
+
+    Raises:
+        ConfigError: the file cannot be changed.
+    """
+    if edit.get("default_model"):
+        return None
+    config = parse(edit.text, edit.path)
+    chosen = preferred(config, [one for one in config.models.values() if one.provider in providers], ending)
+    if chosen is not None:
+        changes.set_default_model(edit, chosen.alias)
+    return chosen.alias if chosen else None
+
+
+def preferred(config: Config, models: Iterable[ModelEntry], ending: Collection[str] = ()) -> ModelEntry | None:
+    """The model to begin with, where nobody has named one: the newest of those that are not on their way out, as far as
+    anybody says when a model came out; the first, where nobody does.
+    """
+    catalog = Catalog()
+
+    def rank(model: ModelEntry) -> tuple[bool, str]:
+        known = _known(config, model, catalog)
+        return model.model not in ending and known.raw.get("status") not in ENDING, known.released
+
+    return max(models, key=rank, default=None)
+
+
+def _known(config: Config, model: ModelEntry, catalog: Catalog) -> Entry:
+    """What its manifest says of a model, or models.dev does: as its provider has it, else as anybody does."""
+    if model.listed and "release_date" in model.listed:
+        return Entry(model.provider, model.model, model.listed)
+    try:
+        found = catalog.entry(model.model, upstream(config, config.provider_of(model)))
+    except ConfigError:
+        found = None
+    others = [one for one in catalog.models_dev.index.entries(model.model) if one.released] if found is None else []
+    day = min((one.released for one in others), default="")
+    return found or Entry(model.provider, model.model, {"release_date": day})
 
 
 def levels(model: Model) -> list[str]:

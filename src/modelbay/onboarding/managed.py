@@ -107,7 +107,8 @@ def write(edit: Edit, login: Login, provider: Table, models: Mapping[str, Table]
     before = edit.get("default_model")
     default = settle_default(edit, next(iter(models)))
     if default in models and (new or default != before):
-        _settle_thinking(edit, models[default]["capabilities"])
+        can = models[default]["capabilities"]
+        settle_thinking(edit, thinks="thinking" in can, always="always_thinking" in can)
     _put_services(edit, login, provider)
     changes.check(edit)
     return Written(list(models), gone, default)
@@ -147,11 +148,11 @@ def settle_default(edit: Edit, otherwise: str) -> str:
     return str(edit.get("default_model"))
 
 
-def _settle_thinking(edit: Edit, capabilities: list[str]) -> None:
-    """A model that always thinks, or never does, leaves nothing to choose."""
-    if "always_thinking" in capabilities:
+def settle_thinking(edit: Edit, *, thinks: bool | None, always: bool) -> None:
+    """A model that always thinks, or never does, leaves nothing to choose; None is that nobody knows."""
+    if always:
         edit.set("thinking", "enabled", value=True)
-    elif "thinking" not in capabilities:
+    elif thinks is False:
         edit.set("thinking", "enabled", value=False)
 
 

@@ -78,6 +78,8 @@ class Preset(Struct, kw_only=True, frozen=True):
     """The path that tells of one model, asked with `{"model": id}`."""
     models_dev: list[str] = field(default_factory=list)
     """What the vendor is called at models.dev, where one id has the models of `base_url`: the usual one first."""
+    unspoken: list[str] = field(default_factory=list)
+    """Patterns of ids at models.dev: models that speak none of `protocols`, though their entries do not say so."""
     addressing: Literal["plain", "azure", "vertexai"] = "plain"
     """How a call's URL is made of the base URL."""
     logins: list[Login] = field(default_factory=list)

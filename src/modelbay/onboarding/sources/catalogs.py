@@ -30,6 +30,7 @@ from modelbay.credentials.credential import LOCATION, PROJECT, has_auth_header
 from modelbay.credentials.redaction import register_url
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.line import Line
+from modelbay.onboarding.choosing import settle_default
 from modelbay.onboarding.drafts import Draft, as_entry, azure_draft, host_of, serves_without_key, with_key
 from modelbay.onboarding.sources import imported
 from modelbay.onboarding.sources.imported import Import, owner_of
@@ -239,7 +240,8 @@ def alias_of(made: Proposal, name: str) -> str:
 def add(
     config: Config, made: Proposal, *, default_model: str | None = None, dry_run: bool = False
 ) -> Edited[Written]:  # fmt: skip
-    """Adds the provider with its models, or renews it; `default_model` is an alias.
+    """Adds the provider with its models, or renews it; `default_model` is an alias; without one, where there is no default
+    model yet, one of these becomes it.
 
     Raises:
         ConfigError: something is missing, or would not be usable.
@@ -253,6 +255,7 @@ def add(
         if default_model is not None:
             changes.set_default_model(edit, default_model)
             changes.check(edit)
+        written.default_model = default_model or settle_default(edit, [made.draft.id])
         return written
 
     edited = apply(change, config.path, dry_run=dry_run)
@@ -347,7 +350,9 @@ def _value(name: str, given: Given) -> str | None:
         return None
     value = re.sub(r"^https?://|/+$", "", value)
     if not VALUE.fullmatch(value):
-        raise ModelbayError(f"{name} cannot be {masked_url(value)!r}", hint="it is a name: letters, digits, dots, hyphens")
+        raise ModelbayError(
+            f"{name} cannot be {masked_url(value)!r}", hint="it is a name: letters, digits, dots, hyphens"
+        )
     return value
 
 

@@ -35,6 +35,7 @@ from modelbay.errors import ConfigError, ModelbayError, ProviderError
 from modelbay.line import Line
 from modelbay.model import Model
 from modelbay.onboarding import recognition
+from modelbay.onboarding.choosing import settle_default
 from modelbay.onboarding.drafts import Draft, asks_for_key, host_of, joined, with_key
 from modelbay.onboarding.recognition import Recognised
 from modelbay.onboarding.sources import documents, merging
@@ -310,8 +311,8 @@ def another_id(config: Config, id: str) -> str:
 def add(
     config: Config, proposal: Proposal, *, key: str | None = None, default_model: str | None = None, dry_run: bool = False
 ) -> Edited[Written]:  # fmt: skip
-    """Writes a proposal. `default_model` is a wire id or an alias; without one the first model becomes the default where
-    there is none. Without a `key` an entry that is renewed keeps its own.
+    """Writes a proposal. `default_model` is a wire id or an alias; without one, where there is no default model yet,
+    one of these becomes it. Without a `key` an entry that is renewed keeps its own.
 
     Raises:
         ModelbayError: it has no models; its id is taken; the file cannot be changed.
@@ -331,10 +332,9 @@ def add(
             changes.add_provider(edit, id, with_key(proposal.draft, key).table)
         merged = merging.merge(edit, id, tables, OWNER, last if proposal.again else None, again=True)
         default = _default(edit, id, default_model)
-        if default is None and edit.get("default_model") is None:
-            default = next(iter(merged.added), None)
         if default is not None:
             changes.set_default_model(edit, default)
+        default = default or settle_default(edit, [id])
         changes.check(edit)
         return Written(provider=id, models=merged, new=not proposal.again, default_model=default)
 

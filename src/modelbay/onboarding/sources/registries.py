@@ -34,6 +34,7 @@ from modelbay.errors import (
     PermissionDenied,
     ProviderError,
 )
+from modelbay.onboarding.choosing import settle_default
 from modelbay.onboarding.drafts import as_entry, serves_without_key
 from modelbay.onboarding.sources import documents, imported, merging
 from modelbay.onboarding.sources.imported import Import, owner_of
@@ -190,8 +191,15 @@ def write(edit: Edit, made: Proposal, default_model: str | None = None, *, again
 def add(
     config: Config, made: Proposal, *, default_model: str | None = None, dry_run: bool = False
 ) -> Edited[list[Written]]:  # fmt: skip
-    """Does what `write` does, in the file."""
-    edited = apply(lambda edit: write(edit, made, default_model), config.path, dry_run=dry_run)
+    """Does what `write` does, in the file. Where there is no default model yet, one of these becomes it."""
+
+    def change(edit: Edit) -> list[Written]:
+        written = write(edit, made, default_model)
+        for one in [one for one in written if one.new]:
+            one.default_model = settle_default(edit, [one.provider])
+        return written
+
+    edited = apply(change, config.path, dry_run=dry_run)
     if not dry_run:
         remember(made)
     return edited

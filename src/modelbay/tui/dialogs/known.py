@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from modelbay.catalog.summary import counted
 from modelbay.credentials.redaction import register
-from modelbay.onboarding import adding, dialog
+from modelbay.onboarding import dialog
 from modelbay.onboarding.sources import catalogs
 from modelbay.onboarding.sources.catalogs import Given, Offer, Shelf
 from modelbay.tui.dialogs.custom import Added
@@ -56,7 +56,6 @@ class KnownProvider(Form[Added]):
         given = Given(api_key=key or None, base_url=base, values=values)
         made = catalogs.propose(self._state.config, self._shelf, self._offer.id, given)
         await to_thread(catalogs.add, self._state.config, made)
-        await to_thread(adding.settle_default, self._state.config, [made.offer.id])
         self.dismiss(Added([made.offer.id]))
 
     def _about(self) -> str:

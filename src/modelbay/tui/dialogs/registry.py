@@ -8,7 +8,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from modelbay.credentials.redaction import register
-from modelbay.onboarding import adding, dialog
+from modelbay.onboarding import dialog
 from modelbay.onboarding.sources import registries
 from modelbay.onboarding.sources.registries import Given
 from modelbay.tui.dialogs.custom import Added
@@ -41,6 +41,4 @@ class RegistryForm(Form[Added]):
         made = registries.propose(config, found, Given(token=token or None))
 
         done = await to_thread(registries.add, config, made)
-        providers = [one.provider for one in done.result if not one.gone]
-        await to_thread(adding.settle_default, config, providers)
-        self.dismiss(Added(providers))
+        self.dismiss(Added([one.provider for one in done.result if not one.gone]))
