@@ -6,6 +6,8 @@ somebody wrote it, so no variable of the shell ever becomes a credential by itse
 
 import contextlib
 import re
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from threading import Lock
 
@@ -23,6 +25,30 @@ COMMAND_SECONDS = 10
 
 _command_outputs: dict[str, str] = {}
 _command_lock = Lock()
+
+
+_unattended: ContextVar[bool] = ContextVar("unattended", default=False)
+
+
+@contextlib.contextmanager
+def unattended() -> Iterator[None]:
+    """Nobody is there to be asked: meanwhile no keyring is opened, which may ask, and no command is run, which may too."""
+    before = _unattended.set(True)
+    try:
+        yield
+    finally:
+        _unattended.reset(before)
+
+
+def check_attended(what: str) -> None:
+    """
+    Raises:
+        MissingCredential: nobody is there whom it could ask something.
+    """
+    if _unattended.get():
+        raise MissingCredential(
+            f"{what} is not asked where nobody is there", hint="`modelbay provider refresh` asks it"
+        )
 
 
 def resolve_reference(value: str, config: Config) -> str:
@@ -107,6 +133,7 @@ def _from_keyring(name: str, config: Config) -> str:
     service, slash, user = name.partition("/")
     if not slash:
         raise ConfigError(f"{{keyring:{name}}} names no user", hint="write {keyring:SERVICE/USER}")
+    check_attended("the keyring")
     try:
         found = keyring.get_password(service, user)
     except KeyringError as error:
@@ -128,6 +155,7 @@ def _from_command(command: str, config: Config) -> str:
             f"{{command:…}} is refused in {config.path}: a file that came along may not run programs",
             hint=f"it works in {config_file()}",
         )
+    check_attended("a command")
     with _command_lock:
         if command not in _command_outputs:
             _command_outputs[command] = _output(command)

@@ -22,6 +22,7 @@ from modelbay.config.paths import home
 from modelbay.config.schema import OAuth
 from modelbay.credentials.google import Send
 from modelbay.credentials.oauth import Flow, Refused, TokenSet, refreshed, remember
+from modelbay.credentials.reference import check_attended
 from modelbay.errors import AuthenticationFailed, ConfigError, MissingCredential, ModelbayError
 
 LOG = logging.getLogger("modelbay")
@@ -97,6 +98,7 @@ class KeyringStore:
         import keyring
         from keyring.errors import KeyringError
 
+        check_attended("the keyring")
         try:
             content = keyring.get_password(SERVICE, checked(name))
         except KeyringError as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -243,3 +244,32 @@ def test_by_itself_no_provider_goes_with_its_key(home: Path) -> None:
         assert set(load().providers) == {"a", "b"}
         assert lists.targets == ["GET /api.json"], "once for both"
         assert asyncio.run(upkeep.refresh_due(load())) == []
+
+
+@pytest.mark.parametrize("kind", ["keyring", "command", "token", "login"])
+def test_by_itself_nothing_is_asked_of_anybody(home: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A keyring asks for its password in a window, a command may ask for a touch: nobody knows what for."""
+    asked: list[object] = []
+    monkeypatch.setattr("keyring.get_password", lambda *of: asked.append(of))
+    ran = home / "ran"
+    command = shlex.join([sys.executable, "-c", f"open({str(ran)!r}, 'w'); print('sk')"])
+    with site() as lists:
+        lists.pages["/v1/models"] = {"data": [{"id": "m"}]}
+        entry = f'[providers.acme]\ntype = "openai"\nbase_url = "{lists.url}/v1"\nmodel_source = "discover"\n'
+        (home / "config.toml").write_text(
+            {
+                "keyring": entry + 'api_key = "{keyring:modelbay/acme}"',
+                "command": f"{entry}api_key = {msgspec.json.encode(f'{{command:{command}}}').decode()}",
+                "token": f'{entry}source = {{ kind = "apiJson", url = "{lists.url}/v1/models", apiKey = "{{keyring:a/b}}" }}',
+                "login": entry
+                + f'oauth = {{ key = "acme", storage = "keyring", token_url = "{lists.url}/token", '
+                + f'device_url = "{lists.url}/code", client_id = "c" }}',
+            }[kind]
+        )
+        before = (home / "config.toml").read_text()
+        assert load().problems == []
+        assert asyncio.run(upkeep.refresh_due(load())) == ["acme"]
+        assert not asked
+        assert not ran.exists()
+        assert not lists.asked
+        assert (home / "config.toml").read_text() == before

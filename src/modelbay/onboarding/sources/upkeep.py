@@ -55,6 +55,7 @@ async def refresh_due(config: Config, clock: Callable[[], float] = time) -> list
     """Refreshes what is due, and says which providers that were. No base URL changes, and nobody else does it meanwhile."""
     from filelock import FileLock, Timeout
 
+    from modelbay.credentials.reference import unattended
     from modelbay.onboarding.sources import merging
     from modelbay.onboarding.sources.refresh import ask, write
 
@@ -68,7 +69,9 @@ async def refresh_due(config: Config, clock: Callable[[], float] = time) -> list
                 memory = _memory(entry)
                 memory.tried = clock()
                 merging.remember(entry.id, memory)
-            for answer in await ask(config, entries):
+            with unattended():
+                answers = await ask(config, entries)
+            for answer in answers:
                 planned = write(config, answer, dry_run=True)
                 if not any(one.gone for one in planned.written):  # with a provider its key would go: that is told
                     write(config, answer)
