@@ -1,11 +1,10 @@
 """Google's token endpoint, on loopback and in a thread of its own."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import parse_qs
+
+from tests.servers.loopback import Handler, served
 
 
 class TokenServer:
@@ -26,26 +25,14 @@ class TokenServer:
 
 @contextmanager
 def token_server() -> Iterator[TokenServer]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Answering(Handler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"])).decode()
-            made.forms.append({name: values[0] for name, values in parse_qs(body).items()})
+            made.forms.append({name: values[0] for name, values in parse_qs(self.body().decode()).items()})
             said = b'{"error":"invalid_grant","error_description":"Token has been expired or revoked."}'
             if not made.refuse:
                 said = b'{"access_token":"%b","expires_in":3599,"token_type":"Bearer"}' % made.TOKEN.encode()
-            self.send_response(400 if made.refuse else 200)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(said)))
-            self.end_headers()
-            self.wfile.write(said)
+            self.answer(400 if made.refuse else 200, said)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made = TokenServer(f"http://127.0.0.1:{server.server_address[1]}/token")
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    with served(Answering) as url:
+        made = TokenServer(f"{url}/token")
         yield made
-        server.shutdown()

@@ -1,13 +1,13 @@
 """A provider's host on loopback that publishes whatever a test wants, however badly."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from msgspec import Struct, field
+
+from tests.servers.loopback import JSON, Handler, served
 
 KEY = "sk-planted-0123456789abcdef"
 MODELS = {
@@ -57,7 +57,7 @@ class Page(Struct):
 
     body: Any
     status: int = 200
-    headers: dict[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
+    headers: dict[str, str] = field(default_factory=lambda: dict(JSON))
     wait: Callable[[], object] | None = None
 
     @property
@@ -108,38 +108,21 @@ class Host:
 
 @contextmanager
 def host() -> Iterator[Host]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Answering(Handler):
         def do_GET(self) -> None:
-            made.keys.append(self.headers["authorization"])
-            self._answer(made.page(self.path))
+            self._give(made.page(self.path))
 
         def do_POST(self) -> None:
-            made.keys.append(self.headers["authorization"])
-            self.rfile.read(int(self.headers["content-length"]))
+            self.body()
             there = self.path == "/v1/chat/completions"
-            self._answer(made.chat if there else Page({"error": {"message": "no such path"}}, 404))
+            self._give(made.chat if there else Page({"error": {"message": "no such path"}}, 404))
 
-        def _answer(self, page: Page) -> None:
+        def _give(self, page: Page) -> None:
+            made.keys.append(self.headers["authorization"])
             if page.wait is not None:
                 page.wait()
-            self.send_response(page.status)
-            for name, value in page.headers.items():
-                self.send_header(name, value)
-            self.send_header("content-length", str(len(page.data)))
-            self.end_headers()
-            self.wfile.write(page.data)
+            self.answer(page.status, page.data, page.headers)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *_: Any) -> None:
-            """Whoever asked has gone, which some tests want."""
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        made = Host(f"http://127.0.0.1:{server.server_address[1]}")
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    with served(Answering) as url:
+        made = Host(url)
         yield made
-        server.shutdown()

@@ -4,11 +4,9 @@
 # mypy: disable-error-code="import-untyped, misc"
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -18,6 +16,8 @@ from authlib.oauth2.rfc6749.grants import RefreshTokenGrant
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 from authlib.oauth2.rfc6750 import BearerTokenGenerator
 from authlib.oauth2.rfc8628 import DeviceAuthorizationEndpoint, DeviceCodeGrant, DeviceCredentialDict
+
+from tests.servers.loopback import Handler, served
 
 CLIENT = "tests"
 
@@ -201,26 +201,14 @@ def _grants(server: AuthlibServer) -> list[type]:
 def authlib_server() -> Iterator[AuthlibServer]:
     """Runs one while the context lasts."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Answering(Handler):
         def do_POST(self) -> None:
-            form = dict(parse_qsl(self.rfile.read(int(self.headers["content-length"])).decode()))
-            answer = made.answer(self.path, form)
+            answer = made.answer(self.path, dict(parse_qsl(self.body().decode())))
             if answer is None:
                 self.close_connection = True
-                return
-            self.send_response(answer[0])
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(answer[1])))
-            self.end_headers()
-            self.wfile.write(answer[1])
+            else:
+                self.answer(*answer)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made = AuthlibServer(f"http://127.0.0.1:{server.server_address[1]}")
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    with served(Answering) as url:
+        made = AuthlibServer(url)
         yield made
-        server.shutdown()

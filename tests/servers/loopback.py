@@ -6,6 +6,8 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+JSON = {"content-type": "application/json"}
+
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -13,9 +15,9 @@ class Handler(BaseHTTPRequestHandler):
     def body(self) -> bytes:
         return self.rfile.read(int(self.headers["content-length"]))
 
-    def answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+    def answer(self, status: int, body: bytes, headers: Mapping[str, str] = JSON) -> None:
         self.send_response(status)
-        for name, value in ({"content-type": "application/json"} | dict(headers or {})).items():
+        for name, value in headers.items():
             self.send_header(name, value)
         if status != 304:
             self.send_header("content-length", str(len(body)))

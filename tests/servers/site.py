@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct, field
 
 from modelbay.simulator import Simulator
-from tests.servers.loopback import Handler, served
+from tests.servers.loopback import JSON, Handler, served
 
 NOTHING = b"<!doctype html><title>Welcome</title>"
 
@@ -114,7 +114,7 @@ def site(simulator: Simulator | None = None) -> Iterator[Site]:
             if page.status == 200 and self.headers["if-none-match"] == etag:
                 page = Page(status=304)
             asked.status = page.status
-            self.answer(page.status, page.body, {"etag": etag, **page.headers})
+            self.answer(page.status, page.body, {**JSON, "etag": etag, **page.headers})
 
         def do_POST(self) -> None:
             body = self.body()
