@@ -502,9 +502,10 @@ def serving(modelbay: Command, what: str) -> Iterator[str]:
     assert "Traceback" not in said
 
 
-def got(url: str, key: str | None = None, body: bytes | None = None) -> tuple[int, Any]:
+def got(url: str, key: str | None = None, body: bytes | None = None, *, host: str | None = None) -> tuple[int, Any]:
     """The status and the JSON at an address."""
     headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
+    headers |= {"host": host} if host is not None else {}
     try:
         with urlopen(Request(url, body, headers), timeout=20) as answer:
             return answer.status, json.loads(answer.read())
@@ -553,6 +554,12 @@ def test_what_is_served(modelbay: Command, acme: Host):
         assert got(f"{base}/chat/completions", "k-2", b"{}") == (200, {"choices": []})
         assert acme.keys[1:] == ["Bearer k-2"]
         assert got(base.replace("/v1", "/elsewhere"))[0] == 404
+        assert got(base.replace("127.0.0.1", "localhost") + "/models")[0] == 200
+        for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost@evil.example", ""):
+            assert got(f"{base}/chat/completions", "k-3", b"{}", host=host)[0] == 403, (
+                "a page whose name has become this machine's"
+            )
+        assert "Bearer k-3" not in acme.keys
 
 
 def test_models_at_models_dev_stay_there(modelbay: Command, acme: Host):

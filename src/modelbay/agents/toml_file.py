@@ -19,5 +19,5 @@ def layer(file: Path, title: str) -> Layer:
         raise ConfigError(f"{title} has no configuration at {file}", hint="name the file", file=str(file)) from None
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}", file=str(file)) from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{file} does not parse: {error}", hint="mend it in an editor", file=str(file)) from None

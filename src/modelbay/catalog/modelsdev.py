@@ -182,7 +182,7 @@ def _providers(body: bytes) -> dict[str, Extra]:
     """
     try:
         listed: Json = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise MalformedReply(f"that is no list of providers but {summary(text_of(body[:2000]))}") from None
     entries = listed.items() if isinstance(listed, dict) else ()
     found = {

@@ -45,6 +45,8 @@ def parse(text: str, path: Path) -> Config:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _syntax_error(str(error), text, path) from None
+    except RecursionError:
+        raise ConfigSyntaxError(f"{path}: its values are nested too deeply", file=str(path)) from None
     return _Reading(text, document, path).config
 
 

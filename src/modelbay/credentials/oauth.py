@@ -227,7 +227,7 @@ async def _post(send: Send, url: str, form: dict[str, str]) -> tuple[int, dict[s
     status, _, body = await send("POST", url, dict(HEADERS), urlencode(form).encode())
     try:
         said = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         said = None
     if not isinstance(said, dict):
         if status >= 400:

@@ -38,7 +38,7 @@ def models_of(body: bytes, login: Login) -> dict[str, Table]:
     try:
         listed = msgspec.json.decode(body)
         items = [item for item in listed["data"] if isinstance(item, dict)]
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
         raise MalformedReply(f"{login.title} does not list its models") from None
     ids = [item["id"] for item in items if isinstance(item.get("id"), str)]
     kept = [item for item in items if item.get("id") in ids and str(item["id"]).startswith(login.only)]

@@ -62,7 +62,7 @@ def _names(error: BadRequest) -> list[str]:
     names = [error.param.partition(".")[0]] if error.param else []
     try:
         answer = msgspec.json.decode(error.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         answer = None
     detail = answer.get("detail") if isinstance(answer, dict) else None
     for item in detail if isinstance(detail, list) else ():  # FastAPI (vLLM, Mistral's 422)

@@ -117,7 +117,9 @@ class App:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
         method: str = scope["method"]
-        if method == "GET" and path == f"{BASE}/models" and (page := self._served.page(query)) is not None:
+        if not _is_here(scope["headers"]):
+            await _refuse(send, 403, "only this machine is served, by its own name")
+        elif method == "GET" and path == f"{BASE}/models" and (page := self._served.page(query)) is not None:
             await _answer(send, 200, page)
         elif path.startswith(f"{BASE}/") and method in ("GET", "POST"):
             await self._pass_on(scope, receive, send, path.removeprefix(BASE) + (f"?{query}" if query else ""))
@@ -154,6 +156,15 @@ class App:
             # else it ends here, unfinished: whoever reads it must not take it for whole
         finally:
             gone.cancel()
+
+
+def _is_here(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether a request names this machine, and no page of a browser's whose host has become this machine's address."""
+    hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
+    try:
+        return len(hosts) == 1 and origin(f"http://{hosts[0]}").loopback
+    except ValueError:
+        return False
 
 
 async def _body(receive: Receive) -> bytes | None:
