@@ -283,3 +283,23 @@ def test_claude_at_other_peoples_clouds(desk: Desk):
     desk.write(".claude/settings.json", '{"env": {"CLAUDE_CODE_USE_BEDROCK": "1"}}')
     found = read("claude")
     assert (found.arrivals, list(found.left_out)) == ([], ["amazon-bedrock"])
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "text"),
+    [
+        ("codex", ".codex/config.toml",
+         '[model_providers.acme]\nbase_url = "https://acme.example/v1"\nauth = { command = "sh", args = ["-c", "boom"] }\n'),
+        ("claude", ".claude/settings.json",
+         '{"apiKeyHelper": "boom", "env": {"ANTHROPIC_BASE_URL": "https://acme.example"}}'),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_named_runs_no_program_unless_it_is_the_agents_own(name: str, own: str, text: str, desk: Desk):
+    """Whose it is nobody knows, and what a command says is not shown, as it may hold a secret."""
+    file = desk.write(own, text)
+    for where in (None, file):
+        assert str(only(read(name, where)).table["api_key"]).startswith("{command:")
+    elsewhere = desk.write(f"project/{file.name}", text)
+    for found in (read(name, elsewhere), read(name, elsewhere, keys=True)):
+        assert "boom" not in repr([(one.table, one.models) for one in found.arrivals])
+        assert any(finding.why == "a file from elsewhere may not run programs" for finding in found.findings)

@@ -83,7 +83,7 @@ def test_what_the_rich_configurations_have_that_we_have_not():
             "provider.odd", "provider.off", "provider.openrouter.options.timeout", "provider.shell", "small_model",
         ],
         "codex": [
-            "approval_policy", "mcp_servers", "model_providers.asked.auth.timeout_ms", "model_providers.bedrock",
+            "approval_policy", "mcp_servers", "model_providers.asked.auth", "model_providers.bedrock",
             "model_providers.proxy.env_key_instructions", "model_providers.proxy.request_max_retries",
             "model_providers.proxy.stream_max_retries", "sandbox_mode", "tui",
         ],

@@ -1,7 +1,8 @@
 """Providers of an agent on their way into `config.toml`: what of them can be used, under which ids, what is there already."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
@@ -43,6 +44,11 @@ class Written(Struct):
     """Settings besides that stay as they are, where the agent has another one."""
     kept_default: str | None = None
     """The default model that stays, where the agent has another one."""
+
+
+def may_run(file: Path | None, own: Iterable[Path]) -> bool:
+    """Whether the programs that a file names may be run: an agent's own files are their user's, others come from anywhere."""
+    return file is None or file.resolve() in [path.resolve() for path in own]
 
 
 def check(arrival: Arrival, ledger: Ledger, at: Callable[[str], Keys]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from modelbay.agents.agent import Agent, Arrival, Block, Import
-from modelbay.agents.arrival import check, without_secrets
+from modelbay.agents.arrival import check, may_run, without_secrets
 from modelbay.agents.departure import NO_KEY, Departure, is_secret, refused
 from modelbay.agents.layers import read_json, store
 from modelbay.agents.ledger import STAYS, Layer, Ledger
@@ -59,7 +59,7 @@ def _read(file: Path | None, keys: bool) -> Import:
         raise ConfigError(f"{AGENT.title} has no settings at {_files()[0]}", hint="name the file")
     ledger = Ledger(layers, keys=keys, concerns=("env",))
     logins = store(_home() / ".credentials.json" if file is None else None, keys)
-    return _Reader(ledger, logins).read()
+    return _Reader(ledger, logins, may_run(file, _files())).read()
 
 
 def _shell() -> list[Layer]:
@@ -90,6 +90,7 @@ def _all_files() -> list[tuple[Path, Path | None]]:
 class _Reader(Struct):
     ledger: Ledger
     logins: Ledger
+    may_run: bool
     arrival: Arrival = field(default_factory=lambda: Arrival("", {}))
     found: Import = field(default_factory=lambda: Import([]))
 
@@ -205,6 +206,8 @@ class _Reader(Struct):
                 self._scheme(name)
         if helper and (lured or not ledger.owner("apiKeyHelper").trusted):
             ledger.unsupported("apiKeyHelper", why="a project's file has a say in it, and may not run programs")
+        elif helper and not self.may_run:
+            ledger.unsupported("apiKeyHelper", why="a file from elsewhere may not run programs")
         elif helper and names:
             ledger.approximate("apiKeyHelper", why=f"{names[0]} is the key; a provider has one")
         elif helper:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from msgspec import Struct, field
 
 from modelbay.agents.agent import Agent, Arrival, Block, Import
-from modelbay.agents.arrival import check, without_secrets
+from modelbay.agents.arrival import check, may_run, without_secrets
 from modelbay.agents.departure import Departure, is_secret
 from modelbay.agents.layers import store
 from modelbay.agents.ledger import STAYS, Ledger
@@ -44,13 +44,14 @@ def _read(file: Path | None, keys: bool) -> Import:
     logins = store(_home() / "auth.json" if file is None else None, keys)
     beside = [] if file is not None else sorted(path for path in _home().glob(f"*{ENDING}") if path.is_file())
     profiles = [Ledger([layer(path, AGENT.title)], keys=keys) for path in beside]
-    return _Reader(main, logins, profiles).read()
+    return _Reader(main, logins, profiles, may_run(file, _files())).read()
 
 
 class _Reader(Struct):
     ledger: Ledger
     logins: Ledger
     profiles: list[Ledger]
+    may_run: bool
     arrivals: dict[str, Arrival] = field(default_factory=dict)
     found: Import = field(default_factory=lambda: Import([]))
 
@@ -178,7 +179,9 @@ class _Reader(Struct):
         elif token:
             arrival.keyless = "its key stays where it is"
         command = ledger.text(*here, "auth", "command")
-        if command and "api_key" not in table:
+        if command and not self.may_run:
+            ledger.unsupported(*here, "auth", why="a file from elsewhere may not run programs")
+        elif command and "api_key" not in table:
             arguments = ledger.words(*here, "auth", "args") or []
             table["api_key"] = f"{{command:{shlex.join([command, *arguments])}}}"
             ledger.exact(*here, "auth", "command")
