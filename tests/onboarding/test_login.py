@@ -12,7 +12,7 @@ from modelbay.config.schema import Config
 from modelbay.credentials.oauth import TokenSet
 from modelbay.credentials.tokens import STORES, KeyringStore, path_of
 from modelbay.errors import ConfigError
-from modelbay.onboarding.login import Status, check_editable, log_out, offers, status, target
+from modelbay.onboarding.login import Status, check_editable, log_out, platforms, status, target
 from tests.credentials.file_keyring import Keyring
 
 ENTRY = """\
@@ -86,13 +86,13 @@ def test_tokens_that_cannot_be_looked_at_are_no_end_of_a_login(home: Path) -> No
 
 
 def test_what_there_is_to_log_in_to(home: Path) -> None:
-    found = offers(config(home))
+    found = platforms(config(home))
     assert {offer.by for offer in found} == {"device", "key", "adc"}
     assert (found[-1].id, found[-1].title, found[-1].by) == ("acme", "provider acme", "device")
     assert len({offer.id for offer in found}) == len(found)
 
 
-@pytest.mark.parametrize("offer", [offer for offer in offers(Config(path=Path("x"))) if offer.by == "device"])
+@pytest.mark.parametrize("offer", [offer for offer in platforms(Config(path=Path("x"))) if offer.by == "device"])
 def test_every_platform_of_a_device_login_has_its_own_place(offer: object, home: Path) -> None:
     to = target(config(home), offer.id)  # type: ignore[attr-defined]
     assert to.login is not None and to.entry.id == to.login.provider

@@ -26,7 +26,7 @@ LONGEST = 300
 """Characters of a model's name."""
 
 
-class Listed(Struct, kw_only=True):
+class Provider(Struct, kw_only=True):
     """A provider of a registry."""
 
     id: str
@@ -53,7 +53,7 @@ class Left(Struct, frozen=True):
 class Registry(Struct):
     """What a document says; `named` are the ids of all its providers, those left out too."""
 
-    providers: list[Listed]
+    providers: list[Provider]
     left: list[Left] = field(default_factory=list)
     named: set[str] = field(default_factory=set)
 
@@ -124,7 +124,7 @@ def _read(key: str, entry: Json, found: Registry, url: str | None) -> None:
     if why is not None or api is None:
         found.left.append(Left(id, why or ""))
         return
-    listed = Listed(
+    listed = Provider(
         id=id,
         name=_text(entry, "name") or id,
         type=made.type or "",
@@ -142,7 +142,7 @@ def _read(key: str, entry: Json, found: Registry, url: str | None) -> None:
         found.left.append(Left(id, "none of its models can be used"))
 
 
-def _models(listed: Listed, models: Extra, found: Registry) -> Iterator[tuple[str, str, Table]]:
+def _models(listed: Provider, models: Extra, found: Registry) -> Iterator[tuple[str, str, Table]]:
     """Its models: what each is called in the file, its wire id, its table."""
     for key, model in models.items():
         where = f"{listed.id}/{key}"

@@ -54,10 +54,6 @@ class Wire(Struct, kw_only=True):
     refused: Refusal | None = None
     why: str | None = None
 
-    @property
-    def needs_url(self) -> bool:
-        return bool(self.needs)
-
 
 class ModelWire(Struct, kw_only=True):
     """How one model of a provider departs from it."""

@@ -1,5 +1,6 @@
 """What adding and changing a provider have in common on the command line: the key, the choice of models, the report."""
 
+import asyncio
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -19,8 +20,8 @@ from modelbay.errors import ModelbayError
 from modelbay.onboarding import dialog
 from modelbay.onboarding.adding import add as written
 from modelbay.onboarding.choosing import preferred
-from modelbay.onboarding.detection import Detected
-from modelbay.onboarding.drafts import Draft, model_tables
+from modelbay.onboarding.detection import Detected, detect
+from modelbay.onboarding.drafts import Draft, joined, model_tables
 from modelbay.providers.upstream import upstream
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -104,6 +105,12 @@ def rows(named: tuple[str, ...]) -> list[dialog.ModelRow]:
     return [dialog.ModelRow(id.strip(), name.strip() if equals else id.strip()) for id, equals, name in pairs]
 
 
+def row_problems(models: list[dialog.ModelRow]) -> list[str]:
+    """What is wrong with the models that are named."""
+    found = zip(models, dialog.model_problems(models), strict=True)
+    return [f"--model {row.id or '(no id)'}: {problem}" for row, problems in found for problem in problems if problem]
+
+
 def header_rows(named: tuple[str, ...]) -> list[dialog.HeaderRow]:
     """`--header 'NAME: VALUE'`."""
     pairs = [text.partition(":") for text in named]
@@ -168,6 +175,12 @@ def choose(detected: Detected, choice: Choice, marked: list[str] | None = None) 
     return [(model.id, None) for model in models]
 
 
+def asked_models(config: Config, made: Draft, choice: Choice) -> Detected:
+    """What a provider says when it is asked for its models."""
+    with terminal.waiting(f"asking {made.id} for its models"):
+        return asyncio.run(detect(config, made, [row.id for row in choice.models]))
+
+
 def say_detected(detected: Detected, *, raised: bool = False) -> None:
     """What came of asking for the models. An error that is `raised` thereafter is told then."""
     for text in detected.notes:
@@ -196,7 +209,7 @@ def no_models(detected: Detected) -> ModelbayError | click.ClickException:
     return Invalid(["--model: At least one model is required"])
 
 
-def alias_of(tables: dict[str, Any], id: str, named: str | None) -> str | None:
+def alias_of(tables: dict[str, Any], named: str | None) -> str | None:
     """The alias of a model that is to be the default: by its alias, or its wire id."""
     if named is None:
         return None
@@ -213,7 +226,7 @@ def add(config: Config, detected: Detected, choice: Choice, title: str) -> None:
     if not models:
         raise no_models(detected)
     tables = model_tables(config, made.id, models)
-    wanted = alias_of(tables, made.id, choice.default)
+    wanted = alias_of(tables, choice.default)
     edited = written(config, detected, tables, default_model=wanted, dry_run=choice.dry_run)
     if show_diff(edited, choice.dry_run):
         return
@@ -250,8 +263,6 @@ def report(detected: Detected, aliases: list[str], tables: dict[str, Any]) -> No
 
 def place_of(config: Config, made: Draft) -> str:
     """A provider in one line, as "OpenAI Compatible at https://acme.example/v1"."""
-    from modelbay.onboarding.drafts import joined
-
     grown, _ = joined(config, made)
     found = upstream(grown, grown.provider(made.id))
     name = made.preset.name if made.preset else dialog.APIS[found.protocol]

@@ -80,8 +80,7 @@ def show_status(config: Config, as_json: bool) -> None:
 
 def _asked(config: Config) -> str:
     """The platform or provider that a person chooses."""
-    offers = logging_in.offers(config)
-    return pick_one("Select a platform", {offer.id: offer.title for offer in offers})
+    return pick_one("Select a platform", {one.id: one.title for one in logging_in.platforms(config)})
 
 
 def _by_device(config: Config, name: str, options: dict[str, Any]) -> None:

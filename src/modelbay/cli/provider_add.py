@@ -15,8 +15,7 @@ from modelbay.catalog.sources import Catalog
 from modelbay.cli import adding, provider_registry, terminal
 from modelbay.cli.adding import API_NAMES, Choice, Invalid, choice_options
 from modelbay.cli.picker import asks
-from modelbay.cli.provider_manifest import Wishes, add_from_text, add_from_url
-from modelbay.cli.provider_registry import Keys
+from modelbay.cli.provider_manifest import add_from_text, add_from_url
 from modelbay.cli.terminal import Settings, Unreadable, pass_settings
 from modelbay.config.diff import masked_url
 from modelbay.config.load import load
@@ -24,8 +23,8 @@ from modelbay.config.schema import Config
 from modelbay.conversation import Json, Protocol
 from modelbay.errors import ModelbayError
 from modelbay.onboarding import dialog, recognition
-from modelbay.onboarding.detection import Detected, detect, fetched, listed
-from modelbay.onboarding.drafts import Draft, asks_for_key, azure_draft, draft, joined, vertex_draft, with_key
+from modelbay.onboarding.detection import Detected, fetched, listed
+from modelbay.onboarding.drafts import Draft, asks_for_key, azure_draft, draft, host_of, joined, vertex_draft, with_key
 from modelbay.onboarding.recognition import KINDS, NATIVE, Recognised, recognise, recognise_content, recognise_text
 from modelbay.onboarding.sources import documents
 from modelbay.onboarding.sources.registries import urls_of
@@ -86,39 +85,38 @@ def add_provider(
     """
     choice = Choice.of(options)
     key = adding.given_key(api_key, what == "-")
-    keys = Keys.of(key, options.pop("provider_key"), options.pop("token_is_key"))
+    given = provider_registry.given(options.pop("provider_key"), options.pop("token_is_key"))
     place = Place(**options)
     config = load(settings.config)
     found = _recognised(what, "registry" if forced is None and what.strip() in urls_of(config) else forced)
     if found.kind == "registry":
         if found.document:
-            provider_registry.add_from_url(config, found.document, keys, choice)
+            provider_registry.add_from_url(config, found.document, key, given, choice)
         else:
-            provider_registry.add_from_content(config, found.content, None, keys, choice)
+            provider_registry.add_from_content(config, found.content, None, key, given, choice)
         return
     if found.kind == "manifest" or _leads_to_manifest(found):
         terminal.note(f"{masked_url(what)} is {recognition.TITLES['manifest']}")
-        _add_by_manifest(config, found, Wishes(id, key, choice.default, choice.yes, choice.dry_run), choice)
+        _add_by_manifest(config, found, id, key, choice)
         return
     _check(found, id, place, choice, config)
     if found.kind in NATIVE:
         made = _native(found, id or (found.preset.id if found.preset else str(found.kind)), place, config)
         terminal.note(f"{masked_url(what)} is {found.title}")
-        _go_on(settings, config, with_key_asked(made, key), choice)
+        _go_on(config, with_key_asked(made, key), choice)
         return
     if found.document:
         found, key = _looked_into(config, found, key, choice)
     else:
         terminal.note(f"{masked_url(what)} is {found.title}")
     if found.kind == "registry":
-        provider_registry.add_from_content(config, found.content, what, replace(keys, token=key or None), choice)
+        provider_registry.add_from_content(config, found.content, what, key or None, given, choice)
         return
     made = _drafted(found, id, place, config)
     if found.content is not None and found.url is None:
-        content_made = with_key_asked(made, key)
-        _add_listed(settings, config, content_made, found.content, choice)
+        _add_listed(config, with_key_asked(made, key), found.content, choice)
         return
-    _go_on(settings, config, with_key_asked(made, key), choice)
+    _go_on(config, with_key_asked(made, key), choice)
 
 
 def _leads_to_manifest(found: Recognised) -> bool:
@@ -129,14 +127,14 @@ def _leads_to_manifest(found: Recognised) -> bool:
     return content is not None and recognition.kind_of(content) == "manifest"
 
 
-def _add_by_manifest(config: Config, found: Recognised, wishes: Wishes, choice: Choice) -> None:
+def _add_by_manifest(config: Config, found: Recognised, id: str | None, key: str | None, choice: Choice) -> None:
     """Adds what a manifest tells of, with all its models."""
     if choice.models:
         terminal.warning("--model is left aside: a provider that is added by its manifest has all its models")
     if found.document is not None:
-        add_from_url(config, found.document, wishes)
+        add_from_url(config, found.document, id, key, choice)
     else:
-        add_from_text(config, found.content, wishes)
+        add_from_text(config, found.content, id, key, choice)
 
 
 def with_key_asked(made: Draft, key: str | None) -> Draft:
@@ -159,33 +157,31 @@ def with_key_asked(made: Draft, key: str | None) -> Draft:
     return with_key(made, key)
 
 
-def _go_on(settings: Settings, config: Config, made: Draft, choice: Choice) -> None:
+def _go_on(config: Config, made: Draft, choice: Choice) -> None:
     """Detects the models, chooses, writes."""
-    named = [row.id for row in choice.models]
-    with terminal.waiting(f"asking {made.id} for its models"):
-        detected = asyncio.run(detect(config, made, named))
+    detected = adding.asked_models(config, made, choice)
     if detected.refused and "api_key" not in made.table and asks():
         adding.say_detected(detected)
         made = with_key(made, adding.asked_key(made.id, None, needed=True))
-        detected = asyncio.run(detect(config, made, named))
-    unknown = detected.error is not None and not detected.models and not named and not made.models
+        detected = adding.asked_models(config, made, choice)
+    named = choice.models or made.models
+    unknown = detected.error is not None and not detected.models and not named
     ends = unknown and (detected.refused or choice.yes or not asks())
     adding.say_detected(detected, raised=ends)
     if ends:
         raise adding.no_models(detected)
     if unknown:
-        detected = _entered(detected, choice)
+        choice.models = _entered()
     adding.add(config, detected, choice, adding.place_of(config, detected.draft))
 
 
-def _entered(detected: Detected, choice: Choice) -> Detected:
-    """Asks a person for the models that could not be listed."""
+def _entered() -> list[dialog.ModelRow]:
+    """The models that could not be listed, as a person names them."""
     text = click.prompt("Models, by id, with blanks between them", default="", show_default=False, err=True)
-    choice.models = adding.rows(tuple(text.replace(",", " ").split()))
-    return detected
+    return adding.rows(tuple(text.replace(",", " ").split()))
 
 
-def _add_listed(settings: Settings, config: Config, made: Draft, content: Json, choice: Choice) -> None:
+def _add_listed(config: Config, made: Draft, content: Json, choice: Choice) -> None:
     """Writes the models of a list that is at hand."""
     _, found = joined(config, made)
     listing = parse_list(content)
@@ -214,8 +210,7 @@ def _check(found: Recognised, id: str | None, place: Place, choice: Choice, conf
         said.append(f"{'--id' if id is not None else wanted}: {problem}")
     if place.base_url is not None and (problem := dialog.base_url_problem(place.base_url)):
         said.append(f"--base-url: {problem}")
-    for row, (wrong_id, wrong_name) in zip(choice.models, dialog.model_problems(choice.models), strict=True):
-        said += [f"--model {row.id or '(no id)'}: {problem}" for problem in (wrong_id, wrong_name) if problem]
+    said += adding.row_problems(choice.models)
     if said:
         taken = wanted in config.providers
         raise Invalid(
@@ -264,8 +259,6 @@ def _looked_into(config: Config, found: Recognised, key: str | None, choice: Cho
 
 def _drafted(found: Recognised, id: str | None, place: Place, config: Config) -> Draft:
     if place.base_url is not None and found.preset is None:
-        from modelbay.onboarding.drafts import host_of
-
         found = replace(found, preset=presets.by_host(host_of(place.base_url)), url=found.url or place.base_url)
         suggested = recognition.suggested_id(found)
         found = replace(found, url=None if found.content is not None else found.url)

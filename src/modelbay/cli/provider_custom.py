@@ -1,6 +1,5 @@
 """`modelbay provider custom` and `modelbay provider edit`: the dialog for a custom provider, as options."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -21,9 +20,9 @@ from modelbay.config.schema import Config, ProviderEntry
 from modelbay.config.types import TYPE_OF
 from modelbay.conversation import Protocol
 from modelbay.onboarding import dialog
-from modelbay.onboarding.detection import Detected, detect, remember
+from modelbay.onboarding.detection import remember
 from modelbay.onboarding.dialog import Form
-from modelbay.onboarding.drafts import Draft, form_draft, host_of, model_tables, serves_without_key, with_key
+from modelbay.onboarding.drafts import Draft, as_entry, form_draft, host_of, model_tables, serves_without_key, with_key
 from modelbay.onboarding.login import check_editable
 from modelbay.providers import presets
 from modelbay.providers.upstream import upstream
@@ -76,9 +75,9 @@ def custom_provider(settings: Settings, /, id: str, header: tuple[str, ...], **o
     adding.check(form, list(config.providers), detects=True)
     _check_native(form.base_url)
     made = form_draft(form)
-    if key is None and asks() and not serves_without_key(_entry(config, made)):
+    if key is None and asks() and not serves_without_key(as_entry(config, made.id, made.table)):
         key = adding.asked_key(form.name, None, needed=False)
-    detected = _detected(config, with_key(made, key), choice)
+    detected = adding.asked_models(config, with_key(made, key), choice)
     adding.say_detected(detected, raised=not choice.models and not detected.models)
     if not choice.models and not detected.models:
         raise adding.no_models(detected)
@@ -105,14 +104,15 @@ def edit_provider(settings: Settings, /, id: str, **options: Any) -> None:
     check_editable(config, id)
     changed = _changes(config, entry, options)
     added = [*choice.models, *adding.rows(options["add_model"])]
-    _check_models(added)
+    if wrong := adding.row_problems(added):
+        raise Invalid(wrong)
     removed = [_alias(config, id, name) for name in options["remove_model"]]
     picks = not changed and not added and not removed and not choice.default
     detected = None
     if choice.all or picks:
         if not choice.all and not asks():
             raise click.UsageError("there is nothing to change", click.get_current_context())
-        detected = _detected(config, _changed_draft(config, entry, changed), Choice())
+        detected = adding.asked_models(config, _changed_draft(config, entry, changed), Choice())
         adding.say_detected(detected, raised=True)
         if detected.error is not None:
             raise detected.error
@@ -125,7 +125,7 @@ def edit_provider(settings: Settings, /, id: str, **options: Any) -> None:
         removed += [alias for wire_id, alias in mine.items() if wire_id not in kept and alias not in removed]
     tables = model_tables(config, id, [(row.id, row.name) for row in added])
     default = adding.alias_of(
-        {**{alias: {"model": wire_id} for wire_id, alias in mine.items()}, **tables}, id, choice.default
+        {**{alias: {"model": wire_id} for wire_id, alias in mine.items()}, **tables}, choice.default
     )
 
     def change(edit: Edit) -> list[str]:
@@ -152,11 +152,6 @@ def edit_provider(settings: Settings, /, id: str, **options: Any) -> None:
         if detected is not None:
             remember(load(settings.config), detected)
         terminal.write("".join(f"{line}\n" for line in edited.result) or f"{id} is that way already\n")
-
-
-def _detected(config: Config, made: Draft, choice: Choice) -> Detected:
-    with terminal.waiting(f"asking {made.id} for its models"):
-        return asyncio.run(detect(config, made, [row.id for row in choice.models]))
 
 
 def _check_native(url: str) -> None:
@@ -231,17 +226,6 @@ def _changed_draft(config: Config, entry: ProviderEntry, changed: dict[Keys, obj
     return Draft(entry.id, table, presets.by_host(host_of(str(table.get("base_url") or ""))))
 
 
-def _check_models(rows: list[dialog.ModelRow]) -> None:
-    wrong = [
-        f"--model {row.id or '(no id)'}: {problem}"
-        for row, problems in zip(rows, dialog.model_problems(rows), strict=True)
-        for problem in problems
-        if problem
-    ]
-    if wrong:
-        raise Invalid(wrong)
-
-
 def _alias(config: Config, id: str, name: str) -> str:
     """The alias of a model of the provider, by its alias or its wire id."""
     mine = [model for model in config.models.values() if model.provider == id]
@@ -255,9 +239,3 @@ def _alias(config: Config, id: str, name: str) -> str:
 def _header(entry: ProviderEntry, name: str) -> str | None:
     """The header as it is written, in whatever case it was named."""
     return next((there for there in entry.custom_headers if there.lower() == name.strip().lower()), None)
-
-
-def _entry(config: Config, made: Draft) -> ProviderEntry:
-    from modelbay.onboarding.drafts import as_entry
-
-    return as_entry(config, made.id, made.table)

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from msgspec import Struct
 
 from modelbay.catalog.summary import counted, facts
 from modelbay.cli import adding, terminal
-from modelbay.cli.adding import Invalid
+from modelbay.cli.adding import Choice, Invalid
 from modelbay.cli.columns import write_rows
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, Unreadable, pass_settings
@@ -27,16 +26,6 @@ from modelbay.onboarding.sources.merging import Written
 
 SHOWN = 10
 """How many models are named before it is written; the others are counted."""
-
-
-class Wishes(Struct):
-    """What the options say."""
-
-    id: str | None = None
-    key: str | None = None
-    default: str | None = None
-    yes: bool = False
-    dry_run: bool = False
 
 
 @click.command()
@@ -61,49 +50,48 @@ def manifest_provider(
     """
     config = load(settings.config)
     key = adding.given_key(api_key, embedded == "-")
-    wishes = Wishes(id, key, options["default_model"], options["yes"], options["dry_run"])
+    choice = Choice(default=options["default_model"], yes=options["yes"], dry_run=options["dry_run"])
     if url is not None and embedded is not None:
         raise click.UsageError("name a URL or --json, not both", click.get_current_context())
     if url is not None and url.strip():
-        add_from_url(config, url, wishes)
+        add_from_url(config, url, id, key, choice)
     elif embedded is not None:
-        add_from_text(config, _text(embedded), wishes)
+        add_from_text(config, _text(embedded), id, key, choice)
     else:
         raise Invalid([manifests.NOTHING_GIVEN], manifests.GIVE)
 
 
-def add_from_url(config: Config, url: str, wishes: Wishes) -> None:
+def add_from_url(config: Config, url: str, id: str | None, key: str | None, choice: Choice) -> None:
     """Adds the provider whose manifest is at an address."""
     agreed: Origin | None = None
     while True:
         with terminal.waiting(f"reading {masked_url(url)}"):
-            found = asyncio.run(manifests.from_url(config, url, id=wishes.id, key=wishes.key, agreed=agreed))
+            found = asyncio.run(manifests.from_url(config, url, id=id, key=key, agreed=agreed))
         if isinstance(found, Proposal):
-            add(config, found, wishes)
+            add(config, found, key, choice)
             return
-        agreed = _agreed(found, wishes)
+        agreed = _agreed(found, choice)
 
 
-def add_from_text(config: Config, text: bytes | Json, wishes: Wishes) -> None:
+def add_from_text(config: Config, text: bytes | Json, id: str | None, key: str | None, choice: Choice) -> None:
     """Adds the provider of embedded JSON."""
-    add(config, manifests.from_text(config, text, id=wishes.id), wishes)
+    add(config, manifests.from_text(config, text, id=id), key, choice)
 
 
-def add(config: Config, proposal: Proposal, wishes: Wishes) -> None:
+def add(config: Config, proposal: Proposal, key: str | None, choice: Choice) -> None:
     """Shows what will be written, asks, writes, and says what was written."""
     if not proposal.said.models:
         _say_none(proposal)
-    proposal = _with_id(config, proposal, wishes)
+    proposal = _with_id(config, proposal, choice)
     show(proposal)
-    key = wishes.key
-    if key is None and proposal.wants_key and not wishes.yes and not wishes.dry_run and asks():
+    if key is None and proposal.wants_key and not choice.yes and not choice.dry_run and asks():
         key = adding.asked_key(proposal.said.manifest.name, None, needed=False)
-    if not wishes.dry_run and not wishes.yes:
+    if not choice.dry_run and not choice.yes:
         if not asks():
             raise click.UsageError("it is only added with --yes where nobody can be asked", click.get_current_context())
         click.confirm("Add it?" if not proposal.again else "Renew it?", default=True, abort=True, err=True)
-    done = manifests.add(config, proposal, key=key, default_model=wishes.default, dry_run=wishes.dry_run)
-    if adding.show_diff(done, wishes.dry_run):
+    done = manifests.add(config, proposal, key=key, default_model=choice.default, dry_run=choice.dry_run)
+    if adding.show_diff(done, choice.dry_run):
         return
     report(proposal, done.result)
     adding.say_default(config, done.result.provider, done.result.default_model)
@@ -145,10 +133,10 @@ def report(proposal: Proposal, written: Written) -> None:
         say_merged(merged)
 
 
-def _agreed(consent: Consent, wishes: Wishes) -> Origin:
+def _agreed(consent: Consent, choice: Choice) -> Origin:
     """The origin that the key may go to, if somebody says so."""
     said = f"{consent.why}\nthe manifest says that the provider is at {consent.origin}"
-    if wishes.yes:
+    if choice.yes:
         return consent.origin
     if not asks():
         raise ModelbayError(
@@ -159,13 +147,13 @@ def _agreed(consent: Consent, wishes: Wishes) -> Origin:
     return consent.origin
 
 
-def _with_id(config: Config, proposal: Proposal, wishes: Wishes) -> Proposal:
+def _with_id(config: Config, proposal: Proposal, choice: Choice) -> Proposal:
     """The proposal under an id that is free."""
     while (problem := dialog.id_problem(proposal.id, [])) or proposal.taken:
         if not problem:
             problem = f'there is a provider "{proposal.id}" already, from another source'
         other = manifests.another_id(config, manifests.slug(proposal.said.manifest))
-        if wishes.yes or not asks():
+        if choice.yes or not asks():
             raise Invalid([f"--id: {problem}"], f"name this one with --id, as --id {other}")
         terminal.note(problem)
         proposal = manifests.renamed(config, proposal, click.prompt("Another id", default=other, err=True).strip())

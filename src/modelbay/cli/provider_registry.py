@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 
-from msgspec import Struct, field
-
 from modelbay.catalog.summary import counted
 from modelbay.cli import adding, terminal
 from modelbay.cli.adding import Choice, Invalid
@@ -13,7 +11,7 @@ from modelbay.config.diff import masked_url
 from modelbay.config.paths import environment
 from modelbay.config.schema import Config
 from modelbay.conversation import Json
-from modelbay.errors import AuthenticationFailed, ModelbayError, PermissionDenied
+from modelbay.errors import AuthenticationFailed, PermissionDenied
 from modelbay.onboarding.sources import registries
 from modelbay.onboarding.sources.merging import Written
 from modelbay.onboarding.sources.registries import Found, Given, Item, Key, Proposal
@@ -29,35 +27,27 @@ KEYS: dict[Key, str] = {
 }
 
 
-class Keys(Struct):
-    """What the options say of keys; the token is in `--api-key`."""
-
-    token: str | None = None
-    own: dict[str, str] = field(default_factory=dict)
-    token_is_key: bool = False
-
-    @classmethod
-    def of(cls, token: str | None, pairs: tuple[str, ...], token_is_key: bool) -> "Keys":
-        """Takes `--provider-key ID=KEY` apart."""
-        split = [pair.partition("=") for pair in pairs]
-        if any(not (id.strip() and key.strip()) for id, _, key in split):
-            raise Invalid(["--provider-key: write ID=KEY, as acme={env:ACME_API_KEY}"])
-        return cls(token, {id.strip(): str(adding.given_key(key)) for id, _, key in split}, token_is_key)
+def given(pairs: tuple[str, ...], token_is_key: bool) -> Given:
+    """What `--provider-key ID=KEY` and `--token-is-key` say."""
+    split = [pair.partition("=") for pair in pairs]
+    if any(not (id.strip() and key.strip()) for id, _, key in split):
+        raise Invalid(["--provider-key: write ID=KEY, as acme={env:ACME_API_KEY}"])
+    return Given(keys={id.strip(): str(adding.given_key(key)) for id, _, key in split}, token_is_key=token_is_key)
 
 
-def add_from_url(config: Config, url: str, keys: Keys, choice: Choice) -> None:
+def add_from_url(config: Config, url: str, token: str | None, given: Given, choice: Choice) -> None:
     """Adds the registry at an address; one that is there already is renewed, with the token it has or a new one."""
-    tokens = [keys.token] if keys.token else registries.urls_of(config).get(url.strip(), [])
+    tokens = [token] if token else registries.urls_of(config).get(url.strip(), [])
     if not tokens and asks():
-        token = adding.asked_key("the registry", None, needed=False)
-        tokens = [token] if token else []
+        asked = adding.asked_key("the registry", None, needed=False)
+        tokens = [asked] if asked else []
     try:
         with terminal.waiting(f"reading {masked_url(url)}"):
             found = asyncio.run(registries.fetched(config, url, tokens))
     except (AuthenticationFailed, PermissionDenied) as error:
         error.hint = refused_hint(tokens)
         raise
-    _add(config, found, keys, choice)
+    _add(config, found, given, choice)
 
 
 def refused_hint(given: object) -> str:
@@ -69,16 +59,17 @@ def refused_hint(given: object) -> str:
     return "it wants a token: --api-key TOKEN"
 
 
-def add_from_content(config: Config, content: Json, url: str | None, keys: Keys, choice: Choice) -> None:
+def add_from_content(
+    config: Config, content: Json, url: str | None, token: str | None, given: Given, choice: Choice
+) -> None:
     """Adds a registry whose text is at hand; with `url`, it was fetched from there with the token."""
-    if url is None and keys.token:
+    if url is None and token:
         hint = "a file needs no token; the providers' own keys: --provider-key ID=KEY"
         raise Invalid(["--api-key: nothing is fetched"], hint)
-    _add(config, registries.pasted(content, url, keys.token), keys, choice)
+    _add(config, registries.pasted(content, url, token), given, choice)
 
 
-def _add(config: Config, found: Found, keys: Keys, choice: Choice) -> None:
-    given = Given(keys=keys.own, token_is_key=keys.token_is_key)
+def _add(config: Config, found: Found, given: Given, choice: Choice) -> None:
     made = registries.propose(config, found, given)
     if not choice.yes and asks():
         for item in [item for item in made.items if item.wants_key]:
@@ -86,7 +77,7 @@ def _add(config: Config, found: Found, keys: Keys, choice: Choice) -> None:
             if key := adding.asked_key(item.listed.name, None, needed=False):
                 given.keys[item.listed.id] = key
         made = registries.propose(config, found, given)
-    default = _alias(made, choice.default) if choice.default else None
+    default = registries.alias_of(made, choice.default) if choice.default else None
     edited = registries.add(config, made, default_model=default, dry_run=choice.dry_run)
     if adding.show_diff(edited, choice.dry_run):
         return
@@ -143,13 +134,3 @@ def _notes(made: Proposal, written: list[Written]) -> None:
         terminal.warning(f"left out: {left.where}: {left.why}")
     if len(made.left) > adding.REPORTED:
         terminal.warning(f"and {len(made.left) - adding.REPORTED} more were left out")
-
-
-def _alias(made: Proposal, name: str) -> str:
-    """The alias of a model that is to be the default."""
-    for item in made.items:
-        for wire_id in item.made.models:
-            alias = item.made.names.get(wire_id, f"{item.listed.id}/{wire_id}")
-            if name in (alias, wire_id):
-                return alias
-    raise ModelbayError(f'model "{name}" is not in the registry')

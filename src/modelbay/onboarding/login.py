@@ -27,7 +27,7 @@ from modelbay.providers.presets import Login
 from modelbay.providers.upstream import upstream
 
 
-class Offer(Struct, frozen=True):
+class Platform(Struct, frozen=True):
     """Something to log in to: a platform, or a provider with a flow of its own."""
 
     id: str
@@ -76,11 +76,11 @@ class Status(Struct):
     """When its token ends; it is refreshed before that."""
 
 
-def offers(config: Config) -> list[Offer]:
+def platforms(config: Config) -> list[Platform]:
     """All that one can log in to: the platforms, then the file's own providers."""
-    platforms = [Offer(login.id, login.title, login.by) for _, login in presets.logins()]
+    known = [Platform(login.id, login.title, login.by) for _, login in presets.logins()]
     own = [entry for entry in config.providers.values() if entry.oauth and logins.managing(entry) is None]
-    return platforms + [Offer(entry.id, entry.name or f"provider {entry.id}", "device") for entry in own]
+    return known + [Platform(entry.id, entry.name or f"provider {entry.id}", "device") for entry in own]
 
 
 def target(

@@ -152,7 +152,7 @@ def test_a_key_for_a_provider_that_is_not_there_is_refused(file: Path, shelf: Si
 def test_no_repr_shows_a_token_or_a_key(file: Path, shelf: Site):
     made = added(file, shelf, keys={"acme": KEY}, token_is_key=True)
     found = pasted({"acme": ACME}, url(shelf), TOKEN)
-    shown = repr((made, found, Given(token=TOKEN, keys={"acme": KEY})))
+    shown = repr((made, found, Given(keys={"acme": KEY})))
     assert KEY not in shown and TOKEN not in shown
 
 

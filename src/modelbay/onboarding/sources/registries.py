@@ -1,7 +1,7 @@
 """Registries: a document of somebody's that has several providers. They are added together, and renewed together.
 
     found = await fetched(config, url, ["token"])
-    made = propose(config, found, Given(token="token"))
+    made = propose(config, found, Given(keys={"acme": "..."}))
     written = add(config, made).result
 
 The token opens the document; a provider's key opens the provider. They are two things, and only what somebody says, or
@@ -15,8 +15,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
 
-from modelbay.catalog.registry import Left, Registry, parse_registry
-from modelbay.catalog.registry import Listed as Provider
+from modelbay.catalog.registry import Left, Provider, Registry, parse_registry
 from modelbay.config import changes
 from modelbay.config.diff import masked_url
 from modelbay.config.edit import Edit, Edited, apply
@@ -66,7 +65,6 @@ class Found(Struct, kw_only=True):
 class Given(Struct, kw_only=True):
     """What a person says about a registry that is to be added."""
 
-    token: str | None = None
     keys: dict[str, str] = field(default_factory=dict)
     """Providers' keys by id."""
     token_is_key: bool = False
@@ -171,6 +169,20 @@ def renewal(config: Config, found: Found) -> Proposal:
     made.items = [item for item in made.items if item.listed.id not in still]
     made.vanished = [id for id in made.vanished if id not in still]
     return made
+
+
+def alias_of(made: Proposal, name: str) -> str:
+    """The alias of a model that is to be the default, by it or by its wire id.
+
+    Raises:
+        ModelbayError: it is none of the registry's.
+    """
+    for item in made.items:
+        for wire_id in item.made.models:
+            alias = item.made.names.get(wire_id, f"{item.listed.id}/{wire_id}")
+            if name in (alias, wire_id):
+                return alias
+    raise ModelbayError(f'model "{name}" is not in the registry')
 
 
 def write(edit: Edit, made: Proposal, default_model: str | None = None, *, again: bool = True) -> list[Written]:

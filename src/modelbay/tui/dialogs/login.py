@@ -20,7 +20,7 @@ from modelbay.onboarding import adding, key_login
 from modelbay.onboarding import login as logging_in
 from modelbay.onboarding.detection import detect
 from modelbay.onboarding.drafts import model_tables, vertex_draft
-from modelbay.onboarding.login import Google, LoggedIn, Offer
+from modelbay.onboarding.login import Google, LoggedIn, Platform
 from modelbay.providers import logins
 from modelbay.providers.presets import Login
 from modelbay.tui.dialogs.confirm import Confirm
@@ -35,30 +35,30 @@ from modelbay.tui.widgets.listing import Row
 
 async def log_in(app: App[Any], state: State, name: str = "") -> Added | None:
     """Asks where, unless `name` says it, and logs in there."""
-    offers = logging_in.offers(state.config)
-    offer = next((one for one in offers if one.id == name), None)
-    if offer is None:
-        chosen = next((one for one in offers if name and name in one.id), None)
+    platforms = logging_in.platforms(state.config)
+    platform = next((one for one in platforms if one.id == name), None)
+    if platform is None:
+        chosen = next((one for one in platforms if name and name in one.id), None)
         heading = f'There is no platform "{name}"' if name else "Select a platform"
-        offer = await app.push_screen_wait(Menu(heading, offers, _row, at=chosen))
-    if offer is None:
+        platform = await app.push_screen_wait(Menu(heading, platforms, _row, at=chosen))
+    if platform is None:
         return None
-    platform = logins.by_id(offer.id)
-    if offer.by == "key" and platform is not None:
-        return await app.push_screen_wait(KeyLogin(state, platform))
-    if offer.by == "adc":
+    login = logins.by_id(platform.id)
+    if platform.by == "key" and login is not None:
+        return await app.push_screen_wait(KeyLogin(state, login))
+    if platform.by == "adc":
         return await _by_google(app, state)
-    done = await app.push_screen_wait(DeviceLogin(state, offer))
+    done = await app.push_screen_wait(DeviceLogin(state, platform))
     if done is None:
         return None
     models = f": {counted(len(done.written.models), 'model')}" if done.written else ""
-    state.say(f"Logged in to {offer.title}{models}" if done.new else f"Logged in already{models}, as listed now")
-    return Added([logging_in.target(state.config, offer.id).entry.id])
+    state.say(f"Logged in to {platform.title}{models}" if done.new else f"Logged in already{models}, as listed now")
+    return Added([logging_in.target(state.config, platform.id).entry.id])
 
 
-def _row(offer: Offer) -> Row:
+def _row(platform: Platform) -> Row:
     how = {"device": "by a code", "key": "by an API key", "adc": "by Google's own credentials"}
-    return Row(offer.title, how[offer.by])
+    return Row(platform.title, how[platform.by])
 
 
 class DeviceLogin(Dialog[LoggedIn]):
@@ -67,11 +67,11 @@ class DeviceLogin(Dialog[LoggedIn]):
     keys = "Enter opens the page in a browser · Esc cancel"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", show=False)]
 
-    def __init__(self, state: State, offer: Offer) -> None:
+    def __init__(self, state: State, platform: Platform) -> None:
         super().__init__()
-        self._state, self._offer = state, offer
+        self._state, self._platform = state, platform
         self._page = ""
-        self.heading = f"Log in to {offer.title}"
+        self.heading = f"Log in to {platform.title}"
 
     def content(self) -> Iterable[Widget]:
         yield Static(id="code", classes="about")
@@ -80,7 +80,7 @@ class DeviceLogin(Dialog[LoggedIn]):
         self.during("waiting for the approval", self._log_in())
 
     async def _log_in(self) -> None:
-        to = await to_thread(logging_in.target, self._state.config, self._offer.id)
+        to = await to_thread(logging_in.target, self._state.config, self._platform.id)
         self.dismiss(await logging_in.log_in(self._state.config, to, self._show))
 
     def _show(self, code: Code) -> None:

@@ -38,7 +38,7 @@ class RegistryForm(Form[Added]):
         config, token = self._state.config, self.value("token")
         register(token)
         found = await registries.fetched(config, self.value("url"), [token] if token else [])
-        made = registries.propose(config, found, Given(token=token or None))
+        made = registries.propose(config, found, Given())
 
         done = await to_thread(registries.add, config, made)
         self.dismiss(Added([one.provider for one in done.result if not one.gone]))
