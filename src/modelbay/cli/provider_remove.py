@@ -7,11 +7,10 @@ from modelbay.cli import terminal
 from modelbay.cli.adding import show_diff
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
-from modelbay.config import changes
 from modelbay.config.changes import Removed
-from modelbay.config.edit import Edit, apply
 from modelbay.config.load import load
 from modelbay.onboarding.login import check_editable
+from modelbay.onboarding.removal import remove
 
 
 @click.command()
@@ -21,13 +20,8 @@ from modelbay.onboarding.login import check_editable
 @pass_settings
 def remove_provider(settings: Settings, /, id: str, yes: bool, dry_run: bool) -> None:
     """Remove the provider ID, its models, and what named them as a default."""
-
     check_editable(load(settings.config), id)
-
-    def change(edit: Edit) -> Removed:
-        return changes.remove_provider(edit, id)
-
-    planned = apply(change, settings.config, dry_run=True)
+    planned = remove(settings.config, [id], dry_run=True)
     if show_diff(planned, dry_run):
         return
     if not yes:
@@ -35,23 +29,13 @@ def remove_provider(settings: Settings, /, id: str, yes: bool, dry_run: bool) ->
             raise click.UsageError(
                 "it is only removed with --yes where nobody can be asked", click.get_current_context()
             )
-        models = planned.result.models
+        models = planned.result[0].models
         also = f" and {counted(len(models), 'model')} ({', '.join(models[:5])}{' …' * (len(models) > 5)})" * bool(
             models
         )
         click.confirm(f"Remove provider {id}{also}?", abort=True, err=True)
-    done = apply(change, settings.config).result
-    _forget(id)
-    for line in _said(id, done):
+    for line in _said(id, remove(settings.config, [id]).result[0]):
         terminal.write(f"{line}\n")
-
-
-def _forget(id: str) -> None:
-    from modelbay.catalog.sources import Catalog
-    from modelbay.onboarding.sources import merging
-
-    Catalog().forget(id)
-    merging.forget(id)
 
 
 def _said(id: str, done: Removed) -> list[str]:

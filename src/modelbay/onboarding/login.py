@@ -9,7 +9,6 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from modelbay.config import changes
 from modelbay.config.changes import Removed
 from modelbay.config.edit import Edit, apply
 from modelbay.config.entries import provider_entry
@@ -19,7 +18,7 @@ from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.credentials.oauth import Code, TokenSet
 from modelbay.errors import AuthenticationFailed, ConfigError, MissingCredential
 from modelbay.line import Line
-from modelbay.onboarding import managed
+from modelbay.onboarding import managed, removal
 from modelbay.onboarding.managed import Written
 from modelbay.providers import logins, presets
 from modelbay.providers.endpoint import models_endpoint
@@ -199,8 +198,7 @@ def log_out(config: Config, name: str) -> tuple[bool, Removed | None]:
     login = logins.by_id(name)
     entry = config.providers.get(login.provider if login else name)
     if entry is not None and login is not None and login.by == "key":
-        id = entry.id
-        return True, apply(lambda edit: changes.remove_provider(edit, id), config.path).result
+        return True, removal.remove(config.path, [entry.id]).result[0]
     if entry is None or entry.oauth is None:
         by_google = login is not None and login.by == "adc"
         raise ConfigError(

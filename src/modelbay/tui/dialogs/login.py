@@ -12,11 +12,9 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from modelbay.catalog.summary import counted
-from modelbay.config import changes
-from modelbay.config.edit import Edit, apply
 from modelbay.credentials.oauth import Code
 from modelbay.credentials.redaction import register
-from modelbay.onboarding import adding, key_login
+from modelbay.onboarding import adding, key_login, removal
 from modelbay.onboarding import login as logging_in
 from modelbay.onboarding.detection import detect
 from modelbay.onboarding.drafts import model_tables, vertex_draft
@@ -195,9 +193,5 @@ async def log_out(app: App[Any], state: State) -> None:
 def _forget(state: State, id: str) -> None:
     if state.config.providers[id].oauth:
         logging_in.log_out(state.config, id)
-        return
-
-    def change(edit: Edit) -> None:
-        changes.remove_provider(edit, id)
-
-    apply(change, state.config.path)
+    else:
+        removal.remove(state.config.path, [id])

@@ -11,8 +11,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from modelbay.catalog.summary import counted
-from modelbay.config import changes
-from modelbay.config.edit import Edit, apply
+from modelbay.onboarding import removal
 from modelbay.onboarding.grouping import Group, groups
 from modelbay.tui.dialogs.dialog import Dialog
 from modelbay.tui.state import State
@@ -98,11 +97,7 @@ class Providers(Dialog[Literal["add"]]):
             self.during("removing", self._delete(group))
 
     async def _delete(self, group: Group) -> None:
-        def change(edit: Edit) -> None:
-            for id in group.providers:
-                changes.remove_provider(edit, id)
-
-        await to_thread(apply, change, self._state.config.path)
+        await to_thread(removal.remove, self._state.config.path, group.providers)
         await self._state.reload()
         self.listing.set_rows(self._lines())
 
