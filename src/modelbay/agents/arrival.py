@@ -1,6 +1,5 @@
 """Providers of an agent on their way into `config.toml`: what of them can be used, under which ids, what is there already."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -10,6 +9,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from modelbay.agents.agent import Arrival, Import
+from modelbay.agents.departure import SECRET_PARAMETER
 from modelbay.agents.ledger import Ledger
 from modelbay.config import changes
 from modelbay.config.diff import SECRET_KEY
@@ -23,7 +23,6 @@ from modelbay.errors import ConfigError
 
 Answer: TypeAlias = Literal["rename", "replace", "skip"]
 """What to do with a provider whose id is in use."""
-SECRET_PARAMETER = re.compile(r"(?:[\w-]*[-_])?(?:key|token|sig|signature|secret|password)", re.IGNORECASE)
 
 
 class Placed(Struct):

@@ -112,6 +112,8 @@ def departure(config: Config, id: str, title: str, protocols: Sequence[Protocol]
     models = [model for model in config.models.values() if model.provider == id and not model.flat]
     name = entry.name or (found.preset.name if found.preset else id)
     leaving = Departure(id, name, entry, protocol, base, query, found, config, keys)
+    if not keys:
+        _leave_secrets(leaving)
     catalog = Catalog()
     for model in models:
         _add_model(config, leaving, model, (title, protocols), catalog)
@@ -124,6 +126,17 @@ def departure(config: Config, id: str, title: str, protocols: Sequence[Protocol]
     if isinstance(entry.dialect, dict) and entry.dialect.keys() - {"preset", "prompt_cache_key", "include_usage"}:
         leaving.lost("dialect", f"{title} has its own ways")
     return leaving
+
+
+def _leave_secrets(leaving: Departure) -> None:
+    """Takes out of an address what is secret in it, and says so."""
+    bare = urls.without_user(leaving.base_url)[0]
+    if bare != leaving.base_url:
+        leaving.base_url = bare
+        leaving.lost("its user and password", "they are secret, and go along with --keys only")
+    for name in [name for name in leaving.query if SECRET_PARAMETER.fullmatch(name)]:
+        del leaving.query[name]
+        leaving.lost(f"parameter {name}", "it is a secret, which goes along with --keys only")
 
 
 def _spoken(
@@ -207,6 +220,10 @@ def refused(id: str, message: str, hint: str | None = None) -> Unsupported:
     """Why an agent cannot use a provider."""
     hint = hint or "choose another provider: `modelbay provider list`"
     return Unsupported(message, setting="provider", hint=hint, provider=id)
+
+
+SECRET_PARAMETER = re.compile(r"(?:[\w-]*[-_])?(?:key|token|sig|signature|secret|password)", re.IGNORECASE)
+"""What a parameter of an address is called whose value nobody may see."""
 
 
 def is_secret(name: str, value: str) -> bool:

@@ -12,6 +12,7 @@ from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config.diff import masked_url
 from modelbay.config.load import load
 from modelbay.config.schema import Config
+from modelbay.credentials.redaction import redact
 from modelbay.onboarding.sources import refresh, upkeep
 from modelbay.onboarding.sources.answer import Answer
 from modelbay.onboarding.sources.merging import Merged, Written
@@ -115,7 +116,8 @@ def _json(outcomes: list[Outcome]) -> bytes:
     for outcome in outcomes:
         answer = outcome.answer
         if outcome.error is not None:
-            found += [{"provider": id, "kind": answer.kind, "error": outcome.error.message} for id in answer.providers]
+            error = redact(outcome.error.message)
+            found += [{"provider": id, "kind": answer.kind, "error": error} for id in answer.providers]
         for one in outcome.written:
             move = answer.move
             found.append(

@@ -73,7 +73,8 @@ def _out(put: Callable[[], object]) -> None:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    return stream is not None and not stream.closed and stream.isatty()
+    # what the app puts in the place of stderr knows no `closed`
+    return stream is not None and not getattr(stream, "closed", False) and stream.isatty()
 
 
 def styled(text: str, stream: TextIO, **style: str | bool) -> str:
