@@ -245,6 +245,11 @@ def say_default(config: Config, provider: str, default: str | None) -> None:
         terminal.note(f'try it: modelbay ask -m {default or (first and first.alias)} "Hello"')
 
 
+def say_guessed(id: str, type: str | None) -> None:
+    """That nothing told which protocol a provider speaks."""
+    terminal.note(f'Protocol guessed as "{type}" for {id}: edit "type" in config.toml if requests fail')
+
+
 def show_diff(edited: Edited[Any], dry_run: bool) -> bool:
     """Prints what would change, where nothing was to be changed."""
     if dry_run:

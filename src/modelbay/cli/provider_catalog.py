@@ -149,9 +149,7 @@ def _report(made: Proposal, written: Written, shelf: Shelf) -> None:
     for name, why in merged.kept.items():
         terminal.note(f"{name}: {why}")
     if found.wire.guessed:
-        terminal.note(
-            f'Protocol guessed as "{found.wire.type}" for {found.id}: edit "type" in config.toml if requests fail'
-        )
+        adding.say_guessed(found.id, found.wire.type)
 
 
 def _list_models(shelf: Shelf, found: Offer, words: str, *, as_json: bool) -> None:

@@ -125,9 +125,7 @@ def _notes(made: Proposal, written: list[Written]) -> None:
         elif item.wants_key:
             terminal.warning(f"{id} has no key yet: modelbay key set {id}")
         if item.listed.guessed:
-            terminal.note(
-                f'Protocol guessed as "{item.listed.type}" for {id}: edit "type" in config.toml if requests fail'
-            )
+            adding.say_guessed(id, item.listed.type)
         for name, why in one.models.kept.items():
             terminal.note(f"{name}: {why}")
     for left in made.left[: adding.REPORTED]:

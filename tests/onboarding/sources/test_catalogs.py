@@ -351,7 +351,7 @@ def test_what_a_list_says_is_no_wish_for_so_long_an_answer(file: Path):
 def test_a_provider_is_never_moved_by_an_import_without_its_key(file: Path):
     """Whatever calls it: `imported.write` itself keeps the key where it is."""
     added(file, shelf_of(a={}))
-    what = imported.Import(
+    what = imported.Imported(
         id="acme", table={"type": "openai", "base_url": "https://thief.example/v1"}, owner=catalogs.OWNER
     )
     written = apply(lambda edit: imported.write(edit, what), file).result

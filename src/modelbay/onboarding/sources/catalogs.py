@@ -33,7 +33,7 @@ from modelbay.line import Line
 from modelbay.onboarding.choosing import settle_default
 from modelbay.onboarding.drafts import Draft, as_entry, azure_draft, host_of, serves_without_key, with_key
 from modelbay.onboarding.sources import imported
-from modelbay.onboarding.sources.imported import Import, owner_of
+from modelbay.onboarding.sources.imported import Imported, owner_of
 from modelbay.onboarding.sources.merging import Written
 from modelbay.providers import presets
 from modelbay.providers.presets import Preset
@@ -120,9 +120,9 @@ class Proposal(Struct, kw_only=True):
         return f"Proposal({self.offer.id!r}, {len(self.models)} models)"
 
     @property
-    def what(self) -> Import:
+    def what(self) -> Imported:
         """The same, to be written."""
-        return Import(id=self.draft.id, table=self.draft.table, models=self.models, owner=OWNER, may_move=self.keyed)
+        return Imported(id=self.draft.id, table=self.draft.table, models=self.models, owner=OWNER, may_move=self.keyed)
 
     @property
     def key_url(self) -> str | None:
@@ -264,7 +264,7 @@ def add(
     return edited
 
 
-def renewal(config: Config, shelf: Shelf, entry: ProviderEntry) -> Import:
+def renewal(config: Config, shelf: Shelf, entry: ProviderEntry) -> Imported:
     """What the list says today of a provider that was added from it. Only its models are renewed.
 
     Raises:
@@ -278,7 +278,7 @@ def renewal(config: Config, shelf: Shelf, entry: ProviderEntry) -> Import:
     models = _models(config, shelf, found)
     if not models:
         raise ModelbayError(f'the catalog has no models of "{entry.id}" any more', provider=entry.id)
-    return Import(id=entry.id, models=models, owner=OWNER)
+    return Imported(id=entry.id, models=models, owner=OWNER)
 
 
 def _inside(shelf: Shelf, base: str | None) -> str | None:

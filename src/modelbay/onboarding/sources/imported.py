@@ -25,7 +25,7 @@ PLACE = ("type", "base_url", "dialect", "api_key")
 """What is written together or not at all."""
 
 
-class Import(Struct, kw_only=True):
+class Imported(Struct, kw_only=True):
     """What a list says of one provider."""
 
     id: str
@@ -40,7 +40,7 @@ class Import(Struct, kw_only=True):
     """Whether the provider's secrets may go to another host: the user gave the key for it just now."""
 
     def __repr__(self) -> str:
-        return f"Import({self.id!r}, {len(self.models)} models)"
+        return f"Imported({self.id!r}, {len(self.models)} models)"
 
 
 def owner_of(keys: tuple[str, ...]) -> Ownership:
@@ -52,7 +52,7 @@ def owner_of(keys: tuple[str, ...]) -> Ownership:
     return Ownership(frozenset(keys), wrote)
 
 
-def write(edit: Edit, made: Import, *, again: bool = False) -> Written:
+def write(edit: Edit, made: Imported, *, again: bool = False) -> Written:
     """Adds the provider, or renews it. Models that the user took out come back only if it is added `again`.
 
     Raises:
@@ -73,12 +73,12 @@ def write(edit: Edit, made: Import, *, again: bool = False) -> Written:
     return Written(provider=made.id, models=_merged(edit, made, last, again=again), elsewhere=other)
 
 
-def remember(made: Import) -> None:
+def remember(made: Imported) -> None:
     """Keeps what the list said, once that is written: whatever is otherwise the next time is the user's."""
     merging.remember(made.id, merging.seen(str(made.table.get("base_url", "")), made.models))
 
 
-def _merged(edit: Edit, made: Import, last: Memory | None, *, again: bool) -> Merged:
+def _merged(edit: Edit, made: Imported, last: Memory | None, *, again: bool) -> Merged:
     models = _at_home(edit, made)
     known = last.models if last else {}
     there = {table.get("model") for table in (edit.get("models") or {}).values() if _provider(table) == made.id}
@@ -97,7 +97,7 @@ def _provider(table: object) -> object:
     return table.get("provider") if isinstance(table, dict) else None
 
 
-def _at_home(edit: Edit, made: Import) -> dict[str, Table]:
+def _at_home(edit: Edit, made: Imported) -> dict[str, Table]:
     """The models without those that are somewhere else than their provider, whose key would be taken there."""
     home = _origin(edit, made.id, edit.get("providers", made.id))
 
@@ -110,7 +110,7 @@ def _at_home(edit: Edit, made: Import) -> dict[str, Table]:
     return {id: table for id, table in made.models.items() if stays(table)}
 
 
-def _elsewhere(edit: Edit, made: Import) -> str | None:
+def _elsewhere(edit: Edit, made: Imported) -> str | None:
     """The host that the provider would move to, where there are secrets that would come along."""
     old = edit.get("providers", made.id)
     if not any(old.get(key) for key in SECRETS) and not _keyed(edit, made.id):
@@ -141,7 +141,7 @@ def _keyed(edit: Edit, id: str) -> list[str]:
     ]
 
 
-def _check_alone(edit: Edit, made: Import, new: str) -> None:
+def _check_alone(edit: Edit, made: Imported, new: str) -> None:
     """
     Raises:
         ConfigError: beside the key that was given for the new place there are secrets that were given for the old one.

@@ -36,7 +36,7 @@ from modelbay.errors import (
 from modelbay.onboarding.choosing import settle_default
 from modelbay.onboarding.drafts import as_entry, serves_without_key
 from modelbay.onboarding.sources import documents, imported, merging
-from modelbay.onboarding.sources.imported import Import, owner_of
+from modelbay.onboarding.sources.imported import Imported, owner_of
 from modelbay.onboarding.sources.merging import Merged, Written
 from modelbay.providers.endpoint import Endpoint, Headers
 
@@ -79,7 +79,7 @@ class Item(Struct, kw_only=True):
 
     listed: Provider
     key: Key
-    made: Import
+    made: Imported
 
     @property
     def wants_key(self) -> bool:
@@ -266,7 +266,7 @@ def _item(config: Config, found: Found, given: Given, listed: Provider, old: Pro
     return Item(
         listed=listed,
         key=key,
-        made=Import(
+        made=Imported(
             id=listed.id, table=table, models=listed.models, names=listed.names, owner=OWNER, may_move=may_move
         ),
     )
