@@ -76,6 +76,10 @@ def bay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
     return Inside(tmp_path, monkeypatch)
 
 
+async def at_once(seconds: float) -> None:
+    """Between two attempts nobody waits."""
+
+
 def clean(text: str) -> None:
     leaks = [line for line in text.splitlines() if any(secret in line for secret in SECRETS)]
     assert not leaks, leaks[:5]
@@ -200,8 +204,12 @@ def logged_in(home: Path, url: str, lasts: float) -> None:
 
 
 @pytest.mark.parametrize("kind", ["errors", "answers"])
-def test_no_command_shows_a_secret_however_it_is_quoted(bay: Inside, echo: Echo, kind: str) -> None:
+def test_no_command_shows_a_secret_however_it_is_quoted(
+    bay: Inside, echo: Echo, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     user = echo.url.replace("//", f"//me:{PASSWORD}@")
+    monkeypatch.setattr("modelbay.line.sleep", at_once)
+    monkeypatch.setattr("modelbay.credentials.tokens.ATTEMPTS", 1)
     if kind == "answers":
         echo.pages = {"/api.json": registry(echo.url), "/catalog.json": registry(echo.url), "/v1/models": listed}
     for command in COMMANDS:
