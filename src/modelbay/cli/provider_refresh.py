@@ -94,7 +94,10 @@ def _is_agreed(config: Config, answer: Answer) -> bool:
         return False
     id = answer.providers[0]
     terminal.note(f"{id} was at {masked_url(answer.move.old)}; its source says {masked_url(answer.move.new)} now")
-    key = "its key goes there from then on" if config.provider(id).api_key else "no key of its own goes there"
+    entry = config.provider(id)
+    own = [model for model in config.models.values() if model.provider == id and (model.api_key or model.oauth)]
+    keyed = entry.api_key or entry.env or entry.oauth or entry.custom_headers or own
+    key = "its key goes there from then on" if keyed else "no key of its own goes there"
     return click.confirm(f"Move it? ({key})", default=False, err=True)
 
 
