@@ -265,3 +265,16 @@ class Conversation(Struct, omit_defaults=True):
 def user(text: str, *files: AnyPart) -> Turn:
     """A user's turn: files first, as the providers advise, then the text."""
     return Turn("user", [*files, Text(text=text)] if text else list(files))
+
+
+def media_kind(media_type: str | None) -> MediaKind:
+    """What a MIME type is the type of; a document, where nobody says."""
+    match (media_type or "").partition("/")[0]:
+        case "image":
+            return "image"
+        case "audio":
+            return "audio"
+        case "video":
+            return "video"
+        case _:
+            return "document"

@@ -6,7 +6,7 @@ from mimetypes import guess_type
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from modelbay.conversation import Media, MediaKind
+from modelbay.conversation import Media, media_kind
 
 SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -54,7 +54,7 @@ def _at(url: str) -> Media:
     """A file that the provider, or modelbay for it, fetches. An address that does not tell is taken for an image."""
     name = unquote(urlsplit(url).path.rpartition("/")[2])
     media_type = guess_type(name)[0]
-    return Media(kind=_kind(media_type or "image/*"), url=url, media_type=media_type, name=name or None)
+    return Media(kind=media_kind(media_type or "image/*"), url=url, media_type=media_type, name=name or None)
 
 
 def _of(data: bytes, name: str) -> Media:
@@ -69,16 +69,4 @@ def _of(data: bytes, name: str) -> Media:
         raise Unreadable(
             f"{name} is neither text nor of a known type", "its name may end in what it is, as .png, .pdf, .mp3 or .mp4"
         )
-    return Media(kind=_kind(media_type), data=b64encode(data).decode(), media_type=media_type, name=name)
-
-
-def _kind(media_type: str) -> MediaKind:
-    match media_type.partition("/")[0]:
-        case "image":
-            return "image"
-        case "audio":
-            return "audio"
-        case "video":
-            return "video"
-        case _:
-            return "document"
+    return Media(kind=media_kind(media_type), data=b64encode(data).decode(), media_type=media_type, name=name)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,10 @@ from modelbay.onboarding.checkup import checkup
 from modelbay.onboarding.sources import catalogs, imported, refresh
 from modelbay.onboarding.sources.catalogs import Given, Shelf, add, offer, offers, opened, propose
 from modelbay.providers.upstream import upstream
-from tests.servers.site import Site, site
+from tests.servers.site import Site
 from tools.catalog import PAGE, page
+
+pytestmark = pytest.mark.usefixtures("file")
 
 BUILT_IN = ModelsDev(Cache(Path(os.devnull)))
 SHELF = Shelf(modelsdev.URL, BUILT_IN.providers, BUILT_IN.date, True)
@@ -42,25 +43,12 @@ def acme(**models: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(autouse=True)
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
-    return tmp_path / "config.toml"
-
-
-@pytest.fixture(scope="module")
-def _site() -> Iterator[Site]:
-    with site() as running:
-        yield running
-
-
 @pytest.fixture
-def live(_site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+def live(fresh_site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     """models.dev, which a test may change; nothing is too fresh to be asked for again."""
-    _site.reset()
-    monkeypatch.setattr(modelsdev, "URL", f"{_site.url}/api.json")
+    monkeypatch.setattr(modelsdev, "URL", f"{fresh_site.url}/api.json")
     monkeypatch.setattr(ModelsDev.refresh, "__kwdefaults__", {"within": 0})
-    return _site
+    return fresh_site
 
 
 def given(one: catalogs.Offer) -> Given:

@@ -2,7 +2,6 @@
 
 import asyncio
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ from modelbay.onboarding.sources import refresh, registries
 from modelbay.onboarding.sources.registries import Given, Proposal, add, fetched, pasted, propose
 from tests.servers.site import Page, Site, site
 
+pytestmark = pytest.mark.usefixtures("file")
+
 TOKEN, NEXT, KEY = "tok-planted-first-1", "tok-planted-second-2", "sk-planted-0123456789"
 
 
@@ -30,25 +31,12 @@ ACME = entry("acme", "https://acme.example/v1", a={"limit": {"context": 1000, "o
 OTHER = entry("other", "https://other.example/v1", x={})
 
 
-@pytest.fixture(autouse=True)
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
-    return tmp_path / "config.toml"
-
-
-@pytest.fixture(scope="module")
-def _site() -> Iterator[Site]:
-    with site() as running:
-        yield running
-
-
 @pytest.fixture
-def shelf(_site: Site) -> Site:
+def shelf(fresh_site: Site) -> Site:
     """A registry of acme and other, behind a token."""
-    _site.reset()
-    _site.tokens = {TOKEN}
-    _site.pages["/api.json"] = {"acme": ACME, "other": OTHER}
-    return _site
+    fresh_site.tokens = {TOKEN}
+    fresh_site.pages["/api.json"] = {"acme": ACME, "other": OTHER}
+    return fresh_site
 
 
 def url(shelf: Site) -> str:

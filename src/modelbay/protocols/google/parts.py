@@ -23,6 +23,7 @@ from modelbay.conversation import (
     ToolCall,
     ToolResult,
     Unknown,
+    media_kind,
 )
 from modelbay.protocols.documents import plain_text, titled
 from modelbay.protocols.google.case import Fields, camel, written
@@ -184,18 +185,6 @@ def _parse_blob(body: Fields) -> tuple[Media, Extra | None]:
     if "-" in media.data or "_" in media.data:  # python-genai writes URL-safe base64, which no other protocol takes
         media.data, media.native = media.data.translate(_URL_SAFE), "urlsafe"
     return media, without(body, "mimeType", "data", "displayName")
-
-
-def media_kind(media_type: str | None) -> MediaKind:
-    match (media_type or "").partition("/")[0]:
-        case "image":
-            return "image"
-        case "audio":
-            return "audio"
-        case "video":
-            return "video"
-        case _:
-            return "document"
 
 
 # --- out ---------------------------------------------------------------------------------------------------------------
