@@ -58,9 +58,9 @@ CHECK = "modelbay config check"
 ROWS: dict[type[ModelbayError], Row] = {
     ModelbayError: Row("Error", "ask again"),
     ConfigError: Row("Unusable Configuration", "mend {file}", CHECK),
-    ConfigSyntaxError: Row("Broken Configuration", "mend that line in an editor", CHECK),
+    ConfigSyntaxError: Row("Broken Configuration", "mend that line in an editor"),
     UnknownModel: Row("Model Not Found", "name a model of {file}, or provider/wire-id", SEARCH),
-    UnknownProvider: Row("Provider Not Found", "name a provider of {file}", CHECK),
+    UnknownProvider: Row("Provider Not Found", "name a provider of {file}", "modelbay provider list"),
     MissingCredential: Row("Missing API Key", "give `{provider}` a key", KEY),
     Unsupported: Row("Not Supported", "leave that setting out, or use a model that has it", SEARCH),
     TransportError: Row("Connection Errors", "check that base_url is correct and its API is reachable", TEST),

@@ -17,7 +17,7 @@ def test_no_configuration(modelbay: Command):
             code=1,
             out="",
             err="""\
-error: Unusable Configuration: there is no configuration at HOME/config.toml
+error: there is no configuration at HOME/config.toml
 
 hint: `modelbay provider add` connects a provider and writes it; --config FILE names another file
 """,
@@ -48,7 +48,7 @@ def test_no_model_named_and_no_default(modelbay: Command):
             err="""\
 error: Model Not Found: no model was named and there is no default model
 
-hint: name one, or choose a default: `modelbay model default NAME`
+hint: connect a provider first: `modelbay provider add`
 """,
         )
     )
@@ -63,7 +63,7 @@ def test_a_file_that_is_not_toml(modelbay: Command):
             err="""\
 error: Broken Configuration: HOME/config.toml, line 2, column 15: illegal character '\\n'
 
-hint: mend that line in an editor (`modelbay config check`)
+hint: mend that line in an editor
 """,
         )
     )

@@ -73,7 +73,7 @@ def test_without_a_keyring_it_says_so_and_offers_a_file(modelbay: Command):
     ended = modelbay("key", "set", "sim", stdin=KEY)
     assert (ended.code, ended.out) == (1, "")
     assert ended.err == (
-        "error: Unusable Configuration: this machine has no keyring\n\n"
+        "error: this machine has no keyring\n\n"
         "hint: `modelbay key set sim --file` keeps the key in a file that only you can read\n"
     )
     assert config_of(modelbay) == CONFIG
@@ -142,7 +142,7 @@ def test_an_unknown_provider_and_no_key(command: Command):
     assert (ended.code, ended.err) == (
         1,
         'error: Provider Not Found: no provider "smi" in HOME/config.toml\n\n'
-        'hint: did you mean "sim"? (`modelbay config check`)\n',
+        'hint: did you mean "sim"? (`modelbay provider list`)\n',
     )
     command.configure(CONFIG.replace(f'api_key = "{KEY}"', ""))
     assert command("key", "set", "sim").code == 2

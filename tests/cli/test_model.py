@@ -160,7 +160,7 @@ def test_search_is_fuzzy_over_thousands(bay: Inside):
     lines = bay.done("model", "search", "gpt4o", "mini", "--limit", "3").splitlines()
     assert lines[0].split()[:2] == ["gpt", "configured"]
     assert len(lines) == 3
-    found = json.loads(bay.done("model", "search", "son 4.5", "--json"))
+    found = json.loads(bay.done("model", "search", "son 4.5", "--json"))["models"]
     assert all("4" in one["id"] for one in found) and found[0]["where"] == "models.dev"
     assert "nothing fits" in bay("model", "search", "zzzzqqqqxxxx").err
 

@@ -146,7 +146,7 @@ def test_models_are_added_and_removed(acme: Inside):
     assert acme.done(*line) == snapshot("""\
 Added 1 model: acme/sim-thinker
 Removed 1 model: acme/sim-1
-The default model was acme/sim-1: choose another
+There is no default model any more; it was acme/sim-1
 """)
     assert acme.same(acme.text) == snapshot("""\
 [providers.acme]  # work
@@ -400,7 +400,7 @@ add it: modelbay provider add lmstudio
 """,
         )
     )
-    assert [one["vendor"] for one in json.loads(bay.done("provider", "detect", "--json"))] == [
+    assert [one["vendor"] for one in json.loads(bay.done("provider", "detect", "--json"))["servers"]] == [
         "vllm",
         "ollama",
         "lmstudio",
@@ -417,3 +417,18 @@ def test_the_usual_ports():
         "sglang": "30000",
         "jan": "1337",
     }
+
+
+def test_a_group_of_commands_alone_shows_what_is_in_it(bay: Inside):
+    run = bay("provider")
+    assert (run.code, run.out, run.err.startswith("Usage: modelbay provider")) == (2, "", True)
+
+
+def test_a_file_whose_providers_are_all_broken_is_not_called_empty(bay: Inside):
+    bay.file.write_text('[providers.acme]\ntype = "smoke"\n')
+    assert "`modelbay config check` says how to mend it" in bay("provider", "list").err
+
+
+def test_a_configuration_that_is_a_folder_says_where_another_may_be(bay: Inside):
+    bay.file.mkdir()
+    assert "--config FILE names another file" in bay("provider", "list").err

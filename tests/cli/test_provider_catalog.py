@@ -318,7 +318,7 @@ Removed 1 model: guess/acme-1
                 """\
 error: Provider Not Found: no provider "guess" in HOME/config.toml
 
-hint: name a provider of HOME/config.toml (`modelbay config check`)
+hint: name a provider of HOME/config.toml (`modelbay provider list`)
 """,
             ),
         ]

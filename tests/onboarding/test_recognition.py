@@ -51,6 +51,8 @@ def test_by_its_looks(what, kind, vendor, protocol):
         ("opnai", "did you mean openai"),
         ("api.acme.example/v1", "did you mean https://api.acme.example/v1?"),
         ("localhost:8080/v1", "did you mean http://localhost:8080/v1?"),
+        ("127.0.0.1:8080/v1", "did you mean http://127.0.0.1:8080/v1?"),
+        ("192.168.1.7:8080", "did you mean http://192.168.1.7:8080?"),
         ("qqqqqq", "name a vendor"),
     ],
 )

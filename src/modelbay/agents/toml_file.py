@@ -16,7 +16,9 @@ def layer(file: Path, title: str) -> Layer:
     try:
         return Layer(str(file), tomllib.loads(file.read_bytes().decode("utf-8-sig")), file.absolute().parent)
     except FileNotFoundError:
-        raise ConfigError(f"{title} has no configuration at {file}", hint="name the file", file=str(file)) from None
+        raise ConfigError(
+            f"{title} has no configuration at {file}", hint="name the file that has it", file=str(file)
+        ) from None
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}", file=str(file)) from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:

@@ -72,7 +72,8 @@ def parse_registry(document: bytes | Json, url: str | None = None) -> Registry:
         _read(key, entry, found, url)
     if not found.providers:
         first = f": {found.left[0].where}: {found.left[0].why}" if found.left else ""
-        raise MalformedReply(f"the registry contains no usable providers{first}", hint=WRONG_URL)
+        hint = "each entry has `id`, `name`, `api`, where it is, and `models`" if found.left else WRONG_URL
+        raise MalformedReply(f"the registry contains no usable providers{first}", hint=hint)
     return found
 
 

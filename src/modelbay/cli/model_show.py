@@ -81,7 +81,8 @@ def search_models(config: Config, words: str, limit: int, *, as_json: bool) -> N
     rows = _rows(config)
     found = search(words, rows, limit)
     if as_json:
-        _write_json([{"name": row.shown, "id": row.id, "provider": row.provider, "where": row.where} for row in found])
+        models = [{"name": row.shown, "id": row.id, "provider": row.provider, "where": row.where} for row in found]
+        _write_json({"models": models})
         return
     if not found:
         terminal.note(f'nothing fits "{words}" among {counted(len(rows), "model")}')

@@ -141,7 +141,7 @@ def edit_provider(settings: Settings, /, id: str, **options: Any) -> None:
         if removed:
             gone = changes.remove_models(edit, removed)
             said.append(f"Removed {counted(len(gone.models), 'model')}: {', '.join(gone.models)}")
-            said += [f"The default model was {gone.default_model}: choose another"] * bool(gone.default_model)
+            said += [f"There is no default model any more; it was {gone.default_model}"] * bool(gone.default_model)
         if default:
             changes.set_default_model(edit, default)
             said.append(f"The default model is {default}")

@@ -32,7 +32,8 @@ def list_providers(settings: Settings, /, as_json: bool) -> None:
         _write_json({"providers": found, "logins": kept, "default_model": config.default_model})
         return
     if not found and not kept:
-        terminal.note("No providers configured; add one with `modelbay provider add`")
+        unusable = f"No provider of {config.path} can be used; `modelbay config check` says how to mend it"
+        terminal.note(unusable if config.problems else "No providers configured; add one with `modelbay provider add`")
         return
     write_rows([_row(one) for one in found])
     if kept:

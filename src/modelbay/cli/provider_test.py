@@ -79,12 +79,12 @@ def detect_provider(settings: Settings, /, as_json: bool) -> None:
     with terminal.waiting("looking around", hidden=as_json):
         found = asyncio.run(neighbours(config))
     if as_json:
-        listed: list[dict[str, Any]] = [
+        servers: list[dict[str, Any]] = [
             {"name": one.name, "vendor": one.preset.id if one.preset else None, "base_url": one.base_url,
              "models": one.models, "locked": one.locked, "provider": one.provider}
             for one in found
         ]  # fmt: skip
-        terminal.write_line(msgspec.json.format(msgspec.json.encode(listed), indent=2))
+        terminal.write_line(msgspec.json.format(msgspec.json.encode({"servers": servers}), indent=2))
         return
     if not found:
         terminal.note(f"No server answers on the usual port of {', '.join(one.name for one in usual())}")

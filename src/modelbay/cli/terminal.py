@@ -12,7 +12,7 @@ import click
 from modelbay.chat.plain import plain
 from modelbay.config.paths import config_file, environment
 from modelbay.credentials.redaction import redact
-from modelbay.errors import ModelbayError, Unsupported
+from modelbay.errors import ConfigError, ModelbayError, Unsupported
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -170,10 +170,19 @@ def told(failure: ModelbayError, settings: Settings) -> None:
     facts += [f"{failure.attempts} attempts"] if failure.attempts > 1 else []
     if facts:
         message = f"{message.removesuffix('.')} ({', '.join(facts)})"
-    error(message if type(failure) is ModelbayError else f"{title(failure)}: {message}", failure.hint)
+    error(f"{title(failure)}: {message}" if _has_title(failure) else message, failure.hint)
+
+
+def _has_title(failure: ModelbayError) -> bool:
+    """Whether what went wrong is something to look up. What was typed wrongly is no fault of a configuration."""
+    typed = type(failure) is ConfigError and failure.file is None
+    return type(failure) is not ModelbayError and not typed
 
 
 def _misused(wrong: click.ClickException) -> int:
+    if isinstance(wrong, click.exceptions.NoArgsIsHelpError):
+        _say(f"{wrong.format_message()}\n")
+        return wrong.exit_code
     message = wrong.format_message()
     hint: str | None = getattr(wrong, "hint", None)
     if isinstance(wrong, click.UsageError):

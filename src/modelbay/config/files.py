@@ -25,9 +25,13 @@ HINTS = {
     errno.EROFS: "the file system is read-only: use another file with --config or MODELBAY_HOME",
     errno.EACCES: "check who owns {folder} and may write there, or use another file with --config or MODELBAY_HOME",
     errno.EPERM: "check who owns {folder} and may write there, or use another file with --config or MODELBAY_HOME",
+    errno.ENOENT: "{folder} cannot be made: use another file with --config or MODELBAY_HOME",
     errno.ENOTDIR: "{folder} must be a folder",
     errno.EEXIST: "{folder} must be a folder",
 }
+
+
+UNREADABLE = "see what is there, and whether you may read it; --config FILE names another file"
 
 
 def target_of(path: Path) -> Path:
@@ -46,7 +50,7 @@ def content_of(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}", file=str(path)) from error
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", hint=UNREADABLE, file=str(path)) from error
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from modelbay.config import entries
 from modelbay.config.entries import Unusable
+from modelbay.config.files import UNREADABLE
 from modelbay.config.lines import line_of
 from modelbay.config.paths import config_file
 from modelbay.config.schema import Config, ModelEntry, Problem, Table, key_text
@@ -24,7 +25,7 @@ def load(path: Path | None = None) -> Config:
     except FileNotFoundError:
         return Config(path=path, exists=False)
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}", file=str(path)) from error
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", hint=UNREADABLE, file=str(path)) from error
     try:
         text = data.decode("utf-8-sig")  # Windows editors begin with a mark that TOML forbids
     except UnicodeDecodeError as error:

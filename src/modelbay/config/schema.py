@@ -324,7 +324,9 @@ class Config(Struct, kw_only=True):
         if not asked:
             raise UnknownModel(
                 "no model was named and there is no default model",
-                hint="name one, or choose a default: `modelbay model default NAME`",
+                hint="name one, or choose a default: `modelbay model default NAME`"
+                if self.models
+                else "connect a provider first: `modelbay provider add`",
                 file=str(self.path),
             )
         found = self._configured(asked)

@@ -1,6 +1,7 @@
 """What somebody means who names a provider: a vendor, an address, or a text that tells of models or providers."""
 
 from collections.abc import Iterable
+from ipaddress import ip_address
 from typing import Literal, TypeAlias, get_args
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
@@ -183,11 +184,20 @@ def _hint(what: str) -> str:
     from difflib import get_close_matches
 
     if "." in what.partition("/")[0] or what.startswith("localhost"):
-        scheme = "http" if what.startswith("localhost") else "https"
+        scheme = "http" if _is_near(what) else "https"
         return f"did you mean {scheme}://{what}? `modelbay provider add {scheme}://{what}`"
     known = {one.id: one.id for one in presets.all()} | {one.name.lower(): one.id for one in presets.all()}
     near = dict.fromkeys(known[name] for name in get_close_matches(what.lower(), known, n=3))
     return f"did you mean {' or '.join(near)}? `modelbay provider add {next(iter(near))}`" if near else _known_forms()
+
+
+def _is_near(what: str) -> bool:
+    """Whether a host without its scheme is on this machine or in its network, where hardly anybody has a certificate."""
+    host = what.partition("/")[0].partition(":")[0]
+    try:
+        return host == "localhost" or ip_address(host).is_private
+    except ValueError:
+        return False
 
 
 def _known_forms() -> str:
