@@ -40,6 +40,14 @@ async def test_the_first_start_offers_one_key_for_each_thing(home: Path):
 
 
 @pytest.mark.usefixtures("alone")
+async def test_places_to_log_in_at_can_be_told_from_each_other(home: Path):
+    async with sitting(home=home) as person:
+        await person.sees("Welcome to modelbay")
+        await person.presses("l")
+        await person.sees("platform.kimi.com)", "platform.kimi.ai)")
+
+
+@pytest.mark.usefixtures("alone")
 async def test_the_built_in_provider_answers_and_leaves_nothing_behind(home: Path):
     async with sitting(home=home) as person:
         await person.sees("Welcome to modelbay")

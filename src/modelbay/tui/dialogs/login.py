@@ -1,4 +1,4 @@
-"""Logging in by a device's code, by a key, by Google's own credentials; and out."""
+"""Logging in by a device's code, by a key, by Google's credentials; and out."""
 
 from asyncio import to_thread
 from collections.abc import Iterable
@@ -55,7 +55,7 @@ async def log_in(app: App[Any], state: State, name: str = "") -> Added | None:
 
 
 def _row(platform: Platform) -> Row:
-    how = {"device": "by a code", "key": "by an API key", "adc": "by Google's own credentials"}
+    how = {"device": "by a code", "key": "by an API key", "adc": "by Google's credentials"}
     return Row(platform.title, how[platform.by])
 
 

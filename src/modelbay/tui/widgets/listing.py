@@ -67,8 +67,8 @@ class Listing(ScrollView, Generic[R], can_focus=True):
         self._show = show
         self._rows: Sequence[R] = rows
         self._at = 0
-        self._label = self._right = 0
-        """The widths of the first and the last column."""
+        self._label = self._note = self._right = 0
+        """The widths of the columns."""
 
     def on_mount(self) -> None:
         self.set_rows(self._rows)
@@ -88,6 +88,7 @@ class Listing(ScrollView, Generic[R], can_focus=True):
         self._rows = rows
         shown = [self._show(row) for row in rows[:MEASURED]]
         self._label = max((cell_len(row.label) for row in shown if not row.heading), default=0)
+        self._note = max((cell_len(row.note) + GAP for row in shown if row.note), default=0)
         self._right = max((cell_len(row.right) + GAP for row in shown if row.right), default=0)
         self.virtual_size = Size(self.size.width, len(rows))
         self._at = rows.index(at) if at is not None and at in rows else 0
@@ -174,7 +175,7 @@ class Listing(ScrollView, Generic[R], can_focus=True):
             room -= 4
         right = " " * (self._right - cell_len(row.right)) + row.right
         room -= cell_len(right)
-        label = min(self._label, room if not row.note else room // 2)
+        label = min(self._label, room if not row.note else max(room // 2, room - self._note))
         note = room - label - GAP
         segments.append(Segment(_cut(row.label, label), base))
         if row.note and note > 0:
