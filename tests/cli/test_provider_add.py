@@ -477,7 +477,13 @@ def test_the_newest_model_becomes_the_default_where_nobody_names_one(bay: Inside
     bay.file.unlink()
     mine.pages = {
         "/v1/models": {
-            "data": [{"id": "gpt-4o"}, {"id": "gpt-5", "deprecated": True}, {"id": "mine"}, {"id": "gpt-4.1"}]
+            "data": [
+                {"id": "gpt-4o"},
+                {"id": "gpt-5", "deprecated": True},
+                {"id": "mine"},
+                {"id": "gpt-4.1"},
+                {"id": "o3-deep-research-2026"},
+            ]
         }
     }
     bay.done("provider", "add", f"{mine.url}/v1", "--api-key", KEY, "--id", "acme")

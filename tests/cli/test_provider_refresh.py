@@ -236,6 +236,11 @@ def test_json_says_the_same_and_no_key(bay: Inside, acme: Site) -> None:
     assert KEY not in json.dumps(found)
 
 
+def test_json_of_nothing_is_json_all_the_same(bay: Inside) -> None:
+    bay.file.unlink()
+    assert json.loads(bay.done("provider", "refresh", "--json")) == {"refreshed": []}
+
+
 # What fails
 
 

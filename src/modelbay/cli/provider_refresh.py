@@ -37,7 +37,7 @@ def refresh_provider(settings: Settings, /, id: str | None, dry_run: bool, as_js
         asyncio.run(upkeep.refresh_due(config))
         return 0
     entries = refresh.chosen(config, id)
-    if not entries:
+    if not entries and not as_json:
         terminal.note("No provider can be refreshed")
         return 0
     with terminal.waiting(f"asking {counted(len(entries), 'provider')}", hidden=as_json):

@@ -1,5 +1,6 @@
 """Choosing a model, and how much it thinks: the levels there are, the one that stands, and what is written."""
 
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from modelbay.providers.upstream import upstream
 OFF, ON = "off", "on"
 ENDING: tuple[Status, ...] = ("deprecated", "alpha", "inactive")
 """What a list says of a model that nobody should be started with."""
+
+SPECIAL = re.compile(r"translat|deep-research|guard|safety|\bocr\b")
+"""In an id: a model that is for one thing only, takes minutes, or judges what others say."""
 
 
 def settle_default(edit: Edit, providers: Collection[str], ending: Collection[str] = ()) -> str | None:
@@ -36,14 +40,15 @@ def settle_default(edit: Edit, providers: Collection[str], ending: Collection[st
 
 
 def preferred(config: Config, models: Iterable[ModelEntry], ending: Collection[str] = ()) -> ModelEntry | None:
-    """The model to begin with, where nobody has named one: the newest of those that are not on their way out, as far as
-    anybody says when a model came out; the first, where nobody does.
+    """The model to begin with, where nobody has named one: the newest of those that are not on their way out, are for
+    anything, and call tools if others do, as far as anybody says when a model came out; the first, where nobody does.
     """
     catalog = Catalog()
 
-    def rank(model: ModelEntry) -> tuple[bool, str]:
+    def rank(model: ModelEntry) -> tuple[bool, bool, bool, str]:
         known = _known(config, model, catalog)
-        return model.model not in ending and known.raw.get("status") not in ENDING, known.released
+        stays = model.model not in ending and known.raw.get("status") not in ENDING
+        return stays, not SPECIAL.search(model.model.lower()), known.raw.get("tool_call") is not False, known.released
 
     return max(models, key=rank, default=None)
 
