@@ -36,7 +36,7 @@ async def test_the_first_start_offers_one_key_for_each_thing(home: Path):
         await person.presses("a")
         await person.sees("Add provider", "Known third-party provider")
         await person.presses("escape")
-        await person.sees("no model · /model")
+        await person.sees("no provider · /provider")
 
 
 @pytest.mark.usefixtures("alone")

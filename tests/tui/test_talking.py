@@ -1,5 +1,6 @@
 """Talking in the app: what is asked, what is seen of the answer, what it costs, and what is kept."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -251,3 +252,13 @@ async def test_a_fault_of_ours_is_said_and_the_app_goes_on(
         await person.sees("internal: RuntimeError: nobody thought of this", "MODELBAY_DEBUG=1")
         await person.says("Hello")
         await person.sees("You asked: Hello")
+
+
+async def test_a_long_name_leaves_room_for_what_it_cost(home: Path, configured: str):
+    config = configured.replace("[models.thinker]", f'[models."{"long-" * 20}"]').replace(
+        'default_model = "thinker"', f'default_model = "{"long-" * 20}"'
+    )
+    async with sitting(config, home=home) as person:
+        await person.says("Hello")
+        foot = (await person.sees(" in · ")).splitlines()[-1]
+        assert re.search(r"…  +\d+ in · ", foot), foot

@@ -183,7 +183,7 @@ class ModelbayApp(App[None]):
         """Opens the model picker, and takes what is chosen there."""
         models = await to_thread(self.state.hub.models)
         if not models:
-            self.state.say("No models configured: /login signs in to a platform, /provider adds one from a catalog")
+            self.state.say("No models yet: /login signs in to a platform, /provider adds one")
             return
         if self.state.chat.turns:
             note = "switching loses the prompt cache; /new avoids it"

@@ -233,7 +233,7 @@ class Talk(Screen[None]):
         try:
             model = self._state.hub.model(chat.model)
         except UnknownModel:
-            return "no model · /model"
+            return "no model · /model" if self._state.config.models else "no provider · /provider"
         except ModelbayError as error:
             return error.message
         effort = chat.effort or level(self._state.config, model)
