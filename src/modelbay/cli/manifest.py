@@ -185,7 +185,9 @@ def serve_manifest(_: Settings, /, what: Path, port: int) -> None:
 
     def ready(url: str, served: Hosted) -> None:
         terminal.write(f"{url}\n")
-        terminal.note(f"\nCalls go on to {masked_url(served.real)}, with the caller's key. To try it; Ctrl-C ends it.\n")
+        terminal.note(
+            f"\nCalls go on to {masked_url(served.real)}, with the caller's key. To try it; Ctrl-C ends it.\n"
+        )
         terminal.note(f'  modelbay manifest check "{url}"\n  modelbay provider manifest "{url}"')
 
     try:
