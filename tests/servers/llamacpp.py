@@ -77,6 +77,7 @@ def serve(options: argparse.Namespace) -> None:
     parameters.n_parallel = SLOTS
     parameters.n_ctx = CONTEXT
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
+    parameters.sampling.temp = 0.0  # who names no temperature gets the same answer each time
     parameters.use_jinja = True
     parameters.endpoint_slots = True
     parameters.ui = parameters.warmup = parameters.fit_params = False

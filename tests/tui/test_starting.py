@@ -36,6 +36,8 @@ async def test_the_first_start_offers_one_key_for_each_thing(home: Path):
         await person.presses("a")
         await person.sees("Add provider", "Known third-party provider")
         await person.presses("escape")
+        await person.sees("Welcome to modelbay")
+        await person.presses("escape")
         await person.sees("no provider · /provider")
 
 

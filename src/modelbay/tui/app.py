@@ -25,7 +25,7 @@ from modelbay.tui.dialogs.login import log_in, log_out
 from modelbay.tui.dialogs.menu import Menu
 from modelbay.tui.dialogs.models import ALL, ModelPicker, Picked
 from modelbay.tui.dialogs.providers import Providers
-from modelbay.tui.dialogs.welcome import Welcome
+from modelbay.tui.dialogs.welcome import Start, Welcome
 from modelbay.tui.harmless import Harmless
 from modelbay.tui.state import State
 from modelbay.tui.talk import Talk
@@ -216,23 +216,27 @@ class ModelbayApp(App[None]):
             await self.talk.transcript.warn(f"{problem}" + (f" ({problem.hint})" if problem.hint else ""))
         if self.state.config.models:
             return
-        begin = await self.push_screen_wait(Welcome(self.state.config))
-        if begin is None:
-            return
+        while (begin := await self.push_screen_wait(Welcome(self.state.config))) is not None:
+            if await self._begun(begin):
+                return
+
+    async def _begun(self, begin: Start) -> bool:
+        """Goes the way that was chosen at the first start; False where its user came back from it."""
+        if begin.deed == "try":
+            await self.state.try_built_in()
+            self.state.say("A simulated model answers now; /provider connects a real one")
+            return True
         if begin.server is not None:
-            if (added := await add_neighbour(self, self.state, begin.server)) is not None:
-                await self.state.reload()
-                await self.added(added)
-            return
-        match begin.deed:
-            case "login":
-                await self.command_login("")
-            case "add":
-                if (added := await add_provider(self, self.state)) is not None:
-                    await self.added(added)
-            case _:
-                await self.state.try_built_in()
-                self.state.say("A simulated model answers now; /provider connects a real one")
+            added = await add_neighbour(self, self.state, begin.server)
+        elif begin.deed == "login":
+            added = await log_in(self, self.state)
+        else:
+            added = await add_provider(self, self.state)
+        if added is None:
+            return False
+        await self.state.reload()
+        await self.added(added)
+        return True
 
     def _may_change(self) -> bool:
         """Whether the conversation may be another now: not while an answer comes."""
