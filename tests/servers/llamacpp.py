@@ -83,7 +83,9 @@ def serve(options: argparse.Namespace) -> None:
     parameters.ui = parameters.warmup = parameters.fit_params = False
     parameters.offline = True
     server = xllamacpp.Server(parameters)  # starts its threads, and returns once it listens
-    print(f"listening on {server.listening_address}", flush=True)
+    # on a line of its own, in one write: the server's threads write to the same place
+    sys.stdout.write(f"\nlistening on {server.listening_address}\n")
+    sys.stdout.flush()
     with suppress(KeyboardInterrupt):
         sys.stdin.read()
     os._exit(0)  # the server's own end would wait for each stream that is still running

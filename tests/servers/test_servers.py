@@ -279,7 +279,7 @@ class TestAimock:
 
 
 class TestRunning:
-    SERVER = "import sys; print('listening on http://127.0.0.1:9 ', flush=True); sys.stdin.read()"
+    SERVER = "import sys; print('listening on http://127.0.0.1:9', flush=True); sys.stdin.read()"
 
     def test_server_that_ends_at_once_is_reported_with_its_last_words(self, tmp_path: Path):
         command = [sys.executable, "-c", "import sys; sys.exit('no such model')"]

@@ -110,4 +110,4 @@ provider.use(async (ctx, next) => {
 });
 server.on("request", provider.callback());
 process.stdin.resume().on("end", () => process.exit(0));
-console.log(`listening on ${url} `);
+console.log(`listening on ${url}`);
