@@ -2,10 +2,9 @@
 
 from asyncio import to_thread
 from collections.abc import Iterable
-from typing import ClassVar, Literal
+from typing import Literal
 
 from textual import on
-from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
@@ -13,7 +12,7 @@ from textual.widgets import Static
 from modelbay.catalog.summary import counted
 from modelbay.onboarding import removal
 from modelbay.onboarding.grouping import Group, groups
-from modelbay.tui.dialogs.dialog import Dialog
+from modelbay.tui.dialogs.deleting import Deleting
 from modelbay.tui.state import State
 from modelbay.tui.widgets.listing import Listing, Row
 
@@ -22,21 +21,15 @@ PAGE = 8
 Line = Group | Literal["add"]
 
 
-class Providers(Dialog[Literal["add"]]):
+class Providers(Deleting[Literal["add"]]):
     """Ends with "add" where somebody wants to add one."""
 
     heading = "Providers"
     keys = "↑↓ navigate · ←→ page · D delete · Esc close"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("d,D", "arm", show=False),
-        Binding("y,Y", "delete", show=False),
-        Binding("n,N", "disarm", show=False),
-    ]
 
     def __init__(self, state: State) -> None:
         super().__init__()
         self._state = state
-        self._armed: Group | None = None
 
     def content(self) -> Iterable[Widget]:
         yield Listing(self._lines(), _row)
@@ -59,7 +52,6 @@ class Providers(Dialog[Literal["add"]]):
 
     @on(Listing.Moved)
     def show_page(self) -> None:
-        self.action_disarm()
         count = len(self.listing.rows)
         pages = -(-count // PAGE)
         line = self.listing.highlighted
@@ -68,36 +60,18 @@ class Providers(Dialog[Literal["add"]]):
 
     @on(Listing.Chosen)
     def choose(self) -> None:
-        if self.listing.highlighted == "add" and self._armed is None:
+        if self.listing.highlighted == "add" and self.armed is None:
             self.dismiss("add")
 
-    def action_arm(self) -> None:
-        group = self.listing.highlighted
-        if group is None or group == "add" or self.busy:
-            return
-        self._armed = group
-        many = f" and all {len(group.providers)} providers" if len(group.providers) > 1 else ""
-        models = f" ({counted(group.models, 'model')})" if group.models else ""
-        self.said.warns(f'Delete "{group.label}"{many}{models}? [y/N]')
+    def question(self, row: Line) -> str | None:
+        if row == "add":
+            return None
+        many = f" and all {len(row.providers)} providers" if len(row.providers) > 1 else ""
+        models = f" ({counted(row.models, 'model')})" if row.models else ""
+        return f'Delete "{row.label}"{many}{models}?'
 
-    def action_disarm(self) -> None:
-        if self._armed is not None:
-            self._armed = None
-            self.said.clear()
-
-    def action_back(self) -> None:
-        if self._armed is not None:
-            self.action_disarm()
-        else:
-            super().action_back()
-
-    def action_delete(self) -> None:
-        if self._armed is not None:
-            group, self._armed = self._armed, None
-            self.during("removing", self._delete(group))
-
-    async def _delete(self, group: Group) -> None:
-        await to_thread(removal.remove, self._state.config.path, group.providers)
+    async def delete(self, row: Group) -> None:
+        await to_thread(removal.remove, self._state.config.path, row.providers)
         await self._state.reload()
         self.listing.set_rows(self._lines())
 
