@@ -7,11 +7,12 @@ from unittest.mock import patch
 
 import pytest
 
-from modelbay import Conversation, Media, Text, ToolResult, Turn, transport, user
+from modelbay import Conversation, Media, Text, ToolResult, Turn, user
 from modelbay.config.origin import is_public
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import Unsupported
 from modelbay.media import Workshop, ready
+from modelbay.transport import Transport
 from tests.faults.raw_server import Client, RawServer
 
 PNG = b"\x89PNG not really"
@@ -27,7 +28,7 @@ async def workshop(answers: list[bytes] | None = None) -> AsyncIterator[tuple[Wo
         sent.append((path, body, kind))
         return (answers or [b'{"id":"file-1"}'])[len(sent) - 1]
 
-    async with transport.Transport() as sender:
+    async with Transport() as sender:
         yield Workshop(sender, upload, {}), sent
 
 
@@ -42,7 +43,7 @@ def image(url: str) -> Conversation:
 @pytest.fixture
 def loopback_counts_as_public() -> object:
     """Lets a test's own server stand for the internet."""
-    with patch.object(transport, "is_public", lambda _: True):
+    with patch("modelbay.transport.connection.is_public", lambda _: True):
         yield
 
 
@@ -121,7 +122,7 @@ async def test_a_redirect_to_a_private_address_is_not_followed() -> None:
                 allowed.append(host)
                 return len(allowed) == 1
 
-            with patch.object(transport, "is_public", first_only), pytest.raises(Unsupported):
+            with patch("modelbay.transport.connection.is_public", first_only), pytest.raises(Unsupported):
                 await ready(image(f"http://127.0.0.1:{port}/x.png"), "google", BLIND_TO_URLS, tools)
         assert private.clients == []
 

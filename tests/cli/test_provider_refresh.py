@@ -292,7 +292,7 @@ def test_static_and_embedded_are_left_alone(bay: Inside, acme: Site) -> None:
 @pytest.fixture
 def everything_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loopback stands for the open internet: two sites are two providers."""
-    monkeypatch.setattr("modelbay.transport.is_public", lambda address: True)
+    monkeypatch.setattr("modelbay.transport.connection.is_public", lambda address: True)
     monkeypatch.setattr(documents, "is_open", lambda where: True)
 
 

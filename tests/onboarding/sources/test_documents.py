@@ -47,7 +47,7 @@ async def test_a_redirect_is_followed_where_it_may_lead(here: Site) -> None:
 
 
 async def test_the_key_goes_to_its_own_origin_only(here: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modelbay.transport.is_public", lambda address: True)
+    monkeypatch.setattr("modelbay.transport.connection.is_public", lambda address: True)
     with site() as other:
         other.pages = {"/x": "{}"}
         here.pages["/a"] = Page(b"", 307, {"location": f"{other.url}/x"})

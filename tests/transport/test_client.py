@@ -14,7 +14,8 @@ from modelbay.errors import (
     MalformedReply,
     TimedOut,
 )
-from modelbay.transport import PIECE, Limits, Transport
+from modelbay.transport import Limits, Transport
+from modelbay.transport.packing import PIECE
 from tests.faults.calls import SECRET, SHORT, answers, ask, deaf_server, post, told, unused_port
 from tests.faults.raw_server import Client, RawServer, chunk, head, reply
 

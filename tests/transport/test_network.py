@@ -352,7 +352,7 @@ async def test_a_public_call_goes_nowhere_else(host):
 
 async def test_a_public_call_uses_no_proxy(monkeypatch):
     """It would connect to whatever it likes."""
-    monkeypatch.setattr("modelbay.transport.is_public", lambda _: True)
+    monkeypatch.setattr("modelbay.transport.connection.is_public", lambda _: True)
     async with RawServer(OK) as server, RawServer(OK) as proxy:
         assert await fetch(server.url, public=True, proxy=proxy.url) == b"ok"
         assert not proxy.clients

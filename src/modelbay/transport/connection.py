@@ -1,0 +1,132 @@
+"""Connections: to public addresses only or to any, through a proxy or directly, and whom TLS trusts."""
+
+import asyncio
+import errno
+import socket
+import ssl
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import aiohttp
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
+
+from modelbay.config.origin import is_public
+from modelbay.config.schema import Tls
+from modelbay.errors import ConfigError
+from modelbay.transport.failure import ProxyRefused
+from modelbay.transport.request import PACKINGS, SOCKS, Limits, is_socks
+
+KEEP_ALIVE = 30.0
+"""Seconds an unused connection is kept. Servers close theirs after 5 to 75; a call that meets the closing is lost."""
+HEADER_BYTES = 32 * 1024
+"""The longest header taken; security policies grow beyond aiohttp's 8 KiB."""
+
+
+class Pending:
+    """A call until its headers are here: what must be closed if they never come, and by when."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.deadline: asyncio.Timeout
+        self.connection: asyncio.Transport | None = None
+        self.connected_at = 0.0
+        self.answered = False
+
+    def connected(self, connection: Connection) -> None:
+        self.connection = connection.transport
+        self.connected_at = asyncio.get_running_loop().time()
+        if not self.deadline.expired():
+            self.deadline.reschedule(self.connected_at + self.limits.first_byte)
+
+    def abort(self) -> None:
+        """aiohttp only closes, which waits until all of the request is sent."""
+        if self.connection is not None:
+            self.connection.abort()
+
+
+PENDING: ContextVar[Pending] = ContextVar("call")
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Tells the call when it has its connection, so that each has its own limit."""
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        PENDING.get().connected(connection)
+        return connection
+
+
+def _public_socket(address: Any) -> socket.socket:
+    """A socket for an address about to be connected to, resolved or literal; raises where that is not a public one."""
+    family, kind, protocol, _, (host, *_) = address
+    if not is_public(host):
+        raise PermissionError(errno.EPERM, "not an address of the open internet")
+    return socket.socket(family, kind, protocol)
+
+
+def open_session(proxy: str | None, tls: Tls | None, public: bool) -> aiohttp.ClientSession:
+    security = True if tls is None else _context(tls)
+    options: dict[str, Any] = {"limit": 0, "keepalive_timeout": KEEP_ALIVE, "ssl": security}
+    if public:
+        options["socket_factory"] = _public_socket
+    return aiohttp.ClientSession(
+        connector=_socks(proxy, options) if proxy and is_socks(proxy) else _Connector(**options),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": "modelbay", "Accept-Encoding": ", ".join(sorted(PACKINGS))},
+        skip_auto_headers=("Content-Type",),
+        auto_decompress=False,
+        max_field_size=HEADER_BYTES,
+    )
+
+
+def _socks(proxy: str, options: dict[str, Any]) -> aiohttp.TCPConnector:
+    from aiohttp_socks import ProxyConnectionError, ProxyConnector, ProxyError, ProxyTimeoutError, ProxyType
+
+    class SocksConnector(_Connector, ProxyConnector):
+        async def connect(
+            self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+        ) -> Connection:
+            try:
+                return await super().connect(req, traces, timeout)
+            except ProxyTimeoutError:
+                raise TimeoutError from None
+            except ProxyConnectionError as error:
+                raise aiohttp.ClientOSError from error
+            except (ProxyError, EOFError) as error:
+                raise ProxyRefused(str(error) if isinstance(error, ProxyError) else "it broke off") from None
+
+    parts = urlsplit(proxy)
+    return SocksConnector(
+        host=parts.hostname or "",
+        port=parts.port or 1080,
+        proxy_type=ProxyType.SOCKS4 if parts.scheme.startswith("socks4") else ProxyType.SOCKS5,
+        username=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        rdns=SOCKS[parts.scheme],
+        **options,
+    )
+
+
+def _context(tls: Tls) -> ssl.SSLContext:
+    file = tls.ca
+    try:
+        context = ssl.create_default_context(cafile=tls.ca and Path(tls.ca).expanduser())
+        if tls.cert is not None:
+            file = tls.cert
+            key = None if tls.key is None else Path(tls.key).expanduser()
+            # without a password given here, OpenSSL would ask for one on the terminal
+            context.load_cert_chain(Path(tls.cert).expanduser(), key, password="")
+    except OSError as error:
+        why = "it holds no such thing" if isinstance(error, ssl.SSLError) else (error.strerror or "unreadable").lower()
+        hint = "tls.ca, tls.cert and tls.key are PEM files, the key without a password"
+        raise ConfigError(f"cannot use {file}: {why}", hint=hint) from None
+    context.set_alpn_protocols(["http/1.1"])
+    if tls.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

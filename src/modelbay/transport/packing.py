@@ -1,0 +1,45 @@
+"""Unpacking compressed replies, with a bound on what they unpack to."""
+
+import zlib
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from modelbay.errors import MalformedReply
+from modelbay.transport.failure import AGAIN, TOO_LARGE, cut_off, final
+from modelbay.transport.request import Request
+
+PIECE = 64 * 1024
+"""The most that is unpacked at once."""
+UNPACKED_FREELY = 2**20
+"""What a compressed reply may unpack to, however small it was."""
+
+
+async def unpacked(chunks: AsyncGenerator[bytes, None], packing: str, request: Request) -> AsyncGenerator[bytes, None]:
+    """Unpacks a piece at a time, however large the whole. (aiohttp's own unpacking takes a cut gzip for a whole.)"""
+    received = unpacked = 0
+    unpacker: zlib._Decompress | None = None
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            received += len(chunk)
+            rest, full = chunk, False
+            while rest or full:
+                if unpacker is None:  # some send `deflate` without the header that the standard asks for
+                    bare = packing == "deflate" and rest[0] & 0x0F != 8
+                    unpacker = zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS | 32)
+                try:
+                    piece = unpacker.decompress(rest, PIECE)
+                except zlib.error:
+                    what = f"{request.server} sent a compressed reply that does not unpack"
+                    raise MalformedReply(what, hint=AGAIN) from None
+                unpacked += len(piece)
+                if unpacked > max(UNPACKED_FREELY, received * request.limits.max_expansion):
+                    what = f"{request.server} sent a compressed reply that unpacks endlessly"
+                    raise final(MalformedReply(what, hint=TOO_LARGE))
+                if piece:
+                    yield piece
+                rest = unpacker.unused_data or unpacker.unconsumed_tail
+                full = len(piece) == PIECE and not unpacker.eof
+                if unpacker.eof:
+                    unpacker = None  # what follows would be another file, and they count as one
+        if unpacker is not None:
+            raise cut_off(request, received)
