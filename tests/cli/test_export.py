@@ -238,6 +238,12 @@ try it: kimi -m acme/large
 """)
 
 
+def test_kimi_code_reads_a_variable_itself(desk: Desk):
+    assert 'api_key_env = "CLAUDE_KEY"' in desk.done("export", "kimi", "claude")
+    assert 'api_key_env = "CLAUDE_KEY"' in desk.done("export", "kimi", "claude", "--keys")
+    assert "api_key" not in desk.done("export", "kimi", "chat")
+
+
 def test_references_that_the_agent_has_stay_and_others_become_variables(desk: Desk):
     assert '"apiKey": "{env:CLAUDE_KEY}"' in desk.done("export", "opencode", "claude", "--keys")
     assert '"apiKey": "{file:HOME/keys/file}"' in desk.done("export", "opencode", "file")

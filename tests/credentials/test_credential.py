@@ -150,3 +150,14 @@ def test_a_model_that_stands_alone_is_told_where_its_own_key_goes(tmp_path):
     with pytest.raises(MissingCredential) as caught:
         resolve(config, config.provider_of(model), model, NEED)
     assert str(caught.value.hint).startswith('write api_key under [models."a b"]; ')
+
+
+def test_the_variable_that_api_key_env_names_is_the_key(tmp_path, monkeypatch):
+    """Kimi Code's key: before those of the `env` table, and an unset variable is an error instead of another key."""
+    text = '[providers.p]\ntype = "openai"\napi_key_env = " SOME_KEY "\nenv.OPENAI_API_KEY = "other"\n'
+    monkeypatch.delenv("SOME_KEY", raising=False)
+    with pytest.raises(MissingCredential, match=r"providers\.p\.api_key_env: .*SOME_KEY is not set"):
+        found(tmp_path, text)
+    monkeypatch.setenv("SOME_KEY", "sk-some")
+    assert key(tmp_path, text) == ("sk-some", "providers.p.api_key_env")
+    assert key(tmp_path, text + MODEL + 'api_key = "own"') == ("own", "models.m.api_key")

@@ -66,3 +66,18 @@ def test_an_id_that_is_no_name_for_a_file_is_refused(config: Config, id: str) ->
     entry.id = id
     with pytest.raises(ConfigError, match="no file can be called"):
         storage.keep_in_file(config, entry, "sk-new-key", WHERE)
+
+
+@pytest.mark.parametrize("keep", [storage.keep_in_keyring, storage.keep_in_file])
+def test_a_stored_key_takes_the_place_of_a_variable(config: Config, keep) -> None:
+    config.path.write_text(
+        '[providers.p]\ntype = "openai"\nbase_url = "https://api.example/v1"\napi_key_env = "P_KEY"\n'
+    )
+    keep(load(), load().provider("p"), "sk-new-key", WHERE)
+    assert "api_key_env" not in config.path.read_text()
+    assert not load().problems
+    config.path.write_text(
+        '[providers.p]\ntype = "openai"\nbase_url = "https://api.example/v1"\napi_key_env = "P_KEY"\n'
+    )
+    assert storage.delete(load(), load().provider("p")) == [f"api_key_env in {config.path}"]
+    assert "P_KEY" not in config.path.read_text()

@@ -25,6 +25,10 @@ Answer: TypeAlias = Literal["rename", "replace", "skip"]
 """What to do with a provider whose id is in use."""
 
 
+KEYS = ("api_key", "api_key_env")
+"""The two spellings of a provider's key, of which an entry has one."""
+
+
 class Placed(Struct):
     """What became of an arrival."""
 
@@ -165,7 +169,7 @@ def _there(edit: Edit, arrival: Arrival) -> bool:
     table = edit.get("providers", arrival.id)
     if not isinstance(table, dict) or not same(_without_key(arrival.table), _without_key(table)):
         return False
-    if "api_key" in arrival.table and arrival.table["api_key"] != table.get("api_key"):
+    if any(key in arrival.table and arrival.table[key] != table.get(key) for key in KEYS):
         return False
     for alias, model in arrival.models.items():
         there = edit.get("models", alias)
@@ -175,21 +179,21 @@ def _there(edit: Edit, arrival: Arrival) -> bool:
 
 
 def _without_key(table: Table) -> Table:
-    return {key: value for key, value in table.items() if key != "api_key"}
+    return {key: value for key, value in table.items() if key not in KEYS}
 
 
 def _with_own_key(edit: Edit, arrival: Arrival) -> Table:
     """A replacement that comes without a key keeps the one that is there, if it goes to the same place."""
     old = edit.get("providers", arrival.id)
-    key = old.get("api_key") if isinstance(old, dict) else None
-    if not key or "api_key" in arrival.table or "oauth" in arrival.table:
+    own = {key: old[key] for key in KEYS if old.get(key)} if isinstance(old, dict) else {}
+    if not own or {*KEYS, "oauth"} & arrival.table.keys():
         return arrival.table
     here, there = old.get("base_url"), arrival.table.get("base_url")
     try:
         at_home = (here == there) if not here or not there else origin(here) == origin(there)
     except ValueError:
         at_home = False
-    return {**arrival.table, "api_key": key} if at_home else arrival.table
+    return {**arrival.table, **own} if at_home else arrival.table
 
 
 def is_key_name(name: str) -> bool:

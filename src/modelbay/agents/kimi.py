@@ -207,14 +207,19 @@ def _entry(one: Departure) -> Table:
         table["base_url"] = one.base_url
     table |= {name: value for name in PROVIDER if (value := getattr(entry, name)) is not None and name != "source"}
     bag = {name: value for name, value in entry.env.items() if not is_key_name(name)}
-    if key := one.secret():
+    kind, said = one.reference
+    if kind == "env":
+        table["api_key_env"] = said
+    elif key := one.secret():
         in_bag = [] if entry.api_key else [name for name in key_names(entry) if entry.env.get(name, "").strip()]
         table |= {} if in_bag else {"api_key": key}
         bag |= dict.fromkeys(in_bag[:1], key)
     elif one.keyless and entry.type != "vertexai":
         table["api_key"] = NO_KEY
     elif one.key:
-        one.lost("its key", f"{AGENT.title} reads keys from its file only: export with --keys, or add api_key there")
+        one.lost(
+            "its key", f"{AGENT.title} reads keys from its file or a variable: export with --keys, or add api_key there"
+        )
     if entry.oauth is not None:
         table["api_key"] = ""
         table["oauth"] = {"storage": entry.oauth.storage, "key": entry.oauth.key}

@@ -193,6 +193,8 @@ def _put_models(edit: Edit, provider: str, models: Mapping[str, Table]) -> Put:
 
 def _change(edit: Edit, entry: Keys, changes: Mapping[Keys, object]) -> Changed:
     changed = Changed([], [])
+    if ("api_key",) in changes and edit.delete(*entry, "api_key_env"):  # the two exclude each other
+        changed.removed.append("api_key_env")
     for keys, value in changes.items():
         before = edit.get(*entry, *keys)
         if value is None:

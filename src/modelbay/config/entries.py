@@ -49,6 +49,7 @@ def provider_entry(id: str, value: object) -> ProviderEntry:
         known["type"] = OLD_TYPES.get(type, type)
         if known["type"] not in TYPES:
             raise Unusable(f'there is no type "{type}"', "type", hint=f"the types are {', '.join(TYPES)}")
+    _name_key(known)
     _check_login(known)
     return _made(ProviderEntry, {**known, "id": id, "extra": extra})
 
@@ -91,6 +92,17 @@ def _table(value: object) -> Table:
 def _split(table: Table, keys: frozenset[str]) -> tuple[Table, Table]:
     known = {key: item for key, item in table.items() if key in keys}
     return known, {key: item for key, item in table.items() if key not in keys}
+
+
+def _name_key(known: Table) -> None:
+    """Reads `api_key_env` as the reference that it is, so that nothing but this knows two spellings."""
+    variable = known.get("api_key_env")
+    if not isinstance(variable, str):
+        return
+    for other in ("api_key", "oauth"):
+        if other in known:  # Kimi Code refuses the entry too
+            raise Unusable(f"{other} and api_key_env exclude each other", "api_key_env", hint="remove one of the two")
+    known["api_key"] = f"{{env:{variable}}}"
 
 
 def _check_login(known: Table) -> None:

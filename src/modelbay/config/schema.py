@@ -119,6 +119,8 @@ class ProviderEntry(Struct, kw_only=True):
     """One of the provider types below; None: the vendor that `dialect` or the base URL tells of."""
     api_key: str | None = None
     """The key, or a reference to it."""
+    api_key_env: str | None = None
+    """Kimi Code's: the environment variable that holds the key. The same as `api_key = "{env:NAME}"`, and instead of it."""
     base_url: str | None = None
     """Where it is: a base URL or a whole endpoint; None: its type's own address."""
     default_model: str | None = None

@@ -61,7 +61,8 @@ def resolve(config: Config, provider: ProviderEntry, model: ModelEntry | None, n
             return Credential("oauth", f"{own}.oauth", oauth=model.oauth)
         where = own if model.flat else where
     if provider.api_key:
-        return _key(provider.api_key, f"{where}.api_key", provider.id, config, need)
+        written = "api_key_env" if provider.api_key_env else "api_key"
+        return _key(provider.api_key, f"{where}.{written}", provider.id, config, need)
     for name in key_names(provider):
         if provider.env.get(name, "").strip():
             return _key(provider.env[name].strip(), f"{where}.env.{name}", provider.id, config, need)

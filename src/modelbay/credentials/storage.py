@@ -110,7 +110,7 @@ def delete(config: Config, provider: ProviderEntry) -> list[str]:
 
 def _written(provider: ProviderEntry) -> dict[Keys, str]:
     """What stands in the file as the provider's key, by where in its table."""
-    places: dict[Keys, str | None] = {("api_key",): provider.api_key}
+    places: dict[Keys, str | None] = {("api_key_env" if provider.api_key_env else "api_key",): provider.api_key}
     places |= {("env", name): provider.env.get(name) for name in key_names(provider)}
     return {path: value.strip() for path, value in places.items() if value and value.strip()}
 

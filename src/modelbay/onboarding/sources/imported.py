@@ -17,11 +17,11 @@ from modelbay.onboarding.sources.merging import Memory, Merged, Ownership, Writt
 from modelbay.providers.endpoint import PUBLIC_HEADERS
 from modelbay.providers.upstream import upstream
 
-SECRETS = ("api_key", "env", "custom_headers", "oauth", "tls")
+SECRETS = ("api_key", "api_key_env", "env", "custom_headers", "oauth", "tls")
 """What of a provider is for its host and for no other."""
 KEYS = ("api_key", "oauth")
 """What of a model is."""
-PLACE = ("type", "base_url", "dialect", "api_key")
+PLACE = ("type", "base_url", "dialect", "api_key", "api_key_env")
 """What is written together or not at all."""
 
 
