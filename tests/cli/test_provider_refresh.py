@@ -241,6 +241,68 @@ def test_json_of_nothing_is_json_all_the_same(bay: Inside) -> None:
     assert json.loads(bay.done("provider", "refresh", "--json")) == {"refreshed": []}
 
 
+# What was read only in part
+
+
+def test_a_manifest_with_more_remarks_than_are_shown_is_read_to_its_end(bay: Inside, acme: Site) -> None:
+    many = {"models": {f"m{number}": {"id": f"m{number}"} for number in range(250)}}
+    acme.pages[LISTED] = {"models": {id: {"id": id, "name": id} for id in many["models"]}}
+    bay.done("provider", "refresh", "acme")
+    acme.pages[LISTED] = many  # none has a name any more
+    run = bay("provider", "refresh", "acme")
+    assert "  - " not in run.out
+    assert len(load(bay.file).models) == 251  # and the default model
+    assert "remarks more" in run.err
+
+
+def test_a_fault_behind_many_remarks_is_found(bay: Inside, acme: Site) -> None:
+    before = bay.text
+    acme.pages[LISTED] = {"models": {**{f"m{number}": {"id": f"m{number}"} for number in range(250)}, "last": "oops"}}
+    run = bay("provider", "refresh", "acme")
+    assert run.code == 1
+    assert 'models.last: a model must be an object, not "oops"' in run.err
+    assert bay.text == before
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"data": [{"id": "a"}, None]},
+        {"data": [{"id": "a"}, {"id": 7}]},
+        {"data": [{"id": "a"}, {"error": "the backend of b did not answer"}]},
+        {"data": [{"id": "a"}], "error": {"message": "one region did not answer"}},
+        {"data": [{"id": "a"}], "total": 3},
+        {"data": [{"id": "a"}], "has_more": True},
+        {"data": [{"id": "a"}], "truncated": True},
+        {"result": {"data": [{"id": "a"}], "has_more": True}},
+        {"data": [{"id": "a"}], "page": 1, "total_pages": 2},
+        {"data": [{"id": "a"}], "next_cursor": "more"},  # every page is the first
+        {"data": [{"id": "a"}, {"id": "b", "type": "embedding"}, {"id": "c", "type": "embedding"}]},
+        {"data": []},
+        {"data": None},
+    ],
+)  # fmt: skip
+def test_a_list_that_is_only_a_part_takes_nothing_away(bay: Inside, acme: Site, part: Any) -> None:
+    acme.pages["/v1/models"] = {"data": [{"id": "a"}, {"id": "b"}, {"id": "c"}]}
+    bay.done("provider", "add", f"{acme.url}/v1", "--id", "plain", "--api-key", KEY, "--all-models")
+    for _ in range(2):
+        acme.pages["/v1/models"] = part
+        assert "  - " not in bay.done("provider", "refresh", "plain")
+    assert {"plain/a", "plain/b", "plain/c"} <= load(bay.file).models.keys()
+    acme.pages["/v1/models"] = {"data": [{"id": "a"}, {"id": "c"}]}
+    assert "  - plain/b\n" in bay.done("provider", "refresh", "plain")
+
+
+def test_pages_that_do_not_come_take_nothing_away(bay: Inside, acme: Site) -> None:
+    first = {"data": [{"id": "a"}], "has_more": True, "last_id": "a"}
+    acme.pages |= {"/v1/models": first, "/v1/models?after_id=a": {"data": [{"id": "b"}]}}
+    bay.done("provider", "add", f"{acme.url}/v1", "--id", "plain", "--api-key", KEY, "--all-models")
+    acme.pages["/v1/models?after_id=a"] = 503
+    run = bay("provider", "refresh", "plain")
+    assert run.out == "plain: nothing new\n"
+    assert "no model is removed, as the list was not read completely: page 2 of the list did not come" in run.err
+
+
 # What fails
 
 

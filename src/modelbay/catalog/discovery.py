@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
 from modelbay.catalog.facts import Facts
-from modelbay.catalog.listed import Listed
+from modelbay.catalog.listed import Gaps, Listed
 from modelbay.catalog.listing import Listing, listed_model, parse_list
 from modelbay.config.origin import origin
 from modelbay.config.schema import Config, ProviderEntry, Timeout
@@ -62,6 +62,8 @@ class Discovery(Struct):
     """The base URL that this list speaks for, where the provider's own did not lead to one: with or without `/v1`."""
     problems: list[str] = field(default_factory=list)
     """What went wrong beside, for people; the models are there all the same."""
+    gaps: Gaps = field(default_factory=Gaps)
+    """What was not read of the list."""
 
 
 class _Form(Struct):
@@ -215,6 +217,9 @@ async def _pages(endpoint: Endpoint, fetch: Fetch) -> Discovery:
     discovery = Discovery(url=f"{endpoint.origin}{parts.path}")
     listing, size = await _page(endpoint, fetch)
     known = {model.id: model for model in listing.models}
+    gaps = discovery.gaps
+    gaps.add(listing.gaps)
+    stopped: str | None = None
     for number in range(2, PAGES + 1):
         if not listing.next:
             break
@@ -222,18 +227,27 @@ async def _pages(endpoint: Endpoint, fetch: Fetch) -> Discovery:
         try:
             listing, more = await _page(asked, fetch)
         except ModelbayError as error:
-            discovery.problems.append(f"page {number} of the list did not come: {error.message}")
+            stopped = f"page {number} of the list did not come: {error.message}"
             break
         before, size = len(known), size + more
         known |= {model.id: model for model in listing.models if model.id not in known}
-        if len(known) == before:
-            break  # it does not know how to turn pages
+        gaps.add(listing.gaps)
+        if (
+            len(known) == before
+        ):  # it does not know how to turn pages; that is no problem to be told, as all may be here
+            gaps.reasons.append(f"page {number} of the list has nothing that was not on the pages before")
+            break
         if size > ALL_BYTES:
-            discovery.problems.append(f"the list is too large: only its first {number} pages are here")
+            stopped = f"the list is too large: only its first {number} pages are here"
             break
     else:
         if listing.next:
-            discovery.problems.append(f"the list has more than {PAGES} pages: the rest is left out")
+            stopped = f"the list has more than {PAGES} pages: the rest is left out"
+    if stopped:
+        discovery.problems.append(stopped)
+        gaps.reasons.append(stopped)
+    if listing.total is not None and listing.total > len(known):
+        gaps.reasons.append(f"the list says that there are {listing.total} models, and has {len(known)}")
     discovery.models = list(known.values())
     return discovery
 
@@ -277,9 +291,15 @@ async def _ask_aside(places: list[Endpoint], fetch: Fetch, discovery: Discovery)
 
     async def models_of(place: Endpoint) -> list[Listed]:
         try:
-            return (await _page(place, fetch, ASIDE))[0].models
-        except ModelbayError:
+            listing = (await _page(place, fetch, ASIDE))[0]
+        except ModelbayError as error:
+            if not _elsewhere(error):
+                discovery.gaps.reasons.append(f"{urlsplit(place.url).path} did not come: {error.message}")
             return []
+        discovery.gaps.add(listing.gaps)
+        if listing.next:
+            discovery.gaps.reasons.append(f"{urlsplit(place.url).path} has more pages, which are not read")
+        return listing.models
 
     known = {model.id: model for model in discovery.models}
     for models in await gather(*(models_of(place) for place in asked)):

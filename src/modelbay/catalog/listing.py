@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 from msgspec import Struct, field
 
-from modelbay.catalog.listed import Kind, Listed
+from modelbay.catalog.listed import Gaps, Kind, Listed
 from modelbay.catalog.reading import facts_of, kind_of, protocols_of, status_of, table
 from modelbay.conversation import Extra, Json
 from modelbay.errors import MalformedReply
@@ -33,6 +33,10 @@ class Listing(Struct):
     """The parameters that the next page is asked with; none on the last one."""
     shape: str = "list"
     """What the body was, for people: "list", "table", "names", "groups" or "model"."""
+    gaps: Gaps = field(default_factory=Gaps)
+    """What of this page could not be read."""
+    total: int | None = None
+    """How many models the server says that it has on all pages."""
 
 
 def parse_list(body: bytes | Json) -> Listing:
@@ -43,14 +47,16 @@ def parse_list(body: bytes | Json) -> Listing:
         MalformedReply: it is no list of models.
     """
     listed = _decoded(body) if isinstance(body, bytes) else body
-    shape, entries = _entries(listed)
+    gaps = Gaps()
+    shape, entries = _entries(listed, gaps)
     models: dict[str, Listed] = {}
     for id, raw, kind in entries:
         if (known := models.get(id)) is not None:
             _add(known, raw)
         else:
             models[id] = listed_model(id, raw, kind)
-    return Listing(list(models.values()), _next(listed), shape)
+    following, total = _next(listed), _parts(listed, len(entries), gaps)
+    return Listing(list(models.values()), following, shape, gaps, total)
 
 
 def listed_model(id: str, raw: Extra, kind: Kind | None = None) -> Listed:
@@ -75,10 +81,10 @@ def _decoded(body: bytes) -> Json:
         raise MalformedReply(f"the list of models is not JSON: {what}", hint=WRONG_URL) from None
 
 
-def _entries(listed: Json) -> tuple[str, list[Entry]]:
-    """The shape of a body, and its models."""
+def _entries(listed: Json, gaps: Gaps) -> tuple[str, list[Entry]]:
+    """The shape of a body, and its models; what cannot be read goes to `gaps`."""
     if isinstance(listed, list):
-        return _array(listed)
+        return _array(listed, gaps)
     if not isinstance(listed, dict):
         raise MalformedReply(f"the list of models is no list but {msgspec.json.encode(listed).decode()[:100]}")
     found: list[Entry] = []
@@ -86,17 +92,20 @@ def _entries(listed: Json) -> tuple[str, list[Entry]]:
     for key in table().lists:
         value = listed.get(key)
         if isinstance(value, list):
-            shape, more = _array(value)
+            shape, more = _array(value, gaps)
             found += more
         elif isinstance(value, dict) and any(isinstance(value.get(inner), list) for inner in table().lists):
-            shape, more = _entries(value)  # in an envelope
+            shape, more = _entries(value, gaps)  # in an envelope
             found += more
         elif isinstance(value, dict) and (entries := _table(value)) is not None:
             shape = "table"
             found += entries
+    error = error_in(listed)
     if shape:
+        if error is not None:
+            gaps.reasons.append(f"the list came with an error: {error.message}")
         return shape, found
-    if (error := error_in(listed)) is not None:
+    if error is not None:
         raise error
     if any(key in listed and listed[key] is None for key in table().lists):
         return "list", []  # what a server in Go says for none
@@ -107,11 +116,20 @@ def _entries(listed: Json) -> tuple[str, list[Entry]]:
     raise MalformedReply(_no_list(listed))
 
 
-def _array(items: list[Json]) -> tuple[str, list[Entry]]:
+def _array(items: list[Json], gaps: Gaps) -> tuple[str, list[Entry]]:
+    found: list[Entry] = []
+    unread = 0
+    for item in items:
+        id = _bare(item) if isinstance(item, str) else _id(item) if isinstance(item, dict) else ""
+        if id:
+            found.append((id, item if isinstance(item, dict) else {}, None))
+        elif not (isinstance(item, dict) and _is_other(item)):
+            unread += 1
+    if unread:
+        gaps.reasons.append(f"{unread} of the {len(items)} entries of the list cannot be read")
     if items and all(isinstance(item, str) for item in items):
-        return "names", [(id, {}, None) for item in items if (id := _bare(item))]
-    found: list[Entry] = [(id, item, None) for item in items if isinstance(item, dict) and (id := _id(item))]
-    if items and not found:
+        return "names", found
+    if items and not any(isinstance(item, dict) and _id(item) for item in items):
         if (error := error_in(items)) is not None:
             raise error
         raise MalformedReply(_no_list(items))
@@ -144,12 +162,21 @@ def _is_model(entry: Extra) -> bool:
     return bool(known or word or "inferenceProviderMapping" in entry or "supportedGenerationMethods" in entry)
 
 
+def _is_other(entry: Extra) -> bool:
+    """Whether an entry is something else than a model, as a provider with models of its own or an operation."""
+    found = _written(entry)
+    return bool(entry.keys() & {"models", "models_data_source", "baseUrl"} or (found and OPERATION.search(found[0])))
+
+
+def _written(entry: Extra) -> list[str]:
+    """All that may be an entry's id, likeliest first."""
+    return [value for key in table().ids if isinstance(value := entry.get(key), str) and value.strip()]
+
+
 def _id(entry: Extra) -> str:
     """The id of an entry; "" for one that is no model: it has none, or is a provider with models of its own."""
-    if entry.keys() & {"models", "models_data_source", "baseUrl"}:
-        return ""
-    found = [value for key in table().ids if isinstance(value := entry.get(key), str) and value.strip()]
-    if not found or OPERATION.search(found[0]):
+    found = _written(entry)
+    if not found or _is_other(entry):
         return ""
     named = entry.get("name")
     if SERIAL.fullmatch(found[0]) and isinstance(named, str) and named.strip():
@@ -170,10 +197,39 @@ def _add(known: Listed, raw: Extra) -> None:
         known.kind = again.kind
 
 
+def _envelopes(listed: Json) -> list[Extra]:
+    """The objects that a list is in, from without."""
+    found: list[Extra] = []
+    while isinstance(listed, dict):
+        found.append(listed)
+        inner = [value for key in table().lists if isinstance(value := found[-1].get(key), dict)]
+        within = [value for value in inner if any(isinstance(value.get(key), list | dict) for key in table().lists)]
+        listed = within[0] if within else None
+    return found
+
+
+def _parts(listed: Json, read: int, gaps: Gaps) -> int | None:
+    """How many models there are in all, where the list says; that it is only a part, and no way leads on, is a gap."""
+    rules = table().parts
+    totals = []
+    for around in _envelopes(listed):
+        leads_on = bool(_following(around))
+        totals += [value for key in rules.totals if type(value := around.get(key)) is int]
+        if not leads_on and any(around.get(key) is True for key in rules.flags):
+            gaps.reasons.append("the list says that it is not all, and not how to get the rest")
+        pages = [value for key in rules.pages if type(value := around.get(key)) is int]
+        page = [value for key in rules.page if type(value := around.get(key)) is int]
+        if not leads_on and pages and max(pages) > max([1, *page]):
+            gaps.reasons.append(f"the list has {max(pages)} pages, and does not say how to get the others")
+    return max(totals, default=None)
+
+
 def _next(listed: Json) -> dict[str, str]:
     """How to ask for the page after this one."""
-    if not isinstance(listed, dict):
-        return {}
+    return next((found for around in _envelopes(listed) if (found := _following(around))), {})
+
+
+def _following(listed: Extra) -> dict[str, str]:
     if listed.get("has_more") is True:
         last = listed.get("last_id")
         if not isinstance(last, str) and isinstance(data := listed.get("data"), list) and data:

@@ -6,6 +6,7 @@ the manifest, and what the models' address would answer. Whatever is wrong is a 
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Literal, TypeAlias, get_args
@@ -30,6 +31,7 @@ FAILED = "Failed to process provider data"
 """What the guide for providers calls it."""
 FIX = "Double-check the payload matches the examples, ensure `models_data_source` is correct"
 MOST_FINDINGS = 100
+"""How many are kept to be shown. Reading goes on after that."""
 LONGEST = 200
 """Characters of a provider's name, and twice that of a model's id."""
 
@@ -46,6 +48,8 @@ class Finding(Struct, frozen=True):
     message: str
     fatal: bool = True
     """Whether nothing can be made of the whole for it; else it is worked around."""
+    unread: bool = False
+    """Whether entries are missing for it: a model that is not in the result may still be in the source."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message
@@ -177,7 +181,7 @@ def inspect_manifest(content: bytes | Json, *, pasted: bool = False) -> Inspecte
     if table is None:
         return Inspected(None, findings)
     prefix: tuple[Step, ...] = (0,) if isinstance(read, list) else ()
-    findings += _keys_within(table, prefix)
+    _keep(findings, _keys_within(table, prefix))
     name = _text(table, "name", prefix, findings, longest=LONGEST)
     base_url = _text(table, "baseUrl", prefix, findings)
     if base_url is not None:
@@ -188,7 +192,7 @@ def inspect_manifest(content: bytes | Json, *, pasted: bool = False) -> Inspecte
     listed: list[Listed] = []
     if isinstance(read, list):
         listed, more = inspect_models(models, under=(1,))
-        findings += more
+        _keep(findings, more)
     if name is None or base_url is None or source is None or _fatal(findings):
         return Inspected(None, findings)
     manifest = Manifest(
@@ -206,7 +210,7 @@ def inspect_models(content: bytes | Json, under: tuple[Step, ...] = ()) -> tuple
         return [], findings
     found = read.get("models") if isinstance(read, dict) else None
     if isinstance(found, dict):
-        findings += _keys_within(found, (*under, "models"))
+        _keep(findings, _keys_within(found, (*under, "models")))
         return _table(found, (*under, "models"), findings), findings
     if isinstance(read, dict) and "models" in read and not isinstance(found, list):
         findings.append(Finding(_path((*under, "models")), f"it must be an object of models by id, not {_kind(found)}"))
@@ -223,12 +227,16 @@ def _plain(read: Json, under: tuple[Step, ...], findings: list[Finding]) -> list
         findings.append(Finding(where, f"it is missing: there is {what} in its place"))
         return []
     try:
-        models = parse_list(read).models
+        listing = parse_list(read)
     except ModelbayError as error:
         findings.append(Finding(where, error.message))
         return []
     findings.append(Finding(where, "it is a list; an object of models by id is what is expected", fatal=False))
-    return models
+    gaps = [*listing.gaps.reasons, *(f"{id}: {why}" for id, why in listing.gaps.entries.items())]
+    if listing.next:
+        gaps.append("it has more pages, which are not read")
+    _keep(findings, (Finding(where, why, fatal=False, unread=True) for why in gaps))
+    return listing.models
 
 
 def _read(content: bytes | Json, findings: list[Finding]) -> Json:
@@ -248,8 +256,7 @@ def _read(content: bytes | Json, findings: list[Finding]) -> Json:
     def once(pairs: list[tuple[str, Json]]) -> Extra:
         made = dict(pairs)
         if len(made) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice.extend(name for name in made if names.count(name) > 1)
+            twice.extend(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
         return made
 
     try:
@@ -343,23 +350,36 @@ def _table(found: Extra, where: tuple[Step, ...], findings: list[Finding]) -> li
     """Models by id."""
     models: dict[str, Listed] = {}
     places: dict[str, str] = {}
+    hidden = 0
     for key, entry in found.items():
         place = (*where, key)
-        if len(findings) > MOST_FINDINGS:
-            break
+        own: list[Finding] = []
         if not isinstance(entry, dict):
-            findings.append(Finding(_path(place), f"a model must be an object, not {_kind(entry)}"))
-            continue
-        id = _id(key, entry, place, findings)
-        if id is None:
-            continue
-        if id in places:
-            findings.append(Finding(_path((*place, "id")), f'"{id}" is the id of {places[id]} already'))
-            continue
-        findings += _fields(entry, place)
-        places[id] = _path(place)
-        models[id] = listed_model(id, entry)
+            own.append(Finding(_path(place), f"a model must be an object, not {_kind(entry)}"))
+        elif (id := _id(key, entry, place, own)) is not None and id in places:
+            own.append(Finding(_path((*place, "id")), f'"{id}" is the id of {places[id]} already'))
+        elif id is not None:
+            own += _fields(entry, place)
+            places[id] = _path(place)
+            models[id] = listed_model(id, entry)
+        hidden += _keep(findings, own)
+    if hidden:
+        findings.append(Finding(_path(where), f"{hidden} more findings are not shown", fatal=False))
     return list(models.values())
+
+
+def _keep(findings: list[Finding], more: Iterable[Finding]) -> int:
+    """Adds what is to be shown, and always the first that is fatal or leaves entries out. How many were not added."""
+    hidden = 0
+    for one in more:
+        weighs = (one.fatal, one.unread) != (False, False)
+        if len(findings) < MOST_FINDINGS or (
+            weighs and not any((kept.fatal, kept.unread) == (one.fatal, one.unread) for kept in findings)
+        ):
+            findings.append(one)
+        else:
+            hidden += 1
+    return hidden
 
 
 def _id(key: str, entry: Extra, where: tuple[Step, ...], findings: list[Finding]) -> str | None:

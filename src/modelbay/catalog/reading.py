@@ -83,11 +83,19 @@ class Statuses(Struct):
     words: dict[Status, list[str]]
 
 
+class Parts(Struct):
+    totals: list[str]
+    flags: list[str]
+    pages: list[str]
+    page: list[str]
+
+
 class Table(Struct, forbid_unknown_fields=True):
     ids: list[str]
     names: list[str]
     lists: list[str]
     pages: dict[str, str]
+    parts: Parts
     sizes: dict[Literal["max_context_tokens", "max_input_tokens", "max_output_tokens"], list[str]]
     modalities: Modalities
     switches: dict[Capability, list[str]]

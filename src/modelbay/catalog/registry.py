@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct, field
 
+from modelbay.catalog.listed import Gaps
 from modelbay.catalog.tables import registry_table
 from modelbay.catalog.wire import wire
 from modelbay.config.origin import is_open, origin
@@ -41,6 +42,8 @@ class Provider(Struct, kw_only=True):
     """By wire id."""
     names: dict[str, str] = field(default_factory=dict)
     """What those are called in the file whose key is not their wire id."""
+    gaps: Gaps = field(default_factory=Gaps)
+    """Its models that could not be read."""
 
 
 class Left(Struct, frozen=True):
@@ -56,6 +59,8 @@ class Registry(Struct):
     providers: list[Provider]
     left: list[Left] = field(default_factory=list)
     named: set[str] = field(default_factory=set)
+    incomplete: str | None = None
+    """Why an entry may be a provider of any id: none is known to be gone then."""
 
 
 def parse_registry(document: bytes | Json, url: str | None = None) -> Registry:
@@ -104,13 +109,16 @@ def _read(key: str, entry: Json, found: Registry, url: str | None) -> None:
     """Takes one provider into what was found."""
     if not isinstance(entry, dict):
         found.left.append(Left(key, "it is no object"))
+        found.named.add(key)
+        found.incomplete = f"its entry {key} cannot be read"
         return
     id = _text(entry, "id") or key
     found.named.add(id)
     api = _text(entry, "api")
-    models = _by_key(entry.get("models"))
+    gaps = Gaps()
+    models = _by_key(entry.get("models"), gaps)
     made = wire({**entry, "id": id})
-    if id in {one.id for one in found.providers}:
+    if any(one.id == id for one in found.providers):
         why: str | None = "there are two of that id"
     elif not NAME.fullmatch(id):
         why = "its id has characters that none may have: letters, digits, blanks, dots, hyphens and underscores do"
@@ -132,11 +140,12 @@ def _read(key: str, entry: Json, found: Registry, url: str | None) -> None:
         api=api,
         guessed=made.guessed,
         key_names=[name for name in _list(entry.get("env")) if isinstance(name, str)],
+        gaps=gaps,
     )
-    for where, id, table in _models(listed, models, found):
-        listed.models[id] = table
-        if where != f"{listed.id}/{id}":
-            listed.names[id] = where
+    for where, wire_id, table in _models(listed, models, found):
+        listed.models[wire_id] = table
+        if where != f"{listed.id}/{wire_id}":
+            listed.names[wire_id] = where
     if listed.models:
         found.providers.append(listed)
     else:
@@ -147,23 +156,33 @@ def _models(listed: Provider, models: Extra, found: Registry) -> Iterator[tuple[
     """Its models: what each is called in the file, its wire id, its table."""
     for key, model in models.items():
         where = f"{listed.id}/{key}"
+        id = key
         if not isinstance(model, dict):
-            found.left.append(Left(where, "it is no object"))
+            why: str | None = "it is no object"
+            listed.gaps.reasons.append(f"the entry {where} cannot be read")  # it may have another id than its key
         elif not key.strip() or not key.isprintable() or len(key) > LONGEST:
-            found.left.append(Left(where, "its name cannot be one"))
+            why = "its name cannot be one"
         elif not (id := _text(model, "id") or key).isprintable() or len(id) > LONGEST:
-            found.left.append(Left(where, "its id cannot be one"))
-        elif id in listed.models:
-            found.left.append(Left(where, f'it is "{id}" a second time'))
+            why = "its id cannot be one"
         else:
+            why = f'it is "{id}" a second time' if id in listed.models else None
+        if why is not None:
+            found.left.append(Left(where, why))
+            listed.gaps.entries |= {key: why, id: why}
+        elif isinstance(model, dict):
             yield where, id, registry_table(id, model, listed.type)
 
 
-def _by_key(models: Json) -> Extra:
+def _by_key(models: Json, gaps: Gaps) -> Extra:
     """The models of a provider, of which some write a list instead."""
     if isinstance(models, dict):
         return models
-    return {id: model for model in _list(models) if isinstance(model, dict) and (id := _text(model, "id"))}
+    items = _list(models)
+    found = {id: model for model in items if isinstance(model, dict) and (id := _text(model, "id"))}
+    unread = sum(not (isinstance(model, dict) and _text(model, "id")) for model in items)
+    if unread:
+        gaps.reasons.append(f"{unread} of its {len(items)} models have no id")
+    return found
 
 
 def _list(value: Json) -> list[Json]:

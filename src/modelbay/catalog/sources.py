@@ -100,6 +100,8 @@ class Catalog:
     def remember(self, found: Upstream, discovery: "Discovery") -> None:
         """Keeps what a provider's list said, for `said`."""
         models = {model.id: replace(model, extra={}) for model in discovery.models}
+        if discovery.gaps and (before := self.seen(found)) is not None:
+            models = {id: one for id, one in before.models.items() if discovery.gaps.covers(id)} | models
         seen = Seen(_address(found), discovery.url, time(), models)
         self._seen[found.provider.id] = seen
         self.cache.write(msgspec.json.encode(seen), "lists", f"{found.provider.id}.json")

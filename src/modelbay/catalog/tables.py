@@ -40,6 +40,13 @@ def why_left_out(found: Wire, provider: Extra, id: str, model: Extra) -> str | N
     return _abroad(found, own)
 
 
+def is_gone(found: Wire, provider: Extra, model: Extra) -> bool:
+    """Whether a model that is left out is so for good: on its way out, or moved to another host. Any other reason, as a size
+    that is missing, may be a mistake in the list, and says nothing about a model that is in use.
+    """
+    return status_of(model) in LEFT or _abroad(found, model_wire(found, provider, model)) is not None
+
+
 def model_table(found: Wire, provider: Extra, id: str, model: Extra) -> Table:
     """The table of a model of models.dev that is not left out, without its names."""
     own = model_wire(found, provider, model)

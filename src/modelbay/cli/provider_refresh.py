@@ -66,6 +66,8 @@ def say(outcome: Outcome, settings: Settings, *, dry_run: bool) -> None:
     for one in outcome.written:
         if not dry_run or one.nothing:
             terminal.write(f"{one.provider}: {_summary(one)}\n")
+            for text in one.changed:
+                terminal.write(f"  ~ {text}\n")
             say_merged(one.models)
         for text in one.notes:
             terminal.note(f"  {text}")
@@ -84,6 +86,8 @@ def say_merged(merged: Merged) -> None:
         terminal.write(f"  - {alias}\n")
     for alias, said in merged.changed.items():
         terminal.write(f"  ~ {alias}: {'; '.join(said)}\n")
+    if merged.incomplete:
+        terminal.note(f"  no model is removed, as the list was not read completely: {merged.incomplete}")
     for alias, why in merged.kept.items():
         terminal.note(f"  {alias}: {why}")
 
@@ -108,7 +112,7 @@ def _summary(one: Written) -> str:
     words += [f"{len(merged.changed)} changed"] if merged.changed else []
     words += ["added"] if one.new else []
     words += ["removed: its source has it no more"] if one.gone else []
-    words += ["moved"] if one.moved else []
+    words += ["moved"] if one.moved else ["changed"] if one.changed else []
     return ", ".join(words) or "nothing new"
 
 
@@ -129,6 +133,8 @@ def _json(outcomes: list[Outcome]) -> bytes:
                     "kind": answer.kind,
                     "new": one.new,
                     "gone": one.gone,
+                    "provider_changed": one.changed,
+                    "incomplete": one.models.incomplete,
                     "added": one.models.added,
                     "removed": one.models.removed,
                     "changed": one.models.changed,

@@ -126,6 +126,8 @@ def _notes(made: Proposal, written: list[Written]) -> None:
             terminal.warning(f"{id} has no key yet: modelbay key set {id}")
         if item.listed.guessed:
             adding.say_guessed(id, item.listed.type)
+        if one.models.incomplete:
+            terminal.note(f"{id}: no model is removed, as the list was not read completely: {one.models.incomplete}")
         for name, why in one.models.kept.items():
             terminal.note(f"{name}: {why}")
     for left in made.left[: adding.REPORTED]:

@@ -160,10 +160,11 @@ async def _refreshed(line: Line, config: Config, to: Target, *, new: bool) -> Wr
     endpoint = models_endpoint(config, to.entry) if to.login else None
     if to.login is None or endpoint is None:
         return None
-    vendor, models = to.login, managed.models_of(await line.fetch(endpoint), to.login)
+    vendor, body = to.login, await line.fetch(endpoint)
+    models, gaps = managed.models_of(body, vendor), managed.gaps_of(body)
 
     def change(edit: Edit) -> Written:
-        return managed.write(edit, vendor, to.table, models, new=new)
+        return managed.write(edit, vendor, to.table, models, new=new, gaps=gaps)
 
     return apply(change, config.path).result
 

@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from modelbay.catalog.listed import Gaps
+from modelbay.catalog.listing import parse_list
 from modelbay.config import changes
 from modelbay.config.changes import Removed
 from modelbay.config.edit import Edit
@@ -47,6 +49,15 @@ def models_of(body: bytes, login: Login) -> dict[str, Table]:
     return {f"{login.prefix}/{item['id']}": table_of(item, login.provider) for item in kept}
 
 
+def gaps_of(body: bytes) -> Gaps:
+    """What the service's list seems to lack, for `write`; the body is one that `models_of` could read."""
+    listing = parse_list(body)
+    gaps = listing.gaps
+    if listing.next or (listing.total or 0) > len(listing.models):
+        gaps.reasons.append("the list has more pages, which are not read")
+    return gaps
+
+
 def table_of(item: Mapping[str, Any], provider: str) -> Table:
     """A model of the list as its table."""
     context = item.get("context_length")
@@ -80,9 +91,12 @@ def table_of(item: Mapping[str, Any], provider: str) -> Table:
     return table
 
 
-def write(edit: Edit, login: Login, provider: Table, models: Mapping[str, Table], *, new: bool = True) -> Written:
+def write(
+    edit: Edit, login: Login, provider: Table, models: Mapping[str, Table], *, new: bool = True, gaps: Gaps | None = None
+) -> Written:  # fmt: skip
     """The provider, its models and the service's other tables, in one transaction. The default model stays where it can
-    be used; with a `new` login, or another default, `[thinking]` becomes what the default model can do.
+    be used; with a `new` login, or another default, `[thinking]` becomes what the default model can do. A model that may be
+    in the `gaps` of the list is not removed.
 
     Raises:
         ConfigError: an alias belongs to another provider; something would not be usable.
@@ -96,6 +110,7 @@ def write(edit: Edit, login: Login, provider: Table, models: Mapping[str, Table]
         and isinstance(table, dict)
         and table.get("provider") == login.provider
         and alias not in models
+        and not (gaps and gaps.covers(str(table.get("model"))))
     ]
     changes.put_models(edit, login.provider, models)
     for alias, table in models.items():

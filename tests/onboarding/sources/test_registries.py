@@ -3,6 +3,7 @@
 import asyncio
 import stat
 from pathlib import Path
+from time import time
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.errors import AuthenticationFailed, ConfigError, ModelbayError
 from modelbay.onboarding.checkup import checkup
-from modelbay.onboarding.sources import refresh, registries
+from modelbay.onboarding.sources import refresh, registries, upkeep
 from modelbay.onboarding.sources.registries import Given, Proposal, add, fetched, pasted, propose
 from tests.servers.site import Page, Site, site
 
@@ -224,6 +225,55 @@ def test_a_provider_whose_entry_is_broken_today_stays(file: Path, shelf: Site):
     outcome = refreshed(file)
     assert 'left out of the registry: other: there is no type "smoke"' in outcome.written[-1].notes
     assert list(load(file).models) == ["acme/a", "acme/b", "other/x"]
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        {"a": {"id": "a"}, "b": "oops"},
+        {"a": {"id": "a"}, "b": {"id": "\x1b[2J"}},
+        {"a": {"id": "a"}, "other key": None},
+        [{"id": "a"}, {"name": "no id"}],
+        [{"id": "a"}, 7],
+    ],
+)
+def test_a_model_whose_entry_is_broken_today_stays(models: Any, file: Path, shelf: Site):
+    added(file, shelf)
+    shelf.pages["/api.json"] = {"acme": {**ACME, "models": models}, "other": OTHER}
+    for _ in range(2):
+        refreshed(file)
+        assert list(load(file).models) == ["acme/a", "acme/b", "other/x"]
+    shelf.pages["/api.json"] = {"acme": {**ACME, "models": {"a": {"id": "a"}}}, "other": OTHER}
+    refreshed(file)
+    assert list(load(file).models) == ["acme/a", "other/x"]
+
+
+@pytest.mark.parametrize("broken", [None, "oops", 7, []])
+@pytest.mark.parametrize("key", ["other", "another key"])
+def test_no_provider_vanishes_beside_an_entry_that_cannot_be_read(broken: Any, key: str, file: Path, shelf: Site):
+    added(file, shelf)
+    shelf.pages["/api.json"] = {"acme": ACME, key: broken}
+    refreshed(file)
+    assert list(load(file).providers) == ["acme", "other"]
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        ({"api": "https://acme.example/v2"}, "base_url https://acme.example/v1 → https://acme.example/v2"),
+        ({"type": "anthropic"}, "type openai → anthropic"),
+        ({"api": "https://new.example/v1"}, "base_url https://acme.example/v1 → https://new.example/v1"),
+    ],
+)
+def test_a_provider_that_changes_is_told_and_not_by_itself(now: Any, told: str, file: Path, shelf: Site):
+    added(file, shelf)
+    before = file.read_bytes()
+    shelf.pages["/api.json"] = {"acme": {**ACME, **now}, "other": OTHER}
+    asyncio.run(upkeep.refresh_due(load(file), lambda: time() + 2 * upkeep.DAY))
+    assert file.read_bytes() == before
+    acme = refreshed(file).written[0]
+    assert (acme.changed, acme.nothing) == ([told], False)
+    assert refreshed(file).written[0].nothing
 
 
 def test_a_provider_that_is_static_is_left_alone(file: Path, shelf: Site):

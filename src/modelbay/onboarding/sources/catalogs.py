@@ -13,10 +13,11 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from modelbay.catalog import modelsdev
+from modelbay.catalog.listed import Gaps
 from modelbay.catalog.modelsdev import ModelsDev, fetched
 from modelbay.catalog.reading import status_of
 from modelbay.catalog.registry import why_refused
-from modelbay.catalog.tables import LEFT, model_table, why_left_out
+from modelbay.catalog.tables import LEFT, is_gone, model_table, why_left_out
 from modelbay.catalog.wire import VARIABLE, Wire, wire
 from modelbay.config import changes
 from modelbay.config.cache import Cache
@@ -114,6 +115,8 @@ class Proposal(Struct, kw_only=True):
     """Whether it has no key yet and takes no calls without one."""
     keyed: bool = False
     """Whether a key was given."""
+    gaps: Gaps = field(default_factory=Gaps)
+    """The list's models that could not be read."""
     catalog: str = ""
 
     def __repr__(self) -> str:
@@ -122,7 +125,10 @@ class Proposal(Struct, kw_only=True):
     @property
     def what(self) -> Imported:
         """The same, to be written."""
-        return Imported(id=self.draft.id, table=self.draft.table, models=self.models, owner=OWNER, may_move=self.keyed)
+        draft = self.draft
+        return Imported(
+            id=draft.id, table=draft.table, models=self.models, owner=OWNER, may_move=self.keyed, gaps=self.gaps
+        )
 
     @property
     def key_url(self) -> str | None:
@@ -216,6 +222,7 @@ def propose(config: Config, shelf: Shelf, id: str, given: Given) -> Proposal:
         missing=missing,
         wants_key=not missing and not given.api_key and _wants_key(config, old, made),
         keyed=bool(given.api_key),
+        gaps=_gaps(shelf, found),
         catalog=shelf.title,
     )
 
@@ -278,7 +285,7 @@ def renewal(config: Config, shelf: Shelf, entry: ProviderEntry) -> Imported:
     models = _models(config, shelf, found)
     if not models:
         raise ModelbayError(f'the catalog has no models of "{entry.id}" any more', provider=entry.id)
-    return Imported(id=entry.id, models=models, owner=OWNER)
+    return Imported(id=entry.id, models=models, owner=OWNER, gaps=_gaps(shelf, found))
 
 
 def _inside(shelf: Shelf, base: str | None) -> str | None:
@@ -295,6 +302,16 @@ def _models(config: Config, shelf: Shelf, found: Offer) -> dict[str, Table]:
     used = {model.model for model in config.models.values() if model.provider == found.id}
     stay = [id for id in found.left if id in used and status_of(models[id]) in LEFT]
     return tables(shelf, replace(found, models=[*found.models, *stay]))
+
+
+def _gaps(shelf: Shelf, found: Offer) -> Gaps:
+    """The models that the list has, and that are left out for what may be its mistake."""
+    entry = shelf.providers[found.id]
+    broken = {
+        str(id): "its entry cannot be read" for id, model in entry["models"].items() if not isinstance(model, dict)
+    }
+    left = {id: why for id, why in found.left.items() if not is_gone(found.wire, entry, entry["models"][id])}
+    return Gaps(entries={**broken, **left})
 
 
 def _reasons(found: Wire, entry: Extra) -> dict[str, str | None]:

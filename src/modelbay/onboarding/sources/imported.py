@@ -5,7 +5,9 @@ Of its models `merging` sees to that; here it is the provider itself, whose key 
 
 from msgspec import Struct, field
 
+from modelbay.catalog.listed import Gaps
 from modelbay.config import changes
+from modelbay.config.diff import masked_url
 from modelbay.config.edit import Edit
 from modelbay.config.entries import Unusable, provider_entry
 from modelbay.config.load import parse
@@ -23,6 +25,8 @@ KEYS = ("api_key", "oauth")
 """What of a model is."""
 PLACE = ("type", "base_url", "dialect", "api_key", "api_key_env")
 """What is written together or not at all."""
+SHOWN = ("type", "base_url", "dialect")
+"""What of that is told when it changes: where calls go, and in which protocol."""
 
 
 class Imported(Struct, kw_only=True):
@@ -36,6 +40,8 @@ class Imported(Struct, kw_only=True):
     names: dict[str, str] = field(default_factory=dict)
     """The aliases of those that are not called by their wire ids."""
     owner: Ownership
+    gaps: Gaps = field(default_factory=Gaps)
+    """Its models that could not be read."""
     may_move: bool = False
     """Whether the provider's secrets may go to another host: the user gave the key for it just now."""
 
@@ -69,13 +75,26 @@ def write(edit: Edit, made: Imported, *, again: bool = False) -> Written:
         else:
             other = elsewhere
             table = {key: value for key, value in table.items() if key not in PLACE}
+    before = edit.get("providers", made.id)
     changes.change_provider(edit, made.id, {(key,): value for key, value in table.items()})
-    return Written(provider=made.id, models=_merged(edit, made, last, again=again), elsewhere=other)
+    now = edit.get("providers", made.id)
+    changed = [
+        f"{key} {_shown(before.get(key))} → {_shown(now.get(key))}" for key in SHOWN if before.get(key) != now.get(key)
+    ]
+    moved = before.get("base_url") != now.get("base_url")
+    models = _merged(edit, made, last, again=again)
+    return Written(provider=made.id, models=models, elsewhere=other, changed=changed, moved=moved)
 
 
 def remember(made: Imported) -> None:
     """Keeps what the list said, once that is written: whatever is otherwise the next time is the user's."""
-    merging.remember(made.id, merging.seen(str(made.table.get("base_url", "")), made.models))
+    memory = merging.seen(str(made.table.get("base_url", "")), made.models, merging.recall(made.id), made.gaps)
+    merging.remember(made.id, memory)
+
+
+def _shown(value: object) -> str:
+    """A key of a provider, for people: no secret of its address."""
+    return "nothing" if value is None else masked_url(value) if isinstance(value, str) else "another table"
 
 
 def _merged(edit: Edit, made: Imported, last: Memory | None, *, again: bool) -> Merged:
@@ -88,7 +107,7 @@ def _merged(edit: Edit, made: Imported, last: Memory | None, *, again: bool) -> 
         if id in models and id not in there and (again or id not in known)
     }
     added = changes.put_models(edit, made.id, named).added
-    merged = merging.merge(edit, made.id, models, made.owner, last, again=again)
+    merged = merging.merge(edit, made.id, models, made.owner, last, again=again, gaps=made.gaps)
     merged.added = [*added, *merged.added]
     return merged
 

@@ -20,7 +20,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from modelbay.catalog.facts import fill
-from modelbay.catalog.listed import Listed
+from modelbay.catalog.listed import Gaps, Listed
 from modelbay.catalog.manifest import FAILED, FIX, Finding, Manifest, listed_table, parse_manifest, parse_models
 from modelbay.catalog.modelsdev import Exchange, ModelsDev
 from modelbay.catalog.sources import Catalog
@@ -67,6 +67,8 @@ class Said(Struct):
     others: int = 0
     """How many it has beside, for embeddings and the like."""
     notes: list[str] = field(default_factory=list)
+    gaps: Gaps = field(default_factory=Gaps)
+    """What was not read of its models."""
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -199,7 +201,10 @@ async def said_by(manifest: Manifest, trusted: Collection[Origin], keyed: Keyed,
         ModelbayError: the models cannot be had or used; where their address answered, its status.
     """
     if manifest.source == "models_dev":
-        return _said(manifest, await _at_models_dev(str(manifest.models_dev_id), exchange), manifest.findings)
+        models, problem = await _at_models_dev(str(manifest.models_dev_id), exchange)
+        said = _said(manifest, models, manifest.findings)
+        said.gaps.reasons += [problem] if problem else []
+        return said
     url = manifest.models_url
     try:
         found = await documents.fetch(url, trusted)
@@ -212,15 +217,14 @@ async def said_by(manifest: Manifest, trusted: Collection[Origin], keyed: Keyed,
     return _said(manifest, models, [*manifest.findings, *findings])
 
 
-async def _at_models_dev(id: str, exchange: Exchange) -> list[Listed]:
-    """The models that models.dev has for a provider; it is asked anew where it is not known."""
+async def _at_models_dev(id: str, exchange: Exchange) -> tuple[list[Listed], str | None]:
+    """The models that models.dev has for a provider, and why they may not be today's."""
     known = Catalog().models_dev
-    if id not in known.providers:
-        await known.refresh(exchange)
+    problem = await known.refresh(exchange)
     if id not in known.providers:
         message = f'{FAILED}: models_dev_provider_id: models.dev has no provider "{id}"'
         raise ModelbayError(message, hint=_near(id, known))
-    return known.models(id)
+    return known.models(id), problem
 
 
 def _near(id: str, known: ModelsDev) -> str:
@@ -255,9 +259,12 @@ def typed(url: str) -> Origin:
 
 def _said(manifest: Manifest, listed: list[Listed], findings: Iterable[Finding]) -> Said:
     models = [one for one in listed if one.chats and one.status != "inactive"]
+    findings = list(findings)
     told = [str(finding) for finding in findings]
+    others = {one.id: f"says that it is for {one.kind}" for one in listed if not one.chats}
+    gaps = Gaps([str(finding) for finding in findings if finding.unread], others)
     notes = told[:TOLD] + ([f"… and {counted(len(told) - TOLD, 'remark')} more"] if len(told) > TOLD else [])
-    return Said(manifest, models, len(listed) - len(models), notes)
+    return Said(manifest, models, len(listed) - len(models), notes, gaps)
 
 
 def _endpoint(config: Config, manifest: Manifest, key: str) -> Endpoint:
@@ -330,7 +337,7 @@ def add(
             changes.change_provider(edit, id, _renewal(edit, proposal, key))
         else:
             changes.add_provider(edit, id, with_key(proposal.draft, key).table)
-        merged = merging.merge(edit, id, tables, OWNER, last if proposal.again else None, again=True)
+        merged = merging.merge(edit, id, tables, OWNER, last if proposal.again else None, again=True, gaps=said.gaps)
         default = _default(edit, id, default_model)
         if default is not None:
             changes.set_default_model(edit, default)
@@ -340,7 +347,7 @@ def add(
 
     edited = apply(change, config.path, dry_run=dry_run)
     if not dry_run:
-        merging.remember(id, merging.seen(said.manifest.base_url, tables))
+        merging.remember(id, merging.seen(said.manifest.base_url, tables, last, said.gaps))
     return edited
 
 

@@ -11,6 +11,7 @@ from time import time
 import msgspec
 from msgspec import Struct, field
 
+from modelbay.catalog.listed import Gaps
 from modelbay.config import changes
 from modelbay.config.cache import Cache
 from modelbay.config.edit import Edit
@@ -50,6 +51,8 @@ class Merged(Struct):
     """What is another now of each, as "limit.context 128000 → 200000"."""
     kept: dict[str, str] = field(default_factory=dict)
     """What is not as the source has it, and why: for models, and for single values as `alias.key`."""
+    incomplete: str | None = None
+    """Why the source was not read to its end; models that it seems to lack stay then."""
 
     @property
     def empty(self) -> bool:
@@ -66,6 +69,8 @@ class Written(Struct, kw_only=True):
     """It vanished from its source, with all its models."""
     moved: bool = False
     """Its base URL is another now."""
+    changed: list[str] = field(default_factory=list)
+    """Keys of the provider that its source changed, as "base_url https://a.example/v1 → https://a.example/v2"."""
     elsewhere: str | None = None
     """Where its source says that it is now. That was not followed: its key was given for another place."""
     default_model: str | None = None
@@ -74,7 +79,7 @@ class Written(Struct, kw_only=True):
 
     @property
     def nothing(self) -> bool:
-        return self.models.empty and not (self.new or self.gone or self.moved)
+        return self.models.empty and not (self.new or self.gone or self.moved or self.changed)
 
 
 def recall(provider: str, cache: Cache | None = None) -> Memory | None:
@@ -94,19 +99,22 @@ def forget(provider: str, cache: Cache | None = None) -> None:
     (cache or Cache()).drop(FOLDER, f"{provider}.json")
 
 
-def seen(base_url: str, models: Mapping[str, Table]) -> Memory:
-    """What is to be remembered of a source that has just answered."""
+def seen(base_url: str, models: Mapping[str, Table], last: Memory | None = None, gaps: Gaps | None = None) -> Memory:
+    """What is to be remembered of a source that has just answered; of what is in `gaps`, what it said `last`."""
     now = time()
-    return Memory(base_url, dict(models), now, now)
+    earlier = last.models if last and gaps else {}
+    kept = {id: table for id, table in earlier.items() if gaps and gaps.covers(id)}
+    return Memory(base_url, {**kept, **models}, now, now)
 
 
 def merge(
-    edit: Edit, provider: str, models: Mapping[str, Table], owner: Ownership, last: Memory | None, *, again: bool = False
+    edit: Edit, provider: str, models: Mapping[str, Table], owner: Ownership, last: Memory | None, *, again: bool = False,
+    gaps: Gaps | None = None,
 ) -> Merged:  # fmt: skip
     """Makes a provider's models what its source says they are, by wire id.
 
     One that the user took out stays out, unless it is added `again`; one that the source has no more goes, unless the
-    user's own word is in it.
+    user's own word is in it, or it may be in the `gaps` of what was read.
 
     Raises:
         ConfigError: an alias belongs to another provider; something would not be usable.
@@ -126,11 +134,16 @@ def merge(
             new[f"{provider}/{wire_id}"] = {"model": wire_id, **table}
     merged.added = changes.put_models(edit, provider, new).added
     gone = []
+    gaps = gaps or Gaps()
     for wire_id, aliases in there.items():
         for alias in aliases if wire_id not in models else ():
             if wire_id not in known and not owner.wrote(provider, alias, entries[alias]):
                 continue
-            if why := _users(edit, provider, alias, wire_id, entries[alias], owner):
+            if wire_id in gaps.entries:
+                merged.kept[alias] = f"it stays: its source lists it, but {gaps.entries[wire_id]}"
+            elif gaps.reasons:
+                merged.incomplete = gaps.reasons[0]
+            elif why := _users(edit, provider, alias, wire_id, entries[alias], owner):
                 merged.kept[alias] = f"it is listed no more, and stays, as {why}"
             else:
                 gone.append(alias)

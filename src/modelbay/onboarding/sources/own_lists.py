@@ -23,6 +23,7 @@ async def of_list(config: Config, line: Line, entry: ProviderEntry) -> Answer:
     catalog = Catalog()
     before = catalog.seen(found)
     discovery = await discover(config, entry, line.fetch)
+    _add_gaps(discovery, before)
 
     def write(edit: Edit, agreed: bool) -> list[Written]:
         return [_written(edit, found, before, discovery)]
@@ -39,16 +40,16 @@ def _written(edit: Edit, found: Upstream, before: Seen | None, discovery: Discov
     id = found.provider.id
     listed = {one.id: one for one in discovery.models if one.chats and one.status != "inactive"}
     seen = before.models.values() if before else ()
-    had: dict[str, Table] = {one.id: {} for one in seen if one.chats}
     mine = {
         str(table.get("name") or table.get("model")): alias
         for alias, table in (edit.get("models") or {}).items()
         if isinstance(table, dict) and table.get("provider") == id
     }
+    had: dict[str, Table] = {one.id: {} for one in seen if one.chats or one.id in mine}
     new = [wire_id for wire_id in listed if wire_id not in had and wire_id not in mine]
     takes_all = bool(had) and had.keys() <= mine.keys()
     kept: dict[str, Table] = {wire_id: {} for wire_id in listed if wire_id in mine or (takes_all and wire_id in new)}
-    written = Written(provider=id, models=merging.merge(edit, id, kept, OWNER, Memory(models=had)))
+    written = Written(provider=id, models=merging.merge(edit, id, kept, OWNER, Memory(models=had), gaps=discovery.gaps))
     if before is not None:
         for wire_id, alias in mine.items():
             if wire_id in listed and wire_id in before.models:
@@ -58,6 +59,16 @@ def _written(edit: Edit, found: Upstream, before: Seen | None, discovery: Discov
         if new and not takes_all:
             written.notes.append(f"it also lists {', '.join(new[:5])}{' …' * (len(new) > 5)} now")
     return written
+
+
+def _add_gaps(discovery: Discovery, before: Seen | None) -> None:
+    """A list without any models, or at another place than before, does not show which models are gone."""
+    gaps = discovery.gaps
+    gaps.entries |= {one.id: f"says that it is for {one.kind}" for one in discovery.models if not one.chats}
+    if not discovery.models:
+        gaps.reasons.append("the list is empty")
+    if before is not None and before.url != discovery.url:
+        gaps.reasons.append(f"the list is another one now: {discovery.url}, before {before.url}")
 
 
 def _differences(old: Facts, new: Facts) -> list[str]:

@@ -154,7 +154,8 @@ def propose(config: Config, found: Found, given: Given) -> Proposal:
             f"nothing of {made.title} can be added: {made.left[0].where}: {made.left[0].why}",
             hint=f"take the other one out first: modelbay provider remove {made.left[0].where}",
         )
-    made.vanished = [id for id in members(config, found.url) if id not in found.registry.named]
+    if found.registry.incomplete is None:
+        made.vanished = [id for id in members(config, found.url) if id not in found.registry.named]
     return made
 
 
@@ -267,7 +268,13 @@ def _item(config: Config, found: Found, given: Given, listed: Provider, old: Pro
         listed=listed,
         key=key,
         made=Imported(
-            id=listed.id, table=table, models=listed.models, names=listed.names, owner=OWNER, may_move=may_move
+            id=listed.id,
+            table=table,
+            models=listed.models,
+            names=listed.names,
+            owner=OWNER,
+            gaps=listed.gaps,
+            may_move=may_move,
         ),
     )
 

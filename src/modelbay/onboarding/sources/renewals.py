@@ -3,7 +3,6 @@
 from contextlib import suppress
 from functools import partial
 
-from modelbay.catalog.sources import Catalog
 from modelbay.config import changes
 from modelbay.config.edit import Edit
 from modelbay.config.origin import origin
@@ -28,8 +27,6 @@ async def of_manifest(config: Config, line: Line, entry: ProviderEntry) -> Answe
     url, base = str(source["url"]), upstream(config, entry).base_url
     trusted = [manifests.typed(url), origin(base)]
     manifest = await manifests.manifest_at(url, trusted)
-    if manifest.source == "models_dev":
-        await Catalog().models_dev.refresh(line.exchange)
     try:
         said = await manifests.said_by(manifest, trusted, partial(_keyed, config, entry), line.exchange)
     except ModelbayError as error:
@@ -47,12 +44,12 @@ async def of_manifest(config: Config, line: Line, entry: ProviderEntry) -> Answe
         dev_id = manifest.models_dev_id
         if source.get("models_dev_provider_id") != dev_id:
             changes.change_provider(edit, entry.id, {("source", "models_dev_provider_id"): dev_id})
-        merged = merging.merge(edit, entry.id, tables, manifests.OWNER, last)
+        merged = merging.merge(edit, entry.id, tables, manifests.OWNER, last, gaps=said.gaps)
         return [Written(provider=entry.id, models=merged, moved=moves, notes=said.notes)]
 
     def remember(agreed: bool) -> None:
         settled = manifest.base_url if agreed or not elsewhere else before
-        merging.remember(entry.id, merging.seen(settled, tables))
+        merging.remember(entry.id, merging.seen(settled, tables, last, said.gaps))
 
     return Answer(
         kind=MANIFEST,
@@ -158,12 +155,15 @@ async def of_login(config: Config, line: Line, entry: ProviderEntry) -> Answer:
     login, endpoint = logins.managing(entry), models_endpoint(config, entry)
     if login is None or endpoint is None:
         raise ConfigError(f'no service lists the models of provider "{entry.id}"', provider=entry.id)
-    models = managed.models_of(await line.fetch(endpoint), login)
+    body = await line.fetch(endpoint)
+    models, gaps = managed.models_of(body, login), managed.gaps_of(body)
 
     def write(edit: Edit, agreed: bool) -> list[Written]:
         before = edit.get("models") or {}
-        managed.write(edit, login, edit.get("providers", entry.id), models, new=False)
-        return [Written(provider=entry.id, models=merging.compared(before, edit, entry.id))]
+        managed.write(edit, login, edit.get("providers", entry.id), models, new=False, gaps=gaps)
+        merged = merging.compared(before, edit, entry.id)
+        merged.incomplete = next(iter(gaps.reasons), None)
+        return [Written(provider=entry.id, models=merged)]
 
     def remember(agreed: bool) -> None:
         merging.remember(entry.id, merging.seen(str(entry.base_url), {}))

@@ -73,7 +73,8 @@ async def refresh_due(config: Config, clock: Callable[[], float] = time) -> list
                 answers = await ask(config, entries)
             for answer in answers:
                 planned = write(config, answer, dry_run=True)
-                if not any(one.gone for one in planned.written):  # with a provider its key would go: that is told
+                # with a provider its key would go, and a new address is for somebody to see first: both wait until then
+                if not any(one.gone or one.changed for one in planned.written):
                     write(config, answer)
     except Timeout:
         return []
