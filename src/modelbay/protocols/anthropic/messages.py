@@ -84,7 +84,7 @@ class _Writer:
         self.model = model
         self.dialect = dialect
         self.report = report
-        self.ids = call_ids(conversation.turns, dialect.tool_id or (None if self.same else TOOL_ID))
+        self.ids = call_ids(conversation.turns, dialect.tool_id or (None if self.same else TOOL_ID), verbatim=self.same)
         self.system: list[AnyPart] = []
         self.messages: list[dict[str, Any]] = []
 

@@ -36,7 +36,7 @@ from modelbay.protocols.google.parts import (
     render_response,
     without,
 )
-from modelbay.protocols.ids import call_ids
+from modelbay.protocols.ids import answered_calls, call_ids
 from modelbay.protocols.opaque import belongs, restore, unseal
 
 SYSTEM = "systemInstruction"
@@ -220,9 +220,9 @@ class _Verbatim:
     def write(self, turns: list[Turn]) -> tuple[Item | None, list[Item]]:
         system: Item | None = None
         contents: list[Item] = []
-        names = {part.id: part.name for turn in turns for part in turn.parts if type(part) is ToolCall}
+        answered = answered_calls(turns)
         for turn in turns:
-            named = [_named(part, names) if type(part) is ToolResult else part for part in turn.parts]
+            named = [_named(part, answered.get(id(part))) if type(part) is ToolResult else part for part in turn.parts]
             parts = [item for part in named if (item := self.parts.part(part)) is not None]
             if turn.parts and not parts:
                 continue
@@ -238,10 +238,9 @@ class _Verbatim:
         return system, contents
 
 
-def _named(result: ToolResult, names: dict[str | None, str]) -> ToolResult:
+def _named(result: ToolResult, call: ToolCall | None) -> ToolResult:
     """A result that a program added knows its call by id only, and Gemini wants the name."""
-    name = names.get(result.call_id) if result.name is None and result.call_id is not None else None
-    return result if name is None else replace(result, name=name)
+    return result if call is None or result.name is not None else replace(result, name=call.name)
 
 
 def sign_first_call(parts: list[Item]) -> None:

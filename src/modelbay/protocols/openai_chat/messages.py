@@ -116,7 +116,7 @@ class _Writer:
         self.model = model
         self.dialect = dialect
         self.report = report
-        self.ids = call_ids(conversation.turns, dialect.tool_id)
+        self.ids = call_ids(conversation.turns, dialect.tool_id, verbatim=self.same)
         self.messages: list[dict[str, Any]] = []
         self.held: list[dict[str, Any]] = []
         """Media of tool results and of the assistant, which only a user message may carry: one after the last result."""

@@ -110,7 +110,9 @@ class _Writer:
         self.model = model
         self.dialect = dialect
         self.report = report
-        self.ids = call_ids(conversation.turns, dialect.tool_id or (None if self.same else _CALL_ID))
+        self.ids = call_ids(
+            conversation.turns, dialect.tool_id or (None if self.same else _CALL_ID), verbatim=self.same
+        )
         self.freeform = {
             self.ids[id(part)]
             for turn in conversation.turns
