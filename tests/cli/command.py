@@ -47,6 +47,23 @@ class Command:
         )
         return Run(done.returncode, self.same(done.stdout), self.same(done.stderr))
 
+    def limited(self, bytes: int, *arguments: str) -> Run:
+        """The command where no file may be larger than `bytes`, as on a full disk."""
+        import resource
+
+        done = subprocess.run(
+            [MODELBAY, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            env=self.environment | {"PYTHONDONTWRITEBYTECODE": "1"},
+            cwd=self.home,
+            timeout=60,
+            check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (bytes, bytes)),
+        )
+        return Run(done.returncode, self.same(done.stdout), self.same(done.stderr))
+
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """The command, running; its pipes are the test's."""
         return subprocess.Popen(

@@ -1,8 +1,8 @@
 """`modelbay login` and `modelbay logout`, against the simulator's login server."""
 
 import json
-import os
 import signal
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -180,7 +180,7 @@ def test_a_denied_login_writes_nothing(command: Command, sim: Simulator) -> None
     sim.provider.logins.behave(Manner(interval=1, faults=["denied"]))
     run = log_in(command)
     assert (run.code, run.out) == (1, "") and "denied" in run.err
-    assert os.listdir(command.home) == []
+    assert [path for path in command.home.rglob("*") if path.is_file()] == []
 
 
 def test_who_is_logged_in_and_logging_out(command: Command) -> None:
@@ -248,6 +248,86 @@ def test_where_nobody_can_log_in(command: Command) -> None:
     assert command("login").code == 2
 
 
-def test_nobody_logs_in_over_http(command: Command) -> None:
+def test_logging_in_over_http_is_refused(command: Command) -> None:
     run = command("login", "kimi-code", "--oauth-host", "http://auth.acme.test")
-    assert run.code == 1 and "nobody logs in over http" in run.err
+    assert run.code == 1 and "logging in over http is not allowed: http://auth.acme.test" in run.err
+
+
+# --- what a login server, a keyring or a disk may do to a login ---
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("unusable", "it has no usable access_token"), ("dpop", "its token type 'DPoP' is not supported")],
+)
+def test_an_approved_login_without_a_usable_token_fails_at_once(
+    fault: str, said: str, command: Command, sim: Simulator
+) -> None:
+    sim.provider.logins.behave(Manner(approve_after=0, interval=1, faults=[fault] * 50))
+    run = log_in(command)
+    assert run.code == 1 and f"the login server's answer cannot be used: {said}" in run.err
+    assert [entry.path for entry in sim.journal].count("/api/oauth/token") == 1
+    assert not list(command.home.rglob("*.json"))
+
+
+@pytest.mark.parametrize("limit", [0, 4_096])
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no limit on file sizes")
+def test_a_disk_without_room_is_reported_before_a_person_approves(limit: int, command: Command) -> None:
+    url = command.simulator.url
+    line = ("login", "kimi-code", "--oauth-host", url, "--base-url", f"{url}/coding/v1")
+    run = command.limited(limit, *line)
+    assert run.code == 1 and "cannot be written: File too large" in run.err and "ulimit -f" in run.err
+    assert "Open" not in run.err and not list(command.simulator.journal)
+
+
+def test_a_keyring_that_keeps_nothing_is_reported_before_a_person_approves(command: Command) -> None:
+    command.environment["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+    url = command.simulator.url
+    run = command("login", "kimi-code", "--oauth-host", url, "--base-url", f"{url}/coding/v1", "--keyring")
+    assert run.code == 1 and "the keyring did not keep the tokens" in run.err and "modelbay login --file" in run.err
+    assert "Open" not in run.err and not list(command.simulator.journal)
+
+
+def test_a_firewall_s_403_during_a_refresh_leaves_the_login_as_it_is(command: Command, sim: Simulator) -> None:
+    sim.provider.logins.behave(Manner(approve_after=0, interval=1, token_lasts=0.5))
+    assert log_in(command).code == 0
+    sim.provider.logins.behave(Manner(faults=["firewall"]))
+    refused = command("ask", "hello")
+    assert refused.code == 1 and "status 403: request blocked by policy" in refused.err
+    assert command("ask", "hello").code == 0, "the next refresh gets through"
+
+
+def test_logging_out_revokes_the_login_at_the_server(command: Command, sim: Simulator) -> None:
+    assert log_in(command).code == 0
+    kept = json.loads(next((command.home / "credentials").glob("*.json")).read_text())
+    assert sim.provider.logins.accepts(kept["access_token"])
+    assert command("logout").code == 0
+    assert not sim.provider.logins.accepts(kept["access_token"])
+
+
+def test_a_login_that_could_not_be_revoked_is_reported_and_deleted(command: Command, sim: Simulator) -> None:
+    command.configure(FLOW + 'revoke_url = "SIM/nowhere"\n')
+    assert command("login", "own").code == 0
+    out = command("logout", "own")
+    assert out.code == 0 and out.out == "Logged out of own\n"
+    assert "could not revoke the login: the login server refused: status 404" in out.err and "valid until 2" in out.err
+    assert not list((command.home / "credentials").glob("*.json"))
+
+
+def test_a_copy_of_another_program_s_login_is_not_revoked(command: Command, sim: Simulator) -> None:
+    assert log_in(command).code == 0
+    path = next((command.home / "credentials").glob("*.json"))
+    kept = json.loads(path.read_text())
+    del kept["obtained_by"]
+    path.write_text(json.dumps(kept))
+    assert command("logout").code == 0
+    assert sim.provider.logins.accepts(kept["access_token"])
+
+
+def test_removing_a_provider_ends_its_login(command: Command, sim: Simulator) -> None:
+    command.configure(FLOW)
+    assert command("login", "own").code == 0
+    kept = json.loads((command.home / "credentials" / "own.json").read_text())
+    assert command("provider", "remove", "own", "--yes").code == 0
+    assert not list((command.home / "credentials").glob("*.json"))
+    assert not sim.provider.logins.accepts(kept["access_token"])

@@ -86,6 +86,22 @@ def test_the_page_opens_where_the_person_is(
     assert all(page.startswith(f"{sim.url}/simulate/approve?user_code=") for page in opened)
 
 
+def test_one_window_opens_however_many_codes_expire(
+    tmp_path: Path, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.delenv("SSH_CONNECTION", raising=False)
+    monkeypatch.delenv("SSH_TTY", raising=False)
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(terminal, "is_terminal", lambda stream: stream is sys.stderr)
+    sim.provider.logins.behave(Manner(approve_after=0, interval=1, faults=["expired"] * 2))
+    run = Inside(tmp_path, monkeypatch)("login", "kimi-code", *there(sim))
+    assert run.code == 0 and run.err.count("approve the code") == 3
+    assert len(opened) == 1
+
+
 def test_in_a_script_nothing_opens(tmp_path: Path, sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setenv("DISPLAY", ":0")

@@ -84,6 +84,9 @@ def grant(simulator: Simulator, *, left: float = 900, lasts: float = 900) -> Tok
         refresh_token=said["refresh_token"],
         expires_at=int(time.time() + left),
         expires_in=lasts,
+        origin=simulator.url,
+        token_url=f"{simulator.url}/api/oauth/token",
+        obtained_by="modelbay",
     )
 
 

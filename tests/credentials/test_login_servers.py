@@ -128,6 +128,7 @@ async def test_a_clock_that_is_a_day_wrong_costs_no_refresh_after_the_first(
 ) -> None:
     monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
     first = await logged_in(login_server, line, Person(login_server.approve))
+    first.origin = login_of(login_server).origin
     FileStore().write("theirs", first)
     tokens = Tokens(line.exchange, lambda: time.time() + skew)
     before = login_server.asked()
@@ -143,6 +144,7 @@ async def test_a_revoked_refresh_token_ends_the_login(
 ) -> None:
     monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
     first = await logged_in(login_server, line, Person(login_server.approve))
+    first.origin = login_of(login_server).origin
     FileStore().write("theirs", first)
     login_server.revoke()
     tokens, before = Tokens(line.exchange), login_server.asked()

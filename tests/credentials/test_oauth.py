@@ -1,11 +1,12 @@
 """The device flow: against the simulator's login server, with a clock of its own, and against servers of other manners."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import parse_qsl
 
 import pytest
 
-from modelbay.credentials.oauth import Code, Flow, Refused, TokenSet, log_in, refreshed
+from modelbay.credentials.oauth import CODES, Code, Flow, Refused, TokenSet, log_in, refreshed, revoke
 from modelbay.errors import (
     AuthenticationFailed,
     ConnectFailed,
@@ -135,6 +136,85 @@ async def test_a_server_that_says_expired_early_is_asked_for_a_new_code(sim: Sim
     assert len(shown) == 2
 
 
+async def test_a_server_that_lets_every_code_expire_is_given_up(sim: Simulator) -> None:
+    shown = list[Code]()
+    sim.provider.logins.behave(Manner(faults=["expired"] * 100))
+    with pytest.raises(Refused, match="expired_token"):
+        await logged_in(sim, Time(), shown.append)
+    assert len(shown) == CODES
+
+
+async def test_a_null_error_is_not_an_error() -> None:
+    time = Time()
+    server = Server((200, CODE % b',"error":null'), (200, GRANT.replace(b"}", b',"error":null}')))
+    old = await log_in(FLOW, server, lambda _: None, clock=time, sleep=time.sleep)
+    assert (await refreshed(FLOW, old, server)).access_token == "a-1234567"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"{}",
+        b'{"access_token":""}',
+        b'{"access_token":7}',
+        b'{"access_token":"a\\u0007b"}',
+        b'{"access_token":"a-1234567","token_type":"DPoP"}',
+        b'{"access_token":"a-1234567","token_type":7}',
+    ],
+)
+async def test_an_unusable_grant_is_reported_at_once(answer: bytes) -> None:
+    time, server = Time(), Server((200, CODE % b""), (400, PENDING), (200, answer))
+    with pytest.raises(MalformedReply, match="answer cannot be used"):
+        await log_in(FLOW, server, lambda _: None, clock=time, sleep=time.sleep)
+    assert len(server.forms) == 3
+
+
+@pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER"])
+async def test_the_token_type_is_read_without_its_case(kind: str) -> None:
+    time, server = Time(), Server((200, CODE % b""), (200, GRANT.replace(b"}", b',"token_type":"%b"}' % kind.encode())))
+    assert (await log_in(FLOW, server, lambda _: None, clock=time, sleep=time.sleep)).obtained_by == "modelbay"
+
+
+def metadata(**said: object) -> tuple[int, bytes]:
+    return 200, json.dumps({"token_endpoint": "https://acme.test/token", **said}).encode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "asked"),
+    [
+        (metadata(revocation_endpoint="https://acme.test/revoke"), True),
+        (metadata(revocation_endpoint="https://evil.test/revoke"), False),
+        (metadata(revocation_endpoint="http://acme.test/revoke"), False),
+        (metadata(revocation_endpoint=["https://acme.test/revoke"]), False),
+        (metadata(token_endpoint="https://acme.test/other", revocation_endpoint="https://acme.test/revoke"), False),
+        ((404, b"not found"), False),
+        ((200, b"<html>"), False),
+        (ConnectFailed("no route"), False),
+    ],
+)
+async def test_a_token_is_revoked_only_where_its_own_server_says(
+    answer: tuple[int, bytes] | ModelbayError, asked: bool
+) -> None:
+    server = Server(answer, (200, b"")) if asked else Server(answer)
+    tokens = TokenSet(access_token="a-1234567", refresh_token="r-1234567")
+    assert await revoke(FLOW, tokens, server) is asked
+    form = {"token": "r-1234567", "token_type_hint": "refresh_token", "client_id": "tests"}
+    assert [form for form in server.forms if form] == [form] * asked
+
+
+async def test_the_metadata_of_an_issuer_in_a_folder_is_found() -> None:
+    asked: list[str] = []
+
+    async def send(method: str, url: str, *_: object) -> tuple[int, Mapping[str, str], bytes]:
+        asked.append(url)
+        return 404, {}, b""
+
+    flow = Flow("https://a.test/d", "https://a.test/realms/acme/protocol/openid-connect/token", "tests")
+    assert not await revoke(flow, TokenSet(access_token="a-1234567"), send)
+    assert "https://a.test/realms/acme/.well-known/openid-configuration" in asked
+    assert "https://a.test/.well-known/oauth-authorization-server" in asked
+
+
 async def test_a_network_that_fails_while_polling_is_waited_for(sim: Simulator) -> None:
     sim.provider.logins.behave(Manner(faults=["drop", "500", "drop"]))
     assert (await logged_in(sim, Time())).access_token
@@ -219,13 +299,18 @@ async def test_a_server_that_rotates_nothing_leaves_the_refresh_token_good() -> 
     ("status", "body", "final"),
     [
         (400, b'{"error":"invalid_grant"}', True),
-        (401, b'{"error":"unauthorized"}', True),
+        (401, b'{"error":"invalid_grant"}', True),
+        (200, b'{"error":"bad_refresh_token"}', True),
+        (401, b'{"error":"unauthorized"}', False),
+        (401, b'{"error":"invalid_client"}', False),
+        (403, b'{"message":"blocked by the firewall"}', False),
+        (403, b'{"error":{"code":"invalid_grant"}}', False),
         (403, b"<html>a proxy's page</html>", False),
         (400, b'{"error":"invalid_request"}', False),
         (404, b"", False),
     ],
 )
-async def test_only_the_login_server_itself_ends_a_login(status: int, body: bytes, final: bool) -> None:
+async def test_only_an_error_about_the_refresh_token_ends_a_login(status: int, body: bytes, final: bool) -> None:
     with pytest.raises(Refused) as caught:
         await refreshed(FLOW, TokenSet(access_token="a", refresh_token="r"), Server((status, body)))
     assert caught.value.final is final

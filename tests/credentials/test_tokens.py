@@ -1,6 +1,8 @@
 """Tokens of logins: refreshed once, kept before the old are forgotten, and never sent to anybody else."""
 
 import asyncio
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -9,15 +11,23 @@ from pathlib import Path
 import keyring
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from modelbay import Hub
+from modelbay.config.load import load
+from modelbay.config.origin import origin
+from modelbay.config.schema import OAuth
 from modelbay.credentials.oauth import TokenSet
 from modelbay.credentials.tokens import STORES, FileStore, checked, path_of
-from modelbay.errors import AuthenticationFailed, ConfigError, MissingCredential, ModelbayError
+from modelbay.errors import AuthenticationFailed, ConfigError, MalformedReply, MissingCredential, ModelbayError
+from modelbay.onboarding.login import log_out
+from modelbay.providers import presets
+from modelbay.providers.logins import login_of, oauth_table
 from modelbay.simulator import Simulator
 from modelbay.simulator.authorisation import Manner
 from tests.credentials.file_keyring import Keyring
 from tests.credentials.login_processes import (
+    ASK,
     configure,
     grant,
     kills_leave_a_usable_token,
@@ -112,6 +122,99 @@ async def test_a_revoked_refresh_token_ends_the_login_and_is_asked_about_once(ho
             assert caught.value.hint == "log in again: `modelbay login managed`"
     assert kept().refused
     assert [entry.path for entry in sim.journal].count("/api/oauth/token") == 1
+
+
+@pytest.mark.parametrize("fault", ["401", "firewall"])
+async def test_a_refusal_that_is_not_about_the_token_leaves_it_in_use(home: Path, sim: Simulator, fault: str) -> None:
+    old = grant(sim, left=200)
+    STORE.write("managed", old)
+    sim.provider.logins.behave(Manner(faults=[fault]))
+    async with Hub.open() as hub:
+        assert await ask(hub), "it is valid for another 200 seconds"
+    assert kept() == old
+
+
+async def test_a_refusal_that_is_not_about_the_token_is_reported_and_may_pass(home: Path, sim: Simulator) -> None:
+    STORE.write("managed", grant(sim, left=-1))
+    sim.provider.logins.behave(Manner(faults=["401"]))
+    async with Hub.open() as hub:
+        with pytest.raises(AuthenticationFailed, match="invalid_client") as caught:
+            await ask(hub)
+        assert caught.value.hint == "log in again: `modelbay login managed`"
+        assert await ask(hub)
+
+
+@pytest.mark.parametrize("fault", ["unusable", "dpop"])
+async def test_an_unusable_refresh_replaces_nothing(home: Path, sim: Simulator, fault: str) -> None:
+    old = grant(sim, left=-1)
+    STORE.write("managed", old)
+    sim.provider.logins.behave(Manner(faults=[fault]))
+    async with Hub.open() as hub:
+        with pytest.raises(MalformedReply):
+            await ask(hub)
+        assert kept() == old and await ask(hub)
+
+
+@pytest.mark.parametrize("missing", ["origin", "token_url"])
+async def test_tokens_that_do_not_say_where_they_belong_are_not_sent(home: Path, sim: Simulator, missing: str) -> None:
+    STORE.write("managed", replace(grant(sim), **{missing: None}))
+    async with Hub.open() as hub:
+        with pytest.raises(ConfigError, match="do not say which server issued them") as caught:
+            await ask(hub)
+    assert "modelbay login managed" in str(caught.value.hint)
+    assert not list(sim.journal)
+
+
+@pytest.mark.parametrize("login", [login for _, login in presets.logins() if login.by == "device"])
+def test_another_program_s_tokens_go_to_the_vendor_s_own_addresses_only(login: presets.Login) -> None:
+    table = msgspec.convert(oauth_table(login), OAuth)
+    assert login_of(table, "x", origin(login.base_url or "")).usual
+    assert not login_of(table, "x", origin("https://api.acme.test")).usual
+    elsewhere = replace(table, oauth_host="https://auth.acme.test")
+    assert not login_of(elsewhere, "x", origin(login.base_url or "")).usual
+
+
+async def test_tokens_bound_to_a_key_are_not_sent_as_bearer(home: Path, sim: Simulator) -> None:
+    STORE.write("managed", replace(grant(sim), token_type="DPoP"))
+    async with Hub.open() as hub:
+        with pytest.raises(ConfigError, match="are of type 'DPoP'; only Bearer is supported"):
+            await ask(hub)
+    assert not list(sim.journal)
+
+
+async def test_a_logout_during_a_refresh_is_not_undone(home: Path, sim: Simulator) -> None:
+    STORE.write("managed", grant(sim, left=-1))
+    sim.provider.logins.manner.pause = 0.5
+    async with Hub.open() as hub:
+        asking = asyncio.create_task(ask(hub))
+        while not any(entry.path == "/api/oauth/token" for entry in sim.journal):
+            await asyncio.sleep(0.01)
+        ended = (await log_out(load(None), "managed")).ended
+        assert await asking, "the refresh was under way"
+        assert ended.deleted and ended.problem is None and STORE.read("managed") is None
+        with pytest.raises(MissingCredential):
+            await ask(hub)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no SIGTERM")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_process_that_is_ended_while_it_refreshes_stores_the_new_tokens(
+    home: Path, sim: Simulator, number: signal.Signals
+) -> None:
+    old = grant(sim, left=20)
+    STORE.write("managed", old)
+    sim.provider.logins.manner.pause = 1.0
+    with subprocess.Popen(
+        [sys.executable, "-c", ASK], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as asks:
+        assert asks.stdin is not None
+        asks.stdin.write("\n")
+        asks.stdin.flush()
+        while sim.provider.logins.refreshes == 0:
+            time.sleep(0.01)
+        asks.send_signal(number)
+        assert asks.wait(60) == -number
+    assert kept().refresh_token != old.refresh_token and sim.provider.logins.accepts(kept().access_token)
 
 
 async def test_a_program_that_knows_no_lock_may_have_rotated_meanwhile(home: Path, sim: Simulator) -> None:

@@ -71,7 +71,7 @@ def test_the_keyring_keeps_gives_and_forgets_tokens(home: Path) -> None:
     assert (store.delete("acme"), store.read("acme")) == (True, None)
 
 
-def test_tokens_that_cannot_be_looked_at_are_no_end_of_a_login(home: Path) -> None:
+async def test_tokens_that_cannot_be_read_do_not_end_a_login(home: Path) -> None:
     path_of("acme").parent.mkdir()
     path_of("acme").write_text("{")
     assert status(config(home)) == [Status("acme", "unreadable")]
@@ -80,7 +80,7 @@ def test_tokens_that_cannot_be_looked_at_are_no_end_of_a_login(home: Path) -> No
     try:
         assert status(config(home, "keyring")) == [Status("acme", "unreadable")]
         with pytest.raises(ConfigError, match="the keyring does not answer"):
-            log_out(config(home, "keyring"), "acme")
+            await log_out(config(home, "keyring"), "acme")
     finally:
         keyring.set_keyring(before)
 

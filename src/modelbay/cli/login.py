@@ -75,7 +75,7 @@ def show_status(config: Config, as_json: bool) -> None:
     elif not found:
         terminal.note("Nobody is logged in anywhere; log in with `modelbay login`")
     else:
-        write_rows([[one.provider, one.state, f"until {_time(one.until)}" if one.until else ""] for one in found])
+        write_rows([[one.provider, one.state, f"until {time_text(one.until)}" if one.until else ""] for one in found])
 
 
 def _asked(config: Config) -> str:
@@ -88,13 +88,17 @@ def _by_device(config: Config, name: str, options: dict[str, Any]) -> None:
         config, name, host=options["oauth_host"], base_url=options["base_url"], storage=options["store"]
     )
 
+    opens = not options["no_browser"] and _has_browser()
+
     def show(code: Code) -> None:
+        nonlocal opens
         page = code.uri_complete or code.uri
         terminal.note(f"Open {page}\nand approve the code {code.user_code}; waiting …")
-        if not options["no_browser"] and _has_browser():
+        if opens:
             import webbrowser
 
             webbrowser.open(page)
+            opens = False  # a server may let one code after the other expire: one window is enough
 
     done = asyncio.run(logging_in.log_in(config, to, show))
     if done.new:
@@ -161,5 +165,5 @@ def _by_google(config: Config) -> None:
         terminal.note(f"Next: modelbay provider add vertexai --project {found.project or 'PROJECT'} --location global")
 
 
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -1,8 +1,11 @@
 """`modelbay logout`."""
 
+import asyncio
+
 import click
 
 from modelbay.cli import terminal
+from modelbay.cli.login import time_text
 from modelbay.cli.picker import pick_one
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config.load import load
@@ -13,7 +16,7 @@ from modelbay.onboarding import login as logging_in
 @click.argument("name", required=False, metavar="[PROVIDER]")
 @pass_settings
 def logout(settings: Settings, /, name: str | None) -> None:
-    """Forget a login: its tokens, and the provider and models that it brought."""
+    """Log out: delete and revoke a login's tokens, and remove the provider and models that it added."""
     config = load(settings.config)
     if name is None:
         known = [one.provider for one in logging_in.status(config)]
@@ -21,9 +24,12 @@ def logout(settings: Settings, /, name: str | None) -> None:
             terminal.note("Nothing to log out of")
             return
         name = known[0] if len(known) == 1 else pick_one("Log out of", {id: id for id in known})
-    there, removed = logging_in.log_out(config, name)
-    terminal.write(f"Logged out of {name}\n" if there else f"Nobody was logged in to {name}\n")
-    if removed:
-        terminal.write(f"Removed {', '.join([*removed.providers, *removed.models])}\n")
-        if removed.default_model:
-            terminal.write(f"There is no default model any more; it was {removed.default_model}\n")
+    done = asyncio.run(logging_in.log_out(config, name))
+    terminal.write(f"Logged out of {name}\n" if done.ended.deleted else f"Not logged in to {name}\n")
+    if done.ended.problem:
+        until = f" until {time_text(done.ended.until)}" if done.ended.until else ""
+        terminal.note(f"warning: could not revoke the login: {done.ended.problem}. Its token stays valid{until}")
+    if done.removed:
+        terminal.write(f"Removed {', '.join([*done.removed.providers, *done.removed.models])}\n")
+        if done.removed.default_model:
+            terminal.write(f"No default model is set now; it was {done.removed.default_model}\n")

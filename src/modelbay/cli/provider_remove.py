@@ -1,5 +1,7 @@
 """`modelbay provider remove`."""
 
+import asyncio
+
 import click
 
 from modelbay.catalog.summary import counted
@@ -9,7 +11,7 @@ from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config.changes import Removed
 from modelbay.config.load import load
-from modelbay.onboarding.login import check_editable
+from modelbay.onboarding import login as logging_in
 from modelbay.onboarding.removal import remove
 
 
@@ -20,7 +22,8 @@ from modelbay.onboarding.removal import remove
 @pass_settings
 def remove_provider(settings: Settings, /, id: str, yes: bool, dry_run: bool) -> None:
     """Remove the provider ID, its models, and what named them as a default."""
-    check_editable(load(settings.config), id)
+    config = load(settings.config)
+    logging_in.check_editable(config, id)
     planned = remove(settings.config, [id], dry_run=True)
     if show_diff(planned, dry_run):
         return
@@ -34,7 +37,7 @@ def remove_provider(settings: Settings, /, id: str, yes: bool, dry_run: bool) ->
             models
         )
         click.confirm(f"Remove provider {id}{also}?", abort=True, err=True)
-    for line in _said(id, remove(settings.config, [id]).result[0]):
+    for line in _said(id, asyncio.run(logging_in.remove(config, [id]))[0]):
         terminal.write(f"{line}\n")
 
 

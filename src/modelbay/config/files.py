@@ -22,6 +22,7 @@ POLL = 0.1
 HINTS = {
     errno.ENOSPC: "free some space on the disk, then try again",
     errno.EDQUOT: "free some of your disk quota, then try again",
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f), then try again",
     errno.EROFS: "the file system is read-only: use another file with --config or MODELBAY_HOME",
     errno.EACCES: "check who owns {folder} and may write there, or use another file with --config or MODELBAY_HOME",
     errno.EPERM: "check who owns {folder} and may write there, or use another file with --config or MODELBAY_HOME",
@@ -106,6 +107,20 @@ def replace(path: Path, old: bytes | None, new: bytes) -> None:
                 os.unlink(name)
             raise
         _sync_folder(path.parent)
+
+
+def check_room(path: Path, size: int) -> None:
+    """Checks that `size` bytes can be written beside `path`, by writing them to a scratch file.
+
+    Raises:
+        ConfigError: the folder cannot be made or written to, or has no room.
+    """
+    with _told(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=LEFT_OVER) as file:
+            file.write(bytes(size))
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _adopt(descriptor: int, path: Path) -> None:

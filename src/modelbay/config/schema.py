@@ -53,7 +53,9 @@ class OAuth(Struct, kw_only=True):
     device_url: str | None = None
     """Where a device login begins: a URL, or a path at `oauth_host`."""
     token_url: str | None = None
-    """Where the tokens come from: a URL, or a path at `oauth_host`."""
+    """Token endpoint: a URL, or a path at `oauth_host`."""
+    revoke_url: str | None = None
+    """Revocation endpoint, used by `modelbay logout`: a URL, or a path at `oauth_host`. Default: the server's metadata."""
     client_id: str | None = None
     """Who we are to the login server."""
     scope: str | None = None

@@ -1,13 +1,13 @@
-"""OAuth on a machine without a browser of its own: the device flow of RFC 8628, and the refresh of what it gave.
+"""OAuth without a browser on this machine: the device flow (RFC 8628), refresh, and revocation (RFC 7009).
 
-It does no I/O: forms go out by an injected `send`, and the clock and the sleep are injected too.
+No I/O here: requests go out through an injected `send`; the clock and the sleep are injected too.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -26,36 +26,46 @@ LASTS = 600.0
 """Seconds that a code is taken to last, where the server does not say."""
 PATIENCE = 15 * 60.0
 """Seconds in which somebody must have logged in, whatever the server grants."""
+CODES = 5
+"""The most codes that one login shows: a server that lets each one expire at once would go on for ever."""
+DEAD = frozenset({"invalid_grant", "bad_refresh_token", "invalid_refresh_token"})
+"""Error codes that mean the refresh token itself is invalid: RFC 6749's, GitHub's and Slack's.
+
+A 401 or 403 without one of these proves nothing: a firewall answers so, and so does a server that rejects the client ID.
+"""
+OBTAINED = "modelbay"
 COMPLETE = "verification_uri_complete"
-SPOKEN = "oauth"
-"""The type of an error that a login server told of in its own form."""
 HEADERS = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
 
 
 class Flow(Struct, frozen=True):
-    """Where a login goes, and as whom."""
+    """The endpoints of a login server and the client ID used there."""
 
     device_url: str
     token_url: str
     client_id: str
     scope: str | None = None
+    revoke_url: str | None = None
+    """The revocation endpoint; None: looked up in the server's metadata (RFC 8414)."""
 
 
 class TokenSet(Struct, kw_only=True):
-    """What a login gives, in Kimi Code's fields. One without any token is the trace of a login that was refused."""
+    """The tokens of a login, in Kimi Code's fields. One without any token marks a login that the server has ended."""
 
     access_token: str
     refresh_token: str = ""
     expires_at: float = 0
-    """By this machine's clock; 0: it is not known to end."""
+    """Unix time by this machine's clock; 0: not known to expire."""
     scope: str = ""
     token_type: str = "Bearer"
     expires_in: float = 0
     # ours
     origin: str | None = None
-    """Whom the access token may go to."""
+    """The origin that the access token may be sent to."""
     token_url: str | None = None
-    """Whom the refresh token may go to."""
+    """The endpoint that the refresh token may be sent to."""
+    obtained_by: str | None = None
+    """"modelbay" if a person approved this login for modelbay; None for a copy of another program's login."""
 
     def __repr__(self) -> str:
         return f"TokenSet(expires_at={self.expires_at:.0f})"
@@ -80,16 +90,16 @@ class Code(Struct, frozen=True):
 
 
 PASSING = (TransportError, ServerError, MalformedReply)
-"""What may be over soon. A page of a proxy that stands between is no answer either."""
+"""Failures that a later poll may not meet; those with `retryable = False` excepted."""
 
 
 class Refused(AuthenticationFailed):
-    """The server will not have it, and asking again changes nothing. `code` is its word for why."""
+    """The server refused, and asking again changes nothing. `code` is the server's error code."""
 
     @property
     def final(self) -> bool:
-        """Whether the refresh token is dead for sure, and not only in the way of a proxy that knows nothing of it."""
-        return self.code == "invalid_grant" or (self.status in (401, 403) and self.type == SPOKEN)
+        """Whether the refresh token is certainly invalid."""
+        return self.code in DEAD
 
 
 class Device:
@@ -111,7 +121,7 @@ class Device:
         """
         form = {"client_id": self.flow.client_id} | ({"scope": self.flow.scope} if self.flow.scope else {})
         status, said = await _post(self._send, self.flow.device_url, form)
-        if status >= 400 or "error" in said:
+        if status >= 400 or said.get("error"):
             raise _failure(status, said)
         try:
             code = Code(
@@ -123,7 +133,7 @@ class Device:
                 lasts=_number(said.get("expires_in")) or LASTS,
             )
         except ValueError as error:
-            raise MalformedReply(f"the login server's answer cannot be used: {error}") from None
+            raise _unusable(error) from None
         register(code.device_code)
         self._code, self.interval = code, code.interval + self._slower
         return code
@@ -132,8 +142,8 @@ class Device:
         """The tokens, or None: not yet. `interval` is then how long to wait before the next.
 
         Raises:
-            Refused: it will never be; `code` is "expired_token" where a new code may.
-            ModelbayError: no answer, or none that can be used; the next poll may get one.
+            Refused: the login failed; `code` is "expired_token" if a new code may succeed.
+            ModelbayError: no usable answer; `retryable` tells whether the next poll may get one.
         """
         if self._code is None:
             raise AssertionError("there is no code to ask about before `start`")
@@ -147,9 +157,11 @@ class Device:
                 self._slower += SLOWER
                 self.interval += SLOWER
                 return None
-        if status >= 400 or "error" in said:
+        if status >= 400 or said.get("error"):
             raise _failure(status, said)
-        return _tokens(said, asked, self.flow)
+        tokens = _tokens(said, asked, self.flow)
+        tokens.obtained_by = OBTAINED
+        return tokens
 
 
 async def log_in(
@@ -161,18 +173,20 @@ async def log_in(
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     patience: float = PATIENCE,
 ) -> TokenSet:
-    """A whole login: shows a code, waits until somebody approves it, and shows a new one when it has expired.
+    """Log in: show a code, wait until a person approves it, and show a new one when it has expired.
 
-    Networks fail while somebody is looking for their phone, so what a poll fails with is only told at the end.
+    Networks fail while a person looks for their phone, so a failed poll is reported only at the end.
 
     Raises:
-        AuthenticationFailed: it was denied.
-        TimedOut: nobody approved it in time.
+        AuthenticationFailed: the login was denied, or every code expired.
+        TimedOut: the login was not approved in time.
+        MalformedReply: the server approved the login but its answer has no usable token.
         ModelbayError: the server gives no code.
     """
     device = Device(flow, send)
     end = clock() + patience
     expires = clock() + await _shown(device, show)
+    codes = 1
     failed: ModelbayError | None = None
     while clock() + device.interval < end:
         await sleep(device.interval)
@@ -182,62 +196,126 @@ async def log_in(
                 return tokens
             failed = None
         except Refused as refused:
-            if refused.code != "expired_token":
+            if refused.code != "expired_token" or codes == CODES:
                 raise
             expires = clock()
         except PASSING as error:
+            if not error.retryable:
+                raise
             failed = error
-        if clock() >= expires and clock() + device.interval < end:
+        if clock() >= expires and clock() + device.interval < end and codes < CODES:
             try:
                 expires = clock() + await _shown(device, show)
+                codes += 1
             except PASSING as error:
                 failed = error
     if failed is not None:
         raise failed
-    raise TimedOut(f"nobody approved the login within {patience / 60:.0f} minutes", stage="idle", hint="log in again")
+    raise TimedOut(f"the login was not approved within {patience / 60:.0f} minutes", stage="idle", hint="log in again")
 
 
 async def _shown(device: Device, show: Callable[[Code], object]) -> float:
-    """A new code, shown; how long it lasts."""
+    """Get and show a new code; returns its lifetime in seconds."""
     code = await device.start()
     show(code)
     return code.lasts
 
 
 async def refreshed(flow: Flow, old: TokenSet, send: Send, clock: Callable[[], float] = time.time) -> TokenSet:
-    """New tokens for old ones, asked for once. A server that gives no new refresh token leaves the old one good.
+    """New tokens for old ones, requested once. Without a new refresh token in the answer the old one stays valid.
 
     Raises:
-        Refused: the refresh token is no good any more.
-        ModelbayError: no answer that can be used; `retryable` tells whether there may be one.
+        Refused: the server refused; `final` tells whether the refresh token is certainly invalid.
+        ModelbayError: no usable answer; `retryable` tells whether there may be one.
     """
     form = {"client_id": flow.client_id, "grant_type": "refresh_token", "refresh_token": old.refresh_token}
     asked = clock()
     status, said = await _post(send, flow.token_url, form)
-    if status >= 400 or "error" in said:
+    if status >= 400 or said.get("error"):
         raise _failure(status, said)
     new = _tokens(said, asked, flow)
     new.refresh_token = new.refresh_token or old.refresh_token
     new.scope = new.scope or old.scope
     new.origin = old.origin
+    new.obtained_by = old.obtained_by
     return new
+
+
+async def revoke(flow: Flow, tokens: TokenSet, send: Send) -> bool:
+    """Ask the server to end a login (RFC 7009). False: the server offers no revocation.
+
+    Raises:
+        ModelbayError: the server did not revoke it.
+    """
+    url = flow.revoke_url or await _revocation_endpoint(flow, send)
+    if url is None:
+        return False
+    kind = "refresh_token" if tokens.refresh_token else "access_token"
+    form = {"token": getattr(tokens, kind), "token_type_hint": kind, "client_id": flow.client_id}
+    status, _, body = await send("POST", url, dict(HEADERS), urlencode(form).encode())
+    if status >= 400:
+        raise _failure(status, _object(body) or {})
+    return True
+
+
+async def _revocation_endpoint(flow: Flow, send: Send) -> str | None:
+    """The revocation endpoint that the metadata of this very token endpoint names, on the same origin."""
+    for url in _metadata_urls(flow.token_url):
+        try:
+            status, _, body = await send("GET", url, {"Accept": "application/json"}, None)
+        except ModelbayError:
+            continue
+        said = _object(body) if status == 200 else None
+        if said is None or said.get("token_endpoint") != flow.token_url:
+            continue
+        found = said.get("revocation_endpoint")
+        try:
+            return found if isinstance(found, str) and origin(found) == origin(flow.token_url) else None
+        except ValueError:
+            return None
+    return None
+
+
+def _metadata_urls(token_url: str) -> list[str]:
+    """Where RFC 8414 and OpenID Connect put a server's metadata; the issuer is the host or a folder above the endpoint."""
+    host, folders = origin(token_url), urlsplit(token_url).path.split("/")[1:-1]
+    issuers = ["".join(f"/{folder}" for folder in folders[:count]) for count in range(min(len(folders), 2) + 1)]
+    return [
+        url
+        for issuer in issuers
+        for url in (
+            f"{host}/.well-known/oauth-authorization-server{issuer}",
+            f"{host}{issuer}/.well-known/openid-configuration",
+        )
+    ]
 
 
 async def _post(send: Send, url: str, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
     status, _, body = await send("POST", url, dict(HEADERS), urlencode(form).encode())
+    said = _object(body)
+    if said is None and status < 400:
+        raise MalformedReply(f"the answer of {origin(url)} is not a login server's: not a JSON object")
+    return status, said or {}
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    """The JSON object in an answer; None if it is something else."""
     try:
         said = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
-        if status >= 400:
-            return status, {}
-        raise MalformedReply(f"{origin(url)} does not answer as a login server does")
-    return status, said
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def _unusable(error: ValueError) -> MalformedReply:
+    """The server answered, so asking again would only hide what is wrong with its answer."""
+    failure = MalformedReply(f"the login server's answer cannot be used: {error}")
+    failure.retryable = False
+    return failure
 
 
 def _failure(status: int, said: dict[str, Any]) -> ModelbayError:
-    """What an error of RFC 6749, 5.2, or of none, means."""
+    """The error in an answer: RFC 6749, 5.2, or another form."""
     code, about = said.get("error"), said.get("error_description") or said.get("message")
     code = code if isinstance(code, str) else None
     what = redact(f"{code or f'status {status}'}{f': {about}' if isinstance(about, str) and about else ''}")
@@ -247,22 +325,24 @@ def _failure(status: int, said: dict[str, Any]) -> ModelbayError:
         what = f"the login was denied{f': {redact(about)}' if isinstance(about, str) and about else ''}"
     else:
         what = f"the login server refused: {what}"
-    return Refused(what, status=status, code=code, type=SPOKEN if said else None)
+    return Refused(what, status=status, code=code)
 
 
 def _tokens(said: dict[str, Any], asked: float, flow: Flow) -> TokenSet:
-    """Counted from when they were asked for, and by our clock alone: the server's may be any other."""
+    """The tokens in an answer. Their lifetime counts from the request, by our clock: the server's may be wrong."""
     try:
-        access = _text(said, "access_token")
+        access, kind = _text(said, "access_token"), said.get("token_type")
+        if kind is not None and not is_bearer(kind):
+            raise ValueError(f"its token type {redact(str(kind))[:40]!r} is not supported, only Bearer is")
     except ValueError as error:
-        raise MalformedReply(f"the login server's answer cannot be used: {error}") from None
+        raise _unusable(error) from None
     refresh, lasts = said.get("refresh_token"), max(_number(said.get("expires_in")) or 0.0, 0.0)
     tokens = TokenSet(
         access_token=access,
         refresh_token=refresh if isinstance(refresh, str) else "",
         expires_at=int(asked + lasts) if lasts else 0,
         scope=scope if isinstance(scope := said.get("scope"), str) else flow.scope or "",
-        token_type=kind if isinstance(kind := said.get("token_type"), str) else "Bearer",
+        token_type=kind or "Bearer",
         expires_in=lasts,
         token_url=flow.token_url,
     )
@@ -270,8 +350,13 @@ def _tokens(said: dict[str, Any], asked: float, flow: Flow) -> TokenSet:
     return tokens
 
 
+def is_bearer(kind: object) -> bool:
+    """A DPoP or MAC token sent as Bearer would be refused, or work without the proof that protects it."""
+    return isinstance(kind, str) and kind.lower() == "bearer"
+
+
 def remember(tokens: TokenSet) -> None:
-    """Sees to it that nothing shows them."""
+    """Register the tokens as secrets, so that no output shows them."""
     register(tokens.access_token)
     register(tokens.refresh_token)
 
@@ -279,7 +364,7 @@ def remember(tokens: TokenSet) -> None:
 def _text(said: dict[str, Any], name: str) -> str:
     value = said.get(name)
     if not isinstance(value, str) or not value or not value.isprintable():
-        raise ValueError(f"it has no {name}")
+        raise ValueError(f"it has no usable {name}")
     return value
 
 

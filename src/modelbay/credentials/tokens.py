@@ -1,7 +1,7 @@
-"""The tokens of logins: where they are kept, and how one that is good now is had.
+"""The tokens of logins: where they are stored, and how to get an access token that is valid now.
 
-Refresh tokens rotate: each is good once, and who loses the new one is logged out. So one process at a time refreshes,
-looks first whether another has done so already, and forgets the old tokens only when the new ones are on the disk.
+Refresh tokens rotate: each works once, and losing the new one ends the login. So one process at a time refreshes, looks
+first whether another has already done so, and gives up the old tokens only when the new ones are on the disk.
 """
 
 import asyncio
@@ -20,8 +20,9 @@ from msgspec import Struct
 from modelbay.config import files
 from modelbay.config.paths import home
 from modelbay.config.schema import OAuth
+from modelbay.credentials import termination
 from modelbay.credentials.google import Send
-from modelbay.credentials.oauth import Flow, Refused, TokenSet, refreshed, remember
+from modelbay.credentials.oauth import Flow, Refused, TokenSet, is_bearer, refreshed, remember
 from modelbay.credentials.reference import check_attended
 from modelbay.errors import AuthenticationFailed, ConfigError, MissingCredential, ModelbayError
 
@@ -39,18 +40,27 @@ ATTEMPTS = 3
 LOCK_WAIT = 60.0
 LOCK_POLL = 0.05
 GRACE = 0.1
-"""Seconds after a refusal in which a program that knows no lock of ours may still write what it was given instead."""
+"""Seconds after a refusal in which a program without our lock may still write the tokens that it was given instead."""
+ROOM = 16_384
+"""Bytes that tokens may need, to check for before a person approves a login."""
 
 
 class NoKeyring(ConfigError):
-    """There is no keyring, or it does not open."""
+    """There is no keyring, it does not open, or it does not keep what it is given."""
 
 
 class Store(Protocol):
     """Keeps the tokens of logins by name."""
 
     def stamp(self, name: str) -> object:
-        """What changes whenever somebody else writes, where that is cheap to see."""
+        """A value that changes when another process writes, where that is cheap to see."""
+        ...
+
+    def check(self, name: str) -> None:
+        """
+        Raises:
+            ConfigError: tokens could not be stored now.
+        """
         ...
 
     def read(self, name: str) -> TokenSet | None: ...
@@ -71,6 +81,10 @@ class FileStore:
         except OSError:
             return None
         return found.st_ino, found.st_mtime_ns, found.st_size
+
+    def check(self, name: str) -> None:
+        files.check_room(path_of(name), ROOM)
+        _private_folder(path_of(name).parent)
 
     def read(self, name: str) -> TokenSet | None:
         content = files.content_of(path_of(name))
@@ -94,6 +108,11 @@ class KeyringStore:
     def stamp(self, name: str) -> object:
         return ""
 
+    def check(self, name: str) -> None:
+        trial = f"{checked(name)}.trial"
+        self.write(trial, TokenSet(access_token="trial"))
+        self.delete(trial)
+
     def read(self, name: str) -> TokenSet | None:
         import keyring
         from keyring.errors import KeyringError
@@ -109,10 +128,14 @@ class KeyringStore:
         import keyring
         from keyring.errors import KeyringError
 
+        content = _encoded(tokens).decode()
         try:
-            keyring.set_password(SERVICE, checked(name), _encoded(tokens).decode())
+            keyring.set_password(SERVICE, checked(name), content)
+            kept = keyring.get_password(SERVICE, name)
         except KeyringError as error:
             raise _silent(error) from error
+        if kept != content:
+            raise NoKeyring("the keyring did not keep the tokens", hint="keep them in a file: `modelbay login --file`")
 
     def delete(self, name: str) -> bool:
         import keyring
@@ -131,13 +154,16 @@ STORES: dict[str, Store] = {"file": FileStore(), "keyring": KeyringStore()}
 
 
 class Login(Struct, frozen=True):
-    """One login as it is asked for a token: where it is kept, how it is refreshed, and whom its token goes to."""
+    """A login as a call needs it: where its tokens are stored, how they are refreshed, and where they may be sent."""
 
     name: str
     flow: Flow
     storage: str
     origin: str
+    """The origin that the access token is to be sent to."""
     provider: str
+    usual: bool = False
+    """All addresses are the vendor's own, so tokens without a note of their origin (Kimi Code's file) may go there."""
 
 
 def name_of(oauth: OAuth) -> str:
@@ -153,6 +179,21 @@ def checked(name: str) -> str:
     if not NAME.fullmatch(name):
         raise ConfigError(f'"{name}" is no name for a login', hint="letters, digits, dots and hyphens, as acme-eu")
     return name
+
+
+def forget(storage: str, name: str) -> tuple[bool, TokenSet | None]:
+    """Delete the tokens of a login. Returns whether there were any, and the tokens if they were readable.
+
+    Waits for a refresh under way in any process, which would write the tokens again.
+
+    Raises:
+        ConfigError: they cannot be deleted.
+    """
+    store, found = STORES[storage], None
+    with files.locked(path_of(name), LOCK_WAIT):
+        with contextlib.suppress(ConfigError):  # a broken file is deleted too
+            found = store.read(name)
+        return store.delete(name), found
 
 
 def path_of(name: str) -> Path:
@@ -177,7 +218,7 @@ class Tokens:
         self._refreshing: dict[str, tuple[asyncio.Task[str], str | None]] = {}
 
     async def aclose(self) -> None:
-        """Waits for refreshes under way: what they are given is to be kept, whoever has gone away meanwhile."""
+        """Waits for refreshes under way: the new tokens must be stored even if nobody needs them any more."""
         if self._refreshing:
             await asyncio.gather(*[task for task, _ in self._refreshing.values()], return_exceptions=True)
 
@@ -208,7 +249,7 @@ class Tokens:
     def _forget(self, name: str, done: "asyncio.Task[str]") -> None:
         del self._refreshing[name]
         if not done.cancelled():
-            done.exception()  # nobody may be left to hear of it
+            done.exception()  # its caller may be gone
 
     async def _current(self, login: Login) -> TokenSet:
         """What is kept, looked at again where that may have changed."""
@@ -257,17 +298,16 @@ class Tokens:
                     return tokens.access_token
                 raise _over(login, "its token has ended, and there is none to get another with")
             try:
-                new = await self._refresh(login, tokens)
-            except Refused as error:
-                if not error.final:
-                    raise
-                return await self._rejected(login, tokens, error)
+                with termination.deferred():  # the server hands out the new refresh token once
+                    new = await self._refresh(login, tokens)
+                    await self._keep(login, tokens.refresh_token, new)
             except ModelbayError as error:
+                if isinstance(error, Refused) and error.final:
+                    return await self._rejected(login, tokens, error)
                 if not good:
                     raise
-                LOG.warning("%s: the login's token could not be refreshed and is used on: %s", login.provider, error)
+                LOG.warning("%s: could not refresh the login's token, using the old one: %s", login.provider, error)
                 return tokens.access_token
-            await self._keep(login, tokens.refresh_token, new)
             return new.access_token
 
     async def _refresh(self, login: Login, tokens: TokenSet) -> TokenSet:
@@ -276,31 +316,33 @@ class Tokens:
                 return await refreshed(login.flow, tokens, self._send, self._clock)
             except ModelbayError as error:
                 error.provider = login.provider
-                if not error.retryable or attempt == ATTEMPTS - 1:
+                if isinstance(error, Refused):
+                    error.hint = _again(login)
+                if not error.retryable or attempt == ATTEMPTS - 1 or termination.terminating():
                     raise
                 await self._sleep(2.0**attempt)
         raise AssertionError("the last attempt returns or raises")
 
     async def _keep(self, login: Login, before: str, new: TokenSet) -> None:
-        """Writes new tokens before anything else is done with them; where that fails, this process at least has them."""
+        """Stores new tokens before they are used; if that fails, at least this process has them."""
         store = STORES[login.storage]
         try:
             await asyncio.to_thread(store.write, login.name, new)
         except ConfigError as error:
-            LOG.warning("%s: new tokens of the login could not be kept: %s", login.provider, error.message)
+            LOG.warning("%s: could not store the login's new tokens: %s", login.provider, error.message)
             self._unsaved[login.name] = before, new
         else:
             self._unsaved.pop(login.name, None)
         self._held[login.name] = store.stamp(login.name), new
 
     async def _rejected(self, login: Login, tokens: TokenSet, error: Refused) -> str:
-        """The end of a login, unless a program that knows no lock of ours has refreshed it meanwhile."""
+        """Ends a login, unless a program without our lock has refreshed it meanwhile."""
         await self._sleep(GRACE)
         found = await self._read(login)
         if found.refresh_token != tokens.refresh_token and self._fresh(found, tokens.access_token):
             return _usable(found, login).access_token
         if found.refresh_token == tokens.refresh_token:
-            # those who come later shall say at once what has happened, and not ask again
+            # later calls report this at once, without asking the server again
             over = TokenSet(access_token="", scope=tokens.scope, origin=tokens.origin, token_url=tokens.token_url)
             await asyncio.to_thread(STORES[login.storage].write, login.name, over)
             self._unsaved.pop(login.name, None)
@@ -308,21 +350,34 @@ class Tokens:
 
 
 def _usable(tokens: TokenSet, login: Login) -> TokenSet:
-    """
+    """The tokens, if they may be used for this login.
+
     Raises:
-        AuthenticationFailed: the login was refused before.
-        ConfigError: they were given for somebody else.
+        AuthenticationFailed: the server has ended the login.
+        ConfigError: they were issued for another address, or for an unknown one, or are of an unsupported kind.
     """
     if tokens.refused:
         raise _over(login, "the login was refused")
     for bound, asked in ((tokens.origin, login.origin), (tokens.token_url, login.flow.token_url)):
         if bound is not None and bound != asked:
-            # whoever changed the address, a list or somebody's file, does not thereby get the tokens
+            # a changed address, in a list or in a file from elsewhere, must not bring the tokens along
             raise ConfigError(
                 f'the login "{login.name}" was made for {bound}, and its tokens are not sent to {asked}',
-                hint=f"if that is where they shall go now: `modelbay login {login.provider}`",
+                hint=f"if {asked} is right, log in again: `modelbay login {login.provider}`",
                 provider=login.provider,
             )
+        if bound is None and not login.usual:
+            raise ConfigError(
+                f'the tokens of the login "{login.name}" do not say which server issued them: not sent to {asked}',
+                hint=_again(login),
+                provider=login.provider,
+            )
+    if not is_bearer(tokens.token_type):
+        raise ConfigError(
+            f'the tokens of the login "{login.name}" are of type {tokens.token_type[:20]!r}; only Bearer is supported',
+            hint=_again(login),
+            provider=login.provider,
+        )
     return tokens
 
 

@@ -3,20 +3,22 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from modelbay.config import files
 from modelbay.config.changes import Removed
 from modelbay.config.edit import Edit, apply
 from modelbay.config.entries import provider_entry
+from modelbay.config.load import load
 from modelbay.config.schema import Config, ProviderEntry, Table
 from modelbay.credentials import google, oauth, tokens
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.credentials.oauth import Code, TokenSet
-from modelbay.errors import AuthenticationFailed, ConfigError, MissingCredential
+from modelbay.errors import AuthenticationFailed, ConfigError, MissingCredential, ModelbayError
 from modelbay.line import Line
 from modelbay.onboarding import managed, removal
 from modelbay.onboarding.managed import Written
@@ -24,6 +26,10 @@ from modelbay.providers import logins, presets
 from modelbay.providers.endpoint import models_endpoint
 from modelbay.providers.presets import Login
 from modelbay.providers.upstream import upstream
+
+ENTRY_ROOM = 65_536
+"""Bytes that the entries of a login may add to config.toml."""
+REVOCATION_SECONDS = 10.0
 
 
 class Platform(Struct, frozen=True):
@@ -51,6 +57,25 @@ class LoggedIn(Struct, frozen=True):
     """Whether somebody had to approve it; else the tokens at hand were good."""
     written: Written | None
     """What it brought, where it is a vendor's."""
+
+
+class Ended(Struct, frozen=True):
+    """What became of a login's tokens when it was ended."""
+
+    deleted: bool
+    """Whether there were tokens on this machine."""
+    problem: str | None = None
+    """Why the server did not revoke them; None: it did, it offers no revocation, or they are another program's too."""
+    until: float | None = None
+    """Unix time when an access token that was not revoked expires."""
+
+
+class LoggedOut(Struct, frozen=True):
+    """How a logout ended."""
+
+    ended: Ended
+    removed: Removed | None = None
+    """What was removed from the configuration with it."""
 
 
 class Google(Struct, frozen=True):
@@ -144,16 +169,30 @@ async def log_in(config: Config, to: Target, show: Callable[[Code], object]) -> 
         new = not await _logged_in(line, config, to)
         if new:
             login = _login(config, to.entry)
+            await asyncio.to_thread(_check_room, config, to, login)
             found = await oauth.log_in(login.flow, line.exchange, show)
             found.origin = login.origin
             async with tokens.locked(login.name):
                 await asyncio.to_thread(tokens.STORES[login.storage].write, login.name, found)
         written = await _refreshed(line, config, to, new=new)
+        if before is not None and _is_other(before, to.entry):
+            with contextlib.suppress(ConfigError):  # a keyring that fails may be why the new tokens are elsewhere
+                await _end(line, config, before)
     finally:
         await line.aclose()
-    if before is not None:
-        _forget_other(before, to.entry)
     return LoggedIn(new, written)
+
+
+def _check_room(config: Config, to: Target, login: tokens.Login) -> None:
+    """Checks, before a person approves a login, that its tokens and its provider's entry can be stored.
+
+    Raises:
+        ConfigError: no room, no permission, or a keyring that keeps nothing.
+    """
+    tokens.STORES[login.storage].check(login.name)
+    if to.login is not None:
+        content = files.content_of(config.path) or b""
+        files.check_room(config.path, len(content) + ENTRY_ROOM)
 
 
 async def _refreshed(line: Line, config: Config, to: Target, *, new: bool) -> Written | None:
@@ -169,14 +208,47 @@ async def _refreshed(line: Line, config: Config, to: Target, *, new: bool) -> Wr
     return apply(change, config.path).result
 
 
-def _forget_other(before: ProviderEntry, now: ProviderEntry) -> None:
-    """Deletes the tokens of the login that another has replaced, as that of another region."""
+def _is_other(before: ProviderEntry, now: ProviderEntry) -> bool:
+    """Whether a new login has replaced that of another region, or of another storage."""
     if before.oauth is None or now.oauth is None:
-        return
+        return False
     old, new = ((oauth.storage, tokens.name_of(oauth)) for oauth in (before.oauth, now.oauth))
-    if old != new:
-        with contextlib.suppress(ConfigError):  # a keyring that does not open may be why the new ones are elsewhere
-            tokens.STORES[old[0]].delete(old[1])
+    return old != new
+
+
+async def end(config: Config, entry: ProviderEntry) -> Ended:
+    """Deletes the tokens of a provider's login, and revokes them at the server if it offers that.
+
+    Only tokens that modelbay obtained are revoked: those of a copied file belong to another program's login too.
+
+    Raises:
+        ConfigError: the tokens cannot be deleted.
+    """
+    line = Line(config)
+    try:
+        return await _end(line, config, entry)
+    finally:
+        await line.aclose()
+
+
+async def _end(line: Line, config: Config, entry: ProviderEntry) -> Ended:
+    if entry.oauth is None:
+        return Ended(False)
+    deleted, found = await asyncio.to_thread(tokens.forget, entry.oauth.storage, tokens.name_of(entry.oauth))
+    if found is None or found.refused or found.obtained_by != oauth.OBTAINED:
+        return Ended(deleted)
+    try:
+        flow = logins.flow_of(entry.oauth, entry.id)
+        if found.token_url == flow.token_url:  # an entry that points elsewhere does not get the tokens
+            async with asyncio.timeout(REVOCATION_SECONDS):
+                await oauth.revoke(flow, found, line.exchange)
+    except TimeoutError:
+        problem = f"no answer within {REVOCATION_SECONDS:g} s"
+    except ModelbayError as error:
+        problem = error.message
+    else:
+        return Ended(deleted)
+    return Ended(deleted, problem, found.expires_at or None)
 
 
 async def _logged_in(line: Line, config: Config, to: Target) -> bool:
@@ -190,8 +262,8 @@ async def _logged_in(line: Line, config: Config, to: Target) -> bool:
     return True
 
 
-def log_out(config: Config, name: str) -> tuple[bool, Removed | None]:
-    """Forgets a login; of a vendor's, its provider and models too. Whether there were tokens or a key, and what was removed.
+async def log_out(config: Config, name: str) -> LoggedOut:
+    """Ends a login; for a vendor's login, also removes its provider and models.
 
     Raises:
         ConfigError: there is no such login.
@@ -199,16 +271,37 @@ def log_out(config: Config, name: str) -> tuple[bool, Removed | None]:
     login = logins.by_id(name)
     entry = config.providers.get(login.provider if login else name)
     if entry is not None and login is not None and login.by == "key":
-        return True, removal.remove(config.path, [entry.id]).result[0]
+        return LoggedOut(Ended(True), removal.remove(config.path, [entry.id]).result[0])
     if entry is None or entry.oauth is None:
         by_google = login is not None and login.by == "adc"
         raise ConfigError(
-            f'nobody logs in to "{name}"',
-            hint=f"`{google.LOGOUT}` forgets Google's" if by_google else "`modelbay login --status` lists the logins",
+            f'"{name}" is not a login',
+            hint=f"`{google.LOGOUT}` removes Google's" if by_google else "`modelbay login --status` lists the logins",
         )
-    there = tokens.STORES[entry.oauth.storage].delete(tokens.name_of(entry.oauth))
+    ended = await end(config, entry)
     vendor = logins.managing(entry)
-    return there, None if vendor is None else apply(lambda edit: managed.remove(edit, vendor), config.path).result
+    if vendor is None:
+        return LoggedOut(ended)
+    return LoggedOut(ended, apply(lambda edit: managed.remove(edit, vendor), config.path).result)
+
+
+async def remove(config: Config, ids: Sequence[str]) -> list[Removed]:
+    """Removes providers with their models, and ends their logins unless another provider uses the same one.
+
+    Raises:
+        UnknownProvider: one of them does not exist.
+        ConfigError: the file cannot be changed.
+    """
+    removed = await asyncio.to_thread(removal.remove, config.path, ids)
+    used = {entry.oauth.key for entry in load(config.path).providers.values() if entry.oauth}
+    for id in ids:
+        entry = config.providers.get(id)
+        if entry is not None and entry.oauth is not None and entry.oauth.key not in used:
+            with contextlib.suppress(
+                ConfigError
+            ):  # the provider is gone; tokens that stay are of no use to anyone else
+                await end(config, entry)
+    return removed.result
 
 
 async def check_google(config: Config) -> Google:

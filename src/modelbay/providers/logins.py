@@ -35,9 +35,23 @@ def login_of(oauth: OAuth, provider: str, where: Origin) -> tokens.Login:
     """The login of a provider's or a model's `oauth` table; its token goes to `where`.
 
     Raises:
-        ConfigError: its key is no name; it is not known where to log in, or not safe.
+        ConfigError: its key is not a valid name; the login server's address is missing or not safe.
     """
-    return tokens.Login(tokens.name_of(oauth), flow_of(oauth, provider), oauth.storage, str(where), provider)
+    flow = flow_of(oauth, provider)
+    usual = _usual(oauth, flow, where)
+    return tokens.Login(tokens.name_of(oauth), flow, oauth.storage, str(where), provider, usual)
+
+
+def _usual(oauth: OAuth, flow: Flow, where: Origin) -> bool:
+    """Whether the login server and the provider are those that a vendor's row names for this key."""
+    return any(
+        oauth_table(login)["key"].removeprefix("oauth/") == oauth.key.removeprefix("oauth/")
+        and login.base_url is not None
+        and origin(login.base_url) == where
+        and flow.token_url == urljoin(login.host + "/", login.token_path)
+        for _, login in presets.logins()
+        if login.by == "device"
+    )
 
 
 def flow_of(oauth: OAuth, provider: str) -> Flow:
@@ -61,6 +75,7 @@ def flow_of(oauth: OAuth, provider: str) -> Flow:
         _address(host, token, provider),
         client,
         oauth.scope or (known.scope if known else None),
+        _address(host, oauth.revoke_url, provider) if oauth.revoke_url else None,
     )
 
 
@@ -84,5 +99,9 @@ def _address(host: str, path: str, provider: str) -> str:
     except ValueError as error:
         raise ConfigError(f'provider "{provider}": oauth: {error}', provider=provider) from None
     if where.scheme != "https" and not where.loopback:
-        raise ConfigError(f'provider "{provider}": nobody logs in over http, at {where}', provider=provider)
+        raise ConfigError(
+            f'provider "{provider}": logging in over http is not allowed: {where}',
+            hint="use an https:// address",
+            provider=provider,
+        )
     return url

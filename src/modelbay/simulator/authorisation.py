@@ -1,4 +1,4 @@
-"""The simulator's login server: device codes (RFC 8628), tokens that rotate, and faults of both.
+"""The simulator's login server: device codes (RFC 8628), rotating tokens, revocation (RFC 7009), and faults of them.
 
 A refresh token stays good until something that it was exchanged for has been used: so do servers whose clients may be
 killed between the answer and the disk. One that comes back after that ends the whole login, as a stolen one would.
@@ -31,6 +31,12 @@ FAULTS: dict[str, tuple[int, str]] = {
     "slow": (0, ""),
 }
 """What the token endpoint does instead of answering, by name. `slow` answers, after a second."""
+_ODD: dict[str, tuple[int, dict[str, Any]]] = {
+    "unusable": (200, {"error": None, "access_token": {"value": "an object"}, "token_type": "Bearer"}),
+    "dpop": (200, {"access_token": "sim-bound-to-a-key", "refresh_token": "sim-bound", "token_type": "DPoP"}),
+    "firewall": (403, {"message": "request blocked by policy"}),
+}
+"""Answers of the token endpoint that are JSON, but not OAuth's, or not usable: status and body."""
 SPECS = {
     "approve": "codes approve themselves after N polls, else 2",
     "wait": "codes wait for somebody to approve them",
@@ -39,12 +45,17 @@ SPECS = {
     "slow-down": "the next poll hears that it came too soon",
     "500": "the next poll or refresh fails",
     "drop": "the next poll or refresh gets no answer",
+    "unusable": "the next poll or refresh gets a 200 without a usable token",
+    "dpop": "the next poll or refresh gets a DPoP token",
+    "firewall": "the next poll or refresh gets a firewall's 403 in JSON",
     "revoke": "refresh tokens are refused",
+    "no-revocation": "tokens cannot be revoked by their owner",
     "lasts": "tokens last N seconds, else 900",
     "interval": "clients are told to wait N seconds between polls, else nothing is said",
 }
 """How the login server can be made to behave, by name, as `modelbay simulate --login` takes them."""
 _FAULT_OF = {"deny": "denied", "expire": "expired", "slow-down": "slow_down", "500": "500", "drop": "drop"}
+_FAULT_OF |= {name: name for name in _ODD}
 _PAGE = """<!doctype html><meta charset="utf-8"><title>Simulator</title>
 <form method="post"><p>Log in with the code {user}?</p>
 <button formaction="/simulate/approve?user_code={user}">Approve</button>
@@ -65,6 +76,8 @@ class Manner(Struct):
     """Seconds before each answer of the token endpoint: the time in which a client can be killed."""
     revoked: bool = False
     """Whether refresh tokens are refused."""
+    revocation: bool = True
+    """Whether there is an endpoint to revoke tokens at, and metadata that names it."""
     faults: list[str] = field(default_factory=list)
     """Of the next answers of the token endpoint, one each; "" is none."""
 
@@ -89,6 +102,8 @@ def manner_of(specs: Iterable[str]) -> Manner:
                 manner.approve_after = None
             case "revoke":
                 manner.revoked = True
+            case "no-revocation":
+                manner.revocation = False
             case "lasts":
                 manner.token_lasts = number or 900.0
             case "interval":
@@ -184,6 +199,9 @@ class Authorisation:
             return Answer(200, [Cut(reset=True)])
         if fault in FAULTS and fault != "slow":
             return _refused(*FAULTS[fault], "a fault that was asked for")
+        if fault in _ODD:
+            status, said = _ODD[fault]
+            return answers.whole(status, msgspec.json.encode(said))
         form = _form(body)
         if form.get("grant_type") == DEVICE_GRANT:
             answer = self._by_device(form.get("device_code", ""))
@@ -233,6 +251,25 @@ class Authorisation:
                 "expires_in": lasts,
                 "scope": "models",
             }
+        )
+
+    def revocation(self, body: bytes) -> Answer:
+        """Ends the login that a token belongs to; an unknown token is as good as revoked (RFC 7009, 2.2)."""
+        if not self.manner.revocation:
+            return _refused(404, "not_found", "there is no revocation here")
+        token = _form(body).get("token", "")
+        family, *_ = self._refresh.get(token) or self._access.get(token) or (None,)
+        if family is not None:
+            family.revoked = True
+        return answers.whole(200, b"")
+
+    def metadata(self, origin: str) -> Answer:
+        """The server's metadata (RFC 8414)."""
+        if not self.manner.revocation:
+            return _refused(404, "not_found")
+        endpoints = {"device_authorization": "device_authorization", "token": "token", "revocation": "revoke"}
+        return _said(
+            {"issuer": origin} | {f"{name}_endpoint": f"{origin}/api/oauth/{path}" for name, path in endpoints.items()}
         )
 
     def page(self, query: str) -> Answer:

@@ -81,6 +81,8 @@ class Provider:
             "managed": self._managed,
             "device": self._log_in,
             "token": self._log_in,
+            "revoke": self._log_in,
+            "about_login": self._log_in,
             "simulate": self._log_in,
             "page": self._log_in,
         }
@@ -261,6 +263,10 @@ class Provider:
                 answer = self.logins.device(incoming.body, origin)
             case "token":
                 answer = self.logins.token(incoming.body)
+            case "revoke":
+                answer = self.logins.revocation(incoming.body)
+            case "about_login":
+                answer = self.logins.metadata(origin)
             case "page":
                 answer = self.logins.page(incoming.query)
             case _:

@@ -6,7 +6,10 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
-Action = Literal["generate", "count", "models", "model", "upload", "managed", "device", "token", "simulate", "page"]
+Action = Literal[
+    "generate", "count", "models", "model", "upload", "managed",
+    "device", "token", "revoke", "about_login", "simulate", "page",
+]  # fmt: skip
 
 
 class Route(Struct, frozen=True):
@@ -53,6 +56,8 @@ _ROWS: tuple[_Row, ...] = (
     ("GET", r"/coding/v1/models", "managed", "openai_chat", None),
     ("POST", r"/api/oauth/device_authorization", "device", "", None),
     ("POST", r"/api/oauth/token", "token", "", None),
+    ("POST", r"/api/oauth/revoke", "revoke", "", None),
+    ("GET", r"/\.well-known/oauth-authorization-server", "about_login", "", None),
     ("POST", r"/simulate/(?:approve|deny|login)", "simulate", "", None),
     ("GET", r"/simulate/approve", "page", "", None),
     ("GET", rf"{_OPENAI}/models", "models", "", None),
@@ -65,7 +70,7 @@ _ROWS: tuple[_Row, ...] = (
 _TABLE = [(method, re.compile(path), action, protocol, stream) for method, path, action, protocol, stream in _ROWS]
 
 
-KEYLESS: frozenset[Action] = frozenset(("device", "token", "simulate", "page"))
+KEYLESS: frozenset[Action] = frozenset(("device", "token", "revoke", "about_login", "simulate", "page"))
 """Where one gets what other requests must carry."""
 
 

@@ -185,13 +185,11 @@ async def log_out(app: App[Any], state: State) -> None:
         return
     about = [("Provider", chosen.provider), ("Goes", "its login, models and key, from this machine")]
     if await app.push_screen_wait(Confirm(f"Log out of {chosen.title}", about, "Go on?")):
-        await to_thread(_forget, state, chosen.provider)
+        problem = None
+        if state.config.providers[chosen.provider].oauth:
+            problem = (await logging_in.log_out(state.config, chosen.provider)).ended.problem
+        else:
+            await to_thread(removal.remove, state.config.path, [chosen.provider])
         await state.reload()
-        state.say(f"Logged out of {chosen.title}")
-
-
-def _forget(state: State, id: str) -> None:
-    if state.config.providers[id].oauth:
-        logging_in.log_out(state.config, id)
-    else:
-        removal.remove(state.config.path, [id])
+        also = f"; the server did not revoke the login: {problem}" if problem else ""
+        state.say(f"Logged out of {chosen.title}{also}")

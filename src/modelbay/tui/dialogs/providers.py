@@ -1,6 +1,5 @@
 """The provider manager: what is connected, what of it goes, and the way to more."""
 
-from asyncio import to_thread
 from collections.abc import Iterable
 from typing import Literal
 
@@ -10,7 +9,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from modelbay.catalog.summary import counted
-from modelbay.onboarding import removal
+from modelbay.onboarding import login as logging_in
 from modelbay.onboarding.grouping import Group, groups
 from modelbay.tui.dialogs.deleting import Deleting
 from modelbay.tui.state import State
@@ -71,7 +70,7 @@ class Providers(Deleting[Literal["add"]]):
         return f'Delete "{row.label}"{many}{models}?'
 
     async def delete(self, row: Group) -> None:
-        await to_thread(removal.remove, self._state.config.path, row.providers)
+        await logging_in.remove(self._state.config, row.providers)
         await self._state.reload()
         self.listing.set_rows(self._lines())
 
