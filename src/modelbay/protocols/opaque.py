@@ -13,7 +13,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import msgspec
 
-from modelbay.conversation import AnyPart, Extra, Origin, Thinking
+from modelbay.conversation import AnyPart, Extra, Origin, Thinking, ToolCall
 
 MARK = "modelbay1."
 
@@ -30,6 +30,8 @@ class Sealed(msgspec.Struct, omit_defaults=True):
     texts: list[str] | None = None
     """A thinking part's texts, where they are not exactly one: the carrier shows them joined."""
     summary: bool = False
+    name: str | None = None
+    """The name of the call that the state belongs to: clients replace ids."""
 
 
 def belongs(part: AnyPart, protocol: str, vendor: str, family: str) -> bool:
@@ -52,6 +54,8 @@ def seal(part: AnyPart, *, with_text: bool = False) -> str:
         sealed.summary = part.summary
         if with_text or len(part.texts) != 1:
             sealed.texts = part.texts
+    elif type(part) is ToolCall:
+        sealed.name = part.name
     payload = urlsafe_b64encode(msgspec.json.encode(sealed)).decode().rstrip("=")
     return f"{MARK}{origin.protocol}.{_word(origin.vendor)}.{_word(origin.family)}.{payload}"
 
