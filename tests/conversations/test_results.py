@@ -83,7 +83,12 @@ def test_results_and_words_in_one_turn():
                 {"role": "user", "parts": [{"text": "High or low?"}]},
                 {
                     "role": "model",
-                    "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}}}],
+                    "parts": [
+                        {
+                            "functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}},
+                            "thoughtSignature": "skip_thought_signature_validator",
+                        }
+                    ],
                 },
                 {
                     "role": "user",
@@ -200,7 +205,10 @@ def test_a_result_with_an_image():
                 {
                     "role": "model",
                     "parts": [
-                        {"functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}}},
+                        {
+                            "functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}},
+                            "thoughtSignature": "skip_thought_signature_validator",
+                        },
                         {"functionCall": {"id": "call_2", "name": "tide", "args": {"place": "Cork"}}},
                     ],
                 },
@@ -283,7 +291,12 @@ def test_a_result_that_is_an_error():
                 {"role": "user", "parts": [{"text": "High or low?"}]},
                 {
                     "role": "model",
-                    "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Atlantis"}}}],
+                    "parts": [
+                        {
+                            "functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Atlantis"}},
+                            "thoughtSignature": "skip_thought_signature_validator",
+                        }
+                    ],
                 },
                 {
                     "role": "user",
@@ -345,7 +358,12 @@ def test_a_result_of_nothing():
                 {"role": "user", "parts": [{"text": "High or low?"}]},
                 {
                     "role": "model",
-                    "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}}}],
+                    "parts": [
+                        {
+                            "functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}},
+                            "thoughtSignature": "skip_thought_signature_validator",
+                        }
+                    ],
                 },
                 {
                     "role": "user",
@@ -431,7 +449,12 @@ high
                 {"role": "user", "parts": [{"text": "High or low?"}]},
                 {
                     "role": "model",
-                    "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}}}],
+                    "parts": [
+                        {
+                            "functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}},
+                            "thoughtSignature": "skip_thought_signature_validator",
+                        }
+                    ],
                 },
                 {
                     "role": "user",
@@ -513,7 +536,12 @@ def test_a_result_that_is_json():
                 {"role": "user", "parts": [{"text": "High or low?"}]},
                 {
                     "role": "model",
-                    "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}}}],
+                    "parts": [
+                        {
+                            "functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}},
+                            "thoughtSignature": "skip_thought_signature_validator",
+                        }
+                    ],
                 },
                 {
                     "role": "user",

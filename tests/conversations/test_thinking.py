@@ -86,7 +86,15 @@ def test_signed_thinking_of_anthropic():
             {
                 "contents": [
                     {"role": "user", "parts": [{"text": "High or low?"}]},
-                    {"role": "model", "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {}}}]},
+                    {
+                        "role": "model",
+                        "parts": [
+                            {
+                                "functionCall": {"id": "call_1", "name": "tide", "args": {}},
+                                "thoughtSignature": "skip_thought_signature_validator",
+                            }
+                        ],
+                    },
                     {
                         "role": "user",
                         "parts": [
@@ -153,7 +161,15 @@ def test_redacted_thinking_of_anthropic():
             {
                 "contents": [
                     {"role": "user", "parts": [{"text": "High or low?"}]},
-                    {"role": "model", "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {}}}]},
+                    {
+                        "role": "model",
+                        "parts": [
+                            {
+                                "functionCall": {"id": "call_1", "name": "tide", "args": {}},
+                                "thoughtSignature": "skip_thought_signature_validator",
+                            }
+                        ],
+                    },
                     {
                         "role": "user",
                         "parts": [
@@ -225,7 +241,15 @@ def test_encrypted_reasoning_of_responses():
             {
                 "contents": [
                     {"role": "user", "parts": [{"text": "High or low?"}]},
-                    {"role": "model", "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {}}}]},
+                    {
+                        "role": "model",
+                        "parts": [
+                            {
+                                "functionCall": {"id": "call_1", "name": "tide", "args": {}},
+                                "thoughtSignature": "skip_thought_signature_validator",
+                            }
+                        ],
+                    },
                     {
                         "role": "user",
                         "parts": [
@@ -358,7 +382,15 @@ def test_reasoning_content_of_chat():
             {
                 "contents": [
                     {"role": "user", "parts": [{"text": "High or low?"}]},
-                    {"role": "model", "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {}}}]},
+                    {
+                        "role": "model",
+                        "parts": [
+                            {
+                                "functionCall": {"id": "call_1", "name": "tide", "args": {}},
+                                "thoughtSignature": "skip_thought_signature_validator",
+                            }
+                        ],
+                    },
                     {
                         "role": "user",
                         "parts": [
@@ -440,7 +472,15 @@ def test_reasoning_details_of_chat():
             {
                 "contents": [
                     {"role": "user", "parts": [{"text": "High or low?"}]},
-                    {"role": "model", "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {}}}]},
+                    {
+                        "role": "model",
+                        "parts": [
+                            {
+                                "functionCall": {"id": "call_1", "name": "tide", "args": {}},
+                                "thoughtSignature": "skip_thought_signature_validator",
+                            }
+                        ],
+                    },
                     {
                         "role": "user",
                         "parts": [
@@ -507,7 +547,15 @@ def test_thinking_without_a_signature():
             {
                 "contents": [
                     {"role": "user", "parts": [{"text": "High or low?"}]},
-                    {"role": "model", "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {}}}]},
+                    {
+                        "role": "model",
+                        "parts": [
+                            {
+                                "functionCall": {"id": "call_1", "name": "tide", "args": {}},
+                                "thoughtSignature": "skip_thought_signature_validator",
+                            }
+                        ],
+                    },
                     {
                         "role": "user",
                         "parts": [
@@ -574,7 +622,15 @@ def test_thinking_that_a_program_made_up():
             {
                 "contents": [
                     {"role": "user", "parts": [{"text": "High or low?"}]},
-                    {"role": "model", "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {}}}]},
+                    {
+                        "role": "model",
+                        "parts": [
+                            {
+                                "functionCall": {"id": "call_1", "name": "tide", "args": {}},
+                                "thoughtSignature": "skip_thought_signature_validator",
+                            }
+                        ],
+                    },
                     {
                         "role": "user",
                         "parts": [
