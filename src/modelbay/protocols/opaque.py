@@ -46,15 +46,16 @@ def belongs(part: AnyPart, protocol: str, vendor: str, family: str) -> bool:
     )
 
 
-def seal(part: AnyPart, *, with_text: bool = False) -> str:
-    """The envelope for a part's state. `with_text`: a thinking part's text too, for a carrier that does not show it."""
+def seal(part: AnyPart, *, with_text: bool = False, with_name: bool = False) -> str:
+    """The envelope for a part's state. `with_text`: a thinking part's text too, for a carrier that does not show it.
+    `with_name`: a call's name too, for a carrier that does not stand beside its call."""
     origin = part.origin or Origin("")
     sealed = Sealed(str(type(part).__struct_config__.tag), part.opaque, part.native, part.item_id, part.extra)
     if type(part) is Thinking:
         sealed.summary = part.summary
         if with_text or len(part.texts) != 1:
             sealed.texts = part.texts
-    elif type(part) is ToolCall:
+    elif type(part) is ToolCall and with_name:
         sealed.name = part.name
     payload = urlsafe_b64encode(msgspec.json.encode(sealed)).decode().rstrip("=")
     return f"{MARK}{origin.protocol}.{_word(origin.vendor)}.{_word(origin.family)}.{payload}"

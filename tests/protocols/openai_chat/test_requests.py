@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from modelbay.conversation import Conversation, Origin, Text, Thinking, ToolCall
+from modelbay.conversation import AnyPart, Conversation, Origin, Text, Thinking, ToolCall
 from modelbay.dialect import PLAIN
 from modelbay.errors import Unsupported
 from modelbay.events import Finished, Reply
@@ -135,7 +135,7 @@ def test_the_signature_of_a_call_returns_to_it_even_without_an_id_or_under_a_new
 
 @pytest.mark.parametrize("told", [whole, streamed])
 def test_no_two_states_share_an_index_by_which_clients_would_merge_them(told):
-    parts = [
+    parts: list[AnyPart] = [
         Thinking(texts=["Hm"], opaque="s1", origin=GEMINI),
         Text(text="So.", opaque="s2", origin=GEMINI),
         ToolCall(name="f", arguments="{}", opaque="s3", origin=GEMINI),

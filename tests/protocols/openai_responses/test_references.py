@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from modelbay.conversation import Conversation, Origin, Text, Thinking, ToolCall
+from modelbay.conversation import AnyPart, Conversation, Origin, Text, Thinking, ToolCall
 from modelbay.dialect import PLAIN
 from modelbay.errors import Unsupported
 from modelbay.events import Finished, Reply
@@ -19,12 +19,12 @@ CLAUDE = Origin("anthropic", "anthropic", "claude")
 
 def output() -> list[dict[str, Any]]:
     """The items that a client gets for a reply of another protocol's provider."""
-    parts = [
+    parts: list[AnyPart] = [
         Thinking(texts=["Hm"], opaque="sig", origin=CLAUDE),
         Text(text="Let me look.", origin=CLAUDE),
         ToolCall(name="look", arguments="{}", id="toolu_1", origin=CLAUDE),
     ]
-    reply = Reply(id="msg_1", parts=[*parts], finish=Finished("tool_calls"))
+    reply = Reply(id="msg_1", parts=parts, finish=Finished("tool_calls"))
     found: list[dict[str, Any]] = json.loads(codec("openai_responses").render_reply(reply))["output"]
     return found
 

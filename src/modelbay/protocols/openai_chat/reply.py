@@ -270,5 +270,5 @@ def state_detail(part: AnyPart, call_id: str | None, index: int) -> dict[str, An
 
     The index is the detail's own: clients merge what has the same index and type.
     """
-    item = {"type": "reasoning.encrypted", "data": seal(part), "format": "modelbay", "index": index}
+    item = {"type": "reasoning.encrypted", "data": seal(part, with_name=True), "format": "modelbay", "index": index}
     return item if call_id is None else item | {"id": call_id}
