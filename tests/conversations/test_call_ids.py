@@ -90,12 +90,7 @@ def test_ids_that_not_every_provider_takes():
                 {"role": "user", "parts": [{"text": "High or low?"}]},
                 {
                     "role": "model",
-                    "parts": [
-                        {
-                            "functionCall": {"id": "functions.tide:0", "name": "tide", "args": {"place": "Brest"}},
-                            "thoughtSignature": "skip_thought_signature_validator",
-                        }
-                    ],
+                    "parts": [{"functionCall": {"id": "functions.tide:0", "name": "tide", "args": {"place": "Brest"}}}],
                 },
                 {
                     "role": "user",
@@ -183,10 +178,7 @@ def test_calls_without_ids():
                 {
                     "role": "model",
                     "parts": [
-                        {
-                            "functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}},
-                            "thoughtSignature": "skip_thought_signature_validator",
-                        },
+                        {"functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}}},
                         {"functionCall": {"id": "call_2", "name": "tide", "args": {"place": "Cork"}}},
                     ],
                 },

@@ -82,10 +82,7 @@ def test_a_call_and_its_result():
                     "role": "model",
                     "parts": [
                         {"text": "Let me see."},
-                        {
-                            "functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}},
-                            "thoughtSignature": "skip_thought_signature_validator",
-                        },
+                        {"functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}}},
                     ],
                 },
                 {
@@ -175,10 +172,7 @@ def test_parallel_calls_answered_one_by_one():
                 {
                     "role": "model",
                     "parts": [
-                        {
-                            "functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}},
-                            "thoughtSignature": "skip_thought_signature_validator",
-                        },
+                        {"functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}}},
                         {"functionCall": {"id": "call_2", "name": "tide", "args": {"place": "Cork"}}},
                     ],
                 },
@@ -241,15 +235,7 @@ def test_a_call_without_arguments():
         {
             "contents": [
                 {"role": "user", "parts": [{"text": "High or low?"}]},
-                {
-                    "role": "model",
-                    "parts": [
-                        {
-                            "functionCall": {"id": "call_1", "name": "now", "args": {}},
-                            "thoughtSignature": "skip_thought_signature_validator",
-                        }
-                    ],
-                },
+                {"role": "model", "parts": [{"functionCall": {"id": "call_1", "name": "now", "args": {}}}]},
                 {
                     "role": "user",
                     "parts": [{"functionResponse": {"id": "call_1", "name": "now", "response": {"output": "noon"}}}],
@@ -337,10 +323,7 @@ def test_arguments_that_broke_off():
                     {
                         "role": "model",
                         "parts": [
-                            {
-                                "functionCall": {"id": "call_1", "name": "tide", "args": {"_raw": '{"place": "Bre'}},
-                                "thoughtSignature": "skip_thought_signature_validator",
-                            }
+                            {"functionCall": {"id": "call_1", "name": "tide", "args": {"_raw": '{"place": "Bre'}}}
                         ],
                     },
                     {
@@ -440,8 +423,7 @@ def test_arguments_spelled_in_their_own_way():
                                 "id": "call_1",
                                 "name": "tide",
                                 "args": {"z": 1.0, "a": 12345678901234567890, "é": "é"},
-                            },
-                            "thoughtSignature": "skip_thought_signature_validator",
+                            }
                         }
                     ],
                 },
@@ -505,12 +487,7 @@ def test_a_freeform_call():
                 {"role": "user", "parts": [{"text": "High or low?"}]},
                 {
                     "role": "model",
-                    "parts": [
-                        {
-                            "functionCall": {"id": "call_1", "name": "patch", "args": {"input": "*** Begin"}},
-                            "thoughtSignature": "skip_thought_signature_validator",
-                        }
-                    ],
+                    "parts": [{"functionCall": {"id": "call_1", "name": "patch", "args": {"input": "*** Begin"}}}],
                 },
                 {
                     "role": "user",

@@ -83,12 +83,7 @@ def test_results_and_words_in_one_turn():
                 {"role": "user", "parts": [{"text": "High or low?"}]},
                 {
                     "role": "model",
-                    "parts": [
-                        {
-                            "functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}},
-                            "thoughtSignature": "skip_thought_signature_validator",
-                        }
-                    ],
+                    "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}}}],
                 },
                 {
                     "role": "user",
@@ -205,10 +200,7 @@ def test_a_result_with_an_image():
                 {
                     "role": "model",
                     "parts": [
-                        {
-                            "functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}},
-                            "thoughtSignature": "skip_thought_signature_validator",
-                        },
+                        {"functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}}},
                         {"functionCall": {"id": "call_2", "name": "tide", "args": {"place": "Cork"}}},
                     ],
                 },
@@ -291,12 +283,7 @@ def test_a_result_that_is_an_error():
                 {"role": "user", "parts": [{"text": "High or low?"}]},
                 {
                     "role": "model",
-                    "parts": [
-                        {
-                            "functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Atlantis"}},
-                            "thoughtSignature": "skip_thought_signature_validator",
-                        }
-                    ],
+                    "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Atlantis"}}}],
                 },
                 {
                     "role": "user",
@@ -358,12 +345,7 @@ def test_a_result_of_nothing():
                 {"role": "user", "parts": [{"text": "High or low?"}]},
                 {
                     "role": "model",
-                    "parts": [
-                        {
-                            "functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}},
-                            "thoughtSignature": "skip_thought_signature_validator",
-                        }
-                    ],
+                    "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}}}],
                 },
                 {
                     "role": "user",
@@ -449,12 +431,7 @@ high
                 {"role": "user", "parts": [{"text": "High or low?"}]},
                 {
                     "role": "model",
-                    "parts": [
-                        {
-                            "functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}},
-                            "thoughtSignature": "skip_thought_signature_validator",
-                        }
-                    ],
+                    "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}}}],
                 },
                 {
                     "role": "user",
@@ -536,12 +513,7 @@ def test_a_result_that_is_json():
                 {"role": "user", "parts": [{"text": "High or low?"}]},
                 {
                     "role": "model",
-                    "parts": [
-                        {
-                            "functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}},
-                            "thoughtSignature": "skip_thought_signature_validator",
-                        }
-                    ],
+                    "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {"place": "Brest"}}}],
                 },
                 {
                     "role": "user",

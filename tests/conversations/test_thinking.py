@@ -86,15 +86,7 @@ def test_signed_thinking_of_anthropic():
             {
                 "contents": [
                     {"role": "user", "parts": [{"text": "High or low?"}]},
-                    {
-                        "role": "model",
-                        "parts": [
-                            {
-                                "functionCall": {"id": "call_1", "name": "tide", "args": {}},
-                                "thoughtSignature": "skip_thought_signature_validator",
-                            }
-                        ],
-                    },
+                    {"role": "model", "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {}}}]},
                     {
                         "role": "user",
                         "parts": [
@@ -161,15 +153,7 @@ def test_redacted_thinking_of_anthropic():
             {
                 "contents": [
                     {"role": "user", "parts": [{"text": "High or low?"}]},
-                    {
-                        "role": "model",
-                        "parts": [
-                            {
-                                "functionCall": {"id": "call_1", "name": "tide", "args": {}},
-                                "thoughtSignature": "skip_thought_signature_validator",
-                            }
-                        ],
-                    },
+                    {"role": "model", "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {}}}]},
                     {
                         "role": "user",
                         "parts": [
@@ -241,15 +225,7 @@ def test_encrypted_reasoning_of_responses():
             {
                 "contents": [
                     {"role": "user", "parts": [{"text": "High or low?"}]},
-                    {
-                        "role": "model",
-                        "parts": [
-                            {
-                                "functionCall": {"id": "call_1", "name": "tide", "args": {}},
-                                "thoughtSignature": "skip_thought_signature_validator",
-                            }
-                        ],
-                    },
+                    {"role": "model", "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {}}}]},
                     {
                         "role": "user",
                         "parts": [
@@ -382,15 +358,7 @@ def test_reasoning_content_of_chat():
             {
                 "contents": [
                     {"role": "user", "parts": [{"text": "High or low?"}]},
-                    {
-                        "role": "model",
-                        "parts": [
-                            {
-                                "functionCall": {"id": "call_1", "name": "tide", "args": {}},
-                                "thoughtSignature": "skip_thought_signature_validator",
-                            }
-                        ],
-                    },
+                    {"role": "model", "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {}}}]},
                     {
                         "role": "user",
                         "parts": [
@@ -472,15 +440,7 @@ def test_reasoning_details_of_chat():
             {
                 "contents": [
                     {"role": "user", "parts": [{"text": "High or low?"}]},
-                    {
-                        "role": "model",
-                        "parts": [
-                            {
-                                "functionCall": {"id": "call_1", "name": "tide", "args": {}},
-                                "thoughtSignature": "skip_thought_signature_validator",
-                            }
-                        ],
-                    },
+                    {"role": "model", "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {}}}]},
                     {
                         "role": "user",
                         "parts": [
@@ -547,15 +507,7 @@ def test_thinking_without_a_signature():
             {
                 "contents": [
                     {"role": "user", "parts": [{"text": "High or low?"}]},
-                    {
-                        "role": "model",
-                        "parts": [
-                            {
-                                "functionCall": {"id": "call_1", "name": "tide", "args": {}},
-                                "thoughtSignature": "skip_thought_signature_validator",
-                            }
-                        ],
-                    },
+                    {"role": "model", "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {}}}]},
                     {
                         "role": "user",
                         "parts": [
@@ -622,15 +574,7 @@ def test_thinking_that_a_program_made_up():
             {
                 "contents": [
                     {"role": "user", "parts": [{"text": "High or low?"}]},
-                    {
-                        "role": "model",
-                        "parts": [
-                            {
-                                "functionCall": {"id": "call_1", "name": "tide", "args": {}},
-                                "thoughtSignature": "skip_thought_signature_validator",
-                            }
-                        ],
-                    },
+                    {"role": "model", "parts": [{"functionCall": {"id": "call_1", "name": "tide", "args": {}}}]},
                     {
                         "role": "user",
                         "parts": [
