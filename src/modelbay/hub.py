@@ -90,12 +90,14 @@ class Hub:
     def open(cls, path: Path | str | None = None) -> Self:
         """The hub of a configuration file, by default `config.toml` in modelbay's home.
 
-        Entries that cannot be used are in `config.problems`; the others work.
+        Entries that cannot be used are in `config.problems`; the others work. A path that you name is yours to vouch for: the
+        references in the file (`{env:NAME}`, `{file:PATH}`, `{keyring:…}`) are followed wherever it is. For a file from
+        elsewhere, `Hub(load(path))` follows only those that the user approved.
 
         Raises:
             ConfigError: the file cannot be read or does not parse.
         """
-        return cls(load(Path(path) if path is not None else None))
+        return cls(load(Path(path) if path is not None else None, trusted=path is not None))
 
     async def __aenter__(self) -> Self:
         return self

@@ -23,16 +23,19 @@ Usage: modelbay [OPTIONS] [COMMAND] [ARGS]...
   every agent and SDK.
 
 Options:
-  --config FILE  Use this configuration file.
-  --verbose      Say more: requests, answers and times, and where an internal
-                 error happened.
-  --version      Show the version and exit.
-  --help         Show this message and exit.
+  --config FILE                 Use this configuration file.
+  --allow-reference REF=ORIGIN  Follow this reference of a file from elsewhere,
+                                and send its value to this origin. Repeatable.
+  --verbose                     Say more: requests, answers and times, and where
+                                an internal error happened.
+  --version                     Show the version and exit.
+  --help                        Show this message and exit.
 
 Commands:
   ask       Ask a model, and see the answer as it comes.
   chat      Talk with a model, in the terminal app or in plain lines.
-  config    Say where config.toml is, and what is wrong with it.
+  config    Show where config.toml is and what is wrong with it; approve the
+            references of another file.
   demo      Show modelbay at work, without an account.
   export    Put providers into a coding agent's configuration.
   import    Take over the providers of a coding agent.

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from inline_snapshot import snapshot
 
-from modelbay.agents import NAMES
+from modelbay.agents import NAMES, by_name
 from modelbay.config.load import load
 from tests.agents.desk import CONFIGS, FILES, Desk
 from tests.cli.inside import Person
@@ -175,9 +175,16 @@ def test_a_person_is_asked_what_to_do_and_whether_to_write(desk: Desk, kimi: Pat
         assert person.ends() == 0
 
 
+def own(desk: Desk, name: str) -> None:
+    """Makes the rich configuration of an agent its own."""
+    file = by_name(name).files()[-1]
+    desk.write(str(file.relative_to(desk.user)), (CONFIGS / FILES[name]).read_text())
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_rich_configuration_of_each_agent_comes_in_order(name: str, desk: Desk):
-    desk.done("import", name, str(CONFIGS / FILES[name]), "--yes")
+    own(desk, name)
+    desk.done("import", name, "--yes")
     config = load()
     assert not config.problems and config.default_model
     config.model()
@@ -192,7 +199,8 @@ def test_a_kimi_config_is_ours_as_it_stands(desk: Desk):
         ["providers.later.type", "models.lost.provider", "models.future.provider"]
     )
     desk.file.unlink()
-    desk.done("import", "kimi", str(CONFIGS / "kimi.toml"), "--yes", "--keys")
+    own(desk, "kimi")
+    desk.done("import", "kimi", "--yes", "--keys")
     imported = load()
     assert imported.default_model == copied.default_model
     assert imported.models == copied.models

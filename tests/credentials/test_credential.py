@@ -17,6 +17,7 @@ def _no_keys_in_the_shell(monkeypatch):
 
 def found(tmp_path, text: str, need: Need = NEED) -> Credential | None:
     config = parse(text, tmp_path / "config.toml")
+    config.trusted = True
     assert not config.problems
     model = config.models.get("m")
     return resolve(config, config.providers["p"], model, need)

@@ -23,12 +23,12 @@ def config(tmp_path, monkeypatch) -> Config:
     "value", ["sk-1", "sk-{env:HOME}", "{env:HOME", "{}", "{ENV:HOME}", "a{env:HOME}", "${env:HOME}"]
 )
 def test_only_a_whole_value_is_a_reference(config, value):
-    assert resolve_reference(value, config) == value
+    assert resolve_reference(value, config, ()) == value
 
 
 def test_an_unknown_reference_is_an_error_and_not_a_key(config):
     with pytest.raises(ConfigError, match=r"there is no reference \{vault:…\}") as caught:
-        resolve_reference("{vault:secret/key}", config)
+        resolve_reference("{vault:secret/key}", config, ())
     assert "{keyring:SERVICE/USER}" in str(caught.value.hint)
     assert not isinstance(caught.value, MissingCredential)
 
@@ -38,7 +38,7 @@ def test_an_unknown_reference_is_an_error_and_not_a_key(config):
 
 def test_a_variable_of_the_environment(config, monkeypatch):
     monkeypatch.setenv("SOME_KEY", " sk-2\n")
-    assert resolve_reference("{env:SOME_KEY}", config) == "sk-2"
+    assert resolve_reference("{env:SOME_KEY}", config, ()) == "sk-2"
 
 
 @pytest.mark.parametrize("value", [None, "", "  "])
@@ -47,7 +47,7 @@ def test_a_variable_that_is_not_set_or_blank_is_missing(config, monkeypatch, val
     if value is not None:
         monkeypatch.setenv("SOME_KEY", value)
     with pytest.raises(MissingCredential, match="SOME_KEY is not set"):
-        resolve_reference("{env:SOME_KEY}", config)
+        resolve_reference("{env:SOME_KEY}", config, ())
 
 
 # {file:…}
@@ -55,14 +55,14 @@ def test_a_variable_that_is_not_set_or_blank_is_missing(config, monkeypatch, val
 
 def test_a_file_is_trimmed_and_stands_beside_the_configuration(config):
     (config.path.parent / "key").write_text("\ufeffsk-3\r\n")
-    assert resolve_reference("{file:key}", config) == "sk-3"
-    assert resolve_reference(f"{{file:{config.path.parent}/key}}", config) == "sk-3"
+    assert resolve_reference("{file:key}", config, ()) == "sk-3"
+    assert resolve_reference(f"{{file:{config.path.parent}/key}}", config, ()) == "sk-3"
 
 
 def test_a_file_may_be_written_with_a_tilde(config, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "key").write_text("sk-4")
-    assert resolve_reference("{file:~/key}", config) == "sk-4"
+    assert resolve_reference("{file:~/key}", config, ()) == "sk-4"
 
 
 @pytest.mark.parametrize(
@@ -78,12 +78,12 @@ def test_a_file_that_holds_no_key(config, content, complaint):
     if content is not None:
         (config.path.parent / "key").write_bytes(content)
     with pytest.raises(MissingCredential, match=complaint):
-        resolve_reference("{file:key}", config)
+        resolve_reference("{file:key}", config, ())
 
 
 def test_a_folder_is_no_file(config):
     with pytest.raises(MissingCredential, match="is no file"):
-        resolve_reference("{file:.}", config)
+        resolve_reference("{file:.}", config, ())
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="this system has no /proc")
@@ -94,7 +94,7 @@ def test_the_environment_of_a_process_is_no_file(config, way):
         path = config.path.parent / "key"
         path.symlink_to("/proc/self/environ")
     with pytest.raises(ConfigError, match="is refused"):
-        resolve_reference(f"{{file:{path}}}", config)
+        resolve_reference(f"{{file:{path}}}", config, ())
 
 
 # {keyring:…}
@@ -102,13 +102,13 @@ def test_the_environment_of_a_process_is_no_file(config, way):
 
 def test_a_keyring_is_asked_for_service_and_user(config, monkeypatch):
     monkeypatch.setattr(keyring, "get_password", lambda service, user: f"{service}|{user}")
-    assert resolve_reference("{keyring:modelbay/openai/work}", config) == "modelbay|openai/work"
+    assert resolve_reference("{keyring:modelbay/openai/work}", config, ()) == "modelbay|openai/work"
 
 
 def test_a_keyring_that_has_no_such_entry_says_how_to_make_one(config, monkeypatch):
     monkeypatch.setattr(keyring, "get_password", lambda service, user: None)
     with pytest.raises(MissingCredential, match="not in the keyring") as caught:
-        resolve_reference("{keyring:modelbay/openai}", config)
+        resolve_reference("{keyring:modelbay/openai}", config, ())
     assert caught.value.hint == "store it with: keyring set modelbay openai"
 
 
@@ -118,13 +118,13 @@ def test_a_machine_without_a_keyring_is_told_of_other_ways(config, monkeypatch):
 
     monkeypatch.setattr(keyring, "get_password", fail)
     with pytest.raises(MissingCredential, match="no backend") as caught:
-        resolve_reference("{keyring:modelbay/openai}", config)
+        resolve_reference("{keyring:modelbay/openai}", config, ())
     assert "{file:PATH}" in str(caught.value.hint)
 
 
 def test_a_keyring_reference_without_a_user_is_an_error(config):
     with pytest.raises(ConfigError, match="names no user"):
-        resolve_reference("{keyring:modelbay}", config)
+        resolve_reference("{keyring:modelbay}", config, ())
 
 
 # {command:…}
@@ -136,13 +136,13 @@ def command(code: str) -> str:
 
 def test_a_command_prints_the_key_and_runs_once(config, tmp_path):
     value = command(f'open("{tmp_path}/runs", "a").write("x"); print("sk-5")')
-    assert resolve_reference(value, config) == "sk-5"
-    assert resolve_reference(value, config) == "sk-5"
+    assert resolve_reference(value, config, ()) == "sk-5"
+    assert resolve_reference(value, config, ()) == "sk-5"
     assert (tmp_path / "runs").read_text() == "x"
 
 
 def test_no_shell_runs(config):
-    assert resolve_reference("{command:echo $HOME; ls}", config) == "$HOME; ls"
+    assert resolve_reference("{command:echo $HOME; ls}", config, ()) == "$HOME; ls"
 
 
 @pytest.mark.parametrize(
@@ -157,16 +157,17 @@ def test_no_shell_runs(config):
 )
 def test_a_command_that_gives_no_key(config, value, complaint):
     with pytest.raises(MissingCredential, match=complaint):
-        resolve_reference(value, config)
+        resolve_reference(value, config, ())
 
 
 def test_a_command_has_a_limit(config, monkeypatch):
     monkeypatch.setattr(reference, "COMMAND_SECONDS", 0.05)
     with pytest.raises(MissingCredential, match=r"took more than 0\.05 seconds"):
-        resolve_reference(command("import time; time.sleep(30)"), config)
+        resolve_reference(command("import time; time.sleep(30)"), config, ())
 
 
 def test_only_the_file_in_the_home_may_run_commands(config, tmp_path):
     elsewhere = parse("", tmp_path / "project" / "config.toml")
-    with pytest.raises(ConfigError, match="may not run programs"):
-        resolve_reference("{command:echo sk-6}", elsewhere)
+    elsewhere.trusted = True
+    with pytest.raises(ConfigError, match="may run programs"):
+        resolve_reference("{command:echo sk-6}", elsewhere, ())

@@ -15,11 +15,15 @@ from modelbay.config import changes
 from modelbay.config.diff import SECRET_KEY
 from modelbay.config.edit import Edit
 from modelbay.config.entries import Unusable, model_entry, provider_entry
-from modelbay.config.origin import origin
+from modelbay.config.origin import Origin, origin
 from modelbay.config.scan import Keys
-from modelbay.config.schema import Table
+from modelbay.config.schema import Config, Table
+from modelbay.config.types import PROTOCOLS, TYPE_OF
 from modelbay.config.values import path_text, plain, same
+from modelbay.credentials.approval import Approval
 from modelbay.errors import ConfigError
+from modelbay.onboarding.references import wanted_by
+from modelbay.onboarding.sources.imported import origin_of
 
 Answer: TypeAlias = Literal["rename", "replace", "skip"]
 """What to do with a provider whose id is in use."""
@@ -37,6 +41,8 @@ class Placed(Struct):
     done: Literal["added", "replaced", "there already", "skipped"]
     models: list[str] = field(default_factory=list)
     """The aliases of its models now."""
+    dropped: list[str] = field(default_factory=list)
+    """The models whose own keys were removed, because the provider is somewhere else now."""
 
 
 class Written(Struct):
@@ -76,6 +82,25 @@ def without_secrets(url: str) -> str:
     parts = urlsplit(url)
     pairs = [pair for pair in parts.query.split("&") if pair and not SECRET_PARAMETER.fullmatch(pair.partition("=")[0])]
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="&".join(pairs)))
+
+
+def without_query(url: str) -> str:
+    """A URL of which nothing is left that could be a secret: no user, no password, no query."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
+def references(config: Config, found: Import) -> list[Approval]:
+    """The references that an import would bring, each with the origins that would get its value."""
+    wanted: dict[Approval, None] = {}
+    for arrival in found.arrivals:
+        wanted |= dict.fromkeys(wanted_by(config, arrival.id, arrival.table, arrival.models))
+    for keys, value in found.settings.items():
+        if keys[0] == "models" and isinstance(value, dict):
+            alone = {"type": TYPE_OF[PROTOCOLS[value["protocol"]]]} if value.get("protocol") else {}
+            table = {**alone, "base_url": value["base_url"]}
+            wanted |= dict.fromkeys(wanted_by(config, keys[1], table, {keys[1]: value}))
+    return list(wanted)
 
 
 def conflicts(edit: Edit, found: Import) -> list[str]:
@@ -132,12 +157,13 @@ def _place(edit: Edit, arrival: Arrival, agent: str, answer: Answer) -> Placed:
         arrival_now = renamed
     else:
         arrival_now = _renamed(edit, arrival, arrival.id)
-    table = arrival_now.table
-    if used and answer == "replace":
-        table = _with_own_key(edit, arrival_now)
-    changes.add_provider(edit, arrival_now.id, table, arrival_now.models, replace=answer == "replace")
-    done: Literal["added", "replaced"] = "replaced" if used and answer == "replace" else "added"
-    return Placed(arrival, arrival_now.id, done, list(arrival_now.models))
+    replaces = used and answer == "replace"
+    before = edit.get("providers", arrival_now.id)
+    table = _with_own_key(edit, arrival_now) if replaces else arrival_now.table
+    changes.add_provider(edit, arrival_now.id, table, arrival_now.models, replace=replaces)
+    dropped = _drop_moved_keys(edit, arrival_now, before)
+    done: Literal["added", "replaced"] = "replaced" if replaces else "added"
+    return Placed(arrival, arrival_now.id, done, list(arrival_now.models), dropped)
 
 
 def _names(id: str, agent: str) -> list[str]:
@@ -188,12 +214,40 @@ def _with_own_key(edit: Edit, arrival: Arrival) -> Table:
     own = {key: old[key] for key in KEYS if old.get(key)} if isinstance(old, dict) else {}
     if not own or {*KEYS, "oauth"} & arrival.table.keys():
         return arrival.table
-    here, there = old.get("base_url"), arrival.table.get("base_url")
+    here = origin_of(edit, arrival.id, arrival.table)
+    if (
+        here is None
+        or here != origin_of(edit, arrival.id, old)
+        or not all(_stays(one, here) for one in arrival.models.values())
+    ):
+        return arrival.table
+    return {**arrival.table, **own}
+
+
+def _stays(model: Table, here: Origin) -> bool:
+    """Whether a model is where its provider is."""
     try:
-        at_home = (here == there) if not here or not there else origin(here) == origin(there)
+        return "base_url" not in model or origin(model["base_url"]) == here
     except ValueError:
-        at_home = False
-    return {**arrival.table, **own} if at_home else arrival.table
+        return False
+
+
+def _drop_moved_keys(edit: Edit, arrival: Arrival, before: object) -> list[str]:
+    """Removes the own keys of models that a replacement takes to another origin; the models, by alias."""
+    old = origin_of(edit, arrival.id, before) if isinstance(before, dict) else None
+    new = origin_of(edit, arrival.id, edit.get("providers", arrival.id))
+    dropped = []
+    for alias, model in (edit.get("models") or {}).items():
+        if not isinstance(model, dict) or arrival.id not in (model.get("provider"), model.get("provider_id")):
+            continue
+        written = arrival.models.get(alias, {})
+        moved = "base_url" in written or (not model.get("base_url") and (new is None or new != old))
+        keys = [key for key in ("api_key", "oauth") if model.get(key) and key not in written]
+        if moved and keys:
+            for key in keys:
+                edit.delete("models", alias, key)
+            dropped.append(alias)
+    return dropped
 
 
 def is_key_name(name: str) -> bool:

@@ -12,8 +12,9 @@ from modelbay.catalog.sources import Catalog
 from modelbay.config.diff import SECRET_KEY
 from modelbay.config.schema import Config, ModelEntry, ProviderEntry
 from modelbay.conversation import Protocol
+from modelbay.credentials import approval
 from modelbay.credentials.credential import AUTH_HEADERS, has_auth_header, key_names
-from modelbay.credentials.reference import REFERENCE, resolve_reference
+from modelbay.credentials.reference import REFERENCE, bound_origin, resolve_reference
 from modelbay.errors import Unsupported
 from modelbay.model import Model
 from modelbay.onboarding.dialog import APIS
@@ -84,15 +85,25 @@ class Departure(Struct):
         taken = {}
         for name, value in self.entry.custom_headers.items():
             match = REFERENCE.fullmatch(value.strip())
+            if match:
+                self.check_approved(value.strip())
             if match and match[1] in follows:
                 taken[name] = _absolute(self.config, match[1], match[2].strip())
             elif match and self.keys:
-                taken[name] = resolve_reference(value, self.config)
+                taken[name] = resolve_reference(value.strip(), self.config, self.found.places)
             elif match or (is_secret(name, value) and not self.keys):
                 self.lost(f"header {name}", "it is a secret, which goes along with --keys only")
             else:
                 taken[name] = value
         return taken
+
+    def check_approved(self, reference: str) -> None:
+        """Checks a reference that the agent's configuration is to have: what we would not follow, the agent must not either.
+
+        Raises:
+            ConfigError: it is not approved.
+        """
+        approval.check(reference, self.config, self.found.places, bound_origin(reference, self.config))
 
     def lost(self, what: str, why: str = "there is no such setting") -> None:
         self.notes.append(f"{self.id}: {what}: {why}")
@@ -206,6 +217,8 @@ def _add_key(leaving: Departure) -> None:
         leaving.lost("its login", "tokens are not handed on: log in there as well")
     elif entry.auth != "none":
         match = REFERENCE.fullmatch(written)
+        if match:
+            leaving.check_approved(written)
         leaving.key = _absolute(leaving.config, match[1], match[2].strip()) if match else written
 
 

@@ -16,7 +16,7 @@ from modelbay.config.paths import environment
 COMMANDS = {
     "ask": "Ask a model, and see the answer as it comes.",
     "chat": "Talk with a model, in the terminal app or in plain lines.",
-    "config": "Say where config.toml is, and what is wrong with it.",
+    "config": "Show where config.toml is and what is wrong with it; approve the references of another file.",
     "demo": "Show modelbay at work, without an account.",
     "export": "Put providers into a coding agent's configuration.",
     "import": "Take over the providers of a coding agent.",
@@ -82,6 +82,18 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
             terminal.show_logs(settings)
 
 
+def _allow(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
+    """Allows references of a configuration from elsewhere, for this command."""
+    from modelbay.credentials.approval import Approval, allow
+
+    try:
+        approvals = [Approval.read(text) for text in value]
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
+    allow(approvals)
+    ctx.ensure_object(Settings).approvals += approvals
+
+
 OPTIONS: list[click.Parameter] = [
     click.Option(
         ["--config"],
@@ -90,6 +102,14 @@ OPTIONS: list[click.Parameter] = [
         expose_value=False,
         callback=_remember,
         help="Use this configuration file.",
+    ),
+    click.Option(
+        ["--allow-reference"],
+        multiple=True,
+        metavar="REF=ORIGIN",
+        expose_value=False,
+        callback=_allow,
+        help="Follow this reference of a file from elsewhere, and send its value to this origin. Repeatable.",
     ),
     click.Option(
         ["--verbose"],

@@ -15,6 +15,7 @@ from modelbay.cli.picker import asks, pick
 from modelbay.config.edit import Edited
 from modelbay.config.load import load
 from modelbay.config.schema import Config
+from modelbay.credentials.approval import typed
 from modelbay.credentials.redaction import register
 from modelbay.errors import ModelbayError
 from modelbay.onboarding import dialog
@@ -129,6 +130,7 @@ def given_key(key: str | None, stdin_is_taken: bool = False) -> str | None:
         return None
     key = key.strip()
     register(key)
+    typed(key)
     if problem := dialog.api_key_problem(key):
         raise Invalid([f"--api-key: {problem}"])
     return key
@@ -147,6 +149,7 @@ def asked_key(whose: str, url: str | None, *, needed: bool) -> str:
             terminal.note(problem)
         elif key or not needed:
             register(key)
+            typed(key)
             return key
 
 

@@ -16,6 +16,7 @@ from modelbay.cli import terminal
 from modelbay.cli.display import Display
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config import files
+from modelbay.config.load import load
 from modelbay.config.paths import config_file
 from modelbay.conversation import Media
 from modelbay.credentials.redaction import redact
@@ -115,7 +116,7 @@ class Asking:
     async def run(self, settings: Settings) -> Reply:
         """The answer as far as it came; what went wrong is its `error`."""
         try:
-            async with Hub.open(settings.config) as hub, self._recording(hub):
+            async with Hub(load(settings.config)) as hub, self._recording(hub):
                 self._check(hub)
                 self._model = hub.model(self._name)
                 start = perf_counter()

@@ -15,6 +15,7 @@ from modelbay.cli import terminal
 from modelbay.cli.display import Display
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.config.load import load
 from modelbay.conversation import Media
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.events import Failed, collect
@@ -62,7 +63,7 @@ class _Plain:
         self._files: list[Media] = []
 
     async def run(self) -> None:
-        async with Hub.open(self._settings.config) as hub:
+        async with Hub(load(self._settings.config)) as hub:
             if not hub.config.exists:
                 raise ConfigError(
                     f"there is no configuration at {hub.config.path}",

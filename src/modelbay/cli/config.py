@@ -1,4 +1,4 @@
-"""`modelbay config`: where the configuration is, and what is wrong with it."""
+"""`modelbay config`: where the configuration is, what is wrong with it, and which of its references are followed."""
 
 import click
 
@@ -10,7 +10,7 @@ from modelbay.config.paths import config_file
 
 @click.group(cls=Noun)
 def config() -> None:
-    """Say where config.toml is, and what is wrong with it."""
+    """Show where config.toml is and what is wrong with it; approve the references of another file."""
 
 
 @config.command("path")
@@ -40,3 +40,37 @@ def check_config(settings: Settings, /) -> int:
         counts = f"providers: {len(read.providers)}, models: {len(read.models)}"
         terminal.note(f"{read.path} is in order: {counts}")
     return FAILED if problems else 0
+
+
+@config.command("approve")
+@pass_settings
+def approve(settings: Settings, /) -> None:
+    """Approve the references of a file that is not in modelbay's home, until the file changes.
+
+    Each reference is listed with the origin that its value would be sent to. You are asked to confirm; without a terminal, name
+    each with --allow-reference.
+    """
+    from modelbay.cli.picker import asks
+    from modelbay.credentials.approval import Source, is_foreign, remember, shown
+    from modelbay.onboarding.references import missing, wanted
+
+    read = load(settings.config)
+    if not is_foreign(read):
+        terminal.note(f"{read.path} needs no approval" if read.exists else f"There is no file {read.path}")
+        return
+    source = Source(read.path, read.digest)
+    all_of_them = wanted(read)
+    open_ones = missing(all_of_them, source)
+    for one in all_of_them:
+        done = "" if one in open_ones else "  (allowed)"
+        terminal.write(f"{shown(one.reference)} -> {one.origin}{done}\n")
+    if not all_of_them:
+        terminal.note(f"{read.path} has no references")
+        return
+    if open_ones:
+        if not asks():
+            names = ", ".join(f"'{shown(one.reference)}={one.origin}'" for one in open_ones)
+            raise click.UsageError(f"not a terminal: name each with --allow-reference: {names}")
+        click.confirm("Follow these references, and send their values there?", abort=True, err=True)
+    remember(source, all_of_them)
+    terminal.note(f"Approved until {read.path} changes")

@@ -10,7 +10,7 @@ from modelbay.cli import terminal
 from modelbay.cli.terminal import Settings, pass_settings
 
 if TYPE_CHECKING:
-    from modelbay.agents.agent import Import
+    from modelbay.agents.agent import Agent, Import
     from modelbay.agents.arrival import Answer, Written
 
 
@@ -38,6 +38,8 @@ def import_(
     if not found.arrivals and not found.settings:
         terminal.note("There is nothing to take over")
         return
+    if file is not None:
+        _check_references(settings, by_name(agent), found, file, asked=not (yes or dry_run))
     used = apply(lambda edit: arrival.conflicts(edit, found), settings.config, dry_run=True).result
     answers = {id: _answer(id, agent, replace=replace, asked=not (yes or dry_run)) for id in used}
 
@@ -54,6 +56,34 @@ def import_(
     if not yes:
         _confirm()
     _report(apply(change, settings.config).result)
+
+
+def _check_references(settings: Settings, agent: "Agent", found: "Import", file: Path, *, asked: bool) -> None:
+    """A file that is not the agent's own does not decide which secrets go where: the user does.
+
+    Raises:
+        ConfigError: a reference is not approved.
+    """
+    from hashlib import sha256
+
+    from modelbay.agents.arrival import may_run, references
+    from modelbay.cli.picker import asks
+    from modelbay.config.load import load
+    from modelbay.credentials.approval import Source, refusal, remember, shown
+    from modelbay.onboarding.references import missing
+
+    if may_run(file, agent.files()):
+        return
+    source = Source(file, sha256(file.read_text(encoding="utf-8-sig").encode()).hexdigest())
+    open_ones = missing(references(load(settings.config), found), source)
+    if not open_ones:
+        return
+    if not asked or not asks():
+        raise refusal(file, open_ones, "run it at a terminal without --yes")
+    for one in open_ones:
+        terminal.note(f"{shown(one.reference)} would be sent to {one.origin}")
+    click.confirm("Follow these references of the file?", abort=True, err=True)
+    remember(source, open_ones)
 
 
 def _answer(id: str, agent: str, *, replace: bool, asked: bool) -> "Answer":
@@ -91,6 +121,8 @@ def _report(written: "Written") -> None:
         models = f" with {counted(len(placed.models), 'model')}" if placed.models else ""
         other = f" (there: {placed.arrival.id})" if placed.id != placed.arrival.id else ""
         terminal.write(f"{placed.done}: {placed.id}{other}{models}\n")
+        for alias in placed.dropped:
+            terminal.warning(f"{alias}: its own key was removed: it was for another address")
         if placed.arrival.keyless and placed.done in ("added", "replaced"):
             terminal.note(f"{placed.id}: {placed.arrival.keyless}; give it one with `modelbay key set {placed.id}`")
     for keys in written.kept:

@@ -128,7 +128,7 @@ def check_manifest(
 
     key = given_key(key, stdin_is_taken=what == "-")
     if key is not None:
-        key = resolve_reference(key, load(settings.config))
+        key = resolve_reference(key, load(settings.config), ())
     call = Call(key, model, yes)
     if "://" in what:
         if offline:

@@ -11,6 +11,7 @@ import click
 
 from modelbay.chat.plain import plain
 from modelbay.config.paths import config_file, environment
+from modelbay.credentials.approval import Approval, allowing
 from modelbay.credentials.redaction import redact
 from modelbay.errors import ConfigError, ModelbayError, Unsupported
 
@@ -23,6 +24,8 @@ class Settings:
     def __init__(self) -> None:
         self.config: Path | None = None
         self.verbose = False
+        self.approvals: list[Approval] = []
+        """The references of a file from elsewhere that are allowed for this command."""
         self.command: str | None = None
         """The sub-command that was asked for."""
 
@@ -142,7 +145,8 @@ def guarded(run: Callable[[], object], settings: Settings) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a console that lacks a character shows `?` for it
     try:
-        code = run()
+        with allowing():
+            code = run()
     except NobodyReads:
         return 0
     except (KeyboardInterrupt, click.Abort):

@@ -1,6 +1,7 @@
 """Read `config.toml`. A file that does not parse is an error; an entry of no use is a `Problem`, and the rest works."""
 
 import re
+from hashlib import sha256
 from pathlib import Path
 
 from modelbay.config import entries
@@ -12,8 +13,10 @@ from modelbay.config.schema import Config, ModelEntry, Problem, Table, key_text
 from modelbay.errors import ConfigError, ConfigSyntaxError
 
 
-def load(path: Path | None = None) -> Config:
+def load(path: Path | None = None, *, trusted: bool = False) -> Config:
     """The configuration in `path`, by default `paths.config_file()`; empty, where there is no such file.
+
+    With `trusted` its references are followed though it is not in modelbay's home.
 
     Raises:
         ConfigSyntaxError: it is not TOML.
@@ -31,7 +34,9 @@ def load(path: Path | None = None) -> Config:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigSyntaxError(f"{path}, line {line}: not UTF-8 text", file=str(path), line=line) from None
-    return parse(text, path)
+    config = parse(text, path)
+    config.trusted = trusted
+    return config
 
 
 def parse(text: str, path: Path) -> Config:
@@ -67,7 +72,7 @@ class _Reading:
     def __init__(self, text: str, document: Table, path: Path) -> None:
         self.text = text
         self.document = document
-        self.config = config = Config(path=path)
+        self.config = config = Config(path=path, digest=sha256(text.encode()).hexdigest())
         config.default_model = self.name("default_model")
         config.default_provider = self.name("default_provider")
         try:

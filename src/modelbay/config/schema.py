@@ -291,6 +291,10 @@ class Config(Struct, kw_only=True):
 
     path: Path
     exists: bool = True
+    digest: str = ""
+    """SHA-256 of the file's text; "" where the configuration was not read from one."""
+    trusted: bool = False
+    """Whether references are followed wherever the file is: the program that opened it vouches for it."""
     default_model: str | None = None
     """The model that is meant where none is named: an alias, or `provider/wire-id`."""
     default_provider: str | None = None

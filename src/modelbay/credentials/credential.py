@@ -34,6 +34,8 @@ class Need(Struct, frozen=True):
     keyless: bool = False
     adc: bool = False
     """Google's application default credentials serve, and a key does not."""
+    places: tuple[str, ...] = ()
+    """Every origin that gets the credential, where that is not `origin` alone: a proxy on the way."""
     advice: str | None = None
     """What else to tell somebody who has no key, as where to get one."""
 
@@ -96,7 +98,7 @@ def has_auth_header(provider: ProviderEntry) -> bool:
 
 def _key(value: str, source: str, provider: str, config: Config, need: Need) -> Credential:
     try:
-        text = resolve_reference(value, config)
+        text = resolve_reference(value, config, need.places or (str(need.origin),))
     except ConfigError as error:
         raise type(error)(f"{source}: {error.message}", hint=error.hint, file=str(config.path)) from error
     if not is_key(text):

@@ -6,13 +6,14 @@ somebody wrote it, so no variable of the shell ever becomes a credential by itse
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 from threading import Lock
 
 from modelbay.config.paths import config_file, environment, home
 from modelbay.config.schema import Config
+from modelbay.credentials import approval
 from modelbay.errors import ConfigError, MissingCredential
 
 REFERENCE = re.compile(r"\{([a-z]+):(.*)\}", re.DOTALL)
@@ -51,14 +52,14 @@ def check_attended(what: str) -> None:
         )
 
 
-def resolve_reference(value: str, config: Config) -> str:
-    """The text that `value` refers to, trimmed; a value that is no reference is itself.
+def resolve_reference(value: str, config: Config, places: Iterable[str]) -> str:
+    """The text that `value` refers to, trimmed; a value that is no reference is itself. `places` are the origins that get it.
 
     Keyrings and commands may block; what a command printed is remembered.
 
     Raises:
         MissingCredential: what it refers to is not there or is blank.
-        ConfigError: a reference that is not followed: of an unknown kind, or out of place.
+        ConfigError: a reference that is not followed: of an unknown kind, out of place, or not approved (`approval`).
     """
     match = REFERENCE.fullmatch(value)
     if match is None:
@@ -70,6 +71,8 @@ def resolve_reference(value: str, config: Config) -> str:
             hint="the references are {env:NAME}, {file:PATH}, {keyring:SERVICE/USER} and {command:…}",
             file=str(config.path),
         )
+    if approval.is_foreign(config):
+        approval.check(value, config, places, bound_origin(value, config))
     found = _KINDS[kind](rest, config).strip()
     if not found:
         shown = "{command:…}" if kind == "command" else value  # a command's words may hold a secret
@@ -150,10 +153,10 @@ def _from_keyring(name: str, config: Config) -> str:
 
 def _from_command(command: str, config: Config) -> str:
     """What a command prints, run once a process. Its words are split as a shell does, but no shell runs."""
-    if config.path.resolve() != config_file().resolve():
+    if config.trusted and not approval.is_own(config.path):
         raise ConfigError(
-            f"{{command:…}} is refused in {config.path}: a file that came along may not run programs",
-            hint=f"it works in {config_file()}",
+            f"{{command:…}} is refused in {config.path}: only a file in modelbay's home may run programs",
+            hint=f"move it to {config_file()}",
         )
     check_attended("a command")
     with _command_lock:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from modelbay.config.origin import Origin
 from modelbay.config.schema import Config, ModelEntry, ProviderEntry, SizeLimits, Timeout, Tls
 from modelbay.conversation import Protocol
+from modelbay.credentials.approval import is_foreign
 from modelbay.credentials.credential import LOCATION, PROJECT, Credential, Need, resolve
 from modelbay.credentials.redaction import register, register_url
 from modelbay.credentials.reference import resolve_reference
@@ -144,7 +145,7 @@ def _endpoint(config: Config, upstream: Upstream, url: str, user: str) -> Endpoi
     custom = _custom_headers(config, upstream)
     anew = {name.lower() for name in custom}
     headers = {name: value for name, value in {**headers, **authorisation}.items() if name.lower() not in anew}
-    proxy = resolve_reference(provider.proxy, config) if provider.proxy else None
+    proxy = resolve_reference(provider.proxy, config, (str(upstream.origin),)) if provider.proxy else None
     register_url(url)
     if proxy:
         register_url(proxy)
@@ -169,10 +170,12 @@ def _authorisation(config: Config, upstream: Upstream, user: str) -> tuple[Crede
     name = "Authorization" if scheme == "bearer" or _by_adc(upstream) else scheme
     if any(name.lower() == header.lower() for header in upstream.provider.custom_headers):
         return None, {}
-    if _by_adc(upstream) and upstream.provider.imported and not urls.is_vertex(upstream.origin):
+    elsewhere = upstream.provider.imported or is_foreign(config)
+    if _by_adc(upstream) and elsewhere and not urls.is_vertex(upstream.origin):
         raise ConfigError(
-            f'provider "{upstream.provider.id}" is imported, and would take your Google credentials to {upstream.origin}',
-            hint="take its base_url out, or the project out of its env table",
+            f'provider "{upstream.provider.id}" comes from elsewhere, and would take your Google credentials to '
+            f"{upstream.origin}",
+            hint="remove its base_url, or the project from its env table",
             provider=upstream.provider.id,
             file=str(config.path),
         )
@@ -203,6 +206,7 @@ def _need(upstream: Upstream, user: str) -> Need:
         origin=upstream.origin,
         keyless=bool(user) or bool(preset and preset.keyless),
         adc=_by_adc(upstream),
+        places=upstream.places,
         advice=advice,
     )
 
@@ -219,7 +223,7 @@ def _custom_headers(config: Config, upstream: Upstream) -> Headers:
     """The user's headers, all of them secret: who can tell which one is a password?"""
     headers: Headers = {}
     for name, written in upstream.provider.custom_headers.items():
-        value = resolve_reference(written, config)
+        value = resolve_reference(written, config, upstream.places)
         if not HEADER_NAME.fullmatch(name) or any(char in value for char in "\r\n\0") or not _is_latin(value):
             raise ConfigError(
                 f'provider "{upstream.provider.id}" in {config.path} has a header {name!r} that HTTP does not allow',

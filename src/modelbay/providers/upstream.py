@@ -11,6 +11,7 @@ from modelbay.config.origin import Origin, origin
 from modelbay.config.schema import Config, ModelEntry, ProviderEntry, key_text
 from modelbay.config.types import TYPES
 from modelbay.conversation import Protocol
+from modelbay.credentials.approval import WHOLE, place_of
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import ConfigError
@@ -38,6 +39,17 @@ class Upstream(Struct, frozen=True, kw_only=True):
 
     def __rich_repr__(self) -> list[tuple[str, str]]:
         return [("provider", self.provider.id), ("protocol", self.protocol), ("origin", str(self.origin))]
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Every origin that gets what is sent: the provider's own, and that of a proxy which the entry names."""
+        proxy = self.provider.proxy
+        if not proxy or WHOLE.fullmatch(proxy.strip()):
+            return (str(self.origin),)
+        try:
+            return (str(self.origin), place_of(proxy.strip()))
+        except ValueError:
+            return (str(self.origin),)  # the transport says what is wrong with it
 
     @property
     def vendor(self) -> str:

@@ -118,7 +118,7 @@ def _provider(table: object) -> object:
 
 def _at_home(edit: Edit, made: Imported) -> dict[str, Table]:
     """The models without those that are somewhere else than their provider, whose key would be taken there."""
-    home = _origin(edit, made.id, edit.get("providers", made.id))
+    home = origin_of(edit, made.id, edit.get("providers", made.id))
 
     def stays(table: Table) -> bool:
         try:
@@ -136,13 +136,13 @@ def _elsewhere(edit: Edit, made: Imported) -> str | None:
         return None
     if "base_url" not in made.table and "type" not in made.table:
         return None
-    there, new = _origin(edit, made.id, old), _origin(edit, made.id, {**old, **made.table})
+    there, new = origin_of(edit, made.id, old), origin_of(edit, made.id, {**old, **made.table})
     # of one that cannot be used as it is, only the words tell whether it stays
     stays = new == there if there else old.get("base_url") == made.table.get("base_url")
     return None if stays else str(new or "an address that cannot be used")
 
 
-def _origin(edit: Edit, id: str, table: Table) -> Origin | None:
+def origin_of(edit: Edit, id: str, table: Table) -> Origin | None:
     """Where a provider's table leads; None where it cannot be used."""
     try:
         return upstream(parse(edit.text, edit.path), provider_entry(id, table)).origin

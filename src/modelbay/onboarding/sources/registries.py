@@ -322,7 +322,7 @@ def _opened(config: Config, url: str, token: str) -> str:
     Raises:
         ModelbayError: it is not there, or no token, or was given for another host.
     """
-    text = resolve_reference(token, config)
+    text = resolve_reference(token, config, (str(origin(url)),))
     if not is_key(text):
         raise ModelbayError("the registry's token has characters that no token has", hint="copy it again, by itself")
     bound = bound_origin(token, config)

@@ -12,6 +12,7 @@ from textual.widget import Widget
 
 from modelbay.catalog.summary import counted
 from modelbay.conversation import Protocol
+from modelbay.credentials.approval import typed
 from modelbay.credentials.redaction import register
 from modelbay.errors import ConfigError
 from modelbay.onboarding import adding, dialog
@@ -127,6 +128,7 @@ class CustomProvider(Form[Added]):
         if problem := dialog.base_url_problem(form.base_url) or dialog.api_key_problem(form.api_key):
             raise ConfigError(problem)
         register(form.api_key)
+        typed(form.api_key)
         made = with_key(form_draft(replace(form, id=form.id or "new")), form.api_key or None)
         detected = await detect(self._state.config, made, [row.id for row in form.models if row.id])
         if detected.error is not None and not detected.models:
@@ -160,6 +162,7 @@ class CustomProvider(Form[Added]):
         if not form.models:
             raise ConfigError("At least one model is required", hint="fetch them, or add one by hand")
         register(form.api_key)
+        typed(form.api_key)
         made = with_key(form_draft(form), form.api_key or None)
         detected = replace(self._detected, draft=made) if self._detected else Detected(made)
         tables = model_tables(self._state.config, made.id, [(row.id, row.name) for row in form.models])

@@ -8,6 +8,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from modelbay.catalog.summary import counted
+from modelbay.credentials.approval import typed
 from modelbay.credentials.redaction import register
 from modelbay.onboarding import dialog
 from modelbay.onboarding.sources import catalogs
@@ -51,6 +52,7 @@ class KnownProvider(Form[Added]):
     async def finish(self) -> None:
         key = self.value("api_key")
         register(key)
+        typed(key)
         values = {name: self.value(name) for name in self._first.missing if name != BASE_URL}
         base = self.value(BASE_URL) if BASE_URL in self._first.missing else None
         given = Given(api_key=key or None, base_url=base, values=values)

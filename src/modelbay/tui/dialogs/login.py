@@ -12,6 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from modelbay.catalog.summary import counted
+from modelbay.credentials.approval import typed
 from modelbay.credentials.oauth import Code
 from modelbay.credentials.redaction import register
 from modelbay.onboarding import adding, key_login, removal
@@ -111,6 +112,7 @@ class KeyLogin(Form[Added]):
     async def finish(self) -> None:
         key, config = self.value("api_key"), self._state.config
         register(key)
+        typed(key)
         detected = await key_login.try_key(config, self._platform, key)
         tables = model_tables(config, detected.draft.id, [(model.id, model.name) for model in detected.models])
         await to_thread(key_login.write, config, detected, tables)

@@ -9,6 +9,7 @@ from textual.widget import Widget
 from textual.widgets import Static, TextArea
 
 from modelbay.catalog.summary import counted
+from modelbay.credentials.approval import typed
 from modelbay.credentials.redaction import register
 from modelbay.errors import ConfigError
 from modelbay.onboarding import dialog
@@ -56,6 +57,7 @@ class ManifestForm(Form[Added]):
     async def finish(self) -> None:
         key = self.value("api_key") or None
         register(key or "")
+        typed(key or "")
         made = await self._proposal(key)
         if made is None:
             return

@@ -7,6 +7,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
+from modelbay.credentials.approval import typed
 from modelbay.credentials.redaction import register
 from modelbay.onboarding import dialog
 from modelbay.onboarding.sources import registries
@@ -37,6 +38,7 @@ class RegistryForm(Form[Added]):
     async def finish(self) -> None:
         config, token = self._state.config, self.value("token")
         register(token)
+        typed(token)
         found = await registries.fetched(config, self.value("url"), [token] if token else [])
         made = registries.propose(config, found, Given())
 

@@ -1,0 +1,215 @@
+"""Which references of a file from elsewhere are followed, and where their values may go.
+
+A configuration names both a secret (`{env:NAME}`) and the host that gets it. In a file that somebody else wrote, that would send
+any variable or file of this machine to a host of theirs. So a reference in such a file is followed only if the user allowed
+this reference for this host: for one command (`--allow-reference`), or for the file as long as it does not change
+(`modelbay config approve`). A file in modelbay's home needs no approval, and neither does a configuration that a program opens by
+itself (`Hub.open(path)`).
+"""
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from modelbay.config.origin import origin
+from modelbay.config.paths import home
+from modelbay.errors import ConfigError
+
+if TYPE_CHECKING:  # every command imports this, and few need a configuration
+    from modelbay.config.schema import Config
+
+INSIDE = re.compile(r"\{(env|file|keyring|command):[^{}]*\}")
+"""A reference inside a text, as in `Bearer {env:TOKEN}`."""
+WHOLE = re.compile(r"\{([a-z]+):(.*)\}", re.DOTALL)
+APPROVALS = "approvals.json"
+WAIT = 10.0
+"""Seconds to wait for another process that writes approvals."""
+
+
+class Approval(NamedTuple):
+    """A reference whose value may go to an origin."""
+
+    reference: str
+    origin: str
+
+    @classmethod
+    def read(cls, text: str) -> "Approval":
+        """What `REF=ORIGIN` says.
+
+        Raises:
+            ValueError: the text has another form; the message says what is wrong.
+        """
+        reference, equals, where = text.strip().rpartition("=")
+        if not equals or not WHOLE.fullmatch(reference.strip()):
+            raise ValueError("expected REF=ORIGIN, such as {env:ACME_KEY}=https://api.acme.example")
+        return cls(reference.strip(), place_of(where.strip()))
+
+
+class Source(NamedTuple):
+    """A file whose references are in question: `digest` is the SHA-256 of its text."""
+
+    path: Path
+    digest: str
+
+
+_allowed: set[Approval] = set()
+_typed: set[str] = set()
+
+
+@contextlib.contextmanager
+def allowing() -> Iterator[None]:
+    """What is allowed meanwhile, with `allow` and `typed`, is not allowed any longer afterwards."""
+    allowed, keys = _allowed.copy(), _typed.copy()
+    try:
+        yield
+    finally:
+        _allowed.intersection_update(allowed)
+        _typed.intersection_update(keys)
+
+
+def allow(approvals: Iterable[Approval]) -> None:
+    _allowed.update(approvals)
+
+
+def typed(value: str | None) -> None:
+    """Allows a reference that the user has just typed as a key: the file did not name it."""
+    if value and WHOLE.fullmatch(value.strip()):
+        _typed.add(value.strip())
+
+
+def is_own(path: Path) -> bool:
+    """Whether a file is one of modelbay's home. A link there was made by its user, so where it leads does not matter."""
+    here = home().absolute()
+    return path.absolute().parent == here or path.resolve().parent == here.resolve()
+
+
+def is_foreign(config: "Config") -> bool:
+    """Whether the references of a configuration need an approval."""
+    return bool(config.digest) and not config.trusted and not is_own(config.path)
+
+
+def check(reference: str, config: "Config", places: Iterable[str], bound: str | None = None) -> None:
+    """Checks a reference of a configuration before it is followed. `bound` is the origin that a stored key was given for.
+
+    Raises:
+        ConfigError: the file is from elsewhere, and the reference is not approved for one of the places that get its value.
+    """
+    if not is_foreign(config):
+        return
+    missing = unapproved(reference, Source(config.path, config.digest), places)
+    if missing and missing != [bound]:
+        raise refusal(config.path, [Approval(reference, place) for place in missing])
+
+
+def unapproved(reference: str, source: Source, places: Iterable[str]) -> list[str]:
+    """The places that a reference of a file may not go to."""
+    if reference.strip() in _typed:
+        return []
+    named = _absolute(reference, source.path)
+    known = {(_absolute(text, source.path), place) for text, place in (*_allowed, *_remembered(source.digest))}
+    return [place for place in places if (named, place) not in known]
+
+
+def refusal(path: Path, missing: list[Approval], otherwise: str | None = None) -> ConfigError:
+    """The error for references that are not approved; `otherwise` is another way than the option to approve them."""
+    listed = ", ".join(f"{shown(one.reference)} to {one.origin}" for one in missing)
+    options = " ".join(f"--allow-reference '{shown(one.reference)}={one.origin}'" for one in missing)
+    otherwise = otherwise or f"`modelbay config approve --config {path}`"
+    return ConfigError(
+        f"{path} comes from elsewhere, and its references are not followed without your approval: {listed}",
+        hint=f"if you trust the file and the host: {otherwise}, or {options}",
+        file=str(path),
+    )
+
+
+def remember(source: Source, approvals: Iterable[Approval]) -> None:
+    """Keeps approvals for a file as it is now.
+
+    Raises:
+        ConfigError: they cannot be written.
+    """
+    import json
+
+    from modelbay.config import files
+
+    path = home() / APPROVALS
+    with files.locked(path, WAIT):
+        before = files.content_of(path)
+        kept = _kept(before)
+        entry = kept.setdefault(source.digest, {"file": str(source.path), "allowed": []})
+        pairs = [[_absolute(one.reference, source.path), one.origin] for one in approvals]
+        entry["allowed"] += [pair for pair in pairs if pair not in entry["allowed"]]
+        files.replace(path, before, json.dumps(kept, indent=1, ensure_ascii=False).encode() + b"\n")
+
+
+def references_in(value: Any) -> list[str]:
+    """Every reference in a table, a list or a text, wherever it is: the whole text, inside a text, or an `api_key_env`."""
+    found: dict[str, None] = {}
+    for text in _texts(value):
+        whole = WHOLE.fullmatch(text.strip())
+        found |= {text.strip(): None} if whole else dict.fromkeys(match[0] for match in INSIDE.finditer(text))
+    return list(found)
+
+
+def shown(reference: str) -> str:
+    """A reference as it may be printed: the words of a command may hold a secret."""
+    return "{command:…}" if reference.startswith("{command:") else " ".join(reference.split())
+
+
+def place_of(url: str) -> str:
+    """The origin of a URL, as approvals name it. A proxy may have other schemes than HTTP's.
+
+    Raises:
+        ValueError: it is not a URL with a host.
+    """
+    scheme = urlsplit(url).scheme.lower()
+    if scheme.startswith("socks"):
+        return f"{scheme}{str(origin('http' + url[len(scheme) :]))[len('http') :]}"
+    return str(origin(url))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from [f"{{env:{item.strip()}}}"] if key == "api_key_env" and isinstance(item, str) else _texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
+
+
+def _absolute(reference: str, path: Path) -> str:
+    """A reference that means the same wherever it is written: a file's path is relative to the configuration's folder."""
+    match = WHOLE.fullmatch(reference.strip())
+    if match is None or match[1] != "file":
+        return reference.strip()
+    return f"{{file:{(path.parent / Path(match[2].strip()).expanduser()).absolute()}}}"
+
+
+def _remembered(digest: str) -> list[Approval]:
+    try:
+        content = (home() / APPROVALS).read_bytes()
+    except OSError:
+        return []
+    entry = _kept(content).get(digest)
+    return [Approval(*pair) for pair in entry["allowed"]] if entry else []
+
+
+def _kept(content: bytes | None) -> dict[str, dict[str, Any]]:
+    """The approvals by digest; what is not in their form is not an approval."""
+    import json
+
+    try:
+        data = json.loads(content or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    kept = {}
+    for digest, entry in data.items() if isinstance(data, dict) else ():
+        pairs = entry.get("allowed") if isinstance(entry, dict) else None
+        if isinstance(pairs, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+            kept[digest] = {"file": str(entry.get("file", "")), "allowed": pairs}
+    return kept

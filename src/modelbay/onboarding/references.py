@@ -1,0 +1,58 @@
+"""The references of a configuration, each with the origins that would get its value: what there is to approve."""
+
+from typing import Any
+
+import msgspec
+
+from modelbay.config.entries import model_entry, provider_entry
+from modelbay.config.schema import Config, ModelEntry, ProviderEntry, Table
+from modelbay.credentials.approval import Approval, Source, place_of, references_in, unapproved
+from modelbay.errors import ConfigError
+from modelbay.providers.upstream import upstream
+
+
+def wanted(config: Config) -> list[Approval]:
+    """Every reference of a configuration with every origin it would go to, in the order of the file."""
+    found: dict[Approval, None] = {}
+    for entry in config.providers.values():
+        mine = [model for model in config.models.values() if model.provider == entry.id and not model.flat]
+        found |= dict.fromkeys(_of_entry(config, entry, mine))
+    for model in config.models.values():
+        if model.flat:
+            found |= dict.fromkeys(_of_entry(config, config.provider_of(model), [model]))
+    return list(found)
+
+
+def wanted_by(config: Config, id: str, table: Table, models: dict[str, Table]) -> list[Approval]:
+    """The same for a provider that is to be written, and its models by alias. A model without a provider stands alone.
+
+    Raises:
+        Unusable: one of them cannot be an entry.
+    """
+    entry = provider_entry(id, table)
+    return _of_entry(
+        config, entry, [model_entry(alias, {"provider": id, **one}, {}, None) for alias, one in models.items()]
+    )
+
+
+def missing(approvals: list[Approval], source: Source) -> list[Approval]:
+    """Those that nobody has given for a file."""
+    return [one for one in approvals if unapproved(one.reference, source, (one.origin,))]
+
+
+def _of_entry(config: Config, entry: ProviderEntry, models: list[ModelEntry]) -> list[Approval]:
+    places: dict[str, None] = {}
+    for model in (None, *models):
+        try:
+            places |= dict.fromkeys(upstream(config, entry, model).places)
+        except ConfigError:
+            continue  # nothing is sent to where it does not say
+    data: dict[str, Any] = msgspec.to_builtins(entry)
+    source = data.pop("source", None) or {}
+    references = references_in([data, *map(msgspec.to_builtins, models)])
+    found = [Approval(reference, place) for reference in references for place in places]
+    try:
+        home = place_of(str(source.get("url") or ""))
+    except ValueError:
+        return found
+    return found + [Approval(reference, home) for reference in references_in(source)]
