@@ -8,11 +8,13 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from msgspec import Struct, field
 
 from modelbay.agents.agent import Arrival, Import
-from modelbay.agents.arrival import check, without_secrets
+from modelbay.agents.arrival import check, without_query, without_secrets
 from modelbay.agents.departure import is_secret
 from modelbay.agents.layers import Program
 from modelbay.agents.ledger import STAYS, Ledger, leaves
+from modelbay.agents.trust import WHY, swayed, withhold
 from modelbay.catalog.sources import Catalog
+from modelbay.config.origin import origin
 from modelbay.config.paths import environment
 from modelbay.config.scan import Keys
 from modelbay.config.schema import Table
@@ -68,6 +70,10 @@ BODY: dict[Protocol, dict[Keys, Keys]] = {
     "google": {},
 }
 """The SDK's word for what a request's body says, which is what a variant of ours holds."""
+HARMLESS = frozenset({"apiKey", "timeout", "headerTimeout", "chunkTimeout", "setCacheKey", "includeUsage"})
+"""The options of a provider that have no say in where its calls go."""
+PLACES = frozenset({"baseURL", "resourceName", "project", "location", "useCompletionUrls"})
+"""Those that say where it is, and are no secret."""
 _TOKEN = re.compile(r"(?<!\$)\{(env|file):([^{}]*)\}")
 
 
@@ -80,6 +86,8 @@ class Reader(Struct):
     catalog: Catalog
     """Has models.dev, from which the agent knows vendors."""
     found: Import = field(default_factory=lambda: Import([]))
+    swayed: set[Keys] = field(default_factory=set)
+    """The providers and models that a project's file has a say in where they are."""
 
     def read(self) -> Import:
         ledger = self.ledger
@@ -106,8 +114,15 @@ class Reader(Struct):
             self._leave_out(id, why)
             return
         arrival = Arrival(id, {})
+        if swayed(ledger, here, _is_harmless):
+            self.swayed.add(here)
+            if withhold(ledger, here, _is_kept) or self.store.get(id) is not None:
+                arrival.keyless = WHY
         if why := self._kind(arrival, here):
             self._leave_out(id, why)
+            return
+        if here in self.swayed and arrival.table["type"] == "vertexai":
+            self._leave_out(id, "a project's file says where it is: it would be called with your Google credentials")
             return
         if (name := self._plain(*here, "name")) is not None:
             arrival.table["name"] = name
@@ -247,6 +262,8 @@ class Reader(Struct):
         url, ledger = arrival.table["base_url"], self.ledger
         bare = without_secrets(url)
         first = next((path for path in (("options", "baseURL"), ("api",)) if ledger.get(*here, *path)), ("api",))
+        if here in self.swayed and ledger.get(*here, *first) and ledger.owner(*here, *first).trusted:
+            arrival.table["base_url"] = url = bare = without_query(url)
         if bare != url and not ledger.keys:
             ledger.approximate(*here, *first, why=STAYS)
             arrival.table["base_url"] = bare
@@ -283,15 +300,9 @@ class Reader(Struct):
         ledger, table = self.ledger, arrival.table
         path = (*here, "options", "apiKey")
         stored = self.store.get(arrival.id)
-        if self._lured(here):
-            why = "a project's file says where this provider is: it does not get a key of yours"
-            for other in (path, (*here, "env")):
-                if ledger.get(*other) is not None and ledger.owner(*other).trusted:
-                    ledger.unsupported(*other, why=why)
-            if stored is not None:
-                self.store.unsupported(arrival.id, why=why)
-            arrival.keyless = why
-            return
+        if here in self.swayed and stored is not None:
+            self.store.unsupported(arrival.id, why=WHY)
+            stored = None
         if ledger.get(*path) is not None:
             value = self._value(*path)
             if value is not None and not value.startswith("{") and not ledger.secret(*path):
@@ -323,18 +334,13 @@ class Reader(Struct):
 
     def _known_variable(self, arrival: Arrival, here: Keys) -> None:
         """Of a vendor the agent knows the variable: where the shell has it, it is the key that is in use."""
-        if "api_key" in arrival.table or arrival.keyless or "custom_headers" in arrival.table:
+        known = "api_key" in arrival.table or arrival.keyless or "custom_headers" in arrival.table
+        if known or here in self.swayed:
             return
         if self.ledger.get(*here, "npm") is None or self.ledger.get(*here, "options", "baseURL") is None:
             names = self.catalog.models_dev.providers.get(arrival.id, {}).get("env") or []
             if len(names) == 1 and environment(names[0]) is not None:
                 arrival.table["api_key"] = f"{{env:{names[0]}}}"
-
-    def _lured(self, here: Keys) -> bool:
-        """Whether a file that came along with a project decides where a provider's key would go."""
-        ledger = self.ledger
-        places = [(*here, "options", "baseURL"), (*here, "api"), (*here, "npm"), (*here, "options", "queryParams")]
-        return any(ledger.get(*place) is not None and not ledger.owner(*place).trusted for place in places)
 
     def _take_stored(self, arrival: Arrival) -> None:
         """The key of a login of the agent's."""
@@ -360,6 +366,9 @@ class Reader(Struct):
             self._leave_out(id, why)
             return
         arrival = Arrival(id, {})
+        if swayed(self.ledger, ("provider", id), _is_harmless):
+            self._leave_out(id, WHY)
+            return
         if self._kind(arrival, ("provider", id)):
             self._leave_out(id, "it has a key and nothing else, and modelbay does not know the vendor")
             return
@@ -375,6 +384,10 @@ class Reader(Struct):
             arrival.models.pop(alias, None)
             ledger.exact(*path, why="null takes a model away")
             return
+        if self._is_moved(arrival, path):
+            arrival.models.pop(alias, None)
+            ledger.unsupported(*path, why="a project's file says where this model is: it does not get a key of yours")
+            return
         table: Table = {"model": self._plain(*path, "id") or key, **arrival.models.get(alias, {})}
         ledger.exact(*path, "id")
         if ledger.get(*path) == {}:
@@ -385,7 +398,10 @@ class Reader(Struct):
             table["protocol"] = protocol
             ledger.exact(*path, "provider", "npm")
         if api := self._url(*path, "provider", "api"):
-            table["base_url"] = api
+            bare = api if ledger.keys else without_secrets(api)
+            if bare != api:
+                ledger.approximate(*path, "provider", "api", why=STAYS)
+            table["base_url"] = bare
             ledger.exact(*path, "provider", "api")
         for there, here, kind in FIELDS:
             if (value := getattr(ledger, kind)(*path, *there)) is not None:
@@ -399,6 +415,14 @@ class Reader(Struct):
             if variant:
                 table.setdefault("variants", {})[name] = variant
         arrival.models[alias] = table
+
+    def _is_moved(self, arrival: Arrival, path: Keys) -> bool:
+        """Whether a project's file takes a model to where its provider's key is not for."""
+        if not swayed(self.ledger, path, lambda inside: inside[:1] not in (("provider",), ("headers",), ())):
+            return False
+        self.swayed.add(path)
+        api = self._url(*path, "provider", "api")
+        return path[:2] not in self.swayed or not _is_at(api, arrival.table.get("base_url"))
 
     def _variant(self, path: Keys, protocol: Protocol) -> Table:
         ledger = self.ledger
@@ -433,7 +457,12 @@ class Reader(Struct):
         ledger.unsupported("small_model", why="modelbay has one default model")
         model = ledger.text("model")
         provider = (model or "").partition("/")[0]
-        if model and any(arrival.id == provider for arrival in found.arrivals):
+        here = ("provider", provider)
+        if {here, (*here, "models", (model or "").partition("/")[2])} & self.swayed:
+            ledger.unsupported(
+                "model", why="a project's file has a say in where it goes: it does not become the default"
+            )
+        elif model and any(arrival.id == provider for arrival in found.arrivals):
             found.default_model = model
             ledger.exact("model")
         elif model:
@@ -479,6 +508,28 @@ class Reader(Struct):
             self.ledger.unsupported(*path, why=why)
             return None
         return f"{{{kind}:{name}}}"
+
+
+def _is_harmless(path: Keys) -> bool:
+    """Whether a setting of a provider has no say in where its calls go. Of its models each is looked at by itself."""
+    if path[:1] == ("options",):
+        return bool(path[1:2]) and path[1] in HARMLESS
+    return path[:1] in (("name",), ("env",), ("models",))
+
+
+def _is_kept(path: Keys) -> bool:
+    """Whether a setting of the user's stays where a project's file has a say: what is no credential, header or query."""
+    if path[:1] == ("options",):
+        return bool(path[1:2]) and path[1] in PLACES | HARMLESS - {"apiKey"}
+    return path[:1] in (("name",), ("npm",), ("api",), ("models",))
+
+
+def _is_at(url: str | None, home: str | None) -> bool:
+    """Whether an address, if there is one, has the origin of another one."""
+    try:
+        return url is None or (home is not None and origin(url) == origin(home))
+    except ValueError:
+        return False
 
 
 def _vendor_of(npm: str) -> Preset | None:

@@ -8,10 +8,11 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from modelbay.agents.agent import Agent, Arrival, Block, Import
-from modelbay.agents.arrival import check, may_run, without_secrets
+from modelbay.agents.arrival import check, may_run, without_query, without_secrets
 from modelbay.agents.departure import NO_KEY, Departure, is_secret, refused
 from modelbay.agents.layers import read_json, store
 from modelbay.agents.ledger import STAYS, Layer, Ledger
+from modelbay.agents.trust import WHY, swayed, withhold
 from modelbay.config.origin import origin
 from modelbay.config.paths import environment
 from modelbay.config.schema import Table
@@ -40,6 +41,9 @@ VERTEX_URL, VERTEX_PROJECT, VERTEX_REGION = (
 )
 VARIABLE = re.compile(r"printenv ([A-Za-z_]\w*)")
 SHELL = "the shell"
+WHERE = frozenset({URL, HEADERS, AT_VERTEX, VERTEX_URL, VERTEX_PROJECT, VERTEX_REGION, *USES})
+"""The variables that have a say in where calls go; a header may name another host to a proxy."""
+SECRETS = frozenset({KEY, TOKEN, HEADERS})
 OFF = ("", "0", "false", "no", "off")
 
 
@@ -92,6 +96,8 @@ class _Reader(Struct):
     logins: Ledger
     may_run: bool
     arrival: Arrival = field(default_factory=lambda: Arrival("", {}))
+    swayed: bool = False
+    """Whether a project's file has a say in where calls go."""
     found: Import = field(default_factory=lambda: Import([]))
 
     def read(self) -> Import:
@@ -120,6 +126,14 @@ class _Reader(Struct):
 
     def _provider(self) -> None:
         ledger, arrival, vertex = self.ledger, self.arrival, self._on(AT_VERTEX)
+        self.swayed = swayed(ledger, ("env",), lambda path: bool(path) and path[0] not in WHERE)
+        if self.swayed and vertex:
+            why = "a project's file says where it is: it would be called with your Google credentials"
+            self.found.left_out["claude-vertex"] = why
+            ledger.unsupported("env", AT_VERTEX, why=why)
+            return
+        if self.swayed:
+            arrival.keyless = WHY if withhold(ledger, ("env",), lambda path: path[0] not in SECRETS) else ""
         ledger.exact("env", AT_VERTEX)
         if vertex:
             self._vertex()
@@ -171,6 +185,8 @@ class _Reader(Struct):
         url = self._variable(URL)
         home = TYPES["anthropic"].base_url or ""
         bare = without_secrets(url) if url else home
+        if url and self.swayed and ledger.owner("env", URL).trusted:
+            url = bare = without_query(url)
         if url and bare != url and not ledger.keys:
             ledger.approximate("env", URL, why=STAYS)
             url = bare
@@ -187,13 +203,9 @@ class _Reader(Struct):
         ledger, arrival = self.ledger, self.arrival
         names = [name for name in (TOKEN, KEY) if self._in_shell(name) or self._variable(name)]
         helper = ledger.text("apiKeyHelper")
-        lured = ledger.get("env", URL) is not None and not ledger.owner("env", URL).trusted
         for number, name in enumerate(names):
             path = ("env", name)
-            if lured and ledger.owner(*path).trusted:
-                arrival.keyless = "a project's file says where this provider is: it does not get a key of yours"
-                ledger.unsupported(*path, why=arrival.keyless)
-            elif number:
+            if number:
                 ledger.approximate(*path, why=f"{names[0]} is the key; a provider has one")
             elif self._in_shell(name):
                 arrival.table["api_key"] = ledger.get(*path)
@@ -204,7 +216,7 @@ class _Reader(Struct):
             else:
                 arrival.table["api_key"] = self._variable(name)
                 self._scheme(name)
-        if helper and (lured or not ledger.owner("apiKeyHelper").trusted):
+        if helper and (self.swayed or not ledger.owner("apiKeyHelper").trusted):
             ledger.unsupported("apiKeyHelper", why="a project's file has a say in it, and may not run programs")
         elif helper and not self.may_run:
             ledger.unsupported("apiKeyHelper", why="a file from elsewhere may not run programs")
@@ -277,6 +289,9 @@ class _Reader(Struct):
             word = model.removesuffix("[1m]")
             if word in words or word not in (*WORDS, "default", "opusplan", "best"):
                 alias = words.get(word) or self._model(model, None, protocol)
+                if self.swayed:
+                    ledger.approximate(*path, why="a project's file has a say in where it goes: it is not the default")
+                    continue
                 self.found.default_model = self.found.default_model or alias
                 self._long(path, model)
                 ledger.exact(*path)

@@ -80,9 +80,11 @@ def _found(program: Program) -> Iterator[Layer]:
         yield _layer(Path(named).expanduser())
     if program.variable("DISABLE_PROJECT_CONFIG") is None:
         root, *inner = _project()
-        for folder in (root, *inner, *(root / name for name in program.folders)):
+        for folder in (root, *inner):
             if folder != program.home:
-                yield from _in_folder(folder, program.names[1:], root)
+                yield from _in_folder(folder, program.names[1:], folder)
+        for folder in (root / name for name in program.folders):
+            yield from _in_folder(folder, program.names[1:], root)
     if folder_named := program.variable("CONFIG_DIR"):
         yield from _in_folder(Path(folder_named).expanduser(), program.names)
     if content := program.variable("CONFIG_CONTENT"):

@@ -43,7 +43,9 @@ class Layer(Struct, frozen=True):
     trusted: bool = True
     """Whether its user wrote it; a project's file came along with the project."""
     root: Path = Path()
-    """The project's, which the references of an untrusted file do not leave."""
+    """The folder that an untrusted file speaks for: its references do not leave it. Not the whole repository, which may be the
+    user's home.
+    """
 
 
 class Ledger:
@@ -56,8 +58,12 @@ class Ledger:
         self._concerns = set(concerns)
         """The top-level tables about providers: what is left of them is told setting by setting."""
         self.data: Table = {}
+        self.own: Table = self.data
+        """What the files say that are not a project's."""
         self._owners: dict[Keys, Layer] = {}
         self._said: dict[Keys, Finding] = {}
+        if not all(layer.trusted for layer in self.layers):
+            self.own = Ledger([layer for layer in self.layers if layer.trusted]).data
         for layer in self.layers:
             self._lay(layer, (), self.data, layer.data)
 
@@ -77,6 +83,15 @@ class Ledger:
     def owner(self, *path: str) -> Layer:
         """The file that says what is at a path, or the first of those that do."""
         return self._owners.get(path) or self._owners[self._inside(path)[0]]
+
+    def withhold(self, *path: str, why: str) -> None:
+        """Says of a setting that it is not taken over, and takes it out of what is read from now on."""
+        self.unsupported(*path, why=why)
+        for depth in range(len(path), 0, -1):  # with the tables that become empty by that
+            table = self.get(*path[: depth - 1])
+            del table[path[depth - 1]]
+            if table:
+                break
 
     def get(self, *path: str) -> Any:
         """What is at a path; None, where there is nothing."""
