@@ -6,6 +6,7 @@ or searches models where the hint has said what to change.
 
 import re
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 from modelbay.config.paths import config_file
@@ -134,8 +135,11 @@ def explain(
         names["manifest"] = redact(manifest)
     text = error.hint or row.fix.format(**names)
     if row.command and (error.provider or "{provider}" not in row.command):
-        own = f" --config {file}" if file and file != config_file() else ""
-        command = f"`{row.command.format(**names)}{own}`"
+        own = f" --config {quote(str(file))}" if file and file != config_file() else ""
+        words = {
+            name: quote(str(value)) for name, value in names.items()
+        }  # what a registry calls a provider may have blanks
+        command = f"`{row.command.format(**words)}{own}`"
         general = row.command == CHECK or isinstance(error, Unsupported)
         text = text if "modelbay " in text or (error.hint and general) else f"{text} ({command})"
     error.hint = text

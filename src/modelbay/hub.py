@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
 from msgspec.structs import replace
@@ -296,7 +297,7 @@ def _check(conversation: Conversation, model: Model) -> list[Warned]:
             raise Unsupported(
                 f"{model.alias or model.id} does not take {what}: its `{capability}` is no",
                 setting=capability,
-                hint=f"choose another model, or correct it: modelbay model set {model.alias} {capability}=yes",
+                hint=f"choose another model, or correct it: modelbay model set {quote(model.alias)} {capability}=yes",
             )
         if model.can(capability) is None and capability not in ("tool_use", "computer_use"):
             warnings.append(Warned(f"it is not known whether {model.alias or model.id} takes {what}", capability))

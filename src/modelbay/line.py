@@ -9,6 +9,7 @@ from asyncio import sleep, to_thread
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from random import random
+from shlex import quote
 from time import perf_counter, time
 from typing import TYPE_CHECKING
 
@@ -152,7 +153,7 @@ class Line:
 
     def _explained(self, error: ModelbayError, endpoint: Endpoint) -> ModelbayError:
         if isinstance(error, AuthenticationFailed) and endpoint.credential and endpoint.credential.kind == "oauth":
-            error.hint = error.hint or f"log in again: `modelbay login {endpoint.provider}`"
+            error.hint = error.hint or f"log in again: `modelbay login {quote(endpoint.provider)}`"
         entry = self.config.providers.get(endpoint.provider)
         manifest = entry.base_url if entry is not None and entry.by_manifest else None
         return explain(error, endpoint.provider, self.config.path, manifest)

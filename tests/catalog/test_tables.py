@@ -103,11 +103,6 @@ def test_a_model_is_left_out_for_a_reason(more, why):
     assert why_left_out(FOUND, PROVIDER, "m-1", {**MODEL, **more}) == why
 
 
-@pytest.mark.parametrize("id", ["", " ", "m\n", "m\x1b[2J"])
-def test_an_id_that_is_none_is_left_out(id):
-    assert why_left_out(FOUND, PROVIDER, id, MODEL) == "its id cannot be one"
-
-
 def test_a_model_may_speak_another_protocol_at_another_path():
     own = {"npm": "@ai-sdk/anthropic", "api": "https://acme.example/anthropic/v1"}
     found = table(provider=own)

@@ -1,5 +1,6 @@
 """Our providers as opencode and its descendants want them."""
 
+from shlex import quote
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -68,7 +69,7 @@ def _provider(one: Departure, made: Block) -> Table:
     table["models"] = {named[model.alias]: _model(one, model, named[model.alias]) for model in one.models}
     if not one.models:
         why = "none is configured, and without one it is not offered"
-        one.lost("its models", f"{why}: `modelbay provider edit {one.id} --add-model MODEL`")
+        one.lost("its models", f"{why}: `modelbay provider edit {quote(one.id)} --add-model MODEL`")
     return table
 
 

@@ -2,6 +2,7 @@
 
 import shlex
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from modelbay.agents.agent import Agent, Arrival, Block, Import
@@ -190,7 +191,7 @@ def _write(leaving: list[Departure]) -> Block:
             block.command = f"kimi -m {shlex.quote(default.alias)}"
         if default is None:
             why = "none is configured, and without one it is not offered"
-            one.lost("its models", f"{why}: `modelbay provider edit {one.id} --add-model MODEL`")
+            one.lost("its models", f"{why}: `modelbay provider edit {quote(one.id)} --add-model MODEL`")
         if one.entry.timeout is not None:
             one.lost("timeout")
         block.notes += one.notes

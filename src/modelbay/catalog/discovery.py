@@ -13,6 +13,7 @@ from msgspec.structs import asdict, replace
 from modelbay.catalog.facts import Facts
 from modelbay.catalog.listed import Gaps, Listed
 from modelbay.catalog.listing import Listing, listed_model, parse_list
+from modelbay.catalog.naming import problems, quoted
 from modelbay.config.origin import origin
 from modelbay.config.schema import Config, ProviderEntry, Timeout
 from modelbay.conversation import Extra
@@ -43,6 +44,8 @@ ASIDE = 5.0
 DESCRIBED = 60
 """How many models are asked about one by one."""
 AT_ONCE = 8
+TOLD = 5
+"""How many models that are left out are named."""
 PAGE_SIZE = {"anthropic": "?limit=1000", "google": "?pageSize=1000"}
 CONTEXT_SETTING = re.compile(r"^num_ctx\s+(\d+)\s*$", re.MULTILINE)
 
@@ -230,8 +233,11 @@ async def _pages(endpoint: Endpoint, fetch: Fetch) -> Discovery:
             stopped = f"page {number} of the list did not come: {error.message}"
             break
         before, size = len(known), size + more
-        known |= {model.id: model for model in listing.models if model.id not in known}
         gaps.add(listing.gaps)
+        fresh = {model.id: model for model in listing.models if model.id not in known}
+        refused = problems(fresh, known)
+        gaps.entries |= refused
+        known |= {id: model for id, model in fresh.items() if id not in refused}
         if (
             len(known) == before
         ):  # it does not know how to turn pages; that is no problem to be told, as all may be here
@@ -248,6 +254,9 @@ async def _pages(endpoint: Endpoint, fetch: Fetch) -> Discovery:
         gaps.reasons.append(stopped)
     if listing.total is not None and listing.total > len(known):
         gaps.reasons.append(f"the list says that there are {listing.total} models, and has {len(known)}")
+    discovery.problems += [f"model {quoted(id)} is left out: {why}" for id, why in list(gaps.entries.items())[:TOLD]]
+    if len(gaps.entries) > TOLD:
+        discovery.problems.append(f"{len(gaps.entries) - TOLD} more models are left out for their names")
     discovery.models = list(known.values())
     return discovery
 

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from modelbay.catalog.facts import INPUTS, OUTPUTS, Facts
+from modelbay.catalog.naming import shown
 from modelbay.conversation import Extra, Json
 from modelbay.model import Capability, Cost
 
@@ -58,7 +59,7 @@ class Entry(Struct):
         limit = _table(raw.get("limit"))
         context, output = _size(limit.get("context")), _size(limit.get("output"))
         efforts, off = _efforts(raw.get("reasoning_options"))
-        name = raw["name"].strip() if isinstance(raw.get("name"), str) else ""
+        name = shown(raw["name"]) if isinstance(raw.get("name"), str) else ""
         field = _table(raw.get("interleaved")).get("field")
         return Facts(
             name=name if name and name != self.id else None,

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 from msgspec import Struct, field
 
+from modelbay.catalog import naming
 from modelbay.catalog.listed import Gaps, Kind, Listed
 from modelbay.catalog.reading import facts_of, kind_of, protocols_of, status_of, table
 from modelbay.conversation import Extra, Json
@@ -49,8 +50,12 @@ def parse_list(body: bytes | Json) -> Listing:
     listed = _decoded(body) if isinstance(body, bytes) else body
     gaps = Gaps()
     shape, entries = _entries(listed, gaps)
+    refused = naming.problems(dict.fromkeys(id for id, _, _ in entries))
+    gaps.entries |= refused
     models: dict[str, Listed] = {}
     for id, raw, kind in entries:
+        if id in refused:
+            continue
         if (known := models.get(id)) is not None:
             _add(known, raw)
         else:

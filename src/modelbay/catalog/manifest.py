@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias, get_args
 import msgspec
 from msgspec import Struct, field, to_builtins
 
+from modelbay.catalog import naming
 from modelbay.catalog.facts import INPUTS, OUTPUTS, Facts
 from modelbay.catalog.index import SWITCHES
 from modelbay.catalog.listed import Listed
@@ -33,7 +34,7 @@ FIX = "Double-check the payload matches the examples, ensure `models_data_source
 MOST_FINDINGS = 100
 """How many are kept to be shown. Reading goes on after that."""
 LONGEST = 200
-"""Characters of a provider's name, and twice that of a model's id."""
+"""Characters of a provider's name."""
 
 DataSource: TypeAlias = Literal["endpoint", "models_dev", "embedded"]
 """`models_data_source`: who has the models. `embedded` stands in pasted JSON, and only there."""
@@ -356,11 +357,12 @@ def _table(found: Extra, where: tuple[Step, ...], findings: list[Finding]) -> li
         own: list[Finding] = []
         if not isinstance(entry, dict):
             own.append(Finding(_path(place), f"a model must be an object, not {_kind(entry)}"))
-        elif (id := _id(key, entry, place, own)) is not None and id in places:
-            own.append(Finding(_path((*place, "id")), f'"{id}" is the id of {places[id]} already'))
+        elif (id := _id(key, entry, place, own)) is not None and (other := places.get(naming.folded(id))):
+            said = "is" if id in models else "differs in case only from"
+            own.append(Finding(_path((*place, "id")), f'"{id}" {said} the id of {other} already'))
         elif id is not None:
             own += _fields(entry, place)
-            places[id] = _path(place)
+            places[naming.folded(id)] = _path(place)
             models[id] = listed_model(id, entry)
         hidden += _keep(findings, own)
     if hidden:
@@ -392,10 +394,8 @@ def _id(key: str, entry: Extra, where: tuple[Step, ...], findings: list[Finding]
     if not id:
         findings.append(Finding(path, "it is empty"))
         return None
-    if not id.isprintable() or len(id) > 2 * LONGEST:
-        findings.append(
-            Finding(path, "it has control characters in it" if len(id) <= 2 * LONGEST else "it is too long")
-        )
+    if (why := naming.problem(id)) is not None:
+        findings.append(Finding(path, why))
         return None
     if "id" not in entry:
         findings.append(Finding(path, "it is missing: the key is taken for it", fatal=False))

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from modelbay.catalog.facts import INPUTS, OUTPUTS, Facts
 from modelbay.catalog.listed import Kind, Status
+from modelbay.catalog.naming import shown
 from modelbay.conversation import Extra, Json, Protocol
 from modelbay.model import Capability, Cost
 
@@ -125,7 +126,7 @@ def facts_of(raw: Extra, id: str = "") -> Facts:
         capabilities.setdefault("thinking", True)
     default = next(_texts(raw, rules.efforts.default), None)
     return Facts(
-        name=next((name for name in _texts(raw, rules.names) if name != id), None),
+        name=next((name for text in _texts(raw, rules.names) if (name := shown(text)) and name != id), None),
         max_context_tokens=context,
         max_input_tokens=sizes["max_input_tokens"],
         max_output_tokens=None if context and output and output > context else output,

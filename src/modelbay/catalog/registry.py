@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct, field
 
+from modelbay.catalog import naming
 from modelbay.catalog.listed import Gaps
 from modelbay.catalog.tables import registry_table
 from modelbay.catalog.wire import wire
@@ -23,8 +24,6 @@ from modelbay.providers import urls
 
 NAME = re.compile(r"\w[\w .-]{0,99}")
 """What a provider may be called: it becomes a key of the file and the first part of its models' names."""
-LONGEST = 300
-"""Characters of a model's name."""
 
 
 class Provider(Struct, kw_only=True):
@@ -59,6 +58,8 @@ class Registry(Struct):
     providers: list[Provider]
     left: list[Left] = field(default_factory=list)
     named: set[str] = field(default_factory=set)
+    ids: dict[str, str] = field(default_factory=dict)
+    """The first of its ids, by what those have in common that differ in case only."""
     incomplete: str | None = None
     """Why an entry may be a provider of any id: none is known to be gone then."""
 
@@ -118,9 +119,12 @@ def _read(key: str, entry: Json, found: Registry, url: str | None) -> None:
     gaps = Gaps()
     models = _by_key(entry.get("models"), gaps)
     made = wire({**entry, "id": id})
+    other = found.ids.setdefault(naming.folded(id), id)
     if any(one.id == id for one in found.providers):
         why: str | None = "there are two of that id"
-    elif not NAME.fullmatch(id):
+    elif other != id:
+        why = f"its id differs from {other} in case only"
+    elif not NAME.fullmatch(id) or naming.problem(id):
         why = "its id has characters that none may have: letters, digits, blanks, dots, hyphens and underscores do"
     elif api is None:
         why = "it has no `api`, the address of its models"
@@ -135,7 +139,7 @@ def _read(key: str, entry: Json, found: Registry, url: str | None) -> None:
         return
     listed = Provider(
         id=id,
-        name=_text(entry, "name") or id,
+        name=naming.shown(_text(entry, "name") or "") or id,
         type=made.type or "",
         api=api,
         guessed=made.guessed,
@@ -154,16 +158,19 @@ def _read(key: str, entry: Json, found: Registry, url: str | None) -> None:
 
 def _models(listed: Provider, models: Extra, found: Registry) -> Iterator[tuple[str, str, Table]]:
     """Its models: what each is called in the file, its wire id, its table."""
+    ids: dict[str, str] = {}
     for key, model in models.items():
         where = f"{listed.id}/{key}"
         id = key
         if not isinstance(model, dict):
             why: str | None = "it is no object"
             listed.gaps.reasons.append(f"the entry {where} cannot be read")  # it may have another id than its key
-        elif not key.strip() or not key.isprintable() or len(key) > LONGEST:
-            why = "its name cannot be one"
-        elif not (id := _text(model, "id") or key).isprintable() or len(id) > LONGEST:
-            why = "its id cannot be one"
+        elif (why := naming.problem(key)) is not None:
+            why = f"its name cannot be used: {why}"
+        elif (why := naming.problem(id := _text(model, "id") or key)) is not None:
+            why = f"its id cannot be used: {why}"
+        elif (other := ids.setdefault(naming.folded(id), id)) != id:
+            why = f'it differs from "{other}" in case only'
         else:
             why = f'it is "{id}" a second time' if id in listed.models else None
         if why is not None:

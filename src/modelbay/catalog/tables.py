@@ -22,8 +22,6 @@ ALWAYS_OFF = ("anthropic", "kimi")
 
 def why_left_out(found: Wire, provider: Extra, id: str, model: Extra) -> str | None:
     """Why a model of models.dev does not come along; None where it does."""
-    if not id.strip() or not id.isprintable():
-        return "its id cannot be one"
     if (status := status_of(model)) in LEFT:
         return f"it is {status}"
     outputs = mapping(model.get("modalities")).get("output")

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable
+from shlex import quote
 from typing import Any, TypeVar
 
 import click
@@ -245,7 +246,7 @@ def say_default(config: Config, provider: str, default: str | None) -> None:
     after = load(config.path)
     first = preferred(after, [model for model in after.models.values() if model.provider == provider])
     if default or first:
-        terminal.note(f'try it: modelbay ask -m {default or (first and first.alias)} "Hello"')
+        terminal.note(f'try it: modelbay ask -m {quote(str(default or (first and first.alias)))} "Hello"')
 
 
 def say_guessed(id: str, type: str | None) -> None:

@@ -1,6 +1,7 @@
 """`modelbay import`: the providers of a coding agent become ours."""
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -124,7 +125,9 @@ def _report(written: "Written") -> None:
         for alias in placed.dropped:
             terminal.warning(f"{alias}: its own key was removed: it was for another address")
         if placed.arrival.keyless and placed.done in ("added", "replaced"):
-            terminal.note(f"{placed.id}: {placed.arrival.keyless}; give it one with `modelbay key set {placed.id}`")
+            terminal.note(
+                f"{quote(placed.id)}: {placed.arrival.keyless}; give it one with `modelbay key set {quote(placed.id)}`"
+            )
     for keys in written.kept:
         terminal.warning(f"{path_text(keys)} stays as it is: the file has another one")
     if written.default_model:

@@ -1,6 +1,7 @@
 """`modelbay key`: where a provider's key is kept."""
 
 import sys
+from shlex import quote
 
 import click
 
@@ -85,5 +86,5 @@ def _place(provider: str, asked: str | None) -> str:
         return "file"
     raise ConfigError(
         "this machine has no keyring",
-        hint=f"`modelbay key set {provider} --file` keeps the key in a file that only you can read",
+        hint=f"`modelbay key set {quote(provider)} --file` keeps the key in a file that only you can read",
     )

@@ -1,5 +1,6 @@
 """`modelbay model`: the models there are, what is known of them, and what you say of them."""
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -148,6 +149,6 @@ def _alias(edit: "Edit", name: str) -> str:
     if not found.configured:
         raise UnknownModel(
             f'"{name}" has no entry in {edit.path} yet',
-            hint=f"add it first: modelbay provider edit {found.provider} --add-model {found.model}",
+            hint=f"add it first: modelbay provider edit {quote(found.provider)} --add-model {quote(found.model)}",
         )
     return found.alias

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -214,7 +215,10 @@ def _check(found: Recognised, id: str | None, place: Place, choice: Choice, conf
     if said:
         taken = wanted in config.providers
         raise Invalid(
-            said, f"add it under another id with --id, or change it: modelbay provider edit {wanted}" if taken else None
+            said,
+            f"add it under another id with --id, or change it: modelbay provider edit {quote(wanted)}"
+            if taken
+            else None,
         )
 
 

@@ -1,6 +1,7 @@
 """`modelbay provider catalog`: the providers that models.dev knows, or a list like it, and adding one of them."""
 
 import asyncio
+from shlex import quote
 from typing import Any
 
 import click
@@ -144,7 +145,7 @@ def _report(made: Proposal, written: Written, shelf: Shelf) -> None:
         )
     if found.left:
         terminal.note(
-            f"{counted(len(found.left), 'model')} left out: `modelbay provider catalog list {found.id} --json` says why"
+            f"{counted(len(found.left), 'model')} left out: `modelbay provider catalog list {quote(found.id)} --json` says why"
         )
     for name, why in merged.kept.items():
         terminal.note(f"{name}: {why}")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from shlex import quote
 
 from modelbay.catalog.summary import counted
 from modelbay.cli import adding, terminal
@@ -123,7 +124,7 @@ def _notes(made: Proposal, written: list[Written]) -> None:
                 f"given; to follow: --provider-key {id}=KEY"
             )
         elif item.wants_key:
-            terminal.warning(f"{id} has no key yet: modelbay key set {id}")
+            terminal.warning(f"{quote(id)} has no key yet: modelbay key set {quote(id)}")
         if item.listed.guessed:
             adding.say_guessed(id, item.listed.type)
         if one.models.incomplete:

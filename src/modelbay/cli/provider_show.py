@@ -1,5 +1,6 @@
 """`modelbay provider list` and `modelbay provider show`. Neither shows a secret, nor do their `--json`."""
 
+from shlex import quote
 from typing import Any
 
 import click
@@ -77,7 +78,7 @@ def show_provider(settings: Settings, /, id: str, as_json: bool) -> None:
     lines = [f"{lesson['model']}: {lesson['lesson']}" for lesson in about["lessons"]]
     _write_section("learnt", lines)
     if lines:
-        terminal.note(f"`modelbay provider test {id} --forget` forgets what was learnt")
+        terminal.note(f"`modelbay provider test {quote(id)} --forget` forgets what was learnt")
 
 
 def summary(config: Config, entry: ProviderEntry) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`modelbay provider test` and `modelbay provider detect`."""
 
 import asyncio
+from shlex import quote
 from typing import Any
 
 import click
@@ -97,4 +98,4 @@ def detect_provider(settings: Settings, /, as_json: bool) -> None:
     for one in found:
         if one.provider is None:
             name = one.preset.id if one.preset and one.preset.base_url == one.base_url else one.base_url
-            terminal.note(f"add it: modelbay provider add {name}")
+            terminal.note(f"add it: modelbay provider add {quote(name)}")

@@ -9,7 +9,7 @@ from typing import TextIO
 
 import click
 
-from modelbay.chat.plain import plain
+from modelbay.chat.plain import STEERING, plain
 from modelbay.config.paths import config_file, environment
 from modelbay.credentials.approval import Approval, allowing
 from modelbay.credentials.redaction import redact
@@ -59,8 +59,9 @@ def write_marked(mark: str, text: str) -> None:
 
 
 def write_line(data: bytes) -> None:
-    """Puts out a line of JSON, whatever the console's encoding."""
-    _out(lambda: sys.stdout.buffer.write(data + b"\n"))
+    """Puts out a line of JSON, whatever the console's encoding; what could steer a terminal is escaped, as JSON can."""
+    text = STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", data.decode())
+    _out(lambda: sys.stdout.buffer.write(text.encode() + b"\n"))
 
 
 def _out(put: Callable[[], object]) -> None:
@@ -97,7 +98,9 @@ def warning(text: str) -> None:
 
 
 def error(message: str, hint: str | None = None) -> None:
-    _say(f"{styled('error:', sys.stderr, fg='red', bold=True)} {plain(redact(message))}\n")
+    # a server's words are indented from their second line on, or they could be taken for a hint of ours
+    said = "\n  ".join(plain(redact(message)).splitlines())
+    _say(f"{styled('error:', sys.stderr, fg='red', bold=True)} {said}\n")
     if hint:
         _say(f"\n{styled('hint:', sys.stderr, fg='cyan', bold=True)} {plain(redact(hint))}\n")
 
@@ -133,8 +136,9 @@ def waiting(text: str, *, hidden: bool = False) -> Iterator[Callable[[], None]]:
         yield lambda: None
         return
     from rich.console import Console
+    from rich.text import Text
 
-    status = Console(stderr=True).status(plain(text))
+    status = Console(stderr=True).status(Text(plain(text)))  # not markup: a name may have brackets
     with status:
         yield status.stop
 

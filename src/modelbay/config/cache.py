@@ -1,11 +1,18 @@
 """Files in the cache folder: what can be fetched or worked out again, so that no fault of theirs is a failure."""
 
 import contextlib
+import re
+from hashlib import sha256
 from pathlib import Path
+from string import ascii_uppercase
 from tempfile import NamedTemporaryFile
 from urllib.parse import quote
 
 from modelbay.config.paths import cache_dir
+
+LONGEST = 200
+"""Characters of a file's name; a longer one ends in a hash."""
+DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?")
 
 
 class Cache:
@@ -54,6 +61,15 @@ class Cache:
 
 
 def _file_name(name: str) -> str:
-    """The name, written so that every system takes it, and that no name leads out of the folder."""
-    quoted = quote(name, safe=" @+=,()!~")
-    return quoted.replace(".", "%2E", 1) if quoted.startswith(".") else quoted
+    """The name, written so that every system takes it, that no name leads out of the folder, and that no two names are one
+    file: some systems make no difference between A and a, and have devices of these names.
+    """
+    quoted = "".join(f"%{ord(char):02X}" if char in ascii_uppercase else char for char in name.replace("%", "%25"))
+    quoted = quote(quoted, safe="% @+=,()!~", errors="surrogatepass")
+    if quoted.startswith(".") or DEVICE.fullmatch(quoted):
+        quoted = f"%{ord(quoted[0]):02X}{quoted[1:]}"
+    if quoted.endswith((".", " ")):
+        quoted = f"{quoted[:-1]}%{ord(quoted[-1]):02X}"
+    if len(quoted) <= LONGEST:
+        return quoted
+    return f"{quoted[:LONGEST]}~{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"

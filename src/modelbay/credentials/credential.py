@@ -1,5 +1,6 @@
 """A provider's credential: what stands for us with it, and the order in which it is looked for."""
 
+from shlex import quote
 from typing import Literal
 
 from msgspec import Struct
@@ -108,7 +109,7 @@ def _key(value: str, source: str, provider: str, config: Config, need: Need) -> 
         # whoever changed the address, a list or somebody's file, does not thereby get the key
         raise ConfigError(
             f"{source}: this key was given for {bound}, and is not sent to {need.origin}",
-            hint=f"if that is where it shall go now: `modelbay key set {provider}`",
+            hint=f"if that is where it shall go now: `modelbay key set {quote(provider)}`",
             provider=provider,
             file=str(config.path),
         )
@@ -127,7 +128,7 @@ def _missing(config: Config, provider: ProviderEntry, where: str, need: Need) ->
         hint = f'{in_shell} of your shell is not read by itself: write api_key = "{{env:{in_shell}}}" under [{where}]'
     else:
         bag = f", or {names[0]} under [{where}.env]" if names and where.startswith("providers.") else ""
-        store = f"`modelbay key set {provider.id}`, or " if where.startswith("providers.") else ""
+        store = f"`modelbay key set {quote(provider.id)}`, or " if where.startswith("providers.") else ""
         hint = f'{store}write api_key under [{where}]{bag}; for a server that asks for none, auth = "none"'
     if need.advice:
         hint += f"; {need.advice}"

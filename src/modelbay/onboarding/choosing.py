@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from shlex import quote
 
 from modelbay.catalog.index import Entry
 from modelbay.catalog.listed import Status
@@ -106,7 +107,7 @@ def checked(model: Model, wanted: str) -> tuple[str, str | None]:
     if not there:
         raise Unsupported(
             f"{name} is not known to think", setting="effort",
-            hint=f"if it does: modelbay model set {name} thinking=yes",
+            hint=f"if it does: modelbay model set {quote(name)} thinking=yes",
         )  # fmt: skip
     raise Unsupported(f'{name} has no level "{wanted}"', setting="effort", hint=f"it has {', '.join(there)}")
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from modelbay.catalog.discovery import Discovery, discover
 from modelbay.catalog.facts import fill
 from modelbay.catalog.listed import Listed
+from modelbay.catalog.naming import problems
 from modelbay.catalog.sources import LIST, MODELS_DEV, Catalog
 from modelbay.catalog.tables import why_left_out
 from modelbay.catalog.wire import model_wire, wire
@@ -156,6 +157,8 @@ def _vendors(found: Upstream, catalog: Catalog) -> list[Model]:
         if entry is not None:
             here = wire(entry)
             raw = {str(id): one for id, one in entry["models"].items() if not why_left_out(here, entry, str(id), one)}
+            for id in problems(raw):
+                del raw[id]
             models = listed([Listed(id=id) for id in raw], found, catalog)
             for model in models:
                 model.protocol = model_wire(here, entry, raw[model.id]).protocol or here.protocol or found.protocol

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from modelbay.catalog.listed import Gaps
 from modelbay.catalog.listing import parse_list
+from modelbay.catalog.naming import problems, shown
 from modelbay.config import changes
 from modelbay.config.changes import Removed
 from modelbay.config.edit import Edit
@@ -42,7 +43,9 @@ def models_of(body: bytes, login: Login) -> dict[str, Table]:
         items = [item for item in listed["data"] if isinstance(item, dict)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
         raise MalformedReply(f"{login.title} does not list its models") from None
-    ids = [item["id"] for item in items if isinstance(item.get("id"), str)]
+    ids = {item["id"]: None for item in items if isinstance(item.get("id"), str)}
+    refused = problems(ids)
+    ids = {id: None for id in ids if id not in refused}
     kept = [item for item in items if item.get("id") in ids and str(item["id"]).startswith(login.only)]
     if not kept:
         raise MalformedReply(f"{login.title} lists no models")
@@ -79,8 +82,8 @@ def table_of(item: Mapping[str, Any], provider: str) -> Table:
         "max_context_size": context,
         "capabilities": [name for name, yes in has.items() if yes],
     }
-    if isinstance(name := item.get("display_name"), str) and name.strip():
-        table["display_name"] = name
+    if isinstance(name := item.get("display_name"), str) and shown(name):
+        table["display_name"] = shown(name)
     if item.get("protocol") == "anthropic":
         table |= {"protocol": "anthropic", "beta_api": True} | ({"adaptive_thinking": True} if has["thinking"] else {})
     efforts = item.get("think_efforts")

@@ -132,6 +132,12 @@ def _call_url(config: Config, upstream: Upstream, base: str, path: str, stream: 
             file=str(config.path),
         )
     if addressing == "azure" and not full and upstream.protocol in ("openai_chat", "openai_responses"):
+        if wire_id in (".", ".."):  # no escape keeps these from being a way to another path
+            raise ConfigError(
+                f'provider "{upstream.provider.id}" in {config.path}: "{wire_id}" cannot be the name of a deployment',
+                provider=upstream.provider.id,
+                file=str(config.path),
+            )
         return urls.azure_url(base, path, wire_id, upstream.provider.api_version)
     return urls.endpoint_url(base, path, upstream.protocol, upstream.full_url)
 

@@ -17,6 +17,8 @@ GOOGLE_METHOD = re.compile(r":(?:generateContent|streamGenerateContent|rawPredic
 PROTOCOL_PATH = re.compile(r"/(?:chat/completions|responses|messages)/*$")
 DEPLOYMENT = re.compile(r"/deployments/[^/]+$")
 VERSION = re.compile(r"/v\d+[a-z0-9]*$")
+VERTEX_ROOTS = ("/publishers/", "/projects/", "/endpoints/")
+"""How the path of a resource begins that names more than a model of the usual publisher."""
 AZURE_DEFAULT = "2024-08-01-preview"
 """The `api-version` of deployments that name none (Kilo Code's), without which Azure answers 404."""
 
@@ -119,11 +121,18 @@ def vertex_url(base: str, path: str, place: tuple[str, str] | None, claude: str 
     """
     parts = urlsplit(base)
     stem = parts.path.rstrip("/")
+    if path.startswith(
+        VERTEX_ROOTS
+    ):  # the model's id says more than its name: it takes the place of what the base says
+        stem = stem.partition("/publishers/")[0]
+        stem = stem.partition("/projects/")[0] if path.startswith("/projects/") else stem
+    whole = path.startswith("/projects/")
     if "/publishers/" not in stem:
         if "/projects/" not in stem:
             stem = stem if VERSION.search(stem) else f"{stem}/v1"
-            stem += f"/projects/{place[0]}/locations/{place[1]}" if place else ""
-        stem += "/publishers/anthropic" if claude else "/publishers/google"
+            stem += f"/projects/{place[0]}/locations/{place[1]}" if place and not whole else ""
+        if not path.startswith(VERTEX_ROOTS):
+            stem += "/publishers/anthropic" if claude else "/publishers/google"
     return append(urlunsplit(parts._replace(path=stem)), f"{path}:{claude}" if claude else path)
 
 

@@ -8,6 +8,7 @@ Where a proposal has `missing` or `wants_key`, a person is asked, and it is prop
 """
 
 import re
+from shlex import quote
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 from modelbay.catalog import modelsdev
 from modelbay.catalog.listed import Gaps
 from modelbay.catalog.modelsdev import ModelsDev, fetched
+from modelbay.catalog.naming import problem, problems, shown
 from modelbay.catalog.reading import status_of
 from modelbay.catalog.registry import why_refused
 from modelbay.catalog.tables import LEFT, is_gone, model_table, why_left_out
@@ -178,7 +180,7 @@ def offer(shelf: Shelf, id: str, base_url: str | None = None) -> Offer:
     variables = [name for name in entry.get("env") or () if isinstance(name, str)]
     return Offer(
         id=id,
-        name=str(entry.get("name") or id),
+        name=shown(str(entry.get("name") or "")) or id,
         wire=found,
         models=[id for id, why in reasons.items() if why is None],
         left={id: why for id, why in reasons.items() if why is not None},
@@ -203,7 +205,7 @@ def propose(config: Config, shelf: Shelf, id: str, given: Given) -> Proposal:
     found = offer(shelf, id, given.base_url)
     if found.wire.refused:
         raise _refused(found)
-    if not NAME.fullmatch(id):
+    if not NAME.fullmatch(id) or problem(id):
         raise ModelbayError(f'"{masked_url(id)}" cannot be a provider\'s name', hint="add it by its address")
     if given.base_url is None and (why := _inside(shelf, found.wire.base_url)) is not None:
         raise ModelbayError(f'provider "{id}" cannot be added: {why}', hint="if it is yours: --base-url URL")
@@ -240,7 +242,7 @@ def alias_of(made: Proposal, name: str) -> str:
     why = made.offer.left.get(name.removeprefix(f"{id}/"))
     raise ModelbayError(
         f'model "{name}" is not in provider "{made.offer.id}"' + (f": {why}" if why else ""),
-        hint=f"`modelbay provider catalog list {made.offer.id}` shows its models",
+        hint=f"`modelbay provider catalog list {quote(made.offer.id)}` shows its models",
     )
 
 
@@ -315,10 +317,12 @@ def _gaps(shelf: Shelf, found: Offer) -> Gaps:
 
 
 def _reasons(found: Wire, entry: Extra) -> dict[str, str | None]:
+    models = {str(id): model for id, model in entry["models"].items() if isinstance(model, dict)}
+    refused = problems(models)
     return {
-        str(id): why_left_out(found, entry, str(id), model) for id, model in entry["models"].items()
-        if isinstance(model, dict)
-    }  # fmt: skip
+        id: f"its id cannot be used: {refused[id]}" if id in refused else why_left_out(found, entry, id, model)
+        for id, model in models.items()
+    }
 
 
 def _source(shelf: Shelf, id: str) -> Table:
@@ -399,9 +403,9 @@ def _check_free(config: Config, old: ProviderEntry | None, made: Draft, *, keyed
         f'there is a provider "{made.id}" already, at {before.origin}, and its key is not for {after.origin}'
         if mine
         else f'there is a provider "{made.id}" already, which is another one, at {before.origin}',
-        hint=f"give the key for it with --api-key, or take the other out: modelbay provider remove {made.id}"
+        hint=f"give the key for it with --api-key, or take the other out: modelbay provider remove {quote(made.id)}"
         if mine
-        else f"take it out first: modelbay provider remove {made.id}",
+        else f"take it out first: modelbay provider remove {quote(made.id)}",
         provider=made.id,
     )
 

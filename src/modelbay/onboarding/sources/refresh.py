@@ -9,6 +9,7 @@ no key where nobody has agreed to: `Answer.move` is to be asked about.
 
 from asyncio import gather
 from collections.abc import Awaitable, Callable, Sequence
+from shlex import quote
 from typing import TypeAlias
 
 from msgspec import Struct, field
@@ -91,8 +92,8 @@ def chosen(config: Config, id: str | None = None) -> list[ProviderEntry]:
 
 def _why_not(entry: ProviderEntry) -> str:
     if entry.static:
-        return f'it has model_source = "static"; without that, `modelbay provider refresh {entry.id}` asks again'
-    again = f"`modelbay provider manifest URL --id {entry.id}`"
+        return f'it has model_source = "static"; without that, `modelbay provider refresh {quote(entry.id)}` asks again'
+    again = f"`modelbay provider manifest URL --id {quote(entry.id)}`"
     return f"it was added from embedded JSON; once its manifest is hosted, {again} adds it by that"
 
 

@@ -11,10 +11,12 @@ a provider on the registry's own origin, makes them one.
 from asyncio import to_thread
 from collections.abc import Iterable
 from contextlib import suppress
+from shlex import quote
 from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
 
+from modelbay.catalog.naming import folded
 from modelbay.catalog.registry import Left, Provider, Registry, parse_registry
 from modelbay.config import changes
 from modelbay.config.diff import masked_url
@@ -142,17 +144,21 @@ def propose(config: Config, found: Found, given: Given) -> Proposal:
                 f'the registry has no provider "{id}" that can be used', hint=f"it has {', '.join(sorted(known))}"
             )
     made = Proposal(title=masked_url(found.url or "a registry"), items=[], left=list(found.registry.left))
+    taken = {folded(id): id for id in config.providers}
     for listed in found.registry.providers:
         old = config.providers.get(listed.id)
         if old is not None and not _comes_from(old, found.url):
             why = "there is a provider of that name already, which is not of this registry"
             made.left.append(Left(listed.id, why))
             continue
+        if (twin := taken.get(folded(listed.id), listed.id)) != listed.id:
+            made.left.append(Left(listed.id, f"its id differs from your provider {twin} in case only"))
+            continue
         made.items.append(_item(config, found, given, listed, old))
     if not made.items:
         raise ModelbayError(
             f"nothing of {made.title} can be added: {made.left[0].where}: {made.left[0].why}",
-            hint=f"take the other one out first: modelbay provider remove {made.left[0].where}",
+            hint=f"take the other one out first: modelbay provider remove {quote(made.left[0].where)}",
         )
     if found.registry.incomplete is None:
         made.vanished = [id for id in members(config, found.url) if id not in found.registry.named]
@@ -352,5 +358,5 @@ def _refusal(url: str, error: ProviderError) -> ModelbayError:
     refusal = known(f"failed to fetch the registry: {error.message}", status=error.status)
     refusal.hint = error.hint
     if error.status in kinds:
-        refusal.hint = f"with a new token: modelbay provider add {masked_url(url)} --api-key TOKEN"
+        refusal.hint = f"with a new token: modelbay provider add {quote(masked_url(url))} --api-key TOKEN"
     return refusal

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from functools import partial
+from shlex import quote
 
 from modelbay.config import changes
 from modelbay.config.edit import Edit
@@ -144,7 +145,7 @@ def _note(one: Written, *, keyless: bool) -> None:
             f"the registry again with --provider-key {one.provider}=KEY"
         )
     elif keyless:
-        one.notes.append(f"it has no key yet: modelbay key set {one.provider}")
+        one.notes.append(f"it has no key yet: modelbay key set {quote(one.provider)}")
 
 
 # Logins

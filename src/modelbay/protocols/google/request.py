@@ -13,6 +13,7 @@ from modelbay.protocols.google.case import camel, written
 from modelbay.protocols.google.contents import SYSTEM, parse_contents, parse_system, render_contents
 from modelbay.protocols.google.generation import parse_generation, render_generation
 from modelbay.protocols.google.parts import NAME, string
+from modelbay.protocols.google.resource import resource_path
 from modelbay.protocols.google.tools import parse_tool_config, parse_tools, render_tool_config, render_tools
 
 FRAMING = "stream"
@@ -99,6 +100,5 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
             report.append(dropped(name, NAME, f"{dialect.vendor} refuses it"))
     stream = bool(conversation.stream)
     method = "streamGenerateContent?alt=sse" if stream else "generateContent"
-    where = model.id if model.id.startswith(("models/", "tunedModels/")) else f"models/{model.id}"
     body = written(body, settings.spelling.get(_TOP, "").split())
-    return Call(f"/{where}:{method}", body, stream=stream, warnings=report)
+    return Call(f"/{resource_path(model.id)}:{method}", body, stream=stream, warnings=report)

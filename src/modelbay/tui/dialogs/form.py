@@ -32,7 +32,7 @@ class Field(Vertical):
 
     def compose(self) -> ComposeResult:
         with Horizontal(classes="line"):
-            yield Label(self._label, classes="label")
+            yield Label(Content(self._label), classes="label")
             yield self._input
         yield Static(classes="wrong")
 

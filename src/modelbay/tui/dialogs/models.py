@@ -1,6 +1,7 @@
 """Choosing a model: a tab for each provider, search, what is known beside, and how much it thinks."""
 
 from collections.abc import Iterable, Sequence
+from shlex import quote
 from typing import ClassVar
 
 from msgspec import Struct
@@ -88,7 +89,7 @@ class ModelPicker(Picking[Picked]):
         about = [model.name] if model and model.name and model.name != model.alias else []
         known = facts(model) if model else "no model fits"
         if model and not known:
-            known = f"nothing is known of it: modelbay model set {model.alias} max_context_size=…"
+            known = f"nothing is known of it: modelbay model set {quote(model.alias)} max_context_size=…"
         self.query_one("#facts", Static).update(Content(" · ".join([*about, known])))
         self.query_one("#thinking", Static).update(self._segments(model) if model else Content(""))
 

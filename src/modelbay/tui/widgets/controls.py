@@ -78,7 +78,7 @@ class Pair(Vertical):
 
     def __init__(self, label: str, first: str, second: str, values: tuple[str, str] = ("", "")) -> None:
         super().__init__(classes="pair")
-        self._label = Label(label, classes="label")
+        self._label = Label(Content(label), classes="label")
         self._inputs = tuple(
             Input(value, placeholder=placeholder, compact=True, select_on_focus=False)
             for placeholder, value in zip((first, second), values, strict=True)
@@ -126,5 +126,5 @@ class Line(Horizontal):
         self._label, self._widget = label, widget
 
     def compose(self) -> ComposeResult:
-        yield Label(self._label, classes="label")
+        yield Label(Content(self._label), classes="label")
         yield self._widget

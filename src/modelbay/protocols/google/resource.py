@@ -1,0 +1,19 @@
+"""What Google's addresses call a model: a resource name, whose steps are the address's."""
+
+from urllib.parse import quote
+
+COLLECTIONS = ("models", "tunedModels", "publishers", "projects", "endpoints", "locations")
+
+
+def resource_path(id: str) -> str:
+    """The path of a model, escaped step by step: "models/x", "tunedModels/x", "publishers/google/models/x".
+
+    An ID that is not a resource name is the name of a model. Its slashes part steps, as gateways have "models/maker/model",
+    unless a step would lead elsewhere.
+    """
+    steps = id.split("/")
+    if len(steps) < 2 or steps[0] not in COLLECTIONS:
+        steps = ["models", *steps]
+    if any(step in ("", ".", "..") for step in steps):
+        steps = ["models", id]
+    return "/".join(quote(step, safe="@") for step in steps)
