@@ -5,7 +5,7 @@ A rule raises the error. Places are named as the provider names them, by the ind
 
 from collections.abc import Callable
 
-from modelbay.simulator.rules import anthropic, everyone, fields, google, openai_chat, openai_responses
+from modelbay.simulator.rules import anthropic, everyone, fields, google, openai_chat, openai_responses, parts
 from modelbay.simulator.rules.request import Request
 
 Rule = Callable[[Request], None]
@@ -15,6 +15,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
         everyone.wants_one_choice,
         openai_chat.spells_max_tokens,
         openai_chat.streams_with_its_options,
+        parts.are_known,
+        parts.images_are_the_users,
         openai_chat.answers_tool_calls,
         openai_chat.says_json,
         openai_chat.finds_its_files,
@@ -26,6 +28,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         fields.are_known,
         openai_responses.wants_input,
         openai_responses.keeps_no_state,
+        parts.are_known,
         openai_responses.answers_function_calls,
         openai_responses.keeps_reasoning_items,
         everyone.sees_its_media,
@@ -37,6 +40,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
         anthropic.wants_messages,
         anthropic.wants_max_tokens,
         anthropic.refuses_threads,
+        parts.system_is_text,
+        parts.are_known,
         anthropic.names_tools_well,
         anthropic.sets_few_cache_marks,
         anthropic.refuses_empty_text,
@@ -50,6 +55,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "google": (
         fields.are_known,
         everyone.wants_one_choice,
+        parts.are_known,
         google.responses_match_calls,
         google.keeps_thought_signatures,
         everyone.sees_its_media,

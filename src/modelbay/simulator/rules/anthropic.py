@@ -56,21 +56,33 @@ def refuses_empty_text(request: Request) -> None:
 
 
 def results_follow_calls(request: Request) -> None:
-    """Every call is answered at the head of the next message, and nothing else is."""
-    before: list[str | None] = []
-    messages = request.messages
-    for index, turn in messages:
+    """Every call is answered once at the head of the next message, and nothing else is. Messages of one role that follow
+    each other are one."""
+    calls: list[str | None] = []
+    seen: set[str | None] = set()
+    messages = request.joined()
+    for position, (index, turn) in enumerate(messages):
+        results = [part.call_id for part in turn.parts if type(part) is ToolResult]
         for place, part in enumerate(turn.parts):
-            if type(part) is ToolResult and part.call_id not in before:
+            if type(part) is ToolResult and part.call_id not in calls:
                 refuse(
                     request,
                     f"messages.{index}.content.{place}: unexpected `tool_use_id` found in `tool_result` blocks: {part.call_id}. "
                     "Each `tool_result` block must have a corresponding `tool_use` block in the previous message.",
                 )
-        before = [part.id for part in turn.parts if type(part) is ToolCall]
-        following = messages[index + 1][1].parts if index + 1 < len(messages) else []
+        if twice := next((id for id in results if results.count(id) > 1), None):
+            refuse(
+                request,
+                f"messages.{index}.content: each tool_use must have a single result. Found multiple `tool_result` blocks with "
+                f"id: {twice}",
+            )
+        calls = [part.id for part in turn.parts if type(part) is ToolCall]
+        if seen.intersection(calls) or len(set(calls)) < len(calls):
+            refuse(request, f"messages.{index}.content: `tool_use` ids must be unique")
+        seen.update(calls)
+        following = messages[position + 1][1].parts if position + 1 < len(messages) else []
         leading = _leading_results(following)
-        if missing := [id for id in before if id not in leading]:
+        if missing := [id for id in calls if id not in leading]:
             refuse(
                 request,
                 f"messages.{index}: `tool_use` ids were found without `tool_result` blocks immediately after: "

@@ -48,9 +48,14 @@ def _signature_missing(request: Request, index: int, place: int, call: ToolCall)
 
 def responses_match_calls(request: Request) -> None:
     calls = 0
-    for _, turn in request.messages:
+    for _, turn in request.joined():
         results = sum(type(part) is ToolResult for part in turn.parts)
-        if results and results != calls:
+        if results and not calls:
+            refuse(
+                request,
+                "Please ensure that function response turn comes immediately after a function call turn.",
+            )
+        if results != calls and (results or any(type(part) is not ToolResult for part in turn.parts)):
             refuse(
                 request,
                 "Please ensure that the number of function response parts is equal to the number of function call parts of "

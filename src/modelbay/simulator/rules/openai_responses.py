@@ -11,11 +11,15 @@ from modelbay.simulator.signatures import signed_text
 def answers_function_calls(request: Request) -> None:
     parts = [part for _, turn in request.messages for part in turn.parts]
     calls = {part.id for part in parts if type(part) is ToolCall}
-    answered = {part.call_id for part in parts if type(part) is ToolResult}
+    results = [part.call_id for part in parts if type(part) is ToolResult]
+    answered = set(results)
     for id in [part.id for part in parts if type(part) is ToolCall and part.id not in answered]:
         refuse(request, f"No tool output found for function call {id}.", "input")
     for id in answered - calls:
         refuse(request, f"No tool call found for function call output with call_id {id}.", "input")
+    if len(results) > len(answered):
+        id = next(id for id in results if results.count(id) > 1)
+        refuse(request, f"Duplicate function call output found for call_id {id}.", "input")
 
 
 def keeps_reasoning_items(request: Request) -> None:

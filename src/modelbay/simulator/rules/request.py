@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from modelbay.conversation import AnyPart, Conversation, Text, Turn
 from modelbay.protocols.codec import Call
@@ -30,6 +31,17 @@ class Request(Struct):
         """The turns with their index among the messages; what stood beside them (`system`, `instructions`) is not one."""
         inside = [turn for turn in self.conversation.turns if turn.native not in _BESIDE]
         return list(enumerate(inside))
+
+    def joined(self) -> list[tuple[int, Turn]]:
+        """The messages, those of one role that follow each other as one, as Anthropic and Gemini read them."""
+        found: list[tuple[int, Turn]] = []
+        for index, turn in self.messages:
+            own = turn.role == "assistant"
+            if found and (found[-1][1].role == "assistant") is own:
+                found[-1] = (found[-1][0], replace(found[-1][1], parts=[*found[-1][1].parts, *turn.parts]))
+            else:
+                found.append((index, turn))
+        return found
 
     def signed(self) -> Iterator[tuple[int, int, AnyPart, Prefix]]:
         """Every part of the model's own turns, with its place and what was said before it."""
