@@ -71,8 +71,13 @@ def reply_part(part: AnyPart) -> AnyPart:
     return part
 
 
-def native_reason(finish: Finished) -> str:
-    """The word a client understands; the provider's own where it is one of the protocol's."""
+def native_reason(finish: Finished, has_calls: bool) -> str:
+    """The word a client understands; the provider's own where it is one of the protocol's.
+
+    A client that reads `tool_use` looks for a call.
+    """
+    if finish.reason == "tool_calls" and not has_calls:
+        return "end_turn"
     if finish.native in FINISH and FINISH[finish.native] == finish.reason:
         return finish.native
     return "stop_sequence" if finish.stop_sequence is not None and finish.reason == "stop" else _NATIVE[finish.reason]
@@ -89,7 +94,7 @@ def render_reply(reply: Reply) -> bytes:
         "role": "assistant",
         "model": reply.model or "",
         "content": content,
-        "stop_reason": native_reason(finish),
+        "stop_reason": native_reason(finish, any(block["type"] == "tool_use" for block in content)),
         "stop_sequence": finish.stop_sequence,
         "usage": render_usage(reply.usage),
     }

@@ -61,6 +61,7 @@ class StreamRenderer:
         self._streams = False
         """Whether what is added to the open part is sent at once."""
         self._usage: Usage | None = None
+        self._has_calls = False
 
     def feed(self, event: Event) -> bytes:
         steps = self._sequence.feed(event)
@@ -89,7 +90,7 @@ class StreamRenderer:
                 self._usage = usage
                 return b""
             case Finished():
-                delta = {"stop_reason": native_reason(event), "stop_sequence": event.stop_sequence}
+                delta = {"stop_reason": native_reason(event, self._has_calls), "stop_sequence": event.stop_sequence}
                 body = {"delta": delta, "usage": render_usage(self._usage)}
                 return _sse("message_delta", body) + _sse("message_stop", {})
             case Failed(error=error):
@@ -127,6 +128,7 @@ class StreamRenderer:
                 block |= {"id": part.id or made_id("toolu_", self._id, self._index), "name": part.name, "input": {}}
                 if ours:
                     block |= part.extra or {}
+                self._has_calls |= isinstance(part, ToolCall)
                 return before + self._begin(part, block, "input_json_delta", "partial_json")
             case _:
                 return b""  # written whole when it is finished

@@ -32,7 +32,7 @@ from modelbay.protocols.openai_chat.parts import (
     render_part,
     render_tool_call,
 )
-from modelbay.protocols.openai_chat.reply import foreign_detail, has_state, native_reason, state_detail
+from modelbay.protocols.openai_chat.reply import add_state, foreign_detail, native_reason, top_fields
 from modelbay.protocols.openai_chat.usage import render_usage
 from modelbay.protocols.openai_errors import error_object
 from modelbay.protocols.sequence import Sequence
@@ -77,8 +77,7 @@ class StreamRenderer:
         self._open: dict[int, AnyPart] = {}
         self._calls: dict[int, int] = {}
         """The index of a call."""
-        self._ids: dict[int, str] = {}
-        """The id that the client got for a call."""
+        self._has_calls = False
         self._silent: set[int] = set()
         """Calls of which no arguments have come yet."""
         self._frames: dict[int, tuple[bytes, bytes]] = {}
@@ -130,6 +129,7 @@ class StreamRenderer:
             "object": "chat.completion.chunk",
             "created": extra.get("created", 0),
             "model": event.model or self._model,
+            **top_fields(extra),
         }
         self._head = b"data: " + _encode(head)[:-1]
         return self._delta({"role": "assistant"})
@@ -140,13 +140,13 @@ class StreamRenderer:
     def _part(self, key: int, part: AnyPart) -> bytes:
         self._open[key] = part
         if type(part) is ToolCall:
+            self._has_calls = True
             self._silent.add(key)
             if part.native == "function_call":
                 return self._delta({"function_call": {"name": part.name, "arguments": ""}})
             self._calls[key] = len(self._calls)
             bare = replace(part, arguments="")
-            self._ids[key] = part.id or made_id("call_", self._id, self._calls[key])
-            item = render_tool_call(bare, self._ids[key], with_state=False)
+            item = render_tool_call(bare, part.id or made_id("call_", self._id, self._calls[key]), with_state=False)
             return self._delta({"tool_calls": [{"index": self._calls[key], **item}]})
         if type(part) is Thinking and (part.native == DETAILS or not _is_ours(part)):
             self._details[key] = len(self._details)
@@ -233,9 +233,7 @@ class StreamRenderer:
             others = [render_annotation(a, part.text) for a in part.annotations or () if a.protocol != NAME]
             if cited := [item for item in others if item is not None]:
                 delta["annotations"] = cited
-        if has_state(part):
-            self._details[key] = len(self._details)
-            delta[DETAILS] = [state_detail(part, self._ids.get(key), self._details[key])]
+        add_state(delta, part)
         return self._delta(delta) if delta else b""
 
     def _call_state(self, key: int, part: ToolCall) -> dict[str, Any]:
@@ -248,7 +246,7 @@ class StreamRenderer:
         return item
 
     def _finish(self, event: Finished) -> bytes:
-        reason = native_reason(event.reason, event.native)
+        reason = native_reason(event.reason, event.native, has_calls=self._has_calls)
         out = b'%b,"choices":[{"index":0,"delta":{},"finish_reason":"%b"}]}\n\n' % (self._head, reason.encode())
         if self._include_usage:
             usage = None if self._usage is None else render_usage(self._usage)

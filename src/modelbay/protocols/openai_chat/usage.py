@@ -7,6 +7,15 @@ from modelbay.dialect import Dialect
 from modelbay.protocols.shapes import count, mapping
 from modelbay.usage import Usage
 
+_OTHER_DETAILS = (
+    "audio_tokens",
+    "text_tokens",
+    "image_tokens",
+    "accepted_prediction_tokens",
+    "rejected_prediction_tokens",
+)
+"""Counts inside other ones, which are passed on as they came."""
+
 
 def _first(*values: Json) -> int | None:
     """The first that is a count."""
@@ -72,11 +81,14 @@ def render_usage(usage: Usage) -> dict[str, Any]:
         "completion_tokens": usage.output_total,
         "total_tokens": usage.total,
     }
-    into = {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write}
+    into: dict[str, int | None] = {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write}
     if usage.cache_write_1h:
         into["cache_write_tokens"] = (usage.cache_write or 0) + usage.cache_write_1h
-    if details := {name: count for name, count in into.items() if count is not None}:
-        body["prompt_tokens_details"] = details
-    if usage.reasoning is not None:
-        body["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
+    out = {"reasoning_tokens": usage.reasoning}
+    for name, counts in (("prompt_tokens_details", into), ("completion_tokens_details", out)):
+        said = mapping((usage.raw or {}).get(name))
+        details = {word: number for word, number in counts.items() if number is not None}
+        details |= {word: said[word] for word in _OTHER_DETAILS if count(said.get(word)) is not None}
+        if details:
+            body[name] = details
     return body
