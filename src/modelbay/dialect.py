@@ -70,6 +70,8 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     """Roles must strictly alternate (Perplexity, Mistral, R1)."""
     cache_marks: bool = False
     """Takes `cache_control` on content parts (OpenRouter, Qwen, MiniMax)."""
+    cache_breakpoints: bool = False
+    """Takes `prompt_cache_breakpoint` on content parts (OpenAI)."""
     cache_ttl: bool = True
     """Takes a time to live in a cache mark (compatible Anthropic hosts 400 on it)."""
     include_usage: bool = True

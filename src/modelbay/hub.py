@@ -33,7 +33,7 @@ from modelbay.conversation import (
     user,
 )
 from modelbay.errors import ConfigError, ModelbayError, Unsupported
-from modelbay.events import Event, PartDelta, Reply, Warned, collect
+from modelbay.events import Event, Reply, Warned, collect
 from modelbay.hints import explain
 from modelbay.line import Line, Sending, adapted
 from modelbay.logs import LOG
@@ -207,8 +207,7 @@ class Hub:
         """
         sending = await self._prepare(model, prompt, ask, stream=False)
         async with aclosing(self._line.events(sending)) as events:
-            told = [event async for event in events if not isinstance(event, PartDelta)]  # their text is in `PartEnded`
-            reply = collect([*sending.call.warnings, *told])
+            reply = collect([*sending.call.warnings, *[event async for event in events]])
         if reply.error is not None:
             raise reply.error
         return reply

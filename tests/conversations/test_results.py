@@ -52,8 +52,8 @@ def test_results_and_words_in_one_turn():
             "input": [
                 {"role": "user", "content": "High or low?"},
                 {"type": "function_call", "call_id": "call_1", "name": "tide", "arguments": '{"place":"Brest"}'},
-                {"role": "user", "content": "Quick!"},
                 {"type": "function_call_output", "call_id": "call_1", "output": "high"},
+                {"role": "user", "content": "Quick!"},
             ],
             "store": False,
         }

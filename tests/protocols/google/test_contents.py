@@ -27,11 +27,11 @@ from modelbay.protocols.opaque import seal
 from tests.protocols.google.bodies import GEMINI, again, parsed, rendered
 
 SIGNED = Model(id="gemini-3-x", family="gemini", capabilities={"call_signatures": True})
-UNSIGNED = Model(id="gemini-2-x", family="gemini", capabilities={"call_signatures": False})
 NO_SIGNATURE = "skip_thought_signature_validator"
 CLAUDE = Origin("anthropic", "anthropic", "claude")
 
 
+CALLED = {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}, "id": "1"}}]}
 PICTURE = {"inline_data": {"mime_type": "image/png", "data": "_-8="}}
 
 
@@ -65,13 +65,6 @@ def result(id: str | None, text: str, **also: Any) -> ToolResult:
         [{"functionCall": {"name": "f"}, "thoughtSignature": "s"}],
         [{"function_call": {"name": "f", "args": {"a_b": 1}}, "thought_signature": "s"}],
         [{"function_call": {"name": "f", "args": {}}, "thoughtSignature": "s"}],
-        [{"functionResponse": {"name": "f", "response": {"output": "text"}, "id": "1"}}],
-        [{"functionResponse": {"name": "f", "response": {"output": {"a": [1]}}, "parts": []}}],
-        [{"functionResponse": {"name": "f", "response": {"error": "no"}, "willContinue": False}}],
-        [{"functionResponse": {"name": "f", "response": {"result": "text", "output": 1}}}],
-        [{"functionResponse": {"name": "f", "response": {}}}],
-        [{"functionResponse": {"name": "f"}}],
-        [{"function_response": {"name": "f", "response": {"a_b": 1}, "parts": [PICTURE]}}],
         [{"inlineData": {"mimeType": "image/png", "data": "AA+/"}, "thoughtSignature": "s", "thought": True}],
         [{"inline_data": {"mime_type": "audio/wav", "data": "_-8=", "displayName": "x"}}],
         [{"fileData": {"file_uri": "gs://bucket/a.mp4", "mimeType": "video/mp4"}, "videoMetadata": {"fps": 1}}],
@@ -88,6 +81,23 @@ def result(id: str | None, text: str, **also: Any) -> ToolResult:
 @pytest.mark.parametrize("role", ["user", "model"])
 def test_parts_of_a_gemini_client_are_written_back_as_they_were(parts, role):
     body = {"contents": [{"role": role, "parts": parts}]}
+    assert again(body) == body
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [{"functionResponse": {"name": "f", "response": {"output": "text"}, "id": "1"}}],
+        [{"functionResponse": {"name": "f", "response": {"output": {"a": [1]}}, "parts": []}}],
+        [{"functionResponse": {"name": "f", "response": {"error": "no"}, "willContinue": False}}],
+        [{"functionResponse": {"name": "f", "response": {"result": "text", "output": 1}}}],
+        [{"functionResponse": {"name": "f", "response": {}}}],
+        [{"functionResponse": {"name": "f"}}],
+        [{"function_response": {"name": "f", "response": {"a_b": 1}, "parts": [PICTURE]}}],
+    ],
+)
+def test_results_of_a_gemini_client_are_written_back_as_they_were(parts):
+    body = {"contents": [CALLED, {"role": "user", "parts": parts}]}
     assert again(body) == body
 
 
@@ -116,13 +126,13 @@ def test_a_response_object_is_unwrapped_to_what_the_tool_said(response, text, is
 
 
 def test_a_result_edited_since_it_came_is_written_as_it_is_now():
-    body = {"contents": [{"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"a": 1}}}]}]}
-    conversation = parsed(body)
-    part = conversation.turns[0].parts[0]
+    response = {"functionResponse": {"name": "f", "response": {"a": 1}}}
+    conversation = parsed({"contents": [CALLED, {"role": "user", "parts": [response]}]})
+    part = conversation.turns[1].parts[0]
     assert isinstance(part, ToolResult)
     part.parts = [Text(text="gone")]
-    response = rendered(conversation)["contents"][0]["parts"][0]["functionResponse"]["response"]
-    assert response == {"output": "gone"}
+    written = rendered(conversation)["contents"][1]["parts"][0]["functionResponse"]["response"]
+    assert written == {"output": "gone"}
 
 
 def test_a_result_added_to_a_gemini_client_s_conversation_gets_the_name_of_its_call():
@@ -320,15 +330,12 @@ def test_the_first_call_of_each_step_made_elsewhere_gets_the_word_for_no_signatu
         part.get("thoughtSignature") for content in found for part in content["parts"] if "functionCall" in part
     ]
     assert signatures == [NO_SIGNATURE, None, NO_SIGNATURE]
-    assert "thoughtSignature" in str(contents(user("go"), model_turn(call("1")))), "an unknown model may need it"
-    assert "thoughtSignature" not in str(contents(user("go"), model_turn(call("1")), model=UNSIGNED))
+    assert "thoughtSignature" not in str(contents(user("go"), model_turn(call("1"))))
 
 
-def test_a_gemini_client_s_unsigned_calls_are_signed_only_for_a_model_known_to_refuse_them():
+def test_a_gemini_client_s_unsigned_calls_stay_unsigned():
     body = {"contents": [{"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}]}]}
-    assert rendered(parsed(body)) == body
-    assert rendered(parsed(body), UNSIGNED) == body
-    assert rendered(parsed(body), SIGNED)["contents"][0]["parts"][0]["thoughtSignature"] == NO_SIGNATURE
+    assert rendered(parsed(body), SIGNED) == body
 
 
 def envelope(part: AnyPart, **also: Any) -> str:
@@ -357,7 +364,7 @@ def test_state_of_others_never_reaches_gemini():
             {"role": "model", "parts": [{"text": "hm", "thought": True, "thoughtSignature": signature}, carried]}
         ]
     }
-    assert rendered(parsed(body), UNSIGNED)["contents"] == [
+    assert rendered(parsed(body))["contents"] == [
         {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}]}
     ]
     assert rendered(parsed(body), SIGNED)["contents"][0]["parts"][0]["thoughtSignature"] == NO_SIGNATURE

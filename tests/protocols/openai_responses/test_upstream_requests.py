@@ -169,8 +169,9 @@ def test_a_call_id_too_long_for_openai_is_shortened_the_same_everywhere():
 
 def test_media_in_a_tool_result_stay_in_it():
     result = ToolResult(call_id="c", parts=[Text(text="a"), Media(kind="image", data="AAAA", media_type="image/png")])
-    items = asked(user("Go"), Turn("tool", [result])).body["input"]
-    assert items[1]["output"] == [
+    call = ToolCall(name="look", id="c")
+    items = asked(user("Go"), Turn("assistant", [call]), Turn("tool", [result])).body["input"]
+    assert items[2]["output"] == [
         {"type": "input_text", "text": "a"},
         {"type": "input_image", "image_url": "data:image/png;base64,AAAA"},
     ]
@@ -305,7 +306,12 @@ def test_a_request_of_codex_reaches_chat_completions_without_what_only_openai_ha
         {"input": [{"type": "message", "role": "assistant", "content": "As a string"}]},
         {"input": [{"role": "user", "content": []}], "text": {}, "reasoning": {}},
         {"input": [{"role": "critic", "content": "A role nobody knows"}]},
-        {"input": [{"type": "function_call_output", "call_id": "c", "output": {"odd": 1}}]},
+        {
+            "input": [
+                {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "c", "output": {"odd": 1}},
+            ]
+        },
         {"input": [{"id": "msg_1"}], "store": True},
         {"input": "Hi", "previous_response_id": "resp_1", "background": True, "prompt": {"id": "p"}},
         {"input": "Hi", "tool_choice": {"type": "mcp", "server_label": "s"}, "background": False},

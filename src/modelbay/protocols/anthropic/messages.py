@@ -114,15 +114,30 @@ class _Writer:
 
     def _system(self, turn: Turn) -> None:
         leading = not self.messages
-        if turn.native == SYSTEM or (leading and not self.same):
+        if self.same and turn.native == SYSTEM:
             self.system += turn.parts
+        elif leading and not self.same:
+            self.system += self._texts(turn)
         elif self.same:
             content = render_content(turn.parts)
             self.messages.append({"role": turn.native or "system", "content": content, **(turn.extra or {})})
         else:
             # only the newest models take a system message here; its place matters more than its role
-            text = "".join(part.text for part in turn.parts if type(part) is Text)
-            self._append("user", [{"type": "text", "text": f"<system>\n{text}\n</system>"}])
+            text = "".join(part.text for part in self._texts(turn))
+            if text:
+                self._append("user", [{"type": "text", "text": f"<system>\n{text}\n</system>"}])
+
+    def _texts(self, turn: Turn) -> list[Text]:
+        """What a system prompt of another protocol says; a block that is not text is refused there."""
+        texts: list[Text] = []
+        for part in turn.parts:
+            if isinstance(part, Text | Refusal):
+                if part.annotations:
+                    carried("annotations", NAME, self.report)
+                texts += [Text(text=part.text, cache=part.cache)] if part.text else []
+            else:
+                carried("unknown_parts", NAME, self.report)
+        return texts
 
     def _append(self, role: str, blocks: list[dict[str, Any]]) -> None:
         """One message for turns that follow each other: Anthropic wants all the results of a step in the next message,
@@ -229,10 +244,12 @@ def render_messages(
     writer = _Writer(conversation, model, dialect, report)
     for turn in conversation.turns:
         writer.write(turn)
+    if not writer.same and not writer.messages and writer.system:  # there must be something to answer
+        writer.messages = [{"role": "user", "content": [render_block(part) for part in writer.system]}]
+        writer.system = []
     if not writer.same and writer.messages and writer.messages[-1]["role"] == "assistant":
         # a trailing assistant message is continued here, and must not end in white space
         for block in writer.messages[-1]["content"][-1:]:
             if block["type"] == "text":
                 block["text"] = block["text"].rstrip()
-    system = render_content([part for part in writer.system if type(part) is not Text or part.text or writer.same])
-    return system, writer.messages
+    return render_content(writer.system), writer.messages

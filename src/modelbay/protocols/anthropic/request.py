@@ -1,5 +1,6 @@
 """Anthropic requests: a client's body to a conversation, and a conversation to a provider's body."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from modelbay.conversation import (
@@ -19,7 +20,8 @@ from modelbay.protocols.anthropic.body import Body
 from modelbay.protocols.anthropic.messages import parse_message, parse_system, render_messages
 from modelbay.protocols.anthropic.parts import NAME
 from modelbay.protocols.codec import Call
-from modelbay.protocols.dispositions import dropped, refused, settle
+from modelbay.protocols.dispositions import dropped, refused
+from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import check, without
 
 PATH = "/v1/messages"
@@ -29,6 +31,8 @@ BUDGETS = {"minimal": 1024, "low": 1024, "medium": 4096}
 """Thinking tokens for an effort, on models that take a budget; anything above is `TOP_BUDGET` (as Kimi Code has it)."""
 TOP_BUDGET = 32_000
 _LEAST_BUDGET = 1024
+_MARKS = 4
+"""Cache marks that a request may have."""
 
 _SAME = {
     "max_output_tokens": "max_tokens",
@@ -130,8 +134,8 @@ def _parse_metadata(metadata: Json, settings: Settings) -> None:
 
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
-    settings, report = settle(conversation, NAME)
-    same = conversation.protocol == NAME
+    conversation, report = prepared(conversation, NAME, dialect)
+    settings, same = conversation.settings, conversation.protocol == NAME
     if not same and any(not stop.strip() for stop in settings.stop or ()):
         raise refused("stop", NAME, "a stop sequence must hold more than white space")
     system, messages = render_messages(conversation, model, dialect, report)
@@ -161,6 +165,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
             report.append(dropped(name, NAME, f"{dialect.vendor} refuses it"))
     if dialect.cache_marks and not same:
         _mark(body)
+    _limit_marks(body, report)
     if not dialect.cache_ttl:
         _drop_ttl(body)
     return Call(PATH, body, stream=bool(conversation.stream), warnings=report)
@@ -264,6 +269,9 @@ def _reasoning(
         body["thinking"] = {"type": "adaptive", "display": "summarized"}
         effort = "low" if reasoning.effort == "minimal" else reasoning.effort
         return {"effort": effort} if effort not in (None, "on") else {}
+    if _answers_calls_without_thinking(body["messages"]):
+        report.append(dropped("reasoning", NAME, "the calls being answered were made without this model's thinking"))
+        return {}
     budget = reasoning.budget or BUDGETS.get(reasoning.effort or "", TOP_BUDGET)
     room = body["max_tokens"] - _LEAST_BUDGET
     if room < _LEAST_BUDGET:
@@ -274,6 +282,15 @@ def _reasoning(
         )
     body["thinking"] = {"type": "enabled", "budget_tokens": max(_LEAST_BUDGET, min(budget, room))}
     return {}
+
+
+def _answers_calls_without_thinking(messages: list[dict[str, Any]]) -> bool:
+    """Whether the last message has the results of calls that no thinking stands before. Anthropic then refuses a thinking
+    budget, as when the calls are another model's."""
+    if len(messages) < 2 or not any(block["type"] == "tool_result" for block in messages[-1]["content"]):
+        return False
+    first = messages[-2]["content"][0]["type"]
+    return first not in ("thinking", "redacted_thinking")
 
 
 def _mark(body: dict[str, Any]) -> None:
@@ -291,6 +308,24 @@ def _mark(body: dict[str, Any]) -> None:
             last["content"] = [{"type": "text", "text": last["content"]}]
         if last["content"] and last["content"][-1]["type"] not in ("thinking", "redacted_thinking"):
             last["content"][-1].setdefault("cache_control", mark)
+
+
+def _limit_marks(body: dict[str, Any], report: list[Warned]) -> None:
+    """The last cache marks stay: each covers all that stands before it."""
+    blocks = [*body.get("tools", ()), *_blocks(body.get("system")), *_blocks(body["messages"])]
+    marked = [block for block in blocks if "cache_control" in block]
+    for block in marked[:-_MARKS]:
+        del block["cache_control"]
+    if len(marked) > _MARKS:
+        report.append(Warned(f"only the last {_MARKS} of {len(marked)} cache marks are sent", "cache_marks"))
+
+
+def _blocks(content: Json) -> Iterator[dict[str, Any]]:
+    """The blocks of some content or messages, and those inside them."""
+    for item in content if isinstance(content, list) else ():
+        if isinstance(item, dict):
+            yield item
+            yield from _blocks(item.get("content"))
 
 
 def _drop_ttl(value: Json) -> None:

@@ -215,7 +215,7 @@ class _Verbatim:
 
     def __init__(self, model: Model, dialect: Dialect, report: list[Warned]) -> None:
         self.parts = _Parts(model, dialect, report, same=True)
-        self.needed = model.can("call_signatures")
+        self.sign = model.can("call_signatures") is True
 
     def write(self, turns: list[Turn]) -> tuple[Item | None, list[Item]]:
         system: Item | None = None
@@ -232,15 +232,10 @@ class _Verbatim:
                 continue
             if turn.native != "":
                 content["role"] = turn.native or ("model" if turn.role == "assistant" else "user")
-            if any(type(part) is ToolCall and self._wants_signature(part) for part in turn.parts):
+            if self.sign and any(type(part) is ToolCall and part.origin is not None for part in turn.parts):
                 sign_first_call(parts)
             contents.append(content)
         return system, contents
-
-    def _wants_signature(self, call: ToolCall) -> bool:
-        """A call that came over this protocol without its signature is only changed for a model known to refuse it: the
-        client lost the signature, or the model gave none."""
-        return self.needed is True or (self.needed is None and call.origin is not None)
 
 
 def _named(result: ToolResult, call: ToolCall | None) -> ToolResult:
@@ -264,7 +259,7 @@ class _Writer:
         self.parts = _Parts(model, dialect, report, same=False)
         self.report = report
         self.dialect = dialect
-        self.sign = model.can("call_signatures") is not False
+        self.sign = model.can("call_signatures") is True
         self.ids = call_ids(conversation.turns, dialect.tool_id)
         self.names = {
             self.ids[id(part)]: part.name
@@ -274,9 +269,10 @@ class _Writer:
         }
         self.system: list[Item] = []
         self.contents: list[Item] = []
-        self.calls: list[tuple[str, str]] = []
-        """Ids and names of the calls that wait for an answer."""
-        self.answers: dict[str, Item] = {}
+        self.calls: dict[str, str] = {}
+        """The names of the calls that the user's next content answers, by ID."""
+        self.answers: list[tuple[str, Item]] = []
+        """The answers to them, with the IDs of the calls."""
         self.user: list[Item] = []
         """What the user's next content holds beside the answers."""
 
@@ -321,7 +317,7 @@ class _Writer:
 
     def _call(self, call: ToolCall) -> Item:
         written_id = self.ids[id(call)]
-        self.calls.append((written_id, call.name))
+        self.calls[written_id] = call.name
         mine = self.parts.mine(call)
         item = render_part(replace(call, id=written_id), True) if mine else None
         item = item or {"functionCall": render_call(call, written_id, False)}
@@ -332,19 +328,14 @@ class _Writer:
     def _answer(self, result: ToolResult) -> None:
         written_id = self.ids[id(result)]
         # ids come again in later turns (some servers count from zero): the open call knows its name best
-        name = dict(self.calls).get(written_id) or result.name or self.names.get(written_id) or "unknown"
+        name = self.calls.get(written_id) or result.name or self.names.get(written_id) or "unknown"
         mine = self.parts.mine(result)
         item = {"functionResponse": render_response(result, written_id, name, mine)}
         others = [] if mine else self._others(result)
         if others and self.dialect.tool_result_media:
             item["functionResponse"]["parts"] = [part for part in others if "text" not in part]
             others = [part for part in others if "text" in part]
-        if written_id not in [call_id for call_id, _ in self.calls] or written_id in self.answers:
-            text = item["functionResponse"].get("response")
-            self.report.append(Warned(f"a result of `{name}` answers no call: sent as text", "tool_result"))
-            self.user.append({"text": f"Result of {name}: {_said(text)}"})
-        else:
-            self.answers[written_id] = item
+        self.answers.append((written_id, item))
         self.user += others
 
     def _others(self, result: ToolResult) -> list[Item]:
@@ -353,17 +344,13 @@ class _Writer:
         return [item for part in parts if (item := self.parts.part(part)) is not None]
 
     def _flush(self) -> None:
-        """Writes the user's content. A call nobody answered, as when the user stopped the tool, gets an error as answer."""
+        """Writes the user's content, its answers in the order of the calls."""
         if not self.answers and not self.user:
             return
-        parts: list[Item] = []
-        for call_id, name in self.calls:
-            if call_id not in self.answers:
-                self.report.append(Warned(f"the call of `{name}` has no result: answered with an error", "tool_result"))
-            missing = {"id": call_id, "name": name, "response": {"error": "no result: the call was interrupted"}}
-            parts.append(self.answers.pop(call_id, {"functionResponse": missing}))
-        self._push("user", [*parts, *self.user])
-        self.calls, self.answers, self.user = [], {}, []
+        place = {call_id: index for index, call_id in enumerate(self.calls)}
+        answers = sorted(self.answers, key=lambda answer: place.get(answer[0], len(place)))
+        self._push("user", [*(item for _, item in answers), *self.user])
+        self.calls, self.answers, self.user = {}, [], []
 
     def close(self) -> tuple[Item | None, list[Item]]:
         self._flush()
@@ -373,7 +360,3 @@ class _Writer:
             if self.sign and content["role"] == "model":
                 sign_first_call(content["parts"])
         return {"parts": self.system} if self.system else None, self.contents
-
-
-def _said(response: Json) -> Json:
-    return next(iter(response.values()), "") if isinstance(response, dict) else response

@@ -8,13 +8,14 @@ from modelbay.dialect import Dialect
 from modelbay.errors import Unsupported
 from modelbay.model import Model
 from modelbay.protocols.codec import Call
-from modelbay.protocols.dispositions import dropped, settle
+from modelbay.protocols.dispositions import dropped
 from modelbay.protocols.google.case import camel, written
 from modelbay.protocols.google.contents import SYSTEM, parse_contents, parse_system, render_contents
 from modelbay.protocols.google.generation import parse_generation, render_generation
 from modelbay.protocols.google.parts import NAME, string
 from modelbay.protocols.google.resource import resource_path
 from modelbay.protocols.google.tools import parse_tool_config, parse_tools, render_tool_config, render_tools
+from modelbay.protocols.preparation import prepared
 
 FRAMING = "stream"
 """The key in `spelling` for how a client wants its stream: "array" without `alt=sse`."""
@@ -74,8 +75,8 @@ def parse_path(path: str) -> tuple[str | None, bool | None, str | None]:
 
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
-    settings, report = settle(conversation, NAME)
-    same = conversation.protocol == NAME
+    conversation, report = prepared(conversation, NAME, dialect)
+    settings, same = conversation.settings, conversation.protocol == NAME
     system, contents = render_contents(conversation, model, dialect, report)
     body: dict[str, Any] = {} if system is None else {SYSTEM: system}
     body["contents"] = contents

@@ -9,7 +9,6 @@ from modelbay.conversation import (
     AnyPart,
     Conversation,
     Extra,
-    Json,
     Media,
     Refusal,
     Role,
@@ -28,7 +27,7 @@ from modelbay.model import Model
 from modelbay.protocols.dispositions import carried, refused
 from modelbay.protocols.documents import plain_text, titled
 from modelbay.protocols.ids import call_ids
-from modelbay.protocols.opaque import Sealed, belongs, restore, unseal
+from modelbay.protocols.opaque import belongs, restore, unseal
 from modelbay.protocols.openai_chat.parts import (
     DETAILS,
     NAME,
@@ -41,6 +40,7 @@ from modelbay.protocols.openai_chat.parts import (
     render_part,
     render_tool_call,
 )
+from modelbay.protocols.preparation import BREAKPOINT
 from modelbay.protocols.shapes import without
 
 _ROLES: dict[str, Role] = {
@@ -94,6 +94,7 @@ def _parse_assistant(message: dict[str, Any], content: list[AnyPart], turn: Turn
 
 def _unseal(parts: list[AnyPart]) -> None:
     """Restores the state that a client kept for another provider, in `reasoning_details`."""
+    calls = {part.id: part for part in parts if type(part) is ToolCall}
     for part in [part for part in parts if type(part) is Thinking and part.native == DETAILS]:
         found = unseal(part.opaque)
         if found is None:
@@ -103,18 +104,9 @@ def _unseal(parts: list[AnyPart]) -> None:
             restore(part, origin, sealed)
             continue
         parts.remove(part)
-        target = _owner(parts, sealed, (part.extra or {}).get("id"))
+        target = calls.get((part.extra or {}).get("id")) or next((p for p in parts if type(p) is Text), None)
         if target is not None:
             restore(target, origin, sealed)
-
-
-def _owner(parts: list[AnyPart], sealed: Sealed, call_id: Json) -> AnyPart | None:
-    """The part that a state belongs to: a call by its id, and by its name where the client replaced the id."""
-    if sealed.kind != "tool_call":
-        return next((part for part in parts if type(part).__struct_config__.tag == sealed.kind), None)
-    calls = [part for part in parts if type(part) is ToolCall and part.opaque is None]
-    by_id = next((call for call in calls if call_id is not None and call.id == call_id), None)
-    return by_id or next((call for call in calls if sealed.name in (None, call.name)), None)
 
 
 class _Writer:
@@ -171,7 +163,7 @@ class _Writer:
         if items := [item for part in media if (item := self._media(part)) is not None]:
             self.held += [{"type": "text", "text": lead}, *items]
 
-    def _plain(self, turn: Turn, parts: list[AnyPart]) -> dict[str, Any]:
+    def _plain(self, turn: Turn, parts: list[AnyPart]) -> dict[str, Any] | None:
         role = turn.role if turn.role != "tool" else "user"
         if role == "developer" and not self.dialect.developer_role:
             role = "system"
@@ -179,6 +171,8 @@ class _Writer:
         content = self._content(parts, "\n\n" if role in ("system", "developer") and not self.same else None)
         if content is not None:
             message["content"] = content
+        elif not self.same:
+            return None
         return message
 
     def _result(self, turn: Turn, result: ToolResult) -> None:
@@ -190,6 +184,9 @@ class _Writer:
             message["name"] = result.name
         if result.is_error:
             carried("tool_result.is_error", NAME, self.report)
+        if result.cache is not None and result.parts:  # a message has no mark of its own, its last part has
+            last = result.parts[-1]
+            result = replace(result, parts=[*result.parts[:-1], replace(last, cache=last.cache or result.cache)])
         media = [part for part in result.parts if type(part) is Media]
         if media and not (self.same or self.dialect.tool_result_media):
             texts = [part for part in result.parts if type(part) is not Media]
@@ -208,8 +205,9 @@ class _Writer:
                 return {"type": "text", "text": titled(text, part.name)}
             if part.url is not None and part.kind in ("audio", "document"):
                 raise refused(part.kind, NAME, "it takes the file itself, not its address")
-            part = replace(part, native=None, extra=None)
-        return render_part(part)
+            extra = {BREAKPOINT: part.extra[BREAKPOINT]} if part.extra and BREAKPOINT in part.extra else None
+            part = replace(part, native=None, extra=extra)
+        return self._item(part)
 
     def _content(self, parts: list[AnyPart], join: str | None) -> str | list[dict[str, Any]] | None:
         """A string where one says it all, else a list. `join` puts texts together where a list is not wanted."""
@@ -218,7 +216,7 @@ class _Writer:
             return None
         texts = [part for part in parts if isinstance(part, Text) and (not self.same or not part.extra)]
         if len(texts) == len(parts):
-            plain = self.dialect.text_only_content or not any(self._keeps_mark(part) for part in texts)
+            plain = self.dialect.text_only_content or not any(self._marked(part) for part in texts)
             joined = join is not None or self.dialect.text_only_content or len(texts) == 1
             if plain and joined:
                 if any(part.cache is not None for part in texts):
@@ -243,12 +241,21 @@ class _Writer:
             carried("annotations", NAME, self.report)
         return type(part) is not Text or bool(part.text)
 
+    def _marked(self, part: AnyPart) -> bool:
+        """Whether something of a text is said beside it that a plain string would lose."""
+        return self._keeps_mark(part) or (self.dialect.cache_breakpoints and BREAKPOINT in (part.extra or {}))
+
     def _keeps_mark(self, part: AnyPart) -> bool:
         return part.cache is not None and (self.same or self.dialect.cache_marks)
 
     def _item(self, part: AnyPart) -> dict[str, Any] | None:
-        item = render_part(part)
-        if item is not None and not self._keeps_mark(part) and item.pop("cache_control", None) is not None:
+        """A content part; of a foreign one without the fields that only its own protocol has."""
+        item = render_part(part if part.extra is None or self._mine(part) else replace(part, extra=None))
+        if item is None:
+            return None
+        if self.dialect.cache_breakpoints and not self.same and BREAKPOINT in (part.extra or {}):
+            item[BREAKPOINT] = part.extra[BREAKPOINT]  # type: ignore[index]
+        if not self._keeps_mark(part) and item.pop("cache_control", None) is not None and BREAKPOINT not in item:
             carried("cache_marks", NAME, self.report)
         return item
 
@@ -286,8 +293,6 @@ class _Writer:
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
         mine = self.same if call.origin is None else belongs(call, NAME, self.dialect.vendor, self.model.family)
-        if call.id is None and self.same:
-            return render_tool_call(call, None)
         written = self.ids[id(call)]
         if not call.arguments and call.input == "json" and not self.same:
             call = replace(call, arguments="{}")

@@ -16,11 +16,12 @@ from modelbay.conversation import (
 from modelbay.dialect import Dialect
 from modelbay.model import Model
 from modelbay.protocols.codec import Call
-from modelbay.protocols.dispositions import dropped, settle
+from modelbay.protocols.dispositions import dropped
 from modelbay.protocols.openai_chat.body import Body
 from modelbay.protocols.openai_chat.messages import parse_message, render_messages
 from modelbay.protocols.openai_chat.parts import NAME
 from modelbay.protocols.openai_chat.tools import parse_tools, render_tools
+from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import check, without
 
 PATH = "/chat/completions"
@@ -142,8 +143,8 @@ def _parse_reasoning(body: dict[str, Json], settings: Settings) -> None:
 
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
-    settings, report = settle(conversation, NAME)
-    same = conversation.protocol == NAME
+    conversation, report = prepared(conversation, NAME, dialect)
+    settings, same = conversation.settings, conversation.protocol == NAME
     body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
     body["messages"] = render_messages(conversation, model, dialect, report)
     if conversation.stream is not None:

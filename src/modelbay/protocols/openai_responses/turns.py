@@ -39,7 +39,7 @@ from modelbay.protocols.openai_responses.items import (
     render_reasoning,
 )
 from modelbay.protocols.openai_responses.parts import INPUT, NAME, OUTPUT, STRING, render_media, render_part
-from modelbay.protocols.openai_responses.references import is_own, is_own_reasoning, is_reference
+from modelbay.protocols.preparation import BREAKPOINT
 
 INSTRUCTIONS, WHOLE_INPUT = "instructions", "input"
 """The `native` of the turn that stood in `instructions`, and of one that was the whole `input`, as a string."""
@@ -126,9 +126,6 @@ class _Writer:
         """Media an assistant made; the next user message carries them, as its own cannot."""
 
     def write(self, turn: Turn) -> None:
-        if is_reference(turn) and is_own_reasoning(turn.parts[0].item_id):
-            carried("thinking", NAME, self.report)
-            return
         if self._is_instructions(turn):
             self.instructions += [part.text for part in turn.parts if isinstance(part, Text)]
             return
@@ -209,8 +206,7 @@ class _Writer:
     def _beside(self, turn: Turn, part: AnyPart | None) -> dict[str, Any]:
         """Id, status and phase. An id means something only where the provider stores its replies."""
         if self.same and turn.item is not None:
-            item = turn.item
-            return fields(Item(None, item.status, item.phase) if is_own(item.id) else item)
+            return fields(turn.item)
         if part is None or not self._mine(part):
             return {}
         item = item_of(part)
@@ -230,8 +226,15 @@ class _Writer:
     def _part(self, part: AnyPart, usual: str) -> dict[str, Any] | None:
         if self.same:
             return render_part(part, usual)
-        if part.cache is not None:
+        item = self._plain(part, usual)
+        if item is not None and self.dialect.cache_breakpoints and BREAKPOINT in (part.extra or {}):
+            item[BREAKPOINT] = part.extra[BREAKPOINT]  # type: ignore[index]
+        elif part.cache is not None:
             carried("cache_marks", NAME, self.report)
+        return item
+
+    def _plain(self, part: AnyPart, usual: str) -> dict[str, Any] | None:
+        """A content part without what only its own protocol understands."""
         match part:
             case Media():
                 return self._media(part)
@@ -266,8 +269,6 @@ class _Writer:
             item = self._result(turn, part)
         elif isinstance(part, ToolCall):
             item = render_call(part, self.ids[id(part)])
-            if part.id is None and self.same:
-                del item["call_id"]
             if not self.same and part.input == "json":
                 item["arguments"] = part.arguments or "{}"
             if self._mine(part):

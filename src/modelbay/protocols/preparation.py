@@ -1,0 +1,86 @@
+"""What is done to a conversation before any renderer writes it: one place, so that no protocol forgets it."""
+
+from msgspec.structs import replace
+
+from modelbay.conversation import AnyPart, Conversation, Extra, Media, Settings, Text, ToolCall, ToolResult, Turn
+from modelbay.dialect import Dialect
+from modelbay.events import Warned
+from modelbay.protocols.dispositions import carried, settle
+from modelbay.protocols.repair import repaired
+
+BREAKPOINT = "prompt_cache_breakpoint"
+"""The field of OpenAI's content parts that says what `cache_control` says elsewhere."""
+_FOREIGN_MARK = "cache_control"
+"""What some clients write although their protocol does not have it: on a part of Responses, or on a whole message, where it
+means the last part."""
+_LEAD = Text(text="Attached media from the system prompt:")
+
+
+def prepared(conversation: Conversation, protocol: str, dialect: Dialect) -> tuple[Conversation, list[Warned]]:
+    """The conversation as a provider of `protocol` accepts it, and the report of what was changed or left out.
+
+    Raises:
+        Unsupported: the protocol cannot express a setting that must not be lost.
+    """
+    settings, report = settle(conversation, protocol)
+    turns = repaired(conversation, protocol, report)
+    if conversation.protocol != protocol:
+        turns = [_marked(turn) for turn in _media_beside(turns)]
+        if protocol != "anthropic" and not dialect.cache_marks and _marks_beside_content(turns, settings):
+            carried("cache_marks", protocol, report)
+    return replace(conversation, turns=turns, settings=settings), report
+
+
+# --- cache marks -------------------------------------------------------------------------------------------------------
+
+
+def _marked(turn: Turn) -> Turn:
+    """The turn with its cache marks on its parts, whatever its protocol calls them and wherever it writes them."""
+    if not turn.parts or not (turn.extra or any(part.extra for part in turn.parts)):
+        return turn
+    parts = [replace(part, cache=mark) if (mark := _mark(part.extra)) else part for part in turn.parts]
+    if parts[-1].cache is None and (mark := _mark(turn.extra)):
+        parts[-1] = replace(parts[-1], cache=mark)
+    return replace(turn, parts=parts)
+
+
+def _mark(extra: Extra | None) -> Extra | None:
+    """A cache mark among the fields that a protocol does not have itself."""
+    said = (extra or {}).get(_FOREIGN_MARK)
+    if isinstance(said, dict):
+        return said
+    return {"type": "ephemeral"} if BREAKPOINT in (extra or {}) else None
+
+
+def _marks_beside_content(turns: list[Turn], settings: Settings) -> bool:
+    """Whether calls, results or tools are marked, which a renderer of content does not see."""
+    if any(tool.cache is not None for tool in settings.tools or ()):
+        return True
+    parts = (part for turn in turns for part in turn.parts)
+    return any(part.cache is not None and isinstance(part, ToolCall | ToolResult) for part in parts)
+
+
+# --- media in system prompts -------------------------------------------------------------------------------------------
+
+
+def _media_beside(turns: list[Turn]) -> list[Turn]:
+    """System prompts hold text only: their images and files go into a user's message behind them."""
+    if not any(_has_media(turn) for turn in turns):
+        return turns
+    out: list[Turn] = []
+    held: list[AnyPart] = []
+    for turn in turns:
+        if held and turn.role not in ("system", "developer"):
+            out.append(Turn("user", [_LEAD, *held]))
+            held = []
+        if _has_media(turn):
+            held += [part for part in turn.parts if type(part) is Media]
+            rest = [part for part in turn.parts if type(part) is not Media]
+            out += [replace(turn, parts=rest)] if rest else []
+        else:
+            out.append(turn)
+    return [*out, Turn("user", [_LEAD, *held])] if held else out
+
+
+def _has_media(turn: Turn) -> bool:
+    return turn.role in ("system", "developer") and any(type(part) is Media for part in turn.parts)

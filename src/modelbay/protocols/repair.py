@@ -1,0 +1,265 @@
+"""Repair of histories that providers refuse: afterwards every tool call has one result, directly behind it.
+
+Agents send such histories after an interruption (a call without a result), after they shortened a history (a result
+without its call), after they repeated a call (two results), and when something happened meanwhile (a message between a
+call and its result; Codex does this). A history without these faults is returned as the same list.
+
+A call that nothing follows is not interrupted yet. A repair depends on the history up to the call's result only, so that
+turn n+1 begins with the bytes of turn n and prompt caches hold.
+"""
+
+from collections import deque
+from itertools import groupby
+
+from msgspec.structs import replace
+
+from modelbay.conversation import AnyPart, Conversation, Refusal, Text, ToolCall, ToolResult, Turn, Unknown
+from modelbay.events import Warned
+from modelbay.protocols.ids import answered_calls
+
+INTERRUPTED = "no result: the call was interrupted"
+"""The result of a call that has none."""
+_ITEMS = "openai_responses"
+"""The protocol whose turns are items: a reply is several of them, and a result may be anywhere behind its call."""
+_RESULTS_INSIDE = ("anthropic", "google")
+"""The protocols that have results in the user's own message."""
+
+
+def repaired(conversation: Conversation, protocol: str, report: list[Warned]) -> list[Turn]:
+    """The turns of a conversation as a provider of `protocol` accepts them; `report` gets a warning for each change."""
+    turns = conversation.turns
+    if conversation.settings.state:  # the provider has the rest of the history
+        return turns
+    history = _History(turns)
+    if protocol == _ITEMS and conversation.protocol == _ITEMS:
+        history.adjacent, history.elsewhere = False, _other_calls(turns)
+    # Anthropic and Gemini join messages themselves, and items are joined by whoever writes messages
+    history.joins = protocol == "openai_chat" and conversation.protocol != _ITEMS
+    if not history.read():
+        return turns
+    return _Repair(history, conversation.protocol in _RESULTS_INSIDE, report).turns()
+
+
+def _other_calls(turns: list[Turn]) -> frozenset[str]:
+    """The IDs of calls that are no `ToolCall` (of a local shell), whose results look like any other."""
+    raws = [part.raw for turn in turns for part in turn.parts if type(part) is Unknown]
+    found = [raw.get("call_id") for raw in raws if isinstance(raw, dict)]
+    return frozenset(id for id in found if isinstance(id, str))
+
+
+class _Step:
+    """The assistant's turns that follow each other, from `start` to before `end`."""
+
+    __slots__ = ("calls", "end", "open", "passed", "results", "split", "start")
+
+    def __init__(self, start: int) -> None:
+        self.start = self.end = start
+        self.calls: list[ToolCall] = []
+        self.open = 0
+        """How many of the calls have no result so far."""
+        self.results: list[tuple[int, ToolResult]] = []
+        """The results of the calls, with the indexes of their turns."""
+        self.passed = False
+        """Something else came while a call was open."""
+        self.split = False
+        """A turn with calls is not the last one of the step."""
+
+
+class _History:
+    """Which result belongs to which call, and whether anything must be repaired."""
+
+    def __init__(self, turns: list[Turn]) -> None:
+        self.turns = turns
+        self.adjacent = True
+        """Results must directly follow their calls."""
+        self.joins = False
+        """Turns of the assistant that follow each other become one where the provider would refuse them."""
+        self.elsewhere: frozenset[str] = frozenset()
+        self.steps: list[_Step] = []
+        self.answers: dict[int, ToolResult] = {}
+        """The result of a call, by the `id()` of the call."""
+        self.step_of: dict[int, _Step] = {}
+        """The step whose call a result answers, by the `id()` of the result."""
+        self.moved: set[int] = set()
+        """The results that do not directly follow their calls, by `id()`."""
+        self._faulty = False
+        self._calls = answered_calls(turns)
+        self._made_in: dict[int, _Step] = {}
+        """The step of each call, by the `id()` of the call."""
+
+    def read(self) -> bool:
+        """Whether the history must be repaired."""
+        step: _Step | None = None
+        for index, turn in enumerate(self.turns):
+            own = is_own(turn)
+            if own:
+                if step is None or step.end != index:
+                    self._faulty |= self.adjacent and step is not None and step.open > 0
+                    step = _Step(index)
+                    self.steps.append(step)
+                elif step.calls and self.joins:
+                    step.split = self._faulty = True
+                step.end = index + 1
+            self._read_turn(index, turn, step, own)
+        return self._faulty or any(self.interrupted(step) for step in self.steps)
+
+    def interrupted(self, step: _Step) -> bool:
+        """Whether a call of the step has no result, and never will."""
+        return step.open > 0 and step.end < len(self.turns)
+
+    def _read_turn(self, index: int, turn: Turn, step: _Step | None, own: bool) -> None:
+        content = not turn.parts
+        for part in turn.parts:
+            if type(part) is ToolResult and part.call_id not in self.elsewhere:
+                of = self._answer(part)
+                if of is not None:
+                    of.results.append((index, part))
+                if of is not None and self.adjacent and (of is not step or of.passed or own):
+                    self.moved.add(id(part))
+                self._faulty |= of is None or id(part) in self.moved or (self.adjacent and content)
+            elif type(part) is ToolCall and step is not None:
+                self._made_in[id(part)] = step
+                step.calls.append(part)
+                step.open += 1
+            else:
+                content = True
+        if content and not own and self.adjacent and step is not None and step.open:
+            step.passed = self._faulty = True
+
+    def result_beside(self, result: ToolResult) -> ToolResult | None:
+        """The first result of a call that a second one answers."""
+        call = self._calls.get(id(result))
+        return self.answers.get(id(call)) if call is not None else None
+
+    def tied(self, result: ToolResult) -> ToolResult:
+        """A result that names its call, so that it finds no other one now that results were added."""
+        call = self._calls[id(result)]
+        if result.call_id == call.id and (call.id or result.name):
+            return result
+        return replace(result, call_id=call.id, name=result.name or call.name)
+
+    def _answer(self, result: ToolResult) -> _Step | None:
+        """The step whose call this is the first result of."""
+        call = self._calls.get(id(result))
+        if call is None or id(call) in self.answers or id(call) not in self._made_in:
+            return None
+        step = self._made_in[id(call)]
+        step.open -= 1
+        self.answers[id(call)] = result
+        self.step_of[id(result)] = step
+        return step
+
+
+def is_own(turn: Turn) -> bool:
+    """Whether a turn is the model's own."""
+    return turn.role == "assistant" or any(type(part) is ToolCall for part in turn.parts)
+
+
+class _Repair:
+    """Writes the turns of a history anew."""
+
+    def __init__(self, history: _History, inside: bool, report: list[Warned]) -> None:
+        self.history = history
+        self.inside = inside
+        """Results belong into the user's message, where one follows."""
+        self.report = report
+        self.said: set[str] = set()
+
+    def turns(self) -> list[Turn]:
+        history = self.history
+        steps = deque(history.steps)
+        out = self._between(None, steps)
+        while steps:
+            step = steps.popleft()
+            own = self._contents(step.start, step.end)
+            gap = self._between(step, steps)
+            # a reply's text between the results of its calls: items are sent as they are finished
+            while not gap and steps and self._goes_on(step, steps[0]):
+                rest = steps.popleft()
+                own += self._contents(rest.start, rest.end)
+                step.split = True
+                gap = self._between(rest, steps)
+            out += [_joined(own)] if step.split and len(own) > 1 else own
+            out += self._results(step, gap)
+            out += gap
+        return out
+
+    def _goes_on(self, step: _Step, rest: _Step) -> bool:
+        late = step.results[-1][0] if step.results else -1
+        return self.history.adjacent and not rest.calls and rest.start < late
+
+    def _between(self, step: _Step | None, steps: "deque[_Step]") -> list[Turn]:
+        """What comes between two steps, beside results."""
+        end = steps[0].start if steps else len(self.history.turns)
+        return self._contents(step.end if step is not None else 0, end)
+
+    def _contents(self, start: int, end: int) -> list[Turn]:
+        found = (self._content(turn) for turn in self.history.turns[start:end])
+        return [turn for turn in found if turn is not None]
+
+    def _content(self, turn: Turn) -> Turn | None:
+        """The turn without the results that go elsewhere; those that answer nothing become text."""
+        if not any(type(part) is ToolResult for part in turn.parts):
+            return turn
+        parts: list[AnyPart] = []
+        for part in turn.parts:
+            if type(part) is not ToolResult or part.call_id in self.history.elsewhere:
+                parts.append(part)
+            elif id(part) not in self.history.step_of:
+                parts += self._stray(part)
+            elif not self.history.adjacent:
+                parts.append(part)
+        if not parts:
+            return None
+        only_text = turn.role == "tool" and not any(type(part) is ToolResult for part in parts)
+        return Turn("user", parts) if only_text else replace(turn, parts=parts)
+
+    def _stray(self, result: ToolResult) -> list[AnyPart]:
+        """A result that answers no call, as text; nothing where it only repeats the call's own result."""
+        name = f"`{result.name}`" if result.name else "a tool"
+        given = self.history.result_beside(result)
+        if given is not None and given.parts == result.parts:
+            self._warn(f"a second result of the same call of {name} is left out")
+            return []
+        self._warn(f"a result of {name} answers no call: sent as text")
+        text = "\n".join(part.text for part in result.parts if isinstance(part, Text | Refusal))
+        others = [part for part in result.parts if not isinstance(part, Text | Refusal)]
+        return [Text(text=f"Result of {result.name or 'a tool'}: {text}", cache=result.cache), *others]
+
+    def _results(self, step: _Step, gap: list[Turn]) -> list[Turn]:
+        """The turns with the results of a step; where results are inside the user's message, they go into the first of
+        `gap`."""
+        whole: list[Turn] = []
+        loose: list[AnyPart] = []
+        for index, found in groupby(step.results if self.history.adjacent else (), key=lambda item: item[0]):
+            turn, results = self.history.turns[index], [result for _, result in found]
+            if any(id(result) in self.history.moved for result in results):
+                self._warn("a tool result that does not directly follow its call is moved there")
+            tied = [self.history.tied(result) for result in results]
+            if len(results) < len(turn.parts) or is_own(turn):
+                loose += tied
+            else:
+                whole.append(turn if tied == results else replace(turn, parts=list(tied)))
+        if self.history.interrupted(step):
+            for call in step.calls:
+                if id(call) not in self.history.answers:
+                    self._warn(f"the call of `{call.name}` has no result: answered with an error")
+                    loose.append(
+                        ToolResult(call_id=call.id, name=call.name, is_error=True, parts=[Text(text=INTERRUPTED)])
+                    )
+        if loose and self.inside and gap and gap[0].role == "user":
+            gap[0] = replace(gap[0], parts=[*loose, *gap[0].parts])
+        elif loose:
+            whole += [Turn("user", loose)] if self.inside else [Turn("tool", [part]) for part in loose]
+        return whole
+
+    def _warn(self, message: str) -> None:
+        if message not in self.said:
+            self.said.add(message)
+            self.report.append(Warned(message, "tool_result"))
+
+
+def _joined(turns: list[Turn]) -> Turn:
+    """The assistant's turns that follow each other as one."""
+    extra = {name: value for turn in turns for name, value in (turn.extra or {}).items()}
+    return replace(turns[0], parts=[part for turn in turns for part in turn.parts], extra=extra or None)
