@@ -1,7 +1,7 @@
 """What a model's name tells of it. The table is `knowledge.toml`; here is only how it is read."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
 from modelbay.catalog.facts import Facts, attribute, configured, fill, settle
+from modelbay.catalog.versions import Version, version
 from modelbay.config.schema import ModelEntry
 from modelbay.conversation import Extra, Protocol
 from modelbay.dialect import Dialect
@@ -24,6 +25,8 @@ class Rule(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
     prefix: list[str]
     pattern: str | None = None
+    since: str | None = None
+    before: str | None = None
     vendors: list[str] | None = None
     protocol: Protocol | None = None
     family: str | None = None
@@ -47,10 +50,28 @@ class Rule(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
             and (self.pattern is None or re.search(self.pattern, name) is not None)
         )
 
+    def is_of_age(self, age: Version) -> bool:
+        """Whether its versions are those of a name."""
+        return (self.since is None or age.since(self.since)) and (self.before is None or age.before(self.before))
+
 
 class Table(Struct, forbid_unknown_fields=True):
     prefixes: list[str]
+    apart: list[str]
     rule: list[Rule]
+
+    def rules(self, wire_id: str, vendor: str, protocol: Protocol) -> Iterator[Rule]:
+        """The rules that fit a name, in their order."""
+        name = _bare(wire_id, tuple(self.prefixes))
+        own = max((prefix for prefix in self.apart if name.startswith(prefix)), key=len, default="")
+        age = version(name)
+        for rule in self.rule:
+            if not rule.fits(name, vendor, protocol):
+                continue
+            if own and not any(prefix.startswith(own) for prefix in rule.prefix):
+                continue
+            if rule.is_of_age(age):
+                yield rule
 
 
 class Known(Struct, frozen=True):
@@ -111,16 +132,13 @@ def fitted(upstream: Upstream) -> Upstream:
 @lru_cache(maxsize=1024)
 def known(wire_id: str, vendor: str, protocol: Protocol) -> Known:
     """What a name tells of the model that a vendor has under it. The result is shared: it must not be changed."""
-    table = _table()
-    name = _bare(wire_id, tuple(table.prefixes))
     facts = Facts()
     dialect: Extra = {}
     real: str | None = None
-    for rule in table.rule:
-        if rule.fits(name, vendor, protocol):
-            _add(facts, rule)
-            dialect |= rule.dialect.get(protocol, {})
-            real = rule.wire_id or real
+    for rule in _table().rules(wire_id, vendor, protocol):
+        _add(facts, rule)
+        dialect |= rule.dialect.get(protocol, {})
+        real = rule.wire_id or real
     return Known(facts, real, dialect)
 
 
@@ -137,7 +155,7 @@ def _add(facts: Facts, rule: Rule) -> None:
     }
     for name, value in said.items():
         if value is not None:
-            setattr(facts, name, value)
+            setattr(facts, name, None if value == "" else value)
     facts.capabilities |= dict.fromkeys(rule.can, True) | dict.fromkeys(rule.cannot, False)
 
 
