@@ -13,7 +13,11 @@ from modelbay.errors import ModelbayError
 from modelbay.hints import ROWS, explain, title
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ModelbayError)]
-WORDS: dict[str, dict[str, str]] = {"Unsupported": {"setting": "n"}, "TimedOut": {"stage": "idle"}}
+WORDS: dict[str, dict[str, str]] = {
+    "Unsupported": {"setting": "n"},
+    "UnknownEffort": {"setting": "effort"},
+    "TimedOut": {"stage": "idle"},
+}
 
 
 def made(kind: type[ModelbayError], message: str = "it failed") -> ModelbayError:

@@ -7,6 +7,7 @@ ModelbayError
 │   ├── UnknownProvider
 │   └── MissingCredential       a key is needed and none is there
 ├── Unsupported                 the protocol or model cannot do what the request asks; nothing was sent
+│   └── UnknownEffort           no protocol, vendor or model has that word for how much to think
 ├── TransportError              no reply came
 │   ├── ConnectFailed           refused, unreachable, name or TLS failure
 │   ├── Disconnected            the connection closed before an answer
@@ -83,6 +84,10 @@ class Unsupported(ModelbayError):
         super().__init__(message, **also)
         self.setting = setting
         self.status = 400
+
+
+class UnknownEffort(Unsupported):
+    pass
 
 
 class TransportError(ModelbayError):

@@ -32,12 +32,14 @@ from modelbay.conversation import (
     Turn,
     user,
 )
+from modelbay.dialect import Dialect
 from modelbay.errors import ConfigError, ModelbayError, Unsupported
 from modelbay.events import Event, Reply, Warned, collect
 from modelbay.hints import explain
 from modelbay.line import Line, Sending, adapted
 from modelbay.logs import LOG
 from modelbay.model import Capability, Model
+from modelbay.protocols import efforts
 from modelbay.protocols.codec import codec
 from modelbay.providers.adaptation import adapt
 from modelbay.providers.upstream import Upstream, upstream
@@ -230,7 +232,7 @@ class Hub:
     ) -> Sending:
         entry = self.config.model(name)
         target, model = self._resolved(entry)
-        conversation = self._conversation(prompt, ask, model)
+        conversation = self._conversation(prompt, ask, model, target.dialect)
         conversation.stream = stream or target.dialect.stream_only
         conversation.include_usage = True if conversation.stream else None
         warnings = _check(conversation, model)
@@ -244,7 +246,9 @@ class Hub:
         endpoint = await self._line.endpoint(target, call.path, stream=call.stream)
         return Sending(target, model, of_protocol, call, endpoint)
 
-    def _conversation(self, prompt: str | Conversation | Sequence[Turn], ask: Ask, model: Model) -> Conversation:
+    def _conversation(
+        self, prompt: str | Conversation | Sequence[Turn], ask: Ask, model: Model, dialect: Dialect
+    ) -> Conversation:
         if isinstance(prompt, Conversation):
             conversation = replace(prompt, settings=replace(prompt.settings), turns=list(prompt.turns))
         elif isinstance(prompt, str):
@@ -260,22 +264,21 @@ class Hub:
         if settings.max_output_tokens is None and model.output_tokens_explicit:
             settings.max_output_tokens = model.max_output_tokens
         if settings.reasoning is None:
-            settings.reasoning = self._reasoning(ask.get("effort"), model)
+            settings.reasoning = self._reasoning(ask.get("effort"), model, dialect)
         return conversation
 
-    def _reasoning(self, effort: str | None, model: Model) -> Reasoning | None:
+    def _reasoning(self, effort: str | None, model: Model, dialect: Dialect) -> Reasoning | None:
         """How much to think: the call's word, else `[thinking]`, else what the model's entry says."""
         thinking = self.config.thinking
         if effort is None and model.can("thinking") is not True and model.can("always_thinking") is not True:
             return None
         if effort is None and thinking.enabled is False:
             effort = "off"
-        effort = effort or thinking.effort or model.default_effort
+        place = "" if effort else "[thinking]" if thinking.effort else f"models.{model.alias}.default_effort"
+        effort = efforts.checked(effort or thinking.effort or model.default_effort, model, dialect, place)
         if effort is None:
             return Reasoning(enabled=True) if thinking.enabled else None
-        if effort in ("off", "none"):
-            return Reasoning(enabled=False, effort=model.off_effort)
-        return Reasoning(enabled=True, effort=None if effort == "on" else effort)
+        return Reasoning(enabled=effort not in efforts.OFF, effort=None if effort in efforts.ON else effort)
 
 
 def _check(conversation: Conversation, model: Model) -> list[Warned]:

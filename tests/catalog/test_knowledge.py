@@ -139,13 +139,13 @@ def test_how_much_claude_writes(name, output):
 @pytest.mark.parametrize(
     ("name", "thinking", "adaptive", "always", "efforts"),
     [
-        ("claude-3-5-sonnet-20241022", False, False, None, []),
-        ("claude-3-7-sonnet-20250219", True, False, None, ["low", "medium", "high"]),
-        ("claude-opus-4-1", True, False, None, ["low", "medium", "high"]),
-        ("claude-haiku-4-5", True, False, None, ["low", "medium", "high"]),
-        ("claude-sonnet-4-6", True, True, None, ["low", "medium", "high", "max"]),
-        ("claude-opus-4-7", True, True, None, ["low", "medium", "high", "xhigh", "max"]),
-        ("claude-sonnet-5", True, True, None, ["low", "medium", "high", "xhigh", "max"]),
+        ("claude-3-5-sonnet-20241022", False, False, False, []),
+        ("claude-3-7-sonnet-20250219", True, False, False, ["low", "medium", "high"]),
+        ("claude-opus-4-1", True, False, False, ["low", "medium", "high"]),
+        ("claude-haiku-4-5", True, False, False, ["low", "medium", "high"]),
+        ("claude-sonnet-4-6", True, True, False, ["low", "medium", "high", "max"]),
+        ("claude-opus-4-7", True, True, False, ["low", "medium", "high", "xhigh", "max"]),
+        ("claude-sonnet-5", True, True, False, ["low", "medium", "high", "xhigh", "max"]),
         ("claude-mythos-5", True, True, True, ["low", "medium", "high", "xhigh", "max"]),
     ],
 )

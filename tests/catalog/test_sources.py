@@ -68,7 +68,7 @@ def test_without_a_list_models_dev_tells_of_its_own_provider(catalog):
     assert model.sources["cost"] == model.sources["max_input_tokens"] == model.sources["temperature"] == "models.dev"
     assert model.name == "GPT-5.2"
     assert (model.off_effort, model.sources["off_effort"]) == ("none", "models.dev")
-    assert model.sources["always_thinking" if model.can("always_thinking") is False else "family"] == "prefix"
+    assert (model.can("always_thinking"), model.sources["always_thinking"]) == (False, "models.dev")
 
 
 def test_at_an_unknown_host_only_what_holds_for_the_family_is_told(catalog):

@@ -78,6 +78,38 @@ def test_what_was_asked_for_is_sent(modelbay: Command):
     assert body["messages"][0] == {"role": "system", "content": "Be brief."}
 
 
+def test_a_word_that_is_no_effort_is_a_mistake_in_the_command(modelbay: Command):
+    ended = modelbay("ask", "-m", "sim/sim-1", "--effort", "banana", "Why?")
+    assert (ended.code, ended.out, len(modelbay.simulator.journal)) == (2, "", 0)
+    assert ended.err == snapshot("""\
+error: unknown effort "banana"
+
+hint: use one of: off, minimal, low, medium, high, xhigh, max
+""")
+
+
+def test_an_effort_that_the_model_does_not_have_is_the_nearest_with_a_warning(modelbay: Command):
+    with (modelbay.home / "config.toml").open("a") as file:
+        file.write('[models.few]\nprovider = "sim"\nmodel = "sim-1"\nsupport_efforts = ["low", "high"]\n')
+    ended = modelbay("ask", "-m", "few", "--effort", "medium", "Why?")
+    assert (ended.code, modelbay.simulator.journal.last.json["reasoning_effort"]) == (0, "low")
+    assert "the effort `medium` is sent as `low`: few has low, high" in ended.err
+
+
+@pytest.mark.parametrize("place", ["thinking", "model"])
+def test_the_efforts_of_the_configuration_follow_the_same_rule(modelbay: Command, place: str):
+    text = (modelbay.home / "config.toml").read_text()
+    model = '[models.few]\nprovider = "sim"\nmodel = "sim-1"\ncapabilities = ["thinking"]\n'
+    own = '[thinking]\neffort = "banana"\n' if place == "thinking" else 'default_effort = "banana"\n'
+    (modelbay.home / "config.toml").write_text(text + model + own)
+    ended = modelbay("ask", "-m", "few", "Why?")
+    assert (ended.code, len(modelbay.simulator.journal)) == (2, 0)
+    assert (
+        f'unknown effort "banana" in {"[thinking]" if place == "thinking" else "models.few.default_effort"}'
+        in ended.err
+    )
+
+
 def test_files_go_along_by_their_type(modelbay: Command):
     (modelbay.home / "dot.png").write_bytes(PNG)
     (modelbay.home / "notes.md").write_text("# Notes", encoding="utf-8")

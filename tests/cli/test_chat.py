@@ -26,7 +26,7 @@ def test_commands_change_what_comes_next(modelbay: Command):
     assert "I am sim-text" in run.out
     assert "not sent" not in run.out
     assert "talking with sim/sim-text" in run.err
-    assert "error: sim/sim-text is not known to think" in run.err or "no level" in run.err
+    assert 'unknown effort "lots"' in run.err
     assert 'error: no model "nobody"' in run.err
 
 

@@ -321,6 +321,9 @@ def test_thinking_is_left_out_where_the_calls_being_answered_have_none_of_this_m
                 ],
                 "max_tokens": 8192,
             },
-            ["`reasoning` is not sent: the calls being answered were made without this model's thinking"],
+            [
+                "it is not known whether m has the effort `high`; it is sent as it is",
+                "`reasoning` is not sent: the calls being answered were made without this model's thinking",
+            ],
         )
     )

@@ -252,35 +252,10 @@ def test_an_answer_that_is_json():
 def test_little_thinking():
     conversation = Conversation([ASK], Settings(reasoning=Reasoning(effort="low")))
     assert chat(conversation) == snapshot(
-        {"messages": [{"role": "user", "content": "High or low?"}], "reasoning_effort": "low"}
-    )
-    assert responses(conversation) == snapshot(
-        {
-            "input": [{"role": "user", "content": "High or low?"}],
-            "store": False,
-            "reasoning": {"effort": "low", "summary": "auto"},
-            "include": ["reasoning.encrypted_content"],
-        }
-    )
-    assert anthropic(conversation) == snapshot(
-        {
-            "messages": [{"role": "user", "content": [{"type": "text", "text": "High or low?"}]}],
-            "max_tokens": 8192,
-            "thinking": {"type": "enabled", "budget_tokens": 1024},
-        }
-    )
-    assert google(conversation) == snapshot(
-        {
-            "contents": [{"role": "user", "parts": [{"text": "High or low?"}]}],
-            "generationConfig": {"thinkingConfig": {"thinkingBudget": 1024, "includeThoughts": True}},
-        }
-    )
-
-
-def test_a_budget_for_thinking():
-    conversation = Conversation([ASK], Settings(reasoning=Reasoning(enabled=True, budget=2000)))
-    assert chat(conversation) == snapshot(
-        {"messages": [{"role": "user", "content": "High or low?"}], "reasoning_effort": "low"}
+        (
+            {"messages": [{"role": "user", "content": "High or low?"}], "reasoning_effort": "low"},
+            ["it is not known whether m has the effort `low`; it is sent as it is"],
+        )
     )
     assert responses(conversation) == snapshot(
         (
@@ -290,7 +265,47 @@ def test_a_budget_for_thinking():
                 "reasoning": {"effort": "low", "summary": "auto"},
                 "include": ["reasoning.encrypted_content"],
             },
-            ["a budget of 2000 thinking tokens is sent as effort low"],
+            ["it is not known whether m has the effort `low`; it is sent as it is"],
+        )
+    )
+    assert anthropic(conversation) == snapshot(
+        (
+            {
+                "messages": [{"role": "user", "content": [{"type": "text", "text": "High or low?"}]}],
+                "max_tokens": 8192,
+                "thinking": {"type": "enabled", "budget_tokens": 1024},
+            },
+            ["it is not known whether m has the effort `low`; it is sent as it is"],
+        )
+    )
+    assert google(conversation) == snapshot(
+        (
+            {
+                "contents": [{"role": "user", "parts": [{"text": "High or low?"}]}],
+                "generationConfig": {"thinkingConfig": {"thinkingBudget": 1024, "includeThoughts": True}},
+            },
+            ["it is not known whether m has the effort `low`; it is sent as it is"],
+        )
+    )
+
+
+def test_a_budget_for_thinking():
+    conversation = Conversation([ASK], Settings(reasoning=Reasoning(enabled=True, budget=2000)))
+    assert chat(conversation) == snapshot(
+        (
+            {"messages": [{"role": "user", "content": "High or low?"}], "reasoning_effort": "low"},
+            ["a budget of 2000 thinking tokens is sent as effort `low`"],
+        )
+    )
+    assert responses(conversation) == snapshot(
+        (
+            {
+                "input": [{"role": "user", "content": "High or low?"}],
+                "store": False,
+                "reasoning": {"effort": "low", "summary": "auto"},
+                "include": ["reasoning.encrypted_content"],
+            },
+            ["a budget of 2000 thinking tokens is sent as effort `low`"],
         )
     )
     assert anthropic(conversation) == snapshot(
@@ -311,23 +326,35 @@ def test_a_budget_for_thinking():
 def test_no_thinking():
     conversation = Conversation([ASK], Settings(reasoning=Reasoning(enabled=False)))
     assert chat(conversation) == snapshot(
-        {"messages": [{"role": "user", "content": "High or low?"}], "reasoning_effort": "none"}
+        (
+            {"messages": [{"role": "user", "content": "High or low?"}], "reasoning_effort": "none"},
+            ["it is not known whether thinking can be turned off at m; the effort `off` is sent"],
+        )
     )
     assert responses(conversation) == snapshot(
-        {"input": [{"role": "user", "content": "High or low?"}], "store": False, "reasoning": {"effort": "none"}}
+        (
+            {"input": [{"role": "user", "content": "High or low?"}], "store": False, "reasoning": {"effort": "none"}},
+            ["it is not known whether thinking can be turned off at m; the effort `off` is sent"],
+        )
     )
     assert anthropic(conversation) == snapshot(
-        {
-            "messages": [{"role": "user", "content": [{"type": "text", "text": "High or low?"}]}],
-            "max_tokens": 8192,
-            "thinking": {"type": "disabled"},
-        }
+        (
+            {
+                "messages": [{"role": "user", "content": [{"type": "text", "text": "High or low?"}]}],
+                "max_tokens": 8192,
+                "thinking": {"type": "disabled"},
+            },
+            ["it is not known whether thinking can be turned off at m; the effort `off` is sent"],
+        )
     )
     assert google(conversation) == snapshot(
-        {
-            "contents": [{"role": "user", "parts": [{"text": "High or low?"}]}],
-            "generationConfig": {"thinkingConfig": {"thinkingBudget": 0}},
-        }
+        (
+            {
+                "contents": [{"role": "user", "parts": [{"text": "High or low?"}]}],
+                "generationConfig": {"thinkingConfig": {"thinkingBudget": 0}},
+            },
+            ["it is not known whether thinking can be turned off at m; the effort `off` is sent"],
+        )
     )
 
 

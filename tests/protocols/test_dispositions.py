@@ -137,7 +137,7 @@ WILLING = Dialect(prompt_cache_key=True)
 
 
 def render(conversation: Conversation, protocol: str) -> Call:
-    return codec(protocol).render_request(conversation, Model(id="m"), WILLING)
+    return codec(protocol).render_request(conversation, Model(id="m", efforts=["low", "medium", "high"]), WILLING)
 
 
 def rows(*which: Disposition) -> list[tuple[str, str]]:

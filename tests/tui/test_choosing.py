@@ -87,7 +87,9 @@ async def test_esc_empties_the_search_and_then_closes(home: Path, configured: st
         ("/model plain", "For this session: plain"),
         ("/model nobody", "Unknown model alias: nobody"),
         ("/effort low", "Thinking: low"),
-        ("/effort lots", 'thinker has no level "lots"'),
+        ("/effort lots", 'unknown effort "lots"'),
+        ("/effort max", "the effort `max` is sent as `high`: thinker has low, medium, high"),
+        ("/effort High", "Thinking: high"),
     ],
 )
 async def test_what_is_named_behind_a_command_is_taken_at_once(home: Path, configured: str, said: str, answer: str):
@@ -96,11 +98,11 @@ async def test_what_is_named_behind_a_command_is_taken_at_once(home: Path, confi
         await person.sees(answer)
 
 
-async def test_an_effort_that_nobody_knows_goes_to_anthropics_protocol_as_it_is(home: Path, configured: str):
+async def test_an_effort_of_which_it_is_not_known_whether_the_model_has_it_is_sent(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
-        await person.says("/model sonnet")
-        await person.says("/effort ultra")
-        await person.sees("not known to have the level ultra; it is sent as it is")
+        await person.says("/model plain")
+        await person.says("/effort max")
+        await person.sees("it is not known whether plain has the effort `max`; it is sent as it is")
 
 
 async def test_a_model_that_is_not_known_to_think_says_so(home: Path, configured: str):

@@ -70,7 +70,7 @@ class Entry(Struct):
             off_effort=off,
             reasoning_key=field if field in ("reasoning", "reasoning_content") else None,
             cost=_cost(_table(raw.get("cost"))),
-            capabilities=_capabilities(raw, efforts),
+            capabilities=_capabilities(raw, efforts) | _switched(raw.get("reasoning_options")),
         )
 
 
@@ -216,6 +216,14 @@ def _capabilities(raw: Extra, efforts: list[str] | None) -> dict[Capability, boo
     if efforts and "thinking" not in found:
         found["thinking"] = True
     return found
+
+
+def _switched(options: Json) -> dict[Capability, bool]:
+    """That thinking can be turned off, where the entry says so. One that says nothing of it does not say the contrary."""
+    for option in options if isinstance(options, list) else ():
+        if isinstance(option, dict) and (option.get("type") == "toggle" or "none" in (option.get("values") or ())):
+            return {"always_thinking": False}
+    return {}
 
 
 def _host(api: str) -> str:

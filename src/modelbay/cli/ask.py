@@ -35,7 +35,7 @@ from modelbay.replay import outcome
 @click.option(
     "-f", "--file", "--image", "attached", multiple=True, metavar="PATH|URL", help="An image, sound, video or document."
 )
-@click.option("--effort", metavar="EFFORT", help="How much to think: low, medium, high, or off.")
+@click.option("--effort", metavar="EFFORT", help="Reasoning effort: off, minimal, low, medium, high, xhigh or max.")
 @click.option("--max-output-tokens", type=click.IntRange(min=1), metavar="N", help="The longest answer.")
 @click.option("--temperature", type=float, metavar="T", help="How freely to choose words.")
 @click.option("--no-stream", is_flag=True, help="Ask for the answer in one piece.")

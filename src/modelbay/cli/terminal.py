@@ -13,7 +13,7 @@ from modelbay.chat.plain import STEERING, plain
 from modelbay.config.paths import config_file, environment
 from modelbay.credentials.approval import Approval, allowing
 from modelbay.credentials.redaction import redact
-from modelbay.errors import ConfigError, ModelbayError, Unsupported
+from modelbay.errors import ConfigError, ModelbayError, UnknownEffort, Unsupported
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -157,7 +157,7 @@ def guarded(run: Callable[[], object], settings: Settings) -> int:
         return INTERRUPTED
     except ModelbayError as failure:
         told(failure, settings)
-        return FAILED
+        return USAGE if isinstance(failure, UnknownEffort) else FAILED
     except click.ClickException as wrong:
         return _misused(wrong)
     except Exception as unexpected:  # noqa: BLE001 the edge of the program
@@ -183,7 +183,7 @@ def told(failure: ModelbayError, settings: Settings) -> None:
 
 def _has_title(failure: ModelbayError) -> bool:
     """Whether what went wrong is something to look up. What was typed wrongly is no fault of a configuration."""
-    typed = type(failure) is ConfigError and failure.file is None
+    typed = isinstance(failure, UnknownEffort) or (type(failure) is ConfigError and failure.file is None)
     return type(failure) is not ModelbayError and not typed
 
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from shlex import quote
 
 from modelbay.catalog.index import Entry
 from modelbay.catalog.listed import Status
@@ -12,8 +11,12 @@ from modelbay.config import changes
 from modelbay.config.edit import Edit, apply
 from modelbay.config.load import parse
 from modelbay.config.schema import Config, ModelEntry
-from modelbay.errors import ConfigError, Unsupported
+from modelbay.conversation import Reasoning
+from modelbay.dialect import PLAIN
+from modelbay.errors import ConfigError
+from modelbay.events import Warned
 from modelbay.model import Model
+from modelbay.protocols import efforts
 from modelbay.providers.upstream import upstream
 
 OFF, ON = "off", "on"
@@ -92,24 +95,25 @@ def level(config: Config, model: Model, chosen: str | None = None) -> str | None
 
 
 def checked(model: Model, wanted: str) -> tuple[str, str | None]:
-    """A level as somebody typed it, and a warning where only the provider can say whether it is one.
+    """The level that a typed word comes to, and a warning if it is another one or not known to be one.
 
     Raises:
-        Unsupported: the model has no such level; the hint names those it has.
+        UnknownEffort: there is no such word.
     """
-    wanted = wanted.strip().lower()
-    there = levels(model)
-    name = model.alias or model.id
-    if wanted in there:
-        return wanted, None
-    if model.protocol == "anthropic":  # its models come with efforts of their own, and new ones are passed on
-        return wanted, f"{name} is not known to have the level {wanted}; it is sent as it is"
-    if not there:
-        raise Unsupported(
-            f"{name} is not known to think", setting="effort",
-            hint=f"if it does: modelbay model set {quote(name)} thinking=yes",
-        )  # fmt: skip
-    raise Unsupported(f'{name} has no level "{wanted}"', setting="effort", hint=f"it has {', '.join(there)}")
+    word = efforts.checked(wanted, model, PLAIN) or ON
+    if word in efforts.OFF:
+        word = OFF
+    elif word in efforts.ON:
+        word = ON
+    if word in levels(model):
+        return word, None
+    report: list[Warned] = []
+    wish = Reasoning(enabled=word != OFF, effort=None if word in (OFF, ON) else word)
+    found = efforts.fitted(wish, model, PLAIN, model.protocol or "", report)
+    warning = report[0].message if report else None
+    if found is None or found.enabled is False:
+        return OFF, warning
+    return found.effort or ON, warning
 
 
 def write(path: Path | None, alias: str, effort: str | None = None, top: str | None = None) -> None:

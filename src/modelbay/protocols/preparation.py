@@ -5,6 +5,8 @@ from msgspec.structs import replace
 from modelbay.conversation import AnyPart, Conversation, Extra, Media, Settings, Text, ToolCall, ToolResult, Turn
 from modelbay.dialect import Dialect
 from modelbay.events import Warned
+from modelbay.model import Model
+from modelbay.protocols import efforts
 from modelbay.protocols.dispositions import carried, settle
 from modelbay.protocols.repair import repaired
 
@@ -16,7 +18,9 @@ means the last part."""
 _LEAD = Text(text="Attached media from the system prompt:")
 
 
-def prepared(conversation: Conversation, protocol: str, dialect: Dialect) -> tuple[Conversation, list[Warned]]:
+def prepared(
+    conversation: Conversation, protocol: str, model: Model, dialect: Dialect
+) -> tuple[Conversation, list[Warned]]:
     """The conversation as a provider of `protocol` accepts it, and the report of what was changed or left out.
 
     Raises:
@@ -25,6 +29,8 @@ def prepared(conversation: Conversation, protocol: str, dialect: Dialect) -> tup
     settings, report = settle(conversation, protocol)
     turns = repaired(conversation, protocol, report)
     if conversation.protocol != protocol:
+        if settings.reasoning is not None:
+            settings.reasoning = efforts.fitted(settings.reasoning, model, dialect, protocol, report)
         turns = [_marked(turn) for turn in _media_beside(turns)]
         if protocol != "anthropic" and not dialect.cache_marks and _marks_beside_content(turns, settings):
             carried("cache_marks", protocol, report)

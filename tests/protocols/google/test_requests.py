@@ -187,8 +187,8 @@ def test_more_stop_sequences_than_five_are_refused():
         (Reasoning(budget=20_000), {"thinkingLevel": "high", "includeThoughts": True}),
         (Reasoning(enabled=True), {"includeThoughts": True}),
         (Reasoning(effort="high", visibility="hidden"), {"thinkingLevel": "high"}),
-        (Reasoning(enabled=False), {"thinkingLevel": "low", "includeThoughts": False}),
-        (Reasoning(effort="none"), {"thinkingLevel": "low", "includeThoughts": False}),
+        (Reasoning(enabled=False), {"thinkingLevel": "low"}),
+        (Reasoning(effort="none"), {"thinkingLevel": "low"}),
     ],
 )
 def test_a_model_with_levels_is_told_the_nearest_level(reasoning, thinking):
@@ -215,7 +215,7 @@ def test_a_model_without_levels_is_told_a_budget(reasoning, thinking):
 def test_a_model_that_always_thinks_cannot_be_told_not_to_and_says_so():
     model = Model(id="g", capabilities={"always_thinking": True})
     call = google.render_request(foreign(reasoning=Reasoning(enabled=False)), model, Dialect())
-    assert call.body["generationConfig"] == {"thinkingConfig": {"includeThoughts": False}}
+    assert "generationConfig" not in call.body
     assert [warning.setting for warning in call.warnings] == ["reasoning"]
 
 

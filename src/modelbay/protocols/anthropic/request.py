@@ -134,7 +134,7 @@ def _parse_metadata(metadata: Json, settings: Settings) -> None:
 
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
-    conversation, report = prepared(conversation, NAME, dialect)
+    conversation, report = prepared(conversation, NAME, model, dialect)
     settings, same = conversation.settings, conversation.protocol == NAME
     if not same and any(not stop.strip() for stop in settings.stop or ()):
         raise refused("stop", NAME, "a stop sequence must hold more than white space")

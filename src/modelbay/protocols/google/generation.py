@@ -7,7 +7,8 @@ from modelbay.dialect import Dialect
 from modelbay.errors import Unsupported
 from modelbay.events import Warned
 from modelbay.model import Model
-from modelbay.protocols.dispositions import dropped, refused
+from modelbay.protocols.dispositions import refused
+from modelbay.protocols.efforts import nearest
 from modelbay.protocols.google.case import Fields, camel, written
 from modelbay.protocols.google.parts import NAME
 from modelbay.protocols.schema import json_schema, openapi
@@ -33,8 +34,6 @@ _SAME: dict[str, tuple[str, type | UnionType]] = {
 }
 """Settings that are a field of the same value, and what that is; anything else goes on to Google, to be refused there."""
 _STOPS = 5
-_OFF = ("none", "off", "disabled")
-_LEVELS = ("minimal", "low", "medium", "high", "xhigh", "max")
 _BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 24576, "max": 24576}
 """Google's own table for `reasoning_effort`. 24,576 is the most that every model with budgets takes."""
 
@@ -170,53 +169,23 @@ def _render_thinking(reasoning: Reasoning, level: str | None) -> Fields:
 
 def _map_thinking(reasoning: Reasoning, model: Model, report: list[Warned]) -> Fields:
     """What another protocol's client or a program said: levels for models that have them, else budgets."""
-    if model.can("thinking") is False:
-        report.append(dropped("reasoning", NAME, f"{model.id} does not think"))
-        return {}
-    if reasoning.enabled is False or reasoning.effort in _OFF:
-        return _thinking_off(model, report)
+    if reasoning.enabled is False:
+        return {"thinkingLevel": model.off_effort} if model.off_effort else {"thinkingBudget": 0}
     config: Fields = {}
     if model.efforts:
         wanted = reasoning.effort or _level_of(reasoning.budget)
         if wanted is not None:
-            config["thinkingLevel"] = _nearest(wanted, model.efforts, report)
+            config["thinkingLevel"] = nearest(wanted, model.efforts, model.alias or model.id, report)
     elif reasoning.budget is not None:
         config["thinkingBudget"] = reasoning.budget
     elif reasoning.effort in _BUDGETS:
         config["thinkingBudget"] = _BUDGETS[reasoning.effort]
-    elif reasoning.effort not in (None, "on", "auto"):
-        report.append(dropped("reasoning", NAME, f"no budget is known for the effort `{reasoning.effort}`"))
     if reasoning.visibility != "hidden":
         config["includeThoughts"] = True
     return config
-
-
-def _thinking_off(model: Model, report: list[Warned]) -> Fields:
-    if model.efforts:
-        lowest = model.off_effort or next((level for level in _LEVELS if level in model.efforts), model.efforts[0])
-        if lowest not in _OFF:
-            return {"thinkingLevel": lowest, "includeThoughts": False}
-    if model.can("always_thinking"):
-        report.append(dropped("reasoning", NAME, f"{model.id} always thinks"))
-        return {"includeThoughts": False}
-    return {"thinkingBudget": 0}
 
 
 def _level_of(budget: int | None) -> str | None:
     if budget is None:
         return None
     return next((level for level in ("low", "medium", "high") if budget <= _BUDGETS[level]), "high")
-
-
-def _nearest(wanted: str, efforts: list[str], report: list[Warned]) -> str:
-    """The level itself where the model has it, else the next lower one, else its lowest."""
-    known = {effort.lower(): effort for effort in efforts if effort.lower() not in _OFF}
-    if wanted in known or wanted not in _LEVELS or not known:
-        return known.get(wanted, wanted)
-    place = _LEVELS.index(wanted)
-    lower = [level for level in reversed(_LEVELS[:place]) if level in known]
-    found = known[lower[0] if lower else next((level for level in _LEVELS if level in known), next(iter(known)))]
-    report.append(
-        Warned(f"the effort `{wanted}` is sent as `{found}`: the model has {', '.join(efforts)}", "reasoning")
-    )
-    return found

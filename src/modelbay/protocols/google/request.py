@@ -75,7 +75,7 @@ def parse_path(path: str) -> tuple[str | None, bool | None, str | None]:
 
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
-    conversation, report = prepared(conversation, NAME, dialect)
+    conversation, report = prepared(conversation, NAME, model, dialect)
     settings, same = conversation.settings, conversation.protocol == NAME
     system, contents = render_contents(conversation, model, dialect, report)
     body: dict[str, Any] = {} if system is None else {SYSTEM: system}

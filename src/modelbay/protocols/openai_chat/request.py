@@ -14,9 +14,11 @@ from modelbay.conversation import (
     Settings,
 )
 from modelbay.dialect import Dialect
+from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols.codec import Call
 from modelbay.protocols.dispositions import dropped
+from modelbay.protocols.efforts import of_budget
 from modelbay.protocols.openai_chat.body import Body
 from modelbay.protocols.openai_chat.messages import parse_message, render_messages
 from modelbay.protocols.openai_chat.parts import NAME
@@ -143,7 +145,7 @@ def _parse_reasoning(body: dict[str, Json], settings: Settings) -> None:
 
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
-    conversation, report = prepared(conversation, NAME, dialect)
+    conversation, report = prepared(conversation, NAME, model, dialect)
     settings, same = conversation.settings, conversation.protocol == NAME
     body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
     body["messages"] = render_messages(conversation, model, dialect, report)
@@ -176,7 +178,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     if settings.output_format is not None:
         body["response_format"] = _render_format(settings.output_format, dialect, body["messages"], same)
     if settings.reasoning is not None:
-        body |= _render_reasoning(settings.reasoning, settings.spelling.get("reasoning"), dialect)
+        body |= _render_reasoning(settings.reasoning, settings.spelling.get("reasoning"), dialect, model, report)
     body |= {name: value for name, value in settings.extra.items() if name != "stream_options"}
     body |= dialect.body
     for name in dialect.unsupported:
@@ -203,7 +205,9 @@ def _render_format(form: OutputFormat, dialect: Dialect, messages: list[Any], sa
     return {"type": "json_schema", "json_schema": {k: v for k, v in spec.items() if v is not None} | (form.extra or {})}
 
 
-def _render_reasoning(reasoning: Reasoning, spelled: str | None, dialect: Dialect) -> Extra:
+def _render_reasoning(
+    reasoning: Reasoning, spelled: str | None, dialect: Dialect, model: Model, report: list[Warned]
+) -> Extra:
     ways = (dialect.reasoning_control or spelled or "reasoning_effort").split("+")
     reasoning = replace(reasoning)
     extra = reasoning.extra or {} if spelled and not dialect.reasoning_control else {}
@@ -216,7 +220,7 @@ def _render_reasoning(reasoning: Reasoning, spelled: str | None, dialect: Dialec
                 if effort is None and reasoning.enabled is False and len(ways) == 1:
                     effort = "none"
                 if effort is None and reasoning.budget is not None and reasoning.enabled is not False:
-                    effort = "low" if reasoning.budget <= 2048 else "medium" if reasoning.budget <= 8192 else "high"
+                    effort = of_budget(reasoning.budget, model, report)
                 body |= {"reasoning_effort": effort} if effort else {}
             case "reasoning":
                 effort = dialect.efforts.get(reasoning.effort or "", reasoning.effort)
@@ -232,7 +236,8 @@ def _render_reasoning(reasoning: Reasoning, spelled: str | None, dialect: Dialec
                     thinking["effort"] = reasoning.effort
                 if reasoning.budget is not None and spelled and not dialect.reasoning_control:
                     thinking["budget_tokens"] = reasoning.budget
-                body["thinking"] = thinking | extra
+                if thinking or extra or spelled:
+                    body["thinking"] = thinking | extra
             case "enable_thinking":
                 if reasoning.enabled is not None or reasoning.effort:
                     body["enable_thinking"] = not off

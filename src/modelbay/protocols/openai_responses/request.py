@@ -20,6 +20,7 @@ from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols.codec import Call
 from modelbay.protocols.dispositions import dropped, refused
+from modelbay.protocols.efforts import of_budget
 from modelbay.protocols.openai_responses.items import REFERENCE
 from modelbay.protocols.openai_responses.parts import NAME, STRING, objects, without, word
 from modelbay.protocols.openai_responses.turns import INSTRUCTIONS, parse_input, render_input
@@ -70,8 +71,6 @@ _LEAST_TOKENS = 16
 """OpenAI refuses a smaller `max_output_tokens`; clients of other protocols ask for 1 to see whether a key works."""
 _USER_LENGTH = 64
 _CHOICES = ("auto", "none", "required")
-_BUDGETS = ((2048, "low"), (8192, "medium"))
-"""Thinking tokens up to which an effort is said instead; more is "high"."""
 
 
 # --- in ----------------------------------------------------------------------------------------------------------------
@@ -198,7 +197,7 @@ def _parse_reasoning(options: Json, settings: Settings) -> None:
 
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
-    conversation, report = prepared(conversation, NAME, dialect)
+    conversation, report = prepared(conversation, NAME, model, dialect)
     settings, same = conversation.settings, conversation.protocol == NAME
     body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
     instructions, given = render_input(conversation, model, dialect, report)
@@ -250,8 +249,7 @@ def _render_stateless(
 ) -> None:
     """What a conversation that keeps its own state needs said: nothing is stored, so reasoning must come back whole."""
     body["store"] = False
-    reasoning = None if dialect.reasoning_control == "none" else settings.reasoning
-    if reasoning is not None and (options := _render_reasoning(reasoning, model, report)):
+    if settings.reasoning is not None and (options := _render_reasoning(settings.reasoning, model, report)):
         body["reasoning"] = options
     thinks = body.get("reasoning", {}).get("effort") != "none" and ("reasoning" in body or model.can("thinking"))
     include = [*([_ENCRYPTED] if thinks else ()), *([_LOGPROBS] if settings.logprobs else ())]
@@ -266,11 +264,10 @@ def _render_stateless(
 
 def _render_reasoning(reasoning: Reasoning, model: Model, report: list[Warned]) -> Extra:
     if reasoning.enabled is False or reasoning.effort == "none":
-        return {} if model.can("thinking") is False else {"effort": model.off_effort or "none"}
+        return {"effort": model.off_effort or "none"}
     effort = reasoning.effort
     if effort is None and reasoning.budget is not None and not reasoning.adaptive:
-        effort = next((effort for most, effort in _BUDGETS if reasoning.budget <= most), "high")
-        report.append(Warned(f"a budget of {reasoning.budget} thinking tokens is sent as effort {effort}", "reasoning"))
+        effort = of_budget(reasoning.budget, model, report)
     shown = reasoning.visibility
     summary = shown if shown in ("auto", "concise", "detailed") else None if shown == "hidden" else "auto"
     return _said(effort=effort, summary=summary)

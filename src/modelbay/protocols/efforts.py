@@ -1,0 +1,141 @@
+"""How much to think, fitted to what a model can do: one rule for every protocol, and for what a person asks.
+
+- The model is known not to have it: the nearest level is sent, with a warning.
+- It is not known whether the model has it: it is sent, with a warning.
+- No protocol, vendor or model has such a word: `UnknownEffort`.
+
+What a client says in the protocol of the provider is not touched.
+"""
+
+from msgspec.structs import replace
+
+from modelbay.conversation import Reasoning
+from modelbay.dialect import Dialect
+from modelbay.errors import UnknownEffort
+from modelbay.events import Warned
+from modelbay.model import Model
+
+OFF = ("off", "none", "disabled")
+ON = ("on", "auto", "default", "enabled")
+LEVELS = ("minimal", "low", "medium", "high", "xhigh", "max")
+"""Every level that a protocol or vendor has, least first."""
+_BUDGETED = ("minimal", "low", "medium", "high")
+"""Those that stand for a number of tokens, at models that take a budget."""
+_SWITCHES = ("thinking", "enable_thinking")
+"""`Dialect.reasoning_control`: thinking is turned on or off, and there are no levels."""
+
+
+def fitted(
+    reasoning: Reasoning, model: Model, dialect: Dialect, protocol: str, report: list[Warned]
+) -> Reasoning | None:
+    """The wish as this model can have it; None if nothing is to be sent. What was changed is reported.
+
+    Raises:
+        UnknownEffort: its `effort` is not a word that anybody has.
+    """
+    word = checked(reasoning.effort, model, dialect)
+    name = model.alias or model.id
+    if reasoning.enabled is False or word in OFF:
+        return _off(reasoning, model, dialect, protocol, report)
+    said = word or ("on" if reasoning.enabled else None)
+    if (said or reasoning.budget) and model.can("thinking") is False:
+        what = f"the effort `{said}`" if said else "a thinking budget"
+        report.append(_warned(f"{name} does not think: {what} is not sent"))
+        return None
+    if protocol in ("openai_chat", "openai_responses") and dialect.reasoning_control == "none":
+        if said or reasoning.budget:
+            report.append(_warned(f"`reasoning` is not sent: {dialect.vendor or 'the provider'} has no setting for it"))
+        return None
+    if word is None or word in ON:
+        return replace(reasoning, effort=None, enabled=True if word else reasoning.enabled)
+    if protocol == "openai_chat" and dialect.reasoning_control in _SWITCHES:
+        report.append(_warned(f"the effort `{word}` is sent as thinking on: the provider takes no levels"))
+        return replace(reasoning, effort=None, enabled=True)
+    return _level(replace(reasoning, effort=word), model, dialect, protocol, report)
+
+
+def checked(effort: str | None, model: Model, dialect: Dialect, place: str = "") -> str | None:
+    """An effort in lower case, or as the model itself writes it. `place` is where it is set, for the message.
+
+    Raises:
+        UnknownEffort: it is not a word that anybody has.
+    """
+    if effort is None:
+        return None
+    own = {word.lower(): word for word in (*(model.efforts or ()), model.off_effort) if word}
+    word = effort.strip().lower()
+    if word in own:
+        return own[word] if word not in (*OFF, *LEVELS) else word
+    if word in (*OFF, *ON, *LEVELS) or word in dialect.efforts or word in dialect.efforts.values():
+        return word
+    known = [one for one in model.efforts or LEVELS if one not in OFF]
+    raise UnknownEffort(
+        f'unknown effort "{effort}"{f" in {place}" if place else ""}',
+        setting="effort",
+        hint=f"use one of: {', '.join(['off', *known])}",
+    )
+
+
+def nearest(wanted: str, efforts: list[str], name: str, report: list[Warned]) -> str:
+    """The level itself if it is one of `efforts`, else the next lower one, else the lowest, with a warning."""
+    known = {effort.lower(): effort for effort in efforts if effort.lower() not in OFF}
+    if wanted in known or not known:
+        return known.get(wanted, wanted)
+    order = [level for level in LEVELS if level in known] or list(known)
+    lower = [level for level in order if wanted in LEVELS and level in LEVELS[: LEVELS.index(wanted)]]
+    found = known[lower[-1] if lower else order[0]]
+    report.append(_warned(f"the effort `{wanted}` is sent as `{found}`: {name} has {', '.join(efforts)}"))
+    return found
+
+
+def of_budget(budget: int, model: Model, report: list[Warned]) -> str:
+    """The effort that stands for a number of thinking tokens, where a protocol has efforts only."""
+    level = "low" if budget <= 2048 else "medium" if budget <= 8192 else "high"
+    found = nearest(level, model.efforts or [], model.alias or model.id, [])
+    report.append(_warned(f"a budget of {budget} thinking tokens is sent as effort `{found}`"))
+    return found
+
+
+def _level(reasoning: Reasoning, model: Model, dialect: Dialect, protocol: str, report: list[Warned]) -> Reasoning:
+    word, name = reasoning.effort or "", model.alias or model.id
+    efforts = model.efforts
+    if efforts is None and protocol in ("anthropic", "google") and model.can("thinking"):
+        efforts = list(_BUDGETED)
+    if efforts is None:
+        report.append(_warned(f"it is not known whether {name} has the effort `{word}`; it is sent as it is"))
+        return reasoning
+    if not efforts:
+        report.append(_warned(f"the effort `{word}` is not sent: {name} has no levels"))
+        return replace(reasoning, effort=None, enabled=True)
+    if any(effort.lower() in (word.lower(), dialect.efforts.get(word)) for effort in efforts):
+        return reasoning
+    return replace(reasoning, effort=nearest(word, efforts, name, report))
+
+
+def _off(reasoning: Reasoning, model: Model, dialect: Dialect, protocol: str, report: list[Warned]) -> Reasoning | None:
+    if model.can("thinking") is False:
+        return None
+    name, levels = model.alias or model.id, [effort for effort in model.efforts or () if effort.lower() not in OFF]
+    always = model.can("always_thinking")
+    if protocol == "google" and levels:
+        always = True  # models with levels have no other way to say it
+    if always and not model.off_effort:
+        takes = protocol != "openai_chat" or dialect.reasoning_control not in (*_SWITCHES, "none")
+        if levels and takes:
+            lowest = next((level for level in LEVELS if level in levels), levels[0])
+            report.append(_warned(f"{name} always thinks: the effort `off` is sent as `{lowest}`"))
+            return replace(reasoning, enabled=True, effort=lowest, budget=None, visibility="hidden")
+        report.append(_warned(f"the effort `off` is not sent: {name} always thinks"))
+        return Reasoning(visibility="hidden")
+    if protocol == "openai_chat" and dialect.reasoning_control == "none":
+        report.append(_warned(f"`reasoning` is not sent: {dialect.vendor or 'the provider'} has no setting for it"))
+        return None
+    if always is None and not model.off_effort:
+        report.append(
+            _warned(f"it is not known whether thinking can be turned off at {name}; the effort `off` is sent")
+        )
+    return replace(reasoning, enabled=False, effort=model.off_effort, budget=None)
+
+
+def _warned(message: str) -> Warned:
+    return Warned(message, "reasoning")

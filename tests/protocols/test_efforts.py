@@ -1,0 +1,165 @@
+"""How much to think, as each model can have it: what is sent, and what is reported."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelbay.catalog.knowledge import fitted, model_facts
+from modelbay.config.load import parse
+from modelbay.conversation import Conversation, Reasoning, Settings, user
+from modelbay.errors import UnknownEffort
+from modelbay.protocols.codec import codec
+from modelbay.providers.upstream import upstream
+
+OPENAI = 'type = "openai"'
+RESPONSES = 'type = "openai_responses"'
+ANTHROPIC = 'type = "anthropic"'
+GEMINI = 'type = "google-genai"'
+KIMI = 'type = "kimi"'
+FIELDS = ("reasoning_effort", "reasoning", "thinking", "output_config", "enable_thinking", "thinking_budget")
+
+
+def sent(
+    provider: str, model: str, reasoning: Reasoning, protocol: Any = None, extra: str = ""
+) -> tuple[Any, list[str]]:
+    """What a request says of thinking, and the warnings about it."""
+    text = f'[providers.p]\n{provider}\napi_key = "k"\n[models.m]\nprovider = "p"\nmodel = "{model}"\n{extra}'
+    config = parse(text, Path("/somewhere/config.toml"))
+    entry = config.models["m"]
+    found = fitted(upstream(config, config.provider_of(entry), entry))
+    asked = Conversation([user("hello")], Settings(reasoning=reasoning), protocol=protocol)
+    call = codec(found.protocol).render_request(asked, model_facts(entry, found), found.dialect)
+    said = {name: call.body[name] for name in FIELDS if name in call.body}
+    if "generationConfig" in call.body:
+        said |= call.body["generationConfig"].get("thinkingConfig", {})
+    return said, [warning.message for warning in call.warnings if warning.setting == "reasoning"]
+
+
+def wish(effort: str) -> Reasoning:
+    return Reasoning(enabled=effort != "off", effort=None if effort == "off" else effort)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "effort", "said", "warned"),
+    [
+        (OPENAI, "gpt-4o", "high", {}, "m does not think: the effort `high` is not sent"),
+        (OPENAI, "gpt-5.2", "max", {"reasoning_effort": "xhigh"}, "`max` is sent as `xhigh`"),
+        (OPENAI, "gpt-5.2", "minimal", {"reasoning_effort": "low"}, "`minimal` is sent as `low`"),
+        (OPENAI, "gpt-5-pro", "low", {"reasoning_effort": "high"}, "`low` is sent as `high`"),
+        (OPENAI, "gpt-5", "off", {"reasoning_effort": "minimal"}, "m always thinks"),
+        (RESPONSES, "o3", "off", {"reasoning": {"effort": "low"}}, "m always thinks"),
+        (RESPONSES, "gpt-5.1", "max", {"reasoning": {"effort": "high", "summary": "auto"}}, "`max` is sent as `high`"),
+        (RESPONSES, "gpt-4.1", "low", {}, "m does not think"),
+        (KIMI, "kimi-k2-thinking", "off", {}, "`off` is not sent: m always thinks"),
+        (KIMI, "kimi-k3", "medium", {"thinking": {"type": "enabled", "effort": "low"}}, "`medium` is sent as `low`"),
+        (GEMINI, "gemini-3-pro-preview", "off", {"thinkingLevel": "low"}, "m always thinks"),
+        (GEMINI, "gemini-3-pro-preview", "max", {"thinkingLevel": "high", "includeThoughts": True}, "`max` is sent as"),
+        (GEMINI, "gemini-2.5-flash", "xhigh", {"thinkingBudget": 24576, "includeThoughts": True}, "sent as `high`"),
+        (GEMINI, "gemini-2.0-flash", "low", {}, "m does not think"),
+        (ANTHROPIC, "claude-sonnet-4-5", "max", {"thinking": {"type": "enabled", "budget_tokens": 32_000}}, "as `high`"),
+        (ANTHROPIC, "claude-3-5-sonnet-latest", "high", {}, "m does not think"),
+        (ANTHROPIC, "claude-fable-5", "off",
+         {"thinking": {"type": "adaptive", "display": "summarized"}, "output_config": {"effort": "low"}}, "always thinks"),
+        ('type = "openai"\ndialect = "dashscope"', "qwen3-32b", "high", {"enable_thinking": True}, "takes no levels"),
+        ('type = "openai"\ndialect = "minimax"', "MiniMax-M2.5", "high", {}, "minimax has no setting for it"),
+        ('type = "openai"\ndialect = "zai"', "glm-5.2", "low",
+         {"thinking": {"type": "enabled"}, "reasoning_effort": "high"}, "`low` is sent as `high`"),
+    ],
+)  # fmt: skip
+def test_what_a_model_is_known_not_to_have_becomes_the_nearest_level_with_a_warning(
+    provider, model, effort, said, warned
+):
+    found, warnings = sent(provider, model, wish(effort))
+    assert found == {
+        **said,
+        **({"thinking": found["thinking"]} if provider is ANTHROPIC and "thinking" in found else {}),
+    }
+    assert len(warnings) == 1 and warned in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "effort", "said"),
+    [
+        (OPENAI, "gpt-5.6", "max", {"reasoning_effort": "max"}),
+        (OPENAI, "gpt-5.6", "off", {"reasoning_effort": "none"}),
+        (OPENAI, "gpt-4o", "off", {}),
+        (RESPONSES, "gpt-5.2", "xhigh", {"reasoning": {"effort": "xhigh", "summary": "auto"}}),
+        (GEMINI, "gemini-2.5-flash", "off", {"thinkingBudget": 0}),
+        (GEMINI, "gemini-3-flash-preview", "minimal", {"thinkingLevel": "minimal", "includeThoughts": True}),
+        (ANTHROPIC, "claude-opus-4-8", "off", {"thinking": {"type": "disabled"}}),
+        ('type = "openai"\ndialect = "openrouter"', "openai/gpt-5.6", "max", {"reasoning": {"enabled": True, "effort": "xhigh"}}),
+    ],
+)  # fmt: skip
+def test_what_a_model_has_is_sent_without_a_word(provider, model, effort, said):
+    assert sent(provider, model, wish(effort)) == (said, [])
+
+
+@pytest.mark.parametrize(
+    ("effort", "said", "warned"),
+    [
+        ("high", {"reasoning_effort": "high"}, "it is not known whether m has the effort `high`"),
+        ("off", {"reasoning_effort": "none"}, "it is not known whether thinking can be turned off"),
+    ],
+)
+def test_what_is_not_known_is_sent_with_a_warning(effort, said, warned):
+    found, warnings = sent('type = "openai"\nbase_url = "https://acme.example/v1"', "acme-1", wish(effort))
+    assert found == said
+    assert [warned in warning for warning in warnings] == [True]
+
+
+@pytest.mark.parametrize("provider", [OPENAI, RESPONSES, ANTHROPIC, GEMINI, KIMI])
+@pytest.mark.parametrize("protocol", [None, "openai_chat", "openai_responses", "anthropic", "google"])
+def test_a_word_that_nobody_has_is_refused_from_everybody_but_the_protocol_itself(provider, protocol):
+    names = {OPENAI: "openai_chat", KIMI: "openai_chat", RESPONSES: "openai_responses", ANTHROPIC: "anthropic"}
+    if protocol == names.get(provider, "google"):
+        assert "banana" in repr(sent(provider, "m-1", wish("banana"), protocol))
+        return
+    with pytest.raises(UnknownEffort, match='unknown effort "banana"') as caught:
+        sent(provider, "m-1", wish("banana"), protocol)
+    assert caught.value.hint == "use one of: off, minimal, low, medium, high, xhigh, max"
+
+
+def test_a_model_may_have_words_of_its_own():
+    own = 'support_efforts = ["Quick", "deep"]'
+    assert sent(OPENAI, "m-1", wish("quick"), extra=own) == ({"reasoning_effort": "Quick"}, [])
+    found, (warning,) = sent(OPENAI, "m-1", wish("high"), extra=own)
+    assert (found, "Quick, deep" in warning) == ({"reasoning_effort": "Quick"}, True)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "said"),
+    [
+        (OPENAI, "gpt-5-pro", {"reasoning_effort": "high"}),
+        (RESPONSES, "gpt-5-pro", {"reasoning": {"effort": "high", "summary": "auto"}}),
+        (GEMINI, "gemini-3-pro-preview", {"thinkingLevel": "low", "includeThoughts": True}),
+    ],
+)
+def test_a_budget_becomes_a_level_that_the_model_has(provider, model, said):
+    found, warnings = sent(provider, model, Reasoning(enabled=True, budget=1024), "anthropic")
+    assert found == said and len(warnings) == (0 if provider is GEMINI else 1)
+
+
+@pytest.mark.parametrize("budget", [0, 2048])
+def test_a_budget_for_a_model_that_does_not_think_is_reported(budget):
+    found, warnings = sent(OPENAI, "gpt-4o", Reasoning(enabled=budget > 0, budget=budget), "google")
+    assert (found, len(warnings)) == ({}, 1 if budget else 0)
+
+
+@pytest.mark.parametrize(
+    ("provider", "protocol", "said"),
+    [
+        (OPENAI, "openai_chat", {"reasoning_effort": "max"}),
+        (RESPONSES, "openai_responses", {"reasoning": {"effort": "max"}}),
+        (ANTHROPIC, "anthropic", {"output_config": {"effort": "max"}}),
+        (GEMINI, "google", {"thinkingLevel": "max"}),
+    ],
+)
+def test_what_comes_over_the_same_protocol_is_not_touched(provider, protocol, said):
+    names = {
+        OPENAI: "gpt-4o",
+        RESPONSES: "gpt-4o",
+        ANTHROPIC: "claude-3-5-sonnet-latest",
+        GEMINI: "gemini-3-pro-preview",
+    }
+    assert sent(provider, names[provider], Reasoning(effort="max"), protocol) == (said, [])
