@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from modelbay.catalog.listing import parse_list
+from modelbay.catalog.manifest import inspect_manifest, inspect_models
+from modelbay.catalog.registry import parse_registry
 from modelbay.config.load import parse
 from modelbay.conversation import Conversation, Text, Thinking, Tool, ToolCall, ToolResult, Turn, user
 from modelbay.dialect import PLAIN
@@ -30,11 +33,14 @@ from modelbay.events import (
     UsageReported,
     collect,
 )
+from modelbay.json_text import decode
 from modelbay.model import Model
-from modelbay.protocols.codec import NAMES, Call, codec, decode
+from modelbay.protocols.codec import NAMES, Call, codec
 from modelbay.protocols.sse import Decoder
 from modelbay.providers.endpoint import endpoint
+from modelbay.publishing.documents import read_models
 from modelbay.replay import replay, translate
+from modelbay.routing.retry import retry_after
 from modelbay.usage import Usage
 from tests.corpus import CORPUS
 from tests.protocols.spoken import RECORDED
@@ -59,6 +65,10 @@ JUNK: list[Any] = [
     [None],
     [{}],
     {"": {"": 0}},
+    float("inf"),
+    float("nan"),
+    10**400,
+    json.loads("[" * 300 + "]" * 300),
 ]
 SECONDS = 2.0
 """The longest a target may take for an input of a few KB."""
@@ -257,7 +267,7 @@ def request(data: bytes, pick: Pick, recorded: int = 0) -> None:
     protocol, target = NAMES[pick(len(NAMES))], NAMES[pick(len(NAMES))]
     try:
         body = decode(_json(seeds(protocol, recorded).requests, data, pick))
-    except msgspec.DecodeError:
+    except MalformedReply:
         return
     if not isinstance(body, dict):
         return
@@ -320,10 +330,38 @@ def replayed(data: bytes, pick: Pick, recorded: int = 0) -> None:
         {"name": "n", "protocol": protocol, "request": url, "response": answer, "error": told, "dialect": {}}
         for answer in answers
     ]
-    row = decode(json.dumps(damaged(rows[pick(len(rows))], pick)))
+    try:
+        row = decode(json.dumps(damaged(rows[pick(len(rows))], pick)))
+    except MalformedReply:
+        return
     if isinstance(row, dict):
         replay(row, "n")
         translate(row, "n", NAMES[pick(len(NAMES))])  # type: ignore[arg-type]
+
+
+LISTS: list[Any] = [
+    {"object": "list", "data": [{"id": "a", "object": "model", "context_length": 9, "pricing": {"prompt": "1"}}]},
+    {
+        "models": {
+            "a": {"id": "a", "name": "A", "limit": {"context": 9, "output": 1}, "cost": {"input": 1, "output": 2}}
+        }
+    },
+    {"name": "A", "baseUrl": "https://a.example", "protocol": "openai", "models_data_source": "endpoint"},
+    {"a": {"id": "a", "api": "https://a.example", "npm": "@ai-sdk/openai", "models": {"m": {"limit": {"context": 1}}}}},
+    {"error": {"message": "late", "details": [{"@type": "RetryInfo", "retryDelay": "1s"}]}},
+]
+
+
+def listed(data: bytes, pick: Pick, recorded: int = 0) -> None:
+    """What a catalog of any kind says, and how long a refusal asks to wait."""
+    body = _json(LISTS, data, pick)
+    inspect_manifest(body)
+    inspect_models(body)
+    read_models(body)
+    retry_after({}, body, 0.0)
+    for read in (parse_list, parse_registry):
+        with suppress(ModelbayError):
+            read(body)
 
 
 def check(events: list[Event]) -> None:
@@ -342,6 +380,7 @@ TARGETS: dict[str, Callable[[bytes, Pick, int], None]] = {
     "request": request,
     "config": config,
     "replay": replayed,
+    "listed": listed,
 }
 
 

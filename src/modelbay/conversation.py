@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from msgspec import Struct, field
 
 Json: TypeAlias = Any
-"""A value as `msgspec.json.decode` gives it."""
+"""A value as `json_text.decode` gives it."""
 
 Extra: TypeAlias = dict[str, Json]
 Protocol: TypeAlias = Literal["openai_chat", "openai_responses", "anthropic", "google"]

@@ -5,19 +5,19 @@ A failure is an error. Replacing a picture by a sentence about it, as some gatew
 
 import mimetypes
 from base64 import b64decode, b64encode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
-from typing import cast
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from modelbay.conversation import AnyPart, Conversation, Media, ToolResult, Turn
 from modelbay.dialect import Dialect
 from modelbay.errors import MalformedReply, ModelbayError, Redirected, Unsupported
+from modelbay.json_text import decode
+from modelbay.protocols.shapes import mapping
 from modelbay.transport import Limits, Request, Transport
 
 LIMIT = 50 * 2**20
@@ -138,9 +138,11 @@ async def _uploaded(part: Media, dialect: Dialect, workshop: Workshop) -> Media:
         body, kind = _form(data, part.media_type or "video/mp4", part.name or "video.mp4", part.kind)
         answer = await workshop.upload("/files", body, kind)
         try:
-            id = cast(Mapping[str, str], msgspec.json.decode(answer))["id"]
-        except (msgspec.DecodeError, KeyError, TypeError):
-            raise MalformedReply("the provider took the upload but gave no file id") from None
+            id = mapping(decode(answer)).get("id")
+        except MalformedReply:
+            id = None
+        if not isinstance(id, str) or not id:
+            raise MalformedReply("the provider took the upload but gave no file id")
         workshop.uploaded[digest] = (dialect.video_upload or "{id}").replace("{id}", id)
     return replace(part, data=None, url=workshop.uploaded[digest])
 

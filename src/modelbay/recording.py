@@ -13,7 +13,8 @@ import msgspec
 
 from modelbay.conversation import Json
 from modelbay.credentials.redaction import redact
-from modelbay.errors import ModelbayError, TimedOut
+from modelbay.errors import MalformedReply, ModelbayError, TimedOut
+from modelbay.json_text import decode_as
 from modelbay.logs import shown_answer, shown_request
 from modelbay.protocols.form import form_of
 from modelbay.providers.endpoint import Endpoint
@@ -118,8 +119,8 @@ class Recording:
 def _content(body: bytes) -> dict[str, Json]:
     """JSON as what it says, so that a person can read it, else text."""
     try:
-        return {"json": msgspec.json.decode(body)}
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {"json": decode_as(body, object)}
+    except MalformedReply:
         return {"text": body.decode("utf-8", "replace")}
 
 

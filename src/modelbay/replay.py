@@ -15,9 +15,10 @@ from msgspec import Struct
 
 from modelbay.conversation import Conversation, Json, Origin, Protocol
 from modelbay.dialect import PLAIN, Dialect
-from modelbay.errors import IncompleteReply, ModelbayError
+from modelbay.errors import IncompleteReply, MalformedReply, ModelbayError
 from modelbay.events import Event, Failed, PartEnded, PartStarted, Reply, collect
-from modelbay.protocols.codec import codec, decode
+from modelbay.json_text import decode
+from modelbay.protocols.codec import codec
 from modelbay.protocols.form import Form, web_page
 from modelbay.protocols.sse import Decoder, encode
 from modelbay.providers.presets import by_host
@@ -253,7 +254,7 @@ def _shape(body: bytes) -> str:
     """The protocol, or the kind of no generation, that an answer looks like; "" for neither."""
     try:
         seen = decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MalformedReply:
         payloads = (data for _, data in Decoder().feed(body[:_ENOUGH] + b"\n\n"))
         return next((shape for data in payloads if (shape := _shape(data))), "")
     if isinstance(seen, list) and seen:
@@ -309,7 +310,7 @@ def _as_chat(body: bytes, streamed: bool) -> bytes:
 def _chat_form(data: bytes) -> bytes:
     try:
         chunk = decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MalformedReply:
         return data
     if not isinstance(chunk, dict):
         return data

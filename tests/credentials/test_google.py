@@ -1,6 +1,7 @@
 """Google's application default credentials against a token server on loopback."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -125,3 +126,47 @@ async def test_a_missing_key_file_says_how_to_get_one(tmp_path: Path, monkeypatc
         with pytest.raises(MissingCredential) as caught:
             await google.token()
     assert caught.value.hint is not None and "gcloud auth" in caught.value.hint
+
+
+EXTERNAL = {
+    "type": "external_account",
+    "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
+    "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+    "token_url": "https://sts.googleapis.com/v1/token",
+    "credential_source": {"file": "/nowhere/token"},
+}
+SERVICE = {"type": "service_account", "client_email": "a@b.example", "token_uri": "https://x.example"}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "Is a directory"),
+        (b"\xff\xfe", "credentials.json"),
+        (b"[]", None),
+        (b"7", None),
+        (b"{", "not a valid json"),
+        (b"[" * 100_000, None),
+        (json.dumps({"type": "authorized_user"}).encode(), None),
+        (json.dumps({**SERVICE, "private_key": "x"}).encode(), None),
+        (json.dumps({**SERVICE, "private_key": 7}).encode(), None),
+        (json.dumps(EXTERNAL).encode(), "/nowhere/token"),
+        (json.dumps({**EXTERNAL, "credential_source": {"executable": {"command": "x"}}}).encode(), None),
+        (json.dumps({**EXTERNAL, "credential_source": 7}).encode(), None),
+    ],
+    ids=range(12),
+)
+async def test_credentials_that_cannot_be_used_are_missing_ones(
+    content: bytes | None, words: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "credentials.json"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    async with tokens() as google:
+        with pytest.raises(MissingCredential, match=words) as caught:
+            await google.token()
+    assert str(path) in caught.value.message
+    assert caught.value.hint

@@ -1,7 +1,6 @@
 """Providers as opencode and its descendants write them, for the AI SDK's packages: `provider.<id>.{npm, options, models}`."""
 
 import re
-from pathlib import Path
 from typing import Literal
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -15,7 +14,7 @@ from modelbay.agents.ledger import STAYS, Ledger, leaves
 from modelbay.agents.trust import WHY, swayed, withhold
 from modelbay.catalog.sources import Catalog
 from modelbay.config.origin import origin
-from modelbay.config.paths import environment
+from modelbay.config.paths import environment, expanded
 from modelbay.config.scan import Keys
 from modelbay.config.schema import Table
 from modelbay.config.types import TYPE_OF, protocol_of_type
@@ -500,7 +499,7 @@ class Reader(Struct):
             elif name in self.program.blocked:
                 why = f"{self.program.title} gives {name} to nobody"
         else:
-            file = (layer.folder / Path(name).expanduser()).resolve()
+            file = (layer.folder / expanded(name)).resolve()
             name = str(file)
             if not layer.trusted and not file.is_relative_to(layer.root.resolve()):
                 why = "a project's file refers to a file outside of the project"

@@ -14,7 +14,7 @@ from modelbay.agents.layers import read_json, store
 from modelbay.agents.ledger import STAYS, Layer, Ledger
 from modelbay.agents.trust import WHY, swayed, withhold
 from modelbay.config.origin import origin
-from modelbay.config.paths import environment
+from modelbay.config.paths import environment, expanded
 from modelbay.config.schema import Table
 from modelbay.config.types import TYPES
 from modelbay.credentials.credential import LOCATION, PROJECT
@@ -48,7 +48,7 @@ OFF = ("", "0", "false", "no", "off")
 
 
 def _home() -> Path:
-    return Path(environment("CLAUDE_CONFIG_DIR") or Path.home() / ".claude").expanduser()
+    return expanded(environment("CLAUDE_CONFIG_DIR") or "~/.claude")
 
 
 def _files() -> list[Path]:
@@ -325,7 +325,7 @@ def _reference(helper: str) -> str:
     except ValueError:
         words = []
     if len(words) == 2 and words[0] == "cat" and shlex.join(words) == helper.strip():
-        return f"{{file:{Path(words[1]).expanduser()}}}"
+        return f"{{file:{expanded(words[1])}}}"
     plain = words and shlex.join(words) == helper.strip() and "~" not in helper
     return f"{{command:{helper.strip() if plain else shlex.join(['sh', '-c', helper.strip()])}}}"
 

@@ -16,7 +16,7 @@ from modelbay.agents.departure import Departure, is_secret
 from modelbay.agents.layers import store
 from modelbay.agents.ledger import STAYS, Ledger
 from modelbay.agents.toml_file import layer
-from modelbay.config.paths import environment
+from modelbay.config.paths import environment, expanded
 from modelbay.config.scan import Keys
 from modelbay.config.schema import ModelEntry, Table
 from modelbay.config.types import TYPE_OF
@@ -32,7 +32,7 @@ PROFILED = ("model", "model_provider")
 
 
 def _home() -> Path:
-    return Path(environment("CODEX_HOME") or Path.home() / ".codex").expanduser()
+    return expanded(environment("CODEX_HOME") or "~/.codex")
 
 
 def _files() -> list[Path]:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Sequence
-from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from msgspec import Struct, field
@@ -10,6 +9,7 @@ from msgspec import Struct, field
 from modelbay.catalog.knowledge import model_facts
 from modelbay.catalog.sources import Catalog
 from modelbay.config.diff import SECRET_KEY
+from modelbay.config.paths import expanded
 from modelbay.config.schema import Config, ModelEntry, ProviderEntry
 from modelbay.conversation import Protocol
 from modelbay.credentials import approval
@@ -225,7 +225,7 @@ def _add_key(leaving: Departure) -> None:
 def _absolute(config: Config, kind: str, rest: str) -> str:
     """A reference that says the same wherever it stands."""
     if kind == "file":
-        rest = str((config.path.parent / Path(rest).expanduser()).absolute())
+        rest = str((config.path.parent / expanded(rest)).absolute())
     return f"{{{kind}:{rest}}}"
 
 

@@ -11,7 +11,7 @@ from modelbay.agents.departure import NO_KEY, Departure, is_secret, refused
 from modelbay.agents.ledger import STAYS, Ledger, leaves
 from modelbay.agents.toml_file import layer
 from modelbay.config.entries import Unusable, model_entry
-from modelbay.config.paths import environment
+from modelbay.config.paths import environment, expanded
 from modelbay.config.scan import Keys
 from modelbay.config.schema import ModelEntry, Table
 from modelbay.config.types import OLD_TYPES, TYPE_OF
@@ -38,7 +38,7 @@ CAPABILITIES = ("thinking", "always_thinking", "image_in", "video_in", "audio_in
 def _files() -> list[Path]:
     home = environment("KIMI_CODE_HOME")
     if home:
-        return [Path(home).expanduser() / "config.toml"]
+        return [expanded(home) / "config.toml"]
     old = Path.home() / ".kimi" / "config.toml"
     new = Path.home() / ".kimi-code" / "config.toml"
     return [old] if old.exists() and not new.exists() else [new]

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from modelbay.agents import jsonc
 from modelbay.agents.ledger import Layer, Ledger
-from modelbay.config.paths import environment, user_config_dir, user_data_dir
+from modelbay.config.paths import environment, expanded, user_config_dir, user_data_dir
 from modelbay.config.schema import Table
 from modelbay.errors import ConfigError
 
@@ -77,7 +77,7 @@ def store(file: Path | None, keys: bool) -> Ledger:
 def _found(program: Program) -> Iterator[Layer]:
     yield from _in_folder(program.home, program.names)
     if named := program.variable("CONFIG"):
-        yield _layer(Path(named).expanduser())
+        yield _layer(expanded(named))
     if program.variable("DISABLE_PROJECT_CONFIG") is None:
         root, *inner = _project()
         for folder in (root, *inner):
@@ -86,7 +86,7 @@ def _found(program: Program) -> Iterator[Layer]:
         for folder in (root / name for name in program.folders):
             yield from _in_folder(folder, program.names[1:], root)
     if folder_named := program.variable("CONFIG_DIR"):
-        yield from _in_folder(Path(folder_named).expanduser(), program.names)
+        yield from _in_folder(expanded(folder_named), program.names)
     if content := program.variable("CONFIG_CONTENT"):
         yield Layer(f"${program.id.upper()}_CONFIG_CONTENT", _decoded(content, "its content"), Path.cwd())
     yield from _in_folder(_administrators() / program.id, program.names)

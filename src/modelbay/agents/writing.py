@@ -49,7 +49,7 @@ def put(block: Block, path: Path) -> Put:
         raise ConfigError(f"{path} is not UTF-8 text", file=str(path)) from None
     try:
         after, kept = _with(block, before)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(
             f"{path} does not parse: {error}", hint="mend it in an editor, then try again", file=str(path)
         ) from None

@@ -28,7 +28,7 @@ from modelbay.errors import (
     Redirected,
     TimedOut,
 )
-from modelbay.protocols.codec import decode
+from modelbay.json_text import decode
 from modelbay.providers import presets, urls
 from modelbay.providers.endpoint import Endpoint, endpoint_at, models_endpoint
 from modelbay.providers.upstream import Upstream, upstream
@@ -334,7 +334,7 @@ async def _describe(found: Upstream, endpoint: Endpoint, fetch: Fetch, discovery
         async with turn:
             try:
                 told = decode(await _body(place, msgspec.json.encode({"model": model.id}), fetch, ASIDE))
-            except (ModelbayError, msgspec.DecodeError):
+            except ModelbayError:
                 return False
         if isinstance(told, dict) and "error" not in told:
             _complete(model, listed_model(model.id, _as_run(told)))

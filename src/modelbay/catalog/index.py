@@ -15,7 +15,10 @@ from msgspec import Struct
 from modelbay.catalog.facts import INPUTS, OUTPUTS, Facts
 from modelbay.catalog.naming import shown
 from modelbay.conversation import Extra, Json
+from modelbay.errors import MalformedReply
+from modelbay.json_text import decode_as
 from modelbay.model import Capability, Cost
+from modelbay.protocols.shapes import EXACT
 
 VERSION = "2"
 KEPT = (
@@ -81,7 +84,7 @@ class Index:
         self.date = header.date
         self._data = data
         end = data.index(b"\n", start)
-        self.apis: dict[str, str] = msgspec.json.decode(data[start:end], type=dict[str, str])
+        self.apis: dict[str, str] = decode_as(data[start:end], dict[str, str])
         """Where each provider is, where the list says; "" where it does not."""
         self._start = end + 1
 
@@ -90,11 +93,11 @@ class Index:
         """The index in a file; None where it is damaged, or of another version of the list."""
         first, _, _ = data.partition(b"\n")
         try:
-            header = msgspec.json.decode(first, type=Header)
+            header = decode_as(first, Header)
             if header.stamp != stamp or not data.endswith(b"\n"):
                 return None
             return cls(data, header, len(first) + 1)
-        except (msgspec.DecodeError, ValueError):
+        except (MalformedReply, ValueError):
             return None
 
     def entries(self, wire_id: str) -> list[Entry]:
@@ -187,7 +190,7 @@ def _table(value: Json) -> Extra:
 
 
 def _size(value: Json) -> int | None:
-    return int(value) if type(value) in (int, float) and value >= 1 else None
+    return int(value) if type(value) in (int, float) and 1 <= value < EXACT else None
 
 
 def _cost(cost: Extra) -> Cost | None:
@@ -236,6 +239,6 @@ def _host(api: str) -> str:
 def _entry(line: bytes) -> Entry | None:
     _, provider, id, raw = line.split(b"\t", 3)
     try:
-        return Entry(provider.decode(), id.decode(), msgspec.json.decode(raw, type=dict))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Entry(provider.decode(), id.decode(), decode_as(raw, dict))
+    except MalformedReply:
         return None

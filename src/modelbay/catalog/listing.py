@@ -12,7 +12,7 @@ from modelbay.catalog.listed import Gaps, Kind, Listed
 from modelbay.catalog.reading import facts_of, kind_of, protocols_of, status_of, table
 from modelbay.conversation import Extra, Json
 from modelbay.errors import MalformedReply
-from modelbay.protocols.codec import decode
+from modelbay.json_text import decode
 from modelbay.protocols.failures import summary, text_of
 from modelbay.protocols.form import WRONG_URL
 from modelbay.protocols.openai_errors import error_in
@@ -81,7 +81,7 @@ def _decoded(body: bytes) -> Json:
         raise MalformedReply("the list of models is an empty answer", hint=WRONG_URL)
     try:
         return decode(body)
-    except msgspec.DecodeError:
+    except MalformedReply:
         what = summary(text_of(body))
         raise MalformedReply(f"the list of models is not JSON: {what}", hint=WRONG_URL) from None
 

@@ -6,12 +6,10 @@ the manifest, and what the models' address would answer. Whatever is wrong is a 
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Literal, TypeAlias, get_args
 
-import msgspec
 from msgspec import Struct, field, to_builtins
 
 from modelbay.catalog import naming
@@ -23,9 +21,10 @@ from modelbay.config.diff import SECRET_KEY, SECRET_PARAMETER
 from modelbay.config.origin import origin
 from modelbay.config.schema import Table, key_text
 from modelbay.conversation import Extra, Json
-from modelbay.errors import ModelbayError
-from modelbay.protocols.codec import decode
+from modelbay.errors import MalformedReply, ModelbayError
+from modelbay.json_text import decode, repeated_names
 from modelbay.protocols.failures import summary, text_of
+from modelbay.protocols.shapes import EXACT
 from modelbay.providers import urls
 
 FAILED = "Failed to process provider data"
@@ -249,21 +248,10 @@ def _read(content: bytes | Json, findings: list[Finding]) -> Json:
         return None
     try:
         read = decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MalformedReply:
         findings.append(Finding("", f"it is not JSON but {summary(text_of(content[:2000]))}"))
         return None
-    twice: list[str] = []
-
-    def once(pairs: list[tuple[str, Json]]) -> Extra:
-        made = dict(pairs)
-        if len(made) < len(pairs):
-            twice.extend(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
-        return made
-
-    try:
-        json.loads(text_of(content).removeprefix("\ufeff"), strict=False, object_pairs_hook=once)
-    except (ValueError, RecursionError):
-        return read  # read all the same: it is only nearly JSON
+    twice = repeated_names(content)
     findings += [Finding(key_text(name), "this key is there twice in one object") for name in twice[:MOST_FINDINGS]]
     return read
 
@@ -466,6 +454,8 @@ def _wrong(value: Json, kind: FieldKind) -> tuple[str, bool] | None:
         return f"it must be a number, not {_kind(value)}", True
     if number < 0:
         return "it is negative, and left out", False
+    if kind == "size" and number >= EXACT:
+        return "not a possible number of tokens; it is ignored", False
     if kind == "size" and (number < 1 or number % 1):
         return "it is no whole number of tokens, and left out", False
     return ("it is a number in quotes", False) if isinstance(value, str) else None

@@ -22,6 +22,7 @@ from modelbay.catalog.listed import Listed
 from modelbay.config.cache import Cache
 from modelbay.conversation import Extra, Json
 from modelbay.errors import MalformedReply, ModelbayError, ProviderError, TimedOut
+from modelbay.json_text import decode, decode_as
 from modelbay.protocols.failures import summary, text_of
 
 URL = "https://models.dev/api.json"
@@ -133,8 +134,8 @@ class ModelsDev:
     def _state(self) -> _State:
         data = self.cache.read(FOLDER, "state.json")
         try:
-            return msgspec.json.decode(data, type=_State) if data else _State()
-        except msgspec.DecodeError:
+            return decode_as(data, _State) if data else _State()
+        except MalformedReply:
             return _State()
 
     def _stamp(self) -> str:
@@ -183,8 +184,8 @@ def _providers(body: bytes) -> dict[str, Extra]:
         MalformedReply: there are none.
     """
     try:
-        listed: Json = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        listed: Json = decode(body)
+    except MalformedReply:
         raise MalformedReply(f"that is no list of providers but {summary(text_of(body[:2000]))}") from None
     entries = listed.items() if isinstance(listed, dict) else ()
     found = {

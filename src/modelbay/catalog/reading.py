@@ -15,9 +15,11 @@ from modelbay.catalog.listed import Kind, Status
 from modelbay.catalog.naming import shown
 from modelbay.conversation import Extra, Json, Protocol
 from modelbay.model import Capability, Cost
+from modelbay.protocols.shapes import EXACT
 
 TABLE = Path(__file__).with_name("listing.toml")
 
+DIGITS = re.compile(r"\d{1,16}", re.ASCII)
 A_TOKEN = Decimal("0.002")
 """Below it, dollars are for one token: no million is that cheap, and no token that dear."""
 MILLION = Decimal(1_000_000)
@@ -197,9 +199,9 @@ def _size(raw: Extra, paths: list[str]) -> int | None:
 
 def _whole(value: Json) -> int | None:
     """A positive whole number, also one that is written as text or with a point."""
-    if isinstance(value, str) and value.strip().isdecimal():
+    if isinstance(value, str) and DIGITS.fullmatch(value.strip()):
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < 2**53:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < EXACT:
         return None
     return int(value)
 

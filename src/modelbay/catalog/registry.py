@@ -6,7 +6,6 @@ Read leniently: an entry that cannot be used is left out with its reason, and th
 import re
 from collections.abc import Iterator
 
-import msgspec
 from msgspec import Struct, field
 
 from modelbay.catalog import naming
@@ -17,7 +16,7 @@ from modelbay.config.origin import is_open, origin
 from modelbay.config.schema import Table
 from modelbay.conversation import Extra, Json
 from modelbay.errors import MalformedReply
-from modelbay.protocols.codec import decode
+from modelbay.json_text import decode
 from modelbay.protocols.failures import summary, text_of
 from modelbay.protocols.form import WRONG_URL
 from modelbay.providers import urls
@@ -204,5 +203,5 @@ def _text(entry: Extra, key: str) -> str | None:
 def _decoded(body: bytes) -> Json:
     try:
         return decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MalformedReply:
         raise MalformedReply(f"that is no registry but {summary(text_of(body[:2000]))}", hint=WRONG_URL) from None

@@ -17,6 +17,8 @@ from modelbay.catalog.modelsdev import ModelsDev
 from modelbay.config.cache import Cache
 from modelbay.config.origin import origin
 from modelbay.config.schema import MANIFEST, ModelEntry
+from modelbay.errors import MalformedReply
+from modelbay.json_text import decode_as
 from modelbay.providers import presets
 from modelbay.providers.upstream import Upstream
 
@@ -122,8 +124,8 @@ class Catalog:
     def _read(self, provider: str) -> Seen | None:
         data = self.cache.read("lists", f"{provider}.json")
         try:
-            return msgspec.json.decode(data, type=Seen) if data else None
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            return decode_as(data, Seen) if data else None
+        except MalformedReply:
             return None
 
 

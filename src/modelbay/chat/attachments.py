@@ -3,10 +3,12 @@
 import re
 from base64 import b64encode
 from mimetypes import guess_type
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from modelbay.config.paths import expanded
 from modelbay.conversation import Media, media_kind
+from modelbay.errors import ConfigError
+from modelbay.json_text import whole_text
 
 SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -40,14 +42,16 @@ def attachment(source: str) -> Media:
     """
     if re.match(r"https?://", source, re.IGNORECASE):
         return _at(source)
-    path = Path(source).expanduser()
     try:
+        path = expanded(source)
         if path.exists() and not path.is_file():
             raise Unreadable(f"{source} is not a file")
         data = path.read_bytes()
     except OSError as error:
         raise Unreadable(f"{source} cannot be read: {error.strerror}") from None
-    return _of(data, path.name)
+    except ConfigError as error:
+        raise Unreadable(error.message, error.hint) from None
+    return _of(data, whole_text(path.name))
 
 
 def _at(url: str) -> Media:

@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from modelbay.chat.chat import Chat
 from modelbay.config.paths import data_dir
-from modelbay.errors import ConfigError
+from modelbay.errors import ConfigError, MalformedReply
+from modelbay.json_text import decode_as
 
 SCHEMA = """
 create table if not exists chats (
@@ -24,6 +25,10 @@ create table if not exists chats (
   content blob not null
 )
 """
+
+
+LARGEST = 2**63
+"""SQLite has no larger numbers."""
 
 
 class Saved(Struct):
@@ -76,12 +81,14 @@ class Store:
             ConfigError: there is no such chat, or it cannot be read.
         """
         with self._open() as database:
-            row = database.execute("select content from chats where id = ?", (id,)).fetchone()
+            row = (
+                None if id >= LARGEST else database.execute("select content from chats where id = ?", (id,)).fetchone()
+            )
         if row is None:
             raise ConfigError(f"there is no chat {id}", hint="`/resume` lists those that are kept")
         try:
-            chat = msgspec.json.decode(row[0], type=Chat)
-        except msgspec.ValidationError as error:
+            chat = decode_as(row[0], Chat)
+        except MalformedReply as error:
             raise ConfigError(f"the chat {id} cannot be read: {error}") from None
         chat.id = id
         return chat

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from modelbay import __version__
-from modelbay.cli import terminal
+from modelbay.cli import terminal, texts
 from modelbay.cli.terminal import Settings
 from modelbay.config.paths import environment
 
@@ -69,6 +69,7 @@ class Noun(click.Group):
 
 
 def with_options(command: click.Command) -> click.Command:
+    texts.checked(command)
     command.params += [option for option in OPTIONS if option not in command.params]
     return command
 

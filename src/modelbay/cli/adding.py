@@ -1,7 +1,6 @@
 """What adding and changing a provider have in common on the command line: the key, the choice of models, the report."""
 
 import asyncio
-import sys
 from collections.abc import Callable
 from shlex import quote
 from typing import Any, TypeVar
@@ -10,7 +9,7 @@ import click
 from msgspec import Struct, field
 
 from modelbay.catalog.summary import counted, facts
-from modelbay.cli import terminal
+from modelbay.cli import terminal, texts
 from modelbay.cli.columns import write_rows
 from modelbay.cli.picker import asks, pick
 from modelbay.config.edit import Edited
@@ -126,7 +125,7 @@ def given_key(key: str | None, stdin_is_taken: bool = False) -> str | None:
             raise click.UsageError(
                 "standard input cannot be both the key and the provider", click.get_current_context()
             )
-        key = sys.stdin.read() if sys.stdin is not None else ""
+        key = texts.piped_key()
     if key is None:
         return None
     key = key.strip()

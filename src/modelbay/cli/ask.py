@@ -1,6 +1,5 @@
 """`modelbay ask`."""
 
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -8,11 +7,10 @@ from time import perf_counter
 from typing import Any, cast
 
 import click
-import msgspec
 
 from modelbay.chat.attachments import Unreadable, attachment
 from modelbay.chat.bill import bill
-from modelbay.cli import terminal
+from modelbay.cli import terminal, texts
 from modelbay.cli.display import Display
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config import files
@@ -24,16 +22,24 @@ from modelbay.errors import ConfigError, ModelbayError
 from modelbay.events import Event, Reply, collect
 from modelbay.hints import explain, title
 from modelbay.hub import Ask, Hub
+from modelbay.json_text import encode
 from modelbay.model import Model
 from modelbay.replay import outcome
 
 
 @click.command()
-@click.argument("prompt", nargs=-1, metavar="[PROMPT]…")
+@click.argument("prompt", nargs=-1, type=texts.Prose(), metavar="[PROMPT]…")
 @click.option("-m", "--model", metavar="MODEL", help="An alias of the configuration, or `provider/model`.")
-@click.option("-s", "--system", metavar="TEXT", help="Instructions that stand above the prompt.")
+@click.option("-s", "--system", type=texts.Prose(), metavar="TEXT", help="Instructions that stand above the prompt.")
 @click.option(
-    "-f", "--file", "--image", "attached", multiple=True, metavar="PATH|URL", help="An image, sound, video or document."
+    "-f",
+    "--file",
+    "--image",
+    "attached",
+    type=texts.Place(),
+    multiple=True,
+    metavar="PATH|URL",
+    help="An image, sound, video or document.",
 )
 @click.option("--effort", metavar="EFFORT", help="Reasoning effort: off, minimal, low, medium, high, xhigh or max.")
 @click.option("--max-output-tokens", type=click.IntRange(min=1), metavar="N", help="The longest answer.")
@@ -66,7 +72,7 @@ def ask(
     asking.record = record is not None
     reply = asyncio.run(asking.run(settings))
     if as_json:
-        terminal.write_line(redact(msgspec.json.encode(asking.summary(reply)).decode()).encode())
+        terminal.write_line(redact(encode(asking.summary(reply)).decode()).encode())
     if record is not None:
         _keep(record, asking.recorded)
     if reply.error is not None:
@@ -83,8 +89,7 @@ def attached_file(source: str) -> Media:
 
 def _question(prompt: tuple[str, ...]) -> str:
     """Standard input, unless somebody sits there, and the words of the command line."""
-    piped = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read().strip()
-    return "\n\n".join(text for text in (piped, " ".join(prompt)) if text)
+    return "\n\n".join(text for text in (texts.piped(), " ".join(prompt)) if text)
 
 
 def _keep(file: Path, recorded: bytes) -> None:

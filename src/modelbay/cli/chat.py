@@ -11,7 +11,7 @@ from modelbay.chat.attachments import Unreadable, attachment
 from modelbay.chat.bill import dollars
 from modelbay.chat.chat import Chat
 from modelbay.chat.store import Store
-from modelbay.cli import terminal
+from modelbay.cli import terminal, texts
 from modelbay.cli.display import Display
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
@@ -145,7 +145,7 @@ class _Plain:
         terminal.note(f"thinking: {stands or 'not known'} of {', '.join(levels(model)) or 'nothing'}")
 
     def _resume(self, argument: str) -> None:
-        if argument.isdigit():
+        if argument.isascii() and argument.isdigit():
             self._chat = self._store.load(int(argument))
             spent = f", {dollars(self._chat.cost)}" if self._chat.cost is not None else ""
             terminal.note(f'going on with "{self._chat.name}": {len(self._chat.turns)} turns{spent}')
@@ -161,7 +161,7 @@ def _question() -> str | None:
         if asks():
             sys.stderr.write("› " if not lines else "… ")
             sys.stderr.flush()
-        line = sys.stdin.readline() if sys.stdin is not None else ""
+        line = texts.line()
         if not line:
             return "\n".join(lines).strip() or None
         line = line.rstrip("\r\n")

@@ -5,11 +5,11 @@ from shlex import quote
 
 import click
 
-from modelbay.cli import Noun, terminal
+from modelbay.cli import Noun, terminal, texts
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config.load import load
 from modelbay.config.schema import Config, ProviderEntry
-from modelbay.credentials import storage
+from modelbay.credentials import storage, system_keyring
 from modelbay.credentials.credential import NO_KEY, is_key
 from modelbay.credentials.redaction import register
 from modelbay.errors import ConfigError
@@ -67,7 +67,7 @@ def _read(provider: ProviderEntry) -> str:
         also = " (nothing: move the one in the file)" if there else ""
         text = click.prompt(f"Key of {provider.id}{also}", default="", hide_input=True, show_default=False, err=True)
     else:
-        text = sys.stdin.read() if sys.stdin is not None else ""
+        text = texts.piped_key()
     text = text.strip() or there or ""
     if not text:
         raise click.UsageError("there is no key on standard input", click.get_current_context())
@@ -79,7 +79,7 @@ def _read(provider: ProviderEntry) -> str:
 
 def _place(provider: str, asked: str | None) -> str:
     """Where the key goes. Without a keyring nobody's key goes into a file unasked."""
-    if asked == "file" or storage.has_keyring():
+    if asked == "file" or system_keyring.usable():
         return asked or "keyring"
     asks = sys.stdin is not None and sys.stdin.isatty() and asked is None
     if asks and click.confirm("This machine has no keyring. Keep the key in a file that only you can read?", err=True):

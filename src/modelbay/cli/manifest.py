@@ -11,6 +11,7 @@ from modelbay.cli import Noun, terminal
 from modelbay.cli.terminal import FAILED, Settings, Unreadable, pass_settings
 from modelbay.config.diff import masked_url
 from modelbay.config.load import load
+from modelbay.config.paths import expanded
 from modelbay.errors import ModelbayError
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def check_manifest(
             report = asyncio.run(check_hosted(what, call))
     else:
         try:
-            content, models = (sys.stdin.buffer.read(), None) if what == "-" else files_of(Path(what).expanduser())
+            content, models = (sys.stdin.buffer.read(), None) if what == "-" else files_of(expanded(what))
         except OSError as error:
             raise Unreadable(f"{what} cannot be read: {error.strerror}") from None
         subject = "standard input" if what == "-" else what
@@ -191,7 +192,7 @@ def serve_manifest(_: Settings, /, what: Path, port: int) -> None:
         terminal.note(f'  modelbay manifest check "{url}"\n  modelbay provider manifest "{url}"')
 
     try:
-        content, models = files_of(what.expanduser())
+        content, models = files_of(expanded(what))
     except OSError as error:
         raise Unreadable(f"{what} cannot be read: {error.strerror}") from None
     try:

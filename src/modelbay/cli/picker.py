@@ -94,7 +94,7 @@ def _numbers(answer: str, last: int) -> list[int] | None:
     """The numbers of an answer, as "1 3-5, 8"; None where it has others, or none of the list."""
     found: list[int] = []
     for word in re.split(r"[\s,]+", answer.strip(", ")):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
+        match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", word)
         if not match:
             return None
         first, end = int(match[1]), int(match[2] or match[1])

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from pathlib import Path
 from shlex import quote
 from typing import Any
 
@@ -20,6 +19,7 @@ from modelbay.cli.provider_manifest import add_from_text, add_from_url
 from modelbay.cli.terminal import Settings, Unreadable, pass_settings
 from modelbay.config.diff import masked_url
 from modelbay.config.load import load
+from modelbay.config.paths import expanded
 from modelbay.config.schema import Config
 from modelbay.conversation import Json, Protocol
 from modelbay.errors import ModelbayError
@@ -193,7 +193,7 @@ def _add_listed(config: Config, made: Draft, content: Json, choice: Choice) -> N
 def _recognised(what: str, forced: recognition.Kind | None) -> Recognised:
     if what == "-":
         return recognise_text(sys.stdin.buffer.read() if sys.stdin else b"", "standard input", forced)
-    path = Path(what).expanduser()
+    path = expanded(what)
     by_name = "://" not in what and recognition.vendor(what) is not None
     if not by_name and "://" not in what and path.is_file():
         try:

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +15,7 @@ from modelbay.cli.terminal import Settings, Unreadable, pass_settings
 from modelbay.config.diff import masked_url
 from modelbay.config.load import load
 from modelbay.config.origin import Origin
+from modelbay.config.paths import expanded
 from modelbay.config.schema import Config
 from modelbay.conversation import Json
 from modelbay.errors import ModelbayError
@@ -172,6 +172,6 @@ def _text(embedded: str) -> bytes:
     if embedded == "-":
         return sys.stdin.buffer.read() if sys.stdin else b""
     try:
-        return Path(embedded).expanduser().read_bytes()
+        return expanded(embedded).read_bytes()
     except OSError as error:
         raise Unreadable(f"{embedded} cannot be read: {error.strerror}") from None

@@ -2,17 +2,19 @@
 
 import gzip
 import sys
+import zlib
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
 import click
-import msgspec
 
-from modelbay.cli import terminal
+from modelbay.cli import terminal, texts
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.conversation import Json, Protocol
+from modelbay.errors import MalformedReply
+from modelbay.json_text import decode, encode
 from modelbay.replay import Row, translate
 from modelbay.replay import replay as answer
 
@@ -20,7 +22,7 @@ GZIP = b"\x1f\x8b"
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@click.argument("files", nargs=-1, type=texts.Place(), required=True, metavar="FILE…")
 @click.option("--to", type=click.Choice(get_args(Protocol)), help="Print what a client of this protocol would be sent.")
 @pass_settings
 def replay(settings: Settings, /, files: tuple[str, ...], to: Protocol | None) -> int:
@@ -39,7 +41,7 @@ def replay(settings: Settings, /, files: tuple[str, ...], to: Protocol | None) -
                     why = f"not JSON: {recorded}" if isinstance(recorded, Exception) else "not an exchange"
                     terminal.error(f"{name}: {why}")
                     worst = terminal.USAGE
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             terminal.error(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}")
             worst = terminal.USAGE
     return worst
@@ -67,8 +69,8 @@ def _exchanges(data: bytes, file: str) -> Iterator[tuple[str, Json]]:
 
 def _decoded(data: bytes) -> Json:
     try:
-        return msgspec.json.decode(data.removeprefix(BOM_UTF8))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decode(data.removeprefix(BOM_UTF8))
+    except MalformedReply as error:
         return error
 
 
@@ -77,5 +79,5 @@ def _print(recorded: Row, name: str, to: Protocol | None, settings: Settings) ->
         row = translate(recorded, name, to) if to else answer(recorded, name)
     except Exception as unexpected:  # noqa: BLE001 one exchange that we cannot read hides no other
         return terminal.internal(unexpected, settings, name)
-    terminal.write_line(msgspec.json.encode(row))
+    terminal.write_line(encode(row))
     return 0

@@ -148,6 +148,8 @@ def guarded(run: Callable[[], object], settings: Settings) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a console that lacks a character shows `?` for it
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # `texts` says what becomes of bytes that are not text
     try:
         with allowing():
             code = run()

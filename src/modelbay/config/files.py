@@ -46,12 +46,19 @@ def target_of(path: Path) -> Path:
 
 
 def content_of(path: Path) -> bytes | None:
+    """A file's bytes; None if there is no file.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
         return path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", hint=UNREADABLE, file=str(path)) from error
+    except ValueError:  # a NUL in the path
+        raise ConfigError(f"{str(path)!r} is not a path", hint="name another file") from None
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ from typing import TypeAlias
 import msgspec
 
 from modelbay.config.paths import cache_dir
+from modelbay.errors import MalformedReply
+from modelbay.json_text import decode_as
 
 Lessons: TypeAlias = dict[str, dict[str, list[dict[str, str]]]]
 """By origin, then wire model: objects that whoever asks understands."""
@@ -50,8 +52,8 @@ class LessonBook:
 
     def _read(self) -> Lessons:
         try:
-            return msgspec.json.decode(self.path.read_bytes(), type=Lessons)
-        except (OSError, msgspec.DecodeError):
+            return decode_as(self.path.read_bytes(), Lessons)
+        except (MalformedReply, OSError):
             return {}
 
     def _write(self) -> None:

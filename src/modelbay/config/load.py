@@ -4,13 +4,12 @@ import re
 from hashlib import sha256
 from pathlib import Path
 
-from modelbay.config import entries
+from modelbay.config import entries, files
 from modelbay.config.entries import Unusable
-from modelbay.config.files import UNREADABLE
 from modelbay.config.lines import line_of
 from modelbay.config.paths import config_file
 from modelbay.config.schema import Config, ModelEntry, Problem, Table, key_text
-from modelbay.errors import ConfigError, ConfigSyntaxError
+from modelbay.errors import ConfigSyntaxError
 
 
 def load(path: Path | None = None, *, trusted: bool = False) -> Config:
@@ -23,12 +22,9 @@ def load(path: Path | None = None, *, trusted: bool = False) -> Config:
         ConfigError: it cannot be read.
     """
     path = path or config_file()
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+    data = files.content_of(path)
+    if data is None:
         return Config(path=path, exists=False)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}", hint=UNREADABLE, file=str(path)) from error
     try:
         text = data.decode("utf-8-sig")  # Windows editors begin with a mark that TOML forbids
     except UnicodeDecodeError as error:

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from modelbay.errors import ConfigError
+
 APP = "modelbay"
 
 
@@ -12,11 +14,26 @@ def environment(name: str) -> str | None:
     return value if value and value.strip() else None
 
 
+def expanded(name: str | Path) -> Path:
+    """The path that a user wrote, `~` and `~user` replaced by the home folders.
+
+    Raises:
+        ConfigError: there is no such user or home folder, or it is not a path.
+    """
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{name} cannot be found: unknown home folder", hint="write the whole path") from None
+    if "\0" in str(path):
+        raise ConfigError("a path has a NUL character in it", hint="write the path again")
+    return path
+
+
 def home() -> Path:
     """The folder of `config.toml`: `$MODELBAY_HOME`, else the platform's folder for a user's configuration."""
     chosen = environment("MODELBAY_HOME")
     if chosen:
-        return Path(chosen).expanduser().absolute()
+        return expanded(chosen).absolute()
     from platformdirs import user_config_path
 
     return user_config_path(APP, appauthor=False)
@@ -46,9 +63,9 @@ def data_dir() -> Path:
 
 def user_config_dir() -> Path:
     """Where programs that follow the XDG rules keep configuration, on every platform: `$XDG_CONFIG_HOME`."""
-    return Path(environment("XDG_CONFIG_HOME") or Path.home() / ".config").expanduser()
+    return expanded(environment("XDG_CONFIG_HOME") or "~/.config")
 
 
 def user_data_dir() -> Path:
     """Where they keep data, as the keys of logins: `$XDG_DATA_HOME`."""
-    return Path(environment("XDG_DATA_HOME") or Path.home() / ".local" / "share").expanduser()
+    return expanded(environment("XDG_DATA_HOME") or "~/.local/share")

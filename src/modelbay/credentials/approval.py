@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from modelbay.config.origin import origin
-from modelbay.config.paths import home
-from modelbay.errors import ConfigError
+from modelbay.config.paths import expanded, home
+from modelbay.errors import ConfigError, MalformedReply
+from modelbay.json_text import decode
 
 if TYPE_CHECKING:  # every command imports this, and few need a configuration
     from modelbay.config.schema import Config
@@ -187,7 +188,7 @@ def _absolute(reference: str, path: Path) -> str:
     match = WHOLE.fullmatch(reference.strip())
     if match is None or match[1] != "file":
         return reference.strip()
-    return f"{{file:{(path.parent / Path(match[2].strip()).expanduser()).absolute()}}}"
+    return f"{{file:{(path.parent / expanded(match[2].strip())).absolute()}}}"
 
 
 def _remembered(digest: str) -> list[Approval]:
@@ -201,11 +202,10 @@ def _remembered(digest: str) -> list[Approval]:
 
 def _kept(content: bytes | None) -> dict[str, dict[str, Any]]:
     """The approvals by digest; what is not in their form is not an approval."""
-    import json
 
     try:
-        data = json.loads(content or b"{}")
-    except (ValueError, RecursionError):
+        data = decode(content or b"{}")
+    except MalformedReply:
         return {}
     kept = {}
     for digest, entry in data.items() if isinstance(data, dict) else ():

@@ -12,6 +12,7 @@ from modelbay.errors import AuthenticationFailed, MissingCredential, ModelbayErr
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 LOGIN = "gcloud auth application-default login"
 LOGOUT = "gcloud auth application-default revoke"
+HINT = f"run `{LOGIN}`, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's JSON file; `modelbay login` then checks it"
 Send = Callable[[str, str, dict[str, str], bytes | None], Awaitable[tuple[int, Mapping[str, str], bytes]]]
 """Sends one HTTP request (method, URL, headers, body) and gives status, headers and body."""
 
@@ -55,8 +56,6 @@ class GoogleTokens:
             done.exception()  # nobody may be left to hear of it
 
     async def _refresh(self) -> None:
-        from google.auth.exceptions import GoogleAuthError
-
         loop = asyncio.get_running_loop()
 
         def request(
@@ -67,15 +66,23 @@ class GoogleTokens:
 
         try:
             await asyncio.to_thread(self._credentials.refresh, request)
-        except GoogleAuthError as error:
-            if isinstance(error.__cause__, ModelbayError):
-                raise error.__cause__ from None  # nothing was refused: no answer came
-            refused = AuthenticationFailed(
-                f"Google refused the application default credentials of {_described(self._credentials).where}: "
-                f"{error.args[0] if error.args else error}"
-            )
+        except Exception as error:  # noqa: BLE001 the border to google-auth, which raises what a user's file makes it raise
+            raise self._failed(error) from None
+
+    def _failed(self, error: Exception) -> ModelbayError:
+        """What a failed refresh means: no answer came, Google refused, or the user's files cannot be used."""
+        from google.auth.exceptions import GoogleAuthError
+
+        if isinstance(error.__cause__, ModelbayError):
+            return error.__cause__
+        where, why = _described(self._credentials).where, _words(error)
+        if isinstance(error, GoogleAuthError) and not _of_a_file(error):
+            refused = AuthenticationFailed(f"Google refused the application default credentials of {where}: {why}")
             refused.hint = f"run `{LOGIN}` or get a new key file; `modelbay login` then checks it"
-            raise refused from None
+            return refused
+        return MissingCredential(
+            f"Could not use the Google application default credentials of {where}: {why}", hint=HINT
+        )
 
 
 class _Answer:
@@ -116,16 +123,30 @@ def _described(credentials: Any) -> Described:
 
 def _load() -> Any:
     import google.auth
-    from google.auth.exceptions import DefaultCredentialsError
 
     # it warns of a missing project, which we take from the configuration
     logging.getLogger("google.auth._default").setLevel(logging.ERROR)
     try:
         credentials, _ = google.auth.default(scopes=[SCOPE])
-    except DefaultCredentialsError as error:
+    except Exception as error:  # noqa: BLE001 the border to google-auth, as above
+        file = environment("GOOGLE_APPLICATION_CREDENTIALS")
+        of = f" in {file}" if file and file not in str(error) else ""
         raise MissingCredential(
-            f"there are no Google application default credentials: {str(error).partition('. ')[0]}",
-            hint=f"run `{LOGIN}`, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's JSON file; "
-            "`modelbay login` then checks it",
+            f"No usable Google application default credentials{of}: {_words(error)}", hint=HINT
         ) from None
     return credentials
+
+
+def _of_a_file(error: Exception) -> bool:
+    """Whether google-auth wrapped a fault of the user's files, such as a missing token file."""
+    from google.auth.exceptions import MalformedError
+
+    return isinstance(error, MalformedError) or isinstance(error.__cause__ or error.__context__, OSError)
+
+
+def _words(error: Exception) -> str:
+    """The first sentence of an error, without its class's brackets."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    said = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+    return said.partition(". ")[0] or type(error).__name__

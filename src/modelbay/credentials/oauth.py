@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-import msgspec
 from msgspec import Struct
 
 from modelbay.config.origin import origin
 from modelbay.credentials.google import Send
 from modelbay.credentials.redaction import redact, register
 from modelbay.errors import AuthenticationFailed, MalformedReply, ModelbayError, ServerError, TimedOut, TransportError
+from modelbay.json_text import decode
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 INTERVAL = 5.0
@@ -301,8 +301,8 @@ async def _post(send: Send, url: str, form: dict[str, str]) -> tuple[int, dict[s
 def _object(body: bytes) -> dict[str, Any] | None:
     """The JSON object in an answer; None if it is something else."""
     try:
-        said = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        said = decode(body)
+    except MalformedReply:
         return None
     return said if isinstance(said, dict) else None
 

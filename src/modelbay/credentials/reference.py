@@ -11,9 +11,10 @@ from contextvars import ContextVar
 from pathlib import Path
 from threading import Lock
 
-from modelbay.config.paths import config_file, environment, home
+from modelbay.config.files import target_of
+from modelbay.config.paths import config_file, environment, expanded, home
 from modelbay.config.schema import Config
-from modelbay.credentials import approval
+from modelbay.credentials import approval, system_keyring
 from modelbay.errors import ConfigError, MissingCredential
 
 REFERENCE = re.compile(r"\{([a-z]+):(.*)\}", re.DOTALL)
@@ -84,14 +85,12 @@ def bound_origin(value: str, config: Config) -> str | None:
     """The origin that the key at a reference was given for, where `modelbay key` noted one."""
     match = REFERENCE.fullmatch(value)
     if match and match[1] == "keyring" and match[2].strip().startswith(f"{SERVICE}/"):
-        import keyring
-
-        return keyring.get_password(SERVICE, match[2].strip().removeprefix(f"{SERVICE}/") + ORIGIN)
+        return system_keyring.get(SERVICE, match[2].strip().removeprefix(f"{SERVICE}/") + ORIGIN)
     if match and match[1] == "file":
-        path = (config.path.parent / Path(match[2].strip()).expanduser()).resolve()
+        path = target_of(config.path.parent / expanded(match[2].strip()))
         if path.parent == keys_folder().resolve():
-            with contextlib.suppress(OSError):
-                return path.with_name(path.name + ORIGIN).read_text(encoding="utf-8").strip()
+            with contextlib.suppress(OSError):  # a damaged note is an origin that no provider has
+                return path.with_name(path.name + ORIGIN).read_text(encoding="utf-8", errors="replace").strip()
     return None
 
 
@@ -110,7 +109,7 @@ def _from_environment(name: str, config: Config) -> str:
 
 
 def _from_file(name: str, config: Config) -> str:
-    path = config.path.parent / Path(name).expanduser()
+    path = config.path.parent / expanded(name)
     try:
         real = path.resolve(strict=True)
         if real.parts[1:2] == ("proc",):
@@ -119,8 +118,8 @@ def _from_file(name: str, config: Config) -> str:
             raise MissingCredential(f"{{file:{name}}}: {path} is no file")
         with real.open("rb") as file:
             data = file.read(FILE_BYTES + 1)
-    except OSError as error:
-        raise MissingCredential(f"{{file:{name}}}: {path}: {error.strerror}") from None
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links, up to Python 3.12
+        raise MissingCredential(f"{{file:{name}}}: {path}: {getattr(error, 'strerror', error)}") from None
     if len(data) > FILE_BYTES:
         raise MissingCredential(f"{{file:{name}}}: {path} is larger than {FILE_BYTES} bytes, which is no key")
     try:
@@ -130,19 +129,15 @@ def _from_file(name: str, config: Config) -> str:
 
 
 def _from_keyring(name: str, config: Config) -> str:
-    import keyring
-    from keyring.errors import KeyringError
-
     service, slash, user = name.partition("/")
     if not slash:
         raise ConfigError(f"{{keyring:{name}}} names no user", hint="write {keyring:SERVICE/USER}")
     check_attended("the keyring")
     try:
-        found = keyring.get_password(service, user)
-    except KeyringError as error:
+        found = system_keyring.get(service, user)
+    except system_keyring.NoKeyring as error:
         raise MissingCredential(
-            f"{{keyring:{name}}}: the keyring does not answer: {error}",
-            hint="on a machine without a keyring, use {file:PATH} or {env:NAME}",
+            f"{{keyring:{name}}}: {error.message}", hint="on a machine without a keyring, use {file:PATH} or {env:NAME}"
         ) from error
     if found is None:
         raise MissingCredential(

@@ -4,7 +4,6 @@ With each key stands the origin it was given for, and there it stays: a configur
 because somebody re-pointed it, is refused until the key is set anew.
 """
 
-import contextlib
 import sys
 from pathlib import Path
 
@@ -15,18 +14,10 @@ from modelbay.config.origin import Origin
 from modelbay.config.paths import home
 from modelbay.config.scan import Keys
 from modelbay.config.schema import Config, ProviderEntry
+from modelbay.credentials import system_keyring
 from modelbay.credentials.credential import key_names
 from modelbay.credentials.reference import ORIGIN, REFERENCE, SERVICE, keys_folder
 from modelbay.errors import ConfigError
-
-
-def has_keyring() -> bool:
-    """Whether this machine has a keyring that keeps what it is given."""
-    import keyring
-    from keyring.backends import fail, null
-
-    backend = keyring.get_keyring()
-    return not isinstance(backend, fail.Keyring | null.Keyring) and backend.priority > 0
 
 
 def plain_key(provider: ProviderEntry) -> str | None:
@@ -40,13 +31,11 @@ def keep_in_keyring(config: Config, provider: ProviderEntry, key: str, origin: O
     Raises:
         ConfigError: the keyring refuses it, or the file cannot be changed; then the keyring is as it was.
     """
-    import keyring
-
     id = provider.id
     before = _get(id), _get(id + ORIGIN)
     _set(id, key)
     _set(id + ORIGIN, str(origin))
-    if keyring.get_password(SERVICE, id) != key:
+    if _get(id) != key:
         raise ConfigError("the keyring did not keep the key", hint=f"modelbay key set {id} --file")
     reference = f"{{keyring:{SERVICE}/{id}}}"
     try:
@@ -129,31 +118,14 @@ def _change(edit: Edit, id: str, changes: dict[Keys, object]) -> None:
 
 
 def _get(name: str) -> str | None:
-    import keyring
-    from keyring.errors import KeyringError
-
-    try:
-        return keyring.get_password(SERVICE, name)
-    except KeyringError as error:
-        raise _silent(error) from error
+    return system_keyring.get(SERVICE, name)
 
 
 def _set(name: str, value: str | None) -> None:
-    import keyring
-    from keyring.errors import KeyringError, PasswordDeleteError
-
-    try:
-        if value is not None:
-            keyring.set_password(SERVICE, name, value)
-        else:
-            with contextlib.suppress(PasswordDeleteError):
-                keyring.delete_password(SERVICE, name)
-    except KeyringError as error:
-        raise _silent(error) from error
-
-
-def _silent(error: Exception) -> ConfigError:
-    return ConfigError(f"the keyring does not answer: {error}", hint="unlock it, or keep the key in a file: --file")
+    if value is None:
+        system_keyring.remove(SERVICE, name)
+    else:
+        system_keyring.put(SERVICE, name, value)
 
 
 def _file(id: str) -> Path | None:

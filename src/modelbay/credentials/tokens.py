@@ -20,11 +20,13 @@ from msgspec import Struct
 from modelbay.config import files
 from modelbay.config.paths import home
 from modelbay.config.schema import OAuth
-from modelbay.credentials import termination
+from modelbay.credentials import system_keyring, termination
 from modelbay.credentials.google import Send
 from modelbay.credentials.oauth import Flow, Refused, TokenSet, is_bearer, refreshed, remember
 from modelbay.credentials.reference import check_attended
-from modelbay.errors import AuthenticationFailed, ConfigError, MissingCredential, ModelbayError
+from modelbay.credentials.system_keyring import NoKeyring
+from modelbay.errors import AuthenticationFailed, ConfigError, MalformedReply, MissingCredential, ModelbayError
+from modelbay.json_text import decode_as
 
 LOG = logging.getLogger("modelbay")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,127}")
@@ -43,10 +45,6 @@ GRACE = 0.1
 """Seconds after a refusal in which a program without our lock may still write the tokens that it was given instead."""
 ROOM = 16_384
 """Bytes that tokens may need, to check for before a person approves a login."""
-
-
-class NoKeyring(ConfigError):
-    """There is no keyring, it does not open, or it does not keep what it is given."""
 
 
 class Store(Protocol):
@@ -114,40 +112,18 @@ class KeyringStore:
         self.delete(trial)
 
     def read(self, name: str) -> TokenSet | None:
-        import keyring
-        from keyring.errors import KeyringError
-
         check_attended("the keyring")
-        try:
-            content = keyring.get_password(SERVICE, checked(name))
-        except KeyringError as error:
-            raise _silent(error) from error
+        content = system_keyring.get(SERVICE, checked(name))
         return _decoded(content.encode(), f"{SERVICE}/{name} in the keyring") if content else None
 
     def write(self, name: str, tokens: TokenSet) -> None:
-        import keyring
-        from keyring.errors import KeyringError
-
         content = _encoded(tokens).decode()
-        try:
-            keyring.set_password(SERVICE, checked(name), content)
-            kept = keyring.get_password(SERVICE, name)
-        except KeyringError as error:
-            raise _silent(error) from error
-        if kept != content:
+        system_keyring.put(SERVICE, checked(name), content)
+        if system_keyring.get(SERVICE, name) != content:
             raise NoKeyring("the keyring did not keep the tokens", hint="keep them in a file: `modelbay login --file`")
 
     def delete(self, name: str) -> bool:
-        import keyring
-        from keyring.errors import KeyringError, PasswordDeleteError
-
-        try:
-            keyring.delete_password(SERVICE, checked(name))
-        except PasswordDeleteError:
-            return False
-        except KeyringError as error:
-            raise _silent(error) from error
-        return True
+        return system_keyring.remove(SERVICE, checked(name))
 
 
 STORES: dict[str, Store] = {"file": FileStore(), "keyring": KeyringStore()}
@@ -426,8 +402,8 @@ def _encoded(tokens: TokenSet) -> bytes:
 
 def _decoded(content: bytes, where: str) -> TokenSet | None:
     try:
-        return msgspec.json.decode(content, type=TokenSet, strict=False)
-    except msgspec.MsgspecError:
+        return decode_as(content, TokenSet)
+    except MalformedReply:
         raise ConfigError(f"{where} is not what a login leaves behind", hint="log in again: `modelbay login`") from None
 
 
@@ -435,10 +411,3 @@ def _private_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if sys.platform != "win32":
         folder.chmod(0o700)
-
-
-def _silent(error: Exception) -> NoKeyring:
-    return NoKeyring(
-        f"the keyring does not answer: {error}",
-        hint="unlock it, or keep tokens in a file: `modelbay login --file`",
-    )

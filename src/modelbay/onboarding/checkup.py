@@ -6,6 +6,7 @@ import sys
 from msgspec.structs import replace
 
 from modelbay.catalog.facts import CAPABILITIES
+from modelbay.config import files
 from modelbay.config.lines import line_of
 from modelbay.config.schema import Config, ModelEntry, Problem, ProviderEntry, key_text
 from modelbay.credentials.credential import may_block
@@ -16,7 +17,7 @@ from modelbay.providers.upstream import upstream
 
 def checkup(config: Config) -> list[Problem]:
     """What is wrong, in the order of the file. Nothing is sent, and no keyring or command is asked for a key."""
-    text = config.path.read_text(encoding="utf-8-sig") if config.exists else ""
+    text = (files.content_of(config.path) or b"").decode("utf-8-sig", "replace") if config.exists else ""
     check = _Checkup(config, text)
     check.permissions()
     check.default_model()

@@ -26,10 +26,10 @@ from modelbay.errors import (
     PermissionDenied,
     ProviderError,
 )
+from modelbay.json_text import decode
 from modelbay.line import Line
 from modelbay.model import Model
 from modelbay.onboarding.drafts import Draft, joined
-from modelbay.protocols.codec import decode
 from modelbay.providers import urls
 from modelbay.providers.endpoint import Endpoint, endpoint_at
 from modelbay.providers.upstream import Upstream
@@ -105,7 +105,7 @@ async def fetched(config: Config, made: Draft, url: str) -> Json:
         if urls.without_user(url)[0] != url or not _same_origin(endpoint, url):
             raise MalformedReply(f"{url} is not at the provider's own host")
         return decode(await line.fetch(replace(endpoint, url=url)))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MalformedReply:
         raise MalformedReply(f"what is at {url} is not JSON") from None
     finally:
         await line.aclose()
@@ -202,7 +202,7 @@ async def _is_here(line: Line, endpoint: Endpoint, body: bytes) -> bool | None:
         return None
     try:
         return isinstance(decode(answer), dict)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MalformedReply:
         return False if answer.lstrip()[:1] == b"<" else None
 
 

@@ -18,6 +18,7 @@ from modelbay.config.schema import Config, ProviderEntry, Table
 from modelbay.credentials import google, oauth, tokens
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.credentials.oauth import Code, TokenSet
+from modelbay.credentials.system_keyring import NoKeyring
 from modelbay.errors import AuthenticationFailed, ConfigError, MissingCredential, ModelbayError
 from modelbay.line import Line
 from modelbay.onboarding import managed, removal
@@ -255,7 +256,7 @@ async def _logged_in(line: Line, config: Config, to: Target) -> bool:
     """Whether the tokens at hand are good; those of somebody else's login are not."""
     try:
         await line.token(_login(config, to.entry))
-    except tokens.NoKeyring:
+    except NoKeyring:
         raise  # before somebody approves what then cannot be kept
     except (AuthenticationFailed, MissingCredential, ConfigError):
         return False

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from modelbay.catalog.listed import Gaps
@@ -15,6 +14,7 @@ from modelbay.config.edit import Edit
 from modelbay.config.load import parse
 from modelbay.config.schema import Table
 from modelbay.errors import MalformedReply, UnknownModel
+from modelbay.json_text import decode
 from modelbay.providers.presets import Login
 
 OWNED = (
@@ -39,9 +39,9 @@ def models_of(body: bytes, login: Login) -> dict[str, Table]:
         MalformedReply: it is no such list; an entry has no usable size.
     """
     try:
-        listed = msgspec.json.decode(body)
+        listed = decode(body)
         items = [item for item in listed["data"] if isinstance(item, dict)]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
+    except (MalformedReply, KeyError, TypeError):
         raise MalformedReply(f"{login.title} does not list its models") from None
     ids = {item["id"]: None for item in items if isinstance(item.get("id"), str)}
     refused = problems(ids)

@@ -3,7 +3,6 @@
 from asyncio import gather, timeout
 from collections.abc import Iterable
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -11,10 +10,18 @@ from modelbay.catalog.listing import parse_list
 from modelbay.config.origin import origin
 from modelbay.config.schema import Config, Timeout
 from modelbay.config.types import TYPE_OF
-from modelbay.errors import ConnectFailed, MissingCredential, ModelbayError, PermissionDenied, ProviderError, TimedOut
+from modelbay.errors import (
+    ConnectFailed,
+    MalformedReply,
+    MissingCredential,
+    ModelbayError,
+    PermissionDenied,
+    ProviderError,
+    TimedOut,
+)
+from modelbay.json_text import decode
 from modelbay.line import Line
 from modelbay.onboarding.drafts import Draft, joined
-from modelbay.protocols.codec import decode
 from modelbay.providers import presets
 from modelbay.providers.endpoint import models_endpoint
 from modelbay.providers.presets import Preset
@@ -82,7 +89,7 @@ def _owner(body: bytes, preset: Preset) -> Preset | None:
     """Who the server is: some of these ports are everybody's, and most servers sign the entries of their list."""
     try:
         content = decode(body)
-    except msgspec.DecodeError:
+    except MalformedReply:
         return preset
     entries = content.get("data") if isinstance(content, dict) else None
     signs = [entry.get("owned_by") for entry in entries or () if isinstance(entry, dict)]

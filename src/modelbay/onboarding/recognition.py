@@ -5,7 +5,6 @@ from ipaddress import ip_address
 from typing import Literal, TypeAlias, get_args
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-import msgspec
 from msgspec import Struct
 
 from modelbay.catalog.listing import parse_list
@@ -13,7 +12,7 @@ from modelbay.config.diff import masked_url
 from modelbay.config.origin import origin
 from modelbay.conversation import Json, Protocol
 from modelbay.errors import ConfigError, MalformedReply, ModelbayError
-from modelbay.protocols.codec import decode
+from modelbay.json_text import decode
 from modelbay.providers import presets, urls
 from modelbay.providers.presets import Preset
 
@@ -91,7 +90,7 @@ def recognise_text(data: bytes, source: str, forced: Kind | None = None) -> Reco
     """
     try:
         content = decode(data.removeprefix(b"\xef\xbb\xbf"))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MalformedReply:
         line = data.decode("utf-8", "replace").strip()
         if line and "\n" not in line and len(line) < 2000 and line.startswith(("http://", "https://")):
             return recognise(line, forced)

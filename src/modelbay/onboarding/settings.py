@@ -4,13 +4,12 @@ import re
 from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
 
-import msgspec
-
 from modelbay.catalog.facts import CAPABILITIES
 from modelbay.config.scan import Keys
 from modelbay.config.schema import Table
 from modelbay.config.types import PROTOCOLS
-from modelbay.errors import ConfigError
+from modelbay.errors import ConfigError, MalformedReply
+from modelbay.json_text import decode_as
 from modelbay.model import Capability
 
 Form: TypeAlias = Literal["size", "dollars", "yes or no", "words", "text", "protocol"]
@@ -168,8 +167,8 @@ def _words_of(found: dict[Keys, object], table: Table) -> list[str]:
 def _json_or_text(value: str) -> object:
     """A number, a truth value, a list or a table where it is one, else the text itself."""
     try:
-        read = msgspec.json.decode(value)
-    except msgspec.DecodeError:
+        read = decode_as(value, object)
+    except MalformedReply:
         return value
     return value if read is None else read
 

@@ -9,7 +9,7 @@ protocol's own rules for any conversation and any sequence of events.
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import msgspec
 
@@ -17,6 +17,7 @@ from modelbay.conversation import Conversation, Json
 from modelbay.dialect import Dialect
 from modelbay.errors import ProviderError
 from modelbay.events import Event, Reply, Warned
+from modelbay.json_text import encode
 from modelbay.model import Model
 
 
@@ -33,7 +34,8 @@ class Call(msgspec.Struct):
     warnings: list[Warned] = msgspec.field(default_factory=list)
 
     def encode(self) -> bytes:
-        return msgspec.json.encode(self.body)
+        """The body as bytes. Raises what `json_text.encode` raises."""
+        return encode(self.body)
 
 
 class StreamParser(Protocol):
@@ -89,33 +91,3 @@ NAMES = ("openai_chat", "openai_responses", "anthropic", "google")
 def codec(name: str) -> Codec:
     """The codec of a protocol; loaded when first asked for."""
     return cast(Codec, import_module(f"modelbay.protocols.{name}"))
-
-
-def decode(data: bytes | str) -> Any:
-    """JSON from the wire. What is nearly JSON is read all the same; raises `msgspec.DecodeError` where it is none."""
-    try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _decode_leniently(data, error)
-
-
-def _decode_leniently(data: bytes | str, error: Exception) -> Any:
-    """Half an emoji (JavaScript proxies cut between surrogates), NaN (Python servers), raw tabs, a byte order mark."""
-    import json
-
-    text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
-    try:
-        return _whole_characters(json.loads(text.removeprefix("\ufeff"), strict=False))
-    except (ValueError, RecursionError):
-        raise msgspec.DecodeError(str(error)) from error
-
-
-def _whole_characters(value: Any) -> Any:
-    """The value without halves of surrogate pairs, which UTF-8 cannot carry."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_whole_characters(item) for item in value]
-    if isinstance(value, dict):
-        return {_whole_characters(name): _whole_characters(item) for name, item in value.items()}
-    return value

@@ -14,6 +14,8 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 import msgspec
 
 from modelbay.conversation import AnyPart, Extra, Origin, Thinking
+from modelbay.errors import MalformedReply
+from modelbay.json_text import decode_as
 
 MARK = "modelbay1."
 
@@ -65,8 +67,8 @@ def unseal(text: str | None) -> tuple[Origin, Sealed] | None:
         return None
     _, protocol, vendor, family, payload = words
     try:
-        sealed = msgspec.json.decode(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=Sealed)
-    except (binascii.Error, msgspec.DecodeError, ValueError, RecursionError):
+        sealed = decode_as(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), Sealed)
+    except (MalformedReply, binascii.Error, ValueError):
         return None
     return Origin(protocol, vendor.replace("~", "."), family.replace("~", ".")), sealed
 

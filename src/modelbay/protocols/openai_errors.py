@@ -9,8 +9,16 @@ from typing import Any
 import msgspec
 
 from modelbay.conversation import Json
-from modelbay.errors import ContextOverflow, ModelbayError, Overloaded, ProviderError, QuotaExhausted, RateLimited
-from modelbay.protocols.codec import decode
+from modelbay.errors import (
+    ContextOverflow,
+    MalformedReply,
+    ModelbayError,
+    Overloaded,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+)
+from modelbay.json_text import decode
 from modelbay.protocols.failures import provider_error, request_id, status_of, summary, text_of
 
 _TYPES = {
@@ -34,7 +42,7 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Provide
     text = text_of(body)
     try:
         answer = decode(body)
-    except msgspec.DecodeError:
+    except MalformedReply:
         answer = None
     found = error_in(answer)
     error = found if found is not None else provider_error(status, summary(text), body=text)

@@ -12,6 +12,9 @@ import msgspec
 from modelbay.conversation import Extra, Json
 from modelbay.errors import Unsupported
 
+EXACT = 2**53
+"""From here on JSON numbers are not exact: JavaScript and others read them as floats."""
+
 
 def word(value: Json) -> str | None:
     """A string, or None."""
@@ -19,10 +22,10 @@ def word(value: Json) -> str | None:
 
 
 def count(value: Json) -> int | None:
-    """A number of things, or None; some servers write 5.0."""
+    """A number of things, or None; some servers write 5.0. Numbers too large to be exact everywhere count as none."""
     if type(value) is float and value.is_integer():
-        return int(value)
-    return value if type(value) is int else None
+        value = int(value)
+    return value if type(value) is int and abs(value) < EXACT else None
 
 
 def mapping(value: Json) -> dict[str, Any]:

@@ -8,10 +8,10 @@ parameter that is named, never by the model's name: deployments are called anyth
 import re
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from modelbay.errors import BadRequest
+from modelbay.errors import BadRequest, MalformedReply
+from modelbay.json_text import decode
 
 
 class Adaptation(Struct, frozen=True, omit_defaults=True):
@@ -61,8 +61,8 @@ def _names(error: BadRequest) -> list[str]:
         return []
     names = [error.param.partition(".")[0]] if error.param else []
     try:
-        answer = msgspec.json.decode(error.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        answer = decode(error.body)
+    except MalformedReply:
         answer = None
     detail = answer.get("detail") if isinstance(answer, dict) else None
     for item in detail if isinstance(detail, list) else ():  # FastAPI (vLLM, Mistral's 422)

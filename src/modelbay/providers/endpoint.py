@@ -3,7 +3,6 @@
 import re
 from base64 import b64encode
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import quote, unquote
 
@@ -11,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from modelbay.config.origin import Origin
+from modelbay.config.paths import expanded
 from modelbay.config.schema import Config, ModelEntry, ProviderEntry, Timeout, Tls
 from modelbay.conversation import Protocol
 from modelbay.credentials.approval import is_foreign
@@ -247,6 +247,6 @@ def _tls(config: Config, tls: Tls) -> Tls:
     """With its files where they are meant: beside the configuration."""
 
     def absolute(name: str | None) -> str | None:
-        return str(config.path.parent / Path(name).expanduser()) if name else None
+        return str(config.path.parent / expanded(name)) if name else None
 
     return Tls(ca=absolute(tls.ca), cert=absolute(tls.cert), key=absolute(tls.key), insecure=tls.insecure)

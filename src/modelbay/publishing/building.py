@@ -20,7 +20,8 @@ from modelbay.config.origin import origin
 from modelbay.config.schema import MANIFEST, Config, ModelEntry, ProviderEntry
 from modelbay.conversation import Extra, Json
 from modelbay.credentials.redaction import redact
-from modelbay.errors import AuthenticationFailed, ConfigError, MissingCredential
+from modelbay.errors import AuthenticationFailed, ConfigError, MalformedReply, MissingCredential
+from modelbay.json_text import decode
 from modelbay.line import Line
 from modelbay.model import Capability, Cost, Model
 from modelbay.providers import urls
@@ -335,8 +336,8 @@ def _is_ours(content: bytes) -> bool:
     if not content.strip():
         return True
     try:
-        read = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        read = decode(content)
+    except MalformedReply:
         return False
     table = read[0] if isinstance(read, list) and read else read
     return isinstance(table, dict) and ("models_data_source" in table or list(table) == ["models"])

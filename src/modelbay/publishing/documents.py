@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-import msgspec
 from msgspec import Struct, field
 
 from modelbay.catalog import manifest as reading
 from modelbay.conversation import Extra, Json
 from modelbay.errors import MalformedReply
-from modelbay.protocols.codec import decode
+from modelbay.json_text import decode
 from modelbay.publishing.manifests import key_findings, manifest_findings
 from modelbay.publishing.models import model_findings
 from modelbay.publishing.rules import RULES, Finding, Severity, broken
@@ -143,7 +142,7 @@ def read_list(content: bytes) -> tuple[list[str], list[Finding]]:
 def _decoded(content: bytes) -> Json:
     try:
         read: Json = decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, MalformedReply):
+    except MalformedReply:
         return None
     return read
 

@@ -7,6 +7,7 @@ from typing import Any
 from modelbay.catalog.manifest import DAY
 from modelbay.catalog.reading import A_TOKEN
 from modelbay.conversation import Extra, Json
+from modelbay.protocols.shapes import EXACT
 from modelbay.publishing.manifests import misspelt
 from modelbay.publishing.rules import Finding, broken, place
 
@@ -196,4 +197,5 @@ def _missing(models: Extra, where: tuple[str | int, ...]) -> Iterator[Finding]:
 
 
 def _is_number(value: Json) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether a value is a number that can be a size or a price: not NaN, infinite or absurdly large."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < EXACT

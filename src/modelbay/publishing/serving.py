@@ -18,8 +18,8 @@ from modelbay.catalog.manifest import parse_manifest, parse_models
 from modelbay.config.origin import origin
 from modelbay.conversation import Extra
 from modelbay.errors import ConfigError, ModelbayError
+from modelbay.json_text import decode
 from modelbay.line import USER_AGENT
-from modelbay.protocols.codec import decode
 from modelbay.providers import urls
 from modelbay.publishing.models import day
 from modelbay.transport import Request, Transport

@@ -10,10 +10,10 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from modelbay.errors import ModelbayError, TimedOut
+from modelbay.errors import MalformedReply, ModelbayError, TimedOut
+from modelbay.json_text import decode
 
 
 class Policy(Struct, frozen=True):
@@ -101,8 +101,8 @@ def _retry_info(body: bytes) -> float | None:
     if b"RetryInfo" not in body:
         return None
     try:
-        answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+        answer = decode(body)
+    except MalformedReply:
         return None
     for error in answer if isinstance(answer, list) else [answer]:
         details = _get(_get(error, "error"), "details")

@@ -15,6 +15,8 @@ from uuid import uuid4
 import msgspec
 from msgspec import Struct, field
 
+from modelbay.errors import MalformedReply
+from modelbay.json_text import decode_as
 from modelbay.simulator import answers
 from modelbay.simulator.answers import Answer, Cut, Pause
 from modelbay.simulator.models import Facts
@@ -281,8 +283,8 @@ class Authorisation:
         """The person's side: `approve`, `deny`, and `login`, which changes how the server behaves."""
         if what == "login":
             try:
-                self.behave(msgspec.json.decode(body or b"{}", type=Manner))
-            except msgspec.MsgspecError as error:
+                self.behave(decode_as(body or b"{}", Manner))
+            except MalformedReply as error:
                 return _refused(400, "invalid_request", str(error))
             return _said({"ok": True})
         user = dict(parse_qsl(query)).get("user_code") or _form(body).get("user_code")

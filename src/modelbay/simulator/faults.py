@@ -19,7 +19,7 @@ from msgspec import Struct
 from modelbay.conversation import Text
 from modelbay.errors import ModelbayError
 from modelbay.events import Event, Failed, Finished, PartDelta, UsageReported
-from modelbay.protocols.codec import decode
+from modelbay.json_text import decode
 from modelbay.simulator import answers, complaints
 from modelbay.simulator.answers import Answer, Cut, Pause, Step
 from modelbay.simulator.exchange import Exchange

@@ -11,7 +11,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 import msgspec
 
 from modelbay.conversation import Json
-from modelbay.protocols.codec import decode
+from modelbay.json_text import decode
 
 _SECRET_HEADERS = frozenset(
     ("authorization", "x-api-key", "api-key", "x-goog-api-key", "proxy-authorization", "cookie")

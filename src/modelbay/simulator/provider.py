@@ -12,8 +12,9 @@ import msgspec
 from msgspec import Struct, field
 
 from modelbay.conversation import Conversation, Extra
-from modelbay.errors import ModelbayError
-from modelbay.protocols.codec import Call, Codec, codec, decode
+from modelbay.errors import MalformedReply, ModelbayError
+from modelbay.json_text import decode
+from modelbay.protocols.codec import Call, Codec, codec
 from modelbay.simulator import answers, brain, complaints, faults
 from modelbay.simulator.answers import Answer
 from modelbay.simulator.authorisation import Authorisation, managed_form
@@ -204,7 +205,7 @@ class Provider:
     def _body(self, incoming: Incoming, manners: Manners) -> Extra:
         try:
             body = decode(incoming.body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MalformedReply as error:
             message = f"We could not parse the JSON body of your request: {error}"
             raise complaints.bad_request(manners.protocol, message) from None
         if not isinstance(body, dict):

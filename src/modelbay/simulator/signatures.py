@@ -12,7 +12,8 @@ from hashlib import sha256
 import msgspec
 
 from modelbay.conversation import AnyPart, Conversation, Media, Refusal, Text, Thinking, ToolCall, ToolResult, Turn
-from modelbay.protocols.codec import decode
+from modelbay.errors import MalformedReply
+from modelbay.json_text import decode
 
 SECRET = b"the simulator keeps no secrets"
 _MAGIC = b"sim1"
@@ -86,7 +87,7 @@ def call_text(call: ToolCall) -> str:
     """A call without what a client may spell another way."""
     try:
         arguments = msgspec.json.encode(decode(call.arguments or "{}"), order="sorted").decode()
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (MalformedReply, UnicodeEncodeError):
         arguments = call.arguments
     return f"{call.name} {arguments}"
 

@@ -5,7 +5,6 @@ import errno
 import socket
 import ssl
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -14,6 +13,7 @@ from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
 from modelbay.config.origin import is_public
+from modelbay.config.paths import expanded
 from modelbay.config.schema import Tls
 from modelbay.errors import ConfigError
 from modelbay.transport.failure import ProxyRefused
@@ -115,12 +115,12 @@ def _socks(proxy: str, options: dict[str, Any]) -> aiohttp.TCPConnector:
 def _context(tls: Tls) -> ssl.SSLContext:
     file = tls.ca
     try:
-        context = ssl.create_default_context(cafile=tls.ca and Path(tls.ca).expanduser())
+        context = ssl.create_default_context(cafile=tls.ca and expanded(tls.ca))
         if tls.cert is not None:
             file = tls.cert
-            key = None if tls.key is None else Path(tls.key).expanduser()
+            key = None if tls.key is None else expanded(tls.key)
             # without a password given here, OpenSSL would ask for one on the terminal
-            context.load_cert_chain(Path(tls.cert).expanduser(), key, password="")
+            context.load_cert_chain(expanded(tls.cert), key, password="")
     except OSError as error:
         why = "it holds no such thing" if isinstance(error, ssl.SSLError) else (error.strerror or "unreadable").lower()
         hint = "tls.ca, tls.cert and tls.key are PEM files, the key without a password"

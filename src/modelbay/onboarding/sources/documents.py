@@ -9,15 +9,14 @@ import asyncio
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-import msgspec
 from msgspec import Struct
 
 from modelbay.config.origin import Origin, is_open, origin
 from modelbay.conversation import Json
 from modelbay.credentials.redaction import register_url
 from modelbay.errors import ModelbayError, ProviderError, Redirected, TimedOut
+from modelbay.json_text import decode
 from modelbay.line import USER_AGENT
-from modelbay.protocols.codec import decode
 from modelbay.protocols.failures import summary, text_of
 from modelbay.providers.endpoint import Endpoint
 
@@ -52,7 +51,7 @@ async def anybodys(url: str) -> Json:
     """The JSON at an address that the user typed, as who has no key gets it; None where there is none."""
     try:
         return decode((await fetch(url, [origin(url)])).body)
-    except (ModelbayError, msgspec.DecodeError, UnicodeDecodeError):
+    except ModelbayError:
         return None
 
 

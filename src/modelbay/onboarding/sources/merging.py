@@ -18,6 +18,8 @@ from modelbay.config.edit import Edit
 from modelbay.config.scan import Keys
 from modelbay.config.schema import Table
 from modelbay.config.values import path_text, same, text_of
+from modelbay.errors import MalformedReply
+from modelbay.json_text import decode_as
 
 FOLDER = "sources"
 
@@ -86,8 +88,8 @@ def recall(provider: str, cache: Cache | None = None) -> Memory | None:
     """What is remembered of a provider's source."""
     data = (cache or Cache()).read(FOLDER, f"{provider}.json")
     try:
-        return msgspec.json.decode(data, type=Memory) if data else None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return decode_as(data, Memory) if data else None
+    except MalformedReply:
         return None
 
 

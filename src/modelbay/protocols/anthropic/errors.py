@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from modelbay.conversation import Json
-from modelbay.errors import ModelbayError, ProviderError
-from modelbay.protocols.codec import decode
+from modelbay.errors import MalformedReply, ModelbayError, ProviderError
+from modelbay.json_text import decode
 from modelbay.protocols.failures import provider_error, request_id, status_of, summary, text_of
 
 _TYPES = {
@@ -27,7 +27,7 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Provide
     text = text_of(body)
     try:
         answer = decode(body)
-    except msgspec.DecodeError:
+    except MalformedReply:
         answer = None
     error = error_in(answer, status, text) or provider_error(status, summary(text), body=text)
     error.request_id = request_id(headers)

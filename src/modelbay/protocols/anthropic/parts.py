@@ -19,6 +19,8 @@ from modelbay.conversation import (
     ToolResult,
     Unknown,
 )
+from modelbay.errors import MalformedReply
+from modelbay.json_text import decode_as
 from modelbay.protocols.documents import plain_text
 from modelbay.protocols.shapes import objects, without, word
 
@@ -243,9 +245,10 @@ def is_object(call: ToolCall | ServerToolCall) -> bool:
     if getattr(call, "input", "json") == "text" or not call.arguments.strip():
         return True
     try:
-        return type(msgspec.json.decode(call.arguments)) is dict
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        decode_as(call.arguments, dict)
+    except MalformedReply:
         return False
+    return True
 
 
 def _render_media(media: Media) -> dict[str, Any]:

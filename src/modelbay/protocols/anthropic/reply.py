@@ -8,11 +8,11 @@ from modelbay.conversation import AnyPart, Refusal, Text, Thinking, ToolCall
 from modelbay.dialect import Dialect
 from modelbay.errors import MalformedReply
 from modelbay.events import Event, Finished, FinishReason, Reply
+from modelbay.json_text import decode
 from modelbay.protocols.anthropic.errors import error_in
 from modelbay.protocols.anthropic.parts import NAME, REDACTED, parse_block, render_block
 from modelbay.protocols.anthropic.usage import parse_usage, render_usage
 from modelbay.protocols.assembly import Assembly
-from modelbay.protocols.codec import decode
 from modelbay.protocols.ids import made_id
 from modelbay.protocols.opaque import seal
 from modelbay.protocols.shapes import objects, without, word
@@ -46,7 +46,7 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
     assembly = Assembly()
     try:
         reply = decode(body)
-    except msgspec.DecodeError as error:
+    except MalformedReply as error:
         assembly.fail(MalformedReply(f"the reply is not JSON: {error}"))
         return assembly.take()
     if isinstance(reply, dict) and isinstance(reply.get("content"), list):

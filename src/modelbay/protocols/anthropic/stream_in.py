@@ -6,18 +6,16 @@ Blocks may overlap (llama.cpp closes all of them at the end), start with content
 
 from typing import Any
 
-import msgspec
-
 from modelbay.conversation import Json, ServerToolCall, Text, Thinking, ToolCall, Unknown
 from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ModelbayError, ReplyError
 from modelbay.events import Event
+from modelbay.json_text import decode
 from modelbay.protocols.anthropic.errors import error_in
 from modelbay.protocols.anthropic.parts import parse_block, parse_citation
 from modelbay.protocols.anthropic.reply import TOP, finish_reason, reply_part
 from modelbay.protocols.anthropic.usage import merge_usage, parse_usage
 from modelbay.protocols.assembly import Assembly
-from modelbay.protocols.codec import decode
 from modelbay.protocols.shapes import count, mapping, objects, without, word
 from modelbay.protocols.sse import Decoder
 
@@ -63,7 +61,7 @@ class StreamParser:
             return
         try:
             event = decode(payload)
-        except msgspec.DecodeError as error:
+        except MalformedReply as error:
             if payload.strip() != b"[DONE]":  # gateways add OpenAI's end
                 self._fail(MalformedReply(f"an event of the stream is not JSON: {error}"))
             return

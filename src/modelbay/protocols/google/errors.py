@@ -7,8 +7,15 @@ from typing import Any
 import msgspec
 
 from modelbay.conversation import Json
-from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, QuotaExhausted, RateLimited
-from modelbay.protocols.codec import decode
+from modelbay.errors import (
+    AuthenticationFailed,
+    MalformedReply,
+    ModelbayError,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+)
+from modelbay.json_text import decode
 from modelbay.protocols.failures import provider_error, request_id, status_of, summary, text_of
 
 _STATUS = {
@@ -35,7 +42,7 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Provide
     text = text_of(body)
     try:
         answer = decode(body)
-    except msgspec.DecodeError:
+    except MalformedReply:
         answer = None
     error = error_in(answer, status, text)
     if error is None:

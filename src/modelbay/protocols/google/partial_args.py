@@ -5,9 +5,10 @@ from typing import Any
 
 from modelbay.conversation import Json
 from modelbay.errors import MalformedReply
+from modelbay.json_text import DEPTH
 from modelbay.protocols.google.case import camel
 
-_STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d+)\]|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]""")
+_STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d{1,9})\]|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]""")
 _LONGEST = 10_000
 """Places a list may have: an index beyond is a damaged path, and would fill the memory."""
 
@@ -28,6 +29,8 @@ class PartialArguments:
         if not isinstance(path, str):
             return
         steps = [_step(found) for found in _STEP.finditer(path)]
+        if len(steps) > DEPTH:
+            raise MalformedReply(f"the arguments of a call are nested more than {DEPTH} levels deep")
         if not steps:
             raise MalformedReply(f"the arguments of a call have the path `{path[:100]}`, which names no place")
         found = [name for name in ("stringValue", "numberValue", "boolValue", "nullValue") if name in piece]

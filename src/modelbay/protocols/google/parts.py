@@ -25,6 +25,8 @@ from modelbay.conversation import (
     Unknown,
     media_kind,
 )
+from modelbay.errors import MalformedReply
+from modelbay.json_text import decode
 from modelbay.protocols.documents import plain_text, titled
 from modelbay.protocols.google.case import Fields, camel, written
 from modelbay.protocols.opaque import MARK, seal
@@ -240,9 +242,9 @@ def _render_server(part: ServerToolCall | ServerToolResult) -> Fields | None:
         body: Fields = {} if part.id is None else {"id": part.id}
         if kind == "toolCall":
             body |= {"toolType": part.name} if part.name else {}
-            body |= {"args": msgspec.json.decode(part.arguments)} if part.arguments else {}
+            body |= {"args": decode(part.arguments)} if part.arguments else {}
         else:
-            body |= msgspec.json.decode(part.arguments or "{}")
+            body |= decode(part.arguments or "{}")
         return {kind: body}
     body = {} if part.call_id is None else {"id": part.call_id}
     if kind == "toolResponse":
@@ -288,8 +290,8 @@ def arguments_object(call: ToolCall) -> Fields:
     if call.input == "text":
         return {"input": call.arguments}
     try:
-        value = msgspec.json.decode(call.arguments or "{}")
-    except msgspec.DecodeError:
+        value = decode(call.arguments or "{}")
+    except MalformedReply:
         return {"_raw": call.arguments}
     if value is None:
         return {}
@@ -315,8 +317,8 @@ def _response(text: str, native: str | None, is_error: bool) -> Json:
     value: Any = text
     if native in ("json", "response"):
         try:
-            value = msgspec.json.decode(text)
-        except msgspec.DecodeError:  # edited since: a string then
+            value = decode(text)
+        except MalformedReply:  # edited since: a string then
             native = None
     return value if native == "response" else {"error" if is_error else "output": value}
 

@@ -6,8 +6,8 @@ from modelbay.conversation import AnyPart, Extra, Json, Refusal, ServerToolCall,
 from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ModelbayError, ReplyError
 from modelbay.events import Event, Finished, FinishReason, Reply
+from modelbay.json_text import decode
 from modelbay.protocols.assembly import Assembly
-from modelbay.protocols.codec import decode
 from modelbay.protocols.google.case import Fields, camel
 from modelbay.protocols.google.citations import parse_citations, render_grounding
 from modelbay.protocols.google.errors import error_in
@@ -63,7 +63,7 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
     reader = Reader(dialect)
     try:
         answer = decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MalformedReply as error:
         reader.fail(MalformedReply(f"the reply is not JSON: {error}"))
         return reader.assembly.take()
     if isinstance(answer, list):  # a stream without `alt=sse`, collected

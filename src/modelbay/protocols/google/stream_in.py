@@ -2,15 +2,12 @@
 
 import re
 
-import msgspec
-
 from modelbay.dialect import Dialect
 from modelbay.errors import MalformedReply, ReplyError
 from modelbay.events import Event
+from modelbay.json_text import decode
 from modelbay.protocols.google.reply import Reader
 from modelbay.protocols.sse import LIMIT, Decoder
-
-_decode = msgspec.json.Decoder().decode
 
 
 def stream_parser(dialect: Dialect) -> "StreamParser":
@@ -73,8 +70,8 @@ class StreamParser:
             self._reader.end()
             return
         try:
-            chunk = _decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            chunk = decode(payload)
+        except MalformedReply as error:
             self._reader.fail(MalformedReply(f"a chunk of the stream is not JSON: {error}"))
             return
         self._reader.read(chunk[0] if isinstance(chunk, list) and len(chunk) == 1 else chunk)

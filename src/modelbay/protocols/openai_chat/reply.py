@@ -21,8 +21,8 @@ from modelbay.conversation import (
 from modelbay.dialect import Dialect
 from modelbay.errors import MalformedReply
 from modelbay.events import Event, FinishReason, Reply
+from modelbay.json_text import decode
 from modelbay.protocols.assembly import Assembly
-from modelbay.protocols.codec import decode
 from modelbay.protocols.ids import made_id
 from modelbay.protocols.opaque import seal
 from modelbay.protocols.openai_chat.parts import (
@@ -76,7 +76,7 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
     assembly = Assembly()
     try:
         reply = decode(body)
-    except msgspec.DecodeError as error:
+    except MalformedReply as error:
         assembly.fail(MalformedReply(f"the reply is not JSON: {error}"))
         return assembly.take()
     failure = error_in(reply)

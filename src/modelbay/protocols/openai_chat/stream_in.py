@@ -7,14 +7,12 @@ from base64 import b64decode, b64encode
 from contextlib import suppress
 from typing import Any
 
-import msgspec
-
 from modelbay.conversation import AnyPart, Json, Media, Refusal, Text, Thinking, ToolCall
 from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ReplyError
 from modelbay.events import Event
+from modelbay.json_text import decode
 from modelbay.protocols.assembly import Assembly
-from modelbay.protocols.codec import decode
 from modelbay.protocols.openai_chat.parts import (
     DETAILS,
     REASONING_FIELDS,
@@ -83,7 +81,7 @@ class StreamParser:
             return
         try:
             chunk = decode(payload)
-        except msgspec.DecodeError as error:
+        except MalformedReply as error:
             assembly.fail(MalformedReply(f"a chunk of the stream is not JSON: {error}"))
             return
         if type(chunk) is not dict or chunk.get("error") or "choices" not in chunk or name == "error":
@@ -345,7 +343,7 @@ class _Call:
         """Whether the arguments are a whole JSON value already."""
         try:
             decode("".join(self._held))
-        except msgspec.DecodeError:
+        except MalformedReply:
             return False
         return True
 

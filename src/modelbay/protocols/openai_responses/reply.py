@@ -8,8 +8,8 @@ from modelbay.conversation import Conversation, Extra
 from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply
 from modelbay.events import Event, Failed, Finished, FinishReason, PartEnded, PartStarted, Reply, Started, UsageReported
+from modelbay.json_text import decode
 from modelbay.protocols.assembly import Assembly
-from modelbay.protocols.codec import decode
 from modelbay.protocols.openai_errors import error_in, parse_error_object
 from modelbay.protocols.openai_responses.items import reply_parts
 from modelbay.protocols.openai_responses.parts import objects, without, word
@@ -24,7 +24,7 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
     assembly = Assembly()
     try:
         reply = decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MalformedReply as error:
         assembly.fail(MalformedReply(f"the reply is not JSON: {error}"))
         return assembly.take()
     output = reply.get("output") if isinstance(reply, dict) else None

@@ -8,14 +8,12 @@ event brought, the final response.
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from modelbay.conversation import AnyPart, Extra, Refusal, ServerToolCall, Text, Thinking, ToolCall, Unknown
 from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ReplyError
 from modelbay.events import Event
+from modelbay.json_text import decode
 from modelbay.protocols.assembly import Assembly
-from modelbay.protocols.codec import decode
 from modelbay.protocols.openai_errors import error_in
 from modelbay.protocols.openai_responses.items import parse_reasoning, reply_parts
 from modelbay.protocols.openai_responses.parts import OF_ITEM, objects, parse_annotation, word
@@ -85,7 +83,7 @@ class StreamParser:
             return
         try:
             event = decode(payload)
-        except msgspec.DecodeError as error:
+        except MalformedReply as error:
             if payload.strip() not in (b"", b"[DONE]"):
                 assembly.fail(MalformedReply(f"an event of the stream is not JSON: {error}"))
             return

@@ -1,11 +1,13 @@
 """Where a question is written: several lines, a history, files that are pasted, commands behind a slash."""
 
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from textual import events
 from textual.message import Message
 from textual.widgets import TextArea
+
+from modelbay.config.paths import expanded
+from modelbay.errors import ConfigError
 
 
 class Composer(TextArea):
@@ -135,6 +137,6 @@ def _file(text: str) -> str | None:
     if not text.startswith(("/", "~", "./", "../")):
         return None
     try:
-        return text if Path(text).expanduser().is_file() else None
-    except OSError:
+        return text if expanded(text).is_file() else None
+    except (ConfigError, OSError):
         return None

@@ -1,0 +1,86 @@
+"""Text that a person hands in: arguments and standard input, in which bytes may not be UTF-8.
+
+In a prompt every such byte is sent as U+FFFD, and a warning says so. All other text (names, URLs, keys) must be UTF-8, else
+it is a usage error. A path keeps its bytes, so that every file can be named.
+"""
+
+import sys
+from typing import Any
+
+import click
+
+from modelbay.cli import terminal
+from modelbay.json_text import whole_text
+
+REPLACED = "\ufffd"
+
+
+class Word(click.ParamType[Any]):
+    """Text that must be UTF-8: a name, a URL, a key."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and whole_text(value) != value:
+            self.fail(f"{whole_text(value)!r} is not UTF-8 text.", param, ctx)
+        return value
+
+
+class Prose(click.ParamType[Any]):
+    """Text for a model, sent with U+FFFD for bytes that are not UTF-8."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        text = whole_text(value)
+        if text != value:
+            terminal.warning(_sent(param.get_error_hint(ctx) if param else "the text"))
+        return text
+
+
+class Place(click.ParamType[Any]):
+    """A path, which may have any bytes, or a URL."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value
+
+
+def checked(command: click.Command) -> None:
+    """Makes every parameter that is plain text a `Word`."""
+    for param in command.params:
+        if param.type is click.STRING:
+            param.type = Word()
+
+
+def piped() -> str:
+    """All of standard input, as part of a prompt. "" where it is a terminal or closed."""
+    if sys.stdin is None or sys.stdin.isatty():
+        return ""
+    text = sys.stdin.read()
+    if REPLACED in text:
+        terminal.warning(_sent("standard input"))
+    return text.strip()
+
+
+def piped_key() -> str:
+    """A key on standard input. Raises `UsageError` if it is not UTF-8."""
+    text = sys.stdin.read().strip() if sys.stdin is not None else ""
+    if REPLACED in text:
+        raise click.UsageError("The key on standard input is not UTF-8 text", click.get_current_context())
+    return text
+
+
+def line() -> str:
+    """The next line of standard input with its end; "" at the end of the input."""
+    text = sys.stdin.readline() if sys.stdin is not None else ""
+    if REPLACED in text:
+        terminal.warning(_sent("the line"))
+    return text
+
+
+def _sent(what: str) -> str:
+    return f"{what} is not UTF-8 text: each wrong byte is sent as {REPLACED}"

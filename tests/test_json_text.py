@@ -1,0 +1,156 @@
+"""JSON from others: nearly right is read, everything else is one exception, and values stay harmless."""
+
+import math
+from typing import Any
+
+import pytest
+
+from modelbay.catalog.listing import parse_list
+from modelbay.catalog.manifest import inspect_models, listed_table
+from modelbay.catalog.registry import parse_registry
+from modelbay.conversation import user
+from modelbay.dialect import PLAIN
+from modelbay.errors import MalformedReply, ModelbayError, Unsupported
+from modelbay.events import Failed, collect
+from modelbay.json_text import DEPTH, decode, decode_as, encode, repeated_names, whole_text
+from modelbay.model import Model
+from modelbay.protocols.codec import NAMES, codec
+from modelbay.publishing.documents import read_models
+from modelbay.routing.retry import retry_after
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b'"\\ud83d"', "\ufffd"),
+        (b'{"\\udc00": ["a\\ud83d"]}', {"\ufffd": ["a\ufffd"]}),
+        (b'"\xff"', "\ufffd"),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        (b'{"a": 1}\0', {"a": 1}),
+        (b'"a\tb\0c"', "a\tb\0c"),
+        (b"[1e999]", [math.inf]),
+        ('"\ud83d"', "\ufffd"),
+    ],
+)
+def test_what_is_nearly_json_is_read(text: bytes | str, value: Any) -> None:
+    assert decode(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b"nul",
+        b"\0",
+        b"\xff",
+        b"9" * 5000,
+        b'{"a":' * 5000,
+        b"[" * 100_000,
+        b"[" * 900 + b"]" * 900,
+        "\ud800",
+    ],
+    ids=lambda text: f"{text[:8]!r}",
+)
+def test_what_is_not_is_one_exception(text: bytes | str) -> None:
+    with pytest.raises(MalformedReply):
+        decode(text)
+    with pytest.raises(MalformedReply):
+        decode_as(text, dict)
+
+
+@pytest.mark.parametrize("beside", ["", '"\\ud83d",'])
+def test_values_are_of_bounded_depth(beside: str) -> None:
+    fits = f"[{beside}{'[' * (DEPTH - 1)}{']' * DEPTH}"
+    assert decode(fits)
+    assert decode(fits.encode())
+    with pytest.raises(MalformedReply, match="200 levels"):
+        decode(f"[{fits}]")
+
+
+def test_a_wide_document_is_not_a_deep_one() -> None:
+    assert len(decode(f"[{','.join(['{}'] * 1000)}]")) == 1000
+
+
+def test_text_with_half_a_character_is_written_whole() -> None:
+    assert encode({"a": ["\ud83d!"]}) == '{"a":["\ufffd!"]}'.encode()
+    assert whole_text("\ud83d\ude00") == "😀"
+    assert whole_text("caf\udce9") == "caf\ufffd"
+
+
+@pytest.mark.parametrize("protocol", NAMES)
+def test_a_prompt_with_half_a_character_is_sent(protocol: str) -> None:
+    call = codec(protocol).render_request(user_says("caf\udce9"), Model(id="m", provider="p"), PLAIN)
+    assert "caf\ufffd".encode() in call.encode()
+
+
+def test_a_schema_that_is_nested_endlessly_is_refused() -> None:
+    value: Any = {}
+    for _ in range(5000):
+        value = {"a": value}
+    with pytest.raises(Unsupported, match="nested too deeply"):
+        encode(value)
+
+
+def test_names_that_repeat_are_told() -> None:
+    assert repeated_names(b'{"a": 1, "b": {"c": 1, "c": 2}, "a": 2}') == ["c", "a"]
+    assert repeated_names(b"{") == []
+
+
+# --- through the doors ---
+
+DEEP = {depth: b'{"a":' * depth + b"1" + b"}" * depth for depth in (250, 900, 20_000)}
+
+
+@pytest.mark.parametrize("depth", DEEP)
+@pytest.mark.parametrize("protocol", NAMES)
+def test_a_deep_reply_or_stream_is_malformed(protocol: str, depth: int) -> None:
+    of = codec(protocol)
+    whole = collect(of.parse_reply(DEEP[depth], PLAIN))
+    assert isinstance(whole.error, ModelbayError)
+    for framed in (b"data: " + DEEP[depth] + b"\n\n", b"[" + DEEP[depth] + b"]"):
+        parser = of.stream_parser(PLAIN)
+        events = parser.feed(framed) + parser.close()
+        assert isinstance(events[-1], Failed)
+    assert isinstance(of.parse_error(429, {}, DEEP[depth]), ModelbayError)
+
+
+@pytest.mark.parametrize("path", ["$" + ".a" * 3000, "$.a[99999999999999999999]", "$.a[" + "9" * 5000 + "]"])
+def test_the_path_of_a_partial_argument_may_be_anything(path: str) -> None:
+    piece = {"name": "f", "willContinue": True, "partialArgs": [{"jsonPath": path, "stringValue": "x"}]}
+    chunk = {"candidates": [{"content": {"parts": [{"functionCall": piece}]}}]}
+    parser = codec("google").stream_parser(PLAIN)
+    events = parser.feed(b"data: " + encode(chunk) + b"\n\n") + parser.close()
+    assert isinstance(events[-1], Failed)
+
+
+@pytest.mark.parametrize("body", [b'{"error": "RetryInfo \xff"}', b"RetryInfo" + b"[" * 5000])
+def test_what_a_429_says_about_waiting_may_be_anything(body: bytes) -> None:
+    assert retry_after({}, body, 0.0) is None
+
+
+ODD_NUMBERS = ["1e308", "-1e308", "1e999", "NaN", "Infinity", "9" * 400, f'"{"9" * 5000}"', '"²"', '"1e400"', "-1"]
+MODEL = (
+    '{{"id": "a", "name": "A", "limit": {{"context": {0}, "output": {0}, "input": {0}}}, "context_length": {0},'
+    ' "cost": {{"input": {0}, "output": {0}, "cache_read": {0}}}, "pricing": {{"prompt": {0}, "completion": {0}}}}}'
+)
+
+
+@pytest.mark.parametrize("number", ODD_NUMBERS, ids=lambda number: number[:9])
+def test_no_size_or_price_of_a_catalog_breaks_anything(number: str) -> None:
+    model = MODEL.format(number)
+    listed, findings = inspect_models(f'{{"models": {{"a": {model}}}}}'.encode())
+    assert findings
+    listed += parse_list(f'{{"data": [{model}]}}'.encode()).models
+    for one in listed:
+        assert one.facts.max_context_tokens is None or one.facts.max_context_tokens < 2**53
+        listed_table(one)
+    read_models(f'{{"models": {{"a": {model}}}}}'.encode())
+    provider = f'"api": "https://a.example/v1", "npm": "@ai-sdk/openai-compatible", "models": {{"a": {model}}}'
+    parse_registry(f'{{"acme": {{"id": "acme", "name": "A", {provider}}}}}'.encode(), "https://a.example/api.json")
+
+
+def user_says(text: str):
+    from modelbay.conversation import Conversation
+
+    return Conversation([user(text)])
