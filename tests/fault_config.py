@@ -11,11 +11,14 @@ NAMES = list(BASES)
 """The providers are called as their protocols."""
 
 
-def hub_config(folder: Path, url: str, *, first_byte: float = 5.0, idle: float = 5.0, more: str = "") -> Path:
+def hub_config(
+    folder: Path, url: str, *, first_byte: float = 5.0, idle: float = 5.0, content: float = 5.0, more: str = ""
+) -> Path:
     lines = []
     for protocol, base in BASES.items():
         lines += [f"[providers.{protocol}]", f'type = "{TYPE_OF[protocol]}"', f'base_url = "{url}{base}"']
-        lines += [f'api_key = "{KEY}"', f"timeout = {{ connect = 2.0, first_byte = {first_byte}, idle = {idle} }}", ""]
+        waits = f"connect = 2.0, first_byte = {first_byte}, idle = {idle}, first_event = {content}, content = {content}"
+        lines += [f'api_key = "{KEY}"', f"timeout = {{ {waits} }}", ""]
     path = folder / "config.toml"
     path.write_text("\n".join(lines) + more, encoding="utf-8")
     return path

@@ -64,10 +64,10 @@ TABLE = [
     Row("529", "Overloaded", attempts=4, cli=False),
     Row("context-length", "ContextOverflow"),
     Row("quota", "QuotaExhausted"),
-    Row("html", "MalformedReply"),
+    Row("html", "MalformedReply", attempts=4),
     Row("html=404", "NotFound", cli=False),
     Row("html=502", "ServerError", attempts=4, cli=False),
-    Row("empty", "IncompleteReply", "MalformedReply"),
+    Row("empty", "IncompleteReply", "MalformedReply", attempts=4),
     Row("redirect", "Redirected"),
     Row("wrong-type", "stop", text="You asked"),
     Row("gzip-bomb=20", "MalformedReply"),
@@ -83,10 +83,16 @@ TABLE = [
     Row("cut-before=head", "IncompleteReply", attempts=4, cli=False),
     Row("cut-after-first", "IncompleteReply", whole_attempts=4, text="You"),
     Row("cut-after-first=reset", "IncompleteReply", whole_attempts=4, text="You", cli=False),
-    Row("malformed-chunk", "MalformedReply", text="You"),
-    Row("error-in-200", "Overloaded", text="You", but={"anthropic": "ServerError"}),
-    Row("error-in-200=429", "RateLimited", text="You", cli=False),
+    Row("malformed-chunk", "MalformedReply", whole_attempts=4, text="You"),
+    Row("error-in-200", "Overloaded", whole_attempts=4, text="You", but={"anthropic": "ServerError"}),
+    Row("error-in-200=429", "RateLimited", whole_attempts=4, text="You", cli=False),
     Row("error-in-200=quota", "QuotaExhausted", text="You", cli=False),
+    Row("error-first", "Overloaded", attempts=4),
+    Row("error-first=429", "RateLimited", attempts=4, cli=False),
+    Row("error-first=500*1", "stop", attempts=2, text="You asked", cli=False),
+    Row("error-first=quota", "QuotaExhausted", cli=False),
+    Row("keep-alives", "TimedOut", attempts=2, left=True, whole_left=True),
+    Row("open-end", "stop", text="You asked", left=True),
     Row("missing-end", "IncompleteReply", "stop", text="You asked"),
     # where the last event is what says why it ended, it is missing; elsewhere it says nothing that is needed
     Row(
@@ -154,7 +160,7 @@ async def test_by_the_hub(sim: Simulator, tmp_path: Path, row: Row, protocol: st
     patience = 2.0 if row.fault.startswith("oversized") else PATIENCE
     for stream in (True, False) if row.seconds < 3 else (True,):
         sim.reset()
-        async with Hub.open(hub_config(tmp_path, sim.url, first_byte=patience, idle=patience)) as hub:
+        async with Hub.open(hub_config(tmp_path, sim.url, first_byte=patience, idle=patience, content=patience)) as hub:
             hub._line.policy = Policy(base=0.01)
             start = time.monotonic()
             reply, text = await told(hub, f"{protocol}/sim-1!{row.fault}", stream=stream)
@@ -188,7 +194,7 @@ def _by_command() -> Sequence[tuple[Row, str]]:
 async def test_by_the_command(sim: Simulator, tmp_path: Path, row: Row, protocol: str) -> None:
     sim.reset()
     patience = 2.0 if row.fault.startswith("oversized") else PATIENCE
-    hub_config(tmp_path, sim.url, first_byte=patience, idle=patience)
+    hub_config(tmp_path, sim.url, first_byte=patience, idle=patience, content=patience)
     start = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         *[MODELBAY, "ask", "--verbose", "--json", "-m", f"{protocol}/sim-1!{row.fault}", "Say hello"],

@@ -140,6 +140,7 @@ TABLES: list[tuple[str, str, str, set[str]]] = [
     ("[providers.ID]", "ProviderEntry", "", set()),
     ("[providers.ID.oauth]", "OAuth", "See [guides/login.md](../guides/login.md).", set()),
     ("[providers.ID.timeout]", "Timeout", "Seconds; what is not said has a limit all the same.", set()),
+    ("[providers.ID.limits]", "SizeLimits", "Answers that are larger are an error. Sizes are in bytes.", set()),
     ("[providers.ID.tls]", "Tls", "Paths are those beside `config.toml`.", set()),
     ("[models.ALIAS]", "ModelEntry", "", set()),
     ("[models.ALIAS.cost]", "Cost", "Dollars per million tokens.", set()),
@@ -153,9 +154,10 @@ OVERRIDES = """
 list fills in the model's own keys again and again. [models.md](../models.md) says how to change these keys by command.
 """
 TYPE_WORDS = {
-    "str": "text", "int": "number", "bool": "true, false", "float": "number", "Size": "tokens", "Seconds": "seconds",
+    "str": "text", "int": "number", "bool": "true, false", "float": "number", "Size": "tokens", "Bytes": "bytes",
+    "Seconds": "seconds",
     "Table": "table", "list[str]": "list of texts", "dict[str, str]": "table of texts", "dict[str, Table]": "table of tables",
-    "OAuth": "table", "Timeout": "table", "Tls": "table", "Modalities": "table", "Cost": "table",
+    "OAuth": "table", "Timeout": "table", "SizeLimits": "table", "Tls": "table", "Modalities": "table", "Cost": "table",
     "Annotated[str, Meta(min_length=1)]": "text",
 }  # fmt: skip
 
@@ -170,7 +172,7 @@ addresses are text, and blank text is no value. A key and a header may be refere
     for title, name, more, only in TABLES:
         found = [one for one in fields(model if name == "Cost" else schema, name) if one.name not in HIDDEN]
         found = [one for one in found if one.name in only] if only else found
-        all_ours = name in ("Timeout", "Tls", "Cost", "Modalities")
+        all_ours = name in ("Timeout", "SizeLimits", "Tls", "Cost", "Modalities")
         heading = title if title == "At the top" else f"`{title}`"
         text += (
             f"\n## {heading}\n\n" + (f"{more}\n\n" if more else "") + "| key | | takes | meaning |\n|---|---|---|---|\n"

@@ -81,6 +81,20 @@ Event: TypeAlias = (
 )
 
 
+def shows(event: Event) -> bool:
+    """Whether an event shows something of the answer. Until one does, a call that fails can be sent again."""
+    match event:
+        case PartDelta(text=text, logprobs=logprobs):
+            return bool(text or logprobs)
+        case PartStarted(part=part):
+            return not isinstance(part, Text | Refusal | Thinking | ToolCall)  # these have only a name yet
+        case PartEnded(part=Text() | Refusal() | Thinking() as part):
+            return bool(part.text) or part.opaque is not None
+        case Started() | UsageReported() | Warned():
+            return False
+    return True
+
+
 class Reply(Struct):
     """A whole reply. `error` is set, and `finish` is not, where it failed on the way."""
 

@@ -34,7 +34,7 @@ from modelbay.conversation import (
 )
 from modelbay.dialect import Dialect
 from modelbay.errors import ConfigError, ModelbayError, Unsupported
-from modelbay.events import Event, Reply, Warned, collect
+from modelbay.events import Event, PartDelta, Reply, Warned, collect
 from modelbay.hints import explain
 from modelbay.line import Line, Sending, adapted
 from modelbay.logs import LOG
@@ -209,7 +209,8 @@ class Hub:
         """
         sending = await self._prepare(model, prompt, ask, stream=False)
         async with aclosing(self._line.events(sending)) as events:
-            reply = collect([*sending.call.warnings, *[event async for event in events]])
+            told = [event async for event in events if not isinstance(event, PartDelta)]  # their text is in `PartEnded`
+            reply = collect([*sending.call.warnings, *told])
         if reply.error is not None:
             raise reply.error
         return reply

@@ -1,7 +1,8 @@
 """The line to providers: a call that is ready goes out, and what comes back is events.
 
-A call is sent again while nothing of its answer was seen and the error is worth it; a parameter that an endpoint refuses
-by name is adapted once and remembered. `transport` sends each time once.
+A call is sent again while nothing of its answer was seen and the error is worth it, whether the error came as a status, as a
+broken connection or inside an answer that began well. A parameter that an endpoint refuses by name is adapted once, and
+remembered if the adapted call succeeds. `transport` sends each time once.
 """
 
 from asyncio import sleep, to_thread
@@ -13,7 +14,7 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, to_builtins
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from modelbay import logs
 from modelbay.config.lessons import LessonBook
@@ -24,7 +25,7 @@ from modelbay.credentials.google import Described, GoogleTokens
 from modelbay.credentials.redaction import redact
 from modelbay.credentials.tokens import Login, Tokens
 from modelbay.errors import AuthenticationFailed, BadRequest, ModelbayError
-from modelbay.events import Event, Failed, Finished, PartEnded, PartStarted, Warned
+from modelbay.events import Event, Failed, Finished, PartEnded, PartStarted, Warned, shows
 from modelbay.hints import explain
 from modelbay.model import Model
 from modelbay.protocols.codec import Call, Codec, codec
@@ -37,7 +38,7 @@ from modelbay.routing.retry import Policy, decide, heed
 
 if TYPE_CHECKING:  # aiohttp is only imported when something is sent
     from modelbay.recording import Recorder, Tap
-    from modelbay.transport import Request, Response, Transport
+    from modelbay.transport import Limits, Request, Response, Transport
 
     Answer = Response | Tap
 
@@ -120,10 +121,14 @@ class Line:
         """
         origin = Origin(sending.endpoint.protocol, sending.upstream.vendor, sending.model.family)
         attempt, start = 1, perf_counter()
+        lesson: Adaptation | None = None
         while True:
             try:
                 async with aclosing(self._attempt(sending)) as events:
                     async for event in events:
+                        if lesson is not None:
+                            self.lessons.add(str(sending.upstream.origin), sending.model.id, to_builtins(lesson))
+                            lesson = None
                         if isinstance(event, PartStarted | PartEnded):
                             event.part.origin = origin
                         elif isinstance(event, Failed):
@@ -132,6 +137,11 @@ class Line:
                 logs.ended(start, event)
                 return
             except ModelbayError as error:
+                if lesson is None and isinstance(error, BadRequest) and (new := adaptation(error, sending.call.body)):
+                    lesson = new
+                    adapt(sending.call.body, [lesson])
+                    yield adapted(lesson)
+                    continue
                 decision = decide(error, attempt, self.policy, random)
                 error.attempts = attempt
                 if decision.delay is None:
@@ -149,28 +159,30 @@ class Line:
         return explain(error, endpoint.provider, self.config.path, manifest)
 
     async def _attempt(self, sending: Sending) -> AsyncGenerator[Event, None]:
-        """One sending of the call. What goes wrong before the first byte of the reply is raised, after it a `Failed`."""
-        response = await self._answer(sending)
-        if isinstance(response, BadRequest) and (lesson := adaptation(response, sending.call.body)) is not None:
-            yield adapted(lesson)
-            adapt(sending.call.body, [lesson])
-            response = await self._answer(sending)
-            if not isinstance(response, ModelbayError):
-                self.lessons.add(str(sending.upstream.origin), sending.model.id, to_builtins(lesson))
-        if isinstance(response, ModelbayError):
-            raise response
-        async with response, aclosing(self._parsed(sending, response)) as events:
-            async for event in events:
-                yield event
+        """One sending of the call. Its events are held back until one shows something of the answer.
 
-    async def _answer(self, sending: Sending) -> "Answer | ModelbayError":
-        """The answer to a call, or the error that it tells of."""
+        Raises:
+            ModelbayError: it failed before that, in whatever way. Later failures are a `Failed`.
+        """
         call = sending.call
         response = await self._send(sending.endpoint, call.encode(), call.headers, stream=call.stream)
-        if response.status < 400:
-            return response
+        held: list[Event] | None = []
         async with response:
-            return _refused(sending.codec, response, await response.read())
+            if response.status >= 400:
+                raise _refused(sending.codec, response, await response.read())
+            async with aclosing(self._parsed(sending, response)) as events:
+                async for event in events:
+                    if held is None:
+                        yield event
+                    elif isinstance(event, Failed):
+                        heed(event.error, response.headers, b"", time())
+                        raise event.error
+                    else:
+                        held.append(event)
+                        if shows(event):
+                            for early in held:
+                                yield early
+                            held = None
 
     async def _send(
         self, endpoint: Endpoint, body: bytes | None, headers: dict[str, str], *, stream: bool = False
@@ -252,7 +264,11 @@ class Line:
                 async with aclosing(response.stream()) as chunks:
                     async for chunk in chunks:
                         begun = True
-                        for event in parser.feed(chunk):
+                        if events := parser.feed(chunk):
+                            response.progress()
+                        if parser.finishing:
+                            response.hurry()
+                        for event in events:
                             if isinstance(event, Finished | Failed):
                                 await response.finish()
                                 yield event
@@ -286,13 +302,24 @@ def _request(endpoint: Endpoint, body: bytes | None, headers: dict[str, str]) ->
 
     sent = {"Content-Type": "application/json"} if body is not None else {}
     sent |= {"User-Agent": USER_AGENT, **endpoint.sent_headers(headers)}
-    timeout = endpoint.timeout
     return transport.Request(
         "GET" if body is None else "POST",
         endpoint.url,
         sent,
         body,
-        transport.Limits(**{name: seconds for name, seconds in asdict(timeout).items() if seconds is not None}),
+        _limits(endpoint),
         endpoint.proxy,
         endpoint.tls,
+    )
+
+
+def _limits(endpoint: Endpoint) -> "Limits":
+    from modelbay.transport import Limits
+
+    given = {**asdict(endpoint.timeout), **asdict(endpoint.limits)}
+    limits = Limits(**{name: limit for name, limit in given.items() if limit is not None})
+    return replace(  # a user who waits longer for bytes waits as long for content
+        limits,
+        first_event=endpoint.timeout.first_event or max(limits.first_event, limits.first_byte),
+        content=endpoint.timeout.content or max(limits.content, limits.idle),
     )

@@ -115,7 +115,7 @@ async def _fetched(part: Media, transport: Transport) -> Media:
 
 
 async def _fetch(url: str, transport: Transport) -> tuple[str | None, bytes]:
-    limits = Limits(first_byte=SECONDS, idle=SECONDS, max_reply_bytes=LIMIT)
+    limits = Limits(first_byte=SECONDS, idle=SECONDS, reply_bytes=LIMIT)
     for _ in range(REDIRECTS + 1):
         try:
             async with await transport.send(Request("GET", url, limits=limits, public=True)) as response:

@@ -22,7 +22,7 @@ Capability: TypeAlias = Literal[
     "structured_output",
     "call_signatures",
 ]
-"""`call_signatures`: refuses a call in the history that lacks its signature (Gemini 3)."""
+"""`call_signatures`: refuses a call in the history that lacks its signature (Gemini 3). Unknown is treated as yes."""
 
 
 class Cost(Struct, omit_defaults=True):

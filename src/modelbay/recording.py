@@ -162,6 +162,12 @@ class Tap:
             self._recording.failed(error)
             raise
 
+    def progress(self) -> None:
+        self._response.progress()
+
+    def hurry(self) -> None:
+        self._response.hurry()
+
     async def finish(self) -> None:
         await self._response.finish()
 

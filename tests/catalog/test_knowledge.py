@@ -354,3 +354,15 @@ def test_what_is_shared_is_not_changed():
         Cost(1.1, 4.4, 0.55),
         True,
     )
+
+
+@pytest.mark.parametrize("name", ["gemini-1.5-pro", "gemini-2.0-flash", "gemini-2.5-pro", "gemma-3-27b-it"])
+def test_models_older_than_gemini_3_are_known_to_need_no_signatures(name: str) -> None:
+    assert told(name, "google", "google").facts.capabilities["call_signatures"] is False
+
+
+@pytest.mark.parametrize(
+    "name", ["gemini-3-pro", "gemini-flash-latest", "gemini-pro-latest", "gemini-4-pro", "models/gemini-3.5-flash"]
+)
+def test_a_newer_or_unknown_gemini_model_is_not_known_to_need_none(name: str) -> None:
+    assert told(name, "google", "google").facts.capabilities.get("call_signatures") is not False

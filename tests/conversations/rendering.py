@@ -11,7 +11,7 @@ from modelbay.errors import Unsupported
 from modelbay.model import Model
 from modelbay.protocols.codec import codec
 
-MODEL = Model(id="m", max_output_tokens=8192)
+MODEL = Model(id="m", max_output_tokens=8192, capabilities={"call_signatures": False})
 
 
 def rendered(protocol: str, conversation: Conversation, model: Model = MODEL, dialect: Dialect = PLAIN) -> Any:

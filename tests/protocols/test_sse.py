@@ -88,6 +88,11 @@ def test_an_event_over_the_limit_is_malformed(chunks):
         decoded(*chunks, limit=100)
 
 
+def test_empty_lines_of_one_event_are_not_free():
+    with pytest.raises(MalformedReply, match="more than 100,000 bytes"):
+        decoded(*[b"data:\n" * 100] * 20, limit=100_000)
+
+
 def test_the_limit_is_for_one_event_not_for_the_stream():
     assert len(decoded(*[b"data: " + b"x" * 90 + b"\n\n"] * 50, limit=100)) == 50
 

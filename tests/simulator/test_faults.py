@@ -233,6 +233,33 @@ async def test_an_error_comes_inside_a_200(sim: Simulator, tongue: Tongue, strea
 
 
 @BOTH
+async def test_an_error_comes_before_the_first_token(sim: Simulator, tongue: Tongue, stream: bool):
+    seen = await see(sim, tongue, "error-first=429", stream=stream)
+    assert (seen.status, seen.end) == (200, "whole")
+    assert b"error" in seen.body
+    assert told(tongue, seen, stream=stream) == ""
+
+
+@BOTH
+async def test_keep_alives_are_no_answer(sim: Simulator, tongue: Tongue, stream: bool):
+    seen = await see(sim, tongue, "keep-alives=0.1", stream=stream)
+    assert (seen.status, seen.end, sse(seen.body) if stream else seen.body.strip()) == (
+        200,
+        "whole",
+        [] if stream else b"",
+    )
+    assert len(seen.chunks) > 2
+
+
+async def test_a_connection_stays_open_behind_a_whole_answer(sim: Simulator, tongue: Tongue):
+    start = time.monotonic()
+    seen = await see(sim, tongue, "open-end=0.2", stream=True)
+    assert time.monotonic() - start >= 0.2
+    assert "Say hello" in told(tongue, seen, stream=True)
+    assert DONE not in sse(seen.body)
+
+
+@BOTH
 async def test_the_end_of_the_answer_is_missing(sim: Simulator, tongue: Tongue, stream: bool):
     seen = await see(sim, tongue, "missing-end", stream=stream)
     assert (seen.status, seen.end) == (200, "whole")

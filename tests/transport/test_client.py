@@ -326,7 +326,7 @@ async def test_a_whole_reply_has_a_limit(start):
 
     async with RawServer(script) as server, Transport() as transport:
         with pytest.raises(MalformedReply, match="more than 1,000,000 bytes") as caught:
-            await (await transport.send(post(server.url, limits=Limits(max_reply_bytes=10**6)))).read()
+            await (await transport.send(post(server.url, limits=Limits(reply_bytes=10**6)))).read()
         assert not caught.value.retryable
         await asyncio.wait_for(server.all_gone(), 1)
 

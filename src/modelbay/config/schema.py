@@ -23,6 +23,7 @@ MANIFEST, CATALOG, REGISTRY = "manifest", "models_dev", "apiJson"
 and the form of its `source`, are Kimi Code's, so that each reads the other's file.
 """
 Size: TypeAlias = Annotated[int, Meta(ge=1)]
+Bytes: TypeAlias = Annotated[int, Meta(ge=1)]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 
 
@@ -72,6 +73,19 @@ class Timeout(Struct, frozen=True, forbid_unknown_fields=True):
     """From the request to the first byte of the answer."""
     idle: Seconds | None = None
     """The longest silence within an answer."""
+    first_event: Seconds | None = None
+    """From the connection to the first content of the answer, whatever keep-alives come before it (600)."""
+    content: Seconds | None = None
+    """The longest time between two pieces of content, whatever keep-alives come between them (600)."""
+
+
+class SizeLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """Maximum sizes in bytes."""
+
+    stream_bytes: Bytes | None = None
+    """Maximum size of a streamed answer (256 MiB)."""
+    reply_bytes: Bytes | None = None
+    """Maximum size of an answer that is not streamed (64 MiB)."""
 
 
 class Tls(Struct, frozen=True, forbid_unknown_fields=True):
@@ -154,6 +168,8 @@ class ProviderEntry(Struct, kw_only=True):
     """Certificates."""
     timeout: Timeout | None = None
     """How long to wait."""
+    limits: SizeLimits | None = None
+    """Maximum sizes of answers."""
     extra: Table = field(default_factory=dict)
 
     def __repr__(self) -> str:

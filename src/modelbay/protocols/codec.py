@@ -39,6 +39,10 @@ class Call(msgspec.Struct):
 
 
 class StreamParser(Protocol):
+    @property
+    def finishing(self) -> bool:
+        """The reply has told that it is finished: only its usage and a terminator may follow, which some servers omit."""
+
     def feed(self, data: bytes) -> list[Event]:
         """The events in the next bytes, which may be cut anywhere. After the end of the reply the rest is ignored."""
 

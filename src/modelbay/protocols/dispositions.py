@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from msgspec.structs import replace
 
-from modelbay.conversation import Conversation, Settings
+from modelbay.conversation import Conversation, Extra, Settings
 from modelbay.errors import Unsupported
 from modelbay.events import Warned
 
@@ -122,9 +122,9 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
         match disposition(setting, protocol):
             case Disposition.REFUSED:
                 # state is refused by its field's name, as `previous_response_id`
-                raise refused(
-                    next(iter(settings.state)) if setting == "state" and settings.state else setting, protocol
-                )
+                if setting == "state" and settings.state:
+                    raise refused_state(settings.state, protocol)
+                raise refused(setting, protocol)
             case Disposition.DROPPED:
                 report.append(dropped(setting, protocol))
                 if setting in _PLAIN:
@@ -178,6 +178,19 @@ def refused(setting: str, protocol: str, why: str = "") -> Unsupported:
         f"`{setting}` cannot be expressed in {protocol}{f': {why}' if why else ''}",
         setting=setting,
         hint=f"leave `{setting}` out, or use a model whose provider speaks a protocol that has it",
+    )
+
+
+def refused_state(state: Extra, protocol: str) -> Unsupported:
+    """The error for state that only another provider keeps; `state` is what the request says of it."""
+    name, value = next(iter(state.items()))
+    if name != "item_reference":
+        return refused(name, protocol)
+    item = value[0] if isinstance(value, list) and value and value[0] else "without an id"
+    return Unsupported(
+        f"`{name}`: the item {item} is not in the request, and no stored item has this id",
+        setting=name,
+        hint="send the items themselves instead of references: most clients do with `store: false`",
     )
 
 

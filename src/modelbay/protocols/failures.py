@@ -62,6 +62,15 @@ _BY_WORD: dict[str, type[ProviderError]] = {
     "DEADLINE_EXCEEDED": ServerError,
 }
 """Providers' own words, for an error inside a 200, which has no status, and for those that say more than their status."""
+_BY_NAME: tuple[tuple[re.Pattern[str], type[ProviderError]], ...] = (
+    (re.compile(r"overload|unavailable|at capacity", re.IGNORECASE), Overloaded),
+    (re.compile(r"rate.?limit|too.?many.?requests|throttl|slow.?down", re.IGNORECASE), RateLimited),
+    (
+        re.compile(r"internal|(server|system|upstream).?error|bad.?gateway|time.?out|timed.?out", re.IGNORECASE),
+        ServerError,
+    ),
+)
+"""Other words for errors that pass, of gateways and clouds; looked for in the words first, then in the message."""
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-trace-id")
 _FINER = (QuotaExhausted, ContextOverflow, ContentRefused)
 _OVERFLOW = re.compile(
@@ -95,12 +104,21 @@ def _class(status: int | None, message: str, words: tuple[str | None, ...]) -> t
     named = [_BY_WORD[word] for word in words if word in _BY_WORD]
     finer = next((kind for kind in named if kind in _FINER), None)
     if status is None:
-        return finer or _by_text(message, named[0] if named else ProviderError)
+        return finer or _by_text(message, named[0] if named else _by_name((*words, message)))
     kind = _BY_STATUS.get(status, ServerError if status >= 500 else BadRequest)
     if kind is BadRequest or status in (413, 429, 500):
         # the text decides only where the status cannot: 400 for everything, 429 for rates and for money
         return finer or _by_text(message, kind)
     return finer or kind
+
+
+def _by_name(texts: tuple[str | None, ...]) -> type[ProviderError]:
+    """The class of an error without a status whose words are not in the table."""
+    for text in texts:
+        for pattern, kind in _BY_NAME:
+            if text and pattern.search(text):
+                return kind
+    return ProviderError
 
 
 def _by_text(message: str, kind: type[ProviderError]) -> type[ProviderError]:

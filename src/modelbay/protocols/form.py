@@ -29,4 +29,6 @@ def web_page(body: bytes) -> MalformedReply:
     """The error that a web page tells of; one that a gateway made is no sign of a wrong address."""
     page = summary(text_of(body))
     hint = GATEWAY if _GATEWAY_PAGE.search(page) else WRONG_URL
-    return MalformedReply(f"the provider answered with {page}", hint=hint)
+    error = MalformedReply(f"the provider answered with {page}", hint=hint)
+    error.retryable = hint == GATEWAY
+    return error

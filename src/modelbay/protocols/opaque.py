@@ -13,7 +13,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import msgspec
 
-from modelbay.conversation import AnyPart, Extra, Origin, Thinking
+from modelbay.conversation import AnyPart, Extra, Origin, Thinking, ToolCall
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode_as
 
@@ -32,6 +32,8 @@ class Sealed(msgspec.Struct, omit_defaults=True):
     texts: list[str] | None = None
     """A thinking part's texts, where they are not exactly one: the carrier shows them joined."""
     summary: bool = False
+    name: str | None = None
+    """The name of the call that the state belongs to: clients replace ids."""
 
 
 def belongs(part: AnyPart, protocol: str, vendor: str, family: str) -> bool:
@@ -46,14 +48,17 @@ def belongs(part: AnyPart, protocol: str, vendor: str, family: str) -> bool:
     )
 
 
-def seal(part: AnyPart, *, with_text: bool = False) -> str:
-    """The envelope for a part's state. `with_text`: a thinking part's text too, for a carrier that does not show it."""
+def seal(part: AnyPart, *, with_text: bool = False, with_name: bool = False) -> str:
+    """The envelope for a part's state. `with_text`: a thinking part's text too, for a carrier that does not show it.
+    `with_name`: a call's name too, for a carrier that does not stand beside its call."""
     origin = part.origin or Origin("")
     sealed = Sealed(str(type(part).__struct_config__.tag), part.opaque, part.native, part.item_id, part.extra)
     if type(part) is Thinking:
         sealed.summary = part.summary
         if with_text or len(part.texts) != 1:
             sealed.texts = part.texts
+    elif type(part) is ToolCall and with_name:
+        sealed.name = part.name
     payload = urlsafe_b64encode(msgspec.json.encode(sealed)).decode().rstrip("=")
     return f"{MARK}{origin.protocol}.{_word(origin.vendor)}.{_word(origin.family)}.{payload}"
 

@@ -8,6 +8,8 @@ from modelbay.errors import MalformedReply
 
 LIMIT = 32 * 1024 * 1024
 """Bytes one event may have: a generated image in base64 fits, an endless line does not."""
+LINE = 64
+"""What a line of an event counts beside its bytes, so that endless empty ones are too many."""
 
 
 class Decoder:
@@ -76,7 +78,7 @@ class Decoder:
             lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")  # a byte order mark
         for line in lines:
             if line[:6] == b"data: ":
-                self._size += len(line) - 6
+                self._size += len(line) + (LINE - 6 if self._data else -6)
                 self._data.append(line[6:])
                 continue
             if not line:
@@ -93,7 +95,7 @@ class Decoder:
             if value[:1] == b" ":
                 value = value[1:]
             if field == b"data":
-                self._size += len(value)
+                self._size += len(value) + (LINE if self._data else 0)
                 self._data.append(value)
             elif field == b"event":
                 self._name = value.decode("utf-8", "replace")

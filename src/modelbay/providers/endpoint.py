@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from modelbay.config.origin import Origin
 from modelbay.config.paths import expanded
-from modelbay.config.schema import Config, ModelEntry, ProviderEntry, Timeout, Tls
+from modelbay.config.schema import Config, ModelEntry, ProviderEntry, SizeLimits, Timeout, Tls
 from modelbay.conversation import Protocol
 from modelbay.credentials.approval import is_foreign
 from modelbay.credentials.credential import LOCATION, PROJECT, Credential, Need, resolve
@@ -55,6 +55,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     credential: Credential | None = None
     """For logins and Google's default credentials, whose token is not in `headers` yet: see `with_token`."""
     timeout: Timeout = Timeout()
+    limits: SizeLimits = SizeLimits()
     proxy: str | None = None
     tls: Tls | None = None
 
@@ -163,6 +164,7 @@ def _endpoint(config: Config, upstream: Upstream, url: str, user: str) -> Endpoi
         provider=provider.id,
         credential=credential,
         timeout=provider.timeout or Timeout(),
+        limits=provider.limits or SizeLimits(),
         proxy=proxy,
         tls=_tls(config, provider.tls) if provider.tls else None,
     )

@@ -36,7 +36,7 @@ from modelbay.transport import Limits, Request, Transport
 
 QUICK = 2.0
 """Seconds that an answer may take."""
-LIMITS = Limits(connect=10.0, first_byte=10.0, idle=10.0, max_reply_bytes=16 * 2**20)
+LIMITS = Limits(connect=10.0, first_byte=10.0, idle=10.0, reply_bytes=16 * 2**20)
 SECONDS = 20.0
 """For one answer, however steadily it comes."""
 HOPS = 5

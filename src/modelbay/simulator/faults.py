@@ -10,7 +10,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 import msgspec
@@ -27,6 +27,8 @@ from modelbay.simulator.manners import Manners
 
 _SPEC = re.compile(r"(?P<name>[a-z0-9-]+)(?:=(?P<argument>[^*]*))?(?:\*(?P<times>\d+))?")
 _FOREVER = 3_600.0
+_BEAT = 0.02
+"""Seconds between two keep-alives."""
 _HTML = (
     b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head>"
     b"<body><center><h1>502 Bad Gateway</h1></center><hr><center>nginx</center></body></html>"
@@ -263,6 +265,30 @@ def _error_in_200(subject: Subject) -> Answer:
     return subject.streamed(until_it_fails)
 
 
+def _error_first(subject: Subject) -> Answer:
+    """An error before the first token. `error-first=429` and the like choose it."""
+    error = complaints.failure(subject.manners.protocol, subject.asked.argument or "529")
+    if not subject.stream:
+        return subject.whole(complaints.render(subject.manners.protocol, error)[1])
+    return subject.streamed(lambda events: iter([next(events), Failed(error)]))
+
+
+def _keep_alives(subject: Subject) -> Answer:
+    """Comments of a stream, or blank lines, and nothing else."""
+    alive: list[Step] = [b": keep-alive\n\n" if subject.stream else b"\n", Pause(_BEAT)]
+    beats = int(subject.asked.number(_FOREVER) / _BEAT) + 1
+    return msgspec.structs.replace(subject.plain, steps=chain([b""], *repeat(alive, beats)), length=None)
+
+
+def _open_end(subject: Subject) -> Answer:
+    """The answer is there, but neither its last event, where that says nothing more, nor the connection's end."""
+    if not subject.stream:
+        return subject.plain
+    steps = iter(subject.plain.steps)
+    needed = subject.manners.protocol in ("openai_responses", "google")  # whose last event tells how it ended
+    return subject.answer(steps if needed else _without_last_event(steps), [Pause(subject.asked.number(_FOREVER))])
+
+
 def _missing_end(subject: Subject) -> Answer:
     """The connection ends well, the answer does not; with `mark` only its last event is missing, as `[DONE]`."""
     if not subject.stream:
@@ -398,6 +424,9 @@ FAULTS: dict[str, Kind] = {
     "cut-after-first": Kind(_cut_after_first, "closed after the first token; N: `reset` resets instead"),
     "malformed-chunk": Kind(_malformed, "a chunk is broken JSON, or the whole body"),
     "error-in-200": Kind(_error_in_200, "an error after the first token, status 200; N: 429, 500, 503, 529, quota"),
+    "error-first": Kind(_error_first, "an error before the first token, status 200; N: 429, 500, 503, 529, quota"),
+    "keep-alives": Kind(_keep_alives, "comments for an hour, or blank lines, and no answer; N: seconds"),
+    "open-end": Kind(_open_end, "no [DONE] or message_stop, and open for an hour; N: seconds"),
     "missing-end": Kind(_missing_end, "the answer has no end; N: `mark` leaves out only the last event, as [DONE]"),
     "split-utf8": Kind(_split_utf8, "letters of several bytes come in several pieces"),
     "oversized-event": Kind(_oversized, "one event of 40 MB; N: MB"),

@@ -5,7 +5,7 @@ import os
 import socket
 import ssl
 from collections.abc import Mapping
-from typing import Literal, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 from urllib.parse import urljoin
 
 import aiohttp
@@ -23,12 +23,11 @@ from modelbay.errors import (
 from modelbay.transport.request import PACKINGS, Request, origin, public
 
 E = TypeVar("E", bound=ModelbayError)
+Stage: TypeAlias = Literal["connect", "first_byte", "idle", "first_event", "content"]
 
 NETWORK = "check the network, and whether this machine needs a VPN or a proxy"
 AGAIN = "try again; if it goes on, a proxy or firewall on the way may be cutting connections"
-TOO_LARGE = (
-    "no model's answer is that large: modelbay stopped reading; trust that server only if you know why it does so"
-)
+TOO_LARGE = "check what that server is: modelbay stopped reading, as no model's answer is that large"
 NOBODY = "start the server, or correct base_url: nothing listens there"
 PASSWORD_WANTED = "wants a user and a password that it knows"
 CLIENT_CERTIFICATE = "if that server asks for a certificate, set tls.cert and tls.key"
@@ -40,6 +39,8 @@ LATE = {
     "connect": ("did not accept a connection within {:g} s", f"{NETWORK}; timeout.connect sets the limit"),
     "first_byte": ("did not begin to reply within {:g} s", "timeout.first_byte sets the limit; thinking takes long"),
     "idle": ("fell silent for {:g} s in the middle of its reply", "try again; timeout.idle sets the limit"),
+    "first_event": ("sent no content within {:g} s", "try again; timeout.first_event sets the limit"),
+    "content": ("sent no further content for {:g} s", "try again; timeout.content sets the limit"),
 }
 
 
@@ -47,11 +48,17 @@ class ProxyRefused(aiohttp.ClientError):
     """A SOCKS proxy would not connect us."""
 
 
-def timed_out(stage: Literal["connect", "first_byte", "idle"], request: Request) -> TimedOut:
+def timed_out(stage: Stage, request: Request) -> TimedOut:
     what, hint = LATE[stage]
     seconds: float = getattr(request.limits, stage)
     who = f"the proxy {origin(request.proxy)}" if stage == "connect" and request.proxy else request.server
     return TimedOut(f"{who} {what.format(seconds)}", stage=stage, hint=hint)
+
+
+def too_large(request: Request, limited: Literal["reply_bytes", "stream_bytes"]) -> MalformedReply:
+    limit: int = getattr(request.limits, limited)
+    hint = f"{TOO_LARGE}; limits.{limited} sets the limit"
+    return final(MalformedReply(f"{request.server} sent a reply of more than {limit:,} bytes", hint=hint))
 
 
 def cut_off(request: Request, received: int) -> IncompleteReply:

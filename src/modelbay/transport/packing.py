@@ -3,9 +3,10 @@
 import zlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Literal
 
 from modelbay.errors import MalformedReply
-from modelbay.transport.failure import AGAIN, TOO_LARGE, cut_off, final
+from modelbay.transport.failure import AGAIN, TOO_LARGE, cut_off, final, too_large
 from modelbay.transport.request import Request
 
 PIECE = 64 * 1024
@@ -14,8 +15,11 @@ UNPACKED_FREELY = 2**20
 """What a compressed reply may unpack to, however small it was."""
 
 
-async def unpacked(chunks: AsyncGenerator[bytes, None], packing: str, request: Request) -> AsyncGenerator[bytes, None]:
+async def unpacked(
+    chunks: AsyncGenerator[bytes, None], packing: str, request: Request, limited: Literal["reply_bytes", "stream_bytes"]
+) -> AsyncGenerator[bytes, None]:
     """Unpacks a piece at a time, however large the whole. (aiohttp's own unpacking takes a cut gzip for a whole.)"""
+    limit = getattr(request.limits, limited)
     received = unpacked = 0
     unpacker: zlib._Decompress | None = None
     async with aclosing(chunks):
@@ -35,6 +39,8 @@ async def unpacked(chunks: AsyncGenerator[bytes, None], packing: str, request: R
                 if unpacked > max(UNPACKED_FREELY, received * request.limits.max_expansion):
                     what = f"{request.server} sent a compressed reply that unpacks endlessly"
                     raise final(MalformedReply(what, hint=TOO_LARGE))
+                if unpacked > limit:
+                    raise too_large(request, limited)
                 if piece:
                     yield piece
                 rest = unpacker.unused_data or unpacker.unconsumed_tail

@@ -12,13 +12,22 @@ from modelbay.errors import ConfigError
 
 
 class Limits(Struct, frozen=True):
-    """Seconds and bytes. `first_byte` runs from the connection, sending included, to the first byte of the body."""
+    """Seconds and bytes. `first_byte` runs from the connection, sending included, to the first byte of the body.
+
+    Keep-alives end a silence (`idle`), but are no content.
+    """
 
     connect: float = 10.0
     first_byte: float = 300.0
     idle: float = 120.0
-    max_reply_bytes: int = 64 * 2**20
+    first_event: float = 600.0
+    """From the connection to the first content."""
+    content: float = 600.0
+    """Between two pieces of content. Reasoning models think for minutes behind keep-alives."""
+    reply_bytes: int = 64 * 2**20
     """Of a reply read whole."""
+    stream_bytes: int = 256 * 2**20
+    """Of a stream: some thirty times what the longest answer of a model takes."""
     max_expansion: int = 200
     """How many times its size a compressed reply may unpack to: JSON shrinks 5 to 20 times, a bomb 1,000."""
 

@@ -7,10 +7,14 @@ from typing import Literal, Self
 
 import aiohttp
 
-from modelbay.errors import MalformedReply
-from modelbay.transport.failure import TOO_LARGE, cut_off, final, timed_out
+from modelbay.transport.failure import Stage, cut_off, timed_out, too_large
 from modelbay.transport.packing import unpacked
 from modelbay.transport.request import PACKINGS, Request, public
+
+REST = 2.0
+"""Seconds that a finished reply is given for its usage and its terminator. Some servers keep the connection open instead."""
+LOOK = 0.01
+"""Seconds between two looks at the limits, at least."""
 
 
 class Response:
@@ -29,8 +33,13 @@ class Response:
         self._loop = asyncio.get_running_loop()
         self._stage: Literal["first_byte", "idle"] = "first_byte"
         self._waits_since: float | None = connected_at
+        self._awaited: Literal["first_event", "content", "rest"] = "first_event"
+        """What of the reply is to come next, keep-alives apart."""
+        self._waited = 0.0
+        """Seconds waited for that until the last bytes; the time in which nobody reads does not count."""
         self._timer: asyncio.TimerHandle | None = None
-        self._late = self._finishing = False
+        self._late: Stage | Literal["rest"] | None = None
+        self._finishing = False
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.url}>"
@@ -42,15 +51,12 @@ class Response:
         await self.aclose()
 
     async def read(self) -> bytes:
-        """The whole body; raises what `stream` raises, and MalformedReply where it is larger than `max_reply_bytes`."""
-        limit, size = self._request.limits.max_reply_bytes, 0
+        """The whole body; raises what `stream` raises, and MalformedReply if it is larger than `reply_bytes`."""
         chunks: list[bytes] = []
-        async with aclosing(self.stream()) as stream:
-            async for chunk in stream:
-                size += len(chunk)
-                if size > limit:
-                    what = f"{self._request.server} sent a reply of more than {limit:,} bytes"
-                    raise final(MalformedReply(what, hint=TOO_LARGE))
+        async with aclosing(self._body("reply_bytes")) as body:
+            async for chunk in body:
+                if not chunk.isspace():  # blank lines keep the connection alive while a model thinks
+                    self.progress()
                 chunks.append(chunk)
         return b"".join(chunks)
 
@@ -58,30 +64,53 @@ class Response:
         """The body as it comes. Closing the iterator, or cancelling who waits for it, closes the connection at once.
 
         Raises:
-            TimedOut: no byte within `first_byte`, or none for `idle` while somebody waited for it.
+            TimedOut: no byte within `first_byte`, none for `idle`, or no `progress` for too long, while somebody waited.
             IncompleteReply: the connection broke first. What had come was yielded; a parser that saw its reply's end
                 in it has a whole reply, and may take this for a server's bad manners.
-            MalformedReply: the body does not unpack, or unpacks without bounds.
+            MalformedReply: the body does not unpack, or is larger than `stream_bytes`.
         """
-        packing = self.headers.get("content-encoding", "").lower()
-        return unpacked(self._arriving(), packing, self._request) if packing in PACKINGS else self._arriving()
+        return self._body("stream_bytes")
 
-    async def _arriving(self) -> AsyncGenerator[bytes, None]:
+    def progress(self) -> None:
+        """The bytes that came last had content: they were more than keep-alives."""
+        self._awaited, self._waited = "content", 0.0
+
+    def hurry(self) -> None:
+        """The reply has told that it is finished: its usage and terminator get `REST` seconds, then the stream ends."""
+        if self._awaited != "rest":
+            self._awaited, self._waited = "rest", 0.0
+            self._watch()
+
+    def _body(self, limited: Literal["reply_bytes", "stream_bytes"]) -> AsyncGenerator[bytes, None]:
+        packing = self.headers.get("content-encoding", "").lower()
+        if packing in PACKINGS:
+            return unpacked(self._arriving(limited), packing, self._request, limited)
+        return self._arriving(limited)
+
+    async def _arriving(self, limited: Literal["reply_bytes", "stream_bytes"]) -> AsyncGenerator[bytes, None]:
         content, now = self._reply.content, self._loop.time
+        limit, size = getattr(self._request.limits, limited), 0
+        since = self._waits_since or now()
         self._watch()
         try:
             chunk = await content.readany()
-            self._stage, self._waits_since = "idle", None
+            self._stage = "idle"
             self._watch()
             while chunk:
+                size += len(chunk)
+                if size > limit:
+                    raise too_large(self._request, limited)
+                self._waited += now() - since
                 self._waits_since = None
                 yield chunk
-                self._waits_since = now()
+                self._waits_since = since = now()
                 chunk = await content.readany()
         except (aiohttp.ClientError, OSError):
             if rest := content._read_nowait(-1):  # aiohttp raises before it hands out what it still has
                 yield rest
-            late = timed_out(self._stage, self._request) if self._late else None
+            if self._late == "rest":
+                return
+            late = timed_out(self._late, self._request) if self._late else None
             raise late or cut_off(self._request, content.total_bytes) from None
         finally:
             self._cancel_timer()
@@ -115,17 +144,23 @@ class Response:
         self._reply.close()
 
     def _watch(self) -> None:
-        """Give up if the server has been silent too long. It looks now and then: a timer for each chunk would cost."""
+        """Give up if the server has been silent, or without content, for too long.
+
+        It looks now and then: a timer for each chunk would cost.
+        """
         self._cancel_timer()
         if self._reply.content.is_eof():
             return
         limits, now = self._request.limits, self._loop.time()
-        limit = limits.first_byte if self._stage == "first_byte" else limits.idle
-        due = limit + (now if self._waits_since is None else self._waits_since)
-        if now < due:
-            self._timer = self._loop.call_at(due, self._watch)
+        since = now if self._waits_since is None else self._waits_since
+        silent = since + (limits.first_byte if self._stage == "first_byte" else limits.idle)
+        patience = REST if self._awaited == "rest" else getattr(limits, self._awaited)
+        empty = since + max(patience - self._waited, 0.0)
+        due = min(silent, empty)
+        if now < due or self._waits_since is None:
+            self._timer = self._loop.call_at(max(due, now + LOOK), self._watch)
         else:
-            self._late = True
+            self._late = self._stage if silent <= empty else self._awaited
             self._abandon()
 
     def _cancel_timer(self) -> None:

@@ -27,6 +27,7 @@ from modelbay.protocols.opaque import seal
 from tests.protocols.google.bodies import GEMINI, again, parsed, rendered
 
 SIGNED = Model(id="gemini-3-x", family="gemini", capabilities={"call_signatures": True})
+UNSIGNED = Model(id="gemini-2-x", family="gemini", capabilities={"call_signatures": False})
 NO_SIGNATURE = "skip_thought_signature_validator"
 CLAUDE = Origin("anthropic", "anthropic", "claude")
 
@@ -330,12 +331,15 @@ def test_the_first_call_of_each_step_made_elsewhere_gets_the_word_for_no_signatu
         part.get("thoughtSignature") for content in found for part in content["parts"] if "functionCall" in part
     ]
     assert signatures == [NO_SIGNATURE, None, NO_SIGNATURE]
-    assert "thoughtSignature" not in str(contents(user("go"), model_turn(call("1"))))
+    assert "thoughtSignature" in str(contents(user("go"), model_turn(call("1")))), "an unknown model may need it"
+    assert "thoughtSignature" not in str(contents(user("go"), model_turn(call("1")), model=UNSIGNED))
 
 
-def test_a_gemini_client_s_unsigned_calls_stay_unsigned():
+def test_a_gemini_client_s_unsigned_calls_are_signed_only_for_a_model_known_to_refuse_them():
     body = {"contents": [{"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}]}]}
-    assert rendered(parsed(body), SIGNED) == body
+    assert rendered(parsed(body)) == body
+    assert rendered(parsed(body), UNSIGNED) == body
+    assert rendered(parsed(body), SIGNED)["contents"][0]["parts"][0]["thoughtSignature"] == NO_SIGNATURE
 
 
 def envelope(part: AnyPart, **also: Any) -> str:
@@ -364,7 +368,7 @@ def test_state_of_others_never_reaches_gemini():
             {"role": "model", "parts": [{"text": "hm", "thought": True, "thoughtSignature": signature}, carried]}
         ]
     }
-    assert rendered(parsed(body))["contents"] == [
+    assert rendered(parsed(body), UNSIGNED)["contents"] == [
         {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}]}
     ]
     assert rendered(parsed(body), SIGNED)["contents"][0]["parts"][0]["thoughtSignature"] == NO_SIGNATURE

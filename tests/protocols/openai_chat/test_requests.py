@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
-from modelbay.conversation import Conversation, Origin, Thinking, ToolCall
+from modelbay.conversation import AnyPart, Conversation, Origin, Text, Thinking, ToolCall
 from modelbay.dialect import PLAIN
 from modelbay.errors import Unsupported
 from modelbay.events import Finished, Reply
 from modelbay.model import Model
+from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.codec import Call, codec
+from tests.protocols import sse_reference
 
 HI = {"messages": [{"role": "user", "content": "Hi"}]}
 
@@ -81,3 +83,64 @@ def test_state_that_a_client_kept_for_another_provider_is_restored():
     thinking, called = parsed(messages=[*HI["messages"], message]).turns[1].parts
     assert (thinking.origin, thinking.opaque) == (origin, "sig")
     assert called == call
+
+
+GEMINI = Origin("google", "google", "gemini")
+
+
+def whole(reply: Reply) -> dict[str, Any]:
+    """The message that a client gets in one piece."""
+    message: dict[str, Any] = json.loads(codec("openai_chat").render_reply(reply))["choices"][0]["message"]
+    return message
+
+
+def streamed(reply: Reply) -> dict[str, Any]:
+    """The message that a client puts together from a stream."""
+    renderer = codec("openai_chat").stream_renderer(Conversation())
+    assembly = Assembly()
+    assembly.start(reply.id, "m")
+    for part in reply.parts:
+        assembly.whole(part)
+    assembly.finish("tool_calls")
+    data = b"".join(renderer.feed(event) for event in assembly.take())
+    message: dict[str, Any] = {"role": "assistant", "content": None, "tool_calls": [], "reasoning_details": []}
+    for _, chunk in sse_reference.decode(data, last_unfinished=False):
+        for choice in json.loads(chunk)["choices"] if chunk != b"[DONE]" else ():
+            delta = choice["delta"]
+            message["reasoning_details"] += delta.get("reasoning_details", [])
+            for call in delta.get("tool_calls", []):
+                if call["index"] == len(message["tool_calls"]):
+                    message["tool_calls"].append(call)
+                else:
+                    message["tool_calls"][call["index"]]["function"]["arguments"] += call["function"]["arguments"]
+    return message
+
+
+@pytest.mark.parametrize("told", [whole, streamed])
+@pytest.mark.parametrize("id", ["a", None])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_the_signature_of_a_call_returns_to_it_even_without_an_id_or_under_a_new_one(told, id, replaced):
+    calls = [
+        ToolCall(name="f", arguments="{}", id=id, opaque="U0lH", origin=GEMINI),
+        ToolCall(name="g", arguments="{}", id=id and "b", origin=GEMINI),
+    ]
+    message = told(Reply(id="r9", parts=[Text(text="So."), *calls], finish=Finished("tool_calls")))
+    if replaced:
+        message["tool_calls"] = [call | {"id": f"mine-{n}"} for n, call in enumerate(message["tool_calls"])]
+    parts = parsed(messages=[*HI["messages"], message]).turns[1].parts
+    signed = [(part.name, part.opaque, part.origin) for part in parts if isinstance(part, ToolCall)]
+    assert signed == [("f", "U0lH", GEMINI), ("g", None, None)]
+    assert not any(part.opaque for part in parts if isinstance(part, Text))
+
+
+@pytest.mark.parametrize("told", [whole, streamed])
+def test_no_two_states_share_an_index_by_which_clients_would_merge_them(told):
+    parts: list[AnyPart] = [
+        Thinking(texts=["Hm"], opaque="s1", origin=GEMINI),
+        Text(text="So.", opaque="s2", origin=GEMINI),
+        ToolCall(name="f", arguments="{}", opaque="s3", origin=GEMINI),
+        ToolCall(name="f", arguments="{}", opaque="s4", origin=GEMINI),
+    ]
+    details = told(Reply(id="r9", parts=parts, finish=Finished("tool_calls")))["reasoning_details"]
+    sealed = [detail["index"] for detail in details if detail.get("data") or detail.get("signature")]
+    assert len(set(sealed)) == len(sealed) == 4

@@ -72,7 +72,7 @@ def check_reachable(url: str, trusted: Collection[Origin]) -> None:
 async def _followed(url: str, trusted: Collection[Origin], endpoint: Endpoint | None) -> Document:
     from modelbay.transport import Limits, Request, Transport
 
-    limits = Limits(first_byte=SECONDS, idle=SECONDS, max_reply_bytes=BYTES)
+    limits = Limits(first_byte=SECONDS, idle=SECONDS, reply_bytes=BYTES)
     plain = {"Accept": "application/json", "User-Agent": USER_AGENT}
     async with Transport() as transport:
         for _ in range(REDIRECTS + 1):

@@ -37,6 +37,10 @@ class StreamParser:
         self._stop: str | None = None
         self._extra: dict[str, Json] = {}
 
+    @property
+    def finishing(self) -> bool:
+        return self._native is not None
+
     def feed(self, data: bytes) -> list[Event]:
         try:
             for name, payload in self._decoder.feed(data):

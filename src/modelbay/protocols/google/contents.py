@@ -215,7 +215,7 @@ class _Verbatim:
 
     def __init__(self, model: Model, dialect: Dialect, report: list[Warned]) -> None:
         self.parts = _Parts(model, dialect, report, same=True)
-        self.sign = model.can("call_signatures") is True
+        self.needed = model.can("call_signatures")
 
     def write(self, turns: list[Turn]) -> tuple[Item | None, list[Item]]:
         system: Item | None = None
@@ -232,10 +232,15 @@ class _Verbatim:
                 continue
             if turn.native != "":
                 content["role"] = turn.native or ("model" if turn.role == "assistant" else "user")
-            if self.sign and any(type(part) is ToolCall and part.origin is not None for part in turn.parts):
+            if any(type(part) is ToolCall and self._wants_signature(part) for part in turn.parts):
                 sign_first_call(parts)
             contents.append(content)
         return system, contents
+
+    def _wants_signature(self, call: ToolCall) -> bool:
+        """A call that came over this protocol without its signature is only changed for a model known to refuse it: the
+        client lost the signature, or the model gave none."""
+        return self.needed is True or (self.needed is None and call.origin is not None)
 
 
 def _named(result: ToolResult, call: ToolCall | None) -> ToolResult:
@@ -259,7 +264,7 @@ class _Writer:
         self.parts = _Parts(model, dialect, report, same=False)
         self.report = report
         self.dialect = dialect
-        self.sign = model.can("call_signatures") is True
+        self.sign = model.can("call_signatures") is not False
         self.ids = call_ids(conversation.turns, dialect.tool_id)
         self.names = {
             self.ids[id(part)]: part.name

@@ -96,6 +96,11 @@ class Reader:
         self._extra: Extra = {}
         self._answered = False
 
+    @property
+    def finishing(self) -> bool:
+        """Whether a candidate's last chunk, or the refusal of the prompt, has come."""
+        return self._native is not None or self._blocked is not None
+
     def read(self, chunk: Json) -> None:
         if self.assembly.ended:
             return

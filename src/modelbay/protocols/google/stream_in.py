@@ -21,6 +21,10 @@ class StreamParser:
         self._events: Decoder | None = None
         self._array: ArrayDecoder | None = None
 
+    @property
+    def finishing(self) -> bool:
+        return self._reader.finishing
+
     def feed(self, data: bytes) -> list[Event]:
         assembly = self._reader.assembly
         try:

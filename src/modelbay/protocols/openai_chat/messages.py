@@ -9,6 +9,7 @@ from modelbay.conversation import (
     AnyPart,
     Conversation,
     Extra,
+    Json,
     Media,
     Refusal,
     Role,
@@ -27,7 +28,7 @@ from modelbay.model import Model
 from modelbay.protocols.dispositions import carried, refused
 from modelbay.protocols.documents import plain_text, titled
 from modelbay.protocols.ids import call_ids
-from modelbay.protocols.opaque import belongs, restore, unseal
+from modelbay.protocols.opaque import Sealed, belongs, restore, unseal
 from modelbay.protocols.openai_chat.parts import (
     DETAILS,
     NAME,
@@ -94,7 +95,6 @@ def _parse_assistant(message: dict[str, Any], content: list[AnyPart], turn: Turn
 
 def _unseal(parts: list[AnyPart]) -> None:
     """Restores the state that a client kept for another provider, in `reasoning_details`."""
-    calls = {part.id: part for part in parts if type(part) is ToolCall}
     for part in [part for part in parts if type(part) is Thinking and part.native == DETAILS]:
         found = unseal(part.opaque)
         if found is None:
@@ -104,9 +104,18 @@ def _unseal(parts: list[AnyPart]) -> None:
             restore(part, origin, sealed)
             continue
         parts.remove(part)
-        target = calls.get((part.extra or {}).get("id")) or next((p for p in parts if type(p) is Text), None)
+        target = _owner(parts, sealed, (part.extra or {}).get("id"))
         if target is not None:
             restore(target, origin, sealed)
+
+
+def _owner(parts: list[AnyPart], sealed: Sealed, call_id: Json) -> AnyPart | None:
+    """The part that a state belongs to: a call by its id, and by its name where the client replaced the id."""
+    if sealed.kind != "tool_call":
+        return next((part for part in parts if type(part).__struct_config__.tag == sealed.kind), None)
+    calls = [part for part in parts if type(part) is ToolCall and part.opaque is None]
+    by_id = next((call for call in calls if call_id is not None and call.id == call_id), None)
+    return by_id or next((call for call in calls if sealed.name in (None, call.name)), None)
 
 
 class _Writer:

@@ -213,6 +213,7 @@ def render_message(reply: Reply) -> dict[str, Any]:
     elif items:
         message["content"] = items
     for part in reply.parts:
+        id: str | None = None
         match part:
             case Thinking() if part.native not in ("thinking", "thinking="):
                 add_thinking(message, part)
@@ -231,7 +232,9 @@ def render_message(reply: Reply) -> dict[str, Any]:
                 message.setdefault("images", []).append(render_media(part))
             case _:
                 pass
-        add_state(message, part)
+        if has_state(part):
+            details = message.setdefault(DETAILS, [])
+            details.append(state_detail(part, id, len(details)))
         for annotation in part.annotations or ():
             if (item := render_annotation(annotation, reply.text)) is not None:
                 message.setdefault("annotations", []).append(item)
@@ -254,7 +257,8 @@ def add_thinking(message: dict[str, Any], part: Thinking) -> None:
     """Puts a thinking part beside a message's content. The string mirrors the details, as clients read one or the other."""
     field = part.native if part.native in REASONING_FIELDS and _is_ours(part) else REASONING_FIELDS[0]
     if not _is_ours(part):
-        message.setdefault(DETAILS, []).append(foreign_detail(part))
+        details = message.setdefault(DETAILS, [])
+        details.append(foreign_detail(part, len(details)))
     elif part.native == DETAILS:
         message.setdefault(DETAILS, []).append(render_detail(part))
         field = "reasoning"
@@ -269,11 +273,15 @@ def foreign_detail(part: Thinking, index: int = 0) -> dict[str, Any]:
     return render_detail(Thinking(texts=[part.text] if part.text else [], opaque=opaque, native=DETAILS, extra=extra))
 
 
-def add_state(message: dict[str, Any], part: AnyPart) -> None:
-    """Keeps another provider's opaque state with the client, in an envelope."""
-    if part.opaque is None or _is_ours(part) or isinstance(part, ServerToolCall | Thinking):
-        return
-    item: dict[str, Any] = {"type": "reasoning.encrypted", "data": seal(part), "format": "modelbay"}
-    if isinstance(part, ToolCall) and part.id:
-        item["id"] = part.id
-    message.setdefault(DETAILS, []).append(item)
+def has_state(part: AnyPart) -> bool:
+    """Whether a part carries another provider's opaque state that its own field does not show."""
+    return part.opaque is not None and not _is_ours(part) and not isinstance(part, ServerToolCall | Thinking)
+
+
+def state_detail(part: AnyPart, call_id: str | None, index: int) -> dict[str, Any]:
+    """A part's state in an envelope, as a detail. `call_id` is the id that the client got.
+
+    The index is the detail's own: clients merge what has the same index and type.
+    """
+    item = {"type": "reasoning.encrypted", "data": seal(part, with_name=True), "format": "modelbay", "index": index}
+    return item if call_id is None else item | {"id": call_id}

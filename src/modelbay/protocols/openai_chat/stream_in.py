@@ -55,6 +55,10 @@ class StreamParser:
         own = dialect.reasoning_field
         self._reasoning_fields = (own, *REASONING_FIELDS) if own else REASONING_FIELDS
 
+    @property
+    def finishing(self) -> bool:
+        return self._native is not None
+
     def feed(self, data: bytes) -> list[Event]:
         try:
             for name, payload in self._decoder.feed(data):

@@ -32,7 +32,7 @@ from modelbay.protocols.openai_chat.parts import (
     render_part,
     render_tool_call,
 )
-from modelbay.protocols.openai_chat.reply import add_state, foreign_detail, native_reason, top_fields
+from modelbay.protocols.openai_chat.reply import foreign_detail, has_state, native_reason, state_detail, top_fields
 from modelbay.protocols.openai_chat.usage import render_usage
 from modelbay.protocols.openai_errors import error_object
 from modelbay.protocols.sequence import Sequence
@@ -78,6 +78,8 @@ class StreamRenderer:
         self._calls: dict[int, int] = {}
         """The index of a call."""
         self._has_calls = False
+        self._ids: dict[int, str] = {}
+        """The id that the client got for a call."""
         self._silent: set[int] = set()
         """Calls of which no arguments have come yet."""
         self._frames: dict[int, tuple[bytes, bytes]] = {}
@@ -146,7 +148,8 @@ class StreamRenderer:
                 return self._delta({"function_call": {"name": part.name, "arguments": ""}})
             self._calls[key] = len(self._calls)
             bare = replace(part, arguments="")
-            item = render_tool_call(bare, part.id or made_id("call_", self._id, self._calls[key]), with_state=False)
+            self._ids[key] = part.id or made_id("call_", self._id, self._calls[key])
+            item = render_tool_call(bare, self._ids[key], with_state=False)
             return self._delta({"tool_calls": [{"index": self._calls[key], **item}]})
         if type(part) is Thinking and (part.native == DETAILS or not _is_ours(part)):
             self._details[key] = len(self._details)
@@ -233,7 +236,9 @@ class StreamRenderer:
             others = [render_annotation(a, part.text) for a in part.annotations or () if a.protocol != NAME]
             if cited := [item for item in others if item is not None]:
                 delta["annotations"] = cited
-        add_state(delta, part)
+        if has_state(part):
+            self._details[key] = len(self._details)
+            delta[DETAILS] = [state_detail(part, self._ids.get(key), self._details[key])]
         return self._delta(delta) if delta else b""
 
     def _call_state(self, key: int, part: ToolCall) -> dict[str, Any]:

@@ -19,10 +19,11 @@ from modelbay.errors import Unsupported
 from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols.codec import Call
-from modelbay.protocols.dispositions import dropped, refused
+from modelbay.protocols.dispositions import dropped, refused, refused_state
 from modelbay.protocols.efforts import of_budget
 from modelbay.protocols.openai_responses.items import REFERENCE
 from modelbay.protocols.openai_responses.parts import NAME, STRING, objects, without, word
+from modelbay.protocols.openai_responses.references import is_own, resolve
 from modelbay.protocols.openai_responses.turns import INSTRUCTIONS, parse_input, render_input
 from modelbay.protocols.preparation import prepared
 
@@ -94,7 +95,8 @@ def parse_request(call: Call) -> Conversation:
     turns = parse_input(body.get("input"))
     if body.get("instructions") is not None:
         turns.insert(0, Turn("system", [Text(text=body["instructions"], native=STRING)], native=INSTRUCTIONS))
-    _parse_state(body, turns, settings)
+    turns, references = resolve(turns)
+    _parse_state(body, references, settings)
     _parse_tools(body, settings)
     _parse_text(body.get("text"), settings)
     _parse_reasoning(body.get("reasoning"), settings)
@@ -105,11 +107,10 @@ def parse_request(call: Call) -> Conversation:
     )
 
 
-def _parse_state(body: dict[str, Json], turns: list[Turn], settings: Settings) -> None:
+def _parse_state(body: dict[str, Json], references: list[str | None], settings: Settings) -> None:
     state = {name: body[name] for name in _STATE if body.get(name) is not None}
     if body.get("background"):
         state["background"] = settings.extra.pop("background")
-    references = [part.item_id for turn in turns for part in turn.parts if part.native == REFERENCE]
     if references:
         state[REFERENCE] = references
     settings.state = state or None
@@ -199,6 +200,7 @@ def _parse_reasoning(options: Json, settings: Settings) -> None:
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
     conversation, report = prepared(conversation, NAME, model, dialect)
     settings, same = conversation.settings, conversation.protocol == NAME
+    _check_references(settings)
     body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
     instructions, given = render_input(conversation, model, dialect, report)
     if instructions is not None:
@@ -229,6 +231,13 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
         if body.pop(name, None) is not None:
             report.append(dropped(name, NAME, f"{dialect.vendor} refuses it"))
     return Call(PATH, body, stream=bool(conversation.stream), warnings=report)
+
+
+def _check_references(settings: Settings) -> None:
+    """Refuses references that no provider can follow, because their ids were made here."""
+    references = (settings.state or {}).get(REFERENCE) or []
+    if own := [id for id in references if is_own(id)]:
+        raise refused_state({REFERENCE: own}, NAME)
 
 
 def _said(**fields: Json) -> Extra:

@@ -56,6 +56,10 @@ class StreamParser:
         self._last: _Item | None = None
         self._created: dict[str, Any] | None = None
 
+    @property
+    def finishing(self) -> bool:
+        return False  # what tells that a response is finished is its last event
+
     def feed(self, data: bytes) -> list[Event]:
         try:
             for name, payload in self._decoder.feed(data):

@@ -49,6 +49,7 @@ from modelbay.protocols.openai_responses.items import (
     render_reasoning,
 )
 from modelbay.protocols.openai_responses.parts import NAME, OUTPUT, render_annotation, render_part
+from modelbay.protocols.openai_responses.references import own_id
 from modelbay.protocols.openai_responses.usage import render_usage
 from modelbay.protocols.sequence import Sequence
 from modelbay.usage import Usage
@@ -169,7 +170,7 @@ class StreamRenderer:
         """The item's own id, else one made here."""
         id = part.item_id if _ours(part) else None
         if not id or id in self._used:
-            id = f"{prefix}_{self._names}{len(self._output):02x}"
+            id = own_id(prefix, self._names, len(self._output))
         self._used.add(id)
         return id
 
@@ -194,7 +195,7 @@ class StreamRenderer:
 
     def _carrier(self, part: AnyPart) -> bytes:
         """Another provider's state of a text or a call, kept with the client."""
-        id = f"rs_{self._names}{len(self._output):02x}"
+        id = own_id("rs", self._names, len(self._output))
         return self._whole({"id": id, "type": "reasoning", "summary": [], "encrypted_content": seal(part)})
 
     def _part_started(self, part: AnyPart) -> bytes:

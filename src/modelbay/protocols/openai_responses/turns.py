@@ -39,6 +39,7 @@ from modelbay.protocols.openai_responses.items import (
     render_reasoning,
 )
 from modelbay.protocols.openai_responses.parts import INPUT, NAME, OUTPUT, STRING, render_media, render_part
+from modelbay.protocols.openai_responses.references import is_own, is_own_reasoning, is_reference
 from modelbay.protocols.preparation import BREAKPOINT
 
 INSTRUCTIONS, WHOLE_INPUT = "instructions", "input"
@@ -126,6 +127,9 @@ class _Writer:
         """Media an assistant made; the next user message carries them, as its own cannot."""
 
     def write(self, turn: Turn) -> None:
+        if is_reference(turn) and is_own_reasoning(turn.parts[0].item_id):
+            carried("thinking", NAME, self.report)
+            return
         if self._is_instructions(turn):
             self.instructions += [part.text for part in turn.parts if isinstance(part, Text)]
             return
@@ -206,7 +210,8 @@ class _Writer:
     def _beside(self, turn: Turn, part: AnyPart | None) -> dict[str, Any]:
         """Id, status and phase. An id means something only where the provider stores its replies."""
         if self.same and turn.item is not None:
-            return fields(turn.item)
+            item = turn.item
+            return fields(Item(None, item.status, item.phase) if is_own(item.id) else item)
         if part is None or not self._mine(part):
             return {}
         item = item_of(part)
