@@ -95,6 +95,8 @@ class ToolCall(Part, tag="tool_call", omit_defaults=True):
     id: str | None = None
     input: Literal["json", "text"] = "json"
     """What `arguments` holds: JSON, or free text for a freeform tool."""
+    namespace: str | None = None
+    """The namespace of the tool (Responses)."""
 
 
 class ToolResult(Part, tag="tool_result", omit_defaults=True):
@@ -164,10 +166,12 @@ class Turn(Struct, omit_defaults=True):
     native: str | None = None
     """Where it stood, if not among the messages: "system", "instructions", "systemInstruction"; or the wire's own role."""
     extra: Extra | None = None
+    tools: "list[Tool] | None" = None
+    """Tools that are offered from this turn on, beside those of the settings (Responses)."""
 
 
 class Tool(Struct, omit_defaults=True):
-    """A function, a freeform tool (text in, by a grammar), a vendor's own tool (kept raw) or a namespace of tools (kept raw)."""
+    """A function, a freeform tool (text in, by a grammar), a vendor's own tool (kept raw) or a namespace of tools."""
 
     kind: Literal["function", "freeform", "vendor", "namespace"] = "function"
     name: str = ""
@@ -180,6 +184,9 @@ class Tool(Struct, omit_defaults=True):
     native: str | None = None
     """A vendor tool's type, as "web_search_20250305"."""
     raw: Extra | None = None
+    """The whole of a vendor's tool or of a namespace."""
+    tools: "list[Tool] | None" = None
+    """The tools of a namespace."""
     extra: Extra | None = None
 
 
@@ -187,6 +194,8 @@ class ToolChoice(Struct, omit_defaults=True):
     mode: Literal["auto", "none", "required", "tool", "allowed"] | None = None
     names: list[str] = field(default_factory=list)
     """The one tool of "tool"; the tools of "allowed"."""
+    namespaces: list[str | None] = field(default_factory=list)
+    """The namespace of each of `names`; empty where none has one."""
     parallel: bool | None = None
     required: bool = False
     """Of "allowed": one of them must be called."""

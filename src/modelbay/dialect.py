@@ -56,6 +56,10 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     """JSON Schema as it is; Gemini's OpenAPI subset; every property typed and `$ref`s inlined (Kimi)."""
     tool_id: str | None = None
     """A pattern that every tool call id must match; others are replaced, the same id always by the same one."""
+    tool_name: str | None = None
+    """A pattern that every tool's name must match; others are shortened, with a hash. None: the protocol's own limit."""
+    namespaces: bool = True
+    """Responses: takes tools in namespaces; else each is sent as a function of its own."""
     text_only_content: bool = False
     """Message content must be a string (DeepSeek, Groq for some roles)."""
     media_by_url: bool = True

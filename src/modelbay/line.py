@@ -30,6 +30,7 @@ from modelbay.hints import explain
 from modelbay.model import Model
 from modelbay.protocols.codec import Call, Codec, codec
 from modelbay.protocols.form import form_of, web_page
+from modelbay.protocols.names import restore
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation
 from modelbay.providers.endpoint import Endpoint, endpoint_at
 from modelbay.providers.logins import login_of
@@ -131,6 +132,7 @@ class Line:
                             lesson = None
                         if isinstance(event, PartStarted | PartEnded):
                             event.part.origin = origin
+                            restore(event, sending.call.names)
                         elif isinstance(event, Failed):
                             self._explained(event.error, sending.endpoint)
                         yield event

@@ -19,6 +19,7 @@ from modelbay.errors import ProviderError
 from modelbay.events import Event, Reply, Warned
 from modelbay.json_text import encode
 from modelbay.model import Model
+from modelbay.protocols.names import ToolName
 
 
 class Call(msgspec.Struct):
@@ -32,6 +33,8 @@ class Call(msgspec.Struct):
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     stream: bool = False
     warnings: list[Warned] = msgspec.field(default_factory=list)
+    names: dict[str, ToolName] = msgspec.field(default_factory=dict)
+    """The tools that the body names otherwise than the conversation, by the name in the body."""
 
     def encode(self) -> bytes:
         """The body as bytes. Raises what `json_text.encode` raises."""

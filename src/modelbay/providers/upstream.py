@@ -1,11 +1,12 @@
 """What is known of a model's provider before a call is made: its entry, its type and its vendor, joined."""
 
 import re
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from modelbay.config.origin import Origin, origin
 from modelbay.config.schema import Config, ModelEntry, ProviderEntry, key_text
@@ -17,6 +18,13 @@ from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import ConfigError
 from modelbay.providers import presets, urls
 from modelbay.providers.presets import Preset
+
+_CAUTIOUS: dict[str, dict[str, Any]] = {
+    "openai_responses": {"namespaces": False},  # llama.cpp's server skips them without a word
+    "anthropic": {"tool_name": "[a-zA-Z0-9_-]{1,64}"},  # what stands behind a compatible host takes no more
+}
+"""What is not expected of an endpoint that is not known to speak the protocol as its owner does: sending less works
+everywhere."""
 
 
 class Upstream(Struct, frozen=True, kw_only=True):
@@ -185,6 +193,8 @@ def _check_import(config: Config, provider: ProviderEntry, where: Origin) -> Non
 
 def _dialect(config: Config, provider: ProviderEntry, preset: Preset | None, protocol: Protocol) -> Dialect:
     dialect = preset.dialect_of(protocol) if preset else PLAIN
+    if preset is None or protocol not in preset.protocols:
+        dialect = replace(dialect, **_CAUTIOUS.get(protocol, {}))
     if not isinstance(provider.dialect, dict):
         return dialect
     own = {key: value for key, value in provider.dialect.items() if key != "preset"}

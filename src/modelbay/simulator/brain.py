@@ -176,7 +176,9 @@ def _calls(conversation: Conversation, reading: Reading, facts: Facts) -> list[T
     settings = conversation.settings
     choice = settings.tool_choice
     mode = choice.mode if choice is not None else None
-    tools = [tool for tool in settings.tools or () if tool.kind in ("function", "freeform")]
+    spaces = {id(inside): tool.name for tool in settings.tools or () for inside in tool.tools or ()}
+    tools = [inside for tool in settings.tools or () for inside in tool.tools or [tool]]
+    tools = [tool for tool in tools if tool.kind in ("function", "freeform")]
     if choice is not None and choice.names:
         tools = [tool for tool in tools if tool.name in choice.names]
     if not tools or mode == "none" or not facts.can("tool_use"):
@@ -189,10 +191,12 @@ def _calls(conversation: Conversation, reading: Reading, facts: Facts) -> list[T
     if not forced and reading.steps >= (int(steps.group(1)) if steps else 1):
         return []
     both = "parallel" in reading.prompt.lower() and (choice is None or choice.parallel is not False)
-    if not both:
-        return [_call(wanted[0], reading.prompt, reading.steps)]
     second = wanted[1] if len(wanted) > 1 and _relevance(wanted[1], reading.prompt) else wanted[0]
-    return [_call(wanted[0], reading.prompt, 0), _call(second, reading.prompt, 1)]
+    chosen = [(wanted[0], 0), (second, 1)] if both else [(wanted[0], reading.steps)]
+    calls = [_call(tool, reading.prompt, turn) for tool, turn in chosen]
+    for call, (tool, _) in zip(calls, chosen, strict=True):
+        call.namespace = spaces.get(id(tool))
+    return calls
 
 
 def _asks_for_a_tool(prompt: str) -> bool:

@@ -294,7 +294,8 @@ def test_a_new_turn_leaves_the_rest_of_a_request_as_it_came():
 
 def test_a_request_of_codex_reaches_chat_completions_without_what_only_openai_has():
     call = codec("openai_chat").render_request(parsed(**CODEX), MODEL, PLAIN)
-    assert [tool["type"] for tool in call.body["tools"]] == ["function", "custom"]
+    assert [tool["type"] for tool in call.body["tools"]] == ["function", "function", "custom"]
+    assert call.body["tools"][1]["function"]["name"] == "multi_agent_v1__spawn"
     assert "tools.vendor" in {warning.setting for warning in call.warnings}
 
 

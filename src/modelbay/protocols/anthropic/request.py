@@ -21,9 +21,12 @@ from modelbay.protocols.anthropic.messages import parse_message, parse_system, r
 from modelbay.protocols.anthropic.parts import NAME
 from modelbay.protocols.codec import Call
 from modelbay.protocols.dispositions import dropped, refused
+from modelbay.protocols.names import sent_names
 from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import check, without
 
+TOOL_NAME = r"[a-zA-Z0-9_-]{1,128}"
+"""What Anthropic demands of a tool's name."""
 PATH = "/v1/messages"
 MAX_TOKENS = 32_000
 """`max_tokens` is required; this is sent where nothing is known of the model."""
@@ -134,6 +137,7 @@ def _parse_metadata(metadata: Json, settings: Settings) -> None:
 
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
+    conversation, meant = sent_names(conversation, dialect.tool_name or TOOL_NAME)
     conversation, report = prepared(conversation, NAME, model, dialect)
     settings, same = conversation.settings, conversation.protocol == NAME
     if not same and any(not stop.strip() for stop in settings.stop or ()):
@@ -168,7 +172,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     _limit_marks(body, report)
     if not dialect.cache_ttl:
         _drop_ttl(body)
-    return Call(PATH, body, stream=bool(conversation.stream), warnings=report)
+    return Call(PATH, body, stream=bool(conversation.stream), warnings=report, names=meant)
 
 
 def _max_tokens(model: Model) -> int:

@@ -15,8 +15,11 @@ from modelbay.protocols.google.generation import parse_generation, render_genera
 from modelbay.protocols.google.parts import NAME, string
 from modelbay.protocols.google.resource import resource_path
 from modelbay.protocols.google.tools import parse_tool_config, parse_tools, render_tool_config, render_tools
+from modelbay.protocols.names import sent_names
 from modelbay.protocols.preparation import prepared
 
+TOOL_NAME = r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}"
+"""What Google demands of a tool's name."""
 FRAMING = "stream"
 """The key in `spelling` for how a client wants its stream: "array" without `alt=sse`."""
 
@@ -75,6 +78,7 @@ def parse_path(path: str) -> tuple[str | None, bool | None, str | None]:
 
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
+    conversation, meant = sent_names(conversation, dialect.tool_name or TOOL_NAME)
     conversation, report = prepared(conversation, NAME, model, dialect)
     settings, same = conversation.settings, conversation.protocol == NAME
     system, contents = render_contents(conversation, model, dialect, report)
@@ -102,4 +106,4 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     stream = bool(conversation.stream)
     method = "streamGenerateContent?alt=sse" if stream else "generateContent"
     body = written(body, settings.spelling.get(_TOP, "").split())
-    return Call(f"/{resource_path(model.id)}:{method}", body, stream=stream, warnings=report)
+    return Call(f"/{resource_path(model.id)}:{method}", body, stream=stream, warnings=report, names=meant)

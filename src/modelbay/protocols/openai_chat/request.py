@@ -19,6 +19,7 @@ from modelbay.model import Model
 from modelbay.protocols.codec import Call
 from modelbay.protocols.dispositions import dropped
 from modelbay.protocols.efforts import of_budget
+from modelbay.protocols.names import sent_names
 from modelbay.protocols.openai_chat.body import Body
 from modelbay.protocols.openai_chat.messages import parse_message, render_messages
 from modelbay.protocols.openai_chat.parts import NAME
@@ -26,6 +27,8 @@ from modelbay.protocols.openai_chat.tools import parse_tools, render_tools
 from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import check, without
 
+TOOL_NAME = r"[a-zA-Z0-9_-]{1,64}"
+"""What OpenAI demands of a tool's name."""
 PATH = "/chat/completions"
 
 _SAME = {
@@ -145,6 +148,7 @@ def _parse_reasoning(body: dict[str, Json], settings: Settings) -> None:
 
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
+    conversation, meant = sent_names(conversation, dialect.tool_name or TOOL_NAME)
     conversation, report = prepared(conversation, NAME, model, dialect)
     settings, same = conversation.settings, conversation.protocol == NAME
     body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
@@ -184,7 +188,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     for name in dialect.unsupported:
         if body.pop(name, None) is not None:
             report.append(dropped(name, NAME, f"{dialect.vendor} refuses it"))
-    return Call(PATH, body, stream=bool(conversation.stream), warnings=report)
+    return Call(PATH, body, stream=bool(conversation.stream), warnings=report, names=meant)
 
 
 def _render_format(form: OutputFormat, dialect: Dialect, messages: list[Any], same: bool) -> Json:

@@ -108,14 +108,19 @@ def _render_choice(choice: ToolChoice, settings: Settings, dialect: Dialect, leg
         case "required":
             return settings.spelling.get("tool_choice", dialect.required_word)
         case "tool":
-            name = {"name": choice.names[0]}
-            return name if legacy else {"type": "function", "function": name}
+            return {"name": choice.names[0]} if legacy else _chosen(choice.names[0], settings)
         case "allowed":
-            tools = [{"type": "function", "function": {"name": name}} for name in choice.names]
+            tools = [_chosen(name, settings) for name in choice.names]
             mode = "required" if choice.required else "auto"
             return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
         case mode:
             return mode
+
+
+def _chosen(name: str, settings: Settings) -> Extra:
+    freeform = any(tool.kind == "freeform" and tool.name == name for tool in settings.tools or ())
+    kind = "custom" if freeform else "function"
+    return {"type": kind, kind: {"name": name}}
 
 
 def _render_tool(tool: Tool, dialect: Dialect, same: bool) -> Json:

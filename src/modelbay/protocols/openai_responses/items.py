@@ -35,6 +35,7 @@ from modelbay.protocols.openai_responses.parts import (
     without,
     word,
 )
+from modelbay.protocols.openai_responses.tools import parse_tool
 
 MESSAGE, EASY, REFERENCE = "message", "easy", "item_reference"
 """The `native` of a turn that was a message with its type, one without, and of a part that only names an item."""
@@ -55,6 +56,8 @@ _SERVER_RUN = {
     "mcp_list_tools": "server_label",
 }
 """Calls the provider ran itself, and the field that says what was called for."""
+_TOOLS_IN = ("additional_tools", "tool_search_output")
+"""Items with tools that the model may call from there on."""
 _TEXTS = {"summary": "summary_text", "content": "reasoning_text"}
 """The lists of a reasoning item and the type of their texts."""
 
@@ -69,6 +72,8 @@ def parse_item(item: dict[str, Any]) -> Turn:
         return _parse_message(item, wire_role)
     turn = Turn(_role(kind, wire_role), [parse_part_of_item(item)])
     turn.item = _beside(item)
+    if kind in _TOOLS_IN and isinstance(item.get("tools"), list):
+        turn.tools = [parse_tool(tool) for tool in objects(item["tools"])]
     return turn
 
 
@@ -138,7 +143,8 @@ def _parse_call(item: dict[str, Any], freeform: bool) -> ToolCall:
     call = ToolCall(name=word(item.get("name")) or "", arguments=_text(item.get(field)))
     call.id = word(item.get("call_id")) or None
     call.input = "text" if freeform else "json"
-    call.extra = without(item, "call_id", "name", field, *_ITEM)
+    call.namespace = word(item.get("namespace"))
+    call.extra = without(item, "call_id", "name", field, *(("namespace",) if call.namespace else ()), *_ITEM)
     return call
 
 
@@ -222,7 +228,8 @@ def own(part: Part) -> Extra:
 
 def render_call(call: ToolCall, call_id: str) -> dict[str, Any]:
     kind, field = ("custom_tool_call", "input") if call.input == "text" else ("function_call", "arguments")
-    return {"type": kind, "call_id": call_id, "name": call.name, field: call.arguments}
+    space = {} if call.namespace is None else {"namespace": call.namespace}
+    return {"type": kind, "call_id": call_id, "name": call.name, **space, field: call.arguments}
 
 
 def render_reasoning(part: Thinking) -> dict[str, Any]:

@@ -21,12 +21,16 @@ from modelbay.model import Model
 from modelbay.protocols.codec import Call
 from modelbay.protocols.dispositions import dropped, refused, refused_state
 from modelbay.protocols.efforts import of_budget
+from modelbay.protocols.names import sent_names
 from modelbay.protocols.openai_responses.items import REFERENCE
 from modelbay.protocols.openai_responses.parts import NAME, STRING, objects, without, word
 from modelbay.protocols.openai_responses.references import is_own, resolve
+from modelbay.protocols.openai_responses.tools import parse_tool
 from modelbay.protocols.openai_responses.turns import INSTRUCTIONS, parse_input, render_input
 from modelbay.protocols.preparation import prepared
 
+TOOL_NAME = r"[a-zA-Z0-9_-]{1,64}"
+"""What OpenAI demands of a tool's name."""
 PATH = "/responses"
 
 _SAME = {
@@ -120,7 +124,7 @@ def _parse_tools(body: dict[str, Json], settings: Settings) -> None:
     if (tools := body.get("tools")) is not None:
         if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
             raise Unsupported("`tools` must be a list of objects", setting="tools")
-        settings.tools = [_parse_tool(tool) for tool in tools]
+        settings.tools = [parse_tool(tool) for tool in tools]
     choice, parallel = body.get("tool_choice"), body.get("parallel_tool_calls")
     if choice is None and parallel is None:
         return
@@ -130,9 +134,10 @@ def _parse_tools(body: dict[str, Json], settings: Settings) -> None:
     elif isinstance(choice, dict) and choice.get("type") == "allowed_tools":
         chosen.mode, chosen.extra = "allowed", {"tool_choice": choice}
         chosen.required = choice.get("mode") == "required"
-        chosen.names = [word(tool.get("name")) or "" for tool in objects(choice.get("tools"))]
+        _parse_names(chosen, objects(choice.get("tools")))
     elif isinstance(choice, dict):
-        chosen.mode, chosen.names = "tool", [word(choice.get("name")) or str(choice.get("type"))]
+        chosen.mode = "tool"
+        _parse_names(chosen, [choice])
         if choice.get("type") != "function" or len(choice) != 2:
             chosen.extra = {"tool_choice": choice}
     elif choice is not None:
@@ -140,25 +145,10 @@ def _parse_tools(body: dict[str, Json], settings: Settings) -> None:
     settings.tool_choice = chosen
 
 
-def _parse_tool(tool: dict[str, Any]) -> Tool:
-    kind, name = str(tool.get("type")), word(tool.get("name")) or ""
-    if kind == "function":
-        return Tool(
-            name=name,
-            description=word(tool.get("description")),
-            schema=tool.get("parameters"),
-            strict=tool.get("strict"),
-            extra=without(tool, "type", "name", "description", "parameters", "strict"),
-        )
-    if kind == "custom":
-        return Tool(
-            "freeform",
-            name=name,
-            description=word(tool.get("description")),
-            grammar=tool["format"] if isinstance(tool.get("format"), dict) else None,
-            extra=without(tool, "type", "name", "description", "format"),
-        )
-    return Tool("namespace" if kind == "namespace" else "vendor", name=name or kind, native=kind, raw=tool)
+def _parse_names(choice: ToolChoice, tools: list[dict[str, Any]]) -> None:
+    choice.names = [word(tool.get("name")) or str(tool.get("type")) for tool in tools]
+    spaces = [word(tool.get("namespace")) for tool in tools]
+    choice.namespaces = spaces if any(spaces) else []
 
 
 def _parse_text(text: Json, settings: Settings) -> None:
@@ -198,6 +188,9 @@ def _parse_reasoning(options: Json, settings: Settings) -> None:
 
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
+    conversation, meant = sent_names(
+        conversation, dialect.tool_name or TOOL_NAME, namespaces=dialect.namespaces and conversation.protocol == NAME
+    )
     conversation, report = prepared(conversation, NAME, model, dialect)
     settings, same = conversation.settings, conversation.protocol == NAME
     _check_references(settings)
@@ -230,7 +223,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     for name in dialect.unsupported:
         if body.pop(name, None) is not None:
             report.append(dropped(name, NAME, f"{dialect.vendor} refuses it"))
-    return Call(PATH, body, stream=bool(conversation.stream), warnings=report)
+    return Call(PATH, body, stream=bool(conversation.stream), warnings=report, names=meant)
 
 
 def _check_references(settings: Settings) -> None:
@@ -299,6 +292,9 @@ def _render_tools(body: dict[str, Any], settings: Settings, dialect: Dialect, sa
 def _render_choice(choice: ToolChoice, settings: Settings, dialect: Dialect) -> Json:
     freeform = {tool.name for tool in settings.tools or () if tool.kind == "freeform"}
     tools = [{"type": "custom" if name in freeform else "function", "name": name} for name in choice.names]
+    for tool, space in zip(tools, choice.namespaces, strict=False):
+        if space is not None:
+            tool["namespace"] = space
     if choice.mode == "allowed":
         return {"type": "allowed_tools", "mode": "required" if choice.required else "auto", "tools": tools}
     if choice.mode in ("required", "tool") and choice.mode not in dialect.tool_choices:

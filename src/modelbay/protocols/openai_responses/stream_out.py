@@ -410,6 +410,8 @@ class StreamRenderer:
         ours = _ours(call)
         name = self._item["name"] or call.name
         item = {**self._item, **(own(call) if ours else {}), "name": name}
+        if call.namespace is not None:
+            item["namespace"] = call.namespace
         item["status"] = (item_of(call).status if ours else None) or "completed"
         where = {"item_id": item["id"], "output_index": len(self._output)}
         if freeform:

@@ -5,7 +5,7 @@ A rule raises the error. Places are named as the provider names them, by the ind
 
 from collections.abc import Callable
 
-from modelbay.simulator.rules import anthropic, everyone, fields, google, openai_chat, openai_responses, parts
+from modelbay.simulator.rules import anthropic, everyone, fields, google, names, openai_chat, openai_responses, parts
 from modelbay.simulator.rules.request import Request
 
 Rule = Callable[[Request], None]
@@ -17,6 +17,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
         openai_chat.streams_with_its_options,
         parts.are_known,
         parts.images_are_the_users,
+        names.of_openai,
+        names.are_unique,
         openai_chat.answers_tool_calls,
         openai_chat.says_json,
         openai_chat.finds_its_files,
@@ -29,6 +31,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
         openai_responses.wants_input,
         openai_responses.keeps_no_state,
         parts.are_known,
+        names.of_openai,
+        names.are_unique,
         openai_responses.answers_function_calls,
         openai_responses.keeps_reasoning_items,
         everyone.sees_its_media,
@@ -43,6 +47,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         parts.system_is_text,
         parts.are_known,
         anthropic.names_tools_well,
+        names.are_unique,
         anthropic.sets_few_cache_marks,
         anthropic.refuses_empty_text,
         anthropic.results_follow_calls,
@@ -56,6 +61,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
         fields.are_known,
         everyone.wants_one_choice,
         parts.are_known,
+        names.of_gemini,
+        names.are_unique,
         google.responses_match_calls,
         google.keeps_thought_signatures,
         everyone.sees_its_media,

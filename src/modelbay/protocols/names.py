@@ -1,0 +1,215 @@
+"""The names under which a target knows the tools of a conversation.
+
+OpenAI takes 64 characters, Anthropic 128, Gemini dots and colons too; Responses groups tools in namespaces, which no other
+protocol has. A tool whose name does not fit is sent under another one, which is made from the name alone, so that the next
+turn sends the same bytes again. The calls that come back get their own name and namespace again.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from operator import is_
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from modelbay.conversation import AnyPart, Conversation, Settings, Tool, ToolCall, ToolChoice, ToolResult, Turn
+from modelbay.events import PartEnded, PartStarted
+
+DEFAULT_NAMESPACE = "functions"
+"""The namespace that OpenAI's models put tools into that have none: its tools keep their bare name."""
+_SEPARATOR = "__"
+_LENGTH = 64
+"""The longest name that is made: every target takes it."""
+
+
+class ToolName(Struct, frozen=True):
+    """How a client calls a tool."""
+
+    name: str
+    namespace: str | None = None
+
+
+def sent_names(
+    conversation: Conversation, pattern: str, *, namespaces: bool = False
+) -> tuple[Conversation, dict[str, ToolName]]:
+    """The conversation with every tool under a name that matches the whole pattern, and what each changed name stands for.
+
+    `namespaces`: the target has them, and gets them as they are. A conversation whose names all fit is returned itself.
+    """
+    settings = conversation.settings
+    tools = list(_offered(conversation, namespaces))
+    names = _Names(tools, pattern, namespaces)
+    turns = [names.turn(turn) for turn in conversation.turns if turn.tools is None or namespaces]
+    changed = replace(settings, tools=names.tools(tools, settings), tool_choice=names.choice(settings.tool_choice))
+    if changed == settings and len(turns) == len(conversation.turns) and all(map(is_, turns, conversation.turns)):
+        return conversation, {}
+    return replace(conversation, settings=changed, turns=turns), names.meant
+
+
+def restore(event: PartStarted | PartEnded, names: Mapping[str, ToolName]) -> None:
+    """Gives a call the name that its client knows the tool by."""
+    part = event.part
+    if type(part) is ToolCall and (known := names.get(part.name)) is not None:
+        part.name, part.namespace = known.name, known.namespace
+
+
+def _offered(conversation: Conversation, namespaces: bool) -> Iterator[tuple[Tool, ToolName]]:
+    """Every tool once: those of the settings, then those that came with the turns."""
+    later = [tool for turn in conversation.turns for tool in turn.tools or ()] if not namespaces else []
+    seen: set[ToolName] = set()
+    for tool in [*(conversation.settings.tools or ()), *later]:
+        inside = _members(tool) if tool.kind == "namespace" and not namespaces else None
+        for member in [tool] if inside is None else inside:
+            name = ToolName(member.name, None if inside is None else tool.name)
+            if member.kind in ("function", "freeform"):
+                if name in seen:
+                    continue
+                seen.add(name)
+            yield member, name
+
+
+def _members(space: Tool) -> list[Tool]:
+    """The tools of a namespace. What is said of all of them, the first one says."""
+    members = list(space.tools or ())
+    if space.description and members:
+        words = [space.description, members[0].description]
+        members[0] = replace(members[0], description="\n\n".join([text for text in words if text]))
+    return members
+
+
+class _Names:
+    """The name that each tool is sent under."""
+
+    def __init__(self, tools: list[tuple[Tool, ToolName]], pattern: str, namespaces: bool) -> None:
+        self.meant: dict[str, ToolName] = {}
+        self._pattern = re.compile(pattern)
+        self._namespaces = namespaces
+        self._sent: dict[ToolName, str] = {}
+        self._bare: dict[str, list[ToolName]] = {}
+        """The tools in namespaces by their bare name."""
+        taken = {own for tool, _ in tools if tool.kind == "vendor" for own in _vendor_names(tool)}
+        self._sent |= {ToolName(own): own for own in taken}
+        known = [name for tool, name in tools if tool.kind in ("function", "freeform")]
+        for name in known:  # a tool that can keep its name does, wherever it stands
+            if name.namespace is None and self._pattern.fullmatch(name.name):
+                self._sent[name] = name.name
+                taken.add(name.name)
+        for name in known:
+            if name not in self._sent:
+                self._sent[name] = sent = self._free(name, taken)
+                taken.add(sent)
+                self.meant[sent] = name
+            if name.namespace is not None:
+                self._bare.setdefault(name.name, []).append(name)
+        self._taken = taken
+
+    def _free(self, name: ToolName, taken: set[str]) -> str:
+        sent, number = self._fitted(name), 0
+        while sent in taken:
+            sent = self._hashed(name, number)
+            number += 1
+        return sent
+
+    def _fitted(self, name: ToolName) -> str:
+        flat = _flat(name)
+        return flat if self._pattern.fullmatch(flat) else self._hashed(name, 0)
+
+    def _hashed(self, name: ToolName, number: int) -> str:
+        """A name with a hash in it. Of one that is too long the beginning stays, which says where a tool is from, and more
+        of the end, which says what it does."""
+        whole = f"{name.namespace or ''}\0{name.name}" + (f"\0{number}" if number else "")
+        digest = sha256(whole.encode("utf-8", "replace")).hexdigest()[:8]
+        clean = re.sub(r"[^a-zA-Z0-9_-]", "_", _flat(name))
+        room = _LENGTH - len(digest) - 2
+        if len(clean) <= room:
+            found = f"{clean}_{digest}"
+        else:
+            head = room // 3
+            found = f"{clean[:head]}_{digest}_{clean[head - room :]}"
+        for candidate in (found, f"_{found[: _LENGTH - 1]}", f"tool_{digest}"):
+            if self._pattern.fullmatch(candidate):
+                return candidate
+        return f"tool_{digest}"
+
+    def of(self, name: ToolName) -> str:
+        """The name to send for a tool that a call or a choice names.
+
+        A client may have lost the namespace. A tool that is not offered any more is written as it was when it was.
+        """
+        if name in self._sent:
+            return self._sent[name]
+        if name.namespace is None:
+            if name.name in self._taken:
+                return name.name
+            inside = self._bare.get(name.name, ())
+            if len(inside) == 1:
+                return self._sent[inside[0]]
+        return self._fitted(name)
+
+    # --- what names tools ---
+
+    def tools(self, tools: list[tuple[Tool, ToolName]], settings: Settings) -> list[Tool] | None:
+        if not tools:
+            return settings.tools
+        return [self._tool(tool, name) for tool, name in tools]
+
+    def _tool(self, tool: Tool, name: ToolName) -> Tool:
+        if tool.kind not in ("function", "freeform") or self._sent[name] == tool.name:
+            return tool
+        return replace(tool, name=self._sent[name])
+
+    def choice(self, choice: ToolChoice | None) -> ToolChoice | None:
+        if choice is None or not choice.names:
+            return choice
+        spaces = choice.namespaces or [None] * len(choice.names)
+        names = [sent for name, space in zip(choice.names, spaces, strict=True) for sent in self._chosen(name, space)]
+        kept = choice.namespaces if self._namespaces else []
+        if names == choice.names and kept == choice.namespaces:
+            return choice
+        extra = {key: value for key, value in (choice.extra or {}).items() if key != "tool_choice"}
+        return replace(choice, names=names, namespaces=kept, extra=extra or None)
+
+    def _chosen(self, name: str, space: str | None) -> list[str]:
+        """What a name of a choice stands for: a tool, or a whole namespace."""
+        if self._namespaces:
+            return [name if space is not None else self.of(ToolName(name))]
+        found = [sent for known, sent in self._sent.items() if known.namespace == name]
+        if space is None and found and ToolName(name) not in self._sent:
+            return found
+        return [self.of(ToolName(name, space))]
+
+    def turn(self, turn: Turn) -> Turn:
+        parts: list[AnyPart] | None = None
+        for index, part in enumerate(turn.parts):
+            new = self._part(part)
+            if new is not part:
+                parts = parts or list(turn.parts)
+                parts[index] = new
+        return turn if parts is None else replace(turn, parts=parts)
+
+    def _part(self, part: AnyPart) -> AnyPart:
+        if type(part) is ToolCall:
+            if part.namespace is not None and self._namespaces:
+                return part
+            sent = self.of(ToolName(part.name, part.namespace)) if part.name else ""
+            return part if sent == part.name and part.namespace is None else replace(part, name=sent, namespace=None)
+        if type(part) is ToolResult and part.name:
+            sent = self.of(ToolName(part.name))
+            return part if sent == part.name else replace(part, name=sent)
+        return part
+
+
+def _flat(name: ToolName) -> str:
+    """Namespace and name in one; agents know their tools by this name too."""
+    if name.namespace in (None, "", DEFAULT_NAMESPACE):
+        return name.name
+    return f"{name.namespace.removesuffix(_SEPARATOR)}{_SEPARATOR}{name.name}"
+
+
+def _vendor_names(tool: Tool) -> Iterator[str]:
+    """The names by which a vendor's own tool is called; they are not ours to change."""
+    raw = tool.raw or {}
+    for holder in (raw, raw.get("function")):
+        if isinstance(holder, dict) and isinstance(holder.get("name"), str):
+            yield holder["name"]

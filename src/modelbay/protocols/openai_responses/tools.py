@@ -1,0 +1,37 @@
+"""Responses tools, in."""
+
+from typing import Any
+
+from modelbay.conversation import Tool
+from modelbay.protocols.openai_responses.parts import objects, without, word
+
+
+def parse_tool(tool: dict[str, Any]) -> Tool:
+    kind, name = str(tool.get("type")), word(tool.get("name")) or ""
+    if kind == "function":
+        return Tool(
+            name=name,
+            description=word(tool.get("description")),
+            schema=tool.get("parameters"),
+            strict=tool.get("strict"),
+            extra=without(tool, "type", "name", "description", "parameters", "strict"),
+        )
+    if kind == "custom":
+        return Tool(
+            "freeform",
+            name=name,
+            description=word(tool.get("description")),
+            grammar=tool["format"] if isinstance(tool.get("format"), dict) else None,
+            extra=without(tool, "type", "name", "description", "format"),
+        )
+    if kind == "namespace":
+        inside = [parse_tool(member) for member in objects(tool.get("tools"))]
+        return Tool(
+            "namespace",
+            name=name or kind,
+            description=word(tool.get("description")),
+            native=kind,
+            raw=tool,
+            tools=inside,
+        )
+    return Tool("vendor", name=name or kind, native=kind, raw=tool)
