@@ -156,6 +156,9 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
         body.setdefault("max_tokens", _max_tokens(model))
     _render_tools(body, settings, same, report)
     _render_output(body, settings, model, dialect, report, same)
+    if same and body.get("thinking", {}).get("type") == "enabled" and _answers_calls_without_thinking(messages):
+        body["thinking"] = {"type": "disabled"}
+        report.append(dropped("reasoning", NAME, "the thinking that led to the calls being answered is lost"))
     metadata = dict(settings.metadata or {}) if same else {}
     if settings.user is not None:
         metadata["user_id"] = settings.user
@@ -290,11 +293,16 @@ def _reasoning(
 
 def _answers_calls_without_thinking(messages: list[dict[str, Any]]) -> bool:
     """Whether the last message has the results of calls that no thinking stands before. Anthropic then refuses a thinking
-    budget, as when the calls are another model's."""
-    if len(messages) < 2 or not any(block["type"] == "tool_result" for block in messages[-1]["content"]):
+    budget: the calls are another model's, or the client lost the thinking, as Claude Code does."""
+    if len(messages) < 2 or not any(block["type"] == "tool_result" for block in _blocks_of(messages[-1])):
         return False
-    first = messages[-2]["content"][0]["type"]
-    return first not in ("thinking", "redacted_thinking")
+    own = _blocks_of(messages[-2])
+    return bool(own) and own[0]["type"] not in ("thinking", "redacted_thinking")
+
+
+def _blocks_of(message: dict[str, Any]) -> list[dict[str, Any]]:
+    content = message["content"]
+    return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
 
 
 def _mark(body: dict[str, Any]) -> None:
