@@ -40,6 +40,11 @@ class Sitting:
             self.app.post_message(events.Key("space" if letter == " " else letter, letter))
         await self.pilot.pause()
 
+    async def pastes(self, text: str) -> None:
+        """Pastes, as a terminal with bracketed paste does."""
+        self.app.post_message(events.Paste(text))
+        await self.pilot.pause()
+
     async def presses(self, *keys: str) -> None:
         await self.pilot.press(*keys)
 
@@ -88,3 +93,4 @@ async def sitting(
     app = ModelbayApp(home / "config.toml")
     async with app.run_test(size=size) as pilot:
         yield Sitting(app, pilot)
+        assert app.faults.seen == []

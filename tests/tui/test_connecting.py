@@ -290,8 +290,10 @@ async def test_a_registry_brings_its_providers(home: Path, configured: str, simu
             await person.presses("enter")
             await person.types(KEY)
             await person.presses("enter")
-            screen = await person.sees("Select a model", "acme/sim-1")
-            assert KEY not in screen
+            screen = await person.sees("Add 1 provider of", f"openai at {mine.url}/v1", "Write it? [y/N]")
+            assert KEY not in screen and "acme" not in written(person)["providers"]
+            await person.presses("y")
+            await person.sees("Select a model", "acme/sim-1")
             assert written(person)["providers"]["acme"]["base_url"] == f"{mine.url}/v1"
 
 

@@ -122,7 +122,18 @@ async def test_logging_in_shows_the_code_and_waits_for_the_approval(home: Path, 
         assert list((home / "credentials").glob("own*.json"))
 
 
-async def test_a_login_that_is_denied_is_said_and_esc_goes_back(home: Path, open_server: Simulator):
+async def test_a_login_that_is_denied_takes_its_code_away_and_can_be_tried_again(home: Path, open_server: Simulator):
+    open_server.provider.logins.behave(manner_of(["deny", "interval=1"]))
+    async with sitting(FLOW.replace("SIM", open_server.url), home=home) as person:
+        await person.says("/login own")
+        screen = await person.sees("denied")
+        assert "/simulate/approve" not in screen
+        await person.presses("enter")
+        await person.sees("/simulate/approve", "waiting for the approval")
+        await person.sees("Select a model", "mine")
+
+
+async def test_esc_leaves_a_login_that_was_denied(home: Path, open_server: Simulator):
     open_server.provider.logins.behave(manner_of(["deny", "interval=1"]))
     async with sitting(FLOW.replace("SIM", open_server.url), home=home) as person:
         await person.says("/login own")

@@ -249,7 +249,7 @@ async def test_a_fault_of_ours_is_said_and_the_app_goes_on(
     async with sitting(configured, home=home) as person:
         monkeypatch.setattr(Store, "list", broken)
         await person.says("/resume")
-        await person.sees("internal: RuntimeError: nobody thought of this", "MODELBAY_DEBUG=1")
+        await person.sees("internal error: RuntimeError: nobody thought of this", "MODELBAY_DEBUG=1")
         await person.says("Hello")
         await person.sees("You asked: Hello")
 

@@ -131,9 +131,9 @@ def modelbay(ctx: click.Context) -> None:
     if ctx.invoked_subcommand is not None:
         return
     if terminal.is_terminal(sys.stdin) and terminal.is_terminal(sys.stdout) and environment("TERM") != "dumb":
-        from modelbay.tui import open_app
+        from modelbay.cli.chat import open_app
 
-        open_app(ctx.ensure_object(Settings).config)
+        open_app(ctx.ensure_object(Settings))
     else:
         click.echo(ctx.get_help())
 

@@ -50,7 +50,8 @@ def open_app(settings: Settings, model: str | None = None) -> None:
         )
     from modelbay import tui
 
-    tui.open_app(settings.config, model)
+    if code := tui.open_app(settings.config, model):
+        raise click.exceptions.Exit(code)
 
 
 class _Plain:

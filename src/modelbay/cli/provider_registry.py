@@ -15,17 +15,10 @@ from modelbay.conversation import Json
 from modelbay.errors import AuthenticationFailed, PermissionDenied
 from modelbay.onboarding.sources import registries
 from modelbay.onboarding.sources.merging import Written
-from modelbay.onboarding.sources.registries import Found, Given, Item, Key, Proposal
+from modelbay.onboarding.sources.registries import KEYS, Found, Given, Item, Proposal
 
 TOKEN = "KIMI_REGISTRY_API_KEY"
 """The variable that Kimi Code takes the token from by itself."""
-KEYS: dict[Key, str] = {
-    "given": "with its own key",
-    "token": "the registry's token is its key",
-    "kept": "its key is as before",
-    "not needed": "no key needed",
-    "none": "no key yet",
-}
 
 
 def given(pairs: tuple[str, ...], token_is_key: bool) -> Given:

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 
-def open_app(config: Path | None = None, model: str | None = None) -> None:
-    """Runs the app until its user leaves.
+def open_app(config: Path | None = None, model: str | None = None) -> int:
+    """Runs the app until its user leaves, and returns the exit code: 128 and its number after a signal.
 
     Raises:
         ConfigError: the configuration cannot be read.
     """
     from modelbay.tui.app import ModelbayApp
 
-    ModelbayApp(config, model).run()
+    app = ModelbayApp(config, model)
+    app.run()
+    return app.return_code or 0

@@ -1,12 +1,14 @@
 """The app: where each command leads."""
 
-from asyncio import to_thread
+import signal
+import sys
+from asyncio import get_running_loop, to_thread
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import Provider
@@ -14,8 +16,10 @@ from textual.filter import LineFilter
 
 from modelbay.chat.chat import Chat
 from modelbay.conversation import Text
+from modelbay.errors import ConfigError
 from modelbay.onboarding import choosing
 from modelbay.onboarding.choosing import checked, level, levels
+from modelbay.tui.boundary import Faults, cause
 from modelbay.tui.commands import Palette
 from modelbay.tui.dialogs.adding import add_neighbour, add_provider
 from modelbay.tui.dialogs.custom import Added
@@ -30,9 +34,14 @@ from modelbay.tui.harmless import Harmless
 from modelbay.tui.state import State
 from modelbay.tui.talk import Talk
 from modelbay.tui.widgets.listing import Row
+from modelbay.tui.widgets.said import failure
 
 TWICE = 2.0
 """Seconds within which a second Ctrl-C leaves."""
+WATCH = 2.0
+"""Seconds between two looks at whether another program has changed config.toml."""
+ENDING = ("SIGTERM", "SIGHUP", "SIGQUIT")
+"""Signals that end the app in an orderly way: without that the terminal stays in raw mode, on the alternate screen."""
 
 
 class ModelbayApp(App[None]):
@@ -43,6 +52,7 @@ class ModelbayApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "stop", show=False, priority=True),
         Binding("ctrl+q", "quit", show=False, priority=True),
+        Binding("ctrl+z", "suspend_process", show=False, priority=True),
     ]
 
     def __init__(self, config: Path | None = None, model: str | None = None) -> None:
@@ -51,17 +61,69 @@ class ModelbayApp(App[None]):
         self.talk = Talk(self.state)
         self._stopped = -TWICE
         self._harmless = Harmless()
+        self.faults = Faults()
+        self._typed: list[events.Key | events.Paste] | None = []
+        """What is typed before the composer can take it; None once it can."""
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         return [*super().get_line_filters(), self._harmless]
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
+        if sys.platform != "win32":
+            loop = get_running_loop()
+            for name in ENDING:
+                number = signal.Signals[name]
+                loop.add_signal_handler(number, self.exit, None, 128 + number)
         self.theme = "textual-dark"
-        self.push_screen(self.talk)
-        self.run_worker(self._guarded(self.start()))
+        await self.push_screen(self.talk)
+        self.set_interval(WATCH, self._watch)
+        self.call_later(self._begin)  # behind the focus, which the composer gets in the same way
 
     async def on_unmount(self) -> None:
         await self.state.aclose()
+
+    async def on_event(self, event: events.Event) -> None:
+        if self._typed is not None and isinstance(event, events.Key | events.Paste):
+            if not await self._check_bindings(event.key if isinstance(event, events.Key) else "", priority=True):
+                self._typed.append(event)
+            return
+        await super().on_event(event)
+
+    def _begin(self) -> None:
+        """Puts what was typed while the app started into the composer, and leaves sending it to the user."""
+        typed, self._typed = self._typed or [], None
+        for event in typed:
+            if isinstance(event, events.Paste):
+                self.talk.composer.insert(event.text)
+            elif event.key in ("enter", "ctrl+j"):
+                self.talk.composer.insert("\n")
+            elif event.is_printable and event.character:
+                self.talk.composer.insert(event.character)
+        self.run_worker(self._guarded(self.start()))
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Reports an unhandled exception and goes on; Textual would end the app and print local variables, keys too."""
+        error = cause(error)
+        new = self.faults.add(error)
+        if not self.talk.is_mounted or self.faults.too_many:
+            self.exit(return_code=1, message=failure(error).plain)
+        elif new:
+            self.run_worker(self._guarded(self.talk.transcript.fail(error)))
+            if self.screen is not self.talk:
+                self.notify(failure(error).plain, severity="error", markup=False)
+
+    async def _watch(self) -> None:
+        """Takes up a configuration that another program has changed, between two answers."""
+        if self.talk.answering or self.screen is not self.talk or not self.state.outdated:
+            return
+        model = self.state.chat.model
+        try:
+            await self.state.reload()
+        except ConfigError as error:
+            self.state.say(f"config.toml was changed and cannot be used, the one before stays: {error.message}")
+        else:
+            if self.state.chat.model == model:
+                self.state.say("config.toml was changed by another program: it is in use now")
 
     # --- commands ---
 

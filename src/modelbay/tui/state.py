@@ -27,18 +27,36 @@ class State:
 
     def __init__(self, path: Path | None, model: str | None) -> None:
         self._path = path
-        self.config: Config = load(path)
+        self._stamp: object = None
+        self.config: Config = self._load()
         self.hub = Hub(self.config)
         self.chat = Chat(model)
         self.store = Store()
         self.trial: Simulator | None = None
         """The built-in provider, while somebody tries it."""
         self.say: Callable[[str], None] = lambda words: None
-        """Says a word where everybody sees it; set by the screen that has the place for it."""
+        """Shows a status message; set by the screen that has the place for it."""
+        self.changed: Callable[[], None] = lambda: None
+        """Redraws what is shown of the configuration; set by the same screen."""
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the file has changed since it was last read, or was found not to be usable."""
+        return self.trial is None and self._stamp != _stamp(self.config.path)
+
+    def _load(self) -> Config:
+        config = load(self._path)
+        self._stamp = _stamp(config.path)
+        return config
 
     async def reload(self) -> None:
-        """Takes up what the configuration is now, after something changed it."""
-        config = await to_thread(load, self._path)
+        """Takes up what the configuration is now, after something changed it.
+
+        Raises:
+            ConfigError: it cannot be used; the one before stays.
+        """
+        self._stamp = _stamp(self.config.path)
+        config = await to_thread(self._load)
         if self.trial is not None:
             trial, self.trial = self.trial, None
             await to_thread(trial.stop)
@@ -60,6 +78,10 @@ class State:
 
     async def _use(self, config: Config) -> None:
         old, self.config, self.hub = self.hub, config, Hub(config)
+        if self.chat.model is not None and self.model is None:
+            self.say(f"{self.chat.model} is not in the configuration any more: the default model answers now")
+            self.chat.model = None
+        self.changed()
         await old.aclose()
 
     @property
@@ -73,3 +95,12 @@ class State:
     @property
     def provider(self) -> str | None:
         return self.model.provider if self.model else None
+
+
+def _stamp(path: Path) -> object:
+    """What changes with every change of a file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -49,10 +49,13 @@ class Talk(Screen[None]):
         super().__init__()
         self._state = state
         state.say = self.say
+        state.changed = self.show_foot
         self._answering: Worker[None] | None = None
         self._files: list[Media] = []
         self._frame = 0
         self._note = ""
+        self._shown = False
+        """Whether the widgets are there."""
 
     def compose(self) -> ComposeResult:
         yield Transcript()
@@ -61,6 +64,7 @@ class Talk(Screen[None]):
         with Horizontal(id="writing"):
             yield Static("›", id="prompt")
             yield Composer()
+        yield Static(id="note")
         with Horizontal(id="foot"):
             yield Static(id="who")
             yield Static(id="spent")
@@ -82,6 +86,7 @@ class Talk(Screen[None]):
         return self._answering is not None
 
     def on_mount(self) -> None:
+        self._shown = True
         self.offers.display = False
         self.offers.can_focus = False
         self._timer = self.set_interval(TICK, self._turn, pause=True)
@@ -204,10 +209,10 @@ class Talk(Screen[None]):
     # --- the line below ---
 
     def say(self, words: str) -> None:
-        """A word at the foot, until something else is to be said."""
+        """Shows a status message for some seconds, or until the next one."""
         self._note = words
         self.show_foot()
-        self.set_timer(5, lambda: self._unsay(words))
+        self.set_timer(max(5, len(words) / 15), lambda: self._unsay(words))
 
     def _unsay(self, words: str) -> None:
         if self._note == words:
@@ -215,15 +220,16 @@ class Talk(Screen[None]):
             self.show_foot()
 
     def show_foot(self) -> None:
-        """Says with whom we talk, and what it has cost and filled."""
-        if not self.is_mounted:
+        """Shows the model, what the conversation has cost, how full the context is, and above it the status message."""
+        if not self._shown:
             return
+        note = self.query_one("#note", Static)
+        note.display = bool(self._note)
+        note.update(Content(self._note))
         self.query_one("#who", Static).update(Content(self._who()))
         self.query_one("#spent", Static).update(Content(self._spent()))
 
     def _who(self) -> str:
-        if self._note:
-            return self._note
         if self.answering:
             return f"{FRAMES[self._frame]} {self._model_named()} · Esc interrupts"
         return self._model_named()

@@ -48,7 +48,14 @@ OWNER = owner_of(
 )  # fmt: skip
 
 Key: TypeAlias = Literal["given", "token", "kept", "not needed", "none"]
-"""Whose key a provider has after adding: one given for it, the registry's token, the one it had."""
+"""Which key a provider has after adding: one given for it, the registry's token, the one it had."""
+KEYS: dict[Key, str] = {
+    "given": "with its own key",
+    "token": "the registry's token is its key",
+    "kept": "its key is as before",
+    "not needed": "no key needed",
+    "none": "no key yet",
+}
 
 
 class Found(Struct, kw_only=True):

@@ -27,6 +27,7 @@ class Field(Vertical):
         self.key = name
         self._label = label
         self._input = Input(value, placeholder=placeholder, password=secret, compact=True, select_on_focus=False)
+        self._wrong = Static(classes="wrong")
         self.touched = bool(value)
         """Whether somebody has written in it; what is wrong with one that is still blank is not said yet."""
 
@@ -34,7 +35,7 @@ class Field(Vertical):
         with Horizontal(classes="line"):
             yield Label(Content(self._label), classes="label")
             yield self._input
-        yield Static(classes="wrong")
+        yield self._wrong
 
     @property
     def value(self) -> str:
@@ -50,9 +51,8 @@ class Field(Vertical):
 
     def wrong(self, problem: str | None) -> None:
         """Says what is wrong, or nothing."""
-        said = self.query_one(".wrong", Static)
-        said.display = bool(problem)
-        said.update(Content(problem or ""))
+        self._wrong.display = bool(problem)
+        self._wrong.update(Content(problem or ""))
 
 
 class Form(Dialog[T]):

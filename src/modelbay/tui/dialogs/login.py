@@ -63,7 +63,7 @@ def _row(platform: Platform) -> Row:
 class DeviceLogin(Dialog[LoggedIn]):
     """Shows the code and where to enter it, and waits until somebody has approved it there."""
 
-    keys = "Enter opens the page in a browser · Esc cancel"
+    keys = "Enter opens the page in a browser, or tries again after a failure · Esc cancel"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", show=False)]
 
     def __init__(self, state: State, platform: Platform) -> None:
@@ -80,7 +80,12 @@ class DeviceLogin(Dialog[LoggedIn]):
 
     async def _log_in(self) -> None:
         to = await to_thread(logging_in.target, self._state.config, self._platform.id)
-        self.dismiss(await logging_in.log_in(self._state.config, to, self._show))
+        try:
+            done = await logging_in.log_in(self._state.config, to, self._show)
+        finally:  # a code that was denied or has expired must not be typed any more
+            self._page = ""
+            self.query_one("#code", Static).update("")
+        self.dismiss(done)
 
     def _show(self, code: Code) -> None:
         self._page = code.uri_complete or code.uri
@@ -92,6 +97,8 @@ class DeviceLogin(Dialog[LoggedIn]):
     def action_open(self) -> None:
         if self._page:
             self.app.open_url(self._page)
+        elif not self.busy:
+            self.on_mount()
 
 
 class KeyLogin(Form[Added]):

@@ -7,14 +7,20 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
+from modelbay.catalog.summary import counted
+from modelbay.config.diff import masked_url
 from modelbay.credentials.approval import typed
 from modelbay.credentials.redaction import register
 from modelbay.onboarding import dialog
 from modelbay.onboarding.sources import registries
-from modelbay.onboarding.sources.registries import Given
+from modelbay.onboarding.sources.registries import KEYS, Given, Item, Proposal
+from modelbay.tui.dialogs.confirm import Confirm
 from modelbay.tui.dialogs.custom import Added
 from modelbay.tui.dialogs.form import Field, Form
 from modelbay.tui.state import State
+
+SHOWN = 8
+"""How many providers, and how many skipped entries, are listed before they are written."""
 
 
 class RegistryForm(Form[Added]):
@@ -41,6 +47,23 @@ class RegistryForm(Form[Added]):
         typed(token)
         found = await registries.fetched(config, self.value("url"), [token] if token else [])
         made = registries.propose(config, found, Given())
+        if await self.app.push_screen_wait(_shown(made)):
+            done = await to_thread(registries.add, config, made)
+            self.dismiss(Added([one.provider for one in done.result if not one.gone]))
 
-        done = await to_thread(registries.add, config, made)
-        self.dismiss(Added([one.provider for one in done.result if not one.gone]))
+
+def _shown(made: Proposal) -> Confirm:
+    """What would be written."""
+    about = [
+        (item.listed.id, f"{item.listed.type} at {masked_url(item.listed.api)}\n{_models(item)}; {KEYS[item.key]}")
+        for item in made.items[:SHOWN]
+    ]
+    if len(made.items) > SHOWN:
+        about.append(("", f"… and {len(made.items) - SHOWN:,} more"))
+    about += [("Removed", f"{id}: no longer in the registry") for id in made.vanished]
+    about += [("Skipped", f"{left.where}: {left.why}") for left in made.left[:SHOWN]]
+    return Confirm(f"Add {counted(len(made.items), 'provider')} of {made.title}", about, "Write it?")
+
+
+def _models(item: Item) -> str:
+    return counted(len(item.made.models), "model")

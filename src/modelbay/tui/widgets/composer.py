@@ -61,8 +61,7 @@ class Composer(TextArea):
             case "down":
                 self._down()
             case _:
-                await super()._on_key(event)
-                return
+                return  # TextArea's own handler follows
         event.stop()
         event.prevent_default()
 
@@ -115,12 +114,11 @@ class Composer(TextArea):
         self.put(self.asked[self._at] if self._at < len(self.asked) else self._draft)
 
     async def _on_paste(self, event: events.Paste) -> None:
+        # Textual calls TextArea's own handler after this one, unless the default is prevented
         if (source := _file(event.text)) is not None:
             event.stop()
             event.prevent_default()
             self.post_message(self.Attached(source))
-        else:
-            await super()._on_paste(event)
 
 
 def _file(text: str) -> str | None:

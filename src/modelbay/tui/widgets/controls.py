@@ -83,13 +83,14 @@ class Pair(Vertical):
             Input(value, placeholder=placeholder, compact=True, select_on_focus=False)
             for placeholder, value in zip((first, second), values, strict=True)
         )
+        self._wrong = Static(classes="wrong")
         self.touched = any(values)
 
     def compose(self) -> ComposeResult:
         with Horizontal(classes="line"):
             yield self._label
             yield from self._inputs
-        yield Static(classes="wrong")
+        yield self._wrong
 
     def on_mount(self) -> None:
         self.wrong(None, None)
@@ -103,11 +104,10 @@ class Pair(Vertical):
         return self._inputs[0]
 
     def wrong(self, first: str | None, second: str | None) -> None:
-        said = self.query_one(".wrong", Static)
         names = [input.placeholder for input in self._inputs]
         words = [f"{name}: {problem}" for name, problem in zip(names, (first, second), strict=True) if problem]
-        said.display = bool(words)
-        said.update(Content("; ".join(words)))
+        self._wrong.display = bool(words)
+        self._wrong.update(Content("; ".join(words)))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self.touched = self.touched or bool(event.value)

@@ -144,7 +144,8 @@ class Listing(ScrollView, Generic[R], can_focus=True):
         at = event.y + int(self.scroll_y)
         if at < len(self._rows) and not self._show(self._rows[at]).heading:
             self._go(at)
-            self.action_choose()
+            if event.chain > 1:  # one click only highlights: it may have been meant for the terminal's window
+                self.action_choose()
 
     def on_resize(self, event: events.Resize) -> None:
         self.virtual_size = Size(event.size.width, len(self._rows))

@@ -32,5 +32,3 @@ class Query(Input, inherit_bindings=False):
             event.stop()
             event.prevent_default()
             self.post_message(self.Space())
-        else:
-            await super()._on_key(event)

@@ -7,6 +7,7 @@ from modelbay.config.paths import environment
 from modelbay.credentials.redaction import redact
 from modelbay.errors import ModelbayError
 from modelbay.hints import explain, title
+from modelbay.tui.boundary import trace
 
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 TICK = 0.1
@@ -59,17 +60,16 @@ class Said(Static):
 
 
 def failure(error: Exception, provider: str | None = None) -> Content:
-    """An error as every place shows it: what it is called, what happened, how to mend it.
+    """An error as every place shows it: a title, what happened, how to fix it.
 
-    A fault of ours is shown too, and the app goes on; with MODELBAY_DEBUG=1 it ends there, and shows where that was.
+    An internal error is shown too; with MODELBAY_DEBUG=1 with its traceback, which has no values in it.
     """
     if not isinstance(error, ModelbayError):
-        if environment("MODELBAY_DEBUG"):
-            raise error
-        words = " ".join(str(error).split())[:300]
+        words = redact(" ".join(str(error).split()))[:300]
+        where = f"\n{redact(trace(error))}" if environment("MODELBAY_DEBUG") else ""
         error = ModelbayError(
-            f"internal: {type(error).__name__}: {words}",
-            hint="this is a fault of modelbay; MODELBAY_DEBUG=1 shows where it happened",
+            f"internal error: {type(error).__name__}: {words}{where}",
+            hint="this is a bug in modelbay: set MODELBAY_DEBUG=1 to see where it happened, and report it",
         )
     explain(error, provider)
     facts = [f"request {error.request_id}"] if error.request_id else []

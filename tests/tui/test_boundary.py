@@ -1,0 +1,195 @@
+"""What a fault inside the app does: it is reported, the app goes on, and no value of a variable is shown."""
+
+from pathlib import Path
+
+import pytest
+from textual import events
+
+from modelbay.chat.chat import Chat
+from modelbay.chat.store import Store
+from modelbay.errors import ConfigError
+from modelbay.tui import boundary
+from modelbay.tui.talk import Talk
+from modelbay.tui.widgets.composer import Composer
+from modelbay.tui.widgets.listing import Listing
+from modelbay.tui.widgets.stretch import Stretch
+from tests.tui.sitting import Sitting, sitting
+
+SECRET = "sk-in-a-local-variable-0123456789"
+
+
+def broken(*_: object, **__: object) -> None:
+    token = SECRET
+    raise KeyError(len(token))
+
+
+def forgiven(person: Sitting) -> list[Exception]:
+    """The faults so far, which the test meant to happen."""
+    faults, person.app.faults.seen = person.app.faults.seen, []
+    return faults
+
+
+async def still_answers(person: Sitting) -> None:
+    await person.says("Are you there?")
+    await person.sees("Are you there? I am")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (Composer, "_new_line"),  # a handler of a widget
+        (Talk, "action_thinking"),  # an action of a screen
+    ],
+)
+async def test_a_handler_that_fails_is_reported_and_its_widget_lives_on(
+    home: Path, configured: str, monkeypatch: pytest.MonkeyPatch, owner: type, name: str
+):
+    async with sitting(configured, home=home) as person:
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, broken)
+            await person.presses("ctrl+j", "ctrl+t")
+            screen = await person.sees("internal error: KeyError", "MODELBAY_DEBUG=1")
+            assert SECRET not in screen
+        assert [type(error) for error in forgiven(person)] == [KeyError]
+        await still_answers(person)
+
+
+async def test_a_worker_and_a_timer_that_fail_are_reported(
+    home: Path, configured: str, monkeypatch: pytest.MonkeyPatch
+):
+    async with sitting(configured, home=home) as person:
+
+        async def work() -> None:
+            broken()
+
+        def fails() -> None:
+            broken()
+
+        person.app.run_worker(work())
+        person.app.set_timer(0.01, fails)
+        await person.sees("internal error: KeyError")
+        while len(person.app.faults.seen) < 2:
+            await person.pilot.pause(0.02)
+        assert {type(error) for error in forgiven(person)} == {KeyError}
+        await still_answers(person)
+
+
+async def test_with_debugging_the_report_says_where_and_no_value(
+    home: Path, configured: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MODELBAY_DEBUG", "1")
+    async with sitting(configured, home=home, size=(120, 60)) as person:
+        with monkeypatch.context() as patch:
+            patch.setattr(Composer, "_new_line", broken)
+            await person.presses("ctrl+j")
+            screen = await person.sees("internal error: KeyError", "Traceback", "in broken")
+        forgiven(person)
+        assert SECRET not in screen
+
+
+async def test_an_app_that_cannot_go_on_ends_with_a_message(
+    home: Path, configured: str, monkeypatch: pytest.MonkeyPatch
+):
+    async with sitting(configured, home=home) as person:
+        await person.says("Hello")
+        await person.sees("You asked: Hello")
+        monkeypatch.setattr(Stretch, "render_line", broken)
+        person.app.refresh(layout=True)
+        for _ in range(boundary.MANY + 2):
+            person.app.call_later(broken)
+        while person.app.is_running and not person.app._exit:
+            await person.pilot.pause(0.02)
+        forgiven(person)
+        assert person.app.return_code == 1
+        shown = "".join(str(one) for one in person.app._exit_renderables)
+        assert "internal error: KeyError" in shown and SECRET not in shown
+
+
+async def test_a_store_that_fails_is_reported_and_the_conversation_goes_on(
+    home: Path, configured: str, monkeypatch: pytest.MonkeyPatch
+):
+    async with sitting(configured, home=home) as person:
+        await person.says("Hello")
+        await person.sees("You asked: Hello")
+        await person.says("/save")
+        await person.sees("Kept as")
+
+        def full(self: Store, chat: Chat) -> None:
+            raise ConfigError("chats.sqlite cannot be used: database or disk is full")
+
+        monkeypatch.setattr(Store, "save", full)
+        await person.says("And again?")
+        await person.sees("And again?", "database or disk is full")
+        assert len(person.app.state.chat.turns) == 4
+        await still_answers(person)
+        forgiven(person)
+
+
+async def test_pasted_text_is_there_once(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await person.pastes("one\ntwo")
+        assert person.app.talk.composer.text == "one\ntwo"
+        await person.pastes(" and three")
+        assert person.app.talk.composer.text == "one\ntwo and three"
+
+
+async def test_what_is_typed_before_the_app_is_there_is_not_lost(home: Path, configured: str):
+    (home / "config.toml").write_text(configured)
+    from modelbay.tui.app import ModelbayApp
+
+    app = ModelbayApp(home / "config.toml")
+    for letter in "early":
+        app.post_message(events.Key(letter, letter))
+    app.post_message(events.Paste(" bird"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        while app.talk.composer.text != "early bird":
+            await pilot.pause(0.02)
+
+
+async def test_the_foot_names_the_model_from_the_start(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        assert "thinker" in (await person.sees("/help", "thinker")).splitlines()[-1]
+
+
+async def test_a_long_message_is_shown_whole_beside_the_model(home: Path, configured: str):
+    async with sitting(configured, home=home, size=(40, 20)) as person:
+        person.app.state.say("a message that is much longer than one line of forty cells can hold")
+        await person.pilot.pause()
+        note, foot = person.app.talk.query_one("#note"), person.app.talk.query_one("#foot")
+        assert (note.region.height, foot.region.height) == (2, 1) and note.region.bottom == foot.region.y
+        assert "thinker" in person.screen.splitlines()[-1]
+
+
+async def test_a_change_by_another_program_is_taken_up(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await person.sees("thinker")
+        (home / "config.toml").write_text(configured.replace('default_model = "thinker"', 'default_model = "plain"'))
+        await person.sees("is in use now")
+        assert "plain" in person.screen.splitlines()[-1]
+        (home / "config.toml").write_text("default_model = ")
+        await person.sees("the one before stays")
+        await still_answers(person)
+
+
+async def test_a_model_that_was_removed_elsewhere_is_not_named_any_more(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await person.says("/model sonnet")
+        await person.sees("sonnet")
+        (home / "config.toml").write_text(configured.partition("[models.sonnet]")[0])
+        await person.sees("sonnet is not in the configuration any more")
+        await person.sees("thinker")
+        await still_answers(person)
+
+
+async def test_one_click_highlights_and_two_choose(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await person.says("/model")
+        await person.sees("Select a model", "sonnet")
+        before = person.config
+        listing = person.app.screen.query_one(Listing)
+        await person.pilot.click(listing, offset=(5, 1))
+        await person.sees("Select a model")
+        assert person.config == before and listing.highlighted is listing.rows[1]
+        await person.pilot.click(listing, offset=(5, 1), times=2)
+        await person.sees_no("Select a model")
+        assert person.config != before
