@@ -108,7 +108,7 @@ class ModelbayApp(App[None]):
         if not self.talk.is_mounted or self.faults.too_many:
             self.exit(return_code=1, message=failure(error).plain)
         elif new:
-            self.run_worker(self._guarded(self.talk.transcript.fail(error)))
+            self.call_later(self.talk.transcript.fail, error)
             if self.screen is not self.talk:
                 self.notify(failure(error).plain, severity="error", markup=False)
 
