@@ -31,19 +31,19 @@ def test_an_item_that_only_responses_has_is_not_written_into_a_system_prompt():
     assert anthropic(conversation) == snapshot(
         (
             {"messages": [{"role": "user", "content": [{"type": "text", "text": "Go"}]}], "max_tokens": 8192},
-            ["`unknown_parts` is not sent: anthropic has no place for it"],
+            ["`tools.vendor` is not sent: anthropic has no place for it"],
         )
     )
     assert google(conversation) == snapshot(
         (
             {"contents": [{"role": "user", "parts": [{"text": "Go"}]}]},
-            ["`unknown_parts` is not sent: google has no place for it"],
+            ["`tools.vendor` is not sent: google has no place for it"],
         )
     )
     assert chat(conversation) == snapshot(
         (
             {"messages": [{"role": "user", "content": "Go"}]},
-            ["`unknown_parts` is not sent: openai_chat has no place for it"],
+            ["`tools.vendor` is not sent: openai_chat has no place for it"],
         )
     )
 
