@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from modelbay import errors
+from modelbay import errors, secrecy
 from modelbay.cli import COMMANDS
 from modelbay.config.paths import config_file
-from modelbay.credentials import redaction
 from modelbay.errors import ModelbayError
 from modelbay.hints import ROWS, explain, title
 
@@ -103,7 +102,7 @@ def test_a_web_page_is_a_wrong_address_unless_a_gateway_sent_it(status: int, nam
 
 
 def test_what_a_provider_quotes_is_taken_out() -> None:
-    redaction.register("sk-quoted-by-the-provider")
+    secrecy.register("sk-quoted-by-the-provider")
     words = "the key sk-quoted-by-the-provider is wrong"
     error = explain(errors.AuthenticationFailed(words, status=401, code=words, body=words), "acme")
     assert str(error) == error.message == "the key … is wrong"

@@ -10,7 +10,6 @@ from shlex import quote
 from typing import NamedTuple
 
 from modelbay.config.paths import config_file
-from modelbay.credentials.redaction import redact
 from modelbay.errors import (
     AuthenticationFailed,
     BadRequest,
@@ -41,6 +40,7 @@ from modelbay.errors import (
     UnknownProvider,
     Unsupported,
 )
+from modelbay.secrecy import shown
 
 
 class Row(NamedTuple):
@@ -130,11 +130,11 @@ def explain(
     `manifest` is the base URL of a provider whose manifest says so.
     """
     error.provider = error.provider or provider
-    _redact(error)
+    _shown(error)
     row, names = row_of(error), {"provider": error.provider or "the provider", "file": file or "the configuration"}
     if manifest is not None:
         row = OF_A_MANIFEST.get(type(error), row)
-        names["manifest"] = redact(manifest)
+        names["manifest"] = shown(manifest)
     text = error.hint or row.fix.format(**names)
     if row.command and (error.provider or "{provider}" not in row.command):
         own = f" --config {quote(str(file))}" if file and file != config_file() else ""
@@ -153,9 +153,9 @@ def title(error: ModelbayError) -> str:
     return row_of(error).title
 
 
-def _redact(error: ModelbayError) -> None:
-    error.message = redact(error.message)
+def _shown(error: ModelbayError) -> None:
+    error.message = shown(error.message)
     error.args = (error.message,)
     for name in ("body", "type", "code", "param", "location", "request_id"):
         if isinstance(value := getattr(error, name, None), str):
-            setattr(error, name, redact(value))
+            setattr(error, name, shown(value))

@@ -22,7 +22,6 @@ from modelbay.config.schema import Config
 from modelbay.conversation import Conversation, Origin
 from modelbay.credentials.credential import may_block
 from modelbay.credentials.google import Described, GoogleTokens
-from modelbay.credentials.redaction import redact
 from modelbay.credentials.tokens import Login, Tokens
 from modelbay.errors import AuthenticationFailed, BadRequest, ModelbayError
 from modelbay.events import Event, Failed, Finished, PartEnded, PartStarted, Warned, shows
@@ -36,6 +35,7 @@ from modelbay.providers.endpoint import Endpoint, endpoint_at
 from modelbay.providers.logins import login_of
 from modelbay.providers.upstream import Upstream
 from modelbay.routing.retry import Policy, decide, heed
+from modelbay.secrecy import redact
 
 if TYPE_CHECKING:  # aiohttp is only imported when something is sent
     from modelbay.recording import Recorder, Tap

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from modelbay.credentials.redaction import MASK, redact
 from modelbay.credentials.secret import Secret
 from modelbay.errors import ModelbayError
 from modelbay.events import Event, Failed, Finished
-from modelbay.providers.endpoint import PUBLIC_HEADERS, Endpoint
+from modelbay.providers.endpoint import Endpoint
+from modelbay.secrecy import MASK, redact, secret_header, shown
 
 if TYPE_CHECKING:
     from modelbay.transport import Request
@@ -26,9 +26,9 @@ class Redacting(logging.Filter):
     """Takes secrets out of every record, its traceback too."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redact(record.getMessage()), None
+        record.msg, record.args = shown(record.getMessage()), None
         if record.exc_info:
-            record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
+            record.exc_text = shown(logging.Formatter().formatException(record.exc_info))
             record.exc_info = None
         return True
 
@@ -71,7 +71,7 @@ def shown_request(headers: Mapping[str, str], endpoint: Endpoint) -> dict[str, s
     hidden = {
         name.lower()
         for name, value in endpoint.headers.items()
-        if isinstance(value, Secret) and name.lower() not in PUBLIC_HEADERS
+        if isinstance(value, Secret) and secret_header(name, value.reveal())
     }
     return {name: MASK if name.lower() in hidden else redact(value) for name, value in headers.items()}
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from modelbay.conversation import Json
-from modelbay.credentials.redaction import redact
 from modelbay.errors import MalformedReply, ModelbayError, TimedOut
 from modelbay.json_text import decode_as
 from modelbay.logs import shown_answer, shown_request
 from modelbay.protocols.form import form_of
 from modelbay.providers.endpoint import Endpoint
+from modelbay.secrecy import redact
 
 if TYPE_CHECKING:
     from modelbay.transport import Request, Response

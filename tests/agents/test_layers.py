@@ -137,11 +137,12 @@ def test_references_stay_references_and_nothing_else_becomes_one(desk: Desk):
     found = read("kilo", keys=True)
     tables = {arrival.id: arrival.table for arrival in found.arrivals}
     assert tables["a"]["api_key"] == "{env:A_KEY}"
-    assert tables["a"]["custom_headers"] == {"X-B": f"{{file:{desk.user}/b}}"}
+    assert tables["a"]["custom_headers"] == {"X-B": f"{{file:{desk.user}/b}}", "X-D": "a {env:D} b"}
     assert "api_key" not in tables["b"]
-    assert tables["c"]["api_key"] == "${env:NOT}"
+    assert "api_key" not in tables["c"]
+    assert outcome(found, "provider.c.options.apiKey")[0] == "unsupported"
     assert outcome(found, "provider.a.options.headers.X-C")[0] == "unsupported"
-    assert outcome(found, "provider.a.options.headers.X-D")[0] == "unsupported"
+    assert outcome(found, "provider.a.options.headers.X-D")[0] == "exact"
 
 
 def test_a_reference_where_no_text_is_does_not_break_the_file(desk: Desk):

@@ -88,11 +88,11 @@ name = "Acme"
 base_url = "https://acme.example/v1"
 wire_api = "responses"
 env_key = "ACME_API_KEY"
-http_headers = { X-Team = "blue" }
 """)
     assert run.err == snapshot("""\
 for DESK/user/.codex/config.toml; --write puts it there
 set ACME_API_KEY to the key of acme before you start Codex, or export with --keys
+warning: acme: header X-Team: it is a secret, which goes along with --keys only
 warning: acme: header X-Api-Key: it is a secret, which goes along with --keys only
 warning: acme: models gpt-5: Codex has no list: choose with `codex -m MODEL`
 try it: codex -c model_provider=acme -m acme-large
@@ -125,10 +125,7 @@ def test_kilo(desk: Desk):
       "name": "Acme",
       "options": {
         "baseURL": "https://acme.example/v1",
-        "apiKey": "{env:ACME_API_KEY}",
-        "headers": {
-          "X-Team": "blue"
-        }
+        "apiKey": "{env:ACME_API_KEY}"
       },
       "models": {
         "large": {
@@ -204,6 +201,7 @@ def test_kilo(desk: Desk):
     assert run.err == snapshot("""\
 for DESK/user/.config/kilo/kilo.json; --write puts it there
 set ACME_API_KEY to the key of acme before you start Kilo Code, or export with --keys
+warning: acme: header X-Team: it is a secret, which goes along with --keys only
 warning: acme: header X-Api-Key: it is a secret, which goes along with --keys only
 try it: kilo run -m acme/large Hello
 """)

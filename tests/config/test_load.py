@@ -245,7 +245,7 @@ max_context_size = 0
         ("env = { A = 1 }", 3, "env: expected text, got a whole number"),
         ('timeout = { idle = "long" }', 3, "timeout.idle: expected a number, got text"),
         ("timeout = { idle = 0 }", 3, "timeout.idle: expected a number > 0.0"),
-        ("tls = { insecur = true }", 3, "tls: object contains unknown field `insecur`"),
+        ("tls = { insecur = true }", 3, "tls.insecur: unknown key"),
         ('auth = "bearer"', 3, "auth: invalid enum value 'bearer'"),
         ('api_key = "k"\noauth = { key = "o" }', 3, "api_key: api_key and oauth exclude each other"),
         ('api_key = "k"\napi_key_env = "K"', 4, "api_key_env: api_key and api_key_env exclude each other"),

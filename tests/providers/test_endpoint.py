@@ -9,6 +9,7 @@ from modelbay.credentials.secret import Secret
 from modelbay.errors import ConfigError, MissingCredential, UnknownProvider
 from modelbay.providers.endpoint import Endpoint, endpoint, endpoint_at, models_endpoint
 from modelbay.providers.upstream import upstream
+from modelbay.secrecy import redact
 
 CHAT, RESPONSES, MESSAGES = "/chat/completions", "/responses", "/v1/messages"
 PATHS = {
@@ -421,3 +422,81 @@ def test_an_upstream_is_known_before_a_call_is_written():
     found = upstream(config, config.provider_of(entry), entry)
     assert (found.protocol, found.vendor, str(found.origin)) == ("anthropic", "anthropic", "https://api.anthropic.com")
     assert endpoint_at(config, found, MESSAGES) == endpoint(config, entry, MESSAGES)
+
+
+# References inside values
+
+
+def test_references_inside_header_values_are_resolved_and_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOK", "tok-of-the-shell-0123")
+    monkeypatch.setenv("TEAM", "team-of-the-shell")
+    found = made(
+        'type = "openai"\nbase_url = "https://p.example/v1?key={env:TOK}&api-version=1"\n'
+        'custom_headers = { Authorization = "Bearer {env:TOK}", X-Team = "{env:TEAM}/{env:TEAM}", User-Agent = "a {env:TEAM}" }'
+    )
+    headers = found.sent_headers()
+    assert headers["Authorization"] == "Bearer tok-of-the-shell-0123"
+    assert headers["X-Team"] == "team-of-the-shell/team-of-the-shell"
+    assert headers["User-Agent"] == "a team-of-the-shell"
+    assert found.url == "https://p.example/v1/chat/completions?key=tok-of-the-shell-0123&api-version=1"
+    shown = redact(f"{found.headers!r} tok-of-the-shell-0123 team-of-the-shell {found!r}")
+    assert "of-the-shell" not in shown
+
+
+def test_a_password_of_an_address_may_be_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PW", "p@ss:word/1")
+    _, headers = called('type = "openai"\nbase_url = "https://me:{env:PW}@p.example/v1"')
+    assert headers["Authorization"] == f"Basic {b64encode(b'me:p@ss:word/1').decode()}"
+
+
+def test_a_reference_inside_a_value_that_cannot_be_resolved_says_where_it_is() -> None:
+    with pytest.raises(
+        MissingCredential, match=r"providers\.p\.custom_headers\.X-A: the environment variable NOT_SET"
+    ) as caught:
+        called(
+            'type = "openai"\nbase_url = "https://p.example/v1"\nauth = "none"\ncustom_headers = { X-A = "Token {env:NOT_SET}" }'
+        )
+    assert caught.value.hint == "set NOT_SET, or write the value itself"
+
+
+@pytest.mark.parametrize("value", ["{file:keys/p}", "Bearer {file:keys/p}"])
+def test_a_stored_key_inside_a_header_goes_to_its_own_origin_only(
+    value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "p").write_text("sk-stored-0123")
+    (tmp_path / "keys" / "p.origin").write_text("https://right.example")
+    for host, goes in (("right", True), ("wrong", False)):
+        text = (
+            f'[providers.p]\ntype = "openai"\nbase_url = "https://{host}.example/v1"\ncustom_headers.X-Key = "{value}"'
+        )
+        config = parse(f'{text}\nauth = "none"\n[models.m]\nprovider = "p"\nmodel = "w"', tmp_path / "config.toml")
+        if goes:
+            assert "sk-stored-0123" in endpoint(config, config.models["m"], CHAT).sent_headers()["X-Key"]
+        else:
+            with pytest.raises(
+                ConfigError, match=r"given for https://right\.example, and is not sent to https://wrong"
+            ):
+                endpoint(config, config.models["m"], CHAT)
+
+
+@pytest.mark.parametrize(
+    ("entry", "where"),
+    [
+        ('custom_headers = { X-A = "Bearer {environment:X}" }', "providers.bad.custom_headers.X-A"),
+        ('custom_headers = { X-A = "{env}" }', "providers.bad.custom_headers.X-A"),
+        ('api_key = "${TOK}"', "providers.bad.api_key"),
+        ('api_key = "{env: }"', "providers.bad.api_key"),
+        ('env = { OPENAI_API_KEY = "$TOK" }', "providers.bad.env.OPENAI_API_KEY"),
+        ('base_url = "https://p.example?key={ENV:X}"', "providers.bad.base_url"),
+        ('proxy = "http://me:{env}@proxy:1"', "providers.bad.proxy"),
+    ],
+)
+def test_what_only_looks_like_a_reference_is_reported_at_load_and_the_others_work(entry: str, where: str) -> None:
+    config = parse(f'[providers.good]\ntype = "openai"\n[providers.bad]\ntype = "openai"\n{entry}', PATH)
+    assert list(config.providers) == ["good"]
+    (problem,) = config.problems
+    assert (problem.where, problem.line) == (where, 5)
+    assert problem.message.endswith("is not a reference")
+    assert problem.hint == "the references are {env:NAME}, {file:PATH}, {keyring:SERVICE/USER} and {command:…}"

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from modelbay.credentials.redaction import redact
 from modelbay.onboarding import neighbours
 from modelbay.providers import presets
+from modelbay.secrecy import redact
 from modelbay.simulator import Simulator
 from tests.cli.command import KEY
 from tests.servers.site import site

@@ -7,8 +7,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from msgspec import Struct, field
 
 from modelbay.agents.agent import Arrival, Import
-from modelbay.agents.arrival import check, without_query, without_secrets
-from modelbay.agents.departure import is_secret
+from modelbay.agents.arrival import check, without_query
 from modelbay.agents.layers import Program
 from modelbay.agents.ledger import STAYS, Ledger, leaves
 from modelbay.agents.trust import WHY, swayed, withhold
@@ -22,6 +21,7 @@ from modelbay.conversation import Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.providers import presets
 from modelbay.providers.presets import Preset
+from modelbay.secrecy import REFERENCE, bare_url, misspelled_reference, secret_header, secret_parameter
 
 PACKAGES: dict[str, Protocol] = {
     "@ai-sdk/openai-compatible": "openai_chat",
@@ -246,7 +246,7 @@ class Reader(Struct):
         for name in ledger.table(*here, "options", "queryParams"):
             path = (*here, "options", "queryParams", name)
             value = self._plain(*path)
-            if value is not None and is_secret(name, value) and not ledger.secret(*path):
+            if value is not None and secret_parameter(name, value) and not ledger.secret(*path):
                 continue
             if value is not None:
                 pairs[name] = value
@@ -259,7 +259,7 @@ class Reader(Struct):
 
     def _address_of(self, arrival: Arrival, here: Keys) -> None:
         url, ledger = arrival.table["base_url"], self.ledger
-        bare = without_secrets(url)
+        bare = bare_url(url)
         first = next((path for path in (("options", "baseURL"), ("api",)) if ledger.get(*here, *path)), ("api",))
         if here in self.swayed and ledger.get(*here, *first) and ledger.owner(*here, *first).trusted:
             arrival.table["base_url"] = url = bare = without_query(url)
@@ -285,7 +285,7 @@ class Reader(Struct):
             value = self._value(*path)
             if value is None:
                 continue
-            if is_secret(name, value) and not ledger.secret(*path):
+            if secret_header(name, value) and not ledger.secret(*path):
                 arrival.keyless = "its key is in a header"
                 continue
             headers[name] = value
@@ -397,7 +397,7 @@ class Reader(Struct):
             table["protocol"] = protocol
             ledger.exact(*path, "provider", "npm")
         if api := self._url(*path, "provider", "api"):
-            bare = api if ledger.keys else without_secrets(api)
+            bare = api if ledger.keys else bare_url(api)
             if bare != api:
                 ledger.approximate(*path, "provider", "api", why=STAYS)
             table["base_url"] = bare
@@ -478,14 +478,21 @@ class Reader(Struct):
         return value
 
     def _value(self, *path: str) -> str | None:
-        """A text, or a reference for the whole of it."""
+        """A text with the references in it, each as modelbay writes it."""
         value = self.ledger.get(*path)
-        if isinstance(value, str) and _TOKEN.fullmatch(value.strip()):
-            return self._reference(value.strip(), path)
-        if isinstance(value, str) and _TOKEN.search(value):
-            self.ledger.unsupported(*path, why="modelbay follows no reference inside a text")
+        if not isinstance(value, str):
+            return self.ledger.text(*path)
+        rest = _TOKEN.sub("\n", value)
+        if REFERENCE.search(rest) or misspelled_reference(rest):
+            self.ledger.unsupported(*path, why="modelbay would take a part of this text for a reference")
             return None
-        return self.ledger.text(*path)
+        made, end = "", 0
+        for token in _TOKEN.finditer(value):
+            reference = self._reference(token[0], path)
+            if reference is None:
+                return None
+            made, end = made + value[end : token.start()] + reference, token.end()
+        return (made + value[end:]).strip()
 
     def _reference(self, value: str, path: Keys) -> str | None:
         match = _TOKEN.fullmatch(value)

@@ -52,7 +52,7 @@ def _provider(one: Departure, made: Block) -> Table:
         options["useCompletionUrls"] = True
     if key := _key(one, made):
         options["apiKey"] = key
-    if headers := one.headers(FOLLOWS):
+    if headers := one.headers(FOLLOWS, inside=True):
         options["headers"] = headers
     if one.query:
         options["queryParams"] = one.query

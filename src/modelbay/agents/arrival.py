@@ -9,10 +9,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from modelbay.agents.agent import Arrival, Import
-from modelbay.agents.departure import SECRET_PARAMETER
 from modelbay.agents.ledger import Ledger
 from modelbay.config import changes
-from modelbay.config.diff import SECRET_KEY
 from modelbay.config.edit import Edit
 from modelbay.config.entries import Unusable, model_entry, provider_entry
 from modelbay.config.origin import Origin, origin
@@ -75,13 +73,6 @@ def check(arrival: Arrival, ledger: Ledger, at: Callable[[str], Keys]) -> str:
             del arrival.models[alias]
             ledger.revoke(*at(alias), why=f"it cannot be used: {error}")
     return ""
-
-
-def without_secrets(url: str) -> str:
-    """A URL without a password, and without parameters that are called keys or tokens."""
-    parts = urlsplit(url)
-    pairs = [pair for pair in parts.query.split("&") if pair and not SECRET_PARAMETER.fullmatch(pair.partition("=")[0])]
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="&".join(pairs)))
 
 
 def without_query(url: str) -> str:
@@ -248,8 +239,3 @@ def _drop_moved_keys(edit: Edit, arrival: Arrival, before: object) -> list[str]:
                 edit.delete("models", alias, key)
             dropped.append(alias)
     return dropped
-
-
-def is_key_name(name: str) -> bool:
-    """Whether a variable of an `env` table is called a secret."""
-    return bool(SECRET_KEY.fullmatch(name)) or name.upper().endswith(("_KEY", "_TOKEN", "_SECRET", "_PASSWORD"))

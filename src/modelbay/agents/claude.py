@@ -8,8 +8,8 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from modelbay.agents.agent import Agent, Arrival, Block, Import
-from modelbay.agents.arrival import check, may_run, without_query, without_secrets
-from modelbay.agents.departure import NO_KEY, Departure, is_secret, refused
+from modelbay.agents.arrival import check, may_run, without_query
+from modelbay.agents.departure import NO_KEY, Departure, refused
 from modelbay.agents.layers import read_json, store
 from modelbay.agents.ledger import STAYS, Layer, Ledger
 from modelbay.agents.trust import WHY, swayed, withhold
@@ -18,9 +18,9 @@ from modelbay.config.paths import environment, expanded
 from modelbay.config.schema import Table
 from modelbay.config.types import TYPES
 from modelbay.credentials.credential import LOCATION, PROJECT
-from modelbay.credentials.reference import REFERENCE
 from modelbay.errors import ConfigError
 from modelbay.providers import presets, urls
+from modelbay.secrecy import REFERENCE, bare_url, misspelled_reference, secret_header
 
 URL, KEY, TOKEN, HEADERS = "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS"
 MODEL = "ANTHROPIC_MODEL"
@@ -184,7 +184,7 @@ class _Reader(Struct):
         ledger, arrival = self.ledger, self.arrival
         url = self._variable(URL)
         home = TYPES["anthropic"].base_url or ""
-        bare = without_secrets(url) if url else home
+        bare = bare_url(url) if url else home
         if url and self.swayed and ledger.owner("env", URL).trusted:
             url = bare = without_query(url)
         if url and bare != url and not ledger.keys:
@@ -245,9 +245,9 @@ class _Reader(Struct):
         headers, withheld, wrong = {}, [], []
         for line in filter(str.strip, text.splitlines()):
             name, colon, value = (part.strip() for part in line.partition(":"))
-            if not colon or not name or REFERENCE.fullmatch(value):
+            if not colon or not name or REFERENCE.search(value) or misspelled_reference(value):
                 wrong.append(name)
-            elif is_secret(name, value) and not self.ledger.keys:
+            elif secret_header(name, value) and not self.ledger.keys:
                 withheld.append(name)
             else:
                 headers[name] = value
@@ -341,7 +341,7 @@ def _write(leaving: list[Departure]) -> Block:
         raise refused(
             one.id, f"{AGENT.title} has one provider at a time", f"name one of {names}: `modelbay export claude`"
         )
-    if one.query:
+    if one.query or one.query_stays:
         raise refused(one.id, f"{AGENT.title} has no place for a query in an address, and provider {one.id} has one")
     if one.found.preset and one.found.preset.addressing == "vertexai":
         _write_vertex(one, block)

@@ -11,8 +11,8 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from msgspec import Struct, field
 
 from modelbay.agents.agent import Agent, Arrival, Block, Import
-from modelbay.agents.arrival import check, may_run, without_secrets
-from modelbay.agents.departure import Departure, is_secret
+from modelbay.agents.arrival import check, may_run
+from modelbay.agents.departure import Departure
 from modelbay.agents.layers import store
 from modelbay.agents.ledger import STAYS, Ledger
 from modelbay.agents.toml_file import layer
@@ -20,8 +20,8 @@ from modelbay.config.paths import environment, expanded
 from modelbay.config.scan import Keys
 from modelbay.config.schema import ModelEntry, Table
 from modelbay.config.types import TYPE_OF
-from modelbay.credentials.reference import REFERENCE
 from modelbay.providers import presets
+from modelbay.secrecy import REFERENCE, bare_url, secret_header, secret_parameter
 
 USUAL = "openai"
 """The provider that counts where none is named, and the only one with a setting of its own for its address."""
@@ -130,12 +130,12 @@ class _Reader(Struct):
         for name in ledger.table(*here, "query_params"):
             path = (*here, "query_params", name)
             value = ledger.text(*path)
-            if value is not None and (not is_secret(name, value) or ledger.secret(*path)):
+            if value is not None and (not secret_parameter(name, value) or ledger.secret(*path)):
                 pairs.append((name, value))
                 ledger.exact(*path)
         parts = urlsplit(url)
         joined = "&".join(part for part in (parts.query, urlencode(pairs)) if part)
-        bare = without_secrets(url)
+        bare = bare_url(url)
         if bare != url and not ledger.keys:
             ledger.approximate(*here, "base_url", why=STAYS)
             parts = urlsplit(bare)
@@ -151,7 +151,7 @@ class _Reader(Struct):
             value = ledger.text(*path)
             if value is None:
                 continue
-            if is_secret(name, value) and not ledger.secret(*path):
+            if secret_header(name, value) and not ledger.secret(*path):
                 arrival.keyless = "its key is in a header"
                 continue
             headers[name] = value
@@ -224,7 +224,7 @@ class _Reader(Struct):
         table: Table = {"type": TYPE_OF[protocol], "base_url": vendor.url(protocol)}
         url = self.ledger.text("openai_base_url") if id == USUAL else None
         if url:
-            table["base_url"] = without_secrets(url) if not self.ledger.keys else url
+            table["base_url"] = bare_url(url) if not self.ledger.keys else url
             self.ledger.exact("openai_base_url")
         self.arrivals[id] = Arrival(id, table)
 

@@ -5,16 +5,16 @@ from collections.abc import Collection, Sequence
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from modelbay.catalog.knowledge import model_facts
 from modelbay.catalog.sources import Catalog
-from modelbay.config.diff import SECRET_KEY
 from modelbay.config.paths import expanded
 from modelbay.config.schema import Config, ModelEntry, ProviderEntry
 from modelbay.conversation import Protocol
 from modelbay.credentials import approval
-from modelbay.credentials.credential import AUTH_HEADERS, has_auth_header, key_names
-from modelbay.credentials.reference import REFERENCE, bound_origin, resolve_reference
+from modelbay.credentials.credential import has_auth_header, key_names
+from modelbay.credentials.reference import bound_origin, resolve_reference
 from modelbay.errors import Unsupported
 from modelbay.model import Model
 from modelbay.onboarding.dialog import APIS
@@ -22,9 +22,7 @@ from modelbay.onboarding.drafts import serves_without_key
 from modelbay.providers import urls
 from modelbay.providers.endpoint import endpoint_at
 from modelbay.providers.upstream import Upstream, upstream
-
-SECRET_VALUE = re.compile(r"(?:bearer|basic|token)\s+\S+|sk-[\w-]{8,}", re.IGNORECASE)
-
+from modelbay.secrecy import REFERENCE, bare_url, secret_header, secret_parameter
 
 NO_KEY = "none"
 
@@ -39,11 +37,14 @@ class Departure(Struct):
     base_url: str
     """Without a query and without the protocol's own path."""
     query: dict[str, str]
+    """Without what is secret in it, where secrets stay."""
     found: Upstream
     config: Config
     keys: bool
     """Whether secrets go along, where the agent cannot be told where they are."""
     key: str = ""
+    query_stays: bool = False
+    """Whether parameters of the address stay behind."""
     models: list[ModelEntry] = field(default_factory=list)
     default_model: ModelEntry | None = None
     protocols: dict[str, Protocol] = field(default_factory=dict)
@@ -80,18 +81,21 @@ class Departure(Struct):
         credential = endpoint_at(self.config, self.found, "/chat/completions").credential
         return credential.secret.reveal() if credential is not None and credential.secret is not None else ""
 
-    def headers(self, follows: Collection[str] = ()) -> dict[str, str]:
-        """The headers for an agent that follows references of some kinds; the others are resolved, or stay behind."""
+    def headers(self, follows: Collection[str] = (), *, inside: bool = False) -> dict[str, str]:
+        """The headers for an agent that follows references of some kinds, whole values or also `inside` texts; the others
+        are resolved, or stay behind.
+        """
         taken = {}
         for name, value in self.entry.custom_headers.items():
-            match = REFERENCE.fullmatch(value.strip())
-            if match:
-                self.check_approved(value.strip())
-            if match and match[1] in follows:
-                taken[name] = _absolute(self.config, match[1], match[2].strip())
-            elif match and self.keys:
-                taken[name] = resolve_reference(value.strip(), self.config, self.found.places)
-            elif match or (is_secret(name, value) and not self.keys):
+            references = list(REFERENCE.finditer(value))
+            for found in references:
+                self.check_approved(found[0])
+            whole = len(references) == 1 and references[0][0] == value.strip()
+            if references and all(found[1] in follows for found in references) and (whole or inside):
+                taken[name] = REFERENCE.sub(lambda found: _absolute(self.config, found[1], found[2].strip()), value)
+            elif self.keys:
+                taken[name] = resolve_reference(value, self.config, self.found.places)
+            elif references or secret_header(name, value):
                 self.lost(f"header {name}", "it is a secret, which goes along with --keys only")
             else:
                 taken[name] = value
@@ -145,9 +149,13 @@ def _leave_secrets(leaving: Departure) -> None:
     if bare != leaving.base_url:
         leaving.base_url = bare
         leaving.lost("its user and password", "they are secret, and go along with --keys only")
-    for name in [name for name in leaving.query if SECRET_PARAMETER.fullmatch(name)]:
-        del leaving.query[name]
-        leaving.lost(f"parameter {name}", "it is a secret, which goes along with --keys only")
+    for name, value in list(leaving.query.items()):
+        if secret_parameter(name, value):
+            del leaving.query[name]
+            leaving.query_stays = True
+            leaving.lost(f"parameter {name}", "it is a secret, which goes along with --keys only")
+    if leaving.entry.base_url:
+        leaving.entry = replace(leaving.entry, base_url=bare_url(leaving.entry.base_url))
 
 
 def _spoken(
@@ -202,6 +210,9 @@ def _add_model(
         return
     if protocol != leaving.protocol:
         leaving.protocols[model.alias] = protocol
+    if model.base_url and not leaving.keys and bare_url(model.base_url) != model.base_url:
+        leaving.lost(f"model {model.alias}", "what is secret in its address goes along with --keys only")
+        model = replace(model, base_url=bare_url(model.base_url))
     leaving.models.append(model)
     if model.api_key or model.oauth:
         leaving.lost(f"model {model.alias}", "its own credential does not go along")
@@ -233,14 +244,3 @@ def refused(id: str, message: str, hint: str | None = None) -> Unsupported:
     """Why an agent cannot use a provider."""
     hint = hint or "choose another provider: `modelbay provider list`"
     return Unsupported(message, setting="provider", hint=hint, provider=id)
-
-
-SECRET_PARAMETER = re.compile(r"(?:[\w-]*[-_])?(?:key|token|sig|signature|secret|password)", re.IGNORECASE)
-"""What a parameter of an address is called whose value nobody may see."""
-
-
-def is_secret(name: str, value: str) -> bool:
-    """Whether a header is one that nobody may see. What is a reference is none."""
-    if REFERENCE.fullmatch(value.strip()):
-        return False
-    return name.lower() in AUTH_HEADERS or bool(SECRET_KEY.fullmatch(name)) or bool(SECRET_VALUE.match(value.strip()))

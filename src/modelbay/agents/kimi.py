@@ -6,10 +6,11 @@ from shlex import quote
 from typing import Any
 
 from modelbay.agents.agent import Agent, Arrival, Block, Import
-from modelbay.agents.arrival import check, is_key_name, without_secrets
-from modelbay.agents.departure import NO_KEY, Departure, is_secret, refused
+from modelbay.agents.arrival import check
+from modelbay.agents.departure import NO_KEY, Departure, refused
 from modelbay.agents.ledger import STAYS, Ledger, leaves
 from modelbay.agents.toml_file import layer
+from modelbay.config import keys
 from modelbay.config.entries import Unusable, model_entry
 from modelbay.config.paths import environment, expanded
 from modelbay.config.scan import Keys
@@ -17,7 +18,7 @@ from modelbay.config.schema import ModelEntry, Table
 from modelbay.config.types import OLD_TYPES, TYPE_OF
 from modelbay.conversation import Protocol
 from modelbay.credentials.credential import key_names
-from modelbay.credentials.reference import REFERENCE
+from modelbay.secrecy import REFERENCE, bare_url, misspelled_reference, named_secret, secret_header, secret_variable
 
 TYPES = {"kimi", "anthropic", "openai", "openai_responses", "google-genai", "vertexai"}
 PROTOCOLS: dict[Protocol, str] = {
@@ -111,12 +112,12 @@ def _taken(ledger: Ledger, path: Keys) -> Any:
             ledger.exact(*path)
         return table if table or not value else None
     name = path[-1]
-    if isinstance(value, str) and REFERENCE.fullmatch(value.strip()):
+    if isinstance(value, str) and (REFERENCE.search(value) or misspelled_reference(value)):
         ledger.unsupported(*path, why="modelbay would take this text for a reference")
         return None
-    if isinstance(value, str) and name == "base_url" and without_secrets(value) != value and not ledger.keys:
+    if isinstance(value, str) and "://" in value and bare_url(value) != value and not ledger.keys:
         ledger.approximate(*path, why=STAYS)
-        return without_secrets(value)
+        return bare_url(value)
     if isinstance(value, str) and value.strip() and _is_secret(path, value) and not ledger.secret(*path):
         return None
     if name == "key" and path[-2] == "oauth":
@@ -128,10 +129,10 @@ def _taken(ledger: Ledger, path: Keys) -> Any:
 def _is_secret(path: Keys, value: str) -> bool:
     name, inside = path[-1], path[-2]
     if inside == "custom_headers":
-        return is_secret(name, value)
+        return secret_header(name, value)
     if inside == "env":
-        return is_key_name(name)
-    return name in ("api_key", "apiKey")
+        return secret_variable(name, value)
+    return name in ("api_key", "apiKey") or (keys.known(path) is not True and named_secret(name))
 
 
 def _model(
@@ -202,12 +203,12 @@ def _entry(one: Departure) -> Table:
     entry = one.entry
     type = entry.type if entry.type in TYPES else TYPE_OF[one.protocol]
     table: Table = {"type": type}
-    if one.query:
+    if one.query or one.query_stays:
         raise refused(one.id, f"{AGENT.title} has no place for a query in an address, and provider {one.id} has one")
     if entry.base_url or entry.type != type:
         table["base_url"] = one.base_url
     table |= {name: value for name in PROVIDER if (value := getattr(entry, name)) is not None and name != "source"}
-    bag = {name: value for name, value in entry.env.items() if not is_key_name(name)}
+    bag = {name: value for name, value in entry.env.items() if not secret_variable(name, "" if one.keys else value)}
     kind, said = one.reference
     if kind == "env":
         table["api_key_env"] = said

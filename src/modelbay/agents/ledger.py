@@ -10,7 +10,7 @@ from msgspec import Struct
 from modelbay.config.scan import Keys
 from modelbay.config.schema import Table
 from modelbay.config.values import path_text
-from modelbay.credentials.reference import REFERENCE
+from modelbay.secrecy import REFERENCE
 
 Outcome: TypeAlias = Literal["exact", "approximate", "unsupported"]
 
@@ -110,7 +110,7 @@ class Ledger:
         if not isinstance(value, str):
             self._expected("text", value, path)
             return None
-        if REFERENCE.fullmatch(value.strip()):
+        if REFERENCE.search(value):
             self.unsupported(*path, why="modelbay would take this text for a reference")
             return None
         return value.strip() or None

@@ -83,6 +83,7 @@ def _with(block: Block, text: str) -> tuple[str, list[str]]:
         **({} if others else block.choice),
         **block.settings,
     }
+    settings = {keys: _plain(value) for keys, value in settings.items()}
     meant = data
     for keys, value in settings.items():
         meant = _laid(meant, keys, value)
@@ -123,6 +124,15 @@ def _laid(data: Any, keys: Keys, value: Any) -> Any:
     if isinstance(value, dict) and isinstance(data, dict):
         return data | {key: _laid(data.get(key), (), item) for key, item in value.items()}
     return copy.deepcopy(value)
+
+
+def _plain(value: Any) -> Any:
+    """The value without types of ours: what is written again is compared with it."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return str.__str__(value) if isinstance(value, str) else value
 
 
 def _at(data: Any, keys: Keys) -> Any:

@@ -17,7 +17,6 @@ from modelbay.catalog.facts import INPUTS, OUTPUTS, Facts
 from modelbay.catalog.index import SWITCHES
 from modelbay.catalog.listed import Listed
 from modelbay.catalog.listing import listed_model, parse_list
-from modelbay.config.diff import SECRET_KEY, SECRET_PARAMETER
 from modelbay.config.origin import origin
 from modelbay.config.schema import Table, key_text
 from modelbay.conversation import Extra, Json
@@ -26,6 +25,7 @@ from modelbay.json_text import decode, repeated_names
 from modelbay.protocols.failures import summary, text_of
 from modelbay.protocols.shapes import EXACT
 from modelbay.providers import urls
+from modelbay.secrecy import key_in_query, named_credential
 
 FAILED = "Failed to process provider data"
 """What the guide for providers calls it."""
@@ -307,7 +307,7 @@ def _address(url: str, where: tuple[Step, ...]) -> Iterator[Finding]:
         return
     if urls.without_user(url)[1]:
         yield Finding(path, "it has a user or a key before the host; a manifest carries no key")
-    if SECRET_PARAMETER.search(url):
+    if key_in_query(url):
         yield Finding(path, "it has a key in its query; a manifest carries no key")
     if "{" in url or "}" in url:
         yield Finding(path, "it has a placeholder in it, which nobody can fill in")
@@ -323,7 +323,7 @@ def _keys_within(value: Json, where: tuple[Step, ...]) -> Iterator[Finding]:
     """Credentials, wherever they are: who publishes one has given it away, and whoever uses it uses a stranger's."""
     if isinstance(value, dict):
         for name, item in value.items():
-            if SECRET_KEY.fullmatch(_dashed(name)) and isinstance(item, str) and item.strip():
+            if named_credential(name) and isinstance(item, str) and item.strip():
                 yield Finding(_path((*where, name)), "a manifest carries no key; each user has one of their own")
             else:
                 yield from _keys_within(item, (*where, name))
@@ -516,11 +516,6 @@ def _names(read: Extra) -> str:
 
 def _path(steps: tuple[Step, ...]) -> str:
     return ".".join(step if isinstance(step, str) and step.isprintable() else json.dumps(step) for step in steps)
-
-
-def _dashed(name: str) -> str:
-    """A name in camel case as the others are written: "apiKey" as "api-Key"."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name)
 
 
 def _fatal(findings: Iterable[Finding]) -> bool:

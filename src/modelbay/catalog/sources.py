@@ -21,6 +21,7 @@ from modelbay.errors import MalformedReply
 from modelbay.json_text import decode_as
 from modelbay.providers import presets
 from modelbay.providers.upstream import Upstream
+from modelbay.secrecy import masked_url
 
 if TYPE_CHECKING:
     from modelbay.catalog.discovery import Discovery
@@ -104,7 +105,7 @@ class Catalog:
         models = {model.id: replace(model, extra={}) for model in discovery.models}
         if discovery.gaps and (before := self.seen(found)) is not None:
             models = {id: one for id, one in before.models.items() if discovery.gaps.covers(id)} | models
-        seen = Seen(_address(found), discovery.url, time(), models)
+        seen = Seen(_address(found), masked_url(discovery.url), time(), models)
         self._seen[found.provider.id] = seen
         self.cache.write(msgspec.json.encode(seen), "lists", f"{found.provider.id}.json")
 

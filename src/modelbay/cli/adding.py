@@ -16,7 +16,6 @@ from modelbay.config.edit import Edited
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.credentials.approval import typed
-from modelbay.credentials.redaction import register
 from modelbay.errors import ModelbayError
 from modelbay.onboarding import dialog
 from modelbay.onboarding.adding import add as written
@@ -24,6 +23,7 @@ from modelbay.onboarding.choosing import preferred
 from modelbay.onboarding.detection import Detected, detect
 from modelbay.onboarding.drafts import Draft, joined, model_tables
 from modelbay.providers.upstream import upstream
+from modelbay.secrecy import register
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -17,7 +17,6 @@ from modelbay.config import files
 from modelbay.config.load import load
 from modelbay.config.paths import config_file
 from modelbay.conversation import Media
-from modelbay.credentials.redaction import redact
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.events import Event, Reply, collect
 from modelbay.hints import explain, title
@@ -25,6 +24,7 @@ from modelbay.hub import Ask, Hub
 from modelbay.json_text import encode
 from modelbay.model import Model
 from modelbay.replay import outcome
+from modelbay.secrecy import redact
 
 
 @click.command()

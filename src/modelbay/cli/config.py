@@ -23,20 +23,21 @@ def show_path(settings: Settings, /) -> None:
 @config.command("check")
 @pass_settings
 def check_config(settings: Settings, /) -> int:
-    """Print all that is wrong with the configuration, each with its line and how to mend it. Nothing is sent.
+    """Print what is wrong with the configuration, each with its line and how to fix it. Nothing is sent.
 
-    The exit code is 1 where there is something.
+    The exit code is 1 if something cannot be used. An unknown key is a warning only.
     """
     from modelbay.onboarding.checkup import checkup
 
-    read = load(settings.config)
+    read = load(settings.config, report=False)
     if not read.exists:
         terminal.note(f"There is no configuration at {read.path} yet; `modelbay provider add` writes one")
         return 0
     problems = checkup(read)
-    for problem in problems:
-        terminal.write(f"{problem}\n" + (f"  fix: {problem.hint}\n" if problem.hint else ""))
-    if not problems:
+    for problem in problems + read.unknown:
+        fix = f"  fix: {problem.hint}\n" if problem.hint else ""
+        terminal.write(f"{'' if problem in problems else 'warning: '}{problem}\n{fix}")
+    if not problems and not read.unknown:
         counts = f"providers: {len(read.providers)}, models: {len(read.models)}"
         terminal.note(f"{read.path} is in order: {counts}")
     return FAILED if problems else 0

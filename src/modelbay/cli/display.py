@@ -63,7 +63,7 @@ class Display:
     def end_line(self) -> None:
         """Ends the line that is begun, so that the next thing starts its own."""
         if self._line == "out":
-            terminal.write("\n")
+            terminal.write("\n", whole=True)
         elif self._line == "thinking":
             terminal.note("")
         self._line = ""
@@ -77,7 +77,7 @@ class Display:
                 terminal.note(text, end="")
             case Text() | Refusal():
                 self._turn_to("out")
-                terminal.write(text)
+                terminal.write(text, whole=True)
             case _:
                 return
         if text.endswith("\n"):

@@ -37,7 +37,7 @@ def export(settings: Settings, /, agent: str, providers: tuple[str, ...], keys: 
         for kept in done.kept:
             terminal.note(f"{kept}: that is what {to.title} has chosen")
     else:
-        terminal.write(writing.text_of(block))
+        terminal.write(writing.text_of(block), whole=True)
         terminal.note(f"for {file}; --write puts it there")
     for name, id in block.variables.items():
         terminal.note(f"set {name} to the key of {id} before you start {to.title}, or export with --keys")

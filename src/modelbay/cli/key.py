@@ -11,10 +11,10 @@ from modelbay.config.load import load
 from modelbay.config.schema import Config, ProviderEntry
 from modelbay.credentials import storage, system_keyring
 from modelbay.credentials.credential import NO_KEY, is_key
-from modelbay.credentials.redaction import register
 from modelbay.errors import ConfigError
 from modelbay.onboarding.login import check_editable
 from modelbay.providers.upstream import upstream
+from modelbay.secrecy import register
 
 
 @click.group(cls=Noun)

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 import click
-import msgspec
 
 from modelbay.catalog.summary import counted
 from modelbay.cli import terminal
@@ -18,9 +17,9 @@ from modelbay.config.paths import environment
 from modelbay.config.schema import Config
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.credentials.oauth import Code
-from modelbay.credentials.redaction import redact
 from modelbay.onboarding import login as logging_in
 from modelbay.providers import logins, presets
+from modelbay.secrecy import redact
 
 ONLY_FOR = {
     "oauth_host": ("device",),
@@ -71,7 +70,7 @@ def login(settings: Settings, /, name: str | None, status: bool, as_json: bool, 
 def show_status(config: Config, as_json: bool) -> None:
     found = logging_in.status(config)
     if as_json:
-        terminal.write_line(msgspec.json.encode({"logins": found}))
+        terminal.write_json({"logins": found})
     elif not found:
         terminal.note("Nobody is logged in anywhere; log in with `modelbay login`")
     else:
@@ -93,7 +92,7 @@ def _by_device(config: Config, name: str, options: dict[str, Any]) -> None:
     def show(code: Code) -> None:
         nonlocal opens
         page = code.uri_complete or code.uri
-        terminal.note(f"Open {page}\nand approve the code {code.user_code}; waiting …")
+        terminal.note(f"Open {page}\nand approve the code {code.user_code}; waiting …", urls=True)
         if opens:
             import webbrowser
 

@@ -9,10 +9,10 @@ import click
 
 from modelbay.cli import Noun, terminal
 from modelbay.cli.terminal import FAILED, Settings, Unreadable, pass_settings
-from modelbay.config.diff import masked_url
 from modelbay.config.load import load
 from modelbay.config.paths import expanded
 from modelbay.errors import ModelbayError
+from modelbay.secrecy import masked_url
 
 if TYPE_CHECKING:
     from modelbay.publishing.building import Built
@@ -150,9 +150,7 @@ def check_manifest(
 
 def _show_report(report: "Report", *, as_json: bool) -> None:
     if as_json:
-        import msgspec
-
-        terminal.write_line(msgspec.json.format(msgspec.json.encode(report), indent=2))
+        terminal.write_json(report)
         return
     from modelbay.catalog.summary import counted
     from modelbay.cli.columns import write_rows

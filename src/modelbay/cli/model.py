@@ -108,7 +108,7 @@ def set_model(settings: Settings, /, alias: str, settings_: tuple[str, ...], dry
     from modelbay.config import changes
     from modelbay.config.changes import Changed
     from modelbay.config.edit import apply
-    from modelbay.config.entries import ROUTING_KEYS
+    from modelbay.config.keys import ROUTING_KEYS
     from modelbay.onboarding.settings import changes as changes_of
 
     def change(edit: "Edit") -> Changed:

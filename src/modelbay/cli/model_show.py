@@ -59,7 +59,7 @@ def list_models(config: Config, provider: str | None, *, as_json: bool) -> None:
         config.provider(provider)
     models = [model for model in Hub(config).models() if provider in (None, model.provider)]
     if as_json:
-        _write_json({"models": [as_table(model) for model in models], "default_model": config.default_model})
+        terminal.write_json({"models": [as_table(model) for model in models], "default_model": config.default_model})
         return
     if not models:
         terminal.note("No models configured; `modelbay provider add` adds a provider with its models")
@@ -82,7 +82,7 @@ def search_models(config: Config, words: str, limit: int, *, as_json: bool) -> N
     found = search(words, rows, limit)
     if as_json:
         models = [{"name": row.shown, "id": row.id, "provider": row.provider, "where": row.where} for row in found]
-        _write_json({"models": models})
+        terminal.write_json({"models": models})
         return
     if not found:
         terminal.note(f'nothing fits "{words}" among {counted(len(rows), "model")}')
@@ -94,7 +94,7 @@ def show_model(config: Config, name: str | None, *, as_json: bool) -> None:
     hub = Hub(config)
     model = hub.model(name)
     if as_json:
-        _write_json(as_table(model))
+        terminal.write_json(as_table(model))
         return
     rows = [("alias", model.alias, ""), ("id", model.id, ""), ("provider", model.provider, "")]
     rows += [("protocol", str(model.protocol), "")]
@@ -170,7 +170,3 @@ def _facts_of(row: Row) -> str:
     model = Model(id=row.id)
     fill(model, Entry(row.provider, row.id, row.raw).facts, "models.dev")
     return facts(model)
-
-
-def _write_json(value: Any) -> None:
-    terminal.write_line(msgspec.json.format(msgspec.json.encode(value), indent=2))

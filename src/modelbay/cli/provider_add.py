@@ -17,7 +17,6 @@ from modelbay.cli.adding import API_NAMES, Choice, Invalid, choice_options
 from modelbay.cli.picker import asks
 from modelbay.cli.provider_manifest import add_from_text, add_from_url
 from modelbay.cli.terminal import Settings, Unreadable, pass_settings
-from modelbay.config.diff import masked_url
 from modelbay.config.load import load
 from modelbay.config.paths import expanded
 from modelbay.config.schema import Config
@@ -30,6 +29,7 @@ from modelbay.onboarding.recognition import KINDS, NATIVE, Recognised, recognise
 from modelbay.onboarding.sources import documents
 from modelbay.onboarding.sources.registries import urls_of
 from modelbay.providers import presets
+from modelbay.secrecy import masked_url
 
 
 class Place(Struct):

@@ -12,12 +12,12 @@ from modelbay.cli.adding import Invalid, show_diff
 from modelbay.cli.columns import write_rows
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
-from modelbay.config.diff import masked_url
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.onboarding.sources import catalogs
 from modelbay.onboarding.sources.catalogs import Given, Offer, Proposal, Shelf
 from modelbay.onboarding.sources.merging import Written
+from modelbay.secrecy import masked_url
 
 URL = click.option("--url", metavar="URL", help="Use the list there, in models.dev's form, instead of models.dev's.")
 
@@ -206,7 +206,5 @@ def _as_json(found: Offer) -> dict[str, Any]:
 
 
 def _write_json(shelf: Shelf, value: dict[str, Any]) -> None:
-    import msgspec
-
     about = {"url": masked_url(shelf.url), "date": shelf.date or None, "built_in": shelf.built_in}
-    terminal.write_line(msgspec.json.format(msgspec.json.encode({"catalog": about, **value}), indent=2))
+    terminal.write_json({"catalog": about, **value})

@@ -12,7 +12,6 @@ from modelbay.cli.adding import Choice, Invalid
 from modelbay.cli.columns import write_rows
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, Unreadable, pass_settings
-from modelbay.config.diff import masked_url
 from modelbay.config.load import load
 from modelbay.config.origin import Origin
 from modelbay.config.paths import expanded
@@ -23,6 +22,7 @@ from modelbay.onboarding import dialog
 from modelbay.onboarding.sources import manifests
 from modelbay.onboarding.sources.manifests import Consent, Proposal
 from modelbay.onboarding.sources.merging import Written
+from modelbay.secrecy import masked_url
 
 SHOWN = 10
 """How many models are named before it is written; the others are counted."""

@@ -9,14 +9,13 @@ from modelbay.catalog.summary import counted
 from modelbay.cli import terminal
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
-from modelbay.config.diff import masked_url
 from modelbay.config.load import load
 from modelbay.config.schema import Config
-from modelbay.credentials.redaction import redact
 from modelbay.onboarding.sources import refresh, upkeep
 from modelbay.onboarding.sources.answer import Answer
 from modelbay.onboarding.sources.merging import Merged, Written
 from modelbay.onboarding.sources.refresh import Outcome
+from modelbay.secrecy import masked_url, redact
 
 
 @click.command()
@@ -47,7 +46,7 @@ def refresh_provider(settings: Settings, /, id: str | None, dry_run: bool, as_js
         agreed = not as_json and not dry_run and _is_agreed(config, answer)
         outcomes.append(refresh.write(config, answer, agreed=agreed, dry_run=dry_run))
     if as_json:
-        terminal.write_line(_json(outcomes))
+        terminal.write_json(_table(outcomes))
     for outcome in outcomes if not as_json else ():
         say(outcome, settings, dry_run=dry_run)
     return terminal.FAILED if any(outcome.error for outcome in outcomes) else 0
@@ -116,9 +115,7 @@ def _summary(one: Written) -> str:
     return ", ".join(words) or "nothing new"
 
 
-def _json(outcomes: list[Outcome]) -> bytes:
-    import msgspec
-
+def _table(outcomes: list[Outcome]) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
     for outcome in outcomes:
         answer = outcome.answer
@@ -143,4 +140,4 @@ def _json(outcomes: list[Outcome]) -> bytes:
                     "base_url_offered": masked_url(move.new) if move and not one.moved else None,
                 }
             )
-    return msgspec.json.format(msgspec.json.encode({"refreshed": found}), indent=2)
+    return {"refreshed": found}

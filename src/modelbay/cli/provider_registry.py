@@ -8,7 +8,6 @@ from modelbay.catalog.summary import counted
 from modelbay.cli import adding, terminal
 from modelbay.cli.adding import Choice, Invalid
 from modelbay.cli.picker import asks
-from modelbay.config.diff import masked_url
 from modelbay.config.paths import environment
 from modelbay.config.schema import Config
 from modelbay.conversation import Json
@@ -16,6 +15,7 @@ from modelbay.errors import AuthenticationFailed, PermissionDenied
 from modelbay.onboarding.sources import registries
 from modelbay.onboarding.sources.merging import Written
 from modelbay.onboarding.sources.registries import KEYS, Found, Given, Item, Proposal
+from modelbay.secrecy import masked_url
 
 TOKEN = "KIMI_REGISTRY_API_KEY"
 """The variable that Kimi Code takes the token from by itself."""

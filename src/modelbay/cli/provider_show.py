@@ -16,6 +16,7 @@ from modelbay.credentials.credential import has_auth_header, key_names
 from modelbay.errors import ConfigError
 from modelbay.providers.logins import managing
 from modelbay.providers.upstream import Upstream, upstream
+from modelbay.secrecy import REFERENCE, masked_text, masked_url, shown
 
 
 @click.command()
@@ -30,7 +31,7 @@ def list_providers(settings: Settings, /, as_json: bool) -> None:
     found = [summary(config, entry) for entry in entries if managing(entry) is None]
     kept = [summary(config, entry) for entry in entries if managing(entry) is not None]
     if as_json:
-        _write_json({"providers": found, "logins": kept, "default_model": config.default_model})
+        terminal.write_json({"providers": found, "logins": kept, "default_model": config.default_model})
         return
     if not found and not kept:
         unusable = f"No provider of {config.path} can be used; `modelbay config check` says how to mend it"
@@ -66,7 +67,7 @@ def show_provider(settings: Settings, /, id: str, as_json: bool) -> None:
     entry = config.provider(id)
     about = details(config, entry)
     if as_json:
-        _write_json(about)
+        terminal.write_json(about)
         return
     shown = {key: value for key, value in about.items() if key not in ("models", "lessons", "headers", "list")}
     write_rows([(key.replace("_", " "), str(value)) for key, value in shown.items() if value not in (None, "", {})])
@@ -110,9 +111,9 @@ def details(config: Config, entry: ProviderEntry) -> dict[str, Any]:
         "full_url": entry.full_url,
         "api_version": entry.api_version,
         "default_model": entry.default_model,
-        "headers": masked_value(("custom_headers",), dict(entry.custom_headers)),
-        "env": masked_value(("env",), dict(entry.env)),
-        "proxy": masked_value(("proxy",), entry.proxy),
+        "headers": masked_value(("providers", entry.id, "custom_headers"), dict(entry.custom_headers)),
+        "env": masked_value(("providers", entry.id, "env"), dict(entry.env)),
+        "proxy": masked_value(("providers", entry.id, "proxy"), entry.proxy),
         "models": {model.alias: model.model for model in config.models.values() if model.provider == entry.id},
         "list": _list(found) if found else None,
         "lessons": [
@@ -125,13 +126,10 @@ def details(config: Config, entry: ProviderEntry) -> dict[str, Any]:
 
 def credential(config: Config, entry: ProviderEntry) -> str:
     """What stands for us there, in words without a secret."""
-    from modelbay.credentials.reference import REFERENCE
-
     if entry.auth == "none":
         return "header" if has_auth_header(entry) else "none needed"
     if entry.api_key:
-        reference = REFERENCE.fullmatch(entry.api_key)
-        return (entry.api_key if reference[1] != "command" else "{command:…}") if reference else "key in the file"
+        return masked_text(entry.api_key) if REFERENCE.fullmatch(entry.api_key) else "key in the file"
     if any(entry.env.get(name) for name in key_names(entry)):
         return "key in the env table"
     if entry.oauth:
@@ -149,16 +147,17 @@ def _upstream(config: Config, entry: ProviderEntry) -> tuple[Upstream | None, st
     try:
         return upstream(config, entry), None
     except ConfigError as error:
-        return None, error.message
+        return None, shown(error.message)
 
 
 def _shown_url(url: str | None) -> str | None:
-    shown: str | None = masked_value(("base_url",), url) if url else None
-    return shown
+    return masked_url(url) if url else None
 
 
 def _source(entry: ProviderEntry) -> dict[str, Any] | None:
-    shown: dict[str, Any] | None = masked_value(("source",), entry.source) if entry.source else None
+    shown: dict[str, Any] | None = (
+        masked_value(("providers", entry.id, "source"), entry.source) if entry.source else None
+    )
     return shown
 
 
@@ -182,9 +181,3 @@ def age(seconds: float) -> str:
 def _write_section(title: str, lines: list[str]) -> None:
     if lines:
         terminal.write(f"\n{title}\n" + "".join(f"  {line}\n" for line in lines))
-
-
-def _write_json(value: Any) -> None:
-    import msgspec
-
-    terminal.write_line(msgspec.json.format(msgspec.json.encode(value), indent=2))

@@ -5,7 +5,6 @@ from shlex import quote
 from typing import Any
 
 import click
-import msgspec
 
 from modelbay.catalog.summary import counted
 from modelbay.cli import terminal
@@ -45,7 +44,7 @@ def test_provider(settings: Settings, /, ids: tuple[str, ...], model: str | None
         if not as_json:
             _show(id, found[id], several=len(names) > 1)
     if as_json:
-        terminal.write_line(msgspec.json.format(msgspec.json.encode(found), indent=2))
+        terminal.write_json(found)
     bad = any(check.result == "no" and check.name in NEEDED for checks in found.values() for check in checks)
     return FAILED if bad else 0
 
@@ -85,7 +84,7 @@ def detect_provider(settings: Settings, /, as_json: bool) -> None:
              "models": one.models, "locked": one.locked, "provider": one.provider}
             for one in found
         ]  # fmt: skip
-        terminal.write_line(msgspec.json.format(msgspec.json.encode({"servers": servers}), indent=2))
+        terminal.write_json({"servers": servers})
         return
     if not found:
         terminal.note(f"No server answers on the usual port of {', '.join(one.name for one in usual())}")

@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
 from modelbay.chat.plain import STEERING, plain
 from modelbay.config.paths import config_file, environment
 from modelbay.credentials.approval import Approval, allowing
-from modelbay.credentials.redaction import redact
 from modelbay.errors import ConfigError, ModelbayError, UnknownEffort, Unsupported
+from modelbay.secrecy import redact, shown
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -47,15 +47,27 @@ class NobodyReads(Exception):
     """Stdout is closed: its reader has seen enough, as in `modelbay ask … | head -1`."""
 
 
-def write(text: str) -> None:
-    """Puts out data at once. To a terminal it goes without what could steer it, else as it is."""
+def write(text: str, *, whole: bool = False) -> None:
+    """Puts out text at once, without a secret in it. To a terminal it goes without what could steer it.
+
+    `whole`: the text is what was asked for, as an answer or a file, and not about anything; it is not searched for secrets.
+    """
+    text = text if whole else shown(text)
     _out(lambda: sys.stdout.write(plain(text) if is_terminal(sys.stdout) else text))
 
 
 def write_marked(mark: str, text: str) -> None:
     """Puts out a line behind a mark of ours, which may be `styled`."""
-    shown = plain(text) if is_terminal(sys.stdout) else text
-    _out(lambda: sys.stdout.write(f"{mark} {shown}\n"))
+    text = shown(plain(text) if is_terminal(sys.stdout) else text)
+    _out(lambda: sys.stdout.write(f"{mark} {text}\n"))
+
+
+def write_json(value: Any) -> None:
+    """Puts out a value as JSON for people and programs, without a secret in it."""
+    import msgspec
+
+    text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
+    write_line(shown(text).encode())
 
 
 def write_line(data: bytes) -> None:
@@ -88,21 +100,21 @@ def styled(text: str, stream: TextIO, **style: str | bool) -> str:
     return text
 
 
-def note(text: str, *, end: str = "\n") -> None:
-    """Something beside the answer, dimmed."""
-    _say(styled(plain(redact(text)), sys.stderr, dim=True) + end)
+def note(text: str, *, end: str = "\n", urls: bool = False) -> None:
+    """Something beside the answer, dimmed. `urls`: those in it are to be opened by a person, and stay whole."""
+    _say(styled(plain(redact(text) if urls else shown(text)), sys.stderr, dim=True) + end)
 
 
 def warning(text: str) -> None:
-    _say(f"{styled('warning:', sys.stderr, fg='yellow', bold=True)} {plain(redact(text))}\n")
+    _say(f"{styled('warning:', sys.stderr, fg='yellow', bold=True)} {plain(shown(text))}\n")
 
 
 def error(message: str, hint: str | None = None) -> None:
     # a server's words are indented from their second line on, or they could be taken for a hint of ours
-    said = "\n  ".join(plain(redact(message)).splitlines())
+    said = "\n  ".join(plain(shown(message)).splitlines())
     _say(f"{styled('error:', sys.stderr, fg='red', bold=True)} {said}\n")
     if hint:
-        _say(f"\n{styled('hint:', sys.stderr, fg='cyan', bold=True)} {plain(redact(hint))}\n")
+        _say(f"\n{styled('hint:', sys.stderr, fg='cyan', bold=True)} {plain(shown(hint))}\n")
 
 
 def _say(text: str) -> None:
@@ -150,6 +162,7 @@ def guarded(run: Callable[[], object], settings: Settings) -> int:
             stream.reconfigure(errors="replace")  # a console that lacks a character shows `?` for it
     if isinstance(sys.stdin, TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")  # `texts` says what becomes of bytes that are not text
+    show_logs(settings)
     try:
         with allowing():
             code = run()
@@ -207,7 +220,7 @@ def internal(unexpected: Exception, settings: Settings, about: str = "") -> int:
     if settings.verbose or environment("MODELBAY_DEBUG"):
         import traceback
 
-        _say(plain(redact("".join(traceback.format_exception(unexpected)))))
+        _say(plain(shown("".join(traceback.format_exception(unexpected)))))
     place = f"{about}: " if about else ""
     words = " ".join(str(unexpected).split())[:300]
     error(

@@ -4,19 +4,22 @@ import re
 from difflib import SequenceMatcher
 from typing import Any
 
-from modelbay.config import scan, values
+from modelbay.config import keys, scan, values
 from modelbay.config.document import Block, Document, Line
 from modelbay.config.scan import Keys
-
-MASK = "…"
-SECRET_TABLES = frozenset({"env", "custom_headers", "headers"})
-SECRET_KEY = re.compile(
-    r"(.*[-_])?(api[-_]?key|token|secret|password|passwd|authorization|credentials?)", re.IGNORECASE
+from modelbay.secrecy import (
+    MASK,
+    masked_comment,
+    masked_text,
+    masked_urls,
+    named_secret,
+    secret_header,
+    secret_variable,
+    shaped_secret,
 )
-SECRET_PARAMETER = re.compile(r"([?&](?:[\w-]*key|[\w-]*token|sig|signature|secret|password)=)[^&#\s]+", re.IGNORECASE)
-USER_PART = re.compile(r"(\w://)[^/?#@\s]+@")
-REFERENCE = re.compile(r"\{(env|file|keyring):[^{}]*\}")
-"""Says where a secret is, which is none."""
+
+HEADERS = frozenset({"custom_headers", "headers", "http_headers"})
+SECRET_KEYS = frozenset({"api_key", "apiKey"})
 
 Shown = list[tuple[str, str]]
 """Lines as they are, each with how it is shown."""
@@ -69,9 +72,10 @@ def _paired(text: str, shown: str) -> Shown:
 def _setting(block: Block, line: Line) -> str:
     value = values.read(line.value)
     masked = masked_value(block.full(line), value)
+    tail = masked_comment(line.tail)
     if values.same(value, masked):
-        return line.text
-    return f"{line.head}{values.text_of(masked)}{line.tail}"
+        return f"{line.text[: len(line.text) - len(line.tail)]}{tail}" if line.text.endswith(line.tail) else line.text
+    return f"{line.head}{values.text_of(masked)}{tail}"
 
 
 def masked_value(path: Keys, value: Any) -> Any:
@@ -80,17 +84,27 @@ def masked_value(path: Keys, value: Any) -> Any:
         return {key: masked_value((*path, key), item) for key, item in value.items()}
     if isinstance(value, list):
         return [masked_value(path, item) for item in value]
-    if not isinstance(value, str) or not value or REFERENCE.fullmatch(value):
+    if not isinstance(value, str) or not value:
         return value
-    if SECRET_TABLES & {*path[:-1]} or (path and SECRET_KEY.fullmatch(path[-1])):
-        return MASK
-    return SECRET_PARAMETER.sub(rf"\g<1>{MASK}", USER_PART.sub(rf"\g<1>{MASK}@", value))
+    return masked_text(value) if _is_secret(path, value) else masked_urls(value)
 
 
-def masked_url(url: str) -> str:
-    """An address as it may be shown: without a password or a key in it."""
-    masked: str = masked_value(("base_url",), url)
-    return masked
+def _is_secret(path: Keys, value: str) -> bool:
+    name, tables = path[-1] if path else "", path[:-1]
+    if HEADERS & {*tables}:
+        return secret_header(name, value)
+    if "env" in tables:
+        return secret_variable(name, value)
+    known = keys.known(path)
+    value = masked_urls(value)
+    if known is None and "dialect" not in tables:
+        return named_secret(name) or shaped_secret(value)
+    # an unknown key may be a misspelled one, and in a provider's table nothing but a key is likely to be
+    return (
+        name in SECRET_KEYS
+        or shaped_secret(value)
+        or (known is False and (path[0] == "providers" or named_secret(name)))
+    )
 
 
 def _comment(line: Line) -> str:
@@ -98,4 +112,4 @@ def _comment(line: Line) -> str:
     off = scan.OFF.match(line.head)
     if off and (masked := masked_value(scan.keys_of(off["path"]), "secret")) != "secret":
         return f"{off[0]} {values.text_of(masked)}"
-    return line.text
+    return masked_comment(line.text)

@@ -4,20 +4,15 @@ import re
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
 
+from modelbay.config.keys import MODEL_KEYS, OAUTH_KEYS, PROVIDER_KEYS, STRICT, Known, nearest
 from modelbay.config.origin import origin
 from modelbay.config.schema import ModelEntry, OAuth, ProviderEntry, Table, Thinking
 from modelbay.config.types import OLD_TYPES, PROTOCOLS, TYPES
+from modelbay.secrecy import REFERENCES, misspelled_reference
 
 Made = TypeVar("Made", ProviderEntry, ModelEntry, OAuth, Thinking)
-
-PROVIDER_KEYS = frozenset(ProviderEntry.__struct_fields__) - {"id", "extra"}
-MODEL_KEYS = frozenset(ModelEntry.__struct_fields__) - {"alias", "flat", "configured", "variant", "overridden", "extra"}
-OAUTH_KEYS = frozenset(OAuth.__struct_fields__) - {"extra"}
-ROUTING_KEYS = frozenset(
-    {"provider", "provider_id", "model", "name", "aliases", "protocol", "beta_api", "base_url", "api_key", "oauth"}
-)
-"""What `overrides` leaves alone: it says what a model is like, not which one it is."""
 
 KINDS = {
     "str": "text",
@@ -51,6 +46,7 @@ def provider_entry(id: str, value: object) -> ProviderEntry:
             raise Unusable(f'there is no type "{type}"', "type", hint=f"the types are {', '.join(TYPES)}")
     _name_key(known)
     _check_login(known)
+    _check_references(known)
     return _made(ProviderEntry, {**known, "id": id, "extra": extra})
 
 
@@ -74,6 +70,7 @@ def model_entry(alias: str, value: object, overrides: Table, default_provider: s
     if isinstance(efforts, list) and "default_effort" not in overrides and known.get("default_effort") not in efforts:
         known.pop("default_effort", None)  # it was one of the list that is no more
     _check_login(known)
+    _check_references(known)
     entry = _made(ModelEntry, known)
     if entry.max_input_size and entry.max_context_size:
         entry.max_input_size = min(entry.max_input_size, entry.max_context_size)
@@ -85,8 +82,23 @@ def _table(value: object) -> Table:
     """A copy without blanks: `api_key = ""` is what Kimi Code writes where a login takes a key's place."""
     if not isinstance(value, dict):
         raise Unusable("expected a table")
-    stripped = {key: item.strip() if isinstance(item, str) else item for key, item in value.items()}
+    stripped = {key: type(item)(item.strip()) if isinstance(item, str) else item for key, item in value.items()}
     return {key: item for key, item in stripped.items() if item != ""}
+
+
+def _check_references(known: Table) -> None:
+    """What looks like a reference and is not one would be sent as it is written."""
+    values: list[tuple[tuple[str, ...], Any]] = [((name,), known.get(name)) for name in ("api_key", "proxy")]
+    for table in ("env", "custom_headers"):
+        inner = known.get(table)
+        values += [((table, name), item) for name, item in inner.items()] if isinstance(inner, dict) else []
+    base = known.get("base_url")
+    if isinstance(base, str):
+        path = base.partition("://")[2].partition("?")
+        values += [(("base_url",), path[2]), (("base_url",), path[0].rpartition("@")[0])]
+    for keys, value in values:
+        if isinstance(value, str) and (wrong := misspelled_reference(value)):
+            raise Unusable(f"{wrong} is not a reference", *keys, hint=REFERENCES)
 
 
 def _split(table: Table, keys: frozenset[str]) -> tuple[Table, Table]:
@@ -143,7 +155,17 @@ def _made(kind: type[Made], fields: dict[str, Any]) -> Made:
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$.")
         keys = re.findall(r"[^.`\[\]]+", re.sub(r"\[(\.\.\.|\d+)\]", "", path))
+        if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", message):
+            raise _unknown_key(unknown[1], keys, kind) from None
         raise Unusable(_plainly(message), *keys) from None
+
+
+def _unknown_key(key: str, keys: list[str], kind: type[Struct]) -> Unusable:
+    """A key of a table that is modelbay's alone."""
+    fields = sorted((STRICT[keys[-1]] if keys and keys[-1] in STRICT else kind).__struct_fields__)
+    near = nearest(key, Known(frozenset(fields)))
+    hint = f'rename it to "{near}"' if near else f"the keys are {', '.join(fields)}"
+    return Unusable("unknown key", *keys, key, hint=hint)
 
 
 def _plainly(message: str) -> str:

@@ -1,21 +1,28 @@
 """Read `config.toml`. A file that does not parse is an error; an entry of no use is a `Problem`, and the rest works."""
 
+import logging
 import re
 from hashlib import sha256
 from pathlib import Path
 
-from modelbay.config import entries, files
+from modelbay.config import entries, files, keys
 from modelbay.config.entries import Unusable
 from modelbay.config.lines import line_of
 from modelbay.config.paths import config_file
 from modelbay.config.schema import Config, ModelEntry, Problem, Table, key_text
+from modelbay.config.secrets import hide
 from modelbay.errors import ConfigSyntaxError
 
+MOST_REPORTED = 5
+"""Unknown keys named in the log; `modelbay config check` names all of them."""
+_reported: set[tuple[str, str]] = set()
 
-def load(path: Path | None = None, *, trusted: bool = False) -> Config:
+
+def load(path: Path | None = None, *, trusted: bool = False, report: bool = True) -> Config:
     """The configuration in `path`, by default `paths.config_file()`; empty, where there is no such file.
 
-    With `trusted` its references are followed though it is not in modelbay's home.
+    With `trusted` its references are followed though it is not in modelbay's home. `report` logs a warning for each
+    unknown key, once in a process.
 
     Raises:
         ConfigSyntaxError: it is not TOML.
@@ -32,7 +39,21 @@ def load(path: Path | None = None, *, trusted: bool = False) -> Config:
         raise ConfigSyntaxError(f"{path}, line {line}: not UTF-8 text", file=str(path), line=line) from None
     config = parse(text, path)
     config.trusted = trusted
+    if report and config.unknown:
+        _report(config)
     return config
+
+
+def _report(config: Config) -> None:
+    new = [problem for problem in config.unknown if (problem.file, problem.where) not in _reported]
+    _reported.update((problem.file, problem.where) for problem in new)
+    log = logging.getLogger("modelbay")
+    for problem in new[:MOST_REPORTED]:
+        log.warning("%s (%s)", problem, problem.hint)
+    if new[MOST_REPORTED:]:
+        log.warning(
+            "%s: %d more unknown keys: `modelbay config check` lists them", config.path, len(new) - MOST_REPORTED
+        )
 
 
 def parse(text: str, path: Path) -> Config:
@@ -49,6 +70,7 @@ def parse(text: str, path: Path) -> Config:
         raise _syntax_error(str(error), text, path) from None
     except RecursionError:
         raise ConfigSyntaxError(f"{path}: its values are nested too deeply", file=str(path)) from None
+    hide(document)
     return _Reading(text, document, path).config
 
 
@@ -68,6 +90,7 @@ class _Reading:
     def __init__(self, text: str, document: Table, path: Path) -> None:
         self.text = text
         self.document = document
+        unknown = list(keys.unknown_keys(document))
         self.config = config = Config(path=path, digest=sha256(text.encode()).hexdigest())
         config.default_model = self.name("default_model")
         config.default_provider = self.name("default_provider")
@@ -87,16 +110,17 @@ class _Reading:
             except Unusable as unusable:
                 self.report(unusable, "models", alias)
         config.extra = document
+        config.unknown = keys.warnings(unknown, text, str(path))
 
     def model(self, alias: str, value: object, providers: Table) -> ModelEntry:
         table: Table = dict(value) if isinstance(value, dict) else {}
         overrides = table.pop("overrides", {})
         if not isinstance(overrides, dict):
             raise Unusable("expected a table", "overrides")
-        for key in sorted(entries.ROUTING_KEYS & overrides.keys()):
+        for key in sorted(keys.ROUTING_KEYS & overrides.keys()):
             unusable = Unusable("cannot be overridden; it belongs into the model's own table", "overrides", key)
             self.report(unusable, "models", alias)
-        facts = {key: item for key, item in overrides.items() if key not in entries.ROUTING_KEYS}
+        facts = {key: item for key, item in overrides.items() if key not in keys.ROUTING_KEYS}
         try:
             entry = entries.model_entry(
                 alias, table if isinstance(value, dict) else value, facts, self.config.default_provider
@@ -124,11 +148,11 @@ class _Reading:
         return None
 
     def report(self, unusable: Unusable, *path: str) -> None:
-        keys = (*path, *unusable.keys)
+        where = (*path, *unusable.keys)
         problem = Problem(
             file=str(self.config.path),
-            line=line_of(self.text, *keys),
-            where=".".join(map(key_text, keys)),
+            line=line_of(self.text, *where),
+            where=".".join(map(key_text, where)),
             message=str(unusable),
             hint=unusable.hint,
         )

@@ -303,6 +303,8 @@ class Config(Struct, kw_only=True):
     providers: dict[str, ProviderEntry] = field(default_factory=dict)
     models: dict[str, ModelEntry] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    unknown: list[Problem] = field(default_factory=list)
+    """Keys that nobody knows, misspelled ones above all. They are ignored; everything else works."""
     extra: Table = field(default_factory=dict)
     """The tables and keys that are other programs' concern."""
 

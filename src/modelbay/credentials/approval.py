@@ -8,7 +8,6 @@ itself (`Hub.open(path)`).
 """
 
 import contextlib
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,13 +17,11 @@ from modelbay.config.origin import origin
 from modelbay.config.paths import expanded, home
 from modelbay.errors import ConfigError, MalformedReply
 from modelbay.json_text import decode
+from modelbay.secrecy import REFERENCE
 
 if TYPE_CHECKING:  # every command imports this, and few need a configuration
     from modelbay.config.schema import Config
 
-INSIDE = re.compile(r"\{(env|file|keyring|command):[^{}]*\}")
-"""A reference inside a text, as in `Bearer {env:TOKEN}`."""
-WHOLE = re.compile(r"\{([a-z]+):(.*)\}", re.DOTALL)
 APPROVALS = "approvals.json"
 WAIT = 10.0
 """Seconds to wait for another process that writes approvals."""
@@ -44,7 +41,7 @@ class Approval(NamedTuple):
             ValueError: the text has another form; the message says what is wrong.
         """
         reference, equals, where = text.strip().rpartition("=")
-        if not equals or not WHOLE.fullmatch(reference.strip()):
+        if not equals or not REFERENCE.fullmatch(reference.strip()):
             raise ValueError("expected REF=ORIGIN, such as {env:ACME_KEY}=https://api.acme.example")
         return cls(reference.strip(), place_of(where.strip()))
 
@@ -77,7 +74,7 @@ def allow(approvals: Iterable[Approval]) -> None:
 
 def typed(value: str | None) -> None:
     """Allows a reference that the user has just typed as a key: the file did not name it."""
-    if value and WHOLE.fullmatch(value.strip()):
+    if value and REFERENCE.fullmatch(value.strip()):
         _typed.add(value.strip())
 
 
@@ -150,8 +147,7 @@ def references_in(value: Any) -> list[str]:
     """Every reference in a table, a list or a text, wherever it is: the whole text, inside a text, or an `api_key_env`."""
     found: dict[str, None] = {}
     for text in _texts(value):
-        whole = WHOLE.fullmatch(text.strip())
-        found |= {text.strip(): None} if whole else dict.fromkeys(match[0] for match in INSIDE.finditer(text))
+        found |= dict.fromkeys(match[0] for match in REFERENCE.finditer(text))
     return list(found)
 
 
@@ -185,7 +181,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _absolute(reference: str, path: Path) -> str:
     """A reference that means the same wherever it is written: a file's path is relative to the configuration's folder."""
-    match = WHOLE.fullmatch(reference.strip())
+    match = REFERENCE.fullmatch(reference.strip())
     if match is None or match[1] != "file":
         return reference.strip()
     return f"{{file:{(path.parent / expanded(match[2].strip())).absolute()}}}"

@@ -9,7 +9,7 @@ from modelbay.config.origin import Origin
 from modelbay.config.paths import environment
 from modelbay.config.schema import Config, ModelEntry, OAuth, ProviderEntry, key_text
 from modelbay.config.types import TYPES
-from modelbay.credentials.reference import bound_origin, resolve_reference
+from modelbay.credentials.reference import check_bound, may_ask, resolve_reference
 from modelbay.credentials.secret import Secret
 from modelbay.errors import ConfigError, MissingCredential
 
@@ -83,8 +83,11 @@ def may_block(provider: ProviderEntry, model: ModelEntry | None) -> bool:
         model.api_key if model else None,
         *provider.env.values(),
         *provider.custom_headers.values(),
+        provider.proxy,
+        provider.base_url,
+        model.base_url if model else None,
     ]
-    return any(value.startswith(("{keyring:", "{command:")) for value in values if value)
+    return any(may_ask(value) for value in values)
 
 
 def key_names(provider: ProviderEntry) -> tuple[str, ...]:
@@ -104,15 +107,7 @@ def _key(value: str, source: str, provider: str, config: Config, need: Need) -> 
         raise type(error)(f"{source}: {error.message}", hint=error.hint, file=str(config.path)) from error
     if not is_key(text):
         raise ConfigError(f"{source}: {NO_KEY}", hint="copy it again, and nothing beside it", file=str(config.path))
-    bound = bound_origin(value, config)
-    if bound not in (None, str(need.origin)):
-        # whoever changed the address, a list or somebody's file, does not thereby get the key
-        raise ConfigError(
-            f"{source}: this key was given for {bound}, and is not sent to {need.origin}",
-            hint=f"if that is where it shall go now: `modelbay key set {quote(provider)}`",
-            provider=provider,
-            file=str(config.path),
-        )
+    check_bound(value, config, need.origin, source, provider)
     return Credential("key", source, Secret(text, need.origin))
 
 

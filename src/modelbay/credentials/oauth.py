@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from modelbay.config.origin import origin
 from modelbay.credentials.google import Send
-from modelbay.credentials.redaction import redact, register
 from modelbay.errors import AuthenticationFailed, MalformedReply, ModelbayError, ServerError, TimedOut, TransportError
 from modelbay.json_text import decode
+from modelbay.secrecy import redact, register
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 INTERVAL = 5.0

@@ -1,7 +1,8 @@
-"""Values that stand elsewhere: `{env:NAME}`, `{file:PATH}`, `{keyring:SERVICE/USER}` and `{command:…}`.
+"""Values that are kept elsewhere: `{env:NAME}`, `{file:PATH}`, `{keyring:SERVICE/USER}` and `{command:…}`.
 
-A reference is a whole value, never a part of one: nothing is substituted inside texts. None of them is followed unless
-somebody wrote it, so no variable of the shell ever becomes a credential by itself.
+A reference is a whole value or a part of one, as in `Authorization = "Bearer {env:TOKEN}"`; what it refers to is not
+searched for references again. None is followed unless the user wrote it, so no variable of the shell ever becomes a
+credential by itself.
 """
 
 import contextlib
@@ -9,15 +10,17 @@ import re
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
+from shlex import quote
 from threading import Lock
 
 from modelbay.config.files import target_of
+from modelbay.config.origin import Origin
 from modelbay.config.paths import config_file, environment, expanded, home
 from modelbay.config.schema import Config
 from modelbay.credentials import approval, system_keyring
 from modelbay.errors import ConfigError, MissingCredential
+from modelbay.secrecy import REFERENCE, REFERENCES, Hidden, misspelled_reference, register
 
-REFERENCE = re.compile(r"\{([a-z]+):(.*)\}", re.DOTALL)
 SERVICE = "modelbay"
 """Whose entries in the keyring are `modelbay key`'s own."""
 ORIGIN = ".origin"
@@ -53,8 +56,13 @@ def check_attended(what: str) -> None:
         )
 
 
+def may_ask(value: str | None) -> bool:
+    """Whether following a value's references may take its time: a keyring or a command may ask the user something."""
+    return value is not None and any(match[1] in ("keyring", "command") for match in REFERENCE.finditer(value))
+
+
 def resolve_reference(value: str, config: Config, places: Iterable[str]) -> str:
-    """The text that `value` refers to, trimmed; a value that is no reference is itself. `places` are the origins that get it.
+    """The value with what its references refer to, each trimmed, in their place. `places` are the origins that get it.
 
     Keyrings and commands may block; what a command printed is remembered.
 
@@ -62,28 +70,43 @@ def resolve_reference(value: str, config: Config, places: Iterable[str]) -> str:
         MissingCredential: what it refers to is not there or is blank.
         ConfigError: a reference that is not followed: of an unknown kind, out of place, or not approved (`approval`).
     """
-    match = REFERENCE.fullmatch(value)
-    if match is None:
-        return value
-    kind, rest = match[1], match[2].strip()
-    if kind not in _KINDS:
-        raise ConfigError(
-            f"{config.path}: there is no reference {{{kind}:…}}",
-            hint="the references are {env:NAME}, {file:PATH}, {keyring:SERVICE/USER} and {command:…}",
-            file=str(config.path),
-        )
+    if wrong := misspelled_reference(value):
+        raise ConfigError(f"{config.path}: {wrong} is not a reference", hint=REFERENCES, file=str(config.path))
+    resolved = REFERENCE.sub(lambda match: _resolved(match, config, places), value)
+    return Hidden(resolved) if resolved != value else value
+
+
+def _resolved(match: re.Match[str], config: Config, places: Iterable[str]) -> str:
     if approval.is_foreign(config):
-        approval.check(value, config, places, bound_origin(value, config))
-    found = _KINDS[kind](rest, config).strip()
+        approval.check(match[0], config, places, bound_origin(match[0], config))
+    found = _KINDS[match[1]](match[2].strip(), config).strip()
     if not found:
-        shown = "{command:…}" if kind == "command" else value  # a command's words may hold a secret
+        shown = "{command:…}" if match[1] == "command" else match[0]  # a command's words may hold a secret
         raise MissingCredential(f"{shown} is blank", file=str(config.path))
+    register(found)
     return found
 
 
-def bound_origin(value: str, config: Config) -> str | None:
+def check_bound(value: str, config: Config, to: Origin, where: str, provider: str) -> None:
+    """
+    Raises:
+        ConfigError: a reference in the value names a key that was given for another origin.
+    """
+    for match in REFERENCE.finditer(value):
+        bound = bound_origin(match[0], config)
+        if bound not in (None, str(to)):
+            # a list or a file that changes the address does not thereby get the key
+            raise ConfigError(
+                f"{where}: this key was given for {bound}, and is not sent to {to}",
+                hint=f"if that is where it shall go now: `modelbay key set {quote(provider)}`",
+                provider=provider,
+                file=str(config.path),
+            )
+
+
+def bound_origin(reference: str, config: Config) -> str | None:
     """The origin that the key at a reference was given for, where `modelbay key` noted one."""
-    match = REFERENCE.fullmatch(value)
+    match = REFERENCE.fullmatch(reference)
     if match and match[1] == "keyring" and match[2].strip().startswith(f"{SERVICE}/"):
         return system_keyring.get(SERVICE, match[2].strip().removeprefix(f"{SERVICE}/") + ORIGIN)
     if match and match[1] == "file":

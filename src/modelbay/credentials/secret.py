@@ -2,8 +2,8 @@
 
 from typing import NoReturn
 
+from modelbay import secrecy
 from modelbay.config.origin import Origin
-from modelbay.credentials import redaction
 
 
 class Secret:
@@ -16,7 +16,7 @@ class Secret:
         self._value = value
         self.origin = origin
         if not known:
-            redaction.register(value)
+            secrecy.register(value)
 
     def reveal(self) -> str:
         return self._value

@@ -16,8 +16,9 @@ from modelbay.config.scan import Keys
 from modelbay.config.schema import Config, ProviderEntry
 from modelbay.credentials import system_keyring
 from modelbay.credentials.credential import key_names
-from modelbay.credentials.reference import ORIGIN, REFERENCE, SERVICE, keys_folder
+from modelbay.credentials.reference import ORIGIN, SERVICE, keys_folder
 from modelbay.errors import ConfigError
+from modelbay.secrecy import REFERENCE
 
 
 def plain_key(provider: ProviderEntry) -> str | None:

@@ -397,7 +397,7 @@ async def locked(name: str, sleep: Callable[[float], Awaitable[object]] = asynci
 
 def _encoded(tokens: TokenSet) -> bytes:
     fields = {key: value for key, value in msgspec.to_builtins(tokens).items() if value is not None}
-    return msgspec.json.encode(fields)
+    return msgspec.json.encode(fields, enc_hook=str)
 
 
 def _decoded(content: bytes, where: str) -> TokenSet | None:

@@ -15,7 +15,6 @@ from modelbay.catalog.sources import LIST, MODELS_DEV, Catalog
 from modelbay.catalog.tables import why_left_out
 from modelbay.catalog.wire import model_wire, wire
 from modelbay.config.cache import Cache
-from modelbay.config.diff import masked_url
 from modelbay.config.schema import Config
 from modelbay.conversation import Json, Protocol
 from modelbay.errors import (
@@ -33,6 +32,7 @@ from modelbay.onboarding.drafts import Draft, joined
 from modelbay.providers import urls
 from modelbay.providers.endpoint import Endpoint, endpoint_at
 from modelbay.providers.upstream import Upstream
+from modelbay.secrecy import masked_url
 
 ELSEWHERE = (404, 405)
 """Statuses that say: not at this path. Others say that it is here and will not serve, which another path cannot mend."""

@@ -4,11 +4,11 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from modelbay.config.diff import masked_url
 from modelbay.config.schema import REGISTRY, Config, ProviderEntry
 from modelbay.errors import ConfigError
 from modelbay.providers import logins
 from modelbay.providers.upstream import upstream
+from modelbay.secrecy import masked_url
 
 
 class Group(Struct):

@@ -8,13 +8,13 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 from msgspec import Struct
 
 from modelbay.catalog.listing import parse_list
-from modelbay.config.diff import masked_url
 from modelbay.config.origin import origin
 from modelbay.conversation import Json, Protocol
 from modelbay.errors import ConfigError, MalformedReply, ModelbayError
 from modelbay.json_text import decode
 from modelbay.providers import presets, urls
 from modelbay.providers.presets import Preset
+from modelbay.secrecy import masked_url
 
 Kind: TypeAlias = Literal["vendor", "base", "endpoint", "list", "manifest", "registry", "azure", "vertexai"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -11,18 +11,18 @@ from msgspec.structs import replace
 
 from modelbay.config.origin import Origin
 from modelbay.config.paths import expanded
-from modelbay.config.schema import Config, ModelEntry, ProviderEntry, SizeLimits, Timeout, Tls
+from modelbay.config.schema import Config, ModelEntry, ProviderEntry, SizeLimits, Timeout, Tls, key_text
 from modelbay.conversation import Protocol
 from modelbay.credentials.approval import is_foreign
 from modelbay.credentials.credential import LOCATION, PROJECT, Credential, Need, resolve
-from modelbay.credentials.redaction import register, register_url
-from modelbay.credentials.reference import resolve_reference
+from modelbay.credentials.reference import check_bound, resolve_reference
 from modelbay.credentials.secret import Secret
 from modelbay.dialect import Dialect
 from modelbay.errors import ConfigError
 from modelbay.providers import urls
 from modelbay.providers.presets import Scheme
 from modelbay.providers.upstream import Upstream, upstream
+from modelbay.secrecy import REFERENCE, register, register_url, secret_header
 
 Headers: TypeAlias = dict[str, str | Secret]
 
@@ -33,11 +33,6 @@ SCHEMES: dict[Protocol, Scheme] = {
     "anthropic": "x-api-key",
     "google": "x-goog-api-key",
 }
-PUBLIC_HEADERS = frozenset(
-    ("user-agent", "referer", "http-referer", "x-title", "accept", "content-type", "anthropic-version", "anthropic-beta",
-     "openai-beta", "openai-organization", "openai-project", "x-goog-user-project")
-)  # fmt: skip
-"""Of a user's own headers those that are no secrets by what they mean: their values may stand in logs and errors."""
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -144,6 +139,11 @@ def _call_url(config: Config, upstream: Upstream, base: str, path: str, stream: 
 
 def _endpoint(config: Config, upstream: Upstream, url: str, user: str) -> Endpoint:
     provider, protocol = upstream.provider, upstream.protocol
+    where = f"providers.{key_text(provider.id)}.base_url"
+    user = _resolved(config, upstream, unquote(user), where)
+    address, mark, query = url.partition("?")
+    if REFERENCE.search(query):
+        url = address + mark + REFERENCE.sub(lambda found: _in_query(config, upstream, found[0], where), query)
     credential, authorisation = _authorisation(config, upstream, user)
     headers: Headers = {}
     if protocol == "anthropic" and not _is_vertex(upstream):
@@ -188,8 +188,8 @@ def _authorisation(config: Config, upstream: Upstream, user: str) -> tuple[Crede
     credential = resolve(config, upstream.provider, upstream.model, _need(upstream, user))
     headers: Headers = {}
     if user:
-        basic = b64encode(unquote(user).encode()).decode()
-        register(unquote(user.partition(":")[2] or user))
+        basic = b64encode(user.encode()).decode()
+        register(user.partition(":")[2] or user)
         headers["Authorization"] = Secret(f"Basic {basic}", upstream.origin)
     if credential and name in headers:
         raise ConfigError(
@@ -229,7 +229,8 @@ def _custom_headers(config: Config, upstream: Upstream) -> Headers:
     """The user's headers, all of them secret: who can tell which one is a password?"""
     headers: Headers = {}
     for name, written in upstream.provider.custom_headers.items():
-        value = resolve_reference(written, config, upstream.places)
+        where = f"providers.{key_text(upstream.provider.id)}.custom_headers.{key_text(name)}"
+        value = _resolved(config, upstream, written, where)
         if not HEADER_NAME.fullmatch(name) or any(char in value for char in "\r\n\0") or not _is_latin(value):
             raise ConfigError(
                 f'provider "{upstream.provider.id}" in {config.path} has a header {name!r} that HTTP does not allow',
@@ -237,8 +238,25 @@ def _custom_headers(config: Config, upstream: Upstream) -> Headers:
                 provider=upstream.provider.id,
                 file=str(config.path),
             )
-        headers[name] = Secret(value, upstream.origin, known=name.lower() in PUBLIC_HEADERS)
+        public = value == written and not secret_header(name, value)  # what a reference keeps elsewhere is secret
+        headers[name] = Secret(value, upstream.origin, known=public)
     return headers
+
+
+def _resolved(config: Config, upstream: Upstream, value: str, where: str) -> str:
+    """A value that goes to the upstream, with what its references refer to: a key of another origin is not sent."""
+    if not REFERENCE.search(value):
+        return value
+    try:
+        text = resolve_reference(value, config, upstream.places)
+    except ConfigError as error:
+        raise type(error)(f"{where}: {error.message}", hint=error.hint, file=str(config.path)) from error
+    check_bound(value, config, upstream.origin, where, upstream.provider.id)
+    return text
+
+
+def _in_query(config: Config, upstream: Upstream, reference: str, where: str) -> str:
+    return quote(_resolved(config, upstream, reference, where), safe="")
 
 
 def _is_latin(value: str) -> bool:

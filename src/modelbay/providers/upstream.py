@@ -12,12 +12,13 @@ from modelbay.config.origin import Origin, origin
 from modelbay.config.schema import Config, ModelEntry, ProviderEntry, key_text
 from modelbay.config.types import TYPES
 from modelbay.conversation import Protocol
-from modelbay.credentials.approval import WHOLE, place_of
+from modelbay.credentials.approval import place_of
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import ConfigError
 from modelbay.providers import presets, urls
 from modelbay.providers.presets import Preset
+from modelbay.secrecy import REFERENCE
 
 _CAUTIOUS: dict[str, dict[str, Any]] = {
     "openai_responses": {"namespaces": False},  # llama.cpp's server skips them without a word
@@ -52,7 +53,7 @@ class Upstream(Struct, frozen=True, kw_only=True):
     def places(self) -> tuple[str, ...]:
         """Every origin that gets what is sent: the provider's own, and that of a proxy which the entry names."""
         proxy = self.provider.proxy
-        if not proxy or WHOLE.fullmatch(proxy.strip()):
+        if not proxy or REFERENCE.fullmatch(proxy.strip()):
             return (str(self.origin),)
         try:
             return (str(self.origin), place_of(proxy.strip()))

@@ -19,15 +19,14 @@ from modelbay.catalog.sources import LIST, MODELS_DEV, Catalog
 from modelbay.config.origin import origin
 from modelbay.config.schema import MANIFEST, Config, ModelEntry, ProviderEntry
 from modelbay.conversation import Extra, Json
-from modelbay.credentials.redaction import redact
 from modelbay.errors import AuthenticationFailed, ConfigError, MalformedReply, MissingCredential
 from modelbay.json_text import decode
 from modelbay.line import Line
 from modelbay.model import Capability, Cost, Model
 from modelbay.providers import urls
 from modelbay.providers.upstream import Upstream, upstream
-from modelbay.publishing.manifests import KEY
 from modelbay.publishing.models import FIELDS, day
+from modelbay.secrecy import KEY, redact
 
 ID = "published"
 """What a provider is called that is only known by its address."""

@@ -9,11 +9,9 @@ from msgspec import Struct, field
 
 from modelbay.catalog import manifest as reading
 from modelbay.catalog.modelsdev import Exchange, ModelsDev
-from modelbay.config.diff import masked_url
 from modelbay.config.origin import Origin, origin
 from modelbay.config.schema import Config, ProviderEntry
 from modelbay.conversation import Extra
-from modelbay.credentials.redaction import redact, register
 from modelbay.errors import (
     AuthenticationFailed,
     ConfigError,
@@ -32,6 +30,7 @@ from modelbay.providers import urls
 from modelbay.publishing.documents import Document, read_list, read_manifest, read_models
 from modelbay.publishing.manifests import is_local
 from modelbay.publishing.rules import SEVERITIES, Finding, Severity, broken
+from modelbay.secrecy import masked_url, redact, register
 from modelbay.transport import Limits, Request, Transport
 
 QUICK = 2.0

@@ -4,22 +4,16 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from modelbay.config.diff import SECRET_PARAMETER
 from modelbay.config.origin import Origin, is_public, origin
 from modelbay.conversation import Extra, Json
 from modelbay.providers import urls
 from modelbay.publishing.rules import Finding, Severity, broken, place
+from modelbay.secrecy import KEY, key_in_query
 
 FIELDS = ("name", "website", "baseUrl", "models_data_source", "models_dev_provider_id")
 """In the order of the guide for providers."""
 VERSION = re.compile(r"/v\d+[a-z0-9.]*(?:/|$)")
 LOCAL_NAME = re.compile(r"(?:^|\.)(?:local|localhost|internal|intranet|lan|home\.arpa)$")
-KEY = re.compile(
-    r"(?<![A-Za-z0-9])(?:sk|pk|rk|gsk|hf|xai|ghp|glpat|nvapi|r8)[-_](?:[\w-]*[-_])?"
-    r"(?:(?=[A-Za-z]*\d)[A-Za-z0-9]{16,}|[A-Za-z0-9]{30,})"
-    r"|Bearer +(?=\S*\d)\S{12,}|AIza[\w-]{30,}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{5,}"
-)
-"""What keys and tokens look like, wherever they stand."""
 
 
 def manifest_findings(table: Extra, prefix: tuple[int, ...] = (), *, local: Severity = "error") -> Iterator[Finding]:
@@ -54,7 +48,7 @@ def base_url_findings(url: str, where: str, *, local: Severity = "error") -> Ite
         yield broken("base-url-endpoint", where, "it is the address of a list of models")
     elif not VERSION.search(parts.path):
         yield broken("base-url-version", where, "it has no version like /v1 in its path")
-    if parts.query and not SECRET_PARAMETER.search(url):
+    if parts.query and not key_in_query(url):
         yield broken("base-url-query", where, "it has a query")
     elif parts.path.endswith("/"):
         yield broken("base-url-slash", where, "it ends with a slash")

@@ -274,7 +274,7 @@ class ModelbayApp(App[None]):
 
     async def start(self) -> None:
         """The first thing that is seen: who is there to talk to, or how to get somebody."""
-        for problem in self.state.config.problems:
+        for problem in self.state.config.problems + self.state.config.unknown:
             await self.talk.transcript.warn(f"{problem}" + (f" ({problem.hint})" if problem.hint else ""))
         if self.state.config.models:
             return

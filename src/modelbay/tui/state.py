@@ -45,7 +45,7 @@ class State:
         return self.trial is None and self._stamp != _stamp(self.config.path)
 
     def _load(self) -> Config:
-        config = load(self._path)
+        config = load(self._path, report=False)
         self._stamp = _stamp(config.path)
         return config
 

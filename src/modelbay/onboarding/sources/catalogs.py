@@ -23,14 +23,12 @@ from modelbay.catalog.tables import LEFT, is_gone, model_table, why_left_out
 from modelbay.catalog.wire import VARIABLE, Wire, wire
 from modelbay.config import changes
 from modelbay.config.cache import Cache
-from modelbay.config.diff import masked_url
 from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.origin import origin
 from modelbay.config.schema import CATALOG, Config, ProviderEntry, Table
 from modelbay.config.types import TYPES
 from modelbay.conversation import Extra, Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT, has_auth_header
-from modelbay.credentials.redaction import register_url
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.line import Line
 from modelbay.onboarding.choosing import settle_default
@@ -41,6 +39,7 @@ from modelbay.onboarding.sources.merging import Written
 from modelbay.providers import presets
 from modelbay.providers.presets import Preset
 from modelbay.providers.upstream import upstream
+from modelbay.secrecy import masked_url, named_secret, register_url
 
 OWNER = owner_of(
     ("max_context_size", "max_input_size", "max_output_size", "capabilities", "display_name", "reasoning_key",
@@ -50,7 +49,6 @@ VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """What may stand for a variable of a URL: a name, a host."""
 NAME = re.compile(r"\w[\w .-]{0,99}")
 """What a provider may be called: it becomes a key of the file and the first part of its models' names."""
-KEYLIKE = re.compile(r".*(KEY|TOKEN|SECRET)")
 
 
 class Shelf(Struct):
@@ -184,7 +182,7 @@ def offer(shelf: Shelf, id: str, base_url: str | None = None) -> Offer:
         wire=found,
         models=[id for id, why in reasons.items() if why is None],
         left={id: why for id, why in reasons.items() if why is not None},
-        key_names=[name for name in variables if KEYLIKE.fullmatch(name)],
+        key_names=[name for name in variables if named_secret(name)],
         doc=entry["doc"] if isinstance(entry.get("doc"), str) else None,
     )
 

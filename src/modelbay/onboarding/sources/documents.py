@@ -13,12 +13,12 @@ from msgspec import Struct
 
 from modelbay.config.origin import Origin, is_open, origin
 from modelbay.conversation import Json
-from modelbay.credentials.redaction import register_url
 from modelbay.errors import ModelbayError, ProviderError, Redirected, TimedOut
 from modelbay.json_text import decode
 from modelbay.line import USER_AGENT
 from modelbay.protocols.failures import summary, text_of
 from modelbay.providers.endpoint import Endpoint
+from modelbay.secrecy import register_url
 
 SECONDS = 15.0
 """For the whole of it, redirects included."""

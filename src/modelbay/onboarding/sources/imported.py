@@ -7,7 +7,6 @@ from msgspec import Struct, field
 
 from modelbay.catalog.listed import Gaps
 from modelbay.config import changes
-from modelbay.config.diff import masked_url
 from modelbay.config.edit import Edit
 from modelbay.config.entries import Unusable, provider_entry
 from modelbay.config.load import parse
@@ -16,8 +15,8 @@ from modelbay.config.schema import Table
 from modelbay.errors import ConfigError
 from modelbay.onboarding.sources import merging
 from modelbay.onboarding.sources.merging import Memory, Merged, Ownership, Written
-from modelbay.providers.endpoint import PUBLIC_HEADERS
 from modelbay.providers.upstream import upstream
+from modelbay.secrecy import masked_url, secret_header
 
 SECRETS = ("api_key", "api_key_env", "env", "custom_headers", "oauth", "tls")
 """What of a provider is for its host and for no other."""
@@ -166,7 +165,9 @@ def _check_alone(edit: Edit, made: Imported, new: str) -> None:
         ConfigError: beside the key that was given for the new place there are secrets that were given for the old one.
     """
     headers = edit.get("providers", made.id, "custom_headers") or {}
-    others = [f"the header {name}" for name in headers if name.lower() not in PUBLIC_HEADERS]
+    others = [
+        f"the header {name}" for name, value in headers.items() if secret_header(name, str(value)) or "{" in str(value)
+    ]
     others += [f"the key of model {alias}" for alias in _keyed(edit, made.id)]
     if others:
         raise ConfigError(

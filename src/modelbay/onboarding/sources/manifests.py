@@ -26,7 +26,6 @@ from modelbay.catalog.modelsdev import Exchange, ModelsDev
 from modelbay.catalog.sources import Catalog
 from modelbay.catalog.summary import counted
 from modelbay.config import changes
-from modelbay.config.diff import masked_url
 from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.origin import Origin, origin
 from modelbay.config.schema import MANIFEST, Config, Table
@@ -43,6 +42,7 @@ from modelbay.onboarding.sources.documents import check_reachable
 from modelbay.onboarding.sources.merging import Ownership, Written
 from modelbay.providers import presets, urls
 from modelbay.providers.endpoint import Endpoint, endpoint_at
+from modelbay.secrecy import masked_url
 
 NOTHING_GIVEN = "Provide a manifest URL or embedded JSON"
 GIVE = "Enter a manifest URL, as https://acme.example/v1/models?provider=true, or embedded JSON with --json FILE|-"

@@ -94,7 +94,7 @@ def recall(provider: str, cache: Cache | None = None) -> Memory | None:
 
 
 def remember(provider: str, memory: Memory, cache: Cache | None = None) -> None:
-    (cache or Cache()).write(msgspec.json.encode(memory), FOLDER, f"{provider}.json")
+    (cache or Cache()).write(msgspec.json.encode(memory, enc_hook=str), FOLDER, f"{provider}.json")
 
 
 def forget(provider: str, cache: Cache | None = None) -> None:

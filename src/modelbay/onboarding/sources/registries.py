@@ -19,7 +19,6 @@ from msgspec import Struct, field
 from modelbay.catalog.naming import folded
 from modelbay.catalog.registry import Left, Provider, Registry, parse_registry
 from modelbay.config import changes
-from modelbay.config.diff import masked_url
 from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.origin import origin
 from modelbay.config.schema import REGISTRY, Config, ProviderEntry, Table
@@ -41,6 +40,7 @@ from modelbay.onboarding.sources import documents, imported, merging
 from modelbay.onboarding.sources.imported import Imported, owner_of
 from modelbay.onboarding.sources.merging import Merged, Written
 from modelbay.providers.endpoint import Endpoint, Headers
+from modelbay.secrecy import masked_url
 
 OWNER = owner_of(
     ("max_context_size", "max_input_size", "max_output_size", "capabilities", "display_name", "reasoning_key",

@@ -13,13 +13,13 @@ from textual.widget import Widget
 from modelbay.catalog.summary import counted
 from modelbay.conversation import Protocol
 from modelbay.credentials.approval import typed
-from modelbay.credentials.redaction import register
 from modelbay.errors import ConfigError
 from modelbay.onboarding import adding, dialog
 from modelbay.onboarding.detection import Detected, detect
 from modelbay.onboarding.dialog import HeaderRow, ModelRow
 from modelbay.onboarding.drafts import form_draft, host_of, model_tables, with_key
 from modelbay.providers import presets
+from modelbay.secrecy import register
 from modelbay.tui.dialogs.form import Field, Form, key_field
 from modelbay.tui.dialogs.marks import Marks
 from modelbay.tui.state import State

@@ -9,10 +9,10 @@ from textual.widgets import Static
 
 from modelbay.catalog.summary import counted
 from modelbay.credentials.approval import typed
-from modelbay.credentials.redaction import register
 from modelbay.onboarding import dialog
 from modelbay.onboarding.sources import catalogs
 from modelbay.onboarding.sources.catalogs import Given, Offer, Shelf
+from modelbay.secrecy import register
 from modelbay.tui.dialogs.custom import Added
 from modelbay.tui.dialogs.form import Field, Form, key_field
 from modelbay.tui.state import State

@@ -14,7 +14,6 @@ from textual.widgets import Static
 from modelbay.catalog.summary import counted
 from modelbay.credentials.approval import typed
 from modelbay.credentials.oauth import Code
-from modelbay.credentials.redaction import register
 from modelbay.onboarding import adding, key_login, removal
 from modelbay.onboarding import login as logging_in
 from modelbay.onboarding.detection import detect
@@ -22,6 +21,7 @@ from modelbay.onboarding.drafts import model_tables, vertex_draft
 from modelbay.onboarding.login import Google, LoggedIn, Platform
 from modelbay.providers import logins
 from modelbay.providers.presets import Login
+from modelbay.secrecy import register
 from modelbay.tui.dialogs.confirm import Confirm
 from modelbay.tui.dialogs.custom import Added
 from modelbay.tui.dialogs.dialog import Dialog

@@ -10,11 +10,11 @@ from textual.widgets import Static, TextArea
 
 from modelbay.catalog.summary import counted
 from modelbay.credentials.approval import typed
-from modelbay.credentials.redaction import register
 from modelbay.errors import ConfigError
 from modelbay.onboarding import dialog
 from modelbay.onboarding.sources import manifests
 from modelbay.onboarding.sources.manifests import Consent, Proposal
+from modelbay.secrecy import register
 from modelbay.tui.dialogs.confirm import Confirm
 from modelbay.tui.dialogs.custom import Added
 from modelbay.tui.dialogs.form import Field, Form, key_field

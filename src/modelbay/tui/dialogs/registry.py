@@ -8,12 +8,11 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from modelbay.catalog.summary import counted
-from modelbay.config.diff import masked_url
 from modelbay.credentials.approval import typed
-from modelbay.credentials.redaction import register
 from modelbay.onboarding import dialog
 from modelbay.onboarding.sources import registries
 from modelbay.onboarding.sources.registries import KEYS, Given, Item, Proposal
+from modelbay.secrecy import masked_url, register
 from modelbay.tui.dialogs.confirm import Confirm
 from modelbay.tui.dialogs.custom import Added
 from modelbay.tui.dialogs.form import Field, Form

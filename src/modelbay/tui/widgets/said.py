@@ -4,9 +4,9 @@ from textual.content import Content
 from textual.widgets import Static
 
 from modelbay.config.paths import environment
-from modelbay.credentials.redaction import redact
 from modelbay.errors import ModelbayError
 from modelbay.hints import explain, title
+from modelbay.secrecy import shown
 from modelbay.tui.boundary import trace
 
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -56,7 +56,7 @@ class Said(Static):
         for name in ("warns", "fails"):
             self.set_class(name == kind, name)
         self.display = bool(words)
-        self.update(Content(redact(words)) if isinstance(words, str) else words)
+        self.update(Content(shown(words)) if isinstance(words, str) else words)
 
 
 def failure(error: Exception, provider: str | None = None) -> Content:
@@ -65,8 +65,8 @@ def failure(error: Exception, provider: str | None = None) -> Content:
     An internal error is shown too; with MODELBAY_DEBUG=1 with its traceback, which has no values in it.
     """
     if not isinstance(error, ModelbayError):
-        words = redact(" ".join(str(error).split()))[:300]
-        where = f"\n{redact(trace(error))}" if environment("MODELBAY_DEBUG") else ""
+        words = shown(" ".join(str(error).split()))[:300]
+        where = f"\n{shown(trace(error))}" if environment("MODELBAY_DEBUG") else ""
         error = ModelbayError(
             f"internal error: {type(error).__name__}: {words}{where}",
             hint="this is a bug in modelbay: set MODELBAY_DEBUG=1 to see where it happened, and report it",

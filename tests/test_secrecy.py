@@ -4,18 +4,18 @@ from collections.abc import Iterator
 
 import pytest
 
+from modelbay import secrecy
 from modelbay.config.origin import origin
-from modelbay.credentials import redaction
-from modelbay.credentials.redaction import redact, register, register_url
 from modelbay.credentials.secret import Secret
+from modelbay.secrecy import redact, register, register_url
 
 HOME = origin("https://api.example/v1")
 
 
 @pytest.fixture(autouse=True)
 def _registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(redaction, "_known", {})
-    monkeypatch.setattr(redaction, "_longest_first", [])
+    monkeypatch.setattr(secrecy, "_known", {})
+    monkeypatch.setattr(secrecy, "_forms", [])
     yield
 
 
@@ -62,7 +62,7 @@ def test_a_header_that_is_no_secret_by_what_it_means_stays() -> None:
 
 
 def test_the_registry_has_an_end_and_drops_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "MOST", 100)
+    monkeypatch.setattr(secrecy, "MOST", 100)
     for number in range(150):
         register(f"sk-number-{number:04}")
     assert redact("sk-number-0000 sk-number-0149") == "sk-number-0000 …"

@@ -1,0 +1,390 @@
+"""What is secret, and how it is kept out of every output: the one module that all outputs ask.
+
+- **By place.** The value of a header, of a URL's query parameter or of a variable is secret unless its name is on a short
+  list of harmless names: vendors invent names for keys faster than any list of secret names can follow.
+- **By value.** Each secret of this process is registered, and removed from texts in every spelling in which servers,
+  proxies and encoders quote it. Values are remembered longer than they are used, because an error may be shown later.
+- **By type.** `Hidden` is text whose `repr` is masked, for tracebacks that show local variables.
+"""
+
+import re
+from base64 import b64decode, b64encode, urlsafe_b64encode
+from binascii import Error as NotBase64
+from collections.abc import Iterator
+from difflib import get_close_matches
+from functools import lru_cache
+from html import escape
+from json.encoder import encode_basestring_ascii
+from threading import Lock
+from typing import Any, SupportsIndex
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
+
+MASK = "…"
+
+PUBLIC_HEADERS = frozenset(
+    (
+        # what the client is and what it accepts: part of every request, and the same for all users
+        "user-agent", "accept", "accept-encoding", "accept-language", "content-type", "content-language",
+        # the application's own address and title, which aggregators show publicly in their rankings
+        "referer", "http-referer", "x-title",
+        # versions and previews of an API
+        "anthropic-version", "anthropic-beta", "openai-beta", "x-api-version", "api-version",
+        # the account that is charged: a name that gives no access without the key beside it
+        "openai-organization", "openai-project", "x-goog-user-project",
+    )
+)  # fmt: skip
+"""Headers whose values may be shown, written to logs and exported without `--keys`. Lower case."""
+
+PUBLIC_PARAMETERS = frozenset(
+    (
+        # versions and previews of an API
+        "api-version", "api_version", "apiversion", "version", "v", "beta", "preview",
+        # the form of an answer
+        "alt", "$alt", "format", "stream", "type", "provider", "extended", "limit", "page", "lang", "language",
+        # the place that answers, which is the address in other words
+        "model", "deployment", "region", "location",
+    )
+)  # fmt: skip
+"""Parameters of a URL's query whose values may be shown. Lower case."""
+
+PUBLIC_VARIABLES = frozenset(
+    ("url", "host", "hostname", "endpoint", "base", "port", "region", "location", "project", "resource", "version",
+     "model", "deployment", "name", "account", "id", "organization", "org")
+)  # fmt: skip
+"""The last words of variables whose values may be shown: they name a place or an account."""
+
+_SECRET_WORDS = frozenset(
+    ("key", "keys", "apikey", "accesskey", "secretkey", "privatekey", "authkey", "token", "secret", "password", "passwd",
+     "passphrase", "passcode", "pass", "pwd", "auth", "authorization", "authorisation", "credential", "credentials",
+     "bearer", "cookie", "sig", "signature", "jwt", "pat", "sas")
+)  # fmt: skip
+_SECRET_NAMES = (
+    *(
+        "apikey",
+        "accesskey",
+        "privatekey",
+        "secretkey",
+        "token",
+        "accesstoken",
+        "refreshtoken",
+        "secret",
+        "clientsecret",
+    ),
+    *("password", "passwd", "passphrase", "authorization", "credential", "credentials", "cookie"),
+)
+_CREDENTIAL = re.compile(r"(.*-)?(api-?key|token|secret|password|passwd|authori[sz]ation|credentials?)", re.IGNORECASE)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+KEY = re.compile(
+    r"(?<![A-Za-z0-9])(?:sk|pk|rk|gsk|hf|xai|ghp|glpat|nvapi|r8)[-_](?:[\w-]*[-_])?"
+    r"(?:(?=[A-Za-z]*\d)[A-Za-z0-9]{16,}|[A-Za-z0-9]{30,})"
+    r"|Bearer +(?=\S*\d)\S{12,}|AIza[\w-]{30,}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{5,}"
+)
+"""What keys and tokens look like, wherever they are."""
+_SHAPED = re.compile(r"(?:\b(?:bearer|basic|token)\s+(?=\S{6})|\b(?=sk-[\w-]{8}))([^\s\"'`,;]+)", re.IGNORECASE)
+_SCHEME = re.compile(r"\s*(?:bearer|basic|token|apikey|key)\s+(?=\S)", re.IGNORECASE)
+_URL = re.compile(r"\b([a-z][a-z0-9+.-]*://)([^\s\"'`<>\\^|]+)", re.IGNORECASE)
+_BEFORE_REFERENCE = re.compile(
+    r"\s*(?:(?:bearer|basic|token|apikey|key)\s+)?(?:(?:token|key|api[-_]?key)=)?[\"']?\s*|[\"']", re.IGNORECASE
+)
+REFERENCE = re.compile(r"\{(env|file|keyring|command):((?:[^{}]|\{[^{}]*\})*[^{}\s](?:[^{}]|\{[^{}]*\})*)\}")
+"""Says where a secret is: its kind, and which. That is not secret; only a command's words may be."""
+
+REFERENCES = "the references are {env:NAME}, {file:PATH}, {keyring:SERVICE/USER} and {command:…}"
+_LIKE_REFERENCE = re.compile(
+    r"\$\{[^{}\s\"']+\}"  # a shell's
+    r"|\{\{?\s*(?:env|file|keyring|command|environ|environment|cmd|secret|vault|var|variable)\b[^{}\"']*\}\}?"
+    r"|\{[A-Za-z_-]+:[^{}\"']*\}"  # of an unknown kind
+    r"|\{[A-Z][A-Z0-9_]+\}"  # a placeholder that nobody filled in
+    r"|(?<!\S)\$[A-Z_][A-Z0-9_]{2,}(?!\S)"
+)
+
+
+def misspelled_reference(value: str) -> str | None:
+    """What in a value looks like a reference and is not one: it would be sent as it is written."""
+    if "{" not in value and "$" not in value:
+        return None
+    if found := re.search(rf"\${REFERENCE.pattern}", value):
+        return found[0]
+    found = _LIKE_REFERENCE.search(REFERENCE.sub("\n", value))
+    return found[0] if found else None
+
+
+# By place
+
+
+@lru_cache(maxsize=4096)
+def named_secret(name: str) -> bool:
+    """Whether a key of a document or a variable is named like a secret, or misspelled so."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    if (
+        words
+        and words[-1] in ("url", "uri", "id", "name", "path", "file", "env", "parameter")
+        and "secret" not in words
+    ):
+        return len(words) > 2 and {"access", "key"} <= set(words)  # an access key's ID is half of the secret
+    if _SECRET_WORDS & set(words):
+        return True
+    return bool(get_close_matches("".join(words), _SECRET_NAMES, 1, 0.85))
+
+
+def named_credential(name: str) -> bool:
+    """Whether a key of a document names a credential for sure: a document is refused for it, not only masked."""
+    return bool(_CREDENTIAL.fullmatch("-".join(_WORD.findall(name))))
+
+
+def shaped_secret(value: str) -> bool:
+    """Whether a value looks like a key wherever it is written."""
+    return bool(_SHAPED.search(value) or KEY.search(value))
+
+
+def secret_header(name: str, value: str = "") -> bool:
+    """Whether a header of a user's is to be kept out of sight. References, and the scheme before them, are not."""
+    if REFERENCE.search(value):
+        return _has_literal(value)
+    return name.strip().lower() not in PUBLIC_HEADERS or shaped_secret(value) or masked_urls(value) != value
+
+
+def secret_parameter(name: str, value: str = "") -> bool:
+    """Whether a parameter of a URL is to be kept out of sight; as it is written or decoded."""
+    return unquote_plus(name).strip().lower() not in PUBLIC_PARAMETERS or shaped_secret(unquote_plus(value))
+
+
+def secret_variable(name: str, value: str = "") -> bool:
+    """Whether a variable of an `env` table is to be kept out of sight."""
+    if REFERENCE.search(value):
+        return _has_literal(value)
+    words = [word.lower() for word in _WORD.findall(name)]
+    harmless = bool(words) and words[-1] in PUBLIC_VARIABLES and not named_secret(name)
+    return not harmless or shaped_secret(value) or masked_urls(value) != value
+
+
+def key_in_query(url: str) -> bool:
+    """Whether a URL that is published or came from elsewhere has a key in its query."""
+    pairs = [pair.partition("=") for pair in url.partition("?")[2].partition("#")[0].split("&")]
+    return any(value and (named_secret(unquote_plus(name)) or shaped_secret(value)) for name, _, value in pairs)
+
+
+def masked_text(value: str) -> str:
+    """A secret value as it may be shown: the references in it, and the scheme before it, but nothing else."""
+    if not value.strip() or REFERENCE.search(value) is None:
+        return MASK if value.strip() else value
+    shown, end = "", 0
+    for found in REFERENCE.finditer(value):
+        shown += _between(value[end : found.start()]) + ("{command:…}" if found[1] == "command" else found[0])
+        end = found.end()
+    return shown + _between(value[end:])
+
+
+def _between(text: str) -> str:
+    return text if _BEFORE_REFERENCE.fullmatch(text) else MASK
+
+
+def _has_literal(value: str) -> bool:
+    """Whether a value with references has more in it than them and a scheme."""
+    return not all(_BEFORE_REFERENCE.fullmatch(text) for text in REFERENCE.split(value)[::3])
+
+
+def masked_url(url: str) -> str:
+    """A URL without what may be secret in it: user, password, fragment, and query values that are not known as harmless."""
+    scheme, slashes, rest = url.partition("://")
+    if not slashes:
+        scheme, rest = "", url
+    rest, hash, fragment = rest.partition("#")
+    rest, mark, query = rest.partition("?")
+    authority, slash, path = rest.partition("/")
+    user, at, host = authority.rpartition("@")
+    user = user and masked_text(user)
+    pairs = "&".join(_masked_pair(pair) for pair in query.split("&"))
+    return f"{scheme}{slashes}{user}{at}{host}{slash}{path}{mark}{pairs}{hash}{fragment and MASK}"
+
+
+def _masked_pair(pair: str) -> str:
+    name, equals, value = pair.partition("=")
+    if not equals:
+        # a parameter without a value may be a switch or a key, and a switch is a short word
+        return name if len(name) <= 12 and name.replace("-", "").replace("_", "").isalpha() else MASK[: len(name)]
+    return f"{name}={masked_text(value) if secret_parameter(name, value) else value}"
+
+
+def masked_urls(text: str) -> str:
+    """A text with every URL in it masked."""
+    return _URL.sub(lambda found: masked_url(found[0]), text) if "://" in text else text
+
+
+def bare_url(url: str) -> str:
+    """A URL without its user, fragment, and the parameters whose values may be secret."""
+    bare, _, _ = url.partition("#")
+    address, mark, query = bare.partition("?")
+    scheme, slashes, rest = address.partition("://")
+    authority, slash, path = rest.partition("/")
+    pairs = [pair for pair in query.split("&") if pair and not secret_parameter(*pair.partition("=")[::2])]
+    return f"{scheme}{slashes}{authority.rpartition('@')[2]}{slash}{path}{mark if pairs else ''}{'&'.join(pairs)}"
+
+
+# By value
+
+
+SHORTEST = 6
+"""Characters. A shorter value would be found in words that are not secret, and is guessed anyway."""
+STORED = 12
+"""Characters of a value that is removed from texts which are kept: they must not lose words of a person's."""
+MOST = 2_000
+"""Values remembered, the newest. Hourly tokens of twelve weeks are as many."""
+
+_known: dict[str, None] = {}
+_forms: list[str] | None = []
+_lock = Lock()
+
+
+def register(value: str) -> None:
+    """Remembers a secret. Of "Bearer …" and the like only what follows the scheme."""
+    global _forms  # noqa: PLW0603 one registry for the process, as logs and errors cross everything
+    value = str.__str__(value).strip()
+    if found := _SCHEME.match(value):
+        if value[: found.end()].strip().lower() == "basic":
+            _register_basic(value[found.end() :])
+        value = value[found.end() :]
+    if len(value) < SHORTEST or value in _known or REFERENCE.fullmatch(value):
+        return
+    with _lock:
+        _known[value] = None
+        while len(_known) > MOST:
+            del _known[next(iter(_known))]
+        _forms = None
+
+
+def _register_basic(encoded: str) -> None:
+    """The password inside basic credentials: a server may quote it decoded."""
+    try:
+        user, _, password = b64decode(encoded, validate=True).decode().partition(":")
+    except (NotBase64, ValueError):
+        return
+    register(password or user)
+
+
+def register_header(name: str, value: str) -> None:
+    """Remembers the value of a user's header, unless it is known to be harmless."""
+    if secret_header(name, value):
+        for part in REFERENCE.sub("\n", value).split("\n"):
+            register(part)
+
+
+def register_url(url: str) -> None:
+    """Remembers what is secret in a URL: its password, fragment and query values."""
+    authority = url.partition("://")[2].partition("/")[0].partition("?")[0].partition("#")[0]
+    user, at, _ = authority.rpartition("@")
+    if at:
+        register(unquote(user.partition(":")[2] or user))
+    address, _, fragment = url.partition("#")
+    register(unquote(fragment))
+    for pair in address.partition("?")[2].split("&"):
+        name, equals, value = pair.partition("=")
+        if equals and secret_parameter(name, value):
+            register(unquote_plus(value))
+        elif not equals and _masked_pair(pair) != pair:
+            register(unquote_plus(name))
+
+
+def redact(text: str) -> str:
+    """The text without any secret's value."""
+    for form in _values():
+        if form in text:
+            text = text.replace(form, MASK)
+    return text
+
+
+def shown(text: str) -> str:
+    """A message as people may see it: without any secret's value, and with the URLs in it masked."""
+    return masked_urls(redact(text))
+
+
+def stored(text: str) -> str:
+    """A text as it may be kept: without the values of secrets that are too long to be words of a person's."""
+    for form in _values():
+        if len(form) >= STORED and form in text:
+            text = text.replace(form, MASK)
+    return text
+
+
+def masked_comment(text: str) -> str:
+    """Free text of a file, as a comment, in which somebody may have left a key."""
+    return KEY.sub(MASK, _SHAPED.sub(lambda found: found[0].removesuffix(found[1]) + MASK, shown(text)))
+
+
+def _values() -> list[str]:
+    """Longest first: a secret may begin with another one, whose rest would stay."""
+    global _forms  # noqa: PLW0603
+    forms = _forms
+    if forms is None:
+        with _lock:
+            spelled = {form for value in _known for form in _spellings(value)}
+            forms = _forms = sorted(spelled, key=len, reverse=True)
+    return forms
+
+
+@lru_cache(maxsize=MOST)
+def _spellings(value: str) -> tuple[str, ...]:
+    """How a value is written where it is quoted: in URLs, JSON, HTML, a `repr`, basic credentials, hexadecimal."""
+    escaped = encode_basestring_ascii(value)[1:-1]
+    percent = quote(value, safe="")
+    found = {
+        value,
+        percent,
+        re.sub(r"%[0-9A-F]{2}", lambda byte: byte[0].lower(), percent),
+        quote(value),
+        quote_plus(value),
+        quote(percent, safe=""),
+        escaped,
+        escaped.replace("/", "\\/"),
+        value.replace("\\", "\\\\").replace('"', '\\"'),
+        encode_basestring_ascii(escaped)[1:-1],
+        escape(value),
+        escape(value, quote=False),
+        repr(value)[1:-1],
+        *_within_base64(value.encode()),
+    }
+    data = value.encode()
+    found |= {data.hex(), data.hex().upper()} if len(data) >= 8 else set()
+    return tuple(form for form in found if len(form) >= SHORTEST)
+
+
+def _within_base64(data: bytes) -> Iterator[str]:
+    """What base64 of any text that contains `data`, as `user:key`, has in it: it depends on where `data` begins."""
+    for before in range(3):
+        padded = b"\0" * before + data
+        first, last = (0, 2, 3)[before], len(padded) * 8 // 6  # the characters that only `data` decides
+        for encode in (b64encode, urlsafe_b64encode):
+            core = encode(padded).decode()[first:last]
+            if len(core) >= 8:
+                yield core
+
+
+# By type
+
+
+class Hidden(str):
+    """Text that is secret, or may have a secret in it: its `repr` is masked, so that no traceback with local variables shows
+    it. It is the text itself for everything else, and what is made of it is plain text again.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        url = _URL.fullmatch(self)
+        return repr(masked_url(str.__str__(self)) if url else MASK if self else "")
+
+    def __getitem__(self, key: SupportsIndex | slice) -> str:
+        return Hidden(str.__getitem__(self, key))  # tools that shorten long text must not uncover it
+
+
+class HiddenBytes(bytes):
+    """The same for a body that carries a token."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"b'{MASK}'"
+
+    def __getitem__(self, key: Any) -> Any:
+        found = bytes.__getitem__(self, key)
+        return found if isinstance(found, int) else HiddenBytes(found)
