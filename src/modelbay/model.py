@@ -42,6 +42,8 @@ class Model(Struct, omit_defaults=True):
 
     id: str
     """The name on the wire."""
+    base_model: str | None = None
+    """The model behind that name, where the configuration says: prices and facts are its."""
     alias: str = ""
     provider: str = ""
     protocol: Protocol | None = None
@@ -62,6 +64,11 @@ class Model(Struct, omit_defaults=True):
     variants: dict[str, Extra] = field(default_factory=dict)
     extra: Extra = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> str:
+        """The name by which facts and prices are looked up."""
+        return self.base_model or self.id
 
     def can(self, capability: Capability) -> bool | None:
         """Yes, no, or None for unknown."""

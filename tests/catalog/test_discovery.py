@@ -369,6 +369,39 @@ async def test_a_catalogue_stands_in_for_a_list_that_is_not_there():
     assert (names(found), shelf.asked) == (["openai/gpt-4.1"], ["/catalog/models"])
 
 
+@pytest.mark.parametrize("base", ["http://127.0.0.1:9", "http://127.0.0.1:9/v1", "http://gpu-box.example:11500"])
+async def test_a_server_that_has_only_its_own_list_is_read(base):
+    tags = {"models": [{"name": "llama:8b", "model": "llama:8b", "details": {"family": "llama"}}]}
+    shelf = Shelf({"/api/tags": tags, "/api/show": show})
+    found = await shelf.discover(at(base) if "gpu-box" in base else at(base, more=""))
+    assert names(found) == ["llama:8b"]
+    assert found.base_url == (None if base.endswith("/v1") else f"{base}/v1")
+    if "127" in base:
+        assert found.models[0].facts.max_context_tokens == 8192
+
+
+@pytest.mark.parametrize("path", ["/api/v0/models", "/api/v1/models"])
+async def test_either_form_of_lm_studios_list_is_read(path):
+    first = {
+        "models": [
+            {"type": "llm", "key": "qwen", "max_context_length": 32_768, "display_name": "Qwen",
+             "capabilities": {"vision": True, "trained_for_tool_use": True},
+             "loaded_instances": [{"id": "qwen", "config": {"context_length": 4096}}]},
+            {"type": "embedding", "key": "nomic", "max_context_length": 2048, "loaded_instances": []},
+        ]
+    }  # fmt: skip
+    shelf = Shelf({path: first if path.endswith("v1/models") else LM_STUDIO})
+    for provider in (at("http://127.0.0.1:9", more=""), at("http://localhost:1234/v1", more="")):
+        found = await shelf.discover(provider)
+        assert [(model.id, model.kind) for model in found.models] == [("qwen", "chat"), ("nomic", "embedding")]
+        qwen = found.models[0].facts
+        if path.endswith("v1/models"):
+            assert (qwen.max_context_tokens, qwen.name) == (4096, "Qwen")
+            assert qwen.capabilities == {"image_in": True}, "trained for tools or not, it takes them"
+        else:
+            assert qwen.max_context_tokens == 32_768
+
+
 async def test_azures_list_is_not_one_of_deployments():
     shelf = Shelf({"/openai/v1/models": data("gpt-4o")})
     found = await shelf.discover(at("https://acme.openai.azure.com", "azure"))

@@ -197,3 +197,17 @@ def test_no_bytes_are_worse_than_an_error(body):
         parse_list(body)
     except ModelbayError as error:
         assert error.message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": [{"id": "models/foo"}]},
+        {"data": [{"id": "models/foo", "name": "models/foo"}]},
+        {"models": [{"name": "models/foo", "model": "models/foo"}]},
+        ["models/foo"],
+        {"models": {"models/foo": {"limit": {"context": 9}}}},
+    ],
+)
+def test_only_googles_own_list_has_resources_for_names(body):
+    assert [model.id for model in parse_list(body).models] == ["models/foo"]

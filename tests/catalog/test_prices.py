@@ -164,3 +164,10 @@ print("genai_prices" in sys.modules)
 """
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert told.stdout.strip() == "False"
+
+
+def test_a_deployment_costs_what_the_model_behind_it_does(catalog):
+    usage = Usage(input=MILLION)
+    named, plain = Model(id="blue", base_model="gpt-4o"), Model(id="gpt-4o")
+    assert price(Model(id="blue"), usage, OPENAI, catalog) is None
+    assert price(named, usage, OPENAI, catalog) == price(plain, usage, OPENAI, catalog) != None  # noqa: E711 both are known

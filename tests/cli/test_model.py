@@ -57,6 +57,21 @@ def test_the_longest_answer_is_sent(bay: Inside, simulator: Simulator):
     assert "max_tokens" not in last(simulator)
 
 
+def test_a_name_of_ones_own_has_the_facts_of_the_model_behind_it(bay: Inside, simulator: Simulator):
+    """What is sent is the name; how it is asked, what it can and what it costs are the model's."""
+    before = json.loads(bay.done("model", "show", "one", "--json"))
+    bay.done("model", "set", "one", "base_model=o3-mini", "max_output_size=4k")
+    shown = json.loads(bay.done("model", "show", "one", "--json"))
+    assert (before.get("family"), shown["family"], shown["id"]) == (None, "gpt", "sim-1")
+    assert shown["max_context_tokens"] == 200_000
+    assert shown["capabilities"]["temperature"] is False
+    bay("ask", "-m", "one", "--temperature", "0", "Hello")
+    sent = last(simulator)
+    assert (sent["model"], "temperature" in sent) == ("sim-1", False)
+    bay.done("model", "set", "one", "base_model=")
+    assert "base_model" not in bay.text
+
+
 def test_images_are_refused_before_they_leave(bay: Inside, simulator: Simulator, tmp_path: Path):
     (tmp_path / "a.png").write_bytes(PNG)
     bay.done("ask", "--file", str(tmp_path / "a.png"), "What is this?")

@@ -423,6 +423,43 @@ def test_azure(bay: Inside, aimock: Aimock, version: list[str]):
     assert aimock.journal()[-1]["path"].startswith(path)
 
 
+@pytest.mark.parametrize("path", ["/openai", "/team/azure/openai", "/team/azure"])
+def test_azure_behind_a_proxy_keeps_its_path(bay: Inside, mine: Site, path: str):
+    call = f"{path}/deployments/blue/chat/completions"
+    mine.calls, mine.model = {call: "/v1/chat/completions"}, "sim-1"
+    azure = [] if path.endswith("openai") else ["--as", "azure"]
+    bay.done("provider", "add", f"{mine.url}{call}?api-version=2024-10-21&team=7", "--api-key", KEY, *azure)
+    bay.done("ask", "-m", "azure/blue", "Hello")
+    [asked] = [one for one in mine.asked if one.body]
+    assert asked.target == f"POST {call}?team=7&api-version=2024-10-21"
+    assert asked.headers["api-key"] == KEY
+
+
+def test_a_model_beside_a_deployment_is_the_one_behind_it(bay: Inside):
+    where = ["--resource", "acme", "--deployment", "blue", "--api-key", "k"]
+    bay.done("provider", "add", "azure", *where, "--model", "gpt-5=Our GPT")
+    blue = load(bay.file).models["azure/blue"]
+    assert (blue.model, blue.base_model, blue.display_name) == ("blue", "gpt-5", "Our GPT")
+    shown = json.loads(bay.done("model", "show", "azure/blue", "--json"))
+    assert (shown["id"], shown["base_model"], shown["family"]) == ("blue", "gpt-5", "gpt")
+    assert shown["sources"]["max_context_tokens"] == "models.dev"
+    assert ("base_model", "gpt-5") in [
+        tuple(row.split()[:2]) for row in bay.done("model", "show", "azure/blue").splitlines()
+    ]
+    two = bay("provider", "add", "azure", "--id", "z", *where, "--model", "gpt-5", "--model", "gpt-4o")
+    assert (two.code, "the deployment blue has one model" in two.err) == (2, True)
+
+
+def test_several_deployments_have_models_of_their_own(bay: Inside):
+    named = ["--model", "blue", "--model", "red", "--base-model", "red=o3-mini"]
+    bay.done("provider", "add", "azure", "--resource", "acme", "--api-key", "k", *named)
+    assert {one.model: one.base_model for one in load(bay.file).models.values()} == {"blue": None, "red": "o3-mini"}
+    wrong = bay(
+        "provider", "add", "azure", "--id", "z", "--resource", "acme", "--api-key", "k", *named, "--base-model", "x=y"
+    )
+    assert (wrong.code, "--base-model x: it is not among the models" in wrong.err) == (2, True)
+
+
 def test_azure_wants_a_deployment_and_a_resource(bay: Inside):
     no_deployment = bay("provider", "add", "azure", "--resource", "acme", "--api-key", "k")
     assert (no_deployment.code, "--deployment: Required" in no_deployment.err) == (2, True)

@@ -437,6 +437,18 @@ def test_a_providers_own_list_is_asked_again(bay: Inside, acme: Site) -> None:
     assert bay.done("provider", "refresh", "plain") == "plain: nothing new\n"
 
 
+def test_a_default_model_that_is_not_listed_stays_and_is_named(bay: Inside, acme: Site) -> None:
+    acme.pages["/v1/models"] = {"data": [{"id": "a"}]}
+    bay.done("provider", "add", f"{acme.url}/v1", "--id", "plain", "--api-key", KEY, "--model", "a", "--model", "own")
+    run = bay("model", "default", "plain/own")
+    assert (run.out, "plain does not list own" in run.err) == (
+        "The default model is plain/own; it was acme/large\n",
+        True,
+    )
+    assert "the default model, plain/own, is not in its list; it stays" in bay("provider", "refresh", "plain").err
+    assert load(bay.file).default_model == "plain/own"
+
+
 def test_of_a_list_of_which_some_were_chosen_the_others_are_only_told(bay: Inside, acme: Site) -> None:
     acme.pages["/v1/models"] = {"data": [{"id": "a"}, {"id": "b"}]}
     bay.done("provider", "add", f"{acme.url}/v1", "--id", "plain", "--api-key", KEY, "--model", "a", "--model", "own")

@@ -7,6 +7,7 @@ from modelbay.config.load import parse
 from modelbay.config.schema import Config, Timeout, Tls
 from modelbay.credentials.secret import Secret
 from modelbay.errors import ConfigError, MissingCredential, UnknownProvider
+from modelbay.protocols.google.resource import resource_path
 from modelbay.providers.endpoint import Endpoint, endpoint, endpoint_at, models_endpoint
 from modelbay.providers.upstream import upstream
 from modelbay.secrecy import redact
@@ -500,3 +501,47 @@ def test_what_only_looks_like_a_reference_is_reported_at_load_and_the_others_wor
     assert (problem.where, problem.line) == (where, 5)
     assert problem.message.endswith("is not a reference")
     assert problem.hint == "the references are {env:NAME}, {file:PATH}, {keyring:SERVICE/USER} and {command:…}"
+
+
+# Publishers at Vertex AI
+
+PLACED = 'type = "vertexai"\nenv.GOOGLE_CLOUD_PROJECT = "p"\nenv.GOOGLE_CLOUD_LOCATION = "l"'
+
+
+def vertex(wire_id, more=""):
+    text = f'[providers.v]\n{PLACED}\n[models.m]\nprovider = "v"\nmodel = "{wire_id}"\n{more}'
+    config = parse(text, Path("/somewhere/config.toml"))
+    model = config.models["m"]
+    found = upstream(config, config.provider_of(model), model)
+    path = f"/{resource_path(wire_id)}:generateContent" if found.protocol == "google" else "/v1/messages"
+    return found.protocol, endpoint(config, model, path, stream=False).url.partition("/publishers/")[2]
+
+
+@pytest.mark.parametrize(
+    ("wire_id", "protocol", "path"),
+    [
+        ("claude-opus-4-5@20251101", "anthropic", "anthropic/models/claude-opus-4-5@20251101:rawPredict"),
+        ("Claude-Next", "anthropic", "anthropic/models/Claude-Next:rawPredict"),
+        ("anthropic/claude-x", "anthropic", "anthropic/models/claude-x:rawPredict"),
+        ("publishers/anthropic/models/claude-x", "anthropic", "anthropic/models/claude-x:rawPredict"),
+        ("gemini-3-pro", "google", "google/models/gemini-3-pro:generateContent"),
+        ("google/gemini-3-pro", "google", "google/models/gemini-3-pro:generateContent"),
+        ("publishers/google/models/gemini-3-pro", "google", "google/models/gemini-3-pro:generateContent"),
+        ("something-new", "google", "google/models/something-new:generateContent"),
+    ],
+)
+def test_a_models_publisher_tells_its_protocol(wire_id, protocol, path):
+    assert vertex(wire_id) == (protocol, path)
+
+
+def test_the_model_behind_a_name_tells_it_too():
+    assert vertex("our-own", 'base_model = "claude-opus-4-5"') == ("anthropic", "anthropic/models/our-own:rawPredict")
+    assert vertex("our-own", 'protocol = "anthropic"') == ("anthropic", "anthropic/models/our-own:rawPredict")
+
+
+@pytest.mark.parametrize(
+    "wire_id", ["llama-4-scout", "mistral-large-2411", "meta/llama-4", "unheard/of", "publishers/x/models/y"]
+)
+def test_a_publisher_whose_protocol_is_not_spoken_is_refused_by_name(wire_id):
+    with pytest.raises(ConfigError, match=r"Vertex AI has the models of [\w-]+ over another protocol"):
+        vertex(wire_id)

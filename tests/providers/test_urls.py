@@ -197,6 +197,33 @@ def test_where_models_are_listed_when_looks_deceive():
             "https://r.services.ai.azure.com/models/chat/completions?api-version=2024-05-01-preview",
         ),
         ("https://gateway.corp/azure-models", CHAT, None, "https://gateway.corp/azure-models/chat/completions"),
+        ("https://gw.corp/a/openai", CHAT, None, "https://gw.corp/a/openai/v1/chat/completions"),
+        (
+            "https://gw.corp/a/openai",
+            CHAT,
+            "7",
+            "https://gw.corp/a/openai/deployments/my%20gpt/chat/completions?api-version=7",
+        ),
+        ("https://gw.corp/a/openai", RESPONSES, "7", "https://gw.corp/a/openai/responses?api-version=7"),
+        (
+            "https://gw.corp/a",
+            CHAT,
+            "7",
+            "https://gw.corp/a/openai/deployments/my%20gpt/chat/completions?api-version=7",
+        ),
+        ("https://gw.corp/a/openai/v1", CHAT, "7", "https://gw.corp/a/openai/v1/chat/completions?api-version=7"),
+        (
+            "https://gw.corp/a/deployments",
+            CHAT,
+            "7",
+            "https://gw.corp/a/deployments/my%20gpt/chat/completions?api-version=7",
+        ),
+        (
+            "https://gw.corp/a/openai/deployments/d?team=x",
+            CHAT,
+            "7",
+            "https://gw.corp/a/openai/deployments/d/chat/completions?team=x&api-version=7",
+        ),
     ],
 )
 def test_azure_has_several_addresses_for_one_thing(base, path, version, url):

@@ -110,7 +110,7 @@ def _forms(config: Config, provider: ProviderEntry, found: Upstream) -> list[_Fo
     if usual is not None:
         plain = _hurried(usual)
         plain = replace(plain, url=urls.append(plain.url, PAGE_SIZE.get(plain.protocol, "")))
-        forms += [_Form(plain), *_other_forms(found, plain)]
+        forms += [_Form(plain), *_other_forms(found, plain), *_own_forms(found, plain)]
     elif found.preset and found.preset.lists:
         call = _hurried(endpoint_at(config, found, "/models"))
         forms += [_Form(place) for path in found.preset.lists if (place := _at(call, path))]
@@ -140,6 +140,25 @@ def _other_forms(found: Upstream, plain: Endpoint) -> Iterator[_Form]:
     for above in (bare.rpartition("/")[0], ""):
         if form := _at(chat, f"{above}/v1/models"):
             yield _Form(form, _moved(found.base_url, f"{above}/v1") if is_chat and found.origin.loopback else None)
+
+
+def _own_forms(found: Upstream, plain: Endpoint) -> Iterator[_Form]:
+    """Lists in a form of the server's own, for one that has no other: the vendor's, or any that a local server may have."""
+    chat = _as_chat(plain)
+    if chat is not plain and found.preset is None:
+        return
+    bare = urls.VERSION.sub("", urlsplit(urls.base_of(found.base_url)).path.rstrip("/"))
+    unversioned = found.preset is None and not found.full_url and not urls.VERSION.search(urlsplit(found.base_url).path)
+    for path in _own_lists(found):
+        for above in dict.fromkeys((bare, "")):
+            if form := _at(chat, f"{above}{path}"):
+                yield _Form(form, _moved(found.base_url, f"{above}/v1") if unversioned else None)
+
+
+def _own_lists(found: Upstream) -> list[str]:
+    """The paths of those lists. Whose server an address is that belongs to no vendor is not known."""
+    some = [found.preset] if found.preset else [other for other in presets.all() if other.keyless]
+    return list(dict.fromkeys(path for preset in some for path in preset.lists))
 
 
 def _moved(base: str, path: str) -> str:
@@ -284,12 +303,9 @@ def _lacks_facts(models: list[Listed]) -> bool:
 
 def _aside(found: Upstream, forms: list[_Form]) -> list[Endpoint]:
     """The vendor's own lists; on this machine, whose server it is may not be known, so those of every local server."""
-    preset = found.preset
-    if preset is None and not found.origin.loopback:
+    if found.preset is None and not found.origin.loopback:
         return []
-    local = [other for other in presets.all() if other.keyless] if preset is None else []
-    paths = dict.fromkeys(path for some in ([preset] if preset else local) for path in some.lists)
-    return [place for path in paths if (place := _at(_as_chat(forms[0].endpoint), path))]
+    return [place for path in _own_lists(found) if (place := _at(_as_chat(forms[0].endpoint), path))]
 
 
 async def _ask_aside(places: list[Endpoint], fetch: Fetch, discovery: Discovery) -> None:

@@ -89,11 +89,12 @@ def model_facts(entry: ModelEntry, upstream: Upstream, said: Iterable[tuple[Fact
 
     `sources` has where each fact is from.
     """
-    name = known(entry.model, upstream.vendor, upstream.protocol)
+    name = known(entry.identity, upstream.vendor, upstream.protocol)
     filled_in = upstream.provider.filled_in
     wished = filled_in is None or "max_output_size" in entry.overridden  # a list tells what is possible
     model = Model(
-        id=name.wire_id or entry.model,
+        id=entry.model if entry.base_model else name.wire_id or entry.model,
+        base_model=entry.base_model,
         alias=entry.alias,
         provider=entry.provider,
         protocol=upstream.protocol,
@@ -116,7 +117,7 @@ def fitted(upstream: Upstream) -> Upstream:
 
     What the user's own dialect says stays. What either of vendor and model does not take is left out.
     """
-    changes = known(upstream.model.model, upstream.vendor, upstream.protocol).dialect if upstream.model else {}
+    changes = known(upstream.model.identity, upstream.vendor, upstream.protocol).dialect if upstream.model else {}
     if upstream.model and upstream.model.reasoning_key:
         changes = {**changes, "reasoning_field": upstream.model.reasoning_key}
     own = upstream.provider.dialect

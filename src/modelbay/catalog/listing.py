@@ -18,7 +18,7 @@ from modelbay.protocols.form import WRONG_URL
 from modelbay.protocols.openai_errors import error_in
 
 RESOURCE = re.compile(r"^(?:publishers/[^/]+/)?models/")
-"""What Google puts before an id."""
+"""What Google puts before a name. In other lists an id that begins so is called so."""
 OPERATION = re.compile(r"/operations/[^/]+$")
 SERIAL = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}|[0-9a-f]{24}|[0-9a-f]{64}")
 """An id that is a database's; the model's is its name."""
@@ -125,7 +125,7 @@ def _array(items: list[Json], gaps: Gaps) -> tuple[str, list[Entry]]:
     found: list[Entry] = []
     unread = 0
     for item in items:
-        id = _bare(item) if isinstance(item, str) else _id(item) if isinstance(item, dict) else ""
+        id = item.strip() if isinstance(item, str) else _id(item) if isinstance(item, dict) else ""
         if id:
             found.append((id, item if isinstance(item, dict) else {}, None))
         elif not (isinstance(item, dict) and _is_other(item)):
@@ -146,7 +146,7 @@ def _table(models: Extra) -> list[Entry] | None:
     if not all(isinstance(entry, dict) for entry in models.values()):
         return None
     ids = {key: entry["id"] if isinstance(entry.get("id"), str) else key for key, entry in models.items()}
-    return [(id, models[key], None) for key, written in ids.items() if (id := _bare(written) or _bare(key))]
+    return [(id, models[key], None) for key, written in ids.items() if (id := written.strip() or key.strip())]
 
 
 def _groups(listed: Extra) -> list[Entry]:
@@ -185,12 +185,9 @@ def _id(entry: Extra) -> str:
         return ""
     named = entry.get("name")
     if SERIAL.fullmatch(found[0]) and isinstance(named, str) and named.strip():
-        return _bare(named)
-    return _bare(found[0])
-
-
-def _bare(id: str) -> str:
-    return RESOURCE.sub("", id.strip())
+        return named.strip()
+    resource = found[0] == named and not any(isinstance(entry.get(key), str) for key in table().ids if key != "name")
+    return RESOURCE.sub("", found[0].strip()) if resource else found[0].strip()
 
 
 def _add(known: Listed, raw: Extra) -> None:

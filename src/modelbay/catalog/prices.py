@@ -43,10 +43,10 @@ def price(
             return Price(dollars, source)
     if not catalog.names(found):
         return None if model.cost is None else _priced(flat(model.cost, usage), source)
-    exact = _exact(model.id, usage, found.base_url, context)
+    exact = _exact(model.identity, usage, found.base_url, context)
     if exact is not None:
         return Price(exact, GENAI_PRICES)
-    entry = catalog.entry(model.id, found)
+    entry = catalog.entry(model.identity, found)
     if entry is not None and (cost := _tier(entry, usage)) is not None:
         return _priced(flat(cost, usage), MODELS_DEV)
     return None if model.cost is None else _priced(flat(model.cost, usage), source)

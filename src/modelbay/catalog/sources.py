@@ -60,11 +60,12 @@ class Catalog:
         if entry.listed:
             said.append((Entry(entry.provider, entry.model, entry.listed).facts, MANIFEST))
         seen = self.seen(found)
-        if seen is not None and (listed := seen.models.get(entry.model)) is not None:
-            said.append((listed.facts, LIST))
-        if (known := self.entry(entry.model, found)) is not None:
+        for id in dict.fromkeys((entry.model, entry.identity)):
+            if seen is not None and (listed := seen.models.get(id)) is not None:
+                said.append((listed.facts, LIST))
+        if (known := self.entry(entry.identity, found)) is not None:
             said.append((known.facts, MODELS_DEV))
-        elif (family := self.models_dev.index.family(entry.model)) is not None:
+        elif (family := self.models_dev.index.family(entry.identity)) is not None:
             if found.origin.loopback:
                 family.max_context_tokens = None  # that is for the server here to say
             said.append((family, MODELS_DEV))

@@ -39,6 +39,8 @@ class Choice(Struct):
 
     models: list[dialog.ModelRow] = field(default_factory=list)
     """Those named, with the names to show."""
+    bases: dict[str, str] = field(default_factory=dict)
+    """The model behind a name, by that name."""
     all: bool = False
     default: str | None = None
     yes: bool = False
@@ -49,6 +51,7 @@ class Choice(Struct):
         """Takes its own out of a command's options."""
         return cls(
             rows(options.pop("model")),
+            base_models(options.pop("base_model")),
             options.pop("all_models"),
             options.pop("default_model"),
             options.pop("yes"),
@@ -61,6 +64,12 @@ def choice_options(command: F) -> F:
     for option in reversed(
         (
             click.option("--model", multiple=True, metavar="ID[=NAME]", help="A model to add; may be given again."),
+            click.option(
+                "--base-model",
+                multiple=True,
+                metavar="ID=MODEL",
+                help="The model behind a name such as a deployment: facts and prices are its.",
+            ),
             click.option("--all-models", is_flag=True, help="Add every model that it lists."),
             click.option("--default-model", metavar="ID", help="Make this model of it the default."),
             click.option("--yes", is_flag=True, help="Ask nothing."),
@@ -104,6 +113,26 @@ def rows(named: tuple[str, ...]) -> list[dialog.ModelRow]:
     """`--model ID[=NAME]`. Without a name, the id is its name."""
     pairs = [text.partition("=") for text in named]
     return [dialog.ModelRow(id.strip(), name.strip() if equals else id.strip()) for id, equals, name in pairs]
+
+
+def base_models(named: tuple[str, ...]) -> dict[str, str]:
+    """`--base-model ID=MODEL`."""
+    pairs = [text.partition("=") for text in named]
+    found = {id.strip(): base.strip() for id, _, base in pairs}
+    if wrong := [text for text in named if not all(part.strip() for part in text.partition("="))]:
+        raise Invalid([f"--base-model {wrong[0]}: write ID=MODEL"])
+    return found
+
+
+def with_bases(tables: dict[str, Any], bases: dict[str, str]) -> dict[str, Any]:
+    """The models' tables, by alias, with the models behind their names."""
+    known = {str(table["model"]) for table in tables.values()}
+    if unknown := [id for id in bases if id not in known]:
+        raise Invalid([f"--base-model {unknown[0]}: it is not among the models that are added"])
+    return {
+        alias: {**table, "base_model": bases[table["model"]]} if table["model"] in bases else table
+        for alias, table in tables.items()
+    }
 
 
 def row_problems(models: list[dialog.ModelRow]) -> list[str]:
@@ -228,7 +257,7 @@ def add(config: Config, detected: Detected, choice: Choice, title: str) -> None:
     models = choose(detected, choice)
     if not models:
         raise no_models(detected)
-    tables = model_tables(config, made.id, models)
+    tables = with_bases(model_tables(config, made.id, models), choice.bases)
     wanted = alias_of(tables, choice.default)
     edited = written(config, detected, tables, default_model=wanted, dry_run=choice.dry_run)
     if show_diff(edited, choice.dry_run):

@@ -65,8 +65,10 @@ def show_model(settings: Settings, /, name: str | None, as_json: bool) -> None:
 @pass_settings
 def default_model(settings: Settings, /, name: str | None, dry_run: bool) -> None:
     """Make NAME the default model; without NAME, say which it is."""
+    from modelbay.catalog.sources import Catalog
     from modelbay.config import changes
     from modelbay.config.edit import apply
+    from modelbay.providers.upstream import upstream
 
     config = load(settings.config)
     if name is None:
@@ -74,11 +76,15 @@ def default_model(settings: Settings, /, name: str | None, dry_run: bool) -> Non
             raise ConfigError("there is no default model", hint="choose one: modelbay model default NAME")
         terminal.write(f"{config.default_model}\n")
         return
-    config.provider_of(config.model(name))
+    entry = config.model(name)
+    provider = config.provider_of(entry)
     edited = apply(lambda edit: changes.set_default_model(edit, name), settings.config, dry_run=dry_run)
     if not show_diff(edited, dry_run):
         was = f"; it was {edited.result}" if edited.result and edited.result != name else ""
         terminal.write(f"The default model is {name}{was}\n")
+        seen = Catalog().seen(upstream(config, provider, entry))
+        if seen is not None and seen.models and not {entry.model, entry.identity} & seen.models.keys():
+            terminal.warning(f"{provider.id} does not list {entry.model}")
 
 
 @model.command("set")
@@ -103,6 +109,8 @@ def set_model(settings: Settings, /, alias: str, settings_: tuple[str, ...], dry
     support_efforts=low,high default_effort=low
     variants.deep.reasoning_effort=high
                                  adds keys to the request: ask -m ALIAS:deep
+    base_model=gpt-5             the model behind a deployment, a proxy's name
+                                 or a fine-tune: facts and prices come from it
     display_name aliases model protocol modalities.input modalities.output
     """
     from modelbay.config import changes

@@ -97,6 +97,7 @@ def show_model(config: Config, name: str | None, *, as_json: bool) -> None:
         terminal.write_json(as_table(model))
         return
     rows = [("alias", model.alias, ""), ("id", model.id, ""), ("provider", model.provider, "")]
+    rows += [("base_model", model.base_model, "config")] if model.base_model else []
     rows += [("protocol", str(model.protocol), "")]
     for fact, title in NAMES.items():
         value = getattr(model, fact)

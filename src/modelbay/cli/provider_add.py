@@ -102,7 +102,7 @@ def add_provider(
         return
     _check(found, id, place, choice, config)
     if found.kind in NATIVE:
-        made = _native(found, id or (found.preset.id if found.preset else str(found.kind)), place, config)
+        made = _native(found, id or (found.preset.id if found.preset else str(found.kind)), place, choice)
         terminal.note(f"{masked_url(what)} is {found.title}")
         _go_on(config, with_key_asked(made, key), choice)
         return
@@ -222,7 +222,7 @@ def _check(found: Recognised, id: str | None, place: Place, choice: Choice, conf
         )
 
 
-def _native(found: Recognised, id: str, place: Place, config: Config) -> Draft:
+def _native(found: Recognised, id: str, place: Place, choice: Choice) -> Draft:
     url = place.base_url or found.url
     if found.kind == "vertexai":
         if found.url:
@@ -231,6 +231,10 @@ def _native(found: Recognised, id: str, place: Place, config: Config) -> Draft:
     if found.url:
         terminal.note("Azure is added natively: do not use a custom provider for it")
     made = azure_draft(id, resource=place.resource, url=url, deployment=place.deployment, api_version=place.api_version)
+    if made.models and choice.models:
+        _behind_deployment(made.models[0], choice)
+    if not made.models and choice.models:
+        made = replace(made, models=[row.id for row in choice.models])
     if not made.models and asks():
         deployment = click.prompt("Deployment", err=True).strip()
         made = replace(made, models=[deployment])
@@ -238,6 +242,20 @@ def _native(found: Recognised, id: str, place: Place, config: Config) -> Draft:
         hint = "at Azure a call names a deployment of yours, which stands for a model"
         raise Invalid(["--deployment: Required"], hint)
     return made
+
+
+def _behind_deployment(deployment: str, choice: Choice) -> None:
+    """Makes the model that is named beside a deployment the one behind it: a call names the deployment."""
+    ids = [row.id for row in choice.models]
+    others = [id for id in ids if id != deployment]
+    if len(others) > 1:
+        message = f"--model: the deployment {deployment} has one model, not {', '.join(others)}"
+        raise Invalid([message], "name more deployments with --model, and their models with --base-model ID=MODEL")
+    for row in choice.models:
+        if row.id != deployment:
+            choice.bases.setdefault(deployment, row.id)
+    named = [dialog.ModelRow(deployment, row.name if row.name != row.id else deployment) for row in choice.models]
+    choice.models = named[:1]
 
 
 def _looked_into(config: Config, found: Recognised, key: str | None, choice: Choice) -> tuple[Recognised, str | None]:

@@ -123,7 +123,7 @@ def edit_provider(settings: Settings, /, id: str, **options: Any) -> None:
     if choice.models or (detected is not None and not choice.all):
         kept = {row.id for row in added} | ({wire_id for wire_id, _ in models} if detected is not None else set())
         removed += [alias for wire_id, alias in mine.items() if wire_id not in kept and alias not in removed]
-    tables = model_tables(config, id, [(row.id, row.name) for row in added])
+    tables = adding.with_bases(model_tables(config, id, [(row.id, row.name) for row in added]), choice.bases)
     default = adding.alias_of(
         {**{alias: {"model": wire_id} for wire_id, alias in mine.items()}, **tables}, choice.default
     )

@@ -31,7 +31,19 @@ PROVIDER_KEYS = frozenset(ProviderEntry.__struct_fields__) - {"id", "extra"}
 MODEL_KEYS = frozenset(ModelEntry.__struct_fields__) - {"alias", "flat", "configured", "variant", "overridden", "extra"}
 OAUTH_KEYS = frozenset(OAuth.__struct_fields__) - {"extra"}
 ROUTING_KEYS = frozenset(
-    {"provider", "provider_id", "model", "name", "aliases", "protocol", "beta_api", "base_url", "api_key", "oauth"}
+    {
+        "provider",
+        "provider_id",
+        "model",
+        "name",
+        "base_model",
+        "aliases",
+        "protocol",
+        "beta_api",
+        "base_url",
+        "api_key",
+        "oauth",
+    }
 )
 """What `overrides` leaves alone: it says what a model is like, not which one it is."""
 

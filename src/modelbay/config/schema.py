@@ -240,6 +240,10 @@ class ModelEntry(Struct, kw_only=True):
     beta_api: bool | None = None
     """Kimi Code's; left alone here."""
     # ours
+    base_model: str | None = None
+    """ID of the model behind `model`, where that is a name of your own: an Azure deployment, a proxy's name, a fine-tune. Facts,
+    prices and rules for requests come from it; `model` is what is sent.
+    """
     cost: Cost | None = None
     """What it costs."""
     computer_use: bool | None = None
@@ -279,6 +283,11 @@ class ModelEntry(Struct, kw_only=True):
 
     def __rich_repr__(self) -> list[tuple[str, str]]:
         return [("alias", self.alias), ("provider", self.provider), ("model", self.model)]
+
+    @property
+    def identity(self) -> str:
+        """The name by which facts are looked up."""
+        return self.base_model or self.model
 
     @property
     def settings(self) -> Table:

@@ -62,7 +62,7 @@ def _known(config: Config, model: ModelEntry, catalog: Catalog) -> Entry:
     if model.listed and "release_date" in model.listed:
         return Entry(model.provider, model.model, model.listed)
     try:
-        found = catalog.entry(model.model, upstream(config, config.provider_of(model)))
+        found = catalog.entry(model.identity, upstream(config, config.provider_of(model)))
     except ConfigError:
         found = None
     others = [one for one in catalog.models_dev.index.entries(model.model) if one.released] if found is None else []

@@ -22,7 +22,7 @@ from modelbay.providers.endpoint import endpoint_at
 from modelbay.providers.presets import Preset
 from modelbay.providers.upstream import Upstream, upstream
 
-DEPLOYMENT = re.compile(r"/openai/deployments/([^/]+)")
+DEPLOYMENT = re.compile(r"(/openai)?/deployments/([^/]+)")
 _NOWHERE = Path("config.toml")
 """Stands for the file in a configuration that is never written."""
 
@@ -87,13 +87,19 @@ def azure_draft(
     path = parts.path
     if named:
         path = path[: named.start()]
+        if named[1] is None:
+            path += "/deployments"  # a proxy's own way to them
+        if presets.by_host(host_of(url)) is not preset:
+            api_version = (
+                api_version or urls.AZURE_DEFAULT
+            )  # what a proxy has is what its address says, and no /openai/v1
     elif urls.is_endpoint(url):
         path = urlsplit(urls.base_of(url)).path
     rest = "&".join(pair for pair in parts.query.split("&") if pair and not pair.startswith("api-version="))
     table: Table = {"type": "azure", "base_url": urlunsplit(parts._replace(path=path.rstrip("/"), query=rest))}
     if api_version:
         table["api_version"] = api_version
-    deployments = [deployment] if deployment else [unquote(named[1])] if named else []
+    deployments = [deployment] if deployment else [unquote(named[2])] if named else []
     return Draft(id, table, preset, deployments)
 
 

@@ -1,5 +1,6 @@
 """What somebody means who names a provider: a vendor, an address, or a text that tells of models or providers."""
 
+import re
 from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Literal, TypeAlias, get_args
@@ -30,6 +31,8 @@ TITLES: dict[Kind, str] = {
 }
 NATIVE: tuple[Kind, ...] = ("azure", "vertexai")
 """Those that have an addressing of their own, and are no custom providers."""
+AZURE_PATH = re.compile(r"/openai/deployments/[^/]+")
+"""What no other server's path has."""
 ENDS: dict[str, Protocol] = {
     "/chat/completions": "openai_chat",
     "/responses": "openai_responses",
@@ -71,6 +74,8 @@ def recognise(what: str, forced: Kind | None = None) -> Recognised:
         raise ConfigError(f"{masked_url(what)}: {error}") from None
     host = f"localhost:{where.port}" if where.loopback else where.host
     preset = presets.by_host(host)
+    if preset is None and AZURE_PATH.search(urlsplit(what).path):
+        preset = presets.by_type("azure")  # behind a proxy
     native = preset.addressing if preset is not None and preset.addressing != "plain" else None
     if forced in NATIVE or (native and forced is None):
         return Recognised(forced or native or "base", preset, what)

@@ -30,6 +30,7 @@ FORMS: dict[str, Form] = {
     "display_name": "text",
     "aliases": "words",
     "model": "text",
+    "base_model": "text",
     "protocol": "protocol",
     "modalities.input": "words",
     "modalities.output": "words",

@@ -115,11 +115,12 @@ def _call_url(config: Config, upstream: Upstream, base: str, path: str, stream: 
     full = upstream.full_url or (upstream.full_url is None and urls.is_endpoint(base))
     wire_id = upstream.model.model if upstream.model else ""
     if addressing == "vertexai" and not full:
+        name = _published(config, upstream)
         if upstream.protocol == "google":
-            return urls.vertex_url(base, path, upstream.place)
+            return urls.vertex_url(base, path.replace(f"/models/{wire_id}:", f"/models/{name}:", 1), upstream.place)
         if upstream.protocol == "anthropic" and upstream.place:
             method = "streamRawPredict" if stream else "rawPredict"
-            return urls.vertex_url(base, f"/models/{quote(wire_id, safe='@')}", upstream.place, method)
+            return urls.vertex_url(base, f"/models/{quote(name, safe='@')}", upstream.place, method)
         raise ConfigError(
             f'provider "{upstream.provider.id}" in {config.path} cannot serve "{wire_id}": at Vertex AI there are '
             f"protocols google, and with {PROJECT} and {LOCATION} anthropic",
@@ -135,6 +136,29 @@ def _call_url(config: Config, upstream: Upstream, base: str, path: str, stream: 
             )
         return urls.azure_url(base, path, wire_id, upstream.provider.api_version)
     return urls.endpoint_url(base, path, upstream.protocol, upstream.full_url)
+
+
+def _published(config: Config, upstream: Upstream) -> str:
+    """A model's name without its publisher, which the address has.
+
+    Raises:
+        ConfigError: its publisher's models are served over a protocol, or at an address, of their own.
+    """
+    if upstream.model is None or upstream.preset is None:
+        return ""
+    name = upstream.preset.publisher(upstream.model.model)[1]
+    if upstream.model.protocol is None:
+        publisher = upstream.preset.publisher(upstream.model.identity)[0]
+        if publisher is not None and publisher.protocol is None:
+            raise ConfigError(
+                f'provider "{upstream.provider.id}" in {config.path} cannot serve "{upstream.model.model}": '
+                f"{upstream.preset.name} has the models of {publisher.id} over another protocol",
+                hint="use this model at another provider; one that is a model of another publisher under its own name has "
+                "that one's `base_model` or `protocol`",
+                provider=upstream.provider.id,
+                file=str(config.path),
+            )
+    return name
 
 
 def _endpoint(config: Config, upstream: Upstream, url: str, user: str) -> Endpoint:

@@ -1,6 +1,7 @@
 """The vendors we know: a file each in `presets/`, its name the vendor's id. Adding one is adding a file."""
 
 import re
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
@@ -48,6 +49,16 @@ class Login(Struct, kw_only=True, frozen=True):
     """Other things that it opens, each a table in `[services]` with its path at the base URL, as Kimi Code writes them."""
 
 
+class Publisher(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Who publishes models at a vendor that has those of many: its name is a step of their address."""
+
+    id: str
+    protocol: Protocol | None = None
+    """The one that its models are served over; None: over none of ours."""
+    models: list[str]
+    """Patterns of its models' names."""
+
+
 class Preset(Struct, kw_only=True, frozen=True):
     """A vendor: where it is, which protocols it speaks, and how it departs from each."""
 
@@ -80,6 +91,8 @@ class Preset(Struct, kw_only=True, frozen=True):
     """What the vendor is called at models.dev, where one id has the models of `base_url`: the usual one first."""
     unspoken: list[str] = field(default_factory=list)
     """Patterns of ids at models.dev: models that speak none of `protocols`, though their entries do not say so."""
+    publishers: list[Publisher] = field(default_factory=list)
+    """Those whose models it has, where the address of a model names one."""
     addressing: Literal["plain", "azure", "vertexai"] = "plain"
     """How a call's URL is made of the base URL."""
     logins: list[Login] = field(default_factory=list)
@@ -89,6 +102,20 @@ class Preset(Struct, kw_only=True, frozen=True):
 
     def url(self, protocol: Protocol) -> str | None:
         return self.base_urls.get(protocol, self.base_url)
+
+    def publisher(self, id: str) -> tuple[Publisher | None, str]:
+        """Who publishes a model, as its id says or its name tells, and its name. One that nobody knows has no protocol."""
+        if not self.publishers:
+            return None, id
+        steps = id.split("/")
+        if steps[0] == "publishers" and len(steps) == 4 and steps[2] == "models":
+            steps = [steps[1], steps[3]]
+        if len(steps) == 2 and steps[0] not in ("models", "endpoints", "tunedModels"):
+            known = next((one for one in self.publishers if one.id == steps[0]), None)
+            return known or Publisher(id=steps[0], models=[]), steps[1]
+        name = steps[-1].lower()
+        fits = (one for one in self.publishers if any(fnmatchcase(name, pattern) for pattern in one.models))
+        return next(fits, None), id
 
     def dialect_of(self, protocol: Protocol) -> Dialect:
         fields = {key: value for key, value in self.dialect.items() if key not in NAMES}

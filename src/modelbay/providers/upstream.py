@@ -83,7 +83,8 @@ def upstream(config: Config, provider: ProviderEntry, model: ModelEntry | None =
         base = row.base_url
     preset = named or _preset_at(base, type)
     usual = row.protocol if row else preset.protocols[0] if preset else None
-    protocol = (model.protocol if model else None) or usual
+    publisher = preset.publisher(model.identity)[0] if model and preset and usual else None
+    protocol = (model.protocol if model else None) or (publisher.protocol if publisher else None) or usual
     if protocol is None:
         raise _unusable(config, provider, "says neither its type nor its vendor", 'add type = "openai"')
     if base is None:

@@ -69,7 +69,8 @@ def models_url(base: str, protocol: Protocol, full: bool | None = None) -> str:
 def azure_url(base: str, path: str, deployment: str, api_version: str | None = None) -> str:
     """The URL of an OpenAI call at Azure, for any address that its portal shows.
 
-    With an `api-version`, in its query or given, a resource is asked by deployment, else by its `/openai/v1`.
+    With an `api-version`, in its query or given, a resource is asked by deployment, else by its `/openai/v1`. What stands before
+    `/openai` or `/deployments` is a proxy's path, and stays.
     A Foundry host (`*.services.ai.azure.com`) has the models of other makers under `/models`.
     """
     parts = urlsplit(base)
@@ -80,7 +81,13 @@ def azure_url(base: str, path: str, deployment: str, api_version: str | None = N
         if by_deployment:
             return append(base, f"{path}?api-version={api_version or AZURE_DEFAULT}")
         stem = DEPLOYMENT.sub("", stem)
-    if stem in ("", "/openai"):
+    if stem.endswith("/deployments"):  # of a proxy that has it elsewhere than under /openai
+        if by_deployment:
+            path = f"/{quote(deployment, safe='')}{path}"
+            api_version = api_version or AZURE_DEFAULT
+        else:
+            stem = stem.removesuffix("/deployments")
+    elif stem == "" or stem.endswith("/openai") or (api_version and not _is_complete(stem)):
         foundry = (parts.hostname or "").endswith(".services.ai.azure.com")
         if api_version is None:
             path = f"/openai/v1{path}"
@@ -88,9 +95,14 @@ def azure_url(base: str, path: str, deployment: str, api_version: str | None = N
             path = f"/models{path}" if foundry else f"/openai/deployments/{quote(deployment, safe='')}{path}"
         else:
             path = f"/openai{path}"
-        stem = ""
+        stem = stem.removesuffix("/openai")
     query = f"?api-version={api_version}" if api_version else ""
     return append(urlunsplit(parts._replace(path=stem)), path + query)
+
+
+def _is_complete(stem: str) -> bool:
+    """Whether an Azure base path is followed by a call's own path."""
+    return bool(VERSION.search(stem)) or stem.endswith("/models")
 
 
 def vertex_base(location: str) -> str:

@@ -50,6 +50,7 @@ def _written(edit: Edit, found: Upstream, before: Seen | None, discovery: Discov
     takes_all = bool(had) and had.keys() <= mine.keys()
     kept: dict[str, Table] = {wire_id: {} for wire_id in listed if wire_id in mine or (takes_all and wire_id in new)}
     written = Written(provider=id, models=merging.merge(edit, id, kept, OWNER, Memory(models=had), gaps=discovery.gaps))
+    written.notes += _default_unlisted(edit, mine, discovery, written.models.kept)
     if before is not None:
         for wire_id, alias in mine.items():
             if wire_id in listed and wire_id in before.models:
@@ -59,6 +60,16 @@ def _written(edit: Edit, found: Upstream, before: Seen | None, discovery: Discov
         if new and not takes_all:
             written.notes.append(f"it also lists {', '.join(new[:5])}{' …' * (len(new) > 5)} now")
     return written
+
+
+def _default_unlisted(edit: Edit, mine: dict[str, str], discovery: Discovery, kept: dict[str, str]) -> list[str]:
+    """That the default model is not in the list. It stays: some providers serve more than they list."""
+    default = edit.get("default_model")
+    there = {one.id for one in discovery.models} | discovery.gaps.entries.keys()
+    missing = any(alias == default and id not in there for id, alias in mine.items())
+    if not missing or default in kept or discovery.gaps.reasons:
+        return []
+    return [f"the default model, {default}, is not in its list; it stays"]
 
 
 def _add_gaps(discovery: Discovery, before: Seen | None) -> None:
