@@ -278,7 +278,7 @@ def user(text: str, *files: AnyPart) -> Turn:
 
 def media_kind(media_type: str | None) -> MediaKind:
     """What a MIME type is the type of; a document, where nobody says."""
-    match (media_type or "").partition("/")[0]:
+    match (media_type or "").partition("/")[0].strip().lower():
         case "image":
             return "image"
         case "audio":

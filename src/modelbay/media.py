@@ -17,6 +17,7 @@ from modelbay.conversation import AnyPart, Conversation, Media, ToolResult, Turn
 from modelbay.dialect import Dialect
 from modelbay.errors import MalformedReply, ModelbayError, Redirected, Unsupported
 from modelbay.json_text import decode
+from modelbay.protocols.media_types import normal
 from modelbay.protocols.shapes import mapping
 from modelbay.transport import Limits, Request, Transport
 
@@ -62,9 +63,10 @@ async def ready(conversation: Conversation, protocol: str, dialect: Dialect, wor
             return replace(part, parts=await worked(part.parts))
         if not isinstance(part, Media) or not _needs_work(part, protocol, dialect):
             return part
-        if part.url is not None:
-            part = await _fetched(part, workshop.transport)
-        return await _uploaded(part, dialect, workshop) if _uploads(part, dialect) else part
+        media = normal(part)
+        if media.url is not None:
+            media = await _fetched(media, workshop.transport)
+        return await _uploaded(media, dialect, workshop) if _uploads(media, dialect) else media
 
     turns: list[Turn] = []
     for turn in conversation.turns:
@@ -80,6 +82,7 @@ async def ready(conversation: Conversation, protocol: str, dialect: Dialect, wor
 def _needs_work(part: AnyPart, protocol: str, dialect: Dialect) -> bool:
     if not isinstance(part, Media):
         return False
+    part = normal(part)  # a data URL is no address
     if part.url is not None:
         return not part.url.startswith(AS_THEY_ARE) and (
             (protocol, part.kind) in BYTES_ONLY or not dialect.media_by_url

@@ -1,5 +1,7 @@
 """What is done to a conversation before any renderer writes it: one place, so that no protocol forgets it."""
 
+from operator import is_
+
 from msgspec.structs import replace
 
 from modelbay.conversation import AnyPart, Conversation, Extra, Media, Settings, Text, ToolCall, ToolResult, Turn
@@ -8,6 +10,7 @@ from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols import efforts
 from modelbay.protocols.dispositions import carried, settle
+from modelbay.protocols.media_types import normal, of_its_type
 from modelbay.protocols.repair import repaired
 
 BREAKPOINT = "prompt_cache_breakpoint"
@@ -27,14 +30,34 @@ def prepared(
         Unsupported: the protocol cannot express a setting that must not be lost.
     """
     settings, report = settle(conversation, protocol)
-    turns = repaired(conversation, protocol, report)
-    if conversation.protocol != protocol:
+    same = conversation.protocol == protocol
+    turns = [_with_usual_media(turn, same) for turn in repaired(conversation, protocol, report)]
+    if not same:
         if settings.reasoning is not None:
             settings.reasoning = efforts.fitted(settings.reasoning, model, dialect, protocol, report)
         turns = [_marked(turn) for turn in _media_beside(turns)]
         if protocol != "anthropic" and not dialect.cache_marks and _marks_beside_content(turns, settings):
             carried("cache_marks", protocol, report)
     return replace(conversation, turns=turns, settings=settings), report
+
+
+# --- media types -------------------------------------------------------------------------------------------------------
+
+
+def _with_usual_media(turn: Turn, same: bool) -> Turn:
+    parts = [_usual(part, same) for part in turn.parts]
+    return turn if all(map(is_, parts, turn.parts)) else replace(turn, parts=parts)
+
+
+def _usual(part: AnyPart, same: bool) -> AnyPart:
+    """A part whose media have types that providers know; the part itself where nothing changes."""
+    if type(part) is Media:
+        media = normal(part)
+        return media if same else of_its_type(media)
+    if type(part) is ToolResult:
+        inner = [_usual(other, same) for other in part.parts]
+        return part if all(map(is_, inner, part.parts)) else replace(part, parts=inner)
+    return part
 
 
 # --- cache marks -------------------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from modelbay.conversation import Text, Thinking
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.events import Reply, collect
-from modelbay.protocols.codec import codec
+from modelbay.model import Model
+from modelbay.protocols.codec import Call, codec
 from tests.protocols.openai_chat.chunks import call, chunk, read
 
 TAGS = Dialect(think_tags=True)
@@ -43,10 +44,22 @@ def test_reasoning_may_come_back_between_texts():
     assert [type(part).__name__ for part in reply.parts] == ["Thinking", "Text", "Thinking", "Text"]
 
 
-@pytest.mark.parametrize("blank", ["", None])
-def test_the_other_field_may_be_there_and_blank(blank):
-    reply = read(chunk({"reasoning_content": blank, "reasoning": "a", "content": ""}), chunk({"content": "b"}))
+@pytest.mark.parametrize("blank", ["", None, " ", "\n"])
+@pytest.mark.parametrize("filled", FIELDS)
+def test_the_other_fields_may_be_there_and_blank(blank, filled):
+    message = dict.fromkeys(FIELDS, blank) | {filled: "a"}
+    reply = read(chunk({**message, "content": ""}), chunk({"content": "b"}))
     assert (reply.thinking, reply.text) == ("a", "b")
+    reply = whole({**message, "content": "b"})
+    assert (reply.thinking, reply.text) == ("a", "b")
+    assert reply.parts[0].native == filled
+
+
+def test_a_filled_field_of_a_client_s_history_counts_before_a_blank_one():
+    message = {"role": "assistant", "content": "Hi", "reasoning_content": "", "reasoning": "Hm"}
+    asked = codec("openai_chat").parse_request(Call("", {"messages": [message]}))
+    assert [part.text for part in asked.turns[0].parts if isinstance(part, Thinking)] == ["Hm"]
+    assert codec("openai_chat").render_request(asked, Model(id="m"), PLAIN).body["messages"] == [message]
 
 
 def test_reasoning_that_is_said_under_two_names_counts_once():

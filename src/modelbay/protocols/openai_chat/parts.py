@@ -1,6 +1,6 @@
 """Chat Completions: the content of a message, in and out. Requests, replies and streams share it."""
 
-import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +19,7 @@ from modelbay.conversation import (
     Unknown,
 )
 from modelbay.protocols.citations import span
+from modelbay.protocols.media_types import format_of, of_format, take_url
 from modelbay.protocols.shapes import mapping, objects, without, word
 
 NAME: Final = "openai_chat"
@@ -28,10 +29,8 @@ DETAILS = "reasoning_details"
 THINK_TAGS = "<think>"
 """The `native` of thinking that came as tags inside the text."""
 
-_DATA_URI = re.compile(r"data:([\w.+/-]+);base64,", re.ASCII)
 _DETAIL_TEXT = {"reasoning.text": "text", "reasoning.summary": "summary"}
 _DETAIL_OPAQUE = {"reasoning.text": "signature", "reasoning.encrypted": "data"}
-_AUDIO_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 
 
 def parse_content(content: Json) -> list[AnyPart]:
@@ -84,25 +83,25 @@ def _parse_media(kind: Json, item: dict[str, Any]) -> Media | None:
         what: MediaKind = {"image_url": "image", "video_url": "video", "audio_url": "audio"}.get(kind, "document")  # type: ignore[assignment]
         if isinstance(body, str):
             media = Media(kind=what, native=f"{kind}=")
-            _set_url(media, body)
+            take_url(media, body)
         elif isinstance(body, dict) and isinstance(body.get("url"), str):
             media = Media(
                 kind=what, native=None if kind in ("image_url", "video_url") else kind, detail=body.get("detail")
             )
-            _set_url(media, body["url"])
+            take_url(media, body["url"])
             media.extra = _nested(kind, without(body, "url", "detail"))
         else:
             return None
     elif kind == "input_audio" and isinstance(body, dict) and isinstance(body.get("data"), str):
         form = word(body.get("format"))
-        media = Media(kind="audio", media_type=_AUDIO_TYPES.get(form, f"audio/{form}") if form else None)
+        media = Media(kind="audio", media_type=of_format(form))
         media.data = body["data"]
         media.extra = _nested(kind, without(body, "data", "format"))
     elif kind == "file" and isinstance(body, dict):
         media = Media(kind="document", name=body.get("filename"), file_id=body.get("file_id"))
         data = body.get("file_data")
         if isinstance(data, str):
-            _set_url(media, data)
+            take_url(media, data)
             if media.url is not None:  # bare base64, as some gateways take it
                 media.url, media.data, media.native = None, data, "file_data"
         media.extra = _nested(kind, without(body, "filename", "file_id", "file_data"))
@@ -117,14 +116,6 @@ def _parse_media(kind: Json, item: dict[str, Any]) -> Media | None:
 def _nested(kind: str, rest: Extra | None) -> Extra | None:
     """Fields beside the known ones inside the part's own object."""
     return {f"{kind}.": rest} if rest else None
-
-
-def _set_url(media: Media, url: str) -> None:
-    found = _DATA_URI.match(url)
-    if found:
-        media.media_type, media.data = found.group(1), url[found.end() :]
-    else:
-        media.url = url
 
 
 def data_uri(media: Media) -> str:
@@ -173,7 +164,7 @@ def render_media(media: Media) -> dict[str, Any]:
                 body["detail"] = media.detail
             return {"type": kind, kind: body}
         case "audio" if media.data is not None:
-            form = (media.media_type or "").removeprefix("audio/").replace("mpeg", "mp3").replace("x-wav", "wav")
+            form = format_of(media.media_type)
             return {"type": "input_audio", "input_audio": {"data": media.data, **({"format": form} if form else {})}}
         case _:
             file: dict[str, Any] = {}
@@ -228,11 +219,19 @@ def parse_reasoning(message: dict[str, Any], field: str | None = None) -> tuple[
         parts = [parse_detail(item) for item in details]
     if any(part.text for part in parts):
         return parts, taken
-    for name in (field, *REASONING_FIELDS) if field else REASONING_FIELDS:
-        text = message.get(name)
-        if isinstance(text, str) and (text or name == "reasoning_content"):
-            return [Thinking(texts=[text], native=name), *parts], [*taken, name]
-    return parts, taken
+    found = filled(message, (field, *REASONING_FIELDS) if field else REASONING_FIELDS)
+    if found is None and message.get(REASONING_FIELDS[0]) == "":  # Kimi and DeepSeek want it back
+        found = REASONING_FIELDS[0], ""
+    if found is None:
+        return parts, taken
+    name, text = found
+    return [Thinking(texts=[text], native=name), *parts], [*taken, name]
+
+
+def filled(message: dict[str, Any], names: Iterable[str]) -> tuple[str, str] | None:
+    """The first of the fields that says something, and its text; one of white space only where no other has more."""
+    said = [(name, text) for name in names if type(text := message.get(name)) is str and text]
+    return next(((name, text) for name, text in said if text.strip()), said[0] if said else None)
 
 
 def split_think_tags(text: str) -> tuple[str, str] | None:

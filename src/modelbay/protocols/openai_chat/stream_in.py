@@ -19,6 +19,7 @@ from modelbay.protocols.openai_chat.parts import (
     THINK_TAGS,
     arguments_text,
     call_id,
+    filled,
     parse_annotation,
     parse_content,
     parse_detail,
@@ -194,13 +195,10 @@ class StreamParser:
                     texts = self._detail(item) or texts
             if texts:
                 return
-        for name in self._reasoning_fields:
-            text = delta.get(name)
-            if text and type(text) is str:
-                self._add(name, text)
-                return
-            if text == "" and name == "reasoning_content" and self._blank_reasoning is not None:
-                self._blank_reasoning = True
+        if (found := filled(delta, self._reasoning_fields)) is not None:
+            self._add(*found)
+        elif delta.get(REASONING_FIELDS[0]) == "" and self._blank_reasoning is not None:
+            self._blank_reasoning = True
 
     def _detail(self, item: dict[str, Any]) -> bool:
         """A fragment of one of `reasoning_details`: the same index and type continue the same part."""

@@ -1,10 +1,10 @@
 """Responses: the content of items, in and out. Requests, replies and streams share it."""
 
-import re
 from typing import Any, Final
 
 from modelbay.conversation import Annotation, AnyPart, Extra, Json, Media, Refusal, Text, Unknown
 from modelbay.protocols.citations import span
+from modelbay.protocols.media_types import data_url, format_of, of_format, take_url
 
 NAME: Final = "openai_responses"
 INPUT, OUTPUT = "input_text", "output_text"
@@ -13,9 +13,6 @@ STRING = "string"
 """The `native` of a text that was the whole content, written as a string instead of a list of parts."""
 OF_ITEM = "item."
 """The key in a reply part's `extra` under which stands what its item carries beside the content: `status`, `phase`."""
-
-_DATA_URI = re.compile(r"data:([\w.+/-]+);base64,", re.ASCII)
-_AUDIO_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 
 
 def without(value: dict[str, Any], *known: str) -> Extra | None:
@@ -66,14 +63,14 @@ def parse_part(item: Json, usual: str) -> AnyPart:
     elif kind == "input_audio" and isinstance(sound := item.get("input_audio"), dict):
         form = word(sound.get("format"))
         part = Media(kind="audio", data=word(sound.get("data")), extra=without(item, "type", "input_audio"))
-        part.media_type = _AUDIO_TYPES.get(form, f"audio/{form}") if form else None
+        part.media_type = of_format(form)
     return part or Unknown(native=kind, raw=item)
 
 
 def _parse_image(item: dict[str, Any]) -> Media | None:
     image = Media(kind="image", file_id=word(item.get("file_id")), detail=word(item.get("detail")))
     if isinstance(url := item.get("image_url"), str):
-        _set_url(image, url)
+        take_url(image, url)
     elif url is not None or image.file_id is None:
         return None
     image.extra = without(item, "type", "image_url", "file_id", "detail")
@@ -89,22 +86,13 @@ def _parse_file(item: dict[str, Any]) -> Media | None:
         detail=word(item.get("detail")),
     )
     if isinstance(data := item.get("file_data"), str):
-        found = _DATA_URI.match(data)
-        file.data = data[found.end() :] if found else data
-        file.media_type = found.group(1) if found else None
+        found = data_url(data)
+        file.media_type, file.data = found or (None, data)
         file.native = None if found else "file_data"  # bare base64, as some gateways take it
     elif file.file_id is None and file.url is None:
         return None
     file.extra = without(item, "type", "file_id", "file_url", "filename", "file_data", "detail")
     return file
-
-
-def _set_url(media: Media, url: str) -> None:
-    found = _DATA_URI.match(url)
-    if found:
-        media.media_type, media.data = found.group(1), url[found.end() :]
-    else:
-        media.url = url
 
 
 def _data_uri(media: Media, usual: str) -> str:
@@ -140,7 +128,7 @@ def render_media(media: Media) -> dict[str, Any]:
             if media.url is not None or media.data is not None:
                 item["image_url"] = media.url if media.data is None else _data_uri(media, "image/png")
         case "audio":
-            form = (media.media_type or "").removeprefix("audio/").replace("mpeg", "mp3").replace("x-wav", "wav")
+            form = format_of(media.media_type)
             return {"type": "input_audio", "input_audio": {"data": media.data, **({"format": form} if form else {})}}
         case _:
             item = {"type": "input_file"}
