@@ -192,7 +192,7 @@ class _Names:
         if type(part) is ToolCall:
             if part.namespace is not None and self._namespaces:
                 return part
-            sent = self.of(ToolName(part.name, part.namespace)) if part.name else ""
+            sent = self.of(ToolName(part.name, part.namespace))
             return part if sent == part.name and part.namespace is None else replace(part, name=sent, namespace=None)
         if type(part) is ToolResult and part.name:
             sent = self.of(ToolName(part.name))

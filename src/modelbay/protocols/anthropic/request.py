@@ -294,10 +294,10 @@ def _reasoning(
 def _answers_calls_without_thinking(messages: list[dict[str, Any]]) -> bool:
     """Whether the last message has the results of calls that no thinking stands before. Anthropic then refuses a thinking
     budget: the calls are another model's, or the client lost the thinking, as Claude Code does."""
-    if len(messages) < 2 or not any(block["type"] == "tool_result" for block in _blocks_of(messages[-1])):
+    if len(messages) < 2 or not any(block.get("type") == "tool_result" for block in _blocks_of(messages[-1])):
         return False
     own = _blocks_of(messages[-2])
-    return bool(own) and own[0]["type"] not in ("thinking", "redacted_thinking")
+    return bool(own) and own[0].get("type") not in ("thinking", "redacted_thinking")
 
 
 def _blocks_of(message: dict[str, Any]) -> list[dict[str, Any]]:
