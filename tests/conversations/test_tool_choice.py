@@ -16,8 +16,8 @@ def test_tools_to_choose_from():
         {
             "messages": [{"role": "user", "content": "High or low at Brest?"}],
             "tools": [
-                {"type": "function", "function": {"name": "tide", "parameters": {"type": "object"}}},
-                {"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}},
+                {"type": "function", "function": {"name": "tide", "parameters": {"type": "object", "properties": {}}}},
+                {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}},
             ],
             "tool_choice": "auto",
         }
@@ -26,8 +26,18 @@ def test_tools_to_choose_from():
         {
             "input": [{"role": "user", "content": "High or low at Brest?"}],
             "tools": [
-                {"type": "function", "name": "tide", "parameters": {"type": "object"}, "strict": False},
-                {"type": "function", "name": "now", "parameters": {"type": "object"}, "strict": False},
+                {
+                    "type": "function",
+                    "name": "tide",
+                    "parameters": {"type": "object", "properties": {}},
+                    "strict": False,
+                },
+                {
+                    "type": "function",
+                    "name": "now",
+                    "parameters": {"type": "object", "properties": {}},
+                    "strict": False,
+                },
             ],
             "tool_choice": "auto",
             "store": False,
@@ -50,8 +60,8 @@ def test_tools_to_choose_from():
             "tools": [
                 {
                     "functionDeclarations": [
-                        {"name": "tide", "parametersJsonSchema": {"type": "object"}},
-                        {"name": "now", "parametersJsonSchema": {"type": "object"}},
+                        {"name": "tide", "parametersJsonSchema": {"type": "object", "properties": {}}},
+                        {"name": "now", "parametersJsonSchema": {"type": "object", "properties": {}}},
                     ]
                 }
             ],
@@ -66,8 +76,8 @@ def test_a_tool_that_must_be_called():
         {
             "messages": [{"role": "user", "content": "High or low at Brest?"}],
             "tools": [
-                {"type": "function", "function": {"name": "tide", "parameters": {"type": "object"}}},
-                {"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}},
+                {"type": "function", "function": {"name": "tide", "parameters": {"type": "object", "properties": {}}}},
+                {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}},
             ],
             "tool_choice": {"type": "function", "function": {"name": "tide"}},
         }
@@ -76,8 +86,18 @@ def test_a_tool_that_must_be_called():
         {
             "input": [{"role": "user", "content": "High or low at Brest?"}],
             "tools": [
-                {"type": "function", "name": "tide", "parameters": {"type": "object"}, "strict": False},
-                {"type": "function", "name": "now", "parameters": {"type": "object"}, "strict": False},
+                {
+                    "type": "function",
+                    "name": "tide",
+                    "parameters": {"type": "object", "properties": {}},
+                    "strict": False,
+                },
+                {
+                    "type": "function",
+                    "name": "now",
+                    "parameters": {"type": "object", "properties": {}},
+                    "strict": False,
+                },
             ],
             "tool_choice": {"type": "function", "name": "tide"},
             "store": False,
@@ -100,8 +120,8 @@ def test_a_tool_that_must_be_called():
             "tools": [
                 {
                     "functionDeclarations": [
-                        {"name": "tide", "parametersJsonSchema": {"type": "object"}},
-                        {"name": "now", "parametersJsonSchema": {"type": "object"}},
+                        {"name": "tide", "parametersJsonSchema": {"type": "object", "properties": {}}},
+                        {"name": "now", "parametersJsonSchema": {"type": "object", "properties": {}}},
                     ]
                 }
             ],
@@ -116,8 +136,8 @@ def test_any_tool_but_only_one():
         {
             "messages": [{"role": "user", "content": "High or low at Brest?"}],
             "tools": [
-                {"type": "function", "function": {"name": "tide", "parameters": {"type": "object"}}},
-                {"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}},
+                {"type": "function", "function": {"name": "tide", "parameters": {"type": "object", "properties": {}}}},
+                {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}},
             ],
             "parallel_tool_calls": False,
             "tool_choice": "required",
@@ -127,8 +147,18 @@ def test_any_tool_but_only_one():
         {
             "input": [{"role": "user", "content": "High or low at Brest?"}],
             "tools": [
-                {"type": "function", "name": "tide", "parameters": {"type": "object"}, "strict": False},
-                {"type": "function", "name": "now", "parameters": {"type": "object"}, "strict": False},
+                {
+                    "type": "function",
+                    "name": "tide",
+                    "parameters": {"type": "object", "properties": {}},
+                    "strict": False,
+                },
+                {
+                    "type": "function",
+                    "name": "now",
+                    "parameters": {"type": "object", "properties": {}},
+                    "strict": False,
+                },
             ],
             "parallel_tool_calls": False,
             "tool_choice": "required",
@@ -153,8 +183,8 @@ def test_any_tool_but_only_one():
                 "tools": [
                     {
                         "functionDeclarations": [
-                            {"name": "tide", "parametersJsonSchema": {"type": "object"}},
-                            {"name": "now", "parametersJsonSchema": {"type": "object"}},
+                            {"name": "tide", "parametersJsonSchema": {"type": "object", "properties": {}}},
+                            {"name": "now", "parametersJsonSchema": {"type": "object", "properties": {}}},
                         ]
                     }
                 ],
@@ -170,14 +200,23 @@ def test_tools_that_must_not_be_called():
     assert chat(conversation) == snapshot(
         {
             "messages": [{"role": "user", "content": "High or low at Brest?"}],
-            "tools": [{"type": "function", "function": {"name": "tide", "parameters": {"type": "object"}}}],
+            "tools": [
+                {"type": "function", "function": {"name": "tide", "parameters": {"type": "object", "properties": {}}}}
+            ],
             "tool_choice": "none",
         }
     )
     assert responses(conversation) == snapshot(
         {
             "input": [{"role": "user", "content": "High or low at Brest?"}],
-            "tools": [{"type": "function", "name": "tide", "parameters": {"type": "object"}, "strict": False}],
+            "tools": [
+                {
+                    "type": "function",
+                    "name": "tide",
+                    "parameters": {"type": "object", "properties": {}},
+                    "strict": False,
+                }
+            ],
             "tool_choice": "none",
             "store": False,
         }
@@ -193,7 +232,13 @@ def test_tools_that_must_not_be_called():
     assert google(conversation) == snapshot(
         {
             "contents": [{"role": "user", "parts": [{"text": "High or low at Brest?"}]}],
-            "tools": [{"functionDeclarations": [{"name": "tide", "parametersJsonSchema": {"type": "object"}}]}],
+            "tools": [
+                {
+                    "functionDeclarations": [
+                        {"name": "tide", "parametersJsonSchema": {"type": "object", "properties": {}}}
+                    ]
+                }
+            ],
             "toolConfig": {"functionCallingConfig": {"mode": "NONE"}},
         }
     )
@@ -205,8 +250,8 @@ def test_some_of_the_tools_allowed():
         {
             "messages": [{"role": "user", "content": "High or low at Brest?"}],
             "tools": [
-                {"type": "function", "function": {"name": "tide", "parameters": {"type": "object"}}},
-                {"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}},
+                {"type": "function", "function": {"name": "tide", "parameters": {"type": "object", "properties": {}}}},
+                {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}},
             ],
             "tool_choice": {
                 "type": "allowed_tools",
@@ -218,8 +263,18 @@ def test_some_of_the_tools_allowed():
         {
             "input": [{"role": "user", "content": "High or low at Brest?"}],
             "tools": [
-                {"type": "function", "name": "tide", "parameters": {"type": "object"}, "strict": False},
-                {"type": "function", "name": "now", "parameters": {"type": "object"}, "strict": False},
+                {
+                    "type": "function",
+                    "name": "tide",
+                    "parameters": {"type": "object", "properties": {}},
+                    "strict": False,
+                },
+                {
+                    "type": "function",
+                    "name": "now",
+                    "parameters": {"type": "object", "properties": {}},
+                    "strict": False,
+                },
             ],
             "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "tide"}]},
             "store": False,
@@ -239,8 +294,8 @@ def test_some_of_the_tools_allowed():
             "tools": [
                 {
                     "functionDeclarations": [
-                        {"name": "tide", "parametersJsonSchema": {"type": "object"}},
-                        {"name": "now", "parametersJsonSchema": {"type": "object"}},
+                        {"name": "tide", "parametersJsonSchema": {"type": "object", "properties": {}}},
+                        {"name": "now", "parametersJsonSchema": {"type": "object", "properties": {}}},
                     ]
                 }
             ],

@@ -28,7 +28,8 @@ from modelbay.providers import presets
 from modelbay.replay import replay
 
 ROWS = [(preset.id, protocol) for preset in presets.all() for protocol in preset.protocols]
-TOOL = Tool(name="look", strict=True, schema={"type": "object", "properties": {"at": {"enum": ["a", "b"]}}})
+PLACES = {"type": "object", "properties": {"at": {"enum": ["a", "b"]}}, "required": ["at"]}
+TOOL = Tool(name="look", strict=True, schema=PLACES)
 PNG = Media(kind="image", data="aGk=", media_type="image/png")
 
 

@@ -12,6 +12,7 @@ from modelbay.protocols import efforts
 from modelbay.protocols.dispositions import carried, settle
 from modelbay.protocols.media_types import normal, of_its_type
 from modelbay.protocols.repair import repaired
+from modelbay.protocols.schema import Fitting
 
 BREAKPOINT = "prompt_cache_breakpoint"
 """The field of OpenAI's content parts that says what `cache_control` says elsewhere."""
@@ -38,7 +39,17 @@ def prepared(
         turns = [_marked(turn) for turn in _media_beside(turns)]
         if protocol != "anthropic" and not dialect.cache_marks and _marks_beside_content(turns, settings):
             carried("cache_marks", protocol, report)
-    return replace(conversation, turns=turns, settings=settings), report
+    fitting = Fitting(protocol, dialect, report, same=conversation.protocol == protocol)
+    return replace(conversation, turns=turns, settings=_fitted(settings, fitting)), report
+
+
+def _fitted(settings: Settings, fitting: Fitting) -> Settings:
+    """The settings with every schema as the target accepts it. What a Gemini client wrote for Gemini is kept as it was."""
+    if (fitting.same and fitting.protocol == "google") or not (settings.tools or settings.output_format):
+        return settings
+    tools = [fitting.tool(tool) for tool in settings.tools] if settings.tools else settings.tools
+    form = fitting.format(settings.output_format) if settings.output_format is not None else None
+    return replace(settings, tools=tools, output_format=form)
 
 
 # --- media types -------------------------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from modelbay.protocols.codec import Call, codec
 HI = {"max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
 GEMINI = Origin("google", "google", "gemini")
 
+OPEN = {"type": "object"}
+
 
 def parsed(**body: Any) -> Conversation:
     return codec("anthropic").parse_request(Call("", {**HI, **body}))
@@ -52,7 +54,7 @@ def test_a_body_of_another_shape_is_refused_with_the_place_of_the_fault(body, se
         {"output_format": {"type": "json_schema", "schema": {}}}, {"metadata": {"user_id": "u", "more": 1}},
         {"tools": [{"name": "f", "input_schema": {"type": "object"}, "type": "custom", "defer_loading": True}]},
         {"tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 3}]},
-        {"tools": [{"name": "f", "input_schema": {}}], "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}},
+        {"tools": [{"name": "f", "input_schema": OPEN}], "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}},
         {"system": [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]},
         {"container": "c", "context_management": {"edits": []}, "mcp_servers": []}, {"service_tier": "standard_only"},
         {"temperature": 1, "top_k": 5, "stop_sequences": [" "]},

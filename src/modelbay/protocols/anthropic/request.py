@@ -213,7 +213,7 @@ def _render_tool(tool: Tool, same: bool) -> Json:
         item["type"] = tool.native
     if tool.description is not None:
         item["description"] = tool.description
-    item["input_schema"] = {"type": "object", "properties": {}} if schema is None else schema
+    item["input_schema"] = schema
     if tool.strict is not None:
         item["strict"] = tool.strict
     if tool.cache is not None:

@@ -11,7 +11,7 @@ from modelbay.protocols.dispositions import refused
 from modelbay.protocols.efforts import nearest
 from modelbay.protocols.google.case import Fields, camel, written
 from modelbay.protocols.google.parts import NAME
-from modelbay.protocols.schema import json_schema, openapi
+from modelbay.protocols.schema import json_schema
 
 PLACE = "generationConfig."
 _THINKING = "generationConfig.thinkingConfig."
@@ -149,7 +149,7 @@ def _render_format(form: OutputFormat, dialect: Dialect, same: bool) -> Fields:
         original = said.get("schema", form.schema)
         return config | {"responseSchema": original if json_schema(original) == form.schema else form.schema}
     if not same and dialect.schema == "openapi":
-        return config | {"responseSchema": openapi(form.schema)} if isinstance(form.schema, dict) else config
+        return config | {"responseSchema": form.schema} if isinstance(form.schema, dict) else config
     return config | ({} if form.schema is None else {"responseJsonSchema": form.schema})
 
 

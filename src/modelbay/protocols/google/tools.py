@@ -11,7 +11,7 @@ from modelbay.dialect import Dialect
 from modelbay.errors import Unsupported
 from modelbay.protocols.google.case import Fields, camel, written
 from modelbay.protocols.google.parts import SNAKE, without
-from modelbay.protocols.schema import json_schema, openapi
+from modelbay.protocols.schema import json_schema
 
 ENTRY = "entry."
 """The number of the entry of `tools` that a tool stood in."""
@@ -160,9 +160,8 @@ def _render_declaration(tool: Tool, dialect: Dialect, same: bool) -> Fields:
 def _render_schema(schema: Any, dialect: Dialect, same: bool) -> Fields:
     if same or dialect.schema != "openapi":
         return {"parametersJsonSchema": schema}
-    parameters = openapi(schema) if isinstance(schema, dict) else {}
     # a function without parameters has none: an object without properties is refused
-    return {"parameters": parameters} if parameters.get("properties") else {}
+    return {"parameters": schema} if schema.get("properties") else {}
 
 
 def render_tool_config(settings: Settings) -> Fields:

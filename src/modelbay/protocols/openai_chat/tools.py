@@ -6,12 +6,9 @@ from modelbay.conversation import Extra, Json, Settings, Tool, ToolChoice
 from modelbay.dialect import Dialect
 from modelbay.protocols.dispositions import refused
 from modelbay.protocols.openai_chat.parts import NAME
-from modelbay.protocols.schema import openapi, typed
 from modelbay.protocols.shapes import mapping, objects, without, word
 
 _CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
-_SCHEMAS = {"typed": typed, "openapi": openapi}
-"""What a dialect's schema subset is written by; any other is JSON Schema as it is."""
 
 
 def parse_tools(body: dict[str, Json], settings: Settings) -> None:
@@ -148,7 +145,7 @@ def _render_function(tool: Tool, dialect: Dialect, same: bool) -> Extra:
     if tool.description is not None:
         function["description"] = tool.description
     if tool.schema is not None:
-        function["parameters"] = _SCHEMAS[dialect.schema](tool.schema) if dialect.schema in _SCHEMAS else tool.schema
+        function["parameters"] = tool.schema
     if tool.strict is not None and dialect.strict_tools:
         function["strict"] = tool.strict
     return function | {name: value for name, value in (tool.extra or {} if same else {}).items() if name != "tool."}

@@ -314,7 +314,6 @@ def _render_tool(tool: Tool, dialect: Dialect, same: bool) -> Json:
     strict, schema = tool.strict, tool.schema
     if not same:  # here a tool is strict unless it says otherwise, elsewhere it is the reverse
         strict = bool(strict)
-        schema = schema if schema is not None else {"type": "object", "properties": {}}
     function = {"type": "function", "name": tool.name, "description": tool.description, "parameters": schema}
     return _said(**function, strict=strict if dialect.strict_tools else None) | extra
 

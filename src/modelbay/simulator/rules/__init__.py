@@ -5,7 +5,17 @@ A rule raises the error. Places are named as the provider names them, by the ind
 
 from collections.abc import Callable
 
-from modelbay.simulator.rules import anthropic, everyone, fields, google, names, openai_chat, openai_responses, parts
+from modelbay.simulator.rules import (
+    anthropic,
+    everyone,
+    fields,
+    google,
+    names,
+    openai_chat,
+    openai_responses,
+    parts,
+    schemas,
+)
 from modelbay.simulator.rules.request import Request
 
 Rule = Callable[[Request], None]
@@ -20,6 +30,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         names.of_openai,
         names.are_unique,
         openai_chat.answers_tool_calls,
+        schemas.openai_accepts,
         openai_chat.says_json,
         openai_chat.finds_its_files,
         everyone.sees_its_media,
@@ -30,6 +41,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         fields.are_known,
         openai_responses.wants_input,
         openai_responses.keeps_no_state,
+        schemas.openai_accepts,
         parts.are_known,
         names.of_openai,
         names.are_unique,
@@ -48,6 +60,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         parts.are_known,
         anthropic.names_tools_well,
         names.are_unique,
+        schemas.anthropic_accepts,
         anthropic.sets_few_cache_marks,
         anthropic.refuses_empty_text,
         anthropic.results_follow_calls,
@@ -63,6 +76,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         parts.are_known,
         names.of_gemini,
         names.are_unique,
+        schemas.google_accepts,
         google.responses_match_calls,
         google.keeps_thought_signatures,
         everyone.sees_its_media,

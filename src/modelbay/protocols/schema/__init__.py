@@ -1,0 +1,197 @@
+"""JSON Schema for those who take only part of it. Each protocol accepts a subset, which is a row here; one adapter fits
+the schemas of tools and of output formats to it.
+
+A schema that needs no change is sent as it came, byte for byte, so that prompt caches hold. What a change widens is reported.
+"""
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from modelbay.conversation import Json, OutputFormat, Tool
+from modelbay.dialect import Dialect
+from modelbay.events import Warned
+from modelbay.protocols.dispositions import refused
+from modelbay.protocols.schema.folding import object_root
+from modelbay.protocols.schema.openapi import json_schema, openapi
+from modelbay.protocols.schema.references import bare, inlined
+from modelbay.protocols.schema.strict import NotStrict, Strictness, closed, relaxed
+from modelbay.protocols.schema.types import typed
+from modelbay.protocols.schema.words import Schema, rebuilt, schemas
+
+_UNCOMMON = frozenset(
+    ("allOf", "oneOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas", "dependencies",
+     "patternProperties", "propertyNames", "unevaluatedProperties", "unevaluatedItems", "contains", "minContains",
+     "maxContains", "prefixItems", "minProperties", "maxProperties")
+)  # fmt: skip
+_BOUNDS = frozenset(
+    ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "maxItems",
+     "uniqueItems")
+)  # fmt: skip
+
+
+class Subset(Struct, frozen=True):
+    """What a protocol's providers accept of JSON Schema."""
+
+    bare_references: bool = False
+    """Nothing but a description and a default may stand beside a `$ref` (Gemini)."""
+    items: bool = False
+    """Every array says what its items are (OpenAI: "array schema missing items")."""
+    needed: bool = True
+    """A tool without arguments has a schema all the same."""
+    properties: bool = True
+    """An object lists its properties, even if it has none (OpenAI: "object schema missing properties")."""
+    strict: Strictness | None = None
+    """What `strict` demands; None where there is no such thing."""
+    object_output: bool = False
+    """An answer is an object (OpenAI); elsewhere it may be anything."""
+    strict_output: bool = False
+    """An output format is always strict (Anthropic)."""
+
+
+_OPENAI = Subset(
+    items=True,
+    object_output=True,
+    strict=Strictness(all_required=True, typed=True, refused=_UNCOMMON | {"minLength", "maxLength", "uniqueItems"}),
+)
+SUBSETS = {
+    "openai_chat": replace(_OPENAI, needed=False),
+    "openai_responses": _OPENAI,
+    "anthropic": Subset(
+        properties=False,
+        strict=Strictness(recursive=False, refused=(_UNCOMMON - {"allOf"}) | _BOUNDS),
+        strict_output=True,
+    ),
+    "google": Subset(bare_references=True, needed=False),
+}
+
+
+class Fitting(Struct):
+    """Fits the schemas of one request."""
+
+    protocol: str
+    dialect: Dialect
+    report: list[Warned]
+    same: bool = False
+    """The client speaks this protocol: only what every provider of it refuses is changed."""
+
+    def tool(self, tool: Tool) -> Tool:
+        """The tool with a schema as the target accepts it.
+
+        Raises:
+            Unsupported: the schema has no form there.
+        """
+        subset, strict = SUBSETS[self.protocol], tool.strict
+        if tool.kind != "function" or (tool.schema is None and not subset.needed):
+            return tool
+        schema = self._root(tool.schema, f"the schema of `{tool.name}`", "tools")
+        if not self.same:
+            schema = _fitted(schema, subset)
+            if strict and self.dialect.strict_tools and subset.strict is not None:
+                try:
+                    schema = closed(schema, subset.strict)
+                except NotStrict as why:
+                    strict = None
+                    self._warn(f"`strict` is not sent for `{tool.name}`: its schema {why}", "tools.strict")
+        schema = self._as_dialect_writes(schema)
+        return tool if (strict, schema) == (tool.strict, tool.schema) else replace(tool, schema=schema, strict=strict)
+
+    def format(self, form: OutputFormat) -> OutputFormat:
+        """The output format with a schema as the target accepts it.
+
+        Raises:
+            Unsupported: the schema cannot be expressed there.
+        """
+        subset, strict = SUBSETS[self.protocol], form.strict
+        if form.kind != "json_schema" or not isinstance(form.schema, dict):
+            return form
+        schema: Schema = form.schema
+        if not self.same:
+            if subset.object_output:
+                schema = self._root(schema, "the output format", "output_format")
+            schema = _fitted(schema, subset)
+            if subset.strict is not None and (strict or subset.strict_output):
+                schema, strict = self._strict_format(schema, strict, subset)
+        schema = self._as_dialect_writes(schema)
+        return form if (schema, strict) == (form.schema, form.strict) else replace(form, schema=schema, strict=strict)
+
+    def _strict_format(self, schema: Schema, strict: bool | None, subset: Subset) -> tuple[Schema, bool | None]:
+        rules = subset.strict or Strictness()
+        if subset.strict_output and any(word in _BOUNDS for node in schemas(schema) for word in node):
+            schema = relaxed(schema, _BOUNDS)
+            self._warn("limits in the output format are sent in its descriptions", "output_format")
+        try:
+            return closed(schema, rules), strict
+        except NotStrict as why:
+            if subset.strict_output:
+                raise refused("output_format.json_schema", self.protocol, f"its schema {why}") from None
+            if strict:
+                self._warn(f"`strict` is not sent for the output format: its schema {why}", "output_format")
+            return schema, None
+
+    def _root(self, schema: Json, what: str, setting: str) -> Schema:
+        root, lost = object_root(schema)
+        if lost:
+            self._warn(f"{what} has {', '.join(f'`{word}`' for word in lost)} at its top: sent as one object", setting)
+        lists_properties = root.get("type") != "object" or isinstance(root.get("properties"), dict)
+        must = SUBSETS[self.protocol].properties and not self.same
+        if not lists_properties and (must or not schema or schema is True):
+            return {**root, "properties": {}}
+        return root
+
+    def _as_dialect_writes(self, schema: Schema) -> Schema:
+        match self.dialect.schema:
+            case "typed":
+                return typed(schema)
+            case "openapi":
+                return openapi(schema)
+            case _:
+                return schema
+
+    def _warn(self, message: str, setting: str) -> None:
+        self.report.append(Warned(message, setting))
+
+
+def _fitted(schema: Schema, subset: Subset) -> Schema:
+    if any(_is_old(node) for node in schemas(schema)):
+        schema = _renewed(schema)
+    if subset.bare_references:
+        schema = bare(schema)
+    if subset.items and any(_lacks_items(node) for node in schemas(schema)):
+        schema = _with_items(schema)
+    return schema
+
+
+def _is_old(node: Schema) -> bool:
+    return isinstance(node.get("items"), list) or any(isinstance(node.get(word), bool) for word in _EXCLUSIVE)
+
+
+_EXCLUSIVE = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
+
+
+def _renewed(node: Json) -> Json:
+    """What drafts before 2020-12 wrote otherwise, which validators of that draft refuse."""
+    if not isinstance(node, dict):
+        return node
+    if isinstance(node.get("items"), list):
+        node = {("prefixItems" if word == "items" else word): value for word, value in node.items()}
+    for word, limit in _EXCLUSIVE.items():
+        if isinstance(node.get(word), bool):
+            excluded = node[word] and limit in node
+            node = {
+                name: value for name, value in node.items() if name != word and not (excluded and name == limit)
+            } | ({word: node[limit]} if excluded else {})
+    return rebuilt(node, _renewed)
+
+
+def _lacks_items(node: Schema) -> bool:
+    said = node.get("type")
+    return (said == "array" or (isinstance(said, list) and "array" in said)) and "items" not in node
+
+
+def _with_items(node: Json) -> Json:
+    if not isinstance(node, dict):
+        return node
+    return rebuilt({**node, "items": {}} if _lacks_items(node) else node, _with_items)
+
+
+__all__ = ["SUBSETS", "Fitting", "Subset", "inlined", "json_schema", "openapi", "typed"]

@@ -1,0 +1,108 @@
+"""Schemas put together: the members of `allOf`, and the choices at the top of a schema that must be one object there."""
+
+from typing import Any
+
+from modelbay.conversation import Json
+from modelbay.protocols.schema.references import target
+from modelbay.protocols.schema.words import Schema
+
+_UNIONS = ("anyOf", "oneOf", "allOf")
+_DEEPEST = 12
+"""References to follow from choice to choice: definitions that use each other twice over would take for ever."""
+_REFUSED_AT_TOP = ("not", "enum", "const", "if", "then", "else")
+
+
+def all_of(node: Schema) -> Schema:
+    """`allOf` put together: properties and required are joined, of other words the last one stands."""
+    members = node.get("allOf")
+    if not isinstance(members, list):
+        return node
+    joined: Schema = {}
+    for member in (*members, {word: value for word, value in node.items() if word != "allOf"}):
+        if not isinstance(member, dict):
+            continue
+        for word, value in all_of(member).items():
+            if word == "properties" and isinstance(value, dict):
+                joined[word] = {**joined.get(word, {}), **value}
+            elif word == "required" and isinstance(value, list):
+                joined[word] = list(dict.fromkeys([*joined.get(word, ()), *value]))
+            else:
+                joined[word] = value
+    return joined
+
+
+def object_root(schema: Json) -> tuple[Schema, list[str]]:
+    """The schema as one object, which arguments are and most providers demand; and the keywords at its top that were folded
+    into it or left out.
+
+    Properties of the choices are joined. What all choices of `anyOf` or `oneOf` require is required.
+    """
+    if not isinstance(schema, dict):
+        return {"type": "object"}, []
+    root, under = _resolved(schema, schema, ())
+    lost = [word for word in (*_UNIONS, *_REFUSED_AT_TOP) if word in root]
+    if lost:
+        root = _folded(root, schema, (*under, "#"))
+    if "type" not in root:
+        root = {"type": "object", **root}
+    elif isinstance(root["type"], list) and "object" in root["type"]:
+        root = {**root, "type": "object"}
+    return root, lost
+
+
+def _resolved(node: Schema, root: Schema, under: tuple[str, ...]) -> tuple[Schema, tuple[str, ...]]:
+    """The schema that a reference at its top points to, and the references on the way. One that leads back to where it came
+    from says nothing."""
+    while isinstance(ref := node.get("$ref"), str):
+        rest = {word: value for word, value in node.items() if word != "$ref"}
+        found = target(root, ref) if ref not in under and len(under) < _DEEPEST else {}
+        if not isinstance(found, dict):
+            break
+        under = (*under, ref)
+        node = {**found, **rest}
+    return node, under
+
+
+def _folded(node: Schema, root: Schema, under: tuple[str, ...]) -> Schema:
+    joined = {word: value for word, value in node.items() if word not in (*_UNIONS, *_REFUSED_AT_TOP)}
+    properties: dict[str, list[Json]] = {name: [value] for name, value in _properties(node).items()}
+    required = list(node.get("required") or ())
+    for word in _UNIONS:
+        members = [_member(member, root, under) for member in node.get(word) or () if isinstance(member, dict)]
+        choices = [member for member in members if member.get("type", "object") == "object"]
+        for member in choices:
+            for name, value in _properties(member).items():
+                known = properties.setdefault(name, [])
+                if value not in known:
+                    known.append(value)
+        sets = [list(member.get("required") or ()) for member in choices]
+        if word == "allOf":
+            required += [name for names in sets for name in names]
+        elif sets:
+            required += [name for name in sets[0] if all(name in names for names in sets)]
+    if properties:
+        joined["properties"] = {name: _either(values) for name, values in properties.items()}
+    if required:
+        joined["required"] = list(dict.fromkeys(required))
+    return joined
+
+
+def _member(member: Schema, root: Schema, under: tuple[str, ...]) -> Schema:
+    """One choice as an object, its own choices folded into it."""
+    found, under = _resolved(member, root, under)
+    return _folded(found, root, under) if any(word in found for word in _UNIONS) else found
+
+
+def _properties(node: Schema) -> dict[str, Any]:
+    found = node.get("properties")
+    return found if isinstance(found, dict) else {}
+
+
+def _either(values: list[Json]) -> Json:
+    """A property that the choices describe in several ways; constants of one kind are an `enum`."""
+    if len(values) == 1:
+        return values[0]
+    if all(isinstance(value, dict) and isinstance(value.get("const"), str) for value in values):
+        words: list[str] = [value["const"] for value in values]
+        return {"type": "string", "enum": list(dict.fromkeys(words))}
+    return {"anyOf": values}

@@ -1,0 +1,102 @@
+"""What `strict` demands of a schema: every object closed, and at some vendors every property required.
+
+What is missing is added only where the schema means the same with it: an object that lists its properties is closed, which
+forbids nothing that a caller asked for. An open map, or a property that may be missing, cannot be said strictly.
+"""
+
+from msgspec import Struct
+
+from modelbay.conversation import Json
+from modelbay.protocols.schema.references import target
+from modelbay.protocols.schema.words import DEFINITIONS, Schema, rebuilt, schemas
+
+
+class Strictness(Struct, frozen=True):
+    all_required: bool = False
+    """Every property must be in `required`."""
+    typed: bool = False
+    """Every schema says something (OpenAI: "schema must have a 'type' key")."""
+    recursive: bool = True
+    """A schema may refer to itself."""
+    refused: frozenset[str] = frozenset()
+    """Keywords that make the request fail."""
+
+
+class NotStrict(Exception):
+    """Why a schema cannot be strict."""
+
+
+def closed(schema: Schema, rules: Strictness) -> Schema:
+    """The schema with what `strict` demands.
+
+    Raises:
+        NotStrict: it would mean something else.
+    """
+    if not rules.recursive and is_recursive(schema):
+        raise NotStrict("refers to itself")
+    missing = False
+
+    def visit(node: Json) -> Json:
+        nonlocal missing
+        if not isinstance(node, dict) or not node:
+            if rules.typed:
+                raise NotStrict("allows anything somewhere")
+            return node
+        for word in node:
+            if word in rules.refused:
+                raise NotStrict(f"has `{word}`")
+        if "properties" in node or node.get("type") == "object":
+            missing |= _check_object(node, rules, top=node is schema)
+        return rebuilt(node, visit)
+
+    visit(schema)
+    return _closed(schema) if missing else schema
+
+
+def _check_object(node: Schema, rules: Strictness, *, top: bool) -> bool:
+    """Whether the object must be closed. Raises `NotStrict` where it cannot be."""
+    properties = node.get("properties") or {}
+    rest = node.get("additionalProperties")
+    if rest not in (None, False) or (rest is None and not properties and not top):
+        raise NotStrict("allows properties that it does not name")
+    if rules.all_required and (optional := properties.keys() - set(node.get("required") or ())):
+        raise NotStrict(f"has properties that may be missing: {', '.join(sorted(optional))}")
+    return rest is None
+
+
+def _closed(node: Json) -> Json:
+    if not isinstance(node, dict):
+        return node
+    if ("properties" in node or node.get("type") == "object") and "additionalProperties" not in node:
+        node = {**node, "additionalProperties": False}
+    return rebuilt(node, _closed)
+
+
+def is_recursive(schema: Schema) -> bool:
+    """Whether a local reference leads back to itself."""
+    whole: set[str] = set()
+    """References that are known to lead nowhere back."""
+
+    def leads_back(node: Json, under: frozenset[str]) -> bool:
+        top = {word: value for word, value in node.items() if word not in DEFINITIONS}
+        for ref in {inner["$ref"] for inner in schemas(top) if isinstance(inner.get("$ref"), str)} - whole:
+            found = target(schema, ref)
+            if ref in under or (isinstance(found, dict) and leads_back(found, under | {ref})):
+                return True
+            whole.add(ref)
+        return False
+
+    return leads_back(schema, frozenset())
+
+
+def relaxed(schema: Json, refused: frozenset[str]) -> Json:
+    """The schema with the keywords that are refused in its descriptions instead, where the model reads them."""
+    if not isinstance(schema, dict):
+        return schema
+    found = {word: value for word, value in schema.items() if word in refused}
+    if found:
+        kept = {word: value for word, value in schema.items() if word not in refused}
+        said = ", ".join(f"{word}: {value}" for word, value in found.items())
+        kept["description"] = f"{kept['description']} ({said})" if isinstance(kept.get("description"), str) else said
+        schema = kept
+    return rebuilt(schema, lambda child: relaxed(child, refused))
