@@ -365,3 +365,31 @@ async def test_a_tool_of_a_namespace_is_called_by_its_name_and_namespace(
     message = client.message(await asked(hub, client, "openai_responses", upstream, True))
     assert client.text(message).endswith("answered: high.")
     assert ("namespace" in simulator.journal[-1].body.decode()) == (upstream == "openai_responses" and known)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("habit", ["keeps", "renames"])
+async def test_vertex_gets_no_ids_and_results_in_the_order_of_their_calls(
+    simulator: Simulator, tmp_path: Path, protocol: str, habit: str
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        f'''
+[providers.sim-google]
+type = "vertexai"
+base_url = "{simulator.url}"
+env = {{ VERTEXAI_API_KEY = "k" }}
+
+[models.sim-google]
+provider = "sim-google"
+model = "{GEMINI}"
+'''
+    )
+    prompt = "Ask about the weather and the tide in parallel, in 2 steps."
+    async with Hub.open(path) as hub:
+        text = await run(hub, protocol, "google", habit, False, prompt, ["get_weather", "get_tide"])
+    assert "/v1/" in simulator.journal[-1].path
+    assert "tool get_weather answered: sunny" in text and "tool get_tide answered: high" in text
+    responses = [part["functionResponse"] for content in simulator.journal[-1].json["contents"] for part in content["parts"]
+                 if "functionResponse" in part]  # fmt: skip
+    assert [response["name"] for response in responses] == ["get_weather", "get_tide"] * 2

@@ -56,6 +56,8 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     """JSON Schema as it is; Gemini's OpenAPI subset; every property typed and `$ref`s inlined (Kimi)."""
     tool_id: str | None = None
     """A pattern that every tool call id must match; others are replaced, the same id always by the same one."""
+    call_ids: bool = True
+    """Gemini: takes the ids of calls and results; else they are matched by name and order (Vertex's v1 refuses them)."""
     tool_name: str | None = None
     """A pattern that every tool's name must match; others are shortened, with a hash. None: the protocol's own limit."""
     namespaces: bool = True

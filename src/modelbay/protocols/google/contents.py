@@ -152,11 +152,32 @@ def render_contents(
     """`systemInstruction` and `contents`."""
     if conversation.protocol == NAME:
         verbatim = _Verbatim(model, dialect, report)
-        return verbatim.write(conversation.turns)
-    writer = _Writer(conversation, model, dialect, report)
-    for turn in conversation.turns:
-        writer.write(turn)
-    return writer.close()
+        system, contents = verbatim.write(conversation.turns if dialect.call_ids else _in_order(conversation.turns))
+    else:
+        writer = _Writer(conversation, model, dialect, report)
+        for turn in conversation.turns:
+            writer.write(turn)
+        system, contents = writer.close()
+    if not dialect.call_ids:
+        for part in [part for content in contents for part in content["parts"]]:
+            for kind in ("functionCall", "functionResponse"):
+                if kind in part:
+                    part[kind].pop("id", None)
+    return system, contents
+
+
+def _in_order(turns: list[Turn]) -> list[Turn]:
+    """The turns with each one's results in the order of their calls, by which they are matched without ids."""
+    answered = answered_calls(turns)
+    calls = [part for turn in turns for part in turn.parts if type(part) is ToolCall]
+    place = {id(call): index for index, call in enumerate(calls)}
+    ordered = []
+    for turn in turns:
+        results = [part for part in turn.parts if type(part) is ToolResult]
+        waiting = iter(sorted(results, key=lambda result: place.get(id(answered.get(id(result))), len(place))))
+        parts = [next(waiting) if type(part) is ToolResult else part for part in turn.parts]
+        ordered.append(replace(turn, parts=parts))
+    return ordered
 
 
 class _Parts:

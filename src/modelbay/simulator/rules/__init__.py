@@ -77,6 +77,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         names.of_gemini,
         names.are_unique,
         schemas.google_accepts,
+        google.takes_no_ids_at_vertex,
         google.responses_match_calls,
         google.keeps_thought_signatures,
         everyone.sees_its_media,

@@ -46,6 +46,18 @@ def _signature_missing(request: Request, index: int, place: int, call: ToolCall)
     )
 
 
+def takes_no_ids_at_vertex(request: Request) -> None:
+    """Vertex's v1 has no field for them."""
+    if "/v1/" not in request.call.path or "/publishers/" not in request.call.path:
+        return
+    for index, turn in request.messages:
+        for place, part in enumerate(turn.parts):
+            field = "function_call" if type(part) is ToolCall else "function_response"
+            if (type(part) is ToolCall and part.id) or (type(part) is ToolResult and part.call_id):
+                where = f"contents[{index}].parts[{place}].{field}"
+                refuse(request, f"Invalid JSON payload received. Unknown name \"id\" at '{where}': Cannot find field.")
+
+
 def responses_match_calls(request: Request) -> None:
     calls = 0
     for _, turn in request.joined():
