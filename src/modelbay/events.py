@@ -13,7 +13,8 @@ from modelbay.conversation import Annotation, AnyPart, Extra, Json, Refusal, Tex
 from modelbay.errors import ModelbayError
 from modelbay.usage import Usage
 
-FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "pause"]
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "pause", "other"]
+"""`other`: the provider's word is not known, so the reply may not be whole."""
 
 
 class Started(Struct, tag="started", omit_defaults=True):

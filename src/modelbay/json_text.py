@@ -71,6 +71,22 @@ def whole_text(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def values(text: str) -> list[Any] | None:
+    """The JSON values that follow each other in a text; None if anything else stands there."""
+    import json
+
+    found, at, decoder = [], 0, json.JSONDecoder(strict=False)
+    text = text.strip()
+    try:
+        while at < len(text):
+            value, at = decoder.raw_decode(text, at)
+            found.append(value)
+            at += len(text) - at - len(text[at:].lstrip())
+    except (ValueError, RecursionError):
+        return None
+    return found
+
+
 def repeated_names(data: bytes) -> list[str]:
     """The names that occur more than once in one object, each once per object. Empty if `data` is not JSON."""
     import json

@@ -11,6 +11,7 @@ STOPPED = {
     "content_filter": "the provider's content filter cut it off",
     "refusal": "the model refused",
     "pause": "the model paused and would go on",
+    "other": "the reason is unknown; the answer may not be whole",
     "tool_calls": "the model waits for the results of its calls",
 }
 

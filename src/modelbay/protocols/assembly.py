@@ -21,6 +21,7 @@ from modelbay.events import (
     UsageReported,
     Warned,
 )
+from modelbay.protocols.calls import is_cut
 from modelbay.usage import Usage
 
 
@@ -40,6 +41,10 @@ class Assembly:
         self.ended = False
         self.usage: Usage | None = None
         self.has_calls = False
+        self.has_answer = False
+        """Whether a part beside thinking has ended that is not blank."""
+        self._cut = False
+        """Whether a call has ended in the middle of its arguments."""
         self._events: list[Event] = []
         self._open: dict[int, _Open] = {}
         self._keys = 0
@@ -108,7 +113,23 @@ class Assembly:
                     part.arguments = texts[0]
                 case _:
                     pass
+        match part:
+            case Text() | Refusal():
+                self.has_answer = self.has_answer or bool(part.text)
+            case Thinking():
+                pass
+            case _:
+                self.has_answer = True
+                self._cut = self._cut or (type(part) is ToolCall and is_cut(part))
         self._events.append(PartEnded(key, part))
+
+    def has_cut_calls(self) -> bool:
+        """Whether a call stops in the middle of its arguments, or would if it ended now."""
+        return self._cut or any(
+            is_cut(replace(opened.part, arguments=self.written(key)))
+            for key, opened in self._open.items()
+            if type(opened.part) is ToolCall
+        )
 
     def drop(self, key: int) -> None:
         """Forgets a part that was cut off: it never ends, and so is no part of the reply."""

@@ -264,8 +264,8 @@ def test_thinking_tokens_are_part_of_the_output():
 @pytest.mark.parametrize(
     ("native", "reason"),
     [
-        ("end_turn", "stop"), ("stop_sequence", "stop"), ("max_tokens", "length"), ("tool_use", "tool_calls"),
-        ("pause_turn", "pause"), ("refusal", "refusal"), ("model_context_window_exceeded", "length"), ("unheard_of", "stop"),
+        ("end_turn", "stop"), ("stop_sequence", "stop"), ("max_tokens", "length"), ("tool_use", "stop"),
+        ("pause_turn", "pause"), ("refusal", "refusal"), ("model_context_window_exceeded", "length"), ("unheard_of", "other"),
     ],
 )  # fmt: skip
 def test_the_stop_reason_keeps_its_own_word(native, reason):

@@ -52,7 +52,7 @@ def test_calls_count_more_than_a_stop_and_an_unknown_reason_is_reported():
     assert read(answer(CALL, reason="FUNCTION_CALL")).finish == Finished("tool_calls", "FUNCTION_CALL")
     unknown = read(answer({"text": "a"}, reason="NEWLY_INVENTED"))
     assert unknown.finish is not None
-    assert unknown.finish.reason == "stop"
+    assert unknown.finish.reason == "other"
     assert len(unknown.warnings) == 1
 
 
@@ -217,5 +217,5 @@ def test_what_other_providers_say_is_written_as_gemini_would():
 
 
 def test_a_provider_known_to_give_no_reason_may_end_without_one():
-    body = json.dumps({"candidates": [{"content": {}}]}).encode()
+    body = json.dumps({"candidates": [{"content": {"parts": [{"text": "a"}]}}]}).encode()
     assert collect(google.parse_reply(body, Dialect(ends_without_finish=True))).finish == Finished("stop")

@@ -90,7 +90,7 @@ def test_usage_comes_apart_into_disjoint_buckets(raw, usage):
     ("native", "reason"),
     [
         ("stop", "stop"), ("length", "length"), ("content_filter", "content_filter"), ("eos", "stop"),
-        ("max_tokens", "length"), ("model_length", "length"), ("sensitive", "content_filter"), ("unheard_of", "stop"),
+        ("max_tokens", "length"), ("model_length", "length"), ("sensitive", "content_filter"), ("unheard_of", "other"),
     ],
 )  # fmt: skip
 def test_the_finish_reason_keeps_the_provider_s_word(native, reason):

@@ -13,20 +13,16 @@ from modelbay.protocols.anthropic.errors import error_in
 from modelbay.protocols.anthropic.parts import NAME, REDACTED, parse_block, render_block
 from modelbay.protocols.anthropic.usage import parse_usage, render_usage
 from modelbay.protocols.assembly import Assembly
+from modelbay.protocols.finishing import REASONS, finish
 from modelbay.protocols.ids import made_id
 from modelbay.protocols.opaque import seal
 from modelbay.protocols.shapes import objects, without, word
 
-FINISH: dict[str, FinishReason] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "pause_turn": "pause",
-    "compaction": "pause",
-    "refusal": "refusal",
-}
+OWN = (
+    "end_turn", "stop_sequence", "max_tokens", "model_context_window_exceeded", "tool_use", "pause_turn", "compaction",
+    "refusal",
+)  # fmt: skip
+"""The stop reasons that the protocol has. `end_turn` ends a reply also behind calls that its own code made."""
 _NATIVE: dict[FinishReason, str] = {
     "stop": "end_turn",
     "length": "max_tokens",
@@ -34,12 +30,9 @@ _NATIVE: dict[FinishReason, str] = {
     "content_filter": "refusal",
     "refusal": "refusal",
     "pause": "pause_turn",
+    "other": "max_tokens",  # which no client takes for a whole answer
 }
 TOP = ("id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage")
-
-
-def finish_reason(native: str | None, has_calls: bool) -> FinishReason:
-    return FINISH.get(native or "", "tool_calls" if has_calls else "stop")
 
 
 def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
@@ -55,7 +48,7 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
             assembly.whole(reply_part(parse_block(block)))
         assembly.usage = parse_usage(reply.get("usage"))
         native = word(reply.get("stop_reason"))
-        assembly.finish(finish_reason(native, assembly.has_calls), native, word(reply.get("stop_sequence")))
+        finish(assembly, native, word(reply.get("stop_sequence")), exact=OWN)
     else:
         no_content = "the reply has no `content`: is this the right URL for Anthropic Messages?"
         assembly.fail(error_in(reply) or MalformedReply(no_content))
@@ -71,20 +64,20 @@ def reply_part(part: AnyPart) -> AnyPart:
     return part
 
 
-def native_reason(finish: Finished, has_calls: bool) -> str:
+def native_reason(end: Finished, has_calls: bool) -> str:
     """The word a client understands; the provider's own where it is one of the protocol's.
 
     A client that reads `tool_use` looks for a call.
     """
-    if finish.reason == "tool_calls" and not has_calls:
+    if end.reason == "tool_calls" and not has_calls:
         return "end_turn"
-    if finish.native in FINISH and FINISH[finish.native] == finish.reason:
-        return finish.native
-    return "stop_sequence" if finish.stop_sequence is not None and finish.reason == "stop" else _NATIVE[finish.reason]
+    if end.native in OWN and REASONS[end.native] == end.reason:
+        return end.native
+    return "stop_sequence" if end.stop_sequence is not None and end.reason == "stop" else _NATIVE[end.reason]
 
 
 def render_reply(reply: Reply) -> bytes:
-    finish = reply.finish or Finished("stop")
+    end = reply.finish or Finished("stop")
     content: list[dict[str, Any]] = []
     for part in reply.parts:
         content += [_with_id(block, reply.id, len(content) + n) for n, block in enumerate(reply_blocks(part))]
@@ -94,8 +87,8 @@ def render_reply(reply: Reply) -> bytes:
         "role": "assistant",
         "model": reply.model or "",
         "content": content,
-        "stop_reason": native_reason(finish, any(block["type"] == "tool_use" for block in content)),
-        "stop_sequence": finish.stop_sequence,
+        "stop_reason": native_reason(end, any(block["type"] == "tool_use" for block in content)),
+        "stop_sequence": end.stop_sequence,
         "usage": render_usage(reply.usage),
     }
     return msgspec.json.encode(body)

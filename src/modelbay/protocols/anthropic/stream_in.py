@@ -13,9 +13,11 @@ from modelbay.events import Event
 from modelbay.json_text import decode
 from modelbay.protocols.anthropic.errors import error_in
 from modelbay.protocols.anthropic.parts import parse_block, parse_citation
-from modelbay.protocols.anthropic.reply import TOP, finish_reason, reply_part
+from modelbay.protocols.anthropic.reply import OWN, TOP, reply_part
 from modelbay.protocols.anthropic.usage import merge_usage, parse_usage
 from modelbay.protocols.assembly import Assembly
+from modelbay.protocols.calls import Arguments
+from modelbay.protocols.finishing import finish
 from modelbay.protocols.shapes import count, mapping, objects, without, word
 from modelbay.protocols.sse import Decoder
 
@@ -32,6 +34,7 @@ class StreamParser:
         """The key of the open part of each block, by the block's index."""
         self._inputs: dict[int, str] = {}
         """Input that came with a block's start; it stands unless deltas follow."""
+        self._arguments: dict[int, Arguments] = {}
         self._usage: dict[str, Any] = {}
         self._native: str | None = None
         self._stop: str | None = None
@@ -50,8 +53,11 @@ class StreamParser:
         return self._assembly.take()
 
     def close(self) -> list[Event]:
-        for name, payload in self._decoder.close():
-            self._event(name, payload)
+        try:
+            for name, payload in self._decoder.close():
+                self._event(name, payload)
+        except ReplyError as error:
+            self._fail(error)
         if not self._assembly.ended:
             if self._native is not None:  # one-api and others leave `message_stop` out
                 self._finish()
@@ -101,6 +107,7 @@ class StreamParser:
             self._assembly.drop(key)
         self._blocks.clear()
         self._inputs.clear()
+        self._arguments.clear()
         self._assembly.start(word(message.get("id")), word(message.get("model")), without(message, *TOP))
         self._usage = merge_usage(self._usage, message.get("usage"))
         for block in objects(message.get("content")):
@@ -157,7 +164,7 @@ class StreamParser:
                 if isinstance(delta.get("citation"), dict):
                     self._assembly.annotate(key, parse_citation(delta["citation"]))
             case _ if isinstance(part, ToolCall | ServerToolCall):
-                if text := word(delta.get("partial_json")):
+                if text := self._arguments.setdefault(index, Arguments()).feed(delta.get("partial_json")):
                     self._inputs.pop(index, None)
                     self._assembly.add(key, text)
             case _ if type(part) is Unknown and isinstance(part.raw, dict):  # compaction_delta, and whatever follows it
@@ -177,7 +184,10 @@ class StreamParser:
         key = self._blocks.pop(index, None)
         if key is None:
             return
-        if (start := self._inputs.pop(index, None)) is not None:
+        arguments, start = self._arguments.pop(index, None), self._inputs.pop(index, None)
+        if (text := arguments.close() if arguments else "") and not (start is not None and text.strip() == "{}"):
+            self._assembly.add(key, text)
+        elif start is not None:
             self._assembly.add(key, start)
         part = self._assembly.part(key)
         if type(part) is Thinking and part.native is None and not self._assembly.written(key):
@@ -195,8 +205,7 @@ class StreamParser:
         for index in list(self._blocks):
             self._stop_block(index)
         self._assembly.usage = parse_usage(self._usage)
-        reason = finish_reason(self._native, self._assembly.has_calls)
-        self._assembly.finish(reason, self._native, self._stop, self._extra)
+        finish(self._assembly, self._native, self._stop, self._extra, exact=OWN)
 
     def _fail(self, error: ModelbayError) -> None:
         for index, key in list(self._blocks.items()):

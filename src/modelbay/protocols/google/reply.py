@@ -1,6 +1,7 @@
 """Gemini replies, in and out. Whole or streamed, a reply is one GenerateContentResponse or several: one reader for both."""
 
 import msgspec
+from msgspec.structs import replace
 
 from modelbay.conversation import AnyPart, Extra, Json, Refusal, ServerToolCall, Text, Thinking, ToolCall
 from modelbay.dialect import Dialect
@@ -8,6 +9,8 @@ from modelbay.errors import IncompleteReply, MalformedReply, ModelbayError, Repl
 from modelbay.events import Event, Finished, FinishReason, Reply
 from modelbay.json_text import decode
 from modelbay.protocols.assembly import Assembly
+from modelbay.protocols.calls import is_cut
+from modelbay.protocols.finishing import REASONS, finish, said
 from modelbay.protocols.google.case import Fields, camel
 from modelbay.protocols.google.citations import parse_citations, render_grounding
 from modelbay.protocols.google.errors import error_in
@@ -25,32 +28,20 @@ from modelbay.protocols.google.parts import (
 )
 from modelbay.protocols.google.usage import parse_usage, render_usage
 
-FINISH: dict[str, FinishReason] = {
-    "STOP": "stop",
-    "MAX_TOKENS": "length",
-    "SAFETY": "content_filter",
-    "RECITATION": "content_filter",
-    "LANGUAGE": "content_filter",
-    "BLOCKLIST": "content_filter",
-    "PROHIBITED_CONTENT": "content_filter",
-    "SPII": "content_filter",
-    "MODEL_ARMOR": "content_filter",
-    "IMAGE_SAFETY": "content_filter",
-    "IMAGE_PROHIBITED_CONTENT": "content_filter",
-    "IMAGE_RECITATION": "content_filter",
-}
-BROKEN = (
-    "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS",
-    "MISSING_THOUGHT_SIGNATURE", "OTHER", "NO_IMAGE", "IMAGE_OTHER",
+OWN = (
+    "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR",
+    "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION",
 )  # fmt: skip
-"""The model went wrong: never a clean stop, which would tell a client that this was the answer."""
+"""The finish reasons that the protocol has, beside those for which the model went wrong."""
+MALFORMED_CALL = "MALFORMED_FUNCTION_CALL"
 _NUMBERS = (
     "", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
     "MALFORMED_FUNCTION_CALL", "MODEL_ARMOR",
 )  # fmt: skip
 """Vertex's numbers: its old SDK asks for `enum-encoding=int`."""
-_UNSAID = ("", "FINISH_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED")
-_NATIVE: dict[FinishReason, str] = {"length": "MAX_TOKENS", "content_filter": "SAFETY", "refusal": "SAFETY"}
+_NATIVE: dict[FinishReason, str] = {
+    "length": "MAX_TOKENS", "content_filter": "SAFETY", "refusal": "SAFETY", "other": "OTHER",
+}  # fmt: skip
 _CHUNK = ("candidates", "usageMetadata", "promptFeedback", "modelVersion", "responseId")
 CANDIDATE = (
     "groundingMetadata", "citationMetadata", "safetyRatings", "urlContextMetadata", "avgLogprobs", "finishMessage",
@@ -95,6 +86,8 @@ class Reader:
         self._blocked: str | None = None
         self._extra: Extra = {}
         self._answered = False
+        self._calls: dict[str, AnyPart] = {}
+        """The whole calls by id: some proxies send one again in the last chunk."""
 
     @property
     def finishing(self) -> bool:
@@ -166,6 +159,10 @@ class Reader:
             if isinstance(call, dict) and self._piece(item, camel(call)[0]):
                 return tokens
         part = parse_part(item)
+        if type(part) is ToolCall and part.id:
+            if self._calls.get(part.id) == part:
+                return tokens
+            self._calls[part.id] = replace(part)
         if type(part) is not Text and type(part) is not Thinking:
             self._stop()
             self.assembly.whole(part)
@@ -244,19 +241,11 @@ class Reader:
             return
         self._cite()
         self._stop()
-        native = self._native or self._blocked
-        if native in BROKEN and self._native is not None:
-            detail = self._extra.get("finishMessage")
-            self.fail(MalformedReply(f"the model ended with {native}{f': {detail}' if detail else ''}"))
-            return
-        reason = FINISH.get(native) if native is not None and self._native is not None else None
-        if self._native is None and self._blocked is not None:
-            reason = "content_filter"
-        elif reason is None and native is not None and native not in ("FUNCTION_CALL", "TOOL_CALLS"):
-            assembly.warn(f"the finish reason `{native}` is not known: taken for a stop")
-        reason = "tool_calls" if assembly.has_calls and reason in (None, "stop") else reason or "stop"
         assembly.usage = parse_usage(self._usage)
-        assembly.finish(reason, native, None, self._extra)
+        if self._native is None and self._blocked is not None:
+            assembly.finish("content_filter", self._blocked, None, self._extra)
+            return
+        finish(assembly, self._native, None, self._extra, detail=string(self._extra.get("finishMessage")))
 
     def _may_end(self, whole: bool) -> bool:
         """Whether the reply may end without a reason: a whole one with an answer in it is not cut off."""
@@ -278,20 +267,20 @@ class Reader:
 def _name(value: Json) -> str | None:
     if type(value) is int:
         value = _NUMBERS[value] if 0 <= value < len(_NUMBERS) else "OTHER"
-    return value.upper() if isinstance(value, str) and value not in _UNSAID else None
+    return value.upper() if isinstance(value, str) and said(value) else None
 
 
 # --- out ---------------------------------------------------------------------------------------------------------------
 
 
 def render_reply(reply: Reply) -> bytes:
-    finish = reply.finish or Finished("stop")
+    end = reply.finish or Finished("stop")
     parts: list[Fields] = []
     state = State()
     for part in reply.parts:
         if (item := state.render(part)) is not None:
             parts.append(item)
-    body = render_end(finish, reply.parts, parts)
+    body = render_end(state.ended(end), reply.parts, parts)
     logprobs = [token for part in reply.parts if type(part) is Text for token in part.logprobs or ()]
     if logprobs and body["candidates"]:
         body["candidates"][0]["logprobsResult"] = render_logprobs(logprobs)
@@ -306,14 +295,14 @@ def render_reply(reply: Reply) -> bytes:
     return msgspec.json.encode(body)
 
 
-def render_end(finish: Finished, cited: list[AnyPart], parts: list[Fields]) -> Fields:
+def render_end(end: Finished, cited: list[AnyPart], parts: list[Fields]) -> Fields:
     """The last chunk, or the whole reply: parts, why it ended, and what stands beside a candidate."""
-    extra = finish.extra or {}
+    extra = end.extra or {}
     feedback = extra.get("promptFeedback")
     if not cited and not parts and isinstance(feedback, dict) and feedback.get("blockReason"):
         return {"promptFeedback": feedback}
     candidate: Fields = {"content": {"parts": parts, "role": "model"}}
-    candidate |= {"finishReason": native_reason(finish), "index": 0}
+    candidate |= {"finishReason": native_reason(end), "index": 0}
     candidate |= {name: extra[name] for name in CANDIDATE if name in extra}
     ours = candidate.keys() & {"groundingMetadata", "citationMetadata"}
     if not ours and (grounding := render_grounding(cited)) is not None:
@@ -321,13 +310,15 @@ def render_end(finish: Finished, cited: list[AnyPart], parts: list[Fields]) -> F
     return {"candidates": [candidate]} | ({"promptFeedback": feedback} if feedback else {})
 
 
-def native_reason(finish: Finished) -> str:
+def native_reason(end: Finished) -> str:
     """The word a client understands; the provider's own where it is one of the protocol's."""
-    if finish.native in FINISH:
-        reason = FINISH[finish.native]
-        if reason == finish.reason or (reason == "stop" and finish.reason == "tool_calls"):
-            return finish.native
-    return _NATIVE.get(finish.reason, "STOP")
+    if end.native == MALFORMED_CALL:
+        return end.native
+    if end.native in OWN:
+        reason = REASONS[end.native.lower()]
+        if reason == end.reason or (reason == "stop" and end.reason == "tool_calls"):
+            return end.native
+    return _NATIVE.get(end.reason, "STOP")
 
 
 class State:
@@ -338,9 +329,14 @@ class State:
 
     def __init__(self) -> None:
         self._thinking: AnyPart | None = None
+        self.cut = False
+        """Whether a call was left out because it stops in the middle of its arguments."""
 
     def render(self, part: AnyPart) -> Fields | None:
         """A part, or None where there is nothing to write."""
+        if isinstance(part, ToolCall) and is_cut(part):
+            self.cut = True  # a call here is whole or not there
+            return None
         ours = is_ours(part)
         item = None if isinstance(part, ServerToolCall) and not ours else render_part(part, ours)
         if item is None:
@@ -351,6 +347,12 @@ class State:
             item[SIGNATURE] = signature
         blank = isinstance(part, Text | Thinking | Refusal) and not part.text and SIGNATURE not in item
         return None if blank else item
+
+    def ended(self, end: Finished) -> Finished:
+        """How the reply ended: not with a call, if that was left out."""
+        if not self.cut or end.reason not in ("tool_calls", "stop"):
+            return end
+        return Finished("other", MALFORMED_CALL, extra=end.extra)
 
     def signature(self, part: AnyPart, *, with_text: bool = False) -> str | None:
         """The envelope to put on a part, or None."""

@@ -96,7 +96,7 @@ class StreamRenderer:
                 self._usage = usage
                 return b""
             case Finished():
-                end = render_end(event, self._cited, [{"text": ""}] if self._answered else [])
+                end = render_end(self._state.ended(event), self._cited, [{"text": ""}] if self._answered else [])
                 if self._usage is not None:
                     end["usageMetadata"] = render_usage(self._usage)
                 return self._close(_encode(end | self._tail))

@@ -23,6 +23,7 @@ from modelbay.errors import MalformedReply
 from modelbay.events import Event, FinishReason, Reply
 from modelbay.json_text import decode
 from modelbay.protocols.assembly import Assembly
+from modelbay.protocols.finishing import REASONS, finish
 from modelbay.protocols.ids import made_id
 from modelbay.protocols.opaque import seal
 from modelbay.protocols.openai_chat.parts import (
@@ -46,30 +47,12 @@ from modelbay.protocols.openai_chat.usage import parse_usage, render_usage
 from modelbay.protocols.openai_errors import error_in, parse_error_object
 from modelbay.protocols.shapes import mapping, objects, without, word
 
-FINISH: dict[str, FinishReason] = {
-    "stop": "stop",
-    "eos": "stop",  # Together
-    "end_turn": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "model_length": "length",  # Mistral
-    "model_context_window_exceeded": "length",  # Z.ai
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "tool_use": "tool_calls",
-    "content_filter": "content_filter",
-    "sensitive": "content_filter",  # Z.ai
-    "refusal": "refusal",
-}
-_NATIVE: dict[FinishReason, str] = {"refusal": "content_filter", "pause": "stop"}
+OWN = ("stop", "length", "tool_calls", "function_call", "content_filter")
+"""The finish reasons that the protocol has."""
+_NATIVE: dict[FinishReason, str] = {"refusal": "content_filter", "pause": "stop", "other": "length"}
+"""What the other reasons are to a client. "length" is the one that no client takes for a whole answer."""
 TOP = ("id", "object", "created", "model", "choices", "usage", "error")
 MESSAGE = ("role", "content", "refusal", "tool_calls", "function_call", "annotations", "audio", "images")
-
-
-def finish_reason(native: str | None, has_calls: bool) -> FinishReason:
-    """The reason, where calls count more than a provider's "stop" (Gemini's OpenAI form says so with calls)."""
-    reason = FINISH.get(native or "stop", "stop")
-    return "tool_calls" if has_calls and reason == "stop" else reason
 
 
 def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
@@ -96,19 +79,22 @@ def _parse_choices(reply: dict[str, Any], assembly: Assembly, dialect: Dialect) 
     usage = reply.get("usage") or next((choice["usage"] for choice in choices if choice.get("usage")), None)
     assembly.usage = parse_usage(usage, dialect)
     first = [choice for choice in choices if choice.get("index", 0) == 0 or dialect.merge_choices]
-    native, stop = None, None
+    native, stop, failure = None, None, None
     for choice in first:
         message = choice.get("message") or choice.get("delta")
         if isinstance(message, dict):
             _parse_message(message, choice, assembly, dialect)
         native = word(choice.get("finish_reason")) or native
         stop = word(choice.get("stop_reason")) or stop
+        failure = error_in({"error": choice.get("error")}) or failure
     if isinstance(reply.get("error"), dict) and native in (None, "", "error"):
         assembly.fail(parse_error_object(reply["error"], None))
+    elif failure is not None:
+        assembly.fail(failure)
     elif not first:
         assembly.fail(MalformedReply("the reply has no choice"))
     else:
-        assembly.finish(finish_reason(native, assembly.has_calls), native, stop)
+        finish(assembly, native, stop)
 
 
 def _created(reply: dict[str, Any]) -> Extra:
@@ -200,7 +186,7 @@ def native_reason(reason: FinishReason, native: str | None, *, has_calls: bool) 
     """
     if reason == "tool_calls" and not has_calls:
         return "stop"
-    if native in ("stop", "length", "tool_calls", "function_call", "content_filter") and FINISH[native] == reason:
+    if native in OWN and REASONS[native] == reason:
         return native
     return _NATIVE.get(reason, reason)
 

@@ -7,17 +7,18 @@ from base64 import b64decode, b64encode
 from contextlib import suppress
 from typing import Any
 
-from modelbay.conversation import AnyPart, Json, Media, Refusal, Text, Thinking, ToolCall
+from modelbay.conversation import AnyPart, Json, Media, Refusal, Text, Thinking
 from modelbay.dialect import Dialect
-from modelbay.errors import IncompleteReply, MalformedReply, ReplyError
+from modelbay.errors import IncompleteReply, MalformedReply, ModelbayError, ReplyError
 from modelbay.events import Event
 from modelbay.json_text import decode
 from modelbay.protocols.assembly import Assembly
+from modelbay.protocols.calls import Call
+from modelbay.protocols.finishing import finish
 from modelbay.protocols.openai_chat.parts import (
     DETAILS,
     REASONING_FIELDS,
     THINK_TAGS,
-    arguments_text,
     call_id,
     filled,
     parse_annotation,
@@ -25,7 +26,7 @@ from modelbay.protocols.openai_chat.parts import (
     parse_detail,
     split_signature,
 )
-from modelbay.protocols.openai_chat.reply import TOP, finish_reason, parse_images
+from modelbay.protocols.openai_chat.reply import TOP, parse_images
 from modelbay.protocols.openai_chat.usage import parse_usage
 from modelbay.protocols.openai_errors import error_in
 from modelbay.protocols.shapes import count, mapping, objects, without, word
@@ -50,6 +51,8 @@ class StreamParser:
         """What it is: "text", "refusal", a reasoning field, or a `reasoning_details` index and type."""
         self._native: str | None = None
         self._stop: str | None = None
+        self._failure: ModelbayError | None = None
+        """What a choice says went wrong."""
         self._usage: Json = None
         self._blank_reasoning: bool | None = False
         """Whether blank reasoning was seen; None once something has been said, which makes it meaningless."""
@@ -69,8 +72,11 @@ class StreamParser:
         return self._assembly.take()
 
     def close(self) -> list[Event]:
-        for name, payload in self._decoder.close():
-            self._event(name, payload)
+        try:
+            for name, payload in self._decoder.close():
+                self._event(name, payload)
+        except ReplyError as error:
+            self._assembly.fail(error)
         self._end(done=False)
         return self._assembly.take()
 
@@ -123,6 +129,8 @@ class StreamParser:
                 self._delta(delta, choice)
             if (reason := choice.get("finish_reason")) and type(reason) is str:  # "" is none (Snowflake, SGLang)
                 self._native = reason
+            if "error" in choice:  # OpenRouter, with `finish_reason: error`
+                self._failure = error_in({"error": choice["error"]}) or self._failure
             if "usage" in choice:  # Moonshot
                 self._usage = choice["usage"] or self._usage
             if "stop_reason" in choice:  # vLLM: the stop sequence, or a token's number
@@ -230,6 +238,7 @@ class StreamParser:
         if self._flow is not None and self._kind == kind:
             return self._flow
         self._stop_flow()
+        self._calls.open_before()
         if self._blank_reasoning and type(part) is not Thinking:
             self._blank()
         self._blank_reasoning = None
@@ -268,13 +277,13 @@ class StreamParser:
         if self._sound.pieces:
             assembly.whole(self._sound.part())
         assembly.usage = parse_usage(self._usage, self._dialect)
-        if self._native is None and not done and not (self._dialect.ends_without_finish and assembly.started):
+        if self._failure is not None:
+            assembly.fail(self._failure)
+        elif self._native is None and not done and not (self._dialect.ends_without_finish and assembly.started):
             what = "stopped before its end" if assembly.started else "is empty, or not a stream of events"
             assembly.fail(IncompleteReply(f"the stream {what}: no finish reason and no `[DONE]` came"))
-        elif self._native == "error":
-            assembly.fail(IncompleteReply("the provider ended the stream with `finish_reason: error`"))
         else:
-            assembly.finish(finish_reason(self._native, assembly.has_calls), self._native, self._stop)
+            finish(assembly, self._native, self._stop)
 
 
 class _Calls:
@@ -282,88 +291,72 @@ class _Calls:
 
     def __init__(self, assembly: Assembly) -> None:
         self._assembly = assembly
-        self._by_index: dict[int, _Call] = {}
-        self._last: _Call | None = None
+        self._by_index: dict[int, Call] = {}
+        self._waiting: list[Call] = []
+        """Those of which only the name has come, which may go on."""
+        self._all: list[Call] = []
+        self._last: Call | None = None
 
     def feed(self, item: dict[str, Any], native: str | None = None) -> None:
         body = mapping(item.get("function") or item.get("custom"))
         call = self._find(item, body)
-        call.native = native
-        call.id = call.id or call_id(item.get("id"))
+        part = call.part
+        part.native = native
+        part.id = part.id or call_id(item.get("id"))
         if name := word(body.get("name")):  # "" on continuations (Mistral); repeated in every delta (OpenRouter)
-            call.name = call.name or name
+            call.name(name)
         if item.get("type") == "custom":
-            call.input = "text"
+            part.input = "text"
         signature, rest = split_signature(item.get("extra_content"))
-        call.opaque = signature or call.opaque
+        part.opaque = signature or part.opaque
         extra = without(item, "id", "type", "index", "function", "custom", "extra_content")
         if extra or rest:
-            call.extra = {**call.extra, **(extra or {}), **({"extra_content": rest} if rest else {})}
-        call.write(self._assembly, arguments_text(body.get("arguments", body.get("input"))))
+            part.extra = {**(part.extra or {}), **(extra or {}), **({"extra_content": rest} if rest else {})}
+        fragment = body.get("arguments", body.get("input"))
+        if fragment not in (None, "") and self._waiting:
+            self.open_before(call)
+        call.write(self._assembly, fragment)
 
-    def _find(self, item: dict[str, Any], body: dict[str, Any]) -> "_Call":
+    def open_before(self, call: Call | None = None) -> None:
+        """Opens the calls that wait, up to `call`: something that comes after them is about to open."""
+        while self._waiting:
+            waiting = self._waiting.pop(0)
+            if waiting is call:
+                break
+            if waiting.named:
+                waiting.open(self._assembly)
+
+    def _find(self, item: dict[str, Any], body: dict[str, Any]) -> Call:
         """The call that a delta continues, or a new one.
 
-        A new id at a known index is a new call (Ollama sends every parallel call as index 0). Without an index, an id
-        opens a call and its absence continues the last (Mistral, SGLang). An unknown index without an id or a name
-        continues the last call too (Nebius counts the index up on continuations).
+        A new id at a known index is a new call (Ollama sends every parallel call as index 0), unless it has no name and
+        what came before is not whole (an id made up anew for every delta). Without an index, an id opens a call and its
+        absence continues the last (Mistral, SGLang). An unknown index without an id or a name continues the last call too
+        (Nebius counts the index up on continuations).
         """
         index, id, name = count(item.get("index")), call_id(item.get("id")), word(body.get("name"))
         known = self._by_index.get(index) if index is not None else self._last
         if index is None and id is None and name and self._last is not None:
-            known = self._last if self._last.name is None or not self._last.whole() else None
-        if known is not None and not (id and known.id and id != known.id):
-            return known
+            says_nothing = name == self._last.part.name and not body.get("arguments")
+            known = self._last if not self._last.named or not self._last.whole or says_nothing else None
+        if known is not None:
+            other = id and known.part.id and id != known.part.id
+            if not other or (not name and known.begun and not known.whole):
+                return known
         if known is None and id is None and not name and self._last is not None:
             return self._last
-        call = _Call()
+        call = Call()
         if index is not None:
             self._by_index[index] = call
+        self._waiting.append(call)
+        self._all.append(call)
         self._last = call
         return call
 
     def close(self) -> None:
-        for call in (*self._by_index.values(), self._last):
-            if call is not None:
-                call.write(self._assembly, "", force=True)
-
-
-class _Call:
-    """One call; nothing is written of it before its name is known."""
-
-    def __init__(self) -> None:
-        self.id: str | None = None
-        self.name: str | None = None
-        self.input = "json"
-        self.native: str | None = None
-        self.opaque: str | None = None
-        self.extra: dict[str, Json] = {}
-        self._key: int | None = None
-        self._held: list[str] = []
-
-    def whole(self) -> bool:
-        """Whether the arguments are a whole JSON value already."""
-        try:
-            decode("".join(self._held))
-        except MalformedReply:
-            return False
-        return True
-
-    def write(self, assembly: Assembly, arguments: str, force: bool = False) -> None:
-        if arguments:
-            self._held.append(arguments)
-        if self._key is None and (self.name or (force and (self._held or self.id))):
-            part = ToolCall(name=self.name or "", id=self.id, native=self.native, opaque=self.opaque)
-            part.input = "text" if self.input == "text" else "json"
-            self._key = assembly.open(part)
-            arguments = "".join(self._held)
-        if self._key is not None and assembly.is_open(self._key):
-            opened = assembly.part(self._key)
-            if type(opened) is ToolCall:
-                opened.id = self.id
-            opened.opaque, opened.extra = self.opaque, self.extra or None
-            if arguments:
-                assembly.add(self._key, arguments)
+        self.open_before()
+        for call in self._all:
+            call.close(self._assembly)
 
 
 class _Sound:

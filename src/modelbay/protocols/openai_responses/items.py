@@ -121,7 +121,7 @@ def parse_part_of_item(item: dict[str, Any]) -> AnyPart:
             part = Unknown(native=REFERENCE, raw=item)
         case str() if kind in _SERVER_RUN:
             part = ServerToolCall(name=kind.removesuffix("_call"), id=id, native=kind, extra=item)
-            part.arguments = _text(item.get(_SERVER_RUN[kind]))
+            part.arguments = arguments_text(item.get(_SERVER_RUN[kind]))
     part = part or Unknown(native=kind, raw=item)
     part.item_id = id
     return part
@@ -131,7 +131,7 @@ def _raw(content: Json) -> list[AnyPart]:
     return [Unknown(native="content", raw=content)]
 
 
-def _text(value: Json) -> str:
+def arguments_text(value: Json) -> str:
     """Arguments as text; some proxies send an object."""
     if value is None:
         return ""
@@ -140,7 +140,7 @@ def _text(value: Json) -> str:
 
 def _parse_call(item: dict[str, Any], freeform: bool) -> ToolCall:
     field = "input" if freeform else "arguments"
-    call = ToolCall(name=word(item.get("name")) or "", arguments=_text(item.get(field)))
+    call = ToolCall(name=word(item.get("name")) or "", arguments=arguments_text(item.get(field)))
     call.id = word(item.get("call_id")) or None
     call.input = "text" if freeform else "json"
     call.namespace = word(item.get("namespace"))

@@ -7,16 +7,16 @@ import msgspec
 from modelbay.conversation import Conversation, Extra
 from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply
-from modelbay.events import Event, Failed, Finished, FinishReason, PartEnded, PartStarted, Reply, Started, UsageReported
+from modelbay.events import Event, Failed, Finished, PartEnded, PartStarted, Reply, Started, UsageReported
 from modelbay.json_text import decode
 from modelbay.protocols.assembly import Assembly
+from modelbay.protocols.finishing import REASONS, finish, plain
 from modelbay.protocols.openai_errors import error_in, parse_error_object
 from modelbay.protocols.openai_responses.items import reply_parts
 from modelbay.protocols.openai_responses.parts import objects, without, word
 from modelbay.protocols.openai_responses.stream_out import StreamRenderer
 from modelbay.protocols.openai_responses.usage import parse_usage
 
-_INCOMPLETE: dict[str, FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 _TOP = ("id", "object", "created_at", "status", "error", "incomplete_details", "model", "output", "usage")
 
 
@@ -57,12 +57,11 @@ def end(response: dict[str, Any], assembly: Assembly, dialect: Dialect) -> None:
         assembly.fail(parse_error_object(error, None))
     elif status in ("failed", "cancelled"):
         assembly.fail(IncompleteReply(f"the provider reports that the response was {status}, and not why"))
-    elif status in ("queued", "in_progress"):  # in the background; the provider is asked for it later
-        assembly.finish("pause", status)
     elif status == "incomplete":
-        assembly.finish(_INCOMPLETE.get(why or "", "length"), why or status)
-    else:
-        assembly.finish("tool_calls" if assembly.has_calls else "stop", status)
+        reason = REASONS.get(plain(why or "length"))
+        assembly.finish(reason if reason in ("length", "content_filter", "refusal") else "other", why or status)
+    else:  # "queued" and "in_progress" are in the background; the provider is asked for them later
+        finish(assembly, status)
 
 
 def render_reply(reply: Reply) -> bytes:

@@ -8,14 +8,15 @@ event brought, the final response.
 from collections.abc import Callable
 from typing import Any
 
-from modelbay.conversation import AnyPart, Extra, Refusal, ServerToolCall, Text, Thinking, ToolCall, Unknown
+from modelbay.conversation import AnyPart, Extra, Json, Refusal, ServerToolCall, Text, Thinking, ToolCall, Unknown
 from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ReplyError
 from modelbay.events import Event
 from modelbay.json_text import decode
 from modelbay.protocols.assembly import Assembly
+from modelbay.protocols.calls import Arguments
 from modelbay.protocols.openai_errors import error_in
-from modelbay.protocols.openai_responses.items import parse_reasoning, reply_parts
+from modelbay.protocols.openai_responses.items import arguments_text, parse_reasoning, reply_parts
 from modelbay.protocols.openai_responses.parts import OF_ITEM, objects, parse_annotation, word
 from modelbay.protocols.openai_responses.reply import end, start
 from modelbay.protocols.sse import Decoder
@@ -34,6 +35,7 @@ class _Item:
         self.keys: dict[int, int] = {}
         self.lengths: dict[int, int] = {}
         """How much of each of a reasoning item's texts has come."""
+        self.arguments = Arguments()
         self.held: list[str] = []
         """Arguments that came before the call's name."""
         self.ids: set[str] = set()
@@ -69,8 +71,11 @@ class StreamParser:
         return self._assembly.take()
 
     def close(self) -> list[Event]:
-        for name, payload in self._decoder.close():
-            self._event(name, payload)
+        try:
+            for name, payload in self._decoder.close():
+                self._event(name, payload)
+        except ReplyError as error:
+            self._assembly.fail(error)
         assembly = self._assembly
         if not assembly.ended:
             self._begin()
@@ -225,6 +230,8 @@ class StreamParser:
             elif self._assembly.is_open(key):
                 self._finish_part(found, key, part)
         for key in found.keys.values():
+            if found.kind in _JSON_CALLS and self._assembly.is_open(key):
+                self._pass(key, found.arguments.close())
             self._assembly.end(key)
 
     def _finish_part(self, item: _Item, key: int, final: AnyPart) -> None:
@@ -247,7 +254,10 @@ class StreamParser:
                     self._rest_of_thinking(item, key, index, text)
             case (ToolCall() | ServerToolCall(), ToolCall() | ServerToolCall()):
                 opened.name, opened.id = opened.name or final.name, final.id or opened.id
-                self._rest(key, final.arguments)
+                if item.kind in _JSON_CALLS:
+                    self._pass(key, item.arguments.final(final.arguments))
+                else:
+                    self._rest(key, final.arguments)
             case (Unknown(), Unknown()):
                 opened.raw = final.raw
             case _:
@@ -259,6 +269,10 @@ class StreamParser:
         written = self._assembly.written(key)
         if len(text) > len(written) and text.startswith(written):
             self._assembly.add(key, text[len(written) :])
+
+    def _pass(self, key: int, text: str) -> None:
+        if text:
+            self._assembly.add(key, text)
 
     # --- content ---
 
@@ -325,11 +339,24 @@ class StreamParser:
 
     # --- calls ---
 
-    def _arguments(self, event: dict[str, Any], kind: str, text: str | None, *, done: bool) -> None:
+    def _arguments(self, event: dict[str, Any], kind: str, given: Json, *, done: bool) -> None:
         item = self._find(event, kind)
         key = item.keys.get(0)
         if key is None and word(event.get("name")):  # on `arguments.done`
             key = self._open_call(item, {"type": kind, "id": event.get("item_id"), "name": event["name"]})
+        if kind not in _JSON_CALLS:
+            self._input(item, key, word(given), done=done)
+            return
+        if key is not None and not self._assembly.is_open(key):
+            return
+        text = item.arguments.final(arguments_text(given)) if done else item.arguments.feed(given)
+        if key is not None:
+            self._pass(key, text)
+        elif text:
+            item.held.append(text)
+
+    def _input(self, item: _Item, key: int | None, text: str | None, *, done: bool) -> None:
+        """Of a freeform tool, or code: text, not JSON."""
         if not text:
             return
         if key is None:
@@ -360,7 +387,10 @@ def _thinking(field: str, text: str, *, done: bool) -> _Handler:
 
 
 def _arguments(kind: str, text: str, *, done: bool) -> _Handler:
-    return lambda parser, event: parser._arguments(event, kind, word(event.get(text)), done=done)
+    return lambda parser, event: parser._arguments(event, kind, event.get(text), done=done)
+
+
+_JSON_CALLS = ("function_call", "mcp_call")
 
 
 _HANDLERS: dict[str, _Handler] = {

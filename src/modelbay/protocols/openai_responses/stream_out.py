@@ -36,6 +36,7 @@ from modelbay.events import (
     Started,
     UsageReported,
 )
+from modelbay.protocols.calls import is_cut
 from modelbay.protocols.opaque import seal
 from modelbay.protocols.openai_errors import error_object
 from modelbay.protocols.openai_responses.items import (
@@ -55,7 +56,10 @@ from modelbay.protocols.sequence import Sequence
 from modelbay.usage import Usage
 
 _encode = msgspec.json.encode
-_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter", "refusal": "content_filter"}
+_REASONS = {
+    "length": "max_output_tokens", "content_filter": "content_filter", "refusal": "content_filter",
+    "other": "max_output_tokens",  # the protocol has no other reason, and "completed" would be a whole answer
+}  # fmt: skip
 _BLANK: Extra = {
     "error": None, "incomplete_details": None, "instructions": None, "max_output_tokens": None, "metadata": {},
     "parallel_tool_calls": True, "previous_response_id": None, "reasoning": {"effort": None, "summary": None},
@@ -412,13 +416,15 @@ class StreamRenderer:
         item = {**self._item, **(own(call) if ours else {}), "name": name}
         if call.namespace is not None:
             item["namespace"] = call.namespace
-        item["status"] = (item_of(call).status if ours else None) or "completed"
+        cut = is_cut(replace(call, arguments=text))
+        item["status"] = (item_of(call).status if ours else None) or ("incomplete" if cut else "completed")
         where = {"item_id": item["id"], "output_index": len(self._output)}
         if freeform:
             out += self._emit("response.custom_tool_call_input.done", **where, input=text)
             item["input"] = text
         else:
-            out += self._emit("response.function_call_arguments.done", **where, name=name, arguments=text)
+            if not cut:  # arguments that stop in the middle are not done
+                out += self._emit("response.function_call_arguments.done", **where, name=name, arguments=text)
             item["arguments"] = text
         return out + self._done(item)
 

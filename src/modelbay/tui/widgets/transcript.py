@@ -22,6 +22,7 @@ STOPPED: dict[FinishReason, str] = {
     "content_filter": "The provider's content filter cut the answer off.",
     "refusal": "The model refused.",
     "pause": "The model paused; ask it to go on.",
+    "other": "The answer ended for an unknown reason and may not be whole.",
     "tool_calls": "The model waits for its calls, which are not run here.",
 }
 

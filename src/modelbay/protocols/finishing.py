@@ -1,0 +1,112 @@
+"""Why a reply ended: what providers say, in one table for all protocols.
+
+Only words that are known to mean success are a success. Compatible servers and proxies use the words of other protocols in
+other spellings, so a word is looked up in lower case, with `_` for hyphens and spaces. A word that nobody knows ends the
+reply as "other", with a warning: what came is shown, and no client takes it for a whole answer.
+"""
+
+from collections.abc import Collection
+
+from modelbay.conversation import Extra
+from modelbay.errors import IncompleteReply, MalformedReply
+from modelbay.events import FinishReason
+from modelbay.protocols.assembly import Assembly
+
+_WORDS: dict[FinishReason, tuple[str, ...]] = {
+    "stop": (
+        "stop", "end_turn", "stop_sequence", "completed",  # OpenAI, Anthropic, Responses; Gemini in upper case
+        "eos", "eos_token", "stop_token", "end_of_text", "endoftext", "end_of_turn", "eot",  # Together, TGI, watsonx
+        "complete", "end", "done", "finish", "finished", "normal",  # Cohere, Baidu and proxies
+    ),
+    "length": (
+        "length", "max_tokens", "max_output_tokens", "max_completion_tokens", "max_new_tokens", "max_length",
+        "model_length",  # Mistral
+        "token_limit", "max_output", "maximum_tokens", "error_limit",  # watsonx, MiniMax, Cohere
+        "model_context_window_exceeded", "context_window_exceeded",  # Anthropic, Z.ai
+    ),
+    "tool_calls": ("tool_calls", "tool_call", "tool_use", "function_call", "function_calls"),
+    "content_filter": (
+        "content_filter", "content_filtered", "guardrail_intervened",  # OpenAI, Bedrock
+        "safety", "recitation", "language", "blocklist", "prohibited_content", "spii", "model_armor", "image_safety",
+        "image_prohibited_content", "image_recitation",  # Gemini
+        "sensitive", "error_toxic",  # Z.ai, Cohere
+    ),
+    "refusal": ("refusal",),
+    "pause": ("pause_turn", "compaction", "queued", "in_progress"),
+}  # fmt: skip
+REASONS = {word: reason for reason, words in _WORDS.items() for word in words}
+_FAILED = {
+    "error", "failed", "failure", "server_error", "network_error", "insufficient_system_resource", "overloaded",
+    "abort", "aborted", "cancel", "cancelled", "canceled", "user_cancel", "interrupted", "not_finished", "incomplete",
+    "timeout", "time_limit", "repetition",
+}  # fmt: skip
+"""The provider broke off: Z.ai's `network_error`, DeepSeek's `insufficient_system_resource`, SGLang's and vLLM's `abort`."""
+_BROKEN = {
+    "malformed_function_call", "malformed_response", "malformed_model_output", "malformed_tool_use",
+    "unexpected_tool_call", "too_many_tool_calls", "missing_thought_signature", "other", "no_image", "image_other",
+}  # fmt: skip
+"""The model went wrong (Gemini, Bedrock)."""
+_UNSAID = {"", "null", "none", "finish_reason_unspecified", "blocked_reason_unspecified"}
+
+
+def plain(word: str) -> str:
+    return word.strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def said(word: str | None) -> str | None:
+    """The word, or None for what says nothing."""
+    return word if word and plain(word) not in _UNSAID else None
+
+
+def finish(
+    assembly: Assembly,
+    native: str | None,
+    stop_sequence: str | None = None,
+    extra: Extra | None = None,
+    *,
+    detail: str | None = None,
+    exact: Collection[str] = (),
+) -> None:
+    """Ends a reply by its provider's word. `detail` is what the provider says beside it.
+
+    Calls count more than a word for a stop (Gemini's OpenAI form ends calls so), except for the words in `exact`.
+    """
+    native = said(native)
+    if native is None:
+        _finish_unsaid(assembly, stop_sequence, extra)
+        return
+    word, about = plain(native), f": {detail}" if detail else ""
+    if word in _FAILED:
+        assembly.fail(IncompleteReply(f"the provider ended the reply with `{native}`{about}"))
+        return
+    if word in _BROKEN:
+        assembly.fail(MalformedReply(f"the model ended with {native}{about}"))
+        return
+    reason = REASONS.get(word)
+    if reason is None:
+        assembly.warn(f"the reply ended for a reason that is not known, and may not be whole: {native[:100]}{about}")
+        assembly.finish("other", native, stop_sequence, extra)
+        return
+    if reason == "tool_calls" and not assembly.has_calls:
+        assembly.end_all()
+        if not assembly.has_answer:
+            assembly.fail(IncompleteReply(f"the reply ended with `{native}`, but without a tool call"))
+            return
+        reason = "stop"
+    if reason == "stop" and assembly.has_calls and native not in exact:
+        reason = "tool_calls"
+    assembly.finish(reason, native, stop_sequence, extra)
+
+
+def _finish_unsaid(assembly: Assembly, stop_sequence: str | None, extra: Extra | None) -> None:
+    """Ends a reply that came to its end without a reason: it is whole if there is an answer, and no call is cut off."""
+    if assembly.has_cut_calls():
+        assembly.fail(IncompleteReply("the reply stopped in the middle of a tool call: no finish reason came"))
+        return
+    assembly.end_all()
+    if assembly.has_calls:
+        assembly.finish("tool_calls", None, stop_sequence, extra)
+    elif assembly.has_answer:
+        assembly.finish("stop", None, stop_sequence, extra)
+    else:
+        assembly.fail(IncompleteReply("the reply is empty: it has neither an answer nor a finish reason"))
