@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelbay.agents.jsonc import decode, put, same
+from modelbay.agents.jsonc import decode, drop, put, same
 from modelbay.errors import ConfigError
 
 KEYS = st.text("abc é\"\\/{}[],:'\n", min_size=0, max_size=4)
@@ -137,3 +137,50 @@ def test_what_is_no_object_is_left_alone():
 def test_what_does_not_parse_says_so(text: str):
     with pytest.raises(ValueError, match=r"\w"):
         decode(text)
+
+
+@pytest.mark.parametrize(
+    ("before", "path", "after"),
+    [
+        ('{"a": 1, "b": 2}', ("a",), '{"b": 2}'),
+        ('{"a": 1, "b": 2}', ("b",), '{"a": 1}'),
+        ('{"a": 1}', ("a",), "{}"),
+        ('{\n  "a": 1, // one\n  "b": 2 // two\n}\n', ("a",), '{\n  "b": 2 // two\n}\n'),
+        ('{\n  "a": 1, // one\n  "b": 2 // two\n}\n', ("b",), '{\n  "a": 1 // one\n}\n'),
+        ('{\n  "a": {\n    "x": 1,\n    "y": [1, 2],\n  },\n}', ("a", "y"), '{\n  "a": {\n    "x": 1,\n  },\n}'),
+        ("{a: 1, 'b': {c: 2}, /* c */ b: {d: 3}}", ("b",), "{a: 1 /* c */}"),
+        ('{"a": 1}', ("b",), '{"a": 1}'),
+        ('{"a": {"x": 1}}', ("a", "b"), '{"a": {"x": 1}}'),
+    ],
+)
+def test_a_member_is_taken_out_with_its_line(before: str, path: tuple[str, ...], after: str):
+    assert drop(before, path) == after
+
+
+@given(
+    st.recursive(
+        st.dictionaries(st.sampled_from(["a", "b", "é", "c d"]), st.integers() | st.text(max_size=3), max_size=4),
+        lambda inner: st.dictionaries(st.sampled_from(["a", "b", "x.y"]), inner, max_size=3),
+        max_leaves=8,
+    ),
+    st.booleans(),
+    st.data(),
+)
+def test_taking_out_leaves_all_else_as_it_is(data: dict[str, Any], wide: bool, draw: st.DataObject):
+    text = json.dumps(data, indent=2 if wide else None)
+    path: tuple[str, ...] = ()
+    inner: Any = data
+    while isinstance(inner, dict) and inner:
+        key = draw.draw(st.sampled_from(sorted(inner)))
+        path, inner = (*path, key), inner[key]
+        if draw.draw(st.booleans()):
+            break
+    if not path:
+        return
+    changed = decode(drop(text, path))
+    at = data
+    for key in path[:-1]:
+        at = at[key]
+    del at[path[-1]]
+    assert same(changed, data)
+    assert same(json.loads(drop(text, path)), data)

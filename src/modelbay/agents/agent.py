@@ -8,9 +8,19 @@ from msgspec import Struct, field
 
 from modelbay.agents.departure import Departure
 from modelbay.agents.ledger import Finding
+from modelbay.agents.rewriting import Entry
 from modelbay.config.scan import Keys
 from modelbay.config.schema import Table
 from modelbay.conversation import Protocol
+
+
+def _no_entries(data: Table) -> list[Entry]:
+    return []
+
+
+def _none(file: Path, data: Table) -> list[str]:
+    return []
+
 
 Form: TypeAlias = Literal["toml", "json"]
 
@@ -57,6 +67,14 @@ class Block(Struct):
     """How the agent is started with a model of ours."""
     variables: dict[str, str] = field(default_factory=dict)
     """Environment variables that the agent will look for, and whose keys they are to have."""
+    entries: list[Entry] = field(default_factory=list)
+    """Those that are written, and what in them depends on their address."""
+    related: Callable[[Table], list[Entry]] = _no_entries
+    """The entries of a file that are not written, and that use one which is."""
+    hindrances: Callable[[Path, Table], list[str]] = _none
+    """What keeps the agent from using the block: in its file as it will be, in its other files, in the shell. Raises ConfigError
+    where another file has a credential for an entry of the block, which was for another address.
+    """
 
 
 class Agent(Struct, frozen=True):

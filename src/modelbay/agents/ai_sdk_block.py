@@ -1,5 +1,6 @@
 """Our providers as opencode and its descendants want them."""
 
+from pathlib import Path
 from shlex import quote
 from typing import Any
 from urllib.parse import urlsplit
@@ -7,16 +8,29 @@ from urllib.parse import urlsplit
 from modelbay.agents.agent import Block
 from modelbay.agents.ai_sdk import AZURE, BODY, CLAUDE_AT_VERTEX, COMPATIBLE, FIELDS, PACKAGES, VERTEX
 from modelbay.agents.departure import NO_KEY, Departure
-from modelbay.agents.layers import Program
-from modelbay.agents.ledger import leaves
+from modelbay.agents.layers import Program, layers, store
+from modelbay.agents.ledger import Layer, Ledger, leaves
+from modelbay.agents.rewriting import ANY, Entry, auth_headers, origin_text
+from modelbay.config.scan import Keys
 from modelbay.config.schema import ModelEntry, Table
+from modelbay.config.values import path_text
 from modelbay.conversation import Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT
+from modelbay.errors import ConfigError
 from modelbay.providers import urls
 
 NPM = {protocol: npm for npm, protocol in PACKAGES.items()}
 FOLLOWS = ("env", "file")
 """The references that the agents have too."""
+ADDRESS: tuple[Keys, ...] = (
+    ("api",), ("options", "baseURL"), ("options", "resourceName"), ("options", "project"), ("options", "location"),
+    ("options", "region"), ("models", ANY, "provider"),
+)  # fmt: skip
+"""What in an entry says where calls go."""
+CREDENTIALS: tuple[Keys, ...] = (("options", "apiKey"), ("options", "headers"), ("options", "queryParams"))
+SECRETS: tuple[Keys, ...] = (("options",), ("env",), ("models", ANY, "headers"))
+"""What was given for its address: a package may take a key in any option."""
+ONE_OF: tuple[Keys, ...] = (("options", "apiKey"), ("env",), *auth_headers("options", "headers"))
 RESOURCES = ".openai.azure.com"
 """How the host of an Azure resource ends."""
 
@@ -24,14 +38,74 @@ RESOURCES = ".openai.azure.com"
 def block(program: Program, leaving: list[Departure]) -> Block:
     """What the configuration of a program must say."""
     made = Block("json", opening={("$schema",): program.schema})
+    ids = [one.id for one in leaving]
+    made.entries = [Entry(("provider", id), _home, ADDRESS, SECRETS, ONE_OF) for id in ids]
+    made.hindrances = lambda file, data: _hindrances(program, made, file, data)
+    logins = store(program.logins, keys=True)
     for one in leaving:
-        made.settings["provider", one.id] = _provider(one, made)
+        table = made.settings["provider", one.id] = _provider(one, made)
+        if "apiKey" not in table["options"] and logins.get(one.id) is not None:
+            table["options"]["apiKey"] = NO_KEY  # or the key of its login, which was for another address, would be sent
+            one.lost("its login there", f"{program.title} has a login of that name, whose key is not used")
         made.notes += one.notes
         first = one.default_model or (one.models[0] if one.models else None)
         if first is not None and (not made.command or one.default_model):
             made.choice["model",] = f"{one.id}/{_keys(one)[first.alias]}"
             made.command = f"{program.id} run -m {made.choice['model',]} Hello"
     return made
+
+
+def _home(table: Table) -> str | None:
+    """Where the calls of an entry go."""
+    options = table.get("options")
+    options = options if isinstance(options, dict) else {}
+    if url := options.get("baseURL") or table.get("api"):
+        return origin_text(url)
+    places = ("resourceName", "project", "location")
+    return " ".join(str(said) for said in (table.get("npm"), *map(options.get, places)) if said) or None
+
+
+def _hindrances(program: Program, made: Block, file: Path, data: Table) -> list[str]:
+    """What keeps the agent from using the providers: in the file, and in the others that it reads.
+
+    Raises:
+        ConfigError: another file has a credential for one of them, which was for another address.
+    """
+    try:
+        read = [layer for layer in layers(program) if layer.file != str(file)]
+    except ConfigError:
+        read = []  # there is no other file, or none that the agent can read either
+    found = []
+    merged = Ledger([*read, Layer(str(file), data)]).data
+    disabled, enabled = merged.get("disabled_providers"), merged.get("enabled_providers")
+    for entry in made.entries:
+        id, table = entry.path[-1], data["provider"][entry.path[-1]]
+        if isinstance(disabled, list) and id in disabled:
+            found.append(f"disabled_providers names {id}: {program.title} does not offer it")
+        if isinstance(enabled, list) and enabled and id not in enabled:
+            found.append(f"enabled_providers does not name {id}: {program.title} does not offer it")
+        for name, listed in (("whitelist", True), ("blacklist", False)):
+            names = table.get(name)
+            hidden = [key for key in table["models"] if isinstance(names, list) and (key in names) is not listed]
+            found += [f"provider.{id}.{name} hides the model {key}" for key in hidden]
+        for layer in read:
+            _check_other(program, entry, layer, table)
+    return found
+
+
+def _check_other(program: Program, entry: Entry, layer: Layer, table: Table) -> None:
+    """A file that the agent lays under or over ours may not add a credential to an entry that is somewhere else now."""
+    old = Ledger([layer]).get(*entry.path)
+    if not isinstance(old, dict) or _home(old) == _home(table):
+        return
+    secret = next((path for path in leaves(old, ()) if path[0] == "env" or path[:2] in CREDENTIALS), None)
+    if secret is not None:
+        raise ConfigError(
+            f"{layer.file} has {path_text((*entry.path, *secret))}, which was for another address: {program.title} would "
+            "send it to the new one",
+            hint="remove it from that file first",
+            file=layer.file,
+        )
 
 
 def _provider(one: Departure, made: Block) -> Table:

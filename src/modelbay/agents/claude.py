@@ -12,6 +12,7 @@ from modelbay.agents.arrival import check, may_run, without_query
 from modelbay.agents.departure import NO_KEY, Departure, refused
 from modelbay.agents.layers import read_json, store
 from modelbay.agents.ledger import STAYS, Layer, Ledger
+from modelbay.agents.rewriting import Entry, origin_text
 from modelbay.agents.trust import WHY, swayed, withhold
 from modelbay.config.origin import origin
 from modelbay.config.paths import environment, expanded
@@ -39,6 +40,15 @@ VERTEX_URL, VERTEX_PROJECT, VERTEX_REGION = (
     "ANTHROPIC_VERTEX_PROJECT_ID",
     "CLOUD_ML_REGION",
 )
+ONE_OF = (("env", KEY), ("env", TOKEN), ("apiKeyHelper",))
+"""The settings of which it uses one as the key."""
+ADDRESS = (("env", URL), ("env", VERTEX_URL))
+BELONGING = (
+    *ONE_OF,
+    *(("env", name) for name in (HEADERS, MODEL, *MODELS, f"{MODELS[1]}_NAME", VERTEX_PROJECT, VERTEX_REGION)),
+    *(("env", f"ANTHROPIC_DEFAULT_{word.upper()}_MODEL") for word in WORDS),
+)
+"""What was given for the address: keys, headers, and the models that are there."""
 VARIABLE = re.compile(r"printenv ([A-Za-z_]\w*)")
 SHELL = "the shell"
 WHERE = frozenset({URL, HEADERS, AT_VERTEX, VERTEX_URL, VERTEX_PROJECT, VERTEX_REGION, *USES})
@@ -334,7 +344,8 @@ def _reference(helper: str) -> str:
 
 
 def _write(leaving: list[Departure]) -> Block:
-    block = Block("json")
+    block = Block("json", entries=[Entry((), _place, ADDRESS, BELONGING, ONE_OF)])
+    block.hindrances = _hindrances
     one, *others = leaving
     if others:
         names = ", ".join(one.id for one in leaving)
@@ -352,6 +363,40 @@ def _write(leaving: list[Departure]) -> Block:
     block.command = "claude"
     block.notes += one.notes
     return block
+
+
+def _place(table: Table) -> str | None:
+    """Where the calls go that settings speak of."""
+    env = table.get("env")
+    env = env if isinstance(env, dict) else {}
+    used = next((name for name in (*USES, AT_VERTEX) if str(env.get(name, "")).lower() not in (*OFF, "none")), None)
+    if used == AT_VERTEX:
+        return origin_text(env.get(VERTEX_URL)) or AT_VERTEX
+    return used or origin_text(env.get(URL) or TYPES["anthropic"].base_url)
+
+
+def _hindrances(file: Path, data: Table) -> list[str]:
+    """What keeps Claude Code from using the provider: in the file, in those that count more, and in the shell."""
+    ledger = Ledger([Layer(str(file), data)])
+    vertex = ledger.get("env", AT_VERTEX) is not None and ledger.get("env", VERTEX_PROJECT) is not None
+    switches = [*USES] if vertex else [*USES, AT_VERTEX]
+    found = []
+    for name in switches:
+        where = next((said for said in (ledger.get("env", name), environment(name)) if said is not None), None)
+        if where is not None and str(where).lower() not in OFF:
+            found.append(f"{name} is set{'' if ledger.get('env', name) else ' in the shell'}: another platform is used")
+    for name in (KEY, TOKEN):
+        if environment(name) and ledger.get("env", name) is None:
+            found.append(f"the shell sets {name}, which {AGENT.title} sends to the address of the file")
+    for path, _ in _all_files():
+        if path.resolve() == file.resolve() or not path.is_file():
+            continue
+        other = Ledger([Layer(str(path), read_json(path))])
+        names = [("env", name) for name in sorted(WHERE | SECRETS | {MODEL})] + [("apiKeyHelper",), ("model",)]
+        said = [".".join(keys) for keys in names if other.get(*keys) is not None]
+        if said:
+            found.append(f"{path} sets {', '.join(said)}, and counts more")
+    return found
 
 
 def _write_vertex(one: Departure, block: Block) -> None:

@@ -15,6 +15,7 @@ from modelbay.agents.arrival import check, may_run
 from modelbay.agents.departure import Departure
 from modelbay.agents.layers import store
 from modelbay.agents.ledger import STAYS, Ledger
+from modelbay.agents.rewriting import Entry, auth_headers, origin_text
 from modelbay.agents.toml_file import layer
 from modelbay.config.paths import environment, expanded
 from modelbay.config.scan import Keys
@@ -28,6 +29,15 @@ USUAL = "openai"
 WIRES = {"responses": "openai_responses", "chat": "openai"}
 ENDING = ".config.toml"
 """How the files of profiles end."""
+ONE_OF: tuple[Keys, ...] = (
+    ("env_key",), ("experimental_bearer_token",), ("auth",), ("requires_openai_auth",), *auth_headers("http_headers"),
+    *auth_headers("env_http_headers"),
+)  # fmt: skip
+"""The settings of a provider of which Codex uses one as the key."""
+SECRETS: tuple[Keys, ...] = (
+    *ONE_OF, ("env_key_instructions",), ("http_headers",), ("env_http_headers",), ("query_params",)
+)  # fmt: skip
+"""What was given for its address."""
 PROFILED = ("model", "model_provider")
 
 
@@ -267,8 +277,10 @@ class _Reader(Struct):
 
 def _write(leaving: list[Departure]) -> Block:
     block = Block("toml")
+    block.hindrances = lambda file, data: _hindrances(block, data)
     for one in leaving:
         id = one.id if presets.by_id(one.id) is None else f"{one.id}-modelbay"
+        block.entries.append(Entry(("model_providers", id), _place, (("aws",),), SECRETS, ONE_OF))
         if id != one.id:
             one.lost("its id", f"{AGENT.title} keeps it for itself, so it is called {id} there")
         block.settings["model_providers", id] = _entry(one, block)
@@ -281,6 +293,26 @@ def _write(leaving: list[Departure]) -> Block:
             one.lost(f"models {', '.join(others)}", f"{AGENT.title} has no list: choose with `codex -m MODEL`")
         block.notes += one.notes
     return block
+
+
+def _place(table: Table) -> str | None:
+    """Where the calls of an entry go."""
+    return origin_text(table.get("base_url"))
+
+
+def _hindrances(block: Block, data: Table) -> list[str]:
+    """What keeps Codex from using the providers."""
+    name, profiles = data.get("profile"), data.get("profiles")
+    if name is None:
+        return []
+    profile = profiles.get(name) if isinstance(profiles, dict) and isinstance(name, str) else None
+    chosen = profile.get("model_provider") if isinstance(profile, dict) else None
+    if chosen is not None and ("model_providers", chosen) in [entry.path for entry in block.entries]:
+        return []
+    other = f", which uses the provider {chosen}" if chosen else ""
+    return [
+        f'profile = "{name}"{other}: it counts more than model_provider (and Codex since 0.134 refuses to start with it)'
+    ]
 
 
 def _choice(one: Departure, id: str, model: ModelEntry) -> dict[Keys, object]:

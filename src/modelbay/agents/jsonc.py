@@ -84,6 +84,56 @@ def put(text: str, path: Keys, value: Any) -> str:
     return mark + changed
 
 
+def drop(text: str, path: Keys) -> str:
+    """The text without the member at a path, if there is one. The line goes with it, and the comment on it.
+
+    Raises:
+        ConfigError: it cannot be taken out safely.
+        ValueError: the text is not JSON.
+    """
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    text = text.removeprefix(mark)
+    data = decode(text)
+    if _at(data, path) is MISSING:
+        return mark + text
+    changed = text
+    while _at(decode(changed), path) is not MISSING:  # a key may be there twice
+        changed = _dropped(changed, path)
+    if not same(decode(changed), _left(data, path)):
+        raise ConfigError(f"{path_text(path)} cannot be removed safely in this file", hint="change it in an editor")
+    return mark + changed
+
+
+def _dropped(text: str, path: Keys) -> str:
+    node = _object(text, _skip(text, 0))
+    for key in path[:-1]:
+        node = next(member.value for member in reversed(node.members or []) if member.key == key)
+    members = node.members or []
+    number = max(number for number, member in enumerate(members) if member.key == path[-1])
+    member = members[number]
+    end = member.comma if member.comma >= 0 else member.value.end
+    note = _SAME_LINE.match(text, end)
+    start = member.start
+    if _begins_line(text, start) and note and text[note.end() : note.end() + 1] in ("\n", "\r", ""):
+        start = text.rfind("\n", 0, start) + 1
+        end = note.end()
+        end += len(re.match(r"\r?\n?", text[end:])[0])  # type: ignore[index]
+    elif member.comma >= 0:
+        end += len(text[end:]) - len(text[end:].lstrip(" \t"))
+    else:
+        start = len(text[:start].rstrip(" \t"))
+    text = text[:start] + text[end:]
+    if number and number == len(members) - 1 and member.comma < 0:  # the one before is the last now
+        comma = members[number - 1].comma
+        text = text[: comma - 1] + text[comma:]
+    return text
+
+
+def _left(data: Any, path: Keys) -> Any:
+    inner = {path[0]: _left(data[path[0]], path[1:])} if len(path) > 1 else {}
+    return {key: inner.get(key, value) for key, value in data.items() if key != path[0] or inner}
+
+
 def same(one: Any, other: Any) -> bool:
     """Whether two values are written alike: 1 is not true, nor 1.0."""
     if isinstance(one, dict) and isinstance(other, dict):

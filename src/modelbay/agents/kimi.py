@@ -9,6 +9,7 @@ from modelbay.agents.agent import Agent, Arrival, Block, Import
 from modelbay.agents.arrival import check
 from modelbay.agents.departure import NO_KEY, Departure, refused
 from modelbay.agents.ledger import STAYS, Ledger, leaves
+from modelbay.agents.rewriting import Entry, auth_headers, origin_text
 from modelbay.agents.toml_file import layer
 from modelbay.config import keys
 from modelbay.config.entries import Unusable, model_entry
@@ -16,6 +17,7 @@ from modelbay.config.paths import environment, expanded
 from modelbay.config.scan import Keys
 from modelbay.config.schema import ModelEntry, Table
 from modelbay.config.types import OLD_TYPES, TYPE_OF
+from modelbay.config.types import TYPES as PROVIDER_TYPES
 from modelbay.conversation import Protocol
 from modelbay.credentials.credential import key_names
 from modelbay.secrecy import REFERENCE, bare_url, misspelled_reference, named_secret, secret_header, secret_variable
@@ -33,6 +35,17 @@ MODEL = (
     "max_context_size", "max_input_size", "max_output_size", "display_name", "reasoning_key", "adaptive_thinking",
     "support_efforts", "default_effort", "off_effort", "beta_api", "aliases",
 )  # fmt: skip
+URL_NAMES = sorted({name for row in PROVIDER_TYPES.values() for name in row.url_names})
+ADDRESS: tuple[Keys, ...] = (("base_url",), *(("env", name) for name in URL_NAMES))
+"""What in a provider's entry says where calls go."""
+ONE_OF: tuple[Keys, ...] = (("api_key",), ("api_key_env",), ("oauth",), *auth_headers("custom_headers"))
+"""Of these it takes one; with two of them it refuses the entry."""
+SECRETS: tuple[Keys, ...] = (*ONE_OF, ("env",), ("custom_headers",), ("source",))
+"""What was given for the address."""
+MODEL_ADDRESS: tuple[Keys, ...] = (("base_url",), ("provider_id",), ("name",), ("protocol",))
+MODEL_SECRETS: tuple[Keys, ...] = (("api_key",), ("oauth",))
+OTHER_MODEL = "KIMI_MODEL_NAME"
+"""The variable that makes it use a model of the shell's."""
 CAPABILITIES = ("thinking", "always_thinking", "image_in", "video_in", "audio_in", "tool_use")
 
 
@@ -182,9 +195,13 @@ def _keyless(ledger: Ledger, id: str, arrival: Arrival) -> str:
 
 def _write(leaving: list[Departure]) -> Block:
     block = Block("toml")
+    block.related = lambda data: _related(block, data)
+    block.hindrances = lambda file, data: _hindrances()
     for one in leaving:
         block.settings["providers", one.id] = _entry(one)
+        block.entries.append(Entry(("providers", one.id), _place, ADDRESS, SECRETS, ONE_OF))
         for model in one.models:
+            block.entries.append(Entry(("models", model.alias), _nowhere, MODEL_ADDRESS, MODEL_SECRETS))
             block.settings["models", model.alias] = _entry_of(one, model)
         default = one.default_model or (one.models[0] if one.models else None)
         if default is not None and (not block.command or one.default_model):
@@ -197,6 +214,41 @@ def _write(leaving: list[Departure]) -> Block:
             one.lost("timeout")
         block.notes += one.notes
     return block
+
+
+def _place(table: Table) -> str | None:
+    """Where the calls of an entry go."""
+    env = table.get("env")
+    env = env if isinstance(env, dict) else {}
+    url = table.get("base_url") or next((env[name] for name in URL_NAMES if env.get(name)), None)
+    return origin_text(url) if url else f"type {table.get('type')}"
+
+
+def _nowhere(table: Table) -> None:
+    """Where a model is, its own entry does not tell: what was a credential of it goes in any case."""
+
+
+def _related(block: Block, data: Table) -> list[Entry]:
+    """The other models of providers that move: their own addresses were those of the old provider's key."""
+    old, models = data.get("providers"), data.get("models")
+    old, models = old if isinstance(old, dict) else {}, models if isinstance(models, dict) else {}
+    new = {
+        keys[1]: table for keys, table in block.settings.items() if keys[0] == "providers" and isinstance(table, dict)
+    }
+    moved = [id for id in new if isinstance(old.get(id), dict) and _place(old[id]) != _place(new[id])]
+    return [
+        Entry(("models", alias), _nowhere, (("base_url",),), MODEL_SECRETS)
+        for alias, model in models.items()
+        if isinstance(model, dict) and ("models", alias) not in block.settings
+        if (model.get("provider_id") or model.get("provider") or data.get("default_provider")) in moved
+    ]
+
+
+def _hindrances() -> list[str]:
+    """What keeps Kimi Code from using the providers."""
+    if environment(OTHER_MODEL):
+        return [f"the shell sets {OTHER_MODEL}, which counts more than the file"]
+    return []
 
 
 def _entry(one: Departure) -> Table:

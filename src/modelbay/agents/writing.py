@@ -10,9 +10,12 @@ from msgspec import Struct
 
 from modelbay.agents import jsonc
 from modelbay.agents.agent import Block
+from modelbay.agents.ledger import leaves
+from modelbay.agents.rewriting import differences, doomed
 from modelbay.config import files
 from modelbay.config.document import MISSING, Document
 from modelbay.config.scan import Keys
+from modelbay.config.schema import Table
 from modelbay.config.values import plain
 from modelbay.errors import ConfigError
 
@@ -28,11 +31,15 @@ class Put(Struct, frozen=True):
     changed: bool
     kept: list[str]
     """What it has chosen already, and stays."""
+    gone: list[str]
+    """The values that were replaced or removed."""
+    hindrances: list[str]
+    """What in it keeps the agent from using what was written."""
 
 
 def text_of(block: Block) -> str:
     """The block as its file would be with nothing else in it."""
-    return _with(block, "")[0]
+    return _with(block, "", "").text
 
 
 def put(block: Block, path: Path) -> Put:
@@ -48,34 +55,45 @@ def put(block: Block, path: Path) -> Put:
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not UTF-8 text", file=str(path)) from None
     try:
-        after, kept = _with(block, before)
+        made = _with(block, before, str(path))
     except (ValueError, RecursionError) as error:
         raise ConfigError(
-            f"{path} does not parse: {error}", hint="mend it in an editor, then try again", file=str(path)
+            f"{path} does not parse: {error}", hint="fix it in an editor, then try again", file=str(path)
         ) from None
-    if after == before:
-        return Put(path, None, False, kept)
+    hindrances = block.hindrances(path, made.data)
+    if made.text == before:
+        return Put(path, None, False, made.kept, [], hindrances)
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     backup = None
     if old is not None:
         backup = _free(path.with_name(path.name + BACKUP))
         files.replace(backup, None, old)
     mark = codecs.BOM_UTF8 if (old or b"").startswith(codecs.BOM_UTF8) else b""
-    files.replace(target, old, mark + after.encode())
-    return Put(path, backup, True, kept)
+    files.replace(target, old, mark + made.text.encode())
+    return Put(path, backup, True, made.kept, made.gone, hindrances)
 
 
-def _with(block: Block, text: str) -> tuple[str, list[str]]:
-    """The text with the block in it, and what is chosen in it otherwise.
+class _Made(Struct):
+    """A file with a block in it."""
+
+    text: str
+    data: Table
+    kept: list[str]
+    gone: list[str]
+
+
+def _with(block: Block, text: str, name: str) -> _Made:
+    """The text of a file with the block in it.
 
     Raises:
         ValueError: the text does not parse.
+        ConfigError: it has something else where the block belongs.
     """
     import tomllib
 
     data = tomllib.loads(text) if block.form == "toml" else jsonc.decode(text)
     if not isinstance(data, dict):
-        raise ConfigError("what is there is JSON, but no object")
+        raise ConfigError(f"{name} is JSON, but no object", hint="fix it in an editor, then try again", file=name)
     chosen = {keys: _at(data, keys) for keys in block.choice}
     others = {keys: value for keys, value in chosen.items() if value not in (MISSING, block.choice[keys])}
     settings = {
@@ -87,17 +105,42 @@ def _with(block: Block, text: str) -> tuple[str, list[str]]:
     meant = data
     for keys, value in settings.items():
         meant = _laid(meant, keys, value)
-    after = _toml(settings, text) if block.form == "toml" else _json(settings, text)
+    written = [path for keys, value in settings.items() for path in _leaves(keys, value)]
+    going = [path for entry in (*block.entries, *block.related(data)) for path in doomed(entry, data, written, meant)]
+    for path in going:
+        meant = _without(meant, path)
+    try:
+        after = _toml(settings, going, text) if block.form == "toml" else _json(settings, going, text)
+    except ConfigError as error:
+        error.hint, error.file = error.hint or f"change {name} in an editor, then try again", name
+        raise
     again = tomllib.loads(after) if block.form == "toml" else jsonc.decode(after)
     if not jsonc.same(again, meant):
-        raise ConfigError("the file cannot be changed safely", hint="print the block, and put it in by hand")
-    return after, [f"{'.'.join(keys)} stays {json.dumps(value, ensure_ascii=False)}" for keys, value in others.items()]
+        raise ConfigError(f"{name} cannot be changed safely", hint="print the block, and put it in by hand", file=name)
+    chosen_otherwise = [
+        f"{'.'.join(keys)} stays {json.dumps(value, ensure_ascii=False)}" for keys, value in others.items()
+    ]
+    return _Made(after, again, chosen_otherwise, list(differences(data, again)))
 
 
-def _toml(settings: dict[Keys, object], text: str) -> str:
+def _leaves(keys: Keys, value: Any) -> list[Keys]:
+    return leaves(value, keys) if isinstance(value, dict) else [keys]
+
+
+def _without(data: Any, path: Keys) -> Any:
+    """The data without what is at a path, and without the tables that become empty by that."""
+    rest = {key: value for key, value in data.items() if key != path[0]}
+    if len(path) > 1 and (inner := _without(data[path[0]], path[1:])):
+        return {key: inner if key == path[0] else value for key, value in data.items()}
+    return rest
+
+
+def _toml(settings: dict[Keys, object], going: list[Keys], text: str) -> str:
     document = Document(text)
     for keys, value in settings.items():
         _merge(document, keys, plain(value, keys))
+    for path in _whole(going, document.data):
+        document.delete(path)
     return document.text
 
 
@@ -110,10 +153,24 @@ def _merge(document: Document, keys: Keys, value: Any) -> None:
         document.set(keys, value)
 
 
-def _json(settings: dict[Keys, object], text: str) -> str:
+def _json(settings: dict[Keys, object], going: list[Keys], text: str) -> str:
     for keys, value in settings.items():
         text = jsonc.put(text, keys, value)
+    for path in _whole(going, jsonc.decode(text)):
+        text = jsonc.drop(text, path)
     return text if text.endswith("\n") else f"{text}\n"
+
+
+def _whole(going: list[Keys], data: Any) -> list[Keys]:
+    """The paths, each with the tables around it that have nothing else in them."""
+    found: list[Keys] = []
+    for path in going:
+        data, whole = _without(data, path), path
+        while len(whole) > 1 and _at(data, whole[:-1]) is MISSING:
+            whole = whole[:-1]
+        found = [other for other in found if other[: len(whole)] != whole]
+        found.append(whole)
+    return found
 
 
 def _laid(data: Any, keys: Keys, value: Any) -> Any:

@@ -34,6 +34,10 @@ def export(settings: Settings, /, agent: str, providers: tuple[str, ...], keys: 
         terminal.write(f"{'Written to' if done.changed else 'All of it is there already:'} {file}\n")
         if done.backup:
             terminal.write(f"Its old content is in {done.backup}\n")
+        for gone in done.gone:
+            terminal.note(gone)
+        for hindrance in done.hindrances:
+            terminal.warning(hindrance)
         for kept in done.kept:
             terminal.note(f"{kept}: that is what {to.title} has chosen")
     else:

@@ -1,0 +1,266 @@
+"""`modelbay export --write` into a file that has the entry already: what was given for another address does not stay."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelbay.agents import by_name, jsonc
+from modelbay.agents.ledger import leaves
+from modelbay.simulator import Simulator
+from tests.agents.desk import Desk
+from tests.servers.site import site
+
+OLD, NEW = "https://old.example", "https://new.example"
+WAS = "sk-was-0123456789"
+
+CONFIG = f"""\
+[providers.chat]
+type = "openai"
+base_url = "{NEW}/v1"
+api_key = "sk-new-0123456789"
+[providers.responses]
+type = "openai_responses"
+base_url = "{NEW}/v1"
+api_key = "sk-new-0123456789"
+[providers.claude]
+type = "anthropic"
+base_url = "{NEW}"
+api_key = "sk-new-0123456789"
+[providers.bare]
+type = "openai"
+base_url = "{NEW}/v1"
+auth = "none"
+[models."chat/m"]
+provider = "chat"
+model = "m"
+[models."responses/m"]
+provider = "responses"
+model = "m"
+[models."claude/m"]
+provider = "claude"
+model = "m"
+[models."bare/m"]
+provider = "bare"
+model = "m"
+"""
+ID = {"kimi": "chat", "kilo": "chat", "opencode": "chat", "codex": "responses", "claude": "claude"}
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    for name in ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "KIMI_MODEL_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    made = Desk(tmp_path, monkeypatch)
+    made.file.write_text(CONFIG)
+    return made
+
+
+def kilo(url: str, **options: Any) -> str:
+    entry = {"npm": "@ai-sdk/openai-compatible", "options": {"baseURL": f"{url}/v1", **options}, "models": {"m": {}}}
+    return json.dumps({"provider": {"chat": entry}}, indent=2)
+
+
+def claude(url: str, env: dict[str, str], **rest: Any) -> str:
+    return json.dumps({"theme": "dark", "env": {"ANTHROPIC_BASE_URL": url, **env}, **rest}, indent=2)
+
+
+def codex(url: str, text: str) -> str:
+    return f'[model_providers.responses]\nname = "Mine" # my own\nbase_url = "{url}/v1"\n{text}\n'
+
+
+def kimi(url: str, text: str) -> str:
+    return f'[providers.chat]\ntype = "openai"\nbase_url = "{url}/v1"\n{text}\n'
+
+
+BEARER = {"Authorization": f"Bearer {WAS}"}
+FILES: list[tuple[str, Any]] = [
+    ("kilo", lambda url: kilo(url, apiKey=WAS)),
+    ("kilo", lambda url: kilo(url, headers={**BEARER, "X-Team": WAS})),
+    ("kilo", lambda url: kilo(url, queryParams={"key": WAS})),
+    ("kilo", lambda url: kilo(url, secretAccessKey=WAS)),
+    ("opencode", lambda url: kilo(url, apiKey=WAS, headers=BEARER)),
+    ("codex", lambda url: codex(url, f'experimental_bearer_token = "{WAS}"')),
+    ("codex", lambda url: codex(url, f'http_headers = {{ Authorization = "Bearer {WAS}", X-Team = "{WAS}" }}')),
+    ("codex", lambda url: codex(url, f'query_params = {{ key = "{WAS}" }}')),
+    ("codex", lambda url: codex(url, f'auth = {{ command = "echo", args = ["{WAS}"] }}')),
+    ("kimi", lambda url: kimi(url, f'api_key = "{WAS}"')),
+    ("kimi", lambda url: kimi(url, f'custom_headers = {{ X-Team = "{WAS}" }}')),
+    ("kimi", lambda url: kimi(url, f'[providers.chat.env]\nOPENAI_API_KEY = "{WAS}"')),
+    ("kimi", lambda url: kimi(url, f'[models."chat/m"]\nprovider = "chat"\nmodel = "m"\napi_key = "{WAS}"')),
+    ("kimi", lambda url: kimi(url, f'[models.own]\nprovider = "chat"\nmodel = "m"\napi_key = "{WAS}"')),
+    ("claude", lambda url: claude(url, {"ANTHROPIC_AUTH_TOKEN": WAS})),
+    ("claude", lambda url: claude(url, {"ANTHROPIC_API_KEY": WAS})),
+    ("claude", lambda url: claude(url, {"ANTHROPIC_CUSTOM_HEADERS": f"X-Team: {WAS}"})),
+    ("claude", lambda url: claude(url, {}, apiKeyHelper=f"echo {WAS}")),
+]
+
+
+def file_of(desk: Desk, agent: str) -> Path:
+    return by_name(agent).files()[-1]
+
+
+def write(desk: Desk, agent: str, text: str) -> Path:
+    file = file_of(desk, agent)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def read(file: Path) -> dict[str, Any]:
+    said: dict[str, Any] = (tomllib.loads if file.suffix == ".toml" else jsonc.decode)(file.read_text())
+    return said
+
+
+@pytest.mark.parametrize("keys", [False, True])
+@pytest.mark.parametrize(("agent", "made"), FILES)
+def test_what_was_given_for_another_address_goes_and_is_reported(desk: Desk, agent: str, made: Any, keys: bool):
+    file = write(desk, agent, made(OLD))
+    before = read(file)
+    run = desk("export", agent, ID[agent], "--write", *(["--keys"] if keys else []))
+    assert run.code == 0, run.err
+    assert WAS not in file.read_text()
+    assert WAS not in run.out + run.err
+    after = read(file)
+    for path in leaves(before, ()):
+        old, new = at(before, path), at(after, path)
+        dotted = ".".join(path).replace("chat/m", '"chat/m"')
+        if new is None:
+            assert f"{dotted} was removed" in run.err
+        elif old not in (new, {}):
+            assert f"{dotted} was replaced" in run.err
+
+
+@pytest.mark.parametrize(
+    ("agent", "made"), [case for case in FILES if case[0] != "kimi" or "models" not in case[1](OLD)]
+)
+def test_what_is_still_valid_at_the_same_address_stays(desk: Desk, agent: str, made: Any):
+    """Without --keys nothing new is written that could take the place of a key."""
+    file = write(desk, agent, made(NEW))
+    if agent in ("kilo", "opencode") and ("apiKey" in file.read_text() or "Authorization" in file.read_text()):
+        return  # a reference is written, of which one counts
+    if agent == "codex":
+        return  # a variable's name is written
+    desk.done("export", agent, ID[agent], "--write")
+    assert WAS in file.read_text()
+
+
+def at(data: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
+
+
+@pytest.mark.parametrize(
+    ("agent", "text", "gone"),
+    [
+        ("codex", codex(NEW, 'requires_openai_auth = true\nhttp_headers = { authorization = "x", X-Team = "blue" }'),
+         ["requires_openai_auth", "http_headers.authorization"]),
+        ("kimi", kimi(NEW, 'oauth = { storage = "file", key = "o" }'), ["oauth.key", "oauth.storage"]),
+        ("kimi", kimi(NEW, 'api_key_env = "OLD_KEY"'), ["api_key_env"]),
+        ("kilo", kilo(NEW, headers={"x-api-key": WAS, "X-Team": "blue"}), ["options.headers.x-api-key"]),
+        ("claude", claude(NEW, {"ANTHROPIC_AUTH_TOKEN": WAS}, apiKeyHelper="echo"), ["AUTH_TOKEN", "apiKeyHelper"]),
+    ],
+)  # fmt: skip
+def test_of_the_settings_of_which_one_counts_the_new_one_is_left(desk: Desk, agent: str, text: str, gone: list[str]):
+    file = write(desk, agent, text)
+    run = desk("export", agent, ID[agent], "--write", "--keys")
+    for name in gone:
+        assert f"{name} was removed" in run.err
+    assert "X-Team" not in text or "blue" in file.read_text()
+
+
+def test_an_old_address_that_would_still_count_goes(desk: Desk):
+    """The package takes the base URL before an Azure resource, and a model's own address before its provider's."""
+    desk.file.write_text(
+        '[providers.chat]\ntype = "azure"\nbase_url = "https://new.openai.azure.com"\napi_key = "sk-new-0123456789"\n'
+        '[models."chat/m"]\nprovider = "chat"\nmodel = "m"\n'
+    )
+    entry = json.loads(kilo(OLD))
+    entry["provider"]["chat"]["models"]["m"]["provider"] = {"api": f"{OLD}/v2"}
+    file = write(desk, "kilo", json.dumps(entry))
+    desk.done("export", "kilo", "chat", "--write", "--keys")
+    assert OLD not in file.read_text()
+
+
+def test_a_model_of_the_old_address_does_not_get_the_new_key(desk: Desk):
+    own = f'[models.own]\nprovider = "chat"\nmodel = "m"\nbase_url = "{OLD}/v2"\n'
+    file = write(desk, "kimi", kimi(OLD, own))
+    desk.done("export", "kimi", "chat", "--write", "--keys")
+    assert OLD not in file.read_text()
+    file = write(desk, "kimi", kimi(NEW, own))  # where it stays, the model's own address is its user's business
+    desk.done("export", "kimi", "chat", "--write", "--keys")
+    assert OLD in file.read_text()
+
+
+def test_a_credential_in_another_file_of_the_agent_is_an_error(desk: Desk):
+    other = desk.write(".config/kilo/config.json", kilo(OLD, headers={"X-Team": WAS}))
+    file = desk.write(".config/kilo/kilo.json", "{}")
+    run = desk("export", "kilo", "chat", "--write", "--keys")
+    assert run.code == 1
+    assert "config.json has provider.chat.options.headers.X-Team, which was for another address" in run.err
+    assert (file.read_text(), WAS in run.err) == ("{}", False)
+    other.write_text(kilo(NEW, headers={"X-Team": WAS}))
+    desk.done("export", "kilo", "chat", "--write", "--keys")
+
+
+@pytest.mark.parametrize("agent", ["kilo", "opencode"])
+def test_the_key_of_a_login_of_that_name_is_not_used(desk: Desk, agent: str):
+    desk.write(f".local/share/{agent}/auth.json", json.dumps({"bare": {"type": "api", "key": WAS}}))
+    run = desk("export", agent, "bare", "--write")
+    assert read(file_of(desk, agent))["provider"]["bare"]["options"]["apiKey"] == "none"
+    assert "its login there" in run.err
+
+
+HINDRANCES = [
+    ("kilo", '{"disabled_providers": ["chat"]}', "disabled_providers names chat"),
+    ("opencode", '{"enabled_providers": ["other"]}', "enabled_providers does not name chat"),
+    ("kilo", '{"provider": {"chat": {"whitelist": ["other"]}}}', "provider.chat.whitelist hides the model m"),
+    ("kilo", '{"provider": {"chat": {"blacklist": ["m"]}}}', "provider.chat.blacklist hides the model m"),
+    ("codex", 'profile = "work"\n[profiles.work]\nmodel_provider = "other"\n', "which uses the provider other"),
+    ("claude", '{"env": {"CLAUDE_CODE_USE_BEDROCK": "1"}}', "CLAUDE_CODE_USE_BEDROCK is set"),
+    ("claude", '{"env": {"CLAUDE_CODE_USE_VERTEX": 1}}', "CLAUDE_CODE_USE_VERTEX is set"),
+    ("claude", '{"apiKeyHelper": "echo"}', "apiKeyHelper was removed"),
+]
+
+
+@pytest.mark.parametrize(("agent", "text", "said"), HINDRANCES)
+def test_what_keeps_the_agent_from_using_it_is_said(desk: Desk, agent: str, text: str, said: str):
+    write(desk, agent, text)
+    assert said in desk("export", agent, ID[agent], "--write", "--keys").err
+
+
+@pytest.mark.parametrize(
+    ("agent", "name", "said"),
+    [
+        ("claude", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_VERTEX is set in the shell"),
+        ("claude", "ANTHROPIC_AUTH_TOKEN", "the shell sets ANTHROPIC_AUTH_TOKEN"),
+        ("kimi", "KIMI_MODEL_NAME", "the shell sets KIMI_MODEL_NAME"),
+    ],
+)
+def test_the_shell_counts_too(desk: Desk, monkeypatch: pytest.MonkeyPatch, agent: str, name: str, said: str):
+    monkeypatch.setenv(name, "1")
+    assert said in desk("export", agent, ID[agent], "--write", "--keys").err
+
+
+def test_a_projects_settings_count_too(desk: Desk):
+    desk.write("project/.claude/settings.json", '{"env": {"ANTHROPIC_BASE_URL": "https://other.example"}}')
+    run = desk("export", "claude", "claude", "--write", "--keys")
+    assert ".claude/settings.json sets env.ANTHROPIC_BASE_URL, and counts more" in run.err
+
+
+def test_an_entry_that_was_moved_takes_nothing_to_its_new_server(desk: Desk):
+    """What Kimi Code's tables say after the export is what we would send: a server at the new address notes it."""
+    with Simulator() as simulator, site(simulator) as server:
+        server.calls["/v1/chat/completions"] = "/v1/chat/completions"
+        server.model = "sim-echo"
+        desk.file.write_text(CONFIG.replace(NEW, server.url))
+        headers = f'api_key = "{WAS}"\ncustom_headers = {{ X-Team = "{WAS}" }}'
+        file = write(desk, "kimi", kimi(OLD, headers))
+        desk.done("export", "kimi", "chat", "--write", "--keys")
+        desk.file.write_text(file.read_text())
+        desk.done("ask", "-m", "chat/m", "Hello")
+        assert WAS not in repr([(one.target, one.headers) for one in server.asked])
+        assert server.keys() == {"Bearer sk-new-0123456789"}
