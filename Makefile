@@ -46,6 +46,10 @@ docs: $(READY)  ## Write the parts of docs/ that come from the code
 bench: $(READY)  ## Run the benchmarks
 	@$(BIN)/python -m bench $(ARGS)
 
+.PHONY: agents
+agents: $(READY)  ## Run the newest coding agents from npm with what we export
+	@$(BIN)/python -m tools.agents $(ARGS)
+
 .PHONY: soak
 soak: $(READY)  ## Run the long tests
 	@$(BIN)/pytest -n auto --inline-snapshot=disable -m soak $(ARGS)

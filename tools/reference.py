@@ -29,7 +29,7 @@ from modelbay.simulator import authorisation, brain, faults, models
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 WRITTEN = "\nThis page is written by `make docs`, and a test compares it with the program.\n"
-EVERYWHERE = {"--config", "--verbose", "--help", "--version"}
+EVERYWHERE = {"--config", "--allow-reference", "--verbose", "--help", "--version"}
 """The options that stand once, at the top."""
 
 ENVIRONMENT = {

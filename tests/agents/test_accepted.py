@@ -1,7 +1,7 @@
 """Do the agents themselves take what we export? Each reads its file and gets an answer from the simulator with it.
 
-Skipped where an agent is not on the PATH. They run in a home of their own, reach nothing but this machine, and have a
-minute.
+Skipped where an agent is not on the PATH; `make agents` installs the newest of each and runs these tests. They run in a home of
+their own, reach nothing but this machine, and have a minute.
 """
 
 import os
@@ -100,7 +100,7 @@ def exported(desk: Desk, simulator: Simulator, request: pytest.FixtureRequest) -
     """The name of an agent that has a provider of ours."""
     name: str = request.param
     if shutil.which(name) is None:
-        pytest.skip(f"{name} is not installed")
+        pytest.skip(f"{name} is not installed; `make agents` installs it and runs this test")
     desk.file.write_text(CONFIG.replace("SIM/", f"{simulator.url}/").replace('"SIM"', f'"{simulator.url}"'))
     desk.done("export", name, PROVIDER[name], "--write", "--keys")
     return name
@@ -111,7 +111,7 @@ def keyless(desk: Desk, request: pytest.FixtureRequest) -> Iterator[str]:
     """The name of an agent that has a provider of ours which asks for no key."""
     name: str = request.param
     if shutil.which(name) is None:
-        pytest.skip(f"{name} is not installed")
+        pytest.skip(f"{name} is not installed; `make agents` installs it and runs this test")
     with Simulator() as here:
         text = CONFIG.replace("SIM/", f"{here.url}/").replace('"SIM"', f'"{here.url}"')
         desk.file.write_text("\n".join(line for line in text.splitlines() if not line.startswith("api_key")))
