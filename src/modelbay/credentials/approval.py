@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
+from msgspec import Struct, structs
+
 from modelbay.config.origin import origin
 from modelbay.config.paths import expanded, home
 from modelbay.errors import ConfigError, MalformedReply
@@ -74,8 +76,7 @@ def allow(approvals: Iterable[Approval]) -> None:
 
 def typed(value: str | None) -> None:
     """Allows a reference that the user has just typed as a key: the file did not name it."""
-    if value and REFERENCE.fullmatch(value.strip()):
-        _typed.add(value.strip())
+    _typed.update(match[0] for match in REFERENCE.finditer(value or ""))
 
 
 def is_own(path: Path) -> bool:
@@ -144,7 +145,7 @@ def remember(source: Source, approvals: Iterable[Approval]) -> None:
 
 
 def references_in(value: Any) -> list[str]:
-    """Every reference in a table, a list or a text, wherever it is: the whole text, inside a text, or an `api_key_env`."""
+    """Every reference in an entry, a table, a list or a text: a whole text, a part of one, or an `api_key_env`."""
     found: dict[str, None] = {}
     for text in _texts(value):
         found |= dict.fromkeys(match[0] for match in REFERENCE.finditer(text))
@@ -171,8 +172,8 @@ def place_of(url: str) -> str:
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict):
-        for key, item in value.items():
+    elif isinstance(value, dict | Struct):
+        for key, item in value.items() if isinstance(value, dict) else structs.asdict(value).items():
             yield from [f"{{env:{item.strip()}}}"] if key == "api_key_env" and isinstance(item, str) else _texts(item)
     elif isinstance(value, list | tuple):
         for item in value:

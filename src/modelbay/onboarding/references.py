@@ -1,8 +1,6 @@
 """The references of a configuration, each with the origins that would get its value: what there is to approve."""
 
-from typing import Any
-
-import msgspec
+from msgspec.structs import replace
 
 from modelbay.config.entries import model_entry, provider_entry
 from modelbay.config.schema import Config, ModelEntry, ProviderEntry, Table
@@ -47,9 +45,8 @@ def _of_entry(config: Config, entry: ProviderEntry, models: list[ModelEntry]) ->
             places |= dict.fromkeys(upstream(config, entry, model).places)
         except ConfigError:
             continue  # nothing is sent to where it does not say
-    data: dict[str, Any] = msgspec.to_builtins(entry)
-    source = data.pop("source", None) or {}
-    references = references_in([data, *map(msgspec.to_builtins, models)])
+    source = entry.source or {}
+    references = references_in([replace(entry, source=None), *models])
     found = [Approval(reference, place) for reference in references for place in places]
     try:
         home = place_of(str(source.get("url") or ""))
