@@ -120,6 +120,19 @@ def test_a_vendor_s_own_tool_keeps_its_name():
     assert render("openai_chat", conversation).body["messages"] == body["messages"]
 
 
+def test_a_choice_of_freeform_tools_follows_their_names():
+    tools = [{"type": "custom", "custom": {"name": name}} for name in ("edit/file", "patch")]
+    allowed = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [tools[0]]}}
+    body = {"messages": [{"role": "user", "content": "Hi"}], "tools": tools, "tool_choice": allowed}
+    conversation = codec("openai_chat").parse_request(Call("", body))
+    sent = render("openai_chat", conversation).body
+    name = sent["tools"][0]["custom"]["name"]
+    assert re.fullmatch(OPENAI, name)
+    assert sent["tool_choice"]["allowed_tools"]["tools"] == [{"type": "custom", "custom": {"name": name}}]
+    chosen = render("openai_responses", conversation).body["tool_choice"]
+    assert chosen == {"type": "allowed_tools", "mode": "required", "tools": [{"type": "custom", "name": name}]}
+
+
 def test_nothing_is_copied_where_every_name_fits():
     conversation = loop("look")
     assert sent_names(conversation, OPENAI) == (conversation, {})

@@ -33,7 +33,7 @@ def parse_tools(body: dict[str, Json], settings: Settings) -> None:
         kind = word(choice.get("type")) or "function"
         body_of = mapping(choice.get(kind)) or choice
         if kind == "allowed_tools":
-            tools_of = [mapping(tool.get("function")) or tool for tool in objects(body_of.get("tools"))]
+            tools_of = [mapping(tool.get(str(tool.get("type")))) or tool for tool in objects(body_of.get("tools"))]
             chosen.mode, chosen.extra = "allowed", {"tool_choice": choice}
             chosen.required = body_of.get("mode") == "required"
             chosen.names = [word(tool.get("name")) or "" for tool in tools_of]
