@@ -5,6 +5,7 @@ The provider is the simulator, which checks pairing, signatures and names as rea
 here, and keeps a history as clients of its protocol do.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from copy import deepcopy
@@ -17,6 +18,7 @@ import anthropic
 import openai.types.chat
 import openai.types.responses
 import pytest
+from google import genai as google_genai
 from google.genai import types as genai
 
 from modelbay import Hub
@@ -25,6 +27,8 @@ from modelbay.events import collect
 from modelbay.protocols.codec import Call, codec
 from modelbay.simulator import Simulator
 from modelbay.simulator.entries import config_text
+from tests.faults.raw_server import Client, RawServer
+from tests.faults.raw_server import reply as raw_reply
 
 Body = dict[str, Any]
 PROTOCOLS = ["openai_chat", "openai_responses", "anthropic", "google"]
@@ -393,3 +397,54 @@ model = "{GEMINI}"
     responses = [part["functionResponse"] for content in simulator.journal[-1].json["contents"] for part in content["parts"]
                  if "functionResponse" in part]  # fmt: skip
     assert [response["name"] for response in responses] == ["get_weather", "get_tide"] * 2
+
+
+# --- an official SDK that runs the tools itself ------------------------------------------------------------------------
+
+
+def get_weather(city: str) -> str:
+    """The weather in a city."""
+    return RESULTS["get_weather"]
+
+
+def get_tide(city: str) -> str:
+    """The tide in a city."""
+    return RESULTS["get_tide"]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+async def test_google_s_sdk_runs_the_tools_of_every_provider(hub: Hub, upstream: str, stream: bool) -> None:
+    """Its automatic function calling sends results without ids."""
+
+    async def script(client: Client) -> None:
+        request = await client.request()
+        conversation = codec("google").parse_request(Call(request.target, json.loads(request.body)))
+        model = f"sim-{upstream.removeprefix('openai_')}"
+        if conversation.stream:
+            renderer = codec("google").stream_renderer(conversation)
+            data = b"".join([renderer.feed(event) async for event in hub.stream(model, conversation)])
+            await client.send(raw_reply(data, 200, "Content-Type: text/event-stream", "Connection: close"))
+        else:
+            data = codec("google").render_reply(await hub.complete(model, conversation))
+            await client.send(raw_reply(data, 200, "Content-Type: application/json", "Connection: close"))
+
+    async with RawServer(script) as server:
+        text = await asyncio.to_thread(_run_by_the_sdk, server.url, stream)
+        assert len(server.requests) == 4
+    assert text.count("tool get_weather answered: ") == text.count("tool get_tide answered: ") >= 1
+    assert "get_weather answered: sunny" in text.replace('{"result":"sunny"}', "sunny")
+    assert "get_tide answered: high" in text.replace('{"result":"high"}', "high")
+
+
+def _run_by_the_sdk(url: str, stream: bool) -> str:
+    with google_genai.Client(api_key="k", http_options=genai.HttpOptions(base_url=url)) as client:
+        asking = genai.GenerateContentConfig(
+            tools=[get_weather, get_tide],
+            thinking_config=genai.ThinkingConfig(include_thoughts=True, thinking_budget=2000),
+        )
+        prompt = "Ask about the weather and the tide in parallel, in 3 steps."
+        if stream:
+            chunks = client.models.generate_content_stream(model="m", contents=prompt, config=asking)
+            return "".join([chunk.text or "" for chunk in chunks])
+        return client.models.generate_content(model="m", contents=prompt, config=asking).text or ""
