@@ -55,6 +55,7 @@ TABLE = [
     Row("429=0*2", "stop", attempts=3, text="You asked", cli=False),
     Row("429=ms:20*1", "stop", attempts=2, text="You asked", cli=False),
     Row("429=info:0.02*1", "stop", attempts=2, text="You asked", cli=False),
+    Row("429=reset:0.02*1", "stop", attempts=2, text="You asked", cli=False),
     Row("429=date:1*1", "stop", attempts=2, text="You asked", seconds=3.5, cli=False),
     Row("429=90", "RateLimited"),
     Row("500", "ServerError", attempts=4, cli=False),

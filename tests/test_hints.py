@@ -8,8 +8,12 @@ import pytest
 from modelbay import errors, secrecy
 from modelbay.cli import COMMANDS
 from modelbay.config.paths import config_file
+from modelbay.dialect import PLAIN
 from modelbay.errors import ModelbayError
+from modelbay.events import Failed
 from modelbay.hints import ROWS, explain, title
+from modelbay.protocols.codec import codec
+from modelbay.protocols.failures import unreadable
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ModelbayError)]
 WORDS: dict[str, dict[str, str]] = {
@@ -107,3 +111,23 @@ def test_what_a_provider_quotes_is_taken_out() -> None:
     error = explain(errors.AuthenticationFailed(words, status=401, code=words, body=words), "acme")
     assert str(error) == error.message == "the key … is wrong"
     assert "quoted" not in f"{error!r} {vars(error)}"
+
+
+@pytest.mark.parametrize("before", [60, 85, 95, 99, 120])
+def test_a_secret_that_a_quote_cuts_is_hidden_whole(before: int) -> None:
+    secret = "tk-0123456789abcdefghijklmnop"
+    secrecy.register(secret)
+    body = ("x" * before + secret + " and more of it " * 20).encode()
+    broken = explain(unreadable("the reply is not JSON: unexpected end", body))
+    refused = explain(codec("openai_chat").parse_error(502, {}, body))
+    for error in (broken, refused):
+        assert "x" * 60 in error.message
+        assert "tk-0" not in error.message and "0123" not in error.message
+
+
+@pytest.mark.parametrize("protocol", ["openai_chat", "openai_responses", "anthropic", "google"])
+def test_what_cannot_be_read_is_quoted(protocol: str) -> None:
+    events = codec(protocol).parse_reply(b"<<< \x1b[31mNo \xe2\x80\xae JSON\n at all" + b" z" * 100, PLAIN)
+    error = next(event.error for event in events if isinstance(event, Failed))
+    assert "; it begins with: <<< [31mNo JSON at all z z" in error.message
+    assert len(error.message.partition("begins with: ")[2]) == 101

@@ -260,7 +260,10 @@ def test_an_error_answer_is_translated_to_the_clients_error():
     told = translate(exchange({"error": {"message": "No"}}, status=401), "unnamed", "anthropic")
     assert (told["kind"], told["body"]) == (
         "json",
-        snapshot('{"type":"error","error":{"type":"authentication_error","message":"No"}}'),
+        snapshot(
+            '{"type":"error","error":{"type":"permission_error",'
+            '"message":"The provider rejected the API key that modelbay has for it: No"}}'
+        ),
     )
 
 

@@ -111,7 +111,12 @@ class TimedOut(TransportError):
 
 
 class ProviderError(ModelbayError):
-    """`type`, `code` and `param` are the provider's own words; `body` is its answer as text, cut to 2,000 characters."""
+    """`type`, `code` and `param` are the provider's own words; `body` is its answer as text, cut to 2,000 characters.
+
+    `protocol` is whose words they are: "openai", "anthropic" or "google"; None if they were not read from an answer.
+    """
+
+    protocol: str | None = None
 
     def __init__(
         self,
@@ -144,7 +149,10 @@ class BadRequest(ProviderError):
 
 
 class ContextOverflow(BadRequest):
-    pass
+    """`tokens` were sent or asked for, and `limit` is what fits; None where the provider does not say."""
+
+    tokens: int | None = None
+    limit: int | None = None
 
 
 class ContentRefused(BadRequest):

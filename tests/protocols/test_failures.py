@@ -132,7 +132,8 @@ def test_a_status_in_the_body_is_read_where_it_is_one(values, status):
         ("Internal\nServer\tError", "Internal Server Error"),
         ("", "an empty answer"),
         ("  \n ", "an empty answer"),
-        ("x" * 500, "x" * 200),
+        ("x" * 500, "x" * 100 + "…"),
+        ("a\x1b[31mb\u202ec", "a [31mb c"),
     ],
 )
 def test_a_body_that_is_no_json_is_told_in_a_line(body, line):
@@ -193,8 +194,11 @@ def test_an_error_told_to_a_client_is_the_same_error_to_it(protocol, error):
 
 
 @every_protocol
-@pytest.mark.parametrize("error", [ConnectFailed("refused"), TimedOut("silence", stage="idle"), ValueError("a fault")])
-def test_a_failure_without_a_status_is_a_bad_gateway(protocol, error):
+@pytest.mark.parametrize(
+    ("error", "wanted"),
+    [(ConnectFailed("refused"), 502), (TimedOut("silence", stage="idle"), 504), (ValueError("a fault"), 500)],
+)
+def test_a_failure_without_a_status_has_that_of_its_class(protocol, error, wanted):
     status, body = codec(protocol).render_error(error)
-    assert status == 502
+    assert status == wanted
     assert str(error) in json.loads(body)["error"]["message"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from modelbay import errors
 from modelbay.errors import ModelbayError, TimedOut
-from modelbay.routing.retry import Policy, decide, heed, retry_after
+from modelbay.routing.retry import Policy, decide, heed, reset_after, retry_after
 
 NOW = 1_767_225_600.0
 POLICY = Policy()
@@ -17,7 +17,7 @@ EVERY = [kind for kind in vars(errors).values() if isinstance(kind, type) and is
 
 def make(kind: type[ModelbayError], **also) -> ModelbayError:
     also |= {"stage": "connect"} if kind is TimedOut else {}
-    also |= {"setting": "n"} if kind is errors.Unsupported else {}
+    also |= {"setting": "n"} if issubclass(kind, errors.Unsupported) else {}
     also |= {"status": 302, "location": None} if kind is errors.Redirected else {}
     return kind("it went wrong", **also)
 
@@ -159,3 +159,55 @@ def test_no_header_makes_a_final_error_retryable():
     error = errors.QuotaExhausted("no credit left", status=429)
     heed(error, {"retry-after": "1", "x-should-retry": "true"}, b"", NOW)
     assert decide(error, 1, POLICY, random.random).delay is None
+
+
+# When a limit is reset
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7), ("1.5", 1.5), ("0", 0), ("90000", 90), ("3600", 3600), (f"{NOW + 12:.0f}", 12), (f"{(NOW + 12) * 1000:.0f}", 12),
+        (f"{NOW - 5:.0f}", 0), ("6m0s", 360), ("1m30.5s", 90.5), ("120ms", 0.12), ("1h2m3s", 3723), ("17.3s", 17.3), ("1d", 86_400),
+        ("2026-01-01T00:00:20Z", 20), ("2026-01-01T01:00:20+01:00", 20), ("Thu, 01 Jan 2026 00:00:30 GMT", 30),
+        ("", None), ("soon", None), ("1x", None), ("nan", None), ("-4", None), ("9" * 400, None), ("1m soon", None),
+        ("\u0664s", None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "name", ["x-ratelimit-reset", "x-ratelimit-reset-tokens", "anthropic-ratelimit-requests-reset"]
+)
+def test_a_reset_is_read_in_every_spelling(name, value, seconds):
+    found = reset_after({name: value}, 429, NOW)
+    assert found == (None if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "seconds"),
+    [
+        ({"x-ratelimit-reset-requests": "1s", "x-ratelimit-reset-tokens": "40s", "x-ratelimit-remaining-tokens": "0"}, 429, 40),
+        ({"x-ratelimit-reset-requests": "50s", "x-ratelimit-reset-tokens": "40s", "x-ratelimit-remaining-tokens": "0",
+          "x-ratelimit-remaining-requests": "0"}, 429, 50),
+        ({"x-ratelimit-reset-requests": "24h", "x-ratelimit-reset-tokens": "40s", "x-ratelimit-remaining-tokens": "90"}, 429, 40),
+        ({"anthropic-ratelimit-tokens-reset": "2026-01-01T00:00:09Z", "anthropic-ratelimit-tokens-remaining": "0"}, 503, 9),
+        ({"ratelimit-reset": "8", "ratelimit-remaining": "0"}, 500, 8),
+        ({"x-ratelimit-reset-ms": "2500"}, 429, 2.5),
+        ({"x-ratelimit-reset": "8", "x-ratelimit-remaining": "5"}, 503, None),
+        ({"x-ratelimit-reset": "8"}, 503, None),
+        ({"x-ratelimit-remaining": "0"}, 429, None),
+    ],
+)  # fmt: skip
+def test_the_limit_that_is_used_up_says_how_long(headers, status, seconds):
+    assert reset_after(headers, status, NOW) == seconds
+
+
+def test_a_reset_counts_only_where_no_wait_is_asked_for():
+    headers = {"x-ratelimit-reset": "40", "x-ratelimit-remaining": "0"}
+    error = errors.RateLimited("slow down", status=429)
+    heed(error, headers, b"", NOW)
+    assert error.retry_after == 40
+    heed(error, {**headers, "retry-after": "3"}, b"", NOW)
+    assert error.retry_after == 3
+    known = asked(5)
+    heed(known, headers, b"", NOW)
+    assert known.retry_after == 5

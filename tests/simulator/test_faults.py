@@ -98,6 +98,13 @@ async def test_a_rate_limit_tells_a_delay_in_its_body(sim: Simulator, tongue: To
     assert "retry-after" not in seen.headers
 
 
+async def test_a_rate_limit_tells_when_it_is_reset(sim: Simulator, tongue: Tongue):
+    seen = await see(sim, tongue, "429=reset:3", stream=True)
+    assert seen.headers["x-ratelimit-reset-requests"] == "3s"
+    assert seen.headers["x-ratelimit-remaining-requests"] == "0"
+    assert "retry-after" not in seen.headers
+
+
 @BOTH
 async def test_a_page_comes_instead_of_an_answer(sim: Simulator, tongue: Tongue, stream: bool):
     seen = await see(sim, tongue, "html", stream=stream)

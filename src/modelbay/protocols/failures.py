@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import TypeVar
 
 from modelbay.conversation import Json
 from modelbay.errors import (
@@ -9,6 +10,7 @@ from modelbay.errors import (
     BadRequest,
     ContentRefused,
     ContextOverflow,
+    MalformedReply,
     NotFound,
     Overloaded,
     PermissionDenied,
@@ -18,6 +20,8 @@ from modelbay.errors import (
     RequestTooLarge,
     ServerError,
 )
+from modelbay.protocols.overflow import overflow
+from modelbay.secrecy import shown
 
 _BY_STATUS: dict[int, type[ProviderError]] = {
     400: BadRequest,
@@ -71,14 +75,11 @@ _BY_NAME: tuple[tuple[re.Pattern[str], type[ProviderError]], ...] = (
     ),
 )
 """Other words for errors that pass, of gateways and clouds; looked for in the words first, then in the message."""
+QUOTED = 100
+"""Characters of a body that an error quotes."""
+E = TypeVar("E", bound=ProviderError)
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-trace-id")
 _FINER = (QuotaExhausted, ContextOverflow, ContentRefused)
-_OVERFLOW = re.compile(
-    r"context[ _-]?length|context window|maximum context|exceeds? (the )?max(imum)? (number of )?tokens"
-    r"|too many tokens|prompt is too long|input token count|token limit|exceeds the available context size"
-    r"|maximum prompt length",
-    re.IGNORECASE,
-)
 _QUOTA = re.compile(
     r"exceeded your current (token )?quota|check your (account balance|plan and billing)|insufficient (balance|quota|credit)"
     r"|in arrears|credit balance is too low|recharge",
@@ -97,14 +98,23 @@ def provider_error(
 ) -> ProviderError:
     """The error of the right class."""
     kind = _class(status, message, (code, type))
-    return kind(message, status=status, type=type, code=code, param=param, body=body[:2000])
+    error = kind(message, status=status, type=type, code=code, param=param, body=body[:2000])
+    if isinstance(error, ContextOverflow) and (found := overflow(message)) is not None:
+        error.tokens, error.limit = found.tokens, found.limit
+    return error
+
+
+def spoken(error: E, protocol: str) -> E:
+    """The error with a note of whose words are in it."""
+    error.protocol = protocol
+    return error
 
 
 def _class(status: int | None, message: str, words: tuple[str | None, ...]) -> type[ProviderError]:
     named = [_BY_WORD[word] for word in words if word in _BY_WORD]
     finer = next((kind for kind in named if kind in _FINER), None)
     if status is None:
-        return finer or _by_text(message, named[0] if named else _by_name((*words, message)))
+        return finer or _by_text(message, named[0] if named else _by_name(words, message))
     kind = _BY_STATUS.get(status, ServerError if status >= 500 else BadRequest)
     if kind is BadRequest or status in (413, 429, 500):
         # the text decides only where the status cannot: 400 for everything, 429 for rates and for money
@@ -112,9 +122,11 @@ def _class(status: int | None, message: str, words: tuple[str | None, ...]) -> t
     return finer or kind
 
 
-def _by_name(texts: tuple[str | None, ...]) -> type[ProviderError]:
+def _by_name(words: tuple[str | None, ...], message: str) -> type[ProviderError]:
     """The class of an error without a status whose words are not in the table."""
-    for text in texts:
+    if overflow(message):
+        return ContextOverflow
+    for text in (*words, message):
         for pattern, kind in _BY_NAME:
             if text and pattern.search(text):
                 return kind
@@ -126,7 +138,7 @@ def _by_text(message: str, kind: type[ProviderError]) -> type[ProviderError]:
         return QuotaExhausted if _QUOTA.search(message) else RateLimited
     if kind is ServerError:
         return Overloaded if "overload" in message.lower() else ServerError
-    if kind in (BadRequest, RequestTooLarge, ProviderError) and _OVERFLOW.search(message):
+    if kind in (BadRequest, RequestTooLarge, ProviderError) and overflow(message):
         return ContextOverflow
     return QuotaExhausted if kind is BadRequest and _QUOTA.search(message) else kind
 
@@ -150,9 +162,24 @@ def text_of(body: bytes) -> str:
     return body.decode("utf-8", "replace")
 
 
+def unreadable(what: str, body: bytes) -> MalformedReply:
+    """The error for a body that is not what it should be, with its beginning."""
+    quoted = beginning(text_of(body[: 2**20]))
+    return MalformedReply(f"{what}; it begins with: {quoted}" if quoted else what)
+
+
+def beginning(text: str) -> str:
+    """The first characters of a text in one line, without what could steer a terminal, and without secrets.
+
+    These are taken out first: half of one would not be found later.
+    """
+    line = " ".join("".join(char if char.isprintable() else " " for char in shown(text)).split())
+    return f"{line[:QUOTED]}…" if len(line) > QUOTED else line
+
+
 def summary(text: str) -> str:
     """One line of a body that is not the protocol's: an HTML page's title, or its beginning."""
     title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
     if title:
-        return f"an HTML page: {' '.join(title.group(1).split())}"
-    return " ".join(text.split())[:200] or "an empty answer"
+        return f"an HTML page: {beginning(title.group(1))}"
+    return beginning(text) or "an empty answer"

@@ -9,33 +9,12 @@ from typing import Any
 import msgspec
 
 from modelbay.conversation import Json
-from modelbay.errors import (
-    ContextOverflow,
-    MalformedReply,
-    ModelbayError,
-    Overloaded,
-    ProviderError,
-    QuotaExhausted,
-    RateLimited,
-)
+from modelbay.errors import MalformedReply, ProviderError
 from modelbay.json_text import decode
-from modelbay.protocols.failures import provider_error, request_id, status_of, summary, text_of
+from modelbay.protocols import error_words
+from modelbay.protocols.failures import provider_error, request_id, spoken, status_of, summary, text_of
 
-_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-}
-_CODES: dict[type[ModelbayError], str] = {
-    ContextOverflow: "context_length_exceeded",
-    QuotaExhausted: "insufficient_quota",
-    RateLimited: "rate_limit_exceeded",
-    Overloaded: "server_is_overloaded",
-}
-"""The codes that clients act on (Codex and Kimi Code compact, wait or give up), whatever the provider's protocol."""
+FAMILY: error_words.Family = "openai"
 
 
 def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
@@ -49,13 +28,18 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Provide
     if found is not None:
         error = provider_error(status, found.message, type=found.type, code=found.code, param=found.param, body=text)
     error.request_id = request_id(headers)
-    return error
+    return spoken(error, FAMILY)
 
 
 def error_in(answer: Json) -> ProviderError | None:
     """The error that a body or an event of a stream holds, or None."""
+    error = _error_in(answer)
+    return error and spoken(error, FAMILY)
+
+
+def _error_in(answer: Json) -> ProviderError | None:
     if isinstance(answer, list) and answer:  # Gemini's OpenAI form
-        return error_in(answer[0])
+        return _error_in(answer[0])
     if not isinstance(answer, dict):
         return None
     error = answer.get("error")
@@ -109,9 +93,5 @@ def render_error(error: Exception) -> tuple[int, bytes]:
 
 def error_object(error: Exception) -> tuple[int, dict[str, Any]]:
     """Status and the `{"error": …}` that official SDKs read."""
-    status = (error.status if isinstance(error, ModelbayError) else None) or 502
-    kind = getattr(error, "type", None) or _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
-    message = error.message if isinstance(error, ModelbayError) else str(error)
-    code = next((code for known, code in _CODES.items() if isinstance(error, known)), getattr(error, "code", None))
-    param = getattr(error, "param", None) or getattr(error, "setting", None)
-    return status, {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    told = error_words.answer(error, FAMILY)
+    return told.status, {"error": {"message": told.message, "type": told.type, "param": told.param, "code": told.code}}

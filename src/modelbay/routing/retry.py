@@ -6,7 +6,7 @@ A call may be sent again as long as nothing of its reply was seen; who asks here
 import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -14,6 +14,14 @@ from msgspec import Struct
 
 from modelbay.errors import MalformedReply, ModelbayError, TimedOut
 from modelbay.json_text import decode
+
+MOST_SECONDS = 86_400
+"""A plain number above a day's seconds is milliseconds."""
+UNIX_TIME = 1_000_000_000
+"""A number from here on is a moment, in seconds or milliseconds since 1970."""
+UNITS = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+DURATION_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|us|µs|ns|d|h|m|s)")
+DURATION = re.compile(rf"(?:{DURATION_PART.pattern})+")
 
 
 class Policy(Struct, frozen=True):
@@ -58,7 +66,10 @@ def decide(error: ModelbayError, attempt: int, policy: Policy, random: Callable[
 
 def heed(error: ModelbayError, headers: Mapping[str, str], body: bytes, now: float) -> None:
     """Note on the error what its answer says about trying again. `headers` have lower-case names; `now`: Unix time."""
-    if (seconds := retry_after(headers, body, now)) is not None:
+    seconds = retry_after(headers, body, now)
+    if seconds is None and error.retry_after is None:
+        seconds = reset_after(headers, error.status, now)
+    if seconds is not None:
         error.retry_after = seconds
     if headers.get("x-should-retry", "").strip().lower() == "false":
         error.retryable = False
@@ -72,8 +83,59 @@ def retry_after(headers: Mapping[str, str], body: bytes, now: float) -> float | 
     if (seconds := _number(asked)) is not None:
         return seconds
     if (then := _date(asked)) is not None:
-        return max(0.0, then - (_date(headers.get("date")) or now))  # by the clock that wrote it, if it tells the time
+        return _from_now(then, headers, now)
     return _retry_info(body)
+
+
+def reset_after(headers: Mapping[str, str], status: int | None, now: float) -> float | None:
+    """The seconds until a limit that is used up is reset, by `x-ratelimit-reset…` and the like.
+
+    A limit counts if its `remaining` is 0. If none is and the status is 429, the next reset of any counts.
+    """
+    resets: dict[str, float] = {}
+    for name, value in headers.items():
+        if "ratelimit" in name and "reset" in name and (seconds := _until(name, value, headers, now)) is not None:
+            resets[name] = seconds
+    used_up = [seconds for name, seconds in resets.items() if _number(headers.get(_remaining(name))) == 0]
+    if used_up:
+        return max(used_up)
+    return min(resets.values(), default=None) if status == 429 else None
+
+
+def _remaining(name: str) -> str:
+    """The header with what is left of a limit, by the one that says when it is reset."""
+    return name.removesuffix("-ms").replace("reset-after", "remaining").replace("reset", "remaining")
+
+
+def _until(name: str, value: str, headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds, milliseconds, Unix time in either, Go's durations (`1m30.5s`, `120ms`), ISO and HTTP dates."""
+    text = value.strip()
+    if (number := _number(text)) is not None:
+        if name.endswith("-ms"):
+            return number / 1000
+        if number < MOST_SECONDS:
+            return number
+        if number < UNIX_TIME:
+            return number / 1000
+        moment = number / 1000 if number >= UNIX_TIME * 100 else number
+        return _from_now(moment, headers, now)
+    if text and DURATION.fullmatch(text):
+        return sum(float(count) * UNITS[unit] for count, unit in DURATION_PART.findall(text))
+    moment_or_none = _date(text) if "," in text else _iso(text)
+    return None if moment_or_none is None else _from_now(moment_or_none, headers, now)
+
+
+def _from_now(then: float, headers: Mapping[str, str], now: float) -> float:
+    """By the clock that wrote it, if it tells the time."""
+    return max(0.0, then - (_date(headers.get("date")) or now))
+
+
+def _iso(text: str) -> float | None:
+    try:
+        date = datetime.fromisoformat(text)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _number(text: str | None) -> float | None:

@@ -134,7 +134,7 @@ def _overflow(subject: Subject) -> Answer:
 
 
 def _rate_limited(subject: Subject) -> Answer:
-    """Without an argument no delay is told; else `2` (seconds), `date:2`, `ms:150` or `info:2`."""
+    """Without an argument no delay is told; else `2` (seconds), `date:2`, `ms:150`, `info:2` or `reset:2`."""
     form, _, value = subject.asked.argument.rpartition(":")
     if not form and not re.fullmatch(r"[\d.]*", value):
         form, value = value, ""
@@ -145,6 +145,9 @@ def _rate_limited(subject: Subject) -> Answer:
         headers["retry-after"] = formatdate(int(time.time() + delay) + 1, usegmt=True)
     elif form == "ms":
         headers["retry-after-ms"] = value or "150"
+    elif form == "reset":
+        headers |= {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": f"{delay:g}s"}
+        headers |= {"x-ratelimit-remaining-tokens": "149984", "x-ratelimit-reset-tokens": "1h0m0s"}
     elif value and not form:
         headers["retry-after"] = value
     answer = subject.complain(complaints.failure(subject.manners.protocol, "429"), headers)

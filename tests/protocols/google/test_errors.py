@@ -67,7 +67,7 @@ def test_an_error_is_of_the_class_its_answer_means(status, answer, kind):
         (Overloaded("m", status=529), 529, "UNAVAILABLE"),
         (ServerError("m", status=500, type="INTERNAL"), 500, "INTERNAL"),
         (Unsupported("m", setting="n"), 400, "INVALID_ARGUMENT"),
-        (ValueError("m"), 502, "INTERNAL"),
+        (ValueError("m"), 500, "INTERNAL"),
     ],
 )
 def test_an_error_is_told_in_google_s_words(error, status, word):

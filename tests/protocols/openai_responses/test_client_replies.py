@@ -182,7 +182,7 @@ def test_a_reply_echoed_by_its_client_is_the_reply():
         (Unsupported("`stop` cannot be expressed", setting="stop"), 400, {"param": "stop"}),
         (ContextOverflow("Too long", status=400), 400, {"code": "context_length_exceeded"}),
         (RateLimited("Slow down", status=429), 429, {"type": "rate_limit_error"}),
-        (ValueError("A defect"), 502, {"type": "api_error"}),
+        (ValueError("A defect"), 500, {"type": "server_error"}),
     ],
 )
 def test_an_error_answer_is_one_of_openai_s(error, status, said):

@@ -6,21 +6,14 @@ from typing import Any
 import msgspec
 
 from modelbay.conversation import Json
-from modelbay.errors import MalformedReply, ModelbayError, ProviderError
+from modelbay.errors import MalformedReply, ModelbayError, ProviderError, Unsupported
 from modelbay.json_text import decode
-from modelbay.protocols.failures import provider_error, request_id, status_of, summary, text_of
+from modelbay.protocols import error_words
+from modelbay.protocols.failures import provider_error, request_id, spoken, status_of, summary, text_of
 
-_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    504: "timeout_error",
-    529: "overloaded_error",
-}
+FAMILY: error_words.Family = "anthropic"
+_THREADS = ("thread",)
+"""Settings that keep a conversation at the server."""
 
 
 def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
@@ -33,13 +26,18 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Provide
     error.request_id = request_id(headers)
     if error.request_id is None and isinstance(answer, dict) and isinstance(answer.get("request_id"), str):
         error.request_id = answer["request_id"]
-    return error
+    return spoken(error, FAMILY)
 
 
 def error_in(answer: Json, status: int | None = None, body: str = "") -> ProviderError | None:
     """The error that a body or an event holds, or None."""
+    error = _error_in(answer, status, body)
+    return error and spoken(error, FAMILY)
+
+
+def _error_in(answer: Json, status: int | None, body: str) -> ProviderError | None:
     if isinstance(answer, list) and answer:  # Vertex puts its own errors in an array
-        return error_in(answer[0], status, body)
+        return _error_in(answer[0], status, body)
     if not isinstance(answer, dict):
         return None
     error = answer.get("error")
@@ -66,11 +64,13 @@ def render_error(error: Exception) -> tuple[int, bytes]:
 
 
 def error_object(error: Exception) -> tuple[int, dict[str, Any]]:
-    status = (error.status if isinstance(error, ModelbayError) else None) or 502
-    named = getattr(error, "type", None)
-    kind = named if named in _TYPES.values() else _TYPES.get(status, "api_error" if status >= 500 else _TYPES[400])
-    message = error.message if isinstance(error, ModelbayError) else str(error)
-    body: dict[str, Any] = {"type": "error", "error": {"type": kind, "message": message}}
+    """Status and the `{"type": "error", …}` that official SDKs read."""
+    told = error_words.answer(error, FAMILY)
+    what: dict[str, Any] = {"type": told.type, "message": told.message}
+    if isinstance(error, Unsupported) and error.setting in _THREADS:
+        # the official SDK then sends the whole conversation; any other 400 ends its tool loop
+        what["details"] = {"error_code": "thread_unsupported_request", "unsupported": [error.setting]}
+    body: dict[str, Any] = {"type": "error", "error": what}
     if isinstance(error, ModelbayError) and error.request_id:
         body["request_id"] = error.request_id
-    return status, body
+    return told.status, body

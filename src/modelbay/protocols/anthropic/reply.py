@@ -13,6 +13,7 @@ from modelbay.protocols.anthropic.errors import error_in
 from modelbay.protocols.anthropic.parts import NAME, REDACTED, parse_block, render_block
 from modelbay.protocols.anthropic.usage import parse_usage, render_usage
 from modelbay.protocols.assembly import Assembly
+from modelbay.protocols.failures import unreadable
 from modelbay.protocols.finishing import REASONS, finish
 from modelbay.protocols.ids import made_id
 from modelbay.protocols.opaque import seal
@@ -40,7 +41,7 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
     try:
         reply = decode(body)
     except MalformedReply as error:
-        assembly.fail(MalformedReply(f"the reply is not JSON: {error}"))
+        assembly.fail(unreadable(f"the reply is not JSON: {error}", body))
         return assembly.take()
     if isinstance(reply, dict) and isinstance(reply.get("content"), list):
         assembly.start(word(reply.get("id")), word(reply.get("model")), without(reply, *TOP))

@@ -17,6 +17,7 @@ from modelbay.protocols.anthropic.reply import OWN, TOP, reply_part
 from modelbay.protocols.anthropic.usage import merge_usage, parse_usage
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.calls import Arguments
+from modelbay.protocols.failures import unreadable
 from modelbay.protocols.finishing import finish
 from modelbay.protocols.shapes import count, mapping, objects, without, word
 from modelbay.protocols.sse import Decoder
@@ -73,10 +74,10 @@ class StreamParser:
             event = decode(payload)
         except MalformedReply as error:
             if payload.strip() != b"[DONE]":  # gateways add OpenAI's end
-                self._fail(MalformedReply(f"an event of the stream is not JSON: {error}"))
+                self._fail(unreadable(f"an event of the stream is not JSON: {error}", payload))
             return
         if type(event) is not dict:
-            self._fail(error_in(event) or MalformedReply("an event of the stream is not an object"))
+            self._fail(error_in(event) or unreadable("an event of the stream is not an object", payload))
             return
         match event.get("type") or name:
             case "content_block_delta":
@@ -98,7 +99,7 @@ class StreamParser:
                 pass
             case _:
                 if "error" in event:
-                    self._fail(error_in(event) or MalformedReply("an error event without an error"))
+                    self._fail(error_in(event) or unreadable("an error event without an error", payload))
 
     def _start(self, message: dict[str, Any]) -> None:
         """A second start goes on with the reply; blocks it interrupts were cut off and are no part of it (a proxy tried

@@ -16,25 +16,10 @@ from modelbay.errors import (
     RateLimited,
 )
 from modelbay.json_text import decode
-from modelbay.protocols.failures import provider_error, request_id, status_of, summary, text_of
+from modelbay.protocols import error_words
+from modelbay.protocols.failures import provider_error, request_id, spoken, status_of, summary, text_of
 
-_STATUS = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    402: "RESOURCE_EXHAUSTED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    409: "ABORTED",
-    413: "INVALID_ARGUMENT",
-    422: "INVALID_ARGUMENT",
-    429: "RESOURCE_EXHAUSTED",
-    499: "CANCELLED",
-    500: "INTERNAL",
-    501: "UNIMPLEMENTED",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-    529: "UNAVAILABLE",
-}
+FAMILY: error_words.Family = "google"
 _DETAIL = "type.googleapis.com/google.rpc."
 
 
@@ -48,13 +33,18 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Provide
     if error is None:
         error = provider_error(status, summary(text), body=text)
     error.request_id = request_id(headers)
-    return error
+    return spoken(error, FAMILY)
 
 
 def error_in(answer: Json, status: int | None = None, body: str = "") -> ProviderError | None:
     """The error that a body or a chunk holds, or None."""
+    error = _error_in(answer, status, body)
+    return error and spoken(error, FAMILY)
+
+
+def _error_in(answer: Json, status: int | None, body: str) -> ProviderError | None:
     if isinstance(answer, list) and answer:
-        return error_in(answer[0], status, body)
+        return _error_in(answer[0], status, body)
     if not isinstance(answer, dict):
         return None
     error = answer.get("error")
@@ -118,18 +108,13 @@ def render_error(error: Exception) -> tuple[int, bytes]:
 
 def error_object(error: Exception) -> tuple[int, dict[str, Any]]:
     """Status and the `{"error": …}` that official SDKs read."""
-    status = (error.status if isinstance(error, ModelbayError) else None) or 502
-    message = error.message if isinstance(error, ModelbayError) else str(error)
-    said = getattr(error, "type", None)
-    word = (
-        said if said in _STATUS.values() else _STATUS.get(status, "INTERNAL" if status >= 500 else "INVALID_ARGUMENT")
-    )
-    body: dict[str, Any] = {"code": status, "message": message, "status": word}
+    told = error_words.answer(error, FAMILY)
+    body: dict[str, Any] = {"code": told.status, "message": told.message, "status": told.type}
     details: list[dict[str, Any]] = []
     if isinstance(error, ModelbayError) and error.retry_after is not None:
         details.append({"@type": f"{_DETAIL}RetryInfo", "retryDelay": f"{error.retry_after:g}s"})
-    if isinstance(error, ProviderError) and error.code and error.code.isidentifier():
-        details.append({"@type": f"{_DETAIL}ErrorInfo", "reason": error.code})
+    if told.code and told.code.isidentifier():
+        details.append({"@type": f"{_DETAIL}ErrorInfo", "reason": told.code})
     if details:
         body["details"] = details
-    return status, {"error": body}
+    return told.status, {"error": body}

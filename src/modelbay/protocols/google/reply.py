@@ -10,6 +10,7 @@ from modelbay.events import Event, Finished, FinishReason, Reply
 from modelbay.json_text import decode
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.calls import is_cut
+from modelbay.protocols.failures import unreadable
 from modelbay.protocols.finishing import REASONS, finish, said
 from modelbay.protocols.google.case import Fields, camel
 from modelbay.protocols.google.citations import parse_citations, render_grounding
@@ -55,7 +56,7 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
     try:
         answer = decode(body)
     except MalformedReply as error:
-        reader.fail(MalformedReply(f"the reply is not JSON: {error}"))
+        reader.fail(unreadable(f"the reply is not JSON: {error}", body))
         return reader.assembly.take()
     if isinstance(answer, list):  # a stream without `alt=sse`, collected
         for chunk in answer:

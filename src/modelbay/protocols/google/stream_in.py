@@ -6,6 +6,7 @@ from modelbay.dialect import Dialect
 from modelbay.errors import MalformedReply, ReplyError
 from modelbay.events import Event
 from modelbay.json_text import decode
+from modelbay.protocols.failures import unreadable
 from modelbay.protocols.google.reply import Reader
 from modelbay.protocols.sse import LIMIT, Decoder
 
@@ -76,7 +77,7 @@ class StreamParser:
         try:
             chunk = decode(payload)
         except MalformedReply as error:
-            self._reader.fail(MalformedReply(f"a chunk of the stream is not JSON: {error}"))
+            self._reader.fail(unreadable(f"a chunk of the stream is not JSON: {error}", payload))
             return
         self._reader.read(chunk[0] if isinstance(chunk, list) and len(chunk) == 1 else chunk)
 

@@ -23,6 +23,7 @@ from modelbay.errors import MalformedReply
 from modelbay.events import Event, FinishReason, Reply
 from modelbay.json_text import decode
 from modelbay.protocols.assembly import Assembly
+from modelbay.protocols.failures import unreadable
 from modelbay.protocols.finishing import REASONS, finish
 from modelbay.protocols.ids import made_id
 from modelbay.protocols.opaque import seal
@@ -60,7 +61,7 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
     try:
         reply = decode(body)
     except MalformedReply as error:
-        assembly.fail(MalformedReply(f"the reply is not JSON: {error}"))
+        assembly.fail(unreadable(f"the reply is not JSON: {error}", body))
         return assembly.take()
     failure = error_in(reply)
     if failure is not None and not (isinstance(reply, dict) and reply.get("choices")):

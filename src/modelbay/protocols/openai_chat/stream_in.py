@@ -14,6 +14,7 @@ from modelbay.events import Event
 from modelbay.json_text import decode
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.calls import Call
+from modelbay.protocols.failures import unreadable
 from modelbay.protocols.finishing import finish
 from modelbay.protocols.openai_chat.parts import (
     DETAILS,
@@ -93,7 +94,7 @@ class StreamParser:
         try:
             chunk = decode(payload)
         except MalformedReply as error:
-            assembly.fail(MalformedReply(f"a chunk of the stream is not JSON: {error}"))
+            assembly.fail(unreadable(f"a chunk of the stream is not JSON: {error}", payload))
             return
         if type(chunk) is not dict or chunk.get("error") or "choices" not in chunk or name == "error":
             failure = error_in(chunk)
@@ -102,7 +103,7 @@ class StreamParser:
                 assembly.fail(failure)
                 return
             if type(chunk) is not dict:
-                assembly.fail(MalformedReply("a chunk of the stream is not an object"))
+                assembly.fail(unreadable("a chunk of the stream is not an object", payload))
                 return
         self._chunk(chunk)
 

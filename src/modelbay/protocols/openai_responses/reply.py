@@ -10,6 +10,7 @@ from modelbay.errors import IncompleteReply, MalformedReply
 from modelbay.events import Event, Failed, Finished, PartEnded, PartStarted, Reply, Started, UsageReported
 from modelbay.json_text import decode
 from modelbay.protocols.assembly import Assembly
+from modelbay.protocols.failures import unreadable
 from modelbay.protocols.finishing import REASONS, finish, plain
 from modelbay.protocols.openai_errors import error_in, parse_error_object
 from modelbay.protocols.openai_responses.items import reply_parts
@@ -25,7 +26,7 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
     try:
         reply = decode(body)
     except MalformedReply as error:
-        assembly.fail(MalformedReply(f"the reply is not JSON: {error}"))
+        assembly.fail(unreadable(f"the reply is not JSON: {error}", body))
         return assembly.take()
     output = reply.get("output") if isinstance(reply, dict) else None
     if isinstance(output, list):
@@ -35,7 +36,7 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
                 assembly.whole(part)
         end(reply, assembly, dialect)
     else:
-        missing = MalformedReply("the reply has no `output`: is this the right URL for Responses?")
+        missing = unreadable("the reply has no `output`: is this the right URL for Responses?", body)
         assembly.fail(error_in(reply) or missing)
     return assembly.take()
 

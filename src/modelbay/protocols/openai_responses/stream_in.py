@@ -15,6 +15,7 @@ from modelbay.events import Event
 from modelbay.json_text import decode
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.calls import Arguments
+from modelbay.protocols.failures import unreadable
 from modelbay.protocols.openai_errors import error_in
 from modelbay.protocols.openai_responses.items import arguments_text, parse_reasoning, reply_parts
 from modelbay.protocols.openai_responses.parts import OF_ITEM, objects, parse_annotation, word
@@ -94,10 +95,10 @@ class StreamParser:
             event = decode(payload)
         except MalformedReply as error:
             if payload.strip() not in (b"", b"[DONE]"):
-                assembly.fail(MalformedReply(f"an event of the stream is not JSON: {error}"))
+                assembly.fail(unreadable(f"an event of the stream is not JSON: {error}", payload))
             return
         if type(event) is not dict:
-            assembly.fail(MalformedReply("an event of the stream is not an object"))
+            assembly.fail(unreadable("an event of the stream is not an object", payload))
             return
         kind = word(event.get("type")) or name
         handler = _HANDLERS.get(kind)
@@ -105,7 +106,7 @@ class StreamParser:
             handler(self, event)
         elif kind == "error" or event.get("error"):
             self._begin()
-            assembly.fail(error_in(event) or MalformedReply("the stream has an error that says nothing"))
+            assembly.fail(error_in(event) or unreadable("the stream has an error that says nothing", payload))
 
     # --- the response ---
 

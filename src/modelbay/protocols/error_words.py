@@ -1,0 +1,171 @@
+"""What each error is to a client: one table from the class of an error to its status and words in every client's protocol.
+
+A provider's own status and words are repeated only to clients of the same protocol. Everything else comes from the table, so
+that `code` is always a word that the client's protocol has. What modelbay itself refuses is never a 5xx: clients send those
+again. A provider that rejects modelbay's key is a 403 to a client, whose own key was accepted.
+"""
+
+import re
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from modelbay.errors import (
+    AuthenticationFailed,
+    BadRequest,
+    ConfigError,
+    ConnectFailed,
+    ContentRefused,
+    ContextOverflow,
+    Disconnected,
+    IncompleteReply,
+    MissingCredential,
+    ModelbayError,
+    NotFound,
+    Overloaded,
+    PermissionDenied,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    Redirected,
+    ReplyError,
+    RequestTooLarge,
+    ServerError,
+    TimedOut,
+    TransportError,
+    UnknownModel,
+    UnknownProvider,
+    Unsupported,
+)
+
+Family: TypeAlias = Literal["openai", "anthropic", "google"]
+"""Protocols that have their errors in common: Chat Completions and Responses do."""
+
+
+class Row(Struct, frozen=True):
+    status: int
+    """Where a protocol has another one, it is in `STATUSES`."""
+    openai: tuple[str, str]
+    """`type` and `code`."""
+    anthropic: str
+    """`type`."""
+    google: str
+    """`status`."""
+
+
+_BAD, _DENIED = "invalid_request_error", "permission_error"
+
+ROWS: dict[type[Exception], Row] = {
+    Exception: Row(500, ("server_error", "server_error"), "api_error", "INTERNAL"),
+    ModelbayError: Row(502, ("server_error", "upstream_error"), "api_error", "INTERNAL"),
+    ConfigError: Row(400, (_BAD, "invalid_configuration"), _BAD, "FAILED_PRECONDITION"),
+    UnknownModel: Row(404, (_BAD, "model_not_found"), "not_found_error", "NOT_FOUND"),
+    UnknownProvider: Row(404, (_BAD, "model_not_found"), "not_found_error", "NOT_FOUND"),
+    MissingCredential: Row(403, (_DENIED, "provider_key_missing"), _DENIED, "PERMISSION_DENIED"),
+    Unsupported: Row(400, (_BAD, "unsupported_parameter"), _BAD, "INVALID_ARGUMENT"),
+    TransportError: Row(502, ("server_error", "upstream_unreachable"), "api_error", "UNAVAILABLE"),
+    ConnectFailed: Row(502, ("server_error", "upstream_unreachable"), "api_error", "UNAVAILABLE"),
+    Disconnected: Row(502, ("server_error", "upstream_disconnected"), "api_error", "UNAVAILABLE"),
+    TimedOut: Row(504, ("server_error", "upstream_timeout"), "timeout_error", "DEADLINE_EXCEEDED"),
+    ProviderError: Row(502, ("server_error", "upstream_error"), "api_error", "INTERNAL"),
+    Redirected: Row(502, ("server_error", "upstream_redirected"), "api_error", "INTERNAL"),
+    BadRequest: Row(400, (_BAD, "bad_request"), _BAD, "INVALID_ARGUMENT"),
+    ContextOverflow: Row(400, (_BAD, "context_length_exceeded"), _BAD, "INVALID_ARGUMENT"),
+    ContentRefused: Row(400, (_BAD, "content_filter"), _BAD, "INVALID_ARGUMENT"),
+    RequestTooLarge: Row(413, (_BAD, "request_too_large"), "request_too_large", "INVALID_ARGUMENT"),
+    AuthenticationFailed: Row(
+        401, ("authentication_error", "invalid_api_key"), "authentication_error", "UNAUTHENTICATED"
+    ),
+    PermissionDenied: Row(403, (_DENIED, "permission_denied"), _DENIED, "PERMISSION_DENIED"),
+    NotFound: Row(404, (_BAD, "model_not_found"), "not_found_error", "NOT_FOUND"),
+    RateLimited: Row(429, ("rate_limit_error", "rate_limit_exceeded"), "rate_limit_error", "RESOURCE_EXHAUSTED"),
+    QuotaExhausted: Row(402, ("insufficient_quota", "insufficient_quota"), "billing_error", "RESOURCE_EXHAUSTED"),
+    Overloaded: Row(503, ("server_error", "server_is_overloaded"), "overloaded_error", "UNAVAILABLE"),
+    ServerError: Row(500, ("server_error", "server_error"), "api_error", "INTERNAL"),
+    ReplyError: Row(502, ("server_error", "upstream_malformed_reply"), "api_error", "INTERNAL"),
+    IncompleteReply: Row(502, ("server_error", "upstream_incomplete_reply"), "api_error", "INTERNAL"),
+}
+"""Looked up along the error's own class tree, nearest first."""
+STATUSES: dict[tuple[type[Exception], Family], int] = {(Overloaded, "anthropic"): 529}
+REJECTED = Row(403, (_DENIED, "provider_key_rejected"), _DENIED, "PERMISSION_DENIED")
+"""A provider's 401: its key is modelbay's, and the client's own was accepted."""
+_OVERFLOWS: dict[Family, tuple[str, str]] = {
+    "openai": (
+        "This model's maximum context length is {limit} tokens. However, your messages resulted in {tokens} tokens. "
+        "Please reduce the length of the messages.",
+        "Your input exceeds the context window of this model. Please adjust your input and try again.",
+    ),
+    "anthropic": ("prompt is too long: {tokens} tokens > {limit} maximum", "prompt is too long"),
+    "google": (
+        "The input token count ({tokens}) exceeds the maximum number of tokens allowed ({limit}).",
+        "The input token count exceeds the maximum number of tokens allowed.",
+    ),
+}
+"""The wordings that each protocol's clients look for to shorten a conversation (Claude Code, Codex, Gemini CLI): with both
+numbers, and without."""
+
+
+_ANY_WORD: dict[Family, re.Pattern[str]] = {
+    "openai": re.compile(r".+", re.DOTALL),
+    "anthropic": re.compile(r"[a-z_]+_error|request_too_large"),
+    "google": re.compile(r"[A-Z_]+"),
+}
+"""The form of a `type`; hosts that only speak like Google or Anthropic have words of OpenAI."""
+
+
+class Answer(Struct):
+    """An error in the words of one family."""
+
+    status: int
+    message: str
+    type: str
+    code: str | None
+    param: str | None = None
+
+
+def answer(error: Exception, family: Family) -> Answer:
+    """What a client of this family is told."""
+    native = isinstance(error, ProviderError) and error.protocol in (None, family)
+    rejected = isinstance(error, AuthenticationFailed) and (error.provider is not None or not native)
+    row = REJECTED if rejected else next(ROWS[kind] for kind in type(error).__mro__ if kind in ROWS)
+    message = error.message if isinstance(error, ModelbayError) else str(error)
+    type_, code = _words(row, family)
+    found = Answer(_status(error, row, family, native and not rejected), message, type_, code)
+    if isinstance(error, Unsupported):
+        found.param = error.setting
+    if rejected:
+        found.message = f"{_name(error)} rejected the API key that modelbay has for it: {message}"
+    elif isinstance(error, MissingCredential) and error.provider and error.provider not in message:
+        found.message = f"{error.provider}: {message}"
+    elif isinstance(error, ProviderError) and native:
+        own = error.type if error.type and _ANY_WORD[family].fullmatch(error.type) else None
+        found.type, found.param = own or type_, error.param
+        found.code = error.code or (None if own else code)
+    elif isinstance(error, ContextOverflow):
+        found.message = _overflow(error, family)
+    return found
+
+
+def _words(row: Row, family: Family) -> tuple[str, str | None]:
+    return row.openai if family == "openai" else (row.google if family == "google" else row.anthropic, None)
+
+
+def _status(error: Exception, row: Row, family: Family, native: bool) -> int:
+    own = error.status if isinstance(error, ProviderError) else None
+    if native and own is not None and own >= 400:
+        return own
+    if type(error) is ServerError and own is not None and 500 <= own < 600:
+        return own
+    return next((STATUSES[kind, family] for kind in type(error).__mro__ if (kind, family) in STATUSES), row.status)
+
+
+def _overflow(error: ContextOverflow, family: Family) -> str:
+    numbers, words = _OVERFLOWS[family]
+    if error.limit is not None:
+        # a lower bound where the provider did not count: one token more than fits
+        return numbers.format(tokens=max(error.tokens or 0, error.limit + 1), limit=error.limit)
+    return words if error.message.lower().startswith(words[:18].lower()) else f"{words} ({error.message})"
+
+
+def _name(error: Exception) -> str:
+    return (error.provider if isinstance(error, ModelbayError) else None) or "The provider"
