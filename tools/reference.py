@@ -137,6 +137,7 @@ def _code_words(text: str) -> str:
 TABLES: list[tuple[str, str, str, set[str]]] = [
     ("At the top", "Config", "", {"default_model", "default_provider"}),
     ("[thinking]", "Thinking", "", set()),
+    ("[chat]", "ChatSettings", "", set()),
     ("[providers.ID]", "ProviderEntry", "", set()),
     ("[providers.ID.oauth]", "OAuth", "See [guides/login.md](../guides/login.md).", set()),
     ("[providers.ID.timeout]", "Timeout", "Seconds; what is not said has a limit all the same.", set()),
@@ -155,7 +156,7 @@ list fills in the model's own keys again and again. [models.md](../models.md) sa
 """
 TYPE_WORDS = {
     "str": "text", "int": "number", "bool": "true, false", "float": "number", "Size": "tokens", "Bytes": "bytes",
-    "Seconds": "seconds",
+    "Seconds": "seconds", "Days": "days",
     "Table": "table", "list[str]": "list of texts", "dict[str, str]": "table of texts", "dict[str, Table]": "table of tables",
     "OAuth": "table", "Timeout": "table", "SizeLimits": "table", "Tls": "table", "Modalities": "table", "Cost": "table",
     "Annotated[str, Meta(min_length=1)]": "text",
@@ -172,7 +173,7 @@ addresses are text, and blank text is no value. A key and a header may be refere
     for title, name, more, only in TABLES:
         found = [one for one in fields(model if name == "Cost" else schema, name) if one.name not in HIDDEN]
         found = [one for one in found if one.name in only] if only else found
-        all_ours = name in ("Timeout", "SizeLimits", "Tls", "Cost", "Modalities")
+        all_ours = name in ("ChatSettings", "Timeout", "SizeLimits", "Tls", "Cost", "Modalities")
         heading = title if title == "At the top" else f"`{title}`"
         text += (
             f"\n## {heading}\n\n" + (f"{more}\n\n" if more else "") + "| key | | takes | meaning |\n|---|---|---|---|\n"

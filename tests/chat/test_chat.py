@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from modelbay.chat.chat import Chat
-from modelbay.chat.store import Store
 from modelbay.conversation import Text, Thinking, Turn
-from modelbay.errors import ConfigError, ModelbayError
+from modelbay.errors import ModelbayError
 from modelbay.events import PartDelta
 from modelbay.hub import Hub
 from modelbay.simulator import Simulator
@@ -58,28 +57,3 @@ async def test_where_nothing_came_the_chat_is_as_it_was(hub: Hub, fault: str):
     with pytest.raises(ModelbayError):
         await asks(chat, hub, "Hello")
     assert chat == Chat(f"openai_chat/sim-text!{fault}")
-
-
-async def test_a_kept_chat_comes_back_as_it_was(hub: Hub, tmp_path: Path):
-    chat = Chat("anthropic/sim-thinker", "low")
-    await asks(chat, hub, "Why is the sky blue?")
-    store = Store(tmp_path / "data" / "chats.sqlite")
-    assert store.list() == []
-    store.save(chat)
-    assert chat.id is not None
-    assert store.load(chat.id) == chat
-    assert [(saved.id, saved.name, saved.turns) for saved in store.list()] == [(chat.id, "Why is the sky blue?", 2)]
-    await asks(chat, hub, "And now?")
-    store.save(chat)
-    assert [saved.turns for saved in store.list()] == [4]
-    store.delete(chat.id)
-    with pytest.raises(ConfigError, match="there is no chat 1"):
-        store.load(chat.id)
-
-
-def test_what_is_no_database_is_said(tmp_path: Path):
-    (tmp_path / "chats.sqlite").write_text(
-        "this is no database, but a text that is long enough to be taken for a header"
-    )
-    with pytest.raises(ConfigError, match="cannot be used"):
-        Store(tmp_path / "chats.sqlite").list()

@@ -1,23 +1,149 @@
-"""Where chats are kept: what others may see of it."""
+"""Stored conversations: what others may see of them, what is lost when (nothing), and what a deletion leaves (nothing)."""
 
 import os
+import sqlite3
 import stat
 from pathlib import Path
 
+import pytest
+
 from modelbay.chat.chat import Chat
-from modelbay.chat.store import Store
+from modelbay.chat.store import DAY, Store
+from modelbay.conversation import Text, Turn, user
+from modelbay.credentials.redaction import register
+from modelbay.errors import ConfigError
+
+WORD = "a-word-that-occurs-nowhere-else-"
 
 
-def test_what_was_said_is_for_its_owner_alone(tmp_path: Path) -> None:
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "data" / "conversations.sqlite")
+
+
+def exchange(question: str, answer: str = "An answer.") -> list[Turn]:
+    return [user(question), Turn("assistant", [Text(text=answer)])]
+
+
+def loaded(store: Store, chat: Chat) -> Chat:
+    assert chat.id is not None
+    return store.load(chat.id)
+
+
+def test_a_conversation_comes_back_as_it_was(store: Store) -> None:
+    chat = Chat("m", "low", exchange("Why?"), "Sky", input_tokens=3, output_tokens=4, cost=0.5, context=7)
+    assert not store.save(chat)
+    assert loaded(store, chat) == chat
+    assert [(one.id, one.name, one.model, one.turns) for one in store.list()] == [(chat.id, "Sky", "m", 2)]
+
+
+def test_only_new_turns_are_written(store: Store) -> None:
+    chat = Chat(turns=exchange("Why?"))
+    store.save(chat)
+    with sqlite3.connect(store.path) as database:
+        database.execute('update turns set content = \'{"role": "user", "parts": []}\' where number = 0')
+    chat.turns += exchange("And?")
+    store.save(chat)
+    assert [bool(turn.parts) for turn in loaded(store, chat).turns] == [False, True, True, True]
+
+
+def test_two_programs_with_one_conversation_lose_nothing(store: Store) -> None:
+    first = Chat(turns=exchange("Why?"))
+    store.save(first)
+    second = loaded(store, first)
+    first.turns += exchange("Said by the first")
+    second.turns += exchange("Said by the second")
+    assert not store.save(first)
+    assert store.save(second), "it is stored as a copy"
+    assert second.id != first.id
+    assert [len(loaded(store, one).turns) for one in (first, second)] == [4, 4]
+    second.turns += exchange("And more")
+    assert not store.save(second)
+    assert len(loaded(store, second).turns) == 6 and len(loaded(store, first).turns) == 4
+
+
+def test_a_conversation_that_was_deleted_elsewhere_is_stored_anew(store: Store) -> None:
+    chat = Chat(turns=exchange("Why?"))
+    store.save(chat)
+    assert chat.id is not None
+    store.delete(chat.id)
+    chat.turns += exchange("And?")
+    assert store.save(chat)
+    assert len(loaded(store, chat).turns) == 4
+
+
+def test_what_came_of_an_answer_survives_the_end_of_its_program(store: Store) -> None:
+    chat = Chat(turns=exchange("Why?"), question=user("And?"))
+    store.save(chat)
+    chat.pieces = ["Half of ", "an answer"]
+    store.came(chat)
+    found = loaded(store, chat)
+    assert found.turns[2:] == [user("And?"), Turn("assistant", [Text(text="Half of an answer")])]
+    assert found.question is None
+
+
+def test_a_question_that_nothing_came_of_is_there_to_be_asked_again(store: Store) -> None:
+    chat = Chat(question=user("Why?"))
+    store.save(chat)
+    found = loaded(store, chat)
+    assert (found.turns, found.question) == ([], user("Why?"))
+    assert store.list()[0].name == "Why?"
+
+
+def test_a_deleted_conversation_leaves_nothing_in_the_file(store: Store) -> None:
+    chats = [Chat(turns=exchange(f"{WORD}{number} " * 200)) for number in range(5)]
+    for chat in chats:
+        store.save(chat)
+    assert f"{WORD}3".encode() in store.path.read_bytes()
+    assert chats[3].id is not None
+    store.delete(chats[3].id)
+    left = b"".join(file.read_bytes() for file in store.path.parent.iterdir())
+    assert f"{WORD}3".encode() not in left and f"{WORD}4".encode() in left
+
+
+def test_conversations_expire_by_their_last_change(store: Store) -> None:
+    for name in ("old", "new"):
+        store.save(Chat(turns=exchange(name)))
+    with sqlite3.connect(store.path) as database:
+        database.execute("update chats set saved = ? where name = 'old'", (1_000_000.0,))
+        database.execute("update chats set saved = ? where name = 'new'", (1_000_000.0 + 6 * DAY,))
+    assert store.expire(5, 1_000_000.0 + 7 * DAY) == 1
+    assert [one.name for one in store.list()] == ["new"]
+
+
+def test_a_key_of_the_configuration_that_a_server_repeats_is_not_stored(store: Store) -> None:
+    register("sk-configured-0123456789")
+    chat = Chat(
+        turns=exchange("Why?", "Your key is sk-configured-0123456789"), question=user("sk-configured-0123456789")
+    )
+    store.save(chat)
+    assert b"sk-configured-0123456789" not in store.path.read_bytes()
+
+
+def test_what_was_said_is_readable_by_its_owner_alone(store: Store) -> None:
     before = os.umask(0)
     try:
-        store = Store(tmp_path / "data" / "chats.sqlite")
-        store.save(Chat("m"))
+        store.save(Chat("m", turns=exchange("Why?")))
         with store._open() as database:
+            database.execute("begin")
             database.execute("update chats set name = 'secret'")  # a journal beside it while this is not done
             files = list(store.path.parent.iterdir())
             assert len(files) == 2
             assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+            database.execute("commit")
     finally:
         os.umask(before)
     assert stat.S_IMODE(store.path.parent.stat().st_mode) == 0o700
+
+
+def test_a_file_that_is_not_a_database_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "conversations.sqlite").write_text(
+        "this is not a database, but a text that is long enough to be taken for a header"
+    )
+    with pytest.raises(ConfigError, match="conversations cannot be stored in"):
+        Store(tmp_path / "conversations.sqlite").list()
+
+
+def test_an_unknown_number_is_reported(store: Store) -> None:
+    with pytest.raises(ConfigError, match="conversation 7 does not exist"):
+        store.load(7)

@@ -1,8 +1,11 @@
 """`modelbay chat --plain`: a conversation in lines, as a pipe or a screen reader has it."""
 
+import signal
+import subprocess
+
 from inline_snapshot import snapshot
 
-from tests.cli.command import Command
+from tests.cli.command import MODELBAY, Command
 
 
 def test_each_line_is_a_question_of_one_conversation(modelbay: Command):
@@ -32,10 +35,55 @@ def test_commands_change_what_comes_next(modelbay: Command):
 
 def test_a_conversation_is_kept_and_goes_on(modelbay: Command):
     kept = modelbay("chat", "--plain", stdin="Remember me\n/save Sky\n")
-    assert 'kept as "Sky", number 1' in kept.err
+    assert 'saved as "Sky", number 1' in kept.err
     again = modelbay("chat", "--plain", stdin="/resume\n/resume 1\nStill there?\n")
     assert "1  Sky" in again.err
     assert "(question 2 of our conversation): Still there?" in again.out
+
+
+def test_conversations_are_stored_unless_their_user_says_otherwise(modelbay: Command):
+    first = modelbay("chat", "--plain", stdin="Remember me\n")
+    assert "conversations are stored in HOME/conversations.sqlite; /private keeps this one off the disk" in first.err
+    assert "Remember me" in modelbay("chat", "--plain", stdin="/resume\n").err
+    private = modelbay("chat", "--plain", stdin="/private\nForget me\n/resume\n")
+    assert "conversations are stored" not in private.err and "1  Remember me" in private.err
+    assert "2  Forget me" not in private.err
+    config = modelbay.home / "config.toml"
+    config.write_text(config.read_text() + '\n[chat]\nkeep = "never"\n')
+    assert 'not saved: keep = "never" in [chat]' in modelbay("chat", "--plain", stdin="Hello\n/save\n").err
+
+
+def test_a_wrong_word_for_keep_is_reported(modelbay: Command):
+    config = modelbay.home / "config.toml"
+    config.write_text(config.read_text() + '\n[chat]\nkeep = "sometimes"\nkeeps = 3\n')
+    run = modelbay("config", "check")
+    assert run.code == 1 and "chat" in run.out + run.err and "keep" in run.out + run.err
+
+
+def test_when_no_question_was_answered_the_exit_code_says_so(modelbay: Command):
+    assert modelbay("chat", "--plain", stdin="/model sim/sim-text!401\nHello\nHello?\n").code == 1
+    assert modelbay("chat", "--plain", stdin="/help\n").code == 0
+
+
+def test_a_terminal_that_cannot_draw_gets_plain_lines(modelbay: Command):
+    run = modelbay("chat", stdin="Hello\n", TERM="dumb")
+    assert run.code == 0 and "You asked: Hello" in run.out
+
+
+def test_ctrl_c_interrupts_an_answer_and_not_the_conversation(modelbay: Command):
+    chat = subprocess.Popen(
+        [MODELBAY, "chat", "--plain", "-m", "sim/sim-text!pace=0.05"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        encoding="utf-8", env=modelbay.environment, cwd=modelbay.home,
+    )  # fmt: skip
+    assert chat.stdin is not None and chat.stdout is not None
+    chat.stdin.write("write 900 words\n")
+    chat.stdin.flush()
+    assert chat.stdout.read(20)
+    chat.send_signal(signal.SIGINT)
+    out, err = chat.communicate("/model sim/sim-text\nAnd now?\n", timeout=60)
+    assert chat.returncode == 0, err
+    assert "interrupted" in err and "(question 2 of our conversation): And now?" in out
 
 
 def test_a_file_goes_with_the_next_question(modelbay: Command):

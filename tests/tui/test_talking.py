@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from textual.geometry import Offset
 
+from modelbay.chat.chat import Chat
 from modelbay.chat.store import Store
+from modelbay.conversation import user
 from tests.tui.sitting import sitting
 
 SLOW = """
@@ -128,17 +130,19 @@ async def test_commands_are_offered_while_they_are_typed(home: Path, configured:
         await person.sees("There is no command /nonsense")
 
 
-async def test_a_conversation_is_kept_only_when_somebody_says_so_and_then_goes_on(home: Path, configured: str):
+async def test_a_conversation_is_stored_as_it_happens_and_can_be_resumed(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
+        await person.sees("Conversations are stored on this machine")
         await person.says("Remember me")
         await person.sees("You asked: Remember me")
-        assert Store().list() == []
         await person.says("/save Sky")
-        await person.sees('Kept as "Sky"')
+        await person.sees('Saved as "Sky"')
         await person.says("And this")
         await person.sees("conversation): And this")
-    assert (home / "chats.sqlite").stat().st_mode & 0o077 == 0
+    assert (home / "conversations.sqlite").stat().st_mode & 0o077 == 0
     async with sitting(home=home) as person:
+        await person.sees("thinker")
+        assert "Conversations are stored" not in person.screen
         await person.says("/resume")
         await person.sees("Sky", "4 turns")
         await person.presses("enter")
@@ -149,14 +153,51 @@ async def test_a_conversation_is_kept_only_when_somebody_says_so_and_then_goes_o
     assert [saved.turns for saved in Store().list()] == [6]
 
 
-async def test_a_kept_conversation_is_deleted_only_after_a_yes(home: Path, configured: str):
+async def test_leaving_in_the_middle_of_an_answer_loses_neither_question_nor_answer(home: Path, configured: str):
+    slow = configured.replace('"thinker"\n', '"slow"\n', 1) + SLOW
+    async with sitting(slow, home=home) as person:
+        await person.says("write 500 words")
+        await person.sees("Esc interrupts", "the lazy dog")
+        await person.presses("ctrl+q")
+    async with sitting(home=home) as person:
+        await person.says("/resume")
+        await person.sees("write 500 words", "2 turns")
+        await person.presses("enter")
+        await person.sees("write 500 words", "the lazy dog")
+
+
+async def test_a_question_that_was_never_answered_is_in_the_composer_again(home: Path, configured: str):
+    Store(home / "conversations.sqlite").save(Chat(question=user("Why is the sky blue?")))
+    async with sitting(configured, home=home) as person:
+        await person.says("/resume")
+        await person.sees("Resume a conversation", "Why is the sky blue?")
+        await person.presses("enter")
+        await person.sees_no("Resume a conversation")
+        assert person.app.talk.composer.text == "Why is the sky blue?"
+
+
+async def test_a_private_conversation_leaves_no_trace(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await person.says("Remember a-word-to-look-for")
+        await person.sees("You asked: Remember")
+        await person.says("/private")
+        await person.sees("nothing of this conversation is on the disk any more", "· private")
+        await person.says("And this-other-word")
+        await person.sees("And this-other-word. I am")
+        await person.says("/save")
+        await person.sees("This conversation is private")
+    stored = (home / "conversations.sqlite").read_bytes()
+    assert b"a-word-to-look-for" not in stored and b"this-other-word" not in stored
+
+
+async def test_a_stored_conversation_is_deleted_only_after_a_yes(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
         await person.says("Remember me")
         await person.sees("You asked")
         await person.says("/save Sky")
-        await person.sees("Kept as")
+        await person.sees("Saved as")
         await person.says("/resume")
-        await person.sees("Go on with")
+        await person.sees("Resume a conversation")
         await person.presses("d")
         await person.sees('Delete "Sky"? [y/N]')
         await person.presses("n")

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from typing import Protocol
 
 from msgspec import Struct, field
 
@@ -12,6 +13,14 @@ from modelbay.hub import Hub
 NOT_RUN = "This call was not run: there are no tools here. Answer without them."
 
 
+class Keeper(Protocol):
+    """What stores a conversation while it happens; see `keeping.Keeper`."""
+
+    async def changed(self, chat: "Chat") -> None: ...
+
+    async def came(self, chat: "Chat") -> None: ...
+
+
 class Chat(Struct):
     """`model` and `effort` are for the next question; None is the default."""
 
@@ -19,46 +28,74 @@ class Chat(Struct):
     effort: str | None = None
     turns: list[Turn] = field(default_factory=list)
     title: str = ""
-    id: int | None = None
-    """Where it is kept; None: nowhere yet."""
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float | None = None
     """Dollars so far, of the answers whose price is known."""
     context: int = 0
-    """Tokens that the model last had before it, its answer included."""
+    """Tokens of the last request and its answer."""
+    question: Turn | None = None
+    """The question whose answer is under way."""
+    pieces: list[str] = field(default_factory=list)
+    """The text of that answer so far."""
+    private: bool = False
+    """Never stored."""
+    id: int | None = None
+    """Its number in the store; None: not stored."""
+    revision: int = 0
+    """How often it was stored: tells whether another program has changed it."""
+    stored: int = 0
+    """How many turns the store has."""
 
-    async def ask(self, hub: Hub, text: str, files: Sequence[Media] = ()) -> AsyncGenerator[Event, None]:
+    async def ask(
+        self, hub: Hub, text: str, files: Sequence[Media] = (), keeper: Keeper | None = None
+    ) -> AsyncGenerator[Event, None]:
         """The events of the answer. Leaving the iteration interrupts it.
 
-        The question becomes part of the chat with its answer; of one that was cut short, the text that came is kept, without
-        the reasoning, which providers take back whole only. Where nothing came the chat is as it was.
+        The question becomes part of the chat with its answer. Of an answer that was cut short the text is kept, without the
+        reasoning, which providers accept only whole. If nothing came, the chat is as it was before.
 
         Raises:
             ModelbayError: no answer began.
         """
-        question = user(text, *files)
+        question = self.question = user(text, *files)
         events: list[Event] = []
+        texts: set[int] = set()
+        if keeper is not None:
+            await keeper.changed(self)
         try:
             async with aclosing(hub.stream(self.model, [*self.turns, question], effort=self.effort)) as stream:
                 async for event in stream:
                     events.append(event)
+                    if isinstance(event, PartStarted) and isinstance(event.part, Text):
+                        texts.add(event.key)
+                    elif isinstance(event, PartDelta) and event.key in texts:
+                        self.pieces.append(event.text)
+                        if keeper is not None:
+                            await keeper.came(self)
                     yield event
         finally:
-            self._keep(hub, question, events)
+            self._end(hub, question, events)
+            if keeper is not None:
+                await keeper.changed(self)
 
-    def _keep(self, hub: Hub, question: Turn, events: list[Event]) -> None:
+    def settle(self) -> None:
+        """Makes an answer that its program did not see the end of part of the chat, as far as it had come."""
+        if self.question is not None and (text := "".join(self.pieces)):
+            self.turns += [self.question, Turn("assistant", [Text(text=text)])]
+            self.question = None
+        self.pieces = []
+
+    def _end(self, hub: Hub, question: Turn, events: list[Event]) -> None:
         reply = collect(events)
         if reply.usage is not None:
             self._add(hub, reply)
-        if reply.finish is not None:
-            answer = reply.turn()
-        else:
-            said = _text(events)
-            answer = Turn("assistant", [Text(text=said)] if said else [])
-        if not answer.parts:
-            return
-        self.turns += [question, answer]
+        answer = reply.turn() if reply.finish is not None else None
+        if answer is None:
+            self.settle()
+        elif answer.parts:
+            self.turns += [question, answer]
+        self.question, self.pieces = None, []
         if reply.finish is not None and reply.tool_calls:
             results: list[AnyPart] = [
                 ToolResult(call_id=call.id, name=call.name, parts=[Text(text=NOT_RUN)], is_error=True)
@@ -76,13 +113,13 @@ class Chat(Struct):
             self.cost = (self.cost or 0) + cost
 
     @property
+    def empty(self) -> bool:
+        """Whether nothing was said, and nothing is being asked."""
+        return not self.turns and self.question is None
+
+    @property
     def name(self) -> str:
         """What to call it: its title, else how it begins."""
-        first = next((part.text for turn in self.turns for part in turn.parts if isinstance(part, Text)), "")
+        turns = [*self.turns, *([self.question] if self.question else [])]
+        first = next((part.text for turn in turns for part in turn.parts if isinstance(part, Text)), "")
         return self.title or " ".join(first.split())[:60]
-
-
-def _text(events: list[Event]) -> str:
-    """The text of an answer that did not end."""
-    texts = {event.key for event in events if isinstance(event, PartStarted) and isinstance(event.part, Text)}
-    return "".join(event.text for event in events if isinstance(event, PartDelta) and event.key in texts)

@@ -1,4 +1,8 @@
-"""Chats that somebody wants to keep: a SQLite file for their owner alone."""
+"""Stored conversations: a SQLite file that only its owner can read.
+
+Turns are only ever added, one row each, so that a long conversation with files costs no more to store at its hundredth turn
+than at its first. Two programs may have one conversation open: whoever finds it changed stores a copy, and nothing is lost.
+"""
 
 import os
 import sqlite3
@@ -7,95 +11,173 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
 from modelbay.chat.chat import Chat
 from modelbay.config.paths import data_dir
+from modelbay.conversation import Turn
+from modelbay.credentials.redaction import redact
 from modelbay.errors import ConfigError, MalformedReply
-from modelbay.json_text import decode_as
+from modelbay.json_text import decode_as, encode
 
 SCHEMA = """
 create table if not exists chats (
   id integer primary key,
+  title text not null,
   name text not null,
   model text,
-  turns integer not null,
+  effort text,
   saved real not null,
-  content blob not null
-)
+  revision integer not null,
+  input_tokens integer not null,
+  output_tokens integer not null,
+  context integer not null,
+  cost real,
+  question blob,
+  partial text not null
+);
+create table if not exists turns (
+  chat integer not null references chats (id) on delete cascade,
+  number integer not null,
+  content blob not null,
+  primary key (chat, number)
+) without rowid;
 """
-
-
-LARGEST = 2**63
-"""SQLite has no larger numbers."""
+COLUMNS = (
+    "title", "name", "model", "effort", "saved", "revision",
+    "input_tokens", "output_tokens", "context", "cost", "question", "partial",
+)  # fmt: skip
+WAIT = 5.0
+"""Seconds that another program's write is waited for."""
+DAY = 86_400.0
 
 
 class Saved(Struct):
-    """A kept chat, as a list shows it."""
+    """A stored conversation, as a list shows it."""
 
     id: int
     name: str
     model: str | None
     turns: int
     saved: float
-    """When it was last written, seconds since the epoch."""
+    """Unix time of the last change."""
 
 
 class Store:
-    """Every call opens the file anew, so that it may be called from any thread, and two programs may have it open."""
+    """Every call opens the file, so that any thread may call it and two programs may have it open."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self.path = path or data_dir() / "chats.sqlite"
+        self.path = path or data_dir() / "conversations.sqlite"
 
-    def save(self, chat: Chat) -> None:
-        """Keeps a chat, or what has become of it since.
+    def save(self, chat: Chat) -> bool:
+        """Stores a conversation, or what was added to it since. Whether it was stored as a copy: another program has
+        changed or deleted the stored one meanwhile.
 
         Raises:
             ConfigError: the file cannot be written.
         """
         with self._open() as database:
-            content = msgspec.json.encode(chat)
-            row = (chat.name, chat.model, len(chat.turns), time.time(), content)
-            if chat.id is None:
-                chat.id = database.execute(
-                    "insert into chats (name, model, turns, saved, content) values (?, ?, ?, ?, ?)", row
-                ).lastrowid
+            database.execute("begin immediate")
+            copied = chat.id is not None and self._revision(database, chat.id) != chat.revision
+            if copied:
+                chat.id, chat.stored = None, 0
+            revision = chat.revision + 1
+            row = (
+                chat.title, redact(chat.name), chat.model, chat.effort, time.time(), revision, chat.input_tokens,
+                chat.output_tokens, chat.context, chat.cost, _encoded(chat.question), redact("".join(chat.pieces)),
+            )  # fmt: skip
+            id = chat.id
+            if id is None:
+                marks = ", ".join("?" * len(COLUMNS))
+                id = database.execute(f"insert into chats ({', '.join(COLUMNS)}) values ({marks})", row).lastrowid
             else:
-                database.execute(
-                    "insert or replace into chats (name, model, turns, saved, content, id) values (?, ?, ?, ?, ?, ?)",
-                    (*row, chat.id),
-                )
+                assigned = ", ".join(f"{column} = ?" for column in COLUMNS)
+                database.execute(f"update chats set {assigned} where id = ?", (*row, id))
+            database.execute("delete from turns where chat = ? and number >= ?", (id, chat.stored))
+            database.executemany(
+                "insert into turns (chat, number, content) values (?, ?, ?)",
+                [(id, number, _encoded(chat.turns[number])) for number in range(chat.stored, len(chat.turns))],
+            )
+        chat.id, chat.revision, chat.stored = id, revision, len(chat.turns)
+        return copied
+
+    def came(self, chat: Chat) -> None:
+        """Stores what has come of an answer so far.
+
+        Raises:
+            ConfigError: the file cannot be written.
+        """
+        with self._open() as database:
+            database.execute(
+                "update chats set partial = ? where id = ? and revision = ?",
+                (redact("".join(chat.pieces)), chat.id, chat.revision),
+            )
 
     def list(self) -> list[Saved]:
-        """The kept chats, the last one first."""
+        """The stored conversations, the latest first."""
         if not self.path.exists():
             return []
         with self._open() as database:
-            rows = database.execute("select id, name, model, turns, saved from chats order by saved desc, id desc")
+            rows = database.execute(
+                "select id, name, model, (select count(*) from turns where chat = id) + (question is not null), saved"
+                " from chats order by saved desc, id desc"
+            )
             return [Saved(*row) for row in rows]
 
     def load(self, id: int) -> Chat:
-        """
+        """A stored conversation. An answer that was under way when its program ended is there as far as it had come.
+
         Raises:
-            ConfigError: there is no such chat, or it cannot be read.
+            ConfigError: there is no such conversation, or it cannot be read.
         """
         with self._open() as database:
-            row = (
-                None if id >= LARGEST else database.execute("select content from chats where id = ?", (id,)).fetchone()
-            )
+            row = database.execute(f"select {', '.join(COLUMNS)} from chats where id = ?", (id,)).fetchone()
+            turns = database.execute("select content from turns where chat = ? order by number", (id,)).fetchall()
         if row is None:
-            raise ConfigError(f"there is no chat {id}", hint="`/resume` lists those that are kept")
+            raise ConfigError(f"conversation {id} does not exist", hint="`/resume` lists the stored ones")
+        fields = dict(zip(COLUMNS, row, strict=True))
         try:
-            chat = decode_as(row[0], Chat)
+            chat = Chat(
+                turns=[decode_as(content, Turn) for (content,) in turns],
+                question=decode_as(fields["question"], Turn) if fields["question"] else None,
+                pieces=[fields["partial"]] if fields["partial"] else [],
+                **{name: fields[name] for name in COLUMNS if name not in ("name", "saved", "question", "partial")},
+            )
         except MalformedReply as error:
-            raise ConfigError(f"the chat {id} cannot be read: {error}") from None
-        chat.id = id
+            raise ConfigError(f"conversation {id} cannot be read: {error.message}") from None
+        chat.id, chat.stored = id, len(chat.turns)
+        chat.settle()
         return chat
 
     def delete(self, id: int) -> None:
+        """Deletes a conversation so that nothing of it stays in the file.
+
+        Raises:
+            ConfigError: the file cannot be written.
+        """
         with self._open() as database:
             database.execute("delete from chats where id = ?", (id,))
+        self._compact()
+
+    def expire(self, days: int, now: float | None = None) -> int:
+        """Deletes the conversations that did not change for so many days; how many there were."""
+        if not self.path.exists():
+            return 0
+        before = (time.time() if now is None else now) - days * DAY
+        with self._open() as database:
+            gone = database.execute("delete from chats where saved < ?", (before,)).rowcount
+        if gone:
+            self._compact()
+        return gone
+
+    def _compact(self) -> None:
+        with self._open() as database:
+            database.execute("vacuum")
+
+    @staticmethod
+    def _revision(database: sqlite3.Connection, id: int) -> int | None:
+        row = database.execute("select revision from chats where id = ?", (id,)).fetchone()
+        return row[0] if row else None
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -103,8 +185,19 @@ class Store:
             if not self.path.exists():
                 self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
-            with closing(sqlite3.connect(self.path, timeout=10)) as database, database:
-                database.execute(SCHEMA)
-                yield database
+            with closing(sqlite3.connect(self.path, timeout=WAIT, isolation_level=None)) as database:
+                database.execute("pragma secure_delete = on")  # deleted rows are overwritten
+                database.execute("pragma foreign_keys = on")
+                database.executescript(SCHEMA)
+                with database:
+                    yield database
         except (sqlite3.Error, OSError) as error:
-            raise ConfigError(f"{self.path} cannot be used: {error}", hint="look at its folder's rights") from None
+            raise ConfigError(
+                f"conversations cannot be stored in {self.path}: {error}",
+                hint='check that its folder is writable and has room, or set keep = "never" in [chat]',
+            ) from None
+
+
+def _encoded(turn: Turn | None) -> bytes | None:
+    """A turn as JSON, without the keys of the configuration: a server may have repeated one."""
+    return None if turn is None else redact(encode(turn).decode()).encode()

@@ -1,7 +1,9 @@
 """`modelbay chat`: the terminal app, or the same in plain lines."""
 
 import asyncio
+import signal
 import sys
+import threading
 from contextlib import aclosing
 from typing import Any
 
@@ -10,19 +12,21 @@ import click
 from modelbay.chat.attachments import Unreadable, attachment
 from modelbay.chat.bill import dollars
 from modelbay.chat.chat import Chat
+from modelbay.chat.keeping import Keeper
 from modelbay.chat.store import Store
 from modelbay.cli import terminal, texts
 from modelbay.cli.display import Display
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config.load import load
-from modelbay.conversation import Media
+from modelbay.config.paths import environment
+from modelbay.conversation import Media, Text
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.events import Failed, collect
 from modelbay.hints import explain
 from modelbay.hub import Hub
 
-HELP = "/model [ALIAS]  /effort [LEVEL]  /file PATH|URL  /new  /save [TITLE]  /resume [NUMBER]  /help  /quit"
+HELP = "/model [ALIAS]  /effort [LEVEL]  /file PATH|URL  /new  /save [TITLE]  /private  /resume [NUMBER]  /help  /quit"
 
 
 @click.command()
@@ -32,12 +36,15 @@ HELP = "/model [ALIAS]  /effort [LEVEL]  /file PATH|URL  /new  /save [TITLE]  /r
 def chat(settings: Settings, /, model: str | None, plain: bool) -> None:
     """Talk with a model, in the terminal app.
 
-    With --plain each line of standard input is a question, a line that ends in \\ goes on, and answers come on stdout;
-    /help names the commands.
+    With --plain, each line of standard input is a question, a line that ends in \\ continues, and answers go to stdout;
+    /help lists the commands. The exit code is 1 if no question was answered.
     """
-    if plain:
+    if plain or environment("TERM") == "dumb":
         terminal.show_logs(settings)
-        asyncio.run(_Plain(settings, model).run())
+        talk = _Plain(settings, model)
+        asyncio.run(talk.run())
+        if talk.failed and not talk.answered:
+            raise click.exceptions.Exit(terminal.FAILED)
         return
     open_app(settings, model)
 
@@ -62,6 +69,9 @@ class _Plain:
         self._chat = Chat(model)
         self._store = Store()
         self._files: list[Media] = []
+        self._keeper = Keeper(self._store, "never", terminal.warning)
+        self.answered = self.failed = 0
+        """How many questions were answered, and how many were not."""
 
     async def run(self) -> None:
         async with Hub(load(self._settings.config)) as hub:
@@ -71,25 +81,58 @@ class _Plain:
                     hint="`modelbay provider add` connects a provider and writes it",
                 )
             hub.model(self._chat.model)  # before anything is typed
-            terminal.note("/help names the commands; Ctrl-D ends")
+            self._keeper.mode = hub.config.chat.keep
+            if hub.config.chat.keep_days is not None:
+                await asyncio.to_thread(self._store.expire, hub.config.chat.keep_days)
+            if self._keeper.mode == "always" and not self._store.path.exists():
+                terminal.note(f"conversations are stored in {self._store.path}; /private keeps this one off the disk")
+            terminal.note("/help lists the commands; Ctrl-C interrupts an answer, Ctrl-D ends")
             while (text := await asyncio.to_thread(_question)) is not None:
-                try:
-                    if text.startswith("/"):
-                        if not await self._command(hub, *text[1:].split(maxsplit=1)):
-                            return
-                    elif text or self._files:
-                        await self._ask(hub, text)
-                except ModelbayError as error:
-                    explain(error, file=hub.config.path)
-                    terminal.error(error.message, error.hint)
-                except Unreadable as error:
-                    terminal.error(str(error), error.hint)
+                if not await self._line(hub, text):
+                    return
+
+    async def _line(self, hub: Hub, text: str) -> bool:
+        """Answers a question or runs a command; whether to go on."""
+        try:
+            if text.startswith("/"):
+                return await self._command(hub, *text[1:].split(maxsplit=1))
+            if text or self._files:
+                await self._answer(hub, text)
+        except ModelbayError as error:
+            explain(error, file=hub.config.path)
+            terminal.error(error.message, error.hint)
+        except Unreadable as error:
+            terminal.error(str(error), error.hint)
+        return True
+
+    async def _answer(self, hub: Hub, text: str) -> None:
+        """Answers a question; Ctrl-C interrupts the answer, not the conversation."""
+        asking = asyncio.create_task(self._ask(hub, text))
+        loop = asyncio.get_running_loop()
+        interruptible = sys.platform != "win32" and threading.current_thread() is threading.main_thread()
+        if interruptible:
+            loop.add_signal_handler(signal.SIGINT, asking.cancel)
+        try:
+            await asking
+        except asyncio.CancelledError:
+            if not asking.cancelled() or not interruptible:
+                raise
+            terminal.note("interrupted")
+        except ModelbayError:
+            self.failed += 1
+            raise
+        else:
+            self.answered += 1
+        finally:
+            if interruptible:
+                loop.remove_signal_handler(signal.SIGINT)
+                signal.signal(signal.SIGINT, signal.default_int_handler)
 
     async def _ask(self, hub: Hub, text: str) -> None:
         display, events = Display(), []
         files, self._files = self._files, []
         try:
-            async with aclosing(self._chat.ask(hub, text, files)) as stream:
+            async with aclosing(self._chat.ask(hub, text, files, self._keeper)) as stream:
                 async for event in stream:
                     events.append(event)
                     display.feed(event)
@@ -99,8 +142,6 @@ class _Plain:
         if isinstance(events[-1], Failed):
             raise events[-1].error
         display.stopped(reply)
-        if self._chat.id is not None:
-            self._store.save(self._chat)
 
     async def _command(self, hub: Hub, name: str = "", argument: str = "") -> bool:
         """Runs a command; whether to go on."""
@@ -116,15 +157,24 @@ class _Plain:
             case "file":
                 self._files += [attachment(argument)] if argument else []
                 terminal.note(f"with the next question: {', '.join(file.name or file.kind for file in self._files)}")
+            case "save" if self._keeper.mode == "never" or self._chat.private:
+                why = "this conversation is private" if self._chat.private else 'keep = "never" in [chat]'
+                terminal.note(f"not saved: {why}")
             case "save":
                 self._chat.title = argument or self._chat.title
                 self._store.save(self._chat)
-                terminal.note(f'kept as "{self._chat.name}", number {self._chat.id}')
+                terminal.note(f'saved as "{self._chat.name}", number {self._chat.id}')
+            case "private":
+                await self._private()
             case "resume":
                 self._resume(argument)
             case _:
                 terminal.note(HELP)
         return True
+
+    async def _private(self) -> None:
+        await self._keeper.turn_private(self._chat)
+        terminal.note("this conversation is not stored" if self._chat.private else "this conversation is stored")
 
     def _model(self, hub: Hub, argument: str) -> None:
         if argument:
@@ -149,7 +199,11 @@ class _Plain:
         if argument.isascii() and argument.isdigit():
             self._chat = self._store.load(int(argument))
             spent = f", {dollars(self._chat.cost)}" if self._chat.cost is not None else ""
-            terminal.note(f'going on with "{self._chat.name}": {len(self._chat.turns)} turns{spent}')
+            terminal.note(f'resumed "{self._chat.name}": {len(self._chat.turns)} turns{spent}')
+            if (question := self._chat.question) is not None:
+                self._chat.question = None
+                asked = "".join(part.text for part in question.parts if isinstance(part, Text))
+                terminal.note(f"not answered: {asked}")
             return
         for saved in self._store.list():
             terminal.note(f"{saved.id:4}  {saved.name}")

@@ -8,11 +8,11 @@ from msgspec import Struct
 
 from modelbay.config.keys import MODEL_KEYS, OAUTH_KEYS, PROVIDER_KEYS, STRICT, Known, nearest
 from modelbay.config.origin import origin
-from modelbay.config.schema import ModelEntry, OAuth, ProviderEntry, Table, Thinking
+from modelbay.config.schema import ChatSettings, ModelEntry, OAuth, ProviderEntry, Table, Thinking
 from modelbay.config.types import OLD_TYPES, PROTOCOLS, TYPES
 from modelbay.secrecy import REFERENCES, misspelled_reference
 
-Made = TypeVar("Made", ProviderEntry, ModelEntry, OAuth, Thinking)
+Made = TypeVar("Made", ProviderEntry, ModelEntry, OAuth, Thinking, ChatSettings)
 
 KINDS = {
     "str": "text",
@@ -35,6 +35,10 @@ class Unusable(Exception):
 
 def thinking(value: object) -> Thinking:
     return _made(Thinking, _table(value))
+
+
+def chat_settings(value: object) -> ChatSettings:
+    return _made(ChatSettings, _table(value))
 
 
 def provider_entry(id: str, value: object) -> ProviderEntry:

@@ -98,6 +98,10 @@ class _Reading:
             config.thinking = entries.thinking(self.table("thinking"))
         except Unusable as unusable:
             self.report(unusable, "thinking")
+        try:
+            config.chat = entries.chat_settings(self.table("chat"))
+        except Unusable as unusable:
+            self.report(unusable, "chat")
         providers = self.table("providers")
         for id, table in providers.items():
             try:

@@ -23,6 +23,7 @@ MANIFEST, CATALOG, REGISTRY = "manifest", "models_dev", "apiJson"
 and the form of its `source`, are Kimi Code's, so that each reads the other's file.
 """
 Size: TypeAlias = Annotated[int, Meta(ge=1)]
+Days: TypeAlias = Annotated[int, Meta(ge=1)]
 Bytes: TypeAlias = Annotated[int, Meta(ge=1)]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 
@@ -119,6 +120,15 @@ class Thinking(Struct):
     """How much, as low, medium, high."""
     keep: str | bool | None = None
     """Kimi Code's; left alone here."""
+
+
+class ChatSettings(Struct, forbid_unknown_fields=True):
+    """`[chat]`: conversations of the app and of `modelbay chat`."""
+
+    keep: Literal["always", "ask", "never"] = "always"
+    """Whether conversations are stored on this machine: as they happen; only those that you save with `/save`; never."""
+    keep_days: Days | None = None
+    """Days after its last change when a conversation is deleted. Default: never."""
 
 
 FILLING = {REGISTRY: "registry", CATALOG: "models.dev"}
@@ -309,6 +319,7 @@ class Config(Struct, kw_only=True):
     default_provider: str | None = None
     """The provider of models that name neither one nor an address of their own."""
     thinking: Thinking = field(default_factory=Thinking)
+    chat: ChatSettings = field(default_factory=ChatSettings)
     providers: dict[str, ProviderEntry] = field(default_factory=dict)
     models: dict[str, ModelEntry] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)

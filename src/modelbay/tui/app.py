@@ -192,27 +192,47 @@ class ModelbayApp(App[None]):
             await log_out(self, self.state)
 
     async def command_save(self, argument: str) -> None:
-        if not self.state.chat.turns:
-            self.state.say("There is nothing to keep yet")
+        chat = self.state.chat
+        if not chat.turns:
+            self.state.say("There is nothing to save yet")
+        elif chat.private:
+            self.state.say("This conversation is private; /private ends that")
+        elif self.state.keeper.mode == "never":
+            self.state.say('Conversations are not stored: keep = "never" in [chat] of config.toml')
+        else:
+            chat.title = argument or chat.title
+            await to_thread(self.state.store.save, chat)
+            self.state.say(f'Saved as "{chat.name}". New messages are saved too; reopen with /resume')
+
+    async def command_private(self, argument: str) -> None:
+        if not self._may_change():
             return
-        self.state.chat.title = argument or self.state.chat.title
-        await to_thread(self.state.store.save, self.state.chat)
-        self.state.say(f'Kept as "{self.state.chat.name}", from now on too; /resume goes on with it')
+        await self.state.keeper.turn_private(self.state.chat)
+        self.state.say(
+            "Private: nothing of this conversation is on the disk any more"
+            if self.state.chat.private
+            else "No longer private: this conversation is stored like others"
+        )
 
     async def command_resume(self, argument: str) -> None:
         if not self._may_change():
             return
         saved = await to_thread(self.state.store.list)
         if not saved:
-            self.state.say("No conversation is kept yet; /save keeps this one")
+            self.state.say("No conversation is stored yet")
             return
         chosen = await self.push_screen_wait(Kept(self.state.store, saved))
         if chosen is None:
             return
         self.state.chat = await to_thread(self.state.store.load, chosen.id)
-        if self.state.chat.model is not None and self.state.chat.model not in self.state.config.models:
-            self.state.say(f"Its model {self.state.chat.model} is gone: the default goes on")
+        if self.state.chat.model is not None and self.state.model is None:
+            self.state.say(
+                f"{self.state.chat.model} is not in the configuration any more: the default model answers now"
+            )
             self.state.chat.model = None
+        if (question := self.state.chat.question) is not None:  # it was not answered before its program ended
+            self.state.chat.question = None
+            self.talk.composer.put("".join(part.text for part in question.parts if isinstance(part, Text)))
         await self.talk.transcript.show(self.state.chat.turns)
         self.talk.show_foot()
 
@@ -273,7 +293,8 @@ class ModelbayApp(App[None]):
         await self.choose_model(added.providers[0] if len(added.providers) == 1 else ALL)
 
     async def start(self) -> None:
-        """The first thing that is seen: who is there to talk to, or how to get somebody."""
+        """Shows what is wrong with the configuration, what is new, and without any model the ways to connect one."""
+        await self._begin_keeping()
         for problem in self.state.config.problems + self.state.config.unknown:
             await self.talk.transcript.warn(f"{problem}" + (f" ({problem.hint})" if problem.hint else ""))
         if self.state.config.models:
@@ -281,6 +302,17 @@ class ModelbayApp(App[None]):
         while (begin := await self.push_screen_wait(Welcome(self.state.config))) is not None:
             if await self._begun(begin):
                 return
+
+    async def _begin_keeping(self) -> None:
+        """Says once that conversations are stored, and deletes those that have expired."""
+        chat = self.state.config.chat
+        if chat.keep == "always" and not self.state.store.path.exists():
+            await self.talk.transcript.note(
+                f"Conversations are stored on this machine, in {self.state.store.path}, for you alone. "
+                '/private keeps one off the disk; keep = "ask" or "never" in [chat] of config.toml changes it for all.'
+            )
+        if chat.keep_days is not None:
+            await to_thread(self.state.store.expire, chat.keep_days)
 
     async def _begun(self, begin: Start) -> bool:
         """Goes the way that was chosen at the first start; False where its user came back from it."""

@@ -23,8 +23,9 @@ COMMANDS = (
     Command("file", "Attach a file to the next question", "PATH|URL"),
     Command("copy", "Copy the last answer"),
     Command("new", "Begin a new conversation"),
-    Command("save", "Keep this conversation", "[TITLE]"),
-    Command("resume", "Go on with a kept conversation"),
+    Command("save", "Save this conversation under a title", "[TITLE]"),
+    Command("private", "Keep this conversation off the disk"),
+    Command("resume", "Resume a conversation"),
     Command("help", "Keys and commands"),
     Command("quit", "Leave"),
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelbay.chat.chat import Chat
+from modelbay.chat.keeping import Keeper
 from modelbay.chat.store import Store
 from modelbay.config.load import load, parse
 from modelbay.config.schema import Config
@@ -32,12 +33,16 @@ class State:
         self.hub = Hub(self.config)
         self.chat = Chat(model)
         self.store = Store()
+        self.keeper = Keeper(self.store, self.config.chat.keep, self._tell)
         self.trial: Simulator | None = None
         """The built-in provider, while somebody tries it."""
         self.say: Callable[[str], None] = lambda words: None
         """Shows a status message; set by the screen that has the place for it."""
         self.changed: Callable[[], None] = lambda: None
         """Redraws what is shown of the configuration; set by the same screen."""
+
+    def _tell(self, words: str) -> None:
+        self.say(words)  # the screen sets it later
 
     @property
     def outdated(self) -> bool:
@@ -78,6 +83,7 @@ class State:
 
     async def _use(self, config: Config) -> None:
         old, self.config, self.hub = self.hub, config, Hub(config)
+        self.keeper.mode = config.chat.keep if self.trial is None else "never"
         if self.chat.model is not None and self.model is None:
             self.say(f"{self.chat.model} is not in the configuration any more: the default model answers now")
             self.chat.model = None

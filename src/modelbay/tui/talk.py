@@ -1,6 +1,5 @@
 """The main screen: the transcript, what is being written, and the line that says with whom and at what cost."""
 
-from asyncio import to_thread
 from typing import ClassVar
 
 from textual import on
@@ -167,7 +166,7 @@ class Talk(Screen[None]):
         ended = "Interrupted"
         try:
             self.show_foot()
-            async for event in chat.ask(self._state.hub, text, files):
+            async for event in chat.ask(self._state.hub, text, files, self._state.keeper):
                 await answer.feed(event)
                 if isinstance(event, Failed):
                     ended = ""
@@ -191,8 +190,6 @@ class Talk(Screen[None]):
         if not came and not self.composer.text:
             self.composer.put(text)
         self.show_foot()
-        if self._state.chat.id is not None:
-            self.run_worker(to_thread(self._state.store.save, self._state.chat))
 
     def action_interrupt(self) -> None:
         if self._answering is not None:
@@ -243,7 +240,8 @@ class Talk(Screen[None]):
         except ModelbayError as error:
             return error.message
         effort = chat.effort or level(self._state.config, model)
-        return (model.alias or f"{model.provider}/{model.id}") + (f" · {effort}" if effort else "")
+        named = (model.alias or f"{model.provider}/{model.id}") + (f" · {effort}" if effort else "")
+        return f"{named} · private" if chat.private else named
 
     def _spent(self) -> str:
         chat = self._state.chat

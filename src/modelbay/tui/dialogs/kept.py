@@ -1,4 +1,4 @@
-"""The conversations that are kept: going on with one, or deleting it."""
+"""The stored conversations: resuming one, or deleting it."""
 
 from asyncio import to_thread
 from datetime import datetime
@@ -12,8 +12,8 @@ from modelbay.tui.widgets.listing import Row
 
 class Kept(Deleting[Saved], Menu[Saved]):
     def __init__(self, store: Store, saved: list[Saved]) -> None:
-        super().__init__("Go on with", saved, _row)
-        self.keys = "↑↓ choose · Enter go on · D delete · Esc cancel"
+        super().__init__("Resume a conversation", saved, _row)
+        self.keys = "↑↓ choose · Enter resume · D delete · Esc cancel"
         self._store = store
 
     def question(self, row: Saved) -> str:

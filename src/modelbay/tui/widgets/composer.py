@@ -54,6 +54,8 @@ class Composer(TextArea):
                 self._send()
             case "ctrl+j" | "shift+enter" | "alt+enter":
                 self._new_line()
+            case "ctrl+underscore":
+                self.undo()  # Ctrl-Z, TextArea's key for it, suspends the app
             case "tab":
                 self._complete()
             case "up":

@@ -70,6 +70,10 @@ class Transcript(VerticalScroll, can_focus=False):
                     await answer.whole(part)
         self.anchor()
 
+    async def note(self, words: str) -> None:
+        """Shows something to know, beside any answer."""
+        await self.mount(Static(Content(words), classes="note"))
+
     async def warn(self, words: str) -> None:
         """Shows something to mind, beside any answer."""
         await self.mount(Static(Content(words), classes="warns"))

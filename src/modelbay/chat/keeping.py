@@ -1,0 +1,78 @@
+"""Storing a conversation while it happens, for every face."""
+
+from asyncio import to_thread
+from collections.abc import Callable
+from time import monotonic
+from typing import Literal, TypeAlias
+
+from modelbay.chat.chat import Chat
+from modelbay.chat.store import Store
+from modelbay.errors import ConfigError
+
+Keep: TypeAlias = Literal["always", "ask", "never"]
+PERIOD = 2.0
+"""Seconds of an answer that a crash may lose."""
+
+
+class Keeper:
+    """Stores questions when they are asked, answers while they come. A store that fails is reported and never stops a
+    conversation."""
+
+    def __init__(self, store: Store, mode: Keep, report: Callable[[str], None]) -> None:
+        self.store = store
+        self.mode = mode
+        self._report = report
+        self._failed = False
+        self._next = 0.0
+
+    def keeps(self, chat: Chat) -> bool:
+        """Whether a conversation is stored: with "ask", only one that its user has saved."""
+        return not chat.private and (self.mode == "always" or (self.mode == "ask" and chat.id is not None))
+
+    async def turn_private(self, chat: Chat) -> None:
+        """Makes a conversation private and deletes what is stored of it, or ends that.
+
+        Raises:
+            ConfigError: it cannot be deleted.
+        """
+        if not chat.private:
+            await to_thread(self._delete, chat)
+        chat.private = not chat.private
+        await self.changed(chat)
+
+    async def changed(self, chat: Chat) -> None:
+        """Stores a question that was asked, or an answer that has ended."""
+        if not self.keeps(chat):
+            return
+        self._next = monotonic() + PERIOD
+        try:
+            copied = await to_thread(self._put, chat)
+        except ConfigError as error:
+            if not self._failed:
+                self._report(f"This conversation is not stored: {error.message}")
+            self._failed = True
+            return
+        self._failed = False
+        if copied:
+            self._report("This conversation was changed elsewhere: it continues here as a copy")
+
+    def _put(self, chat: Chat) -> bool:
+        if not chat.empty:
+            return self.store.save(chat)
+        self._delete(chat)  # its only question was not answered, and is the user's again
+        return False
+
+    def _delete(self, chat: Chat) -> None:
+        if chat.id is not None:
+            self.store.delete(chat.id)
+            chat.id, chat.revision, chat.stored = None, 0, 0
+
+    async def came(self, chat: Chat) -> None:
+        """Stores what has come of an answer, every few seconds."""
+        if self._failed or chat.id is None or not self.keeps(chat) or monotonic() < self._next:
+            return
+        self._next = monotonic() + PERIOD
+        try:
+            await to_thread(self.store.came, chat)
+        except ConfigError:
+            self._failed = True  # said when the answer has ended

@@ -1,0 +1,129 @@
+"""Storing a conversation while it happens, as `keep` says."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from modelbay.chat import keeping
+from modelbay.chat.chat import Chat
+from modelbay.chat.keeping import Keep, Keeper
+from modelbay.chat.store import Store
+from modelbay.conversation import user
+from modelbay.errors import ConfigError, ModelbayError
+from modelbay.events import PartDelta
+from modelbay.hub import Hub
+from modelbay.simulator import Simulator
+from tests.fault_config import KEY, hub_config
+
+
+@pytest.fixture
+async def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    with Simulator(key=KEY) as simulator:
+        async with Hub.open(hub_config(tmp_path, simulator.url)) as opened:
+            yield opened
+
+
+class Reports(list[str]):
+    def keeper(self, mode: Keep = "always") -> Keeper:
+        return Keeper(Store(), mode, self.append)
+
+
+@pytest.fixture
+def reports() -> Reports:
+    return Reports()
+
+
+async def ask(chat: Chat, hub: Hub, keeper: Keeper, text: str = "Why?") -> None:
+    async for _ in chat.ask(hub, text, keeper=keeper):
+        pass
+
+
+async def test_a_question_is_stored_before_its_answer_and_the_answer_while_it_comes(
+    hub: Hub, reports: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "PERIOD", 0.0)
+    chat, keeper, seen = Chat("openai_chat/sim-text!pace=0.01"), reports.keeper(), 0
+    async with aclosing(chat.ask(hub, "write 50 words", keeper=keeper)) as events:
+        async for event in events:
+            assert chat.id is not None
+            stored = keeper.store.load(chat.id)
+            if isinstance(event, PartDelta):
+                seen += 1
+                assert stored.turns[0] == user("write 50 words") and stored.turns[1].parts
+            elif not seen:
+                assert stored.question == user("write 50 words")
+    assert seen > 5
+    assert chat.id is not None and keeper.store.load(chat.id) == chat
+
+
+async def test_leaving_in_the_middle_stores_what_came(hub: Hub, reports: Reports) -> None:
+    chat, keeper = Chat("openai_chat/sim-text!pace=0.01"), reports.keeper()
+    async with aclosing(chat.ask(hub, "write 50 words", keeper=keeper)) as events:
+        async for event in events:
+            if isinstance(event, PartDelta):
+                break
+    assert chat.id is not None
+    assert [turn.role for turn in keeper.store.load(chat.id).turns] == ["user", "assistant"]
+
+
+@pytest.mark.parametrize(("mode", "stored"), [("always", 1), ("ask", 0), ("never", 0)])
+async def test_what_is_stored_without_being_told(hub: Hub, reports: Reports, mode: Keep, stored: int) -> None:
+    keeper = reports.keeper(mode)
+    await ask(Chat("openai_chat/sim-text"), hub, keeper)
+    assert len(keeper.store.list()) == stored
+
+
+async def test_with_ask_a_saved_conversation_goes_on_being_stored(hub: Hub, reports: Reports) -> None:
+    chat, keeper = Chat("openai_chat/sim-text"), reports.keeper("ask")
+    await ask(chat, hub, keeper)
+    keeper.store.save(chat)
+    await ask(chat, hub, keeper)
+    assert keeper.store.list()[0].turns == 4
+
+
+async def test_a_question_that_failed_leaves_no_empty_conversation(hub: Hub, reports: Reports) -> None:
+    chat, keeper = Chat("openai_chat/sim-text!401"), reports.keeper()
+    with pytest.raises(ModelbayError):
+        await ask(chat, hub, keeper)
+    assert keeper.store.list() == [] and chat == Chat("openai_chat/sim-text!401")
+
+
+async def test_turning_private_deletes_what_is_stored_and_back(hub: Hub, reports: Reports) -> None:
+    chat, keeper = Chat("openai_chat/sim-text"), reports.keeper()
+    await ask(chat, hub, keeper, "a-word-to-look-for")
+    await keeper.turn_private(chat)
+    assert keeper.store.list() == [] and b"a-word-to-look-for" not in keeper.store.path.read_bytes()
+    await ask(chat, hub, keeper)
+    assert keeper.store.list() == []
+    await keeper.turn_private(chat)
+    assert keeper.store.list()[0].turns == 4
+
+
+async def test_a_store_that_fails_is_reported_once_and_made_up_for_when_it_works_again(
+    hub: Hub, reports: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat, keeper = Chat("openai_chat/sim-text"), reports.keeper()
+
+    def full(*_: object) -> bool:
+        raise ConfigError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "save", full)
+        await ask(chat, hub, keeper)
+        await ask(chat, hub, keeper)
+    assert reports == ["This conversation is not stored: database or disk is full"]
+    await ask(chat, hub, keeper)
+    assert keeper.store.list()[0].turns == 6
+
+
+async def test_a_copy_is_reported(hub: Hub, reports: Reports) -> None:
+    chat, keeper = Chat("openai_chat/sim-text"), reports.keeper()
+    await ask(chat, hub, keeper)
+    assert chat.id is not None
+    await ask(keeper.store.load(chat.id), hub, keeper)
+    await ask(chat, hub, keeper)
+    assert reports == ["This conversation was changed elsewhere: it continues here as a copy"]
+    assert [one.turns for one in keeper.store.list()] == [4, 4]
