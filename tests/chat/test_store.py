@@ -10,8 +10,8 @@ import pytest
 from modelbay.chat.chat import Chat
 from modelbay.chat.store import DAY, Store
 from modelbay.conversation import Text, Turn, user
-from modelbay.credentials.redaction import register
 from modelbay.errors import ConfigError
+from modelbay.secrecy import register
 
 WORD = "a-word-that-occurs-nowhere-else-"
 

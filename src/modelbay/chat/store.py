@@ -16,9 +16,9 @@ from msgspec import Struct
 from modelbay.chat.chat import Chat
 from modelbay.config.paths import data_dir
 from modelbay.conversation import Turn
-from modelbay.credentials.redaction import redact
 from modelbay.errors import ConfigError, MalformedReply
 from modelbay.json_text import decode_as, encode
+from modelbay.secrecy import redact
 
 SCHEMA = """
 create table if not exists chats (
