@@ -22,6 +22,30 @@ NOTICE = OUTPUT.with_name("models.NOTICE")
 PROVIDER = ("id", "name", "api", "env", "npm", "doc")
 DROPPED = {"description", "canonical_model_id", "knowledge", "experimental"}
 
+LICENSE = """\
+MIT License
+
+Copyright (c) 2025 spin.dev
+
+Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files (the "Software"), to deal
+in the Software without restriction, including without limitation the rights
+to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+SOFTWARE.
+"""
+
 _START = re.compile(rb'\{"?[\w.-]+"?:\{id:"[\w.-]+",env:\[')
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`(?:[^`\\]|\\.)*`|!0|!1|[{}]')
 
@@ -97,7 +121,7 @@ def notice(date: str, source: str) -> str:
     return (
         f"models.json.gz: facts about models (ids, addresses, names, sizes, prices, capabilities) from models.dev,\n"
         f"https://models.dev, as of {date}, read from {source} with tools/snapshot.py. Descriptions are left out.\n\n"
-        "models.dev is published under the MIT License, Copyright (c) 2025 models.dev.\n"
+        f"models.dev is published under this license:\n\n{LICENSE}"
     )
 
 

@@ -7,7 +7,7 @@ from modelbay.conversation import AnyPart, Extra, Json, Refusal, ServerToolCall,
 from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ModelbayError, ReplyError
 from modelbay.events import Event, Finished, FinishReason, Reply
-from modelbay.json_text import decode
+from modelbay.json_text import decode, encode
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.calls import is_cut
 from modelbay.protocols.failures import unreadable
@@ -105,7 +105,7 @@ class Reader:
             elif isinstance(chunk, dict):
                 self._read(chunk)
             else:
-                self.fail(MalformedReply("the reply is not an object"))
+                self.fail(unreadable("the reply is not an object", encode(chunk)))
         except ReplyError as error:
             self.fail(error)
 

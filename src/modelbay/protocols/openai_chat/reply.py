@@ -67,7 +67,7 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
     if failure is not None and not (isinstance(reply, dict) and reply.get("choices")):
         assembly.fail(failure)
     elif not isinstance(reply, dict) or not isinstance(reply.get("choices"), list):
-        assembly.fail(MalformedReply("the reply has no `choices`: is this the right URL for Chat Completions?"))
+        assembly.fail(unreadable("the reply has no `choices`: is this the right URL for Chat Completions?", body))
     else:
         _parse_choices(reply, assembly, dialect)
     return assembly.take()
