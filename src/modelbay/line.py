@@ -35,7 +35,7 @@ from modelbay.providers.endpoint import Endpoint, endpoint_at
 from modelbay.providers.logins import login_of
 from modelbay.providers.upstream import Upstream
 from modelbay.routing.retry import Policy, decide, heed
-from modelbay.secrecy import redact
+from modelbay.secrecy import HiddenBytes, redact, without_frames
 
 if TYPE_CHECKING:  # aiohttp is only imported when something is sent
     from modelbay.recording import Recorder, Tap
@@ -79,9 +79,12 @@ class Line:
 
     async def endpoint(self, target: Upstream, path: str, *, stream: bool) -> Endpoint:
         """Where a call of `path` goes, with its credential. Raises what `endpoint_at` raises."""
-        if may_block(target.provider, target.model):  # a keyring or a command may ask the user something
-            return await to_thread(endpoint_at, self.config, target, path, stream=stream)
-        return endpoint_at(self.config, target, path, stream=stream)
+        try:
+            if may_block(target.provider, target.model):  # a keyring or a command may ask the user something
+                return await to_thread(endpoint_at, self.config, target, path, stream=stream)
+            return endpoint_at(self.config, target, path, stream=stream)
+        except ModelbayError as error:
+            raise without_frames(error) from None
 
     def learnt(self, target: Upstream, model: Model) -> list[Adaptation]:
         """What the endpoint is known to want otherwise."""
@@ -158,7 +161,7 @@ class Line:
             error.hint = error.hint or f"log in again: `modelbay login {quote(endpoint.provider)}`"
         entry = self.config.providers.get(endpoint.provider)
         manifest = entry.base_url if entry is not None and entry.by_manifest else None
-        return explain(error, endpoint.provider, self.config.path, manifest)
+        return without_frames(explain(error, endpoint.provider, self.config.path, manifest))
 
     async def _attempt(self, sending: Sending) -> AsyncGenerator[Event, None]:
         """One sending of the call. Its events are held back until one shows something of the answer.
@@ -230,7 +233,10 @@ class Line:
 
     async def token(self, login: Login) -> str:
         """A login's token. Raises what `Tokens.token` does."""
-        return await self._tokens.token(login)
+        try:
+            return await self._tokens.token(login)
+        except ModelbayError as error:
+            raise without_frames(error) from None
 
     async def google(self) -> Described:
         """Whose token Google's calls carry, got to be sure. Raises what `GoogleTokens.token` does."""
@@ -249,7 +255,7 @@ class Line:
 
         limits = transport.Limits(first_byte=30.0, idle=30.0)
         async with await self._sender().send(transport.Request(method, url, headers, body, limits)) as response:
-            return response.status, response.headers, await response.read()
+            return response.status, response.headers, HiddenBytes(await response.read())
 
     async def _parsed(self, sending: Sending, response: "Answer") -> AsyncGenerator[Event, None]:
         dialect = sending.endpoint.dialect

@@ -39,11 +39,12 @@ class Recorder:
 
     def rows(self) -> list[dict[str, Json]]:
         """The exchanges as `replay` reads them, without secrets."""
-        return [recording.row() for recording in self._recordings]
+        return [decode_as(line, dict[str, Any]) for line in self.lines().splitlines()]
 
     def lines(self) -> bytes:
         """The same as JSON, one a line."""
-        return b"".join(redact(msgspec.json.encode(row).decode()).encode() + b"\n" for row in self.rows())
+        rows = [recording.row() for recording in self._recordings]
+        return b"".join(redact(msgspec.json.encode(row).decode()).encode() + b"\n" for row in rows)
 
 
 class Recording:

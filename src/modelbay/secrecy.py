@@ -16,7 +16,7 @@ from functools import lru_cache
 from html import escape
 from json.encoder import encode_basestring_ascii
 from threading import Lock
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, TypeVar
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 MASK = "…"
@@ -375,6 +375,22 @@ class Hidden(str):
 
     def __getitem__(self, key: SupportsIndex | slice) -> str:
         return Hidden(str.__getitem__(self, key))  # tools that shorten long text must not uncover it
+
+
+E = TypeVar("E", bound=BaseException)
+
+
+def without_frames(error: E) -> E:
+    """The error without the frames that it and its causes came through: their local variables hold what was sent and what
+    came back, which tools that show local variables would show.
+    """
+    link: BaseException | None = error
+    seen: set[int] = set()
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
 
 
 class HiddenBytes(bytes):

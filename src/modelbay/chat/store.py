@@ -18,7 +18,7 @@ from modelbay.config.paths import data_dir
 from modelbay.conversation import Turn
 from modelbay.errors import ConfigError, MalformedReply
 from modelbay.json_text import decode_as, encode
-from modelbay.secrecy import redact
+from modelbay.secrecy import stored
 
 SCHEMA = """
 create table if not exists chats (
@@ -83,8 +83,8 @@ class Store:
                 chat.id, chat.stored = None, 0
             revision = chat.revision + 1
             row = (
-                chat.title, redact(chat.name), chat.model, chat.effort, time.time(), revision, chat.input_tokens,
-                chat.output_tokens, chat.context, chat.cost, _encoded(chat.question), redact("".join(chat.pieces)),
+                stored(chat.title), stored(chat.name), chat.model, chat.effort, time.time(), revision, chat.input_tokens,
+                chat.output_tokens, chat.context, chat.cost, _encoded(chat.question), stored("".join(chat.pieces)),
             )  # fmt: skip
             id = chat.id
             if id is None:
@@ -110,7 +110,7 @@ class Store:
         with self._open() as database:
             database.execute(
                 "update chats set partial = ? where id = ? and revision = ?",
-                (redact("".join(chat.pieces)), chat.id, chat.revision),
+                (stored("".join(chat.pieces)), chat.id, chat.revision),
             )
 
     def list(self) -> list[Saved]:
@@ -200,4 +200,4 @@ class Store:
 
 def _encoded(turn: Turn | None) -> bytes | None:
     """A turn as JSON, without the keys of the configuration: a server may have repeated one."""
-    return None if turn is None else redact(encode(turn).decode()).encode()
+    return None if turn is None else stored(encode(turn).decode()).encode()

@@ -11,7 +11,8 @@ from modelbay.config.lines import line_of
 from modelbay.config.paths import config_file
 from modelbay.config.schema import Config, ModelEntry, Problem, Table, key_text
 from modelbay.config.secrets import hide
-from modelbay.errors import ConfigSyntaxError
+from modelbay.errors import ConfigError, ConfigSyntaxError
+from modelbay.secrecy import without_frames
 
 MOST_REPORTED = 5
 """Unknown keys named in the log; `modelbay config check` names all of them."""
@@ -29,6 +30,17 @@ def load(path: Path | None = None, *, trusted: bool = False, report: bool = True
         ConfigError: it cannot be read.
     """
     path = path or config_file()
+    try:
+        config = _read(path)
+    except ConfigError as error:
+        raise without_frames(error) from None
+    config.trusted = trusted
+    if report and config.unknown:
+        _report(config)
+    return config
+
+
+def _read(path: Path) -> Config:
     data = files.content_of(path)
     if data is None:
         return Config(path=path, exists=False)
@@ -37,11 +49,7 @@ def load(path: Path | None = None, *, trusted: bool = False, report: bool = True
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigSyntaxError(f"{path}, line {line}: not UTF-8 text", file=str(path), line=line) from None
-    config = parse(text, path)
-    config.trusted = trusted
-    if report and config.unknown:
-        _report(config)
-    return config
+    return parse(text, path)
 
 
 def _report(config: Config) -> None:

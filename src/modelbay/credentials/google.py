@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from modelbay.config.paths import environment
 from modelbay.errors import AuthenticationFailed, MissingCredential, ModelbayError
+from modelbay.secrecy import Hidden
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 LOGIN = "gcloud auth application-default login"
@@ -37,7 +38,7 @@ class GoogleTokens:
                 self._renewing = asyncio.create_task(self._renewed())
                 self._renewing.add_done_callback(self._forget)
             await asyncio.shield(self._renewing)  # who asked may go away, and others wait for it too
-        return str(self._credentials.token)
+        return Hidden(self._credentials.token)
 
     async def described(self) -> "Described":
         """Whose token it is, which has been got to be sure. Raises what `token` does."""

@@ -15,7 +15,7 @@ from modelbay.config.origin import origin
 from modelbay.credentials.google import Send
 from modelbay.errors import AuthenticationFailed, MalformedReply, ModelbayError, ServerError, TimedOut, TransportError
 from modelbay.json_text import decode
-from modelbay.secrecy import redact, register
+from modelbay.secrecy import Hidden, HiddenBytes, redact, register
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 INTERVAL = 5.0
@@ -66,6 +66,9 @@ class TokenSet(Struct, kw_only=True):
     """The endpoint that the refresh token may be sent to."""
     obtained_by: str | None = None
     """"modelbay" if a person approved this login for modelbay; None for a copy of another program's login."""
+
+    def __post_init__(self) -> None:
+        self.access_token, self.refresh_token = Hidden(self.access_token), Hidden(self.refresh_token)
 
     def __repr__(self) -> str:
         return f"TokenSet(expires_at={self.expires_at:.0f})"
@@ -252,7 +255,7 @@ async def revoke(flow: Flow, tokens: TokenSet, send: Send) -> bool:
         return False
     kind = "refresh_token" if tokens.refresh_token else "access_token"
     form = {"token": getattr(tokens, kind), "token_type_hint": kind, "client_id": flow.client_id}
-    status, _, body = await send("POST", url, dict(HEADERS), urlencode(form).encode())
+    status, _, body = await send("POST", url, dict(HEADERS), HiddenBytes(urlencode(form).encode()))
     if status >= 400:
         raise _failure(status, _object(body) or {})
     return True
@@ -291,7 +294,7 @@ def _metadata_urls(token_url: str) -> list[str]:
 
 
 async def _post(send: Send, url: str, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
-    status, _, body = await send("POST", url, dict(HEADERS), urlencode(form).encode())
+    status, _, body = await send("POST", url, dict(HEADERS), HiddenBytes(urlencode(form).encode()))
     said = _object(body)
     if said is None and status < 400:
         raise MalformedReply(f"the answer of {origin(url)} is not a login server's: not a JSON object")
@@ -304,7 +307,9 @@ def _object(body: bytes) -> dict[str, Any] | None:
         said = decode(body)
     except MalformedReply:
         return None
-    return said if isinstance(said, dict) else None
+    if not isinstance(said, dict):
+        return None
+    return {name: Hidden(value) if isinstance(value, str) else value for name, value in said.items()}
 
 
 def _unusable(error: ValueError) -> MalformedReply:

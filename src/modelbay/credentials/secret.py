@@ -13,12 +13,13 @@ class Secret:
 
     def __init__(self, value: str, origin: Origin, *, known: bool = False) -> None:
         """`known`: it stands where secrets may, and is none; it is not looked for in texts."""
-        self._value = value
+        self._value = secrecy.Hidden(value)
         self.origin = origin
         if not known:
             secrecy.register(value)
 
     def reveal(self) -> str:
+        """The value, as text whose `repr` is masked."""
         return self._value
 
     def prefixed(self, text: str) -> "Secret":

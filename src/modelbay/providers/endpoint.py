@@ -22,7 +22,7 @@ from modelbay.errors import ConfigError
 from modelbay.providers import urls
 from modelbay.providers.presets import Scheme
 from modelbay.providers.upstream import Upstream, upstream
-from modelbay.secrecy import REFERENCE, register, register_url, secret_header
+from modelbay.secrecy import REFERENCE, Hidden, register, register_url, secret_header
 
 Headers: TypeAlias = dict[str, str | Secret]
 
@@ -180,7 +180,7 @@ def _endpoint(config: Config, upstream: Upstream, url: str, user: str) -> Endpoi
     if proxy:
         register_url(proxy)
     return Endpoint(
-        url=url,
+        url=Hidden(url),
         headers={**headers, **custom},
         protocol=protocol,
         dialect=upstream.dialect,
@@ -189,7 +189,7 @@ def _endpoint(config: Config, upstream: Upstream, url: str, user: str) -> Endpoi
         credential=credential,
         timeout=provider.timeout or Timeout(),
         limits=provider.limits or SizeLimits(),
-        proxy=proxy,
+        proxy=Hidden(proxy) if proxy else None,
         tls=_tls(config, provider.tls) if provider.tls else None,
     )
 

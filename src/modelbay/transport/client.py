@@ -13,6 +13,7 @@ import aiohttp
 from yarl import URL
 
 from modelbay.config.schema import Tls
+from modelbay.secrecy import without_frames
 from modelbay.transport.connection import PENDING, Pending, open_session
 from modelbay.transport.failure import explained, refused, timed_out
 from modelbay.transport.request import Request, check, is_socks
@@ -66,16 +67,20 @@ class Transport:
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=None, sock_connect=request.limits.connect),
                 )
+            response = Response(reply, request, call.connected_at)
+            del reply  # its repr has the whole URL
             call.answered = True
         except TimeoutError:
             raise timed_out("connect" if call.connection is None else "first_byte", request) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise explained(error, request, connected=call.connection is not None) from None
+            raise explained(without_frames(error), request, connected=call.connection is not None) from None
+        except BaseException as error:  # a call that is cancelled, above all
+            without_frames(error)  # aiohttp's frames have the URL and the headers in types of its own
+            raise
         finally:
             PENDING.reset(token)
             if not call.answered:
                 call.abort()
-        response = Response(reply, request, call.connected_at)
         if failure := refused(response.status, response.headers, request):
             await response.aclose()
             raise failure
