@@ -145,10 +145,12 @@ def departure(config: Config, id: str, title: str, protocols: Sequence[Protocol]
 
 def _leave_secrets(leaving: Departure) -> None:
     """Takes out of an address what is secret in it, and says so."""
-    bare = urls.without_user(leaving.base_url)[0]
-    if bare != leaving.base_url:
-        leaving.base_url = bare
+    bare, user = urls.without_user(leaving.base_url)
+    leaving.base_url = bare.partition("#")[0]
+    if user:
         leaving.lost("its user and password", "they are secret, and go along with --keys only")
+    if leaving.base_url != bare:
+        leaving.lost("the fragment of its address", "it may be secret, and goes along with --keys only")
     for name, value in list(leaving.query.items()):
         if secret_parameter(name, value):
             del leaving.query[name]
