@@ -80,8 +80,8 @@ def rich(error: BaseException) -> str:
         error,
         error.__traceback__,
         show_locals=True,
-        locals_max_string=None,
-        locals_max_length=None,
+        locals_max_string=9_999,
+        locals_max_length=99,
         width=400,
     )
     Console(file=out, width=400).print(shown)

@@ -30,7 +30,7 @@ def decode(data: bytes | str) -> Any:
         value = msgspec.json.decode(data)
     except _FAULTS as error:
         return _decode_leniently(data, error)
-    if len(data) > 2 * DEPTH and sum(map(data.count, _BRACKETS[type(data)])) > DEPTH:  # type: ignore[arg-type]
+    if len(data) > 2 * DEPTH and sum(map(data.count, _BRACKETS[bytes if isinstance(data, bytes) else str])) > DEPTH:  # type: ignore[arg-type]
         _check_depth(value)
     return value
 

@@ -19,7 +19,9 @@ from modelbay.secrecy import (
 )
 
 HEADERS = "custom_headers"
-ADDRESSES = frozenset({"base_url", "proxy", "url", "device_url", "token_url", "oauth_host"})
+INNER = frozenset({HEADERS, "env", "source"})
+"""Tables of a provider with secrets in them."""
+ADDRESSES = frozenset({"base_url", "proxy", "url"})
 
 
 def hide(document: Any) -> None:
@@ -29,14 +31,15 @@ def hide(document: Any) -> None:
         for id, entry in entries.items() if isinstance(entries, dict) else ():
             if isinstance(entry, dict):
                 _hide(entry, (kind, id))
+                for name in INNER & entry.keys() if kind == "providers" else ():
+                    if isinstance(entry[name], dict):
+                        _hide(entry[name], (kind, id, name))
 
 
 def _hide(table: dict[str, Any], path: Keys) -> None:
     for key, value in table.items():
         here = (*path, key)
-        if isinstance(value, dict):
-            _hide(value, here)
-        elif isinstance(value, str) and value.strip() and _found(here, value):
+        if isinstance(value, str) and value.strip() and _found(here, value):
             table[key] = Hidden(value)
 
 

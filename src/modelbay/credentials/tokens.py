@@ -396,7 +396,7 @@ async def locked(name: str, sleep: Callable[[float], Awaitable[object]] = asynci
 
 
 def _encoded(tokens: TokenSet) -> bytes:
-    fields = {key: value for key, value in msgspec.to_builtins(tokens).items() if value is not None}
+    fields = {key: value for key, value in msgspec.structs.asdict(tokens).items() if value is not None}
     return msgspec.json.encode(fields, enc_hook=str)
 
 
