@@ -11,6 +11,7 @@ import msgspec
 
 from modelbay.conversation import Extra, Json
 from modelbay.errors import Unsupported
+from modelbay.json_text import encode
 
 EXACT = 2**53
 """From here on JSON numbers are not exact: JavaScript and others read them as floats."""
@@ -19,6 +20,20 @@ EXACT = 2**53
 def word(value: Json) -> str | None:
     """A string, or None."""
     return value if type(value) is str else None
+
+
+def shown(value: Json) -> str:
+    """What a reply shows in the place of a text: a string as it is, anything else as JSON; "" for null and what is empty."""
+    if type(value) is str:
+        return value
+    return "" if value is None or value in ([], {}) else encode(value).decode()
+
+
+def items(value: Json) -> list[Json]:
+    """The items of a list. One thing in the place of a list is a list of it; null is none."""
+    if type(value) is list:
+        return value
+    return [] if value is None or value in ({}, "") else [value]
 
 
 def count(value: Json) -> int | None:

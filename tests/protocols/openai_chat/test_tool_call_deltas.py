@@ -2,7 +2,7 @@
 
 import pytest
 
-from modelbay.conversation import Text
+from modelbay.conversation import Text, Unknown
 from tests.protocols.openai_chat.chunks import call, chunk, read
 
 
@@ -172,5 +172,7 @@ def test_the_older_function_call_is_a_call_without_an_id():
 
 
 @pytest.mark.parametrize("junk", ["x", None, 7, []])
-def test_what_is_no_call_is_passed_over(junk):
-    assert read(chunk({"content": "a", "tool_calls": [junk]})).parts == [Text(text="a")]
+def test_what_is_no_call_is_kept_as_it_came(junk):
+    text, *rest = read(chunk({"content": "a", "tool_calls": [junk]})).parts
+    assert text == Text(text="a")
+    assert rest == ([Unknown(native="tool_calls", raw=junk)] if junk else [])

@@ -22,7 +22,7 @@ from modelbay.conversation import (
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode_as
 from modelbay.protocols.documents import plain_text
-from modelbay.protocols.shapes import objects, without, word
+from modelbay.protocols.shapes import objects, shown, without, word
 
 NAME: Final = "anthropic"
 REDACTED = "redacted_thinking"
@@ -56,12 +56,12 @@ def parse_block(block: dict[str, Any]) -> AnyPart:
 def _parse_known(kind: str, block: dict[str, Any]) -> AnyPart | None:
     match kind:
         case "text":
-            part: AnyPart = Text(text=word(block.get("text")) or "", extra=without(block, "text", "citations", *_KNOWN))
+            part: AnyPart = Text(text=shown(block.get("text")), extra=without(block, "text", "citations", *_KNOWN))
             if isinstance(block.get("citations"), list):
                 part.annotations = [parse_citation(item) for item in objects(block["citations"])]
             return part
         case "thinking":
-            texts = [block["thinking"]] if isinstance(block.get("thinking"), str) else []
+            texts = [shown(block["thinking"])] if block.get("thinking") is not None else []
             return Thinking(
                 texts=texts, opaque=word(block.get("signature")), extra=without(block, "thinking", "signature", *_KNOWN)
             )
@@ -69,7 +69,7 @@ def _parse_known(kind: str, block: dict[str, Any]) -> AnyPart | None:
             return Thinking(opaque=word(block.get("data")), native=REDACTED, extra=without(block, "data", *_KNOWN))
         case "tool_use":
             return ToolCall(
-                name=word(block.get("name")) or "",
+                name=shown(block.get("name")),
                 id=word(block.get("id")) or None,
                 arguments=input_text(block.get("input")),
                 extra=without(block, "name", "id", "input", *_KNOWN),
@@ -83,7 +83,7 @@ def _parse_known(kind: str, block: dict[str, Any]) -> AnyPart | None:
             )
         case "server_tool_use" | "mcp_tool_use":
             return ServerToolCall(
-                name=word(block.get("name")) or "",
+                name=shown(block.get("name")),
                 id=word(block.get("id")),
                 arguments=input_text(block.get("input")),
                 native=kind,

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from modelbay.conversation import AnyPart, Refusal, Text, Thinking, ToolCall
+from modelbay.conversation import AnyPart, Json, Refusal, Text, Thinking, ToolCall
 from modelbay.dialect import Dialect
 from modelbay.errors import MalformedReply
 from modelbay.events import Event, Finished, FinishReason, Reply
@@ -17,7 +17,7 @@ from modelbay.protocols.failures import unreadable
 from modelbay.protocols.finishing import REASONS, finish
 from modelbay.protocols.ids import made_id
 from modelbay.protocols.opaque import seal
-from modelbay.protocols.shapes import objects, without, word
+from modelbay.protocols.shapes import items, shown, without, word
 
 OWN = (
     "end_turn", "stop_sequence", "max_tokens", "model_context_window_exceeded", "tool_use", "pause_turn", "compaction",
@@ -43,10 +43,11 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
     except MalformedReply as error:
         assembly.fail(unreadable(f"the reply is not JSON: {error}", body))
         return assembly.take()
-    if isinstance(reply, dict) and isinstance(reply.get("content"), list):
+    content = reply.get("content") if isinstance(reply, dict) and error_in(reply) is None else None
+    if isinstance(reply, dict) and content is not None:
         assembly.start(word(reply.get("id")), word(reply.get("model")), without(reply, *TOP))
-        for block in objects(reply["content"]):
-            assembly.whole(reply_part(parse_block(block)))
+        for block in items(content):
+            assembly.whole(reply_block(block))
         assembly.usage = parse_usage(reply.get("usage"))
         native = word(reply.get("stop_reason"))
         finish(assembly, native, word(reply.get("stop_sequence")), exact=OWN)
@@ -54,6 +55,11 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
         no_content = "the reply has no `content`: is this the right URL for Anthropic Messages?"
         assembly.fail(error_in(reply) or MalformedReply(no_content))
     return assembly.take()
+
+
+def reply_block(block: Json) -> AnyPart:
+    """The part of a block in a reply. What is no block is shown as text."""
+    return reply_part(parse_block(block)) if isinstance(block, dict) else Text(text=shown(block))
 
 
 def reply_part(part: AnyPart) -> AnyPart:

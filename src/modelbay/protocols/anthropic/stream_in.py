@@ -12,14 +12,14 @@ from modelbay.errors import IncompleteReply, MalformedReply, ModelbayError, Repl
 from modelbay.events import Event
 from modelbay.json_text import decode
 from modelbay.protocols.anthropic.errors import error_in
-from modelbay.protocols.anthropic.parts import parse_block, parse_citation
-from modelbay.protocols.anthropic.reply import OWN, TOP, reply_part
+from modelbay.protocols.anthropic.parts import parse_citation
+from modelbay.protocols.anthropic.reply import OWN, TOP, reply_block
 from modelbay.protocols.anthropic.usage import merge_usage, parse_usage
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.calls import Arguments
 from modelbay.protocols.failures import unreadable
 from modelbay.protocols.finishing import finish
-from modelbay.protocols.shapes import count, mapping, objects, without, word
+from modelbay.protocols.shapes import count, items, mapping, shown, without, word
 from modelbay.protocols.sse import Decoder
 
 
@@ -83,7 +83,7 @@ class StreamParser:
             case "content_block_delta":
                 self._delta(event)
             case "content_block_start":
-                self._block(count(event.get("index")) or 0, mapping(event.get("content_block")))
+                self._block(count(event.get("index")) or 0, event.get("content_block"))
             case "content_block_stop":
                 self._stop_block(count(event.get("index")) or 0)
             case "message_start":
@@ -111,14 +111,14 @@ class StreamParser:
         self._arguments.clear()
         self._assembly.start(word(message.get("id")), word(message.get("model")), without(message, *TOP))
         self._usage = merge_usage(self._usage, message.get("usage"))
-        for block in objects(message.get("content")):
-            self._assembly.whole(reply_part(parse_block(block)))
+        for block in items(message.get("content")):
+            self._assembly.whole(reply_block(block))
 
-    def _block(self, index: int, block: dict[str, Any]) -> None:
+    def _block(self, index: int, block: Json) -> None:
         self._assembly.start(None, None)
         if index in self._blocks:
             self._stop_block(index)
-        part = reply_part(parse_block(block))
+        part = reply_block({} if block is None else block)
         text = ""
         if type(part) is Text:
             text, part.text = part.text, ""
@@ -137,20 +137,22 @@ class StreamParser:
 
     def _delta(self, event: dict[str, Any]) -> None:
         index, delta = event.get("index"), event.get("delta")
-        if type(delta) is not dict:
+        if not delta:
             return
+        if type(delta) is not dict:
+            delta = {"type": "text_delta", "text": delta}
         if type(index) is not int:
             index = count(index) or 0
         kind, key = delta.get("type"), self._blocks.get(index)
         if kind == "text_delta":
             if key is None or type(self._assembly.part(key)) is not Text:  # SGLang sends text into a tool_use block
                 key = self._reopen(index, Text())
-            if text := word(delta.get("text")):
+            if text := shown(delta.get("text")):
                 self._assembly.add(key, text)
         elif kind == "thinking_delta":
             if key is None or type(self._assembly.part(key)) is not Thinking:
                 key = self._reopen(index, Thinking())
-            if text := word(delta.get("thinking")):
+            if text := shown(delta.get("thinking")):
                 self._assembly.add(key, text)
         elif key is not None:
             self._other_delta(index, key, delta)

@@ -28,6 +28,7 @@ from modelbay.protocols.google.parts import (
     without,
 )
 from modelbay.protocols.google.usage import parse_usage, render_usage
+from modelbay.protocols.shapes import items, shown
 
 OWN = (
     "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR",
@@ -130,15 +131,16 @@ class Reader:
         if isinstance(feedback, dict):
             self._extra["promptFeedback"] = feedback
             self._blocked = _name(feedback.get("blockReason")) or self._blocked
-        for candidate in candidates if isinstance(candidates, list) else ():
-            if isinstance(candidate, dict) and not candidate.get("index"):
+        for item in items(candidates):
+            candidate = item if isinstance(item, dict) else {"content": item}
+            if not candidate.get("index"):
                 self._candidate(candidate)
 
     def _candidate(self, candidate: Fields) -> None:
         tokens = parse_logprobs(candidate.get("logprobsResult"))
         content = candidate.get("content")
-        parts = content.get("parts") if isinstance(content, dict) else None
-        for index, item in enumerate(parts if isinstance(parts, list) else ()):
+        parts = content.get("parts") if isinstance(content, dict) and content.keys() <= {"parts", "role"} else content
+        for index, item in enumerate(items(parts)):
             tokens = self._part(item, index, tokens)
         for name, value in candidate.items():
             # `groundingMetadata: {}` comes in every chunk, and must not hide what one of them said
@@ -159,7 +161,7 @@ class Reader:
             call = item.get("functionCall", item.get("function_call"))
             if isinstance(call, dict) and self._piece(item, camel(call)[0]):
                 return tokens
-        part = parse_part(item)
+        part = parse_part(item if isinstance(item, str | dict) else shown(item))
         if type(part) is ToolCall and part.id:
             if self._calls.get(part.id) == part:
                 return tokens
@@ -218,7 +220,7 @@ class Reader:
             part = parse_part({**item, "functionCall": without(body, "args", "partialArgs", "willContinue") or {}})
             self._call = self.assembly.open(part), PartialArguments()
         elif self._call is None:
-            return not body.get("args")
+            return not body.get("args") and body.keys() <= {"args", "partialArgs", "willContinue", "id", "name"}
         key, arguments = self._call
         if isinstance(body.get("args"), dict):
             arguments.value |= body["args"]

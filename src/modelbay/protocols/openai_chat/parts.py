@@ -18,9 +18,11 @@ from modelbay.conversation import (
     ToolCall,
     Unknown,
 )
+from modelbay.errors import MalformedReply
+from modelbay.json_text import decode
 from modelbay.protocols.citations import span
 from modelbay.protocols.media_types import format_of, of_format, take_url
-from modelbay.protocols.shapes import mapping, objects, without, word
+from modelbay.protocols.shapes import mapping, objects, shown, without, word
 
 NAME: Final = "openai_chat"
 REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
@@ -43,6 +45,17 @@ def parse_content(content: Json) -> list[AnyPart]:
     return [parse_part(item) for item in content]
 
 
+def reply_content(content: Json) -> list[AnyPart]:
+    """The parts of a reply's content, in which nothing is lost: an object that is no part (Cloudflare's JSON mode) is its
+    JSON as text."""
+    if isinstance(content, dict) and (isinstance(content.get("type"), str) or isinstance(content.get("text"), str)):
+        odd = content.get("type") == "text" and not isinstance(content.get("text"), str)
+        return [Text(text=shown(content.get("text"))) if odd else parse_part(content)]
+    if isinstance(content, list):
+        return [part for item in content for part in reply_content(item)]
+    return [Text(text=shown(content))]
+
+
 def parse_part(item: Json) -> AnyPart:
     if isinstance(item, str):
         return Text(text=item)
@@ -51,10 +64,10 @@ def parse_part(item: Json) -> AnyPart:
     kind = item.get("type")
     cache = item.get("cache_control")
     part: AnyPart
-    if kind == "text" and isinstance(item.get("text"), str):
+    if kind in (None, "text", "output_text") and isinstance(item.get("text"), str):
         part = Text(text=item["text"], extra=without(item, "type", "text", "cache_control"))
     elif kind == "refusal":
-        part = Refusal(text=item.get("refusal") or "", native="refusal", extra=without(item, "type", "refusal"))
+        part = Refusal(text=shown(item.get("refusal")), native="refusal", extra=without(item, "type", "refusal"))
     elif kind == "thinking":
         part = _parse_thinking(item)
     else:
@@ -234,6 +247,12 @@ def filled(message: dict[str, Any], names: Iterable[str]) -> tuple[str, str] | N
     return next(((name, text) for name, text in said if text.strip()), said[0] if said else None)
 
 
+def odd_reasoning(message: dict[str, Any], names: Iterable[str]) -> tuple[str, str] | None:
+    """The first of the fields that has something other than a string, and that as JSON."""
+    said = [(name, shown(message[name])) for name in names if type(message.get(name)) not in (str, type(None))]
+    return next(((name, text) for name, text in said if text), None)
+
+
 def split_think_tags(text: str) -> tuple[str, str] | None:
     """Thinking and the rest, where a text begins with `<think>`."""
     stripped = text.lstrip()
@@ -256,7 +275,7 @@ def parse_tool_call(item: dict[str, Any]) -> ToolCall:
         known.append("custom")
     else:
         body = mapping(item.get("function"))
-        call = ToolCall(name=word(body.get("name")) or "", arguments=arguments_text(body.get("arguments")))
+        call = ToolCall(name=shown(body.get("name")), arguments=arguments_text(body.get("arguments")))
     call.id = call_id(item.get("id"))
     call.extra = without(item, *known)
     signature, rest = split_signature(item.get("extra_content"))
@@ -264,6 +283,29 @@ def parse_tool_call(item: dict[str, Any]) -> ToolCall:
     if rest:
         call.extra = {**(call.extra or {}), "extra_content": rest}
     return call
+
+
+def tool_call(item: Json) -> ToolCall | Unknown:
+    """A call of a reply; something else in its place is kept as it came."""
+    if not is_call(item) and not (isinstance(item, dict) and isinstance(item.get("function"), str)):
+        return Unknown(native="tool_calls", raw=item)
+    if isinstance(function := item.get("function"), str):  # written as JSON once more
+        try:
+            item = {**item, "function": decode(function)}
+        except MalformedReply:
+            item = {**item, "function": {"name": function}}
+    call = parse_tool_call(item)
+    return call if call.name or call.arguments or call.id else Unknown(native="tool_calls", raw=item)
+
+
+def is_call(item: Json) -> bool:
+    """Whether an item of `tool_calls` is a call, or more of one."""
+    if not isinstance(item, dict):
+        return False
+    body = item.get("function") or item.get("custom")
+    if not body:
+        return "id" in item or "index" in item
+    return isinstance(body, dict) and bool(body.keys() & {"name", "arguments", "input"})
 
 
 def call_id(value: Json) -> str | None:

@@ -33,20 +33,22 @@ from modelbay.protocols.openai_chat.parts import (
     REASONING_FIELDS,
     THINK_TAGS,
     arguments_text,
+    odd_reasoning,
     parse_annotation,
     parse_content,
     parse_reasoning,
-    parse_tool_call,
     render_annotation,
     render_detail,
     render_media,
     render_part,
     render_tool_call,
+    reply_content,
     split_think_tags,
+    tool_call,
 )
 from modelbay.protocols.openai_chat.usage import parse_usage, render_usage
 from modelbay.protocols.openai_errors import error_in, parse_error_object
-from modelbay.protocols.shapes import mapping, objects, without, word
+from modelbay.protocols.shapes import items, mapping, objects, shown, without, word
 
 OWN = ("stop", "length", "tool_calls", "function_call", "content_filter")
 """The finish reasons that the protocol has."""
@@ -83,7 +85,9 @@ def _parse_choices(reply: dict[str, Any], assembly: Assembly, dialect: Dialect) 
     native, stop, failure = None, None, None
     for choice in first:
         message = choice.get("message") or choice.get("delta")
-        if isinstance(message, dict):
+        if message and not isinstance(message, dict):
+            message = {"content": message}
+        if message:
             _parse_message(message, choice, assembly, dialect)
         native = word(choice.get("finish_reason")) or native
         stop = word(choice.get("stop_reason")) or stop
@@ -104,6 +108,8 @@ def _created(reply: dict[str, Any]) -> Extra:
 
 def _parse_message(message: dict[str, Any], choice: dict[str, Any], assembly: Assembly, dialect: Dialect) -> None:
     thinking, _ = parse_reasoning(message, dialect.reasoning_field)
+    if not thinking and (odd := odd_reasoning(message, (dialect.reasoning_field or "", *REASONING_FIELDS, DETAILS))):
+        thinking = [Thinking(texts=[odd[1]], native=REASONING_FIELDS[0])]
     for part in thinking:
         assembly.whole(part)
     logprobs: list[Json] | None = objects(mapping(choice.get("logprobs")).get("content"))
@@ -113,25 +119,25 @@ def _parse_message(message: dict[str, Any], choice: dict[str, Any], assembly: As
             part.annotations, annotations = annotations or None, []
             part.logprobs, logprobs = logprobs or None, None
         assembly.whole(part)
-    if refusal := word(message.get("refusal")):
+    if refusal := shown(message.get("refusal")):
         assembly.whole(Refusal(text=refusal))
     for image in parse_images(message):
         assembly.whole(image)
     audio = mapping(message.get("audio"))
     if data := word(audio.get("data")):  # Snowflake sends an empty object always
         assembly.whole(Media(kind="audio", data=data, native="audio", extra=without(audio, "data")))
-    for call in objects(message.get("tool_calls")):
-        item = parse_tool_call(call)
+    for call in items(message.get("tool_calls")):
+        item = tool_call(call)
         item.extra = {k: v for k, v in (item.extra or {}).items() if k != "index"} or None
         assembly.whole(item)
     legacy = mapping(message.get("function_call"))
-    if name := word(legacy.get("name")):
+    if name := shown(legacy.get("name")):
         arguments = arguments_text(legacy.get("arguments"))
         assembly.whole(ToolCall(name=name, arguments=arguments, native="function_call"))
 
 
 def _content(content: Json, dialect: Dialect) -> list[Any]:
-    parts = [part for part in parse_content(content) if type(part) is not Text or part.text]
+    parts = [part for part in reply_content(content) if type(part) is not Text or part.text]
     if dialect.think_tags and parts and type(parts[0]) is Text and (found := split_think_tags(parts[0].text)):
         thinking, rest = found
         parts[0] = Thinking(texts=[thinking], native=THINK_TAGS)
@@ -142,7 +148,7 @@ def _content(content: Json, dialect: Dialect) -> list[Any]:
 
 def parse_images(message: dict[str, Any]) -> list[Media]:
     """Generated images (OpenRouter's `images`)."""
-    images = [part for part in parse_content(objects(message.get("images"))) if type(part) is Media]
+    images = [part for part in parse_content(items(message.get("images"))) if type(part) is Media]
     for image in images:
         image.native = "images"
     return images
@@ -194,11 +200,11 @@ def native_reason(reason: FinishReason, native: str | None, *, has_calls: bool) 
 
 def render_message(reply: Reply) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": None}
-    items = [item for part in reply.parts if (item := _content_item(part)) is not None]
-    if items and all(item["type"] == "text" and len(item) == 2 for item in items):
-        message["content"] = "".join(item["text"] for item in items)
-    elif items:
-        message["content"] = items
+    content = [item for part in reply.parts if (item := _content_item(part)) is not None]
+    if content and all(item["type"] == "text" and len(item) == 2 for item in content):
+        message["content"] = "".join(item["text"] for item in content)
+    elif content:
+        message["content"] = content
     for part in reply.parts:
         id: str | None = None
         match part:
@@ -231,8 +237,10 @@ def render_message(reply: Reply) -> dict[str, Any]:
 def _content_item(part: Part) -> dict[str, Any] | None:
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
-    if isinstance(part, Unknown) and isinstance(part.raw, dict) and _is_ours(part):
-        return part.raw
+    if isinstance(part, Unknown) and _is_ours(part) and part.native != "tool_calls":
+        raw = part.raw
+        fits = isinstance(raw, dict) and isinstance(raw.get("type"), str) and raw["type"] != "text"
+        return raw if fits else {"type": "text", "text": shown(raw)}
     return render_part(part) if isinstance(part, Thinking) and part.native in ("thinking", "thinking=") else None
 
 

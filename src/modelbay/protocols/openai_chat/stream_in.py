@@ -22,15 +22,18 @@ from modelbay.protocols.openai_chat.parts import (
     THINK_TAGS,
     call_id,
     filled,
+    is_call,
+    odd_reasoning,
     parse_annotation,
-    parse_content,
     parse_detail,
+    reply_content,
     split_signature,
+    tool_call,
 )
 from modelbay.protocols.openai_chat.reply import TOP, parse_images
 from modelbay.protocols.openai_chat.usage import parse_usage
 from modelbay.protocols.openai_errors import error_in
-from modelbay.protocols.shapes import count, mapping, objects, without, word
+from modelbay.protocols.shapes import count, items, mapping, objects, shown, without, word
 from modelbay.protocols.sse import Decoder
 
 
@@ -126,8 +129,8 @@ class StreamParser:
             delta = choice.get("delta")
             if delta is None and "message" in choice and "delta" not in choice:
                 delta = choice["message"]
-            if delta and type(delta) is dict:
-                self._delta(delta, choice)
+            if delta:
+                self._delta(delta if type(delta) is dict else {"content": delta}, choice)
             if (reason := choice.get("finish_reason")) and type(reason) is str:  # "" is none (Snowflake, SGLang)
                 self._native = reason
             if "error" in choice:  # OpenRouter, with `finish_reason: error`
@@ -151,8 +154,8 @@ class StreamParser:
             self._text(content, objects(mapping(logprobs).get("content")))
         elif content:
             self._items(content)
-        if (refusal := delta.get("refusal")) and type(refusal) is str:
-            self._add("refusal", refusal)
+        if refusal := delta.get("refusal"):
+            self._add("refusal", shown(refusal))
         for annotation in objects(delta.get("annotations")):
             self._assembly.annotate(self._switch("text", Text()), parse_annotation(annotation))
         for image in parse_images(delta):
@@ -163,10 +166,13 @@ class StreamParser:
             self._tool_calls(delta)
 
     def _tool_calls(self, delta: dict[str, Any]) -> None:
-        if calls := objects(delta.get("tool_calls")):  # `[]` on every text delta (vLLM) opens nothing
+        if calls := items(delta.get("tool_calls")):  # `[]` on every text delta (vLLM) opens nothing
             self._end_flow()
             for call in calls:
-                self._calls.feed(call)
+                if is_call(call):
+                    self._calls.feed(call)
+                elif call:
+                    self._assembly.whole(tool_call(call))
         if legacy := mapping(delta.get("function_call")):
             self._end_flow()
             self._calls.feed({"index": 0, "function": legacy}, native="function_call")
@@ -180,7 +186,7 @@ class StreamParser:
 
     def _items(self, content: Json) -> None:
         """Content as a list (Mistral): each item continues the part of its kind."""
-        for part in parse_content(content):
+        for part in reply_content(content):
             match part:
                 case Text() if part.text:
                     self._add("text", part.text)
@@ -206,6 +212,10 @@ class StreamParser:
                 return
         if (found := filled(delta, self._reasoning_fields)) is not None:
             self._add(*found)
+        elif (odd := odd_reasoning(delta, self._reasoning_fields)) is not None:
+            self._add(*odd)
+        elif details and type(details) is not list:
+            self._add(REASONING_FIELDS[0], shown(details))
         elif delta.get(REASONING_FIELDS[0]) == "" and self._blank_reasoning is not None:
             self._blank_reasoning = True
 
@@ -304,7 +314,7 @@ class _Calls:
         part = call.part
         part.native = native
         part.id = part.id or call_id(item.get("id"))
-        if name := word(body.get("name")):  # "" on continuations (Mistral); repeated in every delta (OpenRouter)
+        if name := shown(body.get("name")):  # "" on continuations (Mistral); repeated in every delta (OpenRouter)
             call.name(name)
         if item.get("type") == "custom":
             part.input = "text"

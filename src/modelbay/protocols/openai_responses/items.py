@@ -31,11 +31,12 @@ from modelbay.protocols.openai_responses.parts import (
     OUTPUT,
     objects,
     parse_content,
-    parse_part,
+    reply_content,
     without,
     word,
 )
 from modelbay.protocols.openai_responses.tools import parse_tool
+from modelbay.protocols.shapes import shown
 
 MESSAGE, EASY, REFERENCE = "message", "easy", "item_reference"
 """The `native` of a turn that was a message with its type, one without, and of a part that only names an item."""
@@ -140,7 +141,7 @@ def arguments_text(value: Json) -> str:
 
 def _parse_call(item: dict[str, Any], freeform: bool) -> ToolCall:
     field = "input" if freeform else "arguments"
-    call = ToolCall(name=word(item.get("name")) or "", arguments=arguments_text(item.get(field)))
+    call = ToolCall(name=shown(item.get("name")), arguments=arguments_text(item.get(field)))
     call.id = word(item.get("call_id")) or None
     call.input = "text" if freeform else "json"
     call.namespace = word(item.get("namespace"))
@@ -171,8 +172,8 @@ def reply_parts(item: dict[str, Any]) -> list[AnyPart]:
     content = item.get("content")
     if item.get("type") != "message":
         parts = [parse_part_of_item(item)]
-    elif content and isinstance(content, list) and item.get("role", "assistant") == "assistant":
-        parts = [parse_part(part, OUTPUT) for part in content]
+    elif content and item.get("role", "assistant") == "assistant":
+        parts = reply_content(content)
     else:  # an empty message, which reasoning before it may need; a compaction's copy of what the user said
         parts = [Unknown(native=MESSAGE, raw=item)]
     of_item = {name: item[name] for name in ("status", "phase") if word(item.get(name)) is not None}

@@ -5,6 +5,7 @@ from typing import Any, Final
 from modelbay.conversation import Annotation, AnyPart, Extra, Json, Media, Refusal, Text, Unknown
 from modelbay.protocols.citations import span
 from modelbay.protocols.media_types import data_url, format_of, of_format, take_url
+from modelbay.protocols.shapes import items, shown
 
 NAME: Final = "openai_responses"
 INPUT, OUTPUT = "input_text", "output_text"
@@ -41,21 +42,29 @@ def parse_content(content: Json, usual: str) -> list[AnyPart]:
     return [parse_part(item, usual) for item in content]
 
 
+def reply_content(content: Json) -> list[AnyPart]:
+    """The parts of a message of a reply, in which nothing is lost: what is no part is shown as text."""
+    return [
+        parse_part(item, OUTPUT) if isinstance(item, dict) and "type" in item else Text(text=shown(item))
+        for item in items(content)
+    ]
+
+
 def parse_part(item: Json, usual: str) -> AnyPart:
     if not isinstance(item, dict):
         return Unknown(raw=item)
     kind = word(item.get("type"))
     part: AnyPart | None = None
-    if kind in (INPUT, OUTPUT, "text") and isinstance(item.get("text"), str):
+    if kind in (INPUT, OUTPUT, "text") and item.get("text") is not None:
         part = Text(
-            text=item["text"],
+            text=shown(item["text"]),
             native=kind if kind != usual else None,
             logprobs=objects(item.get("logprobs")) or None,
             extra=without(item, "type", "text", "annotations", "logprobs"),
         )
         part.annotations = [parse_annotation(found) for found in objects(item.get("annotations"))] or None
-    elif kind == "refusal" and isinstance(item.get("refusal"), str):
-        part = Refusal(text=item["refusal"], extra=without(item, "type", "refusal"))
+    elif kind == "refusal" and item.get("refusal") is not None:
+        part = Refusal(text=shown(item["refusal"]), extra=without(item, "type", "refusal"))
     elif kind == "input_image":
         part = _parse_image(item)
     elif kind == "input_file":

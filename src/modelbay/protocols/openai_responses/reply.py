@@ -14,9 +14,10 @@ from modelbay.protocols.failures import unreadable
 from modelbay.protocols.finishing import REASONS, finish, plain
 from modelbay.protocols.openai_errors import error_in, parse_error_object
 from modelbay.protocols.openai_responses.items import reply_parts
-from modelbay.protocols.openai_responses.parts import objects, without, word
+from modelbay.protocols.openai_responses.parts import reply_content, without, word
 from modelbay.protocols.openai_responses.stream_out import StreamRenderer
 from modelbay.protocols.openai_responses.usage import parse_usage
+from modelbay.protocols.shapes import items
 
 _TOP = ("id", "object", "created_at", "status", "error", "incomplete_details", "model", "output", "usage")
 
@@ -29,10 +30,10 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
         assembly.fail(unreadable(f"the reply is not JSON: {error}", body))
         return assembly.take()
     output = reply.get("output") if isinstance(reply, dict) else None
-    if isinstance(output, list):
+    if output is not None and not (isinstance(output, dict) and error_in(reply)):
         start(reply, assembly)
-        for item in objects(output):
-            for part in reply_parts(item):
+        for item in items(output):
+            for part in reply_parts(item) if isinstance(item, dict) else reply_content(item):
                 assembly.whole(part)
         end(reply, assembly, dialect)
     else:

@@ -20,6 +20,7 @@ from modelbay.protocols.openai_errors import error_in
 from modelbay.protocols.openai_responses.items import arguments_text, parse_reasoning, reply_parts
 from modelbay.protocols.openai_responses.parts import OF_ITEM, objects, parse_annotation, word
 from modelbay.protocols.openai_responses.reply import end, start
+from modelbay.protocols.shapes import items, shown
 from modelbay.protocols.sse import Decoder
 
 
@@ -128,7 +129,7 @@ class StreamParser:
         if not self._items and response:
             self._created = response
         self._begin()
-        output = objects(response.get("output"))
+        output = [_as_item(item) for item in items(response.get("output"))]
         known = [self._items[index] for index in sorted(self._items)]
         for position, item in enumerate(output):
             found = known[position] if len(known) == len(output) else self._find_final(position, item)
@@ -201,8 +202,9 @@ class StreamParser:
 
     def _item_done(self, event: dict[str, Any]) -> None:
         item = event.get("item")
-        if type(item) is not dict:
+        if not item:
             return
+        item = _as_item(item)
         kind = str(item.get("type"))
         index = _index(event)
         found = self._items.get(index) if index is not None else None
@@ -288,13 +290,13 @@ class StreamParser:
         return key if self._assembly.is_open(key) else None
 
     def _text_delta(self, event: dict[str, Any]) -> None:
-        text = word(event.get("delta"))
+        text = shown(event.get("delta"))
         if text and (key := self._text(event, Text)) is not None:
             logprobs = event.get("logprobs")
             self._assembly.add(key, text, 0, objects(logprobs) if logprobs else None)
 
     def _text_done(self, event: dict[str, Any]) -> None:
-        if (text := word(event.get("text"))) and (key := self._text(event, Text)) is not None:
+        if (text := shown(event.get("text"))) and (key := self._text(event, Text)) is not None:
             self._rest(key, text)
 
     def _annotation(self, event: dict[str, Any]) -> None:
@@ -303,12 +305,12 @@ class StreamParser:
             self._assembly.annotate(key, parse_annotation(annotation))
 
     def _refusal_delta(self, event: dict[str, Any]) -> None:
-        text = word(event.get("delta"))
+        text = shown(event.get("delta"))
         if text and (key := self._text(event, Refusal)) is not None:
             self._assembly.add(key, text)
 
     def _refusal_done(self, event: dict[str, Any]) -> None:
-        text = word(event.get("refusal"))
+        text = shown(event.get("refusal"))
         if text and (key := self._text(event, Refusal)) is not None:
             self._rest(key, text)
 
@@ -371,6 +373,10 @@ class StreamParser:
             self._assembly.add(key, text)
 
 
+def _as_item(value: Json) -> dict[str, Any]:
+    return value if type(value) is dict else {"type": "message", "content": value}
+
+
 def _ids(item: dict[str, Any]) -> set[str]:
     return {item[name] for name in ("id", "call_id") if isinstance(item.get(name), str)}
 
@@ -384,7 +390,9 @@ _Handler = Callable[[StreamParser, dict[str, Any]], None]
 
 
 def _thinking(field: str, text: str, *, done: bool) -> _Handler:
-    return lambda parser, event: parser._thinking(event, field, word(event.get(text)), done=done)
+    return lambda parser, event: parser._thinking(
+        event, field, None if event.get(text) is None else shown(event[text]), done=done
+    )
 
 
 def _arguments(kind: str, text: str, *, done: bool) -> _Handler:
