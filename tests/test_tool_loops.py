@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +296,11 @@ async def asked(hub: Hub, client: Any, protocol: str, upstream: str, stream: boo
     return json.loads(codec(protocol).render_reply(collect([*events, *parser.close()])))
 
 
+def history(body: Body) -> list[Any]:
+    found: list[Any] = next(body[name] for name in ("messages", "input", "contents") if name in body)
+    return found
+
+
 def returned_state(upstream: str, body: Body) -> int:
     """How many steps of the history have the state that the provider gave."""
     match upstream:
@@ -342,6 +347,11 @@ async def test_a_tool_loop_ends_with_every_result_at_its_call(
     assert [entry.status for entry in entries] == [200] * 4
     # the provider checks that a signature is its own, at its place
     assert not kept or returned_state(upstream, entries[-1].json) == 3
+    # what was sent before is sent again to the letter: prompt caches hold
+    for before, after in pairwise(entries):
+        older, newer = (history(entry.json) for entry in (before, after))
+        assert json.dumps(newer[: len(older)]) == json.dumps(older)
+        assert before.json["tools"] == after.json["tools"]
     assert "tool get_weather answered: sunny" in text and "tool get_tide answered: high" in text
 
 

@@ -120,6 +120,12 @@ def test_a_vendor_s_own_tool_keeps_its_name():
     assert render("openai_chat", conversation).body["messages"] == body["messages"]
 
 
+def test_a_namespace_whose_tools_are_unknown_is_reported():
+    only_raw = Tool("namespace", name="n", raw={"type": "namespace", "name": "n"})
+    call = render("openai_chat", Conversation([user("Go")], Settings(tools=[only_raw])))
+    assert [warning.setting for warning in call.warnings] == ["tools.vendor"]
+
+
 def test_a_choice_of_freeform_tools_follows_their_names():
     tools = [{"type": "custom", "custom": {"name": name}} for name in ("edit/file", "patch")]
     allowed = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [tools[0]]}}

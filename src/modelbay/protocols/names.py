@@ -59,7 +59,7 @@ def _offered(conversation: Conversation, namespaces: bool) -> Iterator[tuple[Too
     later = [tool for turn in conversation.turns for tool in turn.tools or ()] if not namespaces else []
     seen: set[ToolName] = set()
     for tool in [*(conversation.settings.tools or ()), *later]:
-        inside = _members(tool) if tool.kind == "namespace" and not namespaces else None
+        inside = None if tool.tools is None or namespaces else _members(tool, tool.tools)
         for member in [tool] if inside is None else inside:
             name = ToolName(member.name, None if inside is None else tool.name)
             if member.kind in ("function", "freeform"):
@@ -69,9 +69,9 @@ def _offered(conversation: Conversation, namespaces: bool) -> Iterator[tuple[Too
             yield member, name
 
 
-def _members(space: Tool) -> list[Tool]:
+def _members(space: Tool, tools: list[Tool]) -> list[Tool]:
     """The tools of a namespace. What is said of all of them, the first one says."""
-    members = list(space.tools or ())
+    members = list(tools)
     if space.description and members:
         words = [space.description, members[0].description]
         members[0] = replace(members[0], description="\n\n".join([text for text in words if text]))
