@@ -409,6 +409,21 @@ model = "{GEMINI}"
     assert [response["name"] for response in responses] == ["get_weather", "get_tide"] * 2
 
 
+@pytest.mark.parametrize("protocol", ["openai_chat", "openai_responses"])
+async def test_thinking_that_was_lost_is_switched_off_where_the_provider_asks_for_it(
+    hub: Hub, simulator: Simulator, protocol: str
+) -> None:
+    """A model that decides itself how long to think: whether it had thought, only the provider knows."""
+    hub.config.models["sim-anthropic"].capabilities = ["thinking", "adaptive_thinking"]
+    prompt = "Ask about the weather and the tide in parallel, in 2 steps."
+    text = await run(hub, protocol, "anthropic", "forgets_thinking", True, prompt, ["get_weather", "get_tide"])
+    assert "tool get_weather answered: sunny" in text
+    sent = [(entry.status, entry.json["thinking"]["type"]) for entry in simulator.journal]
+    # its second step was answered without thinking, so that the third may think again
+    assert sent == [(200, "adaptive"), (400, "adaptive"), (200, "disabled"), (200, "adaptive")]
+    assert not hub._line.lessons.of(simulator.url, "sim-1")
+
+
 # --- an official SDK that runs the tools itself ------------------------------------------------------------------------
 
 

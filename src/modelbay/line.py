@@ -30,7 +30,7 @@ from modelbay.model import Model
 from modelbay.protocols.codec import Call, Codec, codec
 from modelbay.protocols.form import form_of, web_page
 from modelbay.protocols.names import restore
-from modelbay.providers.adaptation import Adaptation, adapt, adaptation
+from modelbay.providers.adaptation import Adaptation, adapt, adaptation, stop_thinking
 from modelbay.providers.endpoint import Endpoint, endpoint_at
 from modelbay.providers.logins import login_of
 from modelbay.providers.upstream import Upstream
@@ -146,6 +146,11 @@ class Line:
                     lesson = new
                     adapt(sending.call.body, [lesson])
                     yield adapted(lesson)
+                    continue
+                if isinstance(error, BadRequest) and stop_thinking(error, sending.call.body):
+                    yield Warned(
+                        "`reasoning` is not sent: the thinking that led to the last calls is lost", "reasoning"
+                    )
                     continue
                 decision = decide(error, attempt, self.policy, random)
                 error.attempts = attempt

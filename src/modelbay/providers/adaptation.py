@@ -82,3 +82,18 @@ def adapt(body: dict[str, Any], lessons: list[Adaptation]) -> list[Adaptation]:
                 body.setdefault(lesson.rename, value)
             applied.append(lesson)
     return applied
+
+
+_THINKING_LOST = re.compile(r"expected `?(?:thinking|redacted_thinking)\b", re.IGNORECASE)
+
+
+def stop_thinking(error: BadRequest, body: dict[str, Any]) -> bool:
+    """Switches thinking off in `body` where the error says that a call being answered lacks the thinking that led to it.
+
+    The client has lost it. This is true of one conversation, not of the endpoint, so it is no lesson.
+    """
+    thinking = body.get("thinking")
+    if not _THINKING_LOST.search(error.message) or not isinstance(thinking, dict) or thinking.get("type") == "disabled":
+        return False
+    body["thinking"] = {"type": "disabled"}
+    return True
