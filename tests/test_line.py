@@ -9,6 +9,7 @@ import pytest
 
 from modelbay import Hub, collect, errors
 from modelbay.config.lessons import LessonBook
+from modelbay.conversation import Conversation, Text, Turn
 from modelbay.events import Event, Failed, Finished, PartDelta, Started, Warned
 from modelbay.routing.retry import Policy
 from tests.fault_config import NAMES, hub_config
@@ -241,6 +242,24 @@ async def test_no_lesson_is_kept_of_an_adapted_call_that_failed(tmp_path: Path, 
         assert hub._line.lessons.at(server.url) == {}
     assert isinstance(events[-1], Failed)
     assert "top_p" not in bodies[-1]
+
+
+async def test_a_role_that_is_refused_is_learned_like_a_parameter(tmp_path: Path) -> None:
+    words = {"error": {"message": "System role not supported", "type": "BadRequestError", "param": None, "code": 400}}
+    refused = reply(json.dumps(words).encode(), 400, "Content-Type: application/json")
+    script, bodies = in_turn(refused, good("openai_chat"))
+    talk = Conversation([Turn("system", [Text(text="Be brief.")]), Turn("user", [Text(text="Hello")])])
+    async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
+        first = collect([event async for event in hub.stream("openai_chat/m", talk)])
+        again = collect([event async for event in hub.stream("openai_chat/m", talk)])
+        assert hub._line.lessons.at(server.url) == {"m": [{"parameter": "role:system"}]}
+    assert [first.text, again.text] == ["well", "well"]
+    assert [[message["role"] for message in body["messages"]] for body in bodies] == [
+        ["system", "user"],
+        ["user"],
+        ["user"],
+    ]
+    assert bodies[2]["messages"][0]["content"] == "Be brief.\n\nHello"
 
 
 # --- ends --------------------------------------------------------------------------------------------------------------

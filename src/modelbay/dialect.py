@@ -44,6 +44,18 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     """The field reasoning is echoed in when it came from elsewhere; None: `reasoning_content`."""
     developer_role: bool = True
     """Takes `developer` messages; else they are sent as `system`."""
+    system_role: bool = True
+    """Takes system messages; else they are sent as part of the user's first message (o1-mini, Gemma)."""
+    temperature_with_top_p: bool | None = None
+    """Takes `temperature` and `top_p` together; else `top_p` is left out. None: not known, which Claude refuses."""
+    least_temperature: float | None = None
+    """The lowest temperature (MiniMax refuses 0)."""
+    most_temperature: float | None = None
+    """The highest temperature, where it is lower than the protocol's."""
+    user_length: int | None = None
+    """Characters of `user` at most; a longer one is sent as its hash. None: what the protocol's maker takes."""
+    most_stops: int | None = None
+    """Stop sequences at most; more are refused by name."""
     unsupported: list[str] = field(default_factory=list)
     """Body parameters that it refuses; left out, and reported."""
     tool_choices: list[str] = field(default_factory=lambda: ["auto", "none", "required", "tool"])

@@ -47,7 +47,6 @@ def test_sampling():
             {
                 "messages": [{"role": "user", "content": [{"type": "text", "text": "High or low?"}]}],
                 "temperature": 0.5,
-                "top_p": 0.9,
                 "top_k": 40,
                 "max_tokens": 8192,
             },
@@ -55,6 +54,7 @@ def test_sampling():
                 "`frequency_penalty` is not sent: anthropic has no place for it",
                 "`presence_penalty` is not sent: anthropic has no place for it",
                 "`seed` is not sent: anthropic has no place for it",
+                "`top_p` is not sent: it cannot be set together with `temperature`",
             ],
         )
     )

@@ -10,6 +10,7 @@ from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols import efforts
 from modelbay.protocols.dispositions import carried, settle
+from modelbay.protocols.limits import limited, without_system
 from modelbay.protocols.media_types import normal, of_its_type
 from modelbay.protocols.repair import repaired
 from modelbay.protocols.schema import Fitting
@@ -32,6 +33,7 @@ def prepared(
     """
     settings, report = settle(conversation, protocol)
     same = conversation.protocol == protocol
+    settings = limited(conversation, settings, protocol, model, dialect, report)
     turns = [_with_usual_media(turn, same) for turn in repaired(conversation, protocol, report)]
     if not same:
         if settings.reasoning is not None:
@@ -39,7 +41,9 @@ def prepared(
         turns = [_marked(turn) for turn in _media_beside(turns)]
         if protocol != "anthropic" and not dialect.cache_marks and _marks_beside_content(turns, settings):
             carried("cache_marks", protocol, report)
-    fitting = Fitting(protocol, dialect, report, same=conversation.protocol == protocol)
+    if not dialect.system_role:
+        turns = without_system(turns, report)
+    fitting = Fitting(protocol, dialect, report, same=same)
     return replace(conversation, turns=turns, settings=_fitted(settings, fitting)), report
 
 

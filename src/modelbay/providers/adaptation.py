@@ -1,8 +1,8 @@
-"""What an unknown endpoint taught us: a parameter it refuses, or wants under another name.
+"""What an unknown endpoint taught us: a parameter, a role or a form of content that it refuses, or wants otherwise.
 
-A vendor's row says such things beforehand. For an endpoint nobody knows, a 400 that names the parameter says it once: the
-call is sent again without it (or with its other name), and the lesson is remembered by origin and model. By the
-parameter that is named, never by the model's name: deployments are called anything.
+A vendor's row says such things beforehand. For an unknown endpoint, a 400 that names the parameter says it once: the call is
+sent again without it (or with its other name), and the lesson is remembered by origin and model. By the parameter that is
+named, never by the model's name: deployments are called anything. What is learned about messages is in `message_lessons`.
 """
 
 import re
@@ -12,15 +12,22 @@ from msgspec import Struct
 
 from modelbay.errors import BadRequest, MalformedReply
 from modelbay.json_text import decode
+from modelbay.providers import message_lessons
 
 
 class Adaptation(Struct, frozen=True, omit_defaults=True):
-    """`parameter` is left out, or sent as `rename`."""
+    """`parameter` is left out, or sent as `rename`; or one of the lessons about messages, which are called as one."""
 
     parameter: str
     rename: str | None = None
+    beside: str | None = None
+    """Only where this parameter is sent too."""
 
     def __str__(self) -> str:
+        if self.parameter in message_lessons.LESSONS:
+            return message_lessons.LESSONS[self.parameter].words
+        if self.beside:
+            return f"`{self.parameter}` is left out beside `{self.beside}`"
         return f"`{self.parameter}` is sent as `{self.rename}`" if self.rename else f"`{self.parameter}` is left out"
 
 
@@ -37,6 +44,8 @@ _NAMED = re.compile(
     r"does not support (?:the )?(?:parameter )?|unexpected keyword argument *)['\"`]?([a-z][a-z0-9_.]*)['\"`]?",
     re.IGNORECASE,
 )
+_BOTH = re.compile(r"temperature\W+(?:and|or)\W+top_p\W.*(?:both|only one|not .*together|one of)", re.IGNORECASE)
+"""Claude from 4.1 on; "`temperature` and `top_p` cannot both be specified for this model"."""
 _REFUSED = re.compile(
     r"unsupported|not supported|unknown|unrecognized|unexpected|not permitted|not allowed|forbidden|deprecated|invalid param",
     re.IGNORECASE,
@@ -45,6 +54,10 @@ _REFUSED = re.compile(
 
 def adaptation(error: BadRequest, body: dict[str, Any]) -> Adaptation | None:
     """How to send `body` so that this error does not come again; None where the error names nothing we may change."""
+    if (about_messages := message_lessons.lesson(error, body)) is not None:
+        return Adaptation(about_messages)
+    if _BOTH.search(error.message) and {"temperature", "top_p"} <= body.keys():
+        return Adaptation("top_p", beside="temperature")
     for name in _names(error):
         if name in RENAMES and name in body:
             other = RENAMES[name]
@@ -76,7 +89,10 @@ def adapt(body: dict[str, Any], lessons: list[Adaptation]) -> list[Adaptation]:
     """Changes `body` by what was learnt; returns the lessons that changed it."""
     applied = []
     for lesson in lessons:
-        if lesson.parameter in body:
+        if lesson.parameter in message_lessons.LESSONS:
+            if message_lessons.LESSONS[lesson.parameter].apply(body):
+                applied.append(lesson)
+        elif lesson.parameter in body and (lesson.beside is None or lesson.beside in body):
             value = body.pop(lesson.parameter)
             if lesson.rename:
                 body.setdefault(lesson.rename, value)

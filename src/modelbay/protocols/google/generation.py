@@ -113,7 +113,7 @@ def _parse_thinking(value: Fields, settings: Settings) -> None:
 
 def render_generation(settings: Settings, model: Model, dialect: Dialect, report: list[Warned], same: bool) -> Fields:
     config: Fields = {}
-    if not same and len(settings.stop or ()) > _STOPS:
+    if not same and dialect.most_stops is None and len(settings.stop or ()) > _STOPS:
         raise refused("stop", NAME, f"it takes {_STOPS} at most")
     for setting, (name, _) in _SAME.items():
         if (value := getattr(settings, setting)) is not None:

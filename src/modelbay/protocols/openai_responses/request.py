@@ -74,7 +74,6 @@ _ENCRYPTED = "reasoning.encrypted_content"
 _LOGPROBS = "message.output_text.logprobs"
 _LEAST_TOKENS = 16
 """OpenAI refuses a smaller `max_output_tokens`; clients of other protocols ask for 1 to see whether a key works."""
-_USER_LENGTH = 64
 _CHOICES = ("auto", "none", "required")
 
 
@@ -205,7 +204,8 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     for setting, name in _SAME.items():
         if (value := getattr(settings, setting)) is not None:
             body[name] = value
-    _render_user(body, settings, report, same)
+    if settings.user is not None:
+        body[settings.spelling.get("user", _USER[0])] = settings.user
     _render_tools(body, settings, dialect, same)
     if settings.output_format is not None:
         body["text"] = {"format": _render_format(settings.output_format, same)}
@@ -235,15 +235,6 @@ def _check_references(settings: Settings) -> None:
 
 def _said(**fields: Json) -> Extra:
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _render_user(body: dict[str, Any], settings: Settings, report: list[Warned], same: bool) -> None:
-    if settings.user is None:
-        return
-    if len(settings.user) > _USER_LENGTH and not same:
-        report.append(dropped("user", NAME, f"OpenAI takes {_USER_LENGTH} characters"))
-        return
-    body[settings.spelling.get("user", _USER[0])] = settings.user
 
 
 def _render_stateless(

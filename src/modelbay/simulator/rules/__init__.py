@@ -10,6 +10,7 @@ from modelbay.simulator.rules import (
     everyone,
     fields,
     google,
+    limits,
     names,
     openai_chat,
     openai_responses,
@@ -23,6 +24,7 @@ Rule = Callable[[Request], None]
 RULES: dict[str, tuple[Rule, ...]] = {
     "openai_chat": (
         everyone.wants_one_choice,
+        limits.of_openai,
         openai_chat.spells_max_tokens,
         openai_chat.streams_with_its_options,
         parts.are_known,
@@ -39,6 +41,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "openai_responses": (
         fields.are_known,
+        limits.of_openai,
         openai_responses.wants_input,
         openai_responses.keeps_no_state,
         schemas.openai_accepts,
@@ -53,6 +56,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "anthropic": (
         anthropic.names_its_version,
         fields.are_known,
+        limits.of_anthropic,
         anthropic.wants_messages,
         anthropic.wants_max_tokens,
         anthropic.refuses_threads,

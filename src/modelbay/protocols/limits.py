@@ -1,0 +1,120 @@
+"""The limits of a target, which are data: fields of its dialect, or what the protocol's maker accepts.
+
+A conversation that came over the same protocol is changed only where the dialect itself says that the target refuses it;
+any other limit there is the client's own business.
+"""
+
+from hashlib import sha256
+
+from msgspec.structs import replace
+
+from modelbay.conversation import AnyPart, Conversation, Extra, Settings, Text, Turn
+from modelbay.dialect import Dialect
+from modelbay.events import Warned
+from modelbay.model import Model
+from modelbay.protocols.dispositions import dropped, refused
+
+_USER_LENGTH = {"openai_chat": 64, "openai_responses": 64, "anthropic": 256}
+_METADATA = 16, 64, 512
+"""How many entries OpenAI takes, and the longest name and value."""
+
+
+def limited(
+    conversation: Conversation, settings: Settings, protocol: str, model: Model, dialect: Dialect, report: list[Warned]
+) -> Settings:
+    """The settings within the limits of the target.
+
+    Raises:
+        Unsupported: there are more stop sequences than it takes.
+    """
+    same = conversation.protocol == protocol
+    settings = _sampling(settings, protocol, model, dialect, report, same=same)
+    most = dialect.most_stops
+    if most is not None and len(settings.stop or ()) > most:
+        raise refused("stop", protocol, f"it takes {most} at most")
+    length = dialect.user_length or (None if same else _USER_LENGTH.get(protocol))
+    if length is not None and settings.user is not None and len(settings.user) > length:
+        report.append(Warned(f"`user` is sent as a hash: {protocol} takes {length} characters", "user"))
+        settings = replace(settings, user=sha256(settings.user.encode()).hexdigest()[:length])
+    if settings.metadata and not same and protocol.startswith("openai"):
+        settings = replace(settings, metadata=_metadata(settings.metadata, protocol, report))
+    return settings
+
+
+def _sampling(
+    settings: Settings, protocol: str, model: Model, dialect: Dialect, report: list[Warned], *, same: bool
+) -> Settings:
+    if model.can("temperature") is False and not same:
+        for name in ("temperature", "top_p"):
+            if getattr(settings, name) not in (None, 1):
+                report.append(dropped(name, protocol, f"{model.id} does not take it"))
+                settings = replace(settings, **{name: None})
+    both = dialect.temperature_with_top_p
+    if both is None:  # one says enough, and Claude refuses both from 4.1 on
+        both = same or protocol != "anthropic"
+    wanted = settings.temperature
+    if wanted is None:
+        return settings
+    if settings.top_p is not None and not both:
+        report.append(dropped("top_p", protocol, "it cannot be set together with `temperature`"))
+        settings = replace(settings, top_p=None)
+    within = wanted
+    if dialect.most_temperature is not None:
+        within = min(within, dialect.most_temperature)
+    if dialect.least_temperature is not None:
+        within = max(within, dialect.least_temperature)
+    if within != wanted:
+        report.append(
+            Warned(f"temperature {wanted:g} is sent as {within:g}, the nearest that is accepted", "temperature")
+        )
+        settings = replace(settings, temperature=within)
+    return settings
+
+
+def _metadata(metadata: Extra, protocol: str, report: list[Warned]) -> Extra | None:
+    count, name_length, value_length = _METADATA
+    kept = {
+        name: value
+        for name, value in metadata.items()
+        if isinstance(value, str) and len(name) <= name_length and len(value) <= value_length
+    }
+    kept = dict(list(kept.items())[:count])
+    if lost := [name for name in metadata if name not in kept]:
+        names = ", ".join(f"`{name[:name_length]}`" for name in lost)
+        report.append(Warned(f"metadata {names} is not sent: {protocol} takes {count} short texts", "metadata"))
+    return kept or None
+
+
+def without_system(turns: list[Turn], report: list[Warned]) -> list[Turn]:
+    """The turns for a model that refuses system messages: those at the beginning stand at the head of the user's first
+    message, later ones are messages of the user."""
+    if not any(_is_system(turn) for turn in turns):
+        return turns
+    report.append(Warned("the system prompt is sent as part of the user's message: the model takes none", "system"))
+    out: list[Turn] = []
+    held: list[AnyPart] = []
+    for turn in turns:
+        if _is_system(turn) and not out:
+            held += turn.parts
+        elif _is_system(turn):
+            out.append(Turn("user", turn.parts))
+        elif held:
+            out += [_headed(held, turn)] if turn.role == "user" else [Turn("user", held), turn]
+            held = []
+        else:
+            out.append(turn)
+    return [*out, Turn("user", held)] if held else out
+
+
+def _is_system(turn: Turn) -> bool:
+    return turn.role in ("system", "developer")
+
+
+def _headed(head: list[AnyPart], turn: Turn) -> Turn:
+    """The turn with what the system prompt says before it, in one text where both begin with texts."""
+    first = turn.parts[0] if turn.parts else None
+    texts = [part.text for part in head if type(part) is Text]
+    if type(first) is Text and len(texts) == len(head):
+        text = replace(first, text="\n\n".join([*texts, first.text]))
+        return replace(turn, parts=[text, *turn.parts[1:]])
+    return replace(turn, parts=[*head, *turn.parts])

@@ -1,0 +1,164 @@
+"""What a 400 teaches about messages: roles that an endpoint refuses, and content that must be a string.
+
+Servers apply a model's chat template and refuse what it does not have, each in its own words. A lesson changes a rendered
+body in place, of whatever protocol, as it stands between the renderer and the endpoint.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from msgspec import Struct
+
+from modelbay.conversation import Json
+from modelbay.errors import BadRequest
+
+_NOT = (
+    "not support|unsupported|not enabled|not allowed|not permitted|invalid|unknown|unexpected|unrecognized|should be|"
+    "must be|only"
+)
+_ROLE = re.compile(
+    rf"role\b.{{0,60}}?(?P<a>developer|system).{{0,40}}?(?:{_NOT})"
+    rf"|(?P<b>developer|system) (?:role|message|instruction)s?\b.{{0,40}}?(?:{_NOT})"
+    rf"|role\b.{{0,60}}?(?:{_NOT}).{{0,30}}?(?P<c>developer|system)"
+    rf"|(?:{_NOT}) (?:value|variant|role|message role)\W{{1,4}}(?P<d>developer|system)",
+    re.IGNORECASE | re.DOTALL,
+)
+_ONLY = re.compile(r"(?:should|must) be '?user'? or '?assistant'?|only '?user'?(?:,| and) '?assistant'?", re.IGNORECASE)
+_STRING = re.compile(
+    r"content\b.{0,60}?(?:(?:must|should|has to) be|expected|value must be) (?:a |an )?(?:valid )?string"
+    r"|invalid type: sequence, expected a string",
+    re.IGNORECASE | re.DOTALL,
+)
+_ALTERNATE = re.compile(r"roles? must (?:strictly )?alternate|alternate between user and assistant", re.IGNORECASE)
+_SYSTEM = ("system", "developer")
+
+
+def lesson(error: BadRequest, body: dict[str, Any]) -> str | None:
+    """The lesson in an error, if it names something that `body` has."""
+    text = f"{error.message} {error.param or ''}"
+    roles = {message.get("role") for message in _messages(body)}
+    if "systemInstruction" in body:
+        roles.add("system")
+    found = _ROLE.search(text)
+    named = next(iter(filter(None, found.groups())), "").lower() if found is not None else ""
+    if not named and _ONLY.search(text):
+        named = "system"
+    if named == "developer" and "developer" in roles:
+        return DEVELOPER
+    if named and roles.intersection(_SYSTEM):
+        return SYSTEM
+    if _STRING.search(text) and any(isinstance(message.get("content"), list) for message in _messages(body)):
+        return STRINGS
+    if _ALTERNATE.search(text) and len(list(_messages(body))) > 1:
+        return MERGED
+    return None
+
+
+def _messages(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for name in ("messages", "input"):
+        items = body.get(name)
+        for item in items if isinstance(items, list) else ():
+            if isinstance(item, dict) and "role" in item:
+                yield item
+
+
+def _developer(body: dict[str, Any]) -> bool:
+    found = [message for message in _messages(body) if message["role"] == "developer"]
+    for message in found:
+        message["role"] = "system"
+    return bool(found)
+
+
+def _system(body: dict[str, Any]) -> bool:
+    """System messages at the beginning go into the user's first message; later ones become messages of the user."""
+    changed = False
+    if isinstance(instruction := body.get("systemInstruction"), dict) and isinstance(body.get("contents"), list):
+        del body["systemInstruction"]
+        contents = body["contents"]
+        if contents and contents[0].get("role") == "user":
+            contents[0] = {**contents[0], "parts": [*instruction.get("parts", ()), *contents[0].get("parts", ())]}
+        else:
+            contents.insert(0, {"role": "user", "parts": instruction.get("parts", [])})
+        changed = True
+    for name in ("messages", "input"):
+        items = body.get(name)
+        if isinstance(items, list) and any(isinstance(item, dict) and item.get("role") in _SYSTEM for item in items):
+            body[name] = _folded(items)
+            changed = True
+    return changed
+
+
+def _folded(items: list[Any]) -> list[Any]:
+    out: list[Any] = []
+    held: list[Json] = []
+    for item in items:
+        role = item.get("role") if isinstance(item, dict) else None
+        if role in _SYSTEM and not out:
+            held.append(item.get("content"))
+        elif role in _SYSTEM:
+            out.append({**item, "role": "user"})
+        elif held and role == "user":
+            out.append({**item, "content": _together([*held, item.get("content")])})
+            held = []
+        else:
+            out += [{"role": "user", "content": _together(held)}, item] if held else [item]
+            held = []
+    return [*out, {"role": "user", "content": _together(held)}] if held else out
+
+
+def _together(contents: list[Json]) -> Json:
+    """Several contents as one: a string if all are, else a list of parts."""
+    if all(isinstance(content, str) for content in contents):
+        return "\n\n".join(contents)
+    lists = [content for content in contents if isinstance(content, list)]
+    kind = next((part["type"] for parts in lists for part in parts if "text" in str(part.get("type"))), "text")
+    parts: list[Json] = []
+    for content in contents:
+        parts += [{"type": kind, "text": content}] if isinstance(content, str) else content or []
+    return parts
+
+
+def _strings(body: dict[str, Any]) -> bool:
+    """Content of texts only becomes a string; a message with anything else stays."""
+    changed = False
+    for message in _messages(body):
+        content = message.get("content")
+        parts = content if isinstance(content, list) else []
+        texts = [part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
+        if parts and len(texts) == len(parts):
+            message["content"] = "\n\n".join(texts)
+            changed = True
+    return changed
+
+
+def _merged(body: dict[str, Any]) -> bool:
+    """Messages of one role that follow each other become one, where they hold nothing but content."""
+    items = body.get("messages")
+    if not isinstance(items, list):
+        return False
+    out: list[Any] = []
+    for item in items:
+        last = out[-1] if out else None
+        plain = isinstance(item, dict) and item.keys() <= {"role", "content"}
+        if plain and isinstance(last, dict) and last.keys() <= {"role", "content"} and last["role"] == item["role"]:
+            out[-1] = {"role": item["role"], "content": _together([last.get("content"), item.get("content")])}
+        else:
+            out.append(item)
+    body["messages"] = out
+    return len(out) < len(items)
+
+
+class MessageLesson(Struct, frozen=True):
+    words: str
+    apply: Callable[[dict[str, Any]], bool]
+    """Changes a body; whether it did."""
+
+
+DEVELOPER, SYSTEM, STRINGS, MERGED = "role:developer", "role:system", "content:list", "roles:repeated"
+LESSONS = {
+    DEVELOPER: MessageLesson("developer messages are sent as system messages", _developer),
+    SYSTEM: MessageLesson("system messages are sent in the user's messages", _system),
+    STRINGS: MessageLesson("message content is sent as strings", _strings),
+    MERGED: MessageLesson("messages of one role that follow each other are sent as one", _merged),
+}

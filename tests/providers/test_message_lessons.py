@@ -1,0 +1,121 @@
+"""What a 400 teaches about roles and content, in the words of servers and chat templates."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from modelbay.errors import BadRequest
+from modelbay.providers.adaptation import Adaptation, adapt, adaptation
+
+PARTS = [{"type": "text", "text": "Hi"}]
+SYSTEM = {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]}
+DEVELOPER = {"messages": [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "Hi"}]}
+LIST = {"messages": [{"role": "user", "content": PARTS}]}
+GEMMA = {
+    "systemInstruction": {"parts": [{"text": "Be brief."}]},
+    "contents": [{"role": "user", "parts": [{"text": "Hi"}]}],
+}
+ROLE = "messages[0].role"
+
+
+def learned(message: str, body: dict[str, Any], param: str | None = None) -> tuple[Adaptation | None, dict[str, Any]]:
+    body = copy.deepcopy(body)
+    found = adaptation(BadRequest(message, status=400, param=param), body)
+    if found is not None:
+        assert adapt(body, [found]) == [found]
+        assert adapt(body, [found]) == [], "what was changed once is as it should be"
+    return found, body
+
+
+@pytest.mark.parametrize(
+    ("message", "param"),
+    [
+        ("Unsupported value: 'messages[0].role' does not support 'system' with this model.", ROLE),
+        ("System role not supported", None),
+        ("role 'system' is not supported on this model", None),
+        ("Only user and assistant roles are supported!", None),
+        ("messages.0.role: Input should be 'user' or 'assistant'", None),
+    ],
+)
+def test_a_refused_system_message_goes_into_the_user_s_first_one(message, param):
+    found, body = learned(message, SYSTEM, param)
+    assert str(found) == "system messages are sent in the user's messages"
+    assert body["messages"] == [{"role": "user", "content": "Be brief.\n\nHi"}]
+
+
+@pytest.mark.parametrize(
+    ("message", "param"),
+    [
+        ("Unsupported value: 'messages[0].role' does not support 'developer' with this model.", ROLE),
+        (
+            "Invalid value: 'developer'. Supported values are: 'system', 'assistant', 'user', 'function', and 'tool'.",
+            ROLE,
+        ),
+        ("messages[0].role: unknown variant `developer`, expected one of `system`, `user`, `assistant`, `tool`", None),
+        ("Unexpected message role: developer", None),
+        ("developer role not supported", None),
+    ],
+)
+def test_a_refused_developer_message_becomes_a_system_message(message, param):
+    _, body = learned(message, DEVELOPER, param)
+    assert body["messages"][0] == {"role": "system", "content": "Be brief."}
+
+
+def test_gemma_s_refusal_is_learned_in_gemini_s_protocol_too():
+    _, body = learned("Developer instruction is not enabled for models/gemma-3-27b-it", GEMMA)
+    assert body == {"contents": [{"role": "user", "parts": [{"text": "Be brief."}, {"text": "Hi"}]}]}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "messages[0].content: invalid type: sequence, expected a string at line 1 column 9",
+        "'messages.0' : for 'role:user' the following must be satisfied[('messages.0.content' : value must be a string)]",
+        "content must be a string",
+        "messages.0.content: Input should be a valid string",
+    ],
+)
+def test_content_that_must_be_a_string_becomes_one(message):
+    assert learned(message, LIST)[1]["messages"] == [{"role": "user", "content": "Hi"}]
+
+
+def test_content_with_a_picture_does_not():
+    picture = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    body = {"messages": [{"role": "user", "content": [*PARTS, picture]}]}
+    assert adapt(copy.deepcopy(body), [Adaptation("content:list")]) == []
+
+
+def test_roles_that_must_alternate_do():
+    twice = {"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": PARTS}]}
+    _, body = learned("Conversation roles must alternate user/assistant/user/assistant/...", twice)
+    assert body["messages"] == [{"role": "user", "content": [{"type": "text", "text": "a"}, *PARTS]}]
+
+
+@pytest.mark.parametrize("mark", ["`", ""])
+def test_of_temperature_and_top_p_the_latter_is_left_out_where_both_are_sent(mark):
+    message = (
+        f"{mark}temperature{mark} and {mark}top_p{mark} cannot both be specified for this model. Please use only one."
+    )
+    found, body = learned(message, {"temperature": 0.3, "top_p": 0.9})
+    assert (str(found), body) == ("`top_p` is left out beside `temperature`", {"temperature": 0.3})
+    assert found is not None
+    assert adapt({"top_p": 0.9}, [found]) == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This model's maximum context length is 8192 tokens",
+        "The system is overloaded. Unsupported region",
+        "messages with role 'tool' must be a response to a preceeding message with 'tool_calls'.",
+        "Image URLs are only allowed for messages with role 'user', but this message with role 'system' contains an image URL.",
+    ],
+)
+def test_other_words_teach_nothing(message):
+    assert learned(message, SYSTEM)[0] is None
+
+
+def test_what_was_not_sent_cannot_be_to_blame():
+    assert learned("System role not supported", LIST)[0] is None
+    assert learned("content must be a string", SYSTEM)[0] is None
