@@ -2,6 +2,7 @@
 
 import copy
 import json
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -260,3 +261,27 @@ def test_no_provider_refuses_any_schema(schema, target, strict):
     assert complaint(target, call) is None
     again = Fitting(target, PLAIN, []).tool(fitted(schema, target)[0])
     assert again.schema == fitted(schema, target)[0].schema
+
+
+words = st.sampled_from(
+    ["type", "properties", "required", "anyOf", "allOf", "items", "$ref", "$defs", "additionalProperties", "enum", "const",
+     "prefixItems", "description", "exclusiveMinimum", "minimum"]
+)  # fmt: skip
+garbage = st.recursive(
+    st.sampled_from([None, True, 3, "object", "array", "#/$defs/a", "#"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(words | st.just("a"), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(
+    schema=st.dictionaries(words, garbage, max_size=5),
+    target=st.sampled_from(NAMES),
+    form=st.sampled_from(["full", "typed", "openapi"]),
+)
+def test_what_is_no_schema_does_no_harm(schema, target, form):
+    fitting = Fitting(target, Dialect(schema=form), [])
+    with suppress(Unsupported):
+        fitting.tool(Tool(name="f", schema=schema, strict=True))
+    with suppress(Unsupported):
+        fitting.format(OutputFormat("json_schema", schema=schema, strict=True))

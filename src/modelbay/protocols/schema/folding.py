@@ -1,10 +1,8 @@
 """Schemas put together: the members of `allOf`, and the choices at the top of a schema that must be one object there."""
 
-from typing import Any
-
 from modelbay.conversation import Json
 from modelbay.protocols.schema.references import target
-from modelbay.protocols.schema.words import Schema
+from modelbay.protocols.schema.words import Schema, members, properties_of, required_of
 
 _UNIONS = ("anyOf", "oneOf", "allOf")
 _DEEPEST = 12
@@ -65,17 +63,17 @@ def _resolved(node: Schema, root: Schema, under: tuple[str, ...]) -> tuple[Schem
 
 def _folded(node: Schema, root: Schema, under: tuple[str, ...]) -> Schema:
     joined = {word: value for word, value in node.items() if word not in (*_UNIONS, *_REFUSED_AT_TOP)}
-    properties: dict[str, list[Json]] = {name: [value] for name, value in _properties(node).items()}
-    required = list(node.get("required") or ())
+    properties: dict[str, list[Json]] = {name: [value] for name, value in properties_of(node).items()}
+    required = required_of(node)
     for word in _UNIONS:
-        members = [_member(member, root, under) for member in node.get(word) or () if isinstance(member, dict)]
-        choices = [member for member in members if member.get("type", "object") == "object"]
+        found = [_member(member, root, under) for member in members(node, word)]
+        choices = [member for member in found if member.get("type", "object") == "object"]
         for member in choices:
-            for name, value in _properties(member).items():
+            for name, value in properties_of(member).items():
                 known = properties.setdefault(name, [])
                 if value not in known:
                     known.append(value)
-        sets = [list(member.get("required") or ()) for member in choices]
+        sets = [required_of(member) for member in choices]
         if word == "allOf":
             required += [name for names in sets for name in names]
         elif sets:
@@ -91,11 +89,6 @@ def _member(member: Schema, root: Schema, under: tuple[str, ...]) -> Schema:
     """One choice as an object, its own choices folded into it."""
     found, under = _resolved(member, root, under)
     return _folded(found, root, under) if any(word in found for word in _UNIONS) else found
-
-
-def _properties(node: Schema) -> dict[str, Any]:
-    found = node.get("properties")
-    return found if isinstance(found, dict) else {}
 
 
 def _either(values: list[Json]) -> Json:

@@ -6,7 +6,16 @@ from modelbay.conversation import Json
 from modelbay.protocols.schema.folding import all_of
 from modelbay.protocols.schema.references import inlined
 from modelbay.protocols.schema.types import type_of_words, types_of, values_of
-from modelbay.protocols.schema.words import ARRAY_WORDS, NUMBER_WORDS, OBJECT_WORDS, STRING_WORDS, Schema, rebuilt
+from modelbay.protocols.schema.words import (
+    ARRAY_WORDS,
+    NUMBER_WORDS,
+    OBJECT_WORDS,
+    STRING_WORDS,
+    Schema,
+    rebuilt,
+    required_of,
+    sane,
+)
 
 _PLAIN_WORDS = (
     "title", "description", "default", "example", "pattern", "minimum", "maximum", "minLength", "maxLength",
@@ -20,7 +29,7 @@ def openapi(schema: Schema) -> Schema:
     """The schema as Gemini's `Schema`: `$ref`s written out, `const` as an `enum` of one, `oneOf` as `anyOf`, upper-case
     types. What the subset has no word for (`additionalProperties`, `not`, `patternProperties` …) is left out.
     """
-    return _openapi(inlined(schema))
+    return _openapi(inlined(sane(schema)))
 
 
 def _openapi(node: Json) -> Schema:
@@ -62,7 +71,8 @@ def _write_type(node: Schema, name: str, written: Schema) -> None:
     properties = node.get("properties") if name == "object" else None
     if properties:  # an empty list of properties is refused
         written["properties"] = {key: _openapi(child) for key, child in properties.items()}
-    required = [key for key in written.pop("required", ()) if key in written.get("properties", ())]
+    written.pop("required", None)
+    required = [key for key in required_of(node) if key in written.get("properties", ())]
     if required:
         written["required"] = required
     if name == "array":

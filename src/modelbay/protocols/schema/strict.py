@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from modelbay.conversation import Json
 from modelbay.protocols.schema.references import target
-from modelbay.protocols.schema.words import DEFINITIONS, Schema, rebuilt, schemas
+from modelbay.protocols.schema.words import DEFINITIONS, Schema, properties_of, rebuilt, required_of, schemas
 
 
 class Strictness(Struct, frozen=True):
@@ -55,11 +55,11 @@ def closed(schema: Schema, rules: Strictness) -> Schema:
 
 def _check_object(node: Schema, rules: Strictness, *, top: bool) -> bool:
     """Whether the object must be closed. Raises `NotStrict` where it cannot be."""
-    properties = node.get("properties") or {}
+    properties = properties_of(node)
     rest = node.get("additionalProperties")
     if rest not in (None, False) or (rest is None and not properties and not top):
         raise NotStrict("allows properties that it does not name")
-    if rules.all_required and (optional := properties.keys() - set(node.get("required") or ())):
+    if rules.all_required and (optional := properties.keys() - set(required_of(node))):
         raise NotStrict(f"has properties that may be missing: {', '.join(sorted(optional))}")
     return rest is None
 

@@ -63,3 +63,37 @@ def schemas(schema: Json) -> Iterator[Schema]:
         yield schema
         for child in children(schema):
             yield from schemas(child)
+
+
+def members(schema: Schema, word: str) -> list[Schema]:
+    """The schemas in a list such as `anyOf`; none where something else stands there."""
+    found = schema.get(word)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def properties_of(schema: Schema) -> Schema:
+    found = schema.get("properties")
+    return found if isinstance(found, dict) else {}
+
+
+def required_of(schema: Schema) -> list[str]:
+    """The names of the properties that must be there."""
+    found = schema.get("required")
+    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+
+
+def sane(schema: Json) -> Json:
+    """The schema without keywords whose values mean nothing."""
+    if not isinstance(schema, dict):
+        return schema
+    return rebuilt({word: value for word, value in schema.items() if _means_something(word, value)}, sane)
+
+
+def _means_something(word: str, value: Json) -> bool:
+    if word in MAPS:
+        return isinstance(value, dict)
+    if word in (*LISTS, "enum", "required"):
+        return isinstance(value, list)
+    if word == "type":
+        return isinstance(value, str) or (isinstance(value, list) and all(isinstance(name, str) for name in value))
+    return True

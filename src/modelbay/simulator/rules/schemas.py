@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from modelbay.conversation import Json
-from modelbay.protocols.schema.words import Schema, children, schemas
+from modelbay.protocols.schema.words import Schema, children, properties_of, required_of, schemas
 from modelbay.simulator.rules.request import Request, refuse
 
 _UNIONS = ("oneOf", "anyOf", "allOf", "enum", "not")
@@ -59,7 +59,7 @@ def _strict_faults(node: Schema) -> Iterator[str]:
     if node.get("type") == "object":
         if node.get("additionalProperties") is not False:
             yield "In context=(), 'additionalProperties' is required to be supplied and to be false."
-        missing = (node.get("properties") or {}).keys() - set(node.get("required") or ())
+        missing = properties_of(node).keys() - set(required_of(node))
         if missing:
             yield (
                 "In context=(), 'required' is required to be supplied and to be an array including every key in properties. "
