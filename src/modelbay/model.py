@@ -21,8 +21,11 @@ Capability: TypeAlias = Literal[
     "temperature",
     "structured_output",
     "call_signatures",
+    "thinking_budget",
 ]
-"""`call_signatures`: refuses a call in the history that lacks its signature (Gemini 3). Unknown is treated as yes."""
+"""`thinking_budget`: takes a number of thinking tokens; Claude since 4.7 refuses one and takes efforts only.
+
+`call_signatures`: refuses a call in the history that lacks its signature (Gemini 3). Unknown is treated as yes."""
 
 
 class Cost(Struct, omit_defaults=True):

@@ -140,6 +140,22 @@ def test_a_budget_becomes_a_level_that_the_model_has(provider, model, said):
     assert found == said and len(warnings) == (0 if provider is GEMINI else 1)
 
 
+@pytest.mark.parametrize("model", ["claude-opus-4-7", "claude-sonnet-5", "claude-opus-9", "corp-opus-latest"])
+@pytest.mark.parametrize(("budget", "effort"), [(1024, "low"), (8000, "medium"), (32_000, "high")])
+def test_a_budget_becomes_an_effort_where_the_model_refuses_budgets(model, budget, effort):
+    found, (warning,) = sent(ANTHROPIC, model, Reasoning(enabled=True, budget=budget), "google")
+    assert found == {
+        "thinking": {"type": "adaptive", "display": "summarized"}, "output_config": {"effort": effort},
+    }  # fmt: skip
+    assert f"is sent as effort `{effort}`" in warning
+
+
+@pytest.mark.parametrize("model", ["claude-opus-4-6", "claude-sonnet-4-5", "claude-haiku-4-5"])
+def test_a_budget_stays_one_where_the_model_takes_it(model):
+    found, warnings = sent(ANTHROPIC, model, Reasoning(enabled=True, budget=8000), "openai_chat")
+    assert (found, warnings) == ({"thinking": {"type": "enabled", "budget_tokens": 8000}}, [])
+
+
 @pytest.mark.parametrize("budget", [0, 2048])
 def test_a_budget_for_a_model_that_does_not_think_is_reported(budget):
     found, warnings = sent(OPENAI, "gpt-4o", Reasoning(enabled=budget > 0, budget=budget), "google")

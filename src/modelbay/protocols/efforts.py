@@ -46,6 +46,9 @@ def fitted(
         if said or reasoning.budget:
             report.append(_warned(f"`reasoning` is not sent: {dialect.vendor or 'the provider'} has no setting for it"))
         return None
+    if reasoning.budget and protocol == "anthropic" and model.can("thinking_budget") is False:
+        word = word if word in LEVELS else of_budget(reasoning.budget, model, report)
+        reasoning = replace(reasoning, budget=None, enabled=True)
     if word is None or word in ON:
         return replace(reasoning, effort=None, enabled=True if word else reasoning.enabled)
     if protocol == "openai_chat" and dialect.reasoning_control in _SWITCHES:
