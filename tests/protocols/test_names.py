@@ -296,3 +296,11 @@ def test_a_client_of_responses_gets_name_and_namespace_of_a_call():
         event = json.loads(line[5:])
         item = event.get("item") or event["response"]["output"][0]
         assert (item["name"], item["namespace"]) == ("get_me", "mcp__github")
+
+
+@pytest.mark.parametrize("target", TAKES)
+def test_a_tool_without_a_name_is_sent_with_one(target):
+    body = {"messages": [{"role": "user", "content": "Hi"}], "tools": [{"name": None, "input_schema": OBJECT}]}
+    call = render(target, codec("anthropic").parse_request(Call("", body)))
+    (name,) = named(json.loads(call.encode())["tools"])
+    assert re.fullmatch(TAKES[target], name) and meant(call, name) == ToolName("")

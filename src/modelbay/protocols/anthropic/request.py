@@ -82,7 +82,7 @@ def _parse_tool(tool: dict[str, Any]) -> Tool:
     if kind not in (None, "custom"):
         return Tool("vendor", name=tool.get("name") or kind, native=kind, raw=tool)
     return Tool(
-        name=tool.get("name", ""),
+        name=tool.get("name") or "",
         description=tool.get("description"),
         schema=tool.get("input_schema"),
         strict=tool.get("strict"),
@@ -99,7 +99,7 @@ def _parse_choice(choice: dict[str, Any]) -> ToolChoice:
         case "any":
             parsed.mode = "required"
         case "tool":
-            parsed.mode, parsed.names = "tool", [choice.get("name", "")]
+            parsed.mode, parsed.names = "tool", [choice.get("name") or ""]
         case "none":
             parsed.mode = "none"
         case _:

@@ -87,7 +87,7 @@ def _parse_assistant(message: dict[str, Any], content: list[AnyPart], turn: Turn
         known.append("tool_calls")
     elif isinstance(call := message.get("function_call"), dict):
         arguments = call.get("arguments") or ""
-        turn.parts.append(ToolCall(name=call.get("name", ""), arguments=arguments, native="function_call"))
+        turn.parts.append(ToolCall(name=call.get("name") or "", arguments=arguments, native="function_call"))
         known.append("function_call")
     _unseal(turn.parts)
     return known

@@ -56,7 +56,7 @@ def _parse_tool(tool: Json) -> Tool:
         custom = tool["custom"]
         return Tool(
             "freeform",
-            name=custom.get("name", ""),
+            name=custom.get("name") or "",
             description=custom.get("description"),
             grammar=custom.get("format"),
             extra=without(custom, "name", "description", "format"),
@@ -66,7 +66,7 @@ def _parse_tool(tool: Json) -> Tool:
 
 def _parse_function(function: dict[str, Any]) -> Tool:
     return Tool(
-        name=function.get("name", ""),
+        name=function.get("name") or "",
         description=function.get("description"),
         schema=function.get("parameters"),
         strict=function.get("strict"),
