@@ -88,10 +88,12 @@ def level(config: Config, model: Model, chosen: str | None = None) -> str | None
     wanted = chosen or (OFF if thinking.enabled is False else thinking.effort) or model.default_effort
     if wanted in there:
         return wanted
-    efforts = [one for one in there if one != OFF]
-    if wanted == OFF or not efforts:
+    higher = [one for one in there if one != OFF]
+    if wanted == OFF or not higher:
         return there[0]
-    return efforts[len(efforts) // 2]
+    if wanted in efforts.LEVELS:
+        return efforts.nearest(wanted, higher, "", [])  # what is sent then
+    return higher[len(higher) // 2]
 
 
 def checked(model: Model, wanted: str) -> tuple[str, str | None]:
