@@ -135,8 +135,10 @@ def explain(
     if manifest is not None:
         row = OF_A_MANIFEST.get(type(error), row)
         names["manifest"] = shown(manifest)
+    if theirs := type(error) is ConfigError and error.file is not None and not _is(error.file, file or config_file()):
+        names["file"] = error.file or ""
     text = error.hint or row.fix.format(**names)
-    if row.command and (error.provider or "{provider}" not in row.command):
+    if row.command and not theirs and (error.provider or "{provider}" not in row.command):
         own = f" --config {quote(str(file))}" if file and file != config_file() else ""
         words = {
             name: quote(str(value)) for name, value in names.items()
@@ -146,6 +148,11 @@ def explain(
         text = text if "modelbay " in text or (error.hint and general) else f"{text} ({command})"
     error.hint = text
     return error
+
+
+def _is(name: str, file: Path) -> bool:
+    """Whether a file that an error names is the configuration; others, such as an agent's, are not for our commands."""
+    return Path(name).absolute() == file.absolute()
 
 
 def title(error: ModelbayError) -> str:

@@ -184,3 +184,22 @@ def test_taking_out_leaves_all_else_as_it_is(data: dict[str, Any], wide: bool, d
     del at[path[-1]]
     assert same(changed, data)
     assert same(json.loads(drop(text, path)), data)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('{"a": 1,\n "b": }', 'line 2, column 7: unexpected "}"'),
+        ('{\n  "a": 1\n  "b": 2\n}', r'line 3, column 3: unexpected "\""'),
+        ('// c\n{"a": 1,\n\n', "line 2, column 1: this object is not closed"),
+        ('{\n\t"a": [1, 2\n', "line 2, column 7: this array is not closed"),
+        ('{\r\n"a": nope}', 'line 2, column 7: unexpected "o"'),
+        ('{"é": 1,\n"ü": "x', "line 2, column 6: this string is not closed"),
+        ('{"a": 1}\n}', "line 2, column 1: there is more after the end"),
+        ('\ufeff{"a" 1}', 'line 1, column 6: unexpected "1"'),
+    ],
+)
+def test_a_broken_text_says_where(text: str, complaint: str):
+    with pytest.raises(ValueError, match=r"^line \d+, column \d+: ") as raised:
+        decode(text)
+    assert str(raised.value) == complaint

@@ -304,3 +304,57 @@ def test_a_file_that_is_named_runs_no_program_unless_it_is_the_agents_own(name: 
     for found in (read(name, elsewhere), read(name, elsewhere, keys=True)):
         assert "boom" not in repr([(one.table, one.models) for one in found.arrivals])
         assert any(finding.why == "a file from elsewhere may not run programs" for finding in found.findings)
+
+
+PROFILED = """
+model = "gpt-5"
+model_provider = "proxy"
+model_reasoning_effort = "high"
+profile = "NAME"
+[model_providers.proxy]
+base_url = "https://proxy.example/v1"
+[model_providers.other]
+base_url = "https://other.example/v1"
+[model_providers.bedrock]
+aws = { profile = "work" }
+[profiles.both]
+model = "o3"
+model_provider = "other"
+model_reasoning_effort = "low"
+[profiles.model]
+model = "o3"
+[profiles.provider]
+model_provider = "other"
+[profiles.effort]
+model_reasoning_effort = "low"
+[profiles.neither]
+approval_policy = "never"
+[profiles.lost]
+model_provider = "bedrock"
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "default", "effort"),
+    [
+        ("both", "other/o3", "low"),
+        ("model", "proxy/o3", "high"),
+        ("provider", "other/gpt-5", "high"),
+        ("effort", "proxy/gpt-5", "low"),
+        ("neither", "proxy/gpt-5", "high"),
+        ("lost", None, None),
+        ("missing", "proxy/gpt-5", "high"),
+    ],
+)
+def test_a_codex_profile_is_laid_over_the_rest_of_its_file(
+    name: str, default: str | None, effort: str | None, desk: Desk
+):
+    desk.write(".codex/config.toml", PROFILED.replace("NAME", name))
+    found = read("codex")
+    models = {alias: model for arrival in found.arrivals for alias, model in arrival.models.items()}
+    assert found.default_model == default
+    assert models.get(default or "", {}).get("default_effort") == effort
+    assert {"other/o3", "proxy/o3", "other/gpt-5", "proxy/gpt-5"} <= models.keys()
+    assert outcome(found, "profile") == (
+        ("unsupported", "there is no such profile") if name == "missing" else ("exact", "its model is the default")
+    )

@@ -418,3 +418,31 @@ def test_what_is_printed_is_what_is_written(desk: Desk):
         read = tomllib.loads if file.suffix == ".toml" else jsonc.decode
         assert read(desk.same(file.read_text())) == read(printed)
         file.unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content", "said"),
+    [
+        ("kilo", ".config/kilo/kilo.json", b'{\n "a": 1\n "b": 2}', "line 3, column 2"),
+        ("kilo", ".config/kilo/kilo.json", b"\xff", "is not UTF-8 text"),
+        ("claude", ".claude/settings.json", b"[1]", "is JSON, but no object"),
+        ("codex", ".codex/config.toml", b"model = \n", "line 1, column 9"),
+        ("codex", ".codex/config.toml", b'model_providers = "x"', "is not a table"),
+        ("kimi", ".kimi-code/config.toml", None, "Is a directory"),
+    ],
+)
+def test_a_fault_in_an_agents_file_names_the_file_and_how_to_fix_it(
+    name: str, file: str, content: bytes | None, said: str, desk: Desk
+):
+    (desk.user / file).parent.mkdir(parents=True)
+    if content is None:
+        (desk.user / file).mkdir()
+    else:
+        (desk.user / file).write_bytes(content)
+    run = desk("export", name, "claude" if name == "claude" else "acme", "--write", "--keys")
+    assert run.code == 1
+    message, hint = run.err.split("hint: ")
+    path = f"DESK/user/{file}"
+    assert said in message
+    assert path in hint
+    assert "modelbay" not in hint and "--config" not in hint

@@ -213,3 +213,41 @@ def test_what_cannot_be_read_says_where_it_should_be(desk: Desk):
     run = desk("import", "codex")
     assert (run.code, run.out) == (1, "")
     assert "Codex has no configuration at DESK/user/.codex/config.toml" in run.err
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content", "said"),
+    [
+        ("kilo", ".config/kilo/kilo.json", b'{\n  "provider": {\n', "line 2, column 15"),
+        ("kilo", ".config/kilo/kilo.json", b"[]", "is not a JSON object"),
+        ("opencode", ".config/opencode/opencode.json", b"\xff", "it is not UTF-8 text"),
+        ("opencode", ".local/share/opencode/auth.json", b'{"a": }', "line 1, column 7"),
+        ("claude", ".claude/settings.json", b'{"env": {"A": 1 "B": 2}}', "line 1, column 17"),
+        ("claude", ".claude/.credentials.json", b"{", "line 1, column 1"),
+        ("codex", ".codex/config.toml", b"model = \n", "line 1, column 9"),
+        ("codex", ".codex/auth.json", b'{"a": 1,,}', "line 1, column 9"),
+        ("kimi", ".kimi-code/config.toml", b"[providers\n", "line 1, column 11"),
+        ("kimi", ".kimi-code/config.toml", None, "cannot be read: Is a directory"),
+    ],
+)
+def test_a_fault_in_an_agents_file_names_the_file_and_how_to_fix_it(
+    name: str, file: str, content: bytes | None, said: str, desk: Desk
+):
+    (desk.user / file).parent.mkdir(parents=True)
+    if name == "claude" and "credentials" in file:
+        desk.write(".claude/settings.json", "{}")
+    if name == "codex" and "auth" in file:
+        desk.write(".codex/config.toml", "")
+    if name == "opencode" and "auth" in file:
+        desk.write(".config/opencode/opencode.json", "{}")
+    if content is None:
+        (desk.user / file).mkdir()
+    else:
+        (desk.user / file).write_bytes(content)
+    run = desk("import", name, "--dry-run")
+    assert run.code == 1
+    message, hint = run.err.split("hint: ")
+    path = f"DESK/user/{file}"
+    assert path in message and said in message
+    assert path in hint
+    assert "config.toml" not in hint.replace(path, "") and "modelbay" not in hint and "--config" not in hint

@@ -71,11 +71,22 @@ class _Reader(Struct):
         found.files = [layer.file for one in ledgers for layer in one.layers]
         for id in ledger.table("model_providers"):
             self._provider(id)
+        selected = ledger.text("profile")
+        profiles = sorted(
+            ledger.table("profiles"), key=lambda name: name != selected
+        )  # what it says of a model comes first
+        aliases = {name: self._chosen(ledger, ("profiles", name), ledger) for name in profiles if name == selected}
         default = self._chosen(ledger, (), None)
-        for name in ledger.table("profiles"):
-            self._chosen(ledger, ("profiles", name), ledger)
+        if any(ledger.get("profiles", selected or "", what) for what in PROFILED):
+            default = aliases[selected or ""]
+        for name in profiles:
+            if name != selected:
+                self._chosen(ledger, ("profiles", name), ledger)
             for what in PROFILED:
                 ledger.approximate("profiles", name, what, why="its model is a model of ours; choose it with -m")
+        if selected is not None and isinstance(ledger.get("profiles", selected), dict):
+            ledger.exact("profile", why="its model is the default")
+        ledger.unsupported("profile", why="there is no such profile")
         for one in self.profiles:
             self._chosen(one, (), ledger)
             for what in PROFILED:
@@ -240,10 +251,11 @@ class _Reader(Struct):
 
     def _chosen(self, ledger: Ledger, here: Keys, under: Ledger | None) -> str | None:
         """The model that is chosen at a place, as a model of its provider's; its alias."""
-        model = ledger.text(*here, "model")
-        id = ledger.text(*here, "model_provider") or (under.text("model_provider") if under else None)
-        if model is None and id is None:
+        model, id = (ledger.text(*here, what) for what in PROFILED)
+        if model is None and id is None and not (under and ledger.text(*here, "model_reasoning_effort")):
             return None
+        if under is not None:  # Codex lays a profile over the rest of the file
+            model, id = model or under.text("model"), id or under.text("model_provider")
         id = id or USUAL
         if id not in self.arrivals and id not in self.found.left_out:
             self._built_in(id)
@@ -264,7 +276,12 @@ class _Reader(Struct):
             size = ledger.size(*here, there)
             if size is not None and table.setdefault(name, size) == size:
                 ledger.exact(*here, there)
-        if effort := ledger.text(*here, "model_reasoning_effort"):
+            elif under is not None and (size := under.size(there)) is not None:
+                table.setdefault(name, size)
+        effort = ledger.text(*here, "model_reasoning_effort")
+        if under is not None and not effort and (usual := under.text("model_reasoning_effort")):
+            table.setdefault("default_effort", usual)
+        elif effort:
             if table.setdefault("default_effort", effort) == effort:
                 ledger.exact(*here, "model_reasoning_effort")
             else:

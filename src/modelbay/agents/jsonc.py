@@ -50,10 +50,34 @@ def decode(text: str) -> Any:
     """
     import pyjson5
 
+    text = text.removeprefix("\ufeff")
     try:
-        return pyjson5.decode(text.removeprefix("\ufeff") or "{}")
+        return pyjson5.decode(text or "{}")
     except pyjson5.Json5Exception as error:
-        raise ValueError(str(error).partition("(")[0].strip() or "it does not parse") from None
+        raise ValueError(_complaint(error, text)) from None
+
+
+def _complaint(error: Exception, text: str) -> str:
+    """What is wrong with a text, with its line and column. pyjson5 counts characters, from 0 or from 1."""
+    words = str(error.args[0]) if error.args else ""
+    char = error.args[-1] if len(error.args) > 1 and isinstance(error.args[-1], str) else ""
+    near = re.search(r" near (\d+)", words)
+    if near is None:
+        return words or "it does not parse"
+    at = int(near[1])
+    if not (char and text[at : at + 1] == char and text[at - 1 : at] != char):
+        at -= 1
+    at = max(0, min(at, len(text)))
+    if words.startswith("Extra data"):  # it is counted to where the value ends
+        at = max(at, text.find(char, at + 1))
+    place = f"line {text.count(chr(10), 0, at) + 1}, column {at - text.rfind(chr(10), 0, at)}"
+    if opened := re.match(r"Unclosed b'(\w+)'", words):
+        return f"{place}: this {opened[1]} is not closed"
+    if words.startswith("Extra data"):
+        return f"{place}: there is more after the end"
+    return (
+        f"{place}: unexpected {json.dumps(char, ensure_ascii=False)}" if char else f"{place}: {words[: near.start()]}"
+    )
 
 
 def put(text: str, path: Keys, value: Any) -> str:

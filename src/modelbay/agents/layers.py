@@ -121,8 +121,10 @@ def read_json(file: Path) -> Table:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
+        unreadable = isinstance(error, OSError)
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(f"{file} cannot be read: {why}", file=str(file)) from None
+        hint = f"check that {file} is a file that you may read" if unreadable else f"save {file} as UTF-8 text"
+        raise ConfigError(f"{file} cannot be read: {why}", hint=hint, file=str(file)) from None
     return _decoded(text, str(file))
 
 
@@ -137,7 +139,9 @@ def _decoded(text: str, name: str) -> Table:
         try:
             data = jsonc.decode(BARE.sub(r'\1"\2"', text))
         except ValueError:
-            raise ConfigError(f"{name} is not valid JSON(C): {error}", hint="mend it in an editor", file=name) from None
+            raise ConfigError(
+                f"{name} is not valid JSON(C): {error}", hint=f"fix {name} in an editor", file=name
+            ) from None
     if not isinstance(data, dict):
-        raise ConfigError(f"{name} is no JSON object", file=name)
+        raise ConfigError(f"{name} is not a JSON object", hint=f"fix {name}: it must begin with {{", file=name)
     return data

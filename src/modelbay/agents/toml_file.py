@@ -20,6 +20,10 @@ def layer(file: Path, title: str) -> Layer:
             f"{title} has no configuration at {file}", hint="name the file that has it", file=str(file)
         ) from None
     except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}", file=str(file)) from None
+        raise ConfigError(
+            f"{file} cannot be read: {error.strerror}",
+            hint=f"check that {file} is a file that you may read",
+            file=str(file),
+        ) from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{file} does not parse: {error}", hint="mend it in an editor", file=str(file)) from None
+        raise ConfigError(f"{file} does not parse: {error}", hint=f"fix {file} in an editor", file=str(file)) from None

@@ -43,6 +43,16 @@ def text_of(block: Block) -> str:
 
 
 def put(block: Block, path: Path) -> Put:
+    """Writes a block into an agent's file, as `_put`; how to fix a fault of the file is said of it, and not of ours."""
+    try:
+        return _put(block, path)
+    except ConfigError as error:
+        if error.hint is None or "--config" in error.hint:
+            error.hint = f"check that you may read and write {path} and its folder"
+        raise
+
+
+def _put(block: Block, path: Path) -> Put:
     """Writes a block into a file. Nothing else in the file changes; the file is its owner's alone.
 
     Raises:
@@ -53,12 +63,12 @@ def put(block: Block, path: Path) -> Put:
     try:
         before = (old or b"").decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not UTF-8 text", file=str(path)) from None
+        raise ConfigError(f"{path} is not UTF-8 text", hint=f"save {path} as UTF-8 text", file=str(path)) from None
     try:
         made = _with(block, before, str(path))
     except (ValueError, RecursionError) as error:
         raise ConfigError(
-            f"{path} does not parse: {error}", hint="fix it in an editor, then try again", file=str(path)
+            f"{path} does not parse: {error}", hint=f"fix {path} in an editor, then try again", file=str(path)
         ) from None
     hindrances = block.hindrances(path, made.data)
     if made.text == before:
@@ -93,7 +103,7 @@ def _with(block: Block, text: str, name: str) -> _Made:
 
     data = tomllib.loads(text) if block.form == "toml" else jsonc.decode(text)
     if not isinstance(data, dict):
-        raise ConfigError(f"{name} is JSON, but no object", hint="fix it in an editor, then try again", file=name)
+        raise ConfigError(f"{name} is JSON, but no object", hint=f"fix {name} in an editor, then try again", file=name)
     chosen = {keys: _at(data, keys) for keys in block.choice}
     others = {keys: value for keys, value in chosen.items() if value not in (MISSING, block.choice[keys])}
     settings = {
