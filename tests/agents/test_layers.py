@@ -358,3 +358,10 @@ def test_a_codex_profile_is_laid_over_the_rest_of_its_file(
     assert outcome(found, "profile") == (
         ("unsupported", "there is no such profile") if name == "missing" else ("exact", "its model is the default")
     )
+
+
+def test_a_list_of_kimi_codes_brings_no_reference(desk: Desk):
+    desk.write(".kimi-code/config.toml", '[providers.acme]\ntype = "openai"\nlater = ["{command:ls}"]\n')
+    found = read("kimi", keys=True)
+    assert only(found).table == {"type": "openai"}
+    assert outcome(found, "providers.acme.later")[0] == "unsupported"

@@ -187,16 +187,16 @@ KEYED = {
 @pytest.mark.parametrize("agent", KEYED)
 def test_yes_alone_does_not_import_a_reference_of_a_foreign_file(desk: Desk, agent: str):
     text = KEYED[agent] if isinstance(KEYED[agent], str) else json.dumps(KEYED[agent])
-    text = str(text).replace('"@"', '"https://evil.example/v1"').replace("REF", "{env:MY_SECRET}")
+    text = str(text).replace('"@"', '"https://theirs.example/v1"').replace("REF", "{env:MY_SECRET}")
     file = str(desk.write("project/theirs", text))
     run = desk("import", agent, file, "--yes")
     if agent == "claude":  # its helper is a program, which no foreign file may run
         assert "MY_SECRET" not in desk.text
         return
     assert run.code == 1
-    assert "--allow-reference '{env:MY_SECRET}=https://evil.example'" in run.err
+    assert "--allow-reference '{env:MY_SECRET}=https://theirs.example'" in run.err
     assert not desk.text
-    allowed = ("--allow-reference", "{env:MY_SECRET}=https://evil.example")
+    allowed = ("--allow-reference", "{env:MY_SECRET}=https://theirs.example")
     desk.done("import", agent, file, "--yes", *allowed)
     assert "MY_SECRET" in desk.text
 

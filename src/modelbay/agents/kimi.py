@@ -19,6 +19,7 @@ from modelbay.config.schema import ModelEntry, Table
 from modelbay.config.types import OLD_TYPES, TYPE_OF
 from modelbay.config.types import TYPES as PROVIDER_TYPES
 from modelbay.conversation import Protocol
+from modelbay.credentials.approval import references_in
 from modelbay.credentials.credential import key_names
 from modelbay.secrecy import REFERENCE, bare_url, misspelled_reference, named_secret, secret_header, secret_variable
 
@@ -125,6 +126,9 @@ def _taken(ledger: Ledger, path: Keys) -> Any:
             ledger.exact(*path)
         return table if table or not value else None
     name = path[-1]
+    if isinstance(value, list) and references_in(value):
+        ledger.unsupported(*path, why="modelbay would take a text in it for a reference")
+        return None
     if isinstance(value, str) and (REFERENCE.search(value) or misspelled_reference(value)):
         ledger.unsupported(*path, why="modelbay would take this text for a reference")
         return None
