@@ -409,6 +409,23 @@ model = "{GEMINI}"
     assert [response["name"] for response in responses] == ["get_weather", "get_tide"] * 2
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+async def test_a_freeform_tool_is_called_with_text_by_every_provider(hub: Hub, upstream: str, stream: bool) -> None:
+    """Codex applies patches with one."""
+    client = Responses("Ask get_tide about the tide in 2 steps", ["shell"])
+    client.body["tools"].append({"type": "custom", "name": "get_tide", "description": "Text in"})
+    for _ in range(2):
+        output = client.message(await asked(hub, client, "openai_responses", upstream, stream))["output"]
+        call = output[-1]
+        assert (call["type"], call["name"]) == ("custom_tool_call", "get_tide")
+        assert call["input"] and not call["input"].startswith("{")
+        result = {"type": "custom_tool_call_output", "call_id": call["call_id"], "output": "high"}
+        client.body["input"] += [*output, result]
+    message = client.message(await asked(hub, client, "openai_responses", upstream, stream))
+    assert client.text(message).endswith("answered: high.")
+
+
 @pytest.mark.parametrize("protocol", ["openai_chat", "openai_responses"])
 async def test_thinking_that_was_lost_is_switched_off_where_the_provider_asks_for_it(
     hub: Hub, simulator: Simulator, protocol: str

@@ -29,7 +29,7 @@ from modelbay.hints import explain
 from modelbay.model import Model
 from modelbay.protocols.codec import Call, Codec, codec
 from modelbay.protocols.form import form_of, web_page
-from modelbay.protocols.names import restore
+from modelbay.protocols.names import Restorer
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation, stop_thinking
 from modelbay.providers.endpoint import Endpoint, endpoint_at
 from modelbay.providers.logins import login_of
@@ -128,6 +128,7 @@ class Line:
         lesson: Adaptation | None = None
         while True:
             try:
+                restorer = Restorer(sending.call.names) if sending.call.names else None
                 async with aclosing(self._attempt(sending)) as events:
                     async for event in events:
                         if lesson is not None:
@@ -135,10 +136,10 @@ class Line:
                             lesson = None
                         if isinstance(event, PartStarted | PartEnded):
                             event.part.origin = origin
-                            restore(event, sending.call.names)
                         elif isinstance(event, Failed):
                             self._explained(event.error, sending.endpoint)
-                        yield event
+                        for told in restorer.feed(event) if restorer else (event,):
+                            yield told
                 logs.ended(start, event)
                 return
             except ModelbayError as error:

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from modelbay.conversation import Conversation, Settings, Text, Tool, ToolCall, ToolChoice, ToolResult, Turn, user
 from modelbay.dialect import PLAIN, Dialect
-from modelbay.events import PartEnded
+from modelbay.events import PartEnded, collect
 from modelbay.model import Model
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.codec import Call, codec
-from modelbay.protocols.names import ToolName, restore, sent_names
+from modelbay.protocols.names import Restorer, ToolName, sent_names
 
 MODEL = Model(id="m", max_output_tokens=1000)
 OPENAI = r"[a-zA-Z0-9_-]{1,64}"
@@ -52,10 +52,9 @@ def named(value: Any) -> list[str]:
 
 def meant(call: Call, name: str) -> ToolName:
     """The tool that a provider's call of `name` is a call of."""
-    event = PartEnded(0, ToolCall(name=name))
-    restore(event, call.names)
-    assert isinstance(event.part, ToolCall)
-    return ToolName(event.part.name, event.part.namespace)
+    part = ToolCall(name=name)
+    Restorer(call.names).feed(PartEnded(0, part))
+    return ToolName(part.name, part.namespace)
 
 
 def loop(name: str, **settings: Any) -> Conversation:
@@ -304,3 +303,32 @@ def test_a_tool_without_a_name_is_sent_with_one(target):
     call = render(target, codec("anthropic").parse_request(Call("", body)))
     (name,) = named(json.loads(call.encode())["tools"])
     assert re.fullmatch(TAKES[target], name) and meant(call, name) == ToolName("")
+
+
+@pytest.mark.parametrize("target", ["anthropic", "google"])
+@pytest.mark.parametrize("text", ['*** Begin Patch\n"a"', "", "{}"])
+def test_a_call_of_a_freeform_tool_is_text_again(target, text):
+    """A function with one string stands for it where a protocol has no such tools."""
+    call = render(target, codex(tools=[{"type": "custom", "name": "apply_patch"}, function("look")]))
+    (sent,) = call.names
+    restorer, assembly = Restorer(call.names), Assembly()
+    assembly.start("r", "m")
+    assembly.whole(ToolCall(name=sent, arguments=json.dumps({"input": text}), id="c1"))
+    assembly.whole(ToolCall(name="look", arguments="{}", id="c2"))
+    assembly.finish("tool_calls")
+    events = [told for event in assembly.take() for told in restorer.feed(event)]
+    patch, look = collect(events).tool_calls
+    assert (patch.name, patch.input, patch.arguments) == ("apply_patch", "text", text)
+    assert (look.input, look.arguments) == ("json", "{}")
+    renderer = codec("openai_responses").stream_renderer(Conversation())
+    data = b"".join(renderer.feed(event) for event in events).decode()
+    done = next(
+        json.loads(line[5:]) for line in data.splitlines() if "response.completed" in line and line[:5] == "data:"
+    )
+    item = done["response"]["output"][0]
+    assert (item["type"], item["name"], item["input"]) == ("custom_tool_call", "apply_patch", text)
+
+
+@pytest.mark.parametrize("target", ["openai_chat", "openai_responses"])
+def test_a_provider_that_has_freeform_tools_gets_them(target):
+    assert render(target, codex(tools=[{"type": "custom", "name": "apply_patch"}])).names == {}

@@ -14,7 +14,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from modelbay.conversation import AnyPart, Conversation, Settings, Tool, ToolCall, ToolChoice, ToolResult, Turn
-from modelbay.events import PartEnded, PartStarted
+from modelbay.errors import MalformedReply
+from modelbay.events import Event, PartDelta, PartEnded, PartStarted
+from modelbay.json_text import decode
 
 DEFAULT_NAMESPACE = "functions"
 """The namespace that OpenAI's models put tools into that have none: its tools keep their bare name."""
@@ -28,30 +30,68 @@ class ToolName(Struct, frozen=True):
 
     name: str
     namespace: str | None = None
+    freeform: bool = False
+    """It takes text, and is sent as a function with one string because the target has no such tools."""
 
 
 def sent_names(
-    conversation: Conversation, pattern: str, *, namespaces: bool = False
+    conversation: Conversation, pattern: str, *, namespaces: bool = False, freeform: bool = False
 ) -> tuple[Conversation, dict[str, ToolName]]:
     """The conversation with every tool under a name that matches the whole pattern, and what each changed name stands for.
 
-    `namespaces`: the target has them, and gets them as they are. A conversation whose names all fit is returned itself.
+    `namespaces` and `freeform`: the target has such tools, and gets them as they are. A conversation whose names all fit is
+    returned itself.
     """
     settings = conversation.settings
     tools = list(_offered(conversation, namespaces))
     names = _Names(tools, pattern, namespaces)
+    for tool, name in tools:
+        if tool.kind == "freeform" and not freeform:
+            names.meant[names.of(name)] = replace(name, freeform=True)
     turns = [names.turn(turn) for turn in conversation.turns if turn.tools is None or namespaces]
     changed = replace(settings, tools=names.tools(tools, settings), tool_choice=names.choice(settings.tool_choice))
     if changed == settings and len(turns) == len(conversation.turns) and all(map(is_, turns, conversation.turns)):
-        return conversation, {}
+        return conversation, names.meant
     return replace(conversation, settings=changed, turns=turns), names.meant
 
 
-def restore(event: PartStarted | PartEnded, names: Mapping[str, ToolName]) -> None:
-    """Gives a call the name that its client knows the tool by."""
-    part = event.part
-    if type(part) is ToolCall and (known := names.get(part.name)) is not None:
+class Restorer:
+    """Gives the calls of one reply back as calls of the tools that the client knows."""
+
+    def __init__(self, names: Mapping[str, ToolName]) -> None:
+        self._names = names
+        self._held: set[int] = set()
+        """The calls of freeform tools, whose text is inside an object until they end."""
+
+    def feed(self, event: Event) -> list[Event]:
+        if type(event) is PartDelta:
+            return [] if event.key in self._held else [event]
+        if type(event) is not PartStarted and type(event) is not PartEnded:
+            return [event]
+        part = event.part
+        known = self._names.get(part.name) if type(part) is ToolCall else None
+        if type(part) is not ToolCall or known is None:
+            return [event]
         part.name, part.namespace = known.name, known.namespace
+        if not known.freeform or part.input == "text":
+            return [event]
+        part.input = "text"
+        if type(event) is PartStarted:
+            self._held.add(event.key)
+            return [event]
+        self._held.discard(event.key)
+        part.arguments = _text_in(part.arguments)
+        return [PartDelta(event.key, part.arguments), event]
+
+
+def _text_in(arguments: str) -> str:
+    """The text that a call of a freeform tool has in its one argument."""
+    try:
+        value = decode(arguments)
+    except MalformedReply:
+        return arguments
+    text = value.get("input") if isinstance(value, dict) else None
+    return text if isinstance(text, str) else arguments
 
 
 def _offered(conversation: Conversation, namespaces: bool) -> Iterator[tuple[Tool, ToolName]]:

@@ -148,7 +148,7 @@ def _parse_reasoning(body: dict[str, Json], settings: Settings) -> None:
 
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
-    conversation, meant = sent_names(conversation, dialect.tool_name or TOOL_NAME)
+    conversation, meant = sent_names(conversation, dialect.tool_name or TOOL_NAME, freeform=True)
     conversation, report = prepared(conversation, NAME, model, dialect)
     settings, same = conversation.settings, conversation.protocol == NAME
     body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}

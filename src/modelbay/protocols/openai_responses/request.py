@@ -187,9 +187,9 @@ def _parse_reasoning(options: Json, settings: Settings) -> None:
 
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
-    conversation, meant = sent_names(
-        conversation, dialect.tool_name or TOOL_NAME, namespaces=dialect.namespaces and conversation.protocol == NAME
-    )
+    grouped = dialect.namespaces and conversation.protocol == NAME
+    pattern = dialect.tool_name or TOOL_NAME
+    conversation, meant = sent_names(conversation, pattern, namespaces=grouped, freeform=True)
     conversation, report = prepared(conversation, NAME, model, dialect)
     settings, same = conversation.settings, conversation.protocol == NAME
     _check_references(settings)
