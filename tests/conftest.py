@@ -1,5 +1,11 @@
+import os
+
 import hypothesis
 import pytest
+
+for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):  # the developer's own, also for processes of tests
+    os.environ.pop(name, None)
+    os.environ.pop(name.lower(), None)
 
 pytest_plugins = ["tests.servers.fixtures"]
 

@@ -40,6 +40,7 @@ ENVIRONMENT = {
     "NO_COLOR": "anything: no colours",
     "TERM": "`dumb`: no colours, and no terminal app by itself",
     "GOOGLE_APPLICATION_CREDENTIALS": "Google's own: the key file of its default credentials",
+    "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY": "the proxies, in either case: [guides/network.md](../guides/network.md)",
 }
 """The variables that change what modelbay does for everybody. A test looks for others in the code."""
 
@@ -138,6 +139,7 @@ TABLES: list[tuple[str, str, str, set[str]]] = [
     ("At the top", "Config", "", {"default_model", "default_provider"}),
     ("[thinking]", "Thinking", "", set()),
     ("[chat]", "ChatSettings", "", set()),
+    ("[network]", "Network", "See [guides/network.md](../guides/network.md).", set()),
     ("[providers.ID]", "ProviderEntry", "", set()),
     ("[providers.ID.oauth]", "OAuth", "See [guides/login.md](../guides/login.md).", set()),
     ("[providers.ID.timeout]", "Timeout", "Seconds; what is not said has a limit all the same.", set()),
@@ -173,7 +175,7 @@ addresses are text, and blank text is no value. A key and a header may be refere
     for title, name, more, only in TABLES:
         found = [one for one in fields(model if name == "Cost" else schema, name) if one.name not in HIDDEN]
         found = [one for one in found if one.name in only] if only else found
-        all_ours = name in ("ChatSettings", "Timeout", "SizeLimits", "Tls", "Cost", "Modalities")
+        all_ours = name in ("ChatSettings", "Network", "Timeout", "SizeLimits", "Tls", "Cost", "Modalities")
         heading = title if title == "At the top" else f"`{title}`"
         text += (
             f"\n## {heading}\n\n" + (f"{more}\n\n" if more else "") + "| key | | takes | meaning |\n|---|---|---|---|\n"

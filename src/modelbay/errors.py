@@ -10,6 +10,7 @@ ModelbayError
 │   └── UnknownEffort           no protocol, vendor or model has that word for how much to think
 ├── TransportError              no reply came
 │   ├── ConnectFailed           refused, unreachable, name or TLS failure
+│   │   └── ProxyFailed         the proxy did not connect us
 │   ├── Disconnected            the connection closed before an answer
 │   └── TimedOut                connect, first byte or silence took too long
 ├── ProviderError               the provider answered with an error; has `status`
@@ -95,6 +96,10 @@ class TransportError(ModelbayError):
 
 
 class ConnectFailed(TransportError):
+    pass
+
+
+class ProxyFailed(ConnectFailed):
     pass
 
 

@@ -8,6 +8,7 @@ remembered if the adapted call succeeds. `transport` sends each time once.
 from asyncio import sleep, to_thread
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from functools import partial
 from random import random
 from shlex import quote
 from time import perf_counter, time
@@ -18,10 +19,12 @@ from msgspec.structs import asdict, replace
 
 from modelbay import logs
 from modelbay.config.lessons import LessonBook
+from modelbay.config.origin import origin as origin_of
 from modelbay.config.schema import Config
 from modelbay.conversation import Conversation, Origin
 from modelbay.credentials.credential import may_block
 from modelbay.credentials.google import Described, GoogleTokens
+from modelbay.credentials.network import transport_of
 from modelbay.credentials.tokens import Login, Tokens
 from modelbay.errors import AuthenticationFailed, BadRequest, ModelbayError
 from modelbay.events import Event, Failed, Finished, PartEnded, PartStarted, Warned, shows
@@ -31,7 +34,7 @@ from modelbay.protocols.codec import Call, Codec, codec
 from modelbay.protocols.form import form_of, web_page
 from modelbay.protocols.names import Restorer
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation, stop_thinking
-from modelbay.providers.endpoint import Endpoint, endpoint_at
+from modelbay.providers.endpoint import Endpoint, endpoint_at, proxy_of
 from modelbay.providers.logins import login_of
 from modelbay.providers.upstream import Upstream
 from modelbay.routing.retry import Policy, decide, heed
@@ -65,14 +68,15 @@ class Line:
         self.lessons = LessonBook()
         self.recorder: Recorder | None = None
         """Where exchanges are kept, if anywhere."""
-        self._google = GoogleTokens(self._exchange)
-        self._tokens = Tokens(self.exchange)
+        self._google: dict[str | None, GoogleTokens] = {}
+        self._tokens: dict[str, Tokens] = {}
         self._uploaded: dict[str, dict[str, str]] = {}
         self._transport: Transport | None = None
 
     async def aclose(self) -> None:
         """Closes the connections."""
-        await self._tokens.aclose()
+        for tokens in self._tokens.values():
+            await tokens.aclose()
         if self._transport is not None:
             await self._transport.aclose()
             self._transport = None
@@ -98,7 +102,7 @@ class Line:
             endpoint = await self.endpoint(target, path, stream=False)
             return await self.fetch(endpoint, body, {"Content-Type": kind})
 
-        workshop = media.Workshop(self._sender(), upload, self._uploaded.setdefault(target.provider.id, {}))
+        workshop = media.Workshop(self.transport(), upload, self._uploaded.setdefault(target.provider.id, {}))
         return await media.ready(conversation, target.protocol, target.dialect, workshop)
 
     async def fetch(
@@ -214,7 +218,7 @@ class Line:
         recording = self.recorder.begin(request, endpoint, stream=stream) if self.recorder else None
         start = logs.sent(request, endpoint)
         try:
-            response = await self._sender().send(request)
+            response = await self.transport().send(request)
         except ModelbayError as error:
             logs.failed(error, start)
             if recording:
@@ -225,42 +229,67 @@ class Line:
 
     async def _token(self, endpoint: Endpoint, refused: str | None = None) -> str:
         if endpoint.credential is None or endpoint.credential.oauth is None:
-            return await self._google.token()
-        return await self._tokens.token(
-            login_of(endpoint.credential.oauth, endpoint.provider, endpoint.origin), refused
-        )
+            return await self._google_tokens(endpoint.proxy).token()
+        return await self.token(login_of(endpoint.credential.oauth, endpoint.provider, endpoint.origin), refused)
 
-    def _sender(self) -> "Transport":
-        from modelbay import transport
+    def _tokens_of(self, provider: str) -> Tokens:
+        """The tokens of a provider's login; they are had through the provider's proxy."""
+        if provider not in self._tokens:
+            self._tokens[provider] = Tokens(partial(self.exchange, provider=provider))
+        return self._tokens[provider]
 
+    def _google_tokens(self, proxy: str | None) -> GoogleTokens:
+        if proxy not in self._google:
+            self._google[proxy] = GoogleTokens(partial(self._exchange, proxy=proxy))
+        return self._google[proxy]
+
+    def transport(self) -> "Transport":
+        """The transport of this line, made when it is first needed. Raises what `transport_of` does."""
         if self._transport is None:
-            self._transport = transport.Transport()
+            self._transport = transport_of(self.config)
         return self._transport
 
-    async def token(self, login: Login) -> str:
-        """A login's token. Raises what `Tokens.token` does."""
+    async def token(self, login: Login, refused: str | None = None) -> str:
+        """A login's token, another one than `refused`. Raises what `Tokens.token` does."""
         try:
-            return await self._tokens.token(login)
+            return await self._tokens_of(login.provider).token(login, refused)
         except ModelbayError as error:
             raise without_frames(error) from None
 
     async def google(self) -> Described:
         """Whose token Google's calls carry, got to be sure. Raises what `GoogleTokens.token` does."""
-        return await self._google.described()
+        return await self._google_tokens(None).described()
 
     async def exchange(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None, provider: str | None = None
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """One request of a login, through the proxy of its provider."""
+        entry = self.config.providers.get(provider) if provider is not None else None
+        proxy = None if entry is None else proxy_of(self.config, entry, origin_of(url))
+        return await self._exchange(method, url, {"User-Agent": USER_AGENT, **headers}, body, proxy)
+
+    async def outside(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None
     ) -> tuple[int, Mapping[str, str], bytes]:
-        """One request beside the calls, as for a login."""
-        return await self._exchange(method, url, {"User-Agent": USER_AGENT, **headers}, body)
+        """One request to neither a provider nor its login, as to a list of models.
+
+        Raises:
+            ConfigError: `offline` is set in `[network]`.
+        """
+        from modelbay import transport
+
+        transport.check_online(self.transport(), url)
+        return await self.exchange(method, url, headers, body)
 
     async def _exchange(
-        self, method: str, url: str, headers: dict[str, str], body: bytes | None
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None, proxy: str | None = None
     ) -> tuple[int, Mapping[str, str], bytes]:
         from modelbay import transport
 
         limits = transport.Limits(first_byte=30.0, idle=30.0)
-        async with await self._sender().send(transport.Request(method, url, headers, body, limits)) as response:
+        async with await self.transport().send(
+            transport.Request(method, url, headers, body, limits, proxy)
+        ) as response:
             return response.status, response.headers, HiddenBytes(await response.read())
 
     async def _parsed(self, sending: Sending, response: "Answer") -> AsyncGenerator[Event, None]:

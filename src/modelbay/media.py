@@ -15,16 +15,17 @@ from msgspec.structs import replace
 
 from modelbay.conversation import AnyPart, Conversation, Media, ToolResult, Turn
 from modelbay.dialect import Dialect
-from modelbay.errors import MalformedReply, ModelbayError, Redirected, Unsupported
+from modelbay.errors import MalformedReply, ModelbayError, Unsupported
 from modelbay.json_text import decode
 from modelbay.protocols.media_types import normal
 from modelbay.protocols.shapes import mapping
-from modelbay.transport import Limits, Request, Transport
+from modelbay.transport import Fetching, Limits, Request, Transport, fetch
 
 LIMIT = 50 * 2**20
 """Bytes of one file; the largest request that a provider of today takes is smaller."""
-SECONDS = 30.0
-REDIRECTS = 3
+SECONDS = 60.0
+"""For one file."""
+SILENCE = 30.0
 
 BYTES_ONLY = {
     ("openai_chat", "document"),  # `file` has no URL
@@ -118,19 +119,12 @@ async def _fetched(part: Media, transport: Transport) -> Media:
 
 
 async def _fetch(url: str, transport: Transport) -> tuple[str | None, bytes]:
-    limits = Limits(first_byte=SECONDS, idle=SECONDS, reply_bytes=LIMIT)
-    for _ in range(REDIRECTS + 1):
-        try:
-            async with await transport.send(Request("GET", url, limits=limits, public=True)) as response:
-                if response.status >= 400:
-                    raise MalformedReply(f"HTTP status {response.status}")
-                kind = response.headers.get("content-type", "").partition(";")[0].strip()
-                return kind or None, await response.read()
-        except Redirected as redirected:
-            if redirected.location is None:
-                raise
-            url = redirected.location
-    raise MalformedReply(f"it was redirected more than {REDIRECTS} times")
+    limits = Limits(first_byte=SILENCE, idle=SILENCE, reply_bytes=LIMIT)
+    found = await fetch(transport, Request("GET", url, limits=limits), Fetching(seconds=SECONDS))
+    if found.status >= 400:
+        raise MalformedReply(f"HTTP status {found.status}")
+    kind = found.headers.get("content-type", "").partition(";")[0].strip()
+    return kind or None, found.body
 
 
 async def _uploaded(part: Media, dialect: Dialect, workshop: Workshop) -> Media:

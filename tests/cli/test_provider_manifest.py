@@ -294,7 +294,7 @@ BAD: list[tuple[str, Any, Any, str]] = [
     ("an odd loopback", manifest(baseUrl="http://0x7f000001/v1"), None, "http://0x7f000001 is this machine or in"),
     ("IPv6 loopback", manifest(baseUrl="http://[::1]/v1"), None, "http://[::1] is this machine or in a private"),
     ("a redirect inside", Page(b"", 302, {"location": "http://127.0.0.1:9/"}), None, "127.0.0.1:9"),
-    ("redirects in circles", Page(b"", 302, {"location": HOSTED}), None, "points elsewhere again"),
+    ("redirects in circles", Page(b"", 302, {"location": HOSTED}), None, "redirects, of which 5 are followed"),
     ("a redirect to nowhere", Page(b"", 302, {"location": "mailto:x"}), None, "answered 302 and points to"),
     ("models not found", manifest(baseUrl="SITE/v1"), Page(b"{}", 404), "SITE/v1/models answered 404"),
     ("models for a key", manifest(baseUrl="SITE/v1"), Page(b"{}", 403), "SITE/v1/models answered 403"),

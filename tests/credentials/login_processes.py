@@ -58,7 +58,7 @@ async def main():
     login = login_of(entry.oauth, "managed", origin(entry.base_url))
     refused = None
     while True:
-        refused = await line._tokens.token(login, refused)
+        refused = await line.token(login, refused)
         print("refreshed", flush=True)
 
 asyncio.run(main())

@@ -68,3 +68,25 @@ def socks5(port: int, asked: list[tuple[str, int]], password: str | None = None,
             await splice(client, port)
 
     return script
+
+
+def forward_proxy(port: int, password: str | None = None) -> Script:
+    """A whole HTTP proxy: CONNECT, and plain requests by their absolute URL; all of it goes to the port."""
+    tunnel = http_proxy(port, password)
+
+    async def script(client: Client) -> None:
+        start = await client.reader.readexactly(7)
+        client.reader._buffer[:0] = start  # type: ignore[attr-defined]
+        if start == b"CONNECT":
+            await tunnel(client)
+            return
+        request = await client.request()
+        request.headers.pop("proxy-authorization", None)
+        path = "/" + request.target.split("/", 3)[3]
+        lines = [f"{request.method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in request.headers.items())]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write("\r\n".join([*lines, "connection: close", "", ""]).encode() + request.body)
+        await carry(reader, client.writer)
+        writer.transport.abort()
+
+    return script

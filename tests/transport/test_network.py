@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from modelbay.config.proxies import Proxies, Proxy
 from modelbay.config.schema import Tls
-from modelbay.errors import ConfigError, ConnectFailed, Disconnected, TimedOut
+from modelbay.errors import ConfigError, ConnectFailed, Disconnected, ProxyFailed, TimedOut
 from modelbay.transport import Limits, Transport
 from tests.faults.calls import SECRET, SHORT, answers, fetch, post, told, unused_port
 from tests.faults.proxies import carry, http_proxy, socks5
@@ -243,7 +244,9 @@ async def test_a_proxy_that_says_nothing():
         await client.hangup()
 
     async with RawServer(script) as proxy:
-        with pytest.raises(TimedOut, match=f"the proxy {proxy.url} did not accept a connection") as caught:
+        with pytest.raises(
+            TimedOut, match=f"the proxy {proxy.url} did not connect to https://api.example.test"
+        ) as caught:
             await fetch("https://api.example.test", proxy=proxy.url, limits=Limits(connect=SHORT))
         assert caught.value.stage == "connect"
         await asyncio.wait_for(proxy.all_gone(), 1)
@@ -350,9 +353,84 @@ async def test_a_public_call_goes_nowhere_else(host):
         assert not server.clients
 
 
-async def test_a_public_call_uses_no_proxy(monkeypatch):
-    """It would connect to whatever it likes."""
-    monkeypatch.setattr("modelbay.transport.connection.is_public", lambda _: True)
-    async with RawServer(OK) as server, RawServer(OK) as proxy:
-        assert await fetch(server.url, public=True, proxy=proxy.url) == b"ok"
+@pytest.mark.parametrize("scheme", ["http", "socks5", "socks5h"])
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "x.localhost", "[::1]", "169.254.169.254", "10.0.0.1", "0.0.0.0", "127.1", "2130706433",
+     "metadata.google.internal", "metadata", "printer.local", "[::ffff:169.254.169.254]", "localhost."],
+)  # fmt: skip
+async def test_a_proxy_is_not_asked_for_what_is_not_public(host, scheme):
+    """It would connect to whatever it likes, and may be nearer to those hosts than we are."""
+    async with RawServer(OK) as proxy:
+        with pytest.raises(ConnectFailed, match=r"is not on the open internet") as caught:
+            await fetch(f"http://{host}/v1", public=True, proxy=f"{scheme}://127.0.0.1:{proxy.port}")
         assert not proxy.clients
+        assert not caught.value.retryable
+
+
+async def test_a_proxy_on_this_machine_connects_to_what_is_public():
+    async with RawServer(OK) as proxy:
+        assert await fetch("http://api.example.test/v1", public=True, proxy=proxy.url) == b"ok"
+
+
+# The proxies of a transport
+
+
+def through(url: str, *bypass: str) -> Transport:
+    proxy = Proxy(url, "HTTPS_PROXY")
+    return Transport(Proxies(proxy, proxy, bypass))
+
+
+async def test_a_transport_has_a_proxy_for_all_calls():
+    async with RawServer(OK) as proxy, through(proxy.url) as transport:
+        assert await (await transport.send(post("http://api.example.test/v1"))).read() == b"ok"
+    assert [request.target for request in proxy.requests] == ["http://api.example.test/v1"]
+
+
+async def test_what_bypasses_the_proxy_is_reached_directly():
+    async with RawServer(OK) as server, RawServer(OK) as proxy, through(proxy.url, "api.example.test") as transport:
+        with pytest.raises(ConnectFailed, match="no such name"):
+            await transport.send(post("http://api.example.test/v1"))
+        assert await (await transport.send(post(server.url))).read() == b"ok"  # nor is this machine
+    assert not proxy.clients
+
+
+async def test_a_call_may_have_another_proxy_or_none():
+    async with RawServer(OK) as one, RawServer(OK) as other, through(one.url) as transport:
+        assert await (await transport.send(post("http://api.example.test", proxy=other.url))).read() == b"ok"
+        with pytest.raises(ConnectFailed, match="no such name"):
+            await transport.send(post("http://api.example.test", proxy="none"))
+    assert (len(one.clients), len(other.clients)) == (0, 1)
+
+
+async def test_the_hop_that_failed_is_named(authority):
+    port = await unused_port()
+    async with through(f"http://user:{SECRET}@127.0.0.1:{port}") as transport:
+        with pytest.raises(ProxyFailed, match=f"cannot connect to the proxy http://127.0.0.1:{port}") as caught:
+            await transport.send(post("https://api.example.test"))
+        assert "HTTPS_PROXY" in str(caught.value.hint)
+        assert SECRET not in told(caught.value)
+    async with (
+        RawServer(OK, authority.server()) as server,
+        RawServer(http_proxy(server.port)) as proxy,
+        through(proxy.url) as transport,
+    ):
+        with pytest.raises(ConnectFailed, match=r"certificate of https://api\.example\.test is not trusted") as other:
+            await transport.send(post("https://api.example.test"))
+        assert not isinstance(other.value, ProxyFailed)
+    async with RawServer(OK, authority.server()) as proxy, through(proxy.url) as transport:
+        with pytest.raises(ProxyFailed, match=f"no TLS connection to the proxy {proxy.url}") as failed:
+            await transport.send(post("https://api.example.test"))
+        assert "HTTPS_PROXY" in str(failed.value.hint)
+
+
+async def test_more_authorities_are_trusted_beside_the_systems(authority):
+    async with RawServer(OK, authority.server()) as server, Transport(ca=authority.file) as transport:
+        assert await (await transport.send(post(server.url))).read() == b"ok"
+        with pytest.raises(ConnectFailed, match="is not trusted"):  # a provider's own come in their place
+            import certifi
+
+            await transport.send(post(server.url, tls=Tls(ca=certifi.where())))
+    with pytest.raises(ConfigError, match=r"cannot use .*missing\.pem"):
+        async with Transport(ca="missing.pem") as transport:
+            await transport.send(post("https://127.0.0.1:1"))

@@ -58,7 +58,9 @@ def build_manifest(
         raise click.UsageError("say where to: --output FOLDER, or --embedded", click.get_current_context())
     with terminal.waiting("asking for the models"):
         if url is not None:
-            built = asyncio.run(build_listed(url, given_key(key), About(**about)))
+            built = asyncio.run(
+                build_listed(url, given_key(key), About(**about), network=load(settings.config).network)
+            )
         else:
             built = asyncio.run(build_configured(load(settings.config), provider or "", About(**about)))
     if embedded:
@@ -127,15 +129,15 @@ def check_manifest(
     from modelbay.credentials.reference import resolve_reference
     from modelbay.publishing.inspection import Call, check_files, check_hosted, files_of
 
-    key = given_key(key, stdin_is_taken=what == "-")
+    key, config = given_key(key, stdin_is_taken=what == "-"), load(settings.config)
     if key is not None:
-        key = resolve_reference(key, load(settings.config), ())
+        key = resolve_reference(key, config, ())
     call = Call(key, model, yes)
     if "://" in what:
         if offline:
             raise click.UsageError("--offline is for files", click.get_current_context())
         with terminal.waiting(f"asking {masked_url(what)}", hidden=as_json):
-            report = asyncio.run(check_hosted(what, call))
+            report = asyncio.run(check_hosted(what, call, config=config))
     else:
         try:
             content, models = (sys.stdin.buffer.read(), None) if what == "-" else files_of(expanded(what))
@@ -143,7 +145,7 @@ def check_manifest(
             raise Unreadable(f"{what} cannot be read: {error.strerror}") from None
         subject = "standard input" if what == "-" else what
         with terminal.waiting(f"checking {subject}", hidden=as_json or offline):
-            report = asyncio.run(check_files(content, models, subject, call, offline=offline))
+            report = asyncio.run(check_files(content, models, subject, call, offline=offline, config=config))
     _show_report(report, as_json=as_json)
     return FAILED if report.count("error") else 0
 
@@ -174,7 +176,7 @@ def _show_report(report: "Report", *, as_json: bool) -> None:
 @click.argument("what", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
 @click.option("--port", default=PORT, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
 @pass_settings
-def serve_manifest(_: Settings, /, what: Path, port: int) -> None:
+def serve_manifest(settings: Settings, /, what: Path, port: int) -> None:
     """Host a manifest on this machine for a trial, with its extended models and the plain list.
 
     Its address is printed on stdout once it takes requests. Calls go on to the manifest's own base URL. Ctrl-C ends it.
@@ -194,7 +196,7 @@ def serve_manifest(_: Settings, /, what: Path, port: int) -> None:
     except OSError as error:
         raise Unreadable(f"{what} cannot be read: {error.strerror}") from None
     try:
-        serve(content, models, port, ready)
+        serve(content, models, port, ready, load(settings.config))
     except OSError as error:
         hint = "--port 0 takes any free port" if port else None
         raise ModelbayError(f"cannot listen at port {port}: {error.strerror or error}", hint=hint) from None

@@ -96,7 +96,7 @@ def add_provider(
         else:
             provider_registry.add_from_content(config, found.content, None, key, given, choice)
         return
-    if found.kind == "manifest" or _leads_to_manifest(found):
+    if found.kind == "manifest" or _leads_to_manifest(config, found):
         terminal.note(f"{masked_url(what)} is {recognition.TITLES['manifest']}")
         _add_by_manifest(config, found, id, key, choice)
         return
@@ -120,11 +120,11 @@ def add_provider(
     _go_on(config, with_key_asked(made, key), choice)
 
 
-def _leads_to_manifest(found: Recognised) -> bool:
+def _leads_to_manifest(config: Config, found: Recognised) -> bool:
     """Whether a manifest is at an address. It is asked without the key, as the manifest's provider may be elsewhere."""
     if found.document is None or found.kind != "list":
         return False
-    content = asyncio.run(documents.anybodys(found.document))
+    content = asyncio.run(documents.anybodys(config, found.document))
     return content is not None and recognition.kind_of(content) == "manifest"
 
 

@@ -8,11 +8,11 @@ from msgspec import Struct
 
 from modelbay.config.keys import MODEL_KEYS, OAUTH_KEYS, PROVIDER_KEYS, STRICT, Known, nearest
 from modelbay.config.origin import origin
-from modelbay.config.schema import ChatSettings, ModelEntry, OAuth, ProviderEntry, Table, Thinking
+from modelbay.config.schema import ChatSettings, ModelEntry, Network, OAuth, ProviderEntry, Table, Thinking
 from modelbay.config.types import OLD_TYPES, PROTOCOLS, TYPES
 from modelbay.secrecy import REFERENCES, misspelled_reference
 
-Made = TypeVar("Made", ProviderEntry, ModelEntry, OAuth, Thinking, ChatSettings)
+Made = TypeVar("Made", ProviderEntry, ModelEntry, OAuth, Thinking, ChatSettings, Network)
 
 KINDS = {
     "str": "text",
@@ -39,6 +39,10 @@ def thinking(value: object) -> Thinking:
 
 def chat_settings(value: object) -> ChatSettings:
     return _made(ChatSettings, _table(value))
+
+
+def network(value: object) -> Network:
+    return _made(Network, _table(value))
 
 
 def provider_entry(id: str, value: object) -> ProviderEntry:

@@ -17,6 +17,7 @@ from modelbay.config.schema import (
     ChatSettings,
     Modalities,
     ModelEntry,
+    Network,
     OAuth,
     Problem,
     ProviderEntry,
@@ -77,7 +78,9 @@ OF_KIMI_CODE = frozenset(
 )  # fmt: skip
 """Its tables and settings beside providers and models."""
 
-ROOT = Known(frozenset({"default_model", "default_provider", "thinking", "chat", "providers", "models"}), OF_KIMI_CODE)
+ROOT = Known(
+    frozenset({"default_model", "default_provider", "thinking", "chat", "network", "providers", "models"}), OF_KIMI_CODE
+)
 THINKING = Known(frozenset(Thinking.__struct_fields__), frozenset({"mode", "forced_effort"}))
 PROVIDER = Known(PROVIDER_KEYS)
 MODEL = Known(MODEL_KEYS | {"provider_id", "name", "overrides"}, EXTENDED)
@@ -89,7 +92,13 @@ COST = Known(
 )
 MODALITIES = Known(frozenset(Modalities.__struct_fields__))
 VARIABLES = Known(frozenset(name for row in TYPES.values() for name in (*row.key_names, *row.url_names)), free=True)
-STRICT: dict[str, type[Struct]] = {"tls": Tls, "timeout": Timeout, "limits": SizeLimits, "chat": ChatSettings}
+STRICT: dict[str, type[Struct]] = {
+    "tls": Tls,
+    "timeout": Timeout,
+    "limits": SizeLimits,
+    "chat": ChatSettings,
+    "network": Network,
+}
 """Tables that are modelbay's alone, by name, at the top of the file or in an entry. Their structs forbid unknown fields, so
 that reading one refuses an unknown key; a table is added here for the nearest key to be named.
 """

@@ -110,6 +110,11 @@ class _Reading:
             config.chat = entries.chat_settings(self.table("chat"))
         except Unusable as unusable:
             self.report(unusable, "chat")
+        try:
+            config.network = entries.network(self.document.pop("network", {}))
+        except Unusable as unusable:
+            config.network = None
+            self.report(unusable, "network")
         providers = self.table("providers")
         for id, table in providers.items():
             try:

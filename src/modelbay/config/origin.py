@@ -90,4 +90,4 @@ def is_open(where: Origin) -> bool:
     except ValueError:
         labels = host.lower().split(".")
         is_number = labels[-1].isdigit() or labels[-1].startswith("0x")
-        return not is_number and not INSIDE & {labels[-1], ".".join(labels[-2:])}
+        return len(labels) > 1 and not is_number and not INSIDE & {labels[-1], ".".join(labels[-2:])}

@@ -102,6 +102,18 @@ class Tls(Struct, frozen=True, forbid_unknown_fields=True):
     """Trusts everybody."""
 
 
+class Network(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[network]`: how every connection is made."""
+
+    proxy: str | None = None
+    """URL of a proxy (http, https, socks4, socks5) for all connections, or "none"; it may be a reference. Default: HTTPS_PROXY,
+    HTTP_PROXY, ALL_PROXY and NO_PROXY of the environment. A provider's own `proxy` comes first."""
+    ca: str | None = None
+    """CA bundle (PEM file), trusted in addition to the system's. A provider's own `tls.ca` replaces both."""
+    offline: bool = False
+    """Only a provider that is called is contacted: nothing is fetched or refreshed (false)."""
+
+
 class Modalities(Struct):
     """A list that is given is complete: what it does not name, the model cannot take or make."""
 
@@ -173,7 +185,7 @@ class ProviderEntry(Struct, kw_only=True):
     api_version: str | None = None
     """Azure's `api-version`."""
     proxy: str | None = None
-    """The URL of a proxy (http, https, socks4, socks5) that its calls go through; it may be a reference."""
+    """The URL of a proxy (http, https, socks4, socks5) that its calls go through, or "none"; it may be a reference."""
     tls: Tls | None = None
     """Certificates."""
     timeout: Timeout | None = None
@@ -320,6 +332,8 @@ class Config(Struct, kw_only=True):
     """The provider of models that name neither one nor an address of their own."""
     thinking: Thinking = field(default_factory=Thinking)
     chat: ChatSettings = field(default_factory=ChatSettings)
+    network: Network | None = Network()
+    """None: its table cannot be used, and nothing can be sent."""
     providers: dict[str, ProviderEntry] = field(default_factory=dict)
     models: dict[str, ModelEntry] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)

@@ -34,6 +34,8 @@ def hide(document: Any) -> None:
                 for name in INNER & entry.keys() if kind == "providers" else ():
                     if isinstance(entry[name], dict):
                         _hide(entry[name], (kind, id, name))
+    if isinstance(network := document.get("network"), dict):
+        _hide(network, ("network",))
 
 
 def _hide(table: dict[str, Any], path: Keys) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 from msgspec import Struct
@@ -171,7 +172,7 @@ async def log_in(config: Config, to: Target, show: Callable[[Code], object]) -> 
         if new:
             login = _login(config, to.entry)
             await asyncio.to_thread(_check_room, config, to, login)
-            found = await oauth.log_in(login.flow, line.exchange, show)
+            found = await oauth.log_in(login.flow, partial(line.exchange, provider=to.entry.id), show)
             found.origin = login.origin
             async with tokens.locked(login.name):
                 await asyncio.to_thread(tokens.STORES[login.storage].write, login.name, found)
@@ -242,7 +243,7 @@ async def _end(line: Line, config: Config, entry: ProviderEntry) -> Ended:
         flow = logins.flow_of(entry.oauth, entry.id)
         if found.token_url == flow.token_url:  # an entry that points elsewhere does not get the tokens
             async with asyncio.timeout(REVOCATION_SECONDS):
-                await oauth.revoke(flow, found, line.exchange)
+                await oauth.revoke(flow, found, partial(line.exchange, provider=entry.id))
     except TimeoutError:
         problem = f"no answer within {REVOCATION_SECONDS:g} s"
     except ModelbayError as error:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from modelbay.config.origin import Origin
 from modelbay.config.paths import expanded
+from modelbay.config.proxies import NONE
 from modelbay.config.schema import Config, ModelEntry, ProviderEntry, SizeLimits, Timeout, Tls, key_text
 from modelbay.conversation import Protocol
 from modelbay.credentials.approval import is_foreign
@@ -175,10 +176,8 @@ def _endpoint(config: Config, upstream: Upstream, url: str, user: str) -> Endpoi
     custom = _custom_headers(config, upstream)
     anew = {name.lower() for name in custom}
     headers = {name: value for name, value in {**headers, **authorisation}.items() if name.lower() not in anew}
-    proxy = resolve_reference(provider.proxy, config, (str(upstream.origin),)) if provider.proxy else None
+    proxy = proxy_of(config, provider, upstream.origin)
     register_url(url)
-    if proxy:
-        register_url(proxy)
     return Endpoint(
         url=Hidden(url),
         headers={**headers, **custom},
@@ -192,6 +191,17 @@ def _endpoint(config: Config, upstream: Upstream, url: str, user: str) -> Endpoi
         proxy=Hidden(proxy) if proxy else None,
         tls=_tls(config, provider.tls) if provider.tls else None,
     )
+
+
+def proxy_of(config: Config, provider: ProviderEntry, where: Origin) -> str | None:
+    """The provider's own proxy to an origin; "none" is one too. Raises what `resolve_reference` does."""
+    if not provider.proxy:
+        return None
+    if provider.proxy.lower() == NONE:
+        return NONE
+    proxy = resolve_reference(provider.proxy, config, (str(where),))
+    register_url(proxy)
+    return proxy
 
 
 def _authorisation(config: Config, upstream: Upstream, user: str) -> tuple[Credential | None, Headers]:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from modelbay.config.origin import Origin, origin
+from modelbay.config.proxies import NONE
 from modelbay.config.schema import Config, ModelEntry, ProviderEntry, key_text
 from modelbay.config.types import TYPES
 from modelbay.conversation import Protocol
@@ -53,7 +54,7 @@ class Upstream(Struct, frozen=True, kw_only=True):
     def places(self) -> tuple[str, ...]:
         """Every origin that gets what is sent: the provider's own, and that of a proxy which the entry names."""
         proxy = self.provider.proxy
-        if not proxy or REFERENCE.fullmatch(proxy.strip()):
+        if not proxy or proxy.lower() == NONE or REFERENCE.fullmatch(proxy.strip()):
             return (str(self.origin),)
         try:
             return (str(self.origin), place_of(proxy.strip()))

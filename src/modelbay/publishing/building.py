@@ -17,7 +17,7 @@ from modelbay.catalog.manifest import DAY, LONGEST
 from modelbay.catalog.modelsdev import ModelsDev
 from modelbay.catalog.sources import LIST, MODELS_DEV, Catalog
 from modelbay.config.origin import origin
-from modelbay.config.schema import MANIFEST, Config, ModelEntry, ProviderEntry
+from modelbay.config.schema import MANIFEST, Config, ModelEntry, Network, ProviderEntry
 from modelbay.conversation import Extra, Json
 from modelbay.errors import AuthenticationFailed, ConfigError, MalformedReply, MissingCredential
 from modelbay.json_text import decode
@@ -28,6 +28,7 @@ from modelbay.providers.upstream import Upstream, upstream
 from modelbay.publishing.models import FIELDS, day
 from modelbay.secrecy import KEY, redact
 
+NETWORK = Network()
 ID = "published"
 """What a provider is called that is only known by its address."""
 SWITCHES: dict[str, Capability] = {"reasoning": "thinking", "temperature": "temperature", "tool_call": "tool_use"}
@@ -91,7 +92,9 @@ async def build_configured(config: Config, provider: str, about: About, catalog:
     return await _build(config, entry, About(name, website, about.base_url), catalog or Catalog())
 
 
-async def build_listed(url: str, key: str | None, about: About, catalog: Catalog | None = None) -> Built:
+async def build_listed(
+    url: str, key: str | None, about: About, catalog: Catalog | None = None, network: Network | None = NETWORK
+) -> Built:
     """What the provider publishes whose plain list, or base URL, is at an address. Raises as `build_configured` does."""
     try:
         there = origin(url)
@@ -100,7 +103,7 @@ async def build_listed(url: str, key: str | None, about: About, catalog: Catalog
     parts = urlsplit(url)
     base = parts._replace(path=parts.path.rstrip("/").removesuffix("/models"), fragment="").geturl()
     entry = ProviderEntry(id=ID, type="openai", base_url=base, api_key=key, auth=None if key else "none")
-    config = Config(path=Path("config.toml"), providers={ID: entry})
+    config = Config(path=Path("config.toml"), providers={ID: entry}, network=network)
     name = about.name or there.host
     try:
         return await _build(config, entry, About(name, about.website, about.base_url), catalog or Catalog())

@@ -1,17 +1,18 @@
 """Checking what a provider publishes: the documents, the addresses that they name, and a call with a key."""
 
-from asyncio import timeout
 from pathlib import Path
 from time import perf_counter
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from modelbay.catalog import manifest as reading
 from modelbay.catalog.modelsdev import Exchange, ModelsDev
 from modelbay.config.origin import Origin, origin
 from modelbay.config.schema import Config, ProviderEntry
 from modelbay.conversation import Extra
+from modelbay.credentials.network import transport_of
 from modelbay.errors import (
     AuthenticationFailed,
     ConfigError,
@@ -31,7 +32,7 @@ from modelbay.publishing.documents import Document, read_list, read_manifest, re
 from modelbay.publishing.manifests import is_local
 from modelbay.publishing.rules import SEVERITIES, Finding, Severity, broken
 from modelbay.secrecy import masked_url, redact, register
-from modelbay.transport import Limits, Request, Transport
+from modelbay.transport import Fetching, Limits, Request, Transport, check_online, fetch
 
 QUICK = 2.0
 """Seconds that an answer may take."""
@@ -84,7 +85,13 @@ class Call(Struct):
     agreed: bool = False
 
 
-async def check_hosted(url: str, call: Call, models_dev: ModelsDev | None = None) -> Report:
+NOWHERE = Config(path=Path("config.toml"))
+"""A configuration of which nothing is set."""
+
+
+async def check_hosted(
+    url: str, call: Call, models_dev: ModelsDev | None = None, *, config: Config = NOWHERE
+) -> Report:
     """The report on a manifest at an address.
 
     Raises:
@@ -94,19 +101,19 @@ async def check_hosted(url: str, call: Call, models_dev: ModelsDev | None = None
         typed = origin(url)
     except ValueError as error:
         raise ConfigError(f"{masked_url(url)} cannot be checked: {error}", hint="name an address, or a file") from None
-    async with Transport() as transport:
-        inspection = _Inspection(Report(masked_url(url)), transport, call, models_dev or ModelsDev(), typed)
+    async with transport_of(config) as transport:
+        inspection = _Inspection(Report(masked_url(url)), transport, call, models_dev or ModelsDev(), typed, config)
         await inspection.hosted(url)
     return inspection.done()
 
 
 async def check_files(
     manifest: bytes, models: bytes | None, subject: str, call: Call, models_dev: ModelsDev | None = None,
-    *, offline: bool = False,
+    *, offline: bool = False, config: Config = NOWHERE,
 ) -> Report:  # fmt: skip
     """The report on an embedded array, or on a manifest that is not hosted yet and its extended models."""
-    async with Transport() as transport:
-        inspection = _Inspection(Report(subject), transport, call, models_dev or ModelsDev(), None)
+    async with transport_of(config) as transport:
+        inspection = _Inspection(Report(subject), transport, call, models_dev or ModelsDev(), None, config)
         await inspection.written(manifest, models, offline=offline)
     return inspection.done()
 
@@ -132,12 +139,19 @@ class _Page(Struct):
 
 class _Inspection:
     def __init__(
-        self, report: Report, transport: Transport, call: Call, models_dev: ModelsDev, typed: Origin | None
+        self,
+        report: Report,
+        transport: Transport,
+        call: Call,
+        models_dev: ModelsDev,
+        typed: Origin | None,
+        config: Config,
     ) -> None:
         if call.key:
             register(call.key)
         self._report = report
         self._transport = transport
+        self._config = config
         self._call = call
         self._models_dev = models_dev
         self._typed = typed
@@ -236,6 +250,7 @@ class _Inspection:
         async def exchange(
             method: str, url: str, headers: dict[str, str], body: bytes | None
         ) -> tuple[int, dict[str, str], bytes]:
+            check_online(self._transport, url)
             request = Request(method, url, {"User-Agent": USER_AGENT, **headers}, body, LIMITS)
             async with await self._transport.send(request) as response:
                 return response.status, response.headers, await response.read()
@@ -282,7 +297,7 @@ class _Inspection:
         entry = ProviderEntry(id=ID, type="openai", base_url=base, api_key=self._call.key)
         events: list[Event] = []
         start = perf_counter()
-        async with Hub(Config(path=Path("config.toml"), providers={ID: entry})) as hub:
+        async with Hub(replace(NOWHERE, network=self._config.network, providers={ID: entry})) as hub:
             try:
                 async for event in hub.stream(f"{ID}/{model}", WORD, max_output_tokens=LONGEST):
                     events.append(event)
@@ -323,49 +338,43 @@ class _Inspection:
         self, what: str, url: str, headers: dict[str, str], *, again: bool = False
     ) -> tuple[_Page | None, int | None]:
         """The page at an address, redirects followed, with the findings on how it came; and its status."""
-        where, there, hops = masked_url(url), url, 0
+        where, trail, found = masked_url(url), list[str](), None
         answer = Answer(what, where)
         if again:
             self._report.answers.pop()
         self._report.answers.append(answer)
+        sent = {"User-Agent": USER_AGENT, "Accept": "application/json", **headers}
+        how = Fetching(trusted=self._trusted(url), seconds=SECONDS, redirects=0 if headers else HOPS)
         start = perf_counter()
-        while True:
-            request = Request(
-                "GET", there, {"User-Agent": USER_AGENT, "Accept": "application/json", **headers}, None, LIMITS,
-                public=not self._is_trusted(origin(there)),
-            )  # fmt: skip
-            try:
-                async with timeout(SECONDS), await self._transport.send(request) as response:
-                    body = await response.read()
-                    break
-            except TimeoutError:
-                answer.seconds = perf_counter() - start
-                self._report.add([broken("too-late", where, f"it took more than {SECONDS:g} s")])
-                return None, None
-            except Redirected as redirect:
-                answer.status = redirect.status
-                rule = "manifest-redirects" if what == "manifest" else "redirects"
-                target = urljoin(there, redirect.location or "")
-                if hops == 0:
-                    self._report.add([broken(rule, where, f"it points to {masked_url(target) or 'nowhere'}")])
-                hops += 1
-                if hops > HOPS or headers or not redirect.location or not _usable(target):
-                    return None, redirect.status
-                there = target
-            except ModelbayError as error:
-                answer.seconds = perf_counter() - start
-                self._report.add([broken(_failure_rule(error), where, error.message)])
-                return None, None
-        answer.status, answer.seconds, answer.bytes = response.status, perf_counter() - start, len(body)
+        try:
+            found = await fetch(self._transport, Request("GET", url, sent, None, LIMITS), how, trail)
+        except Redirected as redirect:
+            answer.status = redirect.status
+            if not headers:
+                self._report.add([broken("unreachable", where, f"{redirect.message}: {redirect.hint}")])
+        except ModelbayError as error:
+            answer.seconds = perf_counter() - start
+            self._report.add([broken(_failure_rule(error), where, error.message)])
+        if trail:
+            rule = "manifest-redirects" if what == "manifest" else "redirects"
+            self._report.add([broken(rule, where, f"it points to {masked_url(trail[0]) or 'nowhere'}")])
+        if found is None:
+            return None, answer.status
+        answer.status, answer.seconds, answer.bytes = found.status, perf_counter() - start, len(found.body)
         if answer.seconds > QUICK:
             self._report.add([broken("slow", where, f"it took {answer.seconds:.1f} s")])
-        if findings := _answered(response.status, response.headers.get("content-type", ""), body, where):
-            if response.status in (401, 403):
-                return None, response.status  # whoever asked says what that means
+        if findings := _answered(found.status, found.headers.get("content-type", ""), found.body, where):
+            if found.status in (401, 403):
+                return None, found.status  # whoever asked says what that means
             self._report.add(findings)
             if any(one.severity == "error" for one in findings):
-                return None, response.status
-        return _Page(there, body), response.status
+                return None, found.status
+        return _Page(found.url, found.body), found.status
+
+    def _trusted(self, url: str) -> list[Origin]:
+        """The origins that are the user's own choice."""
+        there = [] if self._typed is None else [self._typed]
+        return [*there, *([origin(url)] if self._is_trusted(origin(url)) else [])]
 
     def _is_trusted(self, there: Origin) -> bool:
         """Whether an address is the user's own choice: it was typed, or their file names this machine."""

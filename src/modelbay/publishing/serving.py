@@ -16,7 +16,9 @@ import msgspec
 
 from modelbay.catalog.manifest import parse_manifest, parse_models
 from modelbay.config.origin import origin
+from modelbay.config.schema import Config
 from modelbay.conversation import Extra
+from modelbay.credentials.network import transport_of
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.json_text import decode
 from modelbay.line import USER_AGENT
@@ -88,7 +90,9 @@ def _by_id(extended: Any) -> Extra:
     return models
 
 
-def serve(content: bytes, models: bytes | None, port: int, ready: Callable[[str, Hosted], None]) -> None:
+def serve(
+    content: bytes, models: bytes | None, port: int, ready: Callable[[str, Hosted], None], config: Config
+) -> None:
     """Runs until Ctrl-C or SIGTERM; `ready` is told the manifest's address once requests are taken.
 
     Raises:
@@ -101,17 +105,20 @@ def serve(content: bytes, models: bytes | None, port: int, ready: Callable[[str,
     with socket.create_server((HOST, port)) as listener:
         url = f"http://{HOST}:{listener.getsockname()[1]}"
         served = hosted(content, models, url)
-        config = uvicorn.Config(
-            App(served), ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
+        running = uvicorn.Config(
+            App(served, url, config), ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
             server_header=False, timeout_graceful_shutdown=1,
         )  # fmt: skip
         ready(f"{url}{BASE}/models?provider=true", served)
-        uvicorn.Server(config).run([listener])
+        uvicorn.Server(running).run([listener])
 
 
 class App:
-    def __init__(self, served: Hosted) -> None:
+    def __init__(self, served: Hosted, url: str, config: Config) -> None:
+        """`url` is where this server is."""
         self._served = served
+        self._here = origin(url)
+        self._config = config
         self._transport: Transport | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -140,7 +147,7 @@ class App:
         request = Request(scope["method"], url, headers, body or None, public=not origin(url).loopback)
         started = False
         gone = asyncio.ensure_future(_disconnected(receive))
-        self._transport = self._transport or Transport()
+        self._transport = self._transport or transport_of(self._config)
         try:
             async with await self._transport.send(request) as response, aclosing(response.stream()) as chunks:
                 await _start(send, response.status, response.headers.get("content-type", "application/json"))

@@ -10,15 +10,19 @@ import io
 from typing import Self
 
 import aiohttp
+from msgspec.structs import replace
 from yarl import URL
 
+from modelbay.config.origin import is_open, origin
+from modelbay.config.proxies import NONE, Proxies
 from modelbay.config.schema import Tls
 from modelbay.secrecy import without_frames
 from modelbay.transport.connection import PENDING, Pending, open_session
-from modelbay.transport.failure import explained, refused, timed_out
-from modelbay.transport.request import Request, check, is_socks
+from modelbay.transport.failure import explained, not_public, refused, timed_out
+from modelbay.transport.request import Request, check, check_proxy, is_socks
 from modelbay.transport.response import Response
 
+DIRECT = Proxies()
 LARGE_BODY = 2**20
 """From here on a body is handed over as a file, so that it is written piece by piece."""
 
@@ -26,7 +30,12 @@ LARGE_BODY = 2**20
 class Transport:
     """Sends requests over connections that it keeps. Belongs to the event loop that it is first used in."""
 
-    def __init__(self) -> None:
+    def __init__(self, proxies: Proxies = DIRECT, ca: str | None = None, *, offline: bool = False) -> None:
+        """`proxies` are for requests without a proxy of their own; `ca`: a file with more authorities to trust."""
+        self.offline = offline
+        """Nothing may be fetched; to call a provider is another thing."""
+        self._proxies = proxies
+        self._ca = ca
         self._sessions: dict[tuple[str | None, Tls | None, bool], aiohttp.ClientSession] = {}
 
     async def __aenter__(self) -> Self:
@@ -52,8 +61,10 @@ class Transport:
             MalformedReply: what answered does not speak HTTP, or packs its reply in an unknown way.
         """
         check(request)
-        proxy = None if request.public else request.proxy
-        session = self._session(proxy, request.tls, request.public)
+        request = self._routed(request)
+        proxy = request.proxy
+        # what a proxy connects to is for it to say; whom we connect to ourselves is checked when connecting
+        session = self._session(proxy, request.tls, request.public and proxy is None)
         call = Pending(request.limits)
         token = PENDING.set(call)
         try:
@@ -86,10 +97,29 @@ class Transport:
             raise failure
         return response
 
+    def _routed(self, request: Request) -> Request:
+        """The request with the proxy that it goes through.
+
+        Raises:
+            ConfigError: that is not a proxy's URL.
+            ConnectFailed: the address is not public, and the proxy would connect to it all the same.
+        """
+        if request.proxy == NONE:
+            request = replace(request, proxy=None)
+        elif request.proxy is None and self._proxies.urls:
+            found = self._proxies.of(origin(request.url))
+            if found is not None:
+                request = replace(request, proxy=found.url, proxy_setting=found.setting)
+        if request.proxy is not None:
+            check_proxy(request)
+            if request.public and not is_open(origin(request.url)):
+                raise not_public(request)
+        return request
+
     def _session(self, proxy: str | None, tls: Tls | None, public: bool) -> aiohttp.ClientSession:
         session = self._sessions.get((proxy, tls, public))
         if session is None:
-            session = self._sessions[proxy, tls, public] = open_session(proxy, tls, public)
+            session = self._sessions[proxy, tls, public] = open_session(proxy, tls, public, self._ca)
         return session
 
 

@@ -69,8 +69,8 @@ def _public_socket(address: Any) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
-def open_session(proxy: str | None, tls: Tls | None, public: bool) -> aiohttp.ClientSession:
-    security = True if tls is None else _context(tls)
+def open_session(proxy: str | None, tls: Tls | None, public: bool, ca: str | None = None) -> aiohttp.ClientSession:
+    security = True if tls is None and ca is None else _context(tls or Tls(), ca)
     options: dict[str, Any] = {"limit": 0, "keepalive_timeout": KEEP_ALIVE, "ssl": security}
     if public:
         options["socket_factory"] = _public_socket
@@ -112,10 +112,13 @@ def _socks(proxy: str, options: dict[str, Any]) -> aiohttp.TCPConnector:
     )
 
 
-def _context(tls: Tls) -> ssl.SSLContext:
+def _context(tls: Tls, ca: str | None) -> ssl.SSLContext:
     file = tls.ca
     try:
         context = ssl.create_default_context(cafile=tls.ca and expanded(tls.ca))
+        if ca is not None and tls.ca is None:
+            file = ca
+            context.load_verify_locations(ca)
         if tls.cert is not None:
             file = tls.cert
             key = None if tls.key is None else expanded(tls.key)

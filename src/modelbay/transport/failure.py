@@ -6,7 +6,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from typing import Literal, TypeAlias, TypeVar
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
@@ -17,6 +17,7 @@ from modelbay.errors import (
     IncompleteReply,
     MalformedReply,
     ModelbayError,
+    ProxyFailed,
     Redirected,
     TimedOut,
 )
@@ -29,9 +30,13 @@ NETWORK = "check the network, and whether this machine needs a VPN or a proxy"
 AGAIN = "try again; if it goes on, a proxy or firewall on the way may be cutting connections"
 TOO_LARGE = "check what that server is: modelbay stopped reading, as no model's answer is that large"
 NOBODY = "start the server, or correct base_url: nothing listens there"
+DIRECTLY = 'NO_PROXY, or `proxy = "none"`, connects directly'
 PASSWORD_WANTED = "wants a user and a password that it knows"
 CLIENT_CERTIFICATE = "if that server asks for a certificate, set tls.cert and tls.key"
-AUTHORITY = "if you or your company signed it, set tls.ca to that authority's file; tls.insecure = true trusts anyone"
+AUTHORITY = (
+    "if you or your company signed it, set tls.ca, or `ca` of [network], to that authority's file; tls.insecure = true trusts "
+    "anyone"
+)
 EXPIRED = "its owner must renew it, or this machine's clock is wrong"
 OTHER_NAME = "base_url must use a name that the certificate was made for"
 CERTIFICATE = {9: EXPIRED, 10: EXPIRED, 62: OTHER_NAME, 64: OTHER_NAME}  # OpenSSL's X509_V_ERR codes
@@ -51,8 +56,10 @@ class ProxyRefused(aiohttp.ClientError):
 def timed_out(stage: Stage, request: Request) -> TimedOut:
     what, hint = LATE[stage]
     seconds: float = getattr(request.limits, stage)
-    who = f"the proxy {origin(request.proxy)}" if stage == "connect" and request.proxy else request.server
-    return TimedOut(f"{who} {what.format(seconds)}", stage=stage, hint=hint)
+    if stage == "connect" and request.proxy:
+        message = f"the proxy {origin(request.proxy)} did not connect to {request.server} within {seconds:g} s"
+        return TimedOut(message, stage=stage, hint=f"check {request.proxy_setting}; timeout.connect sets the limit")
+    return TimedOut(f"{request.server} {what.format(seconds)}", stage=stage, hint=hint)
 
 
 def too_large(request: Request, limited: Literal["reply_bytes", "stream_bytes"]) -> MalformedReply:
@@ -94,11 +101,13 @@ def _redirected(status: int, headers: Mapping[str, str], request: Request) -> Re
     return error
 
 
-def _proxy_refused(request: Request, why: str) -> ConnectFailed:
+def _proxy_refused(request: Request, why: str) -> ProxyFailed:
     who = f"the proxy {origin(request.proxy or '')}"
     if why == PASSWORD_WANTED:
-        return final(ConnectFailed(f"{who} {why}", hint='proxy is written "http://user:password@host:port"'))
-    return ConnectFailed(f"{who} would not connect to {request.server}: {why}", hint="try again, or without the proxy")
+        hint = f'write it with both, as "http://user:password@host:port": {request.proxy_setting}'
+        return final(ProxyFailed(f"{who} {why}", hint=hint))
+    hint = f"try again, or check {request.proxy_setting}; {DIRECTLY}"
+    return ProxyFailed(f"{who} would not connect to {request.server}: {why}", hint=hint)
 
 
 def explained(error: Exception, request: Request, *, connected: bool) -> ModelbayError:
@@ -109,7 +118,7 @@ def explained(error: Exception, request: Request, *, connected: bool) -> Modelba
     if isinstance(error, ProxyRefused):
         return _proxy_refused(request, PASSWORD_WANTED if "authentication" in str(error).lower() else str(error))
     if isinstance(reason, ssl.SSLError):
-        return _tls_failed(reason, request)
+        return _tls_failed(reason, request, _is_of_proxy(error, request))
     if isinstance(error, aiohttp.ClientResponseError):
         large = error.message.startswith(("Got more", "Too many"))
         what = "sent headers that are too large" if large else "does not answer in HTTP"
@@ -119,15 +128,24 @@ def explained(error: Exception, request: Request, *, connected: bool) -> Modelba
         return ConfigError(f"{public(request.url)} cannot be called", hint="check base_url and custom_headers")
     if connected:
         return Disconnected(f"{request.server} closed the connection without an answer", hint=AGAIN)
-    who = f"the proxy {origin(request.proxy)}" if request.proxy else request.server
-    if isinstance(reason, socket.gaierror):
-        return ConnectFailed(f"{who} is not known: no such name", hint=f"check base_url for a typing error; {NETWORK}")
     code = reason.errno if isinstance(reason, OSError) and reason.errno else 0
+    if request.proxy:
+        unknown = isinstance(reason, socket.gaierror)
+        why = "no such name" if unknown else os.strerror(code).lower() if code else "it broke off"
+        hint = f"check {request.proxy_setting}; {DIRECTLY}"
+        return ProxyFailed(f"cannot connect to the proxy {origin(request.proxy)}: {why}", hint=hint)
+    if isinstance(reason, socket.gaierror):
+        hint = f"check base_url for a typing error; {NETWORK}"
+        return ConnectFailed(f"{request.server} is not known: no such name", hint=hint)
     if request.public and code == errno.EPERM:
-        return final(ConnectFailed(f"{request.server} is not on the open internet", hint="fetch it yourself"))
+        return not_public(request)
     why = os.strerror(code).lower() if code else "it broke off"
     hint = NOBODY if code == errno.ECONNREFUSED else NETWORK if code else CLIENT_CERTIFICATE
-    return ConnectFailed(f"cannot connect to {who}: {why}", hint=hint)
+    return ConnectFailed(f"cannot connect to {request.server}: {why}", hint=hint)
+
+
+def not_public(request: Request) -> ConnectFailed:
+    return final(ConnectFailed(f"{request.server} is not on the open internet", hint="fetch it yourself"))
 
 
 def _root(error: BaseException) -> BaseException:
@@ -137,7 +155,24 @@ def _root(error: BaseException) -> BaseException:
     return error
 
 
-def _tls_failed(reason: ssl.SSLError, request: Request) -> ConnectFailed:
+def _is_of_proxy(error: Exception, request: Request) -> bool:
+    """Whether it was the connection to the proxy itself that failed."""
+    if request.proxy is None or not isinstance(error, aiohttp.ClientConnectorError):
+        return False
+    proxy = urlsplit(request.proxy)
+    return isinstance(error, aiohttp.ClientProxyConnectionError) or (
+        proxy.scheme == "https" and (error.host, error.port) == (proxy.hostname, proxy.port or 443)
+    )
+
+
+def _tls_failed(reason: ssl.SSLError, request: Request, of_proxy: bool) -> ConnectFailed:
+    if of_proxy:
+        why = getattr(reason, "verify_message", None) or (reason.reason or "it broke off").replace("_", " ")
+        message = f"no TLS connection to the proxy {origin(request.proxy or '')}: {why.lower()}"
+        hint = (
+            f"check {request.proxy_setting}: most proxies are written with http://; `ca` of [network] adds an authority"
+        )
+        return final(ProxyFailed(message, hint=hint))
     if isinstance(reason, ssl.SSLCertVerificationError):
         message = f"the certificate of {request.server} is not trusted: {reason.verify_message.lower()}"
         hint = CERTIFICATE.get(reason.verify_code, AUTHORITY)

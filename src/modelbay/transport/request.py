@@ -41,9 +41,12 @@ class Request(Struct):
     body: bytes | None = None
     limits: Limits = Limits()
     proxy: str | None = None
+    """Its own proxy, or "none"; None: the transport's."""
     tls: Tls | None = None
     public: bool = False
-    """The address came from elsewhere than the user: only the open internet is connected to, and no proxy is used."""
+    """The address came from elsewhere than the user: only the open internet may be connected to."""
+    proxy_setting: str = "`proxy` of the provider"
+    """Where `proxy` was set, for hints."""
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {public(self.url)}>"
@@ -93,8 +96,6 @@ def check(request: Request) -> None:
     """Refuse what would not arrive as the caller meant it. A line break in a header would start another header."""
     if not _is_url(request.url, ("http", "https")):
         raise ConfigError(f"{public(request.url)} cannot be called", hint="base_url is an http:// or https:// address")
-    if request.proxy is not None and not _is_url(request.proxy, ("http", "https", *SOCKS)):
-        raise ConfigError("the proxy's URL is not one", hint='proxy = "http://host:port", or https:, socks4:, socks5:')
     for name, value in request.headers.items():
         if not HEADER_NAME.fullmatch(name) or name.lower() in FRAMING:
             known = HEADER_NAME.match(name)
@@ -102,6 +103,12 @@ def check(request: Request) -> None:
         if CONTROL.search(value):
             message = f"the header {name!r} has a line break or a control character in it"
             raise ConfigError(message, hint="look for one in the key and in custom_headers")
+
+
+def check_proxy(request: Request) -> None:
+    if request.proxy is not None and not _is_url(request.proxy, ("http", "https", *SOCKS)):
+        hint = 'write it as "http://host:port", or with https:, socks4:, socks5:'
+        raise ConfigError(f"the proxy's URL cannot be used: {request.proxy_setting}", hint=hint)
 
 
 def is_socks(proxy: str | None) -> bool:

@@ -1,14 +1,14 @@
 """Fetching what others wrote: how far that goes, and who gets a key."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from modelbay.config.load import parse
 from modelbay.config.origin import origin
-from modelbay.errors import ConnectFailed, ModelbayError, ProviderError, Redirected
-from modelbay.onboarding.sources import documents
+from modelbay.errors import ConnectFailed, ModelbayError, ProviderError
+from modelbay.line import Line
 from modelbay.onboarding.sources.documents import anybodys, check_reachable, fetch
 from modelbay.providers.endpoint import Endpoint, endpoint_at
 from modelbay.providers.upstream import upstream
@@ -22,61 +22,61 @@ def here() -> Iterator[Site]:
         yield made
 
 
+@pytest.fixture
+async def line() -> AsyncIterator[Line]:
+    made = Line(parse("", Path("config.toml")))
+    yield made
+    await made.aclose()
+
+
 def keyed(url: str) -> Endpoint:
     config = parse(f'[providers.p]\ntype = "openai"\nbase_url = "{url}/v1"\napi_key = "sk-mine"', Path("config.toml"))
     return endpoint_at(config, upstream(config, config.providers["p"]), "/chat/completions")
 
 
-async def test_the_origin_that_the_user_typed_may_be_anywhere(here: Site) -> None:
-    assert (await fetch(f"{here.url}/x", [origin(here.url)])).body == b'{"x": 1}'
+async def test_the_origin_that_the_user_typed_may_be_anywhere(here: Site, line: Line) -> None:
+    assert (await fetch(line, f"{here.url}/x", [origin(here.url)])).body == b'{"x": 1}'
     with pytest.raises(ConnectFailed):
-        await fetch(f"{here.url}/x", [])
+        await fetch(line, f"{here.url}/x", [])
     assert len(here.asked) == 1
 
 
-async def test_a_redirect_is_followed_where_it_may_lead(here: Site) -> None:
+async def test_a_redirect_is_followed_where_it_may_lead(here: Site, line: Line) -> None:
     here.pages["/a"] = Page(b"", 302, {"location": "/x"})
-    found = await fetch(f"{here.url}/a", [origin(here.url)])
+    found = await fetch(line, f"{here.url}/a", [origin(here.url)])
     assert found.url == f"{here.url}/x"
     with site() as other:
         other.pages = {"/x": "{}"}
         here.pages["/a"] = Page(b"", 302, {"location": f"{other.url}/x"})
         with pytest.raises(ConnectFailed):
-            await fetch(f"{here.url}/a", [origin(here.url)])
+            await fetch(line, f"{here.url}/a", [origin(here.url)])
         assert not other.asked
 
 
-async def test_the_key_goes_to_its_own_origin_only(here: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_key_goes_to_its_own_origin_only(here: Site, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("modelbay.transport.connection.is_public", lambda address: True)
     with site() as other:
         other.pages = {"/x": "{}"}
         here.pages["/a"] = Page(b"", 307, {"location": f"{other.url}/x"})
-        await fetch(f"{here.url}/a", [], keyed(here.url))
+        await fetch(line, f"{here.url}/a", [], keyed(here.url))
         assert here.keys() == {"Bearer sk-mine"}
         assert not other.keys()
-        await fetch(f"{other.url}/x", [], keyed(here.url))
+        await fetch(line, f"{other.url}/x", [], keyed(here.url))
         assert not other.keys()
 
 
-async def test_an_encrypted_connection_is_not_left_for_an_open_one() -> None:
-    error = Redirected("it points elsewhere", status=302, location="http://acme.example/x")
-    with pytest.raises(Redirected) as caught:
-        documents._next("https://acme.example/x", error)
-    assert caught.value.hint == "it leaves an encrypted connection for an open one"
-
-
-async def test_an_error_says_its_status_and_not_the_query(here: Site) -> None:
+async def test_an_error_says_its_status_and_not_the_query(here: Site, line: Line) -> None:
     with pytest.raises(ProviderError, match="answered 404") as caught:
-        await fetch(f"{here.url}/none?token=sk-secret", [origin(here.url)])
+        await fetch(line, f"{here.url}/none?token=sk-secret", [origin(here.url)])
     assert caught.value.status == 404
     assert "sk-secret" not in caught.value.message
 
 
-async def test_what_is_not_there_or_no_json_is_none(here: Site) -> None:
+async def test_what_is_not_there_or_no_json_is_none(here: Site, line: Line) -> None:
     here.pages["/page"] = "<html>"
-    assert await anybodys(f"{here.url}/x") == {"x": 1}
-    assert await anybodys(f"{here.url}/none") is None
-    assert await anybodys(f"{here.url}/page") is None
+    assert await anybodys(line.config, f"{here.url}/x") == {"x": 1}
+    assert await anybodys(line.config, f"{here.url}/none") is None
+    assert await anybodys(line.config, f"{here.url}/page") is None
 
 
 @pytest.mark.parametrize(

@@ -145,10 +145,10 @@ async def opened(config: Config, url: str | None = None, cache: Cache | None = N
     try:
         if url is None or url == modelsdev.URL:
             known = ModelsDev(cache)
-            problem = await known.refresh(line.exchange)
+            problem = await known.refresh(line.outside)
             return Shelf(modelsdev.URL, known.providers, known.date, known.built_in, problem)
         _checked(url)
-        return Shelf(url, await fetched(line.exchange, url))
+        return Shelf(url, await fetched(line.outside, url))
     finally:
         await line.aclose()
 

@@ -1,21 +1,20 @@
 """Fetching what somebody else wrote for us to read: manifests, lists. Capped in size and time.
 
-The origins that the user typed or agreed to are the user's own choice. Wherever else an answer or a document points, it must
-be on the open internet: not this machine, its network or a cloud's metadata. That is checked when connecting, at every
-step. A key goes to the origin it is for, and follows no redirect elsewhere.
+The origins that the user typed or agreed to are the user's own choice; wherever else an address comes from, it must be on the
+open internet. `transport.fetch` sees to that, and to redirects.
 """
 
-import asyncio
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from modelbay.config.origin import Origin, is_open, origin
+from modelbay.config.schema import Config
 from modelbay.conversation import Json
-from modelbay.errors import ModelbayError, ProviderError, Redirected, TimedOut
+from modelbay.errors import ModelbayError, ProviderError
 from modelbay.json_text import decode
-from modelbay.line import USER_AGENT
+from modelbay.line import USER_AGENT, Line
 from modelbay.protocols.failures import summary, text_of
 from modelbay.providers.endpoint import Endpoint
 from modelbay.secrecy import register_url
@@ -23,7 +22,6 @@ from modelbay.secrecy import register_url
 SECONDS = 15.0
 """For the whole of it, redirects included."""
 BYTES = 16 * 2**20
-REDIRECTS = 3
 
 
 class Document(Struct):
@@ -33,26 +31,39 @@ class Document(Struct):
     body: bytes
 
 
-async def fetch(url: str, trusted: Collection[Origin], endpoint: Endpoint | None = None) -> Document:
+async def fetch(line: Line, url: str, trusted: Collection[Origin], endpoint: Endpoint | None = None) -> Document:
     """What is at an address. `trusted` are the origins that need not be public; with an `endpoint` its key is sent.
 
     Raises:
         ModelbayError: it is not to be had; a status of 401 or 403 is in `status`.
     """
+    from modelbay import transport
+
     register_url(url)
-    try:
-        async with asyncio.timeout(SECONDS):
-            return await _followed(url, trusted, endpoint)
-    except TimeoutError:
-        raise TimedOut(f"{_place(url)} took more than {SECONDS:g} s", stage="first_byte") from None
+    headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
+    request = transport.Request(
+        "GET", url, headers, limits=transport.Limits(first_byte=SECONDS, idle=SECONDS, reply_bytes=BYTES)
+    )
+    how = transport.Fetching(trusted=trusted, seconds=SECONDS)
+    if endpoint is not None:  # its certificates, and trusting any server, are for there too
+        how.keyed, request.headers = endpoint.origin, endpoint.sent_headers(headers)
+        request.tls, request.proxy = endpoint.tls, endpoint.proxy
+    found = await transport.fetch(line.transport(), request, how)
+    if found.status != 200:
+        message = f"{_place(found.url)} answered {found.status}: {summary(text_of(found.body[:2000]))}"
+        raise ProviderError(message, status=found.status)
+    return Document(found.url, found.body)
 
 
-async def anybodys(url: str) -> Json:
+async def anybodys(config: Config, url: str) -> Json:
     """The JSON at an address that the user typed, as who has no key gets it; None where there is none."""
+    line = Line(config)
     try:
-        return decode((await fetch(url, [origin(url)])).body)
+        return decode((await fetch(line, url, [origin(url)])).body)
     except ModelbayError:
         return None
+    finally:
+        await line.aclose()
 
 
 def check_reachable(url: str, trusted: Collection[Origin]) -> None:
@@ -67,44 +78,6 @@ def check_reachable(url: str, trusted: Collection[Origin]) -> None:
             f"{where} is this machine or in a private network",
             hint=f"a manifest may only name such an address where it is at {where} itself",
         )
-
-
-async def _followed(url: str, trusted: Collection[Origin], endpoint: Endpoint | None) -> Document:
-    from modelbay.transport import Limits, Request, Transport
-
-    limits = Limits(first_byte=SECONDS, idle=SECONDS, reply_bytes=BYTES)
-    plain = {"Accept": "application/json", "User-Agent": USER_AGENT}
-    async with Transport() as transport:
-        for _ in range(REDIRECTS + 1):
-            where = origin(url)
-            request = Request("GET", url, plain, limits=limits, public=where not in trusted)
-            if endpoint is not None:
-                request.proxy = endpoint.proxy
-                if where == endpoint.origin:  # its certificates, and trusting anybody, are for there too
-                    request.tls, request.headers = endpoint.tls, endpoint.sent_headers(plain)
-            try:
-                async with await transport.send(request) as response:
-                    body = await response.read()
-            except Redirected as error:
-                url = _next(url, error)
-                continue
-            if response.status != 200:
-                message = f"{_place(url)} answered {response.status}: {summary(text_of(body[:2000]))}"
-                raise ProviderError(message, status=response.status)
-            return Document(url, body)
-    raise ProviderError(f"{_place(url)} was reached by {REDIRECTS} redirects, and points elsewhere again")
-
-
-def _next(url: str, error: Redirected) -> str:
-    """Where an answer points. An encrypted connection is not left for an open one."""
-    try:
-        after = origin(error.location or "")
-    except ValueError:
-        raise error from None
-    if origin(url).scheme == "https" and after.scheme != "https":
-        error.hint = "it leaves an encrypted connection for an open one"
-        raise error
-    return error.location or ""
 
 
 def _place(url: str) -> str:

@@ -147,21 +147,28 @@ async def from_url(
     if not url:
         raise ModelbayError(NOTHING_GIVEN, hint=GIVE)
     home = typed(url)
-    manifest = await manifest_at(url, [home])
-    where = origin(manifest.base_url)
-    may = where in (home, agreed)
-    keyed = partial(_endpoint, config, manifest, key) if key and may else _nobody
     line = Line(config)
     try:
-        said = await said_by(manifest, [home], keyed, line.exchange)
+        manifest = await manifest_at(line, url, [home])
+        return await _from_manifest(line, manifest, url, home, id=id, key=key, agreed=agreed)
+    finally:
+        await line.aclose()
+
+
+async def _from_manifest(
+    line: Line, manifest: Manifest, url: str, home: Origin, *, id: str | None, key: str | None, agreed: Origin | None
+) -> Proposal | Consent:
+    where = origin(manifest.base_url)
+    may = where in (home, agreed)
+    keyed = partial(_endpoint, line.config, manifest, key) if key and may else _nobody
+    try:
+        said = await said_by(manifest, [home], keyed, line)
     except ModelbayError as error:
         if key and not may and error.status in REFUSED:
             return Consent(where, error.message)
         wanted = "it lists its models only to those who have a key: add --api-key KEY"
         raise refused(error, wanted if error.status in REFUSED and not key else None) from None
-    finally:
-        await line.aclose()
-    return _proposal(config, said, url, id)
+    return _proposal(line.config, said, url, id)
 
 
 def from_text(config: Config, text: bytes | Json, *, id: str | None = None) -> Proposal:
@@ -176,14 +183,14 @@ def from_text(config: Config, text: bytes | Json, *, id: str | None = None) -> P
     return _proposal(config, _said(manifest, manifest.models, manifest.findings), None, id)
 
 
-async def manifest_at(url: str, trusted: Collection[Origin]) -> Manifest:
+async def manifest_at(line: Line, url: str, trusted: Collection[Origin]) -> Manifest:
     """The manifest at an address.
 
     Raises:
         ModelbayError: there is none, or it cannot be used, or points where nobody else's may.
     """
     try:
-        manifest = parse_manifest((await documents.fetch(url, trusted)).body)
+        manifest = parse_manifest((await documents.fetch(line, url, trusted)).body)
     except ModelbayError as error:
         hint = "a manifest must be readable without a key" if error.status in REFUSED else None
         raise refused(error, hint) from None
@@ -194,25 +201,25 @@ async def manifest_at(url: str, trusted: Collection[Origin]) -> Manifest:
     return manifest
 
 
-async def said_by(manifest: Manifest, trusted: Collection[Origin], keyed: Keyed, exchange: Exchange) -> Said:
+async def said_by(manifest: Manifest, trusted: Collection[Origin], keyed: Keyed, line: Line) -> Said:
     """What a hosted manifest leads to. Where nobody gets an answer without a key, the one of `keyed` is sent.
 
     Raises:
         ModelbayError: the models cannot be had or used; where their address answered, its status.
     """
     if manifest.source == "models_dev":
-        models, problem = await _at_models_dev(str(manifest.models_dev_id), exchange)
+        models, problem = await _at_models_dev(str(manifest.models_dev_id), line.outside)
         said = _said(manifest, models, manifest.findings)
         said.gaps.reasons += [problem] if problem else []
         return said
     url = manifest.models_url
     try:
-        found = await documents.fetch(url, trusted)
+        found = await documents.fetch(line, url, trusted)
     except ProviderError as error:
         endpoint = await to_thread(keyed) if error.status in REFUSED else None
         if endpoint is None:
             raise
-        found = await documents.fetch(url, trusted, endpoint)
+        found = await documents.fetch(line, url, trusted, endpoint)
     models, findings = parse_models(found.body)
     return _said(manifest, models, [*manifest.findings, *findings])
 

@@ -113,6 +113,9 @@ async def ask(config: Config, entries: Sequence[ProviderEntry]) -> list[Answer]:
     kinds: dict[str, list[ProviderEntry]] = {}
     for entry in entries:
         kinds.setdefault(kind_of(entry) or LIST, []).append(entry)
+    if config.network is not None and config.network.offline:
+        hint = "remove `offline = true` from [network] to refresh"
+        raise ConfigError("offline: nothing is refreshed", hint=hint, file=str(config.path))
     line = Line(config)
     try:
         found = await gather(*(SOURCES[kind](config, line, group) for kind, group in kinds.items()))

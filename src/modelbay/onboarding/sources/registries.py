@@ -34,6 +34,7 @@ from modelbay.errors import (
     PermissionDenied,
     ProviderError,
 )
+from modelbay.line import Line
 from modelbay.onboarding.choosing import settle_default
 from modelbay.onboarding.drafts import as_entry, serves_without_key
 from modelbay.onboarding.sources import documents, imported, merging
@@ -351,10 +352,13 @@ async def _fetched(config: Config, url: str, token: str | None) -> Found:
     endpoint = Endpoint(
         url=url, headers=authorisation, protocol="openai_chat", dialect=PLAIN, origin=where, provider=""
     )  # fmt: skip
+    line = Line(config)
     try:
-        found = await documents.fetch(url, [where], endpoint)
+        found = await documents.fetch(line, url, [where], endpoint)
     except ProviderError as error:
         raise _refusal(url, error) from None
+    finally:
+        await line.aclose()
     return Found(registry=parse_registry(found.body, url), url=url, token=token)
 
 

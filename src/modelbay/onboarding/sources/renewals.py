@@ -27,9 +27,9 @@ async def of_manifest(config: Config, line: Line, entry: ProviderEntry) -> Answe
     source = entry.source or {}
     url, base = str(source["url"]), upstream(config, entry).base_url
     trusted = [manifests.typed(url), origin(base)]
-    manifest = await manifests.manifest_at(url, trusted)
+    manifest = await manifests.manifest_at(line, url, trusted)
     try:
-        said = await manifests.said_by(manifest, trusted, partial(_keyed, config, entry), line.exchange)
+        said = await manifests.said_by(manifest, trusted, partial(_keyed, config, entry), line)
     except ModelbayError as error:
         raise manifests.refused(error) from None
     if not said.models:

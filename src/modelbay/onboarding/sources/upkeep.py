@@ -100,6 +100,8 @@ def due(config: Config, now: float) -> list[ProviderEntry]:
 
 def interval(config: Config) -> float | None:
     """Seconds between two times; None where it is turned off."""
+    if config.network is None or config.network.offline:
+        return None
     table = config.extra.get("model_catalog")
     written = table.get("refresh_interval_ms") if isinstance(table, dict) else None
     if isinstance(written, bool) or not isinstance(written, int | float) or written < 0:
