@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from modelbay.chat.attachments import Unreadable, attachment
+from modelbay.chat.attachments import Unreadable, attachment, dragged, mentioned
 
 
 @pytest.mark.parametrize(
@@ -29,9 +29,9 @@ def test_bytes_become_media_of_their_type(tmp_path: Path, content: bytes, name: 
     assert media.text is None
 
 
-@pytest.mark.parametrize("name", ["notes.md", "main.ts", "data.json", "drawing.svg", "Makefile", "empty"])
+@pytest.mark.parametrize("name", ["notes.md", "main.ts", "data.json", "drawing.svg", "Makefile"])
 def test_text_becomes_a_document_with_its_text(tmp_path: Path, name: str):
-    content = "" if name == "empty" else "größer\n"
+    content = "größer\n"
     (tmp_path / name).write_text(content, encoding="utf-8-sig" if name == "data.json" else "utf-8")
     media = attachment(str(tmp_path / name))
     assert (media.kind, media.text, media.media_type, media.data) == ("document", content, "text/plain", None)
@@ -59,3 +59,93 @@ def test_what_is_no_file_or_of_no_known_type_is_refused(tmp_path: Path):
         attachment(str(tmp_path))
     with pytest.raises(Unreadable, match="missing cannot be read: No such file"):
         attachment(str(tmp_path / "missing"))
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "message"),
+    [
+        (b"", "empty.txt", "is empty"),
+        (b"", "empty.png", "is empty"),
+        (b"PK\x03\x04\0\0", "code.zip", "is application/zip, which models do not read"),
+        (b"\x1f\x8b\x08\0", "code.tar.gz", "is application/x-tar, which models do not read"),
+        (b"\x7fELF\0", "program.bin", "which models do not read"),
+        (b"caf\xe9 \0", "latin.dat", "is neither text nor of a known type"),
+    ],
+)
+def test_what_no_model_reads_is_refused(tmp_path: Path, content: bytes, name: str, message: str):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(Unreadable, match=message):
+        attachment(str(tmp_path / name))
+
+
+def test_a_word_document_is_sent(tmp_path: Path):
+    (tmp_path / "letter.docx").write_bytes(b"PK\x03\x04\0\0")
+    assert attachment(str(tmp_path / "letter.docx")).kind == "document"
+
+
+@pytest.mark.parametrize(("name", "megabytes"), [("notes.txt", 5), ("photo.png", 51), ("clip.mp4", 101)])
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path: Path, name: str, megabytes: int):
+    start = {"photo.png": b"\x89PNG\r\n\x1a\n\0", "clip.mp4": b"\0\0\0\x18ftypisom\0"}.get(name, b"text " * 1000)
+    with (tmp_path / name).open("wb") as file:
+        file.write(start)
+        file.truncate(megabytes * 2**20)  # a hole: nothing is on the disk
+    with pytest.raises(Unreadable, match=f"is too large: {megabytes}.0 MB, at most"):
+        attachment(str(tmp_path / name))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("one.png", "my file.txt", "it's.md", "Makefile", "sub/two.pdf"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("HOME/one.png", ["HOME/one.png"]),
+        ("'HOME/my file.txt'", ["HOME/my file.txt"]),
+        ('"HOME/my file.txt" ', ["HOME/my file.txt"]),
+        (r"HOME/my\ file.txt", ["HOME/my file.txt"]),
+        ("HOME/my file.txt", ["HOME/my file.txt"]),
+        (r"HOME/it\'s.md", ["HOME/it's.md"]),
+        (r"HOME/one.png HOME/my\ file.txt", ["HOME/one.png", "HOME/my file.txt"]),
+        ("'HOME/one.png' 'HOME/my file.txt'", ["HOME/one.png", "HOME/my file.txt"]),
+        ("HOME/one.png\nHOME/my file.txt\n", ["HOME/one.png", "HOME/my file.txt"]),
+        ("file://HOME/my%20file.txt", ["HOME/my file.txt"]),
+        ("file://HOME/one.png\nfile://localhostHOME/sub/two.pdf", ["HOME/one.png", "HOME/sub/two.pdf"]),
+        ("one.png", ["one.png"]),
+        ("sub/two.pdf", ["sub/two.pdf"]),
+        ("./one.png ./sub/two.pdf", ["./one.png", "./sub/two.pdf"]),
+        ("Makefile", []),
+        ("look at HOME/one.png", []),
+        ("HOME/missing.png", []),
+        ("HOME/one.png HOME/missing.png", []),
+        ("HOME", []),
+        ("file://elsewhere/one.png", []),
+        ("it's", []),
+        ("", []),
+        ("a\0b.png", []),
+    ],
+)
+def test_pasted_paths_are_told_from_text(folder: Path, text: str, names: list[str]):
+    home = str(folder)
+    assert dragged(text.replace("HOME", home)) == [name.replace("HOME", home) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("what is in @one.png? And in (@sub/two.pdf)?", ["one.png"]),
+        ("what is in @one.png ?", ["one.png"]),
+        ("@one.png and @sub/two.pdf and @one.png", ["one.png", "sub/two.pdf"]),
+        ('see @"my file.txt" now', ["my file.txt"]),
+        (r"see @my\ file.txt now", ["my file.txt"]),
+        ("@Makefile", ["Makefile"]),
+        ("me@one.png is an address, @nobody is a name", []),
+    ],
+)
+def test_files_are_mentioned_in_a_text(folder: Path, text: str, names: list[str]):
+    assert mentioned(text) == names

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from modelbay.chat.store import Store
 from modelbay.simulator import Simulator
 from tests.cli.command import KEY, MODELBAY
 from tests.servers.site import Site, site
@@ -52,6 +54,17 @@ class Terminal:
 
     def types(self, text: str) -> None:
         self._run("send-keys", "-l", text)
+
+    def pastes(self, text: str) -> None:
+        """Pastes with brackets around it, as terminals do."""
+        self._run("set-buffer", "--", text)
+        self._run("paste-buffer", "-p")
+
+    def signals(self, name: str) -> None:
+        """Sends a signal to the app."""
+        pane = self._run("display-message", "-p", "#{pane_pid}").strip()
+        children = Path(f"/proc/{pane}/task/{pane}/children").read_text().split()
+        os.kill(int(children[0]), signal.Signals[name])
 
     def presses(self, *keys: str) -> None:
         self._run("send-keys", *keys)
@@ -116,3 +129,92 @@ def test_from_nothing_to_an_answer_and_out_again(tmp_path: Path, provider: Site,
         terminal.sees("left with 0")
     finally:
         terminal.close()
+
+
+CONFIG = """\
+default_model = "sim"
+
+[providers.sim]
+type = "openai"
+base_url = "{url}/v1"
+api_key = "{key}"
+
+[models.sim]
+provider = "sim"
+model = "sim-text"
+"""
+
+
+@pytest.fixture
+def talking(tmp_path: Path) -> Iterator[Terminal]:
+    """The app in a terminal, with a model that answers slowly."""
+    with Simulator(key=KEY, pace=0.02) as simulator:
+        (tmp_path / "config.toml").write_text(CONFIG.format(url=simulator.url, key=KEY))
+        terminal = Terminal(tmp_path)
+        yield terminal
+        terminal.close()
+
+
+def test_pasting_typing_early_and_attaching(talking: Terminal, tmp_path: Path):
+    talking.types("typed early")
+    talking.sees("› typed early", "sim", "/help")
+    talking.presses("C-u")
+    talking.sees("› Ask something")
+    talking.pastes("one line\nand another")
+    screen = talking.sees("› one line", "and another")
+    assert screen.count("one line") == screen.count("and another") == 1
+    talking.presses("Enter")
+    talking.sees("You asked: one line and another")
+    notes = tmp_path / "my notes.txt"
+    notes.write_text("The answer is 42.")
+    talking.pastes(f"{str(notes).replace(' ', chr(92) + ' ')} ")
+    talking.sees("⊕ my notes.txt")
+    (tmp_path / "config.toml").write_text((tmp_path / "config.toml").read_text().replace("[models.sim]", "[models.other]", 1)
+        .replace('default_model = "sim"', 'default_model = "other"'))  # fmt: skip
+    talking.sees("is in use now", "other")
+    talking.types("What is in it?")
+    talking.presses("Enter")
+    talking.sees("The answer is 42.")
+
+
+def test_suspending_and_going_on(tmp_path: Path, talking: Terminal):
+    talking.sees("/help", "sim")
+    talking.presses("C-z")
+    deadline = time.monotonic() + SECONDS
+    pane = talking._run("display-message", "-p", "#{pane_pid}").strip()
+    child = int(Path(f"/proc/{pane}/task/{pane}/children").read_text().split()[0])
+    while " T " not in (stat := Path(f"/proc/{child}/stat").read_text()):
+        assert time.monotonic() < deadline, stat
+        time.sleep(0.05)
+    os.kill(child, signal.SIGCONT)
+    talking.types("still here")
+    talking.sees("› still here")
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGQUIT", 131)])
+def test_a_signal_restores_the_terminal_and_loses_nothing(talking: Terminal, tmp_path: Path, name: str, code: int):
+    talking.sees("/help", "sim")
+    talking.types("write 900 words")
+    talking.presses("Enter")
+    talking.sees("the lazy dog")
+    talking.signals(name)
+    talking.sees(f"left with {code}")
+    talking.types("echoed")
+    talking.sees("echoed")
+    [stored] = Store(tmp_path / "conversations.sqlite").list()
+    assert (stored.name, stored.turns) == ("write 900 words", 2)
+
+
+def test_killing_the_app_loses_two_seconds_at_most(talking: Terminal, tmp_path: Path):
+    talking.sees("/help", "sim")
+    talking.types("write 900 words")
+    talking.presses("Enter")
+    store = Store(tmp_path / "conversations.sqlite")
+    deadline = time.monotonic() + SECONDS
+    while not (store.list() and len(store.load(store.list()[0].id).turns) == 2):
+        assert time.monotonic() < deadline, talking.screen
+        time.sleep(0.1)
+    talking.signals("SIGKILL")
+    talking.sees("left with 137")
+    turns = store.load(store.list()[0].id).turns
+    assert [turn.role for turn in turns] == ["user", "assistant"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from modelbay.chat.attachments import Unreadable, attachment
+from modelbay.chat.attachments import Unreadable, attachment, mentioned
 from modelbay.chat.bill import dollars
 from modelbay.chat.chat import Chat
 from modelbay.chat.keeping import Keeper
@@ -130,7 +130,7 @@ class _Plain:
 
     async def _ask(self, hub: Hub, text: str) -> None:
         display, events = Display(), []
-        files, self._files = self._files, []
+        files, self._files = self._files + [attachment(path) for path in mentioned(text)], []
         try:
             async with aclosing(self._chat.ask(hub, text, files, self._keeper)) as stream:
                 async for event in stream:

@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.filter import LineFilter
 
+from modelbay.chat.attachments import dragged
 from modelbay.chat.chat import Chat
 from modelbay.conversation import Text
 from modelbay.errors import ConfigError
@@ -247,7 +248,10 @@ class ModelbayApp(App[None]):
         self.talk.show_foot()
 
     async def command_file(self, argument: str) -> None:
-        self.talk.attach(argument) if argument else self.talk.drop_files()
+        if argument:
+            await self.talk.attach(dragged(argument) or [argument])
+        else:
+            self.talk.drop_files()
 
     async def command_copy(self, argument: str) -> None:
         answers = [turn for turn in self.state.chat.turns if turn.role == "assistant"]

@@ -1,5 +1,6 @@
 """The main screen: the transcript, what is being written, and the line that says with whom and at what cost."""
 
+from asyncio import to_thread
 from typing import ClassVar
 
 from textual import on
@@ -13,7 +14,7 @@ from textual.widgets import Static, TextArea
 from textual.worker import Worker
 
 from modelbay.catalog.summary import size
-from modelbay.chat.attachments import Unreadable, attachment
+from modelbay.chat.attachments import Unreadable, attachment, mentioned
 from modelbay.chat.bill import dollars
 from modelbay.conversation import Media
 from modelbay.errors import ModelbayError, UnknownModel
@@ -121,11 +122,17 @@ class Talk(Screen[None]):
             self.post_message(self.Ordered(command.name))
 
     @on(Composer.Attached)
-    def attach_pasted(self, event: Composer.Attached) -> None:
-        self.attach(event.source)
+    async def attach_pasted(self, event: Composer.Attached) -> None:
+        if await self.attach(event.sources):
+            self.say("Attached. Paste again to write the path instead")
+
+    @on(Composer.Detached)
+    def detach_pasted(self, event: Composer.Detached) -> None:
+        self._files = self._files[: -len(event.sources)]
+        self._show_files()
 
     @on(Composer.Sent)
-    def send(self, event: Composer.Sent) -> None:
+    async def send(self, event: Composer.Sent) -> None:
         text = event.text
         if self.composer.offers and (command := self.offers.highlighted):
             text = f"/{command.name}"
@@ -138,15 +145,19 @@ class Talk(Screen[None]):
             if "/" not in name and "\n" not in text:
                 self.say(f"There is no command /{name}; /help lists them")
                 return
-        self.ask(text)
+        if self.answering or await self.attach(mentioned(text)):
+            self.ask(text)
 
-    def attach(self, source: str) -> None:
-        """Puts a file to the next question."""
+    async def attach(self, sources: list[str]) -> bool:
+        """Adds files to the next question. False: one of them cannot be attached, and none was."""
         try:
-            self._files.append(attachment(source))
+            found = [await to_thread(attachment, source) for source in sources]
         except Unreadable as error:
             self.say(f"{error}" + (f"; {error.hint}" if error.hint else ""))
+            return False
+        self._files += [file for file in found if file not in self._files]
         self._show_files()
+        return True
 
     # --- asking ---
 
@@ -179,16 +190,23 @@ class Talk(Screen[None]):
         finally:
             self._answering = None
             if answer.is_attached:  # else the app is closing
-                await self._end(answer, ended, text, came=len(chat.turns) > before)
+                await self._end(answer, ended)
+                if len(chat.turns) == before:
+                    self._put_back(text, files)
 
-    async def _end(self, answer: Answer, ended: str, text: str, *, came: bool) -> None:
-        """Closes an answer, and says why it ends where it does. Where nothing came, the question can be sent again."""
+    def _put_back(self, text: str, files: list[Media]) -> None:
+        """Nothing came: the question can be sent again as it was."""
+        if not self.composer.text:
+            self.composer.put(text)
+        self._files = files + self._files
+        self._show_files()
+
+    async def _end(self, answer: Answer, ended: str) -> None:
+        """Closes an answer, and says why it ends where it does."""
         self._timer.pause()
         await answer.close()
         if ended:
             await answer.note(ended)
-        if not came and not self.composer.text:
-            self.composer.put(text)
         self.show_foot()
 
     def action_interrupt(self) -> None:

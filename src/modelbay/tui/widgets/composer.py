@@ -1,13 +1,10 @@
 """Where a question is written: several lines, a history, files that are pasted, commands behind a slash."""
 
-from urllib.parse import unquote, urlsplit
-
 from textual import events
 from textual.message import Message
 from textual.widgets import TextArea
 
-from modelbay.config.paths import expanded
-from modelbay.errors import ConfigError
+from modelbay.chat.attachments import dragged
 
 
 class Composer(TextArea):
@@ -19,11 +16,18 @@ class Composer(TextArea):
             self.text = text
 
     class Attached(Message):
-        """A file was pasted, by its path."""
+        """Files were pasted, by their paths."""
 
-        def __init__(self, source: str) -> None:
+        def __init__(self, sources: list[str]) -> None:
             super().__init__()
-            self.source = source
+            self.sources = sources
+
+    class Detached(Message):
+        """Pasted paths were meant as text."""
+
+        def __init__(self, sources: list[str]) -> None:
+            super().__init__()
+            self.sources = sources
 
     class Leafed(Message):
         """↑, ↓ or Tab was pressed while commands are offered."""
@@ -44,6 +48,8 @@ class Composer(TextArea):
         self._at = 0
         """Where in the history we are; its length is the text that is being written."""
         self._draft = ""
+        self._pasted = ""
+        """The paths that were pasted last and attached."""
         self.offers = False
         """Whether commands are offered: then the arrows are theirs."""
 
@@ -117,26 +123,12 @@ class Composer(TextArea):
 
     async def _on_paste(self, event: events.Paste) -> None:
         # Textual calls TextArea's own handler after this one, unless the default is prevented
-        if (source := _file(event.text)) is not None:
+        sources = dragged(event.text)
+        if sources and event.text == self._pasted:
+            self._pasted = ""
+            self.post_message(self.Detached(sources))  # pasted twice, it is text
+        elif sources:
             event.stop()
             event.prevent_default()
-            self.post_message(self.Attached(source))
-
-
-def _file(text: str) -> str | None:
-    """The file that a pasted text names, as dragging one to a terminal does; None for other text."""
-    text = text.strip()
-    if not text or "\n" in text or len(text) > 4096:
-        return None
-    if text.startswith("file://"):
-        text = unquote(urlsplit(text).path)
-    elif text[0] in "'\"" and text[-1] == text[0]:
-        text = text[1:-1]
-    else:
-        text = text.replace("\\ ", " ")
-    if not text.startswith(("/", "~", "./", "../")):
-        return None
-    try:
-        return text if expanded(text).is_file() else None
-    except (ConfigError, OSError):
-        return None
+            self._pasted = event.text
+            self.post_message(self.Attached(sources))
