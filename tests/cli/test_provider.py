@@ -215,6 +215,30 @@ def test_a_key_is_not_taken_to_another_host_unasked(acme: Inside):
 
 
 @pytest.mark.parametrize(
+    ("more", "line", "said"),
+    [
+        (
+            'custom_headers = { X-Api-Token = "p-0123456789" }',
+            "--header=X-Api-Token: new",
+            "the header X-Api-Token of acme",
+        ),
+        ('custom_headers = { X-Pass = "{env:PASS}" }', "--remove-header=X-Pass", "the header X-Pass of acme"),
+        ('[models.own]\nprovider = "acme"\nmodel = "m"\napi_key = "sk-own-0123456789"', "", "the key of model own"),
+    ],
+)
+def test_nothing_of_an_old_host_is_taken_along_with_a_new_key(acme: Inside, more: str, line: str, said: str):
+    acme.file.write_text(
+        f'[providers.acme]\ntype = "openai"\nbase_url = "https://old.example"\napi_key = "k"\n{more}\n'
+    )
+    edit = ("provider", "edit", "acme", "--base-url", "https://other.example/v1", "--api-key", "sk-other")
+    run = acme(*edit)
+    assert run.code == 2
+    assert f"{said} is for https://old.example, and https://other.example would get it" in run.err
+    if line:
+        acme.done(*edit, line)
+
+
+@pytest.mark.parametrize(
     ("line", "said"),
     [
         (["acme"], "there is nothing to change"),

@@ -1,6 +1,7 @@
 """`modelbay provider custom` and `modelbay provider edit`: the dialog for a custom provider, as options."""
 
 from collections.abc import Callable
+from shlex import quote
 from typing import Any, TypeVar, cast
 
 import click
@@ -19,6 +20,8 @@ from modelbay.config.scan import Keys
 from modelbay.config.schema import Config, ProviderEntry
 from modelbay.config.types import TYPE_OF
 from modelbay.conversation import Protocol
+from modelbay.credentials.approval import references_in
+from modelbay.credentials.credential import key_names
 from modelbay.onboarding import dialog
 from modelbay.onboarding.detection import remember
 from modelbay.onboarding.dialog import Form
@@ -26,6 +29,7 @@ from modelbay.onboarding.drafts import Draft, as_entry, form_draft, host_of, mod
 from modelbay.onboarding.login import check_editable
 from modelbay.providers import presets
 from modelbay.providers.upstream import upstream
+from modelbay.secrecy import named_secret, secret_header, shaped_secret
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -185,7 +189,6 @@ def _changes(config: Config, entry: ProviderEntry, options: dict[str, Any]) -> d
         found["type",] = TYPE_OF[cast(Protocol, api)]
     if url is not None:
         found["base_url",] = url.strip()
-        _check_key_stays(config, entry, url.strip(), key)
     for row in headers:
         found["custom_headers", _header(entry, row.key) or row.key] = row.value
     for named in options["remove_header"]:
@@ -194,6 +197,8 @@ def _changes(config: Config, entry: ProviderEntry, options: dict[str, Any]) -> d
             known = ", ".join(entry.custom_headers) or "none"
             raise Invalid([f"--remove-header {named}: there is no such header"], f"the headers are {known}")
         found["custom_headers", there] = None
+    if url is not None:
+        _check_key_stays(config, entry, url.strip(), key, found)
     if key is not None:
         found["api_key",] = key or None
         named = entry.custom_headers | {keys[1]: value for keys, value in found.items() if keys[0] == "custom_headers"}
@@ -203,14 +208,36 @@ def _changes(config: Config, entry: ProviderEntry, options: dict[str, Any]) -> d
     return found
 
 
-def _check_key_stays(config: Config, entry: ProviderEntry, url: str, key: str | None) -> None:
-    """A key belongs to the host that it was given for, and is not taken to another without a word."""
+def _check_key_stays(
+    config: Config, entry: ProviderEntry, url: str, key: str | None, found: dict[Keys, object]
+) -> None:
+    """A credential belongs to the host that it was given for, and is not taken to another without a word."""
     here = upstream(config, entry).origin
-    carries = entry.api_key or entry.custom_headers or entry.env
-    if carries and key is None and origin(url) != here:
+    if origin(url) == here:
+        return
+    if key is None and (entry.api_key or entry.custom_headers or entry.env):
         raise Invalid(
             [f"--base-url: the credentials of {entry.id} are for {here}, and {origin(url)} would get them"],
             'give the key for the new address with --api-key, or remove it with --api-key ""',
+        )
+    for name, value in entry.custom_headers.items():
+        if ("custom_headers", name) in found or (not secret_header(name, value) and not references_in(value)):
+            continue
+        if not named_secret(name) and not shaped_secret(value) and not references_in(value):
+            terminal.warning(f"the header {name} of {entry.id} is sent to {origin(url)} from now on")
+        else:
+            raise Invalid(
+                [f"--base-url: the header {name} of {entry.id} is for {here}, and {origin(url)} would get it"],
+                f"remove it with --remove-header {quote(name)}, or give the new one with --header",
+            )
+    others = [f"env.{name}" for name in key_names(entry) if entry.env.get(name) and not key]
+    for model in config.models.values():
+        if model.provider == entry.id and not model.flat and not model.base_url and (model.api_key or model.oauth):
+            others.append(f"the key of model {model.alias}")
+    if others:
+        raise Invalid(
+            [f"--base-url: {others[0]} is for {here}, and {origin(url)} would get it"],
+            f"remove it from {config.path} first",
         )
 
 
