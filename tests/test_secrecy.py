@@ -7,7 +7,16 @@ import pytest
 from modelbay import secrecy
 from modelbay.config.origin import origin
 from modelbay.credentials.secret import Secret
-from modelbay.secrecy import redact, register, register_url
+from modelbay.secrecy import (
+    bare_url,
+    masked_url,
+    masked_urls,
+    redact,
+    register,
+    register_header,
+    register_url,
+    secret_header,
+)
 
 HOME = origin("https://api.example/v1")
 
@@ -77,3 +86,61 @@ def test_it_is_cheap_to_make_secrets_and_to_take_them_out() -> None:
         Secret("sk-number-0001", HOME)
         redact(text)
     assert time.perf_counter() - start < 0.5
+
+
+def test_a_plain_word_that_is_secret_by_its_place_alone_is_not_removed_from_other_texts() -> None:
+    register_header("X-Provider", "openai")
+    register_header("X-Team", "the blue team")
+    register_url("https://a.example/?team=blue-team&tier=pro-2")
+    assert redact("openai the blue team blue-team pro-2") == "openai the blue team blue-team pro-2"
+    register_header("X-Auth", "secretword")
+    register_header("X-Team", "team-of-4711-people")
+    register_url("https://a.example/?passwd=hunter")
+    assert redact("secretword team-of-4711-people hunter") == "… … …"
+
+
+@pytest.mark.parametrize(
+    ("url", "masked", "bare"),
+    [
+        ("https://a.example/v1", "https://a.example/v1", "https://a.example/v1"),
+        ("https://me:pw@a.example/v1", "https://…@a.example/v1", "https://a.example/v1"),
+        (
+            "https://a.example?apikey=1&api-version=2",
+            "https://a.example?apikey=…&api-version=2",
+            "https://a.example?api-version=2",
+        ),
+        (
+            "https://a.example/?accessToken=1&ALT=sse",
+            "https://a.example/?accessToken=…&ALT=sse",
+            "https://a.example/?ALT=sse",
+        ),
+        ("https://a.example/?0123456789abcdef", "https://a.example/?…", "https://a.example/"),
+        ("https://a.example/#token", "https://a.example/#…", "https://a.example/"),
+        ("https://a.example/?key={env:KEY}", "https://a.example/?key={env:KEY}", "https://a.example/"),
+        ("socks5://me:p@w@proxy:1080", "socks5://…@proxy:1080", "socks5://proxy:1080"),
+    ],
+)
+def test_what_is_shown_and_what_is_left_of_a_url(url: str, masked: str, bare: str) -> None:
+    assert (masked_url(url), masked_urls(f"at <{url}>, twice"), bare_url(url)) == (
+        masked,
+        f"at <{masked}>, twice",
+        bare,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "secret"),
+    [
+        ("User-Agent", "acme/1.0", False),
+        ("anthropic-beta", "a,b", False),
+        ("HTTP-Referer", "https://acme.example/app", False),
+        ("HTTP-Referer", "https://acme.example/app?token=1", True),
+        ("X-Title", "Bearer sk-0123456789", True),
+        ("X-Anything", "1", True),
+        ("Authorization", "Bearer {env:TOKEN}", False),
+        ("X-A", "{env:A}{file:b}", False),
+        ("X-A", "hunter2{env:A}", True),
+    ],
+)
+def test_which_headers_are_secret(name: str, value: str, secret: bool) -> None:
+    assert secret_header(name, value) is secret

@@ -262,9 +262,20 @@ def _register_basic(encoded: str) -> None:
     register(password or user)
 
 
+PLAIN = re.compile(r"[A-Za-z]+(?:[-_. ][A-Za-z]+)*")
+"""Words."""
+
+
+def guessable(name: str, value: str) -> bool:
+    """Whether a value, secret by its place alone, is too plain to be removed wherever it is found: `X-Provider: openai` must
+    not turn every "openai" into a mask. What is named like a secret is never too plain.
+    """
+    return not named_secret(name) and (len(value) < 12 or (len(value) < 24 and bool(PLAIN.fullmatch(value))))
+
+
 def register_header(name: str, value: str) -> None:
-    """Remembers the value of a user's header, unless it is known to be harmless."""
-    if secret_header(name, value):
+    """Remembers the value of a user's header, unless it is known to be harmless or too plain."""
+    if secret_header(name, value) and not guessable(name, value):
         for part in REFERENCE.sub("\n", value).split("\n"):
             register(part)
 
@@ -279,7 +290,7 @@ def register_url(url: str) -> None:
     register(unquote(fragment))
     for pair in address.partition("?")[2].split("&"):
         name, equals, value = pair.partition("=")
-        if equals and secret_parameter(name, value):
+        if equals and secret_parameter(name, value) and not guessable(unquote_plus(name), unquote_plus(value)):
             register(unquote_plus(value))
         elif not equals and _masked_pair(pair) != pair:
             register(unquote_plus(name))

@@ -168,7 +168,7 @@ class ProviderEntry(Struct, kw_only=True):
     env: dict[str, str] = field(default_factory=dict)
     """Stands for environment variables, which are never read themselves."""
     custom_headers: dict[str, str] = field(default_factory=dict)
-    """Headers that every request carries; a value may be a reference, as a key may."""
+    """Headers of every request. A value may have references in it: "Bearer {env:TOKEN}"."""
     source: Table | None = None
     """Where the entry came from and is refreshed from; Kimi Code writes `{kind, url, apiKey}`."""
     model_source: str | None = None

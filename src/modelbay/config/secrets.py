@@ -9,6 +9,7 @@ from modelbay.config.keys import known
 from modelbay.config.scan import Keys
 from modelbay.secrecy import (
     Hidden,
+    guessable,
     masked_url,
     named_secret,
     register,
@@ -56,6 +57,7 @@ def _found(path: Keys, value: str) -> bool:
         return masked_url(value) != value
     secret = secret_variable(name, value) if table == "env" else known(path) is not True and named_secret(name)
     if secret or name in ("api_key", "apiKey") or shaped_secret(value):
-        register(value)
+        if table != "env" or not guessable(name, value):
+            register(value)
         return True
     return False

@@ -23,7 +23,7 @@ from modelbay.errors import ConfigError
 from modelbay.providers import urls
 from modelbay.providers.presets import Scheme
 from modelbay.providers.upstream import Upstream, upstream
-from modelbay.secrecy import REFERENCE, Hidden, register, register_url, secret_header
+from modelbay.secrecy import REFERENCE, Hidden, guessable, register, register_url, secret_header
 
 Headers: TypeAlias = dict[str, str | Secret]
 
@@ -272,7 +272,8 @@ def _custom_headers(config: Config, upstream: Upstream) -> Headers:
                 provider=upstream.provider.id,
                 file=str(config.path),
             )
-        public = value == written and not secret_header(name, value)  # what a reference keeps elsewhere is secret
+        public = not secret_header(name, value) or guessable(name, value)
+        public = public and value == written  # what a reference keeps elsewhere is secret
         headers[name] = Secret(value, upstream.origin, known=public)
     return headers
 
