@@ -16,6 +16,9 @@ T = TypeVar("T")
 
 DEPTH = 200
 """Levels of lists and objects. Google's APIs and Rust's serde_json stop at 100 and 128; a stack of Python holds 1,000."""
+_FLAT = 2 * DEPTH
+"""A text that is no longer cannot be nested more deeply."""
+_decode = msgspec.json.Decoder().decode
 _BRACKETS = {bytes: (b"{", b"["), str: ("{", "[")}
 _FAULTS = (msgspec.DecodeError, ValueError, RecursionError)
 
@@ -27,10 +30,10 @@ def decode(data: bytes | str) -> Any:
         MalformedReply: it is not JSON, or nested too deeply; the message is the reason alone.
     """
     try:
-        value = msgspec.json.decode(data)
+        value = _decode(data)
     except _FAULTS as error:
         return _decode_leniently(data, error)
-    if len(data) > 2 * DEPTH and sum(map(data.count, _BRACKETS[bytes if isinstance(data, bytes) else str])) > DEPTH:  # type: ignore[arg-type]
+    if len(data) > _FLAT and sum(map(data.count, _BRACKETS[bytes if isinstance(data, bytes) else str])) > DEPTH:  # type: ignore[arg-type]
         _check_depth(value)
     return value
 

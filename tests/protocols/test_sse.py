@@ -147,3 +147,73 @@ def test_any_bytes_decode_as_the_standard_says(data, size):
 def test_what_is_encoded_decodes_again(text, name):
     payload = msgspec.json.encode({"text": text})
     assert decoded(*bytewise(sse.encode(payload, name))) == [(name, payload)]
+
+
+# --- faults of servers that are repaired ---
+
+
+def in_pieces(stream: bytes, size: int) -> list[tuple[str, bytes]]:
+    decoder = sse.Decoder()
+    found = [event for at in range(0, len(stream), size) for event in decoder.feed(stream[at : at + size])]
+    return found + decoder.close()
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_events_with_one_newline_between_them(size: int, end: bytes) -> None:
+    lines = [b'data: {"a":1}', b'data:{"b":[2]}', b"data: [3]", b"data: [DONE]"]
+    assert in_pieces(end.join(lines) + end, size) == [
+        ("", b'{"a":1}'), ("", b'{"b":[2]}'), ("", b"[3]"), ("", b"[DONE]"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_they_keep_their_names(size: int) -> None:
+    stream = b'event: x\ndata: {"a":1}\nevent: y\ndata: {"b":2}\n: ping\ndata: {"c":3}\n\n'
+    assert in_pieces(stream, size) == [("x", b'{"a":1}'), ("y", b'{"b":2}'), ("", b'{"c":3}')]
+
+
+def test_the_end_of_such_a_stream_does_not_wait() -> None:
+    assert sse.Decoder().feed(b'data: {"a":1}\ndata: [DONE]\n') == [("", b'{"a":1}'), ("", b"[DONE]")]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"{", b'"a": {', b'"b": 1', b"}", b"}"],
+        [b"[", b'{"a": 1},', b'{"b": 2}', b"]"],
+        [b'{"a":', b"[1]", b"}"],
+        [b"[", b"{}", b",", b"{}", b"]"],
+        [b"text }", b"{ more"],
+    ],
+)
+def test_one_value_on_several_data_lines_is_one_event(lines: list[bytes]) -> None:
+    stream = b"".join(b"data: " + line + b"\n" for line in lines) + b"\n"
+    assert in_pieces(stream, 5) == [("", b"\n".join(lines))]
+
+
+def test_an_event_may_be_named_behind_its_data() -> None:
+    assert in_pieces(b'data: {"a":1}\nevent: x\n\n', 3) == [("x", b'{"a":1}')]
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize("end", [b"\n", b"\n\n", b""])
+@pytest.mark.parametrize(
+    "error", [b'{"error":{"message":"backend died"}}', b'{\n"error": {\n"message": "backend died"}}']
+)
+def test_an_object_without_a_field_is_an_event(error: bytes, end: bytes, size: int) -> None:
+    assert in_pieces(error + end, size) == [("", error)]
+    assert in_pieces(b'data: {"a":1}\n\n' + error + end, size) == [("", b'{"a":1}'), ("", error)]
+
+
+@pytest.mark.parametrize("junk", [b"{nothing\n\n", b"{\n\n", b"<html>\n\n", b'"x": {"a":1}\n\n'])
+def test_other_lines_are_passed_over(junk: bytes) -> None:
+    assert in_pieces(junk + b"data: {}\n\n", 4) == [("", b"{}")]
+
+
+def test_endless_lines_without_a_field_are_too_many() -> None:
+    decoder = sse.Decoder(limit=10_000)
+    decoder.feed(b"{\n")
+    with pytest.raises(MalformedReply):
+        for _ in range(1000):
+            decoder.feed(b'"a": 1,\n')

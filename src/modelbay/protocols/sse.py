@@ -2,14 +2,23 @@
 
 Bytes are split at LF, CRLF and CR only: U+2028 and its like stay inside data, where `str.splitlines` would cut. A last
 event without its blank line still counts, as servers that close right after `[DONE]` leave it so.
+
+Two faults of servers are repaired, both of which the standard would read as no JSON at all. Events with one newline between
+them: a data line that begins a new JSON value behind a whole one is a new event. An object on a line of its own, without
+`data:`: proxies write a backend's error into a stream so.
 """
 
 from modelbay.errors import MalformedReply
+from modelbay.json_text import decode
 
 LIMIT = 32 * 1024 * 1024
 """Bytes one event may have: a generated image in base64 fits, an endless line does not."""
 LINE = 64
 """What a line of an event counts beside its bytes, so that endless empty ones are too many."""
+
+
+TRIES = 16
+"""How often the lines of one event are looked at for a whole value, as each look reads all of them."""
 
 
 class Decoder:
@@ -26,8 +35,13 @@ class Decoder:
         self._rest_size = 0
         self._after_cr = False
         self._name = ""
+        self._next_name: str | None = None
+        """A name that came behind the data: this event's, or the next one's if no blank line parts them."""
         self._data: list[bytes] = []
         self._size = 0
+        self._tries = 0
+        self._unframed: list[bytes] = []
+        """The lines of an object without `data:`."""
 
     def feed(self, chunk: bytes) -> list[tuple[str, bytes]]:
         """The events completed by `chunk`, which may be cut anywhere.
@@ -59,9 +73,11 @@ class Decoder:
         else:
             self._rest.append(chunk)
             self._rest_size += len(chunk)
-        self._between = self._begun and not (self._rest_size or self._data or self._name or self._after_cr)
+        self._between = self._begun and not (
+            self._rest_size or self._data or self._name or self._after_cr or self._unframed
+        )
         if self._size + self._rest_size > self._limit:
-            self._rest, self._rest_size, self._data, self._size = [], 0, [], 0
+            self._rest, self._rest_size, self._data, self._size, self._unframed = [], 0, [], 0, []
             raise MalformedReply(f"one event of the stream has more than {self._limit:,} bytes")
         return events
 
@@ -72,34 +88,90 @@ class Decoder:
         return self._take([rest, b""] if rest else [b""])
 
     def _take(self, lines: list[bytes]) -> list[tuple[str, bytes]]:
-        events = []
+        events: list[tuple[str, bytes]] = []
         if not self._begun:
             self._begun = True
             lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")  # a byte order mark
         for line in lines:
             if line[:6] == b"data: ":
-                self._size += len(line) + (LINE - 6 if self._data else -6)
-                self._data.append(line[6:])
-                continue
-            if not line:
-                if self._data:
-                    events.append((self._name, b"\n".join(self._data) if len(self._data) > 1 else self._data[0]))
-                    self._data = []
-                    self._size = 0
-                    if self._name != self._head_name:
-                        self._head_name = self._name
-                        self._head = b"event: %b\ndata: " % self._name.encode() if self._name else b"data: "
-                self._name = ""
-                continue
-            field, _, value = line.partition(b":")
-            if value[:1] == b" ":
-                value = value[1:]
-            if field == b"data":
-                self._size += len(value) + (LINE if self._data else 0)
-                self._data.append(value)
-            elif field == b"event":
-                self._name = value.decode("utf-8", "replace")
+                self._add(line[6:], events)
+            elif not line:
+                self._end(events)
+            elif self._unframed or (line[:1] == b"{" and not self._data):
+                self._unframed.append(line)
+                self._size += len(line) + LINE
+            else:
+                field, _, value = line.partition(b":")
+                if value[:1] == b" ":
+                    value = value[1:]
+                if field == b"data":
+                    self._add(value, events)
+                elif field == b"event":
+                    name = value.decode("utf-8", "replace")
+                    if self._data:
+                        self._next_name = name
+                    else:
+                        self._name = name
         return events
+
+    def _add(self, value: bytes, events: list[tuple[str, bytes]]) -> None:
+        """A data line."""
+        if self._unframed:
+            self._end_unframed(events)
+        if not self._data:
+            self._size += len(value)
+        elif self._is_next(value):
+            self._emit(self._name, events)
+            self._name = self._next_name or ""
+            self._next_name = None
+            self._size = len(value)
+            if value == b"[DONE]":  # the last one, behind which such a server may leave the connection open
+                events.append((self._name, value))
+                self._name, self._size = "", 0
+                return
+        else:
+            self._size += len(value) + LINE
+        self._data.append(value)
+
+    def _is_next(self, value: bytes) -> bool:
+        """Whether a data line begins the next event: the data before it is a whole JSON value, and so it cannot go on."""
+        if value[:1] not in b"{[" or not value or self._data[-1].rstrip()[-1:] not in (b"}", b"]"):
+            return False
+        self._tries += 1
+        if self._tries > TRIES:
+            return False
+        try:
+            decode(b"\n".join(self._data))
+        except MalformedReply:
+            return False
+        return True
+
+    def _end(self, events: list[tuple[str, bytes]]) -> None:
+        """A blank line."""
+        if self._unframed:
+            self._end_unframed(events)
+        if self._data:
+            name = self._name if self._next_name is None else self._next_name
+            if name != self._head_name:
+                self._head_name = name
+                self._head = b"event: %b\ndata: " % name.encode() if name else b"data: "
+            self._emit(name, events)
+        self._name, self._next_name = "", None
+
+    def _emit(self, name: str, events: list[tuple[str, bytes]]) -> None:
+        events.append((name, b"\n".join(self._data) if len(self._data) > 1 else self._data[0]))
+        self._data = []
+        self._size = self._tries = 0
+
+    def _end_unframed(self, events: list[tuple[str, bytes]]) -> None:
+        lines, self._unframed = self._unframed, []
+        self._size -= sum(len(line) + LINE for line in lines)
+        try:
+            found = decode(text := b"\n".join(lines))
+        except MalformedReply:
+            return
+        if isinstance(found, dict):
+            events.append((self._name, text))
 
 
 def encode(data: bytes, name: str = "") -> bytes:

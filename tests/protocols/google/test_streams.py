@@ -273,3 +273,30 @@ def test_a_whole_reply_carries_the_same_state():
     body = json.loads(google.render_reply(Reply(parts=[thinking, call], finish=Finished("tool_calls"))))
     turns = parsed({"contents": [body["candidates"][0]["content"]]}).turns
     assert turns[0].parts == [thinking, call]
+
+
+ODD_CALL = (
+    b'{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":{"job":%b}}}]},"finishReason":"STOP"}]}'
+)
+
+
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [
+        (b'"\\ud800"', "\ufffd"), (b'"a\\udc00b"', "a\ufffdb"), (b'"caf\xe9"', "caf\ufffd"), (b'"a\x00b"', "a\x00b"),
+        (b'"a\tb"', "a\tb"), (b"NaN", None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("framing", ["sse", "array", "whole", "whole array"])
+def test_text_that_is_not_quite_right_is_read_in_every_framing(job: bytes, expected: str | None, framing: str) -> None:
+    body = ODD_CALL % job
+    if framing.startswith("whole"):
+        whole = b"[" + body + b"]" if "array" in framing else b"\xef\xbb\xbf" + body
+        reply = collect(google.parse_reply(whole, PLAIN))
+    else:
+        parser = google.stream_parser(PLAIN)
+        stream = b"data: " + body + b"\r\n\r\n" if framing == "sse" else b"[" + body + b"\r\n]\0"
+        events = [event for byte in stream for event in parser.feed(bytes([byte]))]
+        reply = collect(events + parser.close())
+    assert reply.error is None
+    assert [json.loads(call.arguments) for call in reply.tool_calls] == [{"job": expected}]
