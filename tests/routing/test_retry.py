@@ -178,7 +178,8 @@ def test_no_header_makes_a_final_error_retryable():
     "name", ["x-ratelimit-reset", "x-ratelimit-reset-tokens", "anthropic-ratelimit-requests-reset"]
 )
 def test_a_reset_is_read_in_every_spelling(name, value, seconds):
-    found = reset_after({name: value}, 429, NOW)
+    remaining = name.replace("reset", "remaining")
+    found = reset_after({name: value, remaining: "0"}, 429, NOW)
     assert found == (None if seconds is None else pytest.approx(seconds))
 
 
@@ -192,6 +193,8 @@ def test_a_reset_is_read_in_every_spelling(name, value, seconds):
         ({"anthropic-ratelimit-tokens-reset": "2026-01-01T00:00:09Z", "anthropic-ratelimit-tokens-remaining": "0"}, 503, 9),
         ({"ratelimit-reset": "8", "ratelimit-remaining": "0"}, 500, 8),
         ({"x-ratelimit-reset-ms": "2500"}, 429, 2.5),
+        ({"x-ratelimit-reset": "3600", "x-ratelimit-remaining": "7"}, 429, None),
+        ({"x-ratelimit-reset": "3600", "x-ratelimit-remaining": "0"}, 429, 3600),
         ({"x-ratelimit-reset": "8", "x-ratelimit-remaining": "5"}, 503, None),
         ({"x-ratelimit-reset": "8"}, 503, None),
         ({"x-ratelimit-remaining": "0"}, 429, None),

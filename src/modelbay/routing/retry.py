@@ -90,7 +90,8 @@ def retry_after(headers: Mapping[str, str], body: bytes, now: float) -> float | 
 def reset_after(headers: Mapping[str, str], status: int | None, now: float) -> float | None:
     """The seconds until a limit that is used up is reset, by `x-ratelimit-reset…` and the like.
 
-    A limit counts if its `remaining` is 0. If none is and the status is 429, the next reset of any counts.
+    A limit counts if its `remaining` is 0. If none is and the status is 429, the next reset of any counts, unless it is too far
+    away: a guess must not make a call give up.
     """
     resets: dict[str, float] = {}
     for name, value in headers.items():
@@ -99,7 +100,8 @@ def reset_after(headers: Mapping[str, str], status: int | None, now: float) -> f
     used_up = [seconds for name, seconds in resets.items() if _number(headers.get(_remaining(name))) == 0]
     if used_up:
         return max(used_up)
-    return min(resets.values(), default=None) if status == 429 else None
+    near = [seconds for seconds in resets.values() if seconds <= Policy().patience]
+    return min(near, default=None) if status == 429 else None
 
 
 def _remaining(name: str) -> str:
