@@ -200,3 +200,27 @@ def test_thinking_in_tags_may_be_followed_by_a_call():
     reply = read(chunk({"content": "<think>a"}), chunk(call("{}", index=0, id="a", name="f")), dialect=TAGS)
     assert reply.thinking == "a"
     assert [found.name for found in reply.tool_calls] == ["f"]
+
+
+LONE = "I wonder about it.\n</think>\n\nForty-two."
+
+
+@pytest.mark.parametrize(
+    ("content", "thinking", "text"),
+    [
+        (LONE, "I wonder about it.\n", "\n\nForty-two."),
+        ("<think>Hm</think>Yes", "Hm", "Yes"),
+        ("</think>Yes", "", "Yes"),
+        ("Use <think> and </think> as tags", "", "Use <think> and </think> as tags"),
+        ("a </think> b </think> c", "", "a </think> b </think> c"),
+    ],
+)
+def test_a_lone_closing_tag_ends_thinking_that_the_template_began(content: str, thinking: str, text: str) -> None:
+    body = json.dumps({"id": "c", "choices": [{"index": 0, "message": {"content": content}, "finish_reason": "stop"}]})
+    reply = collect(codec("openai_chat").parse_reply(body.encode(), Dialect(think_tags=True)))
+    assert (reply.thinking, reply.text) == (thinking, text)
+
+
+def test_where_tags_are_not_known_to_be_used_they_are_text() -> None:
+    body = json.dumps({"id": "c", "choices": [{"index": 0, "message": {"content": LONE}, "finish_reason": "stop"}]})
+    assert collect(codec("openai_chat").parse_reply(body.encode(), PLAIN)).text == LONE

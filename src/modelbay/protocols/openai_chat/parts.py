@@ -254,11 +254,17 @@ def odd_reasoning(message: dict[str, Any], names: Iterable[str]) -> tuple[str, s
 
 
 def split_think_tags(text: str) -> tuple[str, str] | None:
-    """Thinking and the rest, where a text begins with `<think>`."""
+    """Thinking and the rest, where a text begins with `<think>`.
+
+    Or where it has a lone `</think>`: a template that opens the thinking itself leaves the first tag out.
+    """
     stripped = text.lstrip()
     for tag in ("think", "thought"):
         if stripped.startswith(f"<{tag}>"):
             thinking, _, rest = stripped[len(tag) + 2 :].partition(f"</{tag}>")
+            return thinking, rest
+        if f"<{tag}>" not in text and text.count(f"</{tag}>") == 1:
+            thinking, _, rest = stripped.partition(f"</{tag}>")
             return thinking, rest
     return None
 
