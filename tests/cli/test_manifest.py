@@ -2,15 +2,11 @@
 
 import json
 import re
-import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pytest
 from inline_snapshot import snapshot
@@ -20,6 +16,7 @@ from modelbay.publishing import inspection
 from modelbay.simulator import Simulator
 from tests.catalog.manifests import EMBEDDED, EXTENDED, MANIFEST
 from tests.cli.command import KEY, Command
+from tests.cli.hosting import got, serving
 from tests.cli.inside import Inside
 from tests.publishing import host as hosts
 from tests.publishing.host import Host, Page
@@ -490,30 +487,6 @@ def test_what_cannot_be_done_is_said(bay: Inside, simulator: Simulator, line: li
 # --- serve, and the whole way ---
 
 
-@contextmanager
-def serving(modelbay: Command, what: str) -> Iterator[str]:
-    """The address of the manifest of a `manifest serve`."""
-    running = modelbay.start("manifest", "serve", what, "--port", "0")
-    assert running.stdout is not None
-    yield running.stdout.readline().strip()
-    running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=20)
-    assert running.returncode == 130
-    assert "Traceback" not in said
-
-
-def got(url: str, key: str | None = None, body: bytes | None = None, *, host: str | None = None) -> tuple[int, Any]:
-    """The status and the JSON at an address."""
-    headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
-    headers |= {"host": host} if host is not None else {}
-    try:
-        with urlopen(Request(url, body, headers), timeout=20) as answer:
-            return answer.status, json.loads(answer.read())
-    except HTTPError as refused:
-        with refused:
-            return refused.code, json.loads(refused.read())
-
-
 @pytest.mark.parametrize("form", ["hosted", "embedded"])
 def test_build_check_serve_add_and_ask(modelbay: Command, form: str):
     line = ["manifest", "build", "sim", "--name", "Acme", "--website", "https://acme.example", "--output", "out"]
@@ -559,6 +532,20 @@ def test_what_is_served(modelbay: Command, acme: Host):
             assert got(f"{base}/chat/completions", "k-3", b"{}", host=host)[0] == 403, (
                 "a page whose name has become this machine's"
             )
+        for origin in ("https://evil.example", "null", "http://127.0.0.1.evil.example"):
+            assert got(f"{base}/chat/completions", "k-3", b"{}", origin=origin)[0] == 403
+        assert got(f"{base}/chat/completions", "k-4", b"{}", origin="http://localhost:3000")[0] == 200
+        for path in (
+            "/../x",
+            "/%2e%2e/x",
+            "/%252e%252e/x",
+            "//x",
+            "/..%2fx",
+            "/a/..%5cx",
+            "/..;/x",
+            "/chat/completions/../x",
+        ):
+            assert got(f"{base}{path}", "k-3", b"{}")[0] == 400, path
         assert "Bearer k-3" not in acme.keys
 
 

@@ -50,7 +50,7 @@ async def watch(sim: Simulator, target: str, body: object = None, *, limit: floa
 
 def _request(target: str, body: object, headers: dict[str, str]) -> bytes:
     content = b"" if body is None else json.dumps(body).encode()
-    lines = [f"{'GET' if body is None else 'POST'} {target} HTTP/1.1", "host: simulator"]
+    lines = [f"{'GET' if body is None else 'POST'} {target} HTTP/1.1", "host: 127.0.0.1"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     lines += [f"content-length: {len(content)}", "", ""]
     return "\r\n".join(lines).encode() + content

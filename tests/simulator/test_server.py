@@ -28,7 +28,7 @@ async def open_stream(
     reader, writer = await asyncio.open_connection(sock=client, limit=1024)
     body = json.dumps(tongue.body(model, prompt, True)).encode()
     headers = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in tongue.headers.items())
-    head = f"POST {tongue.path(model, True)} HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\n{headers}"
+    head = f"POST {tongue.path(model, True)} HTTP/1.1\r\nhost: 127.0.0.1\r\nx-api-key: {KEY}\r\n{headers}"
     writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
     await reader.readuntil(b"\r\n\r\n")
     return reader, writer
@@ -119,7 +119,7 @@ def test_it_stops_while_answers_stall(tongue: Tongue):
         body = json.dumps(tongue.body("sim-1!stall", "Hi", True)).encode()
         target = tongue.path("sim-1!stall", True)
         client.sendall(
-            f"POST {target} HTTP/1.1\r\nhost: x\r\nanthropic-version: 1\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+            f"POST {target} HTTP/1.1\r\nhost: 127.0.0.1\r\nanthropic-version: 1\r\ncontent-length: {len(body)}\r\n\r\n".encode()
             + body
         )
         assert client.recv(100)
@@ -142,7 +142,7 @@ def test_serve_runs_until_it_is_told_to_stop():
         url = process.stdout.readline().strip()
         host, _, port = url.removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port)), timeout=10) as client:
-            client.sendall(b"GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n")
+            client.sendall(b"GET /v1/models HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
             assert client.recv(12) == b"HTTP/1.1 200"
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=10)

@@ -23,11 +23,17 @@ PORT = 8750
 @click.option(
     "--login", "logins", multiple=True, metavar="WHAT", help="What a login meets, as slow-down*3; may be given again."
 )
+@click.option(
+    "--allow-host", "names", multiple=True, metavar="NAME", help="A host name to be called by; may be given again."
+)
 @click.option("--delay", default=0.02, show_default=True, type=click.FloatRange(min=0), help="Seconds between words.")
-def simulate(host: str, port: int, key: str | None, logins: tuple[str, ...], delay: float) -> None:
+def simulate(
+    host: str, port: int, key: str | None, logins: tuple[str, ...], names: tuple[str, ...], delay: float
+) -> None:
     """Run the simulator: a provider on this machine that speaks every protocol, for tests and for trying things out.
 
-    Its address is printed on stdout once it takes requests. Ctrl-C ends it.
+    Its address is printed on stdout once it takes requests. Ctrl-C ends it. It answers requests that name this machine in
+    their Host header, and no web page of another site.
 
     With --login it is also somewhere to log in to. WHAT is one of approve=POLLS, wait (for you to type approve or deny, or
     to open the page), deny, expire, slow-down, 500, drop, revoke, lasts=SECONDS and interval=SECONDS; *TIMES behind it
@@ -47,7 +53,7 @@ def simulate(host: str, port: int, key: str | None, logins: tuple[str, ...], del
             Thread(target=_listen, args=(server,), daemon=True).start()
 
     try:
-        serve(host, port, key=key, pace=delay, ready=ready, logins=server)
+        serve(host, port, key=key, pace=delay, ready=ready, logins=server, names=names)
     except OSError as error:
         hint = "--port 0 takes any free port" if port else None
         raise ModelbayError(f"cannot listen at {host}:{port}: {error.strerror or error}", hint=hint) from None

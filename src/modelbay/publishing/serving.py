@@ -6,10 +6,10 @@ the key that the caller sent. So an application meets one address that answers e
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
@@ -24,17 +24,15 @@ from modelbay.json_text import decode
 from modelbay.line import USER_AGENT
 from modelbay.providers import urls
 from modelbay.publishing.models import day
+from modelbay.serving.asgi import LARGEST, Message, Receive, Send, TooLarge, body_of, disconnected
+from modelbay.serving.callers import Callers
+from modelbay.serving.paths import is_plain
 from modelbay.transport import Request, Transport
-
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 HOST = "127.0.0.1"
 BASE = "/v1"
 PASSED = ("authorization", "content-type", "accept")
 """The headers of a call that go on; the others are about the connection, or nobody's concern."""
-LARGEST = 64 * 2**20
 
 
 class Hosted:
@@ -117,15 +115,17 @@ class App:
     def __init__(self, served: Hosted, url: str, config: Config) -> None:
         """`url` is where this server is."""
         self._served = served
-        self._here = origin(url)
+        self._callers = Callers(origin(url).host)
         self._config = config
         self._transport: Transport | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
         method: str = scope["method"]
-        if not _is_here(scope["headers"]):
-            await _refuse(send, 403, "only this machine is served, by its own name")
+        if refusal := self._callers.refusal(scope["headers"]):
+            await _refuse(send, 403, refusal)
+        elif not is_plain(path):
+            await _refuse(send, 400, "the path has a dot segment, an empty segment, a backslash or a control character")
         elif method == "GET" and path == f"{BASE}/models" and (page := self._served.page(query)) is not None:
             await _answer(send, 200, page)
         elif path.startswith(f"{BASE}/") and method in ("GET", "POST"):
@@ -135,18 +135,19 @@ class App:
 
     async def _pass_on(self, scope: Message, receive: Receive, send: Send, path: str) -> None:
         """Sends a request on to the real base URL, and its answer back, as it comes."""
-        body = await _body(receive)
-        if body is None:
-            return
-        if len(body) > LARGEST:
+        try:
+            body = await body_of(scope, receive)
+        except TooLarge:
             await _refuse(send, 413, f"a request has at most {LARGEST:,} bytes")
+            return
+        if body is None:
             return
         named = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         headers = {"User-Agent": USER_AGENT, **{name: named[name] for name in PASSED if name in named}}
         url = urls.append(self._served.real, path)
         request = Request(scope["method"], url, headers, body or None, public=not origin(url).loopback)
         started = False
-        gone = asyncio.ensure_future(_disconnected(receive))
+        gone = asyncio.ensure_future(disconnected(receive))
         self._transport = self._transport or transport_of(self._config)
         try:
             async with await self._transport.send(request) as response, aclosing(response.stream()) as chunks:
@@ -163,35 +164,6 @@ class App:
             # else it ends here, unfinished: whoever reads it must not take it for whole
         finally:
             gone.cancel()
-
-
-def _is_here(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether a request names this machine, and no page of a browser's whose host has become this machine's address."""
-    hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
-    try:
-        return len(hosts) == 1 and origin(f"http://{hosts[0]}").loopback
-    except ValueError:
-        return False
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """The request's body, or as much of it as tells that it is too large; None where the client left."""
-    chunks: list[bytes] = []
-    size = 0
-    while size <= LARGEST:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if not message.get("more_body"):
-            break
-    return b"".join(chunks)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _start(send: Send, status: int, kind: str, length: int | None = None) -> None:

@@ -7,16 +7,15 @@ read stops the brain. So does one that goes away: one task per request waits for
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
 
+from modelbay.errors import PermissionDenied, ProviderError, RequestTooLarge
+from modelbay.serving.asgi import LARGEST, Message, Receive, Send, TooLarge, body_of, disconnected
+from modelbay.serving.callers import Callers
+from modelbay.simulator import complaints
 from modelbay.simulator.answers import Answer, Cut, Pause
 from modelbay.simulator.journal import Entry, Journal
 from modelbay.simulator.provider import Incoming, Provider
-
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
+from modelbay.simulator.routes import protocol_of
 
 TRANSPORT = "modelbay.transport"
 """The scope extension with the connection's transport, which `server.py` puts there; ASGI itself cannot cut a connection."""
@@ -25,22 +24,33 @@ _CLOSING = 5.0
 
 
 class App:
-    def __init__(self, provider: Provider, journal: Journal) -> None:
+    def __init__(self, provider: Provider, journal: Journal, callers: Callers) -> None:
+        self._callers = callers
         self._provider = provider
         self._journal = journal
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        body = await _body(receive)
-        if body is None:
-            return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+        try:
+            if refusal := self._callers.refusal(scope["headers"]):
+                raise PermissionDenied(refusal, status=403)
+            body = await body_of(scope, receive)
+        except TooLarge:
+            error: ProviderError = RequestTooLarge(f"a request has at most {LARGEST:,} bytes", status=413)
+            await _refuse(send, protocol_of(path, headers), error)
+            return
+        except PermissionDenied as denied:
+            await _refuse(send, protocol_of(path, headers), denied)
+            return
+        if body is None:
+            return
         incoming = Incoming(scope["method"], path, query, headers, body)
         entry = Entry(incoming.method, incoming.target, headers, body)
         self._journal.add(entry)
         outcome = self._provider.handle(incoming)
         entry.protocol, entry.model, entry.fault = outcome.protocol, outcome.model, outcome.fault
-        gone = asyncio.ensure_future(_disconnected(receive))
+        gone = asyncio.ensure_future(disconnected(receive))
         try:
             sender = _Sender(scope, send, entry, gone)
             if await sender.run(outcome.answer):
@@ -54,21 +64,16 @@ class App:
             gone.cancel()
 
 
-async def _body(receive: Receive) -> bytes | None:
-    """The request's body, or None where the client left before its end."""
-    chunks: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        chunks.append(message.get("body", b""))
-        if not message.get("more_body"):
-            return b"".join(chunks)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+async def _refuse(send: Send, protocol: str, error: ProviderError) -> None:
+    """An error in the words of a protocol, for a request that is not read."""
+    status, body = complaints.render(protocol, error)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": error.status or status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 class _Sender:

@@ -3,13 +3,14 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from modelbay.serving.callers import Callers
 from modelbay.simulator.app import TRANSPORT, App
 from modelbay.simulator.authorisation import Authorisation
 from modelbay.simulator.journal import Journal
@@ -42,9 +43,9 @@ class _Server(uvicorn.Server):
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _server(provider: Provider, journal: Journal) -> _Server:
+def _server(provider: Provider, journal: Journal, callers: Callers) -> _Server:
     config = uvicorn.Config(
-        App(provider, journal),
+        App(provider, journal, callers),
         http=_Protocol,
         ws="none",
         lifespan="off",
@@ -92,14 +93,16 @@ class Simulator:
         key: str | None = None,
         pace: float = 0.0,
         aliases: Mapping[str, str] | None = None,
+        names: Collection[str] = (),
         **settings: Any,
     ) -> None:
         """`pace`: seconds between two pieces of a stream. `aliases`: more names for the models, as
-        `{"claude-sonnet-4-5": "sim-thinker"}`. `secret=b"…"`: another one makes a provider that refuses this one's
-        signatures."""
+        `{"claude-sonnet-4-5": "sim-thinker"}`. `names`: more host names that it may be called by. `secret=b"…"`: another
+        one makes a provider that refuses this one's signatures."""
         self.host = host
         self.port = port
         self.journal = Journal()
+        self._callers = Callers(host, frozenset(name.lower() for name in names))
         self.provider = Provider(Settings(key=key, pace=pace, aliases=aliases or {}, **settings))
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
@@ -113,7 +116,7 @@ class Simulator:
         """Raises OSError where the port is taken."""
         listener = _listen(self.host, self.port)
         self.port = listener.getsockname()[1]
-        self._server = _server(self.provider, self.journal)
+        self._server = _server(self.provider, self.journal, self._callers)
         run = self._server.run
         # connections wait in the socket's queue until the loop runs, so nobody needs to wait for it
         self._thread = threading.Thread(target=run, args=([listener],), name="modelbay-simulator", daemon=True)
@@ -152,20 +155,21 @@ def serve(
     *,
     key: str | None = None,
     pace: float = 0.02,
-    aliases: Mapping[str, str] | None = None,
     ready: Callable[[str], None] | None = None,
     logins: Authorisation | None = None,
+    names: Collection[str] = (),
 ) -> None:
-    """Runs until Ctrl-C or SIGTERM; `ready` is told the URL once requests are taken. `logins` is its login server.
+    """Runs until Ctrl-C or SIGTERM; `ready` is told the URL once requests are taken. `logins` is its login server;
+    `names` are more host names that it may be called by.
 
     Raises:
         OSError: the port is taken.
         KeyboardInterrupt: Ctrl-C, after everything is closed.
     """
     listener = _listen(host, port)
-    provider = Provider(Settings(key=key, pace=pace, aliases=aliases or {}))
+    provider = Provider(Settings(key=key, pace=pace))
     provider.logins = logins or provider.logins
-    server = _server(provider, Journal())
+    server = _server(provider, Journal(), Callers(host, frozenset(name.lower() for name in names)))
     if ready is not None:
         ready(_url(host, listener.getsockname()[1]))
     server.run([listener])
