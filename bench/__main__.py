@@ -1,10 +1,16 @@
-"""Prints what modelbay costs, in ratios to things everybody knows. `python -m bench [imports|chunks|search|app]…`."""
+"""Prints what modelbay costs, in ratios to things everybody knows. `python -m bench [imports|chunks|search|scale|app]…`."""
 
 import sys
 
-from bench import app, chunks, imports, search
+from bench import app, chunks, imports, scale, search
 
-REPORTS = {"imports": imports.report, "chunks": chunks.report, "search": search.report, "app": app.report}
+REPORTS = {
+    "imports": imports.report,
+    "chunks": chunks.report,
+    "search": search.report,
+    "scale": scale.report,
+    "app": app.report,
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or REPORTS:

@@ -302,6 +302,7 @@ def test_a_result_that_does_not_say_what_was_meant_is_not_written(file):
         set_model(edit)
         edit._document.data["models"]["a"]["model"] = "something else"
     with pytest.raises(ConfigError, match="cannot be changed safely"), Edit.open(file) as edit:
+        set_model(edit)
         edit._document.blocks[0].lines[0].head = "no TOML\n"
     assert file.read_text() == TEXT
 

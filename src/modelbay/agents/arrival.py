@@ -130,7 +130,7 @@ def put(edit: Edit, found: Import, agent: str, answers: Mapping[str, Answer]) ->
         written.default_model = default
     elif default and now != default:
         written.kept_default = str(now)
-    changes.check(edit)
+    edit.check()
     return written
 
 
@@ -228,7 +228,7 @@ def _drop_moved_keys(edit: Edit, arrival: Arrival, before: object) -> list[str]:
     old = origin_of(edit, arrival.id, before) if isinstance(before, dict) else None
     new = origin_of(edit, arrival.id, edit.get("providers", arrival.id))
     dropped = []
-    for alias, model in (edit.get("models") or {}).items():
+    for alias, model in (edit.view("models") or {}).items():
         if not isinstance(model, dict) or arrival.id not in (model.get("provider"), model.get("provider_id")):
             continue
         written = arrival.models.get(alias, {})

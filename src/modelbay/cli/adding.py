@@ -259,7 +259,8 @@ def add(config: Config, detected: Detected, choice: Choice, title: str) -> None:
         raise no_models(detected)
     tables = with_bases(model_tables(config, made.id, models), choice.bases)
     wanted = alias_of(tables, choice.default)
-    edited = written(config, detected, tables, default_model=wanted, dry_run=choice.dry_run)
+    with terminal.waiting(f"writing {counted(len(tables), 'model')}"):
+        edited = written(config, detected, tables, default_model=wanted, dry_run=choice.dry_run)
     if show_diff(edited, choice.dry_run):
         return
     terminal.write(f"Added provider {made.id}: {title}\n")

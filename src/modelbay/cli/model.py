@@ -140,9 +140,8 @@ def set_model(settings: Settings, /, alias: str, settings_: tuple[str, ...], dry
 
 def _is_filled_in(edit: "Edit", alias: str) -> bool:
     """Whether the model's own keys are a list's, so that the user's word has a table of its own."""
-    from modelbay.config.load import parse
 
-    config = parse(edit.text, edit.path)
+    config = edit.config
     entry = config.models.get(alias)
     return entry is not None and not entry.flat and config.provider_of(entry).filled_in is not None
 
@@ -151,9 +150,8 @@ def _alias(edit: "Edit", name: str) -> str:
     """The entry that a name means: `provider/wire-id` may have an alias of its own."""
     if isinstance(edit.get("models", name), dict):
         return name
-    from modelbay.config.load import parse
 
-    found = parse(edit.text, edit.path).model(name)
+    found = edit.config.model(name)
     if not found.configured:
         raise UnknownModel(
             f'"{name}" has no entry in {edit.path} yet',

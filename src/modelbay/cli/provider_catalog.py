@@ -80,7 +80,8 @@ def add_catalog(settings: Settings, /, id: str, url: str | None, dry_run: bool, 
     made = _asked(config, shelf, id, given)
     default = options["default_model"]
     alias = catalogs.alias_of(made, default) if default else None
-    edited = catalogs.add(config, made, default_model=alias, dry_run=dry_run)
+    with terminal.waiting(f"writing {counted(len(made.models), 'model')}"):
+        edited = catalogs.add(config, made, default_model=alias, dry_run=dry_run)
     if show_diff(edited, dry_run):
         return
     _report(made, edited.result, shelf)

@@ -90,7 +90,8 @@ def add(config: Config, proposal: Proposal, key: str | None, choice: Choice) -> 
         if not asks():
             raise click.UsageError("it is only added with --yes where nobody can be asked", click.get_current_context())
         click.confirm("Add it?" if not proposal.again else "Renew it?", default=True, abort=True, err=True)
-    done = manifests.add(config, proposal, key=key, default_model=choice.default, dry_run=choice.dry_run)
+    with terminal.waiting(f"writing {counted(len(proposal.said.models), 'model')}"):
+        done = manifests.add(config, proposal, key=key, default_model=choice.default, dry_run=choice.dry_run)
     if adding.show_diff(done, choice.dry_run):
         return
     report(proposal, done.result)

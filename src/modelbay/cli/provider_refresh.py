@@ -44,7 +44,8 @@ def refresh_provider(settings: Settings, /, id: str | None, dry_run: bool, as_js
     outcomes = []
     for answer in answers:
         agreed = not as_json and not dry_run and _is_agreed(config, answer)
-        outcomes.append(refresh.write(config, answer, agreed=agreed, dry_run=dry_run))
+        with terminal.waiting(f"writing {', '.join(answer.providers[:3])}", hidden=as_json):
+            outcomes.append(refresh.write(config, answer, agreed=agreed, dry_run=dry_run))
     if as_json:
         terminal.write_json(_table(outcomes))
     for outcome in outcomes if not as_json else ():

@@ -72,7 +72,8 @@ def _add(config: Config, found: Found, given: Given, choice: Choice) -> None:
                 given.keys[item.listed.id] = key
         made = registries.propose(config, found, given)
     default = registries.alias_of(made, choice.default) if choice.default else None
-    edited = registries.add(config, made, default_model=default, dry_run=choice.dry_run)
+    with terminal.waiting(f"writing {counted(len(made.items), 'provider')}"):
+        edited = registries.add(config, made, default_model=default, dry_run=choice.dry_run)
     if adding.show_diff(edited, choice.dry_run):
         return
     report(made, edited.result)

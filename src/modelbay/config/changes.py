@@ -3,12 +3,12 @@
 An operation raises ConfigError, and so leaves the file as it is, where its result would be an entry that cannot be used.
 """
 
+import copy
 from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, field
 
 from modelbay.config.edit import Edit
-from modelbay.config.load import parse
 from modelbay.config.scan import Keys
 from modelbay.config.schema import Config, ModelEntry, Table
 from modelbay.config.values import path_text, same
@@ -70,7 +70,7 @@ def add_provider(
     put = _put_models(edit, id, models or {})
     if default_model is not None:
         edit.set("default_model", value=default_model)
-    check(edit)
+    edit.check()
     return Put(id, put.added, put.changed, put.unchanged, default_model)
 
 
@@ -81,7 +81,7 @@ def put_models(edit: Edit, provider: str, models: Mapping[str, Table]) -> Put:
         ConfigError: an alias belongs to another provider.
     """
     put = _put_models(edit, provider, models)
-    check(edit)
+    edit.check()
     return put
 
 
@@ -112,10 +112,11 @@ def remove_provider(edit: Edit, id: str) -> Removed:
         UnknownProvider: there is none of that id.
     """
     _check_provider(edit, id)
-    before = parse(edit.text, edit.path)
+    before = _before(edit)
     is_default = edit.get("default_provider") == id
     models = []
-    for alias, model in _table(edit, "models").items():
+    mine = _table(edit, "models") if is_default else edit.models_of(id)
+    for alias, model in list(mine.items()):
         named = _named_provider(model)
         if named == id or (named is None and is_default and not _stands_alone(model)):
             models.append(alias)
@@ -124,7 +125,7 @@ def remove_provider(edit: Edit, id: str) -> Removed:
     if is_default:
         edit.delete("default_provider")
     default_model, bereft = _drop_defaults(edit, before, models)
-    check(edit)
+    edit.check()
     return Removed([id], models, default_model, id if is_default else None, bereft)
 
 
@@ -134,14 +135,14 @@ def remove_models(edit: Edit, aliases: Iterable[str]) -> Removed:
     Raises:
         UnknownModel: there is none of an alias.
     """
-    before = parse(edit.text, edit.path)
+    before = _before(edit)
     models = list(dict.fromkeys(aliases))
     for alias in models:
         _check_model(edit, alias)
     for alias in models:
         edit.delete("models", alias)
     default_model, bereft = _drop_defaults(edit, before, models)
-    check(edit)
+    edit.check()
     return Removed([], models, default_model, None, bereft)
 
 
@@ -155,24 +156,12 @@ def set_default_model(edit: Edit, name: str | None) -> str | None:
     return before if isinstance(before, str) else None
 
 
-def check(edit: Edit) -> None:
-    """
-    Raises:
-        ConfigError: something cannot be used that was not there, or could be used, before the edit.
-    """
-    problems = parse(edit.text, edit.path).problems
-    known = {(problem.where, problem.message) for problem in parse(edit.before, edit.path).problems} if problems else ()
-    for problem in problems:
-        if (problem.where, problem.message) not in known:
-            raise ConfigError(f"{problem.where}: {problem.message}", hint=problem.hint, file=str(edit.path))
-
-
 def _put_models(edit: Edit, provider: str, models: Mapping[str, Table]) -> Put:
     known = _table(edit, "models")
-    after = next((alias for alias in reversed(known) if _named_provider(known[alias]) == provider), None)
+    after = next(reversed(edit.models_of(provider)), None)
     put = Put(provider)
     for alias, table in models.items():
-        old = known.get(alias)
+        old = copy.deepcopy(known.get(alias))
         if old is None:
             edit.set("models", alias, value={"provider": provider, **table}, after=after)
             put.added.append(alias)
@@ -204,22 +193,29 @@ def _change(edit: Edit, entry: Keys, changes: Mapping[Keys, object]) -> Changed:
         edit.set(*entry, *keys, value=value)
         if not same(edit.get(*entry, *keys), before):
             changed.set.append(path_text(keys))
-    check(edit)
+    edit.check()
     return changed
 
 
-def _drop_defaults(edit: Edit, before: Config, gone: list[str]) -> tuple[str | None, list[str]]:
+def _before(edit: Edit) -> Config | None:
+    """The configuration before something is removed; None where that need not be known, as every default is an alias."""
+    names = [edit.view("default_model"), *(table.get("default_model") for table in _dicts(_table(edit, "providers")))]
+    models = _table(edit, "models")
+    return None if all(not isinstance(name, str) or name in models for name in names) else edit.config
+
+
+def _drop_defaults(edit: Edit, before: Config | None, gone: list[str]) -> tuple[str | None, list[str]]:
     """Removes the default model, and those of providers, that named one of the models that are gone.
 
     The default that was, and the providers.
     """
-    now = parse(edit.text, edit.path)
+    missing = set(gone)
 
     def dangling(name: object) -> bool:
         if not isinstance(name, str) or not name.strip():
             return False
-        was = _model(before, name)
-        return name in gone or (was is not None and (was.alias in gone or _model(now, name) is None))
+        was = _model(before, name) if before is not None else None
+        return name in missing or (was is not None and (was.alias in missing or _model(edit.config, name) is None))
 
     default = edit.get("default_model")
     default = default if dangling(default) else None
@@ -241,20 +237,24 @@ def _model(config: Config, name: str) -> ModelEntry | None:
 
 def _check_provider(edit: Edit, id: str) -> None:
     if edit.get("providers", id) is None:
-        parse(edit.text, edit.path).provider(id)  # raises, and says which is near
+        edit.config.provider(id)  # raises, and says which is near
 
 
 def _check_model(edit: Edit, alias: str) -> None:
     if edit.get("models", alias) is None:
-        found = parse(edit.text, edit.path).model(alias)  # raises, where nothing has that name
+        found = edit.config.model(alias)  # raises, where nothing has that name
         hint = f'its alias is "{found.alias}"' if found.configured else "add it as a model first"
         raise UnknownModel(f'no entry "{alias}" in {edit.path}', hint=hint, file=str(edit.path))
 
 
 def _table(edit: Edit, name: str) -> Table:
-    """A table of entries; what is not one has none."""
-    table = edit.get(name)
+    """A table of entries, which must not be changed; what is not one has none."""
+    table = edit.view(name)
     return table if isinstance(table, dict) else {}
+
+
+def _dicts(table: Table) -> list[Table]:
+    return [entry for entry in table.values() if isinstance(entry, dict)]
 
 
 def _stands_alone(model: object) -> bool:

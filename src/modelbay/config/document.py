@@ -5,7 +5,10 @@ is nobody's and stays where it is, unless it is a setting that is commented out:
 """
 
 import copy
+from bisect import bisect_left, insort
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from modelbay.config import scan, values
@@ -49,6 +52,8 @@ class Block:
     lines: list[Line] = field(default_factory=list)
     after: list[Line] = field(default_factory=list)
     """Lines up to the next block that are not the table's: they stay when it goes."""
+    rank: int = 0
+    """Orders it among the others: a greater one stands further down."""
 
     @property
     def text(self) -> str:
@@ -61,6 +66,11 @@ class Block:
 
     def full(self, line: Line) -> Keys:
         return (*self.path, *line.keys)
+
+
+RANK = attrgetter("rank")
+APART = 2**64
+"""How far two ranks are apart at first, so that there is room for blocks in between."""
 
 
 class Document:
@@ -77,6 +87,12 @@ class Document:
         self.newline = "\r\n" if "\r\n" in text[: text.find("\n") + 1] else "\n"
         self.blocks = _blocks(text)
         self._headed = {block.path: block for block in self.blocks}
+        self._inside: dict[Keys, list[Block]] = {}
+        """The blocks of each table and of the tables in it, in their order: to look for them among thousands takes too long."""
+        self._rank()
+        for block in self.blocks[1:]:
+            for depth in range(1, len(block.path) + 1):
+                self._inside.setdefault(block.path[:depth], []).append(block)
 
     @property
     def text(self) -> str:
@@ -150,9 +166,39 @@ class Document:
         """The blocks of the tables that a path goes through."""
         return [self._headed[path[:depth]] for depth in range(len(path)) if path[:depth] in self._headed]
 
-    def _within(self, path: Keys) -> list[int]:
-        """The blocks of a table and of the tables in it."""
-        return [index for index, block in enumerate(self.blocks) if index and block.path[: len(path)] == path]
+    def _within(self, path: Keys) -> Sequence[Block]:
+        """The blocks of a table and of the tables in it, in their order."""
+        return self._inside.get(path, ())
+
+    def _index(self, block: Block) -> int:
+        return bisect_left(self.blocks, block.rank, key=RANK)
+
+    def _rank(self) -> None:
+        for number, block in enumerate(self.blocks):
+            block.rank = number * APART
+
+    def _put_block(self, at: int, block: Block) -> None:
+        """Makes a block the one at an index."""
+        before = self.blocks[at - 1].rank
+        block.rank = (before + self.blocks[at].rank) // 2 if at < len(self.blocks) else before + APART
+        self.blocks.insert(at, block)
+        if block.rank == before:
+            self._rank()
+        self._headed[block.path] = block
+        for depth in range(1, len(block.path) + 1):
+            insort(self._inside.setdefault(block.path[:depth], []), block, key=RANK)
+
+    def _drop_block(self, block: Block) -> int:
+        """Takes a block out; the index that it had."""
+        index = self._index(block)
+        del self.blocks[index]
+        self._headed.pop(block.path, None)
+        for depth in range(1, len(block.path) + 1):
+            beside = self._inside[block.path[:depth]]
+            del beside[bisect_left(beside, block.rank, key=RANK)]
+            if not beside:
+                del self._inside[block.path[:depth]]
+        return index
 
     def _dotted(self, path: Keys) -> list[tuple[Block, int]]:
         """The lines outside a table's own blocks that say something in it or are it."""
@@ -186,9 +232,9 @@ class Document:
             return True
         if shallow and after is not None:
             return bool(self._within((*parent, after)))
-        beside = [block for block in map(self.blocks.__getitem__, self._within(parent)) if block.path != parent]
+        beside = any(block.path != parent for block in self._within(parent))
         if beside or not shallow:
-            return bool(beside) or not _fits(path[-1], value)
+            return beside or not _fits(path[-1], value)
         return not any(isinstance(item, dict) for item in self.get(parent).values())
 
     def _add_blocks(self, path: Keys, value: dict[str, Any], after: str | None) -> None:
@@ -196,8 +242,8 @@ class Document:
         anchors = self._within((*parent, after)) if after is not None else []
         anchors = anchors or (self._within(parent) if parent else [])
         if not anchors and parent:
-            anchors = [self.blocks.index(block) for block, _ in self._dotted(parent)]
-        at = max(anchors, default=len(self.blocks) - 1)
+            anchors = sorted((block for block, _ in self._dotted(parent)), key=RANK)
+        at = self._index(anchors[-1]) if anchors else len(self.blocks) - 1
         for block in _tables(path, value, self.newline):
             self._insert_block(at + 1, block)
             at += 1
@@ -208,8 +254,7 @@ class Document:
         empty = at == 1 and not before.text
         block.after = before.after if before.after or last else [self._blank()]
         before.after = [] if empty else [self._blank()]
-        self.blocks.insert(at, block)
-        self._headed[block.path] = block
+        self._put_block(at, block)
         self._end(before)
 
     def _end(self, block: Block) -> None:
@@ -268,10 +313,9 @@ class Document:
         parent = path[:-1]
         first = self._within(parent)[0]
         block = _tables(parent, {path[-1]: value}, self.newline)[0]
-        block.lead, self.blocks[first].lead = self.blocks[first].lead, []
+        block.lead, first.lead = first.lead, []
         block.after = [self._blank()]
-        self.blocks.insert(first, block)
-        self._headed[parent] = block
+        self._put_block(self._index(first), block)
 
     # Changing and deleting
 
@@ -300,9 +344,8 @@ class Document:
                 self.blocks[0].after = _from_text(self.blocks[0].after)
 
     def _delete_blocks(self, path: Keys) -> None:
-        for index in reversed(self._within(path)):
-            gone = self.blocks.pop(index)
-            self._headed.pop(gone.path, None)
+        for gone in reversed([*self._within(path)]):
+            index = self._drop_block(gone)
             before = self.blocks[index - 1]
             if gone.after or index == len(self.blocks):
                 while before.after and before.after[-1].blank:

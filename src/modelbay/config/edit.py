@@ -19,8 +19,10 @@ from msgspec import Struct
 
 from modelbay.config import files, values
 from modelbay.config.document import MISSING, Document
-from modelbay.config.load import parse
+from modelbay.config.load import parse, read
 from modelbay.config.paths import config_file
+from modelbay.config.scan import Keys
+from modelbay.config.schema import Config, Table
 from modelbay.errors import ConfigError, ConfigSyntaxError
 
 T = TypeVar("T")
@@ -65,6 +67,10 @@ class Edit:
         self.path = path
         self._bom, self.before = _decoded(path, content)
         self._document = _parsed(path, self.before)
+        self._text: str | None = self.before
+        self._config: Config | None = None
+        self._owned: Owned | None = None
+        self._checks = False
 
     @classmethod
     @contextmanager
@@ -87,13 +93,41 @@ class Edit:
             edit = cls(path, content)
             yield edit
             if edit.changed:
+                if edit._checks:
+                    edit._check()
                 new = edit._verified()
                 if not dry_run:
                     files.replace(target, content, new)
 
     @property
     def text(self) -> str:
-        return self._document.text
+        if self._text is None:
+            self._text = self._document.text
+        return self._text
+
+    @property
+    def config(self) -> Config:
+        """The file as it will be, read. It is made once for each state, and without parsing the text again."""
+        if self._config is None:
+            self._config = read(self._document.data, self.text, self.path)
+        return self._config
+
+    def check(self) -> None:
+        """Has the result checked before it is written: once, however many operations ask for that.
+
+        Leaving the block raises ConfigError then, where something cannot be used that was not there, or could be used,
+        before the edit.
+        """
+        self._checks = True
+
+    def _check(self) -> None:
+        problems = self.config.problems
+        known = (
+            {(problem.where, problem.message) for problem in parse(self.before, self.path).problems} if problems else ()
+        )
+        for problem in problems:
+            if (problem.where, problem.message) not in known:
+                raise ConfigError(f"{problem.where}: {problem.message}", hint=problem.hint, file=str(self.path))
 
     @property
     def changed(self) -> bool:
@@ -111,6 +145,27 @@ class Edit:
         value = self._document.get(keys)
         return None if value is MISSING else copy.deepcopy(value)
 
+    def view(self, *keys: str) -> Any:
+        """The same without copying it: it must not be changed, and changes with the next edit."""
+        value = self._document.get(keys)
+        return None if value is MISSING else value
+
+    def models_of(self, provider: str) -> dict[str, Table]:
+        """The tables of the models that name a provider, by alias; they must not be changed."""
+        if self._owned is None:
+            self._owned = Owned(self.view("models"))
+        models = self.view("models")
+        return {alias: models[alias] for alias in self._owned.aliases.get(provider, ())}
+
+    def _forget(self, keys: Keys) -> None:
+        """Drops what was worked out of the state before."""
+        self._text = self._config = None
+        if self._owned is not None and keys[0] == "models":
+            if len(keys) == 1:
+                self._owned = None
+            else:
+                self._owned.renew(keys[1], self.view("models", keys[1]))
+
     def set(self, *keys: str, value: object, after: str | None = None) -> None:
         """Writes a value. A table that is there becomes what `value` is, key by key: what does not change stays as it is.
 
@@ -121,6 +176,7 @@ class Edit:
             TypeError: the value is of a type that TOML does not have.
         """
         self._document.set(keys, values.plain(value, keys), after)
+        self._forget(keys)
 
     def delete(self, *keys: str) -> bool:
         """Takes out a value or a table with all that is in it; whether there was one.
@@ -128,7 +184,9 @@ class Edit:
         The comment on its line goes too, and the lines of comment right above a table's header. A table that no line
         but its keys' spoke of (`cost.input = 1`) goes with the last of them.
         """
-        return self._document.delete(keys)
+        there = self._document.delete(keys)
+        self._forget(keys)
+        return there
 
     def _verified(self) -> bytes:
         """The new content, read again as whoever opens it next will."""
@@ -146,6 +204,26 @@ class Edit:
                 file=str(self.path),
             )
         return self._bom + text.encode()
+
+
+class Owned:
+    """Which models name which provider: an index, as there may be thousands of either."""
+
+    def __init__(self, models: object) -> None:
+        self.aliases: dict[str, dict[str, None]] = {}
+        self._named: dict[str, set[str]] = {}
+        for alias, table in models.items() if isinstance(models, dict) else ():
+            self.renew(alias, table)
+
+    def renew(self, alias: str, table: object) -> None:
+        """Enters a model again, whose table may have changed or be gone."""
+        named = {table.get("provider"), table.get("provider_id")} if isinstance(table, dict) else set()
+        now = {name.strip() for name in named if isinstance(name, str)}
+        for name in self._named.get(alias, set()) - now:
+            del self.aliases[name][alias]
+        for name in now:
+            self.aliases.setdefault(name, {})[alias] = None
+        self._named[alias] = now
 
 
 def _decoded(path: Path, content: bytes | None) -> tuple[bytes, str]:

@@ -78,8 +78,18 @@ def parse(text: str, path: Path) -> Config:
         raise _syntax_error(str(error), text, path) from None
     except RecursionError:
         raise ConfigSyntaxError(f"{path}: its values are nested too deeply", file=str(path)) from None
+    return read(document, text, path)
+
+
+def read(document: Table, text: str, path: Path) -> Config:
+    """The configuration in a document, which is what `text` says. The document itself stays as it is: without hidden secrets."""
+    document = _copied(document)
     hide(document)
     return _Reading(text, document, path).config
+
+
+def _copied(table: Table) -> Table:
+    return {key: _copied(value) if isinstance(value, dict) else value for key, value in table.items()}
 
 
 def _syntax_error(message: str, text: str, path: Path) -> ConfigSyntaxError:

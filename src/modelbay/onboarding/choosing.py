@@ -9,7 +9,6 @@ from modelbay.catalog.listed import Status
 from modelbay.catalog.sources import Catalog
 from modelbay.config import changes
 from modelbay.config.edit import Edit, apply
-from modelbay.config.load import parse
 from modelbay.config.schema import Config, ModelEntry
 from modelbay.conversation import Reasoning
 from modelbay.dialect import PLAIN
@@ -36,7 +35,7 @@ def settle_default(edit: Edit, providers: Collection[str], ending: Collection[st
     """
     if edit.get("default_model"):
         return None
-    config = parse(edit.text, edit.path)
+    config = edit.config
     chosen = preferred(config, [one for one in config.models.values() if one.provider in providers], ending)
     if chosen is not None:
         changes.set_default_model(edit, chosen.alias)
@@ -132,6 +131,6 @@ def write(path: Path | None, alias: str, effort: str | None = None, top: str | N
             edit.set("thinking", "enabled", value=effort != OFF)
             if effort not in (OFF, ON, top):
                 edit.set("thinking", "effort", value=effort)
-        changes.check(edit)
+        edit.check()
 
     apply(change, path)

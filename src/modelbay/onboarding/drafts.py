@@ -174,9 +174,12 @@ def model_tables(config: Config, id: str, models: Iterable[tuple[str, str | None
     concern: it would be taken for the user's word, and hide what the provider says tomorrow.
     """
     tables: dict[str, Table] = {}
+    mine: dict[str, str] = {}
+    for entry in config.models.values():
+        if entry.provider == id:
+            mine.setdefault(entry.model, entry.alias)
     for wire_id, name in models:
-        mine = [entry.alias for entry in config.models.values() if (entry.provider, entry.model) == (id, wire_id)]
-        alias = mine[0] if mine else f"{id}/{wire_id}"
+        alias = mine.get(wire_id) or f"{id}/{wire_id}"
         tables[alias] = {"model": wire_id, **({"display_name": name} if name and name != wire_id else {})}
     return tables
 

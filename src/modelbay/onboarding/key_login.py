@@ -5,7 +5,6 @@ from msgspec.structs import replace
 from modelbay.config import changes
 from modelbay.config.changes import Put
 from modelbay.config.edit import Edit, apply
-from modelbay.config.load import parse
 from modelbay.config.schema import Config, Table
 from modelbay.errors import ConfigError, MalformedReply
 from modelbay.onboarding import managed
@@ -53,14 +52,14 @@ def write(config: Config, detected: Detected, tables: dict[str, Table]) -> tuple
         managed.put_provider(edit, made.id, made.table)
         edit.delete("providers", made.id, "auth")  # it may have been of use before there was a key
         put = changes.put_models(edit, made.id, tables)
-        config = parse(edit.text, edit.path)
+        config = edit.config
         first = preferred(config, [model for alias, model in config.models.items() if alias in tables])
         default = managed.settle_default(edit, first.alias if first else next(iter(tables)))
         for model in detected.models:
             if default in tables and model.id == tables[default]["model"]:
                 always = model.can("always_thinking") is True
                 managed.settle_thinking(edit, thinks=model.can("thinking"), always=always)
-        changes.check(edit)
+        edit.check()
         return put, default
 
     result = apply(change, config.path).result

@@ -11,7 +11,6 @@ from modelbay.catalog.naming import problems, shown
 from modelbay.config import changes
 from modelbay.config.changes import Removed
 from modelbay.config.edit import Edit
-from modelbay.config.load import parse
 from modelbay.config.schema import Table
 from modelbay.errors import MalformedReply, UnknownModel
 from modelbay.json_text import decode
@@ -105,7 +104,7 @@ def write(
         ConfigError: an alias belongs to another provider; something would not be usable.
     """
     put_provider(edit, login.provider, provider)
-    known = edit.get("models") or {}
+    known = edit.models_of(login.provider)
     gone = [
         alias
         for alias, table in known.items()
@@ -128,7 +127,7 @@ def write(
         can = models[default]["capabilities"]
         settle_thinking(edit, thinks="thinking" in can, always="always_thinking" in can)
     _put_services(edit, login, provider)
-    changes.check(edit)
+    edit.check()
     return Written(list(models), gone, default)
 
 
@@ -160,7 +159,7 @@ def put_provider(edit: Edit, id: str, table: Table) -> None:
 def settle_default(edit: Edit, otherwise: str) -> str:
     """The default model, which becomes another one where it cannot be used."""
     try:
-        parse(edit.text, edit.path).model()
+        edit.config.model()
     except UnknownModel:
         changes.set_default_model(edit, otherwise)
     return str(edit.get("default_model"))

@@ -261,7 +261,7 @@ def add(
         written = imported.write(edit, made.what, again=True)
         if default_model is not None:
             changes.set_default_model(edit, default_model)
-            changes.check(edit)
+            edit.check()
         written.default_model = default_model or settle_default(edit, [made.draft.id])
         return written
 

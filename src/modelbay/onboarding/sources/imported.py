@@ -9,9 +9,8 @@ from modelbay.catalog.listed import Gaps
 from modelbay.config import changes
 from modelbay.config.edit import Edit
 from modelbay.config.entries import Unusable, provider_entry
-from modelbay.config.load import parse
 from modelbay.config.origin import Origin, origin
-from modelbay.config.schema import Table
+from modelbay.config.schema import Config, Table
 from modelbay.errors import ConfigError
 from modelbay.onboarding.sources import merging
 from modelbay.onboarding.sources.merging import Memory, Merged, Ownership, Written
@@ -99,7 +98,7 @@ def _shown(value: object) -> str:
 def _merged(edit: Edit, made: Imported, last: Memory | None, *, again: bool) -> Merged:
     models = _at_home(edit, made)
     known = last.models if last else {}
-    there = {table.get("model") for table in (edit.get("models") or {}).values() if _provider(table) == made.id}
+    there = {table.get("model") for table in edit.models_of(made.id).values()}
     named = {
         alias: {"model": id, **models[id]}
         for id, alias in made.names.items()
@@ -109,10 +108,6 @@ def _merged(edit: Edit, made: Imported, last: Memory | None, *, again: bool) -> 
     merged = merging.merge(edit, made.id, models, made.owner, last, again=again, gaps=made.gaps)
     merged.added = [*added, *merged.added]
     return merged
-
-
-def _provider(table: object) -> object:
-    return table.get("provider") if isinstance(table, dict) else None
 
 
 def _at_home(edit: Edit, made: Imported) -> dict[str, Table]:
@@ -144,7 +139,7 @@ def _elsewhere(edit: Edit, made: Imported) -> str | None:
 def origin_of(edit: Edit, id: str, table: Table) -> Origin | None:
     """Where a provider's table leads; None where it cannot be used."""
     try:
-        return upstream(parse(edit.text, edit.path), provider_entry(id, table)).origin
+        return upstream(Config(path=edit.path), provider_entry(id, table)).origin
     except (ConfigError, Unusable):
         return None
 
@@ -153,8 +148,7 @@ def _keyed(edit: Edit, id: str) -> list[str]:
     """The provider's models that have keys of their own, which go where the provider is."""
     return [
         alias
-        for alias, table in (edit.get("models") or {}).items()
-        if isinstance(table, dict) and id in (table.get("provider"), table.get("provider_id"))
+        for alias, table in edit.models_of(id).items()
         if any(table.get(key) for key in KEYS) and not table.get("base_url")
     ]
 

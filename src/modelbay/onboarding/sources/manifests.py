@@ -349,7 +349,7 @@ def add(
         if default is not None:
             changes.set_default_model(edit, default)
         default = default or settle_default(edit, [id])
-        changes.check(edit)
+        edit.check()
         return Written(provider=id, models=merged, new=not proposal.again, default_model=default)
 
     edited = apply(change, config.path, dry_run=dry_run)
@@ -373,11 +373,7 @@ def _default(edit: Edit, id: str, named: str | None) -> str | None:
     """The alias of a provider's model that is named by its alias or its wire id."""
     if named is None:
         return None
-    models = {
-        alias: table
-        for alias, table in (edit.get("models") or {}).items()
-        if isinstance(table, dict) and table.get("provider") == id
-    }
+    models = edit.models_of(id)
     for alias, table in models.items():
         if named in (alias, table.get("model")):
             return str(alias)

@@ -123,7 +123,7 @@ def merge(
     """
     merged = Merged()
     there: dict[str, list[str]] = {}
-    entries = _entries(edit.get("models") or {}, provider)
+    entries = edit.models_of(provider)
     for alias, table in entries.items():
         there.setdefault(str(table.get("name") or table.get("model")), []).append(alias)
     known = last.models if last else {}
@@ -151,14 +151,14 @@ def merge(
                 gone.append(alias)
     if gone:
         merged.removed = changes.remove_models(edit, gone).models
-    changes.check(edit)
+    edit.check()
     return merged
 
 
 def compared(before: Mapping[str, object], edit: Edit, provider: str) -> Merged:
     """What became of a provider's models, where another than `merge` has written them."""
     merged = Merged()
-    old, new = _entries(before, provider), _entries(edit.get("models") or {}, provider)
+    old, new = _entries(before, provider), edit.models_of(provider)
     merged.added = [alias for alias in new if alias not in old]
     merged.removed = [alias for alias in old if alias not in new]
     for alias, table in new.items():

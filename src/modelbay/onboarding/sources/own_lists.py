@@ -40,11 +40,7 @@ def _written(edit: Edit, found: Upstream, before: Seen | None, discovery: Discov
     id = found.provider.id
     listed = {one.id: one for one in discovery.models if one.chats and one.status != "inactive"}
     seen = before.models.values() if before else ()
-    mine = {
-        str(table.get("name") or table.get("model")): alias
-        for alias, table in (edit.get("models") or {}).items()
-        if isinstance(table, dict) and table.get("provider") == id
-    }
+    mine = {str(table.get("name") or table.get("model")): alias for alias, table in edit.models_of(id).items()}
     had: dict[str, Table] = {one.id: {} for one in seen if one.chats or one.id in mine}
     new = [wire_id for wire_id in listed if wire_id not in had and wire_id not in mine]
     takes_all = bool(had) and had.keys() <= mine.keys()

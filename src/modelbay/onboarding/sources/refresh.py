@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
-from modelbay.config.edit import apply
+from modelbay.config.edit import Edited, apply
 from modelbay.config.schema import CATALOG, MANIFEST, REGISTRY, Config, ProviderEntry
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.line import Line
@@ -34,8 +34,13 @@ class Outcome(Struct, kw_only=True):
 
     answer: Answer
     written: list[Written] = field(default_factory=list)
-    diff: str = ""
+    edited: Edited[list[Written]] | None = None
     error: ModelbayError | None = None
+
+    @property
+    def diff(self) -> str:
+        """What changed in the file; worked out only where somebody looks at it."""
+        return self.edited.diff if self.edited else ""
 
 
 def _each(kind: str, one: AskOne) -> Ask:
@@ -135,4 +140,4 @@ def write(config: Config, answer: Answer, *, agreed: bool = False, dry_run: bool
         return Outcome(answer=answer, error=error)
     if not dry_run:
         answer.remember(agreed)
-    return Outcome(answer=answer, written=done.result, diff=done.diff)
+    return Outcome(answer=answer, written=done.result, edited=done)

@@ -211,7 +211,7 @@ def write(edit: Edit, made: Proposal, default_model: str | None = None, *, again
     written = [imported.write(edit, item.made, again=again) for item in made.items]
     if default_model is not None:
         changes.set_default_model(edit, default_model)
-        changes.check(edit)
+        edit.check()
     return [*written, *gone]
 
 
