@@ -64,7 +64,9 @@ def test_nonsense_in_an_entry_is_nothing_known(raw):
 def test_efforts_come_from_the_live_list():
     raw = {"reasoning_options": [{"type": "toggle"}, {"type": "effort", "values": ["none", "low", "max"]}]}
     facts = Entry("a", "m", raw).facts
-    assert (facts.efforts, facts.off_effort, facts.capabilities) == (["low", "max"], "none", {"thinking": True})
+    assert (facts.efforts, facts.off_effort, facts.capabilities) == (
+        ["low", "max"], "none", {"thinking": True, "always_thinking": False},
+    )  # fmt: skip
     assert facts == facts_of(raw, "m")
 
 

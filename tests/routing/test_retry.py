@@ -34,7 +34,8 @@ def asked(seconds: float | None) -> ModelbayError:
 @pytest.mark.parametrize("kind", EVERY)
 def test_which_errors_are_sent_again(kind):
     again = {
-        errors.TransportError, errors.ConnectFailed, errors.Disconnected, errors.TimedOut, errors.RateLimited, errors.Overloaded,
+        errors.TransportError, errors.ConnectFailed, errors.ProxyFailed, errors.Disconnected, errors.TimedOut,
+        errors.RateLimited, errors.Overloaded,
         errors.ServerError, errors.ReplyError, errors.MalformedReply, errors.IncompleteReply,
     }  # fmt: skip
     assert (decide(make(kind), 1, POLICY, random.random).delay is not None) == (kind in again)

@@ -6,7 +6,7 @@ from typing import get_args
 from msgspec import Struct, field
 
 from modelbay.config.schema import ModelEntry
-from modelbay.conversation import Protocol
+from modelbay.conversation import Json, Protocol
 from modelbay.model import Capability, Cost, Model
 
 CAPABILITIES: frozenset[str] = frozenset(get_args(Capability))
@@ -82,6 +82,17 @@ def _capabilities(entry: ModelEntry, protocol: Protocol) -> dict[Capability, boo
     if found.get("always_thinking"):
         found["thinking"] = True
     return found
+
+
+def switched(options: Json) -> dict[Capability, bool]:
+    """That thinking can be turned off, where `reasoning_options` say so. Ones that do not say it do not deny it."""
+    for option in options if isinstance(options, list) else ():
+        if not isinstance(option, dict):
+            continue
+        values = option.get("values")
+        if option.get("type") == "toggle" or (isinstance(values, list) and "none" in values):
+            return {"always_thinking": False}
+    return {}
 
 
 def fill(model: Model, facts: Facts, source: str) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from modelbay.catalog.facts import INPUTS, OUTPUTS, Facts
+from modelbay.catalog.facts import INPUTS, OUTPUTS, Facts, switched
 from modelbay.catalog.naming import shown
 from modelbay.conversation import Extra, Json
 from modelbay.errors import MalformedReply
@@ -73,7 +73,7 @@ class Entry(Struct):
             off_effort=off,
             reasoning_key=field if field in ("reasoning", "reasoning_content") else None,
             cost=_cost(_table(raw.get("cost"))),
-            capabilities=_capabilities(raw, efforts) | _switched(raw.get("reasoning_options")),
+            capabilities=_capabilities(raw, efforts) | switched(raw.get("reasoning_options")),
         )
 
 
@@ -219,14 +219,6 @@ def _capabilities(raw: Extra, efforts: list[str] | None) -> dict[Capability, boo
     if efforts and "thinking" not in found:
         found["thinking"] = True
     return found
-
-
-def _switched(options: Json) -> dict[Capability, bool]:
-    """That thinking can be turned off, where the entry says so. One that says nothing of it does not say the contrary."""
-    for option in options if isinstance(options, list) else ():
-        if isinstance(option, dict) and (option.get("type") == "toggle" or "none" in (option.get("values") or ())):
-            return {"always_thinking": False}
-    return {}
 
 
 def _host(api: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from modelbay.catalog.facts import INPUTS, OUTPUTS, Facts
+from modelbay.catalog.facts import INPUTS, OUTPUTS, Facts, switched
 from modelbay.catalog.listed import Kind, Status
 from modelbay.catalog.naming import shown
 from modelbay.conversation import Extra, Json, Protocol
@@ -137,7 +137,7 @@ def facts_of(raw: Extra, id: str = "") -> Facts:
         off_effort=off,
         reasoning_key=_reasoning_key(raw),
         cost=_cost(raw, rules.prices),
-        capabilities=capabilities,
+        capabilities=capabilities | switched(raw.get("reasoning_options")),
     )
 
 
