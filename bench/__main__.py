@@ -1,12 +1,16 @@
-"""Prints what modelbay costs, in ratios to things everybody knows. `python -m bench [imports|chunks|search|scale|app]…`."""
+"""Prints what modelbay costs, in ratios to things everybody knows.
+
+`python -m bench [imports|chunks|growth|search|scale|app]…`.
+"""
 
 import sys
 
-from bench import app, chunks, imports, scale, search
+from bench import app, chunks, growth, imports, scale, search
 
 REPORTS = {
     "imports": imports.report,
     "chunks": chunks.report,
+    "growth": growth.report,
     "search": search.report,
     "scale": scale.report,
     "app": app.report,

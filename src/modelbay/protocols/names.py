@@ -143,6 +143,10 @@ class _Names:
             if name.namespace is not None:
                 self._bare.setdefault(name.name, []).append(name)
         self._taken = taken
+        self._spaces: dict[str | None, list[str]] = {}
+        """The names sent for the tools of each namespace."""
+        for name, sent in self._sent.items():
+            self._spaces.setdefault(name.namespace, []).append(sent)
 
     def _free(self, name: ToolName, taken: set[str]) -> str:
         sent, number = self._fitted(name), 0
@@ -214,7 +218,7 @@ class _Names:
         """What a name of a choice stands for: a tool, or a whole namespace."""
         if self._namespaces:
             return [name if space is not None else self.of(ToolName(name))]
-        found = [sent for known, sent in self._sent.items() if known.namespace == name]
+        found = self._spaces.get(name, [])
         if space is None and found and ToolName(name) not in self._sent:
             return found
         return [self.of(ToolName(name, space))]

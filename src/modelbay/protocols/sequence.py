@@ -6,6 +6,7 @@ Parts that a protocol cannot write at the same time share a lane, and come one a
 `PartStarted`; what is said of a part before its turn is held until then.
 """
 
+from collections import deque
 from collections.abc import Callable
 
 from modelbay.conversation import AnyPart
@@ -28,11 +29,13 @@ def single_lane(part: AnyPart) -> str | None:
 
 
 class _Open:
-    __slots__ = ("ended", "held", "lane", "part")
+    __slots__ = ("ended", "held", "key", "lane", "part")
 
-    def __init__(self, part: AnyPart, lane: str | None) -> None:
+    def __init__(self, key: int, part: AnyPart, lane: "deque[_Open] | None") -> None:
+        self.key = key
         self.part = part
         self.lane = lane
+        """The open parts of its lane, in the order of their starts; the first one's turn it is."""
         self.held: list[Event] | None = None
         """The events of a part that waits for its turn; None for one whose turn it is."""
         self.ended = False
@@ -47,6 +50,7 @@ class Sequence:
         self._started = False
         self._ended = False
         self._open: dict[int, _Open] = {}
+        self._lanes: dict[str, deque[_Open]] = {}
 
     def feed(self, event: Event) -> list[Event]:
         kind = type(event)
@@ -85,10 +89,13 @@ class Sequence:
     def _start(self, key: int, part: AnyPart, event: Event) -> list[Event]:
         if key in self._open:
             return []
-        lane = self._lane(part)
-        busy = lane is not None and any(other.lane == lane for other in self._open.values())
-        opened = self._open[key] = _Open(part, lane)
-        if busy:
+        name = self._lane(part)
+        lane = None if name is None else self._lanes.setdefault(name, deque())
+        opened = self._open[key] = _Open(key, part, lane)
+        if lane is None:
+            return [event]
+        lane.append(opened)
+        if len(lane) > 1:
             opened.held = [event]
             return []
         return [event]
@@ -106,14 +113,16 @@ class Sequence:
         del self._open[key]
         return [event] if opened.lane is None else [event, *self._following(opened.lane)]
 
-    def _following(self, lane: str) -> list[Event]:
+    def _following(self, lane: "deque[_Open]") -> list[Event]:
         """What was held of the next part in a lane; and of those after it, as far as they have ended already."""
+        lane.popleft()
         ready: list[Event] = []
-        for key, opened in list(self._open.items()):
-            if opened.lane == lane:
-                ready += opened.held or ()
-                opened.held = None
-                if not opened.ended:
-                    break
-                del self._open[key]
+        while lane:
+            opened = lane[0]
+            ready += opened.held or ()
+            opened.held = None
+            if not opened.ended:
+                break
+            del self._open[opened.key]
+            lane.popleft()
         return ready

@@ -144,10 +144,13 @@ class _Writer:
         first in it. What a client of another protocol sends as items becomes one message too."""
         if not self.messages or self.messages[-1]["role"] != role:
             self.messages.append({"role": role, "content": []})
-        content = self.messages[-1]["content"]
-        content += blocks
-        if role == "user":
-            content.sort(key=lambda block: block["type"] != "tool_result")
+        self.messages[-1]["content"] += blocks
+
+    def close(self) -> None:
+        """Puts the results first in each message, once it is whole."""
+        for message in self.messages if not self.same else ():
+            if message["role"] == "user":
+                message["content"].sort(key=lambda block: block["type"] != "tool_result")
 
     def _blocks(self, parts: Iterable[AnyPart]) -> list[dict[str, Any]]:
         return [block for part in parts if (block := self._block(part)) is not None]
@@ -244,6 +247,7 @@ def render_messages(
     writer = _Writer(conversation, model, dialect, report)
     for turn in conversation.turns:
         writer.write(turn)
+    writer.close()
     if not writer.same and not writer.messages and writer.system:  # there must be something to answer
         writer.messages = [{"role": "user", "content": [render_block(part) for part in writer.system]}]
         writer.system = []

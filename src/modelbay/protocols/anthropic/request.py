@@ -186,7 +186,8 @@ def _max_tokens(model: Model) -> int:
 def _render_tools(body: dict[str, Any], settings: Settings, same: bool, report: list[Warned]) -> None:
     tools, choice = settings.tools, settings.tool_choice
     if tools and choice is not None and choice.mode == "allowed":
-        tools = [tool for tool in tools if tool.name in choice.names]
+        allowed = set(choice.names)
+        tools = [tool for tool in tools if tool.name in allowed]
     if tools or (same and tools is not None):
         body["tools"] = [_render_tool(tool, same) for tool in tools]
     if choice is None or not (body.get("tools") or same):

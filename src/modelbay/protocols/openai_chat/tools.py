@@ -105,18 +105,22 @@ def _render_choice(choice: ToolChoice, settings: Settings, dialect: Dialect, leg
         case "required":
             return settings.spelling.get("tool_choice", dialect.required_word)
         case "tool":
-            return {"name": choice.names[0]} if legacy else _chosen(choice.names[0], settings)
+            return {"name": choice.names[0]} if legacy else _chosen(choice.names[0], _freeform(settings))
         case "allowed":
-            tools = [_chosen(name, settings) for name in choice.names]
+            freeform = _freeform(settings)
+            tools = [_chosen(name, freeform) for name in choice.names]
             mode = "required" if choice.required else "auto"
             return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
         case mode:
             return mode
 
 
-def _chosen(name: str, settings: Settings) -> Extra:
-    freeform = any(tool.kind == "freeform" and tool.name == name for tool in settings.tools or ())
-    kind = "custom" if freeform else "function"
+def _freeform(settings: Settings) -> set[str]:
+    return {tool.name for tool in settings.tools or () if tool.kind == "freeform"}
+
+
+def _chosen(name: str, freeform: set[str]) -> Extra:
+    kind = "custom" if name in freeform else "function"
     return {"type": kind, kind: {"name": name}}
 
 

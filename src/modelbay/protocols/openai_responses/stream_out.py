@@ -102,12 +102,10 @@ class StreamRenderer:
         self._annotations: list[dict[str, Any]] = []
 
     def feed(self, event: Event) -> bytes:
-        out = b""
-        for step in self._sequence.feed(event):
-            if type(event) is Failed and type(step) not in (Started, Failed):
-                continue  # what a failure cut off is never done: a client would run a call that is
-            out += self._delta(step) if type(step) is PartDelta else self._step(step)
-        return out
+        steps = self._sequence.feed(event)
+        if type(event) is Failed:  # what it cut off is never done: a client would run a call that is
+            steps = [step for step in steps if type(step) in (Started, Failed)]
+        return b"".join([self._delta(step) if type(step) is PartDelta else self._step(step) for step in steps])
 
     def _step(self, event: Event) -> bytes:
         match event:

@@ -1,5 +1,7 @@
 """Schemas put together: the members of `allOf`, and the choices at the top of a schema that must be one object there."""
 
+import msgspec
+
 from modelbay.conversation import Json
 from modelbay.protocols.schema.references import target
 from modelbay.protocols.schema.words import Schema, members, properties_of, required_of
@@ -63,23 +65,28 @@ def _resolved(node: Schema, root: Schema, under: tuple[str, ...]) -> tuple[Schem
 
 def _folded(node: Schema, root: Schema, under: tuple[str, ...]) -> Schema:
     joined = {word: value for word, value in node.items() if word not in (*_UNIONS, *_REFUSED_AT_TOP)}
-    properties: dict[str, list[Json]] = {name: [value] for name, value in properties_of(node).items()}
+    properties: dict[str, dict[bytes, Json]] = {}
+    """The ways in which each property is described, each once."""
+
+    def describe(member: Schema) -> None:
+        for name, value in properties_of(member).items():
+            properties.setdefault(name, {}).setdefault(msgspec.json.encode(value), value)
+
+    describe(node)
     required = required_of(node)
     for word in _UNIONS:
         found = [_member(member, root, under) for member in members(node, word)]
         choices = [member for member in found if member.get("type", "object") == "object"]
         for member in choices:
-            for name, value in properties_of(member).items():
-                known = properties.setdefault(name, [])
-                if value not in known:
-                    known.append(value)
+            describe(member)
         sets = [required_of(member) for member in choices]
         if word == "allOf":
             required += [name for names in sets for name in names]
         elif sets:
-            required += [name for name in sets[0] if all(name in names for names in sets)]
+            everywhere = set(sets[0]).intersection(*sets[1:])
+            required += [name for name in sets[0] if name in everywhere]
     if properties:
-        joined["properties"] = {name: _either(values) for name, values in properties.items()}
+        joined["properties"] = {name: _either(list(ways.values())) for name, ways in properties.items()}
     if required:
         joined["required"] = list(dict.fromkeys(required))
     return joined
