@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from msgspec import Struct, structs
-
 from modelbay.config.origin import origin
 from modelbay.config.paths import expanded, home
 from modelbay.errors import ConfigError, MalformedReply
@@ -172,8 +170,10 @@ def place_of(url: str) -> str:
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict | Struct):
-        for key, item in value.items() if isinstance(value, dict) else structs.asdict(value).items():
+    elif isinstance(value, dict) or hasattr(value, "__struct_fields__"):  # an entry: msgspec is not loaded for `--help`
+        names = value if isinstance(value, dict) else value.__struct_fields__
+        for key in names:
+            item = value[key] if isinstance(value, dict) else getattr(value, key)
             yield from [f"{{env:{item.strip()}}}"] if key == "api_key_env" and isinstance(item, str) else _texts(item)
     elif isinstance(value, list | tuple):
         for item in value:
