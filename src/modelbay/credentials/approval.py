@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 from modelbay.config.origin import origin
 from modelbay.config.paths import expanded, home
 from modelbay.errors import ConfigError, MalformedReply
-from modelbay.json_text import decode
 from modelbay.secrecy import REFERENCE
 
 if TYPE_CHECKING:  # every command imports this, and few need a configuration
@@ -199,6 +198,7 @@ def _remembered(digest: str) -> list[Approval]:
 
 def _kept(content: bytes | None) -> dict[str, dict[str, Any]]:
     """The approvals by digest; what is not in their form is not an approval."""
+    from modelbay.json_text import decode
 
     try:
         data = decode(content or b"{}")
