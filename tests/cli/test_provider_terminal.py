@@ -9,6 +9,7 @@ import pytest
 from modelbay.simulator import Simulator
 from tests.cli.command import KEY
 from tests.cli.inside import Person
+from tests.servers.site import site
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it has no pseudo-terminals")
 
@@ -27,17 +28,33 @@ def test_the_key_is_asked_for_and_models_are_chosen(home: Path, simulator: Simul
     with Person(home, "provider", "add", f"{simulator.url}/v1", "--id", "acme") as person:
         person.sees("the key was refused").sees("Key of acme").types(KEY)
         person.sees("7 models").sees("[x] sim-1").sees("7 of 7 marked").sees("Models").types("n")
-        person.sees("0 of 7 marked").sees("Models").types("/simth")
-        person.sees("[ ] sim-thinker").sees("Models").types("1")
-        person.sees("[x] sim-thinker").sees("1 of 7 marked").sees("Models").types("/")
-        person.sees("Models").types("1 4-5").sees("4 of 7 marked").sees("Models").types("what?")
-        person.sees("numbers toggle").sees("Models").types("4,5")
-        person.sees("2 of 7 marked").sees("Models").types("")
+        person.sees("0 of 7 marked").sees("Unmarked 7 models").sees("Models").types("")
+        person.sees("At least one model is required").sees("Models").types("simth")
+        person.sees("[ ] sim-thinker").sees('2 models for "simth"').sees("Models").types("1")
+        person.sees("[x] sim-thinker").sees("1 of 7 marked").sees("Marked sim-thinker").sees("Models").types("/")
+        person.sees("Every model is shown").sees("Models").types("1 5-4").sees("4 of 7 marked").sees("Models")
+        person.types("?").sees("numbers to mark").sees("Models").types("no such model")
+        person.sees('No model matches "no such model"').sees("Models").types("4-8")
+        person.sees("The numbers are 1 to 7").sees("Models").types("4,5")
+        person.sees("2 of 7 marked").sees("Unmarked").sees("Models").types("")
         assert person.ends() == 0
     assert KEY not in person.seen
     assert models(home) == ["sim-1", "sim-thinker"]
     with Person(home, "ask", "Hello") as person:
         person.sees("You asked: Hello.")
+
+
+def test_of_many_models_none_is_marked_before_a_person_chooses(home: Path):
+    with site() as here:
+        here.pages["/v1/models"] = {"data": [{"id": f"m-{number}"} for number in range(5000)] + [{"id": "sonnet-5"}]}
+        with Person(home, "provider", "add", f"{here.url}/v1", "--id", "acme", "--api-key", KEY) as person:
+            person.sees("5,001 models").sees("[ ] m-0").sees("4,981 more").sees("0 of 5,001 marked").sees(
+                "Models"
+            ).types("")
+            person.sees("At least one model is required").sees("Models").types("sonnet 5")
+            person.sees("[ ] sonnet-5").sees("Models").types("all").sees("Marked sonnet-5").sees("Models").types("")
+            assert person.ends() == 0
+    assert models(home) == ["sonnet-5"]
 
 
 def test_giving_up_writes_nothing(home: Path, simulator: Simulator):

@@ -133,6 +133,20 @@ async def test_a_custom_provider_with_models_that_are_fetched_and_marked(
         await person.sees("You asked: Hello")
 
 
+async def test_of_many_fetched_models_none_is_marked(home: Path, configured: str):
+    with site() as here:
+        here.pages["/v1/models"] = {"data": [{"id": f"m-{number}"} for number in range(21)]}
+        async with sitting(configured, home=home) as person:
+            await chooses_way(person, 1)
+            await person.sees("Custom provider")
+            await person.presses("down", "down", "down")
+            await person.types(f"{here.url}/v1")
+            await person.presses("enter", "enter", "enter")
+            await person.sees("21 models found", "0 of 21 marked", "[ ] m-0")
+            await person.presses("enter")
+            await person.sees("At least one model is required")
+
+
 async def test_what_is_wrong_is_said_while_it_is_typed(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
         await chooses_way(person, 1)

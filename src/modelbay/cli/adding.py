@@ -19,7 +19,7 @@ from modelbay.credentials.approval import typed
 from modelbay.errors import ModelbayError
 from modelbay.onboarding import dialog
 from modelbay.onboarding.adding import add as written
-from modelbay.onboarding.choosing import preferred
+from modelbay.onboarding.choosing import UNATTENDED, marked_at_first, preferred
 from modelbay.onboarding.detection import Detected, detect
 from modelbay.onboarding.drafts import Draft, joined, model_tables
 from modelbay.providers.upstream import upstream
@@ -27,8 +27,6 @@ from modelbay.secrecy import register
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-MANY = 50
-"""How many models are taken without a word: each is a table in the file."""
 REPORTED = 20
 
 API_NAMES = list(dialog.APIS)
@@ -197,9 +195,9 @@ def choose(detected: Detected, choice: Choice, marked: list[str] | None = None) 
         return []
     if not choice.all and not choice.yes and asks():
         title = f"{counted(len(models), 'model')}" + _by_whom(detected)
-        at_first = [model.id for model in models] if marked is None else marked
+        at_first = marked_at_first(models) if marked is None else marked
         return [(id, None) for id in pick(models, at_first, title)]
-    if not choice.all and len(models) > MANY:
+    if not choice.all and len(models) > UNATTENDED:
         raise click.UsageError(
             f"it has {len(models):,} models: choose some with --model ID, or take them all with --all-models",
             click.get_current_context(),

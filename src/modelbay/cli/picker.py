@@ -7,32 +7,39 @@ from collections.abc import Iterable
 import click
 
 from modelbay.catalog.search import Finder
-from modelbay.catalog.summary import facts
+from modelbay.catalog.summary import counted, facts
 from modelbay.chat.plain import plain
 from modelbay.cli import terminal
 from modelbay.model import Model
 
 PAGE = 20
 """Lines of the list at a time."""
-HELP = "numbers toggle (1 3-5), /words filters, / shows all, a all, n none, Enter takes what is marked, q gives up"
+NAMED = 5
+"""So many models are named in the line that says what was marked; of more, how many."""
+HELP = """\
+Type words to filter, numbers to mark (1-5,8), all or none; / shows every model.
+Enter takes the marked models, q quits, ? shows this help."""
 
 
 def pick(models: list[Model], chosen: Iterable[str], title: str) -> list[str]:
-    """The wire ids that a person marks, in the list's order. `chosen` are those marked at first.
+    """The wire IDs that a person marks, in the list's order; at least one. `chosen` are those marked at first.
 
     Raises:
         click.Abort: the person gave up.
     """
     picker = _Picker(models, set(chosen))
     terminal.note(f"{title}\n{HELP}")
+    picker.show()
     while True:
-        picker.show()
         answer = click.prompt("Models", default="", show_default=False, prompt_suffix=": ", err=True).strip()
-        if not answer:
-            return [model.id for model in models if model.id in picker.chosen]
-        if answer.lower() == "q":
+        if answer.lower() in ("q", "quit"):
             raise click.Abort
-        picker.do(answer)
+        if answer:
+            picker.do(answer)
+        elif picker.chosen:
+            return [model.id for model in models if model.id in picker.chosen]
+        else:
+            terminal.note("At least one model is required: type its number, or all")
 
 
 def pick_one(title: str, offered: dict[str, str]) -> str:
@@ -55,7 +62,7 @@ class _Picker:
         self._all = models
         self._finder = Finder(models)
         self._seen = models
-        self.chosen = chosen
+        self.chosen = chosen & {model.id for model in models}
 
     def show(self) -> None:
         """The first of the models that the filter leaves, and how many are marked in all."""
@@ -64,44 +71,68 @@ class _Picker:
             about = facts(model)
             name = f" ({model.name})" if model.name and model.name != model.id else ""
             _say(f"{number:>4} [{mark}] {model.id}{name}" + (f"  {about}" if about else ""))
-        if not self._seen:
-            _say("     no model fits")
         if len(self._seen) > PAGE:
-            _say(f"     … and {len(self._seen) - PAGE:,} more: filter with /words")
-        marked = sum(model.id in self.chosen for model in self._all)
-        _say(f"     {marked:,} of {len(self._all):,} marked")
+            _say(f"     … and {len(self._seen) - PAGE:,} more: type words to filter")
+        _say(f"     {len(self.chosen):,} of {len(self._all):,} marked")
 
     def do(self, answer: str) -> None:
-        if answer.startswith("/"):
-            words = answer[1:].strip()
-            self._seen = self._finder.find(words, len(self._all)) if words else self._all
-        elif answer.lower() == "a":
-            self.chosen |= {model.id for model in self._seen}
-        elif answer.lower() == "n":
-            self.chosen -= {model.id for model in self._seen}
-        elif (numbers := _numbers(answer, min(len(self._seen), PAGE))) is not None:
-            for number in numbers:
-                self.chosen ^= {self._seen[number - 1].id}
-        else:
+        """Does what was typed, shows the list, and says in one line what happened."""
+        word = answer.lower()
+        if word in ("?", "help"):
             terminal.note(HELP)
+            return
+        last = min(len(self._seen), PAGE)
+        if word in ("a", "all"):
+            said = self._mark({model.id for model in self._seen} - self.chosen)
+        elif word in ("n", "none"):
+            said = self._mark(self.chosen & {model.id for model in self._seen})
+        elif (numbers := _numbers(answer)) is None:
+            said = self._filter(answer.removeprefix("/").strip())
+        elif all(1 <= number <= last for number in numbers):
+            said = self._mark({self._seen[number - 1].id for number in numbers})
+        else:
+            terminal.note(f"The numbers are 1 to {last}; type /{answer} to search for {answer}")
+            return
+        self.show()
+        terminal.note(said)
+
+    def _filter(self, words: str) -> str:
+        found = self._finder.find(words, len(self._all)) if words else self._all
+        if not found:
+            return f'No model matches "{words}"; the list is unchanged'
+        self._seen = found
+        return f'{counted(len(found), "model")} for "{words}"; / shows every model' if words else "Every model is shown"
+
+    def _mark(self, ids: set[str]) -> str:
+        """Marks the models that are not marked, and unmarks the others."""
+        removed = ids & self.chosen
+        added = ids - removed
+        self.chosen = (self.chosen | added) - removed
+        said = [f"{verb} {self._named(those)}" for verb, those in (("marked", added), ("unmarked", removed)) if those]
+        text = "; ".join(said) or "nothing changed"
+        return text[:1].upper() + text[1:]
+
+    def _named(self, ids: set[str]) -> str:
+        names = [model.id for model in self._all if model.id in ids]
+        return ", ".join(names) if len(names) <= NAMED else counted(len(names), "model")
 
 
 def _say(line: str) -> None:
     click.echo(plain(line), err=True)
 
 
-def _numbers(answer: str, last: int) -> list[int] | None:
-    """The numbers of an answer, as "1 3-5, 8"; None where it has others, or none of the list."""
+def _numbers(answer: str) -> list[int] | None:
+    """The numbers of an answer, as "1 3-5, 8"; None where something else is in it. A range backwards is one all the same."""
     found: list[int] = []
-    for word in re.split(r"[\s,]+", answer.strip(", ")):
+    for word in re.split(r"[\s,]+", re.sub(r"\s*-\s*", "-", answer.strip(", "))):
         match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", word)
         if not match:
             return None
-        first, end = int(match[1]), int(match[2] or match[1])
-        if not 1 <= first <= end <= last:
-            return None
-        found += range(first, end + 1)
-    return list(dict.fromkeys(found))
+        first, last = sorted((int(match[1]), int(match[2] or match[1])))
+        if last - first > PAGE:
+            return [first, last]  # more than are shown: refused by its ends, and not counted out
+        found += range(first, last + 1)
+    return found
 
 
 def asks() -> bool:

@@ -1,7 +1,7 @@
 """Choosing a model, and how much it thinks: the levels there are, the one that stands, and what is written."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from modelbay.catalog.index import Entry
@@ -24,6 +24,17 @@ ENDING: tuple[Status, ...] = ("deprecated", "alpha", "inactive")
 
 SPECIAL = re.compile(r"translat|deep-research|guard|safety|\bocr\b")
 """In an id: a model that is for one thing only, takes minutes, or judges what others say."""
+
+
+FEW = 20
+"""So many models fit on one screen: all of them are marked before the user chooses."""
+UNATTENDED = 50
+"""So many models at most are added where the user is not asked: each is a table in the file."""
+
+
+def marked_at_first(models: Sequence[Model]) -> list[str]:
+    """The wire IDs that are marked before the user chooses among a provider's models: all of a few, none of many."""
+    return [model.id for model in models] if len(models) <= FEW else []
 
 
 def settle_default(edit: Edit, providers: Collection[str], ending: Collection[str] = ()) -> str | None:

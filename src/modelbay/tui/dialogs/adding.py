@@ -8,6 +8,7 @@ from textual.app import App
 
 from modelbay.catalog.summary import counted
 from modelbay.onboarding import adding
+from modelbay.onboarding.choosing import marked_at_first
 from modelbay.onboarding.detection import detect
 from modelbay.onboarding.drafts import draft, model_tables, with_key
 from modelbay.onboarding.neighbours import Neighbour, neighbours
@@ -18,6 +19,7 @@ from modelbay.tui.dialogs.custom import Added, CustomProvider
 from modelbay.tui.dialogs.known import KnownProvider
 from modelbay.tui.dialogs.known import row as offer_row
 from modelbay.tui.dialogs.manifest import ManifestForm
+from modelbay.tui.dialogs.marks import Marks
 from modelbay.tui.dialogs.menu import Menu
 from modelbay.tui.dialogs.progress import Progress
 from modelbay.tui.dialogs.registry import RegistryForm
@@ -97,7 +99,10 @@ async def _local(app: App[Any], state: State) -> Added | None:
 
 
 async def add_neighbour(app: App[Any], state: State, one: Neighbour) -> Added | None:
-    """Adds a server that answers here, with all its models; one that wants a key goes through the custom dialog."""
+    """Adds a server that answers here: with all of its models if they are few, else with those that are marked.
+
+    A server that requires an API key is added in the custom dialog.
+    """
     if one.locked:
         return await app.push_screen_wait(CustomProvider(state, one.base_url))
     recognised = recognise(one.base_url)
@@ -108,7 +113,14 @@ async def add_neighbour(app: App[Any], state: State, one: Neighbour) -> Added | 
     detected = await app.push_screen_wait(Progress(f"Asking {one.name} for its models", detect(state.config, made, [])))
     if detected is None:
         return None
-    tables = model_tables(state.config, id, [(model.id, None) for model in detected.models])
+    taken = marked_at_first(detected.models)
+    if not taken and detected.models:
+        heading = f"{counted(len(detected.models), 'model')} found"
+        chosen: list[str] | None = await app.push_screen_wait(Marks(heading, detected.models))
+        if chosen is None:
+            return None
+        taken = chosen
+    tables = model_tables(state.config, id, [(wire_id, None) for wire_id in taken])
     await to_thread(adding.add, state.config, detected, tables)
     return Added([id])
 

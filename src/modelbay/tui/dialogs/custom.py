@@ -25,9 +25,6 @@ from modelbay.tui.dialogs.marks import Marks
 from modelbay.tui.state import State
 from modelbay.tui.widgets.controls import Choice, Line, Pair, Push
 
-MANY = 50
-"""How many models are marked at first without a word: each is a table in the file."""
-
 
 class Added(Struct):
     """What was written."""
@@ -140,8 +137,7 @@ class CustomProvider(Form[Added]):
         fresh = [model for model in detected.models if model.id.lower() not in there]
         if not fresh:
             raise ConfigError("all its models are here already" if detected.models else "it lists no models")
-        marked = [model.id for model in fresh] if len(fresh) <= MANY else []
-        taken = await self.app.push_screen_wait(Marks(f"{counted(len(fresh), 'model')} found", fresh, marked))
+        taken = await self.app.push_screen_wait(Marks(f"{counted(len(fresh), 'model')} found", fresh))
         names = {model.id: model.name or model.id for model in fresh}
         blank = [pair for pair in self._pairs("models") if not any(pair.values)]
         for pair in blank if taken else ():

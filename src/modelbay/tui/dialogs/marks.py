@@ -12,6 +12,7 @@ from textual.widgets import Input, Static
 from modelbay.catalog.search import Finder
 from modelbay.catalog.summary import facts
 from modelbay.model import Model
+from modelbay.onboarding.choosing import marked_at_first
 from modelbay.tui.dialogs.picking import Picking
 from modelbay.tui.widgets.listing import Listing, Row
 from modelbay.tui.widgets.query import Query
@@ -26,12 +27,12 @@ class Marks(Picking[list[str]]):
     ]
     keys = "type to search · Space mark · Ctrl-A all shown · Ctrl-N none shown\nEnter take what is marked · Esc cancel"
 
-    def __init__(self, heading: str, models: Sequence[Model], marked: Iterable[str]) -> None:
+    def __init__(self, heading: str, models: Sequence[Model]) -> None:
         super().__init__()
         self.heading = heading
         self._models = models
         self._finder = Finder(models)
-        self._marked = set(marked)
+        self._marked = set(marked_at_first(models))
 
     def content(self) -> Iterable[Widget]:
         yield Query(spaces=False)
@@ -54,7 +55,7 @@ class Marks(Picking[list[str]]):
         if taken:
             self.dismiss(taken)
         else:
-            self.said.warns("At least one model is required")
+            self.said.warns("At least one model is required: mark it with Space, or Ctrl-A marks all that are shown")
 
     @on(Query.Space)
     @on(Listing.Chosen)
