@@ -41,12 +41,12 @@ async def one(hub: Hub, number: int, randomly: random.Random) -> str:
     """A stream that is read to its end, left in the middle, cancelled, or never begun."""
     way, name = randomly.choice(["read", "leave", "cancel", "cancel", "early"]), f"{NAMES[number % 4]}/sim-1"
     if way == "read":
-        reply = collect([event async for event in hub.stream(name, f"Say {number}")])
+        reply = collect([event async for event in hub.stream(f"Say {number}", model=name)])
         assert f"Say {number}." in reply.text  # nobody gets the answer of another
         return way
     if way == "leave":
         seen = 0
-        async with contextlib.aclosing(hub.stream(name, f"Say {number}")) as events:
+        async with contextlib.aclosing(hub.stream(f"Say {number}", model=name)) as events:
             async for event in events:
                 seen += isinstance(event, PartDelta)
                 if seen >= 3:
@@ -61,7 +61,7 @@ async def one(hub: Hub, number: int, randomly: random.Random) -> str:
 
 
 async def _read(hub: Hub, name: str) -> None:
-    async for _ in hub.stream(name, "Say hello"):
+    async for _ in hub.stream("Say hello", model=name):
         pass
 
 
@@ -82,7 +82,7 @@ async def test_200_streams_with_random_cancels_leave_nothing_behind(sim: Simulat
         assert len(asyncio.all_tasks()) == tasks
         for entry in sim.journal.calls():
             await entry.wait_over(5)
-        reply = await hub.complete("anthropic/sim-1", "Say hello")  # and it goes on
+        reply = await hub.complete("Say hello", model="anthropic/sim-1")  # and it goes on
         assert reply.finish
     assert await settled(0, lambda: len(connections)) == 0
     gc.collect()

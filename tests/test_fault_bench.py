@@ -84,7 +84,7 @@ class Bench:
 
 async def one(hub: Hub) -> Reply:
     try:
-        events = [event async for event in hub.stream("p/fb", "Sixty words, please")]
+        events = [event async for event in hub.stream("Sixty words, please", model="p/fb")]
     except errors.ModelbayError as error:
         return collect([Failed(error)])
     assert sum(isinstance(event, Finished | Failed) for event in events) == 1

@@ -128,10 +128,10 @@ async def told(hub: Hub, name: str, *, stream: bool) -> tuple[Reply, str]:
     seen: list[str] = []
     try:
         if not stream:
-            reply = await hub.complete(name, "Say hello")
+            reply = await hub.complete("Say hello", model=name)
             return reply, reply.text
         events = []
-        async for event in hub.stream(name, "Say hello"):
+        async for event in hub.stream("Say hello", model=name):
             events.append(event)
             seen.append(getattr(event, "text", ""))
         return collect(events), "".join(seen)

@@ -88,7 +88,7 @@ async def test_a_provider_that_answers_so(home: Path, status: int) -> None:
         (home / "config.toml").write_text(f'[providers.p]\ntype = "openai"\nbase_url = "{server.url}/v1"\n')
         async with Hub.open(home / "config.toml") as hub:
             with pytest.raises(ModelbayError):
-                await hub.complete("p/m", "Hi")
+                await hub.complete("Hi", model="p/m")
 
 
 @pytest.mark.parametrize("where", ["/proc/self/environ", "/proc/self/../self/environ", "link", "/dev/zero"])
@@ -247,7 +247,7 @@ async def test_an_id_stays_one_step_of_googles_path(home: Path, id: str, target:
     async with RawServer(answers(reply(answer, 200, "Content-Type: application/json"))) as server:
         (home / "config.toml").write_text(f'[providers.p]\ntype = "google-genai"\nbase_url = "{server.url}"\n')
         async with Hub.open(home / "config.toml") as hub:
-            await hub.complete(f"p/{id}", "Hi")
+            await hub.complete("Hi", model=f"p/{id}")
         assert server.requests[0].target == target
 
 

@@ -76,7 +76,7 @@ def model(request: pytest.FixtureRequest) -> str:
 
 async def test_streams_the_answer_of_a_real_server(llamacpp: LlamaServer, tmp_path: Path, model: str) -> None:
     async with hub_at(tmp_path, llamacpp.url) as hub:
-        events = [event async for event in hub.stream(model, "Hello", temperature=0)]
+        events = [event async for event in hub.stream("Hello", model=model, temperature=0)]
     reply = collect(events)
     assert reply.text == SENTENCE
     assert sum(type(event) is PartDelta for event in events) > 3
@@ -86,14 +86,14 @@ async def test_streams_the_answer_of_a_real_server(llamacpp: LlamaServer, tmp_pa
 
 async def test_a_whole_answer_is_the_streamed_one(llamacpp: LlamaServer, tmp_path: Path, model: str) -> None:
     async with hub_at(tmp_path, llamacpp.url) as hub:
-        whole = await hub.complete(model, "Hello", temperature=0)
-        streamed = collect([event async for event in hub.stream(model, "Hello", temperature=0)])
+        whole = await hub.complete("Hello", model=model, temperature=0)
+        streamed = collect([event async for event in hub.stream("Hello", model=model, temperature=0)])
     assert whole.text == streamed.text == SENTENCE
 
 
 async def test_thinking_comes_apart_from_the_answer(llamacpp_thinking: LlamaServer, tmp_path: Path, model: str) -> None:
     async with hub_at(tmp_path, llamacpp_thinking.url) as hub:
-        reply = collect([event async for event in hub.stream(model, "Hello", temperature=0)])
+        reply = collect([event async for event in hub.stream("Hello", model=model, temperature=0)])
     assert THOUGHT in reply.thinking
     assert reply.text.strip() == SENTENCE
 
@@ -101,12 +101,12 @@ async def test_thinking_comes_apart_from_the_answer(llamacpp_thinking: LlamaServ
 async def test_a_forced_tool_call_is_one_the_client_can_run(llamacpp: LlamaServer, tmp_path: Path, model: str) -> None:
     async with hub_at(tmp_path, llamacpp.url) as hub:
         reply = await hub.complete(
-            model,
             "Weather in Paris?",
+            model=model,
             tools=[WEATHER],
             tool_choice=ToolChoice("required"),
             temperature=0,
-            max_output_tokens=200,
+            max_tokens=200,
         )
     [call] = reply.tool_calls
     assert call.name == "get_weather"
@@ -123,7 +123,7 @@ async def test_an_answer_follows_the_schema_that_was_asked_for(llamacpp: LlamaSe
     }
     async with hub_at(tmp_path, llamacpp.url) as hub:
         form = OutputFormat("json_schema", schema=schema, name="thing")
-        reply = await hub.complete("chat", "A thing, please", output_format=form, max_output_tokens=300)
+        reply = await hub.complete("A thing, please", model="chat", output_format=form, max_tokens=300)
     assert set(__import__("json").loads(reply.text)) == {"name", "ok"}
 
 
@@ -137,7 +137,7 @@ async def test_leaving_the_iteration_closes_the_connection_at_once(tmp_path: Pat
         gone.set()
 
     async with RawServer(script) as server, hub_at(tmp_path, server.url) as hub:
-        async for event in hub.stream("chat", "Hello"):
+        async for event in hub.stream("Hello", model="chat"):
             if type(event) is PartDelta:
                 break
         async with asyncio.timeout(2):
@@ -154,7 +154,7 @@ async def test_cancelling_while_waiting_closes_the_connection_at_once(tmp_path: 
         gone.set()
 
     async with RawServer(script) as server, hub_at(tmp_path, server.url) as hub:
-        waiting = asyncio.create_task(hub.complete("chat", "Hello"))
+        waiting = asyncio.create_task(hub.complete("Hello", model="chat"))
         await asked.wait()
         waiting.cancel()
         async with asyncio.timeout(2):
@@ -168,7 +168,7 @@ async def test_a_cut_stream_says_what_came_and_that_it_is_not_whole(tmp_path: Pa
         await client.reset()
 
     async with RawServer(script) as server, hub_at(tmp_path, server.url) as hub:
-        reply = collect([event async for event in hub.stream("chat", "Hello")])
+        reply = collect([event async for event in hub.stream("Hello", model="chat")])
     assert reply.text == "half an"
     assert isinstance(reply.error, errors.IncompleteReply)
     assert reply.finish is None
@@ -181,7 +181,7 @@ async def test_a_stalled_stream_ends_by_the_idle_limit(tmp_path: Path) -> None:
         await client.hangup()
 
     async with RawServer(script) as server, hub_at(tmp_path, server.url) as hub:
-        events = [event async for event in hub.stream("chat", "Hello")]
+        events = [event async for event in hub.stream("Hello", model="chat")]
     assert isinstance(events[-1], Failed)
     assert isinstance(events[-1].error, errors.TimedOut)
     assert collect(events).text == "half an"
@@ -196,7 +196,7 @@ async def test_a_busy_provider_is_asked_again(tmp_path: Path) -> None:
             await client.send(answers.pop() if answers else HEAD + chunked(ANSWER) + b"0\r\n\r\n")
 
     async with RawServer(script) as server, hub_at(tmp_path, server.url) as hub:
-        reply = collect([event async for event in hub.stream("chat", "Hello")])
+        reply = collect([event async for event in hub.stream("Hello", model="chat")])
     assert reply.text == "whole"
     assert "attempt 1 of 4" in reply.warnings[0].message
 
@@ -220,9 +220,9 @@ async def test_a_parameter_that_is_refused_is_learnt_once(tmp_path: Path, monkey
 
     async with RawServer(script) as server:
         async with hub_at(tmp_path, server.url) as hub:
-            reply = collect([event async for event in hub.stream("chat", "Hello", max_output_tokens=7)])
+            reply = collect([event async for event in hub.stream("Hello", model="chat", max_tokens=7)])
         async with hub_at(tmp_path, server.url) as another:
-            again = collect([event async for event in another.stream("chat", "Hello", max_output_tokens=7)])
+            again = collect([event async for event in another.stream("Hello", model="chat", max_tokens=7)])
     assert reply.text == again.text == "whole"
     assert reply.warnings == [
         Warned("`max_tokens` is sent as `max_completion_tokens`: this endpoint refuses it otherwise", "max_tokens")
@@ -240,7 +240,7 @@ async def test_a_page_instead_of_an_api_says_to_check_the_url(tmp_path: Path) ->
 
     async with RawServer(script) as server, hub_at(tmp_path, server.url) as hub:
         with pytest.raises(errors.MalformedReply, match="Welcome to nginx") as caught:
-            await hub.complete("chat", "Hello")
+            await hub.complete("Hello", model="chat")
     assert caught.value.hint is not None and "base_url" in caught.value.hint
 
 
@@ -263,7 +263,7 @@ async def test_an_error_status_is_raised_with_its_hint(
 
     async with RawServer(script) as server, hub_at(tmp_path, server.url) as hub:
         with pytest.raises(kind) as caught:
-            await hub.complete("chat", "Hello")
+            await hub.complete("Hello", model="chat")
     assert caught.value.provider == "chat"
     assert caught.value.request_id == "req-7"
     assert caught.value.hint
@@ -272,7 +272,7 @@ async def test_an_error_status_is_raised_with_its_hint(
 async def test_a_model_known_to_be_blind_gets_no_image(tmp_path: Path) -> None:
     async with hub_at(tmp_path, "http://127.0.0.1:9", "modalities = { input = ['text'] }") as hub:
         with pytest.raises(errors.Unsupported, match="image_in"):
-            await hub.complete("chat", "Look", files=[Media(kind="image", data="aGk=", media_type="image/png")])
+            await hub.complete("Look", model="chat", files=[Media(kind="image", data="aGk=", media_type="image/png")])
 
 
 async def test_a_variant_adds_its_keys_to_the_request(tmp_path: Path) -> None:
@@ -284,13 +284,13 @@ async def test_a_variant_adds_its_keys_to_the_request(tmp_path: Path) -> None:
 
     more = "variants.careful = { verbosity = 'low' }"
     async with RawServer(script) as server, hub_at(tmp_path, server.url, more) as hub:
-        collect([event async for event in hub.stream("chat:careful", "Hello")])
+        collect([event async for event in hub.stream("Hello", model="chat:careful")])
     assert b'"verbosity":"low"' in bodies[0]
 
 
 async def test_parts_know_where_they_came_from(llamacpp: LlamaServer, tmp_path: Path, model: str) -> None:
     async with hub_at(tmp_path, llamacpp.url) as hub:
-        reply = await hub.complete(model, "Hello", max_output_tokens=20)
+        reply = await hub.complete("Hello", model=model, max_tokens=20)
     origin = reply.parts[0].origin
     assert origin is not None
     assert origin.protocol == {"chat": "openai_chat", "messages": "anthropic"}[model]
@@ -304,16 +304,16 @@ async def test_a_tool_loop_goes_on_with_the_reply_as_its_next_turn(
     conversation = Conversation([user("Weather in Paris?")])
     async with hub_at(tmp_path, llamacpp.url) as hub:
         first = await hub.complete(
-            model,
             conversation,
+            model=model,
             tools=[WEATHER],
             tool_choice=ToolChoice("required"),
             temperature=0,
-            max_output_tokens=200,
+            max_tokens=200,
         )
         result = ToolResult(call_id=first.tool_calls[0].id, parts=[Text(text="sunny")])
         conversation.turns += [first.turn(), Turn("tool", [result])]
-        second = await hub.complete(model, conversation, tools=[WEATHER], temperature=0, max_output_tokens=50)
+        second = await hub.complete(conversation, model=model, tools=[WEATHER], temperature=0, max_tokens=50)
     assert isinstance(first.tool_calls[0], ToolCall)
     assert isinstance(second.finish, Finished)
 
@@ -334,8 +334,8 @@ async def test_a_reasoning_key_names_the_field_that_thinking_comes_and_goes_back
 
     async with RawServer(script) as server, hub_at(tmp_path, server.url, 'reasoning_key = "my_thoughts"') as hub:
         conversation = Conversation([user("Hello")])
-        reply = collect([event async for event in hub.stream("chat", conversation)])
+        reply = collect([event async for event in hub.stream(conversation, model="chat")])
         conversation.turns += [reply.turn(), user("And?")]
-        collect([event async for event in hub.stream("chat", conversation)])
+        collect([event async for event in hub.stream(conversation, model="chat")])
     assert (reply.thinking, reply.text) == ("Hm.", "Yes.")
     assert b'"my_thoughts":"Hm."' in bodies[1]

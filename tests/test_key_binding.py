@@ -33,7 +33,7 @@ async def test_a_redirect_is_not_followed(tmp_path: Path, status: int) -> None:
 
         async with RawServer(away) as server, Hub.open(config_of(tmp_path, f"{server.url}/v1")) as hub:
             with pytest.raises(errors.Redirected) as caught:
-                await hub.complete("p/m", "Hi")
+                await hub.complete("Hi", model="p/m")
             assert KEY in received(server)
         assert not thief.clients
         assert caught.value.attempts == 1
@@ -46,8 +46,8 @@ async def test_an_imported_provider_does_not_take_its_key_along(tmp_path: Path) 
         model = f'[models.m]\nprovider = "p"\nmodel = "m"\nbase_url = "{thief.url}/v1"\n'
         async with Hub.open(config_of(tmp_path, f"{server.url}/v1", source + model)) as hub:
             with pytest.raises(errors.ConfigError, match="would take its key to"):
-                await hub.complete("m", "Hi")
-            assert (await hub.complete("p/other", "Hi")).text == "Hi"
+                await hub.complete("Hi", model="m")
+            assert (await hub.complete("Hi", model="p/other")).text == "Hi"
         assert not thief.clients
 
 
@@ -69,11 +69,11 @@ async def test_a_stored_key_is_bound_to_scheme_host_and_port(
         path = config_of(tmp_path, f"{server.url}/v1")
         path.write_text(path.read_text().replace(KEY, "{file:keys/p}"))
         async with Hub.open(path) as hub:
-            assert (await hub.complete("p/m", "Hi")).text == "Hi"
+            assert (await hub.complete("Hi", model="p/m")).text == "Hi"
         path.write_text(path.read_text().replace(f"{server.url}/v1", looks[change]))
         async with Hub.open(path) as hub:
             with pytest.raises(errors.ConfigError, match="this key was given for"):
-                await hub.complete("p/m", "Hi")
+                await hub.complete("Hi", model="p/m")
         assert not thief.clients
         assert len(server.requests) == 1
 
@@ -96,7 +96,7 @@ async def test_who_looks_like_the_origin_is_another(
         path.write_text(path.read_text().replace(KEY, "{file:keys/p}"))
         async with Hub.open(path) as hub:
             with pytest.raises(errors.ModelbayError):
-                await hub.complete("p/m", "Hi")
+                await hub.complete("Hi", model="p/m")
         assert KEY not in received(thief)
 
 
@@ -108,7 +108,7 @@ async def test_a_model_with_an_address_of_its_own_stands_alone_whatever_the_defa
         path.write_text('default_provider = "p"\n' + path.read_text())
         async with Hub.open(path) as hub:
             for name in ("bare", "keyed", "usual"):
-                assert (await hub.complete(name, "Hi")).text == "Hi"
+                assert (await hub.complete("Hi", model=name)).text == "Hi"
         bare, keyed = other.requests
         assert "authorization" not in bare.headers
         assert keyed.headers["authorization"] == "Bearer sk-of-its-own"

@@ -108,7 +108,7 @@ def in_turn(*answers: bytes) -> tuple[Script, list[dict[str, Any]]]:
 
 async def streaming(hub: Hub, name: str, **ask: Any) -> list[Event]:
     try:
-        return [event async for event in hub.stream(name, "Hello", **ask)]
+        return [event async for event in hub.stream("Hello", model=name, **ask)]
     except errors.ModelbayError as error:
         return [Failed(error)]
 
@@ -150,7 +150,7 @@ async def test_a_whole_reply_that_is_an_error_is_retried_too(tmp_path: Path, pro
     ok = reply(json.dumps(whole).encode(), 200, "Content-Type: application/json")
     script, bodies = in_turn(failing(protocol, "JSON"), ok)
     async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
-        told = await hub.complete(f"{protocol}/m", "Hello")
+        told = await hub.complete("Hello", model=f"{protocol}/m")
     assert (told.text, len(bodies)) == ("well", 2)
 
 
@@ -160,9 +160,11 @@ async def test_a_provider_that_stays_busy_is_raised_as_what_it_is(tmp_path: Path
     script, bodies = in_turn(*[whole] * 4, in_a_stream)
     async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
         with pytest.raises(errors.Overloaded) as caught:
-            await hub.complete(f"{protocol}/m", "Hello")
+            await hub.complete("Hello", model=f"{protocol}/m")
         with pytest.raises(errors.Overloaded):
-            await anext(event async for event in hub.stream(f"{protocol}/m", "Hello") if type(event) is not Warned)
+            await anext(
+                event async for event in hub.stream("Hello", model=f"{protocol}/m") if type(event) is not Warned
+            )
     assert (caught.value.attempts, len(bodies)) == (4, 8)
 
 
@@ -250,8 +252,8 @@ async def test_a_role_that_is_refused_is_learned_like_a_parameter(tmp_path: Path
     script, bodies = in_turn(refused, good("openai_chat"))
     talk = Conversation([Turn("system", [Text(text="Be brief.")]), Turn("user", [Text(text="Hello")])])
     async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
-        first = collect([event async for event in hub.stream("openai_chat/m", talk)])
-        again = collect([event async for event in hub.stream("openai_chat/m", talk)])
+        first = collect([event async for event in hub.stream(talk, model="openai_chat/m")])
+        again = collect([event async for event in hub.stream(talk, model="openai_chat/m")])
         assert hub._line.lessons.at(server.url) == {"m": [{"parameter": "role:system"}]}
     assert [first.text, again.text] == ["well", "well"]
     assert [[message["role"] for message in body["messages"]] for body in bodies] == [

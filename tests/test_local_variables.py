@@ -149,11 +149,11 @@ async def test_of_a_call_that_a_server_refuses_and_quotes(tmp_path: Path, status
         for provider in (*PROTOCOLS, "user"):
             with pytest.raises(ModelbayError) as caught:
                 if stream:
-                    async for event in hub.stream(f"{provider}/m", "Hi"):
+                    async for event in hub.stream("Hi", model=f"{provider}/m"):
                         if (failed := getattr(event, "error", None)) is not None:
                             raise failed
                 else:
-                    await hub.complete(f"{provider}/m", "Hi")
+                    await hub.complete("Hi", model=f"{provider}/m")
             clean(caught.value)
 
 
@@ -163,7 +163,7 @@ async def test_of_a_call_that_reaches_nobody(tmp_path: Path) -> None:
         async with opened(tmp_path, f"http://127.0.0.1:{unused.getsockname()[1]}") as hub:
             for provider in (*PROTOCOLS, "user", "env"):
                 with pytest.raises(ModelbayError) as caught:
-                    await hub.complete(f"{provider}/m", "Hi")
+                    await hub.complete("Hi", model=f"{provider}/m")
                 clean(caught.value)
 
 
@@ -176,7 +176,7 @@ async def test_of_a_call_that_is_cancelled(tmp_path: Path) -> None:
         for provider in (*PROTOCOLS, "user"):
             with pytest.raises(TimeoutError) as caught:
                 async with asyncio.timeout(0.2):
-                    await hub.complete(f"{provider}/m", "Hi")
+                    await hub.complete("Hi", model=f"{provider}/m")
             clean(caught.value)
 
 
@@ -193,7 +193,7 @@ async def test_of_a_call_that_is_cancelled(tmp_path: Path) -> None:
 async def test_of_an_entry_that_cannot_be_used(tmp_path: Path, wrong: str) -> None:
     async with opened(tmp_path, "http://127.0.0.1:9", f'[providers.wrong]\ntype = "openai"\n{wrong}\n') as hub:
         with pytest.raises(ModelbayError) as caught:
-            await hub.complete("wrong/m", "Hi")
+            await hub.complete("Hi", model="wrong/m")
         clean(caught.value)
 
 

@@ -26,7 +26,7 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 async def test_a_call_is_two_lines_and_its_end(sim: Simulator, tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     async with Hub.open(hub_config(tmp_path, sim.url)) as hub:
-        await hub.complete("openai_chat/sim-1", "Say hello")
+        await hub.complete("Say hello", model="openai_chat/sim-1")
     sent, answered, ended = [record.getMessage() for record in log.records if record.name == "modelbay"]
     assert sent.startswith(f"→ POST {sim.url}/v1/chat/completions (openai_chat, ")
     assert "\n    Authorization: …" in sent
@@ -41,9 +41,9 @@ async def test_retries_and_failures_are_lines_too(
     sim: Simulator, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     async with Hub.open(hub_config(tmp_path, sim.url)) as hub:
-        await hub.complete("anthropic/sim-1!429=0*1", "Say hello")
+        await hub.complete("Say hello", model="anthropic/sim-1!429=0*1")
         with pytest.raises(ModelbayError):
-            await hub.complete("anthropic/sim-1!cut-before", "Say hello")
+            await hub.complete("Say hello", model="anthropic/sim-1!cut-before")
     assert "← 429 after" in log.text
     assert "attempt 1 of 4 failed; the next follows in" in log.text
     assert "← no answer after" in log.text
@@ -56,7 +56,7 @@ async def test_no_line_has_a_secret(
 ) -> None:
     more = f'\n[providers.{protocol}.custom_headers]\nX-Team = "team-password-1"\nX-Title = "my application"\n'
     async with Hub.open(hub_config(tmp_path, sim.url, more=more)) as hub:
-        async for _ in hub.stream(f"{protocol}/sim-1", f"Say {KEY}"):
+        async for _ in hub.stream(f"Say {KEY}", model=f"{protocol}/sim-1"):
             pass
     assert "X-Team: …" in log.text
     assert "X-Title: my application" in log.text
@@ -75,7 +75,7 @@ async def test_nothing_is_put_together_that_nobody_reads(
 ) -> None:
     monkeypatch.setattr(logs, "_lines", None)
     async with Hub.open(hub_config(tmp_path, sim.url)) as hub:
-        await hub.complete("openai_chat/sim-1", "Say hello")
+        await hub.complete("Say hello", model="openai_chat/sim-1")
 
 
 async def test_tls_that_trusts_anybody_is_warned_of_at_every_start(

@@ -46,9 +46,9 @@ class Seen:
         recorder = hub.record()
         try:
             if stream:
-                got = collect([event async for event in hub.stream(name, "Say hello")])
+                got = collect([event async for event in hub.stream("Say hello", model=name)])
             else:
-                got = await hub.complete(name, "Say hello")
+                got = await hub.complete("Say hello", model=name)
         except ModelbayError as error:
             self.look("".join(traceback.format_exception(error)))
             got = collect([Failed(error)])

@@ -44,7 +44,7 @@ capabilities = ["thinking"]
 
 
 async def streamed(hub: Hub, prompt: str | Conversation, **ask: Any) -> Reply:
-    reply = collect([event async for event in hub.stream(None, prompt, **ask)])
+    reply = collect([event async for event in hub.stream(prompt, **ask)])
     assert reply.error is None
     return reply
 
@@ -54,7 +54,7 @@ async def test_llama_cpp_answers_in_its_three_protocols(type: str, llamacpp: Lla
     base = llamacpp.url if type == "anthropic" else llamacpp.openai
     async with hub_of(tmp_path, f'type = "{type}"\nbase_url = "{base}"') as hub:
         reply = await streamed(hub, "Hello", temperature=0)
-        whole = await hub.complete(None, "Hello", temperature=0)
+        whole = await hub.complete("Hello", temperature=0)
     assert reply.text == whole.text == SENTENCE
     assert reply.finish is not None and reply.finish.reason == "stop"
     assert reply.usage is not None and reply.usage.output_total > 0
@@ -86,7 +86,7 @@ async def test_aimock_answers_as_gemini(aimock: Aimock, tmp_path: Path) -> None:
 async def test_aimock_answers_as_azure(version: str, aimock: Aimock, tmp_path: Path) -> None:
     provider = f'type = "azure"\napi_key = "k"\nbase_url = "{aimock.url}"\n{version}'
     async with hub_of(tmp_path, provider, "my-deployment") as hub:
-        reply = await streamed(hub, "Hello", max_output_tokens=50)
+        reply = await streamed(hub, "Hello", max_tokens=50)
     assert reply.text == "Hello from aimock."
     request = aimock.journal()[-1]
     assert request["path"].startswith(
@@ -152,7 +152,7 @@ async def test_a_tool_loop_with_thinking_passes_the_signature_checks_of_every_ty
     conversation = Conversation([user("What is the weather in Paris? Take it in 2 steps")])
     async with hub_of(tmp_path, at_the_simulator(type, simulator), model) as hub:
         for _ in range(4):
-            reply = await streamed(hub, conversation, tools=[WEATHER], effort="high", max_output_tokens=8000)
+            reply = await streamed(hub, conversation, tools=[WEATHER], effort="high", max_tokens=8000)
             conversation.turns.append(reply.turn())
             if not reply.tool_calls:
                 break
@@ -168,14 +168,14 @@ async def test_a_changed_signature_is_what_the_real_provider_refuses(
 ) -> None:
     conversation = Conversation([user("What is the weather in Paris?")])
     async with hub_of(tmp_path, at_the_simulator(type, simulator), "sim-thinker") as hub:
-        reply = await streamed(hub, conversation, tools=[WEATHER], effort="high", max_output_tokens=8000)
+        reply = await streamed(hub, conversation, tools=[WEATHER], effort="high", max_tokens=8000)
         for part in reply.parts:
             if part.opaque is not None:
                 part.opaque = part.opaque[:-6] + "AAAA=="
         result = ToolResult(call_id=reply.tool_calls[0].id, name="get_weather", parts=[Text(text="sunny")])
         conversation.turns += [reply.turn(), Turn("tool", [result])]
         with pytest.raises(BadRequest):
-            await hub.complete(None, conversation, tools=[WEATHER], effort="high", max_output_tokens=8000)
+            await hub.complete(conversation, tools=[WEATHER], effort="high", max_tokens=8000)
 
 
 async def test_claude_on_vertex_is_a_model_of_the_anthropic_protocol(
@@ -208,7 +208,7 @@ max_context_size = 2000
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(service_account(tmp_path, f"{server.url}/token")))
         async with Hub.open(path) as hub:
             reply = await streamed(hub, "Hello", effort="high")
-            whole = await hub.complete(None, "Hello")
+            whole = await hub.complete("Hello")
     assert reply.text and whole.text
     assert isinstance(reply.parts[0], Thinking)
     entry = simulator.journal.last

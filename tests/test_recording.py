@@ -48,9 +48,9 @@ async def recorded(config: Path, name: str, *, stream: bool) -> tuple[Reply, byt
         recorder = hub.record()
         try:
             if stream:
-                reply = collect([event async for event in hub.stream(name, "Say hello")])
+                reply = collect([event async for event in hub.stream("Say hello", model=name)])
             else:
-                reply = await hub.complete(name, "Say hello")
+                reply = await hub.complete("Say hello", model=name)
         except ModelbayError as error:
             reply = collect([Failed(error)])
     return reply, recorder.lines()
@@ -103,7 +103,7 @@ async def test_a_key_that_a_provider_echoes_is_not_recorded(sim: Simulator, tmp_
     """The simulator says what it was asked, so the question carries the key here."""
     async with Hub.open(hub_config(tmp_path, sim.url)) as hub:
         recorder = hub.record()
-        reply = await hub.complete("openai_chat/sim-1", f"Say {KEY}")
+        reply = await hub.complete(f"Say {KEY}", model="openai_chat/sim-1")
     assert KEY in reply.text
     assert KEY not in recorder.lines().decode()
 
@@ -111,7 +111,7 @@ async def test_a_key_that_a_provider_echoes_is_not_recorded(sim: Simulator, tmp_
 async def test_a_stream_that_is_left_is_recorded_as_far_as_it_came(sim: Simulator, tmp_path: Path) -> None:
     async with Hub.open(hub_config(tmp_path, sim.url)) as hub:
         recorder = hub.record()
-        async for _ in hub.stream("google/sim-1!pace=0.05", "Say hello"):
+        async for _ in hub.stream("Say hello", model="google/sim-1!pace=0.05"):
             break
         await asyncio.sleep(0)
     (row,) = recorder.rows()

@@ -23,17 +23,17 @@ def hub(llamacpp: LlamaServer, tmp_path: Path) -> Iterator[Hub]:
 
 
 def test_streams_and_completes_without_an_event_loop(hub: Hub) -> None:
-    events = list(hub.stream("chat", "Hello", temperature=0))
-    assert collect(events).text == hub.complete("chat", "Hello", temperature=0).text == SENTENCE
+    events = list(hub.stream("Hello", model="chat", temperature=0))
+    assert collect(events).text == hub.complete("Hello", model="chat", temperature=0).text == SENTENCE
 
 
 def test_errors_are_raised_where_they_are_met(hub: Hub) -> None:
     with pytest.raises(UnknownModel):
-        hub.complete("nobody", "Hello")
+        hub.complete("Hello", model="nobody")
 
 
 def test_a_stream_may_be_left_early(hub: Hub) -> None:
-    for event in hub.stream("chat", "Hello"):
+    for event in hub.stream("Hello", model="chat"):
         if type(event) is PartDelta:
             break
     assert hub.list_models("chat") == ["tiny"]
@@ -41,7 +41,7 @@ def test_a_stream_may_be_left_early(hub: Hub) -> None:
 
 def test_many_threads_share_one_hub(hub: Hub) -> None:
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: hub.complete("chat", "Hello", temperature=0).text, range(24)))
+        answers = list(pool.map(lambda _: hub.complete("Hello", model="chat", temperature=0).text, range(24)))
     assert answers == [SENTENCE] * 24
 
 

@@ -288,10 +288,10 @@ async def asked(hub: Hub, client: Any, protocol: str, upstream: str, stream: boo
     conversation = codec(protocol).parse_request(Call(path, body))
     model = f"sim-{upstream.removeprefix('openai_')}"
     if not stream:
-        return json.loads(codec(protocol).render_reply(await hub.complete(model, conversation)))
+        return json.loads(codec(protocol).render_reply(await hub.complete(conversation, model=model)))
     renderer, parser = codec(protocol).stream_renderer(conversation), codec(protocol).stream_parser(PLAIN)
     events = []
-    async for event in hub.stream(model, conversation):
+    async for event in hub.stream(conversation, model=model):
         events += parser.feed(renderer.feed(event))
     return json.loads(codec(protocol).render_reply(collect([*events, *parser.close()])))
 
@@ -465,10 +465,10 @@ async def test_google_s_sdk_runs_the_tools_of_every_provider(hub: Hub, upstream:
         model = f"sim-{upstream.removeprefix('openai_')}"
         if conversation.stream:
             renderer = codec("google").stream_renderer(conversation)
-            data = b"".join([renderer.feed(event) async for event in hub.stream(model, conversation)])
+            data = b"".join([renderer.feed(event) async for event in hub.stream(conversation, model=model)])
             await client.send(raw_reply(data, 200, "Content-Type: text/event-stream", "Connection: close"))
         else:
-            data = codec("google").render_reply(await hub.complete(model, conversation))
+            data = codec("google").render_reply(await hub.complete(conversation, model=model))
             await client.send(raw_reply(data, 200, "Content-Type: application/json", "Connection: close"))
 
     async with RawServer(script) as server:

@@ -1,37 +1,25 @@
 """The Hub: the library's face. It knows the configuration, and talks to any model in it.
 
     hub = Hub.open()
-    async for event in hub.stream("claude", "Why is the sky blue?"): ...
-    reply = await hub.complete("claude", "Why is the sky blue?")
+    async for event in hub.stream("Why is the sky blue?"): ...
+    reply = await hub.complete("Why is the sky blue?", model="claude", max_tokens=500)
 
 Nothing here is one protocol's or one vendor's: a codec writes the call, an endpoint says where it goes, the transport
 sends it once, and what comes back is events.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
-from msgspec.structs import replace
-
+from modelbay import prompt as prompts
 from modelbay.catalog.knowledge import fitted, model_facts
 from modelbay.config.load import load
 from modelbay.config.schema import Config, ModelEntry, key_text
-from modelbay.conversation import (
-    Conversation,
-    Media,
-    OutputFormat,
-    Reasoning,
-    Text,
-    Tool,
-    ToolChoice,
-    ToolResult,
-    Turn,
-    user,
-)
+from modelbay.conversation import Conversation, Media, Reasoning, ToolResult, Turn
 from modelbay.dialect import Dialect
 from modelbay.errors import ConfigError, ModelbayError, Unsupported
 from modelbay.events import Event, PartDelta, Reply, Warned, collect
@@ -39,6 +27,7 @@ from modelbay.hints import explain
 from modelbay.line import Line, Sending, adapted
 from modelbay.logs import LOG
 from modelbay.model import Capability, Model
+from modelbay.prompt import Ask, Prompt
 from modelbay.protocols import efforts
 from modelbay.protocols.codec import codec
 from modelbay.providers.adaptation import adapt
@@ -57,27 +46,12 @@ _NEEDS: dict[str, Capability] = {
 }
 
 
-class Ask(TypedDict, total=False):
-    """What a call says beside its prompt. What is left out is the model's or provider's own default."""
-
-    system: str | None
-    files: Sequence[Media]
-    """Images, sound, video and documents that go with a prompt of text."""
-    tools: list[Tool] | None
-    tool_choice: ToolChoice | None
-    output_format: OutputFormat | None
-    effort: str | None
-    """How much to think: the provider's word, or "off"."""
-    max_output_tokens: int | None
-    temperature: float | None
-    top_p: float | None
-    stop: list[str] | None
-
-
 class Hub:
     """Every provider and model of one configuration. Keeps connections; close it, or use it as `async with`."""
 
     def __init__(self, config: Config) -> None:
+        if not isinstance(config, Config):
+            raise TypeError(f"config must be a Config, as Hub.open(PATH) reads it, not {type(config).__qualname__}")
         self.config = config
         self._known: dict[tuple[str, str | None], tuple[Upstream, Model]] = {}
         self._line = Line(config)
@@ -182,16 +156,25 @@ class Hub:
 
     # --- asking ---
 
-    async def stream(
-        self, model: str | None, prompt: str | Conversation | Sequence[Turn], **ask: Unpack[Ask]
+    def stream(
+        self, prompt: Prompt, *, model: str | None = None, **settings: Unpack[Ask]
     ) -> AsyncGenerator[Event, None]:
-        """The events of a model's answer, as they come. `ask` is what `Ask` names: system, files, tools, effort ...
+        """The events of an answer, as they arrive.
+
+        `prompt` is a text, a list of turns or a `Conversation`; `model` an alias or `provider/model-id`, by default the
+        default model. Settings: system, files, tools, tool_choice, output_format, effort, max_tokens, temperature, top_p,
+        stop. A setting that is missing or None has the default of the model or its provider.
 
         Leaving the iteration, or cancelling it, closes the connection to the provider at once.
 
         Raises:
-            ModelbayError: no answer began. Once one has, the stream ends in `Finished` or `Failed`.
+            TypeError, ValueError: at once, for an unknown setting or a wrong value.
+            ModelbayError: no answer began. After its beginning, the stream ends with `Finished` or `Failed`.
         """
+        prompts.check(prompt, model, settings)
+        return self._stream(model, prompt, settings)
+
+    async def _stream(self, model: str | None, prompt: Prompt, ask: Ask) -> AsyncGenerator[Event, None]:
         sending = await self._prepare(model, prompt, ask, stream=True)
         for warning in sending.call.warnings:
             yield warning
@@ -199,15 +182,15 @@ class Hub:
             async for event in events:
                 yield event
 
-    async def complete(
-        self, model: str | None, prompt: str | Conversation | Sequence[Turn], **ask: Unpack[Ask]
-    ) -> Reply:
-        """A model's whole answer, asked for in one piece. `ask` as for `stream`.
+    async def complete(self, prompt: Prompt, *, model: str | None = None, **settings: Unpack[Ask]) -> Reply:
+        """The whole answer, requested without streaming. The arguments are those of `stream`.
 
         Raises:
+            TypeError, ValueError: an unknown setting or a wrong value; nothing was sent.
             ModelbayError: there is no whole answer. `Reply.error` is never set in what this returns.
         """
-        sending = await self._prepare(model, prompt, ask, stream=False)
+        prompts.check(prompt, model, settings)
+        sending = await self._prepare(model, prompt, settings, stream=False)
         async with aclosing(self._line.events(sending)) as events:
             told = [event async for event in events if not isinstance(event, PartDelta)]  # their text is in `PartEnded`
             reply = collect([*sending.call.warnings, *told])
@@ -228,9 +211,7 @@ class Hub:
             self._known[key] = target, model_facts(entry, target, self.catalog.said(entry, target))
         return self._known[key]
 
-    async def _prepare(
-        self, name: str | None, prompt: str | Conversation | Sequence[Turn], ask: Ask, *, stream: bool
-    ) -> Sending:
+    async def _prepare(self, name: str | None, prompt: Prompt, ask: Ask, *, stream: bool) -> Sending:
         entry = self.config.model(name)
         target, model = self._resolved(entry)
         conversation = self._conversation(prompt, ask, model, target.dialect)
@@ -247,25 +228,14 @@ class Hub:
         endpoint = await self._line.endpoint(target, call.path, stream=call.stream)
         return Sending(target, model, of_protocol, call, endpoint)
 
-    def _conversation(
-        self, prompt: str | Conversation | Sequence[Turn], ask: Ask, model: Model, dialect: Dialect
-    ) -> Conversation:
-        if isinstance(prompt, Conversation):
-            conversation = replace(prompt, settings=replace(prompt.settings), turns=list(prompt.turns))
-        elif isinstance(prompt, str):
-            conversation = Conversation([user(prompt, *ask.get("files", ()))])
-        else:
-            conversation = Conversation(list(prompt))
-        if (system := ask.get("system")) is not None:
-            conversation.turns.insert(0, Turn("system", [Text(text=system)]))
+    def _conversation(self, prompt: Prompt, ask: Ask, model: Model, dialect: Dialect) -> Conversation:
+        conversation = prompts.conversation(prompt, ask)
         settings = conversation.settings
-        for name in ("tools", "tool_choice", "output_format", "max_output_tokens", "temperature", "top_p", "stop"):
-            if (value := ask.get(name)) is not None:
-                setattr(settings, name, value)
         if settings.max_output_tokens is None and model.output_tokens_explicit:
             settings.max_output_tokens = model.max_output_tokens
-        if settings.reasoning is None:
-            settings.reasoning = self._reasoning(ask.get("effort"), model, dialect)
+        effort = ask.get("effort")
+        if effort is not None or settings.reasoning is None:
+            settings.reasoning = self._reasoning(effort, model, dialect)
         return conversation
 
     def _reasoning(self, effort: str | None, model: Model, dialect: Dialect) -> Reasoning | None:

@@ -5,15 +5,15 @@ The same calls, blocking. One thread of its own runs the loop, so that any numbe
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Generator
 from pathlib import Path
 from typing import Any, Self, TypeVar, Unpack
 
 from modelbay import hub
 from modelbay.config.schema import Config
-from modelbay.conversation import Conversation, Turn
 from modelbay.events import Event, Reply
 from modelbay.model import Model
+from modelbay.prompt import Ask, Prompt
 from modelbay.recording import Recorder
 from modelbay.usage import Usage
 
@@ -72,14 +72,33 @@ class Hub:
     def list_models(self, provider: str) -> list[str]:
         return self._run(self._hub.list_models(provider))
 
-    def complete(self, model: str | None, prompt: str | Conversation | Sequence[Turn], **ask: Unpack[hub.Ask]) -> Reply:
-        return self._run(self._hub.complete(model, prompt, **ask))
+    def complete(self, prompt: Prompt, *, model: str | None = None, **settings: Unpack[Ask]) -> Reply:
+        """The whole answer, requested without streaming. The arguments are those of `stream`.
+
+        Raises:
+            TypeError, ValueError: an unknown setting or a wrong value; nothing was sent.
+            ModelbayError: there is no whole answer. `Reply.error` is never set in what this returns.
+        """
+        return self._run(self._hub.complete(prompt, model=model, **settings))
 
     def stream(
-        self, model: str | None, prompt: str | Conversation | Sequence[Turn], **ask: Unpack[hub.Ask]
-    ) -> Iterator[Event]:
-        """The events as they come. Closing the iterator closes the connection to the provider."""
-        events = self._hub.stream(model, prompt, **ask)
+        self, prompt: Prompt, *, model: str | None = None, **settings: Unpack[Ask]
+    ) -> Generator[Event, None, None]:
+        """The events of an answer, as they arrive.
+
+        `prompt` is a text, a list of turns or a `Conversation`; `model` an alias or `provider/model-id`, by default the
+        default model. Settings: system, files, tools, tool_choice, output_format, effort, max_tokens, temperature, top_p,
+        stop. A setting that is missing or None has the default of the model or its provider.
+
+        Leaving the iteration, or cancelling it, closes the connection to the provider at once.
+
+        Raises:
+            TypeError, ValueError: at once, for an unknown setting or a wrong value.
+            ModelbayError: no answer began. After its beginning, the stream ends with `Finished` or `Failed`.
+        """
+        return self._stream(self._hub.stream(prompt, model=model, **settings))
+
+    def _stream(self, events: AsyncGenerator[Event, None]) -> Generator[Event, None, None]:
         try:
             while (event := self._run(_next(events))) is not None:
                 yield event

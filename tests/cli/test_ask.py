@@ -69,7 +69,7 @@ def test_an_answer_in_one_piece_is_shown_the_same(modelbay: Command):
 
 
 def test_what_was_asked_for_is_sent(modelbay: Command):
-    options = ["--system", "Be brief.", "--effort", "high", "--max-output-tokens", "500", "--temperature", "0.5"]
+    options = ["--system", "Be brief.", "--effort", "high", "--max-tokens", "500", "--temperature", "0.5"]
     assert modelbay("ask", "-m", "sim/sim-1", *options, "Why?").code == 0
     body = modelbay.simulator.journal.last.json
     assert {key: body[key] for key in body if key not in ("messages", "model", "stream", "stream_options")} == snapshot(
@@ -190,12 +190,12 @@ def test_json_has_an_object_for_an_error_too_and_never_a_key(modelbay: Command):
 
 
 def test_an_answer_that_is_cut_off_says_why(modelbay: Command):
-    assert modelbay("ask", "-m", "sim/sim-1", "--max-output-tokens", "5", "Why?") == snapshot(
+    assert modelbay("ask", "-m", "sim/sim-1", "--max-tokens", "5", "Why?") == snapshot(
         Run(
             code=0,
             out="You asked: Why? I am\n",
             err="""\
-stopped: length: the answer was cut off; --max-output-tokens N allows a longer one
+stopped: length: the answer was cut off; --max-tokens N allows a longer one
 sim/sim-1 · 2 tokens in, 5 out · 0.0 s
 """,
         )

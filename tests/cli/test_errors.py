@@ -163,7 +163,7 @@ sim/sim-1 · 2 tokens in, 20 out · 0.0 s
     assert out.startswith("You asked: Hi.")
 
 
-@pytest.mark.parametrize("line", [["ask"], ["ask", "--fiel", "x"], ["aks"], ["ask", "--max-output-tokens", "0", "Hi"]])
+@pytest.mark.parametrize("line", [["ask"], ["ask", "--fiel", "x"], ["aks"], ["ask", "--max-tokens", "0", "Hi"]])
 def test_wrong_usage_is_told_with_exit_code_2(modelbay: Command, line: list[str]):
     ended = modelbay(*line)
     assert (ended.code, ended.out) == (2, "")

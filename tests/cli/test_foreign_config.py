@@ -168,7 +168,7 @@ def test_a_command_of_a_foreign_file_runs_only_if_it_is_named(desk: Desk, host: 
 
 async def test_a_program_that_opens_a_path_vouches_for_it(desk: Desk, host: Site, reference: str):
     async with Hub.open(foreign(desk, host, PLACES["api_key"], reference)) as hub:
-        await hub.complete("evil/sim-echo", "Hello")
+        await hub.complete("Hello", model="evil/sim-echo")
     assert SECRET in got(host)
 
 

@@ -99,7 +99,7 @@ async def test_computer_tools_are_refused(bay: Inside, native: str):
     async with Hub.open(bay.file) as hub:
         tool = Tool("vendor", name="computer", native=native, raw={"type": native})
         with pytest.raises(Unsupported, match="does not take computer tools: its `computer_use` is no"):
-            await hub.complete("one", Conversation([user("Click")]), tools=[tool])
+            await hub.complete(Conversation([user("Click")]), model="one", tools=[tool])
 
 
 def test_prices_give_the_cost(bay: Inside):

@@ -39,7 +39,7 @@ async def main():
     async with Hub.open() as hub:
         print("ready", flush=True)
         sys.stdin.readline()
-        print((await hub.complete(None, "hello")).text[:5], flush=True)
+        print((await hub.complete("hello")).text[:5], flush=True)
 
 asyncio.run(main())
 """

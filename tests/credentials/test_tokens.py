@@ -57,7 +57,7 @@ def kept() -> TokenSet:
 
 
 async def ask(hub: Hub) -> str:
-    return (await hub.complete(None, "hello")).text
+    return (await hub.complete("hello")).text
 
 
 async def test_a_login_s_token_is_used_as_it_is_while_it_lasts(home: Path, sim: Simulator) -> None:

@@ -64,7 +64,7 @@ class Chat(Struct):
         if keeper is not None:
             await keeper.changed(self)
         try:
-            async with aclosing(hub.stream(self.model, [*self.turns, question], effort=self.effort)) as stream:
+            async with aclosing(hub.stream([*self.turns, question], model=self.model, effort=self.effort)) as stream:
                 async for event in stream:
                     events.append(event)
                     if isinstance(event, PartStarted) and isinstance(event.part, Text):

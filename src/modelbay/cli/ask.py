@@ -20,9 +20,10 @@ from modelbay.conversation import Media
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.events import Event, Reply, collect
 from modelbay.hints import explain, title
-from modelbay.hub import Ask, Hub
+from modelbay.hub import Hub
 from modelbay.json_text import encode
 from modelbay.model import Model
+from modelbay.prompt import Ask
 from modelbay.replay import outcome
 from modelbay.secrecy import redact
 
@@ -42,8 +43,8 @@ from modelbay.secrecy import redact
     help="An image, sound, video or document.",
 )
 @click.option("--effort", metavar="EFFORT", help="Reasoning effort: off, minimal, low, medium, high, xhigh or max.")
-@click.option("--max-output-tokens", type=click.IntRange(min=1), metavar="N", help="The longest answer.")
-@click.option("--temperature", type=float, metavar="T", help="How freely to choose words.")
+@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Maximum output tokens.")
+@click.option("--temperature", type=texts.Temperature(), metavar="T", help="Sampling temperature.")
 @click.option("--no-stream", is_flag=True, help="Ask for the answer in one piece.")
 @click.option(
     "--record",
@@ -177,11 +178,11 @@ class Asking:
         with terminal.waiting(f"waiting for {self._name or 'the model'}", hidden=self._quiet) as arrived:
             try:
                 if not self._stream:
-                    reply = await hub.complete(self._name, self._question, **self._ask)
+                    reply = await hub.complete(self._question, model=self._name, **self._ask)
                     arrived()
                     self._display.whole(reply)
                     return reply
-                async with aclosing(hub.stream(self._name, self._question, **self._ask)) as events:
+                async with aclosing(hub.stream(self._question, model=self._name, **self._ask)) as events:
                     async for event in events:
                         arrived()
                         self._events.append(event)

@@ -81,7 +81,7 @@ async def _visit(hub: Hub, protocol: Protocol) -> None:
 
     _say(f"  > {ERRAND}")
     errand = user(ERRAND)
-    asked = await hub.complete(name, [errand], tools=[TOOL], effort="low")
+    asked = await hub.complete([errand], model=name, tools=[TOOL], effort="low")
     _check(asked.thinking and asked.tool_calls, f"{protocol} did not think and call the tool")
     call = asked.tool_calls[0]
     _say(f"  thinks, calls {call.name} {call.arguments} and is told: {WEATHER}")
@@ -96,7 +96,7 @@ async def _stream(hub: Hub, name: str, turns: list[Turn], tools: list[Tool] | No
     _say("  ", end="")
     events: list[Event] = []
     texts: set[int] = set()
-    async for event in hub.stream(name, turns, tools=tools, effort="low"):
+    async for event in hub.stream(turns, model=name, tools=tools, effort="low"):
         events.append(event)
         if isinstance(event, PartStarted) and isinstance(event.part, Text):
             texts.add(event.key)

@@ -7,7 +7,7 @@ from modelbay.conversation import AnyPart, Media, Refusal, ServerToolCall, Text,
 from modelbay.events import Event, PartDelta, PartEnded, PartStarted, Reply, Warned
 
 STOPPED = {
-    "length": "the answer was cut off; --max-output-tokens N allows a longer one",
+    "length": "the answer was cut off; --max-tokens N allows a longer one",
     "content_filter": "the provider's content filter cut it off",
     "refusal": "the model refused",
     "pause": "the model paused and would go on",

@@ -5,6 +5,7 @@ it is a usage error. A path keeps its bytes, so that every file can be named.
 """
 
 import sys
+from math import isfinite
 from typing import Any
 
 import click
@@ -38,6 +39,21 @@ class Prose(click.ParamType[Any]):
         if text != value:
             terminal.warning(_sent(param.get_error_hint(ctx) if param else "the text"))
         return text
+
+
+class Temperature(click.FloatRange):
+    """A sampling temperature; NaN and infinity are numbers for Python only."""
+
+    name = "float"
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
 
 
 class Place(click.ParamType[Any]):

@@ -3,7 +3,7 @@
 import struct
 import zlib
 from collections.abc import AsyncIterator
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, Unpack
 
 from msgspec import Struct
 
@@ -23,9 +23,10 @@ from modelbay.errors import (
     Unsupported,
 )
 from modelbay.events import PartDelta, Reply, collect
-from modelbay.hub import Ask, Hub
+from modelbay.hub import Hub
 from modelbay.line import Line
 from modelbay.model import Model
+from modelbay.prompt import Ask
 from modelbay.providers.upstream import upstream
 
 Result: TypeAlias = Literal["yes", "no", "unknown", "skipped"]
@@ -161,7 +162,7 @@ class _Trial:
     async def _streaming(self, name: str) -> Check:
         events = []
         try:
-            async for event in self._hub.stream(name, WORD, max_output_tokens=LONGEST):
+            async for event in self._hub.stream(WORD, model=name, max_tokens=LONGEST):
                 events.append(event)
         except ModelbayError as error:
             return Check("streaming", "no", error.message, _hint(error))
@@ -200,10 +201,10 @@ class _Trial:
     def _model_of(self, name: str) -> Model:
         return self._hub.model(name)
 
-    async def _ask(self, name: str, prompt: str, **ask: object) -> Reply | ModelbayError:
-        wanted: Ask = {"max_output_tokens": LONGEST, **ask}  # type: ignore[typeddict-item]
+    async def _ask(self, name: str, prompt: str, **settings: Unpack[Ask]) -> Reply | ModelbayError:
+        settings["max_tokens"] = LONGEST
         try:
-            return await self._hub.complete(name, prompt, **wanted)
+            return await self._hub.complete(prompt, model=name, **settings)
         except ModelbayError as error:
             return error
 

@@ -299,7 +299,7 @@ class _Inspection:
         start = perf_counter()
         async with Hub(replace(NOWHERE, network=self._config.network, providers={ID: entry})) as hub:
             try:
-                async for event in hub.stream(f"{ID}/{model}", WORD, max_output_tokens=LONGEST):
+                async for event in hub.stream(WORD, model=f"{ID}/{model}", max_tokens=LONGEST):
                     events.append(event)
                 error = collect(events).error
             except ModelbayError as failure:

@@ -55,7 +55,7 @@ def provider(id: str, more: str, kind: str = "models_dev") -> str:
 
 async def asked(file: Path, name: str) -> None:
     async with Hub.open(file) as hub:
-        await hub.complete(name, "Hi")
+        await hub.complete("Hi", model=name)
 
 
 async def test_a_catalog_does_not_move_a_model_away_from_a_provider_whose_address_is_its_types(file: Path) -> None:

@@ -1,0 +1,134 @@
+"""Checks values against their declared types at run time.
+
+Type checkers find a wrong argument before a program runs, but many programs are not type-checked. Without a check, a value
+of the wrong type is not sent, is sent in a wrong form, or fails far from the call that passed it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+
+from msgspec import Meta, Struct
+
+Inner: TypeAlias = Callable[[Any, str], None]
+"""Checks what is inside a value of the right outer type: (value, where)."""
+
+NAMES: dict[Any, str] = {str: "a string", int: "an integer", float: "a number", bool: "True or False", dict: "a dict"}
+LONGEST = 40
+"""Characters of a wrong value that a message quotes."""
+
+
+class Alternative(Struct):
+    """One type that a value may have."""
+
+    outer: tuple[type, ...]
+    name: str
+    inner: Inner | None = None
+
+    def fits(self, value: object) -> bool:
+        if isinstance(value, bool):
+            return bool in self.outer or object in self.outer
+        if isinstance(value, str | bytes | bytearray) and str not in self.outer:
+            return object in self.outer  # they are sequences, but never of what is meant
+        return isinstance(value, self.outer)
+
+
+class Checker:
+    """Checks values. `examples` show how to write a type; values that `trusted` accepts are not looked into."""
+
+    def __init__(self, examples: Mapping[Any, str], trusted: Callable[[object], bool]) -> None:
+        self._examples = examples
+        self._trusted = trusted
+        self._alternatives: dict[Any, list[Alternative]] = {}
+        self._fields: dict[type[Struct], list[tuple[str, list[Alternative]]]] = {}
+
+    def check(self, value: object, wanted: Any, where: str) -> None:
+        """Raise unless a value is of a type.
+
+        Raises:
+            TypeError: it is of another type. The message has `where`, the accepted types and the type that came.
+            ValueError: the type is right and the value is not, such as a number out of its range.
+        """
+        self._check(value, self._of(wanted), where)
+
+    def _check(self, value: object, alternatives: list[Alternative], where: str) -> None:
+        for one in alternatives:
+            if one.fits(value):
+                if one.inner is not None:
+                    one.inner(value, where)
+                return
+        names = [one.name for one in alternatives if one.outer != (NoneType,)]
+        came = "None" if value is None else type(value).__qualname__
+        raise TypeError(f"{where} must be {_listed(names)}, not {came}")
+
+    def _of(self, wanted: Any) -> list[Alternative]:
+        found = self._alternatives.get(wanted)
+        if found is None:
+            found = self._alternatives[wanted] = list(self._made(wanted))
+        return found
+
+    def _made(self, wanted: Any) -> list[Alternative]:
+        origin, arguments = get_origin(wanted), get_args(wanted)
+        if origin in (Union, UnionType):
+            return [one for member in arguments for one in self._of(member)]
+        if origin is Annotated:
+            limits = [limit for limit in arguments[1:] if isinstance(limit, Meta)]
+            return [Alternative(one.outer, one.name, _within(limits[0])) for one in self._of(arguments[0])]
+        if origin is Literal:
+            return [Alternative((str,), "a string", _one_of(arguments))]
+        if origin is not None and issubclass(origin, Sequence):
+            return [self._sequence(origin, arguments[0])]
+        if wanted is Any:
+            return [Alternative((object,), "anything")]
+        if isinstance(wanted, type) and issubclass(wanted, Struct):
+            name = f"{wanted.__name__}, as {self._examples[wanted]}" if wanted in self._examples else wanted.__name__
+            return [Alternative((wanted,), name, self._struct)]
+        outer = origin or wanted
+        return [Alternative((int, float) if outer is float else (outer,), NAMES.get(outer, outer.__name__))]
+
+    def _sequence(self, origin: type, member: Any) -> Alternative:
+        members = self._of(member)
+
+        def each(value: Sequence[Any], where: str) -> None:
+            for index, one in enumerate(value):
+                self._check(one, members, f"{where}[{index}]")
+
+        name = "a list of strings" if member is str else f"a list of {_listed([one.name for one in members])}"
+        return Alternative((origin,), self._examples.get(list[member], name), each)
+
+    def _struct(self, value: Struct, where: str) -> None:
+        if self._trusted(value):
+            return
+        kind = type(value)
+        fields = self._fields.get(kind)
+        if fields is None:
+            hints = get_type_hints(kind, include_extras=True)
+            fields = [(name, self._of(hints[name])) for name in kind.__struct_fields__ if hints[name] is not Any]
+            self._fields[kind] = fields
+        for name, alternatives in fields:
+            self._check(getattr(value, name), alternatives, f"{where}.{name}")
+
+
+def _within(limit: Meta) -> Inner:
+    least, most = limit.ge, limit.le
+
+    def inner(value: float, where: str) -> None:
+        if not isfinite(value) or (least is not None and value < least) or (most is not None and value > most):
+            bounds = f"at least {least:g}" if most is None else f"from {least:g} to {most:g}"
+            raise ValueError(f"{where} must be {bounds}, not {value!r}")
+
+    return inner
+
+
+def _one_of(words: tuple[str, ...]) -> Inner:
+    def inner(value: str, where: str) -> None:
+        if value not in words:
+            raise ValueError(f"{where} must be {_listed([repr(word) for word in words])}, not {value[:LONGEST]!r}")
+
+    return inner
+
+
+def _listed(names: list[str]) -> str:
+    *others, last = dict.fromkeys(names)
+    return f"{', '.join(others)} or {last}" if others else last

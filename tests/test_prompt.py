@@ -1,0 +1,274 @@
+"""What a call accepts, through the hub: anything else is refused at once, and nothing is dropped."""
+
+import inspect
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelbay import (
+    Conversation,
+    Hub,
+    Media,
+    OutputFormat,
+    Reasoning,
+    Settings,
+    Text,
+    Thinking,
+    Tool,
+    ToolChoice,
+    ToolResult,
+    Turn,
+    sync,
+    user,
+)
+from modelbay.config.load import parse
+from modelbay.config.schema import Config
+from modelbay.conversation import Annotation, Origin
+from modelbay.prompt import Ask
+from tests.faults.raw_server import Client, RawServer
+from tests.test_hub import json_answer, write_config
+
+PICTURE = Media(kind="image", data="aGk=", media_type="image/png")
+WHOLE = b'{"id":"c1","choices":[{"index":0,"message":{"content":"whole"},"finish_reason":"stop"}]}'
+NOWHERE = "http://127.0.0.1:9"
+
+
+@asynccontextmanager
+async def recording(folder: Path) -> AsyncIterator[tuple[Hub, list[dict[str, Any]]]]:
+    """A hub, and the bodies that its provider receives."""
+    bodies: list[dict[str, Any]] = []
+
+    async def script(client: Client) -> None:
+        while True:
+            bodies.append(json.loads((await client.request()).body))
+            await client.send(json_answer("200 OK", WHOLE))
+
+    async with RawServer(script) as server, Hub.open(write_config(folder, server.url)) as hub:
+        yield hub, bodies
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Hub:
+    return Hub.open(write_config(tmp_path, NOWHERE))
+
+
+# --- settings ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("temprature", 'did you mean "temperature"?'),
+        ("max_output_tokens", 'did you mean "max_tokens"?'),
+        ("max_completion_tokens", 'did you mean "max_tokens"?'),
+        ("reasoning_effort", 'did you mean "effort"?'),
+        ("response_format", 'did you mean "output_format"?'),
+        ("stop_sequences", 'did you mean "stop"?'),
+        ("system_prompt", 'did you mean "system"?'),
+        ("seed", 'pass a conversation that has it, as Conversation([user("…")], Settings(seed=…))'),
+        ("top_k", "Settings(top_k=…)"),
+        ("frequency_penalty", "Settings(frequency_penalty=…)"),
+        ("xyz", "settings are system, files, tools, "),
+    ],
+)
+async def test_an_unknown_setting_is_refused_with_the_nearest_name(hub: Hub, name: str, said: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        await hub.complete("Hi", **{name: 1})  # type: ignore[arg-type]
+    assert f'"{name}" is not a setting of a call' in str(caught.value)
+    assert said in str(caught.value)
+
+
+WRONG: list[tuple[str, object, str]] = [
+    ("system", ["Be brief."], "system must be a string, not list"),
+    ("files", ["a.png"], "files[0] must be Media, as Media(kind="),
+    ("files", "a.png", "files must be a list of Media, as Media(kind="),
+    ("files", PICTURE, "files must be a list of Media, as Media(kind="),
+    ("files", [Media(kind="image", data=b"\x89PNG")], "files[0].data must be a string, not bytes"),  # type: ignore[arg-type]
+    ("tools", [{"name": "f"}], "tools[0] must be Tool, as Tool(name="),
+    ("tools", [print], "tools[0] must be Tool, as Tool(name="),
+    ("tools", Tool(name="f"), "tools must be a list of Tool, as Tool(name="),
+    ("tools", [Tool(name="f", tools=["g"])], "tools[0].tools[0] must be Tool, as Tool(name="),  # type: ignore[list-item]
+    ("tool_choice", "required", 'tool_choice must be ToolChoice, as ToolChoice("required")'),
+    ("output_format", {"type": "json_object"}, 'output_format must be OutputFormat, as OutputFormat("json")'),
+    ("effort", 2, "effort must be a string, not int"),
+    ("max_tokens", "5", "max_tokens must be an integer, not str"),
+    ("max_tokens", 5.0, "max_tokens must be an integer, not float"),
+    ("max_tokens", True, "max_tokens must be an integer, not bool"),
+    ("temperature", "0.5", "temperature must be a number, not str"),
+    ("top_p", [0.5], "top_p must be a number, not list"),
+    ("stop", "END", "stop must be a list of strings, not str"),
+    ("stop", ["END", 3], "stop[1] must be a string, not int"),
+    ("model", 3, "model must be a string, not int"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "said"), WRONG)
+async def test_a_value_of_a_wrong_type_is_refused_by_name(hub: Hub, name: str, value: object, said: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        await hub.complete("Hi", **{name: value})  # type: ignore[arg-type]
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("max_tokens", 0, "max_tokens must be at least 1, not 0"),
+        ("temperature", -0.1, "temperature must be at least 0, not -0.1"),
+        ("temperature", float("nan"), "temperature must be at least 0, not nan"),
+        ("temperature", float("inf"), "temperature must be at least 0, not inf"),
+        ("top_p", 1.5, "top_p must be from 0 to 1, not 1.5"),
+        ("tool_choice", ToolChoice("get_weather"), "tool_choice.mode must be 'auto', 'none', "),  # type: ignore[arg-type]
+        ("output_format", OutputFormat("json_object"), "output_format.kind must be 'text', 'json' or 'json_schema'"),  # type: ignore[arg-type]
+        ("files", [Media(kind="picture", data="aGk=")], "files[0].kind must be 'image', 'audio', "),  # type: ignore[arg-type]
+    ],
+)
+async def test_a_value_that_is_not_allowed_is_refused_by_name(hub: Hub, name: str, value: object, said: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        await hub.complete("Hi", **{name: value})  # type: ignore[arg-type]
+    assert said in str(caught.value)
+
+
+def test_every_setting_has_a_wrong_type_here() -> None:
+    assert {name for name, _, _ in WRONG} == {*Ask.__annotations__, "model"}
+
+
+async def test_every_setting_is_sent(tmp_path: Path) -> None:
+    async with recording(tmp_path) as (hub, bodies):
+        await hub.complete(
+            "Hi",
+            model="chat",
+            system="Be brief.",
+            files=(PICTURE,),
+            tools=(Tool(name="look"),),
+            tool_choice=ToolChoice("required"),
+            output_format=OutputFormat("json"),
+            effort="low",
+            max_tokens=5,
+            temperature=1,
+            top_p=0,
+            stop=("END",),
+        )
+    [body] = bodies
+    assert [message["role"] for message in body["messages"]] == ["system", "user"]
+    assert [part["type"] for part in body["messages"][1]["content"]] == ["image_url", "text"]
+    assert body["tools"][0]["function"]["name"] == "look"
+    assert body["response_format"] == {"type": "json_object"}
+    assert {name: body[name] for name in ("tool_choice", "reasoning_effort", "temperature", "top_p", "stop")} == {
+        "tool_choice": "required",
+        "reasoning_effort": "low",
+        "temperature": 1,
+        "top_p": 0,
+        "stop": ["END"],
+    }
+    assert body["max_tokens"] == 5
+
+
+async def test_a_setting_of_the_call_goes_before_the_conversation_s_own(tmp_path: Path) -> None:
+    settings = Settings(temperature=1, max_output_tokens=9, seed=3, reasoning=Reasoning(effort="high"))
+    async with recording(tmp_path) as (hub, bodies):
+        await hub.complete(Conversation([user("Hi")], settings), max_tokens=5, effort="low")
+        await hub.complete(Conversation([user("Hi")], settings), max_tokens=None, effort=None)
+    picked = ("temperature", "max_tokens", "seed", "reasoning_effort")
+    assert [{name: body[name] for name in picked} for body in bodies] == [
+        {"temperature": 1, "max_tokens": 5, "seed": 3, "reasoning_effort": "low"},
+        {"temperature": 1, "max_tokens": 9, "seed": 3, "reasoning_effort": "high"},
+    ]
+
+
+# --- prompts -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        (None, "prompt must be a string, Conversation or a list of Turn, as user("),
+        (b"Hi", "prompt must be a string, Conversation or a list of Turn, as user("),
+        (user("Hi"), "prompt must be a string, Conversation or a list of Turn, as user("),
+        ((user(word) for word in ("a", "b")), "prompt must be a string, Conversation or a list of Turn, as user("),
+        (["Hi", "you"], 'prompt[0] must be Turn, as user("…") or Turn("assistant", [Text(text="…")]), not str'),
+        ([user("Hi"), {"role": "user", "content": "Hi"}], 'prompt[1] must be Turn, as user("…") or'),
+        ([Turn("user", "Hi")], 'prompt[0].parts must be a list of parts, as in user("…") or'),  # type: ignore[arg-type]
+        ([Turn("user", ["Hi"])], "prompt[0].parts[0] must be Text, Media, "),  # type: ignore[list-item]
+        ([Turn("user", [Text(text=3)])], "prompt[0].parts[0].text must be a string, not int"),  # type: ignore[arg-type]
+        (
+            [user("Hi"), Turn("tool", [ToolResult(call_id="1", parts="sunny")])],  # type: ignore[arg-type]
+            "prompt[1].parts[0].parts must be a list of parts",
+        ),
+        (Conversation(["Hi"]), "prompt.turns[0] must be Turn, as user("),  # type: ignore[list-item]
+        (Conversation("Hi"), "prompt.turns must be a list of Turn"),  # type: ignore[arg-type]
+        (Conversation([user("Hi")], {"seed": 1}), "prompt.settings must be Settings, not dict"),  # type: ignore[arg-type]
+        (Conversation([user("Hi")], Settings(seed="1")), "prompt.settings.seed must be an integer, not str"),  # type: ignore[arg-type]
+    ],
+)
+async def test_a_prompt_of_a_wrong_type_is_refused_at_once(hub: Hub, prompt: Any, said: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        await hub.complete(prompt)
+    assert said in str(caught.value)
+
+
+def test_a_role_that_does_not_exist_is_refused(hub: Hub) -> None:
+    with pytest.raises(ValueError, match=r"prompt\[0\].role must be 'system', 'developer', 'user', "):
+        hub.stream([Turn("bot", [Text(text="Hi")])])  # type: ignore[arg-type]
+
+
+async def test_what_a_provider_said_or_a_client_sent_is_not_judged(tmp_path: Path) -> None:
+    odd = Annotation("url", start="0")  # type: ignore[arg-type]
+    said = Turn("assistant", [Text(text="Yes.", annotations=[odd], origin=Origin("openai_chat"))])
+    parsed = Conversation([user("Hi"), user("And?")], Settings(seed="7"), protocol="google")  # type: ignore[arg-type]
+    async with recording(tmp_path) as (hub, bodies):
+        await hub.complete([user("Hi"), said, user("And?")])
+        await hub.complete(parsed)
+    assert [len(body["messages"]) for body in bodies] == [3, 2]
+
+
+def history() -> list[Turn]:
+    return [user("Look"), Turn("assistant", [Thinking(texts=["Hm"]), Text(text="Where?")]), user("Here")]
+
+
+@pytest.mark.parametrize("made", [history, tuple, Conversation])
+async def test_files_go_with_the_last_user_turn_and_the_prompt_stays_as_it_was(tmp_path: Path, made: Any) -> None:
+    prompt: Sequence[Turn] | Conversation = made() if made is history else made(history())
+    async with recording(tmp_path) as (hub, bodies):
+        await hub.complete(prompt, files=[PICTURE], system="Be brief.")
+    [body] = bodies
+    content = [message["content"] for message in body["messages"]]
+    assert [part["type"] for part in content[-1]] == ["image_url", "text"]
+    assert content[:3] == ["Be brief.", "Look", "Where?"]
+    turns = prompt.turns if isinstance(prompt, Conversation) else prompt
+    assert list(turns) == history()
+
+
+@pytest.mark.parametrize("prompt", [[], [Turn("assistant", [Text(text="Hi")])], Conversation()])
+async def test_files_without_a_user_turn_are_refused(hub: Hub, prompt: Any) -> None:
+    with pytest.raises(TypeError, match="the prompt has no user turn"):
+        await hub.complete(prompt, files=[PICTURE])
+
+
+# --- both hubs ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_stream_refuses_at_its_call_and_not_at_its_first_event(hub: Hub, tmp_path: Path) -> None:
+    with sync.Hub.open(tmp_path / "config.toml") as blocking:
+        for door in (hub, blocking):
+            with pytest.raises(TypeError, match="temperature"):
+                door.stream("Hi", temprature=1)  # type: ignore[call-arg]
+            with pytest.raises(TypeError, match="positional"):
+                door.stream("chat", "Hi")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("name", ["complete", "stream"])
+def test_both_hubs_are_called_alike(name: str) -> None:
+    ours, theirs = getattr(Hub, name), getattr(sync.Hub, name)
+    assert inspect.signature(ours).parameters == inspect.signature(theirs).parameters
+    assert inspect.getdoc(ours) == inspect.getdoc(theirs)
+
+
+@pytest.mark.parametrize("kind", [Hub, sync.Hub])
+def test_a_hub_is_not_made_of_a_path(kind: Any) -> None:
+    with pytest.raises(TypeError, match=r"config must be a Config, as Hub.open\(PATH\) reads it, not str"):
+        kind("config.toml")
+    assert isinstance(parse("", Path("config.toml")), Config)
