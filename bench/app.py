@@ -1,5 +1,5 @@
-"""The terminal app: a letter typed in the model picker among 5,000 models, as a ratio to the same among 20; and an answer of
-2,000 lines, as a ratio to reading its stream without showing it."""
+"""The terminal app: a letter typed in the model picker among 5,000 models, as a ratio to the same among 20; an answer of 2,000
+lines, as a ratio to reading its stream without showing it; and a resize with 5,000 lines of code, as a ratio to one with 50."""
 
 import asyncio
 import time
@@ -16,13 +16,14 @@ from bench.search import rows
 from bench.table import ratio, table
 from modelbay.chat.chat import Chat
 from modelbay.config.load import parse
+from modelbay.conversation import Text, Turn
 from modelbay.hub import Hub
 from modelbay.model import Model
 from modelbay.tui.app import ModelbayApp
 from modelbay.tui.dialogs.models import ModelPicker
 
 FEW = 20
-LINES = 2_000
+LINES, CODE_LINES = 2_000, 5_000
 QUERY = "claude sonnet"
 CONFIG = """\
 default_model = "m"
@@ -59,6 +60,9 @@ async def _report() -> str:
                 alone, shown = await _reading(url), await _showing(url, folder)
             what = f"an answer of {LINES:,} lines that comes {how}, to its last paint"
             lines.append([what, f"{shown * 1e3:.0f}", ratio(shown, alone) + " (read only)"])
+        few, many = await _resizing(50, folder), await _resizing(CODE_LINES, folder)
+        what = f"a resize with {CODE_LINES:,} lines of code"
+        lines.append([what, f"{many * 1e3:.0f}", ratio(many, few) + " (50 lines)"])
     return table("The terminal app, 80 x 24", ["", "ms", "ratio"], lines)
 
 
@@ -76,6 +80,23 @@ async def _typing(models: list[Model], folder: str) -> float:
             await pilot.pause()
             took.append(time.process_time() - start)
         await pilot.press("escape", "escape")
+    return sorted(took)[len(took) // 2]
+
+
+async def _resizing(lines: int, folder: str) -> float:
+    """Seconds of the processor for another width of the terminal, the median of several."""
+    code = "".join(f"def function_{n}(x, y): return x + {n} * y\n" for n in range(lines))
+    app = ModelbayApp(Path(folder) / "none.toml")
+    took = []
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("escape")
+        await app.talk.transcript.show([Turn("assistant", [Text(text=f"```python\n{code}```\n")])])
+        await pilot.pause(0.5)
+        for width in (100, 70, 90, 60, 80):
+            start = time.process_time()
+            await pilot.resize_terminal(width, 24)
+            await pilot.pause()
+            took.append(time.process_time() - start)
     return sorted(took)[len(took) // 2]
 
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from modelbay.tui.widgets.markdown import Drawn, boundary
+from modelbay.tui.widgets import markdown
+from modelbay.tui.widgets.markdown import Drawn, stretches
 
 LINES = st.lists(
     st.sampled_from(
@@ -83,22 +85,34 @@ def test_items_keep_their_numbers():
     assert re.findall(r"(\d+) [a-z]", drawn("3. a\n7. b\n7. c")) == ["3", "7", "7"]
 
 
-@given(LINES, LINES)
-def test_both_sides_of_a_boundary_are_what_they_were_together(drawn: list[str], text: list[str]):
-    before, after = "".join(drawn), "".join(text)
-    at = boundary(before, after)
-    if at is None:
-        return
+@given(LINES)
+def test_stretches_look_together_as_the_whole_does(lines: list[str]):
+    text = "".join(lines)
     parser = MarkdownIt("gfm-like")
-    whole, first, second = (parser.render(part) for part in (before + after, before + after[:at], after[at:]))
-    assert whole == first + second
+    with patch.multiple(markdown, LONG=20, LONG_CODE=10**6):
+        parts = stretches(text)
+    assert "".join(parts) == text
+    assert "".join(parser.render(part) for part in parts) == parser.render(text)
 
 
-@pytest.mark.parametrize("opening", ["```python\n", "~~~\n", "\\[\n", "$$\n"])
-def test_there_is_none_within_code_or_latex(opening: str):
-    assert boundary(f"{opening}x = 1\n", "y = 2\n\nz = 3\n") is None
+@pytest.mark.parametrize("fence", ["```", "~~~~"])
+def test_long_code_is_cut_and_stays_code(fence: str):
+    lines = [f"line {number}\n" for number in range(2_000)]
+    text = f"Look:\n\n{fence}python\n{''.join(lines)}{fence}\n\nDone.\n"
+    parts = stretches(text)
+    tokens = [token for part in parts for token in MarkdownIt().parse(part)]
+    code = [token for token in tokens if token.type == "fence"]
+    assert len(parts) > 3 and {token.info for token in code} == {"python"}
+    assert "".join(token.content for token in code) == "".join(lines)
+    assert drawn(parts[-1]).strip().endswith("Done.")
 
 
-def test_a_paragraph_begins_one():
-    assert boundary("First.\n", "\n\nSecond.\n") == 2
-    assert boundary("\\[\nx\n\\]\n", "\n\nSecond.\n") == 2
+@pytest.mark.parametrize("opening", ["\\[\n", "$$\n", "- item\n\n  ```\n"])
+def test_there_is_no_cut_within_latex_or_code_of_an_item(opening: str):
+    text = opening + "x = 1\n\n" * 3_000
+    assert stretches(text) == [text]
+
+
+def test_a_paragraph_begins_a_stretch():
+    first, second = "First word. " * 120, "Second.\n"
+    assert stretches(f"{first}\n\n{second}") == [f"{first}\n\n", second]

@@ -16,11 +16,13 @@ from textual.filter import LineFilter
 
 from modelbay.chat.attachments import dragged
 from modelbay.chat.chat import Chat
+from modelbay.config.paths import environment
 from modelbay.conversation import Text
 from modelbay.errors import ConfigError
 from modelbay.onboarding import choosing
 from modelbay.onboarding.choosing import checked, level, levels
 from modelbay.tui.boundary import Faults, cause
+from modelbay.tui.colorless import Colorless
 from modelbay.tui.commands import Palette
 from modelbay.tui.dialogs.adding import add_neighbour, add_provider
 from modelbay.tui.dialogs.custom import Added
@@ -49,6 +51,7 @@ class ModelbayApp(App[None]):
     TITLE = "modelbay"
     CSS_PATH = "style.tcss"
     ENABLE_COMMAND_PALETTE = True
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-low"), (18, "-high")]
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {Palette}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "stop", show=False, priority=True),
@@ -67,7 +70,8 @@ class ModelbayApp(App[None]):
         """What is typed before the composer can take it; None once it can."""
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        return [*super().get_line_filters(), self._harmless]
+        colourless = [Colorless()] if environment("NO_COLOR") else []
+        return [*super().get_line_filters(), *colourless, self._harmless]
 
     async def on_mount(self) -> None:
         if sys.platform != "win32":

@@ -27,6 +27,7 @@ class Field(Vertical):
         self.key = name
         self._label = label
         self._input = Input(value, placeholder=placeholder, password=secret, compact=True, select_on_focus=False)
+        self._input.cursor_blink = False
         self._wrong = Static(classes="wrong")
         self.touched = bool(value)
         """Whether somebody has written in it; what is wrong with one that is still blank is not said yet."""

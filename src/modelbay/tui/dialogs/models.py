@@ -44,7 +44,7 @@ class ModelPicker(Picking[Picked]):
         Binding("shift+tab", "tab(-1)", show=False),
         Binding("alt+s", "take(False)", show=False),
     ]
-    keys = "↑↓ choose · Tab provider · ←→ thinking · Enter take, and keep as default\nAlt-S for this session only · Esc cancel"
+    keys = "↑↓ choose · Tab provider · ←→ thinking · Enter sets the default\nAlt-S this session · Esc cancel"
 
     def __init__(
         self, config: Config, models: Sequence[Model], current: str | None, effort: str | None = None,

@@ -44,6 +44,7 @@ class Composer(TextArea):
             placeholder="Ask something · / for commands",
             id="composer",
         )
+        self.cursor_blink = False  # each blink is written to the terminal, also over ssh
         self.asked: list[str] = []
         self._at = 0
         """Where in the history we are; its length is the text that is being written."""

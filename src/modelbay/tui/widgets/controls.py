@@ -83,6 +83,8 @@ class Pair(Vertical):
             Input(value, placeholder=placeholder, compact=True, select_on_focus=False)
             for placeholder, value in zip((first, second), values, strict=True)
         )
+        for input in self._inputs:
+            input.cursor_blink = False
         self._wrong = Static(classes="wrong")
         self.touched = any(values)
 

@@ -21,8 +21,10 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 THEME = "ansi_dark"
+LONG, LONG_CODE = 1_200, 6_000
+"""Characters after which a text goes on in a stretch of its own."""
 PARAGRAPH = re.compile(r"\n\n(?=[^\s>|*+-]|#)(?!\d+[.)])")
-FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,}|\\\[|\\\]|\$\$)", re.MULTILINE)
+FENCE = re.compile(r" {0,3}(`{3,}|~{3,}|\\\[|\\\]|\$\$)")
 MATH = ((r"\(", r"\)"), (r"\[", r"\]"), ("$$", "$$"))
 """What encloses LaTeX. Its source is shown as it is."""
 DOLLARS = re.compile(r"\$(?=\S)[^$\n]*?(?<=\S)\$(?!\d)")
@@ -31,24 +33,34 @@ ESCAPED = frozenset("*_`~#>|-+.!<")
 """Characters before which a backslash is Markdown's. Before others it is LaTeX's, or a path's, and is drawn."""
 
 
-def boundary(drawn: str, text: str) -> int | None:
-    """Where in `text`, which follows what is `drawn`, a paragraph begins that does not depend on what is before it: not within
-    code, LaTeX, a list, a quotation or a table."""
-    for match in PARAGRAPH.finditer(text):
-        if not _in_block(drawn + text[: match.start()]):
-            return match.end()
-    return None
+def stretches(text: str) -> list[str]:
+    """A text cut into parts that are drawn one by one and look as the whole would: at paragraphs outside of code, LaTeX, lists,
+    quotations and tables; and within long code, where each part gets fences of its own."""
+    parts: list[str] = []
+    begin = position = 0
+    block, head = "", ""
+    """What closes the block that is open, and the line that opened it."""
+    for line in text.splitlines(keepends=True):
+        position += len(line)
+        if match := FENCE.match(line):
+            block, head = _after(match[1], block, head, line)
+        size = position - begin
+        if block and size > LONG_CODE and line.endswith("\n") and block[0] in "`~" and not head.startswith(" "):
+            parts.append(f"{text[begin:position]}{block}\n")
+            text = f"{text[:position]}{head}{text[position:]}"
+            begin = position
+            position += len(head)
+        elif not block and size > LONG and PARAGRAPH.match(text, position - 1):
+            parts.append(text[begin : position + 1])
+            begin = position + 1
+    return [*parts, text[begin:]]
 
 
-def _in_block(text: str) -> bool:
-    """Whether a fence or a block of LaTeX is open at the end."""
-    opened = ""
-    for found in FENCE.findall(text):
-        if not opened:
-            opened = "" if found == r"\]" else found
-        elif found.startswith(r"\]" if opened == r"\[" else opened):
-            opened = ""
-    return bool(opened)
+def _after(mark: str, block: str, head: str, line: str) -> tuple[str, str]:
+    """What closes the open block behind a line with a fence, "" for none, and the line that opened it."""
+    if not block:
+        return ("", "") if mark == r"\]" else (r"\]" if mark == r"\[" else mark, line)
+    return ("", "") if mark.startswith(block) else (block, head)
 
 
 @cache

@@ -24,6 +24,7 @@ class Query(Input, inherit_bindings=False):
 
     def __init__(self, *, spaces: bool = True) -> None:
         super().__init__(placeholder="type to search", compact=True, select_on_focus=False, id="query")
+        self.cursor_blink = False
         self._spaces = spaces
         """Whether a blank is a letter like others; else it is a key of the list's."""
 

@@ -1,7 +1,12 @@
-"""A stretch of Markdown, drawn once into lines whenever it changes or gets another width."""
+"""A stretch of Markdown, drawn into lines when it is seen."""
 
+from functools import lru_cache
+
+from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
+from textual.dom import NoScreen
+from textual.errors import NoWidget
 from textual.geometry import Size
 from textual.selection import Selection
 from textual.strip import Strip
@@ -9,54 +14,77 @@ from textual.widget import Widget
 
 from modelbay.tui.widgets.markdown import Drawn
 
+KEPT = 128
+"""Stretches whose lines are kept: more than fit on a screen. Others are drawn again when they are seen."""
+
+
+@lru_cache(maxsize=KEPT)
+def _lines(console: Console, text: str, width: int) -> list[list[Segment]]:
+    """A text as lines, without blank ones at its end."""
+    options = console.options.update(width=width, height=None)
+    lines = console.render_lines(Drawn(text), options) if text else []
+    while lines and not "".join(segment.text for segment in lines[-1]).strip():
+        lines.pop()
+    return lines
+
 
 class Stretch(Widget):
-    """Its lines are kept: scrolling past it, or drawing what is beside it, costs nothing."""
+    """Draws only what is seen: of a long conversation, a resize costs the stretches on the screen, and memory is the text."""
 
     def __init__(self) -> None:
         super().__init__()
         self._text = ""
-        self._lines: list[list[Segment]] = []
         self._wide = 0
-        """The width that the lines were drawn for."""
+        """The width that the height was measured for."""
+        self._high = 0
 
     def show(self, text: str) -> None:
-        """Shows another text, at once where the width is known."""
+        """Shows another text."""
         self._text = text
         if self._wide:
-            self._draw(self._wide)
+            self._measure(self._wide)
         self.refresh(layout=True)
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
         return container.width
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        if width != self._wide:
-            self._draw(width)
-        return len(self._lines)
+        if width != self._wide and (not self._wide or self._seen):
+            self._measure(width)
+        return self._high  # off the screen the height for another width will do, until it is seen
 
     def render_line(self, y: int) -> Strip:
-        if y >= len(self._lines):
-            return Strip.blank(self.size.width, self.rich_style)
-        line = list(Segment.apply_style(self._lines[y], self.rich_style))
+        width = self.size.width
+        if width != self._wide and width:
+            self._measure(width)
+            self.call_later(self.refresh, layout=True)
+        lines = _lines(self.app.console, self._text, self._wide) if self._wide else []
+        if y >= len(lines):
+            return Strip.blank(width, self.rich_style)
+        line = list(Segment.apply_style(lines[y], self.rich_style))
         if (selection := self.text_selection) is not None and (span := selection.get_span(y)) is not None:
             line = _marked(line, *span, self.screen.get_component_rich_style("screen--selection"))
         return Strip(line, self._wide).apply_offsets(0, y)
 
+    @property
+    def _seen(self) -> bool:
+        """Whether any of it was on the screen when that was laid out last."""
+        try:
+            return bool(self.screen.find_widget(self).visible_region)
+        except (NoScreen, NoWidget):
+            return False
+
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        lines = ["".join(segment.text for segment in line).rstrip() for line in self._lines]
+        drawn = _lines(self.app.console, self._text, self._wide) if self._wide else []
+        lines = ["".join(segment.text for segment in line).rstrip() for line in drawn]
         return selection.extract("\n".join(lines)), "\n"
 
     def selection_updated(self, selection: Selection | None) -> None:
         self.refresh()
 
-    def _draw(self, width: int) -> None:
-        console = self.app.console
-        options = console.options.update(width=width, height=None)
-        self._lines = console.render_lines(Drawn(self._text), options) if self._text else []
-        while self._lines and not "".join(segment.text for segment in self._lines[-1]).strip():
-            self._lines.pop()
+    def _measure(self, width: int) -> None:
         self._wide = width
+        self._high = len(_lines(self.app.console, self._text, width))
 
 
 def _marked(line: list[Segment], start: int, end: int, style: Style) -> list[Segment]:

@@ -13,7 +13,7 @@ from textual.widgets import Static
 from modelbay import __version__
 from modelbay.conversation import AnyPart, Media, Refusal, ServerToolCall, Text, Thinking, ToolCall, Turn
 from modelbay.events import Event, FinishReason, PartDelta, PartEnded, PartStarted, Warned
-from modelbay.tui.widgets.markdown import boundary
+from modelbay.tui.widgets.markdown import stretches
 from modelbay.tui.widgets.said import failure
 from modelbay.tui.widgets.stretch import Stretch
 
@@ -35,8 +35,6 @@ OFTEN, SELDOM = 0.05, 0.15
 """Seconds between two drawings of a growing text: at least, and at most where nothing more comes."""
 SHARE = 3
 """Drawing takes at most one of so many parts of the time."""
-LONG = 1_200
-"""Letters after which a text goes on in a stretch of its own."""
 
 
 class Transcript(VerticalScroll, can_focus=False):
@@ -206,11 +204,11 @@ class Words(_Piece):
         if not text:
             return
         self._began, self._next = monotonic(), inf
-        if len(self._drawn) > LONG and (at := boundary(self._drawn, text)) is not None:
-            self._stretch.show(self._drawn + text[:at])
-            self._stretch, self._drawn, text = Stretch(), "", text[at:]
+        *whole, self._drawn = stretches(self._drawn + text)
+        for part in whole:
+            self._stretch.show(part)
+            self._stretch = Stretch()
             await self.mount(self._stretch)
-        self._drawn += text
         self._stretch.show(self._drawn)
         self.call_after_refresh(self._painted)
 
