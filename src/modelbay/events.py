@@ -61,6 +61,8 @@ class Warned(Struct, tag="warned", omit_defaults=True):
 
     message: str
     setting: str | None = None
+    retry: bool = False
+    """An attempt failed and the next one follows: of no interest once that succeeds."""
 
 
 class Finished(Struct, tag="finished", omit_defaults=True):

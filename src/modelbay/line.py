@@ -162,7 +162,7 @@ class Line:
                 if decision.delay is None:
                     raise self._explained(error, sending.endpoint) from None
                 logs.LOG.debug("%s", decision.why)
-                yield Warned(redact(f"{error.message.removesuffix('.')}: {decision.why}"))
+                yield Warned(redact(f"{error.message.removesuffix('.')}: {decision.why}"), retry=True)
                 await sleep(decision.delay)
                 attempt += 1
 

@@ -1,5 +1,6 @@
 """Choosing a model and how much it thinks."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -126,3 +127,25 @@ async def test_without_a_model_the_app_says_what_to_do(home: Path):
         await person.presses("escape")
         await person.says("/model")
         await person.sees("/login signs in to a platform, /provider adds one")
+
+
+@pytest.mark.parametrize(
+    ("command", "keys"),
+    [
+        ("/model", ["Esc cancel", "Enter sets the default"]),
+        ("/provider", ["Esc close", "D delete"]),
+        ("/effort", ["Esc cancel"]),
+        ("/login", ["Esc cancel"]),
+        ("/logout", ["Esc cancel"]),
+        ("/help", ["Esc close"]),
+    ],
+)
+async def test_the_keys_of_a_dialog_are_seen_in_a_small_terminal(
+    home: Path, configured: str, command: str, keys: list[str]
+):
+    async with sitting(configured, home=home, size=(40, 12)) as person:
+        await person.says(command)
+        screen = await person.sees("╰")
+        shown = " ".join(re.sub(r"[│╭╮╰╯─]", " ", screen).split())
+        for words in keys:
+            assert words in shown, screen

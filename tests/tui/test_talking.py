@@ -1,5 +1,6 @@
 """Talking in the app: what is asked, what is seen of the answer, what it costs, and what is kept."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -303,3 +304,25 @@ async def test_a_long_name_leaves_room_for_what_it_cost(home: Path, configured: 
         await person.says("Hello")
         foot = (await person.sees(" in · ")).splitlines()[-1]
         assert re.search(r"…  +\d+ in · ", foot), foot
+
+
+async def test_attempts_that_failed_are_one_line_which_goes_when_something_comes(
+    home: Path, configured: str, monkeypatch: pytest.MonkeyPatch
+):
+    waits: list[asyncio.Event] = []
+
+    async def wait(_: float) -> None:
+        waits.append(asyncio.Event())
+        await waits[-1].wait()
+
+    monkeypatch.setattr("modelbay.line.sleep", wait)
+    config = configured + '\n[models.flaky]\nprovider = "sim"\nmodel = "sim-text!503*3"\n'
+    async with sitting(config, home=home, size=(120, 30)) as person:
+        await person.says("/model flaky")
+        await person.says("Hello there")
+        for attempt in (1, 2, 3):
+            screen = await person.sees(f"attempt {attempt} of 4")
+            assert screen.count("of 4") == 1
+            waits[-1].set()
+        screen = await person.sees("You asked: Hello there")
+        assert "of 4" not in screen

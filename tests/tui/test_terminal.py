@@ -1,6 +1,7 @@
 """The app in a real terminal, by tmux: from nothing to an answer and out again."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -125,6 +126,8 @@ def test_from_nothing_to_an_answer_and_out_again(tmp_path: Path, provider: Site,
         terminal.presses("C-c")
         terminal.sees("Press Ctrl-C again to leave")
         time.sleep(2.5)  # too late for a second one
+        coloured = re.findall(r"\x1b\[[0-9;]*\b(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])\b[0-9;]*m", terminal.coloured)
+        assert bool(coloured) == (colour == "in colour"), coloured
         terminal.presses("C-c", "C-c")
         terminal.sees("left with 0")
     finally:

@@ -98,9 +98,19 @@ class Answer(Vertical):
     def __init__(self) -> None:
         super().__init__()
         self._parts: dict[int, _Piece] = {}
+        self._retry: Static | None = None
+        """Says that an attempt failed, until something comes."""
 
     async def feed(self, event: Event) -> None:
         """Shows what an event adds."""
+        match event:
+            case Warned(message=message, retry=True):
+                await self._retrying(message)
+                return
+            case PartStarted():
+                await self._settle()
+            case _:
+                pass
         match event:
             case PartStarted(key=key, part=part):
                 await self._start(key, part)
@@ -124,7 +134,20 @@ class Answer(Vertical):
         await self.mount(Static(Content(words), classes=kind))
 
     async def fail(self, error: Exception) -> None:
+        await self._settle()
         await self.mount(Static(failure(error), classes="fails"))
+
+    async def _retrying(self, words: str) -> None:
+        """One line for all attempts: the last one that failed."""
+        if self._retry is None:
+            self._retry = Static(classes="warns")
+            await self.mount(self._retry)
+        self._retry.update(Content(words))
+
+    async def _settle(self) -> None:
+        if self._retry is not None:
+            await self._retry.remove()
+            self._retry = None
 
     async def close(self) -> None:
         """Ends what is still open, as when it was interrupted."""
