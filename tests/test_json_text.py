@@ -12,7 +12,7 @@ from modelbay.conversation import user
 from modelbay.dialect import PLAIN
 from modelbay.errors import MalformedReply, ModelbayError, Unsupported
 from modelbay.events import Failed, collect
-from modelbay.json_text import DEPTH, decode, decode_as, encode, repeated_names, whole_text
+from modelbay.json_text import DEPTH, decode, decode_as, encode, fault, repeated_names, unfenced, whole_text
 from modelbay.model import Model
 from modelbay.protocols.codec import NAMES, codec
 from modelbay.publishing.documents import read_models
@@ -154,3 +154,50 @@ def user_says(text: str):
     from modelbay.conversation import Conversation
 
     return Conversation([user(text)])
+
+
+# --- pasted texts ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '```json\n{"a": 1}\n```',
+        '```\n{"a": 1}\n```\n',
+        '~~~ json\n{"a": 1}\n~~~',
+        'Put this into your app:\n\n```json title="acme.json"\n{"a": 1}\n```\n\nThanks!\n',
+        '\ufeff```json\r\n{"a": 1}\r\n```\r\n',
+        '````md\n{"a": 1}\n````',
+        '  ```json\n  {"a": 1}\n  ```',
+        '```json\n{"a": 1}\n',
+    ],
+)
+def test_a_code_block_of_markdown_is_its_content(text: str):
+    assert decode(unfenced(text.encode())) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": "```\\n{}\\n```"}', '["```json"]', "plain", "", "```\n{}\n```\nor\n```\n[]\n```", "a `b` c"]
+)
+def test_a_text_without_a_single_code_block_stays_as_it_is(text: str):
+    assert unfenced(text.encode()) == text.encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('{"a": 1,}', (1, 9)),
+        ('{\n  "a": 1\n  "b": 2\n}', (3, 3)),
+        ("[\n1,\n2", (3, 2)),
+        ('Here:\n```json\n{\n  "a": é\n}\n```', (4, 8)),
+        ('\ufeff{"a"}', (1, 5)),
+    ],
+)
+def test_a_text_that_stops_being_json_has_a_line_and_a_column(text: str, place: tuple[int, int]):
+    found = fault(unfenced(text.encode()))
+    assert found is not None and found[:2] == place and found[2][:1].islower()
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}', "[]", "<html>", "", "https://acme.example"])
+def test_json_and_what_does_not_begin_like_it_has_no_fault(text: str):
+    assert fault(text.encode()) is None

@@ -20,6 +20,9 @@ _FLAT = 2 * DEPTH
 """A text that is no longer cannot be nested more deeply."""
 _decode = msgspec.json.Decoder().decode
 _BRACKETS = {bytes: (b"{", b"["), str: ("{", "[")}
+BOM = b"\xef\xbb\xbf"
+"""The mark that Windows editors put before a text."""
+_FENCE = re.compile(rb"^[ \t]*(`{3,}|~{3,})[^`\n]*$", re.MULTILINE)
 _FAULTS = (msgspec.DecodeError, ValueError, RecursionError)
 
 
@@ -88,6 +91,44 @@ def values(text: str) -> list[Any] | None:
     except (ValueError, RecursionError):
         return None
     return found
+
+
+def unfenced(data: bytes) -> bytes:
+    """The code block of a text in Markdown, as chat programs and issue trackers give JSON away; any other text as it is.
+
+    The lines around the block become empty, so that a place in the result is the same place in `data`.
+    """
+    if not _FENCE.search(data) or data.removeprefix(BOM).lstrip()[:1] in (b"{", b"["):
+        return data
+    found: list[list[bytes]] = []
+    fence = b""
+    lines = data.removeprefix(BOM).splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        mark = _FENCE.match(line)
+        if fence and line.strip() == fence:
+            fence = b""
+        elif fence:
+            found[-1].append(line)
+        elif mark:
+            fence = mark[1]
+            found.append([b"\n"] * (number + 1))
+    return b"".join(found[0]) if len(found) == 1 else data
+
+
+def fault(data: bytes) -> tuple[int, int, str] | None:
+    """Where a text stops being JSON, as line and column from 1, and why; None if it is JSON, or does not begin like JSON."""
+    import json
+
+    text = _text(data)
+    if text.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        json.loads(text, strict=False)
+    except json.JSONDecodeError as error:
+        return error.lineno, error.colno, (error.msg[:1].lower() + error.msg[1:]).removesuffix(" starting at")
+    except (ValueError, RecursionError) as error:
+        return 1, 1, _reason(error)
+    return None
 
 
 def repeated_names(data: bytes) -> list[str]:

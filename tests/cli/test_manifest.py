@@ -507,7 +507,7 @@ def test_an_embedded_manifest_that_was_built_is_added_as_it_is(modelbay: Command
     line = ["manifest", "build", "sim", "--name", "Acme", "--website", "https://acme.example", "--embedded"]
     embedded = modelbay.home / "acme.json"
     embedded.write_text(modelbay(*line).out.replace("SIM", modelbay.simulator.url))
-    added = modelbay("provider", "manifest", "--json", str(embedded), "--api-key", KEY, "--yes")
+    added = modelbay("provider", "manifest", "--embedded", str(embedded), "--api-key", KEY, "--yes")
     assert added.code == 0, added.err
     assert modelbay("ask", "-m", "acme/sim-text", "Hello").out.startswith("You asked: Hello.")
 

@@ -70,7 +70,7 @@ def test_the_hosted_example_is_added_and_answers(bay: Inside, acme: Site) -> Non
 
 def test_the_embedded_example_is_added_from_standard_input_and_answers(bay: Inside, acme: Site) -> None:
     text = here(EMBEDDED).replace("SITE", acme.url)
-    bay.done("provider", "manifest", "--json", "-", "--api-key", KEY, "--yes", stdin=text)
+    bay.done("provider", "manifest", "--embedded", "-", "--api-key", KEY, "--yes", stdin=text)
     assert acme.asked == []
     assert bay.done("ask", "Hello")
     assert acme.targets == ["POST /v1/chat/completions"]
@@ -79,7 +79,9 @@ def test_the_embedded_example_is_added_from_standard_input_and_answers(bay: Insi
 
 def test_the_embedded_example_is_added_from_a_file_as_it_is(bay: Inside) -> None:
     (bay.home / "synthetic.json").write_text(EMBEDDED)
-    bay.done("provider", "manifest", "--json", str(bay.home / "synthetic.json"), "--api-key", "{env:ACME_KEY}", "--yes")
+    bay.done(
+        "provider", "manifest", "--embedded", str(bay.home / "synthetic.json"), "--api-key", "{env:ACME_KEY}", "--yes"
+    )
     assert bay.text == (
         """default_model = "synthetic/provider/model-name-v1"
 
@@ -161,7 +163,7 @@ def test_provider_add_is_led_to_a_manifest_by_any_way(bay: Inside, acme: Site) -
 
 
 def test_nothing_given_is_said_in_the_guides_words(bay: Inside) -> None:
-    for arguments, code in (([], 2), ([" "], 2), (["--json", "-"], 1)):
+    for arguments, code in (([], 2), ([" "], 2), (["--embedded", "-"], 1)):
         run = bay("provider", "manifest", *arguments)
         assert run.code == code
         assert run.err.startswith("error: Provide a manifest URL or embedded JSON\n")
@@ -212,27 +214,31 @@ def test_an_id_of_another_provider_is_not_taken(bay: Inside, acme: Site) -> None
 
 def test_a_name_without_plain_letters_gives_way_to_the_hosts(bay: Inside) -> None:
     text = json.dumps(embedded(name="提供者", baseUrl="https://api.acme.example/v1"))
-    bay.done("provider", "manifest", "--json", "-", "--yes", stdin=text)
+    bay.done("provider", "manifest", "--embedded", "-", "--yes", stdin=text)
     assert "[providers.acme]" in bay.text
     assert 'name = "提供者"' in bay.text
-    bay.done("provider", "manifest", "--json", "-", "--yes", stdin=json.dumps(embedded(name="Crème Brûlée & Söhne")))
+    bay.done(
+        "provider", "manifest", "--embedded", "-", "--yes", stdin=json.dumps(embedded(name="Crème Brûlée & Söhne"))
+    )
     assert "[providers.creme-brulee-sohne]" in bay.text
 
 
 def test_a_person_is_shown_it_all_and_asked(tmp_path: Path, acme: Site) -> None:
-    with Person(tmp_path, "provider", "manifest", "--json", "embedded.json") as person:
+    with Person(tmp_path, "provider", "manifest", "--embedded", "embedded.json") as person:
         person.sees("embedded.json cannot be read")
         assert person.ends() == 2
     (tmp_path / "config.toml").write_text('[providers.synthetic]\ntype = "openai"\napi_key = "sk-mine"\n')
     (tmp_path / "embedded.json").write_text(EMBEDDED)
-    with Person(tmp_path, "provider", "manifest", "--json", str(tmp_path / "embedded.json")) as person:
+    with Person(tmp_path, "provider", "manifest", "--embedded", str(tmp_path / "embedded.json")) as person:
         person.sees('there is a provider "synthetic" already').sees("Another id [synthetic-2]:").types("")
         person.sees("the key goes to https://providerwebsite.com and nowhere else")
         person.sees("Key of Synthetic").types(KEY)
         person.sees("Add it? [Y/n]:").types("n")
         assert person.ends() == 130
     assert "providerwebsite" not in (tmp_path / "config.toml").read_text()
-    with Person(tmp_path, "provider", "manifest", "--json", str(tmp_path / "embedded.json"), "--id", "new") as person:
+    with Person(
+        tmp_path, "provider", "manifest", "--embedded", str(tmp_path / "embedded.json"), "--id", "new"
+    ) as person:
         person.sees("Key of Synthetic").types(KEY)
         person.sees("Add it? [Y/n]:").types("")
         person.sees("Added provider new")
@@ -245,7 +251,7 @@ def test_a_person_is_shown_it_all_and_asked(tmp_path: Path, acme: Site) -> None:
 
 def test_embedded_becomes_hosted_by_adding_the_same_id_again(bay: Inside, acme: Site) -> None:
     text = json.dumps(embedded(name="Sample Provider", baseUrl=f"{acme.url}/v1"))
-    bay.done("provider", "manifest", "--json", "-", "--api-key", KEY, "--yes", stdin=text)
+    bay.done("provider", "manifest", "--embedded", "-", "--api-key", KEY, "--yes", stdin=text)
     assert "url" not in bay.text.partition("source = ")[2].partition("}")[0]
     run = bay("provider", "refresh", "sample-provider")
     assert run.code == 1
@@ -267,7 +273,7 @@ BAD: list[tuple[str, Any, Any, str]] = [
     ("wants a key", Page(b"{}", 401), None, "SITE/v1/models answered 401"),
     ("a web page", "<!doctype html><title>Hi</title>", None, "it is not JSON but"),
     ("empty", "", None, "it is empty"),
-    ("cut off", MANIFEST[:50], None, "it is not JSON but"),
+    ("cut off", MANIFEST[:50], None, "it is not JSON at line 3, column 13: unterminated string"),
     ("a number", "7", None, "the manifest must be an object, not the number 7"),
     ("a list", [manifest(), {"models": {}}], None, "a hosted manifest must be an object; an array is for embedded JSON"),
     ("no name", manifest(name=None), None, "name: it is missing"),
@@ -370,7 +376,7 @@ def test_no_models_are_told_in_the_guides_words(bay: Inside, acme: Site) -> None
     ],
 )
 def test_bad_embedded_json_is_told_and_nothing_is_written(bay: Inside, acme: Site, given: str, said: str) -> None:
-    run = bay("provider", "manifest", "--json", "-", "--yes", stdin=given)
+    run = bay("provider", "manifest", "--embedded", "-", "--yes", stdin=given)
     assert run.code == 1
     assert run.err.startswith(f"error: Failed to process provider data: {said}")
     assert not bay.file.exists()
@@ -442,7 +448,7 @@ def test_a_key_that_is_there_does_not_follow_a_manifest_to_another_origin(bay: I
     before = bay.text
     acme.pages[HOSTED] = manifest(baseUrl="https://thief.example/v1")
     text = json.dumps(embedded(name="Sample Provider", baseUrl="https://thief.example/v1"))
-    run = bay("provider", "manifest", "--json", "-", "--yes", stdin=text)
+    run = bay("provider", "manifest", "--embedded", "-", "--yes", stdin=text)
     assert 'there is a provider "sample-provider" already, from another source' in run.err
     assert bay.text == before
 

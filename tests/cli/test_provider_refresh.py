@@ -336,7 +336,7 @@ def test_a_source_that_is_no_address_is_told(bay: Inside, acme: Site) -> None:
 
 
 def test_static_and_embedded_are_left_alone(bay: Inside, acme: Site) -> None:
-    bay.done("provider", "manifest", "--json", "-", "--yes", stdin=json.dumps(embedded()))
+    bay.done("provider", "manifest", "--embedded", "-", "--yes", stdin=json.dumps(embedded()))
     bay.file.write_text(bay.text.replace("[providers.acme]\n", '[providers.acme]\nmodel_source = "static"\n'))
     asked = len(acme.asked)
     run = bay("provider", "refresh")

@@ -21,7 +21,7 @@ from modelbay.config.origin import origin
 from modelbay.config.schema import Table, key_text
 from modelbay.conversation import Extra, Json
 from modelbay.errors import MalformedReply, ModelbayError
-from modelbay.json_text import decode, repeated_names
+from modelbay.json_text import decode, fault, repeated_names, unfenced
 from modelbay.protocols.failures import summary, text_of
 from modelbay.protocols.shapes import EXACT
 from modelbay.providers import urls
@@ -143,7 +143,7 @@ def parse_manifest(content: bytes | Json, *, pasted: bool = False) -> Manifest:
     Raises:
         ModelbayError: it cannot be used; the message says where and what.
     """
-    inspected = inspect_manifest(content, pasted=pasted)
+    inspected = inspect_manifest(unfenced(content) if pasted and isinstance(content, bytes) else content, pasted=pasted)
     if inspected.manifest is None:
         raise refusal(inspected.findings)
     return inspected.manifest
@@ -249,7 +249,11 @@ def _read(content: bytes | Json, findings: list[Finding]) -> Json:
     try:
         read = decode(content)
     except MalformedReply:
-        findings.append(Finding("", f"it is not JSON but {summary(text_of(content[:2000]))}"))
+        place = fault(content)
+        what = (
+            f"but {summary(text_of(content[:2000]))}" if place is None else "at line {}, column {}: {}".format(*place)
+        )
+        findings.append(Finding("", f"it is not JSON {what}"))
         return None
     twice = repeated_names(content)
     findings += [Finding(key_text(name), "this key is there twice in one object") for name in twice[:MOST_FINDINGS]]

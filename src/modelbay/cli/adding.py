@@ -9,13 +9,13 @@ import click
 from msgspec import Struct, field
 
 from modelbay.catalog.summary import counted, facts
-from modelbay.cli import terminal, texts
+from modelbay.cli import terminal
 from modelbay.cli.columns import write_rows
+from modelbay.cli.key_input import Invalid
 from modelbay.cli.picker import asks, pick
 from modelbay.config.edit import Edited
 from modelbay.config.load import load
 from modelbay.config.schema import Config
-from modelbay.credentials.approval import typed
 from modelbay.errors import ModelbayError
 from modelbay.onboarding import dialog
 from modelbay.onboarding.adding import add as written
@@ -23,7 +23,6 @@ from modelbay.onboarding.choosing import UNATTENDED, marked_at_first, preferred
 from modelbay.onboarding.detection import Detected, detect
 from modelbay.onboarding.drafts import Draft, joined, model_tables
 from modelbay.providers.upstream import upstream
-from modelbay.secrecy import register
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -76,16 +75,6 @@ def choice_options(command: F) -> F:
     ):
         command = option(command)
     return command
-
-
-class Invalid(click.ClickException):
-    """Fields that are not as they must be, each with the dialog's own words."""
-
-    exit_code = terminal.USAGE
-
-    def __init__(self, problems: list[str], hint: str | None = None) -> None:
-        super().__init__("; ".join(problems))
-        self.hint = hint
 
 
 def check(form: dialog.Form, taken: list[str], *, detects: bool) -> None:
@@ -143,41 +132,6 @@ def header_rows(named: tuple[str, ...]) -> list[dialog.HeaderRow]:
     """`--header 'NAME: VALUE'`."""
     pairs = [text.partition(":") for text in named]
     return [dialog.HeaderRow(name.strip(), value.strip()) for name, _, value in pairs]
-
-
-def given_key(key: str | None, stdin_is_taken: bool = False) -> str | None:
-    """The key of `--api-key`; `-` is standard input."""
-    if key == "-":
-        if stdin_is_taken:
-            raise click.UsageError(
-                "standard input cannot be both the key and the provider", click.get_current_context()
-            )
-        key = texts.piped_key()
-    if key is None:
-        return None
-    key = key.strip()
-    register(key)
-    typed(key)
-    if problem := dialog.api_key_problem(key):
-        raise Invalid([f"--api-key: {problem}"])
-    return key
-
-
-def asked_key(whose: str, url: str | None, *, needed: bool) -> str:
-    """The key that a person types, unseen."""
-    if url:
-        terminal.note(f"keys are at {url}")
-    optional = "" if needed else " (nothing, if it asks for none)"
-    while True:
-        key: str = click.prompt(f"Key of {whose}{optional}", default="", hide_input=True, show_default=False, err=True)
-        key = key.strip()
-        problem = dialog.api_key_problem(key)
-        if problem:
-            terminal.note(problem)
-        elif key or not needed:
-            register(key)
-            typed(key)
-            return key
 
 
 def choose(detected: Detected, choice: Choice, marked: list[str] | None = None) -> list[tuple[str, str | None]]:

@@ -6,6 +6,7 @@ from shlex import quote
 import click
 
 from modelbay.cli import Noun, terminal, texts
+from modelbay.cli.key_input import hidden
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config.load import load
 from modelbay.config.schema import Config, ProviderEntry
@@ -63,12 +64,12 @@ def _entry(settings: Settings, provider: str) -> tuple[Config, ProviderEntry]:
 def _read(provider: ProviderEntry) -> str:
     """The key on standard input, or what somebody types, else the one in the file."""
     there = storage.plain_key(provider)
-    if sys.stdin is not None and sys.stdin.isatty():
+    if terminal.is_terminal(sys.stdin):
         also = " (nothing: move the one in the file)" if there else ""
-        text = click.prompt(f"Key of {provider.id}{also}", default="", hide_input=True, show_default=False, err=True)
+        text = hidden(f"Key of {provider.id}{also}")
     else:
         text = texts.piped_key()
-    text = text.strip() or there or ""
+    text = text or there or ""
     if not text:
         raise click.UsageError("there is no key on standard input", click.get_current_context())
     register(text)
@@ -81,7 +82,7 @@ def _place(provider: str, asked: str | None) -> str:
     """Where the key goes. Without a keyring nobody's key goes into a file unasked."""
     if asked == "file" or system_keyring.usable():
         return asked or "keyring"
-    asks = sys.stdin is not None and sys.stdin.isatty() and asked is None
+    asks = terminal.is_terminal(sys.stdin) and asked is None
     if asks and click.confirm("This machine has no keyring. Keep the key in a file that only you can read?", err=True):
         return "file"
     raise ConfigError(

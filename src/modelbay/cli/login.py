@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from modelbay.catalog.summary import counted
-from modelbay.cli import terminal
+from modelbay.cli import key_input, terminal
 from modelbay.cli.columns import write_rows
 from modelbay.cli.picker import asks, pick_one
 from modelbay.cli.terminal import Settings, pass_settings
@@ -39,7 +39,7 @@ ONLY_FOR = {
 @click.option("--base-url", metavar="URL", help="Another address of its API.")
 @click.option("--keyring", "store", flag_value="keyring", help="Keep the tokens in the system's keyring.")
 @click.option("--file", "store", flag_value="file", help="Keep them in a file that only you can read (the default).")
-@click.option("--api-key", metavar="KEY", help="The key, a reference such as {env:NAME}, or - to read it from stdin.")
+@click.option("--api-key", metavar="KEY", help=key_input.HELP)
 @click.option("--no-browser", is_flag=True, help="Only show the code and where to enter it.")
 @pass_settings
 def login(settings: Settings, /, name: str | None, status: bool, as_json: bool, **options: Any) -> None:
@@ -127,17 +127,18 @@ def _has_browser() -> bool:
 
 def _by_key(config: Config, way: presets.Login, key: str | None, base_url: str | None) -> None:
     from modelbay.cli import adding
+    from modelbay.cli.key_input import Invalid, asked_key, given_key
     from modelbay.onboarding import key_login
     from modelbay.onboarding.drafts import model_tables
 
-    key = adding.given_key(key)
+    key = given_key(key)
     if not key:
         if not asks():
-            raise adding.Invalid(
+            raise Invalid(
                 [f"--api-key: {way.title} wants a key"],
                 f"--api-key - reads it from standard input; keys are at {way.key_url}",
             )
-        key = adding.asked_key(way.title, way.key_url, needed=True)
+        key = asked_key(way.title, way.key_url, needed=True)
     with terminal.waiting(f"asking {way.title} for its models"):
         detected = asyncio.run(key_login.try_key(config, way, key, base_url))
     tables = model_tables(config, way.provider, adding.choose(detected, adding.Choice()))

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelbay.cli import Noun, terminal
+from modelbay.cli import Noun, key_input, terminal, texts
 from modelbay.cli.terminal import FAILED, Settings, Unreadable, pass_settings
 from modelbay.config.load import load
 from modelbay.config.paths import expanded
 from modelbay.errors import ModelbayError
+from modelbay.json_text import unfenced
 from modelbay.secrecy import masked_url
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def manifest() -> None:
 @click.option("--name", metavar="NAME", help="What you are called.")
 @click.option("--website", metavar="URL", help="Your main site.")
 @click.option("--base-url", metavar="URL", help="Where calls go, if not beside the list.")
-@click.option("--api-key", "key", metavar="KEY", help="For the list; - reads it from standard input.")
+@click.option("--api-key", "key", metavar="KEY", help=f"For the list with --from. {key_input.HELP}")
 @click.option("--embedded", is_flag=True, help="Write one array, for people to paste.")
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="PATH", help="The folder, or with --embedded the file."
@@ -47,7 +48,6 @@ def build_manifest(
 
     What your list says of a model goes first, then what models.dev says. What nobody says is left out, and reported.
     """
-    from modelbay.cli.adding import given_key
     from modelbay.publishing.building import About, build_configured, build_listed
 
     if (provider is None) == (url is None):
@@ -59,7 +59,7 @@ def build_manifest(
     with terminal.waiting("asking for the models"):
         if url is not None:
             built = asyncio.run(
-                build_listed(url, given_key(key), About(**about), network=load(settings.config).network)
+                build_listed(url, key_input.given_key(key), About(**about), network=load(settings.config).network)
             )
         else:
             built = asyncio.run(build_configured(load(settings.config), provider or "", About(**about)))
@@ -111,7 +111,7 @@ def _whose(source: str) -> str:
     "--api-key",
     "key",
     metavar="KEY",
-    help="Make a real call with it: a key, a reference such as {env:NAME}, or - to read it from stdin.",
+    help=f"Make a real call with it. {key_input.HELP}",
 )
 @click.option("--model", metavar="ID", help="The model to call; else the first.")
 @click.option("--offline", is_flag=True, help="Only read a file, and ask nobody.")
@@ -125,11 +125,10 @@ def check_manifest(
 
     Each finding says where, what, and what to change. The exit code is 1 where one is an error.
     """
-    from modelbay.cli.adding import given_key
     from modelbay.credentials.reference import resolve_reference
     from modelbay.publishing.inspection import Call, check_files, check_hosted, files_of
 
-    key, config = given_key(key, stdin_is_taken=what == "-"), load(settings.config)
+    key, config = key_input.given_key(key), load(settings.config)
     if key is not None:
         key = resolve_reference(key, config, ())
     call = Call(key, model, yes)
@@ -140,7 +139,9 @@ def check_manifest(
             report = asyncio.run(check_hosted(what, call, config=config))
     else:
         try:
-            content, models = (sys.stdin.buffer.read(), None) if what == "-" else files_of(expanded(what))
+            content, models = (
+                (unfenced(texts.piped_bytes("the manifest")), None) if what == "-" else files_of(expanded(what))
+            )
         except OSError as error:
             raise Unreadable(f"{what} cannot be read: {error.strerror}") from None
         subject = "standard input" if what == "-" else what

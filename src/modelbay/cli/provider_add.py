@@ -1,7 +1,6 @@
 """`modelbay provider add`: from what somebody has in hand to a provider that answers."""
 
 import asyncio
-import sys
 from shlex import quote
 from typing import Any
 
@@ -12,8 +11,9 @@ from msgspec.structs import replace
 from modelbay.catalog.discovery import Discovery
 from modelbay.catalog.listing import parse_list
 from modelbay.catalog.sources import Catalog
-from modelbay.cli import adding, provider_registry, terminal
-from modelbay.cli.adding import API_NAMES, Choice, Invalid, choice_options
+from modelbay.cli import adding, key_input, provider_registry, terminal, texts
+from modelbay.cli.adding import API_NAMES, Choice, choice_options
+from modelbay.cli.key_input import Invalid, asked_key, given_key
 from modelbay.cli.picker import asks
 from modelbay.cli.provider_manifest import add_from_text, add_from_url
 from modelbay.cli.terminal import Settings, Unreadable, pass_settings
@@ -47,7 +47,7 @@ class Place(Struct):
 @click.command()
 @click.argument("what")
 @click.option("--as", "forced", type=click.Choice(KINDS), help="Take WHAT for this, whatever it looks like.")
-@click.option("--api-key", metavar="KEY", help="The key, a reference such as {env:NAME}, or - to read it from stdin.")
+@click.option("--api-key", metavar="KEY", help=key_input.HELP)
 @click.option("--id", metavar="ID", help="What to call the provider.")
 @click.option("--api", type=click.Choice(API_NAMES), help="The protocol, where the address does not tell.")
 @click.option("--base-url", metavar="URL", help="Where it is, where WHAT does not tell.")
@@ -85,7 +85,7 @@ def add_provider(
       modelbay provider add https://acme.example/api.json --api-key TOKEN
     """
     choice = Choice.of(options)
-    key = adding.given_key(api_key, what == "-")
+    key = given_key(api_key)
     given = provider_registry.given(options.pop("provider_key"), options.pop("token_is_key"))
     place = Place(**options)
     config = load(settings.config)
@@ -146,7 +146,7 @@ def with_key_asked(made: Draft, key: str | None) -> Draft:
         return made
     preset = made.preset
     if key is None and asks():
-        key = adding.asked_key(
+        key = asked_key(
             preset.name if preset else made.id, preset.key_url if preset else None, needed=preset is not None
         )
     if not key and preset is not None:
@@ -163,7 +163,7 @@ def _go_on(config: Config, made: Draft, choice: Choice) -> None:
     detected = adding.asked_models(config, made, choice)
     if detected.refused and "api_key" not in made.table and asks():
         adding.say_detected(detected)
-        made = with_key(made, adding.asked_key(made.id, None, needed=True))
+        made = with_key(made, asked_key(made.id, None, needed=True))
         detected = adding.asked_models(config, made, choice)
     named = choice.models or made.models
     unknown = detected.error is not None and not detected.models and not named
@@ -192,7 +192,7 @@ def _add_listed(config: Config, made: Draft, content: Json, choice: Choice) -> N
 
 def _recognised(what: str, forced: recognition.Kind | None) -> Recognised:
     if what == "-":
-        return recognise_text(sys.stdin.buffer.read() if sys.stdin else b"", "standard input", forced)
+        return recognise_text(texts.piped_bytes("the provider"), "standard input", forced)
     path = expanded(what)
     by_name = "://" not in what and recognition.vendor(what) is not None
     if not by_name and "://" not in what and path.is_file():

@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from modelbay.catalog.summary import counted
-from modelbay.cli import Noun, adding, terminal
-from modelbay.cli.adding import Invalid, show_diff
+from modelbay.cli import Noun, adding, key_input, terminal
+from modelbay.cli.adding import show_diff
 from modelbay.cli.columns import write_rows
+from modelbay.cli.key_input import Invalid, asked_key, given_key
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config.load import load
@@ -54,7 +55,7 @@ def list_catalog(settings: Settings, /, id: str | None, words: str, url: str | N
 
 @catalog_provider.command("add")
 @click.argument("id")
-@click.option("--api-key", metavar="KEY", help="The key, a reference such as {env:NAME}, or - to read it from stdin.")
+@click.option("--api-key", metavar="KEY", help=key_input.HELP)
 @click.option("--base-url", metavar="URL", help="Where it is, if not where the catalog says, or if that does not say.")
 @click.option(
     "--env", "values", multiple=True, metavar="NAME=VALUE", help="What its address needs; may be given again."
@@ -72,7 +73,7 @@ def add_catalog(settings: Settings, /, id: str, url: str | None, dry_run: bool, 
     """
     config = load(settings.config)
     given = Given(
-        api_key=adding.given_key(options["api_key"]),
+        api_key=given_key(options["api_key"]),
         base_url=options["base_url"],
         values=_values(options["values"]),
     )
@@ -119,7 +120,7 @@ def _asked(config: Config, shelf: Shelf, id: str, given: Given) -> Proposal:
         where = f"; keys are at {made.key_url}" if made.key_url else ""
         hint = f"--api-key KEY, --api-key - to read it from standard input{names}{where}"
         raise Invalid([f"--api-key: {made.offer.name} wants a key"], hint)
-    given.api_key = adding.asked_key(made.offer.name, made.key_url, needed=True)
+    given.api_key = asked_key(made.offer.name, made.key_url, needed=True)
     return catalogs.propose(config, shelf, id, given)
 
 

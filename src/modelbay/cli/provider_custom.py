@@ -8,8 +8,9 @@ import click
 from msgspec.structs import replace
 
 from modelbay.catalog.summary import counted
-from modelbay.cli import adding, terminal
-from modelbay.cli.adding import API_NAMES, Choice, Invalid, choice_options
+from modelbay.cli import adding, key_input, terminal
+from modelbay.cli.adding import API_NAMES, Choice, choice_options
+from modelbay.cli.key_input import Invalid, asked_key, given_key
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config import changes
@@ -42,7 +43,7 @@ def _fields(command: F) -> F:
                 "--api", type=click.Choice(API_NAMES), help="Its protocol; openai_chat, unless said otherwise."
             ),
             click.option("--base-url", metavar="URL", help="Where it is: a base URL or a whole endpoint."),
-            click.option("--api-key", metavar="KEY", help="The key, {env:NAME}, or - to read it from standard input."),
+            click.option("--api-key", metavar="KEY", help=key_input.HELP),
             click.option("--header", multiple=True, metavar="'NAME: VALUE'", help="A header; may be given again."),
         )
     ):
@@ -66,7 +67,7 @@ def custom_provider(settings: Settings, /, id: str, header: tuple[str, ...], **o
     """
     choice = Choice.of(options)
     config = load(settings.config)
-    key = adding.given_key(options["api_key"])
+    key = given_key(options["api_key"])
     form = Form(
         id,
         options["name"] or "",
@@ -80,7 +81,7 @@ def custom_provider(settings: Settings, /, id: str, header: tuple[str, ...], **o
     _check_native(form.base_url)
     made = form_draft(form)
     if key is None and asks() and not serves_without_key(as_entry(config, made.id, made.table)):
-        key = adding.asked_key(form.name, None, needed=False)
+        key = asked_key(form.name, None, needed=False)
     detected = adding.asked_models(config, with_key(made, key), choice)
     adding.say_detected(detected, raised=not choice.models and not detected.models)
     if not choice.models and not detected.models:
@@ -172,7 +173,7 @@ def _changes(config: Config, entry: ProviderEntry, options: dict[str, Any]) -> d
     """What the options change of a provider's table."""
     name, api, url = options["name"], options["api"], options["base_url"]
     headers = adding.header_rows(options["header"])
-    key = adding.given_key(options["api_key"])
+    key = given_key(options["api_key"])
     wrong = []
     if name is not None and (problem := dialog.name_problem(name)):
         wrong.append(f"--name: {problem}")

@@ -1,15 +1,15 @@
 """`modelbay provider manifest`: a provider by what it says of itself."""
 
 import asyncio
-import sys
 from typing import Any
 
 import click
 
 from modelbay.catalog.summary import counted, facts
-from modelbay.cli import adding, terminal
-from modelbay.cli.adding import Choice, Invalid
+from modelbay.cli import adding, key_input, terminal, texts
+from modelbay.cli.adding import Choice
 from modelbay.cli.columns import write_rows
+from modelbay.cli.key_input import Invalid, asked_key, given_key
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, Unreadable, pass_settings
 from modelbay.config.load import load
@@ -30,9 +30,9 @@ SHOWN = 10
 
 @click.command()
 @click.argument("url", required=False)
-@click.option("--json", "embedded", metavar="FILE|-", help="Embedded JSON in a file or, as -, on standard input.")
+@click.option("--embedded", metavar="FILE|-", help="Embedded JSON in a file or, as -, on standard input.")
 @click.option("--id", metavar="ID", help="What to call the provider; else its name decides.")
-@click.option("--api-key", metavar="KEY", help="The key, a reference such as {env:NAME}, or - to read it from stdin.")
+@click.option("--api-key", metavar="KEY", help=key_input.HELP)
 @click.option("--default-model", metavar="ID", help="Make this model of it the default.")
 @click.option("--yes", is_flag=True, help="Agree to all that would be asked, also to where the key goes.")
 @click.option("--dry-run", is_flag=True, help="Print what would change in config.toml, and change nothing.")
@@ -46,13 +46,13 @@ def manifest_provider(
 
     \b
       modelbay provider manifest "https://api.acme.example/v1/models?provider=true" --api-key -
-      modelbay provider manifest --json acme.json
+      modelbay provider manifest --embedded acme.json
     """
     config = load(settings.config)
-    key = adding.given_key(api_key, embedded == "-")
+    key = given_key(api_key)
     choice = Choice(default=options["default_model"], yes=options["yes"], dry_run=options["dry_run"])
     if url is not None and embedded is not None:
-        raise click.UsageError("name a URL or --json, not both", click.get_current_context())
+        raise click.UsageError("name a URL or --embedded, not both", click.get_current_context())
     if url is not None and url.strip():
         add_from_url(config, url, id, key, choice)
     elif embedded is not None:
@@ -85,7 +85,7 @@ def add(config: Config, proposal: Proposal, key: str | None, choice: Choice) -> 
     proposal = _with_id(config, proposal, choice)
     show(proposal)
     if key is None and proposal.wants_key and not choice.yes and not choice.dry_run and asks():
-        key = adding.asked_key(proposal.said.manifest.name, None, needed=False)
+        key = asked_key(proposal.said.manifest.name, None, needed=False)
     if not choice.dry_run and not choice.yes:
         if not asks():
             raise click.UsageError("it is only added with --yes where nobody can be asked", click.get_current_context())
@@ -171,7 +171,7 @@ def _say_none(proposal: Proposal) -> None:
 
 def _text(embedded: str) -> bytes:
     if embedded == "-":
-        return sys.stdin.buffer.read() if sys.stdin else b""
+        return texts.piped_bytes("the manifest")
     try:
         return expanded(embedded).read_bytes()
     except OSError as error:

@@ -6,7 +6,8 @@ from shlex import quote
 
 from modelbay.catalog.summary import counted
 from modelbay.cli import adding, terminal
-from modelbay.cli.adding import Choice, Invalid
+from modelbay.cli.adding import Choice
+from modelbay.cli.key_input import Invalid, asked_key, given_key
 from modelbay.cli.picker import asks
 from modelbay.config.paths import environment
 from modelbay.config.schema import Config
@@ -26,14 +27,17 @@ def given(pairs: tuple[str, ...], token_is_key: bool) -> Given:
     split = [pair.partition("=") for pair in pairs]
     if any(not (id.strip() and key.strip()) for id, _, key in split):
         raise Invalid(["--provider-key: write ID=KEY, as acme={env:ACME_API_KEY}"])
-    return Given(keys={id.strip(): str(adding.given_key(key)) for id, _, key in split}, token_is_key=token_is_key)
+    keys = {
+        id.strip(): str(given_key(key, f"--provider-key {id.strip()}", f"Key of {id.strip()}")) for id, _, key in split
+    }
+    return Given(keys=keys, token_is_key=token_is_key)
 
 
 def add_from_url(config: Config, url: str, token: str | None, given: Given, choice: Choice) -> None:
     """Adds the registry at an address; one that is there already is renewed, with the token it has or a new one."""
     tokens = [token] if token else registries.urls_of(config).get(url.strip(), [])
     if not tokens and asks():
-        asked = adding.asked_key("the registry", None, needed=False)
+        asked = asked_key("the registry", None, needed=False)
         tokens = [asked] if asked else []
     try:
         with terminal.waiting(f"reading {masked_url(url)}"):
@@ -68,7 +72,7 @@ def _add(config: Config, found: Found, given: Given, choice: Choice) -> None:
     if not choice.yes and asks():
         for item in [item for item in made.items if item.wants_key]:
             terminal.note(f"{item.listed.name} is at {item.listed.api}")
-            if key := adding.asked_key(item.listed.name, None, needed=False):
+            if key := asked_key(item.listed.name, None, needed=False):
                 given.keys[item.listed.id] = key
         made = registries.propose(config, found, given)
     default = registries.alias_of(made, choice.default) if choice.default else None

@@ -1,7 +1,6 @@
 """`modelbay replay`."""
 
 import gzip
-import sys
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Iterator
@@ -48,7 +47,7 @@ def replay(settings: Settings, /, files: tuple[str, ...], to: Protocol | None) -
 
 
 def _content(file: str) -> bytes:
-    data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    data = texts.piped_bytes("the recording") if file == "-" else Path(file).read_bytes()
     return gzip.decompress(data) if data.startswith(GZIP) else data
 
 

@@ -14,6 +14,8 @@ from modelbay.cli import terminal
 from modelbay.json_text import whole_text
 
 REPLACED = "\ufffd"
+_STDIN = "modelbay.stdin"
+"""Under this name the context has what standard input is read for."""
 
 
 class Word(click.ParamType[Any]):
@@ -72,9 +74,26 @@ def checked(command: click.Command) -> None:
             param.type = Word()
 
 
+def claim_stdin(what: str) -> None:
+    """Says what standard input is for in this command.
+
+    Raises:
+        UsageError: it is for something else already.
+    """
+    first = click.get_current_context().find_root().meta.setdefault(_STDIN, what)
+    if first != what:
+        raise click.UsageError(f"Standard input cannot be both {first} and {what}", click.get_current_context())
+
+
+def piped_bytes(what: str) -> bytes:
+    """All of standard input, for one thing. Raises `UsageError` if it is for another already."""
+    claim_stdin(what)
+    return sys.stdin.buffer.read() if sys.stdin is not None else b""
+
+
 def piped() -> str:
-    """All of standard input, as part of a prompt. "" where it is a terminal or closed."""
-    if sys.stdin is None or sys.stdin.isatty():
+    """All of standard input, as part of a prompt. "" if it is a terminal, closed, or for something else."""
+    if sys.stdin is None or sys.stdin.isatty() or _STDIN in click.get_current_context().find_root().meta:
         return ""
     text = sys.stdin.read()
     if REPLACED in text:
@@ -83,8 +102,9 @@ def piped() -> str:
 
 
 def piped_key() -> str:
-    """A key on standard input. Raises `UsageError` if it is not UTF-8."""
-    text = sys.stdin.read().strip() if sys.stdin is not None else ""
+    """A key on standard input. Raises `UsageError` if it is not UTF-8, or standard input is for something else already."""
+    claim_stdin("the key")
+    text = sys.stdin.read().removeprefix("\ufeff").strip() if sys.stdin is not None else ""
     if REPLACED in text:
         raise click.UsageError("The key on standard input is not UTF-8 text", click.get_current_context())
     return text

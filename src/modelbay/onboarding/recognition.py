@@ -12,7 +12,7 @@ from modelbay.catalog.listing import parse_list
 from modelbay.config.origin import origin
 from modelbay.conversation import Json, Protocol
 from modelbay.errors import ConfigError, MalformedReply, ModelbayError
-from modelbay.json_text import decode
+from modelbay.json_text import BOM, decode, fault, unfenced
 from modelbay.providers import presets, urls
 from modelbay.providers.presets import Preset
 from modelbay.secrecy import masked_url
@@ -93,9 +93,13 @@ def recognise_text(data: bytes, source: str, forced: Kind | None = None) -> Reco
     Raises:
         ConfigError: it is none of these.
     """
+    data = unfenced(data)
     try:
-        content = decode(data.removeprefix(b"\xef\xbb\xbf"))
+        content = decode(data.removeprefix(BOM))
     except MalformedReply:
+        if (place := fault(data)) is not None:
+            number, column, why = place
+            raise ConfigError(f"{source} is not JSON at line {number}, column {column}: {why}") from None
         line = data.decode("utf-8", "replace").strip()
         if line and "\n" not in line and len(line) < 2000 and line.startswith(("http://", "https://")):
             return recognise(line, forced)

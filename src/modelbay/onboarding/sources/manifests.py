@@ -45,7 +45,7 @@ from modelbay.providers.endpoint import Endpoint, endpoint_at
 from modelbay.secrecy import masked_url
 
 NOTHING_GIVEN = "Provide a manifest URL or embedded JSON"
-GIVE = "Enter a manifest URL, as https://acme.example/v1/models?provider=true, or embedded JSON with --json FILE|-"
+GIVE = "Enter a manifest URL, as https://acme.example/v1/models?provider=true, or embedded JSON with --embedded FILE|-"
 NO_MODELS = "Provider returned no models"
 HAVE_MODELS = "Confirm your extended models payload contains a `models` object with at least one model"
 OWNER = Ownership(frozenset({"listed"}), lambda provider, alias, table: "listed" in table)
