@@ -345,13 +345,14 @@ def test_an_empty_file_has_no_providers(bay: Inside):
 def test_a_provider_that_works(acme: Inside):
     assert acme.done("provider", "test", "acme") == snapshot("""\
 ✓ reachable   yes      SIM
-✓ authorised  yes
+✓ authorised  yes      a model replied
 ✓ models      yes      7 listed
 ✓ protocol    yes      openai_chat, as acme/sim-1
-✓ streaming   yes      21 pieces
-✓ tools       yes      it called get_weather
-✓ thinking    yes      22 tokens
-✓ images      yes
+✓ usage       yes      8 tokens in, 26 out
+✓ streaming   yes      25 pieces
+✓ tools       yes      it called get_weather {"city":"Paris"}
+✓ thinking    yes      22 reasoning tokens
+✓ images      yes      it named the colors of two pictures
 """)
 
 
@@ -364,6 +365,7 @@ def test_what_a_model_cannot_do_is_no_failure(acme: Inside):
             "authorised": "yes",
             "models": "yes",
             "protocol": "yes",
+            "usage": "yes",
             "streaming": "yes",
             "tools": "no",
             "thinking": "no",

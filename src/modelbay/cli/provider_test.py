@@ -14,7 +14,7 @@ from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.onboarding.trial import NEEDED, Check, forget, trial
 
-MARKS = {"yes": ("✓", "green"), "no": ("✗", "red"), "unknown": ("?", "yellow"), "skipped": ("-", "white")}
+MARKS = {"yes": ("✓", "green"), "no": ("✗", "red"), "unknown": ("?", "yellow")}
 
 
 @click.command()
@@ -26,7 +26,9 @@ MARKS = {"yes": ("✓", "green"), "no": ("✗", "red"), "unknown": ("?", "yellow
 def test_provider(settings: Settings, /, ids: tuple[str, ...], model: str | None, forgets: bool, as_json: bool) -> int:
     """Try a provider out: is it there, does it take the key, does it do what it should. All of them, if none is named.
 
-    It makes six small real calls, which cost a few tokens. The exit code is 1 where it cannot be used.
+    It makes up to eight small real calls, which cost a few tokens. A check says yes only for what was seen: a reply, several
+    pieces, a call that fits the tool, thinking, the colors of two pictures. Otherwise it is unknown, with the reason. The exit
+    code is 1 where the provider cannot be used.
     """
     config = load(settings.config)
     names = list(ids) or list(config.providers)

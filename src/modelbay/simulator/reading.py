@@ -5,6 +5,7 @@ import re
 from msgspec import Struct, field
 
 from modelbay.conversation import AnyPart, Conversation, Media, Text, ToolCall, ToolResult, Turn
+from modelbay.simulator.colors import color
 
 _SAY = {"image": "I see", "audio": "I hear", "video": "I watched", "document": "I read"}
 _NOUN = {"image": "image", "audio": "sound", "video": "video", "document": "document"}
@@ -92,6 +93,7 @@ def describe(media: Media) -> str:
         words.append(re.sub(r"^(x-|vnd\.)", "", media.media_type.partition("/")[2].partition(";")[0]).upper())
     if media.data is not None:
         words.append(size(len(media.data.rstrip("=")) * 3 // 4))
+        words.append((color(media.data) if media.kind == "image" else None) or "")
     elif media.text is not None:
         words.append(size(len(media.text.encode("utf-8", "replace"))))
     elif media.parts is not None:

@@ -1,0 +1,34 @@
+"""Pictures of one color, which show whether a model sees: it must name the color, which its prompt does not."""
+
+import re
+import struct
+import zlib
+from base64 import b64encode
+
+COLORS = {
+    "red": (255, 0, 0),
+    "green": (0, 160, 0),
+    "blue": (0, 0, 255),
+    "yellow": (255, 255, 0),
+    "black": (0, 0, 0),
+    "white": (255, 255, 255),
+}
+SIDE = 64
+"""Pixels: some providers refuse pictures below 32."""
+
+
+def picture(color: str) -> str:
+    """A square of a color of `COLORS`, as PNG in Base64."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = (b"\0" + bytes(COLORS[color]) * SIDE) * SIDE
+    head = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b64encode(png).decode()
+
+
+def names(text: str, color: str) -> bool:
+    """Whether an answer names this color and no other of `COLORS`: an answer that names several saw none."""
+    return set(re.findall(r"[a-z]+", text.lower())) & set(COLORS) == {color}
