@@ -33,7 +33,7 @@ def json_answer(status: str, body: bytes, headers: bytes = b"") -> bytes:
     return head % (status.encode(), len(body), headers) + body
 
 
-def write_config(folder: Path, url: str, more: str = "") -> Path:
+def write_config(folder: Path, url: str, more: str = "", *, idle: float = 0.3) -> Path:
     path = folder / "config.toml"
     path.write_text(f"""
 default_model = "chat"
@@ -41,7 +41,7 @@ default_model = "chat"
 [providers.chat]
 type = "openai"
 base_url = "{url}/v1"
-timeout = {{ connect = 2, first_byte = 5, idle = 0.3 }}
+timeout = {{ connect = 2, first_byte = 5, idle = {idle} }}
 
 [providers.messages]
 type = "anthropic"

@@ -6,6 +6,7 @@ ModelbayError
 │   ├── UnknownModel            no such alias or provider/model
 │   ├── UnknownProvider
 │   └── MissingCredential       a key is needed and none is there
+├── HubClosed                   the hub was closed before the call; nothing was sent
 ├── Unsupported                 the protocol or model cannot do what the request asks; nothing was sent
 │   └── UnknownEffort           no protocol, vendor or model has that word for how much to think
 ├── TransportError              no reply came
@@ -52,6 +53,15 @@ class ModelbayError(Exception):
         self.request_id: str | None = None
         self.attempts = 1
 
+    def __reduce__(self) -> Any:
+        # Python would restore an error from its message alone, which classes with more arguments do not accept: a process
+        # pool, which pickles the errors of its workers, breaks at the first one
+        return _restored, (type(self), self.args), self.__dict__
+
+
+def _restored(kind: type[ModelbayError], args: tuple[Any, ...]) -> ModelbayError:
+    return kind.__new__(kind, *args)
+
 
 class ConfigError(ModelbayError):
     """`file` and `line` say where, where it is known."""
@@ -75,6 +85,10 @@ class UnknownProvider(ConfigError):
 
 
 class MissingCredential(ConfigError):
+    pass
+
+
+class HubClosed(ModelbayError):
     pass
 
 

@@ -8,8 +8,9 @@ Nothing here is one protocol's or one vendor's: a codec writes the call, an endp
 sends it once, and what comes back is events.
 """
 
+from asyncio import to_thread
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
@@ -47,7 +48,11 @@ _NEEDS: dict[str, Capability] = {
 
 
 class Hub:
-    """Every provider and model of one configuration. Keeps connections; close it, or use it as `async with`."""
+    """Every provider and model of one configuration. Keeps connections; close it, or use it as `async with`.
+
+    It may be used in several event loops, each of which has connections of its own, and in a forked child, which shares
+    none with its parent.
+    """
 
     def __init__(self, config: Config) -> None:
         if not isinstance(config, Config):
@@ -55,6 +60,7 @@ class Hub:
         self.config = config
         self._known: dict[tuple[str, str | None], tuple[Upstream, Model]] = {}
         self._line = Line(config)
+        self._loaded = False
         for provider in config.providers.values():
             if provider.tls and provider.tls.insecure:
                 LOG.warning(
@@ -77,13 +83,14 @@ class Hub:
         return cls(load(Path(path) if path is not None else None, trusted=path is not None))
 
     async def __aenter__(self) -> Self:
+        await self._ready()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes the connections."""
+        """Closes the connections for good: a later call raises `HubClosed`. Streams that are still open end."""
         await self._line.aclose()
 
     def record(self) -> "Recorder":
@@ -138,6 +145,7 @@ class Hub:
         from modelbay.catalog.discovery import discover
 
         entry = self.config.provider(provider)
+        await self._ready()
         try:
             found = await discover(self.config, entry, self._line.fetch)
         except ModelbayError as error:
@@ -200,12 +208,29 @@ class Hub:
 
     # --- the way of one request ---
 
+    async def _ready(self) -> None:
+        """Imports what a call needs, in a thread: it takes a second where the disk is slow, and the event loop goes on."""
+        self._line.check_open()
+        if not self._loaded:
+            await to_thread(self._load)
+            self._loaded = True
+
+    def _load(self) -> None:
+        import modelbay.catalog.discovery
+        import modelbay.media
+        import modelbay.transport  # noqa: F401
+
+        for provider in self.config.providers.values():
+            with suppress(ConfigError):  # it cannot be used, which `config.problems` says
+                codec(upstream(self.config, provider).protocol)
+        _ = self.catalog
+
     def _facts(self, entry: ModelEntry) -> Model:
         return self._resolved(entry)[1]
 
     def _resolved(self, entry: ModelEntry) -> tuple[Upstream, Model]:
         """A model's upstream and facts, worked out once."""
-        key = (entry.alias, entry.variant)
+        key = _key(entry)
         if key not in self._known:
             target = fitted(upstream(self.config, self.config.provider_of(entry), entry))
             self._known[key] = target, model_facts(entry, target, self.catalog.said(entry, target))
@@ -213,6 +238,9 @@ class Hub:
 
     async def _prepare(self, name: str | None, prompt: Prompt, ask: Ask, *, stream: bool) -> Sending:
         entry = self.config.model(name)
+        await self._ready()
+        if _key(entry) not in self._known:
+            await to_thread(self._resolved, entry)  # it may read lists of models
         target, model = self._resolved(entry)
         conversation = self._conversation(prompt, ask, model, target.dialect)
         conversation.stream = stream or target.dialect.stream_only
@@ -250,6 +278,10 @@ class Hub:
         if effort is None:
             return Reasoning(enabled=True) if thinking.enabled else None
         return Reasoning(enabled=effort not in efforts.OFF, effort=None if effort in efforts.ON else effort)
+
+
+def _key(entry: ModelEntry) -> tuple[str, str | None]:
+    return entry.alias, entry.variant
 
 
 def _check(conversation: Conversation, model: Model) -> list[Warned]:

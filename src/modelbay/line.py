@@ -5,14 +5,16 @@ broken connection or inside an answer that began well. A parameter that an endpo
 remembered if the adapted call succeeds. `transport` sends each time once.
 """
 
-from asyncio import sleep, to_thread
+import os
+from asyncio import AbstractEventLoop, get_running_loop, run_coroutine_threadsafe, sleep, to_thread
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from random import random
 from shlex import quote
 from time import perf_counter, time
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from msgspec import Struct, to_builtins
 from msgspec.structs import asdict, replace
@@ -26,7 +28,7 @@ from modelbay.credentials.credential import may_block
 from modelbay.credentials.google import Described, GoogleTokens
 from modelbay.credentials.network import transport_of
 from modelbay.credentials.tokens import Login, Tokens
-from modelbay.errors import AuthenticationFailed, BadRequest, ModelbayError
+from modelbay.errors import AuthenticationFailed, BadRequest, HubClosed, ModelbayError
 from modelbay.events import Event, Failed, Finished, PartEnded, PartStarted, Warned, shows
 from modelbay.hints import explain
 from modelbay.model import Model
@@ -59,8 +61,22 @@ class Sending(Struct):
     endpoint: Endpoint
 
 
+class Connections:
+    """What belongs to one event loop: the sockets, and the refreshes of tokens, which are its tasks."""
+
+    def __init__(self) -> None:
+        self.transport: Transport | None = None
+        self.tokens: dict[str, Tokens] = {}
+        self.google: dict[str | None, GoogleTokens] = {}
+        self.end: AsyncGenerator[None, None]
+        """Closes them when it is closed. `asyncio.run` closes the generators of its loop, so nothing outlives the loop."""
+
+
 class Line:
-    """Connections to every provider, and what was learnt on the way."""
+    """Connections to every provider, and what was learnt on the way.
+
+    Each event loop has connections of its own, and so has a forked child.
+    """
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -68,18 +84,50 @@ class Line:
         self.lessons = LessonBook()
         self.recorder: Recorder | None = None
         """Where exchanges are kept, if anywhere."""
-        self._google: dict[str | None, GoogleTokens] = {}
-        self._tokens: dict[str, Tokens] = {}
         self._uploaded: dict[str, dict[str, str]] = {}
-        self._transport: Transport | None = None
+        self._connections: dict[AbstractEventLoop, Connections] = {}
+        self._closed = False
+        _lines.add(self)
 
     async def aclose(self) -> None:
-        """Closes the connections."""
-        for tokens in self._tokens.values():
-            await tokens.aclose()
-        if self._transport is not None:
-            await self._transport.aclose()
-            self._transport = None
+        """Closes the connections for good."""
+        self._closed = True
+        here = get_running_loop()
+        for loop, connections in list(self._connections.items()):
+            if loop is here:
+                await connections.end.aclose()
+            elif loop.is_running():  # in another thread, which may wait for this one
+                run_coroutine_threadsafe(connections.end.aclose(), loop)
+
+    def check_open(self) -> None:
+        """Raise HubClosed if the line is closed."""
+        if self._closed:
+            raise HubClosed("the hub is closed: nothing was sent")
+
+    def _here(self) -> Connections:
+        """The connections of the running event loop.
+
+        Raises:
+            HubClosed: the line is closed.
+        """
+        self.check_open()
+        loop = get_running_loop()
+        found = self._connections.get(loop)
+        if found is None:
+            for ended in [known for known in self._connections if known.is_closed()]:
+                del self._connections[ended]
+            found = self._connections[loop] = Connections()
+            found.end = _until_closed(self._connections, loop, found)
+            with suppress(StopIteration):
+                found.end.__anext__().send(None)  # to its `yield`: from then on the loop knows it
+        return found
+
+    def abandon(self) -> None:
+        """Forget the connections of the process that this one was forked from."""
+        for connections in self._connections.values():
+            if connections.transport is not None:
+                connections.transport.abandon()
+        self._connections.clear()
 
     async def endpoint(self, target: Upstream, path: str, *, stream: bool) -> Endpoint:
         """Where a call of `path` goes, with its credential. Raises what `endpoint_at` raises."""
@@ -234,20 +282,27 @@ class Line:
 
     def _tokens_of(self, provider: str) -> Tokens:
         """The tokens of a provider's login; they are had through the provider's proxy."""
-        if provider not in self._tokens:
-            self._tokens[provider] = Tokens(partial(self.exchange, provider=provider))
-        return self._tokens[provider]
+        known = self._here().tokens
+        if provider not in known:
+            known[provider] = Tokens(partial(self.exchange, provider=provider))
+        return known[provider]
 
     def _google_tokens(self, proxy: str | None) -> GoogleTokens:
-        if proxy not in self._google:
-            self._google[proxy] = GoogleTokens(partial(self._exchange, proxy=proxy))
-        return self._google[proxy]
+        known = self._here().google
+        if proxy not in known:
+            known[proxy] = GoogleTokens(partial(self._exchange, proxy=proxy))
+        return known[proxy]
 
     def transport(self) -> "Transport":
-        """The transport of this line, made when it is first needed. Raises what `transport_of` does."""
-        if self._transport is None:
-            self._transport = transport_of(self.config)
-        return self._transport
+        """The transport for the running event loop, made when it is first needed. Raises what `transport_of` does.
+
+        Raises:
+            HubClosed: the line is closed.
+        """
+        here = self._here()
+        if here.transport is None:
+            here.transport = transport_of(self.config)
+        return here.transport
 
     async def token(self, login: Login, refused: str | None = None) -> str:
         """A login's token, another one than `refused`. Raises what `Tokens.token` does."""
@@ -326,6 +381,31 @@ class Line:
                     rest[-1] = Failed(error)
             for event in rest:
                 yield event
+
+
+async def _until_closed(
+    known: dict[AbstractEventLoop, Connections], loop: AbstractEventLoop, connections: Connections
+) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        known.pop(loop, None)
+        for tokens in connections.tokens.values():
+            await tokens.aclose()
+        if connections.transport is not None:
+            await connections.transport.aclose()
+
+
+_lines: WeakSet[Line] = WeakSet()
+
+
+def _forked() -> None:
+    for line in list(_lines):
+        line.abandon()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_forked)
 
 
 def adapted(lesson: Adaptation) -> Warned:

@@ -4,13 +4,17 @@ The same calls, blocking. One thread of its own runs the loop, so that any numbe
 """
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Generator
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any, Self, TypeVar, Unpack
+from weakref import WeakSet
 
 from modelbay import hub
 from modelbay.config.schema import Config
+from modelbay.errors import Disconnected, HubClosed, ModelbayError
 from modelbay.events import Event, Reply
 from modelbay.model import Model
 from modelbay.prompt import Ask, Prompt
@@ -24,34 +28,91 @@ async def _next(events: AsyncGenerator[Event, None]) -> Event | None:
     return await anext(events, None)
 
 
+async def _cancelled() -> None:
+    """Cancels every other task of the loop: the threads that wait for them would wait for ever."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Runner:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="modelbay", daemon=True)
+        self._thread.start()
+
+    def is_here(self) -> bool:
+        """Whether the loop runs, and in this process."""
+        return self._process == os.getpid() and not self._loop.is_closed()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of a coroutine.
+
+        Raises:
+            HubClosed: the loop has ended.
+            Disconnected: the loop runs in the process that this one was forked from.
+        """
+        if not self.is_here():
+            work.close()
+            if self._process != os.getpid():
+                raise Disconnected(
+                    "the stream belongs to the parent process", hint="begin it in the process that reads it"
+                )
+            raise HubClosed("the hub is closed")
+        waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return waiting.result()
+        except KeyboardInterrupt:
+            waiting.cancel()
+            raise
+        except CancelledError:
+            raise HubClosed("the hub was closed during the call") from None
+
+    def close(self) -> None:
+        """Ends what still runs, and the thread."""
+        self.run(_cancelled())
+        self.run(self._loop.shutdown_asyncgens())
+        self.run(self._loop.shutdown_default_executor())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
 class Hub:
     """See `modelbay.Hub`. To be closed, or used as `with`."""
 
     def __init__(self, config: Config) -> None:
         self._hub = hub.Hub(config)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="modelbay", daemon=True)
-        self._thread.start()
+        self._lock = threading.Lock()
+        self._runner: _Runner | None = None
+        self._closed = False
+        self._of_parents: list[_Runner] = []
+        """Loops of processes that this one was forked from, kept because the end of a loop would disturb its process."""
+        _hubs.add(self)
 
     @classmethod
     def open(cls, path: Path | str | None = None) -> Self:
         return cls(hub.Hub.open(path).config)
 
     def __enter__(self) -> Self:
+        self._run(self._hub.__aenter__())
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Closes the connections and ends the thread. Streams that are still open end with it."""
-        if self._loop.is_closed():
-            return
-        self._run(self._hub.aclose())
-        self._run(self._loop.shutdown_asyncgens())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        """Closes the connections and ends the thread: a later call raises `HubClosed`. Streams that are still open end."""
+        with self._lock:
+            self._closed = True
+            runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.run(self._hub.aclose())
+            runner.close()
 
     @property
     def config(self) -> Config:
@@ -99,16 +160,45 @@ class Hub:
         return self._stream(self._hub.stream(prompt, model=model, **settings))
 
     def _stream(self, events: AsyncGenerator[Event, None]) -> Generator[Event, None, None]:
+        runner = self._running()
         try:
-            while (event := self._run(_next(events))) is not None:
+            while (event := runner.run(_next(events))) is not None:
                 yield event
         finally:
-            self._run(events.aclose())
+            if runner.is_here():
+                runner.run(events.aclose())
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
-            return waiting.result()
-        except KeyboardInterrupt:
-            waiting.cancel()
+            runner = self._running()
+        except ModelbayError:
+            work.close()
             raise
+        return runner.run(work)
+
+    def _running(self) -> "_Runner":
+        with self._lock:
+            if self._closed:
+                raise HubClosed("the hub is closed: nothing was sent")
+            if self._runner is None:
+                self._runner = _Runner()
+            return self._runner
+
+    def start_over(self) -> None:
+        """Forget the loop of the process that this one was forked from: its thread does not run here."""
+        self._lock = threading.Lock()  # a thread of the parent may have held the old one
+        if self._runner is not None:
+            self._of_parents.append(self._runner)
+            self._runner = None
+
+
+_hubs: WeakSet[Hub] = WeakSet()
+
+
+def _forked() -> None:
+    for one in list(_hubs):
+        one.start_over()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_forked)

@@ -56,6 +56,11 @@ def kept() -> TokenSet:
     return found
 
 
+async def refresh_began(sim: Simulator) -> None:
+    while not any(entry.path == "/api/oauth/token" for entry in sim.journal):
+        await asyncio.sleep(0.01)
+
+
 async def ask(hub: Hub) -> str:
     return (await hub.complete("hello")).text
 
@@ -187,8 +192,7 @@ async def test_a_logout_during_a_refresh_is_not_undone(home: Path, sim: Simulato
     sim.provider.logins.manner.pause = 0.5
     async with Hub.open() as hub:
         asking = asyncio.create_task(ask(hub))
-        while not any(entry.path == "/api/oauth/token" for entry in sim.journal):
-            await asyncio.sleep(0.01)
+        await refresh_began(sim)
         ended = (await log_out(load(None), "managed")).ended
         assert await asking, "the refresh was under way"
         assert ended.deleted and ended.problem is None and STORE.read("managed") is None
@@ -223,7 +227,7 @@ async def test_a_program_that_knows_no_lock_may_have_rotated_meanwhile(home: Pat
     sim.provider.logins.behave(Manner(faults=["slow"]))
     async with Hub.open() as hub:
         asking = asyncio.create_task(ask(hub))
-        await asyncio.sleep(0.3)
+        await refresh_began(sim)
         other = grant(sim)
         STORE.write("managed", other)
         await asking
@@ -251,10 +255,10 @@ async def test_a_login_server_that_comes_back_is_asked_again(home: Path, sim: Si
 async def test_who_goes_away_during_a_refresh_leaves_the_new_tokens_kept(home: Path, sim: Simulator) -> None:
     old = grant(sim, left=20)
     STORE.write("managed", old)
-    sim.provider.logins.manner.pause = 0.2
+    sim.provider.logins.manner.pause = 1.0
     async with Hub.open() as hub:
         asking = asyncio.create_task(ask(hub))
-        await asyncio.sleep(0.1)
+        await refresh_began(sim)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking

@@ -51,6 +51,12 @@ class Transport:
         for session in sessions:
             await session.close()
 
+    def abandon(self) -> None:
+        """Forget every connection without touching it. In a forked child they are its parent's, who goes on using them."""
+        for session in self._sessions.values():
+            session.detach()
+        self._sessions.clear()
+
     async def send(self, request: Request) -> Response:
         """Send a request, once, and return when the headers of its answer are here, whatever its status.
 

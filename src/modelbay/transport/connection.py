@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
 from contextvars import ContextVar
@@ -52,6 +53,14 @@ PENDING: ContextVar[Pending] = ContextVar("call")
 
 class _Connector(aiohttp.TCPConnector):
     """Tells the call when it has its connection, so that each has its own limit."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._process = os.getpid()
+
+    def __del__(self, *more: Any) -> None:
+        if os.getpid() == self._process:  # to close a parent's connections would stop its event loop from watching them
+            super().__del__(*more)
 
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
