@@ -18,6 +18,7 @@ import click
 import msgspec
 
 from modelbay import dialect, errors, hints, model
+from modelbay.cli import EXIT_CODES, HELP_NAMES
 from modelbay.cli import modelbay as program
 from modelbay.config import schema, types
 from modelbay.config.schema import Table
@@ -29,7 +30,7 @@ from modelbay.simulator import authorisation, brain, faults, models
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 WRITTEN = "\nThis page is written by `make docs`, and a test compares it with the program.\n"
-EVERYWHERE = {"--config", "--allow-reference", "--verbose", "--help", "--version"}
+EVERYWHERE = {"--config", "--allow-reference", "--verbose", "-h", "--help", "-V", "--version"}
 """The options that stand once, at the top."""
 
 ENVIRONMENT = {
@@ -74,7 +75,7 @@ def leaves(command: click.Command, words: str = "modelbay") -> Iterator[tuple[st
     if not isinstance(command, click.Group):
         yield words, command
         return
-    context = click.Context(command, info_name=words)
+    context = click.Context(command, info_name=words, help_option_names=HELP_NAMES)
     for name in command.list_commands(context):
         inner = command.get_command(context, name)
         assert inner is not None
@@ -86,14 +87,17 @@ def commands() -> str:
     text = "# Commands\n" + WRITTEN
     text += "\n`modelbay` alone opens the terminal app ([app.md](../guides/app.md)); without a terminal it prints its help.\n"
     text += "\nBefore and after every command:\n\n" + _options(program, EVERYWHERE)
-    text += "\nExit codes: 0 success; 1 the provider, the network or the configuration failed; 2 wrong usage, or a file that "
-    text += "cannot be read; 130 interrupted. Results go to standard output, everything else to standard error.\n\n"
+    text += "\n`modelbay help` before a command is `--help` after it; `modelbay version` is `--version`.\n"
+    text += "\n| exit code | |\n|---|---|\n"
+    codes = re.findall(r"^  (\d+) +(.+)$", EXIT_CODES, re.MULTILINE)
+    text += "".join(f"| {code} | {meaning} |\n" for code, meaning in codes)
+    text += "\nResults go to standard output, everything else to standard error.\n\n"
     text += "".join(f"- [`{words}`](#{words.replace(' ', '-')}): {_first(command)}\n" for words, command in found)
     return text + "".join(_command(words, command) for words, command in found)
 
 
 def _command(words: str, command: click.Command) -> str:
-    context = click.Context(command, info_name=words)
+    context = click.Context(command, info_name=words, help_option_names=HELP_NAMES)
     usage = " ".join([words, *command.collect_usage_pieces(context)])
     text = f"\n## {words}\n\n```\n{usage}\n```\n\n{_prose(command.help or '')}"
     shown = {option for param in command.params for option in param.opts} - EVERYWHERE
@@ -102,7 +106,7 @@ def _command(words: str, command: click.Command) -> str:
 
 
 def _options(command: click.Command, names: set[str]) -> str:
-    context = click.Context(command, info_name="modelbay")
+    context = click.Context(command, info_name="modelbay", help_option_names=HELP_NAMES)
     rows = []
     for param in command.get_params(context):
         if isinstance(param, click.Option) and not param.hidden and set(param.opts) <= names:

@@ -28,8 +28,8 @@ Options:
                                 and send its value to this origin. Repeatable.
   --verbose                     Say more: requests, answers and times, and where
                                 an internal error happened.
-  --version                     Show the version and exit.
-  --help                        Show this message and exit.
+  -V, --version                 Show the version and exit.
+  -h, --help                    Show this message and exit.
 
 Commands:
   ask       Ask a model, and see the answer as it comes.
@@ -50,9 +50,9 @@ Commands:
 
   Exit codes:
     0    success
-    1    the provider, the network or the configuration failed
-    2    wrong usage, or a file that cannot be read
-    130  interrupted
+    1    the provider, the network, the configuration or the input failed
+    2    wrong usage, or a file that was named and cannot be read
+    130  interrupted, or a question was declined
 """)
 
 

@@ -368,7 +368,8 @@ def configure(bay: Inside, simulator: Simulator) -> None:
 
 def test_a_configured_provider_is_written_with_what_is_known(bay: Inside, simulator: Simulator):
     configure(bay, simulator)
-    run = bay("manifest", "build", "sim", "--website", "https://sim.example", "--output", str(bay.home / "out"))
+    line = ["manifest", "build", "sim", "--website", "https://sim.example", "--output", str(bay.home / "out")]
+    run = bay(*line, "--all-models")
     assert run.out == "wrote HOME/out/manifest.json\nwrote HOME/out/models.json\n"
     assert run.err == snapshot("""\
 7 models; who says what of them:
@@ -408,6 +409,31 @@ nobody says open_weights of sim-1, sim-thinker, sim-vision, sim-text, sim-small 
             "limit": {"context": 30000, "output": 8000},
         }
     )
+
+
+def test_only_configured_models_are_written_unless_all_are_asked_for(bay: Inside, simulator: Simulator):
+    configure(bay, simulator)
+    bay.file.write_text(bay.text + '[models.new]\nprovider = "sim"\nmodel = "sim-unlisted"\n')
+    line = ["manifest", "build", "sim", "--website", "https://sim.example", "--embedded"]
+    run = bay(*line)
+    models = json.loads(run.out)[1]["models"]
+    assert (list(models), "sim-unlisted is configured, and not in the provider's list" in run.err) == (
+        ["sim-text", "sim-unlisted"],
+        True,
+    )
+    assert models["sim-text"]["cost"] == {"input": 0.1, "output": 0.2, "cache_read": 0, "cache_write": 0}
+    assert len(json.loads(bay.done(*line, "--all-models"))[1]["models"]) == 7
+
+
+def test_a_provider_without_configured_models_is_not_published(bay: Inside, simulator: Simulator):
+    bay.file.write_text(f'[providers.sim]\ntype = "openai"\nbase_url = "{simulator.url}/v1"\napi_key = "{KEY}"\n')
+    run = bay("manifest", "build", "sim", "--website", "https://sim.example", "--embedded")
+    assert (run.code, "sim has no configured models" in run.err, "--all-models" in run.err) == (1, True, True)
+
+
+def test_a_pasted_manifest_is_checked_without_its_fence(bay: Inside):
+    fenced = f"As promised:\n```json\n{json.dumps(EMBEDDED)}\n```\n"
+    assert checked(bay, "-", "--offline", stdin=fenced) == checked(bay, "-", "--offline", stdin=json.dumps(EMBEDDED))
 
 
 def test_a_plain_list_is_joined_with_models_dev(bay: Inside, acme: Host):
@@ -490,6 +516,7 @@ def test_what_cannot_be_done_is_said(bay: Inside, simulator: Simulator, line: li
 @pytest.mark.parametrize("form", ["hosted", "embedded"])
 def test_build_check_serve_add_and_ask(modelbay: Command, form: str):
     line = ["manifest", "build", "sim", "--name", "Acme", "--website", "https://acme.example", "--output", "out"]
+    line.append("--all-models")
     built = modelbay(*line, *(["--embedded"] if form == "embedded" else []))
     assert built.code == 0, built.err
     checked = modelbay("manifest", "check", "out", "--api-key", KEY)
@@ -505,6 +532,7 @@ def test_build_check_serve_add_and_ask(modelbay: Command, form: str):
 
 def test_an_embedded_manifest_that_was_built_is_added_as_it_is(modelbay: Command):
     line = ["manifest", "build", "sim", "--name", "Acme", "--website", "https://acme.example", "--embedded"]
+    line.append("--all-models")
     embedded = modelbay.home / "acme.json"
     embedded.write_text(modelbay(*line).out.replace("SIM", modelbay.simulator.url))
     added = modelbay("provider", "manifest", "--embedded", str(embedded), "--api-key", KEY, "--yes")

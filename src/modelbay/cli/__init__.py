@@ -34,23 +34,37 @@ COMMANDS = {
 KEPT_FRESH = ("ask", "chat", "model")
 """The commands after which what is known of models is refreshed where it is old, in a process that nobody waits for."""
 
+HELP_NAMES = ["-h", "--help"]
+
 EXIT_CODES = """\b
 Exit codes:
   0    success
-  1    the provider, the network or the configuration failed
-  2    wrong usage, or a file that cannot be read
-  130  interrupted"""
+  1    the provider, the network, the configuration or the input failed
+  2    wrong usage, or a file that was named and cannot be read
+  130  interrupted, or a question was declined"""
 
 
-class Commands(click.Group):
-    """The sub-commands by name; every one takes the global options too."""
+class Noun(click.Group):
+    """A group of sub-commands about one thing. They take the global options too, and `help` shows the help of each."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        command = super().get_command(ctx, cmd_name)
+        if command is None and cmd_name == "help":
+            return _help_of(self)
+        return command and with_options(command)
+
+
+class Commands(Noun):
+    """The sub-commands by name, each in a module of its own."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "version":
+            return click.Command("version", callback=_show_version, help="Show the version.")
         if cmd_name not in COMMANDS:
-            return None
+            return super().get_command(ctx, cmd_name)
         name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
         command: click.Command = getattr(import_module(f"modelbay.cli.{name}"), name)
         return with_options(command)
@@ -60,12 +74,28 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-class Noun(click.Group):
-    """A group of sub-commands about one thing; they too take the global options."""
+def _help_of(group: click.Group) -> click.Command:
+    """The command `help [COMMAND]…` of a group."""
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        command = super().get_command(ctx, cmd_name)
-        return command and with_options(command)
+    @click.command("help")
+    @click.argument("words", nargs=-1, metavar="[COMMAND]…")
+    @click.pass_context
+    def show(ctx: click.Context, words: tuple[str, ...]) -> None:
+        """Show the help of a command."""
+        command: click.Command = group
+        within = ctx.parent or ctx
+        for word in words:
+            inner = command.get_command(within, word) if isinstance(command, click.Group) else None
+            if inner is None:
+                raise click.exceptions.NoSuchCommand(word, ctx=within)
+            command, within = inner, click.Context(inner, within, info_name=word)
+        click.echo(command.get_help(within))
+
+    return show
+
+
+def _show_version() -> None:
+    click.echo(f"modelbay {__version__}")
 
 
 def with_options(command: click.Command) -> click.Command:
@@ -122,8 +152,14 @@ OPTIONS: list[click.Parameter] = [
 ]
 
 
-@click.version_option(__version__, message="modelbay %(version)s")
-@click.group(cls=Commands, params=list(OPTIONS), epilog=EXIT_CODES, invoke_without_command=True)
+@click.version_option(__version__, "-V", "--version", message="modelbay %(version)s")
+@click.group(
+    cls=Commands,
+    params=list(OPTIONS),
+    epilog=EXIT_CODES,
+    invoke_without_command=True,
+    context_settings={"help_option_names": HELP_NAMES},
+)
 @click.pass_context
 def modelbay(ctx: click.Context) -> None:
     """Connect a model provider once; use it from the terminal, from Python, and from every agent and SDK."""

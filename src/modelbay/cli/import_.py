@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("import")
 @click.argument("agent", type=click.Choice(NAMES))
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, readable=True), required=False)
 @click.option("--keys", is_flag=True, help="Take keys along; without it they stay where they are.")
 @click.option("--replace", is_flag=True, help="Replace providers whose ids are in use.")
 @click.option("--yes", is_flag=True, help="Ask nothing; a provider whose id is in use comes under another one.")

@@ -31,6 +31,7 @@ def manifest() -> None:
 @manifest.command("build")
 @click.argument("provider", required=False)
 @click.option("--from", "url", metavar="URL", help="Your list of models, instead of a configured provider.")
+@click.option("--all-models", is_flag=True, help="Every model that PROVIDER lists, not only those in config.toml.")
 @click.option("--name", metavar="NAME", help="What you are called.")
 @click.option("--website", metavar="URL", help="Your main site.")
 @click.option("--base-url", metavar="URL", help="Where calls go, if not beside the list.")
@@ -41,11 +42,12 @@ def manifest() -> None:
 )
 @pass_settings
 def build_manifest(
-    settings: Settings, /, provider: str | None, url: str | None, key: str | None, embedded: bool,
-    output: Path | None, **about: str | None,
+    settings: Settings, /, provider: str | None, url: str | None, key: str | None, all_models: bool,
+    embedded: bool, output: Path | None, **about: str | None,
 ) -> None:  # fmt: skip
     """Write a manifest and extended models: of PROVIDER, or of any list of models.
 
+    PROVIDER publishes the models that config.toml has of it, with --all-models all that it lists; --from publishes the whole list.
     What your list says of a model goes first, then what models.dev says. What nobody says is left out, and reported.
     """
     from modelbay.publishing.building import About, build_configured, build_listed
@@ -62,7 +64,9 @@ def build_manifest(
                 build_listed(url, key_input.given_key(key), About(**about), network=load(settings.config).network)
             )
         else:
-            built = asyncio.run(build_configured(load(settings.config), provider or "", About(**about)))
+            built = asyncio.run(
+                build_configured(load(settings.config), provider or "", About(**about), whole=all_models)
+            )
     if embedded:
         _write_embedded(built.embedded(), output)
     elif output is not None:

@@ -200,6 +200,8 @@ def _recognised(what: str, forced: recognition.Kind | None) -> Recognised:
             return recognise_text(path.read_bytes(), what, forced)
         except OSError as error:
             raise Unreadable(f"{what} cannot be read: {error.strerror}") from None
+    if not by_name and "://" not in what and (what.startswith((".", "~", "/")) or path.suffix == ".json"):
+        raise Unreadable(f"{what} cannot be read: no such file")
     return recognise(what, forced)
 
 

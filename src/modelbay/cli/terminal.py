@@ -172,12 +172,23 @@ def guarded(run: Callable[[], object], settings: Settings) -> int:
         return INTERRUPTED
     except ModelbayError as failure:
         told(failure, settings)
-        return USAGE if isinstance(failure, UnknownEffort) else FAILED
+        return USAGE if isinstance(failure, UnknownEffort) or _is_for_a_file(failure, settings.config) else FAILED
     except click.ClickException as wrong:
         return _misused(wrong)
     except Exception as unexpected:  # noqa: BLE001 the edge of the program
         return internal(unexpected, settings)
     return code if isinstance(code, int) else 0
+
+
+def _is_for_a_file(failure: ModelbayError, file: Path | None) -> bool:
+    """Whether a command failed because the file of --config is missing or cannot be read."""
+    if file is None or not isinstance(failure, ConfigError):
+        return False
+    try:
+        file.open("rb").close()
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return True
+    return False
 
 
 def told(failure: ModelbayError, settings: Settings) -> None:
@@ -206,11 +217,14 @@ def _misused(wrong: click.ClickException) -> int:
     if isinstance(wrong, click.exceptions.NoArgsIsHelpError):
         _say(f"{wrong.format_message()}\n")
         return wrong.exit_code
-    message = wrong.format_message()
+    named = isinstance(wrong, click.NoSuchOption | click.exceptions.NoSuchCommand)
+    message = wrong.message if named else wrong.format_message()  # else click's own suggestions are in it
     hint: str | None = getattr(wrong, "hint", None)
     if isinstance(wrong, click.UsageError):
+        from modelbay.cli import suggestions
+
         message = message[:1].lower() + message[1:].rstrip(".")
-        hint = f"see `{wrong.ctx.command_path} --help`" if wrong.ctx else None
+        hint = suggestions.hint(wrong) or (f"see `{wrong.ctx.command_path} --help`" if wrong.ctx else None)
     error(message, hint)
     return wrong.exit_code
 

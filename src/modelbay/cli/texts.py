@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from modelbay.cli import terminal
-from modelbay.json_text import whole_text
 
 REPLACED = "\ufffd"
 _STDIN = "modelbay.stdin"
@@ -24,6 +23,8 @@ class Word(click.ParamType[Any]):
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from modelbay.json_text import whole_text
+
         if isinstance(value, str) and whole_text(value) != value:
             self.fail(f"{whole_text(value)!r} is not UTF-8 text.", param, ctx)
         return value
@@ -37,6 +38,8 @@ class Prose(click.ParamType[Any]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
+        from modelbay.json_text import whole_text
+
         text = whole_text(value)
         if text != value:
             terminal.warning(_sent(param.get_error_hint(ctx) if param else "the text"))

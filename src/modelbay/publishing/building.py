@@ -78,8 +78,10 @@ class Built(Struct):
         return _text([{**self.manifest, "models_data_source": "embedded"}, {"models": self.models}])
 
 
-async def build_configured(config: Config, provider: str, about: About, catalog: Catalog | None = None) -> Built:
-    """What a configured provider publishes: the models that it lists, else those that are configured.
+async def build_configured(
+    config: Config, provider: str, about: About, catalog: Catalog | None = None, *, whole: bool = False
+) -> Built:
+    """What a configured provider publishes: the models that are configured, or with `whole` all that it lists.
 
     Raises:
         UnknownProvider, ConfigError: it cannot be used, or not be published.
@@ -89,7 +91,9 @@ async def build_configured(config: Config, provider: str, about: About, catalog:
     found = upstream(config, entry)
     name = about.name or entry.name or (found.preset.name if found.preset else entry.id)
     website = about.website or (entry.source or {}).get("website")
-    return await _build(config, entry, About(name, website, about.base_url), catalog or Catalog())
+    about = About(name, website, about.base_url)
+    only = None if whole else [one.model for one in config.models.values() if one.provider == entry.id]
+    return await _build(config, entry, about, catalog or Catalog(), only)
 
 
 async def build_listed(
@@ -113,15 +117,30 @@ async def build_listed(
         raise
 
 
-async def _build(config: Config, entry: ProviderEntry, about: About, catalog: Catalog) -> Built:
+async def _build(
+    config: Config, entry: ProviderEntry, about: About, catalog: Catalog, only: list[str] | None = None
+) -> Built:
+    """What is published, of the models in `only`, or of all that are listed."""
     found = upstream(config, entry)
     manifest = _manifest(found, about)
+    if only == []:
+        raise ConfigError(
+            f"{entry.id} has no configured models",
+            hint="add some with `modelbay provider edit`, or publish all that it lists with --all-models",
+            provider=entry.id,
+        )
     notes: list[str] = []
     line = Line(config)
     try:
         discovery = await discover(config, entry, line.fetch)
         notes += discovery.problems
         listed = discovery.models
+        if only is not None:
+            known = {one.id: one for one in listed}
+            listed = [known.get(id) or Listed(id=id) for id in dict.fromkeys(only)]
+            notes += [
+                f"{one.id} is configured, and not in the provider's list" for one in listed if one.id not in known
+            ]
         if discovery.base_url and about.base_url is None:
             manifest = _manifest(found, About(about.name, about.website, discovery.base_url))
             notes.append(f"it answers at {manifest['baseUrl']}, which is taken for its base URL")
