@@ -8,6 +8,7 @@ from modelbay import secrecy
 from modelbay.config.origin import origin
 from modelbay.credentials.secret import Secret
 from modelbay.secrecy import (
+    MASK,
     bare_url,
     masked_url,
     masked_urls,
@@ -144,3 +145,26 @@ def test_what_is_shown_and_what_is_left_of_a_url(url: str, masked: str, bare: st
 )
 def test_which_headers_are_secret(name: str, value: str, secret: bool) -> None:
     assert secret_header(name, value) is secret
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    (
+        *(
+            "q7Zx%2DK9f%2f3c7a",
+            "%71%37%5a%78%2d%4b%39%66%2f%33%63%37%61",
+            "q7Zx%252DK9f%252F3c7a",
+            "q7Zx&#45;K9f&#47;3c7a",
+        ),
+        *(
+            "&#x71;7Zx&#x2D;K9f&#X2f;3c7a",
+            "q7Zx&amp;#45;K9f/3c7a",
+            "q7Zx\\u002DK9f\\u002f3c7a",
+            "q7Zx\\\\u002dK9f/3c7a",
+        ),
+        *(r"q7Zx\x2dK9f\x2F3c7a", r"\u0071\u0037\u005a\u0078\u002d\u004b\u0039\u0066\u002f\u0033\u0063\u0037\u0061"),
+    ),
+)
+def test_a_secret_is_found_whichever_of_its_characters_are_escaped(spelled: str) -> None:
+    register("q7Zx-K9f/3c7a")
+    assert redact(f"the key {spelled}, 100%25 &#38; more") == f"the key {MASK}, 100%25 &#38; more"

@@ -185,7 +185,9 @@ def _has_literal(value: str) -> bool:
 
 
 def masked_url(url: str) -> str:
-    """A URL without what may be secret in it: user, password, fragment, and query values that are not known as harmless."""
+    """A URL without what may be secret in it: user, password, fragment, query values that are not known as harmless, and what
+    looks like a key in its path.
+    """
     scheme, slashes, rest = url.partition("://")
     if not slashes:
         scheme, rest = "", url
@@ -194,6 +196,7 @@ def masked_url(url: str) -> str:
     authority, slash, path = rest.partition("/")
     user, at, host = authority.rpartition("@")
     user = user and masked_text(user)
+    path = KEY.sub(MASK, path)
     pairs = "&".join(_masked_pair(pair) for pair in query.split("&"))
     return f"{scheme}{slashes}{user}{at}{host}{slash}{path}{mark}{pairs}{hash}{fragment and MASK}"
 
@@ -288,6 +291,8 @@ def register_url(url: str) -> None:
         register(unquote(user.partition(":")[2] or user))
     address, _, fragment = url.partition("#")
     register(unquote(fragment))
+    for found in KEY.finditer(address.partition("?")[0].partition("://")[2].partition("/")[2]):
+        register(found[0])
     for pair in address.partition("?")[2].split("&"):
         name, equals, value = pair.partition("=")
         if equals and secret_parameter(name, value) and not guessable(unquote_plus(name), unquote_plus(value)):
@@ -301,7 +306,7 @@ def redact(text: str) -> str:
     for form in _values():
         if form in text:
             text = text.replace(form, MASK)
-    return text
+    return _without_escaped(text) if _ESCAPE.search(text) else text
 
 
 def shown(text: str) -> str:
@@ -320,6 +325,36 @@ def stored(text: str) -> str:
 def masked_comment(text: str) -> str:
     """Free text of a file, as a comment, in which somebody may have left a key."""
     return KEY.sub(MASK, _SHAPED.sub(lambda found: found[0].removesuffix(found[1]) + MASK, shown(text)))
+
+
+_ESCAPE = re.compile(
+    r"%(?:25)*([0-9A-Fa-f]{2})|\\+u00([0-9A-Fa-f]{2})|\\+x([0-9A-Fa-f]{2})|&(?:amp;)*#0*([0-9]{2,3});"
+    r"|&(?:amp;)*#[xX]0*([0-9A-Fa-f]{2});"
+)
+"""A character as URLs, JSON, programs and HTML may write it: also one that needs no escape."""
+
+
+def _without_escaped(text: str) -> str:
+    """The text without the secrets in which any character is escaped: encoders differ in which ones they escape."""
+    plain = _ESCAPE.sub(_unescaped, text)
+    for value in list(_known):
+        if value in plain:
+            text = _escaped_spelling(value).sub(MASK, text)
+    return text
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return chr(int(found[4])) if found[4] else chr(int(found[1] or found[2] or found[3] or found[5], 16))
+
+
+@lru_cache(maxsize=MOST)
+def _escaped_spelling(value: str) -> re.Pattern[str]:
+    def spelled(char: str) -> str:
+        code = f"(?i:{ord(char):02x})"
+        entity = rf"&(?:amp;)*#(?:0*{ord(char)}|[xX]0*{code});"
+        return rf"(?:{re.escape(char)}|%(?:25)*{code}|\\+(?:u00|x){code}|{entity})"
+
+    return re.compile("".join(map(spelled, value)))
 
 
 def _values() -> list[str]:

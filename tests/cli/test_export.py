@@ -446,3 +446,40 @@ def test_a_fault_in_an_agents_file_names_the_file_and_how_to_fix_it(
     assert said in message
     assert path in hint
     assert "modelbay" not in hint and "--config" not in hint
+
+
+ELSEWHERE = """\
+[providers.acme]
+type = "openai"
+base_url = "https://acme.example/v1"
+api_key = "ak-acme-0123456789"
+[models."acme/here"]
+provider = "acme"
+model = "here"
+[models."acme/here".variants.deep]
+reasoning_effort = "high"
+token = "vk-acme-0123456789"
+[models."acme/there"]
+provider = "acme"
+model = "there"
+base_url = "https://elsewhere.example/v1"
+api_key = "ek-acme-0123456789"
+"""
+
+
+@pytest.mark.parametrize("agent", ("opencode", "kilo", "kimi"))
+def test_a_model_with_an_address_and_a_key_of_its_own_does_not_get_its_providers_key(desk: Desk, agent: str) -> None:
+    desk.file.write_text(ELSEWHERE)
+    run = desk("export", agent, "acme", "--keys")
+    assert run.code == 0
+    assert "elsewhere.example" not in run.out
+    assert "acme/there: it is at https://elsewhere.example, where" in run.err
+
+
+def test_what_a_variant_adds_to_requests_stays_where_it_is_secret(desk: Desk) -> None:
+    desk.file.write_text(ELSEWHERE)
+    run = desk("export", "opencode", "acme", "--write")
+    assert run.code == 0
+    written = "".join(path.read_text() for path in desk.user.rglob("opencode.json*"))
+    assert '"high"' in written and "vk-acme-0123456789" not in written
+    assert "variant deep: token: it may be a secret" in run.err

@@ -99,6 +99,28 @@ base_url = "https://me:{planted("place")}@model.example/v1?passwd={planted("wher
 [models."claude/m"]
 provider = "claude"
 model = "m"
+apiToken = "{planted("unknown")}"
+env = {{ ACME_KEY = "{planted("menv")}" }}
+[models."claude/m".overrides]
+api_key = "{planted("override")}"
+[models."claude/m".variants.deep]
+api_key = "{planted("variant")}"
+headers = {{ X-PAT = "{planted("vheader")}" }}
+metadata = {{ password = "{planted("nested")}" }}
+[providers.claude.dialect]
+body = {{ token = "{planted("body")}", more = {{ password = "{planted("deep")}" }} }}
+[[providers.claude.accounts]]
+api_key = "{planted("account")}"
+[providers.path]
+type = "openai"
+base_url = "https://path.example/hook/sk-{planted("path")}9f3c7a11223344/v1"
+api_key = "{planted("pathkey")}"
+[services.search]
+api_key = "{planted("service")}"
+custom_headers = {{ X-Anything = "{planted("sheader")}" }}
+[mcp.servers.code]
+env = {{ CODE_TOKEN = "{planted("mcp")}" }}
+headers = {{ Authorization = "Bearer {planted("mheader")}" }}
 [models."responses/m"]
 provider = "responses"
 model = "m"
@@ -114,6 +136,8 @@ COMMANDS = (
     "provider list", "provider list --json", "provider show all", "provider show all --json", "provider show claude --json",
     "provider show listed --json", "provider refresh listed --dry-run",
     "model list", "model list --json", "model show all/m", "model show all/m --json", "config check",
+    "model show claude/m", "model show claude/m --json", "provider show path", "provider show path --json",
+    "provider remove path --dry-run", "export opencode claude",
     "export opencode all", "export kilo all claude", "export kimi claude", "export claude claude", "export codex responses",
     "export kimi all", "export claude all",
     "import kimi FILE --dry-run", "import kimi FILE --yes",

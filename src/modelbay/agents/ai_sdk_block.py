@@ -18,6 +18,7 @@ from modelbay.conversation import Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.errors import ConfigError
 from modelbay.providers import urls
+from modelbay.secrecy import named_secret, shaped_secret
 
 NPM = {protocol: npm for npm, protocol in PACKAGES.items()}
 FOLLOWS = ("env", "file")
@@ -242,10 +243,19 @@ def _variant(one: Departure, table: Table, protocol: Protocol, named: tuple[str,
         for key in leaf:
             value = value[key]
         target = words.get(leaf) or (leaf if protocol == "openai_chat" else None)
-        if target is None:
+        if not one.keys and _is_secret(leaf, value):
+            one.lost(f"variant {name}: {'.'.join(leaf)}", "it may be a secret, which goes along with --keys only")
+        elif target is None:
             one.lost(f"variant {name}: {'.'.join(leaf)}")
         else:
             _set(table, ("variants", name, *target), value)
+
+
+def _is_secret(leaf: Keys, value: object) -> bool:
+    """Whether a value that a variant adds to requests is secret by its name or by its looks."""
+    if not isinstance(value, str):
+        return False
+    return shaped_secret(value) or "headers" in leaf or any(named_secret(name) for name in leaf)
 
 
 def _said(model: ModelEntry, path: tuple[str, ...]) -> Any:

@@ -210,6 +210,11 @@ def _add_model(
     if protocol not in protocols:
         leaving.lost(f"model {model.alias}", f"it speaks {APIS[protocol]}, which {title} does not")
         return
+    served = upstream(config, leaving.entry, model)
+    if served.origin != leaving.found.origin and _is_apart(leaving, model):
+        why = f"it is at {served.origin}, where {title} would send the key of {leaving.id}"
+        leaving.lost(f"model {model.alias}", why)
+        return
     if protocol != leaving.protocol:
         leaving.protocols[model.alias] = protocol
     if model.base_url and not leaving.keys and bare_url(model.base_url) != model.base_url:
@@ -218,8 +223,16 @@ def _add_model(
     leaving.models.append(model)
     if model.api_key or model.oauth:
         leaving.lost(f"model {model.alias}", "its own credential does not go along")
-    served = upstream(config, leaving.entry, model)
     leaving.facts[model.alias] = model_facts(model, served, catalog.said(model, served))
+
+
+def _is_apart(leaving: Departure, model: ModelEntry) -> bool:
+    """Whether a model at another address than its provider is called without the provider's key."""
+    if model.api_key or model.oauth:
+        return True
+    written = [leaving.entry.api_key or "", *leaving.entry.env.values(), *leaving.entry.custom_headers.values()]
+    references = [found[0] for value in written for found in REFERENCE.finditer(value)]
+    return any(bound_origin(reference, leaving.config) is not None for reference in references)
 
 
 def _add_key(leaving: Departure) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from modelbay.catalog.listed import Listed
 from modelbay.catalog.search import search
@@ -116,7 +117,7 @@ def show_model(config: Config, name: str | None, *, as_json: bool) -> None:
 
 def as_table(model: Model) -> dict[str, Any]:
     """A model for JSON: what it is, and each fact with its source."""
-    table: dict[str, Any] = to_builtins(model)
+    table: dict[str, Any] = to_builtins(replace(model, extra={}))  # it may have hidden text in it
     table.pop("extra", None)
     return table
 

@@ -97,7 +97,7 @@ def _is_secret(path: Keys, value: str) -> bool:
         return secret_variable(name, value)
     known = keys.known(path)
     value = masked_urls(value)
-    if known is None and "dialect" not in tables:
+    if known is None and tables[-1:] != ("dialect",):
         return named_secret(name) or shaped_secret(value)
     # an unknown key may be a misspelled one, and in a provider's table nothing but a key is likely to be
     return (

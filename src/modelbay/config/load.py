@@ -4,6 +4,7 @@ import logging
 import re
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from modelbay.config import entries, files, keys
 from modelbay.config.entries import Unusable
@@ -88,8 +89,10 @@ def read(document: Table, text: str, path: Path) -> Config:
     return _Reading(text, document, path).config
 
 
-def _copied(table: Table) -> Table:
-    return {key: _copied(value) if isinstance(value, dict) else value for key, value in table.items()}
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
 def _syntax_error(message: str, text: str, path: Path) -> ConfigSyntaxError:

@@ -8,6 +8,7 @@ from typing import Any
 from modelbay.config.keys import known
 from modelbay.config.scan import Keys
 from modelbay.secrecy import (
+    PLAIN,
     Hidden,
     guessable,
     masked_url,
@@ -19,45 +20,49 @@ from modelbay.secrecy import (
     shaped_secret,
 )
 
-HEADERS = "custom_headers"
-INNER = frozenset({HEADERS, "env", "source"})
-"""Tables of a provider with secrets in them."""
+HEADERS = frozenset({"custom_headers", "headers", "http_headers"})
+"""Tables of headers: modelbay's, and those that other programs have."""
 ADDRESSES = frozenset({"base_url", "proxy", "url"})
+KEYS = frozenset({"api_key", "apiKey"})
+WRITTEN = frozenset({"variants", "dialect", "listed"})
+"""Tables that become part of requests and documents, whose encoder takes plain text only."""
 
 
 def hide(document: Any) -> None:
-    """Registers and hides the secrets of a file, in place."""
-    for kind in ("providers", "models"):
-        entries = document.get(kind)
-        for id, entry in entries.items() if isinstance(entries, dict) else ():
-            if isinstance(entry, dict):
-                _hide(entry, (kind, id))
-                for name in INNER & entry.keys() if kind == "providers" else ():
-                    if isinstance(entry[name], dict):
-                        _hide(entry[name], (kind, id, name))
-    if isinstance(network := document.get("network"), dict):
-        _hide(network, ("network",))
+    """Registers and hides the secrets of a file, in place: those of other programs' tables too."""
+    for key, value in document.items():
+        document[key] = _hidden((key,), value)
 
 
-def _hide(table: dict[str, Any], path: Keys) -> None:
-    for key, value in table.items():
-        here = (*path, key)
-        if isinstance(value, str) and value.strip() and _found(here, value):
-            table[key] = Hidden(value)
+def _hidden(path: Keys, value: Any) -> Any:
+    """The value with its secrets hidden, however deep they are. Tables and lists are changed in place."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            value[key] = _hidden((*path, key), item)
+    elif isinstance(value, list):
+        value[:] = [_hidden(path, item) for item in value]
+    elif isinstance(value, str) and value.strip() and len(path) > 1 and _found(path, value):
+        return value if WRITTEN & {*path[:-1]} else Hidden(value)
+    return value
 
 
 def _found(path: Keys, value: str) -> bool:
     """Registers what is secret in a value; whether there is, or may be."""
-    name, table = path[-1], path[-2]
-    if table == HEADERS:
+    name, tables = path[-1], path[:-1]
+    if HEADERS & {*tables}:
         register_header(name, value)
         return True
     if name in ADDRESSES or "://" in value:
         register_url(value)
         return masked_url(value) != value
-    secret = secret_variable(name, value) if table == "env" else known(path) is not True and named_secret(name)
-    if secret or name in ("api_key", "apiKey") or shaped_secret(value):
-        if table != "env" or not guessable(name, value):
+    is_variable = "env" in tables
+    secret = secret_variable(name, value) if is_variable else known(path) is not True and named_secret(name)
+    if secret or name in KEYS or shaped_secret(value):
+        # a word in a table that is free to its program, as `token_type = "bearer"`, must not be masked everywhere
+        is_word = (
+            guessable(name, value) if is_variable else len(path) > 3 and name not in KEYS and PLAIN.fullmatch(value)
+        )
+        if not is_word:
             register(value)
         return True
     return False
