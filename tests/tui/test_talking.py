@@ -9,7 +9,9 @@ from textual.geometry import Offset
 
 from modelbay.chat.chat import Chat
 from modelbay.chat.store import Store
-from modelbay.conversation import user
+from modelbay.conversation import Text, Turn, user
+from modelbay.events import PartDelta, PartEnded, PartStarted
+from modelbay.tui.widgets.transcript import MOUNTED, SPARE, Answer, Earlier
 from tests.tui.sitting import sitting
 
 SLOW = """
@@ -326,3 +328,40 @@ async def test_attempts_that_failed_are_one_line_which_goes_when_something_comes
             waits[-1].set()
         screen = await person.sees("You asked: Hello there")
         assert "of 4" not in screen
+
+
+async def test_of_a_long_conversation_the_latest_is_drawn_and_the_rest_comes_back(home: Path, configured: str):
+    turns = [
+        turn for n in range(100) for turn in (user(f"Question {n}?"), Turn("assistant", [Text(text=f"Answer {n}.")]))
+    ]
+    async with sitting(configured, home=home) as person:
+        transcript = person.app.talk.transcript
+        await transcript.show(turns)
+        await person.sees("Answer 99.")
+        assert len(transcript.query(Answer)) == MOUNTED
+        for _ in range(60):
+            if transcript.query(Earlier):
+                await person.presses("pageup")
+        assert len(transcript.query(Answer)) == 100
+        transcript.scroll_home(animate=False)
+        await person.sees("Question 0?", "Answer 0.")
+
+
+async def test_what_was_said_long_ago_is_put_aside_as_it_was(home: Path, configured: str):
+    config = configured + '\n[models.quick]\nprovider = "sim"\nmodel = "sim-text"\n'
+    async with sitting(config, home=home) as person:
+        transcript = person.app.talk.transcript
+        for n in range(MOUNTED + SPARE + 2):
+            answer = await transcript.ask(f"Question {n}?", [])
+            await answer.feed(PartStarted(0, Text(text="")))
+            await answer.feed(PartDelta(0, f"Answer {n}, "))
+            await answer.feed(PartEnded(0, Text(text=f"Answer {n}, whole.")))
+            await answer.note(f"Note {n}")
+            await answer.close()
+            await person.pilot.pause()
+        assert len(transcript.query(Answer)) <= MOUNTED + SPARE
+        while transcript.query(Earlier):
+            await transcript.reveal()
+        transcript.scroll_home(animate=False)
+        screen = await person.sees("Question 0?", "Answer 0, whole.", "Note 0", "Question 1?")
+        assert screen.index("Question 0?") < screen.index("Answer 0, whole.") < screen.index("Note 0")

@@ -218,7 +218,9 @@ class Talk(Screen[None]):
     def action_thinking(self) -> None:
         self.transcript.toggle_thinking()
 
-    def action_scroll(self, by: int) -> None:
+    async def action_scroll(self, by: int) -> None:
+        if by < 0 and self.transcript.scroll_y == 0:
+            await self.transcript.reveal()
         (self.transcript.scroll_page_down if by > 0 else self.transcript.scroll_page_up)(animate=False)
 
     # --- the line below ---

@@ -2,12 +2,16 @@
 
 from math import inf
 from time import monotonic
+from typing import Any, NamedTuple
 
-from textual import events
+from msgspec import Struct, field
+from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.message import Message
 from textual.reactive import reactive
+from textual.widget import Widget
 from textual.widgets import Static
 
 from modelbay import __version__
@@ -37,8 +41,47 @@ SHARE = 3
 """Drawing takes at most one of so many parts of the time."""
 
 
+MOUNTED, SPARE, REVEALED = 30, 10, 10
+"""Exchanges that are widgets; how many more there may be before the oldest are put aside; how many come back at a time. Each
+costs half a megabyte and time in every layout."""
+
+
+class Note(NamedTuple):
+    """Something about an answer, and how it looks: "note", "warns", "fails"."""
+
+    words: Content
+    kind: str
+
+
+class Exchange(Struct):
+    """A question and its answer as they are shown, so that they can be shown again."""
+
+    text: str
+    files: list[Media]
+    said: list[Any] = field(default_factory=list)
+    """Parts, and notes among them."""
+
+
+class Earlier(Static):
+    """Stands for the exchanges that are put aside."""
+
+    class Wanted(Message):
+        pass
+
+    def __init__(self, count: int) -> None:
+        super().__init__(Content(f"▴ {count:,} earlier questions: PgUp shows them"), classes="note")
+
+    def on_click(self) -> None:
+        self.post_message(self.Wanted())
+
+
 class Transcript(VerticalScroll, can_focus=False):
-    """All that was said. It follows what comes, unless somebody has scrolled up."""
+    """All that was said. It follows what comes, unless its reader has scrolled up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._earlier: list[Exchange] = []
+        """Exchanges that are put aside, the oldest first."""
 
     def compose(self) -> ComposeResult:
         yield Static(HELLO, classes="hello")
@@ -48,25 +91,71 @@ class Transcript(VerticalScroll, can_focus=False):
 
     async def ask(self, text: str, files: list[Media]) -> "Answer":
         """Shows a question, and gives the place of its answer."""
-        answer = Answer()
-        await self.mount(Question(text, files), answer)
+        exchange = Exchange(text, files)
+        await self._mount(exchange)
         self.anchor()
-        return answer
+        await self._put_aside()
+        return self.query(Answer).last()
 
     async def show(self, turns: list[Turn]) -> None:
         """Shows turns that were said before, in place of what is there."""
         await self.remove_children()
         await self.mount(Static(HELLO, classes="hello"))
+        exchanges: list[Exchange] = []
         for turn in turns:
             if turn.role == "user":
                 text = "".join(part.text for part in turn.parts if isinstance(part, Text))
-                await self.mount(Question(text, [part for part in turn.parts if isinstance(part, Media)]))
+                exchanges.append(Exchange(text, [part for part in turn.parts if isinstance(part, Media)]))
             elif turn.role == "assistant":
-                answer = Answer()
-                await self.mount(answer)
-                for part in turn.parts:
-                    await answer.whole(part)
+                exchanges = exchanges or [Exchange("", [])]
+                exchanges[-1].said += turn.parts
+        self._earlier = exchanges[:-MOUNTED]
+        await self._say_earlier()
+        for exchange in exchanges[-MOUNTED:]:
+            await self._mount(exchange)
         self.anchor()
+
+    async def reveal(self) -> None:
+        """Shows some of the exchanges that are put aside."""
+        if not self._earlier:
+            return
+        first = self.query(Question).first()
+        back, self._earlier = self._earlier[-REVEALED:], self._earlier[:-REVEALED]
+        self.release_anchor()
+        for exchange in back:
+            await self._mount(exchange, before=first)
+        await self._say_earlier()
+        self.call_after_refresh(self.scroll_to_widget, first, top=True, animate=False)
+
+    async def _mount(self, exchange: "Exchange", before: Widget | None = None) -> None:
+        answer = Answer(exchange)
+        await self.mount(Question(exchange), answer, before=before)
+        await answer.replay()
+
+    async def _put_aside(self) -> None:
+        """Takes the oldest exchanges off the screen, unless its reader looks at earlier ones."""
+        answers = list(self.query(Answer))
+        if len(answers) <= MOUNTED + SPARE or not self.is_vertical_scroll_end:
+            return
+        first = answers[-MOUNTED].exchange
+        for child in list(self.children):
+            if isinstance(child, Question) and child.exchange is first:
+                break
+            if isinstance(child, Question):
+                self._earlier.append(child.exchange)
+            if not child.has_class("hello"):
+                await child.remove()
+        await self._say_earlier()
+
+    async def _say_earlier(self) -> None:
+        for old in self.query(Earlier):
+            await old.remove()
+        if self._earlier:
+            await self.mount(Earlier(len(self._earlier)), after=0)
+
+    @on(Earlier.Wanted)
+    async def show_earlier(self) -> None:
+        await self.reveal()
 
     async def note(self, words: str) -> None:
         """Shows something to know, beside any answer."""
@@ -87,16 +176,18 @@ class Transcript(VerticalScroll, can_focus=False):
 
 
 class Question(Static):
-    def __init__(self, text: str, files: list[Media]) -> None:
-        named = [f"\n⊕ {file.name or file.url or file.kind}" for file in files]
-        super().__init__(Content.assemble(Content(text), Content.styled("".join(named), "dim")))
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        named = [f"\n⊕ {file.name or file.url or file.kind}" for file in exchange.files]
+        super().__init__(Content.assemble(Content(exchange.text), Content.styled("".join(named), "dim")))
 
 
 class Answer(Vertical):
-    """One answer: its parts in their order, and what is to be said of it."""
+    """One answer: its parts in their order, and notes about it."""
 
-    def __init__(self) -> None:
+    def __init__(self, exchange: Exchange) -> None:
         super().__init__()
+        self.exchange = exchange
         self._parts: dict[int, _Piece] = {}
         self._retry: Static | None = None
         """Says that an attempt failed, until something comes."""
@@ -118,24 +209,33 @@ class Answer(Vertical):
                 await piece.add(text)
             case PartEnded(key=key, part=part):
                 await self._end(key, part)
+                self.exchange.said.append(part)
             case Warned(message=message):
                 await self.note(message, "warns")
             case _:
                 pass
 
-    async def whole(self, part: AnyPart) -> None:
-        """Shows a part that is there already."""
-        await self._start(-1, part)
-        if isinstance(part, Text | Refusal | Thinking) and -1 in self._parts:
-            await self._parts[-1].add(part.text)
-        await self._end(-1, part)
+    async def replay(self) -> None:
+        """Shows what was said before."""
+        for said in self.exchange.said:
+            if isinstance(said, Note):
+                await self.mount(Static(said.words, classes=said.kind))
+                continue
+            await self._start(-1, said)
+            if isinstance(said, Text | Refusal | Thinking) and -1 in self._parts:
+                await self._parts[-1].add(said.text)
+            await self._end(-1, said)
 
     async def note(self, words: str, kind: str = "note") -> None:
-        await self.mount(Static(Content(words), classes=kind))
+        await self._add(Note(Content(words), kind))
 
     async def fail(self, error: Exception) -> None:
         await self._settle()
-        await self.mount(Static(failure(error), classes="fails"))
+        await self._add(Note(failure(error), "fails"))
+
+    async def _add(self, note: Note) -> None:
+        self.exchange.said.append(note)
+        await self.mount(Static(note.words, classes=note.kind))
 
     async def _retrying(self, words: str) -> None:
         """One line for all attempts: the last one that failed."""
@@ -153,6 +253,7 @@ class Answer(Vertical):
         """Ends what is still open, as when it was interrupted."""
         for piece in self._parts.values():
             await piece.end()
+            self.exchange.said.append(piece.part)
         self._parts.clear()
 
     async def _start(self, key: int, part: AnyPart) -> None:
@@ -170,19 +271,27 @@ class Answer(Vertical):
     async def _end(self, key: int, part: AnyPart) -> None:
         if piece := self._parts.pop(key, None):
             await piece.end()
+        words, kind = "", "note"
         match part:
             case ToolCall():
-                await self.note(f"⚙ {part.name} {part.arguments}".rstrip(), "call")
+                words, kind = f"⚙ {part.name} {part.arguments}".rstrip(), "call"
             case ServerToolCall():
-                await self.note(f"⚙ the provider ran {part.name} {part.arguments}".rstrip(), "call")
+                words, kind = f"⚙ the provider ran {part.name} {part.arguments}".rstrip(), "call"
             case Media():
-                await self.note(f"made: {part.kind} {part.media_type or ''} {part.url or ''}".rstrip())
+                words = f"made: {part.kind} {part.media_type or ''} {part.url or ''}".rstrip()
             case _:
                 pass
+        if words:
+            await self.mount(Static(Content(words), classes=kind))
 
 
 class _Piece(Vertical):
     """A part of an answer that grows."""
+
+    @property
+    def part(self) -> AnyPart:
+        """The part as far as it has come."""
+        raise NotImplementedError
 
     async def add(self, text: str) -> None:
         raise NotImplementedError
@@ -198,11 +307,16 @@ class Words(_Piece):
     def __init__(self) -> None:
         super().__init__()
         self._stretch = Stretch()
+        self._came: list[str] = []
         self._drawn = ""
         """What the last stretch shows."""
         self._waiting = ""
         self._began = self._next = 0.0
         """When the last drawing began, and when to draw again: not before the last has been painted."""
+
+    @property
+    def part(self) -> AnyPart:
+        return Text(text="".join(self._came))
 
     def compose(self) -> ComposeResult:
         yield self._stretch
@@ -211,6 +325,7 @@ class Words(_Piece):
         self._timer = self.set_interval(SELDOM, self._draw_again)
 
     async def add(self, text: str) -> None:
+        self._came.append(text)
         self._waiting += text
         await self._draw_again()
 
@@ -253,6 +368,10 @@ class Thought(_Piece):
         self._took: float | None = None
         self._line = Static(classes="fold")
         self._body = Static(classes="body")
+
+    @property
+    def part(self) -> AnyPart:
+        return Thinking(texts=["".join(self._text)])
 
     def compose(self) -> ComposeResult:
         yield self._line
