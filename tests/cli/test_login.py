@@ -171,7 +171,7 @@ def test_a_keyring_that_does_not_open_is_told_of_before_anybody_approves(command
     url = command.simulator.url
     line = ("login", "kimi-code", "--oauth-host", url, "--base-url", f"{url}/coding/v1")
     run = command(*line, "--keyring")
-    assert run.code == 1 and "the keyring does not answer" in run.err and "modelbay login --file" in run.err
+    assert run.code == 1 and "The keyring does not answer" in run.err and "modelbay login --file" in run.err
     assert "Open" not in run.err
     assert command(*line).code == 0
 
