@@ -139,6 +139,11 @@ BROKEN = {
         'U("Go") A(a) U(=a) U("Here:")',
         [],
     ),
+    "a call in a message of the user's": (
+        [ASK, Turn("user", [ToolCall(name="f_a", arguments="{}", id="a")]), answered("a"), user("next")],
+        'U("Go") A(a) U(=a) U("next")',
+        ["a tool call in a message that is not the assistant's is sent as the assistant's"],
+    ),
     "an id that comes again": (
         [ASK, called("0"), user("stop"), called("0"), answered("0")],
         f'U("Go") A(0) U(=0:{NO_RESULT}) U("stop") A(0) U(=0)',

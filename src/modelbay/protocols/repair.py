@@ -28,6 +28,11 @@ _RESULTS_INSIDE = ("anthropic", "google")
 def repaired(conversation: Conversation, protocol: str, report: list[Warned]) -> list[Turn]:
     """The turns of a conversation as a provider of `protocol` accepts them; `report` gets a warning for each change."""
     turns = conversation.turns
+    if any(_calls_for_others(turn) for turn in turns):
+        report.append(
+            Warned("a tool call in a message that is not the assistant's is sent as the assistant's", "turns")
+        )
+        turns = [replace(turn, role="assistant", native=None) if _calls_for_others(turn) else turn for turn in turns]
     if conversation.settings.state:  # the provider has the rest of the history
         return turns
     history = _History(turns)
@@ -148,6 +153,11 @@ class _History:
         self.answers[id(call)] = result
         self.step_of[id(result)] = step
         return step
+
+
+def _calls_for_others(turn: Turn) -> bool:
+    """Whether a turn has calls and another role than the assistant's, whose calls no protocol has."""
+    return turn.role != "assistant" and any(type(part) is ToolCall for part in turn.parts)
 
 
 def is_own(turn: Turn) -> bool:
