@@ -14,6 +14,7 @@ from modelbay.conversation import Conversation, OutputFormat, Settings, Tool, us
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import Unsupported
 from modelbay.protocols.codec import NAMES, Call, codec
+from modelbay.protocols.dispositions import settle
 from modelbay.protocols.schema import Fitting
 from tests.protocols.provider_rules import ABLE, complaint, refusal
 
@@ -71,6 +72,8 @@ SCHEMAS: dict[str, Any] = {
     "an older draft": {"type": "object", "properties": {"p": {"type": "array", "items": [TEXT, TEXT]},
         "n": {"type": "number", "minimum": 0, "exclusiveMinimum": True}}},
     "a map": MAP,
+    "no object at all": {"type": "array", "items": TEXT},
+    "a text or nothing": {"type": ["string", "null"]},
 }  # fmt: skip
 
 
@@ -188,6 +191,13 @@ def test_an_output_format_that_anthropic_cannot_express_is_refused_by_name():
     with pytest.raises(Unsupported, match="allows properties that it does not name") as refused:
         codec("anthropic").render_request(Conversation([user("Go")], Settings(output_format=form)), ABLE, PLAIN)
     assert refused.value.setting == "output_format.json_schema"
+
+
+def test_a_schema_that_is_missing_is_json_of_any_kind():
+    form = OutputFormat("json_schema", name="answer")
+    assert Fitting("openai_responses", PLAIN, []).format(form) == OutputFormat("json")
+    with pytest.raises(Unsupported, match=r"output_format\.json"):
+        settle(Conversation(settings=Settings(output_format=form)), "anthropic")
 
 
 def test_moonshot_s_rule_holds_for_output_formats_too():

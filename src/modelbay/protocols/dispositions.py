@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from msgspec.structs import replace
 
-from modelbay.conversation import Conversation, Extra, Settings
+from modelbay.conversation import Conversation, Extra, OutputFormat, Settings
 from modelbay.errors import Unsupported
 from modelbay.events import Warned
 
@@ -90,7 +90,7 @@ _SAID: dict[str, Callable[[Settings], bool]] = {
     "tools.strict": lambda s: any(tool.strict for tool in s.tools or ()),
     "tool_choice.allowed": lambda s: s.tool_choice is not None and s.tool_choice.mode == "allowed",
     "tool_choice.parallel": lambda s: s.tool_choice is not None and s.tool_choice.parallel is False,
-    "output_format.json": lambda s: s.output_format is not None and s.output_format.kind == "json",
+    "output_format.json": lambda s: _any_json(s.output_format),
     "n": lambda s: s.n is not None and s.n > 1,
     "modalities": lambda s: any(kind.lower() != "text" for kind in s.modalities or ()),
     "logprobs": lambda s: bool(s.logprobs),
@@ -165,6 +165,11 @@ def _narrow(settings: Settings, protocol: str, report: list[Warned]) -> None:
         settings.tools = [tool for tool in settings.tools or () if tool.kind in ("function", "freeform")]
     if settings.tools and disposition("tools.strict", protocol) is D:
         settings.tools = [replace(tool, strict=None) for tool in settings.tools]
+
+
+def _any_json(form: OutputFormat | None) -> bool:
+    """Whether an answer is to be JSON of no schema, as also `json_schema` without one says."""
+    return form is not None and (form.kind == "json" or (form.kind == "json_schema" and type(form.schema) is not dict))
 
 
 def dropped(setting: str, protocol: str, why: str = "") -> Warned:

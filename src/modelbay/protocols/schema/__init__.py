@@ -102,6 +102,8 @@ class Fitting(Struct):
             Unsupported: the schema cannot be expressed there.
         """
         subset, strict = SUBSETS[self.protocol], form.strict
+        if form.kind == "json_schema" and not isinstance(form.schema, dict) and not self.same:
+            return OutputFormat("json")
         if form.kind != "json_schema" or not isinstance(form.schema, dict):
             return form
         schema: Schema = form.schema
