@@ -129,3 +129,25 @@ def test_a_file_is_sent_as_what_its_type_says(target):
     assert '"image"' not in render(target, pdf) and "input_image" not in render(target, pdf)
     assert '"document"' not in render(target, image) and "input_file" not in render(target, image)
     assert "application/pdf" in render(target, pdf) and "image/png" in render(target, image)
+
+
+@pytest.mark.parametrize("target", ["anthropic", "google", "openai_responses"])
+def test_a_file_of_an_unknown_type_is_sent_as_what_its_name_says(target):
+    """Clients that do not know a type say `application/octet-stream`, which no provider reads."""
+    data = b64encode(b"# Notes").decode()
+    file = {"file_data": f"data:application/octet-stream;base64,{data}", "filename": "notes.md"}
+    body = render(target, from_chat({"type": "file", "file": file}))
+    assert "octet-stream" not in body and ("# Notes" in body or "text/markdown" in body)
+
+
+@pytest.mark.parametrize("target", ["anthropic", "google", "openai_responses"])
+@pytest.mark.parametrize(
+    "part",
+    [{"type": "file", "file": {"filename": "a.txt"}}, {"type": "image_url", "image_url": {"url": ""}}],
+    ids=["file", "image"],
+)
+def test_a_part_that_holds_nothing_is_left_out_and_reported(target, part):
+    call = codec(target).render_request(from_chat({"type": "text", "text": "Look"}, part), MODEL, PLAIN)
+    body = call.encode()
+    assert b"a.txt" not in body and b"image" not in body and b"document" not in body
+    assert any("is not sent: it is empty" in warning.message for warning in call.warnings)

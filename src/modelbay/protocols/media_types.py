@@ -7,6 +7,7 @@ parameters, no type at all, or percent-encoded text instead of base64.
 import binascii
 import re
 from base64 import b64decode, b64encode
+from mimetypes import MimeTypes
 from urllib.parse import unquote_to_bytes
 
 from msgspec.structs import replace
@@ -27,6 +28,17 @@ _USUAL = {
 """What is written, and the registered name that is meant."""
 _RAW_SOUND = ("audio/l16", "audio/l24", "audio/pcm")
 """Types that mean nothing without their parameters."""
+_ANY_BYTES = ("application/octet-stream", "binary/octet-stream")
+"""Types that say nothing."""
+_BY_NAME = MimeTypes()
+"""Without the system's own tables, so that the same file has the same type everywhere."""
+_TEXTS = (
+    "c", "cfg", "conf", "cpp", "diff", "go", "h", "ini", "java", "js", "log", "php", "py", "rb", "rs", "sh", "sql", "toml",
+    "ts", "tsx", "yaml", "yml",
+)  # fmt: skip
+for _ending in _TEXTS:
+    _BY_NAME.add_type("text/plain", f".{_ending}")
+_BY_NAME.add_type("text/markdown", ".md")
 _FORMATS = {"mp3": "audio/mpeg", "m4a": "audio/mp4"}
 """OpenAI's words for formats of sound, where they are no media type."""
 _DATA_URL = re.compile(r"\s*data:([^,]*),", re.IGNORECASE)
@@ -88,12 +100,22 @@ def normal(media: Media) -> Media:
 
 
 def of_its_type(media: Media) -> Media:
-    """The medium under the kind that its type says: clients send PDF where images go, and images as files."""
+    """The medium under the kind that its type says: clients send PDF where images go, images as files, and files of any
+    kind as bytes of an unknown one, where only the name tells."""
+    if media.media_type in (None, *_ANY_BYTES) and media.data is not None and media.name:
+        guessed, encoding = _BY_NAME.guess_type(media.name)
+        if guessed is not None and encoding is None:
+            media = replace(media, media_type=registered(guessed))
     kind = media_kind(media.media_type)
     known = kind != "document" or media.media_type == "application/pdf" or (media.media_type or "").startswith("text/")
     if media.data is None or not known or kind == media.kind:
         return media
     return replace(media, kind=kind, native=None)
+
+
+def is_empty(media: Media) -> bool:
+    """Whether nothing says where the medium is: such a part is refused, together with its whole request."""
+    return not (media.url or media.data or media.file_id or media.parts) and media.text is None
 
 
 def _in_utf8(media: Media) -> str | None:

@@ -11,7 +11,7 @@ from modelbay.model import Model
 from modelbay.protocols import efforts
 from modelbay.protocols.dispositions import carried, settle
 from modelbay.protocols.limits import limited, without_system
-from modelbay.protocols.media_types import normal, of_its_type
+from modelbay.protocols.media_types import is_empty, normal, of_its_type
 from modelbay.protocols.repair import repaired
 from modelbay.protocols.schema import Fitting
 
@@ -34,7 +34,7 @@ def prepared(
     settings, report = settle(conversation, protocol)
     same = conversation.protocol == protocol
     settings = limited(conversation, settings, protocol, model, dialect, report)
-    turns = [_with_usual_media(turn, same) for turn in repaired(conversation, protocol, report)]
+    turns = [_with_usual_media(turn, same, report) for turn in repaired(conversation, protocol, report)]
     if not same:
         if settings.reasoning is not None:
             settings.reasoning = efforts.fitted(settings.reasoning, model, dialect, protocol, report)
@@ -59,20 +59,29 @@ def _fitted(settings: Settings, fitting: Fitting) -> Settings:
 # --- media types -------------------------------------------------------------------------------------------------------
 
 
-def _with_usual_media(turn: Turn, same: bool) -> Turn:
-    parts = [_usual(part, same) for part in turn.parts]
-    return turn if all(map(is_, parts, turn.parts)) else replace(turn, parts=parts)
+def _with_usual_media(turn: Turn, same: bool, report: list[Warned]) -> Turn:
+    parts = _usual_media(turn.parts, same, report)
+    return turn if parts is turn.parts else replace(turn, parts=parts)
 
 
-def _usual(part: AnyPart, same: bool) -> AnyPart:
-    """A part whose media have types that providers know; the part itself where nothing changes."""
-    if type(part) is Media:
-        media = normal(part)
-        return media if same else of_its_type(media)
-    if type(part) is ToolResult:
-        inner = [_usual(other, same) for other in part.parts]
-        return part if all(map(is_, inner, part.parts)) else replace(part, parts=inner)
-    return part
+def _usual_media(parts: list[AnyPart], same: bool, report: list[Warned]) -> list[AnyPart]:
+    """The parts, whose media have types that providers know; the same list where nothing changes."""
+    if not any(type(part) is Media or type(part) is ToolResult for part in parts):
+        return parts
+    found: list[AnyPart] = []
+    for part in parts:
+        if type(part) is Media:
+            media = normal(part)
+            if not same and is_empty(media):
+                report.append(Warned(f"a part of type {media.kind} is not sent: it is empty", media.kind))
+            else:
+                found.append(media if same else of_its_type(media))
+        elif type(part) is ToolResult:
+            inner = _usual_media(part.parts, same, report)
+            found.append(part if inner is part.parts else replace(part, parts=inner))
+        else:
+            found.append(part)
+    return parts if len(found) == len(parts) and all(map(is_, found, parts)) else found
 
 
 # --- cache marks -------------------------------------------------------------------------------------------------------
