@@ -8,14 +8,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelbay.conversation import Conversation, Origin
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import Unsupported
+from modelbay.events import Event, PartEnded, PartStarted, collect
 from modelbay.model import Model
-from modelbay.protocols.codec import Call, codec
-from tests.protocols.invariants import check_events
+from modelbay.protocols.codec import NAMES, Call, codec
+from tests.protocols.invariants import (
+    check_anthropic,
+    check_events,
+    check_google,
+    check_openai_chat,
+    check_openai_responses,
+)
 from tests.protocols.spoken import BUILT
 
 QUIRKY = Dialect(think_tags=True, merge_choices=True, reasoning_in_output=False, ends_without_finish=True)
+CHECKS = {
+    "openai_chat": check_openai_chat,
+    "openai_responses": check_openai_responses,
+    "anthropic": check_anthropic,
+    "google": check_google,
+}
 every_protocol = pytest.mark.parametrize("protocol", BUILT)
 
 odd_values: st.SearchStrategy[Any] = st.sampled_from(
@@ -254,14 +268,43 @@ def test_a_stream_with_something_odd_in_it_still_ends_in_order(protocol, data):
     dialect = data.draw(st.sampled_from([PLAIN, QUIRKY]))
     stream = b"".join(b"data: %b\n\n" % json.dumps(item).encode() for item in (odd if isinstance(odd, list) else [odd]))
     parser = codec(protocol).stream_parser(dialect)
-    check_events(parser.feed(stream) + parser.close())
+    events = parser.feed(stream) + parser.close()
+    check_events(events)
+    tell(data.draw(another(protocol)), protocol, events)
+
+
+def another(protocol: str) -> st.SearchStrategy[str]:
+    """A protocol of which nothing is passed on as it came."""
+    return st.sampled_from([name for name in NAMES if name != protocol])
+
+
+def tell(client: str, protocol: str, events: list[Event]) -> None:
+    """Tells a client of another protocol the same, as a stream and in one piece."""
+    for event in events:
+        if isinstance(event, PartStarted | PartEnded):
+            event.part.origin = Origin(protocol, "acme", "m")
+    reply = collect(events)
+    if reply.error is None:
+        codec(client).render_reply(reply)
+    renderer = codec(client).stream_renderer(Conversation(model="m", include_usage=True))
+    CHECKS[client](b"".join([renderer.feed(event) for event in events]), True)
+
+
+@pytest.mark.parametrize("client", ["openai_responses", "anthropic", "google"])
+def test_a_citation_of_an_odd_address_is_left_out(client):
+    citation = {"type": "url_citation", "url_citation": {"url": {"at": "https://e.com"}, "start_index": "0"}}
+    message = {"role": "assistant", "content": "Yes.", "annotations": [citation]}
+    body = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": {"prompt_tokens": -1}}
+    tell(client, "openai_chat", codec("openai_chat").parse_reply(json.dumps(body).encode(), PLAIN))
 
 
 @every_protocol
 @given(data=st.data())
 def test_a_reply_with_something_odd_in_it_still_ends_in_order(protocol, data):
     odd = data.draw(oddly(REPLIES[protocol]))
-    check_events(codec(protocol).parse_reply(json.dumps(odd).encode(), data.draw(st.sampled_from([PLAIN, QUIRKY]))))
+    events = codec(protocol).parse_reply(json.dumps(odd).encode(), data.draw(st.sampled_from([PLAIN, QUIRKY])))
+    check_events(events)
+    tell(data.draw(another(protocol)), protocol, events)
 
 
 @every_protocol

@@ -37,10 +37,11 @@ def items(value: Json) -> list[Json]:
 
 
 def count(value: Json) -> int | None:
-    """A number of things, or None; some servers write 5.0. Numbers too large to be exact everywhere count as none."""
+    """A number of things, or None; some servers write 5.0. -1, which some write for what they do not know, and numbers too
+    large to be exact everywhere count as none."""
     if type(value) is float and value.is_integer():
         value = int(value)
-    return value if type(value) is int and abs(value) < EXACT else None
+    return value if type(value) is int and 0 <= value < EXACT else None
 
 
 def mapping(value: Json) -> dict[str, Any]:

@@ -171,8 +171,8 @@ def test_log_probabilities_are_the_same_there_and_back():
     reply = read(body)
     text = reply.parts[1]
     assert isinstance(text, Text)
-    tops = [{"token": "a", "logprob": -0.5, "bytes": None}, {"token": "b", "logprob": -2.0, "bytes": None}]
-    assert text.logprobs == [{"token": "a", "logprob": -0.5, "bytes": None, "top_logprobs": tops}]
+    tops = [{"token": "a", "logprob": -0.5, "bytes": [97]}, {"token": "b", "logprob": -2.0, "bytes": [98]}]
+    assert text.logprobs == [{"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": tops}]
     assert whole(reply)["candidates"][0]["logprobsResult"] == result
 
 

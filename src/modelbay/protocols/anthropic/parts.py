@@ -22,7 +22,7 @@ from modelbay.conversation import (
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode_as
 from modelbay.protocols.documents import plain_text
-from modelbay.protocols.shapes import objects, shown, without, word
+from modelbay.protocols.shapes import count, objects, shown, without, word
 
 NAME: Final = "anthropic"
 REDACTED = "redacted_thinking"
@@ -140,11 +140,11 @@ def parse_citation(item: dict[str, Any]) -> Annotation:
     end = next((item[k] for k in ("end_char_index", "end_page_number", "end_block_index") if k in item), None)
     return Annotation(
         "url" if item.get("url") else "document",
-        url=item.get("url"),
-        title=item.get("title") or item.get("document_title"),
-        text=item.get("cited_text"),
-        start=start,
-        end=end,
+        url=word(item.get("url")),
+        title=word(item.get("title")) or word(item.get("document_title")),
+        text=word(item.get("cited_text")),
+        start=count(start),
+        end=count(end),
         unit="block",
         protocol=NAME,
         raw=item,

@@ -86,7 +86,8 @@ def _parse_recited(citations: Json) -> list[Annotation]:
 
 def render_grounding(parts: list[AnyPart]) -> dict[str, Any] | None:
     """groundingMetadata for citations that another provider made; those without an address have no place in it."""
-    chunks: dict[str, dict[str, Any]] = {}
+    chunks: list[dict[str, Any]] = []
+    indexes: dict[str, int] = {}
     supports: list[dict[str, Any]] = []
     for part in parts:
         if type(part) is not Text:
@@ -95,14 +96,16 @@ def render_grounding(parts: list[AnyPart]) -> dict[str, Any] | None:
             if annotation.url is None:
                 continue
             web = {"uri": annotation.url, "title": annotation.title or annotation.url}
-            chunks.setdefault(annotation.url, {"web": web})
+            if annotation.url not in indexes:
+                indexes[annotation.url] = len(chunks)
+                chunks.append({"web": web})
             supports.append(
                 {
                     "segment": _segment(annotation, part.text),
-                    "groundingChunkIndices": [list(chunks).index(annotation.url)],
+                    "groundingChunkIndices": [indexes[annotation.url]],
                 }
             )
-    return {"groundingChunks": list(chunks.values()), "groundingSupports": supports} if chunks else None
+    return {"groundingChunks": chunks, "groundingSupports": supports} if chunks else None
 
 
 def _segment(annotation: Annotation, text: str) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Token log-probabilities: Gemini's result to the vocabulary's form, which is OpenAI's, and back. Gemini has no bytes."""
+"""Token log-probabilities: Gemini's result to the vocabulary's form, which is OpenAI's, and back. Gemini has no bytes, which
+OpenAI's SDK demands: they are those of the token."""
 
 from typing import Any
 
@@ -21,7 +22,8 @@ def _objects(value: Json) -> list[dict[str, Any]]:
 
 
 def _parse(item: dict[str, Any]) -> dict[str, Json]:
-    return {"token": str(item.get("token") or ""), "logprob": item.get("logProbability", 0.0), "bytes": None}
+    token = str(item.get("token") or "")
+    return {"token": token, "logprob": item.get("logProbability", 0.0), "bytes": list(token.encode("utf-8", "replace"))}
 
 
 def render_logprobs(tokens: list[Json]) -> dict[str, Json]:

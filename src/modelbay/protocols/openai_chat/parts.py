@@ -22,7 +22,7 @@ from modelbay.errors import MalformedReply
 from modelbay.json_text import decode
 from modelbay.protocols.citations import span
 from modelbay.protocols.media_types import format_of, of_format, take_url
-from modelbay.protocols.shapes import mapping, objects, shown, without, word
+from modelbay.protocols.shapes import count, mapping, objects, shown, without, word
 
 NAME: Final = "openai_chat"
 REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
@@ -363,11 +363,11 @@ def parse_annotation(item: dict[str, Any]) -> Annotation:
     if isinstance(body, dict):
         return Annotation(
             "url",
-            url=body.get("url"),
-            title=body.get("title"),
-            text=body.get("content"),
-            start=body.get("start_index"),
-            end=body.get("end_index"),
+            url=word(body.get("url")),
+            title=word(body.get("title")),
+            text=word(body.get("content")),
+            start=count(body.get("start_index")),
+            end=count(body.get("end_index")),
             protocol=NAME,
             raw=item,
         )

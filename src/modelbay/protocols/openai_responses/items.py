@@ -25,18 +25,9 @@ from modelbay.conversation import (
     Turn,
     Unknown,
 )
-from modelbay.protocols.openai_responses.parts import (
-    INPUT,
-    OF_ITEM,
-    OUTPUT,
-    objects,
-    parse_content,
-    reply_content,
-    without,
-    word,
-)
+from modelbay.protocols.openai_responses.parts import INPUT, OF_ITEM, OUTPUT, parse_content, reply_content
 from modelbay.protocols.openai_responses.tools import parse_tool
-from modelbay.protocols.shapes import shown
+from modelbay.protocols.shapes import objects, shown, without, word
 
 MESSAGE, EASY, REFERENCE = "message", "easy", "item_reference"
 """The `native` of a turn that was a message with its type, one without, and of a part that only names an item."""

@@ -2,10 +2,10 @@
 
 from typing import Any, Final
 
-from modelbay.conversation import Annotation, AnyPart, Extra, Json, Media, Refusal, Text, Unknown
+from modelbay.conversation import Annotation, AnyPart, Json, Media, Refusal, Text, Unknown
 from modelbay.protocols.citations import span
 from modelbay.protocols.media_types import data_url, format_of, of_format, take_url
-from modelbay.protocols.shapes import items, shown
+from modelbay.protocols.shapes import count, items, objects, shown, without, word
 
 NAME: Final = "openai_responses"
 INPUT, OUTPUT = "input_text", "output_text"
@@ -14,21 +14,6 @@ STRING = "string"
 """The `native` of a text that was the whole content, written as a string instead of a list of parts."""
 OF_ITEM = "item."
 """The key in a reply part's `extra` under which stands what its item carries beside the content: `status`, `phase`."""
-
-
-def without(value: dict[str, Any], *known: str) -> Extra | None:
-    """The fields of `value` that are not known and not null."""
-    return {k: v for k, v in value.items() if k not in known and v is not None} or None
-
-
-def word(value: Json) -> str | None:
-    """A string, or None where something else stands in its place."""
-    return value if isinstance(value, str) else None
-
-
-def objects(value: Json) -> list[dict[str, Any]]:
-    """The objects of a list, or none where something else stands in its place."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def parse_content(content: Json, usual: str) -> list[AnyPart]:
@@ -164,15 +149,11 @@ def parse_annotation(item: dict[str, Any]) -> Annotation:
         {"url_citation": "url", "file_citation": "file"}.get(kind, kind),
         url=word(item.get("url")),
         title=word(item.get("title")) or word(item.get("filename")),
-        start=_count(item.get("start_index")),
-        end=_count(item.get("end_index")),
+        start=count(item.get("start_index")),
+        end=count(item.get("end_index")),
         protocol=NAME,
         raw=item,
     )
-
-
-def _count(value: Json) -> int | None:
-    return value if type(value) is int else None
 
 
 def render_annotation(annotation: Annotation, text: str) -> dict[str, Any] | None:

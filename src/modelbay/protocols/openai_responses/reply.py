@@ -14,10 +14,10 @@ from modelbay.protocols.failures import unreadable
 from modelbay.protocols.finishing import REASONS, finish, plain
 from modelbay.protocols.openai_errors import error_in, parse_error_object
 from modelbay.protocols.openai_responses.items import reply_parts
-from modelbay.protocols.openai_responses.parts import reply_content, without, word
+from modelbay.protocols.openai_responses.parts import reply_content
 from modelbay.protocols.openai_responses.stream_out import StreamRenderer
 from modelbay.protocols.openai_responses.usage import parse_usage
-from modelbay.protocols.shapes import items
+from modelbay.protocols.shapes import items, without, word
 
 _TOP = ("id", "object", "created_at", "status", "error", "incomplete_details", "model", "output", "usage")
 

@@ -23,11 +23,12 @@ from modelbay.protocols.dispositions import dropped, refused, refused_state
 from modelbay.protocols.efforts import of_budget
 from modelbay.protocols.names import sent_names
 from modelbay.protocols.openai_responses.items import REFERENCE
-from modelbay.protocols.openai_responses.parts import NAME, STRING, objects, without, word
+from modelbay.protocols.openai_responses.parts import NAME, STRING
 from modelbay.protocols.openai_responses.references import is_own, resolve
 from modelbay.protocols.openai_responses.tools import parse_tool
 from modelbay.protocols.openai_responses.turns import INSTRUCTIONS, parse_input, render_input
 from modelbay.protocols.preparation import prepared
+from modelbay.protocols.shapes import objects, without, word
 
 TOOL_NAME = r"[a-zA-Z0-9_-]{1,64}"
 """What OpenAI demands of a tool's name."""

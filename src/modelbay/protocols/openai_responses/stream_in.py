@@ -18,9 +18,9 @@ from modelbay.protocols.calls import Arguments
 from modelbay.protocols.failures import unreadable
 from modelbay.protocols.openai_errors import error_in
 from modelbay.protocols.openai_responses.items import arguments_text, parse_reasoning, reply_parts
-from modelbay.protocols.openai_responses.parts import OF_ITEM, objects, parse_annotation, word
+from modelbay.protocols.openai_responses.parts import OF_ITEM, parse_annotation
 from modelbay.protocols.openai_responses.reply import end, start
-from modelbay.protocols.shapes import items, shown
+from modelbay.protocols.shapes import items, objects, shown, word
 from modelbay.protocols.sse import Decoder
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from modelbay.conversation import Tool
-from modelbay.protocols.openai_responses.parts import objects, without, word
+from modelbay.protocols.shapes import objects, without, word
 
 
 def parse_tool(tool: dict[str, Any]) -> Tool:
