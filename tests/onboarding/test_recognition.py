@@ -28,7 +28,7 @@ from modelbay.onboarding.recognition import recognise, recognise_content, recogn
         ("https://custom-endpoint.provider.com/api/v2/models/chat?x=y", "endpoint", None, None),
         ("https://acme.example/v1/messages", "endpoint", None, "anthropic"),
         ("https://acme.example/v1/responses", "endpoint", None, "openai_responses"),
-        ("https://acme.example/v1beta/models/m:generateContent", "endpoint", None, "google"),
+        ("https://acme.example/v1beta/models/m:generateContent", "base", None, "google"),
         ("https://acme.example/v1/models", "list", None, None),
         ("https://acme.example/v1/models?provider=true", "list", None, None),
         ("https://acme.example/api.json", "list", None, None),

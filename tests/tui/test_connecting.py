@@ -106,7 +106,7 @@ async def test_a_custom_provider_with_models_that_are_fetched_and_marked(
 ):
     async with sitting(configured, home=home) as person:
         await chooses_way(person, 1)
-        await person.sees("Custom provider", "Provider API", "OpenAI Compatible")
+        await person.sees("Custom provider", "Provider API", "As the base URL tells")
         await person.types("acme")
         await person.presses("enter")
         await person.types("Acme AI")
@@ -131,6 +131,36 @@ async def test_a_custom_provider_with_models_that_are_fetched_and_marked(
         await person.presses("enter")
         await person.says("Hello")
         await person.sees("You asked: Hello")
+
+
+@pytest.mark.parametrize(
+    ("path", "type", "base"),
+    [
+        ("/v1/messages", "anthropic", "/v1/messages"),
+        ("/v1beta/models/sim-1:generateContent", "google-genai", "/v1beta"),
+    ],
+)
+async def test_the_base_url_tells_the_protocol(
+    home: Path, configured: str, simulator: Simulator, path: str, type: str, base: str
+):
+    async with sitting(configured, home=home) as person:
+        await chooses_way(person, 1)
+        await person.sees("As the base URL tells")
+        await person.types("acme")
+        await person.presses("enter")
+        await person.types("Acme AI")
+        await person.presses("enter", "enter")
+        await person.types(f"{simulator.url}{path}")
+        await person.presses("enter")
+        await person.types(KEY)
+        await person.presses("enter", "enter")
+        await person.sees("7 models found")
+        await person.presses("enter")
+        await person.sees("Simulator Vision")
+        await person.presses("ctrl+s")
+        await person.sees("Select a model")
+        acme = written(person)["providers"]["acme"]
+        assert (acme["type"], acme["base_url"]) == (type, f"{simulator.url}{base}")
 
 
 async def test_of_many_fetched_models_none_is_marked(home: Path, configured: str):

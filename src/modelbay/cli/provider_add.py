@@ -25,7 +25,15 @@ from modelbay.errors import ModelbayError
 from modelbay.onboarding import dialog, recognition
 from modelbay.onboarding.detection import Detected, fetched, listed
 from modelbay.onboarding.drafts import Draft, asks_for_key, azure_draft, draft, host_of, joined, vertex_draft, with_key
-from modelbay.onboarding.recognition import KINDS, NATIVE, Recognised, recognise, recognise_content, recognise_text
+from modelbay.onboarding.recognition import (
+    KINDS,
+    NATIVE,
+    Recognised,
+    protocol_in_path,
+    recognise,
+    recognise_content,
+    recognise_text,
+)
 from modelbay.onboarding.sources import documents
 from modelbay.onboarding.sources.registries import urls_of
 from modelbay.providers import presets
@@ -291,4 +299,7 @@ def _drafted(found: Recognised, id: str | None, place: Place, config: Config) ->
     id = id or suggested
     if problem := dialog.id_problem(id, list(config.providers)):
         raise Invalid([f"{id}: {problem}"], "name it with --id")
+    if place.base_url is not None:
+        said = recognise(place.base_url)
+        place = replace(place, base_url=said.url or place.base_url, api=place.api or protocol_in_path(place.base_url))
     return draft(found, id, base_url=place.base_url, protocol=place.api)

@@ -26,11 +26,21 @@ from modelbay.credentials.credential import key_names
 from modelbay.onboarding import dialog
 from modelbay.onboarding.detection import remember
 from modelbay.onboarding.dialog import Form
-from modelbay.onboarding.drafts import Draft, as_entry, form_draft, host_of, model_tables, serves_without_key, with_key
+from modelbay.onboarding.drafts import (
+    Draft,
+    as_entry,
+    form_draft,
+    host_of,
+    model_tables,
+    native_at,
+    serves_without_key,
+    with_key,
+)
 from modelbay.onboarding.login import check_editable
+from modelbay.onboarding.recognition import protocol_in_path, recognise
 from modelbay.providers import presets
 from modelbay.providers.upstream import upstream
-from modelbay.secrecy import named_secret, secret_header, shaped_secret
+from modelbay.secrecy import masked_url, named_secret, secret_header, shaped_secret
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,7 +50,9 @@ def _fields(command: F) -> F:
         (
             click.option("--name", metavar="NAME", help="What to show for it."),
             click.option(
-                "--api", type=click.Choice(API_NAMES), help="Its protocol; openai_chat, unless said otherwise."
+                "--api",
+                type=click.Choice(API_NAMES),
+                help="Protocol. Default: as the base URL tells, else openai_chat.",
             ),
             click.option("--base-url", metavar="URL", help="Where it is: a base URL or a whole endpoint."),
             click.option("--api-key", metavar="KEY", help=key_input.HELP),
@@ -71,7 +83,7 @@ def custom_provider(settings: Settings, /, id: str, header: tuple[str, ...], **o
     form = Form(
         id,
         options["name"] or "",
-        cast(Protocol, options["api"] or "openai_chat"),
+        cast(Protocol | None, options["api"]),
         options["base_url"] or "",
         key or "",
         choice.models,
@@ -80,11 +92,14 @@ def custom_provider(settings: Settings, /, id: str, header: tuple[str, ...], **o
     adding.check(form, list(config.providers), detects=True)
     _check_native(form.base_url)
     made = form_draft(form)
+    if (read := str(made.table["base_url"])) != form.base_url:
+        terminal.note(f"{masked_url(form.base_url)}: its base URL is {masked_url(read)}")
     if key is None and asks() and not serves_without_key(as_entry(config, made.id, made.table)):
         key = asked_key(form.name, None, needed=False)
     detected = adding.asked_models(config, with_key(made, key), choice)
-    adding.say_detected(detected, raised=not choice.models and not detected.models)
-    if not choice.models and not detected.models:
+    unknown = not choice.models and not made.models and not detected.models
+    adding.say_detected(detected, raised=unknown)
+    if unknown:
         raise adding.no_models(detected)
     adding.add(config, detected, choice, adding.place_of(config, detected.draft))
 
@@ -160,8 +175,8 @@ def edit_provider(settings: Settings, /, id: str, **options: Any) -> None:
 
 
 def _check_native(url: str) -> None:
-    preset = presets.by_host(host_of(url))
-    if preset is not None and preset.addressing != "plain":
+    preset = native_at(url)
+    if preset is not None:
         kind = preset.types[0]
         raise Invalid(
             [f"--base-url: this is {preset.name}: do not use a custom provider for it, use the native {kind} provider"],
@@ -189,7 +204,7 @@ def _changes(config: Config, entry: ProviderEntry, options: dict[str, Any]) -> d
     if api is not None:
         found["type",] = TYPE_OF[cast(Protocol, api)]
     if url is not None:
-        found["base_url",] = url.strip()
+        found |= _address(config, entry, url.strip(), api)
     for row in headers:
         found["custom_headers", _header(entry, row.key) or row.key] = row.value
     for named in options["remove_header"]:
@@ -206,6 +221,19 @@ def _changes(config: Config, entry: ProviderEntry, options: dict[str, Any]) -> d
         sent = {name: str(value) for name, value in named.items() if value is not None}
         without = replace(entry, api_key=None, auth=None, base_url=url or entry.base_url, custom_headers=sent)
         found["auth",] = None if key or serves_without_key(without) else "none"
+    return found
+
+
+def _address(config: Config, entry: ProviderEntry, url: str, api: str | None) -> dict[Keys, object]:
+    """What a new address changes: the base URL, and the type where the path names another protocol than the entry has."""
+    here = upstream(config, entry)
+    if here.preset is not None and here.preset.addressing != "plain":
+        return {("base_url",): url}
+    _check_native(url)
+    found: dict[Keys, object] = {("base_url",): recognise(url).url or url}
+    protocol = protocol_in_path(url)
+    if api is None and protocol is not None and protocol != here.protocol:
+        found["type",] = TYPE_OF[protocol]
     return found
 
 

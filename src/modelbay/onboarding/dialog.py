@@ -41,7 +41,8 @@ class Form(Struct):
 
     id: str = ""
     name: str = ""
-    api: Protocol = "openai_chat"
+    api: Protocol | None = None
+    """None: the base URL tells it, and OpenAI Compatible is assumed if it does not."""
     base_url: str = ""
     api_key: str = ""
     models: list[ModelRow] = field(default_factory=list)

@@ -16,7 +16,7 @@ from modelbay.conversation import Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT, has_auth_header
 from modelbay.errors import ConfigError, MissingCredential
 from modelbay.onboarding.dialog import Form
-from modelbay.onboarding.recognition import Recognised
+from modelbay.onboarding.recognition import NATIVE, Recognised, recognise
 from modelbay.providers import presets, urls
 from modelbay.providers.endpoint import endpoint_at
 from modelbay.providers.presets import Preset
@@ -58,7 +58,7 @@ def draft(found: Recognised, id: str, *, base_url: str | None = None, protocol: 
         table["full_url"] = found.kind == "endpoint"
     if preset is not None and not _at_home(preset, url):
         table["dialect"] = preset.id
-    return Draft(id, table, preset)
+    return Draft(id, table, preset, list(found.models))
 
 
 def azure_draft(
@@ -116,11 +116,28 @@ def vertex_draft(id: str, project: str | None, location: str | None, url: str | 
 
 
 def form_draft(form: Form) -> Draft:
-    """The entry for a dialog that is in order."""
-    table: Table = {"type": TYPE_OF[form.api], "name": form.name, "base_url": form.base_url}
+    """The entry for a dialog that is in order. Its base URL may be a whole endpoint, or the address of a list of models."""
+    found = recognise(form.base_url)
+    protocol = form.api or found.protocol or "openai_chat"
+    table: Table = {"type": TYPE_OF[protocol], "name": form.name, "base_url": found.url or form.base_url}
     if form.headers:
         table["custom_headers"] = {row.key: row.value for row in form.headers}
-    return Draft(form.id, table, presets.by_host(host_of(form.base_url)), [row.id for row in form.models])
+    models = [row.id for row in form.models] or found.models
+    return Draft(form.id, table, presets.by_host(host_of(form.base_url)), models)
+
+
+def protocol_of(type: str) -> Protocol:
+    """The protocol of a custom provider's type."""
+    return next(protocol for protocol, one in TYPE_OF.items() if one == type)
+
+
+def native_at(url: str) -> Preset | None:
+    """The vendor with an addressing of its own that is at an address, also behind a proxy; None if there is none."""
+    try:
+        found = recognise(url)
+    except ConfigError:
+        return None
+    return found.preset if found.kind in NATIVE else None
 
 
 def with_key(made: Draft, key: str | None) -> Draft:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Literal, TypeAlias, get_args
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from modelbay.catalog.listing import parse_list
 from modelbay.config.origin import origin
@@ -39,6 +39,8 @@ ENDS: dict[str, Protocol] = {
     "/messages": "anthropic",
 }
 """How the path of a whole endpoint tells its protocol."""
+GOOGLE_CALL = re.compile(r"(.*)/models/([^/:]+):(?:generateContent|streamGenerateContent)/*$")
+"""A call of one model, whose base URL serves the others too."""
 
 
 class Recognised(Struct):
@@ -49,6 +51,8 @@ class Recognised(Struct):
     protocol: Protocol | None = None
     content: Json = None
     """What the text says, where one was given or fetched."""
+    models: list[str] = field(default_factory=list)
+    """Wire ids that the URL itself names."""
     document: str | None = None
     """The URL to fetch first: it leads to a list, a manifest or a registry, and only its content tells which."""
 
@@ -82,8 +86,10 @@ def recognise(what: str, forced: Kind | None = None) -> Recognised:
     protocol = protocol_at(what, preset)
     if forced in ("base", "endpoint"):
         return Recognised(forced, preset, what, protocol)
+    if (call := _google_call(what)) is not None:
+        return Recognised("base", preset, call[0], protocol, models=[call[1]])
     if forced in ("list", "manifest", "registry") or (forced is None and _may_be_document(what)):
-        return Recognised(forced or "list", preset, _beside(what), protocol, document=what)
+        return Recognised(forced or "list", preset, _beside(what), protocol, document=what.removesuffix("/"))
     return Recognised("endpoint" if urls.is_endpoint(what) else "base", preset, what, protocol)
 
 
@@ -142,19 +148,36 @@ def vendor(name: str) -> Preset | None:
 def protocol_at(url: str, preset: Preset | None) -> Protocol | None:
     """The protocol that an address is for, where its path or its vendor tells."""
     path = urlsplit(url).path.rstrip("/")
-    for end, protocol in ENDS.items():
-        if path.endswith(end):
-            return protocol
-    if urls.GOOGLE_METHOD.search(path):
-        return "google"
-    if preset is None:
-        return "anthropic" if path.endswith(("/anthropic", "/anthropic/v1")) else None
+    protocol = protocol_in_path(url)
+    if protocol is not None or preset is None:
+        return protocol
     bare = urls.VERSION.sub("", path)
     for protocol in preset.protocols:
         known = preset.url(protocol)
         if known and urls.VERSION.sub("", urlsplit(known).path.rstrip("/")) == bare:
             return protocol
     return preset.protocols[0]
+
+
+def protocol_in_path(url: str) -> Protocol | None:
+    """The protocol that the path of an address names, whoever the vendor is."""
+    path = urlsplit(url).path.rstrip("/")
+    for end, protocol in ENDS.items():
+        if path.endswith(end):
+            return protocol
+    if urls.GOOGLE_METHOD.search(path):
+        return "google"
+    return "anthropic" if path.endswith(("/anthropic", "/anthropic/v1")) else None
+
+
+def _google_call(url: str) -> tuple[str, str] | None:
+    """The base URL and the model of a call."""
+    parts = urlsplit(url)
+    call = GOOGLE_CALL.fullmatch(parts.path)
+    if call is None or "/publishers/" in call[1]:
+        return None
+    query = "&".join(pair for pair in parts.query.split("&") if pair and not pair.startswith("alt="))
+    return urlunsplit(parts._replace(path=call[1], query=query)), unquote(call[2])
 
 
 def suggested_id(found: Recognised, taken: Iterable[str] = ()) -> str:

@@ -17,8 +17,7 @@ from modelbay.errors import ConfigError
 from modelbay.onboarding import adding, dialog
 from modelbay.onboarding.detection import Detected, detect
 from modelbay.onboarding.dialog import HeaderRow, ModelRow
-from modelbay.onboarding.drafts import form_draft, host_of, model_tables, with_key
-from modelbay.providers import presets
+from modelbay.onboarding.drafts import form_draft, model_tables, native_at, protocol_of, with_key
 from modelbay.secrecy import register
 from modelbay.tui.dialogs.form import Field, Form, key_field
 from modelbay.tui.dialogs.marks import Marks
@@ -46,7 +45,7 @@ class CustomProvider(Form[Added]):
     def fields(self) -> Iterable[Widget]:
         yield Field("id", "Provider ID", placeholder="myprovider")
         yield Field("name", "Display name", placeholder="My AI Provider")
-        yield Line("Provider API", Choice(cast(dict[str, str], dialog.APIS), id="api"))
+        yield Line("Provider API", Choice({"": "As the base URL tells"} | cast(dict[str, str], dialog.APIS), id="api"))
         yield Field("base_url", "Base URL", value=self._base_url, placeholder="https://api.myprovider.com/v1")
         yield key_field("API key", "Optional. Leave empty if you manage auth via headers.")
         yield Vertical(id="models", classes="rows")
@@ -61,7 +60,7 @@ class CustomProvider(Form[Added]):
         return dialog.Form(
             self.value("id"),
             self.value("name"),
-            cast(Protocol, self.query_one(Choice).value),
+            cast(Protocol | None, self.query_one(Choice).value or None),
             self.value("base_url"),
             self.value("api_key"),
             [ModelRow(*pair.values) for pair in self._pairs("models")],
@@ -70,8 +69,7 @@ class CustomProvider(Form[Added]):
 
     def problems(self) -> dict[str, str]:
         found = dialog.problems(self.form(), list(self._state.config.providers), detects=True)
-        preset = presets.by_host(host_of(self.value("base_url")))
-        if preset is not None and preset.addressing != "plain":
+        if (preset := native_at(self.value("base_url"))) is not None:
             found["base_url"] = f"This is {preset.name}: add it as a known provider, which calls it natively"
         return found
 
@@ -129,10 +127,17 @@ class CustomProvider(Form[Added]):
         made = with_key(form_draft(replace(form, id=form.id or "new")), form.api_key or None)
         detected = await detect(self._state.config, made, [row.id for row in form.models if row.id])
         if detected.error is not None and not detected.models:
-            raise detected.error
+            if not (named := [id for id in made.models if not form.models]):
+                raise detected.error
+            for id in named:  # the URL was of a call, which names its model
+                await self._add("models", ModelRow(id, id))
         self._detected = detected
+        if form.api is None:  # the URL may be shortened now, and tell no protocol any more
+            self.query_one(Choice).choose(protocol_of(str(made.table["type"])))
         if (url := str(detected.draft.table["base_url"])) != form.base_url:
             self.query_one("#field-base_url", Field).value = url
+        if not detected.models:
+            return
         there = {row.id.strip().lower() for row in form.models}
         fresh = [model for model in detected.models if model.id.lower() not in there]
         if not fresh:

@@ -31,6 +31,10 @@ class Choice(Static, can_focus=True):
     def on_mount(self) -> None:
         self._show()
 
+    def choose(self, value: str) -> None:
+        self.value = value
+        self._show()
+
     def action_turn(self, by: int) -> None:
         names = list(self._options)
         self.value = names[(names.index(self.value) + by) % len(names)]

@@ -1,0 +1,106 @@
+"""What a base URL tells of its provider, for every way of adding one and of moving one."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelbay.simulator import Simulator
+from tests.cli.command import KEY
+from tests.cli.inside import Inside
+
+SAID = {
+    "SIM/v1": ("openai", "SIM/v1"),
+    "SIM/v1/chat/completions": ("openai", "SIM/v1/chat/completions"),
+    "SIM/v1/responses": ("openai_responses", "SIM/v1/responses"),
+    "SIM/v1/messages": ("anthropic", "SIM/v1/messages"),
+    "SIM/v1/messages?beta=true": ("anthropic", "SIM/v1/messages?beta=true"),
+    "SIM/v1/models": ("openai", "SIM/v1"),
+    "SIM/v1/models/": ("openai", "SIM/v1"),
+    "SIM/v1beta/models/sim-1:generateContent": ("google-genai", "SIM/v1beta"),
+    "SIM/v1beta/models/sim-1:streamGenerateContent?alt=sse": ("google-genai", "SIM/v1beta"),
+}
+"""Base URLs as people paste them: the type of the entry, and its base URL."""
+AZURE = [
+    "https://acme-east.openai.azure.com/openai/v1",
+    "https://acme-east.services.ai.azure.com/models",
+    "https://gateway.example/openai/deployments/gpt/chat/completions?api-version=2024-10-21",
+]
+
+
+@pytest.fixture
+def bay(tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Inside:
+    simulator.reset()
+    return Inside(tmp_path, monkeypatch, {simulator.url: "SIM"})
+
+
+def entry(bay: Inside, id: str) -> dict[str, Any]:
+    table: dict[str, Any] = tomllib.loads(bay.text)["providers"][id]
+    return table
+
+
+def custom(bay: Inside, url: str, *more: str) -> None:
+    bay.done("provider", "custom", "acme", "--name", "Acme", "--base-url", url, "--api-key", KEY, *more)
+
+
+@pytest.mark.parametrize("url", SAID)
+def test_custom_reads_the_url_and_the_provider_answers(bay: Inside, simulator: Simulator, url: str):
+    custom(bay, url.replace("SIM", simulator.url), "--yes")
+    table = entry(bay, "acme")
+    assert (table["type"], table["base_url"].replace(simulator.url, "SIM")) == SAID[url]
+    assert bay.done("ask", "-m", "acme/sim-1", "Hello").startswith("You asked: Hello.")
+
+
+@pytest.mark.parametrize("url", SAID)
+def test_add_reads_it_too(bay: Inside, simulator: Simulator, url: str):
+    bay.done("provider", "add", url.replace("SIM", simulator.url), "--id", "acme", "--api-key", KEY, "--yes")
+    table = entry(bay, "acme")
+    assert (table["type"], table["base_url"].replace(simulator.url, "SIM")) == SAID[url]
+    assert bay.done("ask", "-m", "acme/sim-1", "Hello").startswith("You asked: Hello.")
+
+
+@pytest.mark.parametrize("url", SAID)
+def test_moving_a_provider_reads_it_too(bay: Inside, simulator: Simulator, url: str):
+    custom(bay, f"{simulator.url}/v1", "--model", "sim-1")
+    bay.done("provider", "edit", "acme", "--base-url", url.replace("SIM", simulator.url))
+    table = entry(bay, "acme")
+    assert (table["type"], table["base_url"].replace(simulator.url, "SIM")) == SAID[url]
+    assert bay.done("ask", "-m", "acme/sim-1", "Hello").startswith("You asked: Hello.")
+
+
+@pytest.mark.parametrize("url", [url for url in SAID if "models" not in url])
+def test_a_base_url_beside_a_list_at_hand_is_read_too(bay: Inside, simulator: Simulator, url: str):
+    listed = '{"data": [{"id": "sim-1"}]}'
+    at = ["--base-url", url.replace("SIM", simulator.url), "--id", "acme", "--api-key", KEY, "--yes"]
+    (bay.home / "list.json").write_text(listed)
+    bay.done("provider", "add", str(bay.home / "list.json"), *at)
+    assert entry(bay, "acme")["type"] == SAID[url][0]
+
+
+def test_what_is_named_goes_before_what_the_url_says(bay: Inside, simulator: Simulator):
+    custom(bay, f"{simulator.url}/v1/messages", "--api", "openai_chat", "--model", "m")
+    assert entry(bay, "acme")["type"] == "openai"
+    bay.done("provider", "edit", "acme", "--base-url", f"{simulator.url}/v1/responses", "--api", "anthropic")
+    assert entry(bay, "acme")["type"] == "anthropic"
+
+
+def test_a_url_that_tells_no_protocol_keeps_the_one_there_is(bay: Inside, simulator: Simulator):
+    custom(bay, f"{simulator.url}/v1/responses", "--model", "m")
+    bay.done("provider", "edit", "acme", "--base-url", f"{simulator.url}/v1")
+    assert entry(bay, "acme")["type"] == "openai_responses"
+
+
+@pytest.mark.parametrize("url", AZURE)
+def test_azure_is_never_a_custom_provider(bay: Inside, simulator: Simulator, url: str):
+    run = bay("provider", "custom", "acme", "--name", "Acme", "--base-url", url, "--model", "gpt", "--api-key", KEY)
+    assert (run.code, "use the native azure provider" in run.err, bay.text) == (2, True, "")
+    custom(bay, f"{simulator.url}/v1", "--model", "m")
+    run = bay("provider", "edit", "acme", "--base-url", url, "--api-key", KEY)
+    assert (run.code, "use the native azure provider" in run.err) == (2, True)
+    assert entry(bay, "acme")["base_url"] == f"{simulator.url}/v1"
+
+
+def test_the_model_of_a_call_is_added_where_there_is_no_list(bay: Inside):
+    line = ["--base-url", "https://acme.invalid/v1beta/models/gem%2D1:generateContent", "--api-key", KEY, "--dry-run"]
+    assert 'model = "gem-1"' in bay.done("provider", "custom", "acme", "--name", "Acme", *line)
