@@ -46,6 +46,8 @@ class PartAnnotated(Struct, tag="part_annotated", omit_defaults=True):
 
 
 class PartEnded(Struct, tag="part_ended", omit_defaults=True):
+    """`part` is whole. A text may end as thinking, where only a `</think>` at its end tells."""
+
     key: int
     part: AnyPart
 

@@ -46,7 +46,8 @@ def check_events(events: list[Event]) -> None:
 
 
 def _check_part(start: Any, texts: list[str], part: Any) -> None:
-    assert type(part) is type(start), "a part changed its kind"
+    thought = type(start) is Text and type(part) is Thinking  # only a tag at its end told
+    assert type(part) is type(start) or thought, "a part changed its kind"
     match part:
         case Text() | Refusal():
             assert part.text == "".join(texts)
@@ -348,3 +349,12 @@ CHECKERS = {
     "anthropic": check_anthropic,
     "google": check_google,
 }
+
+
+CHECKS = {
+    "openai_chat": check_openai_chat,
+    "openai_responses": check_openai_responses,
+    "anthropic": check_anthropic,
+    "google": check_google,
+}
+"""What checks the stream for a client of each protocol, and whether it has ended."""

@@ -14,22 +14,10 @@ from modelbay.errors import Unsupported
 from modelbay.events import Event, PartEnded, PartStarted, collect
 from modelbay.model import Model
 from modelbay.protocols.codec import NAMES, Call, codec
-from tests.protocols.invariants import (
-    check_anthropic,
-    check_events,
-    check_google,
-    check_openai_chat,
-    check_openai_responses,
-)
+from tests.protocols.invariants import CHECKS, check_events
 from tests.protocols.spoken import BUILT
 
 QUIRKY = Dialect(think_tags=True, merge_choices=True, reasoning_in_output=False, ends_without_finish=True)
-CHECKS = {
-    "openai_chat": check_openai_chat,
-    "openai_responses": check_openai_responses,
-    "anthropic": check_anthropic,
-    "google": check_google,
-}
 every_protocol = pytest.mark.parametrize("protocol", BUILT)
 
 odd_values: st.SearchStrategy[Any] = st.sampled_from(

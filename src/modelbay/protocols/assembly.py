@@ -73,6 +73,10 @@ class Assembly:
         """The open part itself; what is set on it is in its `PartEnded`."""
         return self._open[key].part
 
+    def turn_into(self, key: int, part: AnyPart) -> None:
+        """An open part turns out to be of another kind: it ends as that. Its text stays."""
+        self._open[key].part = part
+
     def is_open(self, key: int | None) -> bool:
         return key in self._open
 

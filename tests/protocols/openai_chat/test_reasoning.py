@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelbay.conversation import Text, Thinking
+from modelbay.conversation import Conversation, Text, Thinking
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.events import Reply, collect
 from modelbay.model import Model
 from modelbay.protocols.codec import Call, codec
-from tests.protocols.openai_chat.chunks import call, chunk, read
+from tests.protocols import reading
+from tests.protocols.invariants import CHECKS
+from tests.protocols.openai_chat.chunks import DONE, call, chunk, read, stream
 
 TAGS = Dialect(think_tags=True)
 FIELDS = ["reasoning_content", "reasoning", "reasoning_text"]
@@ -212,13 +214,33 @@ LONE = "I wonder about it.\n</think>\n\nForty-two."
         ("<think>Hm</think>Yes", "Hm", "Yes"),
         ("</think>Yes", "", "Yes"),
         ("Use <think> and </think> as tags", "", "Use <think> and </think> as tags"),
-        ("a </think> b </think> c", "", "a </think> b </think> c"),
+        ("a </think> b </think> c", "a ", " b </think> c"),
+        ("a < b</ c </thinking", "", "a < b</ c </thinking"),
+        ("It ends</think>", "It ends", ""),
+        ("Hm</thought>Yes, <think>", "Hm", "Yes, <think>"),
     ],
 )
 def test_a_lone_closing_tag_ends_thinking_that_the_template_began(content: str, thinking: str, text: str) -> None:
     body = json.dumps({"id": "c", "choices": [{"index": 0, "message": {"content": content}, "finish_reason": "stop"}]})
     reply = collect(codec("openai_chat").parse_reply(body.encode(), Dialect(think_tags=True)))
     assert (reply.thinking, reply.text) == (thinking, text)
+    for size in (1, 3, 100):
+        streamed = read(*[chunk({"content": piece}) for piece in pieces(content, size)], dialect=TAGS)
+        assert (streamed.thinking, streamed.text) == (thinking, text)
+
+
+def pieces(content: str, size: int) -> list[str]:
+    return [content[at : at + size] for at in range(0, len(content), size)]
+
+
+@pytest.mark.parametrize("client", CHECKS)
+def test_what_was_shown_as_text_before_a_lone_closing_tag_stays_so_for_clients(client: str) -> None:
+    chunks = [chunk({"content": piece}) for piece in pieces(LONE, 2)]
+    events = reading.events_of("openai_chat", stream(*chunks, chunk(finish="stop"), DONE), TAGS)
+    renderer = codec(client).stream_renderer(Conversation(model="m", include_usage=True))
+    told = b"".join([renderer.feed(event) for event in events])
+    CHECKS[client](told, True)
+    assert reading.read(client, told, PLAIN).text == LONE.replace("</think>", "")
 
 
 def test_where_tags_are_not_known_to_be_used_they_are_text() -> None:

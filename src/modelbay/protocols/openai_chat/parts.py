@@ -1,5 +1,6 @@
 """Chat Completions: the content of a message, in and out. Requests, replies and streams share it."""
 
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -253,20 +254,25 @@ def odd_reasoning(message: dict[str, Any], names: Iterable[str]) -> tuple[str, s
     return next(((name, text) for name, text in said if text), None)
 
 
+OPENING = ("<think>", "<thought>")
+CLOSING = ("</think>", "</thought>")
+TAG = re.compile("|".join((*OPENING, *CLOSING)))
+
+
 def split_think_tags(text: str) -> tuple[str, str] | None:
     """Thinking and the rest, where a text begins with `<think>`.
 
-    Or where it has a lone `</think>`: a template that opens the thinking itself leaves the first tag out.
+    Or where `</think>` is its first tag: a template that opens the thinking itself leaves the other one out.
     """
     stripped = text.lstrip()
-    for tag in ("think", "thought"):
-        if stripped.startswith(f"<{tag}>"):
-            thinking, _, rest = stripped[len(tag) + 2 :].partition(f"</{tag}>")
+    for opening, closing in zip(OPENING, CLOSING, strict=True):
+        if stripped.startswith(opening):
+            thinking, _, rest = stripped[len(opening) :].partition(closing)
             return thinking, rest
-        if f"<{tag}>" not in text and text.count(f"</{tag}>") == 1:
-            thinking, _, rest = stripped.partition(f"</{tag}>")
-            return thinking, rest
-    return None
+    found = TAG.search(text)
+    if found is None or found.group() in OPENING:
+        return None
+    return text[: found.start()].lstrip(), text[found.end() :]
 
 
 # --- tool calls --------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ The rules of tolerance are those that real providers forced (each with who does 
 
 from base64 import b64decode, b64encode
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 from modelbay.conversation import AnyPart, Json, Media, Refusal, Text, Thinking
 from modelbay.dialect import Dialect
@@ -17,8 +17,11 @@ from modelbay.protocols.calls import Call
 from modelbay.protocols.failures import unreadable
 from modelbay.protocols.finishing import finish
 from modelbay.protocols.openai_chat.parts import (
+    CLOSING,
     DETAILS,
+    OPENING,
     REASONING_FIELDS,
+    TAG,
     THINK_TAGS,
     call_id,
     filled,
@@ -35,6 +38,8 @@ from modelbay.protocols.openai_chat.usage import parse_usage
 from modelbay.protocols.openai_errors import error_in
 from modelbay.protocols.shapes import count, items, mapping, objects, shown, without, word
 from modelbay.protocols.sse import Decoder
+
+_LONGEST_TAG = max(len(tag) for tag in CLOSING)
 
 
 def stream_parser(dialect: Dialect) -> "StreamParser":
@@ -182,7 +187,16 @@ class StreamParser:
             self._add("text", content, logprobs)
             return
         for thinking, text in self._tags.feed(content):
-            self._add(THINK_TAGS if thinking else "text", text, None if thinking else logprobs)
+            if thinking is None:
+                self._turn_into_thinking()
+            else:
+                self._add(THINK_TAGS if thinking else "text", text, None if thinking else logprobs)
+
+    def _turn_into_thinking(self) -> None:
+        """A tag closes what none has opened: the text so far was thinking. It is shown already, but is kept as what it is."""
+        if self._flow is not None and self._kind == "text":
+            self._assembly.turn_into(self._flow, Thinking(native=THINK_TAGS))
+            self._stop_flow()
 
     def _items(self, content: Json) -> None:
         """Content as a list (Mistral): each item continues the part of its kind."""
@@ -393,38 +407,56 @@ class _Sound:
 
 
 class _TagSplitter:
-    """Takes `<think>…</think>` at the start of a text apart, however the text is cut."""
+    """Takes thinking in tags apart from the text, however it is cut: `<think>…</think>` at the start of the text, and what
+    stands before a `</think>` that nothing opens, because the template has opened it."""
 
     def __init__(self) -> None:
-        self._state = "start"
+        self._state: Literal["start", "thinking", "text", "done"] = "start"
         self._held = ""
         self._close_tag = ""
 
-    def feed(self, text: str) -> list[tuple[bool, str]]:
-        """Pairs of (is it thinking, text)."""
-        if self._state == "text":
+    def feed(self, text: str) -> list[tuple[bool | None, str]]:
+        """Pairs of (is it thinking, text). None: all text so far was thinking."""
+        if self._state == "done":
             return [(False, text)]
         self._held += text
-        found: list[tuple[bool, str]] = []
         if self._state == "start":
             start = self._held.lstrip()
-            tag = next((tag for tag in ("<think>", "<thought>") if start.startswith(tag)), None)
-            if tag is None:
-                if any(tag.startswith(start) for tag in ("<think>", "<thought>")):
-                    return []
+            tag = next((tag for tag in OPENING if start.startswith(tag)), None)
+            if tag is not None:
+                self._state, self._close_tag = "thinking", f"</{tag[1:]}"
+                self._held = start[len(tag) :]
+            elif any(tag.startswith(start) for tag in OPENING):
+                return []
+            else:
                 self._state = "text"
-                return self.close()
-            self._state, self._close_tag = "thinking", f"</{tag[1:]}"
-            self._held = start[len(tag) :]
-        thinking, closed, rest = self._held.partition(self._close_tag)
-        if closed:
-            self._state, self._held = "text", ""
-            found += [(True, thinking)] if thinking else []
-            return found + ([(False, rest)] if rest else [])
-        keep = next((n for n in range(len(self._close_tag) - 1, 0, -1) if self._held.endswith(self._close_tag[:n])), 0)
-        ready, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
-        return [(True, ready)] if ready else []
+        return self._until(self._close_tag) if self._state == "thinking" else self._until_lone()
 
-    def close(self) -> list[tuple[bool, str]]:
+    def _until(self, tag: str) -> list[tuple[bool | None, str]]:
+        thinking, closed, rest = self._held.partition(tag)
+        if closed:
+            self._state, self._held = "done", ""
+            return [pair for pair in ((True, thinking), (False, rest)) if pair[1]]
+        return self._ready(True, (tag,))
+
+    def _until_lone(self) -> list[tuple[bool | None, str]]:
+        found = TAG.search(self._held)
+        if found is None:
+            return self._ready(False, (*OPENING, *CLOSING))
+        text, self._state, self._held = self._held, "done", ""
+        if found.group() in OPENING:  # the answer is about tags
+            return [(False, text)]
+        before, rest = text[: found.start()], text[found.end() :]
+        return [*([(False, before)] if before else []), (None, ""), *([(False, rest)] if rest else [])]
+
+    def _ready(self, thinking: bool, tags: tuple[str, ...]) -> list[tuple[bool | None, str]]:
+        """What is held, without what may be the beginning of a tag."""
+        at = self._held.rfind("<", -_LONGEST_TAG)
+        if at < 0 or not any(tag.startswith(self._held[at:]) for tag in tags):
+            at = len(self._held)
+        ready, self._held = self._held[:at], self._held[at:]
+        return [(thinking, ready)] if ready else []
+
+    def close(self) -> list[tuple[bool | None, str]]:
         held, self._held = self._held, ""
         return [(self._state == "thinking", held)] if held else []
