@@ -17,6 +17,7 @@ from modelbay.hints import ROWS
 from modelbay.routing.retry import Policy
 from modelbay.simulator import Simulator
 from modelbay.simulator.faults import FAULTS, parse
+from modelbay.simulator.oddities import CALL
 from tests.cli.command import MODELBAY
 from tests.fault_config import KEY, NAMES, hub_config
 
@@ -106,6 +107,14 @@ TABLE = [
     Row("oversized-event=3", "stop", text="xxx"),
     Row("duplicate-start", "stop", text="You"),  # where the first event has text of its own, it comes twice
     Row("no-usage", "stop", text="You asked"),
+    Row("odd-call", "tool_calls", cli=False),
+    Row("odd-call=twice", "tool_calls", cli=False),
+    Row("odd-call=name", "tool_calls", cli=False),
+    Row("odd-call=objects", "tool_calls", cli=False),
+    Row("odd-call=cut", "length", cli=False),
+    Row("odd-finish", "other", text="You asked"),
+    Row("odd-finish=network_error", "IncompleteReply", text="You asked", cli=False),
+    Row("odd-finish=tool_calls", "stop", text="You asked", cli=False),
     Row("content-filter", "content_filter", text="You", but={"anthropic": "refusal"}),
 ]
 ALL_BY_COMMAND = {"401", "cut-after-first", "stall", "error-in-200"}
@@ -176,12 +185,25 @@ async def test_by_the_hub(sim: Simulator, tmp_path: Path, row: Row, protocol: st
             assert text.startswith(row.text)
         if reply.error is not None:
             if row.text:
-                assert "Say hello" not in text or "missing" in row.fault  # never taken for whole
+                assert "Say hello" not in text or parse(row.fault).name in ("missing-end", "odd-finish")  # type: ignore[union-attr]  # never taken for whole
             assert reply.error.attempts == attempts
             assert reply.error.provider == protocol
             assert reply.error.hint
             assert KEY not in f"{reply.error} {vars(reply.error)}"
         await check_server(sim, attempts, left=row.left if stream else row.whole_left)
+
+
+@pytest.mark.parametrize("protocol", NAMES)
+@pytest.mark.parametrize("form", ["", "=twice", "=name", "=objects"])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_call_has_one_name_and_one_set_of_arguments(
+    sim: Simulator, tmp_path: Path, form: str, protocol: str, stream: bool
+) -> None:
+    sim.reset()
+    async with Hub.open(hub_config(tmp_path, sim.url)) as hub:
+        reply, _ = await told(hub, f"{protocol}/sim-1!odd-call{form}", stream=stream)
+    [call] = reply.tool_calls
+    assert (call.name, json.loads(call.arguments)) == (CALL.name, json.loads(CALL.arguments))
 
 
 def _by_command() -> Sequence[tuple[Row, str]]:

@@ -11,10 +11,11 @@ import pytest
 
 from modelbay.simulator import Simulator
 from modelbay.simulator.faults import FAULTS
+from modelbay.simulator.oddities import CALL
 from tests.servers.wire import DONE
 from tests.simulator.conftest import KEY
 from tests.simulator.raw_client import Seen, watch
-from tests.simulator.tongues import Tongue, sse
+from tests.simulator.tongues import BY_NAME, Tongue, sse
 
 BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 
@@ -332,6 +333,31 @@ async def test_nothing_is_told_of_the_usage(sim: Simulator, tongue: Tongue, stre
 async def test_a_filter_stops_the_answer(sim: Simulator, tongue: Tongue, stream: bool):
     seen = await see(sim, tongue, "content-filter", stream=stream)
     assert any(word in seen.body for word in (b"content_filter", b"refusal", b"SAFETY"))
+
+
+@pytest.mark.parametrize(
+    ("form", "wanted"),
+    [
+        ("", ["{}", '{"city":', ' "Paris",', ' "days":', " 2}"]),
+        ("=twice", ['{"city":', ' "Paris",', ' "days":', " 2}", CALL.arguments]),
+        ("=name", ["get", "_weather", '{"city":', ' "Paris",', ' "days":', " 2}"]),
+        ("=objects", ["get_weather", {"city": "Paris"}, {"days": 2}]),
+        ("=cut", ["get_weather", '{"city":', ' "Pari']),
+    ],
+)
+async def test_a_call_is_streamed_oddly(sim: Simulator, form: str, wanted: list[Any]):
+    seen = await see(sim, BY_NAME["openai_chat"], f"odd-call{form}", stream=True)
+    deltas = [event["choices"][0]["delta"] for event in sse(seen.body) if event != DONE and event["choices"]]
+    functions = [call["function"] for delta in deltas for call in delta.get("tool_calls", ())]
+    told = [value for function in functions for value in (function.get("name"), function.get("arguments")) if value]
+    assert told == ([] if wanted[0] in ("get", "get_weather") else ["get_weather"]) + wanted
+
+
+@BOTH
+async def test_an_answer_ends_for_an_unknown_reason(sim: Simulator, tongue: Tongue, stream: bool):
+    seen = await see(sim, tongue, "odd-finish", stream=stream)
+    assert '"mystery"' in seen.body.decode()
+    assert "You asked" in told(tongue, seen, stream=stream)
 
 
 async def test_a_fault_happens_as_often_as_it_is_told(sim: Simulator, tongue: Tongue):

@@ -166,6 +166,8 @@ class Arguments:
         """
         if not text.strip() or "".join(text.split()) in _NO_ARGUMENTS:
             return self.close()
+        once = Arguments()  # the whole has the oddities of its pieces
+        text = once.feed(text) + once.close()
         passed = "".join(self._parts)
         self._object, self._held, self._rest = None, "", []
         if text.startswith(passed):

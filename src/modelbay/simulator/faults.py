@@ -20,7 +20,7 @@ from modelbay.conversation import Text
 from modelbay.errors import ModelbayError
 from modelbay.events import Event, Failed, Finished, PartDelta, UsageReported
 from modelbay.json_text import decode
-from modelbay.simulator import answers, complaints
+from modelbay.simulator import answers, complaints, oddities
 from modelbay.simulator.answers import Answer, Cut, Pause, Step
 from modelbay.simulator.exchange import Exchange
 from modelbay.simulator.manners import Manners
@@ -397,6 +397,39 @@ def _content_filter(subject: Subject) -> Answer:
     return subject.exchange.answer()
 
 
+def _odd_call(subject: Subject) -> Answer:
+    """A call, whatever was asked, in an odd stream. Where a protocol has no such stream, it comes as it should."""
+    if subject.exchange is None:
+        return subject.plain
+    form, said = subject.asked.argument, subject.exchange.said
+    call, finish = msgspec.structs.replace(oddities.CALL), "tool_calls"
+    if form == "cut":
+        call.arguments, finish = call.arguments[: len(call.arguments) // 2], "length"
+    said.parts, said.finish = [call], finish  # type: ignore[assignment]
+    if not subject.stream or form == "cut":
+        return subject.exchange.answer()
+    if form in ("", "twice"):
+        return subject.streamed(oddities.twice if form else oddities.empty_first)
+    plain = subject.exchange.answer()
+    if subject.manners.protocol != "openai_chat":
+        return plain
+    change = oddities.name_in_pieces if form == "name" else oddities.object_fragments
+    return msgspec.structs.replace(plain, steps=oddities.rewritten(iter(plain.steps), change))
+
+
+def _odd_finish(subject: Subject) -> Answer:
+    """The whole answer, which ends in a word that the protocol does not have, or that does not fit it."""
+    word = subject.asked.argument or "mystery"
+    if subject.exchange is None:
+        return subject.plain
+    if subject.stream:
+        change = oddities.ending_in(word, subject.manners.last_path)
+        return msgspec.structs.replace(subject.plain, steps=oddities.rewritten(iter(subject.plain.steps), change))
+    reply = decode(subject.body())
+    oddities.ending_in(word, subject.manners.finish_path)(reply)
+    return subject.whole(msgspec.json.encode(reply))
+
+
 class Kind(NamedTuple):
     happens: Fault
     text: str
@@ -435,6 +468,11 @@ FAULTS: dict[str, Kind] = {
     "oversized-event": Kind(_oversized, "one event of 40 MB; N: MB"),
     "duplicate-start": Kind(_duplicate_start, "the first event of a stream comes twice"),
     "no-usage": Kind(_no_usage, "nothing is said of the usage"),
+    "odd-call": Kind(
+        _odd_call,
+        "a tool call whose arguments begin with an empty object; N: `twice`, `name` or `objects` (in pieces), `cut`",
+    ),
+    "odd-finish": Kind(_odd_finish, "the answer ends for an unknown reason; N: another word, as `network_error`"),
     "content-filter": Kind(_content_filter, "a content filter ends the answer half-way"),
 }
 

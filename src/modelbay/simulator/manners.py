@@ -39,6 +39,8 @@ class Manners(Struct, frozen=True):
     """The header that names a request."""
     finish_path: tuple[str | int, ...] = ()
     """Where a whole reply says how it finished."""
+    last_path: tuple[str | int, ...] = ()
+    """Where the event of a stream that ends a reply says so."""
 
     def gives_state(self, extra: Extra) -> bool:
         """Whether a request, by the fields beside its settings, wants the reasoning state."""
@@ -59,6 +61,7 @@ MANNERS = {
             thinking_native="reasoning_content",
             keeps_hidden=False,
             finish_path=("choices", 0, "finish_reason"),
+            last_path=("choices", 0, "finish_reason"),
         ),
         Manners(
             "openai_responses",
@@ -70,6 +73,7 @@ MANNERS = {
             state_asked=("include", "reasoning.encrypted_content"),
             shown=False,
             finish_path=("status",),
+            last_path=("response", "status"),
         ),
         Manners(
             "anthropic",
@@ -80,6 +84,7 @@ MANNERS = {
             cache="marked",
             request_id="request-id",
             finish_path=("stop_reason",),
+            last_path=("delta", "stop_reason"),
         ),
         Manners(
             "google",
@@ -91,6 +96,7 @@ MANNERS = {
             cuts_calls=False,
             request_id="x-goog-request-id",
             finish_path=("candidates", 0, "finishReason"),
+            last_path=("candidates", 0, "finishReason"),
         ),
     )
 }
