@@ -132,4 +132,4 @@ def test_a_saved_chat_has_a_number_of_any_length(modelbay: Command) -> None:
     code, _, err = run(
         modelbay, "chat", "--plain", "-m", "sim/sim-1", stdin=f"/resume {'9' * 30}\n/resume ²\n".encode()
     )
-    assert (code, "there is no chat 999" in err, "internal" in err) == (0, True, False)
+    assert (code, "conversation 999" in err, "internal" in err) == (0, True, False)

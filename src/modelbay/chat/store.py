@@ -50,6 +50,8 @@ COLUMNS = (
 WAIT = 5.0
 """Seconds that another program's write is waited for."""
 DAY = 86_400.0
+IDS = range(1, 2**63)
+"""The numbers that SQLite can hold."""
 
 
 class Saved(Struct):
@@ -130,11 +132,13 @@ class Store:
         Raises:
             ConfigError: there is no such conversation, or it cannot be read.
         """
+        if id not in IDS:
+            raise _missing(id)
         with self._open() as database:
             row = database.execute(f"select {', '.join(COLUMNS)} from chats where id = ?", (id,)).fetchone()
             turns = database.execute("select content from turns where chat = ? order by number", (id,)).fetchall()
         if row is None:
-            raise ConfigError(f"conversation {id} does not exist", hint="`/resume` lists the stored ones")
+            raise _missing(id)
         fields = dict(zip(COLUMNS, row, strict=True))
         try:
             chat = Chat(
@@ -196,6 +200,10 @@ class Store:
                 f"conversations cannot be stored in {self.path}: {error}",
                 hint='check that its folder is writable and has room, or set keep = "never" in [chat]',
             ) from None
+
+
+def _missing(id: int) -> ConfigError:
+    return ConfigError(f"conversation {id} does not exist", hint="`/resume` lists the stored ones")
 
 
 def _encoded(turn: Turn | None) -> bytes | None:
