@@ -30,7 +30,7 @@ def descriptors() -> int:
 
 async def settled(wanted: int, count: Callable[[], int]) -> int:
     """The count, once it has come down to what it should be, or after a while."""
-    for _ in range(100):
+    for _ in range(1200):
         if count() <= wanted:
             break
         await asyncio.sleep(0.05)
@@ -68,7 +68,7 @@ async def _read(hub: Hub, name: str) -> None:
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no /proc here to count descriptors in")
 async def test_200_streams_with_random_cancels_leave_nothing_behind(sim: Simulator, tmp_path: Path) -> None:
     randomly = random.Random(4)
-    path = hub_config(tmp_path, sim.url, first_byte=20, idle=20)
+    path = hub_config(tmp_path, sim.url)
     assert sim._server
     connections = sim._server.server_state.connections
     async with Hub.open(path) as hub:
@@ -81,7 +81,7 @@ async def test_200_streams_with_random_cancels_leave_nothing_behind(sim: Simulat
             assert len(set(ways)) == 4
         assert len(asyncio.all_tasks()) == tasks
         for entry in sim.journal.calls():
-            await entry.wait_over(5)
+            await entry.wait_over(60)
         reply = await hub.complete("Say hello", model="anthropic/sim-1")  # and it goes on
         assert reply.finish
     assert await settled(0, lambda: len(connections)) == 0

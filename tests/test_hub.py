@@ -33,7 +33,7 @@ def json_answer(status: str, body: bytes, headers: bytes = b"") -> bytes:
     return head % (status.encode(), len(body), headers) + body
 
 
-def write_config(folder: Path, url: str, more: str = "", *, idle: float = 0.3) -> Path:
+def write_config(folder: Path, url: str, more: str = "", *, idle: float = 60) -> Path:
     path = folder / "config.toml"
     path.write_text(f"""
 default_model = "chat"
@@ -41,7 +41,7 @@ default_model = "chat"
 [providers.chat]
 type = "openai"
 base_url = "{url}/v1"
-timeout = {{ connect = 2, first_byte = 5, idle = {idle} }}
+timeout = {{ connect = 60, first_byte = 60, idle = {idle} }}
 
 [providers.messages]
 type = "anthropic"
@@ -63,8 +63,8 @@ max_output_size = 200
 
 
 @asynccontextmanager
-async def hub_at(folder: Path, url: str, more: str = "") -> AsyncIterator[Hub]:
-    async with Hub.open(write_config(folder, url, more)) as hub:
+async def hub_at(folder: Path, url: str, more: str = "", *, idle: float = 60) -> AsyncIterator[Hub]:
+    async with Hub.open(write_config(folder, url, more, idle=idle)) as hub:
         yield hub
 
 
@@ -140,7 +140,7 @@ async def test_leaving_the_iteration_closes_the_connection_at_once(tmp_path: Pat
         async for event in hub.stream("Hello", model="chat"):
             if type(event) is PartDelta:
                 break
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(60):
             await gone.wait()
 
 
@@ -157,7 +157,7 @@ async def test_cancelling_while_waiting_closes_the_connection_at_once(tmp_path: 
         waiting = asyncio.create_task(hub.complete("Hello", model="chat"))
         await asked.wait()
         waiting.cancel()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(60):
             await gone.wait()
 
 
@@ -180,7 +180,7 @@ async def test_a_stalled_stream_ends_by_the_idle_limit(tmp_path: Path) -> None:
         await client.send(HEAD + chunked(CHUNK))
         await client.hangup()
 
-    async with RawServer(script) as server, hub_at(tmp_path, server.url) as hub:
+    async with RawServer(script) as server, hub_at(tmp_path, server.url, idle=0.5) as hub:
         events = [event async for event in hub.stream("Hello", model="chat")]
     assert isinstance(events[-1], Failed)
     assert isinstance(events[-1].error, errors.TimedOut)

@@ -397,7 +397,7 @@ async def test_a_stream_goes_on_in_the_parent_of_a_forked_child(tmp_path: Path) 
             done.set()
 
     async with RawServer(script) as streaming:
-        path = write_config(tmp_path, streaming.url, idle=600)
+        path = write_config(tmp_path, streaming.url)
         said = await asyncio.to_thread(script_ran, STREAMING, str(path))
     assert said.splitlines() == [
         "child the stream belongs to the parent process",

@@ -307,18 +307,18 @@ async def test_text_behind_a_finish_reason_is_part_of_the_reply(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some models of Gemini say STOP with every chunk."""
-    monkeypatch.setattr("modelbay.transport.response.REST", 1.0)
+    monkeypatch.setattr("modelbay.transport.response.REST", 3.0)
 
     async def script(client: Client) -> None:
         await client.request()
         await client.send(SSE)
-        for _ in range(8):
+        for _ in range(14):
             await client.drip(chunk(gemini("a", "STOP")), 10_000, 0.25)
         await client.hangup()
 
     async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
         told = collect(await streaming(hub, "google/m"))
-    assert told.text == "aaaaaaaa"
+    assert told.text == "a" * 14
 
 
 # --- limits ------------------------------------------------------------------------------------------------------------
@@ -353,7 +353,7 @@ async def test_keep_alives_alone_are_no_answer(tmp_path: Path, protocol: str, al
 async def test_keep_alives_do_not_prolong_an_answer_for_ever(tmp_path: Path, protocol: str) -> None:
     alive = event({"type": "ping"}, "ping") if protocol == "anthropic" else b": ping\n\n"
     script = keeping_alive(BEGINNINGS[protocol] + TEXTS[protocol], alive)
-    async with RawServer(script) as server, opened(tmp_path, server.url, content=0.4) as hub:
+    async with RawServer(script) as server, opened(tmp_path, server.url, content=1.0) as hub:
         told = collect(await streaming(hub, f"{protocol}/m"))
     assert told.text == "well"
     assert isinstance(told.error, errors.TimedOut)

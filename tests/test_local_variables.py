@@ -39,7 +39,7 @@ type = "{type}"
 base_url = "{url}/v1?passwd={SECRETS["parameter"]}"
 api_key = "{SECRETS["key"]}"
 custom_headers = {{ X-PAT = "{SECRETS["header"]}", X-Shell = "Bearer {{env:SHELL_TOKEN}}" }}
-timeout = {{ first_byte = 2 }}
+timeout = {{ first_byte = 60 }}
 """
         for type in PROTOCOLS
     ]

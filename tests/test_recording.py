@@ -61,8 +61,8 @@ async def recorded(config: Path, name: str, *, stream: bool) -> tuple[Reply, byt
 async def test_replay_reads_the_answer_that_the_hub_gave(
     sim: Simulator, tmp_path: Path, protocol: str, stream: bool
 ) -> None:
-    config = hub_config(tmp_path, sim.url, idle=0.2, first_byte=0.2)
     for fault in FAULTS:
+        config = hub_config(tmp_path, sim.url, fault=fault)
         name = f"{protocol}/sim-thinker" + (f"!{fault}*1" if fault else "")
         reply, lines = await recorded(config, name, stream=stream)
         assert KEY not in lines.decode()

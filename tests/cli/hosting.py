@@ -18,7 +18,7 @@ def serving(modelbay: Command, what: str) -> Iterator[str]:
     assert running.stdout is not None
     yield running.stdout.readline().strip()
     running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=20)
+    _, said = running.communicate(timeout=120)
     assert running.returncode == 130
     assert "Traceback" not in said
 
@@ -31,7 +31,7 @@ def got(
     headers |= {"host": host} if host is not None else {}
     headers |= {"origin": origin} if origin is not None else {}
     try:
-        with urlopen(Request(url, body, headers), timeout=20) as answer:
+        with urlopen(Request(url, body, headers), timeout=120) as answer:
             return answer.status, json.loads(answer.read())
     except HTTPError as refused:
         with refused:

@@ -84,7 +84,7 @@ class Person:
         with suppress(OSError):
             os.close(self._ours)
 
-    def sees(self, text: str, seconds: float = 30) -> Self:
+    def sees(self, text: str, seconds: float = 120) -> Self:
         """Waits for a text that was not there before."""
         end = time.monotonic() + seconds
         while text not in self.seen[self._read :]:
@@ -101,7 +101,7 @@ class Person:
         """Its exit code, once it is done."""
         while self._more():
             pass
-        return self._process.wait(30)
+        return self._process.wait(120)
 
     def _more(self) -> bool:
         try:

@@ -218,7 +218,7 @@ def test_ctrl_c_ends_it_with_130_and_closes_the_connection(modelbay: Command):
     assert running.stdout is not None
     assert running.stdout.read(3) == "You"
     running.send_signal(signal.SIGINT)
-    _, err = running.communicate(timeout=20)
+    _, err = running.communicate(timeout=120)
     assert running.returncode == 130
     assert "Traceback" not in err
     assert modelbay.simulator.journal.last.wait_over_sync().disconnected
@@ -233,7 +233,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(tmp_path: Path, modelbay:
         assert running.stderr is not None
         assert running.stdout.read(3) == "The"
         running.stdout.close()
-        assert (running.wait(timeout=20), running.stderr.read()) == (0, "")
+        assert (running.wait(timeout=120), running.stderr.read()) == (0, "")
         running.stderr.close()
 
 

@@ -236,7 +236,7 @@ def test_ctrl_c_while_it_waits(command: Command, sim: Simulator) -> None:
     assert process.stderr is not None
     assert process.stderr.readline().startswith("Open ")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (130, "") and "Traceback" not in err
 
 

@@ -13,7 +13,7 @@ from tests.servers.wire import call
 ROOT = Path(__file__).resolve().parents[2]
 LISTENING = re.compile(r"^(?!\d)[^\n]*listening on (http://[\w.:-]+)[ \t]*$", re.MULTILINE)
 """To the end of its line, and no line that begins with the time: what a server's threads log may run into one another."""
-START, STOP, POLL = 60.0, 5.0, 0.02
+START, STOP, POLL = 180.0, 5.0, 0.02
 """Seconds: the most a start and a stop may take, and the pause between looks. A start may make the tiny model first."""
 
 

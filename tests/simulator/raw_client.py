@@ -30,13 +30,16 @@ class Seen:
         return json.loads(self.body)
 
 
-async def watch(sim: Simulator, target: str, body: object = None, *, limit: float = 10.0, **headers: str) -> Seen:
-    """Sends one request and watches its answer for `limit` seconds at most."""
+async def watch(
+    sim: Simulator, target: str, body: object = None, *, limit: float = 60.0, quiet: float = 60.0, **headers: str
+) -> Seen:
+    """Sends one request and watches its answer for `limit` seconds, and until nothing comes for `quiet` seconds."""
     reader, writer = await asyncio.open_connection(sim.host, sim.port)
     seen = Seen()
+    start = time.monotonic()
     try:
         writer.write(_request(target, body, headers))
-        await asyncio.wait_for(_read(reader, seen), limit)
+        await asyncio.wait_for(_read(reader, seen, start, quiet), limit)
     except TimeoutError:
         seen.end = "open"
     except asyncio.IncompleteReadError:
@@ -56,8 +59,7 @@ def _request(target: str, body: object, headers: dict[str, str]) -> bytes:
     return "\r\n".join(lines).encode() + content
 
 
-async def _read(reader: asyncio.StreamReader, seen: Seen) -> None:
-    start = time.monotonic()
+async def _read(reader: asyncio.StreamReader, seen: Seen, start: float, quiet: float) -> None:
     lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
     seen.head_after = time.monotonic() - start
     seen.status = int(lines[0].split(" ")[1])
@@ -65,14 +67,14 @@ async def _read(reader: asyncio.StreamReader, seen: Seen) -> None:
     if "content-length" in seen.headers:
         left = int(seen.headers["content-length"])
         while left:
-            data = await reader.read(left)
+            data = await asyncio.wait_for(reader.read(left), quiet)
             if not data:
                 raise asyncio.IncompleteReadError(b"", left)
             seen.body_after = seen.body_after or time.monotonic() - start
             seen.chunks.append(data)
             left -= len(data)
     else:
-        while size := int(await reader.readuntil(b"\r\n"), 16):
+        while size := int(await asyncio.wait_for(reader.readuntil(b"\r\n"), quiet), 16):
             data = await reader.readexactly(size + 2)
             seen.body_after = seen.body_after or time.monotonic() - start
             seen.chunks.append(data[:-2])

@@ -22,7 +22,7 @@ async def asked(sim: Simulator, *headers: str, body: bytes = BODY, size: int | N
     ]
     writer.write("\r\n".join([*lines, "", ""]).encode() + body)
     try:
-        return await asyncio.wait_for(reader.read(), 20)
+        return await asyncio.wait_for(reader.read(), 120)
     except ConnectionError:
         return b""
     finally:
@@ -70,6 +70,6 @@ async def test_a_body_has_a_limit(monkeypatch: pytest.MonkeyPatch, claimed: bool
         reader, writer = await asyncio.open_connection(sim.host, sim.port)
         writer.write(b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n")
         writer.write(b"400\r\n" + b"x" * 1_024 + b"\r\n")
-        answer = await asyncio.wait_for(reader.readuntil(b"}"), 20)
+        answer = await asyncio.wait_for(reader.readuntil(b"}"), 120)
         writer.transport.abort()
         assert answer.startswith(b"HTTP/1.1 413")

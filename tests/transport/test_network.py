@@ -131,7 +131,7 @@ async def test_a_server_that_hangs_in_the_handshake():
         with pytest.raises(TimedOut) as caught:
             await fetch(server.url.replace("http:", "https:"), limits=Limits(connect=SHORT))
         assert caught.value.stage == "connect"
-        await asyncio.wait_for(server.all_gone(), 1)
+        await asyncio.wait_for(server.all_gone(), 60)
 
 
 @pytest.mark.parametrize("answered", [True, False])
@@ -167,7 +167,7 @@ async def test_leaving_a_tls_call_does_not_wait_for_the_server(authority, answer
         await asyncio.sleep(0.05)
         task.cancel()
         await asyncio.wait([task])
-        await asyncio.wait_for(front.all_gone(), 1)
+        await asyncio.wait_for(front.all_gone(), 60)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ async def test_a_proxy_that_says_nothing():
         ) as caught:
             await fetch("https://api.example.test", proxy=proxy.url, limits=Limits(connect=SHORT))
         assert caught.value.stage == "connect"
-        await asyncio.wait_for(proxy.all_gone(), 1)
+        await asyncio.wait_for(proxy.all_gone(), 60)
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
@@ -308,7 +308,7 @@ async def test_socks_that_hangs():
         with pytest.raises(TimedOut) as caught:
             await fetch("http://h", proxy=f"socks5://127.0.0.1:{proxy.port}", limits=Limits(connect=SHORT))
         assert caught.value.stage == "connect"
-        await asyncio.wait_for(proxy.all_gone(), 1)
+        await asyncio.wait_for(proxy.all_gone(), 60)
 
 
 @pytest.mark.parametrize("close", ["abandon", "cancel"])
@@ -327,8 +327,8 @@ async def test_leaving_a_call_through_socks_closes_it(close):
             await asyncio.sleep(0.05)
             task.cancel()
             await asyncio.wait([task])
-        await asyncio.wait_for(proxy.all_gone(), 1)
-        await asyncio.wait_for(server.all_gone(), 1)
+        await asyncio.wait_for(proxy.all_gone(), 60)
+        await asyncio.wait_for(server.all_gone(), 60)
 
 
 @pytest.mark.parametrize(

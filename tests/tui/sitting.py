@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 
 from modelbay.tui.app import ModelbayApp
 
-SECONDS = 20
+SECONDS = 120
 """How long something may take to be seen, on a machine that is busy with other tests."""
 CELL = 12.2
 """The width of a letter in a picture of the screen."""

@@ -64,7 +64,7 @@ class Entry:
         if not self._over.done():
             self._over.set_result(None)
 
-    async def wait_over(self, timeout: float = 5.0) -> "Entry":
+    async def wait_over(self, timeout: float = 60.0) -> "Entry":
         """Waits until the answer is whole or its client has gone; which of them, `ended` and `disconnected` tell.
 
         Raises:
@@ -73,7 +73,7 @@ class Entry:
         await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(self._over)), timeout)
         return self
 
-    def wait_over_sync(self, timeout: float = 5.0) -> "Entry":
+    def wait_over_sync(self, timeout: float = 60.0) -> "Entry":
         try:
             self._over.result(timeout)
         except FutureTimeout:
