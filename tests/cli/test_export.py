@@ -92,8 +92,8 @@ env_key = "ACME_API_KEY"
     assert run.err == snapshot("""\
 for DESK/user/.codex/config.toml; --write puts it there
 set ACME_API_KEY to the key of acme before you start Codex, or export with --keys
-warning: acme: header X-Team: it is a secret, which goes along with --keys only
-warning: acme: header X-Api-Key: it is a secret, which goes along with --keys only
+warning: acme: header X-Team: it is secret: exported with --keys only
+warning: acme: header X-Api-Key: it is secret: exported with --keys only
 warning: acme: models gpt-5: Codex has no list: choose with `codex -m MODEL`
 try it: codex -c model_provider=acme -m acme-large
 """)
@@ -201,8 +201,8 @@ def test_kilo(desk: Desk):
     assert run.err == snapshot("""\
 for DESK/user/.config/kilo/kilo.json; --write puts it there
 set ACME_API_KEY to the key of acme before you start Kilo Code, or export with --keys
-warning: acme: header X-Team: it is a secret, which goes along with --keys only
-warning: acme: header X-Api-Key: it is a secret, which goes along with --keys only
+warning: acme: header X-Team: it is secret: exported with --keys only
+warning: acme: header X-Api-Key: it is secret: exported with --keys only
 try it: kilo run -m acme/large Hello
 """)
 
@@ -482,4 +482,4 @@ def test_what_a_variant_adds_to_requests_stays_where_it_is_secret(desk: Desk) ->
     assert run.code == 0
     written = "".join(path.read_text() for path in desk.user.rglob("opencode.json*"))
     assert '"high"' in written and "vk-acme-0123456789" not in written
-    assert "variant deep: token: it may be a secret" in run.err
+    assert "variant deep: token: it may be secret" in run.err

@@ -244,7 +244,7 @@ def _variant(one: Departure, table: Table, protocol: Protocol, named: tuple[str,
             value = value[key]
         target = words.get(leaf) or (leaf if protocol == "openai_chat" else None)
         if not one.keys and _is_secret(leaf, value):
-            one.lost(f"variant {name}: {'.'.join(leaf)}", "it may be a secret, which goes along with --keys only")
+            one.lost(f"variant {name}: {'.'.join(leaf)}", "it may be secret: exported with --keys only")
         elif target is None:
             one.lost(f"variant {name}: {'.'.join(leaf)}")
         else:

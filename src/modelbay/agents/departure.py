@@ -96,7 +96,7 @@ class Departure(Struct):
             elif self.keys:
                 taken[name] = resolve_reference(value, self.config, self.found.places)
             elif references or secret_header(name, value):
-                self.lost(f"header {name}", "it is a secret, which goes along with --keys only")
+                self.lost(f"header {name}", "it is secret: exported with --keys only")
             else:
                 taken[name] = value
         return taken
@@ -150,12 +150,12 @@ def _leave_secrets(leaving: Departure) -> None:
     if user:
         leaving.lost("its user and password", "they are secret, and go along with --keys only")
     if leaving.base_url != bare:
-        leaving.lost("the fragment of its address", "it may be secret, and goes along with --keys only")
+        leaving.lost("the fragment of its address", "it may be secret: exported with --keys only")
     for name, value in list(leaving.query.items()):
         if secret_parameter(name, value):
             del leaving.query[name]
             leaving.query_stays = True
-            leaving.lost(f"parameter {name}", "it is a secret, which goes along with --keys only")
+            leaving.lost(f"parameter {name}", "it is secret: exported with --keys only")
     if leaving.entry.base_url:
         leaving.entry = replace(leaving.entry, base_url=bare_url(leaving.entry.base_url))
 
@@ -218,7 +218,7 @@ def _add_model(
     if protocol != leaving.protocol:
         leaving.protocols[model.alias] = protocol
     if model.base_url and not leaving.keys and bare_url(model.base_url) != model.base_url:
-        leaving.lost(f"model {model.alias}", "what is secret in its address goes along with --keys only")
+        leaving.lost(f"model {model.alias}", "its address has a secret: exported with --keys only")
         model = replace(model, base_url=bare_url(model.base_url))
     leaving.models.append(model)
     if model.api_key or model.oauth:
