@@ -23,7 +23,8 @@ Usage: modelbay [OPTIONS] [COMMAND] [ARGS]...
   every agent and SDK.
 
 Options:
-  --config FILE                 Use this configuration file.
+  --config FILE                 Use this configuration file; - reads it from
+                                standard input.
   --allow-reference REF=ORIGIN  Follow this reference of a file from elsewhere,
                                 and send its value to this origin. Repeatable.
   --verbose                     Say more: requests, answers and times, and where

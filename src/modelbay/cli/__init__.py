@@ -11,7 +11,7 @@ import click
 from modelbay import __version__
 from modelbay.cli import terminal, texts
 from modelbay.cli.terminal import Settings
-from modelbay.config.paths import environment
+from modelbay.config.paths import STDIN, environment
 
 COMMANDS = {
     "ask": "Ask a model, and see the answer as it comes.",
@@ -107,6 +107,11 @@ def with_options(command: click.Command) -> click.Command:
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     """Keeps a global option, wherever on the line it was written."""
     settings = ctx.ensure_object(Settings)
+    if param.name == "config" and value == Path("-"):
+        from modelbay.config.load import provide
+
+        provide(texts.piped_bytes("the configuration"))
+        value = STDIN
     if value and param.name:
         setattr(settings, param.name, value)
         if param.name == "verbose":
@@ -132,7 +137,7 @@ OPTIONS: list[click.Parameter] = [
         metavar="FILE",
         expose_value=False,
         callback=_remember,
-        help="Use this configuration file.",
+        help="Use this configuration file; - reads it from standard input.",
     ),
     click.Option(
         ["--allow-reference"],
@@ -178,7 +183,7 @@ def main() -> None:
     """Runs the command line. Whatever goes wrong ends in a message and an exit code, never in a traceback."""
     settings = Settings()
     code = terminal.guarded(lambda: modelbay.main(prog_name="modelbay", obj=settings, standalone_mode=False), settings)
-    if settings.command in KEPT_FRESH:
+    if settings.command in KEPT_FRESH and settings.config != STDIN:
         from modelbay.onboarding.sources import upkeep
 
         upkeep.start(settings.config)

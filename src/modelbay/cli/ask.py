@@ -11,10 +11,10 @@ import click
 from modelbay.chat.attachments import Unreadable, attachment
 from modelbay.chat.bill import bill
 from modelbay.cli import terminal, texts
+from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.display import Display
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config import files
-from modelbay.config.load import load
 from modelbay.config.paths import config_file
 from modelbay.conversation import Media
 from modelbay.errors import ConfigError, ModelbayError
@@ -53,6 +53,7 @@ from modelbay.secrecy import redact
     help="Keep what went over the wire, secrets left out, for `modelbay replay FILE`.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, when all has come.")
+@direct_options
 @pass_settings
 def ask(
     settings: Settings, /, prompt: tuple[str, ...], attached: tuple[str, ...], record: Path | None, **options: Any
@@ -64,12 +65,13 @@ def ask(
     import asyncio
 
     model, as_json, no_stream = options.pop("model"), options.pop("as_json"), options.pop("no_stream")
+    direct = Direct.of(model, options)  # its key may be what is on standard input
     question = _question(prompt)
     if not question and not attached:
         raise click.UsageError("there is no prompt", click.get_current_context())
     options["files"] = [attached_file(source) for source in attached]
     terminal.show_logs(settings)
-    asking = Asking(model, question, cast(Ask, options), stream=not no_stream, quiet=as_json)
+    asking = Asking(direct, question, cast(Ask, options), stream=not no_stream, quiet=as_json)
     asking.record = record is not None
     reply = asyncio.run(asking.run(settings))
     if as_json:
@@ -105,8 +107,9 @@ def _keep(file: Path, recorded: bytes) -> None:
 class Asking:
     """One question on its way through the hub, shown as its answer comes."""
 
-    def __init__(self, name: str | None, question: str, ask: Ask, *, stream: bool, quiet: bool) -> None:
-        self._name = name
+    def __init__(self, direct: Direct, question: str, ask: Ask, *, stream: bool, quiet: bool) -> None:
+        self._direct = direct
+        self._name = direct.model
         self._question = question
         self._ask = ask
         self._stream = stream
@@ -122,7 +125,7 @@ class Asking:
     async def run(self, settings: Settings) -> Reply:
         """The answer as far as it came; what went wrong is its `error`."""
         try:
-            async with Hub(load(settings.config)) as hub, self._recording(hub):
+            async with Hub(self._direct.config(settings.config)) as hub, self._recording(hub):
                 self._check(hub)
                 self._model = hub.model(self._name)
                 start = perf_counter()
@@ -134,7 +137,7 @@ class Asking:
                     self._display.note(bill(self._model, reply.usage, perf_counter() - start, self._cost))
         except ModelbayError as error:
             reply = collect(self._events)
-            reply.error = explain(error, file=settings.config or config_file())
+            reply.error = self._direct.explained(explain(error, file=settings.config or config_file()))
         return reply
 
     @asynccontextmanager

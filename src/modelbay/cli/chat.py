@@ -15,10 +15,10 @@ from modelbay.chat.chat import Chat
 from modelbay.chat.keeping import Keeper
 from modelbay.chat.store import Store
 from modelbay.cli import terminal, texts
+from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.display import Display
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
-from modelbay.config.load import load
 from modelbay.config.paths import environment
 from modelbay.conversation import Media, Text
 from modelbay.errors import ConfigError, ModelbayError
@@ -32,8 +32,9 @@ HELP = "/model [ALIAS]  /effort [LEVEL]  /file PATH|URL  /new  /save [TITLE]  /p
 @click.command()
 @click.option("-m", "--model", metavar="MODEL", help="An alias of the configuration, or `provider/model`.")
 @click.option("--plain", is_flag=True, help="Plain lines: for pipes, screen readers and dumb terminals.")
+@direct_options
 @pass_settings
-def chat(settings: Settings, /, model: str | None, plain: bool) -> None:
+def chat(settings: Settings, /, model: str | None, plain: bool, **options: str | None) -> None:
     """Talk with a model, in the terminal app.
 
     With --plain, each line of standard input is a question, a line that ends in \\ continues, and answers go to stdout;
@@ -41,11 +42,16 @@ def chat(settings: Settings, /, model: str | None, plain: bool) -> None:
     """
     if plain or environment("TERM") == "dumb":
         terminal.show_logs(settings)
-        talk = _Plain(settings, model)
+        direct = Direct.of(model, options)
+        texts.claim_stdin("the questions")
+        talk = _Plain(settings, direct)
         asyncio.run(talk.run())
         if talk.failed and not talk.answered:
             raise click.exceptions.Exit(terminal.FAILED)
         return
+    if given := [name for name, value in options.items() if value is not None]:
+        message = f"--{given[0].replace('_', '-')} needs --plain: the app has its own dialogs for providers"
+        raise click.UsageError(message, click.get_current_context())
     open_app(settings, model)
 
 
@@ -64,9 +70,10 @@ def open_app(settings: Settings, model: str | None = None) -> None:
 class _Plain:
     """A conversation in lines."""
 
-    def __init__(self, settings: Settings, model: str | None) -> None:
+    def __init__(self, settings: Settings, direct: Direct) -> None:
         self._settings = settings
-        self._chat = Chat(model)
+        self._direct = direct
+        self._chat = Chat(direct.model)
         self._store = Store()
         self._files: list[Media] = []
         self._keeper = Keeper(self._store, "never", terminal.warning)
@@ -74,7 +81,7 @@ class _Plain:
         """How many questions were answered, and how many were not."""
 
     async def run(self) -> None:
-        async with Hub(load(self._settings.config)) as hub:
+        async with Hub(self._direct.config(self._settings.config)) as hub:
             if not hub.config.exists:
                 raise ConfigError(
                     f"there is no configuration at {hub.config.path}",
@@ -99,7 +106,7 @@ class _Plain:
             if text or self._files:
                 await self._answer(hub, text)
         except ModelbayError as error:
-            explain(error, file=hub.config.path)
+            self._direct.explained(explain(error, file=hub.config.path))
             terminal.error(error.message, error.hint)
         except Unreadable as error:
             terminal.error(str(error), error.hint)

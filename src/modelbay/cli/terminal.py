@@ -10,7 +10,7 @@ from typing import Any, TextIO
 import click
 
 from modelbay.chat.plain import STEERING, plain
-from modelbay.config.paths import config_file, environment
+from modelbay.config.paths import STDIN, config_file, environment
 from modelbay.credentials.approval import Approval, allowing
 from modelbay.errors import ConfigError, ModelbayError, UnknownEffort, Unsupported
 from modelbay.secrecy import redact, shown
@@ -182,7 +182,7 @@ def guarded(run: Callable[[], object], settings: Settings) -> int:
 
 def _is_for_a_file(failure: ModelbayError, file: Path | None) -> bool:
     """Whether a command failed because the file of --config is missing or cannot be read."""
-    if file is None or not isinstance(failure, ConfigError):
+    if file is None or file == STDIN or not isinstance(failure, ConfigError):
         return False
     try:
         file.open("rb").close()

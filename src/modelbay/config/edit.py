@@ -20,7 +20,7 @@ from msgspec import Struct
 from modelbay.config import files, values
 from modelbay.config.document import MISSING, Document
 from modelbay.config.load import parse, read
-from modelbay.config.paths import config_file
+from modelbay.config.paths import STDIN, config_file
 from modelbay.config.scan import Keys
 from modelbay.config.schema import Config, Table
 from modelbay.errors import ConfigError, ConfigSyntaxError
@@ -87,6 +87,10 @@ class Edit:
         import tomllib  # noqa: F401 not while others wait for the lock
 
         path = path or config_file()
+        if path == STDIN:
+            raise ConfigError(
+                "a configuration from standard input cannot be changed", hint="name a file with --config FILE"
+            )
         target = files.target_of(path)
         with nullcontext() if dry_run else files.locked(target, wait):
             content = files.content_of(target)

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from contextvars import ContextVar
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 from modelbay.config import entries, files, keys
 from modelbay.config.entries import Unusable
 from modelbay.config.lines import line_of
-from modelbay.config.paths import config_file
+from modelbay.config.paths import STDIN, config_file
 from modelbay.config.schema import Config, ModelEntry, Problem, Table, key_text
 from modelbay.config.secrets import hide
 from modelbay.errors import ConfigError, ConfigSyntaxError
 from modelbay.secrecy import without_frames
 
+_provided: ContextVar[bytes | None] = ContextVar("_provided", default=None)
 MOST_REPORTED = 5
 """Unknown keys named in the log; `modelbay config check` names all of them."""
 _reported: set[tuple[str, str]] = set()
@@ -41,8 +43,13 @@ def load(path: Path | None = None, *, trusted: bool = False, report: bool = True
     return config
 
 
+def provide(data: bytes) -> None:
+    """Hands in the configuration that `load(STDIN)` reads."""
+    _provided.set(data)
+
+
 def _read(path: Path) -> Config:
-    data = files.content_of(path)
+    data = _provided.get() if path == STDIN else files.content_of(path)
     if data is None:
         return Config(path=path, exists=False)
     try:

@@ -6,6 +6,8 @@ from pathlib import Path
 from modelbay.errors import ConfigError
 
 APP = "modelbay"
+STDIN = Path("<stdin>")
+"""The path of a configuration from standard input."""
 
 
 def environment(name: str) -> str | None:

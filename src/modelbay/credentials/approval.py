@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from modelbay.config.origin import origin
-from modelbay.config.paths import expanded, home
+from modelbay.config.paths import STDIN, expanded, home
 from modelbay.errors import ConfigError, MalformedReply
 from modelbay.secrecy import REFERENCE
 
@@ -78,6 +78,8 @@ def typed(value: str | None) -> None:
 
 def is_own(path: Path) -> bool:
     """Whether a file is one of modelbay's home. A link there was made by its user, so where it leads does not matter."""
+    if path == STDIN:
+        return False
     here = home().absolute()
     return path.absolute().parent == here or path.resolve().parent == here.resolve()
 
@@ -113,10 +115,11 @@ def refusal(path: Path, missing: list[Approval], otherwise: str | None = None) -
     """The error for references that are not approved; `otherwise` is another way than the option to approve them."""
     listed = ", ".join(f"{shown(one.reference)} to {one.origin}" for one in missing)
     options = " ".join(f"--allow-reference '{shown(one.reference)}={one.origin}'" for one in missing)
-    otherwise = otherwise or f"`modelbay config approve --config {path}`"
+    if path != STDIN:
+        options = f"{otherwise or f'`modelbay config approve --config {path}`'}, or {options}"
     return ConfigError(
         f"{path} comes from elsewhere, and its references are not followed without your approval: {listed}",
-        hint=f"if you trust the file and the host: {otherwise}, or {options}",
+        hint=f"if you trust the file and the host: {options}",
         file=str(path),
     )
 

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from modelbay.catalog.facts import CAPABILITIES
 from modelbay.config import files
 from modelbay.config.lines import line_of
+from modelbay.config.paths import STDIN
 from modelbay.config.schema import Config, ModelEntry, Problem, ProviderEntry, key_text
 from modelbay.credentials.credential import may_block
 from modelbay.errors import ConfigError, UnknownModel
@@ -37,7 +38,7 @@ class _Checkup:
         self.problems = list(config.problems)
 
     def permissions(self) -> None:
-        if self._config.exists and sys.platform != "win32":
+        if self._config.exists and self._config.path != STDIN and sys.platform != "win32":
             mode = stat.S_IMODE(self._config.path.stat().st_mode)
             if mode & 0o077 and any(entry.api_key or entry.env for entry in self._config.providers.values()):
                 message = f"others on this machine may read the keys in it (mode {mode:04o})"

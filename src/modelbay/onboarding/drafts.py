@@ -16,7 +16,7 @@ from modelbay.conversation import Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT, has_auth_header
 from modelbay.errors import ConfigError, MissingCredential
 from modelbay.onboarding.dialog import Form
-from modelbay.onboarding.recognition import NATIVE, Recognised, recognise
+from modelbay.onboarding.recognition import NATIVE, Recognised, recognise, suggested_id
 from modelbay.providers import presets, urls
 from modelbay.providers.endpoint import endpoint_at
 from modelbay.providers.presets import Preset
@@ -113,6 +113,32 @@ def vertex_draft(id: str, project: str | None, location: str | None, url: str | 
     if any(env.values()):
         table["env"] = {name: value for name, value in env.items() if value}
     return Draft(id, table, preset)
+
+
+def direct_draft(url: str, protocol: Protocol | None = None, key: str | None = None) -> Draft:
+    """The entry for an address that is called without being added."""
+    found = recognise(url)
+    id = suggested_id(found) or "provider"
+    if found.kind == "azure":
+        made = azure_draft(id, url=url)
+    elif found.kind == "vertexai":
+        made = vertex_draft(id, None, None, url)
+    else:
+        kind = found.kind if found.document is None else "base"
+        made = draft(replace(found, kind=kind), id, protocol=protocol)
+    return with_key(made, key)
+
+
+def alone(config: Config, made: Draft) -> Config:
+    """A configuration with one provider, which no file has. What the file says of the network holds.
+
+    Raises:
+        ConfigError: the entry cannot be used.
+    """
+    bare = replace(
+        config, exists=True, providers={}, models={}, default_model=None, default_provider=None, problems=[], unknown=[]
+    )
+    return joined(bare, made)[0]
 
 
 def form_draft(form: Form) -> Draft:
