@@ -196,3 +196,26 @@ async def test_discovery_replaces_what_was_known_of_a_model(tmp_path: Path) -> N
             assert hub.model("p/own-model").max_context_tokens == 2222
         async with Hub.open(path) as another:
             assert another.model("p/own-model").max_context_tokens == 2222
+
+
+async def test_models_of_one_provider_have_facts_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("""
+[providers.p]
+type = "openai"
+base_url = "http://127.0.0.1:9/v1"
+[models.small]
+provider = "p"
+model = "own-1"
+max_context_size = 1000
+[models.large]
+provider = "p"
+model = "own-2"
+max_context_size = 2000
+variants.huge = { max_context_size = 3000, verbosity = "low" }
+""")
+    async with Hub.open(path) as hub:
+        for _ in range(2):
+            found = [hub.model(name) for name in ("small", "large", "p/own-3")]
+            assert [model.id for model in found] == ["own-1", "own-2", "own-3"]
+            assert [model.max_context_tokens for model in found] == [1000, 2000, None]

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -134,6 +135,13 @@ async def test_a_value_that_is_not_allowed_is_refused_by_name(hub: Hub, name: st
 
 def test_every_setting_has_a_wrong_type_here() -> None:
     assert {name for name, _, _ in WRONG} == {*Ask.__annotations__, "model"}
+
+
+def test_every_setting_is_in_the_guide() -> None:
+    guide = Path(__file__).parents[1] / "docs" / "guides" / "library.md"
+    page = guide.read_text().partition("## Settings")[2]
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", page, re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted([*Ask.__annotations__, "model"])
 
 
 async def test_every_setting_is_sent(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.servers import SENTENCE
 from tests.servers.llamacpp import LlamaServer
 from tests.test_hub import write_config
@@ -12,9 +14,13 @@ from tests.test_hub import write_config
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_the_python_of_the_readme_runs_and_answers(llamacpp: LlamaServer, tmp_path: Path) -> None:
-    [code] = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert len([line for line in code.splitlines() if line.strip()]) == 8
+GUIDE = README.parent / "docs" / "guides" / "library.md"
+
+
+@pytest.mark.parametrize("page", [README, GUIDE], ids=lambda page: page.name)
+def test_the_python_of_a_page_runs_and_answers(llamacpp: LlamaServer, tmp_path: Path, page: Path) -> None:
+    [code] = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    assert len([line for line in code.splitlines() if line.strip()]) == (8 if page is README else 11)
     write_config(tmp_path, llamacpp.url)
     ran = subprocess.run(
         [sys.executable, "-c", code],
@@ -22,7 +28,7 @@ def test_the_python_of_the_readme_runs_and_answers(llamacpp: LlamaServer, tmp_pa
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert ran.returncode == 0, ran.stderr
     assert SENTENCE in ran.stdout or "weather" in ran.stdout
