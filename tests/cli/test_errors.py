@@ -110,7 +110,10 @@ def test_a_web_page_instead_of_an_answer(modelbay: Command):
             code=1,
             out="",
             err="""\
-error: Unexpected Results: the provider answered with an HTML page: 502 Bad Gateway
+warning: the provider answered with an HTML page: 502 Bad Gateway: attempt 1 of 4 failed; the next follows in 0.0 s
+warning: the provider answered with an HTML page: 502 Bad Gateway: attempt 2 of 4 failed; the next follows in 0.0 s
+warning: the provider answered with an HTML page: 502 Bad Gateway: attempt 3 of 4 failed; the next follows in 0.0 s
+error: Unexpected Results: the provider answered with an HTML page: 502 Bad Gateway (4 attempts)
 
 hint: a proxy answered in its provider's place, which is down or slow: ask again later (`modelbay provider test sim`)
 """,
