@@ -360,6 +360,16 @@ async def test_keep_alives_do_not_prolong_an_answer_for_ever(tmp_path: Path, pro
     assert told.error.stage == "content"
 
 
+@EVERY
+async def test_a_whole_reply_that_drips_is_given_up(tmp_path: Path, protocol: str) -> None:
+    script = keeping_alive(b"", b": ping\n\n")
+    async with RawServer(script) as server, opened(tmp_path, server.url, content=0.4) as hub:
+        hub._line.policy = Policy(attempts=1)
+        with pytest.raises(errors.TimedOut) as raised:
+            await hub.complete("Hello", model=f"{protocol}/m")
+    assert raised.value.stage == "content"
+
+
 async def test_keep_alives_bridge_a_silence(tmp_path: Path) -> None:
     async def script(client: Client) -> None:
         await client.request()

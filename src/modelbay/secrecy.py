@@ -7,6 +7,7 @@
 - **By type.** `Hidden` is text whose `repr` is masked, for tracebacks that show local variables.
 """
 
+import os
 import re
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from binascii import Error as NotBase64
@@ -237,6 +238,8 @@ MOST = 2_000
 _known: dict[str, None] = {}
 _forms: list[str] | None = []
 _lock = Lock()
+if hasattr(os, "register_at_fork"):  # a child forked while another thread holds the lock would wait for it for ever
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 def register(value: str) -> None:

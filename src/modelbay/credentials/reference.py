@@ -6,6 +6,7 @@ credential by itself.
 """
 
 import contextlib
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
@@ -30,6 +31,16 @@ COMMAND_SECONDS = 10
 
 _command_outputs: dict[str, str] = {}
 _command_lock = Lock()
+
+
+def _forked() -> None:
+    """In a forked child: the thread that holds the lock, for a command that may ask the user, is in the parent."""
+    global _command_lock  # noqa: PLW0603 one for the process, as `_command_outputs`
+    _command_lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_forked)
 
 
 _unattended: ContextVar[bool] = ContextVar("unattended", default=False)
