@@ -16,9 +16,16 @@ $(READY): pyproject.toml uv.lock tools/setup.py
 	@$(or $(PYTHON),$(error modelbay needs Python 3.11 or newer)) tools/setup.py
 	@touch $@
 
+# The demo needs the run-time packages alone; where .venv is there, it has them.
+DEMO := $(if $(wildcard $(READY)),.venv,.venv-demo)
+
+.venv-demo/.ready: pyproject.toml uv.lock tools/setup.py
+	@$(or $(PYTHON),$(error modelbay needs Python 3.11 or newer)) tools/setup.py --runtime .venv-demo
+	@touch $@
+
 .PHONY: demo
-demo: $(READY)  ## Show modelbay at work, without an account
-	@$(BIN)/modelbay demo
+demo: $(DEMO)/.ready  ## Show modelbay at work, without an account
+	@$(DEMO)/bin/modelbay demo
 
 .PHONY: test
 test: $(READY)  ## Run the tests; make test ARGS="-k stream" runs some
@@ -56,5 +63,5 @@ soak: $(READY)  ## Run the long tests
 
 .PHONY: clean
 clean:  ## Remove .venv and everything generated
-	rm -rf .venv dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-demo dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,6 +1,9 @@
 """`modelbay demo`: the whole way once, against the simulator, over every protocol."""
 
+import shutil
+import sys
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
@@ -47,6 +50,30 @@ def demo(keep: bool) -> None:
         _say(f"\nEverything worked: {len(BASES)} protocols in {perf_counter() - start:.1f} s")
         if keep:
             _keep(simulator, config)
+        _say(f"\nNext, with a provider of yours:\n\n{next_commands()}", end="")
+
+
+def next_commands() -> str:
+    """What to type after the demo, with the path of this program where the shell would not find it."""
+    program = quote(_program())
+    return f"""\
+  {program} provider add anthropic         # or another vendor, or a URL
+  {program} ask "{QUESTION}"
+  {program}                                # the terminal app
+
+To have `modelbay` in every folder, install it: docs/guides/install.md
+"""
+
+
+def _program() -> str:
+    """How this program is called from the folder one is in."""
+    path = Path(sys.executable).with_name("modelbay")
+    if not path.exists():
+        return "modelbay"
+    found = shutil.which("modelbay")
+    if found is not None and Path(found).resolve() == path.resolve():
+        return "modelbay"
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _keep(simulator: Simulator, config: Path) -> None:
