@@ -13,6 +13,8 @@ from modelbay.transport.request import PACKINGS, Request, public
 
 REST = 2.0
 """Seconds that a finished reply is given for its usage and its terminator. Some servers keep the connection open instead."""
+PIECE = 2**20
+"""Bytes of a reply read whole that count as content again: one that comes in single bytes would never time out."""
 LOOK = 0.01
 """Seconds between two looks at the limits, at least."""
 
@@ -53,10 +55,14 @@ class Response:
     async def read(self) -> bytes:
         """The whole body; raises what `stream` raises, and MalformedReply if it is larger than `reply_bytes`."""
         chunks: list[bytes] = []
+        size, due = 0, 1
         async with aclosing(self._body("reply_bytes")) as body:
             async for chunk in body:
                 if not chunk.isspace():  # blank lines keep the connection alive while a model thinks
+                    size += len(chunk)
+                if size >= due:  # a reply that drips is never whole
                     self.progress()
+                    due = size + PIECE
                 chunks.append(chunk)
         return b"".join(chunks)
 
