@@ -271,6 +271,11 @@ class Conversation(Struct, omit_defaults=True):
     """Whether a streaming client asked for usage (Chat Completions asks by name)."""
 
 
+def kinds(turns: list[Turn]) -> set[type]:
+    """The kinds of parts in some turns: a cheap look before anything is looked for."""
+    return {type(part) for turn in turns for part in turn.parts}
+
+
 def user(text: str, *files: AnyPart) -> Turn:
     """A user's turn: files first, as the providers advise, then the text."""
     return Turn("user", [*files, Text(text=text)] if text else list(files))

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
 
-from modelbay.conversation import ToolCall, ToolResult, Turn
+from modelbay.conversation import ToolCall, ToolResult, Turn, kinds
 
 
 def answered_calls(turns: Iterable[Turn]) -> dict[int, ToolCall]:
@@ -41,17 +41,22 @@ class _Step:
 
     def __init__(self) -> None:
         self.open: dict[int, ToolCall] = {}
+        self._new: list[ToolCall] = []
+        """The calls that are not in a queue yet: few results are looked for by name."""
         self._queues: dict[tuple[str | None, bool], deque[ToolCall]] = {}
         """Calls in order: by name, and of any name; all of them, and those without an id."""
 
     def add(self, call: ToolCall) -> None:
         self.open[id(call)] = call
-        for name in (call.name, None):
-            for without_id in (False, True) if call.id is None else (False,):
-                self._queues.setdefault((name, without_id), deque()).append(call)
+        self._new.append(call)
 
     def first(self, name: str | None, *, without_id: bool = False) -> ToolCall | None:
         """The first open call; `name` is None for a call of any name."""
+        for call in self._new:
+            for word in (call.name, None):
+                for bare in (False, True) if call.id is None else (False,):
+                    self._queues.setdefault((word, bare), deque()).append(call)
+        self._new.clear()
         queue = self._queues.get((name, without_id))
         return _first_open(queue, self.open) if queue else None
 
@@ -68,8 +73,8 @@ class _Steps:
     def __init__(self) -> None:
         self.answers: dict[int, ToolCall] = {}
         self._steps: list[_Step] = [_Step()]
-        self._by_id: dict[str, tuple[_Step, deque[ToolCall], ToolCall]] = {}
-        """The latest step with a call of each id, the open calls of this id in it, and the last of them."""
+        self._by_id: dict[str, tuple[_Step, deque[ToolCall] | None, ToolCall]] = {}
+        """The latest step with a call of each id, the open calls of this id in it if it has several, and the last of them."""
         self._waiting: list[ToolResult] = []
         """The results of the current step that no id leads to a call."""
         self._answering = False
@@ -85,9 +90,10 @@ class _Steps:
         step = self._steps[-1]
         step.add(call)
         if call.id is not None:
-            known = self._by_id.get(call.id)
-            same = known[1] if known is not None and known[0] is step else deque()
-            same.append(call)
+            known, same = self._by_id.get(call.id), None
+            if known is not None and known[0] is step:
+                same = known[1] or deque((known[2],))
+                same.append(call)
             self._by_id[call.id] = step, same, call
 
     def result(self, result: ToolResult) -> None:
@@ -97,7 +103,7 @@ class _Steps:
             self._waiting.append(result)
             return
         step, same, last = found
-        self._answer(result, step, _first_open(same, step.open) or last)
+        self._answer(result, step, (_first_open(same, step.open) if same else None) or last)
 
     def pause(self) -> None:
         """The user says something."""
@@ -109,6 +115,8 @@ class _Steps:
         A result with an id that no call has answers one that had no id, or one whose id the client replaced. The latter
         is assumed only where the step has as many results as calls left.
         """
+        if not self._waiting:
+            return
         step = self._steps[-1]
         replaced = len(self._waiting) == len(step.open)
         for result in self._waiting:
@@ -141,8 +149,10 @@ def call_ids(turns: Iterable[Turn], pattern: str | None = None, *, verbatim: boo
     client of the target's own protocol keeps what it said.
     """
     turns = list(turns)
-    answers = answered_calls(turns)
     ids: dict[int, str] = {}
+    if kinds(turns).isdisjoint((ToolCall, ToolResult)):
+        return ids
+    answers = answered_calls(turns)
     taken: set[str] = set()
     calls = results = 0
     for turn in turns:

@@ -13,7 +13,7 @@ from operator import is_
 from msgspec import Struct
 from msgspec.structs import replace
 
-from modelbay.conversation import AnyPart, Conversation, Settings, Tool, ToolCall, ToolChoice, ToolResult, Turn
+from modelbay.conversation import AnyPart, Conversation, Settings, Tool, ToolCall, ToolChoice, ToolResult, Turn, kinds
 from modelbay.errors import MalformedReply
 from modelbay.events import Event, PartDelta, PartEnded, PartStarted
 from modelbay.json_text import decode
@@ -44,6 +44,12 @@ def sent_names(
     """
     settings = conversation.settings
     tools = list(_offered(conversation, namespaces))
+    if not tools and settings.tool_choice is None and kinds(conversation.turns).isdisjoint((ToolCall, ToolResult)):
+        return conversation, {}
+    if all(tool.kind == "function" and name.namespace is None for tool, name in tools) and _all_fit(
+        conversation, pattern
+    ):
+        return conversation, {}
     names = _Names(tools, pattern, namespaces)
     for tool, name in tools:
         if tool.kind == "freeform" and not freeform:
@@ -53,6 +59,21 @@ def sent_names(
     if changed == settings and len(turns) == len(conversation.turns) and all(map(is_, turns, conversation.turns)):
         return conversation, names.meant
     return replace(conversation, settings=changed, turns=turns), names.meant
+
+
+def _all_fit(conversation: Conversation, pattern: str) -> bool:
+    """Whether every name of a function matches the pattern, wherever it is named; so it is in nearly every request."""
+    turns, settings = conversation.turns, conversation.settings
+    parts = [part for turn in turns for part in turn.parts if type(part) is ToolCall or type(part) is ToolResult]
+    if any(turn.tools for turn in turns) or any(
+        type(part) is ToolCall and part.namespace is not None for part in parts
+    ):
+        return False
+    choice = settings.tool_choice
+    named = {part.name for part in parts if part.name is not None}.union(choice.names if choice is not None else ())
+    own = [tool.name for tool in settings.tools or ()]
+    fits = re.compile(pattern).fullmatch
+    return len(set(own)) == len(own) and all(map(fits, named.union(own)))
 
 
 class Restorer:
@@ -143,6 +164,8 @@ class _Names:
             if name.namespace is not None:
                 self._bare.setdefault(name.name, []).append(name)
         self._taken = taken
+        self._kept = {name.name for name in known if name.namespace is None and self._sent[name] == name.name}
+        """The names that are sent as they are."""
         self._spaces: dict[str | None, list[str]] = {}
         """The names sent for the tools of each namespace."""
         for name, sent in self._sent.items():
@@ -234,11 +257,11 @@ class _Names:
 
     def _part(self, part: AnyPart) -> AnyPart:
         if type(part) is ToolCall:
-            if part.namespace is not None and self._namespaces:
+            if self._namespaces if part.namespace is not None else part.name in self._kept:
                 return part
             sent = self.of(ToolName(part.name, part.namespace))
             return part if sent == part.name and part.namespace is None else replace(part, name=sent, namespace=None)
-        if type(part) is ToolResult and part.name:
+        if type(part) is ToolResult and part.name and part.name not in self._kept:
             sent = self.of(ToolName(part.name))
             return part if sent == part.name else replace(part, name=sent)
         return part

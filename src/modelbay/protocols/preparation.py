@@ -4,7 +4,7 @@ from operator import is_
 
 from msgspec.structs import replace
 
-from modelbay.conversation import AnyPart, Conversation, Extra, Media, Settings, Text, ToolCall, ToolResult, Turn
+from modelbay.conversation import AnyPart, Conversation, Extra, Media, Settings, Text, ToolCall, ToolResult, Turn, kinds
 from modelbay.dialect import Dialect
 from modelbay.events import Warned
 from modelbay.model import Model
@@ -34,11 +34,14 @@ def prepared(
     settings, report = settle(conversation, protocol)
     same = conversation.protocol == protocol
     settings = limited(conversation, settings, protocol, model, dialect, report)
-    turns = [_with_usual_media(turn, same, report) for turn in repaired(conversation, protocol, report)]
+    turns = repaired(conversation, protocol, report)
+    found = kinds(turns)
+    if Media in found or ToolResult in found:
+        turns = [_with_usual_media(turn, same, report) for turn in turns]
     if not same:
         if settings.reasoning is not None:
             settings.reasoning = efforts.fitted(settings.reasoning, model, dialect, protocol, report)
-        turns = [_marked(turn) for turn in _media_beside(turns)]
+        turns = [_marked(turn) for turn in (_media_beside(turns) if Media in found else turns)]
         if protocol != "anthropic" and not dialect.cache_marks and _marks_beside_content(turns, settings):
             carried("cache_marks", protocol, report)
     if not dialect.system_role:
@@ -66,8 +69,6 @@ def _with_usual_media(turn: Turn, same: bool, report: list[Warned]) -> Turn:
 
 def _usual_media(parts: list[AnyPart], same: bool, report: list[Warned]) -> list[AnyPart]:
     """The parts, whose media have types that providers know; the same list where nothing changes."""
-    if not any(type(part) is Media or type(part) is ToolResult for part in parts):
-        return parts
     found: list[AnyPart] = []
     for part in parts:
         if type(part) is Media:

@@ -13,7 +13,7 @@ from itertools import groupby
 
 from msgspec.structs import replace
 
-from modelbay.conversation import AnyPart, Conversation, Refusal, Text, ToolCall, ToolResult, Turn, Unknown
+from modelbay.conversation import AnyPart, Conversation, Refusal, Text, ToolCall, ToolResult, Turn, Unknown, kinds
 from modelbay.events import Warned
 from modelbay.protocols.ids import answered_calls
 
@@ -28,13 +28,18 @@ _RESULTS_INSIDE = ("anthropic", "google")
 def repaired(conversation: Conversation, protocol: str, report: list[Warned]) -> list[Turn]:
     """The turns of a conversation as a provider of `protocol` accepts them; `report` gets a warning for each change."""
     turns = conversation.turns
-    if any(_calls_for_others(turn) for turn in turns):
+    if kinds(turns).isdisjoint((ToolCall, ToolResult)):
+        return turns
+    if conversation.settings.state:  # the provider has the rest of the history
+        return turns
+    if any(turn.role != "assistant" and is_own(turn) for turn in turns):
         report.append(
             Warned("a tool call in a message that is not the assistant's is sent as the assistant's", "turns")
         )
-        turns = [replace(turn, role="assistant", native=None) if _calls_for_others(turn) else turn for turn in turns]
-    if conversation.settings.state:  # the provider has the rest of the history
-        return turns
+        turns = [
+            replace(turn, role="assistant", native=None) if is_own(turn) and turn.role != "assistant" else turn
+            for turn in turns
+        ]
     history = _History(turns)
     if protocol == _ITEMS and conversation.protocol == _ITEMS:
         history.adjacent, history.elsewhere = False, _other_calls(turns)
@@ -155,14 +160,9 @@ class _History:
         return step
 
 
-def _calls_for_others(turn: Turn) -> bool:
-    """Whether a turn has calls and another role than the assistant's, whose calls no protocol has."""
-    return turn.role != "assistant" and any(type(part) is ToolCall for part in turn.parts)
-
-
 def is_own(turn: Turn) -> bool:
     """Whether a turn is the model's own."""
-    return turn.role == "assistant" or any(type(part) is ToolCall for part in turn.parts)
+    return turn.role == "assistant" or ToolCall in [type(part) for part in turn.parts]
 
 
 class _Repair:

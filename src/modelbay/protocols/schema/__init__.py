@@ -154,17 +154,29 @@ class Fitting(Struct):
 
 
 def _fitted(schema: Schema, subset: Subset) -> Schema:
-    if any(_is_old(node) for node in schemas(schema)):
+    nodes = schemas(schema)
+    words = set().union(*nodes)
+    if not words.isdisjoint(_OLD) and any(map(_is_old, nodes)):
         schema = _renewed(schema)
-    if subset.bare_references:
+        nodes = schemas(schema)
+    if subset.bare_references and "$ref" in words:
         schema = bare(schema)
-    if subset.items and any(_lacks_items(node) for node in schemas(schema)):
+        nodes = schemas(schema)
+    if subset.items and any(_lacks_items(node) for node in nodes if node.get("type") not in _SIMPLE):
         schema = _with_items(schema)
     return schema
 
 
+_OLD = ("items", "exclusiveMinimum", "exclusiveMaximum")
+_SIMPLE = ("string", "object", "integer", "number", "boolean")
+
+
 def _is_old(node: Schema) -> bool:
-    return isinstance(node.get("items"), list) or any(isinstance(node.get(word), bool) for word in _EXCLUSIVE)
+    return (
+        type(node.get("items")) is list
+        or type(node.get("exclusiveMinimum")) is bool
+        or type(node.get("exclusiveMaximum")) is bool
+    )
 
 
 _EXCLUSIVE = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}

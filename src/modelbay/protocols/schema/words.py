@@ -1,6 +1,6 @@
 """The keywords of JSON Schema, and how to walk through a schema. Pure functions: what goes in stays as it was."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeAlias
 
 from modelbay.conversation import Json
@@ -29,40 +29,36 @@ STRING_WORDS = ("format", "pattern", "minLength", "maxLength", "contentEncoding"
 NUMBER_WORDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 
 
+_MAPS, _LISTS, _ONES = frozenset(MAPS), frozenset((*LISTS, "items")), frozenset(ONES)
+
+
 def rebuilt(schema: Schema, visit: Callable[[Json], Json]) -> Schema:
     """A copy with every schema directly below replaced by what `visit` makes of it; values such as `default` stay."""
     copy = dict(schema)
-    for word in MAPS:
-        if isinstance(copy.get(word), dict):
-            copy[word] = {name: visit(child) for name, child in copy[word].items()}
-    for word in (*LISTS, "items"):
-        if isinstance(copy.get(word), list):
-            copy[word] = [visit(child) for child in copy[word]]
-    for word in ONES:
-        if isinstance(copy.get(word), dict):
-            copy[word] = visit(copy[word])
+    for word, value in schema.items():
+        if type(value) is dict:
+            if word in _MAPS:
+                copy[word] = {name: visit(child) for name, child in value.items()}
+            elif word in _ONES:
+                copy[word] = visit(value)
+        elif type(value) is list and word in _LISTS:
+            copy[word] = [visit(child) for child in value]
     return copy
 
 
-def children(schema: Schema) -> Iterator[Json]:
-    """The schemas directly below one."""
-    for word in MAPS:
-        if isinstance(schema.get(word), dict):
-            yield from schema[word].values()
-    for word in (*LISTS, "items"):
-        if isinstance(schema.get(word), list):
-            yield from schema[word]
-    for word in ONES:
-        if isinstance(schema.get(word), dict):
-            yield schema[word]
-
-
-def schemas(schema: Json) -> Iterator[Schema]:
-    """A schema and all those inside it."""
-    if isinstance(schema, dict):
-        yield schema
-        for child in children(schema):
-            yield from schemas(child)
+def schemas(schema: Json) -> list[Schema]:
+    """A schema and all those inside it. Every schema of every request comes this way."""
+    found = [schema] if type(schema) is dict else []
+    for node in found:  # grows on the way
+        for word, value in node.items():
+            if type(value) is dict:
+                if word in _MAPS:
+                    found += [child for child in value.values() if type(child) is dict]
+                elif word in _ONES:
+                    found.append(value)
+            elif type(value) is list and word in _LISTS:
+                found += [child for child in value if type(child) is dict]
+    return found
 
 
 def members(schema: Schema, word: str) -> list[Schema]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from modelbay.conversation import Json
-from modelbay.protocols.schema.words import Schema, children, properties_of, required_of, schemas
+from modelbay.protocols.schema.words import Schema, properties_of, required_of, schemas
 from modelbay.simulator.rules.request import Request, refuse
 
 _UNIONS = ("oneOf", "anyOf", "allOf", "enum", "not")
@@ -112,14 +112,13 @@ def google_accepts(request: Request) -> None:
     if form is not None:
         found.append(("generation_config.response_json_schema", form.schema))
     for where, schema in found:
-        for node in schemas(schema):
-            if any(_is_crowded(child) for child in children(node)):
-                refuse(
-                    request,
-                    f"* GenerateContentRequest.{where}: a schema with a `ref` must not set other fields than `description` "
-                    "and `default`",
-                )
+        if any(map(_is_crowded, schemas(schema)[1:])):
+            refuse(
+                request,
+                f"* GenerateContentRequest.{where}: a schema with a `ref` must not set other fields than `description` "
+                "and `default`",
+            )
 
 
-def _is_crowded(node: Json) -> bool:
-    return isinstance(node, dict) and "$ref" in node and not node.keys() <= {"$ref", "description", "default"}
+def _is_crowded(node: Schema) -> bool:
+    return "$ref" in node and not node.keys() <= {"$ref", "description", "default"}
