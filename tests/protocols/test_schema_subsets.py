@@ -72,6 +72,7 @@ SCHEMAS: dict[str, Any] = {
     "an older draft": {"type": "object", "properties": {"p": {"type": "array", "items": [TEXT, TEXT]},
         "n": {"type": "number", "minimum": 0, "exclusiveMinimum": True}}},
     "a map": MAP,
+    "Gemini's words": {"type": "OBJECT", "properties": {"a": {"type": "ARRAY", "items": {"type": "STRING"}}}},
     "no object at all": {"type": "array", "items": TEXT},
     "a text or nothing": {"type": ["string", "null"]},
 }  # fmt: skip

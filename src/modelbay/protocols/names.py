@@ -65,11 +65,10 @@ def _all_fit(conversation: Conversation, pattern: str) -> bool:
     """Whether every name of a function matches the pattern, wherever it is named; so it is in nearly every request."""
     turns, settings = conversation.turns, conversation.settings
     parts = [part for turn in turns for part in turn.parts if type(part) is ToolCall or type(part) is ToolResult]
-    if any(turn.tools for turn in turns) or any(
-        type(part) is ToolCall and part.namespace is not None for part in parts
-    ):
-        return False
     choice = settings.tool_choice
+    spaces = [part.namespace for part in parts if type(part) is ToolCall] + (choice.namespaces if choice else [])
+    if any(turn.tools for turn in turns) or any(space is not None for space in spaces):
+        return False
     named = {part.name for part in parts if part.name is not None}.union(choice.names if choice is not None else ())
     own = [tool.name for tool in settings.tools or ()]
     fits = re.compile(pattern).fullmatch

@@ -28,11 +28,13 @@ _RESULTS_INSIDE = ("anthropic", "google")
 def repaired(conversation: Conversation, protocol: str, report: list[Warned]) -> list[Turn]:
     """The turns of a conversation as a provider of `protocol` accepts them; `report` gets a warning for each change."""
     turns = conversation.turns
-    if kinds(turns).isdisjoint((ToolCall, ToolResult)):
+    found = kinds(turns)
+    if found.isdisjoint((ToolCall, ToolResult)):
         return turns
     if conversation.settings.state:  # the provider has the rest of the history
         return turns
-    if any(turn.role != "assistant" and is_own(turn) for turn in turns):
+    answered = conversation.protocol != protocol or ToolResult in found
+    if answered and any(turn.role != "assistant" and is_own(turn) for turn in turns):
         report.append(
             Warned("a tool call in a message that is not the assistant's is sent as the assistant's", "turns")
         )

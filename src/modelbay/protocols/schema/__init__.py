@@ -131,6 +131,8 @@ class Fitting(Struct):
             return schema, None
 
     def _root(self, schema: Json, what: str, setting: str) -> Schema:
+        if isinstance(schema, dict) and schema.get("type") == "OBJECT":  # a client wrote it for Gemini
+            schema = json_schema(schema)
         root, lost = object_root(schema)
         if lost:
             self._warn(f"{what} has {', '.join(f'`{word}`' for word in lost)} at its top: sent as one object", setting)

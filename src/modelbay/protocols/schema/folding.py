@@ -47,7 +47,7 @@ def object_root(schema: Json) -> tuple[Schema, list[str]]:
         root = {"type": "object", **root}
     elif isinstance(root["type"], list) and "object" in root["type"]:
         root = {**root, "type": "object"}
-    elif root["type"] not in ("object", "OBJECT"):
+    elif root["type"] != "object":
         return {"type": "object"}, [*lost, "type"]
     return root, lost
 
