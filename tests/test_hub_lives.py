@@ -404,3 +404,39 @@ async def test_a_stream_goes_on_in_the_parent_of_a_forked_child(tmp_path: Path) 
         "child whole",
         "parent half anwhole",
     ]
+
+
+LOCKS = """
+import os, threading
+from modelbay import secrecy
+from modelbay.credentials import reference
+
+held, free = threading.Event(), threading.Event()
+
+def busy():
+    with secrecy._lock:
+        held.set()
+        free.wait(0.2)  # a fork waits for it
+    with reference._command_lock:
+        free.wait()
+
+thread = threading.Thread(target=busy)
+thread.start()
+held.wait()
+while not reference._command_lock.locked():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(secrecy._lock.locked())
+    assert os.waitpid(pid, 0)[1] == 0
+pid = os.fork()
+if pid == 0:
+    os._exit(secrecy._lock.locked() or reference._command_lock.locked())
+print(os.waitpid(pid, 0)[1], secrecy._lock.locked(), reference._command_lock.locked())
+free.set()
+thread.join()
+"""
+
+
+@pytest.mark.skipif(not FORKS, reason="this system has no fork")
+def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:
+    assert script_ran(LOCKS) == "0 False True\n"

@@ -5,12 +5,12 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from modelbay import Hub, Media, sync
 from modelbay.events import PartDelta
+from modelbay.transport import Response
 from tests.faults.raw_server import Client, RawServer
 from tests.test_hub import ANSWER, CHUNK, HEAD, chunked, json_answer, write_config
 
@@ -79,28 +79,39 @@ async def test_another_video_is_uploaded_too(tmp_path: Path) -> None:
 # --- connections -------------------------------------------------------------------------------------------------------
 
 
-def answering(*, streamed: bool) -> Any:
+async def test_streamed_answers_one_after_another_share_a_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finishing, plain = asyncio.Event(), Response.finish
+
+    async def finish(response: Response) -> None:
+        finishing.set()
+        await plain(response, 60)
+
     async def script(client: Client) -> None:
         while True:
             await client.request()
-            if streamed:  # the end of the body comes after the end of the answer
-                await client.send(HEAD + chunked(ANSWER))
-                await asyncio.sleep(0.1)
-                await client.send(b"0\r\n\r\n")
-            else:
-                await client.send(json_answer("200 OK", WHOLE))
+            await client.send(HEAD + chunked(ANSWER) + chunked(b"data: [DONE]\n\n"))
+            await finishing.wait()  # the end of the body comes after the end of the answer
+            finishing.clear()
+            await client.send(b"0\r\n\r\n")
 
-    return script
-
-
-@pytest.mark.parametrize("streamed", [True, False])
-async def test_answers_one_after_another_share_a_connection(tmp_path: Path, streamed: bool) -> None:
-    async with RawServer(answering(streamed=streamed)) as server, Hub.open(write_config(tmp_path, server.url)) as hub:
+    monkeypatch.setattr(Response, "finish", finish)
+    async with RawServer(script) as server, Hub.open(write_config(tmp_path, server.url)) as hub:
         for _ in range(3):
-            if streamed:
-                assert [event async for event in hub.stream("Hi")]
-            else:
-                await hub.complete("Hi")
+            assert [event async for event in hub.stream("Hi")]
+    assert len(server.clients) == 1
+
+
+async def test_whole_answers_one_after_another_share_a_connection(tmp_path: Path) -> None:
+    async def script(client: Client) -> None:
+        while True:
+            await client.request()
+            await client.send(json_answer("200 OK", WHOLE))
+
+    async with RawServer(script) as server, Hub.open(write_config(tmp_path, server.url)) as hub:
+        for _ in range(3):
+            await hub.complete("Hi")
     assert len(server.clients) == 1
 
 

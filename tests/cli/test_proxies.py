@@ -199,7 +199,7 @@ async def test_a_manifest_does_not_lead_the_proxy_inside(modelbay: Command, acme
 
 
 async def test_a_proxy_that_is_not_there_is_named(modelbay: Command) -> None:
-    configure(modelbay, f"https://{HOST}", provider="timeout = { connect = 2.0 }")
+    configure(modelbay, f"https://{HOST}", provider="timeout = { connect = 60.0 }")
     url = f"http://user:{PASSWORD}@127.0.0.1:{await unused_port()}"
     answer = await run(modelbay, "ask", "-m", "acme/sim-1", "Hello", HTTPS_PROXY=url)
     assert answer.code == 1

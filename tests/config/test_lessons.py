@@ -37,3 +37,19 @@ def test_a_damaged_book_is_an_empty_one(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     LessonBook(tmp_path / "file" / "lessons.json").add("http://a", "m", SEED)
+
+
+def test_two_processes_keep_each_other_s_lessons(tmp_path: Path) -> None:
+    first, second = LessonBook(tmp_path / "lessons.json"), LessonBook(tmp_path / "lessons.json")
+    assert first.at("https://a") == second.at("https://a") == {}
+    first.add("https://a", "m", {"parameter": "seed"})
+    second.add("https://b", "m", {"parameter": "top_p"})
+    assert first.forget("https://c") == 0
+    first.add("https://c", "m", {"parameter": "stop"})
+    assert second.forget("https://a") == 1
+    found = LessonBook(tmp_path / "lessons.json")
+    assert [found.of(origin, "m") for origin in ("https://a", "https://b", "https://c")] == [
+        [],
+        [{"parameter": "top_p"}],
+        [{"parameter": "stop"}],
+    ]

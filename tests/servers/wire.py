@@ -33,7 +33,7 @@ class Answer:
         return [json.loads(line) for line in self.body.splitlines() if line]
 
 
-def call(url: str, body: object = None, *, method: str = "", timeout: float = 30.0, **headers: str) -> Answer:
+def call(url: str, body: object = None, *, method: str = "", timeout: float = 120.0, **headers: str) -> Answer:
     """Send one request and read the whole answer; any status is an answer. Proxies of the environment are not asked.
 
     `x_api_key="..."` is the header `x-api-key`. Without `method`, a request with a body is a POST.
