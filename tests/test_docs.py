@@ -53,7 +53,18 @@ def steps(block: str) -> Iterator[tuple[str, str]]:
 
 def typed_at_a_shell(line: str, home: Path) -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {"PATH": path, "HOME": str(home), "MODELBAY_HOME": str(home / ".config/modelbay"), "COLUMNS": "100"}
+    nowhere = {
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+    environment = {
+        **nowhere,
+        "PATH": path,
+        "HOME": str(home),
+        "MODELBAY_HOME": str(home / ".config/modelbay"),
+        "COLUMNS": "100",
+    }
     done = subprocess.run(
         ["sh", "-c", line],
         env=environment | {"PYTHONUTF8": "1", "MODELBAY_REFRESH": "off"},
@@ -76,6 +87,51 @@ def settled(text: str) -> str:
 def pattern(expected: str) -> str:
     lines = settled(expected).splitlines(keepends=True)
     return "".join(r"(?:.*\n)*?" if line == "…\n" else re.escape(line) for line in lines)
+
+
+BLOCKS = re.compile(r"^```(console simulator|console|sh)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+NEEDS = {
+    "a network": r"is not known: no such name|cannot connect|through the proxy|did not give its list|Could not resolve",
+    "a key": r"wants a key|no key on standard input|Missing API Key|Invalid API Key|was refused|requires an API key",
+    "a terminal": r"nobody can be asked|[Nn]ot a terminal|name one: |at a terminal|wants a terminal|there is nothing to change",
+    "a file": r"cannot be read|has no configuration|nothing to take over|[Nn]o such file|not found|does not exist|is missing",
+    "a provider or model of yours": r"no (provider|model) \"|no default model|there is no configuration at|Provide a manifest",
+    "credentials of Google": r"[Gg]oogle.* credentials",
+}
+"""What a command may lack here, by the words in which it says so."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_command_of_a_page_can_be_typed_in_a_fresh_home(page: Path, tmp_path: Path) -> None:
+    """In the page's order. One that needs what is not here must say so; any other must succeed."""
+    wrong_ones = []
+    with Simulator() as simulator:
+        for kind, block in BLOCKS.findall(page.read_text()):
+            lines = [line for line, _ in steps(block)] if kind != "sh" else block.replace("\\\n", "").splitlines()
+            for line in lines:
+                if not re.match(r"(\S+=\S+ )?modelbay\b|.*\| modelbay\b", line) or runs_on(line):
+                    continue
+                seen = typed_at_a_shell(f"({line}\n) ; echo exit=$?".replace(SHOWN, simulator.url), tmp_path)
+                said, _, code = seen.rstrip().rpartition("exit=")
+                if "internal:" in said:
+                    wrong_ones.append((line, said))
+                elif code == "0" or (kind == "console simulator" and code in "12"):
+                    continue  # what that shows is compared above
+                elif not any(re.search(words, said) for words in NEEDS.values()):
+                    wrong_ones.append((line, said))
+    assert wrong_ones == []
+
+
+def runs_on(line: str) -> bool:
+    """Whether a command runs until Ctrl-C."""
+    words = line.split()
+    command: click.Command = program
+    for word in words[words.index("modelbay") + 1 :]:
+        inner = command.get_command(click.Context(command), word) if isinstance(command, click.Group) else None
+        if inner is None:
+            break
+        command = inner
+    return "Ctrl-C ends it" in (command.help or "")
 
 
 # --- commands ----------------------------------------------------------------------------------------------------------
