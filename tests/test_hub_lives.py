@@ -305,6 +305,7 @@ hub = Hub.open(Path(sys.argv[1]))
 
 def child():
     print("child", asyncio.run(ask()), flush=True)
+    assert not hub._line._connections, "it kept those of its parent"
     gc.collect()
 
 async def ask():
