@@ -171,7 +171,7 @@ def test_wrong_usage_is_told_with_exit_code_2(modelbay: Command, line: list[str]
     ended = modelbay(*line)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith("error: ")
-    assert ended.err.splitlines()[-1].startswith("hint: see `modelbay")
+    assert ended.err.splitlines()[-1].startswith(("hint: see `modelbay", "hint: did you mean `"))
 
 
 def test_a_file_that_cannot_be_read(modelbay: Command):
