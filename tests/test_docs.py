@@ -14,7 +14,7 @@ import pytest
 
 from modelbay.cli import COMMANDS
 from modelbay.cli import modelbay as program
-from modelbay.hints import AZURE_MAX_TOKENS, OF_A_MANIFEST, ROWS, WEB_PAGE
+from modelbay.hints import AZURE_MAX_TOKENS, OF_A_MANIFEST, OPERATIONS, ROWS, WEB_PAGE
 from modelbay.simulator import Simulator
 from modelbay.tui.commands import COMMANDS as IN_THE_APP
 from tools.reference import ENVIRONMENT, FOLDER, pages
@@ -202,8 +202,18 @@ def test_every_command_that_a_page_names_is_there_with_its_options(page: Path) -
 
 
 def test_every_command_that_a_hint_names_is_there_with_its_options() -> None:
-    rows = [*ROWS.values(), *OF_A_MANIFEST.values(), AZURE_MAX_TOKENS, WEB_PAGE]
-    assert {row.command: said for row in rows if row.command and (said := wrong(row.command))} == {}
+    rows = [
+        *ROWS.values(),
+        *(row for own in OPERATIONS.values() for row in own.values()),
+        *OF_A_MANIFEST.values(),
+        AZURE_MAX_TOKENS,
+        WEB_PAGE,
+    ]
+    assert {
+        row.act.command: said
+        for row in rows
+        if row.act and (row.act.command or "").startswith("modelbay ") and (said := wrong(row.act.command or ""))
+    } == {}
 
 
 def test_every_command_that_the_program_speaks_of_is_there_with_its_options() -> None:

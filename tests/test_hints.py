@@ -1,84 +1,211 @@
-"""The table of what errors are called and how they are mended, row by row."""
+"""What errors are called and how they are fixed: by what was being done, the class, and where the user is."""
 
+import pickle
 import re
+import shlex
 from pathlib import Path
+from typing import get_args
 
+import click
 import pytest
 
 from modelbay import errors, secrecy
-from modelbay.cli import COMMANDS
+from modelbay.cli import modelbay
 from modelbay.config.paths import config_file
 from modelbay.dialect import PLAIN
-from modelbay.errors import ModelbayError
+from modelbay.errors import ModelbayError, Operation
 from modelbay.events import Failed
-from modelbay.hints import ROWS, explain, title
+from modelbay.hints import OPERATIONS, ROWS, About, Face, explain, title
 from modelbay.protocols.codec import codec
 from modelbay.protocols.failures import unreadable
+from modelbay.tui.commands import COMMANDS as SLASH
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ModelbayError)]
+DONE: list[Operation] = list(get_args(Operation))
+FACES: list[Face] = list(get_args(Face))
 WORDS: dict[str, dict[str, str]] = {
     "Unsupported": {"setting": "n"},
     "UnknownEffort": {"setting": "effort"},
     "TimedOut": {"stage": "idle"},
 }
+PROVIDER, MODEL = "my provider; x", "vendor/model (1)"
+"""Names that a shell takes apart unless they are quoted."""
+AT_TERMINAL = About(PROVIDER, model=MODEL, face="command", known=[PROVIDER])
 
 
-def made(kind: type[ModelbayError], message: str = "it failed") -> ModelbayError:
+def made(kind: type[ModelbayError], message: str = "it failed", done: Operation | None = None) -> ModelbayError:
     if kind is errors.Redirected:
-        return errors.Redirected(message, status=307, location=None)
-    return kind(message, **WORDS.get(kind.__name__, {}))
+        error: ModelbayError = errors.Redirected(message, status=307, location=None)
+    else:
+        error = kind(message, **WORDS.get(kind.__name__, {}))
+    error.operation = done
+    return error
+
+
+def parsed(line: str) -> dict[str, object]:
+    """The arguments of a command, as the command line itself reads them; a usage error if it does not."""
+    words = shlex.split(line)
+    assert words[0] == "modelbay"
+    command: click.Command = modelbay
+    context = click.Context(modelbay, info_name="modelbay")
+    rest = words[1:]
+    while isinstance(command, click.Group):
+        found = command.get_command(context, rest[0])
+        assert found is not None, line
+        command, rest = found, rest[1:]
+    return command.make_context(command.name, rest, resilient_parsing=False, parent=context).params
+
+
+def commands(hint: str) -> list[str]:
+    return re.findall(r"`(modelbay [^`]+)`", hint)
 
 
 def test_every_class_of_the_tree_has_a_row_and_is_drawn() -> None:
     assert set(ROWS) == set(KINDS)
+    assert set(OPERATIONS) == set(DONE)
     assert errors.__doc__
     assert sorted(re.findall(r"[A-Z]\w+(?=  |\n)", errors.__doc__.split("\n\n")[1])) == sorted(
         kind.__name__ for kind in KINDS
     )
 
 
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("done", DONE)
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_every_row_says_what_it_is_and_how_to_mend_it(kind: type[ModelbayError]) -> None:
-    error = explain(made(kind), "acme", config_file())
-    row = ROWS[kind]
-    assert title(error) == row.title
-    assert error.provider == "acme"
+def test_every_hint_can_be_followed_where_the_user_is(kind: type[ModelbayError], done: Operation, face: Face) -> None:
+    error = explain(made(kind, done=done), About(PROVIDER, model=MODEL, face=face, known=[PROVIDER]))
+    assert title(error)
     assert error.hint
     assert "\n" not in error.hint
     assert "{" not in error.hint
-    commands = re.findall(r"`(modelbay [^`]+)`", error.hint)
-    assert len(commands) == (row.command is not None)
-    for command in commands:
-        assert any(command.startswith(f"modelbay {known}") for known in COMMANDS)
-        assert "acme" in command or "{provider}" not in (row.command or "")
+    for command in commands(error.hint):
+        assert face == "command" or command.startswith("modelbay login")
+        values = [value for one in parsed(command).values() for value in (one if isinstance(one, tuple) else [one])]
+        assert ("my provider" in command) == (PROVIDER in values)
+        assert ("vendor/model" in command) == (MODEL in values)
+    if face == "app":
+        assert "modelbay " not in error.hint
+        assert not re.search(r"(?<!\S)--\w", error.hint)
+        known = {command.name for command in SLASH}
+        assert set(re.findall(r"(?<![\w/.])/(\w+)(?![\w/.])", error.hint)) <= known
 
 
-AZURE = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("done", DONE)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_no_hint_names_a_provider_that_is_not_configured(
+    kind: type[ModelbayError], done: Operation, face: Face
+) -> None:
+    error = explain(made(kind, done=done), About("added", face=face, known=["acme"]))
+    assert "added" not in str(error.hint)
+    error = made(kind, done=done)
+    error.hint = "start it, or run `modelbay provider edit added --name X`; `modelbay key set added` sets the key"
+    explain(error, About("added", face=face, known=["acme"]))
+    assert "added" not in str(error.hint)
+    assert "start it" in str(error.hint)
+
+
+@pytest.mark.parametrize(
+    ("done", "kind", "name", "words"),
+    [
+        ("ask", errors.NotFound, "Model Not Found", "check the model's id"),
+        ("list", errors.NotFound, "Connection Errors", "check base_url"),
+        ("fetch", errors.NotFound, "Not Found", "check the URL"),
+        ("login", errors.NotFound, "Login Failed", "oauth"),
+        ("upload", errors.NotFound, "Upload Failed", "uploads"),
+        ("ask", errors.AuthenticationFailed, "Invalid API Key", "enter the API key again"),
+        ("list", errors.AuthenticationFailed, "Invalid API Key", "enter the API key again"),
+        ("fetch", errors.AuthenticationFailed, "Access Denied", "token or API key"),
+        ("login", errors.AuthenticationFailed, "Login Refused", "log in again"),
+        ("token", errors.MissingCredential, "Not Logged In", "log in"),
+        ("ask", errors.ConnectFailed, "Connection Errors", "base_url"),
+        ("list", errors.ProxyFailed, "Connection Errors", "check the proxy"),
+        ("fetch", errors.ProxyFailed, "Connection Errors", "check the proxy"),
+        ("login", errors.ProxyFailed, "Connection Errors", "check the proxy"),
+        ("fetch", errors.ConnectFailed, "Connection Errors", "check the URL"),
+        ("list", errors.MalformedReply, "Unexpected Results", "not a list of models"),
+        ("ask", errors.ReplyError, "Unexpected Results", "try a different model"),
+    ],
+)
+def test_what_was_being_done_decides(done: Operation, kind: type[ModelbayError], name: str, words: str) -> None:
+    error = explain(made(kind, done=done), AT_TERMINAL)
+    assert (title(error), words in str(error.hint)) == (name, True), error.hint
+    if done in ("fetch", "login", "token"):
+        assert "base_url" not in str(error.hint)
+    if done != "ask":
+        assert "model's id" not in str(error.hint)
+
+
+AZURE_WORDS = (
+    "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+)
 
 
 @pytest.mark.parametrize(
     ("error", "name", "command"),
     [
         (errors.AuthenticationFailed("no", status=401), "Invalid API Key", "modelbay key set acme"),
-        (errors.NotFound("no", status=404), "Model Not Found", "modelbay model search WORDS"),
-        (errors.UnknownModel("no"), "Model Not Found", "modelbay model search WORDS"),
+        (errors.NotFound("no", status=404), "Model Not Found", "modelbay model search gpt-0"),
+        (errors.UnknownModel("no"), "Model Not Found", "modelbay model search gpt-0"),
         (errors.ConnectFailed("no"), "Connection Errors", "modelbay provider edit acme --base-url URL"),
         (errors.Disconnected("no"), "Connection Errors", "modelbay provider test acme"),
-        (errors.BadRequest(AZURE, status=400), "Azure GPT-5 rejects `max_tokens`", "modelbay provider add azure"),
+        (errors.BadRequest(AZURE_WORDS, status=400), "Azure GPT-5 rejects `max_tokens`", "modelbay provider add azure"),
         (errors.MalformedReply("no"), "Unexpected Results", "modelbay provider test acme"),
-        (errors.ReplyError("no"), "Unexpected Results", "modelbay model search WORDS"),
+        (errors.ReplyError("no"), "Unexpected Results", "modelbay model search gpt-0"),
     ],
 )
 def test_the_titles_of_troubleshooting_guides(error: ModelbayError, name: str, command: str) -> None:
-    assert title(explain(error, "acme", config_file())) == name
+    assert title(explain(error, About("acme", model="gpt-0", face="command"))) == name
     assert f"(`{command}`)" in str(error.hint)
 
 
 def test_an_error_that_knows_better_keeps_its_hint() -> None:
+    at_terminal = About("acme", face="command")
     error = errors.ConnectFailed("no", hint="start the server")
-    assert explain(explain(error, "acme")).hint == "start the server (`modelbay provider edit acme --base-url URL`)"
+    assert explain(explain(error, at_terminal), at_terminal).hint == (
+        "start the server (`modelbay provider edit acme --base-url URL`)"
+    )
     error = errors.ConnectFailed("no", hint="run `modelbay demo`")
-    assert explain(error, "acme").hint == "run `modelbay demo`"
+    assert explain(error, at_terminal).hint == "run `modelbay demo`"
+
+
+def test_what_is_explained_for_a_program_is_explained_anew_for_the_app() -> None:
+    error = explain(errors.AuthenticationFailed("no", status=401), About("acme", Path("/x/config.toml")))
+    assert (
+        error.hint
+        == "enter the API key again, and make sure that it is complete (change api_key of [providers.acme] in /x/config.toml)"
+    )
+    assert "`modelbay key set acme`" in str(explain(error, About(face="command")).hint)
+    error.hint = "take another one"
+    assert str(explain(error, About(face="command")).hint).startswith("take another one")
+
+
+@pytest.mark.parametrize(
+    ("hint", "app"),
+    [
+        ("log in again: `modelbay login acme`", "log in again: /login"),
+        ("choose another model, or correct it: modelbay model set m image_in=yes", "choose another model"),
+        ("connect a provider first: `modelbay provider add`", "connect a provider first: /provider"),
+        ("`modelbay key set acme`, or write api_key under [providers.acme]", "write api_key under [providers.acme]"),
+        ("it lists its models only to those who have a key: add --api-key KEY", "enter the API key"),
+    ],
+)
+def test_the_app_speaks_of_what_it_can_do(hint: str, app: str) -> None:
+    shown = explain(errors.ModelbayError("no", hint=hint), About("acme", face="app", known=["acme"])).hint or ""
+    assert app in shown
+    assert "modelbay " not in shown
+
+
+def test_a_failed_request_names_its_method_and_url_once() -> None:
+    error: ModelbayError = errors.NotFound("no such thing", status=404)
+    error.request = "GET https://a.example/v1/models"
+    explain(explain(error, About("acme")), AT_TERMINAL)
+    assert error.message == "GET https://a.example/v1/models returned 404: no such thing"
+
+
+def test_an_explained_error_can_be_pickled() -> None:
+    error = explain(errors.NotFound("no", status=404), About("acme"))
+    assert pickle.loads(pickle.dumps(error)).hint == error.hint
 
 
 @pytest.mark.parametrize(
@@ -88,27 +215,29 @@ def test_an_error_that_knows_better_keeps_its_hint() -> None:
         errors.Unsupported("no", setting="effort", hint="it has low"),
     ],
 )
-def test_a_command_that_mends_nothing_is_left_out(error: ModelbayError) -> None:
-    assert "modelbay" not in str(explain(error, "acme").hint)
+def test_a_command_that_fixes_nothing_is_left_out(error: ModelbayError) -> None:
+    assert "modelbay" not in str(explain(error, About("acme", face="command")).hint)
 
 
 def test_a_command_names_the_file_that_is_not_the_usual_one() -> None:
-    error = explain(errors.AuthenticationFailed("no", status=401), "acme", Path("/x/other.toml"))
+    error = errors.AuthenticationFailed("no", status=401)
+    explain(error, About("acme", Path("/x/other.toml"), face="command"))
     assert "`modelbay key set acme --config /x/other.toml`" in str(error.hint)
+    assert config_file() != Path("/x/other.toml")
 
 
 @pytest.mark.parametrize(("status", "name"), [(404, "Wrong Address"), (405, "Wrong Address"), (502, "Provider Failed")])
 def test_a_web_page_is_a_wrong_address_unless_a_gateway_sent_it(status: int, name: str) -> None:
     kind = errors.ServerError if status >= 500 else errors.NotFound
     error = kind("an HTML page", status=status, body="<!DOCTYPE html><html>")
-    assert title(explain(error, "acme")) == name
+    assert title(explain(error, About("acme"))) == name
     assert ("web page" in str(error.hint)) is (status < 500)
 
 
 def test_what_a_provider_quotes_is_taken_out() -> None:
     secrecy.register("sk-quoted-by-the-provider")
     words = "the key sk-quoted-by-the-provider is wrong"
-    error = explain(errors.AuthenticationFailed(words, status=401, code=words, body=words), "acme")
+    error = explain(errors.AuthenticationFailed(words, status=401, code=words, body=words), About("acme"))
     assert str(error) == error.message == "the key … is wrong"
     assert "quoted" not in f"{error!r} {vars(error)}"
 
@@ -118,8 +247,8 @@ def test_a_secret_that_a_quote_cuts_is_hidden_whole(before: int) -> None:
     secret = "tk-0123456789abcdefghijklmnop"
     secrecy.register(secret)
     body = ("x" * before + secret + " and more of it " * 20).encode()
-    broken = explain(unreadable("the reply is not JSON: unexpected end", body))
-    refused = explain(codec("openai_chat").parse_error(502, {}, body))
+    broken = explain(unreadable("the reply is not JSON: unexpected end", body), About())
+    refused = explain(codec("openai_chat").parse_error(502, {}, body), About())
     for error in (broken, refused):
         assert "x" * 60 in error.message
         assert "tk-0" not in error.message and "0123" not in error.message

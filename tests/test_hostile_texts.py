@@ -320,4 +320,4 @@ def test_a_name_in_brackets_is_no_markup(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_command_that_is_advised_has_its_names_quoted() -> None:
     error = errors.MissingCredential("no key", provider="my provider; rm -rf x")
-    assert "`modelbay key set 'my provider; rm -rf x'`" in str(hints.explain(error).hint)
+    assert "`modelbay key set 'my provider; rm -rf x'`" in str(hints.explain(error, hints.About(face="command")).hint)

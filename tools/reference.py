@@ -302,18 +302,28 @@ needs a provider stands there where one is known.
     special = [("a 400 says `max_tokens` must be `max_completion_tokens`", hints.AZURE_MAX_TOKENS)]
     special += [("an error is a web page, and not a 5xx", hints.WEB_PAGE)]
     special += [(f"`{kind.__name__}`, of a provider added by its manifest", row) for kind, row in OF_A_MANIFEST.items()]
-    return text + "".join(_error(when, row) for when, row in special)
+    text += "".join(_error(when, row) for when, row in special)
+    text += """
+What was being done (`operation`) comes before the class of the error: a list of models that is not found is not a wrong model.
+
+| operation | error | title | hint | command |
+|---|---|---|---|---|
+"""
+    for operation, own in hints.OPERATIONS.items():
+        for kind, row in own.items():
+            text += f"| `{operation}` {_error(kind.__name__, row, kind, more=False)}"
+    return text
 
 
-def _error(name: str, row: hints.Row, kind: type[ModelbayError] | None = None) -> str:
-    command = f"`{_spelt(row.command)}`" if row.command else ""
-    more = [] if kind is None else ["yes" if kind.retryable else ""]
-    return _row(f"`{name}`" if kind else name, row.title.replace("`", ""), _spelt(row.fix), command, *more)
+def _error(name: str, row: hints.Row, kind: type[ModelbayError] | None = None, *, more: bool = True) -> str:
+    command = f"`{_spelt(row.act.command)}`" if row.act and row.act.command else ""
+    again = ["yes" if kind.retryable else ""] if kind is not None and more else []
+    return _row(f"`{name}`" if kind else name, row.title.replace("`", ""), _spelt(row.fix), command, *again)
 
 
 def _spelt(text: str) -> str:
     """A hint's text with words in place of the error's own names."""
-    return text.format(provider="PROVIDER", file="config.toml", manifest="BASE_URL")
+    return text.format(provider="PROVIDER", model="MODEL", file="config.toml", manifest="BASE_URL")
 
 
 # --- the simulator -----------------------------------------------------------------------------------------------------

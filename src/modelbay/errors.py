@@ -32,13 +32,17 @@ ModelbayError
     └── IncompleteReply         it stopped before its end
 """
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
+
+Operation: TypeAlias = Literal["ask", "list", "fetch", "login", "token", "upload"]
+"""What was being done: asking a model, listing models, fetching a document, logging in, getting a token, uploading."""
 
 
 class ModelbayError(Exception):
     """The root. `message` says what happened, `hint` in one line how to mend it.
 
-    `retryable`: the same request may succeed later. `retry_after`: seconds the provider asked to wait.
+    `retryable`: the same request may succeed later. `retry_after`: seconds the provider asked to wait. `operation` is what was
+    being done, `request` the method and URL of the request that failed.
     """
 
     retryable = False
@@ -52,6 +56,15 @@ class ModelbayError(Exception):
         self.status: int | None = None
         self.request_id: str | None = None
         self.attempts = 1
+        self.operation: Operation | None = None
+        self.request: str | None = None
+        """Method and URL of the request that failed, without secrets."""
+        self.model: str | None = None
+        self.manifest: str | None = None
+        """The base URL of the provider, where its manifest says so."""
+        self.advice: str | None = None
+        """The hint of whoever raised it; `hint` is made from it for whoever reads it."""
+        self.explained: str | None = None
 
     def __reduce__(self) -> Any:
         # Python would restore an error from its message alone, which classes with more arguments do not accept: a process

@@ -24,7 +24,7 @@ from modelbay.conversation import Conversation, Media, Reasoning, ToolResult, Tu
 from modelbay.dialect import Dialect
 from modelbay.errors import ConfigError, ModelbayError, Unsupported
 from modelbay.events import Event, PartDelta, Reply, Warned, collect
-from modelbay.hints import explain
+from modelbay.hints import About, explain
 from modelbay.line import Line, Sending, adapted
 from modelbay.logs import LOG
 from modelbay.model import Capability, Model
@@ -149,7 +149,8 @@ class Hub:
         try:
             found = await discover(self.config, entry, self._line.fetch)
         except ModelbayError as error:
-            raise explain(error, provider, self.config.path) from None
+            error.operation = error.operation or "list"
+            raise explain(error, About(provider, self.config.path, known=self.config.providers)) from None
         self.catalog.remember(upstream(self.config, entry), found)
         self._known.clear()
         return found

@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from functools import partial
 from random import random
-from shlex import quote
 from time import perf_counter, time
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -28,9 +27,9 @@ from modelbay.credentials.credential import may_block
 from modelbay.credentials.google import Described, GoogleTokens
 from modelbay.credentials.network import transport_of
 from modelbay.credentials.tokens import Login, Tokens
-from modelbay.errors import AuthenticationFailed, BadRequest, HubClosed, ModelbayError
+from modelbay.errors import AuthenticationFailed, BadRequest, HubClosed, ModelbayError, Operation
 from modelbay.events import Event, Failed, Finished, PartEnded, PartStarted, Warned, shows
-from modelbay.hints import explain
+from modelbay.hints import About, explain
 from modelbay.model import Model
 from modelbay.protocols.codec import Call, Codec, codec
 from modelbay.protocols.form import form_of, web_page
@@ -40,7 +39,7 @@ from modelbay.providers.endpoint import Endpoint, endpoint_at, proxy_of
 from modelbay.providers.logins import login_of
 from modelbay.providers.upstream import Upstream
 from modelbay.routing.retry import Policy, decide, heed
-from modelbay.secrecy import HiddenBytes, redact, without_frames
+from modelbay.secrecy import HiddenBytes, masked_url, redact, without_frames
 
 if TYPE_CHECKING:  # aiohttp is only imported when something is sent
     from modelbay.recording import Recorder, Tap
@@ -148,13 +147,17 @@ class Line:
 
         async def upload(path: str, body: bytes, kind: str) -> bytes:
             endpoint = await self.endpoint(target, path, stream=False)
-            return await self.fetch(endpoint, body, {"Content-Type": kind})
+            return await self.fetch(endpoint, body, {"Content-Type": kind}, "upload")
 
         workshop = media.Workshop(self.transport(), upload, self._uploaded.setdefault(target.provider.id, {}))
         return await media.ready(conversation, target.protocol, target.dialect, workshop)
 
     async def fetch(
-        self, endpoint: Endpoint, body: bytes | None = None, headers: dict[str, str] | None = None
+        self,
+        endpoint: Endpoint,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        operation: Operation = "list",
     ) -> bytes:
         """The body of an answer that is no model's: a list, an upload. A GET without a `body`.
 
@@ -168,7 +171,8 @@ class Line:
                     raise _refused(codec(endpoint.protocol), response, answer)
                 return answer
         except ModelbayError as error:
-            raise self._explained(error, endpoint) from None
+            method = "GET" if body is None else "POST"
+            raise self._explained(error, endpoint, method, operation) from None
 
     async def events(self, sending: Sending) -> AsyncGenerator[Event, None]:
         """The events of an answer, each part stamped with where it came from. Ends in one `Finished` or `Failed`.
@@ -189,7 +193,7 @@ class Line:
                         if isinstance(event, PartStarted | PartEnded):
                             event.part.origin = origin
                         elif isinstance(event, Failed):
-                            self._explained(event.error, sending.endpoint)
+                            self._explained(event.error, sending.endpoint, model=sending.model.id)
                         for told in restorer.feed(event) if restorer else (event,):
                             yield told
                 logs.ended(start, event)
@@ -208,18 +212,28 @@ class Line:
                 decision = decide(error, attempt, self.policy, random)
                 error.attempts = attempt
                 if decision.delay is None:
-                    raise self._explained(error, sending.endpoint) from None
+                    raise self._explained(error, sending.endpoint, model=sending.model.id) from None
                 logs.LOG.debug("%s", decision.why)
                 yield Warned(redact(f"{error.message.removesuffix('.')}: {decision.why}"), retry=True)
                 await sleep(decision.delay)
                 attempt += 1
 
-    def _explained(self, error: ModelbayError, endpoint: Endpoint) -> ModelbayError:
+    def _explained(
+        self,
+        error: ModelbayError,
+        endpoint: Endpoint,
+        method: str = "POST",
+        operation: Operation = "ask",
+        model: str | None = None,
+    ) -> ModelbayError:
         if isinstance(error, AuthenticationFailed) and endpoint.credential and endpoint.credential.kind == "oauth":
-            error.hint = error.hint or f"log in again: `modelbay login {quote(endpoint.provider)}`"
+            operation = "token"
+        error.operation = error.operation or operation
+        error.request = error.request or f"{method} {masked_url(endpoint.url)}"
         entry = self.config.providers.get(endpoint.provider)
         manifest = entry.base_url if entry is not None and entry.by_manifest else None
-        return without_frames(explain(error, endpoint.provider, self.config.path, manifest))
+        about = About(endpoint.provider, self.config.path, manifest, model, known=self.config.providers)
+        return without_frames(explain(error, about))
 
     async def _attempt(self, sending: Sending) -> AsyncGenerator[Event, None]:
         """One sending of the call. Its events are held back until one shows something of the answer.
@@ -309,6 +323,7 @@ class Line:
         try:
             return await self._tokens_of(login.provider).token(login, refused)
         except ModelbayError as error:
+            error.operation = error.operation or "token"
             raise without_frames(error) from None
 
     async def google(self) -> Described:
@@ -334,7 +349,11 @@ class Line:
         from modelbay import transport
 
         transport.check_online(self.transport(), url)
-        return await self.exchange(method, url, headers, body)
+        try:
+            return await self.exchange(method, url, headers, body)
+        except ModelbayError as error:
+            error.operation = "fetch"
+            raise
 
     async def _exchange(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None, proxy: str | None = None
@@ -342,10 +361,14 @@ class Line:
         from modelbay import transport
 
         limits = transport.Limits(first_byte=30.0, idle=30.0)
-        async with await self.transport().send(
-            transport.Request(method, url, headers, body, limits, proxy)
-        ) as response:
-            return response.status, response.headers, HiddenBytes(await response.read())
+        try:
+            async with await self.transport().send(
+                transport.Request(method, url, headers, body, limits, proxy)
+            ) as response:
+                return response.status, response.headers, HiddenBytes(await response.read())
+        except ModelbayError as error:
+            error.request = f"{method} {masked_url(url)}"
+            raise
 
     async def _parsed(self, sending: Sending, response: "Answer") -> AsyncGenerator[Event, None]:
         dialect = sending.endpoint.dialect

@@ -172,20 +172,20 @@ def test_json_has_an_object_for_an_error_too_and_never_a_key(modelbay: Command):
             "usage": None,
             "error": {
                 "type": "invalid_request_error",
-                "message": "Incorrect API key provided: sk-***-key. You can find your API key at https://platform.openai.com/account/api-keys.",
+                "message": "POST SIM/v1/chat/completions returned 401: Incorrect API key provided: sk-***-key. You can find your API key at https://platform.openai.com/account/api-keys.",
                 "status": 401,
                 "title": "Invalid API Key",
                 "provider": "sim",
                 "request_id": "req_1",
                 "attempts": 1,
-                "hint": "the key was refused: give it anew, copied whole (`modelbay key set sim`)",
+                "hint": "enter the API key again, and make sure that it is complete (`modelbay key set sim`)",
             },
             "model": "sim/sim-1!401",
             "provider": "sim",
             "cost": None,
         }
     )
-    assert ended.err.startswith("error: Invalid API Key: sim answered 401: ")
+    assert ended.err.startswith("error: Invalid API Key: POST ")
     assert KEY not in ended.out + ended.err
 
 
@@ -207,7 +207,7 @@ def test_a_stream_that_breaks_keeps_what_came_and_fails(modelbay: Command):
     assert (ended.code, ended.out) == (1, "You\n")
     assert re.sub(r"\d+ bytes", "N bytes", ended.err) == snapshot("""\
 sim/sim-1!cut-after-first · 0.0 s
-error: Unexpected Results: SIM broke off its reply after N bytes
+error: Unexpected Results: POST SIM/v1/chat/completions: SIM broke off its reply after N bytes
 
 hint: try again; if it goes on, a proxy or firewall on the way may be cutting connections (`modelbay provider test sim`)
 """)

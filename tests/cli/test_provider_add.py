@@ -532,4 +532,5 @@ def test_what_is_not_added_yet_is_not_told_to_be_edited(bay: Inside):
     assert run.code == 1
     assert run.err.count("cannot connect") == 1
     assert "provider edit" not in run.err
-    assert "models that are named are added without a list: `modelbay provider custom … --model ID`" in run.err
+    assert "to add the provider without its list of models, name them with --model ID" in run.err
+    assert "GET http://127.0.0.1:9/v1/models: " in run.err

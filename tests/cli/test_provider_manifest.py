@@ -268,9 +268,9 @@ def test_embedded_becomes_hosted_by_adding_the_same_id_again(bay: Inside, acme: 
 # What is wrong
 
 BAD: list[tuple[str, Any, Any, str]] = [
-    ("not found", Page(b"{}", 404), None, "SITE/v1/models answered 404"),
-    ("failing", Page(b'{"error": "down"}', 500), None, "SITE/v1/models answered 500"),
-    ("wants a key", Page(b"{}", 401), None, "SITE/v1/models answered 401"),
+    ("not found", Page(b"{}", 404), None, "SITE/v1/models?provider=true returned 404"),
+    ("failing", Page(b'{"error": "down"}', 500), None, "SITE/v1/models?provider=true returned 500"),
+    ("wants a key", Page(b"{}", 401), None, "SITE/v1/models?provider=true returned 401"),
     ("a web page", "<!doctype html><title>Hi</title>", None, "it is not JSON but"),
     ("empty", "", None, "it is empty"),
     ("cut off", MANIFEST[:50], None, "it is not JSON at line 3, column 13: unterminated string"),
@@ -302,8 +302,8 @@ BAD: list[tuple[str, Any, Any, str]] = [
     ("a redirect inside", Page(b"", 302, {"location": "http://127.0.0.1:9/"}), None, "127.0.0.1:9"),
     ("redirects in circles", Page(b"", 302, {"location": HOSTED}), None, "redirects, of which 5 are followed"),
     ("a redirect to nowhere", Page(b"", 302, {"location": "mailto:x"}), None, "answered 302 and points to"),
-    ("models not found", manifest(baseUrl="SITE/v1"), Page(b"{}", 404), "SITE/v1/models answered 404"),
-    ("models for a key", manifest(baseUrl="SITE/v1"), Page(b"{}", 403), "SITE/v1/models answered 403"),
+    ("models not found", manifest(baseUrl="SITE/v1"), Page(b"{}", 404), "SITE/v1/models?extended=true returned 404"),
+    ("models for a key", manifest(baseUrl="SITE/v1"), Page(b"{}", 403), "SITE/v1/models?extended=true returned 403"),
     ("no models object", manifest(baseUrl="SITE/v1"), {"data": "no"}, "models: it is missing: there is an object"),
     ("models of text", manifest(baseUrl="SITE/v1"), {"models": "m"}, 'models: it must be an object of models by id, not "m"'),
     ("a wrong size", manifest(baseUrl="SITE/v1"), {"models": {"a/b": model(limit={"context": "x"})}},
@@ -347,7 +347,7 @@ def test_a_slow_manifest_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         sluggish.pages[HOSTED] = Page(late=True)
         bay = Inside(tmp_path, monkeypatch, {sluggish.url: "SITE"})
         run = bay("provider", "manifest", f"{sluggish.url}{HOSTED}", "--yes")
-    assert run.err.startswith("error: Failed to process provider data: SITE")
+    assert run.err.startswith("error: Failed to process provider data: GET SITE")
     assert "0.2 s" in run.err
     assert not bay.file.exists()
 

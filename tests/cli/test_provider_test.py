@@ -145,6 +145,14 @@ def test_an_empty_reply_shows_no_key_and_no_protocol(bay: Inside):
     assert (found["authorised"], found["protocol"]) == ("unknown", "unknown")
 
 
+def test_hints_are_commands_with_the_names_of_the_configuration(bay: Inside):
+    with answering(lambda _: {"status": 401, "error": {"message": "who?"}}) as url:
+        tried(bay, url, "--model", "m")
+        said = bay("provider", "test", "acme", "--model", "m").out
+    assert "(`modelbay key set acme`)" in said
+    assert f"GET {url}/models returned 200" in said or f"{url}/chat/completions returned 401: who?" in said
+
+
 def test_a_refused_key_is_a_no(bay: Inside):
     with answering(lambda _: {"status": 401, "error": {"message": "who?"}}) as url:
         found = results(tried(bay, url, "--model", "m"))

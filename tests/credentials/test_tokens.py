@@ -104,7 +104,7 @@ async def test_a_second_401_is_told_and_never_a_loop(home: Path, sim: Simulator)
     async with Hub.open() as hub:
         with pytest.raises(AuthenticationFailed) as caught:
             await ask(hub)
-    assert caught.value.hint == "log in again: `modelbay login managed`"
+    assert caught.value.hint == "log in again (`modelbay login managed`)"
     assert sim.provider.logins.refreshes == 1
     assert len(sim.journal.calls()) + sum(entry.path.endswith("/completions") for entry in sim.journal) <= 4
 

@@ -182,14 +182,16 @@ def _failed(detected: Detected) -> str:
 def no_models(detected: Detected) -> ModelbayError | click.ClickException:
     """Why there is nothing to write. What mends a provider that is there does not mend one that is only to be added."""
     if (error := detected.error) is not None:
-        command = click.get_current_context().command_path
         if detected.refused:
-            error.hint = f"give the key that it takes, copied whole: `{command} … --api-key KEY`"
+            error.hint = "give the key that it takes, copied whole, with --api-key"
         else:
-            why = f"{error.hint.partition(' (`modelbay')[0]}; " if error.hint else ""
+            why = error.advice or "check the URL"
             error.message = f"{_failed(detected)}: {error.message}"
-            error.hint = f"{why}models that are named are added without a list: `{command} … --model ID`"
+            error.hint = f"{why}; to add the provider without its list of models, name them with --model ID"
         return error
+    if detected.discovery is not None:
+        where = f"GET {detected.discovery.url}: " if detected.discovery.url else ""
+        return Invalid([f"{where}the list has no chat models"], "name the models with --model ID")
     return Invalid(["--model: At least one model is required"])
 
 

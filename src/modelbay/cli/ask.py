@@ -15,11 +15,10 @@ from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.display import Display
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config import files
-from modelbay.config.paths import config_file
 from modelbay.conversation import Media
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.events import Event, Reply, collect
-from modelbay.hints import explain, title
+from modelbay.hints import title
 from modelbay.hub import Hub
 from modelbay.json_text import encode
 from modelbay.model import Model
@@ -137,7 +136,7 @@ class Asking:
                     self._display.note(bill(self._model, reply.usage, perf_counter() - start, self._cost))
         except ModelbayError as error:
             reply = collect(self._events)
-            reply.error = self._direct.explained(explain(error, file=settings.config or config_file()))
+            reply.error = self._direct.explained(terminal.explained(error, settings))
         return reply
 
     @asynccontextmanager

@@ -23,7 +23,7 @@ from modelbay.config.paths import environment
 from modelbay.conversation import Media, Text
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.events import Failed, collect
-from modelbay.hints import explain
+from modelbay.hints import About, explain
 from modelbay.hub import Hub
 
 HELP = "/model [ALIAS]  /effort [LEVEL]  /file PATH|URL  /new  /save [TITLE]  /private  /resume [NUMBER]  /help  /quit"
@@ -106,7 +106,8 @@ class _Plain:
             if text or self._files:
                 await self._answer(hub, text)
         except ModelbayError as error:
-            self._direct.explained(explain(error, file=hub.config.path))
+            about = About(file=hub.config.path, face="command", known=self._direct.known(hub.config))
+            self._direct.explained(explain(error, about))
             terminal.error(error.message, error.hint)
         except Unreadable as error:
             terminal.error(str(error), error.hint)

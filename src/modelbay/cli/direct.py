@@ -1,6 +1,6 @@
 """A call without a configuration file: the provider is on the command line. For CI, containers and a first try."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -68,6 +68,10 @@ class Direct(Struct):
         """The configuration. Of a provider on the command line it has only that, and what the file says of the network."""
         config = load(file)
         return alone(config, self.made) if self.made is not None else config
+
+    def known(self, config: Config) -> Collection[str]:
+        """The providers that a command can name: those of a file."""
+        return () if self.made is not None else config.providers
 
     def explained(self, error: ModelbayError) -> ModelbayError:
         """The error, with a hint that fits a provider which is in no file: no command changes it."""

@@ -1,8 +1,8 @@
 """The terminal's manners: data on stdout, everything else on stderr, colours only for people, and no tracebacks."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
@@ -12,7 +12,7 @@ import click
 from modelbay.chat.plain import STEERING, plain
 from modelbay.config.paths import STDIN, config_file, environment
 from modelbay.credentials.approval import Approval, allowing
-from modelbay.errors import ConfigError, ModelbayError, UnknownEffort, Unsupported
+from modelbay.errors import ConfigError, ModelbayError, UnknownEffort
 from modelbay.secrecy import redact, shown
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -193,18 +193,27 @@ def _is_for_a_file(failure: ModelbayError, file: Path | None) -> bool:
 
 def told(failure: ModelbayError, settings: Settings) -> None:
     """Says what went wrong and how to mend it, and what to look it up by: who said it, on which request."""
-    from modelbay.hints import explain, title
+    from modelbay.hints import title
 
-    explain(failure, file=settings.config or config_file())
+    explained(failure, settings)
     message = failure.message
-    by_provider = failure.provider and failure.status and not isinstance(failure, Unsupported)
-    if by_provider and str(failure.status) not in message:
-        message = f"{failure.provider} answered {failure.status}: {message}"
     facts = [f"request {failure.request_id}"] if failure.request_id else []
     facts += [f"{failure.attempts} attempts"] if failure.attempts > 1 else []
     if facts:
         message = f"{message.removesuffix('.')} ({', '.join(facts)})"
     error(f"{title(failure)}: {message}" if _has_title(failure) else message, failure.hint)
+
+
+def explained(failure: ModelbayError, settings: Settings) -> ModelbayError:
+    """The error with the hint for the command line, which names providers of the configuration only."""
+    from modelbay.config.load import load
+    from modelbay.hints import About, explain
+
+    file = settings.config or config_file()
+    known: Collection[str] = ()
+    with suppress(ModelbayError):
+        known = load(file).providers if file.is_file() else ()
+    return explain(failure, About(file=file, face="command", known=known))
 
 
 def _has_title(failure: ModelbayError) -> bool:

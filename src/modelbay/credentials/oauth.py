@@ -15,7 +15,7 @@ from modelbay.config.origin import origin
 from modelbay.credentials.google import Send
 from modelbay.errors import AuthenticationFailed, MalformedReply, ModelbayError, ServerError, TimedOut, TransportError
 from modelbay.json_text import decode
-from modelbay.secrecy import Hidden, HiddenBytes, redact, register
+from modelbay.secrecy import Hidden, HiddenBytes, masked_url, redact, register
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 INTERVAL = 5.0
@@ -125,7 +125,7 @@ class Device:
         form = {"client_id": self.flow.client_id} | ({"scope": self.flow.scope} if self.flow.scope else {})
         status, said = await _post(self._send, self.flow.device_url, form)
         if status >= 400 or said.get("error"):
-            raise _failure(status, said)
+            raise _failure(status, said, self.flow.device_url)
         try:
             code = Code(
                 user_code=_text(said, "user_code"),
@@ -161,7 +161,7 @@ class Device:
                 self.interval += SLOWER
                 return None
         if status >= 400 or said.get("error"):
-            raise _failure(status, said)
+            raise _failure(status, said, self.flow.token_url)
         tokens = _tokens(said, asked, self.flow)
         tokens.obtained_by = OBTAINED
         return tokens
@@ -235,7 +235,7 @@ async def refreshed(flow: Flow, old: TokenSet, send: Send, clock: Callable[[], f
     asked = clock()
     status, said = await _post(send, flow.token_url, form)
     if status >= 400 or said.get("error"):
-        raise _failure(status, said)
+        raise _failure(status, said, flow.token_url)
     new = _tokens(said, asked, flow)
     new.refresh_token = new.refresh_token or old.refresh_token
     new.scope = new.scope or old.scope
@@ -257,7 +257,7 @@ async def revoke(flow: Flow, tokens: TokenSet, send: Send) -> bool:
     form = {"token": getattr(tokens, kind), "token_type_hint": kind, "client_id": flow.client_id}
     status, _, body = await send("POST", url, dict(HEADERS), HiddenBytes(urlencode(form).encode()))
     if status >= 400:
-        raise _failure(status, _object(body) or {})
+        raise _failure(status, _object(body) or {}, url)
     return True
 
 
@@ -297,7 +297,7 @@ async def _post(send: Send, url: str, form: dict[str, str]) -> tuple[int, dict[s
     status, _, body = await send("POST", url, dict(HEADERS), HiddenBytes(urlencode(form).encode()))
     said = _object(body)
     if said is None and status < 400:
-        raise MalformedReply(f"the answer of {origin(url)} is not a login server's: not a JSON object")
+        raise _sent(MalformedReply(f"the answer of {origin(url)} is not a login server's: not a JSON object"), url)
     return status, said or {}
 
 
@@ -319,18 +319,23 @@ def _unusable(error: ValueError) -> MalformedReply:
     return failure
 
 
-def _failure(status: int, said: dict[str, Any]) -> ModelbayError:
+def _failure(status: int, said: dict[str, Any], url: str) -> ModelbayError:
     """The error in an answer: RFC 6749, 5.2, or another form."""
     code, about = said.get("error"), said.get("error_description") or said.get("message")
     code = code if isinstance(code, str) else None
     what = redact(f"{code or f'status {status}'}{f': {about}' if isinstance(about, str) and about else ''}")
     if status == 429 or status >= 500 or code in ("temporarily_unavailable", "server_error"):
-        return ServerError(f"the login server failed: {what}", status=status)
+        return _sent(ServerError(f"the login server failed: {what}", status=status), url)
     if code == "access_denied":
         what = f"the login was denied{f': {redact(about)}' if isinstance(about, str) and about else ''}"
     else:
         what = f"the login server refused: {what}"
-    return Refused(what, status=status, code=code)
+    return _sent(Refused(what, status=status, code=code), url)
+
+
+def _sent(error: ModelbayError, url: str) -> ModelbayError:
+    error.request = f"POST {masked_url(url)}"
+    return error
 
 
 def _tokens(said: dict[str, Any], asked: float, flow: Flow) -> TokenSet:

@@ -104,7 +104,7 @@ async def fetched(config: Config, made: Draft, url: str) -> Json:
         endpoint = endpoint_at(grown, found, "/models")
         if urls.without_user(url)[0] != url or not _same_origin(endpoint, url):
             raise MalformedReply(f"{url} is not at the provider's own host")
-        return decode(await line.fetch(replace(endpoint, url=url)))
+        return decode(await line.fetch(replace(endpoint, url=url), operation="fetch"))
     except MalformedReply:
         raise MalformedReply(f"what is at {url} is not JSON") from None
     finally:

@@ -180,6 +180,10 @@ async def log_in(config: Config, to: Target, show: Callable[[Code], object]) -> 
         if before is not None and _is_other(before, to.entry):
             with contextlib.suppress(ConfigError):  # a keyring that fails may be why the new tokens are elsewhere
                 await _end(line, config, before)
+    except ModelbayError as error:
+        error.operation = error.operation or "login"
+        error.provider = error.provider or to.entry.id
+        raise
     finally:
         await line.aclose()
     return LoggedIn(new, written)

@@ -26,6 +26,7 @@ from modelbay.errors import (
     Unsupported,
 )
 from modelbay.events import PartDelta, Reply, collect
+from modelbay.hints import About, explain
 from modelbay.hub import Hub
 from modelbay.json_text import decode
 from modelbay.line import Line
@@ -121,7 +122,7 @@ class _Trial:
         try:
             found = await discover(self._config, entry, line.fetch)
         except ModelbayError as error:
-            return None, error
+            return None, self._explained(error)
         finally:
             await line.aclose()
         if found.models:
@@ -186,10 +187,10 @@ class _Trial:
             async for event in self._hub.stream(COUNT, model=name, max_tokens=LONGEST):
                 events.append(event)
         except ModelbayError as error:
-            return Check("streaming", "no", error.message, _hint(error))
+            return Check("streaming", "no", error.message, _hint(self._explained(error)))
         reply = collect(events)
         if reply.error is not None:
-            return Check("streaming", "no", reply.error.message, _hint(reply.error))
+            return Check("streaming", "no", reply.error.message, _hint(self._explained(reply.error)))
         pieces = Counter(event.key for event in events if isinstance(event, PartDelta) and event.text)
         if max(pieces.values(), default=0) < 2:
             return Check(
@@ -247,7 +248,12 @@ class _Trial:
         try:
             return await self._hub.complete(prompt, model=name, **settings)
         except ModelbayError as error:
-            return error
+            return self._explained(error)
+
+    def _explained(self, error: ModelbayError) -> ModelbayError:
+        """The error with its hint for the command line, where providers are tried."""
+        about = About(self._provider, self._config.path, face="command", known=self._config.providers)
+        return explain(error, about)
 
 
 def _answered(error: ModelbayError) -> bool:

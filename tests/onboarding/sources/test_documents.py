@@ -66,7 +66,7 @@ async def test_the_key_goes_to_its_own_origin_only(here: Site, line: Line, monke
 
 
 async def test_an_error_says_its_status_and_not_the_query(here: Site, line: Line) -> None:
-    with pytest.raises(ProviderError, match="answered 404") as caught:
+    with pytest.raises(ProviderError, match="returned 404") as caught:
         await fetch(line, f"{here.url}/none?token=sk-secret", [origin(here.url)])
     assert caught.value.status == 404
     assert "sk-secret" not in caught.value.message

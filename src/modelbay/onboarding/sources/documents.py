@@ -5,19 +5,19 @@ open internet. `transport.fetch` sees to that, and to redirects.
 """
 
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from modelbay.config.origin import Origin, is_open, origin
 from modelbay.config.schema import Config
 from modelbay.conversation import Json
-from modelbay.errors import ModelbayError, ProviderError
+from modelbay.errors import ModelbayError
+from modelbay.hints import About, explain
 from modelbay.json_text import decode
 from modelbay.line import USER_AGENT, Line
-from modelbay.protocols.failures import summary, text_of
+from modelbay.protocols.failures import provider_error, summary, text_of
 from modelbay.providers.endpoint import Endpoint
-from modelbay.secrecy import register_url
+from modelbay.secrecy import masked_url, register_url
 
 SECONDS = 15.0
 """For the whole of it, redirects included."""
@@ -48,10 +48,13 @@ async def fetch(line: Line, url: str, trusted: Collection[Origin], endpoint: End
     if endpoint is not None:  # its certificates, and trusting any server, are for there too
         how.keyed, request.headers = endpoint.origin, endpoint.sent_headers(headers)
         request.tls, request.proxy = endpoint.tls, endpoint.proxy
-    found = await transport.fetch(line.transport(), request, how)
+    try:
+        found = await transport.fetch(line.transport(), request, how)
+    except ModelbayError as error:
+        raise _of(error, url) from None
     if found.status != 200:
-        message = f"{_place(found.url)} answered {found.status}: {summary(text_of(found.body[:2000]))}"
-        raise ProviderError(message, status=found.status)
+        body = text_of(found.body[:2000])
+        raise _of(provider_error(found.status, summary(body), body=body), found.url)
     return Document(found.url, found.body)
 
 
@@ -80,5 +83,7 @@ def check_reachable(url: str, trusted: Collection[Origin]) -> None:
         )
 
 
-def _place(url: str) -> str:
-    return f"{origin(url)}{urlsplit(url).path}"
+def _of(error: ModelbayError, url: str) -> ModelbayError:
+    """The error of fetching what is at an address."""
+    error.operation, error.request = "fetch", f"GET {masked_url(url)}"
+    return explain(error, About())

@@ -31,6 +31,7 @@ from modelbay.errors import (
     AuthenticationFailed,
     ConfigError,
     ModelbayError,
+    NotFound,
     PermissionDenied,
     ProviderError,
 )
@@ -364,10 +365,10 @@ async def _fetched(config: Config, url: str, token: str | None) -> Found:
 
 def _refusal(url: str, error: ProviderError) -> ModelbayError:
     """What the registry answered instead."""
-    kinds: dict[int | None, type[ProviderError]] = {401: AuthenticationFailed, 403: PermissionDenied}
+    kinds: dict[int | None, type[ProviderError]] = {401: AuthenticationFailed, 403: PermissionDenied, 404: NotFound}
     known = kinds.get(error.status, ProviderError)
     refusal = known(f"failed to fetch the registry: {error.message}", status=error.status)
-    refusal.hint = error.hint
-    if error.status in kinds:
+    refusal.operation, refusal.request = error.operation, error.request
+    if error.status in (401, 403):
         refusal.hint = f"with a new token: modelbay provider add {quote(masked_url(url))} --api-key TOKEN"
     return refusal

@@ -1,11 +1,13 @@
 """What is to be said beside the matter itself: that something is under way, a note, an error with the way to mend it."""
 
+from collections.abc import Collection
+
 from textual.content import Content
 from textual.widgets import Static
 
 from modelbay.config.paths import environment
 from modelbay.errors import ModelbayError
-from modelbay.hints import explain, title
+from modelbay.hints import About, explain, title
 from modelbay.secrecy import shown
 from modelbay.tui.boundary import trace
 
@@ -41,7 +43,7 @@ class Said(Static):
         self._set(f"{FRAMES[0]} {words} …", "", waiting=True)
 
     def fails(self, error: Exception, provider: str | None = None) -> None:
-        self._set(failure(error, provider), "fails")
+        self._set(failure(error, provider, known_to(self.app)), "fails")
 
     def _turn(self) -> None:
         self._frame = (self._frame + 1) % len(FRAMES)
@@ -59,7 +61,13 @@ class Said(Static):
         self.update(Content(shown(words)) if isinstance(words, str) else words)
 
 
-def failure(error: Exception, provider: str | None = None) -> Content:
+def known_to(app: object) -> Collection[str] | None:
+    """The providers that the app's configuration has."""
+    state = getattr(app, "state", None)
+    return None if state is None else state.config.providers
+
+
+def failure(error: Exception, provider: str | None = None, known: Collection[str] | None = None) -> Content:
     """An error as every place shows it: a title, what happened, how to fix it.
 
     An internal error is shown too; with MODELBAY_DEBUG=1 with its traceback, which has no values in it.
@@ -71,7 +79,7 @@ def failure(error: Exception, provider: str | None = None) -> Content:
             f"internal error: {type(error).__name__}: {words}{where}",
             hint="this is a bug in modelbay: set MODELBAY_DEBUG=1 to see where it happened, and report it",
         )
-    explain(error, provider)
+    explain(error, About(provider, face="app", known=known))
     facts = [f"request {error.request_id}"] if error.request_id else []
     facts += [f"{error.attempts} attempts"] if error.attempts > 1 else []
     message = f"{error.message} ({', '.join(facts)})" if facts else error.message

@@ -18,7 +18,7 @@ from modelbay import __version__
 from modelbay.conversation import AnyPart, Media, Refusal, ServerToolCall, Text, Thinking, ToolCall, Turn
 from modelbay.events import Event, FinishReason, PartDelta, PartEnded, PartStarted, Warned
 from modelbay.tui.widgets.markdown import stretches
-from modelbay.tui.widgets.said import failure
+from modelbay.tui.widgets.said import failure, known_to
 from modelbay.tui.widgets.stretch import Stretch
 
 STOPPED: dict[FinishReason, str] = {
@@ -167,7 +167,7 @@ class Transcript(VerticalScroll, can_focus=False):
 
     async def fail(self, error: Exception) -> None:
         """Shows what went wrong beside any answer, as in a command."""
-        await self.mount(Static(failure(error), classes="fails"))
+        await self.mount(Static(failure(error, known=known_to(self.app)), classes="fails"))
 
     def toggle_thinking(self) -> None:
         """Unfolds the last thinking there is, or folds it."""
@@ -231,7 +231,7 @@ class Answer(Vertical):
 
     async def fail(self, error: Exception) -> None:
         await self._settle()
-        await self._add(Note(failure(error), "fails"))
+        await self._add(Note(failure(error, known=known_to(self.app)), "fails"))
 
     async def _add(self, note: Note) -> None:
         self.exchange.said.append(note)
