@@ -97,16 +97,26 @@ _LIKE_REFERENCE = re.compile(
     r"|\{[A-Za-z_-]+:[^{}\"']*\}"  # of an unknown kind
     r"|\{[A-Z][A-Z0-9_]+\}"  # a placeholder that nobody filled in
     r"|(?<!\S)\$[A-Z_][A-Z0-9_]{2,}(?!\S)"
+    r"|(?<!\S)(?:%[A-Z_][A-Z0-9_]{2,}%(?!\S)|\$env:\w+|\$\([^()]+\))"  # shells of Windows, and a command's output
+    r"|\{(?:env|file|keyring|command):[^{}]*\Z|\A(?:env|file|keyring|command):[^{}]*\}\Z"  # half of one
 )
+_DOUBLED = re.compile(r"\{\{[^{}]*\}\}")
+"""A placeholder of a template, which a reference in it does not fill."""
 
 
 def misspelled_reference(value: str) -> str | None:
     """What in a value looks like a reference and is not one: it would be sent as it is written."""
-    if "{" not in value and "$" not in value:
+    if not any(char in value for char in "{}$%"):
         return None
-    if found := re.search(rf"\${REFERENCE.pattern}", value):
+    if found := re.search(rf"\${REFERENCE.pattern}", value) or _DOUBLED.search(value):
         return found[0]
-    found = _LIKE_REFERENCE.search(REFERENCE.sub("\n", value))
+    for reference in REFERENCE.finditer(value):
+        if reference[1] == "keyring" and "/" not in reference[2]:
+            return reference[0]
+    rest = REFERENCE.sub("\n", value)
+    if re.fullmatch(r"[{}]*\n[{}]*", rest) and rest != "\n":
+        return value  # a brace too many would be sent beside the secret
+    found = _LIKE_REFERENCE.search(rest)
     return found[0] if found else None
 
 

@@ -19,7 +19,7 @@ def config(tmp_path, monkeypatch) -> Config:
     return parse("", tmp_path / "config.toml")
 
 
-@pytest.mark.parametrize("value", ["sk-1", "{env:HOME", "{}", '{"a": "b"}', "a$HOME", "{a b}"])
+@pytest.mark.parametrize("value", ["sk-1", "{}", '{"a": "b"}', "a$HOME", "{a b}"])
 def test_a_text_without_a_reference_is_itself(config, value):
     assert resolve_reference(value, config, ()) == value
 
@@ -138,7 +138,7 @@ def test_a_machine_without_a_keyring_is_told_of_other_ways(config, monkeypatch):
 
 
 def test_a_keyring_reference_without_a_user_is_an_error(config):
-    with pytest.raises(ConfigError, match="names no user"):
+    with pytest.raises(ConfigError, match=r"\{keyring:modelbay\} is not a reference"):
         resolve_reference("{keyring:modelbay}", config, ())
 
 

@@ -10,7 +10,7 @@ from modelbay.config.keys import MODEL_KEYS, OAUTH_KEYS, PROVIDER_KEYS, STRICT, 
 from modelbay.config.origin import origin
 from modelbay.config.schema import ChatSettings, ModelEntry, Network, OAuth, ProviderEntry, Table, Thinking
 from modelbay.config.types import OLD_TYPES, PROTOCOLS, TYPES
-from modelbay.secrecy import REFERENCES, misspelled_reference
+from modelbay.secrecy import REFERENCE, REFERENCES, misspelled_reference
 
 Made = TypeVar("Made", ProviderEntry, ModelEntry, OAuth, Thinking, ChatSettings, Network)
 
@@ -104,6 +104,10 @@ def _check_references(known: Table) -> None:
     if isinstance(base, str):
         path = base.partition("://")[2].partition("?")
         values += [(("base_url",), path[2]), (("base_url",), path[0].rpartition("@")[0])]
+        address = path[0].rpartition("@")[2]
+        if found := REFERENCE.search(address) or re.search(r"\$?\{[^{}]*\}", address):
+            hint = "write the address out; references are followed in its user, password and query"
+            raise Unusable(f"{found[0]} is not followed in the host and path of an address", "base_url", hint=hint)
     for keys, value in values:
         if isinstance(value, str) and (wrong := misspelled_reference(value)):
             raise Unusable(f"{wrong} is not a reference", *keys, hint=REFERENCES)

@@ -81,12 +81,11 @@ def parse(text: str, path: Path) -> Config:
     import tomllib
 
     try:
-        document = tomllib.loads(text)
+        return read(tomllib.loads(text), text, path)
     except tomllib.TOMLDecodeError as error:
         raise _syntax_error(str(error), text, path) from None
     except RecursionError:
         raise ConfigSyntaxError(f"{path}: its values are nested too deeply", file=str(path)) from None
-    return read(document, text, path)
 
 
 def read(document: Table, text: str, path: Path) -> Config:

@@ -163,9 +163,7 @@ def _from_file(name: str, config: Config) -> str:
 
 
 def _from_keyring(name: str, config: Config) -> str:
-    service, slash, user = name.partition("/")
-    if not slash:
-        raise ConfigError(f"{{keyring:{name}}} names no user", hint="write {keyring:SERVICE/USER}")
+    service, _, user = name.partition("/")
     check_attended("the keyring")
     try:
         found = system_keyring.get(service, user)

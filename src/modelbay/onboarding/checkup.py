@@ -8,12 +8,16 @@ from msgspec.structs import replace
 from modelbay.catalog.facts import CAPABILITIES
 from modelbay.config import files
 from modelbay.config.lines import line_of
-from modelbay.config.paths import STDIN
+from modelbay.config.paths import STDIN, expanded
+from modelbay.config.proxies import NONE
 from modelbay.config.schema import Config, ModelEntry, Problem, ProviderEntry, key_text
+from modelbay.credentials.approval import place_of
 from modelbay.credentials.credential import may_block
+from modelbay.credentials.reference import may_ask, resolve_reference
 from modelbay.errors import ConfigError, UnknownModel
 from modelbay.providers.endpoint import endpoint_at, models_endpoint
 from modelbay.providers.upstream import upstream
+from modelbay.secrecy import REFERENCE
 
 
 def checkup(config: Config) -> list[Problem]:
@@ -22,6 +26,8 @@ def checkup(config: Config) -> list[Problem]:
     check = _Checkup(config, text)
     check.permissions()
     check.default_model()
+    check.network()
+    check.names()
     for provider in config.providers.values():
         check.provider(provider)
     for model in config.models.values():
@@ -57,8 +63,54 @@ class _Checkup:
         if config.default_provider and config.default_provider not in config.providers:
             self._report(("default_provider",), f'no provider "{config.default_provider}"', None)
 
+    def network(self) -> None:
+        """What `[network]` has: it is read before anything is sent, also to providers that are in order."""
+        network = self._config.network
+        if network is None:
+            return
+        self._proxy(("network", "proxy"), network.proxy, bare=True)
+        self._file(("network", "ca"), network.ca)
+
+    def names(self) -> None:
+        """Names that two models have: one of the two is never meant."""
+        owners = {alias: alias for alias in self._config.models}
+        for model in self._config.models.values():
+            for name in model.aliases:
+                owner = owners.setdefault(name, model.alias)
+                if owner != model.alias:
+                    self._report(
+                        ("models", model.alias, "aliases"), f'"{name}" is a name of {owner} too', "remove it from one"
+                    )
+
+    def _proxy(self, keys: tuple[str, ...], written: str | None, *, bare: bool = False) -> None:
+        """`bare`: a host and a port will do."""
+        if written is None or written.lower() == NONE or may_ask(written):
+            return
+        try:
+            proxy = resolve_reference(written, self._config, ())
+            place_of(proxy if "://" in proxy or not bare else f"http://{proxy}")
+        except ConfigError as error:
+            self._report(keys, self._shortly(error), error.hint)
+        except ValueError:
+            self._report(keys, "it is not the URL of a proxy", "write http://host:port, or https:, socks4:, socks5:")
+
+    def _file(self, keys: tuple[str, ...], name: str | None) -> None:
+        """A file of certificates."""
+        if name is None:
+            return
+        path = self._config.path.parent / expanded(name)
+        try:
+            if b"-----BEGIN " not in path.read_bytes():
+                self._report(keys, f"{path} is not a PEM file", "convert it: PEM files begin with -----BEGIN")
+        except OSError as error:
+            self._report(keys, f"{path} cannot be read: {error.strerror}", "correct the path, or remove the key")
+
     def provider(self, entry: ProviderEntry) -> None:
         keys = ("providers", entry.id)
+        self._proxy((*keys, "proxy"), None if entry.proxy and REFERENCE.search(entry.proxy) else entry.proxy)
+        if entry.tls is not None:
+            for name in ("ca", "cert", "key"):
+                self._file((*keys, "tls", name), getattr(entry.tls, name))
         try:
             found = upstream(self._config, entry)
             if not may_block(entry, None):
