@@ -243,6 +243,18 @@ def test_the_next_turn_s_history_begins_as_this_one_did(target):
         assert after[: len(whole)] == whole
 
 
+@every_target
+def test_a_result_that_found_its_call_by_order_is_the_same_beside_a_later_repair(target):
+    turns = [ASK, called("a"), answered("other"), called("b"), user("stop")]
+
+    def sent(count: int) -> str:
+        conversation = Conversation(turns[:count], protocol="openai_chat")
+        body = json.loads(codec(target).render_request(conversation, ABLE, PLAIN).encode())
+        return json.dumps(body.get("messages") or body.get("input") or body["contents"])
+
+    assert sent(5).startswith(sent(3)[:-1])
+
+
 # --- any history -------------------------------------------------------------------------------------------------------
 
 ids = st.sampled_from(["a", "b", "c", None])

@@ -148,7 +148,8 @@ class _History:
         call = self._calls[id(result)]
         if result.call_id == call.id and (call.id or result.name):
             return result
-        return replace(result, call_id=call.id, name=result.name or call.name)
+        # a name beside an ID would be written, and only in histories that need a repair
+        return replace(result, call_id=call.id, name=result.name if call.id else result.name or call.name)
 
     def _answer(self, result: ToolResult) -> _Step | None:
         """The step whose call this is the first result of."""
