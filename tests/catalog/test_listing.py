@@ -211,3 +211,33 @@ def test_no_bytes_are_worse_than_an_error(body):
 )
 def test_only_googles_own_list_has_resources_for_names(body):
     assert [model.id for model in parse_list(body).models] == ["models/foo"]
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"next": "https://elsewhere.example/page-2"},
+        {"links": {"next": "/v1/models/page/2"}},
+        {"_links": {"next": {"href": "/v1/models/2"}}},
+        {"pagination": {"next": "abc"}},
+        {"meta": {"next_cursor": "abc"}},
+        {"pageInfo": {"hasNextPage": True}},
+        {"@odata.nextLink": "https://elsewhere.example/2"},
+        {"warnings": ["some regions did not answer"]},
+    ],
+)
+def test_a_list_that_leads_on_where_we_do_not_follow_is_a_part(beside):
+    assert parse_list(json.dumps({"data": [ENTRY], **beside}).encode()).gaps.reasons
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"next": None},
+        {"links": {"next": None, "self": "/v1/models"}},
+        {"pagination": {"has_next": False}},
+        {"meta": {"warnings": []}},
+    ],
+)
+def test_a_list_that_says_that_nothing_follows_is_whole(beside):
+    assert not parse_list(json.dumps({"data": [ENTRY], **beside}).encode()).gaps.reasons

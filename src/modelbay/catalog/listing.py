@@ -217,13 +217,19 @@ def _parts(listed: Json, read: int, gaps: Gaps) -> int | None:
     for around in _envelopes(listed):
         leads_on = bool(_following(around))
         totals += [value for key in rules.totals if type(value := around.get(key)) is int]
-        if not leads_on and any(around.get(key) is True for key in rules.flags):
+        inner = [value for key, value in around.items() if isinstance(value, dict) and key not in table().lists]
+        more = any(value and _plain(key) in rules.more for one in (around, *inner) for key, value in one.items())
+        if not leads_on and (more or any(around.get(key) is True for key in rules.flags)):
             gaps.reasons.append("the list says that it is not all, and not how to get the rest")
         pages = [value for key in rules.pages if type(value := around.get(key)) is int]
         page = [value for key in rules.page if type(value := around.get(key)) is int]
         if not leads_on and pages and max(pages) > max([1, *page]):
             gaps.reasons.append(f"the list has {max(pages)} pages, and does not say how to get the others")
     return max(totals, default=None)
+
+
+def _plain(key: str) -> str:
+    return "".join(char for char in key.lower() if char.isalnum())
 
 
 def _next(listed: Json) -> dict[str, str]:

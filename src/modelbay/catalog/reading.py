@@ -88,6 +88,7 @@ class Statuses(Struct):
 
 class Parts(Struct):
     totals: list[str]
+    more: frozenset[str]
     flags: list[str]
     pages: list[str]
     page: list[str]
