@@ -1,4 +1,17 @@
-"""What is done to a conversation before any renderer writes it: one place, so that no protocol forgets it."""
+"""What is done to a conversation before any renderer writes it: one place, so that no protocol forgets it.
+
+A renderer first gives the tools the names that its target accepts (`names.sent_names`) and then calls `prepared`. In order:
+
+1. dispositions: settings that the protocol does not have are dropped, clamped or refused
+2. limits: sizes and ranges of settings
+3. repair: every call has one result, directly behind it
+4. media: registered types, no empty parts
+5. of another protocol only: efforts; media and cache marks where the target has them
+6. system prompts where the target takes none
+7. schema: of tools and of the output format
+
+No step looks for what another has done, and each returns its input itself where it has nothing to do.
+"""
 
 from operator import is_
 
