@@ -12,7 +12,7 @@ from modelbay.conversation import Conversation, ToolCall
 from modelbay.dialect import PLAIN
 from modelbay.errors import IncompleteReply, MalformedReply
 from modelbay.events import PartDelta, PartEnded, Reply, collect
-from modelbay.protocols.calls import Arguments, is_cut
+from modelbay.protocols.arguments import Arguments, is_cut
 from modelbay.protocols.codec import NAMES, codec
 from tests.protocols import reading
 from tests.protocols.openai_chat.chunks import call, chunk, read

@@ -21,7 +21,7 @@ from modelbay.events import (
     UsageReported,
     Warned,
 )
-from modelbay.protocols.calls import is_cut
+from modelbay.protocols.arguments import is_cut
 from modelbay.usage import Usage
 
 

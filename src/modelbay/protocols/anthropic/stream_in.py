@@ -15,8 +15,8 @@ from modelbay.protocols.anthropic.errors import error_in
 from modelbay.protocols.anthropic.parts import parse_citation
 from modelbay.protocols.anthropic.reply import OWN, TOP, reply_block
 from modelbay.protocols.anthropic.usage import merge_usage, parse_usage
+from modelbay.protocols.arguments import Arguments
 from modelbay.protocols.assembly import Assembly
-from modelbay.protocols.calls import Arguments
 from modelbay.protocols.failures import unreadable
 from modelbay.protocols.finishing import finish
 from modelbay.protocols.shapes import count, items, mapping, shown, without, word

@@ -8,8 +8,8 @@ from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ModelbayError, ReplyError
 from modelbay.events import Event, Finished, FinishReason, Reply
 from modelbay.json_text import decode, encode
+from modelbay.protocols.arguments import is_cut
 from modelbay.protocols.assembly import Assembly
-from modelbay.protocols.calls import is_cut
 from modelbay.protocols.failures import unreadable
 from modelbay.protocols.finishing import REASONS, finish, said
 from modelbay.protocols.google.case import Fields, camel

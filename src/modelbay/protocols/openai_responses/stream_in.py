@@ -13,8 +13,8 @@ from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ReplyError
 from modelbay.events import Event
 from modelbay.json_text import decode
+from modelbay.protocols.arguments import Arguments
 from modelbay.protocols.assembly import Assembly
-from modelbay.protocols.calls import Arguments
 from modelbay.protocols.failures import unreadable
 from modelbay.protocols.openai_errors import error_in
 from modelbay.protocols.openai_responses.items import arguments_text, parse_reasoning, reply_parts

@@ -36,7 +36,7 @@ from modelbay.events import (
     Started,
     UsageReported,
 )
-from modelbay.protocols.calls import is_cut
+from modelbay.protocols.arguments import is_cut
 from modelbay.protocols.opaque import seal
 from modelbay.protocols.openai_errors import error_object
 from modelbay.protocols.openai_responses.items import (

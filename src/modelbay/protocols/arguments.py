@@ -1,0 +1,191 @@
+"""The arguments of a tool call, however their provider cuts them up.
+
+They come as fragments of JSON text or as objects; some providers send `{}` first and the real ones after it (Bedrock behind
+gateways), or the whole of them once more at the end. What was passed on cannot be taken back, so text is held wherever what
+follows may change what it means: an empty object at the beginning, and everything behind a value that is whole.
+"""
+
+import re
+from typing import Any
+
+from modelbay.conversation import Json, ToolCall
+from modelbay.errors import MalformedReply
+from modelbay.json_text import decode, encode, values
+
+_OUTSIDE = re.compile(r'["{}\[\]]')
+_INSIDE = re.compile(r'["\\]')
+_NO_ARGUMENTS = ("{}", "null", '""')
+_MAYBE_NONE = {word[:length] for word in _NO_ARGUMENTS for length in range(len(word) + 1)}
+
+
+def is_cut(call: ToolCall) -> bool:
+    """Whether a call's arguments stop in the middle: the reply was cut off there, and nobody may run the call."""
+    if call.input == "text":
+        return False
+    scan = _Scan()
+    scan.feed(call.arguments)
+    return scan.open
+
+
+class _Scan:
+    """Follows the nesting of a JSON value that comes in pieces."""
+
+    __slots__ = ("_depth", "_escaped", "_in_string")
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._in_string = False
+        self._escaped = False
+
+    @property
+    def open(self) -> bool:
+        return self._depth > 0 or self._in_string
+
+    def feed(self, text: str) -> int:
+        """Where the value ends in `text`; -1 while it goes on."""
+        at = 0
+        if self._escaped and text:
+            self._escaped, at = False, 1
+        while (found := (_INSIDE if self._in_string else _OUTSIDE).search(text, at)) is not None:
+            mark, at = found.group(), found.end()
+            if mark == "\\":
+                self._escaped = at == len(text)
+                at += 1
+            elif mark == '"':
+                self._in_string = not self._in_string
+            else:
+                self._depth += 1 if mark in "{[" else -1
+            if not self.open:
+                return at
+        return -1
+
+
+class Arguments:
+    """The arguments of a call; every method gives the text that can be passed on."""
+
+    __slots__ = ("_held", "_object", "_parts", "_rest", "_scan", "_whole")
+
+    def __init__(self) -> None:
+        self._scan = _Scan()
+        self._object: dict[str, Any] | None = None
+        """Arguments that came as objects, joined."""
+        self._held = ""
+        """What may turn out to be no arguments at all, or only those of a first, empty object."""
+        self._parts: list[str] = []
+        """What was passed on, until the value is whole."""
+        self._whole: str | None = None
+        """The value, once it is whole; "" while it is held."""
+        self._rest: list[str] = []
+        """What came behind it."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether they stop in the middle so far."""
+        return self._scan.open
+
+    def feed(self, fragment: Json) -> str:
+        if fragment is None or fragment == "":
+            return ""
+        if isinstance(fragment, dict) and not self._parts and self._whole in (None, "") and not self._scan.open:
+            self._held, self._whole, self._scan = "", None, _Scan()
+            self._object = {**(self._object or {}), **fragment}
+            return ""
+        if not isinstance(fragment, str):
+            fragment = encode(fragment).decode()
+        if self._object is not None:
+            before, self._object = self._object, None
+            return (self._text(encode(before).decode()) if before else "") + self._text(fragment)
+        return self._text(fragment)
+
+    def _text(self, text: str) -> str:
+        if self._whole:
+            self._rest.append(text)
+            return ""
+        if self._whole == "" and text.strip():  # real arguments after an empty object
+            self._held, self._whole, self._scan = "", None, _Scan()
+        if not self._parts:
+            return self._begin(text)
+        end = self._scan.feed(text)
+        if end < 0:
+            self._parts.append(text)
+            return text
+        return self._complete(text, end)
+
+    def _begin(self, text: str) -> str:
+        """Text of which nothing was passed on yet."""
+        end = self._scan.feed(text) if self._whole is None else -1
+        begun = self._held + (text if end < 0 else text[:end])
+        bare = "".join(begun.split())
+        if bare not in _MAYBE_NONE:
+            self._held, rest = "", "" if end < 0 else text[end:]
+            if end >= 0:
+                return self._complete(begun + rest, len(begun))
+            self._parts.append(begun)
+            return begun
+        self._held = begun
+        if bare in _NO_ARGUMENTS:
+            self._whole = ""
+            if end >= 0 and text[end:]:
+                return self._text(text[end:]) if text[end:].strip() else self._hold(text[end:])
+        return ""
+
+    def _hold(self, blank: str) -> str:
+        self._held += blank
+        return ""
+
+    def _complete(self, text: str, end: int) -> str:
+        """The value ends at `end`; what follows is held."""
+        self._parts.append(text[:end])
+        self._whole = "".join(self._parts)
+        if text[end:]:
+            self._rest.append(text[end:])
+        return text[:end]
+
+    def close(self) -> str:
+        """Nothing follows: the rest of them, without what only says them again."""
+        if self._object is not None:
+            before, self._object = self._object, None
+            out = self._text(encode(before).decode())
+            return out + self.close()
+        if self._held:
+            held, self._held = self._held, ""
+            self._parts.append(held)
+            return held
+        rest, self._rest = "".join(self._rest), []
+        return "" if self._whole and rest.strip() and _repeats(self._whole, rest) else rest
+
+    def final(self, text: str) -> str:
+        """What is still to be passed on, where a provider says the whole arguments once more at the end.
+
+        Raises:
+            MalformedReply: they are other ones than those that came, of which some were passed on.
+        """
+        if not text.strip() or "".join(text.split()) in _NO_ARGUMENTS:
+            return self.close()
+        once = Arguments()  # the whole has the oddities of its pieces
+        text = once.feed(text) + once.close()
+        passed = "".join(self._parts)
+        self._object, self._held, self._rest = None, "", []
+        if text.startswith(passed):
+            self._scan = _Scan()
+            self._scan.feed(text)
+            self._parts, self._whole = [text], text
+            return text[len(passed) :]
+        try:
+            same = decode(passed) == decode(text)
+        except MalformedReply:
+            same = False
+        if not same:
+            raise MalformedReply("the arguments of a call came twice, and are not the same")
+        return ""
+
+
+def _repeats(whole: str, rest: str) -> bool:
+    """Whether text behind a whole value only says it again, once or more, also where the last one is cut off."""
+    rest = rest.strip()
+    while rest.startswith(whole):
+        rest = rest[len(whole) :].lstrip()
+    if whole.startswith(rest):
+        return True
+    found = values(rest)
+    return found is not None and all(value == decode(whole) for value in found)
