@@ -470,7 +470,7 @@ def test_only_earlier_ones_are_written_over(bay: Inside, simulator: Simulator):
         (["build", "sim", "--embedded", "--api-key", "k"], 2, "--api-key is for --from"),
         (["build", "claude", "--embedded", "--website", "https://sim.example"], 1, "this one speaks anthropic"),
         (["build", "nobody", "--embedded", "--website", "https://sim.example"], 1, 'no provider "nobody"'),
-        (["build", "--from", "SIM/v1/models", "--embedded", "--website", "https://s.example"], 1, "answered 401"),
+        (["build", "--from", "SIM/v1/models", "--embedded", "--website", "https://s.example"], 1, "returned 401"),
         (["check", "https://a.example/v1/models", "--offline"], 2, "--offline is for files"),
         (["serve", "nowhere"], 2, "nowhere cannot be read"),
     ],
