@@ -70,14 +70,16 @@ async def test_a_broken_stream_is_said_where_it_broke_with_what_to_do(home: Path
     async with sitting(configured + SLOW, home=home) as person:
         await person.says("/model broken")
         await person.says("Hello there")
-        await person.sees("Unexpected Results", "modelbay provider test sim")
+        screen = await person.sees("Unexpected Results", "POST", "try again")
+        assert "modelbay provider" not in screen
 
 
 async def test_a_question_that_was_refused_can_be_sent_again_as_it_is(home: Path, configured: str):
     async with sitting(configured + SLOW, home=home) as person:
         await person.says("/model refused")
         await person.says("Hello there")
-        await person.sees("Invalid API Key", "modelbay key set sim")
+        screen = await person.sees("Invalid API Key", "returned 401", "change api_key")
+        assert "modelbay key" not in screen
         assert person.app.state.chat.turns == []
         assert person.app.talk.composer.text == "Hello there"
 
