@@ -2,9 +2,12 @@
 
 import signal
 import subprocess
+import time
 
+import pytest
 from inline_snapshot import snapshot
 
+from modelbay.chat.store import Store
 from tests.cli.command import MODELBAY, Command
 
 
@@ -84,6 +87,38 @@ def test_ctrl_c_interrupts_an_answer_and_not_the_conversation(modelbay: Command)
     out, err = chat.communicate("/model sim/sim-text\nAnd now?\n", timeout=60)
     assert chat.returncode == 0, err
     assert "interrupted" in err and "(question 2 of our conversation): And now?" in out
+
+
+@pytest.mark.parametrize("typed", ["", "unfinished", "Hello\n"])
+def test_ctrl_c_at_the_prompt_ends_the_conversation(modelbay: Command, typed: str):
+    chat = subprocess.Popen(
+        [MODELBAY, "chat", "--plain"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        encoding="utf-8", env=modelbay.environment, cwd=modelbay.home,
+    )  # fmt: skip
+    assert chat.stdin is not None and chat.stdout is not None and chat.stderr is not None
+    while "Ctrl-D ends" not in chat.stderr.readline():
+        pass
+    chat.stdin.write(typed)
+    chat.stdin.flush()
+    if typed == "Hello\n":
+        chat.stdout.readline()
+        while not (stored := Store(modelbay.home / "conversations.sqlite").list()) or stored[0].turns < 2:
+            time.sleep(0.02)
+    time.sleep(0.3)  # so that it most likely waits at the prompt
+    chat.send_signal(signal.SIGINT)
+    try:
+        assert chat.wait(60) == 130
+        assert "Traceback" not in (err := chat.stderr.read()) and "Fatal" not in err
+    finally:
+        chat.kill()
+        chat.communicate()
+
+
+def test_lines_may_be_long_or_without_an_end(modelbay: Command):
+    run = modelbay("chat", "--plain", stdin=f"{'w' * 200_000}\nand ü again")
+    assert run.code == 0
+    assert "and ü again" in run.out
 
 
 def test_a_file_goes_with_the_next_question(modelbay: Command):

@@ -61,9 +61,9 @@ class Chat(Struct):
         question = self.question = user(text, *files)
         events: list[Event] = []
         texts: set[int] = set()
-        if keeper is not None:
-            await keeper.changed(self)
         try:
+            if keeper is not None:
+                await keeper.changed(self)
             async with aclosing(hub.stream([*self.turns, question], model=self.model, effort=self.effort)) as stream:
                 async for event in stream:
                     events.append(event)
@@ -85,6 +85,13 @@ class Chat(Struct):
             self.turns += [self.question, Turn("assistant", [Text(text=text)])]
             self.question = None
         self.pieces = []
+
+    def take_back(self) -> tuple[str, list[Media]]:
+        """The question that was not answered before its program ended, which is its user's again: its text and files."""
+        parts = self.question.parts if self.question is not None else []
+        self.question = None
+        text = "".join(part.text for part in parts if isinstance(part, Text))
+        return text, [part for part in parts if isinstance(part, Media)]
 
     def _end(self, hub: Hub, question: Turn, events: list[Event]) -> None:
         reply = collect(events)

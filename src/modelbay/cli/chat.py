@@ -4,8 +4,7 @@ import asyncio
 import signal
 import sys
 import threading
-from contextlib import aclosing
-from typing import Any
+from contextlib import aclosing, suppress
 
 import click
 
@@ -14,13 +13,14 @@ from modelbay.chat.bill import dollars
 from modelbay.chat.chat import Chat
 from modelbay.chat.keeping import Keeper
 from modelbay.chat.store import Store
-from modelbay.cli import terminal, texts
+from modelbay.cli import terminal
 from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.display import Display
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.cli.texts import Lines, claim_stdin
 from modelbay.config.paths import environment
-from modelbay.conversation import Media, Text
+from modelbay.conversation import Media
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.events import Failed, collect
 from modelbay.hints import About, explain
@@ -43,7 +43,7 @@ def chat(settings: Settings, /, model: str | None, plain: bool, **options: str |
     if plain or environment("TERM") == "dumb":
         terminal.show_logs(settings)
         direct = Direct.of(model, options)
-        texts.claim_stdin("the questions")
+        claim_stdin("the questions")
         talk = _Plain(settings, direct)
         asyncio.run(talk.run())
         if talk.failed and not talk.answered:
@@ -77,6 +77,7 @@ class _Plain:
         self._store = Store()
         self._files: list[Media] = []
         self._keeper = Keeper(self._store, "never", terminal.warning)
+        self._lines = Lines()
         self.answered = self.failed = 0
         """How many questions were answered, and how many were not."""
 
@@ -94,9 +95,37 @@ class _Plain:
             if self._keeper.mode == "always" and not self._store.path.exists():
                 terminal.note(f"conversations are stored in {self._store.path}; /private keeps this one off the disk")
             terminal.note("/help lists the commands; Ctrl-C interrupts an answer, Ctrl-D ends")
-            while (text := await asyncio.to_thread(_question)) is not None:
+            while (text := await self._typed()) is not None:
                 if not await self._line(hub, text):
                     return
+
+    async def _typed(self) -> str | None:
+        """The next question; None at the end of the input.
+
+        Ctrl-C must end the wait at once, and nothing ends a thread that reads: the loop would wait for one of its own.
+        """
+        loop = asyncio.get_running_loop()
+        typed: asyncio.Future[str | None] = loop.create_future()
+
+        def give(text: str | None, error: Exception | None = None) -> None:
+            if typed.done():
+                return
+            if error is None:
+                typed.set_result(text)
+            else:
+                typed.set_exception(error)
+
+        def read() -> None:
+            text, failed = None, None
+            try:
+                text = _question(self._lines)
+            except Exception as error:  # noqa: BLE001 raised where it is waited for
+                failed = error
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(give, text, failed)
+
+        threading.Thread(target=read, daemon=True).start()
+        return await typed
 
     async def _line(self, hub: Hub, text: str) -> bool:
         """Answers a question or runs a command; whether to go on."""
@@ -118,6 +147,7 @@ class _Plain:
         asking = asyncio.create_task(self._ask(hub, text))
         loop = asyncio.get_running_loop()
         interruptible = sys.platform != "win32" and threading.current_thread() is threading.main_thread()
+        before = signal.getsignal(signal.SIGINT)
         if interruptible:
             loop.add_signal_handler(signal.SIGINT, asking.cancel)
         try:
@@ -134,7 +164,7 @@ class _Plain:
         finally:
             if interruptible:
                 loop.remove_signal_handler(signal.SIGINT)
-                signal.signal(signal.SIGINT, signal.default_int_handler)
+                signal.signal(signal.SIGINT, before)
 
     async def _ask(self, hub: Hub, text: str) -> None:
         display, events = Display(), []
@@ -164,7 +194,7 @@ class _Plain:
                 self._effort(hub, argument)
             case "file":
                 self._files += [attachment(argument)] if argument else []
-                terminal.note(f"with the next question: {', '.join(file.name or file.kind for file in self._files)}")
+                self._with_next()
             case "save" if self._keeper.mode == "never" or self._chat.private:
                 why = "this conversation is private" if self._chat.private else 'keep = "never" in [chat]'
                 terminal.note(f"not saved: {why}")
@@ -179,6 +209,10 @@ class _Plain:
             case _:
                 terminal.note(HELP)
         return True
+
+    def _with_next(self) -> None:
+        if self._files:
+            terminal.note(f"with the next question: {', '.join(file.name or file.kind for file in self._files)}")
 
     async def _private(self) -> None:
         await self._keeper.turn_private(self._chat)
@@ -208,27 +242,27 @@ class _Plain:
             self._chat = self._store.load(int(argument))
             spent = f", {dollars(self._chat.cost)}" if self._chat.cost is not None else ""
             terminal.note(f'resumed "{self._chat.name}": {len(self._chat.turns)} turns{spent}')
-            if (question := self._chat.question) is not None:
-                self._chat.question = None
-                asked = "".join(part.text for part in question.parts if isinstance(part, Text))
+            if self._chat.question is not None:
+                asked, self._files = self._chat.take_back()
                 terminal.note(f"not answered: {asked}")
+                self._with_next()
             return
         for saved in self._store.list():
             terminal.note(f"{saved.id:4}  {saved.name}")
 
 
-def _question() -> str | None:
+def _question(lines: Lines) -> str | None:
     """The next question; None at the end of the input."""
-    lines: list[Any] = []
+    came: list[str] = []
     while True:
         if asks():
-            sys.stderr.write("› " if not lines else "… ")
+            sys.stderr.write("› " if not came else "… ")
             sys.stderr.flush()
-        line = texts.line()
+        line = lines.next()
         if not line:
-            return "\n".join(lines).strip() or None
+            return "\n".join(came).strip() or None
         line = line.rstrip("\r\n")
         if line.endswith("\\"):
-            lines.append(line[:-1])
+            came.append(line[:-1])
             continue
-        return "\n".join([*lines, line]).strip()
+        return "\n".join([*came, line]).strip()

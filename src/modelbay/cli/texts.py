@@ -4,6 +4,7 @@ In a prompt every such byte is sent as U+FFFD, and a warning says so. All other 
 it is a usage error. A path keeps its bytes, so that every file can be named.
 """
 
+import os
 import sys
 from math import isfinite
 from typing import Any
@@ -113,12 +114,35 @@ def piped_key() -> str:
     return text
 
 
-def line() -> str:
-    """The next line of standard input with its end; "" at the end of the input."""
-    text = sys.stdin.readline() if sys.stdin is not None else ""
-    if REPLACED in text:
-        terminal.warning(_sent("the line"))
-    return text
+class Lines:
+    """The lines of standard input, for a thread that the program does not wait for when it ends.
+
+    Such a thread must not read by `sys.stdin`: it holds a lock of it while it waits, and Python then ends with a fatal error.
+    """
+
+    def __init__(self) -> None:
+        self._came = b""
+
+    def next(self) -> str:
+        """The next line with its end; "" at the end of the input."""
+        if sys.stdin is None:
+            return ""
+        # Windows: only `sys.stdin` knows the encoding of the console
+        text = sys.stdin.readline() if sys.platform == "win32" else self._read()
+        if REPLACED in text:
+            terminal.warning(_sent("the line"))
+        return text
+
+    def _read(self) -> str:
+        pieces: list[bytes] = []
+        piece = self._came
+        while b"\n" not in piece:
+            pieces.append(piece)
+            piece = os.read(sys.stdin.fileno(), 65_536)
+            if not piece:
+                break
+        line, end, self._came = piece.partition(b"\n")
+        return b"".join([*pieces, line, end]).decode(sys.stdin.encoding, sys.stdin.errors or "strict")
 
 
 def _sent(what: str) -> str:
