@@ -1,5 +1,7 @@
 """Storing a conversation while it happens, as `keep` says."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -117,6 +119,36 @@ async def test_a_store_that_fails_is_reported_once_and_made_up_for_when_it_works
     assert reports == ["This conversation is not stored: database or disk is full"]
     await ask(chat, hub, keeper)
     assert keeper.store.list()[0].turns == 6
+
+
+@pytest.mark.parametrize("answered", [True, False])
+async def test_interrupting_while_it_stores_stores_nothing_twice(
+    hub: Hub, reports: Reports, monkeypatch: pytest.MonkeyPatch, answered: bool
+) -> None:
+    chat, keeper = Chat("openai_chat/sim-text"), reports.keeper()
+    if answered:
+        await ask(chat, hub, keeper)
+    save, storing, goes_on = Store.save, threading.Event(), threading.Event()
+
+    def slow(store: Store, chat: Chat) -> bool:
+        copied = save(store, chat) if answered else False
+        storing.set()
+        goes_on.wait(60)
+        return copied if answered else save(store, chat)
+
+    monkeypatch.setattr(Store, "save", slow)
+    asking = asyncio.create_task(ask(chat, hub, keeper, "And?"))
+    await asyncio.to_thread(storing.wait, 60)
+    monkeypatch.setattr(Store, "save", save)
+    asking.cancel()
+    await asyncio.sleep(0.05)
+    goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert chat.question is None
+    listed = keeper.store.list()
+    assert [saved.turns for saved in listed] == ([2] if answered else [])
+    assert reports == []
 
 
 async def test_a_copy_is_reported(hub: Hub, reports: Reports) -> None:

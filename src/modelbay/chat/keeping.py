@@ -2,6 +2,7 @@
 
 from asyncio import to_thread
 from collections.abc import Callable
+from threading import Lock
 from time import monotonic
 from typing import Literal, TypeAlias
 
@@ -24,6 +25,8 @@ class Keeper:
         self._report = report
         self._failed = False
         self._next = 0.0
+        self._one = Lock()
+        """An interrupted answer leaves a thread that still stores: the next one must see what it did."""
 
     def keeps(self, chat: Chat) -> bool:
         """Whether a conversation is stored: with "ask", only one that its user has saved."""
@@ -57,10 +60,11 @@ class Keeper:
             self._report("This conversation was changed elsewhere: it continues here as a copy")
 
     def _put(self, chat: Chat) -> bool:
-        if not chat.empty:
-            return self.store.save(chat)
-        self._delete(chat)  # its only question was not answered, and is the user's again
-        return False
+        with self._one:
+            if not chat.empty:
+                return self.store.save(chat)
+            self._delete(chat)  # its only question was not answered, and is the user's again
+            return False
 
     def _delete(self, chat: Chat) -> None:
         if chat.id is not None:
