@@ -74,6 +74,9 @@ async def test_replay_reads_the_answer_that_the_hub_gave(
             told["text"] = said["text"]  # what `complete` raises has no text beside it
             told["thinking"] = said["thinking"]
             told["usage"] = said["usage"]
+        if told["error"] and said["error"]:  # a call names its method and URL as well
+            assert said["error"]["message"].endswith(told["error"]["message"])
+            told["error"]["message"] = said["error"]["message"]
         assert told == said, (fault, stream)
 
 
