@@ -171,3 +171,16 @@ async def test_a_configuration_with_a_fault_says_so_and_the_rest_works(home: Pat
         await person.sees("providers.bad")
         await person.says("Hello")
         await person.sees("You asked: Hello")
+
+
+async def test_a_configuration_that_is_gone_stays_in_use(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await person.says("/model plain")
+        await person.sees("For this session: plain")
+        (home / "config.toml").unlink()
+        await person.sees("config.toml is gone")
+        await person.says("Hello")
+        await person.sees("You asked: Hello")
+        (home / "config.toml").write_text(configured, encoding="utf-8")
+        await person.sees("is in use now")
+        assert person.app.state.chat.model == "plain"

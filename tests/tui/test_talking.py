@@ -9,7 +9,7 @@ from textual.geometry import Offset
 
 from modelbay.chat.chat import Chat
 from modelbay.chat.store import Store
-from modelbay.conversation import Text, Turn, user
+from modelbay.conversation import Media, Text, Turn, user
 from modelbay.events import PartDelta, PartEnded, PartStarted
 from modelbay.tui.widgets.transcript import MOUNTED, SPARE, Answer, Earlier
 from tests.tui.sitting import sitting
@@ -116,6 +116,33 @@ async def test_a_file_goes_with_the_next_question(home: Path, configured: str, w
         assert kinds == ["media", "text"]
 
 
+async def test_a_path_that_was_sent_can_be_pasted_with_the_next_question(home: Path, configured: str):
+    (home / "notes.txt").write_text("the answer is 42")
+    async with sitting(configured, home=home) as person:
+        await person.says("/model plain")
+        for question in ("First?", "Second?"):
+            await person.pastes(f"'{home}/notes.txt'")
+            await person.sees("⊕ notes.txt  ", "Paste again")
+            await person.says(question)
+            await person.answered()
+            await person.sees_no("Paste again")
+        turns = [turn for turn in person.app.state.chat.turns if turn.role == "user"]
+        assert [len(turn.parts) for turn in turns] == [2, 2]
+
+
+async def test_a_path_that_is_pasted_twice_is_text_and_its_file_goes(home: Path, configured: str):
+    (home / "notes.txt").write_text("the answer is 42")
+    async with sitting(configured, home=home) as person:
+        await person.says(f"/file {home}/notes.txt")
+        await person.sees("⊕ notes.txt  ")
+        await person.pastes(f"{home}/notes.txt")
+        await person.sees("Paste again")
+        await person.pastes(f"{home}/notes.txt")
+        await person.sees_no("⊕ notes.txt")
+        await person.sees_no("Paste again")
+        assert person.app.talk.composer.text == f"{home}/notes.txt"
+
+
 async def test_a_file_that_is_not_there_is_said(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
         await person.says("/file nowhere.png")
@@ -172,13 +199,15 @@ async def test_leaving_in_the_middle_of_an_answer_loses_neither_question_nor_ans
 
 
 async def test_a_question_that_was_never_answered_is_in_the_composer_again(home: Path, configured: str):
-    Store(home / "conversations.sqlite").save(Chat(question=user("Why is the sky blue?")))
+    notes = Media(kind="document", text="It is red.", media_type="text/plain", name="notes.txt")
+    Store(home / "conversations.sqlite").save(Chat(question=user("Why is the sky blue?", notes)))
     async with sitting(configured, home=home) as person:
         await person.says("/resume")
         await person.sees("Resume a conversation", "Why is the sky blue?")
         await person.presses("enter")
         await person.sees_no("Resume a conversation")
         assert person.app.talk.composer.text == "Why is the sky blue?"
+        await person.sees("⊕ notes.txt")
 
 
 async def test_a_private_conversation_leaves_no_trace(home: Path, configured: str):
@@ -359,11 +388,15 @@ async def test_what_was_said_long_ago_is_put_aside_as_it_was(home: Path, configu
             await answer.feed(PartDelta(0, f"Answer {n}, "))
             await answer.feed(PartEnded(0, Text(text=f"Answer {n}, whole.")))
             await answer.note(f"Note {n}")
+            await answer.feed(PartStarted(1, Text(text="")))
+            await answer.feed(PartDelta(1, f"Piece {n}"))
+            await answer.fail(ValueError(f"Error {n}"))
             await answer.close()
             await person.pilot.pause()
         assert len(transcript.query(Answer)) <= MOUNTED + SPARE
         while transcript.query(Earlier):
             await transcript.reveal()
         transcript.scroll_home(animate=False)
-        screen = await person.sees("Question 0?", "Answer 0, whole.", "Note 0", "Question 1?")
-        assert screen.index("Question 0?") < screen.index("Answer 0, whole.") < screen.index("Note 0")
+        said = ["Question 0?", "Answer 0, whole.", "Note 0", "Piece 0", "Error 0", "Question 1?"]
+        screen = await person.sees(*said)
+        assert sorted(said, key=screen.index) == said

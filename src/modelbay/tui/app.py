@@ -4,6 +4,7 @@ import signal
 import sys
 from asyncio import get_running_loop, to_thread
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any, ClassVar
@@ -104,7 +105,7 @@ class ModelbayApp(App[None]):
                 self.talk.composer.insert("\n")
             elif event.is_printable and event.character:
                 self.talk.composer.insert(event.character)
-        self.run_worker(self._guarded(self.start()))
+        self._works(self.start)
 
     def _handle_exception(self, error: Exception) -> None:
         """Reports an unhandled exception and goes on; Textual would end the app and print local variables, keys too."""
@@ -120,6 +121,9 @@ class ModelbayApp(App[None]):
     async def _watch(self) -> None:
         """Takes up a configuration that another program has changed, between two answers."""
         if self.talk.answering or self.screen is not self.talk or not self.state.outdated:
+            return
+        if not self.state.config.path.exists():
+            self.state.gone()
             return
         model = self.state.chat.model
         try:
@@ -139,12 +143,16 @@ class ModelbayApp(App[None]):
     def action_command(self, name: str, argument: str = "") -> None:
         """Runs a command of `commands.COMMANDS`."""
         command: Callable[[str], Coroutine[Any, Any, None]] = getattr(self, f"command_{name}")
-        self.run_worker(self._guarded(command(argument)))
+        self._works(partial(command, argument))
 
-    async def _guarded(self, command: Coroutine[Any, Any, None]) -> None:
+    def _works(self, command: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        # a function and not its coroutine, of which Python says on the terminal that nobody awaited it when the app ends first
+        self.run_worker(partial(self._guarded, command))  # type: ignore[arg-type]
+
+    async def _guarded(self, command: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """What goes wrong in a command is said where its user looks."""
         try:
-            await command
+            await command()
         except Exception as error:  # noqa: BLE001 the edge of the app, which goes on
             await self.talk.transcript.fail(error)
         self.talk.show_foot()
@@ -235,9 +243,8 @@ class ModelbayApp(App[None]):
                 f"{self.state.chat.model} is not in the configuration any more: the default model answers now"
             )
             self.state.chat.model = None
-        if (question := self.state.chat.question) is not None:  # it was not answered before its program ended
-            self.state.chat.question = None
-            self.talk.composer.put("".join(part.text for part in question.parts if isinstance(part, Text)))
+        if self.state.chat.question is not None:
+            self.talk.put_back(*self.state.chat.take_back())
         await self.talk.transcript.show(self.state.chat.turns)
         self.talk.show_foot()
 

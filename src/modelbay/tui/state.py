@@ -68,6 +68,11 @@ class State:
             self.chat.model = None
         await self._use(config)
 
+    def gone(self) -> None:
+        """The file was deleted, or an editor is about to write it: what was read before stays."""
+        self._stamp = _stamp(self.config.path)
+        self.say("config.toml is gone: what was read of it stays in use")
+
     async def try_built_in(self) -> None:
         """Talks with the simulator, which runs within this program; nothing of it is written."""
         from modelbay.simulator import Simulator

@@ -27,6 +27,8 @@ from modelbay.tui.widgets.listing import Listing, Row
 from modelbay.tui.widgets.said import FRAMES, TICK
 from modelbay.tui.widgets.transcript import STOPPED, Answer, Transcript
 
+ATTACHED = "Attached. Paste again to write the path instead"
+
 
 class Talk(Screen[None]):
     """Commands are the app's: this screen only tells of them."""
@@ -52,6 +54,8 @@ class Talk(Screen[None]):
         state.changed = self.show_foot
         self._answering: Worker[None] | None = None
         self._files: list[Media] = []
+        self._pasted: list[Media] = []
+        """Those that were attached last."""
         self._frame = 0
         self._note = ""
         self._shown = False
@@ -124,11 +128,13 @@ class Talk(Screen[None]):
     @on(Composer.Attached)
     async def attach_pasted(self, event: Composer.Attached) -> None:
         if await self.attach(event.sources):
-            self.say("Attached. Paste again to write the path instead")
+            self.say(ATTACHED)
+        else:
+            self.composer.pasted = ""
 
     @on(Composer.Detached)
-    def detach_pasted(self, event: Composer.Detached) -> None:
-        self._files = self._files[: -len(event.sources)]
+    def detach_pasted(self) -> None:
+        self._files = [file for file in self._files if file not in self._pasted]
         self._show_files()
 
     @on(Composer.Sent)
@@ -155,6 +161,7 @@ class Talk(Screen[None]):
         except Unreadable as error:
             self.say(f"{error}" + (f"; {error.hint}" if error.hint else ""))
             return False
+        self._pasted = found
         self._files += [file for file in found if file not in self._files]
         self._show_files()
         return True
@@ -192,10 +199,10 @@ class Talk(Screen[None]):
             if answer.is_attached:  # else the app is closing
                 await self._end(answer, ended)
                 if len(chat.turns) == before:
-                    self._put_back(text, files)
+                    self.put_back(text, files)
 
-    def _put_back(self, text: str, files: list[Media]) -> None:
-        """Nothing came: the question can be sent again as it was."""
+    def put_back(self, text: str, files: list[Media]) -> None:
+        """Makes a question that nothing came of one that can be sent again as it was."""
         if not self.composer.text:
             self.composer.put(text)
         self._files = files + self._files
@@ -281,6 +288,10 @@ class Talk(Screen[None]):
         self.query_one("#who", Static).update(Content(self._who()))
 
     def _show_files(self) -> None:
+        if not self._files:
+            self.composer.pasted = ""
+        if not self.composer.pasted:
+            self._unsay(ATTACHED)
         named = self.query_one("#files", Static)
         named.display = bool(self._files)
         names = "  ".join(f"⊕ {file.name or file.url or file.kind}" for file in self._files)

@@ -25,10 +25,6 @@ class Composer(TextArea):
     class Detached(Message):
         """Pasted paths were meant as text."""
 
-        def __init__(self, sources: list[str]) -> None:
-            super().__init__()
-            self.sources = sources
-
     class Leafed(Message):
         """↑, ↓ or Tab was pressed while commands are offered."""
 
@@ -49,8 +45,8 @@ class Composer(TextArea):
         self._at = 0
         """Where in the history we are; its length is the text that is being written."""
         self._draft = ""
-        self._pasted = ""
-        """The paths that were pasted last and attached."""
+        self.pasted = ""
+        """The paths that were pasted last and attached, until they are sent or removed."""
         self.offers = False
         """Whether commands are offered: then the arrows are theirs."""
 
@@ -125,11 +121,11 @@ class Composer(TextArea):
     async def _on_paste(self, event: events.Paste) -> None:
         # Textual calls TextArea's own handler after this one, unless the default is prevented
         sources = dragged(event.text)
-        if sources and event.text == self._pasted:
-            self._pasted = ""
-            self.post_message(self.Detached(sources))  # pasted twice, it is text
+        if sources and event.text == self.pasted:
+            self.pasted = ""
+            self.post_message(self.Detached())  # pasted twice, it is text
         elif sources:
             event.stop()
             event.prevent_default()
-            self._pasted = event.text
+            self.pasted = event.text
             self.post_message(self.Attached(sources))

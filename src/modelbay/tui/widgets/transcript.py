@@ -231,6 +231,7 @@ class Answer(Vertical):
 
     async def fail(self, error: Exception) -> None:
         await self._settle()
+        await self.close()  # what had come stands before the error, also when it is shown again
         await self._add(Note(failure(error, known=known_to(self.app)), "fails"))
 
     async def _add(self, note: Note) -> None:
