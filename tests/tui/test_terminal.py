@@ -180,6 +180,14 @@ def test_pasting_typing_early_and_attaching(talking: Terminal, tmp_path: Path):
     talking.sees("The answer is 42.")
 
 
+def test_a_paste_with_escape_sequences_does_not_send_itself(talking: Terminal):
+    talking.sees("/help", "sim")
+    talking.pastes("\x1b[31mred\x1b[0m\nrm -rf /")
+    talking.sees("› red", "rm -rf /", "/help")
+    talking.presses("Enter")
+    talking.sees("You asked: red rm -rf /")
+
+
 def test_suspending_and_going_on(tmp_path: Path, talking: Terminal):
     talking.sees("/help", "sim")
     talking.presses("C-z")

@@ -22,6 +22,7 @@ from modelbay.conversation import Text
 from modelbay.errors import ConfigError
 from modelbay.onboarding import choosing
 from modelbay.onboarding.choosing import checked, level, levels
+from modelbay.tui import pasting
 from modelbay.tui.boundary import Faults, cause
 from modelbay.tui.colorless import Colorless
 from modelbay.tui.commands import Palette
@@ -62,6 +63,7 @@ class ModelbayApp(App[None]):
 
     def __init__(self, config: Path | None = None, model: str | None = None) -> None:
         super().__init__()
+        pasting.install()
         self.state = State(config, model)
         self.talk = Talk(self.state)
         self._stopped = -TWICE

@@ -1,0 +1,46 @@
+"""A paste is text, whatever is in it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from textual import events
+from textual._xterm_parser import XTermParser
+
+from modelbay.tui.pasting import BEGIN, END, Pastes, install
+
+
+def seen(*pieces: str) -> list[str]:
+    """What Textual makes of the pieces: pastes, and the names of keys."""
+    install()
+    parser = XTermParser()
+    found = [event for piece in pieces for event in parser.feed(piece)]
+    return [event.text if isinstance(event, events.Paste) else event.key for event in found if hasattr(event, "key") or
+            isinstance(event, events.Paste)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pasted", "text"),
+    [
+        ("one\rtwo", "one\rtwo"),
+        ("\x1b[31mred\x1b[0m\rrm -rf", "red\rrm -rf"),
+        ("a\x1bOPb\x07\x00\x9b", "aPb"),
+        ("tab\tstays\n", "tab\tstays\n"),
+        ("\x1b]0;title\x07", "0;title"),
+    ],
+)
+def test_an_escape_sequence_in_a_paste_is_no_key(pasted: str, text: str):
+    assert seen(f"{BEGIN}{pasted}{END}", "x") == [text, "x"]
+
+
+@given(st.text(alphabet="ab\r\x1b[31m~0;\x07", max_size=30), st.data())
+def test_a_paste_is_the_same_in_any_pieces(pasted: str, data: st.DataObject):
+    sent = f"k{BEGIN}{pasted.replace(END, '')}{END}k"
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=6)))
+    pieces = [sent[start:end] for start, end in zip([0, *cuts], [*cuts, len(sent)], strict=True)]
+    whole, parts = Pastes(), Pastes()
+    assert "".join(parts.feed(piece) for piece in pieces) == whole.feed(sent)
+
+
+def test_keys_are_passed_on_at_once():
+    pastes = Pastes()
+    assert [pastes.feed(piece) for piece in ("a", "\x1b", "\x1b[A", "\x1b[20")] == ["a", "\x1b", "\x1b[A", "\x1b[20"]
