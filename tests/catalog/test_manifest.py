@@ -88,7 +88,7 @@ def test_names_and_ids_may_be_in_any_script_and_have_slashes_and_colons():
     [
         (b"", "it is empty"),
         (b"<!doctype html><title>Hello</title>", "it is not JSON but"),
-        (b"{", "it is not JSON but"),
+        (b"{", "it is not JSON at line 1, column 2"),
         (b"7", "the manifest must be an object, not the number 7"),
         (b'"https://x.example"', "the manifest must be an object, not"),
         (EXTENDED.encode(), "this is a list of models and no manifest"),

@@ -259,7 +259,7 @@ try it: modelbay ask -m guess/acme-1 "Hello"
                 1,
                 "",
                 """\
-error: Invalid API Key: GET SHELF/api.json returned 401: who are you?
+error: Access Denied: GET SHELF/api.json returned 401: who are you?
 
 hint: the token was refused: give the new one with --api-key TOKEN
 """,
