@@ -101,6 +101,7 @@ def _show_version() -> None:
 def with_options(command: click.Command) -> click.Command:
     texts.checked(command)
     command.params += [option for option in OPTIONS if option not in command.params]
+    command.context_settings.setdefault("help_option_names", HELP_NAMES)  # also where it is used without its group
     return command
 
 
