@@ -1,7 +1,7 @@
 """Stored conversations: a SQLite file that only its owner can read.
 
 Turns are only ever added, one row each, so that a long conversation with files costs no more to store at its hundredth turn
-than at its first. Two programs may have one conversation open: whoever finds it changed stores a copy, and nothing is lost.
+than at its first. Two programs may have one conversation open: the second to store it stores a copy, and nothing is lost.
 """
 
 import os
