@@ -517,7 +517,7 @@ class Reader(Struct):
 
 
 def _is_harmless(path: Keys) -> bool:
-    """Whether a setting of a provider has no say in where its calls go. Of its models each is looked at by itself."""
+    """Whether a provider's setting cannot change where its calls go. Models are checked one by one."""
     if path[:1] == ("options",):
         return bool(path[1:2]) and path[1] in HARMLESS
     return path[:1] in (("name",), ("env",), ("models",))

@@ -26,7 +26,7 @@ class Entry(Struct, frozen=True):
 
     path: Keys
     home: Callable[[Table], str | None]
-    """Where an entry's calls go, as a text to compare; None where nobody knows."""
+    """The destination of an entry's calls as comparable text; None if unknown."""
     address: tuple[Keys, ...]
     """What says where calls go. What the new entry does not say of it would still count, so it goes in any case."""
     secrets: tuple[Keys, ...]

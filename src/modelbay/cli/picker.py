@@ -122,7 +122,7 @@ def _say(line: str) -> None:
 
 
 def _numbers(answer: str) -> list[int] | None:
-    """The numbers of an answer, as "1 3-5, 8"; None where something else is in it. A range backwards is one all the same."""
+    """The numbers of an answer, as "1 3-5, 8"; None if it has anything else. Backward ranges are accepted."""
     found: list[int] = []
     for word in re.split(r"[\s,]+", re.sub(r"\s*-\s*", "-", answer.strip(", "))):
         match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", word)
