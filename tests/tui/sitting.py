@@ -11,6 +11,7 @@ from textual import events
 from textual.pilot import Pilot
 
 from modelbay.tui.app import ModelbayApp
+from modelbay.tui.boundary import trace
 
 SECONDS = 120
 """How long something may take to be seen, on a machine that is busy with other tests."""
@@ -93,4 +94,4 @@ async def sitting(
     app = ModelbayApp(home / "config.toml")
     async with app.run_test(size=size) as pilot:
         yield Sitting(app, pilot)
-        assert app.faults.seen == []
+        assert not app.faults.seen, "\n\n".join(trace(fault) for fault in app.faults.seen)

@@ -1,5 +1,6 @@
 """What a fault inside the app does: it is reported, the app goes on, and no value of a variable is shown."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,12 @@ from modelbay.chat.chat import Chat
 from modelbay.chat.store import Store
 from modelbay.errors import ConfigError
 from modelbay.tui import boundary
+from modelbay.tui.dialogs import welcome
+from modelbay.tui.dialogs.welcome import Welcome
 from modelbay.tui.talk import Talk
 from modelbay.tui.widgets.composer import Composer
 from modelbay.tui.widgets.listing import Listing
+from modelbay.tui.widgets.said import Said
 from modelbay.tui.widgets.stretch import Stretch
 from tests.tui.sitting import Sitting, sitting
 
@@ -191,3 +195,23 @@ async def test_one_click_highlights_and_two_choose(home: Path, configured: str):
         await person.pilot.click(listing, offset=(5, 1), times=2)
         await person.sees_no("Select a model")
         assert person.config != before
+
+
+async def test_what_a_dialog_still_waits_for_ends_with_it(home: Path, monkeypatch: pytest.MonkeyPatch):
+    async with sitting(home=home) as person:
+        dialog = person.app.screen
+        goes_on: list[str] = []
+
+        async def slow(_: object) -> list[object]:
+            while dialog.query(Said):
+                await asyncio.sleep(0)
+            goes_on.append("after the dialog's widgets are gone")
+            return []
+
+        monkeypatch.setattr(welcome, "neighbours", slow)
+        dialog = Welcome(person.app.state.config)
+        person.app.push_screen(dialog)
+        await person.sees("looking for servers on this machine")
+        await person.presses("escape")
+        await person.pilot.pause(0.1)
+        assert goes_on == []

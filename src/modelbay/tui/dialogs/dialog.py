@@ -4,13 +4,14 @@ from collections.abc import Coroutine, Iterable
 from typing import Any, ClassVar, TypeVar
 
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
-from textual.worker import Worker
+from textual.worker import Worker, active_worker
 
 from modelbay.tui.widgets.said import Said
 
@@ -52,6 +53,14 @@ class Dialog(ModalScreen[T | None]):
             self._under_way.cancel()
         else:
             self.dismiss(None)
+
+    def dismiss(self, result: T | None = None) -> AwaitComplete:
+        """Ends the dialog and whatever it still waits for, which would find its widgets gone."""
+        current = active_worker.get(None)
+        for worker in self.workers:
+            if worker.node is self and worker is not current:
+                worker.cancel()
+        return super().dismiss(result)
 
     def during(self, words: str, work: Coroutine[Any, Any, None]) -> None:
         """Does something that takes a while; Esc breaks it off. What goes wrong is said here."""
