@@ -197,21 +197,23 @@ async def test_one_click_highlights_and_two_choose(home: Path, configured: str):
         assert person.config != before
 
 
-async def test_what_a_dialog_still_waits_for_ends_with_it(home: Path, monkeypatch: pytest.MonkeyPatch):
-    async with sitting(home=home) as person:
-        dialog = person.app.screen
-        goes_on: list[str] = []
+async def test_what_a_dialog_still_waits_for_ends_with_it(home: Path, configured: str, monkeypatch: pytest.MonkeyPatch):
+    goes_on: list[str] = []
+    dialog: Welcome
 
-        async def slow(_: object) -> list[object]:
-            while dialog.query(Said):
-                await asyncio.sleep(0)
-            goes_on.append("after the dialog's widgets are gone")
-            return []
+    async def slow(_: object) -> list[object]:
+        while dialog.query(Said):
+            await asyncio.sleep(0)
+        goes_on.append("when the widgets of the dialog were gone")
+        return []
 
-        monkeypatch.setattr(welcome, "neighbours", slow)
+    monkeypatch.setattr(welcome, "neighbours", slow)
+    async with sitting(configured, home=home) as person:
         dialog = Welcome(person.app.state.config)
         person.app.push_screen(dialog)
         await person.sees("looking for servers on this machine")
         await person.presses("escape")
-        await person.pilot.pause(0.1)
+        await person.sees_no("looking for servers on this machine")
+        await person.says("Hello")
+        await person.sees("You asked: Hello")
         assert goes_on == []
