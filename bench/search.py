@@ -9,10 +9,10 @@ from rapidfuzz import fuzz, process
 
 from bench.clock import microseconds
 from bench.table import ratio, table
-from modelbay.catalog.modelsdev import ModelsDev
+from modelbay.catalog.models_dev.live import ModelsDev
 from modelbay.catalog.search import Finder, search
-from modelbay.config.cache import Cache
 from modelbay.model import Model
+from modelbay.storage.cache import Cache
 
 ROWS = 5_000
 LIMIT = 50

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from modelbay.config.types import TYPE_OF
+from modelbay.config.provider_types import TYPE_OF
 from modelbay.conversation import Protocol
 
 KEY = "sk-planted-0123456789abcdef"

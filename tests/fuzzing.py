@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from modelbay.catalog.listing import parse_list
-from modelbay.catalog.manifest import inspect_manifest, inspect_models
-from modelbay.catalog.registry import parse_registry
+from modelbay.catalog.formats.manifest import inspect_manifest, inspect_models
+from modelbay.catalog.formats.registry import parse_registry
+from modelbay.catalog.lists.listing import parse_list
 from modelbay.config.load import parse
 from modelbay.conversation import Conversation, Text, Thinking, Tool, ToolCall, ToolResult, Turn, user
 from modelbay.dialect import PLAIN

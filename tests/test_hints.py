@@ -11,13 +11,13 @@ import pytest
 
 from modelbay import errors, secrecy
 from modelbay.cli import modelbay
-from modelbay.config.paths import config_file
 from modelbay.dialect import PLAIN
 from modelbay.errors import ModelbayError, Operation
 from modelbay.events import Failed
 from modelbay.hints import OPERATIONS, ROWS, About, Face, explain, title
 from modelbay.protocols.codec import codec
 from modelbay.protocols.failures import unreadable
+from modelbay.storage.paths import config_file
 from modelbay.tui.commands import COMMANDS as SLASH
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ModelbayError)]

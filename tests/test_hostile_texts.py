@@ -9,21 +9,21 @@ import pytest
 
 from modelbay import Hub, errors, hints
 from modelbay.agents import by_name
-from modelbay.catalog import naming
-from modelbay.catalog.listing import parse_list
-from modelbay.catalog.manifest import parse_manifest, parse_models
-from modelbay.catalog.modelsdev import _providers
-from modelbay.catalog.registry import parse_registry
+from modelbay.catalog import names as naming
+from modelbay.catalog.formats.manifest import parse_manifest, parse_models
+from modelbay.catalog.formats.registry import parse_registry
+from modelbay.catalog.lists.listing import parse_list
+from modelbay.catalog.models_dev.live import _providers
 from modelbay.cli import terminal
-from modelbay.config.cache import Cache
 from modelbay.config.load import load
 from modelbay.credentials.oauth import Device, Flow
 from modelbay.errors import ConfigError, ModelbayError
-from modelbay.onboarding import managed
+from modelbay.onboarding.sources import managed
 from modelbay.onboarding.sources.catalogs import Shelf, offer
 from modelbay.protocols.google.resource import resource_path
 from modelbay.providers import presets
 from modelbay.providers.endpoint import endpoint
+from modelbay.storage.cache import Cache
 from tests.faults.calls import answers
 from tests.faults.raw_server import RawServer, reply
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from modelbay.catalog.listing import parse_list
-from modelbay.catalog.manifest import inspect_models, listed_table
-from modelbay.catalog.registry import parse_registry
+from modelbay.catalog.formats.manifest import inspect_models, listed_table
+from modelbay.catalog.formats.registry import parse_registry
+from modelbay.catalog.lists.listing import parse_list
 from modelbay.conversation import user
 from modelbay.dialect import PLAIN
 from modelbay.errors import MalformedReply, ModelbayError, Unsupported

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from modelbay import Hub, collect, errors
-from modelbay.config.lessons import LessonBook
 from modelbay.conversation import Conversation, Text, Turn
 from modelbay.events import Event, Failed, Finished, PartDelta, Started, Warned
 from modelbay.routing.retry import Policy
+from modelbay.storage.lessons import LessonBook
 from tests.fault_config import NAMES, hub_config
 from tests.faults.raw_server import Client, RawServer, Script, chunk, head, reply
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from modelbay import secrecy
-from modelbay.config.origin import origin
 from modelbay.credentials.secret import Secret
+from modelbay.origin import origin
 from modelbay.secrecy import (
     MASK,
     bare_url,

@@ -9,9 +9,9 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from modelbay.catalog.modelsdev import URL, ModelsDev
-from modelbay.config.cache import Cache
+from modelbay.catalog.models_dev.live import URL, ModelsDev
 from modelbay.onboarding.sources.catalogs import Offer, Shelf, offers
+from modelbay.storage.cache import Cache
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "catalog.md"
 HEAD = """\

@@ -20,7 +20,8 @@ import msgspec
 from modelbay import dialect, errors, hints, model
 from modelbay.cli import EXIT_CODES, HELP_NAMES
 from modelbay.cli import modelbay as program
-from modelbay.config import schema, types
+from modelbay.config import provider_types as types
+from modelbay.config import schema
 from modelbay.config.schema import Table
 from modelbay.errors import ModelbayError
 from modelbay.hints import OF_A_MANIFEST, ROWS

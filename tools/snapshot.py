@@ -4,7 +4,7 @@
 
 FILE is models.dev's `api.json`, or a program that carries the list as a JavaScript literal, as coding agents do. What is
 written has ids, addresses, names, numbers and flags; texts that describe a model are left out. The date is in the gzip
-header, where `catalog/modelsdev.py` looks for it; the source is beside the file, in its notice.
+header, where `catalog/models_dev/live.py` looks for it; the source is beside the file, in its notice.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import pyjson5
 
-OUTPUT = Path(__file__).parents[1] / "src/modelbay/catalog/models.json.gz"
+OUTPUT = Path(__file__).parents[1] / "src/modelbay/catalog/models_dev/models.json.gz"
 NOTICE = OUTPUT.with_name("models.NOTICE")
 PROVIDER = ("id", "name", "api", "env", "npm", "doc")
 DROPPED = {"description", "canonical_model_id", "knowledge", "experimental"}

@@ -13,7 +13,6 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
-from modelbay.config.paths import config_file
 from modelbay.config.schema import key_text
 from modelbay.errors import (
     AuthenticationFailed,
@@ -49,6 +48,7 @@ from modelbay.errors import (
     Unsupported,
 )
 from modelbay.secrecy import shown
+from modelbay.storage.paths import config_file
 
 Face: TypeAlias = Literal["command", "app", "library"]
 """Where the user is: at the command line, in the app, or in a program of their own."""

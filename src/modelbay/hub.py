@@ -36,8 +36,8 @@ from modelbay.providers.upstream import Upstream, upstream
 from modelbay.usage import Usage
 
 if TYPE_CHECKING:
-    from modelbay.catalog.discovery import Discovery
-    from modelbay.catalog.sources import Catalog
+    from modelbay.catalog.lists.discovery import Discovery
+    from modelbay.catalog.lookup import Catalog
     from modelbay.recording import Recorder
 
 _NEEDS: dict[str, Capability] = {
@@ -106,7 +106,7 @@ class Hub:
     @cached_property
     def catalog(self) -> "Catalog":
         """What lists and models.dev say of models."""
-        from modelbay.catalog.sources import Catalog
+        from modelbay.catalog.lookup import Catalog
 
         return Catalog()
 
@@ -142,7 +142,7 @@ class Hub:
         Raises:
             ModelbayError: it has no list, or did not give it.
         """
-        from modelbay.catalog.discovery import discover
+        from modelbay.catalog.lists.discovery import discover
 
         entry = self.config.provider(provider)
         await self._ready()
@@ -217,7 +217,7 @@ class Hub:
             self._loaded = True
 
     def _load(self) -> None:
-        import modelbay.catalog.discovery
+        import modelbay.catalog.lists.discovery
         import modelbay.media
         import modelbay.transport  # noqa: F401
 

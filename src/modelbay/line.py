@@ -19,8 +19,6 @@ from msgspec import Struct, to_builtins
 from msgspec.structs import asdict, replace
 
 from modelbay import logs
-from modelbay.config.lessons import LessonBook
-from modelbay.config.origin import origin as origin_of
 from modelbay.config.schema import Config
 from modelbay.conversation import Conversation, Origin
 from modelbay.credentials.credential import may_block
@@ -31,6 +29,7 @@ from modelbay.errors import AuthenticationFailed, BadRequest, HubClosed, Modelba
 from modelbay.events import Event, Failed, Finished, PartEnded, PartStarted, Warned, shows
 from modelbay.hints import About, explain
 from modelbay.model import Model
+from modelbay.origin import origin as origin_of
 from modelbay.protocols.codec import Call, Codec, codec
 from modelbay.protocols.form import form_of, web_page
 from modelbay.protocols.names import Restorer
@@ -40,6 +39,7 @@ from modelbay.providers.logins import login_of
 from modelbay.providers.upstream import Upstream
 from modelbay.routing.retry import Policy, decide, heed
 from modelbay.secrecy import HiddenBytes, masked_url, redact, without_frames
+from modelbay.storage.lessons import LessonBook
 
 if TYPE_CHECKING:  # aiohttp is only imported when something is sent
     from modelbay.recording import Recorder, Tap

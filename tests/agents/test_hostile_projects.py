@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from modelbay.agents import arrival
+from modelbay.agents import importing as arrival
 from modelbay.config.edit import Edit
 from modelbay.config.load import parse
 from modelbay.config.schema import Config

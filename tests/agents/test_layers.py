@@ -8,7 +8,7 @@ import pytest
 
 from modelbay.agents import jsonc
 from modelbay.agents.agent import Arrival, Import
-from modelbay.agents.ledger import leaves
+from modelbay.agents.findings import leaves
 from modelbay.errors import ConfigError
 from tests.agents.desk import Desk, read
 from tests.agents.test_reading import said_of

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from modelbay.agents import NAMES, jsonc
 from modelbay.agents.agent import Import
-from modelbay.agents.ledger import leaves
-from modelbay.config.values import text_of
+from modelbay.agents.findings import leaves
+from modelbay.config.toml.values import text_of
 from tests.agents.desk import CONFIGS, FILES, read, rich
 
 PROVIDERS = {"kimi": "providers", "kilo": "provider", "opencode": "provider", "codex": "model_providers"}

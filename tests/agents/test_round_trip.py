@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from modelbay.agents import NAMES, arrival, by_name, jsonc, writing
-from modelbay.agents.departure import departure
+from modelbay.agents import NAMES, by_name, jsonc
+from modelbay.agents import importing as arrival
+from modelbay.agents import write as writing
+from modelbay.agents.exporting import departure
 from modelbay.config.edit import apply
 from modelbay.config.load import load
 from modelbay.config.schema import Config

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from modelbay.catalog.discovery import Discovery, discover
+from modelbay.catalog.lists.discovery import Discovery, discover
 from modelbay.config.load import parse
 from modelbay.errors import ModelbayError
 from modelbay.protocols.codec import codec

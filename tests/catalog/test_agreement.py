@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from modelbay.catalog.index import Entry
 from modelbay.catalog.knowledge import known
-from modelbay.catalog.listing import parse_list
-from modelbay.catalog.modelsdev import ModelsDev
-from modelbay.config.cache import Cache
+from modelbay.catalog.lists.listing import parse_list
+from modelbay.catalog.models_dev.index import Entry
+from modelbay.catalog.models_dev.live import ModelsDev
+from modelbay.storage.cache import Cache
 
 LIST = ModelsDev(Cache(Path(os.devnull)))
 MAKERS = {

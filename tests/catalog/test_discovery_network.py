@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from modelbay.catalog.discovery import Discovery, discover
+from modelbay.catalog.lists.discovery import Discovery, discover
 from modelbay.config.load import parse
 from modelbay.errors import AuthenticationFailed, ConnectFailed, MalformedReply, ModelbayError, Redirected
 from modelbay.line import Line

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from modelbay.catalog.lookup import Catalog
 from modelbay.catalog.prices import Price, flat, price
-from modelbay.catalog.sources import Catalog
-from modelbay.config.cache import Cache
 from modelbay.config.load import parse
 from modelbay.model import Cost, Model
 from modelbay.providers.upstream import Upstream, upstream
+from modelbay.storage.cache import Cache
 from modelbay.usage import Usage
 
 MILLION = 1_000_000
@@ -152,8 +152,8 @@ def test_genai_prices_are_not_loaded_for_providers_that_they_cannot_know(tmp_pat
 import sys
 from pathlib import Path
 from modelbay.catalog.prices import price
-from modelbay.catalog.sources import Catalog
-from modelbay.config.cache import Cache
+from modelbay.catalog.lookup import Catalog
+from modelbay.storage.cache import Cache
 from modelbay.config.load import parse
 from modelbay.model import Model
 from modelbay.providers.upstream import upstream

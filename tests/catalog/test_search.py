@@ -125,8 +125,8 @@ def test_four_thousand_models_are_searched_within_a_moment(tmp_path: Path):
     """A bound for accidents only; the benchmark has the figures."""
     from time import perf_counter
 
-    from modelbay.catalog.modelsdev import ModelsDev
-    from modelbay.config.cache import Cache
+    from modelbay.catalog.models_dev.live import ModelsDev
+    from modelbay.storage.cache import Cache
 
     models = [
         Model(id=id, provider=provider, name=raw.get("name"))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modelbay.agents import by_name, jsonc
-from modelbay.agents.ledger import leaves
+from modelbay.agents.findings import leaves
 from modelbay.simulator import Simulator
 from tests.agents.desk import Desk
 from tests.servers.site import site

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from inline_snapshot import snapshot
 
-from modelbay.catalog import modelsdev
+from modelbay.catalog.models_dev import live as modelsdev
 from modelbay.publishing import inspection
 from modelbay.simulator import Simulator
 from tests.catalog.manifests import EMBEDDED, EXTENDED, MANIFEST

@@ -9,10 +9,10 @@ import pytest
 from inline_snapshot import snapshot
 from msgspec.structs import replace
 
-from modelbay.config.lessons import LessonBook
-from modelbay.onboarding import neighbours
+from modelbay.onboarding import local_servers as neighbours
 from modelbay.providers import presets
 from modelbay.simulator import Simulator
+from modelbay.storage.lessons import LessonBook
 from tests.cli.command import KEY, Run
 from tests.cli.inside import Inside
 from tests.servers.site import Site, site

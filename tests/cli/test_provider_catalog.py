@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from inline_snapshot import snapshot
 
-from modelbay.catalog import modelsdev
+from modelbay.catalog.models_dev import live as modelsdev
 from modelbay.simulator import Simulator
 from tests.cli.command import KEY, Run
 from tests.cli.inside import Inside, Person

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from modelbay.config.load import load
-from modelbay.onboarding.sources import documents, merging
+from modelbay.onboarding.sources import fetch as documents
+from modelbay.onboarding.sources import merge as merging
 from modelbay.simulator import Simulator
 from modelbay.simulator.authorisation import Manner
 from tests.catalog.manifests import embedded, manifest, model

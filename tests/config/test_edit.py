@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from modelbay.config import edit as edits
-from modelbay.config import files
 from modelbay.config.edit import Edit, apply
 from modelbay.errors import ConfigError, ConfigSyntaxError
+from modelbay.storage import files
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes and links are POSIX's")
 TEXT = '# mine\n[models.a] # a\nmodel = "m"\n'

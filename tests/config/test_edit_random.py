@@ -8,8 +8,8 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from modelbay.config.document import Document
-from modelbay.config.values import plain, rewritten, same, text_of
+from modelbay.config.toml.document import Document
+from modelbay.config.toml.values import plain, rewritten, same, text_of
 from modelbay.errors import ConfigError
 from tests.config.toml_texts import Keys, Written, keys, plain_values, written
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from modelbay.config.document import Document
-from modelbay.config.values import same
+from modelbay.config.toml.document import Document
+from modelbay.config.toml.values import same
 from modelbay.errors import ConfigError
 
 Change = Callable[[Document], object]

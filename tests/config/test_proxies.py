@@ -2,8 +2,8 @@
 
 import pytest
 
-from modelbay.config.origin import origin
 from modelbay.config.proxies import SETTING, proxies
+from modelbay.origin import origin
 
 CLEAN = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUEST_METHOD")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from modelbay.config.values import key_text, text_of
+from modelbay.config.toml.values import key_text, text_of
 
 Keys = tuple[str, ...]
 

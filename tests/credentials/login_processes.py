@@ -47,7 +47,7 @@ asyncio.run(main())
 REFRESH = """
 import asyncio
 from modelbay.config.load import load
-from modelbay.config.origin import origin
+from modelbay.origin import origin
 from modelbay.line import Line
 from modelbay.providers.logins import login_of
 

@@ -1,9 +1,9 @@
 import pytest
 
 from modelbay.config.load import parse
-from modelbay.config.origin import origin
 from modelbay.credentials.credential import Credential, Need, resolve
 from modelbay.errors import ConfigError, MissingCredential
+from modelbay.origin import origin
 
 NEED = Need(origin("https://api.example/v1"))
 NAMES = ["KIMI_API_KEY", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GOOGLE_API_KEY", "VERTEXAI_API_KEY", "AZURE_API_KEY"]

@@ -5,8 +5,8 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from modelbay.config.origin import origin
 from modelbay.credentials.secret import Secret
+from modelbay.origin import origin
 
 HOME = origin("https://api.example/v1")
 SECRET = Secret("sk-1234", HOME)

@@ -7,10 +7,10 @@ import keyring
 import pytest
 
 from modelbay.config.load import load
-from modelbay.config.origin import origin
 from modelbay.config.schema import Config
 from modelbay.credentials import storage
 from modelbay.errors import ConfigError
+from modelbay.origin import origin
 from tests.credentials.file_keyring import Keyring
 
 WHERE = origin("https://api.example/v1")

@@ -15,12 +15,12 @@ from msgspec.structs import replace
 
 from modelbay import Hub
 from modelbay.config.load import load
-from modelbay.config.origin import origin
 from modelbay.config.schema import OAuth
 from modelbay.credentials.oauth import TokenSet
 from modelbay.credentials.tokens import STORES, FileStore, checked, path_of
 from modelbay.errors import AuthenticationFailed, ConfigError, MalformedReply, MissingCredential, ModelbayError
-from modelbay.onboarding.login import log_out
+from modelbay.onboarding.login.device import log_out
+from modelbay.origin import origin
 from modelbay.providers import presets
 from modelbay.providers.logins import login_of, oauth_table
 from modelbay.simulator import Simulator
@@ -292,7 +292,7 @@ async def test_a_disk_that_is_full_does_not_lose_the_login(
 
     async with Hub.open() as hub:
         with monkeypatch.context() as patch:
-            patch.setattr("modelbay.config.files.replace", full)
+            patch.setattr("modelbay.storage.files.replace", full)
             assert await ask(hub)
         sim.provider.logins.withdraw()
         assert await ask(hub)

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from modelbay.errors import ConfigError
-from modelbay.onboarding.drafts import azure_draft, draft, vertex_draft, with_key
+from modelbay.onboarding.draft import azure_draft, draft, vertex_draft, with_key
 from modelbay.onboarding.recognition import recognise, recognise_content, recognise_text, suggested_id
 
 

@@ -2,9 +2,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from modelbay.config.origin import origin
-from modelbay.config.types import TYPES
+from modelbay.config.provider_types import TYPES
 from modelbay.dialect import Dialect
+from modelbay.origin import origin
 from modelbay.providers import presets
 
 ROWS = [

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from modelbay.catalog.manifest import parse_manifest, parse_models
-from modelbay.catalog.sources import Catalog
-from modelbay.config.cache import Cache
+from modelbay.catalog.formats.manifest import parse_manifest, parse_models
+from modelbay.catalog.lookup import Catalog
 from modelbay.errors import ConfigError, MalformedReply, ProviderError
 from modelbay.publishing.building import About, build_listed
 from modelbay.publishing.documents import read_manifest, read_models
 from modelbay.publishing.models import FIELDS
+from modelbay.storage.cache import Cache
 from tests.publishing import host as hosts
 from tests.publishing.host import Host, Page
 

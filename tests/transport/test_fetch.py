@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from modelbay import Media, user
 from modelbay.config.load import parse
-from modelbay.config.origin import origin
 from modelbay.config.schema import Config, Network, Tls
 from modelbay.conversation import Conversation
 from modelbay.dialect import PLAIN
@@ -18,6 +17,7 @@ from modelbay.errors import ConfigError, ConnectFailed, MalformedReply, Modelbay
 from modelbay.line import Line
 from modelbay.media import Workshop, ready
 from modelbay.onboarding.sources import catalogs, manifests, registries
+from modelbay.origin import origin
 from modelbay.publishing.inspection import Call, check_hosted
 from modelbay.transport import Fetched, Fetching, Limits, Request, Transport, fetch
 from tests.faults.calls import SECRET, answers

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from modelbay.onboarding import neighbours
+from modelbay.onboarding import local_servers as neighbours
 from modelbay.providers import presets
 from modelbay.secrecy import redact
 from modelbay.simulator import Simulator

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from modelbay.onboarding import neighbours
+from modelbay.onboarding import local_servers as neighbours
 from modelbay.providers import presets
 from modelbay.simulator import Simulator
 from modelbay.simulator.authorisation import Manner, manner_of

@@ -6,11 +6,11 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
 
-from modelbay.agents.departure import Departure
-from modelbay.agents.ledger import Finding
+from modelbay.agents.exporting import Departure
+from modelbay.agents.findings import Finding
 from modelbay.agents.rewriting import Entry
-from modelbay.config.scan import Keys
 from modelbay.config.schema import Table
+from modelbay.config.toml.scan import Keys
 from modelbay.conversation import Protocol
 
 

@@ -8,20 +8,20 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from modelbay.agents.agent import Agent, Arrival, Block, Import
-from modelbay.agents.arrival import check, may_run, without_query
-from modelbay.agents.departure import NO_KEY, Departure, refused
+from modelbay.agents.exporting import NO_KEY, Departure, refused
+from modelbay.agents.findings import STAYS, Layer, Ledger
+from modelbay.agents.importing import check, may_run, without_query
 from modelbay.agents.layers import read_json, store
-from modelbay.agents.ledger import STAYS, Layer, Ledger
 from modelbay.agents.rewriting import Entry, origin_text
 from modelbay.agents.trust import WHY, swayed, withhold
-from modelbay.config.origin import origin
-from modelbay.config.paths import environment, expanded
+from modelbay.config.provider_types import TYPES
 from modelbay.config.schema import Table
-from modelbay.config.types import TYPES
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.errors import ConfigError
+from modelbay.origin import origin
 from modelbay.providers import presets, urls
 from modelbay.secrecy import REFERENCE, bare_url, misspelled_reference, secret_header
+from modelbay.storage.paths import environment, expanded
 
 URL, KEY, TOKEN, HEADERS = "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS"
 MODEL = "ANTHROPIC_MODEL"

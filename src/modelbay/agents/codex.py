@@ -11,18 +11,18 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from msgspec import Struct, field
 
 from modelbay.agents.agent import Agent, Arrival, Block, Import
-from modelbay.agents.arrival import check, may_run
-from modelbay.agents.departure import Departure
+from modelbay.agents.exporting import Departure
+from modelbay.agents.findings import STAYS, Ledger
+from modelbay.agents.importing import check, may_run
 from modelbay.agents.layers import store
-from modelbay.agents.ledger import STAYS, Ledger
 from modelbay.agents.rewriting import Entry, auth_headers, origin_text
 from modelbay.agents.toml_file import layer
-from modelbay.config.paths import environment, expanded
-from modelbay.config.scan import Keys
+from modelbay.config.provider_types import TYPE_OF
 from modelbay.config.schema import ModelEntry, Table
-from modelbay.config.types import TYPE_OF
+from modelbay.config.toml.scan import Keys
 from modelbay.providers import presets
 from modelbay.secrecy import REFERENCE, bare_url, secret_header, secret_parameter
+from modelbay.storage.paths import environment, expanded
 
 USUAL = "openai"
 """The provider that counts where none is named, and the only one with a setting of its own for its address."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from modelbay.config.scan import Keys
-from modelbay.config.values import path_text
+from modelbay.config.toml.scan import Keys
+from modelbay.config.toml.values import path_text
 from modelbay.errors import ConfigError
 
 _STRING = r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""

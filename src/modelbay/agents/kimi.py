@@ -6,22 +6,22 @@ from shlex import quote
 from typing import Any
 
 from modelbay.agents.agent import Agent, Arrival, Block, Import
-from modelbay.agents.arrival import check
-from modelbay.agents.departure import NO_KEY, Departure, refused
-from modelbay.agents.ledger import STAYS, Ledger, leaves
+from modelbay.agents.exporting import NO_KEY, Departure, refused
+from modelbay.agents.findings import STAYS, Ledger, leaves
+from modelbay.agents.importing import check
 from modelbay.agents.rewriting import Entry, auth_headers, origin_text
 from modelbay.agents.toml_file import layer
 from modelbay.config import keys
 from modelbay.config.entries import Unusable, model_entry
-from modelbay.config.paths import environment, expanded
-from modelbay.config.scan import Keys
+from modelbay.config.provider_types import OLD_TYPES, TYPE_OF
+from modelbay.config.provider_types import TYPES as PROVIDER_TYPES
 from modelbay.config.schema import ModelEntry, Table
-from modelbay.config.types import OLD_TYPES, TYPE_OF
-from modelbay.config.types import TYPES as PROVIDER_TYPES
+from modelbay.config.toml.scan import Keys
 from modelbay.conversation import Protocol
 from modelbay.credentials.approval import references_in
 from modelbay.credentials.credential import key_names
 from modelbay.secrecy import REFERENCE, bare_url, misspelled_reference, named_secret, secret_header, secret_variable
+from modelbay.storage.paths import environment, expanded
 
 TYPES = {"kimi", "anthropic", "openai", "openai_responses", "google-genai", "vertexai"}
 PROTOCOLS: dict[Protocol, str] = {

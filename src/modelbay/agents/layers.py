@@ -8,10 +8,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from modelbay.agents import jsonc
-from modelbay.agents.ledger import Layer, Ledger
-from modelbay.config.paths import environment, expanded, user_config_dir, user_data_dir
+from modelbay.agents.findings import Layer, Ledger
 from modelbay.config.schema import Table
 from modelbay.errors import ConfigError
+from modelbay.storage.paths import environment, expanded, user_config_dir, user_data_dir
 
 BARE = re.compile(r'(?<=[:\[,])(\s*)(\{(?:env|file):[^{}"]*\})')
 """A reference where no text is: it is put in before the JSON is read."""

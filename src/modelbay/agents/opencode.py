@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from modelbay.agents import ai_sdk, ai_sdk_block
+from modelbay.agents import opencode_block as ai_sdk_block
+from modelbay.agents import opencode_family as ai_sdk
 from modelbay.agents.agent import Agent, Block, Import
-from modelbay.agents.departure import Departure
+from modelbay.agents.exporting import Departure
+from modelbay.agents.findings import Ledger
 from modelbay.agents.layers import Program, layers, store
-from modelbay.agents.ledger import Ledger
 
 
 def agent(program: Program) -> Agent:

@@ -10,12 +10,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from modelbay.agents.ledger import leaves
-from modelbay.config.origin import origin
-from modelbay.config.scan import Keys
+from modelbay.agents.findings import leaves
 from modelbay.config.schema import Table
-from modelbay.config.values import path_text
+from modelbay.config.toml.scan import Keys
+from modelbay.config.toml.values import path_text
 from modelbay.credentials.credential import AUTH_HEADERS
+from modelbay.origin import origin
 
 ANY = "*"
 """In a pattern: any key. A pattern is of all that begins like it."""

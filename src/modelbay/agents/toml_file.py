@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from modelbay.agents.ledger import Layer
+from modelbay.agents.findings import Layer
 from modelbay.errors import ConfigError
 
 

@@ -9,8 +9,8 @@ next one that an agent invents.
 from collections.abc import Callable
 from typing import TypeAlias
 
-from modelbay.agents.ledger import Ledger, leaves
-from modelbay.config.scan import Keys
+from modelbay.agents.findings import Ledger, leaves
+from modelbay.config.toml.scan import Keys
 
 WHY = "a project's file says where this provider is: it does not get a key of yours"
 

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from modelbay.catalog.index import Entry
-from modelbay.catalog.sources import LIST, MODELS_DEV, Catalog
+from modelbay.catalog.lookup import LIST, MODELS_DEV, Catalog
+from modelbay.catalog.models_dev.index import Entry
 from modelbay.conversation import Extra
 from modelbay.model import Cost, Model
 from modelbay.providers.upstream import Upstream

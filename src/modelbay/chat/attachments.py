@@ -7,10 +7,10 @@ from base64 import b64encode
 from mimetypes import guess_type
 from urllib.parse import unquote, urlsplit
 
-from modelbay.config.paths import expanded
 from modelbay.conversation import Media, media_kind
 from modelbay.errors import ConfigError
 from modelbay.json_text import whole_text
+from modelbay.storage.paths import expanded
 
 SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),

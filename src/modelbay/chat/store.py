@@ -14,11 +14,11 @@ from pathlib import Path
 from msgspec import Struct
 
 from modelbay.chat.chat import Chat
-from modelbay.config.paths import data_dir
 from modelbay.conversation import Turn
 from modelbay.errors import ConfigError, MalformedReply
 from modelbay.json_text import decode_as, encode
 from modelbay.secrecy import stored
+from modelbay.storage.paths import data_dir
 
 SCHEMA = """
 create table if not exists chats (

@@ -11,7 +11,7 @@ import click
 from modelbay import __version__
 from modelbay.cli import terminal, texts
 from modelbay.cli.terminal import Settings
-from modelbay.config.paths import STDIN, environment
+from modelbay.storage.paths import STDIN, environment
 
 COMMANDS = {
     "ask": "Ask a model, and see the answer as it comes.",
@@ -185,7 +185,7 @@ def main() -> None:
     settings = Settings()
     code = terminal.guarded(lambda: modelbay.main(prog_name="modelbay", obj=settings, standalone_mode=False), settings)
     if settings.command in KEPT_FRESH and settings.config != STDIN:
-        from modelbay.onboarding.sources import upkeep
+        from modelbay.onboarding.sources import daily as upkeep
 
         upkeep.start(settings.config)
     sys.exit(code)

@@ -17,11 +17,11 @@ from modelbay.config.edit import Edited
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.errors import ModelbayError
-from modelbay.onboarding import dialog
-from modelbay.onboarding.adding import add as written
-from modelbay.onboarding.choosing import UNATTENDED, marked_at_first, preferred
-from modelbay.onboarding.detection import Detected, detect
-from modelbay.onboarding.drafts import Draft, joined, model_tables
+from modelbay.onboarding import fields as dialog
+from modelbay.onboarding.add import add as written
+from modelbay.onboarding.choose_models import UNATTENDED, marked_at_first, preferred
+from modelbay.onboarding.draft import Draft, joined, model_tables
+from modelbay.onboarding.probe import Detected, detect
 from modelbay.providers.upstream import upstream
 
 F = TypeVar("F", bound=Callable[..., Any])

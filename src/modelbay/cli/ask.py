@@ -14,7 +14,6 @@ from modelbay.cli import terminal, texts
 from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.display import Display
 from modelbay.cli.terminal import Settings, pass_settings
-from modelbay.config import files
 from modelbay.conversation import Media
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.events import Event, Reply, collect
@@ -25,6 +24,7 @@ from modelbay.model import Model
 from modelbay.prompt import Ask
 from modelbay.replay import outcome
 from modelbay.secrecy import redact
+from modelbay.storage import files
 
 
 @click.command()

@@ -19,12 +19,12 @@ from modelbay.cli.display import Display
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.cli.texts import Lines, claim_stdin
-from modelbay.config.paths import environment
 from modelbay.conversation import Media
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.events import Failed, collect
 from modelbay.hints import About, explain
 from modelbay.hub import Hub
+from modelbay.storage.paths import environment
 
 HELP = "/model [ALIAS]  /effort [LEVEL]  /file PATH|URL  /new  /save [TITLE]  /private  /resume [NUMBER]  /help  /quit"
 
@@ -227,7 +227,7 @@ class _Plain:
         terminal.note(f"talking with {self._chat.model or hub.model().alias}")
 
     def _effort(self, hub: Hub, argument: str) -> None:
-        from modelbay.onboarding.choosing import checked, level, levels
+        from modelbay.onboarding.choose_models import checked, level, levels
 
         model = hub.model(self._chat.model)
         if argument:

@@ -5,7 +5,7 @@ import click
 from modelbay.cli import Noun, terminal
 from modelbay.cli.terminal import FAILED, Settings, pass_settings
 from modelbay.config.load import load
-from modelbay.config.paths import config_file
+from modelbay.storage.paths import config_file
 
 
 @click.group(cls=Noun)
@@ -27,7 +27,7 @@ def check_config(settings: Settings, /) -> int:
 
     The exit code is 1 if something cannot be used. An unknown key is a warning only.
     """
-    from modelbay.onboarding.checkup import checkup
+    from modelbay.onboarding.config_check import checkup
 
     read = load(settings.config, report=False)
     if not read.exists:

@@ -9,15 +9,15 @@ from time import perf_counter
 
 import click
 
-from modelbay.catalog.sources import Catalog
+from modelbay.catalog.lookup import Catalog
 from modelbay.cli import terminal
-from modelbay.config.cache import Cache
 from modelbay.conversation import Protocol, Text, Tool, ToolResult, Turn, user
 from modelbay.errors import ModelbayError
 from modelbay.events import Event, PartDelta, PartStarted, Reply, collect
 from modelbay.hub import Hub
 from modelbay.simulator import Simulator
 from modelbay.simulator.entries import BASES, alias, config_text
+from modelbay.storage.cache import Cache
 
 KEY = "demo-key"
 QUESTION = "Why is the sky blue?"

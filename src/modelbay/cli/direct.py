@@ -13,8 +13,8 @@ from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.conversation import Protocol
 from modelbay.errors import AuthenticationFailed, MissingCredential, ModelbayError
-from modelbay.onboarding import dialog
-from modelbay.onboarding.drafts import Draft, alone, direct_draft
+from modelbay.onboarding import fields as dialog
+from modelbay.onboarding.draft import Draft, alone, direct_draft
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -20,8 +20,9 @@ def export(settings: Settings, /, agent: str, providers: tuple[str, ...], keys: 
 
     A key that is a reference stays one where the agent has references; else it is told the name of an environment variable.
     """
-    from modelbay.agents import by_name, writing
-    from modelbay.agents.departure import departure
+    from modelbay.agents import by_name
+    from modelbay.agents import write as writing
+    from modelbay.agents.exporting import departure
     from modelbay.config.load import load
 
     config = load(settings.config)

@@ -12,7 +12,7 @@ from modelbay.cli.terminal import Settings, pass_settings
 
 if TYPE_CHECKING:
     from modelbay.agents.agent import Agent, Import
-    from modelbay.agents.arrival import Answer, Written
+    from modelbay.agents.importing import Answer, Written
 
 
 @click.command("import")
@@ -31,7 +31,8 @@ def import_(
     They are read from FILE, or from where the agent has them, its store of keys included. What becomes of each setting is
     said: it is taken over exactly, approximately, or not at all, and why.
     """
-    from modelbay.agents import arrival, by_name
+    from modelbay.agents import by_name
+    from modelbay.agents import importing as arrival
     from modelbay.config.edit import Edit, apply
 
     found = by_name(agent).read(file, keys)
@@ -67,7 +68,7 @@ def _check_references(settings: Settings, agent: "Agent", found: "Import", file:
     """
     from hashlib import sha256
 
-    from modelbay.agents.arrival import may_run, references
+    from modelbay.agents.importing import may_run, references
     from modelbay.cli.picker import asks
     from modelbay.config.load import load
     from modelbay.credentials.approval import Source, refusal, remember, shown
@@ -115,7 +116,7 @@ def _confirm() -> None:
 
 def _report(written: "Written") -> None:
     from modelbay.catalog.summary import counted
-    from modelbay.config.values import path_text
+    from modelbay.config.toml.values import path_text
 
     terminal.write("\n")
     for placed in written.placed:

@@ -13,7 +13,7 @@ from modelbay.config.schema import Config, ProviderEntry
 from modelbay.credentials import storage, system_keyring
 from modelbay.credentials.credential import NO_KEY, is_key
 from modelbay.errors import ConfigError
-from modelbay.onboarding.login import check_editable
+from modelbay.onboarding.login.device import check_editable
 from modelbay.providers.upstream import upstream
 from modelbay.secrecy import register
 

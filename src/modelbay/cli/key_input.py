@@ -9,7 +9,7 @@ import click
 
 from modelbay.cli import terminal, texts
 from modelbay.credentials.approval import typed
-from modelbay.onboarding import dialog
+from modelbay.onboarding import fields as dialog
 from modelbay.secrecy import register
 
 HELP = "The key, a reference such as {env:NAME}, or - for a hidden prompt or standard input."

@@ -13,13 +13,13 @@ from modelbay.cli.columns import write_rows
 from modelbay.cli.picker import asks, pick_one
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config.load import load
-from modelbay.config.paths import environment
 from modelbay.config.schema import Config
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.credentials.oauth import Code
-from modelbay.onboarding import login as logging_in
+from modelbay.onboarding.login import device as logging_in
 from modelbay.providers import logins, presets
 from modelbay.secrecy import redact
+from modelbay.storage.paths import environment
 
 ONLY_FOR = {
     "oauth_host": ("device",),
@@ -128,8 +128,8 @@ def _has_browser() -> bool:
 def _by_key(config: Config, way: presets.Login, key: str | None, base_url: str | None) -> None:
     from modelbay.cli import adding
     from modelbay.cli.key_input import Invalid, asked_key, given_key
-    from modelbay.onboarding import key_login
-    from modelbay.onboarding.drafts import model_tables
+    from modelbay.onboarding.draft import model_tables
+    from modelbay.onboarding.login import key as key_login
 
     key = given_key(key)
     if not key:

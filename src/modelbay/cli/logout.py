@@ -9,7 +9,7 @@ from modelbay.cli.login import time_text
 from modelbay.cli.picker import pick_one
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config.load import load
-from modelbay.onboarding import login as logging_in
+from modelbay.onboarding.login import device as logging_in
 
 
 @click.command()

@@ -10,10 +10,10 @@ import click
 from modelbay.cli import Noun, key_input, terminal, texts
 from modelbay.cli.terminal import FAILED, Settings, Unreadable, pass_settings
 from modelbay.config.load import load
-from modelbay.config.paths import expanded
 from modelbay.errors import ModelbayError
 from modelbay.json_text import unfenced
 from modelbay.secrecy import masked_url
+from modelbay.storage.paths import expanded
 
 if TYPE_CHECKING:
     from modelbay.publishing.building import Built

@@ -65,7 +65,7 @@ def show_model(settings: Settings, /, name: str | None, as_json: bool) -> None:
 @pass_settings
 def default_model(settings: Settings, /, name: str | None, dry_run: bool) -> None:
     """Make NAME the default model; without NAME, say which it is."""
-    from modelbay.catalog.sources import Catalog
+    from modelbay.catalog.lookup import Catalog
     from modelbay.config import changes
     from modelbay.config.edit import apply
     from modelbay.providers.upstream import upstream
@@ -117,7 +117,7 @@ def set_model(settings: Settings, /, alias: str, settings_: tuple[str, ...], dry
     from modelbay.config.changes import Changed
     from modelbay.config.edit import apply
     from modelbay.config.keys import ROUTING_KEYS
-    from modelbay.onboarding.settings import changes as changes_of
+    from modelbay.onboarding.model_settings import changes as changes_of
 
     def change(edit: "Edit") -> Changed:
         entry = _alias(edit, alias)

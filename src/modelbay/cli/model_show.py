@@ -6,9 +6,9 @@ import msgspec
 from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
-from modelbay.catalog.listed import Listed
+from modelbay.catalog.lists.entry import Listed
+from modelbay.catalog.lookup import Catalog
 from modelbay.catalog.search import search
-from modelbay.catalog.sources import Catalog
 from modelbay.catalog.summary import counted, facts, prices, size
 from modelbay.cli import terminal
 from modelbay.cli.columns import write_rows
@@ -16,7 +16,7 @@ from modelbay.config.schema import MANIFEST, Config
 from modelbay.errors import ConfigError
 from modelbay.hub import Hub
 from modelbay.model import Cost, Model
-from modelbay.onboarding.detection import listed
+from modelbay.onboarding.probe import listed
 from modelbay.providers.upstream import upstream
 
 NAMES = {
@@ -167,7 +167,7 @@ def _facts_of(row: Row) -> str:
     if row.raw is None:
         return ""
     from modelbay.catalog.facts import fill
-    from modelbay.catalog.index import Entry
+    from modelbay.catalog.models_dev.index import Entry
 
     model = Model(id=row.id)
     fill(model, Entry(row.provider, row.id, row.raw).facts, "models.dev")

@@ -8,9 +8,9 @@ import click
 from msgspec import Struct
 from msgspec.structs import replace
 
-from modelbay.catalog.discovery import Discovery
-from modelbay.catalog.listing import parse_list
-from modelbay.catalog.sources import Catalog
+from modelbay.catalog.lists.discovery import Discovery
+from modelbay.catalog.lists.listing import parse_list
+from modelbay.catalog.lookup import Catalog
 from modelbay.cli import adding, key_input, provider_registry, terminal, texts
 from modelbay.cli.adding import API_NAMES, Choice, choice_options
 from modelbay.cli.key_input import Invalid, asked_key, given_key
@@ -18,13 +18,13 @@ from modelbay.cli.picker import asks
 from modelbay.cli.provider_manifest import add_from_text, add_from_url
 from modelbay.cli.terminal import Settings, Unreadable, pass_settings
 from modelbay.config.load import load
-from modelbay.config.paths import expanded
 from modelbay.config.schema import Config
 from modelbay.conversation import Json, Protocol
 from modelbay.errors import ModelbayError
-from modelbay.onboarding import dialog, recognition
-from modelbay.onboarding.detection import Detected, fetched, listed
-from modelbay.onboarding.drafts import Draft, asks_for_key, azure_draft, draft, host_of, joined, vertex_draft, with_key
+from modelbay.onboarding import fields as dialog
+from modelbay.onboarding import recognition
+from modelbay.onboarding.draft import Draft, asks_for_key, azure_draft, draft, host_of, joined, vertex_draft, with_key
+from modelbay.onboarding.probe import Detected, fetched, listed
 from modelbay.onboarding.recognition import (
     KINDS,
     NATIVE,
@@ -34,10 +34,11 @@ from modelbay.onboarding.recognition import (
     recognise_content,
     recognise_text,
 )
-from modelbay.onboarding.sources import documents
+from modelbay.onboarding.sources import fetch as documents
 from modelbay.onboarding.sources.registries import urls_of
 from modelbay.providers import presets
 from modelbay.secrecy import masked_url
+from modelbay.storage.paths import expanded
 
 
 class Place(Struct):

@@ -17,7 +17,7 @@ from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.onboarding.sources import catalogs
 from modelbay.onboarding.sources.catalogs import Given, Offer, Proposal, Shelf
-from modelbay.onboarding.sources.merging import Written
+from modelbay.onboarding.sources.merge import Written
 from modelbay.secrecy import masked_url
 
 URL = click.option("--url", metavar="URL", help="Use the list there, in models.dev's form, instead of models.dev's.")

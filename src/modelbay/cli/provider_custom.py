@@ -16,17 +16,14 @@ from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config import changes
 from modelbay.config.edit import Edit, apply
 from modelbay.config.load import load
-from modelbay.config.origin import origin
-from modelbay.config.scan import Keys
+from modelbay.config.provider_types import TYPE_OF
 from modelbay.config.schema import Config, ProviderEntry
-from modelbay.config.types import TYPE_OF
+from modelbay.config.toml.scan import Keys
 from modelbay.conversation import Protocol
 from modelbay.credentials.approval import references_in
 from modelbay.credentials.credential import key_names
-from modelbay.onboarding import dialog
-from modelbay.onboarding.detection import remember
-from modelbay.onboarding.dialog import Form
-from modelbay.onboarding.drafts import (
+from modelbay.onboarding import fields as dialog
+from modelbay.onboarding.draft import (
     Draft,
     as_entry,
     form_draft,
@@ -36,8 +33,11 @@ from modelbay.onboarding.drafts import (
     serves_without_key,
     with_key,
 )
-from modelbay.onboarding.login import check_editable
+from modelbay.onboarding.fields import Form
+from modelbay.onboarding.login.device import check_editable
+from modelbay.onboarding.probe import remember
 from modelbay.onboarding.recognition import protocol_in_path, recognise
+from modelbay.origin import origin
 from modelbay.providers import presets
 from modelbay.providers.upstream import upstream
 from modelbay.secrecy import masked_url, named_secret, secret_header, shaped_secret

@@ -13,16 +13,16 @@ from modelbay.cli.key_input import Invalid, asked_key, given_key
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, Unreadable, pass_settings
 from modelbay.config.load import load
-from modelbay.config.origin import Origin
-from modelbay.config.paths import expanded
 from modelbay.config.schema import Config
 from modelbay.conversation import Json
 from modelbay.errors import ModelbayError
-from modelbay.onboarding import dialog
+from modelbay.onboarding import fields as dialog
 from modelbay.onboarding.sources import manifests
 from modelbay.onboarding.sources.manifests import Consent, Proposal
-from modelbay.onboarding.sources.merging import Written
+from modelbay.onboarding.sources.merge import Written
+from modelbay.origin import Origin
 from modelbay.secrecy import masked_url
+from modelbay.storage.paths import expanded
 
 SHOWN = 10
 """How many models are named before it is written; the others are counted."""

@@ -11,9 +11,10 @@ from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config.load import load
 from modelbay.config.schema import Config
-from modelbay.onboarding.sources import refresh, upkeep
+from modelbay.onboarding.sources import daily as upkeep
+from modelbay.onboarding.sources import refresh
 from modelbay.onboarding.sources.answer import Answer
-from modelbay.onboarding.sources.merging import Merged, Written
+from modelbay.onboarding.sources.merge import Merged, Written
 from modelbay.onboarding.sources.refresh import Outcome
 from modelbay.secrecy import masked_url, redact
 

@@ -9,14 +9,14 @@ from modelbay.cli import adding, terminal
 from modelbay.cli.adding import Choice
 from modelbay.cli.key_input import Invalid, asked_key, given_key
 from modelbay.cli.picker import asks
-from modelbay.config.paths import environment
 from modelbay.config.schema import Config
 from modelbay.conversation import Json
 from modelbay.errors import AuthenticationFailed, PermissionDenied
 from modelbay.onboarding.sources import registries
-from modelbay.onboarding.sources.merging import Written
+from modelbay.onboarding.sources.merge import Written
 from modelbay.onboarding.sources.registries import KEYS, Found, Given, Item, Proposal
 from modelbay.secrecy import masked_url
+from modelbay.storage.paths import environment
 
 TOKEN = "KIMI_REGISTRY_API_KEY"
 """The variable that Kimi Code takes the token from by itself."""

@@ -11,8 +11,8 @@ from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config.changes import Removed
 from modelbay.config.load import load
-from modelbay.onboarding import login as logging_in
-from modelbay.onboarding.removal import remove
+from modelbay.onboarding.login import device as logging_in
+from modelbay.onboarding.remove import remove
 
 
 @click.command()

@@ -100,8 +100,8 @@ def summary(config: Config, entry: ProviderEntry) -> dict[str, Any]:
 
 def details(config: Config, entry: ProviderEntry) -> dict[str, Any]:
     """All about a provider."""
-    from modelbay.config.lessons import LessonBook
     from modelbay.providers.adaptation import Adaptation
+    from modelbay.storage.lessons import LessonBook
 
     found, _ = _upstream(config, entry)
     lessons = LessonBook().at(str(found.origin)) if found else {}
@@ -165,7 +165,7 @@ def _list(found: Upstream) -> dict[str, Any] | None:
     """The list as it was last seen."""
     from time import time
 
-    from modelbay.catalog.sources import Catalog
+    from modelbay.catalog.lookup import Catalog
 
     seen = Catalog().seen(found)
     return None if seen is None else {"models": len(seen.models), "url": seen.url, "age": age(time() - seen.when)}

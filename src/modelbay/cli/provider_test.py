@@ -12,7 +12,7 @@ from modelbay.cli.columns import write_rows
 from modelbay.cli.terminal import FAILED, Settings, pass_settings
 from modelbay.config.load import load
 from modelbay.config.schema import Config
-from modelbay.onboarding.trial import NEEDED, Check, forget, trial
+from modelbay.onboarding.provider_test import NEEDED, Check, forget, trial
 
 MARKS = {"yes": ("✓", "green"), "no": ("✗", "red"), "unknown": ("?", "yellow")}
 
@@ -75,7 +75,7 @@ def _show(id: str, checks: list[Check], *, several: bool) -> None:
 @pass_settings
 def detect_provider(settings: Settings, /, as_json: bool) -> None:
     """Find the model servers on this machine: Ollama, LM Studio, llama.cpp, vLLM, SGLang, Jan, on their usual ports."""
-    from modelbay.onboarding.neighbours import neighbours, usual
+    from modelbay.onboarding.local_servers import neighbours, usual
 
     config = load(settings.config)
     with terminal.waiting("looking around", hidden=as_json):

@@ -10,10 +10,10 @@ from typing import Any, TextIO
 import click
 
 from modelbay.chat.plain import STEERING, plain
-from modelbay.config.paths import STDIN, config_file, environment
 from modelbay.credentials.approval import Approval, allowing
 from modelbay.errors import ConfigError, ModelbayError, UnknownEffort
 from modelbay.secrecy import redact, shown
+from modelbay.storage.paths import STDIN, config_file, environment
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct, field
 
 from modelbay.config.edit import Edit
-from modelbay.config.scan import Keys
 from modelbay.config.schema import Config, ModelEntry, Table
-from modelbay.config.values import path_text, same
+from modelbay.config.toml.scan import Keys
+from modelbay.config.toml.values import path_text, same
 from modelbay.errors import ConfigError, UnknownModel
 
 

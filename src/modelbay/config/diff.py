@@ -4,9 +4,10 @@ import re
 from difflib import SequenceMatcher
 from typing import Any
 
-from modelbay.config import keys, scan, values
-from modelbay.config.document import Block, Document, Line
-from modelbay.config.scan import Keys
+from modelbay.config import keys
+from modelbay.config.toml import scan, values
+from modelbay.config.toml.document import Block, Document, Line
+from modelbay.config.toml.scan import Keys
 from modelbay.secrecy import (
     MASK,
     masked_comment,

@@ -17,13 +17,14 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
-from modelbay.config import files, values
-from modelbay.config.document import MISSING, Document
 from modelbay.config.load import parse, read
-from modelbay.config.paths import STDIN, config_file
-from modelbay.config.scan import Keys
 from modelbay.config.schema import Config, Table
+from modelbay.config.toml import values
+from modelbay.config.toml.document import MISSING, Document
+from modelbay.config.toml.scan import Keys
 from modelbay.errors import ConfigError, ConfigSyntaxError
+from modelbay.storage import files
+from modelbay.storage.paths import STDIN, config_file
 
 T = TypeVar("T")
 

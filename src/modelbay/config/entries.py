@@ -7,9 +7,9 @@ import msgspec
 from msgspec import Struct
 
 from modelbay.config.keys import MODEL_KEYS, OAUTH_KEYS, PROVIDER_KEYS, STRICT, Known, nearest
-from modelbay.config.origin import origin
+from modelbay.config.provider_types import OLD_TYPES, PROTOCOLS, TYPES
 from modelbay.config.schema import ChatSettings, ModelEntry, Network, OAuth, ProviderEntry, Table, Thinking
-from modelbay.config.types import OLD_TYPES, PROTOCOLS, TYPES
+from modelbay.origin import origin
 from modelbay.secrecy import REFERENCE, REFERENCES, misspelled_reference
 
 Made = TypeVar("Made", ProviderEntry, ModelEntry, OAuth, Thinking, ChatSettings, Network)

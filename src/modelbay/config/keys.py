@@ -11,8 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from modelbay.config.lines import lines_of
-from modelbay.config.scan import Keys
+from modelbay.config.provider_types import TYPES
 from modelbay.config.schema import (
     ChatSettings,
     Modalities,
@@ -27,7 +26,8 @@ from modelbay.config.schema import (
     Tls,
     key_text,
 )
-from modelbay.config.types import TYPES
+from modelbay.config.toml.lines import lines_of
+from modelbay.config.toml.scan import Keys
 from modelbay.model import Cost
 
 PROVIDER_KEYS = frozenset(ProviderEntry.__struct_fields__) - {"id", "extra"}

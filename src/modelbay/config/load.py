@@ -7,14 +7,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from modelbay.config import entries, files, keys
+from modelbay.config import entries, keys
 from modelbay.config.entries import Unusable
-from modelbay.config.lines import line_of
-from modelbay.config.paths import STDIN, config_file
 from modelbay.config.schema import Config, ModelEntry, Problem, Table, key_text
 from modelbay.config.secrets import hide
+from modelbay.config.toml.lines import line_of
 from modelbay.errors import ConfigError, ConfigSyntaxError
 from modelbay.secrecy import without_frames
+from modelbay.storage import files
+from modelbay.storage.paths import STDIN, config_file
 
 _provided: ContextVar[bytes | None] = ContextVar("_provided", default=None)
 MOST_REPORTED = 5

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from modelbay.config.origin import Origin
-from modelbay.config.paths import environment
+from modelbay.origin import Origin
+from modelbay.storage.paths import environment
 
 NONE = "none"
 """The value of a `proxy` that asks for direct connections, whatever the environment says."""

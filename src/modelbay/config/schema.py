@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
-from modelbay.config.types import TYPE_OF
+from modelbay.config.provider_types import TYPE_OF
 from modelbay.conversation import Protocol
 from modelbay.errors import UnknownModel, UnknownProvider
 from modelbay.model import Cost

@@ -6,7 +6,7 @@ They are found before anything is checked, because an entry that cannot be used 
 from typing import Any
 
 from modelbay.config.keys import known
-from modelbay.config.scan import Keys
+from modelbay.config.toml.scan import Keys
 from modelbay.secrecy import (
     PLAIN,
     Hidden,

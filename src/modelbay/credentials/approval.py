@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from modelbay.config.origin import origin
-from modelbay.config.paths import STDIN, expanded, home
 from modelbay.errors import ConfigError, MalformedReply
+from modelbay.origin import origin
 from modelbay.secrecy import REFERENCE
+from modelbay.storage.paths import STDIN, expanded, home
 
 if TYPE_CHECKING:  # every command imports this, and few need a configuration
     from modelbay.config.schema import Config
@@ -132,7 +132,7 @@ def remember(source: Source, approvals: Iterable[Approval]) -> None:
     """
     import json
 
-    from modelbay.config import files
+    from modelbay.storage import files
 
     path = home() / APPROVALS
     with files.locked(path, WAIT):

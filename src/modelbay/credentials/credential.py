@@ -5,13 +5,13 @@ from typing import Literal
 
 from msgspec import Struct
 
-from modelbay.config.origin import Origin
-from modelbay.config.paths import environment
+from modelbay.config.provider_types import TYPES
 from modelbay.config.schema import Config, ModelEntry, OAuth, ProviderEntry, key_text
-from modelbay.config.types import TYPES
 from modelbay.credentials.reference import check_bound, may_ask, resolve_reference
 from modelbay.credentials.secret import Secret
 from modelbay.errors import ConfigError, MissingCredential
+from modelbay.origin import Origin
+from modelbay.storage.paths import environment
 
 AUTH_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
 NO_KEY = "the key has characters that no key has: spaces, line breaks, quotes of a word processor"

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
-from modelbay.config.paths import environment
 from modelbay.errors import AuthenticationFailed, MissingCredential, ModelbayError
 from modelbay.secrecy import Hidden
+from modelbay.storage.paths import environment
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 LOGIN = "gcloud auth application-default login"

@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from modelbay.config.paths import expanded
 from modelbay.config.proxies import NONE, proxies
 from modelbay.config.schema import Config
 from modelbay.credentials.approval import is_foreign
 from modelbay.credentials.reference import resolve_reference
 from modelbay.errors import ConfigError
 from modelbay.secrecy import register_url
+from modelbay.storage.paths import expanded
 
 if TYPE_CHECKING:
     from modelbay.transport import Transport

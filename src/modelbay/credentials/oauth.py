@@ -11,10 +11,10 @@ from urllib.parse import urlencode, urlsplit
 
 from msgspec import Struct
 
-from modelbay.config.origin import origin
 from modelbay.credentials.google import Send
 from modelbay.errors import AuthenticationFailed, MalformedReply, ModelbayError, ServerError, TimedOut, TransportError
 from modelbay.json_text import decode
+from modelbay.origin import origin
 from modelbay.secrecy import Hidden, HiddenBytes, masked_url, redact, register
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"

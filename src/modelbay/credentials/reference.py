@@ -14,13 +14,13 @@ from pathlib import Path
 from shlex import quote
 from threading import Lock
 
-from modelbay.config.files import target_of
-from modelbay.config.origin import Origin
-from modelbay.config.paths import config_file, environment, expanded, home
 from modelbay.config.schema import Config
 from modelbay.credentials import approval, system_keyring
 from modelbay.errors import ConfigError, MissingCredential
+from modelbay.origin import Origin
 from modelbay.secrecy import REFERENCE, REFERENCES, Hidden, misspelled_reference, register
+from modelbay.storage.files import target_of
+from modelbay.storage.paths import config_file, environment, expanded, home
 
 SERVICE = "modelbay"
 """Whose entries in the keyring are `modelbay key`'s own."""

@@ -3,7 +3,7 @@
 from typing import NoReturn
 
 from modelbay import secrecy
-from modelbay.config.origin import Origin
+from modelbay.origin import Origin
 
 
 class Secret:

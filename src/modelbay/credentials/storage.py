@@ -7,18 +7,18 @@ because somebody re-pointed it, is refused until the key is set anew.
 import sys
 from pathlib import Path
 
-from modelbay.config import files
 from modelbay.config.changes import change_provider
 from modelbay.config.edit import Edit, apply
-from modelbay.config.origin import Origin
-from modelbay.config.paths import home
-from modelbay.config.scan import Keys
 from modelbay.config.schema import Config, ProviderEntry
+from modelbay.config.toml.scan import Keys
 from modelbay.credentials import system_keyring
 from modelbay.credentials.credential import key_names
 from modelbay.credentials.reference import ORIGIN, SERVICE, keys_folder
 from modelbay.errors import ConfigError
+from modelbay.origin import Origin
 from modelbay.secrecy import REFERENCE
+from modelbay.storage import files
+from modelbay.storage.paths import home
 
 
 def plain_key(provider: ProviderEntry) -> str | None:

@@ -17,8 +17,6 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from modelbay.config import files
-from modelbay.config.paths import home
 from modelbay.config.schema import OAuth
 from modelbay.credentials import system_keyring, termination
 from modelbay.credentials.google import Send
@@ -27,6 +25,8 @@ from modelbay.credentials.reference import check_attended
 from modelbay.credentials.system_keyring import NoKeyring
 from modelbay.errors import AuthenticationFailed, ConfigError, MalformedReply, MissingCredential, ModelbayError
 from modelbay.json_text import decode_as
+from modelbay.storage import files
+from modelbay.storage.paths import home
 
 LOG = logging.getLogger("modelbay")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,127}")

@@ -8,11 +8,11 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from msgspec import Struct, field
 
-from modelbay.catalog.listing import parse_list
-from modelbay.config.origin import origin
+from modelbay.catalog.lists.listing import parse_list
 from modelbay.conversation import Json, Protocol
 from modelbay.errors import ConfigError, MalformedReply, ModelbayError
 from modelbay.json_text import BOM, decode, fault, unfenced
+from modelbay.origin import origin
 from modelbay.providers import presets, urls
 from modelbay.providers.presets import Preset
 from modelbay.secrecy import masked_url

@@ -9,8 +9,6 @@ from urllib.parse import quote, unquote
 from msgspec import Struct
 from msgspec.structs import replace
 
-from modelbay.config.origin import Origin
-from modelbay.config.paths import expanded
 from modelbay.config.proxies import NONE
 from modelbay.config.schema import Config, ModelEntry, ProviderEntry, SizeLimits, Timeout, Tls, key_text
 from modelbay.conversation import Protocol
@@ -20,10 +18,12 @@ from modelbay.credentials.reference import check_bound, resolve_reference
 from modelbay.credentials.secret import Secret
 from modelbay.dialect import Dialect
 from modelbay.errors import ConfigError
+from modelbay.origin import Origin
 from modelbay.providers import urls
 from modelbay.providers.presets import Scheme
 from modelbay.providers.upstream import Upstream, upstream
 from modelbay.secrecy import REFERENCE, Hidden, guessable, register, register_url, secret_header
+from modelbay.storage.paths import expanded
 
 Headers: TypeAlias = dict[str, str | Secret]
 

@@ -4,11 +4,11 @@ import hashlib
 import json
 from urllib.parse import urljoin
 
-from modelbay.config.origin import Origin, origin
 from modelbay.config.schema import OAuth, ProviderEntry, Table
 from modelbay.credentials import tokens
 from modelbay.credentials.oauth import Flow
 from modelbay.errors import ConfigError
+from modelbay.origin import Origin, origin
 from modelbay.providers import presets
 
 

@@ -8,15 +8,15 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from modelbay.config.origin import Origin, origin
+from modelbay.config.provider_types import TYPES
 from modelbay.config.proxies import NONE
 from modelbay.config.schema import Config, ModelEntry, ProviderEntry, key_text
-from modelbay.config.types import TYPES
 from modelbay.conversation import Protocol
 from modelbay.credentials.approval import place_of
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import ConfigError
+from modelbay.origin import Origin, origin
 from modelbay.providers import presets, urls
 from modelbay.providers.presets import Preset
 from modelbay.secrecy import REFERENCE

@@ -7,8 +7,8 @@ before its query. `/v1` is never made up for OpenAI's protocols, whose base URLs
 import re
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
-from modelbay.config.origin import Origin, origin
 from modelbay.conversation import Protocol
+from modelbay.origin import Origin, origin
 
 ENDPOINT = re.compile(r"/(?:chat/completions|completions|responses|messages|invocations|chat)/*$")
 """How the path of a whole endpoint ends."""

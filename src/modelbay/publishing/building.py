@@ -9,20 +9,20 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct, field
 
-from modelbay.catalog.discovery import discover
-from modelbay.catalog.index import bare
+from modelbay.catalog.formats.manifest import DAY, LONGEST
 from modelbay.catalog.knowledge import fitted, model_facts
-from modelbay.catalog.listed import Listed
-from modelbay.catalog.manifest import DAY, LONGEST
-from modelbay.catalog.modelsdev import ModelsDev
-from modelbay.catalog.sources import LIST, MODELS_DEV, Catalog
-from modelbay.config.origin import origin
+from modelbay.catalog.lists.discovery import discover
+from modelbay.catalog.lists.entry import Listed
+from modelbay.catalog.lookup import LIST, MODELS_DEV, Catalog
+from modelbay.catalog.models_dev.index import bare
+from modelbay.catalog.models_dev.live import ModelsDev
 from modelbay.config.schema import MANIFEST, Config, ModelEntry, Network, ProviderEntry
 from modelbay.conversation import Extra, Json
 from modelbay.errors import AuthenticationFailed, ConfigError, MalformedReply, MissingCredential
 from modelbay.json_text import decode
 from modelbay.line import Line
 from modelbay.model import Capability, Cost, Model
+from modelbay.origin import origin
 from modelbay.providers import urls
 from modelbay.providers.upstream import Upstream, upstream
 from modelbay.publishing.models import FIELDS, day

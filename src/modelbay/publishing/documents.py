@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct, field
 
-from modelbay.catalog import manifest as reading
+from modelbay.catalog.formats import manifest as reading
 from modelbay.conversation import Extra, Json
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode

@@ -7,9 +7,8 @@ from urllib.parse import urlsplit
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from modelbay.catalog import manifest as reading
-from modelbay.catalog.modelsdev import Exchange, ModelsDev
-from modelbay.config.origin import Origin, origin
+from modelbay.catalog.formats import manifest as reading
+from modelbay.catalog.models_dev.live import Exchange, ModelsDev
 from modelbay.config.schema import Config, ProviderEntry
 from modelbay.conversation import Extra
 from modelbay.credentials.network import transport_of
@@ -26,6 +25,7 @@ from modelbay.errors import (
 from modelbay.events import Event, Warned, collect
 from modelbay.hub import Hub
 from modelbay.line import USER_AGENT
+from modelbay.origin import Origin, origin
 from modelbay.protocols.failures import summary, text_of
 from modelbay.providers import urls
 from modelbay.publishing.documents import Document, read_list, read_manifest, read_models

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from modelbay.config.origin import Origin, is_public, origin
 from modelbay.conversation import Extra, Json
+from modelbay.origin import Origin, is_public, origin
 from modelbay.providers import urls
 from modelbay.publishing.rules import Finding, Severity, broken, place
 from modelbay.secrecy import KEY, key_in_query

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from modelbay.catalog.manifest import DAY
-from modelbay.catalog.reading import A_TOKEN
+from modelbay.catalog.formats.manifest import DAY
+from modelbay.catalog.lists.entry_facts import A_TOKEN
 from modelbay.conversation import Extra, Json
 from modelbay.protocols.shapes import EXACT
 from modelbay.publishing.manifests import misspelt

@@ -14,14 +14,14 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from modelbay.catalog.manifest import parse_manifest, parse_models
-from modelbay.config.origin import origin
+from modelbay.catalog.formats.manifest import parse_manifest, parse_models
 from modelbay.config.schema import Config
 from modelbay.conversation import Extra
 from modelbay.credentials.network import transport_of
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.json_text import decode
 from modelbay.line import USER_AGENT
+from modelbay.origin import origin
 from modelbay.providers import urls
 from modelbay.publishing.models import day
 from modelbay.serving.asgi import LARGEST, Message, Receive, Send, TooLarge, body_of, disconnected

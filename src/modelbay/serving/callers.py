@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from modelbay.config.origin import origin
+from modelbay.origin import origin
 
 ANYWHERE = ("0.0.0.0", "::", "")
 """Addresses that stand for all of this machine's."""

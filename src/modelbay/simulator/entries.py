@@ -1,6 +1,6 @@
 """The simulator as an entry of `config.toml`: a provider and a model for each protocol."""
 
-from modelbay.config.types import TYPE_OF
+from modelbay.config.provider_types import TYPE_OF
 from modelbay.conversation import Protocol
 
 MODEL = "sim-echo"

@@ -13,9 +13,9 @@ import aiohttp
 from msgspec.structs import replace
 from yarl import URL
 
-from modelbay.config.origin import is_open, origin
 from modelbay.config.proxies import NONE, Proxies
 from modelbay.config.schema import Tls
+from modelbay.origin import is_open, origin
 from modelbay.secrecy import without_frames
 from modelbay.transport.connection import PENDING, Pending, open_session
 from modelbay.transport.failure import explained, not_public, refused, timed_out

@@ -13,10 +13,10 @@ import aiohttp
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
-from modelbay.config.origin import is_public
-from modelbay.config.paths import expanded
 from modelbay.config.schema import Tls
 from modelbay.errors import ConfigError
+from modelbay.origin import is_public
+from modelbay.storage.paths import expanded
 from modelbay.transport.failure import ProxyRefused
 from modelbay.transport.request import PACKINGS, SOCKS, Limits, is_socks
 

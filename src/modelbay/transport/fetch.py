@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
-from modelbay.config.origin import Origin, origin
 from modelbay.errors import ConfigError, Redirected, TimedOut
+from modelbay.origin import Origin, origin
 from modelbay.transport.client import Transport
 from modelbay.transport.failure import final
 from modelbay.transport.request import Request, public

@@ -17,11 +17,11 @@ from textual.filter import LineFilter
 
 from modelbay.chat.attachments import dragged
 from modelbay.chat.chat import Chat
-from modelbay.config.paths import environment
 from modelbay.conversation import Text
 from modelbay.errors import ConfigError
-from modelbay.onboarding import choosing
-from modelbay.onboarding.choosing import checked, level, levels
+from modelbay.onboarding import choose_models as choosing
+from modelbay.onboarding.choose_models import checked, level, levels
+from modelbay.storage.paths import environment
 from modelbay.tui import pasting
 from modelbay.tui.boundary import Faults, cause
 from modelbay.tui.colorless import Colorless

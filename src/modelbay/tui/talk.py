@@ -19,7 +19,7 @@ from modelbay.chat.bill import dollars
 from modelbay.conversation import Media
 from modelbay.errors import ModelbayError, UnknownModel
 from modelbay.events import Failed, Finished
-from modelbay.onboarding.choosing import level
+from modelbay.onboarding.choose_models import level
 from modelbay.tui.commands import Command, matching
 from modelbay.tui.state import State
 from modelbay.tui.widgets.composer import Composer

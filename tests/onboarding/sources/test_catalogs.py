@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 
-from modelbay.catalog import modelsdev
-from modelbay.catalog.modelsdev import ModelsDev
-from modelbay.config.cache import Cache
+from modelbay.catalog.models_dev import live as modelsdev
+from modelbay.catalog.models_dev.live import ModelsDev
 from modelbay.config.edit import apply
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.errors import ConfigError, ModelbayError
-from modelbay.onboarding.checkup import checkup
-from modelbay.onboarding.sources import catalogs, imported, refresh
+from modelbay.onboarding.config_check import checkup
+from modelbay.onboarding.sources import catalogs, refresh
+from modelbay.onboarding.sources import write as imported
 from modelbay.onboarding.sources.catalogs import Given, Shelf, add, offer, offers, opened, propose
 from modelbay.providers.upstream import upstream
+from modelbay.storage.cache import Cache
 from tests.servers.site import Site
 from tools.catalog import PAGE, page
 

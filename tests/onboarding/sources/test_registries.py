@@ -12,8 +12,9 @@ from modelbay.config.edit import apply
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.errors import AuthenticationFailed, ConfigError, ModelbayError
-from modelbay.onboarding.checkup import checkup
-from modelbay.onboarding.sources import refresh, registries, upkeep
+from modelbay.onboarding.config_check import checkup
+from modelbay.onboarding.sources import daily as upkeep
+from modelbay.onboarding.sources import refresh, registries
 from modelbay.onboarding.sources.registries import Given, Proposal, add, fetched, pasted, propose
 from tests.servers.site import Page, Site, site
 

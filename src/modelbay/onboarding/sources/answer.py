@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from modelbay.config.edit import Edit
 from modelbay.errors import ModelbayError
-from modelbay.onboarding.sources.merging import Written
+from modelbay.onboarding.sources.merge import Written
 
 LIST, LOGIN = "list", "login"
 """The kinds of providers that came from no other place: their own lists are asked, or the service that one logs in to."""

@@ -13,33 +13,33 @@ from shlex import quote
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from modelbay.catalog import modelsdev
-from modelbay.catalog.listed import Gaps
-from modelbay.catalog.modelsdev import ModelsDev, fetched
-from modelbay.catalog.naming import problem, problems, shown
-from modelbay.catalog.reading import status_of
-from modelbay.catalog.registry import why_refused
-from modelbay.catalog.tables import LEFT, is_gone, model_table, why_left_out
-from modelbay.catalog.wire import VARIABLE, Wire, wire
+from modelbay.catalog.formats.registry import why_refused
+from modelbay.catalog.lists.entry import Gaps
+from modelbay.catalog.lists.entry_facts import status_of
+from modelbay.catalog.models_dev import live as modelsdev
+from modelbay.catalog.models_dev.live import ModelsDev, fetched
+from modelbay.catalog.models_dev.models import LEFT, is_gone, model_table, why_left_out
+from modelbay.catalog.models_dev.providers import VARIABLE, Wire, wire
+from modelbay.catalog.names import problem, problems, shown
 from modelbay.config import changes
-from modelbay.config.cache import Cache
 from modelbay.config.edit import Edit, Edited, apply
-from modelbay.config.origin import origin
+from modelbay.config.provider_types import TYPES
 from modelbay.config.schema import CATALOG, Config, ProviderEntry, Table
-from modelbay.config.types import TYPES
 from modelbay.conversation import Extra, Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT, has_auth_header
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.line import Line
-from modelbay.onboarding.choosing import settle_default
-from modelbay.onboarding.drafts import Draft, as_entry, azure_draft, host_of, serves_without_key, with_key
-from modelbay.onboarding.sources import imported
-from modelbay.onboarding.sources.imported import Imported, owner_of
-from modelbay.onboarding.sources.merging import Written
+from modelbay.onboarding.choose_models import settle_default
+from modelbay.onboarding.draft import Draft, as_entry, azure_draft, host_of, serves_without_key, with_key
+from modelbay.onboarding.sources import write as imported
+from modelbay.onboarding.sources.merge import Written
+from modelbay.onboarding.sources.write import Imported, owner_of
+from modelbay.origin import origin
 from modelbay.providers import presets
 from modelbay.providers.presets import Preset
 from modelbay.providers.upstream import upstream
 from modelbay.secrecy import masked_url, named_secret, register_url
+from modelbay.storage.cache import Cache
 
 OWNER = owner_of(
     ("max_context_size", "max_input_size", "max_output_size", "capabilities", "display_name", "reasoning_key",

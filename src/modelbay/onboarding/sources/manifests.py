@@ -20,26 +20,27 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from modelbay.catalog.facts import fill
-from modelbay.catalog.listed import Gaps, Listed
-from modelbay.catalog.manifest import FAILED, FIX, Finding, Manifest, listed_table, parse_manifest, parse_models
-from modelbay.catalog.modelsdev import Exchange, ModelsDev
-from modelbay.catalog.sources import Catalog
+from modelbay.catalog.formats.manifest import FAILED, FIX, Finding, Manifest, listed_table, parse_manifest, parse_models
+from modelbay.catalog.lists.entry import Gaps, Listed
+from modelbay.catalog.lookup import Catalog
+from modelbay.catalog.models_dev.live import Exchange, ModelsDev
 from modelbay.catalog.summary import counted
 from modelbay.config import changes
 from modelbay.config.edit import Edit, Edited, apply
-from modelbay.config.origin import Origin, origin
 from modelbay.config.schema import MANIFEST, Config, Table
 from modelbay.conversation import Json
 from modelbay.errors import ConfigError, ModelbayError, ProviderError
 from modelbay.line import Line
 from modelbay.model import Model
 from modelbay.onboarding import recognition
-from modelbay.onboarding.choosing import settle_default
-from modelbay.onboarding.drafts import Draft, asks_for_key, host_of, joined, with_key
+from modelbay.onboarding.choose_models import settle_default
+from modelbay.onboarding.draft import Draft, asks_for_key, host_of, joined, with_key
 from modelbay.onboarding.recognition import Recognised
-from modelbay.onboarding.sources import documents, merging
-from modelbay.onboarding.sources.documents import check_reachable
-from modelbay.onboarding.sources.merging import Ownership, Written
+from modelbay.onboarding.sources import fetch as documents
+from modelbay.onboarding.sources import merge as merging
+from modelbay.onboarding.sources.fetch import check_reachable
+from modelbay.onboarding.sources.merge import Ownership, Written
+from modelbay.origin import Origin, origin
 from modelbay.providers import presets, urls
 from modelbay.providers.endpoint import Endpoint, endpoint_at
 from modelbay.secrecy import masked_url

@@ -19,8 +19,8 @@ from modelbay.config.schema import CATALOG, MANIFEST, REGISTRY, Config, Provider
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.line import Line
 from modelbay.onboarding.sources.answer import LIST, LOGIN, Answer
-from modelbay.onboarding.sources.merging import Written
-from modelbay.onboarding.sources.own_lists import of_list
+from modelbay.onboarding.sources.merge import Written
+from modelbay.onboarding.sources.own_list import of_list
 from modelbay.onboarding.sources.renewals import of_catalogs, of_login, of_manifest, of_registries
 from modelbay.providers import logins
 from modelbay.providers.upstream import upstream

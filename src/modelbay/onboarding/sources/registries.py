@@ -16,11 +16,10 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
 
-from modelbay.catalog.naming import folded
-from modelbay.catalog.registry import Left, Provider, Registry, parse_registry
+from modelbay.catalog.formats.registry import Left, Provider, Registry, parse_registry
+from modelbay.catalog.names import folded
 from modelbay.config import changes
 from modelbay.config.edit import Edit, Edited, apply
-from modelbay.config.origin import origin
 from modelbay.config.schema import REGISTRY, Config, ProviderEntry, Table
 from modelbay.conversation import Json
 from modelbay.credentials.credential import has_auth_header, is_key
@@ -36,11 +35,14 @@ from modelbay.errors import (
     ProviderError,
 )
 from modelbay.line import Line
-from modelbay.onboarding.choosing import settle_default
-from modelbay.onboarding.drafts import as_entry, serves_without_key
-from modelbay.onboarding.sources import documents, imported, merging
-from modelbay.onboarding.sources.imported import Imported, owner_of
-from modelbay.onboarding.sources.merging import Merged, Written
+from modelbay.onboarding.choose_models import settle_default
+from modelbay.onboarding.draft import as_entry, serves_without_key
+from modelbay.onboarding.sources import fetch as documents
+from modelbay.onboarding.sources import merge as merging
+from modelbay.onboarding.sources import write as imported
+from modelbay.onboarding.sources.merge import Merged, Written
+from modelbay.onboarding.sources.write import Imported, owner_of
+from modelbay.origin import origin
 from modelbay.providers.endpoint import Endpoint, Headers
 from modelbay.secrecy import masked_url
 

@@ -6,15 +6,16 @@ from shlex import quote
 
 from modelbay.config import changes
 from modelbay.config.edit import Edit
-from modelbay.config.origin import origin
 from modelbay.config.schema import CATALOG, MANIFEST, REGISTRY, Config, ProviderEntry
 from modelbay.errors import ConfigError, MissingCredential, ModelbayError
 from modelbay.line import Line
-from modelbay.onboarding import managed
-from modelbay.onboarding.sources import catalogs, imported, manifests, merging, registries
+from modelbay.onboarding.sources import catalogs, managed, manifests, registries
+from modelbay.onboarding.sources import merge as merging
+from modelbay.onboarding.sources import write as imported
 from modelbay.onboarding.sources.answer import LOGIN, Answer, Move
 from modelbay.onboarding.sources.catalogs import Shelf
-from modelbay.onboarding.sources.merging import Written
+from modelbay.onboarding.sources.merge import Written
+from modelbay.origin import origin
 from modelbay.providers import logins
 from modelbay.providers.endpoint import Endpoint, endpoint_at, models_endpoint
 from modelbay.providers.upstream import upstream

@@ -7,11 +7,11 @@ from msgspec import Struct
 from textual.app import App
 
 from modelbay.catalog.summary import counted
-from modelbay.onboarding import adding
-from modelbay.onboarding.choosing import marked_at_first
-from modelbay.onboarding.detection import detect
-from modelbay.onboarding.drafts import draft, model_tables, with_key
-from modelbay.onboarding.neighbours import Neighbour, neighbours
+from modelbay.onboarding import add as adding
+from modelbay.onboarding.choose_models import marked_at_first
+from modelbay.onboarding.draft import draft, model_tables, with_key
+from modelbay.onboarding.local_servers import Neighbour, neighbours
+from modelbay.onboarding.probe import detect
 from modelbay.onboarding.recognition import recognise, suggested_id
 from modelbay.onboarding.sources import catalogs
 from modelbay.onboarding.sources.catalogs import Offer, Shelf

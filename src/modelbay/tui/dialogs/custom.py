@@ -14,10 +14,11 @@ from modelbay.catalog.summary import counted
 from modelbay.conversation import Protocol
 from modelbay.credentials.approval import typed
 from modelbay.errors import ConfigError
-from modelbay.onboarding import adding, dialog
-from modelbay.onboarding.detection import Detected, detect
-from modelbay.onboarding.dialog import HeaderRow, ModelRow
-from modelbay.onboarding.drafts import form_draft, model_tables, native_at, protocol_of, with_key
+from modelbay.onboarding import add as adding
+from modelbay.onboarding import fields as dialog
+from modelbay.onboarding.draft import form_draft, model_tables, native_at, protocol_of, with_key
+from modelbay.onboarding.fields import HeaderRow, ModelRow
+from modelbay.onboarding.probe import Detected, detect
 from modelbay.secrecy import register
 from modelbay.tui.dialogs.form import Field, Form, key_field
 from modelbay.tui.dialogs.marks import Marks

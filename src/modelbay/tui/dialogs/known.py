@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from modelbay.catalog.summary import counted
 from modelbay.credentials.approval import typed
-from modelbay.onboarding import dialog
+from modelbay.onboarding import fields as dialog
 from modelbay.onboarding.sources import catalogs
 from modelbay.onboarding.sources.catalogs import Given, Offer, Shelf
 from modelbay.secrecy import register

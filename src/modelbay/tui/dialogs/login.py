@@ -14,11 +14,13 @@ from textual.widgets import Static
 from modelbay.catalog.summary import counted
 from modelbay.credentials.approval import typed
 from modelbay.credentials.oauth import Code
-from modelbay.onboarding import adding, key_login, removal
-from modelbay.onboarding import login as logging_in
-from modelbay.onboarding.detection import detect
-from modelbay.onboarding.drafts import model_tables, vertex_draft
-from modelbay.onboarding.login import Google, LoggedIn, Platform
+from modelbay.onboarding import add as adding
+from modelbay.onboarding import remove as removal
+from modelbay.onboarding.draft import model_tables, vertex_draft
+from modelbay.onboarding.login import device as logging_in
+from modelbay.onboarding.login import key as key_login
+from modelbay.onboarding.login.device import Google, LoggedIn, Platform
+from modelbay.onboarding.probe import detect
 from modelbay.providers import logins
 from modelbay.providers.presets import Login
 from modelbay.secrecy import register

@@ -11,7 +11,7 @@ from textual.widgets import Static, TextArea
 from modelbay.catalog.summary import counted
 from modelbay.credentials.approval import typed
 from modelbay.errors import ConfigError
-from modelbay.onboarding import dialog
+from modelbay.onboarding import fields as dialog
 from modelbay.onboarding.sources import manifests
 from modelbay.onboarding.sources.manifests import Consent, Proposal
 from modelbay.secrecy import register

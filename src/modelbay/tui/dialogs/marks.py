@@ -12,7 +12,7 @@ from textual.widgets import Input, Static
 from modelbay.catalog.search import Finder
 from modelbay.catalog.summary import facts
 from modelbay.model import Model
-from modelbay.onboarding.choosing import marked_at_first
+from modelbay.onboarding.choose_models import marked_at_first
 from modelbay.tui.dialogs.picking import Picking
 from modelbay.tui.widgets.listing import Listing, Row
 from modelbay.tui.widgets.query import Query

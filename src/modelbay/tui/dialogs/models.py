@@ -15,7 +15,7 @@ from modelbay.catalog.search import Finder
 from modelbay.catalog.summary import facts
 from modelbay.config.schema import Config
 from modelbay.model import Model
-from modelbay.onboarding.choosing import level, levels
+from modelbay.onboarding.choose_models import level, levels
 from modelbay.tui.dialogs.picking import Picking
 from modelbay.tui.widgets.listing import Listing, Row
 from modelbay.tui.widgets.query import Query

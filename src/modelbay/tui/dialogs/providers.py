@@ -9,8 +9,8 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from modelbay.catalog.summary import counted
-from modelbay.onboarding import login as logging_in
-from modelbay.onboarding.grouping import Group, groups
+from modelbay.onboarding.groups import Group, groups
+from modelbay.onboarding.login import device as logging_in
 from modelbay.tui.dialogs.deleting import Deleting
 from modelbay.tui.state import State
 from modelbay.tui.widgets.listing import Listing, Row

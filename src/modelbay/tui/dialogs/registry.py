@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from modelbay.catalog.summary import counted
 from modelbay.credentials.approval import typed
-from modelbay.onboarding import dialog
+from modelbay.onboarding import fields as dialog
 from modelbay.onboarding.sources import registries
 from modelbay.onboarding.sources.registries import KEYS, Given, Item, Proposal
 from modelbay.secrecy import masked_url, register

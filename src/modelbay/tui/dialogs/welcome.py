@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from modelbay.config.schema import Config
 from modelbay.errors import ModelbayError
-from modelbay.onboarding.neighbours import Neighbour, neighbours
+from modelbay.onboarding.local_servers import Neighbour, neighbours
 from modelbay.tui.dialogs.adding import neighbour_row
 from modelbay.tui.dialogs.dialog import Dialog
 from modelbay.tui.widgets.listing import Listing, Row

@@ -5,10 +5,10 @@ from collections.abc import Collection
 from textual.content import Content
 from textual.widgets import Static
 
-from modelbay.config.paths import environment
 from modelbay.errors import ModelbayError
 from modelbay.hints import About, explain, title
 from modelbay.secrecy import shown
+from modelbay.storage.paths import environment
 from modelbay.tui.boundary import trace
 
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"

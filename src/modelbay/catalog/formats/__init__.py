@@ -1,0 +1,1 @@
+"""Documents that describe providers: manifests and registries."""

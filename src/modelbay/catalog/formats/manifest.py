@@ -1,0 +1,526 @@
+"""A provider's own word about itself: its manifest, and the extended models beside or inside it. JSON in, values out.
+
+A hosted manifest is an object, and its models are at its base URL or at models.dev. An embedded one is an array of two:
+the manifest, and what the models' address would answer. Whatever is wrong is a `Finding` that says where.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from decimal import Decimal, InvalidOperation
+from typing import Literal, TypeAlias, get_args
+
+from msgspec import Struct, field, to_builtins
+
+from modelbay.catalog import names as naming
+from modelbay.catalog.facts import INPUTS, OUTPUTS, Facts
+from modelbay.catalog.lists.entry import Listed
+from modelbay.catalog.lists.listing import listed_model, parse_list
+from modelbay.catalog.models_dev.index import SWITCHES
+from modelbay.config.schema import Table, key_text
+from modelbay.conversation import Extra, Json
+from modelbay.errors import MalformedReply, ModelbayError
+from modelbay.json_text import decode, fault, repeated_names, unfenced
+from modelbay.origin import origin
+from modelbay.protocols.failures import summary, text_of
+from modelbay.protocols.shapes import EXACT
+from modelbay.providers import urls
+from modelbay.secrecy import key_in_query, named_credential
+
+FAILED = "Failed to process provider data"
+"""What the guide for providers calls it."""
+FIX = "Double-check the payload matches the examples, ensure `models_data_source` is correct"
+MOST_FINDINGS = 100
+"""How many are kept to be shown. Reading goes on after that."""
+LONGEST = 200
+"""Characters of a provider's name."""
+
+DataSource: TypeAlias = Literal["endpoint", "models_dev", "embedded"]
+"""`models_data_source`: who has the models. `embedded` stands in pasted JSON, and only there."""
+DATA_SOURCES: tuple[DataSource, ...] = get_args(DataSource)
+Step: TypeAlias = str | int
+
+
+class Finding(Struct, frozen=True):
+    """Something that is not as it should be: where, as `models.acme/x.limit.context`, and what."""
+
+    where: str
+    message: str
+    fatal: bool = True
+    """Whether nothing can be made of the whole for it; else it is worked around."""
+    unread: bool = False
+    """Whether entries are missing for it: a model that is not in the result may still be in the source."""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+class Manifest(Struct, kw_only=True):
+    """What a provider says of itself. A key is never part of it."""
+
+    name: str
+    base_url: str
+    source: DataSource
+    website: str | None = None
+    models_dev_id: str | None = None
+    """Its id at models.dev."""
+    models: list[Listed] = field(default_factory=list)
+    """Those of an embedded one; empty where they are elsewhere."""
+    findings: list[Finding] = field(default_factory=list)
+    """What was worked around."""
+
+    @property
+    def models_url(self) -> str:
+        """Where the extended models are, for the source "endpoint"."""
+        return urls.append(urls.models_url(self.base_url, "openai_chat"), "?extended=true")
+
+
+class Inspected(Struct):
+    """All that there is to say of a text; `manifest` is None where a finding is fatal."""
+
+    manifest: Manifest | None
+    findings: list[Finding]
+
+
+def listed_table(one: Listed) -> Table:
+    """What is kept of a model in `config.toml`, as its `listed` table: the fields of an extended model, and no others.
+
+    `Facts` are what it is made of, so that whoever reads it need not know everybody's spellings.
+    """
+    facts, raw = one.facts, one.extra
+    can = facts.capabilities
+    switches = {name: can[capability] for capability, name in SWITCHES.items() if capability in can}
+    kept = {path[0]: raw[path[0]] for path in KEPT if path[0] in raw and _wrong(raw[path[0]], FIELDS[path]) is None}
+    sizes = {
+        "context": facts.max_context_tokens,
+        "input": facts.max_input_tokens,
+        "output": facts.max_output_tokens,
+    }
+    table: Table = {
+        "name": facts.name,
+        **switches,
+        **kept,
+        "reasoning_options": _options(facts),
+        "interleaved": {"field": facts.reasoning_key} if facts.reasoning_key else None,
+        "modalities": _modalities(facts, raw),
+        "cost": to_builtins(facts.cost) if facts.cost else None,
+        "limit": {name: size for name, size in sizes.items() if size is not None},
+    }
+    return {name: value for name, value in table.items() if value not in (None, {}, [])}
+
+
+KEPT: tuple[tuple[str, ...], ...] = (("attachment",), ("open_weights",), ("release_date",), ("last_updated",))
+"""What is for people."""
+
+
+def _options(facts: Facts) -> list[Table]:
+    if facts.efforts is None:
+        return []
+    return [{"type": "effort", "values": [*facts.efforts, *([facts.off_effort] if facts.off_effort else [])]}]
+
+
+def _modalities(facts: Facts, raw: Extra) -> Table:
+    """The lists as they were written, else as far as the facts tell: a list is complete."""
+    found: Table = {}
+    written = raw.get("modalities")
+    for side, kinds in (("input", INPUTS), ("output", OUTPUTS)):
+        words = written.get(side) if isinstance(written, dict) else None
+        if isinstance(words, list) and words and _wrong(words, "words") is None:
+            found[side] = words
+        elif any(capability in facts.capabilities for capability in kinds.values()):
+            found[side] = ["text", *(kind for kind, can in kinds.items() if facts.capabilities.get(can))]
+        elif side == "input" and raw.get("attachment") is False:
+            found[side] = ["text"]  # it takes no files of any kind
+    return found
+
+
+# As values, or an error
+
+
+def parse_manifest(content: bytes | Json, *, pasted: bool = False) -> Manifest:
+    """The manifest in a text. `pasted` is one that must bring its models, as nothing is to be fetched for it.
+
+    Raises:
+        ModelbayError: it cannot be used; the message says where and what.
+    """
+    inspected = inspect_manifest(unfenced(content) if pasted and isinstance(content, bytes) else content, pasted=pasted)
+    if inspected.manifest is None:
+        raise refusal(inspected.findings)
+    return inspected.manifest
+
+
+def parse_models(content: bytes | Json) -> tuple[list[Listed], list[Finding]]:
+    """The extended models in a text, each with its facts, and what was worked around.
+
+    Raises:
+        ModelbayError: they cannot be used; the message says where and what.
+    """
+    models, findings = inspect_models(content)
+    if any(finding.fatal for finding in findings):
+        raise refusal(findings)
+    return models, findings
+
+
+def refusal(findings: Iterable[Finding]) -> ModelbayError:
+    """The error for findings of which one at least is fatal."""
+    first, *others = [finding for finding in findings if finding.fatal]
+    more = f" (and {len(others)} more)" if others else ""
+    return ModelbayError(f"{FAILED}: {first}{more}", hint=FIX)
+
+
+# With everything that is to say of it
+
+
+def inspect_manifest(content: bytes | Json, *, pasted: bool = False) -> Inspected:
+    """The manifest in a text, and all that is wrong with it."""
+    findings: list[Finding] = []
+    read = _read(content, findings)
+    if _fatal(findings):
+        return Inspected(None, findings)
+    table, models = _halves(read, findings, pasted=pasted)
+    if table is None:
+        return Inspected(None, findings)
+    prefix: tuple[Step, ...] = (0,) if isinstance(read, list) else ()
+    _keep(findings, _keys_within(table, prefix))
+    name = _text(table, "name", prefix, findings, longest=LONGEST)
+    base_url = _text(table, "baseUrl", prefix, findings)
+    if base_url is not None:
+        findings += _address(base_url, (*prefix, "baseUrl"))
+    source = _source(table, prefix, findings, pasted=pasted)
+    dev_id = _text(table, "models_dev_provider_id", prefix, findings, needed=source == "models_dev")
+    website = _text(table, "website", prefix, findings, needed=False)
+    listed: list[Listed] = []
+    if isinstance(read, list):
+        listed, more = inspect_models(models, under=(1,))
+        _keep(findings, more)
+    if name is None or base_url is None or source is None or _fatal(findings):
+        return Inspected(None, findings)
+    manifest = Manifest(
+        name=name, base_url=base_url, source=source, website=website, models_dev_id=dev_id, models=listed,
+        findings=findings,
+    )  # fmt: skip
+    return Inspected(manifest, findings)
+
+
+def inspect_models(content: bytes | Json, under: tuple[Step, ...] = ()) -> tuple[list[Listed], list[Finding]]:
+    """The extended models in a text, and all that is wrong with them. `under` is where the text itself stands."""
+    findings: list[Finding] = []
+    read = _read(content, findings)
+    if _fatal(findings):
+        return [], findings
+    found = read.get("models") if isinstance(read, dict) else None
+    if isinstance(found, dict):
+        _keep(findings, _keys_within(found, (*under, "models")))
+        return _table(found, (*under, "models"), findings), findings
+    if isinstance(read, dict) and "models" in read and not isinstance(found, list):
+        findings.append(Finding(_path((*under, "models")), f"it must be an object of models by id, not {_kind(found)}"))
+        return [], findings
+    return _plain(read, under, findings), findings
+
+
+def _plain(read: Json, under: tuple[Step, ...], findings: list[Finding]) -> list[Listed]:
+    """The models of a list that is no object by id: a plain one, as OpenAI's."""
+    where = _path((*under, "models"))
+    items = read.get("models", read.get("data")) if isinstance(read, dict) else read
+    if not isinstance(items, list):
+        what = f"an object with {_names(read)}" if isinstance(read, dict) else _kind(read)
+        findings.append(Finding(where, f"it is missing: there is {what} in its place"))
+        return []
+    try:
+        listing = parse_list(read)
+    except ModelbayError as error:
+        findings.append(Finding(where, error.message))
+        return []
+    findings.append(Finding(where, "it is a list; an object of models by id is what is expected", fatal=False))
+    gaps = [*listing.gaps.reasons, *(f"{id}: {why}" for id, why in listing.gaps.entries.items())]
+    if listing.next:
+        gaps.append("it has more pages, which are not read")
+    _keep(findings, (Finding(where, why, fatal=False, unread=True) for why in gaps))
+    return listing.models
+
+
+def _read(content: bytes | Json, findings: list[Finding]) -> Json:
+    """What a text says. A key that stands twice in an object says two things, of which nobody knows which is meant."""
+    if not isinstance(content, bytes):
+        return content
+    if not content.strip():
+        findings.append(Finding("", "it is empty"))
+        return None
+    try:
+        read = decode(content)
+    except MalformedReply:
+        place = fault(content)
+        what = (
+            f"but {summary(text_of(content[:2000]))}" if place is None else "at line {}, column {}: {}".format(*place)
+        )
+        findings.append(Finding("", f"it is not JSON {what}"))
+        return None
+    twice = repeated_names(content)
+    findings += [Finding(key_text(name), "this key is there twice in one object") for name in twice[:MOST_FINDINGS]]
+    return read
+
+
+def _halves(read: Json, findings: list[Finding], *, pasted: bool) -> tuple[Extra | None, Json]:
+    """The manifest, and for an embedded one the models."""
+    if isinstance(read, list):
+        if len(read) != 2:
+            findings.append(Finding("", f"the array must be [manifest, models], and has {len(read)} elements"))
+            return None, None
+        if not pasted:
+            findings.append(Finding("", "a hosted manifest must be an object; an array is for embedded JSON"))
+            return None, None
+        if not isinstance(read[0], dict):
+            findings.append(Finding("0", f"the manifest must be an object, not {_kind(read[0])}"))
+            return None, None
+        return read[0], read[1]
+    if not isinstance(read, dict):
+        findings.append(Finding("", f"the manifest must be an object, not {_kind(read)}"))
+        return None, None
+    if pasted:
+        findings.append(Finding("", "embedded JSON must be an array [manifest, models]; this is an object"))
+        return None, None
+    if not read.keys() & {"name", "baseUrl", "models_data_source"} and read.keys() & {"data", "models"}:
+        findings.append(
+            Finding("", "this is a list of models and no manifest; that is usually at …/models?provider=true")
+        )
+        return None, None
+    return read, None
+
+
+def _source(table: Extra, prefix: tuple[Step, ...], findings: list[Finding], *, pasted: bool) -> DataSource | None:
+    written = _text(table, "models_data_source", prefix, findings)
+    where = _path((*prefix, "models_data_source"))
+    for source in DATA_SOURCES:
+        if source == written and pasted != (source == "embedded"):
+            wanted = '"embedded"' if pasted else '"endpoint" or "models_dev"'
+            kind = "embedded JSON" if pasted else "a hosted manifest"
+            findings.append(Finding(where, f'"{source}" cannot stand in {kind}, only {wanted}'))
+        if source == written:
+            return source
+    if written is not None:
+        findings.append(Finding(where, f'"{written[:50]}" is none of {", ".join(DATA_SOURCES)}'))
+    return None
+
+
+def _address(url: str, where: tuple[Step, ...]) -> Iterator[Finding]:
+    path = _path(where)
+    try:
+        scheme = origin(url)
+    except ValueError as error:
+        yield Finding(path, str(error))
+        return
+    if urls.without_user(url)[1]:
+        yield Finding(path, "it has a user or a key before the host; a manifest carries no key")
+    if key_in_query(url):
+        yield Finding(path, "it has a key in its query; a manifest carries no key")
+    if "{" in url or "}" in url:
+        yield Finding(path, "it has a placeholder in it, which nobody can fill in")
+    if "#" in url:
+        yield Finding(path, "it has a #, after which nothing reaches a server")
+    if scheme.scheme == "http" and not scheme.loopback:
+        yield Finding(path, "it is http://: keys and conversations travel unencrypted", fatal=False)
+    if urls.is_endpoint(url):
+        yield Finding(path, "it is a whole endpoint; what comes before it is expected", fatal=False)
+
+
+def _keys_within(value: Json, where: tuple[Step, ...]) -> Iterator[Finding]:
+    """Credentials, wherever they are: who publishes one has given it away, and whoever uses it uses a stranger's."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if named_credential(name) and isinstance(item, str) and item.strip():
+                yield Finding(_path((*where, name)), "a manifest carries no key; each user has one of their own")
+            else:
+                yield from _keys_within(item, (*where, name))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _keys_within(item, (*where, number))
+
+
+# Models
+
+
+def _table(found: Extra, where: tuple[Step, ...], findings: list[Finding]) -> list[Listed]:
+    """Models by id."""
+    models: dict[str, Listed] = {}
+    places: dict[str, str] = {}
+    hidden = 0
+    for key, entry in found.items():
+        place = (*where, key)
+        own: list[Finding] = []
+        if not isinstance(entry, dict):
+            own.append(Finding(_path(place), f"a model must be an object, not {_kind(entry)}"))
+        elif (id := _id(key, entry, place, own)) is not None and (other := places.get(naming.folded(id))):
+            said = "is" if id in models else "differs in case only from"
+            own.append(Finding(_path((*place, "id")), f'"{id}" {said} the id of {other} already'))
+        elif id is not None:
+            own += _fields(entry, place)
+            places[naming.folded(id)] = _path(place)
+            models[id] = listed_model(id, entry)
+        hidden += _keep(findings, own)
+    if hidden:
+        findings.append(Finding(_path(where), f"{hidden} more findings are not shown", fatal=False))
+    return list(models.values())
+
+
+def _keep(findings: list[Finding], more: Iterable[Finding]) -> int:
+    """Adds what is to be shown, and always the first that is fatal or leaves entries out. How many were not added."""
+    hidden = 0
+    for one in more:
+        weighs = (one.fatal, one.unread) != (False, False)
+        if len(findings) < MOST_FINDINGS or (
+            weighs and not any((kept.fatal, kept.unread) == (one.fatal, one.unread) for kept in findings)
+        ):
+            findings.append(one)
+        else:
+            hidden += 1
+    return hidden
+
+
+def _id(key: str, entry: Extra, where: tuple[Step, ...], findings: list[Finding]) -> str | None:
+    written = entry.get("id", key)
+    path = _path((*where, "id"))
+    if not isinstance(written, str):
+        findings.append(Finding(path, f"it must be text, not {_kind(written)}"))
+        return None
+    id = written.strip()
+    if not id:
+        findings.append(Finding(path, "it is empty"))
+        return None
+    if (why := naming.problem(id)) is not None:
+        findings.append(Finding(path, why))
+        return None
+    if "id" not in entry:
+        findings.append(Finding(path, "it is missing: the key is taken for it", fatal=False))
+    elif id != key:
+        findings.append(Finding(path, f'it is "{id}", while the key is "{key}": the id counts', fatal=False))
+    if "name" not in entry:
+        findings.append(Finding(_path((*where, "name")), "it is missing: the id is shown", fatal=False))
+    return id
+
+
+def _fields(entry: Extra, where: tuple[Step, ...]) -> Iterator[Finding]:
+    """What is wrong with the known fields of a model. One that is null is as good as absent."""
+    for path, kind in FIELDS.items():
+        value: Json = entry
+        for step in path:
+            value = value.get(step) if isinstance(value, dict) else None
+        if value is not None and (found := _wrong(value, kind)) is not None:
+            message, fatal = found
+            yield Finding(_path((*where, *path)), message, fatal)
+
+
+FieldKind: TypeAlias = Literal["text", "switch", "day", "words", "table", "size", "price"]
+FIELDS: dict[tuple[str, ...], FieldKind] = {
+    ("name",): "text",
+    ("attachment",): "switch",
+    ("reasoning",): "switch",
+    ("temperature",): "switch",
+    ("tool_call",): "switch",
+    ("structured_output",): "switch",
+    ("open_weights",): "switch",
+    ("release_date",): "day",
+    ("last_updated",): "day",
+    ("modalities",): "table",
+    ("modalities", "input"): "words",
+    ("modalities", "output"): "words",
+    ("cost",): "table",
+    ("cost", "input"): "price",
+    ("cost", "output"): "price",
+    ("cost", "cache_read"): "price",
+    ("cost", "cache_write"): "price",
+    ("limit",): "table",
+    ("limit", "context"): "size",
+    ("limit", "input"): "size",
+    ("limit", "output"): "size",
+}
+"""The fields of an extended model, as the guide for providers and models.dev have them."""
+DAY = re.compile(r"\d{4}(?:-\d{2}(?:-\d{2})?)?")
+
+
+def _wrong(value: Json, kind: FieldKind) -> tuple[str, bool] | None:
+    """What is wrong with a value, and whether nothing can be made of it."""
+    match kind:
+        case "text":
+            return None if isinstance(value, str) else (f"it must be text, not {_kind(value)}", True)
+        case "switch":
+            return None if isinstance(value, bool) else (f"it must be true or false, not {_kind(value)}", True)
+        case "day":
+            if isinstance(value, str):
+                return None if DAY.fullmatch(value) else ("it is no date like 2025-08-21", False)
+            return f"it must be a date like 2025-08-21, not {_kind(value)}", True
+        case "table":
+            return None if isinstance(value, dict) else (f"it must be an object, not {_kind(value)}", True)
+        case "words":
+            fine = isinstance(value, list) and all(isinstance(word, str) for word in value)
+            return None if fine else ("it must be a list of words like text and image", True)
+    number = _number(value)
+    if number is None:
+        return f"it must be a number, not {_kind(value)}", True
+    if number < 0:
+        return "it is negative, and left out", False
+    if kind == "size" and number >= EXACT:
+        return "not a possible number of tokens; it is ignored", False
+    if kind == "size" and (number < 1 or number % 1):
+        return "it is no whole number of tokens, and left out", False
+    return ("it is a number in quotes", False) if isinstance(value, str) else None
+
+
+def _number(value: Json) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = Decimal(str(value).strip().removeprefix("$"))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+# Words
+
+
+def _text(
+    table: Extra, name: str, prefix: tuple[Step, ...], findings: list[Finding], *, needed: bool = True,
+    longest: int = 2000,
+) -> str | None:  # fmt: skip
+    """A text of the manifest; None with a finding where it has none."""
+    where, value = _path((*prefix, name)), table.get(name)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        if needed:
+            findings.append(Finding(where, "it is missing" if value is None else "it is empty"))
+        return None
+    if not isinstance(value, str):
+        findings.append(Finding(where, f"it must be text, not {_kind(value)}"))
+        return None
+    text = value.strip()
+    if not text.isprintable() or len(text) > longest:
+        findings.append(Finding(where, "it has control characters in it" if len(text) <= longest else "it is too long"))
+        return None
+    return text
+
+
+def _kind(value: Json) -> str:
+    """What a value is, in words."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case str():
+            return f'"{value[:40]}"'
+        case int() | float():
+            return f"the number {value}"
+        case list():
+            return "a list"
+    return "an object"
+
+
+def _names(read: Extra) -> str:
+    return ", ".join(key_text(str(name))[:40] for name in list(read)[:5]) or "nothing in it"
+
+
+def _path(steps: tuple[Step, ...]) -> str:
+    return ".".join(step if isinstance(step, str) and step.isprintable() else json.dumps(step) for step in steps)
+
+
+def _fatal(findings: Iterable[Finding]) -> bool:
+    return any(finding.fatal for finding in findings)

@@ -1,0 +1,264 @@
+"""Lists of models, in whatever shape a provider has them: bytes in, models and the way to the next page out."""
+
+import re
+from typing import TypeAlias
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+from msgspec import Struct, field
+
+from modelbay.catalog import names as naming
+from modelbay.catalog.lists.entry import Gaps, Kind, Listed
+from modelbay.catalog.lists.entry_facts import facts_of, kind_of, protocols_of, status_of, table
+from modelbay.conversation import Extra, Json
+from modelbay.errors import MalformedReply
+from modelbay.json_text import decode
+from modelbay.protocols.failures import summary, text_of
+from modelbay.protocols.form import WRONG_URL
+from modelbay.protocols.openai_errors import error_in
+
+RESOURCE = re.compile(r"^(?:publishers/[^/]+/)?models/")
+"""What Google puts before a name. In other lists an id that begins so is called so."""
+OPERATION = re.compile(r"/operations/[^/]+$")
+SERIAL = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}|[0-9a-f]{24}|[0-9a-f]{64}")
+"""An id that is a database's; the model's is its name."""
+Entry: TypeAlias = tuple[str, Extra, Kind | None]
+"""An id, what is said of it, and the kind where the shape of the body tells it."""
+
+
+class Listing(Struct):
+    """One page of a list."""
+
+    models: list[Listed]
+    next: dict[str, str] = field(default_factory=dict)
+    """The parameters that the next page is asked with; none on the last one."""
+    shape: str = "list"
+    """What the body was, for people: "list", "table", "names", "groups" or "model"."""
+    gaps: Gaps = field(default_factory=Gaps)
+    """What of this page could not be read."""
+    total: int | None = None
+    """How many models the server says that it has on all pages."""
+
+
+def parse_list(body: bytes | Json) -> Listing:
+    """The models in a body, bytes or JSON: each once, in its order, with what the list says of it.
+
+    Raises:
+        ProviderError: the body is an error.
+        MalformedReply: it is no list of models.
+    """
+    listed = _decoded(body) if isinstance(body, bytes) else body
+    gaps = Gaps()
+    shape, entries = _entries(listed, gaps)
+    refused = naming.problems(dict.fromkeys(id for id, _, _ in entries))
+    gaps.entries |= refused
+    models: dict[str, Listed] = {}
+    for id, raw, kind in entries:
+        if id in refused:
+            continue
+        if (known := models.get(id)) is not None:
+            _add(known, raw)
+        else:
+            models[id] = listed_model(id, raw, kind)
+    following, total = _next(listed), _parts(listed, len(entries), gaps)
+    return Listing(list(models.values()), following, shape, gaps, total)
+
+
+def listed_model(id: str, raw: Extra, kind: Kind | None = None) -> Listed:
+    """The model of one entry."""
+    return Listed(
+        id=id,
+        facts=facts_of(raw, id),
+        kind=kind or kind_of(raw, id),
+        status=status_of(raw),
+        protocols=protocols_of(raw),
+        extra=raw,
+    )
+
+
+def _decoded(body: bytes) -> Json:
+    if not body.strip():
+        raise MalformedReply("the list of models is an empty answer", hint=WRONG_URL)
+    try:
+        return decode(body)
+    except MalformedReply:
+        what = summary(text_of(body))
+        raise MalformedReply(f"the list of models is not JSON: {what}", hint=WRONG_URL) from None
+
+
+def _entries(listed: Json, gaps: Gaps) -> tuple[str, list[Entry]]:
+    """The shape of a body, and its models; what cannot be read goes to `gaps`."""
+    if isinstance(listed, list):
+        return _array(listed, gaps)
+    if not isinstance(listed, dict):
+        raise MalformedReply(f"the list of models is no list but {msgspec.json.encode(listed).decode()[:100]}")
+    found: list[Entry] = []
+    shape = ""
+    for key in table().lists:
+        value = listed.get(key)
+        if isinstance(value, list):
+            shape, more = _array(value, gaps)
+            found += more
+        elif isinstance(value, dict) and any(isinstance(value.get(inner), list) for inner in table().lists):
+            shape, more = _entries(value, gaps)  # in an envelope
+            found += more
+        elif isinstance(value, dict) and (entries := _table(value)) is not None:
+            shape = "table"
+            found += entries
+    error = error_in(listed)
+    if shape:
+        if error is not None:
+            gaps.reasons.append(f"the list came with an error: {error.message}")
+        return shape, found
+    if error is not None:
+        raise error
+    if any(key in listed and listed[key] is None for key in table().lists):
+        return "list", []  # what a server in Go says for none
+    if groups := _groups(listed):
+        return "groups", groups
+    if _is_model(listed) and (id := _id(listed)):
+        return "model", [(id, listed, None)]
+    raise MalformedReply(_no_list(listed))
+
+
+def _array(items: list[Json], gaps: Gaps) -> tuple[str, list[Entry]]:
+    found: list[Entry] = []
+    unread = 0
+    for item in items:
+        id = item.strip() if isinstance(item, str) else _id(item) if isinstance(item, dict) else ""
+        if id:
+            found.append((id, item if isinstance(item, dict) else {}, None))
+        elif not (isinstance(item, dict) and _is_other(item)):
+            unread += 1
+    if unread:
+        gaps.reasons.append(f"{unread} of the {len(items)} entries of the list cannot be read")
+    if items and all(isinstance(item, str) for item in items):
+        return "names", found
+    if items and not any(isinstance(item, dict) and _id(item) for item in items):
+        if (error := error_in(items)) is not None:
+            raise error
+        raise MalformedReply(_no_list(items))
+    return "list", found
+
+
+def _table(models: Extra) -> list[Entry] | None:
+    """Models by id, as models.dev and extended lists have them; None where it is a table of something else."""
+    if not all(isinstance(entry, dict) for entry in models.values()):
+        return None
+    ids = {key: entry["id"] if isinstance(entry.get("id"), str) else key for key, entry in models.items()}
+    return [(id, models[key], None) for key, written in ids.items() if (id := written.strip() or key.strip())]
+
+
+def _groups(listed: Extra) -> list[Entry]:
+    """Lists under the names of what their models are for, as speech services have them."""
+    found: list[Entry] = []
+    kinds = {word: kind for kind, words in table().kinds.words.items() for word in words}
+    for key, items in listed.items():
+        if (kind := kinds.get(key)) is not None and isinstance(items, list):
+            found += [(id, item, kind) for item in items if isinstance(item, dict) and (id := _id(item))]
+    return found
+
+
+def _is_model(entry: Extra) -> bool:
+    """Whether an object that stands alone is a model, rather than something else that has an id."""
+    facts = facts_of(entry)
+    known = facts.max_context_tokens or facts.max_output_tokens or facts.cost or facts.capabilities
+    word = entry.get("object") == "model" or entry.get("type") == "model"
+    return bool(known or word or "inferenceProviderMapping" in entry or "supportedGenerationMethods" in entry)
+
+
+def _is_other(entry: Extra) -> bool:
+    """Whether an entry is something else than a model, as a provider with models of its own or an operation."""
+    found = _written(entry)
+    return bool(entry.keys() & {"models", "models_data_source", "baseUrl"} or (found and OPERATION.search(found[0])))
+
+
+def _written(entry: Extra) -> list[str]:
+    """All that may be an entry's id, likeliest first."""
+    return [value for key in table().ids if isinstance(value := entry.get(key), str) and value.strip()]
+
+
+def _id(entry: Extra) -> str:
+    """The id of an entry; "" for one that is no model: it has none, or is a provider with models of its own."""
+    found = _written(entry)
+    if not found or _is_other(entry):
+        return ""
+    named = entry.get("name")
+    if SERIAL.fullmatch(found[0]) and isinstance(named, str) and named.strip():
+        return named.strip()
+    resource = found[0] == named and not any(isinstance(entry.get(key), str) for key in table().ids if key != "name")
+    return RESOURCE.sub("", found[0].strip()) if resource else found[0].strip()
+
+
+def _add(known: Listed, raw: Extra) -> None:
+    """Adds what a second entry for the same model says: llama.cpp lists each in two shapes."""
+    merged = {**raw, **known.extra}
+    again = listed_model(known.id, merged)
+    known.facts, known.extra, known.status = again.facts, merged, again.status
+    if known.kind == "chat":
+        known.kind = again.kind
+
+
+def _envelopes(listed: Json) -> list[Extra]:
+    """The objects that a list is in, from without."""
+    found: list[Extra] = []
+    while isinstance(listed, dict):
+        found.append(listed)
+        inner = [value for key in table().lists if isinstance(value := found[-1].get(key), dict)]
+        within = [value for value in inner if any(isinstance(value.get(key), list | dict) for key in table().lists)]
+        listed = within[0] if within else None
+    return found
+
+
+def _parts(listed: Json, read: int, gaps: Gaps) -> int | None:
+    """How many models there are in all, where the list says; that it is only a part, and no way leads on, is a gap."""
+    rules = table().parts
+    totals = []
+    for around in _envelopes(listed):
+        leads_on = bool(_following(around))
+        totals += [value for key in rules.totals if type(value := around.get(key)) is int]
+        inner = [value for key, value in around.items() if isinstance(value, dict) and key not in table().lists]
+        more = any(value and _plain(key) in rules.more for one in (around, *inner) for key, value in one.items())
+        if not leads_on and (more or any(around.get(key) is True for key in rules.flags)):
+            gaps.reasons.append("the list says that it is not all, and not how to get the rest")
+        pages = [value for key in rules.pages if type(value := around.get(key)) is int]
+        page = [value for key in rules.page if type(value := around.get(key)) is int]
+        if not leads_on and pages and max(pages) > max([1, *page]):
+            gaps.reasons.append(f"the list has {max(pages)} pages, and does not say how to get the others")
+    return max(totals, default=None)
+
+
+def _plain(key: str) -> str:
+    return "".join(char for char in key.lower() if char.isalnum())
+
+
+def _next(listed: Json) -> dict[str, str]:
+    """How to ask for the page after this one."""
+    return next((found for around in _envelopes(listed) if (found := _following(around))), {})
+
+
+def _following(listed: Extra) -> dict[str, str]:
+    if listed.get("has_more") is True:
+        last = listed.get("last_id")
+        if not isinstance(last, str) and isinstance(data := listed.get("data"), list) and data:
+            last = data[-1].get("id") if isinstance(data[-1], dict) else None
+        return {"after_id": last} if isinstance(last, str) and last else {}
+    for key, parameter in table().pages.items():
+        if isinstance(value := listed.get(key), str) and value:
+            return {parameter: value}
+    following = listed.get("next")
+    if isinstance(following, str) and following:  # a URL, of which only the parameters count: it cannot lead elsewhere
+        return dict(parse_qsl(urlsplit(following).query))
+    return {}
+
+
+def _no_list(listed: Json) -> str:
+    """What a body is instead."""
+    first = listed[0] if isinstance(listed, list) else listed
+    if isinstance(first, dict):
+        if "models_data_source" in first or "baseUrl" in first:
+            return "this is a provider's manifest, not a list of models"
+        if any(isinstance(entry, dict) and "models" in entry for entry in first.values()):
+            return "this is a registry of providers, not a list of models"
+        return f"no list of models is in it, only {', '.join(list(first)[:5]) or 'an empty object'}"
+    return "no model is in the list"

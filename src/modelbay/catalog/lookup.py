@@ -1,0 +1,135 @@
+"""What others than the user say of models: the providers' own lists, as they were last seen, and models.dev."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from time import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from modelbay.catalog.facts import Facts
+from modelbay.catalog.lists.entry import Listed
+from modelbay.catalog.models_dev.index import Entry
+from modelbay.catalog.models_dev.live import ModelsDev
+from modelbay.config.schema import MANIFEST, ModelEntry
+from modelbay.errors import MalformedReply
+from modelbay.json_text import decode_as
+from modelbay.origin import origin
+from modelbay.providers import presets
+from modelbay.providers.upstream import Upstream
+from modelbay.secrecy import masked_url
+from modelbay.storage.cache import Cache
+
+if TYPE_CHECKING:
+    from modelbay.catalog.lists.discovery import Discovery
+
+LIST, MODELS_DEV = "models", "models.dev"
+"""What `Model.sources` calls them."""
+
+
+class Seen(Struct):
+    """A provider's list as it was last seen."""
+
+    base_url: str
+    """What the provider's was then, without query and password: another address has another list."""
+    url: str
+    """Where the list is."""
+    when: float
+    """Seconds since 1970."""
+    models: dict[str, Listed] = field(default_factory=dict)
+    """By id, without `extra`."""
+
+
+class Catalog:
+    """Answers at once, from files in the cache folder; whoever discovers models or refreshes models.dev writes them."""
+
+    def __init__(self, cache: Cache | None = None) -> None:
+        self.cache = cache or Cache()
+        self._seen: dict[str, Seen | None] = {}
+
+    @cached_property
+    def models_dev(self) -> ModelsDev:
+        return ModelsDev(self.cache)
+
+    def said(self, entry: ModelEntry, found: Upstream) -> list[tuple[Facts, str]]:
+        """What is said of a model, with the source, those first who know best. To be filled in after the user's word."""
+        said: list[tuple[Facts, str]] = []
+        if entry.listed:
+            said.append((Entry(entry.provider, entry.model, entry.listed).facts, MANIFEST))
+        seen = self.seen(found)
+        for id in dict.fromkeys((entry.model, entry.identity)):
+            if seen is not None and (listed := seen.models.get(id)) is not None:
+                said.append((listed.facts, LIST))
+        if (known := self.entry(entry.identity, found)) is not None:
+            said.append((known.facts, MODELS_DEV))
+        elif (family := self.models_dev.index.family(entry.identity)) is not None:
+            if found.origin.loopback:
+                family.max_context_tokens = None  # that is for the server here to say
+            said.append((family, MODELS_DEV))
+        return said
+
+    def entry(self, wire_id: str, found: Upstream) -> Entry | None:
+        """The entry that models.dev has for a model at this very provider, which is the only one whose prices hold."""
+        return self.models_dev.index.at(self.names(found), wire_id)
+
+    def names(self, found: Upstream) -> list[str]:
+        """What models.dev calls a provider, likeliest first; several where several plans share a host.
+
+        Its address tells: who names a server at home "openai" has not got OpenAI's prices.
+        """
+        source: Mapping[str, object] = found.provider.source or {}
+        named = source.get("models_dev_provider_id")
+        if isinstance(named, str):
+            return [named]
+        if found.origin.loopback:
+            return []
+        index, path = self.models_dev.index, urlsplit(found.base_url).path
+        there = index.providers_at(found.origin.host, path)
+        preset = presets.by_host(found.origin.host)
+        usual = preset.models_dev if preset else []
+
+        def rank(id: str) -> tuple[bool, bool, int, int, str]:
+            place = usual.index(id) if id in usual else len(usual)
+            # a vendor without an address in the list is as near as one at its host: Perplexity, and not its agents at /v1
+            elsewhere = id not in there and bool(index.apis.get(id))
+            return not (id in there and index.exactly_at(id, path)), elsewhere, place, len(id), id
+
+        return sorted({*there, *usual}, key=rank)
+
+    # --- lists ---
+
+    def remember(self, found: Upstream, discovery: "Discovery") -> None:
+        """Keeps what a provider's list said, for `said`."""
+        models = {model.id: replace(model, extra={}) for model in discovery.models}
+        if discovery.gaps and (before := self.seen(found)) is not None:
+            models = {id: one for id, one in before.models.items() if discovery.gaps.covers(id)} | models
+        seen = Seen(_address(found), masked_url(discovery.url), time(), models)
+        self._seen[found.provider.id] = seen
+        self.cache.write(msgspec.json.encode(seen), "lists", f"{found.provider.id}.json")
+
+    def seen(self, found: Upstream) -> Seen | None:
+        """The provider's list as it was last seen at this address."""
+        id = found.provider.id
+        if id not in self._seen:
+            self._seen[id] = self._read(id)
+        seen = self._seen[id]
+        return seen if seen is not None and seen.base_url == _address(found) else None
+
+    def forget(self, provider: str) -> None:
+        """Drops a provider's list."""
+        self._seen.pop(provider, None)
+        self.cache.drop("lists", f"{provider}.json")
+
+    def _read(self, provider: str) -> Seen | None:
+        data = self.cache.read("lists", f"{provider}.json")
+        try:
+            return decode_as(data, Seen) if data else None
+        except MalformedReply:
+            return None
+
+
+def _address(found: Upstream) -> str:
+    return f"{origin(found.base_url)}{urlsplit(found.base_url).path.rstrip('/')}"

@@ -1,0 +1,1 @@
+"""TOML text edited in place: everything that is not changed stays byte for byte the same."""

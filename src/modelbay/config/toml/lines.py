@@ -1,0 +1,81 @@
+"""The line on which a table or key stands. `tomllib` does not say, and it is needed only once something is wrong."""
+
+import re
+from collections.abc import Iterable
+
+from modelbay.config.schema import Table
+from modelbay.config.toml.scan import Keys
+
+KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
+BARE = re.compile(r"[A-Za-z0-9_-]+")
+PATH = rf"{KEY}(?:\s*\.\s*{KEY})*"
+HEADER = re.compile(rf"\s*\[\[?\s*({PATH})\s*\]\]?\s*(?:#.*)?$")
+ASSIGNMENT = re.compile(rf"\s*({PATH})\s*=\s*(.*)$")
+
+
+def line_of(text: str, *path: str) -> int | None:
+    """The line, counted from 1, of the key at `path`; where that is not written out, of the table around it."""
+    best, best_depth = None, 0
+    table: tuple[str, ...] = ()
+    closing = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if closing:
+            closing = "" if closing in line else closing
+            continue
+        header = HEADER.match(line)
+        assignment = None if header else ASSIGNMENT.match(line)
+        if header:
+            here = table = _keys(header[1])
+        elif assignment:
+            here = (*table, *_keys(assignment[1]))
+            closing = _left_open(assignment[2])
+        else:
+            continue
+        depth = len(here) if here == path[: len(here)] else 0
+        if depth > best_depth:
+            best, best_depth = number, depth
+    return best
+
+
+def lines_of(text: str, paths: Iterable[Keys]) -> dict[Keys, int]:
+    """The same for many paths, in one reading of the text."""
+    wanted = list(paths)
+    if not wanted:
+        return {}
+    written: dict[Keys, int] = {}
+    table: Keys = ()
+    closing = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if closing:
+            closing = "" if closing in line else closing
+        elif header := HEADER.match(line):
+            table = _keys(header[1])
+            for depth in range(1, len(table) + 1):
+                written.setdefault(table[:depth], number)
+        elif assignment := ASSIGNMENT.match(line):
+            written.setdefault((*table, *_keys(assignment[1])), number)
+            closing = _left_open(assignment[2])
+    around = {path: [path[:depth] for depth in range(len(path), 0, -1)] for path in wanted}
+    found = {path: next((written[part] for part in parts if part in written), None) for path, parts in around.items()}
+    return {path: number for path, number in found.items() if number is not None}
+
+
+def _keys(path: str) -> tuple[str, ...]:
+    if BARE.fullmatch(path):
+        return (path,)
+    import tomllib
+
+    table: Table = tomllib.loads(f"{path} = 0")
+    keys = []
+    while isinstance(table, dict):
+        key, table = next(iter(table.items()))
+        keys.append(key)
+    return tuple(keys)
+
+
+def _left_open(value: str) -> str:
+    """The mark that ends a text of several lines that starts here; its lines are not TOML."""
+    for mark in ('"""', "'''"):
+        if value.startswith(mark) and mark not in value[3:]:
+            return mark
+    return ""

@@ -1,0 +1,51 @@
+"""Writing a new provider with the models that were chosen, and what is known of them."""
+
+from msgspec.structs import replace
+
+from modelbay.config import changes
+from modelbay.config.changes import Put
+from modelbay.config.edit import Edit, Edited, apply
+from modelbay.config.provider_types import TYPE_OF
+from modelbay.config.schema import Config, Table
+from modelbay.onboarding.choose_models import ENDING, settle_default
+from modelbay.onboarding.draft import joined
+from modelbay.onboarding.probe import Detected, remember
+
+
+def add(
+    config: Config,
+    detected: Detected,
+    tables: dict[str, Table],
+    *,
+    default_model: str | None = None,
+    dry_run: bool = False,
+) -> Edited[Put]:
+    """Adds the provider with its models. `default_model` is an alias; without one, where there is no default model yet,
+    one of these becomes it.
+
+    Raises:
+        ConfigError: the file cannot be changed, or something in it would not be usable.
+    """
+    made = detected.draft
+    tables = _spoken(config, detected, tables)
+    listed = detected.discovery.models if detected.discovery else []
+    ending = {model.id for model in listed if model.status in ENDING}
+
+    def change(edit: Edit) -> Put:
+        put = changes.add_provider(edit, made.id, made.table, tables, default_model=default_model)
+        return replace(put, default_model=default_model or settle_default(edit, [made.id], ending))
+
+    edited = apply(change, config.path, dry_run=dry_run)
+    if not dry_run:
+        remember(config, detected)
+    return edited
+
+
+def _spoken(config: Config, detected: Detected, tables: dict[str, Table]) -> dict[str, Table]:
+    """The models' tables, with the protocol where a model has another than its provider: Claude at Vertex AI."""
+    usual = joined(config, detected.draft)[1].protocol
+    speaks = {model.id: model.protocol for model in detected.models}
+    return {
+        alias: table if (own := speaks.get(table["model"])) in (None, usual) else {**table, "protocol": TYPE_OF[own]}
+        for alias, table in tables.items()
+    }

@@ -1,0 +1,160 @@
+"""All that is wrong with a configuration, before a call finds out: each with its line and how to mend it."""
+
+import stat
+import sys
+
+from msgspec.structs import replace
+
+from modelbay.catalog.facts import CAPABILITIES
+from modelbay.config.proxies import NONE
+from modelbay.config.schema import Config, ModelEntry, Problem, ProviderEntry, key_text
+from modelbay.config.toml.lines import line_of
+from modelbay.credentials.approval import place_of
+from modelbay.credentials.credential import may_block
+from modelbay.credentials.reference import may_ask, resolve_reference
+from modelbay.errors import ConfigError, UnknownModel
+from modelbay.providers.endpoint import endpoint_at, models_endpoint
+from modelbay.providers.upstream import upstream
+from modelbay.secrecy import REFERENCE
+from modelbay.storage import files
+from modelbay.storage.paths import STDIN, expanded
+
+
+def checkup(config: Config) -> list[Problem]:
+    """What is wrong, in the order of the file. Nothing is sent, and no keyring or command is asked for a key."""
+    text = (files.content_of(config.path) or b"").decode("utf-8-sig", "replace") if config.exists else ""
+    check = _Checkup(config, text)
+    check.permissions()
+    check.default_model()
+    check.network()
+    check.names()
+    for provider in config.providers.values():
+        check.provider(provider)
+    for model in config.models.values():
+        check.model(model)
+    check.problems = [replace(problem, hint=problem.hint or check.fix(problem)) for problem in check.problems]
+    return sorted(check.problems, key=lambda problem: problem.line or 0)
+
+
+class _Checkup:
+    def __init__(self, config: Config, text: str) -> None:
+        self._config = config
+        self._text = text
+        self._unusable: set[str] = set()
+        self.problems = list(config.problems)
+
+    def permissions(self) -> None:
+        if self._config.exists and self._config.path != STDIN and sys.platform != "win32":
+            mode = stat.S_IMODE(self._config.path.stat().st_mode)
+            if mode & 0o077 and any(entry.api_key or entry.env for entry in self._config.providers.values()):
+                message = f"others on this machine may read the keys in it (mode {mode:04o})"
+                self._report((), message, f"chmod 600 {self._config.path}")
+
+    def default_model(self) -> None:
+        config = self._config
+        named: list[tuple[tuple[str, ...], str | None]] = [(("default_model",), config.default_model)]
+        named += [(("providers", id, "default_model"), entry.default_model) for id, entry in config.providers.items()]
+        for keys, name in named:
+            if name:
+                try:
+                    config.model(name)
+                except UnknownModel as error:
+                    self._report(keys, error.message.removesuffix(f" in {config.path}"), error.hint)
+        if config.default_provider and config.default_provider not in config.providers:
+            self._report(("default_provider",), f'no provider "{config.default_provider}"', None)
+
+    def network(self) -> None:
+        """What `[network]` has: it is read before anything is sent, also to providers that are in order."""
+        network = self._config.network
+        if network is None:
+            return
+        self._proxy(("network", "proxy"), network.proxy, bare=True)
+        self._file(("network", "ca"), network.ca)
+
+    def names(self) -> None:
+        """Names that two models have: one of the two is never meant."""
+        owners = {alias: alias for alias in self._config.models}
+        for model in self._config.models.values():
+            for name in model.aliases:
+                owner = owners.setdefault(name, model.alias)
+                if owner != model.alias:
+                    self._report(
+                        ("models", model.alias, "aliases"), f'"{name}" is a name of {owner} too', "remove it from one"
+                    )
+
+    def _proxy(self, keys: tuple[str, ...], written: str | None, *, bare: bool = False) -> None:
+        """`bare`: a host and a port will do."""
+        if written is None or written.lower() == NONE or may_ask(written):
+            return
+        try:
+            proxy = resolve_reference(written, self._config, ())
+            place_of(proxy if "://" in proxy or not bare else f"http://{proxy}")
+        except ConfigError as error:
+            self._report(keys, self._shortly(error), error.hint)
+        except ValueError:
+            self._report(keys, "it is not the URL of a proxy", "write http://host:port, or https:, socks4:, socks5:")
+
+    def _file(self, keys: tuple[str, ...], name: str | None) -> None:
+        """A file of certificates."""
+        if name is None:
+            return
+        path = self._config.path.parent / expanded(name)
+        try:
+            if b"-----BEGIN " not in path.read_bytes():
+                self._report(keys, f"{path} is not a PEM file", "convert it: PEM files begin with -----BEGIN")
+        except OSError as error:
+            self._report(keys, f"{path} cannot be read: {error.strerror}", "correct the path, or remove the key")
+
+    def provider(self, entry: ProviderEntry) -> None:
+        keys = ("providers", entry.id)
+        self._proxy((*keys, "proxy"), None if entry.proxy and REFERENCE.search(entry.proxy) else entry.proxy)
+        if entry.tls is not None:
+            for name in ("ca", "cert", "key"):
+                self._file((*keys, "tls", name), getattr(entry.tls, name))
+        try:
+            found = upstream(self._config, entry)
+            if not may_block(entry, None):
+                models_endpoint(self._config, entry) or endpoint_at(self._config, found, "/chat/completions")
+        except ConfigError as error:
+            self._unusable.add(entry.id)
+            self._report(keys, self._shortly(error), error.hint)
+
+    def model(self, entry: ModelEntry) -> None:
+        keys = ("models", entry.alias)
+        for word in entry.capabilities:
+            if word.strip().lower() not in CAPABILITIES:
+                known = ", ".join(sorted(CAPABILITIES))
+                self._report(
+                    (*keys, "capabilities"), f'there is no capability "{word}"', f"the capabilities are {known}"
+                )
+        if entry.provider in self._unusable:
+            return
+        try:
+            provider = self._config.provider_of(entry)
+            found = upstream(self._config, provider, entry)
+            if not may_block(provider, entry):
+                endpoint_at(self._config, found, "/chat/completions")
+        except ConfigError as error:
+            self._report(keys, self._shortly(error), error.hint)
+
+    def fix(self, problem: Problem) -> str:
+        """How to mend what says no more than that it is wrong."""
+        if problem.where.endswith(".provider"):
+            known = ", ".join(self._config.providers) or "none yet"
+            return f"name another provider, or mend or add that one; those that can be used are {known}"
+        return "correct the value, or remove the key"
+
+    def _shortly(self, error: ConfigError) -> str:
+        """The message without the file, which stands before it."""
+        return error.message.replace(f" in {self._config.path}", "")
+
+    def _report(self, keys: tuple[str, ...], message: str, hint: str | None) -> None:
+        self.problems.append(
+            Problem(
+                file=str(self._config.path),
+                line=line_of(self._text, *keys) if keys else None,
+                where=".".join(map(key_text, keys)) or "the file",
+                message=message,
+                hint=hint,
+            )
+        )

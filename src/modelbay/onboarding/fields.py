@@ -1,0 +1,158 @@
+"""The dialog for a custom provider: a function for each field, which says what is wrong with it, or None.
+
+The rules and the words are Kilo Code's, so that whoever knows its dialog knows this one.
+"""
+
+import re
+from collections.abc import Collection
+
+from msgspec import Struct, field
+
+from modelbay.conversation import Protocol
+from modelbay.origin import origin
+
+ID = re.compile(r"[a-z0-9][a-z0-9_-]*")
+VARIABLE = re.compile(r"\{env:(.*)\}", re.DOTALL)
+VARIABLE_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
+NAME_LENGTH = 200
+REQUIRED, DUPLICATE = "Required", "Duplicate"
+
+APIS: dict[Protocol, str] = {
+    "openai_chat": "OpenAI Compatible",
+    "openai_responses": "OpenAI Responses",
+    "anthropic": "Anthropic Messages",
+    "google": "Google Gemini",
+}
+"""The choices of "Provider API", the usual one first."""
+
+
+class ModelRow(Struct):
+    id: str
+    name: str
+
+
+class HeaderRow(Struct):
+    key: str
+    value: str
+
+
+class Form(Struct):
+    """What stands in the dialog."""
+
+    id: str = ""
+    name: str = ""
+    api: Protocol | None = None
+    """None: the base URL tells it, and OpenAI Compatible is assumed if it does not."""
+    base_url: str = ""
+    api_key: str = ""
+    models: list[ModelRow] = field(default_factory=list)
+    headers: list[HeaderRow] = field(default_factory=list)
+
+    def trimmed(self) -> "Form":
+        """The same without the blanks around each value, and without headers that are blank altogether."""
+        return Form(
+            self.id.strip(),
+            self.name.strip(),
+            self.api,
+            self.base_url.strip(),
+            self.api_key.strip(),
+            [ModelRow(row.id.strip(), row.name.strip()) for row in self.models],
+            [HeaderRow(row.key.strip(), row.value.strip()) for row in self.headers if (row.key + row.value).strip()],
+        )
+
+
+def problems(form: Form, taken: Collection[str] = (), *, detects: bool = False) -> dict[str, str]:
+    """All that is wrong, by field: "id", "base_url", "models", "models.0.name", "headers.1.key" ...
+
+    `taken` are the ids of the providers that there are, without the one that is edited. With `detects` the models are not
+    in the dialog yet.
+    """
+    found: dict[str, str | None] = {
+        "id": id_problem(form.id, taken),
+        "name": name_problem(form.name),
+        "base_url": base_url_problem(form.base_url),
+        "api_key": api_key_problem(form.api_key),
+        "models": None if form.models or detects else "At least one model is required",
+    }
+    for number, (id, name) in enumerate(model_problems(form.models)):
+        found |= {f"models.{number}.id": id, f"models.{number}.name": name}
+    for number, (key, value) in enumerate(header_problems(form.headers)):
+        found |= {f"headers.{number}.key": key, f"headers.{number}.value": value}
+    return {name: problem for name, problem in found.items() if problem}
+
+
+def id_problem(id: str, taken: Collection[str] = ()) -> str | None:
+    id = id.strip()
+    if not id:
+        return "Provider ID is required"
+    if not ID.fullmatch(id):
+        return "Use lowercase letters, numbers, hyphens, or underscores"
+    return "That provider ID already exists" if id in taken else None
+
+
+def name_problem(name: str) -> str | None:
+    if not name.strip():
+        return "Display name is required"
+    return _length_problem(name)
+
+
+def base_url_problem(url: str) -> str | None:
+    url = url.strip()
+    if not url:
+        return "Base URL is required"
+    if not re.match(r"https?://", url, re.IGNORECASE):
+        return "Must start with http:// or https://"
+    try:
+        origin(url)
+    except ValueError:
+        return "Base URL must start with http:// or https://"
+    return None
+
+
+def api_key_problem(key: str) -> str | None:
+    """A key may be left out. `{env:NAME}` is no key but the name of a variable that has it."""
+    variable = VARIABLE.fullmatch(key.strip())
+    wrong = variable is not None and not VARIABLE_NAME.fullmatch(variable[1].strip())
+    return "Invalid environment variable name" if wrong else None
+
+
+def model_problems(rows: list[ModelRow]) -> list[tuple[str | None, str | None]]:
+    """For each row what is wrong with its id and with its name."""
+    repeated = _repeated([row.id for row in rows])
+    return [
+        (
+            REQUIRED if not row.id.strip() else DUPLICATE if number in repeated else None,
+            REQUIRED if not row.name.strip() else _length_problem(row.name),
+        )
+        for number, row in enumerate(rows)
+    ]
+
+
+def header_problems(rows: list[HeaderRow]) -> list[tuple[str | None, str | None]]:
+    """For each row what is wrong with its key and with its value. A row that is blank altogether counts for nothing."""
+    repeated = _repeated([row.key for row in rows])
+    found: list[tuple[str | None, str | None]] = []
+    for number, row in enumerate(rows):
+        key, value = row.key.strip(), row.value.strip()
+        if not key and not value:
+            found.append((None, None))
+        else:
+            key_problem = REQUIRED if not key else DUPLICATE if number in repeated else None
+            found.append((key_problem, None if value else REQUIRED))
+    return found
+
+
+def _length_problem(name: str) -> str | None:
+    too_long = len(name.strip()) > NAME_LENGTH
+    return f"Display name must be at most {NAME_LENGTH} characters" if too_long else None
+
+
+def _repeated(words: list[str]) -> set[int]:
+    """The places of words that stood there before, in whatever case."""
+    seen: set[str] = set()
+    found = set()
+    for number, word in enumerate(text.strip().lower() for text in words):
+        if word and word in seen:
+            found.add(number)
+        seen.add(word)
+    return found

@@ -1,0 +1,112 @@
+"""Servers on this machine: those of the presets that have a usual port here."""
+
+from asyncio import gather, timeout
+from collections.abc import Iterable
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from modelbay.catalog.lists.listing import parse_list
+from modelbay.config.provider_types import TYPE_OF
+from modelbay.config.schema import Config, Timeout
+from modelbay.errors import (
+    ConnectFailed,
+    MalformedReply,
+    MissingCredential,
+    ModelbayError,
+    PermissionDenied,
+    ProviderError,
+    TimedOut,
+)
+from modelbay.json_text import decode
+from modelbay.line import Line
+from modelbay.onboarding.draft import Draft, joined
+from modelbay.origin import origin
+from modelbay.providers import presets
+from modelbay.providers.endpoint import models_endpoint
+from modelbay.providers.presets import Preset
+
+SECONDS = 2.0
+
+
+class Neighbour(Struct):
+    """A server that answers."""
+
+    preset: Preset | None
+    """Who it is; None where it says that it is somebody else than its port tells."""
+    base_url: str
+    models: list[str]
+    locked: bool = False
+    """It wants a key before it lists its models."""
+    provider: str | None = None
+    """The id under which it is configured already."""
+
+    @property
+    def name(self) -> str:
+        return self.preset.name if self.preset else "an unknown server"
+
+
+def usual() -> list[Preset]:
+    """The vendors whose server is at home on this machine."""
+    return [one for one in presets.all() if one.base_url and origin(_plain(one.base_url)).loopback]
+
+
+async def neighbours(config: Config, known: Iterable[Preset] | None = None) -> list[Neighbour]:
+    """The servers that answer on their usual ports, asked all at once. No key is sent."""
+    line = Line(config)
+    try:
+        found = await gather(*(_ask(line, config, one) for one in (usual() if known is None else known)))
+    finally:
+        await line.aclose()
+    return [one for one in found if one is not None]
+
+
+async def _ask(line: Line, config: Config, preset: Preset) -> Neighbour | None:
+    base = preset.base_url or ""
+    made = Draft(preset.id, {"type": TYPE_OF[preset.protocols[0]], "base_url": base, "auth": "none"}, preset)
+    grown, found = joined(config, made)
+    endpoint = models_endpoint(grown, found.provider)
+    if endpoint is None:
+        return None
+    hurried = replace(endpoint, timeout=Timeout(connect=SECONDS, first_byte=SECONDS, idle=SECONDS))
+    here = _configured(config, base)
+    try:
+        async with timeout(2 * SECONDS):
+            body = await line.fetch(hurried)
+        listed = parse_list(body)
+    except (ConnectFailed, TimedOut, TimeoutError):
+        return None
+    except (PermissionDenied, MissingCredential):
+        return Neighbour(preset, base, [], locked=True, provider=here)
+    except ProviderError as error:
+        return Neighbour(preset, base, [], locked=True, provider=here) if error.status == 401 else None
+    except ModelbayError:
+        return None
+    return Neighbour(_owner(body, preset), base, [model.id for model in listed.models if model.chats], provider=here)
+
+
+def _owner(body: bytes, preset: Preset) -> Preset | None:
+    """Who the server is: some of these ports are everybody's, and most servers sign the entries of their list."""
+    try:
+        content = decode(body)
+    except MalformedReply:
+        return preset
+    entries = content.get("data") if isinstance(content, dict) else None
+    signs = [entry.get("owned_by") for entry in entries or () if isinstance(entry, dict)]
+    known = [one for sign in signs if isinstance(sign, str) and (one := presets.by_id(sign.lower())) is not None]
+    if known:
+        return known[0]
+    shared = not preset.hosts
+    return None if shared and signs else preset
+
+
+def _configured(config: Config, base: str) -> str | None:
+    mine = origin(base)
+    for id, entry in config.providers.items():
+        if entry.base_url and (there := origin(entry.base_url)).loopback and there.port == mine.port:
+            return id
+    return None
+
+
+def _plain(url: str) -> str:
+    return url.replace("{", "").replace("}", "")

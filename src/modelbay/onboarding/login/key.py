@@ -1,0 +1,67 @@
+"""Logging in to a platform whose login is a key: the key is tried on its list of models before anything is written."""
+
+from msgspec.structs import replace
+
+from modelbay.config import changes
+from modelbay.config.changes import Put
+from modelbay.config.edit import Edit, apply
+from modelbay.config.schema import Config, Table
+from modelbay.errors import ConfigError, MalformedReply
+from modelbay.onboarding.choose_models import preferred
+from modelbay.onboarding.draft import Draft
+from modelbay.onboarding.login.device import vendor_of
+from modelbay.onboarding.probe import Detected, detect, remember
+from modelbay.onboarding.sources import managed
+from modelbay.providers.presets import Login
+
+
+async def try_key(config: Config, login: Login, key: str, base_url: str | None = None) -> Detected:
+    """The platform's models, which it lists for this key; those that it is not meant for are left out.
+
+    Raises:
+        AuthenticationFailed: the key is refused; the hint says which other key it may be.
+        ModelbayError: it does not list its models.
+    """
+    preset = vendor_of(login)
+    base = (base_url or login.base_url or "").rstrip("/")
+    table: Table = {"type": login.type, "base_url": base, "api_key": key}
+    if base != login.base_url:
+        table["dialect"] = preset.id
+    detected = await detect(config, Draft(login.provider, table, preset), [])
+    if detected.error is not None:
+        if detected.refused:
+            detected.error.hint = login.refused
+        raise detected.error
+    kept = [model for model in detected.models if model.id.startswith(login.only)]
+    if not kept:
+        raise MalformedReply(f"{login.title} lists no models that begin with {login.only}")
+    return replace(detected, models=kept, others=detected.others + len(detected.models) - len(kept))
+
+
+def write(config: Config, detected: Detected, tables: dict[str, Table]) -> tuple[Put, str]:
+    """Writes the platform, anew where it is there, with its models by alias; and which model is the default now.
+
+    Raises:
+        ConfigError: there is no model; the file cannot be changed, or something in it would not be usable.
+    """
+    made = detected.draft
+    if not tables:
+        raise ConfigError(f'no model of "{made.id}" was chosen', hint="choose one at least")
+
+    def change(edit: Edit) -> tuple[Put, str]:
+        managed.put_provider(edit, made.id, made.table)
+        edit.delete("providers", made.id, "auth")  # it may have been of use before there was a key
+        put = changes.put_models(edit, made.id, tables)
+        config = edit.config
+        first = preferred(config, [model for alias, model in config.models.items() if alias in tables])
+        default = managed.settle_default(edit, first.alias if first else next(iter(tables)))
+        for model in detected.models:
+            if default in tables and model.id == tables[default]["model"]:
+                always = model.can("always_thinking") is True
+                managed.settle_thinking(edit, thinks=model.can("thinking"), always=always)
+        edit.check()
+        return put, default
+
+    result = apply(change, config.path).result
+    remember(config, detected)
+    return result

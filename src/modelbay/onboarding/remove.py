@@ -1,0 +1,26 @@
+"""Taking providers out: of the file, and out of what is remembered of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from modelbay.catalog.lookup import Catalog
+from modelbay.config import changes
+from modelbay.config.changes import Removed
+from modelbay.config.edit import Edited, apply
+from modelbay.onboarding.sources import merge as merging
+
+
+def remove(path: Path | None, ids: Sequence[str], *, dry_run: bool = False) -> Edited[list[Removed]]:
+    """Removes providers with their models, all of them or none.
+
+    Raises:
+        UnknownProvider: one of them is not there.
+        ConfigError: the file cannot be changed.
+    """
+    edited = apply(lambda edit: [changes.remove_provider(edit, id) for id in ids], path, dry_run=dry_run)
+    if not dry_run:
+        catalog = Catalog()
+        for id in ids:
+            catalog.forget(id)
+            merging.forget(id)
+    return edited

@@ -1,0 +1,191 @@
+"""The models that a login's own service lists, as entries of `config.toml`; refreshed, they leave the user's own alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from modelbay.catalog.lists.entry import Gaps
+from modelbay.catalog.lists.listing import parse_list
+from modelbay.catalog.names import problems, shown
+from modelbay.config import changes
+from modelbay.config.changes import Removed
+from modelbay.config.edit import Edit
+from modelbay.config.schema import Table
+from modelbay.errors import MalformedReply, UnknownModel
+from modelbay.json_text import decode
+from modelbay.providers.presets import Login
+
+OWNED = (
+    "provider", "model", "max_context_size", "capabilities", "display_name", "protocol", "beta_api",
+    "adaptive_thinking", "support_efforts", "default_effort",
+)  # fmt: skip
+"""The keys that the service's list decides, Kimi Code's; whatever else stands in a model's table is the user's."""
+
+
+class Written(Struct, frozen=True):
+    """What a login, or a refresh of its models, wrote."""
+
+    models: list[str]
+    removed: list[str]
+    default_model: str | None
+
+
+def models_of(body: bytes, login: Login) -> dict[str, Table]:
+    """The service's list as models by alias.
+
+    Raises:
+        MalformedReply: it is no such list; an entry has no usable size.
+    """
+    try:
+        listed = decode(body)
+        items = [item for item in listed["data"] if isinstance(item, dict)]
+    except (MalformedReply, KeyError, TypeError):
+        raise MalformedReply(f"{login.title} does not list its models") from None
+    ids = {item["id"]: None for item in items if isinstance(item.get("id"), str)}
+    refused = problems(ids)
+    ids = {id: None for id in ids if id not in refused}
+    kept = [item for item in items if item.get("id") in ids and str(item["id"]).startswith(login.only)]
+    if not kept:
+        raise MalformedReply(f"{login.title} lists no models")
+    return {f"{login.prefix}/{item['id']}": table_of(item, login.provider) for item in kept}
+
+
+def gaps_of(body: bytes) -> Gaps:
+    """What the service's list seems to lack, for `write`; the body is one that `models_of` could read."""
+    listing = parse_list(body)
+    gaps = listing.gaps
+    if listing.next or (listing.total or 0) > len(listing.models):
+        gaps.reasons.append("the list has more pages, which are not read")
+    return gaps
+
+
+def table_of(item: Mapping[str, Any], provider: str) -> Table:
+    """A model of the list as its table."""
+    context = item.get("context_length")
+    if not isinstance(context, int) or isinstance(context, bool) or context <= 0:
+        raise MalformedReply(f"the model {item['id']} is listed without its context_length")
+    thinking = item.get("supports_thinking_type")
+    if thinking is None:
+        thinking = "both" if item.get("supports_reasoning") else "no"
+    has = {
+        "thinking": thinking in ("only", "both"),
+        "always_thinking": thinking == "only",
+        "image_in": bool(item.get("supports_image_in")),
+        "video_in": bool(item.get("supports_video_in")),
+        "tool_use": item.get("supports_tool_use") is not False,
+    }
+    table: Table = {
+        "provider": provider,
+        "model": item["id"],
+        "max_context_size": context,
+        "capabilities": [name for name, yes in has.items() if yes],
+    }
+    if isinstance(name := item.get("display_name"), str) and shown(name):
+        table["display_name"] = shown(name)
+    if item.get("protocol") == "anthropic":
+        table |= {"protocol": "anthropic", "beta_api": True} | ({"adaptive_thinking": True} if has["thinking"] else {})
+    efforts = item.get("think_efforts")
+    if isinstance(efforts, dict) and efforts.get("support") and isinstance(efforts.get("valid_efforts"), list):
+        table["support_efforts"] = [effort for effort in efforts["valid_efforts"] if isinstance(effort, str)]
+        if isinstance(default := efforts.get("default_effort"), str) and default:
+            table["default_effort"] = default
+    return table
+
+
+def write(
+    edit: Edit, login: Login, provider: Table, models: Mapping[str, Table], *, new: bool = True, gaps: Gaps | None = None
+) -> Written:  # fmt: skip
+    """The provider, its models and the service's other tables, in one transaction. The default model stays where it can
+    be used; with a `new` login, or another default, `[thinking]` becomes what the default model can do. A model that may be
+    in the `gaps` of the list is not removed.
+
+    Raises:
+        ConfigError: an alias belongs to another provider; something would not be usable.
+    """
+    put_provider(edit, login.provider, provider)
+    known = edit.models_of(login.provider)
+    gone = [
+        alias
+        for alias, table in known.items()
+        if alias.startswith(f"{login.prefix}/")
+        and isinstance(table, dict)
+        and table.get("provider") == login.provider
+        and alias not in models
+        and not (gaps and gaps.covers(str(table.get("model"))))
+    ]
+    changes.put_models(edit, login.provider, models)
+    for alias, table in models.items():
+        for key in OWNED:
+            if key not in table:
+                edit.delete("models", alias, key)
+    if gone:
+        changes.remove_models(edit, gone)
+    before = edit.get("default_model")
+    default = settle_default(edit, next(iter(models)))
+    if default in models and (new or default != before):
+        can = models[default]["capabilities"]
+        settle_thinking(edit, thinks="thinking" in can, always="always_thinking" in can)
+    _put_services(edit, login, provider)
+    edit.check()
+    return Written(list(models), gone, default)
+
+
+def remove(edit: Edit, login: Login) -> Removed:
+    """Takes out what `write` wrote; services that are the user's own stay.
+
+    Raises:
+        UnknownProvider: there is no such provider.
+    """
+    for name in login.services:
+        if _is_of(edit.get("services", name), login):
+            edit.delete("services", name)
+    removed = changes.remove_provider(edit, login.provider)
+    if removed.default_model:
+        edit.delete("thinking", "enabled")  # it was for that model
+        if edit.get("thinking") == {}:
+            edit.delete("thinking")
+    return removed
+
+
+def put_provider(edit: Edit, id: str, table: Table) -> None:
+    """Writes a provider; of one that is there, the keys that `table` has."""
+    if edit.get("providers", id) is None:
+        changes.add_provider(edit, id, table)
+    else:
+        changes.change_provider(edit, id, {(key,): value for key, value in table.items()})
+
+
+def settle_default(edit: Edit, otherwise: str) -> str:
+    """The default model, which becomes another one where it cannot be used."""
+    try:
+        edit.config.model()
+    except UnknownModel:
+        changes.set_default_model(edit, otherwise)
+    return str(edit.get("default_model"))
+
+
+def settle_thinking(edit: Edit, *, thinks: bool | None, always: bool) -> None:
+    """A model that always thinks, or never does, leaves nothing to choose; None is that nobody knows."""
+    if always:
+        edit.set("thinking", "enabled", value=True)
+    elif thinks is False:
+        edit.set("thinking", "enabled", value=False)
+
+
+def _put_services(edit: Edit, login: Login, provider: Table) -> None:
+    for name, path in login.services.items():
+        there = edit.get("services", name)
+        table = {"base_url": f"{provider['base_url']}{path}", "api_key": "", "oauth": provider["oauth"]}
+        if there is None:
+            edit.set("services", name, value=table)
+        elif _is_of(there, login):
+            for key, value in table.items():
+                edit.set("services", name, key, value=value)
+
+
+def _is_of(service: object, login: Login) -> bool:
+    """Whether a table of `[services]` is used by this login."""
+    oauth = service.get("oauth") if isinstance(service, dict) else None
+    key = oauth.get("key") if isinstance(oauth, dict) else None
+    return isinstance(key, str) and key.partition("-env-")[0] == login.key

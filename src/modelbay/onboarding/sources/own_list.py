@@ -1,0 +1,103 @@
+"""Asking providers again that came from no other place: each for its own list of models."""
+
+from msgspec import Struct, to_builtins
+
+from modelbay.catalog.facts import Facts
+from modelbay.catalog.lists.discovery import Discovery, discover
+from modelbay.catalog.lookup import Catalog, Seen
+from modelbay.config.edit import Edit
+from modelbay.config.schema import Config, ProviderEntry, Table
+from modelbay.line import Line
+from modelbay.onboarding.sources import merge as merging
+from modelbay.onboarding.sources.answer import LIST, Answer
+from modelbay.onboarding.sources.merge import Memory, Ownership, Written
+from modelbay.providers.upstream import Upstream, upstream
+
+OWNER = Ownership(frozenset(), lambda provider, alias, table: False)
+"""Of a model that was chosen from its provider's list, the file has nothing but its name."""
+
+
+async def of_list(config: Config, line: Line, entry: ProviderEntry) -> Answer:
+    """What a provider's own list says."""
+    found = upstream(config, entry)
+    catalog = Catalog()
+    before = catalog.seen(found)
+    discovery = await discover(config, entry, line.fetch)
+    _add_gaps(discovery, before)
+
+    def write(edit: Edit, agreed: bool) -> list[Written]:
+        return [_written(edit, found, before, discovery)]
+
+    def remember(agreed: bool) -> None:
+        catalog.remember(found, discovery)
+        merging.remember(entry.id, merging.seen(found.base_url, {}))
+
+    return Answer(kind=LIST, providers=[entry.id], write=write, remember=remember)
+
+
+def _written(edit: Edit, found: Upstream, before: Seen | None, discovery: Discovery) -> Written:
+    """Renews the models of a list that the user has. New ones come where all that there were had been taken."""
+    id = found.provider.id
+    listed = {one.id: one for one in discovery.models if one.chats and one.status != "inactive"}
+    seen = before.models.values() if before else ()
+    mine = {str(table.get("name") or table.get("model")): alias for alias, table in edit.models_of(id).items()}
+    had: dict[str, Table] = {one.id: {} for one in seen if one.chats or one.id in mine}
+    new = [wire_id for wire_id in listed if wire_id not in had and wire_id not in mine]
+    takes_all = bool(had) and had.keys() <= mine.keys()
+    kept: dict[str, Table] = {wire_id: {} for wire_id in listed if wire_id in mine or (takes_all and wire_id in new)}
+    written = Written(provider=id, models=merging.merge(edit, id, kept, OWNER, Memory(models=had), gaps=discovery.gaps))
+    written.notes += _default_unlisted(edit, mine, discovery, written.models.kept)
+    if before is not None:
+        for wire_id, alias in mine.items():
+            if wire_id in listed and wire_id in before.models:
+                said = _differences(before.models[wire_id].facts, listed[wire_id].facts)
+                if said:
+                    written.models.changed[alias] = said
+        if new and not takes_all:
+            written.notes.append(f"it also lists {', '.join(new[:5])}{' …' * (len(new) > 5)} now")
+    return written
+
+
+def _default_unlisted(edit: Edit, mine: dict[str, str], discovery: Discovery, kept: dict[str, str]) -> list[str]:
+    """That the default model is not in the list. It stays: some providers serve more than they list."""
+    default = edit.get("default_model")
+    there = {one.id for one in discovery.models} | discovery.gaps.entries.keys()
+    missing = any(alias == default and id not in there for id, alias in mine.items())
+    if not missing or default in kept or discovery.gaps.reasons:
+        return []
+    return [f"the default model, {default}, is not in its list; it stays"]
+
+
+def _add_gaps(discovery: Discovery, before: Seen | None) -> None:
+    """A list without any models, or at another place than before, does not show which models are gone."""
+    gaps = discovery.gaps
+    gaps.entries |= {one.id: f"says that it is for {one.kind}" for one in discovery.models if not one.chats}
+    if not discovery.models:
+        gaps.reasons.append("the list is empty")
+    if before is not None and before.url != discovery.url:
+        gaps.reasons.append(f"the list is another one now: {discovery.url}, before {before.url}")
+
+
+def _differences(old: Facts, new: Facts) -> list[str]:
+    """What a list says otherwise now of a model."""
+    said = []
+    for name in Facts.__struct_fields__:
+        before, after = getattr(old, name), getattr(new, name)
+        if name == "capabilities":
+            for capability in dict.fromkeys([*before, *after]):
+                if before.get(capability) != after.get(capability):
+                    said.append(f"{capability} {_word(before.get(capability))} → {_word(after.get(capability))}")
+        elif before != after:
+            said.append(f"{name} {_word(before)} → {_word(after)}")
+    return said
+
+
+def _word(value: object) -> str:
+    match value:
+        case None:
+            return "unknown"
+        case bool():
+            return "yes" if value else "no"
+        case Struct():
+            return ", ".join(f"{name} {price:g}" for name, price in to_builtins(value).items())
+    return str(value)

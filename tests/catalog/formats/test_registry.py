@@ -1,0 +1,166 @@
+"""A registry: what of it can be used, and that everything else is named with its reason."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelbay.catalog.formats.registry import Left, parse_registry, why_refused
+from modelbay.errors import MalformedReply
+
+ACME = {
+    "id": "acme",
+    "name": "Acme AI",
+    "api": "https://acme.example/v1",
+    "type": "openai",
+    "env": ["ACME_KEY", 7],
+    "models": {"fast": {"id": "acme-fast-1", "limit": {"context": 10}}, "m-2": {"id": "m-2"}},
+}
+
+
+def left(**entry):
+    """What is left out of a registry that has another provider beside acme's."""
+    return parse_registry({"acme": ACME, "other": {**ACME, "id": "other", **entry}}).left
+
+
+def test_a_provider_comes_with_its_models():
+    found = parse_registry({"any key": ACME})
+    [one] = found.providers
+    assert (one.id, one.name, one.type, one.api) == ("acme", "Acme AI", "openai", "https://acme.example/v1")
+    assert (one.key_names, one.guessed) == (["ACME_KEY"], False)
+    assert list(one.models) == ["acme-fast-1", "m-2"]
+    assert one.names == {"acme-fast-1": "acme/fast"}
+    assert (found.left, found.named) == ([], {"acme"})
+
+
+@pytest.mark.parametrize("type", ["anthropic", "openai", "openai_responses", "kimi", "google-genai"])
+def test_every_type_is_taken(type):
+    assert parse_registry({"acme": {**ACME, "type": type}}).providers[0].type == type
+
+
+def test_kimi_clis_old_types_are_understood():
+    assert parse_registry({"acme": {**ACME, "type": "openai_legacy"}}).providers[0].type == "openai"
+
+
+def test_what_is_missing_is_made_of_what_is_there():
+    bare = {"api": ACME["api"], "npm": "@ai-sdk/anthropic", "models": [{"id": "m"}]}
+    [one] = parse_registry({"acme": bare}).providers
+    assert (one.id, one.name, one.type, list(one.models)) == ("acme", "acme", "anthropic", ["m"])
+
+
+def test_a_protocol_that_nobody_names_is_guessed():
+    assert parse_registry({"acme": {**ACME, "type": None}}).providers[0].guessed
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ({"api": None}, "it has no `api`, the address of its models"),
+        ({"api": "  "}, "it has no `api`, the address of its models"),
+        ({"api": "acme.example"}, "the URL must start with http:// or https://"),
+        ({"api": "https://${HOST}/v1"}, "its address has a placeholder in it"),
+        ({"api": "https://me:secret@acme.example"}, "its address has a user and a password in it"),
+        ({"type": "smoke"}, 'there is no type "smoke"'),
+        ({"models": None}, "it has no `models`"),
+        ({"models": {}}, "it has no `models`"),
+        ({"models": {"m": 1}}, "none of its models can be used"),
+    ],
+)
+def test_a_provider_of_no_use_is_left_out_by_name(entry, why):
+    assert Left("other", why) in left(**entry)
+
+
+@pytest.mark.parametrize("id", ["a/b", "managed:acme", "a\nb", "-", "x" * 101])
+def test_an_id_that_cannot_be_a_key_is_left_out(id):
+    assert len(left(id=id)) == 1
+
+
+def test_two_of_one_id_are_not_merged():
+    assert left(id="acme") == [Left("acme", "there are two of that id")]
+
+
+@pytest.mark.parametrize(
+    ("models", "where", "why"),
+    [
+        ({"m": 7}, "other/m", "it is no object"),
+        ({" ": {}}, "other/ ", "its name cannot be used"),
+        ({"m\x1b[2J": {}}, "other/m\x1b[2J", "its name cannot be used"),
+        ({"m": {"id": "a\nb"}}, "other/m", "its id cannot be used"),
+        ({"a": {"id": "x"}, "b": {"id": "x"}}, "other/b", 'it is "x" a second time'),
+    ],
+)
+def test_a_model_of_no_use_is_left_out_by_name(models, where, why):
+    [one] = left(models={"good": {}, **models})
+    assert one.where == where
+    assert one.why.startswith(why)
+
+
+@pytest.mark.parametrize("document", [b"<html>", b"[]", b"7", b"{}", b'{"a": 1}', b'{"data": [{"id": "m"}]}', b""])
+def test_what_is_no_registry_is_an_error(document):
+    with pytest.raises(MalformedReply):
+        parse_registry(document)
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    "api",
+    [
+        "http://localhost:1/v1", "http://127.0.0.1/v1", "http://127.1/v1", "http://0x7f000001/v1", "http://[::1]/v1",
+        "http://10.0.0.1/v1", "http://192.168.1.1/v1", "http://169.254.169.254/latest", "http://[fd00::1]/v1",
+        "http://[::ffff:10.0.0.1]/v1", "http://0.0.0.0/v1", "http://2130706433/v1",
+    ],
+)  # fmt: skip
+def test_nobody_elses_registry_leads_into_this_network(api):
+    assert why_refused(api, "https://acme.example/api.json")
+    assert why_refused(api, None)
+
+
+@pytest.mark.parametrize(
+    ("api", "url"),
+    [
+        ("https://other.example/v1", "https://acme.example/api.json"),
+        ("http://127.0.0.1:1/v1", "http://localhost:2/api.json"),
+        ("http://10.0.0.1:1/v1", "http://10.0.0.1/api.json"),
+    ],
+)
+def test_a_registry_may_name_the_open_internet_and_its_own_host(api, url):
+    assert why_refused(api, url) is None
+
+
+# Whatever comes
+
+texts = st.text(max_size=12)
+json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+model = st.fixed_dictionaries({}, optional={"id": texts, "limit": json, "cost": json})
+models = st.dictionaries(texts, model | json, max_size=3)
+providers = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": texts | json,
+        "name": json,
+        "api": st.sampled_from(["https://a.example/v1", "http://10.0.0.1"]) | json,
+        "type": st.sampled_from(["openai", "anthropic", "smoke"]) | json,
+        "npm": json,
+        "env": json,
+        "models": models | json,
+    },
+)
+
+
+@given(st.dictionaries(texts, providers | json, max_size=4))
+def test_whatever_comes_no_entry_is_lost_without_a_word(document):
+    try:
+        found = parse_registry(msgspec.json.encode(document))
+    except MalformedReply:
+        return
+    told = [one.id for one in found.providers] + [one.where for one in found.left if "/" not in one.where]
+    for key, entry in document.items():
+        id = entry.get("id") if isinstance(entry, dict) else None
+        name = id.strip() if isinstance(id, str) and id.strip() else key
+        assert name in told or any(one.where == name for one in found.left)

@@ -1,0 +1,427 @@
+"""Where a provider's models are found, and what is done where they are not."""
+
+import asyncio
+
+import pytest
+
+from modelbay.catalog.lists import discovery
+from modelbay.errors import (
+    AuthenticationFailed,
+    ConfigError,
+    ConnectFailed,
+    MalformedReply,
+    MissingCredential,
+    ModelbayError,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    Redirected,
+    ServerError,
+    TimedOut,
+)
+from tests.catalog.shelf import PAGE, Answer, Shelf, data
+
+KEY = 'api_key = "sk-secret-1"'
+OPENAI = f'type = "openai"\nbase_url = "https://acme.example/v1"\n{KEY}'
+ANTHROPIC = f'type = "anthropic"\nbase_url = "https://acme.example"\n{KEY}'
+
+
+def at(url: str, type: str = "openai", more: str = KEY) -> str:
+    return f'type = "{type}"\nbase_url = "{url}"\n{more}'
+
+
+def names(found: discovery.Discovery) -> list[str]:
+    return [model.id for model in found.models]
+
+
+# The plain list
+
+
+async def test_the_list_beside_the_calls_is_asked_with_the_key():
+    shelf = Shelf({"/v1/models": data("a", "b", max_model_len=4096)})
+    found = await shelf.discover(OPENAI)
+    assert names(found) == ["a", "b"]
+    assert (found.url, found.base_url, found.problems) == ("https://acme.example/v1/models", None, [])
+    assert shelf.asked == ["/v1/models"]
+    assert shelf.headers[0]["authorization"] == "Bearer sk-secret-1"
+
+
+async def test_what_does_not_chat_is_there_and_marked():
+    shelf = Shelf({"/v1/models": data("gpt-4o", "text-embedding-3-small")})
+    assert [(model.id, model.chats) for model in (await shelf.discover(OPENAI)).models] == [
+        ("gpt-4o", True),
+        ("text-embedding-3-small", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("https://acme.example/api/v2/chat/completions?version=1", "/api/v2/models"),
+        ("https://acme.example/api/v2/models/chat?version=1", "/api/v2/models"),
+        ("https://acme.example/openai/deployments/d/chat/completions", "/openai/models"),
+    ],
+)
+async def test_beside_a_whole_endpoint_is_a_list_too(url, path):
+    shelf = Shelf({path: data("a", context_length=1)})
+    found = await shelf.discover(at(url))
+    assert (names(found), shelf.asked) == (["a"], [path])
+
+
+async def test_a_query_goes_with_every_question():
+    shelf = Shelf({"/x/v1/models": lambda query, _: data(query)})
+    assert names(await shelf.discover(at("https://acme.example/x?tenant=7"))) == ["tenant=7"]
+
+
+# Pages
+
+
+async def test_all_pages_are_read():
+    asked = []
+
+    def answer(query, _):
+        asked.append(query)
+        after = query.partition("after_id=")[2]
+        return {"data": [{"id": f"m{len(asked)}"}], "has_more": after != "m2", "last_id": f"m{len(asked)}"}
+
+    found = await Shelf({"/v1/models": answer}).discover(ANTHROPIC)
+    assert names(found) == ["m1", "m2", "m3"]
+    assert asked == ["limit=1000", "limit=1000&after_id=m1", "limit=1000&after_id=m2"]
+
+
+async def test_google_pages_by_token():
+    def answer(query, _):
+        listed = [{"name": f"models/m{len(query)}", "supportedGenerationMethods": ["generateContent"]}]
+        return {"models": listed, "nextPageToken": "" if "pageToken" in query else "t"}
+
+    found = await Shelf({"/v1beta/models": answer}).discover(at("https://acme.example", "google-genai"))
+    assert len(names(found)) == 2
+
+
+async def test_pages_without_end_are_left_after_twenty():
+    asked = []
+
+    def answer(query, _):
+        asked.append(query)
+        return {"data": [{"id": f"m{len(asked)}"}], "has_more": True, "last_id": f"m{len(asked)}"}
+
+    found = await Shelf({"/v1/models": answer}).discover(ANTHROPIC)
+    assert len(found.models) == len(asked) == discovery.PAGES == 20
+    assert found.problems == ["the list has more than 20 pages: the rest is left out"]
+
+
+async def test_a_server_that_always_answers_the_first_page_is_asked_twice():
+    shelf = Shelf({"/v1/models": {"data": [{"id": "m"}], "has_more": True, "last_id": "m"}})
+    assert names(await shelf.discover(ANTHROPIC)) == ["m"]
+    assert shelf.asked == ["/v1/models"] * 2
+
+
+async def test_the_pages_before_a_failure_are_kept():
+    def answer(query, _):
+        return 500 if "after_id" in query else {"data": [{"id": "m"}], "has_more": True, "last_id": "m"}
+
+    found = await Shelf({"/v1/models": answer}).discover(ANTHROPIC)
+    assert names(found) == ["m"]
+    assert found.problems == ["page 2 of the list did not come: told to"]
+
+
+async def test_a_list_may_not_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(discovery, "ALL_BYTES", 1000)
+    asked = []
+
+    def answer(query, _):
+        asked.append(query)
+        return {"data": [{"id": f"m{len(asked)}", "x": "x" * 400}], "has_more": True, "last_id": "m"}
+
+    found = await Shelf({"/v1/models": answer}).discover(ANTHROPIC)
+    assert (len(found.models), len(found.problems)) == (3, 1)
+
+
+async def test_a_page_that_does_not_come_ends_the_wait(monkeypatch):
+    monkeypatch.setattr(discovery, "SECONDS", 0.05)
+
+    class Silent(Shelf):
+        async def fetch(self, endpoint, body):
+            await asyncio.sleep(10)
+            return b""
+
+    with pytest.raises(TimedOut, match=r"did not give its list of models within 0\.05 s"):
+        await Silent().discover(OPENAI)
+
+
+# Other places
+
+
+@pytest.mark.parametrize("wrong", [404, 405, PAGE, {"status": "ok"}, {"error": "Unexpected endpoint. (GET /models)"}])
+@pytest.mark.parametrize(
+    ("base", "path", "better"),
+    [
+        ("http://127.0.0.1:8000", "/v1/models", "http://127.0.0.1:8000/v1"),
+        ("https://acme.example/llm", "/llm/v1/models", "https://acme.example/llm/v1"),
+        ("https://acme.example/v1", "/models", "https://acme.example"),
+        ("https://acme.example/llm?tenant=7", "/llm/v1/models", "https://acme.example/llm/v1?tenant=7"),
+    ],
+)
+async def test_a_base_url_with_or_without_its_version_leads_to_the_list(wrong, base, path, better):
+    plain = "/models" if path != "/models" else "/v1/models"
+    plain = "/llm/models" if base.startswith("https://acme.example/llm") else plain
+    shelf = Shelf({plain: wrong, path: data("a", context_length=1)})
+    found = await shelf.discover(at(base))
+    assert (names(found), found.base_url) == (["a"], better)
+    assert shelf.asked == [plain, path]
+
+
+async def test_an_anthropic_base_finds_the_list_that_openai_clients_use():
+    shelf = Shelf({"/v1/models": data("a")})
+    found = await shelf.discover(at("https://acme.example/anthropic", "anthropic"))
+    assert (names(found), found.base_url) == (["a"], None)
+    assert shelf.asked[0] == "/anthropic/v1/models" and shelf.asked[-1] == "/v1/models"
+    assert shelf.headers[0]["x-api-key"] == "sk-secret-1"
+    assert shelf.headers[-1]["authorization"] == "Bearer sk-secret-1" and "x-api-key" not in shelf.headers[-1]
+
+
+async def test_a_vendors_other_protocol_may_have_the_list():
+    shelf = Shelf({"/api/paas/v4/models": data("glm-5", context_length=1)})
+    found = await shelf.discover(at("https://api.z.ai/api/anthropic", "anthropic"))
+    assert names(found) == ["glm-5"]
+    assert shelf.asked == ["/api/anthropic/v1/models", "/api/paas/v4/models"]
+
+
+async def test_a_compatible_host_that_wants_the_key_in_the_other_header_gets_it_so():
+    class Picky(Shelf):
+        async def fetch(self, endpoint, body):
+            answer = await super().fetch(endpoint, body)
+            if "authorization" not in self.headers[-1]:
+                raise AuthenticationFailed("no Bearer", status=401)
+            return answer
+
+    shelf = Picky({"/v1/models": data("a")})
+    assert names(await shelf.discover(ANTHROPIC)) == ["a"]
+    assert shelf.asked == ["/v1/models"] * 2
+
+
+@pytest.mark.parametrize("provider", [OPENAI, ANTHROPIC, at("https://api.z.ai/api/anthropic", "anthropic")])
+async def test_the_key_goes_to_no_other_host(provider):
+    origins = set()
+
+    class Watched(Shelf):
+        async def fetch(self, endpoint, body):
+            origins.add(endpoint.url.split("/")[2])
+            return await super().fetch(endpoint, body)
+
+    with pytest.raises(NotFound):
+        await Watched().discover(provider)
+    assert len(origins) == 1
+
+
+async def test_the_next_page_of_another_host_is_asked_of_this_one():
+    shelf = Shelf({"/v1/models": {"results": [{"id": "a"}], "next": "https://evil.example/v1/models?page=2"}})
+    assert names(await shelf.discover(OPENAI)) == ["a"]
+    assert shelf.asked == ["/v1/models"] * 2
+
+
+# Where there is no list
+
+
+async def test_a_refused_key_ends_the_search():
+    shelf = Shelf({"/v1/models": 401})
+    with pytest.raises(AuthenticationFailed) as caught:
+        await shelf.discover(OPENAI)
+    assert shelf.asked == ["/v1/models"]
+    assert caught.value.provider == "acme"
+
+
+async def test_a_key_refused_at_the_second_place_is_what_counts():
+    with pytest.raises(AuthenticationFailed):
+        await Shelf({"/v1/models": 401}).discover(at("https://acme.example"))
+
+
+async def test_a_list_that_wants_a_key_says_so_to_who_has_none():
+    with pytest.raises(AuthenticationFailed) as caught:
+        await Shelf({"/v1/models": 401}).discover(at("https://acme.example/v1", more='auth = "none"'))
+    assert caught.value.hint is not None and "only to those who have a key" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionDenied("no", status=403),
+        RateLimited("slow down", status=429),
+        ServerError("down", status=500),
+        ConnectFailed("nobody"),
+    ],
+)
+async def test_other_failures_are_not_searched_around(error):
+    shelf = Shelf({"/v1/models": error})
+    with pytest.raises(type(error)):
+        await shelf.discover(OPENAI)
+    assert shelf.asked == ["/v1/models"]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (404, NotFound),
+        (PAGE, MalformedReply),
+        (Redirected("elsewhere", status=301, location="https://x.example"), Redirected),
+    ],
+)
+async def test_where_no_place_has_it_the_first_answer_counts(error, kind):
+    with pytest.raises(kind) as caught:
+        await Shelf({"/v1/models": error}).discover(OPENAI)
+    assert caught.value.provider == "acme"
+
+
+async def test_a_vendor_without_a_list_says_to_name_models():
+    with pytest.raises(ConfigError, match="has no list of models") as caught:
+        await Shelf().discover('dialect = "perplexity"\n' + KEY)
+    assert caught.value.hint is not None and "yourself" in caught.value.hint
+
+
+async def test_a_missing_key_is_said_before_anything_is_sent():
+    shelf = Shelf()
+    with pytest.raises(MissingCredential):
+        await shelf.discover(at("https://acme.example/v1", more=""))
+    assert shelf.asked == []
+
+
+# Servers that say more elsewhere
+
+LOCAL = at("http://127.0.0.1:9/v1", more="")
+LM_STUDIO = {
+    "data": [
+        {"id": "qwen", "type": "vlm", "max_context_length": 32_768, "state": "not-loaded"},
+        {"id": "nomic", "type": "embeddings", "max_context_length": 2048},
+    ]
+}
+
+
+async def test_lm_studios_own_list_adds_what_the_plain_one_lacks():
+    shelf = Shelf({"/v1/models": data("qwen", "nomic"), "/api/v0/models": LM_STUDIO})
+    found = await shelf.discover(LOCAL)
+    assert [(model.id, model.kind, model.facts.max_context_tokens) for model in found.models] == [
+        ("qwen", "chat", 32_768),
+        ("nomic", "embedding", 2048),
+    ]
+    assert found.problems == []
+
+
+def show(_, body):
+    if body is None or body["model"] == "broken":
+        return {"error": "model not found"}
+    return {
+        "capabilities": ["completion", "tools"],
+        "model_info": {"general.architecture": "llama", "llama.context_length": 131_072},
+        "parameters": 'stop                           "<|eot|>"\nnum_ctx                        8192',
+    }
+
+
+async def test_ollama_is_asked_about_each_of_its_models():
+    tags = {"models": [{"name": "llama:8b", "model": "llama:8b", "details": {"family": "llama"}}]}
+    answers: dict[str, Answer] = {"/v1/models": data("llama:8b", "broken"), "/api/tags": tags, "/api/show": show}
+    for provider in (LOCAL, at("http://localhost:11434/v1", more="")):
+        shelf = Shelf(answers)
+        first, second = (await shelf.discover(provider)).models
+        assert first.facts.max_context_tokens == 8192, "what it is run with, not what it was trained for"
+        assert first.facts.capabilities == {"tool_use": True, "thinking": False}
+        assert second.facts.max_context_tokens is None
+
+
+async def test_an_ollama_of_long_ago_has_its_tags_only():
+    shelf = Shelf({"/api/tags": {"models": [{"name": "llama:8b", "model": "llama:8b"}]}, "/v1/models": {"models": []}})
+    assert names(await shelf.discover(LOCAL)) == ["llama:8b"]
+
+
+async def test_a_plain_list_with_facts_is_not_asked_about_again():
+    shelf = Shelf({"/v1/models": data("a", max_model_len=4096), "/api/v0/models": LM_STUDIO})
+    assert names(await shelf.discover(LOCAL)) == ["a"]
+    assert shelf.asked == ["/v1/models"]
+
+
+@pytest.mark.parametrize(
+    "strange", [401, 500, PAGE, ConnectFailed("gone"), {"error": "Unexpected endpoint"}, "null", []]
+)
+async def test_whatever_the_other_lists_answer_the_plain_one_stays(strange):
+    answers = dict.fromkeys(("/api/v0/models", "/api/tags", "/api/show"), strange)
+    found = await Shelf({"/v1/models": data("a"), **answers}).discover(LOCAL)
+    assert (names(found), found.problems) == (["a"], [])
+
+
+async def test_a_host_that_is_not_this_machine_is_not_asked_for_what_local_servers_have():
+    shelf = Shelf({"/v1/models": data("a")})
+    await shelf.discover(OPENAI)
+    assert shelf.asked == ["/v1/models"]
+
+
+async def test_a_vendors_own_list_is_asked_for_facts_with_the_key():
+    listed = {"models": [{"id": "grok-3", "input_modalities": ["text"], "prompt_text_token_price": 30_000,
+                          "completion_text_token_price": 150_000}]}  # fmt: skip
+    shelf = Shelf({"/v1/models": data("grok-3"), "/v1/language-models": listed})
+    [model] = (await shelf.discover(f'dialect = "xai"\n{KEY}')).models
+    assert model.facts.cost is not None and model.facts.cost.output == 15
+    assert shelf.headers[-1]["authorization"] == "Bearer sk-secret-1"
+
+
+async def test_a_catalogue_stands_in_for_a_list_that_is_not_there():
+    listed = [{"id": "openai/gpt-4.1", "name": "GPT-4.1", "limits": {"max_input_tokens": 1_048_576}}]
+    shelf = Shelf({"/catalog/models": listed})
+    found = await shelf.discover(f'dialect = "github-models"\n{KEY}')
+    assert (names(found), shelf.asked) == (["openai/gpt-4.1"], ["/catalog/models"])
+
+
+@pytest.mark.parametrize("base", ["http://127.0.0.1:9", "http://127.0.0.1:9/v1", "http://gpu-box.example:11500"])
+async def test_a_server_that_has_only_its_own_list_is_read(base):
+    tags = {"models": [{"name": "llama:8b", "model": "llama:8b", "details": {"family": "llama"}}]}
+    shelf = Shelf({"/api/tags": tags, "/api/show": show})
+    found = await shelf.discover(at(base) if "gpu-box" in base else at(base, more=""))
+    assert names(found) == ["llama:8b"]
+    assert found.base_url == (None if base.endswith("/v1") else f"{base}/v1")
+    if "127" in base:
+        assert found.models[0].facts.max_context_tokens == 8192
+
+
+@pytest.mark.parametrize("path", ["/api/v0/models", "/api/v1/models"])
+async def test_either_form_of_lm_studios_list_is_read(path):
+    first = {
+        "models": [
+            {"type": "llm", "key": "qwen", "max_context_length": 32_768, "display_name": "Qwen",
+             "capabilities": {"vision": True, "trained_for_tool_use": True},
+             "loaded_instances": [{"id": "qwen", "config": {"context_length": 4096}}]},
+            {"type": "embedding", "key": "nomic", "max_context_length": 2048, "loaded_instances": []},
+        ]
+    }  # fmt: skip
+    shelf = Shelf({path: first if path.endswith("v1/models") else LM_STUDIO})
+    for provider in (at("http://127.0.0.1:9", more=""), at("http://localhost:1234/v1", more="")):
+        found = await shelf.discover(provider)
+        assert [(model.id, model.kind) for model in found.models] == [("qwen", "chat"), ("nomic", "embedding")]
+        qwen = found.models[0].facts
+        if path.endswith("v1/models"):
+            assert (qwen.max_context_tokens, qwen.name) == (4096, "Qwen")
+            assert qwen.capabilities == {"image_in": True}, "trained for tools or not, it takes them"
+        else:
+            assert qwen.max_context_tokens == 32_768
+
+
+async def test_azures_list_is_not_one_of_deployments():
+    shelf = Shelf({"/openai/v1/models": data("gpt-4o")})
+    found = await shelf.discover(at("https://acme.openai.azure.com", "azure"))
+    assert found.problems == ["these are the models that can be deployed; a call names a deployment of yours"]
+
+
+async def test_every_error_is_one_of_ours():
+    for answer in ("", "[", "\x00", "nul", 302, 418, 599):
+        with pytest.raises(ModelbayError):
+            await Shelf({"/v1/models": answer}).discover(OPENAI)
+
+
+async def test_a_key_from_a_command_does_not_block_the_loop(monkeypatch):
+    aside = []
+
+    async def to_thread(function, *arguments):
+        aside.append(function)
+        return function(*arguments)
+
+    monkeypatch.setattr(discovery, "to_thread", to_thread)
+    with pytest.raises(ModelbayError):
+        await Shelf().discover(at("https://acme.example/v1", more='api_key = "{command:true}"'))
+    assert aside == [discovery._forms]

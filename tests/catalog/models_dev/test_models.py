@@ -1,0 +1,152 @@
+"""Models of models.dev as tables of the file: the values that Kimi Code writes, and which models come along."""
+
+import pytest
+
+from modelbay.catalog.facts import CAPABILITIES
+from modelbay.catalog.models_dev.live import ModelsDev
+from modelbay.catalog.models_dev.models import model_table, registry_table, why_left_out
+from modelbay.catalog.models_dev.providers import wire
+from modelbay.storage.cache import Cache
+
+PROVIDER = {"id": "acme", "npm": "@ai-sdk/openai-compatible", "api": "https://acme.example/v1"}
+FOUND = wire(PROVIDER)
+MODEL = {"id": "m-1", "name": "M 1", "limit": {"context": 1000, "output": 100}}
+
+
+def table(**more):
+    return model_table(FOUND, PROVIDER, "m-1", {**MODEL, **more})
+
+
+def test_sizes_and_names_are_taken_over():
+    assert table() == {
+        "max_context_size": 1000,
+        "max_output_size": 100,
+        "capabilities": ["tool_use"],
+        "display_name": "M 1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("limit", "sizes"),
+    [
+        ({"context": 1000}, (1000, None, None)),
+        ({"context": 1000, "input": 900, "output": 1000}, (1000, 900, 1000)),
+        ({"context": 1000, "input": 2000}, (1000, 1000, None)),
+        ({"context": 1000, "output": 2000}, (1000, None, None)),
+        ({"context": 1000, "output": 0}, (1000, None, None)),
+    ],
+)
+def test_no_size_is_larger_than_the_context(limit, sizes):
+    found = table(limit=limit)
+    assert (found["max_context_size"], found.get("max_input_size"), found.get("max_output_size")) == sizes
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"tool_call": False}, None),
+        ({"tool_call": True, "reasoning": True}, ["thinking", "tool_use"]),
+        ({"modalities": {"input": ["text", "image", "video", "audio", "pdf"]}}, ["image_in", "video_in", "audio_in", "tool_use"]),
+        ({"reasoning_options": [{"type": "toggle"}]}, ["thinking", "tool_use"]),
+        ({"reasoning_options": [{"type": "effort", "values": ["low", "high"]}]}, ["always_thinking", "tool_use"]),
+        ({"reasoning_options": [{"type": "effort", "values": ["none", "low"]}]}, ["thinking", "tool_use"]),
+        ({"reasoning_options": [{"type": "effort", "values": [None, "low"]}]}, ["thinking", "tool_use"]),
+        ({"reasoning_options": [{"type": "toggle"}, {"type": "effort", "values": ["low"]}]}, ["thinking", "tool_use"]),
+    ],
+)  # fmt: skip
+def test_capabilities_are_those_that_the_list_says(more, words):
+    assert table(**more).get("capabilities") == words
+
+
+def test_efforts_are_told_from_the_word_for_none():
+    found = table(reasoning_options=[{"type": "effort", "values": ["none", "low", "high"]}])
+    assert (found["support_efforts"], found["off_effort"]) == (["low", "high"], "none")
+    assert "default_effort" not in found
+
+
+@pytest.mark.parametrize("type", ["anthropic", "kimi"])
+def test_where_thinking_has_a_switch_efforts_are_no_must(type):
+    provider = {**PROVIDER, "type": type}
+    options = [{"type": "effort", "values": ["low"]}]
+    found = model_table(wire(provider), provider, "m-1", {**MODEL, "reasoning_options": options})
+    assert found["capabilities"] == ["thinking", "tool_use"]
+
+
+def test_the_field_of_thinking_is_taken_over_where_it_is_an_object():
+    assert table(interleaved={"field": "reasoning_content"})["reasoning_key"] == "reasoning_content"
+    assert "reasoning_key" not in table(interleaved=True)
+
+
+# Which come along
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({}, None),
+        ({"status": "beta"}, None),
+        ({"status": "deprecated"}, "it is deprecated"),
+        ({"status": "alpha"}, "it is alpha"),
+        ({"modalities": {"output": ["image"]}}, "it makes image, and no text"),
+        ({"modalities": {"output": ["image", "text"]}}, None),
+        ({"family": "text-embedding"}, "it makes embeddings"),
+        ({"name": "Nice embed"}, None),
+        ({"id": "nice-embed-2"}, "it makes embeddings"),
+        ({"id": "embedded-coder"}, None),
+        ({"limit": {"context": 0}}, "nobody says how much it takes"),
+        ({"limit": None}, "nobody says how much it takes"),
+        ({"provider": {"npm": "@ai-sdk/cohere"}}, "it is served by @ai-sdk/cohere, whose protocol is not known here"),
+        ({"provider": {"api": "https://elsewhere.example/v1"}}, "it is at another host, https://elsewhere.example"),
+    ],
+)
+def test_a_model_is_left_out_for_a_reason(more, why):
+    assert why_left_out(FOUND, PROVIDER, "m-1", {**MODEL, **more}) == why
+
+
+def test_a_model_may_speak_another_protocol_at_another_path():
+    own = {"npm": "@ai-sdk/anthropic", "api": "https://acme.example/anthropic/v1"}
+    found = table(provider=own)
+    assert (found["protocol"], found["base_url"]) == ("anthropic", "https://acme.example/anthropic")
+
+
+def test_every_model_of_the_snapshot_that_comes_along_has_a_table(tmp_path):
+    words = set()
+    for entry in ModelsDev(Cache(tmp_path)).providers.values():
+        found = wire(entry)
+        for id, model in entry["models"].items():
+            if found.type and why_left_out(found, entry, id, model) is None:
+                made = model_table(found, entry, id, model)
+                assert made["max_context_size"] >= made.get("max_output_size", 1)
+                words |= {*made.get("capabilities", [])}
+    assert words <= CAPABILITIES
+
+
+# A registry's
+
+
+def test_a_registry_tells_more_and_so_more_is_written():
+    model = {
+        "id": "x",
+        "name": "X",
+        "limit": {"context": 2000.9, "output": 500},
+        "reasoning": True,
+        "tool_call": False,
+        "modalities": {"input": ["text", "audio"], "output": ["text", "image", "audio"]},
+        "support_efforts": ["low", "high"],
+        "default_effort": "low",
+        "cost": {"input": 1, "output": 2.5},
+    }
+    assert registry_table("x", model, "openai") == {
+        "max_context_size": 2000,
+        "max_output_size": 500,
+        "capabilities": ["audio_in", "thinking", "image_out", "audio_out"],
+        "display_name": "X",
+        "support_efforts": ["low", "high"],
+        "default_effort": "low",
+        "cost": {"input": 1, "output": 2.5},
+    }
+
+
+@pytest.mark.parametrize(("limit", "size"), [(None, 131_072), ({"output": 7}, 7), ({"context": -1}, 131_072)])
+def test_a_registrys_model_has_a_size_as_kimi_code_takes_none_without(limit, size):
+    assert registry_table("x", {"limit": limit}, "openai")["max_context_size"] == size

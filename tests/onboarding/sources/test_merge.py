@@ -1,0 +1,88 @@
+"""What a source renews in the file, again and again, and what it leaves alone."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelbay.config.edit import Edit
+from modelbay.config.load import parse
+from modelbay.errors import ConfigError
+from modelbay.onboarding.sources.merge import Memory, Merged, Ownership, compared, merge
+
+OWNER = Ownership(frozenset({"listed"}), lambda provider, alias, table: "listed" in table)
+PROVIDER = '[providers.p]\ntype = "openai"\nbase_url = "https://p.example/v1"\n'
+
+
+def edit(text: str) -> Edit:
+    return Edit(Path("config.toml"), (PROVIDER + text).encode())
+
+
+def said(**models: dict[str, Any]) -> dict[str, Any]:
+    return {wire_id: {"listed": listed} for wire_id, listed in models.items()}
+
+
+def test_a_new_model_comes_under_its_providers_name() -> None:
+    file = edit("")
+    assert merge(file, "p", said(m={"name": "M"}), OWNER, None) == Merged(added=["p/m"])
+    assert file.get("models", "p/m") == {"provider": "p", "model": "m", "listed": {"name": "M"}}
+
+
+def test_an_alias_of_the_users_is_the_model_too() -> None:
+    file = edit('[models.mine]\nprovider = "p"\nmodel = "m"\n')
+    merged = merge(file, "p", said(m={"name": "M"}), OWNER, None)
+    assert merged.added == []
+    assert merged.changed == {"mine": ['name nothing → "M"']}
+    assert list(parse(file.text, file.path).models) == ["mine"]
+
+
+def test_a_value_that_went_from_the_source_goes_and_the_users_stays() -> None:
+    file = edit('[models."p/m"]\nprovider = "p"\nmodel = "m"\nlisted = { a = 1, b = 5, c = 3 } # x\n')
+    last = Memory(models=said(m={"a": 1, "b": 2, "c": 3}))
+    merged = merge(file, "p", said(m={"c": 4}), OWNER, last)
+    assert file.get("models", "p/m", "listed") == {"b": 5, "c": 4}
+    assert merged.changed == {"p/m": ["a 1 → nothing", "c 3 → 4"]}
+    assert merged.kept == {"p/m.listed.b": "it is yours; its source says nothing"}
+    assert "# x" in file.text
+
+
+def test_an_alias_of_another_provider_is_not_taken() -> None:
+    file = edit('[providers.q]\ntype = "openai"\n[models."p/m"]\nprovider = "q"\nmodel = "m"\n')
+    with pytest.raises(ConfigError, match='belongs to provider "q"'):
+        merge(file, "p", said(m={}), OWNER, None)
+
+
+def test_what_somebody_else_wrote_is_told_alike() -> None:
+    file = edit('[models."p/a"]\nprovider = "p"\nmodel = "a"\n[models."p/b"]\nprovider = "p"\nmodel = "b"\n')
+    before = file.get("models")
+    file.delete("models", "p/a")
+    file.set("models", "p/b", "max_context_size", value=5)
+    file.set("models", "p/c", value={"provider": "p", "model": "c"})
+    assert compared(before, file, "p") == Merged(
+        added=["p/c"], removed=["p/a"], changed={"p/b": ["max_context_size nothing → 5"]}
+    )
+
+
+FACTS = st.dictionaries(
+    st.sampled_from(["name", "reasoning", "limit"]),
+    st.integers(0, 3) | st.dictionaries(st.sampled_from(["a", "b"]), st.integers(0, 3), min_size=1),
+    min_size=1,
+)
+SAID = st.dictionaries(st.sampled_from(["m", "n", "o/p:q"]), FACTS)
+
+
+@given(st.lists(SAID, min_size=1, max_size=4))
+def test_without_the_users_doing_the_file_says_what_the_source_said_last(history: list[dict[str, Any]]) -> None:
+    text, last = "", None
+    for models in history:
+        file = Edit(Path("config.toml"), (PROVIDER + text).encode())
+        merge(file, "p", said(**models), OWNER, last)
+        last = Memory(models=said(**models))
+        text = file.text.removeprefix(PROVIDER)
+        written = {table["model"]: table["listed"] for table in (file.get("models") or {}).values()}
+        assert written == models
+        again = Edit(Path("config.toml"), (PROVIDER + text).encode())
+        assert merge(again, "p", said(**models), OWNER, last).empty
+        assert not again.changed

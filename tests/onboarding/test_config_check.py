@@ -1,0 +1,86 @@
+"""What `modelbay config check` finds before a call does: each with its line and how to fix it."""
+
+from pathlib import Path
+
+import pytest
+
+from modelbay.config.load import load
+from modelbay.errors import ConfigSyntaxError
+from modelbay.onboarding.config_check import checkup
+
+PROVIDER = """\
+[providers.p]
+type = "openai"
+base_url = "https://p.example/v1"
+api_key = "key-0123456789"
+"""
+
+
+def found(tmp_path: Path, text: str) -> list[tuple[int | None, str]]:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    file.chmod(0o600)
+    problems = checkup(load(file, trusted=True, report=False))
+    assert all(problem.hint for problem in problems), problems
+    return [(problem.line, problem.where) for problem in problems]
+
+
+@pytest.mark.parametrize(
+    "written",
+    (
+        *("{keyring:acme}", "{env:ACME_KEY", "env:ACME_KEY}", "{{env:ACME_KEY}}", "{env:ACME_KEY}}", "{{ACME_KEY}}"),
+        *("$env:ACME_KEY", "%ACME_KEY%", "$(print-key acme)", "${{ secrets.ACME_KEY }}"),
+    ),
+)
+def test_what_looks_like_a_reference_is_no_key(tmp_path: Path, written: str) -> None:
+    assert found(tmp_path, PROVIDER.replace("key-0123456789", written)) == [(4, "providers.p.api_key")]
+
+
+@pytest.mark.parametrize("value", ("a{b}c", "100%25", "US$5", "a}b", '{"a": {"b": 1}}'))
+def test_a_header_may_have_braces_and_dollars(tmp_path: Path, value: str) -> None:
+    assert found(tmp_path, f"{PROVIDER}custom_headers = {{ X-Meta = '{value}' }}\n") == []
+
+
+@pytest.mark.parametrize("place", ("p.example/{env:TENANT}/v1", "p.example/${TENANT}/v1", "${TENANT}.example/v1"))
+def test_a_reference_in_an_address_is_not_sent_as_it_is_written(tmp_path: Path, place: str) -> None:
+    assert found(tmp_path, PROVIDER.replace("p.example/v1", place)) == [(3, "providers.p.base_url")]
+
+
+@pytest.mark.parametrize(
+    ("line", "where"),
+    (
+        *(
+            ('proxy = "ftp://p.example"', "proxy"),
+            ('proxy = "a b"', "proxy"),
+            ('proxy = "http://u:{env:}@p:1"', "proxy"),
+        ),
+        *(('proxy = "{env:NOT_SET_ANYWHERE}"', "proxy"), ('ca = "missing.pem"', "ca"), ('ca = "config.toml"', "ca")),
+    ),
+)
+def test_a_network_that_cannot_be_used_is_found(tmp_path: Path, line: str, where: str) -> None:
+    assert found(tmp_path, f"[network]\n{line}\n{PROVIDER}") == [(2, f"network.{where}")]
+
+
+@pytest.mark.parametrize("line", ('proxy = "p.example:3128"', 'proxy = "socks5h://u:p@p:1"', 'proxy = "None"'))
+def test_a_network_in_order_is_not_reported(tmp_path: Path, line: str) -> None:
+    assert found(tmp_path, f"[network]\n{line}\n{PROVIDER}") == []
+
+
+def test_certificates_that_are_not_there_are_found(tmp_path: Path) -> None:
+    text = f'{PROVIDER}proxy = "ftp://p.example"\n[providers.p.tls]\nca = "a.pem"\ncert = "b.pem"\nkey = "c.pem"\n'
+    assert found(tmp_path, text) == [
+        (5, "providers.p.proxy"),
+        *((7, "providers.p.tls.ca"), (8, "providers.p.tls.cert"), (9, "providers.p.tls.key")),
+    ]
+
+
+def test_a_name_that_two_models_have_is_found(tmp_path: Path) -> None:
+    models = "".join(f'[models.{id}]\nprovider = "p"\nmodel = "{id}"\naliases = ["z"]\n' for id in "ab")
+    assert found(tmp_path, PROVIDER + models) == [(12, "models.b.aliases")]
+
+
+@pytest.mark.parametrize("text", (".".join("a" * 5000) + " = 1", "x = " + "[" * 5000 + "]" * 5000))
+def test_a_file_that_is_nested_too_deeply_is_an_error_of_the_file(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.toml").write_text(text)
+    with pytest.raises(ConfigSyntaxError, match="nested too deeply"):
+        load(tmp_path / "config.toml")

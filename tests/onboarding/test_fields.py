@@ -1,0 +1,124 @@
+"""Each field of the dialog for a custom provider, in Kilo Code's words."""
+
+import pytest
+
+from modelbay.onboarding import fields as dialog
+from modelbay.onboarding.fields import Form, HeaderRow, ModelRow
+
+GOOD = Form("my-provider", "My AI Provider", "openai_chat", "https://api.myprovider.com/v1", "", [ModelRow("m", "M")])
+
+
+def test_a_form_that_is_in_order():
+    assert dialog.problems(GOOD) == {}
+
+
+@pytest.mark.parametrize(
+    ("id", "problem"),
+    [
+        ("", "Provider ID is required"),
+        ("  ", "Provider ID is required"),
+        ("My-provider", "Use lowercase letters, numbers, hyphens, or underscores"),
+        ("-x", "Use lowercase letters, numbers, hyphens, or underscores"),
+        ("a.b", "Use lowercase letters, numbers, hyphens, or underscores"),
+        ("ünder", "Use lowercase letters, numbers, hyphens, or underscores"),
+        ("taken", "That provider ID already exists"),
+        (" my_provider-2 ", None),
+        ("0", None),
+    ],
+)
+def test_the_id(id, problem):
+    assert dialog.id_problem(id, ["taken"]) == problem
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        (" ", "Display name is required"),
+        ("x", None),
+        ("x" * 200, None),
+        ("x" * 201, "Display name must be at most 200 characters"),
+    ],
+)
+def test_the_name(name, problem):
+    assert dialog.name_problem(name) == problem
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("", "Base URL is required"),
+        ("api.acme.example", "Must start with http:// or https://"),
+        ("ftp://acme.example", "Must start with http:// or https://"),
+        ("https://", "Base URL must start with http:// or https://"),
+        ("https://acme.example:port", "Base URL must start with http:// or https://"),
+        ("https://acme .example", "Base URL must start with http:// or https://"),
+        (" HTTPS://acme.example/v1?x=y ", None),
+        ("http://localhost:8080", None),
+    ],
+)
+def test_the_base_url(url, problem):
+    assert dialog.base_url_problem(url) == problem
+
+
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        ("", None),
+        ("sk-1", None),
+        ("{env:ACME_KEY}", None),
+        ("{file:key.txt}", None),
+        ("{env:acme}", "Invalid environment variable name"),
+        ("{env:1X}", "Invalid environment variable name"),
+        ("{env:A B}", "Invalid environment variable name"),
+    ],
+)
+def test_the_key(key, problem):
+    assert dialog.api_key_problem(key) == problem
+
+
+def test_models():
+    rows = [
+        ModelRow("a", "A"),
+        ModelRow(" A ", "again"),
+        ModelRow("", "no id"),
+        ModelRow("b", " "),
+        ModelRow("c", "x" * 201),
+    ]
+    assert dialog.model_problems(rows) == [
+        (None, None),
+        ("Duplicate", None),
+        ("Required", None),
+        (None, "Required"),
+        (None, "Display name must be at most 200 characters"),
+    ]
+
+
+def test_headers():
+    rows = [HeaderRow("X-A", "1"), HeaderRow("x-a", "2"), HeaderRow("", "3"), HeaderRow("X-B", " "), HeaderRow(" ", "")]
+    assert dialog.header_problems(rows) == [
+        (None, None),
+        ("Duplicate", None),
+        ("Required", None),
+        (None, "Required"),
+        (None, None),
+    ]
+
+
+def test_all_at_once():
+    form = Form("", "", "openai_chat", "", "{env:-}", [], [HeaderRow("X", "")])
+    assert dialog.problems(form) == {
+        "id": "Provider ID is required",
+        "name": "Display name is required",
+        "base_url": "Base URL is required",
+        "api_key": "Invalid environment variable name",
+        "models": "At least one model is required",
+        "headers.0.value": "Required",
+    }
+    assert "models" not in dialog.problems(form, detects=True)
+
+
+def test_trimming_drops_blank_headers():
+    form = Form(
+        " a ", " A ", "openai_chat", " https://a.example ", " k ", [ModelRow(" m ", " M ")], [HeaderRow(" ", "")]
+    )
+    assert form.trimmed() == Form("a", "A", "openai_chat", "https://a.example", "k", [ModelRow("m", "M")], [])

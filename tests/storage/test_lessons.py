@@ -1,0 +1,55 @@
+from pathlib import Path
+
+from modelbay.storage.lessons import LessonBook
+
+SEED = {"parameter": "seed"}
+
+
+def test_what_is_learnt_is_there_for_the_next_process(tmp_path: Path) -> None:
+    LessonBook(tmp_path / "lessons.json").add("http://a", "m", SEED)
+    assert LessonBook(tmp_path / "lessons.json").of("http://a", "m") == [SEED]
+    assert LessonBook(tmp_path / "lessons.json").of("http://b", "m") == []
+
+
+def test_a_lesson_is_kept_once(tmp_path: Path) -> None:
+    book = LessonBook(tmp_path / "lessons.json")
+    book.add("http://a", "m", SEED)
+    book.add("http://a", "m", SEED)
+    assert book.of("http://a", "m") == [SEED]
+
+
+def test_forgetting_an_origin_says_how_much_was_forgotten(tmp_path: Path) -> None:
+    book = LessonBook(tmp_path / "lessons.json")
+    book.add("http://a", "m", SEED)
+    assert book.forget("http://a") == 1
+    assert book.forget("http://a") == 0
+    assert book.of("http://a", "m") == []
+
+
+def test_a_damaged_book_is_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "lessons.json").write_text("{oops")
+    book = LessonBook(tmp_path / "lessons.json")
+    assert book.of("http://a", "m") == []
+    book.add("http://a", "m", SEED)
+    assert LessonBook(tmp_path / "lessons.json").of("http://a", "m") == [SEED]
+
+
+def test_a_folder_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    LessonBook(tmp_path / "file" / "lessons.json").add("http://a", "m", SEED)
+
+
+def test_two_processes_keep_each_other_s_lessons(tmp_path: Path) -> None:
+    first, second = LessonBook(tmp_path / "lessons.json"), LessonBook(tmp_path / "lessons.json")
+    assert first.at("https://a") == second.at("https://a") == {}
+    first.add("https://a", "m", {"parameter": "seed"})
+    second.add("https://b", "m", {"parameter": "top_p"})
+    assert first.forget("https://c") == 0
+    first.add("https://c", "m", {"parameter": "stop"})
+    assert second.forget("https://a") == 1
+    found = LessonBook(tmp_path / "lessons.json")
+    assert [found.of(origin, "m") for origin in ("https://a", "https://b", "https://c")] == [
+        [],
+        [{"parameter": "top_p"}],
+        [{"parameter": "stop"}],
+    ]

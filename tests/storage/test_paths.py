@@ -1,0 +1,28 @@
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from modelbay.storage import paths
+
+
+def test_the_home_is_what_the_user_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    assert paths.home() == tmp_path
+    assert paths.config_file() == tmp_path / "config.toml"
+    assert paths.cache_dir() == tmp_path / "cache"
+
+
+def test_the_home_may_be_written_with_a_tilde(monkeypatch):
+    monkeypatch.setenv("MODELBAY_HOME", "~/bay")
+    assert paths.home() == Path.home() / "bay"
+
+
+@pytest.mark.parametrize("blank", [None, "", " "])
+def test_without_it_the_platform_says(monkeypatch, blank):
+    if blank is None:
+        monkeypatch.delenv("MODELBAY_HOME", raising=False)
+    else:
+        monkeypatch.setenv("MODELBAY_HOME", blank)
+    assert paths.home() == platformdirs.user_config_path("modelbay", appauthor=False)
+    assert paths.cache_dir() == platformdirs.user_cache_path("modelbay", appauthor=False)
