@@ -37,7 +37,7 @@ check: $(READY)  ## Lint, format, types, the layers and the house rules
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/python tools/house.py
+	@$(BIN)/python -m tools.house
 
 .PHONY: fix
 fix: $(READY)  ## Format, and mend what ruff can mend

@@ -1,9 +1,16 @@
-"""The house rules that no linter knows: sizes, names of modules, and no vendor's name in code. Run by `make check`."""
+"""House rules that no linter checks: sizes, module and class names, vendors' names in code, plain English.
+
+Run by `make check`.
+"""
 
 import ast
 import sys
+import tomllib
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+
+from tools.english import English
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "modelbay"
@@ -18,17 +25,17 @@ TYPES = {"kimi", "anthropic", "openai", "openai_responses", "google-genai", "ver
 
 
 def broken(path: Path, vendors: set[str]) -> Iterator[tuple[int, str]]:
-    """Every rule that a file breaks, with its line."""
+    """The rules that a file breaks, with their lines."""
     source = path.read_text(encoding="utf-8")
     if (lines := source.count("\n")) > FILE_LINES:
         yield 1, f"file has {lines} lines, over {FILE_LINES}: split it"
     if vague := VAGUE & {part.strip("_") for part in path.relative_to(ROOT).with_suffix("").parts}:
-        yield 1, f"`{vague.pop()}` says nothing: name the module by what it is about"
+        yield 1, f"`{vague.pop()}` is vague: name the module after its subject"
     for node in ast.walk(ast.parse(source, path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield from too_large(node, data=path.is_relative_to(ROOT / "tests"))
         elif isinstance(node, ast.Constant) and node.value in vendors - {path.stem} and path.is_relative_to(PACKAGE):
-            yield node.lineno, f"`{node.value}` is a vendor: say it in providers/presets, not in code"
+            yield node.lineno, f"`{node.value}` is a vendor's name: move it to providers/presets"
 
 
 def too_large(function: ast.FunctionDef | ast.AsyncFunctionDef, *, data: bool) -> Iterator[tuple[int, str]]:
@@ -42,12 +49,60 @@ def too_large(function: ast.FunctionDef | ast.AsyncFunctionDef, *, data: bool) -
         yield function.lineno, f"`{function.name}` has {count} parameters, over {PARAMETERS}: give them a type"
 
 
+def not_plain(root: Path, english: English, later: list[str]) -> Iterator[str]:
+    """Forbidden phrases, outside of the entries of `later`; and entries of `later` that are done."""
+    open_entries = set()
+    for path in texts(root):
+        name = path.relative_to(root).as_posix()
+        data = name.startswith("tests/")
+        entry = next((one for one in later if name == one or name.startswith(one.rstrip("/") + "/")), None)
+        if entry in open_entries:
+            continue
+        for line, fault in english.faults(path, data=data):
+            if entry is None:
+                yield f"{name}:{line}: {fault}"
+            else:
+                open_entries.add(entry)
+                break
+    for entry in later:
+        if entry not in open_entries:
+            yield f"tools/house.toml: {entry} is plain now: remove it from not_yet.plain"
+
+
+def texts(root: Path) -> list[Path]:
+    """The files whose English is checked: code, data of the package, and the documentation that is not generated."""
+    code = (path for top in ("src", "tests", "bench", "tools") for path in (root / top).rglob("*.py"))
+    pages = (path for path in (root / "docs").rglob("*.md") if path.parent.name != "reference")
+    found = {*code, *(root / "src").rglob("*.toml"), *root.glob("*.md"), *pages}
+    return sorted(found - {root / "docs" / "catalog.md"})
+
+
+def repeated_classes(package: Path, shared: set[str], later: list[str]) -> Iterator[str]:
+    """Public class names that several modules use, outside of `later`; and names of `later` that are done."""
+    modules = defaultdict(list)
+    for path in sorted(package.rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                modules[node.name].append(path.relative_to(package).as_posix())
+    repeated = {name: places for name, places in modules.items() if len(places) > 1 and name not in shared}
+    for name, places in sorted(repeated.items()):
+        if name not in later:
+            yield f"`{name}` is a class of {', '.join(places)}: give each its own name"
+    for name in later:
+        if name not in repeated:
+            yield f"tools/house.toml: class {name} is unique now: remove it from not_yet.classes"
+
+
 def main() -> int:
+    rules = tomllib.loads((ROOT / "tools" / "house.toml").read_text(encoding="utf-8"))
+    later = rules["not_yet"]
     vendors = {preset.stem for preset in PRESETS.glob("*.toml")} - PROTOCOLS - TYPES
     files = sorted(path for top in ("src", "tests", "bench", "tools") for path in (ROOT / top).rglob("*.py"))
     faults = [
         f"{path.relative_to(ROOT)}:{line}: {fault}" for path in files for line, fault in sorted(broken(path, vendors))
     ]
+    faults += not_plain(ROOT, English(rules["phrases"]), later["plain"])
+    faults += repeated_classes(PACKAGE, set(rules["shared_classes"]), later["classes"])
     print(*faults or [f"House rules: {len(files)} files, all kept"], sep="\n")
     return bool(faults)
 
