@@ -22,7 +22,8 @@ from modelbay.errors import ConfigError
 from modelbay.onboarding import choose_models as choosing
 from modelbay.onboarding.choose_models import checked, level, levels
 from modelbay.storage.paths import environment
-from modelbay.tui import pasting
+from modelbay.tui import background
+from modelbay.tui.background import BackgroundKnown
 from modelbay.tui.boundary import Faults, cause
 from modelbay.tui.colorless import Colorless
 from modelbay.tui.commands import Palette
@@ -34,10 +35,12 @@ from modelbay.tui.dialogs.login import log_in, log_out
 from modelbay.tui.dialogs.menu import Menu
 from modelbay.tui.dialogs.models import ALL, ModelPicker, Picked
 from modelbay.tui.dialogs.providers import Providers
+from modelbay.tui.dialogs.theme import Themes
 from modelbay.tui.dialogs.welcome import Start, Welcome
 from modelbay.tui.harmless import Harmless
 from modelbay.tui.state import State
 from modelbay.tui.talk import Talk
+from modelbay.tui.themes import AUTO, CHOICES, DARK, LIGHT, MARKDOWN, dark_terminal, terminal_theme, themes
 from modelbay.tui.widgets.listing import Row
 from modelbay.tui.widgets.said import failure
 
@@ -63,12 +66,17 @@ class ModelbayApp(App[None]):
 
     def __init__(self, config: Path | None = None, model: str | None = None) -> None:
         super().__init__()
-        pasting.install()
+        background.install()
         self.state = State(config, model)
         self.talk = Talk(self.state)
         self._stopped = -TWICE
         self._harmless = Harmless()
         self.faults = Faults()
+        self.ansi_theme_dark, self.ansi_theme_light = terminal_theme(DARK), terminal_theme(LIGHT)
+        self._dark = dark_terminal() is not False
+        """Whether the terminal's background is dark, as far as it is known."""
+        self._worn = AUTO
+        """The theme that was chosen."""
         self._typed: list[events.Key | events.Paste] | None = []
         """What is typed before the composer can take it; None once it can."""
 
@@ -76,16 +84,35 @@ class ModelbayApp(App[None]):
         colourless = [Colorless()] if environment("NO_COLOR") else []
         return [*super().get_line_filters(), *colourless, self._harmless]
 
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return themes(dark=True)["dark"].variables  # for the style sheet, which is read before a theme is chosen
+
     async def on_mount(self) -> None:
         if sys.platform != "win32":
             loop = get_running_loop()
             for name in ENDING:
                 number = signal.Signals[name]
                 loop.add_signal_handler(number, self.exit, None, 128 + number)
-        self.theme = "textual-dark"
+        self.console.push_theme(MARKDOWN)
+        self.wear(self.state.preferences.theme)
+        if self._driver is not None and self.state.preferences.theme in (AUTO, "terminal"):
+            self._driver.write(background.QUESTION)
         await self.push_screen(self.talk)
         self.set_interval(WATCH, self._watch)
         self.call_later(self._begin)  # behind the focus, which the composer gets in the same way
+
+    def wear(self, name: str) -> None:
+        """Puts a theme on, `auto` and one that this version does not know as the terminal's background."""
+        self._worn = name if name in {choice.name for choice in CHOICES} else AUTO
+        theme = themes(self._dark)[self._worn]
+        self.register_theme(theme)
+        self.theme = theme.name
+        self.refresh_css(animate=False)
+
+    def on_background_known(self, message: BackgroundKnown) -> None:
+        if message.dark != self._dark:
+            self._dark = message.dark
+            self.wear(self._worn)
 
     async def on_unmount(self) -> None:
         await self.state.aclose()
@@ -249,6 +276,22 @@ class ModelbayApp(App[None]):
             self.talk.put_back(*self.state.chat.take_back())
         await self.talk.transcript.show(self.state.chat.turns)
         self.talk.show_foot()
+
+    async def command_theme(self, argument: str) -> None:
+        names = [choice.name for choice in CHOICES]
+        if argument and argument not in names:
+            self.state.say(f"Unknown theme: {argument}. Choose one of {', '.join(names)}")
+            return
+        if not argument:
+            before = self._worn
+            chosen = await self.push_screen_wait(Themes(before, self.wear))
+            self.wear(chosen.name if chosen else before)
+            if chosen is None:
+                return
+        else:
+            self.wear(argument)
+        self.state.prefer(theme=self._worn)
+        self.state.say(f"Theme: {self._worn}")
 
     async def command_help(self, argument: str) -> None:
         await self.push_screen_wait(Help())

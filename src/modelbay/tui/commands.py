@@ -26,6 +26,7 @@ COMMANDS = (
     Command("save", "Save this conversation under a title", "[TITLE]"),
     Command("private", "Keep this conversation off the disk"),
     Command("resume", "Resume a conversation"),
+    Command("theme", "Choose the colors", "[NAME]"),
     Command("help", "Keys and commands"),
     Command("quit", "Leave"),
 )

@@ -51,11 +51,11 @@ _feed = XTermParser.feed
 _pastes: WeakKeyDictionary[XTermParser, Pastes] = WeakKeyDictionary()
 
 
-def _filtered(self: XTermParser, data: str) -> Iterable[Message]:
+def filtered(self: XTermParser, data: str) -> Iterable[Message]:
     passed = _pastes.setdefault(self, Pastes()).feed(data) if data else data
     return _feed(self, passed) if passed or not data else ()  # nothing at all would mean the end of the input
 
 
 def install() -> None:
     """Puts the filter before Textual's reader of what a terminal sends."""
-    XTermParser.feed = _filtered  # type: ignore[method-assign]
+    XTermParser.feed = filtered  # type: ignore[method-assign]

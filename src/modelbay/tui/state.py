@@ -5,15 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from modelbay.chat.chat import Chat
 from modelbay.chat.keeping import Keeper
 from modelbay.chat.store import Store
 from modelbay.config.load import load, parse
 from modelbay.config.schema import Config
-from modelbay.errors import ModelbayError
+from modelbay.errors import ConfigError, ModelbayError
 from modelbay.hub import Hub
 from modelbay.model import Model
 from modelbay.simulator.entries import config_text
+from modelbay.tui.preferences import PreferenceFile
 
 if TYPE_CHECKING:
     from modelbay.simulator import Simulator
@@ -33,6 +36,8 @@ class State:
         self.hub = Hub(self.config)
         self.chat = Chat(model)
         self.store = Store()
+        self.remembered = PreferenceFile()
+        self.preferences = self.remembered.read()
         self.keeper = Keeper(self.store, self.config.chat.keep, self._tell)
         self.trial: Simulator | None = None
         """The built-in provider, while somebody tries it."""
@@ -94,6 +99,14 @@ class State:
             self.chat.model = None
         self.changed()
         await old.aclose()
+
+    def prefer(self, **choices: object) -> None:
+        """Remembers choices, also for the next start. A file that cannot be written is reported, and the choice holds."""
+        self.preferences = structs.replace(self.preferences, **choices)
+        try:
+            self.remembered.write(self.preferences)
+        except ConfigError as error:
+            self.say(f"Not remembered: {error.message}")
 
     @property
     def model(self) -> Model | None:

@@ -1,0 +1,63 @@
+"""Choices that the app remembers and that say nothing about providers: the theme, recent and hidden models.
+
+They are in `app.json` beside the stored conversations, and not in `config.toml`, which agents and the command line read too.
+"""
+
+from pathlib import Path
+
+from msgspec import Struct, field, structs
+
+from modelbay.errors import ConfigError, MalformedReply
+from modelbay.json_text import decode, decode_as, encode
+from modelbay.storage.files import content_of, locked, replace
+from modelbay.storage.paths import data_dir
+
+WAIT = 2.0
+"""Seconds to wait for another program that changes the file."""
+RECENT = 10
+"""How many recent models are remembered."""
+
+
+class Preferences(Struct):
+    theme: str = "auto"
+    recent: list[str] = field(default_factory=list)
+    """Aliases of models, the last used first."""
+    hidden: list[str] = field(default_factory=list)
+    """Aliases of models that `/model` lists only on request."""
+
+    def used(self, alias: str) -> list[str]:
+        """The recent models after a question to `alias`."""
+        return [alias, *(one for one in self.recent if one != alias)][:RECENT]
+
+    def toggled(self, alias: str) -> list[str]:
+        """The hidden models after `alias` was hidden, or shown again."""
+        others = [one for one in self.hidden if one != alias]
+        return others if alias in self.hidden else [*others, alias]
+
+
+class PreferenceFile:
+    """The file. A missing or damaged one stands for the defaults: nothing in it is worth a failure at the start."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or data_dir() / "app.json"
+
+    def read(self) -> Preferences:
+        try:
+            return decode_as(content_of(self.path) or b"{}", Preferences)
+        except (ConfigError, MalformedReply):
+            return Preferences()
+
+    def write(self, preferences: Preferences) -> None:
+        """Writes preferences. Keys of a newer version stay in the file.
+
+        Raises:
+            ConfigError: the file cannot be written.
+        """
+        with locked(self.path, WAIT):
+            old = content_of(self.path)
+            try:
+                there = decode(old or b"{}")
+            except MalformedReply:
+                there = {}
+            kept = there if isinstance(there, dict) else {}
+            replace(self.path, old, encode({**kept, **structs.asdict(preferences)}))
