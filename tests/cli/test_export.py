@@ -3,11 +3,15 @@
 import stat
 import tomllib
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from inline_snapshot import snapshot
 
-from modelbay.agents import NAMES, jsonc
+from modelbay.agents import NAMES, by_name, jsonc, write
+from modelbay.agents.exporting import departure
+from modelbay.config.load import load
+from modelbay.errors import ConfigError
 from tests.agents.desk import Desk
 
 CONFIG = """\
@@ -483,3 +487,29 @@ def test_what_a_variant_adds_to_requests_stays_where_it_is_secret(desk: Desk) ->
     written = "".join(path.read_text() for path in desk.user.rglob("opencode.json*"))
     assert '"high"' in written and "vk-acme-0123456789" not in written
     assert "variant deep: token: it may be secret" in run.err
+
+
+def test_exports_to_one_file_at_once_lose_nothing(desk: Desk) -> None:
+    names, errors = [f"p{number}" for number in range(12)], []
+    tables = "".join(
+        f'[providers.{name}]\ntype = "openai_responses"\nbase_url = "https://{name}.example/v1"\napi_key = "k"\n'
+        f'[models."{name}/m"]\nprovider = "{name}"\nmodel = "m"\nmax_context_size = 200000\n'
+        for name in names
+    )
+    desk.file.write_text(tables)
+    config, to, path = load(desk.file), by_name("codex"), desk.home / ".codex" / "config.toml"
+
+    def export(name: str) -> None:
+        try:
+            write.put(to.write([departure(config, name, to.title, to.protocols, keys=False)]), path)
+        except ConfigError as error:
+            errors.append(error)
+
+    threads = [Thread(target=export, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert set(tomllib.loads(path.read_text())["model_providers"]) == set(names)
+    assert not [left for left in path.parent.iterdir() if ".bak" not in left.name and left != path]

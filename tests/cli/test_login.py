@@ -1,14 +1,22 @@
 """`modelbay login` and `modelbay logout`, against the simulator's login server."""
 
+import asyncio
 import json
 import signal
 import sys
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from modelbay.config.load import load
+from modelbay.config.schema import Table
+from modelbay.errors import MissingCredential
+from modelbay.onboarding.login import device as logging_in
+from modelbay.onboarding.sources import managed
+from modelbay.providers import presets
 from modelbay.simulator import Simulator
 from modelbay.simulator.authorisation import Manner
 from tests.cli.command import Command
@@ -238,6 +246,58 @@ def test_ctrl_c_while_it_waits(command: Command, sim: Simulator) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (130, "") and "Traceback" not in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no SIGTERM")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_login_that_is_ended_while_the_server_issues_the_tokens_stores_them(
+    command: Command, sim: Simulator, number: signal.Signals
+) -> None:
+    sim.provider.logins.behave(Manner(approve_after=0, interval=1, pause=1.0))
+    url = sim.url
+    process = command.start("login", "kimi-code", "--oauth-host", url, "--base-url", f"{url}/coding/v1")
+    while not any(entry.path == "/api/oauth/token" for entry in sim.journal):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == -number and "Traceback" not in err
+    assert list((command.home / "credentials").glob("*.json"))
+    assert log_in(command).out.startswith("Already logged in"), "nobody has to approve it again"
+
+
+def test_a_logout_during_a_login_is_not_undone(
+    command: Command, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes after the new tokens are stored, and before the models are."""
+    assert log_in(command).code == 0
+    monkeypatch.setenv("MODELBAY_HOME", str(command.home))
+    models_of = managed.models_of
+
+    def logged_out(body: bytes, login: presets.Login) -> dict[str, Table]:
+        assert command("logout").code == 0
+        return models_of(body, login)
+
+    monkeypatch.setattr(managed, "models_of", logged_out)
+    host, before = sim.url, load()
+    to = logging_in.target(before, "kimi-code", host=host, base_url=f"{host}/coding/v1")
+    with pytest.raises(MissingCredential, match=r"another process logged out of Kimi Code .* during the login"):
+        asyncio.run(logging_in.log_in(before, to, lambda _: None))
+    assert not load().providers and not load().models
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX's")
+def test_logins_and_logouts_at_once_leave_all_or_nothing(command: Command, sim: Simulator) -> None:
+    sim.provider.logins.behave(Manner(approve_after=0, interval=1))
+    line = ("login", "kimi-code", "--oauth-host", sim.url, "--base-url", f"{sim.url}/coding/v1")
+    assert command(*line).code == 0
+    for round in range(3):
+        both = [command.start("logout", "kimi-code"), command.start(*line)]
+        ends = [process.communicate(timeout=120) for process in both]
+        tokens = list((command.home / "credentials").glob("*.json"))
+        entry = config(command).get("providers", {})
+        assert bool(tokens) == ("managed:kimi-code" in entry), (round, ends)
+        assert command(*line).code == 0, "and one can log in again"
 
 
 def test_where_nobody_can_log_in(command: Command) -> None:

@@ -16,7 +16,7 @@ from modelbay.errors import AuthenticationFailed
 from modelbay.line import Line
 from modelbay.simulator import Simulator
 from tests.cli.command import Command
-from tests.credentials.test_oauth import Time
+from tests.credentials.test_oauth import Time, kept
 from tests.servers.authlib_server import AuthlibServer, authlib_server
 from tests.servers.oidc import OidcProvider
 
@@ -54,7 +54,7 @@ class Person:
 
 
 async def logged_in(server: Server, line: Line, person: Person) -> TokenSet:
-    return await log_in(flow(server), line.exchange, person.sees, clock=person.time, sleep=person.sleep)
+    return await log_in(flow(server), line.exchange, person.sees, kept, clock=person.time, sleep=person.sleep)
 
 
 async def test_an_approved_login_gives_tokens_that_the_server_accepts(login_server: Server, line: Line) -> None:

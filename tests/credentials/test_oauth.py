@@ -59,6 +59,10 @@ def sim() -> Iterator[Simulator]:
         yield running
 
 
+async def kept(tokens: TokenSet) -> None:
+    """Tokens are looked at, and not stored."""
+
+
 def flow(sim: Simulator) -> Flow:
     return Flow(f"{sim.url}/api/oauth/device_authorization", f"{sim.url}/api/oauth/token", "tests", "models")
 
@@ -73,7 +77,7 @@ async def logged_in(sim: Simulator, time: Time, show: Callable[[Code], object] =
             async with await transport.send(Request(method, url, headers, body)) as response:
                 return response.status, response.headers, await response.read()
 
-        return await log_in(flow(sim), send, show, clock=time, sleep=time.sleep)
+        return await log_in(flow(sim), send, show, kept, clock=time, sleep=time.sleep)
 
 
 CODE = b'{"device_code":"d-1234567","user_code":"AB-CD","verification_uri":"https://acme.test/device"%b}'
@@ -147,7 +151,7 @@ async def test_a_server_that_lets_every_code_expire_is_given_up(sim: Simulator) 
 async def test_a_null_error_is_not_an_error() -> None:
     time = Time()
     server = Server((200, CODE % b',"error":null'), (200, GRANT.replace(b"}", b',"error":null}')))
-    old = await log_in(FLOW, server, lambda _: None, clock=time, sleep=time.sleep)
+    old = await log_in(FLOW, server, lambda _: None, kept, clock=time, sleep=time.sleep)
     assert (await refreshed(FLOW, old, server)).access_token == "a-1234567"
 
 
@@ -165,14 +169,14 @@ async def test_a_null_error_is_not_an_error() -> None:
 async def test_an_unusable_grant_is_reported_at_once(answer: bytes) -> None:
     time, server = Time(), Server((200, CODE % b""), (400, PENDING), (200, answer))
     with pytest.raises(MalformedReply, match="answer cannot be used"):
-        await log_in(FLOW, server, lambda _: None, clock=time, sleep=time.sleep)
+        await log_in(FLOW, server, lambda _: None, kept, clock=time, sleep=time.sleep)
     assert len(server.forms) == 3
 
 
 @pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER"])
 async def test_the_token_type_is_read_without_its_case(kind: str) -> None:
     time, server = Time(), Server((200, CODE % b""), (200, GRANT.replace(b"}", b',"token_type":"%b"}' % kind.encode())))
-    assert (await log_in(FLOW, server, lambda _: None, clock=time, sleep=time.sleep)).obtained_by == "modelbay"
+    assert (await log_in(FLOW, server, lambda _: None, kept, clock=time, sleep=time.sleep)).obtained_by == "modelbay"
 
 
 def metadata(**said: object) -> tuple[int, bytes]:
@@ -233,7 +237,7 @@ async def test_a_network_that_stays_away_is_told_of_at_the_end() -> None:
     time = Time()
     server = Server((200, CODE % b""), ConnectFailed("no route"))
     with pytest.raises(ConnectFailed):
-        await log_in(FLOW, server, lambda _: None, clock=time, sleep=time.sleep)
+        await log_in(FLOW, server, lambda _: None, kept, clock=time, sleep=time.sleep)
     assert 800 < time.now - 1_000 <= 900
 
 
@@ -261,21 +265,21 @@ async def test_a_server_that_gives_no_code_is_told_of(
     answer: tuple[int, bytes] | ModelbayError, error: type[ModelbayError]
 ) -> None:
     with pytest.raises(error):
-        await log_in(FLOW, Server(answer), lambda _: None)
+        await log_in(FLOW, Server(answer), lambda _: None, kept)
 
 
 @pytest.mark.parametrize("interval", [b"0", b"-3", b'"x"', b"null"])
 async def test_an_interval_that_makes_no_sense_is_five_seconds(interval: bytes) -> None:
     time = Time()
     server = Server((200, CODE % (b',"interval":' + interval)), (400, PENDING), (200, GRANT))
-    await log_in(FLOW, server, lambda _: None, clock=time, sleep=time.sleep)
+    await log_in(FLOW, server, lambda _: None, kept, clock=time, sleep=time.sleep)
     assert time.slept == [5.0, 5.0]
 
 
 async def test_the_forms_are_those_of_the_rfcs() -> None:
     time, server = Time(), Server((200, CODE % b""), (200, GRANT))
     flow = Flow(FLOW.device_url, FLOW.token_url, "tests", "models offline_access")
-    old = await log_in(flow, server, lambda _: None, clock=time, sleep=time.sleep)
+    old = await log_in(flow, server, lambda _: None, kept, clock=time, sleep=time.sleep)
     await refreshed(flow, old, server)
     assert server.forms == [
         {"client_id": "tests", "scope": "models offline_access"},

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import keyring
 import pytest
@@ -52,6 +53,24 @@ def test_where_the_configuration_cannot_be_changed_no_key_is_changed(
     kept = keyring.get_password("modelbay", "p") or (config.path.parent / "keys" / "p").read_text().strip()
     bound = keyring.get_password("modelbay", "p.origin") or (config.path.parent / "keys" / "p.origin").read_text()
     assert (kept, bound.strip()) == ("sk-first-key", "https://api.example")
+
+
+def test_keys_that_are_stored_at_once_stay_with_their_origins(config: Config) -> None:
+    entry, errors = config.provider("p"), []
+
+    def store(number: int) -> None:
+        try:
+            storage.keep_in_file(config, entry, f"sk-key-{number}", origin(f"https://{number}.example"))
+        except ConfigError as error:
+            errors.append(error)
+
+    threads = [Thread(target=store, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    key, bound = ((config.path.parent / "keys" / name).read_text().strip() for name in ("p", "p.origin"))
+    assert not errors and bound == f"https://{key.removeprefix('sk-key-')}.example"
 
 
 def test_the_plain_key_is_what_stands_in_the_file_itself(config: Config) -> None:

@@ -18,8 +18,13 @@ from modelbay.config.toml.scan import Keys
 from modelbay.config.toml.values import plain
 from modelbay.errors import ConfigError
 from modelbay.storage import files
+from modelbay.storage.cache import Cache
 
 BACKUP = ".bak"
+LOCKS = "exports"
+"""The cache folder of the locks."""
+WAIT = 10.0
+"""Seconds to wait for another process that exports to the same file."""
 
 
 class Put(Struct, frozen=True):
@@ -45,20 +50,23 @@ def text_of(block: Block) -> str:
 def put(block: Block, path: Path) -> Put:
     """Writes a block into an agent's file, as `_put`; how to fix a fault of the file is said of it, and not of ours."""
     try:
-        return _put(block, path)
+        target = files.target_of(path)
+        # the lock is in our folder: the agent's own gets no file that the agent does not know
+        with files.locked(Cache().path(LOCKS, str(target)), WAIT):
+            files.sweep(target)
+            return _put(block, path, target)
     except ConfigError as error:
         if error.hint is None or "--config" in error.hint:
             error.hint = f"check that you may read and write {path} and its folder"
         raise
 
 
-def _put(block: Block, path: Path) -> Put:
+def _put(block: Block, path: Path, target: Path) -> Put:
     """Writes a block into a file. Nothing else in the file changes; the file is its owner's alone.
 
     Raises:
         ConfigError: what is there does not parse or is not what it should be; it cannot be written.
     """
-    target = files.target_of(path)
     old = files.content_of(target)
     try:
         before = (old or b"").decode("utf-8-sig")

@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 from msgspec import Struct
 
+from modelbay.credentials import termination
 from modelbay.credentials.google import Send
 from modelbay.errors import AuthenticationFailed, MalformedReply, ModelbayError, ServerError, TimedOut, TransportError
 from modelbay.json_text import decode
@@ -171,6 +172,7 @@ async def log_in(
     flow: Flow,
     send: Send,
     show: Callable[[Code], object],
+    keep: Callable[[TokenSet], Awaitable[object]],
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -178,6 +180,7 @@ async def log_in(
 ) -> TokenSet:
     """Log in: show a code, wait until a person approves it, and show a new one when it has expired.
 
+    `keep` stores the tokens. SIGTERM waits for a poll and for `keep`, because the server issues the tokens only once.
     Networks fail while a person looks for their phone, so a failed poll is reported only at the end.
 
     Raises:
@@ -194,9 +197,11 @@ async def log_in(
     while clock() + device.interval < end:
         await sleep(device.interval)
         try:
-            tokens = await device.poll()
-            if tokens is not None:
-                return tokens
+            with termination.deferred():
+                tokens = await device.poll()
+                if tokens is not None:
+                    await keep(tokens)
+                    return tokens
             failed = None
         except Refused as refused:
             if refused.code != "expired_token" or codes == CODES:

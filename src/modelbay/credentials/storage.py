@@ -20,6 +20,9 @@ from modelbay.secrecy import REFERENCE
 from modelbay.storage import files
 from modelbay.storage.paths import home
 
+WAIT = 10.0
+"""Seconds to wait for another process that stores a key."""
+
 
 def plain_key(provider: ProviderEntry) -> str | None:
     """The key that stands in the file itself."""
@@ -64,16 +67,18 @@ def keep_in_file(config: Config, provider: ProviderEntry, key: str, origin: Orig
     if sys.platform != "win32":
         path.parent.chmod(0o700)
     bound = path.with_name(path.name + ORIGIN)
-    before = {file: files.content_of(file) for file in (path, bound)}
-    files.replace(path, before[path], f"{key}\n".encode())
-    files.replace(bound, before[bound], f"{origin}\n".encode())
     reference = f"{{file:{path}}}" if config.path.parent != home() else f"{{file:keys/{path.name}}}"
-    try:
-        _refer(config, provider, reference)
-    except BaseException:
-        for file, content in before.items():
-            _restore(file, content)
-        raise
+    with files.locked(keys_folder(), WAIT):  # another process must not bind this key to the origin of its own
+        files.sweep(path)
+        before = {file: files.content_of(file) for file in (path, bound)}
+        files.replace(path, before[path], f"{key}\n".encode())
+        files.replace(bound, before[bound], f"{origin}\n".encode())
+        try:
+            _refer(config, provider, reference)
+        except BaseException:
+            for file, content in before.items():
+                _restore(file, content)
+            raise
     return reference
 
 

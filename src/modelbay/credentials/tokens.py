@@ -160,16 +160,15 @@ def checked(name: str) -> str:
 def forget(storage: str, name: str) -> tuple[bool, TokenSet | None]:
     """Delete the tokens of a login. Returns whether there were any, and the tokens if they were readable.
 
-    Waits for a refresh under way in any process, which would write the tokens again.
+    The caller holds the lock of the login: a refresh in another process would write the tokens again.
 
     Raises:
         ConfigError: they cannot be deleted.
     """
     store, found = STORES[storage], None
-    with files.locked(path_of(name), LOCK_WAIT):
-        with contextlib.suppress(ConfigError):  # a broken file is deleted too
-            found = store.read(name)
-        return store.delete(name), found
+    with contextlib.suppress(ConfigError):  # a broken file is deleted too
+        found = store.read(name)
+    return store.delete(name), found
 
 
 def path_of(name: str) -> Path:
@@ -390,6 +389,7 @@ async def locked(name: str, sleep: Callable[[float], Awaitable[object]] = asynci
     except OSError as error:
         raise ConfigError(f"{path}.lock cannot be made: {error.strerror or error}", file=str(path)) from error
     try:
+        files.sweep(path)
         yield
     finally:
         lock.release()

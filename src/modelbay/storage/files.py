@@ -82,6 +82,7 @@ def locked(path: Path, wait: float) -> Iterator[None]:
                 file=str(path),
             ) from None
     try:
+        sweep(path)
         yield
     finally:
         lock.release()
@@ -94,7 +95,6 @@ def replace(path: Path, old: bytes | None, new: bytes) -> None:
         ConfigError: it cannot be written, or somebody who knows no locks has changed it since it was read as `old`.
     """
     with _told(path):
-        _sweep(path)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=LEFT_OVER)
         try:
             with open(descriptor, "wb") as file:
@@ -143,8 +143,8 @@ def _adopt(descriptor: int, path: Path) -> None:
                 os.fchown(descriptor, old.st_uid, old.st_gid)
 
 
-def _sweep(path: Path) -> None:
-    """Removes what killed writers left behind; nobody else is writing while we hold the lock."""
+def sweep(path: Path) -> None:
+    """Removes the files that killed writers left. Only under the lock: without it, another process may be writing one."""
     for left in path.parent.glob(f".{path.name}.*{LEFT_OVER}"):
         with contextlib.suppress(OSError):
             left.unlink()

@@ -15,8 +15,10 @@ import pytest
 from filelock import FileLock
 
 from modelbay.config.load import load, parse
+from modelbay.onboarding import remove as removal
 from modelbay.onboarding.sources import daily as upkeep
 from modelbay.onboarding.sources import merge as merging
+from modelbay.onboarding.sources import refresh
 from modelbay.onboarding.sources.merge import Memory
 from modelbay.simulator import Simulator
 from modelbay.storage.cache import Cache
@@ -113,6 +115,8 @@ def test_a_process_is_left_behind_once_an_hour(home: Path, started: list[list[st
     checked = Cache().path(upkeep.FOLDER, upkeep.CHECKED)
     os.utime(checked, (time() - 3700, time() - 3700))
     assert upkeep.start()
+    os.utime(checked, (time() + 3700, time() + 3700))
+    assert upkeep.start(), "the clock was set back"
 
 
 def test_what_lies_where_somebody_works_is_not_run(
@@ -245,6 +249,23 @@ def test_by_itself_no_provider_goes_with_its_key(home: Path) -> None:
         assert set(load().providers) == {"a", "b"}
         assert lists.targets == ["GET /api.json"], "once for both"
         assert asyncio.run(upkeep.refresh_due(load())) == []
+
+
+def test_a_provider_that_is_removed_during_a_refresh_stays_removed(home: Path) -> None:
+    models = {"m": {"id": "m", "name": "M", "limit": {"context": 1000}}}
+    with site() as lists:
+        lists.pages = {
+            "/api.json": {"a": {"id": "a", "name": "a", "type": "openai", "api": f"{lists.url}/a", "models": models}}
+        }
+        source = f'source = {{ kind = "apiJson", url = "{lists.url}/api.json" }}\n'
+        text = f'[providers.a]\ntype = "openai"\nbase_url = "{lists.url}/a"\napi_key = "k"\n{source}'
+        (home / "config.toml").write_text(text)
+        config = load()
+        (answer,) = asyncio.run(refresh.ask(config, refresh.chosen(config)))
+        removal.remove(config.path, ["a"])
+        outcome = refresh.write(config, answer)
+        assert outcome.error is not None and 'provider "a" was removed during the refresh' in outcome.error.message
+        assert not load().providers
 
 
 @pytest.mark.parametrize("kind", ["keyring", "command", "token", "login"])

@@ -14,8 +14,8 @@ from modelbay.config.changes import Removed
 from modelbay.config.edit import Edit, apply
 from modelbay.config.entries import provider_entry
 from modelbay.config.load import load
-from modelbay.config.schema import Config, ProviderEntry, Table
-from modelbay.credentials import google, oauth, tokens
+from modelbay.config.schema import Config, OAuth, ProviderEntry, Table
+from modelbay.credentials import google, oauth, termination, tokens
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.credentials.oauth import Code, TokenSet
 from modelbay.credentials.system_keyring import NoKeyring
@@ -173,14 +173,12 @@ async def log_in(config: Config, to: Target, show: Callable[[Code], object]) -> 
         if new:
             login = _login(config, to.entry)
             await asyncio.to_thread(_check_room, config, to, login)
-            found = await oauth.log_in(login.flow, partial(line.exchange, provider=to.entry.id), show)
-            found.origin = login.origin
-            async with tokens.locked(login.name):
-                await asyncio.to_thread(tokens.STORES[login.storage].write, login.name, found)
+            send = partial(line.exchange, provider=to.entry.id)
+            await oauth.log_in(login.flow, send, show, partial(_keep, login))
         written = await _refreshed(line, config, to, new=new)
-        if before is not None and _is_other(before, to.entry):
+        if before is not None and before.oauth is not None and _is_other(before, to.entry):
             with contextlib.suppress(ConfigError):  # a keyring that fails may be why the new tokens are elsewhere
-                await _end(line, config, before)
+                await _end(line, before.id, before.oauth)
     except ModelbayError as error:
         error.operation = error.operation or "login"
         error.provider = error.provider or to.entry.id
@@ -188,6 +186,13 @@ async def log_in(config: Config, to: Target, show: Callable[[Code], object]) -> 
     finally:
         await line.aclose()
     return LoggedIn(new, written)
+
+
+async def _keep(login: tokens.Login, found: TokenSet) -> None:
+    """Stores the tokens of a new login."""
+    found.origin = login.origin
+    async with tokens.locked(login.name):
+        await asyncio.to_thread(tokens.STORES[login.storage].write, login.name, found)
 
 
 def _check_room(config: Config, to: Target, login: tokens.Login) -> None:
@@ -212,7 +217,14 @@ async def _refreshed(line: Line, config: Config, to: Target, *, new: bool) -> Wr
     def change(edit: Edit) -> Written:
         return managed.write(edit, vendor, to.table, models, new=new, gaps=gaps)
 
-    return apply(change, config.path).result
+    login = _login(config, to.entry)
+    async with tokens.locked(login.name):  # `_end` holds it too: a login and a logout at once leave all or nothing
+        if await asyncio.to_thread(tokens.STORES[login.storage].read, login.name) is None:
+            raise MissingCredential(
+                f"another process logged out of {vendor.title} during the login",
+                hint=f"log in again: `modelbay login {vendor.id}`",
+            )
+        return apply(change, config.path).result
 
 
 def _is_other(before: ProviderEntry, now: ProviderEntry) -> bool:
@@ -223,39 +235,52 @@ def _is_other(before: ProviderEntry, now: ProviderEntry) -> bool:
     return old != new
 
 
-async def end(config: Config, entry: ProviderEntry) -> Ended:
-    """Deletes the tokens of a provider's login, and revokes them at the server if it offers that.
+async def _end(
+    line: Line,
+    id: str,
+    login: OAuth,
+    change: Callable[[], Removed] | None = None,
+    used: Callable[[], bool] = lambda: False,
+) -> LoggedOut:
+    """Deletes the tokens of a provider's login, makes a `change` of the configuration with it, and revokes the tokens at
+    the server if it offers that. Tokens that are still `used` stay.
 
     Only tokens that modelbay obtained are revoked: those of a copied file belong to another program's login too.
 
     Raises:
-        ConfigError: the tokens cannot be deleted.
+        ConfigError: the tokens cannot be deleted, or the configuration cannot be changed.
     """
-    line = Line(config)
-    try:
-        return await _end(line, config, entry)
-    finally:
-        await line.aclose()
+    with termination.deferred():
+        async with tokens.locked(tokens.name_of(login)):
+            if used():
+                return LoggedOut(Ended(False))
+            deleted, found = await asyncio.to_thread(tokens.forget, login.storage, tokens.name_of(login))
+            removed = failure = None
+            try:
+                removed = change() if change else None
+            except ConfigError as error:
+                failure = error  # the tokens are gone, so the server must know
+        ended = await _revoked(line, id, login, Ended(deleted), found)
+    if failure is not None:
+        raise failure
+    return LoggedOut(ended, removed)
 
 
-async def _end(line: Line, config: Config, entry: ProviderEntry) -> Ended:
-    if entry.oauth is None:
-        return Ended(False)
-    deleted, found = await asyncio.to_thread(tokens.forget, entry.oauth.storage, tokens.name_of(entry.oauth))
+async def _revoked(line: Line, id: str, login: OAuth, ended: Ended, found: TokenSet | None) -> Ended:
     if found is None or found.refused or found.obtained_by != oauth.OBTAINED:
-        return Ended(deleted)
+        return ended
     try:
-        flow = logins.flow_of(entry.oauth, entry.id)
+        flow = logins.flow_of(login, id)
         if found.token_url == flow.token_url:  # an entry that points elsewhere does not get the tokens
             async with asyncio.timeout(REVOCATION_SECONDS):
-                await oauth.revoke(flow, found, partial(line.exchange, provider=entry.id))
+                await oauth.revoke(flow, found, partial(line.exchange, provider=id))
     except TimeoutError:
         problem = f"no answer within {REVOCATION_SECONDS:g} s"
     except ModelbayError as error:
         problem = error.message
     else:
-        return Ended(deleted)
-    return Ended(deleted, problem, found.expires_at or None)
+        return ended
+    return Ended(ended.deleted, problem, found.expires_at or None)
 
 
 async def _logged_in(line: Line, config: Config, to: Target) -> bool:
@@ -285,11 +310,13 @@ async def log_out(config: Config, name: str) -> LoggedOut:
             f'"{name}" is not a login',
             hint=f"`{google.LOGOUT}` removes Google's" if by_google else "`modelbay login --status` lists the logins",
         )
-    ended = await end(config, entry)
     vendor = logins.managing(entry)
-    if vendor is None:
-        return LoggedOut(ended)
-    return LoggedOut(ended, apply(lambda edit: managed.remove(edit, vendor), config.path).result)
+    change = None if vendor is None else lambda: apply(lambda edit: managed.remove(edit, vendor), config.path).result
+    line = Line(config)
+    try:
+        return await _end(line, entry.id, entry.oauth, change)
+    finally:
+        await line.aclose()
 
 
 async def remove(config: Config, ids: Sequence[str]) -> list[Removed]:
@@ -300,15 +327,21 @@ async def remove(config: Config, ids: Sequence[str]) -> list[Removed]:
         ConfigError: the file cannot be changed.
     """
     removed = await asyncio.to_thread(removal.remove, config.path, ids)
-    used = {entry.oauth.key for entry in load(config.path).providers.values() if entry.oauth}
-    for id in ids:
-        entry = config.providers.get(id)
-        if entry is not None and entry.oauth is not None and entry.oauth.key not in used:
-            with contextlib.suppress(
-                ConfigError
-            ):  # the provider is gone; tokens that stay are of no use to anyone else
-                await end(config, entry)
+    line = Line(config)
+    try:
+        for entry in (config.providers[id] for id in ids if id in config.providers):
+            if entry.oauth is not None:
+                used = partial(_is_used, config, entry.oauth)
+                with contextlib.suppress(ConfigError):  # the provider is gone, and nothing else uses its tokens
+                    await _end(line, entry.id, entry.oauth, used=used)
+    finally:
+        await line.aclose()
     return removed.result
+
+
+def _is_used(config: Config, login: OAuth) -> bool:
+    """Whether a provider of the file, as it is now, uses a login."""
+    return any(entry.oauth.key == login.key for entry in load(config.path).providers.values() if entry.oauth)
 
 
 async def check_google(config: Config) -> Google:

@@ -31,7 +31,8 @@ FOLDER, CHECKED, LOCK = "upkeep", "checked", "lock"
 def start(path: Path | None = None, cache: Cache | None = None) -> bool:
     """Leaves a process behind that refreshes what is due, if that may be and was not looked at lately. Whether it did."""
     cache, path = cache or Cache(), path or config_file()
-    if not _is_on() or time() - (cache.changed(FOLDER, CHECKED) or 0) < HOUR:
+    # a time in the future is that of a clock that has been set back
+    if not _is_on() or 0 <= time() - (cache.changed(FOLDER, CHECKED) or 0) < HOUR:
         return False
     try:
         if b"source" not in path.read_bytes() or not cache.write(b"", FOLDER, CHECKED):

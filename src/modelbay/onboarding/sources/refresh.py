@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
-from modelbay.config.edit import Edited, apply
+from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.schema import CATALOG, MANIFEST, REGISTRY, Config, ProviderEntry
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.line import Line
@@ -134,8 +134,15 @@ def write(config: Config, answer: Answer, *, agreed: bool = False, dry_run: bool
     if answer.write is None:
         return Outcome(answer=answer, error=answer.error)
     writes = answer.write
+
+    def change(edit: Edit) -> list[Written]:
+        for id in answer.providers:
+            if edit.get("providers", id) is None:  # another process; writing would add it again
+                raise ConfigError(f'provider "{id}" was removed during the refresh: nothing was written', provider=id)
+        return writes(edit, agreed)
+
     try:
-        done = apply(lambda edit: writes(edit, agreed), config.path, dry_run=dry_run)
+        done = apply(change, config.path, dry_run=dry_run)
     except ModelbayError as error:
         return Outcome(answer=answer, error=error)
     if not dry_run:
