@@ -233,7 +233,7 @@ def test_a_command_that_is_not_there_is_noticed() -> None:
 def test_every_command_of_the_app_is_in_its_guide() -> None:
     guide = (ROOT / "docs/guides/app.md").read_text()
     assert [one.name for one in IN_THE_APP if f"`/{one.name}" not in guide] == []
-    table = guide.split("| command | |")[1].split("\n\n")[0]
+    table = guide.split("| command | action |")[1].split("\n\n")[0]
     assert set(re.findall(r"`/(\w+)", table)) == {one.name for one in IN_THE_APP}
 
 
