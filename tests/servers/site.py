@@ -145,5 +145,7 @@ def site(simulator: Simulator | None = None) -> Iterator[Site]:
             return made.asked[-1]
 
     with served(Answering) as made.url:
-        yield made
-        made.over.set()
+        try:
+            yield made
+        finally:
+            made.over.set()

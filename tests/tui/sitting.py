@@ -13,8 +13,9 @@ from textual.pilot import Pilot
 from modelbay.tui.app import ModelbayApp
 from modelbay.tui.boundary import trace
 
-SECONDS = 120
-"""How long something may take to be seen, on a machine that is busy with other tests."""
+SECONDS = 60
+"""How long something may take to be seen, on a machine that is busy with other tests. Less than pytest waits for a test, so
+that what is missing is reported with the screen."""
 CELL = 12.2
 """The width of a letter in a picture of the screen."""
 LINE = re.compile(r'<text [^>]*?x="([\d.]+)"[^>]*?y="([\d.]+)"[^>]*?>(.*?)</text>', re.DOTALL)

@@ -1,6 +1,8 @@
 """What a fault inside the app does: it is reported, the app goes on, and no value of a variable is shown."""
 
 import asyncio
+import gc
+import warnings
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from modelbay.tui.widgets.composer import Composer
 from modelbay.tui.widgets.listing import Listing
 from modelbay.tui.widgets.said import Said
 from modelbay.tui.widgets.stretch import Stretch
-from tests.tui.sitting import Sitting, sitting
+from tests.tui.sitting import SECONDS, Sitting, sitting
 
 SECRET = "sk-in-a-local-variable-0123456789"
 
@@ -217,3 +219,22 @@ async def test_what_a_dialog_still_waits_for_ends_with_it(home: Path, configured
         await person.says("Hello")
         await person.sees("You asked: Hello")
         assert goes_on == []
+
+
+async def test_leaving_before_something_began_says_nothing_on_the_terminal(home: Path, configured: str):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        async with sitting(configured, home=home) as person:
+            person.app.talk.ask("Hello")
+            person.app.exit()
+        async with sitting(configured, home=home) as person:
+            dialog = Welcome(person.app.state.config)
+            await person.app.push_screen(dialog)
+            dialog.during("working", dialog._look)
+            person.app.exit()
+        gc.collect()
+    assert [str(one.message) for one in said] == []
+
+
+def test_a_wait_that_fails_is_reported_before_the_test_is_given_up(pytestconfig: pytest.Config):
+    assert float(pytestconfig.getini("timeout")) > SECONDS

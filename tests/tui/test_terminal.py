@@ -17,7 +17,7 @@ from modelbay.simulator import Simulator
 from tests.cli.command import KEY, MODELBAY
 from tests.servers.site import Site, site
 
-SECONDS = 120
+SECONDS = 60
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),

@@ -8,6 +8,7 @@ from contextlib import aclosing, suppress
 
 import click
 
+from modelbay import threads
 from modelbay.chat.attachments import Unreadable, attachment, mentioned
 from modelbay.chat.bill import dollars
 from modelbay.chat.chat import Chat
@@ -45,7 +46,7 @@ def chat(settings: Settings, /, model: str | None, plain: bool, **options: str |
         direct = Direct.of(model, options)
         claim_stdin("the questions")
         talk = _Plain(settings, direct)
-        asyncio.run(talk.run())
+        threads.run(talk.run())
         if talk.failed and not talk.answered:
             raise click.exceptions.Exit(terminal.FAILED)
         return

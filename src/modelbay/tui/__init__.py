@@ -9,8 +9,9 @@ def open_app(config: Path | None = None, model: str | None = None) -> int:
     Raises:
         ConfigError: the configuration cannot be read.
     """
+    from modelbay import threads
     from modelbay.tui.app import ModelbayApp
 
     app = ModelbayApp(config, model)
-    app.run()
+    threads.run(app.run_async())
     return app.return_code or 0

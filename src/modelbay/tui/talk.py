@@ -1,6 +1,7 @@
 """The main screen: the transcript, what is being written, and the line that says with whom and at what cost."""
 
 from asyncio import to_thread
+from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -175,7 +176,7 @@ class Talk(Screen[None]):
         self.composer.sent(text)
         files, self._files = self._files, []
         self._show_files()
-        self._answering = self.run_worker(self._ask(text, files))
+        self._answering = self.run_worker(partial(self._ask, text, files))
         self._timer.resume()
 
     async def _ask(self, text: str, files: list[Media]) -> None:

@@ -1,6 +1,7 @@
 """The ways to add a provider, each from its first question to the entry that is written."""
 
 from asyncio import to_thread
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -67,7 +68,7 @@ async def add_provider(app: App[Any], state: State, way: str | None = None) -> A
 
 async def _known(app: App[Any], state: State) -> Added | None:
     shelf: Shelf | None = await app.push_screen_wait(
-        Progress("Fetching the catalog of models.dev", catalogs.opened(state.config))
+        Progress("Fetching the catalog of models.dev", partial(catalogs.opened, state.config))
     )
     if shelf is None:
         return None
@@ -86,7 +87,7 @@ async def _known(app: App[Any], state: State) -> Added | None:
 
 async def _local(app: App[Any], state: State) -> Added | None:
     found: list[Neighbour] | None = await app.push_screen_wait(
-        Progress("Looking for servers on this machine", neighbours(state.config))
+        Progress("Looking for servers on this machine", partial(neighbours, state.config))
     )
     if found is None:
         return None
@@ -110,7 +111,9 @@ async def add_neighbour(app: App[Any], state: State, one: Neighbour) -> Added | 
     if id in state.config.providers:
         id = next(f"{id}-{number}" for number in range(2, 100) if f"{id}-{number}" not in state.config.providers)
     made = with_key(draft(recognised, id), None)
-    detected = await app.push_screen_wait(Progress(f"Asking {one.name} for its models", detect(state.config, made, [])))
+    detected = await app.push_screen_wait(
+        Progress(f"Asking {one.name} for its models", partial(detect, state.config, made, []))
+    )
     if detected is None:
         return None
     taken = marked_at_first(detected.models)

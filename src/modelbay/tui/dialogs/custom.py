@@ -116,7 +116,7 @@ class CustomProvider(Form[Added]):
     def fetch(self) -> None:
         if not self.busy:
             self.said.clear()
-            self.during("asking it for its models", self._fetch())
+            self.during("asking it for its models", self._fetch)
 
     async def _fetch(self) -> None:
         """Asks for the models, and adds rows for those that are marked."""

@@ -1,5 +1,6 @@
 """Deleting from a list: `d` asks, `y` does it, and anything else, moving on too, is a no."""
 
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from textual import on
@@ -52,4 +53,4 @@ class Deleting(Dialog[T]):
     def action_delete(self) -> None:
         if self.armed is not None:
             row, self.armed = self.armed, None
-            self.during("deleting", self.delete(row))
+            self.during("deleting", partial(self.delete, row))

@@ -1,6 +1,6 @@
 """What every dialog has: a panel with a title, room for what went wrong, a line of keys, and a way back."""
 
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, ClassVar, TypeVar
 
 from textual.app import ComposeResult
@@ -62,15 +62,18 @@ class Dialog(ModalScreen[T | None]):
                 worker.cancel()
         return super().dismiss(result)
 
-    def during(self, words: str, work: Coroutine[Any, Any, None]) -> None:
-        """Does something that takes a while; Esc breaks it off. What goes wrong is said here."""
+    def during(self, words: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Does something that takes a while; Esc breaks it off. What goes wrong is said here.
+
+        A function and not its coroutine: Python warns on the terminal of a coroutine that never ran because the app ended.
+        """
 
         said = self.said
 
         async def run() -> None:
             said.waits(words)
             try:
-                await work
+                await work()
             except Exception as error:  # noqa: BLE001 the edge of the app, which goes on
                 said.fails(error)
             else:
@@ -80,7 +83,7 @@ class Dialog(ModalScreen[T | None]):
                 if said.waiting:
                     said.tells("interrupted")
 
-        self._under_way = self.run_worker(run(), exit_on_error=True)
+        self._under_way = self.run_worker(run, exit_on_error=True)
 
 
 class Scrolled(VerticalScroll, can_focus=False):

@@ -132,7 +132,7 @@ class Form(Dialog[T]):
         self.said.clear()
         found = self.show_problems(everywhere=True)
         if not found:
-            self.during(self.working, self.finish())
+            self.during(self.working, self.finish)
             return
         for field in self.query(Field):
             if field.key in found:

@@ -2,6 +2,7 @@
 
 from asyncio import to_thread
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, ClassVar
 
 from msgspec import Struct
@@ -78,7 +79,7 @@ class DeviceLogin(Dialog[LoggedIn]):
         yield Static(id="code", classes="about")
 
     def on_mount(self) -> None:
-        self.during("waiting for the approval", self._log_in())
+        self.during("waiting for the approval", self._log_in)
 
     async def _log_in(self) -> None:
         to = await to_thread(logging_in.target, self._state.config, self._platform.id)
@@ -130,7 +131,7 @@ class KeyLogin(Form[Added]):
 
 async def _by_google(app: App[Any], state: State) -> Added | None:
     found: Google | None = await app.push_screen_wait(
-        Progress("Checking Google's credentials", logging_in.check_google(state.config))
+        Progress("Checking Google's credentials", partial(logging_in.check_google, state.config))
     )
     if found is None:
         return None

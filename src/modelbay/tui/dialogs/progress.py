@@ -1,6 +1,6 @@
 """Waiting for something that can be broken off."""
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from modelbay.tui.dialogs.dialog import Dialog
@@ -11,16 +11,16 @@ T = TypeVar("T")
 class Progress(Dialog[T]):
     """Ends with what it waited for, or with None: then it was broken off, or what went wrong was read."""
 
-    def __init__(self, heading: str, work: Coroutine[Any, Any, T]) -> None:
+    def __init__(self, heading: str, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
         super().__init__()
         self.heading = heading
         self._work = work
 
     def on_mount(self) -> None:
-        self.during(self.heading, self._wait())
+        self.during(self.heading, self._wait)
 
     async def _wait(self) -> None:
-        self.dismiss(await self._work)
+        self.dismiss(await self._work())
 
     def action_back(self) -> None:
         super().action_back()

@@ -59,7 +59,7 @@ class Welcome(Dialog[Start]):
     def on_mount(self) -> None:
         self.query_one(Listing).focus()
         self.said.waits("looking for servers on this machine")
-        self.run_worker(self._look())
+        self.run_worker(self._look)  # type: ignore[arg-type]
 
     async def _look(self) -> None:
         """Offers the servers that answer, above the rest. The keys work meanwhile."""
