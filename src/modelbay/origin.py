@@ -1,4 +1,4 @@
-"""An origin: scheme, host and port. A credential belongs to one and goes to no other."""
+"""Origins: scheme, host and port. A credential belongs to one origin and is sent to no other."""
 
 import ipaddress
 from typing import NamedTuple
@@ -19,7 +19,7 @@ class Origin(NamedTuple):
 
     @property
     def loopback(self) -> bool:
-        """The machine itself, where no key is needed."""
+        """Whether it is this machine, where no key is needed."""
         return self.host == "localhost" or self.host.endswith(".localhost") or self.host == "::1" or _is_127(self.host)
 
 
@@ -27,10 +27,10 @@ def origin(url: str) -> Origin:
     """The origin of an http(s) URL.
 
     Raises:
-        ValueError: it is not an http(s) URL with a host; the message says what is wrong with it, without its user part.
+        ValueError: not an http(s) URL with a host; the message gives the reason, without the URL's user part.
     """
     if not url.isprintable() or " " in url:
-        raise ValueError("the URL has spaces or control characters in it")
+        raise ValueError("the URL contains spaces or control characters")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -39,7 +39,7 @@ def origin(url: str) -> Origin:
     if parts.scheme not in DEFAULT_PORTS:
         raise ValueError("the URL must start with http:// or https://")
     if not host:
-        raise ValueError("the URL names no host")
+        raise ValueError("the URL has no host")
     return Origin(parts.scheme, host.rstrip("."), DEFAULT_PORTS[parts.scheme] if port is None else port)
 
 
@@ -49,14 +49,14 @@ def _is_127(host: str) -> bool:
 
 
 _CARRYING = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::/96")))
-"""Nets whose addresses have an IPv4 one at the end: NAT64, and one of old."""
+"""IPv6 networks whose addresses end in an IPv4 address: NAT64, and a deprecated form."""
 _CLOSED = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "64:ff9b:1::/48", "fec0::/10")))
-"""Nets that some releases of Python take for global: a cloud's metadata is in the first."""
+"""Networks that some Python releases consider global: the first contains a cloud's metadata service."""
 _ISATAP = (0x00005EFE, 0x02005EFE)
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the open internet: not this machine, a private net, a cloud's metadata.
+    """Whether an IP address is on the public internet: not loopback, private, or a cloud's metadata service.
 
     An IPv4 address inside an IPv6 one (mapped, NAT64, 6to4, Teredo, ISATAP) counts as itself.
     """
@@ -71,13 +71,13 @@ def is_public(address: str) -> bool:
 
 
 INSIDE = frozenset({"local", "internal", "localdomain", "lan", "home.arpa"})
-"""The ends of names that no name server of the open internet answers for."""
+"""Top-level names that public DNS does not resolve."""
 
 
 def is_open(where: Origin) -> bool:
-    """Whether a host may be one of the open internet, as far as its words tell: what a name stands for shows when connecting.
+    """Whether a host may be on the public internet, as far as its name tells; the address is checked again when connecting.
 
-    127.1 and 0x7f000001 are addresses all the same, and letters of other scripts may be written for those of "localhost".
+    127.1 and 0x7f000001 are addresses, too, and letters of other scripts may spell "localhost".
     """
     try:
         host = where.host if where.host.isascii() else where.host.encode("idna").decode().rstrip(".")

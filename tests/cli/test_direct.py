@@ -109,7 +109,7 @@ def test_every_command_that_only_reads_takes_it(bare: Command):
 
 def test_it_cannot_be_changed(bare: Command):
     run = bare("provider", "remove", "acme", "--yes", "--config", "-", stdin=at(bare, CONFIG))
-    assert (run.code, "a configuration from standard input cannot be changed" in run.err) == (1, True)
+    assert (run.code, "cannot change a configuration that was read from standard input" in run.err) == (1, True)
     assert not (bare.home / "<stdin>").exists()
 
 

@@ -46,7 +46,7 @@ def test_no_model_named_and_no_default(modelbay: Command):
             code=1,
             out="",
             err="""\
-error: Model Not Found: no model was named and there is no default model
+error: Model Not Found: no model given, and no default model is set
 
 hint: connect a provider first: `modelbay provider add`
 """,
@@ -156,7 +156,7 @@ def test_a_provider_that_cannot_be_used_is_told_and_the_others_work(modelbay: Co
         (
             0,
             """\
-warning: HOME/config.toml:29: providers.broken.type: there is no type "opneai" (the types are kimi, anthropic, openai, openai_responses, google-genai, vertexai, azure)
+warning: HOME/config.toml:29: providers.broken.type: unknown type "opneai" (the types are kimi, anthropic, openai, openai_responses, google-genai, vertexai, azure)
 sim/sim-1 · 2 tokens in, 20 out · 0.0 s
 """,
         )

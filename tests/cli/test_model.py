@@ -247,8 +247,8 @@ capabilities = ["telepathy"]
 HOME/config.toml: the file: others on this machine may read the keys in it (mode 0644)
   fix: chmod 600 HOME/config.toml
 HOME/config.toml:1: default_model: no model "nope"
-  fix: name a model of the file, or provider/wire-id
-HOME/config.toml:4: providers.a.type: there is no type "opnai"
+  fix: use a model of the file, or provider/model-id
+HOME/config.toml:4: providers.a.type: unknown type "opnai"
   fix: the types are kimi, anthropic, openai, openai_responses, google-genai, vertexai, azure
 HOME/config.toml:6: providers.b: no API key for provider "b"
   fix: `modelbay key set b`, or write api_key under [providers.b], or OPENAI_API_KEY under [providers.b.env]; for a server that asks for none, auth = "none"

@@ -276,7 +276,7 @@ Imported 2 providers (3 models) from SHELF/api.json:
 SHELF/api.json is a registry of providers
 warning: one has no key yet: modelbay key set one
 warning: two has no key yet: modelbay key set two
-warning: left out: broken: there is no type "smoke"
+warning: left out: broken: unknown type "smoke"
 """,
             ),
             (

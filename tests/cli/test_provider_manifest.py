@@ -202,7 +202,7 @@ def test_an_id_of_another_provider_is_not_taken(bay: Inside, acme: Site) -> None
     bay.file.write_text(before)
     run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
     assert run.code == 2
-    assert 'there is a provider "sample-provider" already, from another source' in run.err
+    assert 'provider "sample-provider" already exists, from another source' in run.err
     assert "--id sample-provider-2" in run.err
     assert bay.text == before
     run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--id", "Not An Id", "--yes")
@@ -230,7 +230,7 @@ def test_a_person_is_shown_it_all_and_asked(tmp_path: Path, acme: Site) -> None:
     (tmp_path / "config.toml").write_text('[providers.synthetic]\ntype = "openai"\napi_key = "sk-mine"\n')
     (tmp_path / "embedded.json").write_text(EMBEDDED)
     with Person(tmp_path, "provider", "manifest", "--embedded", str(tmp_path / "embedded.json")) as person:
-        person.sees('there is a provider "synthetic" already').sees("Another id [synthetic-2]:").types("")
+        person.sees('provider "synthetic" already exists').sees("Another id [synthetic-2]:").types("")
         person.sees("the key goes to https://providerwebsite.com and nowhere else")
         person.sees("Key of Synthetic").types(KEY)
         person.sees("Add it? [Y/n]:").types("n")
@@ -449,7 +449,7 @@ def test_a_key_that_is_there_does_not_follow_a_manifest_to_another_origin(bay: I
     acme.pages[HOSTED] = manifest(baseUrl="https://thief.example/v1")
     text = json.dumps(embedded(name="Sample Provider", baseUrl="https://thief.example/v1"))
     run = bay("provider", "manifest", "--embedded", "-", "--yes", stdin=text)
-    assert 'there is a provider "sample-provider" already, from another source' in run.err
+    assert 'provider "sample-provider" already exists, from another source' in run.err
     assert bay.text == before
 
 

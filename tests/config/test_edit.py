@@ -331,7 +331,7 @@ def other_program(file: Path) -> Iterator[threading.Event]:
 def test_who_waits_too_long_is_told_so(file, other_program):
     with pytest.raises(ConfigError) as caught:
         apply(set_model, file, wait=0.1)
-    assert caught.value.message == f"{file} cannot be changed: other programs have kept it locked for 0.1 seconds"
+    assert caught.value.message == f"{file} cannot be changed: locked by another program for 0.1 seconds"
     assert caught.value.hint == "wait for the other modelbay processes to end, then try again"
     assert file.read_text() == TEXT
 
@@ -348,7 +348,7 @@ def test_who_waits_sees_what_the_other_wrote(file, other_program):
 def test_a_link_and_its_target_have_one_lock(file, other_program, tmp_path):
     link = tmp_path / "link.toml"
     link.symlink_to(file)
-    with pytest.raises(ConfigError, match="other programs"):
+    with pytest.raises(ConfigError, match="another program"):
         apply(set_model, link, wait=0)
 
 

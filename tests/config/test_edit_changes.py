@@ -94,7 +94,7 @@ def test_new_models_stand_after_the_last_of_their_provider(file):
 
 
 def test_a_provider_that_is_there_is_not_overwritten(file):
-    with pytest.raises(ConfigError, match='there is a provider "acme" already'):
+    with pytest.raises(ConfigError, match='provider "acme" already exists'):
         done(file, changes.add_provider, "acme", {"type": "openai"})
     assert file.read_text() == TEXT
 
@@ -188,9 +188,9 @@ def test_keys_of_a_provider_are_set_and_removed(file):
     ("keys", "value", "complaint"),
     [
         (("max_output_size",), "many", 'models."acme/one".max_output_size: expected a whole number, got text'),
-        (("protocol",), "gopher", "there is no protocol 'gopher'"),
+        (("protocol",), "gopher", "unknown protocol 'gopher'"),
         (("cost",), 1, 'models."acme/one".cost: expected a table'),
-        (("model",), None, "it has no name on the wire"),
+        (("model",), None, "no model ID"),
         (("provider",), "nobody", 'its provider "nobody" does not exist'),
     ],
 )

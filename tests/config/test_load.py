@@ -228,8 +228,8 @@ max_context_size = 0
     assert list(config.providers) == ["good"]
     assert list(config.models) == ["one"]
     assert [str(problem) for problem in config.problems] == [
-        '/somewhere/config.toml:5: providers.bad.type: there is no type "opnai"',
-        "/somewhere/config.toml:11: models.two: it has no name on the wire",
+        '/somewhere/config.toml:5: providers.bad.type: unknown type "opnai"',
+        "/somewhere/config.toml:11: models.two: no model ID",
     ]
     assert "openai" in str(config.problems[0].hint)
 
@@ -239,17 +239,17 @@ max_context_size = 0
     [
         ("base_url = 5", 3, "base_url: expected text"),
         ('base_url = "acme.example/v1"', 3, "base_url: the URL must start with http:// or https://"),
-        ('base_url = "https:///v1"', 3, "base_url: the URL names no host"),
+        ('base_url = "https:///v1"', 3, "base_url: the URL has no host"),
         ('base_url = "https://h:99999/"', 3, "base_url: the URL does not parse"),
-        ('base_url = "https://h/ v1"', 3, "base_url: the URL has spaces or control characters in it"),
+        ('base_url = "https://h/ v1"', 3, "base_url: the URL contains spaces or control characters"),
         ("env = { A = 1 }", 3, "env: expected text, got a whole number"),
         ('timeout = { idle = "long" }', 3, "timeout.idle: expected a number, got text"),
         ("timeout = { idle = 0 }", 3, "timeout.idle: expected a number > 0.0"),
         ("tls = { insecur = true }", 3, "tls.insecur: unknown key"),
         ('auth = "bearer"', 3, "auth: invalid enum value 'bearer'"),
-        ('api_key = "k"\noauth = { key = "o" }', 3, "api_key: api_key and oauth exclude each other"),
-        ('api_key = "k"\napi_key_env = "K"', 4, "api_key_env: api_key and api_key_env exclude each other"),
-        ('oauth = { key = "o" }\napi_key_env = "K"', 4, "api_key_env: oauth and api_key_env exclude each other"),
+        ('api_key = "k"\noauth = { key = "o" }', 3, "api_key: api_key and oauth cannot be used together"),
+        ('api_key = "k"\napi_key_env = "K"', 4, "api_key_env: api_key and api_key_env cannot be used together"),
+        ('oauth = { key = "o" }\napi_key_env = "K"', 4, "api_key_env: oauth and api_key_env cannot be used together"),
         ("api_key_env = 5", 3, "api_key_env: expected text, got a whole number"),
         ("oauth = { key = 3 }", 3, "oauth.key: expected text, got a whole number"),
         ('oauth = "file"', 3, "oauth: expected a table"),
@@ -265,12 +265,12 @@ def test_what_makes_a_provider_unusable(entry, line, complaint):
 @pytest.mark.parametrize(
     ("entry", "complaint"),
     [
-        ('provider = "p"', "it has no name on the wire"),
+        ('provider = "p"', "no model ID"),
         ('provider = "q"\nmodel = "w"', 'provider: its provider "q" does not exist'),
         ('provider = "broken"\nmodel = "w"', 'provider: its provider "broken" cannot be used'),
-        ('model = "w"', "it has neither a provider nor a base_url"),
+        ('model = "w"', "needs a provider or a base_url"),
         ('model = "w"\nbase_url = "x"', "base_url: the URL must start with http:// or https://"),
-        ('provider = "p"\nmodel = "w"\nprotocol = "smtp"', "protocol: there is no protocol 'smtp'"),
+        ('provider = "p"\nmodel = "w"\nprotocol = "smtp"', "protocol: unknown protocol 'smtp'"),
         ('provider = "p"\nmodel = "w"\nmax_context_size = 0', "max_context_size: expected a whole number >= 1"),
         ('provider = "p"\nmodel = "w"\ncapabilities = [1]', "capabilities: expected text, got a whole number"),
         ('provider = "p"\nmodel = "w"\noverrides = 1', "overrides: expected a table"),

@@ -80,7 +80,7 @@ def test_a_model_that_is_only_named_says_so(config):
         ("GPT", 'did you mean "gpt"?'),
         ("bset", 'did you mean "best"?'),
         ("opnai/gpt-5", 'did you mean "openai"?'),
-        ("xyzzy", "name a model of the file, or provider/wire-id"),
+        ("xyzzy", "use a model of the file, or provider/model-id"),
         ("gpt:shallow", "the variants of gpt are deep"),
     ],
 )
@@ -92,7 +92,7 @@ def test_an_unknown_model_is_met_with_the_nearest_names(config, name, hint):
 
 
 def test_a_model_of_a_broken_provider_says_what_is_broken(config):
-    with pytest.raises(UnknownModel, match='there is no type "nothing"') as caught:
+    with pytest.raises(UnknownModel, match='unknown type "nothing"') as caught:
         config.model("broken/m")
     assert caught.value.line == 8
 
@@ -111,5 +111,5 @@ def test_an_unknown_provider_is_met_with_the_nearest_names(config):
 
 
 def test_a_broken_provider_says_what_is_broken(config):
-    with pytest.raises(UnknownProvider, match=r'cannot be used: .*:8: .*there is no type "nothing"'):
+    with pytest.raises(UnknownProvider, match=r'cannot be used: .*:8: .*unknown type "nothing"'):
         config.provider("broken")

@@ -42,7 +42,7 @@ def test_a_value_may_have_several_references_and_text_around_them(config, monkey
 )  # fmt: skip
 @pytest.mark.parametrize("around", ["{}", "Bearer {}"])
 def test_what_looks_like_a_reference_and_is_not_one_is_an_error_and_not_a_key(config, wrong, around):
-    with pytest.raises(ConfigError, match="is not a reference") as caught:
+    with pytest.raises(ConfigError, match="is not a valid reference") as caught:
         resolve_reference(around.replace("{}", wrong), config, ())
     assert "{keyring:SERVICE/USER}" in str(caught.value.hint)
     assert not isinstance(caught.value, MissingCredential)
@@ -138,7 +138,7 @@ def test_a_machine_without_a_keyring_is_told_of_other_ways(config, monkeypatch):
 
 
 def test_a_keyring_reference_without_a_user_is_an_error(config):
-    with pytest.raises(ConfigError, match=r"\{keyring:modelbay\} is not a reference"):
+    with pytest.raises(ConfigError, match=r"\{keyring:modelbay\} is not a valid reference"):
         resolve_reference("{keyring:modelbay}", config, ())
 
 

@@ -499,7 +499,7 @@ def test_what_only_looks_like_a_reference_is_reported_at_load_and_the_others_wor
     assert list(config.providers) == ["good"]
     (problem,) = config.problems
     assert (problem.where, problem.line) == (where, 5)
-    assert problem.message.endswith("is not a reference")
+    assert problem.message.endswith("is not a valid reference")
     assert problem.hint == "the references are {env:NAME}, {file:PATH}, {keyring:SERVICE/USER} and {command:…}"
 
 

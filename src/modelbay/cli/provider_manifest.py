@@ -152,7 +152,7 @@ def _with_id(config: Config, proposal: Proposal, choice: Choice) -> Proposal:
     """The proposal under an id that is free."""
     while (problem := dialog.id_problem(proposal.id, [])) or proposal.taken:
         if not problem:
-            problem = f'there is a provider "{proposal.id}" already, from another source'
+            problem = f'provider "{proposal.id}" already exists, from another source'
         other = manifests.another_id(config, manifests.slug(proposal.said.manifest))
         if choice.yes or not asks():
             raise Invalid([f"--id: {problem}"], f"name this one with --id, as --id {other}")

@@ -1,6 +1,6 @@
-"""What the faces do to `config.toml`, each within one `Edit`. The results are names, for the face to put into words.
+"""Operations on `config.toml`, each within one `Edit`. The results are names; the face puts them into words.
 
-An operation raises ConfigError, and so leaves the file as it is, where its result would be an entry that cannot be used.
+An operation raises ConfigError, and leaves the file unchanged, if its result would be an entry that cannot be used.
 """
 
 import copy
@@ -16,7 +16,7 @@ from modelbay.errors import ConfigError, UnknownModel
 
 
 class Put(Struct, frozen=True):
-    """Entries that were written: new ones, those that were there and are another now, and those that were so already."""
+    """Entries that were written: added, changed, and unchanged ones."""
 
     provider: str
     added: list[str] = field(default_factory=list)
@@ -24,26 +24,26 @@ class Put(Struct, frozen=True):
     changed: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     default_model: str | None = None
-    """What the default model is now, where that was set."""
+    """The new default model, if it was set."""
 
 
 class Changed(Struct, frozen=True):
-    """Keys of an entry, dotted: those that have a new value, and those that are gone."""
+    """Keys of an entry, dotted: those with a new value and those that were removed."""
 
     set: list[str]
     removed: list[str]
 
 
 class Removed(Struct, frozen=True):
-    """What is gone: entries, and what named them."""
+    """Removed entries, and the settings that named them."""
 
     providers: list[str] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
     default_model: str | None = None
-    """What the default model was, where it is no more."""
+    """The former default model, if it was removed."""
     default_provider: str | None = None
     provider_defaults: list[str] = field(default_factory=list)
-    """Providers that stay and whose own default model is no more."""
+    """Providers that remain and whose own default model was removed."""
 
 
 def add_provider(
@@ -55,15 +55,15 @@ def add_provider(
     default_model: str | None = None,
     replace: bool = False,
 ) -> Put:
-    """Adds a provider with its models by alias. With `replace` an entry that is there becomes `provider`.
+    """Adds a provider and its models by alias. With `replace`, an existing entry is replaced by `provider`.
 
     Raises:
-        ConfigError: there is one of that id, or a model's alias belongs to another provider.
+        ConfigError: the ID exists, or a model's alias belongs to another provider.
     """
     if edit.get("providers", id) is not None and not replace:
         raise ConfigError(
-            f'there is a provider "{id}" already',
-            hint="choose another id, or change that one",
+            f'provider "{id}" already exists',
+            hint="choose another ID, or edit the existing provider",
             file=str(edit.path),
         )
     edit.set("providers", id, value=provider)
@@ -75,7 +75,7 @@ def add_provider(
 
 
 def put_models(edit: Edit, provider: str, models: Mapping[str, Table]) -> Put:
-    """Writes a provider's models by alias. One that is there keeps the keys that its new table does not have.
+    """Writes a provider's models by alias. An existing model keeps the keys that its new table does not have.
 
     Raises:
         ConfigError: an alias belongs to another provider.
@@ -89,7 +89,7 @@ def change_provider(edit: Edit, id: str, changes: Mapping[Keys, object]) -> Chan
     """Sets keys of a provider, each a path within its table, and removes those whose value is None.
 
     Raises:
-        UnknownProvider: there is none of that id.
+        UnknownProvider: no provider has that ID.
     """
     _check_provider(edit, id)
     return _change(edit, ("providers", id), changes)
@@ -99,17 +99,17 @@ def change_model(edit: Edit, alias: str, changes: Mapping[Keys, object]) -> Chan
     """Sets keys of a model, each a path within its table, and removes those whose value is None.
 
     Raises:
-        UnknownModel: there is none of that alias.
+        UnknownModel: no model has that alias.
     """
     _check_model(edit, alias)
     return _change(edit, ("models", alias), changes)
 
 
 def remove_provider(edit: Edit, id: str) -> Removed:
-    """Removes a provider, its models, and what named it or them as a default.
+    """Removes a provider, its models, and the default settings that named them.
 
     Raises:
-        UnknownProvider: there is none of that id.
+        UnknownProvider: no provider has that ID.
     """
     _check_provider(edit, id)
     before = _before(edit)
@@ -130,10 +130,10 @@ def remove_provider(edit: Edit, id: str) -> Removed:
 
 
 def remove_models(edit: Edit, aliases: Iterable[str]) -> Removed:
-    """Removes models, and what named them as a default.
+    """Removes models, and the default settings that named them.
 
     Raises:
-        UnknownModel: there is none of an alias.
+        UnknownModel: no model has one of the aliases.
     """
     before = _before(edit)
     models = list(dict.fromkeys(aliases))
@@ -147,7 +147,7 @@ def remove_models(edit: Edit, aliases: Iterable[str]) -> Removed:
 
 
 def set_default_model(edit: Edit, name: str | None) -> str | None:
-    """Makes a model the default, or none; what it was before."""
+    """Sets or removes the default model. Returns the former one."""
     before = edit.get("default_model")
     if name is None:
         edit.delete("default_model")
@@ -170,7 +170,7 @@ def _put_models(edit: Edit, provider: str, models: Mapping[str, Table]) -> Put:
         if (owner := _owner(edit, old)) not in (provider, None):
             raise ConfigError(
                 f'the model "{alias}" belongs to provider "{owner}"' if owner else f'the model "{alias}" stands alone',
-                hint="give the new one another alias",
+                hint="choose another alias for the new model",
                 file=str(edit.path),
             )
         naming = {} if _named_provider(old) else {"provider": provider}
@@ -182,7 +182,7 @@ def _put_models(edit: Edit, provider: str, models: Mapping[str, Table]) -> Put:
 
 def _change(edit: Edit, entry: Keys, changes: Mapping[Keys, object]) -> Changed:
     changed = Changed([], [])
-    if ("api_key",) in changes and edit.delete(*entry, "api_key_env"):  # the two exclude each other
+    if ("api_key",) in changes and edit.delete(*entry, "api_key_env"):  # a provider has either a key or a login
         changed.removed.append("api_key_env")
     for keys, value in changes.items():
         before = edit.get(*entry, *keys)
@@ -198,16 +198,16 @@ def _change(edit: Edit, entry: Keys, changes: Mapping[Keys, object]) -> Changed:
 
 
 def _before(edit: Edit) -> Config | None:
-    """The configuration before something is removed; None where that need not be known, as every default is an alias."""
+    """The configuration before a removal; None if it is not needed because every default is an alias."""
     names = [edit.view("default_model"), *(table.get("default_model") for table in _dicts(_table(edit, "providers")))]
     models = _table(edit, "models")
     return None if all(not isinstance(name, str) or name in models for name in names) else edit.config
 
 
 def _drop_defaults(edit: Edit, before: Config | None, gone: list[str]) -> tuple[str | None, list[str]]:
-    """Removes the default model, and those of providers, that named one of the models that are gone.
+    """Removes the default models, global and per provider, that named a removed model.
 
-    The default that was, and the providers.
+    Returns the former global default and the providers.
     """
     missing = set(gone)
 
@@ -237,18 +237,18 @@ def _model(config: Config, name: str) -> ModelEntry | None:
 
 def _check_provider(edit: Edit, id: str) -> None:
     if edit.get("providers", id) is None:
-        edit.config.provider(id)  # raises, and says which is near
+        edit.config.provider(id)  # raises UnknownProvider with the nearest ID
 
 
 def _check_model(edit: Edit, alias: str) -> None:
     if edit.get("models", alias) is None:
-        found = edit.config.model(alias)  # raises, where nothing has that name
+        found = edit.config.model(alias)  # raises UnknownModel if no model has that name
         hint = f'its alias is "{found.alias}"' if found.configured else "add it as a model first"
         raise UnknownModel(f'no entry "{alias}" in {edit.path}', hint=hint, file=str(edit.path))
 
 
 def _table(edit: Edit, name: str) -> Table:
-    """A table of entries, which must not be changed; what is not one has none."""
+    """A table of entries; callers must not change it. Empty if the key is missing or not a table."""
     table = edit.view(name)
     return table if isinstance(table, dict) else {}
 
@@ -258,12 +258,12 @@ def _dicts(table: Table) -> list[Table]:
 
 
 def _stands_alone(model: object) -> bool:
-    """Whether a model that names no provider is its own."""
+    """Whether a model without a provider is complete on its own."""
     return isinstance(model, dict) and bool(str(model.get("base_url") or "").strip())
 
 
 def _owner(edit: Edit, model: object) -> str | None:
-    """The provider that serves a model; "" where it stands alone, or has a key that is for nobody yet; None: nobody's."""
+    """ID of the provider that serves a model; "" if it is standalone, or its provider is not known yet; None if it has none."""
     if (named := _named_provider(model)) is not None or not isinstance(model, dict):
         return named
     if _stands_alone(model):
@@ -274,7 +274,7 @@ def _owner(edit: Edit, model: object) -> str | None:
 
 
 def _named_provider(model: object) -> str | None:
-    """The provider that a model's table names."""
+    """The provider named in a model's table."""
     if not isinstance(model, dict):
         return None
     named = model.get("provider_id") or model.get("provider")

@@ -1,4 +1,4 @@
-"""What an edit changes, as a unified diff that can be shown: secrets are masked in it, also in the lines around a change."""
+"""The unified diff of an edit, with secrets masked, also in context lines."""
 
 import re
 from difflib import SequenceMatcher
@@ -23,11 +23,11 @@ HEADERS = frozenset({"custom_headers", "headers", "http_headers"})
 SECRET_KEYS = frozenset({"api_key", "apiKey"})
 
 Shown = list[tuple[str, str]]
-"""Lines as they are, each with how it is shown."""
+"""Lines of text, each with its masked form."""
 
 
 def unified(before: str, after: str, name: str) -> str:
-    """The diff from one TOML text to another; empty, where they are the same."""
+    """The diff between two TOML texts; empty if they are equal."""
     if before == after:
         return ""
     old, new = _shown(before), _shown(after)
@@ -62,7 +62,7 @@ def _shown(text: str) -> Shown:
 
 
 def _paired(text: str, shown: str) -> Shown:
-    """The lines of a setting. Where masking has made fewer of them, the others are masked whole."""
+    """The lines of a setting. If the masked text has fewer lines, the others are masked completely."""
     lines = [line for line in re.split(r"(?<=\n)", text) if line]
     shown_lines = [line for line in re.split(r"(?<=\n)", shown) if line]
     if len(shown_lines) != len(lines):
@@ -80,7 +80,7 @@ def _setting(block: Block, line: Line) -> str:
 
 
 def masked_value(path: Keys, value: Any) -> Any:
-    """A value without the secrets in it; `path` says what it is."""
+    """A value with its secrets masked; `path` tells what the value is."""
     if isinstance(value, dict):
         return {key: masked_value((*path, key), item) for key, item in value.items()}
     if isinstance(value, list):
@@ -100,7 +100,7 @@ def _is_secret(path: Keys, value: str) -> bool:
     value = masked_urls(value)
     if known is None and tables[-1:] != ("dialect",):
         return named_secret(name) or shaped_secret(value)
-    # an unknown key may be a misspelled one, and in a provider's table nothing but a key is likely to be
+    # an unknown key may be misspelled, and in a provider's table it most likely was meant as a key
     return (
         name in SECRET_KEYS
         or shaped_secret(value)
@@ -109,7 +109,7 @@ def _is_secret(path: Keys, value: str) -> bool:
 
 
 def _comment(line: Line) -> str:
-    """A line of comment; what is commented out in it may be a secret still."""
+    """A comment line. A setting that is commented out may still contain a secret."""
     off = scan.OFF.match(line.head)
     if off and (masked := masked_value(scan.keys_of(off["path"]), "secret")) != "secret":
         return f"{off[0]} {values.text_of(masked)}"

@@ -1,11 +1,11 @@
-"""Change `config.toml`: one transaction at a time, comments and order kept, all of it written or nothing.
+"""Change `config.toml` in one transaction: comments and order are kept, and either everything is written or nothing.
 
     with Edit.open() as edit:
         edit.set("models", "fast", "max_output_size", value=8192)
         edit.delete("models", "old")
     print(edit.diff)
 
-What the commands do with it is in `changes`.
+The operations of the commands are in `changes`.
 """
 
 import codecs
@@ -29,11 +29,11 @@ from modelbay.storage.paths import STDIN, config_file
 T = TypeVar("T")
 
 WAIT = 60.0
-"""Seconds to wait for other processes. Each needs the file for some hundredths of one."""
+"""Seconds to wait for other processes, each of which holds the lock for a few hundredths of a second."""
 
 
 class Edited(Struct, Generic[T], frozen=True):
-    """What became of an edit; `result` is what its function said."""
+    """The outcome of an edit; `result` is the return value of the function that made it."""
 
     result: T
     edit: "Edit"
@@ -44,17 +44,17 @@ class Edited(Struct, Generic[T], frozen=True):
 
     @property
     def diff(self) -> str:
-        """As `Edit.diff`."""
+        """Same as `Edit.diff`."""
         return self.edit.diff
 
 
 def apply(
     changes: Callable[["Edit"], T], path: Path | None = None, *, dry_run: bool = False, wait: float = WAIT
 ) -> Edited[T]:
-    """Changes the file in one transaction: all that `changes` does, or nothing if it raises.
+    """Runs `changes` in one transaction; if it raises, nothing is written.
 
     Raises:
-        ConfigError: as `Edit.open`.
+        ConfigError: see `Edit.open`.
     """
     with Edit.open(path, dry_run=dry_run, wait=wait) as edit:
         result = changes(edit)
@@ -62,7 +62,7 @@ def apply(
 
 
 class Edit:
-    """The file as it will be. Values go in and come out as plain dicts, lists and scalars, and as copies."""
+    """The file as it will be written. Values are plain dicts, lists and scalars, and are copied in both directions."""
 
     def __init__(self, path: Path, content: bytes | None) -> None:
         self.path = path
@@ -76,21 +76,21 @@ class Edit:
     @classmethod
     @contextmanager
     def open(cls, path: Path | None = None, *, dry_run: bool = False, wait: float = WAIT) -> Iterator["Edit"]:
-        """Opens a file, by default `paths.config_file()`, and writes it at the end of the block unless that raises.
+        """Opens a file (default: `paths.config_file()`) and writes it at the end of the block, unless the block raises.
 
-        The file need not be there. It is locked meanwhile: ask nobody anything in the block. With `dry_run` nothing is
-        written or locked, and `diff` tells what would be.
+        The file may be missing. It is locked during the block, so do not prompt inside it. With `dry_run` nothing is
+        written or locked, and `diff` shows the change.
 
         Raises:
-            ConfigSyntaxError: what is there does not parse.
-            ConfigError: another process keeps it for over `wait` seconds; it cannot be read or written.
+            ConfigSyntaxError: the existing file does not parse.
+            ConfigError: another process held the lock for more than `wait` seconds, or the file cannot be read or written.
         """
         import tomllib  # noqa: F401 not while others wait for the lock
 
         path = path or config_file()
         if path == STDIN:
             raise ConfigError(
-                "a configuration from standard input cannot be changed", hint="name a file with --config FILE"
+                "cannot change a configuration that was read from standard input", hint="name a file with --config FILE"
             )
         target = files.target_of(path)
         with nullcontext() if dry_run else files.locked(target, wait):
@@ -112,16 +112,15 @@ class Edit:
 
     @property
     def config(self) -> Config:
-        """The file as it will be, read. It is made once for each state, and without parsing the text again."""
+        """The configuration after the edits so far. It is built once per state, without parsing the text again."""
         if self._config is None:
             self._config = read(self._document.data, self.text, self.path)
         return self._config
 
     def check(self) -> None:
-        """Has the result checked before it is written: once, however many operations ask for that.
+        """Requests a check of the result before it is written: once, however many operations ask for it.
 
-        Leaving the block raises ConfigError then, where something cannot be used that was not there, or could be used,
-        before the edit.
+        Leaving the block then raises ConfigError if an entry cannot be used that was new or usable before the edit.
         """
         self._checks = True
 
@@ -140,30 +139,30 @@ class Edit:
 
     @property
     def diff(self) -> str:
-        """The change so far as a unified diff, secrets masked; empty, where there is none."""
+        """The change so far as a unified diff with secrets masked; empty if there is none."""
         from modelbay.config.diff import unified
 
         return unified(self.before, self.text, str(self.path))
 
     def get(self, *keys: str) -> Any:
-        """A copy of the value or table at a path of keys; None, where there is none."""
+        """A copy of the value or table at a path of keys; None if it is missing."""
         value = self._document.get(keys)
         return None if value is MISSING else copy.deepcopy(value)
 
     def view(self, *keys: str) -> Any:
-        """The same without copying it: it must not be changed, and changes with the next edit."""
+        """Like `get`, without a copy: callers must not change it, and later edits change it."""
         value = self._document.get(keys)
         return None if value is MISSING else value
 
     def models_of(self, provider: str) -> dict[str, Table]:
-        """The tables of the models that name a provider, by alias; they must not be changed."""
+        """Tables of the models that name a provider, by alias; callers must not change them."""
         if self._owned is None:
             self._owned = Owned(self.view("models"))
         models = self.view("models")
         return {alias: models[alias] for alias in self._owned.aliases.get(provider, ())}
 
     def _forget(self, keys: Keys) -> None:
-        """Drops what was worked out of the state before."""
+        """Drops what was computed from the state before."""
         self._text = self._config = None
         if self._owned is not None and keys[0] == "models":
             if len(keys) == 1:
@@ -172,29 +171,29 @@ class Edit:
                 self._owned.renew(keys[1], self.view("models", keys[1]))
 
     def set(self, *keys: str, value: object, after: str | None = None) -> None:
-        """Writes a value. A table that is there becomes what `value` is, key by key: what does not change stays as it is.
+        """Writes a value. An existing table becomes `value` key by key, so unchanged keys keep their text.
 
-        A new table stands after its last sibling, or after the one called `after`.
+        A new table is placed after its last sibling, or after the one called `after`.
 
         Raises:
-            ConfigError: there is a value where the path needs a table; TOML cannot hold the value.
-            TypeError: the value is of a type that TOML does not have.
+            ConfigError: the path goes through a value that is not a table, or TOML cannot represent the value.
+            TypeError: the value has a type that TOML does not have.
         """
         self._document.set(keys, values.plain(value, keys), after)
         self._forget(keys)
 
     def delete(self, *keys: str) -> bool:
-        """Takes out a value or a table with all that is in it; whether there was one.
+        """Removes a value or a whole table. Returns whether it existed.
 
-        The comment on its line goes too, and the lines of comment right above a table's header. A table that no line
-        but its keys' spoke of (`cost.input = 1`) goes with the last of them.
+        The comment on its line is removed too, and so are the comment lines directly above a table's header. A table that
+        exists only through dotted keys (`cost.input = 1`) is removed with the last of them.
         """
         there = self._document.delete(keys)
         self._forget(keys)
         return there
 
     def _verified(self) -> bytes:
-        """The new content, read again as whoever opens it next will."""
+        """The new content, after reading it again the way the next reader will."""
         import tomllib
 
         text = self.text
@@ -204,15 +203,15 @@ class Edit:
             right = False
         if not right:
             raise ConfigError(
-                f"{self.path} cannot be changed safely: the result would not say what was meant; nothing was written",
-                hint="change it in an editor; this is a fault of modelbay, please report it",
+                f"{self.path} cannot be changed safely: the new text does not read back as intended; nothing was written",
+                hint="change it in an editor, and please report this bug in modelbay",
                 file=str(self.path),
             )
         return self._bom + text.encode()
 
 
 class Owned:
-    """Which models name which provider: an index, as there may be thousands of either."""
+    """Index from provider to its models; there may be thousands of either."""
 
     def __init__(self, models: object) -> None:
         self.aliases: dict[str, dict[str, None]] = {}
@@ -221,7 +220,7 @@ class Owned:
             self.renew(alias, table)
 
     def renew(self, alias: str, table: object) -> None:
-        """Enters a model again, whose table may have changed or be gone."""
+        """Updates the entry of a model whose table changed or was removed."""
         named = {table.get("provider"), table.get("provider_id")} if isinstance(table, dict) else set()
         now = {name.strip() for name in named if isinstance(name, str)}
         for name in self._named.get(alias, set()) - now:
@@ -232,7 +231,7 @@ class Owned:
 
 
 def _decoded(path: Path, content: bytes | None) -> tuple[bytes, str]:
-    """The mark that Windows editors begin a text with, and the text."""
+    """The byte order mark that Windows editors write, and the text."""
     content = content or b""
     bom = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
     try:
@@ -259,7 +258,7 @@ def _parsed(path: Path, text: str) -> Document:
 def _unchangeable(path: Path, reason: str, line: int | None) -> ConfigSyntaxError:
     return ConfigSyntaxError(
         f"cannot change {path} while it does not parse: {reason}",
-        hint="mend that line in an editor, then try again",
+        hint="fix that line in an editor, then try again",
         file=str(path),
         line=line,
     )

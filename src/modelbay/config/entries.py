@@ -1,4 +1,4 @@
-"""A table of the file made into an entry, or `Unusable` with the reason why it cannot be one."""
+"""Turns a table of the file into an entry, or raises `Unusable` with the reason."""
 
 import re
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ KINDS = {
 
 
 class Unusable(Exception):
-    """An entry cannot be used, for what stands at `keys` within it."""
+    """An entry cannot be used because of the value at `keys` within it."""
 
     def __init__(self, message: str, *keys: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ def provider_entry(id: str, value: object) -> ProviderEntry:
     if isinstance(type, str):
         known["type"] = OLD_TYPES.get(type, type)
         if known["type"] not in TYPES:
-            raise Unusable(f'there is no type "{type}"', "type", hint=f"the types are {', '.join(TYPES)}")
+            raise Unusable(f'unknown type "{type}"', "type", hint=f"the types are {', '.join(TYPES)}")
     _name_key(known)
     _check_login(known)
     _check_references(known)
@@ -59,14 +59,14 @@ def provider_entry(id: str, value: object) -> ProviderEntry:
 
 
 def model_entry(alias: str, value: object, overrides: Table, default_provider: str | None) -> ModelEntry:
-    """The entry for a model's table, as `overrides` leave it."""
+    """The entry for a model's table after its `overrides` are applied."""
     table = _table(value)
     provider = table.pop("provider_id", None) or table.pop("provider", None)
-    if not table.get("base_url"):  # a model with an address of its own stands alone, and no provider's key goes there
+    if not table.get("base_url"):  # a model with its own address is standalone, and a provider's key must not go there
         provider = provider or default_provider
     wire_id = table.pop("name", None) or table.pop("model", None)
     if not wire_id:
-        raise Unusable("it has no name on the wire", hint='add model = "..."')
+        raise Unusable("no model ID", hint='add model = "..."')
     known, extra = _split({**table, **overrides}, MODEL_KEYS)
     known |= {"alias": alias, "provider": provider, "model": wire_id, "extra": extra}
     known["overridden"] = frozenset(overrides)
@@ -76,7 +76,7 @@ def model_entry(alias: str, value: object, overrides: Table, default_provider: s
         known["protocol"] = _protocol(known["protocol"])
     efforts = overrides.get("support_efforts")
     if isinstance(efforts, list) and "default_effort" not in overrides and known.get("default_effort") not in efforts:
-        known.pop("default_effort", None)  # it was one of the list that is no more
+        known.pop("default_effort", None)  # the model was removed from the list it came from
     _check_login(known)
     _check_references(known)
     entry = _made(ModelEntry, known)
@@ -87,7 +87,7 @@ def model_entry(alias: str, value: object, overrides: Table, default_provider: s
 
 
 def _table(value: object) -> Table:
-    """A copy without blanks: `api_key = ""` is what Kimi Code writes where a login takes a key's place."""
+    """A copy without blank values: Kimi Code writes `api_key = ""` if a login is used instead of a key."""
     if not isinstance(value, dict):
         raise Unusable("expected a table")
     stripped = {key: type(item)(item.strip()) if isinstance(item, str) else item for key, item in value.items()}
@@ -95,7 +95,7 @@ def _table(value: object) -> Table:
 
 
 def _check_references(known: Table) -> None:
-    """What looks like a reference and is not one would be sent as it is written."""
+    """Raises `Unusable` for text that looks like a reference but is not one: it would be sent literally."""
     values: list[tuple[tuple[str, ...], Any]] = [((name,), known.get(name)) for name in ("api_key", "proxy")]
     for table in ("env", "custom_headers"):
         inner = known.get(table)
@@ -106,11 +106,11 @@ def _check_references(known: Table) -> None:
         values += [(("base_url",), path[2]), (("base_url",), path[0].rpartition("@")[0])]
         address = path[0].rpartition("@")[2]
         if found := REFERENCE.search(address) or re.search(r"\$?\{[^{}]*\}", address):
-            hint = "write the address out; references are followed in its user, password and query"
-            raise Unusable(f"{found[0]} is not followed in the host and path of an address", "base_url", hint=hint)
+            hint = "write the URL in full; references work only in its user, password and query"
+            raise Unusable(f"{found[0]} does not work in the host or path of a URL", "base_url", hint=hint)
     for keys, value in values:
         if isinstance(value, str) and (wrong := misspelled_reference(value)):
-            raise Unusable(f"{wrong} is not a reference", *keys, hint=REFERENCES)
+            raise Unusable(f"{wrong} is not a valid reference", *keys, hint=REFERENCES)
 
 
 def _split(table: Table, keys: frozenset[str]) -> tuple[Table, Table]:
@@ -119,13 +119,15 @@ def _split(table: Table, keys: frozenset[str]) -> tuple[Table, Table]:
 
 
 def _name_key(known: Table) -> None:
-    """Reads `api_key_env` as the reference that it is, so that nothing but this knows two spellings."""
+    """Reads `api_key_env` as a reference, so that no other code needs to know both spellings."""
     variable = known.get("api_key_env")
     if not isinstance(variable, str):
         return
     for other in ("api_key", "oauth"):
-        if other in known:  # Kimi Code refuses the entry too
-            raise Unusable(f"{other} and api_key_env exclude each other", "api_key_env", hint="remove one of the two")
+        if other in known:  # Kimi Code refuses such an entry too
+            raise Unusable(
+                f"{other} and api_key_env cannot be used together", "api_key_env", hint="remove one of the two"
+            )
     known["api_key"] = f"{{env:{variable}}}"
 
 
@@ -137,7 +139,7 @@ def _check_login(known: Table) -> None:
         except Unusable as unusable:
             raise Unusable(str(unusable), "oauth", *unusable.keys) from None
         if "api_key" in known:
-            raise Unusable("api_key and oauth exclude each other", "api_key", hint="remove one of the two")
+            raise Unusable("api_key and oauth cannot be used together", "api_key", hint="remove one of the two")
     if "base_url" in known:
         try:
             origin(known["base_url"])
@@ -148,17 +150,17 @@ def _check_login(known: Table) -> None:
 def _protocol(name: object) -> str:
     protocol = PROTOCOLS.get(name) if isinstance(name, str) else None
     if protocol is None:
-        raise Unusable(f"there is no protocol {name!r}", "protocol", hint=f"the protocols are {', '.join(PROTOCOLS)}")
+        raise Unusable(f"unknown protocol {name!r}", "protocol", hint=f"the protocols are {', '.join(PROTOCOLS)}")
     return protocol
 
 
 def _host(table: Table) -> str:
     if not table.get("base_url"):
-        raise Unusable("it has neither a provider nor a base_url", hint='add provider = "..."')
+        raise Unusable("needs a provider or a base_url", hint='add provider = "..."')
     try:
         return origin(table["base_url"]).host
     except (ValueError, AttributeError, TypeError):
-        return ""  # _check_login says what is wrong with it
+        return ""  # _check_login reports the problem
 
 
 def _made(kind: type[Made], fields: dict[str, Any]) -> Made:
@@ -173,7 +175,7 @@ def _made(kind: type[Made], fields: dict[str, Any]) -> Made:
 
 
 def _unknown_key(key: str, keys: list[str], kind: type[Struct]) -> Unusable:
-    """A key of a table that is modelbay's alone."""
+    """The problem of an unknown key in a table that only modelbay uses."""
     fields = sorted((STRICT[keys[-1]] if keys and keys[-1] in STRICT else kind).__struct_fields__)
     near = nearest(key, Known(frozenset(fields)))
     hint = f'rename it to "{near}"' if near else f"the keys are {', '.join(fields)}"
@@ -181,7 +183,7 @@ def _unknown_key(key: str, keys: list[str], kind: type[Struct]) -> Unusable:
 
 
 def _plainly(message: str) -> str:
-    """msgspec's words in a reader's: "Expected `int | null`, got `str`" is "expected a whole number, got text"."""
+    """A msgspec message in plain words: "Expected `int | null`, got `str`" becomes "expected a whole number, got text"."""
 
     def words(match: re.Match[str]) -> str:
         kinds = [kind for kind in match[1].split(" | ") if kind != "null"]

@@ -1,8 +1,8 @@
-"""Which keys each table of `config.toml` may have, and which of a file's keys nobody knows: a misspelled key is otherwise
-a setting that is silently not applied.
+"""Known keys of each table of `config.toml`, and the unknown keys of a file: a misspelled key would otherwise be a setting
+that is silently ignored.
 
-An unknown key is a warning, because Kimi Code shares the file and adds keys of its own; in a table that is modelbay's
-alone (`STRICT`) it is an error. `Table.others` are the keys that are known and not used here.
+An unknown key is a warning, because Kimi Code shares the file and adds keys of its own; in a table that only modelbay
+uses (`STRICT`) it is an error. `Known.others` are keys that are valid and not used by modelbay.
 """
 
 from collections.abc import Iterator
@@ -48,17 +48,17 @@ ROUTING_KEYS = frozenset(
         "oauth",
     }
 )
-"""What `overrides` leaves alone: it says what a model is like, not which one it is."""
+"""Keys that `overrides` cannot change, because they say which model it is."""
 
 
 class Known(Struct, frozen=True):
-    """The keys of a table."""
+    """The keys of one table."""
 
     ours: frozenset[str]
     others: frozenset[str] = frozenset()
-    """Keys that another program reads, or that a model may legally carry: not used here and not reported."""
+    """Keys used by other programs, or by models in general: not used by modelbay and not reported."""
     free: bool = False
-    """Any other key is as good: only one that is nearly one of `ours` is reported."""
+    """Whether any other key is allowed, too: then only a near miss of one of `ours` is reported."""
 
 
 EXTENDED = frozenset(
@@ -68,7 +68,7 @@ EXTENDED = frozenset(
      "supports_video_in", "supports_tool_use", "supports_thinking_type", "think_efforts", "object", "created", "owned_by",
      "npm", "tags", "type", "toggle", "weights", "license", "links")
 )  # fmt: skip
-"""Fields of extended models, as lists of models and models.dev write them."""
+"""Fields of extended models, as model lists and models.dev write them."""
 OF_KIMI_CODE = frozenset(
     ("telemetry", "plan_mode", "yolo", "auto_session_title", "default_permission_mode", "default_plan_mode",
      "default_thinking", "default_yolo", "permission", "hooks", "services", "merge_all_available_skills",
@@ -76,7 +76,7 @@ OF_KIMI_CODE = frozenset(
      "secondary_model", "mcp", "image", "model_catalog", "experimental", "token_counting", "identity", "tools", "task",
      "swarm", "watch", "cron", "database", "read")
 )  # fmt: skip
-"""Its tables and settings beside providers and models."""
+"""Tables and settings at the top level, besides providers and models."""
 
 ROOT = Known(
     frozenset({"default_model", "default_provider", "thinking", "chat", "network", "providers", "models"}), OF_KIMI_CODE
@@ -99,8 +99,8 @@ STRICT: dict[str, type[Struct]] = {
     "chat": ChatSettings,
     "network": Network,
 }
-"""Tables that are modelbay's alone, by name, at the top of the file or in an entry. Their structs forbid unknown fields, so
-that reading one refuses an unknown key; a table is added here for the nearest key to be named.
+"""Tables that only modelbay uses, by name, at the top level or in an entry. Their structs forbid unknown fields, so loading
+refuses an unknown key; a table listed here gets a hint with the nearest key.
 """
 
 INNER: dict[str, Known] = {
@@ -111,18 +111,18 @@ INNER: dict[str, Known] = {
     "env": VARIABLES,
     "overrides": OVERRIDES,
 }
-"""Tables within a provider's or a model's."""
+"""Tables within a provider or a model."""
 
 
 class Unknown(Struct, frozen=True):
-    """A key that nobody knows."""
+    """An unknown key."""
 
     path: Keys
     nearest: str | None = None
 
 
 def table_at(path: Keys) -> Known | None:
-    """What the table at a path may have; None where any key is as good as another."""
+    """The keys allowed in the table at a path; None if any key is allowed."""
     match path:
         case ():
             return ROOT
@@ -140,7 +140,7 @@ def table_at(path: Keys) -> Known | None:
 
 
 def known(path: Keys) -> bool | None:
-    """Whether a key is one that modelbay or its counterparts know; None where any key is as good as another."""
+    """Whether modelbay or a program that shares the file knows a key; None if any key is allowed there."""
     table = table_at(path[:-1]) if path else None
     if table is None:
         return None
@@ -148,7 +148,7 @@ def known(path: Keys) -> bool | None:
 
 
 def unknown_keys(document: Any) -> Iterator[Unknown]:
-    """The keys of a whole file that nobody knows, without those that reading it refuses."""
+    """The unknown keys of a whole file, without those that loading refuses."""
     yield from _unknown(document, ())
     yield from _unknown(document.get("thinking"), ("thinking",))
     for kind in ("providers", "models"):
@@ -173,22 +173,22 @@ def _unknown(table: Any, path: Keys) -> Iterator[Unknown]:
 
 
 def nearest(key: str, allowed: Known) -> str | None:
-    """The key that was probably meant."""
+    """The known key that was probably meant."""
     plain = {_plain(name): name for name in sorted(allowed.others) + sorted(allowed.ours)}
     wanted = _plain(key)
-    # where any key is as good, only a slip of the fingers is taken for a misspelled key
+    # where any key is allowed, only a typing error counts as a misspelled key
     match = get_close_matches(wanted, plain, 1, 0.9 if allowed.free else 0.75)
     swapped = next((name for name in plain if sorted(name) == sorted(wanted)), None)
     return plain[match[0]] if match else plain[swapped] if swapped else None
 
 
 def _plain(key: str) -> str:
-    """Without what spellings differ in: `apiKey`, `API-KEY`, `api_key`."""
+    """The key without the differences between `apiKey`, `API-KEY` and `api_key`."""
     return "".join(char for char in key.lower() if char.isalnum())
 
 
 def warnings(found: list[Unknown], text: str, file: str) -> list[Problem]:
-    """The unknown keys of a file in its order, each with its line and what was probably meant."""
+    """A problem for each unknown key of a file, in its order, with its line and the nearest known key."""
     lines = lines_of(text, [one.path for one in found])
     made = [
         Problem(

@@ -1,4 +1,4 @@
-"""Read `config.toml`. A file that does not parse is an error; an entry of no use is a `Problem`, and the rest works."""
+"""Read `config.toml`. A syntax error raises; an entry that cannot be used becomes a `Problem`, and the rest works."""
 
 import logging
 import re
@@ -19,19 +19,19 @@ from modelbay.storage.paths import STDIN, config_file
 
 _provided: ContextVar[bytes | None] = ContextVar("_provided", default=None)
 MOST_REPORTED = 5
-"""Unknown keys named in the log; `modelbay config check` names all of them."""
+"""Maximum number of unknown keys in the log; `modelbay config check` lists all of them."""
 _reported: set[tuple[str, str]] = set()
 
 
 def load(path: Path | None = None, *, trusted: bool = False, report: bool = True) -> Config:
-    """The configuration in `path`, by default `paths.config_file()`; empty, where there is no such file.
+    """The configuration in `path` (default: `paths.config_file()`); empty if the file is missing.
 
-    With `trusted` its references are followed though it is not in modelbay's home. `report` logs a warning for each
-    unknown key, once in a process.
+    With `trusted`, references are followed even outside modelbay's home. `report` logs a warning for each unknown key, once
+    per process.
 
     Raises:
-        ConfigSyntaxError: it is not TOML.
-        ConfigError: it cannot be read.
+        ConfigSyntaxError: the file is not TOML.
+        ConfigError: the file cannot be read.
     """
     path = path or config_file()
     try:
@@ -45,7 +45,7 @@ def load(path: Path | None = None, *, trusted: bool = False, report: bool = True
 
 
 def provide(data: bytes) -> None:
-    """Hands in the configuration that `load(STDIN)` reads."""
+    """Sets the configuration that `load(STDIN)` reads."""
     _provided.set(data)
 
 
@@ -54,7 +54,7 @@ def _read(path: Path) -> Config:
     if data is None:
         return Config(path=path, exists=False)
     try:
-        text = data.decode("utf-8-sig")  # Windows editors begin with a mark that TOML forbids
+        text = data.decode("utf-8-sig")  # Windows editors write a byte order mark, which TOML forbids
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigSyntaxError(f"{path}, line {line}: not UTF-8 text", file=str(path), line=line) from None
@@ -74,10 +74,10 @@ def _report(config: Config) -> None:
 
 
 def parse(text: str, path: Path) -> Config:
-    """The configuration in `text`, which stands in `path` or is about to.
+    """The configuration in `text`, the current or future content of `path`.
 
     Raises:
-        ConfigSyntaxError: it is not TOML.
+        ConfigSyntaxError: the text is not TOML.
     """
     import tomllib
 
@@ -86,11 +86,11 @@ def parse(text: str, path: Path) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise _syntax_error(str(error), text, path) from None
     except RecursionError:
-        raise ConfigSyntaxError(f"{path}: its values are nested too deeply", file=str(path)) from None
+        raise ConfigSyntaxError(f"{path}: values are nested too deeply", file=str(path)) from None
 
 
 def read(document: Table, text: str, path: Path) -> Config:
-    """The configuration in a document, which is what `text` says. The document itself stays as it is: without hidden secrets."""
+    """The configuration in a parsed document, whose source is `text`. The document is not changed: secrets in it stay readable."""
     document = _copied(document)
     hide(document)
     return _Reading(text, document, path).config
@@ -113,7 +113,7 @@ def _syntax_error(message: str, text: str, path: Path) -> ConfigSyntaxError:
 
 
 class _Reading:
-    """One reading of one file; what of it cannot be used goes to `config.problems`."""
+    """One reading of one file; entries that cannot be used go to `config.problems`."""
 
     def __init__(self, text: str, document: Table, path: Path) -> None:
         self.text = text
@@ -155,7 +155,7 @@ class _Reading:
         if not isinstance(overrides, dict):
             raise Unusable("expected a table", "overrides")
         for key in sorted(keys.ROUTING_KEYS & overrides.keys()):
-            unusable = Unusable("cannot be overridden; it belongs into the model's own table", "overrides", key)
+            unusable = Unusable("cannot be overridden; set it in the model's own table", "overrides", key)
             self.report(unusable, "models", alias)
         facts = {key: item for key, item in overrides.items() if key not in keys.ROUTING_KEYS}
         try:

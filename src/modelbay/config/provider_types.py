@@ -1,6 +1,6 @@
-"""The provider types: what `type` means in `[providers.<name>]`.
+"""Provider types: the values of `type` in `[providers.<id>]`.
 
-The rows are Kimi Code's, with the names that its engine looks for in `[providers.<name>.env]`, and our own `azure`.
+The rows are Kimi Code's, with the names that it looks for in `[providers.<id>.env]`, and `azure`, which is ours.
 """
 
 from typing import NamedTuple
@@ -11,11 +11,11 @@ from modelbay.conversation import Protocol
 class ProviderType(NamedTuple):
     protocol: Protocol
     base_url: str | None
-    """Where it is when nobody says; None: there is no such place (Vertex AI has one a region, Azure one a customer)."""
+    """Default base URL; None if there is no single one (Vertex AI has one per region, Azure one per customer)."""
     key_names: tuple[str, ...]
-    """What its key is called in the `env` table, first come first."""
+    """Names of the API key in the `env` table, in order of precedence."""
     url_names: tuple[str, ...]
-    """What its base URL is called there."""
+    """Names of the base URL in the `env` table."""
 
 
 TYPES: dict[str, ProviderType] = {
@@ -38,7 +38,7 @@ TYPES: dict[str, ProviderType] = {
 }
 
 OLD_TYPES = {"openai_legacy": "openai", "gemini": "google-genai", "google_genai": "google-genai"}
-"""What kimi-cli, Kimi Code's predecessor, called them."""
+"""Names used by kimi-cli, the predecessor of Kimi Code."""
 
 PROTOCOLS: dict[str, Protocol] = {
     "openai_chat": "openai_chat",
@@ -48,7 +48,7 @@ PROTOCOLS: dict[str, Protocol] = {
     "openai": "openai_chat",
     "google-genai": "google",
 }
-"""The names that the key `protocol` takes, ours and Kimi Code's."""
+"""Values of the key `protocol`, ours and Kimi Code's."""
 
 TYPE_OF: dict[Protocol, str] = {
     "openai_chat": "openai",
@@ -56,7 +56,7 @@ TYPE_OF: dict[Protocol, str] = {
     "anthropic": "anthropic",
     "google": "google-genai",
 }
-"""The type of a provider that is known by its protocol only."""
+"""The type for a protocol, if nothing else about the provider is known."""
 
 
 def protocol_of_type(name: str | None) -> Protocol | None:

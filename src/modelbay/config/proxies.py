@@ -1,7 +1,7 @@
-"""Which proxy a URL is reached through: that of `[network]`, else that of the environment (HTTPS_PROXY and its like).
+"""The proxy for a URL: `[network] proxy`, else the environment (HTTPS_PROXY and the like).
 
-The rules are those that curl and Go have in common: names in both cases, the lower one first; NO_PROXY with host names,
-suffixes, ports, addresses and CIDR blocks. This machine itself is never reached through a proxy.
+The rules are the ones that curl and Go share: names in both cases, lower case first; NO_PROXY with host names, suffixes,
+ports, addresses and CIDR blocks. Loopback addresses are never reached through a proxy.
 """
 
 import ipaddress
@@ -15,7 +15,7 @@ from modelbay.origin import Origin
 from modelbay.storage.paths import environment
 
 NONE = "none"
-"""The value of a `proxy` that asks for direct connections, whatever the environment says."""
+"""The value of `proxy` for direct connections, regardless of the environment."""
 SETTING = "proxy of [network]"
 _PORT = re.compile(r"(?P<host>\[[^]]*\]|[^:]*)(?::(?P<port>\d+))?")
 
@@ -34,7 +34,7 @@ class Proxies(Struct, frozen=True):
     bypass: tuple[str, ...] = ()
 
     def of(self, where: Origin) -> Proxy | None:
-        """The proxy to an origin; None: a direct connection."""
+        """The proxy for an origin; None for a direct connection."""
         proxy = self.https if where.scheme == "https" else self.http
         return None if proxy is None or where.loopback or _is_bypassed(self.bypass, where) else proxy
 
@@ -52,7 +52,7 @@ def proxies(setting: str | None) -> Proxies:
     if setting is not None:
         proxy = Proxy(_url(setting), SETTING)
         return Proxies(proxy, proxy, names)
-    # a CGI program gets a client's `Proxy` header as HTTP_PROXY
+    # in a CGI program, HTTP_PROXY is the client's `Proxy` header
     http = _variable("HTTP_PROXY", lower_only=environment("REQUEST_METHOD") is not None)
     found = [_proxy(one or _variable("ALL_PROXY")) for one in (http, _variable("HTTPS_PROXY"))]
     return Proxies(found[0], found[1], names)
@@ -70,7 +70,7 @@ def _proxy(found: tuple[str, str] | None) -> Proxy | None:
 
 
 def _url(text: str) -> str:
-    """A proxy as a URL: `host:port` means HTTP, and desktops write `socks:` for SOCKS 5."""
+    """A proxy as a URL: `host:port` means HTTP, and desktop settings write `socks:` for SOCKS 5."""
     scheme, mark, rest = text.partition("://")
     if not mark:
         return f"http://{text}"

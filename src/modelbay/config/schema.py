@@ -1,7 +1,7 @@
-"""What `config.toml` says: providers, models, and which of them cannot be used.
+"""The content of `config.toml`: providers, models, settings, and the entries that cannot be used.
 
-The tables are Kimi Code's, whose files work unchanged; keys of ours are added and marked so. A key that nobody knows
-is kept in `extra`. Blank text is the same as no key at all. The reprs show no values: headers and URLs carry secrets.
+The tables are Kimi Code's, whose files work unchanged; keys that modelbay adds are marked "ours". Unknown keys are kept in
+`extra`. Blank text counts as a missing key. The reprs show no values, because headers and URLs contain secrets.
 """
 
 from pathlib import Path
@@ -19,8 +19,8 @@ Table: TypeAlias = dict[str, Any]
 """A table as `tomllib` gives it."""
 
 MANIFEST, CATALOG, REGISTRY = "manifest", "models_dev", "apiJson"
-"""The `kind` of a source: a provider's own manifest, models.dev or a list like it, a registry of several providers. The last,
-and the form of its `source`, are Kimi Code's, so that each reads the other's file.
+"""The `kind` of a source: a provider's own manifest, models.dev or a similar list, or a registry of several providers. The last,
+and the form of its `source`, are Kimi Code's, so that each program reads the other's file.
 """
 Size: TypeAlias = Annotated[int, Meta(ge=1)]
 Days: TypeAlias = Annotated[int, Meta(ge=1)]
@@ -29,7 +29,7 @@ Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 
 
 class Problem(Struct, frozen=True):
-    """Something in the file that cannot be used. `where` is a path of keys, as `providers.acme.base_url`."""
+    """A setting or entry that cannot be used. `where` is a path of keys, such as `providers.acme.base_url`."""
 
     file: str
     line: int | None
@@ -43,41 +43,41 @@ class Problem(Struct, frozen=True):
 
 
 class OAuth(Struct, kw_only=True):
-    """Where a token is stored: `key` names it; and how it is had, where no preset knows that by the key."""
+    """Where a token is stored (`key`), and how to log in if no preset has that key."""
 
     key: Annotated[str, Meta(min_length=1)]
-    """What the tokens are kept as."""
+    """Name under which the tokens are stored."""
     storage: Literal["file", "keyring"] = "file"
-    """Where: a file that only you can read, or the system's keyring."""
+    """Where tokens are stored: a file that only you can read, or the system's keyring."""
     oauth_host: str | None = None
-    """The login server, where it is not the usual one."""
+    """Host of the login server. Default: the platform's own."""
     # ours
     device_url: str | None = None
-    """Where a device login begins: a URL, or a path at `oauth_host`."""
+    """Device authorization endpoint: a URL, or a path at `oauth_host`."""
     token_url: str | None = None
     """Token endpoint: a URL, or a path at `oauth_host`."""
     revoke_url: str | None = None
     """Revocation endpoint, used by `modelbay logout`: a URL, or a path at `oauth_host`. Default: the server's metadata."""
     client_id: str | None = None
-    """Who we are to the login server."""
+    """OAuth client ID."""
     scope: str | None = None
-    """What is asked for, as the server wants it."""
+    """OAuth scope to request."""
     extra: Table = field(default_factory=dict)
 
 
 class Timeout(Struct, frozen=True, forbid_unknown_fields=True):
-    """Seconds; None leaves it to the transport."""
+    """Timeouts in seconds. Unset ones have the defaults of the transport."""
 
     connect: Seconds | None = None
-    """Until the connection stands."""
+    """Time to establish a connection."""
     first_byte: Seconds | None = None
-    """From the request to the first byte of the answer."""
+    """Time from the request to the first byte of the response."""
     idle: Seconds | None = None
-    """The longest silence within an answer."""
+    """Longest time without any bytes within a response."""
     first_event: Seconds | None = None
-    """From the connection to the first content of the answer, whatever keep-alives come before it (600)."""
+    """Time from the connection to the first content of the answer; keep-alives do not count (600)."""
     content: Seconds | None = None
-    """The longest time between two pieces of content, whatever keep-alives come between them (600)."""
+    """Longest time between two pieces of content; keep-alives do not count (600)."""
 
 
 class SizeLimits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,20 +90,20 @@ class SizeLimits(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Tls(Struct, frozen=True, forbid_unknown_fields=True):
-    """PEM files, and whether to look at them at all."""
+    """Certificates (PEM files) and verification."""
 
     ca: str | None = None
-    """Who to trust."""
+    """CA bundle (PEM file)."""
     cert: str | None = None
-    """Who we are."""
+    """Client certificate (PEM file)."""
     key: str | None = None
-    """The key of `cert`, where it is not in the same file."""
+    """Private key of `cert`, if it is in another file."""
     insecure: bool = False
-    """Trusts everybody."""
+    """Disable certificate verification."""
 
 
 class Network(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[network]`: how every connection is made."""
+    """`[network]`: settings of every connection."""
 
     proxy: str | None = None
     """URL of a proxy (http, https, socks4, socks5) for all connections, or "none"; it may be a reference. Default: HTTPS_PROXY,
@@ -111,11 +111,11 @@ class Network(Struct, frozen=True, forbid_unknown_fields=True):
     ca: str | None = None
     """CA bundle (PEM file), trusted in addition to the system's. A provider's own `tls.ca` replaces both."""
     offline: bool = False
-    """Only a provider that is called is contacted: nothing is fetched or refreshed (false)."""
+    """Contact only the provider that is called; fetch and refresh nothing (false)."""
 
 
 class Modalities(Struct):
-    """A list that is given is complete: what it does not name, the model cannot take or make."""
+    """Input and output types. A list that is set is complete: other types are not supported."""
 
     input: list[str] | None = None
     """Of text, image, audio, video and pdf."""
@@ -124,28 +124,28 @@ class Modalities(Struct):
 
 
 class Thinking(Struct):
-    """`[thinking]`: how much to think unless a request says."""
+    """`[thinking]`: default reasoning of requests."""
 
     enabled: bool | None = None
-    """false: no thinking, unless a request says; true: thinking, where no effort is known."""
+    """false: thinking off by default; true: thinking on if no effort is set."""
     effort: str | None = None
-    """How much, as low, medium, high."""
+    """Default reasoning effort, such as low, medium or high."""
     keep: str | bool | None = None
-    """Kimi Code's; left alone here."""
+    """Used by Kimi Code; ignored by modelbay."""
 
 
 class ChatSettings(Struct, forbid_unknown_fields=True):
     """`[chat]`: conversations of the app and of `modelbay chat`."""
 
     keep: Literal["always", "ask", "never"] = "always"
-    """Whether conversations are stored on this machine: as they happen; only those that you save with `/save`; never."""
+    """When conversations are stored on this machine: while they happen ("always"), only with `/save` ("ask"), or "never"."""
     keep_days: Days | None = None
     """Days after its last change when a conversation is deleted. Default: never."""
 
 
 FILLING = {REGISTRY: "registry", CATALOG: "models.dev"}
-"""The kinds of `source` that fill in a model's own keys, as Kimi Code does, and what `Model.sources` calls them; the user's
-word is in `overrides` there.
+"""The kinds of `source` that write a model's own keys, as Kimi Code does, and their names in `Model.sources`; the user's values
+are in `overrides` there.
 """
 
 
@@ -154,44 +154,44 @@ class ProviderEntry(Struct, kw_only=True):
 
     id: str
     type: str | None = None
-    """One of the provider types below; None: the vendor that `dialect` or the base URL tells of."""
+    """Provider type, one of those below. Default: the vendor of `dialect` or of the base URL."""
     api_key: str | None = None
-    """The key, or a reference to it."""
+    """API key, or a reference to it."""
     api_key_env: str | None = None
-    """Kimi Code's: the environment variable that holds the key. The same as `api_key = "{env:NAME}"`, and instead of it."""
+    """Name of the environment variable with the API key (Kimi Code's key). Same as `api_key = "{env:NAME}"`; set only one."""
     base_url: str | None = None
-    """Where it is: a base URL or a whole endpoint; None: its type's own address."""
+    """Base URL, or a whole endpoint URL. Default: the address of `type`."""
     default_model: str | None = None
-    """Kimi Code's; shown, and not used to choose a model."""
+    """Default model of the provider (Kimi Code's key); shown, not used to choose a model."""
     oauth: OAuth | None = None
-    """A login in place of a key."""
+    """Login instead of an API key."""
     env: dict[str, str] = field(default_factory=dict)
-    """Stands for environment variables, which are never read themselves."""
+    """Values used in place of environment variables, which modelbay never reads implicitly."""
     custom_headers: dict[str, str] = field(default_factory=dict)
-    """Headers of every request. A value may have references in it: "Bearer {env:TOKEN}"."""
+    """Headers of every request. A value may contain references: "Bearer {env:TOKEN}"."""
     source: Table | None = None
-    """Where the entry came from and is refreshed from; Kimi Code writes `{kind, url, apiKey}`."""
+    """The manifest, catalog or registry that the entry was added and is refreshed from; Kimi Code writes `{kind, url, apiKey}`."""
     model_source: str | None = None
-    """`static`: no refresh touches its models; `discover`: its own list is asked again by itself. Kimi Code's words."""
+    """`static`: never refresh its models; `discover`: refresh them from its model list. Values as in Kimi Code."""
     # ours
     name: str | None = None
-    """What to show for it."""
+    """Display name."""
     dialect: str | Table | None = None
-    """A preset's id, or a table of dialect fields; `preset` in it names the one they change."""
+    """Dialect: a preset's ID, or a table of dialect fields; `preset` in the table names the preset that they change."""
     full_url: bool | None = None
-    """Whether `base_url` is a whole endpoint; None: by its looks."""
+    """Whether `base_url` is a whole endpoint URL. Default: detected."""
     auth: Literal["none"] | None = None
-    """It takes calls without a key."""
+    """"none" if calls need no key."""
     api_version: str | None = None
     """Azure's `api-version`."""
     proxy: str | None = None
-    """The URL of a proxy (http, https, socks4, socks5) that its calls go through, or "none"; it may be a reference."""
+    """Proxy URL (http, https, socks4, socks5) for its calls, or "none"; may be a reference."""
     tls: Tls | None = None
     """Certificates."""
     timeout: Timeout | None = None
-    """How long to wait."""
+    """Timeouts in seconds."""
     limits: SizeLimits | None = None
-    """Maximum sizes of answers."""
+    """Maximum sizes of responses."""
     extra: Table = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -202,102 +202,102 @@ class ProviderEntry(Struct, kw_only=True):
 
     @property
     def by_manifest(self) -> bool:
-        """It was added by what it says of itself, hosted or pasted."""
+        """Whether it was added from its manifest, hosted or pasted."""
         return bool(self.source and self.source.get("kind") == MANIFEST)
 
     @property
     def imported(self) -> bool:
-        """Its models come from somewhere else, and may be written again without the user's doing."""
+        """Whether its models come from a source and can be refreshed."""
         return bool(self.source and self.source.get("url"))
 
     @property
     def static(self) -> bool:
-        """No refresh touches its models."""
+        """Whether refresh must not change its models."""
         return self.model_source == "static"
 
     @property
     def filled_in(self) -> str | None:
-        """Whose word its models' keys are, where only `overrides` are the user's."""
+        """Name of the source that wrote its models' keys, if only `overrides` are the user's."""
         return FILLING.get(str((self.source or {}).get("kind")))
 
 
 class ModelEntry(Struct, kw_only=True):
-    """`[models."<alias>"]`, its `overrides` applied."""
+    """`[models."<alias>"]`, with its `overrides` applied."""
 
     alias: str
     provider: str
-    """The provider's id. Where a model has a URL and no provider, the URL's host."""
+    """Provider ID. For a model with a URL and no provider: the URL's host."""
     model: str
-    """The name on the wire (Kimi Code's `name`, else its `model`)."""
+    """Model ID sent to the provider (Kimi Code's `name`, else its `model`)."""
     aliases: list[str] = field(default_factory=list)
-    """Other names for it."""
+    """Further names for the model."""
     protocol: Protocol | None = None
-    """Where it is not its provider's usual one."""
+    """Protocol, if it differs from the provider's."""
     base_url: str | None = None
-    """Where it is, where that is elsewhere than its provider."""
+    """Base URL, if it differs from the provider's."""
     api_key: str | None = None
-    """Its own key, which goes before its provider's."""
+    """API key of this model; takes precedence over the provider's."""
     oauth: OAuth | None = None
-    """Its own login."""
+    """Login of this model."""
     max_context_size: Size | None = None
-    """Tokens that it has before it, its answer included."""
+    """Context window in tokens, output included."""
     max_input_size: Size | None = None
-    """Tokens of a prompt."""
+    """Maximum input tokens."""
     max_output_size: Size | None = None
-    """Tokens of an answer; sent with every request."""
+    """Maximum output tokens; sent with every request."""
     capabilities: list[str] = field(default_factory=list)
-    """What it can do for sure; what is not named is not thereby denied."""
+    """Capabilities the model has. Unlisted ones are unknown, not absent."""
     display_name: str | None = None
-    """What to show for it."""
+    """Display name."""
     reasoning_key: str | None = None
-    """The field of a reply that holds its thinking."""
+    """Field of a response that contains the reasoning."""
     adaptive_thinking: bool | None = None
-    """Anthropic: it decides by itself how much to think; else it is given a budget."""
+    """Anthropic: the model decides how much to think; otherwise it gets a token budget."""
     support_efforts: list[str] | None = None
-    """How much it can think, least first."""
+    """Reasoning efforts, lowest first."""
     default_effort: str | None = None
-    """How much it thinks where nobody says."""
+    """Default reasoning effort."""
     off_effort: str | None = None
-    """The effort that stands for no thinking."""
+    """Reasoning effort that turns thinking off."""
     beta_api: bool | None = None
-    """Kimi Code's; left alone here."""
+    """Used by Kimi Code; ignored by modelbay."""
     # ours
     base_model: str | None = None
-    """ID of the model behind `model`, where that is a name of your own: an Azure deployment, a proxy's name, a fine-tune. Facts,
-    prices and rules for requests come from it; `model` is what is sent.
+    """ID of the model behind `model`, if that is a name of your own: an Azure deployment, a proxy's name, a fine-tune. Facts,
+    prices and request rules are those of this ID; `model` is what is sent.
     """
     cost: Cost | None = None
-    """What it costs."""
+    """Price in dollars per million tokens."""
     computer_use: bool | None = None
-    """Where it is false, computer tools are refused before they leave."""
+    """Computer use. If false, such tools are refused before the request is sent."""
     variants: dict[str, Table] = field(default_factory=dict)
-    """Named settings, asked for as `alias:variant`."""
+    """Named settings, used as `alias:variant`."""
     temperature: bool | None = None
-    """Whether it takes one, as in the models.dev list."""
+    """Temperature support, as in the models.dev list."""
     reasoning: bool | None = None
-    """Whether it thinks."""
+    """Reasoning support."""
     tool_call: bool | None = None
-    """Where it is false, tools are refused before they leave."""
+    """Tool support. If false, tools are refused before the request is sent."""
     image_in: bool | None = None
-    """Where it is false, images are refused before they leave. Yes may also stand in `capabilities`."""
+    """Image input. If false, images are refused before the request is sent. Support may also be listed in `capabilities`."""
     video_in: bool | None = None
-    """The same for video."""
+    """Video input, likewise."""
     audio_in: bool | None = None
-    """The same for sound."""
+    """Audio input, likewise."""
     document_in: bool | None = None
-    """The same for documents that are not plain text."""
+    """Input of documents other than plain text, likewise."""
     modalities: Modalities | None = None
-    """All that goes in and comes out."""
+    """All input and output types."""
     overridden: frozenset[str] = frozenset()
-    """The keys that stand in `overrides`."""
+    """Keys that were set in `overrides`."""
     listed: Table = field(default_factory=dict)
-    """What the provider's manifest says of it, in the form of an extended model: its word, and not the user's."""
+    """Facts from the provider's manifest, in the form of an extended model; not the user's values."""
     variant: str | None = None
-    """The variant that was asked for; never in the file."""
+    """The requested variant; never in the file."""
     flat: bool = False
-    """It stands alone, without a `[providers]` entry."""
+    """The model is standalone, without a `[providers]` entry."""
     configured: bool = True
-    """It has an entry in the file; else it was named as `provider/wire-id`."""
+    """The model has an entry in the file; otherwise it was named as `provider/model-id`."""
     extra: Table = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -308,39 +308,39 @@ class ModelEntry(Struct, kw_only=True):
 
     @property
     def identity(self) -> str:
-        """The name by which facts are looked up."""
+        """The ID under which facts are looked up."""
         return self.base_model or self.model
 
     @property
     def settings(self) -> Table:
-        """The settings of the variant that was asked for."""
+        """Settings of the requested variant."""
         return self.variants[self.variant] if self.variant else {}
 
 
 class Config(Struct, kw_only=True):
-    """A whole file. What cannot be used is in `problems` and nowhere else."""
+    """A whole file. Entries that cannot be used are only in `problems`."""
 
     path: Path
     exists: bool = True
     digest: str = ""
-    """SHA-256 of the file's text; "" where the configuration was not read from one."""
+    """SHA-256 of the file's text; "" if the configuration was not read from a file."""
     trusted: bool = False
-    """Whether references are followed wherever the file is: the program that opened it vouches for it."""
+    """Whether references are followed wherever the file is, because the program that opened it vouches for it."""
     default_model: str | None = None
-    """The model that is meant where none is named: an alias, or `provider/wire-id`."""
+    """Default model: an alias, or `provider/model-id`."""
     default_provider: str | None = None
-    """The provider of models that name neither one nor an address of their own."""
+    """Provider of models that name neither a provider nor an address."""
     thinking: Thinking = field(default_factory=Thinking)
     chat: ChatSettings = field(default_factory=ChatSettings)
     network: Network | None = Network()
-    """None: its table cannot be used, and nothing can be sent."""
+    """None if its table cannot be used; nothing is sent then."""
     providers: dict[str, ProviderEntry] = field(default_factory=dict)
     models: dict[str, ModelEntry] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     unknown: list[Problem] = field(default_factory=list)
-    """Keys that nobody knows, misspelled ones above all. They are ignored; everything else works."""
+    """Unknown keys, most of them misspelled. They are ignored."""
     extra: Table = field(default_factory=dict)
-    """The tables and keys that are other programs' concern."""
+    """Tables and keys of other programs."""
 
     def __repr__(self) -> str:
         return f"Config({str(self.path)!r}, {len(self.providers)} providers, {len(self.models)} models)"
@@ -349,9 +349,8 @@ class Config(Struct, kw_only=True):
         return [("path", str(self.path))]
 
     def provider(self, id: str) -> ProviderEntry:
-        """
-        Raises:
-            UnknownProvider: there is none of that name, or it cannot be used; `hint` offers the nearest.
+        """Raises:
+        UnknownProvider: no provider has that ID, or it cannot be used; `hint` suggests the nearest.
         """
         entry = self.providers.get(id)
         if entry is None:
@@ -365,7 +364,7 @@ class Config(Struct, kw_only=True):
         return entry
 
     def provider_of(self, model: ModelEntry) -> ProviderEntry:
-        """The provider that serves a model; a flat model is its own."""
+        """The provider that serves a model; a standalone model is its own provider."""
         if not model.flat:
             return self.provider(model.provider)
         return ProviderEntry(
@@ -373,18 +372,17 @@ class Config(Struct, kw_only=True):
         )
 
     def model(self, name: str | None = None) -> ModelEntry:
-        """The model called `name`: its alias, another of its names, or `provider/wire-id`, with or without `:variant`.
-
-        Without a name, the default model. A wire id may itself have slashes and colons.
+        """The model called `name`: its alias, another of its names, or `provider/model-id`, each with or without `:variant`.
+        Without a name, the default model. A model ID may contain slashes and colons.
 
         Raises:
-            UnknownModel: there is none of that name; `hint` offers the nearest.
+            UnknownModel: no model has that name; `hint` suggests the nearest.
         """
         asked = name or self.default_model
         if not asked:
             raise UnknownModel(
-                "no model was named and there is no default model",
-                hint="name one, or choose a default: `modelbay model default NAME`"
+                "no model given, and no default model is set",
+                hint="pass one, or set a default: `modelbay model default NAME`"
                 if self.models
                 else "connect a provider first: `modelbay provider add`",
                 file=str(self.path),
@@ -412,7 +410,9 @@ class Config(Struct, kw_only=True):
                 return entry
         provider, _, wire_id = name.partition("/")
         same = [entry for entry in self.models.values() if entry.provider == provider and entry.model == wire_id]
-        return same[0] if len(same) == 1 else None  # two entries for one wire id differ in what neither was asked for
+        return (
+            same[0] if len(same) == 1 else None
+        )  # several entries for one model ID differ in settings that the caller did not ask for
 
     def _no_model(self, name: str) -> UnknownModel:
         provider, slash, _ = name.partition("/")
@@ -426,7 +426,7 @@ class Config(Struct, kw_only=True):
         else:
             known = [*self.models, *(alias for entry in self.models.values() for alias in entry.aliases)]
             hint = _nearest(name, known) or (_nearest(provider, self.providers) if slash else None)
-        hint = hint or "name a model of the file, or provider/wire-id"
+        hint = hint or "use a model of the file, or provider/model-id"
         return UnknownModel(f'no model "{name}" in {self.path}', hint=hint, file=str(self.path))
 
     def _broken(self, table: str, name: str) -> Problem | None:
@@ -438,7 +438,7 @@ class Config(Struct, kw_only=True):
 
 
 def key_text(key: str) -> str:
-    """A key as TOML writes it: bare where it can be."""
+    """A key as TOML writes it, unquoted if possible."""
     bare = key.isascii() and key.replace("-", "").replace("_", "").isalnum()
     return key if bare else '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
 

@@ -1,6 +1,6 @@
-"""The secrets of a whole file: each is registered, so that no output shows it, and hidden, so that no traceback does.
+"""Finds the secrets of a whole file. Each is registered, so that no output shows it, and hidden, so that no traceback does.
 
-They are found before anything is checked, because an entry that cannot be used has secrets too.
+This happens before validation, because an entry that cannot be used has secrets too.
 """
 
 from typing import Any
@@ -21,21 +21,21 @@ from modelbay.secrecy import (
 )
 
 HEADERS = frozenset({"custom_headers", "headers", "http_headers"})
-"""Tables of headers: modelbay's, and those that other programs have."""
+"""Names of header tables, in modelbay and in other programs."""
 ADDRESSES = frozenset({"base_url", "proxy", "url"})
 KEYS = frozenset({"api_key", "apiKey"})
 WRITTEN = frozenset({"variants", "dialect", "listed"})
-"""Tables that become part of requests and documents, whose encoder takes plain text only."""
+"""Tables that become part of requests and documents, whose encoder accepts plain text only."""
 
 
 def hide(document: Any) -> None:
-    """Registers and hides the secrets of a file, in place: those of other programs' tables too."""
+    """Registers and hides the secrets of a file in place, those in tables of other programs included."""
     for key, value in document.items():
         document[key] = _hidden((key,), value)
 
 
 def _hidden(path: Keys, value: Any) -> Any:
-    """The value with its secrets hidden, however deep they are. Tables and lists are changed in place."""
+    """The value with its secrets hidden at any depth. Tables and lists are changed in place."""
     if isinstance(value, dict):
         for key, item in value.items():
             value[key] = _hidden((*path, key), item)
@@ -47,7 +47,7 @@ def _hidden(path: Keys, value: Any) -> Any:
 
 
 def _found(path: Keys, value: str) -> bool:
-    """Registers what is secret in a value; whether there is, or may be."""
+    """Registers the secrets in a value. Returns whether there are, or may be, any."""
     name, tables = path[-1], path[:-1]
     if HEADERS & {*tables}:
         register_header(name, value)
@@ -58,7 +58,7 @@ def _found(path: Keys, value: str) -> bool:
     is_variable = "env" in tables
     secret = secret_variable(name, value) if is_variable else known(path) is not True and named_secret(name)
     if secret or name in KEYS or shaped_secret(value):
-        # a word in a table that is free to its program, as `token_type = "bearer"`, must not be masked everywhere
+        # a plain word in another program's table (`token_type = "bearer"`) must not be masked everywhere
         is_word = (
             guessable(name, value) if is_variable else len(path) > 3 and name not in KEYS and PLAIN.fullmatch(value)
         )

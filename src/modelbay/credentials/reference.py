@@ -82,7 +82,7 @@ def resolve_reference(value: str, config: Config, places: Iterable[str]) -> str:
         ConfigError: a reference that is not followed: of an unknown kind, out of place, or not approved (`approval`).
     """
     if wrong := misspelled_reference(value):
-        raise ConfigError(f"{config.path}: {wrong} is not a reference", hint=REFERENCES, file=str(config.path))
+        raise ConfigError(f"{config.path}: {wrong} is not a valid reference", hint=REFERENCES, file=str(config.path))
     resolved = REFERENCE.sub(lambda match: _resolved(match, config, places), value)
     return Hidden(resolved) if resolved != value else value
 

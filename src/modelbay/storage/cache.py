@@ -1,4 +1,4 @@
-"""Files in the cache folder: what can be fetched or worked out again, so that no fault of theirs is a failure."""
+"""The cache folder: files that can be fetched or computed again, so that a problem with one of them is never an error."""
 
 import contextlib
 import re
@@ -11,18 +11,18 @@ from urllib.parse import quote
 from modelbay.storage.paths import cache_dir
 
 LONGEST = 200
-"""Characters of a file's name; a longer one ends in a hash."""
+"""Maximum characters of a file name; a longer one ends in a hash."""
 DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?")
 
 
 class Cache:
-    """A folder of files. One that is missing is None, and one that cannot be written is not there the next time."""
+    """A folder of files. A missing file reads as None; a failed write means it is missing next time."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_dir()
 
     def path(self, *names: str) -> Path:
-        """Where the file of that name is. A name may have any characters; each is one step of the path."""
+        """Path of the file with that name. A name may contain any characters; each name is one path component."""
         return self.folder.joinpath(*(_file_name(name) for name in names))
 
     def read(self, *names: str) -> bytes | None:
@@ -32,7 +32,7 @@ class Cache:
             return None
 
     def write(self, data: bytes, *names: str) -> bool:
-        """Replaces a file at once, so that nobody reads half of it. Whether that could be done."""
+        """Replaces a file atomically. Returns whether it could be written."""
         path = self.path(*names)
         part: Path | None = None
         try:
@@ -53,7 +53,7 @@ class Cache:
             self.path(*names).unlink()
 
     def changed(self, *names: str) -> float | None:
-        """When a file was written, in seconds since 1970."""
+        """Modification time of a file, in seconds since 1970."""
         try:
             return self.path(*names).stat().st_mtime
         except OSError:
@@ -61,8 +61,8 @@ class Cache:
 
 
 def _file_name(name: str) -> str:
-    """The name, written so that every system takes it, that no name leads out of the folder, and that no two names are one
-    file: some systems make no difference between A and a, and have devices of these names.
+    """The name encoded so that every file system accepts it, no name leaves the folder, and no two names are the same file:
+    some file systems ignore case and reserve device names.
     """
     quoted = "".join(f"%{ord(char):02X}" if char in ascii_uppercase else char for char in name.replace("%", "%25"))
     quoted = quote(quoted, safe="% @+=,()!~", errors="surrogatepass")

@@ -1,4 +1,4 @@
-"""Files that several processes change: locked while they are, and replaced whole, so that a reader sees the old or the new."""
+"""Files shared by several processes: locked during a change and replaced atomically, so a reader sees the old or the new one."""
 
 import contextlib
 import errno
@@ -12,12 +12,12 @@ from pathlib import Path
 from modelbay.errors import ConfigError
 
 PRIVATE = 0o600
-"""The file holds keys: it is its owner's alone."""
+"""Mode of files with keys: readable by the owner only."""
 LEFT_OVER = ".modelbay-new"
-"""How the name of a file ends that is being written."""
+"""Suffix of a file that is being written."""
 
 POLL = 0.1
-"""Seconds between two looks at a lock. Two hundred waiting processes that look more often leave no time to who has it."""
+"""Seconds between two attempts to get a lock. With 200 waiting processes, more frequent attempts would starve its holder."""
 
 HINTS = {
     errno.ENOSPC: "free some space on the disk, then try again",
@@ -26,27 +26,27 @@ HINTS = {
     errno.EROFS: "the file system is read-only: use another file with --config or MODELBAY_HOME",
     errno.EACCES: "check who owns {folder} and may write there, or use another file with --config or MODELBAY_HOME",
     errno.EPERM: "check who owns {folder} and may write there, or use another file with --config or MODELBAY_HOME",
-    errno.ENOENT: "{folder} cannot be made: use another file with --config or MODELBAY_HOME",
+    errno.ENOENT: "{folder} cannot be created: use another file with --config or MODELBAY_HOME",
     errno.ENOTDIR: "{folder} must be a folder",
     errno.EEXIST: "{folder} must be a folder",
 }
 
 
-UNREADABLE = "see what is there, and whether you may read it; --config FILE names another file"
+UNREADABLE = "check that the file exists and that you may read it, or use another one with --config FILE"
 
 
 def target_of(path: Path) -> Path:
-    """The file that `path` names, through any symbolic links: they stay, and what they point to is replaced."""
+    """The file that `path` refers to through symbolic links: the links stay, and their target is replaced."""
     try:
         return path.resolve()
     except (OSError, RuntimeError):  # RuntimeError: a loop, up to Python 3.12
         raise ConfigError(
-            f"{path} cannot be read: its symbolic links lead nowhere", hint="mend the link", file=str(path)
+            f"{path} cannot be read: its symbolic links form a loop", hint="mend the link", file=str(path)
         ) from None
 
 
 def content_of(path: Path) -> bytes | None:
-    """A file's bytes; None if there is no file.
+    """A file's bytes; None if it does not exist.
 
     Raises:
         ConfigError: it cannot be read.
@@ -63,10 +63,10 @@ def content_of(path: Path) -> bytes | None:
 
 @contextlib.contextmanager
 def locked(path: Path, wait: float) -> Iterator[None]:
-    """Keeps other processes from changing the file at `path` meanwhile. The lock stands beside it and is never removed.
+    """Locks the file at `path` against changes by other processes. The lock file beside it is never removed.
 
     Raises:
-        ConfigError: another one kept it for `wait` seconds, or there is no place for it.
+        ConfigError: another process held the lock for `wait` seconds, or the lock file cannot be created.
     """
     from filelock import FileLock, Timeout
 
@@ -77,7 +77,7 @@ def locked(path: Path, wait: float) -> Iterator[None]:
             lock.acquire()
         except Timeout:
             raise ConfigError(
-                f"{path} cannot be changed: other programs have kept it locked for {wait:g} seconds",
+                f"{path} cannot be changed: locked by another program for {wait:g} seconds",
                 hint="wait for the other modelbay processes to end, then try again",
                 file=str(path),
             ) from None
@@ -89,10 +89,10 @@ def locked(path: Path, wait: float) -> Iterator[None]:
 
 
 def replace(path: Path, old: bytes | None, new: bytes) -> None:
-    """Writes a file anew, under its lock; it survives a crash at any moment as what it was or as what it shall be.
+    """Replaces a file atomically, under its lock: after a crash it is either the old or the new one.
 
     Raises:
-        ConfigError: it cannot be written, or somebody who knows no locks has changed it since it was read as `old`.
+        ConfigError: it cannot be written, or a program that ignores locks changed it since it was read as `old`.
     """
     with _told(path):
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=LEFT_OVER)
@@ -104,8 +104,8 @@ def replace(path: Path, old: bytes | None, new: bytes) -> None:
                 os.fsync(descriptor)
             if content_of(path) != old:
                 raise ConfigError(
-                    f"{path} was changed by another program meanwhile; nothing was written",
-                    hint="do it again",
+                    f"{path} was changed by another program in the meantime; nothing was written",
+                    hint="try again",
                     file=str(path),
                 )
             os.replace(name, path)
@@ -117,10 +117,10 @@ def replace(path: Path, old: bytes | None, new: bytes) -> None:
 
 
 def check_room(path: Path, size: int) -> None:
-    """Checks that `size` bytes can be written beside `path`, by writing them to a scratch file.
+    """Checks that `size` bytes can be written beside `path`, by writing them to a temporary file.
 
     Raises:
-        ConfigError: the folder cannot be made or written to, or has no room.
+        ConfigError: the folder cannot be created or written to, or is full.
     """
     with _told(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def check_room(path: Path, size: int) -> None:
 
 
 def _adopt(descriptor: int, path: Path) -> None:
-    """Takes over what the old file allows its owner, nothing to others, and the owner: `sudo` must not take the file away."""
+    """Copies owner and the owner's permissions from the old file, none for others: `sudo` must not take the file away."""
     try:
         old = path.stat()
     except FileNotFoundError:
@@ -144,14 +144,14 @@ def _adopt(descriptor: int, path: Path) -> None:
 
 
 def sweep(path: Path) -> None:
-    """Removes the files that killed writers left. Only under the lock: without it, another process may be writing one."""
+    """Removes temporary files of killed writers. Call it only under the lock: another process may be writing one."""
     for left in path.parent.glob(f".{path.name}.*{LEFT_OVER}"):
         with contextlib.suppress(OSError):
             left.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes a rename last through a power cut. Some file systems cannot, and there the rename is done all the same."""
+    """Makes a rename survive a power cut. File systems that do not support it are ignored."""
     if sys.platform != "win32":
         with contextlib.suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY)

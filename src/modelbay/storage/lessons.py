@@ -1,4 +1,4 @@
-"""What endpoints taught us, kept in the cache folder: parameters that a model refuses, by origin and wire model."""
+"""Parameters that models were found to refuse, by origin and model ID, kept in the cache folder."""
 
 import contextlib
 from pathlib import Path
@@ -12,11 +12,11 @@ from modelbay.json_text import decode_as
 from modelbay.storage.paths import cache_dir
 
 Lessons: TypeAlias = dict[str, dict[str, list[dict[str, str]]]]
-"""By origin, then wire model: objects that whoever asks understands."""
+"""By origin, then model ID: objects whose meaning is the caller's."""
 
 
 class LessonBook:
-    """One file, read when first asked for. It is a cache: one that is damaged or cannot be written is an empty one."""
+    """One file, read on first use. It is a cache: a damaged or unwritable one counts as empty."""
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or cache_dir() / "lessons.json"
@@ -26,11 +26,11 @@ class LessonBook:
         return self._all().get(origin, {}).get(model, [])
 
     def at(self, origin: str) -> dict[str, list[dict[str, str]]]:
-        """Everything about an origin, by wire model."""
+        """All lessons about an origin, by model ID."""
         return self._all().get(origin, {})
 
     def add(self, origin: str, model: str, lesson: dict[str, str]) -> None:
-        """Remembers a lesson at once, beside what other processes learnt meanwhile."""
+        """Stores a lesson at once, together with those that other processes stored in the meantime."""
         self._lessons = self._read()
         known = self._lessons.setdefault(origin, {}).setdefault(model, [])
         if lesson not in known:
@@ -38,7 +38,7 @@ class LessonBook:
             self._write()
 
     def forget(self, origin: str) -> int:
-        """Forgets everything about an origin; how many lessons that were."""
+        """Removes all lessons about an origin. Returns their number."""
         self._lessons = self._read()
         gone = self._lessons.pop(origin, {})
         if gone:

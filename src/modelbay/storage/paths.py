@@ -1,4 +1,4 @@
-"""Where files live, and the only place that reads the process's environment."""
+"""Paths of modelbay's files, and the only module that reads the process's environment."""
 
 import os
 from pathlib import Path
@@ -7,32 +7,32 @@ from modelbay.errors import ConfigError
 
 APP = "modelbay"
 STDIN = Path("<stdin>")
-"""The path of a configuration from standard input."""
+"""The path that stands for a configuration on standard input."""
 
 
 def environment(name: str) -> str | None:
-    """The value of an environment variable; None where it is not set or blank."""
+    """The value of an environment variable; None if it is unset or blank."""
     value = os.environ.get(name)
     return value if value and value.strip() else None
 
 
 def expanded(name: str | Path) -> Path:
-    """The path that a user wrote, `~` and `~user` replaced by the home folders.
+    """A path as the user wrote it, with `~` and `~user` expanded.
 
     Raises:
-        ConfigError: there is no such user or home folder, or it is not a path.
+        ConfigError: the user or home folder is unknown, or it is not a valid path.
     """
     try:
         path = Path(name).expanduser()
     except RuntimeError:
-        raise ConfigError(f"{name} cannot be found: unknown home folder", hint="write the whole path") from None
+        raise ConfigError(f"{name} cannot be resolved: unknown home folder", hint="write the whole path") from None
     if "\0" in str(path):
-        raise ConfigError("a path has a NUL character in it", hint="write the path again")
+        raise ConfigError("the path contains a NUL character", hint="write the path again")
     return path
 
 
 def home() -> Path:
-    """The folder of `config.toml`: `$MODELBAY_HOME`, else the platform's folder for a user's configuration."""
+    """The folder of `config.toml`: `$MODELBAY_HOME`, else the platform's folder for user configuration."""
     chosen = environment("MODELBAY_HOME")
     if chosen:
         return expanded(chosen).absolute()
@@ -46,7 +46,7 @@ def config_file() -> Path:
 
 
 def cache_dir() -> Path:
-    """For what can be fetched or learnt again; with `$MODELBAY_HOME` inside it, so that one folder holds everything."""
+    """The cache folder, inside `$MODELBAY_HOME` if that is set, so that one folder holds everything."""
     if environment("MODELBAY_HOME"):
         return home() / "cache"
     from platformdirs import user_cache_path
@@ -55,7 +55,7 @@ def cache_dir() -> Path:
 
 
 def data_dir() -> Path:
-    """For what only its owner can make again, as conversations; with `$MODELBAY_HOME` inside it."""
+    """The folder for data that cannot be fetched again, such as conversations; inside `$MODELBAY_HOME` if that is set."""
     if environment("MODELBAY_HOME"):
         return home()
     from platformdirs import user_data_path
@@ -64,10 +64,10 @@ def data_dir() -> Path:
 
 
 def user_config_dir() -> Path:
-    """Where programs that follow the XDG rules keep configuration, on every platform: `$XDG_CONFIG_HOME`."""
+    """The folder where programs that follow the XDG rules keep configuration, on every platform: `$XDG_CONFIG_HOME`."""
     return expanded(environment("XDG_CONFIG_HOME") or "~/.config")
 
 
 def user_data_dir() -> Path:
-    """Where they keep data, as the keys of logins: `$XDG_DATA_HOME`."""
+    """The folder where they keep data, such as keys of logins: `$XDG_DATA_HOME`."""
     return expanded(environment("XDG_DATA_HOME") or "~/.local/share")

@@ -105,7 +105,7 @@ def test_names_and_ids_may_be_in_any_script_and_have_slashes_and_colons():
         (manifest(baseUrl={}), "baseUrl: it must be text, not an object"),
         (manifest(baseUrl="x.example/v1"), "baseUrl: the URL must start with http:// or https://"),
         (manifest(baseUrl="file:///etc/passwd"), "baseUrl: the URL must start with http:// or https://"),
-        (manifest(baseUrl="https://"), "baseUrl: the URL names no host"),
+        (manifest(baseUrl="https://"), "baseUrl: the URL has no host"),
         (manifest(baseUrl="https://{region}.x.example"), "baseUrl: it has a placeholder in it"),
         (manifest(baseUrl="https://x.example/v1#a"), "baseUrl: it has a #"),
         (manifest(baseUrl="https://me:pass@x.example"), "baseUrl: it has a user or a key before the host"),

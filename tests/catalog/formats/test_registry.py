@@ -60,7 +60,7 @@ def test_a_protocol_that_nobody_names_is_guessed():
         ({"api": "acme.example"}, "the URL must start with http:// or https://"),
         ({"api": "https://${HOST}/v1"}, "its address has a placeholder in it"),
         ({"api": "https://me:secret@acme.example"}, "its address has a user and a password in it"),
-        ({"type": "smoke"}, 'there is no type "smoke"'),
+        ({"type": "smoke"}, 'unknown type "smoke"'),
         ({"models": None}, "it has no `models`"),
         ({"models": {}}, "it has no `models`"),
         ({"models": {"m": 1}}, "none of its models can be used"),

@@ -224,7 +224,7 @@ def test_a_provider_whose_entry_is_broken_today_stays(file: Path, shelf: Site):
     added(file, shelf)
     shelf.pages["/api.json"] = {"acme": ACME, "other": {**OTHER, "type": "smoke"}}
     outcome = refreshed(file)
-    assert 'left out of the registry: other: there is no type "smoke"' in outcome.written[-1].notes
+    assert 'left out of the registry: other: unknown type "smoke"' in outcome.written[-1].notes
     assert list(load(file).models) == ["acme/a", "acme/b", "other/x"]
 
 

@@ -108,7 +108,7 @@ def _typed(entry: Extra, preset: Preset | None) -> Wire:
         type = OLD_TYPES.get(explicit, explicit)
         if type in TYPES:
             return Wire(type=type)
-        return Wire(refused="unknown-type", why=f'there is no type "{explicit}"')
+        return Wire(refused="unknown-type", why=f'unknown type "{explicit}"')
     npm, id = str(entry.get("npm") or "").lower(), str(entry.get("id") or "").lower()
     if preset is not None and preset.addressing != "plain":
         protocol = _table().packages.get(npm)

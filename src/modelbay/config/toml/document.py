@@ -17,20 +17,20 @@ from modelbay.config.toml.values import key_text, path_text, same, text_of
 from modelbay.errors import ConfigError
 
 WIDE = 100
-"""A table gets a header of its own where it would make a longer line."""
+"""A table longer than this on one line gets its own header."""
 MISSING = object()
 
 
 @dataclass(eq=False)
 class Line:
-    """A setting, or a line that says nothing and has no keys. A value of several lines is one `Line`."""
+    """A setting, or a line without one (then `keys` is empty). A value that spans several lines is one `Line`."""
 
     keys: Keys
     head: str
-    """All there is before the value."""
+    """Text before the value."""
     value: str = ""
     tail: str = ""
-    """All there is after it: spaces, a comment, the line break."""
+    """Text after the value: spaces, comment, line break."""
 
     @property
     def text(self) -> str:
@@ -43,17 +43,17 @@ class Line:
 
 @dataclass(eq=False)
 class Block:
-    """A header and what stands under it. The first block is the file's top and has no header."""
+    """A header and the lines below it. The first block is the top of the file and has no header."""
 
     path: Keys
     lead: list[Line] = field(default_factory=list)
-    """The lines of comment right above the header."""
+    """The comment lines directly above the header."""
     head: str = ""
     lines: list[Line] = field(default_factory=list)
     after: list[Line] = field(default_factory=list)
-    """Lines up to the next block that are not the table's: they stay when it goes."""
+    """Lines before the next block that do not belong to the table: they stay when it is removed."""
     rank: int = 0
-    """Orders it among the others: a greater one stands further down."""
+    """Position among the blocks: a greater rank is further down."""
 
     @property
     def text(self) -> str:
@@ -70,11 +70,11 @@ class Block:
 
 RANK = attrgetter("rank")
 APART = 2**64
-"""How far two ranks are apart at first, so that there is room for blocks in between."""
+"""Initial distance between two ranks, which leaves room for blocks in between."""
 
 
 class Document:
-    """`data` is what the text says, as `tomllib` would read it; the two change together."""
+    """TOML text and `data`, its value as `tomllib` reads it; the two change together."""
 
     def __init__(self, text: str) -> None:
         """
@@ -88,7 +88,7 @@ class Document:
         self.blocks = _blocks(text)
         self._headed = {block.path: block for block in self.blocks}
         self._inside: dict[Keys, list[Block]] = {}
-        """The blocks of each table and of the tables in it, in their order: to look for them among thousands takes too long."""
+        """The blocks of each table and its subtables, in order: a search among thousands would be slow."""
         self._rank()
         for block in self.blocks[1:]:
             for depth in range(1, len(block.path) + 1):
@@ -129,7 +129,7 @@ class Document:
             self._replace(path, value)
 
     def delete(self, path: Keys) -> bool:
-        """Takes out what is at a path, if there is something. A table that has no line of its own goes with its last key."""
+        """Removes the value at a path, if there is one. A table without a line of its own is removed with its last key."""
         if self.get(path) is MISSING:
             return False
         home = self._home(path)
@@ -154,7 +154,7 @@ class Document:
                 raise ConfigError(f"{path_text(path)} cannot be set: {path_text(path[:depth])} is not a table")
 
     def _home(self, path: Keys) -> tuple[Block, Line] | None:
-        """The line that has the value at `path`, or that of an inline table around it."""
+        """The line with the value at `path`, or with an inline table around it."""
         for block in self._around(path):
             depth = len(block.path)
             for line in block.lines:
@@ -163,11 +163,11 @@ class Document:
         return None
 
     def _around(self, path: Keys) -> list[Block]:
-        """The blocks of the tables that a path goes through."""
+        """The blocks of the tables along a path."""
         return [self._headed[path[:depth]] for depth in range(len(path)) if path[:depth] in self._headed]
 
     def _within(self, path: Keys) -> Sequence[Block]:
-        """The blocks of a table and of the tables in it, in their order."""
+        """The blocks of a table and its subtables, in order."""
         return self._inside.get(path, ())
 
     def _index(self, block: Block) -> int:
@@ -178,7 +178,7 @@ class Document:
             block.rank = number * APART
 
     def _put_block(self, at: int, block: Block) -> None:
-        """Makes a block the one at an index."""
+        """Inserts a block at an index."""
         before = self.blocks[at - 1].rank
         block.rank = (before + self.blocks[at].rank) // 2 if at < len(self.blocks) else before + APART
         self.blocks.insert(at, block)
@@ -189,7 +189,7 @@ class Document:
             insort(self._inside.setdefault(block.path[:depth], []), block, key=RANK)
 
     def _drop_block(self, block: Block) -> int:
-        """Takes a block out; the index that it had."""
+        """Removes a block. Returns its former index."""
         index = self._index(block)
         del self.blocks[index]
         self._headed.pop(block.path, None)
@@ -201,7 +201,7 @@ class Document:
         return index
 
     def _dotted(self, path: Keys) -> list[tuple[Block, int]]:
-        """The lines outside a table's own blocks that say something in it or are it."""
+        """Lines outside a table's own blocks that set something in it, or set it as a whole."""
         found = []
         for block in self._around(path):
             rest = path[len(block.path) :]
@@ -225,7 +225,7 @@ class Document:
         self.get(parent)[path[-1]] = copy.deepcopy(value)
 
     def _wants_header(self, path: Keys, value: dict[str, Any], after: str | None) -> bool:
-        """A new table is written as those beside it are."""
+        """Whether a new table gets a header: it is written like its siblings."""
         parent = path[:-1]
         shallow = len(path) <= 2
         if not parent:
@@ -258,7 +258,7 @@ class Document:
         self._end(before)
 
     def _end(self, block: Block) -> None:
-        """Breaks a block's last line, where the file ended in the middle of it."""
+        """Adds the line break that is missing at the end of the file."""
         if block.lines:
             line = block.lines[-1]
             if not line.text.endswith("\n"):
@@ -293,12 +293,12 @@ class Document:
         block.lines.insert(index + 1, line)
 
     def _last(self, block: Block) -> int:
-        """After which line a setting is added."""
+        """Index of the line after which a setting is added."""
         settings = block.settings
         return settings[-1] if settings else len(block.lines) - 1
 
     def _open_top(self, top: Block) -> int:
-        """Makes room for the file's first setting, below the comments that the file begins with."""
+        """Makes room for the first setting of the file, below the comments at its top."""
         top.lines += top.after
         while top.lines and top.lines[-1].blank:
             top.lines.pop()
@@ -309,7 +309,7 @@ class Document:
         return len(top.lines) - 1
 
     def _add_header(self, path: Keys, value: Any) -> None:
-        """Gives a table that had only tables in it a header, and its first setting."""
+        """Adds a header, and a first setting, to a table that contained only tables."""
         parent = path[:-1]
         first = self._within(parent)[0]
         block = _tables(parent, {path[-1]: value}, self.newline)[0]
@@ -321,7 +321,7 @@ class Document:
 
     def _replace(self, path: Keys, value: Any) -> None:
         home = self._home(path)
-        if not home:  # a table, or tables in a list, under headers of their own
+        if not home:  # a table, or a list of tables, with headers of their own
             self.delete(path)
             self._add(path, value, None)
             return
@@ -353,7 +353,7 @@ class Document:
                 before.after += gone.after if before.text else _from_text(gone.after)
 
     def _forget_implied(self, path: Keys) -> None:
-        """A table without a line of its own, which only its keys spoke of, goes with the last of them."""
+        """Removes tables that exist only through dotted keys and have lost the last one."""
         while path and not self.get(path) and not self._written(path):
             del self.get(path[:-1])[path[-1]]
             path = path[:-1]
@@ -372,7 +372,7 @@ class Document:
 
 
 def _from_text(lines: list[Line]) -> list[Line]:
-    """The lines without the empty ones they begin with."""
+    """The lines without the empty ones at the start."""
     return lines if not lines or not lines[0].blank else _from_text(lines[1:])
 
 
@@ -381,7 +381,7 @@ def _fits(key: str, value: dict[str, Any]) -> bool:
 
 
 def _tables(path: Keys, table: dict[str, Any], newline: str) -> list[Block]:
-    """A new table, with headers for it and for those in it that have no place on a line."""
+    """A new table: blocks for it and for those subtables that do not fit on a line."""
     inline = {
         key: item for key, item in table.items() if not isinstance(item, dict) or (len(path) >= 2 and _fits(key, item))
     }
@@ -426,12 +426,12 @@ def _setting(text: str, position: int) -> Line:
 
 
 def _divide(block: Block, idle: list[Line], *, at_end: bool = False) -> list[Line]:
-    """Gives the idle lines between a block and a header to whom they belong; those of the header are the result."""
+    """Divides the lines between a block and the next header. Returns those that belong to the header."""
     lead = len(idle)
     while not at_end and lead and not idle[lead - 1].blank and not scan.OFF.match(idle[lead - 1].head):
         lead -= 1
     if not lead and not block.path and not block.lines:
-        lead = len(idle)  # the file begins with it: it is about the file
+        lead = len(idle)  # a comment at the top of the file is about the file
     own = 0
     for index, line in enumerate(idle[:lead]):
         if line.blank:

@@ -1,4 +1,4 @@
-"""The line on which a table or key stands. `tomllib` does not say, and it is needed only once something is wrong."""
+"""Line numbers of tables and keys, which `tomllib` does not report. They are computed only for error messages."""
 
 import re
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ ASSIGNMENT = re.compile(rf"\s*({PATH})\s*=\s*(.*)$")
 
 
 def line_of(text: str, *path: str) -> int | None:
-    """The line, counted from 1, of the key at `path`; where that is not written out, of the table around it."""
+    """The line, counted from 1, of the key at `path`; if it has no line of its own, the line of the table around it."""
     best, best_depth = None, 0
     table: tuple[str, ...] = ()
     closing = ""
@@ -38,7 +38,7 @@ def line_of(text: str, *path: str) -> int | None:
 
 
 def lines_of(text: str, paths: Iterable[Keys]) -> dict[Keys, int]:
-    """The same for many paths, in one reading of the text."""
+    """Same for many paths, in one pass over the text."""
     wanted = list(paths)
     if not wanted:
         return {}
@@ -74,7 +74,7 @@ def _keys(path: str) -> tuple[str, ...]:
 
 
 def _left_open(value: str) -> str:
-    """The mark that ends a text of several lines that starts here; its lines are not TOML."""
+    """The closing quotes of a multi-line string that starts here; the lines inside it are not TOML."""
     for mark in ('"""', "'''"):
         if value.startswith(mark) and mark not in value[3:]:
             return mark

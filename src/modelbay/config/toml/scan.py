@@ -1,7 +1,7 @@
 """Where keys, values and comments begin and end in TOML text.
 
-The text has been through `tomllib` before, so nothing is checked here. `tomllib` gives no positions, and tomlkit hands a
-comment to the table before it: an edit needs to know which lines are whose.
+`tomllib` has accepted the text before, so nothing is validated here. `tomllib` gives no positions, and tomlkit attaches
+a comment to the table before it: an edit needs to know which table each line belongs to.
 """
 
 import re
@@ -17,15 +17,15 @@ END = r"(?:\r?\n|\Z)"
 STRING = r'''"""(?:\\.|[^\\])*?"""(?:"{0,2})|\'\'\'.*?\'\'\'(?:'{0,2})|"(?:\\.|[^"\\])*"|'[^']*\''''
 
 BLANK = re.compile(rf"[ \t]*(?:{COMMENT})?{END}")
-"""A line that says nothing: empty, or a comment."""
+"""An empty line or a comment."""
 HEADER = re.compile(rf"[ \t]*\[\[?[ \t]*(?P<path>{PATH})[ \t]*\]\]?[ \t]*(?:{COMMENT})?{END}")
 ASSIGNMENT = re.compile(rf"[ \t]*(?P<path>{PATH})[ \t]*=[ \t]*")
 REST = re.compile(rf"[ \t]*(?:{COMMENT})?{END}")
-"""What follows a value on its last line."""
+"""What may follow a value on its last line."""
 GAP = re.compile(rf"(?:\s|{COMMENT})*")
-"""What may stand between the items of an array."""
+"""What may separate the items of an array."""
 NOTE = re.compile(rf"(?:[ \t]*{COMMENT})?")
-"""A comment behind an item, on the same line."""
+"""A comment after an item, on the same line."""
 OFF = re.compile(rf"[ \t]*\#+[ \t]*(?P<path>{PATH})[ \t]*=(?!=)")
 """A setting that is commented out."""
 
@@ -35,7 +35,7 @@ _TOKEN = re.compile(rf"{STRING}|{COMMENT}|[\[{{\]}}]|[^\[\]{{}}\"'#]+", re.DOTAL
 
 
 def value_end(text: str, start: int) -> int:
-    """Where the value that begins at `start` ends."""
+    """End of the value that begins at `start`."""
     if text[start] not in "[{":
         return start + len(_whole(_SCALAR, text, start).rstrip(" \t"))
     depth = 0
@@ -67,7 +67,7 @@ def _whole(pattern: re.Pattern[str], text: str, start: int) -> str:
 
 
 def keys_of(path: str) -> Keys:
-    """The keys of a path as it is written: `a."b.c"` has two."""
+    """The keys of a written path: `a."b.c"` has two."""
     return tuple(_unquoted(match[0]) for match in _ONE_KEY.finditer(path))
 
 

@@ -1,4 +1,4 @@
-"""Values as TOML writes them. A list or an inline table that changes keeps its comments, its quoting and its spaces."""
+"""Values as TOML text. A list or an inline table that changes keeps its comments, quoting and spaces."""
 
 import json
 import re
@@ -17,11 +17,11 @@ LARGEST = 2**63
 
 
 def plain(value: object, where: Keys) -> Any:
-    """A copy made of what `tomllib` would give: nobody's subclasses, nothing that TOML cannot hold.
+    """A copy made of the types that `tomllib` returns, without subclasses.
 
     Raises:
-        TypeError: there is something of another type in it.
-        ConfigError: it is a text or number that TOML cannot hold.
+        TypeError: a value has another type.
+        ConfigError: TOML cannot represent a text or number.
     """
     match value:
         case bool():
@@ -30,7 +30,7 @@ def plain(value: object, where: Keys) -> Any:
             return _text(str.__str__(value), where)
         case int():
             if not -LARGEST <= value < LARGEST:
-                raise ConfigError(f"{path_text(where)}: {value} is too large a number")
+                raise ConfigError(f"{path_text(where)}: {value} number is too large")
             return int(value)
         case float():
             return float(value)
@@ -56,17 +56,17 @@ def _text(value: str, where: Keys) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ConfigError(f"{path_text(where)}: the text has half a character in it") from None
+        raise ConfigError(f"{path_text(where)}: text contains an unpaired surrogate") from None
     return value
 
 
 def same(one: object, other: object) -> bool:
-    """Whether two values are written alike; unlike `==`, which takes 1, 1.0 and true for one."""
+    """Whether two values serialize identically; `==` would treat 1, 1.0 and true as equal."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(item, other[key]) for key, item in one.items())
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same, one, other))
-    return type(one) is type(other) and (one == other or text_of(one) == text_of(other))  # NaN is not itself
+    return type(one) is type(other) and (one == other or text_of(one) == text_of(other))  # NaN does not equal itself
 
 
 def text_of(value: object) -> str:
@@ -95,7 +95,7 @@ def path_text(keys: Keys) -> str:
 
 
 def rewritten(old: str, value: object, newline: str) -> str:
-    """The text of a value that takes the place of the one written as `old`."""
+    """The text that replaces a value written as `old`."""
     if isinstance(value, list) and old.startswith("["):
         return _with_items(old, value, newline)
     if isinstance(value, str) and old.startswith("'") and "'" not in value and value.isprintable():
@@ -110,7 +110,7 @@ def read(text: str) -> Any:
 
 
 def put(text: str, keys: Keys, value: object, newline: str) -> str:
-    """An inline table with the value at `keys`, where there is one already or a table that it goes into."""
+    """An inline table with the value set at `keys`."""
     inside = Brackets(text, newline)
     for item in inside.items:
         depth = len(item.keys)
@@ -123,7 +123,7 @@ def put(text: str, keys: Keys, value: object, newline: str) -> str:
     beside = [index for index, item in enumerate(inside.items) if item.keys[: len(keys) - 1] == keys[:-1]]
     at = beside[-1] + 1 if beside else 0
     for index in reversed(beside):
-        if inside.items[index].keys[: len(keys)] == keys:  # dotted keys say the table that the value takes the place of
+        if inside.items[index].keys[: len(keys)] == keys:  # dotted keys define the table that the value replaces
             inside.remove(index)
             at -= 1
     inside.insert(at, text_of(value), keys)
@@ -131,7 +131,7 @@ def put(text: str, keys: Keys, value: object, newline: str) -> str:
 
 
 def drop(text: str, keys: Keys, newline: str) -> str:
-    """An inline table without what is at `keys`."""
+    """An inline table without the value at `keys`."""
     inside = Brackets(text, newline)
     for index, item in reversed(list(enumerate(inside.items))):
         depth = len(item.keys)
@@ -160,15 +160,15 @@ def _with_items(old: str, values: list[Any], newline: str) -> str:
 @dataclass
 class Item:
     before: str
-    """The spaces, line breaks and lines of comment above it."""
+    """Spaces, line breaks and comment lines before it."""
     keys: Keys
     key: str
     """Its key as written, with the equals sign; blank in an array."""
     value: str
     gap: str = ""
-    """What stands before its comma."""
+    """Text before its comma."""
     note: str = ""
-    """A comment behind it on the same line."""
+    """A comment after it on the same line."""
 
     @property
     def breaks(self) -> bool:
@@ -176,19 +176,19 @@ class Item:
 
     @property
     def commented(self) -> bool:
-        """Whether its last line ends in a comment, so that what follows needs a new one."""
+        """Whether its last line ends in a comment, so that a line break must follow."""
         return "#" in self.note or "#" in self.gap.rpartition("\n")[2]
 
 
 class Brackets:
-    """An array or inline table in pieces, which put together again are the same text."""
+    """An array or inline table in pieces; joined, they give the same text."""
 
     def __init__(self, text: str, newline: str) -> None:
         self.open, self.close = text[0], text[-1]
         self.newline = newline
         self.items: list[Item] = []
         self.closing = ""
-        """What stands before the closing bracket."""
+        """Text before the closing bracket."""
         self.trailing_comma = False
         position = 1
         while True:
@@ -223,7 +223,9 @@ class Brackets:
         text = self.open
         for index, item in enumerate(self.items):
             comma = "," if index < len(self.items) - 1 or self.trailing_comma else ""
-            if comma and item.commented and not item.note:  # it was the last: its comment must not hide the comma
+            if (
+                comma and item.commented and not item.note
+            ):  # it was the last item: its comment must not swallow the comma
                 item.gap, item.note = "", item.gap
             text += f"{item.before}{item.key}{item.value}{item.gap}{comma}{item.note}"
         hidden = bool(self.items) and self.items[-1].commented and "\n" not in self.closing
@@ -253,11 +255,11 @@ class Brackets:
             item.before = self.closing = " " if self.open == "{" else ""
 
     def _break(self, item: Item) -> str:
-        """The line break before an item, and the spaces after it, without the comments between."""
+        """The line break before an item and its indentation, without the comments between."""
         return self.newline + item.before.rpartition("\n")[2]
 
     def remove(self, index: int) -> None:
-        """Takes out an item with the comment behind it; lines of comment above it stay."""
+        """Removes an item and the comment after it; comment lines above it stay."""
         gone = self.items.pop(index)
         comments = gone.before.rpartition("\n")[0].rstrip(" \t\r") if "#" in gone.before else ""
         if index == len(self.items):

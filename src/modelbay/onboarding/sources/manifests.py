@@ -336,7 +336,7 @@ def add(
     if not said.models:
         raise ModelbayError(NO_MODELS, hint=HAVE_MODELS)
     if proposal.taken:
-        message = f'there is a provider "{id}" already, from another source'
+        message = f'provider "{id}" already exists, from another source'
         raise ConfigError(message, hint=f"name this one with --id, as --id {another_id(config, id)}", provider=id)
     tables, last = said.tables, merging.recall(id)
 
