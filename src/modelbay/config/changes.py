@@ -169,7 +169,7 @@ def _put_models(edit: Edit, provider: str, models: Mapping[str, Table]) -> Put:
             continue
         if (owner := _owner(edit, old)) not in (provider, None):
             raise ConfigError(
-                f'the model "{alias}" belongs to provider "{owner}"' if owner else f'the model "{alias}" stands alone',
+                f'the model "{alias}" belongs to provider "{owner}"' if owner else f'the model "{alias}" is standalone',
                 hint="choose another alias for the new model",
                 file=str(edit.path),
             )

@@ -41,7 +41,7 @@ def target_of(path: Path) -> Path:
         return path.resolve()
     except (OSError, RuntimeError):  # RuntimeError: a loop, up to Python 3.12
         raise ConfigError(
-            f"{path} cannot be read: its symbolic links form a loop", hint="mend the link", file=str(path)
+            f"{path} cannot be read: its symbolic links form a loop", hint="fix the link", file=str(path)
         ) from None
 
 

@@ -1,7 +1,7 @@
-"""A TOML text that changes in place: whatever is not changed stays byte for byte, and what is new stands in its place.
+"""TOML text that is edited in place: unchanged lines stay byte for byte the same.
 
-Every line belongs to one table. The lines of comment right above a header are that table's; a comment after a blank line
-is nobody's and stays where it is, unless it is a setting that is commented out: that is the table's above.
+Every line belongs to one table. Comment lines directly above a header belong to that table. A comment after a blank line
+belongs to no table and stays where it is, unless it is a commented-out setting: that belongs to the table above.
 """
 
 import copy
@@ -108,10 +108,10 @@ class Document:
         return value
 
     def set(self, path: Keys, value: Any, after: str | None = None) -> None:
-        """Writes a value; a table that is there already changes key by key. `after` names the table that a new one follows.
+        """Writes a value. An existing table changes key by key. `after` names the table that a new one follows.
 
         Raises:
-            ConfigError: the path goes through something that is not a table.
+            ConfigError: the path goes through a value that is not a table.
         """
         self._check_tables(path)
         old = self.get(path)

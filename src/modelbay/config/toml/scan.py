@@ -21,9 +21,9 @@ BLANK = re.compile(rf"[ \t]*(?:{COMMENT})?{END}")
 HEADER = re.compile(rf"[ \t]*\[\[?[ \t]*(?P<path>{PATH})[ \t]*\]\]?[ \t]*(?:{COMMENT})?{END}")
 ASSIGNMENT = re.compile(rf"[ \t]*(?P<path>{PATH})[ \t]*=[ \t]*")
 REST = re.compile(rf"[ \t]*(?:{COMMENT})?{END}")
-"""What may follow a value on its last line."""
+"""Text that may follow a value on its last line."""
 GAP = re.compile(rf"(?:\s|{COMMENT})*")
-"""What may separate the items of an array."""
+"""Text that may separate the items of an array."""
 NOTE = re.compile(rf"(?:[ \t]*{COMMENT})?")
 """A comment after an item, on the same line."""
 OFF = re.compile(rf"[ \t]*\#+[ \t]*(?P<path>{PATH})[ \t]*=(?!=)")
