@@ -1,16 +1,17 @@
 """Prints what modelbay costs, in ratios to things everybody knows.
 
-`python -m bench [imports|chunks|growth|search|scale|app]…`.
+`python -m bench [imports|chunks|growth|preparation|search|scale|app]…`.
 """
 
 import sys
 
-from bench import app, chunks, growth, imports, scale, search
+from bench import app, chunks, growth, imports, preparation, scale, search
 
 REPORTS = {
     "imports": imports.report,
     "chunks": chunks.report,
     "growth": growth.report,
+    "preparation": preparation.report,
     "search": search.report,
     "scale": scale.report,
     "app": app.report,

@@ -6,6 +6,7 @@ through them cannot run out of stack, and their strings have whole characters on
 
 import re
 from collections import Counter
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -48,9 +49,15 @@ def decode_as(data: bytes | str, type: type[T]) -> T:
         MalformedReply: it is not JSON of that shape; the message is the reason alone.
     """
     try:
-        return msgspec.json.decode(data, type=type, strict=False)
+        return _decoder(type).decode(data)  # type: ignore[no-any-return,arg-type]
     except _FAULTS as error:
         raise MalformedReply(_reason(error)) from None
+
+
+@cache
+def _decoder(type: Any) -> Any:
+    """The decoder of a type, of which there are few: to build one takes longer than to read the arguments of a call."""
+    return msgspec.json.Decoder(type, strict=False)
 
 
 def encode(value: Any) -> bytes:

@@ -17,7 +17,7 @@ any_id = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=
 
 def written(*turns: Turn, pattern: str | None = None) -> list[str]:
     """The ids of the calls and results, in order."""
-    ids = call_ids(turns, pattern)
+    ids = call_ids(list(turns), answered_calls(turns), pattern)
     return [ids[id(part)] for turn in turns for part in turn.parts if id(part) in ids]
 
 
@@ -166,7 +166,7 @@ def test_ids_that_a_server_counts_from_zero_in_every_reply_are_told_apart():
     assert answers(*turns) == ["2", "1", "3"]
     ids = written(*turns, pattern=ANTHROPIC)
     assert ids[2:4] == ["call_1", "call_0"] and ids[4] == ids[5] and len(set(ids)) == 3
-    kept = call_ids(turns, verbatim=True)
+    kept = call_ids(list(turns), answered_calls(turns), verbatim=True)
     assert [kept[id(part)] for part in turns[2].parts + turns[3].parts] == ["call_0", "call_0"]
 
 
@@ -223,8 +223,9 @@ def test_calls_never_share_an_id_and_an_earlier_part_keeps_its_own(kinds):
         asked(ToolCall(name=name or "h", id=id)) if is_call else answered(ToolResult(call_id=id, name=name))
         for is_call, id, name in kinds
     ]
-    ids = call_ids(turns, ANTHROPIC)
+    ids = call_ids(turns, answered_calls(turns), ANTHROPIC)
     calls = [ids[id(part)] for turn in turns for part in turn.parts if type(part) is ToolCall]
     assert len(set(calls)) == len(calls)
-    longer = call_ids([*turns, says("Go on"), asked(ToolCall(name="f", id="a"))], ANTHROPIC)
+    more = [*turns, says("Go on"), asked(ToolCall(name="f", id="a"))]
+    longer = call_ids(more, answered_calls(more), ANTHROPIC)
     assert ids.items() <= longer.items()

@@ -15,6 +15,7 @@ from modelbay.model import Model
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.codec import Call, codec
 from modelbay.protocols.names import Restorer, ToolName, sent_names
+from modelbay.protocols.survey import Survey
 
 MODEL = Model(id="m", max_output_tokens=1000)
 OPENAI = r"[a-zA-Z0-9_-]{1,64}"
@@ -140,8 +141,8 @@ def test_a_choice_of_freeform_tools_follows_their_names():
 
 def test_nothing_is_copied_where_every_name_fits():
     conversation = loop("look")
-    assert sent_names(conversation, OPENAI) == (conversation, {})
-    assert sent_names(conversation, OPENAI)[0] is conversation
+    assert sent_names(conversation, OPENAI, Survey(conversation.turns)) == (conversation, {})
+    assert sent_names(conversation, OPENAI, Survey(conversation.turns))[0] is conversation
 
 
 def test_the_next_turn_sends_the_same_names():
@@ -275,12 +276,12 @@ def test_any_names_are_told_apart_fit_and_find_back(pattern, tools):
         for name, inside in tools
     ]
     conversation = Conversation([user("Go")], Settings(tools=offered))
-    sent, back = sent_names(conversation, pattern)
+    sent, back = sent_names(conversation, pattern, Survey(conversation.turns))
     found = [tool.name for tool in sent.settings.tools or ()]
     assert len(set(found)) == len(tools)
     assert all(re.fullmatch(pattern, name) for name in found)
     assert [back.get(name, ToolName(name)) for name in found] == [ToolName(name, inside) for name, inside in tools]
-    assert sent_names(conversation, pattern) == (sent, back)
+    assert sent_names(conversation, pattern, Survey(conversation.turns)) == (sent, back)
 
 
 def test_a_client_of_responses_gets_name_and_namespace_of_a_call():

@@ -21,8 +21,10 @@ from modelbay.conversation import (
 )
 from modelbay.dialect import PLAIN
 from modelbay.events import Warned
+from modelbay.protocols import repair as repairs
 from modelbay.protocols.codec import NAMES, Call, codec
-from modelbay.protocols.repair import repaired
+from modelbay.protocols.ids import answered_calls
+from modelbay.protocols.survey import Survey
 from tests.protocols.provider_rules import ABLE, refusal
 
 every_target = pytest.mark.parametrize("target", NAMES)
@@ -62,6 +64,10 @@ def _in_short(part: AnyPart) -> str:
             return f'"{part.text}"'
         case _:
             return type(part).__name__
+
+
+def repaired(conversation: Conversation, target: str, report: list[Warned]) -> list[Turn]:
+    return repairs.repaired(conversation, target, Survey(conversation.turns), report)
 
 
 def repair(
@@ -290,6 +296,21 @@ def test_a_repaired_history_needs_no_repair(turns, client, target):
     report: list[Warned] = []
     assert repaired(Conversation(once, protocol=client), target, report) is once
     assert not report
+
+
+@given(turns=histories, client=st.sampled_from([*NAMES, None]), target=st.sampled_from(NAMES))
+def test_a_quick_look_at_a_history_finds_what_a_close_look_finds(turns, client, target):
+    """A part of an unknown kind makes the history one that is looked at closely."""
+    turns = [ASK, *copy.deepcopy(turns), user("So?")]
+    seen = Survey(turns)
+    quick: list[Warned] = []
+    found = repairs.repaired(Conversation(turns, protocol=client), target, seen, quick)
+    close: list[Warned] = []
+    odd = Turn("user", [Unknown(raw="?")])
+    assert repaired(Conversation([odd, *turns], protocol=client), target, close) == [odd, *found]
+    assert quick == close
+    if found is turns and seen.answers is not None:
+        assert seen.answers == answered_calls(turns)
 
 
 def test_a_repair_is_the_same_for_a_client_s_body():

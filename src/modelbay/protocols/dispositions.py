@@ -7,6 +7,7 @@ the same protocol keeps everything it said.
 
 from collections.abc import Callable
 from enum import StrEnum
+from operator import attrgetter
 
 from msgspec.structs import replace
 
@@ -81,12 +82,12 @@ def disposition(setting: str, protocol: str) -> Disposition:
 
 
 def _vendor_tools(settings: Settings) -> bool:
-    return any(tool.kind in ("vendor", "namespace") for tool in settings.tools or ())
+    return not {"vendor", "namespace"}.isdisjoint([tool.kind for tool in settings.tools or ()])
 
 
 _SAID: dict[str, Callable[[Settings], bool]] = {
     "tools.vendor": _vendor_tools,
-    "tools.freeform": lambda s: any(tool.kind == "freeform" for tool in s.tools or ()),
+    "tools.freeform": lambda s: "freeform" in [tool.kind for tool in s.tools or ()],
     "tools.strict": lambda s: any(tool.strict for tool in s.tools or ()),
     "tool_choice.allowed": lambda s: s.tool_choice is not None and s.tool_choice.mode == "allowed",
     "tool_choice.parallel": lambda s: s.tool_choice is not None and s.tool_choice.parallel is False,
@@ -103,6 +104,10 @@ _PLAIN = (
 )  # fmt: skip
 for _name in _PLAIN:
     _SAID[_name] = lambda s, name=_name: getattr(s, name) is not None  # type: ignore[misc]
+_RARE = ("tools", "tool_choice", "output_format", "n", "modalities", "logprobs", "top_logprobs", "stop", *_PLAIN)
+"""Every setting that a question of `_SAID` is about."""
+_rare = attrgetter(*_RARE)
+_NONE_SET = (None,) * len(_RARE)
 
 
 def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Warned]]:
@@ -116,7 +121,7 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
         return settings, []
     settings = replace(settings)
     report: list[Warned] = []
-    for setting, said in _SAID.items():
+    for setting, said in _SAID.items() if _rare(settings) != _NONE_SET else ():
         if not said(settings):
             continue
         match disposition(setting, protocol):
@@ -143,7 +148,7 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
 def _leave_extra(settings: Settings) -> None:
     """What a protocol said and we have no word for means something to that protocol only."""
     if settings.tools:
-        settings.tools = [replace(tool, extra=None) for tool in settings.tools]
+        settings.tools = [tool if tool.extra is None else replace(tool, extra=None) for tool in settings.tools]
     if settings.tool_choice is not None:
         settings.tool_choice = replace(settings.tool_choice, extra=None)
     if settings.output_format is not None:
@@ -164,7 +169,7 @@ def _narrow(settings: Settings, protocol: str, report: list[Warned]) -> None:
     if _vendor_tools(settings):
         settings.tools = [tool for tool in settings.tools or () if tool.kind in ("function", "freeform")]
     if settings.tools and disposition("tools.strict", protocol) is D:
-        settings.tools = [replace(tool, strict=None) for tool in settings.tools]
+        settings.tools = [tool if tool.strict is None else replace(tool, strict=None) for tool in settings.tools]
 
 
 def _any_json(form: OutputFormat | None) -> bool:

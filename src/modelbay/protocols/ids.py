@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
 
-from modelbay.conversation import ToolCall, ToolResult, Turn, kinds
+from modelbay.conversation import ToolCall, ToolResult, Turn
 
 
 def answered_calls(turns: Iterable[Turn]) -> dict[int, ToolCall]:
@@ -142,17 +142,15 @@ class _Steps:
         step.open.pop(id(call), None)
 
 
-def call_ids(turns: Iterable[Turn], pattern: str | None = None, *, verbatim: bool = False) -> dict[int, str]:
-    """The id to write for every tool call and tool result, by the `id()` of the part.
+def call_ids(
+    turns: list[Turn], answers: dict[int, ToolCall], pattern: str | None = None, *, verbatim: bool = False
+) -> dict[int, str]:
+    """The id to write for every tool call and tool result, by the `id()` of the part. `answers`: their `answered_calls`.
 
     A call has the id of no other call, unless `verbatim`: Anthropic and Responses refuse an id that returns, while a
     client of the target's own protocol keeps what it said.
     """
-    turns = list(turns)
     ids: dict[int, str] = {}
-    if kinds(turns).isdisjoint((ToolCall, ToolResult)):
-        return ids
-    answers = answered_calls(turns)
     taken: set[str] = set()
     calls = results = 0
     for turn in turns:

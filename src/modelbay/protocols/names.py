@@ -13,10 +13,11 @@ from operator import is_
 from msgspec import Struct
 from msgspec.structs import replace
 
-from modelbay.conversation import AnyPart, Conversation, Settings, Tool, ToolCall, ToolChoice, ToolResult, Turn, kinds
+from modelbay.conversation import AnyPart, Conversation, Settings, Tool, ToolCall, ToolChoice, ToolResult, Turn
 from modelbay.errors import MalformedReply
 from modelbay.events import Event, PartDelta, PartEnded, PartStarted
 from modelbay.json_text import decode
+from modelbay.protocols.survey import Survey
 
 DEFAULT_NAMESPACE = "functions"
 """The namespace that OpenAI's models put tools into that have none: its tools keep their bare name."""
@@ -35,21 +36,17 @@ class ToolName(Struct, frozen=True):
 
 
 def sent_names(
-    conversation: Conversation, pattern: str, *, namespaces: bool = False, freeform: bool = False
+    conversation: Conversation, pattern: str, seen: Survey, *, namespaces: bool = False, freeform: bool = False
 ) -> tuple[Conversation, dict[str, ToolName]]:
     """The conversation with every tool under a name that matches the whole pattern, and what each changed name stands for.
 
-    `namespaces` and `freeform`: the target has such tools, and gets them as they are. A conversation whose names all fit is
-    returned itself.
+    `seen`: the survey of its turns. `namespaces` and `freeform`: the target has such tools, and gets them as they are. A
+    conversation whose names all fit is returned itself.
     """
     settings = conversation.settings
+    if _all_fit(settings, pattern, seen):
+        return conversation, {}
     tools = list(_offered(conversation, namespaces))
-    if not tools and settings.tool_choice is None and kinds(conversation.turns).isdisjoint((ToolCall, ToolResult)):
-        return conversation, {}
-    if all(tool.kind == "function" and name.namespace is None for tool, name in tools) and _all_fit(
-        conversation, pattern
-    ):
-        return conversation, {}
     names = _Names(tools, pattern, namespaces)
     for tool, name in tools:
         if tool.kind == "freeform" and not freeform:
@@ -61,18 +58,21 @@ def sent_names(
     return replace(conversation, settings=changed, turns=turns), names.meant
 
 
-def _all_fit(conversation: Conversation, pattern: str) -> bool:
-    """Whether every name of a function matches the pattern, wherever it is named; so it is in nearly every request."""
-    turns, settings = conversation.turns, conversation.settings
-    parts = [part for turn in turns for part in turn.parts if type(part) is ToolCall or type(part) is ToolResult]
-    choice = settings.tool_choice
-    spaces = [part.namespace for part in parts if type(part) is ToolCall] + (choice.namespaces if choice else [])
-    if any(turn.tools for turn in turns) or any(space is not None for space in spaces):
+def _all_fit(settings: Settings, pattern: str, seen: Survey) -> bool:
+    """Whether all tools are functions whose names match the pattern, wherever they are named; so it is in nearly every
+    request."""
+    tools, choice = settings.tools or (), settings.tool_choice
+    if not tools and choice is None and not seen.names and not seen.offers and not seen.has_calls:
+        return True
+    own = [tool.name for tool in tools if tool.kind == "function"]
+    names = seen.names.union(own)
+    if seen.offers or seen.namespaces or len(own) < len(tools) or len(set(own)) < len(own):
         return False
-    named = {part.name for part in parts if part.name is not None}.union(choice.names if choice is not None else ())
-    own = [tool.name for tool in settings.tools or ()]
-    fits = re.compile(pattern).fullmatch
-    return len(set(own)) == len(own) and all(map(fits, named.union(own)))
+    if choice is not None:
+        names.update(choice.names)
+        if any(space is not None for space in choice.namespaces):
+            return False
+    return all(map(re.compile(pattern).fullmatch, names))
 
 
 class Restorer:

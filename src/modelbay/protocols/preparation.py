@@ -1,6 +1,7 @@
 """What is done to a conversation before any renderer writes it: one place, so that no protocol forgets it.
 
-A renderer first gives the tools the names that its target accepts (`names.sent_names`) and then calls `prepared`. In order:
+A renderer looks at the conversation once (`survey.Survey`), gives the tools the names that its target accepts
+(`names.sent_names`) and then calls `prepared`. In order:
 
 1. dispositions: settings that the protocol does not have are dropped, clamped or refused
 2. limits: sizes and ranges of settings
@@ -13,20 +14,23 @@ A renderer first gives the tools the names that its target accepts (`names.sent_
 No step looks for what another has done, and each returns its input itself where it has nothing to do.
 """
 
+from collections.abc import Callable
 from operator import is_
 
 from msgspec.structs import replace
 
-from modelbay.conversation import AnyPart, Conversation, Extra, Media, Settings, Text, ToolCall, ToolResult, Turn, kinds
+from modelbay.conversation import AnyPart, Conversation, Extra, Media, Settings, Text, ToolCall, ToolResult, Turn
 from modelbay.dialect import Dialect
 from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols import efforts
 from modelbay.protocols.dispositions import carried, settle
+from modelbay.protocols.ids import answered_calls
 from modelbay.protocols.limits import limited, without_system
 from modelbay.protocols.media_types import is_empty, normal, of_its_type
 from modelbay.protocols.repair import repaired
 from modelbay.protocols.schema import Fitting
+from modelbay.protocols.survey import Survey
 
 BREAKPOINT = "prompt_cache_breakpoint"
 """The field of OpenAI's content parts that says what `cache_control` says elsewhere."""
@@ -37,38 +41,57 @@ _LEAD = Text(text="Attached media from the system prompt:")
 
 
 def prepared(
-    conversation: Conversation, protocol: str, model: Model, dialect: Dialect
-) -> tuple[Conversation, list[Warned]]:
-    """The conversation as a provider of `protocol` accepts it, and the report of what was changed or left out.
+    conversation: Conversation, protocol: str, model: Model, dialect: Dialect, seen: Survey
+) -> tuple[Conversation, list[Warned], dict[int, ToolCall]]:
+    """The conversation as a provider of `protocol` accepts it, the report of what was changed or left out, and the
+    `answered_calls` of the result.
+
+    `seen` is the survey of the conversation from before its tools got other names.
 
     Raises:
         Unsupported: the protocol cannot express a setting that must not be lost.
     """
+    if conversation.turns is not seen.turns:
+        seen = Survey(conversation.turns)
     settings, report = settle(conversation, protocol)
     same = conversation.protocol == protocol
     settings = limited(conversation, settings, protocol, model, dialect, report)
-    turns = repaired(conversation, protocol, report)
-    found = kinds(turns)
-    if Media in found or ToolResult in found:
-        turns = [_with_usual_media(turn, same, report) for turn in turns]
+    turns = whole = repaired(conversation, protocol, seen, report)
+    if Media in seen.kinds:
+        turns = _each(turns, lambda turn: _with_usual_media(turn, same, report))
     if not same:
         if settings.reasoning is not None:
             settings.reasoning = efforts.fitted(settings.reasoning, model, dialect, protocol, report)
-        turns = [_marked(turn) for turn in (_media_beside(turns) if Media in found else turns)]
-        if protocol != "anthropic" and not dialect.cache_marks and _marks_beside_content(turns, settings):
+        if seen.system_media:
+            turns = _media_beside(turns)
+        if seen.other_fields:
+            turns = _each(turns, _marked)
+        if protocol != "anthropic" and not dialect.cache_marks and _marks_beside_content(turns, settings, seen):
             carried("cache_marks", protocol, report)
     if not dialect.system_role:
         turns = without_system(turns, report)
-    fitting = Fitting(protocol, dialect, report, same=same)
-    return replace(conversation, turns=turns, settings=_fitted(settings, fitting)), report
+    if settings.tools or settings.output_format is not None:
+        settings = _fitted(settings, Fitting(protocol, dialect, report, same=same))
+    answers = seen.answers if turns is whole is conversation.turns else None
+    if turns is not conversation.turns or settings is not conversation.settings:
+        conversation = replace(conversation, turns=turns, settings=settings)
+    return conversation, report, answered_calls(turns) if answers is None else answers
+
+
+def _each(turns: list[Turn], change: Callable[[Turn], Turn]) -> list[Turn]:
+    """The turns, each changed; the same list where nothing changes."""
+    found = [change(turn) for turn in turns]
+    return turns if all(map(is_, found, turns)) else found
 
 
 def _fitted(settings: Settings, fitting: Fitting) -> Settings:
     """The settings with every schema as the target accepts it. What a Gemini client wrote for Gemini is kept as it was."""
-    if (fitting.same and fitting.protocol == "google") or not (settings.tools or settings.output_format):
+    if fitting.same and fitting.protocol == "google":
         return settings
-    tools = [fitting.tool(tool) for tool in settings.tools] if settings.tools else settings.tools
+    tools = fitting.tools(settings.tools) if settings.tools else settings.tools
     form = fitting.format(settings.output_format) if settings.output_format is not None else None
+    if tools is settings.tools and form is settings.output_format:
+        return settings
     return replace(settings, tools=tools, output_format=form)
 
 
@@ -119,11 +142,11 @@ def _mark(extra: Extra | None) -> Extra | None:
     return {"type": "ephemeral"} if BREAKPOINT in (extra or {}) else None
 
 
-def _marks_beside_content(turns: list[Turn], settings: Settings) -> bool:
+def _marks_beside_content(turns: list[Turn], settings: Settings, seen: Survey) -> bool:
     """Whether calls, results or tools are marked, which a renderer of content does not see."""
-    if any(tool.cache is not None for tool in settings.tools or ()):
+    if seen.marked_calls or (settings.tools and any(tool.cache is not None for tool in settings.tools)):
         return True
-    parts = (part for turn in turns for part in turn.parts)
+    parts = (part for turn in turns for part in turn.parts) if seen.other_fields else ()
     return any(part.cache is not None and isinstance(part, ToolCall | ToolResult) for part in parts)
 
 

@@ -13,9 +13,10 @@ from itertools import groupby
 
 from msgspec.structs import replace
 
-from modelbay.conversation import AnyPart, Conversation, Refusal, Text, ToolCall, ToolResult, Turn, Unknown, kinds
+from modelbay.conversation import AnyPart, Conversation, Refusal, Text, ToolCall, ToolResult, Turn, Unknown
 from modelbay.events import Warned
 from modelbay.protocols.ids import answered_calls
+from modelbay.protocols.survey import Survey
 
 INTERRUPTED = "no result: the call was interrupted"
 """The result of a call that has none."""
@@ -25,15 +26,23 @@ _RESULTS_INSIDE = ("anthropic", "google")
 """The protocols that have results in the user's own message."""
 
 
-def repaired(conversation: Conversation, protocol: str, report: list[Warned]) -> list[Turn]:
-    """The turns of a conversation as a provider of `protocol` accepts them; `report` gets a warning for each change."""
+def repaired(conversation: Conversation, protocol: str, seen: Survey, report: list[Warned]) -> list[Turn]:
+    """The turns of a conversation as a provider of `protocol` accepts them; `report` gets a warning for each change.
+
+    `seen`: the survey of the turns. It learns which call each result answers, where that was looked for.
+    """
     turns = conversation.turns
-    found = kinds(turns)
-    if found.isdisjoint((ToolCall, ToolResult)):
+    if not seen.has_calls:
+        seen.answers = {}
         return turns
     if conversation.settings.state:  # the provider has the rest of the history
         return turns
-    answered = conversation.protocol != protocol or ToolResult in found
+    # Anthropic and Gemini join messages themselves, and items are joined by whoever writes messages
+    joins = protocol == "openai_chat" and conversation.protocol != _ITEMS
+    if Unknown not in seen.kinds and (sound := _sound_answers(turns, joins)) is not None:
+        seen.answers = sound
+        return turns
+    answered = conversation.protocol != protocol or ToolResult in seen.kinds
     if answered and any(turn.role != "assistant" and is_own(turn) for turn in turns):
         report.append(
             Warned("a tool call in a message that is not the assistant's is sent as the assistant's", "turns")
@@ -45,11 +54,51 @@ def repaired(conversation: Conversation, protocol: str, report: list[Warned]) ->
     history = _History(turns)
     if protocol == _ITEMS and conversation.protocol == _ITEMS:
         history.adjacent, history.elsewhere = False, _other_calls(turns)
-    # Anthropic and Gemini join messages themselves, and items are joined by whoever writes messages
-    history.joins = protocol == "openai_chat" and conversation.protocol != _ITEMS
+    history.joins = joins
     if not history.read():
+        seen.answers = history.calls
         return turns
     return _Repair(history, conversation.protocol in _RESULTS_INSIDE, report).turns()
+
+
+def _sound_answers(turns: list[Turn], joins: bool) -> dict[int, ToolCall] | None:
+    """The call that each result answers, by the `id()` of the result, in a history that is clearly sound, as most are: every
+    call has an ID of its own, and its result directly behind it. None where `_History` must look."""
+    answers: dict[int, ToolCall] = {}
+    open_calls: dict[str, ToolCall] = {}
+    ids: set[str] = set()
+    own = calling = False
+    for turn in turns:
+        if turn.role == "assistant":
+            if (open_calls and not own) or (own and calling and joins):
+                return None
+            calling &= own
+            own = True
+            for part in turn.parts:
+                kind = type(part)
+                if kind is ToolCall:
+                    name = part.id  # type: ignore[union-attr]
+                    if not name or name in ids:
+                        return None
+                    ids.add(name)
+                    open_calls[name] = part  # type: ignore[assignment]
+                    calling = True
+                elif kind is ToolResult:
+                    return None
+            continue
+        own = False
+        if open_calls and not turn.parts:
+            return None
+        for part in turn.parts:
+            kind = type(part)
+            if kind is ToolResult:
+                call = open_calls.pop(part.call_id, None)  # type: ignore[union-attr,arg-type]
+                if call is None:
+                    return None
+                answers[id(part)] = call
+            elif open_calls or kind is ToolCall:
+                return None
+    return answers if own or not open_calls else None
 
 
 def _other_calls(turns: list[Turn]) -> frozenset[str]:
@@ -95,7 +144,8 @@ class _History:
         self.moved: set[int] = set()
         """The results that do not directly follow their calls, by `id()`."""
         self._faulty = False
-        self._calls = answered_calls(turns)
+        self.calls = answered_calls(turns)
+        """The call that each result answers, by the `id()` of the result."""
         self._made_in: dict[int, _Step] = {}
         """The step of each call, by the `id()` of the call."""
 
@@ -140,12 +190,12 @@ class _History:
 
     def result_beside(self, result: ToolResult) -> ToolResult | None:
         """The first result of a call that a second one answers."""
-        call = self._calls.get(id(result))
+        call = self.calls.get(id(result))
         return self.answers.get(id(call)) if call is not None else None
 
     def tied(self, result: ToolResult) -> ToolResult:
         """A result that names its call, so that it finds no other one now that results were added."""
-        call = self._calls[id(result)]
+        call = self.calls[id(result)]
         if result.call_id == call.id and (call.id or result.name):
             return result
         # a name beside an ID would be written, and only in histories that need a repair
@@ -153,7 +203,7 @@ class _History:
 
     def _answer(self, result: ToolResult) -> _Step | None:
         """The step whose call this is the first result of."""
-        call = self._calls.get(id(result))
+        call = self.calls.get(id(result))
         if call is None or id(call) in self.answers or id(call) not in self._made_in:
             return None
         step = self._made_in[id(call)]

@@ -79,12 +79,21 @@ def _unseal(parts: list[AnyPart]) -> None:
 class _Writer:
     """Writes the messages of one request."""
 
-    def __init__(self, conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned]) -> None:
+    def __init__(
+        self,
+        conversation: Conversation,
+        model: Model,
+        dialect: Dialect,
+        report: list[Warned],
+        answers: dict[int, ToolCall],
+    ) -> None:
         self.same = conversation.protocol == NAME
         self.model = model
         self.dialect = dialect
         self.report = report
-        self.ids = call_ids(conversation.turns, dialect.tool_id or (None if self.same else TOOL_ID), verbatim=self.same)
+        self.ids = call_ids(
+            conversation.turns, answers, dialect.tool_id or (None if self.same else TOOL_ID), verbatim=self.same
+        )
         self.system: list[AnyPart] = []
         self.messages: list[dict[str, Any]] = []
 
@@ -104,7 +113,7 @@ class _Writer:
             carried("name", NAME, self.report)
         # what an assistant made beside text may stand in a user's message only
         made = [part for part in turn.parts if type(part) is Media] if role == "assistant" else []
-        if blocks := self._blocks([part for part in turn.parts if part not in made]):
+        if blocks := self._blocks([part for part in turn.parts if part not in made] if made else turn.parts):
             self._append(role, blocks)
         if attached := self._blocks(made):
             self._append("user", [{"type": "text", "text": "Attached media from the assistant:"}, *attached])
@@ -241,10 +250,10 @@ class _Writer:
 
 
 def render_messages(
-    conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned]
+    conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned], answers: dict[int, ToolCall]
 ) -> tuple[str | list[dict[str, Any]], list[dict[str, Any]]]:
     """The top-level `system` and the `messages`."""
-    writer = _Writer(conversation, model, dialect, report)
+    writer = _Writer(conversation, model, dialect, report, answers)
     for turn in conversation.turns:
         writer.write(turn)
     writer.close()

@@ -1,6 +1,5 @@
 """Anthropic requests: a client's body to a conversation, and a conversation to a provider's body."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from modelbay.conversation import (
@@ -24,6 +23,7 @@ from modelbay.protocols.dispositions import dropped, refused
 from modelbay.protocols.names import sent_names
 from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import check, without
+from modelbay.protocols.survey import Survey
 
 TOOL_NAME = r"[a-zA-Z0-9_-]{1,128}"
 """What Anthropic demands of a tool's name."""
@@ -137,12 +137,13 @@ def _parse_metadata(metadata: Json, settings: Settings) -> None:
 
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
-    conversation, meant = sent_names(conversation, dialect.tool_name or TOOL_NAME)
-    conversation, report = prepared(conversation, NAME, model, dialect)
+    seen = Survey(conversation.turns)
+    conversation, meant = sent_names(conversation, dialect.tool_name or TOOL_NAME, seen)
+    conversation, report, answers = prepared(conversation, NAME, model, dialect, seen)
     settings, same = conversation.settings, conversation.protocol == NAME
     if not same and any(not stop.strip() for stop in settings.stop or ()):
         raise refused("stop", NAME, "a stop sequence must hold more than white space")
-    system, messages = render_messages(conversation, model, dialect, report)
+    system, messages = render_messages(conversation, model, dialect, report, answers)
     body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
     if system:
         body["system"] = system
@@ -325,20 +326,25 @@ def _mark(body: dict[str, Any]) -> None:
 
 def _limit_marks(body: dict[str, Any], report: list[Warned]) -> None:
     """The last cache marks stay: each covers all that stands before it."""
-    blocks = [*body.get("tools", ()), *_blocks(body.get("system")), *_blocks(body["messages"])]
-    marked = [block for block in blocks if "cache_control" in block]
+    marked = [tool for tool in body.get("tools", ()) if "cache_control" in tool]
+    _find_marked(body.get("system"), marked)
+    _find_marked(body["messages"], marked)
     for block in marked[:-_MARKS]:
         del block["cache_control"]
     if len(marked) > _MARKS:
         report.append(Warned(f"only the last {_MARKS} of {len(marked)} cache marks are sent", "cache_marks"))
 
 
-def _blocks(content: Json) -> Iterator[dict[str, Any]]:
-    """The blocks of some content or messages, and those inside them."""
-    for item in content if isinstance(content, list) else ():
-        if isinstance(item, dict):
-            yield item
-            yield from _blocks(item.get("content"))
+def _find_marked(content: Json, found: list[dict[str, Any]]) -> None:
+    """Adds the marked blocks of some content or messages, and those inside them, in their order."""
+    if type(content) is not list:
+        return
+    for item in content:
+        if type(item) is dict:
+            if "cache_control" in item:
+                found.append(item)
+            if type(inner := item.get("content")) is list:
+                _find_marked(inner, found)
 
 
 def _drop_ttl(value: Json) -> None:

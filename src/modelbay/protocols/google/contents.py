@@ -36,7 +36,7 @@ from modelbay.protocols.google.parts import (
     render_response,
     without,
 )
-from modelbay.protocols.ids import answered_calls, call_ids
+from modelbay.protocols.ids import call_ids
 from modelbay.protocols.opaque import belongs, restore, unseal
 
 SYSTEM = "systemInstruction"
@@ -147,14 +147,15 @@ def _drop_fragments(turns: list[Turn], whole: AnyPart) -> None:
 
 
 def render_contents(
-    conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned]
+    conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned], answers: dict[int, ToolCall]
 ) -> tuple[Item | None, list[Item]]:
     """`systemInstruction` and `contents`."""
     if conversation.protocol == NAME:
         verbatim = _Verbatim(model, dialect, report)
-        system, contents = verbatim.write(conversation.turns if dialect.call_ids else _in_order(conversation.turns))
+        turns = conversation.turns if dialect.call_ids else _in_order(conversation.turns, answers)
+        system, contents = verbatim.write(turns, answers)
     else:
-        writer = _Writer(conversation, model, dialect, report)
+        writer = _Writer(conversation, model, dialect, report, answers)
         for turn in conversation.turns:
             writer.write(turn)
         system, contents = writer.close()
@@ -166,15 +167,14 @@ def render_contents(
     return system, contents
 
 
-def _in_order(turns: list[Turn]) -> list[Turn]:
+def _in_order(turns: list[Turn], answers: dict[int, ToolCall]) -> list[Turn]:
     """The turns with each one's results in the order of their calls, by which they are matched without ids."""
-    answered = answered_calls(turns)
     calls = [part for turn in turns for part in turn.parts if type(part) is ToolCall]
     place = {id(call): index for index, call in enumerate(calls)}
     ordered = []
     for turn in turns:
         results = [part for part in turn.parts if type(part) is ToolResult]
-        waiting = iter(sorted(results, key=lambda result: place.get(id(answered.get(id(result))), len(place))))
+        waiting = iter(sorted(results, key=lambda result: place.get(id(answers.get(id(result))), len(place))))
         parts = [next(waiting) if type(part) is ToolResult else part for part in turn.parts]
         ordered.append(replace(turn, parts=parts))
     return ordered
@@ -238,12 +238,11 @@ class _Verbatim:
         self.parts = _Parts(model, dialect, report, same=True)
         self.needed = model.can("call_signatures")
 
-    def write(self, turns: list[Turn]) -> tuple[Item | None, list[Item]]:
+    def write(self, turns: list[Turn], answers: dict[int, ToolCall]) -> tuple[Item | None, list[Item]]:
         system: Item | None = None
         contents: list[Item] = []
-        answered = answered_calls(turns)
         for turn in turns:
-            named = [_named(part, answered.get(id(part))) if type(part) is ToolResult else part for part in turn.parts]
+            named = [_named(part, answers.get(id(part))) if type(part) is ToolResult else part for part in turn.parts]
             parts = [item for part in named if (item := self.parts.part(part)) is not None]
             if turn.parts and not parts:
                 continue
@@ -271,9 +270,10 @@ def _named(result: ToolResult, call: ToolCall | None) -> ToolResult:
 
 def sign_first_call(parts: list[Item]) -> None:
     """Gemini 3 wants a signature on the first call of each step; a call made elsewhere gets the word for "has none"."""
-    first = next((part for part in parts if "functionCall" in part), None)
-    if first is not None and SIGNATURE not in first:
-        first[SIGNATURE] = NO_SIGNATURE
+    for part in parts:
+        if "functionCall" in part:
+            part.setdefault(SIGNATURE, NO_SIGNATURE)
+            return
 
 
 class _Writer:
@@ -281,12 +281,19 @@ class _Writer:
     model's turn come first in the user's next one, as many and in the same order.
     """
 
-    def __init__(self, conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned]) -> None:
+    def __init__(
+        self,
+        conversation: Conversation,
+        model: Model,
+        dialect: Dialect,
+        report: list[Warned],
+        answers: dict[int, ToolCall],
+    ) -> None:
         self.parts = _Parts(model, dialect, report, same=False)
         self.report = report
         self.dialect = dialect
         self.sign = model.can("call_signatures") is not False
-        self.ids = call_ids(conversation.turns, dialect.tool_id)
+        self.ids = call_ids(conversation.turns, answers, dialect.tool_id)
         self.names = {
             self.ids[id(part)]: part.name
             for turn in conversation.turns
@@ -373,9 +380,10 @@ class _Writer:
         """Writes the user's content, its answers in the order of the calls."""
         if not self.answers and not self.user:
             return
-        place = {call_id: index for index, call_id in enumerate(self.calls)}
-        answers = sorted(self.answers, key=lambda answer: place.get(answer[0], len(place)))
-        self._push("user", [*(item for _, item in answers), *self.user])
+        if len(self.answers) > 1:
+            place = {call_id: index for index, call_id in enumerate(self.calls)}
+            self.answers.sort(key=lambda answer: place.get(answer[0], len(place)))
+        self._push("user", [*[item for _, item in self.answers], *self.user])
         self.calls, self.answers, self.user = {}, [], []
 
     def close(self) -> tuple[Item | None, list[Item]]:

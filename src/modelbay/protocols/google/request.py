@@ -17,6 +17,7 @@ from modelbay.protocols.google.resource import resource_path
 from modelbay.protocols.google.tools import parse_tool_config, parse_tools, render_tool_config, render_tools
 from modelbay.protocols.names import sent_names
 from modelbay.protocols.preparation import prepared
+from modelbay.protocols.survey import Survey
 
 TOOL_NAME = r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}"
 """What Google demands of a tool's name."""
@@ -78,10 +79,11 @@ def parse_path(path: str) -> tuple[str | None, bool | None, str | None]:
 
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
-    conversation, meant = sent_names(conversation, dialect.tool_name or TOOL_NAME)
-    conversation, report = prepared(conversation, NAME, model, dialect)
+    seen = Survey(conversation.turns)
+    conversation, meant = sent_names(conversation, dialect.tool_name or TOOL_NAME, seen)
+    conversation, report, answers = prepared(conversation, NAME, model, dialect, seen)
     settings, same = conversation.settings, conversation.protocol == NAME
-    system, contents = render_contents(conversation, model, dialect, report)
+    system, contents = render_contents(conversation, model, dialect, report, answers)
     body: dict[str, Any] = {} if system is None else {SYSTEM: system}
     body["contents"] = contents
     # an empty list of tools, and a choice without tools, are refused

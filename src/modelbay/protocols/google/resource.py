@@ -1,10 +1,12 @@
 """What Google's addresses call a model: a resource name, whose steps are the address's."""
 
+from functools import lru_cache
 from urllib.parse import quote
 
 COLLECTIONS = ("models", "tunedModels", "publishers", "projects", "endpoints", "locations")
 
 
+@lru_cache(maxsize=256)
 def resource_path(id: str) -> str:
     """The path of a model, escaped step by step: "models/x", "tunedModels/x", "publishers/google/models/x".
 

@@ -121,12 +121,19 @@ def _owner(parts: list[AnyPart], sealed: Sealed, call_id: Json) -> AnyPart | Non
 class _Writer:
     """Writes the messages of one request."""
 
-    def __init__(self, conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned]) -> None:
+    def __init__(
+        self,
+        conversation: Conversation,
+        model: Model,
+        dialect: Dialect,
+        report: list[Warned],
+        answers: dict[int, ToolCall],
+    ) -> None:
         self.same = conversation.protocol == NAME
         self.model = model
         self.dialect = dialect
         self.report = report
-        self.ids = call_ids(conversation.turns, dialect.tool_id, verbatim=self.same)
+        self.ids = call_ids(conversation.turns, answers, dialect.tool_id, verbatim=self.same)
         self.messages: list[dict[str, Any]] = []
         self.held: list[dict[str, Any]] = []
         """Media of tool results and of the assistant, which only a user message may carry: one after the last result."""
@@ -220,6 +227,9 @@ class _Writer:
 
     def _content(self, parts: list[AnyPart], join: str | None) -> str | list[dict[str, Any]] | None:
         """A string where one says it all, else a list. `join` puts texts together where a list is not wanted."""
+        only = parts[0] if len(parts) == 1 else None
+        if type(only) is Text and only.cache is None and not only.extra and not only.annotations:  # most messages
+            return only.text if only.text or self.same else None
         parts = [part for part in parts if self._kept(part)]
         if not parts:
             return None
@@ -370,9 +380,9 @@ def _joined(turns: list[Turn]) -> Iterator[Turn]:
 
 
 def render_messages(
-    conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned]
+    conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned], answers: dict[int, ToolCall]
 ) -> list[dict[str, Any]]:
-    writer = _Writer(conversation, model, dialect, report)
+    writer = _Writer(conversation, model, dialect, report, answers)
     for turn in conversation.turns if writer.same else _joined(conversation.turns):
         writer.write(turn)
     writer.release()

@@ -26,6 +26,7 @@ from modelbay.protocols.openai_chat.parts import NAME
 from modelbay.protocols.openai_chat.tools import parse_tools, render_tools
 from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import check, without
+from modelbay.protocols.survey import Survey
 
 TOOL_NAME = r"[a-zA-Z0-9_-]{1,64}"
 """What OpenAI demands of a tool's name."""
@@ -148,11 +149,12 @@ def _parse_reasoning(body: dict[str, Json], settings: Settings) -> None:
 
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
-    conversation, meant = sent_names(conversation, dialect.tool_name or TOOL_NAME, freeform=True)
-    conversation, report = prepared(conversation, NAME, model, dialect)
+    seen = Survey(conversation.turns)
+    conversation, meant = sent_names(conversation, dialect.tool_name or TOOL_NAME, seen, freeform=True)
+    conversation, report, answers = prepared(conversation, NAME, model, dialect, seen)
     settings, same = conversation.settings, conversation.protocol == NAME
     body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
-    body["messages"] = render_messages(conversation, model, dialect, report)
+    body["messages"] = render_messages(conversation, model, dialect, report, answers)
     if conversation.stream is not None:
         body["stream"] = conversation.stream
     options = dict(settings.extra.get("stream_options") or {})

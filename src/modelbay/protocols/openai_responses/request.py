@@ -29,6 +29,7 @@ from modelbay.protocols.openai_responses.tools import parse_tool
 from modelbay.protocols.openai_responses.turns import INSTRUCTIONS, parse_input, render_input
 from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import objects, without, word
+from modelbay.protocols.survey import Survey
 
 TOOL_NAME = r"[a-zA-Z0-9_-]{1,64}"
 """What OpenAI demands of a tool's name."""
@@ -190,12 +191,13 @@ def _parse_reasoning(options: Json, settings: Settings) -> None:
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
     grouped = dialect.namespaces and conversation.protocol == NAME
     pattern = dialect.tool_name or TOOL_NAME
-    conversation, meant = sent_names(conversation, pattern, namespaces=grouped, freeform=True)
-    conversation, report = prepared(conversation, NAME, model, dialect)
+    seen = Survey(conversation.turns)
+    conversation, meant = sent_names(conversation, pattern, seen, namespaces=grouped, freeform=True)
+    conversation, report, answers = prepared(conversation, NAME, model, dialect, seen)
     settings, same = conversation.settings, conversation.protocol == NAME
     _check_references(settings)
     body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
-    instructions, given = render_input(conversation, model, dialect, report)
+    instructions, given = render_input(conversation, model, dialect, report, answers)
     if instructions is not None:
         body["instructions"] = instructions
     if given or not same:

@@ -89,10 +89,10 @@ def _unseal(turns: list[Turn]) -> list[Turn]:
 
 
 def render_input(
-    conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned]
+    conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned], answers: dict[int, ToolCall]
 ) -> tuple[str | None, str | list[dict[str, Any]]]:
     """`instructions` and `input`."""
-    writer = _Writer(conversation, model, dialect, report)
+    writer = _Writer(conversation, model, dialect, report, answers)
     for turn in conversation.turns:
         writer.write(turn)
     writer.release()
@@ -106,14 +106,21 @@ def render_input(
 class _Writer:
     """Writes the items of one request."""
 
-    def __init__(self, conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned]) -> None:
+    def __init__(
+        self,
+        conversation: Conversation,
+        model: Model,
+        dialect: Dialect,
+        report: list[Warned],
+        answers: dict[int, ToolCall],
+    ) -> None:
         self.same = conversation.protocol == NAME
         self.stored = self.same and conversation.settings.extra.get("store") is not False
         self.model = model
         self.dialect = dialect
         self.report = report
         self.ids = call_ids(
-            conversation.turns, dialect.tool_id or (None if self.same else _CALL_ID), verbatim=self.same
+            conversation.turns, answers, dialect.tool_id or (None if self.same else _CALL_ID), verbatim=self.same
         )
         self.freeform = {
             self.ids[id(part)]

@@ -12,6 +12,7 @@ from modelbay.dialect import Dialect
 from modelbay.events import Warned
 from modelbay.protocols.dispositions import refused
 from modelbay.protocols.schema.folding import object_root
+from modelbay.protocols.schema.known import Fitted, Known, content_of, schemas_in
 from modelbay.protocols.schema.openapi import json_schema, openapi
 from modelbay.protocols.schema.references import bare, inlined
 from modelbay.protocols.schema.strict import NotStrict, Strictness, closed, relaxed
@@ -65,6 +66,9 @@ SUBSETS = {
 }
 
 
+_KNOWN = Known()
+
+
 class Fitting(Struct):
     """Fits the schemas of one request."""
 
@@ -73,6 +77,33 @@ class Fitting(Struct):
     report: list[Warned]
     same: bool = False
     """The client speaks this protocol: only what every provider of it refuses is changed."""
+
+    def tools(self, tools: list[Tool]) -> list[Tool]:
+        """The tools with schemas as the target accepts them; the same list if all are as they should be.
+
+        Raises:
+            Unsupported: a schema has no form there.
+        """
+        target = (self.protocol, self.dialect.schema, self.dialect.strict_tools, self.same)
+        content = content_of(target, tools)
+        if content is None:
+            return [self.tool(tool) for tool in tools]
+        fitted = _KNOWN.get(content)
+        if fitted is None:
+            fitted = Fitted({}, [])
+            anew = Fitting(self.protocol, self.dialect, fitted.report, self.same)
+            for place, (tool, schema) in enumerate(zip(tools, schemas_in(content), strict=True)):
+                given = replace(tool, schema=schema)
+                if (found := anew.tool(given)) is not given:
+                    fitted.changes[place] = found.schema, found.strict
+            _KNOWN.keep(content, fitted)
+        self.report += fitted.report
+        if not fitted.changes:
+            return tools
+        found_tools = list(tools)
+        for place, (schema, strict) in fitted.changes.items():
+            found_tools[place] = replace(tools[place], schema=schema, strict=strict)
+        return found_tools
 
     def tool(self, tool: Tool) -> Tool:
         """The tool with a schema as the target accepts it.

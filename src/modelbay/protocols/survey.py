@@ -1,0 +1,71 @@
+"""One pass over a history, which finds what the steps before a renderer look for, so that a step with nothing to do costs
+nothing. Most requests need no step at all, and an agent sends its whole history again in each one."""
+
+from modelbay.conversation import Media, ToolCall, ToolResult, Turn
+
+
+class Survey:
+    """What is in some turns, and in the results of their calls."""
+
+    __slots__ = (
+        "answers",
+        "kinds",
+        "marked_calls",
+        "names",
+        "namespaces",
+        "offers",
+        "other_fields",
+        "system_media",
+        "turns",
+    )
+
+    def __init__(self, turns: list[Turn]) -> None:
+        self.turns = turns
+        self.kinds: set[type] = set()
+        self.names: set[str] = set()
+        """The tools that calls and results name."""
+        self.namespaces = False
+        """A call names the namespace of its tool."""
+        self.offers = False
+        """A turn has tools of its own."""
+        self.other_fields = False
+        """A turn or a part has fields that only its own protocol knows."""
+        self.marked_calls = False
+        """A call or a result has a cache mark."""
+        self.system_media = False
+        """A system prompt has media."""
+        self.answers: dict[int, ToolCall] | None = None
+        """The call that each result answers, by the `id()` of the result; None where it is not known yet."""
+        self._read()
+
+    @property
+    def has_calls(self) -> bool:
+        return ToolCall in self.kinds or ToolResult in self.kinds
+
+    def _read(self) -> None:
+        kinds, names = self.kinds, self.names
+        for turn in self.turns:
+            if turn.extra:
+                self.other_fields = True
+            if turn.tools:
+                self.offers = True
+            for part in turn.parts:
+                kind = type(part)
+                kinds.add(kind)
+                if part.extra:
+                    self.other_fields = True
+                if kind is ToolCall:
+                    names.add(part.name)  # type: ignore[union-attr,arg-type]
+                    if part.namespace is not None:  # type: ignore[union-attr]
+                        self.namespaces = True
+                    if part.cache is not None:
+                        self.marked_calls = True
+                elif kind is ToolResult:
+                    if part.name is not None:  # type: ignore[union-attr]
+                        names.add(part.name)  # type: ignore[union-attr]
+                    if part.cache is not None:
+                        self.marked_calls = True
+                    for inner in part.parts:  # type: ignore[union-attr]
+                        kinds.add(type(inner))
+                elif kind is Media and turn.role in ("system", "developer"):
+                    self.system_media = True
