@@ -1,4 +1,4 @@
-"""What the steps before a renderer cost: the time of a whole rendering, as a ratio to the renderer's own part of it."""
+"""Cost of the steps before a renderer: the time of a whole rendering, as a ratio to the renderer's own part of it."""
 
 from collections.abc import Callable
 
@@ -29,7 +29,7 @@ def plain() -> Conversation:
 
 
 def agent() -> Conversation:
-    """What a coding agent sends: all its tools, and a step of a call and its result again and again."""
+    """The request of a coding agent: all its tools, and many steps of a call and its result."""
     turns = [Turn("system", [Text(text="You are an agent.")]), user("Fix the fault")]
     for step in range(TURNS // 2):
         call = ToolCall(name=f"tool_{step}", arguments='{"path":"a.py","mode":"read"}', id=f"call_{step}")

@@ -5,7 +5,7 @@ from modelbay.conversation import Media, ToolCall, ToolResult, Turn
 
 
 class Survey:
-    """What is in some turns, and in the results of their calls."""
+    """The contents of some turns, and of the results of their calls."""
 
     __slots__ = (
         "answers",

@@ -22,7 +22,7 @@ _LARGEST = 64 * 1024
 
 
 class Fitted(Struct, array_like=True):
-    """What fitting a list of tools changes: nothing, for most."""
+    """The changes that fit a list of tools to a target; most lists need none."""
 
     changes: dict[int, tuple[Json, bool | None]]
     """The schema and the `strict` of each tool that changes, by its place in the list."""
@@ -50,7 +50,7 @@ class Known:
 
     def __init__(self) -> None:
         self._results: dict[bytes, bytes] = {}
-        """They are kept as bytes: what a request changes in its own copy is not in the next one's."""
+        """Results as bytes: each request gets a copy of its own."""
         self._lock = Lock()
 
     def get(self, content: bytes) -> Fitted | None:
