@@ -13,7 +13,7 @@ def seen(*pieces: str) -> list[str]:
     """What Textual makes of the pieces: pastes, and the names of keys."""
     install()
     parser = XTermParser()
-    found = [event for piece in pieces for event in parser.feed(piece)]
+    found = [event for piece in pieces if piece for event in parser.feed(piece)]
     return [event.text if isinstance(event, events.Paste) else event.key for event in found if hasattr(event, "key") or
             isinstance(event, events.Paste)]  # fmt: skip
 
@@ -38,7 +38,27 @@ def test_a_paste_is_the_same_in_any_pieces(pasted: str, data: st.DataObject):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=6)))
     pieces = [sent[start:end] for start, end in zip([0, *cuts], [*cuts, len(sent)], strict=True)]
     whole, parts = Pastes(), Pastes()
-    assert "".join(parts.feed(piece) for piece in pieces) == whole.feed(sent)
+    assert "".join(parts.feed(piece) for piece in pieces) == whole.feed(sent) == f"k{BEGIN}{BEGIN}{END}k"
+    assert parts.texts == whole.texts
+    assert seen(*pieces) == ["k", whole.texts[0], "k"]
+
+
+def test_a_paste_of_ten_megabytes_is_not_read_letter_by_letter():
+    install()
+    parser, letters = XTermParser(), 0
+    read = parser.debug_log
+
+    def counted(*words: object) -> None:
+        nonlocal letters
+        letters += str(words[0]).startswith("character=")
+        read(*words)
+
+    parser.debug_log = counted  # type: ignore[method-assign]
+    text = "some words in a line\r" * 500_000
+    sent = f"{BEGIN}{text}{END}x"
+    found = [event for at in range(0, len(sent), 65_536) for event in parser.feed(sent[at : at + 65_536])]
+    assert [event.text for event in found if isinstance(event, events.Paste)] == [text]
+    assert letters < 10
 
 
 def test_keys_are_passed_on_at_once():

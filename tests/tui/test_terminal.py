@@ -26,17 +26,18 @@ pytestmark = [
 
 
 class Terminal:
-    """A tmux server of its own, with one window of 80 by 24."""
+    """A tmux server of its own, with one window."""
 
-    def __init__(self, home: Path, **environment: str) -> None:
+    def __init__(self, home: Path, size: tuple[int, int] = (80, 24), environment: dict[str, str] | None = None) -> None:
         self._socket = str(home / "tmux")
         self._environment = {
             "PATH": os.environ["PATH"], "HOME": str(home), "MODELBAY_HOME": str(home), "LANG": "C.UTF-8",
-            "TERM": "screen-256color", **environment,
+            "TERM": "screen-256color", **(environment or {}),
         }  # fmt: skip
         (home / "tmux.conf").write_text("set -g default-terminal screen-256color\n")
         shell = f"'{MODELBAY}'; echo left with $?; cat"
-        self._run("-f", str(home / "tmux.conf"), "new-session", "-d", "-x", "80", "-y", "24", shell)
+        width, height = map(str, size)
+        self._run("-f", str(home / "tmux.conf"), "new-session", "-d", "-x", width, "-y", height, shell)
 
     def _run(self, *arguments: str) -> str:
         command = ["tmux", "-S", self._socket, *arguments]
@@ -97,7 +98,7 @@ def provider() -> Iterator[Site]:
 
 @pytest.mark.parametrize("colour", ["in colour", "without colour"])
 def test_from_nothing_to_an_answer_and_out_again(tmp_path: Path, provider: Site, colour: str):
-    terminal = Terminal(tmp_path, **({"NO_COLOR": "1"} if colour == "without colour" else {}))
+    terminal = Terminal(tmp_path, environment={"NO_COLOR": "1"} if colour == "without colour" else {})
     try:
         terminal.sees("Welcome to modelbay")
         terminal.presses("a")
@@ -149,13 +150,21 @@ model = "sim-text"
 
 
 @pytest.fixture
-def talking(tmp_path: Path) -> Iterator[Terminal]:
+def size() -> tuple[int, int]:
+    return 80, 24
+
+
+@pytest.fixture
+def talking(tmp_path: Path, size: tuple[int, int]) -> Iterator[Terminal]:
     """The app in a terminal, with a model that answers slowly."""
     with Simulator(key=KEY, pace=0.02) as simulator:
         (tmp_path / "config.toml").write_text(CONFIG.format(url=simulator.url, key=KEY))
-        terminal = Terminal(tmp_path)
+        terminal = Terminal(tmp_path, size)
         yield terminal
         terminal.close()
+
+
+in_every_size = pytest.mark.parametrize("size", [(80, 24), (40, 12)], ids=["80x24", "40x12"])
 
 
 def test_pasting_typing_early_and_attaching(talking: Terminal, tmp_path: Path):
@@ -186,6 +195,28 @@ def test_a_paste_with_escape_sequences_does_not_send_itself(talking: Terminal):
     talking.sees("› red", "rm -rf /", "/help")
     talking.presses("Enter")
     talking.sees("You asked: red rm -rf /")
+
+
+@in_every_size
+def test_sixty_pasted_lines_are_one_mark_and_arrive_whole(talking: Terminal, tmp_path: Path):
+    talking.sees("› Ask something", "sim")
+    text = "\n".join(f"\x1b[31mline {n}\x1b[0m 漢字" for n in range(1, 61))
+    talking.types("Read: ")
+    talking.pastes(text)
+    screen = talking.sees("› Read: [Pasted 60 lines]", "Ctrl-O")
+    assert "漢字" not in screen
+    talking.presses("C-o")
+    talking.sees("line 60 漢字")
+    talking.presses("C-_")
+    talking.sees("› Read: [Pasted 60 lines]")
+    talking.presses("BSpace")
+    talking.sees("› Read:\n")
+    talking.presses("C-_", "Enter")
+    talking.sees(" in · ")
+    store = Store(tmp_path / "conversations.sqlite")
+    [stored] = store.list()
+    question = store.load(stored.id).turns[0].parts[0].text  # type: ignore[union-attr]
+    assert question == "Read: " + "\n".join(f"line {n} 漢字" for n in range(1, 61))
 
 
 def test_suspending_and_going_on(tmp_path: Path, talking: Terminal):

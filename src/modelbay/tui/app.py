@@ -129,7 +129,7 @@ class ModelbayApp(App[None]):
         typed, self._typed = self._typed or [], None
         for event in typed:
             if isinstance(event, events.Paste):
-                self.talk.composer.insert(event.text)
+                self.talk.composer.paste(event.text)
             elif event.key in ("enter", "ctrl+j"):
                 self.talk.composer.insert("\n")
             elif event.is_printable and event.character:

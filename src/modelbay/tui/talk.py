@@ -29,6 +29,7 @@ from modelbay.tui.widgets.said import FRAMES, TICK
 from modelbay.tui.widgets.transcript import STOPPED, Answer, Transcript
 
 ATTACHED = "Attached. Paste again to write the path instead"
+FOLDED = "The paste is sent in full; Ctrl-O shows it here"
 
 
 class Talk(Screen[None]):
@@ -133,6 +134,14 @@ class Talk(Screen[None]):
         else:
             self.composer.pasted = ""
 
+    @on(Composer.Folded)
+    def explain_fold(self) -> None:
+        self.say(FOLDED)
+
+    @on(Composer.TooLong)
+    def refuse_to_unfold(self, event: Composer.TooLong) -> None:
+        self.say(f"{event.characters:,} characters are too many to show here; the paste is sent in full")
+
     @on(Composer.Detached)
     def detach_pasted(self) -> None:
         self._files = [file for file in self._files if file not in self._pasted]
@@ -181,11 +190,12 @@ class Talk(Screen[None]):
 
     async def _ask(self, text: str, files: list[Media]) -> None:
         chat, before = self._state.chat, len(self._state.chat.turns)
-        answer = await self.transcript.ask(text, files)
+        whole = self.composer.folds.unfold(text)
+        answer = await self.transcript.ask(whole, files)
         ended = "Interrupted"
         try:
             self.show_foot()
-            async for event in chat.ask(self._state.hub, text, files, self._state.keeper):
+            async for event in chat.ask(self._state.hub, whole, files, self._state.keeper):
                 await answer.feed(event)
                 if isinstance(event, Failed):
                     ended = ""
@@ -203,7 +213,7 @@ class Talk(Screen[None]):
                     self.put_back(text, files)
 
     def put_back(self, text: str, files: list[Media]) -> None:
-        """Makes a question that nothing came of one that can be sent again as it was."""
+        """Puts a question that was not answered into the composer, so that it can be sent again."""
         if not self.composer.text:
             self.composer.put(text)
         self._files = files + self._files

@@ -19,6 +19,7 @@ KEYS = (
     ("Ctrl-P", "command palette"),
     ("Ctrl-C", "copy what is marked; interrupt; twice: leave"),
     ("paste a path", "attach that file"),
+    ("Ctrl-O", "show a folded paste in full"),
 )
 
 

@@ -1,16 +1,27 @@
-"""Where a question is written: several lines, a history, files that are pasted, commands behind a slash."""
+"""The input for a question: several lines, a history, pasted files and folded pastes, commands after a slash."""
 
+from rich.text import Text
 from textual import events
+from textual.document._document import EditResult, Selection
+from textual.document._edit import Edit
+from textual.geometry import Offset
 from textual.message import Message
 from textual.widgets import TextArea
 
 from modelbay.chat.attachments import dragged
+from modelbay.tui.folding import UNFOLDED, Folds, drawn, spans
 
 
 class Composer(TextArea):
-    """Enter sends; Ctrl-J, Alt-Enter and Shift-Enter begin a new line; ↑ and ↓ at its edges leaf through what was sent."""
+    """Enter sends; Ctrl-J, Alt-Enter and Shift-Enter begin a new line; ↑ and ↓ at its edges show what was sent before.
+
+    Its text has marks for long pastes; `folds` gives the whole text. The cursor steps over a mark, and an edit that touches one
+    replaces it as a unit.
+    """
 
     class Sent(Message):
+        """Enter was pressed. The text may have marks for pastes."""
+
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
@@ -24,6 +35,16 @@ class Composer(TextArea):
 
     class Detached(Message):
         """Pasted paths were meant as text."""
+
+    class Folded(Message):
+        """A long paste was folded."""
+
+    class TooLong(Message):
+        """A paste has more characters than can be shown here."""
+
+        def __init__(self, characters: int) -> None:
+            super().__init__()
+            self.characters = characters
 
     class Leafed(Message):
         """↑, ↓ or Tab was pressed while commands are offered."""
@@ -41,6 +62,7 @@ class Composer(TextArea):
             id="composer",
         )
         self.cursor_blink = False  # each blink is written to the terminal, also over ssh
+        self.folds = Folds()
         self.asked: list[str] = []
         self._at = 0
         """Where in the history we are; its length is the text that is being written."""
@@ -59,6 +81,9 @@ class Composer(TextArea):
                 self._new_line()
             case "ctrl+underscore":
                 self.undo()  # Ctrl-Z, TextArea's key for it, suspends the app
+                self.history.checkpoint()  # else the next edit would be undone together with the one before
+            case "ctrl+o":
+                self._unfold()
             case "tab":
                 self._complete()
             case "up":
@@ -71,9 +96,80 @@ class Composer(TextArea):
         event.prevent_default()
 
     def put(self, text: str) -> None:
-        """Replaces what is written."""
-        self.text = text
+        """Replaces what is written. A text that is too long to show is folded."""
+        self.text = text if len(text) <= UNFOLDED else self.folds.fold(text)
         self.move_cursor(self.document.end)
+
+    def paste(self, text: str) -> None:
+        """Inserts pasted text, folded if it is long."""
+        folded = self.folds.fold(text, self.text)
+        self._replace_via_keyboard(folded, *self.selection)
+        if spans(folded):
+            self.post_message(self.Folded())
+
+    def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:
+        if self.cursor_location[0] >= self.document.line_count:
+            return Offset(0, 0)  # while many lines are undone, Textual asks for a cursor that it moves only after that
+        return super().scroll_cursor_visible(center, animate)
+
+    # --- marks for pastes ---
+
+    def get_line(self, line_index: int) -> Text:
+        raw = self.document.get_line(line_index)
+        line = Text(drawn(raw), end="", no_wrap=True)
+        for start, end in spans(raw):
+            line.stylize("dim", start, end)
+        return line
+
+    def validate_selection(self, selection: Selection) -> Selection:
+        return Selection(
+            *(self._beside(place, before) for place, before in zip(selection, self.selection, strict=True))
+        )
+
+    def _beside(self, place: tuple[int, int], before: tuple[int, int]) -> tuple[int, int]:
+        """The place, or outside the mark that it is in: the end that lies in the direction of the move."""
+        row, column = place
+        for start, end in spans(self.document.get_line(row)):
+            if start < column < end:
+                return row, end if before <= (row, start) else start
+        return place
+
+    def edit(self, edit: Edit) -> EditResult:
+        top, bottom = edit.top, edit.bottom
+        for row, column in (top, bottom):
+            for start, end in spans(self.document.get_line(row)) if row < self.document.line_count else ():
+                if start < column < end:
+                    top, bottom = min(top, (row, start)), max(bottom, (row, end))
+        if (top, bottom) != (edit.top, edit.bottom):
+            self.history.checkpoint()
+        edit.from_location, edit.to_location = top, bottom
+        return super().edit(edit)
+
+    def _unfold(self) -> None:
+        """Shows the paste before the cursor in full, or the first one."""
+        marks = [(row, span) for row in range(self.document.line_count) for span in spans(self.document.get_line(row))]
+        if not marks:
+            return
+        before = [(row, span) for row, span in marks if (row, span[0]) <= self.cursor_location]
+        row, (start, end) = (before or marks[:1])[-1]
+        text = self.folds.unfold(self.document.get_line(row)[start:end])
+        if len(text) > UNFOLDED:
+            self.post_message(self.TooLong(len(text)))
+        else:
+            self.replace(text, (row, start), (row, end), maintain_selection_offset=False)
+
+    def action_cut(self) -> None:
+        start, end = self.selection
+        cut = self._delete_cursor_line() if start == end else self._delete_via_keyboard(start, end)
+        if cut is not None:
+            self.app.copy_to_clipboard(self.folds.unfold(cut.replaced_text))
+
+    def action_copy(self) -> None:
+        if self.selected_text:
+            self.app.copy_to_clipboard(self.folds.unfold(self.selected_text))
+
+    def action_paste(self) -> None:
+        self.paste(self.app.clipboard)
 
     def _send(self) -> None:
         text = self.text.strip()
@@ -119,13 +215,14 @@ class Composer(TextArea):
         self.put(self.asked[self._at] if self._at < len(self.asked) else self._draft)
 
     async def _on_paste(self, event: events.Paste) -> None:
-        # Textual calls TextArea's own handler after this one, unless the default is prevented
+        event.stop()
+        event.prevent_default()  # else Textual calls TextArea's own handler after this one
         sources = dragged(event.text)
-        if sources and event.text == self.pasted:
-            self.pasted = ""
-            self.post_message(self.Detached())  # pasted twice, it is text
-        elif sources:
-            event.stop()
-            event.prevent_default()
+        if sources and event.text != self.pasted:
             self.pasted = event.text
             self.post_message(self.Attached(sources))
+            return
+        if sources:
+            self.pasted = ""
+            self.post_message(self.Detached())  # pasted twice, it is text
+        self.paste(event.text)

@@ -15,6 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from modelbay import __version__
+from modelbay.catalog.summary import counted
 from modelbay.conversation import AnyPart, Media, Refusal, ServerToolCall, Text, Thinking, ToolCall, Turn
 from modelbay.events import Event, FinishReason, PartDelta, PartEnded, PartStarted, Warned
 from modelbay.tui.widgets.markdown import stretches
@@ -44,6 +45,10 @@ SHARE = 3
 MOUNTED, SPARE, REVEALED = 30, 10, 10
 """Exchanges that are widgets; how many more there may be before the oldest are put aside; how many come back at a time. Each
 costs half a megabyte and time in every layout."""
+
+
+LINES, LETTERS = 100, 10_000
+"""How much of a question is shown; a paste may be a thousand times longer."""
 
 
 class Note(NamedTuple):
@@ -179,7 +184,11 @@ class Question(Static):
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         named = [f"\n⊕ {file.name or file.url or file.kind}" for file in exchange.files]
-        super().__init__(Content.assemble(Content(exchange.text), Content.styled("".join(named), "dim")))
+        shown = exchange.text[:LETTERS]
+        shown = "\n".join(shown.split("\n", LINES)[:LINES])
+        rest = len(exchange.text) - len(shown)
+        more = f"\n… {counted(rest, 'more character')}" if rest else ""
+        super().__init__(Content.assemble(Content(shown), Content.styled(more + "".join(named), "dim")))
 
 
 class Answer(Vertical):
