@@ -129,7 +129,7 @@ def test_an_alias_of_another_provider_is_not_taken_over(file):
 @pytest.mark.parametrize(
     ("model", "whose"),
     [
-        ('base_url = "https://solo.example/v1"\napi_key = "sk-solo"', "stands alone"),
+        ('base_url = "https://solo.example/v1"\napi_key = "sk-solo"', "is standalone"),
         ('api_key = "sk-mine"', 'belongs to provider "acme"'),
         ("", 'belongs to provider "acme"'),
     ],
@@ -149,7 +149,7 @@ def test_a_key_that_is_for_nobody_is_not_taken_along_either(tmp_path: Path):
     file.write_text('[providers.beta]\ntype = "kimi"\n\n[models."beta/x"]\nmodel = "x"\n')
     assert apply(lambda edit: changes.put_models(edit, "beta", {"beta/x": {}}), file).result.changed == ["beta/x"]
     file.write_text(file.read_text().replace('provider = "beta"', 'api_key = "sk-mine"'))
-    with pytest.raises(ConfigError, match="stands alone"):
+    with pytest.raises(ConfigError, match="is standalone"):
         apply(lambda edit: changes.put_models(edit, "beta", {"beta/x": {}}), file)
 
 
