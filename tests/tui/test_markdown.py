@@ -19,16 +19,23 @@ LINES = st.lists(
     ),
     max_size=30,
 )
-WORD = re.compile(r"w\d+x")
+WORD = re.compile(r"w\d+x|\*_w\d+v_\*")
+"""A word; or one that only its stars tell to be drawn as it is written."""
 PIECES = (
     "W", "`W`", "**W**", "*W* W", "~~W~~", "<W>", "</W>", "<W W='W'>", "Vec<W>", "<!-- W -->", "<W W={W} />", "&W;",
     r"\W", r"\W{W}", r"\(W_1 \* W\)", r"\[W\]", "$W_1 * W$", "$$W$$", r"\\W", r"C:\W\W", r"\*W\*", "[W](http://W)", "![W](http://W)",
     "[W][W]", "<http://W.example>", "https://W.example", "__W__", "W_W", "\u00e9W", "$5 W $6",
+    '[W](http://W "W W")', "![W](http://W 'W')", "[W](http://\u00e9/W)", r"\begin{W} V \end{W}",
+    "W\u2028W\u2028", "W\x85W", "W\x0bW\x0cW",
 )  # fmt: skip
 BLOCKS = (
     "P P P", "# P", "## P P", "- P\n- P\n  - P", "1. P\n7. P", "> P\n> P", "```\nW <W> P\n```", "    W P", "P\nP", "P  \nP",
     "| P | P |\n|---|---|\n| P | P |", "| P | P |\n|---|---|\n| P | P | P |", "[W]: http://W", "<div>\n  <W>P</W>\n</div>",
     "<W>\nP\n\nP\n</W>", "\\[\nW = W\n\n= W\n\\]", "$$\nW_W\n$$", "P\n---\nP", "<details>\n<summary>P</summary>\n\nP\n</details>",
+    '```W W="W"\nx V\n```', "~~~~ W ```\nx V\n\nx V\n~~~\n\nx V\n~~~~", "```\nW\n```W\n\nx V\n\nx V\n```",
+    "- P\n\n  ```W\n  V\n\n  V\n  ```",
+    "<!-- W\n\nx V\n\nx V -->", "<pre>\nW\n\nx V\n\nx V\n</pre>", "\\begin{W}\nV &= W \\\\\n\nx &= V\n\\end{W}", "$$ V $$\n\nP",
+    "W\u2028```\n\nP\n\n```\nx V\n\nx V\n```", "W\x0c```\n\nP\n\n```\nx V\x85```\n\nx V\n```",
 )  # fmt: skip
 
 
@@ -37,8 +44,10 @@ def answers(draw: st.DrawFn) -> str:
     """An answer with numbered words in every place where a model may write one."""
     text = "\n\n".join(draw(st.lists(st.sampled_from(BLOCKS), min_size=1, max_size=5)))
     text = re.sub(r"P", lambda _: draw(st.sampled_from(PIECES)), text)
-    numbers = iter(range(10**6))
-    return re.sub(r"W", lambda _: f"w{next(numbers)}x", text)
+    numbers = map(str, range(10**6))
+    name = next(numbers)
+    text = re.sub(r"(begin|end)\{W\}", rf"\1{{w{name}x}}", text)
+    return re.sub(r"W|\bV\b", lambda match: f"w{next(numbers)}x" if match[0] == "W" else f"*_w{next(numbers)}v_*", text)
 
 
 def drawn(text: str, width: int = 100) -> str:
@@ -48,9 +57,10 @@ def drawn(text: str, width: int = 100) -> str:
     return console.file.getvalue()
 
 
-@given(answers())
-def test_every_word_of_an_answer_is_drawn(text: str):
-    shown = drawn(text, 4_000)
+@given(answers(), st.sampled_from([1, 30, 10**6]))
+def test_every_word_of_an_answer_is_drawn(text: str, size: int):
+    with patch.multiple(markdown, LONG=size, LONG_CODE=2 * size):
+        shown = "".join(drawn(part, 4_000) for part in stretches(text))
     assert [word for word in WORD.findall(text) if word not in shown] == []
 
 
@@ -102,14 +112,17 @@ def test_long_code_is_cut_and_stays_code(fence: str):
     parts = stretches(text)
     tokens = [token for part in parts for token in MarkdownIt().parse(part)]
     code = [token for token in tokens if token.type == "fence"]
-    assert len(parts) > 3 and {token.info for token in code} == {"python"}
+    assert len(parts) > 3 and {token.info.lstrip(markdown.CONTINUED) for token in code} == {"python"}
     assert "".join(token.content for token in code) == "".join(lines)
     assert drawn(parts[-1]).strip().endswith("Done.")
+    assert "".join(drawn(part) for part in parts).count("python") == 1
 
 
-@pytest.mark.parametrize("opening", ["\\[\n", "$$\n", "- item\n\n  ```\n"])
-def test_there_is_no_cut_within_latex_or_code_of_an_item(opening: str):
-    text = opening + "x = 1\n\n" * 3_000
+@pytest.mark.parametrize(
+    "opening", ["\\[\n", "$$\n", "- item\n\n  ```\n", "\\begin{align}\n", "<!--\n", "<pre>\n", "<script>\n"]
+)
+def test_there_is_no_cut_within_what_has_not_ended(opening: str):
+    text = opening + "  x = 1\n\n" * 3_000
     assert stretches(text) == [text]
 
 

@@ -96,7 +96,7 @@ def dragged(text: str) -> list[str]:
     text = text.strip()
     if not text or len(text) > 16_384:
         return []
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
     for split in (lines, [path for line in lines for path in _words(line)]):
         paths = [_local(path) for path in split]
         if paths and all(path is not None and _looks_like_path(path) and _is_file(path) for path in paths):

@@ -5,6 +5,7 @@ and for escapes, and would drop.
 """
 
 import re
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import ClassVar
 
@@ -19,14 +20,18 @@ from rich.markdown import CodeBlock, Heading, ListElement, ListItem, Markdown, M
 from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.table import Table
+from rich.text import Text
 
 THEME = "ansi_dark"
 LONG, LONG_CODE = 1_200, 6_000
 """Characters after which a text goes on in a stretch of its own."""
-PARAGRAPH = re.compile(r"\n\n(?=[^\s>|*+-]|#)(?!\d+[.)])")
-FENCE = re.compile(r" {0,3}(`{3,}|~{3,}|\\\[|\\\]|\$\$)")
+LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+"""A line as Markdown has it. `splitlines` also ends lines at a form feed or U+2028."""
+CONTINUED = "\u2060"
+"""Stands before the info string of a fence that continues a long one: it is drawn once."""
 MATH = ((r"\(", r"\)"), (r"\[", r"\]"), ("$$", "$$"))
-"""What encloses LaTeX. Its source is shown as it is."""
+"""What encloses LaTeX, beside `\\begin{NAME}` and `\\end{NAME}`. Its source is shown as it is."""
+ENVIRONMENT = re.compile(r"\\begin(\{[^{}\n]+\})")
 DOLLARS = re.compile(r"\$(?=\S)[^$\n]*?(?<=\S)\$(?!\d)")
 """LaTeX between single dollars, by Pandoc's rule: prices are not."""
 ESCAPED = frozenset("*_`~#>|-+.!<")
@@ -34,42 +39,74 @@ ESCAPED = frozenset("*_`~#>|-+.!<")
 
 
 def stretches(text: str) -> list[str]:
-    """A text cut into parts that are drawn one by one and look as the whole would: at paragraphs outside of code, LaTeX, lists,
-    quotations and tables; and within long code, where each part gets fences of its own."""
+    """A text cut into parts that are drawn one by one and look as the whole would: where a block begins that is in no other;
+    and within long code, where each part gets fences of its own."""
+    lines = LINE.findall(text)
     parts: list[str] = []
-    begin = position = 0
-    block, head = "", ""
-    """What closes the block that is open, and the line that opened it."""
-    for line in text.splitlines(keepends=True):
-        position += len(line)
-        if match := FENCE.match(line):
-            block, head = _after(match[1], block, head, line)
-        size = position - begin
-        if block and size > LONG_CODE and line.endswith("\n") and block[0] in "`~" and not head.startswith(" "):
-            parts.append(f"{text[begin:position]}{block}\n")
-            text = f"{text[:position]}{head}{text[position:]}"
-            begin = position
-            position += len(head)
-        elif not block and size > LONG and PARAGRAPH.match(text, position - 1):
-            parts.append(text[begin : position + 1])
-            begin = position + 1
-    return [*parts, text[begin:]]
+    part: list[str] = []
+    size = at = 0
+    for token in _blocks().parse(text):
+        if token.level or token.map is None:
+            continue
+        first, end = token.map
+        size += _add(part, lines[at:first])
+        if size > LONG and lines[first].endswith(
+            ("\n", "\r")
+        ):  # an unfinished line may become one of the block before it
+            parts.append("".join(part))
+            part, size = [], 0
+        if token.type == "fence" and token.markup and lines[first].startswith(token.markup):
+            *whole, part = _code(part, lines[first:end], token)
+            parts += ["".join(one) for one in whole]
+            size = sum(map(len, part))
+        else:
+            size += _add(part, lines[first:end])
+        at = end
+    return [*parts, "".join([*part, *lines[at:]])]
 
 
-def _after(mark: str, block: str, head: str, line: str) -> tuple[str, str]:
-    """What closes the open block behind a line with a fence, "" for none, and the line that opened it."""
-    if not block:
-        return ("", "") if mark == r"\]" else (r"\]" if mark == r"\[" else mark, line)
-    return ("", "") if mark.startswith(block) else (block, head)
+def _add(part: list[str], lines: list[str]) -> int:
+    """Adds lines to a part; how many characters they have."""
+    part += lines
+    return sum(map(len, lines))
+
+
+def _code(part: list[str], lines: list[str], token: Token) -> list[list[str]]:
+    """The parts that a fence makes of the part before it and its own lines."""
+    parts, size = [part], sum(map(len, part))
+    head = lines[0]
+    if not token.info.startswith(CONTINUED) and token.info.strip():
+        head = head.replace(token.markup, token.markup + CONTINUED, 1)
+    for number, line in enumerate(lines):
+        if size > LONG_CODE and 1 < number < len(lines) - 1:
+            parts[-1].append(f"{token.markup}\n")
+            parts.append([head])
+            size = len(head)
+        parts[-1].append(line)
+        size += len(line)
+    return parts
+
+
+@cache
+def _blocks() -> MarkdownIt:
+    """Finds the blocks of a text that may still grow."""
+    made = _made(_open_math_block)
+    made.core.ruler.enableOnly(["normalize", "block"])
+    return made
 
 
 @cache
 def _parser() -> MarkdownIt:
+    return _made(_math_block)
+
+
+def _made(math_block: Callable[[StateBlock, int, int, bool], bool]) -> MarkdownIt:
     made = MarkdownIt("commonmark").enable("strikethrough")
+    made.normalizeLink = lambda url: url  # type: ignore[method-assign]  # an address is drawn as it is written
     # tags within a line, pictures, and definitions of links would vanish
     made.disable(["html_inline", "image", "reference"])
     made.block.ruler.before("code", "table", _table, {"alt": ["paragraph", "reference"]})
-    made.block.ruler.before("fence", "math", _math_block, {"alt": ["paragraph", "blockquote", "list"]})
+    made.block.ruler.before("fence", "math", math_block, {"alt": ["paragraph", "blockquote", "list"]})
     made.inline.ruler.before("escape", "math", _math)
     made.inline.ruler.at("escape", _escape)
     return made
@@ -77,11 +114,10 @@ def _parser() -> MarkdownIt:
 
 def _math(state: StateInline, silent: bool) -> bool:
     """LaTeX within a line."""
-    for opening, closing in MATH:
-        if state.src.startswith(opening, state.pos):
-            end = state.src.find(closing, state.pos + len(opening))
-            if end >= 0:
-                return _verbatim(state, end + len(closing), silent)
+    if enclosed := _enclosed(state.src, state.pos, MATH):
+        begin, closing = enclosed
+        if (end := state.src.find(closing, begin)) >= 0:
+            return _verbatim(state, end + len(closing), silent)
     match = DOLLARS.match(state.src, state.pos)
     return match is not None and _verbatim(state, match.end(), silent)
 
@@ -107,26 +143,50 @@ def _verbatim(state: StateInline, end: int, silent: bool) -> bool:
     return True
 
 
+def _enclosed(text: str, at: int, pairs: Iterable[tuple[str, str]]) -> tuple[int, str] | None:
+    """Where LaTeX that is opened here begins, and what closes it."""
+    if match := ENVIRONMENT.match(text, at):
+        return match.end(), rf"\end{match[1]}"
+    return next(((at + len(opening), closing) for opening, closing in pairs if text.startswith(opening, at)), None)
+
+
 def _math_block(state: StateBlock, first: int, last: int, silent: bool) -> bool:
     """LaTeX on lines of its own, drawn as a block of code."""
+    end = _math_end(state, first, last)
+    return end is not None and end <= last and _math_lines(state, first, end, silent)
+
+
+def _open_math_block(state: StateBlock, first: int, last: int, silent: bool) -> bool:
+    """The same, also where its end has not come yet."""
+    end = _math_end(state, first, last)
+    return end is not None and _math_lines(state, first, min(end, last), silent)
+
+
+def _math_end(state: StateBlock, first: int, last: int) -> int | None:
+    """The line behind LaTeX that begins in a line, one too many if nothing closes it. None: there is none on lines of its
+    own."""
     start = state.bMarks[first] + state.tShift[first]
-    closing = next((closing for opening, closing in MATH[1:] if state.src.startswith(opening, start)), None)
-    if closing is None or state.sCount[first] - state.blkIndent >= 4:
-        return False
-    begin, line = start + 2, first
+    enclosed = _enclosed(state.src, start, MATH[1:])
+    if enclosed is None or state.sCount[first] - state.blkIndent >= 4:
+        return None
+    (begin, closing), line = enclosed, first
     while closing not in state.src[begin : state.eMarks[line]]:
         line += 1
         if line >= last:
-            return False
+            return last + 1
         begin = state.bMarks[line]
     end = state.src.index(closing, begin) + len(closing)
     if state.src[end : state.eMarks[line]].strip(" .,;"):
-        return False  # a sentence goes on behind it
+        return None  # a sentence goes on behind it
+    return line + 1
+
+
+def _math_lines(state: StateBlock, first: int, end: int, silent: bool) -> bool:
     if not silent:
         token = state.push("fence", "code", 0)
-        token.info, token.map = "latex", [first, line + 1]
-        token.content = state.getLines(first, line + 1, state.sCount[first], True)
-        state.line = line + 1
+        token.info, token.map = "latex", [first, end]
+        token.content = state.getLines(first, end, state.sCount[first], True)
+        state.line = end
     return True
 
 
@@ -156,9 +216,21 @@ class _Heading(Heading):
 
 
 class _CodeBlock(CodeBlock):
-    """Highlighted, on the terminal's background, and indented."""
+    """Highlighted, on the terminal's background, and indented; its info string above it."""
+
+    info = ""
+
+    @classmethod
+    def create(cls, markdown: Markdown, token: Token) -> "_CodeBlock":
+        info = token.info.strip()
+        made = cls(info.removeprefix(CONTINUED).partition(" ")[0] or "text", markdown.code_theme)
+        if token.markup and not info.startswith(CONTINUED):  # without marks the info string is ours
+            made.info = info
+        return made
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self.info:
+            yield Padding(Text(self.info, style="dim"), (0, 0, 0, 2))
         code = Syntax(str(self.text).rstrip(), self.lexer_name, theme=THEME, word_wrap=True)
         yield Padding(code, (0, 0, 0, 2))
 
@@ -212,3 +284,6 @@ class Drawn(Markdown):
         for token in self.parsed:
             if token.type == "html_block":
                 token.type, token.tag, token.info = "fence", "code", "html"
+            for part in token.children or ():
+                if part.type == "link_open" and (title := part.attrs.get("title")):
+                    part.attrs["href"] = f'{part.attrs["href"]} "{title}"'
