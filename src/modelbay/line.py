@@ -440,7 +440,7 @@ def _refused(of: Codec, response: "Answer", body: bytes) -> ModelbayError:
     """The error that an answer with an error status tells of."""
     error = of.parse_error(response.status, response.headers, body)
     heed(error, response.headers, body, time())
-    return error
+    return response.of_hop(error, body)
 
 
 def _request(endpoint: Endpoint, body: bytes | None, headers: dict[str, str]) -> "Request":

@@ -153,6 +153,9 @@ class Tap:
         self._recording.chunk(body)
         return body
 
+    def of_hop(self, error: ModelbayError, body: bytes) -> ModelbayError:
+        return self._response.of_hop(error, body)
+
     async def stream(self) -> AsyncGenerator[bytes, None]:
         try:
             async with aclosing(self._response.stream()) as chunks:

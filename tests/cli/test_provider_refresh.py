@@ -1,6 +1,7 @@
 """`modelbay provider refresh`: what is renewed, and what stays."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -292,6 +293,55 @@ def test_a_list_that_is_only_a_part_takes_nothing_away(bay: Inside, acme: Site, 
     assert {"plain/a", "plain/b", "plain/c"} <= load(bay.file).models.keys()
     acme.pages["/v1/models"] = {"data": [{"id": "a"}, {"id": "c"}]}
     assert "  - plain/b\n" in bay.done("provider", "refresh", "plain")
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [(206, {}), (206, {"Content-Range": "bytes 0-18/40"}), (200, {"Content-Range": "bytes 0-18/40"})],
+)
+def test_a_part_of_a_list_takes_nothing_away(bay: Inside, acme: Site, status: int, headers: dict[str, str]) -> None:
+    acme.pages["/v1/models"] = {"data": [{"id": "a"}, {"id": "b"}]}
+    bay.done("provider", "add", f"{acme.url}/v1", "--id", "plain", "--api-key", KEY, "--all-models")
+    acme.pages["/v1/models"] = Page(b'{"data":[{"id":"a"}]}', status, headers)
+    run = bay("provider", "refresh", "plain")
+    assert run.code == 1 and "sent only a part of its reply" in run.err
+    assert {"plain/a", "plain/b"} <= load(bay.file).models.keys()
+
+
+def test_an_id_in_another_case_is_the_same_model(bay: Inside, acme: Site) -> None:
+    acme.pages["/v1/models"] = {"data": [{"id": "GPT-Large"}, {"id": "b"}]}
+    bay.done("provider", "add", f"{acme.url}/v1", "--id", "plain", "--api-key", KEY, "--all-models")
+    bay.done("model", "set", "plain/GPT-Large", "max_output_size=1000")
+    bay.done("model", "default", "plain/GPT-Large")
+    acme.pages["/v1/models"] = {"data": [{"id": "gpt-large"}, {"id": "b"}]}
+    run = bay("provider", "refresh", "plain")
+    assert run.out.splitlines() == ["plain: 1 changed", "  ~ plain/GPT-Large: model GPT-Large → gpt-large"]
+    assert not run.err
+    entry = load(bay.file).models["plain/GPT-Large"]
+    assert (entry.model, entry.max_output_size) == ("gpt-large", 1000)
+    assert load(bay.file).default_model == "plain/GPT-Large"
+    assert bay.done("provider", "refresh", "plain") == "plain: nothing new\n"
+
+
+def test_an_id_of_a_manifest_in_another_case_is_the_same_model(bay: Inside, acme: Site) -> None:
+    bay.done("model", "set", "acme/small", "max_output_size=1000")
+    acme.pages[LISTED] = models(model(id="large"), model(id="SMALL", name="Small"), {"id": "old", "name": "Old"})
+    assert bay.done("provider", "refresh", "acme").splitlines() == [
+        "acme: 1 changed",
+        "  ~ acme/small: model small → SMALL",
+    ]
+    entry = load(bay.file).models["acme/small"]
+    assert (entry.model, entry.max_output_size) == ("SMALL", 1000)
+    acme.pages[LISTED] = models(model(id="large"), {"id": "old", "name": "Old"})
+    run = bay("provider", "refresh", "acme")
+    assert "acme/small" in load(bay.file).models and "max_output_size" in run.out + run.err, "the user wrote that"
+
+
+def test_a_model_that_was_taken_out_stays_out_in_another_case(bay: Inside, acme: Site) -> None:
+    bay.file.write_text(re.sub(r'\n\[models."acme/small"\]\n(?:[^\[\n].*\n)*', "\n", bay.text))
+    assert "acme/small" not in load(bay.file).models
+    acme.pages[LISTED] = models(model(id="large"), model(id="Small", name="Small"), {"id": "old", "name": "Old"})
+    assert bay.done("provider", "refresh", "acme") == "acme: nothing new\n"
 
 
 def test_pages_that_do_not_come_take_nothing_away(bay: Inside, acme: Site) -> None:

@@ -11,6 +11,9 @@ from modelbay.config.load import load, parse
 PATH = Path("/home/me/config.toml")
 PROVIDER = '[providers.acme]\ntype = "openai"\nbase_url = "https://acme.example/v1"\n'
 MODEL = '[models."acme/m"]\nprovider = "acme"\nmodel = "m"\n'
+EFFORT = 'models."acme/m".variants.a.reasoning_efort'
+TEMPERATURE = 'models."acme/m".overrides.variants.a.temprature'
+THINKING = 'models."acme/m".variants.a.thinking.budget_token'
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,9 @@ MODEL = '[models."acme/m"]\nprovider = "acme"\nmodel = "m"\n'
         (PROVIDER + MODEL + 'modalities = { inputs = ["text"] }', 7, 'models."acme/m".modalities.inputs', "input"),
         (PROVIDER + MODEL + 'oauth = { key = "k", scop = "x" }', 7, 'models."acme/m".oauth.scop', "scope"),
         (PROVIDER + MODEL + "overrides = { capabilites = [] }", 7, 'models."acme/m".overrides.capabilites', "capabilities"),
+        (PROVIDER + MODEL + "variants.a.reasoning_efort = 'high'", 7, EFFORT, "reasoning_effort"),
+        (PROVIDER + MODEL + "variants.a.thinking.budget_token = 1", 7, THINKING, "budget_tokens"),
+        (PROVIDER + MODEL + "overrides.variants.a.temprature = 1", 7, TEMPERATURE, "temperature"),
         (PROVIDER + MODEL + "overrides = { cost = { ouput = 1 } }", 7, 'models."acme/m".overrides.cost.ouput', "output"),
     ],
 )  # fmt: skip
@@ -60,6 +66,11 @@ def test_keys_of_kimi_code_and_fields_of_extended_models_are_not_reported() -> N
     model = "".join(f"{key} = 1\n" for key in sorted(EXTENDED))
     rest = f'{PROVIDER}api_key_env = "X"\nenv = {{ ACME_REGION = "eu" }}\ncustom_headers = {{ api_keyy = "1" }}\n{MODEL}{model}'
     assert parse(top + rest, PATH).unknown == []
+
+
+def test_a_variant_may_have_parameters_of_its_provider() -> None:
+    text = 'variants.deep = { mind_speed = 3, thinking = { kind = "slow" }, provider = { order = ["a"] } }'
+    assert parse(PROVIDER + MODEL + text, PATH).unknown == []
 
 
 def test_no_more_than_a_few_are_logged_and_none_twice(

@@ -74,6 +74,37 @@ def test_certificates_that_are_not_there_are_found(tmp_path: Path) -> None:
     ]
 
 
+MODEL = '[models.m]\nprovider = "p"\nmodel = "m"\n'
+
+
+@pytest.mark.parametrize("price", ("nan", "inf", "-inf", "-1", "-0.5"))
+@pytest.mark.parametrize("table", ("cost", "overrides.cost"))
+def test_a_price_that_is_not_a_number_of_dollars_is_found(tmp_path: Path, price: str, table: str) -> None:
+    assert found(tmp_path, f"{PROVIDER}{MODEL}{table}.cache_read = {price}\n") == [(8, f"models.m.{table}.cache_read")]
+    assert found(tmp_path, f"{PROVIDER}{MODEL}{table}.cache_read = 0\n") == []
+
+
+@pytest.mark.parametrize("key", ("kind", "url", "apiKey", "models_dev_provider_id"))
+@pytest.mark.parametrize("value", ("5", "true", '["x"]', '{ x = "y" }'))
+def test_a_source_of_the_wrong_type_is_found(tmp_path: Path, key: str, value: str) -> None:
+    assert found(tmp_path, f"{PROVIDER}source.{key} = {value}\n") == [(5, f"providers.p.source.{key}")]
+
+
+@pytest.mark.parametrize("word", ("banana", "hihg", "deep"))
+def test_an_effort_that_nobody_has_is_found(tmp_path: Path, word: str) -> None:
+    text = f'[thinking]\neffort = "{word}"\n{PROVIDER}{MODEL}'
+    assert found(tmp_path, f'{text}default_effort = "{word}"\n') == [
+        (2, "thinking.effort"),
+        (10, "models.m.default_effort"),
+    ]
+    assert found(tmp_path, f'{text}support_efforts = ["{word}"]\n') == [], "a model of the file has it"
+
+
+@pytest.mark.parametrize("word", ("off", "none", "auto", "minimal", "Max", "xhigh"))
+def test_an_effort_that_somebody_has_is_not_reported(tmp_path: Path, word: str) -> None:
+    assert found(tmp_path, f'[thinking]\neffort = "{word}"\n{PROVIDER}') == []
+
+
 def test_a_name_that_two_models_have_is_found(tmp_path: Path) -> None:
     models = "".join(f'[models.{id}]\nprovider = "p"\nmodel = "{id}"\naliases = ["z"]\n' for id in "ab")
     assert found(tmp_path, PROVIDER + models) == [(12, "models.b.aliases")]

@@ -5,7 +5,7 @@ An ID is used as it is written or not at all, as a changed one would call anothe
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from itertools import groupby
 
@@ -53,6 +53,12 @@ def problems(ids: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
         elif (other := first.setdefault(folded(id), id)) != id:
             found[id] = f"it differs from {other} in case only"
     return found
+
+
+def renamed(now: Collection[str], before: Collection[str]) -> dict[str, str]:
+    """The IDs that were written in another case before, and how."""
+    gone = {folded(id): id for id in before if id not in now}
+    return {id: gone[folded(id)] for id in now if id not in before and folded(id) in gone}
 
 
 def shown(name: str) -> str:

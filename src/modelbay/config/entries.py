@@ -1,12 +1,14 @@
 """Turns a table of the file into an entry, or raises `Unusable` with the reason."""
 
 import re
+from math import inf
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import asdict
 
-from modelbay.config.keys import MODEL_KEYS, OAUTH_KEYS, PROVIDER_KEYS, STRICT, Known, nearest
+from modelbay.config.keys import MODEL_KEYS, OAUTH_KEYS, PROVIDER_KEYS, SOURCE, STRICT, Known, nearest
 from modelbay.config.provider_types import OLD_TYPES, PROTOCOLS, TYPES
 from modelbay.config.schema import ChatSettings, ModelEntry, Network, OAuth, ProviderEntry, Table, Thinking
 from modelbay.origin import origin
@@ -55,7 +57,11 @@ def provider_entry(id: str, value: object) -> ProviderEntry:
     _name_key(known)
     _check_login(known)
     _check_references(known)
-    return _made(ProviderEntry, {**known, "id": id, "extra": extra})
+    entry = _made(ProviderEntry, {**known, "id": id, "extra": extra})
+    for key in SOURCE.ours & (entry.source or {}).keys():
+        if not isinstance((entry.source or {})[key], str):
+            raise Unusable("expected text", "source", key)
+    return entry
 
 
 def model_entry(alias: str, value: object, overrides: Table, default_provider: str | None) -> ModelEntry:
@@ -80,6 +86,9 @@ def model_entry(alias: str, value: object, overrides: Table, default_provider: s
     _check_login(known)
     _check_references(known)
     entry = _made(ModelEntry, known)
+    for name, price in asdict(entry.cost).items() if entry.cost else ():
+        if price is not None and not 0 <= price < inf:  # NaN is not either
+            raise Unusable("expected a price of at least 0", "cost", name)
     if entry.max_input_size and entry.max_context_size:
         entry.max_input_size = min(entry.max_input_size, entry.max_context_size)
     entry.variants = {name: variant for name, variant in entry.variants.items() if not variant.get("disabled")}

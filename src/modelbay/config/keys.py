@@ -86,12 +86,24 @@ PROVIDER = Known(PROVIDER_KEYS)
 MODEL = Known(MODEL_KEYS | {"provider_id", "name", "overrides"}, EXTENDED)
 OVERRIDES = Known(MODEL.ours - {"overrides"}, EXTENDED)
 LOGIN = Known(OAUTH_KEYS)
-SOURCE = Known(frozenset({"kind", "url", "apiKey"}), free=True)
+SOURCE = Known(frozenset({"kind", "url", "apiKey", "models_dev_provider_id"}), free=True)
 COST = Known(
     frozenset(Cost.__struct_fields__), frozenset({"reasoning", "input_audio", "output_audio", "tiers"}), free=True
 )
 MODALITIES = Known(frozenset(Modalities.__struct_fields__))
 VARIABLES = Known(frozenset(name for row in TYPES.values() for name in (*row.key_names, *row.url_names)), free=True)
+VARIANT = Known(
+    frozenset(
+        ("disabled", "reasoning_effort", "reasoning", "effort", "summary", "verbosity", "text", "thinking", "type",
+         "budget_tokens", "enable_thinking", "thinking_budget", "chat_template_kwargs", "output_config", "generationConfig",
+         "thinkingConfig", "thinkingLevel", "thinkingBudget", "includeThoughts", "include", "temperature", "top_p", "top_k",
+         "topP", "topK", "max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens", "stop",
+         "stop_sequences", "stopSequences", "seed", "frequency_penalty", "presence_penalty", "service_tier", "response_format",
+         "parallel_tool_calls", "tool_choice", "metadata", "extra_body", "safetySettings")
+    ),
+    free=True,
+)  # fmt: skip
+"""Parameters that the protocols' requests have: a provider may have others, so only a misspelled one is reported."""
 STRICT: dict[str, type[Struct]] = {
     "tls": Tls,
     "timeout": Timeout,
@@ -134,6 +146,8 @@ def table_at(path: Keys) -> Known | None:
             return MODEL
         case (*_, name) if name in STRICT:
             return Known(frozenset(STRICT[name].__struct_fields__))
+        case ("models", _, "variants", _, *_) | ("models", _, "overrides", "variants", _, *_):
+            return VARIANT
         case ("providers" | "models", _, *inner) if inner and inner[-1] in INNER:
             return INNER[inner[-1]]
     return None
@@ -154,12 +168,15 @@ def unknown_keys(document: Any) -> Iterator[Unknown]:
     for kind in ("providers", "models"):
         entries = document.get(kind)
         for id, entry in entries.items() if isinstance(entries, dict) else ():
-            yield from _unknown(entry, (kind, id))
-            for name in INNER.keys() & entry.keys() if isinstance(entry, dict) else ():
-                yield from _unknown(entry[name], (kind, id, name))
-                inner = entry[name]
-                for deeper in INNER.keys() & inner.keys() if name == "overrides" and isinstance(inner, dict) else ():
-                    yield from _unknown(inner[deeper], (kind, id, name, deeper))
+            yield from _unknown_within(entry, (kind, id))
+
+
+def _unknown_within(table: Any, path: Keys) -> Iterator[Unknown]:
+    """The unknown keys of a table and of those in it whose keys are known."""
+    yield from _unknown(table, path)
+    for name, inner in table.items() if isinstance(table, dict) else ():
+        if name in INNER or "variants" in (*path, name):
+            yield from _unknown_within(inner, (*path, name))
 
 
 def _unknown(table: Any, path: Keys) -> Iterator[Unknown]:

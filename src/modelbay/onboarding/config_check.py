@@ -13,6 +13,8 @@ from modelbay.credentials.approval import place_of
 from modelbay.credentials.credential import may_block
 from modelbay.credentials.reference import may_ask, resolve_reference
 from modelbay.errors import ConfigError, UnknownModel
+from modelbay.protocols.efforts import LEVELS, OFF, ON
+from modelbay.providers import presets
 from modelbay.providers.endpoint import endpoint_at, models_endpoint
 from modelbay.providers.upstream import upstream
 from modelbay.secrecy import REFERENCE
@@ -28,6 +30,7 @@ def checkup(config: Config) -> list[Problem]:
     check.default_model()
     check.network()
     check.names()
+    check.efforts()
     for provider in config.providers.values():
         check.provider(provider)
     for model in config.models.values():
@@ -81,6 +84,22 @@ class _Checkup:
                     self._report(
                         ("models", model.alias, "aliases"), f'"{name}" is a name of {owner} too', "remove it from one"
                     )
+
+    def efforts(self) -> None:
+        """Words for how much to think that no protocol or vendor and no model of the file has."""
+        models = self._config.models.values()
+        dialects = [preset.dialect for preset in presets.all()]
+        dialects += [entry.dialect for entry in self._config.providers.values() if isinstance(entry.dialect, dict)]
+        tables = [table for dialect in dialects if isinstance(table := dialect.get("efforts"), dict)]
+        known = {*OFF, *ON, *LEVELS, *(word for table in tables for word in (*table, *map(str, table.values())))}
+        known |= {
+            word.strip().lower() for one in models for word in (*(one.support_efforts or ()), one.off_effort or "")
+        }
+        named: list[tuple[tuple[str, ...], str | None]] = [(("thinking", "effort"), self._config.thinking.effort)]
+        named += [(("models", model.alias, "default_effort"), model.default_effort) for model in models]
+        for keys, word in named:
+            if word is not None and word.strip().lower() not in known:
+                self._report(keys, f'unknown effort "{word}"', f"use one of: off, {', '.join(LEVELS)}")
 
     def _proxy(self, keys: tuple[str, ...], written: str | None, *, bare: bool = False) -> None:
         """`bare`: a host and a port will do."""

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from modelbay.errors import (
     Redirected,
     TimedOut,
 )
-from modelbay.transport.request import PACKINGS, Request, origin, public
+from modelbay.transport.request import PACKINGS, Request, is_socks, origin, public
 
 E = TypeVar("E", bound=ModelbayError)
 Stage: TypeAlias = Literal["connect", "first_byte", "idle", "first_event", "content"]
@@ -40,6 +41,11 @@ AUTHORITY = (
 EXPIRED = "its owner must renew it, or this machine's clock is wrong"
 OTHER_NAME = "base_url must use a name that the certificate was made for"
 CERTIFICATE = {9: EXPIRED, 10: EXPIRED, 62: OTHER_NAME, 64: OTHER_NAME}  # OpenSSL's X509_V_ERR codes
+WHOLE = re.compile(r"bytes\s+0-(\d{1,15})/(\d{1,15})")
+GATEWAY_STATUSES = frozenset((502, 503, 504))
+PROXY_WORDS = "requested url could not be retrieved"
+PAGE = 8192
+"""Bytes of an error page that are read."""
 LATE = {
     "connect": ("did not accept a connection within {:g} s", f"{NETWORK}; timeout.connect sets the limit"),
     "first_byte": ("did not begin to reply within {:g} s", "timeout.first_byte sets the limit; thinking takes long"),
@@ -87,7 +93,37 @@ def refused(status: int, headers: Mapping[str, str], request: Request) -> Modelb
         return _redirected(status, headers, request)
     if packing not in PACKINGS | {"", "identity"}:
         return final(MalformedReply(f"{request.server} packed its reply as {packing[:20]!r}, which was not asked for"))
+    if _is_part(status, headers):
+        what = f"{request.server} sent only a part of its reply (status {status}), and no part was asked for"
+        return IncompleteReply(what, hint=AGAIN)
     return None
+
+
+def _is_part(status: int, headers: Mapping[str, str]) -> bool:
+    """Whether an answer is a part of what was asked for (RFC 9110, 14.4). A range from first to last byte is the whole."""
+    written = headers.get("content-range")
+    if status >= 400 or (status != 206 and written is None):
+        return False
+    found = WHOLE.fullmatch((written or "").strip())
+    return found is None or int(found[1]) + 1 != int(found[2])
+
+
+def of_hop(
+    error: ModelbayError, status: int, headers: Mapping[str, str], body: bytes, request: Request
+) -> ModelbayError:
+    """The error in an answer, said of the hop that made it. Without TLS a proxy may answer in the server's place; where it
+    says so, that is its error, else both are named.
+    """
+    if request.proxy is None or is_socks(request.proxy) or urlsplit(request.url).scheme != "http":
+        return error
+    text = body[:PAGE].decode("utf-8", "replace").lower()
+    host = (urlsplit(request.proxy).hostname or "").lower()
+    told = "x-squid-error" in headers or "error=" in headers.get("proxy-status", "")
+    if told or (status in GATEWAY_STATUSES and (host in text or PROXY_WORDS in text)):
+        return _proxy_refused(request, f"it answered {status}")
+    if status in GATEWAY_STATUSES and not text.lstrip().startswith("{"):
+        error.message += f" (from {request.server}, or from the proxy {origin(request.proxy)})"
+    return error
 
 
 def _redirected(status: int, headers: Mapping[str, str], request: Request) -> Redirected:

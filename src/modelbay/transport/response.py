@@ -7,7 +7,8 @@ from typing import Literal, Self
 
 import aiohttp
 
-from modelbay.transport.failure import Stage, cut_off, timed_out, too_large
+from modelbay.errors import ModelbayError
+from modelbay.transport.failure import Stage, cut_off, of_hop, timed_out, too_large
 from modelbay.transport.packing import unpacked
 from modelbay.transport.request import PACKINGS, Request, public
 
@@ -65,6 +66,10 @@ class Response:
                     due = size + PIECE
                 chunks.append(chunk)
         return b"".join(chunks)
+
+    def of_hop(self, error: ModelbayError, body: bytes) -> ModelbayError:
+        """An error that this answer describes, said of the hop that made it: the server or a proxy."""
+        return of_hop(error, self.status, self.headers, body, self._request)
 
     def stream(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes. Closing the iterator, or cancelling who waits for it, closes the connection at once.

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from modelbay.catalog.lists.entry import Gaps
 from modelbay.catalog.lists.listing import parse_list
-from modelbay.catalog.names import problems, shown
+from modelbay.catalog.names import problems, renamed, shown
 from modelbay.config import changes
 from modelbay.config.changes import Removed
 from modelbay.config.edit import Edit
@@ -105,6 +105,8 @@ def write(
     """
     put_provider(edit, login.provider, provider)
     known = edit.models_of(login.provider)
+    former = renamed(models, known)  # an ID in another case is the same model: its alias and the user's settings stay
+    models = {former.get(alias, alias): table for alias, table in models.items()}
     gone = [
         alias
         for alias, table in known.items()

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct, field
 
 from modelbay.catalog.lists.entry import Gaps
+from modelbay.catalog.names import folded, renamed
 from modelbay.config import changes
 from modelbay.config.edit import Edit
 from modelbay.config.schema import Table
@@ -123,10 +124,18 @@ def merge(
     """
     merged = Merged()
     there: dict[str, list[str]] = {}
-    entries = edit.models_of(provider)
-    for alias, table in entries.items():
+    gaps = gaps or Gaps()
+    known = dict(last.models) if last else {}
+    for alias, table in edit.models_of(provider).items():
         there.setdefault(str(table.get("name") or table.get("model")), []).append(alias)
-    known = last.models if last else {}
+    for wire_id, old in renamed(models, known.keys() - gaps.entries.keys()).items():
+        known[wire_id] = known.pop(old)
+    for wire_id, old in renamed(models, there.keys() - gaps.entries.keys()).items():
+        for alias in there.pop(old):
+            edit.set("models", alias, "name" if edit.get("models", alias, "name") else "model", value=wire_id)
+            there.setdefault(wire_id, []).append(alias)
+            merged.changed[alias] = [f"model {old} → {wire_id}"]
+    entries = edit.models_of(provider)
     new: dict[str, Table] = {}
     for wire_id, table in models.items():
         aliases = there.get(wire_id, [])
@@ -136,7 +145,6 @@ def merge(
             new[f"{provider}/{wire_id}"] = {"model": wire_id, **table}
     merged.added = changes.put_models(edit, provider, new).added
     gone = []
-    gaps = gaps or Gaps()
     for wire_id, aliases in there.items():
         for alias in aliases if wire_id not in models else ():
             if wire_id not in known and not owner.wrote(provider, alias, entries[alias]):
@@ -202,7 +210,7 @@ def _renew(edit: Edit, alias: str, table: Table, owner: Ownership, last: Table |
             edit.set("models", alias, *keys, value=new)
         said.append(f"{path_text(_told(keys))} {_shown(old)} → {_shown(new)}")
     if said:
-        merged.changed[alias] = said
+        merged.changed.setdefault(alias, []).extend(said)
 
 
 def _take_out(edit: Edit, entry: Keys, keys: Keys) -> None:
@@ -215,7 +223,7 @@ def _users(edit: Edit, provider: str, alias: str, wire_id: str, table: Table, ow
     """Why a model is the user's and not only its source's; None where it is not."""
     if alias in (edit.get("default_model"), edit.get("providers", provider, "default_model")):
         return "it is your default model"
-    if alias != f"{provider}/{wire_id}":
+    if folded(alias) != folded(f"{provider}/{wire_id}"):  # an alias stays when its source writes the ID in another case
         return "the alias is yours"
     own = sorted(table.keys() - owner.keys - {"provider", "provider_id", "model", "name"})
     return f"you wrote {', '.join(own)}" if own else None

@@ -5,6 +5,7 @@ from msgspec import Struct, to_builtins
 from modelbay.catalog.facts import Facts
 from modelbay.catalog.lists.discovery import Discovery, discover
 from modelbay.catalog.lookup import Catalog, Seen
+from modelbay.catalog.names import renamed
 from modelbay.config.edit import Edit
 from modelbay.config.schema import Config, ProviderEntry, Table
 from modelbay.line import Line
@@ -42,6 +43,11 @@ def _written(edit: Edit, found: Upstream, before: Seen | None, discovery: Discov
     seen = before.models.values() if before else ()
     mine = {str(table.get("name") or table.get("model")): alias for alias, table in edit.models_of(id).items()}
     had: dict[str, Table] = {one.id: {} for one in seen if one.chats or one.id in mine}
+    former: dict[str, str] = {}
+    for ids in (mine, had):
+        for wire_id, old in renamed(listed, ids.keys() - discovery.gaps.entries.keys()).items():
+            former[wire_id] = old
+            ids[wire_id] = ids.pop(old)  # type: ignore[assignment]
     new = [wire_id for wire_id in listed if wire_id not in had and wire_id not in mine]
     takes_all = bool(had) and had.keys() <= mine.keys()
     kept: dict[str, Table] = {wire_id: {} for wire_id in listed if wire_id in mine or (takes_all and wire_id in new)}
@@ -49,10 +55,11 @@ def _written(edit: Edit, found: Upstream, before: Seen | None, discovery: Discov
     written.notes += _default_unlisted(edit, mine, discovery, written.models.kept)
     if before is not None:
         for wire_id, alias in mine.items():
-            if wire_id in listed and wire_id in before.models:
-                said = _differences(before.models[wire_id].facts, listed[wire_id].facts)
+            earlier = before.models.get(former.get(wire_id, wire_id))
+            if wire_id in listed and earlier is not None:
+                said = _differences(earlier.facts, listed[wire_id].facts)
                 if said:
-                    written.models.changed[alias] = said
+                    written.models.changed.setdefault(alias, []).extend(said)
         if new and not takes_all:
             written.notes.append(f"it also lists {', '.join(new[:5])}{' …' * (len(new) > 5)} now")
     return written
