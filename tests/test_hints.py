@@ -108,7 +108,7 @@ def test_no_hint_names_a_provider_that_is_not_configured(
 @pytest.mark.parametrize(
     ("done", "kind", "name", "words"),
     [
-        ("ask", errors.NotFound, "Model Not Found", "check the model's id"),
+        ("ask", errors.NotFound, "Model Not Found", "check the model ID"),
         ("list", errors.NotFound, "Connection Errors", "check base_url"),
         ("fetch", errors.NotFound, "Not Found", "check the URL"),
         ("login", errors.NotFound, "Login Failed", "oauth"),

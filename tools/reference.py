@@ -1,8 +1,8 @@
-"""Writes docs/reference: what commands, configuration, errors, dialects and the simulator are, as the code has them.
+"""Generates docs/reference (commands, configuration, errors, dialects, simulator) from the code.
 
     make docs
 
-A test compares each page with what is there.
+A test compares each page with the generated text.
 """
 
 import ast
@@ -30,35 +30,35 @@ from modelbay.providers.presets import NAMES, Preset
 from modelbay.simulator import authorisation, brain, faults, models
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
-WRITTEN = "\nThis page is written by `make docs`, and a test compares it with the program.\n"
+GENERATED = "\nThis page is generated from the code by `make docs`.\n"
 EVERYWHERE = {"--config", "--allow-reference", "--verbose", "-h", "--help", "-V", "--version"}
-"""The options that stand once, at the top."""
+"""Options of every command, listed once at the top."""
 
 ENVIRONMENT = {
-    "MODELBAY_HOME": "the folder of `config.toml`, with the cache, logins, keys and chats inside it; else the platform's folders",
-    "MODELBAY_REFRESH": "`off`: nothing is refreshed by itself; `on`: also where `CI` is set",
-    "CI": "anything: nothing is refreshed by itself",
-    "MODELBAY_DEBUG": "anything: where a fault of modelbay itself happened is shown",
-    "NO_COLOR": "anything: no colours",
-    "TERM": "`dumb`: no colours, and no terminal app by itself",
-    "GOOGLE_APPLICATION_CREDENTIALS": "Google's own: the key file of its default credentials",
-    "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY": "the proxies, in either case: [guides/network.md](../guides/network.md)",
+    "MODELBAY_HOME": "folder of `config.toml`, the cache, logins, keys and conversations. Default: the platform's folders",
+    "MODELBAY_REFRESH": "`off` turns the daily refresh off; `on` turns it on even if `CI` is set",
+    "CI": "any value turns the daily refresh off",
+    "MODELBAY_DEBUG": "any value prints tracebacks of internal errors",
+    "NO_COLOR": "any value turns colors off",
+    "TERM": "`dumb` turns colors off; `modelbay` prints its help instead of opening the app",
+    "GOOGLE_APPLICATION_CREDENTIALS": "key file of Google's application default credentials",
+    "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY": "proxies, also in lowercase: [guides/network.md](../guides/network.md)",
 }
-"""The variables that change what modelbay does for everybody. A test looks for others in the code."""
+"""Environment variables that change modelbay's behavior. A test looks for others in the code."""
 
 
 class Field(NamedTuple):
     name: str
     type: str
     default: str
-    """As the code has it; "" where there is none."""
+    """Default as TOML; "" if there is none."""
     text: str
     ours: bool
-    """A key that Kimi Code does not know."""
+    """Whether Kimi Code does not know the key."""
 
 
 def pages() -> dict[str, str]:
-    """The pages by file name."""
+    """The generated pages by file name."""
     return {
         "commands.md": commands(),
         "config.md": config(),
@@ -72,7 +72,7 @@ def pages() -> dict[str, str]:
 
 
 def leaves(command: click.Command, words: str = "modelbay") -> Iterator[tuple[str, click.Command]]:
-    """Every command that does something, by the words that call it."""
+    """Every command that is not a group, with its name in full."""
     if not isinstance(command, click.Group):
         yield words, command
         return
@@ -85,14 +85,14 @@ def leaves(command: click.Command, words: str = "modelbay") -> Iterator[tuple[st
 
 def commands() -> str:
     found = list(leaves(program))
-    text = "# Commands\n" + WRITTEN
-    text += "\n`modelbay` alone opens the terminal app ([app.md](../guides/app.md)); without a terminal it prints its help.\n"
-    text += "\nBefore and after every command:\n\n" + _options(program, EVERYWHERE)
-    text += "\n`modelbay help` before a command is `--help` after it; `modelbay version` is `--version`.\n"
-    text += "\n| exit code | |\n|---|---|\n"
+    text = "# Commands\n" + GENERATED
+    text += "\n`modelbay` opens the terminal app ([app.md](../guides/app.md)). Without a terminal it prints its help.\n"
+    text += "\nOptions before and after every command:\n\n" + _options(program, EVERYWHERE)
+    text += "\n`modelbay help` before a command is the same as `--help` after it. `modelbay version` is the same as `--version`.\n"
+    text += "\n| exit code | meaning |\n|---|---|\n"
     codes = re.findall(r"^  (\d+) +(.+)$", EXIT_CODES, re.MULTILINE)
     text += "".join(f"| {code} | {meaning} |\n" for code, meaning in codes)
-    text += "\nResults go to standard output, everything else to standard error.\n\n"
+    text += "\nResults are written to standard output, everything else to standard error.\n\n"
     text += "".join(f"- [`{words}`](#{words.replace(' ', '-')}): {_first(command)}\n" for words, command in found)
     return text + "".join(_command(words, command) for words, command in found)
 
@@ -114,7 +114,7 @@ def _options(command: click.Command, names: set[str]) -> str:
             record = param.get_help_record(context)
             assert record is not None
             rows.append(_row(f"`{record[0]}`", _code_words(" ".join(record[1].split()))))
-    return "| option | |\n|---|---|\n" + "".join(rows) if rows else ""
+    return "| option | effect |\n|---|---|\n" + "".join(rows) if rows else ""
 
 
 def _first(command: click.Command) -> str:
@@ -122,7 +122,7 @@ def _first(command: click.Command) -> str:
 
 
 def _prose(text: str) -> str:
-    """A command's help: what is to stand as it is, behind click's mark for it, becomes a block."""
+    """The help of a command as Markdown. A paragraph with click's mark for preformatted text becomes a block."""
     found = []
     for paragraph in inspect.cleandoc(text).split("\n\n"):
         if paragraph.startswith("\b\n"):
@@ -134,7 +134,7 @@ def _prose(text: str) -> str:
 
 
 def _code_words(text: str) -> str:
-    """Help with what a person types in code, so that Markdown leaves it alone."""
+    """Help with references as code, so that Markdown does not change them."""
     return re.sub(r"(?<![`\w])(\{\w+:\w+\})", r"`\1`", text)
 
 
@@ -147,19 +147,19 @@ TABLES: list[tuple[str, str, str, set[str]]] = [
     ("[network]", "Network", "See [guides/network.md](../guides/network.md).", set()),
     ("[providers.ID]", "ProviderEntry", "", set()),
     ("[providers.ID.oauth]", "OAuth", "See [guides/login.md](../guides/login.md).", set()),
-    ("[providers.ID.timeout]", "Timeout", "Seconds; what is not said has a limit all the same.", set()),
-    ("[providers.ID.limits]", "SizeLimits", "Answers that are larger are an error. Sizes are in bytes.", set()),
-    ("[providers.ID.tls]", "Tls", "Paths are those beside `config.toml`.", set()),
+    ("[providers.ID.timeout]", "Timeout", "Timeouts in seconds. A missing key has a default.", set()),
+    ("[providers.ID.limits]", "SizeLimits", "Maximum sizes in bytes. A larger answer is an error.", set()),
+    ("[providers.ID.tls]", "Tls", "Relative paths start at the folder of `config.toml`.", set()),
     ("[models.ALIAS]", "ModelEntry", "", set()),
-    ("[models.ALIAS.cost]", "Cost", "Dollars per million tokens.", set()),
+    ("[models.ALIAS.cost]", "Cost", "US dollars per million tokens.", set()),
     ("[models.ALIAS.modalities]", "Modalities", "", set()),
 ]
-"""Each table of the file: its title, the struct that it is read into, what else to say, and its keys where not all."""
+"""Tables of the file: title, class, introduction, and the keys to list (all if empty)."""
 HIDDEN = {"id", "alias", "extra", "overridden", "variant", "flat", "configured"}
-"""Fields that are no keys of the file."""
+"""Fields that are not keys of the file."""
 OVERRIDES = """
-`[models.ALIAS.overrides]` takes the same keys, but those that say which model it is: it is the word that counts where a
-list fills in the model's own keys again and again. [models.md](../models.md) says how to change these keys by command.
+`[models.ALIAS.overrides]` accepts the same keys, except those that identify the model. They have priority over the model's own
+keys, which a refresh rewrites in providers from a catalog or registry. To change them by command, see [models.md](../models.md).
 """
 TYPE_WORDS = {
     "str": "text", "int": "number", "bool": "true, false", "float": "number", "Size": "tokens", "Bytes": "bytes",
@@ -171,11 +171,11 @@ TYPE_WORDS = {
 
 
 def config() -> str:
-    text = "# config.toml\n" + WRITTEN
+    text = "# config.toml\n" + GENERATED
     text += """
-The file is `config.toml` in modelbay's home; `modelbay config path` prints where, `modelbay config check` what is wrong with
-it. Its tables are Kimi Code's; a key marked + is ours, and Kimi Code leaves it alone. What nobody knows is kept. Paths and
-addresses are text, and blank text is no value. A key and a header may be references: [concepts/keys.md](../concepts/keys.md).
+`modelbay config path` prints the path of `config.toml`, and `modelbay config check` reports errors in it. The format is Kimi
+Code's. Keys marked + are modelbay's own; Kimi Code ignores them. Unknown keys are kept. Blank text counts as not set. API keys
+and headers can be references: [concepts/keys.md](../concepts/keys.md#references).
 """
     for title, name, more, only in TABLES:
         found = [one for one in fields(model if name == "Cost" else schema, name) if one.name not in HIDDEN]
@@ -183,7 +183,7 @@ addresses are text, and blank text is no value. A key and a header may be refere
         all_ours = name in ("ChatSettings", "Network", "Timeout", "SizeLimits", "Tls", "Cost", "Modalities")
         heading = title if title == "At the top" else f"`{title}`"
         text += (
-            f"\n## {heading}\n\n" + (f"{more}\n\n" if more else "") + "| key | | takes | meaning |\n|---|---|---|---|\n"
+            f"\n## {heading}\n\n" + (f"{more}\n\n" if more else "") + "| key | | value | meaning |\n|---|---|---|---|\n"
         )
         text += "".join(
             _row(f"`{one.name}`", "+" * (one.ours or all_ours), _type(one.type), _sentence(one.text)) for one in found
@@ -193,25 +193,27 @@ addresses are text, and blank text is no value. A key and a header may be refere
 
 
 def _types() -> str:
-    text = "\n## Provider types\n\n| `type` | protocol | address, where nothing is said | key in `env` | address in `env` |\n"
+    text = "\n## Provider types\n\n| `type` | protocol | default base URL | API key in `env` | base URL in `env` |\n"
     text += "|---|---|---|---|---|\n"
     for name, row in types.TYPES.items():
         keys, places = (", ".join(f"`{one}`" for one in names) for names in (row.key_names, row.url_names))
         text += _row(f"`{name}`", f"`{row.protocol}`", row.base_url or "", keys, places)
     old = ", ".join(f"`{old}` for `{new}`" for old, new in types.OLD_TYPES.items())
-    return text + f"\nOlder words are taken too: {old}. `protocol` takes {_words(types.PROTOCOLS)}.\n"
+    return text + f"\nOlder names are accepted too: {old}. `protocol` is one of {_words(types.PROTOCOLS)}.\n"
 
 
 def _capabilities() -> str:
-    return f"\n## Capabilities\n\n`capabilities` takes {_words(get_args(model.Capability))}.\n"
+    return f"\n## Capabilities\n\n`capabilities` is a list of {_words(get_args(model.Capability))}.\n"
 
 
 def _environment() -> str:
-    text = "\n## The environment\n\nKeys are never taken from it by themselves. These variables change what modelbay does:\n\n"
-    text += "| variable | |\n|---|---|\n" + "".join(_row(f"`{name}`", about) for name, about in ENVIRONMENT.items())
+    text = "\n## Environment variables\n\nAPI keys are never read from the environment implicitly. These variables are used:\n\n"
+    text += "| variable | effect |\n|---|---|\n" + "".join(
+        _row(f"`{name}`", about) for name, about in ENVIRONMENT.items()
+    )
     return text + (
-        "\nImport and export look for an agent's files where the agent's own variables say.\n"
-        "Kimi Code's `refresh_interval_ms = 0` under `[model_catalog]` turns refreshing off too.\n"
+        "\n`modelbay import` and `export` also use the variables with which an agent finds its files.\n"
+        "Kimi Code's `refresh_interval_ms = 0` under `[model_catalog]` turns the daily refresh off too.\n"
     )
 
 
@@ -231,14 +233,15 @@ def _type(annotation: str) -> str:
 
 
 def dialects() -> str:
-    text = "# Dialects\n" + WRITTEN
+    text = "# Dialects\n" + GENERATED
     text += """
-How a vendor departs from its protocol, as rows of data; [concepts/dialects.md](../concepts/dialects.md) says what they are for.
-`dialect` in `[providers.ID]` names a vendor's row, or is a table of the fields below, with `preset` for the row they change.
+A dialect lists the differences between a vendor's API and its protocol ([Dialects](../concepts/dialects.md)). `dialect` in
+`[providers.ID]` is a vendor's ID, or a table of the fields below. In a table, `preset` names the vendor whose dialect the
+fields change.
 
 ## Fields
 
-| field | takes | unless said | meaning |
+| field | value | default | meaning |
 |---|---|---|---|
 """
     for one in fields(dialect, "Dialect")[1:]:
@@ -246,21 +249,23 @@ How a vendor departs from its protocol, as rows of data; [concepts/dialects.md](
             f"`{one.name}`", _dialect_type(one.type), f"`{one.default}`" if one.default else "", _sentence(one.text)
         )
     text += "\n`reasoning_control`: " + (_docstring_of(dialect, "ReasoningControl") or "").replace("\n", " ") + "\n"
-    text += "\n## Vendors\n\n| id | name | protocols | address | |\n|---|---|---|---|---|\n"
+    text += "\n## Vendors\n\n| ID | name | protocols | base URL | API keys |\n|---|---|---|---|---|\n"
     every = presets.all()
     text += "".join(_vendor(one) for one in every)
-    text += "\n## Their rows\n\n| id | protocol | departs in |\n|---|---|---|\n"
-    return text + "".join(_row(*cells) for one in every for cells in _departures(one))
+    text += "\n## Dialects of vendors\n\n| ID | protocol | fields |\n|---|---|---|\n"
+    return text + "".join(_row(*cells) for one in every for cells in _differences(one))
 
 
 def _vendor(one: Preset) -> str:
-    place = one.base_url or ("its place at Google" if one.addressing == "vertexai" else "a customer's own")
-    more = "no key needed" if one.keyless else f"[keys]({one.key_url})" if one.key_url else ""
+    place = one.base_url or (
+        "depends on the location" if one.addressing == "vertexai" else "different for each customer"
+    )
+    more = "not needed" if one.keyless else f"[create]({one.key_url})" if one.key_url else ""
     names = ", ".join(f"`{name}`" for name in one.protocols)
     return _row(f"`{one.id}`", one.name, names, f"`{place}`" if "://" in place else place, more)
 
 
-def _departures(one: Preset) -> Iterator[tuple[str, str, str]]:
+def _differences(one: Preset) -> Iterator[tuple[str, str, str]]:
     plain: Table = {key: value for key, value in one.dialect.items() if key not in NAMES}
     for protocol, said in [("", plain), *((name, one.dialect[name]) for name in one.protocols if name in one.dialect)]:
         if said:
@@ -278,7 +283,7 @@ def _dialect_type(annotation: str) -> str:
 
 
 def _value(value: object) -> str:
-    """A value as TOML writes it."""
+    """A value in TOML."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {_value(one)}" for key, one in value.items()) + " }"
     return msgspec.json.encode(value).decode()
@@ -289,23 +294,26 @@ def _value(value: object) -> str:
 
 def errors_page() -> str:
     said, _, tree = (errors.__doc__ or "").partition("\n\n")
-    text = f"# Errors\n{WRITTEN}\n{said} Each has `message`, `hint`, `provider`, `status`, `request_id`, `attempts`, "
+    text = f"# Errors\n{GENERATED}\n{said} Each has `message`, `hint`, `provider`, `status`, `request_id`, `attempts`, "
     text += f"`retryable` and `retry_after`.\n\n```\n{tree.strip()}\n```\n"
     text += """
-What each is called on the command line and in the app, and the hint where the error knows no better one. A command that
-needs a provider stands there where one is known.
+The table lists the title and the hint of each error on the command line and in the app. Some errors have a more specific hint. A
+command with a provider is shown only if the provider is known. modelbay retries a request only after the errors marked
+"retried".
 
-| error | title | hint | command | tried again |
+| error | title | hint | command | retried |
 |---|---|---|---|---|
 """
     text += "".join(_error(kind.__name__, row, kind) for kind, row in ROWS.items())
-    text += "\nWhere the words tell more than the class:\n\n| when | title | hint | command |\n|---|---|---|---|\n"
-    special = [("a 400 says `max_tokens` must be `max_completion_tokens`", hints.AZURE_MAX_TOKENS)]
-    special += [("an error is a web page, and not a 5xx", hints.WEB_PAGE)]
-    special += [(f"`{kind.__name__}`, of a provider added by its manifest", row) for kind, row in OF_A_MANIFEST.items()]
+    text += "\nSome responses have their own hint:\n\n| response | title | hint | command |\n|---|---|---|---|\n"
+    special = [("status 400 that requires `max_completion_tokens` instead of `max_tokens`", hints.AZURE_MAX_TOKENS)]
+    special += [("web page with a status below 500", hints.WEB_PAGE)]
+    special += [
+        (f"`{kind.__name__}` from a provider added by its manifest", row) for kind, row in OF_A_MANIFEST.items()
+    ]
     text += "".join(_error(when, row) for when, row in special)
     text += """
-What was being done (`operation`) comes before the class of the error: a list of models that is not found is not a wrong model.
+Operations other than a model call (`operation` of the error) have their own titles and hints:
 
 | operation | error | title | hint | command |
 |---|---|---|---|---|
@@ -323,7 +331,7 @@ def _error(name: str, row: hints.Row, kind: type[ModelbayError] | None = None, *
 
 
 def _spelt(text: str) -> str:
-    """A hint's text with words in place of the error's own names."""
+    """The text of a hint with placeholders instead of an error's names."""
     return text.format(provider="PROVIDER", model="MODEL", file="config.toml", manifest="BASE_URL")
 
 
@@ -333,16 +341,21 @@ def _spelt(text: str) -> str:
 def simulator() -> str:
     about, _, table = (brain.__doc__ or "").partition(" Words in the prompt")
     about = about.split("\n\n")[1].replace("\n", " ")
-    text = f"# The simulator\n{WRITTEN}\n`modelbay simulate` is a provider on this machine that speaks every protocol. {about}\n"
+    text = (
+        f"# Simulator\n{GENERATED}\n`modelbay simulate` runs a simulated provider that speaks every protocol. {about}\n"
+    )
     text += f"\n## Words in the prompt\n\n```\n{inspect.cleandoc(chr(10) + table.partition(chr(10) * 2)[2])}\n```\n"
-    text += "\n## Models\n\n| id | context | can |\n|---|--:|---|\n"
+    text += "\n## Models\n\n| ID | context window | capabilities |\n|---|--:|---|\n"
     for one in models.Models().by_id.values():
         can = ", ".join(name for name, yes in one.model.capabilities.items() if yes)
         text += _row(f"`{one.id}`", f"{one.context:,}", can)
     asked = (faults.__doc__ or "").split("\n\n")[1].replace("\n", " ").partition(" A fault is")[0]
-    text += f"\n## Faults\n\n{asked} An argument stands behind `=`.\n\n| fault | what happens; N is the argument |\n|---|---|\n"
+    text += f"\n## Faults\n\n{asked} An argument follows `=`.\n\n| fault | effect (N is the argument) |\n|---|---|\n"
     text += "".join(_row(f"`{name}`", kind.text) for name, kind in faults.FAULTS.items())
-    text += "\n## Logins\n\nWhat `modelbay simulate --login WHAT` does, with `=N` or `*TIMES` behind it:\n\n| WHAT | |\n|---|---|\n"
+    text += (
+        "\n## Logins\n\n`modelbay simulate --login WHAT` accepts these values, with `=N` or `*TIMES` after them:\n\n"
+    )
+    text += "| WHAT | effect |\n|---|---|\n"
     return text + "".join(_row(f"`{name}`", about) for name, about in authorisation.SPECS.items())
 
 
@@ -350,7 +363,7 @@ def simulator() -> str:
 
 
 def fields(module: ModuleType, name: str) -> list[Field]:
-    """The fields of a class with the texts below them."""
+    """The fields of a class with their docstrings."""
     source = inspect.getsource(module)
     found = next(node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == name)
     lines = source.splitlines()
@@ -370,7 +383,7 @@ def fields(module: ModuleType, name: str) -> list[Field]:
 
 
 def _docstring_of(module: ModuleType, name: str) -> str | None:
-    """The text below a name of a module."""
+    """The docstring of a variable."""
     body = ast.parse(inspect.getsource(module)).body
     for node, following in pairwise(body):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
@@ -385,7 +398,7 @@ def _text(node: ast.stmt | None) -> str:
 
 
 def _default(node: ast.expr | None) -> str:
-    """A default as a reader takes it: `field(default_factory=dict)` is an empty table."""
+    """The default in TOML: `field(default_factory=dict)` is an empty table."""
     if node is None or (isinstance(node, ast.Constant) and node.value is None):
         return ""
     if isinstance(node, ast.Constant):
@@ -400,8 +413,8 @@ def _default(node: ast.expr | None) -> str:
 
 
 def _sentence(text: str) -> str:
-    """A docstring in one line: what stood in the code as None is what is not said."""
-    return text.replace("\n", " ").replace("None:", "not said:").replace("; None ", "; not said ")
+    """A docstring in one line."""
+    return text.replace("\n", " ")
 
 
 def _words(names: Iterable[str]) -> str:

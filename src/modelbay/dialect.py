@@ -1,6 +1,6 @@
-"""How one vendor departs from its protocol: data, never code. The rows stand in `providers/presets/*.toml`.
+"""How a vendor's API differs from its protocol: data, never code. The rows are in `providers/presets/*.toml`.
 
-Every field's default is the plain protocol. A codec reads fields; it never asks who the vendor is.
+The default of every field is the plain protocol. A codec reads fields; it never asks which vendor it is.
 """
 
 from typing import Literal, TypeAlias
@@ -18,104 +18,108 @@ ReasoningControl: TypeAlias = Literal[
     "enable_thinking",
     "none",
 ]
-"""How Chat Completions is told how much to think: `reasoning_effort: "low"`; OpenRouter's `reasoning: {effort}`;
-`thinking: {type}` (Z.ai); with the effort inside (Moonshot) or beside it (DeepSeek); `enable_thinking` and
-`thinking_budget` (Qwen); not at all."""
+"""How Chat Completions requests express the reasoning effort. `reasoning_effort`: `reasoning_effort: "low"`. `reasoning`:
+OpenRouter's `reasoning: {effort}`. `thinking`: `thinking: {type}` (Z.ai). `thinking.effort`: the effort inside it (Moonshot).
+`thinking+reasoning_effort`: both fields (DeepSeek). `enable_thinking`: `enable_thinking` and `thinking_budget` (Qwen). `none`:
+not at all.
+"""
 
 
 class Dialect(Struct, omit_defaults=True, frozen=True):
     vendor: str = ""
-    """The preset's id; "" for an endpoint nobody knows."""
+    """ID of the preset; "" for an unknown endpoint."""
 
     # requests
     max_tokens_parameter: Literal["max_tokens", "max_completion_tokens"] | None = None
-    """None: as the client spelled it, else `max_tokens`, else by the model's family."""
+    """Name of the parameter for maximum output tokens. Default: the client's, otherwise `max_tokens` or the name that
+    the model's family requires."""
     reasoning_control: ReasoningControl | None = None
-    """None: as the client spelled it, else `reasoning_effort`."""
+    """Parameter for the reasoning effort. Default: the client's, otherwise `reasoning_effort`."""
     efforts: dict[str, str] = field(default_factory=dict)
-    """Its word for an effort, where it is another one: `{"max": "xhigh"}` (OpenRouter)."""
+    """The vendor's names of reasoning efforts, if they differ: `{"max": "xhigh"}` (OpenRouter)."""
     seed_parameter: Literal["seed", "random_seed"] = "seed"
-    """Mistral says `random_seed`."""
+    """Name of the parameter for the seed; Mistral uses `random_seed`."""
     reasoning_echo: Literal["seen", "never", "always", "tags"] = "seen"
-    """Whether an assistant's reasoning goes back: under the field it came in; never (DeepSeek R1 400s on it); on every
-    assistant turn, blank where there is none (Kimi and DeepSeek 400 without it); as `<think>` in the content (Cerebras's
-    GLM)."""
+    """How reasoning is sent back in assistant messages. `seen`: in the field it was received in. `never`: not at all (DeepSeek R1
+    returns 400 for it). `always`: in every assistant message, empty if there is none (Kimi and DeepSeek return 400 without it).
+    `tags`: as `<think>` in the content (Cerebras's GLM)."""
     reasoning_field: str | None = None
-    """The field reasoning is echoed in when it came from elsewhere; None: `reasoning_content`."""
+    """Field for reasoning that was received from another protocol or vendor. Default: `reasoning_content`."""
     developer_role: bool = True
-    """Takes `developer` messages; else they are sent as `system`."""
+    """Accepts `developer` messages. If false, they are sent as `system`."""
     system_role: bool = True
-    """Takes system messages; else they are sent as part of the user's first message (o1-mini, Gemma)."""
+    """Accepts system messages. If false, they become part of the first user message (o1-mini, Gemma)."""
     temperature_with_top_p: bool | None = None
-    """Takes `temperature` and `top_p` together; else `top_p` is left out. None: not known, which Claude refuses."""
+    """Accepts `temperature` and `top_p` together. If false, `top_p` is left out. Default: true; false at Anthropic."""
     least_temperature: float | None = None
-    """The lowest temperature (MiniMax refuses 0)."""
+    """Minimum temperature (MiniMax rejects 0)."""
     most_temperature: float | None = None
-    """The highest temperature, where it is lower than the protocol's."""
+    """Maximum temperature, if it is lower than the protocol's."""
     user_length: int | None = None
-    """Characters of `user` at most; a longer one is sent as its hash. None: what the protocol's maker takes."""
+    """Maximum length of `user` in characters. A longer value is sent as its hash. Default: the limit of the protocol's vendor."""
     most_stops: int | None = None
-    """Stop sequences at most; more are refused by name."""
+    """Maximum number of stop sequences. A request with more is refused."""
     unsupported: list[str] = field(default_factory=list)
-    """Body parameters that it refuses; left out, and reported."""
+    """Body parameters that the vendor rejects. They are left out with a warning."""
     tool_choices: list[str] = field(default_factory=lambda: ["auto", "none", "required", "tool"])
-    """Those that it takes; "tool" is one by its name."""
+    """Accepted values of `tool_choice`; "tool" is a tool by name."""
     required_word: str = "required"
-    """What forces a call: Mistral and Fireworks say "any"."""
+    """Value of `tool_choice` that forces a tool call. Mistral and Fireworks use "any"."""
     strict_tools: bool = True
-    """Takes `strict` on a tool."""
+    """Accepts `strict` on a tool."""
     schema: Literal["full", "openapi", "typed"] = "full"
-    """JSON Schema as it is; Gemini's OpenAPI subset; every property typed and `$ref`s inlined (Kimi)."""
+    """Accepted JSON Schema: `full`; `openapi`, Gemini's OpenAPI subset; `typed`, with a type for every property and
+    without `$ref` (Kimi)."""
     tool_id: str | None = None
-    """A pattern that every tool call id must match; others are replaced, the same id always by the same one."""
+    """Regular expression for tool call IDs. Other IDs are replaced; the same ID always gets the same replacement."""
     call_ids: bool = True
-    """Gemini: takes the ids of calls and results; else they are matched by name and order (Vertex's v1 refuses them)."""
+    """Gemini: accepts IDs of calls and results. If false, results are matched by name and order (Vertex AI's v1 rejects IDs)."""
     tool_name: str | None = None
-    """A pattern that every tool's name must match; others are shortened, with a hash. None: the protocol's own limit."""
+    """Regular expression for tool names. Other names are shortened with a hash. Default: the protocol's limit."""
     namespaces: bool = True
-    """Responses: takes tools in namespaces; else each is sent as a function of its own."""
+    """Responses: accepts tools in namespaces. If false, each tool is sent as a separate function."""
     text_only_content: bool = False
-    """Message content must be a string (DeepSeek, Groq for some roles)."""
+    """Message content must be a string (DeepSeek; Groq for some roles)."""
     media_by_url: bool = True
-    """Fetches images by URL itself; else they are sent as bytes."""
+    """Downloads images by URL. If false, modelbay sends their bytes."""
     video_upload: str | None = None
-    """Videos are uploaded to `/files` and sent as this URL, as "ms://{id}" (Moonshot)."""
+    """URL template for uploaded videos, such as "ms://{id}" (Moonshot): modelbay uploads videos to `/files` and sends this URL."""
     omit_empty_content: bool = False
-    """An assistant message with calls must not carry blank content (Kimi: "text content is empty")."""
+    """Rejects empty content in an assistant message with tool calls (Kimi: "text content is empty")."""
     tool_result_media: bool = False
-    """Takes images inside a tool message; else they follow in a user message."""
+    """Accepts images in a tool message. If false, they are sent in a user message after it."""
     merge_turns: bool = False
-    """Roles must strictly alternate (Perplexity, Mistral, R1)."""
+    """Requires strictly alternating roles (Perplexity, Mistral, R1)."""
     cache_marks: bool = False
-    """Takes `cache_control` on content parts (OpenRouter, Qwen, MiniMax)."""
+    """Accepts `cache_control` on content parts (OpenRouter, Qwen, MiniMax)."""
     cache_breakpoints: bool = False
-    """Takes `prompt_cache_breakpoint` on content parts (OpenAI)."""
+    """Accepts `prompt_cache_breakpoint` on content parts (OpenAI)."""
     cache_ttl: bool = True
-    """Takes a time to live in a cache mark (compatible Anthropic hosts 400 on it)."""
+    """Accepts a time to live in a cache mark (some Anthropic-compatible hosts return 400 for it)."""
     include_usage: bool = True
-    """Takes `stream_options.include_usage`."""
+    """Accepts `stream_options.include_usage`."""
     stream_only: bool = False
-    """Thinks only when streaming; whole replies are streamed and collected (Qwen's open models)."""
+    """Thinks only when streaming. A request without streaming is streamed and collected (Qwen's open models)."""
     json_schema: bool = True
-    """Takes `response_format: json_schema`; else JSON mode with the schema in the prompt."""
+    """Accepts `response_format: json_schema`. If false, JSON mode is used with the schema in the prompt."""
     body: Extra = field(default_factory=dict)
-    """Fields every request carries (`anthropic_version` on Vertex, `reasoning_split` for MiniMax)."""
+    """Fields added to every request body (`anthropic_version` on Vertex AI, `reasoning_split` for MiniMax)."""
     model_in_body: bool = True
-    """The body names the model; else the URL does (Azure deployments, Claude on Vertex)."""
+    """The body names the model. If false, the URL does (Azure deployments, Claude on Vertex AI)."""
     prompt_cache_key: bool = False
-    """Takes `prompt_cache_key`."""
+    """Accepts `prompt_cache_key`."""
     adaptive_thinking: bool = True
-    """Anthropic: knows `thinking: {type: "adaptive"}`; else a budget is sent."""
+    """Anthropic: accepts `thinking: {type: "adaptive"}`. If false, a token budget is sent."""
 
     # replies
     think_tags: bool = False
-    """Thinking comes as `<think>` tags inside the text."""
+    """Replies contain thinking as `<think>` tags in the text."""
     reasoning_in_output: bool = True
-    """`completion_tokens` contains the reasoning tokens (not so at xAI)."""
+    """`completion_tokens` includes reasoning tokens (not at xAI)."""
     merge_choices: bool = False
-    """One answer comes as several choices (GitHub Copilot: text and calls apart)."""
+    """One answer is split into several choices (GitHub Copilot: text and tool calls)."""
     ends_without_finish: bool = False
-    """Its streams may end with no finish reason and no `[DONE]` (Snowflake, some proxies)."""
+    """A complete stream may lack a finish reason and `[DONE]` (Snowflake, some proxies)."""
 
 
 PLAIN = Dialect()

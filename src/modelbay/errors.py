@@ -1,21 +1,21 @@
-"""Every error modelbay raises on purpose.
+"""The errors that modelbay raises.
 
 ModelbayError
 ├── ConfigError                 the configuration cannot be used
 │   ├── ConfigSyntaxError       the file does not parse
 │   ├── UnknownModel            no such alias or provider/model
 │   ├── UnknownProvider
-│   └── MissingCredential       a key is needed and none is there
+│   └── MissingCredential       an API key is required and not set
 ├── HubClosed                   the hub was closed before the call; nothing was sent
 ├── Unsupported                 the protocol or model cannot do what the request asks; nothing was sent
-│   └── UnknownEffort           no protocol, vendor or model has that word for how much to think
-├── TransportError              no reply came
-│   ├── ConnectFailed           refused, unreachable, name or TLS failure
-│   │   └── ProxyFailed         the proxy did not connect us
-│   ├── Disconnected            the connection closed before an answer
-│   └── TimedOut                connect, first byte or silence took too long
+│   └── UnknownEffort           not a reasoning effort of any protocol, vendor or model
+├── TransportError              no response was received
+│   ├── ConnectFailed           connection refused, host unreachable, DNS or TLS failure
+│   │   └── ProxyFailed         the proxy did not connect
+│   ├── Disconnected            the connection closed before the response
+│   └── TimedOut                connecting, the first byte or a pause took too long
 ├── ProviderError               the provider answered with an error; has `status`
-│   ├── Redirected              3xx; nothing was sent to where it points
+│   ├── Redirected              3xx; nothing was sent to the target
 │   ├── BadRequest              400, 422 and the like
 │   │   ├── ContextOverflow     the prompt does not fit the model
 │   │   └── ContentRefused      a content filter refused the prompt
@@ -23,26 +23,26 @@ ModelbayError
 │   ├── AuthenticationFailed    401
 │   ├── PermissionDenied        403
 │   ├── NotFound                404: the model or the path
-│   ├── RateLimited             429, worth waiting
-│   ├── QuotaExhausted          402, or 429 that waiting will not cure
+│   ├── RateLimited             429; waiting helps
+│   ├── QuotaExhausted          402, or 429 that does not end by waiting
 │   ├── Overloaded              503, 529
 │   └── ServerError             other 5xx
-└── ReplyError                  a reply came and is not one
-    ├── MalformedReply          not the protocol: HTML, broken JSON, wrong shape
-    └── IncompleteReply         it stopped before its end
+└── ReplyError                  the reply is unusable
+    ├── MalformedReply          not in the protocol: HTML, broken JSON, wrong types
+    └── IncompleteReply         the reply was cut off
 """
 
 from typing import Any, Literal, TypeAlias
 
 Operation: TypeAlias = Literal["ask", "list", "fetch", "login", "token", "upload"]
-"""What was being done: asking a model, listing models, fetching a document, logging in, getting a token, uploading."""
+"""The failed operation: asking a model, listing models, fetching a document, logging in, getting a token, uploading."""
 
 
 class ModelbayError(Exception):
-    """The root. `message` says what happened, `hint` in one line how to mend it.
+    """The base class. `message` describes the failure, `hint` says in one line how to fix it.
 
-    `retryable`: the same request may succeed later. `retry_after`: seconds the provider asked to wait. `operation` is what was
-    being done, `request` the method and URL of the request that failed.
+    `retryable`: the same request may succeed later. `retry_after`: seconds to wait, as the provider asked. `operation`: the failed
+    operation. `request`: method and URL of the failed request.
     """
 
     retryable = False
@@ -61,14 +61,15 @@ class ModelbayError(Exception):
         """Method and URL of the request that failed, without secrets."""
         self.model: str | None = None
         self.manifest: str | None = None
-        """The base URL of the provider, where its manifest says so."""
+        """Base URL in the provider's manifest; None if the provider has no manifest."""
         self.advice: str | None = None
-        """The hint of whoever raised it; `hint` is made from it for whoever reads it."""
+        """The hint as raised. `hints.explain` derives `hint` from it for the command line, the app or the library."""
         self.explained: str | None = None
+        """The hint that `hints.explain` set, to tell it from a newer one."""
 
     def __reduce__(self) -> Any:
-        # Python would restore an error from its message alone, which classes with more arguments do not accept: a process
-        # pool, which pickles the errors of its workers, breaks at the first one
+        # Python would restore an error from its message alone. Classes with more arguments do not accept that, and a process
+        # pool, which pickles the errors of its workers, would break.
         return _restored, (type(self), self.args), self.__dict__
 
 
@@ -77,7 +78,7 @@ def _restored(kind: type[ModelbayError], args: tuple[Any, ...]) -> ModelbayError
 
 
 class ConfigError(ModelbayError):
-    """`file` and `line` say where, where it is known."""
+    """`file` and `line`: position of the error, if known."""
 
     def __init__(self, message: str, *, file: str | None = None, line: int | None = None, **also: Any) -> None:
         super().__init__(message, **also)
@@ -106,7 +107,7 @@ class HubClosed(ModelbayError):
 
 
 class Unsupported(ModelbayError):
-    """`setting` names what cannot be expressed. To a client it is a 400."""
+    """`setting` names the setting that cannot be expressed. A client receives status 400."""
 
     def __init__(self, message: str, *, setting: str, **also: Any) -> None:
         super().__init__(message, **also)
@@ -143,9 +144,9 @@ class TimedOut(TransportError):
 
 
 class ProviderError(ModelbayError):
-    """`type`, `code` and `param` are the provider's own words; `body` is its answer as text, cut to 2,000 characters.
+    """`type`, `code` and `param` are the provider's values; `body` is its response as text, at most 2,000 characters.
 
-    `protocol` is whose words they are: "openai", "anthropic" or "google"; None if they were not read from an answer.
+    `protocol` is the format of these values: "openai", "anthropic" or "google"; None if they are not from a response.
     """
 
     protocol: str | None = None
@@ -169,7 +170,7 @@ class ProviderError(ModelbayError):
 
 
 class Redirected(ProviderError):
-    """`location` is where the answer pointed, whole. Nothing was sent there."""
+    """`location` is the full target URL of the redirect. Nothing was sent there."""
 
     def __init__(self, message: str, *, status: int, location: str | None) -> None:
         super().__init__(message, status=status)
@@ -181,7 +182,7 @@ class BadRequest(ProviderError):
 
 
 class ContextOverflow(BadRequest):
-    """`tokens` were sent or asked for, and `limit` is what fits; None where the provider does not say."""
+    """`tokens` were sent or requested, `limit` is the maximum; None if the provider does not report it."""
 
     tokens: int | None = None
     limit: int | None = None

@@ -1,8 +1,8 @@
-"""What each error is called and how to fix it: one table, from what was being done and the class of the error to a title, a fix
-and what to do, which each face says in its own way: a command, a dialog of the app, an attribute of the library.
+"""Titles and hints of errors: one table from the operation and the class of an error to a title, a fix and an action. An action is
+a command on the command line, a dialog in the app, or an attribute in the library.
 
-An error that knows better brings its own hint; then the table adds what to do only, and not the check of the file or the
-search for models where the hint has said what to change.
+An error may bring its own hint. The table then adds only the action; it does not add the check of the file or the search for
+models if the hint already says what to change.
 """
 
 import re
@@ -51,11 +51,11 @@ from modelbay.secrecy import shown
 from modelbay.storage.paths import config_file
 
 Face: TypeAlias = Literal["command", "app", "library"]
-"""Where the user is: at the command line, in the app, or in a program of their own."""
+"""The interface in which the hint is shown: the command line, the app, or a program that uses the library."""
 
 
 class Act(NamedTuple):
-    """How to do one thing, by face; None: it cannot be done there. `{provider}`, `{model}` and `{file}` are the error's own."""
+    """An action in each face; None if the face does not have it. `{provider}`, `{model}` and `{file}` are the error's."""
 
     command: str | None
     app: str | None = None
@@ -66,7 +66,7 @@ class Act(NamedTuple):
 
 
 class Row(NamedTuple):
-    """`{provider}` and `{file}` stand for the error's own. `act` is left out where its names are not known."""
+    """`{provider}` and `{file}` are the error's. `act` is not shown if one of its names is unknown."""
 
     title: str
     fix: str
@@ -83,7 +83,7 @@ MOVE = Act(
 )
 SEARCH = Act("modelbay model search {model}", "/model", "Hub.models()")
 LISTED = Act("modelbay model list", "/model", "Hub.models()")
-"""In the place of `SEARCH` where no model was named."""
+"""Used instead of `SEARCH` if the request named no model."""
 LIST = Act("modelbay provider list", "/provider", "Hub.config.providers")
 CHECK = Act("modelbay config check", None, "Hub.config.problems")
 LOG_IN = Act("modelbay login {provider}", "/login", "modelbay login {provider}")
@@ -91,44 +91,48 @@ REFRESH = Act("modelbay provider refresh {provider}", None, "Hub.discover()")
 AZURE = Act("modelbay provider add azure", "/provider")
 
 ROWS: dict[type[ModelbayError], Row] = {
-    ModelbayError: Row("Error", "ask again"),
+    ModelbayError: Row("Error", "try again"),
     ConfigError: Row("Unusable Configuration", "fix {file}", CHECK),
     ConfigSyntaxError: Row("Broken Configuration", "fix that line in an editor"),
-    UnknownModel: Row("Model Not Found", "name a model of {file}, or provider/wire-id", SEARCH),
-    UnknownProvider: Row("Provider Not Found", "name a provider of {file}", LIST),
+    UnknownModel: Row("Model Not Found", "use an alias in {file}, or PROVIDER/MODEL_ID", SEARCH),
+    UnknownProvider: Row("Provider Not Found", "use a provider ID in {file}", LIST),
     MissingCredential: Row("Missing API Key", "set an API key for {provider}", KEY),
     HubClosed: Row("Hub Closed", "open a new hub, or make the call before the hub is closed"),
-    Unsupported: Row("Not Supported", "remove that setting, or use a model that has it", SEARCH),
+    Unsupported: Row("Not Supported", "remove this setting, or use a model that supports it", SEARCH),
     UnknownEffort: Row("Unknown Effort", "use one of: off, minimal, low, medium, high, xhigh, max"),
-    TransportError: Row("Connection Errors", "check that base_url is correct and its API is reachable", TEST),
-    ConnectFailed: Row("Connection Errors", "check that base_url is correct and its server is running", MOVE),
-    ProxyFailed: Row("Connection Errors", "check the proxy: `proxy` in {file}, or HTTPS_PROXY of the environment"),
+    TransportError: Row("Connection Errors", "check that base_url is correct and the API is reachable", TEST),
+    ConnectFailed: Row("Connection Errors", "check that base_url is correct and the server is running", MOVE),
+    ProxyFailed: Row("Connection Errors", "check the proxy: `proxy` in {file}, or HTTPS_PROXY in the environment"),
     Disconnected: Row(
-        "Connection Errors", "ask again; if it fails again, a proxy or firewall may be cutting connections", TEST
+        "Connection Errors", "try again; if it fails again, a proxy or firewall may be closing connections", TEST
     ),
-    TimedOut: Row("Timed Out", "ask again, or raise `timeout` in {file}", TEST),
-    ProviderError: Row("Provider Error", "the provider says why; ask again", TEST),
-    Redirected: Row("Wrong Address", "make the address it points to the base_url, if you trust it", MOVE),
-    BadRequest: Row("Bad Request", "remove what the provider refuses, or use another model", SEARCH),
-    ContextOverflow: Row("Context Too Long", "shorten the conversation, or use a model with a larger context", SEARCH),
+    TimedOut: Row("Timed Out", "try again, or increase `timeout` in {file}", TEST),
+    ProviderError: Row("Provider Error", "read the provider's message, then try again", TEST),
+    Redirected: Row("Wrong Address", "set base_url to the target of the redirect, if you trust it", MOVE),
+    BadRequest: Row("Bad Request", "remove the setting that the provider rejects, or use another model", SEARCH),
+    ContextOverflow: Row(
+        "Context Too Long", "shorten the conversation, or use a model with a larger context window", SEARCH
+    ),
     ContentRefused: Row("Content Refused", "rephrase the prompt, or use another model", SEARCH),
     RequestTooLarge: Row("Request Too Large", "send fewer or smaller files"),
     AuthenticationFailed: Row("Invalid API Key", "enter the API key again, and make sure that it is complete", KEY),
-    PermissionDenied: Row("Permission Denied", "check the rights of the API key, or use another model", KEY),
-    NotFound: Row("Model Not Found", "check the model's id, and base_url", SEARCH),
-    RateLimited: Row("Rate Limit Reached", "wait and ask again, or raise the account's limits at {provider}"),
+    PermissionDenied: Row("Permission Denied", "check the permissions of the API key, or use another model", KEY),
+    NotFound: Row("Model Not Found", "check the model ID and base_url", SEARCH),
+    RateLimited: Row(
+        "Rate Limit Reached", "wait and try again, or increase the rate limit of your account at {provider}"
+    ),
     QuotaExhausted: Row("Quota Exhausted", "add credit to the account; waiting does not help", KEY),
-    Overloaded: Row("Provider Overloaded", "ask again later, or use another model", SEARCH),
-    ServerError: Row("Provider Failed", "the fault is the provider's: ask again later, or use another model", SEARCH),
-    ReplyError: Row("Unexpected Results", "ask again, or try a different model", SEARCH),
+    Overloaded: Row("Provider Overloaded", "try again later, or use another model", SEARCH),
+    ServerError: Row("Provider Failed", "try again later, or use another model", SEARCH),
+    ReplyError: Row("Unexpected Results", "try again, or try a different model", SEARCH),
     MalformedReply: Row("Unexpected Results", "check base_url and type, or try a different model", TEST),
-    IncompleteReply: Row("Unexpected Results", "ask again: the answer was cut off", TEST),
+    IncompleteReply: Row("Unexpected Results", "try again: the answer was cut off", TEST),
 }
-"""Looked up along the error's own class tree, nearest first."""
+"""Looked up by the class of the error, then by its base classes."""
 
-_ELSE = "name the models yourself"
+_ELSE = "add models by their IDs"
 _LIST: dict[type[ModelbayError], Row] = {
-    PermissionDenied: Row("Permission Denied", f"this key may not list models: check its rights, or {_ELSE}", KEY),
+    PermissionDenied: Row("Permission Denied", f"check whether the API key may list models, or {_ELSE}", KEY),
     NotFound: Row("Connection Errors", f"check base_url; if the provider has no list of models, {_ELSE}", MOVE),
     BadRequest: Row("Bad Request", f"check base_url and type; if the provider has no list of models, {_ELSE}", MOVE),
     Overloaded: Row("Provider Overloaded", f"try again later, or {_ELSE}"),
@@ -139,19 +143,19 @@ _LIST: dict[type[ModelbayError], Row] = {
     IncompleteReply: Row("Unexpected Results", "try again: the list of models was cut off"),
 }
 _FETCH: dict[type[ModelbayError], Row] = {
-    AuthenticationFailed: Row("Access Denied", "give the token or API key that this URL requires"),
-    PermissionDenied: Row("Access Denied", "check the rights of the token or API key for this URL"),
+    AuthenticationFailed: Row("Access Denied", "pass the token or API key that this URL requires"),
+    PermissionDenied: Row("Access Denied", "check the permissions of the token or API key for this URL"),
     NotFound: Row("Not Found", "check the URL"),
     BadRequest: Row("Server Error", "check the URL"),
-    ReplyError: Row("Unexpected Results", "check the URL: its content is not what was expected"),
+    ReplyError: Row("Unexpected Results", "check the URL: its content is not of the expected kind"),
     RateLimited: Row("Rate Limit Reached", "wait and try again"),
     ServerError: Row("Server Error", "try again later"),
     Overloaded: Row("Server Error", "try again later"),
     ProviderError: Row("Server Error", "check the URL"),
-    Redirected: Row("Wrong Address", "use the URL that it redirects to, if you trust it"),
-    MalformedReply: Row("Unexpected Results", "check the URL: its content is not what was expected"),
+    Redirected: Row("Wrong Address", "use the target of the redirect, if you trust it"),
+    MalformedReply: Row("Unexpected Results", "check the URL: its content is not of the expected kind"),
     IncompleteReply: Row("Unexpected Results", "try again: the content was cut off"),
-    Disconnected: Row("Connection Errors", "try again; a proxy or firewall on the way may be cutting connections"),
+    Disconnected: Row("Connection Errors", "try again; a proxy or firewall may be closing connections"),
     TimedOut: Row("Timed Out", "check the URL and the network, then try again"),
     ConnectFailed: Row("Connection Errors", "check the URL and the network"),
     TransportError: Row("Connection Errors", "check the URL and the network"),
@@ -159,29 +163,31 @@ _FETCH: dict[type[ModelbayError], Row] = {
 _LOGIN: dict[type[ModelbayError], Row] = {
     MissingCredential: Row("Not Logged In", "log in", LOG_IN),
     AuthenticationFailed: Row("Login Refused", "log in again", LOG_IN),
-    PermissionDenied: Row("Login Refused", "check the rights of your account, then log in again", LOG_IN),
+    PermissionDenied: Row("Login Refused", "check the permissions of your account, then log in again", LOG_IN),
     ConnectFailed: Row("Connection Errors", "check the network, then log in again", LOG_IN),
     Disconnected: Row("Connection Errors", "check the network, then log in again", LOG_IN),
     TransportError: Row("Connection Errors", "check the network, then log in again", LOG_IN),
     TimedOut: Row("Timed Out", "log in again", LOG_IN),
     NotFound: Row("Login Failed", "check the provider's oauth table: the login server does not know this URL"),
-    BadRequest: Row("Login Failed", "check the provider's oauth table: the login server refused the request"),
+    BadRequest: Row("Login Failed", "check the provider's oauth table: the login server rejected the request"),
     RateLimited: Row("Rate Limit Reached", "wait, then log in again", LOG_IN),
-    Overloaded: Row("Login Failed", "the login server failed: log in again later", LOG_IN),
-    ServerError: Row("Login Failed", "the login server failed: log in again later", LOG_IN),
+    Overloaded: Row("Login Failed", "log in again later: the login server failed", LOG_IN),
+    ServerError: Row("Login Failed", "log in again later: the login server failed", LOG_IN),
     ProviderError: Row("Login Failed", "log in again", LOG_IN),
-    ReplyError: Row("Login Failed", "check the provider's oauth table: this is not a login server's answer"),
-    MalformedReply: Row("Login Failed", "check the provider's oauth table: this is not a login server's answer"),
+    ReplyError: Row("Login Failed", "check the provider's oauth table: the response is not from a login server"),
+    MalformedReply: Row("Login Failed", "check the provider's oauth table: the response is not from a login server"),
 }
 _UPLOAD: dict[type[ModelbayError], Row] = {
     NotFound: Row(
-        "Upload Failed", "the provider has no uploads at this URL: check base_url, or send a smaller file", MOVE
+        "Upload Failed",
+        "check base_url, or send a smaller file: the provider does not accept uploads at this URL",
+        MOVE,
     ),
-    BadRequest: Row("Upload Failed", "send another file: the provider says what it refuses"),
+    BadRequest: Row("Upload Failed", "send another file: the provider's message says why it rejects this one"),
     Overloaded: Row("Provider Overloaded", "upload again later"),
-    ServerError: Row("Provider Failed", "the fault is the provider's: upload again later"),
-    ReplyError: Row("Upload Failed", "check base_url: this is not the answer to an upload", MOVE),
-    MalformedReply: Row("Upload Failed", "check base_url: this is not the answer to an upload", MOVE),
+    ServerError: Row("Provider Failed", "upload again later"),
+    ReplyError: Row("Upload Failed", "check base_url: the response is not the answer to an upload", MOVE),
+    MalformedReply: Row("Upload Failed", "check base_url: the response is not the answer to an upload", MOVE),
 }
 OPERATIONS: dict[Operation, dict[type[ModelbayError], Row]] = {
     "ask": {},
@@ -191,7 +197,7 @@ OPERATIONS: dict[Operation, dict[type[ModelbayError], Row]] = {
     "token": _LOGIN,
     "upload": _UPLOAD,
 }
-"""The rows of what was being done, before those of the class alone."""
+"""Rows for one operation. They have priority over `ROWS`."""
 
 AZURE_MAX_TOKENS = Row(
     "Azure GPT-5 rejects `max_tokens`",
@@ -202,20 +208,20 @@ WEB_PAGE = Row("Wrong Address", "check base_url: this looks like a web page, not
 OF_A_MANIFEST: dict[type[ModelbayError], Row] = {
     AuthenticationFailed: Row(
         "Invalid API Key",
-        "verify that you have entered the provider's API key, and its manifest's `baseUrl`, {manifest}",
+        "check that you entered this provider's API key, and that the manifest's `baseUrl` {manifest} is correct",
         KEY,
     ),
     NotFound: Row(
         "Model Not Found",
-        "verify the manifest's `baseUrl`, {manifest}, that the API key is the provider's, and the model's id",
+        "check the manifest's `baseUrl` {manifest}, the model ID, and that the API key is this provider's",
         REFRESH,
     ),
 }
-"""The rows for a provider that was added by its manifest: who publishes that may have erred in it."""
+"""Rows for a provider that was added by its manifest: the manifest may be wrong."""
 COMMAND = re.compile(r"`(?:modelbay) (?P<words>[a-z][^`]*)`|\b(?:modelbay) (?P<bare>[^`;]+)")
-"""A command in an error's own hint."""
+"""A command in the hint of an error."""
 CUT = "\0"
-"""In the place of a command that does not hold."""
+"""Replaces a command that does not apply."""
 OF_PROVIDERS = (
     "key set",
     "key delete",
@@ -225,7 +231,7 @@ OF_PROVIDERS = (
     "provider show",
     "provider remove",
 )
-"""Commands whose first argument is a provider of the configuration."""
+"""Commands whose first argument is a configured provider."""
 SLASH = (
     ("login", "/login"),
     ("logout", "/logout"),
@@ -235,45 +241,45 @@ SLASH = (
     ("model list", "/model"),
     ("model search", "/model"),
 )
-"""What the app has in the place of a command."""
+"""Commands, and the app's equivalents."""
 CUT_OFF_HTML = re.compile(r"\s*<(?:!doctype html|html)\b", re.IGNORECASE)
 
 
 def row_of(error: ModelbayError) -> Row:
-    """The row for an error: by what was being done and its class, but where its words tell more."""
+    """The row for an error, by operation and class. Some messages and bodies have rows of their own."""
     own = OPERATIONS[error.operation or "ask"]
     if isinstance(error, BadRequest) and "max_completion_tokens" in error.message and "max_tokens" in error.message:
         return AZURE_MAX_TOKENS
     asked = error.operation in (None, "ask", "list")
     if asked and isinstance(error, ProviderError) and (error.status or 500) < 500 and CUT_OFF_HTML.match(error.body):
-        return WEB_PAGE  # a page with a 5xx is a proxy's, whose provider fails: its address is right
+        return WEB_PAGE  # a page with status 5xx is from a proxy whose provider fails: the URL is correct
     return next(rows[kind] for kind in type(error).__mro__ for rows in (own, ROWS) if kind in rows)
 
 
 class About(Struct, frozen=True):
-    """What an error is about, and who reads it."""
+    """The context of an error and the face that shows it."""
 
     provider: str | None = None
     file: Path | None = None
-    """The configuration, if it is not the usual one."""
+    """Path of the configuration, if it is not the default one."""
     manifest: str | None = None
-    """The base URL of a provider whose manifest says so."""
+    """Base URL in the provider's manifest."""
     model: str | None = None
-    """The model that was asked."""
+    """Model of the failed request."""
     face: Face = "library"
     known: Collection[str] | None = None
-    """The providers of the configuration: no hint names another one. None: not known."""
+    """IDs of the configured providers: hints name no others. None if unknown."""
 
 
 def explain(error: ModelbayError, about: About) -> ModelbayError:
-    """The same error, told which provider it is about and how to fix it, and without secrets that it quotes.
+    """Adds provider, model and hint to an error, removes secrets from it, and returns it.
 
-    What is explained once may be explained again for another face: an error of a Hub is shown by the app.
+    An error can be explained again for another face: the app shows errors of a Hub.
     """
     error.provider, error.model = error.provider or about.provider, error.model or about.model
     error.manifest = error.manifest or about.manifest
     if error.hint != error.explained:
-        error.advice = error.hint  # its raiser's, or that of somebody on its way up who knows better
+        error.advice = error.hint  # as raised, or changed by a caller that knows more
     _name_request(error)
     _shown(error)
     error.hint = error.explained = _hint(error, about)
@@ -299,7 +305,7 @@ def _hint(error: ModelbayError, about: About) -> str:
 
 
 def _spelt(act: Act, error: ModelbayError, about: About) -> str | None:
-    """What to do, with the error's own names; None where one of them is missing, or it cannot be done here."""
+    """The action with the error's names; None if a name is missing or the face does not have the action."""
     if act is SEARCH and (error.model is None or error.model.startswith("-")):
         act = LISTED
     text = act.at(about.face)
@@ -314,13 +320,13 @@ def _spelt(act: Act, error: ModelbayError, about: About) -> str | None:
 
 
 def _is_known(provider: str, about: About) -> bool:
-    """Whether a hint may name a provider: it is in the configuration, and cannot be taken for an option."""
+    """Whether a hint may name a provider: it is configured, and cannot be mistaken for an option."""
     return bool(provider) and not provider.startswith("-") and (about.known is None or provider in about.known)
 
 
 def _at(advice: str, about: About) -> str | None:
-    """An error's own hint as it holds here: without commands for a provider that is not configured, and in the app without
-    those that it cannot run. None where nothing is left."""
+    """The error's own hint for this face: without commands for unknown providers, and in the app without commands that the app
+    cannot run. None if nothing remains."""
 
     def put(match: re.Match[str]) -> str:
         said = match["words"] or match["bare"]
@@ -345,7 +351,7 @@ def _at(advice: str, about: About) -> str | None:
 
 
 def _name_request(error: ModelbayError) -> None:
-    """Puts method and URL of a failed request before what is said of it."""
+    """Puts method and URL of a failed request before its message."""
     sent = isinstance(error, TransportError | ProviderError | ReplyError)
     if sent and error.request and error.request not in error.message:
         status = f" returned {error.status}" if error.status and str(error.status) not in error.message else ""
@@ -353,12 +359,12 @@ def _name_request(error: ModelbayError) -> None:
 
 
 def _is(name: str, file: Path) -> bool:
-    """Whether a file that an error names is the configuration; others, such as an agent's, are not for our commands."""
+    """Whether `name` is the configuration file. modelbay's commands do not change other files, such as an agent's."""
     return Path(name).absolute() == file.absolute()
 
 
 def title(error: ModelbayError) -> str:
-    """What an error is called, as troubleshooting guides call it."""
+    """The title of an error, as in troubleshooting guides."""
     return row_of(error).title
 
 

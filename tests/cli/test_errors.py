@@ -142,7 +142,7 @@ def test_a_model_that_the_provider_does_not_have(modelbay: Command):
             err="""\
 error: Model Not Found: POST SIM/v1/chat/completions returned 404: The model `gpt-0` does not exist or you do not have access to it (request req_1)
 
-hint: check the model's id, and base_url (`modelbay model search gpt-0`)
+hint: check the model ID and base_url (`modelbay model search gpt-0`)
 """,
         )
     )

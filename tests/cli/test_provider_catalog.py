@@ -156,7 +156,7 @@ hint: `modelbay provider catalog list` shows all
                 """\
 error: Provider Error: SHELF/missing.json answered 404: an HTML page: Welcome
 
-hint: the provider says why; ask again
+hint: read the provider's message, then try again
 """,
             ),
             (
@@ -318,7 +318,7 @@ Removed 1 model: guess/acme-1
                 """\
 error: Provider Not Found: no provider "guess" in HOME/config.toml
 
-hint: name a provider of HOME/config.toml (`modelbay provider list`)
+hint: use a provider ID in HOME/config.toml (`modelbay provider list`)
 """,
             ),
         ]
