@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from modelbay.chat.attachments import Unreadable, attachment, dragged, mentioned
+from modelbay.chat.attachments import Unreadable, attachment, attachments, dragged, mentioned
 
 
 @pytest.mark.parametrize(
@@ -149,3 +149,16 @@ def test_pasted_paths_are_told_from_text(folder: Path, text: str, names: list[st
 )
 def test_files_are_mentioned_in_a_text(folder: Path, text: str, names: list[str]):
     assert mentioned(text) == names
+
+
+def test_all_files_of_a_question_have_a_limit_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("modelbay.chat.attachments.MOST_TOGETHER", 3 * 2**20)
+    names = [str(tmp_path / f"{number}.txt") for number in range(4)]
+    for name in names:
+        Path(name).write_text("x" * 2**20)
+    first = attachments(names[:2])
+    assert len(attachments(names[2:3], first)) == 1
+    with pytest.raises(
+        Unreadable, match=r"3\.txt is too much: the files of this question would be 4\.0 MB, at most 3 MB"
+    ):
+        attachments(names[2:], first)

@@ -1,9 +1,11 @@
 """Storing a conversation while it happens, as `keep` says."""
 
 import asyncio
+import sqlite3
 import threading
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -159,3 +161,27 @@ async def test_a_copy_is_reported(hub: Hub, reports: Reports) -> None:
     await ask(chat, hub, keeper)
     assert reports == ["This conversation was changed elsewhere: it continues here as a copy"]
     assert [one.turns for one in keeper.store.list()] == [4, 4]
+
+
+async def test_a_locked_store_is_waited_for_once(hub: Hub, reports: Reports, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "WAIT", 0.01)
+    chat, keeper = Chat("openai_chat/sim-text"), reports.keeper()
+    keeper.store.save(Chat(turns=[user("another")]))
+    waited: list[float] = []
+    monkeypatch.setattr("modelbay.chat.store.sqlite3.connect", partial(_connected, sqlite3.connect, waited))
+    with closing(sqlite3.connect(keeper.store.path, timeout=60)) as other:
+        waited.clear()
+        other.execute("begin exclusive")
+        await ask(chat, hub, keeper)
+        await ask(chat, hub, keeper, "And now?")
+        assert waited == [0.01, 0, 0, 0] and len(reports) == 1 and "locked" in reports[0]
+    await ask(chat, hub, keeper, "At last?")
+    await ask(chat, hub, keeper, "And again?")
+    assert waited[4:] == [0, 0.01, 0.01, 0.01] and len(keeper.store.load(chat.id or 0).turns) == 8
+
+
+def _connected(
+    connect: Callable[..., sqlite3.Connection], waited: list[float], path: Path, *, timeout: float, **options: None
+) -> sqlite3.Connection:
+    waited.append(timeout)
+    return connect(path, timeout=timeout, **options)

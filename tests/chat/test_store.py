@@ -147,3 +147,11 @@ def test_a_file_that_is_not_a_database_is_reported(tmp_path: Path) -> None:
 def test_an_unknown_number_is_reported(store: Store) -> None:
     with pytest.raises(ConfigError, match="conversation 7 does not exist"):
         store.load(7)
+
+
+def test_a_store_that_cannot_be_looked_at_says_so_where_it_is_used(tmp_path: Path):
+    store = Store(tmp_path / ("long" * 100) / "conversations.sqlite")
+    assert not store.new
+    for call in (store.list, lambda: store.expire(1)):
+        with pytest.raises(ConfigError, match=r"conversations cannot be stored in .*name too long"):
+            call()

@@ -151,3 +151,28 @@ def test_without_a_configuration_it_says_how_to_get_one(modelbay: Command):
     run = modelbay("chat", "--plain", stdin="Hello\n")
     assert run.code == 1
     assert "modelbay provider add" in run.err
+
+
+def test_the_files_of_a_question_that_failed_go_with_the_next_one(modelbay: Command):
+    (modelbay.home / "notes.txt").write_text("42")
+    run = modelbay(
+        "chat", "--plain", stdin="/file notes.txt\n/model sim/sim-text!401\nWhat?\n/model chat\nWhat is in it?\n"
+    )
+    assert run.err.count("with the next question: notes.txt") == 2
+    assert "42 </document> What is in it?" in run.out
+
+
+def test_a_question_whose_file_cannot_be_read_is_not_answered(modelbay: Command):
+    (modelbay.home / "empty.txt").write_text("")
+    run = modelbay("chat", "--plain", stdin="What is in @empty.txt\n")
+    assert run.code == 1
+    assert "error: empty.txt is empty" in run.err
+
+
+def test_old_conversations_that_cannot_be_deleted_do_not_end_the_conversation(modelbay: Command):
+    (modelbay.home / "conversations.sqlite").write_bytes(b"not a database" * 100)
+    config = modelbay.home / "config.toml"
+    config.write_text(config.read_text() + "\n[chat]\nkeep_days = 1\n")
+    run = modelbay("chat", "--plain", stdin="Are you there?\n")
+    assert run.code == 0 and "Are you there?" in run.out
+    assert "file is not a database" in run.err

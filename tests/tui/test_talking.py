@@ -8,8 +8,10 @@ import pytest
 from textual.geometry import Offset
 
 from modelbay.chat.chat import Chat
+from modelbay.chat.keeping import Keeper
 from modelbay.chat.store import Store
 from modelbay.conversation import Media, Text, Turn, user
+from modelbay.errors import ModelbayError
 from modelbay.events import PartDelta, PartEnded, PartStarted
 from modelbay.tui.widgets.transcript import MOUNTED, SPARE, Answer, Earlier
 from tests.tui.sitting import sitting
@@ -400,3 +402,26 @@ async def test_what_was_said_long_ago_is_put_aside_as_it_was(home: Path, configu
         said = ["Question 0?", "Answer 0, whole.", "Note 0", "Piece 0", "Error 0", "Question 1?"]
         screen = await person.sees(*said)
         assert sorted(said, key=screen.index) == said
+
+
+async def test_an_answer_goes_on_when_the_configuration_changes_under_it(
+    home: Path, configured: str, monkeypatch: pytest.MonkeyPatch
+):
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(self: Keeper, chat: Chat) -> None:
+        asked.set()
+        await go.wait()
+
+    monkeypatch.setattr(Keeper, "changed", slow)
+    async with sitting(configured, home=home) as person:
+        await person.says("Hello")
+        await asked.wait()
+        before = person.app.state.hub
+        await person.app.state.reload()
+        assert person.app.state.hub is not before
+        go.set()
+        await person.sees("You asked: Hello")
+        await person.answered()
+        with pytest.raises(ModelbayError, match="closed"):
+            await before.complete("Hello")

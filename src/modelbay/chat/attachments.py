@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 from base64 import b64encode
+from collections.abc import Iterable, Sequence
 from mimetypes import guess_type
 from urllib.parse import unquote, urlsplit
 
@@ -35,6 +36,8 @@ MOST_BYTES = {"video": 100 * 2**20, "text": 4 * 2**20}
 """The largest file by kind. Kimi takes videos of 100 MB; 4 MB of text is a million tokens."""
 MOST_OTHERS = 50 * 2**20
 """The largest of any other kind: OpenAI's limit for a request; others take less."""
+MOST_TOGETHER = 100 * 2**20
+"""All files of a question. They are sent in one request, and providers take less than this."""
 MENTION = re.compile(r"""(?:^|(?<=\s))@("[^"\n]+"|'[^'\n]+'|(?:\\.|[^\s\\])+)""")
 
 
@@ -74,6 +77,29 @@ def attachment(source: str) -> Media:
     except ConfigError as error:
         raise Unreadable(error.message, error.hint) from None
     return _of(data, whole_text(path.name))
+
+
+def attachments(sources: Iterable[str], before: Sequence[Media] = ()) -> list[Media]:
+    """The files at paths or URLs, for a question that has the files `before`.
+
+    Raises:
+        Unreadable: one of them cannot be attached, or all files of the question are too large together.
+    """
+    found: list[Media] = []
+    for source in sources:
+        found.append(attachment(source))
+        size = sum(_size(file) for file in {id(file): file for file in [*before, *found]}.values())
+        if size > MOST_TOGETHER:
+            raise Unreadable(
+                f"{source} is too much: the files of this question would be {size / 2**20:,.1f} MB, at most"
+                f" {MOST_TOGETHER // 2**20} MB can be attached",
+                "ask about some of them at a time",
+            )
+    return found
+
+
+def _size(file: Media) -> int:
+    return len(file.text or "") + len(file.data or "") * 3 // 4
 
 
 def _at(url: str) -> Media:

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Literal, TypeAlias
 
 from modelbay.chat.chat import Chat
-from modelbay.chat.store import Store
+from modelbay.chat.store import WAIT, Store
 from modelbay.errors import ConfigError
 
 Keep: TypeAlias = Literal["always", "ask", "never"]
@@ -61,6 +61,7 @@ class Keeper:
 
     def _put(self, chat: Chat) -> bool:
         with self._one:
+            self.store.wait = 0.0 if self._failed else WAIT  # once is enough: each question would be late
             if not chat.empty:
                 return self.store.save(chat)
             self._delete(chat)  # its only question was not answered, and is the user's again

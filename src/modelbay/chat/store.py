@@ -48,7 +48,6 @@ COLUMNS = (
     "input_tokens", "output_tokens", "context", "cost", "question", "partial",
 )  # fmt: skip
 WAIT = 5.0
-"""Seconds that another program's write is waited for."""
 DAY = 86_400.0
 IDS = range(1, 2**63)
 """The numbers that SQLite can hold."""
@@ -70,6 +69,16 @@ class Store:
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or data_dir() / "conversations.sqlite"
+        self.wait = WAIT
+        """Seconds that another program's write is waited for."""
+
+    @property
+    def new(self) -> bool:
+        """Whether there is no file yet."""
+        try:
+            return not self.path.exists()
+        except OSError:  # a folder that may not be looked into
+            return False
 
     def save(self, chat: Chat) -> bool:
         """Stores a conversation, or what was added to it since. Whether it was stored as a copy: another program has
@@ -117,7 +126,7 @@ class Store:
 
     def list(self) -> list[Saved]:
         """The stored conversations, the latest first."""
-        if not self.path.exists():
+        if self.new:
             return []
         with self._open() as database:
             rows = database.execute(
@@ -165,7 +174,7 @@ class Store:
 
     def expire(self, days: int, now: float | None = None) -> int:
         """Deletes the conversations that did not change for so many days; how many there were."""
-        if not self.path.exists():
+        if self.new:
             return 0
         before = (time.time() if now is None else now) - days * DAY
         with self._open() as database:
@@ -189,7 +198,7 @@ class Store:
             if not self.path.exists():
                 self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
-            with closing(sqlite3.connect(self.path, timeout=WAIT, isolation_level=None)) as database:
+            with closing(sqlite3.connect(self.path, timeout=self.wait, isolation_level=None)) as database:
                 database.execute("pragma secure_delete = on")  # deleted rows are overwritten
                 database.execute("pragma foreign_keys = on")
                 database.executescript(SCHEMA)

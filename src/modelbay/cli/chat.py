@@ -9,7 +9,7 @@ from contextlib import aclosing, suppress
 import click
 
 from modelbay import threads
-from modelbay.chat.attachments import Unreadable, attachment, mentioned
+from modelbay.chat.attachments import Unreadable, attachments, mentioned
 from modelbay.chat.bill import dollars
 from modelbay.chat.chat import Chat
 from modelbay.chat.keeping import Keeper
@@ -92,8 +92,11 @@ class _Plain:
             hub.model(self._chat.model)  # before anything is typed
             self._keeper.mode = hub.config.chat.keep
             if hub.config.chat.keep_days is not None:
-                await asyncio.to_thread(self._store.expire, hub.config.chat.keep_days)
-            if self._keeper.mode == "always" and not self._store.path.exists():
+                try:
+                    await asyncio.to_thread(self._store.expire, hub.config.chat.keep_days)
+                except ConfigError as error:  # one can talk without stored conversations
+                    terminal.warning(error.message)
+            if self._keeper.mode == "always" and self._store.new:
                 terminal.note(f"conversations are stored in {self._store.path}; /private keeps this one off the disk")
             terminal.note("/help lists the commands; Ctrl-C interrupts an answer, Ctrl-D ends")
             while (text := await self._typed()) is not None:
@@ -157,7 +160,7 @@ class _Plain:
             if not asking.cancelled() or not interruptible:
                 raise
             terminal.note("interrupted")
-        except ModelbayError:
+        except (ModelbayError, Unreadable):
             self.failed += 1
             raise
         else:
@@ -169,7 +172,9 @@ class _Plain:
 
     async def _ask(self, hub: Hub, text: str) -> None:
         display, events = Display(), []
-        files, self._files = self._files + [attachment(path) for path in mentioned(text)], []
+        attached, before = self._files, len(self._chat.turns)
+        files = attached + attachments(mentioned(text), attached)
+        self._files = []
         try:
             async with aclosing(self._chat.ask(hub, text, files, self._keeper)) as stream:
                 async for event in stream:
@@ -177,6 +182,9 @@ class _Plain:
                     display.feed(event)
         finally:
             display.end_line()
+            if len(self._chat.turns) == before:
+                self._files = attached
+                self._with_next()
         reply = collect(events)
         if isinstance(events[-1], Failed):
             raise events[-1].error
@@ -194,7 +202,7 @@ class _Plain:
             case "effort":
                 self._effort(hub, argument)
             case "file":
-                self._files += [attachment(argument)] if argument else []
+                self._files += attachments([argument], self._files) if argument else []
                 self._with_next()
             case "save" if self._keeper.mode == "never" or self._chat.private:
                 why = "this conversation is private" if self._chat.private else 'keep = "never" in [chat]'

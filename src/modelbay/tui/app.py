@@ -151,7 +151,7 @@ class ModelbayApp(App[None]):
         """Takes up a configuration that another program has changed, between two answers."""
         if self.talk.answering or self.screen is not self.talk or not self.state.outdated:
             return
-        if not self.state.config.path.exists():
+        if self.state.missing:
             self.state.gone()
             return
         model = self.state.chat.model
@@ -366,13 +366,16 @@ class ModelbayApp(App[None]):
     async def _begin_keeping(self) -> None:
         """Says once that conversations are stored, and deletes those that have expired."""
         chat = self.state.config.chat
-        if chat.keep == "always" and not self.state.store.path.exists():
+        if chat.keep == "always" and self.state.store.new:
             await self.talk.transcript.note(
                 f"Conversations are stored on this machine, in {self.state.store.path}, for you alone. "
                 '/private keeps one off the disk; keep = "ask" or "never" in [chat] of config.toml changes it for all.'
             )
         if chat.keep_days is not None:
-            await to_thread(self.state.store.expire, chat.keep_days)
+            try:
+                await to_thread(self.state.store.expire, chat.keep_days)
+            except ConfigError as error:  # the app works without stored conversations
+                await self.talk.transcript.fail(error)
 
     async def _begun(self, begin: Start) -> bool:
         """Goes the way that was chosen at the first start; False where its user came back from it."""

@@ -1,7 +1,8 @@
 """What the screens have in common: the configuration, the hub, the conversation; and a word at the foot."""
 
 from asyncio import to_thread
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,8 @@ class State:
         self._stamp: object = None
         self.config: Config = self._load()
         self.hub = Hub(self.config)
+        self._users: list[Hub] = []
+        """The hub of each answer that is on its way."""
         self.chat = Chat(model)
         self.store = Store()
         self.remembered = PreferenceFile()
@@ -73,6 +76,11 @@ class State:
             self.chat.model = None
         await self._use(config)
 
+    @property
+    def missing(self) -> bool:
+        """Whether the file is not there, or cannot be looked at."""
+        return _stamp(self.config.path) is None
+
     def gone(self) -> None:
         """The file was deleted, or an editor is about to write it: what was read before stays."""
         self._stamp = _stamp(self.config.path)
@@ -86,8 +94,21 @@ class State:
         await to_thread(self.trial.start)
         await self._use(parse(config_text(self.trial.url, None), self.config.path))
 
+    @asynccontextmanager
+    async def answering(self) -> AsyncIterator[Hub]:
+        """The hub for one answer, which stays open until the answer ends, also when another replaces it meanwhile."""
+        hub = self.hub
+        self._users.append(hub)
+        try:
+            yield hub
+        finally:
+            self._users.remove(hub)
+            if hub is not self.hub and hub not in self._users:
+                await hub.aclose()
+
     async def aclose(self) -> None:
-        await self.hub.aclose()
+        for hub in {id(one): one for one in [self.hub, *self._users]}.values():
+            await hub.aclose()
         if self.trial is not None:
             await to_thread(self.trial.stop)
 
@@ -98,7 +119,8 @@ class State:
             self.say(f"{self.chat.model} is not in the configuration any more: the default model answers now")
             self.chat.model = None
         self.changed()
-        await old.aclose()
+        if old not in self._users:
+            await old.aclose()
 
     def prefer(self, **choices: object) -> None:
         """Remembers choices, also for the next start. A file that cannot be written is reported, and the choice holds."""

@@ -1,6 +1,7 @@
 """The main screen: the transcript, what is being written, and the line that says with whom and at what cost."""
 
 from asyncio import to_thread
+from contextlib import aclosing
 from functools import partial
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from textual.widgets import Static, TextArea
 from textual.worker import Worker
 
 from modelbay.catalog.summary import size
-from modelbay.chat.attachments import Unreadable, attachment, mentioned
+from modelbay.chat.attachments import Unreadable, attachments, mentioned
 from modelbay.chat.bill import dollars
 from modelbay.conversation import Media
 from modelbay.errors import ModelbayError, UnknownModel
@@ -167,7 +168,7 @@ class Talk(Screen[None]):
     async def attach(self, sources: list[str]) -> bool:
         """Adds files to the next question. False: one of them cannot be attached, and none was."""
         try:
-            found = [await to_thread(attachment, source) for source in sources]
+            found = await to_thread(attachments, sources, self._files)
         except Unreadable as error:
             self.say(f"{error}" + (f"; {error.hint}" if error.hint else ""))
             return False
@@ -195,13 +196,17 @@ class Talk(Screen[None]):
         ended = "Interrupted"
         try:
             self.show_foot()
-            async for event in chat.ask(self._state.hub, whole, files, self._state.keeper):
-                await answer.feed(event)
-                if isinstance(event, Failed):
-                    ended = ""
-                    await answer.fail(event.error)
-                elif isinstance(event, Finished):
-                    ended = STOPPED.get(event.reason, "")
+            async with (
+                self._state.answering() as hub,
+                aclosing(chat.ask(hub, whole, files, self._state.keeper)) as stream,
+            ):
+                async for event in stream:
+                    await answer.feed(event)
+                    if isinstance(event, Failed):
+                        ended = ""
+                        await answer.fail(event.error)
+                    elif isinstance(event, Finished):
+                        ended = STOPPED.get(event.reason, "")
         except Exception as error:  # noqa: BLE001 the edge of the app, which goes on
             ended = ""
             await answer.fail(error)
