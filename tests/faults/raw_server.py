@@ -144,6 +144,23 @@ class RawServer:
             writer.close() if self._server.is_serving() else writer.transport.abort()
 
 
+class Clock:
+    """The time of the running event loop, which can be moved ahead: a test of a limit of minutes then takes no time. With
+    `frozen` it moves only so, and no limit is reached on a slow machine."""
+
+    def __init__(self, *, frozen: bool = False) -> None:
+        loop = asyncio.get_running_loop()
+        real, now = loop.time, loop.time()
+        self._ahead = 0.0
+        loop.time = lambda: (now if frozen else real()) + self._ahead  # type: ignore[method-assign]
+
+    async def passes(self, seconds: float) -> None:
+        """Moves the time ahead, and lets everything happen that is due then."""
+        self._ahead += seconds
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+
 def head(status: int = 200, *headers: str, length: int | None = None, chunked: bool = False) -> bytes:
     """A status line and headers; a body without `length` or `chunked` ends with the connection."""
     lines = [f"HTTP/1.1 {status} Whatever", *headers]

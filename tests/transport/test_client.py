@@ -16,8 +16,9 @@ from modelbay.errors import (
 )
 from modelbay.transport import Limits, Transport
 from modelbay.transport.packing import PIECE
+from tests.fault_config import LONG
 from tests.faults.calls import SECRET, SHORT, answers, ask, deaf_server, post, told, unused_port
-from tests.faults.raw_server import Client, RawServer, chunk, head, reply
+from tests.faults.raw_server import Client, Clock, RawServer, chunk, head, reply
 
 # What arrives
 
@@ -177,10 +178,13 @@ async def test_a_long_stream_outlives_every_limit():
     async def script(client: Client) -> None:
         await client.request()
         await client.send(head(length=35))
-        await client.drip(b"x" * 35, pause=0.1)
+        for _ in range(35):
+            await clock.passes(LONG / 4)
+            await client.send(b"x")
         await client.hangup()
 
-    assert await ask(script, limits=Limits(connect=3, first_byte=3, idle=3)) == b"x" * 35
+    clock = Clock()
+    assert await ask(script, limits=Limits(connect=LONG, first_byte=LONG, idle=LONG)) == b"x" * 35
 
 
 async def test_a_slow_reader_is_not_the_servers_silence():
@@ -192,10 +196,10 @@ async def test_a_slow_reader_is_not_the_servers_silence():
             await slept.acquire()
         await client.hangup()
 
-    slept, seen = asyncio.Semaphore(0), []
+    slept, seen, clock = asyncio.Semaphore(0), [], Clock()
     async with RawServer(script) as server, Transport() as transport:
-        async for data in (await transport.send(post(server.url, limits=Limits(idle=1)))).stream():
-            await asyncio.sleep(1.5)
+        async for data in (await transport.send(post(server.url, limits=Limits(idle=LONG)))).stream():
+            await clock.passes(2 * LONG)
             slept.release()
             seen.append(data)
     assert seen == [b"end"] * 3
@@ -204,10 +208,11 @@ async def test_a_slow_reader_is_not_the_servers_silence():
 async def test_connecting_and_answering_have_limits_of_their_own():
     async def script(client: Client) -> None:
         await client.request()
-        await asyncio.sleep(2.2)
+        await clock.passes(2 * LONG)
         await client.send(reply(b"late"))
 
-    assert await ask(script, limits=Limits(connect=2, first_byte=30)) == b"late"
+    clock = Clock()
+    assert await ask(script, limits=Limits(connect=LONG, first_byte=10 * LONG)) == b"late"
 
 
 async def test_a_server_that_does_not_accept():
@@ -245,16 +250,18 @@ async def test_what_came_before_the_cut_is_not_lost_to_a_slow_reader():
     async def script(client: Client) -> None:
         await client.request()
         await client.send(head(chunked=True) + chunk(b"1"))
-        await asyncio.sleep(0.1)
+        await reading.wait()
         await client.send(chunk(b"2"))
         await client.reset()
+        cut.set()
 
-    seen = b""
+    seen, reading, cut = b"", asyncio.Event(), asyncio.Event()
     async with RawServer(script) as server, Transport() as transport:
         with pytest.raises(IncompleteReply):
             async for data in (await transport.send(post(server.url))).stream():
                 seen += data
-                await asyncio.sleep(0.4)
+                reading.set()
+                await cut.wait()
     assert seen == b"12"
 
 

@@ -167,15 +167,16 @@ async def test_leaving_a_tls_call_does_not_wait_for_the_server(authority, answer
         client.gone.set()
 
     async def call() -> None:
-        await (await transport.send(post(front.url.replace("http:", "https:"), tls=Tls(ca=authority.file)))).read()
+        response = await transport.send(post(front.url.replace("http:", "https:"), tls=Tls(ca=authority.file)))
+        passed.set()
+        await response.read()
 
-    asked, hanging = asyncio.Event(), asyncio.Event()
+    asked, passed, hanging = asyncio.Event(), asyncio.Event(), asyncio.Event()
     async with RawServer(script, authority.server()) as server, RawServer(relay) as front, Transport() as transport:
         task = asyncio.create_task(call())
-        await asked.wait()
-        await asyncio.sleep(0.1)
+        await (passed if answered else asked).wait()
         hanging.set()
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)  # the relay passes nothing on from here
         task.cancel()
         await asyncio.wait([task])
         await asyncio.wait_for(front.all_gone(), 60)
@@ -335,7 +336,7 @@ async def test_leaving_a_call_through_socks_closes_it(close):
             await response.aclose()
         else:
             task = asyncio.create_task(response.read())
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0)  # the task waits for the body now
             task.cancel()
             await asyncio.wait([task])
         await asyncio.wait_for(proxy.all_gone(), 60)

@@ -18,7 +18,7 @@ from modelbay.errors import (
 )
 from modelbay.transport import Limits, Request, Response, Transport
 from tests.faults.calls import SECRET, SHORT, answers, post, told, unused_port
-from tests.faults.raw_server import Client, RawServer, chunk, head, reply
+from tests.faults.raw_server import Client, Clock, RawServer, chunk, head, reply
 
 # Secrets
 
@@ -116,6 +116,12 @@ async def test_a_connection_is_used_again():
         assert (len(server.clients), len(server.requests)) == (1, 3)
 
 
+def kept(transport: Transport) -> list[bool]:
+    """Whether each of the connections that a transport keeps is open."""
+    connectors = [session.connector for session in transport._sessions.values()]
+    return [one.is_connected() for connector in connectors for kept in connector._conns.values() for one, _ in kept]  # type: ignore[union-attr]
+
+
 async def test_a_connection_that_the_server_closed_is_not_used_again():
     async def script(client: Client) -> None:
         await client.request()
@@ -124,7 +130,9 @@ async def test_a_connection_that_the_server_closed_is_not_used_again():
     async with RawServer(script) as server, Transport() as transport:
         for _ in range(3):
             assert await (await transport.send(post(server.url))).read() == b"ok"
-            await asyncio.sleep(0.05)
+            async with asyncio.timeout(60):
+                while any(kept(transport)):
+                    await asyncio.sleep(0)
         assert len(server.clients) == 3
 
 
@@ -143,18 +151,20 @@ async def test_a_call_is_sent_once():
         assert len(server.requests) == 2
 
 
-async def inside(response: Response) -> None:
+async def inside(response: Response, finishing: asyncio.Event) -> None:
     async with aclosing(response.stream()) as stream:
         async for data in stream:
             assert data == LAST
+            finishing.set()
             await response.finish()
             break
 
 
-async def after_break(response: Response) -> None:
+async def after_break(response: Response, finishing: asyncio.Event) -> None:
     async for data in response.stream():
         assert data == LAST
         break
+    finishing.set()
     await response.finish()
 
 
@@ -168,12 +178,15 @@ async def test_finish_keeps_the_connection_when_the_body_ends_soon(finish, late)
         while True:
             await client.request()
             await client.send(head(chunked=True) + chunk(LAST))
-            await asyncio.sleep(60 if late is None else late)
+            await finishing.wait()
+            await clock.passes(60 if late is None else late)
             await client.send(chunk(b""))
 
+    clock = Clock(frozen=True)
     async with RawServer(script) as server, Transport() as transport:
         for _ in range(2):
-            await finish(await transport.send(post(server.url)))
+            finishing = asyncio.Event()
+            await finish(await transport.send(post(server.url)), finishing)
         assert len(server.clients) == (2 if late is None else 1)
 
 
@@ -211,7 +224,7 @@ async def by_error(response: Response) -> None:
 
 async def by_cancelling(response: Response) -> None:
     task = asyncio.create_task(response.read())
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0)  # the task waits for the body now
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -231,19 +244,20 @@ async def test_cancelling_a_call_closes_its_connection_at_once(size):
     async def script(client: Client) -> None:
         await client.head()
         sent.set()
-        await asyncio.sleep(0.1)  # longer than the cancelling takes
+        await cancelled.wait()
         with suppress(ConnectionError):
             while data := await client.reader.read(65536):
                 received.append(data)
         client.gone.set()
 
-    sent, received = asyncio.Event(), list[bytes]()
+    sent, cancelled, received = asyncio.Event(), asyncio.Event(), list[bytes]()
     async with RawServer(script, window=4096) as server, Transport() as transport:
         task = asyncio.create_task(transport.send(post(server.url, bytes(size))))
         await sent.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        cancelled.set()
         await asyncio.wait_for(server.all_gone(), 60)
     assert size == 2 or sum(map(len, received)) < size
 

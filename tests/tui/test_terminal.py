@@ -124,9 +124,6 @@ def test_from_nothing_to_an_answer_and_out_again(tmp_path: Path, provider: Site,
         terminal.sees("the lazy dog", "Esc interrupts")
         terminal.presses("Escape")
         terminal.sees("Interrupted")
-        terminal.presses("C-c")
-        terminal.sees("Press Ctrl-C again to leave")
-        time.sleep(2.5)  # too late for a second one
         coloured = re.findall(r"\x1b\[[0-9;]*\b(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])\b[0-9;]*m", terminal.coloured)
         assert bool(coloured) == (colour == "in colour"), coloured
         terminal.presses("C-c", "C-c")
