@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -140,8 +141,9 @@ def test_a_file_that_is_not_a_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / "conversations.sqlite").write_text(
         "this is not a database, but a text that is long enough to be taken for a header"
     )
-    with pytest.raises(ConfigError, match="conversations cannot be stored in"):
+    with pytest.raises(ConfigError, match="is not a database") as raised:
         Store(tmp_path / "conversations.sqlite").list()
+    assert raised.value.hint == "rename the file to start a new one: this one is damaged"
 
 
 def test_an_unknown_number_is_reported(store: Store) -> None:
@@ -153,5 +155,28 @@ def test_a_store_that_cannot_be_looked_at_says_so_where_it_is_used(tmp_path: Pat
     store = Store(tmp_path / ("long" * 100) / "conversations.sqlite")
     assert not store.new
     for call in (store.list, lambda: store.expire(1)):
-        with pytest.raises(ConfigError, match=r"conversations cannot be stored in .*name too long"):
+        with pytest.raises(ConfigError, match=r"Could not use the conversation store .*: File name too long$"):
             call()
+
+
+def test_a_store_of_a_newer_version_is_left_as_it_is(store: Store):
+    store.path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(store.path)) as database:
+        database.execute("create table chats (id integer primary key, other text)")
+        database.execute("pragma user_version = 2")
+    before = store.path.read_bytes()
+    for call in (store.list, lambda: store.save(Chat(turns=exchange("Why?"))), lambda: store.expire(0)):
+        with pytest.raises(ConfigError, match="a newer version of modelbay wrote it") as raised:
+            call()
+        assert raised.value.hint == "update modelbay, or rename the file to start a new one"
+    assert store.path.read_bytes() == before
+
+
+def test_a_locked_store_names_the_other_program(store: Store):
+    store.save(Chat(turns=exchange("Why?")))
+    store.wait = 0.0
+    with closing(sqlite3.connect(store.path)) as other:
+        other.execute("begin exclusive")
+        with pytest.raises(ConfigError, match="database is locked") as raised:
+            store.list()
+    assert raised.value.hint == "close the other program that uses the file, or wait until it is done"

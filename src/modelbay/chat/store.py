@@ -43,6 +43,8 @@ create table if not exists turns (
   primary key (chat, number)
 ) without rowid;
 """
+VERSION = 1
+"""Of the schema. A file of a higher one was written by a newer modelbay, and is left as it is."""
 COLUMNS = (
     "title", "name", "model", "effort", "saved", "revision",
     "input_tokens", "output_tokens", "context", "cost", "question", "partial",
@@ -201,14 +203,38 @@ class Store:
             with closing(sqlite3.connect(self.path, timeout=self.wait, isolation_level=None)) as database:
                 database.execute("pragma secure_delete = on")  # deleted rows are overwritten
                 database.execute("pragma foreign_keys = on")
-                database.executescript(SCHEMA)
+                self._prepare(database)
                 with database:
                     yield database
         except (sqlite3.Error, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
             raise ConfigError(
-                f"conversations cannot be stored in {self.path}: {error}",
-                hint='check that its folder is writable and has room, or set keep = "never" in [chat]',
+                f"Could not use the conversation store {self.path}: {reason}", hint=_hint(error)
             ) from None
+
+    def _prepare(self, database: sqlite3.Connection) -> None:
+        """Makes the tables of a new file.
+
+        Raises:
+            ConfigError: the file is of a newer version.
+        """
+        version: int = database.execute("pragma user_version").fetchone()[0]
+        if version > VERSION:
+            raise ConfigError(
+                f"Could not use the conversation store {self.path}: a newer version of modelbay wrote it",
+                hint="update modelbay, or rename the file to start a new one",
+            )
+        if version < VERSION:
+            database.executescript(f"{SCHEMA}pragma user_version = {VERSION};")
+
+
+def _hint(error: Exception) -> str:
+    """How to fix what SQLite or the system reports."""
+    if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+        return "close the other program that uses the file, or wait until it is done"
+    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+        return "rename the file to start a new one: this one is damaged"
+    return 'check that its folder is writable and has room, or set keep = "never" in [chat]'
 
 
 def _missing(id: int) -> ConfigError:
