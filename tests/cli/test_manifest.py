@@ -61,7 +61,7 @@ models    ACME/v1/models?extended=true  200  0.0 s  2 models
 list      ACME/v1/models                200  0.0 s  2 models
 chat      ACME/v1/chat/completions      200  0.0 s  acme/large answered
 advice  baseUrl: ACME is only reached from where it runs (base-url-local)
-        use an address of the open internet: this one leads your users to themselves
+        use a public URL: this one points to the user's own machine or network
 ACME/v1/models?provider=true: 0 errors, 0 warnings, 1 to consider
 """)
     assert acme.keys == [None, None, None, f"Bearer {hosts.KEY}"]

@@ -1,4 +1,4 @@
-"""The rules for what a provider publishes: one table, from a rule's name to how much it matters and what to change."""
+"""The rules for published documents: one table from the name of a rule to its severity and its fix."""
 
 import json
 from typing import Literal, TypeAlias
@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 Severity: TypeAlias = Literal["error", "warning", "advice"]
-"""An error stops some application; a warning misleads its users; advice makes the most of it."""
+"""An error breaks some application, a warning misleads its users, advice improves the document."""
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "advice")
 
 
@@ -16,7 +16,7 @@ class Rule(Struct, frozen=True):
 
 
 class Finding(Struct, frozen=True):
-    """A rule that is not kept: where, as `models.acme/x.limit.output` or an address, and what is there instead."""
+    """A violation of a rule. `where` is a path such as `models.acme/x.limit.output`, or a URL; `message` says what is there."""
 
     rule: str
     severity: Severity
@@ -29,91 +29,95 @@ class Finding(Struct, frozen=True):
 
 
 def broken(rule: str, where: str, message: str, severity: Severity | None = None) -> Finding:
-    """The finding for a rule that is not kept; `severity` where it matters otherwise than usually."""
+    """A finding for a rule. `severity` replaces the severity of the rule."""
     row = RULES[rule]
     return Finding(rule, severity or row.severity, where, message, row.change)
 
 
 def place(*steps: str | int) -> str:
-    """Where something stands in a document, as `models.acme/x.cost`."""
+    """The path of a value in a document, such as `models.acme/x.cost`."""
     return ".".join(step if isinstance(step, str) and step.isprintable() else json.dumps(step) for step in steps)
 
 
 RULES: dict[str, Rule] = {
     # the document
-    "shape": Rule("error", "answer with the JSON object of the guide, and nothing else; embedded, [manifest, models]"),
-    "duplicate-key": Rule("error", "keep one of the two: readers take the first or the last, whichever they like"),
-    "key-inside": Rule(
-        "error", "take it out and revoke it: everybody has read it; each user brings a key of their own"
-    ),
+    "shape": Rule("error", "return one JSON object as in the guide; embedded JSON is [manifest, models]"),
+    "duplicate-key": Rule("error", "keep one of the two: JSON readers differ in which one they use"),
+    "key-inside": Rule("error", "remove the key and revoke it: it is public; each user has a key of their own"),
     # the manifest
-    "name": Rule("error", 'say what you are called: "name": "Acme"'),
-    "website": Rule("error", 'link to your main site: "website": "https://acme.example"'),
-    "website-http": Rule("advice", "link to its https:// address"),
-    "base-url": Rule("error", 'say where calls go: "baseUrl": "https://api.acme.example/v1"'),
-    "base-url-http": Rule("error", "serve your API over https://: keys and conversations travel in it"),
-    "base-url-local": Rule("error", "use an address of the open internet: this one leads your users to themselves"),
-    "base-url-version": Rule("warning", "put the version into it, as https://api.acme.example/v1"),
-    "base-url-endpoint": Rule("error", "leave out what comes after the version: /chat/completions is added to it"),
-    "base-url-query": Rule("error", "leave out the query: paths are added behind it"),
-    "base-url-slash": Rule("advice", "leave out the slash at its end: some applications add a second one"),
-    "base-url-elsewhere": Rule("warning", "host the manifest at the same host; else every user is asked about theirs"),
-    "models-source": Rule(
-        "error", '"models_data_source" is "endpoint" or "models_dev"; in embedded JSON it is "embedded"'
+    "name": Rule("error", 'set the display name: "name": "Acme"'),
+    "website": Rule("error", 'set the URL of your website: "website": "https://acme.example"'),
+    "website-http": Rule("advice", "use the https:// URL"),
+    "base-url": Rule("error", 'set the base URL of your API: "baseUrl": "https://api.acme.example/v1"'),
+    "base-url-http": Rule("error", "serve your API over https://: requests contain keys and conversations"),
+    "base-url-local": Rule("error", "use a public URL: this one points to the user's own machine or network"),
+    "base-url-version": Rule("warning", "include the version, such as https://api.acme.example/v1"),
+    "base-url-endpoint": Rule("error", "remove the path after the version: applications append /chat/completions"),
+    "base-url-query": Rule("error", "remove the query: applications append paths to the URL"),
+    "base-url-slash": Rule("advice", "remove the trailing slash: some applications append a second one"),
+    "base-url-elsewhere": Rule(
+        "warning", "host the manifest on the same host; otherwise applications ask each user to confirm the host"
     ),
-    "models-dev-id": Rule("error", 'say what models.dev calls you: "models_dev_provider_id": "acme"'),
-    "models-dev-unknown": Rule("error", "use the id of your folder at models.dev, or add yourself there first"),
-    "field-unknown": Rule("warning", "spell it as the guide does: what is written otherwise is not read"),
+    "models-source": Rule(
+        "error", 'set "models_data_source" to "endpoint" or "models_dev"; in embedded JSON to "embedded"'
+    ),
+    "models-dev-id": Rule("error", 'set your provider ID at models.dev: "models_dev_provider_id": "acme"'),
+    "models-dev-unknown": Rule("error", "use the name of your folder at models.dev, or add your provider there first"),
+    "field-unknown": Rule("warning", "spell the field as in the guide: unknown fields are ignored"),
     # extended models
-    "models": Rule("error", 'answer with {"models": {"ID": {"id": "ID", "name": …}}}'),
-    "models-empty": Rule("error", "list at least one model: there is nothing to choose from"),
-    "model-id": Rule("error", "give each model its id once, as key and as `id`, the way calls name it"),
-    "model-id-case": Rule("warning", "use ids that differ in more than their case"),
-    "model-id-space": Rule("warning", "use an id without spaces"),
-    "model-name": Rule("error", 'give each model a name to show: "name": "Acme Large"'),
-    "switch": Rule("error", "write true or false, without quotes, or leave it out"),
-    "date": Rule("error", "write a day as 2025-08-21"),
-    "date-order": Rule("warning", "a model is updated on the day of its release, or later"),
-    "date-future": Rule("warning", "give the day of the last change that was made"),
+    "models": Rule("error", 'return {"models": {"ID": {"id": "ID", "name": …}}}'),
+    "models-empty": Rule("error", "list at least one model"),
+    "model-id": Rule("error", "give each model a unique ID, as key and as `id`, as requests use it"),
+    "model-id-case": Rule("warning", "use IDs that differ in more than case"),
+    "model-id-space": Rule("warning", "use an ID without spaces"),
+    "model-name": Rule("error", 'give each model a display name: "name": "Acme Large"'),
+    "switch": Rule("error", "write true or false without quotes, or remove the field"),
+    "date": Rule("error", "write the date as 2025-08-21"),
+    "date-order": Rule("warning", "set the date of the last update to the release date or later"),
+    "date-future": Rule("warning", "set the date of the last actual update"),
     "modalities": Rule("error", 'write {"input": ["text", "image"], "output": ["text"]}'),
-    "modality-unknown": Rule("error", "use the words text, image, audio, video and pdf"),
-    "modality-text": Rule("warning", "leave out models that one cannot talk to, or add text"),
-    "cost": Rule("error", 'write dollars per million tokens as numbers: {"input": 0.5, "output": 1.5}'),
-    "cost-unit": Rule("error", "write dollars per million tokens: a price per token times 1,000,000"),
-    "cost-high": Rule("warning", "make sure that these are dollars per million tokens"),
-    "cost-half": Rule("warning", "give both input and output: one alone is not used"),
-    "cost-cache": Rule("warning", "reading from the cache costs less than the input itself: see if two were swapped"),
+    "modality-unknown": Rule("error", "use only text, image, audio, video and pdf"),
+    "modality-text": Rule("warning", "remove models that do not chat, or add text"),
+    "cost": Rule("error", 'write US dollars per million tokens as numbers: {"input": 0.5, "output": 1.5}'),
+    "cost-unit": Rule("error", "write US dollars per million tokens: the price per token times 1,000,000"),
+    "cost-high": Rule("warning", "check that the price is in US dollars per million tokens"),
+    "cost-half": Rule("warning", "set both input and output: one price alone is ignored"),
+    "cost-cache": Rule("warning", "check whether two prices are swapped: reading from the cache costs less than input"),
     "limit": Rule("error", 'write whole numbers of tokens: {"context": 128000, "output": 4096}'),
-    "limit-output": Rule("error", "an answer is part of the context: `output` is at most `context`"),
-    "limit-input": Rule("error", "what is asked is part of the context: `input` is at most `context`"),
-    "limit-unit": Rule("warning", "write all the tokens: 128000, not 128"),
-    "limit-half": Rule("advice", "give both context and output"),
-    "reasoning-contradicts": Rule("warning", 'write "reasoning": true, or take the rest away'),
-    "attachment-contradicts": Rule("warning", "add what it takes to modalities.input, as image or pdf, or write false"),
-    "attachment-modest": Rule("advice", 'write "attachment": true: it takes more than text'),
-    "facts-missing": Rule("advice", "add it: applications guess what they are not told"),
-    # what answers
-    "manifest-http": Rule("error", "serve the manifest over https://: whoever is on the way can point keys elsewhere"),
-    "manifest-address": Rule("advice", "serve it where applications look for it: …/v1/models?provider=true"),
-    "query-ignored": Rule("error", "look at the query: ?provider=true and ?extended=true have answers of their own"),
-    "unreachable": Rule("error", "see that the server runs, is in the DNS, and has a valid certificate"),
-    "too-late": Rule("error", "answer at once: keep the answer ready rather than collecting it"),
-    "slow": Rule("warning", "answer within 2 s: keep the answer ready rather than collecting it"),
-    "too-large": Rule("error", "send only what the guide names"),
-    "needs-key": Rule("error", "answer without a key: whoever sets you up may not have one yet"),
-    "status": Rule("error", "answer with 200 and JSON"),
-    "web-page": Rule("error", "answer with JSON: a page is what a proxy or a website's front end sends"),
+    "limit-output": Rule("error", "set `output` to at most `context`: the answer is part of the context window"),
+    "limit-input": Rule("error", "set `input` to at most `context`: the prompt is part of the context window"),
+    "limit-unit": Rule("warning", "write the full number of tokens: 128000, not 128"),
+    "limit-half": Rule("advice", "set both context and output"),
+    "reasoning-contradicts": Rule("warning", 'set "reasoning": true, or remove the other reasoning fields'),
+    "attachment-contradicts": Rule(
+        "warning", "add the accepted types, such as image or pdf, to modalities.input, or set false"
+    ),
+    "attachment-modest": Rule("advice", 'set "attachment": true: the model accepts more than text'),
+    "facts-missing": Rule("advice", "add the field: applications guess missing facts"),
+    # responses
+    "manifest-http": Rule(
+        "error", "serve the manifest over https://: on http://, an attacker can change where keys are sent"
+    ),
+    "manifest-address": Rule("advice", "serve the manifest where applications look for it: …/v1/models?provider=true"),
+    "query-ignored": Rule("error", "read the query: ?provider=true and ?extended=true return different documents"),
+    "unreachable": Rule("error", "check that the server runs, its host name resolves, and its certificate is valid"),
+    "too-late": Rule("error", "respond faster: prepare the response in advance"),
+    "slow": Rule("warning", "respond within 2 s: prepare the response in advance"),
+    "too-large": Rule("error", "return only the fields of the guide"),
+    "needs-key": Rule("error", "respond without a key: users add your provider before they have one"),
+    "status": Rule("error", "respond with status 200 and JSON"),
+    "web-page": Rule("error", "respond with JSON: this is a web page, probably of a proxy or of your website"),
     "content-type": Rule("warning", "send `Content-Type: application/json`"),
-    "redirects": Rule("error", "publish the address that it points to: no key follows a redirect"),
-    "manifest-redirects": Rule("warning", "publish the address that it points to"),
-    "list": Rule("error", 'answer {baseUrl}/models as OpenAI does: {"object": "list", "data": [{"id": "ID", …}]}'),
-    "list-fields": Rule("warning", 'give each of them "object": "model", "created": seconds and "owned_by": "acme"'),
-    "list-differs": Rule("warning", "have the same models in both lists"),
-    "list-unseen": Rule("advice", "give --api-key to have it looked at"),
-    "chat-refused": Rule("error", "see that the key is valid, and baseUrl where it is valid"),
-    "chat-not-found": Rule("error", "see that {baseUrl}/chat/completions is there, and knows the model by its id"),
-    "chat-failed": Rule("error", "see that {baseUrl}/chat/completions answers as OpenAI's does"),
-    "chat-again": Rule("warning", "answer at the first time of asking"),
-    "chat-differs": Rule("advice", "take the parameter as OpenAI does"),
-    "chat-untried": Rule("warning", "add --yes, if the key may go there"),
+    "redirects": Rule("error", "publish the target of the redirect: keys are not sent to redirect targets"),
+    "manifest-redirects": Rule("warning", "publish the target of the redirect"),
+    "list": Rule("error", 'return {baseUrl}/models as OpenAI does: {"object": "list", "data": [{"id": "ID", …}]}'),
+    "list-fields": Rule("warning", 'give each model "object": "model", "created": seconds and "owned_by": "acme"'),
+    "list-differs": Rule("warning", "return the same models in both lists"),
+    "list-unseen": Rule("advice", "pass --api-key to check the list"),
+    "chat-refused": Rule("error", "check that the key is valid, and that baseUrl belongs to it"),
+    "chat-not-found": Rule("error", "check that {baseUrl}/chat/completions exists and accepts the model ID"),
+    "chat-failed": Rule("error", "check that {baseUrl}/chat/completions responds as OpenAI's API does"),
+    "chat-again": Rule("warning", "respond to the first request: this call succeeded only after a retry"),
+    "chat-differs": Rule("advice", "accept the parameter as OpenAI does"),
+    "chat-untried": Rule("warning", "pass --yes if the key may be sent there"),
 }
