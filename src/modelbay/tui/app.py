@@ -171,8 +171,9 @@ class ModelbayApp(App[None]):
 
     def action_command(self, name: str, argument: str = "") -> None:
         """Runs a command of `commands.COMMANDS`."""
-        command: Callable[[str], Coroutine[Any, Any, None]] = getattr(self, f"command_{name}")
-        self._works(partial(command, argument))
+        if self.talk.may_run(name):
+            run: Callable[[str], Coroutine[Any, Any, None]] = getattr(self, f"command_{name}")
+            self._works(partial(run, argument))
 
     def _works(self, command: Callable[[], Coroutine[Any, Any, None]]) -> None:
         # a function and not its coroutine, of which Python says on the terminal that nobody awaited it when the app ends first
@@ -187,8 +188,6 @@ class ModelbayApp(App[None]):
         self.talk.show_foot()
 
     async def command_model(self, argument: str) -> None:
-        if not self._may_change():
-            return
         if not argument:
             await self.choose_model()
             return
@@ -198,8 +197,6 @@ class ModelbayApp(App[None]):
         await self.take(Picked(self.state.hub.model(argument).alias or argument, None, False))
 
     async def command_effort(self, argument: str) -> None:
-        if not self._may_change():
-            return
         model = self.state.hub.model(self.state.chat.model)
         if not argument:
             there = levels(model)
@@ -217,21 +214,18 @@ class ModelbayApp(App[None]):
         self.state.say(warning or f"Thinking: {self.state.chat.effort}")
 
     async def command_provider(self, argument: str) -> None:
-        if not self._may_change():
-            return
         while await self.push_screen_wait(Providers(self.state)) == "add":
             if (added := await add_provider(self, self.state)) is not None:
                 await self.added(added)
                 return
 
     async def command_login(self, argument: str) -> None:
-        if self._may_change() and (added := await log_in(self, self.state, argument)) is not None:
+        if (added := await log_in(self, self.state, argument)) is not None:
             await self.state.reload()
             await self.added(added)
 
     async def command_logout(self, argument: str) -> None:
-        if self._may_change():
-            await log_out(self, self.state)
+        await log_out(self, self.state)
 
     async def command_save(self, argument: str) -> None:
         chat = self.state.chat
@@ -247,8 +241,6 @@ class ModelbayApp(App[None]):
             self.state.say(f'Saved as "{chat.name}". New messages are saved too; reopen with /resume')
 
     async def command_private(self, argument: str) -> None:
-        if not self._may_change():
-            return
         await self.state.keeper.turn_private(self.state.chat)
         self.state.say(
             "Private: nothing of this conversation is on the disk any more"
@@ -257,8 +249,6 @@ class ModelbayApp(App[None]):
         )
 
     async def command_resume(self, argument: str) -> None:
-        if not self._may_change():
-            return
         saved = await to_thread(self.state.store.list)
         if not saved:
             self.state.say("No conversation is stored yet")
@@ -297,8 +287,6 @@ class ModelbayApp(App[None]):
         await self.push_screen_wait(Help())
 
     async def command_new(self, argument: str) -> None:
-        if not self._may_change():
-            return
         self.state.chat = Chat(self.state.chat.model, self.state.chat.effort)
         await self.talk.transcript.show([])
         self.talk.show_foot()
@@ -394,12 +382,6 @@ class ModelbayApp(App[None]):
         await self.state.reload()
         await self.added(added)
         return True
-
-    def _may_change(self) -> bool:
-        """Whether the conversation may be another now: not while an answer comes."""
-        if self.talk.answering:
-            self.state.say("An answer is on its way; Esc interrupts it")
-        return not self.talk.answering
 
     def action_stop(self) -> None:
         """Ctrl-C copies what is marked, else interrupts, else leaves when it is pressed twice."""

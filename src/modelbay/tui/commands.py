@@ -12,24 +12,31 @@ class Command(NamedTuple):
     name: str
     about: str
     argument: str = ""
+    idle: bool = False
+    """It changes the conversation or its model, so it cannot run while an answer arrives."""
 
 
 COMMANDS = (
-    Command("model", "Choose a model", "[ALIAS]"),
-    Command("effort", "Choose how much it thinks", "[LEVEL]"),
-    Command("provider", "Connect, look at and remove providers"),
-    Command("login", "Log in to a platform", "[PLATFORM]"),
-    Command("logout", "Forget a login"),
+    Command("model", "Choose a model", "[ALIAS]", idle=True),
+    Command("effort", "Choose how much it thinks", "[LEVEL]", idle=True),
+    Command("provider", "Connect, look at and remove providers", idle=True),
+    Command("login", "Log in to a platform", "[PLATFORM]", idle=True),
+    Command("logout", "Forget a login", idle=True),
     Command("file", "Attach a file to the next question", "PATH|URL"),
     Command("copy", "Copy the last answer"),
-    Command("new", "Begin a new conversation"),
+    Command("new", "Begin a new conversation", idle=True),
     Command("save", "Save this conversation under a title", "[TITLE]"),
-    Command("private", "Keep this conversation off the disk"),
-    Command("resume", "Resume a conversation"),
+    Command("private", "Keep this conversation off the disk", idle=True),
+    Command("resume", "Resume a conversation", idle=True),
     Command("theme", "Choose the colors", "[NAME]"),
     Command("help", "Keys and commands"),
     Command("quit", "Leave"),
 )
+
+
+def named(name: str) -> Command | None:
+    """The command of that name."""
+    return next((one for one in COMMANDS if one.name == name), None)
 
 
 def matching(typed: str) -> list[Command]:

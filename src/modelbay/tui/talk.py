@@ -3,7 +3,7 @@
 from asyncio import to_thread
 from contextlib import aclosing
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from textual import on
 from textual.app import ComposeResult
@@ -22,15 +22,27 @@ from modelbay.conversation import Media
 from modelbay.errors import ModelbayError, UnknownModel
 from modelbay.events import Failed, Finished
 from modelbay.onboarding.choose_models import level
-from modelbay.tui.commands import Command, matching
+from modelbay.tui.commands import Command, matching, named
+from modelbay.tui.folding import drawn
 from modelbay.tui.state import State
-from modelbay.tui.widgets.composer import Composer
+from modelbay.tui.widgets.composer import PLACEHOLDER, Composer
 from modelbay.tui.widgets.listing import Listing, Row
 from modelbay.tui.widgets.said import FRAMES, TICK
 from modelbay.tui.widgets.transcript import STOPPED, Answer, Transcript
 
 ATTACHED = "Attached. Paste again to write the path instead"
 FOLDED = "The paste is sent in full; Ctrl-O shows it here"
+QUEUEING = "Enter queues a message"
+QUEUED, WIDEST = 3, 300
+"""How many queued messages are shown, and how many characters of each."""
+
+
+class Queued(NamedTuple):
+    """A message that waits for the end of an answer."""
+
+    text: str
+    """As the composer has it, with marks for pastes."""
+    files: list[Media]
 
 
 class Talk(Screen[None]):
@@ -59,6 +71,9 @@ class Talk(Screen[None]):
         self._files: list[Media] = []
         self._pasted: list[Media] = []
         """Those that were attached last."""
+        self._queue: list[Queued] = []
+        self._held = False
+        """Whether the queue waits for its user, after an answer that was interrupted or failed."""
         self._frame = 0
         self._note = ""
         self._shown = False
@@ -67,6 +82,7 @@ class Talk(Screen[None]):
     def compose(self) -> ComposeResult:
         yield Transcript()
         yield Listing([], _offered, id="offers")
+        yield Static(id="queued")
         yield Static(id="files")
         with Horizontal(id="writing"):
             yield Static("›", id="prompt")
@@ -99,6 +115,7 @@ class Talk(Screen[None]):
         self._timer = self.set_interval(TICK, self._turn, pause=True)
         self.composer.focus()
         self._show_files()
+        self._show_queue()
         self.show_foot()
 
     # --- writing ---
@@ -124,7 +141,7 @@ class Talk(Screen[None]):
 
     @on(Listing.Chosen, "#offers")
     def run_offered(self) -> None:
-        if command := self.offers.highlighted:
+        if (command := self.offers.highlighted) and self.may_run(command.name):
             self.composer.put("")
             self.post_message(self.Ordered(command.name))
 
@@ -153,17 +170,31 @@ class Talk(Screen[None]):
         text = event.text
         if self.composer.offers and (command := self.offers.highlighted):
             text = f"/{command.name}"
+        if not text:
+            if self._held:
+                self._send_next()
+            return
         if text.startswith("/"):
             name, _, argument = text[1:].partition(" ")
-            if matching(name)[:1] and matching(name)[0].name == name:
+            if named(name) is not None:
+                if not self.may_run(name):
+                    return
                 self.composer.sent(text)
                 self.post_message(self.Ordered(name, argument.strip()))
                 return
             if "/" not in name and "\n" not in text:
                 self.say(f"There is no command /{name}; /help lists them")
                 return
-        if self.answering or await self.attach(mentioned(text)):
+        if await self.attach(mentioned(text)):
             self.ask(text)
+
+    def may_run(self, name: str) -> bool:
+        """Whether a command can run now; if not, says why."""
+        command = named(name)
+        if command is None or not command.idle or not self.answering:
+            return True
+        self.say(f"/{name} cannot run during an answer. Wait for its end or press Esc")
+        return False
 
     async def attach(self, sources: list[str]) -> bool:
         """Adds files to the next question. False: one of them cannot be attached, and none was."""
@@ -180,20 +211,46 @@ class Talk(Screen[None]):
     # --- asking ---
 
     def ask(self, text: str) -> None:
-        if self.answering:
-            self.say("An answer is on its way; Esc interrupts it")
-            return
-        self.composer.sent(text)
+        """Sends a message, or queues it while an answer arrives."""
         files, self._files = self._files, []
         self._show_files()
-        self._answering = self.run_worker(partial(self._ask, text, files))
+        if self.answering or (self._queue and not self._held):
+            self.composer.put("")
+            self._queue.append(Queued(text, files))
+            self._show_queue()
+        else:
+            self.composer.sent(text)
+            self._begin(Queued(text, files))
+
+    def _begin(self, message: "Queued") -> None:
+        self._held = False
+        self._answering = self.run_worker(partial(self._ask, message.text, message.files))
         self._timer.resume()
+        self._show_queue()
+
+    def _send_next(self) -> None:
+        """Sends the first message of the queue."""
+        if self._queue and not self.answering:
+            message = self._queue.pop(0)
+            self.composer.remember(message.text)
+            self._begin(message)
+
+    @on(Composer.TakenBack)
+    def take_back(self) -> None:
+        """Puts the last message of the queue before what is written."""
+        if not self._queue:
+            return
+        message = self._queue.pop()
+        self.composer.put("\n".join(filter(None, (message.text, self.composer.text))))
+        self._files = message.files + self._files
+        self._show_files()
+        self._show_queue()
 
     async def _ask(self, text: str, files: list[Media]) -> None:
         chat, before = self._state.chat, len(self._state.chat.turns)
         whole = self.composer.folds.unfold(text)
         answer = await self.transcript.ask(whole, files)
-        ended = "Interrupted"
+        ended, finished = "Interrupted", False
         try:
             self.show_foot()
             async with (
@@ -206,6 +263,7 @@ class Talk(Screen[None]):
                         ended = ""
                         await answer.fail(event.error)
                     elif isinstance(event, Finished):
+                        finished = True
                         ended = STOPPED.get(event.reason, "")
         except Exception as error:  # noqa: BLE001 the edge of the app, which goes on
             ended = ""
@@ -215,12 +273,22 @@ class Talk(Screen[None]):
             if answer.is_attached:  # else the app is closing
                 await self._end(answer, ended)
                 if len(chat.turns) == before:
+                    finished = False
                     self.put_back(text, files)
+                if finished:
+                    self._send_next()
+                else:
+                    self._held = bool(self._queue)
+                    self._show_queue()
 
     def put_back(self, text: str, files: list[Media]) -> None:
-        """Puts a question that was not answered into the composer, so that it can be sent again."""
-        if not self.composer.text:
-            self.composer.put(text)
+        """Puts a question that was not answered into the composer, or before the queue if something is written there."""
+        if self.composer.text:
+            self._held = True
+            self._queue.insert(0, Queued(text, files))
+            self._show_queue()
+            return
+        self.composer.put(text)
         self._files = files + self._files
         self._show_files()
 
@@ -263,6 +331,7 @@ class Talk(Screen[None]):
         """Shows the model, what the conversation has cost, how full the context is, and above it the status message."""
         if not self._shown:
             return
+        self.composer.placeholder = QUEUEING if self.answering else PLACEHOLDER
         note = self.query_one("#note", Static)
         note.display = bool(self._note)
         note.update(Content(self._note))
@@ -283,8 +352,8 @@ class Talk(Screen[None]):
         except ModelbayError as error:
             return error.message
         effort = chat.effort or level(self._state.config, model)
-        named = (model.alias or f"{model.provider}/{model.id}") + (f" · {effort}" if effort else "")
-        return f"{named} · private" if chat.private else named
+        words = (model.alias or f"{model.provider}/{model.id}") + (f" · {effort}" if effort else "")
+        return f"{words} · private" if chat.private else words
 
     def _spent(self) -> str:
         chat = self._state.chat
@@ -308,10 +377,20 @@ class Talk(Screen[None]):
             self.composer.pasted = ""
         if not self.composer.pasted:
             self._unsay(ATTACHED)
-        named = self.query_one("#files", Static)
-        named.display = bool(self._files)
+        shown = self.query_one("#files", Static)
+        shown.display = bool(self._files)
         names = "  ".join(f"⊕ {file.name or file.url or file.kind}" for file in self._files)
-        named.update(Content(f"{names}   (/file without a path removes them)" if names else ""))
+        shown.update(Content(f"{names}   (/file without a path removes them)" if names else ""))
+
+    def _show_queue(self) -> None:
+        self.composer.queued = bool(self._queue)
+        shown = self.query_one("#queued", Static)
+        shown.display = bool(self._queue)
+        head = "not sent · Enter on an empty line sends the next" if self._held else "queued"
+        lines = [" ".join(drawn(message.text[:WIDEST]).split()) for message in self._queue[:QUEUED]]
+        more = len(self._queue) - len(lines)
+        lines += [f"… and {more} more"] * bool(more)
+        shown.update(Content("\n".join([f"{len(self._queue)} {head} · ↑ edits the last", *lines])))
 
     def drop_files(self) -> None:
         self._files = []

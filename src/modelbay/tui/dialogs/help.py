@@ -10,9 +10,9 @@ from modelbay.tui.commands import COMMANDS
 from modelbay.tui.dialogs.dialog import Dialog, Scrolled
 
 KEYS = (
-    ("Enter", "send"),
+    ("Enter", "send; during an answer: queue"),
     ("Ctrl-J, Alt-Enter", "new line"),
-    ("↑ ↓", "earlier questions, at the edges of what is written"),
+    ("↑ ↓", "last queued message, earlier messages"),
     ("Esc", "interrupt the answer"),
     ("Ctrl-T", "unfold the last thinking, or fold it"),
     ("PgUp PgDn", "scroll the conversation"),

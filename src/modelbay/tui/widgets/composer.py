@@ -11,6 +11,8 @@ from textual.widgets import TextArea
 from modelbay.chat.attachments import dragged
 from modelbay.tui.folding import UNFOLDED, Folds, drawn, spans
 
+PLACEHOLDER = "Ask something · / for commands"
+
 
 class Composer(TextArea):
     """Enter sends; Ctrl-J, Alt-Enter and Shift-Enter begin a new line; ↑ and ↓ at its edges show what was sent before.
@@ -36,6 +38,9 @@ class Composer(TextArea):
     class Detached(Message):
         """Pasted paths were meant as text."""
 
+    class TakenBack(Message):
+        """↑ was pressed while messages are queued: the last one is to be edited."""
+
     class Folded(Message):
         """A long paste was folded."""
 
@@ -58,7 +63,7 @@ class Composer(TextArea):
             compact=True,
             soft_wrap=True,
             highlight_cursor_line=False,
-            placeholder="Ask something · / for commands",
+            placeholder=PLACEHOLDER,
             id="composer",
         )
         self.cursor_blink = False  # each blink is written to the terminal, also over ssh
@@ -71,6 +76,8 @@ class Composer(TextArea):
         """The paths that were pasted last and attached, until they are sent or removed."""
         self.offers = False
         """Whether commands are offered: then the arrows are theirs."""
+        self.queued = False
+        """Whether messages are queued: then ↑ takes the last one back."""
 
     async def _on_key(self, event: events.Key) -> None:
         # not by bindings of priority: they would run before the letters that were typed just before them
@@ -172,16 +179,21 @@ class Composer(TextArea):
         self.paste(self.app.clipboard)
 
     def _send(self) -> None:
-        text = self.text.strip()
-        if text or self.offers:
-            self.post_message(self.Sent(text))
+        self.post_message(self.Sent(self.text.strip()))
 
     def sent(self, text: str) -> None:
-        """What was written is on its way: it can be fetched back with ↑."""
+        """Clears the composer and remembers what was written."""
+        self.put("")
+        self._at = len(self.asked)
+        self.remember(text)
+
+    def remember(self, text: str) -> None:
+        """Adds a message to the history that ↑ shows."""
+        writing = self._at == len(self.asked)
         if text and (not self.asked or self.asked[-1] != text):
             self.asked.append(text)
-        self._at = len(self.asked)
-        self.put("")
+        if writing:
+            self._at = len(self.asked)
 
     def _new_line(self) -> None:
         self.insert("\n")
@@ -192,10 +204,20 @@ class Composer(TextArea):
         else:
             self.insert("    ")
 
+    @property
+    def _first_row(self) -> bool:
+        return self.wrapped_document.location_to_offset(self.cursor_location).y == 0
+
+    @property
+    def _last_row(self) -> bool:
+        return self.wrapped_document.location_to_offset(self.cursor_location).y == self.wrapped_document.height - 1
+
     def _up(self) -> None:
         if self.offers:
             self.post_message(self.Leafed(-1))
-        elif self.cursor_at_first_line and self._at > 0:
+        elif self._first_row and self.queued and self._at == len(self.asked):
+            self.post_message(self.TakenBack())
+        elif self._first_row and self._at > 0:
             if self._at == len(self.asked):
                 self._draft = self.text
             self._leaf(-1)
@@ -205,7 +227,7 @@ class Composer(TextArea):
     def _down(self) -> None:
         if self.offers:
             self.post_message(self.Leafed(1))
-        elif self.cursor_at_last_line and self._at < len(self.asked):
+        elif self._last_row and self._at < len(self.asked):
             self._leaf(1)
         else:
             self.action_cursor_down()
