@@ -10,7 +10,7 @@ import pytest
 
 from modelbay.chat.chat import Chat
 from modelbay.chat.store import DAY, Store
-from modelbay.conversation import Text, Turn, user
+from modelbay.conversation import Media, Text, Turn, user
 from modelbay.errors import ConfigError
 from modelbay.secrecy import register
 
@@ -154,7 +154,7 @@ def test_an_unknown_number_is_reported(store: Store) -> None:
 def test_a_store_that_cannot_be_looked_at_says_so_where_it_is_used(tmp_path: Path):
     store = Store(tmp_path / ("long" * 100) / "conversations.sqlite")
     assert not store.new
-    for call in (store.list, lambda: store.expire(1)):
+    for call in (store.list, lambda: store.messages(1), lambda: store.expire(1)):
         with pytest.raises(ConfigError, match=r"Could not use the conversation store .*: File name too long$"):
             call()
 
@@ -180,3 +180,14 @@ def test_a_locked_store_names_the_other_program(store: Store):
         with pytest.raises(ConfigError, match="database is locked") as raised:
             store.list()
     assert raised.value.hint == "close the other program that uses the file, or wait until it is done"
+
+
+def test_sent_messages_are_listed_newest_first_each_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert store.messages(10) == ()
+    assert not store.path.exists()
+    store.save(Chat("m", turns=[*exchange("Why?"), *exchange("How?")]))
+    store.save(Chat("m", turns=exchange("When?"), question=user("Why?", Media(kind="image", data="A" * 2000))))
+    assert store.messages(10) == ("Why?", "When?", "How?")
+    assert store.messages(2) == ("Why?", "When?")
+    monkeypatch.setattr("modelbay.chat.store.MOST_BYTES", 1000)
+    assert store.messages(10) == ()

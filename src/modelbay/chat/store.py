@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import chain
 from pathlib import Path
 
 from msgspec import Struct
@@ -53,6 +54,22 @@ WAIT = 5.0
 DAY = 86_400.0
 IDS = range(1, 2**63)
 """The numbers that SQLite can hold."""
+
+
+MOST_BYTES = 200 * 2**20
+"""How much of the stored conversations is read for `Store.messages`."""
+
+
+class _Part(Struct):
+    type: str
+    text: str = ""
+
+
+class _Message(Struct):
+    """A turn without its files."""
+
+    role: str
+    parts: list[_Part]
 
 
 class Saved(Struct):
@@ -136,6 +153,29 @@ class Store:
                 " from chats order by saved desc, id desc"
             )
             return [Saved(*row) for row in rows]
+
+    def messages(self, most: int) -> tuple[str, ...]:
+        """The distinct texts that users sent in the stored conversations, at most so many. Those of the conversation that
+        changed last are first, and within a conversation the last message is first.
+
+        Raises:
+            ConfigError: the file cannot be read.
+        """
+        found: dict[str, None] = {}
+        left = MOST_BYTES
+        if self.new:
+            return ()
+        with self._open() as database:
+            chats = database.execute("select id, question from chats order by saved desc, id desc").fetchall()
+            for id, question in chats:
+                turns = database.execute("select content from turns where chat = ? order by number desc", (id,))
+                for content in chain([question] if question else [], (content for (content,) in turns)):
+                    left -= len(content)
+                    if len(found) == most or left < 0:
+                        return tuple(found)
+                    if text := _sent(content):
+                        found[text] = None
+        return tuple(found)
 
     def load(self, id: int) -> Chat:
         """A stored conversation. An answer that was under way when its program ended is there as far as it had come.
@@ -235,6 +275,15 @@ def _hint(error: Exception) -> str:
     if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
         return "rename the file to start a new one: this one is damaged"
     return 'check that its folder is writable and has room, or set keep = "never" in [chat]'
+
+
+def _sent(content: bytes) -> str:
+    """The text of a user's turn; "" for any other turn."""
+    try:
+        turn = decode_as(content, _Message)
+    except MalformedReply:
+        return ""
+    return "".join(part.text for part in turn.parts if part.type == "text") if turn.role == "user" else ""
 
 
 def _missing(id: int) -> ConfigError:

@@ -23,6 +23,7 @@ from modelbay.errors import ModelbayError, UnknownModel
 from modelbay.events import Failed, Finished
 from modelbay.onboarding.choose_models import level
 from modelbay.tui.commands import Command, matching, named
+from modelbay.tui.dialogs.earlier import EarlierMessages, PastMessage
 from modelbay.tui.folding import drawn
 from modelbay.tui.state import State
 from modelbay.tui.widgets.composer import PLACEHOLDER, Composer
@@ -151,6 +152,18 @@ class Talk(Screen[None]):
             self.say(ATTACHED)
         else:
             self.composer.pasted = ""
+
+    @on(Composer.Searched)
+    def search_earlier(self) -> None:
+        """Searches the messages of this session, and the stored ones unless nothing may be stored."""
+        session = [PastMessage(text, self.composer.folds.unfold(text)) for text in reversed(self.composer.asked)]
+        state = self._state
+        private = state.chat.private or state.keeper.mode == "never"
+        self.app.push_screen(EarlierMessages(session, None if private else state.store), self._use_earlier)
+
+    def _use_earlier(self, text: str | None) -> None:
+        if text is not None:
+            self.composer.rewrite(text)
 
     @on(Composer.Folded)
     def explain_fold(self) -> None:

@@ -13,6 +13,7 @@ KEYS = (
     ("Enter", "send; during an answer: queue"),
     ("Ctrl-J, Alt-Enter", "new line"),
     ("↑ ↓", "last queued message, earlier messages"),
+    ("Ctrl-R", "search earlier messages"),
     ("Esc", "interrupt the answer"),
     ("Ctrl-T", "unfold the last thinking, or fold it"),
     ("PgUp PgDn", "scroll the conversation"),

@@ -41,6 +41,9 @@ class Composer(TextArea):
     class TakenBack(Message):
         """↑ was pressed while messages are queued: the last one is to be edited."""
 
+    class Searched(Message):
+        """Ctrl-R was pressed: earlier messages are to be searched."""
+
     class Folded(Message):
         """A long paste was folded."""
 
@@ -89,6 +92,8 @@ class Composer(TextArea):
             case "ctrl+underscore":
                 self.undo()  # Ctrl-Z, TextArea's key for it, suspends the app
                 self.history.checkpoint()  # else the next edit would be undone together with the one before
+            case "ctrl+r":
+                self.post_message(self.Searched())
             case "ctrl+o":
                 self._unfold()
             case "tab":
@@ -104,8 +109,17 @@ class Composer(TextArea):
 
     def put(self, text: str) -> None:
         """Replaces what is written. A text that is too long to show is folded."""
-        self.text = text if len(text) <= UNFOLDED else self.folds.fold(text)
+        self.text = self._shown(text)
         self.move_cursor(self.document.end)
+
+    def rewrite(self, text: str) -> None:
+        """Replaces what is written in a way that can be undone."""
+        self._at = len(self.asked)
+        self.replace(self._shown(text), (0, 0), self.document.end, maintain_selection_offset=False)
+
+    def _shown(self, text: str) -> str:
+        """The text, folded if it is too long to show."""
+        return text if len(text) <= UNFOLDED else self.folds.fold(text)
 
     def paste(self, text: str) -> None:
         """Inserts pasted text, folded if it is long."""

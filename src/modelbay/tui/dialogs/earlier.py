@@ -1,0 +1,100 @@
+"""Searching the messages that were sent before, in this session and in the stored conversations."""
+
+import re
+from asyncio import to_thread
+from collections.abc import Iterable
+from functools import partial
+from typing import ClassVar
+
+from msgspec import Struct
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from modelbay.chat.store import Store
+from modelbay.tui.dialogs.picking import Picking
+from modelbay.tui.folding import drawn
+from modelbay.tui.widgets.listing import Listing, Row
+from modelbay.tui.widgets.query import Query
+
+MOST = 2_000
+"""How many stored messages are searched."""
+BEFORE, SHOWN = 30, 300
+"""Characters of a row before the words that were found, and in all."""
+PREVIEW = 400
+
+
+class PastMessage(Struct):
+    """A message as the composer takes it, with marks for pastes, and its whole text."""
+
+    text: str
+    whole: str
+
+
+class EarlierMessages(Picking[str]):
+    """Ends with the message that was chosen, as the composer takes it."""
+
+    heading = "Search earlier messages"
+    keys = "Ctrl-R ↓ older · ↑ newer · Enter use · Esc cancel"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+r", "list('move', 1)", show=False)]
+
+    def __init__(self, session: list[PastMessage], store: Store | None) -> None:
+        """`session` has the newest message first; without a store, only these are searched."""
+        super().__init__()
+        first: dict[str, PastMessage] = {}
+        for message in session:
+            first.setdefault(message.whole, message)
+        self._messages = list(first.values())
+        self._store = store
+        self._query = ""
+
+    def content(self) -> Iterable[Widget]:
+        yield Query()
+        yield Listing[PastMessage]([], self._row)
+        yield Static(id="preview")
+
+    def on_mount(self) -> None:
+        self.query_one(Query).focus()
+        self._show()
+        if self._store is not None:
+            self.during("reading the stored conversations", partial(self._read, self._store))
+
+    def action_back(self) -> None:
+        self.dismiss(None)  # also while stored messages are read
+
+    async def _read(self, store: Store) -> None:
+        known = {message.whole for message in self._messages}
+        stored = await to_thread(store.messages, MOST)
+        self._messages = self._messages + [PastMessage(text, text) for text in stored if text not in known]
+        self._show(self.listing.highlighted)
+
+    @on(Input.Changed, "#query")
+    def search(self, event: Input.Changed) -> None:
+        self._query = event.value
+        self._show()
+
+    def _show(self, at: PastMessage | None = None) -> None:
+        wanted = re.compile(re.escape(self._query), re.IGNORECASE)
+        found = [message for message in self._messages if wanted.search(message.whole)]
+        self.listing.set_rows(found, at)
+        self.listing.steady(8)
+
+    def _row(self, message: PastMessage) -> Row:
+        found = re.search(re.escape(self._query), message.whole, re.IGNORECASE) if self._query else None
+        start = max(found.start() - BEFORE, 0) if found else 0
+        words = " ".join(message.whole[start : start + SHOWN].split())
+        return Row(f"…{words}" if start else words)
+
+    @on(Listing.Moved)
+    def preview(self) -> None:
+        message = self.listing.highlighted
+        words = "No message found" if message is None else drawn(message.text)[:PREVIEW]
+        self.query_one("#preview", Static).update(Content(words))
+
+    @on(Input.Submitted, "#query")
+    @on(Listing.Chosen)
+    def use(self) -> None:
+        if (message := self.listing.highlighted) is not None:
+            self.dismiss(message.text)
