@@ -480,6 +480,42 @@ def test_a_model_with_an_address_and_a_key_of_its_own_does_not_get_its_providers
     assert "acme/there: it is at https://elsewhere.example, where" in run.err
 
 
+OWN_PATH = """\
+default_model = "acme/there"
+[providers.acme]
+type = "{type}"
+base_url = "https://acme.example/v1"
+api_key = "ak-acme-0123456789"
+[models."acme/here"]
+provider = "acme"
+model = "here"
+base_url = "https://acme.example/v1"
+[models."acme/there"]
+provider = "acme"
+model = "there"
+base_url = "https://acme.example/eu/v1"
+[models."acme/chat"]
+provider = "acme"
+model = "chat"
+protocol = "openai"
+"""
+
+
+@pytest.mark.parametrize(("agent", "type"), (("codex", "openai_responses"), ("claude", "anthropic")))
+def test_a_model_whose_own_address_cannot_be_expressed_is_left_out_and_named(desk: Desk, agent: str, type: str) -> None:
+    desk.file.write_text(OWN_PATH.format(type=type))
+    run = desk("export", agent, "acme")
+    assert run.code == 0
+    title = {"codex": "Codex", "claude": "Claude Code"}[agent]
+    assert (
+        "model acme/there: it has a base URL of its own, https://acme.example/eu/v1, "
+        f"and {title} has one base URL for a provider" in run.err
+    )
+    assert "model acme/chat: it speaks OpenAI Compatible" in run.err
+    assert "acme/here: it" not in run.err
+    assert '"there"' not in run.out and "eu/v1" not in run.out
+
+
 def test_what_a_variant_adds_to_requests_stays_where_it_is_secret(desk: Desk) -> None:
     desk.file.write_text(ELSEWHERE)
     run = desk("export", "opencode", "acme", "--write")

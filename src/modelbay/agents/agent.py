@@ -88,3 +88,5 @@ class Agent(Struct, frozen=True):
     """Reads a file, or all that it has itself; takes secrets along where it is told so. Raises ConfigError."""
     write: Callable[[list[Departure]], Block]
     """What its configuration must say for providers of ours. Raises Unsupported."""
+    model_urls: bool = True
+    """Whether a model of a provider can have its own base URL."""

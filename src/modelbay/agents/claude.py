@@ -455,4 +455,5 @@ AGENT = Agent(
     files=_files,
     read=_read,
     write=_write,
+    model_urls=False,
 )

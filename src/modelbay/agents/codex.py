@@ -380,4 +380,5 @@ AGENT = Agent(
     files=_files,
     read=_read,
     write=_write,
+    model_urls=False,
 )

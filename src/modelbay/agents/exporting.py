@@ -113,8 +113,10 @@ class Departure(Struct):
         self.notes.append(f"{self.id}: {what}: {why}")
 
 
-def departure(config: Config, id: str, title: str, protocols: Sequence[Protocol], *, keys: bool) -> Departure:
-    """A provider with its models, for an agent that speaks `protocols`.
+def departure(
+    config: Config, id: str, title: str, protocols: Sequence[Protocol], *, keys: bool, model_urls: bool = True
+) -> Departure:
+    """A provider with its models, for an agent that speaks `protocols`. `model_urls`: a model of it can have its own base URL.
 
     Raises:
         UnknownProvider: there is none of that id.
@@ -131,7 +133,7 @@ def departure(config: Config, id: str, title: str, protocols: Sequence[Protocol]
         _leave_secrets(leaving)
     catalog = Catalog()
     for model in models:
-        _add_model(config, leaving, model, (title, protocols), catalog)
+        _add_model(config, leaving, model, (title, protocols, model_urls), catalog)
     default = next((model for model in leaving.models if config.default_model in (model.alias, *model.aliases)), None)
     leaving.default_model = default
     _add_key(leaving)
@@ -203,9 +205,9 @@ def _address(config: Config, found: Upstream, title: str) -> tuple[str, dict[str
 
 
 def _add_model(
-    config: Config, leaving: Departure, model: ModelEntry, speaks: tuple[str, Sequence[Protocol]], catalog: Catalog
+    config: Config, leaving: Departure, model: ModelEntry, agent: tuple[str, Sequence[Protocol], bool], catalog: Catalog
 ) -> None:
-    title, protocols = speaks
+    title, protocols, model_urls = agent
     protocol = model.protocol or leaving.protocol
     if protocol not in protocols:
         leaving.lost(f"model {model.alias}", f"it speaks {APIS[protocol]}, which {title} does not")
@@ -213,6 +215,10 @@ def _add_model(
     served = upstream(config, leaving.entry, model)
     if served.origin != leaving.found.origin and _is_apart(leaving, model):
         why = f"it is at {served.origin}, where {title} would send the key of {leaving.id}"
+        leaving.lost(f"model {model.alias}", why)
+        return
+    if not model_urls and served.base_url != leaving.found.base_url:
+        why = f"it has a base URL of its own, {bare_url(served.base_url)}, and {title} has one base URL for a provider"
         leaving.lost(f"model {model.alias}", why)
         return
     if protocol != leaving.protocol:

@@ -28,7 +28,7 @@ def export(settings: Settings, /, agent: str, providers: tuple[str, ...], keys: 
     config = load(settings.config)
     to = by_name(agent)
     ids = list(dict.fromkeys(providers))
-    block = to.write([departure(config, id, to.title, to.protocols, keys=keys) for id in ids])
+    block = to.write([departure(config, id, to.title, to.protocols, keys=keys, model_urls=to.model_urls) for id in ids])
     file = to.files()[-1]
     if write:
         done = writing.put(block, file)
