@@ -6,6 +6,9 @@ from urllib.parse import urlsplit
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
+METADATA = "metadata.google.internal"
+"""The name of the metadata service that issues default credentials."""
+
 
 class Origin(NamedTuple):
     scheme: str
@@ -21,6 +24,14 @@ class Origin(NamedTuple):
     def loopback(self) -> bool:
         """Whether it is this machine, where no key is needed."""
         return self.host == "localhost" or self.host.endswith(".localhost") or self.host == "::1" or _is_127(self.host)
+
+    @property
+    def link_local(self) -> bool:
+        """Whether it is on this machine's own link, as a cloud's metadata service is: a proxy would reach its own."""
+        try:
+            return ipaddress.ip_address(self.host.partition("%")[0]).is_link_local
+        except ValueError:
+            return self.host == METADATA
 
 
 def origin(url: str) -> Origin:

@@ -87,6 +87,7 @@ def test_this_machine_is_never_reached_through_a_proxy(
         ("10.1.2.3", "http://110.1.2.3", False),
         ("2.3", "http://10.1.2.3", False),
         ("fd00::/8", "http://[fd00::1]", True),
+        ("[fd00::]/8", "http://[fd00::1]", True),
         ("fd00::1", "http://[fd00::1]:1", True),
         ("[fd00::1]", "http://[fd00:0::1]:1", True),
         ("[fd00::1]:2", "http://[fd00::1]:1", False),

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -522,3 +523,14 @@ async def test_a_part_of_an_answer_is_not_taken_for_the_whole(head: str, whole: 
         else:
             with pytest.raises(IncompleteReply, match="sent only a part of its reply"):
                 await transport.send(post(server.url))
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "metadata.google.internal"])
+@pytest.mark.parametrize("own", [True, False])
+async def test_no_proxy_is_asked_for_this_machines_metadata(host: str, own: bool) -> None:
+    """Its tokens would be those of the machine that the proxy runs on."""
+    async with RawServer(OK) as proxy, through(proxy.url) as transport:
+        request = post(f"http://{host}/token", proxy=proxy.url if own else None, limits=Limits(connect=0.05))
+        with suppress(ModelbayError):
+            await transport.send(request)
+        assert not proxy.clients

@@ -27,6 +27,8 @@ def problem(id: str) -> str | None:
         return "it is too long"
     if not id.isprintable():
         return "it has control characters in it"
+    if "\ufffd" in id:  # what the decoder writes for half a surrogate pair and for bytes that are not UTF-8
+        return "it has characters that are not text"
     if BLANK.search(id):
         return "it has invisible characters in it"
     if id.isascii():  # even ../x.gguf, as llama.cpp calls its file: where a path is made of it, it is escaped

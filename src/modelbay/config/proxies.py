@@ -88,7 +88,9 @@ def _matches(entry: str, where: Origin, address: "ipaddress.IPv4Address | ipaddr
         return True
     if "/" in entry:
         try:
-            return address is not None and address in ipaddress.ip_network(entry.strip("[]"), strict=False)
+            return address is not None and address in ipaddress.ip_network(
+                entry.replace("[", "").replace("]", ""), strict=False
+            )
         except ValueError:
             return False
     if (plain := _address(entry)) is not None:

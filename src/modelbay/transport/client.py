@@ -120,6 +120,8 @@ class Transport:
             check_proxy(request)
             if request.public and not is_open(origin(request.url)):
                 raise not_public(request)
+            if origin(request.url).link_local:
+                request = replace(request, proxy=None)
         return request
 
     def _session(self, proxy: str | None, tls: Tls | None, public: bool) -> aiohttp.ClientSession:
