@@ -135,18 +135,48 @@ async def test_a_failure_before_any_output_is_retried_like_a_status(tmp_path: Pa
     assert "attempt 1 of 4 failed" in told.warnings[0].message
 
 
+WHOLE = {
+    "openai_chat": {"id": "c", "choices": [{"message": {"content": "well"}, "finish_reason": "stop"}]},
+    "openai_responses": RESPONSE
+    | {
+        "status": "completed",
+        "output": [{"type": "message", "content": [{"type": "output_text", "text": "well"}]}],
+    },
+    "anthropic": MESSAGE | {"content": [{"type": "text", "text": "well"}], "stop_reason": "end_turn"},
+    "google": {"candidates": [{"content": {"parts": [{"text": "well"}]}, "finishReason": "STOP"}]},
+}
+
+
+@EVERY
+async def test_a_server_that_always_streams_is_understood(tmp_path: Path, protocol: str) -> None:
+    script, bodies = in_turn(failing(protocol, "first event"), good(protocol))
+    async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
+        told = await hub.complete("Hello", model=f"{protocol}/m")
+    assert (told.text, len(bodies)) == ("well", 2)
+
+
+@EVERY
+async def test_an_error_in_a_stream_that_was_not_asked_for_is_what_it_is(tmp_path: Path, protocol: str) -> None:
+    wrong = {"error": {"type": "invalid_request_error", "code": 400, "message": "bad", "status": "INVALID_ARGUMENT"}}
+    script, bodies = in_turn(streamed(event(wrong | {"type": "error"}, "error")))
+    async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
+        with pytest.raises(errors.BadRequest):
+            await hub.complete("Hello", model=f"{protocol}/m")
+    assert len(bodies) == 1
+
+
+@EVERY
+async def test_a_whole_reply_that_is_labelled_as_a_stream_is_read(tmp_path: Path, protocol: str) -> None:
+    data = json.dumps(WHOLE[protocol]).encode()
+    script, bodies = in_turn(SSE + chunk(b" \n") + b"".join(chunk(bytes([byte])) for byte in data) + chunk(b""))
+    async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
+        told = await hub.complete("Hello", model=f"{protocol}/m")
+    assert (told.text, len(bodies)) == ("well", 1)
+
+
 @EVERY
 async def test_a_whole_reply_that_is_an_error_is_retried_too(tmp_path: Path, protocol: str) -> None:
-    whole = {
-        "openai_chat": {"id": "c", "choices": [{"message": {"content": "well"}, "finish_reason": "stop"}]},
-        "openai_responses": RESPONSE
-        | {
-            "status": "completed",
-            "output": [{"type": "message", "content": [{"type": "output_text", "text": "well"}]}],
-        },
-        "anthropic": MESSAGE | {"content": [{"type": "text", "text": "well"}], "stop_reason": "end_turn"},
-        "google": {"candidates": [{"content": {"parts": [{"text": "well"}]}, "finishReason": "STOP"}]},
-    }[protocol]
+    whole = WHOLE[protocol]
     ok = reply(json.dumps(whole).encode(), 200, "Content-Type: application/json")
     script, bodies = in_turn(failing(protocol, "JSON"), ok)
     async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
@@ -326,10 +356,10 @@ async def test_text_behind_a_finish_reason_is_part_of_the_reply(
 KEEP_ALIVES: dict[str, bytes] = {"comments": b": ping\n\n", "empty data": b"data:\n\n", "blank": b"\n"}
 
 
-def keeping_alive(first: bytes, alive: bytes) -> Script:
+def keeping_alive(first: bytes, alive: bytes, head: bytes = SSE) -> Script:
     async def script(client: Client) -> None:
         await client.request()
-        await client.send(SSE + (chunk(first) if first else b""))
+        await client.send(head + (chunk(first) if first else b""))
         while True:
             await client.drip(chunk(alive), 100, 0.02)
 
@@ -362,7 +392,7 @@ async def test_keep_alives_do_not_prolong_an_answer_for_ever(tmp_path: Path, pro
 
 @EVERY
 async def test_a_whole_reply_that_drips_is_given_up(tmp_path: Path, protocol: str) -> None:
-    script = keeping_alive(b"", b": ping\n\n")
+    script = keeping_alive(b"", b": ping\n\n", head(200, "Content-Type: application/json", chunked=True))
     async with RawServer(script) as server, opened(tmp_path, server.url, content=0.4) as hub:
         hub._line.policy = Policy(attempts=1)
         with pytest.raises(errors.TimedOut) as raised:

@@ -31,7 +31,7 @@ from modelbay.hints import About, explain
 from modelbay.model import Model
 from modelbay.origin import origin as origin_of
 from modelbay.protocols.codec import Call, Codec, codec
-from modelbay.protocols.form import form_of, web_page
+from modelbay.protocols.form import Unasked, form_of, web_page
 from modelbay.protocols.names import Restorer
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation, stop_thinking
 from modelbay.providers.endpoint import Endpoint, endpoint_at, proxy_of
@@ -379,7 +379,7 @@ class Line:
             for event in sending.codec.parse_reply(await response.read(), dialect):
                 yield event
         else:
-            parser = sending.codec.stream_parser(dialect)
+            parser = sending.codec.stream_parser(dialect) if sending.call.stream else Unasked(sending.codec, dialect)
             begun = False
             try:
                 async with aclosing(response.stream()) as chunks:

@@ -4,7 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
+from modelbay.dialect import Dialect
 from modelbay.errors import MalformedReply
+from modelbay.events import Event
+from modelbay.protocols.codec import Codec
 from modelbay.protocols.failures import summary, text_of
 
 Form: TypeAlias = Literal["whole", "stream", "page"]
@@ -21,8 +24,37 @@ def form_of(headers: Mapping[str, str], protocol: str, *, stream: bool) -> Form:
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in ("text/html", "application/xhtml+xml"):
         return "page"
+    if kind == "text/event-stream":  # some servers always stream
+        return "stream"
     # a server that does not stream answers in one piece; Google's streams may be JSON themselves
     return "stream" if stream and (kind != "application/json" or protocol == "google") else "whole"
+
+
+class Unasked:
+    """Parses an event stream where a whole reply was asked for. It is a whole reply if it is JSON with the wrong label."""
+
+    def __init__(self, codec: Codec, dialect: Dialect) -> None:
+        self._codec, self._dialect = codec, dialect
+        self._parser = codec.stream_parser(dialect)
+        self._body = bytearray()
+        self._is_whole: bool | None = None
+
+    @property
+    def finishing(self) -> bool:
+        return not self._is_whole and self._parser.finishing
+
+    def feed(self, data: bytes) -> list[Event]:
+        if self._is_whole is False:
+            return self._parser.feed(data)
+        self._body += data
+        if self._is_whole is None and (begin := self._body.lstrip()[:1]):
+            self._is_whole = begin == b"{"
+            if not self._is_whole:
+                return self._parser.feed(bytes(self._body))
+        return []
+
+    def close(self) -> list[Event]:
+        return self._codec.parse_reply(bytes(self._body), self._dialect) if self._is_whole else self._parser.close()
 
 
 def web_page(body: bytes) -> MalformedReply:
