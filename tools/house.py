@@ -1,4 +1,4 @@
-"""House rules that no linter checks: sizes, module and class names, vendors' names in code, plain English.
+"""House rules that no linter checks: sizes, module and class names, vendors' names in code, plain English, messages quoted in docs.
 
 Run by `make check`.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tools.english import English
+from tools.quotes import stale
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "modelbay"
@@ -103,6 +104,11 @@ def main() -> int:
     ]
     faults += not_plain(ROOT, English(rules["phrases"]), later["plain"])
     faults += repeated_classes(PACKAGE, set(rules["shared_classes"]), later["classes"])
+    pages = sorted((ROOT / "docs").rglob("*.md"))
+    faults += [
+        f"{page.relative_to(ROOT)}:{line}: no message contains `{quote}`: quote the program's message"
+        for page, line, quote in stale(pages, PACKAGE)
+    ]
     print(*faults or [f"House rules: {len(files)} files, all kept"], sep="\n")
     return bool(faults)
 

@@ -1,0 +1,46 @@
+"""Finds messages in the guides that the program does not have.
+
+A guide quotes messages in the first column of its table "Troubleshooting". `…` stands for a value.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+TABLE = re.compile(r"^## Troubleshooting\n(.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)
+QUOTE = re.compile(r"`([^`]+)`")
+
+
+def stale(pages: Iterable[Path], package: Path) -> Iterator[tuple[Path, int, str]]:
+    """The quoted messages that no module of `package` contains, with page and line."""
+    program = "\n".join(text for path in sorted(package.rglob("*.*")) for text in _texts(path))
+    for page in pages:
+        source = page.read_text(encoding="utf-8")
+        for table in TABLE.finditer(source):
+            first = source.count("\n", 0, table.start(1)) + 1
+            for number, row in enumerate(table[1].splitlines(), first):
+                cells = row.split("|")
+                if len(cells) < 3:
+                    continue
+                for quote in QUOTE.findall(cells[1]):
+                    if not _pattern(quote).search(program):
+                        yield page, number, quote
+
+
+def _pattern(quote: str) -> re.Pattern[str]:
+    return re.compile("[^\n]*?".join(re.escape(part.strip()) for part in quote.split("…")), re.IGNORECASE)
+
+
+def _texts(path: Path) -> Iterator[str]:
+    """The strings of a module, or the lines of a TOML file."""
+    if path.suffix == ".toml":
+        yield path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.JoinedStr):
+            parts = (str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+            yield " ".join("".join(parts).split())
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield " ".join(node.value.split())
