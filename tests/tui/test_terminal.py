@@ -146,6 +146,15 @@ model = "sim-text"
 """
 
 
+EDITOR = """\
+trap 'echo interrupted' INT
+echo the editor has the terminal
+until read -r line; do echo again; done
+echo "$line" >> "$2"
+[ "$line" != fail ]
+"""
+
+
 @pytest.fixture
 def size() -> tuple[int, int]:
     return 80, 24
@@ -153,10 +162,13 @@ def size() -> tuple[int, int]:
 
 @pytest.fixture
 def talking(tmp_path: Path, size: tuple[int, int]) -> Iterator[Terminal]:
-    """The app in a terminal, with a model that answers slowly."""
+    """The app in a terminal, with a model that answers slowly and an editor that asks for a line."""
+    (tmp_path / "editor.sh").write_text(EDITOR)
     with Simulator(key=KEY, pace=0.02) as simulator:
         (tmp_path / "config.toml").write_text(CONFIG.format(url=simulator.url, key=KEY))
-        terminal = Terminal(tmp_path, size)
+        (tmp_path / "temporary").mkdir()
+        environment = {"EDITOR": f"sh '{tmp_path}/editor.sh' --wait", "TMPDIR": str(tmp_path / "temporary")}
+        terminal = Terminal(tmp_path, size, environment)
         yield terminal
         terminal.close()
 
@@ -214,6 +226,27 @@ def test_sixty_pasted_lines_are_one_mark_and_arrive_whole(talking: Terminal, tmp
     [stored] = store.list()
     question = store.load(stored.id).turns[0].parts[0].text  # type: ignore[union-attr]
     assert question == "Read: " + "\n".join(f"line {n} 漢字" for n in range(1, 61))
+
+
+@in_every_size
+def test_an_editor_has_the_terminal_until_it_ends(talking: Terminal, tmp_path: Path):
+    talking.sees("› Ask something", "sim")
+    talking.types("draft")
+    talking.sees("› draft")
+    for line, seen in (("fail", "exit code 1"), ("edited 漢字", "  edited 漢字")):
+        talking.presses("C-g")
+        screen = talking.sees("the editor has the terminal")
+        assert "› draft" not in screen
+        talking.presses("C-c")
+        talking.sees("interrupted")
+        talking.types(line)
+        talking.sees(line)
+        talking.presses("Enter")
+        talking.sees("› draft", seen, "/help")
+        assert "the editor has" not in talking.screen
+    talking.presses("Enter")
+    talking.sees("You asked: draft")
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 def test_suspending_and_going_on(tmp_path: Path, talking: Terminal):

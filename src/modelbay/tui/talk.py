@@ -24,6 +24,7 @@ from modelbay.events import Failed, Finished
 from modelbay.onboarding.choose_models import level
 from modelbay.tui.commands import Command, matching, named
 from modelbay.tui.dialogs.earlier import EarlierMessages, PastMessage
+from modelbay.tui.editor import EditorFailed, edited
 from modelbay.tui.folding import drawn
 from modelbay.tui.state import State
 from modelbay.tui.widgets.composer import PLACEHOLDER, Composer
@@ -75,6 +76,8 @@ class Talk(Screen[None]):
         self._queue: list[Queued] = []
         self._held = False
         """Whether the queue waits for its user, after an answer that was interrupted or failed."""
+        self._editor: Worker[None] | None = None
+        """Waits for the editor that has the terminal."""
         self._frame = 0
         self._note = ""
         self._shown = False
@@ -165,13 +168,32 @@ class Talk(Screen[None]):
         if text is not None:
             self.composer.rewrite(text)
 
+    @on(Composer.ToEdit)
+    def edit(self) -> None:
+        """Opens the message in the user's editor."""
+        if self._editor is None or self._editor.is_finished:
+            self._editor = self.run_worker(self._edit)
+
+    async def _edit(self) -> None:
+        before = self.composer.text
+        whole = self.composer.folds.unfold(before)
+        try:
+            text = await edited(self.app, whole)
+        except EditorFailed as error:
+            self.say(f"{error}")
+        else:
+            if text != whole:
+                self.composer.rewrite(self.composer.folds.refold(text, before))
+
     @on(Composer.Folded)
     def explain_fold(self) -> None:
         self.say(FOLDED)
 
     @on(Composer.TooLong)
     def refuse_to_unfold(self, event: Composer.TooLong) -> None:
-        self.say(f"{event.characters:,} characters are too many to show here; the paste is sent in full")
+        self.say(
+            f"{event.characters:,} characters are too many to show here; the paste is sent in full. Ctrl-G edits it"
+        )
 
     @on(Composer.Detached)
     def detach_pasted(self) -> None:

@@ -20,7 +20,8 @@ KEYS = (
     ("Ctrl-P", "command palette"),
     ("Ctrl-C", "copy what is marked; interrupt; twice: leave"),
     ("paste a path", "attach that file"),
-    ("Ctrl-O", "show a folded paste in full"),
+    ("Ctrl-O", "unfold a long paste"),
+    ("Ctrl-G", "write in $VISUAL or $EDITOR"),
 )
 
 

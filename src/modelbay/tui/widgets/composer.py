@@ -44,6 +44,9 @@ class Composer(TextArea):
     class Searched(Message):
         """Ctrl-R was pressed: earlier messages are to be searched."""
 
+    class ToEdit(Message):
+        """Ctrl-G was pressed: the message is to be edited in an editor."""
+
     class Folded(Message):
         """A long paste was folded."""
 
@@ -92,6 +95,8 @@ class Composer(TextArea):
             case "ctrl+underscore":
                 self.undo()  # Ctrl-Z, TextArea's key for it, suspends the app
                 self.history.checkpoint()  # else the next edit would be undone together with the one before
+            case "ctrl+g":
+                self.post_message(self.ToEdit())
             case "ctrl+r":
                 self.post_message(self.Searched())
             case "ctrl+o":
@@ -119,7 +124,7 @@ class Composer(TextArea):
 
     def _shown(self, text: str) -> str:
         """The text, folded if it is too long to show."""
-        return text if len(text) <= UNFOLDED else self.folds.fold(text)
+        return text if len(text) <= UNFOLDED else self.folds.fold(self.folds.unfold(text))
 
     def paste(self, text: str) -> None:
         """Inserts pasted text, folded if it is long."""
