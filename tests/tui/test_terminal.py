@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -290,3 +291,29 @@ def test_killing_the_app_loses_two_seconds_at_most(talking: Terminal, tmp_path: 
     talking.sees("left with 137")
     turns = store.load(store.list()[0].id).turns
     assert [turn.role for turn in turns] == ["user", "assistant"]
+
+
+def test_a_signal_ends_the_app_when_its_terminal_takes_no_output(tmp_path: Path):
+    store = Store(tmp_path / "conversations.sqlite")
+    with Simulator(key=KEY, pace=0.02) as simulator:
+        (tmp_path / "config.toml").write_text(CONFIG.format(url=simulator.url, key=KEY))
+        ours, its = os.openpty()
+        termios.tcsetwinsize(its, (100, 300))
+        environment = {"PATH": os.environ["PATH"], "MODELBAY_HOME": str(tmp_path), "LANG": "C.UTF-8", "TERM": "xterm"}
+        app = subprocess.Popen(
+            [str(MODELBAY)], stdin=its, stdout=its, stderr=its, env=environment, start_new_session=True
+        )
+        try:
+            os.write(ours, b"write 900 words")
+            deadline = time.monotonic() + SECONDS
+            while store.new or not store.list():  # nobody reads what it draws
+                assert time.monotonic() < deadline
+                os.write(ours, b"\r")
+                time.sleep(0.5)
+            app.terminate()
+            assert app.wait(SECONDS) == 143
+        finally:
+            app.kill()
+            app.wait()
+            os.close(ours)
+            os.close(its)

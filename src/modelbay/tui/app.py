@@ -1,6 +1,5 @@
 """The app: where each command leads."""
 
-import signal
 import sys
 from asyncio import get_running_loop, to_thread
 from collections.abc import Callable, Coroutine, Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, ClassVar
 
+from rich.console import RenderableType
 from textual import events, on
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -38,6 +38,7 @@ from modelbay.tui.dialogs.providers import Providers
 from modelbay.tui.dialogs.theme import Themes
 from modelbay.tui.dialogs.welcome import Start, Welcome
 from modelbay.tui.harmless import Harmless
+from modelbay.tui.leaving import Leaving
 from modelbay.tui.state import State
 from modelbay.tui.talk import Talk
 from modelbay.tui.themes import AUTO, CHOICES, DARK, LIGHT, MARKDOWN, dark_terminal, terminal_theme, themes
@@ -48,8 +49,6 @@ TWICE = 2.0
 """Seconds within which a second Ctrl-C leaves."""
 WATCH = 2.0
 """Seconds between two looks at whether another program has changed config.toml."""
-ENDING = ("SIGTERM", "SIGHUP", "SIGQUIT")
-"""Signals that end the app in an orderly way: without that the terminal stays in raw mode, on the alternate screen."""
 
 
 class ModelbayApp(App[None]):
@@ -71,6 +70,7 @@ class ModelbayApp(App[None]):
         self.talk = Talk(self.state)
         self._stopped = -TWICE
         self._harmless = Harmless()
+        self._leaving = Leaving()
         self.faults = Faults()
         self.ansi_theme_dark, self.ansi_theme_light = terminal_theme(DARK), terminal_theme(LIGHT)
         self._dark = dark_terminal() is not False
@@ -88,11 +88,9 @@ class ModelbayApp(App[None]):
         return themes(dark=True)["dark"].variables  # for the style sheet, which is read before a theme is chosen
 
     async def on_mount(self) -> None:
-        if sys.platform != "win32":
+        if sys.platform != "win32" and not self.is_headless:
             loop = get_running_loop()
-            for name in ENDING:
-                number = signal.Signals[name]
-                loop.add_signal_handler(number, self.exit, None, 128 + number)
+            self._leaving.on_signals(partial(loop.call_soon_threadsafe, self.exit, None))
         self.console.push_theme(MARKDOWN)
         self.wear(self.state.preferences.theme)
         if self._driver is not None and self.state.preferences.theme in (AUTO, "terminal"):
@@ -116,6 +114,17 @@ class ModelbayApp(App[None]):
 
     async def on_unmount(self) -> None:
         await self.state.aclose()
+
+    def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
+        if not self.is_headless:
+            self._leaving.begin(return_code)
+        super().exit(result, return_code, message)
+
+    async def run_async(self, *, headless: bool = False, **options: Any) -> None:
+        try:
+            await super().run_async(headless=headless, **options)
+        finally:
+            self._leaving.end()
 
     async def on_event(self, event: events.Event) -> None:
         if self._typed is not None and isinstance(event, events.Key | events.Paste):
