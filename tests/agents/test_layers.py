@@ -360,6 +360,15 @@ def test_a_codex_profile_is_laid_over_the_rest_of_its_file(
     )
 
 
+def test_the_selected_codex_profile_comes_first_where_two_set_up_the_same_model(desk: Desk):
+    profiles = "".join(
+        f'[profiles.{name}]\nmodel = "o3"\nmodel_reasoning_effort = "{name}"\n' for name in ("low", "high", "medium")
+    )
+    desk.write(".codex/config.toml", f'profile = "high"\n{profiles}')
+    found = read("codex")
+    assert only(found).models["openai/o3"]["default_effort"] == "high"
+
+
 def test_a_list_of_kimi_codes_brings_no_reference(desk: Desk):
     desk.write(".kimi-code/config.toml", '[providers.acme]\ntype = "openai"\nlater = ["{command:ls}"]\n')
     found = read("kimi", keys=True)

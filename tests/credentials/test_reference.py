@@ -24,6 +24,12 @@ def test_a_text_without_a_reference_is_itself(config, value):
     assert resolve_reference(value, config, ()) == value
 
 
+@pytest.mark.parametrize("wrong", ["{env:HOME}}", "{{env:HOME}", "{{env:HOME}}}"])
+def test_a_brace_too_many_is_an_error_and_not_sent_beside_the_secret(config, wrong):
+    with pytest.raises(ConfigError, match="is not a valid reference"):
+        resolve_reference(wrong, config, ())
+
+
 def test_a_value_may_have_several_references_and_text_around_them(config, monkeypatch):
     monkeypatch.setenv("A", "one")
     monkeypatch.setenv("B", "{env:A}")

@@ -4,7 +4,7 @@ import copy
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from modelbay.conversation import (
@@ -298,6 +298,13 @@ def test_a_repaired_history_needs_no_repair(turns, client, target):
     assert not report
 
 
+TWICE = called("a")
+"""A turn that a program adds to its history twice."""
+
+
+@example(turns=[called("a", "a"), answered("a"), user("Stop")], client=None, target="anthropic")
+@example(turns=[called("a"), said("well"), answered("a")], client=None, target="openai_chat")
+@example(turns=[TWICE, answered("a"), TWICE, answered("a")], client=None, target="anthropic")
 @given(turns=histories, client=st.sampled_from([*NAMES, None]), target=st.sampled_from(NAMES))
 def test_a_quick_look_at_a_history_finds_what_a_close_look_finds(turns, client, target):
     """A part of an unknown kind makes the history one that is looked at closely."""

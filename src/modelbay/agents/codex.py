@@ -72,9 +72,8 @@ class _Reader(Struct):
         for id in ledger.table("model_providers"):
             self._provider(id)
         selected = ledger.text("profile")
-        profiles = sorted(
-            ledger.table("profiles"), key=lambda name: name != selected
-        )  # what it says of a model comes first
+        profiles = ledger.table("profiles")
+        # the settings of the selected profile come first, where several set up the same model
         aliases = {name: self._chosen(ledger, ("profiles", name), ledger) for name in profiles if name == selected}
         default = self._chosen(ledger, (), None)
         if any(ledger.get("profiles", selected or "", what) for what in PROFILED):
