@@ -63,6 +63,17 @@ def test_two_programs_with_one_conversation_lose_nothing(store: Store) -> None:
     assert len(loaded(store, second).turns) == 6 and len(loaded(store, first).turns) == 4
 
 
+def test_an_answer_under_way_is_not_written_into_what_another_program_has_stored(store: Store) -> None:
+    first = Chat(turns=exchange("Why?"))
+    store.save(first)
+    second = loaded(store, first)
+    second.question = user("Said by the second")
+    store.save(second)
+    first.pieces = ["Said by the first"]
+    store.came(first)
+    assert [loaded(store, second).question, len(loaded(store, second).turns)] == [second.question, 2]
+
+
 def test_a_conversation_that_was_deleted_elsewhere_is_stored_anew(store: Store) -> None:
     chat = Chat(turns=exchange("Why?"))
     store.save(chat)

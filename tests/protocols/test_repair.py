@@ -188,6 +188,10 @@ def test_a_history_that_is_whole_is_not_touched(client, target):
     assert not report
 
 
+def test_a_call_without_a_result_is_interrupted_once_another_has_its_own():
+    assert repair(ASK, called("a", "b"), answered("b"))[0] == f'U("Go") A(a, b) U(=b) U(=a:{NO_RESULT})'
+
+
 def test_a_call_that_nothing_follows_is_not_interrupted_yet():
     assert repair(ASK, called("a")) == ('U("Go") A(a)', [])
 
@@ -304,6 +308,7 @@ TWICE = called("a")
 
 @example(turns=[called("a", "a"), answered("a"), user("Stop")], client=None, target="anthropic")
 @example(turns=[called("a"), said("well"), answered("a")], client=None, target="openai_chat")
+@example(turns=[called("a"), Turn("user", []), answered("a")], client=None, target="anthropic")
 @example(turns=[TWICE, answered("a"), TWICE, answered("a")], client=None, target="anthropic")
 @given(turns=histories, client=st.sampled_from([*NAMES, None]), target=st.sampled_from(NAMES))
 def test_a_quick_look_at_a_history_finds_what_a_close_look_finds(turns, client, target):

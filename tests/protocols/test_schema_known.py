@@ -16,6 +16,7 @@ from tests.protocols.provider_rules import ABLE
 TEXT = {"type": "string"}
 NESTED = {"type": "object", "properties": {"a": {"$ref": "#/$defs/a", "minLength": 1}}, "$defs": {"a": TEXT}}
 CHOICES = {"anyOf": [{"properties": {"a": TEXT}, "required": ["a"]}, {"properties": {"b": {"type": "array"}}}]}
+CLOSABLE = {"type": "object", "properties": {"a": TEXT}, "required": ["a"]}
 OPEN = {"type": "object", "properties": {"m": {"type": "object", "additionalProperties": TEXT}}, "required": ["m"]}
 
 
@@ -56,6 +57,12 @@ def test_every_target_has_its_own_result():
     assert plain != typed
     assert sent("openai_chat", tools()) == plain
     assert sent("openai_chat", tools(), Dialect(schema="typed")) == typed
+
+
+def test_a_strict_tool_is_not_taken_for_the_same_tool_without_strict():
+    for strict in (None, True):
+        found = Fitting("openai_chat", PLAIN, []).tools([Tool(name="f", schema=CLOSABLE, strict=strict)])[0]
+        assert (found.strict, found.schema.get("additionalProperties")) == (strict, False if strict else None)
 
 
 ALIKE = {
