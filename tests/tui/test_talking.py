@@ -425,3 +425,15 @@ async def test_an_answer_goes_on_when_the_configuration_changes_under_it(
         await person.answered()
         with pytest.raises(ModelbayError, match="closed"):
             await before.complete("Hello")
+
+
+async def test_of_many_files_some_are_named(home: Path, configured: str):
+    for number in range(50):
+        (home / f"file{number}.txt").write_text("content")
+    async with sitting(configured, home=home) as person:
+        await person.pastes("\n".join(str(home / f"file{number}.txt") for number in range(50)))
+        screen = await person.sees("file7.txt", "42 more", "/file without a path removes them")
+        assert "file8.txt" not in screen
+        await person.says("Hello")
+        await person.sees("You asked:")
+        assert len([part for part in person.app.state.chat.turns[0].parts if isinstance(part, Media)]) == 50

@@ -317,3 +317,13 @@ def test_a_signal_ends_the_app_when_its_terminal_takes_no_output(tmp_path: Path)
             app.wait()
             os.close(ours)
             os.close(its)
+
+
+def test_input_that_is_not_utf8_does_not_end_the_app(talking: Terminal, tmp_path: Path):
+    talking.sees("/help", "sim")
+    (tmp_path / "pasted").write_bytes(b"caf\xe9 and more")
+    talking._run("load-buffer", str(tmp_path / "pasted"))
+    talking._run("paste-buffer", "-p")
+    talking.sees("and more")
+    talking.presses("Enter")
+    talking.sees("You asked: caf")

@@ -72,4 +72,5 @@ def _filtered(self: XTermParser, data: str) -> Iterable[Message]:
 
 def install() -> None:
     """Puts this filter, and behind it the one of pastes, before Textual's reader of what a terminal sends."""
+    pasting.accept_any_bytes()
     XTermParser.feed = _filtered  # type: ignore[method-assign]

@@ -5,8 +5,11 @@ that a paste could send itself. Textual also reads a paste letter by letter, whi
 """
 
 import re
+import sys
+from codecs import IncrementalDecoder, getincrementaldecoder
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from weakref import WeakKeyDictionary
 
 from textual import events
@@ -75,3 +78,15 @@ def filtered(self: XTermParser, data: str) -> Iterable[Message]:
 def install() -> None:
     """Puts the filter before Textual's reader of what a terminal sends."""
     XTermParser.feed = filtered  # type: ignore[method-assign]
+
+
+def accept_any_bytes() -> None:
+    """Replaces input that is not UTF-8, as a pasted name of a file in Latin-1; Textual's strict decoder ended the app."""
+    if sys.platform != "win32":
+        from textual.drivers import linux_driver
+
+        setattr(linux_driver, "getincrementaldecoder", _decoder)  # noqa: B010 mypy knows the name as an overloaded function
+
+
+def _decoder(encoding: str) -> Callable[[], IncrementalDecoder]:
+    return partial(getincrementaldecoder(encoding), errors="replace")

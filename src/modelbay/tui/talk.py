@@ -47,6 +47,10 @@ class Queued(NamedTuple):
     files: list[Media]
 
 
+NAMED = 8
+"""How many attached files are named: more would push the conversation off a small screen."""
+
+
 class Talk(Screen[None]):
     """Commands are the app's: this screen only tells of them."""
 
@@ -414,7 +418,9 @@ class Talk(Screen[None]):
             self._unsay(ATTACHED)
         shown = self.query_one("#files", Static)
         shown.display = bool(self._files)
-        names = "  ".join(f"⊕ {file.name or file.url or file.kind}" for file in self._files)
+        names = "  ".join(f"⊕ {file.name or file.url or file.kind}" for file in self._files[:NAMED])
+        if len(self._files) > NAMED:
+            names += f"  … {len(self._files) - NAMED:,} more"
         shown.update(Content(f"{names}   (/file without a path removes them)" if names else ""))
 
     def _show_queue(self) -> None:
