@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -13,8 +14,12 @@ from rich.traceback import Traceback
 
 from modelbay import Hub
 from modelbay.config.load import load
+from modelbay.credentials.oauth import Flow, TokenSet, refreshed
 from modelbay.errors import ModelbayError
+from modelbay.onboarding.sources import refresh
 from modelbay.routing.retry import Policy
+from modelbay.secrecy import HiddenBytes
+from modelbay.transport import Request, Transport
 from tests.faults.raw_server import Client, RawServer, reply
 
 SECRETS = {
@@ -197,12 +202,52 @@ async def test_of_an_entry_that_cannot_be_used(tmp_path: Path, wrong: str) -> No
         clean(caught.value)
 
 
+@pytest.mark.parametrize(("status", "kind"), [(401, "error"), (500, "text"), (200, "broken")])
+async def test_of_a_registry_that_refuses_its_token(tmp_path: Path, status: int, kind: str) -> None:
+    async with RawServer(echo(status, kind)) as server:
+        source = f'kind = "apiJson", url = "{server.url}/api.json?apikey=PARAMETER", apiKey = "SHELL"'
+        text = f'[providers.listed]\ntype = "openai"\nbase_url = "{server.url}/v1"\nsource = {{ {source} }}\n'
+        async with opened(tmp_path, server.url, text) as hub:
+            (answer,) = await refresh.ask(hub.config, refresh.chosen(hub.config, "listed"))
+        assert server.requests and answer.error is not None
+        clean(answer.error)
+
+
+async def test_of_a_login_server_that_repeats_what_it_was_sent(tmp_path: Path) -> None:
+    async def script(client: Client) -> None:
+        sent = (await client.request()).body.decode()
+        await client.send(
+            reply(f'{{"error": {{"message": ["{sent}"]}}}}'.encode(), 400, "Content-Type: application/json")
+        )
+
+    async with RawServer(script) as server, Transport() as transport:
+        flow = Flow(f"{server.url}/device", f"{server.url}/token", "tests")
+        old = TokenSet(access_token=SECRETS["key"], refresh_token=SECRETS["header"][:40])
+
+        async def send(method: str, url: str, headers: dict[str, str], body: bytes | None) -> Any:
+            async with await transport.send(Request(method, url, headers, body)) as response:
+                return response.status, response.headers, HiddenBytes(await response.read())
+
+        with pytest.raises(ModelbayError) as caught:
+            await refreshed(flow, old, send)
+        clean(caught.value)
+
+
 def test_of_a_file_that_does_not_parse(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text(config("http://127.0.0.1:9") + "[broken\n")
     with pytest.raises(ModelbayError) as caught:
         load(file)
     clean(caught.value)
+
+
+@pytest.mark.parametrize("id", ["listed", "dialect", "variants", "headers", "env"])
+def test_of_a_provider_that_is_called_as_a_table_is(tmp_path: Path, id: str) -> None:
+    text = f'[providers.{id}]\nbase_url = "https://a.example/v1?apikey={SECRETS["parameter"]}"\napi_key = "{SECRETS["key"]}"\n'
+    (tmp_path / "config.toml").write_text(text)
+    entry = load(tmp_path / "config.toml").providers[id]
+    assert not [secret for secret in SECRETS.values() if secret in repr((entry.api_key, entry.base_url))]
+    assert (entry.api_key, repr(entry.base_url)) == (SECRETS["key"], "'https://a.example/v1?apikey=…'")
 
 
 def test_in_the_repr_of_a_configuration(tmp_path: Path) -> None:

@@ -159,9 +159,12 @@ def _decode_leniently(data: bytes | str, error: Exception) -> Any:
     around the text, bytes that are not UTF-8."""
     import json
 
+    value, is_json = None, True
     try:
         value = json.loads(_text(data), strict=False)
     except (ValueError, RecursionError):
+        is_json = False
+    if not is_json:  # raised out here, because a JSONDecodeError holds the whole text
         raise MalformedReply(_reason(error)) from None
     _check_depth(value)
     return _whole(value)

@@ -423,7 +423,7 @@ def _within_base64(data: bytes) -> Iterator[str]:
 
 class Hidden(str):
     """Text that is secret, or may have a secret in it: its `repr` is masked, so that no traceback with local variables shows
-    it. It is the text itself for everything else, and what is made of it is plain text again.
+    it. It is the text itself for everything else, and what is made of it is plain text again, unless it is a part of it.
     """
 
     __slots__ = ()
@@ -434,6 +434,9 @@ class Hidden(str):
 
     def __getitem__(self, key: SupportsIndex | slice) -> str:
         return Hidden(str.__getitem__(self, key))  # tools that shorten long text must not uncover it
+
+    def strip(self, chars: str | None = None) -> str:
+        return Hidden(str.strip(self, chars))
 
 
 E = TypeVar("E", bound=BaseException)

@@ -42,13 +42,18 @@ def _hidden(path: Keys, value: Any) -> Any:
     elif isinstance(value, list):
         value[:] = [_hidden(path, item) for item in value]
     elif isinstance(value, str) and value.strip() and len(path) > 1 and _found(path, value):
-        return value if WRITTEN & {*path[:-1]} else Hidden(value)
+        return value if WRITTEN & {*_tables(path)} else Hidden(value)
     return value
+
+
+def _tables(path: Keys) -> Keys:
+    """The names of the tables that a value is in, without the name of its provider or model: that may be any word."""
+    return path[2:-1] if path[0] in ("providers", "models") else path[:-1]
 
 
 def _found(path: Keys, value: str) -> bool:
     """Registers the secrets in a value. Returns whether there are, or may be, any."""
-    name, tables = path[-1], path[:-1]
+    name, tables = path[-1], _tables(path)
     if HEADERS & {*tables}:
         register_header(name, value)
         return True

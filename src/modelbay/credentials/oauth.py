@@ -314,7 +314,16 @@ def _object(body: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(said, dict):
         return None
-    return {name: Hidden(value) if isinstance(value, str) else value for name, value in said.items()}
+    return {name: _hidden(value) for name, value in said.items()}
+
+
+def _hidden(value: Any) -> Any:
+    """A value whose texts are hidden: a server may repeat what was sent anywhere in its answer."""
+    if isinstance(value, dict):
+        return {name: _hidden(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_hidden(item) for item in value]
+    return Hidden(value) if isinstance(value, str) else value
 
 
 def _unusable(error: ValueError) -> MalformedReply:

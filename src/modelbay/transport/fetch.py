@@ -32,6 +32,12 @@ class Fetched(Struct):
     headers: dict[str, str]
     body: bytes
 
+    def __repr__(self) -> str:
+        return f"<Fetched {self.status} {public(self.url)}>"  # a server may repeat what it was sent
+
+    def __rich_repr__(self) -> list[tuple[str, int | str]]:
+        return [("status", self.status), ("url", public(self.url))]
+
 
 class Fetching(Struct, kw_only=True):
     """How to fetch."""

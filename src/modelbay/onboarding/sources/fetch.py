@@ -17,7 +17,7 @@ from modelbay.line import USER_AGENT, Line
 from modelbay.origin import Origin, is_open, origin
 from modelbay.protocols.failures import provider_error, summary, text_of
 from modelbay.providers.endpoint import Endpoint
-from modelbay.secrecy import masked_url, register_url
+from modelbay.secrecy import HiddenBytes, masked_url, register_url
 
 SECONDS = 15.0
 """For the whole of it, redirects included."""
@@ -53,9 +53,13 @@ async def fetch(line: Line, url: str, trusted: Collection[Origin], endpoint: End
     except ModelbayError as error:
         raise _of(error, url) from None
     if found.status != 200:
-        body = text_of(found.body[:2000])
-        raise _of(provider_error(found.status, summary(body), body=body), found.url)
-    return Document(found.url, found.body)
+        raise _of(_refused(found.status, found.body), found.url)
+    return Document(found.url, HiddenBytes(found.body))  # a server may repeat the token that it was sent
+
+
+def _refused(status: int, body: bytes) -> ModelbayError:
+    text = text_of(body[:2000])
+    return provider_error(status, summary(text), body=text)
 
 
 async def anybodys(config: Config, url: str) -> Json:
