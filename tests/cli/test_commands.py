@@ -20,39 +20,37 @@ def test_help_lists_the_commands_and_the_exit_codes():
 Usage: modelbay [OPTIONS] [COMMAND] [ARGS]...
 
   Connect a model provider once; use it from the terminal, from Python, and from
-  every agent and SDK.
+  every coding agent and SDK.
 
 Options:
-  --config FILE                 Use this configuration file; - reads it from
-                                standard input.
-  --allow-reference REF=ORIGIN  Follow this reference of a file from elsewhere,
-                                and send its value to this origin. Repeatable.
-  --verbose                     Say more: requests, answers and times, and where
-                                an internal error happened.
+  --config FILE                 Configuration file; - for standard input.
+  --allow-reference REF=ORIGIN  Allow a reference in a file from elsewhere; its
+                                value is sent to this origin. Repeatable.
+  --verbose                     Verbose output: requests, responses, timings,
+                                tracebacks.
   -V, --version                 Show the version and exit.
   -h, --help                    Show this message and exit.
 
 Commands:
-  ask       Ask a model, and see the answer as it comes.
-  chat      Talk with a model, in the terminal app or in plain lines.
-  config    Show where config.toml is and what is wrong with it; approve the
-            references of another file.
-  demo      Show modelbay at work, without an account.
-  export    Put providers into a coding agent's configuration.
-  import    Take over the providers of a coding agent.
-  key       Keep a provider's key in the system's keyring.
-  login     Log in where no key is asked for, and see who is logged in.
-  logout    Forget a login.
-  manifest  For providers: write your manifest, check it, try it out.
-  model     Look models up, choose the default, correct what is known of one.
-  provider  Connect providers: add, change, look at, try out.
-  replay    Read recorded exchanges again, without the provider.
-  simulate  Run the simulator: a provider on this machine.
+  ask       Ask a model one question.
+  chat      Chat with a model in the terminal app or in plain lines.
+  config    Locate and check config.toml; approve references of another file.
+  demo      Show modelbay in action, without an account.
+  export    Export providers to a coding agent.
+  import    Import providers from a coding agent.
+  key       Store a provider's API key in the system's keyring.
+  login     Log in to platforms that use an account instead of an API key.
+  logout    Log out.
+  manifest  For providers: build, check and serve a manifest.
+  model     List and search models, set the default model and model settings.
+  provider  Add, change, list and test providers.
+  replay    Parse recorded exchanges again, without the provider.
+  simulate  Run a simulated provider on this machine.
 
   Exit codes:
     0    success
     1    the provider, the network, the configuration or the input failed
-    2    wrong usage, or a file that was named and cannot be read
+    2    wrong usage, or a named file that cannot be read
     130  interrupted, or a question was declined
 """)
 

@@ -69,7 +69,7 @@ def test_plain_chat_takes_the_same_options(bare: Command):
 def test_a_refused_key_is_given_again_on_the_command_line(bare: Command, command: list[str], key: list[str]):
     run = bare(*command, "--base-url", at(bare, "SIM/v1"), *key, "-m", "sim-1", stdin="Hello\n")
     assert run.code == 1
-    assert "give the provider's key with --api-key" in run.err
+    assert "pass the provider's key with --api-key" in run.err
     assert "modelbay key set" not in run.err and "modelbay provider" not in run.err
     assert "sk-wrong-0123456789" not in run.err
 

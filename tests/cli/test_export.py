@@ -94,7 +94,7 @@ wire_api = "responses"
 env_key = "ACME_API_KEY"
 """)
     assert run.err == snapshot("""\
-for DESK/user/.codex/config.toml; --write puts it there
+for DESK/user/.codex/config.toml; pass --write to write it
 set ACME_API_KEY to the key of acme before you start Codex, or export with --keys
 warning: acme: header X-Team: it is secret: exported with --keys only
 warning: acme: header X-Api-Key: it is secret: exported with --keys only
@@ -203,7 +203,7 @@ def test_kilo(desk: Desk):
 }
 """)
     assert run.err == snapshot("""\
-for DESK/user/.config/kilo/kilo.json; --write puts it there
+for DESK/user/.config/kilo/kilo.json; pass --write to write it
 set ACME_API_KEY to the key of acme before you start Kilo Code, or export with --keys
 warning: acme: header X-Team: it is secret: exported with --keys only
 warning: acme: header X-Api-Key: it is secret: exported with --keys only
@@ -234,7 +234,7 @@ max_context_size = 400000
 capabilities = ["thinking", "always_thinking", "image_in", "tool_use"]
 """)
     assert run.err == snapshot("""\
-for DESK/user/.kimi-code/config.toml; --write puts it there
+for DESK/user/.kimi-code/config.toml; pass --write to write it
 warning: acme: model acme/large: cost: there is no such setting
 try it: kimi -m acme/large
 """)
@@ -330,10 +330,10 @@ def test_it_is_written_in_place_with_comments_kept_and_a_backup(desk: Desk):
     run = desk("export", "codex", "acme", "--keys", "--write")
     assert run.out == snapshot("""\
 Written to DESK/user/.codex/config.toml
-Its old content is in DESK/user/.codex/config.toml.bak
+Previous content saved to DESK/user/.codex/config.toml.bak
 """)
     assert run.err == snapshot("""\
-model stays "gpt-5.2": that is what Codex has chosen
+model stays "gpt-5.2", as set in Codex
 warning: acme: models gpt-5: Codex has no list: choose with `codex -m MODEL`
 try it: codex -c model_provider=acme -m acme-large
 """)
@@ -372,7 +372,7 @@ def test_json_with_comments_keeps_them_too(desk: Desk):
     assert jsonc.decode(after)["provider"]["acme"]["options"]["baseURL"] == "https://acme.example/v1"
     assert file.with_name("opencode.jsonc.bak").read_text() == before
     again = desk("export", "opencode", "acme", "--write")
-    assert "All of it is there already" in again.out
+    assert "Already up to date" in again.out
     assert not file.with_name("opencode.jsonc.bak.2").exists()
     file.write_text(before)
     desk.done("export", "opencode", "acme", "--write")
@@ -383,7 +383,7 @@ def test_what_the_agent_has_chosen_stays(desk: Desk):
     file = desk.write(".config/kilo/kilo.json", '{"model": "other/model"}')
     run = desk("export", "kilo", "acme", "--write")
     assert jsonc.decode(file.read_text())["model"] == "other/model"
-    assert 'model stays "other/model": that is what Kilo Code has chosen' in run.err
+    assert 'model stays "other/model", as set in Kilo Code' in run.err
 
 
 def test_a_link_stays_a_link_and_what_it_leads_to_changes(desk: Desk):

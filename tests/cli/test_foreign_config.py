@@ -208,7 +208,7 @@ def test_a_person_approves_what_a_foreign_file_refers_to(desk: Desk, tmp_path: P
         person.sees("{env:MY_SECRET} would be sent to https://good.example")
         person.sees("Follow these references of the file?")
         person.types("y")
-        person.sees("Write this?")
+        person.sees("Write these changes?")
         person.types("y")
         assert person.ends() == 0
     assert "MY_SECRET" in desk.text

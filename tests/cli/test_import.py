@@ -75,7 +75,7 @@ def test_with_yes_it_is_written(desk: Desk, kimi: Path):
 added: acme with 1 model
 The default model is fast
 """)
-    assert run.err == snapshot("acme: its key stays where it is; give it one with `modelbay key set acme`\n")
+    assert run.err == snapshot("acme: its key stays where it is; set an API key: `modelbay key set acme`\n")
     assert desk.text == snapshot("""\
 default_model = "fast"
 
@@ -98,10 +98,10 @@ def test_with_keys_the_key_comes_and_is_not_shown(desk: Desk, kimi: Path):
     assert stat.S_IMODE(desk.file.stat().st_mode) == 0o600
 
 
-def test_nothing_is_written_where_nobody_can_be_asked(desk: Desk, kimi: Path):
+def test_nothing_is_written_without_a_terminal_or_yes(desk: Desk, kimi: Path):
     run = desk("import", "kimi")
     assert (run.code, desk.text) == (2, "")
-    assert "only written with --yes" in run.err
+    assert "not a terminal: pass --yes to confirm" in run.err
 
 
 def test_again_it_is_there_already(desk: Desk, kimi: Path):
@@ -109,7 +109,7 @@ def test_again_it_is_there_already(desk: Desk, kimi: Path):
     before = desk.text
     run = desk("import", "kimi", "--yes")
     assert (run.code, desk.text) == (0, before)
-    assert "Nothing of it is to be written" in run.err
+    assert "No changes to write" in run.err
 
 
 OTHER = """\
@@ -133,7 +133,7 @@ model = "other-fast"
 def test_an_id_in_use_gets_the_agents_name_behind_it(desk: Desk, kimi: Path):
     desk.file.write_text(OTHER)
     run = desk("import", "kimi", "--yes")
-    assert "added: acme-kimi (there: acme) with 1 model" in run.out
+    assert "added: acme-kimi (in the agent: acme) with 1 model" in run.out
     assert "The default model stays mine" in run.err
     assert desk.text.startswith(OTHER.partition("[models.mine]")[0])
     config = load()
@@ -160,17 +160,17 @@ def test_a_person_is_asked_what_to_do_and_whether_to_write(desk: Desk, kimi: Pat
     desk.file.write_text(OTHER)
     asked = ("--config", str(desk.file), "import", "kimi", str(kimi))
     with Person(desk.user, *asked) as person:
-        person.sees("There is another provider acme").types("replace")
-        person.sees("Write this?").types("n")
+        person.sees("Provider acme already exists").types("replace")
+        person.sees("Write these changes?").types("n")
         assert person.ends() == 130
     assert desk.text == OTHER
     with Person(desk.user, *asked) as person:
-        person.sees("There is another provider acme").types("skip")
-        person.sees("Nothing of it is to be written")
+        person.sees("Provider acme already exists").types("skip")
+        person.sees("No changes to write")
         assert person.ends() == 0
     with Person(desk.user, *asked) as person:
-        person.sees("There is another provider acme").types("")
-        person.sees("Write this?").types("y")
+        person.sees("Provider acme already exists").types("")
+        person.sees("Write these changes?").types("y")
         person.sees("added: acme-kimi")
         assert person.ends() == 0
 

@@ -202,7 +202,7 @@ def test_path(bay: Inside):
 
 def test_a_file_in_order(bay: Inside):
     run = bay("config", "check")
-    assert (run.code, run.out, run.err) == (0, "", "HOME/config.toml is in order: providers: 1, models: 2\n")
+    assert (run.code, run.out, run.err) == (0, "", "HOME/config.toml is valid: providers: 1, models: 2\n")
 
 
 def test_every_problem_has_its_line_and_how_to_mend_it(bay: Inside):

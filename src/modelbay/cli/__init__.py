@@ -1,4 +1,4 @@
-"""The command `modelbay`. Each sub-command is a module, imported when it is asked for: `--help` stays quick."""
+"""The command `modelbay`. Each command is a module that is imported when it runs, so that `--help` is fast."""
 
 import sys
 from importlib import import_module
@@ -14,25 +14,25 @@ from modelbay.cli.terminal import Settings
 from modelbay.storage.paths import STDIN, environment
 
 COMMANDS = {
-    "ask": "Ask a model, and see the answer as it comes.",
-    "chat": "Talk with a model, in the terminal app or in plain lines.",
-    "config": "Show where config.toml is and what is wrong with it; approve the references of another file.",
-    "demo": "Show modelbay at work, without an account.",
-    "export": "Put providers into a coding agent's configuration.",
-    "import": "Take over the providers of a coding agent.",
-    "key": "Keep a provider's key in the system's keyring.",
-    "login": "Log in where no key is asked for, and see who is logged in.",
-    "logout": "Forget a login.",
-    "manifest": "For providers: write your manifest, check it, try it out.",
-    "model": "Look models up, choose the default, correct what is known of one.",
-    "provider": "Connect providers: add, change, look at, try out.",
-    "replay": "Read recorded exchanges again, without the provider.",
-    "simulate": "Run the simulator: a provider on this machine.",
+    "ask": "Ask a model one question.",
+    "chat": "Chat with a model in the terminal app or in plain lines.",
+    "config": "Locate and check config.toml; approve references of another file.",
+    "demo": "Show modelbay in action, without an account.",
+    "export": "Export providers to a coding agent.",
+    "import": "Import providers from a coding agent.",
+    "key": "Store a provider's API key in the system's keyring.",
+    "login": "Log in to platforms that use an account instead of an API key.",
+    "logout": "Log out.",
+    "manifest": "For providers: build, check and serve a manifest.",
+    "model": "List and search models, set the default model and model settings.",
+    "provider": "Add, change, list and test providers.",
+    "replay": "Parse recorded exchanges again, without the provider.",
+    "simulate": "Run a simulated provider on this machine.",
 }
-"""Each one's line in `--help`; its module and its function have its name, `import_` where Python has a word for itself."""
+"""Commands and their lines in `--help`. Module and function have the command's name, or `import_` for a Python keyword."""
 
 KEPT_FRESH = ("ask", "chat", "model")
-"""The commands after which what is known of models is refreshed where it is old, in a process that nobody waits for."""
+"""The commands that start the daily refresh in a background process."""
 
 HELP_NAMES = ["-h", "--help"]
 
@@ -40,12 +40,12 @@ EXIT_CODES = """\b
 Exit codes:
   0    success
   1    the provider, the network, the configuration or the input failed
-  2    wrong usage, or a file that was named and cannot be read
+  2    wrong usage, or a named file that cannot be read
   130  interrupted, or a question was declined"""
 
 
 class Noun(click.Group):
-    """A group of sub-commands about one thing. They take the global options too, and `help` shows the help of each."""
+    """A group of commands. Each accepts the global options, and `help COMMAND` shows its help."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         command = super().get_command(ctx, cmd_name)
@@ -55,7 +55,7 @@ class Noun(click.Group):
 
 
 class Commands(Noun):
-    """The sub-commands by name, each in a module of its own."""
+    """The commands by name, each in its own module."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -101,12 +101,12 @@ def _show_version() -> None:
 def with_options(command: click.Command) -> click.Command:
     texts.checked(command)
     command.params += [option for option in OPTIONS if option not in command.params]
-    command.context_settings.setdefault("help_option_names", HELP_NAMES)  # also where it is used without its group
+    command.context_settings.setdefault("help_option_names", HELP_NAMES)  # also if it runs without its group
     return command
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    """Keeps a global option, wherever on the line it was written."""
+    """Stores a global option, before or after the command."""
     settings = ctx.ensure_object(Settings)
     if param.name == "config" and value == Path("-"):
         from modelbay.config.load import provide
@@ -138,7 +138,7 @@ OPTIONS: list[click.Parameter] = [
         metavar="FILE",
         expose_value=False,
         callback=_remember,
-        help="Use this configuration file; - reads it from standard input.",
+        help="Configuration file; - for standard input.",
     ),
     click.Option(
         ["--allow-reference"],
@@ -146,14 +146,14 @@ OPTIONS: list[click.Parameter] = [
         metavar="REF=ORIGIN",
         expose_value=False,
         callback=_allow,
-        help="Follow this reference of a file from elsewhere, and send its value to this origin. Repeatable.",
+        help="Allow a reference in a file from elsewhere; its value is sent to this origin. Repeatable.",
     ),
     click.Option(
         ["--verbose"],
         is_flag=True,
         expose_value=False,
         callback=_remember,
-        help="Say more: requests, answers and times, and where an internal error happened.",
+        help="Verbose output: requests, responses, timings, tracebacks.",
     ),
 ]
 
@@ -168,7 +168,7 @@ OPTIONS: list[click.Parameter] = [
 )
 @click.pass_context
 def modelbay(ctx: click.Context) -> None:
-    """Connect a model provider once; use it from the terminal, from Python, and from every agent and SDK."""
+    """Connect a model provider once; use it from the terminal, from Python, and from every coding agent and SDK."""
     ctx.ensure_object(Settings).command = ctx.invoked_subcommand
     if ctx.invoked_subcommand is not None:
         return
@@ -181,7 +181,7 @@ def modelbay(ctx: click.Context) -> None:
 
 
 def main() -> None:
-    """Runs the command line. Whatever goes wrong ends in a message and an exit code, never in a traceback."""
+    """Runs the command line. Every error becomes a message and an exit code, never a traceback."""
     settings = Settings()
     code = terminal.guarded(lambda: modelbay.main(prog_name="modelbay", obj=settings, standalone_mode=False), settings)
     if settings.command in KEPT_FRESH and settings.config != STDIN:

@@ -29,8 +29,8 @@ from modelbay.storage import files
 
 @click.command()
 @click.argument("prompt", nargs=-1, type=texts.Prose(), metavar="[PROMPT]…")
-@click.option("-m", "--model", metavar="MODEL", help="An alias of the configuration, or `provider/model`.")
-@click.option("-s", "--system", type=texts.Prose(), metavar="TEXT", help="Instructions that stand above the prompt.")
+@click.option("-m", "--model", metavar="MODEL", help="Alias, or PROVIDER/MODEL_ID. Default: the default model.")
+@click.option("-s", "--system", type=texts.Prose(), metavar="TEXT", help="System prompt.")
 @click.option(
     "-f",
     "--file",
@@ -39,35 +39,36 @@ from modelbay.storage import files
     type=texts.Place(),
     multiple=True,
     metavar="PATH|URL",
-    help="An image, sound, video or document.",
+    help="Image, audio, video or document to send. Repeatable.",
 )
 @click.option("--effort", metavar="EFFORT", help="Reasoning effort: off, minimal, low, medium, high, xhigh or max.")
 @click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Maximum output tokens.")
 @click.option("--temperature", type=texts.Temperature(), metavar="T", help="Sampling temperature.")
-@click.option("--no-stream", is_flag=True, help="Ask for the answer in one piece.")
+@click.option("--no-stream", is_flag=True, help="Disable streaming.")
 @click.option(
     "--record",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Keep what went over the wire, secrets left out, for `modelbay replay FILE`.",
+    help="File for the recorded requests and responses, without secrets; read it with `modelbay replay FILE`.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, when all has come.")
+@click.option("--json", "as_json", is_flag=True, help="Print the complete answer as a JSON object.")
 @direct_options
 @pass_settings
 def ask(
     settings: Settings, /, prompt: tuple[str, ...], attached: tuple[str, ...], record: Path | None, **options: Any
 ) -> None:
-    """Ask a model. The answer comes on stdout; thinking, warnings and what it cost on stderr.
+    """Ask a model one question.
 
-    Text on standard input stands before PROMPT, so `git diff | modelbay ask "What does this change?"` works.
+    The answer is written to stdout; thinking, warnings and the cost to stderr. Text on standard input is put before PROMPT:
+    `git diff | modelbay ask "What does this change?"`.
     """
     import asyncio
 
     model, as_json, no_stream = options.pop("model"), options.pop("as_json"), options.pop("no_stream")
-    direct = Direct.of(model, options)  # its key may be what is on standard input
+    direct = Direct.of(model, options)  # it may read its key from standard input
     question = _question(prompt)
     if not question and not attached:
-        raise click.UsageError("there is no prompt", click.get_current_context())
+        raise click.UsageError("missing prompt", click.get_current_context())
     options["files"] = [attached_file(source) for source in attached]
     terminal.show_logs(settings)
     asking = Asking(direct, question, cast(Ask, options), stream=not no_stream, quiet=as_json)
@@ -82,7 +83,7 @@ def ask(
 
 
 def attached_file(source: str) -> Media:
-    """What `--file` names."""
+    """The file or URL of `--file`."""
     try:
         return attachment(source)
     except Unreadable as error:
@@ -90,12 +91,12 @@ def attached_file(source: str) -> Media:
 
 
 def _question(prompt: tuple[str, ...]) -> str:
-    """Standard input, unless somebody sits there, and the words of the command line."""
+    """The text on standard input, unless it is a terminal, and the arguments."""
     return "\n\n".join(text for text in (texts.piped(), " ".join(prompt)) if text)
 
 
 def _keep(file: Path, recorded: bytes) -> None:
-    """Writes exchanges for their owner alone: they hold the conversation."""
+    """Writes exchanges to a file that only the user can read: they contain the conversation."""
     target = files.target_of(file)
     files.replace(target, files.content_of(target), recorded)
     count = recorded.count(b"\n")
@@ -104,7 +105,7 @@ def _keep(file: Path, recorded: bytes) -> None:
 
 
 class Asking:
-    """One question on its way through the hub, shown as its answer comes."""
+    """A question that is sent through a hub, and the display of its answer."""
 
     def __init__(self, direct: Direct, question: str, ask: Ask, *, stream: bool, quiet: bool) -> None:
         self._direct = direct
@@ -119,10 +120,10 @@ class Asking:
         self._cost: float | None = None
         self.record = False
         self.recorded = b""
-        """The exchanges as lines of JSON, where they are to be recorded."""
+        """The recorded exchanges as lines of JSON."""
 
     async def run(self, settings: Settings) -> Reply:
-        """The answer as far as it came; what went wrong is its `error`."""
+        """The answer as far as it was received, with the error in `error`."""
         try:
             async with Hub(self._direct.config(settings.config)) as hub, self._recording(hub):
                 self._check(hub)
@@ -149,7 +150,7 @@ class Asking:
                 self.recorded = recorder.lines()
 
     def summary(self, reply: Reply) -> dict[str, Any]:
-        """The answer as `--json` prints it."""
+        """The answer for `--json`."""
         row = outcome(reply)
         if (error := reply.error) is not None:
             row["error"] |= {

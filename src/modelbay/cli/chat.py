@@ -31,15 +31,15 @@ HELP = "/model [ALIAS]  /effort [LEVEL]  /file PATH|URL  /new  /save [TITLE]  /p
 
 
 @click.command()
-@click.option("-m", "--model", metavar="MODEL", help="An alias of the configuration, or `provider/model`.")
-@click.option("--plain", is_flag=True, help="Plain lines: for pipes, screen readers and dumb terminals.")
+@click.option("-m", "--model", metavar="MODEL", help="Alias, or PROVIDER/MODEL_ID. Default: the default model.")
+@click.option("--plain", is_flag=True, help="Plain lines, for pipes, screen readers and simple terminals.")
 @direct_options
 @pass_settings
 def chat(settings: Settings, /, model: str | None, plain: bool, **options: str | None) -> None:
-    """Talk with a model, in the terminal app.
+    """Chat with a model in the terminal app.
 
-    With --plain, each line of standard input is a question, a line that ends in \\ continues, and answers go to stdout;
-    /help lists the commands. The exit code is 1 if no question was answered.
+    With --plain, each line of standard input is a message; a line that ends in \\ continues. Answers are written to stdout.
+    /help lists the commands. The exit code is 1 if no message was answered.
     """
     if plain or environment("TERM") == "dumb":
         terminal.show_logs(settings)

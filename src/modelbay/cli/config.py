@@ -1,4 +1,4 @@
-"""`modelbay config`: where the configuration is, what is wrong with it, and which of its references are followed."""
+"""`modelbay config`: path and check of the configuration, approval of its references."""
 
 import click
 
@@ -10,7 +10,7 @@ from modelbay.storage.paths import config_file
 
 @click.group(cls=Noun)
 def config() -> None:
-    """Show where config.toml is and what is wrong with it; approve the references of another file."""
+    """Locate and check config.toml; approve references of another file."""
 
 
 @config.command("path")
@@ -23,15 +23,15 @@ def show_path(settings: Settings, /) -> None:
 @config.command("check")
 @pass_settings
 def check_config(settings: Settings, /) -> int:
-    """Print what is wrong with the configuration, each with its line and how to fix it. Nothing is sent.
+    """Print errors in the configuration with their lines and fixes. Nothing is sent.
 
-    The exit code is 1 if something cannot be used. An unknown key is a warning only.
+    The exit code is 1 if an entry cannot be used. An unknown key is only a warning.
     """
     from modelbay.onboarding.config_check import checkup
 
     read = load(settings.config, report=False)
     if not read.exists:
-        terminal.note(f"There is no configuration at {read.path} yet; `modelbay provider add` writes one")
+        terminal.note(f"There is no configuration at {read.path}; `modelbay provider add` creates it")
         return 0
     problems = checkup(read)
     for problem in problems + read.unknown:
@@ -39,7 +39,7 @@ def check_config(settings: Settings, /) -> int:
         terminal.write(f"{'' if problem in problems else 'warning: '}{problem}\n{fix}")
     if not problems and not read.unknown:
         counts = f"providers: {len(read.providers)}, models: {len(read.models)}"
-        terminal.note(f"{read.path} is in order: {counts}")
+        terminal.note(f"{read.path} is valid: {counts}")
     return FAILED if problems else 0
 
 
@@ -48,8 +48,8 @@ def check_config(settings: Settings, /) -> int:
 def approve(settings: Settings, /) -> None:
     """Approve the references of a file that is not in modelbay's home, until the file changes.
 
-    Each reference is listed with the origin that its value would be sent to. You are asked to confirm; without a terminal, name
-    each with --allow-reference.
+    Each reference is listed with the origin that receives its value. The command asks for confirmation; without a terminal, pass
+    each reference with --allow-reference.
     """
     from modelbay.cli.picker import asks
     from modelbay.credentials.approval import Source, is_foreign, remember, shown
@@ -57,7 +57,7 @@ def approve(settings: Settings, /) -> None:
 
     read = load(settings.config)
     if not is_foreign(read):
-        terminal.note(f"{read.path} needs no approval" if read.exists else f"There is no file {read.path}")
+        terminal.note(f"{read.path} needs no approval" if read.exists else f"{read.path} does not exist")
         return
     source = Source(read.path, read.digest)
     all_of_them = wanted(read)
@@ -71,7 +71,7 @@ def approve(settings: Settings, /) -> None:
     if open_ones:
         if not asks():
             names = ", ".join(f"'{shown(one.reference)}={one.origin}'" for one in open_ones)
-            raise click.UsageError(f"not a terminal: name each with --allow-reference: {names}")
-        click.confirm("Follow these references, and send their values there?", abort=True, err=True)
+            raise click.UsageError(f"not a terminal: pass each with --allow-reference: {names}")
+        click.confirm("Follow these references and send their values to these origins?", abort=True, err=True)
     remember(source, all_of_them)
     terminal.note(f"Approved until {read.path} changes")

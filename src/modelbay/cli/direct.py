@@ -1,4 +1,4 @@
-"""A call without a configuration file: the provider is on the command line. For CI, containers and a first try."""
+"""Calls without a configuration file: the command line names the provider. For CI, containers and a first test."""
 
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -24,13 +24,13 @@ def direct_options(command: F) -> F:
     for option in reversed(
         (
             click.option(
-                "--base-url", metavar="URL", help="Call this base URL or endpoint, without a configured provider."
+                "--base-url", metavar="URL", help="Base URL or endpoint to call without a configured provider."
             ),
-            click.option("--api-key", metavar="KEY", help=f"With --base-url. {key_input.HELP}"),
+            click.option("--api-key", metavar="KEY", help=f"{key_input.HELP} Requires --base-url."),
             click.option(
                 "--api",
                 type=click.Choice(API_NAMES),
-                help="With --base-url: the protocol. Default: as the URL tells, else openai_chat.",
+                help="Protocol. Default: detected from the URL, otherwise openai_chat. Requires --base-url.",
             ),
         )
     ):
@@ -39,17 +39,17 @@ def direct_options(command: F) -> F:
 
 
 class Direct(Struct):
-    """The provider of a call: the one on the command line, else those of the configuration."""
+    """The provider of a call: from the command line, or from the configuration."""
 
     made: Draft | None
     model: str | None
 
     @classmethod
     def of(cls, model: str | None, options: dict[str, Any]) -> "Direct":
-        """Takes its own out of a command's options, and reads the key.
+        """Removes its options from a command's options, and reads the key.
 
         Raises:
-            UsageError: an option is missing, or has no meaning without `--base-url`.
+            UsageError: an option is missing, or requires `--base-url`.
         """
         url, key, api = (options.pop(name) for name in ("base_url", "api_key", "api"))
         if url is None:
@@ -65,20 +65,20 @@ class Direct(Struct):
         return cls(made, f"{made.id}/{model}")
 
     def config(self, file: Path | None) -> Config:
-        """The configuration. Of a provider on the command line it has only that, and what the file says of the network."""
+        """The configuration. With a provider on the command line, it contains only this provider and the file's `[network]`."""
         config = load(file)
         return alone(config, self.made) if self.made is not None else config
 
     def known(self, config: Config) -> Collection[str]:
-        """The providers that a command can name: those of a file."""
+        """The provider IDs that a hint can name: those of the file."""
         return () if self.made is not None else config.providers
 
     def explained(self, error: ModelbayError) -> ModelbayError:
-        """The error, with a hint that fits a provider which is in no file: no command changes it."""
+        """The error, with a hint for a provider that is not in a file: no command can change it."""
         if self.made is None:
             return error
         if isinstance(error, AuthenticationFailed | MissingCredential):
-            error.hint = "give the provider's key with --api-key - or --api-key '{env:NAME}'"
+            error.hint = "pass the provider's key with --api-key - or --api-key '{env:NAME}'"
         general = (error.hint or "").partition(" (`modelbay ")[0]
         error.hint = f"{general} (`{click.get_current_context().command_path} --help`)".strip()
         return error

@@ -1,4 +1,4 @@
-"""`modelbay export`: our providers in the configuration of a coding agent."""
+"""`modelbay export`: providers for a coding agent."""
 
 import click
 
@@ -10,15 +10,13 @@ from modelbay.cli.terminal import Settings, pass_settings
 @click.command()
 @click.argument("agent", type=click.Choice(NAMES))
 @click.argument("providers", nargs=-1, required=True, metavar="PROVIDER...")
-@click.option("--keys", is_flag=True, help="With the keys themselves, where the agent cannot be told where they are.")
-@click.option(
-    "--write", is_flag=True, help="Put it into the agent's own file, and keep that file's old content beside it."
-)
+@click.option("--keys", is_flag=True, help="Include API keys that the agent cannot read by reference.")
+@click.option("--write", is_flag=True, help="Write to the agent's file, and save its previous content next to it.")
 @pass_settings
 def export(settings: Settings, /, agent: str, providers: tuple[str, ...], keys: bool, write: bool) -> None:
-    """Print what the coding agent AGENT must have in its configuration to use PROVIDER.
+    """Print the entries for PROVIDER in the configuration of the coding agent AGENT.
 
-    A key that is a reference stays one where the agent has references; else it is told the name of an environment variable.
+    A key stays a reference if the agent supports it. Otherwise the entry names an environment variable.
     """
     from modelbay.agents import by_name
     from modelbay.agents import write as writing
@@ -32,18 +30,18 @@ def export(settings: Settings, /, agent: str, providers: tuple[str, ...], keys: 
     file = to.files()[-1]
     if write:
         done = writing.put(block, file)
-        terminal.write(f"{'Written to' if done.changed else 'All of it is there already:'} {file}\n")
+        terminal.write(f"{'Written to' if done.changed else 'Already up to date:'} {file}\n")
         if done.backup:
-            terminal.write(f"Its old content is in {done.backup}\n")
+            terminal.write(f"Previous content saved to {done.backup}\n")
         for gone in done.gone:
             terminal.note(gone)
         for hindrance in done.hindrances:
             terminal.warning(hindrance)
         for kept in done.kept:
-            terminal.note(f"{kept}: that is what {to.title} has chosen")
+            terminal.note(f"{kept}, as set in {to.title}")
     else:
         terminal.write(writing.text_of(block), whole=True)
-        terminal.note(f"for {file}; --write puts it there")
+        terminal.note(f"for {file}; pass --write to write it")
     for name, id in block.variables.items():
         terminal.note(f"set {name} to the key of {id} before you start {to.title}, or export with --keys")
     for lost in block.notes:

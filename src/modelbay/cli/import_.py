@@ -1,4 +1,4 @@
-"""`modelbay import`: the providers of a coding agent become ours."""
+"""`modelbay import`: providers of a coding agent."""
 
 from pathlib import Path
 from shlex import quote
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 @click.command("import")
 @click.argument("agent", type=click.Choice(NAMES))
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, readable=True), required=False)
-@click.option("--keys", is_flag=True, help="Take keys along; without it they stay where they are.")
-@click.option("--replace", is_flag=True, help="Replace providers whose ids are in use.")
-@click.option("--yes", is_flag=True, help="Ask nothing; a provider whose id is in use comes under another one.")
-@click.option("--dry-run", is_flag=True, help="Say what would become of each setting, and change nothing.")
+@click.option("--keys", is_flag=True, help="Copy API keys too.")
+@click.option("--replace", is_flag=True, help="Replace existing providers with the same ID.")
+@click.option("--yes", is_flag=True, help="Do not prompt; import a provider under another ID if its ID exists.")
+@click.option("--dry-run", is_flag=True, help="Print the result for each setting without writing it.")
 @pass_settings
 def import_(
     settings: Settings, /, agent: str, file: Path | None, keys: bool, replace: bool, yes: bool, dry_run: bool
 ) -> None:
-    """Take over the providers of the coding agent AGENT.
+    """Import providers from the coding agent AGENT.
 
-    They are read from FILE, or from where the agent has them, its store of keys included. What becomes of each setting is
-    said: it is taken over exactly, approximately, or not at all, and why.
+    They are read from FILE, or from the agent's own files and key store. Each setting is listed as exact, approximate or
+    unsupported, with the reason.
     """
     from modelbay.agents import by_name
     from modelbay.agents import importing as arrival
@@ -38,7 +38,7 @@ def import_(
     found = by_name(agent).read(file, keys)
     _say(found)
     if not found.arrivals and not found.settings:
-        terminal.note("There is nothing to take over")
+        terminal.note("Nothing to import")
         return
     if file is not None:
         _check_references(settings, by_name(agent), found, file, asked=not (yes or dry_run))
@@ -50,7 +50,7 @@ def import_(
 
     planned = apply(change, settings.config, dry_run=True)
     if not planned.changed:
-        terminal.note("Nothing of it is to be written")
+        terminal.note("No changes to write")
         return
     terminal.write(f"\n{planned.diff}")
     if dry_run:
@@ -61,7 +61,7 @@ def import_(
 
 
 def _check_references(settings: Settings, agent: "Agent", found: "Import", file: Path, *, asked: bool) -> None:
-    """A file that is not the agent's own does not decide which secrets go where: the user does.
+    """Asks before references are followed in a file that is not the agent's own: they decide which secrets are sent where.
 
     Raises:
         ConfigError: a reference is not approved.
@@ -81,7 +81,7 @@ def _check_references(settings: Settings, agent: "Agent", found: "Import", file:
     if not open_ones:
         return
     if not asked or not asks():
-        raise refusal(file, open_ones, "run it at a terminal without --yes")
+        raise refusal(file, open_ones, "run it on a terminal without --yes")
     for one in open_ones:
         terminal.note(f"{shown(one.reference)} would be sent to {one.origin}")
     click.confirm("Follow these references of the file?", abort=True, err=True)
@@ -89,7 +89,7 @@ def _check_references(settings: Settings, agent: "Agent", found: "Import", file:
 
 
 def _answer(id: str, agent: str, *, replace: bool, asked: bool) -> "Answer":
-    """What to do with a provider whose id another one has."""
+    """The action for a provider whose ID already exists."""
     from modelbay.cli.picker import asks
 
     if replace:
@@ -97,7 +97,7 @@ def _answer(id: str, agent: str, *, replace: bool, asked: bool) -> "Answer":
     if not asked or not asks():
         return "rename"
     choice = click.prompt(
-        f"There is another provider {id}. Take this one as {id}-{agent}, let it replace that one, or skip it?",
+        f"Provider {id} already exists. Import as {id}-{agent}, replace the existing one, or skip?",
         type=click.Choice(["rename", "replace", "skip"]),
         default="rename",
         err=True,
@@ -110,8 +110,8 @@ def _confirm() -> None:
     from modelbay.cli.picker import asks
 
     if not asks():
-        raise click.UsageError("it is only written with --yes where nobody can be asked", click.get_current_context())
-    click.confirm("Write this?", abort=True, err=True)
+        raise click.UsageError("not a terminal: pass --yes to confirm", click.get_current_context())
+    click.confirm("Write these changes?", abort=True, err=True)
 
 
 def _report(written: "Written") -> None:
@@ -121,16 +121,16 @@ def _report(written: "Written") -> None:
     terminal.write("\n")
     for placed in written.placed:
         models = f" with {counted(len(placed.models), 'model')}" if placed.models else ""
-        other = f" (there: {placed.arrival.id})" if placed.id != placed.arrival.id else ""
+        other = f" (in the agent: {placed.arrival.id})" if placed.id != placed.arrival.id else ""
         terminal.write(f"{placed.done}: {placed.id}{other}{models}\n")
         for alias in placed.dropped:
-            terminal.warning(f"{alias}: its own key was removed: it was for another address")
+            terminal.warning(f"{alias}: removed its API key, which belongs to another URL")
         if placed.arrival.keyless and placed.done in ("added", "replaced"):
             terminal.note(
-                f"{quote(placed.id)}: {placed.arrival.keyless}; give it one with `modelbay key set {quote(placed.id)}`"
+                f"{quote(placed.id)}: {placed.arrival.keyless}; set an API key: `modelbay key set {quote(placed.id)}`"
             )
     for keys in written.kept:
-        terminal.warning(f"{path_text(keys)} stays as it is: the file has another one")
+        terminal.warning(f"{path_text(keys)} already exists and was not changed")
     if written.default_model:
         terminal.write(f"The default model is {written.default_model}\n")
     elif written.kept_default:
@@ -138,7 +138,7 @@ def _report(written: "Written") -> None:
 
 
 def _say(found: "Import") -> None:
-    """What became of each setting, file by file."""
+    """Prints the result for each setting, by file."""
     from modelbay.cli.columns import write_rows
 
     for file in found.files:
@@ -154,4 +154,4 @@ def _say(found: "Import") -> None:
         terminal.write(f"{file}\n")
         write_rows(rows, indent="  ")
     for id, why in found.left_out.items():
-        terminal.warning(f"provider {id} is left out: {why}")
+        terminal.warning(f"skipped provider {id}: {why}")

@@ -1,4 +1,4 @@
-"""`modelbay model`: the models there are, what is known of them, and what you say of them."""
+"""`modelbay model`: models, facts about them, and model settings."""
 
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=Noun)
 def model() -> None:
-    """Look models up, choose the default, correct what is known of one."""
+    """List and search models, set the default model and model settings."""
 
 
 @model.command("list")
@@ -25,7 +25,7 @@ def model() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def list_models(settings: Settings, /, provider: str | None, as_json: bool) -> None:
-    """List the models that are configured."""
+    """List the configured models."""
     from modelbay.cli import model_show
 
     model_show.list_models(load(settings.config), provider, as_json=as_json)
@@ -34,14 +34,14 @@ def list_models(settings: Settings, /, provider: str | None, as_json: bool) -> N
 @model.command("search")
 @click.argument("words", nargs=-1, required=True)
 @click.option(
-    "--limit", default=20, show_default=True, type=click.IntRange(min=1), metavar="N", help="How many to show."
+    "--limit", default=20, show_default=True, type=click.IntRange(min=1), metavar="N", help="Maximum number of results."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def search_models(settings: Settings, /, words: tuple[str, ...], limit: int, as_json: bool) -> None:
-    """Search the models that are configured, those that your providers list, and thousands that models.dev knows.
+    """Search configured models, models that your providers list, and thousands of models in models.dev.
 
-    Letters may be left out: `gpt4o` finds gpt-4o-mini.
+    Characters may be missing: `gpt4o` finds gpt-4o-mini.
     """
     from modelbay.cli import model_show
 
@@ -53,7 +53,7 @@ def search_models(settings: Settings, /, words: tuple[str, ...], limit: int, as_
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def show_model(settings: Settings, /, name: str | None, as_json: bool) -> None:
-    """Show each fact that is known of a model, and who says it. Without NAME, the default model."""
+    """Show the facts about a model with their sources. Without NAME, shows the default model."""
     from modelbay.cli import model_show
 
     model_show.show_model(load(settings.config), name, as_json=as_json)
@@ -64,7 +64,7 @@ def show_model(settings: Settings, /, name: str | None, as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Print what would change in config.toml, and change nothing.")
 @pass_settings
 def default_model(settings: Settings, /, name: str | None, dry_run: bool) -> None:
-    """Make NAME the default model; without NAME, say which it is."""
+    """Set the default model. Without NAME, print it."""
     from modelbay.catalog.lookup import Catalog
     from modelbay.config import changes
     from modelbay.config.edit import apply
@@ -73,7 +73,7 @@ def default_model(settings: Settings, /, name: str | None, dry_run: bool) -> Non
     config = load(settings.config)
     if name is None:
         if config.default_model is None:
-            raise ConfigError("there is no default model", hint="choose one: modelbay model default NAME")
+            raise ConfigError("no default model is set", hint="set one: modelbay model default NAME")
         terminal.write(f"{config.default_model}\n")
         return
     entry = config.model(name)
@@ -93,24 +93,24 @@ def default_model(settings: Settings, /, name: str | None, dry_run: bool) -> Non
 @click.option("--dry-run", is_flag=True, help="Print what would change in config.toml, and change nothing.")
 @pass_settings
 def set_model(settings: Settings, /, alias: str, settings_: tuple[str, ...], dry_run: bool) -> None:
-    """Say what the model ALIAS is like. Your word goes before everybody else's; KEY= takes it back.
+    """Set facts about the model ALIAS. They have priority over all other sources; KEY= removes one.
 
     \b
-    max_output_size=8192         the longest answer, sent with every request
-    max_context_size=200k        what fits in; max_input_size likewise
-    image_in=no                  images are refused before they leave; so do
-                                 audio_in, video_in, document_in, tool_use
-    computer_use=no              computer tools are refused
-    thinking=yes temperature=no  what it does and does not take
-    cost.input=3 cost.output=15  dollars per million tokens, also cost.cache_read
-                                 and cost.cache_write: `ask` says what it cost
-    capabilities=thinking,image_in   Kimi Code's list of what it can do
-    reasoning_key=reasoning      the field of a reply that holds its thinking
+    max_output_size=8192         maximum output tokens, sent with every request
+    max_context_size=200k        context window; also max_input_size
+    image_in=no                  refuse images; also audio_in, video_in,
+                                 document_in, tool_use
+    computer_use=no              refuse computer-use tools
+    thinking=yes temperature=no  capabilities and accepted settings
+    cost.input=3 cost.output=15  US dollars per million tokens; also
+                                 cost.cache_read and cost.cache_write
+    capabilities=thinking,image_in   capabilities, in Kimi Code's list
+    reasoning_key=reasoning      reply field that contains the thinking
     support_efforts=low,high default_effort=low
     variants.deep.reasoning_effort=high
-                                 adds keys to the request: ask -m ALIAS:deep
-    base_model=gpt-5             the model behind a deployment, a proxy's name
-                                 or a fine-tune: facts and prices come from it
+                                 keys added to the request by -m ALIAS:deep
+    base_model=gpt-5             model behind a deployment, a proxy's name or
+                                 a fine-tune: its facts and prices apply
     display_name aliases model protocol modalities.input modalities.output
     """
     from modelbay.config import changes
@@ -135,11 +135,11 @@ def set_model(settings: Settings, /, alias: str, settings_: tuple[str, ...], dry
     done = edited.result
     said = [f"Set {', '.join(done.set)} of {alias}"] * bool(done.set)
     said += [f"Removed {', '.join(done.removed)} of {alias}"] * bool(done.removed)
-    terminal.write("".join(f"{line}\n" for line in said) or f"{alias} is that way already\n")
+    terminal.write("".join(f"{line}\n" for line in said) or f"{alias} already has these values\n")
 
 
 def _is_filled_in(edit: "Edit", alias: str) -> bool:
-    """Whether the model's own keys are a list's, so that the user's word has a table of its own."""
+    """Whether a list writes the model's own keys, so that the user's settings are in `overrides`."""
 
     config = edit.config
     entry = config.models.get(alias)
@@ -147,14 +147,14 @@ def _is_filled_in(edit: "Edit", alias: str) -> bool:
 
 
 def _alias(edit: "Edit", name: str) -> str:
-    """The entry that a name means: `provider/wire-id` may have an alias of its own."""
+    """The alias for a name, which can also be PROVIDER/MODEL_ID."""
     if isinstance(edit.get("models", name), dict):
         return name
 
     found = edit.config.model(name)
     if not found.configured:
         raise UnknownModel(
-            f'"{name}" has no entry in {edit.path} yet',
+            f'"{name}" is not in {edit.path}',
             hint=f"add it first: modelbay provider edit {quote(found.provider)} --add-model {quote(found.model)}",
         )
     return found.alias

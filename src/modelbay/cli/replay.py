@@ -22,13 +22,13 @@ GZIP = b"\x1f\x8b"
 
 @click.command()
 @click.argument("files", nargs=-1, type=texts.Place(), required=True, metavar="FILE…")
-@click.option("--to", type=click.Choice(get_args(Protocol)), help="Print what a client of this protocol would be sent.")
+@click.option("--to", type=click.Choice(get_args(Protocol)), help="Print the response for a client of this protocol.")
 @pass_settings
 def replay(settings: Settings, /, files: tuple[str, ...], to: Protocol | None) -> int:
-    """Read recorded exchanges again, without the provider, and print each one's answer as a line of JSON.
+    """Parse recorded exchanges again, without the provider, and print each answer as a line of JSON.
 
-    A FILE holds one exchange, a list of them or one a line, and may be gzipped; `-` is standard input. What is no
-    generation, such as a list of models, is skipped, and its line says so.
+    A FILE contains one exchange, a list of exchanges, or one exchange per line, and may be gzipped; `-` is standard input.
+    Exchanges that are not generations, such as lists of models, are skipped, with a line that says so.
     """
     worst = 0
     for file in files:
@@ -52,7 +52,7 @@ def _content(file: str) -> bytes:
 
 
 def _exchanges(data: bytes, file: str) -> Iterator[tuple[str, Json]]:
-    """Each thing in a file and its place; an error where there is no JSON."""
+    """The exchanges in a file with their positions; an exception for invalid JSON."""
     whole = _decoded(data)
     if isinstance(whole, list):
         yield from ((f"{file}[{index}]", recorded) for index, recorded in enumerate(whole))
@@ -76,7 +76,7 @@ def _decoded(data: bytes) -> Json:
 def _print(recorded: Row, name: str, to: Protocol | None, settings: Settings) -> int:
     try:
         row = translate(recorded, name, to) if to else answer(recorded, name)
-    except Exception as unexpected:  # noqa: BLE001 one exchange that we cannot read hides no other
+    except Exception as unexpected:  # noqa: BLE001 one unreadable exchange does not hide the others
         return terminal.internal(unexpected, settings, name)
     terminal.write_line(encode(row))
     return 0
