@@ -205,6 +205,26 @@ async def test_a_slow_reader_is_not_the_servers_silence():
     assert seen == [b"end"] * 3
 
 
+async def test_each_piece_of_content_starts_the_wait_for_the_next_one():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(head(length=4))
+        for _ in range(4):
+            await clock.passes(LONG / 2)
+            await client.send(b"x")
+            await read.acquire()
+        await client.hangup()
+
+    read, seen, clock = asyncio.Semaphore(0), b"", Clock(frozen=True)
+    async with RawServer(script) as server, Transport() as transport:
+        response = await transport.send(post(server.url, limits=Limits(first_event=LONG, content=LONG)))
+        async for data in response.stream():
+            response.progress()
+            read.release()
+            seen += data
+    assert seen == b"xxxx"
+
+
 async def test_connecting_and_answering_have_limits_of_their_own():
     async def script(client: Client) -> None:
         await client.request()
