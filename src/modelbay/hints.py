@@ -133,14 +133,14 @@ ROWS: dict[type[ModelbayError], Row] = {
 _ELSE = "add models by their IDs"
 _LIST: dict[type[ModelbayError], Row] = {
     PermissionDenied: Row("Permission Denied", f"check whether the API key may list models, or {_ELSE}", KEY),
-    NotFound: Row("Connection Errors", f"check base_url; if the provider has no list of models, {_ELSE}", MOVE),
-    BadRequest: Row("Bad Request", f"check base_url and type; if the provider has no list of models, {_ELSE}", MOVE),
+    NotFound: Row("Connection Errors", f"check base_url; if the provider has no model list, {_ELSE}", MOVE),
+    BadRequest: Row("Bad Request", f"check base_url and type; if the provider has no model list, {_ELSE}", MOVE),
     Overloaded: Row("Provider Overloaded", f"try again later, or {_ELSE}"),
     ServerError: Row("Provider Failed", f"try again later, or {_ELSE}"),
     ProviderError: Row("Provider Error", f"try again later, or {_ELSE}", TEST),
-    ReplyError: Row("Unexpected Results", "check base_url: the answer is not a list of models", MOVE),
-    MalformedReply: Row("Unexpected Results", "check base_url: the answer is not a list of models", MOVE),
-    IncompleteReply: Row("Unexpected Results", "try again: the list of models was cut off"),
+    ReplyError: Row("Unexpected Results", "check base_url: the response is not a model list", MOVE),
+    MalformedReply: Row("Unexpected Results", "check base_url: the response is not a model list", MOVE),
+    IncompleteReply: Row("Unexpected Results", "try again: the model list was cut off"),
 }
 _FETCH: dict[type[ModelbayError], Row] = {
     AuthenticationFailed: Row("Access Denied", "pass the token or API key that this URL requires"),

@@ -205,7 +205,7 @@ hint: --base-url cannot be empty
                 1,
                 "",
                 """\
-error: provider "lost" cannot be added: the base URL has a placeholder in it: ['X']
+error: provider "lost" cannot be added: the base URL contains a placeholder: ['X']
 
 hint: write the base URL as it is, without ${…}
 """,

@@ -276,14 +276,14 @@ BAD: list[tuple[str, Any, Any, str]] = [
     ("cut off", MANIFEST[:50], None, "it is not JSON at line 3, column 13: unterminated string"),
     ("a number", "7", None, "the manifest must be an object, not the number 7"),
     ("a list", [manifest(), {"models": {}}], None, "a hosted manifest must be an object; an array is for embedded JSON"),
-    ("no name", manifest(name=None), None, "name: it is missing"),
+    ("no name", manifest(name=None), None, "name: missing"),
     ("a number for a name", manifest(name=1), None, "name: it must be text, not the number 1"),
-    ("no baseUrl", manifest(baseUrl=None), None, "baseUrl: it is missing"),
+    ("no baseUrl", manifest(baseUrl=None), None, "baseUrl: missing"),
     ("baseUrl of another kind", manifest(baseUrl="ftp://SITE"), None, "baseUrl: the URL must start with http"),
-    ("a placeholder", manifest(baseUrl="https://{region}.acme.example"), None, "baseUrl: it has a placeholder in it"),
-    ("no source", manifest(models_data_source=None), None, "models_data_source: it is missing"),
+    ("a placeholder", manifest(baseUrl="https://{region}.acme.example"), None, "baseUrl: it contains a placeholder"),
+    ("no source", manifest(models_data_source=None), None, "models_data_source: missing"),
     ("an unknown source", manifest(models_data_source="api"), None, 'models_data_source: "api" is none of endpoint'),
-    ("embedded, hosted", manifest(models_data_source="embedded"), None, '"embedded" cannot stand in a hosted manifest'),
+    ("embedded, hosted", manifest(models_data_source="embedded"), None, '"embedded" is not allowed in a hosted manifest'),
     ("no id", manifest(models_data_source="models_dev"), None, "models_dev_provider_id: it is missing"),
     (
         "an unknown id",
@@ -291,8 +291,8 @@ BAD: list[tuple[str, Any, Any, str]] = [
         None,
         'models_dev_provider_id: models.dev has no provider "synthetik"',
     ),
-    ("a key inside", manifest(baseUrl="SITE/v1", apiKey="sk-given"), None, "apiKey: a manifest carries no key"),
-    ("a key in the address", manifest(baseUrl="https://k@acme.example"), None, "it has a user or a key before the host"),
+    ("a key inside", manifest(baseUrl="SITE/v1", apiKey="sk-given"), None, "apiKey: a manifest must not contain a key"),
+    ("a key in the address", manifest(baseUrl="https://k@acme.example"), None, "it contains credentials before the host"),
     ("loopback", manifest(baseUrl="http://127.0.0.1:9/v1"), None, "http://127.0.0.1:9 is this machine or in a private"),
     ("localhost", manifest(baseUrl="http://localhost/v1"), None, "http://localhost is this machine or in a private"),
     ("a private net", manifest(baseUrl="https://192.168.1.1/v1"), None, "https://192.168.1.1 is this machine or in a"),
@@ -305,14 +305,14 @@ BAD: list[tuple[str, Any, Any, str]] = [
     ("models not found", manifest(baseUrl="SITE/v1"), Page(b"{}", 404), "SITE/v1/models?extended=true returned 404"),
     ("models for a key", manifest(baseUrl="SITE/v1"), Page(b"{}", 403), "SITE/v1/models?extended=true returned 403"),
     ("no models object", manifest(baseUrl="SITE/v1"), {"data": "no"}, "models: it is missing: there is an object"),
-    ("models of text", manifest(baseUrl="SITE/v1"), {"models": "m"}, 'models: it must be an object of models by id, not "m"'),
+    ("models of text", manifest(baseUrl="SITE/v1"), {"models": "m"}, 'models: must be an object of models by ID, not "m"'),
     ("a wrong size", manifest(baseUrl="SITE/v1"), {"models": {"a/b": model(limit={"context": "x"})}},
      'models.a/b.limit.context: it must be a number, not "x"'),
     ("an empty id", manifest(baseUrl="SITE/v1"), {"models": {"m": model(id=" ")}}, "models.m.id: it is empty"),
     ("an id twice", manifest(baseUrl="SITE/v1"), {"models": {"a": model(id="x"), "b": model(id="x")}},
      'models.b.id: "x" is the id of models.a already'),
     ("a key twice", manifest(baseUrl="SITE/v1"), '{"models": {"a": {"id": "a"}, "a": {"id": "a"}}}',
-     "a: this key is there twice in one object"),
+     "a: duplicate key"),
 ]  # fmt: skip
 
 
@@ -370,9 +370,12 @@ def test_no_models_are_told_in_the_guides_words(bay: Inside, acme: Site) -> None
         (json.dumps([manifest(models_data_source="embedded")]), "the array must be [manifest, models], and has 1"),
         (
             json.dumps([manifest(), json.loads(EXTENDED)]),
-            '0.models_data_source: "endpoint" cannot stand in embedded JSON',
+            '0.models_data_source: "endpoint" is not allowed in embedded JSON',
         ),
-        (json.dumps(embedded({"m": {"id": "m", "api_key": "sk-x"}})), "1.models.m.api_key: a manifest carries no key"),
+        (
+            json.dumps(embedded({"m": {"id": "m", "api_key": "sk-x"}})),
+            "1.models.m.api_key: a manifest must not contain a key",
+        ),
     ],
 )
 def test_bad_embedded_json_is_told_and_nothing_is_written(bay: Inside, acme: Site, given: str, said: str) -> None:
@@ -475,5 +478,5 @@ def test_a_key_that_stands_elsewhere_is_only_looked_for_where_it_is_wanted(bay: 
 
 def test_a_key_in_the_manifests_own_address_is_refused(bay: Inside) -> None:
     run = bay("provider", "manifest", f"https://me:{KEY}@acme.example/v1/models?provider=true", "--yes")
-    assert "it has a user or a key before the host" in run.err
+    assert "it contains credentials before the host" in run.err
     assert KEY not in run.err

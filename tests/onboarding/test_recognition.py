@@ -90,7 +90,7 @@ def test_by_content(content, kind):
 
 @pytest.mark.parametrize("content", [{}, {"hello": "world"}, [], [1], "x", 3])
 def test_other_json_is_refused(content):
-    with pytest.raises(ConfigError, match="has no list of models, no manifest and no registry in it"):
+    with pytest.raises(ConfigError, match="has no model list, no manifest and no registry in it"):
         recognise_content(content, "it")
 
 

@@ -1,1 +1,1 @@
-"""What models are like: facts, where each comes from, and which source counts."""
+"""Facts about models: their sources, and which source takes precedence."""

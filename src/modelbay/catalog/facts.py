@@ -1,4 +1,4 @@
-"""Facts about a model from one source, and the model that those of several sources make."""
+"""Facts about a model from one source, and the model that results from several sources."""
 
 from copy import copy
 from typing import get_args
@@ -11,7 +11,7 @@ from modelbay.model import Capability, Cost, Model
 
 CAPABILITIES: frozenset[str] = frozenset(get_args(Capability))
 BUDGET_EFFORTS = ("low", "medium", "high")
-"""What a model understands that thinks by a budget: each stands for one."""
+"""Efforts of a model that thinks by token budget: each stands for a budget."""
 INPUTS: dict[str, Capability] = {
     "image": "image_in",
     "video": "video_in",
@@ -22,7 +22,7 @@ OUTPUTS: dict[str, Capability] = {"image": "image_out", "audio": "audio_out"}
 
 
 class Facts(Struct):
-    """What one source says of a model; None is "nothing", and a capability that is not in the table is unknown to it."""
+    """Facts from one source. None means not given; a capability missing from the table is unknown."""
 
     family: str | None = None
     name: str | None = None
@@ -30,7 +30,7 @@ class Facts(Struct):
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
     efforts: list[str] | None = None
-    """Without the one that stands for "off"; an empty list is a model that takes none."""
+    """Without the effort that turns thinking off; an empty list means that the model supports no efforts."""
     default_effort: str | None = None
     off_effort: str | None = None
     reasoning_key: str | None = None
@@ -39,7 +39,7 @@ class Facts(Struct):
 
 
 def configured(entry: ModelEntry, protocol: Protocol) -> Facts:
-    """What the user says of a model. Only a switch or a list of modalities, which is complete, takes a capability away."""
+    """Facts that the user configured. Only a switch, or a list of modalities (which is complete), denies a capability."""
     return Facts(
         name=entry.display_name,
         max_context_tokens=entry.max_context_size,
@@ -74,7 +74,7 @@ def _capabilities(entry: ModelEntry, protocol: Protocol) -> dict[Capability, boo
     found |= {capability: value for capability, value in switches.items() if value is not None}
     beyond_budgets = set(entry.support_efforts or ()) - set(BUDGET_EFFORTS)
     if entry.adaptive_thinking is None and protocol == "anthropic" and beyond_budgets:
-        found["adaptive_thinking"] = True  # Kimi Code's rule: no budget stands for "max"
+        found["adaptive_thinking"] = True  # Kimi Code's rule: "max" has no budget
     for name in entry.capabilities:
         capability = name.strip().lower()
         if capability in CAPABILITIES:
@@ -85,7 +85,7 @@ def _capabilities(entry: ModelEntry, protocol: Protocol) -> dict[Capability, boo
 
 
 def switched(options: Json) -> dict[Capability, bool]:
-    """That thinking can be turned off, where `reasoning_options` say so. Ones that do not say it do not deny it."""
+    """Whether `reasoning_options` say that thinking can be turned off. Options that do not say so do not deny it."""
     for option in options if isinstance(options, list) else ():
         if not isinstance(option, dict):
             continue
@@ -96,7 +96,7 @@ def switched(options: Json) -> dict[Capability, bool]:
 
 
 def fill(model: Model, facts: Facts, source: str) -> None:
-    """Adds to a model what it does not know yet, and where that is from."""
+    """Adds the facts that a model does not have yet, with their source."""
     for name in Facts.__struct_fields__:
         value = getattr(facts, name)
         if name == "capabilities":
@@ -118,11 +118,11 @@ LISTED: dict[str, str] = {
     "off_effort": "off_effort",
     "reasoning_key": "reasoning_key",
 }
-"""The keys of a model that a list fills in, by the fact that each is. What else stands there is the user's."""
+"""Keys of a model that a list writes, by fact. Other keys are the user's."""
 
 
 def attribute(model: Model, entry: ModelEntry, source: str) -> None:
-    """Says of the facts that a list wrote into the file that they are its, and not the user's."""
+    """Attributes the facts that a list wrote into the file to that list instead of to the user."""
     for name, key in LISTED.items():
         if model.sources.get(name) == "config" and key not in entry.overridden:
             model.sources[name] = source
@@ -132,7 +132,7 @@ def attribute(model: Model, entry: ModelEntry, source: str) -> None:
 
 
 def settle(model: Model) -> None:
-    """Makes facts of several sources agree, once all are in."""
+    """Makes facts of several sources consistent, after all were added."""
     if model.max_input_tokens and model.max_context_tokens:
         model.max_input_tokens = min(model.max_input_tokens, model.max_context_tokens)
     without = model.can("adaptive_thinking") is False and model.sources["adaptive_thinking"] == "config"

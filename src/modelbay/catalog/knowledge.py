@@ -1,4 +1,4 @@
-"""What a model's name tells of it. The table is `knowledge.toml`; here is only how it is read."""
+"""Facts known from a model's name. The table is `knowledge.toml`; this module reads it."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ TABLE = Path(__file__).with_name("knowledge.toml")
 
 
 class Rule(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """One row. Which names it fits, and what it says of them, stands at the top of the table."""
+    """One row. The top of the table explains which names it fits and what it says."""
 
     prefix: list[str]
     pattern: str | None = None
@@ -51,7 +51,7 @@ class Rule(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
         )
 
     def is_of_age(self, age: Version) -> bool:
-        """Whether its versions are those of a name."""
+        """Whether a version is within the rule's bounds."""
         return (self.since is None or age.since(self.since)) and (self.before is None or age.before(self.before))
 
 
@@ -61,7 +61,7 @@ class Table(Struct, forbid_unknown_fields=True):
     rule: list[Rule]
 
     def rules(self, wire_id: str, vendor: str, protocol: Protocol) -> Iterator[Rule]:
-        """The rules that fit a name, in their order."""
+        """The rules that fit a name, in order."""
         name = _bare(wire_id, tuple(self.prefixes))
         own = max((prefix for prefix in self.apart if name.startswith(prefix)), key=len, default="")
         age = version(name)
@@ -75,23 +75,25 @@ class Table(Struct, forbid_unknown_fields=True):
 
 
 class Known(Struct, frozen=True):
-    """All that a name tells."""
+    """Everything known from a name."""
 
     facts: Facts
     wire_id: str | None
-    """The name on the wire, where the one that is asked for is not."""
+    """The model ID to send, if it differs from the requested one."""
     dialect: Extra
-    """The fields of the vendor's dialect that this model has otherwise."""
+    """Dialect fields of the vendor that differ for this model."""
 
 
 def model_facts(entry: ModelEntry, upstream: Upstream, said: Iterable[tuple[Facts, str]] = ()) -> Model:
-    """The model of an entry: what the user says of it, then what others have `said`, then what its name tells.
+    """The model of an entry, from three sources: the user's configuration, then `said`, then the model's name.
 
-    `sources` has where each fact is from.
+    `sources` names the source of each fact.
     """
     name = known(entry.identity, upstream.vendor, upstream.protocol)
     filled_in = upstream.provider.filled_in
-    wished = filled_in is None or "max_output_size" in entry.overridden  # a list tells what is possible
+    wished = (
+        filled_in is None or "max_output_size" in entry.overridden
+    )  # a list describes what is possible, not what is the default
     model = Model(
         id=entry.model if entry.base_model else name.wire_id or entry.model,
         base_model=entry.base_model,
@@ -113,9 +115,9 @@ def model_facts(entry: ModelEntry, upstream: Upstream, said: Iterable[tuple[Fact
 
 
 def fitted(upstream: Upstream) -> Upstream:
-    """An upstream in the dialect of its model: the vendor's, changed where the model's name tells so.
+    """An upstream with the dialect of its model: the vendor's, changed as the model's name requires.
 
-    What the user's own dialect says stays. What either of vendor and model does not take is left out.
+    Fields of the user's own dialect stay. A feature that the vendor or the model lacks is turned off.
     """
     changes = known(upstream.model.identity, upstream.vendor, upstream.protocol).dialect if upstream.model else {}
     if upstream.model and upstream.model.reasoning_key:
@@ -132,7 +134,7 @@ def fitted(upstream: Upstream) -> Upstream:
 
 @lru_cache(maxsize=1024)
 def known(wire_id: str, vendor: str, protocol: Protocol) -> Known:
-    """What a name tells of the model that a vendor has under it. The result is shared: it must not be changed."""
+    """Everything known from a vendor's model ID. The result is shared: callers must not change it."""
     facts = Facts()
     dialect: Extra = {}
     real: str | None = None
@@ -161,7 +163,7 @@ def _add(facts: Facts, rule: Rule) -> None:
 
 
 def _bare(wire_id: str, prefixes: tuple[str, ...]) -> str:
-    """The maker's own name: of "openai/gpt-5" and "us.anthropic.claude-opus-4" what comes last."""
+    """The maker's own name: the last part of "openai/gpt-5" and "us.anthropic.claude-opus-4"."""
     name = wire_id.lower().rpartition("/")[2]
     while name.startswith(prefixes):
         name = name.removeprefix(next(prefix for prefix in prefixes if name.startswith(prefix)))

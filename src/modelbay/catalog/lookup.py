@@ -1,4 +1,4 @@
-"""What others than the user say of models: the providers' own lists, as they were last seen, and models.dev."""
+"""Facts from sources other than the user: the providers' own model lists, as last fetched, and models.dev."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
     from modelbay.catalog.lists.discovery import Discovery
 
 LIST, MODELS_DEV = "models", "models.dev"
-"""What `Model.sources` calls them."""
+"""Their names in `Model.sources`."""
 
 
 class Seen(Struct):
-    """A provider's list as it was last seen."""
+    """A provider's model list as last fetched."""
 
     base_url: str
-    """What the provider's was then, without query and password: another address has another list."""
+    """Address of the provider at that time, without query and password: another address has another list."""
     url: str
-    """Where the list is."""
+    """URL of the list."""
     when: float
     """Seconds since 1970."""
     models: dict[str, Listed] = field(default_factory=dict)
-    """By id, without `extra`."""
+    """By ID, without `extra`."""
 
 
 class Catalog:
-    """Answers at once, from files in the cache folder; whoever discovers models or refreshes models.dev writes them."""
+    """Answers at once, from files in the cache folder, which discovery and the refresh of models.dev write."""
 
     def __init__(self, cache: Cache | None = None) -> None:
         self.cache = cache or Cache()
@@ -55,7 +55,7 @@ class Catalog:
         return ModelsDev(self.cache)
 
     def said(self, entry: ModelEntry, found: Upstream) -> list[tuple[Facts, str]]:
-        """What is said of a model, with the source, those first who know best. To be filled in after the user's word."""
+        """Facts about a model with their source, best source first. The user's configuration takes precedence over all of them."""
         said: list[tuple[Facts, str]] = []
         if entry.listed:
             said.append((Entry(entry.provider, entry.model, entry.listed).facts, MANIFEST))
@@ -67,18 +67,18 @@ class Catalog:
             said.append((known.facts, MODELS_DEV))
         elif (family := self.models_dev.index.family(entry.identity)) is not None:
             if found.origin.loopback:
-                family.max_context_tokens = None  # that is for the server here to say
+                family.max_context_tokens = None  # only the server itself knows what it supports
             said.append((family, MODELS_DEV))
         return said
 
     def entry(self, wire_id: str, found: Upstream) -> Entry | None:
-        """The entry that models.dev has for a model at this very provider, which is the only one whose prices hold."""
+        """The entry of models.dev for a model at exactly this provider: only its prices apply."""
         return self.models_dev.index.at(self.names(found), wire_id)
 
     def names(self, found: Upstream) -> list[str]:
-        """What models.dev calls a provider, likeliest first; several where several plans share a host.
+        """IDs of a provider at models.dev, likeliest first; several if plans share a host.
 
-        Its address tells: who names a server at home "openai" has not got OpenAI's prices.
+        The address decides: a local server configured as "openai" does not have OpenAI's prices.
         """
         source: Mapping[str, object] = found.provider.source or {}
         named = source.get("models_dev_provider_id")
@@ -93,7 +93,7 @@ class Catalog:
 
         def rank(id: str) -> tuple[bool, bool, int, int, str]:
             place = usual.index(id) if id in usual else len(usual)
-            # a vendor without an address in the list is as near as one at its host: Perplexity, and not its agents at /v1
+            # a vendor without an address in the list ranks like one at its host: Perplexity, not its agents at /v1
             elsewhere = id not in there and bool(index.apis.get(id))
             return not (id in there and index.exactly_at(id, path)), elsewhere, place, len(id), id
 
@@ -102,7 +102,7 @@ class Catalog:
     # --- lists ---
 
     def remember(self, found: Upstream, discovery: "Discovery") -> None:
-        """Keeps what a provider's list said, for `said`."""
+        """Stores a provider's list for `said`."""
         models = {model.id: replace(model, extra={}) for model in discovery.models}
         if discovery.gaps and (before := self.seen(found)) is not None:
             models = {id: one for id, one in before.models.items() if discovery.gaps.covers(id)} | models
@@ -111,7 +111,7 @@ class Catalog:
         self.cache.write(msgspec.json.encode(seen), "lists", f"{found.provider.id}.json")
 
     def seen(self, found: Upstream) -> Seen | None:
-        """The provider's list as it was last seen at this address."""
+        """The provider's list as last fetched from this address."""
         id = found.provider.id
         if id not in self._seen:
             self._seen[id] = self._read(id)
@@ -119,7 +119,7 @@ class Catalog:
         return seen if seen is not None and seen.base_url == _address(found) else None
 
     def forget(self, provider: str) -> None:
-        """Drops a provider's list."""
+        """Removes a provider's stored list."""
         self._seen.pop(provider, None)
         self.cache.drop("lists", f"{provider}.json")
 

@@ -1,6 +1,6 @@
-"""Names that a provider chose, of models and of providers: which ones can be a key, a file, a path and a line on a screen.
+"""Names chosen by a provider, of models and of providers: which ones are safe as a key, a file name, a path and terminal output.
 
-An ID is used as it is written or not at all, as a changed one would call another model. A name to show is cleaned instead.
+An ID is used unchanged or not at all, because a changed ID would call another model. A display name is cleaned instead.
 """
 
 import re
@@ -10,42 +10,46 @@ from functools import lru_cache
 from itertools import groupby
 
 LONGEST = 400
-"""Characters of an ID, and twice that of a name to show."""
+"""Maximum characters of an ID; a display name may have twice as many."""
 SPOOFING = frozenset(("CYRILLIC", "GREEK", "COPTIC", "ARMENIAN", "CHEROKEE", "LISU"))
-"""Scripts that have letters which look like Latin ones."""
+"""Scripts with letters that look like Latin ones."""
 ALIKE = frozenset("аеорсухіјѕԁԛԝһӏкмтвнАВЕКМНОРСТУХІЈЅԌԚԜӀοανυρικτхΑΒΕΖΗΙΚΜΝΟΡΤΥΧοϲϳօսոԱՕՏՍ")
-"""Those letters. A word of nothing else is not told from a Latin one."""
+"""Those letters. A word made of them only cannot be distinguished from a Latin one."""
 BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]")
-"""Characters that count as printable, and show nothing."""
+"""Characters that count as printable but are invisible."""
 
 
 def problem(id: str) -> str | None:
-    """Why an ID cannot be used; None if it can."""
+    """Reason why an ID cannot be used; None if it can."""
     if not id.strip():
         return "it is empty"
     if len(id) > LONGEST:
         return "it is too long"
     if not id.isprintable():
+<<<<<<< HEAD
         return "it has control characters in it"
     if "\ufffd" in id:  # what the decoder writes for half a surrogate pair and for bytes that are not UTF-8
         return "it has characters that are not text"
+=======
+        return "it contains control characters"
+>>>>>>> bab4a5f (Describe model facts, lists and formats in plain words)
     if BLANK.search(id):
-        return "it has invisible characters in it"
-    if id.isascii():  # even ../x.gguf, as llama.cpp calls its file: where a path is made of it, it is escaped
+        return "it contains invisible characters"
+    if id.isascii():  # ../x.gguf is allowed, as llama.cpp names its file: paths made of it are escaped
         return None
     if unicodedata.normalize("NFKC", id) != id:
-        return "it is written with characters that stand for others"
-    return "it has letters that look like those of another script" if any(map(_deceives, _words(id))) else None
+        return "it contains compatibility characters"
+    return "it mixes scripts whose letters look alike" if any(map(_deceives, _words(id))) else None
 
 
 def folded(id: str) -> str:
-    """What two IDs have in common that differ in case only: file systems, and people, take them for one."""
+    """The ID without differences in case: file systems, and people, treat such IDs as one."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", id).casefold())
 
 
 def problems(ids: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
-    """Those of several IDs that cannot be used, and why. Of some that differ in case only, the first one can, unless it
-    differs so from one that is `taken`.
+    """IDs that cannot be used, and why. Of several that differ only in case, the first can be used, unless it differs in case
+    from one in `taken`.
     """
     found: dict[str, str] = {}
     first = {folded(id): id for id in taken}
@@ -53,7 +57,7 @@ def problems(ids: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
         if (why := problem(id)) is not None:
             found[id] = why
         elif (other := first.setdefault(folded(id), id)) != id:
-            found[id] = f"it differs from {other} in case only"
+            found[id] = f"it differs from {other} only in case"
     return found
 
 
@@ -64,7 +68,7 @@ def renamed(now: Collection[str], before: Collection[str]) -> dict[str, str]:
 
 
 def shown(name: str) -> str:
-    """A name to show: one line, without characters that are invisible or steer what is around them."""
+    """A display name: one line, without characters that are invisible or control the text around them."""
     line = "".join(char for char in " ".join(name.split()) if char.isprintable())
     return line[: 2 * LONGEST].strip()
 
@@ -80,7 +84,7 @@ def _words(id: str) -> Iterator[str]:
 
 
 def _deceives(word: str) -> bool:
-    """Whether a word mixes scripts whose letters look alike, or is of another script and looks Latin."""
+    """Whether a word mixes scripts with similar letters, or looks Latin although it is not."""
     scripts = {script for char in word if (script := _script(char)) in SPOOFING or script == "LATIN"}
     return len(scripts) > 1 or (bool(scripts & SPOOFING) and ALIKE.issuperset(word))
 

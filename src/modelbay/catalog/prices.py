@@ -1,4 +1,4 @@
-"""What an answer cost: by the price that the user wrote, that the provider lists, or that those who watch prices know."""
+"""The cost of an answer: by the user's price, the provider's own, or a public price list."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -14,25 +14,25 @@ from modelbay.usage import Usage
 
 GENAI_PRICES = "genai-prices"
 FIRST_HAND = ("config", "manifest", LIST)
-"""The sources of a price that go before whoever watches prices."""
+"""Sources of prices that take precedence over public lists."""
 MILLION = Decimal(1_000_000)
 LONG = 200_000
-"""Tokens beyond which models.dev's `context_over_200k` holds."""
+"""Tokens above which models.dev's `context_over_200k` applies."""
 
 
 class Price(Struct, frozen=True):
     dollars: Decimal
     source: str
-    """Whose price it is: a source of facts, or "genai-prices"."""
+    """Source of the price: a source of facts, or "genai-prices"."""
 
 
 def price(
     model: Model, usage: Usage, found: Upstream, catalog: Catalog, context: Mapping[str, str] | None = None
 ) -> Price | None:
-    """What an answer cost; None where no price is known. `context` is what else a price may depend on, as `service_tier`.
+    """The cost of an answer; None if the price is unknown. `context` has further conditions of a price, such as `service_tier`.
 
-    Prices with tiers, for long prompts and for each kind of cache are genai-prices', which takes a quarter of a second to
-    load, and so is only asked about providers that it may know.
+    Prices with tiers, for long prompts and for each kind of cache come from genai-prices, which takes 250 ms to load and is
+    therefore asked only about providers that it may know.
     """
     if usage.input is None and usage.output is None:
         return None
@@ -53,7 +53,7 @@ def price(
 
 
 def flat(cost: Cost, usage: Usage) -> Decimal | None:
-    """Dollars by a price for each bucket. A bucket without a price of its own costs what input does."""
+    """Dollars from one price per bucket. A bucket without its own price costs as much as input."""
     if cost.input is None or cost.output is None:
         return None
     into, out = Decimal(str(cost.input)), Decimal(str(cost.output))
@@ -73,7 +73,7 @@ def _priced(dollars: Decimal | None, source: str) -> Price | None:
 
 
 def _exact(wire_id: str, usage: Usage, base_url: str, context: Mapping[str, str] | None) -> Decimal | None:
-    """genai-prices' word, where it knows the provider at that address and its model."""
+    """The price from genai-prices, if it knows the provider at that address and the model."""
     import genai_prices
 
     written = (usage.cache_write or 0) + (usage.cache_write_1h or 0)
@@ -93,7 +93,7 @@ def _exact(wire_id: str, usage: Usage, base_url: str, context: Mapping[str, str]
 
 
 def _tier(entry: Entry, usage: Usage) -> Cost | None:
-    """models.dev's price for a prompt of that length."""
+    """The price from models.dev for a prompt of that length."""
     usual = entry.facts.cost
     told = entry.raw.get("cost")
     if usual is None or not isinstance(told, dict):
@@ -108,7 +108,7 @@ def _tier(entry: Entry, usage: Usage) -> Cost | None:
 
 
 def _tiers(told: Extra) -> list[tuple[int, Extra]]:
-    """Each tier with the length of prompts from which on it holds."""
+    """Each tier with the prompt length from which it applies."""
     tiers = [tier for tier in told.get("tiers") or () if isinstance(tier, dict) and isinstance(tier.get("tier"), dict)]
     found = [(tier["tier"].get("size"), tier) for tier in tiers if tier["tier"].get("type") == "context"]
     long = told.get("context_over_200k")

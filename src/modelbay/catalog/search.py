@@ -1,8 +1,8 @@
-"""Search among thousands of models, as fast as one types: "gpt4o" finds "gpt-4o-mini", "son 4.5" finds Claude Sonnet 4.5.
+"""Search among thousands of models as the user types: "gpt4o" finds "gpt-4o-mini", "son 4.5" finds Claude Sonnet 4.5.
 
-Every word of a query must be in a row: in its id, its name or its provider, letter by letter in their order. First come
-the rows where it is all of a name, then those whose name begins with it, those with a word that does, those that have
-it inside, and at last those where its letters are merely strewn about. Where nothing fits well, a typing error is assumed.
+A row matches if its ID, name or provider contains the letters of every word of the query, in order. Best first: rows where
+a word is a whole name, starts the name, starts a word of it, is inside it, and last those with scattered letters. If no
+row matches well, a typing error is assumed.
 """
 
 import re
@@ -11,18 +11,18 @@ from typing import Generic, Protocol, TypeVar
 
 EXACT, PREFIX, WORD, INSIDE, STREWN, ALIKE, SCATTERED = range(7)
 SCATTER = 3
-"""Letters spread over more than so many times their number may as well be there by chance."""
+"""Letters spread over more than this many times their number count as a coincidence."""
 LOOKED_AT = 200
-"""How many rows are looked at for words: the shortest."""
+"""Maximum number of rows searched for words: the shortest."""
 CLOSE = 75
-"""How alike, of 100, a row must be to what may be a typing error."""
+"""Minimum similarity, of 100, to a query with a possible typing error."""
 BETWEEN = "\x1e"
 NOT_LETTERS = bytes(code for code in range(128) if not chr(code).isalnum() and chr(code) not in f"\n{BETWEEN}")
 BREAKS = re.compile(r"[\W_]+|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 
 
 class Row(Protocol):
-    """What is searched in; a `Model` is one."""
+    """An item to search in, for example a `Model`."""
 
     @property
     def id(self) -> str: ...
@@ -36,18 +36,18 @@ R = TypeVar("R", bound=Row)
 
 
 def search(query: str, rows: Iterable[R], limit: int = 50) -> list[R]:
-    """The rows that fit a query, best first; the first ones, in their order, for a blank one."""
+    """The rows that match a query, best first; the first rows, in order, if the query is blank."""
     return Finder(list(rows)).find(query, limit)
 
 
 class Finder(Generic[R]):
-    """Rows made ready to be searched again and again."""
+    """Rows prepared for repeated searches."""
 
     def __init__(self, rows: Sequence[R]) -> None:
         self._rows = rows
         written = (f"{row.id.rpartition('/')[2]}\n{row.id}\n{_line(row.name)}\n{_line(row.provider)}" for row in rows)
         self._texts = _squeezed(BETWEEN.join(written)).split(BETWEEN) if rows else []
-        """Each row's last part of its id, its id, name and provider: a line each, letters and digits only."""
+        """Per row: the last part of its ID, its ID, name and provider, one line each, letters and digits only."""
 
     def find(self, query: str, limit: int = 50) -> list[R]:
         """The best rows for a query."""
@@ -65,7 +65,7 @@ class Finder(Generic[R]):
         return [self._rows[number] for _, _, number in ranked[:limit]]
 
     def _whole(self, tokens: list[str], limit: int) -> list[tuple[int, int, int]]:
-        """Rank, length and number of the rows that have each word in one piece."""
+        """Rank, length and number of the rows that contain each word in one piece."""
         joined = "".join(tokens)
         starts = [" " + BREAKS.sub(" ", token) for token in tokens]
         found, others = [], []
@@ -81,7 +81,7 @@ class Finder(Generic[R]):
                 else:
                     others.append((INSIDE, len(id), number))
         if len(found) >= limit:
-            return found  # the others would not be shown, in whatever order
+            return found  # the others would not be shown in any order
         others.sort()
         for place, (_, length, number) in enumerate(others[:LOOKED_AT]):
             row = self._rows[number]
@@ -91,7 +91,7 @@ class Finder(Generic[R]):
         return found + others
 
     def _strewn(self, tokens: list[str], known: set[int]) -> list[tuple[int, int, int]]:
-        """The same of the rows that have each word's letters in their order, closest together first."""
+        """Same for the rows that contain each word's letters in order, closest together first."""
         pattern, *more = [re.compile("[^\n]*?".join(map(re.escape, token))) for token in tokens]
         enough = SCATTER * sum(map(len, tokens))
         found = []
@@ -104,7 +104,7 @@ class Finder(Generic[R]):
         return found
 
     def _alike(self, tokens: list[str], limit: int, known: set[int]) -> list[tuple[int, int, int]]:
-        """The same of the rows that have something like the words."""
+        """Same for the rows that are similar to the words."""
         from rapidfuzz import fuzz, process
 
         alike = process.extract(
@@ -114,7 +114,7 @@ class Finder(Generic[R]):
 
 
 def _squeezed(text: str) -> str:
-    return text.lower().encode(errors="replace").translate(None, NOT_LETTERS).decode()  # of all ways the fastest
+    return text.lower().encode(errors="replace").translate(None, NOT_LETTERS).decode()  # the fastest way
 
 
 def _line(text: str | None) -> str:

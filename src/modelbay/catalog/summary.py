@@ -1,4 +1,4 @@
-"""What is known of a model, in the few words that fit on a line."""
+"""A short summary of a model that fits on a line."""
 
 from modelbay.model import Capability, Cost, Model
 
@@ -10,11 +10,11 @@ SHOWN: dict[Capability, str] = {
     "document_in": "documents",
     "tool_use": "tools",
 }
-"""The capabilities that tell models apart."""
+"""Capabilities that distinguish models."""
 
 
 def facts(model: Model) -> str:
-    """What is known of a model, as "200k context · $3 in, $15 out · thinking, images"."""
+    """The known facts, such as "200k context · $3 in, $15 out · thinking, images"."""
     words = [f"{size(model.max_context_tokens)} context"] if model.max_context_tokens else []
     if model.cost is not None and (price := prices(model.cost)):
         words.append(price)
@@ -33,7 +33,7 @@ def prices(cost: Cost) -> str:
 
 
 def size(tokens: int | None) -> str:
-    """A number of tokens as people say it: 128k, 1M, 4,096."""
+    """A number of tokens in short form: 128k, 1M, 4,096."""
     if not tokens:
         return ""
     for unit, letter in ((1_000_000, "M"), (1_000, "k")):

@@ -1,4 +1,4 @@
-"""Versions in the names of models, as numbers that can be compared."""
+"""Versions in model names, as numbers that can be compared."""
 
 import re
 
@@ -15,11 +15,11 @@ _MONTH = re.compile(r"(?<!\d)(2[3-9](?:0[1-9]|1[0-2]))(?!\d)")
 
 
 class Version(Struct, frozen=True):
-    """What a name says of its version. None means that it says nothing, as `gemini-flash-latest` does: the newest."""
+    """The version in a model's name. None means that the name has none, as `gemini-flash-latest`: the newest."""
 
     number: tuple[int, ...] | None
     month: int | None
-    """Year and month as one number, 2512, for makers that count so."""
+    """Year and month as one number, such as 2512, for makers that use dates as versions."""
 
     def since(self, bound: str) -> bool:
         """Whether it is that version or a newer one. A bound of four digits is a month."""
@@ -44,7 +44,7 @@ def version(name: str) -> Version:
     if found is not None:
         major, minor = int(found[1]), found[2] or found[3]
         number = (major, int(minor)) if minor else (major,)
-        if minor is None and major >= 20:  # `gpt-35-turbo` (Azure), `gpt-52`: a host that leaves the dot out
+        if minor is None and major >= 20:  # `gpt-35-turbo` (Azure), `gpt-52`: hosts that omit the dot
             number = divmod(major, 10)
     month = _MONTH.search(name)
     return Version(number, int(month[1]) if month else None)

@@ -121,7 +121,7 @@ def recognise_content(content: Json, source: str, forced: Kind | None = None) ->
     """
     kind = forced or kind_of(content)
     if kind not in ("list", "manifest", "registry"):
-        raise ConfigError(f"{source} has no list of models, no manifest and no registry in it", hint=_known_forms())
+        raise ConfigError(f"{source} has no model list, no manifest and no registry in it", hint=_known_forms())
     return Recognised(kind, content=content)
 
 

@@ -150,7 +150,7 @@ async def _build(
         listed = [Listed(id=one.model) for one in config.models.values() if one.provider == entry.id]
         if not listed:
             raise
-        notes.append("it has no list of models; those that are configured are written")
+        notes.append("it has no model list; those that are configured are written")
     finally:
         await line.aclose()
     built = Built(manifest, {}, notes=notes)

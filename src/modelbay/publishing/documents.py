@@ -46,6 +46,8 @@ MODEL_FIELDS = {
     ".limit.output": "limit",
 }
 """The rule for each field of a model."""
+OWN_RULES = ("http", "endpoint")
+"""Kinds of findings for which `manifest_findings` has its own rules."""
 
 
 class Document(Struct):
@@ -76,8 +78,8 @@ def read_manifest(
         table, prefix = read[0], (0,)
         models = read[1].get("models") if isinstance(read[1], dict) else None
         document.models = models if isinstance(models, dict) else None
-    told = list(_told(reading.inspect_manifest(content, pasted=pasted).findings, "manifest"))
-    document.findings += [one for one in told if one.rule != "base-url" or not _is_repeated(one)]
+    found_by_reading = reading.inspect_manifest(content, pasted=pasted).findings
+    document.findings += _told([one for one in found_by_reading if one.kind not in OWN_RULES], "manifest")
     if isinstance(table, dict):
         document.manifest = table
         document.findings += manifest_findings(table, prefix, local=local)
@@ -165,9 +167,9 @@ def _told(findings: list[reading.Finding], whole: str) -> Iterator[Finding]:
 
 
 def _rule(one: reading.Finding, whole: str) -> str:
-    if "carries no key" in one.message:
+    if one.kind == "key":
         return "key-inside"
-    if "twice in one object" in one.message:
+    if one.kind == "duplicate":
         return "duplicate-key"
     bare = one.where.removeprefix("0.").removeprefix("1.")
     if whole == "manifest" and bare in FIELDS:
@@ -176,11 +178,6 @@ def _rule(one: reading.Finding, whole: str) -> str:
         return "shape"
     ends = [end for end in MODEL_FIELDS if bare.endswith(end)]
     return MODEL_FIELDS[max(ends, key=len)] if ends else "models"
-
-
-def _is_repeated(one: Finding) -> bool:
-    """Whether it is one that `manifest_findings` has a rule of its own for."""
-    return one.message.startswith(("it is http://", "it is a whole endpoint"))
 
 
 def _add_keys(document: Document, read: Json, key: str | None) -> None:

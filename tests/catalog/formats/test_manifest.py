@@ -87,37 +87,40 @@ def test_names_and_ids_may_be_in_any_script_and_have_slashes_and_colons():
     ("content", "finding"),
     [
         (b"", "it is empty"),
-        (b"<!doctype html><title>Hello</title>", "it is not JSON but"),
-        (b"{", "it is not JSON at line 1, column 2"),
+        (b"<!doctype html><title>Hello</title>", "not JSON but"),
+        (b"{", "not JSON at line 1, column 2"),
         (b"7", "the manifest must be an object, not the number 7"),
         (b'"https://x.example"', "the manifest must be an object, not"),
-        (EXTENDED.encode(), "this is a list of models and no manifest"),
-        (b'{"object": "list", "data": []}', "this is a list of models and no manifest"),
+        (EXTENDED.encode(), "this is a model list, not a manifest"),
+        (b'{"object": "list", "data": []}', "this is a model list, not a manifest"),
         ([manifest(), {}], "a hosted manifest must be an object; an array is for embedded JSON"),
-        (b'{"name": "A", "name": "B"}', "name: this key is there twice in one object"),
-        (manifest(name=None), "name: it is missing"),
+        (b'{"name": "A", "name": "B"}', "name: duplicate key"),
+        (manifest(name=None), "name: missing"),
         (manifest(name=" "), "name: it is empty"),
         (manifest(name=7), "name: it must be text, not the number 7"),
-        (manifest(name="A\nB"), "name: it has control characters in it"),
+        (manifest(name="A\nB"), "name: it contains control characters"),
         (manifest(name="A" * 201), "name: it is too long"),
         (manifest(website=[]), "website: it must be text, not a list"),
-        (manifest(baseUrl=None), "baseUrl: it is missing"),
+        (manifest(baseUrl=None), "baseUrl: missing"),
         (manifest(baseUrl={}), "baseUrl: it must be text, not an object"),
         (manifest(baseUrl="x.example/v1"), "baseUrl: the URL must start with http:// or https://"),
         (manifest(baseUrl="file:///etc/passwd"), "baseUrl: the URL must start with http:// or https://"),
         (manifest(baseUrl="https://"), "baseUrl: the URL has no host"),
-        (manifest(baseUrl="https://{region}.x.example"), "baseUrl: it has a placeholder in it"),
-        (manifest(baseUrl="https://x.example/v1#a"), "baseUrl: it has a #"),
-        (manifest(baseUrl="https://me:pass@x.example"), "baseUrl: it has a user or a key before the host"),
-        (manifest(baseUrl="https://x.example/?api_key=k"), "baseUrl: it has a key in its query"),
-        (manifest(models_data_source=None), "models_data_source: it is missing"),
+        (manifest(baseUrl="https://{region}.x.example"), "baseUrl: it contains a placeholder"),
+        (manifest(baseUrl="https://x.example/v1#a"), "baseUrl: it contains a #"),
+        (manifest(baseUrl="https://me:pass@x.example"), "baseUrl: it contains credentials before the host"),
+        (manifest(baseUrl="https://x.example/?api_key=k"), "baseUrl: it contains a key in its query"),
+        (manifest(models_data_source=None), "models_data_source: missing"),
         (manifest(models_data_source=True), "models_data_source: it must be text, not true"),
-        (manifest(models_data_source="Endpoint"), 'models_data_source: "Endpoint" is none of endpoint, models_dev'),
-        (manifest(models_data_source="embedded"), 'models_data_source: "embedded" cannot stand in a hosted manifest'),
-        (manifest(models_data_source="models_dev"), "models_dev_provider_id: it is missing"),
+        (
+            manifest(models_data_source="Endpoint"),
+            'models_data_source: unknown value "Endpoint": must be one of endpoint, models_dev',
+        ),
+        (manifest(models_data_source="embedded"), 'models_data_source: "embedded" is not allowed in a hosted manifest'),
+        (manifest(models_data_source="models_dev"), "models_dev_provider_id: missing"),
         (manifest(models_dev_provider_id=1), "models_dev_provider_id: it must be text"),
-        (manifest(apiKey="sk-given-away"), "apiKey: a manifest carries no key"),
-        (manifest(headers={"Authorization": "Bearer x"}), "headers.Authorization: a manifest carries no key"),
+        (manifest(apiKey="sk-given-away"), "apiKey: a manifest must not contain a key"),
+        (manifest(headers={"Authorization": "Bearer x"}), "headers.Authorization: a manifest must not contain a key"),
     ],
 )
 def test_what_is_wrong_with_a_hosted_manifest_is_said_and_where(content: Any, finding: str):
@@ -131,13 +134,13 @@ def test_what_is_wrong_with_a_hosted_manifest_is_said_and_where(content: Any, fi
     ("content", "finding"),
     [
         (manifest(), "embedded JSON must be an array [manifest, models]; this is an object"),
-        ([manifest()], "the array must be [manifest, models], and has 1 elements"),
+        ([manifest()], "the array must be [manifest, models], but has 1 elements"),
         ([[], {}], "0: the manifest must be an object, not a list"),
-        (embedded(models_data_source="endpoint"), '0.models_data_source: "endpoint" cannot stand in embedded JSON'),
-        (embedded(name=None), "0.name: it is missing"),
-        (embedded({"m": model(apiKey="sk-x")}), "1.models.m.apiKey: a manifest carries no key"),
-        ([*embedded()[:1], {}], "1.models: it is missing: there is an object with nothing in it in its place"),
-        ([*embedded()[:1], {"models": "m"}], '1.models: it must be an object of models by id, not "m"'),
+        (embedded(models_data_source="endpoint"), '0.models_data_source: "endpoint" is not allowed in embedded JSON'),
+        (embedded(name=None), "0.name: missing"),
+        (embedded({"m": model(apiKey="sk-x")}), "1.models.m.apiKey: a manifest must not contain a key"),
+        ([*embedded()[:1], {}], "1.models: missing: found an object with no keys instead"),
+        ([*embedded()[:1], {"models": "m"}], '1.models: must be an object of models by ID, not "m"'),
         (embedded({"m": model(limit={"context": "big"})}), '1.models.m.limit.context: it must be a number, not "big"'),
     ],
 )
@@ -153,7 +156,7 @@ def test_what_is_wrong_with_embedded_json_is_said_and_where(content: Any, findin
         ([], "models.m: a model must be an object, not a list"),
         (model(id=""), "models.m.id: it is empty"),
         (model(id=7), "models.m.id: it must be text, not the number 7"),
-        (model(id="a\x00b"), "models.m.id: it has control characters in it"),
+        (model(id="a\x00b"), "models.m.id: it contains control characters"),
         (model(id="a" * 401), "models.m.id: it is too long"),
         (model(name=[]), "models.m.name: it must be text, not a list"),
         (model(reasoning="yes"), 'models.m.reasoning: it must be true or false, not "yes"'),
@@ -181,13 +184,13 @@ def test_an_id_belongs_to_one_model():
 @pytest.mark.parametrize(
     ("entry", "finding"),
     [
-        ({"name": "M"}, "models.m.id: it is missing: the key is taken for it"),
-        ({"id": "m"}, "models.m.name: it is missing: the id is shown"),
-        (model(id="other"), 'models.m.id: it is "other", while the key is "m": the id counts'),
+        ({"name": "M"}, "models.m.id: missing: the key is used instead"),
+        ({"id": "m"}, "models.m.name: missing: the ID is shown instead"),
+        (model(id="other"), 'models.m.id: it is "other", but the key is "m": the ID is used'),
         (model(limit={"context": "128000"}), "models.m.limit.context: it is a number in quotes"),
-        (model(limit={"context": 0}), "models.m.limit.context: it is no whole number of tokens, and left out"),
-        (model(cost={"input": -1, "output": 1}), "models.m.cost.input: it is negative, and left out"),
-        (model(release_date="soon"), "models.m.release_date: it is no date like 2025-08-21"),
+        (model(limit={"context": 0}), "models.m.limit.context: not a whole number of tokens; it is ignored"),
+        (model(cost={"input": -1, "output": 1}), "models.m.cost.input: negative; it is ignored"),
+        (model(release_date="soon"), "models.m.release_date: not a date like 2025-08-21"),
     ],
 )
 def test_what_can_be_worked_around_is_told_and_the_model_stays(entry: Any, finding: str):
@@ -200,7 +203,7 @@ def test_what_can_be_worked_around_is_told_and_the_model_stays(entry: Any, findi
 def test_a_plain_list_serves_too(body: Any):
     models, findings = parse_models(body)
     assert [one.id for one in models] == ["m"]
-    assert "an object of models by id is what is expected" in str(findings[0])
+    assert "expected an object of models by ID" in str(findings[0])
 
 
 def test_no_models_are_no_fault():

@@ -55,11 +55,11 @@ def test_a_protocol_that_nobody_names_is_guessed():
 @pytest.mark.parametrize(
     ("entry", "why"),
     [
-        ({"api": None}, "it has no `api`, the address of its models"),
-        ({"api": "  "}, "it has no `api`, the address of its models"),
+        ({"api": None}, "it has no `api` (its base URL)"),
+        ({"api": "  "}, "it has no `api` (its base URL)"),
         ({"api": "acme.example"}, "the URL must start with http:// or https://"),
-        ({"api": "https://${HOST}/v1"}, "its address has a placeholder in it"),
-        ({"api": "https://me:secret@acme.example"}, "its address has a user and a password in it"),
+        ({"api": "https://${HOST}/v1"}, "its address contains a placeholder"),
+        ({"api": "https://me:secret@acme.example"}, "its address contains a user name or password"),
         ({"type": "smoke"}, 'unknown type "smoke"'),
         ({"models": None}, "it has no `models`"),
         ({"models": {}}, "it has no `models`"),
@@ -76,17 +76,17 @@ def test_an_id_that_cannot_be_a_key_is_left_out(id):
 
 
 def test_two_of_one_id_are_not_merged():
-    assert left(id="acme") == [Left("acme", "there are two of that id")]
+    assert left(id="acme") == [Left("acme", "duplicate ID")]
 
 
 @pytest.mark.parametrize(
     ("models", "where", "why"),
     [
-        ({"m": 7}, "other/m", "it is no object"),
+        ({"m": 7}, "other/m", "it is not an object"),
         ({" ": {}}, "other/ ", "its name cannot be used"),
         ({"m\x1b[2J": {}}, "other/m\x1b[2J", "its name cannot be used"),
-        ({"m": {"id": "a\nb"}}, "other/m", "its id cannot be used"),
-        ({"a": {"id": "x"}, "b": {"id": "x"}}, "other/b", 'it is "x" a second time'),
+        ({"m": {"id": "a\nb"}}, "other/m", "its ID cannot be used"),
+        ({"a": {"id": "x"}, "b": {"id": "x"}}, "other/b", 'duplicate of "x"'),
     ],
 )
 def test_a_model_of_no_use_is_left_out_by_name(models, where, why):

@@ -107,7 +107,7 @@ async def test_pages_without_end_are_left_after_twenty():
 
     found = await Shelf({"/v1/models": answer}).discover(ANTHROPIC)
     assert len(found.models) == len(asked) == discovery.PAGES == 20
-    assert found.problems == ["the list has more than 20 pages: the rest is left out"]
+    assert found.problems == ["the list has more than 20 pages: the others were not read"]
 
 
 async def test_a_server_that_always_answers_the_first_page_is_asked_twice():
@@ -122,7 +122,7 @@ async def test_the_pages_before_a_failure_are_kept():
 
     found = await Shelf({"/v1/models": answer}).discover(ANTHROPIC)
     assert names(found) == ["m"]
-    assert found.problems == ["page 2 of the list did not come: told to"]
+    assert found.problems == ["could not fetch page 2 of the list: told to"]
 
 
 async def test_a_list_may_not_fill_the_memory(monkeypatch):
@@ -145,7 +145,7 @@ async def test_a_page_that_does_not_come_ends_the_wait(monkeypatch):
             await asyncio.sleep(10)
             return b""
 
-    with pytest.raises(TimedOut, match=r"did not give its list of models within 0\.05 s"):
+    with pytest.raises(TimedOut, match=r"did not return its model list within 0\.05 s"):
         await Silent().discover(OPENAI)
 
 
@@ -239,7 +239,7 @@ async def test_a_key_refused_at_the_second_place_is_what_counts():
 async def test_a_list_that_wants_a_key_says_so_to_who_has_none():
     with pytest.raises(AuthenticationFailed) as caught:
         await Shelf({"/v1/models": 401}).discover(at("https://acme.example/v1", more='auth = "none"'))
-    assert caught.value.hint is not None and "only to those who have a key" in caught.value.hint
+    assert caught.value.hint is not None and "requires an API key" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ async def test_where_no_place_has_it_the_first_answer_counts(error, kind):
 
 
 async def test_a_vendor_without_a_list_says_to_name_models():
-    with pytest.raises(ConfigError, match="has no list of models") as caught:
+    with pytest.raises(ConfigError, match="has no model list") as caught:
         await Shelf().discover('dialect = "perplexity"\n' + KEY)
     assert caught.value.hint is not None and "yourself" in caught.value.hint
 
@@ -405,7 +405,7 @@ async def test_either_form_of_lm_studios_list_is_read(path):
 async def test_azures_list_is_not_one_of_deployments():
     shelf = Shelf({"/openai/v1/models": data("gpt-4o")})
     found = await shelf.discover(at("https://acme.openai.azure.com", "azure"))
-    assert found.problems == ["these are the models that can be deployed; a call names a deployment of yours"]
+    assert found.problems == ["these models can be deployed; a request needs the name of your deployment"]
 
 
 async def test_every_error_is_one_of_ours():

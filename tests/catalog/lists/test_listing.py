@@ -109,7 +109,7 @@ def test_the_next_page_is_asked_for_with_parameters_only(body, parameters):
         (b"<!doctype html><title>Sign in</title>", "an HTML page: Sign in"),
         (b"", "empty"),
         (b"not found", "not JSON: not found"),
-        (b"42", "no list but 42"),
+        (b"42", "expected a model list, got 42"),
         (b'{"status": "ok"}', "only status"),
         (b"{}", "an empty object"),
         (b'[{"status": "ok"}]', "only status"),
@@ -150,7 +150,7 @@ def test_every_recorded_answer_is_a_list_or_says_why_it_is_none():
         try:
             listing = parse_list(body)
         except MalformedReply as error:
-            assert error.message.startswith("no list of models is in it")
+            assert error.message.startswith("it contains no model list")
             seen["refused"] += 1
             continue
         seen["listed"] += 1

@@ -184,7 +184,7 @@ def test_what_cannot_be_spoken_with_is_refused(entry, refusal):
     [
         (" https://mine/v1 ", Wire(type="openai", base_url="https://mine/v1")),
         ("  ", Wire(refused="empty-url", why="the base URL is blank")),
-        ("https://${X}/v1", Wire(refused="placeholder-url", why="the base URL has a placeholder in it: ['X']")),
+        ("https://${X}/v1", Wire(refused="placeholder-url", why="the base URL contains a placeholder: ['X']")),
     ],
 )
 def test_the_users_own_url_goes_before_the_catalogs(url, found):

@@ -135,7 +135,7 @@ async def test_a_key_for_the_new_place_does_not_take_those_for_the_old_one_along
 
 def test_a_registry_does_not_take_over_a_model_that_has_a_key(file: Path) -> None:
     file.write_text(f'[models."acme/m"]\nmodel = "x"\nbase_url = "https://solo.example/v1"\napi_key = "{OWN}"\n')
-    with pytest.raises(ConfigError, match='"acme/m" stands alone'):
+    with pytest.raises(ConfigError, match='"acme/m" is standalone'):
         put(file, registry("http://127.0.0.1:9/v1"), Given())
 
 

@@ -1,7 +1,7 @@
-"""A provider's own word about itself: its manifest, and the extended models beside or inside it. JSON in, values out.
+"""Provider manifests, and the extended models beside or inside them. JSON in, values out.
 
-A hosted manifest is an object, and its models are at its base URL or at models.dev. An embedded one is an array of two:
-the manifest, and what the models' address would answer. Whatever is wrong is a `Finding` that says where.
+A hosted manifest is an object whose models are at its base URL or at models.dev. An embedded one is an array of two: the
+manifest, and the content of the models URL. Each problem is a `Finding` with its place.
 """
 
 import json
@@ -28,64 +28,66 @@ from modelbay.providers import urls
 from modelbay.secrecy import key_in_query, named_credential
 
 FAILED = "Failed to process provider data"
-"""What the guide for providers calls it."""
+"""The message in the guide for providers."""
 FIX = "Double-check the payload matches the examples, ensure `models_data_source` is correct"
 MOST_FINDINGS = 100
-"""How many are kept to be shown. Reading goes on after that."""
+"""Maximum number of findings kept for display. Reading continues after that."""
 LONGEST = 200
-"""Characters of a provider's name."""
+"""Maximum characters of a provider's name."""
 
 DataSource: TypeAlias = Literal["endpoint", "models_dev", "embedded"]
-"""`models_data_source`: who has the models. `embedded` stands in pasted JSON, and only there."""
+"""`models_data_source`: where the models are. `embedded` is valid only in pasted JSON."""
 DATA_SOURCES: tuple[DataSource, ...] = get_args(DataSource)
 Step: TypeAlias = str | int
 
 
 class Finding(Struct, frozen=True):
-    """Something that is not as it should be: where, as `models.acme/x.limit.context`, and what."""
+    """A problem: its place, such as `models.acme/x.limit.context`, and its description."""
 
     where: str
     message: str
     fatal: bool = True
-    """Whether nothing can be made of the whole for it; else it is worked around."""
+    """Whether it makes the whole document unusable; otherwise it is worked around."""
     unread: bool = False
-    """Whether entries are missing for it: a model that is not in the result may still be in the source."""
+    """Whether entries are missing because of it: a model that is not in the result may still be in the source."""
+    kind: Literal["key", "duplicate", "http", "endpoint"] | None = None
+    """Kind of the problem, if others must recognize it: a credential, a duplicate key, no encryption, a whole endpoint URL."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message
 
 
 class Manifest(Struct, kw_only=True):
-    """What a provider says of itself. A key is never part of it."""
+    """A provider's description of itself. It never contains a key."""
 
     name: str
     base_url: str
     source: DataSource
     website: str | None = None
     models_dev_id: str | None = None
-    """Its id at models.dev."""
+    """Its ID at models.dev."""
     models: list[Listed] = field(default_factory=list)
-    """Those of an embedded one; empty where they are elsewhere."""
+    """Models of an embedded manifest; empty if they are elsewhere."""
     findings: list[Finding] = field(default_factory=list)
-    """What was worked around."""
+    """Problems that were worked around."""
 
     @property
     def models_url(self) -> str:
-        """Where the extended models are, for the source "endpoint"."""
+        """URL of the extended models, for the source "endpoint"."""
         return urls.append(urls.models_url(self.base_url, "openai_chat"), "?extended=true")
 
 
 class Inspected(Struct):
-    """All that there is to say of a text; `manifest` is None where a finding is fatal."""
+    """Everything found in a text; `manifest` is None if a finding is fatal."""
 
     manifest: Manifest | None
     findings: list[Finding]
 
 
 def listed_table(one: Listed) -> Table:
-    """What is kept of a model in `config.toml`, as its `listed` table: the fields of an extended model, and no others.
+    """The `listed` table of a model in `config.toml`: the fields of an extended model, and no others.
 
-    `Facts` are what it is made of, so that whoever reads it need not know everybody's spellings.
+    It is made from `Facts`, so that its readers need not know every vendor's spelling.
     """
     facts, raw = one.facts, one.extra
     can = facts.capabilities
@@ -110,7 +112,7 @@ def listed_table(one: Listed) -> Table:
 
 
 KEPT: tuple[tuple[str, ...], ...] = (("attachment",), ("open_weights",), ("release_date",), ("last_updated",))
-"""What is for people."""
+"""Display fields."""
 
 
 def _options(facts: Facts) -> list[Table]:
@@ -120,7 +122,7 @@ def _options(facts: Facts) -> list[Table]:
 
 
 def _modalities(facts: Facts, raw: Extra) -> Table:
-    """The lists as they were written, else as far as the facts tell: a list is complete."""
+    """The lists as written, else derived from the facts if they are complete."""
     found: Table = {}
     written = raw.get("modalities")
     for side, kinds in (("input", INPUTS), ("output", OUTPUTS)):
@@ -130,7 +132,7 @@ def _modalities(facts: Facts, raw: Extra) -> Table:
         elif any(capability in facts.capabilities for capability in kinds.values()):
             found[side] = ["text", *(kind for kind, can in kinds.items() if facts.capabilities.get(can))]
         elif side == "input" and raw.get("attachment") is False:
-            found[side] = ["text"]  # it takes no files of any kind
+            found[side] = ["text"]  # it accepts no files of any kind
     return found
 
 
@@ -138,10 +140,10 @@ def _modalities(facts: Facts, raw: Extra) -> Table:
 
 
 def parse_manifest(content: bytes | Json, *, pasted: bool = False) -> Manifest:
-    """The manifest in a text. `pasted` is one that must bring its models, as nothing is to be fetched for it.
+    """The manifest in a text. With `pasted` it must contain its models, because nothing is fetched.
 
     Raises:
-        ModelbayError: it cannot be used; the message says where and what.
+        ModelbayError: it cannot be used; the message says where and why.
     """
     inspected = inspect_manifest(unfenced(content) if pasted and isinstance(content, bytes) else content, pasted=pasted)
     if inspected.manifest is None:
@@ -150,10 +152,10 @@ def parse_manifest(content: bytes | Json, *, pasted: bool = False) -> Manifest:
 
 
 def parse_models(content: bytes | Json) -> tuple[list[Listed], list[Finding]]:
-    """The extended models in a text, each with its facts, and what was worked around.
+    """The extended models in a text with their facts, and the problems that were worked around.
 
     Raises:
-        ModelbayError: they cannot be used; the message says where and what.
+        ModelbayError: they cannot be used; the message says where and why.
     """
     models, findings = inspect_models(content)
     if any(finding.fatal for finding in findings):
@@ -162,17 +164,17 @@ def parse_models(content: bytes | Json) -> tuple[list[Listed], list[Finding]]:
 
 
 def refusal(findings: Iterable[Finding]) -> ModelbayError:
-    """The error for findings of which one at least is fatal."""
+    """The error for findings of which at least one is fatal."""
     first, *others = [finding for finding in findings if finding.fatal]
     more = f" (and {len(others)} more)" if others else ""
     return ModelbayError(f"{FAILED}: {first}{more}", hint=FIX)
 
 
-# With everything that is to say of it
+# With all findings
 
 
 def inspect_manifest(content: bytes | Json, *, pasted: bool = False) -> Inspected:
-    """The manifest in a text, and all that is wrong with it."""
+    """The manifest in a text, and all its problems."""
     findings: list[Finding] = []
     read = _read(content, findings)
     if _fatal(findings):
@@ -203,7 +205,7 @@ def inspect_manifest(content: bytes | Json, *, pasted: bool = False) -> Inspecte
 
 
 def inspect_models(content: bytes | Json, under: tuple[Step, ...] = ()) -> tuple[list[Listed], list[Finding]]:
-    """The extended models in a text, and all that is wrong with them. `under` is where the text itself stands."""
+    """The extended models in a text, and all their problems. `under` is the path of the text itself."""
     findings: list[Finding] = []
     read = _read(content, findings)
     if _fatal(findings):
@@ -213,34 +215,34 @@ def inspect_models(content: bytes | Json, under: tuple[Step, ...] = ()) -> tuple
         _keep(findings, _keys_within(found, (*under, "models")))
         return _table(found, (*under, "models"), findings), findings
     if isinstance(read, dict) and "models" in read and not isinstance(found, list):
-        findings.append(Finding(_path((*under, "models")), f"it must be an object of models by id, not {_kind(found)}"))
+        findings.append(Finding(_path((*under, "models")), f"must be an object of models by ID, not {_kind(found)}"))
         return [], findings
     return _plain(read, under, findings), findings
 
 
 def _plain(read: Json, under: tuple[Step, ...], findings: list[Finding]) -> list[Listed]:
-    """The models of a list that is no object by id: a plain one, as OpenAI's."""
+    """The models of a list that is not an object by ID: a plain one like OpenAI's."""
     where = _path((*under, "models"))
     items = read.get("models", read.get("data")) if isinstance(read, dict) else read
     if not isinstance(items, list):
         what = f"an object with {_names(read)}" if isinstance(read, dict) else _kind(read)
-        findings.append(Finding(where, f"it is missing: there is {what} in its place"))
+        findings.append(Finding(where, f"missing: found {what} instead"))
         return []
     try:
         listing = parse_list(read)
     except ModelbayError as error:
         findings.append(Finding(where, error.message))
         return []
-    findings.append(Finding(where, "it is a list; an object of models by id is what is expected", fatal=False))
+    findings.append(Finding(where, "expected an object of models by ID, got a list", fatal=False))
     gaps = [*listing.gaps.reasons, *(f"{id}: {why}" for id, why in listing.gaps.entries.items())]
     if listing.next:
-        gaps.append("it has more pages, which are not read")
+        gaps.append("it has more pages, which were not read")
     _keep(findings, (Finding(where, why, fatal=False, unread=True) for why in gaps))
     return listing.models
 
 
 def _read(content: bytes | Json, findings: list[Finding]) -> Json:
-    """What a text says. A key that stands twice in an object says two things, of which nobody knows which is meant."""
+    """The value of a text. Duplicate keys are ambiguous, so they are an error."""
     if not isinstance(content, bytes):
         return content
     if not content.strip():
@@ -253,18 +255,18 @@ def _read(content: bytes | Json, findings: list[Finding]) -> Json:
         what = (
             f"but {summary(text_of(content[:2000]))}" if place is None else "at line {}, column {}: {}".format(*place)
         )
-        findings.append(Finding("", f"it is not JSON {what}"))
+        findings.append(Finding("", f"not JSON {what}"))
         return None
     twice = repeated_names(content)
-    findings += [Finding(key_text(name), "this key is there twice in one object") for name in twice[:MOST_FINDINGS]]
+    findings += [Finding(key_text(name), "duplicate key", kind="duplicate") for name in twice[:MOST_FINDINGS]]
     return read
 
 
 def _halves(read: Json, findings: list[Finding], *, pasted: bool) -> tuple[Extra | None, Json]:
-    """The manifest, and for an embedded one the models."""
+    """The manifest, and for an embedded one its models."""
     if isinstance(read, list):
         if len(read) != 2:
-            findings.append(Finding("", f"the array must be [manifest, models], and has {len(read)} elements"))
+            findings.append(Finding("", f"the array must be [manifest, models], but has {len(read)} elements"))
             return None, None
         if not pasted:
             findings.append(Finding("", "a hosted manifest must be an object; an array is for embedded JSON"))
@@ -281,7 +283,7 @@ def _halves(read: Json, findings: list[Finding], *, pasted: bool) -> tuple[Extra
         return None, None
     if not read.keys() & {"name", "baseUrl", "models_data_source"} and read.keys() & {"data", "models"}:
         findings.append(
-            Finding("", "this is a list of models and no manifest; that is usually at …/models?provider=true")
+            Finding("", "this is a model list, not a manifest; a manifest is usually at …/models?provider=true")
         )
         return None, None
     return read, None
@@ -294,11 +296,11 @@ def _source(table: Extra, prefix: tuple[Step, ...], findings: list[Finding], *, 
         if source == written and pasted != (source == "embedded"):
             wanted = '"embedded"' if pasted else '"endpoint" or "models_dev"'
             kind = "embedded JSON" if pasted else "a hosted manifest"
-            findings.append(Finding(where, f'"{source}" cannot stand in {kind}, only {wanted}'))
+            findings.append(Finding(where, f'"{source}" is not allowed in {kind}, only {wanted}'))
         if source == written:
             return source
     if written is not None:
-        findings.append(Finding(where, f'"{written[:50]}" is none of {", ".join(DATA_SOURCES)}'))
+        findings.append(Finding(where, f'unknown value "{written[:50]}": must be one of {", ".join(DATA_SOURCES)}'))
     return None
 
 
@@ -310,25 +312,27 @@ def _address(url: str, where: tuple[Step, ...]) -> Iterator[Finding]:
         yield Finding(path, str(error))
         return
     if urls.without_user(url)[1]:
-        yield Finding(path, "it has a user or a key before the host; a manifest carries no key")
+        yield Finding(path, "it contains credentials before the host; a manifest must not contain a key", kind="key")
     if key_in_query(url):
-        yield Finding(path, "it has a key in its query; a manifest carries no key")
+        yield Finding(path, "it contains a key in its query; a manifest must not contain a key", kind="key")
     if "{" in url or "}" in url:
-        yield Finding(path, "it has a placeholder in it, which nobody can fill in")
+        yield Finding(path, "it contains a placeholder, which cannot be filled in")
     if "#" in url:
-        yield Finding(path, "it has a #, after which nothing reaches a server")
+        yield Finding(path, "it contains a #; the text after it is never sent to a server")
     if scheme.scheme == "http" and not scheme.loopback:
-        yield Finding(path, "it is http://: keys and conversations travel unencrypted", fatal=False)
+        yield Finding(path, "it is http://: keys and conversations are sent unencrypted", fatal=False, kind="http")
     if urls.is_endpoint(url):
-        yield Finding(path, "it is a whole endpoint; what comes before it is expected", fatal=False)
+        yield Finding(path, "it is a whole endpoint; expected the base URL before it", fatal=False, kind="endpoint")
 
 
 def _keys_within(value: Json, where: tuple[Step, ...]) -> Iterator[Finding]:
-    """Credentials, wherever they are: who publishes one has given it away, and whoever uses it uses a stranger's."""
+    """Credentials at any place: a published key is compromised, and its users would share it."""
     if isinstance(value, dict):
         for name, item in value.items():
             if named_credential(name) and isinstance(item, str) and item.strip():
-                yield Finding(_path((*where, name)), "a manifest carries no key; each user has one of their own")
+                yield Finding(
+                    _path((*where, name)), "a manifest must not contain a key; each user has their own", kind="key"
+                )
             else:
                 yield from _keys_within(item, (*where, name))
     elif isinstance(value, list):
@@ -340,7 +344,7 @@ def _keys_within(value: Json, where: tuple[Step, ...]) -> Iterator[Finding]:
 
 
 def _table(found: Extra, where: tuple[Step, ...], findings: list[Finding]) -> list[Listed]:
-    """Models by id."""
+    """Models by ID."""
     models: dict[str, Listed] = {}
     places: dict[str, str] = {}
     hidden = 0
@@ -350,7 +354,7 @@ def _table(found: Extra, where: tuple[Step, ...], findings: list[Finding]) -> li
         if not isinstance(entry, dict):
             own.append(Finding(_path(place), f"a model must be an object, not {_kind(entry)}"))
         elif (id := _id(key, entry, place, own)) is not None and (other := places.get(naming.folded(id))):
-            said = "is" if id in models else "differs in case only from"
+            said = "is" if id in models else "differs only in case from"
             own.append(Finding(_path((*place, "id")), f'"{id}" {said} the id of {other} already'))
         elif id is not None:
             own += _fields(entry, place)
@@ -358,12 +362,12 @@ def _table(found: Extra, where: tuple[Step, ...], findings: list[Finding]) -> li
             models[id] = listed_model(id, entry)
         hidden += _keep(findings, own)
     if hidden:
-        findings.append(Finding(_path(where), f"{hidden} more findings are not shown", fatal=False))
+        findings.append(Finding(_path(where), f"{hidden} more findings", fatal=False))
     return list(models.values())
 
 
 def _keep(findings: list[Finding], more: Iterable[Finding]) -> int:
-    """Adds what is to be shown, and always the first that is fatal or leaves entries out. How many were not added."""
+    """Keeps findings for display, and always the first that is fatal or skips entries. Returns the number of omitted ones."""
     hidden = 0
     for one in more:
         weighs = (one.fatal, one.unread) != (False, False)
@@ -390,16 +394,16 @@ def _id(key: str, entry: Extra, where: tuple[Step, ...], findings: list[Finding]
         findings.append(Finding(path, why))
         return None
     if "id" not in entry:
-        findings.append(Finding(path, "it is missing: the key is taken for it", fatal=False))
+        findings.append(Finding(path, "missing: the key is used instead", fatal=False))
     elif id != key:
-        findings.append(Finding(path, f'it is "{id}", while the key is "{key}": the id counts', fatal=False))
+        findings.append(Finding(path, f'it is "{id}", but the key is "{key}": the ID is used', fatal=False))
     if "name" not in entry:
-        findings.append(Finding(_path((*where, "name")), "it is missing: the id is shown", fatal=False))
+        findings.append(Finding(_path((*where, "name")), "missing: the ID is shown instead", fatal=False))
     return id
 
 
 def _fields(entry: Extra, where: tuple[Step, ...]) -> Iterator[Finding]:
-    """What is wrong with the known fields of a model. One that is null is as good as absent."""
+    """Problems in the known fields of a model. A null field counts as absent."""
     for path, kind in FIELDS.items():
         value: Json = entry
         for step in path:
@@ -433,12 +437,12 @@ FIELDS: dict[tuple[str, ...], FieldKind] = {
     ("limit", "input"): "size",
     ("limit", "output"): "size",
 }
-"""The fields of an extended model, as the guide for providers and models.dev have them."""
+"""The fields of an extended model, from the guide for providers and models.dev."""
 DAY = re.compile(r"\d{4}(?:-\d{2}(?:-\d{2})?)?")
 
 
 def _wrong(value: Json, kind: FieldKind) -> tuple[str, bool] | None:
-    """What is wrong with a value, and whether nothing can be made of it."""
+    """The problem with a value, and whether it makes the document unusable."""
     match kind:
         case "text":
             return None if isinstance(value, str) else (f"it must be text, not {_kind(value)}", True)
@@ -446,7 +450,7 @@ def _wrong(value: Json, kind: FieldKind) -> tuple[str, bool] | None:
             return None if isinstance(value, bool) else (f"it must be true or false, not {_kind(value)}", True)
         case "day":
             if isinstance(value, str):
-                return None if DAY.fullmatch(value) else ("it is no date like 2025-08-21", False)
+                return None if DAY.fullmatch(value) else ("not a date like 2025-08-21", False)
             return f"it must be a date like 2025-08-21, not {_kind(value)}", True
         case "table":
             return None if isinstance(value, dict) else (f"it must be an object, not {_kind(value)}", True)
@@ -457,11 +461,11 @@ def _wrong(value: Json, kind: FieldKind) -> tuple[str, bool] | None:
     if number is None:
         return f"it must be a number, not {_kind(value)}", True
     if number < 0:
-        return "it is negative, and left out", False
+        return "negative; it is ignored", False
     if kind == "size" and number >= EXACT:
         return "not a possible number of tokens; it is ignored", False
     if kind == "size" and (number < 1 or number % 1):
-        return "it is no whole number of tokens, and left out", False
+        return "not a whole number of tokens; it is ignored", False
     return ("it is a number in quotes", False) if isinstance(value, str) else None
 
 
@@ -482,24 +486,24 @@ def _text(
     table: Extra, name: str, prefix: tuple[Step, ...], findings: list[Finding], *, needed: bool = True,
     longest: int = 2000,
 ) -> str | None:  # fmt: skip
-    """A text of the manifest; None with a finding where it has none."""
+    """A text of the manifest; None, with a finding, if it is missing or wrong."""
     where, value = _path((*prefix, name)), table.get(name)
     if value is None or (isinstance(value, str) and not value.strip()):
         if needed:
-            findings.append(Finding(where, "it is missing" if value is None else "it is empty"))
+            findings.append(Finding(where, "missing" if value is None else "it is empty"))
         return None
     if not isinstance(value, str):
         findings.append(Finding(where, f"it must be text, not {_kind(value)}"))
         return None
     text = value.strip()
     if not text.isprintable() or len(text) > longest:
-        findings.append(Finding(where, "it has control characters in it" if len(text) <= longest else "it is too long"))
+        findings.append(Finding(where, "it contains control characters" if len(text) <= longest else "it is too long"))
         return None
     return text
 
 
 def _kind(value: Json) -> str:
-    """What a value is, in words."""
+    """The type of a value, for messages."""
     match value:
         case None:
             return "null"
@@ -515,7 +519,7 @@ def _kind(value: Json) -> str:
 
 
 def _names(read: Extra) -> str:
-    return ", ".join(key_text(str(name))[:40] for name in list(read)[:5]) or "nothing in it"
+    return ", ".join(key_text(str(name))[:40] for name in list(read)[:5]) or "no keys"
 
 
 def _path(steps: tuple[Step, ...]) -> str:

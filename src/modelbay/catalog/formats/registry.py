@@ -1,6 +1,6 @@
-"""A registry: one JSON document that has several providers with their models, Kimi Code's `api.json`.
+"""Registries: one JSON document with several providers and their models, such as Kimi Code's `api.json`.
 
-Read leniently: an entry that cannot be used is left out with its reason, and the others come.
+Reading is lenient: an unusable entry is skipped with its reason, and the others are used.
 """
 
 import re
@@ -22,7 +22,7 @@ from modelbay.protocols.form import WRONG_URL
 from modelbay.providers import urls
 
 NAME = re.compile(r"\w[\w .-]{0,99}")
-"""What a provider may be called: it becomes a key of the file and the first part of its models' names."""
+"""Valid provider IDs: an ID becomes a key of the file and the first part of its models' names."""
 
 
 class Provider(Struct, kw_only=True):
@@ -33,82 +33,82 @@ class Provider(Struct, kw_only=True):
     type: str
     api: str
     guessed: bool = False
-    """Nothing tells which protocol it speaks: the usual one is assumed."""
+    """Whether its protocol is unknown, so that Chat Completions is assumed."""
     key_names: list[str] = field(default_factory=list)
-    """What its makers call the variable that has its key."""
+    """Names that the vendor uses for the environment variable with the key."""
     models: dict[str, Table] = field(default_factory=dict)
-    """By wire id."""
+    """By model ID."""
     names: dict[str, str] = field(default_factory=dict)
-    """What those are called in the file whose key is not their wire id."""
+    """Keys in the document of models whose key is not their model ID."""
     gaps: Gaps = field(default_factory=Gaps)
-    """Its models that could not be read."""
+    """Models that could not be read."""
 
 
 class Left(Struct, frozen=True):
-    """An entry that is left out: the provider's id, for a model with its key behind a slash, and why."""
+    """A skipped entry: the provider's ID, for a model followed by a slash and its key, and the reason."""
 
     where: str
     why: str
 
 
 class Registry(Struct):
-    """What a document says; `named` are the ids of all its providers, those left out too."""
+    """The content of a document; `named` has the IDs of all its providers, skipped ones included."""
 
     providers: list[Provider]
     left: list[Left] = field(default_factory=list)
     named: set[str] = field(default_factory=set)
     ids: dict[str, str] = field(default_factory=dict)
-    """The first of its ids, by what those have in common that differ in case only."""
+    """The first ID of each group that differs only in case, by its case-folded form."""
     incomplete: str | None = None
-    """Why an entry may be a provider of any id: none is known to be gone then."""
+    """Reason why an entry may be a provider with any ID: then none is known to be removed."""
 
 
 def parse_registry(document: bytes | Json, url: str | None = None) -> Registry:
-    """The providers of a document. `url` is where it came from, by which their addresses are judged.
+    """The providers of a document. `url` is its source, by which the addresses in it are checked.
 
     Raises:
-        MalformedReply: it is no registry, or none of its providers can be used.
+        MalformedReply: it is not a registry, or none of its providers can be used.
     """
     content = _decoded(document) if isinstance(document, bytes) else document
     if not isinstance(content, dict):
-        raise MalformedReply("that is no registry: it is no object of providers", hint=WRONG_URL)
+        raise MalformedReply("not a registry: expected an object of providers", hint=WRONG_URL)
     found = Registry([])
     for key, entry in content.items():
         _read(key, entry, found, url)
     if not found.providers:
         first = f": {found.left[0].where}: {found.left[0].why}" if found.left else ""
-        hint = "each entry has `id`, `name`, `api`, where it is, and `models`" if found.left else WRONG_URL
+        hint = "each entry needs `id`, `name`, `api` (its base URL) and `models`" if found.left else WRONG_URL
         raise MalformedReply(f"the registry contains no usable providers{first}", hint=hint)
     return found
 
 
 def why_refused(api: str, url: str | None) -> str | None:
-    """Why an address that a registry names is not taken; None where it is.
+    """Reason why an address in a registry is not used; None if it is.
 
-    Nobody else's document may lead into this machine or its network: such an address counts only where the registry
-    itself is on the same host. Names are not looked up, as nothing is sent there when it is added.
+    A document from elsewhere must not lead to this machine or its network: such an address is used only if the registry itself
+    is on the same host. Names are not resolved, because nothing is sent there when it is added.
     """
     try:
         where = origin(api)
     except ValueError as error:
         return str(error)
     if "${" in api:
-        return "its address has a placeholder in it"
+        return "its address contains a placeholder"
     if urls.without_user(api)[1]:
-        return "its address has a user and a password in it"
+        return "its address contains a user name or password"
     if is_open(where):
         return None
     if url is not None:
         home = origin(url)
         if home.host == where.host or (home.loopback and where.loopback):
             return None
-    return f"{where} is in a private network, and only a list on that host may name it"
+    return f"{where} is in a private network; only a registry on that host may contain it"
 
 
 def _read(key: str, entry: Json, found: Registry, url: str | None) -> None:
-    """Takes one provider into what was found."""
+    """Adds one provider to the registry."""
     if not isinstance(entry, dict):
-        found.left.append(Left(key, "it is no object"))
+        found.left.append(Left(key, "it is not an object"))
         found.named.add(key)
         found.incomplete = f"its entry {key} cannot be read"
         return
@@ -120,13 +120,13 @@ def _read(key: str, entry: Json, found: Registry, url: str | None) -> None:
     made = wire({**entry, "id": id})
     other = found.ids.setdefault(naming.folded(id), id)
     if any(one.id == id for one in found.providers):
-        why: str | None = "there are two of that id"
+        why: str | None = "duplicate ID"
     elif other != id:
-        why = f"its id differs from {other} in case only"
+        why = f"its ID differs only in case from {other}"
     elif not NAME.fullmatch(id) or naming.problem(id):
-        why = "its id has characters that none may have: letters, digits, blanks, dots, hyphens and underscores do"
+        why = "its ID contains invalid characters; allowed are letters, digits, spaces, dots, hyphens and underscores"
     elif api is None:
-        why = "it has no `api`, the address of its models"
+        why = "it has no `api` (its base URL)"
     elif made.refused:
         why = made.why
     elif not models:
@@ -156,22 +156,22 @@ def _read(key: str, entry: Json, found: Registry, url: str | None) -> None:
 
 
 def _models(listed: Provider, models: Extra, found: Registry) -> Iterator[tuple[str, str, Table]]:
-    """Its models: what each is called in the file, its wire id, its table."""
+    """Its models: the key in the file, the model ID and the table of each."""
     ids: dict[str, str] = {}
     for key, model in models.items():
         where = f"{listed.id}/{key}"
         id = key
         if not isinstance(model, dict):
-            why: str | None = "it is no object"
-            listed.gaps.reasons.append(f"the entry {where} cannot be read")  # it may have another id than its key
+            why: str | None = "it is not an object"
+            listed.gaps.reasons.append(f"the entry {where} cannot be read")  # its ID may differ from its key
         elif (why := naming.problem(key)) is not None:
             why = f"its name cannot be used: {why}"
         elif (why := naming.problem(id := _text(model, "id") or key)) is not None:
-            why = f"its id cannot be used: {why}"
+            why = f"its ID cannot be used: {why}"
         elif (other := ids.setdefault(naming.folded(id), id)) != id:
-            why = f'it differs from "{other}" in case only'
+            why = f'it differs only in case from "{other}"'
         else:
-            why = f'it is "{id}" a second time' if id in listed.models else None
+            why = f'duplicate of "{id}"' if id in listed.models else None
         if why is not None:
             found.left.append(Left(where, why))
             listed.gaps.entries |= {key: why, id: why}
@@ -180,14 +180,14 @@ def _models(listed: Provider, models: Extra, found: Registry) -> Iterator[tuple[
 
 
 def _by_key(models: Json, gaps: Gaps) -> Extra:
-    """The models of a provider, of which some write a list instead."""
+    """The models of a provider; some registries write a list instead of an object."""
     if isinstance(models, dict):
         return models
     items = _list(models)
     found = {id: model for model in items if isinstance(model, dict) and (id := _text(model, "id"))}
     unread = sum(not (isinstance(model, dict) and _text(model, "id")) for model in items)
     if unread:
-        gaps.reasons.append(f"{unread} of its {len(items)} models have no id")
+        gaps.reasons.append(f"{unread} of its {len(items)} models have no ID")
     return found
 
 
@@ -204,4 +204,4 @@ def _decoded(body: bytes) -> Json:
     try:
         return decode(body)
     except MalformedReply:
-        raise MalformedReply(f"that is no registry but {summary(text_of(body[:2000]))}", hint=WRONG_URL) from None
+        raise MalformedReply(f"not a registry: {summary(text_of(body[:2000]))}", hint=WRONG_URL) from None

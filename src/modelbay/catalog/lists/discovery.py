@@ -1,4 +1,4 @@
-"""Finding out which models a provider has: its list, wherever it is and in however many pages."""
+"""Finds the models of a provider: fetches its model list, from any of its known places, with all pages."""
 
 import re
 from asyncio import Semaphore, gather, timeout, to_thread
@@ -35,42 +35,43 @@ from modelbay.providers.upstream import Upstream, upstream
 
 PAGES = 20
 SECONDS = 15.0
-"""For one page."""
+"""Maximum size of one page."""
 BYTES = 16 * 2**20
-"""For one page; whoever fetches sees to it."""
+"""Timeout for one page in seconds, enforced by `fetch`."""
 ALL_BYTES = 64 * 2**20
 ASIDE = 5.0
-"""Seconds for a list that is asked for only because the first one says little."""
+"""Timeout in seconds for a list that only adds facts to the first one."""
 DESCRIBED = 60
-"""How many models are asked about one by one."""
+"""Maximum number of models that are queried one by one."""
 AT_ONCE = 8
 TOLD = 5
-"""How many models that are left out are named."""
+"""Maximum number of skipped models that are named."""
 PAGE_SIZE = {"anthropic": "?limit=1000", "google": "?pageSize=1000"}
 CONTEXT_SETTING = re.compile(r"^num_ctx\s+(\d+)\s*$", re.MULTILINE)
 
 Fetch: TypeAlias = Callable[[Endpoint, bytes | None], Awaitable[bytes]]
-"""Sends a GET, or with a body a POST, and gives the answer's body, of at most `BYTES`; raises the error of an answer
-with an error status, as it does where none came."""
+"""Sends a GET, or with a body a POST, and returns the body of the response, of at most `BYTES`; raises the error of a response
+with an error status, or of a failed request.
+"""
 
 
 class Discovery(Struct):
-    """What a provider's list said."""
+    """The result of a discovery."""
 
     models: list[Listed] = field(default_factory=list)
-    """All of them; those that do not chat have another `kind`."""
+    """All models; those that are not for chat have another `kind`."""
     url: str = ""
-    """Where the list is, without its query."""
+    """URL of the list, without its query."""
     base_url: str | None = None
-    """The base URL that this list speaks for, where the provider's own did not lead to one: with or without `/v1`."""
+    """The base URL that this list belongs to, with or without `/v1`, if the provider's own did not lead to a list."""
     problems: list[str] = field(default_factory=list)
-    """What went wrong beside, for people; the models are there all the same."""
+    """Problems for the user to read; the models are usable regardless."""
     gaps: Gaps = field(default_factory=Gaps)
-    """What was not read of the list."""
+    """Parts of the list that were not read."""
 
 
 class _Form(Struct):
-    """One place where a list may be."""
+    """One possible place of a list."""
 
     endpoint: Endpoint
     base_url: str | None = None
@@ -79,24 +80,24 @@ class _Form(Struct):
 async def discover(config: Config, provider: ProviderEntry, fetch: Fetch) -> Discovery:
     """The models that a provider lists.
 
-    Where its list is not found, the other places are tried that lists are known to have, all on the same host: no key
-    goes anywhere else. An answer that refuses the key ends the search, as does a server that does not answer.
+    If its list is not found, the other known places on the same host are tried: no key is sent to another host. A response that
+    rejects the key ends the search, and so does a server that does not respond.
 
     Raises:
-        ConfigError: the provider's entry cannot be used, or its vendor has no list.
-        ModelbayError: there is no list, or it was not given; what the first place answered.
+        ConfigError: the provider's entry cannot be used, or its vendor has no model list.
+        ModelbayError: there is no list, or it was refused; the error of the first place.
     """
     found = upstream(config, provider)
     blocks = may_block(provider, None)
     forms = await to_thread(_forms, config, provider, found) if blocks else _forms(config, provider, found)
     if not forms:
         hint = "name its models yourself, as `provider/model-id` or under [models]"
-        raise ConfigError(f'provider "{provider.id}" has no list of models', hint=hint, provider=provider.id)
+        raise ConfigError(f'provider "{provider.id}" has no model list', hint=hint, provider=provider.id)
     discovery = await _first(forms, fetch)
     await _ask_aside(_aside(found, forms), fetch, discovery)
     await _describe(found, forms[0].endpoint, fetch, discovery)
     if found.preset and found.preset.addressing == "azure":
-        discovery.problems.append("these are the models that can be deployed; a call names a deployment of yours")
+        discovery.problems.append("these models can be deployed; a request needs the name of your deployment")
     return discovery
 
 
@@ -104,7 +105,7 @@ async def discover(config: Config, provider: ProviderEntry, fetch: Fetch) -> Dis
 
 
 def _forms(config: Config, provider: ProviderEntry, found: Upstream) -> list[_Form]:
-    """Where the list may be, likeliest first."""
+    """Possible places of the list, likeliest first."""
     usual = models_endpoint(config, provider)
     forms: list[_Form] = []
     if usual is not None:
@@ -121,14 +122,14 @@ def _forms(config: Config, provider: ProviderEntry, found: Upstream) -> list[_Fo
 
 
 def _other_forms(found: Upstream, plain: Endpoint) -> Iterator[_Form]:
-    """The same list with and without `/v1`, beside another protocol's calls, and at the top of the host."""
+    """The same list with and without `/v1`, beside another protocol's endpoints, and at the root of the host."""
     stem = urlsplit(plain.url).path.removesuffix("/models")
     bare = urls.VERSION.sub("", stem)
     chat = _as_chat(plain)
     is_chat = chat is plain
     toggled = bare if stem != bare else f"{stem}/v1"
     if not is_chat and plain.protocol == "anthropic" and found.preset is None:
-        yield _Form(chat)  # compatible hosts take the key in either header, or in one of the two
+        yield _Form(chat)  # compatible hosts accept the key in either header, or only in one of the two
     if is_chat and (form := _at(plain, f"{toggled}/models")):
         yield _Form(form, None if found.full_url else _moved(found.base_url, toggled))
     for protocol in found.preset.protocols if found.preset else ():
@@ -143,7 +144,7 @@ def _other_forms(found: Upstream, plain: Endpoint) -> Iterator[_Form]:
 
 
 def _own_forms(found: Upstream, plain: Endpoint) -> Iterator[_Form]:
-    """Lists in a form of the server's own, for one that has no other: the vendor's, or any that a local server may have."""
+    """Lists in the server's own form, for a server that has no other: the vendor's, or any that a local server may have."""
     chat = _as_chat(plain)
     if chat is not plain and found.preset is None:
         return
@@ -156,7 +157,7 @@ def _own_forms(found: Upstream, plain: Endpoint) -> Iterator[_Form]:
 
 
 def _own_lists(found: Upstream) -> list[str]:
-    """The paths of those lists. Whose server an address is that belongs to no vendor is not known."""
+    """Paths of those lists. For an address that belongs to no vendor, the kind of server is unknown."""
     some = [found.preset] if found.preset else [other for other in presets.all() if other.keyless]
     return list(dict.fromkeys(path for preset in some for path in preset.lists))
 
@@ -166,7 +167,7 @@ def _moved(base: str, path: str) -> str:
 
 
 def _at(endpoint: Endpoint, path: str) -> Endpoint | None:
-    """The endpoint at another path of its host. None where that is not where its credential belongs."""
+    """The endpoint at another path of its host; None if its credential must not be sent there."""
     parts = urlsplit(endpoint.url)
     pairs = [pair for pair in parts.query.split("&") if pair not in ("limit=1000", "pageSize=1000")]
     url = urlunsplit(parts._replace(path=path, query="&".join(pairs)))
@@ -174,7 +175,7 @@ def _at(endpoint: Endpoint, path: str) -> Endpoint | None:
 
 
 def _as_chat(endpoint: Endpoint) -> Endpoint:
-    """The endpoint with its key as OpenAI's protocols send it. It goes to the same host."""
+    """The endpoint with its key in the header that OpenAI's protocols use, at the same host."""
     if endpoint.protocol in ("openai_chat", "openai_responses"):
         return endpoint
     secret = endpoint.credential.secret if endpoint.credential else None
@@ -186,7 +187,7 @@ def _as_chat(endpoint: Endpoint) -> Endpoint:
 
 
 def _hurried(endpoint: Endpoint) -> Endpoint:
-    """The endpoint with the patience of a list, or the user's own where that is less."""
+    """The endpoint with the timeouts of a list, or the user's own if they are shorter."""
     own = {name: min(seconds or SECONDS, SECONDS) for name, seconds in asdict(endpoint.timeout).items()}
     return replace(endpoint, timeout=Timeout(**own))
 
@@ -207,7 +208,7 @@ async def _first(forms: list[_Form], fetch: Fetch) -> Discovery:
             if (refused and once_more) or _elsewhere(error):
                 continue
             if first is not error and isinstance(error, PermissionDenied):
-                continue  # a gateway's word for a path that it does not have
+                continue  # some gateways answer so for a path that does not exist
             raise (_about(error, form.endpoint) if refused else first) from None
         discovery.base_url = form.base_url
         return discovery
@@ -216,7 +217,7 @@ async def _first(forms: list[_Form], fetch: Fetch) -> Discovery:
 
 
 def _elsewhere(error: ModelbayError) -> bool:
-    """Whether an answer says that the list is not here, and not that nobody may have it or that the server is down."""
+    """Whether a response means that the list is elsewhere, rather than that access is denied or the server is down."""
     if isinstance(error, ProviderError) and not isinstance(error, Redirected):
         return error.status is None or error.status in (400, 404, 405, 410, 415, 501)
     return isinstance(error, MalformedReply | Redirected)
@@ -225,7 +226,7 @@ def _elsewhere(error: ModelbayError) -> bool:
 def _about(error: ModelbayError, endpoint: Endpoint) -> ModelbayError:
     error.provider = endpoint.provider
     if isinstance(error, AuthenticationFailed) and not _is_authorised(endpoint):
-        error.hint = "it lists its models only to those who have a key: add one, or name its models yourself"
+        error.hint = "the model list requires an API key: add one, or name its models yourself"
     return error
 
 
@@ -234,7 +235,7 @@ def _is_authorised(endpoint: Endpoint) -> bool:
 
 
 async def _pages(endpoint: Endpoint, fetch: Fetch) -> Discovery:
-    """A whole list. Where a later page fails, what came before it."""
+    """A whole list. If a later page fails, the pages before it."""
     parts = urlsplit(endpoint.url)
     discovery = Discovery(url=f"{endpoint.origin}{parts.path}")
     listing, size = await _page(endpoint, fetch)
@@ -249,7 +250,7 @@ async def _pages(endpoint: Endpoint, fetch: Fetch) -> Discovery:
         try:
             listing, more = await _page(asked, fetch)
         except ModelbayError as error:
-            stopped = f"page {number} of the list did not come: {error.message}"
+            stopped = f"could not fetch page {number} of the list: {error.message}"
             break
         before, size = len(known), size + more
         gaps.add(listing.gaps)
@@ -257,25 +258,23 @@ async def _pages(endpoint: Endpoint, fetch: Fetch) -> Discovery:
         refused = problems(fresh, known)
         gaps.entries |= refused
         known |= {id: model for id, model in fresh.items() if id not in refused}
-        if (
-            len(known) == before
-        ):  # it does not know how to turn pages; that is no problem to be told, as all may be here
-            gaps.reasons.append(f"page {number} of the list has nothing that was not on the pages before")
+        if len(known) == before:  # the server ignores the page parameter; no warning, because the list may be complete
+            gaps.reasons.append(f"page {number} of the list repeats earlier pages")
             break
         if size > ALL_BYTES:
-            stopped = f"the list is too large: only its first {number} pages are here"
+            stopped = f"the list is too large: only its first {number} pages were read"
             break
     else:
         if listing.next:
-            stopped = f"the list has more than {PAGES} pages: the rest is left out"
+            stopped = f"the list has more than {PAGES} pages: the others were not read"
     if stopped:
         discovery.problems.append(stopped)
         gaps.reasons.append(stopped)
     if listing.total is not None and listing.total > len(known):
-        gaps.reasons.append(f"the list says that there are {listing.total} models, and has {len(known)}")
-    discovery.problems += [f"model {quoted(id)} is left out: {why}" for id, why in list(gaps.entries.items())[:TOLD]]
+        gaps.reasons.append(f"the list announces {listing.total} models and contains {len(known)}")
+    discovery.problems += [f"skipped model {quoted(id)}: {why}" for id, why in list(gaps.entries.items())[:TOLD]]
     if len(gaps.entries) > TOLD:
-        discovery.problems.append(f"{len(gaps.entries) - TOLD} more models are left out for their names")
+        discovery.problems.append(f"skipped {len(gaps.entries) - TOLD} more models because of their IDs")
     discovery.models = list(known.values())
     return discovery
 
@@ -290,11 +289,11 @@ async def _body(endpoint: Endpoint, body: bytes | None, fetch: Fetch, seconds: f
         async with timeout(seconds):
             return await fetch(endpoint, body)
     except TimeoutError:
-        message = f"{endpoint.origin} did not give its list of models within {seconds:g} s"
+        message = f"{endpoint.origin} did not return its model list within {seconds:g} s"
         raise TimedOut(message, stage="first_byte", provider=endpoint.provider) from None
 
 
-# What the list does not say, and the server does
+# Facts that the server has and its list lacks
 
 
 def _lacks_facts(models: list[Listed]) -> bool:
@@ -302,14 +301,14 @@ def _lacks_facts(models: list[Listed]) -> bool:
 
 
 def _aside(found: Upstream, forms: list[_Form]) -> list[Endpoint]:
-    """The vendor's own lists; on this machine, whose server it is may not be known, so those of every local server."""
+    """The vendor's own lists; on this machine, where the kind of server may be unknown, those of every local server."""
     if found.preset is None and not found.origin.loopback:
         return []
     return [place for path in _own_lists(found) if (place := _at(_as_chat(forms[0].endpoint), path))]
 
 
 async def _ask_aside(places: list[Endpoint], fetch: Fetch, discovery: Discovery) -> None:
-    """Adds what richer lists say. Whatever they answer, the list that is here stays."""
+    """Adds the facts of richer lists. Their errors do not affect the list that was read."""
     asked = [place for place in places if urlsplit(place.url).path != urlsplit(discovery.url).path]
     if not asked or not _lacks_facts(discovery.models):
         return
@@ -319,11 +318,11 @@ async def _ask_aside(places: list[Endpoint], fetch: Fetch, discovery: Discovery)
             listing = (await _page(place, fetch, ASIDE))[0]
         except ModelbayError as error:
             if not _elsewhere(error):
-                discovery.gaps.reasons.append(f"{urlsplit(place.url).path} did not come: {error.message}")
+                discovery.gaps.reasons.append(f"{urlsplit(place.url).path} could not be fetched: {error.message}")
             return []
         discovery.gaps.add(listing.gaps)
         if listing.next:
-            discovery.gaps.reasons.append(f"{urlsplit(place.url).path} has more pages, which are not read")
+            discovery.gaps.reasons.append(f"{urlsplit(place.url).path} has more pages, which were not read")
         return listing.models
 
     known = {model.id: model for model in discovery.models}
@@ -337,7 +336,7 @@ async def _ask_aside(places: list[Endpoint], fetch: Fetch, discovery: Discovery)
 
 
 async def _describe(found: Upstream, endpoint: Endpoint, fetch: Fetch, discovery: Discovery) -> None:
-    """Asks about each model where the vendor has an answer to that."""
+    """Queries each model, if the vendor has an endpoint for that."""
     preset = found.preset
     if preset is None and found.origin.loopback:
         preset = next((other for other in presets.all() if other.keyless and other.describes), None)
@@ -357,18 +356,18 @@ async def _describe(found: Upstream, endpoint: Endpoint, fetch: Fetch, discovery
         return True
 
     first, *others = discovery.models[:DESCRIBED]
-    if await ask(first):  # else it is not that server
+    if await ask(first):  # otherwise it is another server
         await gather(*(ask(model) for model in others))
 
 
 def _as_run(told: Extra) -> Extra:
-    """The account with the context that the model is run with, where that is set: it is less than it could be."""
+    """The details with the context size that the model was loaded with, if set: it may be smaller than the possible one."""
     setting = CONTEXT_SETTING.search(told["parameters"]) if isinstance(told.get("parameters"), str) else None
     return {**told, "loaded_context_length": int(setting[1])} if setting else told
 
 
 def _complete(known: Listed, more: Listed) -> None:
-    """Adds to a model what another list says and its own does not."""
+    """Adds facts of another list that a model's own entry lacks."""
     for name in Facts.__struct_fields__:
         if name == "capabilities":
             known.facts.capabilities = more.facts.capabilities | known.facts.capabilities

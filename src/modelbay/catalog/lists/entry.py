@@ -1,4 +1,4 @@
-"""A model as a list has it."""
+"""A model as it appears in a list."""
 
 from typing import Literal, TypeAlias
 
@@ -10,7 +10,7 @@ from modelbay.conversation import Extra, Protocol
 Kind: TypeAlias = Literal[
     "chat", "completion", "embedding", "rerank", "image", "audio", "video", "moderation", "answer", "other"
 ]
-"""What a model is for. Only `chat` can be talked to; what is not said to be anything else counts as that."""
+"""Purpose of a model. Only `chat` can be talked to; an unspecified purpose counts as chat."""
 Status: TypeAlias = Literal["deprecated", "alpha", "beta", "inactive"]
 
 
@@ -38,14 +38,14 @@ class Listed(Struct, kw_only=True, omit_defaults=True):
     """A model of a list."""
 
     id: str
-    """The name on the wire."""
+    """Model ID sent to the provider."""
     facts: Facts = field(default_factory=Facts)
     kind: Kind = "chat"
     status: Status | None = None
     protocols: list[Protocol] = field(default_factory=list)
-    """Those that the list says it is served over; usually it does not say."""
+    """Protocols that the list gives for the model; usually none."""
     extra: Extra = field(default_factory=dict)
-    """The list's own entry, as it is."""
+    """The unchanged entry of the list."""
 
     @property
     def name(self) -> str:

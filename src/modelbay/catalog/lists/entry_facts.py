@@ -1,4 +1,4 @@
-"""What an entry of a model list says: one reader for every vendor's spelling. The spellings are in `entry_facts.toml`."""
+"""Facts in an entry of a model list: one reader for the spellings of all vendors, which are in `entry_facts.toml`."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ TABLE = Path(__file__).with_name("entry_facts.toml")
 
 DIGITS = re.compile(r"\d{1,16}", re.ASCII)
 A_TOKEN = Decimal("0.002")
-"""Below it, dollars are for one token: no million is that cheap, and no token that dear."""
+"""Dollar amounts below it are per token: no million tokens are that cheap, and no token is that expensive."""
 MILLION = Decimal(1_000_000)
 PRICES = ("input", "output", "cache_read", "cache_write")
 
@@ -119,7 +119,7 @@ def table() -> Table:
 
 
 def facts_of(raw: Extra, id: str = "") -> Facts:
-    """The facts in an entry, whoever wrote it. What it does not say, or says in a way that makes no sense, stays unknown."""
+    """The facts in an entry of any vendor. Missing and implausible values stay unknown."""
     rules = table()
     sizes = {name: _size(raw, paths) for name, paths in rules.sizes.items()}
     context, output = sizes["max_context_tokens"], sizes["max_output_tokens"]
@@ -143,7 +143,7 @@ def facts_of(raw: Extra, id: str = "") -> Facts:
 
 
 def kind_of(raw: Extra, id: str) -> Kind:
-    """What a model is for, by what its entry says, else by its id."""
+    """The purpose of a model, from its entry, else from its ID."""
     rules = table()
     said = [word.lower() for word in _texts(raw, rules.kinds.fields)]
     listed = [word for path in rules.kinds.lists for word in _list(raw, path)]
@@ -166,7 +166,7 @@ def kind_of(raw: Extra, id: str) -> Kind:
 
 
 def status_of(raw: Extra) -> Status | None:
-    """Whether it is new or on its way out, where its entry says so."""
+    """Whether the entry says that the model is in preview or deprecated."""
     rules = table().status
     for text in _texts(raw, rules.fields):
         for status, words in rules.words.items():
@@ -181,7 +181,7 @@ def status_of(raw: Extra) -> Status | None:
 
 
 def protocols_of(raw: Extra) -> list[Protocol]:
-    """The protocols that an entry says a model is served over; none where it does not say."""
+    """Protocols that an entry gives for a model; empty if it gives none."""
     rules = table().protocols
     words = {word for path in rules.fields for word in (*_list(raw, path), *_texts(raw, [path]))}
     return [protocol for protocol, known in rules.words.items() if words & set(known)]
@@ -199,7 +199,7 @@ def _size(raw: Extra, paths: list[str]) -> int | None:
 
 
 def _whole(value: Json) -> int | None:
-    """A positive whole number, also one that is written as text or with a point."""
+    """A positive whole number, also written as text or with a decimal point."""
     if isinstance(value, str) and DIGITS.fullmatch(value.strip()):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < EXACT:
@@ -212,7 +212,7 @@ def _capabilities(raw: Extra, rules: Table) -> dict[Capability, bool]:
     inputs = _modalities(raw, rules.modalities.input)
     if inputs:
         meant = {rules.modalities.words[word] for word in inputs if word in rules.modalities.words}
-        strict = any(True for _ in values(raw, "modalities/input"))  # models.dev's form, which knows PDF as well
+        strict = any(True for _ in values(raw, "modalities/input"))  # the form of models.dev, which also has PDF
         found |= {can: can in meant for can in INPUTS.values() if can in meant or can != "document_in" or strict}
     outputs = _modalities(raw, rules.modalities.output)
     if outputs:
@@ -223,7 +223,7 @@ def _capabilities(raw: Extra, rules: Table) -> dict[Capability, bool]:
             found.setdefault(capability, flags[0])
     for capability, can in _by_words(raw, rules.words).items():
         found.setdefault(capability, can)
-    thinks = next(_texts(raw, ["supports_thinking_type"]), None)  # Kimi Code's: no, both, only
+    thinks = next(_texts(raw, ["supports_thinking_type"]), None)  # Kimi Code's form: no, both, only
     if thinks in ("no", "both", "only"):
         found["thinking"] = thinks != "no"
         found |= {"always_thinking": True} if thinks == "only" else {}
@@ -241,7 +241,7 @@ def _by_words(raw: Extra, rules: Words) -> dict[Capability, bool]:
 
 
 def _efforts(raw: Extra, rules: Efforts) -> tuple[list[str] | None, str | None]:
-    """The words for how much to think, and the one for not at all."""
+    """Reasoning efforts, and the effort that turns thinking off."""
     listed: list[str] | None = next((words for path in rules.lists if (words := _list(raw, path))), None)
     for path in rules.levels:
         for levels in values(raw, path):
@@ -259,7 +259,7 @@ def _efforts(raw: Extra, rules: Efforts) -> tuple[list[str] | None, str | None]:
 
 
 def _reasoning_key(raw: Extra) -> str | None:
-    """The field of Chat Completions that thinking comes in; a list of details is no such field."""
+    """The field of Chat Completions that contains the reasoning; a list of details does not count."""
     interleaved = raw.get("interleaved")
     field = interleaved.get("field") if isinstance(interleaved, dict) else raw.get("reasoning_key")
     return field if field in ("reasoning", "reasoning_content") else None
@@ -286,7 +286,7 @@ def _cost(raw: Extra, rules: Prices) -> Cost | None:
 
 
 def _made(found: dict[str, Decimal | None], factor: Decimal) -> Cost | None:
-    """The prices, where both that everybody has are there; a negative one says that it varies."""
+    """The prices, if both input and output are given; a negative price means that it varies."""
     if found["input"] is None or found["output"] is None or any(price < 0 for price in found.values() if price):
         return None
     return Cost(**{name: None if price is None else float(price * factor) for name, price in found.items()})
@@ -315,10 +315,10 @@ def _price(value: Json) -> Decimal | None:
 
 
 def values(raw: Json, path: str) -> Iterable[Json]:
-    """What stands at a path, None left out; several things only where the path has a `*`."""
+    """The values at a path, without None; more than one only if the path contains `*`."""
     steps = _steps(path)
     if isinstance(raw, dict) and raw.get(steps[0]) is None:
-        return ()  # as with most paths: a vendor has one spelling
+        return ()  # most paths: a vendor uses one spelling
     return _at(raw, steps)
 
 
@@ -368,7 +368,7 @@ def _flag(raw: Extra, path: str) -> bool | None:
 
 
 def _modalities(raw: Extra, paths: list[str]) -> list[str]:
-    """The modalities at the first path that has some. "text+image->text" has those of both ends."""
+    """The modalities at the first path that has any. "text+image->text" has those of input and output."""
     for path in paths:
         for value in values(raw, path):
             words: Any = value
@@ -381,6 +381,6 @@ def _modalities(raw: Extra, paths: list[str]) -> list[str]:
 
 
 def _kind(words: Iterable[str], rules: Kinds) -> Kind | None:
-    """What words say of a model that may be for several things: chat, if that is one of them."""
+    """The purpose of a model that may have several: chat, if that is one of them."""
     found = [kind for word in words for kind, known in rules.words.items() if word in known or word.lower() in known]
     return "chat" if "chat" in found else found[0] if found else None

@@ -1,4 +1,4 @@
-"""Lists of models, in whatever shape a provider has them: bytes in, models and the way to the next page out."""
+"""Model lists in any provider's format: bytes in; models, and the parameters of the next page, out."""
 
 import re
 from typing import TypeAlias
@@ -18,12 +18,12 @@ from modelbay.protocols.form import WRONG_URL
 from modelbay.protocols.openai_errors import error_in
 
 RESOURCE = re.compile(r"^(?:publishers/[^/]+/)?models/")
-"""What Google puts before a name. In other lists an id that begins so is called so."""
+"""Google's prefix of model names. In other lists it is part of the ID."""
 OPERATION = re.compile(r"/operations/[^/]+$")
 SERIAL = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}|[0-9a-f]{24}|[0-9a-f]{64}")
-"""An id that is a database's; the model's is its name."""
+"""An ID of a database; the model's ID is its name."""
 Entry: TypeAlias = tuple[str, Extra, Kind | None]
-"""An id, what is said of it, and the kind where the shape of the body tells it."""
+"""An ID, its entry, and the purpose if the shape of the body determines it."""
 
 
 class Listing(Struct):
@@ -31,21 +31,21 @@ class Listing(Struct):
 
     models: list[Listed]
     next: dict[str, str] = field(default_factory=dict)
-    """The parameters that the next page is asked with; none on the last one."""
+    """Query parameters of the next page; None on the last one."""
     shape: str = "list"
-    """What the body was, for people: "list", "table", "names", "groups" or "model"."""
+    """Shape of the body, for messages: "list", "table", "names", "groups" or "model"."""
     gaps: Gaps = field(default_factory=Gaps)
-    """What of this page could not be read."""
+    """Parts of this page that could not be read."""
     total: int | None = None
-    """How many models the server says that it has on all pages."""
+    """Number of models on all pages, according to the server."""
 
 
 def parse_list(body: bytes | Json) -> Listing:
-    """The models in a body, bytes or JSON: each once, in its order, with what the list says of it.
+    """The models in a body (bytes or JSON), each once, in order, with the facts of the list.
 
     Raises:
         ProviderError: the body is an error.
-        MalformedReply: it is no list of models.
+        MalformedReply: the body is not a model list.
     """
     listed = _decoded(body) if isinstance(body, bytes) else body
     gaps = Gaps()
@@ -78,20 +78,20 @@ def listed_model(id: str, raw: Extra, kind: Kind | None = None) -> Listed:
 
 def _decoded(body: bytes) -> Json:
     if not body.strip():
-        raise MalformedReply("the list of models is an empty answer", hint=WRONG_URL)
+        raise MalformedReply("the model list is empty (no body)", hint=WRONG_URL)
     try:
         return decode(body)
     except MalformedReply:
         what = summary(text_of(body))
-        raise MalformedReply(f"the list of models is not JSON: {what}", hint=WRONG_URL) from None
+        raise MalformedReply(f"the model list is not JSON: {what}", hint=WRONG_URL) from None
 
 
 def _entries(listed: Json, gaps: Gaps) -> tuple[str, list[Entry]]:
-    """The shape of a body, and its models; what cannot be read goes to `gaps`."""
+    """The shape of a body, and its models; unreadable parts go to `gaps`."""
     if isinstance(listed, list):
         return _array(listed, gaps)
     if not isinstance(listed, dict):
-        raise MalformedReply(f"the list of models is no list but {msgspec.json.encode(listed).decode()[:100]}")
+        raise MalformedReply(f"expected a model list, got {msgspec.json.encode(listed).decode()[:100]}")
     found: list[Entry] = []
     shape = ""
     for key in table().lists:
@@ -100,7 +100,7 @@ def _entries(listed: Json, gaps: Gaps) -> tuple[str, list[Entry]]:
             shape, more = _array(value, gaps)
             found += more
         elif isinstance(value, dict) and any(isinstance(value.get(inner), list) for inner in table().lists):
-            shape, more = _entries(value, gaps)  # in an envelope
+            shape, more = _entries(value, gaps)  # inside an envelope
             found += more
         elif isinstance(value, dict) and (entries := _table(value)) is not None:
             shape = "table"
@@ -108,12 +108,12 @@ def _entries(listed: Json, gaps: Gaps) -> tuple[str, list[Entry]]:
     error = error_in(listed)
     if shape:
         if error is not None:
-            gaps.reasons.append(f"the list came with an error: {error.message}")
+            gaps.reasons.append(f"the model list contains an error: {error.message}")
         return shape, found
     if error is not None:
         raise error
     if any(key in listed and listed[key] is None for key in table().lists):
-        return "list", []  # what a server in Go says for none
+        return "list", []  # how servers in Go write an empty list
     if groups := _groups(listed):
         return "groups", groups
     if _is_model(listed) and (id := _id(listed)):
@@ -131,7 +131,7 @@ def _array(items: list[Json], gaps: Gaps) -> tuple[str, list[Entry]]:
         elif not (isinstance(item, dict) and _is_other(item)):
             unread += 1
     if unread:
-        gaps.reasons.append(f"{unread} of the {len(items)} entries of the list cannot be read")
+        gaps.reasons.append(f"{unread} of the {len(items)} entries of the model list cannot be read")
     if items and all(isinstance(item, str) for item in items):
         return "names", found
     if items and not any(isinstance(item, dict) and _id(item) for item in items):
@@ -142,7 +142,7 @@ def _array(items: list[Json], gaps: Gaps) -> tuple[str, list[Entry]]:
 
 
 def _table(models: Extra) -> list[Entry] | None:
-    """Models by id, as models.dev and extended lists have them; None where it is a table of something else."""
+    """Models by ID, as in models.dev and extended lists; None if it is a table of something else."""
     if not all(isinstance(entry, dict) for entry in models.values()):
         return None
     ids = {key: entry["id"] if isinstance(entry.get("id"), str) else key for key, entry in models.items()}
@@ -150,7 +150,7 @@ def _table(models: Extra) -> list[Entry] | None:
 
 
 def _groups(listed: Extra) -> list[Entry]:
-    """Lists under the names of what their models are for, as speech services have them."""
+    """Lists by purpose of their models, as speech services have them."""
     found: list[Entry] = []
     kinds = {word: kind for kind, words in table().kinds.words.items() for word in words}
     for key, items in listed.items():
@@ -160,7 +160,7 @@ def _groups(listed: Extra) -> list[Entry]:
 
 
 def _is_model(entry: Extra) -> bool:
-    """Whether an object that stands alone is a model, rather than something else that has an id."""
+    """Whether a single object is a model, rather than another object with an ID."""
     facts = facts_of(entry)
     known = facts.max_context_tokens or facts.max_output_tokens or facts.cost or facts.capabilities
     word = entry.get("object") == "model" or entry.get("type") == "model"
@@ -168,18 +168,18 @@ def _is_model(entry: Extra) -> bool:
 
 
 def _is_other(entry: Extra) -> bool:
-    """Whether an entry is something else than a model, as a provider with models of its own or an operation."""
+    """Whether an entry is not a model, such as a provider with its own models or an operation."""
     found = _written(entry)
     return bool(entry.keys() & {"models", "models_data_source", "baseUrl"} or (found and OPERATION.search(found[0])))
 
 
 def _written(entry: Extra) -> list[str]:
-    """All that may be an entry's id, likeliest first."""
+    """Candidates for an entry's ID, likeliest first."""
     return [value for key in table().ids if isinstance(value := entry.get(key), str) and value.strip()]
 
 
 def _id(entry: Extra) -> str:
-    """The id of an entry; "" for one that is no model: it has none, or is a provider with models of its own."""
+    """The ID of an entry; "" if it is not a model: it has no ID, or is a provider with its own models."""
     found = _written(entry)
     if not found or _is_other(entry):
         return ""
@@ -191,7 +191,7 @@ def _id(entry: Extra) -> str:
 
 
 def _add(known: Listed, raw: Extra) -> None:
-    """Adds what a second entry for the same model says: llama.cpp lists each in two shapes."""
+    """Adds the facts of a second entry for the same model: llama.cpp lists each model in two shapes."""
     merged = {**raw, **known.extra}
     again = listed_model(known.id, merged)
     known.facts, known.extra, known.status = again.facts, merged, again.status
@@ -200,7 +200,7 @@ def _add(known: Listed, raw: Extra) -> None:
 
 
 def _envelopes(listed: Json) -> list[Extra]:
-    """The objects that a list is in, from without."""
+    """The objects around a list, outermost first."""
     found: list[Extra] = []
     while isinstance(listed, dict):
         found.append(listed)
@@ -211,7 +211,7 @@ def _envelopes(listed: Json) -> list[Extra]:
 
 
 def _parts(listed: Json, read: int, gaps: Gaps) -> int | None:
-    """How many models there are in all, where the list says; that it is only a part, and no way leads on, is a gap."""
+    """Total number of models, if the list gives it. A partial list without a way to the next page is a gap."""
     rules = table().parts
     totals = []
     for around in _envelopes(listed):
@@ -220,11 +220,11 @@ def _parts(listed: Json, read: int, gaps: Gaps) -> int | None:
         inner = [value for key, value in around.items() if isinstance(value, dict) and key not in table().lists]
         more = any(value and _plain(key) in rules.more for one in (around, *inner) for key, value in one.items())
         if not leads_on and (more or any(around.get(key) is True for key in rules.flags)):
-            gaps.reasons.append("the list says that it is not all, and not how to get the rest")
+            gaps.reasons.append("the list says that it is incomplete, without a way to get the rest")
         pages = [value for key in rules.pages if type(value := around.get(key)) is int]
         page = [value for key in rules.page if type(value := around.get(key)) is int]
         if not leads_on and pages and max(pages) > max([1, *page]):
-            gaps.reasons.append(f"the list has {max(pages)} pages, and does not say how to get the others")
+            gaps.reasons.append(f"the list has {max(pages)} pages, without a way to get the others")
     return max(totals, default=None)
 
 
@@ -233,7 +233,7 @@ def _plain(key: str) -> str:
 
 
 def _next(listed: Json) -> dict[str, str]:
-    """How to ask for the page after this one."""
+    """Query parameters of the next page."""
     return next((found for around in _envelopes(listed) if (found := _following(around))), {})
 
 
@@ -247,18 +247,20 @@ def _following(listed: Extra) -> dict[str, str]:
         if isinstance(value := listed.get(key), str) and value:
             return {parameter: value}
     following = listed.get("next")
-    if isinstance(following, str) and following:  # a URL, of which only the parameters count: it cannot lead elsewhere
+    if (
+        isinstance(following, str) and following
+    ):  # from a URL, only the parameters are used: it cannot lead to another host
         return dict(parse_qsl(urlsplit(following).query))
     return {}
 
 
 def _no_list(listed: Json) -> str:
-    """What a body is instead."""
+    """Description of a body that is not a model list."""
     first = listed[0] if isinstance(listed, list) else listed
     if isinstance(first, dict):
         if "models_data_source" in first or "baseUrl" in first:
             return "this is a provider's manifest, not a list of models"
         if any(isinstance(entry, dict) and "models" in entry for entry in first.values()):
             return "this is a registry of providers, not a list of models"
-        return f"no list of models is in it, only {', '.join(list(first)[:5]) or 'an empty object'}"
-    return "no model is in the list"
+        return f"it contains no model list, only {', '.join(list(first)[:5]) or 'an empty object'}"
+    return "the list contains no models"

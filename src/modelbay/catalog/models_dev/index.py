@@ -1,7 +1,7 @@
-"""An index of models.dev's list: one line a model, sorted by name, searched by halves. Reading it takes a millisecond.
+"""An index of the models.dev list: one line per model, sorted by name, for binary search. Reading it takes a millisecond.
 
-The first line says what it was made of; the second has every provider's address; the others are the bare name, the
-provider's id, the model's id and its entry, between tabs.
+The first line identifies the list; the second has the addresses of the providers; each further line has bare name, provider
+ID, model ID and entry, separated by tabs.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ KEPT = (
     "name", "reasoning", "reasoning_options", "tool_call", "temperature", "structured_output", "modalities", "limit",
     "cost", "interleaved", "release_date", "status",
 )  # fmt: skip
-"""What an entry's line keeps of it."""
+"""Keys that are kept of an entry."""
 OF_THE_FAMILY: tuple[Capability, ...] = ("thinking", "image_in", "video_in", "audio_in", "document_in", "tool_use")
 SWITCHES: dict[Capability, str] = {
     "thinking": "reasoning",
@@ -34,7 +34,7 @@ SWITCHES: dict[Capability, str] = {
     "temperature": "temperature",
 }
 AGREEMENT = 0.75
-"""What part of those who have a model must say the same for it to be the model's own."""
+"""Share of the providers with a model that must agree on a fact for it to be the model's own."""
 
 
 class Header(Struct):
@@ -43,7 +43,7 @@ class Header(Struct):
 
 
 class Entry(Struct):
-    """A model as one provider has it."""
+    """A model at one provider."""
 
     provider: str
     id: str
@@ -51,13 +51,13 @@ class Entry(Struct):
 
     @property
     def released(self) -> str:
-        """The day it came out, as "2026-05-21"; "" where the entry does not say."""
+        """Release date, such as "2026-05-21"; "" if unknown."""
         day = self.raw.get("release_date")
         return day if isinstance(day, str) and day[:4].isdecimal() else ""
 
     @property
     def facts(self) -> Facts:
-        """What `reading.facts_of` would find, without its table of everybody's spellings, whose reading takes its time."""
+        """Same as `entry_facts.facts_of`, without loading the table of spellings, which takes time."""
         raw = self.raw
         limit = _table(raw.get("limit"))
         context, output = _size(limit.get("context")), _size(limit.get("output"))
@@ -85,12 +85,12 @@ class Index:
         self._data = data
         end = data.index(b"\n", start)
         self.apis: dict[str, str] = decode_as(data[start:end], dict[str, str])
-        """Where each provider is, where the list says; "" where it does not."""
+        """Address of each provider; "" if the list has none."""
         self._start = end + 1
 
     @classmethod
     def read(cls, data: bytes, stamp: str) -> "Index | None":
-        """The index in a file; None where it is damaged, or of another version of the list."""
+        """The index in a file; None if it is damaged or for another version of the list."""
         first, _, _ = data.partition(b"\n")
         try:
             header = decode_as(first, Header)
@@ -101,11 +101,11 @@ class Index:
             return None
 
     def entries(self, wire_id: str) -> list[Entry]:
-        """Everybody's models of that bare name: of "openai/gpt-5" and "gpt-5" the same."""
+        """All models with that bare name: the same for "openai/gpt-5" and "gpt-5"."""
         return [entry for line in self._lines(bare(wire_id).encode()) if (entry := _entry(line)) is not None]
 
     def at(self, providers: Iterable[str], wire_id: str) -> Entry | None:
-        """The model as the first of these providers has it that does: by its id, else by its bare name."""
+        """The model at the first of these providers that has it: by its ID, else by its bare name."""
         entries = self.entries(wire_id)
         for provider in providers:
             own = [entry for entry in entries if entry.provider == provider]
@@ -115,12 +115,12 @@ class Index:
         return None
 
     def family(self, wire_id: str) -> Facts | None:
-        """What holds for a model wherever it runs: what most of those say who have it. Prices are nobody's but theirs."""
+        """Facts that most providers of a model agree on, wherever it runs. Prices are not included."""
         entries = self.entries(wire_id) or self.entries(wire_id.rpartition(":")[0])
         return agreed([entry.facts for entry in entries]) if entries else None
 
     def providers_at(self, host: str, path: str) -> list[str]:
-        """The providers whose API is on a host: those at the same path first."""
+        """Providers whose API is on a host: those at the same path first."""
         wanted = path.rstrip("/")
         found = [(urlsplit(api).path.rstrip("/") != wanted, id) for id, api in self.apis.items() if _host(api) == host]
         return [id for _, id in sorted(found)]
@@ -160,12 +160,12 @@ def build(providers: dict[str, Extra], stamp: str, date: str) -> bytes:
 
 
 def bare(wire_id: str) -> str:
-    """The name that providers have in common for a model."""
+    """The name of a model that providers have in common."""
     return wire_id.strip().lower().rpartition("/")[2]
 
 
 def agreed(several: list[Facts]) -> Facts:
-    """The facts that most of several accounts of a model have in common."""
+    """The facts on which most of several entries of a model agree."""
 
     def most(values: list[Any]) -> Any:
         known = [value for value in values if value is not None]
@@ -180,7 +180,7 @@ def agreed(several: list[Facts]) -> Facts:
         share = sum(said) / len(said) if said else 0.5
         if share >= AGREEMENT:
             found.capabilities[capability] = True
-        elif share == 0 and len(said) > 1 and capability != "tool_use":  # a server of one's own may know how
+        elif share == 0 and len(said) > 1 and capability != "tool_use":  # a local server may support it nevertheless
             found.capabilities[capability] = False
     return found
 

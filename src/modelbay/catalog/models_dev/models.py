@@ -1,4 +1,4 @@
-"""Models of models.dev, and of lists like it, as Kimi Code writes them into `config.toml`: the same keys, the same values."""
+"""Models of models.dev, and of lists in its format, as `config.toml` tables: the same keys and values that Kimi Code writes."""
 
 import re
 
@@ -14,24 +14,24 @@ from modelbay.origin import origin
 from modelbay.protocols.shapes import mapping
 
 EMBEDS = re.compile(r"embedding|(?:^|[-_/])embed(?:$|[-_/])")
-"""In an id, a name or a family: what such a model makes is no text, whatever its modalities say."""
+"""Words in an ID, name or family of models that do not produce text, regardless of their modalities."""
 LEFT = ("deprecated", "alpha")
 ALWAYS_OFF = ("anthropic", "kimi")
-"""The types whose protocol has a switch for thinking, so that efforts without an off do not make it a must."""
+"""Provider types whose protocol can turn thinking off, so that efforts without an "off" do not make it mandatory."""
 
 
 def why_left_out(found: Wire, provider: Extra, id: str, model: Extra) -> str | None:
-    """Why a model of models.dev does not come along; None where it does."""
+    """Reason why a model of models.dev is not added; None if it is."""
     if (status := status_of(model)) in LEFT:
         return f"it is {status}"
     outputs = mapping(model.get("modalities")).get("output")
     if isinstance(outputs, list) and outputs and "text" not in outputs:
-        return f"it makes {', '.join(str(kind) for kind in outputs)}, and no text"
+        return f"it makes {', '.join(str(kind) for kind in outputs)}, not text"
     if any(EMBEDS.search(str(model.get(key) or "").lower()) for key in ("id", "name", "family")) or EMBEDS.search(id):
-        return "it makes embeddings"
+        return "it produces embeddings"
     context = mapping(model.get("limit")).get("context")
     if type(context) is not int or context < 1:
-        return "nobody says how much it takes"
+        return "its context window is unknown"
     own = model_wire(found, provider, model)
     if own.refused:
         return own.refused
@@ -39,14 +39,14 @@ def why_left_out(found: Wire, provider: Extra, id: str, model: Extra) -> str | N
 
 
 def is_gone(found: Wire, provider: Extra, model: Extra) -> bool:
-    """Whether a model that is left out is so for good: on its way out, or moved to another host. Any other reason, as a size
-    that is missing, may be a mistake in the list, and says nothing about a model that is in use.
+    """Whether a model is skipped for good: deprecated, or moved to another host. Any other reason, such as a missing size, may be
+    a mistake in the list and does not affect a model in use.
     """
     return status_of(model) in LEFT or _abroad(found, model_wire(found, provider, model)) is not None
 
 
 def model_table(found: Wire, provider: Extra, id: str, model: Extra) -> Table:
-    """The table of a model of models.dev that is not left out, without its names."""
+    """The table of a model of models.dev that is not skipped, without its names."""
     own = model_wire(found, provider, model)
     table = _written(facts_of(model, id), model, found.type)
     protocol = own.protocol or found.protocol
@@ -59,7 +59,7 @@ def model_table(found: Wire, provider: Extra, id: str, model: Extra) -> Table:
 
 
 def registry_table(id: str, model: Extra, type: str | None) -> Table:
-    """The table of a registry's model, with what only the registry knows: its prices, how it is asked to think."""
+    """The table of a registry's model, with facts that only the registry has: prices and how thinking is requested."""
     facts = facts_of(model, id)
     facts.max_context_tokens = facts.max_context_tokens or facts.max_output_tokens or UNKNOWN_CONTEXT
     table = _written(facts, model, type)
@@ -74,7 +74,7 @@ def registry_table(id: str, model: Extra, type: str | None) -> Table:
 
 
 UNKNOWN_CONTEXT = 131_072
-"""Kimi Code's guess, which takes no model without a size."""
+"""Kimi Code's default, because it accepts no model without a size."""
 
 
 def _written(facts: Facts, model: Extra, type: str | None) -> Table:
@@ -94,13 +94,13 @@ def _written(facts: Facts, model: Extra, type: str | None) -> Table:
 
 
 def _capabilities(facts: Facts, model: Extra, type: str | None) -> list[str]:
-    """What it can do for sure. That it calls tools is taken for granted where nobody denies it."""
+    """Capabilities the model has. Tool calls are assumed unless denied."""
     can = facts.capabilities
     found: list[str] = [name for name in ("image_in", "video_in", "audio_in") if can.get(name)]
     options = model.get("reasoning_options")
     toggled = isinstance(options, list) and any(mapping(option).get("type") == "toggle" for option in options)
     if can.get("thinking") or toggled:
-        told = facts.efforts and options  # a mere list of efforts does not say that there is no off
+        told = facts.efforts and options  # a list of efforts alone does not mean that thinking cannot be turned off
         must = told and not facts.off_effort and not toggled and type not in ALWAYS_OFF
         found.append("always_thinking" if must or can.get("always_thinking") else "thinking")
     if can.get("tool_use", True):
@@ -109,11 +109,11 @@ def _capabilities(facts: Facts, model: Extra, type: str | None) -> list[str]:
 
 
 def _abroad(found: Wire, own: ModelWire) -> str | None:
-    """Whether a model is somewhere else than its provider, which would take the provider's key there."""
+    """Whether a model is at another host than its provider; the provider's key must not be sent there."""
     home = found.base_url or (TYPES[found.type].base_url if found.type else None)
     if own.base_url is None or home is None:
         return None
     try:
-        return None if origin(own.base_url) == origin(home) else f"it is at another host, {origin(own.base_url)}"
+        return None if origin(own.base_url) == origin(home) else f"it is on another host, {origin(own.base_url)}"
     except ValueError:
-        return "its address makes no sense"
+        return "its address is not a valid URL"

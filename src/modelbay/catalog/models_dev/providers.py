@@ -1,4 +1,4 @@
-"""What a provider at models.dev is here: its type, and where it is. The rules are in `providers.toml`, URLs in the presets."""
+"""A provider of models.dev as a config entry: its type and base URL. The rules are in `providers.toml`, URLs in the presets."""
 
 import re
 from fnmatch import fnmatchcase
@@ -40,23 +40,23 @@ class Table(Struct):
 
 
 class Wire(Struct, kw_only=True):
-    """Refused, or a type with a base URL; where neither it nor `needs` is there, the type has one of its own."""
+    """A refusal, or a type with a base URL; if both base URL and `needs` are missing, the type has its own."""
 
     type: str | None = None
     base_url: str | None = None
-    """With `${NAME}` in it for each of `needs`, where it is only known as that."""
+    """Contains `${NAME}` for each of `needs`."""
     needs: list[str] = field(default_factory=list)
-    """What must be asked for: variables of the URL, or "base_url" itself."""
+    """Values to ask for: variables of the URL, or "base_url" itself."""
     protocol: Protocol | None = None
-    """For its models, where it is not the type's own."""
+    """Protocol of its models, if it is not the type's own."""
     guessed: bool = False
-    """Nothing tells which protocol it speaks: the usual one is assumed."""
+    """Whether its protocol is unknown, so that Chat Completions is assumed."""
     refused: Refusal | None = None
     why: str | None = None
 
 
 class ModelWire(Struct, kw_only=True):
-    """How one model of a provider departs from it."""
+    """Differences between one model and its provider."""
 
     protocol: Protocol | None = None
     base_url: str | None = None
@@ -64,11 +64,11 @@ class ModelWire(Struct, kw_only=True):
 
 
 def wire(entry: Extra, url: str | None = None) -> Wire:
-    """What an entry of models.dev, or of a list like it, becomes; `url` is the user's own base URL."""
+    """The config entry for a provider of models.dev or a similar list; `url` is the user's own base URL."""
     if url is not None and not url.strip():
         return Wire(refused="empty-url", why="the base URL is blank")
     if url is not None and "${" in url:
-        return Wire(refused="placeholder-url", why=f"the base URL has a placeholder in it: {VARIABLE.findall(url)}")
+        return Wire(refused="placeholder-url", why=f"the base URL contains a placeholder: {VARIABLE.findall(url)}")
     preset = presets.by_models_dev(str(entry.get("id") or ""))
     found = _typed(entry, preset)
     if found.refused:
@@ -81,19 +81,19 @@ def wire(entry: Extra, url: str | None = None) -> Wire:
 
 
 def model_wire(found: Wire, provider: Extra, model: Extra) -> ModelWire:
-    """How one model of an entry departs from what its provider is, or why it cannot be used."""
+    """Differences between one model and its provider, or the reason why it cannot be used."""
     own = model.get("provider")
     if not isinstance(own, dict):
         preset, id = presets.by_models_dev(str(provider.get("id") or "")), str(model.get("id") or "")
         if preset is not None and any(fnmatchcase(id, pattern) for pattern in preset.unspoken):
-            return ModelWire(refused=f"{preset.name} serves it over another protocol, at an address of its own")
+            return ModelWire(refused=f"{preset.name} serves it over another protocol, at another address")
         return ModelWire()
     package, url = own.get("npm"), own.get("api")
     protocol = _table().packages.get(str(package)) if package and package != provider.get("npm") else None
     if package and protocol is None and package != provider.get("npm"):
-        return ModelWire(refused=f"it is served by {package}, whose protocol is not known here")
+        return ModelWire(refused=f"it is served by {package}, whose protocol is unknown")
     if isinstance(url, str) and "${" in url:
-        return ModelWire(refused=f"its address has a placeholder in it: {url}")
+        return ModelWire(refused=f"its address contains a placeholder: {url}")
     usual = found.protocol or (TYPES[found.type].protocol if found.type else None)
     return ModelWire(
         protocol=None if protocol == usual else protocol,
@@ -102,7 +102,7 @@ def model_wire(found: Wire, provider: Extra, model: Extra) -> ModelWire:
 
 
 def _typed(entry: Extra, preset: Preset | None) -> Wire:
-    """The type of an entry, its URL still open."""
+    """The type of an entry, without its URL."""
     explicit = entry.get("type")
     if isinstance(explicit, str) and explicit:
         type = OLD_TYPES.get(explicit, explicit)
@@ -124,7 +124,7 @@ def _typed(entry: Extra, preset: Preset | None) -> Wire:
 
 
 def _type_of(preset: Preset) -> str:
-    """The type of a vendor that has one protocol or more: that of its default."""
+    """The type of a vendor with one or more protocols: that of its default."""
     usual: dict[Protocol, str] = {
         "openai_chat": "openai",
         "openai_responses": "openai_responses",
@@ -135,9 +135,11 @@ def _type_of(preset: Preset) -> str:
 
 
 def _url(entry: Extra, preset: Preset | None, found: Wire) -> str | None:
-    """Where an entry's provider is; None where its type, its vendor or the user knows."""
+    """Base URL of an entry's provider; None if its type, its vendor or the user provides it."""
     api = entry.get("api")
-    if isinstance(api, str) and api.strip() and not api.strip().startswith("${"):  # else the variable is the address
+    if (
+        isinstance(api, str) and api.strip() and not api.strip().startswith("${")
+    ):  # otherwise the variable is the whole address
         return api.strip()
     if preset is not None and preset.addressing == "vertexai":
         found.needs = [name for name in _variables(entry) if not name.endswith("CREDENTIALS")]
@@ -157,7 +159,7 @@ def _variables(entry: Extra) -> list[str]:
 
 
 def _with_variables(preset: Preset, entry: Extra) -> str:
-    """The preset's URL, what differs from customer to customer under the names that the entry has for it."""
+    """The preset's URL, with customer-specific parts under the names that the entry uses."""
 
     def name(match: re.Match[str]) -> str:
         known = preset.placeholders.get(match[1], [])

@@ -56,7 +56,7 @@ def gaps_of(body: bytes) -> Gaps:
     listing = parse_list(body)
     gaps = listing.gaps
     if listing.next or (listing.total or 0) > len(listing.models):
-        gaps.reasons.append("the list has more pages, which are not read")
+        gaps.reasons.append("the list has more pages, which were not read")
     return gaps
 
 
