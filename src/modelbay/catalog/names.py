@@ -26,13 +26,9 @@ def problem(id: str) -> str | None:
     if len(id) > LONGEST:
         return "it is too long"
     if not id.isprintable():
-<<<<<<< HEAD
-        return "it has control characters in it"
-    if "\ufffd" in id:  # what the decoder writes for half a surrogate pair and for bytes that are not UTF-8
-        return "it has characters that are not text"
-=======
         return "it contains control characters"
->>>>>>> bab4a5f (Describe model facts, lists and formats in plain words)
+    if "\ufffd" in id:  # written by the decoder for unpaired surrogates and invalid UTF-8
+        return "it contains characters that are not text"
     if BLANK.search(id):
         return "it contains invisible characters"
     if id.isascii():  # ../x.gguf is allowed, as llama.cpp names its file: paths made of it are escaped
@@ -62,7 +58,7 @@ def problems(ids: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
 
 
 def renamed(now: Collection[str], before: Collection[str]) -> dict[str, str]:
-    """The IDs that were written in another case before, and how."""
+    """IDs whose case changed, each with its former spelling."""
     gone = {folded(id): id for id in before if id not in now}
     return {id: gone[folded(id)] for id in now if id not in before and folded(id) in gone}
 
