@@ -123,7 +123,7 @@ def test_no_hint_names_a_provider_that_is_not_configured(
         ("fetch", errors.ProxyFailed, "Connection Errors", "check the proxy"),
         ("login", errors.ProxyFailed, "Connection Errors", "check the proxy"),
         ("fetch", errors.ConnectFailed, "Connection Errors", "check the URL"),
-        ("list", errors.MalformedReply, "Unexpected Results", "not a list of models"),
+        ("list", errors.MalformedReply, "Unexpected Results", "not a model list"),
         ("ask", errors.ReplyError, "Unexpected Results", "try a different model"),
     ],
 )
