@@ -9,7 +9,7 @@ import pytest
 
 from modelbay.catalog.knowledge import known
 from modelbay.catalog.lists.listing import parse_list
-from modelbay.catalog.models_dev.index import Entry
+from modelbay.catalog.models_dev.index import IndexEntry
 from modelbay.catalog.models_dev.live import ModelsDev
 from modelbay.storage.cache import Cache
 
@@ -37,7 +37,7 @@ REASONS: dict[str, dict[str, str]] = tomllib.loads(
 
 def disagreements(maker: str, id: str) -> dict[str, tuple[Any, Any]]:
     """The facts that the name and the list both have, and have differently: the name's first."""
-    listed = Entry(maker, id, LIST.providers[maker]["models"][id]).facts
+    listed = IndexEntry(maker, id, LIST.providers[maker]["models"][id]).facts
     vendor, protocol = MAKERS[maker]
     told = known(id, vendor, protocol).facts
     both: dict[str, tuple[Any, Any]] = {

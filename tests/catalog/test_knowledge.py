@@ -23,7 +23,7 @@ def served(provider: str, wire_id: str, model: str = "") -> tuple[Model, Upstrea
     return model_facts(entry, found), fitted(found)
 
 
-def told(wire_id: str, vendor: str = "", protocol: str = "openai_chat") -> knowledge.Known:
+def told(wire_id: str, vendor: str = "", protocol: str = "openai_chat") -> knowledge.NameFacts:
     return known(wire_id, vendor, protocol)
 
 

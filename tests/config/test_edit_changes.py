@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from modelbay.config import changes
-from modelbay.config.changes import Changed, Put, Removed
+from modelbay.config.changes import Changed, Removed, WriteResult
 from modelbay.config.edit import apply
 from modelbay.config.load import load
 from modelbay.errors import ConfigError, UnknownModel, UnknownProvider
@@ -68,7 +68,7 @@ def done(file: Path, change: Any, *arguments: Any, **options: Any) -> Any:
 def test_a_provider_is_added_with_its_models(file):
     models = {"new/b": {"model": "b", "max_context_size": 1000}, "new/a": {"model": "a"}}
     put = done(file, changes.add_provider, "new", {"type": "anthropic", "api_key": "sk-2"}, models)
-    assert put == Put("new", added=["new/b", "new/a"])
+    assert put == WriteResult("new", added=["new/b", "new/a"])
     text = file.read_text()
     assert text.startswith(TEXT[: TEXT.index("# about one")])
     assert '# home\n[providers.beta]\ntype = "kimi"\ndefault_model = "acme/two"\n\n[providers.new]\n' in text
@@ -81,7 +81,7 @@ def test_a_provider_is_added_with_its_models(file):
 def test_the_first_provider_and_the_default_model_make_a_file(file):
     file.unlink()
     put = done(file, changes.add_provider, "a", {"type": "openai"}, {"a/m": {"model": "m"}}, default_model="a/m")
-    assert put == Put("a", added=["a/m"], default_model="a/m")
+    assert put == WriteResult("a", added=["a/m"], default_model="a/m")
     assert file.read_text() == (
         'default_model = "a/m"\n\n[providers.a]\ntype = "openai"\n\n[models."a/m"]\nprovider = "a"\nmodel = "m"\n'
     )
@@ -111,10 +111,10 @@ def test_models_that_are_there_keep_what_they_are_not_given(file):
         "acme/three": {"model": "three"},
     }
     put = done(file, changes.put_models, "acme", new)
-    assert put == Put("acme", added=["acme/three"], changed=["acme/one", "acme/two"])
+    assert put == WriteResult("acme", added=["acme/three"], changed=["acme/one", "acme/two"])
     assert load(file).models["acme/one"].variants == {"deep": {"reasoning_effort": "high"}}
     assert "cost = { input = 1 } # dollars\nmax_context_size = 1000\n" in file.read_text()
-    assert done(file, changes.put_models, "acme", new) == Put("acme", unchanged=list(new))
+    assert done(file, changes.put_models, "acme", new) == WriteResult("acme", unchanged=list(new))
 
 
 def test_an_alias_of_another_provider_is_not_taken_over(file):

@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from modelbay.config.toml.document import Document
+from modelbay.config.toml.document import TomlDocument
 from modelbay.config.toml.values import plain, rewritten, same, text_of
 from modelbay.errors import ConfigError
 from tests.config.toml_texts import Keys, Written, keys, plain_values, written
@@ -87,7 +87,7 @@ def _through_value(data: dict[str, Any], path: Keys) -> bool:
 
 def check(case: tuple[list[Written], str, list[tuple[str, Keys, Any]]]) -> None:
     lines, text, steps = case
-    document = Document(text)
+    document = TomlDocument(text)
     assert document.text == text
     data = tomllib.loads(text)
     touched: list[Keys] = []

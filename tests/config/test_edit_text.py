@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from modelbay.config.toml.document import Document
+from modelbay.config.toml.document import TomlDocument
 from modelbay.config.toml.values import same
 from modelbay.errors import ConfigError
 
-Change = Callable[[Document], object]
+Change = Callable[[TomlDocument], object]
 
 FILE = """\
 # My settings
@@ -50,7 +50,7 @@ provider = "other"
 
 
 def edited(before: str, change: Change) -> str:
-    document = Document(before)
+    document = TomlDocument(before)
     assert document.text == before
     change(document)
     assert same(tomllib.loads(document.text), document.data)
@@ -136,7 +136,7 @@ def test_one_and_true_and_one_point_nought_are_not_the_same():
 def test_line_endings_stay_and_new_lines_have_them():
     before = FILE.replace("\n", "\r\n")
 
-    def change(document: Document) -> None:
+    def change(document: TomlDocument) -> None:
         document.set(("providers", "new"), {"type": "openai", "base_url": "b"})
         document.set(("models", "acme/one", "capabilities"), ["tools", "image_in", "thinking"])
         document.set(("default_provider",), "acme")
@@ -315,7 +315,7 @@ def test_deleting_in_every_style(before, path, after):
 
 
 def test_a_table_becomes_another_key_by_key():
-    def change(document: Document) -> None:
+    def change(document: TomlDocument) -> None:
         document.set(("providers", "acme"), {"base_url": "https://acme.example/v1", "type": "kimi", "name": "Acme"})
 
     after = edited(FILE, change)
@@ -339,6 +339,6 @@ def test_a_value_takes_the_place_of_a_table_and_back():
 
 def test_what_is_no_table_is_not_made_one():
     with pytest.raises(ConfigError, match=r"models\.x\.cost cannot be set: models is not a table"):
-        Document('models = "none"\n').set(("models", "x", "cost"), 1)
+        TomlDocument('models = "none"\n').set(("models", "x", "cost"), 1)
     with pytest.raises(ConfigError, match="is not a table"):
-        Document("[[models]]\n").set(("models", "x"), 1)
+        TomlDocument("[[models]]\n").set(("models", "x"), 1)

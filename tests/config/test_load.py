@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from modelbay.config.load import load, parse
-from modelbay.config.schema import Config, OAuth, Thinking, Timeout, Tls
+from modelbay.config.schema import Config, OAuth, ThinkingDefaults, Timeout, Tls
 from modelbay.errors import ConfigError, ConfigSyntaxError, UnknownModel
 from modelbay.model import Cost
 
@@ -89,7 +89,7 @@ def test_a_kimi_code_file_has_no_problems(kimi):
 def test_top_level_keys_are_read_and_those_of_others_kept(kimi):
     assert kimi.default_model == "kimi-code/kimi-for-coding"
     assert kimi.default_provider == "moonshot"
-    assert kimi.thinking == Thinking(enabled=True, effort="high", keep="all")
+    assert kimi.thinking == ThinkingDefaults(enabled=True, effort="high", keep="all")
     assert kimi.extra == {"telemetry": False, "loop_control": {"max_attempts_per_step": 10}}
 
 

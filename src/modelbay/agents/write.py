@@ -13,7 +13,7 @@ from modelbay.agents.agent import Block
 from modelbay.agents.findings import leaves
 from modelbay.agents.rewriting import differences, doomed
 from modelbay.config.schema import Table
-from modelbay.config.toml.document import MISSING, Document
+from modelbay.config.toml.document import MISSING, TomlDocument
 from modelbay.config.toml.scan import Keys
 from modelbay.config.toml.values import plain
 from modelbay.errors import ConfigError
@@ -154,7 +154,7 @@ def _without(data: Any, path: Keys) -> Any:
 
 
 def _toml(settings: dict[Keys, object], going: list[Keys], text: str) -> str:
-    document = Document(text)
+    document = TomlDocument(text)
     for keys, value in settings.items():
         _merge(document, keys, plain(value, keys))
     for path in _whole(going, document.data):
@@ -162,7 +162,7 @@ def _toml(settings: dict[Keys, object], going: list[Keys], text: str) -> str:
     return document.text
 
 
-def _merge(document: Document, keys: Keys, value: Any) -> None:
+def _merge(document: TomlDocument, keys: Keys, value: Any) -> None:
     there = document.get(keys)
     if isinstance(value, dict) and isinstance(there, dict):
         for key, item in value.items():

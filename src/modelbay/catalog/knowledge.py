@@ -20,7 +20,7 @@ from modelbay.providers.upstream import Upstream
 TABLE = Path(__file__).with_name("knowledge.toml")
 
 
-class Rule(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+class KnowledgeRule(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """One row. The top of the table explains which names it fits and what it says."""
 
     prefix: list[str]
@@ -55,12 +55,12 @@ class Rule(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
         return (self.since is None or age.since(self.since)) and (self.before is None or age.before(self.before))
 
 
-class Table(Struct, forbid_unknown_fields=True):
+class KnowledgeTable(Struct, forbid_unknown_fields=True):
     prefixes: list[str]
     apart: list[str]
-    rule: list[Rule]
+    rule: list[KnowledgeRule]
 
-    def rules(self, wire_id: str, vendor: str, protocol: Protocol) -> Iterator[Rule]:
+    def rules(self, wire_id: str, vendor: str, protocol: Protocol) -> Iterator[KnowledgeRule]:
         """The rules that fit a name, in order."""
         name = _bare(wire_id, tuple(self.prefixes))
         own = max((prefix for prefix in self.apart if name.startswith(prefix)), key=len, default="")
@@ -74,7 +74,7 @@ class Table(Struct, forbid_unknown_fields=True):
                 yield rule
 
 
-class Known(Struct, frozen=True):
+class NameFacts(Struct, frozen=True):
     """Everything known from a name."""
 
     facts: Facts
@@ -133,7 +133,7 @@ def fitted(upstream: Upstream) -> Upstream:
 
 
 @lru_cache(maxsize=1024)
-def known(wire_id: str, vendor: str, protocol: Protocol) -> Known:
+def known(wire_id: str, vendor: str, protocol: Protocol) -> NameFacts:
     """Everything known from a vendor's model ID. The result is shared: callers must not change it."""
     facts = Facts()
     dialect: Extra = {}
@@ -142,10 +142,10 @@ def known(wire_id: str, vendor: str, protocol: Protocol) -> Known:
         _add(facts, rule)
         dialect |= rule.dialect.get(protocol, {})
         real = rule.wire_id or real
-    return Known(facts, real, dialect)
+    return NameFacts(facts, real, dialect)
 
 
-def _add(facts: Facts, rule: Rule) -> None:
+def _add(facts: Facts, rule: KnowledgeRule) -> None:
     said = {
         "family": rule.family,
         "max_context_tokens": rule.context,
@@ -171,7 +171,7 @@ def _bare(wire_id: str, prefixes: tuple[str, ...]) -> str:
 
 
 @cache
-def _table() -> Table:
+def _table() -> KnowledgeTable:
     import tomllib
 
-    return msgspec.convert(tomllib.loads(TABLE.read_text(encoding="utf-8")), Table)
+    return msgspec.convert(tomllib.loads(TABLE.read_text(encoding="utf-8")), KnowledgeTable)

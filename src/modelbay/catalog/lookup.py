@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from modelbay.catalog.facts import Facts
 from modelbay.catalog.lists.entry import Listed
-from modelbay.catalog.models_dev.index import Entry
+from modelbay.catalog.models_dev.index import IndexEntry
 from modelbay.catalog.models_dev.live import ModelsDev
 from modelbay.config.schema import MANIFEST, ModelEntry
 from modelbay.errors import MalformedReply
@@ -58,7 +58,7 @@ class Catalog:
         """Facts about a model with their source, best source first. The user's configuration takes precedence over all of them."""
         said: list[tuple[Facts, str]] = []
         if entry.listed:
-            said.append((Entry(entry.provider, entry.model, entry.listed).facts, MANIFEST))
+            said.append((IndexEntry(entry.provider, entry.model, entry.listed).facts, MANIFEST))
         seen = self.seen(found)
         for id in dict.fromkeys((entry.model, entry.identity)):
             if seen is not None and (listed := seen.models.get(id)) is not None:
@@ -71,7 +71,7 @@ class Catalog:
             said.append((family, MODELS_DEV))
         return said
 
-    def entry(self, wire_id: str, found: Upstream) -> Entry | None:
+    def entry(self, wire_id: str, found: Upstream) -> IndexEntry | None:
         """The entry of models.dev for a model at exactly this provider: only its prices apply."""
         return self.models_dev.index.at(self.names(found), wire_id)
 

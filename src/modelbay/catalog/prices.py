@@ -6,7 +6,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from modelbay.catalog.lookup import LIST, MODELS_DEV, Catalog
-from modelbay.catalog.models_dev.index import Entry
+from modelbay.catalog.models_dev.index import IndexEntry
 from modelbay.conversation import Extra
 from modelbay.model import Cost, Model
 from modelbay.providers.upstream import Upstream
@@ -92,7 +92,7 @@ def _exact(wire_id: str, usage: Usage, base_url: str, context: Mapping[str, str]
     return Decimal(found.total_price)
 
 
-def _tier(entry: Entry, usage: Usage) -> Cost | None:
+def _tier(entry: IndexEntry, usage: Usage) -> Cost | None:
     """The price from models.dev for a prompt of that length."""
     usual = entry.facts.cost
     told = entry.raw.get("cost")

@@ -21,7 +21,7 @@ NOT_LETTERS = bytes(code for code in range(128) if not chr(code).isalnum() and c
 BREAKS = re.compile(r"[\W_]+|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 
 
-class Row(Protocol):
+class Searchable(Protocol):
     """An item to search in, for example a `Model`."""
 
     @property
@@ -32,7 +32,7 @@ class Row(Protocol):
     def provider(self) -> str: ...
 
 
-R = TypeVar("R", bound=Row)
+R = TypeVar("R", bound=Searchable)
 
 
 def search(query: str, rows: Iterable[R], limit: int = 50) -> list[R]:

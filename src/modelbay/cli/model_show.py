@@ -167,8 +167,8 @@ def _facts_of(row: Row) -> str:
     if row.raw is None:
         return ""
     from modelbay.catalog.facts import fill
-    from modelbay.catalog.models_dev.index import Entry
+    from modelbay.catalog.models_dev.index import IndexEntry
 
     model = Model(id=row.id)
-    fill(model, Entry(row.provider, row.id, row.raw).facts, "models.dev")
+    fill(model, IndexEntry(row.provider, row.id, row.raw).facts, "models.dev")
     return facts(model)

@@ -15,7 +15,7 @@ from modelbay.config.toml.values import path_text, same
 from modelbay.errors import ConfigError, UnknownModel
 
 
-class Put(Struct, frozen=True):
+class WriteResult(Struct, frozen=True):
     """Entries that were written: added, changed, and unchanged ones."""
 
     provider: str
@@ -54,7 +54,7 @@ def add_provider(
     *,
     default_model: str | None = None,
     replace: bool = False,
-) -> Put:
+) -> WriteResult:
     """Adds a provider and its models by alias. With `replace`, an existing entry is replaced by `provider`.
 
     Raises:
@@ -71,10 +71,10 @@ def add_provider(
     if default_model is not None:
         edit.set("default_model", value=default_model)
     edit.check()
-    return Put(id, put.added, put.changed, put.unchanged, default_model)
+    return WriteResult(id, put.added, put.changed, put.unchanged, default_model)
 
 
-def put_models(edit: Edit, provider: str, models: Mapping[str, Table]) -> Put:
+def put_models(edit: Edit, provider: str, models: Mapping[str, Table]) -> WriteResult:
     """Writes a provider's models by alias. An existing model keeps the keys that its new table does not have.
 
     Raises:
@@ -156,10 +156,10 @@ def set_default_model(edit: Edit, name: str | None) -> str | None:
     return before if isinstance(before, str) else None
 
 
-def _put_models(edit: Edit, provider: str, models: Mapping[str, Table]) -> Put:
+def _put_models(edit: Edit, provider: str, models: Mapping[str, Table]) -> WriteResult:
     known = _table(edit, "models")
     after = next(reversed(edit.models_of(provider)), None)
-    put = Put(provider)
+    put = WriteResult(provider)
     for alias, table in models.items():
         old = copy.deepcopy(known.get(alias))
         if old is None:

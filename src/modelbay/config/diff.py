@@ -6,7 +6,7 @@ from typing import Any
 
 from modelbay.config import keys
 from modelbay.config.toml import scan, values
-from modelbay.config.toml.document import Block, Document, Line
+from modelbay.config.toml.document import TomlBlock, TomlDocument, TomlLine
 from modelbay.config.toml.scan import Keys
 from modelbay.secrecy import (
     MASK,
@@ -52,7 +52,7 @@ def _range(start: int, end: int) -> str:
 
 def _shown(text: str) -> Shown:
     lines: Shown = []
-    for block in Document(text).blocks:
+    for block in TomlDocument(text).blocks:
         lines += [(line.text, _comment(line)) for line in block.lead]
         lines += _paired(block.head, block.head)
         for line in block.lines:
@@ -70,7 +70,7 @@ def _paired(text: str, shown: str) -> Shown:
     return list(zip(lines, shown_lines, strict=True))
 
 
-def _setting(block: Block, line: Line) -> str:
+def _setting(block: TomlBlock, line: TomlLine) -> str:
     value = values.read(line.value)
     masked = masked_value(block.full(line), value)
     tail = masked_comment(line.tail)
@@ -108,7 +108,7 @@ def _is_secret(path: Keys, value: str) -> bool:
     )
 
 
-def _comment(line: Line) -> str:
+def _comment(line: TomlLine) -> str:
     """A comment line. A setting that is commented out may still contain a secret."""
     off = scan.OFF.match(line.head)
     if off and (masked := masked_value(scan.keys_of(off["path"]), "secret")) != "secret":

@@ -20,7 +20,7 @@ from msgspec import Struct
 from modelbay.config.load import parse, read
 from modelbay.config.schema import Config, Table
 from modelbay.config.toml import values
-from modelbay.config.toml.document import MISSING, Document
+from modelbay.config.toml.document import MISSING, TomlDocument
 from modelbay.config.toml.scan import Keys
 from modelbay.errors import ConfigError, ConfigSyntaxError
 from modelbay.storage import files
@@ -241,11 +241,11 @@ def _decoded(path: Path, content: bytes | None) -> tuple[bytes, str]:
         raise _unchangeable(path, f"line {line}: not UTF-8 text", line) from None
 
 
-def _parsed(path: Path, text: str) -> Document:
+def _parsed(path: Path, text: str) -> TomlDocument:
     import tomllib
 
     try:
-        return Document(text)
+        return TomlDocument(text)
     except tomllib.TOMLDecodeError:
         pass
     try:

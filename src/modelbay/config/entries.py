@@ -8,13 +8,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from modelbay.config.keys import MODEL_KEYS, OAUTH_KEYS, PROVIDER_KEYS, SOURCE, STRICT, Known, nearest
+from modelbay.config.keys import MODEL_KEYS, OAUTH_KEYS, PROVIDER_KEYS, SOURCE, STRICT, KnownKeys, nearest
 from modelbay.config.provider_types import OLD_TYPES, PROTOCOLS, TYPES
-from modelbay.config.schema import ChatSettings, ModelEntry, Network, OAuth, ProviderEntry, Table, Thinking
+from modelbay.config.schema import ChatSettings, ModelEntry, Network, OAuth, ProviderEntry, Table, ThinkingDefaults
 from modelbay.origin import origin
 from modelbay.secrecy import REFERENCE, REFERENCES, misspelled_reference
 
-Made = TypeVar("Made", ProviderEntry, ModelEntry, OAuth, Thinking, ChatSettings, Network)
+Made = TypeVar("Made", ProviderEntry, ModelEntry, OAuth, ThinkingDefaults, ChatSettings, Network)
 
 KINDS = {
     "str": "text",
@@ -35,8 +35,8 @@ class Unusable(Exception):
         self.hint = hint
 
 
-def thinking(value: object) -> Thinking:
-    return _made(Thinking, _table(value))
+def thinking(value: object) -> ThinkingDefaults:
+    return _made(ThinkingDefaults, _table(value))
 
 
 def chat_settings(value: object) -> ChatSettings:
@@ -186,7 +186,7 @@ def _made(kind: type[Made], fields: dict[str, Any]) -> Made:
 def _unknown_key(key: str, keys: list[str], kind: type[Struct]) -> Unusable:
     """The problem of an unknown key in a table that only modelbay uses."""
     fields = sorted((STRICT[keys[-1]] if keys and keys[-1] in STRICT else kind).__struct_fields__)
-    near = nearest(key, Known(frozenset(fields)))
+    near = nearest(key, KnownKeys(frozenset(fields)))
     hint = f'rename it to "{near}"' if near else f"the keys are {', '.join(fields)}"
     return Unusable("unknown key", *keys, key, hint=hint)
 

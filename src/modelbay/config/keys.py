@@ -21,7 +21,7 @@ from modelbay.config.schema import (
     Problem,
     ProviderEntry,
     SizeLimits,
-    Thinking,
+    ThinkingDefaults,
     Timeout,
     Tls,
     key_text,
@@ -51,7 +51,7 @@ ROUTING_KEYS = frozenset(
 """Keys that `overrides` cannot change, because they say which model it is."""
 
 
-class Known(Struct, frozen=True):
+class KnownKeys(Struct, frozen=True):
     """The keys of one table."""
 
     ours: frozenset[str]
@@ -78,21 +78,21 @@ OF_KIMI_CODE = frozenset(
 )  # fmt: skip
 """Tables and settings at the top level, besides providers and models."""
 
-ROOT = Known(
+ROOT = KnownKeys(
     frozenset({"default_model", "default_provider", "thinking", "chat", "network", "providers", "models"}), OF_KIMI_CODE
 )
-THINKING = Known(frozenset(Thinking.__struct_fields__), frozenset({"mode", "forced_effort"}))
-PROVIDER = Known(PROVIDER_KEYS)
-MODEL = Known(MODEL_KEYS | {"provider_id", "name", "overrides"}, EXTENDED)
-OVERRIDES = Known(MODEL.ours - {"overrides"}, EXTENDED)
-LOGIN = Known(OAUTH_KEYS)
-SOURCE = Known(frozenset({"kind", "url", "apiKey", "models_dev_provider_id"}), free=True)
-COST = Known(
+THINKING = KnownKeys(frozenset(ThinkingDefaults.__struct_fields__), frozenset({"mode", "forced_effort"}))
+PROVIDER = KnownKeys(PROVIDER_KEYS)
+MODEL = KnownKeys(MODEL_KEYS | {"provider_id", "name", "overrides"}, EXTENDED)
+OVERRIDES = KnownKeys(MODEL.ours - {"overrides"}, EXTENDED)
+LOGIN = KnownKeys(OAUTH_KEYS)
+SOURCE = KnownKeys(frozenset({"kind", "url", "apiKey", "models_dev_provider_id"}), free=True)
+COST = KnownKeys(
     frozenset(Cost.__struct_fields__), frozenset({"reasoning", "input_audio", "output_audio", "tiers"}), free=True
 )
-MODALITIES = Known(frozenset(Modalities.__struct_fields__))
-VARIABLES = Known(frozenset(name for row in TYPES.values() for name in (*row.key_names, *row.url_names)), free=True)
-VARIANT = Known(
+MODALITIES = KnownKeys(frozenset(Modalities.__struct_fields__))
+VARIABLES = KnownKeys(frozenset(name for row in TYPES.values() for name in (*row.key_names, *row.url_names)), free=True)
+VARIANT = KnownKeys(
     frozenset(
         ("disabled", "reasoning_effort", "reasoning", "effort", "summary", "verbosity", "text", "thinking", "type",
          "budget_tokens", "enable_thinking", "thinking_budget", "chat_template_kwargs", "output_config", "generationConfig",
@@ -115,7 +115,7 @@ STRICT: dict[str, type[Struct]] = {
 refuses an unknown key; a table listed here gets a hint with the nearest key.
 """
 
-INNER: dict[str, Known] = {
+INNER: dict[str, KnownKeys] = {
     "oauth": LOGIN,
     "source": SOURCE,
     "cost": COST,
@@ -126,14 +126,14 @@ INNER: dict[str, Known] = {
 """Tables within a provider or a model."""
 
 
-class Unknown(Struct, frozen=True):
+class UnknownKey(Struct, frozen=True):
     """An unknown key."""
 
     path: Keys
     nearest: str | None = None
 
 
-def table_at(path: Keys) -> Known | None:
+def table_at(path: Keys) -> KnownKeys | None:
     """The keys allowed in the table at a path; None if any key is allowed."""
     match path:
         case ():
@@ -145,7 +145,7 @@ def table_at(path: Keys) -> Known | None:
         case ("models", _):
             return MODEL
         case (*_, name) if name in STRICT:
-            return Known(frozenset(STRICT[name].__struct_fields__))
+            return KnownKeys(frozenset(STRICT[name].__struct_fields__))
         case ("models", _, "variants", _, *_) | ("models", _, "overrides", "variants", _, *_):
             return VARIANT
         case ("providers" | "models", _, *inner) if inner and inner[-1] in INNER:
@@ -161,7 +161,7 @@ def known(path: Keys) -> bool | None:
     return True if path[-1] in table.ours | table.others else None if table.free else False
 
 
-def unknown_keys(document: Any) -> Iterator[Unknown]:
+def unknown_keys(document: Any) -> Iterator[UnknownKey]:
     """The unknown keys of a whole file, without those that loading refuses."""
     yield from _unknown(document, ())
     yield from _unknown(document.get("thinking"), ("thinking",))
@@ -171,7 +171,7 @@ def unknown_keys(document: Any) -> Iterator[Unknown]:
             yield from _unknown_within(entry, (kind, id))
 
 
-def _unknown_within(table: Any, path: Keys) -> Iterator[Unknown]:
+def _unknown_within(table: Any, path: Keys) -> Iterator[UnknownKey]:
     """The unknown keys of a table and of those in it whose keys are known."""
     yield from _unknown(table, path)
     for name, inner in table.items() if isinstance(table, dict) else ():
@@ -179,17 +179,17 @@ def _unknown_within(table: Any, path: Keys) -> Iterator[Unknown]:
             yield from _unknown_within(inner, (*path, name))
 
 
-def _unknown(table: Any, path: Keys) -> Iterator[Unknown]:
+def _unknown(table: Any, path: Keys) -> Iterator[UnknownKey]:
     allowed = table_at(path)
     if allowed is None or not isinstance(table, dict):
         return
     for key in table.keys() - allowed.ours - allowed.others:
         near = nearest(key, allowed)
         if near is not None or not allowed.free:
-            yield Unknown((*path, key), near)
+            yield UnknownKey((*path, key), near)
 
 
-def nearest(key: str, allowed: Known) -> str | None:
+def nearest(key: str, allowed: KnownKeys) -> str | None:
     """The known key that was probably meant."""
     plain = {_plain(name): name for name in sorted(allowed.others) + sorted(allowed.ours)}
     wanted = _plain(key)
@@ -204,7 +204,7 @@ def _plain(key: str) -> str:
     return "".join(char for char in key.lower() if char.isalnum())
 
 
-def warnings(found: list[Unknown], text: str, file: str) -> list[Problem]:
+def warnings(found: list[UnknownKey], text: str, file: str) -> list[Problem]:
     """A problem for each unknown key of a file, in its order, with its line and the nearest known key."""
     lines = lines_of(text, [one.path for one in found])
     made = [

@@ -123,7 +123,7 @@ class Modalities(Struct):
     """Of text, image and audio."""
 
 
-class Thinking(Struct):
+class ThinkingDefaults(Struct):
     """`[thinking]`: default reasoning of requests."""
 
     enabled: bool | None = None
@@ -330,7 +330,7 @@ class Config(Struct, kw_only=True):
     """Default model: an alias, or `provider/model-id`."""
     default_provider: str | None = None
     """Provider of models that name neither a provider nor an address."""
-    thinking: Thinking = field(default_factory=Thinking)
+    thinking: ThinkingDefaults = field(default_factory=ThinkingDefaults)
     chat: ChatSettings = field(default_factory=ChatSettings)
     network: Network | None = Network()
     """None if its table cannot be used; nothing is sent then."""

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from modelbay.config import changes
-from modelbay.config.changes import Put
+from modelbay.config.changes import WriteResult
 from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.provider_types import TYPE_OF
 from modelbay.config.schema import Config, Table
@@ -19,7 +19,7 @@ def add(
     *,
     default_model: str | None = None,
     dry_run: bool = False,
-) -> Edited[Put]:
+) -> Edited[WriteResult]:
     """Adds the provider with its models. `default_model` is an alias; without one, where there is no default model yet,
     one of these becomes it.
 
@@ -31,7 +31,7 @@ def add(
     listed = detected.discovery.models if detected.discovery else []
     ending = {model.id for model in listed if model.status in ENDING}
 
-    def change(edit: Edit) -> Put:
+    def change(edit: Edit) -> WriteResult:
         put = changes.add_provider(edit, made.id, made.table, tables, default_model=default_model)
         return replace(put, default_model=default_model or settle_default(edit, [made.id], ending))
 

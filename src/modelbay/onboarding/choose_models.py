@@ -6,7 +6,7 @@ from pathlib import Path
 
 from modelbay.catalog.lists.entry import Status
 from modelbay.catalog.lookup import Catalog
-from modelbay.catalog.models_dev.index import Entry
+from modelbay.catalog.models_dev.index import IndexEntry
 from modelbay.config import changes
 from modelbay.config.edit import Edit, apply
 from modelbay.config.schema import Config, ModelEntry
@@ -67,17 +67,17 @@ def preferred(config: Config, models: Iterable[ModelEntry], ending: Collection[s
     return max(models, key=rank, default=None)
 
 
-def _known(config: Config, model: ModelEntry, catalog: Catalog) -> Entry:
+def _known(config: Config, model: ModelEntry, catalog: Catalog) -> IndexEntry:
     """What its manifest says of a model, or models.dev does: as its provider has it, else as anybody does."""
     if model.listed and "release_date" in model.listed:
-        return Entry(model.provider, model.model, model.listed)
+        return IndexEntry(model.provider, model.model, model.listed)
     try:
         found = catalog.entry(model.identity, upstream(config, config.provider_of(model)))
     except ConfigError:
         found = None
     others = [one for one in catalog.models_dev.index.entries(model.model) if one.released] if found is None else []
     day = min((one.released for one in others), default="")
-    return found or Entry(model.provider, model.model, {"release_date": day})
+    return found or IndexEntry(model.provider, model.model, {"release_date": day})
 
 
 def levels(model: Model) -> list[str]:

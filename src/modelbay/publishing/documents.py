@@ -159,14 +159,14 @@ def _no_manifest(read: Json) -> Finding | None:
     return None
 
 
-def _told(findings: list[reading.Finding], whole: str) -> Iterator[Finding]:
+def _told(findings: list[reading.ManifestFinding], whole: str) -> Iterator[Finding]:
     """What reading says is wrong. It takes much that others do not, so all of it counts."""
     for one in findings:
         rule = _rule(one, whole)
         yield Finding(rule, "error", one.where, one.message, RULES[rule].change)
 
 
-def _rule(one: reading.Finding, whole: str) -> str:
+def _rule(one: reading.ManifestFinding, whole: str) -> str:
     if one.kind == "key":
         return "key-inside"
     if one.kind == "duplicate":

@@ -7,7 +7,7 @@ import pytest
 
 from modelbay.catalog.facts import Facts
 from modelbay.catalog.lists.entry_facts import facts_of
-from modelbay.catalog.models_dev.index import Entry, Index, agreed, bare, build
+from modelbay.catalog.models_dev.index import Index, IndexEntry, agreed, bare, build
 from modelbay.catalog.models_dev.live import ModelsDev
 from modelbay.model import Cost
 from modelbay.storage.cache import Cache
@@ -19,7 +19,7 @@ def model(context: int = 1000, price: float = 1, **more):
     return {"name": "M", "limit": {"context": context}, "cost": {"input": price, "output": price}, **more}
 
 
-def context(entry: Entry | None) -> int | None:
+def context(entry: IndexEntry | None) -> int | None:
     return entry.facts.max_context_tokens if entry else None
 
 
@@ -53,17 +53,17 @@ def test_every_model_of_the_snapshot_is_found_by_its_id():
 def test_the_quick_reader_reads_what_the_thorough_one_does():
     for provider, entry in SNAPSHOT.providers.items():
         for id, raw in entry["models"].items():
-            assert Entry(provider, id, raw).facts == facts_of(raw, id)
+            assert IndexEntry(provider, id, raw).facts == facts_of(raw, id)
 
 
 @pytest.mark.parametrize("raw", [{"limit": [], "cost": 1, "modalities": {"input": "text"}, "interleaved": True}, {}])
 def test_nonsense_in_an_entry_is_nothing_known(raw):
-    assert Entry("a", "m", raw).facts == Facts()
+    assert IndexEntry("a", "m", raw).facts == Facts()
 
 
 def test_efforts_come_from_the_live_list():
     raw = {"reasoning_options": [{"type": "toggle"}, {"type": "effort", "values": ["none", "low", "max"]}]}
-    facts = Entry("a", "m", raw).facts
+    facts = IndexEntry("a", "m", raw).facts
     assert (facts.efforts, facts.off_effort, facts.capabilities) == (
         ["low", "max"], "none", {"thinking": True, "always_thinking": False},
     )  # fmt: skip

@@ -41,7 +41,7 @@ DATA_SOURCES: tuple[DataSource, ...] = get_args(DataSource)
 Step: TypeAlias = str | int
 
 
-class Finding(Struct, frozen=True):
+class ManifestFinding(Struct, frozen=True):
     """A problem: its place, such as `models.acme/x.limit.context`, and its description."""
 
     where: str
@@ -68,7 +68,7 @@ class Manifest(Struct, kw_only=True):
     """Its ID at models.dev."""
     models: list[Listed] = field(default_factory=list)
     """Models of an embedded manifest; empty if they are elsewhere."""
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[ManifestFinding] = field(default_factory=list)
     """Problems that were worked around."""
 
     @property
@@ -81,7 +81,7 @@ class Inspected(Struct):
     """Everything found in a text; `manifest` is None if a finding is fatal."""
 
     manifest: Manifest | None
-    findings: list[Finding]
+    findings: list[ManifestFinding]
 
 
 def listed_table(one: Listed) -> Table:
@@ -151,7 +151,7 @@ def parse_manifest(content: bytes | Json, *, pasted: bool = False) -> Manifest:
     return inspected.manifest
 
 
-def parse_models(content: bytes | Json) -> tuple[list[Listed], list[Finding]]:
+def parse_models(content: bytes | Json) -> tuple[list[Listed], list[ManifestFinding]]:
     """The extended models in a text with their facts, and the problems that were worked around.
 
     Raises:
@@ -163,7 +163,7 @@ def parse_models(content: bytes | Json) -> tuple[list[Listed], list[Finding]]:
     return models, findings
 
 
-def refusal(findings: Iterable[Finding]) -> ModelbayError:
+def refusal(findings: Iterable[ManifestFinding]) -> ModelbayError:
     """The error for findings of which at least one is fatal."""
     first, *others = [finding for finding in findings if finding.fatal]
     more = f" (and {len(others)} more)" if others else ""
@@ -175,7 +175,7 @@ def refusal(findings: Iterable[Finding]) -> ModelbayError:
 
 def inspect_manifest(content: bytes | Json, *, pasted: bool = False) -> Inspected:
     """The manifest in a text, and all its problems."""
-    findings: list[Finding] = []
+    findings: list[ManifestFinding] = []
     read = _read(content, findings)
     if _fatal(findings):
         return Inspected(None, findings)
@@ -204,9 +204,9 @@ def inspect_manifest(content: bytes | Json, *, pasted: bool = False) -> Inspecte
     return Inspected(manifest, findings)
 
 
-def inspect_models(content: bytes | Json, under: tuple[Step, ...] = ()) -> tuple[list[Listed], list[Finding]]:
+def inspect_models(content: bytes | Json, under: tuple[Step, ...] = ()) -> tuple[list[Listed], list[ManifestFinding]]:
     """The extended models in a text, and all their problems. `under` is the path of the text itself."""
-    findings: list[Finding] = []
+    findings: list[ManifestFinding] = []
     read = _read(content, findings)
     if _fatal(findings):
         return [], findings
@@ -215,38 +215,40 @@ def inspect_models(content: bytes | Json, under: tuple[Step, ...] = ()) -> tuple
         _keep(findings, _keys_within(found, (*under, "models")))
         return _table(found, (*under, "models"), findings), findings
     if isinstance(read, dict) and "models" in read and not isinstance(found, list):
-        findings.append(Finding(_path((*under, "models")), f"must be an object of models by ID, not {_kind(found)}"))
+        findings.append(
+            ManifestFinding(_path((*under, "models")), f"must be an object of models by ID, not {_kind(found)}")
+        )
         return [], findings
     return _plain(read, under, findings), findings
 
 
-def _plain(read: Json, under: tuple[Step, ...], findings: list[Finding]) -> list[Listed]:
+def _plain(read: Json, under: tuple[Step, ...], findings: list[ManifestFinding]) -> list[Listed]:
     """The models of a list that is not an object by ID: a plain one like OpenAI's."""
     where = _path((*under, "models"))
     items = read.get("models", read.get("data")) if isinstance(read, dict) else read
     if not isinstance(items, list):
         what = f"an object with {_names(read)}" if isinstance(read, dict) else _kind(read)
-        findings.append(Finding(where, f"missing: found {what} instead"))
+        findings.append(ManifestFinding(where, f"missing: found {what} instead"))
         return []
     try:
         listing = parse_list(read)
     except ModelbayError as error:
-        findings.append(Finding(where, error.message))
+        findings.append(ManifestFinding(where, error.message))
         return []
-    findings.append(Finding(where, "expected an object of models by ID, got a list", fatal=False))
+    findings.append(ManifestFinding(where, "expected an object of models by ID, got a list", fatal=False))
     gaps = [*listing.gaps.reasons, *(f"{id}: {why}" for id, why in listing.gaps.entries.items())]
     if listing.next:
         gaps.append("it has more pages, which were not read")
-    _keep(findings, (Finding(where, why, fatal=False, unread=True) for why in gaps))
+    _keep(findings, (ManifestFinding(where, why, fatal=False, unread=True) for why in gaps))
     return listing.models
 
 
-def _read(content: bytes | Json, findings: list[Finding]) -> Json:
+def _read(content: bytes | Json, findings: list[ManifestFinding]) -> Json:
     """The value of a text. Duplicate keys are ambiguous, so they are an error."""
     if not isinstance(content, bytes):
         return content
     if not content.strip():
-        findings.append(Finding("", "it is empty"))
+        findings.append(ManifestFinding("", "it is empty"))
         return None
     try:
         read = decode(content)
@@ -255,82 +257,92 @@ def _read(content: bytes | Json, findings: list[Finding]) -> Json:
         what = (
             f"but {summary(text_of(content[:2000]))}" if place is None else "at line {}, column {}: {}".format(*place)
         )
-        findings.append(Finding("", f"not JSON {what}"))
+        findings.append(ManifestFinding("", f"not JSON {what}"))
         return None
     twice = repeated_names(content)
-    findings += [Finding(key_text(name), "duplicate key", kind="duplicate") for name in twice[:MOST_FINDINGS]]
+    findings += [ManifestFinding(key_text(name), "duplicate key", kind="duplicate") for name in twice[:MOST_FINDINGS]]
     return read
 
 
-def _halves(read: Json, findings: list[Finding], *, pasted: bool) -> tuple[Extra | None, Json]:
+def _halves(read: Json, findings: list[ManifestFinding], *, pasted: bool) -> tuple[Extra | None, Json]:
     """The manifest, and for an embedded one its models."""
     if isinstance(read, list):
         if len(read) != 2:
-            findings.append(Finding("", f"the array must be [manifest, models], but has {len(read)} elements"))
+            findings.append(ManifestFinding("", f"the array must be [manifest, models], but has {len(read)} elements"))
             return None, None
         if not pasted:
-            findings.append(Finding("", "a hosted manifest must be an object; an array is for embedded JSON"))
+            findings.append(ManifestFinding("", "a hosted manifest must be an object; an array is for embedded JSON"))
             return None, None
         if not isinstance(read[0], dict):
-            findings.append(Finding("0", f"the manifest must be an object, not {_kind(read[0])}"))
+            findings.append(ManifestFinding("0", f"the manifest must be an object, not {_kind(read[0])}"))
             return None, None
         return read[0], read[1]
     if not isinstance(read, dict):
-        findings.append(Finding("", f"the manifest must be an object, not {_kind(read)}"))
+        findings.append(ManifestFinding("", f"the manifest must be an object, not {_kind(read)}"))
         return None, None
     if pasted:
-        findings.append(Finding("", "embedded JSON must be an array [manifest, models]; this is an object"))
+        findings.append(ManifestFinding("", "embedded JSON must be an array [manifest, models]; this is an object"))
         return None, None
     if not read.keys() & {"name", "baseUrl", "models_data_source"} and read.keys() & {"data", "models"}:
         findings.append(
-            Finding("", "this is a model list, not a manifest; a manifest is usually at …/models?provider=true")
+            ManifestFinding("", "this is a model list, not a manifest; a manifest is usually at …/models?provider=true")
         )
         return None, None
     return read, None
 
 
-def _source(table: Extra, prefix: tuple[Step, ...], findings: list[Finding], *, pasted: bool) -> DataSource | None:
+def _source(
+    table: Extra, prefix: tuple[Step, ...], findings: list[ManifestFinding], *, pasted: bool
+) -> DataSource | None:
     written = _text(table, "models_data_source", prefix, findings)
     where = _path((*prefix, "models_data_source"))
     for source in DATA_SOURCES:
         if source == written and pasted != (source == "embedded"):
             wanted = '"embedded"' if pasted else '"endpoint" or "models_dev"'
             kind = "embedded JSON" if pasted else "a hosted manifest"
-            findings.append(Finding(where, f'"{source}" is not allowed in {kind}, only {wanted}'))
+            findings.append(ManifestFinding(where, f'"{source}" is not allowed in {kind}, only {wanted}'))
         if source == written:
             return source
     if written is not None:
-        findings.append(Finding(where, f'unknown value "{written[:50]}": must be one of {", ".join(DATA_SOURCES)}'))
+        findings.append(
+            ManifestFinding(where, f'unknown value "{written[:50]}": must be one of {", ".join(DATA_SOURCES)}')
+        )
     return None
 
 
-def _address(url: str, where: tuple[Step, ...]) -> Iterator[Finding]:
+def _address(url: str, where: tuple[Step, ...]) -> Iterator[ManifestFinding]:
     path = _path(where)
     try:
         scheme = origin(url)
     except ValueError as error:
-        yield Finding(path, str(error))
+        yield ManifestFinding(path, str(error))
         return
     if urls.without_user(url)[1]:
-        yield Finding(path, "it contains credentials before the host; a manifest must not contain a key", kind="key")
+        yield ManifestFinding(
+            path, "it contains credentials before the host; a manifest must not contain a key", kind="key"
+        )
     if key_in_query(url):
-        yield Finding(path, "it contains a key in its query; a manifest must not contain a key", kind="key")
+        yield ManifestFinding(path, "it contains a key in its query; a manifest must not contain a key", kind="key")
     if "{" in url or "}" in url:
-        yield Finding(path, "it contains a placeholder, which cannot be filled in")
+        yield ManifestFinding(path, "it contains a placeholder, which cannot be filled in")
     if "#" in url:
-        yield Finding(path, "it contains a #; the text after it is never sent to a server")
+        yield ManifestFinding(path, "it contains a #; the text after it is never sent to a server")
     if scheme.scheme == "http" and not scheme.loopback:
-        yield Finding(path, "it is http://: keys and conversations are sent unencrypted", fatal=False, kind="http")
+        yield ManifestFinding(
+            path, "it is http://: keys and conversations are sent unencrypted", fatal=False, kind="http"
+        )
     if urls.is_endpoint(url):
-        yield Finding(path, "it is a whole endpoint; expected the base URL before it", fatal=False, kind="endpoint")
+        yield ManifestFinding(
+            path, "it is a whole endpoint; expected the base URL before it", fatal=False, kind="endpoint"
+        )
 
 
-def _keys_within(value: Json, where: tuple[Step, ...]) -> Iterator[Finding]:
+def _keys_within(value: Json, where: tuple[Step, ...]) -> Iterator[ManifestFinding]:
     """Credentials at any place: a published key is compromised, and its users would share it."""
     if isinstance(value, dict):
         for name, item in value.items():
             if named_credential(name) and isinstance(item, str) and item.strip():
-                yield Finding(
+                yield ManifestFinding(
                     _path((*where, name)), "a manifest must not contain a key; each user has their own", kind="key"
                 )
             else:
@@ -343,30 +355,30 @@ def _keys_within(value: Json, where: tuple[Step, ...]) -> Iterator[Finding]:
 # Models
 
 
-def _table(found: Extra, where: tuple[Step, ...], findings: list[Finding]) -> list[Listed]:
+def _table(found: Extra, where: tuple[Step, ...], findings: list[ManifestFinding]) -> list[Listed]:
     """Models by ID."""
     models: dict[str, Listed] = {}
     places: dict[str, str] = {}
     hidden = 0
     for key, entry in found.items():
         place = (*where, key)
-        own: list[Finding] = []
+        own: list[ManifestFinding] = []
         if not isinstance(entry, dict):
-            own.append(Finding(_path(place), f"a model must be an object, not {_kind(entry)}"))
+            own.append(ManifestFinding(_path(place), f"a model must be an object, not {_kind(entry)}"))
         elif (id := _id(key, entry, place, own)) is not None and (other := places.get(naming.folded(id))):
             said = "is" if id in models else "differs only in case from"
-            own.append(Finding(_path((*place, "id")), f'"{id}" {said} the id of {other} already'))
+            own.append(ManifestFinding(_path((*place, "id")), f'"{id}" {said} the id of {other} already'))
         elif id is not None:
             own += _fields(entry, place)
             places[naming.folded(id)] = _path(place)
             models[id] = listed_model(id, entry)
         hidden += _keep(findings, own)
     if hidden:
-        findings.append(Finding(_path(where), f"{hidden} more findings", fatal=False))
+        findings.append(ManifestFinding(_path(where), f"{hidden} more findings", fatal=False))
     return list(models.values())
 
 
-def _keep(findings: list[Finding], more: Iterable[Finding]) -> int:
+def _keep(findings: list[ManifestFinding], more: Iterable[ManifestFinding]) -> int:
     """Keeps findings for display, and always the first that is fatal or skips entries. Returns the number of omitted ones."""
     hidden = 0
     for one in more:
@@ -380,29 +392,29 @@ def _keep(findings: list[Finding], more: Iterable[Finding]) -> int:
     return hidden
 
 
-def _id(key: str, entry: Extra, where: tuple[Step, ...], findings: list[Finding]) -> str | None:
+def _id(key: str, entry: Extra, where: tuple[Step, ...], findings: list[ManifestFinding]) -> str | None:
     written = entry.get("id", key)
     path = _path((*where, "id"))
     if not isinstance(written, str):
-        findings.append(Finding(path, f"it must be text, not {_kind(written)}"))
+        findings.append(ManifestFinding(path, f"it must be text, not {_kind(written)}"))
         return None
     id = written.strip()
     if not id:
-        findings.append(Finding(path, "it is empty"))
+        findings.append(ManifestFinding(path, "it is empty"))
         return None
     if (why := naming.problem(id)) is not None:
-        findings.append(Finding(path, why))
+        findings.append(ManifestFinding(path, why))
         return None
     if "id" not in entry:
-        findings.append(Finding(path, "missing: the key is used instead", fatal=False))
+        findings.append(ManifestFinding(path, "missing: the key is used instead", fatal=False))
     elif id != key:
-        findings.append(Finding(path, f'it is "{id}", but the key is "{key}": the ID is used', fatal=False))
+        findings.append(ManifestFinding(path, f'it is "{id}", but the key is "{key}": the ID is used', fatal=False))
     if "name" not in entry:
-        findings.append(Finding(_path((*where, "name")), "missing: the ID is shown instead", fatal=False))
+        findings.append(ManifestFinding(_path((*where, "name")), "missing: the ID is shown instead", fatal=False))
     return id
 
 
-def _fields(entry: Extra, where: tuple[Step, ...]) -> Iterator[Finding]:
+def _fields(entry: Extra, where: tuple[Step, ...]) -> Iterator[ManifestFinding]:
     """Problems in the known fields of a model. A null field counts as absent."""
     for path, kind in FIELDS.items():
         value: Json = entry
@@ -410,7 +422,7 @@ def _fields(entry: Extra, where: tuple[Step, ...]) -> Iterator[Finding]:
             value = value.get(step) if isinstance(value, dict) else None
         if value is not None and (found := _wrong(value, kind)) is not None:
             message, fatal = found
-            yield Finding(_path((*where, *path)), message, fatal)
+            yield ManifestFinding(_path((*where, *path)), message, fatal)
 
 
 FieldKind: TypeAlias = Literal["text", "switch", "day", "words", "table", "size", "price"]
@@ -483,21 +495,23 @@ def _number(value: Json) -> Decimal | None:
 
 
 def _text(
-    table: Extra, name: str, prefix: tuple[Step, ...], findings: list[Finding], *, needed: bool = True,
+    table: Extra, name: str, prefix: tuple[Step, ...], findings: list[ManifestFinding], *, needed: bool = True,
     longest: int = 2000,
 ) -> str | None:  # fmt: skip
     """A text of the manifest; None, with a finding, if it is missing or wrong."""
     where, value = _path((*prefix, name)), table.get(name)
     if value is None or (isinstance(value, str) and not value.strip()):
         if needed:
-            findings.append(Finding(where, "missing" if value is None else "it is empty"))
+            findings.append(ManifestFinding(where, "missing" if value is None else "it is empty"))
         return None
     if not isinstance(value, str):
-        findings.append(Finding(where, f"it must be text, not {_kind(value)}"))
+        findings.append(ManifestFinding(where, f"it must be text, not {_kind(value)}"))
         return None
     text = value.strip()
     if not text.isprintable() or len(text) > longest:
-        findings.append(Finding(where, "it contains control characters" if len(text) <= longest else "it is too long"))
+        findings.append(
+            ManifestFinding(where, "it contains control characters" if len(text) <= longest else "it is too long")
+        )
         return None
     return text
 
@@ -526,5 +540,5 @@ def _path(steps: tuple[Step, ...]) -> str:
     return ".".join(step if isinstance(step, str) and step.isprintable() else json.dumps(step) for step in steps)
 
 
-def _fatal(findings: Iterable[Finding]) -> bool:
+def _fatal(findings: Iterable[ManifestFinding]) -> bool:
     return any(finding.fatal for finding in findings)

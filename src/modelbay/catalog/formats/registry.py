@@ -25,7 +25,7 @@ NAME = re.compile(r"\w[\w .-]{0,99}")
 """Valid provider IDs: an ID becomes a key of the file and the first part of its models' names."""
 
 
-class Provider(Struct, kw_only=True):
+class RegistryProvider(Struct, kw_only=True):
     """A provider of a registry."""
 
     id: str
@@ -54,7 +54,7 @@ class Left(Struct, frozen=True):
 class Registry(Struct):
     """The content of a document; `named` has the IDs of all its providers, skipped ones included."""
 
-    providers: list[Provider]
+    providers: list[RegistryProvider]
     left: list[Left] = field(default_factory=list)
     named: set[str] = field(default_factory=set)
     ids: dict[str, str] = field(default_factory=dict)
@@ -136,7 +136,7 @@ def _read(key: str, entry: Json, found: Registry, url: str | None) -> None:
     if why is not None or api is None:
         found.left.append(Left(id, why or ""))
         return
-    listed = Provider(
+    listed = RegistryProvider(
         id=id,
         name=naming.shown(_text(entry, "name") or "") or id,
         type=made.type or "",
@@ -155,7 +155,7 @@ def _read(key: str, entry: Json, found: Registry, url: str | None) -> None:
         found.left.append(Left(id, "none of its models can be used"))
 
 
-def _models(listed: Provider, models: Extra, found: Registry) -> Iterator[tuple[str, str, Table]]:
+def _models(listed: RegistryProvider, models: Extra, found: Registry) -> Iterator[tuple[str, str, Table]]:
     """Its models: the key in the file, the model ID and the table of each."""
     ids: dict[str, str] = {}
     for key, model in models.items():

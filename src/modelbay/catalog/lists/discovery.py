@@ -12,7 +12,7 @@ from msgspec.structs import asdict, replace
 
 from modelbay.catalog.facts import Facts
 from modelbay.catalog.lists.entry import Gaps, Listed
-from modelbay.catalog.lists.listing import Listing, listed_model, parse_list
+from modelbay.catalog.lists.listing import ListPage, listed_model, parse_list
 from modelbay.catalog.names import problems, quoted
 from modelbay.config.schema import Config, ProviderEntry, Timeout
 from modelbay.conversation import Extra
@@ -279,7 +279,7 @@ async def _pages(endpoint: Endpoint, fetch: Fetch) -> Discovery:
     return discovery
 
 
-async def _page(endpoint: Endpoint, fetch: Fetch, seconds: float | None = None) -> tuple[Listing, int]:
+async def _page(endpoint: Endpoint, fetch: Fetch, seconds: float | None = None) -> tuple[ListPage, int]:
     body = await _body(endpoint, None, fetch, SECONDS if seconds is None else seconds)
     return parse_list(body), len(body)
 

@@ -26,13 +26,13 @@ MILLION = Decimal(1_000_000)
 PRICES = ("input", "output", "cache_read", "cache_write")
 
 
-class Modalities(Struct):
+class ModalitySpellings(Struct):
     input: list[str]
     output: list[str]
     words: dict[str, Capability]
 
 
-class Words(Struct):
+class WordSpellings(Struct):
     lists: list[str]
     complete: dict[str, str]
     judged: list[Capability]
@@ -94,16 +94,16 @@ class Parts(Struct):
     page: list[str]
 
 
-class Table(Struct, forbid_unknown_fields=True):
+class Spellings(Struct, forbid_unknown_fields=True):
     ids: list[str]
     names: list[str]
     lists: list[str]
     pages: dict[str, str]
     parts: Parts
     sizes: dict[Literal["max_context_tokens", "max_input_tokens", "max_output_tokens"], list[str]]
-    modalities: Modalities
+    modalities: ModalitySpellings
     switches: dict[Capability, list[str]]
-    words: Words
+    words: WordSpellings
     efforts: Efforts
     prices: Prices
     kinds: Kinds
@@ -112,10 +112,10 @@ class Table(Struct, forbid_unknown_fields=True):
 
 
 @cache
-def table() -> Table:
+def table() -> Spellings:
     import tomllib
 
-    return msgspec.convert(tomllib.loads(TABLE.read_text(encoding="utf-8")), Table)
+    return msgspec.convert(tomllib.loads(TABLE.read_text(encoding="utf-8")), Spellings)
 
 
 def facts_of(raw: Extra, id: str = "") -> Facts:
@@ -207,7 +207,7 @@ def _whole(value: Json) -> int | None:
     return int(value)
 
 
-def _capabilities(raw: Extra, rules: Table) -> dict[Capability, bool]:
+def _capabilities(raw: Extra, rules: Spellings) -> dict[Capability, bool]:
     found: dict[Capability, bool] = {}
     inputs = _modalities(raw, rules.modalities.input)
     if inputs:
@@ -230,7 +230,7 @@ def _capabilities(raw: Extra, rules: Table) -> dict[Capability, bool]:
     return found
 
 
-def _by_words(raw: Extra, rules: Words) -> dict[Capability, bool]:
+def _by_words(raw: Extra, rules: WordSpellings) -> dict[Capability, bool]:
     found: dict[Capability, bool] = {}
     for path in rules.lists:
         words = _list(raw, path)

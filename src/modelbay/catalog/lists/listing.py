@@ -26,7 +26,7 @@ Entry: TypeAlias = tuple[str, Extra, Kind | None]
 """An ID, its entry, and the purpose if the shape of the body determines it."""
 
 
-class Listing(Struct):
+class ListPage(Struct):
     """One page of a list."""
 
     models: list[Listed]
@@ -40,7 +40,7 @@ class Listing(Struct):
     """Number of models on all pages, according to the server."""
 
 
-def parse_list(body: bytes | Json) -> Listing:
+def parse_list(body: bytes | Json) -> ListPage:
     """The models in a body (bytes or JSON), each once, in order, with the facts of the list.
 
     Raises:
@@ -61,7 +61,7 @@ def parse_list(body: bytes | Json) -> Listing:
         else:
             models[id] = listed_model(id, raw, kind)
     following, total = _next(listed), _parts(listed, len(entries), gaps)
-    return Listing(list(models.values()), following, shape, gaps, total)
+    return ListPage(list(models.values()), following, shape, gaps, total)
 
 
 def listed_model(id: str, raw: Extra, kind: Kind | None = None) -> Listed:

@@ -42,7 +42,7 @@ class Header(Struct):
     date: str
 
 
-class Entry(Struct):
+class IndexEntry(Struct):
     """A model at one provider."""
 
     provider: str
@@ -100,11 +100,11 @@ class Index:
         except (MalformedReply, ValueError):
             return None
 
-    def entries(self, wire_id: str) -> list[Entry]:
+    def entries(self, wire_id: str) -> list[IndexEntry]:
         """All models with that bare name: the same for "openai/gpt-5" and "gpt-5"."""
         return [entry for line in self._lines(bare(wire_id).encode()) if (entry := _entry(line)) is not None]
 
-    def at(self, providers: Iterable[str], wire_id: str) -> Entry | None:
+    def at(self, providers: Iterable[str], wire_id: str) -> IndexEntry | None:
         """The model at the first of these providers that has it: by its ID, else by its bare name."""
         entries = self.entries(wire_id)
         for provider in providers:
@@ -228,9 +228,9 @@ def _host(api: str) -> str:
         return ""
 
 
-def _entry(line: bytes) -> Entry | None:
+def _entry(line: bytes) -> IndexEntry | None:
     _, provider, id, raw = line.split(b"\t", 3)
     try:
-        return Entry(provider.decode(), id.decode(), decode_as(raw, dict))
+        return IndexEntry(provider.decode(), id.decode(), decode_as(raw, dict))
     except MalformedReply:
         return None

@@ -21,7 +21,7 @@ PLACEHOLDER = re.compile(r"\{(\w+)\}")
 Refusal: TypeAlias = Literal["unknown-type", "proprietary", "empty-url", "placeholder-url"]
 
 
-class Rule(Struct, forbid_unknown_fields=True):
+class TypeRule(Struct, forbid_unknown_fields=True):
     npm: list[str]
     id: list[str]
     type: str | None = None
@@ -33,8 +33,8 @@ class Homes(Struct):
     types: list[str]
 
 
-class Table(Struct):
-    rule: list[Rule]
+class TypeRules(Struct):
+    rule: list[TypeRule]
     homes: Homes
     packages: dict[str, Protocol]
 
@@ -170,7 +170,7 @@ def _with_variables(preset: Preset, entry: Extra) -> str:
 
 
 @cache
-def _table() -> Table:
+def _table() -> TypeRules:
     import tomllib
 
-    return msgspec.convert(tomllib.loads(TABLE.read_text(encoding="utf-8")), Table)
+    return msgspec.convert(tomllib.loads(TABLE.read_text(encoding="utf-8")), TypeRules)

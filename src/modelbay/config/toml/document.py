@@ -22,7 +22,7 @@ MISSING = object()
 
 
 @dataclass(eq=False)
-class Line:
+class TomlLine:
     """A setting, or a line without one (then `keys` is empty). A value that spans several lines is one `Line`."""
 
     keys: Keys
@@ -42,15 +42,15 @@ class Line:
 
 
 @dataclass(eq=False)
-class Block:
+class TomlBlock:
     """A header and the lines below it. The first block is the top of the file and has no header."""
 
     path: Keys
-    lead: list[Line] = field(default_factory=list)
+    lead: list[TomlLine] = field(default_factory=list)
     """The comment lines directly above the header."""
     head: str = ""
-    lines: list[Line] = field(default_factory=list)
-    after: list[Line] = field(default_factory=list)
+    lines: list[TomlLine] = field(default_factory=list)
+    after: list[TomlLine] = field(default_factory=list)
     """Lines before the next block that do not belong to the table: they stay when it is removed."""
     rank: int = 0
     """Position among the blocks: a greater rank is further down."""
@@ -64,7 +64,7 @@ class Block:
     def settings(self) -> list[int]:
         return [index for index, line in enumerate(self.lines) if line.keys]
 
-    def full(self, line: Line) -> Keys:
+    def full(self, line: TomlLine) -> Keys:
         return (*self.path, *line.keys)
 
 
@@ -73,7 +73,7 @@ APART = 2**64
 """Initial distance between two ranks, which leaves room for blocks in between."""
 
 
-class Document:
+class TomlDocument:
     """TOML text and `data`, its value as `tomllib` reads it; the two change together."""
 
     def __init__(self, text: str) -> None:
@@ -87,7 +87,7 @@ class Document:
         self.newline = "\r\n" if "\r\n" in text[: text.find("\n") + 1] else "\n"
         self.blocks = _blocks(text)
         self._headed = {block.path: block for block in self.blocks}
-        self._inside: dict[Keys, list[Block]] = {}
+        self._inside: dict[Keys, list[TomlBlock]] = {}
         """The blocks of each table and its subtables, in order: a search among thousands would be slow."""
         self._rank()
         for block in self.blocks[1:]:
@@ -153,7 +153,7 @@ class Document:
             if not isinstance(value, dict):
                 raise ConfigError(f"{path_text(path)} cannot be set: {path_text(path[:depth])} is not a table")
 
-    def _home(self, path: Keys) -> tuple[Block, Line] | None:
+    def _home(self, path: Keys) -> tuple[TomlBlock, TomlLine] | None:
         """The line with the value at `path`, or with an inline table around it."""
         for block in self._around(path):
             depth = len(block.path)
@@ -162,22 +162,22 @@ class Document:
                     return block, line
         return None
 
-    def _around(self, path: Keys) -> list[Block]:
+    def _around(self, path: Keys) -> list[TomlBlock]:
         """The blocks of the tables along a path."""
         return [self._headed[path[:depth]] for depth in range(len(path)) if path[:depth] in self._headed]
 
-    def _within(self, path: Keys) -> Sequence[Block]:
+    def _within(self, path: Keys) -> Sequence[TomlBlock]:
         """The blocks of a table and its subtables, in order."""
         return self._inside.get(path, ())
 
-    def _index(self, block: Block) -> int:
+    def _index(self, block: TomlBlock) -> int:
         return bisect_left(self.blocks, block.rank, key=RANK)
 
     def _rank(self) -> None:
         for number, block in enumerate(self.blocks):
             block.rank = number * APART
 
-    def _put_block(self, at: int, block: Block) -> None:
+    def _put_block(self, at: int, block: TomlBlock) -> None:
         """Inserts a block at an index."""
         before = self.blocks[at - 1].rank
         block.rank = (before + self.blocks[at].rank) // 2 if at < len(self.blocks) else before + APART
@@ -188,7 +188,7 @@ class Document:
         for depth in range(1, len(block.path) + 1):
             insort(self._inside.setdefault(block.path[:depth], []), block, key=RANK)
 
-    def _drop_block(self, block: Block) -> int:
+    def _drop_block(self, block: TomlBlock) -> int:
         """Removes a block. Returns its former index."""
         index = self._index(block)
         del self.blocks[index]
@@ -200,7 +200,7 @@ class Document:
                 del self._inside[block.path[:depth]]
         return index
 
-    def _dotted(self, path: Keys) -> list[tuple[Block, int]]:
+    def _dotted(self, path: Keys) -> list[tuple[TomlBlock, int]]:
         """Lines outside a table's own blocks that set something in it, or set it as a whole."""
         found = []
         for block in self._around(path):
@@ -248,7 +248,7 @@ class Document:
             self._insert_block(at + 1, block)
             at += 1
 
-    def _insert_block(self, at: int, block: Block) -> None:
+    def _insert_block(self, at: int, block: TomlBlock) -> None:
         before = self.blocks[at - 1]
         last = at == len(self.blocks)
         empty = at == 1 and not before.text
@@ -257,7 +257,7 @@ class Document:
         self._put_block(at, block)
         self._end(before)
 
-    def _end(self, block: Block) -> None:
+    def _end(self, block: TomlBlock) -> None:
         """Adds the line break that is missing at the end of the file."""
         if block.lines:
             line = block.lines[-1]
@@ -266,8 +266,8 @@ class Document:
         elif block.head and not block.head.endswith("\n"):
             block.head += self.newline
 
-    def _blank(self) -> Line:
-        return Line((), self.newline)
+    def _blank(self) -> TomlLine:
+        return TomlLine((), self.newline)
 
     def _add_line(self, path: Keys, value: Any, after: str | None) -> None:
         parent, key = path[:-1], path[-1]
@@ -288,16 +288,16 @@ class Document:
         if not block.path and not block.settings:
             index = self._open_top(block)
         self._end(block)
-        line = Line((), f"{indent}{path_text(path[len(block.path) :])} = ", text_of(value), self.newline)
+        line = TomlLine((), f"{indent}{path_text(path[len(block.path) :])} = ", text_of(value), self.newline)
         line.keys = (*parent[len(block.path) :], key)
         block.lines.insert(index + 1, line)
 
-    def _last(self, block: Block) -> int:
+    def _last(self, block: TomlBlock) -> int:
         """Index of the line after which a setting is added."""
         settings = block.settings
         return settings[-1] if settings else len(block.lines) - 1
 
-    def _open_top(self, top: Block) -> int:
+    def _open_top(self, top: TomlBlock) -> int:
         """Makes room for the first setting of the file, below the comments at its top."""
         top.lines += top.after
         while top.lines and top.lines[-1].blank:
@@ -371,7 +371,7 @@ class Document:
         return True
 
 
-def _from_text(lines: list[Line]) -> list[Line]:
+def _from_text(lines: list[TomlLine]) -> list[TomlLine]:
     """The lines without the empty ones at the start."""
     return lines if not lines or not lines[0].blank else _from_text(lines[1:])
 
@@ -380,32 +380,32 @@ def _fits(key: str, value: dict[str, Any]) -> bool:
     return len(f"{key_text(key)} = {text_of(value)}") <= WIDE
 
 
-def _tables(path: Keys, table: dict[str, Any], newline: str) -> list[Block]:
+def _tables(path: Keys, table: dict[str, Any], newline: str) -> list[TomlBlock]:
     """A new table: blocks for it and for those subtables that do not fit on a line."""
     inline = {
         key: item for key, item in table.items() if not isinstance(item, dict) or (len(path) >= 2 and _fits(key, item))
     }
     blocks = []
     if inline or not table:
-        lines = [Line((key,), f"{key_text(key)} = ", text_of(item), newline) for key, item in inline.items()]
-        blocks.append(Block(path, head=f"[{path_text(path)}]{newline}", lines=lines))
+        lines = [TomlLine((key,), f"{key_text(key)} = ", text_of(item), newline) for key, item in inline.items()]
+        blocks.append(TomlBlock(path, head=f"[{path_text(path)}]{newline}", lines=lines))
     for key, item in table.items():
         if key not in inline:
             blocks += _tables((*path, key), item, newline)
     return blocks
 
 
-def _blocks(text: str) -> list[Block]:
-    blocks = [Block(())]
-    idle: list[Line] = []
+def _blocks(text: str) -> list[TomlBlock]:
+    blocks = [TomlBlock(())]
+    idle: list[TomlLine] = []
     position = 0
     while position < len(text):
         block = blocks[-1]
         if blank := scan.BLANK.match(text, position):
-            idle.append(Line((), blank[0]))
+            idle.append(TomlLine((), blank[0]))
             position = blank.end()
         elif header := scan.HEADER.match(text, position):
-            blocks.append(Block(scan.keys_of(header["path"]), _divide(block, idle), header[0]))
+            blocks.append(TomlBlock(scan.keys_of(header["path"]), _divide(block, idle), header[0]))
             idle = []
             position = header.end()
         else:
@@ -417,15 +417,15 @@ def _blocks(text: str) -> list[Block]:
     return blocks
 
 
-def _setting(text: str, position: int) -> Line:
+def _setting(text: str, position: int) -> TomlLine:
     assignment = scan.ASSIGNMENT.match(text, position)
     assert assignment is not None
     start = assignment.end()
     end = scan.value_end(text, start)
-    return Line(scan.keys_of(assignment["path"]), assignment[0], text[start:end], scan.rest(text, end))
+    return TomlLine(scan.keys_of(assignment["path"]), assignment[0], text[start:end], scan.rest(text, end))
 
 
-def _divide(block: Block, idle: list[Line], *, at_end: bool = False) -> list[Line]:
+def _divide(block: TomlBlock, idle: list[TomlLine], *, at_end: bool = False) -> list[TomlLine]:
     """Divides the lines between a block and the next header. Returns those that belong to the header."""
     lead = len(idle)
     while not at_end and lead and not idle[lead - 1].blank and not scan.OFF.match(idle[lead - 1].head):

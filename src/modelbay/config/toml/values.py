@@ -158,7 +158,7 @@ def _with_items(old: str, values: list[Any], newline: str) -> str:
 
 
 @dataclass
-class Item:
+class TomlItem:
     before: str
     """Spaces, line breaks and comment lines before it."""
     keys: Keys
@@ -186,7 +186,7 @@ class Brackets:
     def __init__(self, text: str, newline: str) -> None:
         self.open, self.close = text[0], text[-1]
         self.newline = newline
-        self.items: list[Item] = []
+        self.items: list[TomlItem] = []
         self.closing = ""
         """Text before the closing bracket."""
         self.trailing_comma = False
@@ -200,7 +200,7 @@ class Brackets:
             position = self._read_item(text, position, before)
 
     def _read_item(self, text: str, position: int, before: str) -> int:
-        item = Item(before, (), "", "")
+        item = TomlItem(before, (), "", "")
         assignment = scan.ASSIGNMENT.match(text, position) if self.open == "{" else None
         if assignment:
             item.keys, item.key = scan.keys_of(assignment["path"]), assignment[0]
@@ -232,7 +232,7 @@ class Brackets:
         return f"{text}{self.newline if hidden else ''}{self.closing}{self.close}"
 
     def insert(self, index: int, value: str, keys: Keys = ()) -> None:
-        item = Item("", keys, f"{path_text(keys)} = " if keys else "", value)
+        item = TomlItem("", keys, f"{path_text(keys)} = " if keys else "", value)
         if not self.items:
             self._begin(item)
         elif index == 0:
@@ -245,7 +245,7 @@ class Brackets:
             item.before = self._break(last) if last.breaks else f"{self.newline}  " if last.commented else " "
         self.items.insert(index, item)
 
-    def _begin(self, item: Item) -> None:
+    def _begin(self, item: TomlItem) -> None:
         """Makes room for the first item."""
         if "\n" in self.closing:
             lines, _, indent = self.closing.rpartition("\n")
@@ -254,7 +254,7 @@ class Brackets:
         else:
             item.before = self.closing = " " if self.open == "{" else ""
 
-    def _break(self, item: Item) -> str:
+    def _break(self, item: TomlItem) -> str:
         """The line break before an item and its indentation, without the comments between."""
         return self.newline + item.before.rpartition("\n")[2]
 

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from modelbay.config import changes
-from modelbay.config.changes import Put
+from modelbay.config.changes import WriteResult
 from modelbay.config.edit import Edit, apply
 from modelbay.config.schema import Config, Table
 from modelbay.errors import ConfigError, MalformedReply
@@ -38,7 +38,7 @@ async def try_key(config: Config, login: Login, key: str, base_url: str | None =
     return replace(detected, models=kept, others=detected.others + len(detected.models) - len(kept))
 
 
-def write(config: Config, detected: Detected, tables: dict[str, Table]) -> tuple[Put, str]:
+def write(config: Config, detected: Detected, tables: dict[str, Table]) -> tuple[WriteResult, str]:
     """Writes the platform, anew where it is there, with its models by alias; and which model is the default now.
 
     Raises:
@@ -48,7 +48,7 @@ def write(config: Config, detected: Detected, tables: dict[str, Table]) -> tuple
     if not tables:
         raise ConfigError(f'no model of "{made.id}" was chosen', hint="choose one at least")
 
-    def change(edit: Edit) -> tuple[Put, str]:
+    def change(edit: Edit) -> tuple[WriteResult, str]:
         managed.put_provider(edit, made.id, made.table)
         edit.delete("providers", made.id, "auth")  # it may have been of use before there was a key
         put = changes.put_models(edit, made.id, tables)

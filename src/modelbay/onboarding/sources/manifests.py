@@ -20,7 +20,15 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from modelbay.catalog.facts import fill
-from modelbay.catalog.formats.manifest import FAILED, FIX, Finding, Manifest, listed_table, parse_manifest, parse_models
+from modelbay.catalog.formats.manifest import (
+    FAILED,
+    FIX,
+    Manifest,
+    ManifestFinding,
+    listed_table,
+    parse_manifest,
+    parse_models,
+)
 from modelbay.catalog.lists.entry import Gaps, Listed
 from modelbay.catalog.lookup import Catalog
 from modelbay.catalog.models_dev.live import Exchange, ModelsDev
@@ -265,7 +273,7 @@ def typed(url: str) -> Origin:
     return where
 
 
-def _said(manifest: Manifest, listed: list[Listed], findings: Iterable[Finding]) -> Said:
+def _said(manifest: Manifest, listed: list[Listed], findings: Iterable[ManifestFinding]) -> Said:
     models = [one for one in listed if one.chats and one.status != "inactive"]
     findings = list(findings)
     told = [str(finding) for finding in findings]

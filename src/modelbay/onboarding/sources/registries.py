@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
 
-from modelbay.catalog.formats.registry import Left, Provider, Registry, parse_registry
+from modelbay.catalog.formats.registry import Left, Registry, RegistryProvider, parse_registry
 from modelbay.catalog.names import folded
 from modelbay.config import changes
 from modelbay.config.edit import Edit, Edited, apply
@@ -90,7 +90,7 @@ class Given(Struct, kw_only=True):
 class Item(Struct, kw_only=True):
     """A provider that is to be written."""
 
-    listed: Provider
+    listed: RegistryProvider
     key: Key
     made: Imported
 
@@ -272,7 +272,7 @@ def _removed(edit: Edit, id: str) -> Written:
     return Written(provider=id, models=Merged(removed=gone.models), gone=True, notes=notes)
 
 
-def _item(config: Config, found: Found, given: Given, listed: Provider, old: ProviderEntry | None) -> Item:
+def _item(config: Config, found: Found, given: Given, listed: RegistryProvider, old: ProviderEntry | None) -> Item:
     named = {"name": listed.name} if old is None and listed.name != listed.id else {}
     table: Table = {"type": listed.type, **named, "base_url": listed.api}
     key, api_key = _key(config, found, given, listed, old)
@@ -297,7 +297,7 @@ def _item(config: Config, found: Found, given: Given, listed: Provider, old: Pro
 
 
 def _key(
-    config: Config, found: Found, given: Given, listed: Provider, old: ProviderEntry | None
+    config: Config, found: Found, given: Given, listed: RegistryProvider, old: ProviderEntry | None
 ) -> tuple[Key, str | None]:
     """Which key a provider is to have, and what is to be written for that."""
     if listed.id in given.keys:
