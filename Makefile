@@ -10,7 +10,7 @@ help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: setup
-setup: $(READY)  ## Make .venv (every target below does it by itself)
+setup: $(READY)  ## Create .venv (the targets below do it automatically)
 
 $(READY): pyproject.toml uv.lock tools/setup.py
 	@$(or $(PYTHON),$(error modelbay needs Python 3.11 or newer)) tools/setup.py
@@ -24,7 +24,7 @@ DEMO := $(if $(wildcard $(READY)),.venv,.venv-demo)
 	@touch $@
 
 .PHONY: demo
-demo: $(DEMO)/.ready  ## Show modelbay at work, without an account
+demo: $(DEMO)/.ready  ## Show modelbay in action, without an account
 	@$(DEMO)/bin/modelbay demo
 
 .PHONY: test
@@ -40,12 +40,12 @@ check: $(READY)  ## Lint, format, types, the layers and the house rules
 	@$(BIN)/python -m tools.house
 
 .PHONY: fix
-fix: $(READY)  ## Format, and mend what ruff can mend
+fix: $(READY)  ## Format, and fix what ruff can fix
 	@$(BIN)/ruff check --quiet --fix
 	@$(BIN)/ruff format --quiet
 
 .PHONY: docs
-docs: $(READY)  ## Write the parts of docs/ that come from the code
+docs: $(READY)  ## Generate the parts of docs/ that come from the code
 	@$(BIN)/python -m tools.reference
 	@$(BIN)/python -m tools.catalog
 
@@ -54,7 +54,7 @@ bench: $(READY)  ## Run the benchmarks
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: agents
-agents: $(READY)  ## Run the newest coding agents from npm with what we export
+agents: $(READY)  ## Run the latest coding agents from npm with an exported configuration
 	@$(BIN)/python -m tools.agents $(ARGS)
 
 .PHONY: soak

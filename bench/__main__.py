@@ -1,4 +1,4 @@
-"""Prints what modelbay costs, in ratios to things everybody knows.
+"""Prints the cost of modelbay in ratios to well-known operations.
 
 `python -m bench [imports|chunks|growth|preparation|search|scale|app]…`.
 """

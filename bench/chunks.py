@@ -1,4 +1,4 @@
-"""What one chunk of a stream costs: decoded, and translated from each protocol to each."""
+"""Cost of one chunk of a stream: decoding, and translation from each protocol to each."""
 
 import json
 from collections.abc import Callable, Iterator

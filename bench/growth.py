@@ -112,7 +112,7 @@ Scenario = tuple[str, str, Callable[[int], Callable[[], object]]]
 
 
 def scenarios() -> list[Scenario]:
-    """What is done, in which protocol, and how: for a count, something to run."""
+    """An operation, its protocol, and a function from a count to the code to run."""
     found: list[Scenario] = []
     for protocol in NAMES:
         for make in REQUESTS:

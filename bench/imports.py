@@ -1,4 +1,4 @@
-"""What it costs to start: `import modelbay` and `modelbay --help`, each in a process of its own."""
+"""Cost of starting: `import modelbay` and `modelbay --help`, each in a separate process."""
 
 import resource
 import subprocess

@@ -43,7 +43,7 @@ def _gemini(text: str, **more: Any) -> dict[str, Any]:
 
 
 def _events(protocol: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
-    """What begins, the deltas, what ends."""
+    """The first events, the deltas, and the last events."""
     texts = [WORDS[number % len(WORDS)] for number in range(DELTAS)]
     whole = "".join(texts)
     at = {"item_id": ITEM["id"], "output_index": 0, "content_index": 0}

@@ -9,7 +9,7 @@ for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):  # the devel
 
 pytest_plugins = ["tests.servers.fixtures"]
 
-hypothesis.settings.register_profile("modelbay", deadline=None)  # a slow machine is no failure
+hypothesis.settings.register_profile("modelbay", deadline=None)  # a slow machine is not a failure
 hypothesis.settings.register_profile("soak", deadline=None, max_examples=10_000)
 hypothesis.settings.load_profile("modelbay")
 

@@ -1,4 +1,4 @@
-"""What the documentation says is true: its examples run, its links lead somewhere, the commands it names exist."""
+"""Checks the documentation: its examples run, its links resolve, its commands exist."""
 
 import ast
 import os
@@ -23,10 +23,10 @@ ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [*DOCS, ROOT / "README.md"]
 SHOWN = "http://127.0.0.1:8750"
-"""Where `modelbay simulate` is in the examples: anybody can type them."""
+"""URL of `modelbay simulate` in the examples: a reader can type them as they are."""
 EXAMPLES = re.compile(r"^```console simulator\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-"""The blocks that are run, those of a page one after the other: lines that begin with `$ ` are typed, the others are what is
-seen then. A line `…` stands for any lines.
+"""The blocks to run, in the order of the page. Lines that begin with `$ ` are typed, the others are the expected output. A line `…`
+matches any lines.
 """
 
 
@@ -45,7 +45,7 @@ def test_the_examples_of_a_guide_do_what_it_shows(page: Path, tmp_path: Path) ->
 
 
 def steps(block: str) -> Iterator[tuple[str, str]]:
-    """What is typed, and what is seen then."""
+    """The typed lines with their output."""
     for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
         typed, _, expected = step.replace("\\\n", "").partition("\n")
         yield typed, expected
@@ -80,7 +80,7 @@ def typed_at_a_shell(line: str, home: Path) -> str:
 
 
 def settled(text: str) -> str:
-    """The text with times that are the same every time."""
+    """The text with all times replaced by one."""
     return re.sub(r"\d+\.\d s\b", "0.0 s", text)
 
 
@@ -98,12 +98,12 @@ NEEDS = {
     "a provider or model of yours": r"no (provider|model) \"|no default model|there is no configuration at|Provide a manifest",
     "credentials of Google": r"[Gg]oogle.* credentials",
 }
-"""What a command may lack here, by the words in which it says so."""
+"""Things that a command may lack here, with the words that report them."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_command_of_a_page_can_be_typed_in_a_fresh_home(page: Path, tmp_path: Path) -> None:
-    """In the page's order. One that needs what is not here must say so; any other must succeed."""
+    """Runs them in the page's order. A command that needs something missing must say so; any other must succeed."""
     wrong_ones = []
     with Simulator() as simulator:
         for kind, block in BLOCKS.findall(page.read_text()):
@@ -116,7 +116,7 @@ def test_every_command_of_a_page_can_be_typed_in_a_fresh_home(page: Path, tmp_pa
                 if "internal:" in said:
                     wrong_ones.append((line, said))
                 elif code == "0" or (kind == "console simulator" and code in "12"):
-                    continue  # what that shows is compared above
+                    continue  # its output is compared above
                 elif not any(re.search(words, said) for words in NEEDS.values()):
                     wrong_ones.append((line, said))
     assert wrong_ones == []
@@ -138,7 +138,7 @@ def runs_on(line: str) -> bool:
 
 
 def in_code(text: str) -> Iterator[str]:
-    """The commands in a page: those that are typed, and those between words."""
+    """The commands in a page: typed lines, and code in the text."""
     text = text.replace("\\\n", "")
     for line in re.findall(r"^\$ (.*)$", text, re.MULTILINE):
         for part in re.split(r" [|;<>] |&&", line):
@@ -149,7 +149,7 @@ def in_code(text: str) -> Iterator[str]:
 
 
 def in_strings(path: Path) -> Iterator[str]:
-    """The commands in a module's texts: between back ticks, or behind other words."""
+    """The commands in a module's texts: in backticks, or after other words."""
     bare = re.compile(rf"(?<![`\w])modelbay (?:{'|'.join(COMMANDS)})\b(?! is\b)[^`;\n]*")
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.JoinedStr):
@@ -164,7 +164,7 @@ def in_strings(path: Path) -> Iterator[str]:
 
 
 def wrong(line: str) -> str | None:
-    """What is wrong with a command: there is none of that name, or an option that it does not have."""
+    """The fault of a command: an unknown name or option."""
     try:
         words = shlex.split(line, comments=True)[1:]
     except ValueError:
@@ -257,7 +257,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """What its headings are called in links."""
+    """The anchors of its headings."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -1,4 +1,4 @@
-"""What errors are called and how they are fixed: by what was being done, the class, and where the user is."""
+"""Titles and hints of errors by operation, class and face."""
 
 import pickle
 import re

@@ -1,4 +1,4 @@
-"""What the README shows is run, so that it stays true."""
+"""Runs the examples of the README."""
 
 import re
 import subprocess

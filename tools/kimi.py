@@ -133,7 +133,7 @@ def _expression(text: str, start: int) -> str:
 
 
 def _inside(text: str) -> tuple[str, str]:
-    """What is between a bracket that begins a text and its closing one, and what follows."""
+    """The text inside the leading bracket and its closing one, and the rest."""
     if not text or text[0] not in CLOSING:
         return "", text
     depth = 0

@@ -34,7 +34,7 @@ def with_pip(venv: Path, *, runtime: bool) -> None:
     python = venv / "bin" / "python"
     run(sys.executable, "-m", "venv", venv)
     if not runtime:
-        run(python, "-m", "pip", "install", "--quiet", "--upgrade", "pip")  # --group wants pip 25.1
+        run(python, "-m", "pip", "install", "--quiet", "--upgrade", "pip")  # --group requires pip 25.1
     constraints = venv / "constraints.txt"
     constraints.write_text("\n".join(locked()) + "\n")
     group = [] if runtime else ["--group", "dev"]
@@ -53,7 +53,7 @@ def with_pip(venv: Path, *, runtime: bool) -> None:
 
 
 def shown(*command: str | Path) -> None:
-    """Runs pip and names each package as pip gets to it: a minute without a word looks like a hang."""
+    """Runs pip and names each package as pip gets to it: a silent minute looks like a hang."""
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         for line in running.stdout:
@@ -67,7 +67,7 @@ def shown(*command: str | Path) -> None:
 
 
 def locked() -> list[str]:
-    """What uv.lock pins, as constraints for pip; a package locked at several versions has a marker for each."""
+    """The versions in uv.lock as constraints for pip. A package with several versions has a marker for each."""
     packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
     return [
         f"{package['name']}=={package['version']}"

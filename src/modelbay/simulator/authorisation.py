@@ -40,22 +40,22 @@ _ODD: dict[str, tuple[int, dict[str, Any]]] = {
 }
 """Answers of the token endpoint that are JSON, but not OAuth's, or not usable: status and body."""
 SPECS = {
-    "approve": "codes approve themselves after N polls, else 2",
-    "wait": "codes wait for somebody to approve them",
-    "deny": "the next poll hears that the login was denied",
-    "expire": "the next poll hears that its code has expired",
-    "slow-down": "the next poll hears that it came too soon",
-    "500": "the next poll or refresh fails",
-    "drop": "the next poll or refresh gets no answer",
-    "unusable": "the next poll or refresh gets a 200 without a usable token",
+    "approve": "a code is approved automatically after N polls, default 2",
+    "wait": "a code waits until you approve it",
+    "deny": "the next poll returns that the login was denied",
+    "expire": "the next poll returns that the code has expired",
+    "slow-down": "the next poll returns `slow_down`",
+    "500": "the next poll or refresh fails with status 500",
+    "drop": "the next poll or refresh gets no response",
+    "unusable": "the next poll or refresh gets status 200 without a usable token",
     "dpop": "the next poll or refresh gets a DPoP token",
-    "firewall": "the next poll or refresh gets a firewall's 403 in JSON",
-    "revoke": "refresh tokens are refused",
-    "no-revocation": "tokens cannot be revoked by their owner",
-    "lasts": "tokens last N seconds, else 900",
-    "interval": "clients are told to wait N seconds between polls, else nothing is said",
+    "firewall": "the next poll or refresh gets a firewall's status 403 in JSON",
+    "revoke": "refresh tokens are rejected",
+    "no-revocation": "tokens cannot be revoked",
+    "lasts": "access tokens expire after N seconds, default 900",
+    "interval": "clients must wait N seconds between polls; default: no interval is sent",
 }
-"""How the login server can be made to behave, by name, as `modelbay simulate --login` takes them."""
+"""Behaviors of the login server by name, for `modelbay simulate --login`."""
 _FAULT_OF = {"deny": "denied", "expire": "expired", "slow-down": "slow_down", "500": "500", "drop": "drop"}
 _FAULT_OF |= {name: name for name in _ODD}
 _PAGE = """<!doctype html><meta charset="utf-8"><title>Simulator</title>

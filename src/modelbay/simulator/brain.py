@@ -1,7 +1,7 @@
-"""The brain: a conversation in, the events of an answer out. Pure, and the same each time.
+"""The brain: from a conversation to the events of an answer. It is pure and deterministic.
 
-It says back what it was asked, counts the files it was shown, thinks when asked to, calls tools when the prompt is about
-them and quotes their results. Words in the prompt steer it:
+It repeats the question, counts the files, thinks if a reasoning effort is set, calls tools that the prompt is about, and quotes
+their results. Words in the prompt control it:
 
     parallel        two calls at once              SIM_REFUSE   refuses to answer
     in 3 steps      calls, three times in a row    SIM_FILTER   a content filter stops the answer

@@ -1,8 +1,8 @@
-"""Faults on demand: one table of everything that goes wrong with providers, each for every protocol.
+"""Faults on demand: one table of provider failures, each for every protocol.
 
-A request asks for one by its model's name, as `sim-1!stall=0.5`, or by a header, as `x-simulate: 429=date`. With `*2` behind
-it, as `sim-1!500*2`, it happens to the first two such requests only. A fault is a pure function: what would have been
-answered goes in, what is answered comes out.
+A request selects a fault by the model's name, such as `sim-1!stall=0.5`, or by a header, such as `x-simulate: 429=date`. With
+`*2`, such as `sim-1!500*2`, only the first two of these requests fail. A fault is a pure function from the regular response
+to the faulty response.
 """
 
 import re
@@ -433,52 +433,54 @@ def _odd_finish(subject: Subject) -> Answer:
 class Kind(NamedTuple):
     happens: Fault
     text: str
-    """What happens; `N` is the argument."""
+    """The effect; `N` is the argument."""
 
 
 FAULTS: dict[str, Kind] = {
-    "401": Kind(_unauthorised, "the key is refused"),
-    "403": Kind(_status("403"), "the key may not do this; N: Retry-After"),
-    "404": Kind(_unknown, "no such model"),
+    "401": Kind(_unauthorised, "the API key is rejected"),
+    "403": Kind(_status("403"), "the API key lacks permission; N: Retry-After"),
+    "404": Kind(_unknown, "unknown model"),
     "413": Kind(_status("413"), "the request is too large; N: Retry-After"),
     "429": Kind(_rate_limited, "rate limit; N: Retry-After in seconds, or date:N, ms:N, info:N (in the body)"),
     "500": Kind(_status("500"), "the server fails; N: Retry-After"),
     "503": Kind(_status("503"), "overloaded; N: Retry-After"),
-    "529": Kind(_status("529"), "overloaded, in Anthropic's number; N: Retry-After"),
-    "context-length": Kind(_overflow, "the prompt does not fit the model"),
-    "quota": Kind(_status("quota"), "the account is empty"),
-    "html": Kind(_html, "a page instead of an answer, as a proxy sends it; N: its status, else 200"),
-    "empty": Kind(_empty, "200 and no body"),
-    "redirect": Kind(_redirect, "307 to another host; N: the address"),
+    "529": Kind(_status("529"), "overloaded, with Anthropic's status; N: Retry-After"),
+    "context-length": Kind(_overflow, "the prompt is longer than the context window"),
+    "quota": Kind(_status("quota"), "the account has no credit"),
+    "html": Kind(_html, "a web page instead of an answer, as from a proxy; N: status, default 200"),
+    "empty": Kind(_empty, "status 200 without a body"),
+    "redirect": Kind(_redirect, "redirect (307) to another host; N: URL"),
     "wrong-type": Kind(_wrong_type, "the answer as text/plain; N: another content type"),
-    "gzip-bomb": Kind(_gzip_bomb, "a small body that unpacks to 100 MB; N: MB"),
-    "slow-headers": Kind(_slow_headers, "nothing comes for an hour; N: seconds"),
-    "slow-first-token": Kind(_slow_first_token, "the head, then nothing for an hour; N: seconds"),
-    "stall": Kind(_stall, "the first token, then nothing for an hour; N: seconds"),
-    "pace": Kind(_pace, "50 pieces a second; N: seconds between two"),
-    "cut-before": Kind(_cut_before, "reset before the head; N: `close` closes instead, `head` sends the head first"),
-    "cut-after-first": Kind(_cut_after_first, "closed after the first token; N: `reset` resets instead"),
-    "malformed-chunk": Kind(_malformed, "a chunk is broken JSON, or the whole body"),
+    "gzip-bomb": Kind(_gzip_bomb, "a small body that decompresses to 100 MB; N: MB"),
+    "slow-headers": Kind(_slow_headers, "no response for an hour; N: seconds"),
+    "slow-first-token": Kind(_slow_first_token, "headers, then no data for an hour; N: seconds"),
+    "stall": Kind(_stall, "the first token, then no data for an hour; N: seconds"),
+    "pace": Kind(_pace, "50 pieces per second; N: seconds between two pieces"),
+    "cut-before": Kind(
+        _cut_before, "connection reset before the headers; N: `close` closes instead, `head` sends the headers first"
+    ),
+    "cut-after-first": Kind(_cut_after_first, "connection closed after the first token; N: `reset` resets instead"),
+    "malformed-chunk": Kind(_malformed, "broken JSON in a chunk or in the body"),
     "error-in-200": Kind(_error_in_200, "an error after the first token, status 200; N: 429, 500, 503, 529, quota"),
     "error-first": Kind(_error_first, "an error before the first token, status 200; N: 429, 500, 503, 529, quota"),
-    "keep-alives": Kind(_keep_alives, "comments for an hour, or blank lines, and no answer; N: seconds"),
-    "open-end": Kind(_open_end, "no [DONE] or message_stop, and open for an hour; N: seconds"),
-    "missing-end": Kind(_missing_end, "the answer has no end; N: `mark` leaves out only the last event, as [DONE]"),
-    "split-utf8": Kind(_split_utf8, "letters of several bytes come in several pieces"),
+    "keep-alives": Kind(_keep_alives, "comments or blank lines for an hour, without an answer; N: seconds"),
+    "open-end": Kind(_open_end, "no [DONE] or message_stop; the connection stays open for an hour; N: seconds"),
+    "missing-end": Kind(_missing_end, "the answer has no end; N: `mark` omits only the last event, such as [DONE]"),
+    "split-utf8": Kind(_split_utf8, "characters of several bytes are split between pieces"),
     "oversized-event": Kind(_oversized, "one event of 40 MB; N: MB"),
-    "duplicate-start": Kind(_duplicate_start, "the first event of a stream comes twice"),
-    "no-usage": Kind(_no_usage, "nothing is said of the usage"),
+    "duplicate-start": Kind(_duplicate_start, "the first event of a stream is sent twice"),
+    "no-usage": Kind(_no_usage, "no token usage"),
     "odd-call": Kind(
         _odd_call,
-        "a tool call whose arguments begin with an empty object; N: `twice`, `name` or `objects` (in pieces), `cut`",
+        "tool call arguments that begin with an empty object; N: `twice`, `name` or `objects` (in pieces), `cut`",
     ),
-    "odd-finish": Kind(_odd_finish, "the answer ends for an unknown reason; N: another word, as `network_error`"),
-    "content-filter": Kind(_content_filter, "a content filter ends the answer half-way"),
+    "odd-finish": Kind(_odd_finish, "an unknown finish reason; N: another reason, such as `network_error`"),
+    "content-filter": Kind(_content_filter, "a content filter ends the answer in the middle"),
 }
 
 
 def parse(spec: str) -> Asked | None:
-    """The fault that a spec names, or None where there is no such fault."""
+    """The fault that a spec names, or None if it is unknown."""
     found = _SPEC.fullmatch(spec.strip())
     if found is None or found["name"] not in FAULTS:
         return None
