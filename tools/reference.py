@@ -142,7 +142,7 @@ def _code_words(text: str) -> str:
 
 TABLES: list[tuple[str, str, str, set[str]]] = [
     ("At the top", "Config", "", {"default_model", "default_provider"}),
-    ("[thinking]", "Thinking", "", set()),
+    ("[thinking]", "ThinkingDefaults", "", set()),
     ("[chat]", "ChatSettings", "", set()),
     ("[network]", "Network", "See [guides/network.md](../guides/network.md).", set()),
     ("[providers.ID]", "ProviderEntry", "", set()),
