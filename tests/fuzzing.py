@@ -126,7 +126,7 @@ def _conversation() -> Conversation:
 
 @cache
 def seeds(protocol: str, recorded: int = 0) -> Seeds:
-    """What is sent and answered in a protocol: of our own making, and of as many recorded exchanges where they are."""
+    """Requests and responses of a protocol: generated ones, and as many recorded exchanges if there are recordings."""
     of, events = codec(protocol), _events()
     model = Model(id="m", provider="p")
     renderer = of.stream_renderer(Conversation(stream=True, include_usage=True))
@@ -263,7 +263,7 @@ def error(data: bytes, pick: Pick, recorded: int = 0) -> None:
 
 
 def request(data: bytes, pick: Pick, recorded: int = 0) -> None:
-    """What a client sends, as far as writing it again for each upstream."""
+    """Parses a request of a client and renders it for each upstream."""
     protocol, target = NAMES[pick(len(NAMES))], NAMES[pick(len(NAMES))]
     try:
         body = decode(_json(seeds(protocol, recorded).requests, data, pick))
@@ -353,7 +353,7 @@ LISTS: list[Any] = [
 
 
 def listed(data: bytes, pick: Pick, recorded: int = 0) -> None:
-    """What a catalog of any kind says, and how long a refusal asks to wait."""
+    """Parses catalogs of any kind, and the wait time in refusals."""
     body = _json(LISTS, data, pick)
     inspect_manifest(body)
     inspect_models(body)

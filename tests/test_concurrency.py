@@ -42,7 +42,7 @@ async def one(hub: Hub, number: int, randomly: random.Random) -> str:
     way, name = randomly.choice(["read", "leave", "cancel", "cancel", "early"]), f"{NAMES[number % 4]}/sim-1"
     if way == "read":
         reply = collect([event async for event in hub.stream(f"Say {number}", model=name)])
-        assert f"Say {number}." in reply.text  # nobody gets the answer of another
+        assert f"Say {number}." in reply.text  # each call gets its own answer
         return way
     if way == "leave":
         seen = 0
@@ -72,7 +72,7 @@ async def test_200_streams_with_random_cancels_leave_nothing_behind(sim: Simulat
     assert sim._server
     connections = sim._server.server_state.connections
     async with Hub.open(path) as hub:
-        await one(hub, 0, random.Random(0))  # whatever is set up once, is now
+        await one(hub, 0, random.Random(0))  # sets up shared state
     gc.collect()
     tasks, files = len(asyncio.all_tasks()), await settled(0, descriptors)
     async with Hub.open(path) as hub:

@@ -104,7 +104,7 @@ def whole(got: Reply) -> bool:
 
 
 async def test_s01_429_with_retry_after_once(bench: Bench) -> None:
-    """pass: the header is honoured, and the user is told of the wait."""
+    """pass: the header is respected, and the user sees the wait."""
     wall = Wall(failure(429, "Slow down", "rate_limit_exceeded", "Retry-After: 1"), WHOLE)
     got = await bench.ask(wall)
     assert whole(got)
@@ -246,7 +246,7 @@ async def test_s14_cut_stream_and_the_fallback_rejects_prefill(bench: Bench) -> 
 
 
 async def test_s15_down_for_a_while_then_healthy_twenty_requests(bench: Bench) -> None:
-    """safe: every one ends by itself while the provider is down, and the first after that is served."""
+    """safe: each call ends while the provider is down, and the first call after that is served."""
     down = asyncio.Event()
 
     async def flaps(client: Client) -> None:

@@ -39,7 +39,7 @@ class Row(NamedTuple):
     but: dict[str, str] = {}  # noqa: RUF012 never changed
     """How it ends in protocols that have another word for it."""
     text: str = ""
-    """What of the stream's text is told, as it begins; an answer that is whole has all of it."""
+    """The beginning of the stream's text in the result; a whole answer has all of it."""
     cli: bool = True
 
 
@@ -130,7 +130,7 @@ def sim() -> Iterator[Simulator]:
 
 
 async def told(hub: Hub, name: str, *, stream: bool) -> tuple[Reply, str]:
-    """What becomes of a question, and the text that was seen until then."""
+    """The result of a question, and the text received until then."""
     seen: list[str] = []
     try:
         if not stream:
@@ -153,7 +153,7 @@ def ending(reply: Reply) -> str:
 
 
 async def check_server(sim: Simulator, attempts: int, *, left: bool) -> None:
-    """As the server saw it: how often it was asked, and that nobody holds a connection that is not over."""
+    """The server's view: the number of requests, and that no connection stays open."""
     entries = sim.journal.calls()
     assert len(entries) == attempts
     for entry in entries:
@@ -236,7 +236,7 @@ async def test_by_the_command(sim: Simulator, tmp_path: Path, row: Row, protocol
         assert f"error: {error['title']}: " in err
         what = error["hint"].partition(" (")[0]  # how to do it is said in each face's own words
         assert re.search(rf"\n\nhint: {re.escape(what)}( \(.*\))?\n$", err), err
-        assert answer["text"].startswith(row.text)  # what was received, and that it is not all
+        assert answer["text"].startswith(row.text)  # the received part, and a note that it is not complete
     assert KEY not in out + err
     assert "Traceback" not in err
     assert seconds < 2 * LONG  # a process that starts on a busy machine, too

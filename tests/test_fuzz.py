@@ -1,4 +1,4 @@
-"""Whatever others write, reading it raises nothing but what is promised. `make soak` goes on for longer."""
+"""Reading any input raises only the documented errors. `make soak` runs longer."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""Texts that are made to break who reads them: each ends in an error of ours that says which, and nothing is read elsewhere."""
+"""Hostile texts: each ends in a ModelbayError that names it, and no other file is read."""
 
 import json
 from collections.abc import Callable
@@ -93,7 +93,7 @@ async def test_a_provider_that_answers_so(home: Path, status: int) -> None:
 
 @pytest.mark.parametrize("where", ["/proc/self/environ", "/proc/self/../self/environ", "link", "/dev/zero"])
 def test_a_project_does_not_have_the_environment_read(home: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By whatever way: what a project's file refers to is not followed when it is imported, nor out of the project at all."""
+    """References in a project's file are not followed by an import, and never to files outside the project."""
     project = home / "project"
     (project / ".git").mkdir(parents=True)
     (project / "link").symlink_to("/proc/self/environ")

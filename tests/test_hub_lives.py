@@ -228,7 +228,7 @@ async def test_a_closed_hub_says_so(tmp_path: Path, server: Counting) -> None:
         await anext(hub.stream("Hi"))
     with pytest.raises(HubClosed):
         await hub.list_models("chat")
-    assert hub.model().alias == "chat"  # what needs no connection still works
+    assert hub.model().alias == "chat"  # calls without a connection still work
     assert server.connections == 1
 
 

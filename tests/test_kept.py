@@ -1,4 +1,4 @@
-"""What a hub keeps between calls (connections, uploads, facts, lessons) and what it must not keep."""
+"""State that a hub keeps between calls (connections, uploads, facts, lessons), and state that it must not keep."""
 
 import asyncio
 import json

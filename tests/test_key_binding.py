@@ -1,4 +1,4 @@
-"""Who never gets a key: where an answer points, where a list or a file re-points to, and who looks alike."""
+"""Origins that never get a key: redirect targets, new URLs in lists and files, and similar-looking hosts."""
 
 from pathlib import Path
 

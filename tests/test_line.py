@@ -1,4 +1,4 @@
-"""What a call goes through on its way, with servers that send exactly what a test says: retries, lessons, limits, ends."""
+"""Retries, lessons, limits and ends of a call, with servers that send exactly the bytes of a test."""
 
 import json
 from collections.abc import Callable
@@ -42,7 +42,7 @@ BEGINNINGS = {
     "anthropic": event({"type": "message_start", "message": MESSAGE}) + event(BLOCK) + event({"type": "ping"}),
     "google": event({"responseId": "r", "usageMetadata": {"promptTokenCount": 3}}),
 }
-"""What a stream begins with before it has anything to show."""
+"""The first events of a stream, before any content."""
 TEXTS = {
     "openai_chat": chat({"content": "well"}),
     "openai_responses": event(
@@ -131,7 +131,7 @@ async def test_a_failure_before_any_output_is_retried_like_a_status(tmp_path: Pa
         events = await streaming(hub, f"{protocol}/m")
     told = collect(events)
     assert (told.text, told.error, len(bodies)) == ("well", None, 2)
-    assert [type(event) for event in events].count(Started) == 1  # what the failed one began with is not told
+    assert [type(event) for event in events].count(Started) == 1  # the start of the failed attempt is not passed on
     assert "attempt 1 of 4 failed" in told.warnings[0].message
 
 

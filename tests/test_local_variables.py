@@ -64,7 +64,7 @@ proxy = "http://me:{SECRETS["proxy"]}@127.0.0.1:9"
 
 
 def frames(error: BaseException) -> str:
-    """What a crash reporter collects: the local variables of each frame of the error and of all that it came from."""
+    """The data of a crash reporter: local variables in each frame of the error and of its causes."""
     lines, link, seen = [], error, set()
     while link is not None and id(link) not in seen:
         seen.add(id(link))

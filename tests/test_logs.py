@@ -1,4 +1,4 @@
-"""What is logged: every request and answer, and no secret."""
+"""Logs contain every request and response, and no secret."""
 
 import logging
 from collections.abc import Iterator

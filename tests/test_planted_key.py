@@ -34,7 +34,7 @@ def sim() -> Iterator[Simulator]:
 
 
 class Seen:
-    """Everything that anybody could have seen."""
+    """All output that another person could see."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

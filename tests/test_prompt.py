@@ -1,4 +1,4 @@
-"""What a call accepts, through the hub: anything else is refused at once, and nothing is dropped."""
+"""Arguments of a call through the hub: invalid ones are refused at once, and none is dropped."""
 
 import inspect
 import json

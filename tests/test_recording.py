@@ -71,7 +71,7 @@ async def test_replay_reads_the_answer_that_the_hub_gave(
         told, said = replay(rows[-1], "x"), outcome(reply)
         del told["name"]
         if not stream and isinstance(reply.error, ModelbayError):
-            told["text"] = said["text"]  # what `complete` raises has no text beside it
+            told["text"] = said["text"]  # an error of `complete` has no text
             told["thinking"] = said["thinking"]
             told["usage"] = said["usage"]
         if told["error"] and said["error"]:  # a call names its method and URL as well

@@ -1,5 +1,5 @@
 """Tool loops from every client protocol to every provider's: each result finds its call, state returns to its owner, and
-the provider refuses nothing, whatever a client keeps, loses or renames.
+the provider accepts each request, even if a client keeps, loses or renames parts.
 
 The provider is the simulator, which checks pairing, signatures and names as real ones do. The client is written by hand
 here, and keeps a history as clients of its protocol do.
@@ -122,7 +122,7 @@ class Responses:
         return {"output": [{name: item[name] for name in known if name in item} for item in message["output"]]}
 
     def forget_thinking(self, message: Body) -> Body:
-        # what refers to reasoning that is left out has no id either
+        # a reference to removed reasoning has no ID either
         items = [item for item in message["output"] if item["type"] != "reasoning"]
         return {"output": [{name: value for name, value in item.items() if name != "id"} for item in items]}
 
@@ -279,7 +279,7 @@ async def hub(simulator: Simulator, tmp_path: Path) -> AsyncIterator[Hub]:
 
 
 async def asked(hub: Hub, client: Any, protocol: str, upstream: str, stream: bool) -> Any:
-    """What the client gets for its body: from the provider, over both codecs."""
+    """The client's response: from the provider through both codecs."""
     path = client.path
     body = deepcopy(client.body)
     if stream:
@@ -347,7 +347,7 @@ async def test_a_tool_loop_ends_with_every_result_at_its_call(
     assert [entry.status for entry in entries] == [200] * 4
     # the provider checks that a signature is its own, at its place
     assert not kept or returned_state(upstream, entries[-1].json) == 3
-    # what was sent before is sent again to the letter: prompt caches hold
+    # earlier parts are sent again unchanged, so that prompt caches match
     for before, after in pairwise(entries):
         older, newer = (history(entry.json) for entry in (before, after))
         assert json.dumps(newer[: len(older)]) == json.dumps(older)

@@ -1,4 +1,4 @@
-"""The errors that modelbay raises.
+"""These are the errors that modelbay raises.
 
 ModelbayError
 ├── ConfigError                 the configuration cannot be used

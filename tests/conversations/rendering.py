@@ -1,4 +1,4 @@
-"""What a provider of each protocol is sent for a conversation."""
+"""The requests that providers of each protocol receive for a conversation."""
 
 import json
 from typing import Any

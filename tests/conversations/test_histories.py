@@ -1,4 +1,4 @@
-"""What earlier replies may hold beside text and calls."""
+"""Parts of earlier replies other than text and calls."""
 
 from inline_snapshot import snapshot
 

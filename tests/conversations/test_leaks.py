@@ -1,4 +1,4 @@
-"""What one protocol has and another does not: mapped where it has a place, else reported, and never written raw."""
+"""Features of one protocol that another lacks: mapped or reported, and never written raw."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Who speaks, and in what order."""
+"""Roles of turns and their order."""
 
 from inline_snapshot import snapshot
 

@@ -24,7 +24,7 @@ async def fetch(url: str, **options) -> bytes:
 
 
 async def ask(script: Script, **options) -> bytes:
-    """What a client reads, whole, from a server that follows the script."""
+    """The complete result of a client, from a server that follows the script."""
     async with RawServer(script) as server:
         return await fetch(server.url, **options)
 
@@ -47,7 +47,7 @@ async def unused_port() -> int:
 
 @contextlib.contextmanager
 def deaf_server() -> Iterator[str]:
-    """A socket that listens with its queue full, so that nobody's connection is taken."""
+    """A listening socket with a full queue, so that no connection is accepted."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(socket.socket())
         server.bind(("127.0.0.1", 0))

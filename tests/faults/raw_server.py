@@ -36,7 +36,7 @@ class Client:
     writer: asyncio.StreamWriter
     requests: list[Received] = field(default_factory=list)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the client has closed the connection, as far as somebody read to its end."""
+    """Set when the client has closed the connection and the server has read to its end."""
 
     async def head(self) -> Received:
         """The next request without its body."""

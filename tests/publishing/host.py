@@ -1,4 +1,4 @@
-"""A provider's host on loopback that publishes whatever a test wants, however badly."""
+"""A provider's host on loopback that publishes the documents of a test, valid or not."""
 
 import json
 from collections.abc import Callable, Iterator

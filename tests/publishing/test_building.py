@@ -1,4 +1,4 @@
-"""What is written is right, whatever a provider lists: checking it finds no error."""
+"""The written documents are valid for every list of a provider: checking them finds no error."""
 
 import asyncio
 from collections.abc import Iterator

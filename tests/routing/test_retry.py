@@ -28,7 +28,7 @@ def asked(seconds: float | None) -> ModelbayError:
     return error
 
 
-# What is sent again
+# Retried errors
 
 
 @pytest.mark.parametrize("kind", EVERY)
@@ -81,7 +81,7 @@ def test_the_random_wait_doubles_up_to_its_cap(attempt):
 
 @given(st.randoms(use_true_random=False), st.lists(st.sampled_from(EVERY), min_size=20, max_size=20))
 def test_a_call_ends(dice, kinds):
-    """Whatever happens to its attempts, and however long they take, the waits between them end."""
+    """The waits between attempts end, for every result and duration of the attempts."""
     waited, attempt = 0.0, 0
     for attempt, kind in enumerate(kinds, 1):
         error = make(kind)
@@ -94,7 +94,7 @@ def test_a_call_ends(dice, kinds):
     assert waited <= (POLICY.attempts - 1) * (POLICY.patience + POLICY.cap)
 
 
-# What a provider asks for
+# Wait times that a provider asks for
 
 
 def gemini(delay: object) -> bytes:

@@ -1,4 +1,4 @@
-"""Who may call a server of ours."""
+"""Allowed callers of modelbay's servers."""
 
 import pytest
 

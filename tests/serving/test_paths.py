@@ -1,4 +1,4 @@
-"""Paths that mean the same to everyone."""
+"""Paths that every server reads in the same way."""
 
 import pytest
 
