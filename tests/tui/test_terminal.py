@@ -38,7 +38,7 @@ class Terminal:
         (home / "tmux.conf").write_text("set -g default-terminal screen-256color\n")
         shell = f"'{MODELBAY}'; echo left with $?; cat"
         width, height = map(str, size)
-        self._run("-f", str(home / "tmux.conf"), "new-session", "-d", "-x", width, "-y", height, shell)
+        self._run("-f", str(home / "tmux.conf"), "new-session", "-d", "-c", str(home), "-x", width, "-y", height, shell)
 
     def _run(self, *arguments: str) -> str:
         command = ["tmux", "-S", self._socket, *arguments]
@@ -248,6 +248,33 @@ def test_an_editor_has_the_terminal_until_it_ends(talking: Terminal, tmp_path: P
     talking.presses("Enter")
     talking.sees("You asked: draft")
     assert not list((tmp_path / "temporary").iterdir())
+
+
+@in_every_size
+def test_queueing_searching_and_completing(talking: Terminal):
+    talking.sees("› Ask something", "sim")
+    talking.types("write 300 words")
+    talking.presses("Enter")
+    talking.sees("quick brown", "Esc interrupts", "› Enter queues a message")
+    talking.types("Second")
+    talking.presses("Enter")
+    talking.sees("1 queued")
+    talking.presses("Escape")
+    talking.sees("1 not sent", "› Ask something")
+    talking.presses("Up")
+    talking.sees("› Second")
+    talking.presses("C-r")
+    talking.sees("Search earlier messages")
+    talking.types("300")
+    talking.sees("❯ write 300 words")
+    talking.presses("Enter")
+    talking.sees("› write 300 words")
+    talking.presses("C-_")
+    talking.sees("› Second")
+    talking.types(" @edi")
+    talking.sees("❯ editor.sh")
+    talking.presses("Tab")
+    talking.sees("› Second @editor.sh")
 
 
 def test_suspending_and_going_on(tmp_path: Path, talking: Terminal):

@@ -18,6 +18,8 @@ from textual.worker import Worker
 from modelbay.catalog.summary import size
 from modelbay.chat.attachments import Unreadable, attachments, mentioned
 from modelbay.chat.bill import dollars
+from modelbay.chat.file_names import ENTRIES, FileNames, Mention, open_mention
+from modelbay.chat.file_names import mention as mention_of
 from modelbay.conversation import Media
 from modelbay.errors import ModelbayError, UnknownModel
 from modelbay.events import Failed, Finished
@@ -80,6 +82,13 @@ class Talk(Screen[None]):
         self._queue: list[Queued] = []
         self._held = False
         """Whether the queue waits for its user, after an answer that was interrupted or failed."""
+        self._names: FileNames | None = None
+        """The paths for the mention that is being typed."""
+        self._search: Worker[None] | None = None
+        self._offered_for: object = None
+        """The mention whose paths are shown."""
+        self._unwanted: tuple[int, int] | None = None
+        """Where the mention begins whose paths are not wanted."""
         self._editor: Worker[None] | None = None
         """Waits for the editor that has the terminal."""
         self._frame = 0
@@ -90,6 +99,7 @@ class Talk(Screen[None]):
     def compose(self) -> ComposeResult:
         yield Transcript()
         yield Listing([], _offered, id="offers")
+        yield Listing([], _path, id="paths")
         yield Static(id="queued")
         yield Static(id="files")
         with Horizontal(id="writing"):
@@ -113,6 +123,10 @@ class Talk(Screen[None]):
         return self.query_one("#offers", Listing)
 
     @property
+    def paths(self) -> "Listing[str | None]":
+        return self.query_one("#paths", Listing)
+
+    @property
     def answering(self) -> bool:
         return self._answering is not None
 
@@ -120,6 +134,8 @@ class Talk(Screen[None]):
         self._shown = True
         self.offers.display = False
         self.offers.can_focus = False
+        self.paths.display = False
+        self.paths.can_focus = False
         self._timer = self.set_interval(TICK, self._turn, pause=True)
         self.composer.focus()
         self._show_files()
@@ -134,15 +150,81 @@ class Talk(Screen[None]):
         text = self.composer.text
         typing = text.startswith("/") and not any(blank in text for blank in " \n")
         found = matching(text[1:]) if typing else []
-        self.composer.offers = bool(found)
+        self.composer.offers = bool(found) or self.paths.display
         self.offers.display = bool(found)
         if found:
             self.offers.styles.height = min(len(found), 8)
             self.offers.set_rows(found)
 
+    # --- paths behind an @ ---
+
+    def _mention(self) -> tuple[int, Mention] | None:
+        """The mention at the cursor, with its row, unless its user has closed the list of paths."""
+        row, column = self.composer.cursor_location
+        mention = (
+            open_mention(self.composer.document.get_line(row)[:column]) if self.composer.selection.is_empty else None
+        )
+        if mention is None or (row, mention.start) != self._unwanted:
+            self._unwanted = None
+        return None if mention is None or self._unwanted is not None else (row, mention)
+
+    @on(TextArea.SelectionChanged, "#composer")
+    def offer_paths(self) -> None:
+        """Offers paths while one is being typed after an @."""
+        found = self._mention()
+        if found is None:
+            self._show_paths([])
+            self._names = None
+        elif self._search is None:
+            self._names = self._names or FileNames()
+            self._search = self.run_worker(partial(self._find, self._names))
+
+    async def _find(self, names: FileNames) -> None:
+        """Looks for paths until those of what is typed now are shown. One search at a time: a file system may be slow."""
+        try:
+            answered: object = None
+            while (asked := self._mention()) is not None and asked != answered:
+                found: list[str | None] = [*await to_thread(names.matching, asked[1].typed)]
+                answered = asked
+                if asked == self._mention():
+                    self._show_paths([*found, None] if names.limited and found else found)
+                    self._offered_for = asked
+        finally:
+            self._search = None
+
+    def _show_paths(self, rows: "list[str | None]") -> None:
+        self.paths.display = bool(rows)
+        self.composer.offers = bool(rows) or self.offers.display
+        if rows:
+            self.paths.styles.height = min(len(rows), 8)
+            self.paths.set_rows(rows)
+
+    def _complete_path(self) -> bool:
+        """Puts the highlighted path into the message. False: there is none, or it is there already."""
+        found, path = self._mention(), self.paths.highlighted
+        if not self.paths.display or path is None or found is None or found != self._offered_for:
+            return False
+        row, mention = found
+        end = self.composer.cursor_location
+        written = mention_of(path)
+        if self.composer.document.get_line(row)[mention.start : end[1]] == written:
+            return False
+        after = "" if path.endswith("/") else " "
+        self.composer.replace(written + after, (row, mention.start), end, maintain_selection_offset=False)
+        return True
+
+    @on(Listing.Chosen, "#paths")
+    def complete_clicked(self) -> None:
+        self._complete_path()
+
     @on(Composer.Leafed)
     def leaf(self, event: Composer.Leafed) -> None:
-        if event.by:
+        if self.paths.display:
+            if event.by:
+                self.paths.action_move(event.by)
+            elif not self._complete_path():
+                self._close_paths()
+        elif event.by:
             self.offers.action_move(event.by)
         elif command := self.offers.highlighted:
             self.composer.put(f"/{command.name} ")
@@ -207,7 +289,9 @@ class Talk(Screen[None]):
     @on(Composer.Sent)
     async def send(self, event: Composer.Sent) -> None:
         text = event.text
-        if self.composer.offers and (command := self.offers.highlighted):
+        if self._complete_path():
+            return
+        if self.offers.display and (command := self.offers.highlighted):
             text = f"/{command.name}"
         if not text:
             if self._held:
@@ -339,8 +423,16 @@ class Talk(Screen[None]):
             await answer.note(ended)
         self.show_foot()
 
+    def _close_paths(self) -> None:
+        """Hides the paths until another mention begins."""
+        if found := self._mention():
+            self._unwanted = found[0], found[1].start
+        self._show_paths([])
+
     def action_interrupt(self) -> None:
-        if self._answering is not None:
+        if self.paths.display:
+            self._close_paths()
+        elif self._answering is not None:
             self._answering.cancel()
         elif self.composer.offers:
             self.composer.put("")
@@ -440,3 +532,11 @@ class Talk(Screen[None]):
 
 def _offered(command: Command) -> Row:
     return Row(f"/{command.name} {command.argument}".rstrip(), command.about)
+
+
+def _path(path: str | None) -> Row:
+    return (
+        Row(f"only the first {ENTRIES:,} files were searched; type folder/ to look into one", heading=True)
+        if path is None
+        else Row(path)
+    )

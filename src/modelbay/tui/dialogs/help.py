@@ -19,6 +19,7 @@ KEYS = (
     ("PgUp PgDn", "scroll the conversation"),
     ("Ctrl-P", "command palette"),
     ("Ctrl-C", "copy what is marked; interrupt; twice: leave"),
+    ("@", "complete the path of a file to attach"),
     ("paste a path", "attach that file"),
     ("Ctrl-O", "unfold a long paste"),
     ("Ctrl-G", "write in $VISUAL or $EDITOR"),

@@ -11,7 +11,7 @@ from textual.widgets import TextArea
 from modelbay.chat.attachments import dragged
 from modelbay.tui.folding import UNFOLDED, Folds, drawn, spans
 
-PLACEHOLDER = "Ask something · / for commands"
+PLACEHOLDER = "Ask something · / commands · @ files"
 
 
 class Composer(TextArea):
@@ -81,7 +81,7 @@ class Composer(TextArea):
         self.pasted = ""
         """The paths that were pasted last and attached, until they are sent or removed."""
         self.offers = False
-        """Whether commands are offered: then the arrows are theirs."""
+        """Whether commands or paths are offered: then the arrows are theirs."""
         self.queued = False
         """Whether messages are queued: then ↑ takes the last one back."""
 
