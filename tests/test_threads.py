@@ -1,6 +1,7 @@
 """The end of an event loop: it is not held up by a call that does not return, and waits for one that does."""
 
 import asyncio
+import socket
 import threading
 
 import pytest
@@ -56,3 +57,24 @@ def test_a_call_gives_its_result_or_what_it_raises():
         return await asyncio.to_thread(int, "7")
 
     assert threads.run(work()) == 7
+
+
+def test_the_end_does_not_wait_for_a_name_lookup(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(threads, "GRACE", 3600)
+    began, never = threading.Event(), threading.Event()
+
+    def lookup(*_: object, **__: object) -> None:
+        began.set()
+        never.wait()
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+
+    async def work() -> str:
+        looking = asyncio.ensure_future(asyncio.get_running_loop().getaddrinfo("far.example", 443))
+        while not began.is_set():
+            await asyncio.sleep(0)
+        looking.cancel()
+        return "done"
+
+    assert threads.run(work()) == "done"
+    never.set()

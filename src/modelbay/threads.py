@@ -1,6 +1,7 @@
-"""Running an event loop whose end is not held up by calls that nothing can interrupt, as a name lookup or a locked keyring."""
+"""Runs an event loop whose end does not wait for calls that nothing can interrupt, such as a name lookup or a locked keyring."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Thread
@@ -8,7 +9,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 GRACE = 6.0
-"""Seconds that calls in threads may still take at the end: more than a write to a locked conversation store takes."""
+"""Seconds that the end of the loop waits for calls in threads: more than a write to a locked conversation store takes."""
 
 
 class Threads(ThreadPoolExecutor):
@@ -31,8 +32,9 @@ class Threads(ThreadPoolExecutor):
             else:
                 call.set_result(result)
 
-        self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
+        if fn is not socket.getaddrinfo:  # a lookup writes nothing that could be lost
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
         Thread(target=run, daemon=True, name="modelbay-call").start()
         return call
 
@@ -46,7 +48,7 @@ def _ended(calls: set[Future[Any]]) -> None:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine as `asyncio.run` does."""
+    """Runs a coroutine like `asyncio.run`, with `Threads` as executor."""
 
     async def main() -> T:
         asyncio.get_running_loop().set_default_executor(Threads())

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import click
 
+from modelbay import threads
 from modelbay.chat.attachments import Unreadable, attachment
 from modelbay.chat.bill import bill
 from modelbay.cli import terminal, texts
@@ -62,8 +63,6 @@ def ask(
     The answer is written to stdout; thinking, warnings and the cost to stderr. Text on standard input is put before PROMPT:
     `git diff | modelbay ask "What does this change?"`.
     """
-    import asyncio
-
     model, as_json, no_stream = options.pop("model"), options.pop("as_json"), options.pop("no_stream")
     direct = Direct.of(model, options)  # it may read its key from standard input
     question = _question(prompt)
@@ -73,7 +72,7 @@ def ask(
     terminal.show_logs(settings)
     asking = Asking(direct, question, cast(Ask, options), stream=not no_stream, quiet=as_json)
     asking.record = record is not None
-    reply = asyncio.run(asking.run(settings))
+    reply = threads.run(asking.run(settings))
     if as_json:
         terminal.write_line(redact(encode(asking.summary(reply)).decode()).encode())
     if record is not None:

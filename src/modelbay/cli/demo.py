@@ -9,6 +9,7 @@ from time import perf_counter
 
 import click
 
+from modelbay import threads
 from modelbay.catalog.lookup import Catalog
 from modelbay.cli import terminal
 from modelbay.conversation import Protocol, Text, Tool, ToolResult, Turn, user
@@ -38,15 +39,13 @@ def demo(keep: bool) -> None:
     Starts the simulator, writes a configuration that is thrown away at the end, and over every protocol lists models,
     streams an answer and runs a tool for a thinking model. Fails if anything of that does.
     """
-    import asyncio
-
     start = perf_counter()
     with Simulator(key=KEY, pace=0.01) as simulator, TemporaryDirectory(prefix="modelbay-") as folder:
         config = Path(folder) / "config.toml"
         config.write_text(config_text(simulator.url, KEY), encoding="utf-8")
         _say(f"Started the simulator, a provider on this machine, at {simulator.url}")
         _say(f"Wrote {config}: a provider and a model for each of {len(BASES)} protocols")
-        asyncio.run(_tour(config))
+        threads.run(_tour(config))
         _say(f"\nEverything worked: {len(BASES)} protocols in {perf_counter() - start:.1f} s")
         if keep:
             _keep(simulator, config)

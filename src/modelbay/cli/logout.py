@@ -1,9 +1,8 @@
 """`modelbay logout`."""
 
-import asyncio
-
 import click
 
+from modelbay import threads
 from modelbay.cli import terminal
 from modelbay.cli.login import time_text
 from modelbay.cli.picker import pick_one
@@ -24,7 +23,7 @@ def logout(settings: Settings, /, name: str | None) -> None:
             terminal.note("Nothing to log out of")
             return
         name = known[0] if len(known) == 1 else pick_one("Log out of", {id: id for id in known})
-    done = asyncio.run(logging_in.log_out(config, name))
+    done = threads.run(logging_in.log_out(config, name))
     terminal.write(f"Logged out of {name}\n" if done.ended.deleted else f"Not logged in to {name}\n")
     if done.ended.problem:
         until = f" until {time_text(done.ended.until)}" if done.ended.until else ""

@@ -1,12 +1,12 @@
 """`modelbay manifest`: for providers, who publish a manifest."""
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from modelbay import threads
 from modelbay.cli import Noun, key_input, terminal, texts
 from modelbay.cli.terminal import FAILED, Settings, Unreadable, pass_settings
 from modelbay.config.load import load
@@ -60,11 +60,11 @@ def build_manifest(
         raise click.UsageError("say where to: --output FOLDER, or --embedded", click.get_current_context())
     with terminal.waiting("asking for the models"):
         if url is not None:
-            built = asyncio.run(
+            built = threads.run(
                 build_listed(url, key_input.given_key(key), About(**about), network=load(settings.config).network)
             )
         else:
-            built = asyncio.run(
+            built = threads.run(
                 build_configured(load(settings.config), provider or "", About(**about), whole=all_models)
             )
     if embedded:
@@ -140,7 +140,7 @@ def check_manifest(
         if offline:
             raise click.UsageError("--offline is for files", click.get_current_context())
         with terminal.waiting(f"asking {masked_url(what)}", hidden=as_json):
-            report = asyncio.run(check_hosted(what, call, config=config))
+            report = threads.run(check_hosted(what, call, config=config))
     else:
         try:
             content, models = (
@@ -150,7 +150,7 @@ def check_manifest(
             raise Unreadable(f"{what} cannot be read: {error.strerror}") from None
         subject = "standard input" if what == "-" else what
         with terminal.waiting(f"checking {subject}", hidden=as_json or offline):
-            report = asyncio.run(check_files(content, models, subject, call, offline=offline, config=config))
+            report = threads.run(check_files(content, models, subject, call, offline=offline, config=config))
     _show_report(report, as_json=as_json)
     return FAILED if report.count("error") else 0
 

@@ -1,10 +1,10 @@
 """`modelbay provider refresh`."""
 
-import asyncio
 from typing import Any
 
 import click
 
+from modelbay import threads
 from modelbay.catalog.summary import counted
 from modelbay.cli import terminal
 from modelbay.cli.picker import asks
@@ -34,14 +34,14 @@ def refresh_provider(settings: Settings, /, id: str | None, dry_run: bool, as_js
     """
     config = load(settings.config)
     if due:
-        asyncio.run(upkeep.refresh_due(config))
+        threads.run(upkeep.refresh_due(config))
         return 0
     entries = refresh.chosen(config, id)
     if not entries and not as_json:
         terminal.note("No provider can be refreshed")
         return 0
     with terminal.waiting(f"asking {counted(len(entries), 'provider')}", hidden=as_json):
-        answers = asyncio.run(refresh.ask(config, entries))
+        answers = threads.run(refresh.ask(config, entries))
     outcomes = []
     for answer in answers:
         agreed = not as_json and not dry_run and _is_agreed(config, answer)

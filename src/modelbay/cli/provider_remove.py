@@ -1,9 +1,8 @@
 """`modelbay provider remove`."""
 
-import asyncio
-
 import click
 
+from modelbay import threads
 from modelbay.catalog.summary import counted
 from modelbay.cli import terminal
 from modelbay.cli.adding import show_diff
@@ -37,7 +36,7 @@ def remove_provider(settings: Settings, /, id: str, yes: bool, dry_run: bool) ->
             models
         )
         click.confirm(f"Remove provider {id}{also}?", abort=True, err=True)
-    for line in _said(id, asyncio.run(logging_in.remove(config, [id]))[0]):
+    for line in _said(id, threads.run(logging_in.remove(config, [id]))[0]):
         terminal.write(f"{line}\n")
 
 

@@ -1,11 +1,11 @@
 """`modelbay provider test` and `modelbay provider detect`."""
 
-import asyncio
 from shlex import quote
 from typing import Any
 
 import click
 
+from modelbay import threads
 from modelbay.catalog.summary import counted
 from modelbay.cli import terminal
 from modelbay.cli.columns import write_rows
@@ -42,7 +42,7 @@ def test_provider(settings: Settings, /, ids: tuple[str, ...], model: str | None
                 f"forgot {counted(count, 'lesson')} about {id}" if count else f"nothing was learnt about {id}"
             )
         with terminal.waiting(f"trying {id}", hidden=as_json):
-            found[id] = asyncio.run(_checks(config, id, model))
+            found[id] = threads.run(_checks(config, id, model))
         if not as_json:
             _show(id, found[id], several=len(names) > 1)
     if as_json:
@@ -79,7 +79,7 @@ def detect_provider(settings: Settings, /, as_json: bool) -> None:
 
     config = load(settings.config)
     with terminal.waiting("looking around", hidden=as_json):
-        found = asyncio.run(neighbours(config))
+        found = threads.run(neighbours(config))
     if as_json:
         servers: list[dict[str, Any]] = [
             {"name": one.name, "vendor": one.preset.id if one.preset else None, "base_url": one.base_url,
