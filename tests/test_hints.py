@@ -184,7 +184,7 @@ def test_what_is_explained_for_a_program_is_explained_anew_for_the_app() -> None
     ("hint", "app"),
     [
         ("log in again: `modelbay login acme`", "log in again: /login"),
-        ("choose another model, or correct it: modelbay model set m image_in=yes", "choose another model"),
+        ("choose another model, or correct the setting: modelbay model set m image_in=yes", "choose another model"),
         ("connect a provider first: `modelbay provider add`", "connect a provider first: /provider"),
         ("`modelbay key set acme`, or write api_key under [providers.acme]", "write api_key under [providers.acme]"),
         ("it lists its models only to those who have a key: add --api-key KEY", "enter the API key"),
@@ -258,5 +258,5 @@ def test_a_secret_that_a_quote_cuts_is_hidden_whole(before: int) -> None:
 def test_what_cannot_be_read_is_quoted(protocol: str) -> None:
     events = codec(protocol).parse_reply(b"<<< \x1b[31mNo \xe2\x80\xae JSON\n at all" + b" z" * 100, PLAIN)
     error = next(event.error for event in events if isinstance(event, Failed))
-    assert "; it begins with: <<< [31mNo JSON at all z z" in error.message
-    assert len(error.message.partition("begins with: ")[2]) == 101
+    assert "; it starts with: <<< [31mNo JSON at all z z" in error.message
+    assert len(error.message.partition("starts with: ")[2]) == 101

@@ -276,7 +276,7 @@ def test_a_deployment_is_a_step_of_a_path(home: Path, id: str) -> None:
     )
     config = load(home / "config.toml")
     assert "/deployments/a%2F..%23/" in endpoint(config, config.model("z/a/..#"), "/chat/completions").url
-    with pytest.raises(ConfigError, match="cannot be the name of a deployment"):
+    with pytest.raises(ConfigError, match="is not a valid deployment name"):
         endpoint(config, config.model(f"z/{id}"), "/chat/completions")
 
 

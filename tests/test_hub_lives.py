@@ -222,7 +222,7 @@ async def test_a_closed_hub_says_so(tmp_path: Path, server: Counting) -> None:
     await asked(hub)
     await hub.aclose()
     await hub.aclose()
-    with pytest.raises(HubClosed, match="the hub is closed: nothing was sent"):
+    with pytest.raises(HubClosed, match="the hub is closed; nothing was sent"):
         await hub.complete("Hi")
     with pytest.raises(HubClosed):
         await anext(hub.stream("Hi"))
@@ -251,7 +251,7 @@ def test_a_closed_blocking_hub_says_so(tmp_path: Path, server: Counting) -> None
     assert hub.complete("Hi").text == "whole"
     hub.close()
     hub.close()
-    with pytest.raises(HubClosed, match="the hub is closed: nothing was sent"):
+    with pytest.raises(HubClosed, match="the hub is closed; nothing was sent"):
         hub.complete("Hi")
     with pytest.raises(HubClosed):
         next(hub.stream("Hi"))

@@ -72,7 +72,7 @@ async def test_a_stored_key_is_bound_to_scheme_host_and_port(
             assert (await hub.complete("Hi", model="p/m")).text == "Hi"
         path.write_text(path.read_text().replace(f"{server.url}/v1", looks[change]))
         async with Hub.open(path) as hub:
-            with pytest.raises(errors.ConfigError, match="this key was given for"):
+            with pytest.raises(errors.ConfigError, match="this API key was set for"):
                 await hub.complete("Hi", model="p/m")
         assert not thief.clients
         assert len(server.requests) == 1

@@ -10,7 +10,7 @@ import pytest
 from modelbay import Conversation, Media, Text, ToolResult, Turn, user
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import Unsupported
-from modelbay.media import Workshop, ready
+from modelbay.media import MediaTools, ready
 from modelbay.origin import is_public
 from modelbay.transport import Transport
 from tests.faults.raw_server import Client, RawServer
@@ -21,7 +21,9 @@ UPLOADS = Dialect(media_by_url=False, video_upload="ms://{id}")
 
 
 @asynccontextmanager
-async def workshop(answers: list[bytes] | None = None) -> AsyncIterator[tuple[Workshop, list[tuple[str, bytes, str]]]]:
+async def workshop(
+    answers: list[bytes] | None = None,
+) -> AsyncIterator[tuple[MediaTools, list[tuple[str, bytes, str]]]]:
     sent: list[tuple[str, bytes, str]] = []
 
     async def upload(path: str, body: bytes, kind: str) -> bytes:
@@ -29,7 +31,7 @@ async def workshop(answers: list[bytes] | None = None) -> AsyncIterator[tuple[Wo
         return (answers or [b'{"id":"file-1"}'])[len(sent) - 1]
 
     async with Transport() as sender:
-        yield Workshop(sender, upload, {}), sent
+        yield MediaTools(sender, upload, {}), sent
 
 
 def answer(body: bytes, kind: bytes = b"image/png") -> bytes:
@@ -100,7 +102,7 @@ async def test_no_address_but_the_open_internet_is_asked(url: str) -> None:
     async with workshop() as (tools, _):
         with pytest.raises(Unsupported) as caught:
             await ready(image(url), "google", BLIND_TO_URLS, tools)
-    assert "cannot be fetched" in caught.value.message
+    assert "could not download the" in caught.value.message
 
 
 async def test_a_redirect_to_a_private_address_is_not_followed() -> None:

@@ -28,7 +28,7 @@ from modelbay import (
 )
 from modelbay.config.load import parse
 from modelbay.config.schema import Config
-from modelbay.conversation import Annotation, Origin
+from modelbay.conversation import Annotation, Provenance
 from modelbay.prompt import Ask
 from tests.faults.raw_server import Client, RawServer
 from tests.test_hub import json_answer, write_config
@@ -70,10 +70,10 @@ def hub(tmp_path: Path) -> Hub:
         ("response_format", 'did you mean "output_format"?'),
         ("stop_sequences", 'did you mean "stop"?'),
         ("system_prompt", 'did you mean "system"?'),
-        ("seed", 'pass a conversation that has it, as Conversation([user("…")], Settings(seed=…))'),
+        ("seed", 'pass it in a conversation: Conversation([user("…")], Settings(seed=…))'),
         ("top_k", "Settings(top_k=…)"),
         ("frequency_penalty", "Settings(frequency_penalty=…)"),
-        ("xyz", "settings are system, files, tools, "),
+        ("xyz", "must be one of system, files, tools, "),
     ],
 )
 async def test_an_unknown_setting_is_refused_with_the_nearest_name(hub: Hub, name: str, said: str) -> None:
@@ -225,7 +225,7 @@ def test_a_role_that_does_not_exist_is_refused(hub: Hub) -> None:
 
 async def test_what_a_provider_said_or_a_client_sent_is_not_judged(tmp_path: Path) -> None:
     odd = Annotation("url", start="0")  # type: ignore[arg-type]
-    said = Turn("assistant", [Text(text="Yes.", annotations=[odd], origin=Origin("openai_chat"))])
+    said = Turn("assistant", [Text(text="Yes.", annotations=[odd], origin=Provenance("openai_chat"))])
     parsed = Conversation([user("Hi"), user("And?")], Settings(seed="7"), protocol="google")  # type: ignore[arg-type]
     async with recording(tmp_path) as (hub, bodies):
         await hub.complete([user("Hi"), said, user("And?")])
@@ -277,6 +277,6 @@ def test_both_hubs_are_called_alike(name: str) -> None:
 
 @pytest.mark.parametrize("kind", [Hub, sync.Hub])
 def test_a_hub_is_not_made_of_a_path(kind: Any) -> None:
-    with pytest.raises(TypeError, match=r"config must be a Config, as Hub.open\(PATH\) reads it, not str"):
+    with pytest.raises(TypeError, match=r"config must be a Config, such as Hub.open\(PATH\) loads, not str"):
         kind("config.toml")
     assert isinstance(parse("", Path("config.toml")), Config)

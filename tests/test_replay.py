@@ -262,7 +262,7 @@ def test_an_error_answer_is_translated_to_the_clients_error():
         "json",
         snapshot(
             '{"type":"error","error":{"type":"permission_error",'
-            '"message":"The provider rejected the API key that modelbay has for it: No"}}'
+            '"message":"The provider rejected modelbay\'s API key: No"}}'
         ),
     )
 

@@ -1,8 +1,8 @@
-"""The conversation: one protocol-neutral request, made of turns, parts, tools and settings.
+"""The conversation: a protocol-neutral request made of turns, parts, tools and settings.
 
-A turn is one wire message or item, in the order of the wire; nothing is merged or flattened when it is parsed, grouping is
-the renderers' work. What a protocol says and we have no word for stays in `extra` (unknown fields) or `native` (the wire's
-own name, where it has several for one thing), so that the same protocol writes back what it said.
+A turn is one message or item of the wire format, in its order. Parsing merges and flattens nothing; grouping is done by
+the renderers. Fields without a counterpart here are kept in `extra` (unknown fields) and `native` (the wire's own name,
+if it has several for one thing), so that rendering in the same protocol restores them.
 """
 
 from typing import Any, Literal, TypeAlias
@@ -10,15 +10,15 @@ from typing import Any, Literal, TypeAlias
 from msgspec import Struct, field
 
 Json: TypeAlias = Any
-"""A value as `json_text.decode` gives it."""
+"""A value as returned by `json_text.decode`."""
 
 Extra: TypeAlias = dict[str, Json]
 Protocol: TypeAlias = Literal["openai_chat", "openai_responses", "anthropic", "google"]
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
 
 
-class Origin(Struct, frozen=True):
-    """Who made a part. Opaque state goes back only to the protocol, vendor and model family it came from; "" is not known."""
+class Provenance(Struct, frozen=True):
+    """Source of a part. Opaque state is sent back only to the same protocol, vendor and model family; "" means unknown."""
 
     protocol: str
     vendor: str = ""
@@ -26,10 +26,10 @@ class Origin(Struct, frozen=True):
 
 
 class Annotation(Struct, omit_defaults=True):
-    """A citation. `raw` is the wire's own object and is what the protocol it came from gets back."""
+    """A citation. `raw` is the wire object; it is sent back unchanged to its own protocol."""
 
     kind: str
-    """"url", "document", "file" or the wire's own word."""
+    """"url", "document", "file" or the wire's own value."""
     url: str | None = None
     title: str | None = None
     text: str | None = None
@@ -37,66 +37,67 @@ class Annotation(Struct, omit_defaults=True):
     start: int | None = None
     end: int | None = None
     unit: Literal["chars", "bytes", "block"] = "chars"
-    """What `start` and `end` count: OpenAI characters, Gemini UTF-8 bytes; Anthropic cites with the whole block."""
+    """Unit of `start` and `end`: characters (OpenAI), UTF-8 bytes (Gemini) or the whole block (Anthropic)."""
     protocol: str = ""
     raw: Extra | None = None
 
 
 class Part(Struct, omit_defaults=True, kw_only=True):
-    """What every part can carry."""
+    """Fields of all parts."""
 
-    origin: Origin | None = None
+    origin: Provenance | None = None
     opaque: str | None = None
-    """A signature, encrypted reasoning or redacted thinking, verbatim. "" is a signature that is there and empty."""
+    """A signature, encrypted reasoning or redacted thinking, verbatim. "" is a signature that is present but empty."""
     annotations: list[Annotation] | None = None
     cache: Extra | None = None
-    """A cache mark, as `{"type": "ephemeral", "ttl": "1h"}`."""
+    """Cache control, such as `{"type": "ephemeral", "ttl": "1h"}`."""
     native: str | None = None
-    """The wire's own name for the part: a block or item type, a field. None: the protocol's usual one."""
+    """Name of the part on the wire: a block type, item type or field. Default: the protocol's usual one."""
     item_id: str | None = None
-    """The Responses item this part stands in, which is not the id of a call."""
+    """ID of the Responses item that contains the part. Not the ID of a tool call."""
     extra: Extra | None = None
 
 
 class Text(Part, tag="text", omit_defaults=True):
     text: str = ""
     logprobs: list[Json] | None = None
-    """Token log-probabilities in OpenAI's form: `{token, logprob, bytes, top_logprobs}`."""
+    """Log probabilities of tokens in OpenAI's form: `{token, logprob, bytes, top_logprobs}`."""
 
 
 MediaKind: TypeAlias = Literal["image", "audio", "video", "document"]
 
 
 class Media(Part, tag="media", omit_defaults=True):
-    """An image, sound, video or document; exactly one of `url`, `data`, `file_id`, `text` and `parts` says where it is."""
+    """An image, audio, video or document. Exactly one of `url`, `data`, `file_id`, `text` and `parts` is set."""
 
     kind: MediaKind
     url: str | None = None
     data: str | None = None
-    """Base64, as the wire had it."""
+    """Base64, as received."""
     file_id: str | None = None
-    """Known to one provider only; never portable."""
+    """ID of a file stored at one provider; not portable."""
     text: str | None = None
-    """A document given as plain text."""
+    """Text of a plain-text document."""
     parts: "list[AnyPart] | None" = None
-    """A document given as blocks that can be cited one by one."""
+    """A document as blocks that can be cited individually."""
     media_type: str | None = None
     name: str | None = None
     detail: str | None = None
-    """How closely to look: "low", "high", "auto"."""
+    """Image detail: "low", "high", "auto"."""
 
 
 class ToolCall(Part, tag="tool_call", omit_defaults=True):
-    """A call the client must run. `id` is None where the provider gave none."""
+    """A tool call for the client to run. `id` is None if the provider sent none."""
 
     name: str = ""
     arguments: str = ""
-    """The original text: re-serialising it would change key order and numbers, and break prompt caches. "" is no arguments."""
+    """Arguments as received; "" means none. Serializing them again would change key order and numbers, and break prompt
+    caches."""
     id: str | None = None
     input: Literal["json", "text"] = "json"
-    """What `arguments` holds: JSON, or free text for a freeform tool."""
+    """Format of `arguments`: JSON, or free text for a freeform tool."""
     namespace: str | None = None
-    """The namespace of the tool (Responses)."""
+    """Namespace of the tool (Responses)."""
 
 
 class ToolResult(Part, tag="tool_result", omit_defaults=True):
@@ -104,11 +105,11 @@ class ToolResult(Part, tag="tool_result", omit_defaults=True):
     parts: "list[AnyPart]" = field(default_factory=list)
     is_error: bool | None = None
     name: str | None = None
-    """The tool's name, which Gemini matches results by."""
+    """Name of the tool. Gemini matches results by name."""
 
 
 class Thinking(Part, tag="thinking", omit_defaults=True):
-    """Reasoning. Redacted thinking has no texts and all its state in `opaque`."""
+    """Reasoning. Redacted thinking has no texts, only `opaque`."""
 
     texts: list[str] = field(default_factory=list)
     summary: bool = False
@@ -123,7 +124,7 @@ class Refusal(Part, tag="refusal", omit_defaults=True):
 
 
 class ServerToolCall(Part, tag="server_tool_call", omit_defaults=True):
-    """A call the provider ran itself. `native` is its block or item type; never translated, only sent back where it came from."""
+    """A tool call that the provider ran itself. `native` is its block or item type. Sent back only to its own protocol."""
 
     name: str = ""
     arguments: str = ""
@@ -136,19 +137,19 @@ class ServerToolResult(Part, tag="server_tool_result", omit_defaults=True):
     is_error: bool | None = None
 
 
-class Unknown(Part, tag="unknown", omit_defaults=True):
-    """A part we have no word for: `native` is its type and `raw` the whole of it."""
+class UnknownPart(Part, tag="unknown", omit_defaults=True):
+    """A part of an unknown type: `native` is the type, `raw` the whole part."""
 
     raw: Json = None
 
 
 AnyPart: TypeAlias = (
-    Text | Media | ToolCall | ToolResult | Thinking | Refusal | ServerToolCall | ServerToolResult | Unknown
+    Text | Media | ToolCall | ToolResult | Thinking | Refusal | ServerToolCall | ServerToolResult | UnknownPart
 )
 
 
-class Item(Struct, omit_defaults=True):
-    """What a Responses item carries beside its content."""
+class ResponsesItem(Struct, omit_defaults=True):
+    """Fields of a Responses item besides its content."""
 
     id: str | None = None
     status: str | None = None
@@ -156,49 +157,50 @@ class Item(Struct, omit_defaults=True):
 
 
 class Turn(Struct, omit_defaults=True):
-    """One wire message or item."""
+    """One message or item of the wire format."""
 
     role: Role
     parts: list[AnyPart] = field(default_factory=list)
     name: str | None = None
-    """The speaker, where a protocol has one."""
-    item: Item | None = None
+    """Name of the speaker, if the protocol has one."""
+    item: ResponsesItem | None = None
     native: str | None = None
-    """Where it stood, if not among the messages: "system", "instructions", "systemInstruction"; or the wire's own role."""
+    """Field it came from, if not the messages: "system", "instructions", "systemInstruction"; or the role on the wire."""
     extra: Extra | None = None
     tools: "list[Tool] | None" = None
-    """Tools that are offered from this turn on, beside those of the settings (Responses)."""
+    """Tools available from this turn on, in addition to those of the settings (Responses)."""
 
 
 class Tool(Struct, omit_defaults=True):
-    """A function, a freeform tool (text in, by a grammar), a vendor's own tool (kept raw) or a namespace of tools."""
+    """A function, a freeform tool (text input, defined by a grammar), a vendor's tool (kept raw) or a namespace of
+    tools."""
 
     kind: Literal["function", "freeform", "vendor", "namespace"] = "function"
     name: str = ""
     description: str | None = None
     schema: Json = None
-    """The JSON Schema of the arguments."""
+    """JSON Schema of the arguments."""
     strict: bool | None = None
     grammar: Extra | None = None
     cache: Extra | None = None
     native: str | None = None
-    """A vendor tool's type, as "web_search_20250305"."""
+    """Type of a vendor's tool, such as "web_search_20250305"."""
     raw: Extra | None = None
-    """The whole of a vendor's tool or of a namespace."""
+    """The complete vendor tool or namespace."""
     tools: "list[Tool] | None" = None
-    """The tools of a namespace."""
+    """Tools of a namespace."""
     extra: Extra | None = None
 
 
 class ToolChoice(Struct, omit_defaults=True):
     mode: Literal["auto", "none", "required", "tool", "allowed"] | None = None
     names: list[str] = field(default_factory=list)
-    """The one tool of "tool"; the tools of "allowed"."""
+    """The tool for "tool"; the tools for "allowed"."""
     namespaces: list[str | None] = field(default_factory=list)
-    """The namespace of each of `names`; empty where none has one."""
+    """Namespace of each name in `names`; empty if none has one."""
     parallel: bool | None = None
     required: bool = False
-    """Of "allowed": one of them must be called."""
+    """For "allowed": whether one of the tools must be called."""
     extra: Extra | None = None
 
 
@@ -212,21 +214,21 @@ class OutputFormat(Struct, omit_defaults=True):
 
 
 class Reasoning(Struct, omit_defaults=True):
-    """How much to think, and what to show of it. `effort` is the provider's own word ("low" ... "max", "none")."""
+    """Reasoning effort and visibility. `effort` is the provider's own value ("low" to "max", "none")."""
 
     enabled: bool | None = None
     adaptive: bool = False
-    """The model decides how long to think (Anthropic)."""
+    """Whether the model decides how long to think (Anthropic)."""
     effort: str | None = None
     budget: int | None = None
-    """Thinking tokens at most."""
+    """Maximum thinking tokens."""
     visibility: str | None = None
-    """"hidden", or the wire's own word for what is shown: "summarized", "auto", "detailed"."""
+    """"hidden", or the wire's value for what is shown: "summarized", "auto", "detailed"."""
     extra: Extra | None = None
 
 
 class Settings(Struct, omit_defaults=True):
-    """Everything about a request that is neither turns nor the model. None is "not said", which is never sent."""
+    """Request settings other than turns and model. None means not set, and is not sent."""
 
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | None = None
@@ -250,39 +252,39 @@ class Settings(Struct, omit_defaults=True):
     user: str | None = None
     cache_key: str | None = None
     cache: Extra | None = None
-    """A cache mark for the whole request."""
+    """Cache control for the whole request."""
     state: Extra | None = None
-    """State the provider keeps (`previous_response_id`, `store`, `thread` ...): same protocol only."""
+    """State stored at the provider (`previous_response_id`, `store`, `thread` …). Same protocol only."""
     spelling: dict[str, str] = field(default_factory=dict)
-    """The parameter a setting was written as, where its protocol has several: `{"max_output_tokens": "max_completion_tokens"}`."""
+    """Parameter name of a setting, if its protocol has several: `{"max_output_tokens": "max_completion_tokens"}`."""
     extra: Extra = field(default_factory=dict)
-    """Top-level fields we do not know."""
+    """Unknown top-level fields."""
 
 
 class Conversation(Struct, omit_defaults=True):
     turns: list[Turn] = field(default_factory=list)
     settings: Settings = field(default_factory=Settings)
     protocol: Protocol | None = None
-    """The protocol it was parsed from; its `extra` and `native` mean something there only. None: made by a program."""
+    """Protocol it was parsed from; `extra` and `native` are valid only there. None: created by a program."""
     model: str | None = None
-    """The model its client asked for."""
+    """Model that the client requested."""
     stream: bool | None = None
     include_usage: bool | None = None
-    """Whether a streaming client asked for usage (Chat Completions asks by name)."""
+    """Whether a streaming client requested usage (Chat Completions)."""
 
 
 def kinds(turns: list[Turn]) -> set[type]:
-    """The kinds of parts in some turns: a cheap look before anything is looked for."""
+    """The types of the parts in some turns: a cheap test before a search."""
     return {type(part) for turn in turns for part in turn.parts}
 
 
 def user(text: str, *files: AnyPart) -> Turn:
-    """A user's turn: files first, as the providers advise, then the text."""
+    """A user turn: files first, as providers recommend, then the text."""
     return Turn("user", [*files, Text(text=text)] if text else list(files))
 
 
 def media_kind(media_type: str | None) -> MediaKind:
-    """What a MIME type is the type of; a document, where nobody says."""
+    """The kind of media for a MIME type; "document" if unknown."""
     match (media_type or "").partition("/")[0].strip().lower():
         case "image":
             return "image"

@@ -1,7 +1,7 @@
-"""Events: a closed union of the steps of a reply. A stream ends in exactly one `Finished` or `Failed`.
+"""Events: a closed union of the steps of a reply. A stream ends with exactly one `Finished` or `Failed`.
 
-A whole reply is parsed into the same events, so that whole and streamed agree by construction: `Reply = collect(events)`.
-Parts may interleave; the order of `PartStarted` is the order of the reply.
+A reply without streaming is parsed into the same events, so both give the same result: `Reply = collect(events)`. Parts
+may interleave; the order of `PartStarted` is the order of the reply.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from modelbay.errors import ModelbayError
 from modelbay.usage import Usage
 
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "pause", "other"]
-"""`other`: the provider's word is not known, so the reply may not be whole."""
+"""`other`: an unknown reason, so the reply may be incomplete."""
 
 
 class Started(Struct, tag="started", omit_defaults=True):
@@ -24,19 +24,20 @@ class Started(Struct, tag="started", omit_defaults=True):
 
 
 class PartStarted(Struct, tag="part_started", omit_defaults=True):
-    """`part` is the part as far as it is known: its kind, a call's id and name. It is not yet whole and must not be kept."""
+    """A part begins. `part` has what is known so far: its kind, and ID and name of a tool call. It is incomplete; do
+    not keep it."""
 
     key: int
     part: AnyPart
 
 
 class PartDelta(Struct, tag="part_delta", omit_defaults=True, gc=False):
-    """More of a part: of its text, thinking, arguments or base64 media data, whichever its kind has."""
+    """More of a part: text, thinking, arguments or base64 media data, depending on its kind."""
 
     key: int
     text: str = ""
     index: int = 0
-    """Which of a thinking part's texts."""
+    """Index into the texts of a thinking part."""
     logprobs: list[Json] | None = None
 
 
@@ -46,37 +47,37 @@ class PartAnnotated(Struct, tag="part_annotated", omit_defaults=True):
 
 
 class PartEnded(Struct, tag="part_ended", omit_defaults=True):
-    """`part` is whole. A text may end as thinking, where only a `</think>` at its end tells."""
+    """A part is complete. A text may end as thinking, if only a closing `</think>` reveals it."""
 
     key: int
     part: AnyPart
 
 
 class UsageReported(Struct, tag="usage", omit_defaults=True):
-    """The usage so far. The last one stands; they are never added."""
+    """Token usage so far. Each report replaces the previous one; they are not added."""
 
     usage: Usage
 
 
 class Warned(Struct, tag="warned", omit_defaults=True):
-    """Something the caller asked for did not happen as asked, or may not."""
+    """A setting was not applied as requested, or may not have been."""
 
     message: str
     setting: str | None = None
     retry: bool = False
-    """An attempt failed and the next one follows: of no interest once that succeeds."""
+    """An attempt failed and is retried. Irrelevant once the retry succeeds."""
 
 
 class Finished(Struct, tag="finished", omit_defaults=True):
     reason: FinishReason
     native: str | None = None
-    """The provider's own word."""
+    """The provider's own value."""
     stop_sequence: str | None = None
     extra: Extra | None = None
 
 
 class Failed(Struct, tag="failed"):
-    """The reply did not end as it should. What had come before stays true; it is not a whole answer."""
+    """The reply failed. Events before it are valid, but the reply is incomplete."""
 
     error: ModelbayError
 
@@ -87,12 +88,12 @@ Event: TypeAlias = (
 
 
 def shows(event: Event) -> bool:
-    """Whether an event shows something of the answer. Until one does, a call that fails can be sent again."""
+    """Whether an event shows part of the reply. Until one does, a failed call can be retried."""
     match event:
         case PartDelta(text=text, logprobs=logprobs):
             return bool(text or logprobs)
         case PartStarted(part=part):
-            return not isinstance(part, Text | Refusal | Thinking | ToolCall)  # these have only a name yet
+            return not isinstance(part, Text | Refusal | Thinking | ToolCall)  # these have no content yet
         case PartEnded(part=Text() | Refusal() | Thinking() as part):
             return bool(part.text) or part.opaque is not None
         case Started() | UsageReported() | Warned():
@@ -101,7 +102,7 @@ def shows(event: Event) -> bool:
 
 
 class Reply(Struct):
-    """A whole reply. `error` is set, and `finish` is not, where it failed on the way."""
+    """A complete reply. If it failed, `error` is set and `finish` is not."""
 
     id: str | None = None
     model: str | None = None
@@ -126,16 +127,16 @@ class Reply(Struct):
 
     @property
     def tool_calls(self) -> list[ToolCall]:
-        """The calls that the client must run."""
+        """Tool calls for the client to run."""
         return [p for p in self.parts if type(p) is ToolCall]
 
     def turn(self) -> Turn:
-        """The reply as the next turn of its conversation."""
+        """The reply as the next turn of the conversation."""
         return Turn("assistant", list(self.parts))
 
 
 def collect(events: Iterable[Event]) -> Reply:
-    """The reply that a stream of events tells of. A part that never ended is left out: it is not whole."""
+    """Build the reply from a stream of events. Parts that did not end are incomplete and are skipped."""
     reply = Reply()
     order: list[int] = []
     ended: dict[int, AnyPart] = {}

@@ -1,11 +1,11 @@
-"""The Hub: the library's face. It knows the configuration, and talks to any model in it.
+"""The Hub: the entry point of the library. It reads a configuration and calls any model in it.
 
     hub = Hub.open()
     async for event in hub.stream("Why is the sky blue?"): ...
     reply = await hub.complete("Why is the sky blue?", model="claude", max_tokens=500)
 
-Nothing here is one protocol's or one vendor's: a codec writes the call, an endpoint says where it goes, the transport
-sends it once, and what comes back is events.
+Nothing here is specific to a protocol or vendor: a codec renders the call, an endpoint has the URL and headers, the
+transport sends it once, and the response becomes events.
 """
 
 from asyncio import to_thread
@@ -25,7 +25,7 @@ from modelbay.dialect import Dialect
 from modelbay.errors import ConfigError, ModelbayError, Unsupported
 from modelbay.events import Event, PartDelta, Reply, Warned, collect
 from modelbay.hints import About, explain
-from modelbay.line import Line, Sending, adapted
+from modelbay.line import PreparedCall, ProviderClient, adapted
 from modelbay.logs import LOG
 from modelbay.model import Capability, Model
 from modelbay.prompt import Ask, Prompt
@@ -48,37 +48,38 @@ _NEEDS: dict[str, Capability] = {
 
 
 class Hub:
-    """Every provider and model of one configuration. Keeps connections; close it, or use it as `async with`.
+    """All providers and models of a configuration. Keeps connections open: close it, or use it as an async context
+    manager.
 
-    It may be used in several event loops, each of which has connections of its own, and in a forked child, which shares
-    none with its parent.
+    It can be used in several event loops, each with its own connections, and in a forked child, which shares none with
+    its parent.
     """
 
     def __init__(self, config: Config) -> None:
         if not isinstance(config, Config):
-            raise TypeError(f"config must be a Config, as Hub.open(PATH) reads it, not {type(config).__qualname__}")
+            raise TypeError(f"config must be a Config, such as Hub.open(PATH) loads, not {type(config).__qualname__}")
         self.config = config
         self._known: dict[tuple[str, str | None], tuple[Upstream, Model]] = {}
-        self._line = Line(config)
+        self._line = ProviderClient(config)
         self._loaded = False
         for provider in config.providers.values():
             if provider.tls and provider.tls.insecure:
                 LOG.warning(
-                    "providers.%s has tls.insecure = true: whoever is on the way can read and change what is sent, "
-                    "the key too (tls.ca names an authority to trust instead)",
+                    "providers.%s has tls.insecure = true: certificates are not checked, so requests and the API key can be "
+                    "intercepted; set tls.ca to a CA bundle instead",
                     key_text(provider.id),
                 )
 
     @classmethod
     def open(cls, path: Path | str | None = None) -> Self:
-        """The hub of a configuration file, by default `config.toml` in modelbay's home.
+        """The hub of a config file. Default: `config.toml` in modelbay's home.
 
-        Entries that cannot be used are in `config.problems`; the others work. A path that you name is yours to vouch for: the
-        references in the file (`{env:NAME}`, `{file:PATH}`, `{keyring:…}`) are followed wherever it is. For a file from
-        elsewhere, `Hub(load(path))` follows only those that the user approved.
+        Entries that are invalid are listed in `config.problems`; the others work. References in a file that you name
+        (`{env:NAME}`, `{file:PATH}`, `{keyring:…}`) are resolved wherever the file is. For a file from elsewhere, use
+        `Hub(load(path))`: it resolves only references that the user approved.
 
         Raises:
-            ConfigError: the file cannot be read or does not parse.
+            ConfigError: the file cannot be read or parsed.
         """
         return cls(load(Path(path) if path is not None else None, trusted=path is not None))
 
@@ -90,12 +91,12 @@ class Hub:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes the connections for good: a later call raises `HubClosed`. Streams that are still open end."""
+        """Close all connections. Later calls raise `HubClosed`; open streams end."""
         await self._line.aclose()
 
     def record(self) -> "Recorder":
-        """Keeps every exchange with a provider from now on, secrets left out; `lines` of what this returns are for
-        `modelbay replay`."""
+        """Start recording all exchanges with providers, without secrets. Returns the recorder; write its `lines` to a
+        file for `modelbay replay`."""
         from modelbay.recording import Recorder
 
         self._line.recorder = Recorder()
@@ -105,42 +106,42 @@ class Hub:
 
     @cached_property
     def catalog(self) -> "Catalog":
-        """What lists and models.dev say of models."""
+        """Facts about models from providers' lists and models.dev."""
         from modelbay.catalog.lookup import Catalog
 
         return Catalog()
 
     def models(self) -> list[Model]:
-        """Every model that is configured and usable, with the facts known of it."""
+        """All configured and usable models, with their facts."""
         found = []
         for entry in self.config.models.values():
             try:
                 found.append(self._facts(entry))
             except ConfigError:
-                continue  # its provider cannot be used, which `config.problems` says
+                continue  # its provider is invalid, as `config.problems` reports
         return found
 
     def model(self, name: str | None = None) -> Model:
-        """A model by alias or `provider/wire-id`; without a name, the default.
+        """A model by alias or `provider/model-id`; without a name, the default model.
 
         Raises:
-            UnknownModel, UnknownProvider, ConfigError: there is no such model; the hint offers the nearest names.
+            UnknownModel, UnknownProvider, ConfigError: there is no such model; the hint suggests similar names.
         """
         return self._facts(self.config.model(name))
 
     async def list_models(self, provider: str) -> list[str]:
-        """The ids that a provider lists.
+        """The IDs of the models that a provider lists.
 
         Raises:
-            ModelbayError: it has no list, or did not give it.
+            ModelbayError: it has no list, or the request failed.
         """
         return [model.id for model in (await self.discover(provider)).models]
 
     async def discover(self, provider: str) -> "Discovery":
-        """What a provider lists, with the facts its list gives; they are remembered for `model`.
+        """The models that a provider lists, with facts from its list. The facts are also used by `model`.
 
         Raises:
-            ModelbayError: it has no list, or did not give it.
+            ModelbayError: it has no list, or the request failed.
         """
         from modelbay.catalog.lists.discovery import discover
 
@@ -156,7 +157,8 @@ class Hub:
         return found
 
     def cost(self, model: Model, usage: Usage) -> float | None:
-        """Dollars, or None where the price is not known. A bucket without a price of its own costs what input does."""
+        """Cost in US dollars, or None if the price is unknown. Counts without a price of their own cost as much as
+        input."""
         from modelbay.catalog.prices import price
 
         target, _ = self._resolved(self.config.model(model.alias or f"{model.provider}/{model.id}"))
@@ -168,17 +170,17 @@ class Hub:
     def stream(
         self, prompt: Prompt, *, model: str | None = None, **settings: Unpack[Ask]
     ) -> AsyncGenerator[Event, None]:
-        """The events of an answer, as they arrive.
+        """The events of a reply, as they arrive.
 
-        `prompt` is a text, a list of turns or a `Conversation`; `model` an alias or `provider/model-id`, by default the
-        default model. Settings: system, files, tools, tool_choice, output_format, effort, max_tokens, temperature, top_p,
-        stop. A setting that is missing or None has the default of the model or its provider.
+        `prompt` is a text, a list of turns or a `Conversation`. `model` is an alias or `provider/model-id`; default:
+        the default model. Settings: system, files, tools, tool_choice, output_format, effort, max_tokens, temperature,
+        top_p, stop. A setting that is missing or None has the default of the model or its provider.
 
-        Leaving the iteration, or cancelling it, closes the connection to the provider at once.
+        Closing the iterator, or cancelling the task that reads it, closes the connection to the provider at once.
 
         Raises:
-            TypeError, ValueError: at once, for an unknown setting or a wrong value.
-            ModelbayError: no answer began. After its beginning, the stream ends with `Finished` or `Failed`.
+            TypeError, ValueError: immediately, for an unknown setting or an invalid value.
+            ModelbayError: the reply did not start. After its start, the stream ends with `Finished` or `Failed`.
         """
         prompts.check(prompt, model, settings)
         return self._stream(model, prompt, settings)
@@ -192,25 +194,26 @@ class Hub:
                 yield event
 
     async def complete(self, prompt: Prompt, *, model: str | None = None, **settings: Unpack[Ask]) -> Reply:
-        """The whole answer, requested without streaming. The arguments are those of `stream`.
+        """The complete reply, requested without streaming. The arguments are those of `stream`.
 
         Raises:
-            TypeError, ValueError: an unknown setting or a wrong value; nothing was sent.
-            ModelbayError: there is no whole answer. `Reply.error` is never set in what this returns.
+            TypeError, ValueError: an unknown setting or an invalid value; nothing was sent.
+            ModelbayError: there is no complete reply. `Reply.error` is never set in the result.
         """
         prompts.check(prompt, model, settings)
         sending = await self._prepare(model, prompt, settings, stream=False)
         async with aclosing(self._line.events(sending)) as events:
-            told = [event async for event in events if not isinstance(event, PartDelta)]  # their text is in `PartEnded`
+            told = [event async for event in events if not isinstance(event, PartDelta)]  # `PartEnded` has their text
             reply = collect([*sending.call.warnings, *told])
         if reply.error is not None:
             raise reply.error
         return reply
 
-    # --- the way of one request ---
+    # --- preparing a call ---
 
     async def _ready(self) -> None:
-        """Imports what a call needs, in a thread: it takes a second where the disk is slow, and the event loop goes on."""
+        """Import the modules that a call needs, in a thread: on a slow disk this takes a second, which would block the
+        event loop."""
         self._line.check_open()
         if not self._loaded:
             await to_thread(self._load)
@@ -222,7 +225,7 @@ class Hub:
         import modelbay.transport  # noqa: F401
 
         for provider in self.config.providers.values():
-            with suppress(ConfigError):  # it cannot be used, which `config.problems` says
+            with suppress(ConfigError):  # its provider is invalid, as `config.problems` reports
                 codec(upstream(self.config, provider).protocol)
         _ = self.catalog
 
@@ -230,18 +233,18 @@ class Hub:
         return self._resolved(entry)[1]
 
     def _resolved(self, entry: ModelEntry) -> tuple[Upstream, Model]:
-        """A model's upstream and facts, worked out once."""
+        """A model's upstream and facts, cached."""
         key = _key(entry)
         if key not in self._known:
             target = fitted(upstream(self.config, self.config.provider_of(entry), entry))
             self._known[key] = target, model_facts(entry, target, self.catalog.said(entry, target))
         return self._known[key]
 
-    async def _prepare(self, name: str | None, prompt: Prompt, ask: Ask, *, stream: bool) -> Sending:
+    async def _prepare(self, name: str | None, prompt: Prompt, ask: Ask, *, stream: bool) -> PreparedCall:
         entry = self.config.model(name)
         await self._ready()
         if _key(entry) not in self._known:
-            await to_thread(self._resolved, entry)  # it may read lists of models
+            await to_thread(self._resolved, entry)  # may read model lists from disk
         target, model = self._resolved(entry)
         conversation = self._conversation(prompt, ask, model, target.dialect)
         conversation.stream = stream or target.dialect.stream_only
@@ -255,7 +258,7 @@ class Hub:
         call.body |= entry.settings
         call.warnings += [adapted(lesson) for lesson in adapt(call.body, self._line.learnt(target, model))]
         endpoint = await self._line.endpoint(target, call.path, stream=call.stream)
-        return Sending(target, model, of_protocol, call, endpoint)
+        return PreparedCall(target, model, of_protocol, call, endpoint)
 
     def _conversation(self, prompt: Prompt, ask: Ask, model: Model, dialect: Dialect) -> Conversation:
         conversation = prompts.conversation(prompt, ask)
@@ -268,7 +271,7 @@ class Hub:
         return conversation
 
     def _reasoning(self, effort: str | None, model: Model, dialect: Dialect) -> Reasoning | None:
-        """How much to think: the call's word, else `[thinking]`, else what the model's entry says."""
+        """The reasoning settings: from the call's effort, else `[thinking]`, else the model's entry."""
         thinking = self.config.thinking
         if effort is None and model.can("thinking") is not True and model.can("always_thinking") is not True:
             return None
@@ -286,7 +289,7 @@ def _key(entry: ModelEntry) -> tuple[str, str | None]:
 
 
 def _check(conversation: Conversation, model: Model) -> list[Warned]:
-    """Refuses what the model is known not to take; what is not known is sent, and reported."""
+    """Reject input that the model is known not to accept. Input that it may accept is sent with a warning."""
     warnings: list[Warned] = []
     kinds = {part.kind for turn in conversation.turns for part in _media(turn)}
     needs: list[tuple[str, Capability]] = [(kind, _NEEDS[kind]) for kind in sorted(kinds) if kind in _NEEDS]
@@ -296,22 +299,22 @@ def _check(conversation: Conversation, model: Model) -> list[Warned]:
     if any(tool.kind == "vendor" and (tool.native or "").startswith("computer") for tool in tools):
         needs.append(("computer tools", "computer_use"))
     if _is_sent_documents(conversation) and model.sources.get("document_in") == "config":
-        # others' word for it is not reliable: most hosts read them for a model
+        # lists are not reliable here: most hosts convert documents for a model
         needs.append(("documents", "document_in"))
     for what, capability in needs:
         if model.can(capability) is False:
             raise Unsupported(
-                f"{model.alias or model.id} does not take {what}: its `{capability}` is no",
+                f"{model.alias or model.id} does not accept {what} ({capability} = false)",
                 setting=capability,
-                hint=f"choose another model, or correct it: modelbay model set {quote(model.alias)} {capability}=yes",
+                hint=f"choose another model, or correct the setting: modelbay model set {quote(model.alias)} {capability}=yes",
             )
         if model.can(capability) is None and capability not in ("tool_use", "computer_use"):
-            warnings.append(Warned(f"it is not known whether {model.alias or model.id} takes {what}", capability))
+            warnings.append(Warned(f"unknown whether {model.alias or model.id} accepts {what}", capability))
     return warnings
 
 
 def _is_sent_documents(conversation: Conversation) -> bool:
-    """Whether there are documents in it that are not plain text."""
+    """Whether the conversation contains documents other than plain text."""
     return any(
         part.kind == "document" and part.text is None and part.parts is None
         for turn in conversation.turns

@@ -1,7 +1,7 @@
-"""JSON as text: read from others, and written for them. No other module calls a JSON decoder.
+"""JSON decoding and encoding. No other module calls a JSON decoder.
 
-Whatever anybody sends ends in a value or in one exception. Values are at most `DEPTH` levels deep, so that code that walks
-through them cannot run out of stack, and their strings have whole characters only, so that they can be written as UTF-8.
+Any input results in a value or in one exception. Values have at most `DEPTH` levels, so that recursive code cannot
+exceed the stack, and their strings contain no lone surrogates, so that they can be encoded as UTF-8.
 """
 
 import re
@@ -16,22 +16,22 @@ from modelbay.errors import MalformedReply, Unsupported
 T = TypeVar("T")
 
 DEPTH = 200
-"""Levels of lists and objects. Google's APIs and Rust's serde_json stop at 100 and 128; a stack of Python holds 1,000."""
+"""Maximum levels of lists and objects. Google's APIs stop at 100, serde_json at 128; Python's stack allows 1,000."""
 _FLAT = 2 * DEPTH
-"""A text that is no longer cannot be nested more deeply."""
+"""Texts up to this length cannot exceed the maximum depth."""
 _decode = msgspec.json.Decoder().decode
 _BRACKETS = {bytes: (b"{", b"["), str: ("{", "[")}
 BOM = b"\xef\xbb\xbf"
-"""The mark that Windows editors put before a text."""
+"""Byte order mark, which Windows editors write at the beginning of a file."""
 _FENCE = re.compile(rb"^[ \t]*(`{3,}|~{3,})[^`\n]*$", re.MULTILINE)
 _FAULTS = (msgspec.DecodeError, ValueError, RecursionError)
 
 
 def decode(data: bytes | str) -> Any:
-    """JSON from the wire. Text that is nearly JSON is read all the same.
+    """Decode JSON from the wire. Near-JSON is accepted too.
 
     Raises:
-        MalformedReply: it is not JSON, or nested too deeply; the message is the reason alone.
+        MalformedReply: not JSON, or nested too deeply; the message contains only the reason.
     """
     try:
         value = _decode(data)
@@ -43,10 +43,10 @@ def decode(data: bytes | str) -> Any:
 
 
 def decode_as(data: bytes | str, type: type[T]) -> T:
-    """A value that modelbay wrote itself, or that must have exactly this shape. Numbers may be written as strings.
+    """Decode a value of a known type, such as one that modelbay wrote. Numbers may be strings.
 
     Raises:
-        MalformedReply: it is not JSON of that shape; the message is the reason alone.
+        MalformedReply: not JSON of that type; the message contains only the reason.
     """
     try:
         return _decoder(type).decode(data)  # type: ignore[no-any-return,arg-type]
@@ -56,12 +56,12 @@ def decode_as(data: bytes | str, type: type[T]) -> T:
 
 @cache
 def _decoder(type: Any) -> Any:
-    """The decoder of a type, of which there are few: to build one takes longer than to read the arguments of a call."""
+    """The cached decoder of a type: creating one takes longer than decoding the arguments of a call."""
     return msgspec.json.Decoder(type, strict=False)
 
 
 def encode(value: Any) -> bytes:
-    """A value as JSON. Halves of surrogate pairs, which UTF-8 cannot carry, become U+FFFD.
+    """Encode a value as JSON. Lone surrogates, which UTF-8 cannot represent, become U+FFFD.
 
     Raises:
         Unsupported: the value is nested too deeply.
@@ -71,13 +71,13 @@ def encode(value: Any) -> bytes:
     except UnicodeEncodeError:
         return msgspec.json.encode(_whole(msgspec.to_builtins(value)))
     except RecursionError:
-        raise Unsupported("the request is nested too deeply to be written as JSON", setting="messages") from None
+        raise Unsupported("the request is nested too deeply for JSON", setting="messages") from None
 
 
 def whole_text(text: str) -> str:
-    """The text with U+FFFD for every half of a surrogate pair.
+    """The text with U+FFFD for each lone surrogate.
 
-    Python reads bytes that are not UTF-8 in arguments and file names as such halves.
+    Python decodes bytes that are not UTF-8 in arguments and file names to lone surrogates.
     """
     if text.isascii():
         return text
@@ -85,7 +85,7 @@ def whole_text(text: str) -> str:
 
 
 def values(text: str) -> list[Any] | None:
-    """The JSON values that follow each other in a text; None if anything else stands there."""
+    """The JSON values in a text, one after another; None if the text contains anything else."""
     import json
 
     found, at, decoder = [], 0, json.JSONDecoder(strict=False)
@@ -101,9 +101,10 @@ def values(text: str) -> list[Any] | None:
 
 
 def unfenced(data: bytes) -> bytes:
-    """The code block of a text in Markdown, as chat programs and issue trackers give JSON away; any other text as it is.
+    """The content of the only Markdown code block in a text, as copied from chat programs and issue trackers; else the
+    text unchanged.
 
-    The lines around the block become empty, so that a place in the result is the same place in `data`.
+    Lines around the block become empty lines, so that line numbers stay the same.
     """
     if not _FENCE.search(data) or data.removeprefix(BOM).lstrip()[:1] in (b"{", b"["):
         return data
@@ -123,7 +124,8 @@ def unfenced(data: bytes) -> bytes:
 
 
 def fault(data: bytes) -> tuple[int, int, str] | None:
-    """Where a text stops being JSON, as line and column from 1, and why; None if it is JSON, or does not begin like JSON."""
+    """Line and column (from 1) where a text stops being JSON, and the reason. None if it is JSON, or does not begin
+    like JSON."""
     import json
 
     text = _text(data)
@@ -139,7 +141,7 @@ def fault(data: bytes) -> tuple[int, int, str] | None:
 
 
 def repeated_names(data: bytes) -> list[str]:
-    """The names that occur more than once in one object, each once per object. Empty if `data` is not JSON."""
+    """Names that occur more than once in an object, once per object. Empty if `data` is not JSON."""
     import json
 
     found: list[str] = []
@@ -155,8 +157,8 @@ def repeated_names(data: bytes) -> list[str]:
 
 
 def _decode_leniently(data: bytes | str, error: Exception) -> Any:
-    """Half an emoji (JavaScript proxies cut between surrogates), NaN (Python servers), raw tabs, a byte order mark, NUL
-    around the text, bytes that are not UTF-8."""
+    """Decode near-JSON: lone surrogates (proxies in JavaScript split emoji), NaN (servers in Python), raw tabs, a byte
+    order mark, NUL around the text, bytes that are not UTF-8."""
     import json
 
     value, is_json = None, True
@@ -197,7 +199,7 @@ def _reason(error: Exception) -> str:
 
 
 def _whole(value: Any) -> Any:
-    """The value with whole characters only."""
+    """The value with U+FFFD for lone surrogates."""
     if isinstance(value, str):
         return whole_text(value)
     if isinstance(value, list):

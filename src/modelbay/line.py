@@ -1,8 +1,8 @@
-"""The line to providers: a call that is ready goes out, and what comes back is events.
+"""Sends prepared calls to providers and returns the responses as events.
 
-A call is sent again while nothing of its answer was seen and the error is worth it, whether the error came as a status, as a
-broken connection or inside an answer that began well. A parameter that an endpoint refuses by name is adapted once, and
-remembered if the adapted call succeeds. `transport` sends each time once.
+A call is retried if its error is retryable and nothing of the reply was shown yet: after an error status, a broken
+connection, or a failure inside a reply. A parameter that an endpoint rejects by name is adapted once; the adaptation is
+stored if the adapted call succeeds. `transport` sends each attempt once.
 """
 
 import os
@@ -20,7 +20,7 @@ from msgspec.structs import asdict, replace
 
 from modelbay import logs
 from modelbay.config.schema import Config
-from modelbay.conversation import Conversation, Origin
+from modelbay.conversation import Conversation, Provenance
 from modelbay.credentials.credential import may_block
 from modelbay.credentials.google import Described, GoogleTokens
 from modelbay.credentials.network import transport_of
@@ -41,17 +41,17 @@ from modelbay.routing.retry import Policy, decide, heed
 from modelbay.secrecy import HiddenBytes, masked_url, redact, without_frames
 from modelbay.storage.lessons import LessonBook
 
-if TYPE_CHECKING:  # aiohttp is only imported when something is sent
-    from modelbay.recording import Recorder, Tap
+if TYPE_CHECKING:  # aiohttp is imported only when something is sent
+    from modelbay.recording import RecordedResponse, Recorder
     from modelbay.transport import Limits, Request, Response, Transport
 
-    Answer = Response | Tap
+    AnyResponse = Response | RecordedResponse
 
 USER_AGENT = "modelbay/0.1.0"
 
 
-class Sending(Struct):
-    """One request on its way: what was asked, of whom, and how to read the answer."""
+class PreparedCall(Struct):
+    """A call to send: its target, its body, and the codec that reads the reply."""
 
     upstream: Upstream
     model: Model
@@ -61,20 +61,21 @@ class Sending(Struct):
 
 
 class Connections:
-    """What belongs to one event loop: the sockets, and the refreshes of tokens, which are its tasks."""
+    """Resources of one event loop: connections and token refreshes, which are tasks of that loop."""
 
     def __init__(self) -> None:
         self.transport: Transport | None = None
         self.tokens: dict[str, Tokens] = {}
         self.google: dict[str | None, GoogleTokens] = {}
         self.end: AsyncGenerator[None, None]
-        """Closes them when it is closed. `asyncio.run` closes the generators of its loop, so nothing outlives the loop."""
+        """Closes the connections when it is closed. `asyncio.run` closes all async generators, so nothing outlives the
+        loop."""
 
 
-class Line:
-    """Connections to every provider, and what was learnt on the way.
+class ProviderClient:
+    """Sends calls to all providers of a configuration; keeps connections and lessons about endpoints.
 
-    Each event loop has connections of its own, and so has a forked child.
+    Each event loop has its own connections, and so has a forked child.
     """
 
     def __init__(self, config: Config) -> None:
@@ -82,26 +83,26 @@ class Line:
         self.policy = Policy()
         self.lessons = LessonBook()
         self.recorder: Recorder | None = None
-        """Where exchanges are kept, if anywhere."""
+        """Records all exchanges if set."""
         self._uploaded: dict[str, dict[str, str]] = {}
         self._connections: dict[AbstractEventLoop, Connections] = {}
         self._closed = False
         _lines.add(self)
 
     async def aclose(self) -> None:
-        """Closes the connections for good."""
+        """Close all connections."""
         self._closed = True
         here = get_running_loop()
         for loop, connections in list(self._connections.items()):
             if loop is here:
                 await connections.end.aclose()
-            elif loop.is_running():  # in another thread, which may wait for this one
+            elif loop.is_running():  # runs in another thread, which may be waiting for this one
                 run_coroutine_threadsafe(connections.end.aclose(), loop)
 
     def check_open(self) -> None:
         """Raise HubClosed if the line is closed."""
         if self._closed:
-            raise HubClosed("the hub is closed: nothing was sent")
+            raise HubClosed("the hub is closed; nothing was sent")
 
     def _here(self) -> Connections:
         """The connections of the running event loop.
@@ -118,38 +119,38 @@ class Line:
             found = self._connections[loop] = Connections()
             found.end = _until_closed(self._connections, loop, found)
             with suppress(StopIteration):
-                found.end.__anext__().send(None)  # to its `yield`: from then on the loop knows it
+                found.end.__anext__().send(None)  # advances to its `yield`; from then on the loop closes it
         return found
 
     def abandon(self) -> None:
-        """Forget the connections of the process that this one was forked from."""
+        """Drop the connections of the parent process."""
         for connections in self._connections.values():
             if connections.transport is not None:
                 connections.transport.abandon()
         self._connections.clear()
 
     async def endpoint(self, target: Upstream, path: str, *, stream: bool) -> Endpoint:
-        """Where a call of `path` goes, with its credential. Raises what `endpoint_at` raises."""
+        """The endpoint for a call of `path`, with its credential. Raises what `endpoint_at` raises."""
         try:
-            if may_block(target.provider, target.model):  # a keyring or a command may ask the user something
+            if may_block(target.provider, target.model):  # a keyring or a command may prompt the user
                 return await to_thread(endpoint_at, self.config, target, path, stream=stream)
             return endpoint_at(self.config, target, path, stream=stream)
         except ModelbayError as error:
             raise without_frames(error) from None
 
     def learnt(self, target: Upstream, model: Model) -> list[Adaptation]:
-        """What the endpoint is known to want otherwise."""
+        """The stored adaptations for an endpoint and model."""
         return [Adaptation(**lesson) for lesson in self.lessons.of(str(target.origin), model.id)]
 
     async def with_media(self, conversation: Conversation, target: Upstream) -> Conversation:
-        """The conversation with its media as the provider takes them."""
+        """The conversation with its media converted for the provider."""
         from modelbay import media
 
         async def upload(path: str, body: bytes, kind: str) -> bytes:
             endpoint = await self.endpoint(target, path, stream=False)
             return await self.fetch(endpoint, body, {"Content-Type": kind}, "upload")
 
-        workshop = media.Workshop(self.transport(), upload, self._uploaded.setdefault(target.provider.id, {}))
+        workshop = media.MediaTools(self.transport(), upload, self._uploaded.setdefault(target.provider.id, {}))
         return await media.ready(conversation, target.protocol, target.dialect, workshop)
 
     async def fetch(
@@ -159,10 +160,11 @@ class Line:
         headers: dict[str, str] | None = None,
         operation: Operation = "list",
     ) -> bytes:
-        """The body of an answer that is no model's: a list, an upload. A GET without a `body`.
+        """The body of a response other than a model's reply, such as a list or an upload. Without `body`, a GET
+        request.
 
         Raises:
-            ModelbayError: no answer, or one that is an error.
+            ModelbayError: there is no response, or an error response.
         """
         try:
             async with await self._send(endpoint, body, headers or {}) as response:
@@ -174,12 +176,12 @@ class Line:
             method = "GET" if body is None else "POST"
             raise self._explained(error, endpoint, method, operation) from None
 
-    async def events(self, sending: Sending) -> AsyncGenerator[Event, None]:
-        """The events of an answer, each part stamped with where it came from. Ends in one `Finished` or `Failed`.
+    async def events(self, sending: PreparedCall) -> AsyncGenerator[Event, None]:
+        """The events of a reply, each part with its origin. Ends with one `Finished` or `Failed`.
 
-        A call is sent again as long as nothing of its answer was seen; the error tells how often it was.
+        A call is retried while nothing of its reply was shown; the error contains the number of attempts.
         """
-        origin = Origin(sending.endpoint.protocol, sending.upstream.vendor, sending.model.family)
+        origin = Provenance(sending.endpoint.protocol, sending.upstream.vendor, sending.model.family)
         attempt, start = 1, perf_counter()
         lesson: Adaptation | None = None
         while True:
@@ -206,7 +208,7 @@ class Line:
                     continue
                 if isinstance(error, BadRequest) and stop_thinking(error, sending.call.body):
                     yield Warned(
-                        "`reasoning` is not sent: the thinking that led to the last calls is lost", "reasoning"
+                        "`reasoning` is not sent: the thinking before the last tool calls is missing", "reasoning"
                     )
                     continue
                 decision = decide(error, attempt, self.policy, random)
@@ -235,11 +237,11 @@ class Line:
         about = About(endpoint.provider, self.config.path, manifest, model, known=self.config.providers)
         return without_frames(explain(error, about))
 
-    async def _attempt(self, sending: Sending) -> AsyncGenerator[Event, None]:
-        """One sending of the call. Its events are held back until one shows something of the answer.
+    async def _attempt(self, sending: PreparedCall) -> AsyncGenerator[Event, None]:
+        """One attempt of a call. Its events are held back until one shows part of the reply.
 
         Raises:
-            ModelbayError: it failed before that, in whatever way. Later failures are a `Failed`.
+            ModelbayError: it failed before that. Later failures become a `Failed` event.
         """
         call = sending.call
         response = await self._send(sending.endpoint, call.encode(), call.headers, stream=call.stream)
@@ -263,7 +265,7 @@ class Line:
 
     async def _send(
         self, endpoint: Endpoint, body: bytes | None, headers: dict[str, str], *, stream: bool = False
-    ) -> "Answer":
+    ) -> "AnyResponse":
         if not endpoint.wants_token:
             return await self._sent(endpoint, body, headers, stream=stream)
         token = await self._token(endpoint)
@@ -272,10 +274,12 @@ class Line:
             return answer
         async with answer:
             await answer.read()
-        token = await self._token(endpoint, refused=token)  # it was taken back before its time
+        token = await self._token(endpoint, refused=token)  # the token was revoked before it expired
         return await self._sent(endpoint.with_token(token), body, headers, stream=stream)
 
-    async def _sent(self, endpoint: Endpoint, body: bytes | None, headers: dict[str, str], *, stream: bool) -> "Answer":
+    async def _sent(
+        self, endpoint: Endpoint, body: bytes | None, headers: dict[str, str], *, stream: bool
+    ) -> "AnyResponse":
         request = _request(endpoint, body, headers)
         recording = self.recorder.begin(request, endpoint, stream=stream) if self.recorder else None
         start = logs.sent(request, endpoint)
@@ -295,7 +299,7 @@ class Line:
         return await self.token(login_of(endpoint.credential.oauth, endpoint.provider, endpoint.origin), refused)
 
     def _tokens_of(self, provider: str) -> Tokens:
-        """The tokens of a provider's login; they are had through the provider's proxy."""
+        """The tokens of a provider's login, requested through the provider's proxy."""
         known = self._here().tokens
         if provider not in known:
             known[provider] = Tokens(partial(self.exchange, provider=provider))
@@ -308,7 +312,7 @@ class Line:
         return known[proxy]
 
     def transport(self) -> "Transport":
-        """The transport for the running event loop, made when it is first needed. Raises what `transport_of` does.
+        """The transport of the running event loop, created on first use. Raises what `transport_of` raises.
 
         Raises:
             HubClosed: the line is closed.
@@ -319,7 +323,7 @@ class Line:
         return here.transport
 
     async def token(self, login: Login, refused: str | None = None) -> str:
-        """A login's token, another one than `refused`. Raises what `Tokens.token` does."""
+        """A login's token, other than `refused`. Raises what `Tokens.token` raises."""
         try:
             return await self._tokens_of(login.provider).token(login, refused)
         except ModelbayError as error:
@@ -327,7 +331,8 @@ class Line:
             raise without_frames(error) from None
 
     async def google(self) -> Described:
-        """Whose token Google's calls carry, got to be sure. Raises what `GoogleTokens.token` does."""
+        """A description of the Google credentials, after getting a token as a check. Raises what `GoogleTokens.token`
+        raises."""
         return await self._google_tokens(None).described()
 
     async def exchange(
@@ -341,7 +346,7 @@ class Line:
     async def outside(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None
     ) -> tuple[int, Mapping[str, str], bytes]:
-        """One request to neither a provider nor its login, as to a list of models.
+        """One request to neither a provider nor its login server, such as for a model list.
 
         Raises:
             ConfigError: `offline` is set in `[network]`.
@@ -370,7 +375,7 @@ class Line:
             error.request = f"{method} {masked_url(url)}"
             raise
 
-    async def _parsed(self, sending: Sending, response: "Answer") -> AsyncGenerator[Event, None]:
+    async def _parsed(self, sending: PreparedCall, response: "AnyResponse") -> AsyncGenerator[Event, None]:
         dialect = sending.endpoint.dialect
         form = form_of(response.headers, sending.endpoint.protocol, stream=sending.call.stream)
         if form == "page":
@@ -400,7 +405,7 @@ class Line:
                 if not begun:
                     raise
                 rest = parser.close()
-                if isinstance(rest[-1], Failed):  # the connection's end explains it better than the missing words
+                if isinstance(rest[-1], Failed):  # the connection error explains more than a missing terminator
                     rest[-1] = Failed(error)
             for event in rest:
                 yield event
@@ -419,7 +424,7 @@ async def _until_closed(
             await connections.transport.aclose()
 
 
-_lines: WeakSet[Line] = WeakSet()
+_lines: WeakSet[ProviderClient] = WeakSet()
 
 
 def _forked() -> None:
@@ -432,12 +437,12 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
 
 
 def adapted(lesson: Adaptation) -> Warned:
-    """The report of a parameter that is sent otherwise."""
-    return Warned(f"{lesson}: this endpoint refuses it otherwise", lesson.parameter)
+    """The warning about an adapted parameter."""
+    return Warned(f"{lesson}: the endpoint rejects the usual form", lesson.parameter)
 
 
-def _refused(of: Codec, response: "Answer", body: bytes) -> ModelbayError:
-    """The error that an answer with an error status tells of."""
+def _refused(of: Codec, response: "AnyResponse", body: bytes) -> ModelbayError:
+    """The error in a response with an error status."""
     error = of.parse_error(response.status, response.headers, body)
     heed(error, response.headers, body, time())
     return response.of_hop(error, body)
@@ -464,7 +469,7 @@ def _limits(endpoint: Endpoint) -> "Limits":
 
     given = {**asdict(endpoint.timeout), **asdict(endpoint.limits)}
     limits = Limits(**{name: limit for name, limit in given.items() if limit is not None})
-    return replace(  # a user who waits longer for bytes waits as long for content
+    return replace(  # a user who allows more silence before bytes allows as much before content
         limits,
         first_event=endpoint.timeout.first_event or max(limits.first_event, limits.first_byte),
         content=endpoint.timeout.content or max(limits.content, limits.idle),

@@ -1,7 +1,7 @@
-"""What happens on the wire, told to Python's logging under "modelbay": requests, answers and times, never a secret.
+"""Logging of requests, responses and timings under "modelbay", without secrets.
 
-A line for a request and one for its answer, nothing for the pieces of it; headers that carry secrets are shown as `…`, and
-a filter takes out by value what is left.
+One line per request and one per response, none for the chunks of a stream. Headers that hold secrets are shown as `…`;
+a filter removes all registered secrets.
 """
 
 import logging
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from modelbay.transport import Request
 
 PRIVATE_ANSWERS = frozenset(("set-cookie", "location", "www-authenticate", "openai-organization", "openai-project"))
-"""Headers of answers whose values are not shown: they name accounts, or carry tokens."""
+"""Response headers whose values are hidden, as they name accounts or contain tokens."""
 
 
 class Redacting(logging.Filter):
-    """Takes secrets out of every record, its traceback too."""
+    """Removes secrets from every log record, including its traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = shown(record.getMessage()), None
@@ -38,7 +38,7 @@ LOG.addFilter(Redacting())
 
 
 def sent(request: "Request", endpoint: Endpoint) -> float:
-    """Tells of a request that goes out now; gives the time."""
+    """Log a request that is about to be sent. Returns the start time."""
     if LOG.isEnabledFor(logging.DEBUG):
         from modelbay.transport import public
 
@@ -54,20 +54,20 @@ def answered(status: int, headers: Mapping[str, str], start: float) -> None:
 
 
 def failed(error: ModelbayError, start: float) -> None:
-    LOG.debug("← no answer after %.3f s: %s: %s", perf_counter() - start, type(error).__name__, error.message)
+    LOG.debug("← no response after %.3f s: %s: %s", perf_counter() - start, type(error).__name__, error.message)
 
 
 def ended(start: float, last: Event) -> None:
-    """Tells of a reply's end, by its last event."""
+    """Log the end of a reply, given its last event."""
     if isinstance(last, Failed):
         how = f"{type(last.error).__name__}: {last.error.message}"
     else:
-        how = last.reason if isinstance(last, Finished) else "without a word"
+        how = last.reason if isinstance(last, Finished) else "without a finish reason"
     LOG.debug("the reply ended after %.3f s: %s", perf_counter() - start, how)
 
 
 def shown_request(headers: Mapping[str, str], endpoint: Endpoint) -> dict[str, str]:
-    """A request's headers as they may be seen: without those that the endpoint holds as secrets."""
+    """A request's headers for output, without those that the endpoint marks as secret."""
     hidden = {
         name.lower()
         for name, value in endpoint.headers.items()

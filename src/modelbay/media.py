@@ -1,6 +1,6 @@
-"""Makes media what a provider takes: URLs become bytes where it wants bytes, videos are uploaded where it wants ids.
+"""Converts media for a provider: downloads URLs if it needs data, uploads videos if it needs file IDs.
 
-A failure is an error. Replacing a picture by a sentence about it, as some gateways do, would be a lie to the model.
+A failure is an error. Replacing an image by a sentence about it, as some gateways do, would mislead the model.
 """
 
 import mimetypes
@@ -22,9 +22,9 @@ from modelbay.protocols.shapes import mapping
 from modelbay.transport import Fetching, Limits, Request, Transport, fetch
 
 LIMIT = 50 * 2**20
-"""Bytes of one file; the largest request that a provider of today takes is smaller."""
+"""Maximum bytes of a file; current providers accept smaller requests only."""
 SECONDS = 60.0
-"""For one file."""
+"""Time limit for downloading a file, in seconds."""
 SILENCE = 30.0
 
 BYTES_ONLY = {
@@ -32,28 +32,28 @@ BYTES_ONLY = {
     ("openai_chat", "audio"),
     ("openai_responses", "audio"),
 }
-"""Kinds that a protocol has no URL for."""
+"""Kinds of media for which a protocol has no URL field."""
 AS_THEY_ARE = ("gs://", "ms://", "https://generativelanguage.googleapis.com/", "https://www.youtube.com/")
-"""Addresses that mean something to the provider itself."""
+"""URLs that the provider resolves itself."""
 
 Upload = Callable[[str, bytes, str], Awaitable[bytes]]
-"""Posts a body of a content type to a path of the provider; gives the answer's body."""
+"""Posts a body of a content type to a path of the provider; returns the response body."""
 
 
-class Workshop(Struct):
-    """What the work is done with."""
+class MediaTools(Struct):
+    """Resources for the conversion."""
 
     transport: Transport
     upload: Upload
     uploaded: dict[str, str]
-    """URLs of what was uploaded already, by the hash of its data."""
+    """URLs of uploaded files by the hash of their data."""
 
 
-async def ready(conversation: Conversation, protocol: str, dialect: Dialect, workshop: Workshop) -> Conversation:
-    """The conversation with its media as the provider takes them; the very same one where nothing is to be done.
+async def ready(conversation: Conversation, protocol: str, dialect: Dialect, workshop: MediaTools) -> Conversation:
+    """The conversation with its media converted for the provider; the same object if nothing changes.
 
     Raises:
-        Unsupported: a file cannot be fetched; the message says why.
+        Unsupported: a file could not be downloaded; the message contains the reason.
     """
 
     async def worked(parts: list[AnyPart]) -> list[AnyPart]:
@@ -83,7 +83,7 @@ async def ready(conversation: Conversation, protocol: str, dialect: Dialect, wor
 def _needs_work(part: AnyPart, protocol: str, dialect: Dialect) -> bool:
     if not isinstance(part, Media):
         return False
-    part = normal(part)  # a data URL is no address
+    part = normal(part)  # a data URL has no address
     if part.url is not None:
         return not part.url.startswith(AS_THEY_ARE) and (
             (protocol, part.kind) in BYTES_ONLY or not dialect.media_by_url
@@ -96,13 +96,14 @@ def _uploads(part: Media, dialect: Dialect) -> bool:
 
 
 async def _fetched(part: Media, transport: Transport) -> Media:
-    """The media as bytes. Its address came with the conversation, so only the open internet is asked, at every step."""
+    """The media as data. Its URL comes from the conversation, so only public addresses are allowed, including
+    redirects."""
     url = part.url or ""
     try:
         kind, data = await _fetch(url, transport)
     except ModelbayError as error:
         raise Unsupported(
-            f"the {part.kind} at {urlsplit(url)._replace(query='', fragment='').geturl()} cannot be fetched: {error.message}",
+            f"could not download the {part.kind} at {urlsplit(url)._replace(query='', fragment='').geturl()}: {error.message}",
             setting=part.kind,
             hint="download it and send the file itself",
         ) from error
@@ -127,8 +128,8 @@ async def _fetch(url: str, transport: Transport) -> tuple[str | None, bytes]:
     return kind or None, found.body
 
 
-async def _uploaded(part: Media, dialect: Dialect, workshop: Workshop) -> Media:
-    """The media as a file that the provider keeps; the same one is uploaded once."""
+async def _uploaded(part: Media, dialect: Dialect, workshop: MediaTools) -> Media:
+    """The media as an uploaded file. Each file is uploaded once."""
     data = b64decode(part.data or "")
     digest = sha256(data).hexdigest()
     if digest not in workshop.uploaded:
@@ -139,13 +140,13 @@ async def _uploaded(part: Media, dialect: Dialect, workshop: Workshop) -> Media:
         except MalformedReply:
             id = None
         if not isinstance(id, str) or not id:
-            raise MalformedReply("the provider took the upload but gave no file id")
+            raise MalformedReply("the provider accepted the upload but returned no file ID")
         workshop.uploaded[digest] = (dialect.video_upload or "{id}").replace("{id}", id)
     return replace(part, data=None, url=workshop.uploaded[digest])
 
 
 def _form(data: bytes, media_type: str, name: str, purpose: str) -> tuple[bytes, str]:
-    """A multipart form with the file and its purpose, and its content type."""
+    """A multipart form with the file and its purpose, and the content type of the form."""
     mark = uuid4().hex
     safe = name.replace('"', "_").replace("\r", "_").replace("\n", "_")
     body = (

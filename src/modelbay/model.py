@@ -1,4 +1,4 @@
-"""A model as the codecs see it: its id on the wire and the facts known of it."""
+"""A model for the codecs: its ID on the wire and the known facts."""
 
 from typing import Literal, TypeAlias
 
@@ -23,13 +23,14 @@ Capability: TypeAlias = Literal[
     "call_signatures",
     "thinking_budget",
 ]
-"""`thinking_budget`: takes a number of thinking tokens; Claude since 4.7 refuses one and takes efforts only.
+"""`thinking_budget`: accepts a number of thinking tokens. Claude rejects one since 4.7 and accepts efforts only.
 
-`call_signatures`: refuses a call in the history that lacks its signature (Gemini 3). Unknown is treated as yes."""
+`call_signatures`: rejects tool calls in the history without their signature (Gemini 3). Unknown is treated as yes.
+"""
 
 
 class Cost(Struct, omit_defaults=True):
-    """Dollars per million tokens."""
+    """Prices in US dollars per million tokens."""
 
     input: float | None = None
     output: float | None = None
@@ -38,26 +39,27 @@ class Cost(Struct, omit_defaults=True):
 
 
 class Model(Struct, omit_defaults=True):
-    """`capabilities` maps to yes or no; what is not in it is unknown. Only *no* stops a request before it leaves.
+    """A model. `capabilities` are yes or no; missing ones are unknown. Only *no* prevents a request from being sent.
 
-    `sources` says where each fact comes from: "config", "manifest", "registry", "models", "models.dev", "prefix" or "default".
+    `sources` has the source of each fact: "config", "manifest", "registry", "models", "models.dev", "prefix" or
+    "default".
     """
 
     id: str
-    """The name on the wire."""
+    """Model ID on the wire."""
     base_model: str | None = None
-    """The model behind that name, where the configuration says: prices and facts are its."""
+    """Model that an ID stands for, if configured. Prices and facts are looked up under this name."""
     alias: str = ""
     provider: str = ""
     protocol: Protocol | None = None
     family: str = ""
-    """The model family that opaque reasoning state is bound to, as "claude" or "gpt"."""
+    """Model family that opaque reasoning state is bound to, such as "claude" or "gpt"."""
     name: str | None = None
     max_context_tokens: int | None = None
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
     output_tokens_explicit: bool = False
-    """The user set `max_output_tokens`: it is sent even where the protocol does not need it."""
+    """Whether the user set `max_output_tokens`. Then it is sent even if the protocol does not require it."""
     capabilities: dict[Capability, bool] = field(default_factory=dict)
     efforts: list[str] | None = None
     default_effort: str | None = None
@@ -70,9 +72,9 @@ class Model(Struct, omit_defaults=True):
 
     @property
     def identity(self) -> str:
-        """The name by which facts and prices are looked up."""
+        """The name under which facts and prices are looked up."""
         return self.base_model or self.id
 
     def can(self, capability: Capability) -> bool | None:
-        """Yes, no, or None for unknown."""
+        """Whether the model has a capability; None if unknown."""
         return self.capabilities.get(capability)

@@ -1,4 +1,4 @@
-"""The prompt and settings of a call: their types, their check at run time, and the conversation that is made of them."""
+"""Prompt and settings of a call: types, validation, and conversion to a conversation."""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -23,28 +23,28 @@ from modelbay.conversation import (
 from modelbay.typed import Checker
 
 Prompt: TypeAlias = str | Conversation | Sequence[Turn]
-"""The text of a question, the turns of a conversation, or a conversation with settings of its own."""
+"""The text of a question, the turns of a conversation, or a conversation with its own settings."""
 
 
 class Ask(TypedDict, total=False):
-    """The settings of a call. A setting that is missing or None has the default of the model or its provider."""
+    """Settings of a call. A setting that is missing or None has the default of the model or its provider."""
 
     system: str | None
-    """System prompt; it goes before the prompt's own."""
+    """System prompt. Placed before that of the prompt."""
     files: Sequence[Media] | None
-    """Images, audio, video and documents; they go with the last user turn of the prompt."""
+    """Images, audio, video and documents. Added to the last user turn of the prompt."""
     tools: Sequence[Tool] | None
     tool_choice: ToolChoice | None
     output_format: OutputFormat | None
     effort: str | None
-    """Reasoning effort: the provider's word, or "off"."""
+    """Reasoning effort: the provider's value, or "off"."""
     max_tokens: Annotated[int, Meta(ge=1)] | None
     """Maximum output tokens."""
     temperature: Annotated[float, Meta(ge=0)] | None
     """Sampling temperature."""
     top_p: Annotated[float, Meta(ge=0, le=1)] | None
     stop: Sequence[str] | None
-    """Texts at which the model stops."""
+    """Stop sequences."""
 
 
 COPIED = {
@@ -54,7 +54,7 @@ COPIED = {
     "temperature": "temperature",
     "top_p": "top_p",
 }
-"""Settings of a call, and the setting of its conversation that each replaces."""
+"""Settings of a call, and the conversation setting that each replaces."""
 LISTS = ("tools", "stop")
 TURN = 'user("…") or Turn("assistant", [Text(text="…")])'
 EXAMPLES: dict[Any, str] = {
@@ -66,33 +66,33 @@ EXAMPLES: dict[Any, str] = {
     OutputFormat: 'OutputFormat("json") or OutputFormat("json_schema", schema={…})',
 }
 _CHECKER = Checker(EXAMPLES, lambda value: isinstance(value, Part) and value.origin is not None)
-"""A part with an origin came from a provider, whose words are kept as they are."""
+"""Parts with an origin come from a provider and are not checked."""
 _PARSED = Checker({}, lambda value: True)
 _TYPES = get_type_hints(Ask, include_extras=True)
 
 
 def check(prompt: object, model: object, settings: Mapping[str, object]) -> None:
-    """Refuse what a call does not accept, before anything else is done.
+    """Validate the arguments of a call before anything is sent.
 
     Raises:
-        TypeError: an unknown setting, or a value of a wrong type.
+        TypeError: an unknown setting, or a value of the wrong type.
         ValueError: a value of the right type that is not allowed.
     """
     for name in settings:
         if name not in _TYPES:
             raise TypeError(_unknown(name))
-    # what was parsed from a client's request may be wrong in ways that are for its provider to judge
+    # a client's request was parsed leniently; its provider decides whether it is valid
     parsed = isinstance(prompt, Conversation) and prompt.protocol is not None
     (_PARSED if parsed else _CHECKER).check(prompt, Prompt, "prompt")
     _CHECKER.check(model, str | None, "model")
     for name, value in settings.items():
         _CHECKER.check(value, _TYPES[name], name)
     if settings.get("files") and not isinstance(prompt, str) and _asking(_turns(cast(Prompt, prompt))) is None:
-        raise TypeError("files go with the last user turn of the prompt, and the prompt has no user turn")
+        raise TypeError("files are added to the last user turn, but the prompt has no user turn")
 
 
 def conversation(prompt: Prompt, ask: Ask) -> Conversation:
-    """The conversation of a prompt and its settings. What the caller passed stays as it is."""
+    """Build a conversation from a prompt and settings. The arguments are not modified."""
     if isinstance(prompt, Conversation):
         made = replace(prompt, settings=replace(prompt.settings), turns=list(prompt.turns))
     else:
@@ -118,18 +118,18 @@ def _turns(prompt: Prompt) -> list[Turn]:
 
 
 def _asking(turns: list[Turn]) -> int | None:
-    """The place of the last user turn."""
+    """Index of the last user turn, or None."""
     return next((place for place in reversed(range(len(turns))) if turns[place].role == "user"), None)
 
 
 def _unknown(name: str) -> str:
     if name in Settings.__struct_fields__ and name not in COPIED.values():
         return (
-            f'"{name}" is not a setting of a call yet; pass a conversation that has it, as '
+            f'"{name}" is not a setting of a call yet; pass it in a conversation: '
             f'Conversation([user("…")], Settings({name}=…))'
         )
     words = set(name.split("_"))
     near = get_close_matches(name, _TYPES, 1) or [known for known in _TYPES if words & set(known.split("_"))]
     if near:
-        return f'"{name}" is not a setting of a call; did you mean "{near[0]}"?'
-    return f'"{name}" is not a setting of a call; settings are {", ".join(_TYPES)}'
+        return f'"{name}" is not a setting of a call: did you mean "{near[0]}"?'
+    return f'"{name}" is not a setting of a call: must be one of {", ".join(_TYPES)}'

@@ -1,7 +1,7 @@
-"""Exchanges as they happened, to be looked at later and elsewhere: `modelbay ask --record FILE`, `modelbay replay FILE`.
+"""Records exchanges with providers for later inspection: `modelbay ask --record FILE`, `modelbay replay FILE`.
 
-A recorded exchange is the object that `replay` reads, whole but for its secrets. What nobody asked to be recorded costs
-nothing: without a `Recorder` the line to providers does not know of any of this.
+A recorded exchange is the complete object that `replay` reads, without secrets. Without a `Recorder` there is no
+overhead.
 """
 
 from collections.abc import AsyncGenerator
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from modelbay.transport import Request, Response
 
 MOST_BYTES = 16 * 2**20
-"""Of an answer that are kept. A longer one is marked `truncated`."""
+"""Maximum bytes of a response that are recorded. A longer one is marked `truncated`."""
 
 
 class Recorder:
-    """Keeps every exchange from now on, in the order they began."""
+    """Records every exchange, in the order of their requests."""
 
     def __init__(self) -> None:
         self._recordings: list[Recording] = []
@@ -38,17 +38,17 @@ class Recorder:
         return recording
 
     def rows(self) -> list[dict[str, Json]]:
-        """The exchanges as `replay` reads them, without secrets."""
+        """The exchanges in the form that `replay` reads, without secrets."""
         return [decode_as(line, dict[str, Any]) for line in self.lines().splitlines()]
 
     def lines(self) -> bytes:
-        """The same as JSON, one a line."""
+        """The exchanges as JSON Lines, without secrets."""
         rows = [recording.row() for recording in self._recordings]
         return b"".join(redact(msgspec.json.encode(row).decode()).encode() + b"\n" for row in rows)
 
 
 class Recording:
-    """One exchange. `answered` and `failed` are told by who sends it, the rest by the answer as it is read."""
+    """One exchange. The sender calls `answered` and `failed`; reading the response adds the rest."""
 
     def __init__(self, request: "Request", endpoint: Endpoint, *, stream: bool) -> None:
         self._request = request
@@ -63,10 +63,10 @@ class Recording:
         self._error: ModelbayError | None = None
         self._truncated = False
 
-    def answered(self, response: "Response") -> "Tap":
+    def answered(self, response: "Response") -> "RecordedResponse":
         self._status, self._headers = response.status, response.headers
         self._head_after = self._now()
-        return Tap(response, self)
+        return RecordedResponse(response, self)
 
     def failed(self, error: ModelbayError) -> None:
         self._error = error
@@ -120,7 +120,7 @@ class Recording:
 
 
 def _content(body: bytes) -> dict[str, Json]:
-    """JSON as what it says, so that a person can read it, else text."""
+    """A body as a JSON value, so that it is readable, else as text."""
     try:
         return {"json": decode_as(body, object)}
     except MalformedReply:
@@ -132,8 +132,8 @@ def _error(error: ModelbayError) -> dict[str, Json]:
     return {**told, "stage": error.stage} if isinstance(error, TimedOut) else told
 
 
-class Tap:
-    """An answer whose bytes are recorded as they are read."""
+class RecordedResponse:
+    """A response whose bytes are recorded as they are read."""
 
     def __init__(self, response: "Response", recording: Recording) -> None:
         self.status, self.headers = response.status, response.headers
@@ -182,7 +182,7 @@ class Tap:
 
 
 def error_of(row: Any) -> ModelbayError | None:
-    """The error that a row tells of, as it was raised."""
+    """The error of a recorded exchange, or None."""
     from modelbay import errors
 
     if not isinstance(row, dict) or not isinstance(row.get("message"), str):

@@ -1,8 +1,9 @@
-"""What a recorded exchange says: its answer, read again without the provider.
+"""Reads a recorded exchange: parses its response again without calling the provider.
 
-An exchange is a JSON object: `{name, protocol, request{method, url, …} | null, response{status, headers, json | sse | text}}`.
-One that `recording` made also has a `dialect`, the `form` its answer was read in, and the `error` that broke it off.
-Whether it is a generation at all is told by its URL, and where that is missing or unknown by the shape of the response.
+An exchange is a JSON object: `{name, protocol, request{method, url, …} | null, response{status, headers, json | sse |
+text}}`. Exchanges recorded by `recording` also have the `dialect`, the `form` in which the response was read, and an
+`error` if one ended it. Whether it is a generation is decided by its URL, or, if that is missing or unknown, by the
+shape of the response.
 """
 
 import re
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from modelbay.conversation import Conversation, Json, Origin, Protocol
+from modelbay.conversation import Conversation, Json, Protocol, Provenance
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ModelbayError
 from modelbay.events import Event, Failed, PartEnded, PartStarted, Reply, collect
@@ -29,7 +30,7 @@ Row: TypeAlias = dict[str, Json]
 """One line of output."""
 
 LEGACY = "openai_completions_legacy"
-"""Recorded by this name, and read as Chat Completions."""
+"""Protocol name in recordings, read as Chat Completions."""
 PROTOCOLS: dict[str, Protocol] = {
     "openai_chat": "openai_chat",
     "moonshot_kimi": "openai_chat",
@@ -43,7 +44,7 @@ PROTOCOLS: dict[str, Protocol] = {
     "google_genai": "google",
     "vertex_genai": "google",
 }
-"""What exchanges call their protocols, and which codec reads them."""
+"""Protocol names in recordings, and the codec for each."""
 
 OTHER = "not a generation"
 _SKIPPED = (
@@ -59,15 +60,15 @@ _GENERATION = (
     (re.compile(r":(?:streamG|g)enerateContent$"), "google"),
     (re.compile(r"/invoke(?:-with-response-stream)?$|:(?:streamR|r)awPredict$"), ""),
 )
-"""How the paths of generations end, and their protocols; "" where several have that path."""
+"""Path endings of generations, and their protocols; "" if several protocols use the path."""
 _MODELS = re.compile(r"/models(?:/[^:]*)?$")
 _ENOUGH = 65536
-"""Bytes of a stream that tell its protocol."""
+"""Bytes of a stream that are enough to detect its protocol."""
 _SSE = re.compile(r"\s*(?:data|event|id|retry)?:")
 
 
-class Exchange(Struct):
-    """An exchange as far as it is understood; `skipped` says why there is no answer to read."""
+class RecordedExchange(Struct):
+    """A parsed exchange. `skipped` is the reason why there is no response to read."""
 
     protocol: Protocol = "openai_chat"
     dialect: Dialect = PLAIN
@@ -77,16 +78,16 @@ class Exchange(Struct):
     streamed: bool = False
     skipped: str = ""
     page: bool = False
-    """The answer is a web page."""
+    """Whether the response is a web page."""
     broken: ModelbayError | None = None
-    """What ended it from outside."""
+    """Error outside the response that ended the exchange."""
 
 
-def read(recorded: Row) -> Exchange:
-    """What kind of exchange was recorded, and its answer as the bytes that came."""
+def read(recorded: Row) -> RecordedExchange:
+    """Detect the kind of a recorded exchange and restore its response as bytes."""
     response, broken = recorded.get("response"), error_of(recorded.get("error"))
     if not isinstance(response, dict):
-        return Exchange(broken=broken) if broken else Exchange(skipped="no response")
+        return RecordedExchange(broken=broken) if broken else RecordedExchange(skipped="no response")
     request = recorded.get("request")
     request = request if isinstance(request, dict) else {}
     host, path = _address(str(request.get("url") or ""))
@@ -103,10 +104,10 @@ def read(recorded: Row) -> Exchange:
         sure=streamed or status >= 400 or form is not None,
     )
     if name not in PROTOCOLS:
-        return Exchange(skipped=name)
+        return RecordedExchange(skipped=name)
     protocol = PROTOCOLS[name]
     headers = response.get("headers")
-    return Exchange(
+    return RecordedExchange(
         protocol=protocol,
         dialect=_own_dialect(recorded) or _dialect(host, protocol),
         status=status,
@@ -118,8 +119,8 @@ def read(recorded: Row) -> Exchange:
     )
 
 
-def events(exchange: Exchange) -> list[Event]:
-    """The events that the hub would have given."""
+def events(exchange: RecordedExchange) -> list[Event]:
+    """The events that the hub would have returned."""
     of = codec(exchange.protocol)
     if exchange.broken and not (exchange.streamed and exchange.body):
         return [Failed(exchange.broken)]
@@ -135,7 +136,7 @@ def events(exchange: Exchange) -> list[Event]:
         if exchange.broken and rest and isinstance(rest[-1], Failed):
             rest[-1] = Failed(exchange.broken)
         found += rest
-    origin = Origin(exchange.protocol, exchange.dialect.vendor)
+    origin = Provenance(exchange.protocol, exchange.dialect.vendor)
     for event in found:
         if isinstance(event, PartStarted | PartEnded):
             event.part.origin = origin
@@ -143,7 +144,7 @@ def events(exchange: Exchange) -> list[Event]:
 
 
 def replay(recorded: Row, name: str) -> Row:
-    """The answer of an exchange as one flat object. `name` is for an exchange that has none."""
+    """The response of an exchange as a flat object. `name` is the default for its name."""
     row: Row = {"name": recorded.get("name") or name}
     exchange = read(recorded)
     if exchange.skipped:
@@ -152,7 +153,7 @@ def replay(recorded: Row, name: str) -> Row:
 
 
 def translate(recorded: Row, name: str, to: Protocol) -> Row:
-    """What a client of the protocol `to` would have been sent: a stream for a stream, else one piece."""
+    """The response as a client of protocol `to` would receive it: a stream for a stream, else a JSON body."""
     row: Row = {"name": recorded.get("name") or name}
     exchange = read(recorded)
     if exchange.skipped:
@@ -169,7 +170,7 @@ def translate(recorded: Row, name: str, to: Protocol) -> Row:
 
 
 def outcome(reply: Reply) -> Row:
-    """A reply in plain words and numbers, the same for every protocol."""
+    """A reply as plain values, in the same form for every protocol."""
     return {
         "text": reply.text,
         "thinking": reply.thinking,
@@ -188,7 +189,7 @@ def _finish(reply: Reply) -> str:
 
 
 def usage_counts(usage: Usage) -> dict[str, int | None]:
-    """Disjoint counts: `input` without cached tokens, `output` without reasoning; None for what was not reported."""
+    """Disjoint counts: `input` without cached tokens, `output` without reasoning. None if not reported."""
     return {
         "input": _sum(usage.input, usage.tool_prompt),
         "cache_read": usage.cache_read,
@@ -199,7 +200,7 @@ def usage_counts(usage: Usage) -> dict[str, int | None]:
 
 
 def error_words(error: ModelbayError) -> Row:
-    """An error by the provider's word for it, else by ours."""
+    """An error as plain values. `type` is the provider's type, else the class name."""
     kind = getattr(error, "type", None) or type(error).__name__
     return {"type": kind, "message": error.message, "status": error.status}
 
@@ -209,21 +210,23 @@ def _sum(*counts: int | None) -> int | None:
     return sum(known) if known else None
 
 
-# --- what an exchange is ---
+# --- the kind of an exchange ---
 
 
 def _address(url: str) -> tuple[str | None, str]:
-    """Host and path; a recorder may have made the URL unreadable where it took out secrets."""
+    """Host and path of a URL. Removing secrets may have made the URL invalid."""
     try:
         parts = urlsplit(url)
-        host = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"  # a local server is its port
+        host = (
+            parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
+        )  # as in a local server's preset
         return host, parts.path.rstrip("/")
     except ValueError:
         return None, url.partition("?")[0].rstrip("/")
 
 
 def _body(response: Row) -> tuple[bytes, bool]:
-    """The answer's bytes, and whether they are a stream of events."""
+    """The response body, and whether it is a stream of events."""
     for field in ("sse", "text"):
         if isinstance(text := response.get(field), str):
             return text.encode(), bool(_SSE.match(text)) or (field == "sse" and not text.strip())
@@ -231,9 +234,10 @@ def _body(response: Row) -> tuple[bytes, bool]:
 
 
 def _protocol(recorded: Json, method: str, path: str, body: bytes, sure: bool) -> str:
-    """The name of the exchange's protocol, or the kind of what is no generation.
+    """The name of the exchange's protocol, or the kind of exchange that is not a generation.
 
-    `sure`: without a URL that tells, the recorded protocol is enough; else the body must look like a reply.
+    If the URL does not decide, the recorded protocol is used when `sure` is set; otherwise the body must look like a
+    reply.
     """
     for pattern, kind in _SKIPPED:
         if pattern.search(path):
@@ -251,7 +255,7 @@ def _protocol(recorded: Json, method: str, path: str, body: bytes, sure: bool) -
 
 
 def _shape(body: bytes) -> str:
-    """The protocol, or the kind of no generation, that an answer looks like; "" for neither."""
+    """The protocol that a response looks like, or the kind of exchange that is not a generation; "" if unknown."""
     try:
         seen = decode(body)
     except MalformedReply:
@@ -300,7 +304,7 @@ def _dialect(host: str | None, protocol: Protocol) -> Dialect:
 
 
 def _as_chat(body: bytes, streamed: bool) -> bytes:
-    """Legacy completions as Chat Completions: a choice's `text` is its message."""
+    """Convert legacy completions to Chat Completions: `text` of a choice becomes its message."""
     if not streamed:
         return _chat_form(body)
     decoder = Decoder()
@@ -314,10 +318,10 @@ def _chat_form(data: bytes) -> bytes:
         return data
     if not isinstance(chunk, dict):
         return data
-    if isinstance(chunk.get("value"), str):  # Writer streams nothing else
+    if isinstance(chunk.get("value"), str):  # the only field that Writer streams
         chunk["choices"] = [{"text": chunk.pop("value")}]
     for choice in chunk.get("choices") or ():
         if isinstance(choice, dict) and isinstance(choice.get("text"), str):
             choice["delta"] = {"content": choice.pop("text")}
-            choice.pop("logprobs", None)  # tokens and offsets in lists of their own
+            choice.pop("logprobs", None)  # has lists of tokens and offsets instead
     return msgspec.json.encode(chunk)

@@ -1,9 +1,9 @@
-"""What is secret, and how it is kept out of every output: the one module that all outputs ask.
+"""Secrets: what counts as secret, and how it is kept out of every output. All outputs use this module.
 
-- **By place.** The value of a header, of a URL's query parameter or of a variable is secret unless its name is on a short
-  list of harmless names: vendors invent names for keys faster than any list of secret names can follow.
-- **By value.** Each secret of this process is registered, and removed from texts in every spelling in which servers,
-  proxies and encoders quote it. Values are remembered longer than they are used, because an error may be shown later.
+- **By place.** The value of a header, URL query parameter or variable is secret unless its name is on a short list of
+  harmless names. Vendors invent new names for keys faster than a list of secret names could follow.
+- **By value.** Every secret of this process is registered and removed from texts, in every spelling in which servers,
+  proxies and encoders quote it. Values stay registered longer than they are used, as an error may be shown later.
 - **By type.** `Hidden` is text whose `repr` is masked, for tracebacks that show local variables.
 """
 
@@ -24,35 +24,35 @@ MASK = "…"
 
 PUBLIC_HEADERS = frozenset(
     (
-        # what the client is and what it accepts: part of every request, and the same for all users
+        # client name and accepted formats: part of every request, and the same for all users
         "user-agent", "accept", "accept-encoding", "accept-language", "content-type", "content-language",
-        # the application's own address and title, which aggregators show publicly in their rankings
+        # URL and title of the application, which aggregators publish in their rankings
         "referer", "http-referer", "x-title",
         # versions and previews of an API
         "anthropic-version", "anthropic-beta", "openai-beta", "x-api-version", "api-version",
-        # the account that is charged: a name that gives no access without the key beside it
+        # the account that is charged: useless without the key
         "openai-organization", "openai-project", "x-goog-user-project",
     )
 )  # fmt: skip
-"""Headers whose values may be shown, written to logs and exported without `--keys`. Lower case."""
+"""Headers whose values may be shown, logged and exported without `--keys`. Lower case."""
 
 PUBLIC_PARAMETERS = frozenset(
     (
         # versions and previews of an API
         "api-version", "api_version", "apiversion", "version", "v", "beta", "preview",
-        # the form of an answer
+        # format of the response
         "alt", "$alt", "format", "stream", "type", "provider", "extended", "limit", "page", "lang", "language",
-        # the place that answers, which is the address in other words
+        # the place that serves the call, which is part of the address anyway
         "model", "deployment", "region", "location",
     )
 )  # fmt: skip
-"""Parameters of a URL's query whose values may be shown. Lower case."""
+"""Query parameters whose values may be shown. Lower case."""
 
 PUBLIC_VARIABLES = frozenset(
     ("url", "host", "hostname", "endpoint", "base", "port", "region", "location", "project", "resource", "version",
      "model", "deployment", "name", "account", "id", "organization", "org")
 )  # fmt: skip
-"""The last words of variables whose values may be shown: they name a place or an account."""
+"""Last words of variable names whose values may be shown, as they name a place or account."""
 
 _SECRET_WORDS = frozenset(
     ("key", "keys", "apikey", "accesskey", "secretkey", "privatekey", "authkey", "token", "secret", "password", "passwd",
@@ -80,7 +80,7 @@ KEY = re.compile(
     r"(?:(?=[A-Za-z]*\d)[A-Za-z0-9]{16,}|[A-Za-z0-9]{30,})"
     r"|Bearer +(?=\S*\d)\S{12,}|AIza[\w-]{30,}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{5,}"
 )
-"""What keys and tokens look like, wherever they are."""
+"""Pattern of API keys and tokens in any text."""
 _SHAPED = re.compile(r"(?:\b(?:bearer|basic|token)\s+(?=\S{6})|\b(?=sk-[\w-]{8}))([^\s\"'`,;]+)", re.IGNORECASE)
 _SCHEME = re.compile(r"\s*(?:bearer|basic|token|apikey|key)\s+(?=\S)", re.IGNORECASE)
 _URL = re.compile(r"\b([a-z][a-z0-9+.-]*://)([^\s\"'`<>\\^|]+)", re.IGNORECASE)
@@ -88,24 +88,25 @@ _BEFORE_REFERENCE = re.compile(
     r"\s*(?:(?:bearer|basic|token|apikey|key)\s+)?(?:(?:token|key|api[-_]?key)=)?[\"']?\s*|[\"']", re.IGNORECASE
 )
 REFERENCE = re.compile(r"\{(env|file|keyring|command):((?:[^{}]|\{[^{}]*\})*[^{}\s](?:[^{}]|\{[^{}]*\})*)\}")
-"""Says where a secret is: its kind, and which. That is not secret; only a command's words may be."""
+"""A reference to a secret: its kind and name. Not secret itself, except for the words of a command."""
 
-REFERENCES = "the references are {env:NAME}, {file:PATH}, {keyring:SERVICE/USER} and {command:…}"
+REFERENCES = "must be one of: {env:NAME}, {file:PATH}, {keyring:SERVICE/USER}, {command:…}"
 _LIKE_REFERENCE = re.compile(
-    r"\$\{[^{}\s\"']+\}"  # a shell's
+    r"\$\{[^{}\s\"']+\}"  # shell syntax
     r"|\{\{?\s*(?:env|file|keyring|command|environ|environment|cmd|secret|vault|var|variable)\b[^{}\"']*\}\}?"
-    r"|\{[A-Za-z_-]+:[^{}\"']*\}"  # of an unknown kind
-    r"|\{[A-Z][A-Z0-9_]+\}"  # a placeholder that nobody filled in
+    r"|\{[A-Za-z_-]+:[^{}\"']*\}"  # an unknown kind
+    r"|\{[A-Z][A-Z0-9_]+\}"  # a placeholder that was not filled in
     r"|(?<!\S)\$[A-Z_][A-Z0-9_]{2,}(?!\S)"
-    r"|(?<!\S)(?:%[A-Z_][A-Z0-9_]{2,}%(?!\S)|\$env:\w+|\$\([^()]+\))"  # shells of Windows, and a command's output
-    r"|\{(?:env|file|keyring|command):[^{}]*\Z|\A(?:env|file|keyring|command):[^{}]*\}\Z"  # half of one
+    r"|(?<!\S)(?:%[A-Z_][A-Z0-9_]{2,}%(?!\S)|\$env:\w+|\$\([^()]+\))"  # Windows shells, and the output of a command
+    r"|\{(?:env|file|keyring|command):[^{}]*\Z|\A(?:env|file|keyring|command):[^{}]*\}\Z"  # half of a reference
 )
 _DOUBLED = re.compile(r"\{\{[^{}]*\}\}")
-"""A placeholder of a template, which a reference in it does not fill."""
+"""A template placeholder, in which a reference is not resolved."""
 
 
 def misspelled_reference(value: str) -> str | None:
-    """What in a value looks like a reference and is not one: it would be sent as it is written."""
+    """The part of a value that looks like a reference but is not valid, and would be sent unchanged; None if there is
+    none."""
     if not any(char in value for char in "{}$%"):
         return None
     if found := re.search(rf"\${REFERENCE.pattern}", value) or _DOUBLED.search(value):
@@ -115,7 +116,7 @@ def misspelled_reference(value: str) -> str | None:
             return reference[0]
     rest = REFERENCE.sub("\n", value)
     if re.fullmatch(r"[{}]*\n[{}]*", rest) and rest != "\n":
-        return value  # a brace too many would be sent beside the secret
+        return value  # an extra brace would be sent along with the secret
     found = _LIKE_REFERENCE.search(rest)
     return found[0] if found else None
 
@@ -125,43 +126,43 @@ def misspelled_reference(value: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def named_secret(name: str) -> bool:
-    """Whether a key of a document or a variable is named like a secret, or misspelled so."""
+    """Whether the name of a key or variable suggests a secret, including misspellings."""
     words = [word.lower() for word in _WORD.findall(name)]
     if (
         words
         and words[-1] in ("url", "uri", "id", "name", "path", "file", "env", "parameter")
         and "secret" not in words
     ):
-        return len(words) > 2 and {"access", "key"} <= set(words)  # an access key's ID is half of the secret
+        return len(words) > 2 and {"access", "key"} <= set(words)  # the ID of an access key is half of the secret
     if _SECRET_WORDS & set(words):
         return True
     return bool(get_close_matches("".join(words), _SECRET_NAMES, 1, 0.85))
 
 
 def named_credential(name: str) -> bool:
-    """Whether a key of a document names a credential for sure: a document is refused for it, not only masked."""
+    """Whether a key of a document certainly names a credential. Such documents are rejected, not only masked."""
     return bool(_CREDENTIAL.fullmatch("-".join(_WORD.findall(name))))
 
 
 def shaped_secret(value: str) -> bool:
-    """Whether a value looks like a key wherever it is written."""
+    """Whether a value looks like an API key."""
     return bool(_SHAPED.search(value) or KEY.search(value))
 
 
 def secret_header(name: str, value: str = "") -> bool:
-    """Whether a header of a user's is to be kept out of sight. References, and the scheme before them, are not."""
+    """Whether a user's header must be hidden. References, and the scheme before them, need not be."""
     if REFERENCE.search(value):
         return _has_literal(value)
     return name.strip().lower() not in PUBLIC_HEADERS or shaped_secret(value) or masked_urls(value) != value
 
 
 def secret_parameter(name: str, value: str = "") -> bool:
-    """Whether a parameter of a URL is to be kept out of sight; as it is written or decoded."""
+    """Whether a query parameter must be hidden. Name and value may be percent-encoded."""
     return unquote_plus(name).strip().lower() not in PUBLIC_PARAMETERS or shaped_secret(unquote_plus(value))
 
 
 def secret_variable(name: str, value: str = "") -> bool:
-    """Whether a variable of an `env` table is to be kept out of sight."""
+    """Whether a variable of an `env` table must be hidden."""
     if REFERENCE.search(value):
         return _has_literal(value)
     words = [word.lower() for word in _WORD.findall(name)]
@@ -170,13 +171,13 @@ def secret_variable(name: str, value: str = "") -> bool:
 
 
 def key_in_query(url: str) -> bool:
-    """Whether a URL that is published or came from elsewhere has a key in its query."""
+    """Whether the query of a URL contains a key. For URLs that are published or imported."""
     pairs = [pair.partition("=") for pair in url.partition("?")[2].partition("#")[0].split("&")]
     return any(value and (named_secret(unquote_plus(name)) or shaped_secret(value)) for name, _, value in pairs)
 
 
 def masked_text(value: str) -> str:
-    """A secret value as it may be shown: the references in it, and the scheme before it, but nothing else."""
+    """A secret value for output: only its references and the scheme before them are shown."""
     if not value.strip() or REFERENCE.search(value) is None:
         return MASK if value.strip() else value
     shown, end = "", 0
@@ -191,14 +192,13 @@ def _between(text: str) -> str:
 
 
 def _has_literal(value: str) -> bool:
-    """Whether a value with references has more in it than them and a scheme."""
+    """Whether a value contains more than references and a scheme."""
     return not all(_BEFORE_REFERENCE.fullmatch(text) for text in REFERENCE.split(value)[::3])
 
 
 def masked_url(url: str) -> str:
-    """A URL without what may be secret in it: user, password, fragment, query values that are not known as harmless, and what
-    looks like a key in its path.
-    """
+    """A URL for output. Masked are user, password, fragment, query values not known to be harmless, and parts of the
+    path that look like keys."""
     scheme, slashes, rest = url.partition("://")
     if not slashes:
         scheme, rest = "", url
@@ -215,18 +215,18 @@ def masked_url(url: str) -> str:
 def _masked_pair(pair: str) -> str:
     name, equals, value = pair.partition("=")
     if not equals:
-        # a parameter without a value may be a switch or a key, and a switch is a short word
+        # a parameter without a value is a switch or a key, and a switch is a short word
         return name if len(name) <= 12 and name.replace("-", "").replace("_", "").isalpha() else MASK[: len(name)]
     return f"{name}={masked_text(value) if secret_parameter(name, value) else value}"
 
 
 def masked_urls(text: str) -> str:
-    """A text with every URL in it masked."""
+    """A text with all its URLs masked."""
     return _URL.sub(lambda found: masked_url(found[0]), text) if "://" in text else text
 
 
 def bare_url(url: str) -> str:
-    """A URL without its user, fragment, and the parameters whose values may be secret."""
+    """A URL without user, fragment, and parameters whose values may be secret."""
     bare, _, _ = url.partition("#")
     address, mark, query = bare.partition("?")
     scheme, slashes, rest = address.partition("://")
@@ -239,22 +239,22 @@ def bare_url(url: str) -> str:
 
 
 SHORTEST = 6
-"""Characters. A shorter value would be found in words that are not secret, and is guessed anyway."""
+"""Minimum characters of a registered value. Shorter values occur in ordinary words, and can be guessed anyway."""
 STORED = 12
-"""Characters of a value that is removed from texts which are kept: they must not lose words of a person's."""
+"""Minimum characters of a value that is removed from stored texts, which must not lose the user's own words."""
 MOST = 2_000
-"""Values remembered, the newest. Hourly tokens of twelve weeks are as many."""
+"""Maximum number of registered values; the oldest are dropped. Hourly tokens reach it in twelve weeks."""
 
 _known: dict[str, None] = {}
 _forms: list[str] | None = []
 _lock = Lock()
-if hasattr(os, "register_at_fork"):  # a child forked while another thread holds the lock would wait for it for ever
+if hasattr(os, "register_at_fork"):  # otherwise a child forked while another thread holds the lock would wait forever
     os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 def register(value: str) -> None:
-    """Remembers a secret. Of "Bearer …" and the like only what follows the scheme."""
-    global _forms  # noqa: PLW0603 one registry for the process, as logs and errors cross everything
+    """Register a secret. For "Bearer …" and similar, only the part after the scheme."""
+    global _forms  # noqa: PLW0603 one registry per process, as any log or error may contain any secret
     value = str.__str__(value).strip()
     if found := _SCHEME.match(value):
         if value[: found.end()].strip().lower() == "basic":
@@ -270,7 +270,7 @@ def register(value: str) -> None:
 
 
 def _register_basic(encoded: str) -> None:
-    """The password inside basic credentials: a server may quote it decoded."""
+    """Register the password in basic credentials: a server may quote it decoded."""
     try:
         user, _, password = b64decode(encoded, validate=True).decode().partition(":")
     except (NotBase64, ValueError):
@@ -279,25 +279,26 @@ def _register_basic(encoded: str) -> None:
 
 
 PLAIN = re.compile(r"[A-Za-z]+(?:[-_. ][A-Za-z]+)*")
-"""Words."""
+"""Plain words."""
 
 
 def guessable(name: str, value: str) -> bool:
-    """Whether a value, secret by its place alone, is too plain to be removed wherever it is found: `X-Provider: openai` must
-    not turn every "openai" into a mask. What is named like a secret is never too plain.
+    """Whether a value that is secret only by its place is too plain to be removed everywhere.
+
+    `X-Provider: openai` must not mask every "openai". A value whose name suggests a secret is never too plain.
     """
     return not named_secret(name) and (len(value) < 12 or (len(value) < 24 and bool(PLAIN.fullmatch(value))))
 
 
 def register_header(name: str, value: str) -> None:
-    """Remembers the value of a user's header, unless it is known to be harmless or too plain."""
+    """Register the value of a user's header, unless it is known to be harmless or too plain."""
     if secret_header(name, value) and not guessable(name, value):
         for part in REFERENCE.sub("\n", value).split("\n"):
             register(part)
 
 
 def register_url(url: str) -> None:
-    """Remembers what is secret in a URL: its password, fragment and query values."""
+    """Register the secrets in a URL: password, fragment and query values."""
     authority = url.partition("://")[2].partition("/")[0].partition("?")[0].partition("#")[0]
     user, at, _ = authority.rpartition("@")
     if at:
@@ -315,7 +316,7 @@ def register_url(url: str) -> None:
 
 
 def redact(text: str) -> str:
-    """The text without any secret's value."""
+    """The text with all registered values masked."""
     for form in _values():
         if form in text:
             text = text.replace(form, MASK)
@@ -323,12 +324,12 @@ def redact(text: str) -> str:
 
 
 def shown(text: str) -> str:
-    """A message as people may see it: without any secret's value, and with the URLs in it masked."""
+    """A message for output: registered values and URLs masked."""
     return masked_urls(redact(text))
 
 
 def stored(text: str) -> str:
-    """A text as it may be kept: without the values of secrets that are too long to be words of a person's."""
+    """A text for storage: masked are only registered values that are too long to be ordinary words."""
     for form in _values():
         if len(form) >= STORED and form in text:
             text = text.replace(form, MASK)
@@ -336,7 +337,7 @@ def stored(text: str) -> str:
 
 
 def masked_comment(text: str) -> str:
-    """Free text of a file, as a comment, in which somebody may have left a key."""
+    """Free text of a file, such as a comment, with anything masked that looks like a key."""
     return KEY.sub(MASK, _SHAPED.sub(lambda found: found[0].removesuffix(found[1]) + MASK, shown(text)))
 
 
@@ -344,11 +345,11 @@ _ESCAPE = re.compile(
     r"%(?:25)*([0-9A-Fa-f]{2})|\\+u00([0-9A-Fa-f]{2})|\\+x([0-9A-Fa-f]{2})|&(?:amp;)*#0*([0-9]{2,3});"
     r"|&(?:amp;)*#[xX]0*([0-9A-Fa-f]{2});"
 )
-"""A character as URLs, JSON, programs and HTML may write it: also one that needs no escape."""
+"""A character as URLs, JSON, programs and HTML may escape it, including one that needs no escape."""
 
 
 def _without_escaped(text: str) -> str:
-    """The text without the secrets in which any character is escaped: encoders differ in which ones they escape."""
+    """The text with secrets masked that contain escaped characters: encoders differ in which characters they escape."""
     plain = _ESCAPE.sub(_unescaped, text)
     for value in list(_known):
         if value in plain:
@@ -371,7 +372,7 @@ def _escaped_spelling(value: str) -> re.Pattern[str]:
 
 
 def _values() -> list[str]:
-    """Longest first: a secret may begin with another one, whose rest would stay."""
+    """All spellings, longest first: a secret may begin with another one, whose rest would remain."""
     global _forms  # noqa: PLW0603
     forms = _forms
     if forms is None:
@@ -383,7 +384,7 @@ def _values() -> list[str]:
 
 @lru_cache(maxsize=MOST)
 def _spellings(value: str) -> tuple[str, ...]:
-    """How a value is written where it is quoted: in URLs, JSON, HTML, a `repr`, basic credentials, hexadecimal."""
+    """The spellings of a value in URLs, JSON, HTML, a `repr`, basic credentials and hexadecimal."""
     escaped = encode_basestring_ascii(value)[1:-1]
     percent = quote(value, safe="")
     found = {
@@ -408,10 +409,10 @@ def _spellings(value: str) -> tuple[str, ...]:
 
 
 def _within_base64(data: bytes) -> Iterator[str]:
-    """What base64 of any text that contains `data`, as `user:key`, has in it: it depends on where `data` begins."""
+    """The parts of base64 text that encode `data`, for each alignment (as in `user:key`)."""
     for before in range(3):
         padded = b"\0" * before + data
-        first, last = (0, 2, 3)[before], len(padded) * 8 // 6  # the characters that only `data` decides
+        first, last = (0, 2, 3)[before], len(padded) * 8 // 6  # the characters that depend only on `data`
         for encode in (b64encode, urlsafe_b64encode):
             core = encode(padded).decode()[first:last]
             if len(core) >= 8:
@@ -422,8 +423,9 @@ def _within_base64(data: bytes) -> Iterator[str]:
 
 
 class Hidden(str):
-    """Text that is secret, or may have a secret in it: its `repr` is masked, so that no traceback with local variables shows
-    it. It is the text itself for everything else, and what is made of it is plain text again, unless it is a part of it.
+    """Text that is or contains a secret. Its `repr` is masked, for tracebacks that show local variables.
+
+    It is an ordinary string otherwise. Slices of it are hidden too; other strings made from it are plain text.
     """
 
     __slots__ = ()
@@ -433,7 +435,7 @@ class Hidden(str):
         return repr(masked_url(str.__str__(self)) if url else MASK if self else "")
 
     def __getitem__(self, key: SupportsIndex | slice) -> str:
-        return Hidden(str.__getitem__(self, key))  # tools that shorten long text must not uncover it
+        return Hidden(str.__getitem__(self, key))  # tools that shorten long text must not reveal it
 
     def strip(self, chars: str | None = None) -> str:
         return Hidden(str.strip(self, chars))
@@ -443,9 +445,8 @@ E = TypeVar("E", bound=BaseException)
 
 
 def without_frames(error: E) -> E:
-    """The error without the frames that it and its causes came through: their local variables hold what was sent and what
-    came back, which tools that show local variables would show.
-    """
+    """Remove the tracebacks of an error and its causes. Local variables in their frames hold requests and responses,
+    which some tools show."""
     link: BaseException | None = error
     seen: set[int] = set()
     while link is not None and id(link) not in seen:
@@ -456,7 +457,7 @@ def without_frames(error: E) -> E:
 
 
 class HiddenBytes(bytes):
-    """The same for a body that carries a token."""
+    """Like `Hidden`, for a body that contains a token."""
 
     __slots__ = ()
 

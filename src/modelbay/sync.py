@@ -1,6 +1,6 @@
-"""The Hub for programs without an event loop: `from modelbay.sync import Hub`.
+"""A blocking Hub for programs without an event loop: `from modelbay.sync import Hub`.
 
-The same calls, blocking. One thread of its own runs the loop, so that any number of threads may use one Hub at a time.
+It has the same methods. The event loop runs in its own thread, so any number of threads may use one Hub at a time.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ async def _next(events: AsyncGenerator[Event, None]) -> Event | None:
 
 
 async def _cancelled() -> None:
-    """Cancels every other task of the loop: the threads that wait for them would wait for ever."""
+    """Cancel all other tasks of the loop. Otherwise the threads waiting for them would never return."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
@@ -37,7 +37,7 @@ async def _cancelled() -> None:
 
 
 class _Runner:
-    """An event loop in a thread of its own."""
+    """An event loop in its own thread."""
 
     def __init__(self) -> None:
         self._process = os.getpid()
@@ -46,11 +46,11 @@ class _Runner:
         self._thread.start()
 
     def is_here(self) -> bool:
-        """Whether the loop runs, and in this process."""
+        """Whether the loop is running, in this process."""
         return self._process == os.getpid() and not self._loop.is_closed()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of a coroutine.
+        """Run a coroutine and return its result.
 
         Raises:
             HubClosed: the loop has ended.
@@ -60,7 +60,7 @@ class _Runner:
             work.close()
             if self._process != os.getpid():
                 raise Disconnected(
-                    "the stream belongs to the parent process", hint="begin it in the process that reads it"
+                    "the stream belongs to the parent process", hint="start it in the process that reads it"
                 )
             raise HubClosed("the hub is closed")
         waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -73,7 +73,7 @@ class _Runner:
             raise HubClosed("the hub was closed during the call") from None
 
     def close(self) -> None:
-        """Ends what still runs, and the thread."""
+        """Cancel running tasks and end the thread."""
         self.run(_cancelled())
         self.run(self._loop.shutdown_asyncgens())
         self.run(self._loop.shutdown_default_executor())
@@ -83,7 +83,7 @@ class _Runner:
 
 
 class Hub:
-    """See `modelbay.Hub`. To be closed, or used as `with`."""
+    """The blocking counterpart of `modelbay.Hub`. Close it, or use it as a context manager."""
 
     def __init__(self, config: Config) -> None:
         self._hub = hub.Hub(config)
@@ -91,7 +91,7 @@ class Hub:
         self._runner: _Runner | None = None
         self._closed = False
         self._of_parents: list[_Runner] = []
-        """Loops of processes that this one was forked from, kept because the end of a loop would disturb its process."""
+        """Loops of parent processes. They are kept, as deleting a loop would disturb its process."""
         _hubs.add(self)
 
     @classmethod
@@ -106,7 +106,7 @@ class Hub:
         self.close()
 
     def close(self) -> None:
-        """Closes the connections and ends the thread: a later call raises `HubClosed`. Streams that are still open end."""
+        """Close the connections and end the thread. Later calls raise `HubClosed`; open streams end."""
         with self._lock:
             self._closed = True
             runner, self._runner = self._runner, None
@@ -134,28 +134,28 @@ class Hub:
         return self._run(self._hub.list_models(provider))
 
     def complete(self, prompt: Prompt, *, model: str | None = None, **settings: Unpack[Ask]) -> Reply:
-        """The whole answer, requested without streaming. The arguments are those of `stream`.
+        """The complete reply, requested without streaming. The arguments are those of `stream`.
 
         Raises:
-            TypeError, ValueError: an unknown setting or a wrong value; nothing was sent.
-            ModelbayError: there is no whole answer. `Reply.error` is never set in what this returns.
+            TypeError, ValueError: an unknown setting or an invalid value; nothing was sent.
+            ModelbayError: there is no complete reply. `Reply.error` is never set in the result.
         """
         return self._run(self._hub.complete(prompt, model=model, **settings))
 
     def stream(
         self, prompt: Prompt, *, model: str | None = None, **settings: Unpack[Ask]
     ) -> Generator[Event, None, None]:
-        """The events of an answer, as they arrive.
+        """The events of a reply, as they arrive.
 
-        `prompt` is a text, a list of turns or a `Conversation`; `model` an alias or `provider/model-id`, by default the
-        default model. Settings: system, files, tools, tool_choice, output_format, effort, max_tokens, temperature, top_p,
-        stop. A setting that is missing or None has the default of the model or its provider.
+        `prompt` is a text, a list of turns or a `Conversation`. `model` is an alias or `provider/model-id`; default:
+        the default model. Settings: system, files, tools, tool_choice, output_format, effort, max_tokens, temperature,
+        top_p, stop. A setting that is missing or None has the default of the model or its provider.
 
-        Leaving the iteration, or cancelling it, closes the connection to the provider at once.
+        Closing the iterator, or cancelling the task that reads it, closes the connection to the provider at once.
 
         Raises:
-            TypeError, ValueError: at once, for an unknown setting or a wrong value.
-            ModelbayError: no answer began. After its beginning, the stream ends with `Finished` or `Failed`.
+            TypeError, ValueError: immediately, for an unknown setting or an invalid value.
+            ModelbayError: the reply did not start. After its start, the stream ends with `Finished` or `Failed`.
         """
         return self._stream(self._hub.stream(prompt, model=model, **settings))
 
@@ -179,14 +179,14 @@ class Hub:
     def _running(self) -> "_Runner":
         with self._lock:
             if self._closed:
-                raise HubClosed("the hub is closed: nothing was sent")
+                raise HubClosed("the hub is closed; nothing was sent")
             if self._runner is None:
                 self._runner = _Runner()
             return self._runner
 
     def start_over(self) -> None:
-        """Forget the loop of the process that this one was forked from: its thread does not run here."""
-        self._lock = threading.Lock()  # a thread of the parent may have held the old one
+        """Drop the loop of the parent process: its thread does not run in this process."""
+        self._lock = threading.Lock()  # a thread of the parent may have held the old lock
         if self._runner is not None:
             self._of_parents.append(self._runner)
             self._runner = None

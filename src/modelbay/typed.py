@@ -12,15 +12,15 @@ from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_orig
 from msgspec import Meta, Struct
 
 Inner: TypeAlias = Callable[[Any, str], None]
-"""Checks what is inside a value of the right outer type: (value, where)."""
+"""Checks the content of a value whose outer type is right: (value, where)."""
 
 NAMES: dict[Any, str] = {str: "a string", int: "an integer", float: "a number", bool: "True or False", dict: "a dict"}
 LONGEST = 40
-"""Characters of a wrong value that a message quotes."""
+"""Maximum characters of a wrong value in a message."""
 
 
 class Alternative(Struct):
-    """One type that a value may have."""
+    """One accepted type of a value."""
 
     outer: tuple[type, ...]
     name: str
@@ -30,12 +30,12 @@ class Alternative(Struct):
         if isinstance(value, bool):
             return bool in self.outer or object in self.outer
         if isinstance(value, str | bytes | bytearray) and str not in self.outer:
-            return object in self.outer  # they are sequences, but never of what is meant
+            return object in self.outer  # strings are sequences too, but never the ones that are expected
         return isinstance(value, self.outer)
 
 
 class Checker:
-    """Checks values. `examples` show how to write a type; values that `trusted` accepts are not looked into."""
+    """Checks values. `examples` show how to write a type; values for which `trusted` returns True are not inspected."""
 
     def __init__(self, examples: Mapping[Any, str], trusted: Callable[[object], bool]) -> None:
         self._examples = examples
@@ -44,11 +44,11 @@ class Checker:
         self._fields: dict[type[Struct], list[tuple[str, list[Alternative]]]] = {}
 
     def check(self, value: object, wanted: Any, where: str) -> None:
-        """Raise unless a value is of a type.
+        """Check that a value has a type.
 
         Raises:
-            TypeError: it is of another type. The message has `where`, the accepted types and the type that came.
-            ValueError: the type is right and the value is not, such as a number out of its range.
+            TypeError: it has another type. The message contains `where`, the accepted types and the actual type.
+            ValueError: the type is right but the value is not, such as a number out of range.
         """
         self._check(value, self._of(wanted), where)
 

@@ -1,4 +1,4 @@
-"""Token counts in disjoint buckets, so that no sum counts a token twice."""
+"""Token usage in disjoint counts, so that no sum counts a token twice."""
 
 from msgspec import Struct
 
@@ -6,25 +6,25 @@ from modelbay.conversation import Extra
 
 
 class Usage(Struct, omit_defaults=True):
-    """None is "not reported", which is not 0. The buckets add up to what is billed; totals are derived."""
+    """Token counts. None means not reported, which is not 0. The counts add up to what is billed; totals are computed."""
 
     input: int | None = None
-    """Prompt tokens neither read from nor written to a cache, tool prompts excluded."""
+    """Prompt tokens neither read from nor written to a cache, without tool prompts."""
     cache_read: int | None = None
     cache_write: int | None = None
-    """Written to the provider's usual cache (Anthropic: five minutes)."""
+    """Tokens written to the provider's default cache (Anthropic: five minutes)."""
     cache_write_1h: int | None = None
     output: int | None = None
-    """Generated tokens without reasoning."""
+    """Output tokens without reasoning."""
     reasoning: int | None = None
     tool_prompt: int | None = None
-    """Prompt tokens that a provider's own tools added (Gemini)."""
+    """Prompt tokens added by the provider's own tools (Gemini)."""
     raw: Extra | None = None
-    """The provider's own object."""
+    """The provider's usage object."""
 
     @property
     def input_total(self) -> int:
-        """Every token that went in."""
+        """All input tokens."""
         return sum(
             n or 0 for n in (self.input, self.cache_read, self.cache_write, self.cache_write_1h, self.tool_prompt)
         )

@@ -8,7 +8,7 @@ import pytest
 from modelbay.catalog.lists.discovery import Discovery, discover
 from modelbay.config.load import parse
 from modelbay.errors import AuthenticationFailed, ConnectFailed, MalformedReply, ModelbayError, Redirected
-from modelbay.line import Line
+from modelbay.line import ProviderClient
 from modelbay.model import Cost
 from modelbay.simulator import Simulator
 from tests.faults.calls import answers, unused_port
@@ -28,7 +28,7 @@ def simulator():
 async def found(type: str, url: str, more: str = "") -> Discovery:
     config = parse(f'[providers.p]\ntype = "{type}"\nbase_url = "{url}"\n{more}', Path("/somewhere/config.toml"))
     assert config.problems == []
-    line = Line(config)
+    line = ProviderClient(config)
     try:
         return await discover(config, config.providers["p"], line.fetch)
     finally:

@@ -76,9 +76,9 @@ def test_a_missing_key(modelbay: Command):
             code=1,
             out="",
             err="""\
-error: Missing API Key: no API key for provider "acme" in HOME/config.toml
+error: Missing API Key: no API key set for provider "acme" in HOME/config.toml
 
-hint: `modelbay key set acme`, or write api_key under [providers.acme], or OPENAI_API_KEY under [providers.acme.env]; for a server that asks for none, auth = "none"; keys are at https://platform.openai.com/api-keys
+hint: `modelbay key set acme`, or write api_key under [providers.acme], or OPENAI_API_KEY under [providers.acme.env]; if the server requires no key, set auth = "none"; get an API key at https://platform.openai.com/api-keys
 """,
         )
     )
@@ -96,9 +96,9 @@ def test_a_refused_connection(modelbay: Command):
             1,
             "",
             """\
-Connection Errors: POST http://127.0.0.1:PORT/v1/chat/completions: cannot connect to http://127.0.0.1:PORT: connection refused (4 attempts)
+Connection Errors: POST http://127.0.0.1:PORT/v1/chat/completions: could not connect to http://127.0.0.1:PORT: connection refused (4 attempts)
 
-hint: start the server, or correct base_url: nothing listens there (`modelbay provider edit acme --base-url URL`)
+hint: start the server, or fix base_url: nothing is listening at that address (`modelbay provider edit acme --base-url URL`)
 """,
         )
     )
@@ -113,7 +113,7 @@ def test_a_web_page_instead_of_an_answer(modelbay: Command):
             """\
 Unexpected Results: POST SIM/v1/chat/completions: the provider answered with an HTML page: 502 Bad Gateway (4 attempts)
 
-hint: a proxy answered in its provider's place, which is down or slow: ask again later (`modelbay provider test sim`)
+hint: try again later: a proxy reports that the provider is down or slow (`modelbay provider test sim`)
 """,
         )
     )

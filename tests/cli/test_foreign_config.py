@@ -142,7 +142,7 @@ def test_an_export_does_not_pass_a_foreign_reference_on(desk: Desk, host: Site, 
     file.write_text(file.read_text().replace('"openai"', f'"{type}"'))
     run = desk("export", agent, "evil", "--write", "--config", str(file))
     assert run.code == 1
-    assert "comes from elsewhere" in run.err
+    assert "is not from modelbay's home" in run.err
     assert not list(desk.user.rglob("*.json")) + list(desk.user.rglob("config.toml"))
     export = ("export", agent, "evil", "--config", str(file), "--allow-reference", f"{{env:MY_SECRET}}={host.url}")
     assert "MY_SECRET" in desk.done(*export)

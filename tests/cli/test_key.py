@@ -131,7 +131,7 @@ def test_a_stored_key_stays_with_its_origin(command: Command, place: str):
     path.write_text(path.read_text().replace(command.simulator.url, "http://127.0.0.1:9"))
     ended = command("ask", "Hi")
     assert ended.code == 1
-    assert "this key was given for SIM, and is not sent to http://127.0.0.1:9" in ended.err
+    assert "this API key was set for SIM and is not sent to http://127.0.0.1:9" in ended.err
     assert "`modelbay key set sim`" in ended.err
     assert command("key", "set", "sim", place, stdin=KEY).code == 0
     assert "connection refused" in command("ask", "Hi").err

@@ -137,7 +137,7 @@ def test_a_refresh_of_the_models_asks_with_the_token_at_hand(command: Command) -
     assert config(command)["thinking"] == {"enabled": False}, "a refresh changes nothing that one chose"
     (command.home / "credentials").rename(command.home / "elsewhere")
     run = command("provider", "refresh", "managed:kimi-code")
-    assert run.code == 1 and "nobody has logged in" in run.err and "modelbay login managed:kimi-code" in run.err
+    assert run.code == 1 and "not logged in to" in run.err and "modelbay login managed:kimi-code" in run.err
 
 
 def test_another_region_replaces_the_login_and_its_tokens(command: Command) -> None:
@@ -179,7 +179,7 @@ def test_a_keyring_that_does_not_open_is_told_of_before_anybody_approves(command
     url = command.simulator.url
     line = ("login", "kimi-code", "--oauth-host", url, "--base-url", f"{url}/coding/v1")
     run = command(*line, "--keyring")
-    assert run.code == 1 and "The keyring does not answer" in run.err and "modelbay login --file" in run.err
+    assert run.code == 1 and "the keyring is not available" in run.err and "modelbay login --file" in run.err
     assert "Open" not in run.err
     assert command(*line).code == 0
 
@@ -274,7 +274,7 @@ def test_a_logout_during_a_login_is_not_undone(
     monkeypatch.setenv("MODELBAY_HOME", str(command.home))
     models_of = managed.models_of
 
-    def logged_out(body: bytes, login: presets.Login) -> dict[str, Table]:
+    def logged_out(body: bytes, login: presets.LoginMethod) -> dict[str, Table]:
         assert command("logout").code == 0
         return models_of(body, login)
 
@@ -310,7 +310,7 @@ def test_where_nobody_can_log_in(command: Command) -> None:
 
 def test_logging_in_over_http_is_refused(command: Command) -> None:
     run = command("login", "kimi-code", "--oauth-host", "http://auth.acme.test")
-    assert run.code == 1 and "logging in over http is not allowed: http://auth.acme.test" in run.err
+    assert run.code == 1 and "login over http is not allowed: http://auth.acme.test" in run.err
 
 
 # --- what a login server, a keyring or a disk may do to a login ---
@@ -318,14 +318,14 @@ def test_logging_in_over_http_is_refused(command: Command) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "said"),
-    [("unusable", "it has no usable access_token"), ("dpop", "its token type 'DPoP' is not supported")],
+    [("unusable", "missing or invalid access_token"), ("dpop", "token type 'DPoP' is not supported")],
 )
 def test_an_approved_login_without_a_usable_token_fails_at_once(
     fault: str, said: str, command: Command, sim: Simulator
 ) -> None:
     sim.provider.logins.behave(Manner(approve_after=0, interval=1, faults=[fault] * 50))
     run = log_in(command)
-    assert run.code == 1 and f"the login server's answer cannot be used: {said}" in run.err
+    assert run.code == 1 and f"invalid response from the login server: {said}" in run.err
     assert [entry.path for entry in sim.journal].count("/api/oauth/token") == 1
     assert not list(command.home.rglob("*.json"))
 
@@ -344,7 +344,7 @@ def test_a_keyring_that_keeps_nothing_is_reported_before_a_person_approves(comma
     command.environment["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
     url = command.simulator.url
     run = command("login", "kimi-code", "--oauth-host", url, "--base-url", f"{url}/coding/v1", "--keyring")
-    assert run.code == 1 and "the keyring did not keep the tokens" in run.err and "modelbay login --file" in run.err
+    assert run.code == 1 and "the keyring did not store the tokens" in run.err and "modelbay login --file" in run.err
     assert "Open" not in run.err and not list(command.simulator.journal)
 
 
@@ -370,7 +370,10 @@ def test_a_login_that_could_not_be_revoked_is_reported_and_deleted(command: Comm
     assert command("login", "own").code == 0
     out = command("logout", "own")
     assert out.code == 0 and out.out == "Logged out of own\n"
-    assert "could not revoke the login: the login server refused: status 404" in out.err and "valid until 2" in out.err
+    assert (
+        "could not revoke the login: the login server rejected the request: status 404" in out.err
+        and "valid until 2" in out.err
+    )
     assert not list((command.home / "credentials").glob("*.json"))
 
 

@@ -81,7 +81,7 @@ def test_a_person_s_credentials_are_tried_and_told_of(
     run = bay("login", "vertex")
     assert (run.code, run.err, google.grants) == (0, "", ["refresh_token"])
     assert [line.split(None, 1) for line in run.out.splitlines()] == [
-        ["credential", "a person's, of gcloud"],
+        ["credential", "gcloud user credentials"],
         ["where", "HOME/application_default_credentials.json"],
         ["account", "not said by the credential"],
         ["project", "my-project"],
@@ -98,7 +98,7 @@ def test_credentials_that_google_refuses_say_which_and_how_to_get_others(
     google.refuse = True
     run = bay("login", "vertex")
     assert (run.code, run.out, google.grants) == (1, "", [grant])
-    assert "Google refused the application default credentials of HOME/" in run.err
+    assert "Google rejected the application default credentials from HOME/" in run.err
     assert "Token has been expired or revoked" in run.err and "gcloud auth application-default login" in run.err
     assert "key set" not in run.err
 

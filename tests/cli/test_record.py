@@ -36,7 +36,7 @@ def test_verbose_tells_of_requests_answers_and_retries(modelbay: Command):
         "→ POST SIM/v1/chat/completions (sim, ",
         "    Authorization: …",
         "← 429 after ",
-        "attempt 1 of 4 failed",
+        "(attempt 2 of 4)",
         "← 200 after",
         "the reply ended after ",
     ):
@@ -46,7 +46,7 @@ def test_verbose_tells_of_requests_answers_and_retries(modelbay: Command):
 
 def test_a_retry_is_warned_of_in_one_sentence(modelbay: Command):
     err = modelbay("ask", "-m", "claude/sim-1!529*1", "Hi").err
-    assert "warning: Overloaded: attempt 1 of 4 failed; the next follows in 0.0 s\n" in err
+    assert "warning: Overloaded: retrying in 0.0 s (attempt 2 of 4)\n" in err
 
 
 def test_tls_that_trusts_anybody_is_warned_of(modelbay: Command):

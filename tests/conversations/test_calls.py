@@ -271,7 +271,7 @@ def test_arguments_that_broke_off():
                     {"role": "tool", "tool_call_id": "call_1", "content": "bad arguments"},
                 ]
             },
-            ["`tool_result.is_error` is not sent: openai_chat has no place for it"],
+            ["`tool_result.is_error` is not sent: openai_chat has no field for it"],
         )
     )
     assert responses(conversation) == snapshot(
@@ -284,7 +284,7 @@ def test_arguments_that_broke_off():
                 ],
                 "store": False,
             },
-            ["`tool_result.is_error` is not sent: openai_responses has no place for it"],
+            ["`tool_result.is_error` is not sent: openai_responses has no field for it"],
         )
     )
     assert anthropic(conversation) == snapshot(
@@ -312,7 +312,7 @@ def test_arguments_that_broke_off():
                 ],
                 "max_tokens": 8192,
             },
-            ["the arguments of the call of `tide` are no JSON object: sent as `_raw`"],
+            ["the arguments of the call of `tide` are not a JSON object: sent as `_raw`"],
         )
     )
     assert google(conversation) == snapshot(
@@ -340,7 +340,7 @@ def test_arguments_that_broke_off():
                     },
                 ]
             },
-            ["the arguments of the call of `tide` are no JSON object: sent as `_raw`"],
+            ["the arguments of the call of `tide` are not a JSON object: sent as `_raw`"],
         )
     )
 

@@ -7,18 +7,18 @@ from modelbay.conversation import (
     AnyPart,
     Conversation,
     Media,
-    Origin,
+    Provenance,
     Refusal,
     ServerToolCall,
     ServerToolResult,
     Text,
     Turn,
-    Unknown,
+    UnknownPart,
     user,
 )
 from tests.conversations.rendering import anthropic, chat, google, responses
 
-CLAUDE = Origin("anthropic", "anthropic", "claude")
+CLAUDE = Provenance("anthropic", "anthropic", "claude")
 CITATION = {
     "type": "web_search_result_location",
     "url": "https://example.com",
@@ -100,7 +100,7 @@ def test_a_citation():
                     {"role": "user", "content": "And now?"},
                 ]
             },
-            ["`annotations` is not sent: openai_chat has no place for it"],
+            ["`annotations` is not sent: openai_chat has no field for it"],
         )
     )
     assert responses(conversation) == snapshot(
@@ -113,7 +113,7 @@ def test_a_citation():
                 ],
                 "store": False,
             },
-            ["`annotations` is not sent: openai_responses has no place for it"],
+            ["`annotations` is not sent: openai_responses has no field for it"],
         )
     )
     assert anthropic(conversation) == snapshot(
@@ -152,7 +152,7 @@ def test_a_citation():
                     {"role": "user", "parts": [{"text": "And now?"}]},
                 ]
             },
-            ["`annotations` is not sent: google has no place for it"],
+            ["`annotations` is not sent: google has no field for it"],
         )
     )
 
@@ -174,7 +174,7 @@ def test_a_search_that_the_provider_made():
                     {"role": "user", "content": "And now?"},
                 ]
             },
-            ["`server_tool_parts` is not sent: openai_chat has no place for it"],
+            ["`server_tool_parts` is not sent: openai_chat has no field for it"],
         )
     )
     assert responses(conversation) == snapshot(
@@ -187,7 +187,7 @@ def test_a_search_that_the_provider_made():
                 ],
                 "store": False,
             },
-            ["`server_tool_parts` is not sent: openai_responses has no place for it"],
+            ["`server_tool_parts` is not sent: openai_responses has no field for it"],
         )
     )
     assert anthropic(conversation) == snapshot(
@@ -221,7 +221,7 @@ def test_a_search_that_the_provider_made():
                     {"role": "user", "parts": [{"text": "And now?"}]},
                 ]
             },
-            ["`server_tool_parts` is not sent: google has no place for it"],
+            ["`server_tool_parts` is not sent: google has no field for it"],
         )
     )
 
@@ -299,7 +299,7 @@ def test_an_image_that_the_model_made():
 
 
 def test_a_part_nobody_knows():
-    conversation = after(Unknown(native="odd", raw={"type": "odd"}, origin=CLAUDE), Text(text="High."))
+    conversation = after(UnknownPart(native="odd", raw={"type": "odd"}, origin=CLAUDE), Text(text="High."))
     assert chat(conversation) == snapshot(
         (
             {
@@ -309,7 +309,7 @@ def test_a_part_nobody_knows():
                     {"role": "user", "content": "And now?"},
                 ]
             },
-            ["`unknown_parts` is not sent: openai_chat has no place for it"],
+            ["`unknown_parts` is not sent: openai_chat has no field for it"],
         )
     )
     assert responses(conversation) == snapshot(
@@ -322,7 +322,7 @@ def test_a_part_nobody_knows():
                 ],
                 "store": False,
             },
-            ["`unknown_parts` is not sent: openai_responses has no place for it"],
+            ["`unknown_parts` is not sent: openai_responses has no field for it"],
         )
     )
     assert anthropic(conversation) == snapshot(
@@ -344,6 +344,6 @@ def test_a_part_nobody_knows():
                     {"role": "user", "parts": [{"text": "And now?"}]},
                 ]
             },
-            ["`unknown_parts` is not sent: google has no place for it"],
+            ["`unknown_parts` is not sent: google has no field for it"],
         )
     )

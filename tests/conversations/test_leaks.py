@@ -31,19 +31,19 @@ def test_an_item_that_only_responses_has_is_not_written_into_a_system_prompt():
     assert anthropic(conversation) == snapshot(
         (
             {"messages": [{"role": "user", "content": [{"type": "text", "text": "Go"}]}], "max_tokens": 8192},
-            ["`tools.vendor` is not sent: anthropic has no place for it"],
+            ["`tools.vendor` is not sent: anthropic has no field for it"],
         )
     )
     assert google(conversation) == snapshot(
         (
             {"contents": [{"role": "user", "parts": [{"text": "Go"}]}]},
-            ["`tools.vendor` is not sent: google has no place for it"],
+            ["`tools.vendor` is not sent: google has no field for it"],
         )
     )
     assert chat(conversation) == snapshot(
         (
             {"messages": [{"role": "user", "content": "Go"}]},
-            ["`tools.vendor` is not sent: openai_chat has no place for it"],
+            ["`tools.vendor` is not sent: openai_chat has no field for it"],
         )
     )
 
@@ -116,7 +116,7 @@ def test_a_cache_mark_on_an_image_stays_where_it_is_understood():
                     }
                 ]
             },
-            ["`cache_marks` is not sent: openai_chat has no place for it"],
+            ["`cache_marks` is not sent: openai_chat has no field for it"],
         )
     )
     assert chat(conversation, dialect=Dialect(cache_marks=True)) == snapshot(
@@ -146,7 +146,7 @@ def test_a_cache_mark_on_an_image_stays_where_it_is_understood():
                 ],
                 "store": False,
             },
-            ["`cache_marks` is not sent: openai_responses has no place for it"],
+            ["`cache_marks` is not sent: openai_responses has no field for it"],
         )
     )
 
@@ -171,7 +171,7 @@ def test_a_cache_mark_on_a_message_is_the_mark_of_its_last_part():
     assert google(conversation) == snapshot(
         (
             {"contents": [{"role": "user", "parts": [{"text": "a"}, {"text": "b"}]}]},
-            ["`cache_marks` is not sent: google has no place for it"],
+            ["`cache_marks` is not sent: google has no field for it"],
         )
     )
 
@@ -190,7 +190,7 @@ def test_openai_s_cache_breakpoint_is_a_cache_mark_elsewhere():
     assert chat(conversation) == snapshot(
         (
             {"messages": [{"role": "user", "content": "Long."}]},
-            ["`cache_marks` is not sent: openai_chat has no place for it"],
+            ["`cache_marks` is not sent: openai_chat has no field for it"],
         )
     )
     assert chat(conversation, dialect=Dialect(cache_breakpoints=True)) == snapshot(
@@ -206,7 +206,7 @@ def test_openai_s_cache_breakpoint_is_a_cache_mark_elsewhere():
     assert google(conversation) == snapshot(
         (
             {"contents": [{"role": "user", "parts": [{"text": "Long."}]}]},
-            ["`cache_marks` is not sent: google has no place for it"],
+            ["`cache_marks` is not sent: google has no field for it"],
         )
     )
 
@@ -225,7 +225,7 @@ def test_a_cache_mark_on_a_tool_call_or_result_is_reported():
                     }
                 ],
             },
-            ["`cache_marks` is not sent: openai_chat has no place for it"],
+            ["`cache_marks` is not sent: openai_chat has no field for it"],
         )
     )
     call = {"type": "tool_use", "id": "a", "name": "tide", "input": {}}
@@ -255,7 +255,7 @@ def test_a_cache_mark_on_a_tool_call_or_result_is_reported():
                 ],
                 "store": False,
             },
-            ["`cache_marks` is not sent: openai_responses has no place for it"],
+            ["`cache_marks` is not sent: openai_responses has no field for it"],
         )
     )
 
@@ -322,8 +322,8 @@ def test_thinking_is_left_out_where_the_calls_being_answered_have_none_of_this_m
                 "max_tokens": 8192,
             },
             [
-                "it is not known whether m has the effort `high`; it is sent as it is",
-                "`reasoning` is not sent: the calls being answered were made without this model's thinking",
+                "unknown whether m has the effort `high`; it is sent unchanged",
+                "`reasoning` is not sent: there is no thinking of this model before the tool calls being answered",
             ],
         )
     )

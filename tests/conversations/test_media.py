@@ -64,7 +64,7 @@ def test_an_image_by_its_address():
                     }
                 ]
             },
-            ["`detail` is not sent: google has no place for it"],
+            ["`detail` is not sent: google has no field for it"],
         )
     )
 
@@ -208,7 +208,7 @@ def test_a_pdf_by_its_address():
         [user("Sum it up.", Media(kind="document", url="https://example.com/tides.pdf", media_type="application/pdf"))]
     )
     assert chat(conversation) == snapshot(
-        "refused: `document` cannot be expressed in openai_chat: it takes the file itself, not its address"
+        "refused: `document` cannot be expressed in openai_chat: the file itself is required, not its URL"
     )
     assert responses(conversation) == snapshot(
         {

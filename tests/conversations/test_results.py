@@ -243,7 +243,7 @@ def test_a_result_that_is_an_error():
                     {"role": "tool", "tool_call_id": "call_1", "content": "no such place"},
                 ]
             },
-            ["`tool_result.is_error` is not sent: openai_chat has no place for it"],
+            ["`tool_result.is_error` is not sent: openai_chat has no field for it"],
         )
     )
     assert responses(conversation) == snapshot(
@@ -256,7 +256,7 @@ def test_a_result_that_is_an_error():
                 ],
                 "store": False,
             },
-            ["`tool_result.is_error` is not sent: openai_responses has no place for it"],
+            ["`tool_result.is_error` is not sent: openai_responses has no field for it"],
         )
     )
     assert anthropic(conversation) == snapshot(

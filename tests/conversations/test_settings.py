@@ -28,17 +28,17 @@ def test_sampling():
                 "presence_penalty": 0.2,
                 "seed": 7,
             },
-            ["`top_k` is not sent: openai_chat has no place for it"],
+            ["`top_k` is not sent: openai_chat has no field for it"],
         )
     )
     assert responses(conversation) == snapshot(
         (
             {"input": [{"role": "user", "content": "High or low?"}], "temperature": 0.5, "top_p": 0.9, "store": False},
             [
-                "`top_k` is not sent: openai_responses has no place for it",
-                "`frequency_penalty` is not sent: openai_responses has no place for it",
-                "`presence_penalty` is not sent: openai_responses has no place for it",
-                "`seed` is not sent: openai_responses has no place for it",
+                "`top_k` is not sent: openai_responses has no field for it",
+                "`frequency_penalty` is not sent: openai_responses has no field for it",
+                "`presence_penalty` is not sent: openai_responses has no field for it",
+                "`seed` is not sent: openai_responses has no field for it",
             ],
         )
     )
@@ -51,9 +51,9 @@ def test_sampling():
                 "max_tokens": 8192,
             },
             [
-                "`frequency_penalty` is not sent: anthropic has no place for it",
-                "`presence_penalty` is not sent: anthropic has no place for it",
-                "`seed` is not sent: anthropic has no place for it",
+                "`frequency_penalty` is not sent: anthropic has no field for it",
+                "`presence_penalty` is not sent: anthropic has no field for it",
+                "`seed` is not sent: anthropic has no field for it",
                 "`top_p` is not sent: it cannot be set together with `temperature`",
             ],
         )
@@ -88,7 +88,7 @@ def test_a_high_temperature():
                 "temperature": 1.0,
                 "max_tokens": 8192,
             },
-            ["temperature 1.5 is sent as 1: anthropic takes 0 to 1"],
+            ["temperature 1.5 is sent as 1: anthropic accepts 0 to 1"],
         )
     )
     assert google(conversation) == snapshot(
@@ -122,7 +122,7 @@ def test_a_stop_sequence_of_white_space():
     assert chat(conversation) == snapshot({"messages": [{"role": "user", "content": "High or low?"}], "stop": [" "]})
     assert responses(conversation) == snapshot("refused: `stop` cannot be expressed in openai_responses")
     assert anthropic(conversation) == snapshot(
-        "refused: `stop` cannot be expressed in anthropic: a stop sequence must hold more than white space"
+        "refused: `stop` cannot be expressed in anthropic: a stop sequence must contain more than white space"
     )
     assert google(conversation) == snapshot(
         {
@@ -254,7 +254,7 @@ def test_little_thinking():
     assert chat(conversation) == snapshot(
         (
             {"messages": [{"role": "user", "content": "High or low?"}], "reasoning_effort": "low"},
-            ["it is not known whether m has the effort `low`; it is sent as it is"],
+            ["unknown whether m has the effort `low`; it is sent unchanged"],
         )
     )
     assert responses(conversation) == snapshot(
@@ -265,7 +265,7 @@ def test_little_thinking():
                 "reasoning": {"effort": "low", "summary": "auto"},
                 "include": ["reasoning.encrypted_content"],
             },
-            ["it is not known whether m has the effort `low`; it is sent as it is"],
+            ["unknown whether m has the effort `low`; it is sent unchanged"],
         )
     )
     assert anthropic(conversation) == snapshot(
@@ -275,7 +275,7 @@ def test_little_thinking():
                 "max_tokens": 8192,
                 "thinking": {"type": "enabled", "budget_tokens": 1024},
             },
-            ["it is not known whether m has the effort `low`; it is sent as it is"],
+            ["unknown whether m has the effort `low`; it is sent unchanged"],
         )
     )
     assert google(conversation) == snapshot(
@@ -284,7 +284,7 @@ def test_little_thinking():
                 "contents": [{"role": "user", "parts": [{"text": "High or low?"}]}],
                 "generationConfig": {"thinkingConfig": {"thinkingBudget": 1024, "includeThoughts": True}},
             },
-            ["it is not known whether m has the effort `low`; it is sent as it is"],
+            ["unknown whether m has the effort `low`; it is sent unchanged"],
         )
     )
 
@@ -328,13 +328,13 @@ def test_no_thinking():
     assert chat(conversation) == snapshot(
         (
             {"messages": [{"role": "user", "content": "High or low?"}], "reasoning_effort": "none"},
-            ["it is not known whether thinking can be turned off at m; the effort `off` is sent"],
+            ["unknown whether m can turn off thinking; the effort `off` is sent"],
         )
     )
     assert responses(conversation) == snapshot(
         (
             {"input": [{"role": "user", "content": "High or low?"}], "store": False, "reasoning": {"effort": "none"}},
-            ["it is not known whether thinking can be turned off at m; the effort `off` is sent"],
+            ["unknown whether m can turn off thinking; the effort `off` is sent"],
         )
     )
     assert anthropic(conversation) == snapshot(
@@ -344,7 +344,7 @@ def test_no_thinking():
                 "max_tokens": 8192,
                 "thinking": {"type": "disabled"},
             },
-            ["it is not known whether thinking can be turned off at m; the effort `off` is sent"],
+            ["unknown whether m can turn off thinking; the effort `off` is sent"],
         )
     )
     assert google(conversation) == snapshot(
@@ -353,7 +353,7 @@ def test_no_thinking():
                 "contents": [{"role": "user", "parts": [{"text": "High or low?"}]}],
                 "generationConfig": {"thinkingConfig": {"thinkingBudget": 0}},
             },
-            ["it is not known whether thinking can be turned off at m; the effort `off` is sent"],
+            ["unknown whether m can turn off thinking; the effort `off` is sent"],
         )
     )
 
@@ -370,7 +370,7 @@ def test_a_user_and_labels():
                 "metadata": {"job": "tides"},
                 "user": "u1",
             },
-            ["`cache_key` is not sent: it is not known whether this endpoint takes it"],
+            ["`cache_key` is not sent: unknown whether this endpoint accepts it"],
         )
     )
     assert responses(conversation) == snapshot(
@@ -391,9 +391,9 @@ def test_a_user_and_labels():
                 "metadata": {"user_id": "u1"},
             },
             [
-                "`service_tier` is not sent: anthropic has no place for it",
-                "`metadata` is not sent: anthropic has no place for it",
-                "`cache_key` is not sent: anthropic has no place for it",
+                "`service_tier` is not sent: anthropic has no field for it",
+                "`metadata` is not sent: anthropic has no field for it",
+                "`cache_key` is not sent: anthropic has no field for it",
             ],
         )
     )
@@ -401,10 +401,10 @@ def test_a_user_and_labels():
         (
             {"contents": [{"role": "user", "parts": [{"text": "High or low?"}]}]},
             [
-                "`service_tier` is not sent: google has no place for it",
-                "`metadata` is not sent: google has no place for it",
-                "`user` is not sent: google has no place for it",
-                "`cache_key` is not sent: google has no place for it",
+                "`service_tier` is not sent: google has no field for it",
+                "`metadata` is not sent: google has no field for it",
+                "`user` is not sent: google has no field for it",
+                "`cache_key` is not sent: google has no field for it",
             ],
         )
     )
@@ -480,7 +480,7 @@ def test_cache_marks():
                     },
                 ]
             },
-            ["`cache_marks` is not sent: openai_chat has no place for it"],
+            ["`cache_marks` is not sent: openai_chat has no field for it"],
         )
     )
     assert responses(conversation) == snapshot(
@@ -498,7 +498,7 @@ def test_cache_marks():
                 ],
                 "store": False,
             },
-            ["`cache_marks` is not sent: openai_responses has no place for it"],
+            ["`cache_marks` is not sent: openai_responses has no field for it"],
         )
     )
     assert anthropic(conversation) == snapshot(
@@ -524,7 +524,7 @@ def test_cache_marks():
                 "systemInstruction": {"parts": [{"text": "You are a pilot."}]},
                 "contents": [{"role": "user", "parts": [{"text": "The log."}, {"text": "High or low?"}]}],
             },
-            ["`cache_marks` is not sent: google has no place for it"],
+            ["`cache_marks` is not sent: google has no field for it"],
         )
     )
 
@@ -534,25 +534,25 @@ def test_a_field_nobody_knows():
     assert chat(conversation) == snapshot(
         (
             {"messages": [{"role": "user", "content": "High or low?"}]},
-            ["`top_a` is not sent: openai_chat has no place for it"],
+            ["`top_a` is not sent: openai_chat has no field for it"],
         )
     )
     assert responses(conversation) == snapshot(
         (
             {"input": [{"role": "user", "content": "High or low?"}], "store": False},
-            ["`top_a` is not sent: openai_responses has no place for it"],
+            ["`top_a` is not sent: openai_responses has no field for it"],
         )
     )
     assert anthropic(conversation) == snapshot(
         (
             {"messages": [{"role": "user", "content": [{"type": "text", "text": "High or low?"}]}], "max_tokens": 8192},
-            ["`top_a` is not sent: anthropic has no place for it"],
+            ["`top_a` is not sent: anthropic has no field for it"],
         )
     )
     assert google(conversation) == snapshot(
         (
             {"contents": [{"role": "user", "parts": [{"text": "High or low?"}]}]},
-            ["`top_a` is not sent: google has no place for it"],
+            ["`top_a` is not sent: google has no field for it"],
         )
     )
 

@@ -190,7 +190,7 @@ def test_any_tool_but_only_one():
                 ],
                 "toolConfig": {"functionCallingConfig": {"mode": "ANY"}},
             },
-            ["`tool_choice.parallel` is not sent: google has no place for it"],
+            ["`tool_choice.parallel` is not sent: google has no field for it"],
         )
     )
 

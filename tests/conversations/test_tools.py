@@ -95,7 +95,7 @@ def test_a_strict_tool():
                     }
                 ],
             },
-            ["`tools.strict` is not sent: google has no place for it"],
+            ["`tools.strict` is not sent: google has no field for it"],
         )
     )
 
@@ -218,7 +218,7 @@ def test_a_vendor_s_own_tool_beside_ours():
                     }
                 ],
             },
-            ["`tools.vendor` is not sent: openai_chat has no place for it"],
+            ["`tools.vendor` is not sent: openai_chat has no field for it"],
         )
     )
     assert responses(conversation) == snapshot(
@@ -240,7 +240,7 @@ def test_a_vendor_s_own_tool_beside_ours():
                 ],
                 "store": False,
             },
-            ["`tools.vendor` is not sent: openai_responses has no place for it"],
+            ["`tools.vendor` is not sent: openai_responses has no field for it"],
         )
     )
     assert anthropic(conversation) == snapshot(
@@ -260,7 +260,7 @@ def test_a_vendor_s_own_tool_beside_ours():
                     }
                 ],
             },
-            ["`tools.vendor` is not sent: anthropic has no place for it"],
+            ["`tools.vendor` is not sent: anthropic has no field for it"],
         )
     )
     assert google(conversation) == snapshot(
@@ -283,6 +283,6 @@ def test_a_vendor_s_own_tool_beside_ours():
                     }
                 ],
             },
-            ["`tools.vendor` is not sent: google has no place for it"],
+            ["`tools.vendor` is not sent: google has no field for it"],
         )
     )

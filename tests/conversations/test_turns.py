@@ -380,19 +380,19 @@ def test_a_speaker_with_a_name():
     assert responses(conversation) == snapshot(
         (
             {"input": [{"role": "user", "content": "Hello"}], "store": False},
-            ["`name` is not sent: openai_responses has no place for it"],
+            ["`name` is not sent: openai_responses has no field for it"],
         )
     )
     assert anthropic(conversation) == snapshot(
         (
             {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}], "max_tokens": 8192},
-            ["`name` is not sent: anthropic has no place for it"],
+            ["`name` is not sent: anthropic has no field for it"],
         )
     )
     assert google(conversation) == snapshot(
         (
             {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]},
-            ["`name` is not sent: google has no place for it"],
+            ["`name` is not sent: google has no field for it"],
         )
     )
 

@@ -30,7 +30,7 @@ def service_account(folder: Path, token_uri: str) -> Path:
 
 
 def user_account(folder: Path, token_uri: str) -> Path:
-    """What `gcloud auth application-default login` leaves behind."""
+    """The file that `gcloud auth application-default login` writes."""
     path = folder / "application_default_credentials.json"
     path.write_text(
         json.dumps(

@@ -48,13 +48,13 @@ REFRESH = """
 import asyncio
 from modelbay.config.load import load
 from modelbay.origin import origin
-from modelbay.line import Line
+from modelbay.line import ProviderClient
 from modelbay.providers.logins import login_of
 
 async def main():
     config = load(None)
     entry = config.provider("managed")
-    line = Line(config)
+    line = ProviderClient(config)
     login = login_of(entry.oauth, "managed", origin(entry.base_url))
     refused = None
     while True:

@@ -82,7 +82,7 @@ def test_a_reference_that_leads_nowhere_says_where_it_stands(tmp_path):
 
 @pytest.mark.parametrize("value", ["sk 1", "sk-“1”", "sk\\u00a01", "sk\\n1", "sk-\\u0000"])
 def test_a_key_that_cannot_be_one_is_refused_and_not_shown(tmp_path, value):
-    with pytest.raises(ConfigError, match=r"^providers\.p\.api_key: the key has characters") as caught:
+    with pytest.raises(ConfigError, match=r"^providers\.p\.api_key: the API key contains invalid characters") as caught:
         found(tmp_path, f'[providers.p]\napi_key = "{value}"')
     assert "sk" not in str(caught.value)
 
@@ -126,13 +126,17 @@ def test_googles_default_credentials_need_no_key(tmp_path):
 
 def test_a_missing_key_names_the_file_the_provider_and_the_ways_on(tmp_path):
     with pytest.raises(MissingCredential) as caught:
-        found(tmp_path, '[providers.p]\ntype = "openai"', Need(NEED.origin, advice="keys are at https://keys.example"))
+        found(
+            tmp_path,
+            '[providers.p]\ntype = "openai"',
+            Need(NEED.origin, advice="get an API key at https://keys.example"),
+        )
     error = caught.value
-    assert str(error) == f'no API key for provider "p" in {tmp_path}/config.toml'
+    assert str(error) == f'no API key set for provider "p" in {tmp_path}/config.toml'
     assert (error.provider, error.file) == ("p", f"{tmp_path}/config.toml")
     assert error.hint == (
         "`modelbay key set p`, or write api_key under [providers.p], or OPENAI_API_KEY under [providers.p.env]; "
-        'for a server that asks for none, auth = "none"; keys are at https://keys.example'
+        'if the server requires no key, set auth = "none"; get an API key at https://keys.example'
     )
 
 
@@ -141,7 +145,8 @@ def test_the_shells_key_is_not_used_and_the_hint_says_so(tmp_path, monkeypatch):
     with pytest.raises(MissingCredential) as caught:
         found(tmp_path, '[providers.p]\ntype = "openai"')
     assert caught.value.hint == (
-        'OPENAI_API_KEY of your shell is not read by itself: write api_key = "{env:OPENAI_API_KEY}" under [providers.p]'
+        "the environment variable OPENAI_API_KEY is set but not read implicitly; to use it, "
+        'write api_key = "{env:OPENAI_API_KEY}" under [providers.p]'
     )
 
 

@@ -23,7 +23,7 @@ def answer(status: bytes, body: bytes) -> bytes:
 
 @pytest.fixture
 def anywhere(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Sends a person's refresh to a URL: google-auth knows one address for those, whatever their file says."""
+    """Send a user's token refresh to a URL: google-auth has a fixed one and ignores that of the file."""
     return lambda url: monkeypatch.setattr("google.oauth2.credentials._GOOGLE_OAUTH2_TOKEN_ENDPOINT", url)
 
 

@@ -13,7 +13,7 @@ from modelbay.config.schema import Config
 from modelbay.credentials.oauth import Code, Device, Flow, Refused, TokenSet, log_in, refreshed
 from modelbay.credentials.tokens import FileStore, Login, Tokens
 from modelbay.errors import AuthenticationFailed
-from modelbay.line import Line
+from modelbay.line import ProviderClient
 from modelbay.simulator import Simulator
 from tests.cli.command import Command
 from tests.credentials.test_oauth import Time, kept
@@ -25,8 +25,8 @@ DAY = 86_400.0
 
 
 @pytest.fixture
-async def line(tmp_path: Path) -> AsyncIterator[Line]:
-    line = Line(Config(path=tmp_path / "config.toml"))
+async def line(tmp_path: Path) -> AsyncIterator[ProviderClient]:
+    line = ProviderClient(Config(path=tmp_path / "config.toml"))
     yield line
     await line.aclose()
 
@@ -53,11 +53,13 @@ class Person:
             self._does(self.codes[-1].user_code)
 
 
-async def logged_in(server: Server, line: Line, person: Person) -> TokenSet:
+async def logged_in(server: Server, line: ProviderClient, person: Person) -> TokenSet:
     return await log_in(flow(server), line.exchange, person.sees, kept, clock=person.time, sleep=person.sleep)
 
 
-async def test_an_approved_login_gives_tokens_that_the_server_accepts(login_server: Server, line: Line) -> None:
+async def test_an_approved_login_gives_tokens_that_the_server_accepts(
+    login_server: Server, line: ProviderClient
+) -> None:
     person = Person(login_server.approve, after=2)
     tokens = await logged_in(login_server, line, person)
     assert login_server.accepts(tokens.access_token) and not login_server.accepts("another")
@@ -68,12 +70,12 @@ async def test_an_approved_login_gives_tokens_that_the_server_accepts(login_serv
     assert code.uri_complete is not None and code.user_code in code.uri_complete
 
 
-async def test_a_denied_login_is_over(login_server: Server, line: Line) -> None:
+async def test_a_denied_login_is_over(login_server: Server, line: ProviderClient) -> None:
     with pytest.raises(AuthenticationFailed, match="the login was denied"):
         await logged_in(login_server, line, Person(login_server.deny, after=1))
 
 
-async def test_an_expired_code_is_followed_by_a_new_one(login_server: Server, line: Line) -> None:
+async def test_an_expired_code_is_followed_by_a_new_one(login_server: Server, line: ProviderClient) -> None:
     def first_too_late(user_code: str) -> None:
         login_server.expire(user_code)
         person._does, person._after = login_server.approve, 1
@@ -84,7 +86,7 @@ async def test_an_expired_code_is_followed_by_a_new_one(login_server: Server, li
     assert len({code.user_code for code in person.codes}) == 2
 
 
-async def test_slow_down_slows_for_good(line: Line) -> None:
+async def test_slow_down_slows_for_good(line: ProviderClient) -> None:
     with authlib_server() as server:
         server.impatient = 2
         person = Person(server.approve, after=3)
@@ -92,14 +94,14 @@ async def test_slow_down_slows_for_good(line: Line) -> None:
     assert person.time.slept == [2.0, 7.0, 12.0, 12.0]
 
 
-async def test_a_network_that_fails_while_polling_is_waited_for(login_server: Server, line: Line) -> None:
+async def test_a_network_that_fails_while_polling_is_waited_for(login_server: Server, line: ProviderClient) -> None:
     login_server.drop(2)
     person = Person(login_server.approve, after=3)
     assert login_server.accepts((await logged_in(login_server, line, person)).access_token)
     assert len(person.codes) == 1
 
 
-async def test_a_code_is_good_once(login_server: Server, line: Line) -> None:
+async def test_a_code_is_good_once(login_server: Server, line: ProviderClient) -> None:
     device = Device(flow(login_server), line.exchange)
     code = await device.start()
     assert await device.poll() is None
@@ -109,7 +111,9 @@ async def test_a_code_is_good_once(login_server: Server, line: Line) -> None:
         await device.poll()
 
 
-async def test_refresh_tokens_rotate_and_an_old_one_is_refused_for_good(login_server: Server, line: Line) -> None:
+async def test_refresh_tokens_rotate_and_an_old_one_is_refused_for_good(
+    login_server: Server, line: ProviderClient
+) -> None:
     old = await logged_in(login_server, line, Person(login_server.approve))
     new = await refreshed(flow(login_server), old, line.exchange)
     assert new.refresh_token != old.refresh_token and login_server.accepts(new.access_token)
@@ -124,7 +128,7 @@ def login_of(server: Server) -> Login:
 
 @pytest.mark.parametrize("skew", [DAY, -DAY])
 async def test_a_clock_that_is_a_day_wrong_costs_no_refresh_after_the_first(
-    skew: float, login_server: Server, line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    skew: float, login_server: Server, line: ProviderClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
     first = await logged_in(login_server, line, Person(login_server.approve))
@@ -140,7 +144,7 @@ async def test_a_clock_that_is_a_day_wrong_costs_no_refresh_after_the_first(
 
 
 async def test_a_revoked_refresh_token_ends_the_login(
-    login_server: Server, line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    login_server: Server, line: ProviderClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
     first = await logged_in(login_server, line, Person(login_server.approve))

@@ -168,7 +168,7 @@ async def test_a_null_error_is_not_an_error() -> None:
 )
 async def test_an_unusable_grant_is_reported_at_once(answer: bytes) -> None:
     time, server = Time(), Server((200, CODE % b""), (400, PENDING), (200, answer))
-    with pytest.raises(MalformedReply, match="answer cannot be used"):
+    with pytest.raises(MalformedReply, match="invalid response from the login server"):
         await log_in(FLOW, server, lambda _: None, kept, clock=time, sleep=time.sleep)
     assert len(server.forms) == 3
 

@@ -92,7 +92,7 @@ def test_a_file_may_be_written_with_a_tilde(config, monkeypatch, tmp_path):
         (None, "No such file"),
         (b" \n", "is blank"),
         (b"\xff\xfe", "not UTF-8"),
-        (b"x" * 70_000, "larger than 65536 bytes"),
+        (b"x" * 70_000, "too large for an API key"),
     ],
 )
 def test_a_file_that_holds_no_key(config, content, complaint):
@@ -103,7 +103,7 @@ def test_a_file_that_holds_no_key(config, content, complaint):
 
 
 def test_a_folder_is_no_file(config):
-    with pytest.raises(MissingCredential, match="is no file"):
+    with pytest.raises(MissingCredential, match="is not a file"):
         resolve_reference("{file:.}", config, ())
 
 
@@ -114,7 +114,7 @@ def test_the_environment_of_a_process_is_no_file(config, way):
     if way == "through a link":
         path = config.path.parent / "key"
         path.symlink_to("/proc/self/environ")
-    with pytest.raises(ConfigError, match="is refused"):
+    with pytest.raises(ConfigError, match="is not allowed"):
         resolve_reference(f"{{file:{path}}}", config, ())
 
 
@@ -169,10 +169,10 @@ def test_no_shell_runs(config):
 @pytest.mark.parametrize(
     ("value", "complaint"),
     [
-        (command('import sys; sys.exit("not signed in")'), "ended with status 1: not signed in"),
+        (command('import sys; sys.exit("not signed in")'), "failed with exit status 1: not signed in"),
         (command("pass"), "is blank"),
-        ("{command:no-such-program-here --key}", r"no-such-program-here …} does not run"),
-        ("{command:echo 'open}", "does not run: No closing quotation"),
+        ("{command:no-such-program-here --key}", r"no-such-program-here …} could not run"),
+        ("{command:echo 'open}", "could not run: No closing quotation"),
     ],
 )
 def test_a_command_that_gives_no_key(config, value, complaint):

@@ -83,7 +83,7 @@ def test_the_plain_key_is_what_stands_in_the_file_itself(config: Config) -> None
 def test_an_id_that_is_no_name_for_a_file_is_refused(config: Config, id: str) -> None:
     entry = config.provider("p")
     entry.id = id
-    with pytest.raises(ConfigError, match="no file can be called"):
+    with pytest.raises(ConfigError, match="is not a valid file name"):
         storage.keep_in_file(config, entry, "sk-new-key", WHERE)
 
 

@@ -1,4 +1,4 @@
-"""Tokens of logins: refreshed once, kept before the old are forgotten, and never sent to anybody else."""
+"""Login tokens: refreshed once, stored before the old ones are dropped, never sent to another origin."""
 
 import asyncio
 import signal
@@ -164,14 +164,14 @@ async def test_an_unusable_refresh_replaces_nothing(home: Path, sim: Simulator, 
 async def test_tokens_that_do_not_say_where_they_belong_are_not_sent(home: Path, sim: Simulator, missing: str) -> None:
     STORE.write("managed", replace(grant(sim), **{missing: None}))
     async with Hub.open() as hub:
-        with pytest.raises(ConfigError, match="do not say which server issued them") as caught:
+        with pytest.raises(ConfigError, match="have no known issuer") as caught:
             await ask(hub)
     assert "modelbay login managed" in str(caught.value.hint)
     assert not list(sim.journal)
 
 
 @pytest.mark.parametrize("login", [login for _, login in presets.logins() if login.by == "device"])
-def test_another_program_s_tokens_go_to_the_vendor_s_own_addresses_only(login: presets.Login) -> None:
+def test_another_program_s_tokens_go_to_the_vendor_s_own_addresses_only(login: presets.LoginMethod) -> None:
     table = msgspec.convert(oauth_table(login), OAuth)
     assert login_of(table, "x", origin(login.base_url or "")).usual
     assert not login_of(table, "x", origin("https://api.acme.test")).usual
@@ -323,7 +323,7 @@ async def test_a_broken_file_is_told_of(home: Path) -> None:
     path_of("managed").parent.mkdir()
     path_of("managed").write_text("{")
     async with Hub.open() as hub:
-        with pytest.raises(ModelbayError, match="not what a login leaves behind"):
+        with pytest.raises(ModelbayError, match="invalid login tokens in"):
             await ask(hub)
 
 

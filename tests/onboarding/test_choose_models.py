@@ -36,9 +36,9 @@ def test_the_level_that_stands_is_one_that_the_model_has(model, config, shown):
         (THINKER, "none", "off", None),
         (THINKER, "xhigh", "high", "the effort `xhigh` is sent as `high`"),
         (ALWAYS, "off", "low", "m always thinks"),
-        (PLAIN, "high", "off", "m does not think"),
+        (PLAIN, "high", "off", "m does not support thinking"),
         (PLAIN, "off", "off", None),
-        (Model(id="m", protocol="openai_chat"), "max", "max", "it is not known whether m has the effort `max`"),
+        (Model(id="m", protocol="openai_chat"), "max", "max", "unknown whether m has the effort `max`"),
     ],
 )
 def test_a_typed_level_follows_the_rule_of_every_request(model, wanted, level, warned):

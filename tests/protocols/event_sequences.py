@@ -9,14 +9,14 @@ from modelbay.conversation import (
     Annotation,
     AnyPart,
     Media,
-    Origin,
+    Provenance,
     Refusal,
     ServerToolCall,
     ServerToolResult,
     Text,
     Thinking,
     ToolCall,
-    Unknown,
+    UnknownPart,
 )
 from modelbay.errors import IncompleteReply, MalformedReply, Overloaded, TimedOut
 from modelbay.events import (
@@ -39,7 +39,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 some_text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6)
 words = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
 counts = st.none() | st.integers(0, 10**6)
-origins = st.none() | st.builds(Origin, st.sampled_from(PROTOCOLS), st.just("") | words, st.just("") | words)
+origins = st.none() | st.builds(Provenance, st.sampled_from(PROTOCOLS), st.just("") | words, st.just("") | words)
 opaque = st.none() | st.just("") | words
 json_objects = st.dictionaries(words, st.none() | st.booleans() | st.integers(-(2**60), 2**60) | texts, max_size=3)
 usages = st.builds(Usage, counts, counts, counts, counts, counts, counts, counts)
@@ -75,18 +75,18 @@ def parts() -> st.SearchStrategy[AnyPart]:
         st.builds(Media, kind=st.sampled_from(["image", "audio"]), data=st.just("AAAA"), media_type=st.just("a/b")),
         st.builds(
             ServerToolCall, name=words, arguments=st.just('{"a":1}'), id=words, native=st.just("server_tool_use"),
-            origin=st.none() | st.just(Origin("anthropic")) | st.just(Origin("google")),
+            origin=st.none() | st.just(Provenance("anthropic")) | st.just(Provenance("google")),
         ),
         st.builds(
             ServerToolResult, call_id=words, native=st.just("web_search_tool_result"),
-            origin=st.none() | st.just(Origin("anthropic")) | st.just(Origin("google")),
+            origin=st.none() | st.just(Provenance("anthropic")) | st.just(Provenance("google")),
         ),
-        st.builds(Unknown, native=words, raw=st.just({"type": "odd", "odd": 1}), origin=origins),
+        st.builds(UnknownPart, native=words, raw=st.just({"type": "odd", "odd": 1}), origin=origins),
     )  # fmt: skip
 
 
 def any_events() -> st.SearchStrategy[list[Event]]:
-    """Anything: no start or two, deltas for keys nobody opened, parts that never end, events after the end."""
+    """Anything: no start or two, deltas for keys that were not opened, parts that never end, events after the end."""
     keys = st.integers(0, 3)
     one: st.SearchStrategy[Event] = st.one_of(
         st.builds(PartStarted, keys, parts()),
@@ -119,7 +119,7 @@ def _steps(key: int, part: AnyPart, pieces: list[str]) -> list[Event]:
 
 
 @st.composite
-def _portable_part(draw: st.DrawFn, origin: Origin | None) -> tuple[AnyPart, list[str]]:
+def _portable_part(draw: st.DrawFn, origin: Provenance | None) -> tuple[AnyPart, list[str]]:
     """A part that every protocol has, and its text in pieces."""
     kind = draw(st.sampled_from(["text", "thinking", "call"]))
     if kind == "call":
@@ -138,7 +138,7 @@ def _identity(drawn: tuple[AnyPart, list[str]]) -> object:
 
 
 @st.composite
-def replies(draw: st.DrawFn, *, interleaved: bool = True, origin: Origin | None = None) -> list[Event]:
+def replies(draw: st.DrawFn, *, interleaved: bool = True, origin: Provenance | None = None) -> list[Event]:
     """The events of a whole reply of text, thinking and calls, as a parser promises them.
 
     interleaved: parts may overlap, as parallel calls do.

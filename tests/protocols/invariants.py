@@ -1,4 +1,4 @@
-"""What must hold of events and of every stream we write, whatever it was made from (reference: translation.md §C).
+"""Invariants of events and of every rendered stream, for any input (reference: translation.md §C).
 
 The checkers read bytes with the standard library, so that they share no mistake with our parsers. A stream is `ended`
 when a `Finished` or `Failed` was rendered; else it is a beginning, of which the same must hold as far as it goes.
@@ -357,4 +357,4 @@ CHECKS = {
     "anthropic": check_anthropic,
     "google": check_google,
 }
-"""What checks the stream for a client of each protocol, and whether it has ended."""
+"""The checker of a client's stream for each protocol, and whether the stream has ended."""

@@ -1,4 +1,4 @@
-"""What counts as the same: of bodies, of events, of replies. Nothing else may differ."""
+"""Equality of bodies, events and replies: nothing but the listed differences is allowed."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -71,7 +71,7 @@ def _told(event: Event) -> Any:
 def sent(events: Iterable[Event]) -> Reply:
     """The reply a client of our stream must see.
 
-    A part that was cut off and never ended is no part of the reply, but its beginning has been sent and cannot be unsaid.
+    A part that was cut off and never ended does not belong to the reply, but its beginning has been sent and cannot be unsaid.
     """
     events = list(events)
     ended = {event.key for event in events if type(event) is PartEnded}
@@ -86,7 +86,7 @@ def sent(events: Iterable[Event]) -> Reply:
 
 
 def answer(reply: Reply, *, grouped: bool = False) -> dict[str, Any]:
-    """What a reply says, but for the provider's own usage object; no arguments are an empty object.
+    """The content of a reply, without the provider's own usage object; no arguments are an empty object.
 
     Neither ids of items, which are made where a provider has none or gives one twice, nor counts of none, which Responses
     cannot leave out, are part of it.

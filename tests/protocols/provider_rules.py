@@ -1,4 +1,4 @@
-"""What a provider would say to a body that we wrote: the simulator's rules, for a model that can do everything."""
+"""The response of a provider to a rendered body: the simulator's rules, for a model that can do everything."""
 
 import json
 
@@ -38,5 +38,5 @@ def complaint(protocol: str, call: Call) -> str | None:
 
 
 def refusal(protocol: str, conversation: Conversation, model: Model = ABLE, dialect: Dialect = PLAIN) -> str | None:
-    """What a provider says to a conversation; None where it takes it."""
+    """A provider's error for a conversation; None if it accepts it."""
     return complaint(protocol, codec(protocol).render_request(conversation, model, dialect))

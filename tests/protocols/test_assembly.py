@@ -1,6 +1,6 @@
 """The events of a reply, as every parser builds them."""
 
-from modelbay.conversation import Annotation, AnyPart, Media, Refusal, Text, Thinking, ToolCall, Unknown
+from modelbay.conversation import Annotation, AnyPart, Media, Refusal, Text, Thinking, ToolCall, UnknownPart
 from modelbay.errors import IncompleteReply
 from modelbay.events import Finished, PartAnnotated, PartDelta, PartEnded, PartStarted, Started, UsageReported, collect
 from modelbay.protocols.assembly import Assembly
@@ -72,7 +72,7 @@ def test_whole_parts_of_every_kind_arrive_as_they_are():
     parts: list[AnyPart] = [
         Text(text="a"), Text(text=""), Refusal(text="no"), Thinking(texts=["a", "b"], opaque="s"), Thinking(texts=[""]),
         Thinking(opaque="redacted"), ToolCall(name="f", arguments="{}"), ToolCall(name="f"),
-        Media(kind="image", data="AAAA"), Unknown(raw={"type": "odd"}),
+        Media(kind="image", data="AAAA"), UnknownPart(raw={"type": "odd"}),
     ]  # fmt: skip
     assembly = Assembly()
     assembly.start("1", "m")

@@ -106,7 +106,7 @@ def test_any_split_of_a_call_gives_the_same_call(
 ) -> None:
     pieces = [piece for piece in cut(name, draw) if piece]
     if any("".join(pieces[:n]) == pieces[n] for n in range(1, len(pieces))):
-        return  # "la", "la" is a name in two pieces or a name said twice: nobody can tell
+        return  # "la", "la" is a name in two pieces or a name said twice: it is ambiguous
     index = {"index": 0} if with_index else {}
     deltas = [call("", id="k1" if n == 0 else ..., name=piece, **index) for n, piece in enumerate(pieces)]
     again = {"name": name} if named_again else {}
@@ -134,7 +134,7 @@ def test_any_split_of_a_call_gives_the_same_call(
         # a name in pieces, then whole
         ([call("", index=0, id="a", name="ge"), call("", index=0, name="t"), call(BERN, index=0, name="get")],
          [("a", "get", BERN)]),
-        # an id made up anew for every delta
+        # an ID invented for every delta
         ([call('{"city"', index=0, id="a", name="f"), call(':"Bern"}', index=0, id="b")], [("a", "f", BERN)]),
         # arguments as an object, and again
         ([call(None, index=0, id="a", name="f"), {"tool_calls": [{"index": 0, "function": {"arguments": {"city": "Bern"}}}]}],

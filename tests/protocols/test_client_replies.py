@@ -1,4 +1,4 @@
-"""What a client reads of a reply, where the provider's words would mislead it or get lost."""
+"""Replies as clients read them, if the provider's values would mislead them or get lost."""
 
 import json
 from typing import Any

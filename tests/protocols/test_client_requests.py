@@ -1,4 +1,4 @@
-"""What real clients send, as each provider gets it: nothing of another protocol leaks, nothing breaks."""
+"""Requests of real clients, as each provider receives them: nothing of another protocol leaks, nothing breaks."""
 
 import gzip
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from modelbay.conversation import Conversation, Unknown, user
+from modelbay.conversation import Conversation, UnknownPart, user
 from modelbay.dialect import PLAIN
 from modelbay.errors import ModelbayError, Unsupported
 from modelbay.protocols.codec import NAMES, Call, codec
@@ -41,14 +41,14 @@ def requests(folder: str) -> Iterator[tuple[str, str, Any]]:
 
 
 def conversation(protocol: str, body: dict[str, Any]) -> Conversation | None:
-    """What a client asks; None where nobody could answer, as its body is not one of its protocol, or says nothing."""
+    """A client's conversation; None if it cannot be answered, as its body is invalid or empty."""
     try:
         asked = codec(protocol).parse_request(Call(GEMINI if protocol == "google" else "", body))
-        if not any(type(part) is not Unknown for turn in asked.turns for part in turn.parts):
+        if not any(type(part) is not UnknownPart for turn in asked.turns for part in turn.parts):
             return None
     except (ModelbayError, AttributeError, KeyError, TypeError, ValueError):
         return None
-    if asked.turns[-1].role == "assistant":  # a test's history that nobody would send yet
+    if asked.turns[-1].role == "assistant":  # a test's history that no client would send yet
         asked.turns = [*asked.turns, user("Go on.")]
     return asked
 
@@ -56,7 +56,7 @@ def conversation(protocol: str, body: dict[str, Any]) -> Conversation | None:
 @pytest.mark.parametrize("target", NAMES)
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_no_provider_complains_of_what_a_client_of_another_protocol_sends(folder, target):
-    """What a protocol cannot express is refused by us, by its name."""
+    """Settings that a protocol cannot express are refused by name."""
     complaints = {}
     for name, protocol, body in requests(folder):
         if protocol == target or (asked := conversation(protocol, body)) is None:

@@ -119,7 +119,7 @@ def test_a_recorded_reply_sent_on_as_our_own_stream_is_the_same_reply(protocol, 
         events = events_of(protocol, exchange["response"], PLAIN) or []
         expected = sent(events)
         if expected.finish is None or expected.finish.native in ("queued", "in_progress"):
-            continue  # what is still to be fetched has no stream
+            continue  # background replies have no stream
         with about(exchange):
             renderer = codec(protocol).stream_renderer(Conversation(include_usage=True))
             stream = b"".join(renderer.feed(event) for event in events)

@@ -11,9 +11,9 @@ from modelbay.conversation import (
     Annotation,
     Conversation,
     Media,
-    Origin,
     OutputFormat,
     Part,
+    Provenance,
     Reasoning,
     ServerToolCall,
     Settings,
@@ -24,7 +24,7 @@ from modelbay.conversation import (
     ToolChoice,
     ToolResult,
     Turn,
-    Unknown,
+    UnknownPart,
     user,
 )
 from modelbay.dialect import Dialect
@@ -37,7 +37,7 @@ from tests.protocols.spoken import BUILT
 F = Tool(name="f", schema={"type": "object", "properties": {}})
 G = Tool(name="g", schema={"type": "object", "properties": {}})
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
-ELSEWHERE = Origin("elsewhere", "vendor", "family")
+ELSEWHERE = Provenance("elsewhere", "vendor", "family")
 
 
 def with_settings(**settings: Any) -> Conversation:
@@ -108,7 +108,7 @@ EXAMPLES: dict[str, Callable[[], Conversation]] = {
         Text(text="Hi", annotations=[Annotation("url", url="https://example.com", protocol="elsewhere", raw={})])
     ),
     "thinking": lambda: with_reply(Thinking(texts=["hm"], opaque="signature", origin=ELSEWHERE)),
-    "unknown_parts": lambda: with_reply(Unknown(native="odd", raw={"type": "odd"}, origin=ELSEWHERE)),
+    "unknown_parts": lambda: with_reply(UnknownPart(native="odd", raw={"type": "odd"}, origin=ELSEWHERE)),
 }
 """For each row a conversation that says the setting."""
 PLAIN_EXAMPLES: dict[str, Callable[[], Conversation]] = {

@@ -23,7 +23,7 @@ FIELDS = ("reasoning_effort", "reasoning", "thinking", "output_config", "enable_
 def sent(
     provider: str, model: str, reasoning: Reasoning, protocol: Any = None, extra: str = ""
 ) -> tuple[Any, list[str]]:
-    """What a request says of thinking, and the warnings about it."""
+    """The reasoning settings of a request, and the warnings about them."""
     text = f'[providers.p]\n{provider}\napi_key = "k"\n[models.m]\nprovider = "p"\nmodel = "{model}"\n{extra}'
     config = parse(text, Path("/somewhere/config.toml"))
     entry = config.models["m"]
@@ -43,25 +43,25 @@ def wish(effort: str) -> Reasoning:
 @pytest.mark.parametrize(
     ("provider", "model", "effort", "said", "warned"),
     [
-        (OPENAI, "gpt-4o", "high", {}, "m does not think: the effort `high` is not sent"),
+        (OPENAI, "gpt-4o", "high", {}, "m does not support thinking: the effort `high` is not sent"),
         (OPENAI, "gpt-5.2", "max", {"reasoning_effort": "xhigh"}, "`max` is sent as `xhigh`"),
         (OPENAI, "gpt-5.2", "minimal", {"reasoning_effort": "low"}, "`minimal` is sent as `low`"),
         (OPENAI, "gpt-5-pro", "low", {"reasoning_effort": "high"}, "`low` is sent as `high`"),
         (OPENAI, "gpt-5", "off", {"reasoning_effort": "minimal"}, "m always thinks"),
         (RESPONSES, "o3", "off", {"reasoning": {"effort": "low"}}, "m always thinks"),
         (RESPONSES, "gpt-5.1", "max", {"reasoning": {"effort": "high", "summary": "auto"}}, "`max` is sent as `high`"),
-        (RESPONSES, "gpt-4.1", "low", {}, "m does not think"),
+        (RESPONSES, "gpt-4.1", "low", {}, "m does not support thinking"),
         (KIMI, "kimi-k2-thinking", "off", {}, "`off` is not sent: m always thinks"),
         (KIMI, "kimi-k3", "medium", {"thinking": {"type": "enabled", "effort": "low"}}, "`medium` is sent as `low`"),
         (GEMINI, "gemini-3-pro-preview", "off", {"thinkingLevel": "low"}, "m always thinks"),
         (GEMINI, "gemini-3-pro-preview", "max", {"thinkingLevel": "high", "includeThoughts": True}, "`max` is sent as"),
         (GEMINI, "gemini-2.5-flash", "xhigh", {"thinkingBudget": 24576, "includeThoughts": True}, "sent as `high`"),
-        (GEMINI, "gemini-2.0-flash", "low", {}, "m does not think"),
+        (GEMINI, "gemini-2.0-flash", "low", {}, "m does not support thinking"),
         (ANTHROPIC, "claude-sonnet-4-5", "max", {"thinking": {"type": "enabled", "budget_tokens": 32_000}}, "as `high`"),
-        (ANTHROPIC, "claude-3-5-sonnet-latest", "high", {}, "m does not think"),
+        (ANTHROPIC, "claude-3-5-sonnet-latest", "high", {}, "m does not support thinking"),
         (ANTHROPIC, "claude-fable-5", "off",
          {"thinking": {"type": "adaptive", "display": "summarized"}, "output_config": {"effort": "low"}}, "always thinks"),
-        ('type = "openai"\ndialect = "dashscope"', "qwen3-32b", "high", {"enable_thinking": True}, "takes no levels"),
+        ('type = "openai"\ndialect = "dashscope"', "qwen3-32b", "high", {"enable_thinking": True}, "has no levels"),
         ('type = "openai"\ndialect = "minimax"', "MiniMax-M2.5", "high", {}, "minimax has no setting for it"),
         ('type = "openai"\ndialect = "zai"', "glm-5.2", "low",
          {"thinking": {"type": "enabled"}, "reasoning_effort": "high"}, "`low` is sent as `high`"),
@@ -98,8 +98,8 @@ def test_what_a_model_has_is_sent_without_a_word(provider, model, effort, said):
 @pytest.mark.parametrize(
     ("effort", "said", "warned"),
     [
-        ("high", {"reasoning_effort": "high"}, "it is not known whether m has the effort `high`"),
-        ("off", {"reasoning_effort": "none"}, "it is not known whether thinking can be turned off"),
+        ("high", {"reasoning_effort": "high"}, "unknown whether m has the effort `high`"),
+        ("off", {"reasoning_effort": "none"}, "can turn off thinking"),
     ],
 )
 def test_what_is_not_known_is_sent_with_a_warning(effort, said, warned):

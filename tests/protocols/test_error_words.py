@@ -1,4 +1,4 @@
-"""What each error is to a client of each protocol: the table, and whose words are repeated."""
+"""Errors for clients of each protocol: the table, and which provider values are passed on."""
 
 import json
 from typing import Any
@@ -125,7 +125,7 @@ def test_a_provider_that_rejects_our_key_is_named_and_the_clients_own_key_is_not
         error.provider = "acme"
         found, what = told(error, protocol)
         assert found == 403
-        assert what["message"].startswith("acme rejected the API key that modelbay has for it: ")
+        assert what["message"].startswith("acme rejected modelbay's API key: ")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

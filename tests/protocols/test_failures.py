@@ -1,4 +1,4 @@
-"""What an error answer means: its class, its message."""
+"""Classes and messages of error responses."""
 
 import json
 
@@ -130,8 +130,8 @@ def test_a_status_in_the_body_is_read_where_it_is_one(values, status):
         ("<html><head><title>502 Bad\n  Gateway</title></head></html>", "an HTML page: 502 Bad Gateway"),
         ("<TITLE lang=en>Nope</TITLE>", "an HTML page: Nope"),
         ("Internal\nServer\tError", "Internal Server Error"),
-        ("", "an empty answer"),
-        ("  \n ", "an empty answer"),
+        ("", "an empty response"),
+        ("  \n ", "an empty response"),
         ("x" * 500, "x" * 100 + "…"),
         ("a\x1b[31mb\u202ec", "a [31mb c"),
     ],

@@ -1,4 +1,4 @@
-"""Twice as much costs twice as much, about: nobody looks through everything for each thing."""
+"""Twice as much costs twice as much, about: no step searches everything for each item."""
 
 import pytest
 

@@ -88,7 +88,7 @@ def test_a_longer_history_gives_the_earlier_calls_the_same_ids():
 
 
 def answers(*turns: Turn) -> list[str | None]:
-    """What the call that each result answers was called with."""
+    """The arguments of the call that each result answers."""
     found = answered_calls(turns)
     results = [part for turn in turns for part in turn.parts if type(part) is ToolResult]
     return [found[id(result)].arguments if id(result) in found else None for result in results]

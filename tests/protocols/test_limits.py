@@ -82,7 +82,7 @@ def test_a_model_without_a_temperature_gets_none():
     model = Model(id="m", max_output_tokens=4000, capabilities={"temperature": False})
     body, report = sent("openai_responses", asked(temperature=0.3, top_p=0.5), model=model)
     assert not body.keys() & {"temperature", "top_p"}
-    assert report == ["`temperature` is not sent: m does not take it", "`top_p` is not sent: m does not take it"]
+    assert report == ["`temperature` is not sent: m does not accept it", "`top_p` is not sent: m does not accept it"]
     assert sent("openai_responses", asked(temperature=1), model=model)[0]["temperature"] == 1
 
 
@@ -101,7 +101,7 @@ def test_a_long_user_is_the_same_hash_each_time_so_that_caches_hold():
     other, _ = sent("openai_chat", asked(user=LONG + "b"))
     assert first["user"] == again["user"] != other["user"]
     assert len(first["user"]) == 64
-    assert report == ["`user` is sent as a hash: openai_chat takes 64 characters"]
+    assert report == ["`user` is sent as a hash: openai_chat accepts 64 characters"]
     assert sent("anthropic", asked(user=LONG))[0]["metadata"] == {"user_id": LONG}
 
 
@@ -112,7 +112,7 @@ def test_each_vendor_has_its_own_limit(vendor, kept):
     dialect, name = preset.dialect_of("openai_chat"), "u" * 100
     for client in (None, "openai_chat"):
         assert (sent("openai_chat", asked(user=name, client=client), dialect)[0]["user"] == name) is kept
-    # an endpoint that nobody knows decides itself what it takes of its own clients
+    # an unknown endpoint decides which requests of its own protocol it accepts
     assert sent("openai_chat", asked(user=name, client="openai_chat"))[0]["user"] == name
 
 
@@ -126,7 +126,7 @@ def test_metadata_that_openai_refuses_is_reported():
 
 def test_more_stop_sequences_than_a_vendor_takes_are_refused_by_name():
     stops = [str(number) for number in range(5)]
-    with pytest.raises(Unsupported, match="it takes 4 at most") as refused:
+    with pytest.raises(Unsupported, match="at most 4 are accepted") as refused:
         sent("openai_chat", asked(stop=stops), Dialect(most_stops=4))
     assert refused.value.setting == "stop"
     assert sent("openai_chat", asked(stop=stops[:4]), Dialect(most_stops=4))[0]["stop"] == stops[:4]
@@ -154,7 +154,7 @@ def test_a_model_without_system_messages_gets_them_from_the_user(client):
         ("user", "Now be long."),
         ("user", "Again"),
     ]
-    assert report == ["the system prompt is sent as part of the user's message: the model takes none"]
+    assert report == ["the system prompt is sent as part of the user's message: the model does not accept one"]
 
 
 @pytest.mark.parametrize("client", ["google", None])

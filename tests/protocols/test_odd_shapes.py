@@ -1,4 +1,4 @@
-"""Whatever JSON a provider or client sends where something else was expected, nothing breaks: parsers are lenient."""
+"""Any JSON in place of the expected value is handled: parsers are lenient."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelbay.conversation import Conversation, Origin
+from modelbay.conversation import Conversation, Provenance
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import Unsupported
 from modelbay.events import Event, PartEnded, PartStarted, collect
@@ -270,7 +270,7 @@ def tell(client: str, protocol: str, events: list[Event]) -> None:
     """Tells a client of another protocol the same, as a stream and in one piece."""
     for event in events:
         if isinstance(event, PartStarted | PartEnded):
-            event.part.origin = Origin(protocol, "acme", "m")
+            event.part.origin = Provenance(protocol, "acme", "m")
     reply = collect(events)
     if reply.error is None:
         codec(client).render_reply(reply)

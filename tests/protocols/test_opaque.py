@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelbay.conversation import AnyPart, Origin, Text, Thinking, ToolCall
+from modelbay.conversation import AnyPart, Provenance, Text, Thinking, ToolCall
 from modelbay.protocols.opaque import MARK, Sealed, belongs, restore, seal, unseal
 
 words = st.from_regex(r"[a-z0-9][a-z0-9.-]{0,12}", fullmatch=True)
 protocols = st.sampled_from(["openai_chat", "openai_responses", "anthropic", "google"])
-owners = st.builds(Origin, protocols, st.just("") | words, st.just("") | words)
+owners = st.builds(Provenance, protocols, st.just("") | words, st.just("") | words)
 strings = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 state = {
     "origin": owners,
@@ -25,7 +25,7 @@ thinking = st.builds(Thinking, texts=st.lists(strings, max_size=3), summary=st.b
 stateful = thinking | st.builds(ToolCall, name=st.just("f"), **state) | st.builds(Text, text=strings, **state)
 
 
-def opened(envelope: str) -> tuple[Origin, Sealed]:
+def opened(envelope: str) -> tuple[Provenance, Sealed]:
     found = unseal(envelope)
     assert found is not None
     return found
@@ -54,7 +54,7 @@ def test_a_carrier_that_shows_no_text_keeps_it_in_the_envelope(part: Thinking):
 
 
 def test_an_envelope_is_found_by_its_first_bytes_and_names_its_owner():
-    part = Thinking(opaque="sig", origin=Origin("google", "vertex", "gemini-2.5"))
+    part = Thinking(opaque="sig", origin=Provenance("google", "vertex", "gemini-2.5"))
     assert seal(part).startswith("modelbay1.google.vertex.gemini-2~5.")
     assert opened(seal(part))[0] == part.origin
 
@@ -108,12 +108,12 @@ MINE = ("anthropic", "bedrock", "claude")
     ("origin", "mine"),
     [
         (None, True),
-        (Origin("anthropic"), True),
-        (Origin("anthropic", "bedrock", "claude"), True),
-        (Origin("anthropic", "", "claude"), True),
-        (Origin("anthropic", "vertex", "claude"), False),
-        (Origin("anthropic", "bedrock", "other"), False),
-        (Origin("google", "bedrock", "claude"), False),
+        (Provenance("anthropic"), True),
+        (Provenance("anthropic", "bedrock", "claude"), True),
+        (Provenance("anthropic", "", "claude"), True),
+        (Provenance("anthropic", "vertex", "claude"), False),
+        (Provenance("anthropic", "bedrock", "other"), False),
+        (Provenance("google", "bedrock", "claude"), False),
     ],
 )
 def test_state_belongs_to_the_protocol_vendor_and_family_it_came_from(origin, mine):
@@ -121,4 +121,4 @@ def test_state_belongs_to_the_protocol_vendor_and_family_it_came_from(origin, mi
 
 
 def test_an_unknown_target_takes_what_its_protocol_made():
-    assert belongs(Thinking(origin=Origin("anthropic", "vertex", "claude")), "anthropic", "", "")
+    assert belongs(Thinking(origin=Provenance("anthropic", "vertex", "claude")), "anthropic", "", "")

@@ -16,7 +16,7 @@ from modelbay.conversation import (
     ToolCall,
     ToolResult,
     Turn,
-    Unknown,
+    UnknownPart,
     user,
 )
 from modelbay.dialect import PLAIN
@@ -48,7 +48,7 @@ def answered(id: str | None, text: str = "ok") -> Turn:
 
 
 def outline(turns: list[Turn]) -> str:
-    """Turns in short: `A` the assistant, `U` anybody else; `call`, `=result`, `"text"`."""
+    """Turns in short: `A` the assistant, `U` any other role; `call`, `=result`, `"text"`."""
     return " ".join(
         f"{'A' if turn.role == 'assistant' else 'U'}({', '.join(map(_in_short, turn.parts))})" for turn in turns
     )
@@ -79,7 +79,7 @@ def repair(
 
 
 def refused(target: str, client: str | None, turns: list[Turn]) -> str | None:
-    """What a provider refuses. A client of its own protocol keeps its IDs, and is refused for those that come again."""
+    """The errors of a provider. A client of its own protocol keeps its IDs, and is refused for those that come again."""
     calls = [part.id for turn in turns for part in turn.parts if type(part) is ToolCall]
     if client == target and len(set(calls)) < len(calls):
         return None
@@ -93,32 +93,32 @@ BROKEN = {
     "a call without a result": (
         [ASK, called("a"), user("go on")],
         f'U("Go") A(a) U(=a:{NO_RESULT}) U("go on")',
-        ["the call of `f_a` has no result: answered with an error"],
+        ["the call of `f_a` has no result: an error is sent as its result"],
     ),
     "one of two calls without a result": (
         [ASK, called("a", "b"), answered("b"), user("go on")],
         f'U("Go") A(a, b) U(=b) U(=a:{NO_RESULT}) U("go on")',
-        ["the call of `f_a` has no result: answered with an error"],
+        ["the call of `f_a` has no result: an error is sent as its result"],
     ),
     "a call before the next one": (
         [ASK, called("a"), user("stop"), called("b"), answered("b")],
         f'U("Go") A(a) U(=a:{NO_RESULT}) U("stop") A(b) U(=b)',
-        ["the call of `f_a` has no result: answered with an error"],
+        ["the call of `f_a` has no result: an error is sent as its result"],
     ),
     "a result without a call": (
         [answered("a", "18 degrees"), user("go on")],
         'U("Result of a tool: 18 degrees") U("go on")',
-        ["a result of a tool answers no call: sent as text"],
+        ["a result of a tool has no matching call: sent as text"],
     ),
     "two results that differ": (
         [ASK, called("a"), answered("a"), answered("a", "later"), user("go on")],
         'U("Go") A(a) U(=a) U("Result of a tool: later") U("go on")',
-        ["a result of a tool answers no call: sent as text"],
+        ["a result of a tool has no matching call: sent as text"],
     ),
     "the same result twice": (
         [ASK, called("a"), answered("a"), answered("a"), user("go on")],
         'U("Go") A(a) U(=a) U("go on")',
-        ["a second result of the same call of a tool is left out"],
+        ["a second result of the same call of a tool is not sent"],
     ),
     "a message between a call and its result": (
         [ASK, called("a"), Turn("developer", [Text(text="approved")]), answered("a"), user("next")],
@@ -148,12 +148,12 @@ BROKEN = {
     "a call in a message of the user's": (
         [ASK, Turn("user", [ToolCall(name="f_a", arguments="{}", id="a")]), answered("a"), user("next")],
         'U("Go") A(a) U(=a) U("next")',
-        ["a tool call in a message that is not the assistant's is sent as the assistant's"],
+        ["a tool call outside of an assistant message is sent as the assistant's"],
     ),
     "an id that comes again": (
         [ASK, called("0"), user("stop"), called("0"), answered("0")],
         f'U("Go") A(0) U(=0:{NO_RESULT}) U("stop") A(0) U(=0)',
-        ["the call of `f_0` has no result: answered with an error"],
+        ["the call of `f_0` has no result: an error is sent as its result"],
     ),
 }
 
@@ -213,7 +213,9 @@ def test_items_of_responses_may_stand_between_a_call_and_its_result_in_responses
 
 
 def test_a_call_of_a_kind_we_do_not_know_keeps_its_result():
-    shell = Turn("assistant", [Unknown(native="local_shell_call", raw={"type": "local_shell_call", "call_id": "s"})])
+    shell = Turn(
+        "assistant", [UnknownPart(native="local_shell_call", raw={"type": "local_shell_call", "call_id": "s"})]
+    )
     turns = [ASK, shell, answered("s")]
     assert repair(*turns, target="openai_responses", client="openai_responses")[1] == []
     # no other provider gets the call, so its result would answer nothing
@@ -318,7 +320,7 @@ def test_a_quick_look_at_a_history_finds_what_a_close_look_finds(turns, client, 
     quick: list[Warned] = []
     found = repairs.repaired(Conversation(turns, protocol=client), target, seen, quick)
     close: list[Warned] = []
-    odd = Turn("user", [Unknown(raw="?")])
+    odd = Turn("user", [UnknownPart(raw="?")])
     assert repaired(Conversation([odd, *turns], protocol=client), target, close) == [odd, *found]
     assert quick == close
     if found is turns and seen.answers is not None:
@@ -341,4 +343,6 @@ def test_a_repair_is_the_same_for_a_client_s_body():
         {"type": "tool_result", "tool_use_id": "k1", "content": NO_RESULT, "is_error": True},
         {"type": "text", "text": "go on"},
     ]
-    assert [warning.message for warning in sent.warnings] == ["the call of `f` has no result: answered with an error"]
+    assert [warning.message for warning in sent.warnings] == [
+        "the call of `f` has no result: an error is sent as its result"
+    ]

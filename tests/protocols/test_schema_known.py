@@ -1,4 +1,4 @@
-"""Tools that were fitted before are not fitted again, and nobody can tell."""
+"""Tools that were fitted before are not fitted again, with the same result."""
 
 import copy
 import json
@@ -10,7 +10,7 @@ from modelbay.conversation import Conversation, Settings, Tool, user
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.protocols.codec import NAMES, codec
 from modelbay.protocols.schema import Fitting, known
-from modelbay.protocols.schema.known import Fitted, Known, content_of
+from modelbay.protocols.schema.known import Fitted, FittingCache, content_of
 from tests.protocols.provider_rules import ABLE
 
 TEXT = {"type": "string"}
@@ -114,7 +114,7 @@ def content(number: int) -> bytes:
 
 
 def test_only_the_latest_results_are_kept_and_no_large_one():
-    kept = Known()
+    kept = FittingCache()
     unchanged = Fitted({}, [])
     kept.keep(content(0), unchanged)
     for number in range(1, known._MOST + 50):

@@ -94,7 +94,7 @@ def test_not_even_for_what_every_provider_refuses_of_its_own_clients(target, nam
 def test_choices_at_the_top_are_joined():
     tool, report = fitted(SCHEMAS["choices"])
     assert tool.schema == {"type": "object", "properties": {"url": URL, "text": TEXT}}
-    assert report == ["the schema of `f` has `anyOf` at its top: sent as one object"]
+    assert report == ["the schema of `f` has `anyOf` at its root: sent as one object"]
 
 
 def test_what_every_choice_requires_is_required_and_constants_are_an_enum():
@@ -137,8 +137,8 @@ def test_an_object_that_lists_its_properties_is_closed_where_strict_demands_it()
     ("schema", "why"),
     [
         (MAP, "allows properties that it does not name"),
-        ({"type": "object", "properties": {"a": TEXT}}, "has properties that may be missing: a"),
-        ({"type": "object", "properties": {"a": {}}, "required": ["a"]}, "allows anything somewhere"),
+        ({"type": "object", "properties": {"a": TEXT}}, "has optional properties: a"),
+        ({"type": "object", "properties": {"a": {}}, "required": ["a"]}, "allows any value somewhere"),
         ({"type": "object", "properties": {"a": {"oneOf": [TEXT]}}, "required": ["a"]}, "has `oneOf`"),
     ],
 )
@@ -183,7 +183,7 @@ def test_limits_that_anthropic_cannot_enforce_are_said_in_words():
     properties = call.body["output_config"]["format"]["schema"]["properties"]
     assert properties == {"age": {"type": "integer", "description": "Years (minimum: 0)"}}
     assert [warning.message for warning in call.warnings] == [
-        "limits in the output format are sent in its descriptions"
+        "limits in the output format are sent as part of its descriptions"
     ]
 
 

@@ -15,7 +15,7 @@ from modelbay.conversation import (
     AnyPart,
     Conversation,
     Media,
-    Origin,
+    Provenance,
     Refusal,
     Text,
     Thinking,
@@ -38,7 +38,7 @@ from modelbay.usage import Usage
 from tests.faults.raw_server import Client, RawServer, chunk, head, reply
 from tests.protocols.event_sequences import replies
 
-GEMINI = Origin("google", "vertex", "gemini-2.5")
+GEMINI = Provenance("google", "vertex", "gemini-2.5")
 USAGE = Usage(input=10, cache_read=3, output=5, reasoning=2)
 
 

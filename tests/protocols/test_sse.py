@@ -84,12 +84,12 @@ def test_an_empty_stream_has_no_events():
     ids=["one line", "a line without an end", "many lines"],
 )
 def test_an_event_over_the_limit_is_malformed(chunks):
-    with pytest.raises(MalformedReply, match="more than 100 bytes"):
+    with pytest.raises(MalformedReply, match="exceeds 100 bytes"):
         decoded(*chunks, limit=100)
 
 
 def test_empty_lines_of_one_event_are_not_free():
-    with pytest.raises(MalformedReply, match="more than 100,000 bytes"):
+    with pytest.raises(MalformedReply, match="exceeds 100,000 bytes"):
         decoded(*[b"data:\n" * 100] * 20, limit=100_000)
 
 
@@ -140,7 +140,7 @@ def test_reads_that_end_where_events_end_give_what_the_standard_says(reads):
 
 @given(st.binary(max_size=60).filter(lambda data: b"{" not in data), st.integers(1, 10))
 def test_any_bytes_decode_as_the_standard_says(data, size):
-    # an object without a field is an event of ours: so proxies write their errors
+    # an object without a field is accepted as an event: proxies write their errors this way
     assert decoded(*(data[i : i + size] for i in range(0, len(data), size))) == sse_reference.decode(data)
 
 

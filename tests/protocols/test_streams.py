@@ -37,7 +37,7 @@ def test_the_stream_of_any_events_is_valid(protocol, events):
 
 
 def portable(reply: Reply) -> dict[str, Any]:
-    """What every protocol keeps of a reply."""
+    """The content of a reply that every protocol keeps."""
     return {
         "text": reply.text,
         "thinking": reply.thinking,

@@ -14,7 +14,7 @@ from modelbay.conversation import (
     AnyPart,
     Conversation,
     Media,
-    Origin,
+    Provenance,
     Settings,
     Text,
     Thinking,
@@ -60,7 +60,7 @@ def spoken_parts(conversation: Conversation) -> Iterator[AnyPart]:
 
 
 def missing(conversation: Conversation, body: dict[str, Any], call: Call, target: str) -> list[str]:
-    """What of the conversation is neither in the body nor in the report."""
+    """The parts of the conversation that are neither in the body nor in the warnings."""
     everything = "\n".join(strings(body))
     reported = {warning.setting for warning in call.warnings}
     lost = []
@@ -146,7 +146,7 @@ def replies(source: str, share: int) -> Iterator[tuple[dict[str, Any], list[Even
             yield exchange, events
 
 
-def from_elsewhere(events: list[Event], origin: Origin) -> list[Event]:
+def from_elsewhere(events: list[Event], origin: Provenance) -> list[Event]:
     for event in events:
         if isinstance(event, PartStarted | PartEnded):
             event.part.origin = origin
@@ -206,7 +206,7 @@ def test_every_recorded_reply_says_the_same_to_another_protocols_client(source: 
     count = 0
     for share in range(SHARES):
         for exchange, events in replies(source, share):
-            original = collect(from_elsewhere(events, Origin(source, "somebody", "family")))
+            original = collect(from_elsewhere(events, Provenance(source, "somebody", "family")))
             if original.error is not None or _abandons(events):
                 continue
             with about(exchange):
@@ -251,7 +251,7 @@ SIGNED: dict[str, list[AnyPart]] = {
     ],
     "google": [ToolCall(name="look", arguments='{"at":"it"}', id="call1", opaque="c2lnbmF0dXJl")],
 }
-"""What each protocol's upstream says before it waits for a tool's answer, its state with it."""
+"""The reply of each protocol's upstream before a tool result, with its state."""
 VENDOR = Dialect(vendor="maker", tool_id=None)
 THINKER = Model(id="m", family="fam", max_output_tokens=4000, capabilities={"thinking": True})
 LOOK = Tool(name="look", schema={"type": "object", "properties": {"at": {"type": "string"}}})
@@ -260,7 +260,7 @@ LOOK = Tool(name="look", schema={"type": "object", "properties": {"at": {"type":
 def reply_of(upstream: str) -> list[AnyPart]:
     parts = [msgspec.structs.replace(part) for part in SIGNED[upstream]]
     for part in parts:
-        part.origin = Origin(upstream, "maker", "fam")
+        part.origin = Provenance(upstream, "maker", "fam")
     return parts
 
 
@@ -302,7 +302,7 @@ def through_client(parts: list[AnyPart], client: str, *, stream: bool) -> Conver
     )
     for turn in history.turns:
         for part in turn.parts:
-            part.origin = Origin(client)  # a client knows only its own protocol
+            part.origin = Provenance(client)  # a client knows only its own protocol
     sent = codec(client).render_request(history, Model(id="m", max_output_tokens=4000), PLAIN)
     return codec(client).parse_request(Call(sent.path, msgspec.json.decode(sent.encode())))
 

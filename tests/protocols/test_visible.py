@@ -1,4 +1,4 @@
-"""Whatever shape stands where a reply shows something, it is shown, kept as it came, or an error: it never just vanishes."""
+"""Any shape in place of a reply's content it is shown, kept as it came, or an error: it never just vanishes."""
 
 import json
 from typing import Any

@@ -36,7 +36,7 @@ def test_a_400_that_names_a_parameter_tells_how_to_go_on(
     error: BadRequest, body: dict[str, object], expected: str | None
 ) -> None:
     found = adaptation(error, body)
-    if expected == "":  # the words that refuse it stand in the body only
+    if expected == "":  # only the body names the rejected parameter
         error.message = "Extra inputs are not permitted"
         found, expected = adaptation(error, body), None
     assert found == Adaptation(next(iter(body)), expected)

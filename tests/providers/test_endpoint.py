@@ -93,19 +93,19 @@ def test_which_base_url_goes_first():
 
 
 def test_a_provider_that_says_too_little_is_told_what_to_add():
-    with pytest.raises(ConfigError, match=r'provider "p" in /somewhere/config\.toml says neither') as caught:
+    with pytest.raises(ConfigError, match=r'provider "p" in /somewhere/config\.toml has neither') as caught:
         made('base_url = "https://nobody.example/v1"\napi_key = "k"')
     assert caught.value.hint == 'add type = "openai"'
     with pytest.raises(ConfigError, match="has no base_url"):
         made('type = "azure"\napi_key = "k"')
-    with pytest.raises(ConfigError, match="has no usable OPENAI_BASE_URL in its env table: the URL must start"):
+    with pytest.raises(ConfigError, match="has an invalid OPENAI_BASE_URL in its env table: the URL must start"):
         made('type = "openai"\napi_key = "k"\nenv.OPENAI_BASE_URL = "proxy"')
 
 
 def test_a_missing_key_is_told_before_anything_is_sent():
     with pytest.raises(MissingCredential) as caught:
         made('type = "openai"')
-    assert str(caught.value.hint).endswith("keys are at https://platform.openai.com/api-keys")
+    assert str(caught.value.hint).endswith("get an API key at https://platform.openai.com/api-keys")
 
 
 def test_a_provider_that_is_gone_is_told():
@@ -135,7 +135,7 @@ def test_a_vendor_can_be_named():
 
 
 def test_a_vendor_nobody_knows_is_an_error():
-    with pytest.raises(ConfigError, match='names a dialect "grok", which nobody knows') as caught:
+    with pytest.raises(ConfigError, match='has an unknown dialect "grok"') as caught:
         made('dialect = "grok"\napi_key = "k"')
     assert "groq" in str(caught.value.hint)
 
@@ -151,7 +151,7 @@ def test_a_dialect_can_be_written_out():
 
 @pytest.mark.parametrize("dialect", ["{ merge = true }", '{ merge_turns = "yes" }', '{ reasoning_echo = "maybe" }'])
 def test_a_dialect_that_makes_no_sense_is_an_error(dialect):
-    with pytest.raises(ConfigError, match="has a dialect that makes no sense"):
+    with pytest.raises(ConfigError, match="has an invalid dialect"):
         made(f'type = "openai"\napi_key = "k"\ndialect = {dialect}')
 
 
@@ -272,7 +272,7 @@ def test_vertex_without_anything_tells_of_both_ways():
 
 @pytest.mark.parametrize("location", ["evil.example/x", "a b", "x?y"])
 def test_a_location_that_would_be_another_host_is_refused(location):
-    with pytest.raises(ConfigError, match="has no usable GOOGLE_CLOUD_LOCATION"):
+    with pytest.raises(ConfigError, match="has an invalid GOOGLE_CLOUD_LOCATION"):
         made(f'type = "vertexai"\nenv = {{ GOOGLE_CLOUD_PROJECT = "p", GOOGLE_CLOUD_LOCATION = "{location}" }}')
 
 
@@ -308,7 +308,7 @@ def test_a_header_may_be_a_reference(tmp_path):
     [("X-A", r"a\r\nX-B: b"), ("X-A", r"a\u0000"), ("X-A", "“"), ('"X A"', "a"), ('"X:A"', "a"), ('""', "a")],
 )
 def test_headers_that_http_does_not_allow_are_refused(name, value):
-    with pytest.raises(ConfigError, match="that HTTP does not allow"):
+    with pytest.raises(ConfigError, match="has an invalid header"):
         made(f'type = "openai"\napi_key = "k"\ncustom_headers.{name} = "{value}"')
 
 
@@ -324,7 +324,7 @@ def test_a_user_in_the_url_becomes_a_header():
 
 
 def test_a_user_and_a_key_that_want_the_same_header_are_an_error():
-    with pytest.raises(ConfigError, match="user:password in its base_url and a key besides"):
+    with pytest.raises(ConfigError, match="has both user:password in its base_url and an API key"):
         made('type = "openai"\nbase_url = "https://me:pass@h/v1"\napi_key = "k"')
 
 
@@ -363,7 +363,7 @@ def test_an_imported_models_address_does_not_get_the_providers_key():
         "what the user wrote is the user's choice"
     )
     imported = provider + 'source = { kind = "apiJson", url = "https://h/api.json" }'
-    with pytest.raises(ConfigError, match=r"would take its key to https://elsewhere\.example"):
+    with pytest.raises(ConfigError, match=r"its key is not sent to https://elsewhere\.example"):
         made(imported, elsewhere)
     assert called(imported, 'base_url = "https://h/v2"')[0] == "https://h/v2/chat/completions"
 
@@ -476,9 +476,7 @@ def test_a_stored_key_inside_a_header_goes_to_its_own_origin_only(
         if goes:
             assert "sk-stored-0123" in endpoint(config, config.models["m"], CHAT).sent_headers()["X-Key"]
         else:
-            with pytest.raises(
-                ConfigError, match=r"given for https://right\.example, and is not sent to https://wrong"
-            ):
+            with pytest.raises(ConfigError, match=r"set for https://right\.example and is not sent to https://wrong"):
                 endpoint(config, config.models["m"], CHAT)
 
 
@@ -500,7 +498,7 @@ def test_what_only_looks_like_a_reference_is_reported_at_load_and_the_others_wor
     (problem,) = config.problems
     assert (problem.where, problem.line) == (where, 5)
     assert problem.message.endswith("is not a valid reference")
-    assert problem.hint == "the references are {env:NAME}, {file:PATH}, {keyring:SERVICE/USER} and {command:…}"
+    assert problem.hint == "must be one of: {env:NAME}, {file:PATH}, {keyring:SERVICE/USER}, {command:…}"
 
 
 # Publishers at Vertex AI
@@ -543,5 +541,5 @@ def test_the_model_behind_a_name_tells_it_too():
     "wire_id", ["llama-4-scout", "mistral-large-2411", "meta/llama-4", "unheard/of", "publishers/x/models/y"]
 )
 def test_a_publisher_whose_protocol_is_not_spoken_is_refused_by_name(wire_id):
-    with pytest.raises(ConfigError, match=r"Vertex AI has the models of [\w-]+ over another protocol"):
+    with pytest.raises(ConfigError, match=r"Vertex AI serves models of [\w-]+ over an unsupported protocol"):
         vertex(wire_id)

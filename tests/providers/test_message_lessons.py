@@ -1,4 +1,4 @@
-"""What a 400 teaches about roles and content, in the words of servers and chat templates."""
+"""Lessons from a 400 about roles and content, in the wording of servers and chat templates."""
 
 import copy
 from typing import Any
@@ -40,7 +40,7 @@ def learned(message: str, body: dict[str, Any], param: str | None = None) -> tup
 )
 def test_a_refused_system_message_goes_into_the_user_s_first_one(message, param):
     found, body = learned(message, SYSTEM, param)
-    assert str(found) == "system messages are sent in the user's messages"
+    assert str(found) == "system messages are sent as part of user messages"
     assert body["messages"] == [{"role": "user", "content": "Be brief.\n\nHi"}]
 
 
@@ -98,7 +98,7 @@ def test_of_temperature_and_top_p_the_latter_is_left_out_where_both_are_sent(mar
         f"{mark}temperature{mark} and {mark}top_p{mark} cannot both be specified for this model. Please use only one."
     )
     found, body = learned(message, {"temperature": 0.3, "top_p": 0.9})
-    assert (str(found), body) == ("`top_p` is left out beside `temperature`", {"temperature": 0.3})
+    assert (str(found), body) == ("`top_p` is omitted when `temperature` is set", {"temperature": 0.3})
     assert found is not None
     assert adapt({"top_p": 0.9}, [found]) == []
 

@@ -94,7 +94,7 @@ def test_some_types_are_a_vendor_wherever_they_point():
     }
 
 
-# What the table of dialects says, in a few examples
+# Examples from the table of dialects
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from modelbay.conversation import (
     Conversation,
     Media,
-    Origin,
+    Provenance,
     Reasoning,
     Settings,
     Text,
@@ -36,7 +36,7 @@ PNG = Media(kind="image", data="aGk=", media_type="image/png")
 def conversation(protocol: str, vendor: str) -> Conversation:
     """A tool loop with thinking, cache marks, an image, and every tuning parameter."""
     thinking = Thinking(texts=["I look."], native="reasoning_content" if protocol == "openai_chat" else None)
-    thinking.origin = Origin(protocol, vendor)
+    thinking.origin = Provenance(protocol, vendor)
     return Conversation(
         [
             Turn("system", [Text(text="Be brief.", cache={"type": "ephemeral", "ttl": "1h"})]),

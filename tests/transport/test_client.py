@@ -20,7 +20,7 @@ from tests.fault_config import LONG
 from tests.faults.calls import SECRET, SHORT, answers, ask, deaf_server, post, told, unused_port
 from tests.faults.raw_server import Client, Clock, RawServer, chunk, head, reply
 
-# What arrives
+# Replies that arrive
 
 
 async def test_what_is_sent_is_what_the_caller_said():
@@ -116,7 +116,7 @@ async def test_an_early_refusal_of_a_large_body_is_heard():
     async with RawServer(script) as server, Transport() as transport:
         response = await transport.send(post(server.url, bytes(30 * 2**20)))
         assert (response.status, await response.read()) == (413, b"too large")
-        await asyncio.wait_for(server.all_gone(), 60)  # half a request is no place for the next
+        await asyncio.wait_for(server.all_gone(), 60)  # a connection with half a request cannot be reused
         assert (await transport.send(post(server.url))).status == 413
         assert len(server.clients) == 2
 
@@ -130,7 +130,7 @@ async def test_a_silent_server_times_out_before_its_first_byte():
         await client.hangup()
 
     async with RawServer(script) as server, Transport() as transport:
-        with pytest.raises(TimedOut, match=r"did not begin to reply within 0.2 s") as caught:
+        with pytest.raises(TimedOut, match=r"did not start to reply within 0.2 s") as caught:
             await asyncio.wait_for(transport.send(post(server.url, limits=Limits(first_byte=SHORT))), 60)
         assert caught.value.stage == "first_byte"
         await asyncio.wait_for(server.all_gone(), 60)
@@ -141,7 +141,7 @@ async def test_dripping_headers_are_no_first_byte():
         await client.request()
         await client.drip(head(length=1).replace(b"\r\n\r\n", b"\r\nX-Slow: " + b"y" * 5000), pause=0.01)
 
-    with pytest.raises(TimedOut, match="did not begin"):
+    with pytest.raises(TimedOut, match="did not start"):
         await ask(script, limits=Limits(first_byte=SHORT))
 
 
@@ -167,7 +167,7 @@ async def test_a_stalled_stream_times_out_after_what_it_said():
 
     seen = []
     async with RawServer(script) as server, Transport() as transport:
-        with pytest.raises(TimedOut, match=r"fell silent for 0.2 s") as caught:
+        with pytest.raises(TimedOut, match=r"sent nothing for 0.2 s") as caught:
             async for data in (await transport.send(post(server.url, limits=Limits(idle=SHORT)))).stream():
                 seen.append(data)
         assert (caught.value.stage, seen) == ("idle", [b"said"])
@@ -258,7 +258,7 @@ async def test_a_cut_reply_is_never_a_whole_one(start, reset):
 
     seen = b""
     async with RawServer(script) as server, Transport() as transport:
-        with pytest.raises(IncompleteReply, match="broke off its reply after 4 bytes"):
+        with pytest.raises(IncompleteReply, match="closed the connection in the middle of its reply, after 4 bytes"):
             async for data in (await transport.send(post(server.url))).stream():
                 seen += data
         with pytest.raises(IncompleteReply):
@@ -292,7 +292,7 @@ async def test_no_answer_at_all(reset):
         if reset:
             await client.reset()
 
-    with pytest.raises(Disconnected, match="closed the connection without an answer") as caught:
+    with pytest.raises(Disconnected, match="closed the connection without a response") as caught:
         await ask(script)
     assert caught.value.retryable
 
@@ -315,7 +315,7 @@ async def test_what_is_no_http(answer):
         await client.request()
         await client.send(answer + b"\r\n\r\n")
 
-    with pytest.raises(MalformedReply, match="does not answer in HTTP") as caught:
+    with pytest.raises(MalformedReply, match="did not answer with HTTP") as caught:
         await ask(script)
     assert not caught.value.retryable
 
@@ -368,7 +368,7 @@ async def test_a_bomb_is_not_unpacked():
     bomb = gzip_bomb(64 * 2**20)
     largest = 0
     async with RawServer(answers(reply(bomb, 200, "Content-Encoding: gzip"))) as server, Transport() as transport:
-        with pytest.raises(MalformedReply, match="unpacks endlessly"):
+        with pytest.raises(MalformedReply, match="expands too much"):
             async for data in (await transport.send(post(server.url))).stream():
                 largest = max(largest, len(data))
         with pytest.raises(MalformedReply):
@@ -399,7 +399,7 @@ async def test_a_packed_stream_is_unpacked_as_it_comes(packing):
 @pytest.mark.parametrize("bits", [31, 15, -15])
 @pytest.mark.parametrize("last", [8, 0])
 async def test_nothing_stays_behind_in_the_unpacker(bits, last):
-    """What fills a piece exactly may leave more inside, with no input left to ask for it."""
+    """Output that fills a piece exactly may have more behind it, with no input left."""
     packing = "gzip" if bits == 31 else "deflate"
     for size in range(PIECE - 1, PIECE + 40):
         pack = zlib.compressobj(wbits=bits)
@@ -415,7 +415,7 @@ async def test_text_that_packs_well_is_no_bomb():
 
 
 async def test_a_packing_that_was_not_asked_for():
-    with pytest.raises(MalformedReply, match="packed its reply as 'br'"):
+    with pytest.raises(MalformedReply, match="compressed its reply with 'br'"):
         await ask(answers(reply(b"?", 200, "Content-Encoding: br")))
 
 

@@ -1,4 +1,4 @@
-"""What must not leave this machine, and what must not be left behind on it."""
+"""Data that must not leave this machine, and traces that must not stay on it."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ async def test_no_redirect_is_followed(status):
     async with RawServer(answers(reply(b"stolen"))) as thief, Transport() as transport:
         there = f"{thief.url}/v1/chat"
         async with RawServer(answers(reply(b"moved", status, f"Location: {there}?t={SECRET}"))) as server:
-            with pytest.raises(Redirected, match=f"answered {status} and points to {there}$") as caught:
+            with pytest.raises(Redirected, match=rf"answered with a redirect \({status}\) to {there}$") as caught:
                 await transport.send(post(server.url))
         assert (caught.value.status, caught.value.location) == (status, f"{there}?t={SECRET}")
         assert not caught.value.retryable
@@ -37,20 +37,21 @@ async def test_no_redirect_is_followed(status):
 
 
 @pytest.mark.parametrize(
-    ("location", "where"), [("/v2", "http://127.0.0.1:{port}/v2"), (None, "nowhere"), ("http://[", "nowhere")]
+    ("location", "where"),
+    [("/v2", "http://127.0.0.1:{port}/v2"), (None, "an invalid address"), ("http://[", "an invalid address")],
 )
 async def test_where_a_redirect_points(location, where):
     headers = [f"Location: {location}"] if location else []
     async with RawServer(answers(reply(b"", 302, *headers))) as server, Transport() as transport:
         with pytest.raises(Redirected) as caught:
             await transport.send(post(server.url))
-        assert caught.value.message.endswith(f"points to {where.format(port=server.port)}")
+        assert caught.value.message.endswith(f" to {where.format(port=server.port)}")
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\n", "\rb", "a\0b", "a\x7f"])
 async def test_a_line_break_in_a_header_is_refused_before_anything_is_sent(value):
     async with RawServer(answers(reply(b""))) as server, Transport() as transport:
-        with pytest.raises(ConfigError, match="'X-Key' has a line break") as caught:
+        with pytest.raises(ConfigError, match="'X-Key' contains a line break") as caught:
             await transport.send(post(server.url, headers={"X-Key": f"{SECRET}{value}"}))
         assert SECRET not in told(caught.value)
         assert not server.clients
@@ -59,7 +60,7 @@ async def test_a_line_break_in_a_header_is_refused_before_anything_is_sent(value
 @pytest.mark.parametrize("name", ["", "X Y", "X:", "X\r\nY", "Content-Length", "transfer-encoding", f"{SECRET} "])
 async def test_headers_that_are_not_the_callers(name):
     async with Transport() as transport:
-        with pytest.raises(ConfigError, match="no header can be set"):
+        with pytest.raises(ConfigError, match="is invalid or reserved"):
             await transport.send(post("http://127.0.0.1:1", headers={name: "1"}))
 
 
@@ -69,7 +70,7 @@ async def test_headers_that_are_not_the_callers(name):
 )  # fmt: skip
 async def test_what_is_no_url(url):
     async with Transport() as transport:
-        with pytest.raises(ConfigError, match="cannot be called"):
+        with pytest.raises(ConfigError, match=r"invalid (URL|request)"):
             await transport.send(post(url))
 
 
@@ -84,11 +85,11 @@ async def test_no_error_tells_the_url_s_secrets():
     port = await unused_port()
     async with Transport() as transport:
         with pytest.raises(
-            ConnectFailed, match=f"cannot connect to http://127.0.0.1:{port}: connection refused"
+            ConnectFailed, match=f"could not connect to http://127.0.0.1:{port}: connection refused"
         ) as caught:
             await transport.send(Request("GET", f"http://user:{SECRET}@127.0.0.1:{port}/v1?key={SECRET}"))
     assert SECRET not in told(caught.value)
-    assert caught.value.hint and "nothing listens there" in caught.value.hint
+    assert caught.value.hint and "nothing is listening at that address" in caught.value.hint
 
 
 async def test_what_is_printed_hides_headers():
@@ -101,9 +102,9 @@ async def test_what_is_printed_hides_headers():
 
 async def test_a_name_that_does_not_exist():
     async with Transport() as transport:
-        with pytest.raises(ConnectFailed, match=r"http://nowhere.invalid is not known: no such name") as caught:
+        with pytest.raises(ConnectFailed, match=r"could not resolve host nowhere.invalid") as caught:
             await transport.send(post("http://nowhere.invalid/v1"))
-    assert caught.value.hint and "typing error" in caught.value.hint
+    assert caught.value.hint and "typos" in caught.value.hint
 
 
 # Connections

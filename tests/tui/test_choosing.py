@@ -103,7 +103,7 @@ async def test_an_effort_of_which_it_is_not_known_whether_the_model_has_it_is_se
     async with sitting(configured, home=home) as person:
         await person.says("/model plain")
         await person.says("/effort max")
-        await person.sees("it is not known whether plain has the effort `max`; it is sent as it is")
+        await person.sees("unknown whether plain has the effort `max`; it is sent unchanged")
 
 
 async def test_a_model_that_is_not_known_to_think_says_so(home: Path, configured: str):

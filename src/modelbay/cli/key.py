@@ -74,7 +74,7 @@ def _read(provider: ProviderEntry) -> str:
         raise click.UsageError("there is no key on standard input", click.get_current_context())
     register(text)
     if not is_key(text):
-        raise ConfigError(NO_KEY, hint="copy it again, and nothing beside it", provider=provider.id)
+        raise ConfigError(NO_KEY, hint="copy only the key, and set it again", provider=provider.id)
     return text
 
 

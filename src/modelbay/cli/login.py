@@ -125,7 +125,7 @@ def _has_browser() -> bool:
     return bool(environment("DISPLAY") or environment("WAYLAND_DISPLAY"))
 
 
-def _by_key(config: Config, way: presets.Login, key: str | None, base_url: str | None) -> None:
+def _by_key(config: Config, way: presets.LoginMethod, key: str | None, base_url: str | None) -> None:
     from modelbay.cli import adding
     from modelbay.cli.key_input import Invalid, asked_key, given_key
     from modelbay.onboarding.draft import model_tables

@@ -1,1 +1,1 @@
-"""Keys: where they stand, whom they may go to, and how they stay out of sight."""
+"""API keys and login tokens: references, storage, the origins they may be sent to."""

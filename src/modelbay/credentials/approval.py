@@ -1,10 +1,10 @@
-"""Which references of a file from elsewhere are followed, and where their values may go.
+"""Approval of references in config files that come from elsewhere, and of the hosts that may receive their values.
 
-A configuration names both a secret (`{env:NAME}`) and the host that gets it. In a file that somebody else wrote, that would send
-any variable or file of this machine to a host of theirs. So a reference in such a file is followed only if the user allowed
-this reference for this host: for one command (`--allow-reference`), or for the file as long as it does not change
-(`modelbay config approve`). A file in modelbay's home needs no approval, and neither does a configuration that a program opens by
-itself (`Hub.open(path)`).
+A config file names both a secret (`{env:NAME}`) and the host that receives it. A file from elsewhere could thus send
+any variable or file of this machine to its author's host. A reference in such a file is therefore resolved only if the
+user approved it for this host: for one command (`--allow-reference`), or for the file until it changes (`modelbay
+config approve`). Files in modelbay's home need no approval, and neither does a file that a program opens itself
+(`Hub.open(path)`).
 """
 
 import contextlib
@@ -18,23 +18,23 @@ from modelbay.origin import origin
 from modelbay.secrecy import REFERENCE
 from modelbay.storage.paths import STDIN, expanded, home
 
-if TYPE_CHECKING:  # every command imports this, and few need a configuration
+if TYPE_CHECKING:  # imported by every command, and few need a configuration
     from modelbay.config.schema import Config
 
 APPROVALS = "approvals.json"
 WAIT = 10.0
-"""Seconds to wait for another process that writes approvals."""
+"""Seconds to wait for another process that is writing approvals."""
 
 
 class Approval(NamedTuple):
-    """A reference whose value may go to an origin."""
+    """Permission to send the value of a reference to an origin."""
 
     reference: str
     origin: str
 
     @classmethod
     def read(cls, text: str) -> "Approval":
-        """What `REF=ORIGIN` says.
+        """Parse `REF=ORIGIN`.
 
         Raises:
             ValueError: the text has another form; the message says what is wrong.
@@ -46,7 +46,7 @@ class Approval(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A file whose references are in question: `digest` is the SHA-256 of its text."""
+    """A config file that contains references. `digest` is the SHA-256 of its text."""
 
     path: Path
     digest: str
@@ -58,7 +58,7 @@ _typed: set[str] = set()
 
 @contextlib.contextmanager
 def allowing() -> Iterator[None]:
-    """What is allowed meanwhile, with `allow` and `typed`, is not allowed any longer afterwards."""
+    """Undo the effects of `allow` and `typed` on exit."""
     allowed, keys = _allowed.copy(), _typed.copy()
     try:
         yield
@@ -72,12 +72,12 @@ def allow(approvals: Iterable[Approval]) -> None:
 
 
 def typed(value: str | None) -> None:
-    """Allows a reference that the user has just typed as a key: the file did not name it."""
+    """Approve the references in a key that the user has just typed: they do not come from the file."""
     _typed.update(match[0] for match in REFERENCE.finditer(value or ""))
 
 
 def is_own(path: Path) -> bool:
-    """Whether a file is one of modelbay's home. A link there was made by its user, so where it leads does not matter."""
+    """Whether a file is in modelbay's home. The target of a symbolic link does not matter: the user created the link."""
     if path == STDIN:
         return False
     here = home().absolute()
@@ -85,15 +85,16 @@ def is_own(path: Path) -> bool:
 
 
 def is_foreign(config: "Config") -> bool:
-    """Whether the references of a configuration need an approval."""
+    """Whether references in a configuration need approval."""
     return bool(config.digest) and not config.trusted and not is_own(config.path)
 
 
 def check(reference: str, config: "Config", places: Iterable[str], bound: str | None = None) -> None:
-    """Checks a reference of a configuration before it is followed. `bound` is the origin that a stored key was given for.
+    """Check a reference of a configuration before it is resolved. `bound` is the origin that a stored key was given
+    for.
 
     Raises:
-        ConfigError: the file is from elsewhere, and the reference is not approved for one of the places that get its value.
+        ConfigError: the file is from elsewhere, and the reference is not approved for one of the origins in `places`.
     """
     if not is_foreign(config):
         return
@@ -103,7 +104,7 @@ def check(reference: str, config: "Config", places: Iterable[str], bound: str | 
 
 
 def unapproved(reference: str, source: Source, places: Iterable[str]) -> list[str]:
-    """The places that a reference of a file may not go to."""
+    """The origins that a reference of a file is not approved for."""
     if reference.strip() in _typed:
         return []
     named = _absolute(reference, source.path)
@@ -112,23 +113,23 @@ def unapproved(reference: str, source: Source, places: Iterable[str]) -> list[st
 
 
 def refusal(path: Path, missing: list[Approval], otherwise: str | None = None) -> ConfigError:
-    """The error for references that are not approved; `otherwise` is another way than the option to approve them."""
+    """The error for unapproved references. `otherwise`: another way to approve them than `modelbay config approve`."""
     listed = ", ".join(f"{shown(one.reference)} to {one.origin}" for one in missing)
     options = " ".join(f"--allow-reference '{shown(one.reference)}={one.origin}'" for one in missing)
     if path != STDIN:
         options = f"{otherwise or f'`modelbay config approve --config {path}`'}, or {options}"
     return ConfigError(
-        f"{path} comes from elsewhere, and its references are not followed without your approval: {listed}",
+        f"{path} is not from modelbay's home; its references need your approval: {listed}",
         hint=f"if you trust the file and the host: {options}",
         file=str(path),
     )
 
 
 def remember(source: Source, approvals: Iterable[Approval]) -> None:
-    """Keeps approvals for a file as it is now.
+    """Store approvals for the current version of a file.
 
     Raises:
-        ConfigError: they cannot be written.
+        ConfigError: they could not be written.
     """
     import json
 
@@ -145,7 +146,7 @@ def remember(source: Source, approvals: Iterable[Approval]) -> None:
 
 
 def references_in(value: Any) -> list[str]:
-    """Every reference in an entry, a table, a list or a text: a whole text, a part of one, or an `api_key_env`."""
+    """All references in a provider entry, table, list or text, including `api_key_env`."""
     found: dict[str, None] = {}
     for text in _texts(value):
         found |= dict.fromkeys(match[0] for match in REFERENCE.finditer(text))
@@ -153,15 +154,15 @@ def references_in(value: Any) -> list[str]:
 
 
 def shown(reference: str) -> str:
-    """A reference as it may be printed: the words of a command may hold a secret."""
+    """A reference for output. The words of a command are hidden, as they may contain a secret."""
     return "{command:…}" if reference.startswith("{command:") else " ".join(reference.split())
 
 
 def place_of(url: str) -> str:
-    """The origin of a URL, as approvals name it. A proxy may have other schemes than HTTP's.
+    """The origin of a URL, as used in approvals. Proxy URLs may have schemes other than HTTP's.
 
     Raises:
-        ValueError: it is not a URL with a host.
+        ValueError: not a URL with a host.
     """
     scheme = urlsplit(url).scheme.lower()
     if scheme.startswith("socks"):
@@ -172,7 +173,7 @@ def place_of(url: str) -> str:
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict) or hasattr(value, "__struct_fields__"):  # an entry: msgspec is not loaded for `--help`
+    elif isinstance(value, dict) or hasattr(value, "__struct_fields__"):  # msgspec is not imported for `--help`
         names = value if isinstance(value, dict) else value.__struct_fields__
         for key in names:
             item = value[key] if isinstance(value, dict) else getattr(value, key)
@@ -183,7 +184,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _absolute(reference: str, path: Path) -> str:
-    """A reference that means the same wherever it is written: a file's path is relative to the configuration's folder."""
+    """A reference with an absolute path. Relative paths of `{file:…}` start from the configuration's folder."""
     match = REFERENCE.fullmatch(reference.strip())
     if match is None or match[1] != "file":
         return reference.strip()
@@ -200,7 +201,7 @@ def _remembered(digest: str) -> list[Approval]:
 
 
 def _kept(content: bytes | None) -> dict[str, dict[str, Any]]:
-    """The approvals by digest; what is not in their form is not an approval."""
+    """Approvals by digest. Malformed entries are skipped."""
     from modelbay.json_text import decode
 
     try:

@@ -1,4 +1,4 @@
-"""A provider's credential: what stands for us with it, and the order in which it is looked for."""
+"""The credential of a provider, and the order in which it is looked up."""
 
 from shlex import quote
 from typing import Literal
@@ -14,42 +14,42 @@ from modelbay.origin import Origin
 from modelbay.storage.paths import environment
 
 AUTH_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
-NO_KEY = "the key has characters that no key has: spaces, line breaks, quotes of a word processor"
+NO_KEY = "the API key contains invalid characters (spaces, line breaks or typographic quotes)"
 PROJECT, LOCATION = "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION"
 
 
 class Credential(Struct, frozen=True):
-    """A key at hand, or where to get a token: from a login (`oauth`), from Google's default credentials (`adc`)."""
+    """An API key, or the source of a token: a login (`oauth`) or Google's default credentials (`adc`)."""
 
     kind: Literal["key", "oauth", "adc"]
     source: str
-    """Where it stands in the file, as "providers.acme.api_key"."""
+    """Config key it comes from, as "providers.acme.api_key"."""
     secret: Secret | None = None
     oauth: OAuth | None = None
 
 
 class Need(Struct, frozen=True):
-    """What is known of an endpoint before its credential: whom it goes to, and whether it asks for one at all."""
+    """Requirements of an endpoint for its credential."""
 
     origin: Origin
     keyless: bool = False
     adc: bool = False
-    """Google's application default credentials serve, and a key does not."""
+    """Google's application default credentials are used instead of an API key."""
     places: tuple[str, ...] = ()
-    """Every origin that gets the credential, where that is not `origin` alone: a proxy on the way."""
+    """All origins that receive the credential, if not only `origin`: for example a proxy."""
     advice: str | None = None
-    """What else to tell somebody who has no key, as where to get one."""
+    """Further advice for a missing key, such as where to get one."""
 
 
 def resolve(config: Config, provider: ProviderEntry, model: ModelEntry | None, need: Need) -> Credential | None:
-    """The credential for calls of a provider, or of one of its models; None where none is needed and there is none.
+    """The credential for calls of a provider or one of its models; None if none is needed and none is set.
 
-    The model's own comes before its provider's, and a key that is written down before those in the `env` table. The
-    shell is never asked. A key that is a reference to a keyring or a command may block.
+    A model's own credential comes first, then the provider's `api_key`, then keys in its `env` table. Environment
+    variables are never used implicitly. Resolving a reference to a keyring or a command may block.
 
     Raises:
-        MissingCredential: one is needed and none is there.
-        ConfigError: it is there and cannot be used.
+        MissingCredential: a credential is required but not set.
+        ConfigError: the credential cannot be used.
     """
     if provider.auth == "none":
         return None
@@ -77,7 +77,7 @@ def resolve(config: Config, provider: ProviderEntry, model: ModelEntry | None, n
 
 
 def may_block(provider: ProviderEntry, model: ModelEntry | None) -> bool:
-    """Whether looking for the credential may take its time: a reference to a keyring or a command."""
+    """Whether looking up the credential may block, because of a reference to a keyring or a command."""
     values = [
         provider.api_key,
         model.api_key if model else None,
@@ -91,7 +91,7 @@ def may_block(provider: ProviderEntry, model: ModelEntry | None) -> bool:
 
 
 def key_names(provider: ProviderEntry) -> tuple[str, ...]:
-    """What the provider's key may be called in its `env` table."""
+    """Names that the provider's key may have in its `env` table."""
     row = TYPES.get(provider.type or "")
     return row.key_names if row else ()
 
@@ -106,7 +106,7 @@ def _key(value: str, source: str, provider: str, config: Config, need: Need) -> 
     except ConfigError as error:
         raise type(error)(f"{source}: {error.message}", hint=error.hint, file=str(config.path)) from error
     if not is_key(text):
-        raise ConfigError(f"{source}: {NO_KEY}", hint="copy it again, and nothing beside it", file=str(config.path))
+        raise ConfigError(f"{source}: {NO_KEY}", hint="copy only the key, and set it again", file=str(config.path))
     check_bound(value, config, need.origin, source, provider)
     return Credential("key", source, Secret(text, need.origin))
 
@@ -119,16 +119,17 @@ def _missing(config: Config, provider: ProviderEntry, where: str, need: Need) ->
     names = key_names(provider)
     in_shell = next((name for name in names if environment(name)), None)
     if in_shell:
-        # the shell's key may belong to somebody else than this base URL, so it takes a word of the user's
-        hint = f'{in_shell} of your shell is not read by itself: write api_key = "{{env:{in_shell}}}" under [{where}]'
+        # the variable may hold a key for another service than this base URL, so the user must confirm it
+        value = f'api_key = "{{env:{in_shell}}}"'
+        hint = f"the environment variable {in_shell} is set but not read implicitly; to use it, write {value} under [{where}]"
     else:
         bag = f", or {names[0]} under [{where}.env]" if names and where.startswith("providers.") else ""
         store = f"`modelbay key set {quote(provider.id)}`, or " if where.startswith("providers.") else ""
-        hint = f'{store}write api_key under [{where}]{bag}; for a server that asks for none, auth = "none"'
+        hint = f'{store}write api_key under [{where}]{bag}; if the server requires no key, set auth = "none"'
     if need.advice:
         hint += f"; {need.advice}"
     return MissingCredential(
-        f'no API key for provider "{provider.id}" in {config.path}',
+        f'no API key set for provider "{provider.id}" in {config.path}',
         hint=hint,
         provider=provider.id,
         file=str(config.path),

@@ -1,5 +1,9 @@
-"""Tokens of Google's application default credentials, by google-auth: a service account, `gcloud` user credentials, a
-workload's own. Where they are found is Google's own rule, the one exception to keys standing in the configuration."""
+"""Tokens from Google's application default credentials, by google-auth: service account, gcloud user, workload
+identity.
+
+Google's own rules decide where the credentials are found. This is the one exception to keys being set in the config
+file.
+"""
 
 import asyncio
 import logging
@@ -13,13 +17,13 @@ from modelbay.storage.paths import environment
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 LOGIN = "gcloud auth application-default login"
 LOGOUT = "gcloud auth application-default revoke"
-HINT = f"run `{LOGIN}`, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's JSON file; `modelbay login` then checks it"
+HINT = f"run `{LOGIN}`, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's JSON file; check with `modelbay login`"
 Send = Callable[[str, str, dict[str, str], bytes | None], Awaitable[tuple[int, Mapping[str, str], bytes]]]
-"""Sends one HTTP request (method, URL, headers, body) and gives status, headers and body."""
+"""Sends one HTTP request (method, URL, headers, body); returns status, headers and body."""
 
 
 class GoogleTokens:
-    """The token for Vertex AI: loaded when first asked for, refreshed before it ends, once however many ask at a time."""
+    """Access tokens for Vertex AI: loaded on first use, refreshed before they expire, once for all concurrent callers."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -27,21 +31,21 @@ class GoogleTokens:
         self._renewing: asyncio.Task[None] | None = None
 
     async def token(self) -> str:
-        """A token that is valid now.
+        """A valid access token.
 
         Raises:
             MissingCredential: no credentials are set up on this machine.
-            AuthenticationFailed: Google refuses them.
+            AuthenticationFailed: Google rejects them.
         """
         if self._credentials is None or not self._credentials.valid:
             if self._renewing is None:
                 self._renewing = asyncio.create_task(self._renewed())
                 self._renewing.add_done_callback(self._forget)
-            await asyncio.shield(self._renewing)  # who asked may go away, and others wait for it too
+            await asyncio.shield(self._renewing)  # a caller may be cancelled while others still wait
         return Hidden(self._credentials.token)
 
     async def described(self) -> "Described":
-        """Whose token it is, which has been got to be sure. Raises what `token` does."""
+        """A description of the credentials, after getting a token as a check. Raises what `token` raises."""
         await self.token()
         return _described(self._credentials)
 
@@ -54,7 +58,7 @@ class GoogleTokens:
     def _forget(self, done: "asyncio.Task[None]") -> None:
         self._renewing = None
         if not done.cancelled():
-            done.exception()  # nobody may be left to hear of it
+            done.exception()  # marks the exception as retrieved, in case all callers are gone
 
     async def _refresh(self) -> None:
         loop = asyncio.get_running_loop()
@@ -67,27 +71,27 @@ class GoogleTokens:
 
         try:
             await asyncio.to_thread(self._credentials.refresh, request)
-        except Exception as error:  # noqa: BLE001 the border to google-auth, which raises what a user's file makes it raise
+        except Exception as error:  # noqa: BLE001 the border to google-auth, which raises anything a user's file causes
             raise self._failed(error) from None
 
     def _failed(self, error: Exception) -> ModelbayError:
-        """What a failed refresh means: no answer came, Google refused, or the user's files cannot be used."""
+        """Classify a failed refresh: no response, rejected by Google, or unusable files."""
         from google.auth.exceptions import GoogleAuthError
 
         if isinstance(error.__cause__, ModelbayError):
             return error.__cause__
         where, why = _described(self._credentials).where, _words(error)
         if isinstance(error, GoogleAuthError) and not _of_a_file(error):
-            refused = AuthenticationFailed(f"Google refused the application default credentials of {where}: {why}")
-            refused.hint = f"run `{LOGIN}` or get a new key file; `modelbay login` then checks it"
+            refused = AuthenticationFailed(f"Google rejected the application default credentials from {where}: {why}")
+            refused.hint = f"run `{LOGIN}` or get a new key file; check with `modelbay login`"
             return refused
         return MissingCredential(
-            f"Could not use the Google application default credentials of {where}: {why}", hint=HINT
+            f"could not use the Google application default credentials from {where}: {why}", hint=HINT
         )
 
 
 class _Answer:
-    """An HTTP answer as google-auth reads it."""
+    """An HTTP response in the form that google-auth expects."""
 
     def __init__(self, status: int, headers: Mapping[str, str], data: bytes) -> None:
         self.status = status
@@ -105,7 +109,7 @@ async def _done(sending: Awaitable[tuple[int, Mapping[str, str], bytes]]) -> tup
 
 
 class Described(NamedTuple):
-    """Google's default credentials, in words."""
+    """A description of Google's default credentials."""
 
     kind: str
     where: str
@@ -116,16 +120,16 @@ class Described(NamedTuple):
 def _described(credentials: Any) -> Described:
     file = environment("GOOGLE_APPLICATION_CREDENTIALS")
     kind = type(credentials).__module__.rpartition(".")[2].replace("_", " ")
-    kind = "a person's, of gcloud" if kind == "credentials" else kind
+    kind = "gcloud user credentials" if kind == "credentials" else kind
     account = getattr(credentials, "service_account_email", None) or getattr(credentials, "account", None)
     project = getattr(credentials, "project_id", None) or getattr(credentials, "quota_project_id", None)
-    return Described(kind, file or "Google's usual places", account or None, project)
+    return Described(kind, file or "the default locations", account or None, project)
 
 
 def _load() -> Any:
     import google.auth
 
-    # it warns of a missing project, which we take from the configuration
+    # it warns about a missing project; ours comes from the config file
     logging.getLogger("google.auth._default").setLevel(logging.ERROR)
     try:
         credentials, _ = google.auth.default(scopes=[SCOPE])
@@ -133,20 +137,20 @@ def _load() -> Any:
         file = environment("GOOGLE_APPLICATION_CREDENTIALS")
         of = f" in {file}" if file and file not in str(error) else ""
         raise MissingCredential(
-            f"No usable Google application default credentials{of}: {_words(error)}", hint=HINT
+            f"no usable Google application default credentials{of}: {_words(error)}", hint=HINT
         ) from None
     return credentials
 
 
 def _of_a_file(error: Exception) -> bool:
-    """Whether google-auth wrapped a fault of the user's files, such as a missing token file."""
+    """Whether google-auth wrapped an error about the user's files, such as a missing token file."""
     from google.auth.exceptions import MalformedError
 
     return isinstance(error, MalformedError) or isinstance(error.__cause__ or error.__context__, OSError)
 
 
 def _words(error: Exception) -> str:
-    """The first sentence of an error, without its class's brackets."""
+    """The first sentence of an error."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     said = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)

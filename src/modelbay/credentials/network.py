@@ -1,4 +1,4 @@
-"""The transport that `[network]` describes: its proxy, whose password nothing shows, and its CA bundle."""
+"""Creates the transport from `[network]`: proxy (its password stays secret) and CA bundle."""
 
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ def transport_of(config: Config) -> "Transport":
     """A transport for the calls of a configuration.
 
     Raises:
-        ConfigError: `[network]` cannot be used. Nothing is sent then: it may say that nothing must be.
+        ConfigError: `[network]` is invalid. Nothing is sent then, as it may forbid network access.
     """
     from modelbay.transport import Transport
 
@@ -26,17 +26,17 @@ def transport_of(config: Config) -> "Transport":
     if network is None:
         problem = next((problem for problem in config.problems if problem.where.startswith("network")), None)
         raise ConfigError(
-            f"[network] cannot be used: {problem or 'expected a table'}",
-            hint="fix it: nothing is sent before",
+            f"invalid [network]: {problem or 'expected a table'}",
+            hint="fix it; nothing is sent until then",
             file=str(config.path),
             line=problem.line if problem else None,
         )
     proxy = network.proxy
     if is_foreign(config) and (network.ca or (proxy and proxy.lower() != NONE)):
-        # together they could read every call, also those with credentials of this machine
+        # proxy and CA bundle together could decrypt every call, including those with credentials of this machine
         raise ConfigError(
-            f"{config.path} comes from elsewhere, and the proxy and CA bundle of its [network] are not used",
-            hint="remove them from that file; HTTPS_PROXY of the environment is used, and `proxy` of a provider in it",
+            f"{config.path} is not from modelbay's home; proxy and ca in its [network] are not allowed",
+            hint="remove them from that file; use HTTPS_PROXY, or `proxy` of a provider, instead",
             file=str(config.path),
         )
     if proxy is not None and proxy.lower() != NONE:

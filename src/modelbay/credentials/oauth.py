@@ -20,19 +20,19 @@ from modelbay.secrecy import Hidden, HiddenBytes, masked_url, redact, register
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 INTERVAL = 5.0
-"""Seconds between two polls, where the server says nothing (RFC 8628, 3.2)."""
+"""Default seconds between two polls (RFC 8628, section 3.2)."""
 SLOWER = 5.0
-"""Seconds that each `slow_down` adds for good (3.5)."""
+"""Seconds that each `slow_down` adds to the interval permanently (section 3.5)."""
 LASTS = 600.0
-"""Seconds that a code is taken to last, where the server does not say."""
+"""Default lifetime of a code in seconds."""
 PATIENCE = 15 * 60.0
-"""Seconds in which somebody must have logged in, whatever the server grants."""
+"""Maximum seconds to wait for approval, even if the server allows more."""
 CODES = 5
-"""The most codes that one login shows: a server that lets each one expire at once would go on for ever."""
+"""Maximum number of codes per login. Otherwise a server whose codes expire at once would cause an endless loop."""
 DEAD = frozenset({"invalid_grant", "bad_refresh_token", "invalid_refresh_token"})
 """Error codes that mean the refresh token itself is invalid: RFC 6749's, GitHub's and Slack's.
 
-A 401 or 403 without one of these proves nothing: a firewall answers so, and so does a server that rejects the client ID.
+A 401 or 403 without one of these proves nothing: firewalls answer so, and servers that reject the client ID.
 """
 OBTAINED = "modelbay"
 COMPLETE = "verification_uri_complete"
@@ -47,26 +47,27 @@ class Flow(Struct, frozen=True):
     client_id: str
     scope: str | None = None
     revoke_url: str | None = None
-    """The revocation endpoint; None: looked up in the server's metadata (RFC 8414)."""
+    """Revocation endpoint. Default: looked up in the server's metadata (RFC 8414)."""
 
 
 class TokenSet(Struct, kw_only=True):
-    """The tokens of a login, in Kimi Code's fields. One without any token marks a login that the server has ended."""
+    """The tokens of a login, with Kimi Code's field names. A set without tokens marks a login that the server has
+    ended."""
 
     access_token: str
     refresh_token: str = ""
     expires_at: float = 0
-    """Unix time by this machine's clock; 0: not known to expire."""
+    """Unix time by this machine's clock; 0: no known expiry."""
     scope: str = ""
     token_type: str = "Bearer"
     expires_in: float = 0
-    # ours
+    # fields of our own
     origin: str | None = None
-    """The origin that the access token may be sent to."""
+    """Origin that the access token may be sent to."""
     token_url: str | None = None
-    """The endpoint that the refresh token may be sent to."""
+    """Token endpoint that the refresh token may be sent to."""
     obtained_by: str | None = None
-    """"modelbay" if a person approved this login for modelbay; None for a copy of another program's login."""
+    """"modelbay" if the user approved this login for modelbay; None for a copy of another program's login."""
 
     def __post_init__(self) -> None:
         self.access_token, self.refresh_token = Hidden(self.access_token), Hidden(self.refresh_token)
@@ -83,7 +84,7 @@ class TokenSet(Struct, kw_only=True):
 
 
 class Code(Struct, frozen=True):
-    """What somebody types at `uri`, or finds typed at `uri_complete`."""
+    """A device code. The user enters `user_code` at `uri`; `uri_complete` already contains it."""
 
     user_code: str
     device_code: str
@@ -94,11 +95,11 @@ class Code(Struct, frozen=True):
 
 
 PASSING = (TransportError, ServerError, MalformedReply)
-"""Failures that a later poll may not meet; those with `retryable = False` excepted."""
+"""Failures that may be temporary, except those with `retryable = False`."""
 
 
 class Refused(AuthenticationFailed):
-    """The server refused, and asking again changes nothing. `code` is the server's error code."""
+    """The server rejected the request, and retrying does not help. `code` is the server's error code."""
 
     @property
     def final(self) -> bool:
@@ -107,7 +108,7 @@ class Refused(AuthenticationFailed):
 
 
 class Device:
-    """One device login: `start` gets a code, each `poll` asks whether somebody has approved it."""
+    """A device login: `start` gets a code, `poll` checks whether it was approved."""
 
     def __init__(self, flow: Flow, send: Send, clock: Callable[[], float] = time.time) -> None:
         self.flow = flow
@@ -118,10 +119,10 @@ class Device:
         self._slower = 0.0
 
     async def start(self) -> Code:
-        """A new code.
+        """Get a new device code.
 
         Raises:
-            ModelbayError: the server gives none.
+            ModelbayError: the server returned none.
         """
         form = {"client_id": self.flow.client_id} | ({"scope": self.flow.scope} if self.flow.scope else {})
         status, said = await _post(self._send, self.flow.device_url, form)
@@ -143,14 +144,14 @@ class Device:
         return code
 
     async def poll(self) -> TokenSet | None:
-        """The tokens, or None: not yet. `interval` is then how long to wait before the next.
+        """The tokens, or None if not approved yet. Wait `interval` seconds before the next poll.
 
         Raises:
             Refused: the login failed; `code` is "expired_token" if a new code may succeed.
-            ModelbayError: no usable answer; `retryable` tells whether the next poll may get one.
+            ModelbayError: no usable response; `retryable` says whether the next poll may get one.
         """
         if self._code is None:
-            raise AssertionError("there is no code to ask about before `start`")
+            raise AssertionError("`poll` was called before `start`")
         form = {"client_id": self.flow.client_id, "device_code": self._code.device_code, "grant_type": DEVICE_GRANT}
         asked = self._clock()
         status, said = await _post(self._send, self.flow.token_url, form)
@@ -178,16 +179,16 @@ async def log_in(
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     patience: float = PATIENCE,
 ) -> TokenSet:
-    """Log in: show a code, wait until a person approves it, and show a new one when it has expired.
+    """Log in: show a code, wait until the user approves it, and show a new one when it expires.
 
     `keep` stores the tokens. SIGTERM waits for a poll and for `keep`, because the server issues the tokens only once.
-    Networks fail while a person looks for their phone, so a failed poll is reported only at the end.
+    The network may fail during the wait, so a failed poll is reported only at the end.
 
     Raises:
         AuthenticationFailed: the login was denied, or every code expired.
         TimedOut: the login was not approved in time.
-        MalformedReply: the server approved the login but its answer has no usable token.
-        ModelbayError: the server gives no code.
+        MalformedReply: the server approved the login, but its response has no usable token.
+        ModelbayError: the server returned no code.
     """
     device = Device(flow, send)
     end = clock() + patience
@@ -223,18 +224,18 @@ async def log_in(
 
 
 async def _shown(device: Device, show: Callable[[Code], object]) -> float:
-    """Get and show a new code; returns its lifetime in seconds."""
+    """Get and show a new code. Returns its lifetime in seconds."""
     code = await device.start()
     show(code)
     return code.lasts
 
 
 async def refreshed(flow: Flow, old: TokenSet, send: Send, clock: Callable[[], float] = time.time) -> TokenSet:
-    """New tokens for old ones, requested once. Without a new refresh token in the answer the old one stays valid.
+    """Refresh tokens, with a single request. If the response has no new refresh token, the old one stays valid.
 
     Raises:
-        Refused: the server refused; `final` tells whether the refresh token is certainly invalid.
-        ModelbayError: no usable answer; `retryable` tells whether there may be one.
+        Refused: the server rejected the refresh token; `final` says whether it is certainly invalid.
+        ModelbayError: no usable response; `retryable` says whether a retry may help.
     """
     form = {"client_id": flow.client_id, "grant_type": "refresh_token", "refresh_token": old.refresh_token}
     asked = clock()
@@ -250,7 +251,7 @@ async def refreshed(flow: Flow, old: TokenSet, send: Send, clock: Callable[[], f
 
 
 async def revoke(flow: Flow, tokens: TokenSet, send: Send) -> bool:
-    """Ask the server to end a login (RFC 7009). False: the server offers no revocation.
+    """Ask the server to revoke a login (RFC 7009). Returns False if the server does not support revocation.
 
     Raises:
         ModelbayError: the server did not revoke it.
@@ -267,7 +268,7 @@ async def revoke(flow: Flow, tokens: TokenSet, send: Send) -> bool:
 
 
 async def _revocation_endpoint(flow: Flow, send: Send) -> str | None:
-    """The revocation endpoint that the metadata of this very token endpoint names, on the same origin."""
+    """The revocation endpoint from the server's metadata, if it has this token endpoint and the same origin."""
     for url in _metadata_urls(flow.token_url):
         try:
             status, _, body = await send("GET", url, {"Accept": "application/json"}, None)
@@ -285,7 +286,7 @@ async def _revocation_endpoint(flow: Flow, send: Send) -> str | None:
 
 
 def _metadata_urls(token_url: str) -> list[str]:
-    """Where RFC 8414 and OpenID Connect put a server's metadata; the issuer is the host or a folder above the endpoint."""
+    """Metadata URLs by RFC 8414 and OpenID Connect. The issuer is the host or a path above the token endpoint."""
     host, folders = origin(token_url), urlsplit(token_url).path.split("/")[1:-1]
     issuers = ["".join(f"/{folder}" for folder in folders[:count]) for count in range(min(len(folders), 2) + 1)]
     return [
@@ -302,12 +303,12 @@ async def _post(send: Send, url: str, form: dict[str, str]) -> tuple[int, dict[s
     status, _, body = await send("POST", url, dict(HEADERS), HiddenBytes(urlencode(form).encode()))
     said = _object(body)
     if said is None and status < 400:
-        raise _sent(MalformedReply(f"the answer of {origin(url)} is not a login server's: not a JSON object"), url)
+        raise _sent(MalformedReply(f"invalid response from login server {origin(url)}: not a JSON object"), url)
     return status, said or {}
 
 
 def _object(body: bytes) -> dict[str, Any] | None:
-    """The JSON object in an answer; None if it is something else."""
+    """The JSON object in a response body, or None."""
     try:
         said = decode(body)
     except MalformedReply:
@@ -327,14 +328,14 @@ def _hidden(value: Any) -> Any:
 
 
 def _unusable(error: ValueError) -> MalformedReply:
-    """The server answered, so asking again would only hide what is wrong with its answer."""
-    failure = MalformedReply(f"the login server's answer cannot be used: {error}")
+    """An error for an invalid response. Not retryable: retrying would only hide the problem."""
+    failure = MalformedReply(f"invalid response from the login server: {error}")
     failure.retryable = False
     return failure
 
 
 def _failure(status: int, said: dict[str, Any], url: str) -> ModelbayError:
-    """The error in an answer: RFC 6749, 5.2, or another form."""
+    """The error in a response: RFC 6749, section 5.2, or another form."""
     code, about = said.get("error"), said.get("error_description") or said.get("message")
     code = code if isinstance(code, str) else None
     what = redact(f"{code or f'status {status}'}{f': {about}' if isinstance(about, str) and about else ''}")
@@ -343,7 +344,7 @@ def _failure(status: int, said: dict[str, Any], url: str) -> ModelbayError:
     if code == "access_denied":
         what = f"the login was denied{f': {redact(about)}' if isinstance(about, str) and about else ''}"
     else:
-        what = f"the login server refused: {what}"
+        what = f"the login server rejected the request: {what}"
     return _sent(Refused(what, status=status, code=code), url)
 
 
@@ -353,11 +354,11 @@ def _sent(error: ModelbayError, url: str) -> ModelbayError:
 
 
 def _tokens(said: dict[str, Any], asked: float, flow: Flow) -> TokenSet:
-    """The tokens in an answer. Their lifetime counts from the request, by our clock: the server's may be wrong."""
+    """The tokens in a response. Their lifetime counts from the request, by our clock: the server's may be wrong."""
     try:
         access, kind = _text(said, "access_token"), said.get("token_type")
         if kind is not None and not is_bearer(kind):
-            raise ValueError(f"its token type {redact(str(kind))[:40]!r} is not supported, only Bearer is")
+            raise ValueError(f"token type {redact(str(kind))[:40]!r} is not supported, only Bearer")
     except ValueError as error:
         raise _unusable(error) from None
     refresh, lasts = said.get("refresh_token"), max(_number(said.get("expires_in")) or 0.0, 0.0)
@@ -375,7 +376,10 @@ def _tokens(said: dict[str, Any], asked: float, flow: Flow) -> TokenSet:
 
 
 def is_bearer(kind: object) -> bool:
-    """A DPoP or MAC token sent as Bearer would be refused, or work without the proof that protects it."""
+    """Whether a token type is Bearer.
+
+    A DPoP or MAC token sent as Bearer would be rejected, or accepted without the proof that protects it.
+    """
     return isinstance(kind, str) and kind.lower() == "bearer"
 
 
@@ -388,20 +392,20 @@ def remember(tokens: TokenSet) -> None:
 def _text(said: dict[str, Any], name: str) -> str:
     value = said.get(name)
     if not isinstance(value, str) or not value or not value.isprintable():
-        raise ValueError(f"it has no usable {name}")
+        raise ValueError(f"missing or invalid {name}")
     return value
 
 
 def _address(value: object) -> str:
-    """A page to open in a browser: of the web, and nothing that a browser would run or a disk would hold."""
+    """A URL to open in a browser. Only http and https: a browser would run or read others."""
     if not isinstance(value, str):
-        raise ValueError("it has no verification_uri")
+        raise ValueError("missing verification_uri")
     origin(value)
     return value
 
 
 def _number(value: object) -> float | None:
-    """Some servers write numbers as text."""
+    """A positive number, or None. Some servers write numbers as strings."""
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):

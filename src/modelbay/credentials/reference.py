@@ -1,8 +1,8 @@
-"""Values that are kept elsewhere: `{env:NAME}`, `{file:PATH}`, `{keyring:SERVICE/USER}` and `{command:…}`.
+"""Resolves references: `{env:NAME}`, `{file:PATH}`, `{keyring:SERVICE/USER}` and `{command:…}`.
 
-A reference is a whole value or a part of one, as in `Authorization = "Bearer {env:TOKEN}"`; what it refers to is not
-searched for references again. None is followed unless the user wrote it, so no variable of the shell ever becomes a
-credential by itself.
+A reference is a whole value or part of one, as in `Authorization = "Bearer {env:TOKEN}"`. Resolved values are not
+searched for references again. Only references that the user wrote are resolved, so environment variables never become
+credentials implicitly.
 """
 
 import contextlib
@@ -23,9 +23,9 @@ from modelbay.storage.files import target_of
 from modelbay.storage.paths import config_file, environment, expanded, home
 
 SERVICE = "modelbay"
-"""Whose entries in the keyring are `modelbay key`'s own."""
+"""Keyring service name for keys stored by `modelbay key`."""
 ORIGIN = ".origin"
-"""Behind the name of a key that `modelbay key` keeps: the origin it was given for."""
+"""Suffix of the entry that stores the origin a key was given for."""
 FILE_BYTES = 65_536
 COMMAND_SECONDS = 10
 
@@ -34,7 +34,7 @@ _command_lock = Lock()
 
 
 def _forked() -> None:
-    """In a forked child: the thread that holds the lock, for a command that may ask the user, is in the parent."""
+    """Replace the lock in a forked child: a thread of the parent may hold it while its command prompts the user."""
     global _command_lock  # noqa: PLW0603 one for the process, as `_command_outputs`
     _command_lock = Lock()
 
@@ -48,7 +48,7 @@ _unattended: ContextVar[bool] = ContextVar("unattended", default=False)
 
 @contextlib.contextmanager
 def unattended() -> Iterator[None]:
-    """Nobody is there to be asked: meanwhile no keyring is opened, which may ask, and no command is run, which may too."""
+    """No user is present: do not use keyrings or commands meanwhile, as both may prompt."""
     before = _unattended.set(True)
     try:
         yield
@@ -57,29 +57,30 @@ def unattended() -> Iterator[None]:
 
 
 def check_attended(what: str) -> None:
-    """
+    """Check that a prompt is possible. `what` is named in the error.
+
     Raises:
-        MissingCredential: nobody is there whom it could ask something.
+        MissingCredential: no user is present.
     """
     if _unattended.get():
         raise MissingCredential(
-            f"{what} is not asked where nobody is there", hint="`modelbay provider refresh` asks it"
+            f"{what} may prompt and is not used in the background", hint="run `modelbay provider refresh`"
         )
 
 
 def may_ask(value: str | None) -> bool:
-    """Whether following a value's references may take its time: a keyring or a command may ask the user something."""
+    """Whether resolving a value may block: a keyring or a command may prompt the user."""
     return value is not None and any(match[1] in ("keyring", "command") for match in REFERENCE.finditer(value))
 
 
 def resolve_reference(value: str, config: Config, places: Iterable[str]) -> str:
-    """The value with what its references refer to, each trimmed, in their place. `places` are the origins that get it.
+    """The value with its references resolved and trimmed. `places` are the origins that receive it.
 
-    Keyrings and commands may block; what a command printed is remembered.
+    Keyrings and commands may block. The output of a command is cached for the life of the process.
 
     Raises:
-        MissingCredential: what it refers to is not there or is blank.
-        ConfigError: a reference that is not followed: of an unknown kind, out of place, or not approved (`approval`).
+        MissingCredential: the referenced value is missing or blank.
+        ConfigError: the reference has an unknown kind, is misplaced or not approved (see `approval`).
     """
     if wrong := misspelled_reference(value):
         raise ConfigError(f"{config.path}: {wrong} is not a valid reference", hint=REFERENCES, file=str(config.path))
@@ -92,44 +93,45 @@ def _resolved(match: re.Match[str], config: Config, places: Iterable[str]) -> st
         approval.check(match[0], config, places, bound_origin(match[0], config))
     found = _KINDS[match[1]](match[2].strip(), config).strip()
     if not found:
-        shown = "{command:…}" if match[1] == "command" else match[0]  # a command's words may hold a secret
+        shown = "{command:…}" if match[1] == "command" else match[0]  # the words of a command may contain a secret
         raise MissingCredential(f"{shown} is blank", file=str(config.path))
     register(found)
     return found
 
 
 def check_bound(value: str, config: Config, to: Origin, where: str, provider: str) -> None:
-    """
+    """Check that a value may be sent to an origin.
+
     Raises:
-        ConfigError: a reference in the value names a key that was given for another origin.
+        ConfigError: a reference in the value names a key that was stored for another origin.
     """
     for match in REFERENCE.finditer(value):
         bound = bound_origin(match[0], config)
         if bound not in (None, str(to)):
-            # a list or a file that changes the address does not thereby get the key
+            # a list or file that changes the URL must not receive the key
             raise ConfigError(
-                f"{where}: this key was given for {bound}, and is not sent to {to}",
-                hint=f"if that is where it shall go now: `modelbay key set {quote(provider)}`",
+                f"{where}: this API key was set for {bound} and is not sent to {to}",
+                hint=f"if the new URL is right, set the key again: `modelbay key set {quote(provider)}`",
                 provider=provider,
                 file=str(config.path),
             )
 
 
 def bound_origin(reference: str, config: Config) -> str | None:
-    """The origin that the key at a reference was given for, where `modelbay key` noted one."""
+    """The origin that a key stored by `modelbay key` was set for; None for other references."""
     match = REFERENCE.fullmatch(reference)
     if match and match[1] == "keyring" and match[2].strip().startswith(f"{SERVICE}/"):
         return system_keyring.get(SERVICE, match[2].strip().removeprefix(f"{SERVICE}/") + ORIGIN)
     if match and match[1] == "file":
         path = target_of(config.path.parent / expanded(match[2].strip()))
         if path.parent == keys_folder().resolve():
-            with contextlib.suppress(OSError):  # a damaged note is an origin that no provider has
+            with contextlib.suppress(OSError):  # a damaged note is an origin that matches no provider
                 return path.with_name(path.name + ORIGIN).read_text(encoding="utf-8", errors="replace").strip()
     return None
 
 
 def keys_folder() -> Path:
-    """Where `modelbay key` keeps keys in files."""
+    """Folder of the key files of `modelbay key`."""
     return home() / "keys"
 
 
@@ -147,15 +149,15 @@ def _from_file(name: str, config: Config) -> str:
     try:
         real = path.resolve(strict=True)
         if real.parts[1:2] == ("proc",):
-            raise ConfigError(f"{{file:{name}}} is refused: /proc tells what processes know, not what is in a file")
+            raise ConfigError(f"{{file:{name}}} is not allowed: /proc exposes the memory of processes")
         if not real.is_file():
-            raise MissingCredential(f"{{file:{name}}}: {path} is no file")
+            raise MissingCredential(f"{{file:{name}}}: {path} is not a file")
         with real.open("rb") as file:
             data = file.read(FILE_BYTES + 1)
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links, up to Python 3.12
         raise MissingCredential(f"{{file:{name}}}: {path}: {getattr(error, 'strerror', error)}") from None
     if len(data) > FILE_BYTES:
-        raise MissingCredential(f"{{file:{name}}}: {path} is larger than {FILE_BYTES} bytes, which is no key")
+        raise MissingCredential(f"{{file:{name}}}: {path} is too large for an API key ({FILE_BYTES:,} bytes at most)")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -179,10 +181,10 @@ def _from_keyring(name: str, config: Config) -> str:
 
 
 def _from_command(command: str, config: Config) -> str:
-    """What a command prints, run once a process. Its words are split as a shell does, but no shell runs."""
+    """The output of a command, run once per process. Its words are split as in a shell, but no shell is used."""
     if config.trusted and not approval.is_own(config.path):
         raise ConfigError(
-            f"{{command:…}} is refused in {config.path}: only a file in modelbay's home may run programs",
+            f"{{command:…}} is not allowed in {config.path}: only config files in modelbay's home may run programs",
             hint=f"move it to {config_file()}",
         )
     check_attended("a command")
@@ -212,9 +214,9 @@ def _output(command: str) -> str:
     except subprocess.CalledProcessError as error:
         said = error.stderr.strip().splitlines()
         why = f": {said[-1][:200]}" if said else ""
-        raise MissingCredential(f"{{command:{name} …}} ended with status {error.returncode}{why}") from None
+        raise MissingCredential(f"{{command:{name} …}} failed with exit status {error.returncode}{why}") from None
     except (OSError, ValueError, IndexError) as error:
-        raise MissingCredential(f"{{command:{name} …}} does not run: {error}") from None
+        raise MissingCredential(f"{{command:{name} …}} could not run: {error}") from None
     return done.stdout
 
 

@@ -1,4 +1,4 @@
-"""A secret: text that no log, error, repr or JSON output shows."""
+"""A secret: text that never appears in a log, error, repr or JSON output."""
 
 from typing import NoReturn
 
@@ -7,12 +7,12 @@ from modelbay.origin import Origin
 
 
 class Secret:
-    """A value and the origin it is bound to. Only `reveal` gives it away; who calls that sends it to `origin` only."""
+    """A secret and the origin it is bound to. Only `reveal` returns it; callers must send it to `origin` only."""
 
     __slots__ = ("_value", "origin")
 
     def __init__(self, value: str, origin: Origin, *, known: bool = False) -> None:
-        """`known`: it stands where secrets may, and is none; it is not looked for in texts."""
+        """Create a secret. With `known`, the value is already registered, or not secret, and is not masked in output."""
         self._value = secrecy.Hidden(value)
         self.origin = origin
         if not known:
@@ -23,8 +23,8 @@ class Secret:
         return self._value
 
     def prefixed(self, text: str) -> "Secret":
-        """The secret with `text` before it, as "Bearer "."""
-        return Secret(text + self._value, self.origin, known=True)  # what is secret in it is registered
+        """The secret with `text` in front, such as "Bearer "."""
+        return Secret(text + self._value, self.origin, known=True)  # the secret part is registered already
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and (self._value, self.origin) == (other._value, other.origin)
@@ -41,4 +41,4 @@ class Secret:
         return repr(self)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a Secret is not pickled")
+        raise TypeError("a Secret cannot be pickled")

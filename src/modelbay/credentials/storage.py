@@ -1,7 +1,7 @@
-"""Where `modelbay key` keeps keys: the system's keyring, else a file that only its owner can read.
+"""Storage of `modelbay key`: the system keyring, or else a file readable only by its owner.
 
-With each key stands the origin it was given for, and there it stays: a configuration that names the key and goes elsewhere,
-because somebody re-pointed it, is refused until the key is set anew.
+The origin that a key was set for is stored next to it. If the URL in the configuration changes, calls fail until the
+key is set again: a changed file must not send the key to another server.
 """
 
 import sys
@@ -25,22 +25,22 @@ WAIT = 10.0
 
 
 def plain_key(provider: ProviderEntry) -> str | None:
-    """The key that stands in the file itself."""
+    """The API key if it is in the config file itself, else None."""
     return next((key for key in _written(provider).values() if not REFERENCE.fullmatch(key)), None)
 
 
 def keep_in_keyring(config: Config, provider: ProviderEntry, key: str, origin: Origin) -> str:
-    """Stores a key and writes the reference to it into the file; what then stands there.
+    """Store a key in the keyring and write a reference to it into the config file. Returns the reference.
 
     Raises:
-        ConfigError: the keyring refuses it, or the file cannot be changed; then the keyring is as it was.
+        ConfigError: the keyring rejected the key, or the file could not be changed; then the keyring is restored.
     """
     id = provider.id
     before = _get(id), _get(id + ORIGIN)
     _set(id, key)
     _set(id + ORIGIN, str(origin))
     if _get(id) != key:
-        raise ConfigError("the keyring did not keep the key", hint=f"modelbay key set {id} --file")
+        raise ConfigError("the keyring did not store the key", hint=f"modelbay key set {id} --file")
     reference = f"{{keyring:{SERVICE}/{id}}}"
     try:
         _refer(config, provider, reference)
@@ -53,22 +53,22 @@ def keep_in_keyring(config: Config, provider: ProviderEntry, key: str, origin: O
 
 
 def keep_in_file(config: Config, provider: ProviderEntry, key: str, origin: Origin) -> str:
-    """The same, in a file of modelbay's home that nobody else can read.
+    """Store a key in a private file of modelbay's home and write a reference to it. Returns the reference.
 
     Raises:
-        ConfigError: the provider's id is no name for a file; it, or the configuration, cannot be written.
+        ConfigError: the provider's ID is not a valid file name, or a file could not be written.
     """
     path = _file(provider.id)
     if path is None:
         raise ConfigError(
-            f'no file can be called "{provider.id}"', hint="rename the provider, or write api_key as {file:PATH}"
+            f'"{provider.id}" is not a valid file name', hint="rename the provider, or set api_key to {file:PATH}"
         )
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if sys.platform != "win32":
         path.parent.chmod(0o700)
     bound = path.with_name(path.name + ORIGIN)
     reference = f"{{file:{path}}}" if config.path.parent != home() else f"{{file:keys/{path.name}}}"
-    with files.locked(keys_folder(), WAIT):  # another process must not bind this key to the origin of its own
+    with files.locked(keys_folder(), WAIT):  # another process could bind this key to its own origin
         files.sweep(path)
         before = {file: files.content_of(file) for file in (path, bound)}
         files.replace(path, before[path], f"{key}\n".encode())
@@ -83,9 +83,10 @@ def keep_in_file(config: Config, provider: ProviderEntry, key: str, origin: Orig
 
 
 def delete(config: Config, provider: ProviderEntry) -> list[str]:
-    """Takes a provider's key out of the configuration, and from where `modelbay key set` put it; what that was.
+    """Remove a provider's key from the config file and from the storage of `modelbay key set`. Returns what was
+    removed.
 
-    A key that somebody else keeps, as in the environment, stays there: only the reference to it goes.
+    A key stored elsewhere, such as an environment variable, is kept; only the reference to it is removed.
     """
     gone = []
     written = _written(provider)
@@ -104,16 +105,16 @@ def delete(config: Config, provider: ProviderEntry) -> list[str]:
 
 
 def _written(provider: ProviderEntry) -> dict[Keys, str]:
-    """What stands in the file as the provider's key, by where in its table."""
+    """The provider's keys in the config file, by their path in its table."""
     places: dict[Keys, str | None] = {("api_key_env" if provider.api_key_env else "api_key",): provider.api_key}
     places |= {("env", name): provider.env.get(name) for name in key_names(provider)}
     return {path: value.strip() for path, value in places.items() if value and value.strip()}
 
 
 def _refer(config: Config, provider: ProviderEntry, reference: str) -> None:
-    """Writes the reference; a key that stood in the file goes out of it."""
+    """Write the reference and remove a key from the config file."""
     changes: dict[Keys, object] = dict.fromkeys(_written(provider))
-    if provider.auth:  # "none": it would not be used
+    if provider.auth:  # with "none" the key would not be used
         changes[("auth",)] = None
     changes[("api_key",)] = reference
     apply(lambda edit: _change(edit, provider.id, changes), config.path)
@@ -135,7 +136,7 @@ def _set(name: str, value: str | None) -> None:
 
 
 def _file(id: str) -> Path | None:
-    """Where a provider's key stands; None where its id is no plain name."""
+    """The key file of a provider; None if its ID is not a valid file name."""
     plain = id not in ("", ".", "..") and not set(id) & set('/\\:*?"<>|\0{}') and id.isprintable()
     return keys_folder() / id if plain and not id.endswith(ORIGIN) else None
 

@@ -1,7 +1,7 @@
-"""The system's keyring, as the `keyring` package finds it. The only module that imports that package.
+"""The system keyring. The only module that imports the `keyring` package.
 
-Which backend it is, a user's configuration and installed plug-ins decide, so an import or a call may raise anything: an
-unknown backend is a ModuleNotFoundError, a broken keyringrc.cfg a configparser.Error. Whatever it is becomes `NoKeyring`.
+Its backend depends on the user's configuration and on plug-ins, so an import or a call may raise anything: an unknown
+backend is a ModuleNotFoundError, a broken keyringrc.cfg a configparser.Error. Every exception becomes `NoKeyring`.
 """
 
 from collections.abc import Callable
@@ -11,15 +11,15 @@ from modelbay.errors import ConfigError
 
 T = TypeVar("T")
 
-HINT = "unlock the keyring, or keep secrets in files: `modelbay key set --file`, `modelbay login --file`"
+HINT = "unlock the keyring, or store secrets in files: `modelbay key set --file`, `modelbay login --file`"
 
 
 class NoKeyring(ConfigError):
-    """The keyring does not answer."""
+    """The keyring is not available."""
 
 
 def usable() -> bool:
-    """Whether this machine has a keyring that keeps what it is given. False if the configured one does not load."""
+    """Whether this machine has a keyring that stores secrets. False if the configured backend does not load."""
 
     def find() -> bool:
         import keyring
@@ -35,7 +35,7 @@ def usable() -> bool:
 
 
 def get(service: str, user: str) -> str | None:
-    """A secret, or None if there is none. Raises `NoKeyring`."""
+    """A secret, or None if missing. Raises `NoKeyring`."""
 
     def read() -> str | None:
         import keyring
@@ -46,7 +46,7 @@ def get(service: str, user: str) -> str | None:
 
 
 def put(service: str, user: str, secret: str) -> None:
-    """Stores a secret. Raises `NoKeyring`."""
+    """Store a secret. Raises `NoKeyring`."""
 
     def write() -> None:
         import keyring
@@ -57,7 +57,7 @@ def put(service: str, user: str, secret: str) -> None:
 
 
 def remove(service: str, user: str) -> bool:
-    """Removes a secret; whether there was one. Raises `NoKeyring`."""
+    """Remove a secret. Returns whether it existed. Raises `NoKeyring`."""
 
     def delete() -> bool:
         import keyring
@@ -77,4 +77,4 @@ def _asked(ask: Callable[[], T]) -> T:
         return ask()
     except Exception as error:
         why = str(error) or type(error).__name__
-        raise NoKeyring(f"The keyring does not answer: {why}", hint=HINT) from error
+        raise NoKeyring(f"the keyring is not available: {why}", hint=HINT) from error

@@ -1,4 +1,4 @@
-"""Finish a short piece of work before a signal ends the process."""
+"""Completes a short piece of work before a signal ends the process."""
 
 import contextlib
 import os
@@ -9,16 +9,16 @@ from collections.abc import Iterator
 ENDING = [signal.Signals[name] for name in ("SIGTERM", "SIGHUP") if name in signal.Signals.__members__]
 
 _working: list[object] = []
-"""One for each piece of work under way."""
+"""One object for each piece of work in progress."""
 _received: list[int] = []
 
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """Hold back SIGTERM and SIGHUP, then let them act. For a token that a server hands out only once.
+    """Delay SIGTERM and SIGHUP until the work is done. For tokens that a server issues only once.
 
-    Signals that the program handles itself are left to it. Only the main thread can set handlers; elsewhere, as in a
-    thread of `sync.Hub`, nothing is held back.
+    Signals with a handler of the program are not affected. Only the main thread can set handlers; in other threads,
+    such as that of `sync.Hub`, nothing is delayed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -38,7 +38,7 @@ def deferred() -> Iterator[None]:
 
 
 def terminating() -> bool:
-    """Whether a signal is held back: nothing new should begin."""
+    """Whether a signal is delayed. Start nothing new then."""
     return bool(_received)
 
 

@@ -1,7 +1,7 @@
-"""The tokens of logins: where they are stored, and how to get an access token that is valid now.
+"""Login tokens: storage, and valid access tokens.
 
-Refresh tokens rotate: each works once, and losing the new one ends the login. So one process at a time refreshes, looks
-first whether another has already done so, and gives up the old tokens only when the new ones are on the disk.
+Refresh tokens rotate: each works once, and losing the new one ends the login. Therefore only one process refreshes at a
+time, first checks whether another has done so, and drops the old tokens only after the new ones are on disk.
 """
 
 import asyncio
@@ -31,47 +31,49 @@ from modelbay.storage.paths import home
 LOG = logging.getLogger("modelbay")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,127}")
 SERVICE = "modelbay-login"
-"""Whose entries in the keyring the logins are: not those of `modelbay key`."""
+"""Keyring service name for logins. `modelbay key` uses another."""
 SOONEST = 300.0
-"""Seconds before its end when a token is refreshed at the latest."""
+"""A token is refreshed at the latest this many seconds before it expires."""
 PART = 0.5
-"""The same, as a part of its life."""
+"""The same as a fraction of its lifetime. The earlier of the two applies."""
 LAST_USE = 10.0
-"""Seconds before its end up to which a token is used when it cannot be refreshed."""
+"""A token that cannot be refreshed is used until this many seconds before it expires."""
 ATTEMPTS = 3
 LOCK_WAIT = 60.0
 LOCK_POLL = 0.05
 GRACE = 0.1
-"""Seconds after a refusal in which a program without our lock may still write the tokens that it was given instead."""
+"""Seconds to wait after a rejection, in which a program without our lock may still write the tokens it received
+instead."""
 ROOM = 16_384
-"""Bytes that tokens may need, to check for before a person approves a login."""
+"""Bytes of free disk space to check for before the user approves a login."""
 
 
-class Store(Protocol):
-    """Keeps the tokens of logins by name."""
+class TokenStore(Protocol):
+    """Stores login tokens by name."""
 
     def stamp(self, name: str) -> object:
-        """A value that changes when another process writes, where that is cheap to see."""
+        """A value that changes when another process writes, if that is cheap to detect."""
         ...
 
     def check(self, name: str) -> None:
-        """
+        """Check that tokens can be stored.
+
         Raises:
-            ConfigError: tokens could not be stored now.
+            ConfigError: they cannot.
         """
         ...
 
     def read(self, name: str) -> TokenSet | None: ...
 
     def write(self, name: str, tokens: TokenSet) -> None:
-        """It is durable when this returns."""
+        """Store tokens durably: they are on disk when this returns."""
         ...
 
     def delete(self, name: str) -> bool: ...
 
 
 class FileStore:
-    """A file each in modelbay's home, which only its owner can read."""
+    """One file per login in modelbay's home, readable only by its owner."""
 
     def stamp(self, name: str) -> object:
         try:
@@ -101,7 +103,7 @@ class FileStore:
 
 
 class KeyringStore:
-    """The system's keyring. It may ask its owner something, so it is never called from the event loop."""
+    """The system keyring. It may prompt the user, so it is never called from the event loop."""
 
     def stamp(self, name: str) -> object:
         return ""
@@ -120,53 +122,58 @@ class KeyringStore:
         content = _encoded(tokens).decode()
         system_keyring.put(SERVICE, checked(name), content)
         if system_keyring.get(SERVICE, name) != content:
-            raise NoKeyring("the keyring did not keep the tokens", hint="keep them in a file: `modelbay login --file`")
+            raise NoKeyring(
+                "the keyring did not store the tokens", hint="store them in a file: `modelbay login --file`"
+            )
 
     def delete(self, name: str) -> bool:
         return system_keyring.remove(SERVICE, checked(name))
 
 
-STORES: dict[str, Store] = {"file": FileStore(), "keyring": KeyringStore()}
+STORES: dict[str, TokenStore] = {"file": FileStore(), "keyring": KeyringStore()}
 
 
 class Login(Struct, frozen=True):
-    """A login as a call needs it: where its tokens are stored, how they are refreshed, and where they may be sent."""
+    """A login as a call uses it: storage of its tokens, their refresh, and the origin they may be sent to."""
 
     name: str
     flow: Flow
     storage: str
     origin: str
-    """The origin that the access token is to be sent to."""
+    """Origin that the access token is to be sent to."""
     provider: str
     usual: bool = False
-    """All addresses are the vendor's own, so tokens without a note of their origin (Kimi Code's file) may go there."""
+    """All URLs are the vendor's own, so tokens without a recorded origin (Kimi Code's file) may be sent there."""
 
 
 def name_of(oauth: OAuth) -> str:
-    """What a login is kept as. Raises ConfigError where its key is no name."""
+    """The name that a login is stored under. Raises ConfigError if `oauth.key` is not a valid name."""
     return checked(oauth.key.removeprefix("oauth/"))
 
 
 def checked(name: str) -> str:
-    """
+    """Validate a login's name.
+
     Raises:
-        ConfigError: it is no plain name, and would lead somewhere else than into its folder.
+        ConfigError: the name is invalid, and could lead outside the credentials folder.
     """
     if not NAME.fullmatch(name):
-        raise ConfigError(f'"{name}" is no name for a login', hint="letters, digits, dots and hyphens, as acme-eu")
+        raise ConfigError(
+            f'"{name}" is not a valid login name', hint="use letters, digits, dots and hyphens, such as acme-eu"
+        )
     return name
 
 
 def forget(storage: str, name: str) -> tuple[bool, TokenSet | None]:
-    """Delete the tokens of a login. Returns whether there were any, and the tokens if they were readable.
+    """Delete the tokens of a login. Returns whether they existed, and the tokens if they were readable.
 
     The caller holds the lock of the login: a refresh in another process would write the tokens again.
 
     Raises:
-        ConfigError: they cannot be deleted.
+        ConfigError: they could not be deleted.
     """
     store, found = STORES[storage], None
-    with contextlib.suppress(ConfigError):  # a broken file is deleted too
+    with contextlib.suppress(ConfigError):  # a damaged file is deleted too
         found = store.read(name)
     return store.delete(name), found
 
@@ -176,7 +183,7 @@ def path_of(name: str) -> Path:
 
 
 class Tokens:
-    """Tokens of every login, good now; refreshed once, however many tasks and processes ask at a time."""
+    """Valid access tokens for all logins. Each is refreshed once for all concurrent tasks and processes."""
 
     def __init__(
         self,
@@ -189,29 +196,29 @@ class Tokens:
         self._sleep = sleep
         self._held: dict[str, tuple[object, TokenSet]] = {}
         self._unsaved: dict[str, tuple[str, TokenSet]] = {}
-        """Tokens that could not be written, behind the refresh token that they replace."""
+        """Tokens that could not be stored, with the refresh token they replace."""
         self._refreshing: dict[str, tuple[asyncio.Task[str], str | None]] = {}
 
     async def aclose(self) -> None:
-        """Waits for refreshes under way: the new tokens must be stored even if nobody needs them any more."""
+        """Wait for refreshes in progress: the new tokens must be stored even if no caller needs them any more."""
         if self._refreshing:
             await asyncio.gather(*[task for task, _ in self._refreshing.values()], return_exceptions=True)
 
     async def token(self, login: Login, refused: str | None = None) -> str:
-        """An access token that is good now, and another one than `refused`, with which a call has failed.
+        """A valid access token, other than `refused`, which a server has rejected.
 
         Raises:
-            MissingCredential: nobody has logged in.
-            AuthenticationFailed: the login is over.
-            ConfigError: the tokens may not go where they are asked to; they cannot be read or written.
-            ModelbayError: it had to be refreshed, and no answer came.
+            MissingCredential: the user is not logged in.
+            AuthenticationFailed: the login has ended.
+            ConfigError: the tokens may not be sent to this address, or cannot be read or written.
+            ModelbayError: the token had to be refreshed, and there was no response.
         """
         tokens = await self._current(login)
         if self._fresh(tokens, refused):
             return tokens.access_token
         task, because_of = self._refreshing.get(login.name, (None, None))
         if task is not None and refused not in (None, because_of):
-            # it began before the refusal was known, and may end with the very token that was refused
+            # it started before the rejection was known, and may return the very token that was rejected
             with contextlib.suppress(ModelbayError):
                 await asyncio.shield(task)
             return await self.token(login, refused)
@@ -219,15 +226,15 @@ class Tokens:
             task = asyncio.create_task(self._renewed(login, refused))
             self._refreshing[login.name] = task, refused
             task.add_done_callback(lambda done: self._forget(login.name, done))
-        return await asyncio.shield(task)  # who asked may go away, and the answer is to be kept all the same
+        return await asyncio.shield(task)  # the caller may be cancelled, but the new tokens must be stored
 
     def _forget(self, name: str, done: "asyncio.Task[str]") -> None:
         del self._refreshing[name]
         if not done.cancelled():
-            done.exception()  # its caller may be gone
+            done.exception()  # the caller may be gone
 
     async def _current(self, login: Login) -> TokenSet:
-        """What is kept, looked at again where that may have changed."""
+        """The cached tokens, read again if the store may have changed."""
         store = STORES[login.storage]
         stamp = store.stamp(login.name)
         held = self._held.get(login.name)
@@ -242,9 +249,7 @@ class Tokens:
             await asyncio.to_thread(store.read, login.name) if login.storage == "keyring" else store.read(login.name)
         )
         if found is None:
-            raise MissingCredential(
-                f"nobody has logged in to {login.provider} yet", hint=_again(login), provider=login.provider
-            )
+            raise MissingCredential(f"not logged in to {login.provider}", hint=_again(login), provider=login.provider)
         before, unsaved = self._unsaved.get(login.name, ("", found))
         if before and before == found.refresh_token:
             return unsaved
@@ -258,22 +263,22 @@ class Tokens:
             return True
         left = tokens.expires_at - self._clock()
         if tokens.expires_in and left > tokens.expires_in + SOONEST:
-            return False  # our clock was set back: nobody knows when it ends
+            return False  # our clock was set back: the expiry is unknown
         return left >= max(SOONEST, PART * tokens.expires_in) if tokens.expires_in else left >= SOONEST
 
     async def _renewed(self, login: Login, refused: str | None) -> str:
         async with locked(login.name):
             self._held.pop(login.name, None)
-            tokens = await self._current(login)  # whoever had the lock before may have done it
+            tokens = await self._current(login)  # the previous holder of the lock may have refreshed it
             if self._fresh(tokens, refused):
                 return tokens.access_token
             good = tokens.access_token != refused and tokens.expires_at - self._clock() > LAST_USE
             if not tokens.refresh_token:
                 if good:
                     return tokens.access_token
-                raise _over(login, "its token has ended, and there is none to get another with")
+                raise _over(login, "the access token has expired, and there is no refresh token")
             try:
-                with termination.deferred():  # the server hands out the new refresh token once
+                with termination.deferred():  # the server issues the new refresh token only once
                     new = await self._refresh(login, tokens)
                     await self._keep(login, tokens.refresh_token, new)
             except ModelbayError as error:
@@ -299,7 +304,7 @@ class Tokens:
         raise AssertionError("the last attempt returns or raises")
 
     async def _keep(self, login: Login, before: str, new: TokenSet) -> None:
-        """Stores new tokens before they are used; if that fails, at least this process has them."""
+        """Store new tokens before they are used. If that fails, this process keeps them in memory."""
         store = STORES[login.storage]
         try:
             await asyncio.to_thread(store.write, login.name, new)
@@ -311,13 +316,13 @@ class Tokens:
         self._held[login.name] = store.stamp(login.name), new
 
     async def _rejected(self, login: Login, tokens: TokenSet, error: Refused) -> str:
-        """Ends a login, unless a program without our lock has refreshed it meanwhile."""
+        """End a login, unless a program without our lock has refreshed it meanwhile."""
         await self._sleep(GRACE)
         found = await self._read(login)
         if found.refresh_token != tokens.refresh_token and self._fresh(found, tokens.access_token):
             return _usable(found, login).access_token
         if found.refresh_token == tokens.refresh_token:
-            # later calls report this at once, without asking the server again
+            # later calls fail at once, without another request
             over = TokenSet(access_token="", scope=tokens.scope, origin=tokens.origin, token_url=tokens.token_url)
             await asyncio.to_thread(STORES[login.storage].write, login.name, over)
             self._unsaved.pop(login.name, None)
@@ -329,21 +334,21 @@ def _usable(tokens: TokenSet, login: Login) -> TokenSet:
 
     Raises:
         AuthenticationFailed: the server has ended the login.
-        ConfigError: they were issued for another address, or for an unknown one, or are of an unsupported kind.
+        ConfigError: they were issued for another or an unknown address, or their type is not supported.
     """
     if tokens.refused:
-        raise _over(login, "the login was refused")
+        raise _over(login, "the server rejected the login")
     for bound, asked in ((tokens.origin, login.origin), (tokens.token_url, login.flow.token_url)):
         if bound is not None and bound != asked:
-            # a changed address, in a list or in a file from elsewhere, must not bring the tokens along
+            # a changed URL, in a list or in a file from elsewhere, must not receive the tokens
             raise ConfigError(
-                f'the login "{login.name}" was made for {bound}, and its tokens are not sent to {asked}',
+                f'the login "{login.name}" was made for {bound}; its tokens are not sent to {asked}',
                 hint=f"if {asked} is right, log in again: `modelbay login {login.provider}`",
                 provider=login.provider,
             )
         if bound is None and not login.usual:
             raise ConfigError(
-                f'the tokens of the login "{login.name}" do not say which server issued them: not sent to {asked}',
+                f'the tokens of the login "{login.name}" have no known issuer and are not sent to {asked}',
                 hint=_again(login),
                 provider=login.provider,
             )
@@ -368,10 +373,10 @@ def _again(login: Login) -> str:
 
 @contextlib.asynccontextmanager
 async def locked(name: str, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> AsyncIterator[None]:
-    """Keeps other processes from refreshing a login meanwhile; without blocking the event loop.
+    """Keep other processes from refreshing a login meanwhile, without blocking the event loop.
 
     Raises:
-        ConfigError: another one keeps it; without the lock nothing is refreshed.
+        ConfigError: another process holds the lock; nothing is refreshed without it.
     """
     from filelock import FileLock, Timeout
 
@@ -385,9 +390,11 @@ async def locked(name: str, sleep: Callable[[float], Awaitable[object]] = asynci
                 break
             await sleep(LOCK_POLL)
         else:
-            raise ConfigError(f'another process has kept the login "{name}" locked for {LOCK_WAIT:g} seconds')
+            raise ConfigError(
+                f'could not lock the login "{name}": another process has held the lock for {LOCK_WAIT:g} s'
+            )
     except OSError as error:
-        raise ConfigError(f"{path}.lock cannot be made: {error.strerror or error}", file=str(path)) from error
+        raise ConfigError(f"could not create {path}.lock: {error.strerror or error}", file=str(path)) from error
     try:
         files.sweep(path)
         yield
@@ -404,7 +411,7 @@ def _decoded(content: bytes, where: str) -> TokenSet | None:
     try:
         return decode_as(content, TokenSet)
     except MalformedReply:
-        raise ConfigError(f"{where} is not what a login leaves behind", hint="log in again: `modelbay login`") from None
+        raise ConfigError(f"invalid login tokens in {where}", hint="log in again: `modelbay login`") from None
 
 
 def _private_folder(folder: Path) -> None:

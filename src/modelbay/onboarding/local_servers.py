@@ -19,7 +19,7 @@ from modelbay.errors import (
     TimedOut,
 )
 from modelbay.json_text import decode
-from modelbay.line import Line
+from modelbay.line import ProviderClient
 from modelbay.onboarding.draft import Draft, joined
 from modelbay.origin import origin
 from modelbay.providers import presets
@@ -53,7 +53,7 @@ def usual() -> list[Preset]:
 
 async def neighbours(config: Config, known: Iterable[Preset] | None = None) -> list[Neighbour]:
     """The servers that answer on their usual ports, asked all at once. No key is sent."""
-    line = Line(config)
+    line = ProviderClient(config)
     try:
         found = await gather(*(_ask(line, config, one) for one in (usual() if known is None else known)))
     finally:
@@ -61,7 +61,7 @@ async def neighbours(config: Config, known: Iterable[Preset] | None = None) -> l
     return [one for one in found if one is not None]
 
 
-async def _ask(line: Line, config: Config, preset: Preset) -> Neighbour | None:
+async def _ask(line: ProviderClient, config: Config, preset: Preset) -> Neighbour | None:
     base = preset.base_url or ""
     made = Draft(preset.id, {"type": TYPE_OF[preset.protocols[0]], "base_url": base, "auth": "none"}, preset)
     grown, found = joined(config, made)

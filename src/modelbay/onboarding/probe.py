@@ -25,7 +25,7 @@ from modelbay.errors import (
     ProviderError,
 )
 from modelbay.json_text import decode
-from modelbay.line import Line
+from modelbay.line import ProviderClient
 from modelbay.model import Model
 from modelbay.onboarding.draft import Draft, joined
 from modelbay.providers import urls
@@ -72,7 +72,7 @@ async def detect(config: Config, made: Draft, named: list[str], catalog: Catalog
     with suppress(MissingCredential):
         await to_thread(endpoint_at, grown, found, "/chat/completions")
     catalog = catalog or Catalog()
-    line = Line(grown)
+    line = ProviderClient(grown)
     detected = Detected(made)
     try:
         try:
@@ -99,7 +99,7 @@ async def fetched(config: Config, made: Draft, url: str) -> Json:
         ModelbayError: there is none.
     """
     grown, found = joined(config, made)
-    line = Line(grown)
+    line = ProviderClient(grown)
     try:
         endpoint = endpoint_at(grown, found, "/models")
         if urls.without_user(url)[0] != url or not _same_origin(endpoint, url):
@@ -171,7 +171,7 @@ def _may_be_elsewhere(error: ModelbayError) -> bool:
     return isinstance(error, MalformedReply) or (isinstance(error, ProviderError) and error.status in ELSEWHERE)
 
 
-async def _probe(line: Line, config: Config, found: Upstream, wire_id: str, detected: Detected) -> None:
+async def _probe(line: ProviderClient, config: Config, found: Upstream, wire_id: str, detected: Detected) -> None:
     """Asks for one word at the base URL, and where that is not the place, with `/v1` or without it."""
     base = found.base_url
     path = PROBES.get(found.protocol)
@@ -192,7 +192,7 @@ async def _probe(line: Line, config: Config, found: Upstream, wire_id: str, dete
         detected.draft = _at(detected.draft, other)
 
 
-async def _is_here(line: Line, endpoint: Endpoint, body: bytes) -> bool | None:
+async def _is_here(line: ProviderClient, endpoint: Endpoint, body: bytes) -> bool | None:
     """Whether calls are answered at an address; None where that cannot be told."""
     try:
         answer = await line.fetch(endpoint, body)

@@ -28,7 +28,7 @@ from modelbay.events import PartDelta, Reply, collect
 from modelbay.hints import About, explain
 from modelbay.hub import Hub
 from modelbay.json_text import decode
-from modelbay.line import Line
+from modelbay.line import ProviderClient
 from modelbay.model import Capability
 from modelbay.onboarding.pictures import COLORS, names, picture
 from modelbay.prompt import Ask
@@ -118,7 +118,7 @@ class _Trial:
 
     async def _list(self) -> tuple[Discovery | None, ModelbayError | None]:
         entry = self._config.provider(self._provider)
-        line = Line(self._config)
+        line = ProviderClient(self._config)
         try:
             found = await discover(self._config, entry, line.fetch)
         except ModelbayError as error:

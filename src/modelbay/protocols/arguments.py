@@ -1,8 +1,8 @@
-"""The arguments of a tool call, however their provider cuts them up.
+"""The streamed arguments of a tool call.
 
-They come as fragments of JSON text or as objects; some providers send `{}` first and the real ones after it (Bedrock behind
-gateways), or the whole of them once more at the end. What was passed on cannot be taken back, so text is held wherever what
-follows may change what it means: an empty object at the beginning, and everything behind a value that is whole.
+They arrive as fragments of JSON text or as objects. Some providers send `{}` first and the real arguments after it
+(Bedrock behind gateways), or all of them again at the end. Text that was passed on cannot be taken back, so text is
+held while what follows may change its meaning: an empty object at the beginning, and anything after a complete value.
 """
 
 import re
@@ -19,7 +19,7 @@ _MAYBE_NONE = {word[:length] for word in _NO_ARGUMENTS for length in range(len(w
 
 
 def is_cut(call: ToolCall) -> bool:
-    """Whether a call's arguments stop in the middle: the reply was cut off there, and nobody may run the call."""
+    """Whether a call's arguments are truncated. Such a call must not be run."""
     if call.input == "text":
         return False
     scan = _Scan()
@@ -28,7 +28,7 @@ def is_cut(call: ToolCall) -> bool:
 
 
 class _Scan:
-    """Follows the nesting of a JSON value that comes in pieces."""
+    """Tracks the nesting of a JSON value that arrives in pieces."""
 
     __slots__ = ("_depth", "_escaped", "_in_string")
 
@@ -42,7 +42,7 @@ class _Scan:
         return self._depth > 0 or self._in_string
 
     def feed(self, text: str) -> int:
-        """Where the value ends in `text`; -1 while it goes on."""
+        """Position in `text` at which the value ends; -1 if it continues."""
         at = 0
         if self._escaped and text:
             self._escaped, at = False, 1
@@ -61,26 +61,26 @@ class _Scan:
 
 
 class Arguments:
-    """The arguments of a call; every method gives the text that can be passed on."""
+    """The arguments of a call. Every method returns the text that can be passed on."""
 
     __slots__ = ("_held", "_object", "_parts", "_rest", "_scan", "_whole")
 
     def __init__(self) -> None:
         self._scan = _Scan()
         self._object: dict[str, Any] | None = None
-        """Arguments that came as objects, joined."""
+        """Arguments that arrived as objects, merged."""
         self._held = ""
-        """What may turn out to be no arguments at all, or only those of a first, empty object."""
+        """Text that may turn out to be no arguments at all, or only a first, empty object."""
         self._parts: list[str] = []
-        """What was passed on, until the value is whole."""
+        """Text that was passed on, until the value is complete."""
         self._whole: str | None = None
-        """The value, once it is whole; "" while it is held."""
+        """The complete value; "" while it is held."""
         self._rest: list[str] = []
-        """What came behind it."""
+        """Text after the value."""
 
     @property
     def cut(self) -> bool:
-        """Whether they stop in the middle so far."""
+        """Whether they are incomplete so far."""
         return self._scan.open
 
     def feed(self, fragment: Json) -> str:
@@ -112,7 +112,7 @@ class Arguments:
         return self._complete(text, end)
 
     def _begin(self, text: str) -> str:
-        """Text of which nothing was passed on yet."""
+        """Add text while none was passed on yet."""
         end = self._scan.feed(text) if self._whole is None else -1
         begun = self._held + (text if end < 0 else text[:end])
         bare = "".join(begun.split())
@@ -134,7 +134,7 @@ class Arguments:
         return ""
 
     def _complete(self, text: str, end: int) -> str:
-        """The value ends at `end`; what follows is held."""
+        """Complete the value at `end`; the text after it is held."""
         self._parts.append(text[:end])
         self._whole = "".join(self._parts)
         if text[end:]:
@@ -142,7 +142,7 @@ class Arguments:
         return text[:end]
 
     def close(self) -> str:
-        """Nothing follows: the rest of them, without what only says them again."""
+        """End the arguments. Returns the rest, unless it only repeats them."""
         if self._object is not None:
             before, self._object = self._object, None
             out = self._text(encode(before).decode())
@@ -155,14 +155,14 @@ class Arguments:
         return "" if self._whole and rest.strip() and _repeats(self._whole, rest) else rest
 
     def final(self, text: str) -> str:
-        """What is still to be passed on, where a provider says the whole arguments once more at the end.
+        """The text still to be passed on when a provider repeats the complete arguments at the end.
 
         Raises:
-            MalformedReply: they are other ones than those that came, of which some were passed on.
+            MalformedReply: they differ from the arguments received before, parts of which were passed on.
         """
         if not text.strip() or "".join(text.split()) in _NO_ARGUMENTS:
             return self.close()
-        once = Arguments()  # the whole has the oddities of its pieces
+        once = Arguments()  # the complete arguments may have the same oddities as the fragments
         text = once.feed(text) + once.close()
         passed = "".join(self._parts)
         self._object, self._held, self._rest = None, "", []
@@ -176,12 +176,12 @@ class Arguments:
         except MalformedReply:
             same = False
         if not same:
-            raise MalformedReply("the arguments of a call came twice, and are not the same")
+            raise MalformedReply("the arguments of a tool call were sent twice and differ")
         return ""
 
 
 def _repeats(whole: str, rest: str) -> bool:
-    """Whether text behind a whole value only says it again, once or more, also where the last one is cut off."""
+    """Whether text after a complete value only repeats it, once or more, possibly truncated."""
     rest = rest.strip()
     while rest.startswith(whole):
         rest = rest[len(whole) :].lstrip()

@@ -1,7 +1,7 @@
-"""Builds the events of one reply, so that every parser keeps the same promises.
+"""Builds the events of one reply, so that all parsers give the same guarantees.
 
-`Started` comes first, each part starts and ends once, text arrives joined in the finished part, and exactly one
-`Finished` or `Failed` comes last; whatever a provider sends after that is ignored.
+`Started` comes first, each part starts and ends once, the finished part contains its joined text, and exactly one
+`Finished` or `Failed` comes last. Anything that a provider sends after that is ignored.
 """
 
 from msgspec.structs import replace
@@ -26,7 +26,7 @@ from modelbay.usage import Usage
 
 
 class _Open:
-    """A part under way; `texts` holds its fragments, a list for each of a thinking part's texts."""
+    """An open part. `texts` holds its fragments: a list for each text of a thinking part."""
 
     __slots__ = ("part", "texts")
 
@@ -42,20 +42,20 @@ class Assembly:
         self.usage: Usage | None = None
         self.has_calls = False
         self.has_answer = False
-        """Whether a part beside thinking has ended that is not blank."""
+        """Whether a non-empty part other than thinking has ended."""
         self._cut = False
-        """Whether a call has ended in the middle of its arguments."""
+        """Whether a tool call has ended with truncated arguments."""
         self._events: list[Event] = []
         self._open: dict[int, _Open] = {}
         self._keys = 0
 
     def take(self) -> list[Event]:
-        """The events since the last time."""
+        """The events since the last call of `take`."""
         events, self._events = self._events, []
         return events
 
     def start(self, id: str | None, model: str | None, extra: Extra | None = None) -> None:
-        """A second start is a server's slip (spliced streams) and changes nothing."""
+        """Start the reply. A second start is a server's mistake (spliced streams) and is ignored."""
         if not self.started:
             self.started = True
             self._events.append(Started(id, model, extra or None))
@@ -70,11 +70,11 @@ class Assembly:
         return key
 
     def part(self, key: int) -> AnyPart:
-        """The open part itself; what is set on it is in its `PartEnded`."""
+        """The open part itself; fields set on it appear in its `PartEnded`."""
         return self._open[key].part
 
     def turn_into(self, key: int, part: AnyPart) -> None:
-        """An open part turns out to be of another kind: it ends as that. Its text stays."""
+        """Change the kind of an open part. Its text is kept."""
         self._open[key].part = part
 
     def is_open(self, key: int | None) -> bool:
@@ -92,7 +92,7 @@ class Assembly:
         self._events.append(PartDelta(key, text, index, logprobs or None))
 
     def written(self, key: int) -> str:
-        """What has been added to a part so far."""
+        """The text added to a part so far."""
         return "".join(["".join(texts) for texts in self._open[key].texts])
 
     def annotate(self, key: int, annotation: Annotation) -> None:
@@ -101,7 +101,7 @@ class Assembly:
         self._events.append(PartAnnotated(key, annotation))
 
     def end(self, key: int) -> None:
-        """Ends a part; an ended part stays ended."""
+        """End a part. An ended part is ignored."""
         opened = self._open.pop(key, None)
         if opened is None:
             return
@@ -128,7 +128,7 @@ class Assembly:
         self._events.append(PartEnded(key, part))
 
     def has_cut_calls(self) -> bool:
-        """Whether a call stops in the middle of its arguments, or would if it ended now."""
+        """Whether a tool call is truncated, or would be if it ended now."""
         return self._cut or any(
             is_cut(replace(opened.part, arguments=self.written(key)))
             for key, opened in self._open.items()
@@ -136,7 +136,7 @@ class Assembly:
         )
 
     def drop(self, key: int) -> None:
-        """Forgets a part that was cut off: it never ends, and so is no part of the reply."""
+        """Drop a truncated part: it never ends, and so is not part of the reply."""
         self._open.pop(key, None)
 
     def end_all(self) -> None:
@@ -144,7 +144,7 @@ class Assembly:
             self.end(key)
 
     def whole(self, part: AnyPart) -> None:
-        """A part that came in one piece."""
+        """Add a part that arrived complete."""
         texts: list[str] = []
         annotations, logprobs = part.annotations, None
         start: AnyPart
@@ -168,7 +168,7 @@ class Assembly:
             self.annotate(key, annotation)
         if not texts or any(texts):
             self.end(key)
-        else:  # an empty part stays as it was, with as many empty texts
+        else:  # an empty part is kept unchanged, with as many empty texts
             self._open.pop(key)
             self._events.append(PartEnded(key, part))
 
@@ -186,7 +186,7 @@ class Assembly:
             self._events.append(Finished(reason, native, stop_sequence, extra or None))
 
     def fail(self, error: ModelbayError) -> None:
-        """The texts that came stay; a call that was cut off is dropped, as one that ends may be run."""
+        """Fail the reply. Texts received so far are kept; incomplete tool calls are dropped, as ended calls may be run."""
         for key in [key for key, opened in self._open.items() if type(opened.part) is ToolCall]:
             self.drop(key)
         if self._close():

@@ -1,4 +1,7 @@
-"""One tool call of a stream: its name, ID and arguments. A name comes whole, in pieces, or whole again in every delta."""
+"""One tool call of a stream: its name, ID and arguments.
+
+A name may arrive complete, in pieces, or complete again in every delta.
+"""
 
 from modelbay.conversation import Json, ToolCall
 from modelbay.json_text import encode
@@ -6,16 +9,17 @@ from modelbay.protocols.arguments import Arguments
 from modelbay.protocols.assembly import Assembly
 
 
-class Call:
-    """A call of a stream whose deltas are told apart already. It is opened once its name is whole."""
+class StreamedCall:
+    """A streamed tool call, whose deltas were already separated from those of other calls. Opened once its name is
+    complete."""
 
     def __init__(self) -> None:
         self.part = ToolCall(name="")
         self._arguments = Arguments()
         self._begun = False
-        """Whether arguments have come: the name is whole then."""
+        """Whether arguments have arrived, so that the name is complete."""
         self._held: list[str] = []
-        """Arguments that came before the name."""
+        """Arguments that arrived before the name."""
         self._key: int | None = None
 
     @property
@@ -24,21 +28,21 @@ class Call:
 
     @property
     def begun(self) -> bool:
-        """Whether arguments have come."""
+        """Whether arguments have arrived."""
         return self._begun
 
     @property
     def whole(self) -> bool:
-        """Whether arguments have come, and do not stop in the middle."""
+        """Whether arguments have arrived and are complete."""
         return self._begun and not self._arguments.cut
 
     def name(self, text: str) -> None:
-        """A piece of the name, or the whole of it again."""
+        """Add a piece of the name, or the complete name again."""
         if self._key is None and not (self._begun and self.part.name) and text != self.part.name:
             self.part.name += text
 
     def write(self, assembly: "Assembly", fragment: Json) -> None:
-        """More of the arguments; None where a delta has none."""
+        """Add arguments; None for a delta without any."""
         if fragment is not None and fragment != "":
             self._begun = True
             text = self._raw(fragment) if self.part.input == "text" else self._arguments.feed(fragment)
@@ -52,7 +56,7 @@ class Call:
         return fragment if isinstance(fragment, str) else encode(fragment).decode()
 
     def open(self, assembly: "Assembly") -> None:
-        """Something else follows: the name is whole as far as it has come."""
+        """Open the call: something else follows, so the name is complete."""
         if self._key is None:
             self._key = assembly.open(
                 ToolCall(**{name: getattr(self.part, name) for name in self.part.__struct_fields__})
@@ -70,7 +74,7 @@ class Call:
         self._held.clear()
 
     def close(self, assembly: "Assembly") -> None:
-        """Nothing of the call follows."""
+        """End the call."""
         if self.part.input != "text" and (text := self._arguments.close()):
             self._held.append(text)
         if self.named or self._begun or self.part.id:

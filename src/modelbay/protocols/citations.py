@@ -1,10 +1,10 @@
-"""Where a citation stands in its text, in characters, as OpenAI's protocols count."""
+"""Converts the position of a citation to characters, as OpenAI's protocols count."""
 
 from modelbay.conversation import Annotation
 
 
 def span(annotation: Annotation, text: str) -> tuple[int, int]:
-    """Start and end. Gemini counts UTF-8 bytes, Anthropic cites with the whole block."""
+    """Start and end of a citation. Gemini counts UTF-8 bytes, Anthropic cites the whole block."""
     start, end = annotation.start or 0, annotation.end or 0
     if annotation.unit == "block":
         return 0, len(text)

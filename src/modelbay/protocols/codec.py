@@ -1,10 +1,10 @@
-"""The contract of a protocol: a codec with two sides, toward an upstream and toward a client.
+"""The codec contract: each protocol has two sides, one toward providers (upstream) and one toward clients.
 
-Nothing here and nothing in the protocol folders does any I/O: bytes in, values out. N protocols need 2N codecs, and
-none knows another. A protocol is a package whose `__init__` has the functions of `Codec`; `codec()` finds it by name.
+Codecs do no I/O: bytes in, values out. N protocols need 2N codecs, and none depends on another. A protocol is a package
+whose `__init__` has the functions of `Codec`; `codec()` finds it by name.
 
-Parsers are lenient: unknown fields are kept, odd shapes accepted. Renderers are strict: what they write satisfies the
-protocol's own rules for any conversation and any sequence of events.
+Parsers are lenient: unknown fields are kept, unusual shapes accepted. Renderers are strict: their output is valid for
+any conversation and any sequence of events.
 """
 
 from collections.abc import Mapping
@@ -23,9 +23,9 @@ from modelbay.protocols.names import ToolName
 
 
 class Call(msgspec.Struct):
-    """One HTTP request without its address: `path` is the protocol's own, to be put after a base URL.
+    """An HTTP request without its base URL: `path` is appended to one.
 
-    `warnings` says what of the conversation this body does not carry, or carries otherwise.
+    `warnings` report parts of the conversation that the body omits or changes.
     """
 
     path: str
@@ -34,7 +34,7 @@ class Call(msgspec.Struct):
     stream: bool = False
     warnings: list[Warned] = msgspec.field(default_factory=list)
     names: dict[str, ToolName] = msgspec.field(default_factory=dict)
-    """The tools that the body names otherwise than the conversation, by the name in the body."""
+    """Tools whose names in the body differ from those in the conversation, by the name in the body."""
 
     def encode(self) -> bytes:
         """The body as bytes. Raises what `json_text.encode` raises."""
@@ -44,57 +44,57 @@ class Call(msgspec.Struct):
 class StreamParser(Protocol):
     @property
     def finishing(self) -> bool:
-        """The reply has told that it is finished: only its usage and a terminator may follow, which some servers omit."""
+        """Whether the reply is finished. Only usage and a terminator may follow, which some servers omit."""
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events in the next bytes, which may be cut anywhere. After the end of the reply the rest is ignored."""
+        """The events in the next bytes, which may be split anywhere. Bytes after the end of the reply are ignored."""
 
     def close(self) -> list[Event]:
-        """The connection ended: what is still open, and `Failed` where the reply had no end."""
+        """The connection ended. Ends open parts; `Failed` if the reply was incomplete."""
 
 
 class StreamRenderer(Protocol):
     def feed(self, event: Event) -> bytes:
-        """The bytes to send for one more event; b"" where there is nothing to say yet."""
+        """The bytes to send for one event; may be empty."""
 
 
 class Codec(Protocol):
-    """`dialect` tells how the other side departs from the protocol; a client never does, as far as we write to it."""
+    """A protocol. `dialect` describes deviations of the provider; clients are assumed to have none."""
 
     def render_request(self, conversation: Conversation, model: Model, dialect: Dialect) -> Call:
-        """The call that asks `model` to continue.
+        """The call that asks `model` to continue the conversation.
 
         Raises:
-            Unsupported: the conversation asks for what the protocol cannot express and must not lose.
+            Unsupported: the protocol cannot express a part of the conversation that must not be lost.
         """
 
     def parse_reply(self, body: bytes, dialect: Dialect) -> list[Event]:
-        """The events of a whole reply; ends in `Finished` or `Failed`."""
+        """The events of a reply without streaming; ends with `Finished` or `Failed`."""
 
     def stream_parser(self, dialect: Dialect) -> StreamParser: ...
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
-        """The error that an answer with a status of 400 or more tells of."""
+        """The error in a response with a status of 400 or more."""
 
     def parse_request(self, call: Call) -> Conversation:
         """The conversation in a client's call.
 
         Raises:
-            Unsupported: the body is not one of this protocol; the message says where.
+            Unsupported: the body is invalid; the message contains the path of the field.
         """
 
     def render_reply(self, reply: Reply) -> bytes: ...
 
     def stream_renderer(self, conversation: Conversation) -> StreamRenderer:
-        """Writes the stream for the client whose request `conversation` is."""
+        """A renderer of the stream for the client that sent `conversation`."""
 
     def render_error(self, error: Exception) -> tuple[int, bytes]:
-        """Status and body that tell a client of this protocol about `error`."""
+        """Status and body that report `error` to a client."""
 
 
 NAMES = ("openai_chat", "openai_responses", "anthropic", "google")
 
 
 def codec(name: str) -> Codec:
-    """The codec of a protocol; loaded when first asked for."""
+    """The codec of a protocol; imported on first use."""
     return cast(Codec, import_module(f"modelbay.protocols.{name}"))

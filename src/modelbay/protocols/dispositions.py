@@ -1,8 +1,8 @@
-"""What becomes of each request setting in each protocol: the one table.
+"""The disposition of each request setting in each protocol: the one table.
 
-mapped: it has a field there. clamped: its range is smaller there. emulated: written another way. dropped: tuning only,
-left out and reported. refused: part of the request's contract, so a 400 that names it. A conversation that came over
-the same protocol keeps everything it said.
+mapped: the protocol has a field for it. clamped: its range there is smaller. emulated: expressed in another way.
+dropped: tuning only; omitted with a warning. refused: part of the request's contract; rejected by name with a 400. A
+request in the provider's own protocol keeps all its settings.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ PROTOCOLS = ("openai_chat", "openai_responses", "anthropic", "google")
 TABLE: dict[str, tuple[Disposition, Disposition, Disposition, Disposition]] = {
     # setting              chat resp anth goog
     "tools":               (M,   M,   M,   M),
-    "tools.vendor":        (D,   D,   D,   D),  # run by the vendor; codex sends web_search to everyone and must not get a 400
+    "tools.vendor":        (D,   D,   D,   D),  # run by the vendor; codex sends web_search to every provider and must not get a 400
     "tools.freeform":      (M,   M,   E,   E),  # a function with one string `input`; the grammar is not enforced
     "tools.strict":        (M,   M,   M,   D),
     "tool_choice":         (M,   M,   M,   M),
@@ -52,7 +52,7 @@ TABLE: dict[str, tuple[Disposition, Disposition, Disposition, Disposition]] = {
     "top_logprobs":        (M,   M,   R,   M),
     "n":                   (R,   R,   R,   R),  # one choice per conversation
     "reasoning":           (M,   M,   M,   M),
-    "modalities":          (M,   R,   R,   M),  # sound or images as output
+    "modalities":          (M,   R,   R,   M),  # audio or images as output
     "service_tier":        (M,   M,   D,   D),  # the tiers' names differ
     "metadata":            (M,   M,   D,   D),
     "user":                (M,   M,   M,   D),
@@ -60,19 +60,19 @@ TABLE: dict[str, tuple[Disposition, Disposition, Disposition, Disposition]] = {
     "cache":               (D,   D,   M,   D),
     "state":               (R,   R,   R,   R),
     "extra":               (D,   D,   D,   D),
-    # what turns and parts carry
+    # carried by turns and parts
     "name":                (M,   D,   D,   D),
     "cache_marks":         (D,   D,   M,   D),
     "image":               (M,   M,   M,   M),
     "audio":               (M,   R,   R,   M),
     "video":               (M,   R,   R,   M),
     "document":            (M,   M,   M,   M),
-    "file_id":             (R,   R,   R,   R),  # a file is known to one provider only
+    "file_id":             (R,   R,   R,   R),  # a file exists at one provider only
     "tool_result.is_error": (D,  D,   M,   E),  # {"error": …}
     "tool_result.media":   (E,   M,   M,   E),  # in a user message after the results
     "server_tool_parts":   (D,   D,   D,   D),  # encrypted for the vendor that made them
     "annotations":         (D,   D,   D,   D),
-    "thinking":            (D,   D,   D,   D),  # unless its state belongs to the target, or the dialect wants it present
+    "thinking":            (D,   D,   D,   D),  # unless its state belongs to the target, or the dialect requires it
     "unknown_parts":       (D,   D,   D,   D),
 }  # fmt: skip
 
@@ -105,16 +105,16 @@ _PLAIN = (
 for _name in _PLAIN:
     _SAID[_name] = lambda s, name=_name: getattr(s, name) is not None  # type: ignore[misc]
 _RARE = ("tools", "tool_choice", "output_format", "n", "modalities", "logprobs", "top_logprobs", "stop", *_PLAIN)
-"""Every setting that a question of `_SAID` is about."""
+"""All settings that `_SAID` inspects."""
 _rare = attrgetter(*_RARE)
 _NONE_SET = (None,) * len(_RARE)
 
 
 def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Warned]]:
-    """The settings a renderer may write, and the report of the others.
+    """The settings that a renderer may write, and warnings about the others.
 
     Raises:
-        Unsupported: one that the protocol cannot express is part of the contract.
+        Unsupported: the protocol cannot express a setting that must not be lost.
     """
     settings = conversation.settings
     if conversation.protocol == protocol:
@@ -126,7 +126,7 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
             continue
         match disposition(setting, protocol):
             case Disposition.REFUSED:
-                # state is refused by its field's name, as `previous_response_id`
+                # state is refused under the name of its field, such as `previous_response_id`
                 if setting == "state" and settings.state:
                     raise refused_state(settings.state, protocol)
                 raise refused(setting, protocol)
@@ -146,7 +146,7 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
 
 
 def _leave_extra(settings: Settings) -> None:
-    """What a protocol said and we have no word for means something to that protocol only."""
+    """Remove unknown fields, which are valid in their own protocol only."""
     if settings.tools:
         settings.tools = [tool if tool.extra is None else replace(tool, extra=None) for tool in settings.tools]
     if settings.tool_choice is not None:
@@ -158,13 +158,13 @@ def _leave_extra(settings: Settings) -> None:
 
 
 def _narrow(settings: Settings, protocol: str, report: list[Warned]) -> None:
-    """Clamps, and drops what only part of a setting says."""
+    """Clamp settings, and drop those that are only part of a setting."""
     if settings.temperature is not None and disposition("temperature", protocol) is C and settings.temperature > 1:
         report.append(
-            Warned(f"temperature {settings.temperature:g} is sent as 1: {protocol} takes 0 to 1", "temperature")
+            Warned(f"temperature {settings.temperature:g} is sent as 1: {protocol} accepts 0 to 1", "temperature")
         )
         settings.temperature = 1.0
-    if isinstance(settings.top_k, float):  # Gemini's is a float, everybody else's is not
+    if isinstance(settings.top_k, float):  # Gemini's is a float, all others are integers
         settings.top_k = int(settings.top_k)
     if _vendor_tools(settings):
         settings.tools = [tool for tool in settings.tools or () if tool.kind in ("function", "freeform")]
@@ -173,39 +173,40 @@ def _narrow(settings: Settings, protocol: str, report: list[Warned]) -> None:
 
 
 def _any_json(form: OutputFormat | None) -> bool:
-    """Whether an answer is to be JSON of no schema, as also `json_schema` without one says."""
+    """Whether the output must be JSON without a schema; `json_schema` without a schema counts too."""
     return form is not None and (form.kind == "json" or (form.kind == "json_schema" and type(form.schema) is not dict))
 
 
 def dropped(setting: str, protocol: str, why: str = "") -> Warned:
-    """The report of something left out."""
-    return Warned(f"`{setting}` is not sent: {why or f'{protocol} has no place for it'}", setting)
+    """The warning about a dropped setting."""
+    return Warned(f"`{setting}` is not sent: {why or f'{protocol} has no field for it'}", setting)
 
 
 def refused(setting: str, protocol: str, why: str = "") -> Unsupported:
-    """The error for something that must not be lost."""
+    """The error for a setting that must not be lost."""
     return Unsupported(
         f"`{setting}` cannot be expressed in {protocol}{f': {why}' if why else ''}",
         setting=setting,
-        hint=f"leave `{setting}` out, or use a model whose provider speaks a protocol that has it",
+        hint=f"remove `{setting}`, or use a provider whose protocol supports it",
     )
 
 
 def refused_state(state: Extra, protocol: str) -> Unsupported:
-    """The error for state that only another provider keeps; `state` is what the request says of it."""
+    """The error for state stored at another provider; `state` is the request's reference to it."""
     name, value = next(iter(state.items()))
     if name != "item_reference":
         return refused(name, protocol)
-    item = value[0] if isinstance(value, list) and value and value[0] else "without an id"
+    item = value[0] if isinstance(value, list) and value and value[0] else "without an ID"
     return Unsupported(
-        f"`{name}`: the item {item} is not in the request, and no stored item has this id",
+        f"`{name}`: the item {item} is not in the request, and no stored item has this ID",
         setting=name,
-        hint="send the items themselves instead of references: most clients do with `store: false`",
+        hint="send the items instead of references; most clients do with `store: false`",
     )
 
 
 def carried(part_setting: str, protocol: str, report: list[Warned]) -> bool:
-    """For a foreign part: whether a renderer may write it. Reports what is dropped, raises for what is refused."""
+    """Whether a renderer may write a part of another protocol. Reports dropped parts; raises Unsupported for refused
+    ones."""
     match disposition(part_setting, protocol):
         case Disposition.REFUSED:
             raise refused(part_setting, protocol)

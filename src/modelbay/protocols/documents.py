@@ -1,4 +1,4 @@
-"""Documents of plain text, for protocols that take only other documents, or none with a title."""
+"""Plain-text documents, for protocols that accept only other documents, or no titles."""
 
 from base64 import b64decode
 
@@ -6,7 +6,7 @@ from modelbay.conversation import Media, Text
 
 
 def plain_text(media: Media) -> str | None:
-    """The text of a document that is plain text; None for any other media."""
+    """The text of a plain-text document; None for any other media."""
     if media.kind != "document":
         return None
     if media.text is not None:
@@ -23,5 +23,5 @@ def plain_text(media: Media) -> str | None:
 
 
 def titled(text: str, title: str | None) -> str:
-    """A document as a text among others, which shows where it ends and what it is called."""
+    """A document as text, with tags that show its end and its title."""
     return f'<document title="{title}">\n{text}\n</document>' if title else f"<document>\n{text}\n</document>"

@@ -1,10 +1,10 @@
-"""How much to think, fitted to what a model can do: one rule for every protocol, and for what a person asks.
+"""Fits reasoning effort to a model: one rule for all protocols, for clients and for users.
 
-- The model is known not to have it: the nearest level is sent, with a warning.
-- It is not known whether the model has it: it is sent, with a warning.
-- No protocol, vendor or model has such a word: `UnknownEffort`.
+- The model is known not to have the effort: the nearest level is sent, with a warning.
+- It is unknown whether the model has it: it is sent, with a warning.
+- No protocol, vendor or model has such an effort: `UnknownEffort`.
 
-What a client says in the protocol of the provider is not touched.
+Requests in the provider's own protocol are not changed.
 """
 
 from msgspec.structs import replace
@@ -18,20 +18,20 @@ from modelbay.model import Model
 OFF = ("off", "none", "disabled")
 ON = ("on", "auto", "default", "enabled")
 LEVELS = ("minimal", "low", "medium", "high", "xhigh", "max")
-"""Every level that a protocol or vendor has, least first."""
+"""All levels of all protocols and vendors, lowest first."""
 _BUDGETED = ("minimal", "low", "medium", "high")
-"""Those that stand for a number of tokens, at models that take a budget."""
+"""Levels that stand for a number of tokens, for models with a budget."""
 _SWITCHES = ("thinking", "enable_thinking")
-"""`Dialect.reasoning_control`: thinking is turned on or off, and there are no levels."""
+"""Values of `Dialect.reasoning_control` that turn thinking on or off, without levels."""
 
 
 def fitted(
     reasoning: Reasoning, model: Model, dialect: Dialect, protocol: str, report: list[Warned]
 ) -> Reasoning | None:
-    """The wish as this model can have it; None if nothing is to be sent. What was changed is reported.
+    """The reasoning settings that this model supports; None if none are sent. Changes are reported.
 
     Raises:
-        UnknownEffort: its `effort` is not a word that anybody has.
+        UnknownEffort: `effort` is not a known value.
     """
     word = checked(reasoning.effort, model, dialect)
     name = model.alias or model.id
@@ -40,7 +40,7 @@ def fitted(
     said = word or ("on" if reasoning.enabled else None)
     if (said or reasoning.budget) and model.can("thinking") is False:
         what = f"the effort `{said}`" if said else "a thinking budget"
-        report.append(_warned(f"{name} does not think: {what} is not sent"))
+        report.append(_warned(f"{name} does not support thinking: {what} is not sent"))
         return None
     if protocol in ("openai_chat", "openai_responses") and dialect.reasoning_control == "none":
         if said or reasoning.budget:
@@ -52,16 +52,16 @@ def fitted(
     if word is None or word in ON:
         return replace(reasoning, effort=None, enabled=True if word else reasoning.enabled)
     if protocol == "openai_chat" and dialect.reasoning_control in _SWITCHES:
-        report.append(_warned(f"the effort `{word}` is sent as thinking on: the provider takes no levels"))
+        report.append(_warned(f"the effort `{word}` is sent as thinking on: the provider has no levels"))
         return replace(reasoning, effort=None, enabled=True)
     return _level(replace(reasoning, effort=word), model, dialect, protocol, report)
 
 
 def checked(effort: str | None, model: Model, dialect: Dialect, place: str = "") -> str | None:
-    """An effort in lower case, or as the model itself writes it. `place` is where it is set, for the message.
+    """An effort in lower case, or in the model's own spelling. `place` is the setting it comes from, for the message.
 
     Raises:
-        UnknownEffort: it is not a word that anybody has.
+        UnknownEffort: it is not a known value.
     """
     if effort is None:
         return None
@@ -92,7 +92,7 @@ def nearest(wanted: str, efforts: list[str], name: str, report: list[Warned]) ->
 
 
 def of_budget(budget: int, model: Model, report: list[Warned]) -> str:
-    """The effort that stands for a number of thinking tokens, where a protocol has efforts only."""
+    """The effort for a number of thinking tokens, for protocols that have efforts only."""
     level = "low" if budget <= 2048 else "medium" if budget <= 8192 else "high"
     found = nearest(level, model.efforts or [], model.alias or model.id, [])
     report.append(_warned(f"a budget of {budget} thinking tokens is sent as effort `{found}`"))
@@ -105,7 +105,7 @@ def _level(reasoning: Reasoning, model: Model, dialect: Dialect, protocol: str, 
     if efforts is None and protocol in ("anthropic", "google") and model.can("thinking"):
         efforts = list(_BUDGETED)
     if efforts is None:
-        report.append(_warned(f"it is not known whether {name} has the effort `{word}`; it is sent as it is"))
+        report.append(_warned(f"unknown whether {name} has the effort `{word}`; it is sent unchanged"))
         return reasoning
     if not efforts:
         report.append(_warned(f"the effort `{word}` is not sent: {name} has no levels"))
@@ -121,7 +121,7 @@ def _off(reasoning: Reasoning, model: Model, dialect: Dialect, protocol: str, re
     name, levels = model.alias or model.id, [effort for effort in model.efforts or () if effort.lower() not in OFF]
     always = model.can("always_thinking")
     if protocol == "google" and levels:
-        always = True  # models with levels have no other way to say it
+        always = True  # models with levels have no other way to turn it off
     if always and not model.off_effort:
         takes = protocol != "openai_chat" or dialect.reasoning_control not in (*_SWITCHES, "none")
         if levels and takes:
@@ -134,9 +134,7 @@ def _off(reasoning: Reasoning, model: Model, dialect: Dialect, protocol: str, re
         report.append(_warned(f"`reasoning` is not sent: {dialect.vendor or 'the provider'} has no setting for it"))
         return None
     if always is None and not model.off_effort:
-        report.append(
-            _warned(f"it is not known whether thinking can be turned off at {name}; the effort `off` is sent")
-        )
+        report.append(_warned(f"unknown whether {name} can turn off thinking; the effort `off` is sent"))
     return replace(reasoning, enabled=False, effort=model.off_effort, budget=None)
 
 

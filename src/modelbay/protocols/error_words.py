@@ -1,8 +1,9 @@
-"""What each error is to a client: one table from the class of an error to its status and words in every client's protocol.
+"""Errors as clients see them: a table from error class to status and error codes of each client protocol.
 
-A provider's own status and words are repeated only to clients of the same protocol. Everything else comes from the table, so
-that `code` is always a word that the client's protocol has. What modelbay itself refuses is never a 5xx: clients send those
-again. A provider that rejects modelbay's key is a 403 to a client, whose own key was accepted.
+The provider's own status and codes are passed on only to clients of the same protocol. All others come from the table,
+so that `code` is always one that the client's protocol has. Errors that modelbay itself raises about a request are
+never 5xx, as clients retry those. If a provider rejects modelbay's key, the client gets a 403: its own key was
+accepted.
 """
 
 import re
@@ -39,12 +40,12 @@ from modelbay.errors import (
 )
 
 Family: TypeAlias = Literal["openai", "anthropic", "google"]
-"""Protocols that have their errors in common: Chat Completions and Responses do."""
+"""Protocols with the same errors: Chat Completions and Responses share theirs."""
 
 
-class Row(Struct, frozen=True):
+class ErrorRow(Struct, frozen=True):
     status: int
-    """Where a protocol has another one, it is in `STATUSES`."""
+    """HTTP status. Exceptions for a protocol are in `STATUSES`."""
     openai: tuple[str, str]
     """`type` and `code`."""
     anthropic: str
@@ -55,40 +56,40 @@ class Row(Struct, frozen=True):
 
 _BAD, _DENIED = "invalid_request_error", "permission_error"
 
-ROWS: dict[type[Exception], Row] = {
-    Exception: Row(500, ("server_error", "server_error"), "api_error", "INTERNAL"),
-    ModelbayError: Row(502, ("server_error", "upstream_error"), "api_error", "INTERNAL"),
-    ConfigError: Row(400, (_BAD, "invalid_configuration"), _BAD, "FAILED_PRECONDITION"),
-    UnknownModel: Row(404, (_BAD, "model_not_found"), "not_found_error", "NOT_FOUND"),
-    UnknownProvider: Row(404, (_BAD, "model_not_found"), "not_found_error", "NOT_FOUND"),
-    MissingCredential: Row(403, (_DENIED, "provider_key_missing"), _DENIED, "PERMISSION_DENIED"),
-    Unsupported: Row(400, (_BAD, "unsupported_parameter"), _BAD, "INVALID_ARGUMENT"),
-    TransportError: Row(502, ("server_error", "upstream_unreachable"), "api_error", "UNAVAILABLE"),
-    ConnectFailed: Row(502, ("server_error", "upstream_unreachable"), "api_error", "UNAVAILABLE"),
-    Disconnected: Row(502, ("server_error", "upstream_disconnected"), "api_error", "UNAVAILABLE"),
-    TimedOut: Row(504, ("server_error", "upstream_timeout"), "timeout_error", "DEADLINE_EXCEEDED"),
-    ProviderError: Row(502, ("server_error", "upstream_error"), "api_error", "INTERNAL"),
-    Redirected: Row(502, ("server_error", "upstream_redirected"), "api_error", "INTERNAL"),
-    BadRequest: Row(400, (_BAD, "bad_request"), _BAD, "INVALID_ARGUMENT"),
-    ContextOverflow: Row(400, (_BAD, "context_length_exceeded"), _BAD, "INVALID_ARGUMENT"),
-    ContentRefused: Row(400, (_BAD, "content_filter"), _BAD, "INVALID_ARGUMENT"),
-    RequestTooLarge: Row(413, (_BAD, "request_too_large"), "request_too_large", "INVALID_ARGUMENT"),
-    AuthenticationFailed: Row(
+ROWS: dict[type[Exception], ErrorRow] = {
+    Exception: ErrorRow(500, ("server_error", "server_error"), "api_error", "INTERNAL"),
+    ModelbayError: ErrorRow(502, ("server_error", "upstream_error"), "api_error", "INTERNAL"),
+    ConfigError: ErrorRow(400, (_BAD, "invalid_configuration"), _BAD, "FAILED_PRECONDITION"),
+    UnknownModel: ErrorRow(404, (_BAD, "model_not_found"), "not_found_error", "NOT_FOUND"),
+    UnknownProvider: ErrorRow(404, (_BAD, "model_not_found"), "not_found_error", "NOT_FOUND"),
+    MissingCredential: ErrorRow(403, (_DENIED, "provider_key_missing"), _DENIED, "PERMISSION_DENIED"),
+    Unsupported: ErrorRow(400, (_BAD, "unsupported_parameter"), _BAD, "INVALID_ARGUMENT"),
+    TransportError: ErrorRow(502, ("server_error", "upstream_unreachable"), "api_error", "UNAVAILABLE"),
+    ConnectFailed: ErrorRow(502, ("server_error", "upstream_unreachable"), "api_error", "UNAVAILABLE"),
+    Disconnected: ErrorRow(502, ("server_error", "upstream_disconnected"), "api_error", "UNAVAILABLE"),
+    TimedOut: ErrorRow(504, ("server_error", "upstream_timeout"), "timeout_error", "DEADLINE_EXCEEDED"),
+    ProviderError: ErrorRow(502, ("server_error", "upstream_error"), "api_error", "INTERNAL"),
+    Redirected: ErrorRow(502, ("server_error", "upstream_redirected"), "api_error", "INTERNAL"),
+    BadRequest: ErrorRow(400, (_BAD, "bad_request"), _BAD, "INVALID_ARGUMENT"),
+    ContextOverflow: ErrorRow(400, (_BAD, "context_length_exceeded"), _BAD, "INVALID_ARGUMENT"),
+    ContentRefused: ErrorRow(400, (_BAD, "content_filter"), _BAD, "INVALID_ARGUMENT"),
+    RequestTooLarge: ErrorRow(413, (_BAD, "request_too_large"), "request_too_large", "INVALID_ARGUMENT"),
+    AuthenticationFailed: ErrorRow(
         401, ("authentication_error", "invalid_api_key"), "authentication_error", "UNAUTHENTICATED"
     ),
-    PermissionDenied: Row(403, (_DENIED, "permission_denied"), _DENIED, "PERMISSION_DENIED"),
-    NotFound: Row(404, (_BAD, "model_not_found"), "not_found_error", "NOT_FOUND"),
-    RateLimited: Row(429, ("rate_limit_error", "rate_limit_exceeded"), "rate_limit_error", "RESOURCE_EXHAUSTED"),
-    QuotaExhausted: Row(402, ("insufficient_quota", "insufficient_quota"), "billing_error", "RESOURCE_EXHAUSTED"),
-    Overloaded: Row(503, ("server_error", "server_is_overloaded"), "overloaded_error", "UNAVAILABLE"),
-    ServerError: Row(500, ("server_error", "server_error"), "api_error", "INTERNAL"),
-    ReplyError: Row(502, ("server_error", "upstream_malformed_reply"), "api_error", "INTERNAL"),
-    IncompleteReply: Row(502, ("server_error", "upstream_incomplete_reply"), "api_error", "INTERNAL"),
+    PermissionDenied: ErrorRow(403, (_DENIED, "permission_denied"), _DENIED, "PERMISSION_DENIED"),
+    NotFound: ErrorRow(404, (_BAD, "model_not_found"), "not_found_error", "NOT_FOUND"),
+    RateLimited: ErrorRow(429, ("rate_limit_error", "rate_limit_exceeded"), "rate_limit_error", "RESOURCE_EXHAUSTED"),
+    QuotaExhausted: ErrorRow(402, ("insufficient_quota", "insufficient_quota"), "billing_error", "RESOURCE_EXHAUSTED"),
+    Overloaded: ErrorRow(503, ("server_error", "server_is_overloaded"), "overloaded_error", "UNAVAILABLE"),
+    ServerError: ErrorRow(500, ("server_error", "server_error"), "api_error", "INTERNAL"),
+    ReplyError: ErrorRow(502, ("server_error", "upstream_malformed_reply"), "api_error", "INTERNAL"),
+    IncompleteReply: ErrorRow(502, ("server_error", "upstream_incomplete_reply"), "api_error", "INTERNAL"),
 }
-"""Looked up along the error's own class tree, nearest first."""
+"""Looked up along the error's class hierarchy, most specific class first."""
 STATUSES: dict[tuple[type[Exception], Family], int] = {(Overloaded, "anthropic"): 529}
-REJECTED = Row(403, (_DENIED, "provider_key_rejected"), _DENIED, "PERMISSION_DENIED")
-"""A provider's 401: its key is modelbay's, and the client's own was accepted."""
+REJECTED = ErrorRow(403, (_DENIED, "provider_key_rejected"), _DENIED, "PERMISSION_DENIED")
+"""A provider's 401. The rejected key is modelbay's; the client's own was accepted."""
 _OVERFLOWS: dict[Family, tuple[str, str]] = {
     "openai": (
         "This model's maximum context length is {limit} tokens. However, your messages resulted in {tokens} tokens. "
@@ -101,8 +102,8 @@ _OVERFLOWS: dict[Family, tuple[str, str]] = {
         "The input token count exceeds the maximum number of tokens allowed.",
     ),
 }
-"""The wordings that each protocol's clients look for to shorten a conversation (Claude Code, Codex, Gemini CLI): with both
-numbers, and without."""
+"""Wordings that clients of each protocol recognize in order to shorten a conversation (Claude Code, Codex, Gemini CLI):
+with both numbers, and without."""
 
 
 _ANY_WORD: dict[Family, re.Pattern[str]] = {
@@ -110,11 +111,11 @@ _ANY_WORD: dict[Family, re.Pattern[str]] = {
     "anthropic": re.compile(r"[a-z_]+_error|request_too_large"),
     "google": re.compile(r"[A-Z_]+"),
 }
-"""The form of a `type`; hosts that only speak like Google or Anthropic have words of OpenAI."""
+"""The form of a `type`. Hosts that only imitate Google or Anthropic use OpenAI's values."""
 
 
-class Answer(Struct):
-    """An error in the words of one family."""
+class RenderedError(Struct):
+    """An error in the form of one protocol family."""
 
     status: int
     message: str
@@ -123,18 +124,18 @@ class Answer(Struct):
     param: str | None = None
 
 
-def answer(error: Exception, family: Family) -> Answer:
-    """What a client of this family is told."""
+def answer(error: Exception, family: Family) -> RenderedError:
+    """The error that a client of this family receives."""
     native = isinstance(error, ProviderError) and error.protocol in (None, family)
     rejected = isinstance(error, AuthenticationFailed) and (error.provider is not None or not native)
     row = REJECTED if rejected else next(ROWS[kind] for kind in type(error).__mro__ if kind in ROWS)
     message = error.message if isinstance(error, ModelbayError) else str(error)
     type_, code = _words(row, family)
-    found = Answer(_status(error, row, family, native and not rejected), message, type_, code)
+    found = RenderedError(_status(error, row, family, native and not rejected), message, type_, code)
     if isinstance(error, Unsupported):
         found.param = error.setting
     if rejected:
-        found.message = f"{_name(error)} rejected the API key that modelbay has for it: {message}"
+        found.message = f"{_name(error)} rejected modelbay's API key: {message}"
     elif isinstance(error, MissingCredential) and error.provider and error.provider not in message:
         found.message = f"{error.provider}: {message}"
     elif isinstance(error, ProviderError) and native:
@@ -146,11 +147,11 @@ def answer(error: Exception, family: Family) -> Answer:
     return found
 
 
-def _words(row: Row, family: Family) -> tuple[str, str | None]:
+def _words(row: ErrorRow, family: Family) -> tuple[str, str | None]:
     return row.openai if family == "openai" else (row.google if family == "google" else row.anthropic, None)
 
 
-def _status(error: Exception, row: Row, family: Family, native: bool) -> int:
+def _status(error: Exception, row: ErrorRow, family: Family, native: bool) -> int:
     own = error.status if isinstance(error, ProviderError) else None
     if native and own is not None and own >= 400:
         return own
@@ -162,7 +163,7 @@ def _status(error: Exception, row: Row, family: Family, native: bool) -> int:
 def _overflow(error: ContextOverflow, family: Family) -> str:
     numbers, words = _OVERFLOWS[family]
     if error.limit is not None:
-        # a lower bound where the provider did not count: one token more than fits
+        # if the provider did not count: a lower bound, one token more than fits
         return numbers.format(tokens=max(error.tokens or 0, error.limit + 1), limit=error.limit)
     return words if error.message.lower().startswith(words[:18].lower()) else f"{words} ({error.message})"
 

@@ -1,4 +1,4 @@
-"""What an error answer means, in every protocol: status first, words only where the status cannot say."""
+"""Classifies error responses of all protocols: by status first, by codes and message where the status is ambiguous."""
 
 import re
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ _BY_WORD: dict[str, type[ProviderError]] = {
     "rate_limit_error": RateLimited,
     "rate_limit_exceeded": RateLimited,
     "insufficient_quota": QuotaExhausted,
-    "exceeded_current_quota_error": QuotaExhausted,  # Moonshot's 429 that waiting will not cure
+    "exceeded_current_quota_error": QuotaExhausted,  # Moonshot's 429, which waiting does not resolve
     "billing_error": QuotaExhausted,
     "overloaded_error": Overloaded,
     "server_is_overloaded": Overloaded,
@@ -65,7 +65,8 @@ _BY_WORD: dict[str, type[ProviderError]] = {
     "INTERNAL": ServerError,
     "DEADLINE_EXCEEDED": ServerError,
 }
-"""Providers' own words, for an error inside a 200, which has no status, and for those that say more than their status."""
+"""Providers' error codes, for errors inside a 200, which have no status, and for codes that are more specific than the
+status."""
 _BY_NAME: tuple[tuple[re.Pattern[str], type[ProviderError]], ...] = (
     (re.compile(r"overload|unavailable|at capacity", re.IGNORECASE), Overloaded),
     (re.compile(r"rate.?limit|too.?many.?requests|throttl|slow.?down", re.IGNORECASE), RateLimited),
@@ -74,9 +75,9 @@ _BY_NAME: tuple[tuple[re.Pattern[str], type[ProviderError]], ...] = (
         ServerError,
     ),
 )
-"""Other words for errors that pass, of gateways and clouds; looked for in the words first, then in the message."""
+"""Other names of temporary errors, used by gateways and clouds; searched in the codes first, then in the message."""
 QUOTED = 100
-"""Characters of a body that an error quotes."""
+"""Maximum characters of a body quoted in an error."""
 E = TypeVar("E", bound=ProviderError)
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-trace-id")
 _FINER = (QuotaExhausted, ContextOverflow, ContentRefused)
@@ -96,7 +97,7 @@ def provider_error(
     param: str | None = None,
     body: str = "",
 ) -> ProviderError:
-    """The error of the right class."""
+    """An error of the class that fits."""
     kind = _class(status, message, (code, type))
     error = kind(message, status=status, type=type, code=code, param=param, body=body[:2000])
     if isinstance(error, ContextOverflow) and (found := overflow(message)) is not None:
@@ -105,7 +106,7 @@ def provider_error(
 
 
 def spoken(error: E, protocol: str) -> E:
-    """The error with a note of whose words are in it."""
+    """The error with its protocol, whose codes it contains."""
     error.protocol = protocol
     return error
 
@@ -117,13 +118,13 @@ def _class(status: int | None, message: str, words: tuple[str | None, ...]) -> t
         return finer or _by_text(message, named[0] if named else _by_name(words, message))
     kind = _BY_STATUS.get(status, ServerError if status >= 500 else BadRequest)
     if kind is BadRequest or status in (413, 429, 500):
-        # the text decides only where the status cannot: 400 for everything, 429 for rates and for money
+        # the text decides only if the status is ambiguous: 400 for everything, 429 for rate limits and for quotas
         return finer or _by_text(message, kind)
     return finer or kind
 
 
 def _by_name(words: tuple[str | None, ...], message: str) -> type[ProviderError]:
-    """The class of an error without a status whose words are not in the table."""
+    """The class of an error without a status whose codes are not in the table."""
     if overflow(message):
         return ContextOverflow
     for text in (*words, message):
@@ -144,7 +145,7 @@ def _by_text(message: str, kind: type[ProviderError]) -> type[ProviderError]:
 
 
 def status_of(*values: Json) -> int | None:
-    """The first that is an HTTP error status; vendors put it in `code`, as a number or a string."""
+    """The first value that is an HTTP error status. Vendors put it in `code`, as a number or a string."""
     for value in values:
         status = int(value) if isinstance(value, str) and re.fullmatch("[0-9]{3}", value) else value
         if type(status) is int and 400 <= status < 600:
@@ -153,7 +154,7 @@ def status_of(*values: Json) -> int | None:
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
-    """The id by which a provider finds a request in its logs."""
+    """The request ID that a provider needs to find a request in its logs."""
     by_name = {name.lower(): value for name, value in headers.items()}
     return next((by_name[name] for name in _REQUEST_IDS if by_name.get(name)), None)
 
@@ -163,23 +164,23 @@ def text_of(body: bytes) -> str:
 
 
 def unreadable(what: str, body: bytes) -> MalformedReply:
-    """The error for a body that is not what it should be, with its beginning."""
+    """The error for an unreadable body, with its beginning."""
     quoted = beginning(text_of(body[: 2**20]))
-    return MalformedReply(f"{what}; it begins with: {quoted}" if quoted else what)
+    return MalformedReply(f"{what}; it starts with: {quoted}" if quoted else what)
 
 
 def beginning(text: str) -> str:
-    """The first characters of a text in one line, without what could steer a terminal, and without secrets.
+    """The first characters of a text in one line, without secrets and terminal control characters.
 
-    These are taken out first: half of one would not be found later.
+    Secrets are removed before the text is cut: half of one would not be found.
     """
     line = " ".join("".join(char if char.isprintable() else " " for char in shown(text)).split())
     return f"{line[:QUOTED]}…" if len(line) > QUOTED else line
 
 
 def summary(text: str) -> str:
-    """One line of a body that is not the protocol's: an HTML page's title, or its beginning."""
+    """One line about a body in another format: an HTML page's title, or its beginning."""
     title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
     if title:
         return f"an HTML page: {beginning(title.group(1))}"
-    return beginning(text) or "an empty answer"
+    return beginning(text) or "an empty response"

@@ -1,8 +1,8 @@
-"""Why a reply ended: what providers say, in one table for all protocols.
+"""Finish reasons: one table for all protocols.
 
-Only words that are known to mean success are a success. Compatible servers and proxies use the words of other protocols in
-other spellings, so a word is looked up in lower case, with `_` for hyphens and spaces. A word that nobody knows ends the
-reply as "other", with a warning: what came is shown, and no client takes it for a whole answer.
+Only values known to mean success count as success. Compatible servers and proxies use other protocols' values in other
+spellings, so values are looked up in lower case, with `_` for hyphens and spaces. An unknown value ends the reply as
+"other", with a warning: the reply is shown, but not treated as complete.
 """
 
 from collections.abc import Collection
@@ -40,12 +40,12 @@ _FAILED = {
     "abort", "aborted", "cancel", "cancelled", "canceled", "user_cancel", "interrupted", "not_finished", "incomplete",
     "timeout", "time_limit", "repetition",
 }  # fmt: skip
-"""The provider broke off: Z.ai's `network_error`, DeepSeek's `insufficient_system_resource`, SGLang's and vLLM's `abort`."""
+"""The provider aborted: Z.ai's `network_error`, DeepSeek's `insufficient_system_resource`, SGLang's and vLLM's `abort`."""
 _BROKEN = {
     "malformed_function_call", "malformed_response", "malformed_model_output", "malformed_tool_use",
     "unexpected_tool_call", "too_many_tool_calls", "missing_thought_signature", "other", "no_image", "image_other",
 }  # fmt: skip
-"""The model went wrong (Gemini, Bedrock)."""
+"""The model failed (Gemini, Bedrock)."""
 _UNSAID = {"", "null", "none", "finish_reason_unspecified", "blocked_reason_unspecified"}
 
 
@@ -54,7 +54,7 @@ def plain(word: str) -> str:
 
 
 def said(word: str | None) -> str | None:
-    """The word, or None for what says nothing."""
+    """The finish reason, or None for one without meaning."""
     return word if word and plain(word) not in _UNSAID else None
 
 
@@ -67,9 +67,10 @@ def finish(
     detail: str | None = None,
     exact: Collection[str] = (),
 ) -> None:
-    """Ends a reply by its provider's word. `detail` is what the provider says beside it.
+    """End a reply with its provider's finish reason. `detail` is the provider's explanation.
 
-    Calls count more than a word for a stop (Gemini's OpenAI form ends calls so), except for the words in `exact`.
+    Tool calls override a reason that means stop (Gemini's OpenAI API ends tool calls with it), except for values in
+    `exact`.
     """
     native = said(native)
     if native is None:
@@ -80,17 +81,17 @@ def finish(
         assembly.fail(IncompleteReply(f"the provider ended the reply with `{native}`{about}"))
         return
     if word in _BROKEN:
-        assembly.fail(MalformedReply(f"the model ended with {native}{about}"))
+        assembly.fail(MalformedReply(f"the model failed with `{native}`{about}"))
         return
     reason = REASONS.get(word)
     if reason is None:
-        assembly.warn(f"the reply ended for a reason that is not known, and may not be whole: {native[:100]}{about}")
+        assembly.warn(f"unknown finish reason, the reply may be incomplete: {native[:100]}{about}")
         assembly.finish("other", native, stop_sequence, extra)
         return
     if reason == "tool_calls" and not assembly.has_calls:
         assembly.end_all()
         if not assembly.has_answer:
-            assembly.fail(IncompleteReply(f"the reply ended with `{native}`, but without a tool call"))
+            assembly.fail(IncompleteReply(f"the reply ended with `{native}` but has no tool call"))
             return
         reason = "stop"
     if reason == "stop" and assembly.has_calls and native not in exact:
@@ -99,9 +100,9 @@ def finish(
 
 
 def _finish_unsaid(assembly: Assembly, stop_sequence: str | None, extra: Extra | None) -> None:
-    """Ends a reply that came to its end without a reason: it is whole if there is an answer, and no call is cut off."""
+    """End a reply that has no finish reason. It is complete if it has content and no truncated tool call."""
     if assembly.has_cut_calls():
-        assembly.fail(IncompleteReply("the reply stopped in the middle of a tool call: no finish reason came"))
+        assembly.fail(IncompleteReply("the reply stopped in the middle of a tool call, without a finish reason"))
         return
     assembly.end_all()
     if assembly.has_calls:
@@ -109,4 +110,4 @@ def _finish_unsaid(assembly: Assembly, stop_sequence: str | None, extra: Extra |
     elif assembly.has_answer:
         assembly.finish("stop", None, stop_sequence, extra)
     else:
-        assembly.fail(IncompleteReply("the reply is empty: it has neither an answer nor a finish reason"))
+        assembly.fail(IncompleteReply("the reply is empty: it has neither content nor a finish reason"))

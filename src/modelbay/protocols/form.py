@@ -1,4 +1,4 @@
-"""In which form an answer with a status below 400 comes: one piece, a stream of events, or a web page that is neither."""
+"""The form of a successful response: a JSON body, a stream of events, or a web page."""
 
 import re
 from collections.abc import Mapping
@@ -13,25 +13,25 @@ from modelbay.protocols.failures import summary, text_of
 Form: TypeAlias = Literal["whole", "stream", "page"]
 
 WRONG_URL = "check base_url: this looks like a web page, not an API"
-GATEWAY = "a proxy answered in its provider's place, which is down or slow: ask again later"
+GATEWAY = "try again later: a proxy reports that the provider is down or slow"
 _GATEWAY_PAGE = re.compile(
     r"\b50[0-4]\b|bad gateway|gateway time-?out|service (?:temporarily )?unavailable", re.IGNORECASE
 )
 
 
 def form_of(headers: Mapping[str, str], protocol: str, *, stream: bool) -> Form:
-    """`stream`: whether one was asked for. `headers` have lower-case names."""
+    """The form of a response. `stream`: whether streaming was requested. `headers` have lower-case names."""
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in ("text/html", "application/xhtml+xml"):
         return "page"
     if kind == "text/event-stream":  # some servers always stream
         return "stream"
-    # a server that does not stream answers in one piece; Google's streams may be JSON themselves
+    # a server without streaming sends one body; Google's streams may be JSON themselves
     return "stream" if stream and (kind != "application/json" or protocol == "google") else "whole"
 
 
 class Unasked:
-    """Parses an event stream where a whole reply was asked for. It is a whole reply if it is JSON with the wrong label."""
+    """Parses an event stream in response to a request without streaming. It may also be a JSON body with a wrong content type."""
 
     def __init__(self, codec: Codec, dialect: Dialect) -> None:
         self._codec, self._dialect = codec, dialect
@@ -58,7 +58,7 @@ class Unasked:
 
 
 def web_page(body: bytes) -> MalformedReply:
-    """The error that a web page tells of; one that a gateway made is no sign of a wrong address."""
+    """The error for a web page. A gateway's error page does not mean that base_url is wrong."""
     page = summary(text_of(body))
     hint = GATEWAY if _GATEWAY_PAGE.search(page) else WRONG_URL
     error = MalformedReply(f"the provider answered with {page}", hint=hint)

@@ -1,12 +1,13 @@
-"""Which call a tool result answers, and the id that both are written with.
+"""Matches tool results to their calls, and chooses the IDs that both are sent with.
 
-Ids are not reliable. Gemini's older models give none, and google-genai's automatic function calling sends results without
-one even where the call had one. Some servers count from zero in every reply, so that an id returns in later steps; some
-clients invent an id for a result whose call had none. Here a result finds its call by id, else by name and order.
+IDs are not reliable. Gemini's older models send none, and google-genai's automatic function calling sends results
+without one even if the call had one. Some servers count from zero in every reply, so that an ID repeats in later steps;
+some clients invent an ID for a result whose call had none. A result is matched to its call by ID, else by name and
+order.
 
-What a target accepts differs too: Mistral wants nine alphanumerics, Anthropic `[a-zA-Z0-9_-]+`, Kimi counts inside the id
-and must get its own back. An id that fits is kept; another is replaced by one made from it, so that a stateless replay of
-the same history gives the same ids again.
+Targets accept different IDs: Mistral requires nine alphanumerics, Anthropic `[a-zA-Z0-9_-]+`, and Kimi counts inside
+the ID and needs its own back. A valid ID is kept; an invalid one is replaced by an ID derived from it, so that the same
+history always gets the same IDs.
 """
 
 import re
@@ -19,9 +20,9 @@ from modelbay.conversation import ToolCall, ToolResult, Turn
 
 
 def answered_calls(turns: Iterable[Turn]) -> dict[int, ToolCall]:
-    """The call that each result answers, by the `id()` of the result. A result that answers no call is not in it.
+    """The call that each result answers, by the `id()` of the result. Results without a call are missing.
 
-    Two results of one call are both in it.
+    Two results of one call are both included.
     """
     steps = _Steps()
     for turn in turns:
@@ -37,21 +38,21 @@ def answered_calls(turns: Iterable[Turn]) -> dict[int, ToolCall]:
 
 
 class _Step:
-    """The calls that a model made before it saw a result or heard from the user, as far as they have no result."""
+    """The calls that a model made before it saw a result or a user message, as far as they have no result."""
 
     def __init__(self) -> None:
         self.open: dict[int, ToolCall] = {}
         self._new: list[ToolCall] = []
-        """The calls that are not in a queue yet: few results are looked for by name."""
+        """Calls that are not in a queue yet: few results are looked up by name."""
         self._queues: dict[tuple[str | None, bool], deque[ToolCall]] = {}
-        """Calls in order: by name, and of any name; all of them, and those without an id."""
+        """Calls in order, by name (None: any name) and by whether only calls without an ID are included."""
 
     def add(self, call: ToolCall) -> None:
         self.open[id(call)] = call
         self._new.append(call)
 
     def first(self, name: str | None, *, without_id: bool = False) -> ToolCall | None:
-        """The first open call; `name` is None for a call of any name."""
+        """The first open call; `name` None means a call of any name."""
         for call in self._new:
             for word in (call.name, None):
                 for bare in (False, True) if call.id is None else (False,):
@@ -74,11 +75,12 @@ class _Steps:
         self.answers: dict[int, ToolCall] = {}
         self._steps: list[_Step] = [_Step()]
         self._by_id: dict[str, tuple[_Step, deque[ToolCall] | None, ToolCall]] = {}
-        """The latest step with a call of each id, the open calls of this id in it if it has several, and the last of them."""
+        """For each ID: the latest step with a call of this ID, its open calls of this ID if there are several, and the
+        last of them."""
         self._waiting: list[ToolResult] = []
-        """The results of the current step that no id leads to a call."""
+        """Results of the current step without a call of the same ID."""
         self._answering = False
-        """Whether anything has come since the last call that ends its step."""
+        """Whether anything that ends the step has come since the last call."""
 
     def call(self, call: ToolCall) -> None:
         if self._answering:
@@ -106,14 +108,14 @@ class _Steps:
         self._answer(result, step, (_first_open(same, step.open) if same else None) or last)
 
     def pause(self) -> None:
-        """The user says something."""
+        """Note a user message."""
         self._answering = True
 
     def close(self) -> None:
-        """Matches the results that no id matched: the calls of the current step come first, then older ones.
+        """Match the results that no ID matched: to calls of the current step first, then to older ones.
 
-        A result with an id that no call has answers one that had no id, or one whose id the client replaced. The latter
-        is assumed only where the step has as many results as calls left.
+        A result with an unknown ID answers a call without an ID, or one whose ID the client replaced. The latter is
+        assumed only if the step has as many results as open calls.
         """
         if not self._waiting:
             return
@@ -145,10 +147,10 @@ class _Steps:
 def call_ids(
     turns: list[Turn], answers: dict[int, ToolCall], pattern: str | None = None, *, verbatim: bool = False
 ) -> dict[int, str]:
-    """The id to write for every tool call and tool result, by the `id()` of the part. `answers`: their `answered_calls`.
+    """The ID to write for every tool call and result, by the `id()` of the part. `answers` are their `answered_calls`.
 
-    A call has the id of no other call, unless `verbatim`: Anthropic and Responses refuse an id that returns, while a
-    client of the target's own protocol keeps what it said.
+    IDs of calls are unique, unless `verbatim`: Anthropic and Responses reject repeated IDs, while a client of the
+    target's own protocol keeps its IDs.
     """
     ids: dict[int, str] = {}
     taken: set[str] = set()
@@ -176,21 +178,23 @@ def call_ids(
 
 
 def _another(call_id: str, pattern: str | None, taken: set[str], number: int) -> str:
-    """An id made from one that is taken; the same for the same history."""
+    """An ID derived from one that is taken; deterministic for a history."""
     while (written := fit(f"{call_id}_{number}", pattern)) in taken:
         number += 1
     return written
 
 
 def made_id(prefix: str, reply: str | None, index: int) -> str:
-    """An id for a call that its provider gave none, to be written to a client: the same for the same reply, and no other
-    in the conversation, as Anthropic's clients demand."""
+    """An ID for a call whose provider sent none, to be written to a client.
+
+    The same for the same reply, and unique in the conversation, as Anthropic's clients require.
+    """
     return prefix + sha256(f"{reply}/{index}".encode()).hexdigest()[:24]
 
 
 @lru_cache(maxsize=4096)
 def fit(call_id: str, pattern: str | None) -> str:
-    """The id itself where it matches the whole pattern, else one that does."""
+    """The ID itself if it matches the whole pattern, else one derived from it."""
     if pattern is None or re.fullmatch(pattern, call_id):
         return call_id
     digest = sha256(call_id.encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""The limits of a target, which are data: fields of its dialect, or what the protocol's maker accepts.
+"""Limits of a target: from its dialect, or from the protocol's owner.
 
-A conversation that came over the same protocol is changed only where the dialect itself says that the target refuses it;
-any other limit there is the client's own business.
+A request in the provider's own protocol is changed only if the dialect says that the provider rejects it; all other
+limits are left to the client.
 """
 
 from hashlib import sha256
@@ -16,7 +16,7 @@ from modelbay.protocols.dispositions import dropped, refused
 
 _USER_LENGTH = {"openai_chat": 64, "openai_responses": 64, "anthropic": 256}
 _METADATA = 16, 64, 512
-"""How many entries OpenAI takes, and the longest name and value."""
+"""OpenAI's maximum number of entries, and maximum lengths of name and value."""
 
 
 def limited(
@@ -25,16 +25,16 @@ def limited(
     """The settings within the limits of the target.
 
     Raises:
-        Unsupported: there are more stop sequences than it takes.
+        Unsupported: there are too many stop sequences.
     """
     same = conversation.protocol == protocol
     settings = _sampling(settings, protocol, model, dialect, report, same=same)
     most = dialect.most_stops
     if most is not None and len(settings.stop or ()) > most:
-        raise refused("stop", protocol, f"it takes {most} at most")
+        raise refused("stop", protocol, f"at most {most} are accepted")
     length = dialect.user_length or (None if same else _USER_LENGTH.get(protocol))
     if length is not None and settings.user is not None and len(settings.user) > length:
-        report.append(Warned(f"`user` is sent as a hash: {protocol} takes {length} characters", "user"))
+        report.append(Warned(f"`user` is sent as a hash: {protocol} accepts {length} characters", "user"))
         settings = replace(settings, user=sha256(settings.user.encode()).hexdigest()[:length])
     if settings.metadata and not same and protocol.startswith("openai"):
         settings = replace(settings, metadata=_metadata(settings.metadata, protocol, report))
@@ -47,10 +47,10 @@ def _sampling(
     if model.can("temperature") is False and not same:
         for name in ("temperature", "top_p"):
             if getattr(settings, name) not in (None, 1):
-                report.append(dropped(name, protocol, f"{model.id} does not take it"))
+                report.append(dropped(name, protocol, f"{model.id} does not accept it"))
                 settings = replace(settings, **{name: None})
     both = dialect.temperature_with_top_p
-    if both is None:  # one says enough, and Claude refuses both from 4.1 on
+    if both is None:  # one is enough, and Claude rejects both since 4.1
         both = same or protocol != "anthropic"
     wanted = settings.temperature
     if wanted is None:
@@ -81,16 +81,18 @@ def _metadata(metadata: Extra, protocol: str, report: list[Warned]) -> Extra | N
     kept = dict(list(kept.items())[:count])
     if lost := [name for name in metadata if name not in kept]:
         names = ", ".join(f"`{name[:name_length]}`" for name in lost)
-        report.append(Warned(f"metadata {names} is not sent: {protocol} takes {count} short texts", "metadata"))
+        report.append(Warned(f"metadata {names} is not sent: {protocol} accepts {count} short strings", "metadata"))
     return kept or None
 
 
 def without_system(turns: list[Turn], report: list[Warned]) -> list[Turn]:
-    """The turns for a model that refuses system messages: those at the beginning stand at the head of the user's first
-    message, later ones are messages of the user."""
+    """The turns for a model that rejects system messages: those at the beginning are merged into the first user
+    message, later ones become user messages."""
     if not any(_is_system(turn) for turn in turns):
         return turns
-    report.append(Warned("the system prompt is sent as part of the user's message: the model takes none", "system"))
+    report.append(
+        Warned("the system prompt is sent as part of the user's message: the model does not accept one", "system")
+    )
     out: list[Turn] = []
     held: list[AnyPart] = []
     for turn in turns:
@@ -111,7 +113,7 @@ def _is_system(turn: Turn) -> bool:
 
 
 def _headed(head: list[AnyPart], turn: Turn) -> Turn:
-    """The turn with what the system prompt says before it, in one text where both begin with texts."""
+    """The turn with the system prompt before it, in one text if both begin with text."""
     first = turn.parts[0] if turn.parts else None
     texts = [part.text for part in head if type(part) is Text]
     if type(first) is Text and len(texts) == len(head):

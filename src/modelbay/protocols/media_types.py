@@ -1,7 +1,7 @@
-"""Media types and data URLs, as clients really write them, to what providers accept.
+"""Normalizes media types and data URLs written by clients.
 
-Clients write `image/jpg`, upper case and parameters; Anthropic and Gemini take the registered name only. A data URL may have
-parameters, no type at all, or percent-encoded text instead of base64.
+Clients write `image/jpg`, upper case and parameters; Anthropic and Gemini accept only registered names. A data URL may
+have parameters, no type at all, or percent-encoded text instead of base64.
 """
 
 import binascii
@@ -25,13 +25,13 @@ _USUAL = {
     "application/x-pdf": "application/pdf", "text/pdf": "application/pdf", "text/x-markdown": "text/markdown",
     "text/json": "application/json", "application/x-json": "application/json", "text/txt": "text/plain",
 }  # fmt: skip
-"""What is written, and the registered name that is meant."""
+"""Common spellings, and the registered name of each."""
 _RAW_SOUND = ("audio/l16", "audio/l24", "audio/pcm")
-"""Types that mean nothing without their parameters."""
+"""Types that need their parameters."""
 _ANY_BYTES = ("application/octet-stream", "binary/octet-stream")
-"""Types that say nothing."""
+"""Types without information."""
 _BY_NAME = MimeTypes()
-"""Without the system's own tables, so that the same file has the same type everywhere."""
+"""Without the system's own tables, so that a file has the same type on every machine."""
 _TEXTS = (
     "c", "cfg", "conf", "cpp", "diff", "go", "h", "ini", "java", "js", "log", "php", "py", "rb", "rs", "sh", "sql", "toml",
     "ts", "tsx", "yaml", "yml",
@@ -40,7 +40,7 @@ for _ending in _TEXTS:
     _BY_NAME.add_type("text/plain", f".{_ending}")
 _BY_NAME.add_type("text/markdown", ".md")
 _FORMATS = {"mp3": "audio/mpeg", "m4a": "audio/mp4"}
-"""OpenAI's words for formats of sound, where they are no media type."""
+"""OpenAI's audio formats that are not media subtypes."""
 _DATA_URL = re.compile(r"\s*data:([^,]*),", re.IGNORECASE)
 _URL_SAFE = str.maketrans("-_", "+/")
 
@@ -54,19 +54,19 @@ def registered(media_type: str | None) -> str | None:
 
 
 def of_format(word: str | None) -> str | None:
-    """The media type of OpenAI's word for a format of sound."""
+    """The media type of an OpenAI audio format."""
     return registered(_FORMATS.get(word.lower(), f"audio/{word}")) if word else None
 
 
 def format_of(media_type: str | None) -> str:
-    """OpenAI's word for a type of sound; "" where the type is unknown."""
+    """OpenAI's name for an audio type; "" if unknown."""
     found = (registered(media_type) or "").partition(";")[0]
     words = {known: word for word, known in _FORMATS.items()}
     return words.get(found, found.removeprefix("audio/"))
 
 
 def data_url(url: str) -> tuple[str | None, str] | None:
-    """The media type and the base64 data of a data URL; None for any other URL."""
+    """Media type and base64 data of a data URL; None for any other URL."""
     found = _DATA_URL.match(url)
     if found is None:
         return None
@@ -81,7 +81,7 @@ def data_url(url: str) -> tuple[str | None, str] | None:
 
 
 def take_url(media: Media, url: str) -> None:
-    """Sets where a medium is: in a data URL, or at an address."""
+    """Set the URL of a media part, or its data from a data URL."""
     found = data_url(url)
     if found is None:
         media.url = url
@@ -90,7 +90,7 @@ def take_url(media: Media, url: str) -> None:
 
 
 def normal(media: Media) -> Media:
-    """The medium with its data out of a data URL and a type that providers know; itself where nothing changes."""
+    """The media part with its data URL decoded and a registered type; the same object if nothing changes."""
     if media.url is not None and (found := data_url(media.url)) is not None:
         media = replace(media, url=None, data=found[1], media_type=found[0] or media.media_type, native=None)
     media_type = registered(media.media_type)
@@ -100,8 +100,10 @@ def normal(media: Media) -> Media:
 
 
 def of_its_type(media: Media) -> Media:
-    """The medium under the kind that its type says: clients send PDF where images go, images as files, and files of any
-    kind as bytes of an unknown one, where only the name tells."""
+    """The media part with the kind of its type.
+
+    Clients send PDF files as images, images as files, and any file as octet-stream, when only its name shows the type.
+    """
     if media.media_type in (None, *_ANY_BYTES) and media.data is not None and media.name:
         guessed, encoding = _BY_NAME.guess_type(media.name)
         if guessed is not None and encoding is None:
@@ -114,12 +116,12 @@ def of_its_type(media: Media) -> Media:
 
 
 def is_empty(media: Media) -> bool:
-    """Whether nothing says where the medium is: such a part is refused, together with its whole request."""
+    """Whether a media part has no content. Providers reject such a part and the whole request."""
     return not (media.url or media.data or media.file_id or media.parts) and media.text is None
 
 
 def _in_utf8(media: Media) -> str | None:
-    """The data of a text in the encoding that readers expect, which its type no longer names."""
+    """The data of a text converted to UTF-8, as the charset parameter is removed from its type."""
     charset = re.search(r"charset\s*=\s*\"?([\w.:-]+)", media.media_type or "", re.IGNORECASE)
     if media.data is None or charset is None or not (media.media_type or "").lower().startswith("text/"):
         return media.data

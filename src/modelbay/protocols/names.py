@@ -1,8 +1,8 @@
-"""The names under which a target knows the tools of a conversation.
+"""Names of tools as a target accepts them.
 
-OpenAI takes 64 characters, Anthropic 128, Gemini dots and colons too; Responses groups tools in namespaces, which no other
-protocol has. A tool whose name does not fit is sent under another one, which is made from the name alone, so that the next
-turn sends the same bytes again. The calls that come back get their own name and namespace again.
+OpenAI accepts 64 characters, Anthropic 128, Gemini also dots and colons. Only Responses groups tools in namespaces. A
+tool with an invalid name is sent under another one, which is derived from the name alone, so that later requests
+contain the same bytes. Tool calls in the reply get their original name and namespace back.
 """
 
 import re
@@ -20,28 +20,28 @@ from modelbay.json_text import decode
 from modelbay.protocols.survey import Survey
 
 DEFAULT_NAMESPACE = "functions"
-"""The namespace that OpenAI's models put tools into that have none: its tools keep their bare name."""
+"""The namespace that OpenAI's models use for tools without one; its tools keep their plain names."""
 _SEPARATOR = "__"
 _LENGTH = 64
-"""The longest name that is made: every target takes it."""
+"""Maximum length of a derived name; every target accepts it."""
 
 
 class ToolName(Struct, frozen=True):
-    """How a client calls a tool."""
+    """A tool as the client names it."""
 
     name: str
     namespace: str | None = None
     freeform: bool = False
-    """It takes text, and is sent as a function with one string because the target has no such tools."""
+    """Whether it accepts text, and is sent as a function with one string because the target has no freeform tools."""
 
 
 def sent_names(
     conversation: Conversation, pattern: str, seen: Survey, *, namespaces: bool = False, freeform: bool = False
 ) -> tuple[Conversation, dict[str, ToolName]]:
-    """The conversation with every tool under a name that matches the whole pattern, and what each changed name stands for.
+    """The conversation with all tool names matching the whole pattern, and the original of each changed name.
 
-    `seen`: the survey of its turns. `namespaces` and `freeform`: the target has such tools, and gets them as they are. A
-    conversation whose names all fit is returned itself.
+    `seen` is the survey of its turns. `namespaces` and `freeform`: whether the target supports such tools, which are
+    then not changed. If all names match, the conversation itself is returned.
     """
     settings = conversation.settings
     if _all_fit(settings, pattern, seen):
@@ -59,8 +59,8 @@ def sent_names(
 
 
 def _all_fit(settings: Settings, pattern: str, seen: Survey) -> bool:
-    """Whether all tools are functions whose names match the pattern, wherever they are named; so it is in nearly every
-    request."""
+    """Whether all tools are functions and every tool name in the conversation matches the pattern, as in nearly all
+    requests."""
     tools, choice = settings.tools or (), settings.tool_choice
     if not tools and choice is None and not seen.names and not seen.offers and not seen.has_calls:
         return True
@@ -76,12 +76,12 @@ def _all_fit(settings: Settings, pattern: str, seen: Survey) -> bool:
 
 
 class Restorer:
-    """Gives the calls of one reply back as calls of the tools that the client knows."""
+    """Restores the original tool names in the calls of a reply."""
 
     def __init__(self, names: Mapping[str, ToolName]) -> None:
         self._names = names
         self._held: set[int] = set()
-        """The calls of freeform tools, whose text is inside an object until they end."""
+        """Calls of freeform tools, whose text is inside a JSON object until they end."""
 
     def feed(self, event: Event) -> list[Event]:
         if type(event) is PartDelta:
@@ -105,7 +105,7 @@ class Restorer:
 
 
 def _text_in(arguments: str) -> str:
-    """The text that a call of a freeform tool has in its one argument."""
+    """The text in the single argument of a freeform tool's call."""
     try:
         value = decode(arguments)
     except MalformedReply:
@@ -115,7 +115,7 @@ def _text_in(arguments: str) -> str:
 
 
 def _offered(conversation: Conversation, namespaces: bool) -> Iterator[tuple[Tool, ToolName]]:
-    """Every tool once: those of the settings, then those that came with the turns."""
+    """Each tool once: those of the settings, then those of the turns."""
     later = [tool for turn in conversation.turns for tool in turn.tools or ()] if not namespaces else []
     seen: set[ToolName] = set()
     for tool in [*(conversation.settings.tools or ()), *later]:
@@ -130,7 +130,7 @@ def _offered(conversation: Conversation, namespaces: bool) -> Iterator[tuple[Too
 
 
 def _members(space: Tool, tools: list[Tool]) -> list[Tool]:
-    """The tools of a namespace. What is said of all of them, the first one says."""
+    """The tools of a namespace. Its description is added to the first one."""
     members = list(tools)
     if space.description and members:
         words = [space.description, members[0].description]
@@ -139,7 +139,7 @@ def _members(space: Tool, tools: list[Tool]) -> list[Tool]:
 
 
 class _Names:
-    """The name that each tool is sent under."""
+    """The names under which tools are sent."""
 
     def __init__(self, tools: list[tuple[Tool, ToolName]], pattern: str, namespaces: bool) -> None:
         self.meant: dict[str, ToolName] = {}
@@ -147,11 +147,11 @@ class _Names:
         self._namespaces = namespaces
         self._sent: dict[ToolName, str] = {}
         self._bare: dict[str, list[ToolName]] = {}
-        """The tools in namespaces by their bare name."""
+        """Tools in namespaces, by their plain name."""
         taken = {own for tool, _ in tools if tool.kind == "vendor" for own in _vendor_names(tool)}
         self._sent |= {ToolName(own): own for own in taken}
         known = [name for tool, name in tools if tool.kind in ("function", "freeform")]
-        for name in known:  # a tool that can keep its name does, wherever it stands
+        for name in known:  # a tool that can keep its name does, in any position
             if name.namespace is None and self._pattern.fullmatch(name.name):
                 self._sent[name] = name.name
                 taken.add(name.name)
@@ -164,7 +164,7 @@ class _Names:
                 self._bare.setdefault(name.name, []).append(name)
         self._taken = taken
         self._kept = {name.name for name in known if name.namespace is None and self._sent[name] == name.name}
-        """The names that are sent as they are."""
+        """Names that are sent unchanged."""
         self._spaces: dict[str | None, list[str]] = {}
         """The names sent for the tools of each namespace."""
         for name, sent in self._sent.items():
@@ -182,8 +182,8 @@ class _Names:
         return flat if self._pattern.fullmatch(flat) else self._hashed(name, 0)
 
     def _hashed(self, name: ToolName, number: int) -> str:
-        """A name with a hash in it. Of one that is too long the beginning stays, which says where a tool is from, and more
-        of the end, which says what it does."""
+        """A name with a hash. If it is too long, its beginning is kept, which shows the tool's source, and more of its
+        end, which shows its purpose."""
         whole = f"{name.namespace or ''}\0{name.name}" + (f"\0{number}" if number else "")
         digest = sha256(whole.encode("utf-8", "replace")).hexdigest()[:8]
         clean = re.sub(r"[^a-zA-Z0-9_-]", "_", _flat(name))
@@ -199,9 +199,9 @@ class _Names:
         return f"tool_{digest}"
 
     def of(self, name: ToolName) -> str:
-        """The name to send for a tool that a call or a choice names.
+        """The name to send for a tool in a call or tool choice.
 
-        A client may have lost the namespace. A tool that is not offered any more is written as it was when it was.
+        Clients may have lost the namespace. A tool that is no longer offered gets the name it had before.
         """
         if name in self._sent:
             return self._sent[name]
@@ -213,7 +213,7 @@ class _Names:
                 return self._sent[inside[0]]
         return self._fitted(name)
 
-    # --- what names tools ---
+    # --- places that name tools ---
 
     def tools(self, tools: list[tuple[Tool, ToolName]], settings: Settings) -> list[Tool] | None:
         if not tools:
@@ -237,7 +237,7 @@ class _Names:
         return replace(choice, names=names, namespaces=kept, extra=extra or None)
 
     def _chosen(self, name: str, space: str | None) -> list[str]:
-        """What a name of a choice stands for: a tool, or a whole namespace."""
+        """The tools that a name in a tool choice means: one tool, or a whole namespace."""
         if self._namespaces:
             return [name if space is not None else self.of(ToolName(name))]
         found = self._spaces.get(name, [])
@@ -267,14 +267,14 @@ class _Names:
 
 
 def _flat(name: ToolName) -> str:
-    """Namespace and name in one; agents know their tools by this name too."""
+    """Namespace and name joined. Agents know their tools by this name too."""
     if name.namespace in (None, "", DEFAULT_NAMESPACE):
         return name.name
     return f"{name.namespace.removesuffix(_SEPARATOR)}{_SEPARATOR}{name.name}"
 
 
 def _vendor_names(tool: Tool) -> Iterator[str]:
-    """The names by which a vendor's own tool is called; they are not ours to change."""
+    """The names of a vendor's own tools, which must not be changed."""
     raw = tool.raw or {}
     for holder in (raw, raw.get("function")):
         if isinstance(holder, dict) and isinstance(holder.get("name"), str):

@@ -1,11 +1,11 @@
 """Opaque reasoning state: signatures, encrypted reasoning, thought signatures.
 
-State goes back verbatim to the protocol, vendor and model family that made it, and to nobody else. A client whose
-protocol is another one keeps it for us in an envelope, put where its protocol has room for opaque bytes:
+State is sent back verbatim, and only to the protocol, vendor and model family that created it. A client of another
+protocol stores it in an envelope, in a field that its protocol has for opaque bytes:
 
     modelbay1.<protocol>.<vendor>.<family>.<base64url of JSON>
 
-so that it can be found by a byte search, and so that the next request restores the part as it was.
+The mark can be found by a byte search, and the next request restores the part from the envelope.
 """
 
 import binascii
@@ -13,7 +13,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import msgspec
 
-from modelbay.conversation import AnyPart, Extra, Origin, Thinking, ToolCall
+from modelbay.conversation import AnyPart, Extra, Provenance, Thinking, ToolCall
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode_as
 
@@ -21,23 +21,23 @@ MARK = "modelbay1."
 
 
 class Sealed(msgspec.Struct, omit_defaults=True):
-    """What an envelope holds of a part, beside what its carrier shows."""
+    """Fields of a part in an envelope, in addition to those that its carrier shows."""
 
     kind: str
-    """The tag of the part that the state belongs to: "thinking", or the part that follows the carrier."""
+    """Tag of the part that the state belongs to: "thinking", or the part after the carrier."""
     opaque: str | None = None
     native: str | None = None
     item_id: str | None = None
     extra: Extra | None = None
     texts: list[str] | None = None
-    """A thinking part's texts, where they are not exactly one: the carrier shows them joined."""
+    """The texts of a thinking part, if there is not exactly one: the carrier shows them joined."""
     summary: bool = False
     name: str | None = None
-    """The name of the call that the state belongs to: clients replace ids."""
+    """Name of the call that the state belongs to, as clients replace IDs."""
 
 
 def belongs(part: AnyPart, protocol: str, vendor: str, family: str) -> bool:
-    """Whether the part's own state means something to this target. What is not known of an origin does not tell it apart."""
+    """Whether a part's state is valid for a target. Unknown vendor or family matches any."""
     origin = part.origin
     if origin is None:
         return True
@@ -49,9 +49,12 @@ def belongs(part: AnyPart, protocol: str, vendor: str, family: str) -> bool:
 
 
 def seal(part: AnyPart, *, with_text: bool = False, with_name: bool = False) -> str:
-    """The envelope for a part's state. `with_text`: a thinking part's text too, for a carrier that does not show it.
-    `with_name`: a call's name too, for a carrier that does not stand beside its call."""
-    origin = part.origin or Origin("")
+    """The envelope for a part's state.
+
+    `with_text` includes a thinking part's text, for a carrier that does not show it. `with_name` includes a call's
+    name, for a carrier that is not next to its call.
+    """
+    origin = part.origin or Provenance("")
     sealed = Sealed(str(type(part).__struct_config__.tag), part.opaque, part.native, part.item_id, part.extra)
     if type(part) is Thinking:
         sealed.summary = part.summary
@@ -63,8 +66,8 @@ def seal(part: AnyPart, *, with_text: bool = False, with_name: bool = False) -> 
     return f"{MARK}{origin.protocol}.{_word(origin.vendor)}.{_word(origin.family)}.{payload}"
 
 
-def unseal(text: str | None) -> tuple[Origin, Sealed] | None:
-    """What an envelope holds, or None where `text` is not one (or was damaged on its way)."""
+def unseal(text: str | None) -> tuple[Provenance, Sealed] | None:
+    """The content of an envelope, or None if `text` is not one or is damaged."""
     if not text or not text.startswith(MARK):
         return None
     words = text.split(".")
@@ -75,11 +78,11 @@ def unseal(text: str | None) -> tuple[Origin, Sealed] | None:
         sealed = decode_as(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), Sealed)
     except (MalformedReply, binascii.Error, ValueError):
         return None
-    return Origin(protocol, vendor.replace("~", "."), family.replace("~", ".")), sealed
+    return Provenance(protocol, vendor.replace("~", "."), family.replace("~", ".")), sealed
 
 
-def restore(part: AnyPart, origin: Origin, sealed: Sealed) -> None:
-    """Puts an envelope's state on the part it belongs to."""
+def restore(part: AnyPart, origin: Provenance, sealed: Sealed) -> None:
+    """Restore a part's state from an envelope."""
     part.origin = origin
     part.opaque, part.native, part.item_id = sealed.opaque, sealed.native, sealed.item_id
     part.extra = sealed.extra
@@ -90,5 +93,5 @@ def restore(part: AnyPart, origin: Origin, sealed: Sealed) -> None:
 
 
 def _word(text: str) -> str:
-    """A vendor or family may hold a dot ("gpt-4.1"), which parts the envelope."""
+    """A vendor or family without dots ("gpt-4.1"), which separate the fields of an envelope."""
     return text.replace(".", "~")

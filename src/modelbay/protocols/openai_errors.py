@@ -1,6 +1,6 @@
-"""Errors of the OpenAI protocols, Chat Completions and Responses, which have them in common.
+"""Errors of Chat Completions and Responses, which share them.
 
-Every vendor has its own shape: an object, a string, an array of one, `detail`, `code` beside.
+Vendors use many shapes: an object, a string, a list of one, `detail`, `code` next to it.
 """
 
 from collections.abc import Mapping
@@ -32,20 +32,20 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Provide
 
 
 def error_in(answer: Json) -> ProviderError | None:
-    """The error that a body or an event of a stream holds, or None."""
+    """The error in a response body or stream event, or None."""
     error = _error_in(answer)
     return error and spoken(error, FAMILY)
 
 
 def _error_in(answer: Json) -> ProviderError | None:
-    if isinstance(answer, list) and answer:  # Gemini's OpenAI form
+    if isinstance(answer, list) and answer:  # Gemini's OpenAI API
         return _error_in(answer[0])
     if not isinstance(answer, dict):
         return None
     error = answer.get("error")
     if isinstance(error, dict):
         return parse_error_object(error, None)
-    if isinstance(error, str) and error:  # xAI keeps the code beside it, mlx says no more
+    if isinstance(error, str) and error:  # xAI has the code next to it, mlx has nothing else
         return provider_error(None, error, code=_word(answer.get("code")), type=_word(answer.get("type")))
     base = answer.get("base_resp")
     if isinstance(base, dict) and base.get("status_code"):  # MiniMax: an error as HTTP 200
@@ -72,7 +72,7 @@ def parse_error_object(error: dict[str, Any], status: int | None) -> ProviderErr
     if isinstance(message, dict | list):
         message = msgspec.json.encode(message).decode()
     if isinstance((metadata := error.get("metadata")), dict) and isinstance(metadata.get("raw"), str):
-        message = f"{message}: {metadata['raw']}"  # OpenRouter: what the provider behind it said
+        message = f"{message}: {metadata['raw']}"  # OpenRouter: the message of the provider behind it
     return provider_error(
         status if status is not None else status_of(error.get("status_code"), error.get("code"), error.get("status")),
         str(message or error.get("type") or error.get("code") or "the provider reported an error without a message"),
@@ -92,6 +92,6 @@ def render_error(error: Exception) -> tuple[int, bytes]:
 
 
 def error_object(error: Exception) -> tuple[int, dict[str, Any]]:
-    """Status and the `{"error": …}` that official SDKs read."""
+    """Status and the `{"error": …}` object that official SDKs read."""
     told = error_words.answer(error, FAMILY)
     return told.status, {"error": {"message": told.message, "type": told.type, "param": told.param, "code": told.code}}

@@ -1,7 +1,7 @@
-"""How providers say that a prompt does not fit the model: patterns, and where the numbers of tokens are in them.
+"""Recognizes error messages about a prompt that is too long, and reads the token counts in them.
 
-Each pattern is one wording; vendors are named beside it so that it can be checked. A row matches anywhere in a message, in
-any case. `tokens` is what was sent, or asked for with the answer; `limit` is what fits.
+Each pattern is one wording, with its vendors next to it. Patterns match anywhere in a message, in any case. `tokens` is
+the number of tokens sent, or requested including the output; `limit` is the maximum.
 """
 
 import re
@@ -11,7 +11,7 @@ from msgspec import Struct
 
 
 class Overflow(Struct, frozen=True):
-    """The numbers of a message; None where it has none."""
+    """Token counts in a message; None if missing."""
 
     tokens: int | None = None
     limit: int | None = None
@@ -92,11 +92,11 @@ _NOT = re.compile(
     r"|context window (?:is )?too small|minimum is|completion tokens, whereas|at most \d+ completion tokens",
     re.IGNORECASE,
 )
-"""Limits on something else that is counted in tokens."""
+"""Other limits that are counted in tokens."""
 
 
 def overflow(message: str) -> Overflow | None:
-    """What a message says of a prompt that is too long; None if it does not say that."""
+    """The token counts in a message about a prompt that is too long; None for other messages."""
     text = message[:4000]
     if _NOT.search(text):
         return None
@@ -112,7 +112,7 @@ def overflow(message: str) -> Overflow | None:
 
 @cache
 def _patterns() -> tuple[re.Pattern[str], ...]:
-    """Compiled when the first error needs them: that takes longer than an import should."""
+    """Compiled on first use: it takes longer than an import should."""
     return tuple(re.compile(wording, re.IGNORECASE | re.DOTALL) for wording in _WORDINGS)
 
 

@@ -1,17 +1,17 @@
-"""What is done to a conversation before any renderer writes it: one place, so that no protocol forgets it.
+"""Steps applied to a conversation before any renderer writes it, so that all protocols share them.
 
-A renderer looks at the conversation once (`survey.Survey`), gives the tools the names that its target accepts
-(`names.sent_names`) and then calls `prepared`. In order:
+A renderer first examines the conversation (`survey.Survey`), gives the tools names that its target accepts
+(`names.sent_names`), and then calls `prepared`. In order:
 
 1. dispositions: settings that the protocol does not have are dropped, clamped or refused
 2. limits: sizes and ranges of settings
-3. repair: every call has one result, directly behind it
+3. repair: every call has one result, directly after it
 4. media: registered types, no empty parts
-5. of another protocol only: efforts; media and cache marks where the target has them
-6. system prompts where the target takes none
-7. schema: of tools and of the output format
+5. only for another protocol: efforts; media and cache control in places that the target supports
+6. system prompts, if the target accepts none
+7. schemas of tools and of the output format
 
-No step looks for what another has done, and each returns its input itself where it has nothing to do.
+No step repeats the work of another, and each returns its input itself if nothing changes.
 """
 
 from collections.abc import Callable
@@ -33,20 +33,20 @@ from modelbay.protocols.schema import Fitting
 from modelbay.protocols.survey import Survey
 
 BREAKPOINT = "prompt_cache_breakpoint"
-"""The field of OpenAI's content parts that says what `cache_control` says elsewhere."""
+"""The field of OpenAI's content parts that corresponds to `cache_control`."""
 _FOREIGN_MARK = "cache_control"
-"""What some clients write although their protocol does not have it: on a part of Responses, or on a whole message, where it
-means the last part."""
+"""A field that some clients write although their protocol does not have it: on a part of Responses, or on a whole
+message, where it means the last part."""
 _LEAD = Text(text="Attached media from the system prompt:")
 
 
 def prepared(
     conversation: Conversation, protocol: str, model: Model, dialect: Dialect, seen: Survey
 ) -> tuple[Conversation, list[Warned], dict[int, ToolCall]]:
-    """The conversation as a provider of `protocol` accepts it, the report of what was changed or left out, and the
-    `answered_calls` of the result.
+    """The conversation as a provider of `protocol` accepts it, warnings about changes, and the `answered_calls` of the
+    result.
 
-    `seen` is the survey of the conversation from before its tools got other names.
+    `seen` is the survey of the conversation, made before tools were renamed.
 
     Raises:
         Unsupported: the protocol cannot express a setting that must not be lost.
@@ -79,13 +79,14 @@ def prepared(
 
 
 def _each(turns: list[Turn], change: Callable[[Turn], Turn]) -> list[Turn]:
-    """The turns, each changed; the same list where nothing changes."""
+    """The turns with a change applied to each; the same list if nothing changes."""
     found = [change(turn) for turn in turns]
     return turns if all(map(is_, found, turns)) else found
 
 
 def _fitted(settings: Settings, fitting: Fitting) -> Settings:
-    """The settings with every schema as the target accepts it. What a Gemini client wrote for Gemini is kept as it was."""
+    """The settings with all schemas as the target accepts them. Schemas that a Gemini client wrote for Gemini are not
+    changed."""
     if fitting.same and fitting.protocol == "google":
         return settings
     tools = fitting.tools(settings.tools) if settings.tools else settings.tools
@@ -104,7 +105,7 @@ def _with_usual_media(turn: Turn, same: bool, report: list[Warned]) -> Turn:
 
 
 def _usual_media(parts: list[AnyPart], same: bool, report: list[Warned]) -> list[AnyPart]:
-    """The parts, whose media have types that providers know; the same list where nothing changes."""
+    """The parts with registered media types; the same list if nothing changes."""
     found: list[AnyPart] = []
     for part in parts:
         if type(part) is Media:
@@ -121,11 +122,12 @@ def _usual_media(parts: list[AnyPart], same: bool, report: list[Warned]) -> list
     return parts if len(found) == len(parts) and all(map(is_, found, parts)) else found
 
 
-# --- cache marks -------------------------------------------------------------------------------------------------------
+# --- cache control
+# -----------------------------------------------------------------------------------------------------
 
 
 def _marked(turn: Turn) -> Turn:
-    """The turn with its cache marks on its parts, whatever its protocol calls them and wherever it writes them."""
+    """The turn with cache control on its parts, from any field in which its protocol's clients write it."""
     if not turn.parts or not (turn.extra or any(part.extra for part in turn.parts)):
         return turn
     parts = [replace(part, cache=mark) if (mark := _mark(part.extra)) else part for part in turn.parts]
@@ -135,7 +137,7 @@ def _marked(turn: Turn) -> Turn:
 
 
 def _mark(extra: Extra | None) -> Extra | None:
-    """A cache mark among the fields that a protocol does not have itself."""
+    """Cache control in the fields that a protocol does not have itself."""
     said = (extra or {}).get(_FOREIGN_MARK)
     if isinstance(said, dict):
         return said
@@ -143,7 +145,7 @@ def _mark(extra: Extra | None) -> Extra | None:
 
 
 def _marks_beside_content(turns: list[Turn], settings: Settings, seen: Survey) -> bool:
-    """Whether calls, results or tools are marked, which a renderer of content does not see."""
+    """Whether calls, results or tools have cache control, which a renderer of content does not see."""
     if seen.marked_calls or (settings.tools and any(tool.cache is not None for tool in settings.tools)):
         return True
     parts = (part for turn in turns for part in turn.parts) if seen.other_fields else ()
@@ -154,7 +156,7 @@ def _marks_beside_content(turns: list[Turn], settings: Settings, seen: Survey) -
 
 
 def _media_beside(turns: list[Turn]) -> list[Turn]:
-    """System prompts hold text only: their images and files go into a user's message behind them."""
+    """Move media out of system prompts, which contain text only, into a user message after them."""
     if not any(_has_media(turn) for turn in turns):
         return turns
     out: list[Turn] = []

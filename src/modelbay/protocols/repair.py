@@ -1,11 +1,11 @@
-"""Repair of histories that providers refuse: afterwards every tool call has one result, directly behind it.
+"""Repairs histories that providers reject: afterwards every tool call has one result, directly after it.
 
-Agents send such histories after an interruption (a call without a result), after they shortened a history (a result
-without its call), after they repeated a call (two results), and when something happened meanwhile (a message between a
-call and its result; Codex does this). A history without these faults is returned as the same list.
+Agents send such histories after an interruption (a call without a result), after shortening a history (a result without
+its call), after repeating a call (two results), and when something came in between (a message between a call and its
+result, as in Codex). A history without these faults is returned as the same list.
 
-A call that nothing follows is not interrupted yet. A repair depends on the history up to the call's result only, so that
-turn n+1 begins with the bytes of turn n and prompt caches hold.
+A call at the end of the history is not interrupted yet. A repair depends only on the history up to the call's result,
+so that the next request begins with the same bytes and prompt caches remain valid.
 """
 
 from collections import deque
@@ -13,7 +13,7 @@ from itertools import groupby
 
 from msgspec.structs import replace
 
-from modelbay.conversation import AnyPart, Conversation, Refusal, Text, ToolCall, ToolResult, Turn, Unknown
+from modelbay.conversation import AnyPart, Conversation, Refusal, Text, ToolCall, ToolResult, Turn, UnknownPart
 from modelbay.events import Warned
 from modelbay.protocols.ids import answered_calls
 from modelbay.protocols.survey import Survey
@@ -21,15 +21,15 @@ from modelbay.protocols.survey import Survey
 INTERRUPTED = "no result: the call was interrupted"
 """The result of a call that has none."""
 _ITEMS = "openai_responses"
-"""The protocol whose turns are items: a reply is several of them, and a result may be anywhere behind its call."""
+"""The protocol whose turns are items: a reply consists of several, and a result may follow its call at any distance."""
 _RESULTS_INSIDE = ("anthropic", "google")
-"""The protocols that have results in the user's own message."""
+"""Protocols with tool results in the user's message."""
 
 
 def repaired(conversation: Conversation, protocol: str, seen: Survey, report: list[Warned]) -> list[Turn]:
-    """The turns of a conversation as a provider of `protocol` accepts them; `report` gets a warning for each change.
+    """The turns of a conversation as a provider of `protocol` accepts them. Each change adds a warning to `report`.
 
-    `seen`: the survey of the turns. It learns which call each result answers, where that was looked for.
+    `seen` is the survey of the turns. It receives the call of each result, if that was determined.
     """
     turns = conversation.turns
     if not seen.has_calls:
@@ -37,16 +37,14 @@ def repaired(conversation: Conversation, protocol: str, seen: Survey, report: li
         return turns
     if conversation.settings.state:  # the provider has the rest of the history
         return turns
-    # Anthropic and Gemini join messages themselves, and items are joined by whoever writes messages
+    # Anthropic and Gemini merge messages themselves, and renderers of messages merge items
     joins = protocol == "openai_chat" and conversation.protocol != _ITEMS
-    if Unknown not in seen.kinds and (sound := _sound_answers(turns, joins)) is not None:
+    if UnknownPart not in seen.kinds and (sound := _sound_answers(turns, joins)) is not None:
         seen.answers = sound
         return turns
     answered = conversation.protocol != protocol or ToolResult in seen.kinds
     if answered and any(turn.role != "assistant" and is_own(turn) for turn in turns):
-        report.append(
-            Warned("a tool call in a message that is not the assistant's is sent as the assistant's", "turns")
-        )
+        report.append(Warned("a tool call outside of an assistant message is sent as the assistant's", "turns"))
         turns = [
             replace(turn, role="assistant", native=None) if is_own(turn) and turn.role != "assistant" else turn
             for turn in turns
@@ -62,8 +60,10 @@ def repaired(conversation: Conversation, protocol: str, seen: Survey, report: li
 
 
 def _sound_answers(turns: list[Turn], joins: bool) -> dict[int, ToolCall] | None:
-    """The call that each result answers, by the `id()` of the result, in a history that is clearly sound, as most are: every
-    call has an ID of its own, and its result directly behind it. None where `_History` must look."""
+    """The call that each result answers, by the `id()` of the result, if the history is obviously valid, as most are.
+
+    Then every call has a unique ID and its result directly after it. None if `_History` must examine it.
+    """
     answers: dict[int, ToolCall] = {}
     open_calls: dict[str, ToolCall] = {}
     ids: set[str] = set()
@@ -102,14 +102,14 @@ def _sound_answers(turns: list[Turn], joins: bool) -> dict[int, ToolCall] | None
 
 
 def _other_calls(turns: list[Turn]) -> frozenset[str]:
-    """The IDs of calls that are no `ToolCall` (of a local shell), whose results look like any other."""
-    raws = [part.raw for turn in turns for part in turn.parts if type(part) is Unknown]
+    """IDs of calls that are not a `ToolCall` (local shell), whose results look like any other."""
+    raws = [part.raw for turn in turns for part in turn.parts if type(part) is UnknownPart]
     found = [raw.get("call_id") for raw in raws if isinstance(raw, dict)]
     return frozenset(id for id in found if isinstance(id, str))
 
 
 class _Step:
-    """The assistant's turns that follow each other, from `start` to before `end`."""
+    """Consecutive assistant turns, from `start` to before `end`."""
 
     __slots__ = ("calls", "end", "open", "passed", "results", "split", "start")
 
@@ -117,32 +117,32 @@ class _Step:
         self.start = self.end = start
         self.calls: list[ToolCall] = []
         self.open = 0
-        """How many of the calls have no result so far."""
+        """Number of calls without a result so far."""
         self.results: list[tuple[int, ToolResult]] = []
-        """The results of the calls, with the indexes of their turns."""
+        """Results of the calls, with the indexes of their turns."""
         self.passed = False
-        """Something else came while a call was open."""
+        """Whether something else came while a call was open."""
         self.split = False
-        """A turn with calls is not the last one of the step."""
+        """Whether a turn with calls is not the last one of the step."""
 
 
 class _History:
-    """Which result belongs to which call, and whether anything must be repaired."""
+    """Matches results to calls and detects whether a repair is needed."""
 
     def __init__(self, turns: list[Turn]) -> None:
         self.turns = turns
         self.adjacent = True
-        """Results must directly follow their calls."""
+        """Whether results must directly follow their calls."""
         self.joins = False
-        """Turns of the assistant that follow each other become one where the provider would refuse them."""
+        """Whether consecutive assistant turns are merged if the provider would reject them."""
         self.elsewhere: frozenset[str] = frozenset()
         self.steps: list[_Step] = []
         self.answers: dict[int, ToolResult] = {}
-        """The result of a call, by the `id()` of the call."""
+        """The result of each call, by the `id()` of the call."""
         self.step_of: dict[int, _Step] = {}
-        """The step whose call a result answers, by the `id()` of the result."""
+        """The step of the call that a result answers, by the `id()` of the result."""
         self.moved: set[int] = set()
-        """The results that do not directly follow their calls, by `id()`."""
+        """Results that do not directly follow their calls, by `id()`."""
         self._faulty = False
         self.calls = answered_calls(turns)
         """The call that each result answers, by the `id()` of the result."""
@@ -166,7 +166,7 @@ class _History:
         return self._faulty or any(self.interrupted(step) for step in self.steps)
 
     def interrupted(self, step: _Step) -> bool:
-        """Whether a call of the step has no result, and never will."""
+        """Whether a call of the step has no result and will not get one."""
         return step.open > 0 and step.end < len(self.turns)
 
     def _read_turn(self, index: int, turn: Turn, step: _Step | None, own: bool) -> None:
@@ -189,20 +189,20 @@ class _History:
             step.passed = self._faulty = True
 
     def result_beside(self, result: ToolResult) -> ToolResult | None:
-        """The first result of a call that a second one answers."""
+        """The first result of the call that a second result answers."""
         call = self.calls.get(id(result))
         return self.answers.get(id(call)) if call is not None else None
 
     def tied(self, result: ToolResult) -> ToolResult:
-        """A result that names its call, so that it finds no other one now that results were added."""
+        """The result with its call's ID, so that it matches no other call after results were added."""
         call = self.calls[id(result)]
         if result.call_id == call.id and (call.id or result.name):
             return result
-        # a name beside an ID would be written, and only in histories that need a repair
+        # a name next to an ID would be sent, but only in histories that need a repair
         return replace(result, call_id=call.id, name=result.name if call.id else result.name or call.name)
 
     def _answer(self, result: ToolResult) -> _Step | None:
-        """The step whose call this is the first result of."""
+        """The step of the call, if this is its first result."""
         call = self.calls.get(id(result))
         if call is None or id(call) in self.answers or id(call) not in self._made_in:
             return None
@@ -214,17 +214,17 @@ class _History:
 
 
 def is_own(turn: Turn) -> bool:
-    """Whether a turn is the model's own."""
+    """Whether a turn is the model's."""
     return turn.role == "assistant" or ToolCall in [type(part) for part in turn.parts]
 
 
 class _Repair:
-    """Writes the turns of a history anew."""
+    """Writes the repaired turns."""
 
     def __init__(self, history: _History, inside: bool, report: list[Warned]) -> None:
         self.history = history
         self.inside = inside
-        """Results belong into the user's message, where one follows."""
+        """Whether results are put into the user's message, if one follows."""
         self.report = report
         self.said: set[str] = set()
 
@@ -236,7 +236,7 @@ class _Repair:
             step = steps.popleft()
             own = self._contents(step.start, step.end)
             gap = self._between(step, steps)
-            # a reply's text between the results of its calls: items are sent as they are finished
+            # the text of a reply between the results of its calls: items are sent as they are finished
             while not gap and steps and self._goes_on(step, steps[0]):
                 rest = steps.popleft()
                 own += self._contents(rest.start, rest.end)
@@ -252,7 +252,7 @@ class _Repair:
         return self.history.adjacent and not rest.calls and rest.start < late
 
     def _between(self, step: _Step | None, steps: "deque[_Step]") -> list[Turn]:
-        """What comes between two steps, beside results."""
+        """The turns between two steps, without results."""
         end = steps[0].start if steps else len(self.history.turns)
         return self._contents(step.end if step is not None else 0, end)
 
@@ -261,7 +261,7 @@ class _Repair:
         return [turn for turn in found if turn is not None]
 
     def _content(self, turn: Turn) -> Turn | None:
-        """The turn without the results that go elsewhere; those that answer nothing become text."""
+        """The turn without the results that are moved. Results without a call become text."""
         if not any(type(part) is ToolResult for part in turn.parts):
             return turn
         parts: list[AnyPart] = []
@@ -278,20 +278,20 @@ class _Repair:
         return Turn("user", parts) if only_text else replace(turn, parts=parts)
 
     def _stray(self, result: ToolResult) -> list[AnyPart]:
-        """A result that answers no call, as text; nothing where it only repeats the call's own result."""
+        """A result without a call, as text; nothing if it only repeats the call's own result."""
         name = f"`{result.name}`" if result.name else "a tool"
         given = self.history.result_beside(result)
         if given is not None and given.parts == result.parts:
-            self._warn(f"a second result of the same call of {name} is left out")
+            self._warn(f"a second result of the same call of {name} is not sent")
             return []
-        self._warn(f"a result of {name} answers no call: sent as text")
+        self._warn(f"a result of {name} has no matching call: sent as text")
         text = "\n".join(part.text for part in result.parts if isinstance(part, Text | Refusal))
         others = [part for part in result.parts if not isinstance(part, Text | Refusal)]
         return [Text(text=f"Result of {result.name or 'a tool'}: {text}", cache=result.cache), *others]
 
     def _results(self, step: _Step, gap: list[Turn]) -> list[Turn]:
-        """The turns with the results of a step; where results are inside the user's message, they go into the first of
-        `gap`."""
+        """The turns with the results of a step. If results belong in the user's message, they are added to the first
+        turn of `gap`."""
         whole: list[Turn] = []
         loose: list[AnyPart] = []
         for index, found in groupby(step.results if self.history.adjacent else (), key=lambda item: item[0]):
@@ -306,7 +306,7 @@ class _Repair:
         if self.history.interrupted(step):
             for call in step.calls:
                 if id(call) not in self.history.answers:
-                    self._warn(f"the call of `{call.name}` has no result: answered with an error")
+                    self._warn(f"the call of `{call.name}` has no result: an error is sent as its result")
                     loose.append(
                         ToolResult(call_id=call.id, name=call.name, is_error=True, parts=[Text(text=INTERRUPTED)])
                     )
@@ -323,6 +323,6 @@ class _Repair:
 
 
 def _joined(turns: list[Turn]) -> Turn:
-    """The assistant's turns that follow each other as one."""
+    """Consecutive assistant turns merged into one."""
     extra = {name: value for turn in turns for name, value in (turn.extra or {}).items()}
     return replace(turns[0], parts=[part for turn in turns for part in turn.parts], extra=extra or None)

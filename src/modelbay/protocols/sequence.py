@@ -1,9 +1,9 @@
-"""Puts any sequence of events into the order that a renderer can write.
+"""Reorders any sequence of events into one that a renderer can write.
 
-The promises of `events.py` are kept by our parsers, but a renderer must write a valid stream whatever it is fed: one
-`Started` first, every part started before it is added to and ended before the reply is, one end, nothing after it.
-Parts that a protocol cannot write at the same time share a lane, and come one after the other in the order of
-`PartStarted`; what is said of a part before its turn is held until then.
+Our parsers guarantee the order in `events.py`, but a renderer must write a valid stream for any input: one `Started`
+first, every part started before it is extended and ended before the reply ends, one end, nothing after it. Parts that a
+protocol cannot interleave share a lane and are written one after the other, in the order of `PartStarted`; events of
+later parts are held until their turn.
 """
 
 from collections import deque
@@ -24,7 +24,7 @@ from modelbay.events import (
 
 
 def single_lane(part: AnyPart) -> str | None:
-    """For a protocol whose parts never overlap."""
+    """The lane for protocols whose parts never interleave."""
     return ""
 
 
@@ -35,15 +35,15 @@ class _Open:
         self.key = key
         self.part = part
         self.lane = lane
-        """The open parts of its lane, in the order of their starts; the first one's turn it is."""
+        """The open parts of its lane in the order of their starts; the first one is being written."""
         self.held: list[Event] | None = None
-        """The events of a part that waits for its turn; None for one whose turn it is."""
+        """Events of a part that waits for its turn; None if it is being written."""
         self.ended = False
-        """It waits, and its end is among what is held."""
+        """Whether the part is waiting and its end is among the held events."""
 
 
 class Sequence:
-    """`lane` names the lane of a part; None is one of its own."""
+    """Reorders events. `lane` returns the name of a part's lane; None means a lane of its own."""
 
     def __init__(self, lane: Callable[[AnyPart], str | None] = single_lane) -> None:
         self._lane = lane
@@ -65,7 +65,7 @@ class Sequence:
         if self._ended or (kind is Started and self._started):
             return []
         if kind is UsageReported and not self._started:
-            return [event]  # the prompt's tokens are known before the reply begins
+            return [event]  # the prompt's tokens are known before the reply starts
         if self._started:
             return self._step(event)
         self._started = True
@@ -114,7 +114,7 @@ class Sequence:
         return [event] if opened.lane is None else [event, *self._following(opened.lane)]
 
     def _following(self, lane: "deque[_Open]") -> list[Event]:
-        """What was held of the next part in a lane; and of those after it, as far as they have ended already."""
+        """The held events of the next part in a lane, and of those after it that have already ended."""
         lane.popleft()
         ready: list[Event] = []
         while lane:

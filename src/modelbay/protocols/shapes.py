@@ -1,7 +1,7 @@
-"""Readers of JSON from others, which may have another shape than its documentation says.
+"""Reads JSON of unknown shape.
 
-What a provider sends is read leniently: where something else stands than was expected, there is nothing. What a client
-sends is checked as a whole against a shape, a TypedDict, and refused with the place of the fault.
+Providers' JSON is read leniently: a value of the wrong type is treated as missing. Clients' JSON is validated as a
+whole against a TypedDict and rejected with the path of the fault.
 """
 
 import re
@@ -23,44 +23,50 @@ def word(value: Json) -> str | None:
 
 
 def shown(value: Json) -> str:
-    """What a reply shows in the place of a text: a string as it is, anything else as JSON; "" for null and what is empty."""
+    """A value as text: strings unchanged, other values as JSON; "" for null and empty values."""
     if type(value) is str:
         return value
     return "" if value is None or value in ([], {}) else encode(value).decode()
 
 
 def items(value: Json) -> list[Json]:
-    """The items of a list. One thing in the place of a list is a list of it; null is none."""
+    """The items of a list. A single value counts as a list of one, null as none."""
     if type(value) is list:
         return value
     return [] if value is None or value in ({}, "") else [value]
 
 
 def count(value: Json) -> int | None:
-    """A number of things, or None; some servers write 5.0. -1, which some write for what they do not know, and numbers too
-    large to be exact everywhere count as none."""
+    """A non-negative integer, or None.
+
+    Some servers write 5.0. -1, which some write for unknown values, and numbers too large to be exact count as None.
+    """
     if type(value) is float and value.is_integer():
         value = int(value)
     return value if type(value) is int and 0 <= value < EXACT else None
 
 
 def mapping(value: Json) -> dict[str, Any]:
-    """An object, or an empty one."""
+    """An object; empty if the value is not one."""
     return value if type(value) is dict else {}
 
 
 def objects(value: Json) -> list[dict[str, Any]]:
-    """The objects of a list, or none."""
+    """The objects in a list."""
     return [item for item in value if type(item) is dict] if type(value) is list else []
 
 
 def without(value: dict[str, Any], *known: str) -> Extra | None:
-    """The fields that are not known and not null."""
+    """Fields other than `known` that are not null."""
     return {name: item for name, item in value.items() if name not in known and item is not None} or None
 
 
 def check(body: dict[str, Json], shape: Any) -> None:
-    """Raises `Unsupported`, naming the field, where a client's body has another shape."""
+    """Validate a client's request body.
+
+    Raises:
+        Unsupported: the body has another shape; the message contains the path of the field.
+    """
     try:
         msgspec.convert(body, shape)
     except msgspec.ValidationError as error:
@@ -68,4 +74,4 @@ def check(body: dict[str, Json], shape: Any) -> None:
         place = place.rstrip("`")
         name = re.match(r"\w*", place or fault.rpartition("field `")[2])
         fault = f"`{place}`: {fault[:1].lower()}{fault[1:]}" if place else fault
-        raise Unsupported(f"the request has another shape: {fault}", setting=name.group() if name else "") from None
+        raise Unsupported(f"invalid request: {fault}", setting=name.group() if name else "") from None

@@ -1,61 +1,61 @@
-"""Server-sent events, decoded as bytes arrive (WHATWG HTML §9.2), and written.
+"""Server-sent events (WHATWG HTML, section 9.2): an incremental decoder, and an encoder.
 
-Bytes are split at LF, CRLF and CR only: U+2028 and its like stay inside data, where `str.splitlines` would cut. A last
-event without its blank line still counts, as servers that close right after `[DONE]` leave it so.
+Bytes are split at LF, CRLF and CR only: U+2028 and similar characters are part of the data, where `str.splitlines`
+would split. A last event without a blank line counts too, as some servers close the connection right after `[DONE]`.
 
-Two faults of servers are repaired, both of which the standard would read as no JSON at all. Events with one newline between
-them: a data line that begins a new JSON value behind a whole one is a new event. An object on a line of its own, without
-`data:`: proxies write a backend's error into a stream so.
+Two mistakes of servers are corrected, which by the standard would result in invalid JSON. Events separated by one
+newline: a data line that begins a new JSON value after a complete one starts a new event. An object on its own line
+without `data:`: proxies write a backend's error into a stream this way.
 """
 
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode
 
 LIMIT = 32 * 1024 * 1024
-"""Bytes one event may have: a generated image in base64 fits, an endless line does not."""
+"""Maximum bytes of an event: enough for a generated image in base64, but not for an endless line."""
 LINE = 64
-"""What a line of an event counts beside its bytes, so that endless empty ones are too many."""
+"""Bytes counted for each line in addition to its content, so that endless empty lines reach the limit."""
 
 
 TRIES = 16
-"""How often the lines of one event are looked at for a whole value, as each look reads all of them."""
+"""Maximum attempts per event to parse its lines as a complete value, as each attempt reads all of them."""
 
 
 class Decoder:
-    """`feed` gives `(event name, data)` pairs; the name is "" where the server gave none."""
+    """An incremental decoder. `feed` returns `(event name, data)` pairs; the name is "" if the server sent none."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
         self._begun = False
         self._between = False
-        """Whether the next byte begins an event: nothing is held."""
+        """Whether the next byte starts an event: nothing is buffered."""
         self._head, self._head_name = b"data: ", ""
-        """What stood before the data of the last event, and its name."""
+        """The bytes before the data of the last event, and its name."""
         self._rest: list[bytes] = []
         self._rest_size = 0
         self._after_cr = False
         self._name = ""
         self._next_name: str | None = None
-        """A name that came behind the data: this event's, or the next one's if no blank line parts them."""
+        """A name after the data: this event's, or the next one's if no blank line separates them."""
         self._data: list[bytes] = []
         self._size = 0
         self._tries = 0
         self._unframed: list[bytes] = []
-        """The lines of an object without `data:`."""
+        """Lines of an object without `data:`."""
 
     def feed(self, chunk: bytes) -> list[tuple[str, bytes]]:
-        """The events completed by `chunk`, which may be cut anywhere.
+        """The events completed by `chunk`, which may be split anywhere.
 
         Raises:
-            MalformedReply: an event is larger than the limit.
+            MalformedReply: an event exceeds the limit.
         """
         if self._between and chunk.startswith(self._head):
-            # the usual case, quickly: one whole event of one data line, named as the last
+            # fast path: one complete event with one data line and the same name as the last
             last = len(chunk) - 2
             if chunk.find(b"\n", len(self._head)) == last and chunk[-1] == 10 and 13 not in chunk:
                 return [(self._head_name, chunk[len(self._head) : last])]
         if self._after_cr and chunk:
-            # the CR ended its line when it came; an LF here is the second half of that line end
+            # the CR already ended its line; an LF here belongs to it
             self._after_cr = False
             if chunk[0] == 10:
                 chunk = chunk[1:]
@@ -78,11 +78,11 @@ class Decoder:
         )
         if self._size + self._rest_size > self._limit:
             self._rest, self._rest_size, self._data, self._size, self._unframed = [], 0, [], 0, []
-            raise MalformedReply(f"one event of the stream has more than {self._limit:,} bytes")
+            raise MalformedReply(f"an event of the stream exceeds {self._limit:,} bytes")
         return events
 
     def close(self) -> list[tuple[str, bytes]]:
-        """The event that was under way when the stream ended."""
+        """The incomplete event at the end of the stream, if any."""
         rest = b"".join(self._rest)
         self._rest, self._rest_size = [], 0
         return self._take([rest, b""] if rest else [b""])
@@ -115,7 +115,7 @@ class Decoder:
         return events
 
     def _add(self, value: bytes, events: list[tuple[str, bytes]]) -> None:
-        """A data line."""
+        """Add a data line."""
         if self._unframed:
             self._end_unframed(events)
         if not self._data:
@@ -125,7 +125,7 @@ class Decoder:
             self._name = self._next_name or ""
             self._next_name = None
             self._size = len(value)
-            if value == b"[DONE]":  # the last one, behind which such a server may leave the connection open
+            if value == b"[DONE]":  # the last one; such a server may keep the connection open after it
                 events.append((self._name, value))
                 self._name, self._size = "", 0
                 return
@@ -134,7 +134,7 @@ class Decoder:
         self._data.append(value)
 
     def _is_next(self, value: bytes) -> bool:
-        """Whether a data line begins the next event: the data before it is a whole JSON value, and so it cannot go on."""
+        """Whether a data line begins the next event, because the data before it is a complete JSON value."""
         if value[:1] not in b"{[" or not value or self._data[-1].rstrip()[-1:] not in (b"}", b"]"):
             return False
         self._tries += 1
@@ -147,7 +147,7 @@ class Decoder:
         return True
 
     def _end(self, events: list[tuple[str, bytes]]) -> None:
-        """A blank line."""
+        """End an event at a blank line."""
         if self._unframed:
             self._end_unframed(events)
         if self._data:
@@ -175,5 +175,5 @@ class Decoder:
 
 
 def encode(data: bytes, name: str = "") -> bytes:
-    """One event. JSON from our encoder has no line ends, so one `data:` line is enough."""
+    """Encode one event. Our JSON encoder writes no line breaks, so a single `data:` line is enough."""
     return b"event: %b\ndata: %b\n\n" % (name.encode(), data) if name else b"data: %b\n\n" % data

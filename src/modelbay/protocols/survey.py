@@ -1,11 +1,14 @@
-"""One pass over a history, which finds what the steps before a renderer look for, so that a step with nothing to do costs
-nothing. Most requests need no step at all, and an agent sends its whole history again in each one."""
+"""One pass over a history that collects what the steps before rendering look for, so that a step without work costs
+nothing.
+
+Most requests need no step at all, and agents send their whole history with each request.
+"""
 
 from modelbay.conversation import Media, ToolCall, ToolResult, Turn
 
 
 class Survey:
-    """The contents of some turns, and of the results of their calls."""
+    """The contents of some turns, including tool results."""
 
     __slots__ = (
         "answers",
@@ -23,19 +26,19 @@ class Survey:
         self.turns = turns
         self.kinds: set[type] = set()
         self.names: set[str] = set()
-        """The tools that calls and results name."""
+        """Tools named by calls and results."""
         self.namespaces = False
-        """A call names the namespace of its tool."""
+        """Whether a call has a namespace."""
         self.offers = False
-        """A turn has tools of its own."""
+        """Whether a turn has its own tools."""
         self.other_fields = False
-        """A turn or a part has fields that only its own protocol knows."""
+        """Whether a turn or part has fields that only its own protocol knows."""
         self.marked_calls = False
-        """A call or a result has a cache mark."""
+        """Whether a call or result has cache control."""
         self.system_media = False
-        """A system prompt has media."""
+        """Whether a system prompt contains media."""
         self.answers: dict[int, ToolCall] | None = None
-        """The call that each result answers, by the `id()` of the result; None where it is not known yet."""
+        """The call that each result answers, by the `id()` of the result; None if not determined yet."""
         self._read()
 
     @property

@@ -1,1 +1,2 @@
-"""From a provider's entry to an endpoint: URL, authentication, dialect. `presets/*.toml` are the vendors."""
+"""Turns a provider's config entry into an endpoint: URL, authentication, dialect. `presets/*.toml` describe the
+vendors."""

@@ -1,8 +1,9 @@
-"""What an unknown endpoint taught us: a parameter, a role or a form of content that it refuses, or wants otherwise.
+"""Adapts requests to unknown endpoints, which reject some parameters, roles or forms of content.
 
-A vendor's row says such things beforehand. For an unknown endpoint, a 400 that names the parameter says it once: the call is
-sent again without it (or with its other name), and the lesson is remembered by origin and model. By the parameter that is
-named, never by the model's name: deployments are called anything. What is learned about messages is in `message_lessons`.
+A vendor's preset lists these in advance. For an unknown endpoint, a 400 that names a parameter is the source: the call
+is sent again without the parameter (or with its other name), and this is remembered by origin and model. The parameter
+named in the error decides, never the model's name: deployments have arbitrary names. Lessons about messages are in
+`message_lessons`.
 """
 
 import re
@@ -16,19 +17,19 @@ from modelbay.providers import message_lessons
 
 
 class Adaptation(Struct, frozen=True, omit_defaults=True):
-    """`parameter` is left out, or sent as `rename`; or one of the lessons about messages, which are called as one."""
+    """Omits `parameter` or sends it as `rename`; or the name of a lesson about messages."""
 
     parameter: str
     rename: str | None = None
     beside: str | None = None
-    """Only where this parameter is sent too."""
+    """Applies only if this parameter is sent too."""
 
     def __str__(self) -> str:
         if self.parameter in message_lessons.LESSONS:
             return message_lessons.LESSONS[self.parameter].words
         if self.beside:
-            return f"`{self.parameter}` is left out beside `{self.beside}`"
-        return f"`{self.parameter}` is sent as `{self.rename}`" if self.rename else f"`{self.parameter}` is left out"
+            return f"`{self.parameter}` is omitted when `{self.beside}` is set"
+        return f"`{self.parameter}` is sent as `{self.rename}`" if self.rename else f"`{self.parameter}` is omitted"
 
 
 CONTRACT = frozenset(
@@ -36,7 +37,7 @@ CONTRACT = frozenset(
      "function_call", "response_format", "text", "output_config", "stop", "stop_sequences", "n", "stream", "prompt",
      "max_tokens", "max_completion_tokens", "max_output_tokens")
 )  # fmt: skip
-"""Never left out: the answer would be another one."""
+"""Never omitted, as this would change the meaning of the request."""
 RENAMES = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 _NAMED = re.compile(
     r"(?:un(?:supported|known|recognized|expected)[\w ]*?(?:parameter|argument|field|keyword)s?(?: supplied)?:? *|"
@@ -45,7 +46,7 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _BOTH = re.compile(r"temperature\W+(?:and|or)\W+top_p\W.*(?:both|only one|not .*together|one of)", re.IGNORECASE)
-"""Claude from 4.1 on; "`temperature` and `top_p` cannot both be specified for this model"."""
+"""Claude 4.1 and later: "`temperature` and `top_p` cannot both be specified for this model"."""
 _REFUSED = re.compile(
     r"unsupported|not supported|unknown|unrecognized|unexpected|not permitted|not allowed|forbidden|deprecated|invalid param",
     re.IGNORECASE,
@@ -53,7 +54,8 @@ _REFUSED = re.compile(
 
 
 def adaptation(error: BadRequest, body: dict[str, Any]) -> Adaptation | None:
-    """How to send `body` so that this error does not come again; None where the error names nothing we may change."""
+    """How to change `body` so that this error does not occur again; None if the error names nothing that may be
+    changed."""
     if (about_messages := message_lessons.lesson(error, body)) is not None:
         return Adaptation(about_messages)
     if _BOTH.search(error.message) and {"temperature", "top_p"} <= body.keys():
@@ -69,7 +71,7 @@ def adaptation(error: BadRequest, body: dict[str, Any]) -> Adaptation | None:
 
 
 def _names(error: BadRequest) -> list[str]:
-    """The parameters an error names as refused: its `param`, FastAPI's `loc`, or its words."""
+    """The parameters that an error reports as rejected: from `param`, FastAPI's `loc` or the message."""
     if not _REFUSED.search(f"{error.message} {error.code}"):
         return []
     names = [error.param.partition(".")[0]] if error.param else []
@@ -86,7 +88,7 @@ def _names(error: BadRequest) -> list[str]:
 
 
 def adapt(body: dict[str, Any], lessons: list[Adaptation]) -> list[Adaptation]:
-    """Changes `body` by what was learnt; returns the lessons that changed it."""
+    """Change `body` by the given lessons. Returns those that had an effect."""
     applied = []
     for lesson in lessons:
         if lesson.parameter in message_lessons.LESSONS:
@@ -104,9 +106,10 @@ _THINKING_LOST = re.compile(r"expected `?(?:thinking|redacted_thinking)\b", re.I
 
 
 def stop_thinking(error: BadRequest, body: dict[str, Any]) -> bool:
-    """Switches thinking off in `body` where the error says that a call being answered lacks the thinking that led to it.
+    """Disable thinking in `body` if the error says that the thinking before a tool call is missing. Returns whether it
+    did.
 
-    The client has lost it. This is true of one conversation, not of the endpoint, so it is no lesson.
+    The client has lost it. This concerns one conversation, not the endpoint, so it is not remembered.
     """
     thinking = body.get("thinking")
     if not _THINKING_LOST.search(error.message) or not isinstance(thinking, dict) or thinking.get("type") == "disabled":

@@ -1,4 +1,4 @@
-"""Where a call goes and what authorises it: the URL, the headers and the settings of its connection."""
+"""Builds the endpoint of a call: URL, headers including authentication, connection settings."""
 
 import re
 from base64 import b64encode
@@ -38,18 +38,18 @@ HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
-    """One address to call. Its repr shows no secret; its URL's query may hold one, so log `origin` instead."""
+    """The target of a call. Its repr shows no secrets. The query of its URL may contain one: log `origin` instead."""
 
     url: str
     headers: Headers
-    """Everything but what a codec and the transport say."""
+    """All headers except those of the codec and the transport."""
     protocol: Protocol
     dialect: Dialect
     origin: Origin
     provider: str
-    """The provider's id."""
+    """Provider ID."""
     credential: Credential | None = None
-    """For logins and Google's default credentials, whose token is not in `headers` yet: see `with_token`."""
+    """Set for logins and Google's default credentials. Their token is not yet in `headers`: see `with_token`."""
     timeout: Timeout = Timeout()
     limits: SizeLimits = SizeLimits()
     proxy: str | None = None
@@ -63,16 +63,17 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 
     @property
     def wants_token(self) -> bool:
-        """Whether a token must be had before the call."""
+        """Whether the call needs a token from a login or from Google."""
         return self.credential is not None and self.credential.kind != "key"
 
     def with_token(self, token: str) -> "Endpoint":
-        """The endpoint with a login's or Google's token."""
+        """The endpoint with the token of a login or of Google in its headers."""
         headers = {name: value for name, value in self.headers.items() if name.lower() != "authorization"}
         return replace(self, headers={**headers, "Authorization": Secret(f"Bearer {token}", self.origin)})
 
     def sent_headers(self, call: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The headers as they go out, secrets and all, over those of a codec's call. Betas of both are joined."""
+        """The headers to send, including secrets, merged over those of a codec's call. Both `anthropic-beta` values are
+        joined."""
         merged = {name.lower(): (name, value) for name, value in (call or {}).items()}
         for name, secret in self.headers.items():
             value = secret.reveal() if isinstance(secret, Secret) else secret
@@ -83,24 +84,24 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 
 
 def endpoint(config: Config, model: ModelEntry, path: str, *, stream: bool = False) -> Endpoint:
-    """The endpoint for a model's call of `path`, which a codec gave. A key in a keyring or of a command may block.
+    """The endpoint for a model's call. `path` comes from a codec. Reading a key from a keyring or a command may block.
 
     Raises:
-        UnknownProvider: the model's provider is not in the file.
-        MissingCredential: a key is needed and none is there.
-        ConfigError: the provider's entry cannot be used.
+        UnknownProvider: the model's provider is not in the config file.
+        MissingCredential: an API key is required but not set.
+        ConfigError: the provider's entry is invalid.
     """
     return endpoint_at(config, upstream(config, config.provider_of(model), model), path, stream=stream)
 
 
 def endpoint_at(config: Config, upstream: Upstream, path: str, *, stream: bool = False) -> Endpoint:
-    """The same, for an upstream at hand."""
+    """Like `endpoint`, for a given upstream."""
     base, user = urls.without_user(upstream.base_url)
     return _endpoint(config, upstream, _call_url(config, upstream, base, path, stream), user)
 
 
 def models_endpoint(config: Config, provider: ProviderEntry) -> Endpoint | None:
-    """Where a provider lists its models; None where its vendor has no such list. Raises as `endpoint` does."""
+    """The endpoint that lists a provider's models; None if the vendor has no list. Raises what `endpoint` raises."""
     found = upstream(config, provider)
     if found.preset and not found.preset.lists_models:
         return None
@@ -123,15 +124,15 @@ def _call_url(config: Config, upstream: Upstream, base: str, path: str, stream: 
             method = "streamRawPredict" if stream else "rawPredict"
             return urls.vertex_url(base, f"/models/{quote(name, safe='@')}", upstream.place, method)
         raise ConfigError(
-            f'provider "{upstream.provider.id}" in {config.path} cannot serve "{wire_id}": at Vertex AI there are '
-            f"protocols google, and with {PROJECT} and {LOCATION} anthropic",
+            f'provider "{upstream.provider.id}" in {config.path} cannot serve "{wire_id}": Vertex AI supports '
+            f"the protocols google and, with {PROJECT} and {LOCATION} set, anthropic",
             provider=upstream.provider.id,
             file=str(config.path),
         )
     if addressing == "azure" and not full and upstream.protocol in ("openai_chat", "openai_responses"):
-        if wire_id in (".", ".."):  # no escape keeps these from being a way to another path
+        if wire_id in (".", ".."):  # no escaping prevents these from changing the path
             raise ConfigError(
-                f'provider "{upstream.provider.id}" in {config.path}: "{wire_id}" cannot be the name of a deployment',
+                f'provider "{upstream.provider.id}" in {config.path}: "{wire_id}" is not a valid deployment name',
                 provider=upstream.provider.id,
                 file=str(config.path),
             )
@@ -140,10 +141,10 @@ def _call_url(config: Config, upstream: Upstream, base: str, path: str, stream: 
 
 
 def _published(config: Config, upstream: Upstream) -> str:
-    """A model's name without its publisher, which the address has.
+    """A model's name without its publisher, which is part of the URL.
 
     Raises:
-        ConfigError: its publisher's models are served over a protocol, or at an address, of their own.
+        ConfigError: the publisher's models are served over an unsupported protocol or at another URL.
     """
     if upstream.model is None or upstream.preset is None:
         return ""
@@ -153,9 +154,9 @@ def _published(config: Config, upstream: Upstream) -> str:
         if publisher is not None and publisher.protocol is None:
             raise ConfigError(
                 f'provider "{upstream.provider.id}" in {config.path} cannot serve "{upstream.model.model}": '
-                f"{upstream.preset.name} has the models of {publisher.id} over another protocol",
-                hint="use this model at another provider; one that is a model of another publisher under its own name has "
-                "that one's `base_model` or `protocol`",
+                f"{upstream.preset.name} serves models of {publisher.id} over an unsupported protocol",
+                hint="use this model with another provider; if it is a renamed model of another publisher, set "
+                "`base_model` or `protocol`",
                 provider=upstream.provider.id,
                 file=str(config.path),
             )
@@ -194,7 +195,7 @@ def _endpoint(config: Config, upstream: Upstream, url: str, user: str) -> Endpoi
 
 
 def proxy_of(config: Config, provider: ProviderEntry, where: Origin) -> str | None:
-    """The provider's own proxy to an origin; "none" is one too. Raises what `resolve_reference` does."""
+    """The provider's own proxy for an origin, or "none". Raises what `resolve_reference` raises."""
     if not provider.proxy:
         return None
     if provider.proxy.lower() == NONE:
@@ -205,7 +206,7 @@ def proxy_of(config: Config, provider: ProviderEntry, where: Origin) -> str | No
 
 
 def _authorisation(config: Config, upstream: Upstream, user: str) -> tuple[Credential | None, Headers]:
-    """The credential and the header it goes in. A header that the user wrote for it makes ours superfluous."""
+    """The credential and its header. A header set by the user replaces ours."""
     scheme = (upstream.preset.auth.get(upstream.protocol) if upstream.preset else None) or SCHEMES[upstream.protocol]
     name = "Authorization" if scheme == "bearer" or _by_adc(upstream) else scheme
     if any(name.lower() == header.lower() for header in upstream.provider.custom_headers):
@@ -213,8 +214,7 @@ def _authorisation(config: Config, upstream: Upstream, user: str) -> tuple[Crede
     elsewhere = upstream.provider.imported or is_foreign(config)
     if _by_adc(upstream) and elsewhere and not urls.is_vertex(upstream.origin):
         raise ConfigError(
-            f'provider "{upstream.provider.id}" comes from elsewhere, and would take your Google credentials to '
-            f"{upstream.origin}",
+            f'provider "{upstream.provider.id}" is imported; your Google credentials are not sent to {upstream.origin}',
             hint="remove its base_url, or the project from its env table",
             provider=upstream.provider.id,
             file=str(config.path),
@@ -227,8 +227,8 @@ def _authorisation(config: Config, upstream: Upstream, user: str) -> tuple[Crede
         headers["Authorization"] = Secret(f"Basic {basic}", upstream.origin)
     if credential and name in headers:
         raise ConfigError(
-            f'provider "{upstream.provider.id}" in {config.path} has user:password in its base_url and a key besides',
-            hint="both would be the Authorization header: keep one",
+            f'provider "{upstream.provider.id}" in {config.path} has both user:password in its base_url and an API key',
+            hint="both use the Authorization header: remove one",
             provider=upstream.provider.id,
             file=str(config.path),
         )
@@ -239,9 +239,9 @@ def _authorisation(config: Config, upstream: Upstream, user: str) -> tuple[Crede
 
 def _need(upstream: Upstream, user: str) -> Need:
     preset = upstream.preset
-    advice = f"keys are at {preset.key_url}" if preset and preset.key_url else None
+    advice = f"get an API key at {preset.key_url}" if preset and preset.key_url else None
     if _is_vertex(upstream):
-        advice = f"or, for Google's default credentials, {PROJECT} and {LOCATION} in the env table"
+        advice = f"or set {PROJECT} and {LOCATION} in the env table to use Google's default credentials"
     return Need(
         origin=upstream.origin,
         keyless=bool(user) or bool(preset and preset.keyless),
@@ -260,26 +260,26 @@ def _by_adc(upstream: Upstream) -> bool:
 
 
 def _custom_headers(config: Config, upstream: Upstream) -> Headers:
-    """The user's headers, all of them secret: who can tell which one is a password?"""
+    """The user's headers. All are treated as secret, unless name and value show that they are not."""
     headers: Headers = {}
     for name, written in upstream.provider.custom_headers.items():
         where = f"providers.{key_text(upstream.provider.id)}.custom_headers.{key_text(name)}"
         value = _resolved(config, upstream, written, where)
         if not HEADER_NAME.fullmatch(name) or any(char in value for char in "\r\n\0") or not _is_latin(value):
             raise ConfigError(
-                f'provider "{upstream.provider.id}" in {config.path} has a header {name!r} that HTTP does not allow',
-                hint="a name is letters, digits and hyphens; a value is one line",
+                f'provider "{upstream.provider.id}" in {config.path} has an invalid header {name!r}',
+                hint="use letters, digits and hyphens in the name, and one line of Latin-1 text as the value",
                 provider=upstream.provider.id,
                 file=str(config.path),
             )
         public = not secret_header(name, value) or guessable(name, value)
-        public = public and value == written  # what a reference keeps elsewhere is secret
+        public = public and value == written  # the value of a reference is secret
         headers[name] = Secret(value, upstream.origin, known=public)
     return headers
 
 
 def _resolved(config: Config, upstream: Upstream, value: str, where: str) -> str:
-    """A value that goes to the upstream, with what its references refer to: a key of another origin is not sent."""
+    """A value with its references resolved. A key stored for another origin is refused."""
     if not REFERENCE.search(value):
         return value
     try:
@@ -299,7 +299,7 @@ def _is_latin(value: str) -> bool:
 
 
 def _tls(config: Config, tls: Tls) -> Tls:
-    """With its files where they are meant: beside the configuration."""
+    """The TLS settings with absolute paths. Relative ones start from the config file's folder."""
 
     def absolute(name: str | None) -> str | None:
         return str(config.path.parent / expanded(name)) if name else None

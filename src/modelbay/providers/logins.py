@@ -1,4 +1,4 @@
-"""From an entry's `oauth` table, or a vendor's row, to a login: where its tokens are kept and come from."""
+"""Resolves a login from an `oauth` table or a vendor's preset: storage and endpoints of its tokens."""
 
 import hashlib
 import json
@@ -12,12 +12,12 @@ from modelbay.origin import Origin, origin
 from modelbay.providers import presets
 
 
-def by_id(id: str) -> presets.Login | None:
+def by_id(id: str) -> presets.LoginMethod | None:
     return next((login for _, login in presets.logins() if login.id == id), None)
 
 
-def managing(entry: ProviderEntry) -> presets.Login | None:
-    """The vendor's login that wrote a provider's entry and keeps it; None: the entry is the user's own."""
+def managing(entry: ProviderEntry) -> presets.LoginMethod | None:
+    """The vendor's login that wrote a provider entry and manages it; None for an entry of the user."""
     if entry.oauth is None:
         return None
     stem = entry.oauth.key.partition("-env-")[0]
@@ -25,17 +25,17 @@ def managing(entry: ProviderEntry) -> presets.Login | None:
     return next((login for login in mine if login.host == entry.oauth.oauth_host), mine[0] if mine else None)
 
 
-def by_key(key: str) -> presets.Login | None:
-    """The vendor's login whose tokens are stored under `key`, or under one made of it for another host."""
+def by_key(key: str) -> presets.LoginMethod | None:
+    """The vendor's login whose tokens are stored under `key`, or under a key derived from it for another host."""
     stem = key.partition("-env-")[0]
     return next((login for _, login in presets.logins() if login.key == stem), None)
 
 
 def login_of(oauth: OAuth, provider: str, where: Origin) -> tokens.Login:
-    """The login of a provider's or a model's `oauth` table; its token goes to `where`.
+    """The login of an `oauth` table of a provider or model. Its token is sent to `where`.
 
     Raises:
-        ConfigError: its key is not a valid name; the login server's address is missing or not safe.
+        ConfigError: the key is not a valid name, or the login server's URL is missing or not safe.
     """
     flow = flow_of(oauth, provider)
     usual = _usual(oauth, flow, where)
@@ -43,7 +43,7 @@ def login_of(oauth: OAuth, provider: str, where: Origin) -> tokens.Login:
 
 
 def _usual(oauth: OAuth, flow: Flow, where: Origin) -> bool:
-    """Whether the login server and the provider are those that a vendor's row names for this key."""
+    """Whether login server and provider are those in a vendor's preset for this key."""
     return any(
         oauth_table(login)["key"].removeprefix("oauth/") == oauth.key.removeprefix("oauth/")
         and login.base_url is not None
@@ -55,7 +55,7 @@ def _usual(oauth: OAuth, flow: Flow, where: Origin) -> bool:
 
 
 def flow_of(oauth: OAuth, provider: str) -> Flow:
-    """Raises as `login_of` does."""
+    """The OAuth endpoints of an `oauth` table. Raises what `login_of` raises."""
     known = by_key(oauth.key)
     host = oauth.oauth_host or (known.host if known else "")
     device = oauth.device_url or (known.device_path if known else "")
@@ -66,7 +66,7 @@ def flow_of(oauth: OAuth, provider: str) -> Flow:
     ]
     if missing:
         raise ConfigError(
-            f'provider "{provider}" does not say how to log in: its oauth table has no {" and no ".join(missing)}',
+            f'provider "{provider}" cannot log in: missing in its oauth table: {", ".join(missing)}',
             hint=f"add {missing[0]} to it",
             provider=provider,
         )
@@ -80,9 +80,9 @@ def flow_of(oauth: OAuth, provider: str) -> Flow:
 
 
 def oauth_table(
-    login: presets.Login, *, host: str | None = None, base_url: str | None = None, storage: str = "file"
+    login: presets.LoginMethod, *, host: str | None = None, base_url: str | None = None, storage: str = "file"
 ) -> Table:
-    """The `oauth` table of a vendor's login, as Kimi Code writes it: another host or base URL makes it another login."""
+    """The `oauth` table of a vendor's login, in Kimi Code's form. Another host or base URL makes it a separate login."""
     host, base_url = (host or login.host).rstrip("/"), (base_url or login.base_url or "").rstrip("/")
     usual = by_key(login.key) or login
     if (host, base_url) == (usual.host, usual.base_url):
@@ -100,8 +100,8 @@ def _address(host: str, path: str, provider: str) -> str:
         raise ConfigError(f'provider "{provider}": oauth: {error}', provider=provider) from None
     if where.scheme != "https" and not where.loopback:
         raise ConfigError(
-            f'provider "{provider}": logging in over http is not allowed: {where}',
-            hint="use an https:// address",
+            f'provider "{provider}": login over http is not allowed: {where}',
+            hint="use an https:// URL",
             provider=provider,
         )
     return url

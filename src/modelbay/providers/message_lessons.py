@@ -1,7 +1,7 @@
-"""What a 400 teaches about messages: roles that an endpoint refuses, and content that must be a string.
+"""Lessons from a 400 about messages: roles that an endpoint rejects, and content that must be a string.
 
-Servers apply a model's chat template and refuse what it does not have, each in its own words. A lesson changes a rendered
-body in place, of whatever protocol, as it stands between the renderer and the endpoint.
+Servers apply a model's chat template and reject what it does not support, each in its own words. A lesson changes a
+rendered body of any protocol in place, before it is sent to the endpoint.
 """
 
 import re
@@ -35,7 +35,7 @@ _SYSTEM = ("system", "developer")
 
 
 def lesson(error: BadRequest, body: dict[str, Any]) -> str | None:
-    """The lesson in an error, if it names something that `body` has."""
+    """The lesson in an error, if it names something that `body` contains; else None."""
     text = f"{error.message} {error.param or ''}"
     roles = {message.get("role") for message in _messages(body)}
     if "systemInstruction" in body:
@@ -71,7 +71,7 @@ def _developer(body: dict[str, Any]) -> bool:
 
 
 def _system(body: dict[str, Any]) -> bool:
-    """System messages at the beginning go into the user's first message; later ones become messages of the user."""
+    """Move system messages at the beginning into the first user message; later ones become user messages."""
     changed = False
     if isinstance(instruction := body.get("systemInstruction"), dict) and isinstance(body.get("contents"), list):
         del body["systemInstruction"]
@@ -108,7 +108,7 @@ def _folded(items: list[Any]) -> list[Any]:
 
 
 def _together(contents: list[Json]) -> Json:
-    """Several contents as one: a string if all are, else a list of parts."""
+    """Join several contents: a string if all are strings, else a list of parts."""
     if all(isinstance(content, str) for content in contents):
         return "\n\n".join(contents)
     lists = [content for content in contents if isinstance(content, list)]
@@ -120,7 +120,7 @@ def _together(contents: list[Json]) -> Json:
 
 
 def _strings(body: dict[str, Any]) -> bool:
-    """Content of texts only becomes a string; a message with anything else stays."""
+    """Turn content that consists only of text parts into a string. Other messages are not changed."""
     changed = False
     for message in _messages(body):
         content = message.get("content")
@@ -133,7 +133,7 @@ def _strings(body: dict[str, Any]) -> bool:
 
 
 def _merged(body: dict[str, Any]) -> bool:
-    """Messages of one role that follow each other become one, where they hold nothing but content."""
+    """Merge consecutive messages of one role that have only content."""
     items = body.get("messages")
     if not isinstance(items, list):
         return False
@@ -152,13 +152,13 @@ def _merged(body: dict[str, Any]) -> bool:
 class MessageLesson(Struct, frozen=True):
     words: str
     apply: Callable[[dict[str, Any]], bool]
-    """Changes a body; whether it did."""
+    """Changes a body. Returns whether it changed."""
 
 
 DEVELOPER, SYSTEM, STRINGS, MERGED = "role:developer", "role:system", "content:list", "roles:repeated"
 LESSONS = {
     DEVELOPER: MessageLesson("developer messages are sent as system messages", _developer),
-    SYSTEM: MessageLesson("system messages are sent in the user's messages", _system),
+    SYSTEM: MessageLesson("system messages are sent as part of user messages", _system),
     STRINGS: MessageLesson("message content is sent as strings", _strings),
-    MERGED: MessageLesson("messages of one role that follow each other are sent as one", _merged),
+    MERGED: MessageLesson("consecutive messages of one role are merged", _merged),
 }

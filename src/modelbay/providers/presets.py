@@ -1,4 +1,4 @@
-"""The vendors we know: a file each in `presets/`, its name the vendor's id. Adding one is adding a file."""
+"""Known vendors: one file each in `presets/`, named after the vendor's ID. To add a vendor, add a file."""
 
 import re
 from fnmatch import fnmatchcase
@@ -19,24 +19,24 @@ NAMES = get_args(Protocol)
 Scheme: TypeAlias = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key"]
 
 
-class Login(Struct, kw_only=True, frozen=True):
-    """A way to log in at a vendor. Of several regions each is one."""
+class LoginMethod(Struct, kw_only=True, frozen=True):
+    """A way to log in to a vendor. A vendor with several regions has one for each."""
 
     id: str
-    """The word for it in `modelbay login`."""
+    """Argument of `modelbay login`."""
     title: str
     by: Literal["device", "key", "adc"]
-    """By approving a device's code, by giving a key, by Google's own credentials."""
+    """How the user logs in: device code, API key, or Google's application default credentials."""
     base_url: str | None = None
     provider: str = ""
-    """The id of the provider that it writes."""
+    """ID of the provider entry that it writes."""
     prefix: str = ""
-    """What the aliases of its models begin with, before a slash."""
+    """Prefix of its models' aliases, before a slash."""
     only: str = ""
-    """What the ids of its models begin with; others are left out."""
+    """Prefix of the model IDs to include; other models are skipped."""
     type: str = ""
     key: str = ""
-    """What its tokens are stored under; of another host or base URL, with a digest of both behind it."""
+    """Name that its tokens are stored under. A digest is appended for another host or base URL."""
     host: str = ""
     device_path: str = ""
     token_path: str = ""
@@ -44,67 +44,68 @@ class Login(Struct, kw_only=True, frozen=True):
     scope: str | None = None
     key_url: str | None = None
     refused: str | None = None
-    """What to tell somebody whose key is refused: which other key they may have taken for it."""
+    """Hint for a rejected key, such as which other kind of key it may be."""
     services: dict[str, str] = field(default_factory=dict)
-    """Other things that it opens, each a table in `[services]` with its path at the base URL, as Kimi Code writes them."""
+    """Further services of the login, each a table in `[services]` with its path at the base URL, as Kimi Code writes
+    them."""
 
 
 class Publisher(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Who publishes models at a vendor that has those of many: its name is a step of their address."""
+    """A publisher of models at a vendor that serves several publishers. Its name is part of the models' URLs."""
 
     id: str
     protocol: Protocol | None = None
-    """The one that its models are served over; None: over none of ours."""
+    """Protocol of its models. Default: none that we support."""
     models: list[str]
     """Patterns of its models' names."""
 
 
 class Preset(Struct, kw_only=True, frozen=True):
-    """A vendor: where it is, which protocols it speaks, and how it departs from each."""
+    """A vendor: addresses, protocols, and its deviations from each protocol."""
 
     id: str
     name: str
     hosts: list[str]
-    """Host names; `*` stands for anything, as in "*.openai.azure.com". The machine's own with its port, as "localhost:1234"."""
+    """Host names. `*` matches anything, as in "*.openai.azure.com". Local servers have a port, as in "localhost:1234"."""
     base_url: str | None = None
-    """For its default protocol; None: every customer has another. `{name}` stands for what `placeholders` names."""
+    """Base URL of the default protocol; None if each customer has another. `{name}` is filled in from `placeholders`."""
     protocols: list[Protocol]
-    """The default first."""
+    """The default protocol comes first."""
     base_urls: dict[Protocol, str] = field(default_factory=dict)
-    """Of the protocols that have another."""
+    """Base URLs of the protocols that have their own."""
     placeholders: dict[str, list[str]] = field(default_factory=dict)
-    """For each `{name}` in a URL, the names that a provider's `env` table may give it."""
+    """For each `{name}` in a URL, the keys of a provider's `env` table that may set it."""
     types: list[str] = field(default_factory=list)
-    """Provider types that mean this vendor wherever their base URL points."""
+    """Provider types that mean this vendor with any base URL."""
     auth: dict[Protocol, Scheme] = field(default_factory=dict)
-    """Where it is not the protocol's own."""
+    """Authentication schemes, if they differ from the protocol's default."""
     keyless: bool = False
-    """Asks for no key (it may take one)."""
+    """Whether no API key is required (one may be accepted)."""
     key_url: str | None = None
-    """Where a person gets a key."""
+    """Page where a user gets an API key."""
     lists_models: bool = True
     lists: list[str] = field(default_factory=list)
-    """Paths on its host of lists in a form of its own, for facts that the protocol's list has not."""
+    """Paths on the host of further model lists in the vendor's own form, for facts missing in the protocol's list."""
     describes: str | None = None
-    """The path that tells of one model, asked with `{"model": id}`."""
+    """Path that describes one model, requested with `{"model": id}`."""
     models_dev: list[str] = field(default_factory=list)
-    """What the vendor is called at models.dev, where one id has the models of `base_url`: the usual one first."""
+    """The vendor's IDs at models.dev that list the models of `base_url`, the preferred one first."""
     unspoken: list[str] = field(default_factory=list)
-    """Patterns of ids at models.dev: models that speak none of `protocols`, though their entries do not say so."""
+    """Patterns of model IDs at models.dev that speak none of `protocols`, although their entries do not say so."""
     publishers: list[Publisher] = field(default_factory=list)
-    """Those whose models it has, where the address of a model names one."""
+    """Publishers whose models it serves, if a model's URL contains the publisher."""
     addressing: Literal["plain", "azure", "vertexai"] = "plain"
-    """How a call's URL is made of the base URL."""
-    logins: list[Login] = field(default_factory=list)
-    """The usual one first."""
+    """How the URL of a call is built from the base URL."""
+    logins: list[LoginMethod] = field(default_factory=list)
+    """The preferred one comes first."""
     dialect: Table = field(default_factory=dict)
-    """Fields of a dialect, and tables of them for one protocol."""
+    """Dialect fields, and tables of fields for one protocol."""
 
     def url(self, protocol: Protocol) -> str | None:
         return self.base_urls.get(protocol, self.base_url)
 
     def publisher(self, id: str) -> tuple[Publisher | None, str]:
-        """Who publishes a model, as its id says or its name tells, and its name. One that nobody knows has no protocol."""
+        """The publisher of a model, from its ID or name, and the model's name. An unknown publisher has no protocol."""
         if not self.publishers:
             return None, id
         steps = id.split("/")
@@ -123,7 +124,7 @@ class Preset(Struct, kw_only=True, frozen=True):
 
 
 def all() -> list[Preset]:
-    """Every vendor, by id."""
+    """All vendors, sorted by ID."""
     return [_preset(id) for id in _texts()]
 
 
@@ -133,7 +134,7 @@ def by_id(id: str) -> Preset | None:
 
 @cache
 def by_host(host: str) -> Preset | None:
-    """The vendor whose host it is, or, as "localhost:1234", whose server is at home there."""
+    """The vendor of a host. Local servers are looked up by port, as "localhost:1234"."""
     for preset in _presets_with(f'"{host}"'):
         if host in preset.hosts:
             return preset
@@ -145,23 +146,23 @@ def by_host(host: str) -> Preset | None:
 
 @cache
 def by_type(type: str) -> Preset | None:
-    """The vendor that a provider type means whatever its base URL is."""
+    """The vendor that a provider type means with any base URL."""
     return next((preset for preset in _presets_with(f'"{type}"') if type in preset.types), None)
 
 
 @cache
 def by_models_dev(id: str) -> Preset | None:
-    """The vendor that models.dev calls so."""
+    """The vendor with this ID at models.dev."""
     return next((preset for preset in _presets_with(f'"{id}"') if id in preset.models_dev), None)
 
 
-def logins() -> list[tuple[Preset, Login]]:
-    """Every way to log in."""
+def logins() -> list[tuple[Preset, LoginMethod]]:
+    """All ways to log in."""
     return [(preset, login) for preset in _presets_with("[[logins]]") for login in preset.logins]
 
 
 def _presets_with(text: str) -> list[Preset]:
-    """Those whose file has `text` somewhere: looking is cheap, parsing all of them takes 10 ms."""
+    """Presets whose file contains `text`. Searching is cheap; parsing all files takes 10 ms."""
     return [_preset(id) for id, content in _texts().items() if text in content]
 
 

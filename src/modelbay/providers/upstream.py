@@ -1,4 +1,4 @@
-"""What is known of a model's provider before a call is made: its entry, its type and its vendor, joined."""
+"""Combines a provider's entry, type and vendor preset into what is needed to call it."""
 
 import re
 from typing import Any
@@ -22,15 +22,14 @@ from modelbay.providers.presets import Preset
 from modelbay.secrecy import REFERENCE
 
 _CAUTIOUS: dict[str, dict[str, Any]] = {
-    "openai_responses": {"namespaces": False},  # llama.cpp's server skips them without a word
-    "anthropic": {"tool_name": "[a-zA-Z0-9_-]{1,64}"},  # what stands behind a compatible host takes no more
+    "openai_responses": {"namespaces": False},  # llama.cpp's server silently ignores them
+    "anthropic": {"tool_name": "[a-zA-Z0-9_-]{1,64}"},  # servers behind a compatible host may not accept more
 }
-"""What is not expected of an endpoint that is not known to speak the protocol as its owner does: sending less works
-everywhere."""
+"""Restrictions for endpoints that may not support the whole protocol of its owner: sending less works everywhere."""
 
 
 class Upstream(Struct, frozen=True, kw_only=True):
-    """Where calls go and in which dialect; `endpoint.endpoint_at` makes an endpoint of it."""
+    """The target of calls and its dialect. `endpoint.endpoint_at` turns it into an endpoint."""
 
     provider: ProviderEntry
     model: ModelEntry | None
@@ -40,9 +39,9 @@ class Upstream(Struct, frozen=True, kw_only=True):
     base_url: str
     full_url: bool | None
     origin: Origin
-    """Where credentials may go, and nowhere else."""
+    """The only origin that credentials may be sent to."""
     place: tuple[str, str] | None
-    """Google Cloud's project and location, where both are known."""
+    """Google Cloud project and location, if both are known."""
 
     def __repr__(self) -> str:
         return f"Upstream({self.provider.id!r}, {self.protocol!r}, {str(self.origin)!r})"
@@ -52,32 +51,32 @@ class Upstream(Struct, frozen=True, kw_only=True):
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Every origin that gets what is sent: the provider's own, and that of a proxy which the entry names."""
+        """All origins that receive requests: the provider's own, and that of a proxy in the entry."""
         proxy = self.provider.proxy
         if not proxy or proxy.lower() == NONE or REFERENCE.fullmatch(proxy.strip()):
             return (str(self.origin),)
         try:
             return (str(self.origin), place_of(proxy.strip()))
         except ValueError:
-            return (str(self.origin),)  # the transport says what is wrong with it
+            return (str(self.origin),)  # the transport reports what is wrong with it
 
     @property
     def vendor(self) -> str:
-        """The preset's id; "" for a vendor nobody knows."""
+        """The preset's ID; "" for an unknown vendor."""
         return self.preset.id if self.preset else ""
 
 
 def upstream(config: Config, provider: ProviderEntry, model: ModelEntry | None = None) -> Upstream:
-    """The upstream of a provider, for one of its models or in its usual protocol.
+    """The upstream of a provider, for one of its models or in its default protocol.
 
     Raises:
-        ConfigError: the provider's entry does not say where it is or what it speaks, or not in a way that can be used.
+        ConfigError: the provider's base URL, type or vendor is missing or invalid.
     """
     at_model = model.base_url if model and not model.flat else None
     base = at_model or provider.base_url or _env_url(config, provider)
     full = None if at_model else provider.full_url
     place = _place(config, provider, base)
-    type = "vertexai" if provider.type == "google-genai" and place else provider.type or ""  # as Kimi Code has it
+    type = "vertexai" if provider.type == "google-genai" and place else provider.type or ""  # as in Kimi Code
     row = TYPES.get(type)
     named = _named_preset(config, provider)
     if base is None and row and not named:
@@ -87,7 +86,7 @@ def upstream(config: Config, provider: ProviderEntry, model: ModelEntry | None =
     publisher = preset.publisher(model.identity)[0] if model and preset and usual else None
     protocol = (model.protocol if model else None) or (publisher.protocol if publisher else None) or usual
     if protocol is None:
-        raise _unusable(config, provider, "says neither its type nor its vendor", 'add type = "openai"')
+        raise _unusable(config, provider, "has neither a type nor a known vendor", 'add type = "openai"')
     if base is None:
         base = _vendor_url(config, provider, preset, protocol, place)
     elif protocol != usual and not at_model and not full:
@@ -116,7 +115,7 @@ def _env_url(config: Config, provider: ProviderEntry) -> str | None:
             try:
                 origin(url)
             except ValueError as error:
-                raise _unusable(config, provider, f"has no usable {name} in its env table: {error}") from None
+                raise _unusable(config, provider, f"has an invalid {name} in its env table: {error}") from None
             return url
     return None
 
@@ -129,8 +128,8 @@ def _place(config: Config, provider: ProviderEntry, base: str | None) -> tuple[s
     if not (project and location):
         return None
     for name, value in ((PROJECT, project), (LOCATION, location)):
-        if not re.fullmatch(r"[A-Za-z0-9.:_-]+", value):  # it becomes part of a host or a path
-            raise _unusable(config, provider, f"has no usable {name} in its env table")
+        if not re.fullmatch(r"[A-Za-z0-9.:_-]+", value):  # it becomes part of a host or path
+            raise _unusable(config, provider, f"has an invalid {name} in its env table")
     return project, location
 
 
@@ -141,7 +140,7 @@ def _named_preset(config: Config, provider: ProviderEntry) -> Preset | None:
     preset = presets.by_id(str(name))
     if preset is None:
         known = ", ".join(preset.id for preset in presets.all())
-        raise _unusable(config, provider, f'names a dialect "{name}", which nobody knows', f"the dialects are {known}")
+        raise _unusable(config, provider, f'has an unknown dialect "{name}"', f"must be one of: {known}")
     return preset
 
 
@@ -154,7 +153,7 @@ def _preset_at(base: str | None, type: str) -> Preset | None:
 def _vendor_url(
     config: Config, provider: ProviderEntry, preset: Preset | None, protocol: Protocol, place: tuple[str, str] | None
 ) -> str:
-    """The base URL that a vendor has, for an entry that has none."""
+    """The vendor's base URL, for an entry without one."""
     if preset and preset.addressing == "vertexai":
         return urls.vertex_base(place[1] if place else "global")
     url = preset.url(protocol) if preset else None
@@ -171,7 +170,7 @@ def _vendor_url(
 
 
 def _sibling(base: str, preset: Preset | None, protocol: Protocol) -> str:
-    """The base URL for a protocol which the entry's own is not for, where its vendor has one beside it."""
+    """The base URL for a protocol other than the entry's own, if its vendor has one at the same host."""
 
     def stem(url: str) -> str:
         return urls.VERSION.sub("", urlsplit(url).path.rstrip("/"))
@@ -184,13 +183,13 @@ def _sibling(base: str, preset: Preset | None, protocol: Protocol) -> str:
 
 
 def _check_import(config: Config, provider: ProviderEntry, where: Origin) -> None:
-    """A list that is fetched again and again must not be able to send the provider's key elsewhere."""
+    """Prevent an imported list, which is fetched repeatedly, from sending the provider's key elsewhere."""
     if provider.imported and upstream(config, provider).origin != where:
         raise _unusable(
             config,
             provider,
-            f"is imported, and a model of it would take its key to {where}",
-            "give the model a provider of its own",
+            f"is imported, and its key is not sent to {where}, the base URL of a model",
+            "add a separate provider for the model",
         )
 
 
@@ -204,10 +203,10 @@ def _dialect(config: Config, provider: ProviderEntry, preset: Preset | None, pro
     unknown = sorted(own.keys() - set(Dialect.__struct_fields__))
     try:
         if unknown:
-            raise msgspec.ValidationError(f"there is no `{unknown[0]}`")
+            raise msgspec.ValidationError(f"unknown key `{unknown[0]}`")
         return msgspec.convert({**asdict(dialect), **own}, Dialect)
     except msgspec.ValidationError as error:
-        raise _unusable(config, provider, f"has a dialect that makes no sense: {error}") from None
+        raise _unusable(config, provider, f"has an invalid dialect: {error}") from None
 
 
 def _unusable(config: Config, provider: ProviderEntry, why: str, hint: str | None = None) -> ConfigError:

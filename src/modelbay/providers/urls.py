@@ -1,7 +1,8 @@
-"""Where to send a call: pure rules from a base URL and a protocol's path to a URL.
+"""Builds the URL of a call from a base URL and a protocol's path, without I/O.
 
-A base URL that is a whole endpoint is used as it stands, query and all; to any other the protocol's path is added,
-before its query. `/v1` is never made up for OpenAI's protocols, whose base URLs carry it: adding a provider finds out.
+A base URL that is a complete endpoint is used unchanged, including its query. Otherwise the protocol's path is appended
+before the query. `/v1` is never added for OpenAI's protocols, whose base URLs contain it; adding a provider detects the
+right base URL.
 """
 
 import re
@@ -11,22 +12,22 @@ from modelbay.conversation import Protocol
 from modelbay.origin import Origin, origin
 
 ENDPOINT = re.compile(r"/(?:chat/completions|completions|responses|messages|invocations|chat)/*$")
-"""How the path of a whole endpoint ends."""
+"""How the path of a complete endpoint ends."""
 GOOGLE_METHOD = re.compile(r":(?:generateContent|streamGenerateContent|rawPredict|streamRawPredict)$")
-"""How it ends at Google's."""
+"""How the path of a complete Google endpoint ends."""
 PROTOCOL_PATH = re.compile(r"/(?:chat/completions|responses|messages)/*$")
 DEPLOYMENT = re.compile(r"/deployments/[^/]+$")
 VERSION = re.compile(r"/v\d+[a-z0-9]*$")
 VERTEX_ROOTS = ("/publishers/", "/projects/", "/endpoints/")
-"""How the path of a resource begins that names more than a model of the usual publisher."""
+"""How the path of a resource begins that names more than a model of the default publisher."""
 AZURE_DEFAULT = "2024-08-01-preview"
-"""The `api-version` of deployments that name none (Kilo Code's), without which Azure answers 404."""
+"""Default `api-version` of deployments (Kilo Code's). Azure answers 404 without one."""
 
 
 def endpoint_url(base: str, path: str, protocol: Protocol, full: bool | None = None) -> str:
-    """The URL of a call. `full` says whether `base` is a whole endpoint, where its looks deceive.
+    """The URL of a call. `full` says whether `base` is a complete endpoint; None: detect it.
 
-    `path` is a codec's: "/chat/completions", "/v1/messages", "/models/ID:generateContent"; it may have a query.
+    `path` comes from a codec: "/chat/completions", "/v1/messages", "/models/ID:generateContent"; it may have a query.
     """
     if full or (full is None and is_endpoint(base)):
         return _with_method(base, path) if protocol == "google" else base
@@ -34,19 +35,19 @@ def endpoint_url(base: str, path: str, protocol: Protocol, full: bool | None = N
 
 
 def is_endpoint(base: str) -> bool:
-    """Whether a base URL looks like a whole endpoint."""
+    """Whether a base URL looks like a complete endpoint."""
     path = urlsplit(base).path
     return bool(ENDPOINT.search(path) or GOOGLE_METHOD.search(path))
 
 
 def base_of(url: str) -> str:
-    """A whole endpoint without the path of its protocol, so that another can take its place; any other URL as it is."""
+    """A complete endpoint without its protocol's path, so that another can be appended; any other URL unchanged."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=PROTOCOL_PATH.sub("", parts.path)))
 
 
 def versioned(base: str, protocol: Protocol) -> str:
-    """The base URL with a version, for the protocols whose base URLs are written with and without one."""
+    """The base URL with a version, for protocols whose base URLs occur with and without one."""
     path = urlsplit(base).path.rstrip("/")
     if VERSION.search(path) or "/publishers/" in path:
         return base
@@ -55,23 +56,23 @@ def versioned(base: str, protocol: Protocol) -> str:
 
 
 def models_url(base: str, protocol: Protocol, full: bool | None = None) -> str:
-    """Where a provider lists its models: beside the endpoint, or after the base URL."""
+    """The URL of a provider's model list: next to the endpoint, or below the base URL."""
     parts = urlsplit(base)
     path = parts.path.rstrip("/")
     if full or (full is None and is_endpoint(base)):
         path, standard = re.subn(ENDPOINT, "", path)
         path = path if standard else path.rpartition("/")[0]
-    path = DEPLOYMENT.sub("", path)  # Azure lists a resource's models, never a deployment's
+    path = DEPLOYMENT.sub("", path)  # Azure lists the models of a resource, not of a deployment
     bare = urlunsplit(parts._replace(path=path))
     return bare if path.endswith("/models") else append(versioned(bare, protocol), "/models")
 
 
 def azure_url(base: str, path: str, deployment: str, api_version: str | None = None) -> str:
-    """The URL of an OpenAI call at Azure, for any address that its portal shows.
+    """The URL of an OpenAI call at Azure, for any URL that its portal shows.
 
-    With an `api-version`, in its query or given, a resource is asked by deployment, else by its `/openai/v1`. What stands before
-    `/openai` or `/deployments` is a proxy's path, and stays.
-    A Foundry host (`*.services.ai.azure.com`) has the models of other makers under `/models`.
+    With an `api-version`, in the query or given, the call is addressed by deployment, else by `/openai/v1`. Any path
+    before `/openai` or `/deployments` belongs to a proxy and is kept. A Foundry host (`*.services.ai.azure.com`) serves
+    models of other makers under `/models`.
     """
     parts = urlsplit(base)
     stem = parts.path.rstrip("/")
@@ -81,7 +82,7 @@ def azure_url(base: str, path: str, deployment: str, api_version: str | None = N
         if by_deployment:
             return append(base, f"{path}?api-version={api_version or AZURE_DEFAULT}")
         stem = DEPLOYMENT.sub("", stem)
-    if stem.endswith("/deployments"):  # of a proxy that has it elsewhere than under /openai
+    if stem.endswith("/deployments"):  # a proxy with deployments outside /openai
         if by_deployment:
             path = f"/{quote(deployment, safe='')}{path}"
             api_version = api_version or AZURE_DEFAULT
@@ -101,12 +102,12 @@ def azure_url(base: str, path: str, deployment: str, api_version: str | None = N
 
 
 def _is_complete(stem: str) -> bool:
-    """Whether an Azure base path is followed by a call's own path."""
+    """Whether a call's path can be appended to an Azure base path directly."""
     return bool(VERSION.search(stem)) or stem.endswith("/models")
 
 
 def vertex_base(location: str) -> str:
-    """Vertex AI's address for a location."""
+    """The base URL of Vertex AI for a location."""
     if location == "global":
         return "https://aiplatform.googleapis.com"
     if location in ("us", "eu"):  # multi-regions
@@ -115,27 +116,25 @@ def vertex_base(location: str) -> str:
 
 
 def vertex_location(host: str) -> str | None:
-    """The location that an address of Vertex AI names."""
+    """The location in a Vertex AI host name; None if there is none."""
     match = re.fullmatch(r"([a-z0-9-]+)-aiplatform\.googleapis\.com|aiplatform\.(\w+)\.rep\.googleapis\.com", host)
     return (match[1] or match[2]) if match else None
 
 
 def is_vertex(where: Origin) -> bool:
-    """Whether an origin is one of Vertex AI's own."""
+    """Whether an origin belongs to Vertex AI."""
     of_all = [origin(vertex_base(location)).host for location in ("global", "us", "eu")]
     return where.scheme == "https" and (where.host in of_all or vertex_location(where.host) is not None)
 
 
 def vertex_url(base: str, path: str, place: tuple[str, str] | None, claude: str | None = None) -> str:
-    """The URL of a call at Vertex AI. `place` is project and location; None is express mode: a key stands for both.
+    """The URL of a call at Vertex AI. `place` is project and location; None means express mode, with an API key only.
 
-    `claude` is the method for Claude, whose `path` is only its model's: "rawPredict" or "streamRawPredict".
+    `claude` is the method for Claude, whose `path` contains only the model: "rawPredict" or "streamRawPredict".
     """
     parts = urlsplit(base)
     stem = parts.path.rstrip("/")
-    if path.startswith(
-        VERTEX_ROOTS
-    ):  # the model's id says more than its name: it takes the place of what the base says
+    if path.startswith(VERTEX_ROOTS):  # the model ID is a full resource name and replaces the one in the base URL
         stem = stem.partition("/publishers/")[0]
         stem = stem.partition("/projects/")[0] if path.startswith("/projects/") else stem
     whole = path.startswith("/projects/")
@@ -149,7 +148,7 @@ def vertex_url(base: str, path: str, place: tuple[str, str] | None, claude: str 
 
 
 def append(base: str, path: str) -> str:
-    """`path`, which may have a query, after the path of `base` and before its query. Its own parameters win."""
+    """Append `path` to the path of `base`, before its query. A query in `path` overrides parameters of the same name."""
     parts = urlsplit(base)
     path, _, query = path.partition("?")
     anew = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
@@ -159,14 +158,14 @@ def append(base: str, path: str) -> str:
 
 
 def without_user(url: str) -> tuple[str, str]:
-    """The URL without `user:password@`, and that as it was written; "" where there is none."""
+    """The URL without `user:password@`, and the user part as written ("" if none)."""
     parts = urlsplit(url)
     user, _, address = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=address)), user
 
 
 def _with_method(url: str, path: str) -> str:
-    """A whole Google endpoint with the method that `path` has: it says whether the reply is streamed."""
+    """A complete Google endpoint with the method in `path`, which says whether the reply is streamed."""
     wanted, _, query = path.partition("?")
     method = GOOGLE_METHOD.search(wanted)
     parts = urlsplit(url)

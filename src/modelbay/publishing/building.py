@@ -20,7 +20,7 @@ from modelbay.config.schema import MANIFEST, Config, ModelEntry, Network, Provid
 from modelbay.conversation import Extra, Json
 from modelbay.errors import AuthenticationFailed, ConfigError, MalformedReply, MissingCredential
 from modelbay.json_text import decode
-from modelbay.line import Line
+from modelbay.line import ProviderClient
 from modelbay.model import Capability, Cost, Model
 from modelbay.origin import origin
 from modelbay.providers import urls
@@ -130,7 +130,7 @@ async def _build(
             provider=entry.id,
         )
     notes: list[str] = []
-    line = Line(config)
+    line = ProviderClient(config)
     try:
         discovery = await discover(config, entry, line.fetch)
         notes += discovery.problems

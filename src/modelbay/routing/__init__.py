@@ -1,1 +1,1 @@
-"""Where and when a call is sent: pure decisions, clock and random injected."""
+"""Decisions about calls, without I/O; clock and random numbers are passed in."""

@@ -1,6 +1,6 @@
-"""Whether to send a call again, and when. Decides only; `hub` waits and `transport` sends.
+"""Decides whether and when to send a call again. `hub` waits and `transport` sends.
 
-A call may be sent again as long as nothing of its reply was seen; who asks here has made sure of that.
+Only calls of which nothing was shown yet are retried; callers check this.
 """
 
 import math
@@ -16,9 +16,9 @@ from modelbay.errors import MalformedReply, ModelbayError, TimedOut
 from modelbay.json_text import decode
 
 MOST_SECONDS = 86_400
-"""A plain number above a day's seconds is milliseconds."""
+"""A number above this (a day in seconds) is milliseconds."""
 UNIX_TIME = 1_000_000_000
-"""A number from here on is a moment, in seconds or milliseconds since 1970."""
+"""A number from here on is a point in time: Unix time in seconds or milliseconds."""
 UNITS = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 DURATION_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|us|µs|ns|d|h|m|s)")
 DURATION = re.compile(rf"(?:{DURATION_PART.pattern})+")
@@ -26,46 +26,50 @@ DURATION = re.compile(rf"(?:{DURATION_PART.pattern})+")
 
 class Policy(Struct, frozen=True):
     attempts: int = 4
-    """How often a call is sent at most."""
+    """Maximum number of attempts."""
     base: float = 0.5
-    """Seconds: the longest random wait after the first attempt. It doubles with each, up to `cap`."""
+    """Upper bound in seconds of the random wait after the first attempt. Doubles with each attempt, up to `cap`."""
     cap: float = 32.0
     patience: float = 60.0
-    """The longest wait a provider may ask for; asked for more, we give up at once rather than keep a user waiting."""
+    """Longest wait in seconds that a provider may request. If it requests more, the call fails at once."""
     silences: int = 2
-    """How often a call is sent to a provider that says nothing: it may be working on each of them."""
+    """Maximum attempts after a timeout without a reply: the provider may still be working on the earlier ones."""
 
 
 class Decision(Struct, frozen=True):
-    """Send again after `delay` seconds, or not at all; `why` says it to the user."""
+    """Retry after `delay` seconds, or not at all (None). `why` is shown to the user."""
 
     delay: float | None
     why: str
 
 
 def decide(error: ModelbayError, attempt: int, policy: Policy, random: Callable[[], float]) -> Decision:
-    """What to do about the error that the call's attempt number `attempt`, counted from 1, ended in.
+    """Decide whether to retry after an error. `attempt` counts from 1; `random` returns numbers from 0 to 1.
 
-    `random` gives numbers from 0 to 1. The wait is random as a whole ("full jitter"), for clients that failed together
-    must not come back together; it is added to what the provider asked for.
+    The whole delay is random ("full jitter"), so that clients that failed together do not return together. It is added
+    to the wait that the provider requested.
     """
     if not error.retryable:
-        return Decision(None, "the same call would fail again")
+        return Decision(None, "not retried: the same request would fail again")
     if attempt >= policy.attempts:
         return Decision(None, f"gave up after {attempt} attempts")
     if isinstance(error, TimedOut) and error.stage != "connect" and attempt >= policy.silences:
-        return Decision(None, f"gave up after {attempt} attempts, not to press a provider that is silent")
+        return Decision(None, f"gave up after {attempt} attempts: the provider does not respond")
     asked = error.retry_after or 0.0
     if asked > policy.patience:
         return Decision(
-            None, f"the provider asks to wait {asked:,.0f} s; more than {policy.patience:.0f} s is not waited"
+            None,
+            f"not retried: the provider asks to wait {asked:,.0f} s, more than the limit of {policy.patience:.0f} s",
         )
     delay = asked + random() * min(policy.cap, policy.base * 2 ** (attempt - 1))
-    return Decision(delay, f"attempt {attempt} of {policy.attempts} failed; the next follows in {delay:.1f} s")
+    return Decision(delay, f"retrying in {delay:.1f} s (attempt {attempt + 1} of {policy.attempts})")
 
 
 def heed(error: ModelbayError, headers: Mapping[str, str], body: bytes, now: float) -> None:
-    """Note on the error what its answer says about trying again. `headers` have lower-case names; `now`: Unix time."""
+    """Set `retry_after` and `retryable` of an error from the response.
+
+    `headers` have lower-case names; `now` is Unix time.
+    """
     seconds = retry_after(headers, body, now)
     if seconds is None and error.retry_after is None:
         seconds = reset_after(headers, error.status, now)
@@ -76,7 +80,8 @@ def heed(error: ModelbayError, headers: Mapping[str, str], body: bytes, now: flo
 
 
 def retry_after(headers: Mapping[str, str], body: bytes, now: float) -> float | None:
-    """The seconds an answer asks to wait: `retry-after-ms`, Retry-After in seconds or as a date, Gemini's RetryInfo."""
+    """Seconds that a response asks to wait: `retry-after-ms`, `Retry-After` (seconds or date), Gemini's RetryInfo; else
+    None."""
     if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
         return milliseconds / 1000
     asked = headers.get("retry-after")
@@ -88,10 +93,10 @@ def retry_after(headers: Mapping[str, str], body: bytes, now: float) -> float | 
 
 
 def reset_after(headers: Mapping[str, str], status: int | None, now: float) -> float | None:
-    """The seconds until a limit that is used up is reset, by `x-ratelimit-reset…` and the like.
+    """Seconds until an exhausted rate limit resets, from `x-ratelimit-reset…` and similar headers.
 
-    A limit counts if its `remaining` is 0. If none is and the status is 429, the next reset of any counts, unless it is too far
-    away: a guess must not make a call give up.
+    A limit counts if its `remaining` is 0. If there is none and the status is 429, the earliest reset of any limit is
+    used, unless it is later than the longest wait: a guess must not make a call fail.
     """
     resets: dict[str, float] = {}
     for name, value in headers.items():
@@ -105,12 +110,13 @@ def reset_after(headers: Mapping[str, str], status: int | None, now: float) -> f
 
 
 def _remaining(name: str) -> str:
-    """The header with what is left of a limit, by the one that says when it is reset."""
+    """The `remaining` header that belongs to a `reset` header."""
     return name.removesuffix("-ms").replace("reset-after", "remaining").replace("reset", "remaining")
 
 
 def _until(name: str, value: str, headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds, milliseconds, Unix time in either, Go's durations (`1m30.5s`, `120ms`), ISO and HTTP dates."""
+    """Seconds until the time in a header: seconds, milliseconds, Unix time, Go durations (`1m30.5s`), ISO or HTTP
+    dates."""
     text = value.strip()
     if (number := _number(text)) is not None:
         if name.endswith("-ms"):
@@ -128,7 +134,7 @@ def _until(name: str, value: str, headers: Mapping[str, str], now: float) -> flo
 
 
 def _from_now(then: float, headers: Mapping[str, str], now: float) -> float:
-    """By the clock that wrote it, if it tells the time."""
+    """Seconds from the server's `Date`, or from `now` without one: the clocks may differ."""
     return max(0.0, then - (_date(headers.get("date")) or now))
 
 
@@ -141,7 +147,7 @@ def _iso(text: str) -> float | None:
 
 
 def _number(text: str | None) -> float | None:
-    """A number of no less than 0, else None."""
+    """The number in a text if it is finite and not negative, else None."""
     try:
         number = float(text or "")
     except ValueError:
@@ -161,7 +167,8 @@ RETRY_DELAY = re.compile(r"\d{1,9}(\.\d{1,9})?s")
 
 
 def _retry_info(body: bytes) -> float | None:
-    """`{"error": {"details": [{"@type": "…google.rpc.RetryInfo", "retryDelay": "13s"}]}}`, or a list of such errors."""
+    """The delay in `{"error": {"details": [{"@type": "…google.rpc.RetryInfo", "retryDelay": "13s"}]}}` or a list of
+    such errors."""
     if b"RetryInfo" not in body:
         return None
     try:

@@ -1,1 +1,1 @@
-"""What every HTTP server of ours needs: who may call it, which paths are plain, how large a body may be."""
+"""Shared by our HTTP servers: allowed callers, valid paths, body size limits."""

@@ -1,4 +1,4 @@
-"""ASGI as our servers use it."""
+"""ASGI types, and reading request bodies."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
@@ -8,15 +8,15 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 LARGEST = 64 * 2**20
-"""Bytes of a request's body, at most."""
+"""Default maximum size of a request body, in bytes."""
 
 
 class TooLarge(Exception):
-    """The body is larger than allowed. Not all of it was read."""
+    """The body exceeds the limit. The rest of it was not read."""
 
 
 async def body_of(scope: Message, receive: Receive, limit: int = LARGEST) -> bytes | None:
-    """The request's body; None if the client left before its end.
+    """The request body; None if the client disconnected before its end.
 
     Raises:
         TooLarge: it has more than `limit` bytes.
@@ -39,6 +39,6 @@ async def body_of(scope: Message, receive: Receive, limit: int = LARGEST) -> byt
 
 
 async def disconnected(receive: Receive) -> None:
-    """Returns when the client has left. To be called after the body was read."""
+    """Wait until the client disconnects. Call it after the body was read."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,7 +1,7 @@
-"""Who may call a server of ours: programs that name this machine, and no page of a foreign web site.
+"""Which callers a server accepts: programs that address it by a local name, but no page of another web site.
 
-A browser sends requests to this machine for any page that asks it to. `Origin` names that page's site. With DNS rebinding a
-foreign name resolves to this machine, and the page counts as ours; then `Host` names the foreign site.
+Any web page can make a browser send requests to this machine. `Origin` names the page's site. With DNS rebinding, a
+foreign name resolves to this machine and the page has the same origin; then `Host` has the foreign name.
 """
 
 import ipaddress
@@ -12,26 +12,26 @@ from msgspec import Struct
 from modelbay.origin import origin
 
 ANYWHERE = ("0.0.0.0", "::", "")
-"""Addresses that stand for all of this machine's."""
+"""Bind addresses that mean all interfaces."""
 
 
 class Callers(Struct, frozen=True):
-    """The names under which a server may be called. Loopback names are among them, whatever they are."""
+    """Host names under which a server may be called. Loopback names are always accepted."""
 
     bound: str
-    """The host that the server listens at."""
+    """The host that the server is bound to."""
     names: frozenset[str] = frozenset()
-    """More host names, in lower case."""
+    """Further host names, in lower case."""
 
     def refusal(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-        """Why a request with these headers is refused; None: it is not."""
+        """The reason to refuse a request with these headers, or None."""
         found = list(headers)
         hosts = [value.decode("latin-1") for name, value in found if name == b"host"]
         if len(hosts) != 1 or not self._is_here(f"http://{hosts[0]}"):
             return "the Host header does not name this server"
         origins = [value.decode("latin-1") for name, value in found if name == b"origin"]
         if origins and (len(origins) != 1 or not self._is_here(origins[0])):
-            return "requests of other web sites (Origin header) are not served"
+            return "requests from other web sites are refused (Origin header)"
         return None
 
     def _is_here(self, url: str) -> bool:
@@ -39,11 +39,11 @@ class Callers(Struct, frozen=True):
             where = origin(url)
         except ValueError:
             return False
-        if "@" in url or url.count("/") > 2:  # `Host: a/b` and the like
+        if "@" in url or url.count("/") > 2:  # such as `Host: a/b`
             return False
         if where.loopback or where.host == self.bound.lower() or where.host in self.names:
             return True
-        # rebinding needs a name, so an address is that of this machine
+        # DNS rebinding needs a name, so an IP address is one of this machine
         return self.bound in ANYWHERE and _is_address(where.host)
 
 

@@ -1,15 +1,17 @@
-"""Paths as servers of ours take them: only those that mean the same to everyone on the way."""
+"""Path validation: only paths that every server and proxy reads the same way."""
 
 from urllib.parse import unquote
 
 DEPTH = 4
-"""How often a path may be percent-encoded before it is refused."""
+"""Maximum levels of percent-encoding."""
 
 
 def is_plain(path: str) -> bool:
-    """Whether a raw path has no `.` or `..` segment, empty segment, backslash or control character, however it is encoded.
+    """Whether a raw path has no `.` or `..` segment, empty segment, backslash or control character, at any level of
+    encoding.
 
-    `/v1/../x` is `/x` to some servers and clients, and a path under `/v1` to others: what is checked must be what is called.
+    Some servers read `/v1/../x` as `/x`, others as a path below `/v1`; the path that is checked must be the path that
+    is called.
     """
     for _ in range(DEPTH):
         if not _is_plain(path):
@@ -25,5 +27,5 @@ def _is_plain(path: str) -> bool:
     if not path.startswith("/") or "\\" in path or any(character < " " or character == "\x7f" for character in path):
         return False
     segments = path.split("/")[1:]
-    inner = segments[:-1]  # the last may be empty: `/v1/`
+    inner = segments[:-1]  # the last one may be empty: `/v1/`
     return all(inner) and not any(segment.partition(";")[0] in (".", "..") for segment in segments)

@@ -1,4 +1,4 @@
-"""The only package that sends HTTP: one call, sent once, and documents fetched by one rule."""
+"""The only package that sends HTTP: single calls to providers, and document downloads that follow redirects."""
 
 from modelbay.transport.client import Transport
 from modelbay.transport.fetch import Fetched, Fetching, check_online, fetch

@@ -1,8 +1,8 @@
-"""Sends a call, once. Whether to send it again is decided by `routing.retry`.
+"""Sends a request once. `routing.retry` decides whether to send it again.
 
-A call ends in bounded time: there are limits for reaching the server, for its first byte, and for silence after that.
-It ends with the truth: a reply that broke off, did not unpack or grew too large is an error, never a shorter reply.
-Redirects are not followed, cookies are not kept, and no error quotes a header, a query or a password.
+A call always ends: connecting, the first byte and silence after that have time limits. A reply that broke off, could
+not be decompressed or grew too large is an error, never a shorter reply. Redirects are not followed, cookies are not
+stored, and errors contain no header, query string or password.
 """
 
 import asyncio
@@ -24,16 +24,20 @@ from modelbay.transport.response import Response
 
 DIRECT = Proxies()
 LARGE_BODY = 2**20
-"""From here on a body is handed over as a file, so that it is written piece by piece."""
+"""Size in bytes from which a body is passed to aiohttp as a file, so that it is written in pieces."""
 
 
 class Transport:
-    """Sends requests over connections that it keeps. Belongs to the event loop that it is first used in."""
+    """An HTTP client with a connection pool. Belongs to the event loop it is first used in."""
 
     def __init__(self, proxies: Proxies = DIRECT, ca: str | None = None, *, offline: bool = False) -> None:
-        """`proxies` are for requests without a proxy of their own; `ca`: a file with more authorities to trust."""
+        """Create a transport.
+
+        `proxies` apply to requests that have no proxy of their own; `ca` is the path of a CA bundle to trust in
+        addition.
+        """
         self.offline = offline
-        """Nothing may be fetched; to call a provider is another thing."""
+        """Whether `fetch` is forbidden. Calls to providers are not affected."""
         self._proxies = proxies
         self._ca = ca
         self._sessions: dict[tuple[str | None, Tls | None, bool], aiohttp.ClientSession] = {}
@@ -45,31 +49,32 @@ class Transport:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close every connection, those in use too."""
+        """Close all connections, including those in use."""
         sessions = list(self._sessions.values())
         self._sessions.clear()
         for session in sessions:
             await session.close()
 
     def abandon(self) -> None:
-        """Forget every connection without touching it. In a forked child they are its parent's, who goes on using them."""
+        """Drop all connections without closing them. In a forked child they belong to the parent, which still uses
+        them."""
         for session in self._sessions.values():
             session.detach()
         self._sessions.clear()
 
     async def send(self, request: Request) -> Response:
-        """Send a request, once, and return when the headers of its answer are here, whatever its status.
+        """Send a request once. Returns when the response headers have arrived, with any status.
 
         Raises:
-            ConfigError: the request cannot be sent as it is; nothing was sent.
-            ConnectFailed, TimedOut, Disconnected: no answer came.
-            Redirected: the answer points elsewhere.
-            MalformedReply: what answered does not speak HTTP, or packs its reply in an unknown way.
+            ConfigError: the request is invalid; nothing was sent.
+            ConnectFailed, TimedOut, Disconnected: there is no response.
+            Redirected: the server answered with a redirect.
+            MalformedReply: the response is not HTTP, or uses an unknown compression.
         """
         check(request)
         request = self._routed(request)
         proxy = request.proxy
-        # what a proxy connects to is for it to say; whom we connect to ourselves is checked when connecting
+        # a proxy decides itself where it connects to; direct connections are checked when the socket is created
         session = self._session(proxy, request.tls, request.public and proxy is None)
         call = Pending(request.limits)
         token = PENDING.set(call)
@@ -85,14 +90,14 @@ class Transport:
                     timeout=aiohttp.ClientTimeout(total=None, sock_connect=request.limits.connect),
                 )
             response = Response(reply, request, call.connected_at)
-            del reply  # its repr has the whole URL
+            del reply  # its repr contains the whole URL
             call.answered = True
         except TimeoutError:
             raise timed_out("connect" if call.connection is None else "first_byte", request) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise explained(without_frames(error), request, connected=call.connection is not None) from None
-        except BaseException as error:  # a call that is cancelled, above all
-            without_frames(error)  # aiohttp's frames have the URL and the headers in types of its own
+        except BaseException as error:  # cancellation, above all
+            without_frames(error)  # aiohttp's frames hold the URL and the headers in its own types
             raise
         finally:
             PENDING.reset(token)
@@ -104,11 +109,11 @@ class Transport:
         return response
 
     def _routed(self, request: Request) -> Request:
-        """The request with the proxy that it goes through.
+        """The request with the proxy to use for it.
 
         Raises:
-            ConfigError: that is not a proxy's URL.
-            ConnectFailed: the address is not public, and the proxy would connect to it all the same.
+            ConfigError: the proxy's URL is invalid.
+            ConnectFailed: the address is not public, and the proxy would connect to it anyway.
         """
         if request.proxy == NONE:
             request = replace(request, proxy=None)

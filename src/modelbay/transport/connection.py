@@ -1,4 +1,4 @@
-"""Connections: to public addresses only or to any, through a proxy or directly, and whom TLS trusts."""
+"""Connections: restricted to public addresses or not, through a proxy or direct, with TLS settings."""
 
 import asyncio
 import errno
@@ -21,13 +21,13 @@ from modelbay.transport.failure import ProxyRefused
 from modelbay.transport.request import PACKINGS, SOCKS, Limits, is_socks
 
 KEEP_ALIVE = 30.0
-"""Seconds an unused connection is kept. Servers close theirs after 5 to 75; a call that meets the closing is lost."""
+"""Seconds an unused connection is kept. Servers close theirs after 5 to 75 s; a call sent at that moment would be lost."""
 HEADER_BYTES = 32 * 1024
-"""The longest header taken; security policies grow beyond aiohttp's 8 KiB."""
+"""Maximum size of a response header, in bytes. Content security policies exceed aiohttp's default of 8 KiB."""
 
 
 class Pending:
-    """A call until its headers are here: what must be closed if they never come, and by when."""
+    """A call until its response headers arrive: the connection to abort on failure, and the deadline."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -43,7 +43,7 @@ class Pending:
             self.deadline.reschedule(self.connected_at + self.limits.first_byte)
 
     def abort(self) -> None:
-        """aiohttp only closes, which waits until all of the request is sent."""
+        """Abort the connection. aiohttp's `close` waits until the whole request has been sent."""
         if self.connection is not None:
             self.connection.abort()
 
@@ -52,14 +52,14 @@ PENDING: ContextVar[Pending] = ContextVar("call")
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Tells the call when it has its connection, so that each has its own limit."""
+    """Reports to the pending call when it is connected, so that connecting has a time limit of its own."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._process = os.getpid()
 
     def __del__(self, *more: Any) -> None:
-        if os.getpid() == self._process:  # to close a parent's connections would stop its event loop from watching them
+        if os.getpid() == self._process:  # closing a parent's connections would remove them from its event loop
             super().__del__(*more)
 
     async def connect(
@@ -71,10 +71,10 @@ class _Connector(aiohttp.TCPConnector):
 
 
 def _public_socket(address: Any) -> socket.socket:
-    """A socket for an address about to be connected to, resolved or literal; raises where that is not a public one."""
+    """A socket for an address that is about to be connected to. Raises PermissionError if it is not public."""
     family, kind, protocol, _, (host, *_) = address
     if not is_public(host):
-        raise PermissionError(errno.EPERM, "not an address of the open internet")
+        raise PermissionError(errno.EPERM, "not a public address")
     return socket.socket(family, kind, protocol)
 
 
@@ -107,7 +107,9 @@ def _socks(proxy: str, options: dict[str, Any]) -> aiohttp.TCPConnector:
             except ProxyConnectionError as error:
                 raise aiohttp.ClientOSError from error
             except (ProxyError, EOFError) as error:
-                raise ProxyRefused(str(error) if isinstance(error, ProxyError) else "it broke off") from None
+                raise ProxyRefused(
+                    str(error) if isinstance(error, ProxyError) else "the connection was closed"
+                ) from None
 
     parts = urlsplit(proxy)
     return SocksConnector(
@@ -131,12 +133,12 @@ def _context(tls: Tls, ca: str | None) -> ssl.SSLContext:
         if tls.cert is not None:
             file = tls.cert
             key = None if tls.key is None else expanded(tls.key)
-            # without a password given here, OpenSSL would ask for one on the terminal
+            # without an explicit password, OpenSSL would prompt for one on the terminal
             context.load_cert_chain(expanded(tls.cert), key, password="")
     except OSError as error:
-        why = "it holds no such thing" if isinstance(error, ssl.SSLError) else (error.strerror or "unreadable").lower()
-        hint = "tls.ca, tls.cert and tls.key are PEM files, the key without a password"
-        raise ConfigError(f"cannot use {file}: {why}", hint=hint) from None
+        why = "not a valid PEM file" if isinstance(error, ssl.SSLError) else (error.strerror or "unreadable").lower()
+        hint = "tls.ca, tls.cert and tls.key must be PEM files; the key must have no password"
+        raise ConfigError(f"could not load {file}: {why}", hint=hint) from None
     context.set_alpn_protocols(["http/1.1"])
     if tls.insecure:
         context.check_hostname = False

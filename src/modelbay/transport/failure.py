@@ -1,4 +1,4 @@
-"""What went wrong, as an error with a hint: in the system's words, without secrets."""
+"""Translates failures of the HTTP client into our errors, with hints, in the system's words and without secrets."""
 
 import errno
 import os
@@ -27,36 +27,39 @@ from modelbay.transport.request import PACKINGS, Request, is_socks, origin, publ
 E = TypeVar("E", bound=ModelbayError)
 Stage: TypeAlias = Literal["connect", "first_byte", "idle", "first_event", "content"]
 
-NETWORK = "check the network, and whether this machine needs a VPN or a proxy"
-AGAIN = "try again; if it goes on, a proxy or firewall on the way may be cutting connections"
-TOO_LARGE = "check what that server is: modelbay stopped reading, as no model's answer is that large"
-NOBODY = "start the server, or correct base_url: nothing listens there"
-DIRECTLY = 'NO_PROXY, or `proxy = "none"`, connects directly'
-PASSWORD_WANTED = "wants a user and a password that it knows"
-CLIENT_CERTIFICATE = "if that server asks for a certificate, set tls.cert and tls.key"
+NETWORK = "check the network connection, and whether a VPN or proxy is required"
+AGAIN = "try again; if it keeps failing, a proxy or firewall may be cutting connections"
+TOO_LARGE = "check base_url: reading was stopped because no model sends a reply this large"
+NOT_LISTENING = "start the server, or fix base_url: nothing is listening at that address"
+DIRECTLY = 'set NO_PROXY or `proxy = "none"` to connect directly'
+PASSWORD_WANTED = "requires a valid username and password"
+CLIENT_CERTIFICATE = "if the server requires a client certificate, set tls.cert and tls.key"
 AUTHORITY = (
-    "if you or your company signed it, set tls.ca, or `ca` of [network], to that authority's file; tls.insecure = true trusts "
-    "anyone"
+    "if you or your company signed it, set tls.ca, or `ca` in [network], to the CA bundle; tls.insecure = true turns off "
+    "certificate checks"
 )
-EXPIRED = "its owner must renew it, or this machine's clock is wrong"
-OTHER_NAME = "base_url must use a name that the certificate was made for"
+EXPIRED = "the certificate must be renewed, or this machine's clock is wrong"
+OTHER_NAME = "use a host name in base_url that the certificate is valid for"
 CERTIFICATE = {9: EXPIRED, 10: EXPIRED, 62: OTHER_NAME, 64: OTHER_NAME}  # OpenSSL's X509_V_ERR codes
 WHOLE = re.compile(r"bytes\s+0-(\d{1,15})/(\d{1,15})")
 GATEWAY_STATUSES = frozenset((502, 503, 504))
 PROXY_WORDS = "requested url could not be retrieved"
 PAGE = 8192
-"""Bytes of an error page that are read."""
+"""Maximum bytes of an error page to search."""
 LATE = {
-    "connect": ("did not accept a connection within {:g} s", f"{NETWORK}; timeout.connect sets the limit"),
-    "first_byte": ("did not begin to reply within {:g} s", "timeout.first_byte sets the limit; thinking takes long"),
-    "idle": ("fell silent for {:g} s in the middle of its reply", "try again; timeout.idle sets the limit"),
-    "first_event": ("sent no content within {:g} s", "try again; timeout.first_event sets the limit"),
-    "content": ("sent no further content for {:g} s", "try again; timeout.content sets the limit"),
+    "connect": ("did not accept a connection within {:g} s", f"{NETWORK}; or raise timeout.connect"),
+    "first_byte": (
+        "did not start to reply within {:g} s",
+        "raise timeout.first_byte if the model thinks for a long time",
+    ),
+    "idle": ("sent nothing for {:g} s in the middle of its reply", "try again, or raise timeout.idle"),
+    "first_event": ("sent no content within {:g} s", "try again, or raise timeout.first_event"),
+    "content": ("sent no further content for {:g} s", "try again, or raise timeout.content"),
 }
 
 
 class ProxyRefused(aiohttp.ClientError):
-    """A SOCKS proxy would not connect us."""
+    """A SOCKS proxy refused to connect."""
 
 
 def timed_out(stage: Stage, request: Request) -> TimedOut:
@@ -64,43 +67,47 @@ def timed_out(stage: Stage, request: Request) -> TimedOut:
     seconds: float = getattr(request.limits, stage)
     if stage == "connect" and request.proxy:
         message = f"the proxy {origin(request.proxy)} did not connect to {request.server} within {seconds:g} s"
-        return TimedOut(message, stage=stage, hint=f"check {request.proxy_setting}; timeout.connect sets the limit")
+        return TimedOut(message, stage=stage, hint=f"check {request.proxy_setting}, or raise timeout.connect")
     return TimedOut(f"{request.server} {what.format(seconds)}", stage=stage, hint=hint)
 
 
 def too_large(request: Request, limited: Literal["reply_bytes", "stream_bytes"]) -> MalformedReply:
     limit: int = getattr(request.limits, limited)
-    hint = f"{TOO_LARGE}; limits.{limited} sets the limit"
+    hint = f"{TOO_LARGE}; the limit is limits.{limited}"
     return final(MalformedReply(f"{request.server} sent a reply of more than {limit:,} bytes", hint=hint))
 
 
 def cut_off(request: Request, received: int) -> IncompleteReply:
-    return IncompleteReply(f"{request.server} broke off its reply after {received:,} bytes", hint=AGAIN)
+    message = f"{request.server} closed the connection in the middle of its reply, after {received:,} bytes"
+    return IncompleteReply(message, hint=AGAIN)
 
 
 def final(error: E) -> E:
-    """The same request will not fare better."""
+    """Mark an error as not retryable: the same request would fail again."""
     error.retryable = False
     return error
 
 
 def refused(status: int, headers: Mapping[str, str], request: Request) -> ModelbayError | None:
-    """The error in an answer that no protocol should see."""
+    """The error for a response that must not reach a protocol codec: proxy login, redirect, unknown compression; else
+    None."""
     packing = headers.get("content-encoding", "").lower()
     if status == 407 and request.proxy:
         return _proxy_refused(request, PASSWORD_WANTED)
     if 300 <= status < 400 and status != 304:
         return _redirected(status, headers, request)
     if packing not in PACKINGS | {"", "identity"}:
-        return final(MalformedReply(f"{request.server} packed its reply as {packing[:20]!r}, which was not asked for"))
+        return final(
+            MalformedReply(f"{request.server} compressed its reply with {packing[:20]!r}, which was not requested")
+        )
     if _is_part(status, headers):
-        what = f"{request.server} sent only a part of its reply (status {status}), and no part was asked for"
+        what = f"{request.server} sent only part of its reply (status {status}), which was not requested"
         return IncompleteReply(what, hint=AGAIN)
     return None
 
 
 def _is_part(status: int, headers: Mapping[str, str]) -> bool:
-    """Whether an answer is a part of what was asked for (RFC 9110, 14.4). A range from first to last byte is the whole."""
+    """Whether a response is only a part (RFC 9110, section 14.4). A range from the first to the last byte is complete."""
     written = headers.get("content-range")
     if status >= 400 or (status != 206 and written is None):
         return False
@@ -111,8 +118,10 @@ def _is_part(status: int, headers: Mapping[str, str]) -> bool:
 def of_hop(
     error: ModelbayError, status: int, headers: Mapping[str, str], body: bytes, request: Request
 ) -> ModelbayError:
-    """The error in an answer, said of the hop that made it. Without TLS a proxy may answer in the server's place; where it
-    says so, that is its error, else both are named.
+    """The error in a response, attributed to the hop that sent it.
+
+    Without TLS a proxy may answer instead of the server. If the response shows this, it is the proxy's error; otherwise
+    both are named.
     """
     if request.proxy is None or is_socks(request.proxy) or urlsplit(request.url).scheme != "http":
         return error
@@ -131,23 +140,28 @@ def _redirected(status: int, headers: Mapping[str, str], request: Request) -> Re
         location = urljoin(request.url, headers["location"])
     except (KeyError, ValueError):
         location = None
-    where = public(location)[:200] if location else "nowhere"
-    error = Redirected(f"{request.server} answered {status} and points to {where}", status=status, location=location)
-    error.hint = "nothing was sent there: if you trust that address, make it the base_url"
+    where = public(location)[:200] if location else "an invalid address"
+    error = Redirected(
+        f"{request.server} answered with a redirect ({status}) to {where}", status=status, location=location
+    )
+    error.hint = "redirects are not followed: if you trust that address, set it as base_url"
     return error
 
 
 def _proxy_refused(request: Request, why: str) -> ProxyFailed:
     who = f"the proxy {origin(request.proxy or '')}"
     if why == PASSWORD_WANTED:
-        hint = f'write it with both, as "http://user:password@host:port": {request.proxy_setting}'
+        hint = f'write them into the URL, as "http://user:password@host:port": {request.proxy_setting}'
         return final(ProxyFailed(f"{who} {why}", hint=hint))
     hint = f"try again, or check {request.proxy_setting}; {DIRECTLY}"
-    return ProxyFailed(f"{who} would not connect to {request.server}: {why}", hint=hint)
+    return ProxyFailed(f"{who} refused to connect to {request.server}: {why}", hint=hint)
 
 
 def explained(error: Exception, request: Request, *, connected: bool) -> ModelbayError:
-    """Why no answer came, in the system's words only: aiohttp's quote URLs, headers and what the server sent."""
+    """The error for a request without a response, in the system's words only.
+
+    aiohttp's messages quote URLs, headers and what the server sent.
+    """
     reason = _root(error)
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return _proxy_refused(request, PASSWORD_WANTED if error.status == 407 else f"it answered {error.status}")
@@ -157,42 +171,42 @@ def explained(error: Exception, request: Request, *, connected: bool) -> Modelba
         return _tls_failed(reason, request, _is_of_proxy(error, request))
     if isinstance(error, aiohttp.ClientResponseError):
         large = error.message.startswith(("Got more", "Too many"))
-        what = "sent headers that are too large" if large else "does not answer in HTTP"
-        hint = "base_url must be an API's address; where it begins with http://, https:// may be meant"
+        what = "sent headers that are too large" if large else "did not answer with HTTP"
+        hint = "base_url must be the URL of an API; if it begins with http://, try https://"
         return final(MalformedReply(f"{request.server} {what}", hint=hint))
     if isinstance(error, ValueError):
-        return ConfigError(f"{public(request.url)} cannot be called", hint="check base_url and custom_headers")
+        return ConfigError(f"invalid request to {public(request.url)}", hint="check base_url and custom_headers")
     if connected:
-        return Disconnected(f"{request.server} closed the connection without an answer", hint=AGAIN)
+        return Disconnected(f"{request.server} closed the connection without a response", hint=AGAIN)
     code = reason.errno if isinstance(reason, OSError) and reason.errno else 0
     if request.proxy:
         unknown = isinstance(reason, socket.gaierror)
-        why = "no such name" if unknown else os.strerror(code).lower() if code else "it broke off"
+        why = "could not resolve host" if unknown else os.strerror(code).lower() if code else "connection closed"
         hint = f"check {request.proxy_setting}; {DIRECTLY}"
-        return ProxyFailed(f"cannot connect to the proxy {origin(request.proxy)}: {why}", hint=hint)
+        return ProxyFailed(f"could not connect to the proxy {origin(request.proxy)}: {why}", hint=hint)
     if isinstance(reason, socket.gaierror):
-        hint = f"check base_url for a typing error; {NETWORK}"
-        return ConnectFailed(f"{request.server} is not known: no such name", hint=hint)
+        hint = "check base_url for typos, the network connection, and whether a VPN or proxy is required"
+        return ConnectFailed(f"could not resolve host {urlsplit(request.url).hostname}", hint=hint)
     if request.public and code == errno.EPERM:
         return not_public(request)
-    why = os.strerror(code).lower() if code else "it broke off"
-    hint = NOBODY if code == errno.ECONNREFUSED else NETWORK if code else CLIENT_CERTIFICATE
-    return ConnectFailed(f"cannot connect to {request.server}: {why}", hint=hint)
+    why = os.strerror(code).lower() if code else "connection closed"
+    hint = NOT_LISTENING if code == errno.ECONNREFUSED else NETWORK if code else CLIENT_CERTIFICATE
+    return ConnectFailed(f"could not connect to {request.server}: {why}", hint=hint)
 
 
 def not_public(request: Request) -> ConnectFailed:
-    return final(ConnectFailed(f"{request.server} is not on the open internet", hint="fetch it yourself"))
+    return final(ConnectFailed(f"{request.server} is not a public address", hint="download it yourself"))
 
 
 def _root(error: BaseException) -> BaseException:
-    """What aiohttp wrapped."""
+    """The error that aiohttp wrapped."""
     while cause := getattr(error, "os_error", None) or error.__cause__:
         error = cause
     return error
 
 
 def _is_of_proxy(error: Exception, request: Request) -> bool:
-    """Whether it was the connection to the proxy itself that failed."""
+    """Whether the connection to the proxy itself failed."""
     if request.proxy is None or not isinstance(error, aiohttp.ClientConnectorError):
         return False
     proxy = urlsplit(request.proxy)
@@ -203,17 +217,15 @@ def _is_of_proxy(error: Exception, request: Request) -> bool:
 
 def _tls_failed(reason: ssl.SSLError, request: Request, of_proxy: bool) -> ConnectFailed:
     if of_proxy:
-        why = getattr(reason, "verify_message", None) or (reason.reason or "it broke off").replace("_", " ")
-        message = f"no TLS connection to the proxy {origin(request.proxy or '')}: {why.lower()}"
-        hint = (
-            f"check {request.proxy_setting}: most proxies are written with http://; `ca` of [network] adds an authority"
-        )
+        why = getattr(reason, "verify_message", None) or (reason.reason or "connection closed").replace("_", " ")
+        message = f"could not open a TLS connection to the proxy {origin(request.proxy or '')}: {why.lower()}"
+        hint = f"check {request.proxy_setting}: most proxies use http://; `ca` in [network] adds a CA bundle"
         return final(ProxyFailed(message, hint=hint))
     if isinstance(reason, ssl.SSLCertVerificationError):
-        message = f"the certificate of {request.server} is not trusted: {reason.verify_message.lower()}"
+        message = f"could not verify the certificate of {request.server}: {reason.verify_message.lower()}"
         hint = CERTIFICATE.get(reason.verify_code, AUTHORITY)
     else:
-        why = (reason.reason or "it broke off").lower().replace("_", " ")
-        message = f"no TLS connection to {request.server}: {why}"
-        hint = CLIENT_CERTIFICATE if "alert" in why else "if that server has no TLS, base_url begins with http://"
+        why = (reason.reason or "connection closed").lower().replace("_", " ")
+        message = f"could not open a TLS connection to {request.server}: {why}"
+        hint = CLIENT_CERTIFICATE if "alert" in why else "if the server does not use TLS, write http:// in base_url"
     return final(ConnectFailed(message, hint=hint))

@@ -1,10 +1,10 @@
-"""Fetching what others wrote for us to read: manifests, lists, media. The one place that follows redirects.
+"""Downloads documents: manifests, model lists, media. The only place that follows redirects.
 
-- No credential follows to another origin: there, only `PLAIN` headers and no client certificate are sent.
-- An encrypted connection is never left for an open one, and no address with a user or password in it is followed.
-- Redirects, bytes and seconds are limited, the seconds for all of it together.
-- Where an address came from elsewhere than the user, it must be on the open internet: at every step.
-- With `offline` in `[network]`, nothing is fetched.
+- Credentials are not sent to another origin: it gets `PLAIN` headers only and no client certificate.
+- A redirect from https to http, or to a URL with a user or password, is not followed.
+- The number of redirects, the size and the total time are limited.
+- A URL that does not come from the user must be a public address, and so must every redirect.
+- With `offline` in `[network]`, nothing is downloaded.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ PLAIN = frozenset(("accept", "user-agent"))
 
 
 class Fetched(Struct):
-    """An answer of any status that is not a redirect, and where it came from in the end."""
+    """A response that is not a redirect, of any status, and the URL it finally came from."""
 
     url: str
     status: int
@@ -40,21 +40,21 @@ class Fetched(Struct):
 
 
 class Fetching(Struct, kw_only=True):
-    """How to fetch."""
+    """Options of `fetch`."""
 
     trusted: Collection[Origin] = ()
-    """Origins that the user typed or agreed to: they need not be public."""
+    """Origins that the user typed or approved. They may be private addresses."""
     keyed: Origin | None = None
-    """Where the request's own headers and certificates belong; None: the origin of its URL."""
+    """Origin that the request's headers and client certificate are meant for. Default: the origin of its URL."""
     seconds: float = 15.0
     redirects: int = REDIRECTS
 
 
 async def fetch(transport: Transport, request: Request, how: Fetching, trail: list[str] | None = None) -> Fetched:
-    """The answer to a GET, redirects followed. The addresses of those are noted in `trail`.
+    """The response to a GET request, after redirects. The URLs of the redirects are appended to `trail`.
 
     Raises:
-        ModelbayError: there is no answer, or the way to it is not to be followed.
+        ModelbayError: there is no response, or a redirect must not be followed.
     """
     check_online(transport, request.url)
     keyed = how.keyed or origin(request.url)
@@ -62,18 +62,19 @@ async def fetch(transport: Transport, request: Request, how: Fetching, trail: li
         async with asyncio.timeout(how.seconds):
             return await _followed(transport, request, keyed, how, [] if trail is None else trail)
     except TimeoutError:
-        what = f"{public(request.url)} took more than {how.seconds:g} s"
+        what = f"{public(request.url)} took longer than {how.seconds:g} s"
         raise TimedOut(what, stage="first_byte", hint="try again") from None
 
 
 def check_online(transport: Transport, url: str) -> None:
-    """
+    """Check that downloads are allowed.
+
     Raises:
-        ConfigError: the configuration says that nothing but a called provider is contacted.
+        ConfigError: `offline` is set in `[network]`.
     """
     if transport.offline:
-        hint = "remove `offline = true` from [network] to fetch it"
-        raise ConfigError(f"offline: {public(url)} is not fetched", hint=hint)
+        hint = "remove `offline = true` from [network] to allow downloads"
+        raise ConfigError(f"could not download {public(url)}: offline is set", hint=hint)
 
 
 async def _followed(transport: Transport, request: Request, keyed: Origin, how: Fetching, trail: list[str]) -> Fetched:
@@ -91,21 +92,21 @@ async def _followed(transport: Transport, request: Request, keyed: Origin, how: 
             trail.append(error.location or "")
             url = _next(url, error)
             if len(trail) > how.redirects:
-                error.hint = f"there were {len(trail)} redirects, of which {how.redirects} are followed"
+                error.hint = f"there were {len(trail)} redirects; at most {how.redirects} are followed"
                 raise
 
 
 def _next(url: str, error: Redirected) -> str:
-    """Where an answer points."""
+    """The target of a redirect. Raises `error` if it must not be followed."""
     location = error.location or ""
     try:
         after = origin(location)
     except ValueError:
         raise error from None
     if origin(url).scheme == "https" and after.scheme != "https":
-        error.hint = "it leaves an encrypted connection for an open one, and is not followed"
+        error.hint = "the redirect from https to http is not followed"
         raise final(error)
     if "@" in urlsplit(location).netloc:
-        error.hint = "the address has a user or password in it, and is not followed"
+        error.hint = "the redirect is not followed: its URL contains a user or password"
         raise final(error)
     return location

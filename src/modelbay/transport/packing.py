@@ -1,4 +1,4 @@
-"""Unpacking compressed replies, with a bound on what they unpack to."""
+"""Decompresses replies, with a limit on the decompressed size."""
 
 import zlib
 from collections.abc import AsyncGenerator
@@ -10,15 +10,18 @@ from modelbay.transport.failure import AGAIN, TOO_LARGE, cut_off, final, too_lar
 from modelbay.transport.request import Request
 
 PIECE = 64 * 1024
-"""The most that is unpacked at once."""
+"""Maximum bytes decompressed in one step."""
 UNPACKED_FREELY = 2**20
-"""What a compressed reply may unpack to, however small it was."""
+"""Bytes that a compressed reply may always expand to, however small it was."""
 
 
 async def unpacked(
     chunks: AsyncGenerator[bytes, None], packing: str, request: Request, limited: Literal["reply_bytes", "stream_bytes"]
 ) -> AsyncGenerator[bytes, None]:
-    """Unpacks a piece at a time, however large the whole. (aiohttp's own unpacking takes a cut gzip for a whole.)"""
+    """Decompress a body piece by piece.
+
+    aiohttp's own decompression is not used: it accepts a truncated gzip stream as complete.
+    """
     limit = getattr(request.limits, limited)
     received = unpacked = 0
     unpacker: zlib._Decompress | None = None
@@ -27,17 +30,17 @@ async def unpacked(
             received += len(chunk)
             rest, full = chunk, False
             while rest or full:
-                if unpacker is None:  # some send `deflate` without the header that the standard asks for
+                if unpacker is None:  # some servers send `deflate` without the zlib header that the standard requires
                     bare = packing == "deflate" and rest[0] & 0x0F != 8
                     unpacker = zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS | 32)
                 try:
                     piece = unpacker.decompress(rest, PIECE)
                 except zlib.error:
-                    what = f"{request.server} sent a compressed reply that does not unpack"
+                    what = f"{request.server} sent a compressed reply that could not be decompressed"
                     raise MalformedReply(what, hint=AGAIN) from None
                 unpacked += len(piece)
                 if unpacked > max(UNPACKED_FREELY, received * request.limits.max_expansion):
-                    what = f"{request.server} sent a compressed reply that unpacks endlessly"
+                    what = f"{request.server} sent a compressed reply that expands too much"
                     raise final(MalformedReply(what, hint=TOO_LARGE))
                 if unpacked > limit:
                     raise too_large(request, limited)
@@ -46,6 +49,6 @@ async def unpacked(
                 rest = unpacker.unused_data or unpacker.unconsumed_tail
                 full = len(piece) == PIECE and not unpacker.eof
                 if unpacker.eof:
-                    unpacker = None  # what follows would be another file, and they count as one
+                    unpacker = None  # another compressed member may follow; together they are one body
         if unpacker is not None:
             raise cut_off(request, received)

@@ -1,4 +1,4 @@
-"""A request as it is sent: what must be in it, and what must not."""
+"""A request and its validation."""
 
 import re
 from functools import lru_cache
@@ -12,9 +12,10 @@ from modelbay.errors import ConfigError
 
 
 class Limits(Struct, frozen=True):
-    """Seconds and bytes. `first_byte` runs from the connection, sending included, to the first byte of the body.
+    """Time limits in seconds and size limits in bytes.
 
-    Keep-alives end a silence (`idle`), but are no content.
+    `first_byte` runs from the connection to the first byte of the response body, sending the request included.
+    Keep-alives reset `idle`, but do not count as content.
     """
 
     connect: float = 10.0
@@ -23,17 +24,17 @@ class Limits(Struct, frozen=True):
     first_event: float = 600.0
     """From the connection to the first content."""
     content: float = 600.0
-    """Between two pieces of content. Reasoning models think for minutes behind keep-alives."""
+    """Between two pieces of content. Reasoning models think for minutes and send only keep-alives."""
     reply_bytes: int = 64 * 2**20
-    """Of a reply read whole."""
+    """Size of a reply that is read as a whole."""
     stream_bytes: int = 256 * 2**20
-    """Of a stream: some thirty times what the longest answer of a model takes."""
+    """Size of a stream: about thirty times the longest reply of a model."""
     max_expansion: int = 200
-    """How many times its size a compressed reply may unpack to: JSON shrinks 5 to 20 times, a bomb 1,000."""
+    """Maximum expansion of a compressed reply. JSON compresses by a factor of 5 to 20, a decompression bomb by 1,000."""
 
 
 class Request(Struct):
-    """The URL is sent as it is. `proxy` is a URL too: http, https, socks4, socks4a, socks5 or socks5h."""
+    """An HTTP request. The URL is sent unchanged. `proxy` is a URL: http, https, socks4, socks4a, socks5 or socks5h."""
 
     method: str
     url: str
@@ -41,12 +42,12 @@ class Request(Struct):
     body: bytes | None = None
     limits: Limits = Limits()
     proxy: str | None = None
-    """Its own proxy, or "none"; None: the transport's."""
+    """Proxy of this request, or "none". Default: the transport's."""
     tls: Tls | None = None
     public: bool = False
-    """The address came from elsewhere than the user: only the open internet may be connected to."""
+    """Connect to public addresses only. For URLs that do not come from the user."""
     proxy_setting: str = "`proxy` of the provider"
-    """Where `proxy` was set, for hints."""
+    """Name of the setting that `proxy` comes from, for hints."""
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {public(self.url)}>"
@@ -56,7 +57,7 @@ class Request(Struct):
 
     @property
     def server(self) -> str:
-        """Who is asked, as errors name it."""
+        """Scheme, host and port of the server, for error messages."""
         return origin(self.url)
 
 
@@ -65,17 +66,17 @@ CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 NOT_IN_URL = re.compile(r"[\x00-\x20\x7f]")
 FRAMING = {"connection", "content-length", "transfer-encoding"}
 PACKINGS = {"gzip", "deflate"}
-"""Compressions that a reply may use."""
+"""Content encodings that a reply may use."""
 SOCKS = {"socks4": False, "socks4a": True, "socks5": True, "socks5h": True}
-"""Whether the proxy looks names up. It knows names that we do not, and ours stay private."""
+"""SOCKS schemes, and whether the proxy resolves host names (it knows internal names, and lookups stay private)."""
 
 
 def public(url: str) -> str:
-    """A URL without what may be secret in it: user, password, query and fragment."""
+    """A URL without user, password, query and fragment, which may be secret."""
     try:
         return f"{origin(url)}{urlsplit(url).path}"
     except ValueError:
-        return "(no URL)"
+        return "(invalid URL)"
 
 
 def origin(url: str) -> str:
@@ -93,22 +94,26 @@ def _is_url(url: str, schemes: tuple[str, ...]) -> bool:
 
 
 def check(request: Request) -> None:
-    """Refuse what would not arrive as the caller meant it. A line break in a header would start another header."""
+    """Validate a request. A line break in a header value would start another header.
+
+    Raises:
+        ConfigError: the URL or a header is invalid.
+    """
     if not _is_url(request.url, ("http", "https")):
-        raise ConfigError(f"{public(request.url)} cannot be called", hint="base_url is an http:// or https:// address")
+        raise ConfigError(f"invalid URL: {public(request.url)}", hint="base_url must be an http:// or https:// URL")
     for name, value in request.headers.items():
         if not HEADER_NAME.fullmatch(name) or name.lower() in FRAMING:
             known = HEADER_NAME.match(name)
-            raise ConfigError(f"no header can be set that is named {known[0] if known else ''!r}")
+            raise ConfigError(f"the header name {known[0] if known else ''!r} is invalid or reserved")
         if CONTROL.search(value):
-            message = f"the header {name!r} has a line break or a control character in it"
-            raise ConfigError(message, hint="look for one in the key and in custom_headers")
+            message = f"the header {name!r} contains a line break or control character"
+            raise ConfigError(message, hint="check the API key and custom_headers")
 
 
 def check_proxy(request: Request) -> None:
     if request.proxy is not None and not _is_url(request.proxy, ("http", "https", *SOCKS)):
-        hint = 'write it as "http://host:port", or with https:, socks4:, socks5:'
-        raise ConfigError(f"the proxy's URL cannot be used: {request.proxy_setting}", hint=hint)
+        hint = 'use "http://host:port"; the scheme can also be https, socks4, socks4a, socks5 or socks5h'
+        raise ConfigError(f"invalid proxy URL: {request.proxy_setting}", hint=hint)
 
 
 def is_socks(proxy: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""A response whose headers are here: its body is read or streamed, within its limits."""
+"""A response whose headers have arrived. Its body is read or streamed within limits."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,20 +13,21 @@ from modelbay.transport.packing import unpacked
 from modelbay.transport.request import PACKINGS, Request, public
 
 REST = 2.0
-"""Seconds that a finished reply is given for its usage and its terminator. Some servers keep the connection open instead."""
+"""Seconds to wait for usage and terminator after a reply has finished. Some servers keep the connection open instead."""
 PIECE = 2**20
-"""Bytes of a reply read whole that count as content again: one that comes in single bytes would never time out."""
+"""Bytes that count as progress when a reply is read as a whole. Otherwise a server that sends single bytes would never
+time out."""
 LOOK = 0.01
-"""Seconds between two looks at the limits, at least."""
+"""Minimum seconds between two checks of the limits."""
 
 
 class Response:
-    """An answer whose headers are here. Its body is read once, by `read` or `stream`; then it is closed or finished."""
+    """A response whose headers have arrived. Its body can be read once, by `read` or `stream`."""
 
     def __init__(self, reply: aiohttp.ClientResponse, request: Request, connected_at: float) -> None:
         self.status = reply.status
         self.headers: dict[str, str] = {}
-        """Under lower-case names; repeated ones joined by commas."""
+        """Names in lower case; repeated headers are joined by commas."""
         for name, value in reply.headers.items():
             before = self.headers.get(name.lower())
             self.headers[name.lower()] = value if before is None else f"{before}, {value}"
@@ -37,9 +38,9 @@ class Response:
         self._stage: Literal["first_byte", "idle"] = "first_byte"
         self._waits_since: float | None = connected_at
         self._awaited: Literal["first_event", "content", "rest"] = "first_event"
-        """What of the reply is to come next, keep-alives apart."""
+        """The next thing that the reply must contain, apart from keep-alives."""
         self._waited = 0.0
-        """Seconds waited for that until the last bytes; the time in which nobody reads does not count."""
+        """Seconds waited for it so far. Time in which the caller does not read is not counted."""
         self._timer: asyncio.TimerHandle | None = None
         self._late: Stage | Literal["rest"] | None = None
         self._finishing = False
@@ -54,40 +55,42 @@ class Response:
         await self.aclose()
 
     async def read(self) -> bytes:
-        """The whole body; raises what `stream` raises, and MalformedReply if it is larger than `reply_bytes`."""
+        """The whole body. Raises what `stream` raises, and MalformedReply if it is larger than `reply_bytes`."""
         chunks: list[bytes] = []
         size, due = 0, 1
         async with aclosing(self._body("reply_bytes")) as body:
             async for chunk in body:
-                if not chunk.isspace():  # blank lines keep the connection alive while a model thinks
+                if not chunk.isspace():  # blank lines keep the connection open while a model thinks
                     size += len(chunk)
-                if size >= due:  # a reply that drips is never whole
+                if size >= due:  # a server that sends byte by byte makes no progress
                     self.progress()
                     due = size + PIECE
                 chunks.append(chunk)
         return b"".join(chunks)
 
     def of_hop(self, error: ModelbayError, body: bytes) -> ModelbayError:
-        """An error that this answer describes, said of the hop that made it: the server or a proxy."""
+        """An error in this response, attributed to the server or the proxy that sent it."""
         return of_hop(error, self.status, self.headers, body, self._request)
 
     def stream(self) -> AsyncGenerator[bytes, None]:
-        """The body as it comes. Closing the iterator, or cancelling who waits for it, closes the connection at once.
+        """The body as it arrives. Closing the iterator, or cancelling the task that reads it, closes the connection at
+        once.
 
         Raises:
-            TimedOut: no byte within `first_byte`, none for `idle`, or no `progress` for too long, while somebody waited.
-            IncompleteReply: the connection broke first. What had come was yielded; a parser that saw its reply's end
-                in it has a whole reply, and may take this for a server's bad manners.
-            MalformedReply: the body does not unpack, or is larger than `stream_bytes`.
+            TimedOut: no byte within `first_byte` or `idle`, or no `progress` for too long, while the caller was
+                waiting.
+            IncompleteReply: the connection broke first. Bytes received before were yielded; if a parser found the end
+                of the reply in them, the reply is complete and this error can be ignored.
+            MalformedReply: the body could not be decompressed, or is larger than `stream_bytes`.
         """
         return self._body("stream_bytes")
 
     def progress(self) -> None:
-        """The bytes that came last had content: they were more than keep-alives."""
+        """Report that the last bytes had content, not only keep-alives."""
         self._awaited, self._waited = "content", 0.0
 
     def hurry(self) -> None:
-        """The reply has told that it is finished: its usage and terminator get `REST` seconds, then the stream ends."""
+        """Report that the reply is finished: the stream ends `REST` seconds later, time for usage and terminator."""
         if self._awaited != "rest":
             self._awaited, self._waited = "rest", 0.0
             self._watch()
@@ -117,7 +120,7 @@ class Response:
                 self._waits_since = since = now()
                 chunk = await content.readany()
         except (aiohttp.ClientError, OSError):
-            if rest := content._read_nowait(-1):  # aiohttp raises before it hands out what it still has
+            if rest := content._read_nowait(-1):  # aiohttp raises before it returns what it has buffered
                 yield rest
             if self._late == "rest":
                 return
@@ -129,9 +132,9 @@ class Response:
                 self._abandon()
 
     async def finish(self, grace: float = 0.1) -> None:
-        """The reply said its last word: keep the connection if the body ends within `grace` seconds, else close it.
+        """Report that the reply has ended: keep the connection if the body ends within `grace` seconds, else close it.
 
-        To be called before the stream is left, which would close it.
+        Call it before the stream is closed, which would close the connection.
         """
         content, self._finishing = self._reply.content, True
         try:
@@ -149,15 +152,15 @@ class Response:
 
     def _abandon(self) -> None:
         self._cancel_timer()
-        connection = self._reply.connection  # None when the body has ended and the connection serves others
+        connection = self._reply.connection  # None when the body has ended and the connection is back in the pool
         if connection is not None and connection.transport is not None:
-            connection.transport.abort()  # close() would first send what is left of the request
+            connection.transport.abort()  # close() would first send the rest of the request
         self._reply.close()
 
     def _watch(self) -> None:
-        """Give up if the server has been silent, or without content, for too long.
+        """Abort if the server has sent nothing, or no content, for too long.
 
-        It looks now and then: a timer for each chunk would cost.
+        Checks at intervals, as a timer for each chunk would be expensive.
         """
         self._cancel_timer()
         if self._reply.content.is_eof():

@@ -79,7 +79,7 @@ async def test_tokens_that_cannot_be_read_do_not_end_a_login(home: Path) -> None
     keyring.set_keyring(NoKeyring())
     try:
         assert status(config(home, "keyring")) == [Status("acme", "unreadable")]
-        with pytest.raises(ConfigError, match="The keyring does not answer"):
+        with pytest.raises(ConfigError, match="the keyring is not available"):
             await log_out(config(home, "keyring"), "acme")
     finally:
         keyring.set_keyring(before)

@@ -7,7 +7,7 @@ import pytest
 
 from modelbay.config.load import parse
 from modelbay.errors import ConnectFailed, ModelbayError, ProviderError
-from modelbay.line import Line
+from modelbay.line import ProviderClient
 from modelbay.onboarding.sources.fetch import anybodys, check_reachable, fetch
 from modelbay.origin import origin
 from modelbay.providers.endpoint import Endpoint, endpoint_at
@@ -23,8 +23,8 @@ def here() -> Iterator[Site]:
 
 
 @pytest.fixture
-async def line() -> AsyncIterator[Line]:
-    made = Line(parse("", Path("config.toml")))
+async def line() -> AsyncIterator[ProviderClient]:
+    made = ProviderClient(parse("", Path("config.toml")))
     yield made
     await made.aclose()
 
@@ -34,14 +34,14 @@ def keyed(url: str) -> Endpoint:
     return endpoint_at(config, upstream(config, config.providers["p"]), "/chat/completions")
 
 
-async def test_the_origin_that_the_user_typed_may_be_anywhere(here: Site, line: Line) -> None:
+async def test_the_origin_that_the_user_typed_may_be_anywhere(here: Site, line: ProviderClient) -> None:
     assert (await fetch(line, f"{here.url}/x", [origin(here.url)])).body == b'{"x": 1}'
     with pytest.raises(ConnectFailed):
         await fetch(line, f"{here.url}/x", [])
     assert len(here.asked) == 1
 
 
-async def test_a_redirect_is_followed_where_it_may_lead(here: Site, line: Line) -> None:
+async def test_a_redirect_is_followed_where_it_may_lead(here: Site, line: ProviderClient) -> None:
     here.pages["/a"] = Page(b"", 302, {"location": "/x"})
     found = await fetch(line, f"{here.url}/a", [origin(here.url)])
     assert found.url == f"{here.url}/x"
@@ -53,7 +53,9 @@ async def test_a_redirect_is_followed_where_it_may_lead(here: Site, line: Line) 
         assert not other.asked
 
 
-async def test_the_key_goes_to_its_own_origin_only(here: Site, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_key_goes_to_its_own_origin_only(
+    here: Site, line: ProviderClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("modelbay.transport.connection.is_public", lambda address: True)
     with site() as other:
         other.pages = {"/x": "{}"}
@@ -65,14 +67,14 @@ async def test_the_key_goes_to_its_own_origin_only(here: Site, line: Line, monke
         assert not other.keys()
 
 
-async def test_an_error_says_its_status_and_not_the_query(here: Site, line: Line) -> None:
+async def test_an_error_says_its_status_and_not_the_query(here: Site, line: ProviderClient) -> None:
     with pytest.raises(ProviderError, match="returned 404") as caught:
         await fetch(line, f"{here.url}/none?token=sk-secret", [origin(here.url)])
     assert caught.value.status == 404
     assert "sk-secret" not in caught.value.message
 
 
-async def test_what_is_not_there_or_no_json_is_none(here: Site, line: Line) -> None:
+async def test_what_is_not_there_or_no_json_is_none(here: Site, line: ProviderClient) -> None:
     here.pages["/page"] = "<html>"
     assert await anybodys(line.config, f"{here.url}/x") == {"x": 1}
     assert await anybodys(line.config, f"{here.url}/none") is None

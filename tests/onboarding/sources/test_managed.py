@@ -11,9 +11,9 @@ from modelbay.config.edit import apply
 from modelbay.errors import MalformedReply
 from modelbay.onboarding.sources.managed import models_of, remove, table_of, write
 from modelbay.providers.logins import by_id, oauth_table
-from modelbay.providers.presets import Login
+from modelbay.providers.presets import LoginMethod
 
-LOGIN = Login(
+LOGIN = LoginMethod(
     id="acme", title="Acme", by="device", provider="managed:acme", prefix="acme", key="oauth/acme",
     services={"search": "/search"},
 )  # fmt: skip

@@ -40,4 +40,4 @@ def test_a_time_to_live_is_sent_only_where_it_is_taken(taken: bool) -> None:
     found = list(marks(body))
     assert len(found) >= 4
     assert found == [HOUR if taken else {"type": "ephemeral"}] * len(found)
-    assert TALK.turns[0].parts[0].cache == HOUR  # what the caller has stays as it is
+    assert TALK.turns[0].parts[0].cache == HOUR  # the caller's object is not changed

@@ -1,11 +1,11 @@
-"""What clients of Anthropic Messages may send, and what is said to those who send something else."""
+"""Requests that clients of Anthropic Messages may send, and the errors for others."""
 
 import json
 from typing import Any
 
 import pytest
 
-from modelbay.conversation import AnyPart, Conversation, Origin, Text, Thinking, ToolCall
+from modelbay.conversation import AnyPart, Conversation, Provenance, Text, Thinking, ToolCall
 from modelbay.dialect import PLAIN
 from modelbay.errors import Unsupported
 from modelbay.events import Finished, Reply
@@ -13,7 +13,8 @@ from modelbay.model import Model
 from modelbay.protocols.codec import Call, codec
 
 HI = {"max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
-GEMINI = Origin("google", "google", "gemini")
+GEMINI = Provenance("google", "google", "gemini")
+OF_GPT = Provenance("openai_responses", "openai", "gpt")
 
 OPEN = {"type": "object"}
 
@@ -69,7 +70,7 @@ def test_what_anthropic_knows_is_written_back_as_it_was(body):
     "part",
     [
         Thinking(texts=["Hm"], opaque="sig", origin=GEMINI),
-        Thinking(texts=["Hm", "m"], summary=True, opaque="sig", item_id="rs_1", origin=Origin("openai_responses", "openai", "gpt")),
+        Thinking(texts=["Hm", "m"], summary=True, opaque="sig", item_id="rs_1", origin=OF_GPT),
         Thinking(opaque="hidden", origin=GEMINI),
         Text(text="Hi", opaque="sig", origin=GEMINI),
         ToolCall(name="f", id="toolu_1", arguments="{}", opaque="sig", origin=GEMINI),

@@ -1,10 +1,10 @@
-"""What streams of Anthropic Messages look like, from Anthropic and from those who speak it too (reference: dialects.md §3)."""
+"""Streams of Anthropic Messages, from Anthropic and from compatible hosts (reference: dialects.md §3)."""
 
 import json
 
 import pytest
 
-from modelbay.conversation import ServerToolCall, ServerToolResult, Text, Thinking, ToolCall, Unknown
+from modelbay.conversation import ServerToolCall, ServerToolResult, Text, Thinking, ToolCall, UnknownPart
 from modelbay.errors import IncompleteReply, MalformedReply, Overloaded, ProviderError, RateLimited
 from modelbay.usage import Usage
 from tests.protocols import reading
@@ -177,7 +177,7 @@ def test_a_block_nobody_knows_is_kept_whole():
         return {"type": "content_block_delta", "index": 0, "delta": {"type": "compaction_delta", "content": content}}
 
     reply = read(start(0, "compaction", content=None), more("Sum"), more("mary"), stop(0))
-    assert reply.parts == [Unknown(native="compaction", raw={"type": "compaction", "content": "Summary"})]
+    assert reply.parts == [UnknownPart(native="compaction", raw={"type": "compaction", "content": "Summary"})]
 
 
 # the message

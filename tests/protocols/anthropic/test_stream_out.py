@@ -5,7 +5,7 @@ from typing import Any
 
 from inline_snapshot import snapshot
 
-from modelbay.conversation import Annotation, AnyPart, Conversation, Origin, Refusal, Text, Thinking, ToolCall
+from modelbay.conversation import Annotation, AnyPart, Conversation, Provenance, Refusal, Text, Thinking, ToolCall
 from modelbay.errors import Overloaded
 from modelbay.events import Failed, Finished, PartDelta, PartEnded, PartStarted, Started, UsageReported
 from modelbay.protocols.assembly import Assembly
@@ -13,7 +13,7 @@ from modelbay.protocols.codec import codec
 from modelbay.usage import Usage
 from tests.protocols import sse_reference
 
-GEMINI = Origin("google", "google", "gemini")
+GEMINI = Provenance("google", "google", "gemini")
 
 
 def sent(*events: Any) -> list[Any]:

@@ -9,7 +9,7 @@ from modelbay.conversation import (
     AnyPart,
     Conversation,
     Media,
-    Origin,
+    Provenance,
     Refusal,
     ServerToolCall,
     Text,
@@ -29,7 +29,7 @@ from tests.protocols.google.bodies import GEMINI, again, parsed, rendered
 SIGNED = Model(id="gemini-3-x", family="gemini", capabilities={"call_signatures": True})
 UNSIGNED = Model(id="gemini-2-x", family="gemini", capabilities={"call_signatures": False})
 NO_SIGNATURE = "skip_thought_signature_validator"
-CLAUDE = Origin("anthropic", "anthropic", "claude")
+CLAUDE = Provenance("anthropic", "anthropic", "claude")
 
 
 CALLED = {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}, "id": "1"}}]}
@@ -311,7 +311,7 @@ def test_thinking_and_server_calls_of_others_are_left_out_and_reported():
 
 
 def test_a_signature_goes_back_on_the_part_it_came_with():
-    gemini = Origin("google", "google", "gemini")
+    gemini = Provenance("google", "google", "gemini")
     parts: list[AnyPart] = [
         Thinking(texts=["hm"], origin=gemini), Text(text="a", opaque="s", origin=gemini), Text(opaque="t", origin=gemini),
         call("1", opaque="u", origin=gemini), call("2", origin=gemini),

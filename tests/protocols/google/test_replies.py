@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from modelbay.conversation import Annotation, Origin, Refusal, ServerToolCall, Text, Thinking, ToolCall
+from modelbay.conversation import Annotation, Provenance, Refusal, ServerToolCall, Text, Thinking, ToolCall
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import IncompleteReply, MalformedReply
 from modelbay.events import Finished, Reply, collect
@@ -14,7 +14,7 @@ from modelbay.usage import Usage
 from tests.protocols.google.bodies import answer, read, streamed
 
 CALL = {"functionCall": {"name": "f", "args": {}}}
-CLAUDE = Origin("anthropic", "anthropic", "claude")
+CLAUDE = Provenance("anthropic", "anthropic", "claude")
 
 
 def whole(reply: Reply) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from google.genai.types import GenerateContentResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelbay.conversation import Origin, Text, Thinking, ToolCall
+from modelbay.conversation import Provenance, Text, Thinking, ToolCall
 from modelbay.dialect import PLAIN
 from modelbay.errors import IncompleteReply, MalformedReply, Overloaded, RateLimited
 from modelbay.events import (
@@ -32,7 +32,7 @@ from tests.protocols.google.bodies import answer, as_events, chunks_of, events_o
 from tests.protocols.invariants import check_google_chunks
 from tests.protocols.likeness import told
 
-CLAUDE = Origin("anthropic", "anthropic", "claude")
+CLAUDE = Provenance("anthropic", "anthropic", "claude")
 CALL = {"functionCall": {"name": "f", "args": {"a": 1}}}
 
 values = st.recursive(
@@ -68,7 +68,7 @@ def test_the_objects_of_an_array_are_found_however_it_is_cut(chunks, indent, asc
 
 def test_an_endless_object_is_malformed():
     decoder = ArrayDecoder(limit=100)
-    with pytest.raises(MalformedReply, match="more than 100 bytes"):
+    with pytest.raises(MalformedReply, match="exceeds 100 bytes"):
         for _ in range(20):
             decoder.feed(b'[{"text": "' + b"x" * 10)
 

@@ -11,13 +11,13 @@ DONE = "[DONE]"
 
 
 def chunk(delta: Any = ..., finish: str | None = None, **more: Any) -> dict[str, Any]:
-    """A chunk with one choice; `more` stands beside the choices."""
+    """A chunk with one choice; `more` is next to the choices."""
     choice = {"index": 0, "delta": {} if delta is ... else delta, "finish_reason": finish}
     return {"id": "c1", "object": "chat.completion.chunk", "created": 7, "model": "m", "choices": [choice], **more}
 
 
 def call(arguments: str | None = None, **item: Any) -> dict[str, Any]:
-    """A delta of one tool call: `name` stands in its function, the rest beside it."""
+    """A delta of one tool call: `name` is in its function, the rest next to it."""
     function = {"name": item.pop("name", ...), "arguments": ... if arguments is None else arguments}
     function = {name: value for name, value in function.items() if value is not ...}
     return {"tool_calls": [{**item, "function": function}]}

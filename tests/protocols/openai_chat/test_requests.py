@@ -1,11 +1,11 @@
-"""What clients of Chat Completions may send, and what is said to those who send something else."""
+"""Requests that clients of Chat Completions may send, and the errors for others."""
 
 import json
 from typing import Any
 
 import pytest
 
-from modelbay.conversation import AnyPart, Conversation, Origin, Text, Thinking, ToolCall
+from modelbay.conversation import AnyPart, Conversation, Provenance, Text, Thinking, ToolCall
 from modelbay.dialect import PLAIN
 from modelbay.errors import Unsupported
 from modelbay.events import Finished, Reply
@@ -76,7 +76,7 @@ def test_what_vendors_write_in_their_own_ways_is_written_back_in_the_same(body):
 
 
 def test_state_that_a_client_kept_for_another_provider_is_restored():
-    origin = Origin("anthropic", "anthropic", "claude")
+    origin = Provenance("anthropic", "anthropic", "claude")
     call = ToolCall(name="f", id="a", arguments="{}")
     reply = Reply(parts=[Thinking(texts=["Hm"], opaque="sig", origin=origin), call], finish=Finished("tool_calls"))
     message = json.loads(codec("openai_chat").render_reply(reply))["choices"][0]["message"]
@@ -85,7 +85,7 @@ def test_state_that_a_client_kept_for_another_provider_is_restored():
     assert called == call
 
 
-GEMINI = Origin("google", "google", "gemini")
+GEMINI = Provenance("google", "google", "gemini")
 
 
 def whole(reply: Reply) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from inline_snapshot import snapshot
 
-from modelbay.conversation import AnyPart, Conversation, Media, Origin, Refusal, Text, Thinking, ToolCall
+from modelbay.conversation import AnyPart, Conversation, Media, Provenance, Refusal, Text, Thinking, ToolCall
 from modelbay.errors import Overloaded
 from modelbay.events import Failed, Finished, PartDelta, PartEnded, PartStarted, Started
 from modelbay.protocols.assembly import Assembly
@@ -80,7 +80,7 @@ def test_thinking_stands_in_the_field_it_came_in():
 
 
 def test_thinking_of_another_protocol_brings_its_state_along():
-    thinking = Thinking(texts=["Hm"], opaque="sig", origin=Origin("anthropic", "anthropic", "claude"))
+    thinking = Thinking(texts=["Hm"], opaque="sig", origin=Provenance("anthropic", "anthropic", "claude"))
     assert sent(*reply(thinking, Text(text="Hi")))[1:] == snapshot(
         [
             {

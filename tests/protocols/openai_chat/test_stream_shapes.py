@@ -1,4 +1,4 @@
-"""What streams of Chat Completions look like beside their deltas: usage, ends, errors, choices (reference: dialects.md §0.2-6)."""
+"""Streams of Chat Completions, apart from their deltas: usage, ends, errors, choices (reference: dialects.md §0.2-6)."""
 
 import json
 from typing import Any
@@ -290,7 +290,7 @@ def test_fields_that_nobody_knows_are_kept_beside_the_reply():
     }  # fmt: skip
 
 
-# what else a delta holds
+# other contents of a delta
 
 
 def test_a_refusal_is_a_part_of_its_own():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from modelbay.conversation import Text, Unknown
+from modelbay.conversation import Text, UnknownPart
 from tests.protocols.openai_chat.chunks import call, chunk, read
 
 
@@ -175,4 +175,4 @@ def test_the_older_function_call_is_a_call_without_an_id():
 def test_what_is_no_call_is_kept_as_it_came(junk):
     text, *rest = read(chunk({"content": "a", "tool_calls": [junk]})).parts
     assert text == Text(text="a")
-    assert rest == ([Unknown(native="tool_calls", raw=junk)] if junk else [])
+    assert rest == ([UnknownPart(native="tool_calls", raw=junk)] if junk else [])

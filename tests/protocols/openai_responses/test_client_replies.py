@@ -12,7 +12,7 @@ from openai import APIStatusError, AsyncOpenAI
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from modelbay.conversation import Annotation, AnyPart, Conversation, Media, Origin, Text, Thinking, ToolCall, Turn
+from modelbay.conversation import Annotation, AnyPart, Conversation, Media, Provenance, Text, Thinking, ToolCall, Turn
 from modelbay.dialect import PLAIN
 from modelbay.errors import BadRequest, ContextOverflow, Overloaded, RateLimited, Unsupported
 from modelbay.events import Event, Failed, Finished, PartDelta, PartEnded, PartStarted, Reply, Started, collect
@@ -23,7 +23,7 @@ from tests.protocols.event_sequences import replies
 from tests.protocols.invariants import check_openai_responses
 
 RESPONSES = codec("openai_responses")
-GEMINI = Origin("google", "google", "gemini")
+GEMINI = Provenance("google", "google", "gemini")
 
 
 def stream(*events: Event) -> list[dict[str, Any]]:
@@ -144,7 +144,7 @@ def test_the_state_of_another_provider_travels_with_the_client():
 
 
 def test_reasoning_of_another_provider_is_shown_as_a_summary_and_comes_back_as_what_it_was():
-    kimi = Thinking(texts=["Hm"], native="reasoning_content", origin=Origin("openai_chat", "moonshot", "kimi"))
+    kimi = Thinking(texts=["Hm"], native="reasoning_content", origin=Provenance("openai_chat", "moonshot", "kimi"))
     items = output(kimi, Text(text="Hi"))
     assert items[0]["summary"] == [{"type": "summary_text", "text": "Hm"}]
     assert back(items)[0] == kimi

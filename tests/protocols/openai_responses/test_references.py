@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from modelbay.conversation import AnyPart, Conversation, Origin, Text, Thinking, ToolCall
+from modelbay.conversation import AnyPart, Conversation, Provenance, Text, Thinking, ToolCall
 from modelbay.dialect import PLAIN
 from modelbay.errors import Unsupported
 from modelbay.events import Finished, Reply
@@ -14,7 +14,7 @@ from modelbay.protocols.codec import Call, codec
 
 MODEL = Model(id="m", max_output_tokens=1000)
 OTHERS = ["openai_chat", "anthropic", "google"]
-CLAUDE = Origin("anthropic", "anthropic", "claude")
+CLAUDE = Provenance("anthropic", "anthropic", "claude")
 
 
 def output() -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from modelbay.conversation import Media, Refusal, ServerToolCall, Text, Thinking, ToolCall, Unknown
+from modelbay.conversation import Media, Refusal, ServerToolCall, Text, Thinking, ToolCall, UnknownPart
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import ContextOverflow, IncompleteReply, MalformedReply, QuotaExhausted
 from modelbay.events import PartEnded, Reply, collect
@@ -171,7 +171,7 @@ def test_what_nobody_knows_is_passed_over_and_unknown_items_are_kept():
         {"type": "response.output_item.done", "output_index": 0, "item": item},
         completed(item),
     )
-    assert reply.parts == [Unknown(native="hologram", raw=item, item_id="h_1")]
+    assert reply.parts == [UnknownPart(native="hologram", raw=item, item_id="h_1")]
 
 
 def test_a_refusal_and_citations_are_streamed():
@@ -269,7 +269,7 @@ def test_every_kind_of_item_is_a_part():
 
 def test_an_empty_message_is_kept_as_reasoning_before_it_may_need_it():
     item = {"type": "message", "id": "msg_1", "role": "assistant", "content": []}
-    assert whole(status="completed", output=[item]).parts == [Unknown(native="message", raw=item, item_id="msg_1")]
+    assert whole(status="completed", output=[item]).parts == [UnknownPart(native="message", raw=item, item_id="msg_1")]
 
 
 @pytest.mark.parametrize("status", ["queued", "in_progress"])
@@ -305,7 +305,10 @@ def test_tokens_are_counted_once():
 
 
 def test_a_recorded_stream_tells_what_its_final_response_tells():
-    """But for what providers spell anew: ids, encrypted reasoning. The recordings named were put together from several."""
+    """Except for values that providers generate for each event: IDs, encrypted reasoning.
+
+    The recordings named here were assembled from several.
+    """
     spliced = ("azure-reasoning-encrypted-content", "openai-shell-container", "openai-shell-tool")
     checked = 0
     for exchange in exchanges("openai_responses"):
@@ -334,7 +337,7 @@ def _plain(part: Any) -> Any:
             return part.name, part.id, part.arguments, part.extra
         case Text():
             return part.text, part.annotations
-        case Unknown():
+        case UnknownPart():
             return part.native
         case _:
             return part

@@ -1,4 +1,4 @@
-"""What we ask of a Responses upstream, for conversations from anywhere."""
+"""Requests to a Responses upstream, for conversations from any protocol."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from modelbay.conversation import (
     Annotation,
     Conversation,
     Media,
-    Origin,
     OutputFormat,
+    Provenance,
     Reasoning,
     Settings,
     Text,
@@ -29,7 +29,7 @@ from modelbay.protocols.opaque import seal
 
 RESPONSES = codec("openai_responses")
 MODEL = Model(id="gpt-5", family="gpt")
-OURS = Origin("openai_responses", "openai", "gpt")
+OURS = Provenance("openai_responses", "openai", "gpt")
 
 
 def asked(*turns: Turn, dialect: Dialect = PLAIN, model: Model = MODEL, **settings: Any) -> Call:
@@ -106,7 +106,7 @@ def test_a_turn_becomes_items_in_its_order_and_reasoning_stands_before_what_it_l
 
 
 def test_thinking_of_another_provider_stays_behind_and_is_reported():
-    thinking = Thinking(texts=["Hm"], opaque="sig", origin=Origin("anthropic", "anthropic", "claude"))
+    thinking = Thinking(texts=["Hm"], opaque="sig", origin=Provenance("anthropic", "anthropic", "claude"))
     call = asked(user("Go"), Turn("assistant", [thinking, Text(text="Yes")]))
     assert [item.get("type") for item in call.body["input"]] == [None, "message"]
     assert [warning.setting for warning in call.warnings] == ["thinking"]
@@ -187,14 +187,14 @@ def test_a_document_without_a_name_gets_one_that_tells_its_kind():
 
 
 def test_what_an_assistant_drew_goes_back_in_a_user_message():
-    drawn = Turn("assistant", [Media(kind="image", data="AAAA", media_type="image/png", origin=Origin("google"))])
+    drawn = Turn("assistant", [Media(kind="image", data="AAAA", media_type="image/png", origin=Provenance("google"))])
     items = asked(user("Draw"), drawn, user("Bluer")).body["input"]
     assert [item["role"] for item in items] == ["user", "user", "user"]
     assert items[1]["content"][1]["image_url"] == "data:image/png;base64,AAAA"
 
 
 def test_citations_of_another_protocol_are_reported():
-    cited = Text(text="So", annotations=[Annotation("url", url="https://example.com")], origin=Origin("anthropic"))
+    cited = Text(text="So", annotations=[Annotation("url", url="https://example.com")], origin=Provenance("anthropic"))
     call = asked(user("Hi"), Turn("assistant", [cited]), user("More"))
     assert [warning.setting for warning in call.warnings] == ["annotations"]
 
@@ -365,7 +365,7 @@ def test_a_body_of_the_wrong_shape_is_refused_by_the_field_s_name(body):
 
 
 def test_an_envelope_restores_the_state_of_thinking_of_a_call_and_of_a_text():
-    gemini = Origin("google", "google", "gemini")
+    gemini = Provenance("google", "google", "gemini")
     parts = [
         Thinking(texts=["a", "b"], opaque="sig-1", origin=gemini, native="thought"),
         ToolCall(name="look", arguments="{}", id="c1", opaque="sig-2", origin=gemini),

@@ -20,13 +20,13 @@ from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.credentials.oauth import Code, TokenSet
 from modelbay.credentials.system_keyring import NoKeyring
 from modelbay.errors import AuthenticationFailed, ConfigError, MissingCredential, ModelbayError
-from modelbay.line import Line
+from modelbay.line import ProviderClient
 from modelbay.onboarding import remove as removal
 from modelbay.onboarding.sources import managed
 from modelbay.onboarding.sources.managed import Written
 from modelbay.providers import logins, presets
 from modelbay.providers.endpoint import models_endpoint
-from modelbay.providers.presets import Login
+from modelbay.providers.presets import LoginMethod
 from modelbay.providers.upstream import upstream
 from modelbay.storage import files
 
@@ -48,7 +48,7 @@ class Target(Struct):
     """What somebody logs in to: an entry that is there, or the one that a vendor's login will write."""
 
     entry: ProviderEntry
-    login: Login | None
+    login: LoginMethod | None
     table: Table
     """The keys of the entry that logging in writes, where a vendor's login does."""
 
@@ -144,7 +144,7 @@ def target(
     return Target(provider_entry(login.provider, table), login, table)
 
 
-def vendor_of(login: Login) -> presets.Preset:
+def vendor_of(login: LoginMethod) -> presets.Preset:
     return next(preset for preset, other in presets.logins() if other.id == login.id)
 
 
@@ -167,7 +167,7 @@ async def log_in(config: Config, to: Target, show: Callable[[Code], object]) -> 
     """
     before = config.providers.get(to.entry.id)
     config = replace(config, providers={**config.providers, to.entry.id: to.entry})
-    line = Line(config)
+    line = ProviderClient(config)
     try:
         new = not await _logged_in(line, config, to)
         if new:
@@ -207,7 +207,7 @@ def _check_room(config: Config, to: Target, login: tokens.Login) -> None:
         files.check_room(config.path, len(content) + ENTRY_ROOM)
 
 
-async def _refreshed(line: Line, config: Config, to: Target, *, new: bool) -> Written | None:
+async def _refreshed(line: ProviderClient, config: Config, to: Target, *, new: bool) -> Written | None:
     endpoint = models_endpoint(config, to.entry) if to.login else None
     if to.login is None or endpoint is None:
         return None
@@ -236,7 +236,7 @@ def _is_other(before: ProviderEntry, now: ProviderEntry) -> bool:
 
 
 async def _end(
-    line: Line,
+    line: ProviderClient,
     id: str,
     login: OAuth,
     change: Callable[[], Removed] | None = None,
@@ -266,7 +266,7 @@ async def _end(
     return LoggedOut(ended, removed)
 
 
-async def _revoked(line: Line, id: str, login: OAuth, ended: Ended, found: TokenSet | None) -> Ended:
+async def _revoked(line: ProviderClient, id: str, login: OAuth, ended: Ended, found: TokenSet | None) -> Ended:
     if found is None or found.refused or found.obtained_by != oauth.OBTAINED:
         return ended
     try:
@@ -283,7 +283,7 @@ async def _revoked(line: Line, id: str, login: OAuth, ended: Ended, found: Token
     return Ended(ended.deleted, problem, found.expires_at or None)
 
 
-async def _logged_in(line: Line, config: Config, to: Target) -> bool:
+async def _logged_in(line: ProviderClient, config: Config, to: Target) -> bool:
     """Whether the tokens at hand are good; those of somebody else's login are not."""
     try:
         await line.token(_login(config, to.entry))
@@ -312,7 +312,7 @@ async def log_out(config: Config, name: str) -> LoggedOut:
         )
     vendor = logins.managing(entry)
     change = None if vendor is None else lambda: apply(lambda edit: managed.remove(edit, vendor), config.path).result
-    line = Line(config)
+    line = ProviderClient(config)
     try:
         return await _end(line, entry.id, entry.oauth, change)
     finally:
@@ -327,7 +327,7 @@ async def remove(config: Config, ids: Sequence[str]) -> list[Removed]:
         ConfigError: the file cannot be changed.
     """
     removed = await asyncio.to_thread(removal.remove, config.path, ids)
-    line = Line(config)
+    line = ProviderClient(config)
     try:
         for entry in (config.providers[id] for id in ids if id in config.providers):
             if entry.oauth is not None:
@@ -351,7 +351,7 @@ async def check_google(config: Config) -> Google:
         MissingCredential: no credentials are set up on this machine; the hint is the command that does.
         AuthenticationFailed: Google refuses them.
     """
-    line = Line(config)
+    line = ProviderClient(config)
     try:
         found = await line.google()
     finally:

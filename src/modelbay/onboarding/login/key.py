@@ -12,10 +12,10 @@ from modelbay.onboarding.draft import Draft
 from modelbay.onboarding.login.device import vendor_of
 from modelbay.onboarding.probe import Detected, detect, remember
 from modelbay.onboarding.sources import managed
-from modelbay.providers.presets import Login
+from modelbay.providers.presets import LoginMethod
 
 
-async def try_key(config: Config, login: Login, key: str, base_url: str | None = None) -> Detected:
+async def try_key(config: Config, login: LoginMethod, key: str, base_url: str | None = None) -> Detected:
     """The platform's models, which it lists for this key; those that it is not meant for are left out.
 
     Raises:

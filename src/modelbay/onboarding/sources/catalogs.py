@@ -28,7 +28,7 @@ from modelbay.config.schema import CATALOG, Config, ProviderEntry, Table
 from modelbay.conversation import Extra, Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT, has_auth_header
 from modelbay.errors import ConfigError, ModelbayError
-from modelbay.line import Line
+from modelbay.line import ProviderClient
 from modelbay.onboarding.choose_models import settle_default
 from modelbay.onboarding.draft import Draft, as_entry, azure_draft, host_of, serves_without_key, with_key
 from modelbay.onboarding.sources import write as imported
@@ -141,7 +141,7 @@ async def opened(config: Config, url: str | None = None, cache: Cache | None = N
     Raises:
         ModelbayError: there is no list at the URL.
     """
-    line = Line(config)
+    line = ProviderClient(config)
     try:
         if url is None or url == modelsdev.URL:
             known = ModelsDev(cache)

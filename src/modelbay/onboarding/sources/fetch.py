@@ -13,7 +13,7 @@ from modelbay.conversation import Json
 from modelbay.errors import ModelbayError
 from modelbay.hints import About, explain
 from modelbay.json_text import decode
-from modelbay.line import USER_AGENT, Line
+from modelbay.line import USER_AGENT, ProviderClient
 from modelbay.origin import Origin, is_open, origin
 from modelbay.protocols.failures import provider_error, summary, text_of
 from modelbay.providers.endpoint import Endpoint
@@ -31,7 +31,9 @@ class Document(Struct):
     body: bytes
 
 
-async def fetch(line: Line, url: str, trusted: Collection[Origin], endpoint: Endpoint | None = None) -> Document:
+async def fetch(
+    line: ProviderClient, url: str, trusted: Collection[Origin], endpoint: Endpoint | None = None
+) -> Document:
     """What is at an address. `trusted` are the origins that need not be public; with an `endpoint` its key is sent.
 
     Raises:
@@ -64,7 +66,7 @@ def _refused(status: int, body: bytes) -> ModelbayError:
 
 async def anybodys(config: Config, url: str) -> Json:
     """The JSON at an address that the user typed, as who has no key gets it; None where there is none."""
-    line = Line(config)
+    line = ProviderClient(config)
     try:
         return decode((await fetch(line, url, [origin(url)])).body)
     except ModelbayError:

@@ -14,7 +14,7 @@ from modelbay.config.edit import Edit
 from modelbay.config.schema import Table
 from modelbay.errors import MalformedReply, UnknownModel
 from modelbay.json_text import decode
-from modelbay.providers.presets import Login
+from modelbay.providers.presets import LoginMethod
 
 OWNED = (
     "provider", "model", "max_context_size", "capabilities", "display_name", "protocol", "beta_api",
@@ -31,7 +31,7 @@ class Written(Struct, frozen=True):
     default_model: str | None
 
 
-def models_of(body: bytes, login: Login) -> dict[str, Table]:
+def models_of(body: bytes, login: LoginMethod) -> dict[str, Table]:
     """The service's list as models by alias.
 
     Raises:
@@ -94,7 +94,7 @@ def table_of(item: Mapping[str, Any], provider: str) -> Table:
 
 
 def write(
-    edit: Edit, login: Login, provider: Table, models: Mapping[str, Table], *, new: bool = True, gaps: Gaps | None = None
+    edit: Edit, login: LoginMethod, provider: Table, models: Mapping[str, Table], *, new: bool = True, gaps: Gaps | None = None
 ) -> Written:  # fmt: skip
     """The provider, its models and the service's other tables, in one transaction. The default model stays where it can
     be used; with a `new` login, or another default, `[thinking]` becomes what the default model can do. A model that may be
@@ -133,7 +133,7 @@ def write(
     return Written(list(models), gone, default)
 
 
-def remove(edit: Edit, login: Login) -> Removed:
+def remove(edit: Edit, login: LoginMethod) -> Removed:
     """Takes out what `write` wrote; services that are the user's own stay.
 
     Raises:
@@ -175,7 +175,7 @@ def settle_thinking(edit: Edit, *, thinks: bool | None, always: bool) -> None:
         edit.set("thinking", "enabled", value=False)
 
 
-def _put_services(edit: Edit, login: Login, provider: Table) -> None:
+def _put_services(edit: Edit, login: LoginMethod, provider: Table) -> None:
     for name, path in login.services.items():
         there = edit.get("services", name)
         table = {"base_url": f"{provider['base_url']}{path}", "api_key": "", "oauth": provider["oauth"]}
@@ -186,7 +186,7 @@ def _put_services(edit: Edit, login: Login, provider: Table) -> None:
                 edit.set("services", name, key, value=value)
 
 
-def _is_of(service: object, login: Login) -> bool:
+def _is_of(service: object, login: LoginMethod) -> bool:
     """Whether a table of `[services]` is used by this login."""
     oauth = service.get("oauth") if isinstance(service, dict) else None
     key = oauth.get("key") if isinstance(oauth, dict) else None

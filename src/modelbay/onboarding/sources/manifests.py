@@ -38,7 +38,7 @@ from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.schema import MANIFEST, Config, Table
 from modelbay.conversation import Json
 from modelbay.errors import ConfigError, ModelbayError, ProviderError
-from modelbay.line import Line
+from modelbay.line import ProviderClient
 from modelbay.model import Model
 from modelbay.onboarding import recognition
 from modelbay.onboarding.choose_models import settle_default
@@ -156,7 +156,7 @@ async def from_url(
     if not url:
         raise ModelbayError(NOTHING_GIVEN, hint=GIVE)
     home = typed(url)
-    line = Line(config)
+    line = ProviderClient(config)
     try:
         manifest = await manifest_at(line, url, [home])
         return await _from_manifest(line, manifest, url, home, id=id, key=key, agreed=agreed)
@@ -165,7 +165,14 @@ async def from_url(
 
 
 async def _from_manifest(
-    line: Line, manifest: Manifest, url: str, home: Origin, *, id: str | None, key: str | None, agreed: Origin | None
+    line: ProviderClient,
+    manifest: Manifest,
+    url: str,
+    home: Origin,
+    *,
+    id: str | None,
+    key: str | None,
+    agreed: Origin | None,
 ) -> Proposal | Consent:
     where = origin(manifest.base_url)
     may = where in (home, agreed)
@@ -192,7 +199,7 @@ def from_text(config: Config, text: bytes | Json, *, id: str | None = None) -> P
     return _proposal(config, _said(manifest, manifest.models, manifest.findings), None, id)
 
 
-async def manifest_at(line: Line, url: str, trusted: Collection[Origin]) -> Manifest:
+async def manifest_at(line: ProviderClient, url: str, trusted: Collection[Origin]) -> Manifest:
     """The manifest at an address.
 
     Raises:
@@ -210,7 +217,7 @@ async def manifest_at(line: Line, url: str, trusted: Collection[Origin]) -> Mani
     return manifest
 
 
-async def said_by(manifest: Manifest, trusted: Collection[Origin], keyed: Keyed, line: Line) -> Said:
+async def said_by(manifest: Manifest, trusted: Collection[Origin], keyed: Keyed, line: ProviderClient) -> Said:
     """What a hosted manifest leads to. Where nobody gets an answer without a key, the one of `keyed` is sent.
 
     Raises:

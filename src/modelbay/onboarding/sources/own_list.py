@@ -8,7 +8,7 @@ from modelbay.catalog.lookup import Catalog, Seen
 from modelbay.catalog.names import renamed
 from modelbay.config.edit import Edit
 from modelbay.config.schema import Config, ProviderEntry, Table
-from modelbay.line import Line
+from modelbay.line import ProviderClient
 from modelbay.onboarding.sources import merge as merging
 from modelbay.onboarding.sources.answer import LIST, Answer
 from modelbay.onboarding.sources.merge import Memory, Ownership, Written
@@ -18,7 +18,7 @@ OWNER = Ownership(frozenset(), lambda provider, alias, table: False)
 """Of a model that was chosen from its provider's list, the file has nothing but its name."""
 
 
-async def of_list(config: Config, line: Line, entry: ProviderEntry) -> Answer:
+async def of_list(config: Config, line: ProviderClient, entry: ProviderEntry) -> Answer:
     """What a provider's own list says."""
     found = upstream(config, entry)
     catalog = Catalog()

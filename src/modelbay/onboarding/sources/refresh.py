@@ -17,7 +17,7 @@ from msgspec import Struct, field
 from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.schema import CATALOG, MANIFEST, REGISTRY, Config, ProviderEntry
 from modelbay.errors import ConfigError, ModelbayError
-from modelbay.line import Line
+from modelbay.line import ProviderClient
 from modelbay.onboarding.sources.answer import LIST, LOGIN, Answer
 from modelbay.onboarding.sources.merge import Written
 from modelbay.onboarding.sources.own_list import of_list
@@ -25,8 +25,8 @@ from modelbay.onboarding.sources.renewals import of_catalogs, of_login, of_manif
 from modelbay.providers import logins
 from modelbay.providers.upstream import upstream
 
-Ask: TypeAlias = Callable[[Config, Line, list[ProviderEntry]], Awaitable[list[Answer]]]
-AskOne: TypeAlias = Callable[[Config, Line, ProviderEntry], Awaitable[Answer]]
+Ask: TypeAlias = Callable[[Config, ProviderClient, list[ProviderEntry]], Awaitable[list[Answer]]]
+AskOne: TypeAlias = Callable[[Config, ProviderClient, ProviderEntry], Awaitable[Answer]]
 
 
 class Outcome(Struct, kw_only=True):
@@ -46,14 +46,14 @@ class Outcome(Struct, kw_only=True):
 def _each(kind: str, one: AskOne) -> Ask:
     """Asks for each provider by itself."""
 
-    async def safely(config: Config, line: Line, entry: ProviderEntry) -> Answer:
+    async def safely(config: Config, line: ProviderClient, entry: ProviderEntry) -> Answer:
         try:
             return await one(config, line, entry)
         except ModelbayError as error:
             error.provider = error.provider or entry.id
             return Answer(kind=kind, providers=[entry.id], error=error)
 
-    async def asked(config: Config, line: Line, entries: list[ProviderEntry]) -> list[Answer]:
+    async def asked(config: Config, line: ProviderClient, entries: list[ProviderEntry]) -> list[Answer]:
         return await gather(*(safely(config, line, entry) for entry in entries))
 
     return asked
@@ -121,7 +121,7 @@ async def ask(config: Config, entries: Sequence[ProviderEntry]) -> list[Answer]:
     if config.network is not None and config.network.offline:
         hint = "remove `offline = true` from [network] to refresh"
         raise ConfigError("offline: nothing is refreshed", hint=hint, file=str(config.path))
-    line = Line(config)
+    line = ProviderClient(config)
     try:
         found = await gather(*(SOURCES[kind](config, line, group) for kind, group in kinds.items()))
     finally:

@@ -34,7 +34,7 @@ from modelbay.errors import (
     PermissionDenied,
     ProviderError,
 )
-from modelbay.line import Line
+from modelbay.line import ProviderClient
 from modelbay.onboarding.choose_models import settle_default
 from modelbay.onboarding.draft import as_entry, serves_without_key
 from modelbay.onboarding.sources import fetch as documents
@@ -355,7 +355,7 @@ async def _fetched(config: Config, url: str, token: str | None) -> Found:
     endpoint = Endpoint(
         url=url, headers=authorisation, protocol="openai_chat", dialect=PLAIN, origin=where, provider=""
     )  # fmt: skip
-    line = Line(config)
+    line = ProviderClient(config)
     try:
         found = await documents.fetch(line, url, [where], endpoint)
     except ProviderError as error:

@@ -8,7 +8,7 @@ from modelbay.config import changes
 from modelbay.config.edit import Edit
 from modelbay.config.schema import CATALOG, MANIFEST, REGISTRY, Config, ProviderEntry
 from modelbay.errors import ConfigError, MissingCredential, ModelbayError
-from modelbay.line import Line
+from modelbay.line import ProviderClient
 from modelbay.onboarding.sources import catalogs, managed, manifests, registries
 from modelbay.onboarding.sources import merge as merging
 from modelbay.onboarding.sources import write as imported
@@ -23,7 +23,7 @@ from modelbay.providers.upstream import upstream
 # Manifests
 
 
-async def of_manifest(config: Config, line: Line, entry: ProviderEntry) -> Answer:
+async def of_manifest(config: Config, line: ProviderClient, entry: ProviderEntry) -> Answer:
     """What a provider's manifest says."""
     source = entry.source or {}
     url, base = str(source["url"]), upstream(config, entry).base_url
@@ -72,7 +72,7 @@ def _keyed(config: Config, entry: ProviderEntry) -> Endpoint | None:
 # Catalogs
 
 
-async def of_catalogs(config: Config, line: Line, entries: list[ProviderEntry]) -> list[Answer]:
+async def of_catalogs(config: Config, line: ProviderClient, entries: list[ProviderEntry]) -> list[Answer]:
     """What models.dev, or another list, says of each provider that was added from there."""
     shelves: dict[str | None, Shelf | ModelbayError] = {}
     answers = []
@@ -109,7 +109,7 @@ def _of_catalog(config: Config, shelf: Shelf | ModelbayError, entry: ProviderEnt
 # Registries
 
 
-async def of_registries(config: Config, line: Line, entries: list[ProviderEntry]) -> list[Answer]:
+async def of_registries(config: Config, line: ProviderClient, entries: list[ProviderEntry]) -> list[Answer]:
     """What each registry says of all its providers, also those that nobody asked for."""
     wanted = {str((entry.source or {}).get("url")).strip() for entry in entries}
     tokens = registries.urls_of(config)
@@ -152,7 +152,7 @@ def _note(one: Written, *, keyless: bool) -> None:
 # Logins
 
 
-async def of_login(config: Config, line: Line, entry: ProviderEntry) -> Answer:
+async def of_login(config: Config, line: ProviderClient, entry: ProviderEntry) -> Answer:
     """What the service lists that one is logged in to."""
     login, endpoint = logins.managing(entry), models_endpoint(config, entry)
     if login is None or endpoint is None:

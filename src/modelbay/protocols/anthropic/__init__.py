@@ -1,4 +1,4 @@
-"""Anthropic Messages, on Anthropic's own host, Bedrock and Vertex, and on the hosts that speak it too."""
+"""Anthropic Messages, for Anthropic's own host, Bedrock, Vertex AI and compatible hosts."""
 
 from modelbay.protocols.anthropic.errors import parse_error, render_error
 from modelbay.protocols.anthropic.reply import parse_reply, render_reply

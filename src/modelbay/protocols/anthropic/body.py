@@ -1,4 +1,4 @@
-"""The shape of an Anthropic request, as far as it is read; what else stands in it may be anything."""
+"""The type of an Anthropic request, as far as it is read; other fields may be anything."""
 
 from typing import Any, Required, TypeAlias, TypedDict
 
@@ -38,7 +38,7 @@ class _Metadata(TypedDict, total=False):
     user_id: str | None
 
 
-class Body(TypedDict, total=False):
+class MessagesBody(TypedDict, total=False):
     model: str | None
     messages: Required[list[_Message]]
     system: str | list[dict[str, Any]] | None

@@ -1,4 +1,4 @@
-"""Anthropic errors: `{"type": "error", "error": {"type", "message"}, "request_id"}`, and what compatible hosts send instead."""
+"""Anthropic errors: `{"type": "error", "error": {"type", "message"}, "request_id"}`, and the forms of compatible hosts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from modelbay.protocols.failures import provider_error, request_id, spoken, stat
 
 FAMILY: error_words.Family = "anthropic"
 _THREADS = ("thread",)
-"""Settings that keep a conversation at the server."""
+"""Settings that store a conversation at the server."""
 
 
 def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
@@ -30,13 +30,13 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Provide
 
 
 def error_in(answer: Json, status: int | None = None, body: str = "") -> ProviderError | None:
-    """The error that a body or an event holds, or None."""
+    """The error in a body or event, or None."""
     error = _error_in(answer, status, body)
     return error and spoken(error, FAMILY)
 
 
 def _error_in(answer: Json, status: int | None, body: str) -> ProviderError | None:
-    if isinstance(answer, list) and answer:  # Vertex puts its own errors in an array
+    if isinstance(answer, list) and answer:  # Vertex AI puts its own errors in a list
         return _error_in(answer[0], status, body)
     if not isinstance(answer, dict):
         return None
@@ -64,7 +64,7 @@ def render_error(error: Exception) -> tuple[int, bytes]:
 
 
 def error_object(error: Exception) -> tuple[int, dict[str, Any]]:
-    """Status and the `{"type": "error", …}` that official SDKs read."""
+    """Status and the `{"type": "error", …}` object that official SDKs read."""
     told = error_words.answer(error, FAMILY)
     what: dict[str, Any] = {"type": told.type, "message": told.message}
     if isinstance(error, Unsupported) and error.setting in _THREADS:

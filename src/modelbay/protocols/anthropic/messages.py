@@ -1,4 +1,4 @@
-"""Anthropic messages: turns in and out."""
+"""Anthropic messages: parsing and rendering turns."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -18,7 +18,7 @@ from modelbay.conversation import (
     ToolCall,
     ToolResult,
     Turn,
-    Unknown,
+    UnknownPart,
 )
 from modelbay.dialect import Dialect
 from modelbay.events import Warned
@@ -39,7 +39,7 @@ from modelbay.protocols.opaque import belongs, restore, unseal
 from modelbay.protocols.shapes import without
 
 SYSTEM = "system"
-"""The `native` of a turn that stood in the top-level `system`."""
+"""The `native` of a turn from the top-level `system`."""
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 
 
@@ -59,7 +59,7 @@ def parse_message(message: dict[str, Any]) -> Turn:
 
 
 def _unseal(parts: list[AnyPart]) -> None:
-    """Restores the state that a client kept for another provider in signatures and redacted blocks."""
+    """Restore the state that a client kept for another provider in signatures and redacted blocks."""
     for part in [part for part in parts if type(part) is Thinking]:
         found = unseal(part.opaque)
         if found is None:
@@ -70,7 +70,7 @@ def _unseal(parts: list[AnyPart]) -> None:
             continue
         index = parts.index(part)
         parts.remove(part)
-        # the state of a call stands before it, that of a text behind it
+        # the state of a call precedes it, that of a text follows it
         index -= sealed.kind == "text"
         if 0 <= index < len(parts):
             restore(parts[index], origin, sealed)
@@ -105,13 +105,13 @@ class _Writer:
         if self.same and turn.native is not None:
             role = turn.native
         if self.same:
-            # a single plain text is written as a string, as most clients do
+            # a single plain text is written as a string, as by most clients
             content = render_content(turn.parts) if self._is_text(turn) else self._blocks(turn.parts)
             self.messages.append({"role": role, "content": content, **(turn.extra or {})})
             return
         if turn.name is not None:
             carried("name", NAME, self.report)
-        # what an assistant made beside text may stand in a user's message only
+        # media created by an assistant are allowed in user messages only
         made = [part for part in turn.parts if type(part) is Media] if role == "assistant" else []
         if blocks := self._blocks([part for part in turn.parts if part not in made] if made else turn.parts):
             self._append(role, blocks)
@@ -131,13 +131,13 @@ class _Writer:
             content = render_content(turn.parts)
             self.messages.append({"role": turn.native or "system", "content": content, **(turn.extra or {})})
         else:
-            # only the newest models take a system message here; its place matters more than its role
+            # only the newest models accept a system message here; its position matters more than its role
             text = "".join(part.text for part in self._texts(turn))
             if text:
                 self._append("user", [{"type": "text", "text": f"<system>\n{text}\n</system>"}])
 
     def _texts(self, turn: Turn) -> list[Text]:
-        """What a system prompt of another protocol says; a block that is not text is refused there."""
+        """The system prompt of another protocol; blocks other than text are rejected there."""
         texts: list[Text] = []
         for part in turn.parts:
             if isinstance(part, Text | Refusal):
@@ -149,14 +149,14 @@ class _Writer:
         return texts
 
     def _append(self, role: str, blocks: list[dict[str, Any]]) -> None:
-        """One message for turns that follow each other: Anthropic wants all the results of a step in the next message,
-        first in it. What a client of another protocol sends as items becomes one message too."""
+        """Join consecutive turns into one message: all results of a step must be in the next message, before other
+        content. Items of other protocols are joined too."""
         if not self.messages or self.messages[-1]["role"] != role:
             self.messages.append({"role": role, "content": []})
         self.messages[-1]["content"] += blocks
 
     def close(self) -> None:
-        """Puts the results first in each message, once it is whole."""
+        """Move the results to the beginning of each complete message."""
         for message in self.messages if not self.same else ():
             if message["role"] == "user":
                 message["content"].sort(key=lambda block: block["type"] != "tool_result")
@@ -178,7 +178,7 @@ class _Writer:
                 if not is_object(part):
                     self.report.append(
                         Warned(
-                            f"the arguments of the call of `{part.name}` are no JSON object: sent as `_raw`", "tools"
+                            f"the arguments of the call of `{part.name}` are not a JSON object: sent as `_raw`", "tools"
                         )
                     )
                 return render_block(self._plain(part), self.ids[id(part)])
@@ -189,18 +189,18 @@ class _Writer:
             case ServerToolCall() | ServerToolResult() if not self._mine(part):
                 carried("server_tool_parts", NAME, self.report)
                 return None
-            case Unknown() if not self._mine(part):
+            case UnknownPart() if not self._mine(part):
                 carried("unknown_parts", NAME, self.report)
                 return None
             case _:
                 return render_block(part)
 
     def _mine(self, part: Part) -> bool:
-        """Whether the part was made by this target, so that its state and its vendor's own blocks may go back."""
+        """Whether the part was created by this target, so that its state and its vendor's own blocks may be sent back."""
         return part.origin is not None and belongs(part, NAME, self.dialect.vendor, self.model.family)  # type: ignore[arg-type]
 
     def _plain(self, part: Text | ToolCall) -> Text | ToolCall:
-        """A text or call without what only its own protocol understands; a cache mark is this protocol's own word."""
+        """A text or call without fields of other protocols; cache control belongs to this protocol."""
         if self._mine(part):
             return part
         if part.annotations:
@@ -210,7 +210,7 @@ class _Writer:
         return ToolCall(name=part.name, arguments=part.arguments, input=part.input, cache=part.cache)
 
     def _thinking(self, part: Thinking) -> dict[str, Any] | None:
-        """Thinking goes back to whom it came from, with its signature; unsigned or foreign, it would be a 400."""
+        """Thinking is sent back to its origin with its signature. Unsigned or foreign thinking would cause a 400."""
         if self._mine(part) and (part.opaque is not None or part.origin.vendor):  # type: ignore[union-attr]
             block = render_block(part)
             if block is not None and part.native != REDACTED:
@@ -252,16 +252,16 @@ class _Writer:
 def render_messages(
     conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned], answers: dict[int, ToolCall]
 ) -> tuple[str | list[dict[str, Any]], list[dict[str, Any]]]:
-    """The top-level `system` and the `messages`."""
+    """Render the top-level `system` and `messages`."""
     writer = _Writer(conversation, model, dialect, report, answers)
     for turn in conversation.turns:
         writer.write(turn)
     writer.close()
-    if not writer.same and not writer.messages and writer.system:  # there must be something to answer
+    if not writer.same and not writer.messages and writer.system:  # there must be a message to answer
         writer.messages = [{"role": "user", "content": [render_block(part) for part in writer.system]}]
         writer.system = []
     if not writer.same and writer.messages and writer.messages[-1]["role"] == "assistant":
-        # a trailing assistant message is continued here, and must not end in white space
+        # a trailing assistant message is continued, and must not end with white space
         for block in writer.messages[-1]["content"][-1:]:
             if block["type"] == "text":
                 block["text"] = block["text"].rstrip()

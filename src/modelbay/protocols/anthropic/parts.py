@@ -1,4 +1,4 @@
-"""Anthropic Messages: content blocks, in and out. Requests, replies and streams share it."""
+"""Anthropic content blocks: parsing and rendering, for requests, replies and streams."""
 
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from modelbay.conversation import (
     Thinking,
     ToolCall,
     ToolResult,
-    Unknown,
+    UnknownPart,
 )
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode_as
@@ -27,7 +27,7 @@ from modelbay.protocols.shapes import count, objects, shown, without, word
 NAME: Final = "anthropic"
 REDACTED = "redacted_thinking"
 TOOL_ID = r"[a-zA-Z0-9_-]+"
-"""What Anthropic demands of a tool call's id."""
+"""Anthropic's requirement for tool call IDs."""
 
 _MEDIA: dict[str, MediaKind] = {"image": "image", "document": "document", "video": "video", "audio": "audio"}
 _KNOWN = ("type", "cache_control")
@@ -39,15 +39,15 @@ def parse_content(content: Json) -> list[AnyPart]:
     if isinstance(content, str):
         return [Text(text=content)]
     if not isinstance(content, list):
-        return [Unknown(native="content", raw=content)]
-    return [parse_block(block) if isinstance(block, dict) else Unknown(raw=block) for block in content]
+        return [UnknownPart(native="content", raw=content)]
+    return [parse_block(block) if isinstance(block, dict) else UnknownPart(raw=block) for block in content]
 
 
 def parse_block(block: dict[str, Any]) -> AnyPart:
     kind = str(block.get("type"))
     part = _parse_known(kind, block)
     if part is None:
-        return Unknown(native=kind, raw=block)
+        return UnknownPart(native=kind, raw=block)
     if isinstance(block.get("cache_control"), dict):
         part.cache = block["cache_control"]
     return part
@@ -131,7 +131,7 @@ def _parse_media(kind: MediaKind, block: dict[str, Any]) -> Media | None:
 
 
 def input_text(value: Json) -> str:
-    """A call's input as compact JSON, in the order given; "" where there is none."""
+    """A call's input as compact JSON, in the given order; "" if there is none."""
     return "" if value is None else msgspec.json.encode(value).decode()
 
 
@@ -152,7 +152,7 @@ def parse_citation(item: dict[str, Any]) -> Annotation:
 
 
 def render_citation(annotation: Annotation) -> dict[str, Any] | None:
-    """A citation; another protocol's needs an address to become one."""
+    """A citation. Those of other protocols need a URL."""
     if annotation.protocol == NAME and annotation.raw is not None:
         return annotation.raw
     if annotation.url is None:
@@ -167,7 +167,7 @@ def render_citation(annotation: Annotation) -> dict[str, Any] | None:
 
 
 def render_block(part: AnyPart, call_id: str | None = None) -> dict[str, Any] | None:
-    """The block of a part that this protocol has; None for what it cannot hold. `call_id` replaces a call's own id."""
+    """The block of a part; None if the protocol has none for it. `call_id` replaces a call's own ID."""
     block: dict[str, Any]
     match part:
         case Text():
@@ -197,7 +197,7 @@ def render_block(part: AnyPart, call_id: str | None = None) -> dict[str, Any] | 
             block = {"type": part.native, "tool_use_id": part.call_id, "content": part.content}
             if part.is_error is not None:
                 block["is_error"] = part.is_error
-        case Unknown(raw=dict()):
+        case UnknownPart(raw=dict()):
             return part.raw  # type: ignore[no-any-return]
         case _:
             return None
@@ -205,7 +205,7 @@ def render_block(part: AnyPart, call_id: str | None = None) -> dict[str, Any] | 
 
 
 def _decorated(block: dict[str, Any], part: Part) -> dict[str, Any]:
-    """The block with the part's cache mark and the fields we do not know."""
+    """The block with the part's cache control and unknown fields."""
     if part.cache is not None:
         block["cache_control"] = part.cache
     for name, value in (part.extra or {}).items():
@@ -217,21 +217,21 @@ def _decorated(block: dict[str, Any], part: Part) -> dict[str, Any]:
 
 
 def render_content(parts: list[AnyPart]) -> str | list[dict[str, Any]]:
-    """A string where one plain text says it all, else blocks."""
+    """A string if the content is one plain text, else blocks."""
     if len(parts) == 1 and isinstance(only := parts[0], Text) and is_plain(only):
         return only.text
     return [block for part in parts if (block := render_block(part)) is not None]
 
 
 def is_plain(part: Text) -> bool:
-    """A text with nothing but its text."""
+    """Whether a text has no other fields."""
     return part.cache is None and not part.annotations and not part.extra
 
 
 def input_json(call: ToolCall | ServerToolCall) -> Json:
-    """A call's arguments as the object Anthropic wants, spelled as they came.
+    """A call's arguments as the object that Anthropic requires, with their original spelling.
 
-    Arguments that are no JSON object (a truncated call, a freeform tool) are kept as text inside one.
+    Arguments that are not a JSON object (a truncated call, a freeform tool) are put into one as text.
     """
     if not call.arguments.strip():
         return {}
@@ -241,7 +241,7 @@ def input_json(call: ToolCall | ServerToolCall) -> Json:
 
 
 def is_object(call: ToolCall | ServerToolCall) -> bool:
-    """Whether the arguments can be sent as they are, or nearly so; else they are what `_raw` is for."""
+    """Whether the arguments can be sent almost unchanged; otherwise they are sent as `_raw`."""
     if getattr(call, "input", "json") == "text" or not call.arguments.strip():
         return True
     try:
@@ -272,7 +272,7 @@ def _render_media(media: Media) -> dict[str, Any]:
 
 
 def as_text_document(media: Media) -> Media:
-    """A text file given as bytes, as the plain text Anthropic takes (it decodes PDF only)."""
+    """A text file given as bytes, as plain text, which Anthropic accepts (it decodes only PDF)."""
     text = plain_text(media) if media.data is not None else None
     if text is None:
         return media

@@ -1,4 +1,4 @@
-"""Anthropic replies in one piece, in and out."""
+"""Anthropic replies without streaming: parsing and rendering."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ OWN = (
     "end_turn", "stop_sequence", "max_tokens", "model_context_window_exceeded", "tool_use", "pause_turn", "compaction",
     "refusal",
 )  # fmt: skip
-"""The stop reasons that the protocol has. `end_turn` ends a reply also behind calls that its own code made."""
+"""The protocol's stop reasons. `end_turn` also ends a reply with calls that the provider's own code made."""
 _NATIVE: dict[FinishReason, str] = {
     "stop": "end_turn",
     "length": "max_tokens",
@@ -31,7 +31,7 @@ _NATIVE: dict[FinishReason, str] = {
     "content_filter": "refusal",
     "refusal": "refusal",
     "pause": "pause_turn",
-    "other": "max_tokens",  # which no client takes for a whole answer
+    "other": "max_tokens",  # no client treats it as a complete reply
 }
 TOP = ("id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage")
 
@@ -58,12 +58,12 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
 
 
 def reply_block(block: Json) -> AnyPart:
-    """The part of a block in a reply. What is no block is shown as text."""
+    """The part of a block in a reply. Anything that is not a block becomes text."""
     return reply_part(parse_block(block)) if isinstance(block, dict) else Text(text=shown(block))
 
 
 def reply_part(part: AnyPart) -> AnyPart:
-    """A part as a reply has it: an empty signature or citation list says nothing."""
+    """A part of a reply. Empty signatures and citation lists are dropped."""
     if type(part) is Thinking and part.opaque == "":
         part.opaque = None
     if not part.annotations:
@@ -72,9 +72,9 @@ def reply_part(part: AnyPart) -> AnyPart:
 
 
 def native_reason(end: Finished, has_calls: bool) -> str:
-    """The word a client understands; the provider's own where it is one of the protocol's.
+    """The stop reason for a client; the provider's own if the protocol has it.
 
-    A client that reads `tool_use` looks for a call.
+    Clients that read `tool_use` expect a call.
     """
     if end.reason == "tool_calls" and not has_calls:
         return "end_turn"
@@ -102,7 +102,7 @@ def render_reply(reply: Reply) -> bytes:
 
 
 def reply_blocks(part: AnyPart) -> list[dict[str, Any]]:
-    """The blocks a client gets for one part: none for what the protocol cannot hold, two where state goes beside it."""
+    """The blocks for one part: none if the protocol has none for it, two if its state needs its own."""
     ours = part.origin is None or part.origin.protocol == NAME
     match part:
         case Thinking() if not ours or part.native not in (None, REDACTED):
@@ -112,7 +112,7 @@ def reply_blocks(part: AnyPart) -> list[dict[str, Any]]:
         case _ if not ours and not isinstance(part, Text | ToolCall):
             return []
     block = render_block(part if ours else _bare(part))
-    if block is None or not isinstance(block.get("type"), str):  # damaged where it came from, and no client reads it
+    if block is None or not isinstance(block.get("type"), str):  # damaged at its source, and no client can read it
         return []
     if block["type"] == "thinking":
         block.setdefault("signature", "")
@@ -123,19 +123,19 @@ def reply_blocks(part: AnyPart) -> list[dict[str, Any]]:
 
 
 def _with_id(block: dict[str, Any], reply: str | None, index: int) -> dict[str, Any]:
-    """A call that its provider gave no id gets one: clients answer by it."""
+    """Give a call an ID if its provider sent none: clients refer to it."""
     if block["type"] == "tool_use" and not block.get("id"):
         block["id"] = made_id("toolu_", reply, index)
     return block
 
 
 def _bare(part: AnyPart) -> AnyPart:
-    """The part without another protocol's extras."""
+    """The part without unknown fields of another protocol."""
     return msgspec.structs.replace(part, extra=None, cache=None)
 
 
 def foreign_thinking(part: Thinking) -> list[dict[str, Any]]:
-    """Another protocol's thinking, its state in an envelope where a client keeps it: the signature."""
+    """Thinking of another protocol, with its state in an envelope that clients keep: the signature."""
     signature = seal(part) if part.opaque is not None or len(part.texts) > 1 else ""
     if not part.text and signature:
         return [{"type": REDACTED, "data": signature}]

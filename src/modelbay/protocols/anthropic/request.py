@@ -1,4 +1,4 @@
-"""Anthropic requests: a client's body to a conversation, and a conversation to a provider's body."""
+"""Anthropic requests: parsing a client's body, and rendering a provider's body."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from modelbay.conversation import (
 from modelbay.dialect import Dialect
 from modelbay.events import Warned
 from modelbay.model import Model
-from modelbay.protocols.anthropic.body import Body
+from modelbay.protocols.anthropic.body import MessagesBody
 from modelbay.protocols.anthropic.messages import parse_message, parse_system, render_messages
 from modelbay.protocols.anthropic.parts import NAME
 from modelbay.protocols.codec import Call
@@ -26,16 +26,16 @@ from modelbay.protocols.shapes import check, without
 from modelbay.protocols.survey import Survey
 
 TOOL_NAME = r"[a-zA-Z0-9_-]{1,128}"
-"""What Anthropic demands of a tool's name."""
+"""Anthropic's requirement for tool names."""
 PATH = "/v1/messages"
 MAX_TOKENS = 32_000
-"""`max_tokens` is required; this is sent where nothing is known of the model."""
+"""Default `max_tokens` for unknown models, as the field is required."""
 BUDGETS = {"minimal": 1024, "low": 1024, "medium": 4096}
-"""Thinking tokens for an effort, on models that take a budget; anything above is `TOP_BUDGET` (as Kimi Code has it)."""
+"""Thinking tokens for an effort, on models with a budget; anything above is `TOP_BUDGET` (as in Kimi Code)."""
 TOP_BUDGET = 32_000
 _LEAST_BUDGET = 1024
 _MARKS = 4
-"""Cache marks that a request may have."""
+"""Maximum number of cache breakpoints in a request."""
 
 _SAME = {
     "max_output_tokens": "max_tokens",
@@ -55,7 +55,7 @@ _TAKEN = frozenset(
 
 def parse_request(call: Call) -> Conversation:
     body = call.body
-    check(body, Body)
+    check(body, MessagesBody)
     settings = Settings()
     for setting, name in _SAME.items():
         if body.get(name) is not None:
@@ -109,7 +109,7 @@ def _parse_choice(choice: dict[str, Any]) -> ToolChoice:
 
 
 def _parse_output(body: dict[str, Json], settings: Settings) -> None:
-    """`thinking` and `output_config`: how much to think, and the shape of the answer."""
+    """`thinking` and `output_config`: reasoning settings and output format."""
     config = body.get("output_config") or {}
     reasoning = Reasoning(effort=config.get("effort"))
     if isinstance(thinking := body.get("thinking"), dict):
@@ -120,7 +120,7 @@ def _parse_output(body: dict[str, Json], settings: Settings) -> None:
     if thinking is not None or reasoning.effort is not None:
         settings.reasoning = reasoning
     form = config.get("format")
-    if form is None and body.get("output_format") is not None:  # its name while in beta
+    if form is None and body.get("output_format") is not None:  # its name during the beta
         form = body["output_format"]
         settings.spelling["output_format"] = "output_format"
     if isinstance(form, dict) and form.get("type") == "json_schema":
@@ -142,7 +142,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     conversation, report, answers = prepared(conversation, NAME, model, dialect, seen)
     settings, same = conversation.settings, conversation.protocol == NAME
     if not same and any(not stop.strip() for stop in settings.stop or ()):
-        raise refused("stop", NAME, "a stop sequence must hold more than white space")
+        raise refused("stop", NAME, "a stop sequence must contain more than white space")
     system, messages = render_messages(conversation, model, dialect, report, answers)
     body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
     if system:
@@ -159,7 +159,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     _render_output(body, settings, model, dialect, report, same)
     if same and body.get("thinking", {}).get("type") == "enabled" and _answers_calls_without_thinking(messages):
         body["thinking"] = {"type": "disabled"}
-        report.append(dropped("reasoning", NAME, "the thinking that led to the calls being answered is lost"))
+        report.append(dropped("reasoning", NAME, "the thinking before the tool calls being answered is missing"))
     metadata = dict(settings.metadata or {}) if same else {}
     if settings.user is not None:
         metadata["user_id"] = settings.user
@@ -170,7 +170,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     body |= dialect.body
     for name in dialect.unsupported:
         if body.pop(name, None) is not None:
-            report.append(dropped(name, NAME, f"{dialect.vendor} refuses it"))
+            report.append(dropped(name, NAME, f"{dialect.vendor} rejects it"))
     if dialect.cache_marks and not same:
         _mark(body)
     _limit_marks(body, report)
@@ -258,7 +258,7 @@ def _same_reasoning(body: dict[str, Any], reasoning: Reasoning) -> Extra:
 def _reasoning(
     body: dict[str, Any], reasoning: Reasoning, model: Model, dialect: Dialect, report: list[Warned]
 ) -> Extra:
-    """Another protocol's or a person's wish to think, as the model takes it. Returns what goes into `output_config`."""
+    """Render the reasoning settings of another protocol or of the user. Returns fields for `output_config`."""
     off = reasoning.enabled is False or reasoning.effort in ("none", "off")
     if off:
         if not model.can("always_thinking"):
@@ -267,19 +267,21 @@ def _reasoning(
     if reasoning.enabled is None and reasoning.effort is None and reasoning.budget is None:
         return {}
     if body.get("tool_choice", {}).get("type") in ("any", "tool"):
-        # Anthropic 400s on a forced call with thinking; the call is the contract, thinking is tuning
+        # Anthropic answers 400 to a forced call with thinking; the call is part of the contract, thinking is tuning
         report.append(dropped("reasoning", NAME, "a forced tool call and thinking exclude each other"))
         return {}
     for name in ("temperature", "top_k"):
         if body.get(name) not in (None, 1, 1.0):
             del body[name]
-            report.append(dropped(name, NAME, "it cannot be set while the model thinks"))
+            report.append(dropped(name, NAME, "it cannot be combined with thinking"))
     if dialect.adaptive_thinking and model.can("adaptive_thinking") and reasoning.budget is None:
         body["thinking"] = {"type": "adaptive", "display": "summarized"}
         effort = "low" if reasoning.effort == "minimal" else reasoning.effort
         return {"effort": effort} if effort not in (None, "on") else {}
     if _answers_calls_without_thinking(body["messages"]):
-        report.append(dropped("reasoning", NAME, "the calls being answered were made without this model's thinking"))
+        report.append(
+            dropped("reasoning", NAME, "there is no thinking of this model before the tool calls being answered")
+        )
         return {}
     budget = reasoning.budget or BUDGETS.get(reasoning.effort or "", TOP_BUDGET)
     room = body["max_tokens"] - _LEAST_BUDGET
@@ -287,15 +289,15 @@ def _reasoning(
         body["max_tokens"] += _LEAST_BUDGET
         room = _LEAST_BUDGET
         report.append(
-            Warned("`max_tokens` is raised: it must leave room for 1,024 thinking tokens", "max_output_tokens")
+            Warned("`max_tokens` is raised: it must allow at least 1,024 thinking tokens", "max_output_tokens")
         )
     body["thinking"] = {"type": "enabled", "budget_tokens": max(_LEAST_BUDGET, min(budget, room))}
     return {}
 
 
 def _answers_calls_without_thinking(messages: list[dict[str, Any]]) -> bool:
-    """Whether the last message has the results of calls that no thinking stands before. Anthropic then refuses a thinking
-    budget: the calls are another model's, or the client lost the thinking, as Claude Code does."""
+    """Whether the last message has results of calls without thinking before them. Anthropic then rejects a thinking
+    budget: the calls come from another model, or the client lost the thinking, as Claude Code does."""
     if len(messages) < 2 or not any(block.get("type") == "tool_result" for block in _blocks_of(messages[-1])):
         return False
     own = _blocks_of(messages[-2])
@@ -308,7 +310,7 @@ def _blocks_of(message: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _mark(body: dict[str, Any]) -> None:
-    """Cache breakpoints where a conversation grows from: the last tool, the system prompt, the last block."""
+    """Set cache breakpoints where conversations grow: the last tool, the system prompt, the last block."""
     mark = {"type": "ephemeral"}
     if body.get("tools"):
         body["tools"][-1].setdefault("cache_control", mark)
@@ -325,7 +327,7 @@ def _mark(body: dict[str, Any]) -> None:
 
 
 def _limit_marks(body: dict[str, Any], report: list[Warned]) -> None:
-    """The last cache marks stay: each covers all that stands before it."""
+    """Keep only the last cache breakpoints: each covers everything before it."""
     marked = [tool for tool in body.get("tools", ()) if "cache_control" in tool]
     _find_marked(body.get("system"), marked)
     _find_marked(body["messages"], marked)
@@ -336,7 +338,7 @@ def _limit_marks(body: dict[str, Any], report: list[Warned]) -> None:
 
 
 def _find_marked(content: Json, found: list[dict[str, Any]]) -> None:
-    """Adds the marked blocks of some content or messages, and those inside them, in their order."""
+    """Add the blocks with cache control in some content or messages, including nested ones, in order."""
     if type(content) is not list:
         return
     for item in content:
@@ -348,7 +350,7 @@ def _find_marked(content: Json, found: list[dict[str, Any]]) -> None:
 
 
 def _drop_ttl(value: Json) -> None:
-    """Compatible hosts 400 on a time to live in a cache mark."""
+    """Compatible hosts answer 400 to a `ttl` in cache control."""
     if isinstance(value, list):
         for item in value:
             _drop_ttl(item)

@@ -1,12 +1,12 @@
-"""Anthropic streams in: events to ours.
+"""Parses Anthropic streams.
 
-Blocks may overlap (llama.cpp closes all of them at the end), start with content in them, or miss their stop; a second
-`message_start` (spliced streams) starts nothing; the usage of `message_delta` overwrites that of `message_start`.
+Blocks may overlap (llama.cpp closes all of them at the end), start with content, or lack their stop event. A second
+`message_start` (spliced streams) is ignored. The usage of `message_delta` overwrites that of `message_start`.
 """
 
 from typing import Any
 
-from modelbay.conversation import Json, ServerToolCall, Text, Thinking, ToolCall, Unknown
+from modelbay.conversation import Json, ServerToolCall, Text, Thinking, ToolCall, UnknownPart
 from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ModelbayError, ReplyError
 from modelbay.events import Event
@@ -32,9 +32,9 @@ class StreamParser:
         self._decoder = Decoder()
         self._assembly = Assembly()
         self._blocks: dict[int, int] = {}
-        """The key of the open part of each block, by the block's index."""
+        """Key of the open part of each block, by the block's index."""
         self._inputs: dict[int, str] = {}
-        """Input that came with a block's start; it stands unless deltas follow."""
+        """Input in a block's start event; used unless deltas follow."""
         self._arguments: dict[int, Arguments] = {}
         self._usage: dict[str, Any] = {}
         self._native: str | None = None
@@ -60,11 +60,11 @@ class StreamParser:
         except ReplyError as error:
             self._fail(error)
         if not self._assembly.ended:
-            if self._native is not None:  # one-api and others leave `message_stop` out
+            if self._native is not None:  # one-api and others omit `message_stop`
                 self._finish()
             else:
                 what = "stopped before its end" if self._assembly.started else "is empty, or not a stream of events"
-                self._fail(IncompleteReply(f"the stream {what}: no `stop_reason` came"))
+                self._fail(IncompleteReply(f"the stream {what}: no `stop_reason` received"))
         return self._assembly.take()
 
     def _event(self, name: str, payload: bytes) -> None:
@@ -73,7 +73,7 @@ class StreamParser:
         try:
             event = decode(payload)
         except MalformedReply as error:
-            if payload.strip() != b"[DONE]":  # gateways add OpenAI's end
+            if payload.strip() != b"[DONE]":  # gateways add OpenAI's terminator
                 self._fail(unreadable(f"an event of the stream is not JSON: {error}", payload))
             return
         if type(event) is not dict:
@@ -92,7 +92,7 @@ class StreamParser:
                 self._message_delta(event)
             case "message_stop":
                 if self._native is None and not self._assembly.started:
-                    self._fail(IncompleteReply("the stream ended before it began"))
+                    self._fail(IncompleteReply("the stream ended before the reply started"))
                 else:
                     self._finish()
             case "ping":
@@ -102,8 +102,8 @@ class StreamParser:
                     self._fail(error_in(event) or unreadable("an error event without an error", payload))
 
     def _start(self, message: dict[str, Any]) -> None:
-        """A second start goes on with the reply; blocks it interrupts were cut off and are no part of it (a proxy tried
-        again), while content it brings along is (programmatic tool calls)."""
+        """A second start event continues the reply. Blocks that it interrupts were truncated and are dropped (a proxy
+        retried); content that it contains is kept (programmatic tool calls)."""
         for key in self._blocks.values():
             self._assembly.drop(key)
         self._blocks.clear()
@@ -170,7 +170,7 @@ class StreamParser:
                 if text := self._arguments.setdefault(index, Arguments()).feed(delta.get("partial_json")):
                     self._inputs.pop(index, None)
                     self._assembly.add(key, text)
-            case _ if type(part) is Unknown and isinstance(part.raw, dict):  # compaction_delta, and whatever follows it
+            case _ if type(part) is UnknownPart and isinstance(part.raw, dict):  # compaction_delta, and any later types
                 for name, value in delta.items():
                     if name != "type":
                         before = part.raw.get(name)
@@ -194,7 +194,7 @@ class StreamParser:
             self._assembly.add(key, start)
         part = self._assembly.part(key)
         if type(part) is Thinking and part.native is None and not self._assembly.written(key):
-            self._assembly.add(key, "")  # thinking whose text is left out still has its place, and a signature
+            self._assembly.add(key, "")  # thinking with omitted text still has its position, and a signature
         self._assembly.end(key)
 
     def _message_delta(self, event: dict[str, Any]) -> None:
@@ -212,7 +212,7 @@ class StreamParser:
 
     def _fail(self, error: ModelbayError) -> None:
         for index, key in list(self._blocks.items()):
-            if type(self._assembly.part(key)) is not ToolCall:  # which was cut off, and must not be run
+            if type(self._assembly.part(key)) is not ToolCall:  # truncated, and must not be run
                 self._stop_block(index)
         self._assembly.usage = parse_usage(self._usage)
         self._assembly.fail(error)

@@ -1,7 +1,8 @@
-"""Anthropic streams out: events to the protocol's.
+"""Renders Anthropic streams.
 
-One `message_start`; blocks one after the other, each opened, added to by deltas of its type and stopped; thinking closed by
-its signature; one `message_delta` with stop reason and usage, then `message_stop`, whatever the upstream left out.
+One `message_start`; blocks one after the other, each started, filled by deltas of its type and stopped; thinking ends
+with its signature; one `message_delta` with stop reason and usage, then `message_stop`, even if the upstream omitted
+it.
 """
 
 from typing import Any
@@ -55,11 +56,11 @@ class StreamRenderer:
         self._id: str | None = None
         self._index = 0
         self._part: AnyPart | None = None
-        """The part whose block is open; None for one that gets no block, or only when it is finished."""
+        """The part whose block is open; None for a part without a block, or with one that is written at its end."""
         self._delta = b""
-        """The open block's delta up to its text."""
+        """JSON of the open block's delta before its text."""
         self._streams = False
-        """Whether what is added to the open part is sent at once."""
+        """Whether additions to the open part are sent at once."""
         self._usage: Usage | None = None
         self._has_calls = False
 
@@ -67,7 +68,7 @@ class StreamRenderer:
         steps = self._sequence.feed(event)
         if len(steps) == 1:
             return self._step(steps[0])
-        if type(event) is Failed:  # what it cut off is never closed: a client would run a call that looks whole
+        if type(event) is Failed:  # a truncated call is never stopped: a client would run a call that looks complete
             steps = [step for step in steps if type(step) in (Started, Failed)]
         return b"".join([self._step(step) for step in steps])
 
@@ -135,7 +136,7 @@ class StreamRenderer:
 
     def _begin(self, part: AnyPart, block: dict[str, Any], delta: str, field: str) -> bytes:
         self._part = part
-        # the text of a freeform tool becomes an object, when it is whole
+        # the text of a freeform tool becomes an object when it is complete
         self._streams = type(part) is not ToolCall or part.input == "json"
         head = f'{{"type":"content_block_delta","index":{self._index},"delta":{{"type":"{delta}","{field}":'
         self._delta = b"event: content_block_delta\ndata: " + head.encode()

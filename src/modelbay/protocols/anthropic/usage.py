@@ -1,4 +1,4 @@
-"""Anthropic usage: input excludes what the cache read or wrote; output includes thinking."""
+"""Anthropic usage: input tokens exclude cache reads and writes; output tokens include thinking."""
 
 from typing import Any
 
@@ -32,12 +32,13 @@ def parse_usage(raw: Json) -> Usage | None:
 
 
 def merge_usage(before: dict[str, Any], after: Json) -> dict[str, Any]:
-    """A later report overwrites: the counts of `message_delta` are cumulative, and adding them would count twice."""
+    """Later reports overwrite earlier ones: the counts of `message_delta` are cumulative, and adding them would count
+    twice."""
     return before | {k: v for k, v in after.items() if v is not None} if isinstance(after, dict) else before
 
 
 def render_usage(usage: Usage | None) -> dict[str, Any]:
-    """Never without its two counts: clients read them unasked."""
+    """Always has its two counts: clients read them without checking."""
     usage = usage or Usage()
     body: dict[str, Any] = {
         "input_tokens": (usage.input or 0) + (usage.tool_prompt or 0),

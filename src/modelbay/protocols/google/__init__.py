@@ -1,4 +1,4 @@
-"""Gemini's generateContent, as the Gemini API and Vertex AI speak it."""
+"""Gemini's generateContent, for the Gemini API and Vertex AI."""
 
 from modelbay.protocols.google.errors import parse_error, render_error
 from modelbay.protocols.google.reply import parse_reply, render_reply

@@ -1,6 +1,6 @@
-"""Gemini's fields come in camelCase and in snake_case, by the SDK that wrote them and sometimes mixed in one object.
+"""Gemini's fields occur in camelCase and snake_case, depending on the SDK, and sometimes mixed in one object.
 
-Fields are read under their camelCase names; which were written in snake_case is kept, so that they can be written so again.
+Fields are read under their camelCase names. The names written in snake_case are recorded, so that they can be restored.
 """
 
 import re
@@ -19,7 +19,7 @@ def camel_name(name: str) -> str:
 
 
 def camel(fields: Fields) -> tuple[Fields, list[str]]:
-    """The fields under their camelCase names, and the names that were not. Only this level: what is below may be data."""
+    """The fields under their camelCase names, and the names that were not. Only this level: nested objects may be data."""
     snake = [name for name in fields if "_" in name and camel_name(name) != name]
     if not snake:
         return fields, []
@@ -27,6 +27,6 @@ def camel(fields: Fields) -> tuple[Fields, list[str]]:
 
 
 def written(fields: Fields, snake: Iterable[str]) -> Fields:
-    """The fields under the names they were written with."""
+    """The fields under their original names."""
     names = {camel_name(name): name for name in snake}
     return {names.get(name, name): value for name, value in fields.items()} if names else fields

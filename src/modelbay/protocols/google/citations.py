@@ -1,4 +1,4 @@
-"""Gemini's citations, in and out: groundingMetadata and citationMetadata stand beside the text, at the end of a reply.
+"""Gemini's citations: groundingMetadata and citationMetadata, next to the text at the end of a reply.
 
 Their offsets count UTF-8 bytes of the text.
 """
@@ -21,7 +21,7 @@ def _objects(value: Json, name: str) -> list[dict[str, Any]]:
 
 
 def _parse_grounding(grounding: Json) -> list[Annotation]:
-    """One for every source of every supported segment; sources alone where no segment names them."""
+    """One citation for each source of each supported segment; sources alone if there are no segments."""
     chunks = _objects(grounding, "groundingChunks")
     sources = [_parse_source(chunk) for chunk in chunks]
     found: list[Annotation] = []
@@ -39,7 +39,7 @@ def _parse_grounding(grounding: Json) -> list[Annotation]:
                     url=url,
                     title=title,
                     text=string(segment.get("text")),
-                    start=_offset(segment.get("startIndex", 0)),  # proto JSON leaves zeros out
+                    start=_offset(segment.get("startIndex", 0)),  # proto JSON omits zeros
                     end=_offset(segment.get("endIndex")),
                     unit="bytes",
                     protocol=NAME,
@@ -85,7 +85,7 @@ def _parse_recited(citations: Json) -> list[Annotation]:
 
 
 def render_grounding(parts: list[AnyPart]) -> dict[str, Any] | None:
-    """groundingMetadata for citations that another provider made; those without an address have no place in it."""
+    """groundingMetadata for citations of other providers; those without a URL cannot be expressed."""
     chunks: list[dict[str, Any]] = []
     indexes: dict[str, int] = {}
     supports: list[dict[str, Any]] = []
@@ -109,7 +109,7 @@ def render_grounding(parts: list[AnyPart]) -> dict[str, Any] | None:
 
 
 def _segment(annotation: Annotation, text: str) -> dict[str, Any]:
-    """The part of the text that is cited, in bytes; the whole of it where the citation does not say."""
+    """The cited part of the text, in bytes; the whole text if the citation has no position."""
     start, end = annotation.start or 0, annotation.end
     if annotation.unit == "chars" and end is not None:
         start, end = len(text[:start].encode()), len(text[:end].encode())

@@ -1,4 +1,4 @@
-"""Gemini contents: turns in and out."""
+"""Gemini contents: parsing and rendering turns."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from modelbay.conversation import (
     ToolCall,
     ToolResult,
     Turn,
-    Unknown,
+    UnknownPart,
 )
 from modelbay.dialect import Dialect
 from modelbay.errors import Unsupported
@@ -53,11 +53,12 @@ _ROLES: dict[str, Role] = {
 Item = dict[str, Any]
 
 
-# --- in ----------------------------------------------------------------------------------------------------------------
+# --- parsing
+# -----------------------------------------------------------------------------------------------------------
 
 
 def parse_contents(value: Json) -> list[Turn]:
-    """The turns of `contents`: a list on the wire, but SDK users know a string, a part and an object there too."""
+    """The turns of `contents`. A list on the wire, but SDK users also pass a string, a part or an object."""
     items = value if isinstance(value, list) else [value]
     turns: list[Turn] = []
     for item in items:
@@ -97,7 +98,7 @@ def _parse_content(content: Item) -> Turn:
 
 
 def _open_envelopes(turns: list[Turn]) -> None:
-    """Restores the state that a client kept for another provider in its signatures."""
+    """Restore the state that a client kept for another provider in its signatures."""
     for number, turn in enumerate(turns):
         for part in list(turn.parts):
             found = unseal(opened(part.opaque)) if part.opaque else None
@@ -109,7 +110,7 @@ def _open_envelopes(turns: list[Turn]) -> None:
                 if sealed.texts is not None:
                     _drop_fragments(turns[: number + 1], part)
                 continue
-            # a call carries the thinking before it, for clients that keep calls and forget thoughts (Gemini CLI)
+            # a call carries the thinking before it, for clients that keep calls but drop thoughts (Gemini CLI)
             part.opaque = None
             thinking = Thinking()
             restore(thinking, origin, sealed)
@@ -126,9 +127,9 @@ def _same_state(one: AnyPart, other: AnyPart) -> bool:
 
 
 def _drop_fragments(turns: list[Turn], whole: AnyPart) -> None:
-    """Takes out the pieces in which a thinking part was streamed: the envelope at its end holds all of it.
+    """Remove the pieces of a streamed thinking part: the envelope at its end contains all of it.
 
-    python-genai's chat keeps a content for each chunk of a stream.
+    python-genai's chat stores a content for each chunk of a stream.
     """
     rest = whole.text if type(whole) is Thinking else ""
     for turn in reversed(turns):
@@ -143,13 +144,14 @@ def _drop_fragments(turns: list[Turn], whole: AnyPart) -> None:
             del turn.parts[_place(turn.parts, part)]
 
 
-# --- out ---------------------------------------------------------------------------------------------------------------
+# --- rendering
+# ---------------------------------------------------------------------------------------------------------
 
 
 def render_contents(
     conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned], answers: dict[int, ToolCall]
 ) -> tuple[Item | None, list[Item]]:
-    """`systemInstruction` and `contents`."""
+    """Render `systemInstruction` and `contents`."""
     if conversation.protocol == NAME:
         verbatim = _Verbatim(model, dialect, report)
         turns = conversation.turns if dialect.call_ids else _in_order(conversation.turns, answers)
@@ -168,7 +170,7 @@ def render_contents(
 
 
 def _in_order(turns: list[Turn], answers: dict[int, ToolCall]) -> list[Turn]:
-    """The turns with each one's results in the order of their calls, by which they are matched without ids."""
+    """The turns with results in the order of their calls, as they are matched by order without IDs."""
     calls = [part for turn in turns for part in turn.parts if type(part) is ToolCall]
     place = {id(call): index for index, call in enumerate(calls)}
     ordered = []
@@ -181,7 +183,7 @@ def _in_order(turns: list[Turn], answers: dict[int, ToolCall]) -> list[Turn]:
 
 
 class _Parts:
-    """Writes parts: with their state where it is the target's own."""
+    """Writes parts, with their state if the target created it."""
 
     def __init__(self, model: Model, dialect: Dialect, report: list[Warned], same: bool) -> None:
         self.model = model
@@ -201,13 +203,13 @@ class _Parts:
         return render_part(part, mine)
 
     def _portable(self, part: AnyPart) -> bool:
-        """Whether a part from elsewhere is written; reports what is not."""
+        """Whether a part of another protocol is written. Reports those that are not."""
         match part:
             case Thinking():
                 return carried("thinking", NAME, self.report)
             case ServerToolCall() | ServerToolResult():
                 return carried("server_tool_parts", NAME, self.report)
-            case Unknown():
+            case UnknownPart():
                 return carried("unknown_parts", NAME, self.report)
             case Media():
                 self._check_media(part)
@@ -227,12 +229,12 @@ class _Parts:
             raise Unsupported(
                 f"the {media.kind} at {media.url[:200]} must be sent as bytes",
                 setting=media.kind,
-                hint="fetch it first: this endpoint takes no addresses",
+                hint="download it first: this endpoint accepts no URLs",
             )
 
 
 class _Verbatim:
-    """Writes a conversation that came over Gemini's own protocol: content by content, as it was."""
+    """Writes a conversation that came over Gemini's own protocol, content by content and unchanged."""
 
     def __init__(self, model: Model, dialect: Dialect, report: list[Warned]) -> None:
         self.parts = _Parts(model, dialect, report, same=True)
@@ -258,18 +260,19 @@ class _Verbatim:
         return system, contents
 
     def _wants_signature(self, call: ToolCall) -> bool:
-        """A call that came over this protocol without its signature is only changed for a model known to refuse it: the
-        client lost the signature, or the model gave none."""
+        """A call that came over this protocol without its signature is changed only for a model known to reject it: the
+        client lost the signature, or the model sent none."""
         return self.needed is True or (self.needed is None and call.origin is not None)
 
 
 def _named(result: ToolResult, call: ToolCall | None) -> ToolResult:
-    """A result that a program added knows its call by id only, and Gemini wants the name."""
+    """A result added by a program has only the call's ID, but Gemini requires the name."""
     return result if call is None or result.name is not None else replace(result, name=call.name)
 
 
 def sign_first_call(parts: list[Item]) -> None:
-    """Gemini 3 wants a signature on the first call of each step; a call made elsewhere gets the word for "has none"."""
+    """Gemini 3 requires a signature on the first call of each step; calls of other models get the documented
+    placeholder."""
     for part in parts:
         if "functionCall" in part:
             part.setdefault(SIGNATURE, NO_SIGNATURE)
@@ -277,9 +280,8 @@ def sign_first_call(parts: list[Item]) -> None:
 
 
 class _Writer:
-    """Writes any other conversation by Gemini's rules: user and model take turns, and the answers to all calls of a
-    model's turn come first in the user's next one, as many and in the same order.
-    """
+    """Writes any other conversation by Gemini's rules: user and model alternate, and the results of all calls of a
+    model's turn come first in the next user turn, complete and in the same order."""
 
     def __init__(
         self,
@@ -303,11 +305,11 @@ class _Writer:
         self.system: list[Item] = []
         self.contents: list[Item] = []
         self.calls: dict[str, str] = {}
-        """The names of the calls that the user's next content answers, by ID."""
+        """Names of the calls that the next user content answers, by ID."""
         self.answers: list[tuple[str, Item]] = []
-        """The answers to them, with the IDs of the calls."""
+        """The results of these calls, with the calls' IDs."""
         self.user: list[Item] = []
-        """What the user's next content holds beside the answers."""
+        """Other content of the next user content."""
 
     def write(self, turn: Turn) -> None:
         if turn.name is not None:
@@ -325,7 +327,7 @@ class _Writer:
 
     def _system(self, turn: Turn) -> None:
         texts = [item["text"] for part in turn.parts if (item := self.parts.part(part)) is not None and "text" in item]
-        if self.contents or self.user or self.answers:  # there is only one instruction, before everything
+        if self.contents or self.user or self.answers:  # there is only one instruction, before everything else
             self.user += [{"text": f"<system>\n{text}\n</system>"} for text in texts]
         else:
             self.system += [{"text": text} for text in texts]
@@ -355,12 +357,14 @@ class _Writer:
         item = render_part(replace(call, id=written_id), True) if mine else None
         item = item or {"functionCall": render_call(call, written_id, False)}
         if "_raw" in item["functionCall"].get("args", {}) and call.input == "json":
-            self.report.append(Warned(f"the arguments of the call of `{call.name}` are no JSON object: sent as `_raw`"))
+            self.report.append(
+                Warned(f"the arguments of the call of `{call.name}` are not a JSON object: sent as `_raw`")
+            )
         return item
 
     def _answer(self, result: ToolResult) -> None:
         written_id = self.ids[id(result)]
-        # ids come again in later turns (some servers count from zero): the open call knows its name best
+        # IDs may repeat in later turns (some servers count from zero): the open call has the right name
         name = self.calls.get(written_id) or result.name or self.names.get(written_id) or "unknown"
         mine = self.parts.mine(result)
         item = {"functionResponse": render_response(result, written_id, name, mine)}
@@ -372,12 +376,12 @@ class _Writer:
         self.user += others
 
     def _others(self, result: ToolResult) -> list[Item]:
-        """A result's parts beside its texts."""
+        """A result's parts other than its texts."""
         parts = [part for part in result.parts if not isinstance(part, Text | Refusal)]
         return [item for part in parts if (item := self.parts.part(part)) is not None]
 
     def _flush(self) -> None:
-        """Writes the user's content, its answers in the order of the calls."""
+        """Write the user's content, with its results in the order of the calls."""
         if not self.answers and not self.user:
             return
         if len(self.answers) > 1:
@@ -388,7 +392,7 @@ class _Writer:
 
     def close(self) -> tuple[Item | None, list[Item]]:
         self._flush()
-        if not self.contents and self.system:  # Gemini wants something to answer
+        if not self.contents and self.system:  # Gemini requires a message to answer
             self.contents, self.system = [{"role": "user", "parts": self.system}], []
         for content in self.contents:
             if self.sign and content["role"] == "model":

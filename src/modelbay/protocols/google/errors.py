@@ -1,4 +1,4 @@
-"""Gemini errors: `{error: {code, message, status, details}}`, alone, in an array, or as a chunk of a stream."""
+"""Gemini errors: `{error: {code, message, status, details}}`, alone, in a list, or as a chunk of a stream."""
 
 import re
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Provide
 
 
 def error_in(answer: Json, status: int | None = None, body: str = "") -> ProviderError | None:
-    """The error that a body or a chunk holds, or None."""
+    """The error in a body or chunk, or None."""
     error = _error_in(answer, status, body)
     return error and spoken(error, FAMILY)
 
@@ -52,7 +52,7 @@ def _error_in(answer: Json, status: int | None, body: str) -> ProviderError | No
         return provider_error(status, error, body=body)
     if isinstance(error, dict) and error:
         return _parse(error, status, body)
-    # a proxy's own words
+    # an error of a proxy
     if "candidates" not in answer and isinstance(answer.get("message"), str) and answer["message"]:
         return provider_error(status or status_of(answer.get("code")), answer["message"], body=body)
     return None
@@ -64,7 +64,7 @@ def _parse(error: dict[str, Any], status: int | None, body: str) -> ProviderErro
     found = provider_error(
         status if status is not None else status_of(error.get("code")),
         str(error.get("message") or error.get("status") or "the provider reported an error without a message"),
-        type=_word(error.get("status") or error.get("type")),  # `type`: aimock and proxies answer as OpenAI does
+        type=_word(error.get("status") or error.get("type")),  # `type`: aimock and proxies answer like OpenAI
         code=_word(reason or error.get("code")),
         param=_word(error.get("param")),
         body=body,
@@ -81,7 +81,8 @@ def _parse(error: dict[str, Any], status: int | None, body: str) -> ProviderErro
 
 
 def _class(error: ProviderError, reason: str | None, details: list[dict[str, Any]]) -> type[ProviderError]:
-    """What Google's details say better than status and text: a wrong key is a 400, a minute's limit speaks of quota."""
+    """The error class from Google's details, which are more specific: an invalid key is a 400, and a per-minute limit
+    mentions quota."""
     if reason in ("API_KEY_INVALID", "API_KEY_EXPIRED"):
         return AuthenticationFailed
     if isinstance(error, QuotaExhausted | RateLimited):
@@ -107,7 +108,7 @@ def render_error(error: Exception) -> tuple[int, bytes]:
 
 
 def error_object(error: Exception) -> tuple[int, dict[str, Any]]:
-    """Status and the `{"error": …}` that official SDKs read."""
+    """Status and the `{"error": …}` object that official SDKs read."""
     told = error_words.answer(error, FAMILY)
     body: dict[str, Any] = {"code": told.status, "message": told.message, "status": told.type}
     details: list[dict[str, Any]] = []

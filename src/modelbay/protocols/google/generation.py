@@ -1,4 +1,4 @@
-"""Gemini's generationConfig, in and out."""
+"""Gemini's generationConfig: parsing and rendering."""
 
 from types import UnionType
 
@@ -17,7 +17,7 @@ PLACE = "generationConfig."
 _THINKING = "generationConfig.thinkingConfig."
 _JSON = "application/json"
 _SAID = "said."
-"""The key in an output format's `extra`: its media type, the field of its schema, and the schema as it was written."""
+"""Key in an output format's `extra`: media type, the field of its schema, and the schema as it was written."""
 
 _SAME: dict[str, tuple[str, type | UnionType]] = {
     "temperature": ("temperature", int | float),
@@ -32,13 +32,14 @@ _SAME: dict[str, tuple[str, type | UnionType]] = {
     "logprobs": ("responseLogprobs", bool),
     "top_logprobs": ("logprobs", int),
 }
-"""Settings that are a field of the same value, and what that is; anything else goes on to Google, to be refused there."""
+"""Settings that are a field with the same value, and its type. Other values are passed on, for Google to reject."""
 _STOPS = 5
 _BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 24576, "max": 24576}
-"""Google's own table for `reasoning_effort`. 24,576 is the most that every model with budgets takes."""
+"""Google's own table for `reasoning_effort`. 24,576 is the maximum that every model with budgets accepts."""
 
 
-# --- in ----------------------------------------------------------------------------------------------------------------
+# --- parsing
+# -----------------------------------------------------------------------------------------------------------
 
 
 def parse_generation(value: Json, settings: Settings) -> None:
@@ -66,7 +67,7 @@ def parse_generation(value: Json, settings: Settings) -> None:
 
 
 def _parse_format(rest: Fields, settings: Settings) -> None:
-    """Takes the output format out of what is left of the config."""
+    """Take the output format out of the remaining config."""
     media_type = rest.get("responseMimeType")
     field = next((name for name in ("responseJsonSchema", "responseSchema") if isinstance(rest.get(name), dict)), None)
     if field is not None and media_type in (None, _JSON):
@@ -78,7 +79,7 @@ def _parse_format(rest: Fields, settings: Settings) -> None:
         form = OutputFormat("json")
     elif media_type == "text/plain" and field is None:
         form = OutputFormat("text")
-    else:  # nothing, or text/x.enum, which no other protocol has
+    else:  # none, or text/x.enum, which no other protocol has
         return
     rest.pop("responseMimeType", None)
     settings.output_format = form
@@ -95,7 +96,7 @@ def _parse_thinking(value: Fields, settings: Settings) -> None:
         reasoning.effort, reasoning.enabled = settings.spelling["reasoning"].lower(), True
     if type(rest.get("thinkingBudget")) is int:
         budget = rest.pop("thinkingBudget")
-        if budget == -1:  # as long as it likes
+        if budget == -1:  # no limit
             reasoning.adaptive = reasoning.enabled = True
         else:
             reasoning.budget, reasoning.enabled = budget, budget > 0
@@ -108,13 +109,14 @@ def _parse_thinking(value: Fields, settings: Settings) -> None:
     settings.reasoning = reasoning
 
 
-# --- out ---------------------------------------------------------------------------------------------------------------
+# --- rendering
+# ---------------------------------------------------------------------------------------------------------
 
 
 def render_generation(settings: Settings, model: Model, dialect: Dialect, report: list[Warned], same: bool) -> Fields:
     config: Fields = {}
     if not same and dialect.most_stops is None and len(settings.stop or ()) > _STOPS:
-        raise refused("stop", NAME, f"it takes {_STOPS} at most")
+        raise refused("stop", NAME, f"at most {_STOPS} are accepted")
     for setting, (name, _) in _SAME.items():
         if (value := getattr(settings, setting)) is not None:
             config[name] = value
@@ -154,7 +156,7 @@ def _render_format(form: OutputFormat, dialect: Dialect, same: bool) -> Fields:
 
 
 def _render_thinking(reasoning: Reasoning, level: str | None) -> Fields:
-    """What a Gemini client said."""
+    """The reasoning settings of a Gemini client."""
     config: Fields = {}
     if reasoning.effort is not None:
         config["thinkingLevel"] = level if level is not None and level.lower() == reasoning.effort else reasoning.effort
@@ -168,7 +170,8 @@ def _render_thinking(reasoning: Reasoning, level: str | None) -> Fields:
 
 
 def _map_thinking(reasoning: Reasoning, model: Model, report: list[Warned]) -> Fields:
-    """What another protocol's client or a program said: levels for models that have them, else budgets."""
+    """The reasoning settings of another protocol's client or of a program: levels for models that have them, else
+    budgets."""
     if reasoning.enabled is False:
         return {"thinkingLevel": model.off_effort} if model.off_effort else {"thinkingBudget": 0}
     config: Fields = {}

@@ -1,5 +1,5 @@
-"""Token log-probabilities: Gemini's result to the vocabulary's form, which is OpenAI's, and back. Gemini has no bytes, which
-OpenAI's SDK demands: they are those of the token."""
+"""Log probabilities of tokens: conversion between Gemini's form and ours, which is OpenAI's. Gemini sends no bytes,
+which OpenAI's SDK requires: they are encoded from the token."""
 
 from typing import Any
 

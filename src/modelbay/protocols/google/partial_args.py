@@ -1,4 +1,4 @@
-"""Arguments that Vertex streams in pieces: `{jsonPath: "$.recipe.steps[0]", stringValue: "Bo", willContinue: true}`."""
+"""Arguments that Vertex AI streams in pieces: `{jsonPath: "$.recipe.steps[0]", stringValue: "Bo", willContinue: true}`."""
 
 import re
 from typing import Any
@@ -10,14 +10,14 @@ from modelbay.protocols.google.case import camel
 
 _STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d{1,9})\]|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]""")
 _LONGEST = 10_000
-"""Places a list may have: an index beyond is a damaged path, and would fill the memory."""
+"""Maximum length of a list: a larger index is a damaged path, and would fill the memory."""
 
 
 class PartialArguments:
     def __init__(self) -> None:
         self.value: dict[str, Any] = {}
         self._open: str | None = None
-        """The path of a string that goes on."""
+        """The path of a string that continues."""
 
     def feed(self, pieces: Json) -> None:
         for piece in pieces if isinstance(pieces, list) else ():
@@ -32,7 +32,7 @@ class PartialArguments:
         if len(steps) > DEPTH:
             raise MalformedReply(f"the arguments of a call are nested more than {DEPTH} levels deep")
         if not steps:
-            raise MalformedReply(f"the arguments of a call have the path `{path[:100]}`, which names no place")
+            raise MalformedReply(f"the arguments of a call have an invalid path: `{path[:100]}`")
         found = [name for name in ("stringValue", "numberValue", "boolValue", "nullValue") if name in piece]
         value = piece[found[0]] if found and found[0] != "nullValue" else None
         _put(self.value, steps, value, joined=self._open == path and isinstance(value, str))
@@ -65,4 +65,4 @@ def _make_room(holder: Any, step: str | int) -> None:
     elif isinstance(holder, list) and isinstance(step, int) and step < _LONGEST:
         holder.extend([None] * (step + 1 - len(holder)))
     else:
-        raise MalformedReply("the arguments of a call have a path that does not fit them")
+        raise MalformedReply("the arguments of a call have a path that contradicts earlier ones")

@@ -1,6 +1,6 @@
-"""Gemini parts, in and out. Requests, replies and streams share them.
+"""Gemini parts: parsing and rendering, for requests, replies and streams.
 
-A part is an object with one field that says what it is and others beside it (`thoughtSignature`, `videoMetadata` …).
+A part is an object with one field for its type and further ones next to it (`thoughtSignature`, `videoMetadata` …).
 """
 
 from base64 import b64decode, b64encode
@@ -22,7 +22,7 @@ from modelbay.conversation import (
     Thinking,
     ToolCall,
     ToolResult,
-    Unknown,
+    UnknownPart,
     media_kind,
 )
 from modelbay.errors import MalformedReply
@@ -34,11 +34,11 @@ from modelbay.protocols.opaque import MARK, seal
 NAME: Final = "google"
 SIGNATURE = "thoughtSignature"
 NO_SIGNATURE = "skip_thought_signature_validator"
-"""What Google documents for a call that has no signature, because another model made it."""
+"""Documented by Google for calls without a signature, because another model made them."""
 SNAKE = "snake_case."
-"""The key in `extra` for the names that were written in snake_case; no field can be called so."""
+"""Key in `extra` for names that were written in snake_case; no field can have this name."""
 ENVELOPE = b64encode(MARK[:9].encode()).decode()
-"""How an envelope begins in a signature, which SDKs take for base64."""
+"""The beginning of an envelope in a signature, which SDKs treat as base64."""
 
 _KINDS = {
     "functionCall": ("id", "name"),
@@ -50,7 +50,7 @@ _KINDS = {
     "toolCall": ("id", "toolType"),
     "toolResponse": ("id",),
 }
-"""The fields that say what a part is, each with those in it that are strings."""
+"""Fields that define a part's type, each with its fields that are strings."""
 _URL_SAFE = str.maketrans("-_", "+/")
 _TO_URL_SAFE = str.maketrans("+/", "-_")
 _TYPES = {
@@ -66,7 +66,7 @@ _USUAL: dict[MediaKind, str] = {
 
 
 def without(fields: Fields, *known: str) -> Extra | None:
-    """The fields that are not known and not null."""
+    """Unknown fields that are not null."""
     return {name: value for name, value in fields.items() if name not in known and value is not None} or None
 
 
@@ -78,14 +78,15 @@ def compact(value: Json) -> str:
     return msgspec.json.encode(value).decode()
 
 
-# --- in ----------------------------------------------------------------------------------------------------------------
+# --- parsing
+# -----------------------------------------------------------------------------------------------------------
 
 
 def parse_part(item: Json) -> AnyPart:
     if isinstance(item, str):
         return Text(text=item)
     if not isinstance(item, dict):
-        return Unknown(raw=item)
+        return UnknownPart(raw=item)
     fields, snake = camel(item)
     signature = fields.get(SIGNATURE)
     kind = next((name for name in _KINDS if isinstance(fields.get(name), dict)), "")
@@ -102,7 +103,7 @@ def parse_part(item: Json) -> AnyPart:
         part = _parse_text(fields)
         extra = without(fields, "text", SIGNATURE, *(("thought",) if type(part) is Thinking else ())) or {}
     if part is None or not isinstance(signature, str | None):
-        return Unknown(native=next(iter(fields), None), raw=item)
+        return UnknownPart(native=next(iter(fields), None), raw=item)
     if snake:
         extra[SNAKE] = snake
     part.extra = extra or None
@@ -122,7 +123,7 @@ def _parse_text(fields: Fields) -> Text | Thinking | None:
 
 
 def _parse_body(kind: str, body: Fields) -> tuple[AnyPart, Extra | None]:
-    """The part, and the fields of its body that we do not know."""
+    """The part, and the unknown fields of its body."""
     match kind:
         case "functionCall":
             args = body.get("args")
@@ -139,7 +140,7 @@ def _parse_body(kind: str, body: Fields) -> tuple[AnyPart, Extra | None]:
             where = body.get("fileUri") or ""
             if where.startswith(("http://", "https://")) and "generativelanguage.googleapis.com" not in where:
                 media.url = where
-            else:  # the Files API and Cloud Storage: nobody but Google can fetch it
+            else:  # the Files API and Cloud Storage: only Google can read them
                 media.file_id = where
             return media, without(body, "mimeType", "fileUri", "displayName")
         case "executableCode":
@@ -161,7 +162,8 @@ def _parse_body(kind: str, body: Fields) -> tuple[AnyPart, Extra | None]:
 
 
 def _parse_response(body: Fields) -> tuple[ToolResult, Extra | None]:
-    """`native` says what the text was: None the string of `output` or `error`, "json" their value, "response" all of it."""
+    """A function's result. `native` is the form of the text: None for the string `output` or `error`, "json" for their
+    value, "response" for the whole object."""
     result = ToolResult(call_id=body.get("id"), name=body.get("name"))
     response = body.get("response")
     if response is None:
@@ -184,18 +186,19 @@ def _parse_response(body: Fields) -> tuple[ToolResult, Extra | None]:
 def _parse_blob(body: Fields) -> tuple[Media, Extra | None]:
     media = Media(kind=media_kind(body.get("mimeType")), media_type=body.get("mimeType"), name=body.get("displayName"))
     media.data = body.get("data") or ""
-    if "-" in media.data or "_" in media.data:  # python-genai writes URL-safe base64, which no other protocol takes
+    if "-" in media.data or "_" in media.data:  # python-genai writes URL-safe base64, which no other protocol accepts
         media.data, media.native = media.data.translate(_URL_SAFE), "urlsafe"
     return media, without(body, "mimeType", "data", "displayName")
 
 
-# --- out ---------------------------------------------------------------------------------------------------------------
+# --- rendering
+# ---------------------------------------------------------------------------------------------------------
 
 
 def render_part(part: AnyPart, mine: bool = True) -> Fields | None:
-    """A part, or None where Gemini has none for it. `mine`: its state, `native` and `extra` are Google's own."""
+    """A part, or None if Gemini has none for it. `mine`: whether its state, `native` and `extra` are Google's own."""
     item = _render_kind(part, mine)
-    if item is None or not mine or type(part) is Unknown:
+    if item is None or not mine or type(part) is UnknownPart:
         return item
     if part.opaque is not None:
         item[SIGNATURE] = part.opaque
@@ -228,7 +231,7 @@ def _render_kind(part: AnyPart, mine: bool) -> Fields | None:
             return {"functionResponse": render_response(part, part.call_id, part.name, mine)}
         case ServerToolCall() | ServerToolResult() if mine:
             return _render_server(part)
-        case Unknown() if mine and isinstance(part.raw, dict):
+        case UnknownPart() if mine and isinstance(part.raw, dict):
             return dict(part.raw)
         case _:
             return None
@@ -271,7 +274,7 @@ def _render_media(media: Media, mine: bool) -> Fields | None:
 
 
 def _type_of(media: Media) -> str:
-    """The media type of a file whose sender gave none: by the end of its address, else the usual one of its kind."""
+    """The media type of a file without one: from its URL's extension, else the default of its kind."""
     end = (media.url or media.name or "").partition("?")[0].rpartition(".")[2].lower()
     return _TYPES.get(end, _USUAL[media.kind])
 
@@ -286,7 +289,7 @@ def render_call(call: ToolCall, id: str | None, mine: bool) -> Fields:
 
 
 def arguments_object(call: ToolCall) -> Fields:
-    """The arguments as the object that Gemini wants; text, or JSON the model left broken, is put into one."""
+    """The arguments as the object that Gemini requires; text or invalid JSON is put into one."""
     if call.input == "text":
         return {"input": call.arguments}
     try:
@@ -318,12 +321,13 @@ def _response(text: str, native: str | None, is_error: bool) -> Json:
     if native in ("json", "response"):
         try:
             value = decode(text)
-        except MalformedReply:  # edited since: a string then
+        except MalformedReply:  # edited since: now a string
             native = None
     return value if native == "response" else {"error" if is_error else "output": value}
 
 
-# --- state of other providers, kept by a Google client -----------------------------------------------------------------
+# --- state of other providers, stored by a Google client
+# ---------------------------------------------------------------
 
 
 def is_ours(part: Part) -> bool:
@@ -336,7 +340,7 @@ def envelope(part: AnyPart, *, with_text: bool = False) -> str:
 
 
 def opened(signature: str | None) -> str | None:
-    """The envelope in a signature, or None. Clients may have changed the base64 to its URL-safe form."""
+    """The envelope in a signature, or None. Clients may have changed it to URL-safe base64."""
     if signature is None or not signature.startswith(ENVELOPE):
         return None
     text = signature.translate(_URL_SAFE).rstrip("=")

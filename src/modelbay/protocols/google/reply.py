@@ -1,4 +1,5 @@
-"""Gemini replies, in and out. Whole or streamed, a reply is one GenerateContentResponse or several: one reader for both."""
+"""Gemini replies: parsing and rendering. A reply consists of one or more GenerateContentResponse objects, so streams
+share the code."""
 
 import msgspec
 from msgspec.structs import replace
@@ -34,13 +35,13 @@ OWN = (
     "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR",
     "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION",
 )  # fmt: skip
-"""The finish reasons that the protocol has, beside those for which the model went wrong."""
+"""The protocol's finish reasons, except those that report a failed model."""
 MALFORMED_CALL = "MALFORMED_FUNCTION_CALL"
 _NUMBERS = (
     "", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
     "MALFORMED_FUNCTION_CALL", "MODEL_ARMOR",
 )  # fmt: skip
-"""Vertex's numbers: its old SDK asks for `enum-encoding=int`."""
+"""Vertex AI's numbers: its old SDK requests `enum-encoding=int`."""
 _NATIVE: dict[FinishReason, str] = {
     "length": "MAX_TOKENS", "content_filter": "SAFETY", "refusal": "SAFETY", "other": "OTHER",
 }  # fmt: skip
@@ -49,11 +50,11 @@ CANDIDATE = (
     "groundingMetadata", "citationMetadata", "safetyRatings", "urlContextMetadata", "avgLogprobs", "finishMessage",
     "tokenCount",
 )  # fmt: skip
-"""A candidate's fields that a client gets as they came."""
+"""Fields of a candidate that are passed on to clients unchanged."""
 
 
 def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
-    reader = Reader(dialect)
+    reader = ReplyReader(dialect)
     try:
         answer = decode(body)
     except MalformedReply as error:
@@ -69,31 +70,31 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
     return reader.assembly.take()
 
 
-class Reader:
-    """Reads chunks into events; each is a whole GenerateContentResponse with the next parts."""
+class ReplyReader:
+    """Parses chunks into events. Each chunk is a complete GenerateContentResponse with the next parts."""
 
     def __init__(self, dialect: Dialect) -> None:
         self.assembly = Assembly()
         self._dialect = dialect
         self._flow: int | None = None
-        """The text or thinking that is open; the citations at the end belong to it."""
+        """The open text or thinking, which citations at the end belong to."""
         self._in_text = False
         """Whether it is text."""
         self._goes_on = False
-        """Whether the next chunk may continue it: not after a signature, which closes its part."""
+        """Whether the next chunk may continue it. A signature closes its part."""
         self._call: tuple[int, PartialArguments] | None = None
-        """A call whose arguments come in pieces."""
+        """A call whose arguments arrive in pieces."""
         self._usage: Json = None
         self._native: str | None = None
         self._blocked: str | None = None
         self._extra: Extra = {}
         self._answered = False
         self._calls: dict[str, AnyPart] = {}
-        """The whole calls by id: some proxies send one again in the last chunk."""
+        """Complete calls by ID: some proxies repeat one in the last chunk."""
 
     @property
     def finishing(self) -> bool:
-        """Whether a candidate's last chunk, or the refusal of the prompt, has come."""
+        """Whether a candidate's last chunk, or the refusal of the prompt, was received."""
         return self._native is not None or self._blocked is not None
 
     def read(self, chunk: Json) -> None:
@@ -111,7 +112,7 @@ class Reader:
             self.fail(error)
 
     def fail(self, error: ModelbayError) -> None:
-        """Ends the reply. A call of which not all has come is forgotten: nobody may run it."""
+        """End the reply. An incomplete call is dropped: it must not be run."""
         if self._call is not None:
             self.assembly.drop(self._call[0])
             self._call = None
@@ -127,7 +128,7 @@ class Reader:
                 self.assembly.start(id, model, without(chunk, *_CHUNK))
         usage = chunk.get("usageMetadata")
         if isinstance(usage, dict) and ("promptTokenCount" in usage or "candidatesTokenCount" in usage):
-            self._usage = usage  # not Vertex's first ones, which say only what kind of traffic it is
+            self._usage = usage  # not Vertex AI's first chunks, which only contain the type of traffic
         if isinstance(feedback, dict):
             self._extra["promptFeedback"] = feedback
             self._blocked = _name(feedback.get("blockReason")) or self._blocked
@@ -143,7 +144,7 @@ class Reader:
         for index, item in enumerate(items(parts)):
             tokens = self._part(item, index, tokens)
         for name, value in candidate.items():
-            # `groundingMetadata: {}` comes in every chunk, and must not hide what one of them said
+            # `groundingMetadata: {}` is in every chunk, and must not replace an earlier one with content
             if name not in ("content", "finishReason", "index", "logprobsResult") and value not in (None, {}, []):
                 before = self._extra.get(name)
                 self._extra[name] = before | value if isinstance(before, dict) and isinstance(value, dict) else value
@@ -152,11 +153,11 @@ class Reader:
     # --- parts ---
 
     def _part(self, item: Json, index: int, tokens: list[Json] | None) -> list[Json] | None:
-        """Reads a part; gives back the token log-probabilities that it did not take."""
+        """Parse a part. Returns the log probabilities that it did not use."""
         if isinstance(item, dict):
             text = item.get("text") if index == 0 and len(item) == 1 and self._goes_on else None
             if text and type(text) is str and self._flow is not None and self._in_text:
-                self.assembly.add(self._flow, text, 0, tokens)  # what most chunks are, without a detour
+                self.assembly.add(self._flow, text, 0, tokens)  # most chunks, on a fast path
                 return None
             call = item.get("functionCall", item.get("function_call"))
             if isinstance(call, dict) and self._piece(item, camel(call)[0]):
@@ -173,7 +174,7 @@ class Reader:
         text = part.text
         if not text and part.opaque is None and not part.extra:
             return tokens
-        if not text:  # a signature of its own: what it follows stays open for its citations
+        if not text:  # a separate signature: the part before it stays open for its citations
             self._goes_on = False
             self.assembly.whole(part)
             return tokens
@@ -183,7 +184,7 @@ class Reader:
         return None if taken else tokens
 
     def _open(self, part: Text | Thinking, continued: bool) -> int:
-        """The open part that this one continues, if it does, else a new one. Parts within one chunk are apart."""
+        """The open part if this one continues it, else a new one. Parts within one chunk are separate."""
         is_text = type(part) is Text
         if self._flow is not None and continued and self._goes_on and self._in_text is is_text:
             return self._flow
@@ -195,7 +196,7 @@ class Reader:
         return self._flow
 
     def _stop(self) -> None:
-        """Ends what is open."""
+        """End the open part."""
         if self._flow is not None:
             self.assembly.end(self._flow)
             self._flow = None
@@ -206,9 +207,9 @@ class Reader:
             self.assembly.end(key)
 
     def _piece(self, item: Fields, body: Fields) -> bool:
-        """Reads a call whose arguments come in pieces; whether this was one.
+        """Parse a call whose arguments arrive in pieces. Returns whether this was one.
 
-        The first piece has the name; those after it have none, and the last is empty or does not say that it goes on.
+        The first piece has the name. Later ones have none; the last is empty or has no `willContinue`.
         """
         goes_on = bool(body.get("willContinue"))
         if name := body.get("name"):
@@ -240,7 +241,7 @@ class Reader:
             return
         if self._native is None and self._blocked is None and not self._may_end(whole):
             what = "stopped before its end" if self._answered else "is empty, or not a Gemini reply"
-            self.fail(IncompleteReply(f"the reply {what}: no finish reason came"))
+            self.fail(IncompleteReply(f"the reply {what}: no finish reason received"))
             return
         self._cite()
         self._stop()
@@ -251,7 +252,7 @@ class Reader:
         finish(assembly, self._native, None, self._extra, detail=string(self._extra.get("finishMessage")))
 
     def _may_end(self, whole: bool) -> bool:
-        """Whether the reply may end without a reason: a whole one with an answer in it is not cut off."""
+        """Whether the reply may end without a finish reason: without streaming, a reply with content is complete."""
         return self._answered and (
             self._dialect.ends_without_finish or (whole and (self._flow is not None or self.assembly.has_calls))
         )
@@ -273,13 +274,14 @@ def _name(value: Json) -> str | None:
     return value.upper() if isinstance(value, str) and said(value) else None
 
 
-# --- out ---------------------------------------------------------------------------------------------------------------
+# --- rendering
+# ---------------------------------------------------------------------------------------------------------
 
 
 def render_reply(reply: Reply) -> bytes:
     end = reply.finish or Finished("stop")
     parts: list[Fields] = []
-    state = State()
+    state = PartWriter()
     for part in reply.parts:
         if (item := state.render(part)) is not None:
             parts.append(item)
@@ -299,7 +301,7 @@ def render_reply(reply: Reply) -> bytes:
 
 
 def render_end(end: Finished, cited: list[AnyPart], parts: list[Fields]) -> Fields:
-    """The last chunk, or the whole reply: parts, why it ended, and what stands beside a candidate."""
+    """The last chunk, or the whole reply: parts, finish reason, and fields next to the candidate."""
     extra = end.extra or {}
     feedback = extra.get("promptFeedback")
     if not cited and not parts and isinstance(feedback, dict) and feedback.get("blockReason"):
@@ -314,7 +316,7 @@ def render_end(end: Finished, cited: list[AnyPart], parts: list[Fields]) -> Fiel
 
 
 def native_reason(end: Finished) -> str:
-    """The word a client understands; the provider's own where it is one of the protocol's."""
+    """The finish reason for a client; the provider's own if the protocol has it."""
     if end.native == MALFORMED_CALL:
         return end.native
     if end.native in OWN:
@@ -324,27 +326,28 @@ def native_reason(end: Finished) -> str:
     return _NATIVE.get(end.reason, "STOP")
 
 
-class State:
-    """Writes the parts of a reply, and keeps other providers' opaque state with the client, in envelopes.
+class PartWriter:
+    """Writes the parts of a reply, and stores other providers' opaque state with the client, in envelopes.
 
-    A thinking part carries its own. So does the first call after it: Gemini CLI sends calls back and forgets thoughts.
+    A thinking part carries its own, and so does the first call after it: Gemini CLI sends calls back but drops
+    thoughts.
     """
 
     def __init__(self) -> None:
         self._thinking: AnyPart | None = None
         self.cut = False
-        """Whether a call was left out because it stops in the middle of its arguments."""
+        """Whether a call was dropped because its arguments are truncated."""
 
     def render(self, part: AnyPart) -> Fields | None:
-        """A part, or None where there is nothing to write."""
+        """A part, or None if there is nothing to write."""
         if isinstance(part, ToolCall) and is_cut(part):
-            self.cut = True  # a call here is whole or not there
+            self.cut = True  # a call is complete here, or missing
             return None
         ours = is_ours(part)
         item = None if isinstance(part, ServerToolCall) and not ours else render_part(part, ours)
         if item is None:
             return None
-        if isinstance(part, ToolCall):  # what the API itself always sends, and SDKs rely on
+        if isinstance(part, ToolCall):  # always sent by the API itself, and SDKs rely on it
             item["functionCall"] = {"name": part.name, "args": {}} | item["functionCall"]
         if (signature := self.signature(part)) is not None:
             item[SIGNATURE] = signature
@@ -352,13 +355,13 @@ class State:
         return None if blank else item
 
     def ended(self, end: Finished) -> Finished:
-        """How the reply ended: not with a call, if that was left out."""
+        """The finish reason; not a call, if that was dropped."""
         if not self.cut or end.reason not in ("tool_calls", "stop"):
             return end
         return Finished("other", MALFORMED_CALL, extra=end.extra)
 
     def signature(self, part: AnyPart, *, with_text: bool = False) -> str | None:
-        """The envelope to put on a part, or None."""
+        """The envelope for a part, or None."""
         thinking = self._thinking
         if type(part) is ToolCall:
             self._thinking = None

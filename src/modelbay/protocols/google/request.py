@@ -1,4 +1,4 @@
-"""Gemini requests: a client's call to a conversation, and a conversation to a provider's call. The path names the model."""
+"""Gemini requests: parsing a client's call, and rendering a provider's call. The path contains the model."""
 
 from typing import Any
 from urllib.parse import unquote
@@ -20,14 +20,14 @@ from modelbay.protocols.preparation import prepared
 from modelbay.protocols.survey import Survey
 
 TOOL_NAME = r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}"
-"""What Google demands of a tool's name."""
+"""Google's requirement for tool names."""
 FRAMING = "stream"
-"""The key in `spelling` for how a client wants its stream: "array" without `alt=sse`."""
+"""Key in `spelling` for the form of the stream that a client expects: "array" without `alt=sse`."""
 
 _TOP = "."
-"""The key in `spelling` for the names on top of the body that were written in snake_case."""
+"""Key in `spelling` for top-level names that were written in snake_case."""
 _EMPTY = "empty."
-"""The key in `spelling` for the objects that were there and empty."""
+"""Key in `spelling` for objects that were present but empty."""
 _TAKEN = (
     "contents", SYSTEM, "tools", "toolConfig", "generationConfig", "cachedContent", "labels", "serviceTier", "model",
 )  # fmt: skip
@@ -66,13 +66,13 @@ def parse_request(call: Call) -> Conversation:
 
 
 def parse_path(path: str) -> tuple[str | None, bool | None, str | None]:
-    """The model, whether it streams, and "array" where it streams JSON rather than events."""
+    """The model, whether it streams, and "array" if it streams JSON instead of events."""
     place, _, query = path.partition("?")
     name, _, method = place.rpartition(":")
     if not name:
         return None, None, None
     before, found, model = name.partition("/models/")
-    if not found:  # a tuned model's path is its name
+    if not found:  # a tuned model's name is its path
         model = before[before.index("/tunedModels/") + 1 :] if "/tunedModels/" in before else before.rpartition("/")[2]
     stream = method.startswith("stream")
     return unquote(model), stream, "array" if stream and "alt=sse" not in unquote(query) else None
@@ -86,7 +86,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     system, contents = render_contents(conversation, model, dialect, report, answers)
     body: dict[str, Any] = {} if system is None else {SYSTEM: system}
     body["contents"] = contents
-    # an empty list of tools, and a choice without tools, are refused
+    # an empty list of tools, and a tool choice without tools, are rejected
     if settings.tools and (tools := render_tools(settings, dialect, same)):
         body["tools"] = tools
     if (settings.tools or same) and (config := render_tool_config(settings)):
@@ -104,7 +104,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     body |= dialect.body
     for name in dialect.unsupported:
         if body.pop(name, None) is not None or body.get("generationConfig", {}).pop(name, None) is not None:
-            report.append(dropped(name, NAME, f"{dialect.vendor} refuses it"))
+            report.append(dropped(name, NAME, f"{dialect.vendor} rejects it"))
     stream = bool(conversation.stream)
     method = "streamGenerateContent?alt=sse" if stream else "generateContent"
     body = written(body, settings.spelling.get(_TOP, "").split())

@@ -1,4 +1,4 @@
-"""What Google's addresses call a model: a resource name, whose steps are the address's."""
+"""Names of models in Google's URLs: resource names, whose segments are path segments."""
 
 from functools import lru_cache
 from urllib.parse import quote
@@ -8,10 +8,10 @@ COLLECTIONS = ("models", "tunedModels", "publishers", "projects", "endpoints", "
 
 @lru_cache(maxsize=256)
 def resource_path(id: str) -> str:
-    """The path of a model, escaped step by step: "models/x", "tunedModels/x", "publishers/google/models/x".
+    """The path of a model, escaped by segment: "models/x", "tunedModels/x", "publishers/google/models/x".
 
-    An ID that is not a resource name is the name of a model. Its slashes part steps, as gateways have "models/maker/model",
-    unless a step would lead elsewhere.
+    An ID that is not a resource name is the name of a model. Its slashes separate segments, as gateways use
+    "models/maker/model", unless a segment would change the path.
     """
     steps = id.split("/")
     if len(steps) < 2 or steps[0] not in COLLECTIONS:

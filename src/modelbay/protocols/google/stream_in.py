@@ -1,4 +1,4 @@
-"""Gemini streams in: server-sent events, or one JSON array written bit by bit where nobody asked for `alt=sse`."""
+"""Parses Gemini streams: server-sent events, or a JSON array sent piece by piece without `alt=sse`."""
 
 import re
 
@@ -7,7 +7,7 @@ from modelbay.errors import MalformedReply, ReplyError
 from modelbay.events import Event
 from modelbay.json_text import decode
 from modelbay.protocols.failures import unreadable
-from modelbay.protocols.google.reply import Reader
+from modelbay.protocols.google.reply import ReplyReader
 from modelbay.protocols.sse import LIMIT, Decoder
 
 
@@ -17,7 +17,7 @@ def stream_parser(dialect: Dialect) -> "StreamParser":
 
 class StreamParser:
     def __init__(self, dialect: Dialect) -> None:
-        self._reader = Reader(dialect)
+        self._reader = ReplyReader(dialect)
         self._start = b""
         self._events: Decoder | None = None
         self._array: ArrayDecoder | None = None
@@ -44,7 +44,7 @@ class StreamParser:
         return assembly.take()
 
     def _choose(self, data: bytes) -> bytes:
-        """Tells the framing by the first byte that says something."""
+        """Detect the framing from the first significant byte."""
         data = (self._start + data).lstrip(b" \t\r\n\xef\xbb\xbf")
         self._start = data
         if data:
@@ -71,7 +71,7 @@ class StreamParser:
         payload = payload.strip()
         if not payload or self._reader.assembly.ended:
             return
-        if payload == b"[DONE]":  # proxies that speak OpenAI's end
+        if payload == b"[DONE]":  # proxies that send OpenAI's terminator
             self._reader.end()
             return
         try:
@@ -83,7 +83,7 @@ class StreamParser:
 
 
 class ArrayDecoder:
-    """Takes the objects out of `[{…},\\r\\n{…}]` as their bytes arrive; a lone object (an error) counts as well."""
+    """Extracts the objects from `[{…},\\r\\n{…}]` as their bytes arrive; a single object (an error) counts too."""
 
     _OUTSIDE = re.compile(rb'["{}\[\]]')
     _INSIDE = re.compile(rb'["\\]')
@@ -92,23 +92,23 @@ class ArrayDecoder:
         self._limit = limit
         self._buffer = bytearray()
         self._at = 0
-        """Up to where the buffer is read."""
+        """Position up to which the buffer was read."""
         self._start: int | None = None
-        """Where the object under way begins."""
+        """Start of the current object."""
         self._depth = 0
         self._in_string = False
         self.ended = False
-        """The array is closed."""
+        """Whether the array is closed."""
 
     @property
     def cut_off(self) -> bool:
         return self._start is not None
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The objects completed by `data`, which may be cut anywhere.
+        """The objects completed by `data`, which may be split anywhere.
 
         Raises:
-            MalformedReply: an object is larger than the limit.
+            MalformedReply: an object exceeds the limit.
         """
         self._buffer += data
         found: list[bytes] = []
@@ -119,18 +119,18 @@ class ArrayDecoder:
         self._at -= done
         self._start = None if self._start is None else 0
         if len(self._buffer) > self._limit:
-            raise MalformedReply(f"one chunk of the stream has more than {self._limit:,} bytes")
+            raise MalformedReply(f"a chunk of the stream exceeds {self._limit:,} bytes")
         return found
 
     def _step(self, found: list[bytes]) -> bool:
-        """Goes to the next byte that matters; False where there is none yet."""
+        """Move to the next significant byte. Returns False if there is none yet."""
         match = (self._INSIDE if self._in_string else self._OUTSIDE).search(self._buffer, self._at)
         if match is None:
             self._at = len(self._buffer)
             return False
         place, byte = match.start(), match.group()
         if byte == b"\\":
-            if place + 1 == len(self._buffer):  # what it escapes is still to come
+            if place + 1 == len(self._buffer):  # the escaped character has not arrived yet
                 self._at = place
                 return False
             self._at = place + 2

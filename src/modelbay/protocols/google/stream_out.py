@@ -1,7 +1,7 @@
-"""Gemini streams out: events to chunks, each a whole GenerateContentResponse.
+"""Renders Gemini streams: each chunk is a complete GenerateContentResponse.
 
-Calls come whole; one response id in all chunks (pydantic-ai takes another one for a resumed stream); finish reason and
-usage in the last. Framed as server-sent events, or as a JSON array for a client that did not ask for `alt=sse`.
+Calls are sent whole; all chunks have the same response ID (pydantic-ai treats another one as a resumed stream); finish
+reason and usage are in the last chunk. Framed as server-sent events, or as a JSON array for a client without `alt=sse`.
 """
 
 import msgspec
@@ -21,7 +21,7 @@ from modelbay.protocols.google.case import Fields
 from modelbay.protocols.google.errors import error_object
 from modelbay.protocols.google.logprobs import render_logprobs
 from modelbay.protocols.google.parts import SIGNATURE, is_ours
-from modelbay.protocols.google.reply import State, render_end
+from modelbay.protocols.google.reply import PartWriter, render_end
 from modelbay.protocols.google.request import FRAMING
 from modelbay.protocols.google.usage import render_usage
 from modelbay.protocols.sequence import Sequence
@@ -38,7 +38,7 @@ def stream_renderer(conversation: Conversation) -> "StreamRenderer":
 
 
 def _stays_whole(part: AnyPart) -> bool:
-    """Whether a part cannot be written bit by bit: calls, and what must stand on the same part as its text."""
+    """Whether a part cannot be streamed: calls, and parts with fields that must be sent with their text."""
     if not isinstance(part, Text | Thinking | Refusal):
         return True
     return part.opaque is not None or (part.extra is not None and is_ours(part))
@@ -50,18 +50,18 @@ class StreamRenderer:
         self._first = True
         self._model = conversation.model
         self._tail: Fields = {}
-        """What stands at the end of every chunk."""
+        """Fields at the end of every chunk."""
         self._tail_bytes = b"}]}"
         self._sequence = Sequence()
-        self._state = State()
+        self._state = PartWriter()
         self._part: AnyPart = Text()
-        """The part under way."""
+        """The open part."""
         self._whole = False
-        """It is written at its end."""
+        """Whether it is written at its end."""
         self._written = False
-        """Some of its text is out."""
+        """Whether some of its text was sent."""
         self._last: type[AnyPart] | None = None
-        """The kind of the part before, if its text would be read as going on in the next."""
+        """The kind of the previous part, if its text would be read as continued by the next one."""
         self._cited: list[AnyPart] = []
         self._answered = False
         self._usage: Usage | None = None
@@ -75,7 +75,7 @@ class StreamRenderer:
         return b"".join([self._step(step) for step in steps])
 
     def _without_cut_off(self, steps: list[Event]) -> list[Event]:
-        """Leaves out the ends that were made up for parts that had none: nobody may run half a call."""
+        """Drop the ends added for unfinished parts: an incomplete call must not be run."""
         started = {step.key: step.part for step in steps if type(step) is PartStarted}
         return [
             step for step in steps if type(step) is not PartEnded or step.part is not started.get(step.key, self._part)
@@ -135,7 +135,8 @@ class StreamRenderer:
         part = b'{"text":%b%b}' % (_encode(delta.text), thought)
         kind = Thinking if thought else Text
         if not self._written and self._last is kind:
-            # an empty part before it: within one chunk parts are apart, the first of a chunk goes on
+            # an empty part before it: parts within one chunk are separate, but the first of a chunk continues the last
+            # one
             part = b'{"text":""%b},%b' % (thought, part)
         self._written, self._last = True, kind
         more = b',"logprobsResult":' + _encode(render_logprobs(delta.logprobs)) if delta.logprobs else b""
@@ -148,7 +149,7 @@ class StreamRenderer:
             return self._write_whole(part)
         if part.opaque is None:
             return b""
-        # the text is out already: the signature follows on an empty part, as Gemini itself does it
+        # the text was sent already: the signature follows on an empty part, as in Gemini itself
         self._last = None
         signature = part.opaque if is_ours(part) else self._state.signature(part, with_text=True)
         thought = {"thought": True} if type(part) is Thinking else {}

@@ -1,7 +1,7 @@
-"""Gemini tools and toolConfig, in and out.
+"""Gemini tools and toolConfig: parsing and rendering.
 
-Every entry of `tools` holds function declarations or a tool of Google's. Some clients put all declarations into one
-entry, others each into its own (Kimi Code): which is kept, and so is the field a schema stood in.
+Every entry of `tools` contains function declarations or a tool of Google's. Some clients put all declarations into one
+entry, others each into its own (Kimi Code); this is restored, and so is the field of each schema.
 """
 
 from typing import Any
@@ -14,15 +14,16 @@ from modelbay.protocols.google.parts import SNAKE, without
 from modelbay.protocols.schema import json_schema
 
 ENTRY = "entry."
-"""The number of the entry of `tools` that a tool stood in."""
+"""Index of the entry of `tools` that contained a tool."""
 SCHEMA = "schema."
-"""The field a schema stood in, and the schema itself where JSON Schema is spelled otherwise."""
+"""The field of a schema, and the schema itself if it was spelled differently from JSON Schema."""
 _MODES = {"AUTO": "auto", "ANY": "required", "NONE": "none", "VALIDATED": "auto"}
 _CONFIG = "toolConfig."
 _CALLING = "toolConfig.functionCallingConfig."
 
 
-# --- in ----------------------------------------------------------------------------------------------------------------
+# --- parsing
+# -----------------------------------------------------------------------------------------------------------
 
 
 def parse_tools(value: Json, settings: Settings) -> None:
@@ -112,7 +113,8 @@ def _keep_names(snake: list[str], place: str, settings: Settings) -> None:
         settings.spelling[place + name] = name
 
 
-# --- out ---------------------------------------------------------------------------------------------------------------
+# --- rendering
+# ---------------------------------------------------------------------------------------------------------
 
 
 def render_tools(settings: Settings, dialect: Dialect, same: bool) -> list[Fields]:
@@ -123,7 +125,7 @@ def render_tools(settings: Settings, dialect: Dialect, same: bool) -> list[Field
     declarations = settings.spelling.get("functionDeclarations", "functionDeclarations")
     for tool in settings.tools or ():
         number = (tool.extra or {}).get(ENTRY) if same else None
-        # a tool that came without an entry joins the functions before it
+        # a tool without an entry joins the functions before it
         entry = by_number.get(number) if number is not None else last
         if entry is None:
             entry = {}
@@ -160,7 +162,7 @@ def _render_declaration(tool: Tool, dialect: Dialect, same: bool) -> Fields:
 def _render_schema(schema: Any, dialect: Dialect, same: bool) -> Fields:
     if same or dialect.schema != "openapi":
         return {"parametersJsonSchema": schema}
-    # a function without parameters has none: an object without properties is refused
+    # a function without parameters has no schema: an object without properties is rejected
     return {"parameters": schema} if schema.get("properties") else {}
 
 
@@ -188,7 +190,7 @@ def _render_choice(choice: ToolChoice, said: str | None) -> Fields:
         case "required" | "tool":
             mode = "ANY"
         case "allowed":
-            mode = "ANY" if choice.required else "VALIDATED"  # AUTO takes no names
+            mode = "ANY" if choice.required else "VALIDATED"  # AUTO accepts no names
         case "none":
             mode = "NONE"
         case "auto":

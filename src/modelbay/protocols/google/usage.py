@@ -1,4 +1,5 @@
-"""Gemini usage: prompt tokens include cached ones, candidates exclude thoughts, a tool's prompt tokens stand apart."""
+"""Gemini usage: prompt tokens include cached ones, candidates exclude thoughts, tool prompt tokens are counted
+separately."""
 
 from typing import Any
 
@@ -7,7 +8,7 @@ from modelbay.usage import Usage
 
 
 def parse_usage(raw: Json) -> Usage | None:
-    """Disjoint buckets, or None where nothing was counted: Vertex's first chunks say only what kind of traffic it is."""
+    """Disjoint counts, or None if nothing was counted: Vertex AI's first chunks only contain the type of traffic."""
     if not isinstance(raw, dict):
         return None
     prompt, cached = _count(raw.get("promptTokenCount")), _count(raw.get("cachedContentTokenCount"))
@@ -31,7 +32,7 @@ def _count(value: Json) -> int | None:
 
 
 def render_usage(usage: Usage) -> dict[str, Any]:
-    """The official shape; Gemini's own numbers come back with their details by modality."""
+    """The official form. Gemini's own numbers are restored, with details by modality."""
     if usage.raw is not None and "promptTokenCount" in usage.raw:
         return usage.raw
     prompt = usage.input_total - (usage.tool_prompt or 0)

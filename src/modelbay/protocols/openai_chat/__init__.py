@@ -1,4 +1,4 @@
-"""OpenAI Chat Completions, and what the compatible world made of it."""
+"""OpenAI Chat Completions, and the variants of compatible providers."""
 
 from modelbay.protocols.openai_chat.reply import parse_reply, render_reply
 from modelbay.protocols.openai_chat.request import parse_request, render_request

@@ -1,4 +1,4 @@
-"""The shape of a Chat Completions request, as far as it is read; what else stands in it may be anything."""
+"""The type of a Chat Completions request, as far as it is read; other fields may be anything."""
 
 from typing import Any, Required, TypeAlias, TypedDict
 
@@ -73,7 +73,7 @@ class _StreamOptions(TypedDict, total=False):
     include_usage: bool | None
 
 
-class Body(TypedDict, total=False):
+class ChatBody(TypedDict, total=False):
     model: str | None
     messages: Required[list[_Message]]
     stream: bool | None

@@ -1,4 +1,4 @@
-"""Chat Completions messages: turns in and out."""
+"""Chat Completions messages: parsing and rendering turns."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +20,7 @@ from modelbay.conversation import (
     ToolCall,
     ToolResult,
     Turn,
-    Unknown,
+    UnknownPart,
 )
 from modelbay.dialect import Dialect
 from modelbay.events import Warned
@@ -73,7 +73,7 @@ def parse_message(message: dict[str, Any]) -> Turn:
 
 
 def _parse_assistant(message: dict[str, Any], content: list[AnyPart], turn: Turn) -> list[str]:
-    """Fills an assistant's turn; gives the names of the fields it used."""
+    """Fill an assistant turn. Returns the names of the fields used."""
     thinking, known = parse_reasoning(message)
     turn.parts = [*thinking, *content]
     if isinstance(refusal := message.get("refusal"), str):
@@ -94,7 +94,7 @@ def _parse_assistant(message: dict[str, Any], content: list[AnyPart], turn: Turn
 
 
 def _unseal(parts: list[AnyPart]) -> None:
-    """Restores the state that a client kept for another provider, in `reasoning_details`."""
+    """Restore the state that a client kept for another provider in `reasoning_details`."""
     for part in [part for part in parts if type(part) is Thinking and part.native == DETAILS]:
         found = unseal(part.opaque)
         if found is None:
@@ -110,7 +110,7 @@ def _unseal(parts: list[AnyPart]) -> None:
 
 
 def _owner(parts: list[AnyPart], sealed: Sealed, call_id: Json) -> AnyPart | None:
-    """The part that a state belongs to: a call by its id, and by its name where the client replaced the id."""
+    """The part that a state belongs to: a call by its ID, or by its name if the client replaced the ID."""
     if sealed.kind != "tool_call":
         return next((part for part in parts if type(part).__struct_config__.tag == sealed.kind), None)
     calls = [part for part in parts if type(part) is ToolCall and part.opaque is None]
@@ -136,7 +136,8 @@ class _Writer:
         self.ids = call_ids(conversation.turns, answers, dialect.tool_id, verbatim=self.same)
         self.messages: list[dict[str, Any]] = []
         self.held: list[dict[str, Any]] = []
-        """Media of tool results and of the assistant, which only a user message may carry: one after the last result."""
+        """Hold back media of tool results and of the assistant. Only a user message may contain them: one after the
+        last result."""
 
     def write(self, turn: Turn) -> None:
         results = [part for part in turn.parts if type(part) is ToolResult]
@@ -170,7 +171,7 @@ class _Writer:
         self.messages.append(message)
 
     def release(self) -> None:
-        """Writes the media that were held back."""
+        """Write the media that were held back."""
         if self.held:
             self.messages.append({"role": "user", "content": self.held})
             self.held = []
@@ -200,7 +201,7 @@ class _Writer:
             message["name"] = result.name
         if result.is_error:
             carried("tool_result.is_error", NAME, self.report)
-        if result.cache is not None and result.parts:  # a message has no mark of its own, its last part has
+        if result.cache is not None and result.parts:  # a message has no cache control, only its last part
             last = result.parts[-1]
             result = replace(result, parts=[*result.parts[:-1], replace(last, cache=last.cache or result.cache)])
         media = [part for part in result.parts if type(part) is Media]
@@ -217,16 +218,16 @@ class _Writer:
     def _media(self, part: Media) -> dict[str, Any] | None:
         if not self.same:
             carried("file_id" if part.file_id is not None else part.kind, NAME, self.report)
-            if (text := plain_text(part)) is not None:  # of documents it takes PDF only
+            if (text := plain_text(part)) is not None:  # only PDF documents are accepted
                 return {"type": "text", "text": titled(text, part.name)}
             if part.url is not None and part.kind in ("audio", "document"):
-                raise refused(part.kind, NAME, "it takes the file itself, not its address")
+                raise refused(part.kind, NAME, "the file itself is required, not its URL")
             extra = {BREAKPOINT: part.extra[BREAKPOINT]} if part.extra and BREAKPOINT in part.extra else None
             part = replace(part, native=None, extra=extra)
         return self._item(part)
 
     def _content(self, parts: list[AnyPart], join: str | None) -> str | list[dict[str, Any]] | None:
-        """A string where one says it all, else a list. `join` puts texts together where a list is not wanted."""
+        """A string if possible, else a list. `join` merges texts for servers that accept no list."""
         only = parts[0] if len(parts) == 1 else None
         if type(only) is Text and only.cache is None and not only.extra and not only.annotations:  # most messages
             return only.text if only.text or self.same else None
@@ -249,26 +250,26 @@ class _Writer:
         return items or None
 
     def _kept(self, part: AnyPart) -> bool:
-        """Whether a part has a place in `content`; what is lost with it, or from it, is reported."""
+        """Whether a part can be written to `content`. Anything lost is reported."""
         if type(part) in (ServerToolCall, ServerToolResult):
             return carried("server_tool_parts", NAME, self.report)
         if self.same:
             return True
-        if type(part) is Unknown:
+        if type(part) is UnknownPart:
             return carried("unknown_parts", NAME, self.report)
         if part.annotations:
             carried("annotations", NAME, self.report)
         return type(part) is not Text or bool(part.text)
 
     def _marked(self, part: AnyPart) -> bool:
-        """Whether something of a text is said beside it that a plain string would lose."""
+        """Whether a text has fields that a plain string would lose."""
         return self._keeps_mark(part) or (self.dialect.cache_breakpoints and BREAKPOINT in (part.extra or {}))
 
     def _keeps_mark(self, part: AnyPart) -> bool:
         return part.cache is not None and (self.same or self.dialect.cache_marks)
 
     def _item(self, part: AnyPart) -> dict[str, Any] | None:
-        """A content part; of a foreign one without the fields that only its own protocol has."""
+        """A content part, without fields of other protocols."""
         item = render_part(part if part.extra is None or self._mine(part) else replace(part, extra=None))
         if item is None:
             return None
@@ -279,11 +280,11 @@ class _Writer:
         return item
 
     def _assistant(self, parts: list[AnyPart]) -> dict[str, Any] | None:
-        """The message, or None where nothing is left to say: many backends refuse an empty one."""
+        """The message, or None if it would be empty: many backends reject empty messages."""
         message: dict[str, Any] = {"role": "assistant"}
         if not self.same:
             self._hold([part for part in parts if type(part) is Media], "Attached media from the assistant:")
-            # a refusal is a field that few know beside OpenAI
+            # few servers except OpenAI know the refusal field
             parts = [
                 Text(text=part.text) if type(part) is Refusal else part for part in parts if type(part) is not Media
             ]
@@ -318,7 +319,7 @@ class _Writer:
         return render_tool_call(call, written, mine)
 
     def _split(self, parts: list[AnyPart]) -> tuple[Extra, list[AnyPart], list[str]]:
-        """Reasoning fields, what belongs into `content`, and thinking that goes back as tags."""
+        """Collect reasoning fields, the contents, and thinking that is sent back as tags."""
         fields: Extra = {}
         content: list[AnyPart] = []
         tags: list[str] = []
@@ -363,8 +364,8 @@ def _blank(content: str | list[dict[str, Any]]) -> bool:
 
 
 def _joined(turns: list[Turn]) -> Iterator[Turn]:
-    """Turns with an assistant's that follow each other as one: what is several Responses items is one message here, and
-    OpenAI refuses calls whose answers do not follow at once."""
+    """Merge consecutive assistant turns: several Responses items are one message here, and OpenAI rejects calls that
+    are not followed directly by their results."""
     held: Turn | None = None
     for turn in turns:
         if held is not None and turn.role == "assistant":

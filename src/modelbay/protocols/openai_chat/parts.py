@@ -1,4 +1,4 @@
-"""Chat Completions: the content of a message, in and out. Requests, replies and streams share it."""
+"""Chat Completions content: parsing and rendering, for requests, replies and streams."""
 
 import re
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from modelbay.conversation import (
     Text,
     Thinking,
     ToolCall,
-    Unknown,
+    UnknownPart,
 )
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode
@@ -27,10 +27,10 @@ from modelbay.protocols.shapes import count, mapping, objects, shown, without, w
 
 NAME: Final = "openai_chat"
 REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
-"""Where vendors put reasoning as a string, in the order it is looked for."""
+"""Fields in which vendors put reasoning as a string, in order of preference."""
 DETAILS = "reasoning_details"
 THINK_TAGS = "<think>"
-"""The `native` of thinking that came as tags inside the text."""
+"""The `native` of thinking that was inside tags in the text."""
 
 _DETAIL_TEXT = {"reasoning.text": "text", "reasoning.summary": "summary"}
 _DETAIL_OPAQUE = {"reasoning.text": "signature", "reasoning.encrypted": "data"}
@@ -42,13 +42,13 @@ def parse_content(content: Json) -> list[AnyPart]:
     if isinstance(content, str):
         return [Text(text=content)]
     if not isinstance(content, list):
-        return [Unknown(native="content", raw=content)]
+        return [UnknownPart(native="content", raw=content)]
     return [parse_part(item) for item in content]
 
 
 def reply_content(content: Json) -> list[AnyPart]:
-    """The parts of a reply's content, in which nothing is lost: an object that is no part (Cloudflare's JSON mode) is its
-    JSON as text."""
+    """The parts of a reply's content. Nothing is lost: an object that is not a part (Cloudflare's JSON mode) becomes
+    text."""
     if isinstance(content, dict) and (isinstance(content.get("type"), str) or isinstance(content.get("text"), str)):
         odd = content.get("type") == "text" and not isinstance(content.get("text"), str)
         return [Text(text=shown(content.get("text"))) if odd else parse_part(content)]
@@ -61,7 +61,7 @@ def parse_part(item: Json) -> AnyPart:
     if isinstance(item, str):
         return Text(text=item)
     if not isinstance(item, dict):
-        return Unknown(raw=item)
+        return UnknownPart(raw=item)
     kind = item.get("type")
     cache = item.get("cache_control")
     part: AnyPart
@@ -72,8 +72,8 @@ def parse_part(item: Json) -> AnyPart:
     elif kind == "thinking":
         part = _parse_thinking(item)
     else:
-        part = _parse_media(kind, item) or Unknown(native=kind, raw=item)
-    if isinstance(cache, dict) and type(part) is not Unknown:
+        part = _parse_media(kind, item) or UnknownPart(native=kind, raw=item)
+    if isinstance(cache, dict) and type(part) is not UnknownPart:
         part.cache = cache
     return part
 
@@ -85,12 +85,12 @@ def _parse_thinking(item: dict[str, Any]) -> AnyPart:
         return Thinking(texts=[inner], native="thinking=", extra=without(item, "type", "thinking"))
     texts = [t["text"] for t in objects(inner) if isinstance(t.get("text"), str)]
     if not isinstance(inner, list) or len(texts) != len(inner):
-        return Unknown(native="thinking", raw=item)
+        return UnknownPart(native="thinking", raw=item)
     return Thinking(texts=texts, native="thinking", extra=without(item, "type", "thinking"))
 
 
 def _parse_media(kind: Json, item: dict[str, Any]) -> Media | None:
-    """A media part, or None where its shape is not one we know."""
+    """A media part, or None if its shape is unknown."""
     known = ("type", "cache_control", kind)
     body = item.get(kind) if isinstance(kind, str) else None
     if kind in ("image_url", "video_url", "file_url", "document_url", "audio_url"):
@@ -116,7 +116,7 @@ def _parse_media(kind: Json, item: dict[str, Any]) -> Media | None:
         data = body.get("file_data")
         if isinstance(data, str):
             take_url(media, data)
-            if media.url is not None:  # bare base64, as some gateways take it
+            if media.url is not None:  # bare base64, which some gateways accept
                 media.url, media.data, media.native = None, data, "file_data"
         media.extra = _nested(kind, without(body, "filename", "file_id", "file_data"))
     else:
@@ -128,7 +128,7 @@ def _parse_media(kind: Json, item: dict[str, Any]) -> Media | None:
 
 
 def _nested(kind: str, rest: Extra | None) -> Extra | None:
-    """Fields beside the known ones inside the part's own object."""
+    """Unknown fields inside the part's own object."""
     return {f"{kind}.": rest} if rest else None
 
 
@@ -137,7 +137,7 @@ def data_uri(media: Media) -> str:
 
 
 def render_part(part: AnyPart) -> dict[str, Any] | None:
-    """A content part, or None where Chat Completions has none for it."""
+    """A content part, or None if Chat Completions has none for it."""
     item: dict[str, Any]
     if isinstance(part, Text):
         item = {"type": "text", "text": part.text}
@@ -149,7 +149,7 @@ def render_part(part: AnyPart) -> dict[str, Any] | None:
         item = {"type": "thinking", "thinking": [{"type": "text", "text": text} for text in part.texts]}
     elif isinstance(part, Thinking) and part.native == "thinking=":
         item = {"type": "thinking", "thinking": part.text}
-    elif isinstance(part, Unknown) and isinstance(part.raw, dict):
+    elif isinstance(part, UnknownPart) and isinstance(part.raw, dict):
         return part.raw
     else:
         return None
@@ -220,10 +220,10 @@ def render_detail(part: Thinking) -> dict[str, Any]:
 
 
 def parse_reasoning(message: dict[str, Any], field: str | None = None) -> tuple[list[Thinking], list[str]]:
-    """The thinking beside a message's content, and the names of the fields it was taken from.
+    """The thinking in a message, and the names of the fields it was read from.
 
-    `field` is the dialect's own, looked at first. A field that only mirrors what another one says (OpenRouter sends
-    `reasoning` and `reasoning_details`) is not taken.
+    The dialect's own `field` is tried first. A field that only repeats another one (OpenRouter sends `reasoning` and
+    `reasoning_details`) is ignored.
     """
     taken: list[str] = []
     parts: list[Thinking] = []
@@ -234,7 +234,7 @@ def parse_reasoning(message: dict[str, Any], field: str | None = None) -> tuple[
     if any(part.text for part in parts):
         return parts, taken
     found = filled(message, (field, *REASONING_FIELDS) if field else REASONING_FIELDS)
-    if found is None and message.get(REASONING_FIELDS[0]) == "":  # Kimi and DeepSeek want it back
+    if found is None and message.get(REASONING_FIELDS[0]) == "":  # Kimi and DeepSeek require it back
         found = REASONING_FIELDS[0], ""
     if found is None:
         return parts, taken
@@ -243,13 +243,13 @@ def parse_reasoning(message: dict[str, Any], field: str | None = None) -> tuple[
 
 
 def filled(message: dict[str, Any], names: Iterable[str]) -> tuple[str, str] | None:
-    """The first of the fields that says something, and its text; one of white space only where no other has more."""
+    """The first non-blank field and its text; a blank one only if there is no other."""
     said = [(name, text) for name in names if type(text := message.get(name)) is str and text]
     return next(((name, text) for name, text in said if text.strip()), said[0] if said else None)
 
 
 def odd_reasoning(message: dict[str, Any], names: Iterable[str]) -> tuple[str, str] | None:
-    """The first of the fields that has something other than a string, and that as JSON."""
+    """The first field that is not a string, as JSON."""
     said = [(name, shown(message[name])) for name in names if type(message.get(name)) not in (str, type(None))]
     return next(((name, text) for name, text in said if text), None)
 
@@ -260,9 +260,9 @@ TAG = re.compile("|".join((*OPENING, *CLOSING)))
 
 
 def split_think_tags(text: str) -> tuple[str, str] | None:
-    """Thinking and the rest, where a text begins with `<think>`.
+    """Thinking and the rest of a text that begins with `<think>`.
 
-    Or where `</think>` is its first tag: a template that opens the thinking itself leaves the other one out.
+    Also if `</think>` is its first tag: a template that opens the thinking itself omits the opening tag.
     """
     stripped = text.lstrip()
     for opening, closing in zip(OPENING, CLOSING, strict=True):
@@ -297,21 +297,21 @@ def parse_tool_call(item: dict[str, Any]) -> ToolCall:
     return call
 
 
-def tool_call(item: Json) -> ToolCall | Unknown:
-    """A call of a reply; something else in its place is kept as it came."""
+def tool_call(item: Json) -> ToolCall | UnknownPart:
+    """A tool call of a reply; anything else is kept unchanged."""
     if not is_call(item) and not (isinstance(item, dict) and isinstance(item.get("function"), str)):
-        return Unknown(native="tool_calls", raw=item)
-    if isinstance(function := item.get("function"), str):  # written as JSON once more
+        return UnknownPart(native="tool_calls", raw=item)
+    if isinstance(function := item.get("function"), str):  # encoded as JSON twice
         try:
             item = {**item, "function": decode(function)}
         except MalformedReply:
             item = {**item, "function": {"name": function}}
     call = parse_tool_call(item)
-    return call if call.name or call.arguments or call.id else Unknown(native="tool_calls", raw=item)
+    return call if call.name or call.arguments or call.id else UnknownPart(native="tool_calls", raw=item)
 
 
 def is_call(item: Json) -> bool:
-    """Whether an item of `tool_calls` is a call, or more of one."""
+    """Whether an item of `tool_calls` is a call or continues one."""
     if not isinstance(item, dict):
         return False
     body = item.get("function") or item.get("custom")
@@ -321,7 +321,7 @@ def is_call(item: Json) -> bool:
 
 
 def call_id(value: Json) -> str | None:
-    """An id as a string, which some servers count as a number; "" is none."""
+    """An ID as a string, as some servers send numbers; None for ""."""
     return str(value) if type(value) is int else word(value) or None
 
 
@@ -333,7 +333,7 @@ def arguments_text(arguments: Json) -> str:
 
 
 def split_signature(extra_content: Json) -> tuple[str | None, Extra | None]:
-    """Gemini's thought signature, where its OpenAI form puts it, and what else stands there."""
+    """Gemini's thought signature, in the field of its OpenAI API, and the other fields there."""
     if not isinstance(extra_content, dict):
         return None, None
     google = extra_content.get("google")
@@ -381,7 +381,7 @@ def parse_annotation(item: dict[str, Any]) -> Annotation:
 
 
 def render_annotation(annotation: Annotation, text: str) -> dict[str, Any] | None:
-    """A `url_citation` into `text`; a citation without an address has no place here."""
+    """A `url_citation` into `text`. Citations without a URL cannot be expressed."""
     if annotation.protocol == NAME and annotation.raw is not None:
         return annotation.raw
     if annotation.url is None:

@@ -1,4 +1,4 @@
-"""Chat Completions replies in one piece, in and out. Choice 0 is the answer."""
+"""Chat Completions replies without streaming: parsing and rendering. Choice 0 is used."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from modelbay.conversation import (
     Text,
     Thinking,
     ToolCall,
-    Unknown,
+    UnknownPart,
 )
 from modelbay.dialect import Dialect
 from modelbay.errors import MalformedReply
@@ -51,9 +51,9 @@ from modelbay.protocols.openai_errors import error_in, parse_error_object
 from modelbay.protocols.shapes import items, mapping, objects, shown, without, word
 
 OWN = ("stop", "length", "tool_calls", "function_call", "content_filter")
-"""The finish reasons that the protocol has."""
+"""The protocol's finish reasons."""
 _NATIVE: dict[FinishReason, str] = {"refusal": "content_filter", "pause": "stop", "other": "length"}
-"""What the other reasons are to a client. "length" is the one that no client takes for a whole answer."""
+"""Finish reasons for all others. No client treats "length" as a complete reply."""
 TOP = ("id", "object", "created", "model", "choices", "usage", "error")
 MESSAGE = ("role", "content", "refusal", "tool_calls", "function_call", "annotations", "audio", "images")
 
@@ -124,7 +124,7 @@ def _parse_message(message: dict[str, Any], choice: dict[str, Any], assembly: As
     for image in parse_images(message):
         assembly.whole(image)
     audio = mapping(message.get("audio"))
-    if data := word(audio.get("data")):  # Snowflake sends an empty object always
+    if data := word(audio.get("data")):  # Snowflake always sends an empty object
         assembly.whole(Media(kind="audio", data=data, native="audio", extra=without(audio, "data")))
     for call in items(message.get("tool_calls")):
         item = tool_call(call)
@@ -182,14 +182,14 @@ def render_reply(reply: Reply) -> bytes:
 
 
 def top_fields(extra: Extra | None) -> Extra:
-    """The fields beside the answer that Chat Completions has too."""
+    """Fields of the reply, besides choices and usage, that Chat Completions has too."""
     return {name: value for name in ("service_tier", "system_fingerprint") if (value := word((extra or {}).get(name)))}
 
 
 def native_reason(reason: FinishReason, native: str | None, *, has_calls: bool) -> str:
-    """The word a client understands; the provider's own where it is one of the protocol's.
+    """The finish reason for a client; the provider's own if the protocol has it.
 
-    A client that reads `tool_calls` looks for a call.
+    Clients that read `tool_calls` expect a call.
     """
     if reason == "tool_calls" and not has_calls:
         return "stop"
@@ -237,7 +237,7 @@ def render_message(reply: Reply) -> dict[str, Any]:
 def _content_item(part: Part) -> dict[str, Any] | None:
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
-    if isinstance(part, Unknown) and _is_ours(part) and part.native != "tool_calls":
+    if isinstance(part, UnknownPart) and _is_ours(part) and part.native != "tool_calls":
         raw = part.raw
         fits = isinstance(raw, dict) and isinstance(raw.get("type"), str) and raw["type"] != "text"
         return raw if fits else {"type": "text", "text": shown(raw)}
@@ -249,7 +249,7 @@ def _is_ours(part: Part) -> bool:
 
 
 def add_thinking(message: dict[str, Any], part: Thinking) -> None:
-    """Puts a thinking part beside a message's content. The string mirrors the details, as clients read one or the other."""
+    """Add a thinking part to a message. The string repeats the details, as clients read one or the other."""
     field = part.native if part.native in REASONING_FIELDS and _is_ours(part) else REASONING_FIELDS[0]
     if not _is_ours(part):
         details = message.setdefault(DETAILS, [])
@@ -262,21 +262,21 @@ def add_thinking(message: dict[str, Any], part: Thinking) -> None:
 
 
 def foreign_detail(part: Thinking, index: int = 0) -> dict[str, Any]:
-    """Another protocol's thinking as a detail, its state in an envelope: what a client of this protocol sends back."""
+    """Thinking of another protocol as a detail, with its state in an envelope; a client of this protocol sends it back."""
     extra = {"type": "reasoning.text" if part.text else "reasoning.encrypted", "format": "modelbay", "index": index}
     opaque = seal(part) if part.opaque is not None or len(part.texts) > 1 else None
     return render_detail(Thinking(texts=[part.text] if part.text else [], opaque=opaque, native=DETAILS, extra=extra))
 
 
 def has_state(part: AnyPart) -> bool:
-    """Whether a part carries another provider's opaque state that its own field does not show."""
+    """Whether a part carries another provider's opaque state that its own field does not contain."""
     return part.opaque is not None and not _is_ours(part) and not isinstance(part, ServerToolCall | Thinking)
 
 
 def state_detail(part: AnyPart, call_id: str | None, index: int) -> dict[str, Any]:
-    """A part's state in an envelope, as a detail. `call_id` is the id that the client got.
+    """A part's state in an envelope, as a detail. `call_id` is the ID sent to the client.
 
-    The index is the detail's own: clients merge what has the same index and type.
+    Each detail has its own index, as clients merge details with the same index and type.
     """
     item = {"type": "reasoning.encrypted", "data": seal(part, with_name=True), "format": "modelbay", "index": index}
     return item if call_id is None else item | {"id": call_id}

@@ -1,4 +1,4 @@
-"""Chat Completions requests: a client's body to a conversation, and a conversation to a provider's body."""
+"""Chat Completions requests: parsing a client's body, and rendering a provider's body."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from modelbay.protocols.codec import Call
 from modelbay.protocols.dispositions import dropped
 from modelbay.protocols.efforts import of_budget
 from modelbay.protocols.names import sent_names
-from modelbay.protocols.openai_chat.body import Body
+from modelbay.protocols.openai_chat.body import ChatBody
 from modelbay.protocols.openai_chat.messages import parse_message, render_messages
 from modelbay.protocols.openai_chat.parts import NAME
 from modelbay.protocols.openai_chat.tools import parse_tools, render_tools
@@ -29,7 +29,7 @@ from modelbay.protocols.shapes import check, without
 from modelbay.protocols.survey import Survey
 
 TOOL_NAME = r"[a-zA-Z0-9_-]{1,64}"
-"""What OpenAI demands of a tool's name."""
+"""OpenAI's requirement for tool names."""
 PATH = "/chat/completions"
 
 _SAME = {
@@ -47,13 +47,13 @@ _SAME = {
     "metadata": "metadata",
     "cache_key": "prompt_cache_key",
 }
-"""Settings that are a field of the same value."""
+"""Settings that are a field with the same value."""
 _SPELLED = {
     "max_output_tokens": ("max_tokens", "max_completion_tokens"),
     "seed": ("seed", "random_seed"),
     "user": ("user", "safety_identifier"),
 }
-"""Settings with several names; the first is the usual one."""
+"""Settings with several names, the preferred one first."""
 _TAKEN = frozenset(
     (
         *_SAME.values(), *(name for names in _SPELLED.values() for name in names),
@@ -66,7 +66,7 @@ _TAKEN = frozenset(
 
 def parse_request(call: Call) -> Conversation:
     body = call.body
-    check(body, Body)
+    check(body, ChatBody)
     settings = Settings()
     settings.extra = {name: value for name, value in body.items() if name not in _TAKEN and value is not None}
     for setting, name in _SAME.items():
@@ -108,7 +108,7 @@ def _parse_format(value: Json, settings: Settings) -> None:
             strict=spec.get("strict"),
             extra=without(spec, "schema", "name", "description", "strict"),
         )
-    elif kind == "json_object":  # Together takes a schema here
+    elif kind == "json_object":  # Together accepts a schema here
         settings.output_format = OutputFormat(
             "json", schema=value.get("schema"), extra=without(value, "type", "schema")
         )
@@ -119,7 +119,7 @@ def _parse_format(value: Json, settings: Settings) -> None:
 
 
 def _parse_reasoning(body: dict[str, Json], settings: Settings) -> None:
-    """The ways vendors are told how much to think; `spelling` keeps which were used."""
+    """Parameters that control thinking at various vendors; `spelling` records which were used."""
     found: list[str] = []
     reasoning = Reasoning()
     if isinstance(effort := body.get("reasoning_effort"), str):
@@ -170,7 +170,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
             body[settings.spelling.get(setting, names[0])] = value
     if not same and settings.cache_key is not None and not dialect.prompt_cache_key:
         del body["prompt_cache_key"]
-        report.append(dropped("cache_key", NAME, "it is not known whether this endpoint takes it"))
+        report.append(dropped("cache_key", NAME, "unknown whether this endpoint accepts it"))
     if settings.seed is not None and not same:
         body.pop("seed", None)
         body[dialect.seed_parameter] = settings.seed
@@ -189,7 +189,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     body |= dialect.body
     for name in dialect.unsupported:
         if body.pop(name, None) is not None:
-            report.append(dropped(name, NAME, f"{dialect.vendor} refuses it"))
+            report.append(dropped(name, NAME, f"{dialect.vendor} rejects it"))
     return Call(PATH, body, stream=bool(conversation.stream), warnings=report, names=meant)
 
 
@@ -198,12 +198,12 @@ def _render_format(form: OutputFormat, dialect: Dialect, messages: list[Any], sa
         return {"type": "text"}
     if form.kind == "json":
         return {"type": "json_object"} | ({"schema": form.schema} if form.schema else {}) | (form.extra or {})
-    if not dialect.json_schema:  # Z.ai and others know JSON mode only: the schema goes into the prompt
+    if not dialect.json_schema:  # Z.ai and others have only JSON mode: the schema goes into the prompt
         schema = msgspec.json.encode(form.schema).decode()
         messages.insert(0, {"role": "system", "content": f"Answer with JSON that matches this JSON Schema:\n{schema}"})
         return {"type": "json_object"}
     spec = {
-        "name": form.name if same else form.name or "answer",  # OpenAI wants one, not every vendor does
+        "name": form.name if same else form.name or "answer",  # required by OpenAI, but not by every vendor
         "schema": form.schema,
         "description": form.description,
         "strict": form.strict,

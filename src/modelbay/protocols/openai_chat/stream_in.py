@@ -1,6 +1,6 @@
-"""Chat Completions streams in: chunks to events.
+"""Parses Chat Completions streams.
 
-The rules of tolerance are those that real providers forced (each with who does it); what is common is one path.
+Each tolerance is required by a real provider, which is named next to it; the common case is a single path.
 """
 
 from base64 import b64decode, b64encode
@@ -13,7 +13,7 @@ from modelbay.errors import IncompleteReply, MalformedReply, ModelbayError, Repl
 from modelbay.events import Event
 from modelbay.json_text import decode
 from modelbay.protocols.assembly import Assembly
-from modelbay.protocols.calls import Call
+from modelbay.protocols.calls import StreamedCall
 from modelbay.protocols.failures import unreadable
 from modelbay.protocols.finishing import finish
 from modelbay.protocols.openai_chat.parts import (
@@ -55,16 +55,16 @@ class StreamParser:
         self._sound = _Sound()
         self._tags = _TagSplitter() if dialect.think_tags else None
         self._flow: int | None = None
-        """The text, thinking or refusal part that is being written."""
+        """The text, thinking or refusal part that is open."""
         self._kind = ""
-        """What it is: "text", "refusal", a reasoning field, or a `reasoning_details` index and type."""
+        """Its kind: "text", "refusal", a reasoning field, or the index and type of a `reasoning_details` item."""
         self._native: str | None = None
         self._stop: str | None = None
         self._failure: ModelbayError | None = None
-        """What a choice says went wrong."""
+        """An error reported in a choice."""
         self._usage: Json = None
         self._blank_reasoning: bool | None = False
-        """Whether blank reasoning was seen; None once something has been said, which makes it meaningless."""
+        """Whether blank reasoning was received; None once there was content, after which it has no meaning."""
         own = dialect.reasoning_field
         self._reasoning_fields = (own, *REASONING_FIELDS) if own else REASONING_FIELDS
 
@@ -136,19 +136,19 @@ class StreamParser:
                 delta = choice["message"]
             if delta:
                 self._delta(delta if type(delta) is dict else {"content": delta}, choice)
-            if (reason := choice.get("finish_reason")) and type(reason) is str:  # "" is none (Snowflake, SGLang)
+            if (reason := choice.get("finish_reason")) and type(reason) is str:  # "" means none (Snowflake, SGLang)
                 self._native = reason
             if "error" in choice:  # OpenRouter, with `finish_reason: error`
                 self._failure = error_in({"error": choice["error"]}) or self._failure
             if "usage" in choice:  # Moonshot
                 self._usage = choice["usage"] or self._usage
-            if "stop_reason" in choice:  # vLLM: the stop sequence, or a token's number
+            if "stop_reason" in choice:  # vLLM: the stop sequence, or the number of a token
                 self._stop = word(choice["stop_reason"]) or self._stop
 
     def _delta(self, delta: dict[str, Any], choice: dict[str, Any]) -> None:
         content = delta.get("content")
         logprobs = choice.get("logprobs")
-        if content and len(delta) == 1 and type(content) is str and not logprobs:  # nearly every chunk
+        if content and len(delta) == 1 and type(content) is str and not logprobs:  # nearly all chunks
             if self._tags is None:
                 self._add("text", content)
             else:
@@ -193,7 +193,8 @@ class StreamParser:
                 self._add(THINK_TAGS if thinking else "text", text, None if thinking else logprobs)
 
     def _turn_into_thinking(self) -> None:
-        """A tag closes what none has opened: the text so far was thinking. It is shown already, but is kept as what it is."""
+        """A closing tag without an opening one: the text so far was thinking. It was shown already, but is stored as
+        thinking."""
         if self._flow is not None and self._kind == "text":
             self._assembly.turn_into(self._flow, Thinking(native=THINK_TAGS))
             self._stop_flow()
@@ -234,7 +235,7 @@ class StreamParser:
             self._blank_reasoning = True
 
     def _detail(self, item: dict[str, Any]) -> bool:
-        """A fragment of one of `reasoning_details`: the same index and type continue the same part."""
+        """A fragment of a `reasoning_details` item: the same index and type continue the same part."""
         part = parse_detail(item)
         kind = f"{DETAILS}/{item.get('index', 0)}/{item.get('type')}"
         whole = self._kind != kind or not self._assembly.is_open(self._flow)
@@ -252,14 +253,14 @@ class StreamParser:
     # --- parts ---
 
     def _add(self, kind: str, text: str, logprobs: list[Json] | None = None) -> None:
-        """More of the part being written, if it is of this kind, else of a new one."""
+        """Add to the open part if it is of this kind, else to a new one."""
         if self._kind != kind:
             part = Text() if kind == "text" else Refusal() if kind == "refusal" else Thinking(native=kind)
             self._switch(kind, part)
         self._assembly.add(self._flow, text, 0, logprobs)  # type: ignore[arg-type]
 
     def _switch(self, kind: str, part: AnyPart) -> int:
-        """The part being written, if it is of this kind, else `part`, opened; what was before ends."""
+        """The open part if it is of this kind, else `part`, opened after the previous one ends."""
         if self._flow is not None and self._kind == kind:
             return self._flow
         self._stop_flow()
@@ -271,11 +272,11 @@ class StreamParser:
         return self._flow
 
     def _blank(self) -> None:
-        """Reasoning that is there and empty: DeepSeek and Kimi want it back."""
+        """Empty reasoning, which DeepSeek and Kimi require back."""
         self._assembly.whole(Thinking(texts=[""], native=REASONING_FIELDS[0]))
 
     def _end_flow(self) -> None:
-        """What comes next is neither text nor thinking."""
+        """End the open part: neither text nor thinking follows."""
         self._flush()
         self._stop_flow()
         if self._blank_reasoning:
@@ -288,7 +289,7 @@ class StreamParser:
             self._flow, self._kind = None, ""
 
     def _flush(self) -> None:
-        """Writes what the tag splitter held back."""
+        """Write the text that the tag splitter held back."""
         if self._tags is not None:
             for thinking, text in self._tags.close():
                 self._add(THINK_TAGS if thinking else "text", text)
@@ -306,21 +307,21 @@ class StreamParser:
             assembly.fail(self._failure)
         elif self._native is None and not done and not (self._dialect.ends_without_finish and assembly.started):
             what = "stopped before its end" if assembly.started else "is empty, or not a stream of events"
-            assembly.fail(IncompleteReply(f"the stream {what}: no finish reason and no `[DONE]` came"))
+            assembly.fail(IncompleteReply(f"the stream {what}: no finish reason and no `[DONE]` received"))
         else:
             finish(assembly, self._native, self._stop)
 
 
 class _Calls:
-    """Tool calls of a stream, keyed as providers force it (reference: OpenAI gives id and index once, few others do)."""
+    """Tool calls of a stream, matched by ID and index. OpenAI sends both once; few other providers do."""
 
     def __init__(self, assembly: Assembly) -> None:
         self._assembly = assembly
-        self._by_index: dict[int, Call] = {}
-        self._waiting: list[Call] = []
-        """Those of which only the name has come, which may go on."""
-        self._all: list[Call] = []
-        self._last: Call | None = None
+        self._by_index: dict[int, StreamedCall] = {}
+        self._waiting: list[StreamedCall] = []
+        """Calls of which only the name was received, which may continue."""
+        self._all: list[StreamedCall] = []
+        self._last: StreamedCall | None = None
 
     def feed(self, item: dict[str, Any], native: str | None = None) -> None:
         body = mapping(item.get("function") or item.get("custom"))
@@ -342,8 +343,8 @@ class _Calls:
             self.open_before(call)
         call.write(self._assembly, fragment)
 
-    def open_before(self, call: Call | None = None) -> None:
-        """Opens the calls that wait, up to `call`: something that comes after them is about to open."""
+    def open_before(self, call: StreamedCall | None = None) -> None:
+        """Open the waiting calls up to `call`, because a later one is about to open."""
         while self._waiting:
             waiting = self._waiting.pop(0)
             if waiting is call:
@@ -351,13 +352,13 @@ class _Calls:
             if waiting.named:
                 waiting.open(self._assembly)
 
-    def _find(self, item: dict[str, Any], body: dict[str, Any]) -> Call:
+    def _find(self, item: dict[str, Any], body: dict[str, Any]) -> StreamedCall:
         """The call that a delta continues, or a new one.
 
-        A new id at a known index is a new call (Ollama sends every parallel call as index 0), unless it has no name and
-        what came before is not whole (an id made up anew for every delta). Without an index, an id opens a call and its
-        absence continues the last (Mistral, SGLang). An unknown index without an id or a name continues the last call too
-        (Nebius counts the index up on continuations).
+        A new ID at a known index is a new call (Ollama sends every parallel call as index 0), unless it has no name and
+        the previous call is incomplete (an ID invented for every delta). Without an index, an ID opens a call and its
+        absence continues the last one (Mistral, SGLang). An unknown index without an ID or name also continues the last
+        call (Nebius increments the index on continuations).
         """
         index, id, name = count(item.get("index")), call_id(item.get("id")), word(body.get("name"))
         known = self._by_index.get(index) if index is not None else self._last
@@ -370,7 +371,7 @@ class _Calls:
                 return known
         if known is None and id is None and not name and self._last is not None:
             return self._last
-        call = Call()
+        call = StreamedCall()
         if index is not None:
             self._by_index[index] = call
         self._waiting.append(call)
@@ -385,7 +386,7 @@ class _Calls:
 
 
 class _Sound:
-    """Generated sound, which comes in pieces of base64 with its words beside; told as one part at the end."""
+    """Generated audio: base64 pieces with a transcript, emitted as one part at the end."""
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
@@ -407,8 +408,8 @@ class _Sound:
 
 
 class _TagSplitter:
-    """Takes thinking in tags apart from the text, however it is cut: `<think>…</think>` at the start of the text, and what
-    stands before a `</think>` that nothing opens, because the template has opened it."""
+    """Separates thinking in tags from text, for any split: `<think>…</think>` at the start of the text, or text before
+    a `</think>` without an opening tag, which the template has opened."""
 
     def __init__(self) -> None:
         self._state: Literal["start", "thinking", "text", "done"] = "start"
@@ -416,7 +417,7 @@ class _TagSplitter:
         self._close_tag = ""
 
     def feed(self, text: str) -> list[tuple[bool | None, str]]:
-        """Pairs of (is it thinking, text). None: all text so far was thinking."""
+        """Pairs of (is thinking, text). None: all text so far was thinking."""
         if self._state == "done":
             return [(False, text)]
         self._held += text
@@ -444,13 +445,13 @@ class _TagSplitter:
         if found is None:
             return self._ready(False, (*OPENING, *CLOSING))
         text, self._state, self._held = self._held, "done", ""
-        if found.group() in OPENING:  # the answer is about tags
+        if found.group() in OPENING:  # the reply is about tags
             return [(False, text)]
         before, rest = text[: found.start()], text[found.end() :]
         return [*([(False, before)] if before else []), (None, ""), *([(False, rest)] if rest else [])]
 
     def _ready(self, thinking: bool, tags: tuple[str, ...]) -> list[tuple[bool | None, str]]:
-        """What is held, without what may be the beginning of a tag."""
+        """The held text, without a possible beginning of a tag."""
         at = self._held.rfind("<", -_LONGEST_TAG)
         if at < 0 or not any(tag.startswith(self._held[at:]) for tag in tags):
             at = len(self._held)

@@ -1,7 +1,7 @@
-"""Chat Completions streams out: events to chunks.
+"""Renders Chat Completions streams.
 
-Role first; a call's id and name in its first delta only; one finish reason; usage in a last chunk without choices if the
-client asked for it; `[DONE]`, or an error chunk and no `[DONE]`.
+The role comes first; a call's ID and name only in its first delta; one finish reason; usage in a last chunk without
+choices if the client requested it; then `[DONE]`, or an error chunk without `[DONE]`.
 """
 
 from typing import Any
@@ -49,7 +49,7 @@ _END = b',"finish_reason":null}]}\n\n'
 
 
 def _lane(part: AnyPart) -> str | None:
-    """Deltas name a call by its index; of a text they say only what it is, so that two of a kind would run together."""
+    """Deltas identify calls by index, but texts only by kind, so that two texts of a kind would be merged."""
     match part:
         case Thinking(native="thinking" | "thinking="):
             return "content"
@@ -76,23 +76,23 @@ class StreamRenderer:
         self._sequence = Sequence(_lane)
         self._open: dict[int, AnyPart] = {}
         self._calls: dict[int, int] = {}
-        """The index of a call."""
+        """Index of a call."""
         self._has_calls = False
         self._ids: dict[int, str] = {}
-        """The id that the client got for a call."""
+        """ID sent to the client for a call."""
         self._silent: set[int] = set()
-        """Calls of which no arguments have come yet."""
+        """Calls without arguments so far."""
         self._frames: dict[int, tuple[bytes, bytes]] = {}
-        """What stands around the text of a part in each of its chunks, for parts of which nothing else is said."""
+        """JSON before and after a part's text in each of its chunks, for parts without other fields."""
         self._details: dict[int, int] = {}
-        """The index of a part that is one of `reasoning_details`."""
+        """Index of a part in `reasoning_details`."""
         self._usage: Usage | None = None
 
     def feed(self, event: Event) -> bytes:
         steps = self._sequence.feed(event)
         if len(steps) == 1:
             return self._step(steps[0])
-        if type(event) is Failed:  # what it cut off is never closed: a client would run a call that looks whole
+        if type(event) is Failed:  # a truncated call is never finished: a client would run a call that looks complete
             steps = [step for step in steps if type(step) in (Started, Failed)]
         return b"".join([self._step(step) for step in steps])
 
@@ -161,7 +161,7 @@ class StreamRenderer:
         return self._delta({"images": [render_media(part)]})
 
     def _framed(self, key: int, before: bytes, text: str, after: bytes) -> bytes:
-        """A delta, and the part's later ones are like it."""
+        """Write a delta; later deltas of the part have the same form."""
         frame = (self._head + b',"choices":[{"index":0,"delta":{' + before, after + b"}" + _END)
         self._frames[key] = frame
         return b"%b%b%b" % (frame[0], _encode(text), frame[1])
@@ -205,14 +205,14 @@ class StreamRenderer:
         return {"reasoning": text, DETAILS: [item]}
 
     def _numbered(self, key: int, part: Thinking) -> dict[str, Any]:
-        """A detail's own fields and an index: fragments with the same index and type are one detail."""
+        """A detail's own fields and an index: fragments with the same index and type form one detail."""
         extra = dict(part.extra or {"type": "reasoning.summary" if part.summary else "reasoning.text"})
         if index := self._details.get(key):
             extra.setdefault("index", index)
         return extra
 
     def _state(self, key: int, part: AnyPart) -> bytes:
-        """What only the finished part has: signatures, blank reasoning, envelopes for other providers' state."""
+        """Fields known only at the end of a part: signatures, blank reasoning, envelopes with other providers' state."""
         ours = _is_ours(part)
         delta: dict[str, Any] = {}
         if type(part) is Thinking and ours:
@@ -232,7 +232,7 @@ class StreamRenderer:
             closing = foreign_detail(part, self._details.get(key, 0))
             closing.pop("text", None)
             delta[DETAILS] = [closing]
-        if type(part) is Text:  # others' citations count from a text that must be whole
+        if type(part) is Text:  # citations of other protocols need the complete text
             others = [render_annotation(a, part.text) for a in part.annotations or () if a.protocol != NAME]
             if cited := [item for item in others if item is not None]:
                 delta["annotations"] = cited
@@ -247,7 +247,7 @@ class StreamRenderer:
             item = render_tool_call(ToolCall(opaque=part.opaque, extra=part.extra), None)
             del item["type"], item["function"]
         if key in self._silent and part.input == "json":
-            item["function"] = {"arguments": "{}"}  # clients read JSON from what they got
+            item["function"] = {"arguments": "{}"}  # clients parse JSON in the text they received
         return item
 
     def _finish(self, event: Finished) -> bytes:

@@ -1,4 +1,4 @@
-"""Chat Completions tools and tool choice, in and out."""
+"""Chat Completions tools and tool choice: parsing and rendering."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def parse_tools(body: dict[str, Json], settings: Settings) -> None:
     tools = body.get("tools")
     if tools is not None:
         settings.tools = [_parse_tool(tool) for tool in tools]
-    elif body.get("functions") is not None:  # before tools there were functions
+    elif body.get("functions") is not None:  # functions are the predecessor of tools
         settings.tools = [_parse_function(function) for function in body["functions"]]
         settings.spelling["tools"] = "functions"
     choice = body.get("tool_choice") or body.get("function_call")
@@ -75,18 +75,19 @@ def _parse_function(function: dict[str, Any]) -> Tool:
 
 
 def render_tools(body: dict[str, Any], settings: Settings, dialect: Dialect, same: bool) -> None:
-    """Writes tools and tool choice into `body`. `same`: the conversation came over this protocol, extras and all.
+    """Write tools and tool choice into `body`. `same`: whether the request used this protocol; then unknown fields are
+    kept.
 
     Raises:
-        Unsupported: the vendor cannot be made to call a tool, and the call asks for that.
+        Unsupported: the request forces a tool call, which the vendor does not support.
     """
     legacy = settings.spelling.get("tools") == "functions"
     choice, tools = settings.tool_choice, settings.tools
     if choice is not None and choice.mode == "none" and "none" not in dialect.tool_choices:
-        return  # Together knows no "none": without tools there is nothing to call
+        return  # Together has no "none": without tools there is nothing to call
     if tools and legacy:
         body["functions"] = [_render_function(tool, dialect, same) for tool in tools]
-    elif tools:  # an empty list is refused by many
+    elif tools:  # many servers reject an empty list
         body["tools"] = [_render_tool(tool, dialect, same) for tool in tools]
     if choice is None or not (tools or same):
         return
@@ -100,7 +101,7 @@ def _render_choice(choice: ToolChoice, settings: Settings, dialect: Dialect, leg
     if choice.extra and "tool_choice" in choice.extra:
         return choice.extra["tool_choice"]
     if choice.mode in ("required", "tool") and choice.mode not in dialect.tool_choices:
-        raise refused("tool_choice", NAME, f"{dialect.vendor} cannot be made to call a tool")
+        raise refused("tool_choice", NAME, f"{dialect.vendor} does not support forced tool calls")
     match choice.mode:
         case "required":
             return settings.spelling.get("tool_choice", dialect.required_word)
@@ -138,7 +139,7 @@ def _render_tool(tool: Tool, dialect: Dialect, same: bool) -> Json:
 
 
 def _grammar(form: Extra | None) -> Extra | None:
-    """A freeform tool's format: Responses writes the grammar flat, Chat Completions in an object of its own."""
+    """A freeform tool's format: Responses has a flat grammar, Chat Completions an object."""
     if form is None or "syntax" not in form:
         return form
     return {"type": form.get("type", "grammar"), "grammar": {k: v for k, v in form.items() if k != "type"}}

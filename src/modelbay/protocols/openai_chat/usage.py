@@ -1,4 +1,5 @@
-"""Chat Completions usage: prompt tokens include cached ones, completion tokens include reasoning; vendors differ in where."""
+"""Chat Completions usage: prompt tokens include cached ones, completion tokens include reasoning. Vendors use different
+fields."""
 
 from typing import Any
 
@@ -14,16 +15,16 @@ _OTHER_DETAILS = (
     "accepted_prediction_tokens",
     "rejected_prediction_tokens",
 )
-"""Counts inside other ones, which are passed on as they came."""
+"""Counts that are part of others; passed on unchanged."""
 
 
 def _first(*values: Json) -> int | None:
-    """The first that is a count."""
+    """The first value that is a count."""
     return next((found for value in values if (found := count(value)) is not None), None)
 
 
 def parse_usage(raw: Json, dialect: Dialect) -> Usage | None:
-    """Disjoint buckets, or None where nothing was reported."""
+    """Disjoint counts, or None if nothing was reported."""
     if not isinstance(raw, dict):
         return None
     prompt, completion = count(raw.get("prompt_tokens")), count(raw.get("completion_tokens"))
@@ -48,7 +49,7 @@ def parse_usage(raw: Json, dialect: Dialect) -> Usage | None:
     if completion is not None and reasoning and _contains_reasoning(raw, prompt, completion, reasoning, dialect):
         output = completion - reasoning
     cached = (cache_read or 0) + (cache_write or 0)
-    if prompt is not None and cached <= prompt:  # more cached than asked: Azure's Grok counts only the rest
+    if prompt is not None and cached <= prompt:  # more cached than prompt tokens: Azure's Grok counts only the rest
         prompt -= cached
     return Usage(
         input=prompt,
@@ -63,7 +64,7 @@ def parse_usage(raw: Json, dialect: Dialect) -> Usage | None:
 def _contains_reasoning(
     raw: dict[str, Any], prompt: int | None, completion: int, reasoning: int, dialect: Dialect
 ) -> bool:
-    """Whether the completion tokens contain the reasoning. Where they do not, the numbers say so (xAI's total, Vercel)."""
+    """Whether completion tokens include reasoning. If not, the numbers show it (xAI's total, Vercel)."""
     if reasoning > completion:
         return False
     total = count(raw.get("total_tokens"))
@@ -75,7 +76,7 @@ def _contains_reasoning(
 
 
 def render_usage(usage: Usage) -> dict[str, Any]:
-    """The official shape; details only where they were reported."""
+    """The official form; details only if they were reported."""
     body: dict[str, Any] = {
         "prompt_tokens": usage.input_total,
         "completion_tokens": usage.output_total,

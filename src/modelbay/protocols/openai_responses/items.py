@@ -1,7 +1,7 @@
-"""Responses items: one item to a turn, or to the parts of a reply, and back.
+"""Responses items: conversion of one item to a turn, or to the parts of a reply, and back.
 
-What an item carries beside its content (`id`, `status`, `phase`) stands in the turn's `item`, or with a reply's parts,
-which have no turn yet, in `item_id` and under `OF_ITEM` in `extra`.
+Fields of an item besides its content (`id`, `status`, `phase`) are in the turn's `item`. Parts of a reply have no turn
+yet; there they are in `item_id` and under `OF_ITEM` in `extra`.
 """
 
 from typing import Any
@@ -11,11 +11,11 @@ import msgspec
 from modelbay.conversation import (
     AnyPart,
     Extra,
-    Item,
     Json,
     Media,
     Part,
     Refusal,
+    ResponsesItem,
     Role,
     ServerToolCall,
     Text,
@@ -23,14 +23,14 @@ from modelbay.conversation import (
     ToolCall,
     ToolResult,
     Turn,
-    Unknown,
+    UnknownPart,
 )
 from modelbay.protocols.openai_responses.parts import INPUT, OF_ITEM, OUTPUT, parse_content, reply_content
 from modelbay.protocols.openai_responses.tools import parse_tool
 from modelbay.protocols.shapes import objects, shown, without, word
 
 MESSAGE, EASY, REFERENCE = "message", "easy", "item_reference"
-"""The `native` of a turn that was a message with its type, one without, and of a part that only names an item."""
+"""The `native` of a turn that was a message with a type, of one without, and of a part that only references an item."""
 
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -47,18 +47,19 @@ _SERVER_RUN = {
     "mcp_call": "arguments",
     "mcp_list_tools": "server_label",
 }
-"""Calls the provider ran itself, and the field that says what was called for."""
+"""Calls that the provider ran itself, and the field with their input."""
 _TOOLS_IN = ("additional_tools", "tool_search_output")
 """Items with tools that the model may call from there on."""
 _TEXTS = {"summary": "summary_text", "content": "reasoning_text"}
-"""The lists of a reasoning item and the type of their texts."""
+"""The lists of a reasoning item, and the type of their texts."""
 
 
-# --- in ----------------------------------------------------------------------------------------------------------------
+# --- parsing
+# -----------------------------------------------------------------------------------------------------------
 
 
 def parse_item(item: dict[str, Any]) -> Turn:
-    """An item of a request's `input`."""
+    """Parse an item of a request's `input`."""
     kind, wire_role = word(item.get("type")), word(item.get("role"))
     if kind == "message" or (kind is None and wire_role is not None):
         return _parse_message(item, wire_role)
@@ -69,9 +70,9 @@ def parse_item(item: dict[str, Any]) -> Turn:
     return turn
 
 
-def _beside(item: dict[str, Any]) -> Item | None:
-    found = Item(word(item.get("id")), word(item.get("status")), word(item.get("phase")))
-    return found if found != Item() else None
+def _beside(item: dict[str, Any]) -> ResponsesItem | None:
+    found = ResponsesItem(word(item.get("id")), word(item.get("status")), word(item.get("phase")))
+    return found if found != ResponsesItem() else None
 
 
 def _parse_message(item: dict[str, Any], wire_role: str | None) -> Turn:
@@ -91,7 +92,7 @@ def _role(kind: str | None, wire_role: str | None) -> Role:
 
 
 def parse_part_of_item(item: dict[str, Any]) -> AnyPart:
-    """The one part of an item that is no message. Server tools and items we do not know keep the whole of it."""
+    """The part for an item other than a message. Server tools and unknown items are kept whole."""
     kind, id = word(item.get("type")), word(item.get("id"))
     part: AnyPart | None = None
     match kind:
@@ -110,17 +111,17 @@ def parse_part_of_item(item: dict[str, Any]) -> AnyPart:
             part = Media(kind="image", data=item["result"], extra=without(item, "result", *_ITEM))
             part.media_type = f"image/{word(item.get('output_format')) or 'png'}"
         case "item_reference" | None:
-            part = Unknown(native=REFERENCE, raw=item)
+            part = UnknownPart(native=REFERENCE, raw=item)
         case str() if kind in _SERVER_RUN:
             part = ServerToolCall(name=kind.removesuffix("_call"), id=id, native=kind, extra=item)
             part.arguments = arguments_text(item.get(_SERVER_RUN[kind]))
-    part = part or Unknown(native=kind, raw=item)
+    part = part or UnknownPart(native=kind, raw=item)
     part.item_id = id
     return part
 
 
 def _raw(content: Json) -> list[AnyPart]:
-    return [Unknown(native="content", raw=content)]
+    return [UnknownPart(native="content", raw=content)]
 
 
 def arguments_text(value: Json) -> str:
@@ -141,7 +142,7 @@ def _parse_call(item: dict[str, Any], freeform: bool) -> ToolCall:
 
 
 def parse_reasoning(item: dict[str, Any], *, prefer: str = "content") -> Thinking | None:
-    """Thinking: the reasoning itself where it came, else its summary; what is not chosen stays in `extra`."""
+    """Thinking: the reasoning itself if present, else its summary. The other one is kept in `extra`."""
     texts: dict[str, list[str]] = {}
     for field, kind in _TEXTS.items():
         given = item.get(field) or []
@@ -165,50 +166,51 @@ def reply_parts(item: dict[str, Any]) -> list[AnyPart]:
         parts = [parse_part_of_item(item)]
     elif content and item.get("role", "assistant") == "assistant":
         parts = reply_content(content)
-    else:  # an empty message, which reasoning before it may need; a compaction's copy of what the user said
-        parts = [Unknown(native=MESSAGE, raw=item)]
+    else:  # an empty message, which the reasoning before it may require; a compaction's copy of the user's message
+        parts = [UnknownPart(native=MESSAGE, raw=item)]
     of_item = {name: item[name] for name in ("status", "phase") if word(item.get(name)) is not None}
     if of_item.get("status") == "completed":
         del of_item["status"]
     for part in parts:
         part.item_id = word(item.get("id"))
-        if isinstance(part, Unknown) and item.get("type") == "message" and part.native != MESSAGE:
+        if isinstance(part, UnknownPart) and item.get("type") == "message" and part.native != MESSAGE:
             part.extra = {OF_ITEM: of_item}
         elif of_item and not keeps_item(part):
             part.extra = {**(part.extra or {}), OF_ITEM: of_item}
     return parts
 
 
-# --- out ---------------------------------------------------------------------------------------------------------------
+# --- rendering
+# ---------------------------------------------------------------------------------------------------------
 
 
 def is_content(part: AnyPart) -> bool:
-    """Whether a part stands inside a message; else it is an item."""
-    if isinstance(part, Unknown):
+    """Whether a part belongs in a message; otherwise it is an item."""
+    if isinstance(part, UnknownPart):
         return OF_ITEM in (part.extra or {})
     return isinstance(part, Text | Refusal)
 
 
 def keeps_item(part: AnyPart) -> bool:
-    """Whether a part holds its whole item."""
-    return isinstance(part, ServerToolCall) or (isinstance(part, Unknown) and not is_content(part))
+    """Whether a part contains its whole item."""
+    return isinstance(part, ServerToolCall) or (isinstance(part, UnknownPart) and not is_content(part))
 
 
 def kept_item(part: AnyPart) -> dict[str, Any] | None:
-    """The item that a part holds whole."""
-    raw = part.extra if isinstance(part, ServerToolCall) else part.raw if isinstance(part, Unknown) else None
+    """The whole item in a part."""
+    raw = part.extra if isinstance(part, ServerToolCall) else part.raw if isinstance(part, UnknownPart) else None
     return raw if isinstance(raw, dict) and ("type" in raw or "id" in raw) else None
 
 
-def item_of(part: Part, turn: Turn | None = None) -> Item:
-    """What stands beside an item's content."""
+def item_of(part: Part, turn: Turn | None = None) -> ResponsesItem:
+    """The fields of an item besides its content."""
     if turn is not None and turn.item is not None:
         return turn.item
     more = (part.extra or {}).get(OF_ITEM) or {}
-    return Item(part.item_id, more.get("status"), more.get("phase"))
+    return ResponsesItem(part.item_id, more.get("status"), more.get("phase"))
 
 
-def fields(item: Item) -> Extra:
+def fields(item: ResponsesItem) -> Extra:
     said = {"id": item.id, "status": item.status, "phase": item.phase}
     return {name: value for name, value in said.items() if value is not None}
 

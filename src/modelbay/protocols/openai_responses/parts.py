@@ -1,34 +1,34 @@
-"""Responses: the content of items, in and out. Requests, replies and streams share it."""
+"""Responses content: parsing and rendering, for requests, replies and streams."""
 
 from typing import Any, Final
 
-from modelbay.conversation import Annotation, AnyPart, Json, Media, Refusal, Text, Unknown
+from modelbay.conversation import Annotation, AnyPart, Json, Media, Refusal, Text, UnknownPart
 from modelbay.protocols.citations import span
 from modelbay.protocols.media_types import data_url, format_of, of_format, take_url
 from modelbay.protocols.shapes import count, items, objects, shown, without, word
 
 NAME: Final = "openai_responses"
 INPUT, OUTPUT = "input_text", "output_text"
-"""The usual text types: of what goes to a model, and of what came from one."""
+"""Default text types: of input and of output."""
 STRING = "string"
 """The `native` of a text that was the whole content, written as a string instead of a list of parts."""
 OF_ITEM = "item."
-"""The key in a reply part's `extra` under which stands what its item carries beside the content: `status`, `phase`."""
+"""Key in `extra` of a reply's part for fields of its item besides the content: `status`, `phase`."""
 
 
 def parse_content(content: Json, usual: str) -> list[AnyPart]:
-    """`usual` is the text type that needs no word: `input_text` or, of an assistant, `output_text`."""
+    """Parse content. `usual` is the text type that is not recorded: `input_text` or, for an assistant, `output_text`."""
     if content is None:
         return []
     if isinstance(content, str):
         return [Text(text=content, native=STRING)]
     if not isinstance(content, list):
-        return [Unknown(native="content", raw=content)]
+        return [UnknownPart(native="content", raw=content)]
     return [parse_part(item, usual) for item in content]
 
 
 def reply_content(content: Json) -> list[AnyPart]:
-    """The parts of a message of a reply, in which nothing is lost: what is no part is shown as text."""
+    """The parts of a message in a reply. Nothing is lost: anything that is not a part becomes text."""
     return [
         parse_part(item, OUTPUT) if isinstance(item, dict) and "type" in item else Text(text=shown(item))
         for item in items(content)
@@ -37,7 +37,7 @@ def reply_content(content: Json) -> list[AnyPart]:
 
 def parse_part(item: Json, usual: str) -> AnyPart:
     if not isinstance(item, dict):
-        return Unknown(raw=item)
+        return UnknownPart(raw=item)
     kind = word(item.get("type"))
     part: AnyPart | None = None
     if kind in (INPUT, OUTPUT, "text") and item.get("text") is not None:
@@ -58,7 +58,7 @@ def parse_part(item: Json, usual: str) -> AnyPart:
         form = word(sound.get("format"))
         part = Media(kind="audio", data=word(sound.get("data")), extra=without(item, "type", "input_audio"))
         part.media_type = of_format(form)
-    return part or Unknown(native=kind, raw=item)
+    return part or UnknownPart(native=kind, raw=item)
 
 
 def _parse_image(item: dict[str, Any]) -> Media | None:
@@ -82,7 +82,7 @@ def _parse_file(item: dict[str, Any]) -> Media | None:
     if isinstance(data := item.get("file_data"), str):
         found = data_url(data)
         file.media_type, file.data = found or (None, data)
-        file.native = None if found else "file_data"  # bare base64, as some gateways take it
+        file.native = None if found else "file_data"  # bare base64, which some gateways accept
     elif file.file_id is None and file.url is None:
         return None
     file.extra = without(item, "type", "file_id", "file_url", "filename", "file_data", "detail")
@@ -94,7 +94,7 @@ def _data_uri(media: Media, usual: str) -> str:
 
 
 def render_part(part: AnyPart, usual: str) -> dict[str, Any] | None:
-    """A content part as it was parsed, or None where Responses has none for it."""
+    """A content part in the form it was parsed from, or None if Responses has none for it."""
     item: dict[str, Any]
     match part:
         case Text():
@@ -107,7 +107,7 @@ def render_part(part: AnyPart, usual: str) -> dict[str, Any] | None:
             item = {"type": "refusal", "refusal": part.text}
         case Media():
             item = render_media(part)
-        case Unknown() if isinstance(part.raw, dict):
+        case UnknownPart() if isinstance(part.raw, dict):
             return part.raw
         case _:
             return None
@@ -157,7 +157,7 @@ def parse_annotation(item: dict[str, Any]) -> Annotation:
 
 
 def render_annotation(annotation: Annotation, text: str) -> dict[str, Any] | None:
-    """Its own object back, or a `url_citation` into `text`; a citation without an address has no place here."""
+    """Its own object, or a `url_citation` into `text`. Citations without a URL cannot be expressed."""
     if annotation.protocol == NAME and annotation.raw is not None:
         return annotation.raw
     if annotation.url is None:

@@ -1,8 +1,9 @@
-"""Responses `item_reference`: items that a client names by their id instead of sending them.
+"""Responses `item_reference`: items that a client references by ID instead of sending them.
 
-Nothing is stored here, so a reference means something only where the item is in the same request. Reasoning that got its
-id here is left out: a model can go on without it. Any other reference stays in the turns, and by its id in the settings'
-`state`: the provider that stores its replies gets it; for another one whoever keeps items puts them in its place.
+Nothing is stored here, so a reference can only be resolved if the item is in the same request. Reasoning with an ID
+made here is dropped, as a model can continue without it. Other references stay in the turns, and their IDs in `state`
+of the settings: a provider that stores its replies receives them; for other providers, a store of items can replace
+them.
 """
 
 import re
@@ -15,12 +16,12 @@ _REASONING = "rs"
 
 
 def own_id(prefix: str, names: str, index: int) -> str:
-    """An item's id that is made here. `names` are 24 hexadecimal digits that only items of the same reply share."""
+    """An item ID made here. `names` are 24 hexadecimal digits shared only by items of the same reply."""
     return f"{prefix}_modelbay{names}{index:02x}"
 
 
 def is_own(id: str | None) -> bool:
-    """Whether an id was made here, and so means nothing to any provider."""
+    """Whether an ID was made here, so that no provider knows it."""
     return id is not None and _OWN.fullmatch(id) is not None
 
 
@@ -29,7 +30,7 @@ def is_own_reasoning(id: str | None) -> bool:
 
 
 def resolve(turns: list[Turn]) -> tuple[list[Turn], list[str | None]]:
-    """The turns without references to items that stand among them, and the ids of the references that are left."""
+    """The turns with references to their own items removed, and the IDs of the remaining references."""
     present = {turn.item.id for turn in turns if turn.item is not None and turn.item.id and not is_reference(turn)}
     kept = [turn for turn in turns if not (is_reference(turn) and turn.parts[0].item_id in present)]
     ids = [turn.parts[0].item_id for turn in kept if is_reference(turn)]

@@ -1,4 +1,4 @@
-"""Responses replies in one piece, in and out; streams end in one too."""
+"""Responses replies: parsing and rendering. Streams end with one too."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ def start(response: dict[str, Any], assembly: Assembly) -> None:
 
 
 def end(response: dict[str, Any], assembly: Assembly, dialect: Dialect) -> None:
-    """What a response's status says of how the reply ended."""
+    """Set how the reply ended, from the response's status."""
     assembly.usage = parse_usage(response.get("usage"), dialect)
     error, status = response.get("error"), word(response.get("status"))
     details = response.get("incomplete_details")
@@ -58,11 +58,11 @@ def end(response: dict[str, Any], assembly: Assembly, dialect: Dialect) -> None:
     if isinstance(error, dict) and error:
         assembly.fail(parse_error_object(error, None))
     elif status in ("failed", "cancelled"):
-        assembly.fail(IncompleteReply(f"the provider reports that the response was {status}, and not why"))
+        assembly.fail(IncompleteReply(f"the provider reports that the response was {status}, without a reason"))
     elif status == "incomplete":
         reason = REASONS.get(plain(why or "length"))
         assembly.finish(reason if reason in ("length", "content_filter", "refusal") else "other", why or status)
-    else:  # "queued" and "in_progress" are in the background; the provider is asked for them later
+    else:  # "queued" and "in_progress" run in the background; the client asks the provider for them later
         finish(assembly, status)
 
 
@@ -71,7 +71,7 @@ def render_reply(reply: Reply) -> bytes:
 
 
 def response_object(reply: Reply) -> Extra:
-    """What a stream of the same reply ends in."""
+    """The final event type of a stream of the same reply."""
     renderer = StreamRenderer(Conversation(), silent=True)
     renderer.feed(Started(reply.id, reply.model, reply.extra))
     for key, part in enumerate(reply.parts):

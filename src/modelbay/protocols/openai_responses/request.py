@@ -1,4 +1,4 @@
-"""Responses requests: a client's body to a conversation, and a conversation to a provider's body."""
+"""Responses requests: parsing a client's body, and rendering a provider's body."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ from modelbay.protocols.shapes import objects, without, word
 from modelbay.protocols.survey import Survey
 
 TOOL_NAME = r"[a-zA-Z0-9_-]{1,64}"
-"""What OpenAI demands of a tool's name."""
+"""OpenAI's requirement for tool names."""
 PATH = "/responses"
 
 _SAME = {
@@ -44,7 +44,7 @@ _SAME = {
     "metadata": "metadata",
     "cache_key": "prompt_cache_key",
 }
-"""Settings that are a field of the same value."""
+"""Settings that are a field with the same value."""
 _TYPES: dict[str, tuple[type, ...]] = {
     "max_output_tokens": (int,),
     "temperature": (int, float),
@@ -65,7 +65,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 _NAMES = {int: "a whole number", float: "a number", str: "a string", bool: "true or false", dict: "an object"}
 _USER = ("user", "safety_identifier")
 _STATE = ("previous_response_id", "conversation", "prompt")
-"""What only the provider knows. `background: true` is too: the reply is fetched from it later."""
+"""State that only the provider has. This includes `background: true`: the reply is fetched from it later."""
 _TAKEN = frozenset(
     (
         *_SAME.values(), *_USER, *_STATE,
@@ -75,11 +75,12 @@ _TAKEN = frozenset(
 _ENCRYPTED = "reasoning.encrypted_content"
 _LOGPROBS = "message.output_text.logprobs"
 _LEAST_TOKENS = 16
-"""OpenAI refuses a smaller `max_output_tokens`; clients of other protocols ask for 1 to see whether a key works."""
+"""OpenAI rejects a smaller `max_output_tokens`; clients of other protocols request 1 to test a key."""
 _CHOICES = ("auto", "none", "required")
 
 
-# --- in ----------------------------------------------------------------------------------------------------------------
+# --- parsing
+# -----------------------------------------------------------------------------------------------------------
 
 
 def parse_request(call: Call) -> Conversation:
@@ -185,7 +186,8 @@ def _parse_reasoning(options: Json, settings: Settings) -> None:
         )
 
 
-# --- out ---------------------------------------------------------------------------------------------------------------
+# --- rendering
+# ---------------------------------------------------------------------------------------------------------
 
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
@@ -225,12 +227,12 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     body |= dialect.body
     for name in dialect.unsupported:
         if body.pop(name, None) is not None:
-            report.append(dropped(name, NAME, f"{dialect.vendor} refuses it"))
+            report.append(dropped(name, NAME, f"{dialect.vendor} rejects it"))
     return Call(PATH, body, stream=bool(conversation.stream), warnings=report, names=meant)
 
 
 def _check_references(settings: Settings) -> None:
-    """Refuses references that no provider can follow, because their ids were made here."""
+    """Reject references that no provider can resolve, because their IDs were made here."""
     references = (settings.state or {}).get(REFERENCE) or []
     if own := [id for id in references if is_own(id)]:
         raise refused_state({REFERENCE: own}, NAME)
@@ -243,7 +245,7 @@ def _said(**fields: Json) -> Extra:
 def _render_stateless(
     body: dict[str, Any], settings: Settings, model: Model, dialect: Dialect, report: list[Warned]
 ) -> None:
-    """What a conversation that keeps its own state needs said: nothing is stored, so reasoning must come back whole."""
+    """Settings for a conversation that keeps its own state: nothing is stored, so reasoning must be returned in full."""
     body["store"] = False
     if settings.reasoning is not None and (options := _render_reasoning(settings.reasoning, model, report)):
         body["reasoning"] = options
@@ -254,7 +256,9 @@ def _render_stateless(
     if (tokens := settings.max_output_tokens) is not None and tokens < _LEAST_TOKENS:
         body["max_output_tokens"] = _LEAST_TOKENS
         report.append(
-            Warned(f"max_output_tokens {tokens} is sent as {_LEAST_TOKENS}: OpenAI takes no less", "max_output_tokens")
+            Warned(
+                f"max_output_tokens {tokens} is sent as {_LEAST_TOKENS}: OpenAI accepts no less", "max_output_tokens"
+            )
         )
 
 
@@ -292,7 +296,7 @@ def _render_choice(choice: ToolChoice, settings: Settings, dialect: Dialect) -> 
     if choice.mode == "allowed":
         return {"type": "allowed_tools", "mode": "required" if choice.required else "auto", "tools": tools}
     if choice.mode in ("required", "tool") and choice.mode not in dialect.tool_choices:
-        raise refused("tool_choice", NAME, f"{dialect.vendor} cannot be made to call a tool")
+        raise refused("tool_choice", NAME, f"{dialect.vendor} does not support forced tool calls")
     if choice.mode == "required":
         return dialect.required_word
     return tools[0] if choice.mode == "tool" and tools else choice.mode
@@ -306,14 +310,14 @@ def _render_tool(tool: Tool, dialect: Dialect, same: bool) -> Json:
         custom = {"type": "custom", "name": tool.name, "description": tool.description}
         return _said(**custom, format=_flat(tool.grammar)) | extra
     strict, schema = tool.strict, tool.schema
-    if not same:  # here a tool is strict unless it says otherwise, elsewhere it is the reverse
+    if not same:  # here tools are strict by default, elsewhere they are not
         strict = bool(strict)
     function = {"type": "function", "name": tool.name, "description": tool.description, "parameters": schema}
     return _said(**function, strict=strict if dialect.strict_tools else None) | extra
 
 
 def _flat(grammar: Extra | None) -> Extra | None:
-    """Chat Completions has the grammar in an object of its own."""
+    """Chat Completions has the grammar in an object."""
     if grammar is None or not isinstance(nested := grammar.get("grammar"), dict):
         return grammar
     return {**{name: value for name, value in grammar.items() if name != "grammar"}, **nested}

@@ -1,14 +1,14 @@
-"""Responses streams in: typed events to ours.
+"""Parses Responses streams.
 
-An event belongs to an item by `output_index`; servers that send none (llama.cpp) are followed by item id, and where those
-change from event to event (GitHub Copilot) by order. Whatever a delta did not bring, the item's `done` does, and what no
-event brought, the final response.
+Events are matched to items by `output_index`; if a server sends none (llama.cpp), by item ID; if those change between
+events (GitHub Copilot), by order. Content missing in the deltas is taken from the item's `done` event, or from the
+final response.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from modelbay.conversation import AnyPart, Extra, Json, Refusal, ServerToolCall, Text, Thinking, ToolCall, Unknown
+from modelbay.conversation import AnyPart, Extra, Json, Refusal, ServerToolCall, Text, Thinking, ToolCall, UnknownPart
 from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ReplyError
 from modelbay.events import Event
@@ -29,20 +29,21 @@ def stream_parser(dialect: Dialect) -> "StreamParser":
 
 
 class _Item:
-    """An output item under way. `keys` holds its open and ended parts: a message's by content index, else one under 0."""
+    """An open output item. `keys` are its open and ended parts: by content index for a message, else a single one under
+    0."""
 
     def __init__(self, index: int, kind: str) -> None:
         self.index = index
         self.kind = kind
         self.keys: dict[int, int] = {}
         self.lengths: dict[int, int] = {}
-        """How much of each of a reasoning item's texts has come."""
+        """Number of characters received of each text of a reasoning item."""
         self.arguments = Arguments()
         self.held: list[str] = []
-        """Arguments that came before the call's name."""
+        """Arguments that arrived before the call's name."""
         self.ids: set[str] = set()
         self.beside: Extra | None = None
-        """What a message's parts know of it before it is done."""
+        """Fields of a message's parts that are known before it is done."""
         self.done = False
 
     def note(self, item: dict[str, Any]) -> None:
@@ -62,7 +63,7 @@ class StreamParser:
 
     @property
     def finishing(self) -> bool:
-        return False  # what tells that a response is finished is its last event
+        return False  # only the last event says that a response is finished
 
     def feed(self, data: bytes) -> list[Event]:
         try:
@@ -85,7 +86,7 @@ class StreamParser:
                 end({}, assembly, self._dialect)
             else:
                 what = "stopped before its end" if self._created or self._items else "is empty, or not one of Responses"
-                assembly.fail(IncompleteReply(f"the stream {what}: no `response.completed` came"))
+                assembly.fail(IncompleteReply(f"the stream {what}: no `response.completed` received"))
         return assembly.take()
 
     def _event(self, name: str, payload: bytes) -> None:
@@ -107,7 +108,7 @@ class StreamParser:
             handler(self, event)
         elif kind == "error" or event.get("error"):
             self._begin()
-            assembly.fail(error_in(event) or unreadable("the stream has an error that says nothing", payload))
+            assembly.fail(error_in(event) or unreadable("the stream contains an error without a message", payload))
 
     # --- the response ---
 
@@ -150,7 +151,7 @@ class StreamParser:
     # --- items ---
 
     def _find(self, event: dict[str, Any], kind: str) -> _Item:
-        """The item an event belongs to; made where no `added` told of it."""
+        """The item of an event; created if there was no `added` event."""
         index = _index(event)
         if index is None:
             id = word(event.get("item_id"))
@@ -185,7 +186,7 @@ class StreamParser:
             if word(item.get("name")):
                 self._open_call(known, item)
         elif kind not in ("message", "reasoning", "image_generation_call") and not known.keys:
-            # a server's item: its `done` has it whole
+            # a server tool's item: its `done` event has all of it
             part = reply_parts(item)[0]
             if isinstance(part, ServerToolCall):
                 part.arguments = ""
@@ -216,7 +217,7 @@ class StreamParser:
         self._complete(found, item)
 
     def _complete(self, found: _Item, item: dict[str, Any]) -> None:
-        """Adds what the deltas of an item left out, and ends its parts."""
+        """Add what an item's deltas lacked, and end its parts."""
         found.note(item)
         found.done = True
         parts = reply_parts(item)
@@ -261,14 +262,14 @@ class StreamParser:
                     self._pass(key, item.arguments.final(final.arguments))
                 else:
                     self._rest(key, final.arguments)
-            case (Unknown(), Unknown()):
+            case (UnknownPart(), UnknownPart()):
                 opened.raw = final.raw
             case _:
                 pass
         assembly.end(key)
 
     def _rest(self, key: int, text: str) -> None:
-        """What the deltas of a text left out: all of it at LM Studio, whose arguments come in `done` only."""
+        """The text missing in the deltas: with LM Studio all of it, as arguments are sent in `done` only."""
         written = self._assembly.written(key)
         if len(text) > len(written) and text.startswith(written):
             self._assembly.add(key, text[len(written) :])
@@ -280,7 +281,7 @@ class StreamParser:
     # --- content ---
 
     def _text(self, event: dict[str, Any], kind: type[Text | Refusal]) -> int | None:
-        """The open part a content event is about; None where it has ended."""
+        """The open part of a content event; None if it has ended."""
         item = self._find(event, "message")
         index = _index(event, "content_index") or 0
         key = item.keys.get(index)
@@ -317,7 +318,7 @@ class StreamParser:
     # --- reasoning ---
 
     def _thinking(self, event: dict[str, Any], field: str, text: str | None, *, done: bool) -> None:
-        """A fragment of a reasoning item's summary, or of its content; the one that came first is the part's."""
+        """A fragment of a reasoning item's summary or content; the one received first is used for the part."""
         item = self._find(event, "reasoning")
         summary = field == "summary_index"
         key = item.keys.get(0)
@@ -359,7 +360,7 @@ class StreamParser:
             item.held.append(text)
 
     def _input(self, item: _Item, key: int | None, text: str | None, *, done: bool) -> None:
-        """Of a freeform tool, or code: text, not JSON."""
+        """Input of a freeform tool, or code: text, not JSON."""
         if not text:
             return
         if key is None:

@@ -1,8 +1,8 @@
-"""Responses streams out: events to the protocol's.
+"""Renders Responses streams.
 
-`created`, `in_progress`; items one after the other, each added, filled and done, with the whole text in every `done`; then
-`completed`, `incomplete` or `failed`, whose output is the items that were done and which always has usage. Texts that
-follow each other share a message.
+`created`, `in_progress`; items one after the other, each added, filled and done, with the whole text in every `done`;
+then `completed`, `incomplete` or `failed`, whose output contains the finished items and which always has usage.
+Consecutive texts share a message.
 """
 
 from hashlib import sha256
@@ -17,10 +17,10 @@ from modelbay.conversation import (
     AnyPart,
     Conversation,
     Extra,
-    Item,
     Media,
     Part,
     Refusal,
+    ResponsesItem,
     Text,
     Thinking,
     ToolCall,
@@ -58,7 +58,7 @@ from modelbay.usage import Usage
 _encode = msgspec.json.encode
 _REASONS = {
     "length": "max_output_tokens", "content_filter": "content_filter", "refusal": "content_filter",
-    "other": "max_output_tokens",  # the protocol has no other reason, and "completed" would be a whole answer
+    "other": "max_output_tokens",  # the protocol has no other reason, and "completed" would mean a complete reply
 }  # fmt: skip
 _BLANK: Extra = {
     "error": None, "incomplete_details": None, "instructions": None, "max_output_tokens": None, "metadata": {},
@@ -66,7 +66,7 @@ _BLANK: Extra = {
     "store": False, "temperature": None, "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [],
     "top_p": None, "truncation": "disabled", "usage": None, "user": None,
 }  # fmt: skip
-"""The fields that every response has; the official types require them."""
+"""Fields that every response has; the official types require them."""
 
 
 def stream_renderer(conversation: Conversation) -> "StreamRenderer":
@@ -74,7 +74,7 @@ def stream_renderer(conversation: Conversation) -> "StreamRenderer":
 
 
 class StreamRenderer:
-    """`silent` writes nothing; `response` is then the reply in one piece."""
+    """With `silent`, writes nothing; `response` is then the reply without streaming."""
 
     def __init__(self, conversation: Conversation, *, silent: bool = False) -> None:
         self.response: Extra = {}
@@ -84,7 +84,7 @@ class StreamRenderer:
         self._number = 0
         self._output: list[dict[str, Any]] = []
         self._names = ""
-        """What the ids made here have in common; no other reply has it."""
+        """The common part of IDs made here, unique to this reply."""
         self._used: set[str] = set()
         self._usage: Usage | None = None
         self._refused = False
@@ -95,7 +95,7 @@ class StreamRenderer:
         """The finished texts of the open reasoning item."""
         self._summary = True
         self._text: list[str] | None = None
-        """The open text so far; None where none is open."""
+        """The text of the open text part so far; None if none is open."""
         self._head, self._tail = b"", b""
         """The open text's delta event, before its text and after its number."""
         self._logprobs: list[Any] = []
@@ -103,7 +103,7 @@ class StreamRenderer:
 
     def feed(self, event: Event) -> bytes:
         steps = self._sequence.feed(event)
-        if type(event) is Failed:  # what it cut off is never done: a client would run a call that is
+        if type(event) is Failed:  # a truncated call is never done: a client would run a done call
             steps = [step for step in steps if type(step) in (Started, Failed)]
         return b"".join([self._delta(step) if type(step) is PartDelta else self._step(step) for step in steps])
 
@@ -156,7 +156,7 @@ class StreamRenderer:
     def _finished(self, event: Finished) -> bytes:
         out = self._close_message()
         if event.reason == "pause" and event.native in ("queued", "in_progress") and self._silent:
-            return out + self._end(event.native)  # to be asked for later; a stream has to end
+            return out + self._end(event.native)  # fetched later; a stream has to end
         reason = None if event.reason == "refusal" and self._refused else _REASONS.get(event.reason)
         if reason is None:
             return out + self._end("completed")
@@ -169,7 +169,7 @@ class StreamRenderer:
     # --- items ---
 
     def _id(self, part: Part, prefix: str) -> str:
-        """The item's own id, else one made here."""
+        """The item's own ID, else one made here."""
         id = part.item_id if _ours(part) else None
         if not id or id in self._used:
             id = own_id(prefix, self._names, len(self._output))
@@ -178,7 +178,7 @@ class StreamRenderer:
 
     def _call_id(self, call: ToolCall) -> str:
         id = call.id
-        if not id or f"call {id}" in self._used:  # two calls of one id cannot be told apart by anyone
+        if not id or f"call {id}" in self._used:  # nothing can distinguish two calls with the same ID
             id = f"call_{self._names}{len(self._output):02x}"
         self._used.add(f"call {id}")
         return id
@@ -196,7 +196,7 @@ class StreamRenderer:
         return self._add(item) + self._done(item)
 
     def _carrier(self, part: AnyPart) -> bytes:
-        """Another provider's state of a text or a call, kept with the client."""
+        """Another provider's state of a text or call, stored with the client."""
         id = own_id("rs", self._names, len(self._output))
         return self._whole({"id": id, "type": "reasoning", "summary": [], "encrypted_content": seal(part)})
 
@@ -266,7 +266,7 @@ class StreamRenderer:
         return out
 
     def _written(self, final: str) -> tuple[bytes, str]:
-        """The delta that is still to come, where the finished text has more, and the whole of what was written."""
+        """The missing delta, if the finished text is longer, and the whole text written."""
         out = b""
         text = "".join(self._text or ())
         if len(final) > len(text) and final.startswith(text):
@@ -287,10 +287,10 @@ class StreamRenderer:
         item, out = self._message, b""
         if item is None or (part.item_id if _ours(part) else None) != item.item_id:
             out = self._close_message()
-            beside = item_of(part) if _ours(part) else Item()
+            beside = item_of(part) if _ours(part) else ResponsesItem()
             self._message = _Message(beside.id, beside.status or "completed")
             message = {"id": self._id(part, "msg"), "type": "message", "role": "assistant", "content": []}
-            out += self._add(message | fields(Item(phase=beside.phase, status="in_progress")))
+            out += self._add(message | fields(ResponsesItem(phase=beside.phase, status="in_progress")))
         self._text = None
         if not isinstance(part, Text | Refusal):
             return out
@@ -339,7 +339,7 @@ class StreamRenderer:
         else:
             content = render_part(part, OUTPUT)
             if content is None or not isinstance(content.get("type"), str) or content["type"] in (OUTPUT, "refusal"):
-                return b""  # what no client could read
+                return b""  # clients cannot read it
             out += self._emit("response.content_part.added", **self._place(), part=content)
         out += self._emit("response.content_part.done", **self._place(), part=content)
         self._message.content.append(content)
@@ -382,7 +382,8 @@ class StreamRenderer:
         return out + self._emit("response.content_part.done", **where, part=part)
 
     def _next_thought(self, index: int) -> bytes:
-        """Opens texts up to `index`. One that comes back after its end goes on in the last, as what is done is done."""
+        """Open texts up to `index`. A text that continues after its end is added to the last one, as finished texts are
+        final."""
         out = b""
         while self._text is None or len(self._thoughts) < index:
             out += self._close_thought() + self._open_thought()
@@ -407,7 +408,7 @@ class StreamRenderer:
         final = call.arguments
         freeform = self._item["type"] == "custom_tool_call"
         if not final and not freeform and not _ours(call):
-            final = "{}"  # what clients parse
+            final = "{}"  # clients parse it
         out, text = self._written(final)
         ours = _ours(call)
         name = self._item["name"] or call.name
@@ -421,14 +422,14 @@ class StreamRenderer:
             out += self._emit("response.custom_tool_call_input.done", **where, input=text)
             item["input"] = text
         else:
-            if not cut:  # arguments that stop in the middle are not done
+            if not cut:  # truncated arguments are not done
                 out += self._emit("response.function_call_arguments.done", **where, name=name, arguments=text)
             item["arguments"] = text
         return out + self._done(item)
 
 
 class _Message:
-    """The open message. Texts of the same item stand in one, and texts that have none."""
+    """The open message. Texts of the same item share it, and texts without one."""
 
     __slots__ = ("content", "item_id", "status")
 
@@ -439,7 +440,8 @@ class _Message:
 
 
 def _readable(item: dict[str, Any]) -> bool:
-    """Whether a client can read an item kept whole: of the types that have parts of their own, only damaged ones are."""
+    """Whether a client can read an item that was kept whole: of types with their own parts, only damaged items are
+    kept."""
     kind = item.get("type")
     if kind == "message":
         return isinstance(item.get("content"), list)

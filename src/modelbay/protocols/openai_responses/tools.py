@@ -1,4 +1,4 @@
-"""Responses tools, in."""
+"""Responses tools: parsing."""
 
 from typing import Any
 

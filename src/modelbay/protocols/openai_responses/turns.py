@@ -1,20 +1,20 @@
-"""Responses `instructions` and `input`: turns in and out."""
+"""Responses `instructions` and `input`: parsing and rendering turns."""
 
 from typing import Any
 
 from modelbay.conversation import (
     AnyPart,
     Conversation,
-    Item,
     Json,
     Media,
     Refusal,
+    ResponsesItem,
     Text,
     Thinking,
     ToolCall,
     ToolResult,
     Turn,
-    Unknown,
+    UnknownPart,
 )
 from modelbay.dialect import Dialect
 from modelbay.errors import Unsupported
@@ -43,9 +43,9 @@ from modelbay.protocols.openai_responses.references import is_own, is_own_reason
 from modelbay.protocols.preparation import BREAKPOINT
 
 INSTRUCTIONS, WHOLE_INPUT = "instructions", "input"
-"""The `native` of the turn that stood in `instructions`, and of one that was the whole `input`, as a string."""
+"""The `native` of a turn from `instructions`, and of one that was the whole `input` as a string."""
 _CALL_ID = r"[\s\S]{1,64}"
-"""What OpenAI demands of a call's id."""
+"""OpenAI's requirement for call IDs."""
 
 
 def parse_input(given: Json) -> list[Turn]:
@@ -59,9 +59,9 @@ def parse_input(given: Json) -> list[Turn]:
 
 
 def _unseal(turns: list[Turn]) -> list[Turn]:
-    """Restores the state that a client kept for another provider in `encrypted_content`.
+    """Restore the state that a client kept for another provider in `encrypted_content`.
 
-    Thinking is its own carrier; the state of a text stands behind it, that of anything else before it.
+    Thinking carries its own state; the state of a text follows it, that of other parts precedes them.
     """
     kept: list[Turn] = []
     waiting: list[tuple[Any, Any]] = []
@@ -91,7 +91,7 @@ def _unseal(turns: list[Turn]) -> list[Turn]:
 def render_input(
     conversation: Conversation, model: Model, dialect: Dialect, report: list[Warned], answers: dict[int, ToolCall]
 ) -> tuple[str | None, str | list[dict[str, Any]]]:
-    """`instructions` and `input`."""
+    """Render `instructions` and `input`."""
     writer = _Writer(conversation, model, dialect, report, answers)
     for turn in conversation.turns:
         writer.write(turn)
@@ -131,7 +131,7 @@ class _Writer:
         self.instructions: list[str] = []
         self.items: list[dict[str, Any]] = []
         self.held: list[dict[str, Any]] = []
-        """Media an assistant made; the next user message carries them, as its own cannot."""
+        """Media created by an assistant. Its own messages cannot contain them, so the next user message does."""
 
     def write(self, turn: Turn) -> None:
         if is_reference(turn) and is_own_reasoning(turn.parts[0].item_id):
@@ -169,7 +169,7 @@ class _Writer:
     def _is_content(self, turn: Turn, part: AnyPart) -> bool:
         if isinstance(part, Media):
             return turn.role != "assistant"
-        return is_content(part) or (isinstance(part, Unknown) and not self._mine(part))
+        return is_content(part) or (isinstance(part, UnknownPart) and not self._mine(part))
 
     def _mine(self, part: AnyPart) -> bool:
         if part.origin is not None:
@@ -177,13 +177,13 @@ class _Writer:
         return self.same
 
     def _drop_dangling(self) -> None:
-        """OpenAI refuses reasoning that nothing follows."""
+        """Drop reasoning at the end: OpenAI rejects reasoning that is not followed by anything."""
         while self.items and self.items[-1].get("type") == "reasoning":
             self.items.pop()
             self.report.append(dropped("thinking", NAME, "nothing follows it"))
 
     def release(self) -> None:
-        """Writes the media that an assistant's turn left behind."""
+        """Write the media of an earlier assistant turn."""
         if self.held:
             lead = {"type": INPUT, "text": "Attached media from the assistant:"}
             self.items.append({"role": "user", "content": [lead, *self.held]})
@@ -206,7 +206,7 @@ class _Writer:
         content = self._content(turn, parts, OUTPUT if role == "assistant" else INPUT)
         if not content and not self.same:
             return
-        # an assistant's message is an output item, which servers know by its type
+        # an assistant's message is an output item, which servers recognize by its type
         typed = turn.native == MESSAGE or (role == "assistant" and turn.native is None)
         message: dict[str, Any] = {"type": "message"} if typed else {}
         message |= {"role": role, "content": content, **self._beside(turn, parts[0] if parts else None)}
@@ -215,19 +215,19 @@ class _Writer:
         self.items.append(message)
 
     def _beside(self, turn: Turn, part: AnyPart | None) -> dict[str, Any]:
-        """Id, status and phase. An id means something only where the provider stores its replies."""
+        """ID, status and phase. An ID is valid only if the provider stores its replies."""
         if self.same and turn.item is not None:
             item = turn.item
-            return fields(Item(None, item.status, item.phase) if is_own(item.id) else item)
+            return fields(ResponsesItem(None, item.status, item.phase) if is_own(item.id) else item)
         if part is None or not self._mine(part):
             return {}
         item = item_of(part)
-        return fields(item if self.stored else Item(None, item.status, item.phase))
+        return fields(item if self.stored else ResponsesItem(None, item.status, item.phase))
 
     def _content(self, turn: Turn, parts: list[AnyPart], usual: str) -> Json:
-        """A string where the client wrote one, or where one says it all and any server takes it; else a list."""
+        """A string if the client wrote one, or if one is enough and every server accepts it; else a list."""
         first = parts[0] if parts else None
-        if isinstance(first, Unknown) and first.native == "content" and self.same:
+        if isinstance(first, UnknownPart) and first.native == "content" and self.same:
             return first.raw
         items = [item for part in parts if (item := self._part(part, usual)) is not None]
         plain = len(items) == 1 and items[0].keys() == {"type", "text"}
@@ -246,7 +246,7 @@ class _Writer:
         return item
 
     def _plain(self, part: AnyPart, usual: str) -> dict[str, Any] | None:
-        """A content part without what only its own protocol understands."""
+        """A content part without fields of other protocols."""
         match part:
             case Media():
                 return self._media(part)
@@ -258,7 +258,7 @@ class _Writer:
                 if part.annotations:
                     carried("annotations", NAME, self.report)
                 return {"type": usual, "text": part.text}
-            case Unknown() if self._mine(part):
+            case UnknownPart() if self._mine(part):
                 return render_part(part, usual)
             case _:
                 carried("unknown_parts", NAME, self.report)
@@ -269,7 +269,7 @@ class _Writer:
         if part.data is None and (text := plain_text(part)) is not None:
             return {"type": INPUT, "text": titled(text, part.name)}
         item = render_media(part)
-        if "file_data" in item and part.name is None:  # OpenAI tells the file's kind by its name
+        if "file_data" in item and part.name is None:  # OpenAI detects the file type by its name
             item["filename"] = f"file.{(part.media_type or 'application/pdf').rpartition('/')[2]}"
         return item
 

@@ -13,7 +13,7 @@ def _count(value: Json, name: str) -> int | None:
 
 
 def parse_usage(raw: Json, dialect: Dialect) -> Usage | None:
-    """Disjoint buckets, or None where nothing was reported."""
+    """Disjoint counts, or None if nothing was reported."""
     read, written = _count(raw, "input_tokens"), _count(raw, "output_tokens")
     if read is None and written is None:
         return None
@@ -31,7 +31,7 @@ def parse_usage(raw: Json, dialect: Dialect) -> Usage | None:
 
 
 def _contains(raw: dict[str, Any], written: int, reasoning: int, dialect: Dialect) -> bool:
-    """Whether the output tokens contain the reasoning; where they do not, the total says so."""
+    """Whether output tokens include reasoning. If not, the total shows it."""
     read, total = _count(raw, "input_tokens"), _count(raw, "total_tokens")
     if reasoning > written:
         return False
@@ -41,7 +41,7 @@ def _contains(raw: dict[str, Any], written: int, reasoning: int, dialect: Dialec
 
 
 def render_usage(usage: Usage | None) -> dict[str, Any]:
-    """Always whole: opencode asks again without end where it is missing, and the SDK's types require every field."""
+    """Always complete: opencode retries forever if it is missing, and the SDK's types require every field."""
     usage = usage or Usage()
     return {
         "input_tokens": usage.input_total,

@@ -1,7 +1,8 @@
-"""JSON Schema for those who take only part of it. Each protocol accepts a subset, which is a row here; one adapter fits
-the schemas of tools and of output formats to it.
+"""Fits the JSON Schemas of tools and output formats to the subset that each protocol accepts. Each subset is a row
+here.
 
-A schema that needs no change is sent as it came, byte for byte, so that prompt caches hold. What a change widens is reported.
+A schema that needs no change is sent byte for byte, so that prompt caches remain valid. Changes that widen a schema are
+reported.
 """
 
 from msgspec import Struct
@@ -12,7 +13,7 @@ from modelbay.dialect import Dialect
 from modelbay.events import Warned
 from modelbay.protocols.dispositions import refused
 from modelbay.protocols.schema.folding import object_root
-from modelbay.protocols.schema.known import Fitted, Known, content_of, schemas_in
+from modelbay.protocols.schema.known import Fitted, FittingCache, content_of, schemas_in
 from modelbay.protocols.schema.openapi import json_schema, openapi
 from modelbay.protocols.schema.references import bare, inlined
 from modelbay.protocols.schema.strict import NotStrict, Strictness, closed, relaxed
@@ -31,22 +32,22 @@ _BOUNDS = frozenset(
 
 
 class Subset(Struct, frozen=True):
-    """What a protocol's providers accept of JSON Schema."""
+    """The subset of JSON Schema that a protocol's providers accept."""
 
     bare_references: bool = False
-    """Nothing but a description and a default may stand beside a `$ref` (Gemini)."""
+    """Only a description and a default are allowed next to a `$ref` (Gemini)."""
     items: bool = False
-    """Every array says what its items are (OpenAI: "array schema missing items")."""
+    """Every array must define its items (OpenAI: "array schema missing items")."""
     needed: bool = True
-    """A tool without arguments has a schema all the same."""
+    """A tool without arguments must still have a schema."""
     properties: bool = True
-    """An object lists its properties, even if it has none (OpenAI: "object schema missing properties")."""
+    """An object must list its properties, even if it has none (OpenAI: "object schema missing properties")."""
     strict: Strictness | None = None
-    """What `strict` demands; None where there is no such thing."""
+    """Requirements of `strict`; None if the protocol does not have it."""
     object_output: bool = False
-    """An answer is an object (OpenAI); elsewhere it may be anything."""
+    """The output must be an object (OpenAI); otherwise any type is allowed."""
     strict_output: bool = False
-    """An output format is always strict (Anthropic)."""
+    """Output formats are always strict (Anthropic)."""
 
 
 _OPENAI = Subset(
@@ -66,7 +67,7 @@ SUBSETS = {
 }
 
 
-_KNOWN = Known()
+_KNOWN = FittingCache()
 
 
 class Fitting(Struct):
@@ -76,13 +77,13 @@ class Fitting(Struct):
     dialect: Dialect
     report: list[Warned]
     same: bool = False
-    """The client speaks this protocol: only what every provider of it refuses is changed."""
+    """Whether the client uses the provider's protocol. Then only schemas that all its providers reject are changed."""
 
     def tools(self, tools: list[Tool]) -> list[Tool]:
-        """The tools with schemas as the target accepts them; the same list if all are as they should be.
+        """The tools with schemas that the target accepts; the same list if nothing changes.
 
         Raises:
-            Unsupported: a schema has no form there.
+            Unsupported: a schema cannot be expressed there.
         """
         target = (self.protocol, self.dialect.schema, self.dialect.strict_tools, self.same)
         content = content_of(target, tools)
@@ -106,10 +107,10 @@ class Fitting(Struct):
         return found_tools
 
     def tool(self, tool: Tool) -> Tool:
-        """The tool with a schema as the target accepts it.
+        """The tool with a schema that the target accepts.
 
         Raises:
-            Unsupported: the schema has no form there.
+            Unsupported: the schema cannot be expressed there.
         """
         subset, strict = SUBSETS[self.protocol], tool.strict
         if tool.kind != "function" or (tool.schema is None and not subset.needed):
@@ -127,7 +128,7 @@ class Fitting(Struct):
         return tool if (strict, schema) == (tool.strict, tool.schema) else replace(tool, schema=schema, strict=strict)
 
     def format(self, form: OutputFormat) -> OutputFormat:
-        """The output format with a schema as the target accepts it.
+        """The output format with a schema that the target accepts.
 
         Raises:
             Unsupported: the schema cannot be expressed there.
@@ -151,7 +152,7 @@ class Fitting(Struct):
         rules = subset.strict or Strictness()
         if subset.strict_output and any(word in _BOUNDS for node in schemas(schema) for word in node):
             schema = relaxed(schema, _BOUNDS)
-            self._warn("limits in the output format are sent in its descriptions", "output_format")
+            self._warn("limits in the output format are sent as part of its descriptions", "output_format")
         try:
             return closed(schema, rules), strict
         except NotStrict as why:
@@ -166,7 +167,7 @@ class Fitting(Struct):
             schema = json_schema(schema)
         root, lost = object_root(schema)
         if lost:
-            self._warn(f"{what} has {', '.join(f'`{word}`' for word in lost)} at its top: sent as one object", setting)
+            self._warn(f"{what} has {', '.join(f'`{word}`' for word in lost)} at its root: sent as one object", setting)
         lists_properties = root.get("type") != "object" or isinstance(root.get("properties"), dict)
         must = SUBSETS[self.protocol].properties and not self.same
         if not lists_properties and (must or not schema or schema is True):
@@ -216,7 +217,7 @@ _EXCLUSIVE = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
 
 
 def _renewed(node: Json) -> Json:
-    """What drafts before 2020-12 wrote otherwise, which validators of that draft refuse."""
+    """Update keywords of drafts before 2020-12, which validators of that draft reject."""
     if not isinstance(node, dict):
         return node
     if isinstance(node.get("items"), list):

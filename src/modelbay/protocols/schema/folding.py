@@ -1,4 +1,4 @@
-"""Schemas put together: the members of `allOf`, and the choices at the top of a schema that must be one object there."""
+"""Merges schemas: members of `allOf`, and alternatives at the root of a schema that must be one object."""
 
 import msgspec
 
@@ -8,12 +8,12 @@ from modelbay.protocols.schema.words import Schema, members, properties_of, requ
 
 _UNIONS = ("anyOf", "oneOf", "allOf")
 _DEEPEST = 12
-"""References to follow from choice to choice: definitions that use each other twice over would take for ever."""
+"""Maximum references to follow between alternatives: definitions that use each other twice would take forever."""
 _REFUSED_AT_TOP = ("not", "enum", "const", "if", "then", "else")
 
 
 def all_of(node: Schema) -> Schema:
-    """`allOf` put together: properties and required are joined, of other words the last one stands."""
+    """The schema with `allOf` merged: properties and `required` are joined; for other keywords the last value wins."""
     members = node.get("allOf")
     if not isinstance(members, list):
         return node
@@ -32,10 +32,10 @@ def all_of(node: Schema) -> Schema:
 
 
 def object_root(schema: Json) -> tuple[Schema, list[str]]:
-    """The schema as one object, which arguments are and most providers demand; and the keywords at its top that were folded
-    into it or left out.
+    """The schema as one object, as required for arguments by most providers, and the root keywords that were merged or
+    dropped.
 
-    Properties of the choices are joined. What all choices of `anyOf` or `oneOf` require is required.
+    Properties of alternatives are joined. A property is required if all alternatives of `anyOf` or `oneOf` require it.
     """
     if not isinstance(schema, dict):
         return {"type": "object"}, []
@@ -53,8 +53,7 @@ def object_root(schema: Json) -> tuple[Schema, list[str]]:
 
 
 def _resolved(node: Schema, root: Schema, under: tuple[str, ...]) -> tuple[Schema, tuple[str, ...]]:
-    """The schema that a reference at its top points to, and the references on the way. One that leads back to where it came
-    from says nothing."""
+    """The schema that a reference at the root points to, and the references followed. Circular references are ignored."""
     while isinstance(ref := node.get("$ref"), str):
         rest = {word: value for word, value in node.items() if word != "$ref"}
         found = target(root, ref) if ref not in under and len(under) < _DEEPEST else {}
@@ -68,7 +67,7 @@ def _resolved(node: Schema, root: Schema, under: tuple[str, ...]) -> tuple[Schem
 def _folded(node: Schema, root: Schema, under: tuple[str, ...]) -> Schema:
     joined = {word: value for word, value in node.items() if word not in (*_UNIONS, *_REFUSED_AT_TOP)}
     properties: dict[str, dict[bytes, Json]] = {}
-    """The ways in which each property is described, each once."""
+    """The distinct schemas of each property."""
 
     def describe(member: Schema) -> None:
         for name, value in properties_of(member).items():
@@ -95,13 +94,13 @@ def _folded(node: Schema, root: Schema, under: tuple[str, ...]) -> Schema:
 
 
 def _member(member: Schema, root: Schema, under: tuple[str, ...]) -> Schema:
-    """One choice as an object, its own choices folded into it."""
+    """An alternative as one object, its own alternatives merged into it."""
     found, under = _resolved(member, root, under)
     return _folded(found, root, under) if any(word in found for word in _UNIONS) else found
 
 
 def _either(values: list[Json]) -> Json:
-    """A property that the choices describe in several ways; constants of one kind are an `enum`."""
+    """A schema for a property that alternatives define differently; constants of one type become an `enum`."""
     if len(values) == 1:
         return values[0]
     if all(isinstance(value, dict) and isinstance(value.get("const"), str) for value in values):

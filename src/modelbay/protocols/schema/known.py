@@ -1,8 +1,8 @@
-"""Tools that were fitted before: agents send the same thirty schemas with every turn, and walking through them costs more than
-writing the rest of the request.
+"""Cache of fitted tools: agents send the same schemas with every request, and traversing them costs more than the rest
+of rendering.
 
-A result depends on the content of the tools alone, and the SHA-256 of that content is its key: no client can get another
-one's result. Nothing of the content itself is kept, and results are bounded in number and size.
+A result depends only on the content of the tools. Its key is the SHA-256 of that content, so no client can get another
+one's result. The content itself is not kept, and results are limited in number and size.
 """
 
 from hashlib import sha256
@@ -16,23 +16,24 @@ from modelbay.conversation import Json, Tool
 from modelbay.events import Warned
 
 _MOST = 128
-"""Results to keep: one for each agent that runs at a time, and for each of its modes."""
+"""Maximum number of results: enough for each agent that runs at a time, and each of its modes."""
 _LARGEST = 64 * 1024
-"""Bytes of a result that is kept."""
+"""Maximum bytes of a cached result."""
 
 
 class Fitted(Struct, array_like=True):
     """The changes that fit a list of tools to a target; most lists need none."""
 
     changes: dict[int, tuple[Json, bool | None]]
-    """The schema and the `strict` of each tool that changes, by its place in the list."""
+    """Schema and `strict` of each tool that changes, by its index in the list."""
     report: list[Warned]
 
 
 def content_of(target: tuple[Any, ...], tools: list[Tool]) -> bytes | None:
-    """All that a result depends on; None if a program gave something that has no such form.
+    """Everything that a result depends on; None if a program passed a value that cannot be encoded.
 
-    MessagePack tells apart what Python finds equal (1, 1.0 and true) and what JSON cannot say (NaN and null).
+    MessagePack distinguishes values that Python treats as equal (1, 1.0 and true) and values that JSON cannot represent
+    (NaN).
     """
     try:
         return msgspec.msgpack.encode((target, [(tool.kind, tool.name, tool.strict, tool.schema) for tool in tools]))
@@ -41,16 +42,17 @@ def content_of(target: tuple[Any, ...], tools: list[Tool]) -> bytes | None:
 
 
 def schemas_in(content: bytes) -> list[Json]:
-    """The schemas of a content. They are fitted instead of those of the request, so that nothing else has a say."""
+    """The schemas decoded from a content. They are fitted instead of those of the request, so that nothing else can
+    affect the result."""
     return [schema for *_, schema in msgspec.msgpack.decode(content)[1]]
 
 
-class Known:
-    """The results of the contents that were seen last."""
+class FittingCache:
+    """Results for the most recently used contents."""
 
     def __init__(self) -> None:
         self._results: dict[bytes, bytes] = {}
-        """Results as bytes: each request gets a copy of its own."""
+        """Results as bytes: each request gets its own copy."""
         self._lock = Lock()
 
     def get(self, content: bytes) -> Fitted | None:
@@ -58,7 +60,7 @@ class Known:
         with self._lock:
             if (result := self._results.pop(key, None)) is None:
                 return None
-            self._results[key] = result  # the first of the dict is the one that was not seen for the longest time
+            self._results[key] = result  # the first key of the dict is the least recently used one
         return _UNCHANGED if result == _NOTHING else msgspec.msgpack.decode(result, type=Fitted)
 
     def keep(self, content: bytes, fitted: Fitted) -> None:

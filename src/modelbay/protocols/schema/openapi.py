@@ -1,4 +1,4 @@
-"""Gemini's `Schema`, a small OpenAPI 3.0 with upper-case types: JSON Schema written so, and read back."""
+"""Converts JSON Schema to and from Gemini's `Schema`, a subset of OpenAPI 3.0 with upper-case types."""
 
 from typing import Any
 
@@ -22,25 +22,27 @@ _PLAIN_WORDS = (
     "minItems", "maxItems", "minProperties", "maxProperties", "required", "propertyOrdering",
 )  # fmt: skip
 _FORMATS = {"string": ("date-time", "enum"), "number": ("float", "double"), "integer": ("int32", "int64")}
-"""Gemini refuses any other `format`."""
+"""Gemini rejects any other `format`."""
 
 
 def openapi(schema: Schema) -> Schema:
-    """The schema as Gemini's `Schema`: `$ref`s written out, `const` as an `enum` of one, `oneOf` as `anyOf`, upper-case
-    types. What the subset has no word for (`additionalProperties`, `not`, `patternProperties` …) is left out.
+    """The schema as Gemini's `Schema`: `$ref` inlined, `const` as an `enum` of one, `oneOf` as `anyOf`, upper-case
+    types.
+
+    Unsupported keywords (`additionalProperties`, `not`, `patternProperties` …) are dropped.
     """
     return _openapi(inlined(sane(schema)))
 
 
 def _openapi(node: Json) -> Schema:
-    if not isinstance(node, dict):  # `true` allows anything, which has no type there
+    if not isinstance(node, dict):  # `true` allows anything, which has no type in Gemini's `Schema`
         return {"type": "STRING"}
-    if "$ref" in node:  # a schema inside itself: deeper than this the model is on its own
+    if "$ref" in node:  # a recursive schema: deeper levels are not described
         return {"type": "OBJECT", **({"description": node["description"]} if "description" in node else {})}
     node = all_of(node)
     written = {word: node[word] for word in _PLAIN_WORDS if node.get(word) is not None}
     types, nullable = _types_said(node)
-    # an object's `anyOf` only says which of its properties go together, and `anyOf` must stand alone
+    # an object's `anyOf` only restricts combinations of its properties, and Gemini allows no keywords next to `anyOf`
     choices = [] if "properties" in node else [*(node.get("anyOf") or ()), *(node.get("oneOf") or ())]
     if any(choice == {"type": "null"} for choice in choices):
         nullable, choices = True, [choice for choice in choices if choice != {"type": "null"}]
@@ -64,12 +66,12 @@ def _write_type(node: Schema, name: str, written: Schema) -> None:
     if node.get("format") in _FORMATS.get(name, ()):
         written["format"] = node["format"]
     values = [value for value in values_of(node) if value is not None]
-    if values and name not in ("boolean", "object", "array"):  # an enum is a list of strings, whatever the type
+    if values and name not in ("boolean", "object", "array"):  # an enum is a list of strings, for any type
         written["enum"] = [value if isinstance(value, str) else str(value) for value in values]
         if name != "string":
             written["format"] = "enum"
     properties = node.get("properties") if name == "object" else None
-    if properties:  # an empty list of properties is refused
+    if properties:  # Gemini rejects empty properties
         written["properties"] = {key: _openapi(child) for key, child in properties.items()}
     written.pop("required", None)
     required = [key for key in required_of(node) if key in written.get("properties", ())]
@@ -80,7 +82,7 @@ def _write_type(node: Schema, name: str, written: Schema) -> None:
 
 
 def _items(node: Schema) -> Json:
-    """The schema of a list's items; of a list that says what stands at each place, any of them."""
+    """The schema of a list's items. If each position has its own schema, any of them."""
     items, places = node.get("items"), node.get("prefixItems")
     if isinstance(items, list):
         items, places = None, items
@@ -101,7 +103,7 @@ def _types_said(node: Schema) -> tuple[list[str], bool]:
 
 
 def _own_words(node: Schema, name: str) -> Schema:
-    """The keywords that mean something to one of several types."""
+    """The keywords that apply to one of several types."""
     words = {"object": OBJECT_WORDS, "array": ARRAY_WORDS, "string": (*STRING_WORDS, "enum"),
              "number": NUMBER_WORDS, "integer": NUMBER_WORDS}.get(name, ())  # fmt: skip
     return {word: node[word] for word in words if word in node}
@@ -114,17 +116,17 @@ _RENAMED = {
 }  # fmt: skip
 _COUNTS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 _TYPES = {"1": "string", "2": "number", "3": "integer", "4": "boolean", "5": "array", "6": "object", "7": "null"}
-"""The numbers of the types, which Google's own client writes where it wants enums as numbers."""
+"""Type numbers, which Google's own client writes if enums are sent as numbers."""
 _DROPPED = ("propertyOrdering", "property_ordering", "nullable", "example")
 
 
 def json_schema(node: Json) -> Json:
-    """Gemini's `Schema` as JSON Schema; one that is JSON Schema already comes out as it is."""
+    """Gemini's `Schema` as JSON Schema. JSON Schema is returned unchanged."""
     if not isinstance(node, dict):
         return node
     named = {str(word): value for word, value in node.items() if word not in _DROPPED}
     schema: Schema = {_RENAMED.get(word, word): value for word, value in named.items()}
-    for word in _COUNTS:  # an int64 may come as a string
+    for word in _COUNTS:  # an int64 may be a string
         if isinstance(schema.get(word), str) and schema[word].isdigit():
             schema[word] = int(schema[word])
     said = _TYPES.get(str(schema.get("type")), schema.get("type"))

@@ -1,4 +1,4 @@
-"""References inside a schema: `$ref` to a definition of its own."""
+"""References inside a schema: `$ref` to one of its own definitions."""
 
 from typing import cast
 
@@ -6,11 +6,11 @@ from modelbay.conversation import Json
 from modelbay.protocols.schema.words import DEFINITIONS, Schema, rebuilt, schemas
 
 _INLINE_LIMIT = 20_000
-"""Schemas to write at most: definitions that use each other twice over grow without end when they are written out."""
+"""Maximum number of schemas to write: definitions that use each other twice grow exponentially when inlined."""
 
 
 def inlined(schema: Schema) -> Schema:
-    """The schema with its local `$ref`s written out. A `$ref` into itself stays, and so do the definitions it needs."""
+    """The schema with local `$ref`s inlined. Recursive references stay, and so do their definitions."""
     budget = [_INLINE_LIMIT]
 
     def visit(node: Json, under: tuple[str, ...]) -> Json:
@@ -22,7 +22,7 @@ def inlined(schema: Schema) -> Schema:
         if not isinstance(found, dict):
             return rebuilt(node, lambda child: visit(child, under))
         beside = {word: value for word, value in node.items() if word != "$ref"}
-        # what stands beside a `$ref`, as a description, counts more than what it points to
+        # keywords next to a `$ref`, such as a description, override its target
         return {
             **visit(found, (*under, cast(str, ref))),
             **rebuilt(beside, lambda child: visit(child, under)),
@@ -37,7 +37,7 @@ def inlined(schema: Schema) -> Schema:
 
 
 def target(root: Schema, ref: str) -> Json:
-    """What a local JSON pointer points to, or None."""
+    """The target of a local JSON pointer, or None."""
     if ref != "#" and not ref.startswith("#/"):
         return None
     found: Json = root
@@ -64,8 +64,11 @@ def points_into(node: Json, place: str) -> bool:
 
 
 def bare(schema: Schema) -> Schema:
-    """The schema with nothing but a description and a default beside a `$ref`: references that have more are written out,
-    and one into itself loses the rest. The top may have definitions and a title beside its own."""
+    """The schema with only a description and default next to each `$ref`.
+
+    References with other keywords are inlined; recursive ones lose these keywords. The root may have definitions and a
+    title.
+    """
 
     budget = [_INLINE_LIMIT]
 

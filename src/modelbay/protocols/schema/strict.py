@@ -1,7 +1,7 @@
-"""What `strict` demands of a schema: every object closed, and at some vendors every property required.
+"""Requirements of `strict`: every object closed, and for some vendors every property required.
 
-What is missing is added only where the schema means the same with it: an object that lists its properties is closed, which
-forbids nothing that a caller asked for. An open map, or a property that may be missing, cannot be said strictly.
+Requirements are added only if the schema keeps its meaning: an object that lists its properties is closed, which
+forbids nothing that the caller requested. Open maps and optional properties cannot be made strict.
 """
 
 from msgspec import Struct
@@ -15,22 +15,22 @@ class Strictness(Struct, frozen=True):
     all_required: bool = False
     """Every property must be in `required`."""
     typed: bool = False
-    """Every schema says something (OpenAI: "schema must have a 'type' key")."""
+    """Every schema must have content (OpenAI: "schema must have a 'type' key")."""
     recursive: bool = True
-    """A schema may refer to itself."""
+    """Recursive schemas are allowed."""
     refused: frozenset[str] = frozenset()
     """Keywords that make the request fail."""
 
 
 class NotStrict(Exception):
-    """Why a schema cannot be strict."""
+    """The reason why a schema cannot be strict."""
 
 
 def closed(schema: Schema, rules: Strictness) -> Schema:
-    """The schema with what `strict` demands.
+    """The schema with the requirements of `strict`.
 
     Raises:
-        NotStrict: it would mean something else.
+        NotStrict: its meaning would change.
     """
     if not rules.recursive and is_recursive(schema):
         raise NotStrict("refers to itself")
@@ -40,7 +40,7 @@ def closed(schema: Schema, rules: Strictness) -> Schema:
         nonlocal missing
         if not isinstance(node, dict) or not node:
             if rules.typed:
-                raise NotStrict("allows anything somewhere")
+                raise NotStrict("allows any value somewhere")
             return node
         for word in node:
             if word in rules.refused:
@@ -54,13 +54,13 @@ def closed(schema: Schema, rules: Strictness) -> Schema:
 
 
 def _check_object(node: Schema, rules: Strictness, *, top: bool) -> bool:
-    """Whether the object must be closed. Raises `NotStrict` where it cannot be."""
+    """Whether the object must be closed. Raises `NotStrict` if it cannot be."""
     properties = properties_of(node)
     rest = node.get("additionalProperties")
     if rest not in (None, False) or (rest is None and not properties and not top):
         raise NotStrict("allows properties that it does not name")
     if rules.all_required and (optional := properties.keys() - set(required_of(node))):
-        raise NotStrict(f"has properties that may be missing: {', '.join(sorted(optional))}")
+        raise NotStrict(f"has optional properties: {', '.join(sorted(optional))}")
     return rest is None
 
 
@@ -73,9 +73,9 @@ def _closed(node: Json) -> Json:
 
 
 def is_recursive(schema: Schema) -> bool:
-    """Whether a local reference leads back to itself."""
+    """Whether a local reference is circular."""
     whole: set[str] = set()
-    """References that are known to lead nowhere back."""
+    """References known not to be circular."""
 
     def leads_back(node: Json, under: frozenset[str]) -> bool:
         top = {word: value for word, value in node.items() if word not in DEFINITIONS}
@@ -90,7 +90,7 @@ def is_recursive(schema: Schema) -> bool:
 
 
 def relaxed(schema: Json, refused: frozenset[str]) -> Json:
-    """The schema with the keywords that are refused in its descriptions instead, where the model reads them."""
+    """The schema with rejected keywords moved to its descriptions, where the model can read them."""
     if not isinstance(schema, dict):
         return schema
     found = {word: value for word, value in schema.items() if word in refused}

@@ -1,5 +1,5 @@
-"""The types in a schema, said or not. `typed` is Moonshot's rule: no `$ref` where it can be helped, and a `type` on
-everything below the root."""
+"""Types in a schema, explicit or derived. `typed` is Moonshot's rule: `$ref`s inlined where possible, a `type` on every
+nested schema."""
 
 from modelbay.conversation import Json
 from modelbay.errors import Unsupported
@@ -16,10 +16,10 @@ from modelbay.protocols.schema.words import (
 
 
 def typed(schema: Schema) -> Schema:
-    """The schema as Moonshot's validator wants it: local `$ref`s written out, and a type on every nested schema.
+    """The schema as Moonshot's validator requires it: local `$ref`s inlined, and a type on every nested schema.
 
     Raises:
-        Unsupported: the values of an `enum` without a type are of several types.
+        Unsupported: an `enum` without a type has values of several types.
     """
     return rebuilt(inlined(schema), _with_type)
 
@@ -44,7 +44,8 @@ def values_of(node: Schema) -> list[Json]:
 
 
 def _corrected(node: Schema, values: list[Json]) -> Schema:
-    """A type that its own values contradict (Xcode's MCP server says object of a list of strings) gives way to them."""
+    """The schema with the type of its values, if they contradict its type (Xcode's MCP server calls a list of strings
+    an object)."""
     types = types_of(values)
     if len(types) != 1 or node["type"] in types or (node["type"] == "number" and types == {"integer"}):
         return node
@@ -59,13 +60,13 @@ def _type_of_values(values: list[Json]) -> str:
         raise Unsupported(
             f"an `enum` of a tool's schema mixes types: {', '.join(sorted(types))}",
             setting="tools",
-            hint="give all its values one type, or give it a `type`",
+            hint="give all values the same type, or add a `type`",
         )
     return types.pop()
 
 
 def types_of(values: list[Json]) -> set[str]:
-    """The JSON types of some values; a number takes integers in."""
+    """The JSON types of some values; integers count as numbers if there are others."""
     types = {_type_of(value) for value in values}
     return types - {"integer"} if "number" in types else types
 

@@ -1,4 +1,4 @@
-"""The keywords of JSON Schema, and how to walk through a schema. Pure functions: what goes in stays as it was."""
+"""The keywords of JSON Schema, and traversal of schemas. Arguments are never modified."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -15,7 +15,7 @@ ONES = (
 )  # fmt: skip
 DEFINITIONS = ("$defs", "definitions")
 COMPOSED = ("$ref", "allOf", "anyOf", "oneOf", "not", "if", "then", "else")
-"""Keywords that say elsewhere what the type is."""
+"""Keywords that define the type elsewhere."""
 
 OBJECT_WORDS = (
     "properties", "required", "additionalProperties", "patternProperties", "propertyNames", "minProperties",
@@ -33,7 +33,7 @@ _MAPS, _LISTS, _ONES = frozenset(MAPS), frozenset((*LISTS, "items")), frozenset(
 
 
 def rebuilt(schema: Schema, visit: Callable[[Json], Json]) -> Schema:
-    """A copy with every schema directly below replaced by what `visit` makes of it; values such as `default` stay."""
+    """A copy with every direct subschema replaced by the result of `visit`. Values such as `default` are kept."""
     copy = dict(schema)
     for word, value in schema.items():
         if type(value) is dict:
@@ -49,7 +49,7 @@ def rebuilt(schema: Schema, visit: Callable[[Json], Json]) -> Schema:
 def schemas(schema: Json) -> list[Schema]:
     """A schema and all those inside it. Every schema of every request comes this way."""
     found = [schema] if type(schema) is dict else []
-    for node in found:  # grows on the way
+    for node in found:  # grows during the iteration
         for word, value in node.items():
             if type(value) is dict:
                 if word in _MAPS:
@@ -62,7 +62,7 @@ def schemas(schema: Json) -> list[Schema]:
 
 
 def members(schema: Schema, word: str) -> list[Schema]:
-    """The schemas in a list such as `anyOf`; none where something else stands there."""
+    """The schemas in a list such as `anyOf`; empty if it is not a list."""
     found = schema.get(word)
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
@@ -73,13 +73,13 @@ def properties_of(schema: Schema) -> Schema:
 
 
 def required_of(schema: Schema) -> list[str]:
-    """The names of the properties that must be there."""
+    """The names of the required properties."""
     found = schema.get("required")
     return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
 
 
 def sane(schema: Json) -> Json:
-    """The schema without keywords whose values mean nothing."""
+    """The schema without keywords whose values are invalid."""
     if not isinstance(schema, dict):
         return schema
     return rebuilt({word: value for word, value in schema.items() if _means_something(word, value)}, sane)

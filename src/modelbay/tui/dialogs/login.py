@@ -23,7 +23,7 @@ from modelbay.onboarding.login import key as key_login
 from modelbay.onboarding.login.device import Google, LoggedIn, Platform
 from modelbay.onboarding.probe import detect
 from modelbay.providers import logins
-from modelbay.providers.presets import Login
+from modelbay.providers.presets import LoginMethod
 from modelbay.secrecy import register
 from modelbay.tui.dialogs.confirm import Confirm
 from modelbay.tui.dialogs.custom import Added
@@ -107,7 +107,7 @@ class DeviceLogin(Dialog[LoggedIn]):
 class KeyLogin(Form[Added]):
     working = "trying the key"
 
-    def __init__(self, state: State, platform: Login) -> None:
+    def __init__(self, state: State, platform: LoginMethod) -> None:
         super().__init__()
         self._state, self._platform = state, platform
         self.heading = platform.title
