@@ -170,6 +170,11 @@ class Turn(Struct, omit_defaults=True):
     tools: "list[Tool] | None" = None
     """Tools available from this turn on, in addition to those of the settings (Responses)."""
 
+    @property
+    def text(self) -> str:
+        """Its text, without reasoning, files and calls."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
 
 class Tool(Struct, omit_defaults=True):
     """A function, a freeform tool (text input, defined by a grammar), a vendor's tool (kept raw) or a namespace of

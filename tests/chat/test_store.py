@@ -202,3 +202,79 @@ def test_sent_messages_are_listed_newest_first_each_once(store: Store, monkeypat
     assert store.messages(2) == ("Why?", "When?")
     monkeypatch.setattr("modelbay.chat.store.MOST_BYTES", 1000)
     assert store.messages(10) == ()
+
+
+def test_a_search_looks_at_titles_and_messages_in_any_case(store: Store) -> None:
+    for title, question in (("Sky", "Why is it blue?"), ("", "Wo ist die STRASSE?"), ("Bread", "Flour and water")):
+        store.save(Chat(turns=exchange(question, f"About {question}"), title=title))
+    found = {
+        query: [one.name for one in store.list(query)] for query in ("sKY", "BLUE why", "straße", "water sky", " ")
+    }
+    assert found == {
+        "sKY": ["Sky"], "BLUE why": ["Sky"], "straße": ["Wo ist die STRASSE?"], "water sky": [],
+        " ": ["Bread", "Wo ist die STRASSE?", "Sky"],
+    }  # fmt: skip
+
+
+def test_a_search_looks_at_no_file(store: Store) -> None:
+    store.save(Chat(turns=[user("Read it", Media(kind="document", text="needle", name="notes.txt"))]))
+    assert store.list("needle") == []
+
+
+def test_a_search_shows_so_many_at_most(store: Store) -> None:
+    for number in range(5):
+        store.save(Chat(turns=exchange(f"Question {number}")))
+    assert [one.name for one in store.list("question", 2)] == ["Question 4", "Question 3"]
+
+
+def test_turns_of_an_earlier_version_are_found_too(store: Store) -> None:
+    chat = Chat(turns=exchange("Why?", "Because of Rayleigh."))
+    store.save(chat)
+    with sqlite3.connect(store.path) as database:
+        database.execute("drop table details")
+    assert [one.id for one in store.list("rayleigh")] == [chat.id]
+    assert loaded(store, chat).models == {}
+
+
+def test_a_deleted_conversation_is_found_no_more_and_leaves_no_words(store: Store) -> None:
+    chat = Chat(turns=exchange(WORD))
+    store.save(chat)
+    assert store.list(WORD)
+    assert chat.id is not None
+    store.delete(chat.id)
+    assert store.list(WORD) == []
+    assert WORD.encode() not in store.path.read_bytes()
+
+
+def test_the_model_of_each_answer_is_stored(store: Store) -> None:
+    chat = Chat(turns=exchange("Why?"), models={1: "sim/thinker"})
+    store.save(chat)
+    chat.turns += exchange("And?")
+    chat.models[3] = "other"
+    store.save(chat)
+    assert loaded(store, chat).models == {1: "sim/thinker", 3: "other"}
+
+
+def test_the_latest_is_the_one_that_changed_last(store: Store) -> None:
+    assert store.latest() is None
+    first, second = Chat(turns=exchange("One")), Chat(turns=exchange("Two"))
+    store.save(first)
+    store.save(second)
+    assert store.latest() == second.id
+    first.turns += exchange("More")
+    store.save(first)
+    assert store.latest() == first.id
+
+
+def test_ten_thousand_conversations_are_searched_without_reading_their_files(store: Store) -> None:
+    store.save(Chat(turns=exchange("The needle")))
+    with sqlite3.connect(store.path) as database:
+        database.execute(
+            "with recursive n(i) as (select 2 union all select i + 1 from n where i < 10000)"
+            " insert into chats select i, '', 'Chat ' || i, null, null, 0, 1, 0, 0, 0, null, null, '' from n"
+        )
+        database.execute("insert into turns select id, 0, x'00' from chats where id > 1")  # content that cannot be read
+        database.execute("insert into details select id, 0, null, 'some words ' || id from chats where id > 1")
+    assert [one.name for one in store.list("needle")] == ["The needle"]
+    assert [one.name for one in store.list("words 9999")] == ["Chat 9999"]
+    assert len(store.list("words", 200)) == 200

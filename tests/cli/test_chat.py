@@ -176,3 +176,42 @@ def test_old_conversations_that_cannot_be_deleted_do_not_end_the_conversation(mo
     run = modelbay("chat", "--plain", stdin="Are you there?\n")
     assert run.code == 0 and "Are you there?" in run.out
     assert "file is not a database" in run.err
+
+
+@pytest.mark.parametrize("command", ["chat", "bare"])
+def test_the_last_conversation_is_continued(modelbay: Command, command: str):
+    modelbay("chat", "--plain", stdin="Remember the sky\n")
+    modelbay("chat", "--plain", stdin="Remember the sea\n")
+    if command == "chat":
+        run = modelbay("chat", "--plain", "-c", stdin="Still there?\n")
+        assert 'resumed "Remember the sea"' in run.err
+        assert "(question 2 of our conversation): Still there?" in run.out
+    else:
+        run = modelbay("-c")  # needs a terminal, which is checked first
+        assert run.code == 2 and "terminal" in run.err
+
+
+def test_a_continued_conversation_is_answered_by_the_model_that_is_named(modelbay: Command):
+    modelbay("chat", "--plain", stdin="Hello\n")
+    run = modelbay("chat", "--plain", "--continue", "-m", "sim/sim-text", stdin="Who are you?\n")
+    assert "I am sim-text" in run.out
+
+
+def test_without_a_stored_conversation_there_is_none_to_continue(modelbay: Command):
+    run = modelbay("chat", "--plain", "-c", stdin="Hello\n")
+    assert run.code == 1
+    assert "there is no stored conversation to continue" in run.err
+    assert "modelbay chat" in run.err
+
+
+def test_continuing_goes_with_no_other_command(modelbay: Command):
+    run = modelbay("-c", "provider", "list")
+    assert run.code == 2 and "modelbay chat -c" in run.err
+
+
+def test_a_conversation_is_exported_once(modelbay: Command):
+    path = modelbay.home / "sky.md"
+    run = modelbay("chat", "--plain", stdin=f"/export {path}\nWhy?\n/export {path}\n/export {path}\n")
+    assert "there is nothing to export yet" in run.err
+    assert "already exists" in run.err
+    assert "You asked: Why?" in path.read_text()

@@ -87,12 +87,12 @@ class Sitting:
 
 @asynccontextmanager
 async def sitting(
-    config: str | None = None, *, home: Path, size: tuple[int, int] = (80, 24)
+    config: str | None = None, *, home: Path, size: tuple[int, int] = (80, 24), conversation: int | None = None,
 ) -> AsyncIterator[Sitting]:  # fmt: skip
-    """The app, opened with that configuration in a home of its own."""
+    """The app, opened with that configuration in a home of its own, and with a stored conversation."""
     if config is not None:
         (home / "config.toml").write_text(config, encoding="utf-8")
-    app = ModelbayApp(home / "config.toml")
+    app = ModelbayApp(home / "config.toml", conversation=conversation)
     async with app.run_test(size=size) as pilot:
         yield Sitting(app, pilot)
         assert not app.faults.seen, "\n\n".join(trace(fault) for fault in app.faults.seen)

@@ -234,12 +234,12 @@ async def test_a_stored_conversation_is_deleted_only_after_a_yes(home: Path, con
         await person.sees("Saved as")
         await person.says("/resume")
         await person.sees("Resume a conversation")
-        await person.presses("d")
+        await person.presses("ctrl+d")
         await person.sees('Delete "Sky"? [y/N]')
         await person.presses("n")
         await person.sees_no("[y/N]")
         assert len(Store().list()) == 1
-        await person.presses("d", "y")
+        await person.presses("ctrl+d", "y")
         await person.sees_no("Sky")
         assert Store().list() == []
 
@@ -272,15 +272,6 @@ async def test_ctrl_c_leaves_when_it_is_pressed_twice(home: Path, configured: st
         await person.presses("ctrl+c")
         await person.pilot.pause()
         assert person.app._exit
-
-
-async def test_the_palette_runs_the_same_commands(home: Path, configured: str):
-    async with sitting(configured, home=home) as person:
-        await person.presses("ctrl+p")
-        await person.sees("Choose a model")
-        await person.types("keys and")
-        await person.presses("enter", "enter")
-        await person.sees("Ctrl-J, Alt-Enter")
 
 
 async def test_a_long_answer_is_followed_unless_somebody_scrolls_up(home: Path, configured: str):

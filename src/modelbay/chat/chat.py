@@ -10,6 +10,8 @@ from modelbay.conversation import AnyPart, Media, Text, ToolResult, Turn, user
 from modelbay.events import Event, PartDelta, PartStarted, Reply, collect
 from modelbay.hub import Hub
 
+BRANCH = " (branch)"
+"""How the title of a chat ends that continues from within another one."""
 NOT_RUN = "This call was not run: there are no tools here. Answer without them."
 
 
@@ -40,12 +42,16 @@ class Chat(Struct):
     """The text of that answer so far."""
     private: bool = False
     """Never stored."""
+    saved: bool = False
+    """Stored also where only conversations are that their user has saved, as this one was as a whole."""
     id: int | None = None
     """Its number in the store; None: not stored."""
     revision: int = 0
     """How often it was stored: tells whether another program has changed it."""
     stored: int = 0
     """How many turns the store has."""
+    models: dict[int, str] = field(default_factory=dict)
+    """The model of each answer, by the number of its turn."""
 
     async def ask(
         self, hub: Hub, text: str, files: Sequence[Media] = (), keeper: Keeper | None = None
@@ -79,6 +85,21 @@ class Chat(Struct):
             if keeper is not None:
                 await keeper.changed(self)
 
+    @property
+    def whole_in_store(self) -> bool:
+        """Whether all turns are stored."""
+        return self.id is not None and self.stored == len(self.turns)
+
+    def branch(self, number: int) -> "Chat":
+        """Another chat with the turns before the one of that number. This chat stays as it is, also in the store."""
+        return Chat(
+            self.model, self.effort, self.turns[:number],
+            title=f"{self.name.removesuffix(BRANCH)}{BRANCH}" if number else "",
+            input_tokens=self.input_tokens, output_tokens=self.output_tokens, cost=self.cost,
+            private=self.private, saved=self.id is not None,
+            models={at: model for at, model in self.models.items() if at < number},
+        )  # fmt: skip
+
     def settle(self) -> None:
         """Makes an answer that its program did not see the end of part of the chat, as far as it had come."""
         if self.question is not None and (text := "".join(self.pieces)):
@@ -88,20 +109,23 @@ class Chat(Struct):
 
     def take_back(self) -> tuple[str, list[Media]]:
         """The question that was not answered before its program ended, which is its user's again: its text and files."""
-        parts = self.question.parts if self.question is not None else []
-        self.question = None
-        text = "".join(part.text for part in parts if isinstance(part, Text))
-        return text, [part for part in parts if isinstance(part, Media)]
+        asked, self.question = self.question, None
+        if asked is None:
+            return "", []
+        return asked.text, [part for part in asked.parts if isinstance(part, Media)]
 
     def _end(self, hub: Hub, question: Turn, events: list[Event]) -> None:
         reply = collect(events)
         if reply.usage is not None:
             self._add(hub, reply)
-        answer = reply.turn() if reply.finish is not None else None
+        answer, before = reply.turn() if reply.finish is not None else None, len(self.turns)
         if answer is None:
             self.settle()
         elif answer.parts:
             self.turns += [question, answer]
+        if len(self.turns) > before:
+            model = hub.model(self.model)
+            self.models[before + 1] = model.alias or f"{model.provider}/{model.id}"
         self.question, self.pieces = None, []
         if reply.finish is not None and reply.tool_calls:
             results: list[AnyPart] = [

@@ -30,7 +30,9 @@ class Keeper:
 
     def keeps(self, chat: Chat) -> bool:
         """Whether a conversation is stored: with "ask", only one that its user has saved."""
-        return not chat.private and (self.mode == "always" or (self.mode == "ask" and chat.id is not None))
+        return not chat.private and (
+            self.mode == "always" or (self.mode == "ask" and (chat.saved or chat.id is not None))
+        )
 
     async def turn_private(self, chat: Chat) -> None:
         """Makes a conversation private and deletes what is stored of it, or ends that.

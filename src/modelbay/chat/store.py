@@ -43,13 +43,25 @@ create table if not exists turns (
   content blob not null,
   primary key (chat, number)
 ) without rowid;
+create table if not exists details (
+  chat integer not null,
+  number integer not null,
+  model text,
+  words text not null,
+  primary key (chat, number),
+  foreign key (chat, number) references turns (chat, number) on delete cascade
+) without rowid;
 """
+"""`details` has what lists and searches need of a turn: reading its content means reading its files. `words` is its text in one
+case. Turns of an earlier version get theirs when they are searched."""
 VERSION = 1
 """Of the schema. A file of a higher one was written by a newer modelbay, and is left as it is."""
 COLUMNS = (
     "title", "name", "model", "effort", "saved", "revision",
     "input_tokens", "output_tokens", "context", "cost", "question", "partial",
 )  # fmt: skip
+HAS = "(instr(folded(name), ?) or exists (select 1 from details where chat = id and instr(words, ?)))"
+"""Whether a conversation has a word in its name or in a message."""
 WAIT = 5.0
 DAY = 86_400.0
 IDS = range(1, 2**63)
@@ -128,6 +140,13 @@ class Store:
                 "insert into turns (chat, number, content) values (?, ?, ?)",
                 [(id, number, _encoded(chat.turns[number])) for number in range(chat.stored, len(chat.turns))],
             )
+            database.executemany(
+                "insert into details (chat, number, model, words) values (?, ?, ?, ?)",
+                [
+                    (id, number, chat.models.get(number), _words(chat.turns[number]))
+                    for number in range(chat.stored, len(chat.turns))
+                ],
+            )
         chat.id, chat.revision, chat.stored = id, revision, len(chat.turns)
         return copied
 
@@ -143,14 +162,20 @@ class Store:
                 (stored("".join(chat.pieces)), chat.id, chat.revision),
             )
 
-    def list(self) -> list[Saved]:
-        """The stored conversations, the latest first."""
+    def list(self, query: str = "", most: int = -1) -> list[Saved]:
+        """The stored conversations whose title and messages have every word of a query, in any case; the latest first."""
         if self.new:
             return []
+        words = query.casefold().split()
         with self._open() as database:
+            if words:
+                self._index(database)
+            database.create_function("folded", 1, str.casefold, deterministic=True)
             rows = database.execute(
                 "select id, name, model, (select count(*) from turns where chat = id) + (question is not null), saved"
-                " from chats order by saved desc, id desc"
+                f" from chats where {' and '.join([HAS] * len(words)) or 'true'}"
+                " order by saved desc, id desc limit ?",
+                (*(word for word in words for _ in range(2)), most),
             )
             return [Saved(*row) for row in rows]
 
@@ -177,6 +202,11 @@ class Store:
                         found[text] = None
         return tuple(found)
 
+    def latest(self) -> int | None:
+        """The number of the conversation that was changed last; None if there is none."""
+        found = self.list(most=1)
+        return found[0].id if found else None
+
     def load(self, id: int) -> Chat:
         """A stored conversation. An answer that was under way when its program ended is there as far as it had come.
 
@@ -188,6 +218,8 @@ class Store:
         with self._open() as database:
             row = database.execute(f"select {', '.join(COLUMNS)} from chats where id = ?", (id,)).fetchone()
             turns = database.execute("select content from turns where chat = ? order by number", (id,)).fetchall()
+            models = database.execute("select number, model from details where chat = ? and model is not null", (id,))
+            answered_by = dict(models.fetchall())
         if row is None:
             raise _missing(id)
         fields = dict(zip(COLUMNS, row, strict=True))
@@ -195,6 +227,7 @@ class Store:
             chat = Chat(
                 turns=[decode_as(content, Turn) for (content,) in turns],
                 question=decode_as(fields["question"], Turn) if fields["question"] else None,
+                models=answered_by,
                 pieces=[fields["partial"]] if fields["partial"] else [],
                 **{name: fields[name] for name in COLUMNS if name not in ("name", "saved", "question", "partial")},
             )
@@ -228,6 +261,22 @@ class Store:
     def _compact(self) -> None:
         with self._open() as database:
             database.execute("vacuum")
+
+    @staticmethod
+    def _index(database: sqlite3.Connection) -> None:
+        """Gives the turns that an earlier version has stored their words."""
+        missing = "from turns left join details using (chat, number) where words is null"
+        if database.execute(f"select 1 {missing} limit 1").fetchone() is None:
+            return
+        database.execute("begin immediate")
+        for chat, number in database.execute(f"select chat, number {missing}").fetchall():
+            of = "from turns where chat = ? and number = ?"
+            (content,) = database.execute(f"select content {of}", (chat, number)).fetchone()
+            try:
+                words = _words(decode_as(content, Turn))
+            except MalformedReply:
+                words = ""
+            database.execute("insert or replace into details values (?, ?, null, ?)", (chat, number, words))
 
     @staticmethod
     def _revision(database: sqlite3.Connection, id: int) -> int | None:
@@ -293,3 +342,7 @@ def _missing(id: int) -> ConfigError:
 def _encoded(turn: Turn | None) -> bytes | None:
     """A turn as JSON, without the keys of the configuration: a server may have repeated one."""
     return None if turn is None else stored(encode(turn).decode()).encode()
+
+
+def _words(turn: Turn) -> str:
+    return stored(turn.text).casefold()

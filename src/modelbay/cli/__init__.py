@@ -158,6 +158,7 @@ OPTIONS: list[click.Parameter] = [
 ]
 
 
+@click.option("-c", "--continue", "again", is_flag=True, help="Continue the last conversation in the terminal app.")
 @click.version_option(__version__, "-V", "--version", message="modelbay %(version)s")
 @click.group(
     cls=Commands,
@@ -167,10 +168,17 @@ OPTIONS: list[click.Parameter] = [
     context_settings={"help_option_names": HELP_NAMES},
 )
 @click.pass_context
-def modelbay(ctx: click.Context) -> None:
+def modelbay(ctx: click.Context, again: bool) -> None:
     """Connect a model provider once; use it from the terminal, from Python, and from every coding agent and SDK."""
     ctx.ensure_object(Settings).command = ctx.invoked_subcommand
+    if again and ctx.invoked_subcommand is not None:
+        raise click.UsageError("-c cannot be combined with this command; use `modelbay -c` or `modelbay chat -c`", ctx)
     if ctx.invoked_subcommand is not None:
+        return
+    if again:
+        from modelbay.cli.chat import open_app
+
+        open_app(ctx.ensure_object(Settings), again=True)
         return
     if terminal.is_terminal(sys.stdin) and terminal.is_terminal(sys.stdout) and environment("TERM") != "dumb":
         from modelbay.cli.chat import open_app

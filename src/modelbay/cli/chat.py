@@ -12,6 +12,7 @@ from modelbay import threads
 from modelbay.chat.attachments import Unreadable, attachments, mentioned
 from modelbay.chat.bill import dollars
 from modelbay.chat.chat import Chat
+from modelbay.chat.export import export_path, to_markdown, write_export
 from modelbay.chat.keeping import Keeper
 from modelbay.chat.store import Store
 from modelbay.cli import terminal
@@ -27,15 +28,19 @@ from modelbay.hints import About, explain
 from modelbay.hub import Hub
 from modelbay.storage.paths import environment
 
-HELP = "/model [ALIAS]  /effort [LEVEL]  /file PATH|URL  /new  /save [TITLE]  /private  /resume [NUMBER]  /help  /quit"
+HELP = (
+    "/model [ALIAS]  /effort [LEVEL]  /file PATH|URL  /new  /save [TITLE]  /private  /resume [NUMBER]  /export [FILE]"
+    "  /help  /quit"
+)
 
 
 @click.command()
 @click.option("-m", "--model", metavar="MODEL", help="Alias, or PROVIDER/MODEL_ID. Default: the default model.")
+@click.option("-c", "--continue", "again", is_flag=True, help="Continue the last conversation.")
 @click.option("--plain", is_flag=True, help="Plain lines, for pipes, screen readers and simple terminals.")
 @direct_options
 @pass_settings
-def chat(settings: Settings, /, model: str | None, plain: bool, **options: str | None) -> None:
+def chat(settings: Settings, /, model: str | None, again: bool, plain: bool, **options: str | None) -> None:
     """Chat with a model in the terminal app.
 
     With --plain, each line of standard input is a message; a line that ends in \\ continues. Answers are written to stdout.
@@ -45,7 +50,7 @@ def chat(settings: Settings, /, model: str | None, plain: bool, **options: str |
         terminal.show_logs(settings)
         direct = Direct.of(model, options)
         claim_stdin("the questions")
-        talk = _Plain(settings, direct)
+        talk = _Plain(settings, direct, last_conversation() if again else None)
         threads.run(talk.run())
         if talk.failed and not talk.answered:
             raise click.exceptions.Exit(terminal.FAILED)
@@ -53,26 +58,42 @@ def chat(settings: Settings, /, model: str | None, plain: bool, **options: str |
     if given := [name for name, value in options.items() if value is not None]:
         message = f"--{given[0].replace('_', '-')} needs --plain: the app has its own dialogs for providers"
         raise click.UsageError(message, click.get_current_context())
-    open_app(settings, model)
+    open_app(settings, model, again=again)
 
 
-def open_app(settings: Settings, model: str | None = None) -> None:
-    """Opens the terminal app where there is a terminal."""
+def last_conversation() -> int:
+    """The number of the stored conversation that was changed last.
+
+    Raises:
+        ConfigError: there is none, or the store cannot be read.
+    """
+    if (found := Store().latest()) is None:
+        raise ConfigError(
+            "there is no stored conversation to continue",
+            hint='start one with `modelbay chat`; with keep = "never" in [chat] of config.toml none is stored',
+        )
+    return found
+
+
+def open_app(settings: Settings, model: str | None = None, *, again: bool = False) -> None:
+    """Opens the terminal app where there is a terminal; `again` continues the last conversation."""
     if not (asks() and terminal.is_terminal(sys.stdout)):
         raise click.UsageError(
             "the app wants a terminal; without one: modelbay chat --plain", click.get_current_context()
         )
     from modelbay import tui
 
-    if code := tui.open_app(settings.config, model):
+    if code := tui.open_app(settings.config, model, last_conversation() if again else None):
         raise click.exceptions.Exit(code)
 
 
 class _Plain:
     """A conversation in lines."""
 
-    def __init__(self, settings: Settings, direct: Direct) -> None:
+    def __init__(self, settings: Settings, direct: Direct, conversation: int | None = None) -> None:
         self._settings = settings
+        self._conversation = conversation
+        """The number of the stored conversation to continue."""
         self._direct = direct
         self._chat = Chat(direct.model)
         self._store = Store()
@@ -98,6 +119,10 @@ class _Plain:
                     terminal.warning(error.message)
             if self._keeper.mode == "always" and self._store.new:
                 terminal.note(f"conversations are stored in {self._store.path}; /private keeps this one off the disk")
+            if self._conversation is not None:
+                given = self._chat.model
+                self._resume(str(self._conversation))
+                self._chat.model = given or self._chat.model
             terminal.note("/help lists the commands; Ctrl-C interrupts an answer, Ctrl-D ends")
             while (text := await self._typed()) is not None:
                 if not await self._line(hub, text):
@@ -215,6 +240,8 @@ class _Plain:
                 await self._private()
             case "resume":
                 self._resume(argument)
+            case "export":
+                self._export(argument)
             case _:
                 terminal.note(HELP)
         return True
@@ -245,6 +272,16 @@ class _Plain:
                 terminal.warning(warning)
         stands = level(hub.config, model, self._chat.effort)
         terminal.note(f"thinking: {stands or 'not known'} of {', '.join(levels(model)) or 'nothing'}")
+
+    def _export(self, argument: str) -> None:
+        if not self._chat.turns:
+            terminal.note("there is nothing to export yet")
+            return
+        path = export_path(self._chat, argument)
+        if write_export(path, to_markdown(self._chat)):
+            terminal.note(f"exported to {path}")
+        else:
+            terminal.error(f"{path} already exists", "name another file, or delete this one")
 
     def _resume(self, argument: str) -> None:
         if argument.isascii() and argument.isdigit():

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 
-def open_app(config: Path | None = None, model: str | None = None) -> int:
+def open_app(config: Path | None = None, model: str | None = None, conversation: int | None = None) -> int:
     """Runs the app until its user leaves, and returns the exit code: 128 and its number after a signal.
+
+    `conversation` is the number of a stored one to continue.
 
     Raises:
         ConfigError: the configuration cannot be read.
@@ -12,6 +14,6 @@ def open_app(config: Path | None = None, model: str | None = None) -> int:
     from modelbay import threads
     from modelbay.tui.app import ModelbayApp
 
-    app = ModelbayApp(config, model)
+    app = ModelbayApp(config, model, conversation)
     threads.run(app.run_async())
     return app.return_code or 0

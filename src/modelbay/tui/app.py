@@ -10,14 +10,11 @@ from typing import Any, ClassVar
 
 from rich.console import RenderableType
 from textual import events, on
-from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.command import Provider
 from textual.filter import LineFilter
 
 from modelbay.chat.attachments import dragged
 from modelbay.chat.chat import Chat
-from modelbay.conversation import Text
 from modelbay.errors import ConfigError
 from modelbay.onboarding import choose_models as choosing
 from modelbay.onboarding.choose_models import checked, level, levels
@@ -26,48 +23,50 @@ from modelbay.tui import background
 from modelbay.tui.background import BackgroundKnown
 from modelbay.tui.boundary import Faults, cause
 from modelbay.tui.colorless import Colorless
-from modelbay.tui.commands import Palette
+from modelbay.tui.commands import Command
+from modelbay.tui.conversing import Conversing
 from modelbay.tui.dialogs.adding import add_neighbour, add_provider
 from modelbay.tui.dialogs.custom import Added
 from modelbay.tui.dialogs.help import Help
-from modelbay.tui.dialogs.kept import Kept
 from modelbay.tui.dialogs.login import log_in, log_out
 from modelbay.tui.dialogs.menu import Menu
 from modelbay.tui.dialogs.models import ALL, ModelPicker, Picked
+from modelbay.tui.dialogs.palette import Palette
 from modelbay.tui.dialogs.providers import Providers
 from modelbay.tui.dialogs.theme import Themes
 from modelbay.tui.dialogs.welcome import Start, Welcome
 from modelbay.tui.harmless import Harmless
 from modelbay.tui.leaving import Leaving
 from modelbay.tui.state import State
-from modelbay.tui.talk import Talk
+from modelbay.tui.talk import TWICE, Talk
 from modelbay.tui.themes import AUTO, CHOICES, DARK, LIGHT, MARKDOWN, dark_terminal, terminal_theme, themes
 from modelbay.tui.widgets.listing import Row
 from modelbay.tui.widgets.said import failure
 
-TWICE = 2.0
-"""Seconds within which a second Ctrl-C leaves."""
 WATCH = 2.0
 """Seconds between two looks at whether another program has changed config.toml."""
 
 
-class ModelbayApp(App[None]):
+class ModelbayApp(Conversing):
     TITLE = "modelbay"
     CSS_PATH = "style.tcss"
-    ENABLE_COMMAND_PALETTE = True
+    ENABLE_COMMAND_PALETTE = False
     VERTICAL_BREAKPOINTS = [(0, "-low"), (18, "-high")]  # noqa: RUF012 the name and type are Textual's
-    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {Palette}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "stop", show=False, priority=True),
         Binding("ctrl+q", "quit", show=False, priority=True),
         Binding("ctrl+z", "suspend_process", show=False, priority=True),
     ]
 
-    def __init__(self, config: Path | None = None, model: str | None = None) -> None:
+    def __init__(
+        self, config: Path | None = None, model: str | None = None, conversation: int | None = None
+    ) -> None:  # fmt: skip
         super().__init__()
         background.install()
         self.state = State(config, model)
         self.talk = Talk(self.state)
+        self._conversation = conversation
+        """The number of the stored conversation to continue."""
         self._stopped = -TWICE
         self._harmless = Harmless()
         self._leaving = Leaving()
@@ -178,6 +177,14 @@ class ModelbayApp(App[None]):
     def run_typed(self, event: Talk.Ordered) -> None:
         self.action_command(event.name, event.argument)
 
+    def action_palette(self) -> None:
+        if self.screen is self.talk:
+            self.push_screen(Palette(), self._run_chosen)
+
+    def _run_chosen(self, command: Command | None) -> None:
+        if command is not None:
+            self.talk.run_command(command)
+
     def action_command(self, name: str, argument: str = "") -> None:
         """Runs a command of `commands.COMMANDS`."""
         if self.talk.may_run(name):
@@ -257,25 +264,6 @@ class ModelbayApp(App[None]):
             else "No longer private: this conversation is stored like others"
         )
 
-    async def command_resume(self, argument: str) -> None:
-        saved = await to_thread(self.state.store.list)
-        if not saved:
-            self.state.say("No conversation is stored yet")
-            return
-        chosen = await self.push_screen_wait(Kept(self.state.store, saved))
-        if chosen is None:
-            return
-        self.state.chat = await to_thread(self.state.store.load, chosen.id)
-        if self.state.chat.model is not None and self.state.model is None:
-            self.state.say(
-                f"{self.state.chat.model} is not in the configuration any more: the default model answers now"
-            )
-            self.state.chat.model = None
-        if self.state.chat.question is not None:
-            self.talk.put_back(*self.state.chat.take_back())
-        await self.talk.transcript.show(self.state.chat.turns)
-        self.talk.show_foot()
-
     async def command_theme(self, argument: str) -> None:
         names = [choice.name for choice in CHOICES]
         if argument and argument not in names:
@@ -297,6 +285,7 @@ class ModelbayApp(App[None]):
 
     async def command_new(self, argument: str) -> None:
         self.state.chat = Chat(self.state.chat.model, self.state.chat.effort)
+        self.talk.unanswered = None
         await self.talk.transcript.show([])
         self.talk.show_foot()
 
@@ -305,13 +294,6 @@ class ModelbayApp(App[None]):
             await self.talk.attach(dragged(argument) or [argument])
         else:
             self.talk.drop_files()
-
-    async def command_copy(self, argument: str) -> None:
-        answers = [turn for turn in self.state.chat.turns if turn.role == "assistant"]
-        text = "".join(part.text for part in answers[-1].parts if isinstance(part, Text)) if answers else ""
-        if text:
-            self.copy_to_clipboard(text)
-        self.state.say("Copied the last answer" if text else "There is no answer yet")
 
     async def command_quit(self, argument: str) -> None:
         self.exit()
@@ -352,6 +334,8 @@ class ModelbayApp(App[None]):
     async def start(self) -> None:
         """Shows what is wrong with the configuration, what is new, and without any model the ways to connect one."""
         await self._begin_keeping()
+        if self._conversation is not None:
+            await self._continue(self._conversation)
         for problem in self.state.config.problems + self.state.config.unknown:
             await self.talk.transcript.warn(f"{problem}" + (f" ({problem.hint})" if problem.hint else ""))
         if self.state.config.models:
@@ -359,6 +343,17 @@ class ModelbayApp(App[None]):
         while (begin := await self.push_screen_wait(Welcome(self.state.config))) is not None:
             if await self._begun(begin):
                 return
+
+    async def _continue(self, conversation: int) -> None:
+        """Continues a stored conversation; a model that was given for this session answers in it."""
+        given = self.state.chat.model
+        try:
+            chat = await to_thread(self.state.store.load, conversation)
+        except ConfigError as error:
+            await self.talk.transcript.fail(error)
+            return
+        chat.model = given or chat.model
+        await self.resume(chat)
 
     async def _begin_keeping(self) -> None:
         """Says once that conversations are stored, and deletes those that have expired."""

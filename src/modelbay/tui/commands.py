@@ -1,9 +1,8 @@
 """The commands: one table for what is typed behind a slash, the palette, and the help."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from modelbay.tui.widgets.listing import Row
 
 
 class Command(NamedTuple):
@@ -15,6 +14,10 @@ class Command(NamedTuple):
     idle: bool = False
     """It changes the conversation or its model, so it cannot run while an answer arrives."""
 
+    @property
+    def needs_argument(self) -> bool:
+        return bool(self.argument) and not self.argument.startswith("[")
+
 
 COMMANDS = (
     Command("model", "Choose a model", "[ALIAS]", idle=True),
@@ -23,7 +26,10 @@ COMMANDS = (
     Command("login", "Log in to a platform", "[PLATFORM]", idle=True),
     Command("logout", "Forget a login", idle=True),
     Command("file", "Attach a file to the next question", "PATH|URL"),
+    Command("retry", "Send the last message again", idle=True),
+    Command("edit", "Edit an earlier message and continue from there", idle=True),
     Command("copy", "Copy the last answer"),
+    Command("export", "Export this conversation as Markdown", "[FILE]"),
     Command("new", "Begin a new conversation", idle=True),
     Command("save", "Save this conversation under a title", "[TITLE]"),
     Command("private", "Keep this conversation off the disk", idle=True),
@@ -47,19 +53,13 @@ def matching(typed: str) -> list[Command]:
     ]
 
 
-class Palette(Provider):
-    """The same commands in the palette."""
+def described(query: str) -> list[Command]:
+    """The commands whose name or description has all words of a query; those whose name begins with it come first."""
+    words = query.casefold().removeprefix("/").split()
+    found = [one for one in COMMANDS if all(word in f"{one.name} {one.about}".casefold() for word in words)]
+    return sorted(found, key=lambda one: not one.name.startswith(words[0] if words else ""))
 
-    async def discover(self) -> Hits:
-        for command in COMMANDS:
-            yield DiscoveryHit(command.about, self._run(command), help=f"/{command.name}")
 
-    async def search(self, query: str) -> Hits:
-        matcher = self.matcher(query)
-        for command in COMMANDS:
-            score = matcher.match(f"{command.name} {command.about}")
-            if score > 0:
-                yield Hit(score, command.about, self._run(command), help=f"/{command.name}")
-
-    def _run(self, command: Command) -> Callable[[], object]:
-        return lambda: self.app.run_action(f"command('{command.name}')")
+def row(command: Command) -> Row:
+    """A command as every list shows it."""
+    return Row(f"/{command.name} {command.argument}".rstrip(), command.about)

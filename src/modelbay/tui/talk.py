@@ -3,6 +3,7 @@
 from asyncio import to_thread
 from contextlib import aclosing
 from functools import partial
+from time import monotonic
 from typing import ClassVar, NamedTuple
 
 from textual import on
@@ -24,7 +25,7 @@ from modelbay.conversation import Media
 from modelbay.errors import ModelbayError, UnknownModel
 from modelbay.events import Failed, Finished
 from modelbay.onboarding.choose_models import level
-from modelbay.tui.commands import Command, matching, named
+from modelbay.tui.commands import Command, matching, named, row
 from modelbay.tui.dialogs.earlier import EarlierMessages, PastMessage
 from modelbay.tui.editor import EditorFailed, edited
 from modelbay.tui.folding import drawn
@@ -34,6 +35,8 @@ from modelbay.tui.widgets.listing import Listing, Row
 from modelbay.tui.widgets.said import FRAMES, TICK
 from modelbay.tui.widgets.transcript import STOPPED, Answer, Transcript
 
+TWICE = 2.0
+"""Seconds within which a second Esc or Ctrl-C is one with the first."""
 ATTACHED = "Attached. Paste again to write the path instead"
 FOLDED = "The paste is sent in full; Ctrl-O shows it here"
 QUEUEING = "Enter queues a message"
@@ -58,6 +61,7 @@ class Talk(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "interrupt", "interrupt"),
+        Binding("ctrl+p", "app.palette", show=False, priority=True),
         Binding("ctrl+t", "thinking", "thinking", priority=True),
         Binding("pageup", "scroll(-1)", show=False, priority=True),
         Binding("pagedown", "scroll(1)", show=False, priority=True),
@@ -91,6 +95,10 @@ class Talk(Screen[None]):
         """Where the mention begins whose paths are not wanted."""
         self._editor: Worker[None] | None = None
         """Waits for the editor that has the terminal."""
+        self.unanswered: str | None = None
+        """The last message, if nothing came of it."""
+        self._escaped = -TWICE
+        """When Esc was pressed last while there was nothing to interrupt."""
         self._frame = 0
         self._note = ""
         self._shown = False
@@ -98,7 +106,7 @@ class Talk(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield Transcript()
-        yield Listing([], _offered, id="offers")
+        yield Listing([], row, id="offers")
         yield Listing([], _path, id="paths")
         yield Static(id="queued")
         yield Static(id="files")
@@ -233,7 +241,20 @@ class Talk(Screen[None]):
     def run_offered(self) -> None:
         if (command := self.offers.highlighted) and self.may_run(command.name):
             self.composer.put("")
+            self.run_command(command)
+
+    def run_command(self, command: Command) -> None:
+        """Runs a command that was chosen from a list, or waits for the argument that it needs."""
+        if command.needs_argument:
+            self.set_aside()
+            self.composer.put(f"/{command.name} ")
+        else:
             self.post_message(self.Ordered(command.name))
+
+    def set_aside(self) -> None:
+        """Empties the composer. What was written stays within reach of ↑."""
+        if self.composer.text:
+            self.composer.sent(self.composer.text)
 
     @on(Composer.Attached)
     async def attach_pasted(self, event: Composer.Attached) -> None:
@@ -292,6 +313,9 @@ class Talk(Screen[None]):
         if self._complete_path():
             return
         if self.offers.display and (command := self.offers.highlighted):
+            if command.needs_argument and text != f"/{command.name}":
+                self.composer.put(f"/{command.name} ")
+                return
             text = f"/{command.name}"
         if not text:
             if self._held:
@@ -347,9 +371,23 @@ class Talk(Screen[None]):
 
     def _begin(self, message: "Queued") -> None:
         self._held = False
+        self.unanswered = None
         self._answering = self.run_worker(partial(self._ask, message.text, message.files))
         self._timer.resume()
         self._show_queue()
+
+    def send_at_once(self, text: str, files: list[Media]) -> None:
+        """Sends a message, whatever is written or queued."""
+        self.composer.remember(text)
+        self._begin(Queued(text, files))
+
+    def send_again(self) -> None:
+        """Sends the message that nothing came of again, wherever it was put back."""
+        text = self.unanswered
+        if self._queue and self._queue[0].text == text:
+            self._send_next()
+        elif text is not None:
+            self.ask(text)
 
     def _send_next(self) -> None:
         """Sends the first message of the queue."""
@@ -398,6 +436,7 @@ class Talk(Screen[None]):
                 if len(chat.turns) == before:
                     finished = False
                     self.put_back(text, files)
+                    self.unanswered = text
                 if finished:
                     self._send_next()
                 else:
@@ -436,6 +475,14 @@ class Talk(Screen[None]):
             self._answering.cancel()
         elif self.composer.offers:
             self.composer.put("")
+        elif not self.composer.text and self._state.chat.turns:
+            now = monotonic()
+            if now - self._escaped < TWICE:
+                self._escaped = -TWICE
+                self.post_message(self.Ordered("edit"))
+            else:
+                self._escaped = now
+                self.say("Press Esc again to edit an earlier message")
 
     def action_thinking(self) -> None:
         self.transcript.toggle_thinking()
@@ -528,10 +575,6 @@ class Talk(Screen[None]):
     def drop_files(self) -> None:
         self._files = []
         self._show_files()
-
-
-def _offered(command: Command) -> Row:
-    return Row(f"/{command.name} {command.argument}".rstrip(), command.about)
 
 
 def _path(path: str | None) -> Row:

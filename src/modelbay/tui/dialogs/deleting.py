@@ -39,6 +39,10 @@ class Deleting(Dialog[T]):
             self.said.warns(f"{question} [y/N]")
 
     @on(Listing.Moved)
+    def moved(self) -> None:
+        if self.armed is not None:
+            self.action_disarm()
+
     def action_disarm(self) -> None:
         if self.armed is not None:
             self.armed = None

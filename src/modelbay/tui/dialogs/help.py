@@ -15,6 +15,7 @@ KEYS = (
     ("↑ ↓", "last queued message, earlier messages"),
     ("Ctrl-R", "search earlier messages"),
     ("Esc", "interrupt the answer"),
+    ("Esc Esc", "edit an earlier message"),
     ("Ctrl-T", "unfold the last thinking, or fold it"),
     ("PgUp PgDn", "scroll the conversation"),
     ("Ctrl-P", "command palette"),

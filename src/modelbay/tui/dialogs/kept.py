@@ -1,32 +1,82 @@
-"""The stored conversations: resuming one, or deleting it."""
+"""The stored conversations: finding one by its title and messages, resuming it, or deleting it."""
 
 from asyncio import to_thread
 from datetime import datetime
+from functools import partial
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
 
 from modelbay.catalog.summary import counted
 from modelbay.chat.store import Saved, Store
 from modelbay.tui.dialogs.deleting import Deleting
 from modelbay.tui.dialogs.menu import Menu
 from modelbay.tui.widgets.listing import Row
+from modelbay.tui.widgets.query import Query
+
+FOUND = 200
+"""Conversations that a search shows at most."""
 
 
 class Kept(Deleting[Saved], Menu[Saved]):
+    """Letters search. While a question about deleting is open, they answer it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+d", "arm", show=False, priority=True)]
+
     def __init__(self, store: Store, saved: list[Saved]) -> None:
-        super().__init__("Resume a conversation", saved, _row)
-        self.keys = "↑↓ choose · Enter resume · D delete · Esc cancel"
+        super().__init__("Resume a conversation", saved, _row, find=lambda query: ())
+        self.keys = "type to search · ↑↓ choose · Enter resume\nCtrl-D delete · Esc cancel"
         self._store = store
+        self._searching: str | None = None
+        """The query whose result is awaited."""
+        self._take = False
+        """Whether Enter was pressed meanwhile."""
+
+    def search(self, query: str) -> None:
+        self._searching = query
+        work = partial(self._search, query)
+        self.run_worker(work, group="search", exclusive=True)  # type: ignore[arg-type]
+
+    async def _search(self, query: str) -> None:
+        try:
+            found = await to_thread(self._store.list, query, FOUND) if query.strip() else self._rows
+        finally:
+            if self._searching == query:
+                self._searching = None
+        self.listing.set_rows(found)
+        if found:
+            self.said.clear()
+        else:
+            self.said.tells("No conversation has these words")
+        if self._take:
+            self.take_found()
+
+    def take_found(self) -> None:
+        self._take = self._searching is not None  # Enter just behind a letter takes what that letter finds
+        if not self._take:
+            super().take_found()
 
     def question(self, row: Saved) -> str:
         return f'Delete "{row.name}"?'
 
-    def take(self) -> None:
+    def action_arm(self) -> None:
+        super().action_arm()
+        if self.armed is not None:
+            self.set_focus(None)  # the next key is the answer
+
+    def action_disarm(self) -> None:
+        super().action_disarm()
+        self.set_focus(self.query_one(Query))
+
+    def choose(self, row: Saved) -> None:
         if self.armed is None:
-            super().take()
+            super().choose(row)
 
     async def delete(self, row: Saved) -> None:
         await to_thread(self._store.delete, row.id)
-        left = [one for one in self.listing.rows if one.id != row.id]
-        self.listing.set_rows(left)
+        self._rows = [one for one in self._rows if one.id != row.id]
+        self.listing.set_rows([one for one in self.listing.rows if one.id != row.id])
+        self.set_focus(self.query_one(Query))
 
 
 def _row(saved: Saved) -> Row:

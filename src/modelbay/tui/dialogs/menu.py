@@ -43,14 +43,26 @@ class Menu(Picking[R]):
 
     @on(Input.Changed, "#query")
     def filter(self, event: Input.Changed) -> None:
+        self.search(event.value)
+
+    def search(self, query: str) -> None:
+        """Shows the rows that fit a query."""
         assert self._find is not None
-        self.listing.set_rows(self._find(event.value) if event.value.strip() else self._rows)
+        self.listing.set_rows(self._find(query) if query.strip() else self._rows)
 
     @on(Input.Submitted, "#query")
-    def take_highlighted(self) -> None:
+    def submit(self) -> None:
+        self.take_found()
+
+    def take_found(self) -> None:
+        """Takes the row that the search has highlighted."""
         self.listing.action_choose()
 
     @on(Listing.Chosen)
     def take(self) -> None:
         if not self.busy and (row := self.listing.highlighted) is not None:
-            self.dismiss(row)
+            self.choose(row)
+
+    def choose(self, row: R) -> None:
+        """Ends with a row."""
+        self.dismiss(row)

@@ -109,8 +109,7 @@ class Transcript(VerticalScroll, can_focus=False):
         exchanges: list[Exchange] = []
         for turn in turns:
             if turn.role == "user":
-                text = "".join(part.text for part in turn.parts if isinstance(part, Text))
-                exchanges.append(Exchange(text, [part for part in turn.parts if isinstance(part, Media)]))
+                exchanges.append(Exchange(turn.text, [part for part in turn.parts if isinstance(part, Media)]))
             elif turn.role == "assistant":
                 exchanges = exchanges or [Exchange("", [])]
                 exchanges[-1].said += turn.parts

@@ -1,0 +1,105 @@
+"""The commands about the conversation as a whole: editing, retrying, copying, exporting and resuming."""
+
+from asyncio import to_thread
+from functools import partial
+
+from textual.app import App
+
+from modelbay.chat.chat import Chat
+from modelbay.chat.export import export_path, has_thinking, to_markdown, write_export
+from modelbay.tui.dialogs.confirm import Confirm
+from modelbay.tui.dialogs.kept import Kept
+from modelbay.tui.dialogs.menu import Menu
+from modelbay.tui.dialogs.messages import Message, SentMessages, messages
+from modelbay.tui.state import State
+from modelbay.tui.talk import Talk
+from modelbay.tui.widgets.listing import Row
+
+
+class Conversing(App[None]):
+    """What the app is on top of; its commands are methods as the app's are."""
+
+    state: State
+    talk: Talk
+
+    async def command_edit(self, argument: str) -> None:
+        if not (sent := messages(self.state.chat.turns)):
+            self.state.say("There is no message to edit yet")
+            return
+        chosen = await self.push_screen_wait(SentMessages(sent))
+        if chosen is not None and await self._return_to(chosen):
+            self.talk.set_aside()
+            self.talk.put_back(chosen.text, chosen.files)
+
+    async def command_retry(self, argument: str) -> None:
+        if self.talk.unanswered is not None:
+            self.talk.send_again()
+        elif not (sent := messages(self.state.chat.turns)):
+            self.state.say("There is no message to send again yet")
+        elif await self._return_to(sent[-1]):
+            self.talk.send_at_once(sent[-1].text, sent[-1].files)
+
+    async def _return_to(self, message: Message) -> bool:
+        """Continues before a message. The conversation as it was stays stored; one that is not stored is removed from there on,
+        after a yes. Whether that was done."""
+        chat = self.state.chat
+        if chat.whole_in_store:
+            self.state.say("The conversation as it was is kept: /resume")
+        else:
+            lost = len(chat.turns) - message.number - 1
+            about = [("Conversation", "is not stored"), ("Removed", f"this message and what follows it ({lost})")]
+            if not await self.push_screen_wait(Confirm("Continue from an earlier message", about, "Go on?")):
+                return False
+        self.state.chat = chat.branch(message.number)
+        await self.talk.transcript.show(self.state.chat.turns)
+        self.talk.show_foot()
+        return True
+
+    async def command_copy(self, argument: str) -> None:
+        answers = [turn for turn in self.state.chat.turns if turn.role == "assistant"]
+        text = answers[-1].text if answers else ""
+        if text:
+            self.copy_to_clipboard(text)
+        self.state.say("Copied the last answer" if text else "There is no answer yet")
+
+    async def command_export(self, argument: str) -> None:
+        chat = self.state.chat
+        if not chat.turns:
+            self.state.say("There is nothing to export yet")
+            return
+        thinking = False
+        if has_thinking(chat):
+            rows = ("without thinking", "with thinking, folded")
+            chosen = await self.push_screen_wait(Menu("Export the conversation", rows, Row))
+            if chosen is None:
+                return
+            thinking = chosen == rows[1]
+        text = to_markdown(chat, thinking=thinking)
+        path = await to_thread(export_path, chat, argument)
+        if not await to_thread(write_export, path, text):
+            about = [("File", str(path)), ("Exists", "it is overwritten")]
+            if not await self.push_screen_wait(Confirm("Export the conversation", about, "Overwrite it?")):
+                return
+            await to_thread(partial(write_export, path, text, overwrite=True))
+        self.state.say(f"Exported to {path}")
+
+    async def command_resume(self, argument: str) -> None:
+        saved = await to_thread(self.state.store.list)
+        if not saved:
+            self.state.say("No conversation is stored yet")
+            return
+        chosen = await self.push_screen_wait(Kept(self.state.store, saved))
+        if chosen is not None:
+            await self.resume(await to_thread(self.state.store.load, chosen.id))
+
+    async def resume(self, chat: Chat) -> None:
+        """Continues a stored conversation."""
+        self.state.chat = chat
+        if chat.model is not None and self.state.model is None:
+            self.state.say(f"{chat.model} is not in the configuration any more: the default model answers now")
+            chat.model = None
+        self.talk.unanswered = None
+        if chat.question is not None:
+            self.talk.put_back(*chat.take_back())
+        await self.talk.transcript.show(chat.turns)
+        self.talk.show_foot()

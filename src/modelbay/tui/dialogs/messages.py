@@ -1,0 +1,47 @@
+"""Choosing an earlier message of the conversation, to edit it."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from modelbay.catalog.summary import counted
+from modelbay.conversation import Media, Turn
+from modelbay.tui.dialogs.menu import Menu
+from modelbay.tui.widgets.listing import Row
+
+
+class Message(Struct):
+    """A message that the user sent."""
+
+    number: int
+    """The place of its turn in the conversation."""
+    text: str
+    files: list[Media]
+    later: int
+    """How many messages of the user's came after it."""
+
+
+def messages(turns: Sequence[Turn]) -> list[Message]:
+    """The user's messages, the last one at the end."""
+    asked = [(number, turn) for number, turn in enumerate(turns) if turn.role == "user"]
+    return [
+        Message(number, turn.text, [part for part in turn.parts if isinstance(part, Media)], len(asked) - at)
+        for at, (number, turn) in enumerate(asked, 1)
+    ]
+
+
+class SentMessages(Menu[Message]):
+    def __init__(self, sent: Sequence[Message]) -> None:
+        super().__init__("Edit an earlier message", sent, _row, find=self._containing, at=sent[-1])
+        self.keys = "type to search · ↑↓ choose · Enter edit · Esc cancel"
+        self._sent = sent
+
+    def _containing(self, query: str) -> list[Message]:
+        words = query.casefold().split()
+        return [one for one in self._sent if all(word in one.text.casefold() for word in words)]
+
+
+def _row(message: Message) -> Row:
+    files = f"⊕ {len(message.files)} " if message.files else ""
+    later = f"{counted(message.later, 'message')} after it" if message.later else "the last one"
+    return Row(" ".join(message.text.split())[:200], right=f"{files}{later}")

@@ -1,0 +1,10 @@
+"""The command palette: the commands of the `/` menu, found by their name or by what they do."""
+
+from modelbay.tui.commands import COMMANDS, Command, described, row
+from modelbay.tui.dialogs.menu import Menu
+
+
+class Palette(Menu[Command]):
+    def __init__(self) -> None:
+        super().__init__("Commands", COMMANDS, row, find=described)
+        self.keys = "type to search · ↑↓ choose · Enter run · Esc cancel"

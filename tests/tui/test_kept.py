@@ -1,0 +1,115 @@
+"""Stored conversations in the app: found, continued, deleted, exported."""
+
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from modelbay.chat.chat import Chat
+from modelbay.chat.store import Store
+from modelbay.conversation import Text, Turn, user
+from tests.tui.sitting import sitting
+
+
+def stored(home: Path, *questions: str) -> Store:
+    store = Store(home / "conversations.sqlite")
+    for question in questions:
+        turns = [user(question), Turn("assistant", [Text(text=f"Of {question.lower()} much is known.")])]
+        store.save(Chat(turns=turns, title=f"About {question}"))
+    return store
+
+
+async def test_a_conversation_is_found_by_its_title_and_by_its_messages(home: Path, configured: str):
+    stored(home, "Sky", "Bread", "Water")
+    async with sitting(configured, home=home) as person:
+        await person.says("/resume")
+        await person.sees("About Sky", "About Bread", "About Water", "type to search")
+        await person.types("of BREAD much")
+        await person.sees_no("About Sky")
+        await person.presses("enter")
+        await person.sees("Of bread much is known.")
+
+
+async def test_a_search_without_a_result_says_so_and_can_be_changed(home: Path, configured: str):
+    stored(home, "Sky", "Bread")
+    async with sitting(configured, home=home) as person:
+        await person.says("/resume")
+        await person.sees("About Sky")
+        await person.types("wine")
+        await person.sees("No conversation has these words")
+        await person.presses("ctrl+u")
+        await person.sees("About Sky", "About Bread")
+        await person.sees_no("has these words")
+
+
+async def test_letters_answer_while_a_deletion_is_asked_about(home: Path, configured: str):
+    store = stored(home, "Sky", "Bread")
+    async with sitting(configured, home=home) as person:
+        await person.says("/resume")
+        await person.sees("About Sky")
+        await person.types("sky")
+        await person.sees_no("About Bread")
+        await person.presses("ctrl+d")
+        await person.sees('Delete "About Sky"? [y/N]')
+        await person.presses("enter", "n")
+        await person.sees_no("[y/N]")
+        await person.presses("ctrl+d", "y")
+        await person.sees_no("About Sky")
+        assert [one.name for one in store.list()] == ["About Bread"]
+        await person.presses("ctrl+u")
+        await person.sees("About Bread")
+
+
+async def test_the_last_conversation_is_continued(home: Path, configured: str):
+    store = stored(home, "Sky", "Bread")
+    async with sitting(configured, home=home, conversation=store.latest()) as person:
+        await person.sees("Of bread much is known.")
+        await person.says("And?")
+        await person.sees("conversation): And?")
+        await person.answered()
+    assert [(one.name, one.turns) for one in store.list()] == [("About Bread", 4), ("About Sky", 2)]
+
+
+async def test_a_conversation_that_is_gone_meanwhile_is_an_error_in_the_app(home: Path, configured: str):
+    async with sitting(configured, home=home, conversation=77) as person:
+        await person.sees("conversation 77 does not exist")
+
+
+async def test_a_conversation_is_exported_and_nothing_is_overwritten_without_a_yes(home: Path, configured: str):
+    path = home / "sky.md"
+    async with sitting(configured, home=home, size=(120, 24)) as person:
+        await person.says(f"/export {path}")
+        await person.sees("There is nothing to export yet")
+        await person.says("Why?")
+        await person.sees("You asked: Why?")
+        await person.says(f"/export {path}")
+        await person.sees("Export the conversation", "without thinking", "with thinking, folded")
+        await person.presses("down", "enter")
+        await person.sees("Exported to")
+        text = path.read_text()
+        assert "## Assistant · `thinker`" in text and "<summary>Thinking</summary>" in text
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
+        path.write_text("mine")
+        for answer, there in (("n", "mine"), ("y", text.partition("<details>")[0].partition("Exported")[0])):
+            await person.says(f"/export {path}")
+            await person.sees("without thinking")
+            await person.presses("enter")
+            await person.sees("Overwrite it? [y/N]")
+            await person.presses(answer)
+            await person.sees_no("[y/N]")
+            await person.pilot.pause(0.2)
+            assert path.read_text().startswith(there)
+        assert "<details>" not in path.read_text()
+
+
+@pytest.mark.parametrize(("command", "keys"), [("/resume", ["Ctrl-D delete", "Esc cancel"]), ("/edit", ["Enter edit"])])
+async def test_their_keys_are_seen_in_a_small_terminal(home: Path, configured: str, command: str, keys: list[str]):
+    store = stored(home, "Sky")
+    async with sitting(configured, home=home, size=(40, 12), conversation=store.latest()) as person:
+        await person.sees("much is known")
+        await person.says(command)
+        screen = await person.sees("╰")
+        shown = " ".join(re.sub(r"[│╭╮╰╯─]", " ", screen).split())
+        for words in keys:
+            assert words in shown, screen
