@@ -18,7 +18,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: Simulator) 
     """A folder of one's own for configuration, cache and conversations."""
     simulator.reset()
     monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
-    for name in ("NO_COLOR", "TEXTUAL", "TEXTUAL_THEME"):
+    for name in ("NO_COLOR", "COLORFGBG", "DISPLAY", "WAYLAND_DISPLAY", "TEXTUAL", "TEXTUAL_THEME"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 

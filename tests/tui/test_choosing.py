@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from modelbay.tui.widgets.listing import MEASURED, Listing, Row
 from tests.tui.sitting import Sitting, sitting
 
 
@@ -149,3 +150,81 @@ async def test_the_keys_of_a_dialog_are_seen_in_a_small_terminal(
         shown = " ".join(re.sub(r"[│╭╮╰╯─]", " ", screen).split())
         for words in keys:
             assert words in shown, screen
+
+
+async def test_models_that_were_used_are_listed_first_the_last_one_on_top(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        for alias in ("sonnet", "plain"):
+            await person.says(f"/model {alias}")
+            await person.says("Hello")
+            await person.sees("Hello. I am")
+            await person.answered()
+        await person.says("/model thinker")
+        await person.says("/model")
+        screen = await person.sees("recent", "← current")
+        rows = [line for line in screen.splitlines() if "recent" in line or "← current" in line]
+        assert [next(name for name in ("plain", "sonnet", "thinker") if name in row) for row in rows] == [
+            "plain", "sonnet", "thinker",
+        ]  # fmt: skip
+    async with sitting(configured, home=home) as person:
+        await person.says("/model")
+        assert (await person.sees("recent")).count("recent") == 2
+
+
+async def test_a_model_is_hidden_and_still_found(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await person.says("/model")
+        await person.sees("sonnet", "Ctrl-X hide")
+        await person.presses("down", "down", "ctrl+x")
+        await person.sees_no("sonnet")
+        await person.types("sonn")
+        await person.sees("sonnet", "hidden")
+        await person.presses("escape")
+        await person.sees_no("sonnet")
+        await person.presses("ctrl+a")
+        await person.sees("sonnet", "hidden")
+        await person.presses("escape")
+        await person.sees_no("Select a model")
+        assert person.config == configured
+    async with sitting(configured, home=home) as person:
+        await person.says("/model")
+        await person.sees("plain")
+        assert "sonnet" not in person.screen
+        await person.presses("ctrl+a")
+        await person.sees("sonnet")
+        await person.presses("down", "down", "ctrl+x", "ctrl+a")
+        await person.sees("sonnet")
+
+
+async def test_the_current_model_is_listed_even_if_it_is_hidden_and_a_provider_may_have_none_left(
+    home: Path, configured: str
+):
+    async with sitting(configured, home=home) as person:
+        await person.says("/model")
+        await person.sees("sonnet")
+        await person.presses("ctrl+x", "down", "down", "ctrl+x")
+        await person.sees_no("sonnet")
+        await person.sees("thinker")
+        await person.presses("shift+tab")
+        await person.sees("All models here are hidden: Ctrl-A shows them")
+
+
+async def test_a_picker_of_thousands_mounts_no_more_widgets_than_one_of_thirty(home: Path, configured: str):
+    mounted, drawn = {}, {}
+    for count in (30, 300, 5000):
+        models = "".join(f'[models.m{n}]\nprovider = "sim"\nmodel = "sim-{n}"\n' for n in range(count))
+        async with sitting(configured + models, home=home) as person:
+            await person.says("/model")
+            await person.sees("Select a model", "← current")
+            mounted[count] = len(person.app.screen.query("*"))
+            listing = person.app.screen.query_one(Listing)
+            shown: list[Row] = []
+            show = listing._show
+            listing._show = lambda model, show=show, shown=shown: shown.append(row := show(model)) or row  # type: ignore[misc]
+            await person.types("m29")
+            await person.sees("m29")
+            await person.presses("escape", "down")
+            await person.sees("m0")
+            drawn[count] = len(shown)
+    assert len(set(mounted.values())) == 1, mounted
+    assert drawn[5000] < 5 * MEASURED, drawn  # each of a few lists is measured once

@@ -277,7 +277,7 @@ class ModelbayApp(Conversing):
                 return
         else:
             self.wear(argument)
-        self.state.prefer(theme=self._worn)
+        await self.state.prefer(theme=self._worn)
         self.state.say(f"Theme: {self._worn}")
 
     async def command_help(self, argument: str) -> None:
@@ -308,10 +308,7 @@ class ModelbayApp(Conversing):
             return
         if self.state.chat.turns:
             note = "switching loses the prompt cache; /new avoids it"
-        current = self.state.model
-        picker = ModelPicker(
-            self.state.config, models, current.alias if current else None, self.state.chat.effort, tab=tab, note=note
-        )
+        picker = ModelPicker(self.state, models, tab=tab, note=note)
         if (picked := await self.push_screen_wait(picker)) is not None:
             await self.take(picked)
 

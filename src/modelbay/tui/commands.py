@@ -28,7 +28,7 @@ COMMANDS = (
     Command("file", "Attach a file to the next question", "PATH|URL"),
     Command("retry", "Send the last message again", idle=True),
     Command("edit", "Edit an earlier message and continue from there", idle=True),
-    Command("copy", "Copy the last answer"),
+    Command("copy", "Copy the last answer, or one of its code blocks"),
     Command("export", "Export this conversation as Markdown", "[FILE]"),
     Command("new", "Begin a new conversation", idle=True),
     Command("save", "Save this conversation under a title", "[TITLE]"),

@@ -5,8 +5,11 @@ from functools import partial
 
 from textual.app import App
 
+from modelbay.catalog.summary import counted
 from modelbay.chat.chat import Chat
+from modelbay.chat.code_blocks import CodeBlock, code_blocks
 from modelbay.chat.export import export_path, has_thinking, to_markdown, write_export
+from modelbay.tui import clipboard
 from modelbay.tui.dialogs.confirm import Confirm
 from modelbay.tui.dialogs.kept import Kept
 from modelbay.tui.dialogs.menu import Menu
@@ -57,10 +60,24 @@ class Conversing(App[None]):
 
     async def command_copy(self, argument: str) -> None:
         answers = [turn for turn in self.state.chat.turns if turn.role == "assistant"]
-        text = answers[-1].text if answers else ""
-        if text:
-            self.copy_to_clipboard(text)
-        self.state.say("Copied the last answer" if text else "There is no answer yet")
+        text, what = answers[-1].text if answers else "", "the last answer"
+        if not text:
+            self.state.say("There is no answer yet")
+            return
+        if blocks := code_blocks(text)[::-1]:
+            whole = CodeBlock("", text)
+            chosen = await self.push_screen_wait(Menu("Copy", [whole, *blocks], lambda one: _copied(one, one is whole)))
+            if chosen is None:
+                return
+            if chosen is not whole:
+                text, what = chosen.text, f"the code block ({counted(chosen.lines, 'line')})"
+        super().copy_to_clipboard(text)
+        tool = await to_thread(clipboard.put, text)
+        self.state.say(f"Copied {what} ({f'{tool}, ' if tool else ''}OSC 52)")
+
+    def copy_to_clipboard(self, text: str) -> None:
+        super().copy_to_clipboard(text)
+        self.run_worker(partial(to_thread, clipboard.put, text))  # type: ignore[arg-type]
 
     async def command_export(self, argument: str) -> None:
         chat = self.state.chat
@@ -103,3 +120,9 @@ class Conversing(App[None]):
             self.talk.put_back(*chat.take_back())
         await self.talk.transcript.show(chat.turns)
         self.talk.show_foot()
+
+
+def _copied(code: CodeBlock, whole: bool) -> Row:
+    first = next((line.strip() for line in code.text.splitlines() if line.strip()), "")
+    note = " · ".join(filter(None, (code.language, counted(code.lines, "line"))))
+    return Row("The whole answer" if whole else first, note)

@@ -122,13 +122,19 @@ class State:
         if old not in self._users:
             await old.aclose()
 
-    def prefer(self, **choices: object) -> None:
+    async def prefer(self, **choices: object) -> None:
         """Remembers choices, also for the next start. A file that cannot be written is reported, and the choice holds."""
         self.preferences = structs.replace(self.preferences, **choices)
         try:
-            self.remembered.write(self.preferences)
+            await to_thread(self.remembered.write, self.preferences)
         except ConfigError as error:
             self.say(f"Not remembered: {error.message}")
+
+    async def used(self) -> None:
+        """Remembers the model that has answered as the last used one."""
+        alias = self.model.alias if self.model else ""
+        if alias and self.trial is None and self.preferences.recent[:1] != [alias]:
+            await self.prefer(recent=self.preferences.used(alias))
 
     @property
     def model(self) -> Model | None:

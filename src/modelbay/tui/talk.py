@@ -438,6 +438,7 @@ class Talk(Screen[None]):
                     self.put_back(text, files)
                     self.unanswered = text
                 if finished:
+                    await self._state.used()
                     self._send_next()
                 else:
                     self._held = bool(self._queue)

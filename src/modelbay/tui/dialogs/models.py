@@ -13,10 +13,10 @@ from textual.widgets import Input, Static
 
 from modelbay.catalog.search import Finder
 from modelbay.catalog.summary import facts
-from modelbay.config.schema import Config
 from modelbay.model import Model
 from modelbay.onboarding.choose_models import level, levels
 from modelbay.tui.dialogs.picking import Picking
+from modelbay.tui.state import State
 from modelbay.tui.widgets.listing import Listing, Row
 from modelbay.tui.widgets.query import Query
 
@@ -43,17 +43,24 @@ class ModelPicker(Picking[Picked]):
         Binding("tab", "tab(1)", show=False),
         Binding("shift+tab", "tab(-1)", show=False),
         Binding("alt+s", "take(False)", show=False),
+        Binding("ctrl+x", "hide", show=False),
+        Binding("ctrl+a", "show_hidden", show=False),
     ]
-    keys = "↑↓ choose · Tab provider · ←→ thinking · Enter sets the default\nAlt-S this session · Esc cancel"
+    keys = (
+        "↑↓ choose · Tab provider · ←→ thinking · Enter sets the default\n"
+        "Alt-S this session · Ctrl-X hide · Ctrl-A hidden · Esc cancel"
+    )
 
-    def __init__(
-        self, config: Config, models: Sequence[Model], current: str | None, effort: str | None = None,
-        *, tab: str = ALL, note: str = "",
-    ) -> None:  # fmt: skip
+    def __init__(self, state: State, models: Sequence[Model], *, tab: str = ALL, note: str = "") -> None:
         super().__init__()
-        self._config, self._models, self._current, self._effort = config, models, current, effort
+        self._state, self._config = state, state.config
+        self._current, self._effort = (state.model.alias if state.model else None), state.chat.effort
+        self._recent = {alias: place for place, alias in enumerate(state.preferences.recent)}
+        self._models = sorted(models, key=lambda model: self._recent.get(model.alias, len(self._recent)))
         self._tabs = [ALL, *dict.fromkeys(model.provider for model in models)]
         self._tab = tab if tab in self._tabs else ALL
+        self._all = False
+        """Whether hidden models are listed."""
         self._finders: dict[str, Finder[_Searched]] = {}
         self._drafts: dict[str, str] = {}
         """The levels that were changed here, by alias."""
@@ -75,7 +82,7 @@ class ModelPicker(Picking[Picked]):
     @on(Input.Changed, "#query")
     def _show_rows(self) -> None:
         query = self.query_one(Query).value
-        rows = self._in_tab()
+        rows: Sequence[Model] = [model for model in self._in_tab() if self._listed(model)]
         if query.strip():
             rows = [found.model for found in self._finder().find(query, FOUND)]
         at = next((model for model in rows if model.alias == self._current), None) if not query else None
@@ -87,7 +94,7 @@ class ModelPicker(Picking[Picked]):
     def _show_model(self) -> None:
         model = self.listing.highlighted
         about = [model.name] if model and model.name and model.name != model.alias else []
-        known = facts(model) if model else "no model fits"
+        known = facts(model) if model else self._why_none()
         if model and not known:
             known = f"nothing is known of it: modelbay model set {quote(model.alias)} max_context_size=…"
         self.query_one("#facts", Static).update(Content(" · ".join([*about, known])))
@@ -103,6 +110,29 @@ class ModelPicker(Picking[Picked]):
             there = levels(model)
             effort = self._drafts.get(model.alias)
             self.dismiss(Picked(model.alias, effort, kept, there[-1] if there else None))
+
+    async def action_hide(self) -> None:
+        """Hides a model, or lists it again. The row stays highlighted, or the one that takes its place."""
+        model = self.listing.highlighted
+        if model is None:
+            return
+        at = list(self.listing.rows).index(model)
+        await self._state.prefer(hidden=self._state.preferences.toggled(model.alias))
+        self._show_rows()
+        rows = self.listing.rows
+        if rows:
+            self.listing.set_rows(rows, rows[min(at, len(rows) - 1)])
+
+    def action_show_hidden(self) -> None:
+        self._all = not self._all
+        self._show_rows()
+
+    def _listed(self, model: Model) -> bool:
+        return self._all or model.alias == self._current or model.alias not in self._state.preferences.hidden
+
+    def _why_none(self) -> str:
+        searched = bool(self.query_one(Query).value.strip())
+        return "No model matches" if searched else "All models here are hidden: Ctrl-A shows them"
 
     def action_back(self) -> None:
         query = self.query_one(Query)
@@ -140,7 +170,14 @@ class ModelPicker(Picking[Picked]):
 
     def _row(self, model: Model) -> Row:
         note = model.provider if self._tab == ALL else ""
-        return Row(model.alias or model.id, note, "← current" if model.alias == self._current else "")
+        return Row(model.alias or model.id, note, self._mark(model))
+
+    def _mark(self, model: Model) -> str:
+        if model.alias == self._current:
+            return "← current"
+        if model.alias in self._state.preferences.hidden:
+            return "hidden"
+        return "recent" if model.alias in self._recent else ""
 
     def _segments(self, model: Model) -> Content:
         there = levels(model)
