@@ -174,7 +174,7 @@ def test_a_store_of_a_newer_version_is_left_as_it_is(store: Store):
     store.path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(store.path)) as database:
         database.execute("create table chats (id integer primary key, other text)")
-        database.execute("pragma user_version = 2")
+        database.execute("pragma user_version = 3")
     before = store.path.read_bytes()
     for call in (store.list, lambda: store.save(Chat(turns=exchange("Why?"))), lambda: store.expire(0)):
         with pytest.raises(ConfigError, match="a newer version of modelbay wrote it") as raised:
@@ -231,7 +231,7 @@ def test_turns_of_an_earlier_version_are_found_too(store: Store) -> None:
     chat = Chat(turns=exchange("Why?", "Because of Rayleigh."))
     store.save(chat)
     with sqlite3.connect(store.path) as database:
-        database.execute("drop table details")
+        database.executescript("drop table details; pragma user_version = 1;")
     assert [one.id for one in store.list("rayleigh")] == [chat.id]
     assert loaded(store, chat).models == {}
 

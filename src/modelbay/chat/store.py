@@ -54,7 +54,7 @@ create table if not exists details (
 """
 """`details` has what lists and searches need of a turn: reading its content means reading its files. `words` is its text in one
 case. Turns of an earlier version get theirs when they are searched."""
-VERSION = 1
+VERSION = 2
 """Of the schema. A file of a higher one was written by a newer modelbay, and is left as it is."""
 COLUMNS = (
     "title", "name", "model", "effort", "saved", "revision",
