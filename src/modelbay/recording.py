@@ -103,7 +103,7 @@ class Recording:
 
     def _response(self, status: int) -> dict[str, Json]:
         form = form_of(self._headers, self._endpoint.protocol, stream=self._stream) if status < 400 else "whole"
-        if not self._stream and self._body.lstrip()[:1] == b"{":  # whatever its label says
+        if not self._stream and self._body.lstrip()[:1] == b"{":  # despite its content type
             form = "whole"
         content: dict[str, Json] = (
             {"sse": self._body.decode("utf-8", "replace")} if form == "stream" else _content(bytes(self._body))
