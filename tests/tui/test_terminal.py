@@ -346,6 +346,23 @@ def test_a_signal_ends_the_app_when_its_terminal_takes_no_output(tmp_path: Path)
             os.close(its)
 
 
+def test_the_app_ends_when_its_terminal_is_gone(tmp_path: Path):
+    """No SIGHUP comes: the terminal is not that of the app's session."""
+    (tmp_path / "config.toml").write_text("")
+    ours, its = os.openpty()
+    termios.tcsetwinsize(its, (24, 80))
+    environment = {"PATH": os.environ["PATH"], "MODELBAY_HOME": str(tmp_path), "LANG": "C.UTF-8", "TERM": "xterm"}
+    app = subprocess.Popen([str(MODELBAY)], stdin=its, stdout=its, stderr=its, env=environment, start_new_session=True)
+    os.close(its)
+    try:
+        assert os.read(ours, 1)
+        os.close(ours)
+        assert app.wait(SECONDS) == 129
+    finally:
+        app.kill()
+        app.wait()
+
+
 def test_input_that_is_not_utf8_does_not_end_the_app(talking: Terminal, tmp_path: Path):
     talking.sees("/help", "sim")
     (tmp_path / "pasted").write_bytes(b"caf\xe9 and more")

@@ -44,7 +44,9 @@ from modelbay.tui.widgets.listing import Row
 from modelbay.tui.widgets.said import failure
 
 WATCH = 2.0
-"""Seconds between two looks at whether another program has changed config.toml."""
+"""Seconds between two looks at the terminal, and at whether another program has changed config.toml."""
+HUNG_UP = 129
+"""Exit code of a shell for a program that SIGHUP ended."""
 
 
 class ModelbayApp(Conversing):
@@ -95,6 +97,7 @@ class ModelbayApp(Conversing):
         if self._driver is not None and self.state.preferences.theme in (AUTO, "terminal"):
             self._driver.write(background.QUESTION)
         await self.push_screen(self.talk)
+        self.set_interval(WATCH, self._hang_up)
         self.set_interval(WATCH, self._watch)
         self.call_later(self._begin)  # behind the focus, which the composer gets in the same way
 
@@ -154,6 +157,11 @@ class ModelbayApp(Conversing):
             self.call_later(self.talk.transcript.fail, error)
             if self.screen is not self.talk:
                 self.notify(failure(error).plain, severity="error", markup=False)
+
+    def _hang_up(self) -> None:
+        """Ends the app when its terminal is gone. Textual would read the end of its input again and again."""
+        if self._leaving.hung_up:
+            self.exit(return_code=HUNG_UP)
 
     async def _watch(self) -> None:
         """Takes up a configuration that another program has changed, between two answers."""

@@ -5,6 +5,7 @@ the loop runs, those of SIGTERM and SIGHUP neither.
 """
 
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -31,6 +32,15 @@ class Leaving:
         self._before: dict[int, Any] = {}
         self._terminal = _attributes()
 
+    @property
+    def hung_up(self) -> bool:
+        """Whether the terminal is gone. Its end comes without SIGHUP if the app does not belong to its session."""
+        if self._terminal is None or not hasattr(select, "poll"):
+            return False
+        poll = select.poll()
+        poll.register(sys.__stdin__.fileno(), 0)  # type: ignore[union-attr]
+        return any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
+
     def begin(self, code: int) -> None:
         """Starts waiting for the end of the app. May be called from a signal handler."""
         if not self._began:
@@ -40,6 +50,10 @@ class Leaving:
     def end(self) -> None:
         """The app has ended."""
         self._left.set()
+        if self.hung_up:  # Python would exit with 120 for the output that it cannot write
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 1)
+            os.dup2(nowhere, 2)
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
