@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from modelbay.catalog.models_dev.live import URL, ModelsDev
-from modelbay.onboarding.sources.catalogs import Offer, Shelf, offers
+from modelbay.onboarding.sources.catalogs import CatalogEntry, ProviderCatalog, offers
 from modelbay.storage.cache import Cache
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "catalog.md"
@@ -59,7 +59,7 @@ LEFT = """
 def page() -> str:
     """The text of the page."""
     known = ModelsDev(Cache(Path(os.devnull)))
-    shelf = Shelf(URL, known.providers, known.date, known.built_in)
+    shelf = ProviderCatalog(URL, known.providers, known.date, known.built_in)
     found = offers(shelf)
     refused = [one for one in found if one.wire.refused]
     asked = [one for one in found if one.needs]
@@ -80,17 +80,17 @@ def _row(*cells: str) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
 
 
-def _type(one: Offer) -> str:
+def _type(one: CatalogEntry) -> str:
     return f"`{one.wire.type}`" + (", guessed" if one.wire.guessed else "")
 
 
-def _place(shelf: Shelf, one: Offer) -> str:
+def _place(shelf: ProviderCatalog, one: CatalogEntry) -> str:
     if one.wire.base_url is None:
         return "default of the type" if not one.needs else ""
     return f"{one.wire.base_url}" + ("" if shelf.providers[one.id].get("api") else " (from modelbay)")
 
 
-def _models(one: Offer) -> tuple[str, str]:
+def _models(one: CatalogEntry) -> tuple[str, str]:
     return str(len(one.models)), str(len(one.left) or "")
 
 

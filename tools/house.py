@@ -21,6 +21,7 @@ FILE_LINES = 600
 FUNCTION_LINES = 60
 PARAMETERS = 7
 VAGUE = {"base", "common", "core", "helper", "helpers", "manager", "misc", "util", "utils"}
+ROOT_ERROR = "ModelbayError"
 PROTOCOLS = {"openai_chat", "openai_responses", "anthropic", "google"}
 TYPES = {"kimi", "anthropic", "openai", "openai_responses", "google-genai", "vertexai", "azure"}
 
@@ -35,6 +36,11 @@ def broken(path: Path, vendors: set[str]) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(source, path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield from too_large(node, data=path.is_relative_to(ROOT / "tests"))
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == ROOT_ERROR and path.is_relative_to(PACKAGE):
+            yield (
+                node.lineno,
+                f"`{ROOT_ERROR}` is the root of the errors, which is only caught: raise a class of its own",
+            )
         elif isinstance(node, ast.Constant) and node.value in vendors - {path.stem} and path.is_relative_to(PACKAGE):
             yield node.lineno, f"`{node.value}` is a vendor's name: move it to providers/presets"
 

@@ -6,6 +6,7 @@ ModelbayError
 │   ├── UnknownModel            no such alias or provider/model
 │   ├── UnknownProvider
 │   └── MissingCredential       an API key is required and not set
+├── SourceError                 a manifest, registry or catalog cannot be used
 ├── HubClosed                   the hub was closed before the call; nothing was sent
 ├── Unsupported                 the protocol or model cannot do what the request asks; nothing was sent
 │   └── UnknownEffort           not a reasoning effort of any protocol, vendor or model
@@ -100,6 +101,10 @@ class UnknownProvider(ConfigError):
 
 class MissingCredential(ConfigError):
     pass
+
+
+class SourceError(ModelbayError):
+    """A document that describes providers is not as it must be, or does not have what was asked of it."""
 
 
 class HubClosed(ModelbayError):

@@ -191,6 +191,7 @@ def error_of(row: Any) -> ModelbayError | None:
         return errors.Redirected(row["message"], status=row["status"], location=None)
     if row.get("type") == "TimedOut":
         return TimedOut(row["message"], stage=str(row.get("stage")))
-    kind = getattr(errors, str(row.get("type")), ModelbayError)
-    plain = isinstance(kind, type) and issubclass(kind, errors.TransportError | errors.ReplyError | errors.ConfigError)
-    return kind(row["message"]) if plain else ModelbayError(row["message"])
+    kind = getattr(errors, str(row.get("type")), None)
+    if isinstance(kind, type) and issubclass(kind, errors.TransportError | errors.ReplyError | errors.ConfigError):
+        return kind(row["message"])
+    return errors.ReplyError(row["message"])

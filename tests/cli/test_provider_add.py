@@ -266,7 +266,7 @@ def test_a_wrong_key_is_said_and_nothing_is_written(bay: Inside, simulator: Simu
     assert (added.code, added.err.count("Invalid API Key"), bay.text) == (1, 1, "")
     assert "warning" not in added.err
     manual = bay("provider", "add", f"{simulator.url}/v1", "--api-key", "sk-wrong", "--id", "acme", "--model", "sim-1")
-    assert (manual.code, "the key was refused" in manual.err) == (0, True)
+    assert (manual.code, "The API key was rejected" in manual.err) == (0, True)
 
 
 def test_the_key_goes_to_its_own_host_only(bay: Inside, mine: Site):
@@ -283,9 +283,9 @@ def test_a_vendor_that_wants_a_key_says_where_to_get_one(bay: Inside):
             out="",
             err="""\
 openrouter is OpenRouter
-error: --api-key: OpenRouter wants a key
+error: --api-key: OpenRouter requires an API key
 
-hint: --api-key KEY, or --api-key - to read it from standard input; keys are at https://openrouter.ai/keys
+hint: pass --api-key KEY, or --api-key - to read it from standard input; keys are at https://openrouter.ai/keys
 """,
         )
     )
@@ -300,9 +300,10 @@ def test_an_id_that_is_there_already(bay: Inside, simulator: Simulator):
             code=2,
             out="",
             err="""\
+SIM/v1 is a base URL
 error: --id: That provider ID already exists
 
-hint: add it under another id with --id, or change it: modelbay provider edit acme
+hint: add it under another ID with --id, or change it: modelbay provider edit acme
 """,
         )
     )
@@ -313,7 +314,7 @@ def test_the_models_are_named_with_what_to_show(bay: Inside, simulator: Simulato
     added = bay(
         "provider", "add", f"{simulator.url}/v1", "--api-key", KEY, "--id", "acme", *named, "--default-model", "later"
     )
-    assert "later is not in the list of its models; it is added all the same" in added.err
+    assert "later is not in the provider's list of models; it is added anyway" in added.err
     assert 'display_name = "The First"' in bay.text
     assert bay.done("model", "default") == "acme/later\n"
     wrong = bay("provider", "add", f"{simulator.url}/v1", "--id", "b", "--api-key", KEY, "--model", "a", "--model", "A")
@@ -323,14 +324,14 @@ def test_the_models_are_named_with_what_to_show(bay: Inside, simulator: Simulato
 def test_many_models_are_not_written_unasked(bay: Inside, mine: Site):
     mine.pages = {"/v1/models": {"data": [{"id": f"m{number}"} for number in range(51)]}}
     add = ["provider", "add", f"{mine.url}/v1", "--id", "acme"]
-    assert "it has 51 models: choose some with --model ID" in bay(*add).err
-    assert "… and 31 models more" in bay.done(*add, "--all-models")
+    assert "there are 51 models: choose some with --model ID" in bay(*add).err
+    assert "… and 31 more models" in bay.done(*add, "--all-models")
 
 
 def test_what_does_not_chat_is_left_out(bay: Inside, mine: Site):
     mine.pages = {"/v1/models": {"data": [{"id": "sim-1"}, {"id": "text-embedding-3-small"}]}}
     added = bay("provider", "add", f"{mine.url}/v1", "--id", "acme")
-    assert "1 model of its list cannot be talked to" in added.err
+    assert "Skipped 1 model that cannot chat" in added.err
     assert "embedding" not in bay.text
 
 

@@ -164,9 +164,9 @@ hint: read the provider's message, then try again
                 2,
                 "",
                 """\
-error: --api-key: Acme wants a key
+error: --api-key: Acme requires an API key
 
-hint: --api-key KEY, --api-key - to read it from standard input, or --api-key '{env:ACME_API_KEY}' to have it read from there
+hint: pass --api-key KEY, --api-key - to read it from standard input, or --api-key '{env:ACME_API_KEY}' to read it from there
 """,
             ),
             (
@@ -189,7 +189,7 @@ error: provider "odd" cannot be added: it speaks a protocol of its own
 hint: if it has an address for OpenAI's protocol: modelbay provider add URL
 """,
             ),
-            ("catalog add lost", 2, "", "error: Lost needs --base-url URL\n"),
+            ("catalog add lost", 2, "", "error: --base-url: Lost requires a base URL\n"),
             (
                 "catalog add lost",
                 1,
@@ -228,7 +228,7 @@ Imported Acme (acme) with 1 model from models.dev of TODAY
 The default model is acme/acme-1
 """,
                 """\
-1 model left out: `modelbay provider catalog list acme --json` says why
+Skipped 1 model: `modelbay provider catalog list acme --json` says why
 try it: modelbay ask -m acme/acme-1 "Hello"
 """,
             ),
@@ -237,10 +237,10 @@ try it: modelbay ask -m acme/acme-1 "Hello"
                 0,
                 """\
 Imported Acme (acme) with 1 model from models.dev of TODAY
-  nothing of it has changed
+  nothing changed
 """,
                 """\
-1 model left out: `modelbay provider catalog list acme --json` says why
+Skipped 1 model: `modelbay provider catalog list acme --json` says why
 try it: modelbay ask -m acme/acme-1 "Hello"
 """,
             ),
@@ -249,7 +249,7 @@ try it: modelbay ask -m acme/acme-1 "Hello"
                 0,
                 "Imported Guessed (guess) with 1 model from SHELF/mine.json\n",
                 """\
-1 model left out: `modelbay provider catalog list guess --json` says why
+Skipped 1 model: `modelbay provider catalog list guess --json` says why
 Protocol guessed as "openai" for guess: edit "type" in config.toml if requests fail
 try it: modelbay ask -m guess/acme-1 "Hello"
 """,
@@ -261,7 +261,7 @@ try it: modelbay ask -m guess/acme-1 "Hello"
                 """\
 error: Access Denied: GET SHELF/api.json returned 401: who are you?
 
-hint: the token was refused: give the new one with --api-key TOKEN
+hint: the token was rejected: pass the new one with --api-key TOKEN
 """,
             ),
             (
@@ -274,9 +274,9 @@ Imported 2 providers (3 models) from SHELF/api.json:
 """,
                 """\
 SHELF/api.json is a registry of providers
-warning: one has no key yet: modelbay key set one
-warning: two has no key yet: modelbay key set two
-warning: left out: broken: unknown type "smoke"
+warning: one has no API key yet: modelbay key set one
+warning: two has no API key yet: modelbay key set two
+warning: skipped: broken: unknown type "smoke"
 """,
             ),
             (
@@ -549,8 +549,8 @@ def test_the_users_word_goes_beside_the_lists(bay: Inside, shelf: Site):
 def test_a_person_is_asked_for_the_key(tmp_path: Path, shelf: Site):
     arguments = ["provider", "catalog", "add", "lost", "--url", f"{shelf.url}/mine.json"]
     with Person(tmp_path, *arguments) as person:
-        person.sees("declares no endpoint").sees("Base URL").types("https://lost.example/v1")
-        person.sees("Key of Lost").types(KEY)
+        person.sees("has no endpoint").sees("Base URL").types("https://lost.example/v1")
+        person.sees("API key for Lost").types(KEY)
         assert person.ends() == 0
         assert KEY not in person.seen
     text = (tmp_path / "config.toml").read_text()
@@ -561,9 +561,9 @@ def test_a_person_is_asked_for_the_key(tmp_path: Path, shelf: Site):
 def test_a_person_is_asked_for_the_token_and_for_each_key(tmp_path: Path, shelf: Site):
     shelf.tokens = {TOKEN}
     with Person(tmp_path, "provider", "add", f"{shelf.url}/api.json", "--as", "registry") as person:
-        person.sees("Key of the registry").types(TOKEN)
-        person.sees("One is at https://one.example/v1").sees("Key of One").types(KEY)
-        person.sees("Two is at https://two.example").sees("Key of Two").types("")
-        person.sees("Imported 2 providers").sees("two has no key yet")
+        person.sees("Token of the registry").types(TOKEN)
+        person.sees("One is at https://one.example/v1").sees("API key for One").types(KEY)
+        person.sees("Two is at https://two.example").sees("API key for Two").types("")
+        person.sees("Imported 2 providers").sees("two has no API key yet")
         assert person.ends() == 0
         assert TOKEN not in person.seen

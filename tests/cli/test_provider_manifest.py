@@ -47,13 +47,13 @@ def test_the_hosted_example_is_added_and_answers(bay: Inside, acme: Site) -> Non
     added = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
     assert added.code == 0, added.err
     assert added.err.splitlines() == [
-        "Sample Provider (SITE)",
-        "  id           sample-provider",
-        "  base URL     SITE/v1",
-        "  the key goes to SITE and nowhere else",
-        "  2 models",
-        "    provider/model-name-v1  128k context · $0.5 in, $1.5 out · thinking, images, tools",
-        "    provider/another-model-v2",
+        "  Provider     Sample Provider (SITE)",
+        "  Provider ID  sample-provider",
+        "  Base URL     SITE/v1",
+        "  API key      sent to SITE only",
+        "  Models       2 models",
+        "               provider/model-name-v1  128k context · $0.5 in, $1.5 out · thinking, images, tools",
+        "               provider/another-model-v2",
         'try it: modelbay ask -m sample-provider/provider/model-name-v1 "Hello"',
     ]
     assert added.out.splitlines() == [
@@ -174,7 +174,7 @@ def test_nothing_given_is_said_in_the_guides_words(bay: Inside) -> None:
 def test_where_nobody_can_be_asked_it_takes_yes(bay: Inside, acme: Site) -> None:
     run = bay("provider", "manifest", f"{acme.url}{HOSTED}")
     assert run.code == 2
-    assert "it is only added with --yes where nobody can be asked" in run.err
+    assert "not a terminal: pass --yes to confirm" in run.err
     assert bay.text == ""
 
 
@@ -225,21 +225,21 @@ def test_a_name_without_plain_letters_gives_way_to_the_hosts(bay: Inside) -> Non
 
 def test_a_person_is_shown_it_all_and_asked(tmp_path: Path, acme: Site) -> None:
     with Person(tmp_path, "provider", "manifest", "--embedded", "embedded.json") as person:
-        person.sees("embedded.json cannot be read")
+        person.sees("Could not read embedded.json")
         assert person.ends() == 2
     (tmp_path / "config.toml").write_text('[providers.synthetic]\ntype = "openai"\napi_key = "sk-mine"\n')
     (tmp_path / "embedded.json").write_text(EMBEDDED)
     with Person(tmp_path, "provider", "manifest", "--embedded", str(tmp_path / "embedded.json")) as person:
-        person.sees('provider "synthetic" already exists').sees("Another id [synthetic-2]:").types("")
-        person.sees("the key goes to https://providerwebsite.com and nowhere else")
-        person.sees("Key of Synthetic").types(KEY)
+        person.sees('provider "synthetic" already exists').sees("Provider ID [synthetic-2]:").types("")
+        person.sees("The key is sent to https://providerwebsite.com only")
+        person.sees("API key for Synthetic").types(KEY)
         person.sees("Add it? [Y/n]:").types("n")
         assert person.ends() == 130
     assert "providerwebsite" not in (tmp_path / "config.toml").read_text()
     with Person(
         tmp_path, "provider", "manifest", "--embedded", str(tmp_path / "embedded.json"), "--id", "new"
     ) as person:
-        person.sees("Key of Synthetic").types(KEY)
+        person.sees("API key for Synthetic").types(KEY)
         person.sees("Add it? [Y/n]:").types("")
         person.sees("Added provider new")
         assert person.ends() == 0
@@ -258,7 +258,7 @@ def test_embedded_becomes_hosted_by_adding_the_same_id_again(bay: Inside, acme: 
     assert "modelbay provider manifest URL --id sample-provider" in run.err
     bay.done("model", "set", f"sample-provider/{FIRST}", "max_output_size=1000")
     out = bay.done("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
-    assert out.startswith("Renewed provider sample-provider: Sample Provider at SITE\n")
+    assert out.startswith("Updated provider sample-provider: Sample Provider at SITE\n")
     assert f'url = "{acme.url}{HOSTED}"' in bay.text
     assert f'api_key = "{KEY}"' in bay.text
     assert "max_output_size = 1000" in bay.text
@@ -390,7 +390,7 @@ def test_what_was_worked_around_is_shown(bay: Inside, acme: Site) -> None:
     acme.pages[LISTED] = {"models": {"m": {"limit": {"context": "4096"}}}}
     added = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
     assert added.code == 0, added.err
-    assert "  models.m.limit.context: it is a number in quotes" in added.err.splitlines()
+    assert "  Note         models.m.limit.context: it is a number in quotes" in added.err.splitlines()
 
 
 @pytest.mark.parametrize(("status", "command"), [(401, "key set"), (404, "provider refresh")])
@@ -436,11 +436,11 @@ def test_the_key_goes_to_no_other_origin_before_somebody_agrees(bay: Inside, acm
         elsewhere.pages[LISTED] = Page(EXTENDED.encode(), key=KEY)
         run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY)
         assert run.code == 1
-        assert "the manifest says that the provider is at ELSEWHERE, and nobody can be asked" in run.err
+        assert "the manifest says that the provider is at ELSEWHERE: not a terminal, so nobody can agree" in run.err
         assert not elsewhere.keys()
         run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
         assert run.code == 0, run.err
-        assert "the key goes to ELSEWHERE and nowhere else" in run.err
+        assert "API key      sent to ELSEWHERE only" in run.err
         assert elsewhere.keys() == {f"Bearer {KEY}"}
     assert not acme.keys()
 

@@ -26,7 +26,7 @@ def models(home: Path) -> list[str]:
 
 def test_the_key_is_asked_for_and_models_are_chosen(home: Path, simulator: Simulator):
     with Person(home, "provider", "add", f"{simulator.url}/v1", "--id", "acme") as person:
-        person.sees("the key was refused").sees("Key of acme").types(KEY)
+        person.sees("acme requires an API key").sees("API key for acme").types(KEY)
         person.sees("7 models").sees("[x] sim-1").sees("7 of 7 marked").sees("Models").types("n")
         person.sees("0 of 7 marked").sees("Unmarked 7 models").sees("Models").types("")
         person.sees("At least one model is required").sees("Models").types("simth")
@@ -66,17 +66,17 @@ def test_giving_up_writes_nothing(home: Path, simulator: Simulator):
 
 def test_a_vendor_asks_until_there_is_a_key(home: Path):
     with Person(home, "provider", "add", "deepseek", "--model", "deepseek-chat", "--dry-run") as person:
-        person.sees("Key of DeepSeek").types("").sees("Key of DeepSeek").types("{env:no way}")
-        person.sees("Invalid environment variable name").sees("Key of DeepSeek").types("{env:NOT_SET_AT_ALL}")
-        person.sees("models could not be listed").sees("[providers.deepseek]")
+        person.sees("API key for DeepSeek").types("").sees("API key for DeepSeek").types("{env:no way}")
+        person.sees("Invalid environment variable name").sees("API key for DeepSeek").types("{env:NOT_SET_AT_ALL}")
+        person.sees("Could not list the models").sees("[providers.deepseek]")
         assert person.ends() == 0
 
 
 def test_a_custom_provider_may_have_no_key(home: Path, simulator: Simulator):
     line = ["provider", "custom", "acme", "--name", "Acme", "--base-url", "https://acme.invalid/v1", "--model", "m"]
     with Person(home, *line) as person:
-        person.sees("Key of Acme (nothing, if it asks for none)").types("")
-        person.sees("models could not be listed").sees("Added provider acme")
+        person.sees("API key for Acme (empty if none is needed)").types("")
+        person.sees("Could not list the models").sees("Added provider acme")
         assert person.ends() == 0
     assert 'auth = "none"' in (home / "config.toml").read_text()
 
@@ -106,6 +106,6 @@ def test_removing_asks(home: Path, simulator: Simulator, answer: str, code: int)
 def test_azure_asks_for_its_deployment(home: Path):
     with Person(home, "provider", "add", "https://acme.openai.azure.com/openai/v1", "--dry-run") as person:
         person.sees("do not use a custom provider").sees("Deployment").types("gpt-5")
-        person.sees("Key of Azure").types("k")
+        person.sees("API key for Azure").types("k")
         person.sees('type = "azure"').sees("azure/gpt-5")
         assert person.ends() == 0

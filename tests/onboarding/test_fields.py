@@ -3,9 +3,11 @@
 import pytest
 
 from modelbay.onboarding import fields as dialog
-from modelbay.onboarding.fields import Form, HeaderRow, ModelRow
+from modelbay.onboarding.fields import HeaderRow, ModelRow, ProviderFields
 
-GOOD = Form("my-provider", "My AI Provider", "openai_chat", "https://api.myprovider.com/v1", "", [ModelRow("m", "M")])
+GOOD = ProviderFields(
+    "my-provider", "My AI Provider", "openai_chat", "https://api.myprovider.com/v1", "", [ModelRow("m", "M")]
+)
 
 
 def test_a_form_that_is_in_order():
@@ -105,7 +107,7 @@ def test_headers():
 
 
 def test_all_at_once():
-    form = Form("", "", "openai_chat", "", "{env:-}", [], [HeaderRow("X", "")])
+    form = ProviderFields("", "", "openai_chat", "", "{env:-}", [], [HeaderRow("X", "")])
     assert dialog.problems(form) == {
         "id": "Provider ID is required",
         "name": "Display name is required",
@@ -118,7 +120,7 @@ def test_all_at_once():
 
 
 def test_trimming_drops_blank_headers():
-    form = Form(
+    form = ProviderFields(
         " a ", " A ", "openai_chat", " https://a.example ", " k ", [ModelRow(" m ", " M ")], [HeaderRow(" ", "")]
     )
-    assert form.trimmed() == Form("a", "A", "openai_chat", "https://a.example", "k", [ModelRow("m", "M")], [])
+    assert form.trimmed() == ProviderFields("a", "A", "openai_chat", "https://a.example", "k", [ModelRow("m", "M")], [])

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from modelbay.onboarding import local_servers as neighbours
+from modelbay.onboarding import local_servers
 from modelbay.providers import presets
 from modelbay.secrecy import redact
 from modelbay.simulator import Simulator
@@ -347,7 +347,7 @@ def at_home(monkeypatch: pytest.MonkeyPatch, simulator: Simulator) -> None:
     ollama = presets.by_id("ollama")
     assert ollama is not None
     here = msgspec.structs.replace(ollama, base_url=f"{simulator.url}/v1", hosts=[f"localhost:{simulator.port}"])
-    monkeypatch.setattr(neighbours, "usual", lambda: [here])
+    monkeypatch.setattr(local_servers, "usual", lambda: [here])
 
 
 @pytest.mark.usefixtures("at_home")

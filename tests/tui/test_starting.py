@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from modelbay.onboarding import local_servers as neighbours
+from modelbay.onboarding import local_servers
 from modelbay.providers import presets
 from modelbay.simulator import Simulator
 from modelbay.simulator.authorisation import Manner, manner_of
@@ -17,7 +17,7 @@ from tests.tui.sitting import sitting
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No server answers on this machine, whatever else runs here."""
-    monkeypatch.setattr(neighbours, "usual", list)
+    monkeypatch.setattr(local_servers, "usual", list)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ async def test_a_server_on_this_machine_is_one_key_away(
     ollama = presets.by_id("ollama")
     assert ollama is not None
     here = msgspec.structs.replace(ollama, base_url=f"{open_server.url}/v1", hosts=[f"localhost:{open_server.port}"])
-    monkeypatch.setattr(neighbours, "usual", lambda: [here])
+    monkeypatch.setattr(local_servers, "usual", lambda: [here])
     async with sitting(home=home) as person:
         await person.sees("1  Ollama", "7 models")
         await person.presses("1")

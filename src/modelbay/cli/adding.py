@@ -1,240 +1,329 @@
-"""What adding and changing a provider have in common on the command line: the key, the choice of models, the report."""
+"""The command line's way through `onboarding.setup`: options make what is given, a terminal asks for what is missing."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from shlex import quote
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 from msgspec import Struct, field
 
-from modelbay.catalog.summary import counted, facts
-from modelbay.cli import terminal
+from modelbay.catalog.summary import counted
+from modelbay.cli import key_input, terminal
 from modelbay.cli.columns import write_rows
-from modelbay.cli.key_input import Invalid
-from modelbay.cli.picker import asks, pick
+from modelbay.cli.key_input import Invalid, asked_secret, given_key
+from modelbay.cli.picker import asks, pick, pick_one
 from modelbay.config.edit import Edited
 from modelbay.config.load import load
-from modelbay.config.schema import Config
+from modelbay.config.schema import Config, Timeout
+from modelbay.conversation import Protocol
 from modelbay.errors import ModelbayError
-from modelbay.onboarding import fields as dialog
-from modelbay.onboarding.add import add as written
-from modelbay.onboarding.choose_models import UNATTENDED, marked_at_first, preferred
-from modelbay.onboarding.draft import Draft, joined, model_tables
-from modelbay.onboarding.probe import Detected, detect
-from modelbay.providers.upstream import upstream
+from modelbay.model import Model
+from modelbay.onboarding import fields
+from modelbay.onboarding.choose_models import UNATTENDED, preferred
+from modelbay.onboarding.fields import HeaderRow, ModelRow
+from modelbay.onboarding.setup.machine import Setup
+from modelbay.onboarding.setup.steps import NO, YES, Given, Preview, Result, SetupNote, SetupQuestion, Step
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 REPORTED = 20
+"""Models that are named after they were written; the others are counted."""
+API_NAMES = list(fields.APIS)
+OPTIONS = {
+    "api_key": "--api-key",
+    "base_models": "--base-model",
+    "base_url": "--base-url",
+    "deployment": "--deployment",
+    "dialect": "--dialect",
+    "headers": "--header",
+    "id": "--id",
+    "models": "--model",
+    "name": "--name",
+    "provider_keys": "--provider-key",
+    "proxy": "--proxy",
+    "resource": "--resource",
+    "values": "--env",
+}
+"""The option for each field of a question."""
+SAME = (
+    "kind", "id", "name", "base_url", "full_url", "dialect", "proxy", "default_model", "resource", "deployment",
+    "api_version", "project", "location",
+)  # fmt: skip
+"""The options that are fields of `Given` as they are."""
+SECONDS = ("connect", "first_byte", "idle", "first_event", "content")
 
-API_NAMES = list(dialog.APIS)
 
+class Prompting(Struct):
+    """How a command goes through the steps."""
 
-class Choice(Struct):
-    """What the options say of the models."""
-
-    models: list[dialog.ModelRow] = field(default_factory=list)
-    """Those named, with the names to show."""
-    bases: dict[str, str] = field(default_factory=dict)
-    """The model behind a name, by that name."""
-    all: bool = False
-    default: str | None = None
     yes: bool = False
     dry_run: bool = False
-
-    @classmethod
-    def of(cls, options: dict[str, Any]) -> "Choice":
-        """Takes its own out of a command's options."""
-        return cls(
-            rows(options.pop("model")),
-            base_models(options.pop("base_model")),
-            options.pop("all_models"),
-            options.pop("default_model"),
-            options.pop("yes"),
-            options.pop("dry_run"),
-        )
+    options: dict[str, str] = field(default_factory=OPTIONS.copy)
 
 
-def choice_options(command: F) -> F:
-    """The options that `Choice.of` reads."""
-    for option in reversed(
-        (
-            click.option("--model", multiple=True, metavar="ID[=NAME]", help="A model to add; may be given again."),
-            click.option(
-                "--base-model",
-                multiple=True,
-                metavar="ID=MODEL",
-                help="The model behind a name such as a deployment: facts and prices are its.",
-            ),
-            click.option("--all-models", is_flag=True, help="Add every model that it lists."),
-            click.option("--default-model", metavar="ID", help="Make this model of it the default."),
-            click.option("--yes", is_flag=True, help="Ask nothing."),
-            click.option("--dry-run", is_flag=True, help="Print what would change in config.toml, and change nothing."),
-        )
-    ):
-        command = option(command)
-    return command
+def fields_options(command: F) -> F:
+    """The options for the fields of a provider's entry."""
+    return _decorated(
+        command,
+        click.option("--name", metavar="NAME", help="Display name."),
+        click.option(
+            "--api",
+            type=click.Choice(API_NAMES),
+            help="Protocol. Default: detected from the URL, else openai_chat.",
+        ),
+        click.option("--base-url", metavar="URL", help="Base URL or complete endpoint."),
+        click.option("--full-url/--no-full-url", default=None, help="Whether the URL is a complete endpoint."),
+        click.option("--dialect", metavar="VENDOR", help="Vendor whose quirks the provider has. Default: detected."),
+        click.option("--api-key", metavar="KEY", help=key_input.HELP),
+        click.option("--header", multiple=True, metavar="'NAME: VALUE'", help="HTTP header; repeatable."),
+        click.option("--proxy", metavar="URL", help="Proxy URL (http, https, socks4, socks5), or none."),
+        click.option(
+            "--timeout",
+            multiple=True,
+            metavar="[NAME=]SECONDS",
+            help=f"Timeout in seconds: of the first byte and of silence, or of NAME ({', '.join(SECONDS)}); repeatable.",
+        ),
+    )
 
 
-def check(form: dialog.Form, taken: list[str], *, detects: bool) -> None:
-    """Raises `Invalid` where the dialog would not let one go on."""
-    words = {"id": "ID", "name": "--name", "base_url": "--base-url", "api_key": "--api-key", "models": "--model"}
-    said = []
-    for place, problem in dialog.problems(form, taken, detects=detects).items():
-        table, _, rest = place.partition(".")
-        number, _, part = rest.partition(".")
-        if not rest:
-            said.append(f"{words[table]}: {problem}")
-        elif table == "models":
-            row = form.models[int(number)]
-            said.append(f"--model {row.id or '(no id)'}: {'name: ' if part == 'name' else ''}{problem}")
-        else:
-            header = form.headers[int(number)]
-            said.append(f"--header {header.key or '(no name)'}: {'value: ' if part == 'value' else ''}{problem}")
-    if said:
-        raise Invalid(said)
+def models_options(command: F) -> F:
+    """The options for the models to add."""
+    return _decorated(
+        command,
+        click.option("--model", multiple=True, metavar="ID[=NAME]", help="Model to add; repeatable."),
+        click.option(
+            "--base-model",
+            multiple=True,
+            metavar="ID=MODEL",
+            help="Model behind a name such as a deployment: its facts and prices apply.",
+        ),
+        click.option("--all-models", is_flag=True, help="Add all listed models."),
+    )
 
 
-def rows(named: tuple[str, ...]) -> list[dialog.ModelRow]:
-    """`--model ID[=NAME]`. Without a name, the id is its name."""
-    pairs = [text.partition("=") for text in named]
-    return [dialog.ModelRow(id.strip(), name.strip() if equals else id.strip()) for id, equals, name in pairs]
+def manner_options(command: F) -> F:
+    """The options that every way of adding has."""
+    return _decorated(
+        command,
+        click.option("--default-model", metavar="ID", help="Set the default model."),
+        click.option("--yes", is_flag=True, help="Do not prompt; use defaults, and agree to where the key is sent."),
+        click.option("--dry-run", is_flag=True, help="Print the changes of config.toml without writing them."),
+    )
 
 
-def base_models(named: tuple[str, ...]) -> dict[str, str]:
-    """`--base-model ID=MODEL`."""
-    pairs = [text.partition("=") for text in named]
-    found = {id.strip(): base.strip() for id, _, base in pairs}
-    if wrong := [text for text in named if not all(part.strip() for part in text.partition("="))]:
-        raise Invalid([f"--base-model {wrong[0]}: write ID=MODEL"])
-    return found
+def given_of(options: dict[str, Any]) -> Given:
+    """What the options of a command say."""
+    said: dict[str, Any] = {name: options.get(name) for name in SAME}
+    return Given(
+        **said,
+        api_key=given_key(options.get("api_key")),
+        protocol=cast(Protocol | None, options.get("api")),
+        headers=header_rows(options.get("header", ())),
+        remove_headers=list(options.get("remove_header", ())),
+        timeout=timeout_of(options.get("timeout", ())),
+        models=model_rows(options.get("model", ())),
+        add_models=model_rows(options.get("add_model", ())),
+        remove_models=list(options.get("remove_model", ())),
+        base_models=pairs(options.get("base_model", ()), "--base-model", "ID=MODEL"),
+        all_models=options.get("all_models", False),
+        yes=options.get("yes", False),
+    )
 
 
-def with_bases(tables: dict[str, Any], bases: dict[str, str]) -> dict[str, Any]:
-    """The models' tables, by alias, with the models behind their names."""
-    known = {str(table["model"]) for table in tables.values()}
-    if unknown := [id for id in bases if id not in known]:
-        raise Invalid([f"--base-model {unknown[0]}: it is not among the models that are added"])
-    return {
-        alias: {**table, "base_model": bases[table["model"]]} if table["model"] in bases else table
-        for alias, table in tables.items()
-    }
+def manner_of(options: dict[str, Any]) -> Prompting:
+    return Prompting(options.get("yes", False), options.get("dry_run", False))
 
 
-def row_problems(models: list[dialog.ModelRow]) -> list[str]:
-    """What is wrong with the models that are named."""
-    found = zip(models, dialog.model_problems(models), strict=True)
-    return [f"--model {row.id or '(no id)'}: {problem}" for row, problems in found for problem in problems if problem]
+def model_rows(named: tuple[str, ...]) -> list[ModelRow]:
+    """`--model ID[=NAME]`. Without a name, the ID is its name."""
+    split = [text.partition("=") for text in named]
+    return [ModelRow(id.strip(), name.strip() if equals else id.strip()) for id, equals, name in split]
 
 
-def header_rows(named: tuple[str, ...]) -> list[dialog.HeaderRow]:
+def header_rows(named: tuple[str, ...]) -> list[HeaderRow]:
     """`--header 'NAME: VALUE'`."""
-    pairs = [text.partition(":") for text in named]
-    return [dialog.HeaderRow(name.strip(), value.strip()) for name, _, value in pairs]
+    split = [text.partition(":") for text in named]
+    return [HeaderRow(name.strip(), value.strip()) for name, _, value in split]
 
 
-def choose(detected: Detected, choice: Choice, marked: list[str] | None = None) -> list[tuple[str, str | None]]:
-    """The models to write, by wire id, with the names to show."""
-    if choice.models:
-        listed = {model.id for model in detected.models}
-        for row in choice.models:
-            if detected.discovery is not None and row.id not in listed:
-                terminal.warning(f"{row.id} is not in the list of its models; it is added all the same")
-        return [(row.id, row.name) for row in choice.models]
-    if detected.draft.models:
-        return [(id, None) for id in detected.draft.models]
-    models = detected.models
-    if not models:
-        return []
-    if not choice.all and not choice.yes and asks():
-        title = f"{counted(len(models), 'model')}" + _by_whom(detected)
-        at_first = marked_at_first(models) if marked is None else marked
-        return [(id, None) for id in pick(models, at_first, title)]
-    if not choice.all and len(models) > UNATTENDED:
+def pairs(named: tuple[str, ...], option: str, form: str) -> dict[str, str]:
+    """Options of the form `NAME=VALUE`."""
+    for text in named:
+        if not all(part.strip() for part in text.partition("=")):
+            raise Invalid([f"{option} {text.partition('=')[0] or '=…'}: write {form}"])
+    split = [text.partition("=") for text in named]
+    return {name.strip(): value.strip() for name, _, value in split}
+
+
+def timeout_of(named: tuple[str, ...]) -> Timeout | None:
+    """`--timeout [NAME=]SECONDS`."""
+    found: dict[str, float] = {}
+    for text in named:
+        name, equals, number = text.rpartition("=")
+        try:
+            seconds = float(number)
+        except ValueError:
+            seconds = 0.0
+        if (equals and name.strip() not in SECONDS) or not 0 < seconds < float("inf"):
+            raise Invalid(
+                [f"--timeout {text}: write seconds, or NAME=SECONDS"], f"NAME must be one of: {', '.join(SECONDS)}"
+            )
+        found |= {name.strip(): seconds} if equals else {"first_byte": seconds, "idle": seconds}
+    return Timeout(**found) if found else None
+
+
+# Steps
+
+
+def carry_out(config: Config, begin: Callable[[Setup], Awaitable[Step]], manner: Prompting) -> None:
+    """Goes through the steps up to the result, and reports it."""
+    steps = Steps(config, manner)
+    preview = steps.preview(begin)
+    if manner.dry_run:
+        terminal.write(preview.diff or "nothing would change\n")
+        return
+    _confirm(preview, manner)
+    result = steps.take(steps.setup.answer)
+    assert isinstance(result, Result)
+    report(config, result)
+
+
+class Steps:
+    """The steps of one command."""
+
+    def __init__(self, config: Config, manner: Prompting) -> None:
+        self._manner = manner
+        self._doing: Callable[[str], object] = lambda words: None
+        self._noted: set[SetupNote] = set()
+        self.setup = Setup(config, self._say)
+
+    def _say(self, words: str) -> None:
+        self._doing(words)
+
+    def take(self, step: Callable[[], Awaitable[T]]) -> T:
+        """What a step of the setup returns, which may take a while."""
+
+        async def awaited() -> T:
+            return await step()
+
+        try:
+            with terminal.progress() as self._doing:
+                return asyncio.run(awaited())
+        except ModelbayError:
+            self._note(self.setup.notes)
+            raise
+
+    def preview(self, begin: Callable[[Setup], Awaitable[Step]]) -> Preview:
+        """The preview, after all questions, with the models chosen."""
+        step = self.take(lambda: begin(self.setup))
+        while isinstance(step, SetupQuestion):
+            self._note(step.notes)
+            answer = self._answer(step)
+            step = self.take(lambda: self.setup.answer(answer))  # noqa: B023 it is awaited here
+        assert isinstance(step, Preview)
+        self._note(step.notes)
+        if not step.chooses:
+            return step
+        ids = chosen(step.models, step.chosen, step.source, self._manner)
+        return self.take(lambda: self.setup.choose(ids))
+
+    def _note(self, notes: list[SetupNote]) -> None:
+        for note in notes:
+            if note not in self._noted:
+                (terminal.warning if note.warns else terminal.note)(note.text)
+        self._noted |= set(notes)
+
+    def _answer(self, question: SetupQuestion) -> str:
+        if asks() and not self._manner.yes:
+            return _asked(question)
+        if question.default is not None:
+            return question.default
+        if question.error is not None:
+            raise question.error
+        name, _, part = question.field.partition(".")
+        option = " ".join(word for word in (self._manner.options.get(name, f"--{name}"), part) if word)
+        apart = " " if question.problem and name in ("models", "headers", "base_models") else ": "
+        said = question.problem or question.missing or f"{question.label} is required"
+        raise Invalid([f"{option}{apart}{said}"], question.hint)
+
+
+def chosen(models: list[Model], marked: list[str], source: str, manner: Prompting) -> list[str]:
+    """The IDs of the models that a person chooses, or of all where nobody is asked."""
+    if asks() and not manner.yes:
+        title = counted(len(models), "model") + (", according to models.dev" if source == "models.dev" else "")
+        return pick(models, marked, title)
+    if len(models) > UNATTENDED:
         raise click.UsageError(
-            f"it has {len(models):,} models: choose some with --model ID, or take them all with --all-models",
+            f"there are {len(models):,} models: choose some with --model ID, or add all with --all-models",
             click.get_current_context(),
         )
-    return [(model.id, None) for model in models]
+    return [model.id for model in models]
 
 
-def asked_models(config: Config, made: Draft, choice: Choice) -> Detected:
-    """What a provider says when it is asked for its models."""
-    with terminal.waiting(f"asking {made.id} for its models"):
-        return asyncio.run(detect(config, made, [row.id for row in choice.models]))
+def _asked(question: SetupQuestion) -> str:
+    """The answer of a person."""
+    for text in [*question.about, *([question.problem] if question.problem else [])]:
+        if text:
+            terminal.note(text)
+    if [option.value for option in question.options] == [YES, NO]:
+        return YES if click.confirm(question.label, default=question.suggestion == YES, err=True) else NO
+    if question.options:
+        return pick_one(question.label, {option.value: option.label for option in question.options})
+    if question.secret:
+        return asked_secret(question.label, needed=question.required)
+    default = question.suggestion or (None if question.required else "")
+    answer: str = click.prompt(question.label, default=default, show_default=bool(question.suggestion), err=True)
+    return answer.strip()
 
 
-def say_detected(detected: Detected, *, raised: bool = False) -> None:
-    """What came of asking for the models. An error that is `raised` thereafter is told then."""
-    for text in detected.notes:
-        terminal.note(text)
-    if detected.others:
-        terminal.note(f"{counted(detected.others, 'model')} of its list cannot be talked to and are left out")
-    if detected.error is not None and not raised:
-        terminal.warning(f"{_failed(detected)}: {detected.error.message}")
-
-
-def _failed(detected: Detected) -> str:
-    return "the key was refused" if detected.refused else "its models could not be listed"
-
-
-def no_models(detected: Detected) -> ModelbayError | click.ClickException:
-    """Why there is nothing to write. What mends a provider that is there does not mend one that is only to be added."""
-    if (error := detected.error) is not None:
-        if detected.refused:
-            error.hint = "give the key that it takes, copied whole, with --api-key"
-        else:
-            why = error.advice or "check the URL"
-            error.message = f"{_failed(detected)}: {error.message}"
-            error.hint = f"{why}; to add the provider without its list of models, name them with --model ID"
-        return error
-    if detected.discovery is not None:
-        where = f"GET {detected.discovery.url}: " if detected.discovery.url else ""
-        return Invalid([f"{where}the list has no chat models"], "name the models with --model ID")
-    return Invalid(["--model: At least one model is required"])
-
-
-def alias_of(tables: dict[str, Any], named: str | None) -> str | None:
-    """The alias of a model that is to be the default: by its alias, or its wire id."""
-    if named is None:
-        return None
-    for alias, table in tables.items():
-        if named in (alias, table["model"]):
-            return alias
-    raise Invalid([f"--default-model: {named} is none of its models"], f"they are {', '.join(tables) or 'none'}")
-
-
-def add(config: Config, detected: Detected, choice: Choice, title: str) -> None:
-    """Chooses the models, writes, and says what was written."""
-    made = detected.draft
-    models = choose(detected, choice)
-    if not models:
-        raise no_models(detected)
-    tables = with_bases(model_tables(config, made.id, models), choice.bases)
-    wanted = alias_of(tables, choice.default)
-    with terminal.waiting(f"writing {counted(len(tables), 'model')}"):
-        edited = written(config, detected, tables, default_model=wanted, dry_run=choice.dry_run)
-    if show_diff(edited, choice.dry_run):
+def _confirm(preview: Preview, manner: Prompting) -> None:
+    """Shows what would be written, and asks whether to, where that must be asked."""
+    failed = preview.connection is not None and preview.connection.ok is False and preview.title.startswith("Edit ")
+    if preview.confirms:
+        show(preview)
+    if manner.yes or not (preview.confirms or (failed and asks())):
         return
-    terminal.write(f"Added provider {made.id}: {title}\n")
-    report(detected, list(tables), tables)
-    say_default(config, made.id, edited.result.default_model)
+    if not asks():
+        raise click.UsageError("not a terminal: pass --yes to confirm", click.get_current_context())
+    click.confirm(preview.confirms or "The connection test failed. Save anyway?", default=True, abort=True, err=True)
 
 
-def say_default(config: Config, provider: str, default: str | None) -> None:
-    """The default model, where that was set, and a command to try the provider with."""
-    if default:
-        terminal.write(f"The default model is {default}\n")
+def show(preview: Preview) -> None:
+    """What would be written."""
+    width = max(len(label) for label, _ in preview.facts)
+    for label, text in preview.facts:
+        first, *rest = text.splitlines() or [""]
+        terminal.note(f"  {label.ljust(width)}  {first}".rstrip())
+        for line in rest:
+            terminal.note(f"  {' ' * width}  {line}")
+
+
+def report(config: Config, result: Result) -> None:
+    """What was written."""
+    if result.title:
+        terminal.write(f"{result.title}\n")
+    write_rows(result.rows[:REPORTED], indent="  ")
+    if len(result.rows) > REPORTED:
+        terminal.write(f"  … and {counted(len(result.rows) - REPORTED, 'more model')}\n")
+    indent = "  " if result.title else ""
+    terminal.write("".join(f"{indent}{line}\n" for line in result.lines))
+    for note in result.notes:
+        (terminal.warning if note.warns else terminal.note)(note.text)
+    if result.default_model:
+        terminal.write(f"The default model is {result.default_model}\n")
+    if result.title and len(result.providers) == 1 and not result.title.endswith("is unchanged"):
+        say_how_to_try(config, result)
+
+
+def say_how_to_try(config: Config, result: Result) -> None:
+    """A command to try a new provider with."""
     after = load(config.path)
-    first = preferred(after, [model for model in after.models.values() if model.provider == provider])
-    if default or first:
-        terminal.note(f'try it: modelbay ask -m {quote(str(default or (first and first.alias)))} "Hello"')
-
-
-def say_guessed(id: str, type: str | None) -> None:
-    """That nothing told which protocol a provider speaks."""
-    terminal.note(f'Protocol guessed as "{type}" for {id}: edit "type" in config.toml if requests fail')
+    first = preferred(after, [model for model in after.models.values() if model.provider in result.providers])
+    if result.default_model or first:
+        alias = str(result.default_model or (first and first.alias))
+        terminal.note(f'try it: modelbay ask -m {quote(alias)} "Hello"')
 
 
 def show_diff(edited: Edited[Any], dry_run: bool) -> bool:
@@ -244,22 +333,7 @@ def show_diff(edited: Edited[Any], dry_run: bool) -> bool:
     return dry_run
 
 
-def report(detected: Detected, aliases: list[str], tables: dict[str, Any]) -> None:
-    """The models that were written, each with what is known of it."""
-    known = {model.id: model for model in detected.models}
-    shown = [(alias, known.get(tables[alias]["model"])) for alias in aliases[:REPORTED]]
-    write_rows([(alias, facts(model) if model else "") for alias, model in shown], indent="  ")
-    if len(aliases) > REPORTED:
-        terminal.write(f"  … and {counted(len(aliases) - REPORTED, 'model')} more\n")
-
-
-def place_of(config: Config, made: Draft) -> str:
-    """A provider in one line, as "OpenAI Compatible at https://acme.example/v1"."""
-    grown, _ = joined(config, made)
-    found = upstream(grown, grown.provider(made.id))
-    name = made.preset.name if made.preset else dialog.APIS[found.protocol]
-    return f"{name} at {found.origin}"
-
-
-def _by_whom(detected: Detected) -> str:
-    return f", according to {detected.source}" if detected.source == "models.dev" else ""
+def _decorated(command: F, *options: Callable[[F], F]) -> F:
+    for option in reversed(options):
+        command = option(command)
+    return command

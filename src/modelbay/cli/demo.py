@@ -12,8 +12,8 @@ import click
 from modelbay import threads
 from modelbay.catalog.lookup import Catalog
 from modelbay.cli import terminal
+from modelbay.cli.terminal import CommandFailed
 from modelbay.conversation import Protocol, Text, Tool, ToolResult, Turn, user
-from modelbay.errors import ModelbayError
 from modelbay.events import Event, PartDelta, PartStarted, Reply, collect
 from modelbay.hub import Hub
 from modelbay.simulator import Simulator
@@ -141,4 +141,4 @@ def _say(text: str, end: str = "\n") -> None:
 
 def _check(fine: object, what: str) -> None:
     if not fine:
-        raise ModelbayError(f"the demo failed: {what}", hint="this is a fault of modelbay")
+        raise CommandFailed(f"the demo failed: {what}", hint="this is a fault of modelbay")

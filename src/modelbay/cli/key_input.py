@@ -50,7 +50,7 @@ def read_key(option: str, prompt: str) -> str:
         Invalid: standard input holds no key, or more than a line.
     """
     if terminal.is_terminal(sys.stdin):
-        return _asked(prompt, needed=True)
+        return asked_secret(prompt, needed=True)
     lines = texts.piped_key().splitlines()
     if not lines:
         raise Invalid([f"{option}: no key on standard input"], "write the key to the pipe, or run this on a terminal")
@@ -62,11 +62,11 @@ def read_key(option: str, prompt: str) -> str:
 def asked_key(whose: str, url: str | None, *, needed: bool) -> str:
     """The key from a hidden prompt. `url`: the page where the provider's keys are."""
     if url:
-        terminal.note(f"keys are at {url}")
-    return _asked(f"Key of {whose}" + ("" if needed else " (nothing, if it asks for none)"), needed=needed)
+        terminal.note(f"Keys are at {url}")
+    return asked_secret(f"API key for {whose}" + ("" if needed else " (empty if none is needed)"), needed=needed)
 
 
-def _asked(prompt: str, *, needed: bool) -> str:
+def asked_secret(prompt: str, *, needed: bool) -> str:
     while True:
         key = hidden(prompt)
         problem = dialog.api_key_problem(key)

@@ -128,6 +128,7 @@ def _has_browser() -> bool:
 def _by_key(config: Config, way: presets.LoginMethod, key: str | None, base_url: str | None) -> None:
     from modelbay.cli import adding
     from modelbay.cli.key_input import Invalid, asked_key, given_key
+    from modelbay.onboarding.choose_models import marked_at_first
     from modelbay.onboarding.draft import model_tables
     from modelbay.onboarding.login import key as key_login
 
@@ -141,7 +142,8 @@ def _by_key(config: Config, way: presets.LoginMethod, key: str | None, base_url:
         key = asked_key(way.title, way.key_url, needed=True)
     with terminal.waiting(f"asking {way.title} for its models"):
         detected = asyncio.run(key_login.try_key(config, way, key, base_url))
-    tables = model_tables(config, way.provider, adding.choose(detected, adding.Choice()))
+    ids = adding.chosen(detected.models, marked_at_first(detected.models), detected.source, adding.Prompting())
+    tables = model_tables(config, way.provider, [(id, None) for id in ids])
     put, default = key_login.write(config, detected, tables)
     terminal.write(f"Logged in to {put.provider}\n")
     _say_models(list(tables))

@@ -8,9 +8,8 @@ import click
 
 from modelbay import threads
 from modelbay.cli import Noun, key_input, terminal, texts
-from modelbay.cli.terminal import FAILED, Settings, Unreadable, pass_settings
+from modelbay.cli.terminal import FAILED, CommandFailed, Settings, Unreadable, pass_settings
 from modelbay.config.load import load
-from modelbay.errors import ModelbayError
 from modelbay.json_text import unfenced
 from modelbay.secrecy import masked_url
 from modelbay.storage.paths import expanded
@@ -204,4 +203,4 @@ def serve_manifest(settings: Settings, /, what: Path, port: int) -> None:
         serve(content, models, port, ready, load(settings.config))
     except OSError as error:
         hint = "--port 0 takes any free port" if port else None
-        raise ModelbayError(f"cannot listen at port {port}: {error.strerror or error}", hint=hint) from None
+        raise CommandFailed(f"cannot listen at port {port}: {error.strerror or error}", hint=hint) from None

@@ -1,4 +1,4 @@
-"""`modelbay provider`: its commands are modules of their own, imported when they are asked for."""
+"""`modelbay provider`: its commands are in modules of their own, imported on use."""
 
 from importlib import import_module
 
@@ -7,19 +7,22 @@ import click
 from modelbay.cli import Noun
 
 COMMANDS = {
-    "add": ("provider_add", "Add a provider: a vendor's name, an address, a file."),
-    "catalog": ("provider_catalog", "Add a provider that models.dev knows, with all its models."),
-    "custom": ("provider_custom", "Add a provider by filling in its fields."),
-    "manifest": ("provider_manifest", "Add a provider by its own manifest, hosted or pasted."),
-    "edit": ("provider_custom", "Change a provider, or which models it has."),
-    "refresh": ("provider_refresh", "Ask again where providers came from, and write what is new."),
-    "remove": ("provider_remove", "Remove a provider with its models."),
+    "add": ("provider_add", "Add a provider by vendor name, URL or file."),
+    "custom": ("provider_add", "Add a provider by its fields."),
+    "manifest": ("provider_add", "Add the provider of a manifest."),
+    "catalog": ("provider_catalog", "Add a provider of the catalog of models.dev."),
+    "models": ("provider_add", "List the models of a vendor, a URL or a provider."),
+    "edit": ("provider_edit", "Edit a provider's key, URL, headers or models."),
+    "rename": ("provider_edit", "Rename a provider."),
+    "copy": ("provider_edit", "Copy a provider with its models and keys."),
+    "remove": ("provider_remove", "Remove a provider and its models."),
+    "refresh": ("provider_refresh", "Update providers from their sources."),
     "list": ("provider_show", "List the providers."),
-    "show": ("provider_show", "Show all about one."),
-    "test": ("provider_test", "Try one out with small real calls."),
-    "detect": ("provider_test", "Find the model servers on this machine."),
+    "show": ("provider_show", "Show a provider."),
+    "test": ("provider_test", "Test a provider with small real calls."),
+    "detect": ("provider_test", "Find model servers on this machine."),
 }
-"""Each one's module and its line in `--help`."""
+"""The module of each command and its line in `--help`."""
 
 
 class Commands(Noun):
@@ -39,4 +42,4 @@ class Commands(Noun):
 
 @click.group(cls=Commands)
 def provider() -> None:
-    """Connect providers: add, change, look at, try out."""
+    """Add, edit, show and test providers."""

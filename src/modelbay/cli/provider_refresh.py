@@ -13,9 +13,9 @@ from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.onboarding.sources import daily as upkeep
 from modelbay.onboarding.sources import refresh
-from modelbay.onboarding.sources.answer import Answer
-from modelbay.onboarding.sources.merge import Merged, Written
-from modelbay.onboarding.sources.refresh import Outcome
+from modelbay.onboarding.sources.answer import SourceUpdate
+from modelbay.onboarding.sources.merge import Merged, WrittenProvider
+from modelbay.onboarding.sources.refresh import RefreshResult
 from modelbay.secrecy import masked_url, redact
 
 
@@ -54,7 +54,7 @@ def refresh_provider(settings: Settings, /, id: str | None, dry_run: bool, as_js
     return terminal.FAILED if any(outcome.error for outcome in outcomes) else 0
 
 
-def say(outcome: Outcome, settings: Settings, *, dry_run: bool) -> None:
+def say(outcome: RefreshResult, settings: Settings, *, dry_run: bool) -> None:
     """What became of an answer."""
     answer = outcome.answer
     if outcome.error is not None:
@@ -93,7 +93,7 @@ def say_merged(merged: Merged) -> None:
         terminal.note(f"  {alias}: {why}")
 
 
-def _is_agreed(config: Config, answer: Answer) -> bool:
+def _is_agreed(config: Config, answer: SourceUpdate) -> bool:
     """Whether a provider may move, which a person is asked."""
     if answer.move is None or not asks():
         return False
@@ -106,7 +106,7 @@ def _is_agreed(config: Config, answer: Answer) -> bool:
     return click.confirm(f"Move it? ({key})", default=False, err=True)
 
 
-def _summary(one: Written) -> str:
+def _summary(one: WrittenProvider) -> str:
     merged = one.models
     words = [f"{len(merged.added)} new"] if merged.added else []
     words += [f"{len(merged.removed)} gone"] if merged.removed else []
@@ -117,7 +117,7 @@ def _summary(one: Written) -> str:
     return ", ".join(words) or "nothing new"
 
 
-def _table(outcomes: list[Outcome]) -> dict[str, Any]:
+def _table(outcomes: list[RefreshResult]) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
     for outcome in outcomes:
         answer = outcome.answer

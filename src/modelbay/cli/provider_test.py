@@ -75,11 +75,11 @@ def _show(id: str, checks: list[Check], *, several: bool) -> None:
 @pass_settings
 def detect_provider(settings: Settings, /, as_json: bool) -> None:
     """Find the model servers on this machine: Ollama, LM Studio, llama.cpp, vLLM, SGLang, Jan, on their usual ports."""
-    from modelbay.onboarding.local_servers import neighbours, usual
+    from modelbay.onboarding.local_servers import local_servers, usual
 
     config = load(settings.config)
     with terminal.waiting("looking around", hidden=as_json):
-        found = threads.run(neighbours(config))
+        found = threads.run(local_servers(config))
     if as_json:
         servers: list[dict[str, Any]] = [
             {"name": one.name, "vendor": one.preset.id if one.preset else None, "base_url": one.base_url,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelbay.cli import terminal
-from modelbay.errors import ModelbayError
+from modelbay.cli.terminal import CommandFailed
 from modelbay.simulator.entries import config_text, login_text
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def simulate(
         serve(host, port, key=key, pace=delay, ready=ready, logins=server, names=names)
     except OSError as error:
         hint = "--port 0 takes any free port" if port else None
-        raise ModelbayError(f"cannot listen at {host}:{port}: {error.strerror or error}", hint=hint) from None
+        raise CommandFailed(f"cannot listen at {host}:{port}: {error.strerror or error}", hint=hint) from None
 
 
 def _ready(url: str, key: str | None, *, login: bool) -> None:

@@ -11,7 +11,7 @@ import click
 
 from modelbay.chat.plain import STEERING, plain
 from modelbay.credentials.approval import Approval, allowing
-from modelbay.errors import ConfigError, ModelbayError, UnknownEffort
+from modelbay.errors import ConfigError, ModelbayError, SourceError, UnknownEffort
 from modelbay.secrecy import redact, shown
 from modelbay.storage.paths import STDIN, config_file, environment
 
@@ -37,6 +37,14 @@ class Unreadable(click.ClickException):
     """A file that cannot be read."""
 
     exit_code = USAGE
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class CommandFailed(click.ClickException):
+    """A command that failed for a reason outside of providers, as a port that is taken."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -155,6 +163,27 @@ def waiting(text: str, *, hidden: bool = False) -> Iterator[Callable[[], None]]:
         yield status.stop
 
 
+@contextmanager
+def progress() -> Iterator[Callable[[str], object]]:
+    """Shows what is under way on a terminal: the function that it yields is called with each thing that begins."""
+    if not is_terminal(sys.stderr):
+        yield lambda text: None
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    status = Console(stderr=True).status("")
+
+    def show(text: str) -> None:
+        status.update(Text(plain(text)))  # not markup: a name may have brackets
+        status.start()
+
+    try:
+        yield show
+    finally:
+        status.stop()
+
+
 def guarded(run: Callable[[], object], settings: Settings) -> int:
     """Runs a command and gives its exit code; what it raises becomes a message."""
     for stream in (sys.stdout, sys.stderr):
@@ -219,7 +248,7 @@ def explained(failure: ModelbayError, settings: Settings) -> ModelbayError:
 def _has_title(failure: ModelbayError) -> bool:
     """Whether what went wrong is something to look up. What was typed wrongly is no fault of a configuration."""
     typed = isinstance(failure, UnknownEffort) or (type(failure) is ConfigError and failure.file is None)
-    return type(failure) is not ModelbayError and not typed
+    return type(failure) is not SourceError and not typed
 
 
 def _misused(wrong: click.ClickException) -> int:

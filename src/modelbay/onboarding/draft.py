@@ -14,7 +14,7 @@ from modelbay.config.schema import Config, ProviderEntry, Table, key_text
 from modelbay.conversation import Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT, has_auth_header
 from modelbay.errors import ConfigError, MissingCredential
-from modelbay.onboarding.fields import Form
+from modelbay.onboarding.fields import ProviderFields
 from modelbay.onboarding.recognition import NATIVE, Recognised, recognise, suggested_id
 from modelbay.origin import origin
 from modelbay.providers import presets, urls
@@ -141,7 +141,7 @@ def alone(config: Config, made: Draft) -> Config:
     return joined(bare, made)[0]
 
 
-def form_draft(form: Form) -> Draft:
+def form_draft(form: ProviderFields) -> Draft:
     """The entry for a dialog that is in order. Its base URL may be a whole endpoint, or the address of a list of models."""
     found = recognise(form.base_url)
     protocol = form.api or found.protocol or "openai_chat"

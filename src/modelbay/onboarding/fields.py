@@ -36,7 +36,7 @@ class HeaderRow(Struct):
     value: str
 
 
-class Form(Struct):
+class ProviderFields(Struct):
     """What stands in the dialog."""
 
     id: str = ""
@@ -48,9 +48,9 @@ class Form(Struct):
     models: list[ModelRow] = field(default_factory=list)
     headers: list[HeaderRow] = field(default_factory=list)
 
-    def trimmed(self) -> "Form":
+    def trimmed(self) -> "ProviderFields":
         """The same without the blanks around each value, and without headers that are blank altogether."""
-        return Form(
+        return ProviderFields(
             self.id.strip(),
             self.name.strip(),
             self.api,
@@ -61,7 +61,7 @@ class Form(Struct):
         )
 
 
-def problems(form: Form, taken: Collection[str] = (), *, detects: bool = False) -> dict[str, str]:
+def problems(form: ProviderFields, taken: Collection[str] = (), *, detects: bool = False) -> dict[str, str]:
     """All that is wrong, by field: "id", "base_url", "models", "models.0.name", "headers.1.key" ...
 
     `taken` are the ids of the providers that there are, without the one that is edited. With `detects` the models are not
@@ -126,6 +126,27 @@ def model_problems(rows: list[ModelRow]) -> list[tuple[str | None, str | None]]:
         )
         for number, row in enumerate(rows)
     ]
+
+
+def rows_problem(rows: list[ModelRow]) -> str | None:
+    """The first problem of rows of models, with the row's ID."""
+    for row, (id, name) in zip(rows, model_problems(rows), strict=True):
+        if id or name:
+            return f"{row.id or '(no id)'}: {id or f'name: {name}'}"
+    return None
+
+
+def headers_problem(rows: list[HeaderRow]) -> str | None:
+    """The first problem of rows of headers, with the header's name."""
+    for row, (key, value) in zip(rows, header_problems(rows), strict=True):
+        if key or value:
+            return f"{row.key or '(no name)'}: {key or f'value: {value}'}"
+    return None
+
+
+def resource_problem(name: str) -> str | None:
+    """An Azure resource becomes part of a host name."""
+    return None if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", name) else f'"{name}" is not an Azure resource name'
 
 
 def header_problems(rows: list[HeaderRow]) -> list[tuple[str | None, str | None]]:

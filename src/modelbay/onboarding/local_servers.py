@@ -29,7 +29,7 @@ from modelbay.providers.presets import Preset
 SECONDS = 2.0
 
 
-class Neighbour(Struct):
+class LocalServer(Struct):
     """A server that answers."""
 
     preset: Preset | None
@@ -51,7 +51,7 @@ def usual() -> list[Preset]:
     return [one for one in presets.all() if one.base_url and origin(_plain(one.base_url)).loopback]
 
 
-async def neighbours(config: Config, known: Iterable[Preset] | None = None) -> list[Neighbour]:
+async def local_servers(config: Config, known: Iterable[Preset] | None = None) -> list[LocalServer]:
     """The servers that answer on their usual ports, asked all at once. No key is sent."""
     line = ProviderClient(config)
     try:
@@ -61,7 +61,7 @@ async def neighbours(config: Config, known: Iterable[Preset] | None = None) -> l
     return [one for one in found if one is not None]
 
 
-async def _ask(line: ProviderClient, config: Config, preset: Preset) -> Neighbour | None:
+async def _ask(line: ProviderClient, config: Config, preset: Preset) -> LocalServer | None:
     base = preset.base_url or ""
     made = Draft(preset.id, {"type": TYPE_OF[preset.protocols[0]], "base_url": base, "auth": "none"}, preset)
     grown, found = joined(config, made)
@@ -77,12 +77,12 @@ async def _ask(line: ProviderClient, config: Config, preset: Preset) -> Neighbou
     except (ConnectFailed, TimedOut, TimeoutError):
         return None
     except (PermissionDenied, MissingCredential):
-        return Neighbour(preset, base, [], locked=True, provider=here)
+        return LocalServer(preset, base, [], locked=True, provider=here)
     except ProviderError as error:
-        return Neighbour(preset, base, [], locked=True, provider=here) if error.status == 401 else None
+        return LocalServer(preset, base, [], locked=True, provider=here) if error.status == 401 else None
     except ModelbayError:
         return None
-    return Neighbour(_owner(body, preset), base, [model.id for model in listed.models if model.chats], provider=here)
+    return LocalServer(_owner(body, preset), base, [model.id for model in listed.models if model.chats], provider=here)
 
 
 def _owner(body: bytes, preset: Preset) -> Preset | None:

@@ -17,7 +17,9 @@ from modelbay.providers import presets, urls
 from modelbay.providers.presets import Preset
 from modelbay.secrecy import masked_url
 
-Kind: TypeAlias = Literal["vendor", "base", "endpoint", "list", "manifest", "registry", "azure", "vertexai"]
+Kind: TypeAlias = Literal[
+    "vendor", "base", "endpoint", "list", "manifest", "registry", "azure", "vertexai", "catalog", "local"
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 TITLES: dict[Kind, str] = {
     "vendor": "a vendor",
@@ -28,6 +30,8 @@ TITLES: dict[Kind, str] = {
     "registry": "a registry of providers",
     "azure": "an Azure resource",
     "vertexai": "Google's Vertex AI",
+    "catalog": "a provider of the catalog",
+    "local": "a server on this machine",
 }
 NATIVE: tuple[Kind, ...] = ("azure", "vertexai")
 """Those that have an addressing of their own, and are no custom providers."""

@@ -25,7 +25,7 @@ from modelbay.tui.boundary import Faults, cause
 from modelbay.tui.colorless import Colorless
 from modelbay.tui.commands import Command
 from modelbay.tui.conversing import Conversing
-from modelbay.tui.dialogs.adding import add_neighbour, add_provider
+from modelbay.tui.dialogs.adding import add_local_server, add_provider
 from modelbay.tui.dialogs.custom import Added
 from modelbay.tui.dialogs.help import Help
 from modelbay.tui.dialogs.login import log_in, log_out
@@ -381,7 +381,7 @@ class ModelbayApp(Conversing):
             self.state.say("A simulated model answers now; /provider connects a real one")
             return True
         if begin.server is not None:
-            added = await add_neighbour(self, self.state, begin.server)
+            added = await add_local_server(self, self.state, begin.server)
         elif begin.deed == "login":
             added = await log_in(self, self.state)
         else:

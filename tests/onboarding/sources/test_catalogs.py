@@ -16,7 +16,7 @@ from modelbay.errors import ConfigError, ModelbayError
 from modelbay.onboarding.config_check import checkup
 from modelbay.onboarding.sources import catalogs, refresh
 from modelbay.onboarding.sources import write as imported
-from modelbay.onboarding.sources.catalogs import Given, Shelf, add, offer, offers, opened, propose
+from modelbay.onboarding.sources.catalogs import CatalogValues, ProviderCatalog, add, offer, offers, opened, propose
 from modelbay.providers.upstream import upstream
 from modelbay.storage.cache import Cache
 from tests.servers.site import Site
@@ -25,7 +25,7 @@ from tools.catalog import PAGE, page
 pytestmark = pytest.mark.usefixtures("file")
 
 BUILT_IN = ModelsDev(Cache(Path(os.devnull)))
-SHELF = Shelf(modelsdev.URL, BUILT_IN.providers, BUILT_IN.date, True)
+SHELF = ProviderCatalog(modelsdev.URL, BUILT_IN.providers, BUILT_IN.date, True)
 KEY = "sk-planted-0123456789"
 VALUES = {"base_url": "https://mine.example/v1"}
 
@@ -52,24 +52,24 @@ def live(fresh_site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     return fresh_site
 
 
-def given(one: catalogs.Offer) -> Given:
+def given(one: catalogs.CatalogEntry) -> CatalogValues:
     """All that any provider may ask for."""
     needs = one.needs
     url = VALUES["base_url"] if needs == ["base_url"] else None
-    return Given(api_key=KEY, base_url=url, values=dict.fromkeys(needs, "acme-east"))
+    return CatalogValues(api_key=KEY, base_url=url, values=dict.fromkeys(needs, "acme-east"))
 
 
-def added(file: Path, shelf: Shelf, id: str = "acme", **what: Any) -> Config:
+def added(file: Path, shelf: ProviderCatalog, id: str = "acme", **what: Any) -> Config:
     config = load(file)
-    add(config, propose(config, shelf, id, Given(**{"api_key": KEY, **what})))
+    add(config, propose(config, shelf, id, CatalogValues(**{"api_key": KEY, **what})))
     return load(file)
 
 
-def shelf_of(**models: Any) -> Shelf:
-    return Shelf("https://lists.example/api.json", acme(**models))
+def shelf_of(**models: Any) -> ProviderCatalog:
+    return ProviderCatalog("https://lists.example/api.json", acme(**models))
 
 
-def refreshed(file: Path) -> list[refresh.Outcome]:
+def refreshed(file: Path) -> list[refresh.RefreshResult]:
     config = load(file)
     answers = asyncio.run(refresh.ask(config, refresh.chosen(config)))
     return [refresh.write(config, answer) for answer in answers]
@@ -114,8 +114,8 @@ def test_one_that_is_not_there_has_a_near_one():
 
 
 def test_no_repr_shows_a_key(file: Path):
-    made = propose(load(file), SHELF, "deepseek", Given(api_key=KEY))
-    assert KEY not in repr((made, made.what, Given(api_key=KEY)))
+    made = propose(load(file), SHELF, "deepseek", CatalogValues(api_key=KEY))
+    assert KEY not in repr((made, made.what, CatalogValues(api_key=KEY)))
 
 
 # What must be known first
@@ -123,7 +123,7 @@ def test_no_repr_shows_a_key(file: Path):
 
 def test_what_its_address_needs_is_asked_for_and_put_in(file: Path):
     config = load(file)
-    made = propose(config, SHELF, "azure", Given(api_key=KEY))
+    made = propose(config, SHELF, "azure", CatalogValues(api_key=KEY))
     assert made.missing == ["AZURE_RESOURCE_NAME"]
     with pytest.raises(ModelbayError, match="without AZURE_RESOURCE_NAME"):
         add(config, made)
@@ -141,18 +141,18 @@ def test_a_host_may_be_given_as_an_address(file: Path):
 @pytest.mark.parametrize("value", ["evil.example/x", "a@evil.example", "a b", "evil.example:80", "${X}", "a?b"])
 def test_a_value_cannot_lead_elsewhere(value: str, file: Path):
     with pytest.raises(ModelbayError, match="AZURE_RESOURCE_NAME cannot be"):
-        propose(load(file), SHELF, "azure", Given(api_key=KEY, values={"AZURE_RESOURCE_NAME": value}))
+        propose(load(file), SHELF, "azure", CatalogValues(api_key=KEY, values={"AZURE_RESOURCE_NAME": value}))
 
 
 def test_vertex_takes_project_and_location_or_a_key(file: Path):
     config = load(file)
-    assert propose(config, SHELF, "google-vertex", Given()).missing == [
+    assert propose(config, SHELF, "google-vertex", CatalogValues()).missing == [
         "GOOGLE_VERTEX_PROJECT",
         "GOOGLE_VERTEX_LOCATION",
     ]
-    assert propose(config, SHELF, "google-vertex", Given(api_key=KEY)).missing == []
+    assert propose(config, SHELF, "google-vertex", CatalogValues(api_key=KEY)).missing == []
     values = {"GOOGLE_VERTEX_PROJECT": "p", "GOOGLE_VERTEX_LOCATION": "europe-west4"}
-    made = propose(config, SHELF, "google-vertex", Given(values=values))
+    made = propose(config, SHELF, "google-vertex", CatalogValues(values=values))
     assert not made.wants_key
     add(config, made)
     found = upstream(load(file), load(file).provider("google-vertex"))
@@ -161,15 +161,15 @@ def test_vertex_takes_project_and_location_or_a_key(file: Path):
 
 def test_a_key_is_wanted_unless_something_else_serves(file: Path):
     config = load(file)
-    assert propose(config, SHELF, "deepseek", Given()).wants_key
-    assert not propose(config, SHELF, "deepseek", Given(api_key="{env:DEEPSEEK_API_KEY}")).wants_key
-    assert not propose(config, SHELF, "lmstudio", Given()).wants_key
+    assert propose(config, SHELF, "deepseek", CatalogValues()).wants_key
+    assert not propose(config, SHELF, "deepseek", CatalogValues(api_key="{env:DEEPSEEK_API_KEY}")).wants_key
+    assert not propose(config, SHELF, "lmstudio", CatalogValues()).wants_key
 
 
 @pytest.mark.parametrize("url", ["  ", "https://${X}/v1", "acme.example", "https://a b"])
 def test_a_base_url_that_is_none_is_refused(url: str, file: Path):
     with pytest.raises(ModelbayError):
-        propose(load(file), SHELF, "deepseek", Given(api_key=KEY, base_url=url))
+        propose(load(file), SHELF, "deepseek", CatalogValues(api_key=KEY, base_url=url))
 
 
 def test_a_vendor_behind_somebodys_own_address_keeps_its_dialect(file: Path):
@@ -190,7 +190,7 @@ def test_nobody_elses_list_leads_into_this_network(api: str, file: Path):
     shelf = shelf_of(a={})
     shelf.providers["acme"]["api"] = api
     with pytest.raises(ModelbayError, match="private network"):
-        propose(load(file), shelf, "acme", Given(api_key=KEY))
+        propose(load(file), shelf, "acme", CatalogValues(api_key=KEY))
     assert added(file, shelf, base_url=api).providers["acme"].base_url == api
 
 
@@ -204,7 +204,7 @@ def test_adding_it_again_leaves_the_users_own_alone(file: Path):
     apply(lambda edit: edit.set("default_model", value="acme/a"), file)
     file.write_text("# mine\n" + file.read_text())
     config = load(file)
-    made = propose(config, shelf_of(a={"name": "A!"}, c={}), "acme", Given())
+    made = propose(config, shelf_of(a={"name": "A!"}, c={}), "acme", CatalogValues())
     assert not made.wants_key
     written = add(config, made).result
     config = load(file)

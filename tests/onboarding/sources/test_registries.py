@@ -15,7 +15,7 @@ from modelbay.errors import AuthenticationFailed, ConfigError, ModelbayError
 from modelbay.onboarding.config_check import checkup
 from modelbay.onboarding.sources import daily as upkeep
 from modelbay.onboarding.sources import refresh, registries
-from modelbay.onboarding.sources.registries import Given, Proposal, add, fetched, pasted, propose
+from modelbay.onboarding.sources.registries import RegistryDraft, RegistryKeys, add, fetched, pasted, propose
 from tests.servers.site import Page, Site, site
 
 pytestmark = pytest.mark.usefixtures("file")
@@ -45,14 +45,14 @@ def url(shelf: Site) -> str:
     return f"{shelf.url}/api.json"
 
 
-def added(file: Path, shelf: Site, *, token: str = TOKEN, **given: Any) -> Proposal:
+def added(file: Path, shelf: Site, *, token: str = TOKEN, **given: Any) -> RegistryDraft:
     config = load(file)
-    made = propose(config, asyncio.run(fetched(config, url(shelf), [token])), Given(**given))
+    made = propose(config, asyncio.run(fetched(config, url(shelf), [token])), RegistryKeys(**given))
     add(config, made)
     return made
 
 
-def refreshed(file: Path, id: str | None = None) -> refresh.Outcome:
+def refreshed(file: Path, id: str | None = None) -> refresh.RefreshResult:
     config = load(file)
     [answer] = asyncio.run(refresh.ask(config, refresh.chosen(config, id)))
     return refresh.write(config, answer)
@@ -104,14 +104,14 @@ def test_a_token_may_stand_elsewhere(file: Path, shelf: Site, monkeypatch: pytes
 def test_an_open_registry_needs_no_token(file: Path, shelf: Site):
     shelf.tokens = set()
     config = load(file)
-    add(config, propose(config, asyncio.run(fetched(config, url(shelf), [])), Given()))
+    add(config, propose(config, asyncio.run(fetched(config, url(shelf), [])), RegistryKeys()))
     assert load(file).providers["acme"].source == {"kind": "apiJson", "url": url(shelf)}
     assert "authorization" not in shelf.asked[-1].headers
 
 
 def test_a_text_is_added_once_and_not_renewed(file: Path, shelf: Site):
     config = load(file)
-    add(config, propose(config, pasted({"acme": ACME}), Given(keys={"acme": KEY})))
+    add(config, propose(config, pasted({"acme": ACME}), RegistryKeys(keys={"acme": KEY})))
     assert load(file).providers["acme"].source is None
 
 
@@ -142,7 +142,7 @@ def test_a_key_for_a_provider_that_is_not_there_is_refused(file: Path, shelf: Si
 def test_no_repr_shows_a_token_or_a_key(file: Path, shelf: Site):
     made = added(file, shelf, keys={"acme": KEY}, token_is_key=True)
     found = pasted({"acme": ACME}, url(shelf), TOKEN)
-    shown = repr((made, found, Given(keys={"acme": KEY})))
+    shown = repr((made, found, RegistryKeys(keys={"acme": KEY})))
     assert KEY not in shown and TOKEN not in shown
 
 
@@ -408,7 +408,7 @@ def test_registries_are_told_apart_by_their_addresses(file: Path, shelf: Site):
     added(file, shelf)
     shelf.pages["/b.json"] = {"third": entry("third", "https://third.example/v1", z={})}
     config = load(file)
-    add(config, propose(config, asyncio.run(fetched(config, f"{shelf.url}/b.json", [TOKEN])), Given()))
+    add(config, propose(config, asyncio.run(fetched(config, f"{shelf.url}/b.json", [TOKEN])), RegistryKeys()))
     assert registries.urls_of(load(file)) == {url(shelf): [TOKEN], f"{shelf.url}/b.json": [TOKEN]}
     assert registries.members(load(file), url(shelf)) == ["acme", "other"]
 

@@ -12,8 +12,8 @@ from modelbay.config.schema import Config
 from modelbay.errors import ConfigError
 from modelbay.onboarding.sources import catalogs, registries
 from modelbay.onboarding.sources import write as imported
-from modelbay.onboarding.sources.catalogs import Shelf
-from modelbay.onboarding.sources.registries import Given, pasted, propose
+from modelbay.onboarding.sources.catalogs import ProviderCatalog
+from modelbay.onboarding.sources.registries import RegistryKeys, pasted, propose
 from modelbay.providers.endpoint import endpoint_at
 from modelbay.providers.upstream import upstream
 from tests.credentials.google_account import service_account
@@ -31,7 +31,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "config.toml"
 
 
-def shelf(id: str, api: str | None, at: str, **more: Any) -> Shelf:
+def shelf(id: str, api: str | None, at: str, **more: Any) -> ProviderCatalog:
     """A catalog of a provider with a model that is somewhere else."""
     model = {"id": "m", "limit": {"context": 1000}, "provider": {"api": at}}
     entry = {
@@ -40,10 +40,10 @@ def shelf(id: str, api: str | None, at: str, **more: Any) -> Shelf:
         "models": {"m": model, "n": {"id": "n", "limit": {"context": 9}}},
         **more,
     }
-    return Shelf(LIST, {id: {**entry, **({"api": api} if api else {})}})
+    return ProviderCatalog(LIST, {id: {**entry, **({"api": api} if api else {})}})
 
 
-def renewed(file: Path, found: Shelf, id: str) -> Config:
+def renewed(file: Path, found: ProviderCatalog, id: str) -> Config:
     config = load(file)
     made = catalogs.renewal(config, found, config.providers[id])
     apply(lambda edit: imported.write(edit, made), file)
@@ -84,12 +84,12 @@ async def test_a_model_that_moves_away_is_no_more(file: Path) -> None:
         assert not thief.clients
 
 
-def registry(api: str) -> registries.Found:
+def registry(api: str) -> registries.FetchedRegistry:
     entry = {"id": "acme", "api": api, "type": "openai", "models": {"m": {"id": "m"}}}
     return pasted({"acme": entry}, f"{api.rpartition('/')[0]}/api.json")
 
 
-def put(file: Path, found: registries.Found, given: Given | None = None) -> None:
+def put(file: Path, found: registries.FetchedRegistry, given: RegistryKeys | None = None) -> None:
     """Adds a registry, or renews it."""
     found.url = LIST
     config = load(file)
@@ -122,7 +122,7 @@ async def test_a_key_for_the_new_place_does_not_take_those_for_the_old_one_along
         own = f'[models."acme/m"]\nprovider = "acme"\nmodel = "m"\napi_key = "{OWN}"\n' if secret == "model" else ""
         file.write_text(provider("acme", f'base_url = "{home.url}/v1"\n{entry}', "apiJson") + own)
         before = file.read_text()
-        given = Given(keys={"acme": KEY})
+        given = RegistryKeys(keys={"acme": KEY})
         with pytest.raises(ConfigError, match="was given for where it was"):
             put(file, registry(f"{new.url}/v1"), given)
         assert file.read_text() == before
@@ -136,7 +136,7 @@ async def test_a_key_for_the_new_place_does_not_take_those_for_the_old_one_along
 def test_a_registry_does_not_take_over_a_model_that_has_a_key(file: Path) -> None:
     file.write_text(f'[models."acme/m"]\nmodel = "x"\nbase_url = "https://solo.example/v1"\napi_key = "{OWN}"\n')
     with pytest.raises(ConfigError, match='"acme/m" is standalone'):
-        put(file, registry("http://127.0.0.1:9/v1"), Given())
+        put(file, registry("http://127.0.0.1:9/v1"), RegistryKeys())
 
 
 @pytest.mark.parametrize("place", ["provider", "model"])

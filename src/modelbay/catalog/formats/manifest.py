@@ -19,7 +19,7 @@ from modelbay.catalog.lists.listing import listed_model, parse_list
 from modelbay.catalog.models_dev.index import SWITCHES
 from modelbay.config.schema import Table, key_text
 from modelbay.conversation import Extra, Json
-from modelbay.errors import MalformedReply, ModelbayError
+from modelbay.errors import MalformedReply, ModelbayError, SourceError
 from modelbay.json_text import decode, fault, repeated_names, unfenced
 from modelbay.origin import origin
 from modelbay.protocols.failures import summary, text_of
@@ -163,11 +163,11 @@ def parse_models(content: bytes | Json) -> tuple[list[Listed], list[ManifestFind
     return models, findings
 
 
-def refusal(findings: Iterable[ManifestFinding]) -> ModelbayError:
-    """The error for findings of which at least one is fatal."""
+def refusal(findings: Iterable[ManifestFinding]) -> SourceError:
+    """The error for findings, of which at least one is fatal."""
     first, *others = [finding for finding in findings if finding.fatal]
     more = f" (and {len(others)} more)" if others else ""
-    return ModelbayError(f"{FAILED}: {first}{more}", hint=FIX)
+    return SourceError(f"{FAILED}: {first}{more}", hint=FIX)
 
 
 # With all findings

@@ -23,7 +23,7 @@ from modelbay.errors import AuthenticationFailed, ConfigError, MissingCredential
 from modelbay.line import ProviderClient
 from modelbay.onboarding import remove as removal
 from modelbay.onboarding.sources import managed
-from modelbay.onboarding.sources.managed import Written
+from modelbay.onboarding.sources.managed import LoginModels
 from modelbay.providers import logins, presets
 from modelbay.providers.endpoint import models_endpoint
 from modelbay.providers.presets import LoginMethod
@@ -58,7 +58,7 @@ class LoggedIn(Struct, frozen=True):
 
     new: bool
     """Whether somebody had to approve it; else the tokens at hand were good."""
-    written: Written | None
+    written: LoginModels | None
     """What it brought, where it is a vendor's."""
 
 
@@ -207,14 +207,14 @@ def _check_room(config: Config, to: Target, login: tokens.Login) -> None:
         files.check_room(config.path, len(content) + ENTRY_ROOM)
 
 
-async def _refreshed(line: ProviderClient, config: Config, to: Target, *, new: bool) -> Written | None:
+async def _refreshed(line: ProviderClient, config: Config, to: Target, *, new: bool) -> LoginModels | None:
     endpoint = models_endpoint(config, to.entry) if to.login else None
     if to.login is None or endpoint is None:
         return None
     vendor, body = to.login, await line.fetch(endpoint)
     models, gaps = managed.models_of(body, vendor), managed.gaps_of(body)
 
-    def change(edit: Edit) -> Written:
+    def change(edit: Edit) -> LoginModels:
         return managed.write(edit, vendor, to.table, models, new=new, gaps=gaps)
 
     login = _login(config, to.entry)

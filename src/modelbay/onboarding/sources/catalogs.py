@@ -1,7 +1,7 @@
 """Providers out of models.dev, or of a list like it: which there are, what each needs, and what adding one writes.
 
     shelf = await opened(config)
-    made = propose(config, shelf, "acme", Given(api_key="..."))
+    made = propose(config, shelf, "acme", CatalogValues(api_key="..."))
     written = add(config, made).result
 
 Where a proposal has `missing` or `wants_key`, a person is asked, and it is proposed again with the answers.
@@ -27,12 +27,13 @@ from modelbay.config.provider_types import TYPES
 from modelbay.config.schema import CATALOG, Config, ProviderEntry, Table
 from modelbay.conversation import Extra, Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT, has_auth_header
-from modelbay.errors import ConfigError, ModelbayError
+from modelbay.errors import ConfigError, ModelbayError, SourceError
 from modelbay.line import ProviderClient
+from modelbay.model import Model
 from modelbay.onboarding.choose_models import settle_default
 from modelbay.onboarding.draft import Draft, as_entry, azure_draft, host_of, serves_without_key, with_key
 from modelbay.onboarding.sources import write as imported
-from modelbay.onboarding.sources.merge import Written
+from modelbay.onboarding.sources.merge import WrittenProvider
 from modelbay.onboarding.sources.write import Imported, owner_of
 from modelbay.origin import origin
 from modelbay.providers import presets
@@ -51,7 +52,7 @@ NAME = re.compile(r"\w[\w .-]{0,99}")
 """What a provider may be called: it becomes a key of the file and the first part of its models' names."""
 
 
-class Shelf(Struct):
+class ProviderCatalog(Struct):
     """A list that was opened."""
 
     url: str
@@ -71,7 +72,7 @@ class Shelf(Struct):
         return f"models.dev of {self.date}" + ", built in" * self.built_in
 
 
-class Offer(Struct):
+class CatalogEntry(Struct):
     """A provider that can be added, or not."""
 
     id: str
@@ -90,22 +91,24 @@ class Offer(Struct):
         return self.wire.needs
 
 
-class Given(Struct, kw_only=True):
+class CatalogValues(Struct, kw_only=True):
     """What a person says about a provider that is to be added."""
 
     api_key: str | None = None
     base_url: str | None = None
     values: dict[str, str] = field(default_factory=dict)
     """For variables of its URL."""
+    id: str | None = None
+    """Provider ID, if it is not the entry's."""
 
     def __repr__(self) -> str:
         return f"Given(values of {list(self.values)})"
 
 
-class Proposal(Struct, kw_only=True):
+class CatalogDraft(Struct, kw_only=True):
     """What adding a provider would write, and what must be known before."""
 
-    offer: Offer
+    offer: CatalogEntry
     draft: Draft
     models: dict[str, Table]
     """By wire id."""
@@ -118,6 +121,8 @@ class Proposal(Struct, kw_only=True):
     gaps: Gaps = field(default_factory=Gaps)
     """The list's models that could not be read."""
     catalog: str = ""
+    only: list[str] = field(default_factory=list)
+    """The IDs of the models to write; none: all."""
 
     def __repr__(self) -> str:
         return f"Proposal({self.offer.id!r}, {len(self.models)} models)"
@@ -127,15 +132,16 @@ class Proposal(Struct, kw_only=True):
         """The same, to be written."""
         draft = self.draft
         return Imported(
-            id=draft.id, table=draft.table, models=self.models, owner=OWNER, may_move=self.keyed, gaps=self.gaps
-        )
+            id=draft.id, table=draft.table, models=self.models, owner=OWNER, may_move=self.keyed, gaps=self.gaps,
+            only=self.only,
+        )  # fmt: skip
 
     @property
     def key_url(self) -> str | None:
         return self.draft.preset.key_url if self.draft.preset else None
 
 
-async def opened(config: Config, url: str | None = None, cache: Cache | None = None) -> Shelf:
+async def opened(config: Config, url: str | None = None, cache: Cache | None = None) -> ProviderCatalog:
     """models.dev's list, asked for anew where the one at hand is not; or the list at a URL, for which nothing stands in.
 
     Raises:
@@ -146,21 +152,21 @@ async def opened(config: Config, url: str | None = None, cache: Cache | None = N
         if url is None or url == modelsdev.URL:
             known = ModelsDev(cache)
             problem = await known.refresh(line.outside)
-            return Shelf(modelsdev.URL, known.providers, known.date, known.built_in, problem)
+            return ProviderCatalog(modelsdev.URL, known.providers, known.date, known.built_in, problem)
         _checked(url)
-        return Shelf(url, await fetched(line.outside, url))
+        return ProviderCatalog(url, await fetched(line.outside, url))
     finally:
         await line.aclose()
 
 
-def offers(shelf: Shelf, words: str = "") -> list[Offer]:
+def offers(shelf: ProviderCatalog, words: str = "") -> list[CatalogEntry]:
     """The providers of a list by id, those whose id or name has `words` in it."""
     wanted = words.strip().lower()
     found = sorted(shelf.providers)
     return [offer(shelf, id) for id in found if wanted in f"{id}\n{shelf.providers[id].get('name') or ''}".lower()]
 
 
-def offer(shelf: Shelf, id: str, base_url: str | None = None) -> Offer:
+def offer(shelf: ProviderCatalog, id: str, base_url: str | None = None) -> CatalogEntry:
     """One provider of a list.
 
     Raises:
@@ -172,11 +178,11 @@ def offer(shelf: Shelf, id: str, base_url: str | None = None) -> Offer:
 
         near = get_close_matches(id.lower(), list(shelf.providers), n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "`modelbay provider catalog list` shows all"
-        raise ModelbayError(f'provider "{id}" is not in the catalog, {masked_url(shelf.url)}', hint=hint)
+        raise SourceError(f'provider "{id}" is not in the catalog, {masked_url(shelf.url)}', hint=hint)
     found = wire(entry, base_url)
     reasons = _reasons(found, entry) if found.type else {}
     variables = [name for name in entry.get("env") or () if isinstance(name, str)]
-    return Offer(
+    return CatalogEntry(
         id=id,
         name=shown(str(entry.get("name") or "")) or id,
         wire=found,
@@ -187,13 +193,13 @@ def offer(shelf: Shelf, id: str, base_url: str | None = None) -> Offer:
     )
 
 
-def tables(shelf: Shelf, found: Offer) -> dict[str, Table]:
+def tables(shelf: ProviderCatalog, found: CatalogEntry) -> dict[str, Table]:
     """What is known of a provider's models, as it would stand in the file, by wire id."""
     entry = shelf.providers[found.id]
     return {id: model_table(found.wire, entry, id, entry["models"][id]) for id in found.models}
 
 
-def propose(config: Config, shelf: Shelf, id: str, given: Given) -> Proposal:
+def propose(config: Config, shelf: ProviderCatalog, id: str, given: CatalogValues) -> CatalogDraft:
     """What adding a provider of a list would write.
 
     Raises:
@@ -204,21 +210,23 @@ def propose(config: Config, shelf: Shelf, id: str, given: Given) -> Proposal:
     if found.wire.refused:
         raise _refused(found)
     if not NAME.fullmatch(id) or problem(id):
-        raise ModelbayError(f'"{masked_url(id)}" cannot be a provider\'s name', hint="add it by its address")
+        raise SourceError(f'"{masked_url(id)}" cannot be a provider\'s name', hint="add it by its address")
     if given.base_url is None and (why := _inside(shelf, found.wire.base_url)) is not None:
-        raise ModelbayError(f'provider "{id}" cannot be added: {why}', hint="if it is yours: --base-url URL")
+        raise SourceError(f'provider "{id}" cannot be added: {why}', hint="if it is yours: --base-url URL")
     preset = presets.by_models_dev(id)
     made, missing = _drafted(found, preset, given)
+    if given.id is not None:
+        made = replace(made, id=given.id)
     if given.api_key:
         made = with_key(made, given.api_key)
-    old = config.providers.get(id)
+    old = config.providers.get(made.id)
     if not missing:
         _check_free(config, old, made, keyed=bool(given.api_key))
-    made.table["source"] = _source(shelf, id)
-    return Proposal(
+    made.table["source"] = _source(shelf, id, made.id)
+    return CatalogDraft(
         offer=found,
         draft=made,
-        models=_models(config, shelf, found),
+        models=_models(config, shelf, found, made.id),
         missing=missing,
         wants_key=not missing and not given.api_key and _wants_key(config, old, made),
         keyed=bool(given.api_key),
@@ -227,26 +235,51 @@ def propose(config: Config, shelf: Shelf, id: str, given: Given) -> Proposal:
     )
 
 
-def alias_of(made: Proposal, name: str) -> str:
+def alias_of(made: CatalogDraft, name: str) -> str:
     """The alias of a model that is to be the default, by it or by its wire id.
 
     Raises:
         ConfigError: it is none of the provider's.
     """
-    id = made.offer.id
-    for wire_id in made.models:
+    id = made.draft.id
+    for wire_id in made.only or made.models:
         if name in (wire_id, f"{id}/{wire_id}"):
             return f"{id}/{wire_id}"
     why = made.offer.left.get(name.removeprefix(f"{id}/"))
-    raise ModelbayError(
+    raise SourceError(
         f'model "{name}" is not in provider "{made.offer.id}"' + (f": {why}" if why else ""),
         hint=f"`modelbay provider catalog list {quote(made.offer.id)}` shows its models",
     )
 
 
+def limited(made: CatalogDraft, ids: list[str]) -> CatalogDraft:
+    """The draft with these models only.
+
+    Raises:
+        SourceError: the entry has no such model.
+    """
+    for id in ids:
+        alias_of(made, id)
+    return replace(made, only=ids)
+
+
+def models_of(made: CatalogDraft) -> list[Model]:
+    """The models with what the list says of each, for showing them."""
+    return [
+        Model(
+            id=id,
+            alias=f"{made.draft.id}/{id}",
+            provider=made.draft.id,
+            name=table.get("display_name"),
+            max_context_tokens=table.get("max_context_size"),
+        )
+        for id, table in made.models.items()
+    ]
+
+
 def add(
-    config: Config, made: Proposal, *, default_model: str | None = None, dry_run: bool = False
-) -> Edited[Written]:  # fmt: skip
+    config: Config, made: CatalogDraft, *, default_model: str | None = None, dry_run: bool = False
+) -> Edited[WrittenProvider]:  # fmt: skip
     """Adds the provider with its models, or renews it; `default_model` is an alias; without one, where there is no default
     model yet, one of these becomes it.
 
@@ -255,9 +288,9 @@ def add(
     """
     if made.missing or not made.models:
         lacks = ", ".join(made.missing) or "models that can be talked to: it has none"
-        raise ModelbayError(f"{made.offer.id} cannot be added without {lacks}")
+        raise SourceError(f"{made.offer.id} cannot be added without {lacks}")
 
-    def change(edit: Edit) -> Written:
+    def change(edit: Edit) -> WrittenProvider:
         written = imported.write(edit, made.what, again=True)
         if default_model is not None:
             changes.set_default_model(edit, default_model)
@@ -271,24 +304,25 @@ def add(
     return edited
 
 
-def renewal(config: Config, shelf: Shelf, entry: ProviderEntry) -> Imported:
+def renewal(config: Config, shelf: ProviderCatalog, entry: ProviderEntry) -> Imported:
     """What the list says today of a provider that was added from it. Only its models are renewed.
 
     Raises:
         ConfigError: the list does not have it any more, or has no models for it.
     """
-    found = offer(shelf, entry.id, entry.base_url)
+    source = entry.source or {}
+    found = offer(shelf, str(source.get("models_dev_provider_id") or source.get("entry") or entry.id), entry.base_url)
     if found.wire.refused:
         raise _refused(found)
     if entry.type:
         found.wire.type = entry.type
-    models = _models(config, shelf, found)
+    models = _models(config, shelf, found, entry.id)
     if not models:
-        raise ModelbayError(f'the catalog has no models of "{entry.id}" any more', provider=entry.id)
+        raise SourceError(f'the catalog has no models of "{entry.id}" any more', provider=entry.id)
     return Imported(id=entry.id, models=models, owner=OWNER, gaps=_gaps(shelf, found))
 
 
-def _inside(shelf: Shelf, base: str | None) -> str | None:
+def _inside(shelf: ProviderCatalog, base: str | None) -> str | None:
     """Why an address is not to be taken from a list: it is in somebody's network. models.dev knows servers on this machine."""
     if base is None or VARIABLE.search(base):
         return None
@@ -296,15 +330,15 @@ def _inside(shelf: Shelf, base: str | None) -> str | None:
     return None if known else why_refused(base, shelf.url)
 
 
-def _models(config: Config, shelf: Shelf, found: Offer) -> dict[str, Table]:
+def _models(config: Config, shelf: ProviderCatalog, found: CatalogEntry, id: str) -> dict[str, Table]:
     """The models that come along, and those in use that are on their way out: they answer still."""
     models = shelf.providers[found.id]["models"]
-    used = {model.model for model in config.models.values() if model.provider == found.id}
+    used = {model.model for model in config.models.values() if model.provider == id}
     stay = [id for id in found.left if id in used and status_of(models[id]) in LEFT]
     return tables(shelf, replace(found, models=[*found.models, *stay]))
 
 
-def _gaps(shelf: Shelf, found: Offer) -> Gaps:
+def _gaps(shelf: ProviderCatalog, found: CatalogEntry) -> Gaps:
     """The models that the list has, and that are left out for what may be its mistake."""
     entry = shelf.providers[found.id]
     broken = {
@@ -323,12 +357,13 @@ def _reasons(found: Wire, entry: Extra) -> dict[str, str | None]:
     }
 
 
-def _source(shelf: Shelf, id: str) -> Table:
-    """Where the provider is refreshed from. Only in models.dev's own list the id tells whose prices hold."""
-    return {"kind": CATALOG, "url": shelf.url} | ({"models_dev_provider_id": id} if shelf.date else {})
+def _source(shelf: ProviderCatalog, id: str, provider: str) -> Table:
+    """Where the provider is refreshed from. Only in models.dev's own list the ID says whose prices apply."""
+    named = {"models_dev_provider_id": id} if shelf.date else {"entry": id} if id != provider else {}
+    return {"kind": CATALOG, "url": shelf.url, **named}
 
 
-def _drafted(found: Offer, preset: Preset | None, given: Given) -> tuple[Draft, list[str]]:
+def _drafted(found: CatalogEntry, preset: Preset | None, given: CatalogValues) -> tuple[Draft, list[str]]:
     """The entry without its key, and what is missing for it."""
     base, needs, type = found.wire.base_url, found.wire.needs, found.wire.type or ""
     table: Table = {"type": type}
@@ -358,7 +393,7 @@ def _place_of(name: str) -> str:
     return PROJECT if "PROJECT" in name else LOCATION
 
 
-def _value(name: str, given: Given) -> str | None:
+def _value(name: str, given: CatalogValues) -> str | None:
     """What was given for a variable. Of an address only the host counts, where a URL wants to have that.
 
     Raises:
@@ -369,7 +404,7 @@ def _value(name: str, given: Given) -> str | None:
         return None
     value = re.sub(r"^https?://|/+$", "", value)
     if not VALUE.fullmatch(value):
-        raise ModelbayError(
+        raise SourceError(
             f"{name} cannot be {masked_url(value)!r}", hint="it is a name: letters, digits, dots, hyphens"
         )
     return value
@@ -412,14 +447,14 @@ def _protocol(entry: ProviderEntry) -> Protocol | None:
     return TYPES[entry.type].protocol if entry.type else None
 
 
-def _refused(found: Offer) -> ModelbayError:
+def _refused(found: CatalogEntry) -> ModelbayError:
     hints = {
         "empty-url": "--base-url cannot be empty",
         "placeholder-url": "write the base URL as it is, without ${…}",
         "unknown-type": "add it by its address, if it speaks one of the protocols: modelbay provider add URL",
         "proprietary": "if it has an address for OpenAI's protocol: modelbay provider add URL",
     }
-    return ModelbayError(
+    return SourceError(
         f'provider "{found.id}" cannot be added: {found.wire.why}', hint=hints.get(str(found.wire.refused))
     )
 
@@ -433,4 +468,4 @@ def _checked(url: str) -> None:
     try:
         origin(url)
     except ValueError as error:
-        raise ModelbayError(f"{masked_url(url)}: {error}", hint="an address starts with https://") from None
+        raise SourceError(f"{masked_url(url)}: {error}", hint="an address starts with https://") from None

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from modelbay.config.schema import Config
 from modelbay.conversation import Json
-from modelbay.errors import ModelbayError
+from modelbay.errors import ModelbayError, SourceError
 from modelbay.hints import About, explain
 from modelbay.json_text import decode
 from modelbay.line import USER_AGENT, ProviderClient
@@ -24,7 +24,7 @@ SECONDS = 15.0
 BYTES = 16 * 2**20
 
 
-class Document(Struct):
+class FetchedDocument(Struct):
     """What was found, and where in the end."""
 
     url: str
@@ -33,7 +33,7 @@ class Document(Struct):
 
 async def fetch(
     line: ProviderClient, url: str, trusted: Collection[Origin], endpoint: Endpoint | None = None
-) -> Document:
+) -> FetchedDocument:
     """What is at an address. `trusted` are the origins that need not be public; with an `endpoint` its key is sent.
 
     Raises:
@@ -56,7 +56,7 @@ async def fetch(
         raise _of(error, url) from None
     if found.status != 200:
         raise _of(_refused(found.status, found.body), found.url)
-    return Document(found.url, HiddenBytes(found.body))  # a server may repeat the token that it was sent
+    return FetchedDocument(found.url, HiddenBytes(found.body))  # a server may repeat the token that it was sent
 
 
 def _refused(status: int, body: bytes) -> ModelbayError:
@@ -83,7 +83,7 @@ def check_reachable(url: str, trusted: Collection[Origin]) -> None:
     """
     where = origin(url)
     if where not in trusted and not is_open(where):
-        raise ModelbayError(
+        raise SourceError(
             f"{where} is this machine or in a private network",
             hint=f"a manifest may only name such an address where it is at {where} itself",
         )

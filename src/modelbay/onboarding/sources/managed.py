@@ -23,7 +23,7 @@ OWNED = (
 """The keys that the service's list decides, Kimi Code's; whatever else stands in a model's table is the user's."""
 
 
-class Written(Struct, frozen=True):
+class LoginModels(Struct, frozen=True):
     """What a login, or a refresh of its models, wrote."""
 
     models: list[str]
@@ -95,7 +95,7 @@ def table_of(item: Mapping[str, Any], provider: str) -> Table:
 
 def write(
     edit: Edit, login: LoginMethod, provider: Table, models: Mapping[str, Table], *, new: bool = True, gaps: Gaps | None = None
-) -> Written:  # fmt: skip
+) -> LoginModels:  # fmt: skip
     """The provider, its models and the service's other tables, in one transaction. The default model stays where it can
     be used; with a `new` login, or another default, `[thinking]` becomes what the default model can do. A model that may be
     in the `gaps` of the list is not removed.
@@ -130,7 +130,7 @@ def write(
         settle_thinking(edit, thinks="thinking" in can, always="always_thinking" in can)
     _put_services(edit, login, provider)
     edit.check()
-    return Written(list(models), gone, default)
+    return LoginModels(list(models), gone, default)
 
 
 def remove(edit: Edit, login: LoginMethod) -> Removed:

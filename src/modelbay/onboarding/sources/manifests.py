@@ -37,7 +37,7 @@ from modelbay.config import changes
 from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.schema import MANIFEST, Config, Table
 from modelbay.conversation import Json
-from modelbay.errors import ConfigError, ModelbayError, ProviderError
+from modelbay.errors import ConfigError, ModelbayError, ProviderError, SourceError
 from modelbay.line import ProviderClient
 from modelbay.model import Model
 from modelbay.onboarding import recognition
@@ -47,7 +47,7 @@ from modelbay.onboarding.recognition import Recognised
 from modelbay.onboarding.sources import fetch as documents
 from modelbay.onboarding.sources import merge as merging
 from modelbay.onboarding.sources.fetch import check_reachable
-from modelbay.onboarding.sources.merge import Ownership, Written
+from modelbay.onboarding.sources.merge import Ownership, WrittenProvider
 from modelbay.origin import Origin, origin
 from modelbay.providers import presets, urls
 from modelbay.providers.endpoint import Endpoint, endpoint_at
@@ -67,7 +67,7 @@ Keyed: TypeAlias = Callable[[], Endpoint | None]
 """Where a key goes, worked out when one is wanted; a keyring or a command may block. None where there is none."""
 
 
-class Said(Struct):
+class ManifestModels(Struct):
     """What a provider says of itself, all together."""
 
     manifest: Manifest
@@ -85,13 +85,13 @@ class Said(Struct):
         return {one.id: {"listed": listed_table(one)} for one in self.models}
 
 
-class Proposal(Struct, kw_only=True):
+class ManifestDraft(Struct, kw_only=True):
     """What adding a provider will write, to be shown before it is."""
 
     id: str
     url: str | None
     """Where the manifest is; None for embedded JSON."""
-    said: Said
+    said: ManifestModels
     taken: bool = False
     """The id is in use, and not by this source: another one must be chosen, with `renamed`."""
     again: bool = False
@@ -133,7 +133,7 @@ class Proposal(Struct, kw_only=True):
         return found
 
 
-class Consent(Struct, frozen=True):
+class KeyConsent(Struct, frozen=True):
     """What must be agreed to before going on: that the key goes to an origin which nobody typed."""
 
     origin: Origin
@@ -145,7 +145,7 @@ class Consent(Struct, frozen=True):
 
 async def from_url(
     config: Config, url: str, *, id: str | None = None, key: str | None = None, agreed: Origin | None = None
-) -> Proposal | Consent:
+) -> ManifestDraft | KeyConsent:
     """What the manifest at an address makes. The key is sent only where the models are not listed without one, and then
     to the origin of `url` or the one that was `agreed`.
 
@@ -154,7 +154,7 @@ async def from_url(
     """
     url = url.strip()
     if not url:
-        raise ModelbayError(NOTHING_GIVEN, hint=GIVE)
+        raise SourceError(NOTHING_GIVEN, hint=GIVE)
     home = typed(url)
     line = ProviderClient(config)
     try:
@@ -173,7 +173,7 @@ async def _from_manifest(
     id: str | None,
     key: str | None,
     agreed: Origin | None,
-) -> Proposal | Consent:
+) -> ManifestDraft | KeyConsent:
     where = origin(manifest.base_url)
     may = where in (home, agreed)
     keyed = partial(_endpoint, line.config, manifest, key) if key and may else _nobody
@@ -181,20 +181,20 @@ async def _from_manifest(
         said = await said_by(manifest, [home], keyed, line)
     except ModelbayError as error:
         if key and not may and error.status in REFUSED:
-            return Consent(where, error.message)
+            return KeyConsent(where, error.message)
         wanted = "it lists its models only to those who have a key: add --api-key KEY"
         raise refused(error, wanted if error.status in REFUSED and not key else None) from None
     return _proposal(line.config, said, url, id)
 
 
-def from_text(config: Config, text: bytes | Json, *, id: str | None = None) -> Proposal:
+def from_text(config: Config, text: bytes | Json, *, id: str | None = None) -> ManifestDraft:
     """What embedded JSON makes. Nothing is sent.
 
     Raises:
         ModelbayError: it cannot be used.
     """
     if isinstance(text, bytes) and not text.strip():
-        raise ModelbayError(NOTHING_GIVEN, hint=GIVE)
+        raise SourceError(NOTHING_GIVEN, hint=GIVE)
     manifest = parse_manifest(text, pasted=True)
     return _proposal(config, _said(manifest, manifest.models, manifest.findings), None, id)
 
@@ -213,11 +213,13 @@ async def manifest_at(line: ProviderClient, url: str, trusted: Collection[Origin
     try:
         check_reachable(manifest.base_url, trusted)
     except ModelbayError as error:
-        raise ModelbayError(f"{FAILED}: baseUrl: {error.message}", hint=error.hint) from None
+        raise SourceError(f"{FAILED}: baseUrl: {error.message}", hint=error.hint) from None
     return manifest
 
 
-async def said_by(manifest: Manifest, trusted: Collection[Origin], keyed: Keyed, line: ProviderClient) -> Said:
+async def said_by(
+    manifest: Manifest, trusted: Collection[Origin], keyed: Keyed, line: ProviderClient
+) -> ManifestModels:
     """What a hosted manifest leads to. Where nobody gets an answer without a key, the one of `keyed` is sent.
 
     Raises:
@@ -246,7 +248,7 @@ async def _at_models_dev(id: str, exchange: Exchange) -> tuple[list[Listed], str
     problem = await known.refresh(exchange)
     if id not in known.providers:
         message = f'{FAILED}: models_dev_provider_id: models.dev has no provider "{id}"'
-        raise ModelbayError(message, hint=_near(id, known))
+        raise SourceError(message, hint=_near(id, known))
     return known.models(id), problem
 
 
@@ -261,7 +263,7 @@ def refused(error: ModelbayError, hint: str | None = None) -> ModelbayError:
     """An error as what it is to somebody who adds a provider: its data cannot be processed."""
     if error.message.startswith(FAILED):
         return error
-    return ModelbayError(f"{FAILED}: {error.message}", hint=hint or error.hint or FIX)
+    return SourceError(f"{FAILED}: {error.message}", hint=hint or error.hint or FIX)
 
 
 def typed(url: str) -> Origin:
@@ -273,21 +275,21 @@ def typed(url: str) -> Origin:
     try:
         where = origin(url)
     except ValueError as error:
-        raise ModelbayError(f"{FAILED}: {masked_url(url)}: {error}", hint=GIVE) from None
+        raise SourceError(f"{FAILED}: {masked_url(url)}: {error}", hint=GIVE) from None
     if urls.without_user(url)[1]:
         message = f"{FAILED}: {masked_url(url)}: it has a user or a key before the host"
-        raise ModelbayError(message, hint="a manifest is readable without one; give the key with --api-key")
+        raise SourceError(message, hint="a manifest is readable without one; give the key with --api-key")
     return where
 
 
-def _said(manifest: Manifest, listed: list[Listed], findings: Iterable[ManifestFinding]) -> Said:
+def _said(manifest: Manifest, listed: list[Listed], findings: Iterable[ManifestFinding]) -> ManifestModels:
     models = [one for one in listed if one.chats and one.status != "inactive"]
     findings = list(findings)
     told = [str(finding) for finding in findings]
     others = {one.id: f"says that it is for {one.kind}" for one in listed if not one.chats}
     gaps = Gaps([str(finding) for finding in findings if finding.unread], others)
     notes = told[:TOLD] + ([f"… and {counted(len(told) - TOLD, 'remark')} more"] if len(told) > TOLD else [])
-    return Said(manifest, models, len(listed) - len(models), notes, gaps)
+    return ManifestModels(manifest, models, len(listed) - len(models), notes, gaps)
 
 
 def _endpoint(config: Config, manifest: Manifest, key: str) -> Endpoint:
@@ -303,11 +305,11 @@ def _nobody() -> None:
 # The id
 
 
-def _proposal(config: Config, said: Said, url: str | None, id: str | None) -> Proposal:
-    return renamed(config, Proposal(id="", url=url, said=said), id or slug(said.manifest))
+def _proposal(config: Config, said: ManifestModels, url: str | None, id: str | None) -> ManifestDraft:
+    return renamed(config, ManifestDraft(id="", url=url, said=said), id or slug(said.manifest))
 
 
-def renamed(config: Config, proposal: Proposal, id: str) -> Proposal:
+def renamed(config: Config, proposal: ManifestDraft, id: str) -> ManifestDraft:
     """The proposal under another id."""
     entry = config.providers.get(id)
     source = (entry.source or {}) if entry is not None else {}
@@ -339,34 +341,41 @@ def another_id(config: Config, id: str) -> str:
 
 
 def add(
-    config: Config, proposal: Proposal, *, key: str | None = None, default_model: str | None = None, dry_run: bool = False
-) -> Edited[Written]:  # fmt: skip
-    """Writes a proposal. `default_model` is a wire id or an alias; without one, where there is no default model yet,
-    one of these becomes it. Without a `key` an entry that is renewed keeps its own.
+    config: Config,
+    proposal: ManifestDraft,
+    *,
+    key: str | None = None,
+    default_model: str | None = None,
+    only: Collection[str] = (),
+    dry_run: bool = False,
+) -> Edited[WrittenProvider]:
+    """Writes a draft, with the models whose IDs are in `only`, or with all. `default_model` is a model ID or an alias; without
+    one, one of these becomes the default if there is none yet. Without a `key` an entry that is renewed keeps its own.
 
     Raises:
         ModelbayError: it has no models; its id is taken; the file cannot be changed.
     """
     said, id = proposal.said, proposal.id
     if not said.models:
-        raise ModelbayError(NO_MODELS, hint=HAVE_MODELS)
+        raise SourceError(NO_MODELS, hint=HAVE_MODELS)
     if proposal.taken:
         message = f'provider "{id}" already exists, from another source'
         raise ConfigError(message, hint=f"name this one with --id, as --id {another_id(config, id)}", provider=id)
     tables, last = said.tables, merging.recall(id)
 
-    def change(edit: Edit) -> Written:
+    def change(edit: Edit) -> WrittenProvider:
         if proposal.again:
             changes.change_provider(edit, id, _renewal(edit, proposal, key))
         else:
             changes.add_provider(edit, id, with_key(proposal.draft, key).table)
-        merged = merging.merge(edit, id, tables, OWNER, last if proposal.again else None, again=True, gaps=said.gaps)
+        chosen = merging.limited(edit, id, tables, only)
+        merged = merging.merge(edit, id, chosen, OWNER, last if proposal.again else None, again=True, gaps=said.gaps)
         default = _default(edit, id, default_model)
         if default is not None:
             changes.set_default_model(edit, default)
         default = default or settle_default(edit, [id])
         edit.check()
-        return Written(provider=id, models=merged, new=not proposal.again, default_model=default)
+        return WrittenProvider(provider=id, models=merged, new=not proposal.again, default_model=default)
 
     edited = apply(change, config.path, dry_run=dry_run)
     if not dry_run:
@@ -374,7 +383,7 @@ def add(
     return edited
 
 
-def _renewal(edit: Edit, proposal: Proposal, key: str | None) -> dict[tuple[str, ...], object]:
+def _renewal(edit: Edit, proposal: ManifestDraft, key: str | None) -> dict[tuple[str, ...], object]:
     """What changes in an entry that is there: its source's word, and the key where one is given."""
     table = proposal.draft.table
     renewed: dict[tuple[str, ...], object] = {(name,): table[name] for name in ("name", "base_url", "source")}

@@ -5,7 +5,7 @@ user's, and is left alone. What was written is remembered in the cache folder; w
 source's again. Whatever stands beside those keys, `overrides` above all, is the user's for good.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from time import time
 
 import msgspec
@@ -62,7 +62,7 @@ class Merged(Struct):
         return not (self.added or self.removed or self.changed)
 
 
-class Written(Struct, kw_only=True):
+class WrittenProvider(Struct, kw_only=True):
     """What became of a provider."""
 
     provider: str
@@ -108,6 +108,12 @@ def seen(base_url: str, models: Mapping[str, Table], last: Memory | None = None,
     earlier = last.models if last and gaps else {}
     kept = {id: table for id, table in earlier.items() if gaps and gaps.covers(id)}
     return Memory(base_url, {**kept, **models}, now, now)
+
+
+def limited(edit: Edit, provider: str, models: Mapping[str, Table], only: Collection[str]) -> dict[str, Table]:
+    """The models of a source whose IDs are in `only`, and those that the provider has already; without `only`, all."""
+    there = {str(table.get("name") or table.get("model")) for table in edit.models_of(provider).values()}
+    return {id: table for id, table in models.items() if not only or id in only or id in there}
 
 
 def merge(

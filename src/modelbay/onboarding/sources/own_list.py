@@ -10,15 +10,15 @@ from modelbay.config.edit import Edit
 from modelbay.config.schema import Config, ProviderEntry, Table
 from modelbay.line import ProviderClient
 from modelbay.onboarding.sources import merge as merging
-from modelbay.onboarding.sources.answer import LIST, Answer
-from modelbay.onboarding.sources.merge import Memory, Ownership, Written
+from modelbay.onboarding.sources.answer import LIST, SourceUpdate
+from modelbay.onboarding.sources.merge import Memory, Ownership, WrittenProvider
 from modelbay.providers.upstream import Upstream, upstream
 
 OWNER = Ownership(frozenset(), lambda provider, alias, table: False)
 """Of a model that was chosen from its provider's list, the file has nothing but its name."""
 
 
-async def of_list(config: Config, line: ProviderClient, entry: ProviderEntry) -> Answer:
+async def of_list(config: Config, line: ProviderClient, entry: ProviderEntry) -> SourceUpdate:
     """What a provider's own list says."""
     found = upstream(config, entry)
     catalog = Catalog()
@@ -26,17 +26,17 @@ async def of_list(config: Config, line: ProviderClient, entry: ProviderEntry) ->
     discovery = await discover(config, entry, line.fetch)
     _add_gaps(discovery, before)
 
-    def write(edit: Edit, agreed: bool) -> list[Written]:
+    def write(edit: Edit, agreed: bool) -> list[WrittenProvider]:
         return [_written(edit, found, before, discovery)]
 
     def remember(agreed: bool) -> None:
         catalog.remember(found, discovery)
         merging.remember(entry.id, merging.seen(found.base_url, {}))
 
-    return Answer(kind=LIST, providers=[entry.id], write=write, remember=remember)
+    return SourceUpdate(kind=LIST, providers=[entry.id], write=write, remember=remember)
 
 
-def _written(edit: Edit, found: Upstream, before: Seen | None, discovery: Discovery) -> Written:
+def _written(edit: Edit, found: Upstream, before: Seen | None, discovery: Discovery) -> WrittenProvider:
     """Renews the models of a list that the user has. New ones come where all that there were had been taken."""
     id = found.provider.id
     listed = {one.id: one for one in discovery.models if one.chats and one.status != "inactive"}
@@ -51,7 +51,9 @@ def _written(edit: Edit, found: Upstream, before: Seen | None, discovery: Discov
     new = [wire_id for wire_id in listed if wire_id not in had and wire_id not in mine]
     takes_all = bool(had) and had.keys() <= mine.keys()
     kept: dict[str, Table] = {wire_id: {} for wire_id in listed if wire_id in mine or (takes_all and wire_id in new)}
-    written = Written(provider=id, models=merging.merge(edit, id, kept, OWNER, Memory(models=had), gaps=discovery.gaps))
+    written = WrittenProvider(
+        provider=id, models=merging.merge(edit, id, kept, OWNER, Memory(models=had), gaps=discovery.gaps)
+    )
     written.notes += _default_unlisted(edit, mine, discovery, written.models.kept)
     if before is not None:
         for wire_id, alias in mine.items():

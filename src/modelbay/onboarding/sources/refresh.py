@@ -4,7 +4,7 @@
     outcomes = [write(config, answer, agreed=False) for answer in answers]
 
 `SOURCES` has who asks for each kind of source. Asking writes nothing. What is written leaves the user's own alone, and takes
-no key where nobody has agreed to: `Answer.move` is to be asked about.
+no key where nobody has agreed to: `SourceUpdate.move` is to be asked about.
 """
 
 from asyncio import gather
@@ -18,23 +18,23 @@ from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.schema import CATALOG, MANIFEST, REGISTRY, Config, ProviderEntry
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.line import ProviderClient
-from modelbay.onboarding.sources.answer import LIST, LOGIN, Answer
-from modelbay.onboarding.sources.merge import Written
+from modelbay.onboarding.sources.answer import LIST, LOGIN, SourceUpdate
+from modelbay.onboarding.sources.merge import WrittenProvider
 from modelbay.onboarding.sources.own_list import of_list
 from modelbay.onboarding.sources.renewals import of_catalogs, of_login, of_manifest, of_registries
 from modelbay.providers import logins
 from modelbay.providers.upstream import upstream
 
-Ask: TypeAlias = Callable[[Config, ProviderClient, list[ProviderEntry]], Awaitable[list[Answer]]]
-AskOne: TypeAlias = Callable[[Config, ProviderClient, ProviderEntry], Awaitable[Answer]]
+Ask: TypeAlias = Callable[[Config, ProviderClient, list[ProviderEntry]], Awaitable[list[SourceUpdate]]]
+AskOne: TypeAlias = Callable[[Config, ProviderClient, ProviderEntry], Awaitable[SourceUpdate]]
 
 
-class Outcome(Struct, kw_only=True):
+class RefreshResult(Struct, kw_only=True):
     """What became of an answer."""
 
-    answer: Answer
-    written: list[Written] = field(default_factory=list)
-    edited: Edited[list[Written]] | None = None
+    answer: SourceUpdate
+    written: list[WrittenProvider] = field(default_factory=list)
+    edited: Edited[list[WrittenProvider]] | None = None
     error: ModelbayError | None = None
 
     @property
@@ -46,14 +46,14 @@ class Outcome(Struct, kw_only=True):
 def _each(kind: str, one: AskOne) -> Ask:
     """Asks for each provider by itself."""
 
-    async def safely(config: Config, line: ProviderClient, entry: ProviderEntry) -> Answer:
+    async def safely(config: Config, line: ProviderClient, entry: ProviderEntry) -> SourceUpdate:
         try:
             return await one(config, line, entry)
         except ModelbayError as error:
             error.provider = error.provider or entry.id
-            return Answer(kind=kind, providers=[entry.id], error=error)
+            return SourceUpdate(kind=kind, providers=[entry.id], error=error)
 
-    async def asked(config: Config, line: ProviderClient, entries: list[ProviderEntry]) -> list[Answer]:
+    async def asked(config: Config, line: ProviderClient, entries: list[ProviderEntry]) -> list[SourceUpdate]:
         return await gather(*(safely(config, line, entry) for entry in entries))
 
     return asked
@@ -113,7 +113,7 @@ def _is_asked(config: Config, entry: ProviderEntry) -> bool:
     return preset is None or preset.lists_models or bool(preset.lists)
 
 
-async def ask(config: Config, entries: Sequence[ProviderEntry]) -> list[Answer]:
+async def ask(config: Config, entries: Sequence[ProviderEntry]) -> list[SourceUpdate]:
     """What the sources of providers say now. One that fails leaves the others alone."""
     kinds: dict[str, list[ProviderEntry]] = {}
     for entry in entries:
@@ -129,13 +129,13 @@ async def ask(config: Config, entries: Sequence[ProviderEntry]) -> list[Answer]:
     return [answer for group in found for answer in group]
 
 
-def write(config: Config, answer: Answer, *, agreed: bool = False, dry_run: bool = False) -> Outcome:
+def write(config: Config, answer: SourceUpdate, *, agreed: bool = False, dry_run: bool = False) -> RefreshResult:
     """Writes an answer, all of it or, where it cannot be used, nothing. `agreed`: its provider may move, key and all."""
     if answer.write is None:
-        return Outcome(answer=answer, error=answer.error)
+        return RefreshResult(answer=answer, error=answer.error)
     writes = answer.write
 
-    def change(edit: Edit) -> list[Written]:
+    def change(edit: Edit) -> list[WrittenProvider]:
         for id in answer.providers:
             if edit.get("providers", id) is None:  # another process; writing would add it again
                 raise ConfigError(f'provider "{id}" was removed during the refresh: nothing was written', provider=id)
@@ -144,7 +144,7 @@ def write(config: Config, answer: Answer, *, agreed: bool = False, dry_run: bool
     try:
         done = apply(change, config.path, dry_run=dry_run)
     except ModelbayError as error:
-        return Outcome(answer=answer, error=error)
+        return RefreshResult(answer=answer, error=error)
     if not dry_run:
         answer.remember(agreed)
-    return Outcome(answer=answer, written=done.result, edited=done)
+    return RefreshResult(answer=answer, written=done.result, edited=done)

@@ -1,7 +1,7 @@
 """Registries: a document of somebody's that has several providers. They are added together, and renewed together.
 
     found = await fetched(config, url, ["token"])
-    made = propose(config, found, Given(keys={"acme": "..."}))
+    made = propose(config, found, RegistryKeys(keys={"acme": "..."}))
     written = add(config, made).result
 
 The token opens the document; a provider's key opens the provider. They are two things, and only what somebody says, or
@@ -33,6 +33,7 @@ from modelbay.errors import (
     NotFound,
     PermissionDenied,
     ProviderError,
+    SourceError,
 )
 from modelbay.line import ProviderClient
 from modelbay.onboarding.choose_models import settle_default
@@ -40,7 +41,7 @@ from modelbay.onboarding.draft import as_entry, serves_without_key
 from modelbay.onboarding.sources import fetch as documents
 from modelbay.onboarding.sources import merge as merging
 from modelbay.onboarding.sources import write as imported
-from modelbay.onboarding.sources.merge import Merged, Written
+from modelbay.onboarding.sources.merge import Merged, WrittenProvider
 from modelbay.onboarding.sources.write import Imported, owner_of
 from modelbay.origin import origin
 from modelbay.providers.endpoint import Endpoint, Headers
@@ -50,6 +51,9 @@ OWNER = owner_of(
     ("max_context_size", "max_input_size", "max_output_size", "capabilities", "display_name", "reasoning_key",
      "support_efforts", "default_effort", "off_effort", "cost")
 )  # fmt: skip
+
+NAMED = 20
+"""Skipped entries that are named; the others are counted."""
 
 Key: TypeAlias = Literal["given", "token", "kept", "not needed", "none"]
 """Which key a provider has after adding: one given for it, the registry's token, the one it had."""
@@ -62,7 +66,7 @@ KEYS: dict[Key, str] = {
 }
 
 
-class Found(Struct, kw_only=True):
+class FetchedRegistry(Struct, kw_only=True):
     """A registry that was read."""
 
     registry: Registry
@@ -75,7 +79,7 @@ class Found(Struct, kw_only=True):
         return f"Found({masked_url(self.url or '')!r})"
 
 
-class Given(Struct, kw_only=True):
+class RegistryKeys(Struct, kw_only=True):
     """What a person says about a registry that is to be added."""
 
     keys: dict[str, str] = field(default_factory=dict)
@@ -87,7 +91,7 @@ class Given(Struct, kw_only=True):
         return f"Given(keys of {list(self.keys)})"
 
 
-class Item(Struct, kw_only=True):
+class RegistryItem(Struct, kw_only=True):
     """A provider that is to be written."""
 
     listed: RegistryProvider
@@ -99,19 +103,27 @@ class Item(Struct, kw_only=True):
         return self.key == "none"
 
 
-class Proposal(Struct, kw_only=True):
+class RegistryDraft(Struct, kw_only=True):
     """What adding or renewing a registry would write."""
 
     title: str
     """Its address as it may be shown."""
-    items: list[Item]
+    items: list[RegistryItem]
     left: list[Left]
     """What was left out, and why."""
     vanished: list[str] = field(default_factory=list)
     """Providers that came from it and that it does not have any more."""
 
 
-async def fetched(config: Config, url: str, tokens: Iterable[str]) -> Found:
+class Only(Struct, frozen=True):
+    """Which of a registry's providers and models are added; all by default."""
+
+    provider: str | None = None
+    models: list[str] = field(default_factory=list)
+    """By model ID, or as `provider/model-id`."""
+
+
+async def fetched(config: Config, url: str, tokens: Iterable[str]) -> FetchedRegistry:
     """The registry at an address, opened by the first of the tokens that does; without any, if it is open.
 
     Raises:
@@ -121,7 +133,7 @@ async def fetched(config: Config, url: str, tokens: Iterable[str]) -> Found:
     try:
         origin(url)
     except ValueError as error:
-        raise ModelbayError(f"{masked_url(url)}: {error}") from None
+        raise SourceError(f"{masked_url(url)}: {error}") from None
     wanted: list[str | None] = list(dict.fromkeys(tokens))
     first, *others = wanted or [None]
     try:
@@ -133,30 +145,34 @@ async def fetched(config: Config, url: str, tokens: Iterable[str]) -> Found:
         raise error
 
 
-def pasted(content: Json, url: str | None = None, token: str | None = None) -> Found:
+def pasted(content: Json, url: str | None = None, token: str | None = None) -> FetchedRegistry:
     """A registry whose text is at hand; with `url`, it was fetched from there.
 
     Raises:
         ModelbayError: it is no registry.
     """
-    return Found(registry=parse_registry(content, url), url=url, token=token)
+    return FetchedRegistry(registry=parse_registry(content, url), url=url, token=token)
 
 
-def propose(config: Config, found: Found, given: Given) -> Proposal:
+def propose(config: Config, found: FetchedRegistry, given: RegistryKeys, only: Only | None = None) -> RegistryDraft:
     """What adding a registry writes, or adding it again with a new token.
 
     Raises:
         ModelbayError: a key was given for a provider that it does not have, or nothing can be written.
     """
+    only = only or Only()
     known = {one.id for one in found.registry.providers}
-    for id in given.keys:
+    for id in [*given.keys, *([only.provider] if only.provider is not None else [])]:
         if id not in known:
-            raise ModelbayError(
+            raise SourceError(
                 f'the registry has no provider "{id}" that can be used', hint=f"it has {', '.join(sorted(known))}"
             )
-    made = Proposal(title=masked_url(found.url or "a registry"), items=[], left=list(found.registry.left))
+    made = RegistryDraft(title=masked_url(found.url or "a registry"), items=[], left=list(found.registry.left))
     taken = {folded(id): id for id in config.providers}
     for listed in found.registry.providers:
+        chosen = _chosen(listed, only)
+        if only.provider not in (None, listed.id) or (only.models and not chosen):
+            continue
         old = config.providers.get(listed.id)
         if old is not None and not _comes_from(old, found.url):
             why = "there is a provider of that name already, which is not of this registry"
@@ -165,31 +181,40 @@ def propose(config: Config, found: Found, given: Given) -> Proposal:
         if (twin := taken.get(folded(listed.id), listed.id)) != listed.id:
             made.left.append(Left(listed.id, f"its id differs from your provider {twin} in case only"))
             continue
-        made.items.append(_item(config, found, given, listed, old))
+        item = _item(config, found, given, listed, old)
+        item.made.only = chosen
+        made.items.append(item)
+    if not made.items and not made.left:
+        raise SourceError(f"{made.title} has no model {', '.join(only.models)}")
     if not made.items:
-        raise ModelbayError(
+        raise SourceError(
             f"nothing of {made.title} can be added: {made.left[0].where}: {made.left[0].why}",
             hint=f"take the other one out first: modelbay provider remove {quote(made.left[0].where)}",
         )
-    if found.registry.incomplete is None:
+    if found.registry.incomplete is None and only == Only():
         made.vanished = [id for id in members(config, found.url) if id not in found.registry.named]
     return made
 
 
-def renewal(config: Config, found: Found) -> Proposal:
+def _chosen(listed: RegistryProvider, only: Only) -> list[str]:
+    """The models of a provider that are named."""
+    return [id for id in listed.models if id in only.models or f"{listed.id}/{id}" in only.models]
+
+
+def renewal(config: Config, found: FetchedRegistry) -> RegistryDraft:
     """What renewing a registry writes: as adding it again does, with the keys that its providers have.
 
     Raises:
         ModelbayError: nothing can be written.
     """
-    made = propose(config, found, Given())
+    made = propose(config, found, RegistryKeys())
     still = {id for id, entry in config.providers.items() if entry.static}
     made.items = [item for item in made.items if item.listed.id not in still]
     made.vanished = [id for id in made.vanished if id not in still]
     return made
 
 
-def alias_of(made: Proposal, name: str) -> str:
+def alias_of(made: RegistryDraft, name: str) -> str:
     """The alias of a model that is to be the default, by it or by its wire id.
 
     Raises:
@@ -200,10 +225,34 @@ def alias_of(made: Proposal, name: str) -> str:
             alias = item.made.names.get(wire_id, f"{item.listed.id}/{wire_id}")
             if name in (alias, wire_id):
                 return alias
-    raise ModelbayError(f'model "{name}" is not in the registry')
+    raise SourceError(f'model "{name}" is not in the registry')
 
 
-def write(edit: Edit, made: Proposal, default_model: str | None = None, *, again: bool = True) -> list[Written]:
+def notes(made: RegistryDraft, written: list[WrittenProvider]) -> list[tuple[str, bool]]:
+    """What is left to do after adding, each with whether it is a warning."""
+    found: list[tuple[str, bool]] = [(note, True) for one in written for note in one.notes]
+    for item, one in zip(made.items, (one for one in written if not one.gone), strict=True):
+        id = item.listed.id
+        if one.elsewhere:
+            moved = f"{id} was not moved: the registry now says {one.elsewhere}, for which its API key was not given"
+            found.append((f"{moved}; to follow: --provider-key {id}=KEY", True))
+        elif item.wants_key:
+            found.append((f"{quote(id)} has no API key yet: modelbay key set {quote(id)}", True))
+        if item.listed.guessed:
+            guess = f'Protocol guessed as "{item.listed.type}" for {id}'
+            found.append((f'{guess}: edit "type" in config.toml if requests fail', False))
+        if one.models.incomplete:
+            found.append((f"{id}: no model was removed, as the list is incomplete: {one.models.incomplete}", False))
+        found += [(f"{name}: {why}", False) for name, why in one.models.kept.items()]
+    found += [(f"skipped: {left.where}: {left.why}", True) for left in made.left[:NAMED]]
+    if len(made.left) > NAMED:
+        found.append((f"skipped {len(made.left) - NAMED} more", True))
+    return found
+
+
+def write(
+    edit: Edit, made: RegistryDraft, default_model: str | None = None, *, again: bool = True
+) -> list[WrittenProvider]:
     """Adds and renews the providers, in the order of `made.items`, and removes those that vanished; `default_model` is an
     alias. Without `again`, which renewing is, models that the user took out stay out.
 
@@ -219,11 +268,11 @@ def write(edit: Edit, made: Proposal, default_model: str | None = None, *, again
 
 
 def add(
-    config: Config, made: Proposal, *, default_model: str | None = None, dry_run: bool = False
-) -> Edited[list[Written]]:  # fmt: skip
+    config: Config, made: RegistryDraft, *, default_model: str | None = None, dry_run: bool = False
+) -> Edited[list[WrittenProvider]]:  # fmt: skip
     """Does what `write` does, in the file. Where there is no default model yet, one of these becomes it."""
 
-    def change(edit: Edit) -> list[Written]:
+    def change(edit: Edit) -> list[WrittenProvider]:
         written = write(edit, made, default_model)
         for one in [one for one in written if one.new]:
             one.default_model = settle_default(edit, [one.provider])
@@ -235,7 +284,7 @@ def add(
     return edited
 
 
-def remember(made: Proposal) -> None:
+def remember(made: RegistryDraft) -> None:
     """Keeps what the registry said, once that is written."""
     for item in made.items:
         imported.remember(item.made)
@@ -266,13 +315,15 @@ def token_of(entry: ProviderEntry) -> str | None:
     return token.strip() or None if isinstance(token, str) else None
 
 
-def _removed(edit: Edit, id: str) -> Written:
+def _removed(edit: Edit, id: str) -> WrittenProvider:
     gone = changes.remove_provider(edit, id)
     notes = [f"there is no default model any more; it was {gone.default_model}"] * bool(gone.default_model)
-    return Written(provider=id, models=Merged(removed=gone.models), gone=True, notes=notes)
+    return WrittenProvider(provider=id, models=Merged(removed=gone.models), gone=True, notes=notes)
 
 
-def _item(config: Config, found: Found, given: Given, listed: RegistryProvider, old: ProviderEntry | None) -> Item:
+def _item(
+    config: Config, found: FetchedRegistry, given: RegistryKeys, listed: RegistryProvider, old: ProviderEntry | None
+) -> RegistryItem:
     named = {"name": listed.name} if old is None and listed.name != listed.id else {}
     table: Table = {"type": listed.type, **named, "base_url": listed.api}
     key, api_key = _key(config, found, given, listed, old)
@@ -281,7 +332,7 @@ def _item(config: Config, found: Found, given: Given, listed: RegistryProvider, 
     if (source := _source(found, old)) is not None:
         table["source"] = source
     may_move = key == "given" or (key == "token" and given.token_is_key)
-    return Item(
+    return RegistryItem(
         listed=listed,
         key=key,
         made=Imported(
@@ -297,7 +348,7 @@ def _item(config: Config, found: Found, given: Given, listed: RegistryProvider, 
 
 
 def _key(
-    config: Config, found: Found, given: Given, listed: RegistryProvider, old: ProviderEntry | None
+    config: Config, found: FetchedRegistry, given: RegistryKeys, listed: RegistryProvider, old: ProviderEntry | None
 ) -> tuple[Key, str | None]:
     """Which key a provider is to have, and what is to be written for that."""
     if listed.id in given.keys:
@@ -316,7 +367,7 @@ def _key(
     return ("not needed" if serves_without_key(entry) else "none"), None
 
 
-def _source(found: Found, old: ProviderEntry | None) -> Table | None:
+def _source(found: FetchedRegistry, old: ProviderEntry | None) -> Table | None:
     """Where it is renewed from, with the token that opened it just now."""
     if found.url is None:
         return None
@@ -341,14 +392,14 @@ def _opened(config: Config, url: str, token: str) -> str:
     """
     text = resolve_reference(token, config, (str(origin(url)),))
     if not is_key(text):
-        raise ModelbayError("the registry's token has characters that no token has", hint="copy it again, by itself")
+        raise SourceError("the registry's token has characters that no token has", hint="copy it again, by itself")
     bound = bound_origin(token, config)
     if bound not in (None, str(origin(url))):
         raise ConfigError(f"this token was given for {bound}, and is not sent to {origin(url)}")
     return text
 
 
-async def _fetched(config: Config, url: str, token: str | None) -> Found:
+async def _fetched(config: Config, url: str, token: str | None) -> FetchedRegistry:
     text = await to_thread(_opened, config, url, token) if token else None
     where = origin(url)
     authorisation: Headers = {"Authorization": Secret(text, where).prefixed("Bearer ")} if text else {}
@@ -362,7 +413,7 @@ async def _fetched(config: Config, url: str, token: str | None) -> Found:
         raise _refusal(url, error) from None
     finally:
         await line.aclose()
-    return Found(registry=parse_registry(found.body, url), url=url, token=token)
+    return FetchedRegistry(registry=parse_registry(found.body, url), url=url, token=token)
 
 
 def _refusal(url: str, error: ProviderError) -> ModelbayError:

@@ -7,14 +7,14 @@ from shlex import quote
 from modelbay.config import changes
 from modelbay.config.edit import Edit
 from modelbay.config.schema import CATALOG, MANIFEST, REGISTRY, Config, ProviderEntry
-from modelbay.errors import ConfigError, MissingCredential, ModelbayError
+from modelbay.errors import ConfigError, MissingCredential, ModelbayError, SourceError
 from modelbay.line import ProviderClient
 from modelbay.onboarding.sources import catalogs, managed, manifests, registries
 from modelbay.onboarding.sources import merge as merging
 from modelbay.onboarding.sources import write as imported
-from modelbay.onboarding.sources.answer import LOGIN, Answer, Move
-from modelbay.onboarding.sources.catalogs import Shelf
-from modelbay.onboarding.sources.merge import Written
+from modelbay.onboarding.sources.answer import LOGIN, Move, SourceUpdate
+from modelbay.onboarding.sources.catalogs import ProviderCatalog
+from modelbay.onboarding.sources.merge import WrittenProvider
 from modelbay.origin import origin
 from modelbay.providers import logins
 from modelbay.providers.endpoint import Endpoint, endpoint_at, models_endpoint
@@ -23,7 +23,7 @@ from modelbay.providers.upstream import upstream
 # Manifests
 
 
-async def of_manifest(config: Config, line: ProviderClient, entry: ProviderEntry) -> Answer:
+async def of_manifest(config: Config, line: ProviderClient, entry: ProviderEntry) -> SourceUpdate:
     """What a provider's manifest says."""
     source = entry.source or {}
     url, base = str(source["url"]), upstream(config, entry).base_url
@@ -34,12 +34,12 @@ async def of_manifest(config: Config, line: ProviderClient, entry: ProviderEntry
     except ModelbayError as error:
         raise manifests.refused(error) from None
     if not said.models:
-        raise ModelbayError(manifests.NO_MODELS, hint=manifests.HAVE_MODELS)
+        raise SourceError(manifests.NO_MODELS, hint=manifests.HAVE_MODELS)
     last, tables = merging.recall(entry.id), said.tables
     before = last.base_url if last and last.base_url else base
     elsewhere = manifest.base_url.rstrip("/") not in (before.rstrip("/"), base.rstrip("/"))
 
-    def write(edit: Edit, agreed: bool) -> list[Written]:
+    def write(edit: Edit, agreed: bool) -> list[WrittenProvider]:
         moves = elsewhere and agreed
         if moves:
             changes.change_provider(edit, entry.id, {("base_url",): manifest.base_url})
@@ -47,13 +47,13 @@ async def of_manifest(config: Config, line: ProviderClient, entry: ProviderEntry
         if source.get("models_dev_provider_id") != dev_id:
             changes.change_provider(edit, entry.id, {("source", "models_dev_provider_id"): dev_id})
         merged = merging.merge(edit, entry.id, tables, manifests.OWNER, last, gaps=said.gaps)
-        return [Written(provider=entry.id, models=merged, moved=moves, notes=said.notes)]
+        return [WrittenProvider(provider=entry.id, models=merged, moved=moves, notes=said.notes)]
 
     def remember(agreed: bool) -> None:
         settled = manifest.base_url if agreed or not elsewhere else before
         merging.remember(entry.id, merging.seen(settled, tables, last, said.gaps))
 
-    return Answer(
+    return SourceUpdate(
         kind=MANIFEST,
         providers=[entry.id],
         write=write,
@@ -72,9 +72,9 @@ def _keyed(config: Config, entry: ProviderEntry) -> Endpoint | None:
 # Catalogs
 
 
-async def of_catalogs(config: Config, line: ProviderClient, entries: list[ProviderEntry]) -> list[Answer]:
+async def of_catalogs(config: Config, line: ProviderClient, entries: list[ProviderEntry]) -> list[SourceUpdate]:
     """What models.dev, or another list, says of each provider that was added from there."""
-    shelves: dict[str | None, Shelf | ModelbayError] = {}
+    shelves: dict[str | None, ProviderCatalog | ModelbayError] = {}
     answers = []
     for entry in entries:
         url = (entry.source or {}).get("url")
@@ -87,44 +87,44 @@ async def of_catalogs(config: Config, line: ProviderClient, entries: list[Provid
     return answers
 
 
-def _of_catalog(config: Config, shelf: Shelf | ModelbayError, entry: ProviderEntry) -> Answer:
+def _of_catalog(config: Config, shelf: ProviderCatalog | ModelbayError, entry: ProviderEntry) -> SourceUpdate:
     try:
         if isinstance(shelf, ModelbayError):
             raise shelf
         if shelf.problem:  # a list of another day must not take back what a newer one has brought
-            raise ModelbayError(shelf.problem.partition(";")[0])
+            raise SourceError(shelf.problem.partition(";")[0])
         made = catalogs.renewal(config, shelf, entry)
     except ModelbayError as error:
-        return Answer(kind=CATALOG, providers=[entry.id], error=error)
+        return SourceUpdate(kind=CATALOG, providers=[entry.id], error=error)
 
-    def write(edit: Edit, agreed: bool) -> list[Written]:
+    def write(edit: Edit, agreed: bool) -> list[WrittenProvider]:
         return [imported.write(edit, made)]
 
     def remember(agreed: bool) -> None:
         imported.remember(made)
 
-    return Answer(kind=CATALOG, providers=[entry.id], write=write, remember=remember)
+    return SourceUpdate(kind=CATALOG, providers=[entry.id], write=write, remember=remember)
 
 
 # Registries
 
 
-async def of_registries(config: Config, line: ProviderClient, entries: list[ProviderEntry]) -> list[Answer]:
+async def of_registries(config: Config, line: ProviderClient, entries: list[ProviderEntry]) -> list[SourceUpdate]:
     """What each registry says of all its providers, also those that nobody asked for."""
     wanted = {str((entry.source or {}).get("url")).strip() for entry in entries}
     tokens = registries.urls_of(config)
     return [await _of_registry(config, url, tokens.get(url, [])) for url in tokens if url in wanted]
 
 
-async def _of_registry(config: Config, url: str, tokens: list[str]) -> Answer:
+async def _of_registry(config: Config, url: str, tokens: list[str]) -> SourceUpdate:
     members = registries.members(config, url)
     try:
         made = registries.renewal(config, await registries.fetched(config, url, tokens))
     except ModelbayError as error:
         error.provider = error.provider or members[0]
-        return Answer(kind=REGISTRY, providers=members, error=error)
+        return SourceUpdate(kind=REGISTRY, providers=members, error=error)
 
-    def write(edit: Edit, agreed: bool) -> list[Written]:
+    def write(edit: Edit, agreed: bool) -> list[WrittenProvider]:
         written = registries.write(edit, made, again=False)
         keyless = {item.listed.id for item in made.items if item.wants_key}
         for one in written:
@@ -136,10 +136,10 @@ async def _of_registry(config: Config, url: str, tokens: list[str]) -> Answer:
     def remember(agreed: bool) -> None:
         registries.remember(made)
 
-    return Answer(kind=REGISTRY, providers=members, write=write, remember=remember)
+    return SourceUpdate(kind=REGISTRY, providers=members, write=write, remember=remember)
 
 
-def _note(one: Written, *, keyless: bool) -> None:
+def _note(one: WrittenProvider, *, keyless: bool) -> None:
     if one.elsewhere:
         one.notes.append(
             f"it stays where it is: the registry says {one.elsewhere} now, for which its key was not given; to follow, add "
@@ -152,7 +152,7 @@ def _note(one: Written, *, keyless: bool) -> None:
 # Logins
 
 
-async def of_login(config: Config, line: ProviderClient, entry: ProviderEntry) -> Answer:
+async def of_login(config: Config, line: ProviderClient, entry: ProviderEntry) -> SourceUpdate:
     """What the service lists that one is logged in to."""
     login, endpoint = logins.managing(entry), models_endpoint(config, entry)
     if login is None or endpoint is None:
@@ -160,14 +160,14 @@ async def of_login(config: Config, line: ProviderClient, entry: ProviderEntry) -
     body = await line.fetch(endpoint)
     models, gaps = managed.models_of(body, login), managed.gaps_of(body)
 
-    def write(edit: Edit, agreed: bool) -> list[Written]:
+    def write(edit: Edit, agreed: bool) -> list[WrittenProvider]:
         before = edit.get("models") or {}
         managed.write(edit, login, edit.get("providers", entry.id), models, new=False, gaps=gaps)
         merged = merging.compared(before, edit, entry.id)
         merged.incomplete = next(iter(gaps.reasons), None)
-        return [Written(provider=entry.id, models=merged)]
+        return [WrittenProvider(provider=entry.id, models=merged)]
 
     def remember(agreed: bool) -> None:
         merging.remember(entry.id, merging.seen(str(entry.base_url), {}))
 
-    return Answer(kind=LOGIN, providers=[entry.id], write=write, remember=remember)
+    return SourceUpdate(kind=LOGIN, providers=[entry.id], write=write, remember=remember)

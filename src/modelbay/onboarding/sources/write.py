@@ -12,7 +12,7 @@ from modelbay.config.entries import Unusable, provider_entry
 from modelbay.config.schema import Config, Table
 from modelbay.errors import ConfigError
 from modelbay.onboarding.sources import merge as merging
-from modelbay.onboarding.sources.merge import Memory, Merged, Ownership, Written
+from modelbay.onboarding.sources.merge import Memory, Merged, Ownership, WrittenProvider
 from modelbay.origin import Origin, origin
 from modelbay.providers.upstream import upstream
 from modelbay.secrecy import masked_url, secret_header
@@ -38,6 +38,8 @@ class Imported(Struct, kw_only=True):
     names: dict[str, str] = field(default_factory=dict)
     """The aliases of those that are not called by their wire ids."""
     owner: Ownership
+    only: list[str] = field(default_factory=list)
+    """The IDs of the new models to write; none: all."""
     gaps: Gaps = field(default_factory=Gaps)
     """Its models that could not be read."""
     may_move: bool = False
@@ -56,7 +58,7 @@ def owner_of(keys: tuple[str, ...]) -> Ownership:
     return Ownership(frozenset(keys), wrote)
 
 
-def write(edit: Edit, made: Imported, *, again: bool = False) -> Written:
+def write(edit: Edit, made: Imported, *, again: bool = False) -> WrittenProvider:
     """Adds the provider, or renews it. Models that the user took out come back only if it is added `again`.
 
     Raises:
@@ -65,7 +67,7 @@ def write(edit: Edit, made: Imported, *, again: bool = False) -> Written:
     last = merging.recall(made.id)
     if edit.get("providers", made.id) is None:
         changes.add_provider(edit, made.id, made.table)
-        return Written(provider=made.id, new=True, models=_merged(edit, made, None, again=True))
+        return WrittenProvider(provider=made.id, new=True, models=_merged(edit, made, None, again=True))
     table, other = dict(made.table), None
     if (elsewhere := _elsewhere(edit, made)) is not None:
         if made.may_move:
@@ -81,7 +83,7 @@ def write(edit: Edit, made: Imported, *, again: bool = False) -> Written:
     ]
     moved = before.get("base_url") != now.get("base_url")
     models = _merged(edit, made, last, again=again)
-    return Written(provider=made.id, models=models, elsewhere=other, changed=changed, moved=moved)
+    return WrittenProvider(provider=made.id, models=models, elsewhere=other, changed=changed, moved=moved)
 
 
 def remember(made: Imported) -> None:
@@ -96,7 +98,7 @@ def _shown(value: object) -> str:
 
 
 def _merged(edit: Edit, made: Imported, last: Memory | None, *, again: bool) -> Merged:
-    models = _at_home(edit, made)
+    models = merging.limited(edit, made.id, _at_home(edit, made), made.only)
     known = last.models if last else {}
     there = {table.get("model") for table in edit.models_of(made.id).values()}
     named = {

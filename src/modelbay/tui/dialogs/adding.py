@@ -11,11 +11,11 @@ from modelbay.catalog.summary import counted
 from modelbay.onboarding import add as adding
 from modelbay.onboarding.choose_models import marked_at_first
 from modelbay.onboarding.draft import draft, model_tables, with_key
-from modelbay.onboarding.local_servers import Neighbour, neighbours
+from modelbay.onboarding.local_servers import LocalServer, local_servers
 from modelbay.onboarding.probe import detect
 from modelbay.onboarding.recognition import recognise, suggested_id
 from modelbay.onboarding.sources import catalogs
-from modelbay.onboarding.sources.catalogs import Offer, Shelf
+from modelbay.onboarding.sources.catalogs import CatalogEntry, ProviderCatalog
 from modelbay.tui.dialogs.custom import Added, CustomProvider
 from modelbay.tui.dialogs.known import KnownProvider
 from modelbay.tui.dialogs.known import row as offer_row
@@ -67,7 +67,7 @@ async def add_provider(app: App[Any], state: State, way: str | None = None) -> A
 
 
 async def _known(app: App[Any], state: State) -> Added | None:
-    shelf: Shelf | None = await app.push_screen_wait(
+    shelf: ProviderCatalog | None = await app.push_screen_wait(
         Progress("Fetching the catalog of models.dev", partial(catalogs.opened, state.config))
     )
     if shelf is None:
@@ -75,7 +75,7 @@ async def _known(app: App[Any], state: State) -> Added | None:
     known = [one for one in catalogs.offers(shelf) if not one.wire.refused and one.models]
     known.sort(key=lambda one: one.name.lower())
 
-    def find(words: str) -> list[Offer]:
+    def find(words: str) -> list[CatalogEntry]:
         wanted = words.lower().split()
         found = [one for one in known if all(word in f"{one.id} {one.name}".lower() for word in wanted)]
         return sorted(found, key=lambda one: not one.name.lower().startswith(words.lower()))
@@ -86,8 +86,8 @@ async def _known(app: App[Any], state: State) -> Added | None:
 
 
 async def _local(app: App[Any], state: State) -> Added | None:
-    found: list[Neighbour] | None = await app.push_screen_wait(
-        Progress("Looking for servers on this machine", partial(neighbours, state.config))
+    found: list[LocalServer] | None = await app.push_screen_wait(
+        Progress("Looking for servers on this machine", partial(local_servers, state.config))
     )
     if found is None:
         return None
@@ -95,11 +95,11 @@ async def _local(app: App[Any], state: State) -> Added | None:
     if not new:
         state.say("No server answers on its usual port" if not found else "All that answer are connected already")
         return None
-    one = await app.push_screen_wait(Menu("Servers on this machine", new, neighbour_row))
-    return None if one is None else await add_neighbour(app, state, one)
+    one = await app.push_screen_wait(Menu("Servers on this machine", new, server_row))
+    return None if one is None else await add_local_server(app, state, one)
 
 
-async def add_neighbour(app: App[Any], state: State, one: Neighbour) -> Added | None:
+async def add_local_server(app: App[Any], state: State, one: LocalServer) -> Added | None:
     """Adds a server that answers here: with all of its models if they are few, else with those that are marked.
 
     A server that requires an API key is added in the custom dialog.
@@ -128,7 +128,7 @@ async def add_neighbour(app: App[Any], state: State, one: Neighbour) -> Added | 
     return Added([id])
 
 
-def neighbour_row(one: Neighbour) -> Row:
+def server_row(one: LocalServer) -> Row:
     """A server in a list."""
     models = "wants a key" if one.locked else counted(len(one.models), "model")
     return Row(one.name, f"{one.base_url} · {models}")

@@ -56,9 +56,9 @@ class CustomProvider(Form[Added]):
         yield Vertical(id="headers", classes="rows")
         yield Horizontal(Push("Add a header", id="add-header"), Push("Save", id="save"), classes="pushes")
 
-    def form(self) -> dialog.Form:
+    def form(self) -> dialog.ProviderFields:
         """What stands in the fields."""
-        return dialog.Form(
+        return dialog.ProviderFields(
             self.value("id"),
             self.value("name"),
             cast(Protocol | None, self.query_one(Choice).value or None),

@@ -11,7 +11,7 @@ from modelbay.catalog.summary import counted
 from modelbay.credentials.approval import typed
 from modelbay.onboarding import fields as dialog
 from modelbay.onboarding.sources import catalogs
-from modelbay.onboarding.sources.catalogs import Given, Offer, Shelf
+from modelbay.onboarding.sources.catalogs import CatalogEntry, CatalogValues, ProviderCatalog
 from modelbay.secrecy import register
 from modelbay.tui.dialogs.custom import Added
 from modelbay.tui.dialogs.form import Field, Form, key_field
@@ -26,10 +26,10 @@ class KnownProvider(Form[Added]):
 
     working = "adding it"
 
-    def __init__(self, state: State, shelf: Shelf, offer: Offer) -> None:
+    def __init__(self, state: State, shelf: ProviderCatalog, offer: CatalogEntry) -> None:
         super().__init__()
         self._state, self._shelf, self._offer = state, shelf, offer
-        self._first = catalogs.propose(state.config, shelf, offer.id, Given())
+        self._first = catalogs.propose(state.config, shelf, offer.id, CatalogValues())
         self.heading = f"Add {offer.name}"
 
     def fields(self) -> Iterable[Widget]:
@@ -55,7 +55,7 @@ class KnownProvider(Form[Added]):
         typed(key)
         values = {name: self.value(name) for name in self._first.missing if name != BASE_URL}
         base = self.value(BASE_URL) if BASE_URL in self._first.missing else None
-        given = Given(api_key=key or None, base_url=base, values=values)
+        given = CatalogValues(api_key=key or None, base_url=base, values=values)
         made = catalogs.propose(self._state.config, self._shelf, self._offer.id, given)
         await to_thread(catalogs.add, self._state.config, made)
         self.dismiss(Added([made.offer.id]))
@@ -69,7 +69,7 @@ class KnownProvider(Form[Added]):
         return "\n".join(words) or "It takes calls without a key."
 
 
-def row(offer: Offer) -> Row:
+def row(offer: CatalogEntry) -> Row:
     """An offer in a list."""
     where = offer.wire.base_url or "its own address"
     return Row(offer.name, where, counted(len(offer.models), "model"))

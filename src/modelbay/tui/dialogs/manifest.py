@@ -13,7 +13,7 @@ from modelbay.credentials.approval import typed
 from modelbay.errors import ConfigError
 from modelbay.onboarding import fields as dialog
 from modelbay.onboarding.sources import manifests
-from modelbay.onboarding.sources.manifests import Consent, Proposal
+from modelbay.onboarding.sources.manifests import KeyConsent, ManifestDraft
 from modelbay.secrecy import register
 from modelbay.tui.dialogs.confirm import Confirm
 from modelbay.tui.dialogs.custom import Added
@@ -70,22 +70,22 @@ class ManifestForm(Form[Added]):
             await to_thread(manifests.add, config, made, key=key)
             self.dismiss(Added([made.id]))
 
-    async def _proposal(self, key: str | None) -> Proposal | None:
+    async def _proposal(self, key: str | None) -> ManifestDraft | None:
         """What would be written; None where the key is not to go where it would have to."""
         config = self._state.config
         if self.query_one(Choice).value == "json":
             return manifests.from_text(config, self.query_one("#json", TextArea).text.encode())
         url = self.value("url")
         found = await manifests.from_url(config, url, key=key)
-        if isinstance(found, Consent):
+        if isinstance(found, KeyConsent):
             about = [("Provider said", found.why), ("Your key would go to", str(found.origin))]
             if not await self.app.push_screen_wait(Confirm("Send the key there?", about, "Send it?")):
                 return None
             found = await manifests.from_url(config, url, key=key, agreed=found.origin)
-        return found if isinstance(found, Proposal) else None
+        return found if isinstance(found, ManifestDraft) else None
 
 
-def _shown(made: Proposal, key: str | None) -> Confirm:
+def _shown(made: ManifestDraft, key: str | None) -> Confirm:
     """What will be written, before it is."""
     models = made.models
     names = [model.id for model in models[:SHOWN]] + [f"… and {len(models) - SHOWN:,} more"] * (len(models) > SHOWN)

@@ -11,7 +11,7 @@ from modelbay.catalog.summary import counted
 from modelbay.credentials.approval import typed
 from modelbay.onboarding import fields as dialog
 from modelbay.onboarding.sources import registries
-from modelbay.onboarding.sources.registries import KEYS, Given, Item, Proposal
+from modelbay.onboarding.sources.registries import KEYS, RegistryDraft, RegistryItem, RegistryKeys
 from modelbay.secrecy import masked_url, register
 from modelbay.tui.dialogs.confirm import Confirm
 from modelbay.tui.dialogs.custom import Added
@@ -45,13 +45,13 @@ class RegistryForm(Form[Added]):
         register(token)
         typed(token)
         found = await registries.fetched(config, self.value("url"), [token] if token else [])
-        made = registries.propose(config, found, Given())
+        made = registries.propose(config, found, RegistryKeys())
         if await self.app.push_screen_wait(_shown(made)):
             done = await to_thread(registries.add, config, made)
             self.dismiss(Added([one.provider for one in done.result if not one.gone]))
 
 
-def _shown(made: Proposal) -> Confirm:
+def _shown(made: RegistryDraft) -> Confirm:
     """What would be written."""
     about = [
         (item.listed.id, f"{item.listed.type} at {masked_url(item.listed.api)}\n{_models(item)}; {KEYS[item.key]}")
@@ -64,5 +64,5 @@ def _shown(made: Proposal) -> Confirm:
     return Confirm(f"Add {counted(len(made.items), 'provider')} of {made.title}", about, "Write it?")
 
 
-def _models(item: Item) -> str:
+def _models(item: RegistryItem) -> str:
     return counted(len(item.made.models), "model")

@@ -12,8 +12,8 @@ from textual.widgets import Static
 
 from modelbay.config.schema import Config
 from modelbay.errors import ModelbayError
-from modelbay.onboarding.local_servers import Neighbour, neighbours
-from modelbay.tui.dialogs.adding import neighbour_row
+from modelbay.onboarding.local_servers import LocalServer, local_servers
+from modelbay.tui.dialogs.adding import server_row
 from modelbay.tui.dialogs.dialog import Dialog
 from modelbay.tui.widgets.listing import Listing, Row
 
@@ -26,7 +26,7 @@ class Start(Struct):
     """What somebody chose: a deed, or a server that answers here."""
 
     deed: Deed | None = None
-    server: Neighbour | None = None
+    server: LocalServer | None = None
 
 
 class _Way(Struct):
@@ -64,7 +64,7 @@ class Welcome(Dialog[Start]):
     async def _look(self) -> None:
         """Offers the servers that answer, above the rest. The keys work meanwhile."""
         try:
-            found = [one for one in await neighbours(self._config) if one.provider is None]
+            found = [one for one in await local_servers(self._config) if one.provider is None]
         except ModelbayError:
             found = []
         self.said.clear()
@@ -73,7 +73,7 @@ class Welcome(Dialog[Start]):
             return
         servers = []
         for number, one in enumerate(found[:MOST], 1):
-            row = neighbour_row(one)
+            row = server_row(one)
             servers.append(_Way(str(number), Row(f"{number}  {row.label}", row.note), Start(server=one)))
         self._ways = servers + list(WAYS)
         self.query_one(Listing).set_rows(self._ways)

@@ -75,15 +75,19 @@ def failure(error: Exception, provider: str | None = None, known: Collection[str
     if not isinstance(error, ModelbayError):
         words = shown(" ".join(str(error).split()))[:300]
         where = f"\n{shown(trace(error))}" if environment("MODELBAY_DEBUG") else ""
-        error = ModelbayError(
-            f"internal error: {type(error).__name__}: {words}{where}",
-            hint="this is a bug in modelbay: set MODELBAY_DEBUG=1 to see where it happened, and report it",
+        message = f"internal error: {type(error).__name__}: {words}{where}"
+        return _told(
+            "Error", message, "this is a bug in modelbay: set MODELBAY_DEBUG=1 to see where it happened, and report it"
         )
     explain(error, About(provider, face="app", known=known))
     facts = [f"request {error.request_id}"] if error.request_id else []
     facts += [f"{error.attempts} attempts"] if error.attempts > 1 else []
     message = f"{error.message} ({', '.join(facts)})" if facts else error.message
-    lines = [Content.styled(title(error), "bold"), Content(f"\n{message}")]
-    if error.hint:
-        lines.append(Content.styled(f"\n{error.hint}", "dim"))
+    return _told(title(error), message, error.hint)
+
+
+def _told(heading: str, message: str, hint: str | None) -> Content:
+    lines = [Content.styled(heading, "bold"), Content(f"\n{message}")]
+    if hint:
+        lines.append(Content.styled(f"\n{hint}", "dim"))
     return Content.assemble(*lines)

@@ -1,0 +1,143 @@
+"""What questions about a provider's entry have in common: its ID, its key, its settings, its models."""
+
+from msgspec.structs import asdict, replace
+
+from modelbay.config.proxies import NONE
+from modelbay.config.schema import Table
+from modelbay.credentials.approval import place_of
+from modelbay.onboarding import fields
+from modelbay.onboarding.draft import Draft
+from modelbay.onboarding.fields import ModelRow
+from modelbay.onboarding.setup.run import SetupRun
+from modelbay.onboarding.setup.steps import SetupQuestion
+from modelbay.providers import presets
+from modelbay.secrecy import REFERENCE
+from modelbay.storage.paths import environment
+
+TOKEN = "KIMI_REGISTRY_API_KEY"
+"""The environment variable that Kimi Code takes a registry's token from."""
+
+
+def new_id(run: SetupRun, suggested: str | None) -> str:
+    """The ID of a provider that is added."""
+    taken = list(run.config.providers)
+    wanted = run.given.id if run.given.id is not None else suggested or None
+    question = SetupQuestion(field="id", label="Provider ID", default=None, missing="Provider ID is required")
+    if wanted in taken:
+        question.suggestion = free_id(taken, str(wanted))
+        question.hint = f"add it under another ID with --id, or change it: modelbay provider edit {wanted}"
+    else:
+        question.hint = "name it with --id"
+    return run.ask(question, lambda id: fields.id_problem(id, taken), given=wanted)
+
+
+def free_id(taken: list[str], id: str) -> str:
+    """An unused ID that is like `id`."""
+    return next(f"{id}-{number}" for number in range(2, len(taken) + 3) if f"{id}-{number}" not in taken)
+
+
+def key_question(made: Draft, *, required: bool = False, whose: str | None = None) -> SetupQuestion:
+    """The question for a provider's API key."""
+    preset = made.preset
+    name = whose or (preset.name if preset else made.id)
+    where = f"; keys are at {preset.key_url}" if preset and preset.key_url else ""
+    if preset and preset.addressing == "vertexai":
+        where = "; or --project ID and --location PLACE, for Google's default credentials"
+    return SetupQuestion(
+        field="api_key",
+        label=f"API key for {name}" + ("" if required else " (empty if none is needed)"),
+        default=None if required else "",
+        secret=True,
+        required=required,
+        missing=f"{name} requires an API key",
+        about=[f"Keys are at {preset.key_url}"] if preset and preset.key_url else [],
+        hint=f"pass --api-key KEY, or --api-key - to read it from standard input{where}",
+    )
+
+
+def refused_token_hint(given: object) -> str:
+    """How to give the token of a document that requires one, or that rejected the one that was `given`."""
+    if given:
+        return "the token was rejected: pass the new one with --api-key TOKEN"
+    if environment(TOKEN):
+        return f"{TOKEN} is set but never used implicitly: pass --api-key '{{env:{TOKEN}}}' to use it"
+    return "a token is required: pass --api-key TOKEN"
+
+
+def check_rows(run: SetupRun) -> list[ModelRow]:
+    """The models that were named, checked."""
+    rows = run.given.models
+    if "models" in run.said or not rows:
+        return model_rows(run.said["models"]) if run.said.get("models") else []
+    if problem := fields.rows_problem(rows):
+        run.again(SetupQuestion(field="models", label="Model IDs, separated by spaces", default=None), problem)
+    return rows
+
+
+def model_rows(text: str) -> list[ModelRow]:
+    """Model IDs that a person typed, with commas or spaces between them."""
+    return [ModelRow(id, id) for id in text.replace(",", " ").split()]
+
+
+def with_settings(run: SetupRun, made: Draft, *, names: bool = True) -> Draft:
+    """The draft with the other settings that were given: name, headers, proxy and the like."""
+    more = settings_of(run)
+    if not names:
+        more.pop("name", None)
+    table = {**made.table, **more}
+    first: Table = {name: table[name] for name in ("type", "name", "base_url") if name in table}
+    return replace(made, table={**first, **{name: value for name, value in table.items() if name not in first}})
+
+
+def settings_of(run: SetupRun) -> Table:
+    """The keys of a provider's table for the settings that were given.
+
+    Raises:
+        MissingAnswer: one of them cannot be used.
+    """
+    given = run.given
+    found: Table = {}
+    name = run.said.get("name", given.name)
+    if name is not None:
+        found["name"] = run.ask(
+            SetupQuestion(field="name", label="Display name", default=None), fields.name_problem, given=name
+        )
+    if given.full_url is not None:
+        found["full_url"] = given.full_url
+    if given.dialect is not None:
+        found["dialect"] = run.ask(
+            SetupQuestion(
+                field="dialect", label="Dialect", default=None, hint="name a vendor: modelbay provider add --help"
+            ),
+            dialect_problem,
+            given=given.dialect,
+        )
+    if headers := [row for row in given.headers if (row.key + row.value).strip()]:
+        if problem := fields.headers_problem(given.headers):
+            run.again(SetupQuestion(field="headers", label="Headers", default=None), problem)
+        found["custom_headers"] = {row.key.strip(): row.value.strip() for row in headers}
+    if given.proxy is not None:
+        question = SetupQuestion(
+            field="proxy",
+            label="Proxy URL",
+            default=None,
+            hint="write http://host:port, https:, socks4:, socks5: or none",
+        )
+        found["proxy"] = run.ask(question, proxy_problem, given=given.proxy)
+    if given.timeout is not None:
+        found["timeout"] = {name: seconds for name, seconds in asdict(given.timeout).items() if seconds is not None}
+    return found
+
+
+def dialect_problem(id: str) -> str | None:
+    return None if presets.by_id(id) else f'unknown dialect "{id}"'
+
+
+def proxy_problem(url: str) -> str | None:
+    if url.lower() == NONE or REFERENCE.search(url):
+        return None
+    try:
+        place_of(url)
+    except ValueError as error:
+        return f"not the URL of a proxy: {error}"
+    return None
