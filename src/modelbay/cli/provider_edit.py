@@ -4,10 +4,25 @@ from typing import Any
 
 import click
 
-from modelbay.cli.adding import carry_out, fields_options, given_of, manner_of, manner_options, models_options
+from modelbay.agents.stored_keys import follow
+from modelbay.catalog.summary import counted
+from modelbay.cli import terminal
+from modelbay.cli.adding import (
+    REPORTED,
+    carry_out,
+    fields_options,
+    given_of,
+    manner_of,
+    manner_options,
+    models_options,
+    show_diff,
+)
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.config.load import load
+from modelbay.credentials.reference import keys_folder
+from modelbay.onboarding.login.device import check_editable
+from modelbay.onboarding.rename import Moved, copy, rename
 from modelbay.onboarding.setup.steps import Given
 
 
@@ -33,3 +48,44 @@ def edit_provider(settings: Settings, /, id: str, **options: Any) -> None:
         config.provider(id)
         raise click.UsageError("there is nothing to change", click.get_current_context())
     carry_out(load(settings.config), lambda setup: setup.edit(id, given), manner_of(options))
+
+
+@click.command()
+@click.argument("old")
+@click.argument("new")
+@click.option("--dry-run", is_flag=True, help="Print the changes of config.toml without writing them.")
+@pass_settings
+def rename_provider(settings: Settings, /, old: str, new: str, dry_run: bool) -> None:
+    """Rename the provider OLD to NEW, with its models, stored keys and defaults."""
+    config = load(settings.config)
+    check_editable(config, old)
+    moved = rename(config, old, new, dry_run=dry_run)
+    if not show_diff(moved.edited, dry_run):
+        _report(f"Renamed provider {old} to {new}", moved)
+        for file in follow(keys_folder() / old, keys_folder() / new):
+            terminal.note(f"{file} refers to the stored key under its new name now")
+
+
+@click.command()
+@click.argument("old")
+@click.argument("new")
+@click.option("--dry-run", is_flag=True, help="Print the changes of config.toml without writing them.")
+@pass_settings
+def copy_provider(settings: Settings, /, old: str, new: str, dry_run: bool) -> None:
+    """Copy the provider OLD to NEW, with its models and stored keys."""
+    config = load(settings.config)
+    check_editable(config, old)
+    moved = copy(config, old, new, dry_run=dry_run)
+    if not show_diff(moved.edited, dry_run):
+        _report(f"Copied provider {old} to {new}", moved)
+
+
+def _report(title: str, moved: Moved) -> None:
+    put = moved.edited.result
+    models = [*put.added, *put.changed]
+    terminal.write(f"{title}\n")
+    if models:
+        more = " …" * (len(models) > REPORTED)
+        terminal.write(f"  {counted(len(models), 'model')}: {', '.join(models[:REPORTED])}{more}\n")
+    for note in moved.notes:
+        terminal.note(note)

@@ -46,6 +46,10 @@ class Removed(Struct, frozen=True):
     """Providers that remain and whose own default model was removed."""
 
 
+SINGLE = frozenset({"provider", "provider_id", "aliases"})
+"""Keys of a model that a copy does not have: an alias names one model."""
+
+
 def add_provider(
     edit: Edit,
     id: str,
@@ -127,6 +131,54 @@ def remove_provider(edit: Edit, id: str) -> Removed:
     default_model, bereft = _drop_defaults(edit, before, models)
     edit.check()
     return Removed([id], models, default_model, id if is_default else None, bereft)
+
+
+def rename_provider(edit: Edit, old: str, new: str) -> Put:
+    """Renames a provider: its models follow, and what names it or them as a default. Aliases that begin with its ID get the
+    new one.
+
+    Raises:
+        UnknownProvider: there is no such provider.
+        ConfigError: the new ID or an alias exists already.
+    """
+    _check_provider(edit, old)
+    _check_free(edit, "providers", new)
+    mine = {alias: _renamed(alias, old, new) for alias in edit.models_of(old)}
+    for alias, name in mine.items():
+        if name != alias:
+            _check_free(edit, "models", name)
+    for alias, table in list(edit.models_of(old).items()):
+        for key in ("provider", "provider_id"):
+            if isinstance(named := table.get(key), str) and named.strip() == old:
+                edit.set("models", alias, key, value=new)
+    edit.rename({("providers", old): new, **{("models", alias): name for alias, name in mine.items() if name != alias}})
+    if edit.get("default_provider") == old:
+        edit.set("default_provider", value=new)
+    for keys in [("default_model",), *(("providers", id, "default_model") for id in _table(edit, "providers"))]:
+        named = edit.get(*keys)
+        if isinstance(named, str) and named not in _table(edit, "models"):
+            after = mine.get(named) or _renamed(named, old, new)
+            if after != named:
+                edit.set(*keys, value=after)
+    edit.check()
+    return Put(new, changed=list(mine.values()))
+
+
+def copy_provider(edit: Edit, old: str, new: str, provider: Table) -> Put:
+    """Adds `provider`, a copy of another one's table, with copies of the other's models.
+
+    Raises:
+        UnknownProvider: there is no such provider.
+        ConfigError: the new ID or an alias exists already.
+    """
+    _check_provider(edit, old)
+    models: dict[str, Table] = {}
+    for alias, table in edit.models_of(old).items():
+        name = _renamed(alias, old, new)
+        name = f"{new}/{table.get('name') or table.get('model')}" if name == alias else name
+        _check_free(edit, "models", name)
+        models[name] = {key: copy.deepcopy(value) for key, value in table.items() if key not in SINGLE}
+    return add_provider(edit, new, provider, models)
 
 
 def remove_models(edit: Edit, aliases: Iterable[str]) -> Removed:
@@ -233,6 +285,20 @@ def _model(config: Config, name: str) -> ModelEntry | None:
         return config.model(name.strip())
     except UnknownModel:
         return None
+
+
+def _renamed(alias: str, old: str, new: str) -> str:
+    """An alias as it is under another provider ID."""
+    return f"{new}/{alias.removeprefix(f'{old}/')}" if alias.startswith(f"{old}/") else alias
+
+
+def _check_free(edit: Edit, table: str, name: str) -> None:
+    if edit.get(table, name) is not None:
+        what = "provider" if table == "providers" else "model"
+        raise ConfigError(
+            f'{what} "{name}" already exists',
+            hint="choose another ID" if what == "provider" else f"remove or rename that model first: {name}",
+        )
 
 
 def _check_provider(edit: Edit, id: str) -> None:

@@ -182,6 +182,11 @@ class Edit:
         self._document.set(keys, values.plain(value, keys), after)
         self._forget(keys)
 
+    def rename(self, names: dict[Keys, str]) -> None:
+        """Gives tables other names, each by its path. Comments and order stay."""
+        self._document = self._document.renamed(names)
+        self._text = self._config = self._owned = None
+
     def delete(self, *keys: str) -> bool:
         """Removes a value or a whole table. Returns whether it existed.
 

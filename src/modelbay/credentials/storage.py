@@ -5,6 +5,9 @@ key is set again: a changed file must not send the key to another server.
 """
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from modelbay.config.changes import change_provider
@@ -102,6 +105,50 @@ def delete(config: Config, provider: ProviderEntry) -> list[str]:
     if any(value.startswith("{file:") and value.endswith(f"keys/{provider.id}}}") for value in written.values()):
         gone += _forget_file(provider.id)
     return gone
+
+
+@contextmanager
+def carried(config: Config, provider: ProviderEntry, id: str, *, moves: bool) -> Iterator[dict[Keys, str]]:
+    """Gives a provider's stored key to the provider `id`, with the origin it is bound to: copied, or moved once the block
+    ends. Yields the references to it, by their keys in the provider's table. If the block raises, all is as it was.
+
+    Raises:
+        ConfigError: a key is stored for `id` already; the keyring or the file cannot be written.
+    """
+    written = _written(provider)
+    references: dict[Keys, str] = {}
+    undo: list[Callable[[], object]] = []
+    done: list[Callable[[], object]] = []
+    old, new = _file(provider.id), _file(id)
+    try:
+        for path, value in written.items():
+            if value == f"{{keyring:{SERVICE}/{provider.id}}}":
+                _check_unused(_get(id), id, "the keyring")
+                for name in ("", ORIGIN):
+                    undo.append(partial(_set, id + name, None))
+                    _set(id + name, _get(provider.id + name))
+                    done.append(partial(_set, provider.id + name, None))
+                references[path] = f"{{keyring:{SERVICE}/{id}}}"
+            elif old and new and value.startswith("{file:") and value.endswith(f"keys/{provider.id}}}"):
+                _check_unused(files.content_of(new), id, "a file")
+                for name in ("", ORIGIN):
+                    source, target = old.with_name(old.name + name), new.with_name(new.name + name)
+                    undo.append(partial(_restore, target, None))
+                    _restore(target, files.content_of(source))
+                    done.append(partial(_restore, source, None))
+                references[path] = f"{value.removesuffix(f'{provider.id}}}')}{id}}}"
+        yield references
+    except BaseException:
+        for step in undo:
+            step()
+        raise
+    for step in done if moves else ():
+        step()
+
+
+def _check_unused(stored: object, id: str, where: str) -> None:
+    if stored is not None:
+        raise ConfigError(f'a key for "{id}" is already stored in {where}', hint="choose another ID")
 
 
 def _written(provider: ProviderEntry) -> dict[Keys, str]:

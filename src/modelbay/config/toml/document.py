@@ -143,6 +143,20 @@ class TomlDocument:
         self._forget_implied(path[:-1])
         return True
 
+    def renamed(self, names: dict[Keys, str]) -> "Document":
+        """The document with other names for tables, each by its path. Headers change in place, so comments and order stay.
+
+        A table that is not written with headers is written again under its new name.
+        """
+        inline = [path for path in names if self._dotted(path) or not self._within(path)]
+        for path in inline:
+            self.set((*path[:-1], names[path]), self.get(path), after=path[-1])
+            self.delete(path)
+        for path, name in names.items():
+            for block in self._within(path) if path not in inline else ():
+                block.head = _renamed(block, (*path[:-1], name, *block.path[len(path) :]))
+        return Document(self.text)
+
     # Finding
 
     def _check_tables(self, path: Keys) -> None:
@@ -442,3 +456,19 @@ def _divide(block: TomlBlock, idle: list[TomlLine], *, at_end: bool = False) -> 
     block.lines += idle[:own]
     block.after += idle[own:lead]
     return idle[lead:]
+
+
+def _renamed(block: Block, path: Keys) -> str:
+    """The header of a block under another path, with what stands around it."""
+    import tomllib
+
+    start = block.head.index("[")
+    double = block.head.startswith("[[", start)
+    for end in (index + 1 for index, char in enumerate(block.head) if char == "]"):
+        try:
+            tomllib.loads(block.head[start:end])
+        except tomllib.TOMLDecodeError:
+            continue
+        name = f"[[{path_text(path)}]]" if double else f"[{path_text(path)}]"
+        return f"{block.head[:start]}{name}{block.head[end:]}"
+    raise AssertionError("a block has a header")

@@ -38,6 +38,7 @@ from modelbay.onboarding.probe import Detected, detect, fetched, listed
 from modelbay.onboarding.recognition import NATIVE, Recognised, protocol_in_path, recognise, recognise_content
 from modelbay.onboarding.setup.entry import (
     check_rows,
+    key_problem,
     key_question,
     model_rows,
     new_id,
@@ -145,7 +146,7 @@ async def custom(run: SetupRun) -> NewProvider:
         as_entry(run.config, id, made.table)
     ):
         question = key_question(replace(made, preset=None), whose=name)
-        made = with_key(made, run.ask(question, fields.api_key_problem, given=given.api_key))
+        made = with_key(made, run.ask(question, key_problem, given=given.api_key))
     return await _detected(run, made, models, None)
 
 
@@ -208,7 +209,7 @@ def keyed(run: SetupRun, made: Draft) -> Draft:
     if not key and not asks_for_key(made):
         return made
     question = key_question(made, required=made.preset is not None)
-    return with_key(made, run.ask(question, fields.api_key_problem, given=run.given.api_key))
+    return with_key(made, run.ask(question, key_problem, given=run.given.api_key))
 
 
 def check_not_native(run: SetupRun, question: SetupQuestion, url: str) -> None:
@@ -365,7 +366,7 @@ def check_refused(run: SetupRun, detected: Detected, *, named: bool) -> None:
     question = key_question(detected.draft, required=not named)
     question.error = no_models(detected)
     question.about = [detected.error.message if detected.error else "", *question.about]
-    question.problem = "The API key was rejected" if key else f"{detected.draft.id} requires an API key"
+    question.problem = "The API key was rejected" if key else question.missing
     run.again(question, question.problem)
 
 
@@ -376,7 +377,7 @@ def say_detected(run: SetupRun, detected: Detected) -> None:
     if detected.others:
         run.note(f"Skipped {counted(detected.others, 'model')} that cannot chat")
     if detected.error is not None:
-        run.note(f"{failed(detected)}: {detected.error.message}", warns=True)
+        run.note(_why(detected), warns=True)
 
 
 def failed(detected: Detected) -> str:
@@ -392,11 +393,18 @@ def no_models(detected: Detected) -> ModelbayError | None:
         error.hint = "enter the API key again with --api-key; make sure it is complete"
         return error
     why = error.advice or "check the URL"
-    start = failed(detected)
-    if not error.message.startswith(start):
-        error.message = f"{start}: {error.message}"
+    error.message = _why(detected)
     error.hint = f"{why}; to add the provider without its list of models, name them with --model ID"
     return error
+
+
+def _why(detected: Detected) -> str:
+    """Why no models are known."""
+    if detected.error is None:
+        return "The list has no chat models"
+    start = failed(detected)
+    message = detected.error.message
+    return message if message.startswith(start) else f"{start}: {message}"
 
 
 def _named_instead(run: SetupRun, detected: Detected) -> list[ModelRow]:
@@ -408,7 +416,7 @@ def _named_instead(run: SetupRun, detected: Detected) -> list[ModelRow]:
         default=None,
         error=no_models(detected),
         missing=f"{where}the list has no chat models" if detected.discovery else "At least one model is required",
-        about=[f"{failed(detected)}: {detected.error.message}" if detected.error else "The list has no chat models"],
+        about=[_why(detected)],
         hint="name the models with --model ID",
     )
     return model_rows(run.ask(question, lambda text: fields.rows_problem(model_rows(text))))
@@ -427,7 +435,7 @@ def connection_of(detected: Detected) -> Connection:
         return Connection(None, "not tested")
     return Connection(
         False if detected.refused or isinstance(error, TransportError) else None,
-        f"{failed(detected)}: {error.message}",
+        _why(detected),
         error,
     )
 

@@ -11,7 +11,7 @@ from modelbay.errors import AuthenticationFailed, ModelbayError, PermissionDenie
 from modelbay.model import Model
 from modelbay.onboarding import fields
 from modelbay.onboarding.recognition import Recognised
-from modelbay.onboarding.setup.entry import check_rows, refused_token_hint
+from modelbay.onboarding.setup.entry import check_rows, key_problem, refused_token_hint
 from modelbay.onboarding.setup.run import SetupRun
 from modelbay.onboarding.setup.steps import NO, YES, Option, Preview, Result, SetupNote, SetupQuestion
 from modelbay.onboarding.sources import catalogs, manifests, registries
@@ -106,7 +106,7 @@ async def by_manifest(run: SetupRun, url: str | None, content: Any) -> ByManifes
             about=[f"The key is sent to {draft.key_goes_to} only"],
             hint="pass --api-key KEY, or --api-key - to read it from standard input",
         )
-        key = run.ask(question, fields.api_key_problem, given=key)
+        key = run.ask(question, key_problem, given=key)
     only = [row.id for row in check_rows(run)]
     listed = {model.id for model in draft.said.models}
     if unknown := [id for id in only if id not in listed]:
@@ -256,7 +256,7 @@ async def by_registry(run: SetupRun, url: str | None, content: Any) -> ByRegistr
             required=False,
             about=[f"{item.listed.name} is at {masked_url(item.listed.api)}"],
         )
-        if key := run.ask(question, fields.api_key_problem):
+        if key := run.ask(question, key_problem):
             keys.keys[item.listed.id] = key
     return ByRegistry(run.config, registries.propose(run.config, found, keys, only=_only(run)), given.default_model)
 
@@ -375,7 +375,7 @@ async def by_catalog(run: SetupRun, id: str) -> ByCatalog:
             about=[f"Keys are at {draft.key_url}"] if draft.key_url else [],
             hint=f"pass --api-key KEY, --api-key - to read it from standard input{names}{where}",
         )
-        values.api_key = run.ask(question, fields.api_key_problem, given=given.api_key or None)
+        values.api_key = run.ask(question, key_problem, given=given.api_key or None)
         draft = catalogs.propose(run.config, catalog, id, values)
     if only := [row.id for row in check_rows(run)]:
         draft = catalogs.limited(draft, only)
