@@ -290,7 +290,7 @@ def _native(run: SetupRun, found: Recognised, id: str, models: _Models) -> Draft
             field="deployment",
             label="Deployment",
             default=None,
-            missing="Required",
+            missing="Deployment is required",
             hint="a call to Azure names one of your deployments, which stands for a model",
         )
         made = replace(made, models=[run.ask(question)])
