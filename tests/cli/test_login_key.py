@@ -106,7 +106,7 @@ def test_a_script_must_give_the_key(bay: Inside, sim: Simulator) -> None:
 
 def test_a_person_is_asked_for_the_key_and_chooses_models(tmp_path: Path, sim: Simulator) -> None:
     with Person(tmp_path, "login", "moonshot-ai", "--base-url", f"{sim.url}/v1") as person:
-        person.sees("keys are at https://platform.kimi.ai").sees("Key of Kimi Platform").types(KEY)
+        person.sees("Keys are at https://platform.kimi.ai").sees("API key for Kimi Platform").types(KEY)
         person.sees("2 models").sees("[x] kimi-k2-sim").sees("Models").types("1").sees("Models").types("")
         person.sees("Logged in to moonshot-ai").sees("Default model: moonshot-ai/kimi-k2-thinking-sim")
         assert person.ends() == 0

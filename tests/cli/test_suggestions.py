@@ -35,7 +35,7 @@ def bay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
         ("ask --Model x", "did you mean `--model`?"),
         ("ask -M x", "did you mean `-m`?"),
         ("provider custom acme --base_url x", "did you mean `--base-url`?"),
-        ("provider custom acme --url x", "did you mean `--base-url`?"),
+        ("provider custom acme --url x", "did you mean `--base-url` or `--full-url`?"),
         ("--model x ask", "write it after the command: `modelbay ask --model`"),
         ("ask --schema x", "see `modelbay ask --help`"),
         ("frobnicate", "see `modelbay --help`"),

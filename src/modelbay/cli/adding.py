@@ -21,7 +21,7 @@ from modelbay.errors import ModelbayError
 from modelbay.model import Model
 from modelbay.onboarding import fields
 from modelbay.onboarding.choose_models import UNATTENDED, preferred
-from modelbay.onboarding.fields import HeaderRow, ModelRow
+from modelbay.onboarding.fields import HeaderRow, ModelRow, ProviderFields
 from modelbay.onboarding.setup.machine import Setup
 from modelbay.onboarding.setup.steps import NO, YES, Given, Preview, Result, SetupNote, SetupQuestion, Step
 
@@ -146,6 +146,34 @@ def header_rows(named: tuple[str, ...]) -> list[HeaderRow]:
     """`--header 'NAME: VALUE'`."""
     split = [text.partition(":") for text in named]
     return [HeaderRow(name.strip(), value.strip()) for name, _, value in split]
+
+
+def check_fields(given: Given, taken: list[str]) -> None:
+    """Raises `Invalid` with all that is wrong with the fields of a custom provider, where nobody can be asked for each."""
+    form = ProviderFields(
+        given.id or "",
+        given.name or "",
+        given.protocol,
+        given.base_url or "",
+        given.api_key or "",
+        given.models,
+        given.headers,
+    ).trimmed()
+    words = {**OPTIONS, "id": "ID"}
+    said = []
+    for place, problem in fields.problems(form, taken, detects=True).items():
+        table, _, rest = place.partition(".")
+        number, _, part = rest.partition(".")
+        if not rest:
+            said.append(f"{words[table]}: {problem}")
+        elif table == "models":
+            said.append(f"--model {form.models[int(number)].id or '(no id)'}: {'name: ' * (part == 'name')}{problem}")
+        else:
+            said.append(
+                f"--header {form.headers[int(number)].key or '(no name)'}: {'value: ' * (part == 'value')}{problem}"
+            )
+    if said:
+        raise Invalid(said)
 
 
 def pairs(named: tuple[str, ...], option: str, form: str) -> dict[str, str]:

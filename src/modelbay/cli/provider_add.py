@@ -10,6 +10,7 @@ from modelbay.cli.adding import (
     OPTIONS,
     Steps,
     carry_out,
+    check_fields,
     fields_options,
     given_of,
     manner_of,
@@ -84,8 +85,10 @@ def custom_provider(settings: Settings, /, **options: Any) -> None:
     """
     manner = manner_of(options)
     manner.options = {**OPTIONS, "id": "ID"}
-    given = given_of(options)
-    carry_out(load(settings.config), lambda setup: setup.custom(given), manner)
+    given, config = given_of(options), load(settings.config)
+    if not asks():
+        check_fields(given, list(config.providers))
+    carry_out(config, lambda setup: setup.custom(given), manner)
 
 
 @click.command()

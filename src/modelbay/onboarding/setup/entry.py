@@ -27,7 +27,7 @@ def new_id(run: SetupRun, suggested: str | None) -> str:
     if wanted in taken:
         question.suggestion = free_id(taken, str(wanted))
         question.hint = f"add it under another ID with --id, or change it: modelbay provider edit {wanted}"
-    else:
+    elif suggested is not None:
         question.hint = "name it with --id"
     return run.ask(question, lambda id: fields.id_problem(id, taken), given=wanted)
 
