@@ -344,7 +344,7 @@ def test_a_registry_wants_its_token_and_does_not_take_it_from_the_shell(
         (503, 1, "503"),
         ({}, 1, "no usable providers"),
         ({"data": [{"id": "m"}]}, 1, "no usable providers"),
-        (b"<html>", 1, "no registry but"),
+        (b"<html>", 1, "not a registry"),
     ],
 )
 def test_a_registry_that_is_none_says_so(document: Any, code: int, words: str, bay: Inside, shelf: Site):

@@ -133,7 +133,7 @@ def remove_provider(edit: Edit, id: str) -> Removed:
     return Removed([id], models, default_model, id if is_default else None, bereft)
 
 
-def rename_provider(edit: Edit, old: str, new: str) -> Put:
+def rename_provider(edit: Edit, old: str, new: str) -> WriteResult:
     """Renames a provider: its models follow, and what names it or them as a default. Aliases that begin with its ID get the
     new one.
 
@@ -161,10 +161,10 @@ def rename_provider(edit: Edit, old: str, new: str) -> Put:
             if after != named:
                 edit.set(*keys, value=after)
     edit.check()
-    return Put(new, changed=list(mine.values()))
+    return WriteResult(new, changed=list(mine.values()))
 
 
-def copy_provider(edit: Edit, old: str, new: str, provider: Table) -> Put:
+def copy_provider(edit: Edit, old: str, new: str, provider: Table) -> WriteResult:
     """Adds `provider`, a copy of another one's table, with copies of the other's models.
 
     Raises:

@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 from modelbay.catalog.lookup import Catalog
 from modelbay.config import changes
-from modelbay.config.changes import Put
+from modelbay.config.changes import WriteResult
 from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.schema import CATALOG, REGISTRY, Config, ProviderEntry, Table
 from modelbay.config.toml.scan import Keys
@@ -20,7 +20,7 @@ from modelbay.storage.cache import Cache
 class Moved(Struct):
     """What became of a provider."""
 
-    edited: Edited[Put]
+    edited: Edited[WriteResult]
     notes: list[str] = field(default_factory=list)
 
 
@@ -38,7 +38,7 @@ def rename(config: Config, old: str, new: str, *, dry_run: bool = False) -> Move
             hint=f"copy it: modelbay provider copy {old} {new}",
         )
 
-    def change(edit: Edit, references: dict[Keys, str]) -> Put:
+    def change(edit: Edit, references: dict[Keys, str]) -> WriteResult:
         for keys, value in {**_entry_of_catalog(entry), **references}.items():
             edit.set("providers", old, *keys, value=value)
         return changes.rename_provider(edit, old, new)
@@ -58,7 +58,7 @@ def copy(config: Config, old: str, new: str, *, dry_run: bool = False) -> Moved:
     """
     entry = _checked(config, old, new)
 
-    def change(edit: Edit, references: dict[Keys, str]) -> Put:
+    def change(edit: Edit, references: dict[Keys, str]) -> WriteResult:
         table: Table = edit.get("providers", old)
         if (entry.source or {}).get("kind") == REGISTRY:
             table.pop("source", None)
@@ -88,7 +88,7 @@ def _carried(
     config: Config,
     entry: ProviderEntry,
     new: str,
-    change: Callable[[Edit, dict[Keys, str]], Put],
+    change: Callable[[Edit, dict[Keys, str]], WriteResult],
     *,
     moves: bool,
     dry_run: bool,

@@ -143,7 +143,7 @@ class TomlDocument:
         self._forget_implied(path[:-1])
         return True
 
-    def renamed(self, names: dict[Keys, str]) -> "Document":
+    def renamed(self, names: dict[Keys, str]) -> "TomlDocument":
         """The document with other names for tables, each by its path. Headers change in place, so comments and order stay.
 
         A table that is not written with headers is written again under its new name.
@@ -155,7 +155,7 @@ class TomlDocument:
         for path, name in names.items():
             for block in self._within(path) if path not in inline else ():
                 block.head = _renamed(block, (*path[:-1], name, *block.path[len(path) :]))
-        return Document(self.text)
+        return TomlDocument(self.text)
 
     # Finding
 
@@ -458,7 +458,7 @@ def _divide(block: TomlBlock, idle: list[TomlLine], *, at_end: bool = False) -> 
     return idle[lead:]
 
 
-def _renamed(block: Block, path: Keys) -> str:
+def _renamed(block: TomlBlock, path: Keys) -> str:
     """The header of a block under another path, with what stands around it."""
     import tomllib
 

@@ -10,7 +10,7 @@ from modelbay.catalog.lists.discovery import Discovery
 from modelbay.catalog.lists.listing import parse_list
 from modelbay.catalog.lookup import Catalog
 from modelbay.catalog.summary import counted, facts
-from modelbay.config.changes import Put
+from modelbay.config.changes import WriteResult
 from modelbay.config.edit import Edit, Edited
 from modelbay.config.schema import Config, Table
 from modelbay.errors import ConfigError, ModelbayError, TransportError
@@ -97,7 +97,7 @@ class NewProvider(Struct):
             default_model=edited.result.default_model,
         )
 
-    def _add(self, *, dry_run: bool = False) -> Edited[Put]:
+    def _add(self, *, dry_run: bool = False) -> Edited[WriteResult]:
         tables = self._tables()
         return add(self.config, self.detected, tables, default_model=alias_of(tables, self.default), dry_run=dry_run)
 
