@@ -1,6 +1,5 @@
 """The command line's way through `onboarding.setup`: options make what is given, a terminal asks for what is missing."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from shlex import quote
 from typing import Any, TypeVar, cast
@@ -8,6 +7,7 @@ from typing import Any, TypeVar, cast
 import click
 from msgspec import Struct, field
 
+from modelbay import threads
 from modelbay.catalog.summary import counted
 from modelbay.cli import key_input, terminal
 from modelbay.cli.columns import write_rows
@@ -238,7 +238,7 @@ class Steps:
 
         try:
             with terminal.progress() as self._doing:
-                return asyncio.run(awaited())
+                return threads.run(awaited())
         except ModelbayError:
             self._note(self.setup.notes)
             raise

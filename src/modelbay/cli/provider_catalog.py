@@ -1,10 +1,10 @@
 """`modelbay provider catalog`: the providers that models.dev knows, or a list like it, and adding one of them."""
 
-import asyncio
 from typing import Any
 
 import click
 
+from modelbay import threads
 from modelbay.catalog.summary import counted
 from modelbay.cli import Noun, key_input, terminal
 from modelbay.cli.adding import carry_out, given_of, manner_of, manner_options, pairs
@@ -75,7 +75,7 @@ def add_catalog(settings: Settings, /, id: str, url: str | None, provider: str |
 
 def _opened(config: Config, url: str | None) -> ProviderCatalog:
     with terminal.waiting(f"Fetching {masked_url(url) if url else 'the catalog of models.dev'}"):
-        shelf = asyncio.run(catalogs.opened(config, url))
+        shelf = threads.run(catalogs.opened(config, url))
     if shelf.problem:
         terminal.warning(shelf.problem + ", which is built in" * shelf.built_in)
     elif shelf.built_in:
