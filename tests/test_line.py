@@ -132,7 +132,7 @@ async def test_a_failure_before_any_output_is_retried_like_a_status(tmp_path: Pa
     told = collect(events)
     assert (told.text, told.error, len(bodies)) == ("well", None, 2)
     assert [type(event) for event in events].count(Started) == 1  # the start of the failed attempt is not passed on
-    assert "attempt 1 of 4 failed" in told.warnings[0].message
+    assert "(attempt 2 of 4)" in told.warnings[0].message
 
 
 WHOLE = {

@@ -346,7 +346,7 @@ async def test_attempts_that_failed_are_one_line_which_goes_when_something_comes
     async with sitting(config, home=home, size=(120, 30)) as person:
         await person.says("/model flaky")
         await person.says("Hello there")
-        for attempt in (1, 2, 3):
+        for attempt in (2, 3, 4):
             screen = await person.sees(f"attempt {attempt} of 4")
             assert screen.count("of 4") == 1
             waits[-1].set()

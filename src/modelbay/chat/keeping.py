@@ -7,8 +7,9 @@ from time import monotonic
 from typing import Literal, TypeAlias
 
 from modelbay.chat.chat import Chat
-from modelbay.chat.store import WAIT, Store
+from modelbay.chat.store import Store
 from modelbay.errors import ConfigError
+from modelbay.storage.sqlite import WAIT
 
 Keep: TypeAlias = Literal["always", "ask", "never"]
 PERIOD = 2.0
@@ -63,7 +64,7 @@ class Keeper:
 
     def _put(self, chat: Chat) -> bool:
         with self._one:
-            self.store.wait = 0.0 if self._failed else WAIT  # once is enough: each question would be late
+            self.store.wait(0.0 if self._failed else WAIT)  # once is enough: each question would be late
             if not chat.empty:
                 return self.store.save(chat)
             self._delete(chat)  # its only question was not answered, and is the user's again

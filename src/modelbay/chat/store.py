@@ -4,11 +4,8 @@ Turns are only ever added, one row each, so that a long conversation with files 
 than at its first. Two programs may have one conversation open: the second to store it stores a copy, and nothing is lost.
 """
 
-import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -20,6 +17,7 @@ from modelbay.errors import ConfigError, MalformedReply
 from modelbay.json_text import decode_as, encode
 from modelbay.secrecy import stored
 from modelbay.storage.paths import data_dir
+from modelbay.storage.sqlite import Database
 
 SCHEMA = """
 create table if not exists chats (
@@ -53,7 +51,7 @@ create table if not exists details (
 ) without rowid;
 """
 """`details` has what lists and searches need of a turn: reading its content means reading its files. `words` is its text in one
-case. Turns of an earlier version get theirs when they are searched."""
+case."""
 VERSION = 2
 """Of the schema. A file of a higher one was written by a newer modelbay, and is left as it is."""
 COLUMNS = (
@@ -62,7 +60,6 @@ COLUMNS = (
 )  # fmt: skip
 HAS = "(instr(folded(name), ?) or exists (select 1 from details where chat = id and instr(words, ?)))"
 """Whether a conversation has a word in its name or in a message."""
-WAIT = 5.0
 DAY = 86_400.0
 IDS = range(1, 2**63)
 """The numbers that SQLite can hold."""
@@ -99,17 +96,21 @@ class Store:
     """Every call opens the file, so that any thread may call it and two programs may have it open."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self.path = path or data_dir() / "conversations.sqlite"
-        self.wait = WAIT
-        """Seconds that another program's write is waited for."""
+        path = path or data_dir() / "conversations.sqlite"
+        self._file = Database(path, "conversation store", SCHEMA, VERSION, 'set keep = "never" in [chat]')
+
+    @property
+    def path(self) -> Path:
+        return self._file.path
 
     @property
     def new(self) -> bool:
         """Whether there is no file yet."""
-        try:
-            return not self.path.exists()
-        except OSError:  # a folder that may not be looked into
-            return False
+        return self._file.missing
+
+    def wait(self, seconds: float) -> None:
+        """Sets the seconds to wait for another program's write (5 at first)."""
+        self._file.wait = seconds
 
     def save(self, chat: Chat) -> bool:
         """Stores a conversation, or what was added to it since. Whether it was stored as a copy: another program has
@@ -118,7 +119,7 @@ class Store:
         Raises:
             ConfigError: the file cannot be written.
         """
-        with self._open() as database:
+        with self._file.open() as database:
             database.execute("begin immediate")
             copied = chat.id is not None and self._revision(database, chat.id) != chat.revision
             if copied:
@@ -156,7 +157,7 @@ class Store:
         Raises:
             ConfigError: the file cannot be written.
         """
-        with self._open() as database:
+        with self._file.open() as database:
             database.execute(
                 "update chats set partial = ? where id = ? and revision = ?",
                 (stored("".join(chat.pieces)), chat.id, chat.revision),
@@ -167,9 +168,7 @@ class Store:
         if self.new:
             return []
         words = query.casefold().split()
-        with self._open() as database:
-            if words:
-                self._index(database)
+        with self._file.open() as database:
             database.create_function("folded", 1, str.casefold, deterministic=True)
             rows = database.execute(
                 "select id, name, model, (select count(*) from turns where chat = id) + (question is not null), saved"
@@ -190,7 +189,7 @@ class Store:
         left = MOST_BYTES
         if self.new:
             return ()
-        with self._open() as database:
+        with self._file.open() as database:
             chats = database.execute("select id, question from chats order by saved desc, id desc").fetchall()
             for id, question in chats:
                 turns = database.execute("select content from turns where chat = ? order by number desc", (id,))
@@ -215,7 +214,7 @@ class Store:
         """
         if id not in IDS:
             raise _missing(id)
-        with self._open() as database:
+        with self._file.open() as database:
             row = database.execute(f"select {', '.join(COLUMNS)} from chats where id = ?", (id,)).fetchone()
             turns = database.execute("select content from turns where chat = ? order by number", (id,)).fetchall()
             models = database.execute("select number, model from details where chat = ? and model is not null", (id,))
@@ -243,87 +242,25 @@ class Store:
         Raises:
             ConfigError: the file cannot be written.
         """
-        with self._open() as database:
+        with self._file.open() as database:
             database.execute("delete from chats where id = ?", (id,))
-        self._compact()
+        self._file.compact()
 
     def expire(self, days: int, now: float | None = None) -> int:
         """Deletes the conversations that did not change for so many days; how many there were."""
         if self.new:
             return 0
         before = (time.time() if now is None else now) - days * DAY
-        with self._open() as database:
+        with self._file.open() as database:
             gone = database.execute("delete from chats where saved < ?", (before,)).rowcount
         if gone:
-            self._compact()
+            self._file.compact()
         return gone
-
-    def _compact(self) -> None:
-        with self._open() as database:
-            database.execute("vacuum")
-
-    @staticmethod
-    def _index(database: sqlite3.Connection) -> None:
-        """Gives the turns that an earlier version has stored their words."""
-        missing = "from turns left join details using (chat, number) where words is null"
-        if database.execute(f"select 1 {missing} limit 1").fetchone() is None:
-            return
-        database.execute("begin immediate")
-        for chat, number in database.execute(f"select chat, number {missing}").fetchall():
-            of = "from turns where chat = ? and number = ?"
-            (content,) = database.execute(f"select content {of}", (chat, number)).fetchone()
-            try:
-                words = _words(decode_as(content, Turn))
-            except MalformedReply:
-                words = ""
-            database.execute("insert or replace into details values (?, ?, null, ?)", (chat, number, words))
 
     @staticmethod
     def _revision(database: sqlite3.Connection, id: int) -> int | None:
         row = database.execute("select revision from chats where id = ?", (id,)).fetchone()
         return row[0] if row else None
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        try:
-            if not self.path.exists():
-                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
-            with closing(sqlite3.connect(self.path, timeout=self.wait, isolation_level=None)) as database:
-                database.execute("pragma secure_delete = on")  # deleted rows are overwritten
-                database.execute("pragma foreign_keys = on")
-                self._prepare(database)
-                with database:
-                    yield database
-        except (sqlite3.Error, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise ConfigError(
-                f"Could not use the conversation store {self.path}: {reason}", hint=_hint(error)
-            ) from None
-
-    def _prepare(self, database: sqlite3.Connection) -> None:
-        """Makes the tables of a new file.
-
-        Raises:
-            ConfigError: the file is of a newer version.
-        """
-        version: int = database.execute("pragma user_version").fetchone()[0]
-        if version > VERSION:
-            raise ConfigError(
-                f"Could not use the conversation store {self.path}: a newer version of modelbay wrote it",
-                hint="update modelbay, or rename the file to start a new one",
-            )
-        if version < VERSION:
-            database.executescript(f"{SCHEMA}pragma user_version = {VERSION};")
-
-
-def _hint(error: Exception) -> str:
-    """How to fix what SQLite or the system reports."""
-    if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-        return "close the other program that uses the file, or wait until it is done"
-    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
-        return "rename the file to start a new one: this one is damaged"
-    return 'check that its folder is writable and has room, or set keep = "never" in [chat]'
 
 
 def _sent(content: bytes) -> str:

@@ -1,0 +1,91 @@
+"""SQLite files that only their owner can read. Every call opens the file, so any thread and several programs may use it."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from modelbay.errors import ConfigError
+
+WAIT = 5.0
+"""Seconds to wait for another program's write."""
+
+
+class Database:
+    """A SQLite file with a schema. Deleted rows are overwritten, and foreign keys are enforced."""
+
+    def __init__(self, path: Path, title: str, schema: str, version: int, alternative: str) -> None:
+        """
+        Args:
+            path: The file; created on first use.
+            title: What the file is called in messages, such as "conversation store".
+            schema: SQL that creates missing tables.
+            version: Version of the schema. A file with a higher version is refused and not changed.
+            alternative: What to do if the file cannot be written, for hints.
+        """
+        self.path = path
+        self.wait = WAIT
+        """Seconds to wait for another program's write."""
+        self._title = title
+        self._schema = schema
+        self._version = version
+        self._alternative = alternative
+
+    @property
+    def missing(self) -> bool:
+        """Whether there is no file yet."""
+        try:
+            return not self.path.exists()
+        except OSError:  # its folder cannot be read
+            return False
+
+    @contextmanager
+    def open(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: committed at the end of the block, rolled back if the block raises.
+
+        Raises:
+            ConfigError: the file cannot be used, or a newer version of modelbay wrote it.
+        """
+        try:
+            if not self.path.exists():
+                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
+            with closing(sqlite3.connect(self.path, timeout=self.wait, isolation_level=None)) as connection:
+                connection.execute("pragma secure_delete = on")
+                connection.execute("pragma foreign_keys = on")
+                self._prepare(connection)
+                with connection:
+                    yield connection
+        except (sqlite3.Error, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ConfigError(
+                f"Could not use the {self._title} {self.path}: {reason}", hint=self._hint(error)
+            ) from None
+
+    def compact(self) -> None:
+        """Rewrites the file without deleted rows.
+
+        Raises:
+            ConfigError: see `open`.
+        """
+        with self.open() as connection:
+            connection.execute("vacuum")
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        version: int = connection.execute("pragma user_version").fetchone()[0]
+        if version > self._version:
+            raise ConfigError(
+                f"Could not use the {self._title} {self.path}: a newer version of modelbay wrote it",
+                hint="update modelbay, or rename the file to start a new one",
+            )
+        if version < self._version:
+            connection.executescript(f"{self._schema}pragma user_version = {self._version};")
+
+    def _hint(self, error: Exception) -> str:
+        """The fix for an error of SQLite or of the system."""
+        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+            return "close the other program that uses the file, or wait until it is done"
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+            return "rename the file to start a new one: this one is damaged"
+        return f"check that its folder is writable and has free space, or {self._alternative}"
