@@ -5,7 +5,10 @@ ModelbayError
 │   ├── ConfigSyntaxError       the file does not parse
 │   ├── UnknownModel            no such alias or provider/model
 │   ├── UnknownProvider
-│   └── MissingCredential       an API key is required and not set
+│   ├── MissingCredential       an API key is required and not set
+│   └── FileError               a file on this machine cannot be read or written
+│       └── StoreError          a database of modelbay, such as the conversation store, cannot be used
+│           └── UnknownConversation
 ├── SourceError                 a manifest, registry or catalog cannot be used
 ├── HubClosed                   the hub was closed before the call; nothing was sent
 ├── Unsupported                 the protocol or model cannot do what the request asks; nothing was sent
@@ -100,6 +103,20 @@ class UnknownProvider(ConfigError):
 
 
 class MissingCredential(ConfigError):
+    pass
+
+
+class FileError(ConfigError):
+    """`other_path`: the same operation may succeed with a file in another folder."""
+
+    other_path = False
+
+
+class StoreError(FileError):
+    pass
+
+
+class UnknownConversation(StoreError):
     pass
 
 

@@ -23,6 +23,7 @@ from modelbay.errors import (
     ContentRefused,
     ContextOverflow,
     Disconnected,
+    FileError,
     HubClosed,
     IncompleteReply,
     MalformedReply,
@@ -41,8 +42,10 @@ from modelbay.errors import (
     RequestTooLarge,
     ServerError,
     SourceError,
+    StoreError,
     TimedOut,
     TransportError,
+    UnknownConversation,
     UnknownEffort,
     UnknownModel,
     UnknownProvider,
@@ -98,6 +101,9 @@ ROWS: dict[type[ModelbayError], Row] = {
     UnknownModel: Row("Model Not Found", "use an alias in {file}, or PROVIDER/MODEL_ID", SEARCH),
     UnknownProvider: Row("Provider Not Found", "use a provider ID in {file}", LIST),
     MissingCredential: Row("Missing API Key", "set an API key for {provider}", KEY),
+    FileError: Row("File Error", "check the path and its permissions"),
+    StoreError: Row("Storage Error", "check that its folder is writable and has free space"),
+    UnknownConversation: Row("Conversation Not Found", "list the stored conversations with /resume"),
     SourceError: Row("Unusable Source", "check the URL or the document"),
     HubClosed: Row("Hub Closed", "open a new hub, or make the call before the hub is closed"),
     Unsupported: Row("Not Supported", "remove this setting, or use a model that supports it", SEARCH),
@@ -299,6 +305,8 @@ def _hint(error: ModelbayError, about: About) -> str:
         names["file"] = error.file or ""
     advice = _at(error.advice, about) if error.advice else None
     text = advice or row.fix.format(**names)
+    if isinstance(error, FileError) and error.other_path and about.face == "command" and _is(error.file or "", file):
+        return f"{text}, or use another file with --config or MODELBAY_HOME"
     general = row.act is CHECK or isinstance(error, Unsupported)
     if theirs or row.act is None or "modelbay " in text or (advice and general):
         return text
@@ -362,7 +370,7 @@ def _name_request(error: ModelbayError) -> None:
 
 def _is(name: str, file: Path) -> bool:
     """Whether `name` is the configuration file. modelbay's commands do not change other files, such as an agent's."""
-    return Path(name).absolute() == file.absolute()
+    return Path(name).resolve() == file.resolve()
 
 
 def title(error: ModelbayError) -> str:

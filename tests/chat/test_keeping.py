@@ -15,7 +15,7 @@ from modelbay.chat.chat import Chat
 from modelbay.chat.keeping import Keep, Keeper
 from modelbay.chat.store import Store
 from modelbay.conversation import user
-from modelbay.errors import ConfigError, ModelbayError
+from modelbay.errors import ModelbayError, StoreError
 from modelbay.events import PartDelta
 from modelbay.hub import Hub
 from modelbay.simulator import Simulator
@@ -73,6 +73,35 @@ async def test_leaving_in_the_middle_stores_what_came(hub: Hub, reports: Reports
     assert [turn.role for turn in keeper.store.load(chat.id).turns] == ["user", "assistant"]
 
 
+@pytest.mark.parametrize("turns", [0, 2])
+@pytest.mark.parametrize("leaving", [True, False])
+async def test_a_question_without_an_answer_stays_stored_only_when_the_program_ends(
+    hub: Hub, reports: Reports, leaving: bool, turns: int
+) -> None:
+    chat, keeper = Chat("openai_chat/sim-text"), reports.keeper()
+    if turns:
+        await ask(chat, hub, keeper)
+    chat.model = "openai_chat/sim-text!slow-headers"
+    stored = asyncio.Event()
+    changed = keeper.changed
+
+    async def storing(chat: Chat) -> None:
+        await changed(chat)
+        stored.set()
+
+    keeper.changed = storing  # type: ignore[method-assign]
+    asking = asyncio.create_task(ask(chat, hub, keeper, "Why not?"))
+    await stored.wait()
+    keeper.leaving = leaving
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    kept = [keeper.store.load(one.id) for one in keeper.store.list()]
+    assert [(len(one.turns), one.question) for one in kept] == (
+        [(turns, user("Why not?"))] if leaving else [(2, None)] if turns else []
+    )
+
+
 @pytest.mark.parametrize(("mode", "stored"), [("always", 1), ("ask", 0), ("never", 0)])
 async def test_what_is_stored_without_being_told(hub: Hub, reports: Reports, mode: Keep, stored: int) -> None:
     keeper = reports.keeper(mode)
@@ -112,7 +141,7 @@ async def test_a_store_that_fails_is_reported_once_and_made_up_for_when_it_works
     chat, keeper = Chat("openai_chat/sim-text"), reports.keeper()
 
     def full(*_: object) -> bool:
-        raise ConfigError("database or disk is full")
+        raise StoreError("database or disk is full")
 
     with monkeypatch.context() as patch:
         patch.setattr(Store, "save", full)

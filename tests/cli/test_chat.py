@@ -33,7 +33,7 @@ def test_commands_change_what_comes_next(modelbay: Command):
     assert "not sent" not in run.out
     assert "talking with sim/sim-text" in run.err
     assert 'unknown effort "lots"' in run.err
-    assert 'error: no model "nobody"' in run.err
+    assert 'error: Model Not Found: no model "nobody"' in run.err
 
 
 def test_a_conversation_is_kept_and_goes_on(modelbay: Command):

@@ -199,3 +199,37 @@ hint: this is a fault of modelbay; --verbose or MODELBAY_DEBUG=1 shows where it 
         )
     )
     assert 'File "HOME/sitecustomize.py", line 2, in fail' in broken(MODELBAY_DEBUG="1").err
+
+
+def test_only_a_configuration_that_cannot_be_read_offers_another_configuration(modelbay: Command):
+    (modelbay.home / "config.toml").unlink()
+    (modelbay.home / "config.toml").mkdir()
+    assert modelbay("model", "list").err == snapshot("""\
+error: HOME/config.toml cannot be read: Is a directory
+
+hint: check that the file exists and that you may read it, or use another file with --config or MODELBAY_HOME
+""")
+    (modelbay.home / "target").mkdir()
+    (modelbay.home / "link").symlink_to("target")
+    assert modelbay("--config", "link", "model", "default", "chat").err == snapshot("""\
+error: link cannot be read: Is a directory
+
+hint: check that the file exists and that you may read it, or use another file with --config or MODELBAY_HOME
+""")
+
+
+def test_a_conversation_store_that_cannot_be_used_has_a_title_of_its_own(modelbay: Command):
+    (modelbay.home / "conversations.sqlite").write_text(
+        "not a database, but a text that is longer than its header " * 9
+    )
+    assert modelbay("chat", "--plain", stdin="/resume 7").err.partition("error: ")[2] == snapshot("""\
+Conversation Store Error: Could not use the conversation store HOME/conversations.sqlite: file is not a database
+
+hint: rename the file to start a new one: this one is damaged
+""")
+    (modelbay.home / "conversations.sqlite").unlink()
+    assert modelbay("chat", "--plain", stdin="/resume 7").err.partition("error: ")[2] == snapshot("""\
+Conversation Not Found: conversation 7 does not exist
+
+hint: list the stored conversations with /resume
+""")

@@ -4,6 +4,7 @@ import json
 import stat
 
 import pytest
+from inline_snapshot import snapshot
 
 from tests.cli.command import KEY, Command
 
@@ -23,10 +24,14 @@ def test_what_is_recorded_is_replayed_to_the_same_answer(modelbay: Command, mode
     assert (again["error"] or {}).get("message") == (said["error"] or {}).get("message")
 
 
-def test_a_file_that_cannot_be_written_is_told(modelbay: Command):
-    ended = modelbay("ask", "--record", "no/such/folder", "Hi")
+def test_a_file_that_cannot_be_written_is_reported_without_the_configuration(modelbay: Command):
+    ended = modelbay("ask", "--record", "no/such/file", "Hi")
     assert ended.code == 1
-    assert "no/such/folder cannot be written" in ended.err
+    assert ended.err.partition("error: ")[2] == snapshot("""\
+HOME/no/such/file cannot be written: No such file or directory
+
+hint: check whether HOME/no/such exists
+""")
 
 
 def test_verbose_tells_of_requests_answers_and_retries(modelbay: Command):

@@ -250,7 +250,7 @@ def test_a_file_in_the_folders_place_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be") as caught:
         apply(set_model, tmp_path / "file" / "config.toml")
-    assert caught.value.hint == f"{tmp_path / 'file'} must be a folder"
+    assert caught.value.hint == f"check {tmp_path / 'file'}: it must be a folder"
 
 
 @posix
@@ -271,7 +271,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(file):
     [
         ("fsync", errno.ENOSPC, "free some space on the disk, then try again"),
         ("replace", errno.EACCES, "check who owns {folder} and may write there"),
-        ("replace", errno.EROFS, "the file system is read-only"),
+        ("replace", errno.EROFS, "write to another file system"),
     ],
 )
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(file, monkeypatch, step, number, hint):

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from modelbay.chat.store import Store
+from modelbay.conversation import user
 from modelbay.simulator import Simulator
 from tests.cli.command import KEY, MODELBAY
 from tests.servers.site import Site, site
@@ -303,6 +304,26 @@ def test_a_signal_restores_the_terminal_and_loses_nothing(talking: Terminal, tmp
     talking.sees("echoed")
     [stored] = Store(tmp_path / "conversations.sqlite").list()
     assert (stored.name, stored.turns) == ("write 900 words", 2)
+
+
+@pytest.mark.parametrize("leave", ["SIGTERM", "SIGHUP", "/quit"])
+def test_a_question_without_an_answer_stays_stored_when_the_app_ends(talking: Terminal, tmp_path: Path, leave: str):
+    talking.sees("/help", "sim")
+    talking.types("/model sim/sim-1!slow-headers")
+    talking.presses("Enter")
+    talking.sees("sim-1!slow-headers")
+    talking.types("Why is the sky blue?")
+    talking.presses("Enter")
+    talking.sees("Esc interrupts")
+    if leave.startswith("/"):
+        talking.types(leave)
+        talking.presses("Enter")
+    else:
+        talking.signals(leave)
+    talking.sees("left with")
+    store = Store(tmp_path / "conversations.sqlite")
+    [stored] = store.list()
+    assert store.load(stored.id).question == user("Why is the sky blue?")
 
 
 def test_killing_the_app_loses_two_seconds_at_most(talking: Terminal, tmp_path: Path):

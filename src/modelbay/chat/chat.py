@@ -15,8 +15,11 @@ BRANCH = " (branch)"
 NOT_RUN = "This call was not run: there are no tools here. Answer without them."
 
 
-class Keeper(Protocol):
-    """What stores a conversation while it happens; see `keeping.Keeper`."""
+class ChatStorage(Protocol):
+    """Stores a conversation while it happens, see `keeping.Keeper`."""
+
+    leaving: bool
+    """Whether the program is about to end."""
 
     async def changed(self, chat: "Chat") -> None: ...
 
@@ -54,7 +57,7 @@ class Chat(Struct):
     """The model of each answer, by the number of its turn."""
 
     async def ask(
-        self, hub: Hub, text: str, files: Sequence[Media] = (), keeper: Keeper | None = None
+        self, hub: Hub, text: str, files: Sequence[Media] = (), keeper: ChatStorage | None = None
     ) -> AsyncGenerator[Event, None]:
         """The events of the answer. Leaving the iteration interrupts it.
 
@@ -67,6 +70,7 @@ class Chat(Struct):
         question = self.question = user(text, *files)
         events: list[Event] = []
         texts: set[int] = set()
+        before = len(self.turns)
         try:
             if keeper is not None:
                 await keeper.changed(self)
@@ -83,6 +87,8 @@ class Chat(Struct):
         finally:
             self._end(hub, question, events)
             if keeper is not None:
+                if keeper.leaving and len(self.turns) == before:
+                    self.question = question  # the program ends, so its user can take the question back from the store only
                 await keeper.changed(self)
 
     @property

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from modelbay.chat.chat import Chat
 from modelbay.chat.store import Store
-from modelbay.errors import ConfigError
+from modelbay.errors import StoreError
 from modelbay.storage.sqlite import WAIT
 
 Keep: TypeAlias = Literal["always", "ask", "never"]
@@ -23,6 +23,8 @@ class Keeper:
     def __init__(self, store: Store, mode: Keep, report: Callable[[str], None]) -> None:
         self.store = store
         self.mode = mode
+        self.leaving = False
+        """Whether the program is about to end: a question without an answer then stays stored."""
         self._report = report
         self._failed = False
         self._next = 0.0
@@ -39,7 +41,7 @@ class Keeper:
         """Makes a conversation private and deletes what is stored of it, or ends that.
 
         Raises:
-            ConfigError: it cannot be deleted.
+            StoreError: it cannot be deleted.
         """
         if not chat.private:
             await to_thread(self._delete, chat)
@@ -53,7 +55,7 @@ class Keeper:
         self._next = monotonic() + PERIOD
         try:
             copied = await to_thread(self._put, chat)
-        except ConfigError as error:
+        except StoreError as error:
             if not self._failed:
                 self._report(f"This conversation is not stored: {error.message}")
             self._failed = True
@@ -82,5 +84,5 @@ class Keeper:
         self._next = monotonic() + PERIOD
         try:
             await to_thread(self.store.came, chat)
-        except ConfigError:
+        except StoreError:
             self._failed = True  # said when the answer has ended

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from modelbay.chat.chat import Chat
 from modelbay.conversation import Turn
-from modelbay.errors import ConfigError, MalformedReply
+from modelbay.errors import MalformedReply, StoreError, UnknownConversation
 from modelbay.json_text import decode_as, encode
 from modelbay.secrecy import stored
 from modelbay.storage.paths import data_dir
@@ -117,7 +117,7 @@ class Store:
         changed or deleted the stored one meanwhile.
 
         Raises:
-            ConfigError: the file cannot be written.
+            StoreError: the file cannot be written.
         """
         with self._file.open() as database:
             database.execute("begin immediate")
@@ -155,7 +155,7 @@ class Store:
         """Stores what has come of an answer so far.
 
         Raises:
-            ConfigError: the file cannot be written.
+            StoreError: the file cannot be written.
         """
         with self._file.open() as database:
             database.execute(
@@ -183,7 +183,7 @@ class Store:
         changed last are first, and within a conversation the last message is first.
 
         Raises:
-            ConfigError: the file cannot be read.
+            StoreError: the file cannot be read.
         """
         found: dict[str, None] = {}
         left = MOST_BYTES
@@ -210,7 +210,8 @@ class Store:
         """A stored conversation. An answer that was under way when its program ended is there as far as it had come.
 
         Raises:
-            ConfigError: there is no such conversation, or it cannot be read.
+            UnknownConversation: there is no such conversation.
+            StoreError: it cannot be read.
         """
         if id not in IDS:
             raise _missing(id)
@@ -231,7 +232,11 @@ class Store:
                 **{name: fields[name] for name in COLUMNS if name not in ("name", "saved", "question", "partial")},
             )
         except MalformedReply as error:
-            raise ConfigError(f"conversation {id} cannot be read: {error.message}") from None
+            raise StoreError(
+                f"Could not read conversation {id}: {error.message}",
+                hint="delete it with /resume in the app, or continue another one",
+                file=str(self.path),
+            ) from None
         chat.id, chat.stored = id, len(chat.turns)
         chat.settle()
         return chat
@@ -240,7 +245,7 @@ class Store:
         """Deletes a conversation so that nothing of it stays in the file.
 
         Raises:
-            ConfigError: the file cannot be written.
+            StoreError: the file cannot be written.
         """
         with self._file.open() as database:
             database.execute("delete from chats where id = ?", (id,))
@@ -272,8 +277,8 @@ def _sent(content: bytes) -> str:
     return "".join(part.text for part in turn.parts if part.type == "text") if turn.role == "user" else ""
 
 
-def _missing(id: int) -> ConfigError:
-    return ConfigError(f"conversation {id} does not exist", hint="`/resume` lists the stored ones")
+def _missing(id: int) -> UnknownConversation:
+    return UnknownConversation(f"conversation {id} does not exist")
 
 
 def _encoded(turn: Turn | None) -> bytes | None:

@@ -22,7 +22,7 @@ from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.cli.texts import Lines, claim_stdin
 from modelbay.conversation import Media
-from modelbay.errors import ConfigError, ModelbayError
+from modelbay.errors import ConfigError, ModelbayError, StoreError
 from modelbay.events import Failed, collect
 from modelbay.hints import About, explain
 from modelbay.hub import Hub
@@ -115,7 +115,7 @@ class _Plain:
             if hub.config.chat.keep_days is not None:
                 try:
                     await asyncio.to_thread(self._store.expire, hub.config.chat.keep_days)
-                except ConfigError as error:  # one can talk without stored conversations
+                except StoreError as error:  # one can talk without stored conversations
                     terminal.warning(error.message)
             if self._keeper.mode == "always" and self._store.new:
                 terminal.note(f"conversations are stored in {self._store.path}; /private keeps this one off the disk")
@@ -165,8 +165,7 @@ class _Plain:
                 await self._answer(hub, text)
         except ModelbayError as error:
             about = About(file=hub.config.path, face="command", known=self._direct.known(hub.config))
-            self._direct.explained(explain(error, about))
-            terminal.error(error.message, error.hint)
+            terminal.report(self._direct.explained(explain(error, about)))
         except Unreadable as error:
             terminal.error(str(error), error.hint)
         return True

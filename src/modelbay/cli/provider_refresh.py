@@ -60,7 +60,7 @@ def say(outcome: RefreshResult, settings: Settings, *, dry_run: bool) -> None:
     if outcome.error is not None:
         outcome.error.provider = outcome.error.provider or answer.providers[0]
         terminal.note(f"{', '.join(answer.providers)} stays as it was")
-        terminal.told(outcome.error, settings)
+        terminal.report(terminal.explained(outcome.error, settings))
         return
     if dry_run:
         terminal.write(outcome.diff)

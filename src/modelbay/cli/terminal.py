@@ -11,7 +11,7 @@ import click
 
 from modelbay.chat.plain import STEERING, plain
 from modelbay.credentials.approval import Approval, allowing
-from modelbay.errors import ConfigError, ModelbayError, SourceError, UnknownEffort
+from modelbay.errors import ConfigError, FileError, ModelbayError, SourceError, UnknownEffort
 from modelbay.secrecy import redact, shown
 from modelbay.storage.paths import STDIN, config_file, environment
 
@@ -200,7 +200,7 @@ def guarded(run: Callable[[], object], settings: Settings) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except ModelbayError as failure:
-        told(failure, settings)
+        report(explained(failure, settings))
         return USAGE if isinstance(failure, UnknownEffort) or _is_for_a_file(failure, settings.config) else FAILED
     except click.ClickException as wrong:
         return _misused(wrong)
@@ -220,11 +220,10 @@ def _is_for_a_file(failure: ModelbayError, file: Path | None) -> bool:
     return False
 
 
-def told(failure: ModelbayError, settings: Settings) -> None:
-    """Says what went wrong and how to mend it, and what to look it up by: who said it, on which request."""
+def report(failure: ModelbayError) -> None:
+    """Writes an error with its title, request ID, attempts and hint."""
     from modelbay.hints import title
 
-    explained(failure, settings)
     message = failure.message
     facts = [f"request {failure.request_id}"] if failure.request_id else []
     facts += [f"{failure.attempts} attempts"] if failure.attempts > 1 else []
@@ -246,9 +245,9 @@ def explained(failure: ModelbayError, settings: Settings) -> ModelbayError:
 
 
 def _has_title(failure: ModelbayError) -> bool:
-    """Whether what went wrong is something to look up. What was typed wrongly is no fault of a configuration."""
+    """Whether the title of an error is shown: not for wrong arguments and files, which the message already names."""
     typed = isinstance(failure, UnknownEffort) or (type(failure) is ConfigError and failure.file is None)
-    return type(failure) is not SourceError and not typed
+    return type(failure) not in (SourceError, FileError) and not typed
 
 
 def _misused(wrong: click.ClickException) -> int:

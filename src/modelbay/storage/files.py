@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from modelbay.errors import ConfigError
+from modelbay.errors import ConfigError, FileError
 
 PRIVATE = 0o600
 """Mode of files with keys: readable by the owner only."""
@@ -23,16 +23,15 @@ HINTS = {
     errno.ENOSPC: "free some space on the disk, then try again",
     errno.EDQUOT: "free some of your disk quota, then try again",
     errno.EFBIG: "raise the limit on file sizes (ulimit -f), then try again",
-    errno.EROFS: "the file system is read-only: use another file with --config or MODELBAY_HOME",
-    errno.EACCES: "check who owns {folder} and may write there, or use another file with --config or MODELBAY_HOME",
-    errno.EPERM: "check who owns {folder} and may write there, or use another file with --config or MODELBAY_HOME",
-    errno.ENOENT: "{folder} cannot be created: use another file with --config or MODELBAY_HOME",
-    errno.ENOTDIR: "{folder} must be a folder",
-    errno.EEXIST: "{folder} must be a folder",
+    errno.EROFS: "write to another file system: this one is read-only",
+    errno.EACCES: "check who owns {folder} and may write there",
+    errno.EPERM: "check who owns {folder} and may write there",
+    errno.ENOENT: "check whether {folder} exists",
+    errno.ENOTDIR: "check {folder}: it must be a folder",
+    errno.EEXIST: "check {folder}: it must be a folder",
 }
-
-
-UNREADABLE = "check that the file exists and that you may read it, or use another one with --config FILE"
+OTHER_PATH = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST}
+"""The causes that do not apply to files in another folder."""
 
 
 def target_of(path: Path) -> Path:
@@ -40,7 +39,7 @@ def target_of(path: Path) -> Path:
     try:
         return path.resolve()
     except (OSError, RuntimeError):  # RuntimeError: a loop, up to Python 3.12
-        raise ConfigError(
+        raise FileError(
             f"{path} cannot be read: its symbolic links form a loop", hint="fix the link", file=str(path)
         ) from None
 
@@ -56,7 +55,13 @@ def content_of(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}", hint=UNREADABLE, file=str(path)) from error
+        failure = FileError(
+            f"{path} cannot be read: {error.strerror}",
+            hint="check that the file exists and that you may read it",
+            file=str(path),
+        )
+        failure.other_path = True
+        raise failure from error
     except ValueError:  # a NUL in the path
         raise ConfigError(f"{str(path)!r} is not a path", hint="name another file") from None
 
@@ -76,7 +81,7 @@ def locked(path: Path, wait: float) -> Iterator[None]:
         try:
             lock.acquire()
         except Timeout:
-            raise ConfigError(
+            raise FileError(
                 f"{path} cannot be changed: locked by another program for {wait:g} seconds",
                 hint="wait for the other modelbay processes to end, then try again",
                 file=str(path),
@@ -103,7 +108,7 @@ def replace(path: Path, old: bytes | None, new: bytes) -> None:
                 _adopt(descriptor, path)
                 os.fsync(descriptor)
             if content_of(path) != old:
-                raise ConfigError(
+                raise FileError(
                     f"{path} was changed by another program in the meantime; nothing was written",
                     hint="try again",
                     file=str(path),
@@ -166,6 +171,10 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = HINTS.get(error.errno or 0, "").format(folder=path.parent) or None
-        message = f"{path} cannot be written: {error.strerror or error}"
-        raise ConfigError(message, hint=hint, file=str(path)) from error
+        failure = FileError(
+            f"{path} cannot be written: {error.strerror or error}",
+            hint=HINTS.get(error.errno or 0, "").format(folder=path.parent) or None,
+            file=str(path),
+        )
+        failure.other_path = error.errno in OTHER_PATH
+        raise failure from error

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from modelbay.errors import ConfigError
+from modelbay.errors import StoreError
 
 WAIT = 5.0
 """Seconds to wait for another program's write."""
@@ -45,7 +45,7 @@ class Database:
         """A transaction: committed at the end of the block, rolled back if the block raises.
 
         Raises:
-            ConfigError: the file cannot be used, or a newer version of modelbay wrote it.
+            StoreError: the file cannot be used, or a newer version of modelbay wrote it.
         """
         try:
             if not self.path.exists():
@@ -59,15 +59,15 @@ class Database:
                     yield connection
         except (sqlite3.Error, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            raise ConfigError(
-                f"Could not use the {self._title} {self.path}: {reason}", hint=self._hint(error)
+            raise StoreError(
+                f"Could not use the {self._title} {self.path}: {reason}", hint=self._hint(error), file=str(self.path)
             ) from None
 
     def compact(self) -> None:
         """Rewrites the file without deleted rows.
 
         Raises:
-            ConfigError: see `open`.
+            StoreError: see `open`.
         """
         with self.open() as connection:
             connection.execute("vacuum")
@@ -75,9 +75,10 @@ class Database:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         version: int = connection.execute("pragma user_version").fetchone()[0]
         if version > self._version:
-            raise ConfigError(
+            raise StoreError(
                 f"Could not use the {self._title} {self.path}: a newer version of modelbay wrote it",
                 hint="update modelbay, or rename the file to start a new one",
+                file=str(self.path),
             )
         if version < self._version:
             connection.executescript(f"{self._schema}pragma user_version = {self._version};")

@@ -118,6 +118,7 @@ class ModelbayApp(Conversing):
         await self.state.aclose()
 
     def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
+        self.state.keeper.leaving = True
         if not self.is_headless:
             self._leaving.begin(return_code)
         super().exit(result, return_code, message)
