@@ -200,7 +200,7 @@ def test_a_continued_conversation_is_answered_by_the_model_that_is_named(modelba
 def test_without_a_stored_conversation_there_is_none_to_continue(modelbay: Command):
     run = modelbay("chat", "--plain", "-c", stdin="Hello\n")
     assert run.code == 1
-    assert "there is no stored conversation to continue" in run.err
+    assert "no conversation is stored" in run.err
     assert "modelbay chat" in run.err
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from modelbay.chat.chat import Chat
 from modelbay.conversation import AnyPart, Media, Refusal, ServerToolCall, Text, Thinking, ToolCall, ToolResult, Turn
-from modelbay.errors import ConfigError
+from modelbay.errors import FileError
 from modelbay.secrecy import stored
 from modelbay.storage.files import content_of, replace, target_of
 from modelbay.storage.paths import expanded
@@ -65,7 +65,7 @@ def write_export(path: Path, text: str, *, overwrite: bool = False) -> bool:
     """Writes a file that only its owner can read. False: it already exists, and nothing was written.
 
     Raises:
-        ConfigError: it cannot be written.
+        FileError: it cannot be written.
     """
     data = text.encode("utf-8", "replace")
     if overwrite:
@@ -79,7 +79,7 @@ def write_export(path: Path, text: str, *, overwrite: bool = False) -> bool:
         return False
     except OSError as error:
         hint = "name a file in an existing folder that you may write to"
-        raise ConfigError(f"{path} cannot be written: {error.strerror}", hint=hint) from None
+        raise FileError(f"{path} cannot be written: {error.strerror}", hint=hint, file=str(path)) from None
     return True
 
 

@@ -22,7 +22,7 @@ from modelbay.cli.picker import asks
 from modelbay.cli.terminal import Settings, pass_settings
 from modelbay.cli.texts import Lines, claim_stdin
 from modelbay.conversation import Media
-from modelbay.errors import ConfigError, ModelbayError, StoreError
+from modelbay.errors import ConfigError, ModelbayError, StoreError, UnknownConversation
 from modelbay.events import Failed, collect
 from modelbay.hints import About, explain
 from modelbay.hub import Hub
@@ -65,12 +65,13 @@ def last_conversation() -> int:
     """The number of the stored conversation that was changed last.
 
     Raises:
-        ConfigError: there is none, or the store cannot be read.
+        UnknownConversation: none is stored.
+        StoreError: the store cannot be read.
     """
     if (found := Store().latest()) is None:
-        raise ConfigError(
-            "there is no stored conversation to continue",
-            hint='start one with `modelbay chat`; with keep = "never" in [chat] of config.toml none is stored',
+        raise UnknownConversation(
+            "no conversation is stored",
+            hint='start one with `modelbay chat`, or set keep = "always" in [chat] of config.toml',
         )
     return found
 
