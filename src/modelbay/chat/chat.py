@@ -88,7 +88,7 @@ class Chat(Struct):
             self._end(hub, question, events)
             if keeper is not None:
                 if keeper.leaving and len(self.turns) == before:
-                    self.question = question  # the program ends, so its user can take the question back from the store only
+                    self.question = question  # the user gets it back when the conversation is resumed
                 await keeper.changed(self)
 
     @property

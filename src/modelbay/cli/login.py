@@ -1,12 +1,12 @@
 """`modelbay login`."""
 
-import asyncio
 import sys
 from datetime import datetime
 from typing import Any
 
 import click
 
+from modelbay import threads
 from modelbay.catalog.summary import counted
 from modelbay.cli import key_input, terminal
 from modelbay.cli.columns import write_rows
@@ -99,7 +99,7 @@ def _by_device(config: Config, name: str, options: dict[str, Any]) -> None:
             webbrowser.open(page)
             opens = False  # a server may let one code after the other expire: one window is enough
 
-    done = asyncio.run(logging_in.log_in(config, to, show))
+    done = threads.run(logging_in.log_in(config, to, show))
     if done.new:
         terminal.write(f"Logged in to {to.entry.id}\n")
     else:
@@ -141,7 +141,7 @@ def _by_key(config: Config, way: presets.LoginMethod, key: str | None, base_url:
             )
         key = asked_key(way.title, way.key_url, needed=True)
     with terminal.waiting(f"asking {way.title} for its models"):
-        detected = asyncio.run(key_login.try_key(config, way, key, base_url))
+        detected = threads.run(key_login.try_key(config, way, key, base_url))
     ids = adding.chosen(detected.models, marked_at_first(detected.models), detected.source, adding.Prompting())
     tables = model_tables(config, way.provider, [(id, None) for id in ids])
     put, default = key_login.write(config, detected, tables)
@@ -152,7 +152,7 @@ def _by_key(config: Config, way: presets.LoginMethod, key: str | None, base_url:
 
 def _by_google(config: Config) -> None:
     with terminal.waiting("asking Google for a token"):
-        found = asyncio.run(logging_in.check_google(config))
+        found = threads.run(logging_in.check_google(config))
     write_rows(
         [
             ["credential", found.kind],
