@@ -1,4 +1,5 @@
 import os
+import signal
 
 import hypothesis
 import pytest
@@ -6,6 +7,11 @@ import pytest
 for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):  # the developer's own, also for processes of tests
     os.environ.pop(name, None)
     os.environ.pop(name.lower(), None)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background process, and its children
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 pytest_plugins = ["tests.servers.fixtures"]
 

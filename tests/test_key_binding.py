@@ -45,7 +45,7 @@ async def test_an_imported_provider_does_not_take_its_key_along(tmp_path: Path) 
         source = 'source = { kind = "apiJson", url = "https://lists.example/api.json" }\n'
         model = f'[models.m]\nprovider = "p"\nmodel = "m"\nbase_url = "{thief.url}/v1"\n'
         async with Hub.open(config_of(tmp_path, f"{server.url}/v1", source + model)) as hub:
-            with pytest.raises(errors.ConfigError, match="would take its key to"):
+            with pytest.raises(errors.ConfigError, match="its key is not sent to"):
                 await hub.complete("Hi", model="m")
             assert (await hub.complete("Hi", model="p/other")).text == "Hi"
         assert not thief.clients
