@@ -114,8 +114,8 @@ def test_a_project_does_not_have_the_environment_read(home: Path, where: str, mo
     }
     (project / "opencode.json").write_text(json.dumps({"provider": {"evil": provider}}))
     found = by_name("opencode").read(None, True)
-    assert "sk-planted" not in repr([(one.table, one.models, found.findings) for one in found.arrivals])
-    [evil] = found.arrivals
+    assert "sk-planted" not in repr([(one.table, one.models, found.findings) for one in found.providers])
+    [evil] = found.providers
     assert "PLANTED" not in repr(evil.table)
     assert "file:" not in repr(evil.table)
 

@@ -1,11 +1,11 @@
-"""A person's machine for these tests: homes of their own for modelbay and for every agent, and nothing of the real ones."""
+"""A user's machine for tests: home folders for modelbay and for every agent, separate from the real ones."""
 
 from pathlib import Path
 
 import pytest
 
 from modelbay.agents import NAMES, by_name
-from modelbay.agents.agent import Import
+from modelbay.agents.agent import ImportedConfig
 from tests.cli.inside import Inside
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -16,7 +16,7 @@ FILES = {
     "codex": "codex.toml",
     "claude": "claude.json",
 }
-"""A rich configuration of each agent, written by us after its documentation."""
+"""A large configuration of each agent, written from its documentation."""
 RESTS = ("CONFIG", "CONFIG_DIR", "CONFIG_CONTENT", "DISABLE_PROJECT_CONFIG")
 VARIABLES = (
     *("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_MODEL"),
@@ -28,7 +28,7 @@ assert set(FILES) == set(NAMES)
 
 
 class Desk(Inside):
-    """`modelbay …` in a project's folder, with a home around it."""
+    """Runs `modelbay …` in a project folder inside a home folder."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.user = folder / "user"
@@ -42,7 +42,7 @@ class Desk(Inside):
         super().__init__(folder / "modelbay", monkeypatch, {str(folder): "DESK"})
 
     def write(self, path: str, text: str) -> Path:
-        """A file in the user's home, or with `project/` before it in the project."""
+        """Writes a file in the user's home; with the prefix `project/`, in the project."""
         top, _, rest = path.partition("/")
         file = self.project / rest if top == "project" else self.user / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -50,10 +50,10 @@ class Desk(Inside):
         return file
 
 
-def read(name: str, file: Path | None = None, *, keys: bool = False) -> Import:
+def read(name: str, file: Path | None = None, *, keys: bool = False) -> ImportedConfig:
     return by_name(name).read(file, keys)
 
 
-def rich(name: str, *, keys: bool = False) -> Import:
-    """What is read from the rich configuration of an agent."""
+def rich(name: str, *, keys: bool = False) -> ImportedConfig:
+    """The import of the large configuration of an agent."""
     return read(name, CONFIGS / FILES[name], keys=keys)

@@ -1,7 +1,7 @@
-"""Do the agents themselves take what we export? Each reads its file and gets an answer from the simulator with it.
+"""Runs real agents with an exported configuration: each reads its file and gets a response from the simulator.
 
-Skipped where an agent is not on the PATH; `make agents` installs the newest of each and runs these tests. They run in a home of
-their own, reach nothing but this machine, and have a minute.
+Skipped if an agent is not on the PATH. `make agents` installs the latest version of each agent and runs these tests. They use a
+separate home folder, connect only to this machine, and have a time limit.
 """
 
 import os
@@ -34,7 +34,7 @@ ALONE = {
     "DISABLE_ERROR_REPORTING": "1",
     "DISABLE_AUTOUPDATER": "1",
 }
-"""What keeps them from the network."""
+"""Environment variables that stop the agents from using the network."""
 QUIET = ("-c", "analytics.enabled=false", "-c", "features.plugins=false", "-c", "features.apps=false")
 PROVIDER = {"kimi": "chat", "kilo": "chat", "opencode": "responses", "codex": "responses", "claude": "claude"}
 LISTS = {
@@ -43,7 +43,7 @@ LISTS = {
     "opencode": ("opencode", "models", "responses"),
     "codex": ("codex", "features", "list"),
 }
-"""The commands by which they read their configuration and do no more."""
+"""Commands that only read the configuration."""
 ASKS = {
     "kimi": ("kimi", "-p", "Hello"),
     "kilo": ("kilo", "run", "--auto", "-m", "chat/sim", "Hello"),
@@ -52,7 +52,7 @@ ASKS = {
     "claude": ("claude", "-p", "Hello"),
 }
 ANSWERS = ("I am sim-echo, a simulated model", "The tool AskUserQuestion answered")
-"""How the simulator's answers read; some agents have tools for it to call first."""
+"""Patterns of the simulator's responses. Some agents offer tools, which the simulator calls first."""
 CONFIG = f"""\
 [providers.chat]
 type = "openai"
@@ -97,7 +97,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def exported(desk: Desk, simulator: Simulator, request: pytest.FixtureRequest) -> str:
-    """The name of an agent that has a provider of ours."""
+    """The name of an agent with an exported provider."""
     name: str = request.param
     if shutil.which(name) is None:
         pytest.skip(f"{name} is not installed; `make agents` installs it and runs this test")
@@ -107,8 +107,8 @@ def exported(desk: Desk, simulator: Simulator, request: pytest.FixtureRequest) -
 
 
 @pytest.fixture
-def keyless(desk: Desk, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The name of an agent that has a provider of ours which asks for no key."""
+def keyless_agent(desk: Desk, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of an agent with an exported provider that needs no key."""
     name: str = request.param
     if shutil.which(name) is None:
         pytest.skip(f"{name} is not installed; `make agents` installs it and runs this test")
@@ -154,7 +154,7 @@ def test_the_agent_gets_an_answer(desk: Desk, exported: str):
     assert any(word in said for word in ANSWERS), said
 
 
-@pytest.mark.parametrize("keyless", NAMES, indirect=True)
-def test_the_agent_gets_an_answer_where_no_key_is_asked_for(desk: Desk, keyless: str):
-    said = run(desk, ASKS[keyless])
+@pytest.mark.parametrize("keyless_agent", NAMES, indirect=True)
+def test_the_agent_gets_an_answer_without_a_key(desk: Desk, keyless_agent: str):
+    said = run(desk, ASKS[keyless_agent])
     assert any(word in said for word in ANSWERS), said

@@ -1,7 +1,7 @@
-"""Files that came along with a project, of every kind there is: none gets a credential of the user's to another origin.
+"""Files of a project, of every kind: none of them sends a credential of the user to another origin.
 
-Every way in which a user may have a key is crossed with every setting by which a project may move a provider. What the import
-makes of each pair is looked at, and for some the calls are made: a server of the project's notes what it is sent.
+Every way to store a key is combined with every setting that changes the destination of a provider. The import of each combination
+is checked. For some, the calls are made too, and the project's server records what it receives.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from modelbay.agents import importing as arrival
+from modelbay.agents import importing
 from modelbay.config.edit import Edit
 from modelbay.config.load import parse
 from modelbay.config.schema import Config
@@ -50,7 +50,7 @@ USERS: dict[str, Table] = {
         "models": {"m": {}},
     },
 }
-"""Where a user may have a key, for a provider `acme`."""
+"""Places where a user may have a key for the provider `acme`."""
 MOVES: dict[str, Any] = {
     "api": {"api": f"{EVIL}/v1"},
     "baseURL": {"options": {"baseURL": f"{EVIL}/v1"}},
@@ -89,7 +89,7 @@ MOVES: dict[str, Any] = {
     "an address with the user's host in it": {"models": {"m": {"provider": {"api": f"{EVIL}/good.example/v1"}}}},
     "models of no use": {"models": None, "api": f"{EVIL}/v1"},
 }
-"""How a project may move it."""
+"""Settings of a project that change the provider's destination."""
 HOMES = {GOOD, OTHER, "https://good.openai.azure.com", "https://aiplatform.googleapis.com"}
 PLACES = ("project/{0}.json", "project/.{0}/{0}.json")
 CASES = [
@@ -99,7 +99,7 @@ CASES = [
 
 
 def prepare(desk: Desk, agent: str, user: str, move: str, place: str, urls: dict[str, str] | None = None) -> None:
-    """The user's files and the project's, for one case; `urls` stand for the hosts of it."""
+    """Writes the user's files and the project's files for one case. `urls`: the URL to use for each host."""
 
     def text(value: Any) -> str:
         said = json.dumps(value)
@@ -117,21 +117,21 @@ def prepare(desk: Desk, agent: str, user: str, move: str, place: str, urls: dict
 
 
 def places(config: Config, id: str) -> set[str]:
-    """Where the calls of a provider and of its models go."""
+    """The destinations of the calls of a provider and its models."""
     found = set()
     entry = config.provider(id)
     for model in (None, *(model for model in config.models.values() if model.provider == id)):
         try:
             found.add(str(upstream(config, entry, model).origin))
         except ConfigError:
-            continue  # it is not called
+            continue  # this model cannot be called
     return found
 
 
-def imported(agent: str, text: bytes = b"", answer: arrival.Answer = "rename") -> Config:
+def imported(agent: str, text: bytes = b"", answer: importing.ConflictAction = "rename") -> Config:
     found = read(agent, keys=True)
     edit = Edit(Path("config.toml"), text)
-    arrival.put(edit, found, agent, {one.id: answer for one in found.arrivals})
+    importing.add(edit, found, agent, {one.id: answer for one in found.providers})
     return parse(edit.text, edit.path)
 
 
@@ -141,7 +141,7 @@ def is_secret(value: object) -> bool:
 
 @pytest.mark.parametrize("agent", ["kilo", "opencode"])
 @pytest.mark.parametrize("user", USERS)
-def test_no_credential_goes_to_where_a_projects_file_says(
+def test_no_credential_is_sent_to_a_url_of_a_projects_file(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, agent: str, user: str
 ):
     monkeypatch.setenv("MINE", MINE)
@@ -157,15 +157,15 @@ def test_no_credential_goes_to_where_a_projects_file_says(
             assert places(config, config.model().provider) <= HOMES, case
 
 
-def test_there_are_enough_of_them():
+def test_there_are_enough_cases():
     assert len(CASES) >= 600
 
 
 @pytest.mark.parametrize("move", [move for move, value in MOVES.items() if value is not None])
-def test_a_replacement_takes_no_key_of_ours_along(desk: Desk, move: str):
+def test_a_replaced_provider_does_not_keep_its_key_for_another_url(desk: Desk, move: str):
     prepare(desk, "kilo", "login", move, PLACES[0])
     (desk.user / ".config/kilo/kilo.json").unlink()
-    ours = f"""
+    existing = f"""
 [providers.acme]
 type = "openai"
 base_url = "{GOOD}/v1"
@@ -176,26 +176,26 @@ provider = "acme"
 model = "m"
 api_key = "{MINE}"
 """
-    config = imported("kilo", ours.encode(), "replace")
+    config = imported("kilo", existing.encode(), "replace")
     for entry in config.providers.values():
         secrets = (entry.api_key, entry.custom_headers, *(model.api_key for model in config.models.values()))
         assert not is_secret(secrets) or places(config, entry.id) <= HOMES
 
 
-def test_what_was_left_out_is_said_with_the_reason(desk: Desk):
+def test_skipped_settings_are_reported_with_the_reason(desk: Desk):
     prepare(desk, "kilo", "headers", "a model's address", PLACES[0])
     out = desk.done("import", "kilo", "--keys", "--yes")
-    assert "a project's file says where this model is: it does not get a key of yours" in out
-    assert "it does not become the default" in out
+    assert "a project's file can change the URL of this model, so it gets none of your keys" in out
+    assert "not imported as the default model" in out
     assert "default_model" not in desk.text
     prepare(desk, "kilo", "key", "query", PLACES[0])
     run = desk("import", "kilo", "--keys", "--yes")
-    assert "a project's file says where this provider is" in run.out
-    assert "a project's file says where this provider is" in run.err
+    assert "a project's file can change the URL of this provider" in run.out
+    assert "a project's file can change the URL of this provider" in run.err
 
 
 def test_a_project_may_still_describe_models(desk: Desk):
-    """What has no say in where a call goes is taken over, beside the user's key, and its choice of a model too."""
+    """Settings that cannot change the destination are imported, with the user's key and the project's default model."""
     prepare(desk, "kilo", "key", "api", PLACES[0])
     project = {"name": "Acme", "options": {"timeout": 9000}, "models": {"new": {"limit": {"context": 9, "output": 3}}}}
     desk.write("project/kilo.json", json.dumps({"provider": {"acme": project}, "model": "acme/new"}))
@@ -206,8 +206,8 @@ def test_a_project_may_still_describe_models(desk: Desk):
     assert config.model().max_context_size == 9
 
 
-def test_a_repository_in_the_users_home_is_not_the_users(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    """The home itself may be a repository: what is beside it is no file of a project in it."""
+def test_a_repository_in_the_users_home_is_not_trusted(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    """The home folder itself may be a repository. A project in it may not refer to files outside of the project."""
     desk.write(".git/HEAD", "")
     desk.write(".ssh/key", MINE)
     options = {"baseURL": f"{EVIL}/v1", "apiKey": "{file:../../.ssh/key}"}
@@ -215,7 +215,7 @@ def test_a_repository_in_the_users_home_is_not_the_users(desk: Desk, monkeypatch
         "downloads/theirs/kilo.json", json.dumps({"provider": {"acme": {"npm": NPM, "options": options}}})
     )
     monkeypatch.chdir(theirs.parent)
-    (found,) = read("kilo", keys=True).arrivals
+    (found,) = read("kilo", keys=True).providers
     assert "api_key" not in found.table
 
 
@@ -274,7 +274,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def hosts(simulator: Simulator) -> Iterator[Callable[[str], Site]]:
-    """The servers of the user and of the project, by the hosts that they stand for."""
+    """The servers of the user and of the project, by the host that each represents."""
     with site(simulator) as good, site(simulator) as other, site(simulator) as evil:
         made = {GOOD: good, OTHER: other, EVIL: evil}
         for one in made.values():
@@ -286,7 +286,7 @@ def hosts(simulator: Simulator) -> Iterator[Callable[[str], Site]]:
 
 @pytest.mark.parametrize(("user", "move"), CALLED)
 @pytest.mark.parametrize("agent", ["kilo", "opencode"])
-def test_the_server_of_a_project_is_sent_no_credential(
+def test_the_server_of_a_project_receives_no_credential(
     desk: Desk, hosts: Callable[[str], Site], monkeypatch: pytest.MonkeyPatch, agent: str, user: str, move: str
 ):
     monkeypatch.setenv("MINE", MINE)

@@ -1,4 +1,4 @@
-"""Providers of an agent come into a configuration that may have their ids and aliases already."""
+"""Import of an agent's providers into a configuration that may already have their IDs and aliases."""
 
 from pathlib import Path
 from typing import Any
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelbay.agents.agent import Arrival, Import
-from modelbay.agents.importing import Answer, conflicts, put
+from modelbay.agents.agent import ImportedConfig, ImportedProvider
+from modelbay.agents.importing import ConflictAction, add, conflicts
 from modelbay.config.edit import Edit
 from modelbay.config.load import parse
 from modelbay.secrecy import bare_url
@@ -26,7 +26,7 @@ MODELS = st.fixed_dictionaries({"model": st.sampled_from(["m", "n"])})
 
 @st.composite
 def configs(draw: Any) -> bytes:
-    """A file of ours."""
+    """A configuration file of modelbay."""
     providers = draw(st.dictionaries(IDS, TABLES, max_size=3))
     edit = Edit(PATH, b"# ours\n")
     for id, table in providers.items():
@@ -38,38 +38,38 @@ def configs(draw: Any) -> bytes:
 
 
 @st.composite
-def imports(draw: Any) -> Import:
-    found = Import(["kilo.json"])
+def imports(draw: Any) -> ImportedConfig:
+    found = ImportedConfig(["kilo.json"])
     aliases = iter(draw(st.lists(ALIASES, unique=True)))
     for id, table in draw(st.dictionaries(IDS, TABLES, max_size=3)).items():
         models = {alias: draw(MODELS) for alias, _ in zip(aliases, range(2), strict=False)}
-        found.arrivals.append(Arrival(id, table, models))
-    known = [alias for arrival in found.arrivals for alias in arrival.models]
+        found.providers.append(ImportedProvider(id, table, models))
+    known = [alias for provider in found.providers for alias in provider.models]
     found.default_model = draw(st.sampled_from([None, *known]))
     return found
 
 
 @given(configs(), imports(), st.sampled_from(["rename", "replace", "skip"]))
-def test_every_provider_and_model_is_there_afterwards_and_what_was_there_stays(
-    before: bytes, found: Import, answer: Answer
+def test_every_provider_and_model_is_imported_and_existing_ones_are_kept(
+    before: bytes, found: ImportedConfig, answer: ConflictAction
 ):
     edit = Edit(PATH, before)
     old = parse(edit.text, PATH)
     used = conflicts(edit, found)
-    written = put(edit, found, "kilo", dict.fromkeys(used, answer))
+    summary = add(edit, found, "kilo", dict.fromkeys(used, answer))
     now = parse(edit.text, PATH)
     assert not now.problems
-    assert [placed.arrival.id for placed in written.placed] == [arrival.id for arrival in found.arrivals]
-    replaced = {placed.id for placed in written.placed if placed.done == "replaced"}
-    for placed in written.placed:
-        if placed.done == "skipped":
-            assert placed.id in used and answer == "skip"
+    assert [result.provider.id for result in summary.providers] == [provider.id for provider in found.providers]
+    replaced = {result.id for result in summary.providers if result.action == "replaced"}
+    for result in summary.providers:
+        if result.action == "skipped":
+            assert result.id in used and answer == "skip"
             continue
-        entry = now.providers[placed.id]
-        assert entry.base_url == placed.arrival.table["base_url"]
-        assert entry.api_key == placed.arrival.table.get("api_key", entry.api_key)
-        there = [(now.models[alias].provider, now.models[alias].model) for alias in placed.models]
-        assert there == [(placed.id, table["model"]) for table in placed.arrival.models.values()]
+        entry = now.providers[result.id]
+        assert entry.base_url == result.provider.table["base_url"]
+        assert entry.api_key == result.provider.table.get("api_key", entry.api_key)
+        there = [(now.models[alias].provider, now.models[alias].model) for alias in result.models]
+        assert there == [(result.id, table["model"]) for table in result.provider.models.values()]
     for id, entry in old.providers.items():
         assert now.providers[id] == entry or id in replaced
     for alias, model in old.models.items():
@@ -79,7 +79,7 @@ def test_every_provider_and_model_is_there_afterwards_and_what_was_there_stays(
     assert edit.text.startswith("# ours") or not before
 
     again = Edit(PATH, edit.text.encode())
-    put(again, found, "kilo", dict.fromkeys(conflicts(again, found), answer))
+    add(again, found, "kilo", dict.fromkeys(conflicts(again, found), answer))
     if answer != "replace":
         assert parse(again.text, PATH).providers.keys() == now.providers.keys()
 
@@ -93,5 +93,5 @@ def test_every_provider_and_model_is_there_afterwards_and_what_was_there_stays(
         ("https://acme.example?passwd=1#f", "https://acme.example"),
     ],
 )
-def test_an_address_without_what_is_secret_in_it(url: str, bare: str):
+def test_secrets_are_removed_from_a_url(url: str, bare: str):
     assert bare_url(url) == bare

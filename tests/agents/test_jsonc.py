@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelbay.agents.jsonc import decode, drop, put, same
+from modelbay.agents.jsonc import decode, remove, same, set_value
 from modelbay.errors import ConfigError
 
 KEYS = st.text("abc é\"\\/{}[],:'\n", min_size=0, max_size=4)
@@ -31,7 +31,7 @@ NOTES = st.sampled_from(
 
 @st.composite
 def texts(draw: Any, value: Any) -> str:
-    """A value with blanks and comments wherever they may stand, and commas behind the last."""
+    """A value with white space and comments wherever they are allowed, and trailing commas."""
 
     def note() -> str:
         return str(draw(NOTES))
@@ -55,16 +55,18 @@ def comments(text: str) -> list[str]:
 
 
 @given(st.data(), OBJECTS, st.lists(KEYS, min_size=1, max_size=3), VALUES)
-def test_a_value_is_put_in_and_all_else_stays(data: st.DataObject, before: dict[str, Any], path: list[str], value: Any):
+def test_a_value_is_set_and_other_text_does_not_change(
+    data: st.DataObject, before: dict[str, Any], path: list[str], value: Any
+):
     text = data.draw(NOTES) + data.draw(texts(before)) + data.draw(NOTES)
     assert same(pyjson5.decode(text), before)
     try:
-        after = put(text, tuple(path), value)
+        after = set_value(text, tuple(path), value)
     except ConfigError:
         inner: Any = before
         for key in path[:-1]:
             inner = inner.get(key) if isinstance(inner, dict) else inner
-        assert inner is not None and not isinstance(inner, dict)  # the path goes through what is no table
+        assert inner is not None and not isinstance(inner, dict)  # a value on the path is not an object
         return
     expected = merged(before, path, value)
     assert same(pyjson5.decode(after), expected)
@@ -72,7 +74,7 @@ def test_a_value_is_put_in_and_all_else_stays(data: st.DataObject, before: dict[
         assert comments(after) == comments(text)
     if missing(before, path):
         left = iter(after)
-        assert all(char in left for char in text if not char.isspace())  # put in, and nothing taken out
+        assert all(char in left for char in text if not char.isspace())  # text was inserted, and none removed
 
 
 def merged(old: Any, path: list[str], value: Any) -> Any:
@@ -85,7 +87,7 @@ def merged(old: Any, path: list[str], value: Any) -> Any:
 
 
 def replaced(old: Any, path: list[str], value: Any) -> bool:
-    """Whether a list or a table goes, and the comments in it."""
+    """Whether a list or an object is replaced, with the comments in it."""
     for key in path:
         if not isinstance(old, dict) or key not in old:
             return False
@@ -96,7 +98,7 @@ def replaced(old: Any, path: list[str], value: Any) -> bool:
 
 
 def missing(old: Any, path: list[str]) -> bool:
-    """Whether there is nothing at a path, not even a `null` on the way."""
+    """Whether a path is missing, with no `null` on the way."""
     for key in path:
         if not isinstance(old, dict):
             return False
@@ -122,19 +124,19 @@ def missing(old: Any, path: list[str]) -> bool:
         ('\ufeff{"a": {"b": 1}}', '\ufeff{"a": {"b": 1}}'),
     ],
 )
-def test_a_value_stands_as_those_beside_it_do(before: str, after: str):
-    assert put(before, ("a",), {"b": 1}) == after
+def test_a_new_value_is_formatted_like_its_neighbors(before: str, after: str):
+    assert set_value(before, ("a",), {"b": 1}) == after
 
 
-def test_what_is_no_object_is_left_alone():
-    with pytest.raises(ConfigError, match="no object"):
-        put("[1]", ("a",), 1)
-    with pytest.raises(ConfigError, match="a is no object"):
-        put('{"a": "text"}', ("a", "b"), 1)
+def test_other_values_than_objects_are_not_changed():
+    with pytest.raises(ConfigError, match="not a JSON object"):
+        set_value("[1]", ("a",), 1)
+    with pytest.raises(ConfigError, match="a is not an object"):
+        set_value('{"a": "text"}', ("a", "b"), 1)
 
 
 @pytest.mark.parametrize("text", ["{", '{"a"}', "{a: }", "nope", '{"a": 1} {}'])
-def test_what_does_not_parse_says_so(text: str):
+def test_invalid_text_is_an_error(text: str):
     with pytest.raises(ValueError, match=r"\w"):
         decode(text)
 
@@ -153,8 +155,8 @@ def test_what_does_not_parse_says_so(text: str):
         ('{"a": {"x": 1}}', ("a", "b"), '{"a": {"x": 1}}'),
     ],
 )
-def test_a_member_is_taken_out_with_its_line(before: str, path: tuple[str, ...], after: str):
-    assert drop(before, path) == after
+def test_a_member_is_removed_with_its_line(before: str, path: tuple[str, ...], after: str):
+    assert remove(before, path) == after
 
 
 @given(
@@ -166,7 +168,7 @@ def test_a_member_is_taken_out_with_its_line(before: str, path: tuple[str, ...],
     st.booleans(),
     st.data(),
 )
-def test_taking_out_leaves_all_else_as_it_is(data: dict[str, Any], wide: bool, draw: st.DataObject):
+def test_removing_a_member_changes_no_other_text(data: dict[str, Any], wide: bool, draw: st.DataObject):
     text = json.dumps(data, indent=2 if wide else None)
     path: tuple[str, ...] = ()
     inner: Any = data
@@ -177,13 +179,13 @@ def test_taking_out_leaves_all_else_as_it_is(data: dict[str, Any], wide: bool, d
             break
     if not path:
         return
-    changed = decode(drop(text, path))
+    changed = decode(remove(text, path))
     at = data
     for key in path[:-1]:
         at = at[key]
     del at[path[-1]]
     assert same(changed, data)
-    assert same(json.loads(drop(text, path)), data)
+    assert same(json.loads(remove(text, path)), data)
 
 
 @pytest.mark.parametrize(
@@ -195,11 +197,11 @@ def test_taking_out_leaves_all_else_as_it_is(data: dict[str, Any], wide: bool, d
         ('{\n\t"a": [1, 2\n', "line 2, column 7: this array is not closed"),
         ('{\r\n"a": nope}', 'line 2, column 7: unexpected "o"'),
         ('{"é": 1,\n"ü": "x', "line 2, column 6: this string is not closed"),
-        ('{"a": 1}\n}', "line 2, column 1: there is more after the end"),
+        ('{"a": 1}\n}', "line 2, column 1: unexpected text after the end"),
         ('\ufeff{"a" 1}', 'line 1, column 6: unexpected "1"'),
     ],
 )
-def test_a_broken_text_says_where(text: str, complaint: str):
+def test_an_error_in_a_text_has_its_position(text: str, complaint: str):
     with pytest.raises(ValueError, match=r"^line \d+, column \d+: ") as raised:
         decode(text)
     assert str(raised.value) == complaint

@@ -1,4 +1,4 @@
-"""The keys of Kimi Code's `config.toml`, whose tables are ours: each is known here. `make agents` looks for new ones."""
+"""modelbay knows every key of Kimi Code's `config.toml`, which has the same tables. `make agents` looks for new keys."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from modelbay.config.load import parse
 from tools.kimi import Unreadable, keys_of
 
 PINNED = json.loads(Path(__file__).with_name("kimi_keys.json").read_text())
-"""Of the version named there; written by `make agents ARGS=--pin`."""
+"""The keys of one version, which the file names. `make agents ARGS=--pin` writes it."""
 KEYS = [tuple(key.split(".")) for key in PINNED["keys"]]
 
 
@@ -25,11 +25,11 @@ def test_the_tables_of_providers_and_models_are_compared(table: tuple[str, ...])
     assert known((*table, "api_keyy")) is False
 
 
-def test_what_overrides_leave_alone_is_what_kimi_code_leaves_alone():
+def test_overrides_ignore_the_same_keys_as_in_kimi_code():
     assert not {path[3] for path in KEYS if path[:3] == ("models", "*", "overrides") and len(path) > 3} & ROUTING_KEYS
 
 
-def test_the_other_tables_are_kept_and_are_no_problem():
+def test_other_tables_are_kept_without_an_error():
     others = {path[0] for path in KEYS} - {"default_model", "default_provider", "providers", "models", "thinking"}
     config = parse("".join(f"[{name}]\n" for name in sorted(others)), Path("config.toml"))
     assert set(config.extra) == others
@@ -72,6 +72,6 @@ def test_keys_are_read_from_the_program():
 @pytest.mark.parametrize(
     "bundle", ["", BUNDLE.replace("registerConfigSection", "section"), BUNDLE.replace("apiKey", "key")]
 )
-def test_a_program_of_another_form_is_an_error_and_not_a_file_without_keys(bundle: str):
+def test_a_program_with_another_form_is_an_error(bundle: str):
     with pytest.raises(Unreadable, match="another form"):
         keys_of(bundle)

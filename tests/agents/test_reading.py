@@ -1,4 +1,4 @@
-"""What becomes of every setting of an agent's configuration."""
+"""The result for every setting of an agent's configuration."""
 
 import json
 from collections import Counter
@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modelbay.agents import NAMES, jsonc
-from modelbay.agents.agent import Import
+from modelbay.agents.agent import ImportedConfig
 from modelbay.agents.findings import leaves
 from modelbay.config.toml.values import text_of
 from tests.agents.desk import CONFIGS, FILES, read, rich
@@ -18,8 +18,8 @@ from tests.agents.desk import CONFIGS, FILES, read, rich
 PROVIDERS = {"kimi": "providers", "kilo": "provider", "opencode": "provider", "codex": "model_providers"}
 
 
-def said_of(found: Import, leaf: tuple[str, ...], file: str) -> int:
-    """How many findings speak of a setting."""
+def count_of(found: ImportedConfig, leaf: tuple[str, ...], file: str) -> int:
+    """The number of results for a setting."""
     return sum(finding.file == file and finding.path == leaf[: len(finding.path)] for finding in found.findings)
 
 
@@ -36,31 +36,31 @@ def content(name: str) -> dict[str, Any]:
 def test_every_setting_has_one_finding(name: str, keys: bool):
     found = rich(name, keys=keys)
     for leaf in leaves(content(name), ()):
-        assert said_of(found, leaf, str(CONFIGS / FILES[name])) == 1, leaf
+        assert count_of(found, leaf, str(CONFIGS / FILES[name])) == 1, leaf
     assert sum(finding.count for finding in found.findings) == len(leaves(content(name), ()))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_not_exact_says_why(name: str):
+def test_results_that_are_not_exact_have_a_reason(name: str):
     assert all(finding.why for finding in rich(name).findings if finding.outcome != "exact")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_secret_is_taken_or_told_without_keys(name: str):
+def test_no_secret_is_imported_or_shown_without_keys(name: str):
     found = rich(name)
     assert "0123456789" not in repr(found)
     assert "0123456789" not in str([(finding.why, finding.where) for finding in found.findings])
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_every_provider_comes_or_is_named(name: str):
+def test_every_provider_is_imported_or_reported(name: str):
     found = rich(name)
-    come = {arrival.id for arrival in found.arrivals} | found.left_out.keys()
+    come = {provider.id for provider in found.providers} | found.skipped.keys()
     assert {id for id, table in content(name)[PROVIDERS[name]].items() if table is not None} <= come
 
 
-def test_what_the_rich_configurations_have_that_we_have_not():
-    """The lists are short enough to be read, and a setting that is lost from now on changes one of them."""
+def test_unsupported_settings_of_the_large_configurations():
+    """If a setting is no longer imported, it appears in one of these lists."""
     lost = {
         name: sorted(finding.where for finding in rich(name).findings if finding.outcome == "unsupported")
         for name in ("kimi", "kilo", "codex", "claude")
@@ -93,7 +93,7 @@ def test_what_the_rich_configurations_have_that_we_have_not():
     }  # fmt: skip
 
 
-# Anything at all
+# Arbitrary values
 
 NAMED = st.sampled_from(
     ["acme", "openai", "groq", "type", "npm", "name", "base_url", "baseURL", "api", "api_key", "apiKey", "env", "options",
@@ -117,25 +117,25 @@ TOPS = st.sampled_from(
 
 
 def toml(table: dict[str, Any]) -> str:
-    """A table as TOML: a value a line, tables in braces."""
+    """A table as TOML: one value per line, and inline tables."""
     return "".join(f"{text_of(key)} = {text_of(value)}\n" for key, value in table.items())
 
 
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=st.dictionaries(TOPS, ENTRIES | ANYTHING, max_size=5), keys=st.booleans())
-def test_of_anything_at_all_no_provider_and_no_setting_is_lost(
+def test_arbitrary_values_lose_no_provider_and_no_setting(
     name: str, document: dict[str, Any], keys: bool, tmp_path: Path
 ):
     file = tmp_path / FILES[name]
     file.write_text(toml(document) if file.suffix == ".toml" else json.dumps(document))
     found = read(name, file, keys=keys)
-    wrong = Counter({leaf: said_of(found, leaf, str(file)) - 1 for leaf in leaves(document, ())})
+    wrong = Counter({leaf: count_of(found, leaf, str(file)) - 1 for leaf in leaves(document, ())})
     assert not +wrong
     assert not -wrong
     entries = document.get(PROVIDERS.get(name, ""), {})
-    come = {arrival.id for arrival in found.arrivals} | found.left_out.keys()
+    come = {provider.id for provider in found.providers} | found.skipped.keys()
     assert set(entries if isinstance(entries, dict) else ()) <= come
     if not keys:
-        assert "sk-secret" not in repr([(arrival.table, arrival.models) for arrival in found.arrivals])
-    assert "{command:" not in repr([arrival.table for arrival in found.arrivals]) or name in ("codex", "claude")
+        assert "sk-secret" not in repr([(provider.table, provider.models) for provider in found.providers])
+    assert "{command:" not in repr([provider.table for provider in found.providers]) or name in ("codex", "claude")

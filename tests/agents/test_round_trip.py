@@ -1,4 +1,4 @@
-"""Import and export back: what both can say is said again, and what comes of it is the same to us."""
+"""Import from an agent and export back to it: settings that both support come back, and modelbay reads the same from them."""
 
 import tomllib
 from pathlib import Path
@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from modelbay.agents import NAMES, by_name, jsonc
-from modelbay.agents import importing as arrival
-from modelbay.agents import write as writing
-from modelbay.agents.exporting import departure
+from modelbay.agents import NAMES, by_name, importing, jsonc
+from modelbay.agents.exporting import exported_provider
+from modelbay.agents.write import render
 from modelbay.config.edit import apply
 from modelbay.config.load import load
 from modelbay.config.schema import Config
@@ -24,27 +23,27 @@ OTHERWISE: dict[str, set[str]] = {
     "codex": {"profiles", "chatty", "wire_api", "requires_openai_auth"},
     "claude": {"ANTHROPIC_CUSTOM_MODEL_OPTION_NAME"},
 }
-"""What is taken over and goes back in another place or not at all: it is no provider's, it says the agent's default, or the
-agent of today has no room for it."""
+"""Settings that are imported but not exported to the same place: not part of a provider, a default, or no longer supported by
+the agent."""
 
 
 def imported(name: str, file: Path, config: Path) -> Config:
-    """A configuration of ours with all of an agent's."""
+    """A configuration of modelbay with everything imported from an agent."""
     found = read(name, file, keys=True)
-    apply(lambda edit: arrival.put(edit, found, name, {}), config)
+    apply(lambda edit: importing.add(edit, found, name, {}), config)
     return load(config)
 
 
 def exported(name: str, config: Config) -> dict[str, Any]:
-    """All providers that the agent can use, as its configuration."""
+    """The agent's configuration for all providers that it can use."""
     to = by_name(name)
-    leaving = []
+    exported = []
     for id in config.providers:
         try:
-            leaving.append(departure(config, id, to.title, to.protocols, keys=True))
+            exported.append(exported_provider(config, id, to.title, to.protocols, with_keys=True))
         except Unsupported:
             continue
-    text = writing.text_of(to.write(leaving))
+    text = render(to.write(exported))
     said: dict[str, Any] = tomllib.loads(text) if FILES[name].endswith("toml") else jsonc.decode(text)
     return said
 
@@ -56,7 +55,7 @@ def at(data: Any, path: tuple[str, ...]) -> Any:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_exact_is_said_again(name: str, desk: Desk):
+def test_exact_settings_are_exported_again(name: str, desk: Desk):
     file = CONFIGS / FILES[name]
     desk.write("keys/claude", "sk-in-a-file")
     said = exported(name, imported(name, file, desk.file))
@@ -73,17 +72,17 @@ def test_what_is_exact_is_said_again(name: str, desk: Desk):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_goes_and_comes_back_is_the_same(name: str, desk: Desk):
+def test_exported_settings_are_imported_unchanged(name: str, desk: Desk):
     config = imported(name, CONFIGS / FILES[name], desk.file)
     to = by_name(name)
     for id in config.providers:
         try:
-            leaving = departure(config, id, to.title, to.protocols, keys=True)
+            exported = exported_provider(config, id, to.title, to.protocols, with_keys=True)
         except Unsupported:
             assert (name, id) == ("codex", "chatty")
             continue
         file = desk.project / f"{name}{Path(FILES[name]).suffix}"
-        file.write_text(writing.text_of(to.write([leaving])))
+        file.write_text(render(to.write([exported])))
         (desk.home / "again").mkdir(exist_ok=True)
         there = desk.home / "again" / "config.toml"
         there.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from modelbay.agents import NAMES, by_name, jsonc, write
-from modelbay.agents.exporting import departure
+from modelbay.agents.exporting import exported_provider
 from modelbay.config.load import load
 from modelbay.errors import ConfigError
 from tests.agents.desk import Desk
@@ -96,9 +96,9 @@ env_key = "ACME_API_KEY"
     assert run.err == snapshot("""\
 for DESK/user/.codex/config.toml; pass --write to write it
 set ACME_API_KEY to the key of acme before you start Codex, or export with --keys
-warning: acme: header X-Team: it is secret: exported with --keys only
-warning: acme: header X-Api-Key: it is secret: exported with --keys only
-warning: acme: models gpt-5: Codex has no list: choose with `codex -m MODEL`
+warning: acme: header X-Team not exported: secret; pass --keys to export it
+warning: acme: header X-Api-Key not exported: secret; pass --keys to export it
+warning: acme: models gpt-5 not exported: Codex has no list; choose one with `codex -m MODEL`
 try it: codex -c model_provider=acme -m acme-large
 """)
 
@@ -205,8 +205,8 @@ def test_kilo(desk: Desk):
     assert run.err == snapshot("""\
 for DESK/user/.config/kilo/kilo.json; pass --write to write it
 set ACME_API_KEY to the key of acme before you start Kilo Code, or export with --keys
-warning: acme: header X-Team: it is secret: exported with --keys only
-warning: acme: header X-Api-Key: it is secret: exported with --keys only
+warning: acme: header X-Team not exported: secret; pass --keys to export it
+warning: acme: header X-Api-Key not exported: secret; pass --keys to export it
 try it: kilo run -m acme/large Hello
 """)
 
@@ -235,7 +235,7 @@ capabilities = ["thinking", "always_thinking", "image_in", "tool_use"]
 """)
     assert run.err == snapshot("""\
 for DESK/user/.kimi-code/config.toml; pass --write to write it
-warning: acme: model acme/large: cost: there is no such setting
+warning: acme: cost of model acme/large not exported: the agent has no such setting
 try it: kimi -m acme/large
 """)
 
@@ -264,11 +264,11 @@ def test_no_key_leaves_without_keys(name: str, desk: Desk):
 @pytest.mark.parametrize(
     ("name", "id", "said"),
     [
-        ("codex", "chat", "Codex speaks OpenAI Responses only, and provider chat speaks OpenAI Compatible: it needs a gateway"),
-        ("claude", "acme", "Claude Code speaks Anthropic Messages only, and provider acme speaks OpenAI Responses"),
-        ("kilo", "whole", "whole has a whole endpoint for its URL, and Kilo Code appends the path itself"),
-        ("claude", "query", "Claude Code has no place for a query"),
-        ("kimi", "query", "Kimi Code has no place for a query"),
+        ("codex", "chat", "Codex supports only OpenAI Responses, and provider chat uses OpenAI Compatible: a gateway"),
+        ("claude", "acme", "Claude Code supports only Anthropic Messages, and provider acme uses OpenAI Responses"),
+        ("kilo", "whole", "the URL of provider whole is a full endpoint, but Kilo Code appends the path itself"),
+        ("claude", "query", "Claude Code does not support the query"),
+        ("kimi", "query", "Kimi Code does not support the query"),
         ("opencode", "azure", "opencode calls Azure without an api-version"),
     ],
 )  # fmt: skip
@@ -311,7 +311,7 @@ def test_an_agent_that_does_not_start_without_a_key_gets_a_word_for_none(type: s
 def test_claude_code_has_one_provider(desk: Desk):
     run = desk("export", "claude", "claude", "file")
     assert run.code == 1
-    assert "one provider at a time" in run.err
+    assert "supports only one provider" in run.err
 
 
 def test_an_unknown_provider_is_named(desk: Desk):
@@ -334,7 +334,7 @@ Previous content saved to DESK/user/.codex/config.toml.bak
 """)
     assert run.err == snapshot("""\
 model stays "gpt-5.2", as set in Codex
-warning: acme: models gpt-5: Codex has no list: choose with `codex -m MODEL`
+warning: acme: models gpt-5 not exported: Codex has no list; choose one with `codex -m MODEL`
 try it: codex -c model_provider=acme -m acme-large
 """)
     assert file.with_name("config.toml.bak").read_text() == before
@@ -399,11 +399,11 @@ def test_a_link_stays_a_link_and_what_it_leads_to_changes(desk: Desk):
 @pytest.mark.parametrize(
     ("name", "path", "text", "said"),
     [
-        ("codex", ".codex/config.toml", "model = ", "does not parse"),
+        ("codex", ".codex/config.toml", "model = ", "is not valid"),
         ("codex", ".codex/config.toml", 'model_providers = "x"', "is not a table"),
-        ("claude", ".claude/settings.json", '{"env": ', "does not parse"),
-        ("claude", ".claude/settings.json", "[1]", "no object"),
-        ("claude", ".claude/settings.json", '{"env": "x"}', "env is no object"),
+        ("claude", ".claude/settings.json", '{"env": ', "is not valid"),
+        ("claude", ".claude/settings.json", "[1]", "not a JSON object"),
+        ("claude", ".claude/settings.json", '{"env": "x"}', "env is not an object"),
     ],
 )
 def test_a_file_that_is_broken_is_left_alone(name: str, path: str, text: str, said: str, desk: Desk):
@@ -429,7 +429,7 @@ def test_what_is_printed_is_what_is_written(desk: Desk):
     [
         ("kilo", ".config/kilo/kilo.json", b'{\n "a": 1\n "b": 2}', "line 3, column 2"),
         ("kilo", ".config/kilo/kilo.json", b"\xff", "is not UTF-8 text"),
-        ("claude", ".claude/settings.json", b"[1]", "is JSON, but no object"),
+        ("claude", ".claude/settings.json", b"[1]", "is not a JSON object"),
         ("codex", ".codex/config.toml", b"model = \n", "line 1, column 9"),
         ("codex", ".codex/config.toml", b'model_providers = "x"', "is not a table"),
         ("kimi", ".kimi-code/config.toml", None, "Is a directory"),
@@ -477,7 +477,7 @@ def test_a_model_with_an_address_and_a_key_of_its_own_does_not_get_its_providers
     run = desk("export", agent, "acme", "--keys")
     assert run.code == 0
     assert "elsewhere.example" not in run.out
-    assert "acme/there: it is at https://elsewhere.example, where" in run.err
+    assert "send the key of acme to https://elsewhere.example" in run.err
 
 
 OWN_PATH = """\
@@ -508,11 +508,11 @@ def test_a_model_whose_own_address_cannot_be_expressed_is_left_out_and_named(des
     assert run.code == 0
     title = {"codex": "Codex", "claude": "Claude Code"}[agent]
     assert (
-        "model acme/there: it has a base URL of its own, https://acme.example/eu/v1, "
-        f"and {title} has one base URL for a provider" in run.err
+        "model acme/there not exported: its base URL is https://acme.example/eu/v1, "
+        f"but {title} supports one base URL per provider" in run.err
     )
-    assert "model acme/chat: it speaks OpenAI Compatible" in run.err
-    assert "acme/here: it" not in run.err
+    assert f"model acme/chat not exported: {title} does not support OpenAI Compatible" in run.err
+    assert "acme/here not" not in run.err
     assert '"there"' not in run.out and "eu/v1" not in run.out
 
 
@@ -522,7 +522,7 @@ def test_what_a_variant_adds_to_requests_stays_where_it_is_secret(desk: Desk) ->
     assert run.code == 0
     written = "".join(path.read_text() for path in desk.user.rglob("opencode.json*"))
     assert '"high"' in written and "vk-acme-0123456789" not in written
-    assert "variant deep: token: it may be secret" in run.err
+    assert "token of variant deep not exported: secret" in run.err
 
 
 def test_exports_to_one_file_at_once_lose_nothing(desk: Desk) -> None:
@@ -537,7 +537,7 @@ def test_exports_to_one_file_at_once_lose_nothing(desk: Desk) -> None:
 
     def export(name: str) -> None:
         try:
-            write.put(to.write([departure(config, name, to.title, to.protocols, keys=False)]), path)
+            write.write_file(to.write([exported_provider(config, name, to.title, to.protocols, with_keys=False)]), path)
         except ConfigError as error:
             errors.append(error)
 

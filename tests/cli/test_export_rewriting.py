@@ -200,7 +200,7 @@ def test_a_credential_in_another_file_of_the_agent_is_an_error(desk: Desk):
     file = desk.write(".config/kilo/kilo.json", "{}")
     run = desk("export", "kilo", "chat", "--write", "--keys")
     assert run.code == 1
-    assert "config.json has provider.chat.options.headers.X-Team, which was for another address" in run.err
+    assert "config.json sets provider.chat.options.headers.X-Team for another URL" in run.err
     assert (file.read_text(), WAS in run.err) == ("{}", False)
     other.write_text(kilo(NEW, headers={"X-Team": WAS}))
     desk.done("export", "kilo", "chat", "--write", "--keys")
@@ -211,15 +211,19 @@ def test_the_key_of_a_login_of_that_name_is_not_used(desk: Desk, agent: str):
     desk.write(f".local/share/{agent}/auth.json", json.dumps({"bare": {"type": "api", "key": WAS}}))
     run = desk("export", agent, "bare", "--write")
     assert read(file_of(desk, agent))["provider"]["bare"]["options"]["apiKey"] == "none"
-    assert "its login there" in run.err
+    assert "its key is not used" in run.err
 
 
 HINDRANCES = [
-    ("kilo", '{"disabled_providers": ["chat"]}', "disabled_providers names chat"),
-    ("opencode", '{"enabled_providers": ["other"]}', "enabled_providers does not name chat"),
+    ("kilo", '{"disabled_providers": ["chat"]}', "chat: it is listed in disabled_providers"),
+    ("opencode", '{"enabled_providers": ["other"]}', "chat: it is not listed in enabled_providers"),
     ("kilo", '{"provider": {"chat": {"whitelist": ["other"]}}}', "provider.chat.whitelist hides the model m"),
     ("kilo", '{"provider": {"chat": {"blacklist": ["m"]}}}', "provider.chat.blacklist hides the model m"),
-    ("codex", 'profile = "work"\n[profiles.work]\nmodel_provider = "other"\n', "which uses the provider other"),
+    (
+        "codex",
+        'profile = "work"\n[profiles.work]\nmodel_provider = "other"\n',
+        "with the provider other overrides model_provider",
+    ),
     ("claude", '{"env": {"CLAUDE_CODE_USE_BEDROCK": "1"}}', "CLAUDE_CODE_USE_BEDROCK is set"),
     ("claude", '{"env": {"CLAUDE_CODE_USE_VERTEX": 1}}', "CLAUDE_CODE_USE_VERTEX is set"),
     ("claude", '{"apiKeyHelper": "echo"}', "apiKeyHelper was removed"),
@@ -235,9 +239,9 @@ def test_what_keeps_the_agent_from_using_it_is_said(desk: Desk, agent: str, text
 @pytest.mark.parametrize(
     ("agent", "name", "said"),
     [
-        ("claude", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_VERTEX is set in the shell"),
-        ("claude", "ANTHROPIC_AUTH_TOKEN", "the shell sets ANTHROPIC_AUTH_TOKEN"),
-        ("kimi", "KIMI_MODEL_NAME", "the shell sets KIMI_MODEL_NAME"),
+        ("claude", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_VERTEX is set in the environment"),
+        ("claude", "ANTHROPIC_AUTH_TOKEN", "sends the environment variable ANTHROPIC_AUTH_TOKEN"),
+        ("kimi", "KIMI_MODEL_NAME", "the environment variable KIMI_MODEL_NAME overrides"),
     ],
 )
 def test_the_shell_counts_too(desk: Desk, monkeypatch: pytest.MonkeyPatch, agent: str, name: str, said: str):
@@ -248,7 +252,7 @@ def test_the_shell_counts_too(desk: Desk, monkeypatch: pytest.MonkeyPatch, agent
 def test_a_projects_settings_count_too(desk: Desk):
     desk.write("project/.claude/settings.json", '{"env": {"ANTHROPIC_BASE_URL": "https://other.example"}}')
     run = desk("export", "claude", "claude", "--write", "--keys")
-    assert ".claude/settings.json sets env.ANTHROPIC_BASE_URL, and counts more" in run.err
+    assert ".claude/settings.json overrides env.ANTHROPIC_BASE_URL" in run.err
 
 
 def test_an_entry_that_was_moved_takes_nothing_to_its_new_server(desk: Desk):

@@ -43,13 +43,13 @@ def test_what_becomes_of_each_setting_is_said_before_anything_is_written(desk: D
     assert desk.done("import", "kimi", "--dry-run") == snapshot("""\
 DESK/user/.kimi-code/config.toml
   exact        default_model
-  exact        providers.acme.type           it is called "openai" now
+  exact        providers.acme.type           renamed to "openai"
   exact        providers.acme.base_url
-  approximate  providers.acme.api_key        the secret stays where it is; --keys takes it along
+  approximate  providers.acme.api_key        the secret is not copied; pass --keys to copy it
   exact        models.fast.provider
   exact        models.fast.model
   exact        models.fast.max_context_size
-  unsupported  loop_control                  it says nothing of providers or models
+  unsupported  loop_control                  not about providers or models
 
 --- HOME/config.toml
 +++ HOME/config.toml
@@ -75,7 +75,7 @@ def test_with_yes_it_is_written(desk: Desk, kimi: Path):
 added: acme with 1 model
 The default model is fast
 """)
-    assert run.err == snapshot("acme: its key stays where it is; set an API key: `modelbay key set acme`\n")
+    assert run.err == snapshot("acme: the key was not copied; set an API key: `modelbay key set acme`\n")
     assert desk.text == snapshot("""\
 default_model = "fast"
 
@@ -220,7 +220,7 @@ def test_what_cannot_be_read_says_where_it_should_be(desk: Desk):
     [
         ("kilo", ".config/kilo/kilo.json", b'{\n  "provider": {\n', "line 2, column 15"),
         ("kilo", ".config/kilo/kilo.json", b"[]", "is not a JSON object"),
-        ("opencode", ".config/opencode/opencode.json", b"\xff", "it is not UTF-8 text"),
+        ("opencode", ".config/opencode/opencode.json", b"\xff", "not UTF-8 text"),
         ("opencode", ".local/share/opencode/auth.json", b'{"a": }', "line 1, column 7"),
         ("claude", ".claude/settings.json", b'{"env": {"A": 1 "B": 2}}', "line 1, column 17"),
         ("claude", ".claude/.credentials.json", b"{", "line 1, column 1"),

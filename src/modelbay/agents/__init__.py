@@ -1,4 +1,4 @@
-"""Coding agents: what they have is imported, what we have is exported. A file for each."""
+"""Coding agents: import providers from their configuration, and export providers to it. One file per agent."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -10,6 +10,6 @@ NAMES = ("kimi", "kilo", "opencode", "codex", "claude")
 
 
 def by_name(name: str) -> "Agent":
-    """The agent of one of `NAMES`."""
+    """The agent with a name of `NAMES`."""
     found: Agent = import_module(f"modelbay.agents.{name}").AGENT
     return found

@@ -1,4 +1,4 @@
-"""What a coding agent is to modelbay: a configuration to read providers from, and one to write them to."""
+"""The contract of a coding agent: a configuration to import providers from, and one to export them to."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,74 +6,92 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
 
-from modelbay.agents.exporting import Departure
-from modelbay.agents.findings import Finding
-from modelbay.agents.rewriting import Entry
+from modelbay.agents.exporting import ExportedProvider
+from modelbay.agents.findings import SettingFinding
 from modelbay.config.schema import Table
 from modelbay.config.toml.scan import Keys
 from modelbay.conversation import Protocol
 
-
-def _no_entries(data: Table) -> list[Entry]:
-    return []
+FileFormat: TypeAlias = Literal["toml", "json"]
 
 
-def _none(file: Path, data: Table) -> list[str]:
-    return []
-
-
-Form: TypeAlias = Literal["toml", "json"]
-
-
-class Arrival(Struct):
-    """A provider of an agent, as entries of ours."""
+class ImportedProvider(Struct):
+    """A provider of an agent, as entries of modelbay's configuration."""
 
     id: str
     table: Table
     models: dict[str, Table] = field(default_factory=dict)
-    """By alias, without their `provider`."""
-    keyless: str = ""
-    """Why it comes without the key that the agent has; "" where it has one, or there was none."""
+    """Model entries by alias, without their `provider`."""
+    missing_key: str = ""
+    """Why the agent's key is not imported; "" if it is, or if there is none."""
 
 
-class Import(Struct):
-    """All that an agent's configuration says."""
+class ImportedConfig(Struct):
+    """An agent's configuration, as modelbay reads it."""
 
     files: list[str]
-    """Those that were read, in the order in which the later counts more."""
-    arrivals: list[Arrival] = field(default_factory=list)
-    left_out: dict[str, str] = field(default_factory=dict)
-    """Providers that cannot be taken over, and why."""
+    """The files that were read, in increasing priority."""
+    providers: list[ImportedProvider] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    """The reason for each provider that cannot be imported, by ID."""
     default_model: str | None = None
-    """An alias of the arrivals."""
+    """An alias of one of the providers."""
     settings: dict[Keys, object] = field(default_factory=dict)
-    """What else of the configuration is ours, by where it stands."""
-    findings: list[Finding] = field(default_factory=list)
+    """Other settings to import, by their path in modelbay's configuration."""
+    findings: list[SettingFinding] = field(default_factory=list)
 
 
-class Block(Struct):
-    """What an agent's configuration must say for it to use our providers."""
+class ExportedEntry(Struct, frozen=True):
+    """An entry that is written to an agent's file, and the settings in it that depend on its URL.
 
-    form: Form
+    The paths are relative to the entry. A path also covers all paths that begin with it, and `ANY` in it matches any key.
+    """
+
+    path: Keys
+    destination: Callable[[Table], str | None]
+    """The destination of an entry's calls as comparable text; None if unknown."""
+    address: tuple[Keys, ...]
+    """Settings that decide the destination. Old ones are always removed: they would override the new entry."""
+    secrets: tuple[Keys, ...]
+    """Settings that are valid for one URL only."""
+    alternatives: tuple[Keys, ...] = ()
+    """Those secrets of which the agent uses only one, such as a key and the name of a variable with the key."""
+
+
+ANY = "*"
+
+
+def _no_entries(data: Table) -> list[ExportedEntry]:
+    return []
+
+
+def _no_problems(file: Path, data: Table) -> list[str]:
+    return []
+
+
+class ExportedConfig(Struct):
+    """The settings that make an agent use modelbay's providers."""
+
+    format: FileFormat
     settings: dict[Keys, object] = field(default_factory=dict)
-    """Values and tables by where they stand; a table is merged into the one that is there."""
+    """Values and tables by path. A table is merged into an existing one."""
     notes: list[str] = field(default_factory=list)
-    """What the agent cannot be told, and what is left to do."""
-    choice: dict[Keys, object] = field(default_factory=dict)
-    """What makes a model of ours the one that is used: all of it, or where the agent has another one, nothing of it."""
-    opening: dict[Keys, object] = field(default_factory=dict)
-    """What a file that is new begins with."""
+    """Notes for the user, such as settings that could not be exported."""
+    default_model: dict[Keys, object] = field(default_factory=dict)
+    """The settings that select the default model. None of them is written if the agent's file has other values."""
+    new_file: dict[Keys, object] = field(default_factory=dict)
+    """The settings that a new file begins with."""
     command: str = ""
-    """How the agent is started with a model of ours."""
+    """The command that starts the agent with an exported model."""
     variables: dict[str, str] = field(default_factory=dict)
-    """Environment variables that the agent will look for, and whose keys they are to have."""
-    entries: list[Entry] = field(default_factory=list)
-    """Those that are written, and what in them depends on their address."""
-    related: Callable[[Table], list[Entry]] = _no_entries
-    """The entries of a file that are not written, and that use one which is."""
-    hindrances: Callable[[Path, Table], list[str]] = _none
-    """What keeps the agent from using the block: in its file as it will be, in its other files, in the shell. Raises ConfigError
-    where another file has a credential for an entry of the block, which was for another address.
+    """Environment variables that the agent reads keys from, with the ID of the provider of each key."""
+    entries: list[ExportedEntry] = field(default_factory=list)
+    """The entries that are written."""
+    related: Callable[[Table], list[ExportedEntry]] = _no_entries
+    """Returns entries of the file that are not written, but depend on one that is."""
+    problems: Callable[[Path, Table], list[str]] = _no_problems
+    """Returns the reasons why the agent would not use the entries: in the changed file, its other files, or the environment.
+    Raises ConfigError if another file has a credential for an entry, and the credential belongs to another URL.
     """
 
 
@@ -81,12 +99,12 @@ class Agent(Struct, frozen=True):
     id: str
     title: str
     protocols: tuple[Protocol, ...]
-    """What it speaks, the usual first."""
+    """The protocols that it speaks, the preferred one first."""
     files: Callable[[], list[Path]]
-    """Where it looks for its configuration of its own, the last counting most; what is written goes to the last."""
-    read: Callable[[Path | None, bool], Import]
-    """Reads a file, or all that it has itself; takes secrets along where it is told so. Raises ConfigError."""
-    write: Callable[[list[Departure]], Block]
-    """What its configuration must say for providers of ours. Raises Unsupported."""
+    """Returns its own configuration files in increasing priority. Exports are written to the last one."""
+    read: Callable[[Path | None, bool], ImportedConfig]
+    """Reads one file, or all of its own files; with secrets if the second argument is true. Raises ConfigError."""
+    write: Callable[[list[ExportedProvider]], ExportedConfig]
+    """Returns its configuration for these providers. Raises Unsupported."""
     model_urls: bool = True
-    """Whether a model of a provider can have its own base URL."""
+    """Whether a model can have a base URL of its own."""

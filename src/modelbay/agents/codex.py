@@ -1,7 +1,7 @@
-"""Codex: `config.toml` with `model_providers`, profiles in files beside it, and the key of OpenAI in `auth.json`.
+"""Codex: `config.toml` with `model_providers`, profiles in separate files, and the OpenAI key in `auth.json`.
 
-Its tables of today: the Responses API only (`wire_api = "chat"` is an error), no profile in the file itself. Files of
-before are read all the same.
+Current versions support only the Responses API (`wire_api = "chat"` is an error) and no profiles in `config.toml`. Files of older
+versions are read too.
 """
 
 import shlex
@@ -10,13 +10,11 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from msgspec import Struct, field
 
-from modelbay.agents.agent import Agent, Arrival, Block, Import
-from modelbay.agents.exporting import Departure
-from modelbay.agents.findings import STAYS, Ledger
+from modelbay.agents.agent import Agent, ExportedConfig, ExportedEntry, ImportedConfig, ImportedProvider
+from modelbay.agents.config_files import read_logins, toml_layer
+from modelbay.agents.exporting import ExportedProvider, auth_headers, origin_text
+from modelbay.agents.findings import KEY_IN_HEADER, KEY_NOT_COPIED, NOT_COPIED, MergedConfig
 from modelbay.agents.importing import check, may_run
-from modelbay.agents.layers import store
-from modelbay.agents.rewriting import Entry, auth_headers, origin_text
-from modelbay.agents.toml_file import layer
 from modelbay.config.provider_types import TYPE_OF
 from modelbay.config.schema import ModelEntry, Table
 from modelbay.config.toml.scan import Keys
@@ -24,21 +22,21 @@ from modelbay.providers import presets
 from modelbay.secrecy import REFERENCE, bare_url, secret_header, secret_parameter
 from modelbay.storage.paths import environment, expanded
 
-USUAL = "openai"
-"""The provider that counts where none is named, and the only one with a setting of its own for its address."""
+DEFAULT_PROVIDER = "openai"
+"""The default provider, and the only built-in one with a setting for its base URL."""
 WIRES = {"responses": "openai_responses", "chat": "openai"}
 ENDING = ".config.toml"
-"""How the files of profiles end."""
-ONE_OF: tuple[Keys, ...] = (
+"""The end of the name of a profile's file."""
+KEY_SETTINGS: tuple[Keys, ...] = (
     ("env_key",), ("experimental_bearer_token",), ("auth",), ("requires_openai_auth",), *auth_headers("http_headers"),
     *auth_headers("env_http_headers"),
 )  # fmt: skip
-"""The settings of a provider of which Codex uses one as the key."""
+"""The settings for a provider's key. Codex uses only one of them."""
 SECRETS: tuple[Keys, ...] = (
-    *ONE_OF, ("env_key_instructions",), ("http_headers",), ("env_http_headers",), ("query_params",)
+    *KEY_SETTINGS, ("env_key_instructions",), ("http_headers",), ("env_http_headers",), ("query_params",)
 )  # fmt: skip
-"""What was given for its address."""
-PROFILED = ("model", "model_provider")
+"""Settings that belong to one URL."""
+PROFILE_KEYS = ("model", "model_provider")
 
 
 def _home() -> Path:
@@ -49,310 +47,314 @@ def _files() -> list[Path]:
     return [_home() / "config.toml"]
 
 
-def _read(file: Path | None, keys: bool) -> Import:
-    main = Ledger([layer(file or _files()[0], AGENT.title)], keys=keys, concerns=("model_providers", "profiles"))
-    logins = store(_home() / "auth.json" if file is None else None, keys)
+def _read(file: Path | None, keys: bool) -> ImportedConfig:
+    main = MergedConfig(
+        [toml_layer(file or _files()[0], AGENT.title)], keys=keys, provider_tables=("model_providers", "profiles")
+    )
+    logins = read_logins(_home() / "auth.json" if file is None else None, keys)
     beside = [] if file is not None else sorted(path for path in _home().glob(f"*{ENDING}") if path.is_file())
-    profiles = [Ledger([layer(path, AGENT.title)], keys=keys) for path in beside]
+    profiles = [MergedConfig([toml_layer(path, AGENT.title)], keys=keys) for path in beside]
     return _Reader(main, logins, profiles, may_run(file, _files())).read()
 
 
 class _Reader(Struct):
-    ledger: Ledger
-    logins: Ledger
-    profiles: list[Ledger]
+    merged: MergedConfig
+    logins: MergedConfig
+    profiles: list[MergedConfig]
     may_run: bool
-    arrivals: dict[str, Arrival] = field(default_factory=dict)
-    found: Import = field(default_factory=lambda: Import([]))
+    providers: dict[str, ImportedProvider] = field(default_factory=dict)
+    result: ImportedConfig = field(default_factory=lambda: ImportedConfig([]))
 
-    def read(self) -> Import:
-        ledger, found = self.ledger, self.found
-        ledgers = (ledger, *self.profiles, self.logins)
-        found.files = [layer.file for one in ledgers for layer in one.layers]
-        for id in ledger.table("model_providers"):
+    def read(self) -> ImportedConfig:
+        merged, result = self.merged, self.result
+        configs = (merged, *self.profiles, self.logins)
+        result.files = [layer.file for one in configs for layer in one.layers]
+        for id in merged.table("model_providers"):
             self._provider(id)
-        selected = ledger.text("profile")
-        profiles = ledger.table("profiles")
-        # the settings of the selected profile come first, where several set up the same model
-        aliases = {name: self._chosen(ledger, ("profiles", name), ledger) for name in profiles if name == selected}
-        default = self._chosen(ledger, (), None)
-        if any(ledger.get("profiles", selected or "", what) for what in PROFILED):
+        selected = merged.text("profile")
+        profiles = merged.table("profiles")
+        # If several profiles configure the same model, the settings of the selected profile have priority.
+        aliases = {
+            name: self._selected_model(merged, ("profiles", name), merged) for name in profiles if name == selected
+        }
+        default = self._selected_model(merged, (), None)
+        if any(merged.get("profiles", selected or "", key) for key in PROFILE_KEYS):
             default = aliases[selected or ""]
         for name in profiles:
             if name != selected:
-                self._chosen(ledger, ("profiles", name), ledger)
-            for what in PROFILED:
-                ledger.approximate("profiles", name, what, why="its model is a model of ours; choose it with -m")
-        if selected is not None and isinstance(ledger.get("profiles", selected), dict):
-            ledger.exact("profile", why="its model is the default")
-        ledger.unsupported("profile", why="there is no such profile")
+                self._selected_model(merged, ("profiles", name), merged)
+            for key in PROFILE_KEYS:
+                merged.approximate("profiles", name, key, why="imported as a model; choose it with -m")
+        if selected is not None and isinstance(merged.get("profiles", selected), dict):
+            merged.exact("profile", why="imported as the default model")
+        merged.unsupported("profile", why="this profile does not exist")
         for one in self.profiles:
-            self._chosen(one, (), ledger)
-            for what in PROFILED:
-                one.approximate(what, why="its model is a model of ours; choose it with -m")
-        if self.logins.layers and USUAL not in self.arrivals and USUAL not in found.left_out:
-            self._built_in(USUAL)
+            self._selected_model(one, (), merged)
+            for key in PROFILE_KEYS:
+                one.approximate(key, why="imported as a model; choose it with -m")
+        if self.logins.layers and DEFAULT_PROVIDER not in self.providers and DEFAULT_PROVIDER not in result.skipped:
+            self._built_in(DEFAULT_PROVIDER)
         self._login()
-        for arrival in self.arrivals.values():
-            at = ("model_providers", arrival.id)
-            if why := check(arrival, ledger, lambda alias: ("model",)):
-                found.left_out[arrival.id] = why
-                ledger.revoke(*at, why=why)
+        for provider in self.providers.values():
+            at = ("model_providers", provider.id)
+            if why := check(provider, merged, lambda alias: ("model",)):
+                result.skipped[provider.id] = why
+                merged.override_unsupported(*at, why=why)
             else:
-                found.arrivals.append(arrival)
-        found.default_model = default if any(default in arrival.models for arrival in found.arrivals) else None
-        found.findings = [finding for one in ledgers for finding in one.findings()]
-        return found
+                result.providers.append(provider)
+        result.default_model = default if any(default in provider.models for provider in result.providers) else None
+        result.findings = [finding for one in configs for finding in one.findings()]
+        return result
 
     def _provider(self, id: str) -> None:
-        ledger, here = self.ledger, ("model_providers", id)
-        if not isinstance(ledger.get(*here), dict) or ledger.get(*here, "aws") is not None:
-            why = (
-                "it signs its calls as AWS wants it, which modelbay does not"
-                if ledger.get(*here, "aws")
-                else "it is no table"
-            )
-            self.found.left_out[id] = why
-            ledger.revoke(*here, why=why)
+        merged, here = self.merged, ("model_providers", id)
+        if not isinstance(merged.get(*here), dict) or merged.get(*here, "aws") is not None:
+            signs = bool(merged.get(*here, "aws"))
+            why = "modelbay does not support AWS request signing" if signs else "it is not a table"
+            self.result.skipped[id] = why
+            merged.override_unsupported(*here, why=why)
             return
-        wire = ledger.text(*here, "wire_api") or "responses"
+        wire = merged.text(*here, "wire_api") or "responses"
         if wire not in WIRES:
-            self.found.left_out[id] = f'nobody knows the wire_api "{wire}"'
-            ledger.revoke(*here, why=self.found.left_out[id])
+            self.result.skipped[id] = f'unknown wire_api "{wire}"'
+            merged.override_unsupported(*here, why=self.result.skipped[id])
             return
-        ledger.exact(*here, "wire_api")
-        arrival = Arrival(id, {"type": WIRES[wire]})
-        self.arrivals[id] = arrival
-        if name := ledger.text(*here, "name"):
-            arrival.table["name"] = name
-            ledger.exact(*here, "name")
-        self._address(arrival, here)
-        self._headers(arrival, here)
-        self._key(arrival, here)
-        idle = ledger.number(*here, "stream_idle_timeout_ms", least=1)
+        merged.exact(*here, "wire_api")
+        provider = ImportedProvider(id, {"type": WIRES[wire]})
+        self.providers[id] = provider
+        if name := merged.text(*here, "name"):
+            provider.table["name"] = name
+            merged.exact(*here, "name")
+        self._address(provider, here)
+        self._headers(provider, here)
+        self._key(provider, here)
+        idle = merged.number(*here, "stream_idle_timeout_ms", least=1)
         if idle is not None:
-            arrival.table["timeout"] = {"idle": idle / 1000}
-            ledger.exact(*here, "stream_idle_timeout_ms")
+            provider.table["timeout"] = {"idle": idle / 1000}
+            merged.exact(*here, "stream_idle_timeout_ms")
         for name in ("request_max_retries", "stream_max_retries"):
-            ledger.unsupported(*here, name, why="modelbay decides by the failure how often it tries again")
+            merged.unsupported(*here, name, why="modelbay chooses the number of retries by the error")
         for name in ("supports_websockets", "websocket_connect_timeout_ms"):
-            ledger.unsupported(*here, name, why="modelbay streams over HTTP")
+            merged.unsupported(*here, name, why="modelbay streams over HTTP")
 
-    def _address(self, arrival: Arrival, here: Keys) -> None:
-        ledger = self.ledger
-        url = ledger.text(*here, "base_url")
+    def _address(self, provider: ImportedProvider, here: Keys) -> None:
+        merged = self.merged
+        url = merged.text(*here, "base_url")
         if url is None:
-            vendor = presets.by_id(arrival.id) or presets.by_id(USUAL)
+            vendor = presets.by_id(provider.id) or presets.by_id(DEFAULT_PROVIDER)
             url = vendor.url("openai_responses") if vendor else None
         if url is None:
             return
         pairs = []
-        for name in ledger.table(*here, "query_params"):
+        for name in merged.table(*here, "query_params"):
             path = (*here, "query_params", name)
-            value = ledger.text(*path)
-            if value is not None and (not secret_parameter(name, value) or ledger.secret(*path)):
+            value = merged.text(*path)
+            if value is not None and (not secret_parameter(name, value) or merged.secret(*path)):
                 pairs.append((name, value))
-                ledger.exact(*path)
+                merged.exact(*path)
         parts = urlsplit(url)
         joined = "&".join(part for part in (parts.query, urlencode(pairs)) if part)
         bare = bare_url(url)
-        if bare != url and not ledger.keys:
-            ledger.approximate(*here, "base_url", why=STAYS)
+        if bare != url and not merged.keys:
+            merged.approximate(*here, "base_url", why=NOT_COPIED)
             parts = urlsplit(bare)
             joined = "&".join(part for part in (parts.query, urlencode(pairs)) if part)
-        ledger.exact(*here, "base_url")
-        arrival.table["base_url"] = urlunsplit(parts._replace(query=joined))
+        merged.exact(*here, "base_url")
+        provider.table["base_url"] = urlunsplit(parts._replace(query=joined))
 
-    def _headers(self, arrival: Arrival, here: Keys) -> None:
-        ledger = self.ledger
+    def _headers(self, provider: ImportedProvider, here: Keys) -> None:
+        merged = self.merged
         headers = {}
-        for name in ledger.table(*here, "http_headers"):
+        for name in merged.table(*here, "http_headers"):
             path = (*here, "http_headers", name)
-            value = ledger.text(*path)
+            value = merged.text(*path)
             if value is None:
                 continue
-            if secret_header(name, value) and not ledger.secret(*path):
-                arrival.keyless = "its key is in a header"
+            if secret_header(name, value) and not merged.secret(*path):
+                provider.missing_key = KEY_IN_HEADER
                 continue
             headers[name] = value
-            ledger.exact(*path)
-        for name in ledger.table(*here, "env_http_headers"):
+            merged.exact(*path)
+        for name in merged.table(*here, "env_http_headers"):
             path = (*here, "env_http_headers", name)
-            if variable := ledger.text(*path):
+            if variable := merged.text(*path):
                 headers[name] = f"{{env:{variable}}}"
-                ledger.exact(*path)
+                merged.exact(*path)
         if headers:
-            arrival.table["custom_headers"] = headers
+            provider.table["custom_headers"] = headers
 
-    def _key(self, arrival: Arrival, here: Keys) -> None:
-        ledger, table = self.ledger, arrival.table
-        if variable := ledger.text(*here, "env_key"):
+    def _key(self, provider: ImportedProvider, here: Keys) -> None:
+        merged, table = self.merged, provider.table
+        if variable := merged.text(*here, "env_key"):
             table["api_key"] = f"{{env:{variable}}}"
-            ledger.exact(*here, "env_key")
-        ledger.unsupported(*here, "env_key_instructions", why="modelbay says itself what is missing")
+            merged.exact(*here, "env_key")
+        merged.unsupported(*here, "env_key_instructions", why="modelbay has its own message for a missing key")
         path = (*here, "experimental_bearer_token")
-        token = ledger.text(*path)
+        token = merged.text(*path)
         if token and "api_key" in table:
-            ledger.exact(*path, why="env_key comes before it")
-        elif token and ledger.secret(*path):
+            merged.exact(*path, why="env_key overrides it")
+        elif token and merged.secret(*path):
             table["api_key"] = token
         elif token:
-            arrival.keyless = "its key stays where it is"
-        command = ledger.text(*here, "auth", "command")
+            provider.missing_key = KEY_NOT_COPIED
+        command = merged.text(*here, "auth", "command")
         if command and not self.may_run:
-            ledger.unsupported(*here, "auth", why="a file from elsewhere may not run programs")
+            merged.unsupported(*here, "auth", why="only Codex's own configuration file may run programs")
         elif command and "api_key" not in table:
-            arguments = ledger.words(*here, "auth", "args") or []
+            arguments = merged.strings(*here, "auth", "args") or []
             table["api_key"] = f"{{command:{shlex.join([command, *arguments])}}}"
-            ledger.exact(*here, "auth", "command")
-            ledger.exact(*here, "auth", "args")
-        if ledger.switch(*here, "requires_openai_auth"):
-            self._take_login(arrival)
-        ledger.exact(*here, "requires_openai_auth")
+            merged.exact(*here, "auth", "command")
+            merged.exact(*here, "auth", "args")
+        if merged.boolean(*here, "requires_openai_auth"):
+            self._use_login(provider)
+        merged.exact(*here, "requires_openai_auth")
 
     def _login(self) -> None:
-        """What the store has: the key of OpenAI, or the tokens of a login at ChatGPT."""
-        if USUAL in self.arrivals and not self.ledger.get("model_providers", USUAL):
-            self._take_login(self.arrivals[USUAL])
+        """Imports the stored OpenAI key. The tokens of a ChatGPT login are not imported."""
+        if DEFAULT_PROVIDER in self.providers and not self.merged.get("model_providers", DEFAULT_PROVIDER):
+            self._use_login(self.providers[DEFAULT_PROVIDER])
         self.logins.exact("auth_mode", "login")
-        self.logins.unsupported("tokens", why="the tokens of a login at ChatGPT are not handed on")
-        self.logins.unsupported("last_refresh", "login", why="the tokens of a login at ChatGPT are not handed on")
-        self.logins.unsupported("OPENAI_API_KEY", "login", why="no provider of the file uses it")
+        self.logins.unsupported("tokens", why="the tokens of a ChatGPT login are not copied")
+        self.logins.unsupported("last_refresh", "login", why="the tokens of a ChatGPT login are not copied")
+        self.logins.unsupported("OPENAI_API_KEY", "login", why="no provider in the file uses it")
 
-    def _take_login(self, arrival: Arrival) -> None:
+    def _use_login(self, provider: ImportedProvider) -> None:
         path = ("OPENAI_API_KEY", "login")
         key = self.logins.get(*path)
         if isinstance(key, str) and key.strip():
-            if "api_key" in arrival.table:
-                self.logins.exact(*path, why="the provider has a key of its own, which comes first")
+            if "api_key" in provider.table:
+                self.logins.exact(*path, why="the provider's own key overrides it")
             elif self.logins.secret(*path):
-                arrival.table["api_key"] = key.strip()
+                provider.table["api_key"] = key.strip()
             else:
-                arrival.keyless = "its key stays where it is"
+                provider.missing_key = KEY_NOT_COPIED
         elif key is None and self.logins.layers:
-            arrival.keyless = "it is used with a login at ChatGPT, whose tokens are not handed on"
+            provider.missing_key = "the tokens of its ChatGPT login were not copied"
         elif key is None:
-            arrival.keyless = "its key is in the store of logins"
+            provider.missing_key = "its key is in auth.json, which was not read"
 
     def _built_in(self, id: str) -> None:
-        """A provider that Codex has by itself."""
+        """Adds a built-in provider of Codex."""
         vendor = presets.by_id(id)
         if vendor is None or vendor.base_url is None or "{" in vendor.base_url:
-            self.found.left_out[id] = "Codex has it by itself, and modelbay does not know it"
+            self.result.skipped[id] = "it is built into Codex, and modelbay does not know it"
             return
         protocol = "openai_responses" if "openai_responses" in vendor.protocols else vendor.protocols[0]
         table: Table = {"type": TYPE_OF[protocol], "base_url": vendor.url(protocol)}
-        url = self.ledger.text("openai_base_url") if id == USUAL else None
+        url = self.merged.text("openai_base_url") if id == DEFAULT_PROVIDER else None
         if url:
-            table["base_url"] = bare_url(url) if not self.ledger.keys else url
-            self.ledger.exact("openai_base_url")
-        self.arrivals[id] = Arrival(id, table)
+            table["base_url"] = bare_url(url) if not self.merged.keys else url
+            self.merged.exact("openai_base_url")
+        self.providers[id] = ImportedProvider(id, table)
 
-    def _chosen(self, ledger: Ledger, here: Keys, under: Ledger | None) -> str | None:
-        """The model that is chosen at a place, as a model of its provider's; its alias."""
-        model, id = (ledger.text(*here, what) for what in PROFILED)
-        if model is None and id is None and not (under and ledger.text(*here, "model_reasoning_effort")):
+    def _selected_model(self, merged: MergedConfig, here: Keys, outer: MergedConfig | None) -> str | None:
+        """Adds the model that a table selects to its provider, and returns its alias. `outer`: the file around a profile."""
+        model, id = (merged.text(*here, key) for key in PROFILE_KEYS)
+        if model is None and id is None and not (outer and merged.text(*here, "model_reasoning_effort")):
             return None
-        if under is not None:  # Codex lays a profile over the rest of the file
-            model, id = model or under.text("model"), id or under.text("model_provider")
-        id = id or USUAL
-        if id not in self.arrivals and id not in self.found.left_out:
+        if outer is not None:  # a profile overrides the rest of the file
+            model, id = model or outer.text("model"), id or outer.text("model_provider")
+        id = id or DEFAULT_PROVIDER
+        if id not in self.providers and id not in self.result.skipped:
             self._built_in(id)
-        arrival = self.arrivals.get(id)
-        if arrival is None:
-            for what in PROFILED:
-                ledger.unsupported(*here, what, why="its provider is left out")
+        provider = self.providers.get(id)
+        if provider is None:
+            for key in PROFILE_KEYS:
+                merged.unsupported(*here, key, why="its provider is not imported")
             return None
-        if under is None:
-            ledger.exact("model_provider")
-            ledger.exact("model")
+        if outer is None:
+            merged.exact("model_provider")
+            merged.exact("model")
         if model is None:
             return None
         alias = f"{id}/{model}"
-        table = arrival.models.setdefault(alias, {"model": model})
+        table = provider.models.setdefault(alias, {"model": model})
         sizes = {"model_context_window": "max_context_size", "model_max_output_tokens": "max_output_size"}
         for there, name in sizes.items():
-            size = ledger.size(*here, there)
+            size = merged.size(*here, there)
             if size is not None and table.setdefault(name, size) == size:
-                ledger.exact(*here, there)
-            elif under is not None and (size := under.size(there)) is not None:
+                merged.exact(*here, there)
+            elif outer is not None and (size := outer.size(there)) is not None:
                 table.setdefault(name, size)
-        effort = ledger.text(*here, "model_reasoning_effort")
-        if under is not None and not effort and (usual := under.text("model_reasoning_effort")):
+        effort = merged.text(*here, "model_reasoning_effort")
+        if outer is not None and not effort and (usual := outer.text("model_reasoning_effort")):
             table.setdefault("default_effort", usual)
         elif effort:
             if table.setdefault("default_effort", effort) == effort:
-                ledger.exact(*here, "model_reasoning_effort")
+                merged.exact(*here, "model_reasoning_effort")
             else:
-                ledger.unsupported(*here, "model_reasoning_effort", why="the model has another one elsewhere")
+                merged.unsupported(
+                    *here, "model_reasoning_effort", why="another setting for this model is used instead"
+                )
         return alias
 
 
 # Export
 
 
-def _write(leaving: list[Departure]) -> Block:
-    block = Block("toml")
-    block.hindrances = lambda file, data: _hindrances(block, data)
-    for one in leaving:
-        id = one.id if presets.by_id(one.id) is None else f"{one.id}-modelbay"
-        block.entries.append(Entry(("model_providers", id), _place, (("aws",),), SECRETS, ONE_OF))
-        if id != one.id:
-            one.lost("its id", f"{AGENT.title} keeps it for itself, so it is called {id} there")
-        block.settings["model_providers", id] = _entry(one, block)
-        model = one.default_model or (one.models[0] if one.models else None)
-        if model is not None and (not block.command or one.default_model):
-            block.choice = _choice(one, id, model)
-            block.command = f"codex -c model_provider={id} -m {shlex.quote(model.model)}"
-        others = [other.model for other in one.models if other is not model]
+def _write(providers: list[ExportedProvider]) -> ExportedConfig:
+    exported = ExportedConfig("toml")
+    exported.problems = lambda file, data: _problems(exported, data)
+    for provider in providers:
+        id = provider.id if presets.by_id(provider.id) is None else f"{provider.id}-modelbay"
+        exported.entries.append(
+            ExportedEntry(("model_providers", id), _destination, (("aws",),), SECRETS, KEY_SETTINGS)
+        )
+        if id != provider.id:
+            provider.note(f"exported as {id}: {AGENT.title} reserves the ID {provider.id}")
+        exported.settings["model_providers", id] = _entry(provider, exported)
+        model = provider.default_model or (provider.models[0] if provider.models else None)
+        if model is not None and (not exported.command or provider.default_model):
+            exported.default_model = _default_model(provider, id, model)
+            exported.command = f"codex -c model_provider={id} -m {shlex.quote(model.model)}"
+        others = [other.model for other in provider.models if other is not model]
         if others:
-            one.lost(f"models {', '.join(others)}", f"{AGENT.title} has no list: choose with `codex -m MODEL`")
-        block.notes += one.notes
-    return block
+            why = f"{AGENT.title} has no list; choose one with `codex -m MODEL`"
+            provider.not_exported(f"models {', '.join(others)}", why)
+        exported.notes += provider.notes
+    return exported
 
 
-def _place(table: Table) -> str | None:
-    """Where the calls of an entry go."""
+def _destination(table: Table) -> str | None:
+    """The destination of an entry's calls as comparable text; None if unknown."""
     return origin_text(table.get("base_url"))
 
 
-def _hindrances(block: Block, data: Table) -> list[str]:
-    """What keeps Codex from using the providers."""
+def _problems(exported: ExportedConfig, data: Table) -> list[str]:
+    """The reasons why Codex would not use the providers."""
     name, profiles = data.get("profile"), data.get("profiles")
     if name is None:
         return []
     profile = profiles.get(name) if isinstance(profiles, dict) and isinstance(name, str) else None
     chosen = profile.get("model_provider") if isinstance(profile, dict) else None
-    if chosen is not None and ("model_providers", chosen) in [entry.path for entry in block.entries]:
+    if chosen is not None and ("model_providers", chosen) in [entry.path for entry in exported.entries]:
         return []
-    other = f", which uses the provider {chosen}" if chosen else ""
-    return [
-        f'profile = "{name}"{other}: it counts more than model_provider (and Codex since 0.134 refuses to start with it)'
-    ]
+    other = f" with the provider {chosen}" if chosen else ""
+    return [f'profile = "{name}"{other} overrides model_provider (and Codex 0.134 or newer does not start with it)']
 
 
-def _choice(one: Departure, id: str, model: ModelEntry) -> dict[Keys, object]:
-    """A model as the one that Codex uses; of its size Codex knows nothing by itself."""
-    size = model.max_context_size or one.facts[model.alias].max_context_tokens
-    said = {"model_context_window": size, "model_reasoning_effort": model.default_effort}
-    rest: dict[Keys, object] = {(name,): value for name, value in said.items() if value}
+def _default_model(provider: ExportedProvider, id: str, model: ModelEntry) -> dict[Keys, object]:
+    """The settings that select a model. They include its context window, which Codex does not know."""
+    size = model.max_context_size or provider.facts[model.alias].max_context_tokens
+    facts = {"model_context_window": size, "model_reasoning_effort": model.default_effort}
+    rest: dict[Keys, object] = {(name,): value for name, value in facts.items() if value}
     return {("model_provider",): id, ("model",): model.model, **rest}
 
 
-def _entry(one: Departure, block: Block) -> Table:
-    table: Table = {"name": one.name, "base_url": one.base_url, "wire_api": "responses"}
-    kind, said = one.reference
+def _entry(provider: ExportedProvider, exported: ExportedConfig) -> Table:
+    table: Table = {"name": provider.name, "base_url": provider.base_url, "wire_api": "responses"}
+    kind, target = provider.reference
     if kind == "env":
-        table["env_key"] = said
-    elif kind == "command" and (words := shlex.split(said)):
+        table["env_key"] = target
+    elif kind == "command" and (words := shlex.split(target)):
         table["auth"] = {"command": words[0], "args": words[1:]}
-    elif key := one.secret():
+    elif key := provider.secret():
         table["experimental_bearer_token"] = key
-    elif one.key:
-        table["env_key"] = one.variable
-        block.variables[one.variable] = one.id
+    elif provider.key:
+        table["env_key"] = provider.variable
+        exported.variables[provider.variable] = provider.id
     plain, variables = {}, {}
-    for name, value in one.headers(("env",)).items():
+    for name, value in provider.headers(("env",)).items():
         if reference := REFERENCE.fullmatch(value):
             variables[name] = reference[2]
         else:
@@ -361,14 +363,14 @@ def _entry(one: Departure, block: Block) -> Table:
         table["http_headers"] = plain
     if variables:
         table["env_http_headers"] = variables
-    if one.query:
-        table["query_params"] = one.query
-    if one.entry.timeout is not None:
-        if one.entry.timeout.idle:
-            table["stream_idle_timeout_ms"] = round(one.entry.timeout.idle * 1000)
-        for what in ("connect", "first_byte"):
-            if getattr(one.entry.timeout, what):
-                one.lost(f"timeout.{what}")
+    if provider.query:
+        table["query_params"] = provider.query
+    if provider.entry.timeout is not None:
+        if provider.entry.timeout.idle:
+            table["stream_idle_timeout_ms"] = round(provider.entry.timeout.idle * 1000)
+        for key in ("connect", "first_byte"):
+            if getattr(provider.entry.timeout, key):
+                provider.not_exported(f"timeout.{key}")
     return table
 
 

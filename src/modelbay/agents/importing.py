@@ -1,4 +1,4 @@
-"""Providers of an agent on their way into `config.toml`: what of them can be used, under which ids, what is there already."""
+"""Import providers of an agent into `config.toml`: skip unusable ones, choose free IDs, and keep existing entries."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -8,8 +8,8 @@ from urllib.parse import urlsplit, urlunsplit
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from modelbay.agents.agent import Arrival, Import
-from modelbay.agents.findings import Ledger
+from modelbay.agents.agent import ImportedConfig, ImportedProvider
+from modelbay.agents.findings import MergedConfig
 from modelbay.config import changes
 from modelbay.config.edit import Edit
 from modelbay.config.entries import Unusable, model_entry, provider_entry
@@ -23,70 +23,73 @@ from modelbay.onboarding.references import wanted_by
 from modelbay.onboarding.sources.write import origin_of
 from modelbay.origin import Origin, origin
 
-Answer: TypeAlias = Literal["rename", "replace", "skip"]
-"""What to do with a provider whose id is in use."""
-
+ConflictAction: TypeAlias = Literal["rename", "replace", "skip"]
+"""The action for a provider with an ID that already exists."""
 
 KEYS = ("api_key", "api_key_env")
-"""The two spellings of a provider's key, of which an entry has one."""
+"""The two settings for a provider's key. An entry has one of them."""
 
 
-class Placed(Struct):
-    """What became of an arrival."""
+class ProviderImport(Struct):
+    """The result for one provider."""
 
-    arrival: Arrival
+    provider: ImportedProvider
     id: str
-    done: Literal["added", "replaced", "there already", "skipped"]
+    """Its ID in modelbay."""
+    action: Literal["added", "replaced", "already exists", "skipped"]
     models: list[str] = field(default_factory=list)
-    """The aliases of its models now."""
-    dropped: list[str] = field(default_factory=list)
-    """The models whose own keys were removed, because the provider is somewhere else now."""
+    """The aliases of its models in modelbay."""
+    models_without_key: list[str] = field(default_factory=list)
+    """Models whose own keys were removed, because the provider has another URL now."""
 
 
-class Written(Struct):
-    placed: list[Placed]
+class ImportSummary(Struct):
+    providers: list[ProviderImport]
     default_model: str | None = None
-    """What the default model has become, where there was none."""
-    kept: list[Keys] = field(default_factory=list)
-    """Settings besides that stay as they are, where the agent has another one."""
-    kept_default: str | None = None
-    """The default model that stays, where the agent has another one."""
+    """The new default model, if there was none."""
+    unchanged: list[Keys] = field(default_factory=list)
+    """Other settings that already exist with another value."""
+    other_default: str | None = None
+    """The existing default model, if the agent has another one."""
 
 
 def may_run(file: Path | None, own: Iterable[Path]) -> bool:
-    """Whether the programs that a file names may be run: an agent's own files are their user's, others come from anywhere."""
+    """Whether programs that a file names may be run: only if the file is one of the agent's own, which the user wrote."""
     return file is None or file.resolve() in [path.resolve() for path in own]
 
 
-def check(arrival: Arrival, ledger: Ledger, at: Callable[[str], Keys]) -> str:
-    """Takes out the models that cannot be used; why the provider itself cannot. `at` is where a model by its alias stands."""
+def check(provider: ImportedProvider, merged: MergedConfig, at: Callable[[str], Keys]) -> str:
+    """Removes models that cannot be used. Returns why the provider cannot be used, or "".
+
+    `at` returns the path of a model in the agent's configuration, by its alias.
+    """
     try:
-        provider_entry(arrival.id, plain(arrival.table, ("providers", arrival.id)))
+        provider_entry(provider.id, plain(provider.table, ("providers", provider.id)))
     except Unusable as unusable:
         return f"{path_text(unusable.keys)}: {unusable}" if unusable.keys else str(unusable)
     except (ConfigError, TypeError) as error:
         return str(error)
-    for alias, table in list(arrival.models.items()):
+    for alias, table in list(provider.models.items()):
         try:
-            model_entry(alias, plain({"provider": arrival.id, **table}, ("models", alias)), {}, None)
+            model_entry(alias, plain({"provider": provider.id, **table}, ("models", alias)), {}, None)
         except (Unusable, ConfigError, TypeError) as error:
-            del arrival.models[alias]
-            ledger.revoke(*at(alias), why=f"it cannot be used: {error}")
+            del provider.models[alias]
+            merged.override_unsupported(*at(alias), why=f"the model cannot be used: {error}")
     return ""
 
 
 def without_query(url: str) -> str:
-    """A URL of which nothing is left that could be a secret: no user, no password, no query."""
+    """A URL without user, password, query and fragment, which may be secret."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
-def references(config: Config, found: Import) -> list[Approval]:
-    """The references that an import would bring, each with the origins that would get its value."""
+def references(config: Config, imported: ImportedConfig) -> list[Approval]:
+    """The references in imported entries, each with the origins that would get its value."""
     wanted: dict[Approval, None] = {}
-    for arrival in found.arrivals:
-        wanted |= dict.fromkeys(wanted_by(config, arrival.id, arrival.table, arrival.models))
-    for keys, value in found.settings.items():
+    for provider in imported.providers:
+        wanted |= dict.fromkeys(wanted_by(config, provider.id, provider.table, provider.models))
+    for keys, value in imported.settings.items():
         if keys[0] == "models" and isinstance(value, dict):
             alone = {"type": TYPE_OF[PROTOCOLS[value["protocol"]]]} if value.get("protocol") else {}
             table = {**alone, "base_url": value["base_url"]}
@@ -94,78 +97,80 @@ def references(config: Config, found: Import) -> list[Approval]:
     return list(wanted)
 
 
-def conflicts(edit: Edit, found: Import) -> list[str]:
-    """The ids of arrivals that another provider has."""
+def conflicts(edit: Edit, imported: ImportedConfig) -> list[str]:
+    """The IDs of imported providers that already exist."""
     return [
-        arrival.id
-        for arrival in found.arrivals
-        if edit.get("providers", arrival.id) is not None and not _there(edit, arrival)
+        provider.id
+        for provider in imported.providers
+        if edit.get("providers", provider.id) is not None and not _exists(edit, provider)
     ]
 
 
-def put(edit: Edit, found: Import, agent: str, answers: Mapping[str, Answer]) -> Written:
-    """Writes what was imported. Where an id is in use, `answers` says what to do; a new name is made of the agent's.
+def add(edit: Edit, imported: ImportedConfig, agent: str, actions: Mapping[str, ConflictAction]) -> ImportSummary:
+    """Adds imported providers and settings to the configuration. `actions` has the action for each ID that already exists.
+
+    A new ID ends with the agent's name.
 
     Raises:
-        ConfigError: the result could not be used.
+        ConfigError: the result would not be valid.
     """
-    written = Written([])
-    for keys, value in found.settings.items():
+    summary = ImportSummary([])
+    for keys, value in imported.settings.items():
         if edit.get(*keys) is None:
             edit.set(*keys, value=value)
         elif not same(edit.get(*keys), value):
-            written.kept.append(keys)
-    default = found.default_model
-    for arrival in found.arrivals:
-        placed = _place(edit, arrival, agent, answers.get(arrival.id, "rename"))
-        written.placed.append(placed)
-        if default in arrival.models:
-            names = dict(zip(arrival.models, placed.models, strict=False))
+            summary.unchanged.append(keys)
+    default = imported.default_model
+    for provider in imported.providers:
+        result = _add_provider(edit, provider, agent, actions.get(provider.id, "rename"))
+        summary.providers.append(result)
+        if default in provider.models:
+            names = dict(zip(provider.models, result.models, strict=False))
             default = names.get(default)
-        elif default and default.startswith(f"{arrival.id}/"):
-            default = None if placed.done == "skipped" else placed.id + default.removeprefix(arrival.id)
+        elif default and default.startswith(f"{provider.id}/"):
+            default = None if result.action == "skipped" else result.id + default.removeprefix(provider.id)
     now = edit.get("default_model")
     if default and not now:
         edit.set("default_model", value=default)
-        written.default_model = default
+        summary.default_model = default
     elif default and now != default:
-        written.kept_default = str(now)
+        summary.other_default = str(now)
     edit.check()
-    return written
+    return summary
 
 
-def _place(edit: Edit, arrival: Arrival, agent: str, answer: Answer) -> Placed:
-    used = edit.get("providers", arrival.id) is not None
-    if used and answer != "replace":
-        for id in (arrival.id, *_names(arrival.id, agent)):
-            renamed = _renamed(edit, arrival, id)
-            if _there(edit, renamed):
-                return Placed(arrival, id, "there already", list(renamed.models))
+def _add_provider(edit: Edit, provider: ImportedProvider, agent: str, action: ConflictAction) -> ProviderImport:
+    used = edit.get("providers", provider.id) is not None
+    if used and action != "replace":
+        for id in (provider.id, *_names(provider.id, agent)):
+            renamed = _renamed(edit, provider, id)
+            if _exists(edit, renamed):
+                return ProviderImport(provider, id, "already exists", list(renamed.models))
             if edit.get("providers", id) is None:
                 break
-        if answer == "skip":
-            return Placed(arrival, arrival.id, "skipped")
-        arrival_now = renamed
+        if action == "skip":
+            return ProviderImport(provider, provider.id, "skipped")
     else:
-        arrival_now = _renamed(edit, arrival, arrival.id)
-    replaces = used and answer == "replace"
-    before = edit.get("providers", arrival_now.id)
-    table = _with_own_key(edit, arrival_now) if replaces else arrival_now.table
-    changes.add_provider(edit, arrival_now.id, table, arrival_now.models, replace=replaces)
-    dropped = _drop_moved_keys(edit, arrival_now, before)
-    done: Literal["added", "replaced"] = "replaced" if replaces else "added"
-    return Placed(arrival, arrival_now.id, done, list(arrival_now.models), dropped)
+        renamed = _renamed(edit, provider, provider.id)
+    replaces = used and action == "replace"
+    before = edit.get("providers", renamed.id)
+    table = _with_own_key(edit, renamed) if replaces else renamed.table
+    changes.add_provider(edit, renamed.id, table, renamed.models, replace=replaces)
+    changed_models = _remove_moved_keys(edit, renamed, before)
+    return ProviderImport(
+        provider, renamed.id, "replaced" if replaces else "added", list(renamed.models), changed_models
+    )
 
 
 def _names(id: str, agent: str) -> list[str]:
     return [f"{id}-{agent}", *(f"{id}-{agent}-{number}" for number in range(2, 100))]
 
 
-def _renamed(edit: Edit, arrival: Arrival, id: str) -> Arrival:
-    """The arrival under another id, its models under aliases that are free or its own."""
+def _renamed(edit: Edit, provider: ImportedProvider, id: str) -> ImportedProvider:
+    """The provider with another ID, and its models with aliases that are free or belong to this ID."""
     models: dict[str, Table] = {}
-    for alias, table in arrival.models.items():
-        wanted = id + alias.removeprefix(arrival.id) if alias.startswith(f"{arrival.id}/") else alias
+    for alias, table in provider.models.items():
+        wanted = id + alias.removeprefix(provider.id) if alias.startswith(f"{provider.id}/") else alias
         if _taken(edit, wanted, id):
             wanted = f"{id}/{table.get('model', alias)}"
         number = 1
@@ -173,7 +178,7 @@ def _renamed(edit: Edit, arrival: Arrival, id: str) -> Arrival:
             number += 1
             wanted = f"{id}/{table.get('model', alias)}-{number}"
         models[wanted] = table
-    return replace(arrival, id=id, models=models)
+    return replace(provider, id=id, models=models)
 
 
 def _taken(edit: Edit, alias: str, id: str) -> bool:
@@ -181,14 +186,14 @@ def _taken(edit: Edit, alias: str, id: str) -> bool:
     return isinstance(there, dict) and (there.get("provider_id") or there.get("provider")) != id
 
 
-def _there(edit: Edit, arrival: Arrival) -> bool:
-    """Whether all that an arrival says stands in the file already."""
-    table = edit.get("providers", arrival.id)
-    if not isinstance(table, dict) or not same(_without_key(arrival.table), _without_key(table)):
+def _exists(edit: Edit, provider: ImportedProvider) -> bool:
+    """Whether the configuration already has this provider with all of its models."""
+    table = edit.get("providers", provider.id)
+    if not isinstance(table, dict) or not same(_without_key(provider.table), _without_key(table)):
         return False
-    if any(key in arrival.table and arrival.table[key] != table.get(key) for key in KEYS):
+    if any(key in provider.table and provider.table[key] != table.get(key) for key in KEYS):
         return False
-    for alias, model in arrival.models.items():
+    for alias, model in provider.models.items():
         there = edit.get("models", alias)
         if not isinstance(there, dict) or any(not same(there.get(key), value) for key, value in model.items()):
             return False
@@ -199,43 +204,43 @@ def _without_key(table: Table) -> Table:
     return {key: value for key, value in table.items() if key not in KEYS}
 
 
-def _with_own_key(edit: Edit, arrival: Arrival) -> Table:
-    """A replacement that comes without a key keeps the one that is there, if it goes to the same place."""
-    old = edit.get("providers", arrival.id)
+def _with_own_key(edit: Edit, provider: ImportedProvider) -> Table:
+    """The provider's table. If it has no key, it keeps the key of the entry that it replaces, if the origin is the same."""
+    old = edit.get("providers", provider.id)
     own = {key: old[key] for key in KEYS if old.get(key)} if isinstance(old, dict) else {}
-    if not own or {*KEYS, "oauth"} & arrival.table.keys():
-        return arrival.table
-    here = origin_of(edit, arrival.id, arrival.table)
+    if not own or {*KEYS, "oauth"} & provider.table.keys():
+        return provider.table
+    here = origin_of(edit, provider.id, provider.table)
     if (
         here is None
-        or here != origin_of(edit, arrival.id, old)
-        or not all(_stays(one, here) for one in arrival.models.values())
+        or here != origin_of(edit, provider.id, old)
+        or not all(_has_origin(model, here) for model in provider.models.values())
     ):
-        return arrival.table
-    return {**arrival.table, **own}
+        return provider.table
+    return {**provider.table, **own}
 
 
-def _stays(model: Table, here: Origin) -> bool:
-    """Whether a model is where its provider is."""
+def _has_origin(model: Table, here: Origin) -> bool:
+    """Whether a model has the same origin as its provider."""
     try:
         return "base_url" not in model or origin(model["base_url"]) == here
     except ValueError:
         return False
 
 
-def _drop_moved_keys(edit: Edit, arrival: Arrival, before: object) -> list[str]:
-    """Removes the own keys of models that a replacement takes to another origin; the models, by alias."""
-    old = origin_of(edit, arrival.id, before) if isinstance(before, dict) else None
-    new = origin_of(edit, arrival.id, edit.get("providers", arrival.id))
-    dropped = []
+def _remove_moved_keys(edit: Edit, provider: ImportedProvider, before: object) -> list[str]:
+    """Removes own keys of models that get another origin with a new URL. Returns the aliases of these models."""
+    old = origin_of(edit, provider.id, before) if isinstance(before, dict) else None
+    new = origin_of(edit, provider.id, edit.get("providers", provider.id))
+    changed = []
     for alias, model in (edit.view("models") or {}).items():
-        if not isinstance(model, dict) or arrival.id not in (model.get("provider"), model.get("provider_id")):
+        if not isinstance(model, dict) or provider.id not in (model.get("provider"), model.get("provider_id")):
             continue
-        written = arrival.models.get(alias, {})
+        written = provider.models.get(alias, {})
         moved = "base_url" in written or (not model.get("base_url") and (new is None or new != old))
         keys = [key for key in ("api_key", "oauth") if model.get(key) and key not in written]
         if moved and keys:
             for key in keys:
                 edit.delete("models", alias, key)
-            dropped.append(alias)
-    return dropped
+            changed.append(alias)
+    return changed

@@ -1,4 +1,4 @@
-"""JSON with comments: read, and changed in place. Whatever is not changed stays byte for byte, comments too."""
+"""JSON with comments, read and changed in place. Unchanged text stays the same byte for byte, comments included."""
 
 import json
 import re
@@ -14,12 +14,12 @@ _STRING = r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
 _NOTHING = re.compile(r"(?:\s|//[^\r\n]*|/\*.*?\*/)*", re.DOTALL)
 _WORD = re.compile(rf"(?:{_STRING}|[^\s,:\[\]{{}}\"'/]+)", re.DOTALL)
 _SAME_LINE = re.compile(r"[ \t]*(?://[^\r\n]*|/\*[^\r\n]*?\*/)?")
-"""A comment behind something, on its line."""
+"""A comment after a value, on the same line."""
 MISSING = object()
 
 
 class _Node(Struct):
-    """A value, and where it stands. `members` are those of an object, `items` are not looked into."""
+    """A value and its position. `members`: those of an object. The items of an array are not parsed."""
 
     start: int
     end: int
@@ -31,11 +31,11 @@ class _Member(Struct):
     start: int
     value: _Node
     comma: int = -1
-    """Where its comma ends; -1: it has none."""
+    """The end of the comma after it; -1 if there is none."""
 
 
 class _Place(Struct):
-    """How a new line in an object begins."""
+    """The beginning of a new line in an object."""
 
     newline: str
     unit: str
@@ -43,10 +43,10 @@ class _Place(Struct):
 
 
 def decode(text: str) -> Any:
-    """What a text says: JSON with comments, commas at ends, and JSON5's freedoms.
+    """The value of a JSON text, which may have comments, trailing commas and the other features of JSON5.
 
     Raises:
-        ValueError: it is none; the message says where.
+        ValueError: the text is not valid; the message has the line and column.
     """
     import pyjson5
 
@@ -54,42 +54,42 @@ def decode(text: str) -> Any:
     try:
         return pyjson5.decode(text or "{}")
     except pyjson5.Json5Exception as error:
-        raise ValueError(_complaint(error, text)) from None
+        raise ValueError(_syntax_error(error, text)) from None
 
 
-def _complaint(error: Exception, text: str) -> str:
-    """What is wrong with a text, with its line and column. pyjson5 counts characters, from 0 or from 1."""
+def _syntax_error(error: Exception, text: str) -> str:
+    """A message with line and column. pyjson5 counts characters, from 0 or from 1."""
     words = str(error.args[0]) if error.args else ""
     char = error.args[-1] if len(error.args) > 1 and isinstance(error.args[-1], str) else ""
     near = re.search(r" near (\d+)", words)
     if near is None:
-        return words or "it does not parse"
+        return words or "syntax error"
     at = int(near[1])
     if not (char and text[at : at + 1] == char and text[at - 1 : at] != char):
         at -= 1
     at = max(0, min(at, len(text)))
-    if words.startswith("Extra data"):  # it is counted to where the value ends
+    if words.startswith("Extra data"):  # the position is the end of the value before it
         at = max(at, text.find(char, at + 1))
     place = f"line {text.count(chr(10), 0, at) + 1}, column {at - text.rfind(chr(10), 0, at)}"
     if opened := re.match(r"Unclosed b'(\w+)'", words):
         return f"{place}: this {opened[1]} is not closed"
     if words.startswith("Extra data"):
-        return f"{place}: there is more after the end"
+        return f"{place}: unexpected text after the end"
     return (
         f"{place}: unexpected {json.dumps(char, ensure_ascii=False)}" if char else f"{place}: {words[: near.start()]}"
     )
 
 
-def put(text: str, path: Keys, value: Any) -> str:
-    """The text with a value at a path. A table that is there is merged with the new one; `null` is no table.
+def set_value(text: str, path: Keys, value: Any) -> str:
+    """The text with a value at a path. A new object is merged into an existing one.
 
     Raises:
-        ConfigError: the path goes through something that is not an object.
-        ValueError: the text is not JSON.
+        ConfigError: a value on the path is not an object; null becomes one.
+        ValueError: the text is not valid.
     """
     if isinstance(value, dict) and value and isinstance(_at(decode(text), path), dict):
         for key, item in value.items():
-            text = put(text, (*path, key), item)
+            text = set_value(text, (*path, key), item)
         return text
     mark = "\ufeff" if text.startswith("\ufeff") else ""
     text = text.removeprefix(mark)
@@ -97,7 +97,7 @@ def put(text: str, path: Keys, value: Any) -> str:
         text = "{}\n"
     data = decode(text)
     if not isinstance(data, dict):
-        raise ConfigError("what is there is JSON, but no object")
+        raise ConfigError("the file is not a JSON object")
     old = _at(data, path)
     if old is not MISSING and same(old, value):
         return mark + text
@@ -108,12 +108,12 @@ def put(text: str, path: Keys, value: Any) -> str:
     return mark + changed
 
 
-def drop(text: str, path: Keys) -> str:
-    """The text without the member at a path, if there is one. The line goes with it, and the comment on it.
+def remove(text: str, path: Keys) -> str:
+    """The text without the member at a path, if there is one. Its line and the comment on that line are removed too.
 
     Raises:
-        ConfigError: it cannot be taken out safely.
-        ValueError: the text is not JSON.
+        ConfigError: the member cannot be removed safely.
+        ValueError: the text is not valid.
     """
     mark = "\ufeff" if text.startswith("\ufeff") else ""
     text = text.removeprefix(mark)
@@ -121,14 +121,14 @@ def drop(text: str, path: Keys) -> str:
     if _at(data, path) is MISSING:
         return mark + text
     changed = text
-    while _at(decode(changed), path) is not MISSING:  # a key may be there twice
-        changed = _dropped(changed, path)
-    if not same(decode(changed), _left(data, path)):
+    while _at(decode(changed), path) is not MISSING:  # duplicate keys
+        changed = _removed(changed, path)
+    if not same(decode(changed), _without(data, path)):
         raise ConfigError(f"{path_text(path)} cannot be removed safely in this file", hint="change it in an editor")
     return mark + changed
 
 
-def _dropped(text: str, path: Keys) -> str:
+def _removed(text: str, path: Keys) -> str:
     node = _object(text, _skip(text, 0))
     for key in path[:-1]:
         node = next(member.value for member in reversed(node.members or []) if member.key == key)
@@ -147,19 +147,19 @@ def _dropped(text: str, path: Keys) -> str:
     else:
         start = len(text[:start].rstrip(" \t"))
     text = text[:start] + text[end:]
-    if number and number == len(members) - 1 and member.comma < 0:  # the one before is the last now
+    if number and number == len(members) - 1 and member.comma < 0:  # the member before it is the last one now
         comma = members[number - 1].comma
         text = text[: comma - 1] + text[comma:]
     return text
 
 
-def _left(data: Any, path: Keys) -> Any:
-    inner = {path[0]: _left(data[path[0]], path[1:])} if len(path) > 1 else {}
+def _without(data: Any, path: Keys) -> Any:
+    inner = {path[0]: _without(data[path[0]], path[1:])} if len(path) > 1 else {}
     return {key: inner.get(key, value) for key, value in data.items() if key != path[0] or inner}
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are written alike: 1 is not true, nor 1.0."""
+    """Whether two values serialize identically: 1 differs from true and from 1.0."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(item, other[key]) for key, item in one.items())
     if isinstance(one, list) and isinstance(other, list):
@@ -188,7 +188,7 @@ def _changed(text: str, root: _Node, path: Keys, value: Any) -> str:
     for depth, key in enumerate(path, 1):
         if node.members is None:
             if text[node.start : node.end] != "null":
-                raise ConfigError(f"{path_text(path)} cannot be set: {path_text(path[: depth - 1])} is no object")
+                raise ConfigError(f"{path_text(path)} cannot be set: {path_text(path[: depth - 1])} is not an object")
             value = _nested(path[depth - 1 :], value)
             break
         member = next((member for member in reversed(node.members) if member.key == key), None)
@@ -207,7 +207,7 @@ def _nested(keys: Keys, value: Any) -> Any:
 
 
 def _inserted(text: str, node: _Node, key: str, value: Any, place: _Place) -> str:
-    """The text with another member, after the last one and the comment behind that."""
+    """The text with another member, after the last one and its comment."""
     members = node.members or []
     outer = _indent(text, node.start)
     name = json.dumps(key, ensure_ascii=False)
@@ -238,7 +238,7 @@ def _written(value: Any, place: _Place) -> str:
 
 
 def _unit(text: str, root: _Node) -> str:
-    """What a level is indented by."""
+    """The indentation of one level."""
     firsts = [member.start for member in (root.members or [])[:1] if _begins_line(text, member.start)]
     return next((indent for start in firsts if (indent := _indent(text, start))), "  ")
 

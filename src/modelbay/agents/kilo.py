@@ -1,7 +1,7 @@
-"""Kilo Code: `kilo.json` with comments, opencode's form; its own before opencode's, the project's not trusted."""
+"""Kilo Code: `kilo.json` files with comments, in the form of opencode, which have priority over `opencode.json` files."""
 
-from modelbay.agents.layers import Program
 from modelbay.agents.opencode import agent
+from modelbay.agents.opencode_family import Program
 
 AGENT = agent(
     Program(

@@ -1,28 +1,28 @@
-"""opencode: `opencode.json` with comments, laid over each other from several places, and the keys in its own store."""
+"""opencode: `opencode.json` files with comments, merged from several places, and keys in a separate file."""
 
 from pathlib import Path
 
-from modelbay.agents import opencode_block as ai_sdk_block
-from modelbay.agents import opencode_family as ai_sdk
-from modelbay.agents.agent import Agent, Block, Import
-from modelbay.agents.exporting import Departure
-from modelbay.agents.findings import Ledger
-from modelbay.agents.layers import Program, layers, store
+from modelbay.agents import opencode_export, opencode_import
+from modelbay.agents.agent import Agent, ExportedConfig, ImportedConfig
+from modelbay.agents.config_files import read_logins
+from modelbay.agents.exporting import ExportedProvider
+from modelbay.agents.findings import MergedConfig
+from modelbay.agents.opencode_family import Program, layers
 
 
 def agent(program: Program) -> Agent:
-    """opencode, or a descendant of it, as an agent."""
+    """A program of opencode's family as an agent."""
 
     def files() -> list[Path]:
-        there = [program.home / name for name in program.names if (program.home / name).exists()]
-        return there or [program.home / f"{program.id}.json"]
+        existing = [program.home / name for name in program.names if (program.home / name).exists()]
+        return existing or [program.home / f"{program.id}.json"]
 
-    def read(file: Path | None, keys: bool) -> Import:
-        ledger = Ledger(layers(program, file), keys=keys, concerns=("provider",))
-        return ai_sdk.read(program, ledger, store(program.logins if file is None else None, keys))
+    def read(file: Path | None, keys: bool) -> ImportedConfig:
+        merged = MergedConfig(layers(program, file), keys=keys, provider_tables=("provider",))
+        return opencode_import.read(program, merged, read_logins(program.logins if file is None else None, keys))
 
-    def write(leaving: list[Departure]) -> Block:
-        return ai_sdk_block.block(program, leaving)
+    def write(providers: list[ExportedProvider]) -> ExportedConfig:
+        return opencode_export.exported_config(program, providers)
 
     return Agent(
         id=program.id,

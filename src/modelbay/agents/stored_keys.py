@@ -9,7 +9,7 @@ from modelbay.errors import ConfigError
 from modelbay.storage import files
 
 AFTER = r"(?![\w.-])"
-"""What may not follow a path: it would be another file's name."""
+"""Characters that must not follow a path: they would make it the name of another file."""
 
 
 def follow(old: Path, new: Path) -> list[Path]:

@@ -1,39 +1,38 @@
-"""What a project's file may do to the providers of its user.
+"""Files of a project: they must not send the user's keys to another server.
 
-A project's file came along with the project: anybody may have written it. It may describe models, but where it has a say in where a
-call goes, nothing that is secret of its user's goes along, and none of it becomes the default. A say is any difference that the
-project's files make to an entry, but for the settings that are known to be harmless: a list of the dangerous ones would miss the
-next one that an agent invents.
+A project may come from an unknown author. Its files may describe models. But if they can change the destination of a provider's
+calls, the provider gets none of the user's secrets and is not the default. Every change that they make to an entry counts, except
+of settings that are known to be harmless: a list of the dangerous ones would miss the next one that an agent adds.
 """
 
 from collections.abc import Callable
 from typing import TypeAlias
 
-from modelbay.agents.findings import Ledger, leaves
+from modelbay.agents.findings import MergedConfig, leaves
 from modelbay.config.toml.scan import Keys
 
-WHY = "a project's file says where this provider is: it does not get a key of yours"
+NO_KEYS = "a project's file can change the URL of this provider, so it gets none of your keys"
 
 Harmless: TypeAlias = Callable[[Keys], bool]
-"""Whether a setting, by its path within an entry, has no say in where a call goes."""
+"""Returns whether a setting, by its path in the entry, cannot change the destination of a call."""
 
 
-def swayed(ledger: Ledger, here: Keys, harmless: Harmless) -> bool:
-    """Whether project's files have a say in where the calls of an entry go: they set, change or remove something of it."""
-    if ledger.own is ledger.data:
+def changed_by_project(merged: MergedConfig, here: Keys, harmless: Harmless) -> bool:
+    """Whether a project's files can change the destination of an entry's calls: they set, change or remove a setting of it."""
+    if merged.user_data is merged.data:
         return False
-    ours, theirs = _settings(ledger.own, here), _settings(ledger.data, here)
-    changed = {path for path in (*ours, *theirs) if ours.get(path, _NOTHING) != theirs.get(path, _NOTHING)}
+    user, all_files = _settings(merged.user_data, here), _settings(merged.data, here)
+    changed = {path for path in (*user, *all_files) if user.get(path, _NOTHING) != all_files.get(path, _NOTHING)}
     return any(not harmless(path) for path in changed)
 
 
-def withhold(ledger: Ledger, here: Keys, kept: Harmless, why: str = WHY) -> bool:
-    """Takes out of an entry what its user wrote, but for what is `kept`; whether there was anything."""
+def remove_user_settings(merged: MergedConfig, here: Keys, kept: Harmless, why: str = NO_KEYS) -> bool:
+    """Removes the user's settings from an entry, except the `kept` ones. Returns whether there were any."""
     found = False
-    for path in leaves(ledger.get(*here), ()) if isinstance(ledger.get(*here), dict) else ():
+    for path in leaves(merged.get(*here), ()) if isinstance(merged.get(*here), dict) else ():
         leaf = (*here, *path)
-        if path and not kept(path) and ledger.owner(*leaf).trusted:
-            ledger.withhold(*leaf, why=why)
+        if path and not kept(path) and merged.owner(*leaf).trusted:
+            merged.remove(*leaf, why=why)
             found = True
     return found
 
@@ -42,7 +41,7 @@ _NOTHING = object()
 
 
 def _settings(data: object, here: Keys) -> dict[Keys, object]:
-    """The values of an entry by their paths in it; {} where there is no such entry."""
+    """The values of an entry by their paths in it; {} if there is no such entry."""
     for key in here:
         if not isinstance(data, dict) or key not in data:
             return {}

@@ -1,22 +1,27 @@
-"""A block for an agent as text, and put into the file that the agent reads: comments kept, a backup beside it."""
+"""Write an exported configuration to an agent's file: comments are kept, and the old content is saved to a backup file.
+
+An entry contains a URL and settings that belong to this URL: a key, headers, parameters. If a new entry has another URL, all of
+these are removed, or the agent would send them to the new host. If the URL is the same, valid settings are kept. Of settings of
+which the agent uses only one (a key, the name of a variable, a program that prints a key), the new one replaces the others.
+"""
 
 import codecs
 import copy
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from modelbay.agents import jsonc
-from modelbay.agents.agent import Block
+from modelbay.agents.agent import ANY, ExportedConfig, ExportedEntry
 from modelbay.agents.findings import leaves
-from modelbay.agents.rewriting import differences, doomed
 from modelbay.config.schema import Table
 from modelbay.config.toml.document import MISSING, TomlDocument
 from modelbay.config.toml.scan import Keys
-from modelbay.config.toml.values import plain
-from modelbay.errors import ConfigError
+from modelbay.config.toml.values import path_text, plain
+from modelbay.errors import ConfigError, FileError
 from modelbay.storage import files
 from modelbay.storage.cache import Cache
 
@@ -27,118 +32,118 @@ WAIT = 10.0
 """Seconds to wait for another process that exports to the same file."""
 
 
-class Put(Struct, frozen=True):
-    """What became of a file."""
+class ExportResult(Struct, frozen=True):
+    """The result of writing to a file."""
 
     path: Path
     backup: Path | None
-    """Where its old content stands; None where there was no file, or it said all of that already."""
+    """The file with the old content; None if the file is new or was not changed."""
     changed: bool
     kept: list[str]
-    """What it has chosen already, and stays."""
-    gone: list[str]
-    """The values that were replaced or removed."""
-    hindrances: list[str]
-    """What in it keeps the agent from using what was written."""
+    """Settings for the default model that were not changed."""
+    changes: list[str]
+    """Values that were replaced or removed."""
+    problems: list[str]
+    """Reasons why the agent would not use the entries."""
 
 
-def text_of(block: Block) -> str:
-    """The block as its file would be with nothing else in it."""
-    return _with(block, "", "").text
+def render(exported: ExportedConfig) -> str:
+    """The content of a new file with nothing but the exported configuration."""
+    return _with(exported, "", "").text
 
 
-def put(block: Block, path: Path) -> Put:
-    """Writes a block into an agent's file, as `_put`; how to fix a fault of the file is said of it, and not of ours."""
+def write_file(exported: ExportedConfig, path: Path) -> ExportResult:
+    """Writes an exported configuration to an agent's file. Other content does not change; only the owner can read the file.
+
+    Raises:
+        ConfigError: the file is not valid, has other types of values, or cannot be written.
+    """
     try:
         target = files.target_of(path)
-        # the lock is in our folder: the agent's own gets no file that the agent does not know
+        # The lock is in modelbay's cache, so that the agent's folder has no file that the agent does not know.
         with files.locked(Cache().path(LOCKS, str(target)), WAIT):
             files.sweep(target)
-            return _put(block, path, target)
+            return _write(exported, path, target)
     except ConfigError as error:
-        if error.hint is None or "--config" in error.hint:
+        if error.hint is None or (isinstance(error, FileError) and error.other_path):
             error.hint = f"check that you may read and write {path} and its folder"
         raise
 
 
-def _put(block: Block, path: Path, target: Path) -> Put:
-    """Writes a block into a file. Nothing else in the file changes; the file is its owner's alone.
-
-    Raises:
-        ConfigError: what is there does not parse or is not what it should be; it cannot be written.
-    """
+def _write(exported: ExportedConfig, path: Path, target: Path) -> ExportResult:
     old = files.content_of(target)
     try:
         before = (old or b"").decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not UTF-8 text", hint=f"save {path} as UTF-8 text", file=str(path)) from None
     try:
-        made = _with(block, before, str(path))
+        new = _with(exported, before, str(path))
     except (ValueError, RecursionError) as error:
         raise ConfigError(
-            f"{path} does not parse: {error}", hint=f"fix {path} in an editor, then try again", file=str(path)
+            f"{path} is not valid: {error}", hint=f"fix {path} in an editor, then try again", file=str(path)
         ) from None
-    hindrances = block.hindrances(path, made.data)
-    if made.text == before:
-        return Put(path, None, False, made.kept, [], hindrances)
+    problems = exported.problems(path, new.data)
+    if new.text == before:
+        return ExportResult(path, None, False, new.kept, [], problems)
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     backup = None
     if old is not None:
         backup = _free(path.with_name(path.name + BACKUP))
         files.replace(backup, None, old)
     mark = codecs.BOM_UTF8 if (old or b"").startswith(codecs.BOM_UTF8) else b""
-    files.replace(target, old, mark + made.text.encode())
-    return Put(path, backup, True, made.kept, made.gone, hindrances)
+    files.replace(target, old, mark + new.text.encode())
+    return ExportResult(path, backup, True, new.kept, new.changes, problems)
 
 
-class _Made(Struct):
-    """A file with a block in it."""
+class _NewContent(Struct):
+    """The content of a file after the export."""
 
     text: str
     data: Table
     kept: list[str]
-    gone: list[str]
+    changes: list[str]
 
 
-def _with(block: Block, text: str, name: str) -> _Made:
-    """The text of a file with the block in it.
+def _with(exported: ExportedConfig, text: str, name: str) -> _NewContent:
+    """The content of a file with the exported configuration merged into it.
 
     Raises:
-        ValueError: the text does not parse.
-        ConfigError: it has something else where the block belongs.
+        ValueError: the text is not valid.
+        ConfigError: the file has values of other types where tables are needed.
     """
     import tomllib
 
-    data = tomllib.loads(text) if block.form == "toml" else jsonc.decode(text)
+    data = tomllib.loads(text) if exported.format == "toml" else jsonc.decode(text)
     if not isinstance(data, dict):
-        raise ConfigError(f"{name} is JSON, but no object", hint=f"fix {name} in an editor, then try again", file=name)
-    chosen = {keys: _at(data, keys) for keys in block.choice}
-    others = {keys: value for keys, value in chosen.items() if value not in (MISSING, block.choice[keys])}
+        raise ConfigError(f"{name} is not a JSON object", hint=f"fix {name} in an editor, then try again", file=name)
+    current = {keys: _at(data, keys) for keys in exported.default_model}
+    others = {keys: value for keys, value in current.items() if value not in (MISSING, exported.default_model[keys])}
     settings = {
-        **({} if text.strip() else block.opening),
-        **({} if others else block.choice),
-        **block.settings,
+        **({} if text.strip() else exported.new_file),
+        **({} if others else exported.default_model),
+        **exported.settings,
     }
-    settings = {keys: _plain(value) for keys, value in settings.items()}
-    meant = data
+    settings = {keys: _builtin_types(value) for keys, value in settings.items()}
+    expected = data
     for keys, value in settings.items():
-        meant = _laid(meant, keys, value)
+        expected = _merged(expected, keys, value)
     written = [path for keys, value in settings.items() for path in _leaves(keys, value)]
-    going = [path for entry in (*block.entries, *block.related(data)) for path in doomed(entry, data, written, meant)]
-    for path in going:
-        meant = _without(meant, path)
+    entries = (*exported.entries, *exported.related(data))
+    removed = [path for entry in entries for path in _stale(entry, data, written, expected)]
+    for path in removed:
+        expected = _without(expected, path)
     try:
-        after = _toml(settings, going, text) if block.form == "toml" else _json(settings, going, text)
+        after = _toml(settings, removed, text) if exported.format == "toml" else _json(settings, removed, text)
     except ConfigError as error:
         error.hint, error.file = error.hint or f"change {name} in an editor, then try again", name
         raise
-    again = tomllib.loads(after) if block.form == "toml" else jsonc.decode(after)
-    if not jsonc.same(again, meant):
-        raise ConfigError(f"{name} cannot be changed safely", hint="print the block, and put it in by hand", file=name)
-    chosen_otherwise = [
-        f"{'.'.join(keys)} stays {json.dumps(value, ensure_ascii=False)}" for keys, value in others.items()
-    ]
-    return _Made(after, again, chosen_otherwise, list(differences(data, again)))
+    again = tomllib.loads(after) if exported.format == "toml" else jsonc.decode(after)
+    if not jsonc.same(again, expected):
+        raise ConfigError(
+            f"{name} cannot be changed safely", hint="run the command without --write, and edit the file", file=name
+        )
+    kept = [f"{'.'.join(keys)} stays {json.dumps(value, ensure_ascii=False)}" for keys, value in others.items()]
+    return _NewContent(after, again, kept, list(_changes(data, again)))
 
 
 def _leaves(keys: Keys, value: Any) -> list[Keys]:
@@ -146,18 +151,18 @@ def _leaves(keys: Keys, value: Any) -> list[Keys]:
 
 
 def _without(data: Any, path: Keys) -> Any:
-    """The data without what is at a path, and without the tables that become empty by that."""
+    """The data without the value at a path, and without tables that are empty then."""
     rest = {key: value for key, value in data.items() if key != path[0]}
     if len(path) > 1 and (inner := _without(data[path[0]], path[1:])):
         return {key: inner if key == path[0] else value for key, value in data.items()}
     return rest
 
 
-def _toml(settings: dict[Keys, object], going: list[Keys], text: str) -> str:
+def _toml(settings: dict[Keys, object], removed: list[Keys], text: str) -> str:
     document = TomlDocument(text)
     for keys, value in settings.items():
         _merge(document, keys, plain(value, keys))
-    for path in _whole(going, document.data):
+    for path in _whole(removed, document.data):
         document.delete(path)
     return document.text
 
@@ -171,18 +176,18 @@ def _merge(document: TomlDocument, keys: Keys, value: Any) -> None:
         document.set(keys, value)
 
 
-def _json(settings: dict[Keys, object], going: list[Keys], text: str) -> str:
+def _json(settings: dict[Keys, object], removed: list[Keys], text: str) -> str:
     for keys, value in settings.items():
-        text = jsonc.put(text, keys, value)
-    for path in _whole(going, jsonc.decode(text)):
-        text = jsonc.drop(text, path)
+        text = jsonc.set_value(text, keys, value)
+    for path in _whole(removed, jsonc.decode(text)):
+        text = jsonc.remove(text, path)
     return text if text.endswith("\n") else f"{text}\n"
 
 
-def _whole(going: list[Keys], data: Any) -> list[Keys]:
-    """The paths, each with the tables around it that have nothing else in them."""
+def _whole(removed: list[Keys], data: Any) -> list[Keys]:
+    """The paths, each shortened to the outermost table that contains nothing else."""
     found: list[Keys] = []
-    for path in going:
+    for path in removed:
         data, whole = _without(data, path), path
         while len(whole) > 1 and _at(data, whole[:-1]) is MISSING:
             whole = whole[:-1]
@@ -191,22 +196,22 @@ def _whole(going: list[Keys], data: Any) -> list[Keys]:
     return found
 
 
-def _laid(data: Any, keys: Keys, value: Any) -> Any:
-    """The data with a value laid over what is at a path."""
+def _merged(data: Any, keys: Keys, value: Any) -> Any:
+    """The data with a value merged in at a path."""
     inner = data if isinstance(data, dict) else {}
     if keys:
-        return {**inner, keys[0]: _laid(inner.get(keys[0]), keys[1:], value)}
+        return {**inner, keys[0]: _merged(inner.get(keys[0]), keys[1:], value)}
     if isinstance(value, dict) and isinstance(data, dict):
-        return data | {key: _laid(data.get(key), (), item) for key, item in value.items()}
+        return data | {key: _merged(data.get(key), (), item) for key, item in value.items()}
     return copy.deepcopy(value)
 
 
-def _plain(value: Any) -> Any:
-    """The value without types of ours: what is written again is compared with it."""
+def _builtin_types(value: Any) -> Any:
+    """The value in built-in types: the written file is compared with it."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _builtin_types(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_builtin_types(item) for item in value]
     return str.__str__(value) if isinstance(value, str) else value
 
 
@@ -219,9 +224,55 @@ def _at(data: Any, keys: Keys) -> Any:
 
 
 def _free(path: Path) -> Path:
-    """The first of `path`, `path.2`, `path.3` … that is not there."""
+    """The first of `path`, `path.2`, `path.3` … that does not exist."""
     number, free = 1, path
     while free.exists():
         number += 1
         free = path.with_name(f"{path.name}.{number}")
     return free
+
+
+def _stale(entry: ExportedEntry, data: Table, written: Iterable[Keys], after: Table) -> list[Keys]:
+    """The paths to remove from an entry. `written`: the paths that are set; `after`: the file's data with them."""
+    old, new = _at(data, entry.path), _at(after, entry.path)
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return []
+    depth = len(entry.path)
+    kept = {path[depth:] for path in written if path[:depth] == entry.path}
+    before, now = entry.destination(old), entry.destination(_only(new, kept))
+    patterns = list(entry.address)
+    if before is None or before != now:
+        patterns += entry.secrets
+    if any(_matches(path, pattern) for path in kept for pattern in entry.alternatives):
+        patterns += entry.alternatives
+    removed = [path for path in leaves(old, ()) if path not in kept and any(_matches(path, one) for one in patterns)]
+    return [(*entry.path, *path) for path in removed if path]
+
+
+def _changes(before: Table, after: Table) -> Iterator[str]:
+    """A line for each value that is replaced or removed, without the old value, which may be secret."""
+    for path in leaves(before, ()):
+        old, new = _at(before, path), _at(after, path)
+        if new is MISSING:
+            yield f"{path_text(path)} was removed"
+        elif old != new and not (old in ({}, None) and isinstance(new, dict)):
+            yield f"{path_text(path)} was replaced"
+
+
+def _only(entry: Table, kept: set[Keys]) -> Table:
+    """An entry with only the settings that are written."""
+    result: Table = {}
+    for path in leaves(entry, ()):
+        if path in kept:
+            table = result
+            for key in path[:-1]:
+                table = table.setdefault(key, {})
+            table[path[-1]] = _at(entry, path)
+    return result
+
+
+def _matches(path: Keys, pattern: Keys) -> bool:
+    return len(path) >= len(pattern) and all(
+        wanted in (ANY, key) or (bool(at) and path[at - 1].endswith("headers") and wanted == key.lower())
+        for at, (key, wanted) in enumerate(zip(path, pattern, strict=False))
+    )

@@ -19,32 +19,34 @@ def export(settings: Settings, /, agent: str, providers: tuple[str, ...], keys: 
     A key stays a reference if the agent supports it. Otherwise the entry names an environment variable.
     """
     from modelbay.agents import by_name
-    from modelbay.agents import write as writing
-    from modelbay.agents.exporting import departure
+    from modelbay.agents.exporting import exported_provider
+    from modelbay.agents.write import render, write_file
     from modelbay.config.load import load
 
     config = load(settings.config)
     to = by_name(agent)
     ids = list(dict.fromkeys(providers))
-    block = to.write([departure(config, id, to.title, to.protocols, keys=keys, model_urls=to.model_urls) for id in ids])
+    exported = to.write(
+        [exported_provider(config, id, to.title, to.protocols, with_keys=keys, model_urls=to.model_urls) for id in ids]
+    )
     file = to.files()[-1]
     if write:
-        done = writing.put(block, file)
-        terminal.write(f"{'Written to' if done.changed else 'Already up to date:'} {file}\n")
-        if done.backup:
-            terminal.write(f"Previous content saved to {done.backup}\n")
-        for gone in done.gone:
-            terminal.note(gone)
-        for hindrance in done.hindrances:
-            terminal.warning(hindrance)
-        for kept in done.kept:
+        result = write_file(exported, file)
+        terminal.write(f"{'Written to' if result.changed else 'Already up to date:'} {file}\n")
+        if result.backup:
+            terminal.write(f"Previous content saved to {result.backup}\n")
+        for change in result.changes:
+            terminal.note(change)
+        for problem in result.problems:
+            terminal.warning(problem)
+        for kept in result.kept:
             terminal.note(f"{kept}, as set in {to.title}")
     else:
-        terminal.write(writing.text_of(block), whole=True)
+        terminal.write(render(exported), whole=True)
         terminal.note(f"for {file}; pass --write to write it")
-    for name, id in block.variables.items():
+    for name, id in exported.variables.items():
         terminal.note(f"set {name} to the key of {id} before you start {to.title}, or export with --keys")
-    for lost in block.notes:
-        terminal.warning(lost)
-    if block.command:
-        terminal.note(f"try it: {block.command}")
+    for note in exported.notes:
+        terminal.warning(note)
+    if exported.command:
+        terminal.note(f"try it: {exported.command}")

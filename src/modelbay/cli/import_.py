@@ -11,8 +11,8 @@ from modelbay.cli import terminal
 from modelbay.cli.terminal import Settings, pass_settings
 
 if TYPE_CHECKING:
-    from modelbay.agents.agent import Agent, Import
-    from modelbay.agents.importing import Answer, Written
+    from modelbay.agents.agent import Agent, ImportedConfig
+    from modelbay.agents.importing import ConflictAction, ImportSummary
 
 
 @click.command("import")
@@ -31,22 +31,21 @@ def import_(
     They are read from FILE, or from the agent's own files and key store. Each setting is listed as exact, approximate or
     unsupported, with the reason.
     """
-    from modelbay.agents import by_name
-    from modelbay.agents import importing as arrival
+    from modelbay.agents import by_name, importing
     from modelbay.config.edit import Edit, apply
 
     found = by_name(agent).read(file, keys)
-    _say(found)
-    if not found.arrivals and not found.settings:
+    _write_findings(found)
+    if not found.providers and not found.settings:
         terminal.note("Nothing to import")
         return
     if file is not None:
         _check_references(settings, by_name(agent), found, file, asked=not (yes or dry_run))
-    used = apply(lambda edit: arrival.conflicts(edit, found), settings.config, dry_run=True).result
-    answers = {id: _answer(id, agent, replace=replace, asked=not (yes or dry_run)) for id in used}
+    used = apply(lambda edit: importing.conflicts(edit, found), settings.config, dry_run=True).result
+    actions = {id: _conflict_action(id, agent, replace=replace, asked=not (yes or dry_run)) for id in used}
 
-    def change(edit: Edit) -> "Written":
-        return arrival.put(edit, found, agent, answers)
+    def change(edit: Edit) -> "ImportSummary":
+        return importing.add(edit, found, agent, actions)
 
     planned = apply(change, settings.config, dry_run=True)
     if not planned.changed:
@@ -60,7 +59,7 @@ def import_(
     _report(apply(change, settings.config).result)
 
 
-def _check_references(settings: Settings, agent: "Agent", found: "Import", file: Path, *, asked: bool) -> None:
+def _check_references(settings: Settings, agent: "Agent", found: "ImportedConfig", file: Path, *, asked: bool) -> None:
     """Asks before references are followed in a file that is not the agent's own: they decide which secrets are sent where.
 
     Raises:
@@ -88,7 +87,7 @@ def _check_references(settings: Settings, agent: "Agent", found: "Import", file:
     remember(source, open_ones)
 
 
-def _answer(id: str, agent: str, *, replace: bool, asked: bool) -> "Answer":
+def _conflict_action(id: str, agent: str, *, replace: bool, asked: bool) -> "ConflictAction":
     """The action for a provider whose ID already exists."""
     from modelbay.cli.picker import asks
 
@@ -102,8 +101,8 @@ def _answer(id: str, agent: str, *, replace: bool, asked: bool) -> "Answer":
         default="rename",
         err=True,
     )
-    answers: dict[str, Answer] = {"rename": "rename", "replace": "replace", "skip": "skip"}
-    return answers[choice]
+    actions: dict[str, ConflictAction] = {"rename": "rename", "replace": "replace", "skip": "skip"}
+    return actions[choice]
 
 
 def _confirm() -> None:
@@ -114,30 +113,30 @@ def _confirm() -> None:
     click.confirm("Write these changes?", abort=True, err=True)
 
 
-def _report(written: "Written") -> None:
+def _report(summary: "ImportSummary") -> None:
     from modelbay.catalog.summary import counted
     from modelbay.config.toml.values import path_text
 
     terminal.write("\n")
-    for placed in written.placed:
-        models = f" with {counted(len(placed.models), 'model')}" if placed.models else ""
-        other = f" (in the agent: {placed.arrival.id})" if placed.id != placed.arrival.id else ""
-        terminal.write(f"{placed.done}: {placed.id}{other}{models}\n")
-        for alias in placed.dropped:
+    for result in summary.providers:
+        models = f" with {counted(len(result.models), 'model')}" if result.models else ""
+        other = f" (in the agent: {result.provider.id})" if result.id != result.provider.id else ""
+        terminal.write(f"{result.action}: {result.id}{other}{models}\n")
+        for alias in result.models_without_key:
             terminal.warning(f"{alias}: removed its API key, which belongs to another URL")
-        if placed.arrival.keyless and placed.done in ("added", "replaced"):
+        if result.provider.missing_key and result.action in ("added", "replaced"):
             terminal.note(
-                f"{quote(placed.id)}: {placed.arrival.keyless}; set an API key: `modelbay key set {quote(placed.id)}`"
+                f"{quote(result.id)}: {result.provider.missing_key}; set an API key: `modelbay key set {quote(result.id)}`"
             )
-    for keys in written.kept:
+    for keys in summary.unchanged:
         terminal.warning(f"{path_text(keys)} already exists and was not changed")
-    if written.default_model:
-        terminal.write(f"The default model is {written.default_model}\n")
-    elif written.kept_default:
-        terminal.note(f"The default model stays {written.kept_default}")
+    if summary.default_model:
+        terminal.write(f"The default model is {summary.default_model}\n")
+    elif summary.other_default:
+        terminal.note(f"The default model stays {summary.other_default}")
 
 
-def _say(found: "Import") -> None:
+def _write_findings(found: "ImportedConfig") -> None:
     """Prints the result for each setting, by file."""
     from modelbay.cli.columns import write_rows
 
@@ -153,5 +152,5 @@ def _say(found: "Import") -> None:
         ]
         terminal.write(f"{file}\n")
         write_rows(rows, indent="  ")
-    for id, why in found.left_out.items():
+    for id, why in found.skipped.items():
         terminal.warning(f"skipped provider {id}: {why}")
