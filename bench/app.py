@@ -20,7 +20,7 @@ from modelbay.conversation import Text, Turn
 from modelbay.hub import Hub
 from modelbay.model import Model
 from modelbay.tui.app import ModelbayApp
-from modelbay.tui.dialogs.models import ModelPicker
+from modelbay.tui.dialogs.model_picker import ModelPicker
 
 FEW = 20
 LINES, CODE_LINES = 2_000, 5_000
@@ -90,7 +90,7 @@ async def _resizing(lines: int, folder: str) -> float:
     took = []
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("escape")
-        await app.talk.transcript.show([Turn("assistant", [Text(text=f"```python\n{code}```\n")])])
+        await app.chat_screen.transcript.show([Turn("assistant", [Text(text=f"```python\n{code}```\n")])])
         await pilot.pause(0.5)
         for width in (100, 70, 90, 60, 80):
             start = time.process_time()
@@ -117,8 +117,8 @@ async def _showing(url: str, folder: str) -> float:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause(0.2)
         start = time.perf_counter()
-        app.talk.ask("go")
-        while app.talk.answering:
+        app.chat_screen.ask("go")
+        while app.chat_screen.answering:
             await asyncio.sleep(0.01)
         await pilot.pause()
         return time.perf_counter() - start

@@ -114,14 +114,14 @@ async def _shown(name: str, app: ModelbayApp, pilot: Pilot[None]) -> Path:
         case "chat":
             await _says("/model qwen", app, pilot)
             await _says(QUESTION, app, pilot)
-            while app.talk.answering or not app.state.chat.turns:
+            while app.chat_screen.answering or not app.state.chat.turns:
                 await pilot.pause(0.05)
-            app.talk.transcript.toggle_thinking()
-            app.talk.say("")
+            app.chat_screen.transcript.toggle_thinking()
+            app.chat_screen.say("")
         case "model":
             await _says("/new", app, pilot)
             await _says("/model claude-sonnet", app, pilot)
-            app.talk.say("")
+            app.chat_screen.say("")
             await _says("/model", app, pilot)
         case "providers":
             await _says("/provider", app, pilot)

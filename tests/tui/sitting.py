@@ -11,7 +11,7 @@ from textual import events
 from textual.pilot import Pilot
 
 from modelbay.tui.app import ModelbayApp
-from modelbay.tui.boundary import trace
+from modelbay.tui.error_boundary import trace
 
 SECONDS = 60
 """How long something may take to be seen, on a machine that is busy with other tests. Less than pytest waits for a test, so
@@ -53,7 +53,7 @@ class Sitting:
     async def answered(self) -> None:
         """Waits until no answer is on its way."""
         deadline = time.monotonic() + SECONDS
-        while self.app.talk.answering:
+        while self.app.chat_screen.answering:
             assert time.monotonic() < deadline, f"the answer does not end; the screen is\n{self.screen}"
             await self.pilot.pause(0.02)
 
@@ -95,4 +95,4 @@ async def sitting(
     app = ModelbayApp(home / "config.toml", conversation=conversation)
     async with app.run_test(size=size) as pilot:
         yield Sitting(app, pilot)
-        assert not app.faults.seen, "\n\n".join(trace(fault) for fault in app.faults.seen)
+        assert not app.internal_errors.seen, "\n\n".join(trace(fault) for fault in app.internal_errors.seen)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from modelbay.tui.widgets.listing import MEASURED, Listing, Row
+from modelbay.tui.widgets.virtual_list import MEASURED, ListRow, VirtualList
 from tests.tui.sitting import Sitting, sitting
 
 
@@ -217,8 +217,8 @@ async def test_a_picker_of_thousands_mounts_no_more_widgets_than_one_of_thirty(h
             await person.says("/model")
             await person.sees("Select a model", "← current")
             mounted[count] = len(person.app.screen.query("*"))
-            listing = person.app.screen.query_one(Listing)
-            shown: list[Row] = []
+            listing = person.app.screen.query_one(VirtualList)
+            shown: list[ListRow] = []
             show = listing._show
             listing._show = lambda model, show=show, shown=shown: shown.append(row := show(model)) or row  # type: ignore[misc]
             await person.types("m29")

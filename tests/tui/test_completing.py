@@ -8,7 +8,7 @@ import pytest
 
 from modelbay.chat.file_names import FileNames
 from tests.tui.sitting import SECONDS, Sitting, sitting
-from tests.tui.test_folding import asked, written
+from tests.tui.test_folded_pastes import asked, written
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def offered(person: Sitting, *paths: str) -> None:
     """Waits until just these paths are offered."""
     deadline = time.monotonic() + SECONDS
-    while not (shown := person.app.talk.paths).display or list(shown.rows) != list(paths):
+    while not (shown := person.app.chat_screen.paths).display or list(shown.rows) != list(paths):
         assert time.monotonic() < deadline, f"{paths} were not offered but {shown.rows}; the screen is\n{person.screen}"
         await person.pilot.pause(0.02)
 
@@ -92,9 +92,9 @@ async def test_esc_closes_the_list_and_neither_the_text_nor_an_answer_ends(home:
         await offered(person, "src/notes.txt", "my notes.txt")
         await person.presses("escape")
         await person.sees_no("src/notes.txt")
-        assert person.app.talk.answering
+        assert person.app.chat_screen.answering
         await person.types("e")
-        assert written(person) == "@note" and not person.app.talk.paths.display
+        assert written(person) == "@note" and not person.app.chat_screen.paths.display
         await person.types(" @src/no")
         await offered(person, "src/notes.txt")
         await person.presses("escape", "escape")

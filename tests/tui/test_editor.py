@@ -7,7 +7,7 @@ import pytest
 from textual.drivers.headless_driver import HeadlessDriver
 
 from tests.tui.sitting import sitting
-from tests.tui.test_folding import MARK, SIXTY, asked, written
+from tests.tui.test_folded_pastes import MARK, SIXTY, asked, written
 
 
 class Editor:

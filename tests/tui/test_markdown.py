@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from modelbay.tui.widgets import markdown
-from modelbay.tui.widgets.markdown import Drawn, stretches
+from modelbay.tui.widgets.markdown import MarkdownText, chunks
 
 LINES = st.lists(
     st.sampled_from(
@@ -52,7 +52,7 @@ def answers(draw: st.DrawFn) -> str:
 
 def drawn(text: str, width: int = 100) -> str:
     console = Console(file=io.StringIO(), width=width, color_system=None)
-    console.print(Drawn(text))
+    console.print(MarkdownText(text))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -60,7 +60,7 @@ def drawn(text: str, width: int = 100) -> str:
 @given(answers(), st.sampled_from([1, 30, 10**6]))
 def test_every_word_of_an_answer_is_drawn(text: str, size: int):
     with patch.multiple(markdown, LONG=size, LONG_CODE=2 * size):
-        shown = "".join(drawn(part, 4_000) for part in stretches(text))
+        shown = "".join(drawn(part, 4_000) for part in chunks(text))
     assert [word for word in WORD.findall(text) if word not in shown] == []
 
 
@@ -100,7 +100,7 @@ def test_stretches_look_together_as_the_whole_does(lines: list[str]):
     text = "".join(lines)
     parser = MarkdownIt("gfm-like")
     with patch.multiple(markdown, LONG=20, LONG_CODE=10**6):
-        parts = stretches(text)
+        parts = chunks(text)
     assert "".join(parts) == text
     assert "".join(parser.render(part) for part in parts) == parser.render(text)
 
@@ -109,7 +109,7 @@ def test_stretches_look_together_as_the_whole_does(lines: list[str]):
 def test_long_code_is_cut_and_stays_code(fence: str):
     lines = [f"line {number}\n" for number in range(2_000)]
     text = f"Look:\n\n{fence}python\n{''.join(lines)}{fence}\n\nDone.\n"
-    parts = stretches(text)
+    parts = chunks(text)
     tokens = [token for part in parts for token in MarkdownIt().parse(part)]
     code = [token for token in tokens if token.type == "fence"]
     assert len(parts) > 3 and {token.info.lstrip(markdown.CONTINUED) for token in code} == {"python"}
@@ -123,9 +123,9 @@ def test_long_code_is_cut_and_stays_code(fence: str):
 )
 def test_there_is_no_cut_within_what_has_not_ended(opening: str):
     text = opening + "  x = 1\n\n" * 3_000
-    assert stretches(text) == [text]
+    assert chunks(text) == [text]
 
 
 def test_a_paragraph_begins_a_stretch():
     first, second = "First word. " * 120, "Second.\n"
-    assert stretches(f"{first}\n\n{second}") == [f"{first}\n\n", second]
+    assert chunks(f"{first}\n\n{second}") == [f"{first}\n\n", second]

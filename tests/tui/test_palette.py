@@ -13,11 +13,11 @@ async def test_the_palette_has_the_rows_of_the_slash_menu_and_no_others(home: Pa
     async with sitting(configured, home=home, size=(100, 40)) as person:
         await person.presses("ctrl+p")
         await person.sees("Commands", "type to search", "/model [ALIAS]", "Choose a model")
-        rows = [person.app.screen.query_one("Listing")._show(one) for one in COMMANDS]  # type: ignore[attr-defined]
+        rows = [person.app.screen.query_one("VirtualList")._show(one) for one in COMMANDS]  # type: ignore[attr-defined]
         await person.presses("escape")
         await person.types("/")
         await person.sees("/model [ALIAS]")
-        assert rows == [person.app.talk.offers._show(one) for one in person.app.talk.offers.rows]
+        assert rows == [person.app.chat_screen.offers._show(one) for one in person.app.chat_screen.offers.rows]
 
 
 @pytest.mark.parametrize(("typed", "seen"), [("keys and", "Ctrl-J, Alt-Enter"), ("/eff", "How much to think")])
@@ -41,7 +41,7 @@ async def test_a_command_that_needs_an_argument_waits_for_it(home: Path, configu
             await person.types("/fi")
         await person.presses("enter")
         await person.pilot.pause()
-        assert person.app.talk.composer.text == "/file "
+        assert person.app.chat_screen.composer.text == "/file "
 
 
 async def test_the_palette_opens_over_no_dialog_and_fits_a_small_terminal(home: Path, configured: str):

@@ -10,7 +10,7 @@ import pytest
 from modelbay.chat.store import Store
 from modelbay.hub import Hub
 from tests.tui.sitting import Sitting, sitting
-from tests.tui.test_folding import MARK, SIXTY, asked, written
+from tests.tui.test_folded_pastes import MARK, SIXTY, asked, written
 
 MODELS = """
 [models.slow]
@@ -62,7 +62,7 @@ async def test_messages_are_sent_one_after_another_when_the_answer_has_ended(hom
         assert written(person) == "half"
         await person.presses("up")
         assert written(person).endswith("Third?")
-        person.app.talk.composer.move_cursor((0, 0))
+        person.app.chat_screen.composer.move_cursor((0, 0))
         await person.presses("up")
         assert written(person) == "Second?"
 
@@ -87,7 +87,7 @@ async def test_an_interrupted_answer_holds_the_queue_until_enter(home: Path, slo
         await queued(person, "First", "Second")
         await person.presses("escape")
         await person.sees("Interrupted", "2 not sent · Enter on an empty line sends the next · ↑ edits the last")
-        assert not person.app.talk.answering
+        assert not person.app.chat_screen.answering
         await person.says("/model plain")
         await person.sees("For this session: plain", "2 not sent")
         await person.presses("enter")

@@ -11,7 +11,7 @@ from textual.color import Color
 
 from modelbay.conversation import Text, Thinking, ToolCall
 from modelbay.events import PartDelta, PartEnded, PartStarted
-from modelbay.tui.background import Answers, BackgroundKnown, install, is_dark
+from modelbay.tui.terminal_background import BackgroundDetected, BackgroundReplies, install, is_dark
 from tests.tui.sitting import Sitting, sitting
 
 READABLE = 4.5
@@ -92,7 +92,7 @@ async def test_every_text_is_readable(home: Path, configured: str, theme: str):
         await person.sees(f"Theme: {theme}")
         await person.says("Hello")
         await person.answered()
-        answer = await person.app.talk.transcript.ask("What is it like?", [])
+        answer = await person.app.chat_screen.transcript.ask("What is it like?", [])
         for part in (Thinking(texts=["Hm"]), Text(text=MARKDOWN), ToolCall(name="look", arguments="{}")):
             await answer.feed(PartStarted(0, part))
             await answer.feed(PartDelta(0, getattr(part, "text", "")))
@@ -168,13 +168,13 @@ async def test_the_first_theme_follows_the_terminals_variable(
 async def test_the_first_theme_follows_the_terminals_answer_and_a_choice_does_not(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
         await person.sees("thinker")
-        person.app.post_message(BackgroundKnown(dark=False))
+        person.app.post_message(BackgroundDetected(dark=False))
         await person.pilot.pause()
         assert person.app.theme == "light"
         await person.says("/theme dark")
         await person.sees("Theme: dark")
-        person.app.post_message(BackgroundKnown(dark=True))
-        person.app.post_message(BackgroundKnown(dark=False))
+        person.app.post_message(BackgroundDetected(dark=True))
+        person.app.post_message(BackgroundDetected(dark=False))
         await person.pilot.pause()
         assert person.app.theme == "dark"
 
@@ -195,7 +195,7 @@ def test_a_terminals_answer_is_no_typing():
     parser = XTermParser()
     pieces = ["a", "\x1b]1", "1;rgb:ffff/ffff/", "ffff\x1b", "\\b"]
     found = [event for piece in pieces for event in parser.feed(piece)]
-    seen = [event.dark if isinstance(event, BackgroundKnown) else getattr(event, "key", None) for event in found]
+    seen = [event.dark if isinstance(event, BackgroundDetected) else getattr(event, "key", None) for event in found]
     assert seen == ["a", False, "b"]
 
 
@@ -203,7 +203,7 @@ def test_a_terminals_answer_is_no_typing():
 def test_an_answer_is_the_same_in_any_pieces(first: int, second: int):
     sent = "k\x1b]11;rgb:0000/1111/2222\x07\x1b[Ak"
     one, two = sorted((first, second))
-    answers = Answers()
+    answers = BackgroundReplies()
     passed, dark = zip(*(answers.feed(piece) for piece in (sent[:one], sent[one:two], sent[two:])), strict=True)
     assert [one for piece in dark for one in piece] == [True]
     late = 2 in (one, two)  # the Escape at its start was taken for a key
@@ -211,7 +211,7 @@ def test_an_answer_is_the_same_in_any_pieces(first: int, second: int):
 
 
 def test_escape_is_passed_on_at_once():
-    assert Answers().feed("\x1b") == ("\x1b", [])
+    assert BackgroundReplies().feed("\x1b") == ("\x1b", [])
 
 
 @pytest.mark.parametrize(

@@ -19,29 +19,29 @@ from modelbay.errors import ConfigError
 from modelbay.onboarding import choose_models as choosing
 from modelbay.onboarding.choose_models import checked, level, levels
 from modelbay.storage.paths import environment
-from modelbay.tui import background
-from modelbay.tui.background import BackgroundKnown
-from modelbay.tui.boundary import Faults, cause
-from modelbay.tui.colorless import Colorless
+from modelbay.tui import terminal_background
+from modelbay.tui.chat_screen import TWICE, ChatScreen
 from modelbay.tui.commands import Command
-from modelbay.tui.conversing import Conversing
+from modelbay.tui.control_filter import ControlFilter
+from modelbay.tui.conversation_commands import ConversationCommands
 from modelbay.tui.dialogs.adding import add_local_server, add_provider
 from modelbay.tui.dialogs.custom import Added
-from modelbay.tui.dialogs.help import Help
+from modelbay.tui.dialogs.help import HelpDialog
 from modelbay.tui.dialogs.login import log_in, log_out
 from modelbay.tui.dialogs.menu import Menu
-from modelbay.tui.dialogs.models import ALL, ModelPicker, Picked
-from modelbay.tui.dialogs.palette import Palette
+from modelbay.tui.dialogs.model_picker import ALL, ModelPicker, ModelSelection
+from modelbay.tui.dialogs.palette import CommandPalette
 from modelbay.tui.dialogs.providers import Providers
-from modelbay.tui.dialogs.theme import Themes
-from modelbay.tui.dialogs.welcome import Start, Welcome
-from modelbay.tui.harmless import Harmless
-from modelbay.tui.leaving import Leaving
-from modelbay.tui.state import State
-from modelbay.tui.talk import TWICE, Talk
+from modelbay.tui.dialogs.theme_picker import ThemePicker
+from modelbay.tui.dialogs.welcome import Welcome, WelcomeChoice
+from modelbay.tui.error_boundary import ErrorLog, cause
+from modelbay.tui.no_color import NoColorFilter
+from modelbay.tui.shutdown import Shutdown
+from modelbay.tui.state import AppState
+from modelbay.tui.terminal_background import BackgroundDetected
 from modelbay.tui.themes import AUTO, CHOICES, DARK, LIGHT, MARKDOWN, dark_terminal, terminal_theme, themes
-from modelbay.tui.widgets.listing import Row
-from modelbay.tui.widgets.said import failure
+from modelbay.tui.widgets.status import failure
+from modelbay.tui.widgets.virtual_list import ListRow
 
 WATCH = 2.0
 """Seconds between two looks at the terminal, and at whether another program has changed config.toml."""
@@ -49,7 +49,7 @@ HUNG_UP = 129
 """Exit code of a shell for a program that SIGHUP ended."""
 
 
-class ModelbayApp(Conversing):
+class ModelbayApp(ConversationCommands):
     TITLE = "modelbay"
     CSS_PATH = "style.tcss"
     ENABLE_COMMAND_PALETTE = False
@@ -64,15 +64,15 @@ class ModelbayApp(Conversing):
         self, config: Path | None = None, model: str | None = None, conversation: int | None = None
     ) -> None:  # fmt: skip
         super().__init__()
-        background.install()
-        self.state = State(config, model)
-        self.talk = Talk(self.state)
+        terminal_background.install()
+        self.state = AppState(config, model)
+        self.chat_screen = ChatScreen(self.state)
         self._conversation = conversation
         """The number of the stored conversation to continue."""
         self._stopped = -TWICE
-        self._harmless = Harmless()
-        self._leaving = Leaving()
-        self.faults = Faults()
+        self._control_filter = ControlFilter()
+        self._terminal_shutdown = Shutdown()
+        self.internal_errors = ErrorLog()
         self.ansi_theme_dark, self.ansi_theme_light = terminal_theme(DARK), terminal_theme(LIGHT)
         self._dark = dark_terminal() is not False
         """Whether the terminal's background is dark, as far as it is known."""
@@ -82,8 +82,8 @@ class ModelbayApp(Conversing):
         """What is typed before the composer can take it; None once it can."""
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        colourless = [Colorless()] if environment("NO_COLOR") else []
-        return [*super().get_line_filters(), *colourless, self._harmless]
+        colorless = [NoColorFilter()] if environment("NO_COLOR") else []
+        return [*super().get_line_filters(), *colorless, self._control_filter]
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return themes(dark=True)["dark"].variables  # for the style sheet, which is read before a theme is chosen
@@ -91,12 +91,12 @@ class ModelbayApp(Conversing):
     async def on_mount(self) -> None:
         if sys.platform != "win32" and not self.is_headless:
             loop = get_running_loop()
-            self._leaving.on_signals(partial(loop.call_soon_threadsafe, self.exit, None))
+            self._terminal_shutdown.on_signals(partial(loop.call_soon_threadsafe, self.exit, None))
         self.console.push_theme(MARKDOWN)
         self.wear(self.state.preferences.theme)
         if self._driver is not None and self.state.preferences.theme in (AUTO, "terminal"):
-            self._driver.write(background.QUESTION)
-        await self.push_screen(self.talk)
+            self._driver.write(terminal_background.QUESTION)
+        await self.push_screen(self.chat_screen)
         self.set_interval(WATCH, self._hang_up)
         self.set_interval(WATCH, self._watch)
         self.call_later(self._begin)  # behind the focus, which the composer gets in the same way
@@ -109,7 +109,7 @@ class ModelbayApp(Conversing):
         self.theme = theme.name
         self.refresh_css(animate=False)
 
-    def on_background_known(self, message: BackgroundKnown) -> None:
+    def on_background_detected(self, message: BackgroundDetected) -> None:
         if message.dark != self._dark:
             self._dark = message.dark
             self.wear(self._worn)
@@ -120,14 +120,14 @@ class ModelbayApp(Conversing):
     def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
         self.state.keeper.leaving = True
         if not self.is_headless:
-            self._leaving.begin(return_code)
+            self._terminal_shutdown.begin(return_code)
         super().exit(result, return_code, message)
 
     async def run_async(self, *, headless: bool = False, **options: Any) -> None:
         try:
             await super().run_async(headless=headless, **options)
         finally:
-            self._leaving.end()
+            self._terminal_shutdown.end()
 
     async def on_event(self, event: events.Event) -> None:
         if self._typed is not None and isinstance(event, events.Key | events.Paste):
@@ -141,32 +141,32 @@ class ModelbayApp(Conversing):
         typed, self._typed = self._typed or [], None
         for event in typed:
             if isinstance(event, events.Paste):
-                self.talk.composer.paste(event.text)
+                self.chat_screen.composer.paste(event.text)
             elif event.key in ("enter", "ctrl+j"):
-                self.talk.composer.insert("\n")
+                self.chat_screen.composer.insert("\n")
             elif event.is_printable and event.character:
-                self.talk.composer.insert(event.character)
+                self.chat_screen.composer.insert(event.character)
         self._works(self.start)
 
     def _handle_exception(self, error: Exception) -> None:
         """Reports an unhandled exception and goes on; Textual would end the app and print local variables, keys too."""
         error = cause(error)
-        new = self.faults.add(error)
-        if not self.talk.is_mounted or self.faults.too_many:
+        new = self.internal_errors.add(error)
+        if not self.chat_screen.is_mounted or self.internal_errors.too_many:
             self.exit(return_code=1, message=failure(error).plain)
         elif new:
-            self.call_later(self.talk.transcript.fail, error)
-            if self.screen is not self.talk:
+            self.call_later(self.chat_screen.transcript.fail, error)
+            if self.screen is not self.chat_screen:
                 self.notify(failure(error).plain, severity="error", markup=False)
 
     def _hang_up(self) -> None:
         """Ends the app when its terminal is gone. Textual would read the end of its input again and again."""
-        if self._leaving.hung_up:
+        if self._terminal_shutdown.hung_up:
             self.exit(return_code=HUNG_UP)
 
     async def _watch(self) -> None:
         """Takes up a configuration that another program has changed, between two answers."""
-        if self.talk.answering or self.screen is not self.talk or not self.state.outdated:
+        if self.chat_screen.answering or self.screen is not self.chat_screen or not self.state.outdated:
             return
         if self.state.missing:
             self.state.gone()
@@ -182,21 +182,21 @@ class ModelbayApp(Conversing):
 
     # --- commands ---
 
-    @on(Talk.Ordered)
-    def run_typed(self, event: Talk.Ordered) -> None:
+    @on(ChatScreen.Ordered)
+    def run_typed(self, event: ChatScreen.Ordered) -> None:
         self.action_command(event.name, event.argument)
 
     def action_palette(self) -> None:
-        if self.screen is self.talk:
-            self.push_screen(Palette(), self._run_chosen)
+        if self.screen is self.chat_screen:
+            self.push_screen(CommandPalette(), self._run_chosen)
 
     def _run_chosen(self, command: Command | None) -> None:
         if command is not None:
-            self.talk.run_command(command)
+            self.chat_screen.run_command(command)
 
     def action_command(self, name: str, argument: str = "") -> None:
         """Runs a command of `commands.COMMANDS`."""
-        if self.talk.may_run(name):
+        if self.chat_screen.may_run(name):
             run: Callable[[str], Coroutine[Any, Any, None]] = getattr(self, f"command_{name}")
             self._works(partial(run, argument))
 
@@ -209,8 +209,8 @@ class ModelbayApp(Conversing):
         try:
             await command()
         except Exception as error:  # noqa: BLE001 the edge of the app, which goes on
-            await self.talk.transcript.fail(error)
-        self.talk.show_foot()
+            await self.chat_screen.transcript.fail(error)
+        self.chat_screen.show_foot()
 
     async def command_model(self, argument: str) -> None:
         if not argument:
@@ -219,7 +219,7 @@ class ModelbayApp(Conversing):
         if argument not in self.state.config.models and "/" not in argument:
             self.state.say(f"Unknown model alias: {argument}")
             return
-        await self.take(Picked(self.state.hub.model(argument).alias or argument, None, False))
+        await self.take(ModelSelection(self.state.hub.model(argument).alias or argument, None, False))
 
     async def command_effort(self, argument: str) -> None:
         model = self.state.hub.model(self.state.chat.model)
@@ -230,7 +230,9 @@ class ModelbayApp(Conversing):
                 return
             at = level(self.state.config, model, self.state.chat.effort)
             chosen = await self.push_screen_wait(
-                Menu("How much to think", there, lambda one: Row(one, right="← current" if one == at else ""), at=at)
+                Menu(
+                    "How much to think", there, lambda one: ListRow(one, right="← current" if one == at else ""), at=at
+                )
             )
             if chosen is None:
                 return
@@ -280,7 +282,7 @@ class ModelbayApp(Conversing):
             return
         if not argument:
             before = self._worn
-            chosen = await self.push_screen_wait(Themes(before, self.wear))
+            chosen = await self.push_screen_wait(ThemePicker(before, self.wear))
             self.wear(chosen.name if chosen else before)
             if chosen is None:
                 return
@@ -290,19 +292,19 @@ class ModelbayApp(Conversing):
         self.state.say(f"Theme: {self._worn}")
 
     async def command_help(self, argument: str) -> None:
-        await self.push_screen_wait(Help())
+        await self.push_screen_wait(HelpDialog())
 
     async def command_new(self, argument: str) -> None:
         self.state.chat = Chat(self.state.chat.model, self.state.chat.effort)
-        self.talk.unanswered = None
-        await self.talk.transcript.show([])
-        self.talk.show_foot()
+        self.chat_screen.unanswered = None
+        await self.chat_screen.transcript.show([])
+        self.chat_screen.show_foot()
 
     async def command_file(self, argument: str) -> None:
         if argument:
-            await self.talk.attach(dragged(argument) or [argument])
+            await self.chat_screen.attach(dragged(argument) or [argument])
         else:
-            self.talk.drop_files()
+            self.chat_screen.drop_files()
 
     async def command_quit(self, argument: str) -> None:
         self.exit()
@@ -321,7 +323,7 @@ class ModelbayApp(Conversing):
         if (picked := await self.push_screen_wait(picker)) is not None:
             await self.take(picked)
 
-    async def take(self, picked: Picked) -> None:
+    async def take(self, picked: ModelSelection) -> None:
         """Talks with another model from now on."""
         self.state.chat.model = picked.model
         self.state.chat.effort = picked.effort
@@ -343,7 +345,7 @@ class ModelbayApp(Conversing):
         if self._conversation is not None:
             await self._continue(self._conversation)
         for problem in self.state.config.problems + self.state.config.unknown:
-            await self.talk.transcript.warn(f"{problem}" + (f" ({problem.hint})" if problem.hint else ""))
+            await self.chat_screen.transcript.warn(f"{problem}" + (f" ({problem.hint})" if problem.hint else ""))
         if self.state.config.models:
             return
         while (begin := await self.push_screen_wait(Welcome(self.state.config))) is not None:
@@ -356,7 +358,7 @@ class ModelbayApp(Conversing):
         try:
             chat = await to_thread(self.state.store.load, conversation)
         except ConfigError as error:
-            await self.talk.transcript.fail(error)
+            await self.chat_screen.transcript.fail(error)
             return
         chat.model = given or chat.model
         await self.resume(chat)
@@ -365,7 +367,7 @@ class ModelbayApp(Conversing):
         """Says once that conversations are stored, and deletes those that have expired."""
         chat = self.state.config.chat
         if chat.keep == "always" and self.state.store.new:
-            await self.talk.transcript.note(
+            await self.chat_screen.transcript.note(
                 f"Conversations are stored on this machine, in {self.state.store.path}, for you alone. "
                 '/private keeps one off the disk; keep = "ask" or "never" in [chat] of config.toml changes it for all.'
             )
@@ -373,9 +375,9 @@ class ModelbayApp(Conversing):
             try:
                 await to_thread(self.state.store.expire, chat.keep_days)
             except ConfigError as error:  # the app works without stored conversations
-                await self.talk.transcript.fail(error)
+                await self.chat_screen.transcript.fail(error)
 
-    async def _begun(self, begin: Start) -> bool:
+    async def _begun(self, begin: WelcomeChoice) -> bool:
         """Goes the way that was chosen at the first start; False where its user came back from it."""
         if begin.deed == "try":
             await self.state.try_built_in()
@@ -399,8 +401,8 @@ class ModelbayApp(Conversing):
             self.copy_to_clipboard(text)
             self.screen.clear_selection()
             return
-        if self.talk.answering and self.screen is self.talk:
-            self.talk.action_interrupt()
+        if self.chat_screen.answering and self.screen is self.chat_screen:
+            self.chat_screen.action_interrupt()
             return
         if monotonic() - self._stopped < TWICE:
             self.exit()

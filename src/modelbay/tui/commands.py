@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from modelbay.tui.widgets.listing import Row
+from modelbay.tui.widgets.virtual_list import ListRow
 
 
 class Command(NamedTuple):
@@ -60,6 +60,6 @@ def described(query: str) -> list[Command]:
     return sorted(found, key=lambda one: not one.name.startswith(words[0] if words else ""))
 
 
-def row(command: Command) -> Row:
+def row(command: Command) -> ListRow:
     """A command as every list shows it."""
-    return Row(f"/{command.name} {command.argument}".rstrip(), command.about)
+    return ListRow(f"/{command.name} {command.argument}".rstrip(), command.about)

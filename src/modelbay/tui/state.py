@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from modelbay.simulator import Simulator
 
 
-class State:
+class AppState:
     """Nothing in it is drawn: whoever changes it says so to those who draw.
 
     Raises:

@@ -16,7 +16,7 @@ from modelbay.storage.paths import environment
 AUTO = "auto"
 
 
-class Choice(NamedTuple):
+class ThemeChoice(NamedTuple):
     """A row of `/theme`."""
 
     name: str
@@ -24,10 +24,10 @@ class Choice(NamedTuple):
 
 
 CHOICES = (
-    Choice(AUTO, "dark or light, as the terminal's background"),
-    Choice("dark", "light text on black"),
-    Choice("light", "dark text on white"),
-    Choice("terminal", "the terminal's own 16 colors"),
+    ThemeChoice(AUTO, "dark or light, as the terminal's background"),
+    ThemeChoice("dark", "light text on black"),
+    ThemeChoice("light", "dark text on white"),
+    ThemeChoice("terminal", "the terminal's own 16 colors"),
 )
 
 

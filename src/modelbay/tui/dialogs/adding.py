@@ -20,12 +20,12 @@ from modelbay.tui.dialogs.custom import Added, CustomProvider
 from modelbay.tui.dialogs.known import KnownProvider
 from modelbay.tui.dialogs.known import row as offer_row
 from modelbay.tui.dialogs.manifest import ManifestForm
-from modelbay.tui.dialogs.marks import Marks
 from modelbay.tui.dialogs.menu import Menu
+from modelbay.tui.dialogs.model_checklist import ModelChecklist
 from modelbay.tui.dialogs.progress import Progress
 from modelbay.tui.dialogs.registry import RegistryForm
-from modelbay.tui.state import State
-from modelbay.tui.widgets.listing import Row
+from modelbay.tui.state import AppState
+from modelbay.tui.widgets.virtual_list import ListRow
 
 
 class Way(Struct):
@@ -43,10 +43,10 @@ WAYS = (
 )
 
 
-async def add_provider(app: App[Any], state: State, way: str | None = None) -> Added | None:
+async def add_provider(app: App[Any], state: AppState, way: str | None = None) -> Added | None:
     """Asks for a way, unless one is named, and goes it; what was added, or None."""
     if way is None:
-        chosen = await app.push_screen_wait(Menu("Add provider", WAYS, lambda one: Row(one.title, one.about)))
+        chosen = await app.push_screen_wait(Menu("Add provider", WAYS, lambda one: ListRow(one.title, one.about)))
         if chosen is None:
             return None
         way = chosen.name
@@ -66,7 +66,7 @@ async def add_provider(app: App[Any], state: State, way: str | None = None) -> A
     return added
 
 
-async def _known(app: App[Any], state: State) -> Added | None:
+async def _known(app: App[Any], state: AppState) -> Added | None:
     shelf: ProviderCatalog | None = await app.push_screen_wait(
         Progress("Fetching the catalog of models.dev", partial(catalogs.opened, state.config))
     )
@@ -85,7 +85,7 @@ async def _known(app: App[Any], state: State) -> Added | None:
     return None if offer is None else await app.push_screen_wait(KnownProvider(state, shelf, offer))
 
 
-async def _local(app: App[Any], state: State) -> Added | None:
+async def _local(app: App[Any], state: AppState) -> Added | None:
     found: list[LocalServer] | None = await app.push_screen_wait(
         Progress("Looking for servers on this machine", partial(local_servers, state.config))
     )
@@ -99,7 +99,7 @@ async def _local(app: App[Any], state: State) -> Added | None:
     return None if one is None else await add_local_server(app, state, one)
 
 
-async def add_local_server(app: App[Any], state: State, one: LocalServer) -> Added | None:
+async def add_local_server(app: App[Any], state: AppState, one: LocalServer) -> Added | None:
     """Adds a server that answers here: with all of its models if they are few, else with those that are marked.
 
     A server that requires an API key is added in the custom dialog.
@@ -119,7 +119,7 @@ async def add_local_server(app: App[Any], state: State, one: LocalServer) -> Add
     taken = marked_at_first(detected.models)
     if not taken and detected.models:
         heading = f"{counted(len(detected.models), 'model')} found"
-        chosen: list[str] | None = await app.push_screen_wait(Marks(heading, detected.models))
+        chosen: list[str] | None = await app.push_screen_wait(ModelChecklist(heading, detected.models))
         if chosen is None:
             return None
         taken = chosen
@@ -128,7 +128,7 @@ async def add_local_server(app: App[Any], state: State, one: LocalServer) -> Add
     return Added([id])
 
 
-def server_row(one: LocalServer) -> Row:
+def server_row(one: LocalServer) -> ListRow:
     """A server in a list."""
     models = "wants a key" if one.locked else counted(len(one.models), "model")
-    return Row(one.name, f"{one.base_url} · {models}")
+    return ListRow(one.name, f"{one.base_url} · {models}")

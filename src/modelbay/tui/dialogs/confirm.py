@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from modelbay.tui.dialogs.dialog import Dialog, Scrolled
+from modelbay.tui.dialogs.dialog import Dialog, ScrollArea
 
 
 class Confirm(Dialog[bool]):
@@ -30,7 +30,7 @@ class Confirm(Dialog[bool]):
             Content.assemble((f"{name.ljust(width)}  ", "dim"), value.replace("\n", indent), "\n")
             for name, value in self._about
         ]
-        yield Scrolled(Static(Content.assemble(*lines).rstrip(), classes="about"))
+        yield ScrollArea(Static(Content.assemble(*lines).rstrip(), classes="about"))
 
     def action_answer(self, yes: bool) -> None:
         self.dismiss(yes)

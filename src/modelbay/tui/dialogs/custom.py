@@ -21,9 +21,9 @@ from modelbay.onboarding.fields import HeaderRow, ModelRow
 from modelbay.onboarding.probe import Detected, detect
 from modelbay.secrecy import register
 from modelbay.tui.dialogs.form import Field, Form, key_field
-from modelbay.tui.dialogs.marks import Marks
-from modelbay.tui.state import State
-from modelbay.tui.widgets.controls import Choice, Line, Pair, Push
+from modelbay.tui.dialogs.model_checklist import ModelChecklist
+from modelbay.tui.state import AppState
+from modelbay.tui.widgets.controls import ChoiceField, InputPair, LabeledRow, TextButton
 
 
 class Added(Struct):
@@ -37,7 +37,7 @@ class CustomProvider(Form[Added]):
     keys = "↑↓ field · Enter next · Ctrl-S save · Esc cancel"
     working = "saving"
 
-    def __init__(self, state: State, base_url: str = "") -> None:
+    def __init__(self, state: AppState, base_url: str = "") -> None:
         super().__init__()
         self._state = state
         self._base_url = base_url
@@ -46,22 +46,24 @@ class CustomProvider(Form[Added]):
     def fields(self) -> Iterable[Widget]:
         yield Field("id", "Provider ID", placeholder="myprovider")
         yield Field("name", "Display name", placeholder="My AI Provider")
-        yield Line("Provider API", Choice({"": "As the base URL tells"} | cast(dict[str, str], dialog.APIS), id="api"))
+        yield LabeledRow(
+            "Provider API", ChoiceField({"": "As the base URL tells"} | cast(dict[str, str], dialog.APIS), id="api")
+        )
         yield Field("base_url", "Base URL", value=self._base_url, placeholder="https://api.myprovider.com/v1")
         yield key_field("API key", "Optional. Leave empty if you manage auth via headers.")
         yield Vertical(id="models", classes="rows")
         yield Horizontal(
-            Push("Fetch models", id="fetch"), Push("Add a model by hand", id="add-model"), classes="pushes"
+            TextButton("Fetch models", id="fetch"), TextButton("Add a model by hand", id="add-model"), classes="pushes"
         )
         yield Vertical(id="headers", classes="rows")
-        yield Horizontal(Push("Add a header", id="add-header"), Push("Save", id="save"), classes="pushes")
+        yield Horizontal(TextButton("Add a header", id="add-header"), TextButton("Save", id="save"), classes="pushes")
 
     def form(self) -> dialog.ProviderFields:
         """What stands in the fields."""
         return dialog.ProviderFields(
             self.value("id"),
             self.value("name"),
-            cast(Protocol | None, self.query_one(Choice).value or None),
+            cast(Protocol | None, self.query_one(ChoiceField).value or None),
             self.value("base_url"),
             self.value("api_key"),
             [ModelRow(*pair.values) for pair in self._pairs("models")],
@@ -85,37 +87,37 @@ class CustomProvider(Form[Added]):
 
     # --- rows ---
 
-    @on(Push.Pushed, "#add-model")
+    @on(TextButton.Pressed, "#add-model")
     async def add_model(self) -> None:
         await self._add("models", ModelRow("", ""))
 
-    @on(Push.Pushed, "#add-header")
+    @on(TextButton.Pressed, "#add-header")
     async def add_header(self) -> None:
-        pair = Pair("Header", "Name", "Value")
+        pair = InputPair("Header", "Name", "Value")
         await self.query_one("#headers").mount(pair)
         pair.first.focus()
 
-    @on(Pair.Emptied)
-    async def drop(self, event: Pair.Emptied) -> None:
+    @on(InputPair.Emptied)
+    async def drop(self, event: InputPair.Emptied) -> None:
         self.focus_previous()
         await event.pair.remove()
         self.show_problems()
 
     async def _add(self, table: str, row: ModelRow) -> None:
-        pair = Pair("Model", "ID", "Name", (row.id, row.name))
+        pair = InputPair("Model", "ID", "Name", (row.id, row.name))
         await self.query_one(f"#{table}").mount(pair)
         if not row.id:
             pair.first.focus()
 
-    def _pairs(self, table: str) -> list[Pair]:
-        return list(self.query_one(f"#{table}").query(Pair))
+    def _pairs(self, table: str) -> list[InputPair]:
+        return list(self.query_one(f"#{table}").query(InputPair))
 
     # --- models that it lists ---
 
-    @on(Push.Pushed, "#fetch")
+    @on(TextButton.Pressed, "#fetch")
     def fetch(self) -> None:
         if not self.busy:
-            self.said.clear()
+            self.status.clear()
             self.during("asking it for its models", self._fetch)
 
     async def _fetch(self) -> None:
@@ -134,7 +136,7 @@ class CustomProvider(Form[Added]):
                 await self._add("models", ModelRow(id, id))
         self._detected = detected
         if form.api is None:  # the URL may be shortened now, and tell no protocol any more
-            self.query_one(Choice).choose(protocol_of(str(made.table["type"])))
+            self.query_one(ChoiceField).choose(protocol_of(str(made.table["type"])))
         if (url := str(detected.draft.table["base_url"])) != form.base_url:
             self.query_one("#field-base_url", Field).value = url
         if not detected.models:
@@ -143,7 +145,7 @@ class CustomProvider(Form[Added]):
         fresh = [model for model in detected.models if model.id.lower() not in there]
         if not fresh:
             raise ConfigError("all its models are here already" if detected.models else "it lists no models")
-        taken = await self.app.push_screen_wait(Marks(f"{counted(len(fresh), 'model')} found", fresh))
+        taken = await self.app.push_screen_wait(ModelChecklist(f"{counted(len(fresh), 'model')} found", fresh))
         names = {model.id: model.name or model.id for model in fresh}
         blank = [pair for pair in self._pairs("models") if not any(pair.values)]
         for pair in blank if taken else ():
@@ -153,7 +155,7 @@ class CustomProvider(Form[Added]):
 
     # --- writing ---
 
-    @on(Push.Pushed, "#save")
+    @on(TextButton.Pressed, "#save")
     def save(self) -> None:
         self.action_submit()
 

@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import Worker, active_worker
 
-from modelbay.tui.widgets.said import Said
+from modelbay.tui.widgets.status import StatusLine
 
 T = TypeVar("T")
 
@@ -37,12 +37,12 @@ class Dialog(ModalScreen[T | None]):
         with Vertical(classes="panel"):
             yield Static(Content(self.heading), classes="title")
             yield from self.content()
-            yield Said(id="said")
+            yield StatusLine(id="status")
             yield Static(Content(self.keys), classes="keys")
 
     @property
-    def said(self) -> Said:
-        return self.query_one(Said)
+    def status(self) -> StatusLine:
+        return self.query_one(StatusLine)
 
     @property
     def busy(self) -> bool:
@@ -68,23 +68,23 @@ class Dialog(ModalScreen[T | None]):
         A function and not its coroutine: Python warns on the terminal of a coroutine that never ran because the app ended.
         """
 
-        said = self.said
+        status = self.status
 
         async def run() -> None:
-            said.waits(words)
+            status.busy(words)
             try:
                 await work()
             except Exception as error:  # noqa: BLE001 the edge of the app, which goes on
-                said.fails(error)
+                status.fail(error)
             else:
-                said.clear()
+                status.clear()
             finally:
                 self._under_way = None
-                if said.waiting:
-                    said.tells("interrupted")
+                if status.waiting:
+                    status.info("interrupted")
 
         self._under_way = self.run_worker(run, exit_on_error=True)
 
 
-class Scrolled(VerticalScroll, can_focus=False):
+class ScrollArea(VerticalScroll, can_focus=False):
     """Room for what may be higher than the panel."""

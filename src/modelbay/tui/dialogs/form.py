@@ -11,8 +11,8 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Label, Static
 
-from modelbay.tui.dialogs.dialog import Dialog, Scrolled
-from modelbay.tui.widgets.controls import Push
+from modelbay.tui.dialogs.dialog import Dialog, ScrollArea
+from modelbay.tui.widgets.controls import TextButton
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ class Form(Dialog[T]):
         raise NotImplementedError
 
     def content(self) -> Iterable[Widget]:
-        yield Scrolled(*self.fields())
+        yield ScrollArea(*self.fields())
 
     def on_mount(self) -> None:
         for field in self.query(Field):
@@ -118,7 +118,7 @@ class Form(Dialog[T]):
 
     def action_enter(self) -> None:
         here, chain = self.focused, self.focus_chain
-        if isinstance(here, Push):
+        if isinstance(here, TextButton):
             here.action_push()
         elif here is not None and here is not chain[-1]:
             self.focus_next()
@@ -129,7 +129,7 @@ class Form(Dialog[T]):
     def action_submit(self) -> None:
         if self.busy:
             return
-        self.said.clear()
+        self.status.clear()
         found = self.show_problems(everywhere=True)
         if not found:
             self.during(self.working, self.finish)
@@ -138,7 +138,7 @@ class Form(Dialog[T]):
             if field.key in found:
                 field.input.focus()
                 return
-        self.said.warns("; ".join(found.values()))
+        self.status.warn("; ".join(found.values()))
 
 
 def key_field(label: str = "API key", placeholder: str = "") -> Field:

@@ -7,7 +7,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from modelbay.tui.commands import COMMANDS
-from modelbay.tui.dialogs.dialog import Dialog, Scrolled
+from modelbay.tui.dialogs.dialog import Dialog, ScrollArea
 
 KEYS = (
     ("Enter", "send; during an answer: queue"),
@@ -27,7 +27,7 @@ KEYS = (
 )
 
 
-class Help(Dialog[None]):
+class HelpDialog(Dialog[None]):
     heading = "Keys and commands"
     keys = "Esc close"
 
@@ -36,7 +36,7 @@ class Help(Dialog[None]):
         rows = [*KEYS, ("", ""), *commands]
         width = max(len(name) for name, _ in rows) + 2
         lines = [Content.assemble((name.ljust(width), "bold"), about, "\n") for name, about in rows]
-        yield Scrolled(Static(Content.assemble(*lines).rstrip(), classes="about"), id="help")
+        yield ScrollArea(Static(Content.assemble(*lines).rstrip(), classes="about"), id="help")
 
     def on_mount(self) -> None:
         self.query_one("#help").can_focus = True

@@ -15,8 +15,8 @@ from modelbay.onboarding.sources.catalogs import CatalogEntry, CatalogValues, Pr
 from modelbay.secrecy import register
 from modelbay.tui.dialogs.custom import Added
 from modelbay.tui.dialogs.form import Field, Form, key_field
-from modelbay.tui.state import State
-from modelbay.tui.widgets.listing import Row
+from modelbay.tui.state import AppState
+from modelbay.tui.widgets.virtual_list import ListRow
 
 BASE_URL = "base_url"
 
@@ -26,7 +26,7 @@ class KnownProvider(Form[Added]):
 
     working = "adding it"
 
-    def __init__(self, state: State, shelf: ProviderCatalog, offer: CatalogEntry) -> None:
+    def __init__(self, state: AppState, shelf: ProviderCatalog, offer: CatalogEntry) -> None:
         super().__init__()
         self._state, self._shelf, self._offer = state, shelf, offer
         self._first = catalogs.propose(state.config, shelf, offer.id, CatalogValues())
@@ -69,7 +69,7 @@ class KnownProvider(Form[Added]):
         return "\n".join(words) or "It takes calls without a key."
 
 
-def row(offer: CatalogEntry) -> Row:
+def row(offer: CatalogEntry) -> ListRow:
     """An offer in a list."""
     where = offer.wire.base_url or "its own address"
-    return Row(offer.name, where, counted(len(offer.models), "model"))
+    return ListRow(offer.name, where, counted(len(offer.models), "model"))

@@ -31,11 +31,11 @@ from modelbay.tui.dialogs.dialog import Dialog
 from modelbay.tui.dialogs.form import Field, Form, key_field
 from modelbay.tui.dialogs.menu import Menu
 from modelbay.tui.dialogs.progress import Progress
-from modelbay.tui.state import State
-from modelbay.tui.widgets.listing import Row
+from modelbay.tui.state import AppState
+from modelbay.tui.widgets.virtual_list import ListRow
 
 
-async def log_in(app: App[Any], state: State, name: str = "") -> Added | None:
+async def log_in(app: App[Any], state: AppState, name: str = "") -> Added | None:
     """Asks where, unless `name` says it, and logs in there."""
     platforms = logging_in.platforms(state.config)
     platform = next((one for one in platforms if one.id == name), None)
@@ -58,9 +58,9 @@ async def log_in(app: App[Any], state: State, name: str = "") -> Added | None:
     return Added([logging_in.target(state.config, platform.id).entry.id])
 
 
-def _row(platform: Platform) -> Row:
+def _row(platform: Platform) -> ListRow:
     how = {"device": "by a code", "key": "by an API key", "adc": "by Google's credentials"}
-    return Row(platform.title, how[platform.by])
+    return ListRow(platform.title, how[platform.by])
 
 
 class DeviceLogin(Dialog[LoggedIn]):
@@ -69,7 +69,7 @@ class DeviceLogin(Dialog[LoggedIn]):
     keys = "Enter opens the page in a browser, or tries again after a failure · Esc cancel"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", show=False)]
 
-    def __init__(self, state: State, platform: Platform) -> None:
+    def __init__(self, state: AppState, platform: Platform) -> None:
         super().__init__()
         self._state, self._platform = state, platform
         self._page = ""
@@ -107,7 +107,7 @@ class DeviceLogin(Dialog[LoggedIn]):
 class KeyLogin(Form[Added]):
     working = "trying the key"
 
-    def __init__(self, state: State, platform: LoginMethod) -> None:
+    def __init__(self, state: AppState, platform: LoginMethod) -> None:
         super().__init__()
         self._state, self._platform = state, platform
         self.heading = platform.title
@@ -129,7 +129,7 @@ class KeyLogin(Form[Added]):
         self.dismiss(Added([detected.draft.id]))
 
 
-async def _by_google(app: App[Any], state: State) -> Added | None:
+async def _by_google(app: App[Any], state: AppState) -> Added | None:
     found: Google | None = await app.push_screen_wait(
         Progress("Checking Google's credentials", partial(logging_in.check_google, state.config))
     )
@@ -145,7 +145,7 @@ class VertexForm(Form[Added]):
     heading = "Vertex AI"
     working = "adding it"
 
-    def __init__(self, state: State, found: Google) -> None:
+    def __init__(self, state: AppState, found: Google) -> None:
         super().__init__()
         self._state, self._found = state, found
 
@@ -178,7 +178,7 @@ class _Account(Struct):
     by: str
 
 
-async def log_out(app: App[Any], state: State) -> None:
+async def log_out(app: App[Any], state: AppState) -> None:
     """Asks what to forget: a login, or a provider with its key."""
     accounts = []
     for entry in state.config.providers.values():
@@ -192,7 +192,9 @@ async def log_out(app: App[Any], state: State) -> None:
         state.say("Nothing to log out of")
         return
     current = next((one for one in accounts if one.provider == state.provider), None)
-    chosen = await app.push_screen_wait(Menu("Log out of", accounts, lambda one: Row(one.title, one.by), at=current))
+    chosen = await app.push_screen_wait(
+        Menu("Log out of", accounts, lambda one: ListRow(one.title, one.by), at=current)
+    )
     if chosen is None:
         return
     about = [("Provider", chosen.provider), ("Goes", "its login, models and key, from this machine")]

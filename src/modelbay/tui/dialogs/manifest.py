@@ -18,8 +18,8 @@ from modelbay.secrecy import register
 from modelbay.tui.dialogs.confirm import Confirm
 from modelbay.tui.dialogs.custom import Added
 from modelbay.tui.dialogs.form import Field, Form, key_field
-from modelbay.tui.state import State
-from modelbay.tui.widgets.controls import Choice, Line
+from modelbay.tui.state import AppState
+from modelbay.tui.widgets.controls import ChoiceField, LabeledRow
 
 SHOWN = 8
 """How many models are named before they are written."""
@@ -29,12 +29,12 @@ class ManifestForm(Form[Added]):
     heading = "Provider defined"
     working = "reading what the provider says of itself"
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: AppState) -> None:
         super().__init__()
         self._state = state
 
     def fields(self) -> Iterable[Widget]:
-        yield Line("Model source", Choice({"url": "Manifest URL", "json": "Embedded JSON"}, id="kind"))
+        yield LabeledRow("Model source", ChoiceField({"url": "Manifest URL", "json": "Embedded JSON"}, id="kind"))
         yield Field("url", "Manifest URL", placeholder="https://provider.example/v1/models?provider=true")
         yield Static(Content("Paste the JSON that the provider gives you:"), id="paste", classes="about")
         yield TextArea(id="json", compact=True)
@@ -44,9 +44,9 @@ class ManifestForm(Form[Added]):
         super().on_mount()
         self.show_kind()
 
-    @on(Choice.Changed)
+    @on(ChoiceField.Changed)
     def show_kind(self) -> None:
-        by_url = self.query_one(Choice).value == "url"
+        by_url = self.query_one(ChoiceField).value == "url"
         self.query_one("#field-url").display = by_url
         self.query_one("#paste").display = self.query_one("#json").display = not by_url
 
@@ -73,7 +73,7 @@ class ManifestForm(Form[Added]):
     async def _proposal(self, key: str | None) -> ManifestDraft | None:
         """What would be written; None where the key is not to go where it would have to."""
         config = self._state.config
-        if self.query_one(Choice).value == "json":
+        if self.query_one(ChoiceField).value == "json":
             return manifests.from_text(config, self.query_one("#json", TextArea).text.encode())
         url = self.value("url")
         found = await manifests.from_url(config, url, key=key)

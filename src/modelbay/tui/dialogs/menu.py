@@ -7,21 +7,21 @@ from textual import on
 from textual.widget import Widget
 from textual.widgets import Input
 
-from modelbay.tui.dialogs.picking import Picking
-from modelbay.tui.widgets.listing import Listing, Row
-from modelbay.tui.widgets.query import Query
+from modelbay.tui.dialogs.list_dialog import ListDialog
+from modelbay.tui.widgets.search_box import SearchBox
+from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
 
 R = TypeVar("R")
 
 
-class Menu(Picking[R]):
+class Menu(ListDialog[R]):
     """Ends with the row that was chosen. `find` makes it searchable: the rows that fit a query, best first."""
 
     def __init__(
         self,
         heading: str,
         rows: Sequence[R],
-        show: Callable[[R], Row],
+        show: Callable[[R], ListRow],
         *,
         find: Callable[[str], Sequence[R]] | None = None,
         at: R | None = None,
@@ -33,13 +33,13 @@ class Menu(Picking[R]):
 
     def content(self) -> Iterable[Widget]:
         if self._find is not None:
-            yield Query()
-        yield Listing(self._rows, self._show)
+            yield SearchBox()
+        yield VirtualList(self._rows, self._show)
 
     def on_mount(self) -> None:
         self.listing.steady(14)
         self.listing.set_rows(self._rows, self._first)
-        (self.listing if self._find is None else self.query_one(Query)).focus()
+        (self.listing if self._find is None else self.query_one(SearchBox)).focus()
 
     @on(Input.Changed, "#query")
     def filter(self, event: Input.Changed) -> None:
@@ -58,7 +58,7 @@ class Menu(Picking[R]):
         """Takes the row that the search has highlighted."""
         self.listing.action_choose()
 
-    @on(Listing.Chosen)
+    @on(VirtualList.Chosen)
     def take(self) -> None:
         if not self.busy and (row := self.listing.highlighted) is not None:
             self.choose(row)

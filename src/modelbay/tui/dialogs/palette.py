@@ -4,7 +4,7 @@ from modelbay.tui.commands import COMMANDS, Command, described, row
 from modelbay.tui.dialogs.menu import Menu
 
 
-class Palette(Menu[Command]):
+class CommandPalette(Menu[Command]):
     def __init__(self) -> None:
         super().__init__("Commands", COMMANDS, row, find=described)
         self.keys = "type to search · ↑↓ choose · Enter run · Esc cancel"

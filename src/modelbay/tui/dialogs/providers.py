@@ -11,32 +11,32 @@ from textual.widgets import Static
 from modelbay.catalog.summary import counted
 from modelbay.onboarding.groups import Group, groups
 from modelbay.onboarding.login import device as logging_in
-from modelbay.tui.dialogs.deleting import Deleting
-from modelbay.tui.state import State
-from modelbay.tui.widgets.listing import Listing, Row
+from modelbay.tui.dialogs.deletable_list import DeletableList
+from modelbay.tui.state import AppState
+from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
 
 PAGE = 8
 """Rows at a time."""
 Line = Group | Literal["add"]
 
 
-class Providers(Deleting[Literal["add"]]):
+class Providers(DeletableList[Literal["add"]]):
     """Ends with "add" where somebody wants to add one."""
 
     heading = "Providers"
     keys = "↑↓ navigate · ←→ page · D delete · Esc close"
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: AppState) -> None:
         super().__init__()
         self._state = state
 
     def content(self) -> Iterable[Widget]:
-        yield Listing(self._lines(), _row)
+        yield VirtualList(self._lines(), _row)
         yield Static(id="page")
 
     @property
-    def listing(self) -> Listing[Line]:
-        return self.query_one(Listing)
+    def listing(self) -> VirtualList[Line]:
+        return self.query_one(VirtualList)
 
     def on_mount(self) -> None:
         self.listing.styles.max_height = PAGE
@@ -49,7 +49,7 @@ class Providers(Deleting[Literal["add"]]):
     def _lines(self) -> list[Line]:
         return [*groups(self._state.config, self._state.provider), "add"]
 
-    @on(Listing.Moved)
+    @on(VirtualList.Moved)
     def show_page(self) -> None:
         count = len(self.listing.rows)
         pages = -(-count // PAGE)
@@ -57,7 +57,7 @@ class Providers(Deleting[Literal["add"]]):
         at = list(self.listing.rows).index(line) // PAGE + 1 if line is not None else 1
         self.query_one("#page", Static).update(Content.styled(f" Page {at}/{pages}" if pages > 1 else "", "dim"))
 
-    @on(Listing.Chosen)
+    @on(VirtualList.Chosen)
     def choose(self) -> None:
         if self.listing.highlighted == "add" and self.armed is None:
             self.dismiss("add")
@@ -75,9 +75,9 @@ class Providers(Deleting[Literal["add"]]):
         self.listing.set_rows(self._lines())
 
 
-def _row(line: Line) -> Row:
+def _row(line: Line) -> ListRow:
     if line == "add":
-        return Row("[ Add New Platform ]")
+        return ListRow("[ Add New Platform ]")
     source = f" · {line.source}" if line.source else ""
     note = f"{counted(line.models, 'model')}{source} · {line.place}".rstrip(" ·")
-    return Row(line.label, note, "← current" if line.current else "")
+    return ListRow(line.label, note, "← current" if line.current else "")

@@ -16,7 +16,7 @@ from modelbay.secrecy import masked_url, register
 from modelbay.tui.dialogs.confirm import Confirm
 from modelbay.tui.dialogs.custom import Added
 from modelbay.tui.dialogs.form import Field, Form
-from modelbay.tui.state import State
+from modelbay.tui.state import AppState
 
 SHOWN = 8
 """How many providers, and how many skipped entries, are listed before they are written."""
@@ -26,7 +26,7 @@ class RegistryForm(Form[Added]):
     heading = "Import custom provider registry"
     working = "fetching the registry"
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: AppState) -> None:
         super().__init__()
         self._state = state
 

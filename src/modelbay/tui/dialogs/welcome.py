@@ -15,14 +15,14 @@ from modelbay.errors import ModelbayError
 from modelbay.onboarding.local_servers import LocalServer, local_servers
 from modelbay.tui.dialogs.adding import server_row
 from modelbay.tui.dialogs.dialog import Dialog
-from modelbay.tui.widgets.listing import Listing, Row
+from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
 
 Deed = Literal["login", "add", "try"]
 MOST = 9
 """Servers that a key of one digit can choose."""
 
 
-class Start(Struct):
+class WelcomeChoice(Struct):
     """What somebody chose: a deed, or a server that answers here."""
 
     deed: Deed | None = None
@@ -31,18 +31,18 @@ class Start(Struct):
 
 class _Way(Struct):
     key: str
-    row: Row
-    start: Start
+    row: ListRow
+    start: WelcomeChoice
 
 
 WAYS = (
-    _Way("l", Row("l  Log in", "to a platform, without a key"), Start("login")),
-    _Way("a", Row("a  Add a provider", "a vendor, an address, a manifest, a registry"), Start("add")),
-    _Way("t", Row("t  Try the built-in one", "a simulated provider: no account, no network"), Start("try")),
+    _Way("l", ListRow("l  Log in", "to a platform, without a key"), WelcomeChoice("login")),
+    _Way("a", ListRow("a  Add a provider", "a vendor, an address, a manifest, a registry"), WelcomeChoice("add")),
+    _Way("t", ListRow("t  Try the built-in one", "a simulated provider: no account, no network"), WelcomeChoice("try")),
 )
 
 
-class Welcome(Dialog[Start]):
+class Welcome(Dialog[WelcomeChoice]):
     heading = "Welcome to modelbay"
     keys = "one key each, or ↑↓ and Enter · Esc closes this"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "back", show=False)]
@@ -54,11 +54,11 @@ class Welcome(Dialog[Start]):
 
     def content(self) -> Iterable[Widget]:
         yield Static(Content("No provider is connected yet."), classes="about")
-        yield Listing(self._ways, lambda way: way.row)
+        yield VirtualList(self._ways, lambda way: way.row)
 
     def on_mount(self) -> None:
-        self.query_one(Listing).focus()
-        self.said.waits("looking for servers on this machine")
+        self.query_one(VirtualList).focus()
+        self.status.busy("looking for servers on this machine")
         self.run_worker(self._look)  # type: ignore[arg-type]
 
     async def _look(self) -> None:
@@ -67,16 +67,16 @@ class Welcome(Dialog[Start]):
             found = [one for one in await local_servers(self._config) if one.provider is None]
         except ModelbayError:
             found = []
-        self.said.clear()
+        self.status.clear()
         if not found:
-            self.said.tells("No server answers on this machine (Ollama, LM Studio, llama.cpp, vLLM …).")
+            self.status.info("No server answers on this machine (Ollama, LM Studio, llama.cpp, vLLM …).")
             return
         servers = []
         for number, one in enumerate(found[:MOST], 1):
             row = server_row(one)
-            servers.append(_Way(str(number), Row(f"{number}  {row.label}", row.note), Start(server=one)))
+            servers.append(_Way(str(number), ListRow(f"{number}  {row.label}", row.note), WelcomeChoice(server=one)))
         self._ways = servers + list(WAYS)
-        self.query_one(Listing).set_rows(self._ways)
+        self.query_one(VirtualList).set_rows(self._ways)
 
     def on_key(self, event: events.Key) -> None:
         for way in self._ways:
@@ -84,8 +84,8 @@ class Welcome(Dialog[Start]):
                 event.stop()
                 self.dismiss(way.start)
 
-    @on(Listing.Chosen)
+    @on(VirtualList.Chosen)
     def take(self) -> None:
-        way: _Way | None = self.query_one(Listing).highlighted
+        way: _Way | None = self.query_one(VirtualList).highlighted
         if way is not None:
             self.dismiss(way.start)

@@ -9,7 +9,7 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from modelbay.chat.attachments import dragged
-from modelbay.tui.folding import UNFOLDED, Folds, drawn, spans
+from modelbay.tui.folded_pastes import UNFOLDED, FoldedPastes, drawn, spans
 
 PLACEHOLDER = "Ask something · / commands · @ files"
 
@@ -38,13 +38,13 @@ class Composer(TextArea):
     class Detached(Message):
         """Pasted paths were meant as text."""
 
-    class TakenBack(Message):
+    class RecallRequested(Message):
         """↑ was pressed while messages are queued: the last one is to be edited."""
 
-    class Searched(Message):
+    class SearchRequested(Message):
         """Ctrl-R was pressed: earlier messages are to be searched."""
 
-    class ToEdit(Message):
+    class EditorRequested(Message):
         """Ctrl-G was pressed: the message is to be edited in an editor."""
 
     class Folded(Message):
@@ -57,7 +57,7 @@ class Composer(TextArea):
             super().__init__()
             self.characters = characters
 
-    class Leafed(Message):
+    class SuggestionMoved(Message):
         """↑, ↓ or Tab was pressed while commands are offered."""
 
         def __init__(self, by: int) -> None:
@@ -73,7 +73,7 @@ class Composer(TextArea):
             id="composer",
         )
         self.cursor_blink = False  # each blink is written to the terminal, also over ssh
-        self.folds = Folds()
+        self.folds = FoldedPastes()
         self.asked: list[str] = []
         self._at = 0
         """Where in the history we are; its length is the text that is being written."""
@@ -96,9 +96,9 @@ class Composer(TextArea):
                 self.undo()  # Ctrl-Z, TextArea's key for it, suspends the app
                 self.history.checkpoint()  # else the next edit would be undone together with the one before
             case "ctrl+g":
-                self.post_message(self.ToEdit())
+                self.post_message(self.EditorRequested())
             case "ctrl+r":
-                self.post_message(self.Searched())
+                self.post_message(self.SearchRequested())
             case "ctrl+o":
                 self._unfold()
             case "tab":
@@ -219,7 +219,7 @@ class Composer(TextArea):
 
     def _complete(self) -> None:
         if self.offers:
-            self.post_message(self.Leafed(0))
+            self.post_message(self.SuggestionMoved(0))
         else:
             self.insert("    ")
 
@@ -233,9 +233,9 @@ class Composer(TextArea):
 
     def _up(self) -> None:
         if self.offers:
-            self.post_message(self.Leafed(-1))
+            self.post_message(self.SuggestionMoved(-1))
         elif self._first_row and self.queued and self._at == len(self.asked):
-            self.post_message(self.TakenBack())
+            self.post_message(self.RecallRequested())
         elif self._first_row and self._at > 0:
             if self._at == len(self.asked):
                 self._draft = self.text
@@ -245,7 +245,7 @@ class Composer(TextArea):
 
     def _down(self) -> None:
         if self.offers:
-            self.post_message(self.Leafed(1))
+            self.post_message(self.SuggestionMoved(1))
         elif self._last_row and self._at < len(self.asked):
             self._leaf(1)
         else:

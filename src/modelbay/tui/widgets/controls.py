@@ -12,7 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Label, Static
 
 
-class Choice(Static, can_focus=True):
+class ChoiceField(Static, can_focus=True):
     """One of a few, changed with ←→."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -48,35 +48,35 @@ class Choice(Static, can_focus=True):
         self.update(Content.assemble(("< ", "dim"), self._options[self.value], (" >  ←→", "dim")))
 
 
-class Push(Static, can_focus=True):
+class TextButton(Static, can_focus=True):
     """A button in a line of text."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "push", show=False)]
 
-    class Pushed(Message):
-        def __init__(self, push: "Push") -> None:
+    class Pressed(Message):
+        def __init__(self, push: "TextButton") -> None:
             super().__init__()
             self.push = push
 
         @property
-        def control(self) -> "Push":
+        def control(self) -> "TextButton":
             return self.push
 
     def __init__(self, words: str, *, id: str) -> None:
         super().__init__(Content(f"[ {words} ]"), id=id)
 
     def action_push(self) -> None:
-        self.post_message(self.Pushed(self))
+        self.post_message(self.Pressed(self))
 
     def on_click(self, event: events.Click) -> None:
         self.action_push()
 
 
-class Pair(Vertical):
+class InputPair(Vertical):
     """Two values side by side, as a model's id and its name. Backspace in two blank ones takes the pair away."""
 
     class Emptied(Message):
-        def __init__(self, pair: "Pair") -> None:
+        def __init__(self, pair: "InputPair") -> None:
             super().__init__()
             self.pair = pair
 
@@ -124,7 +124,7 @@ class Pair(Vertical):
             self.post_message(self.Emptied(self))
 
 
-class Line(Horizontal):
+class LabeledRow(Horizontal):
     """A label before something that is no field."""
 
     def __init__(self, label: str, widget: Widget) -> None:

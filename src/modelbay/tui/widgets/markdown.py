@@ -38,7 +38,7 @@ ESCAPED = frozenset("*_`~#>|-+.!<")
 """Characters before which a backslash is Markdown's. Before others it is LaTeX's, or a path's, and is drawn."""
 
 
-def stretches(text: str) -> list[str]:
+def chunks(text: str) -> list[str]:
     """A text cut into parts that are drawn one by one and look as the whole would: where a block begins that is in no other;
     and within long code, where each part gets fences of its own."""
     lines = LINE.findall(text)
@@ -270,7 +270,7 @@ class _List(ListElement):
                 yield from item.render_bullet(console, options)
 
 
-class Drawn(Markdown):
+class MarkdownText(Markdown):
     """A stretch of Markdown."""
 
     elements: ClassVar[dict[str, type[MarkdownElement]]] = {

@@ -18,9 +18,9 @@ from modelbay import __version__
 from modelbay.catalog.summary import counted
 from modelbay.conversation import AnyPart, Media, Refusal, ServerToolCall, Text, Thinking, ToolCall, Turn
 from modelbay.events import Event, FinishReason, PartDelta, PartEnded, PartStarted, Warned
-from modelbay.tui.widgets.markdown import stretches
-from modelbay.tui.widgets.said import failure, known_to
-from modelbay.tui.widgets.stretch import Stretch
+from modelbay.tui.widgets.markdown import chunks
+from modelbay.tui.widgets.markdown_chunk import MarkdownChunk
+from modelbay.tui.widgets.status import failure, known_to
 
 STOPPED: dict[FinishReason, str] = {
     "length": "The answer was cut off: it reached the longest that was allowed.",
@@ -51,14 +51,14 @@ LINES, LETTERS = 100, 10_000
 """How much of a question is shown; a paste may be a thousand times longer."""
 
 
-class Note(NamedTuple):
-    """Something about an answer, and how it looks: "note", "warns", "fails"."""
+class AnswerNote(NamedTuple):
+    """Something about an answer, and how it looks: "note", "warning", "error"."""
 
     words: Content
     kind: str
 
 
-class Exchange(Struct):
+class TranscriptEntry(Struct):
     """A question and its answer as they are shown, so that they can be shown again."""
 
     text: str
@@ -67,7 +67,7 @@ class Exchange(Struct):
     """Parts, and notes among them."""
 
 
-class Earlier(Static):
+class EarlierPlaceholder(Static):
     """Stands for the exchanges that are put aside."""
 
     class Wanted(Message):
@@ -85,7 +85,7 @@ class Transcript(VerticalScroll, can_focus=False):
 
     def __init__(self) -> None:
         super().__init__()
-        self._earlier: list[Exchange] = []
+        self._earlier: list[TranscriptEntry] = []
         """Exchanges that are put aside, the oldest first."""
 
     def compose(self) -> ComposeResult:
@@ -94,24 +94,24 @@ class Transcript(VerticalScroll, can_focus=False):
     def on_mount(self) -> None:
         self.anchor()
 
-    async def ask(self, text: str, files: list[Media]) -> "Answer":
+    async def ask(self, text: str, files: list[Media]) -> "AnswerView":
         """Shows a question, and gives the place of its answer."""
-        exchange = Exchange(text, files)
+        exchange = TranscriptEntry(text, files)
         await self._mount(exchange)
         self.anchor()
         await self._put_aside()
-        return self.query(Answer).last()
+        return self.query(AnswerView).last()
 
     async def show(self, turns: list[Turn]) -> None:
         """Shows turns that were said before, in place of what is there."""
         await self.remove_children()
         await self.mount(Static(HELLO, classes="hello"))
-        exchanges: list[Exchange] = []
+        exchanges: list[TranscriptEntry] = []
         for turn in turns:
             if turn.role == "user":
-                exchanges.append(Exchange(turn.text, [part for part in turn.parts if isinstance(part, Media)]))
+                exchanges.append(TranscriptEntry(turn.text, [part for part in turn.parts if isinstance(part, Media)]))
             elif turn.role == "assistant":
-                exchanges = exchanges or [Exchange("", [])]
+                exchanges = exchanges or [TranscriptEntry("", [])]
                 exchanges[-1].said += turn.parts
         self._earlier = exchanges[:-MOUNTED]
         await self._say_earlier()
@@ -123,7 +123,7 @@ class Transcript(VerticalScroll, can_focus=False):
         """Shows some of the exchanges that are put aside."""
         if not self._earlier:
             return
-        first = self.query(Question).first()
+        first = self.query(QuestionView).first()
         back, self._earlier = self._earlier[-REVEALED:], self._earlier[:-REVEALED]
         self.release_anchor()
         for exchange in back:
@@ -131,33 +131,33 @@ class Transcript(VerticalScroll, can_focus=False):
         await self._say_earlier()
         self.call_after_refresh(self.scroll_to_widget, first, top=True, animate=False)
 
-    async def _mount(self, exchange: "Exchange", before: Widget | None = None) -> None:
-        answer = Answer(exchange)
-        await self.mount(Question(exchange), answer, before=before)
+    async def _mount(self, exchange: "TranscriptEntry", before: Widget | None = None) -> None:
+        answer = AnswerView(exchange)
+        await self.mount(QuestionView(exchange), answer, before=before)
         await answer.replay()
 
     async def _put_aside(self) -> None:
         """Takes the oldest exchanges off the screen, unless its reader looks at earlier ones."""
-        answers = list(self.query(Answer))
+        answers = list(self.query(AnswerView))
         if len(answers) <= MOUNTED + SPARE or not self.is_vertical_scroll_end:
             return
         first = answers[-MOUNTED].exchange
         for child in list(self.children):
-            if isinstance(child, Question) and child.exchange is first:
+            if isinstance(child, QuestionView) and child.exchange is first:
                 break
-            if isinstance(child, Question):
+            if isinstance(child, QuestionView):
                 self._earlier.append(child.exchange)
             if not child.has_class("hello"):
                 await child.remove()
         await self._say_earlier()
 
     async def _say_earlier(self) -> None:
-        for old in self.query(Earlier):
+        for old in self.query(EarlierPlaceholder):
             await old.remove()
         if self._earlier:
-            await self.mount(Earlier(len(self._earlier)), after=0)
+            await self.mount(EarlierPlaceholder(len(self._earlier)), after=0)
 
-    @on(Earlier.Wanted)
+    @on(EarlierPlaceholder.Wanted)
     async def show_earlier(self) -> None:
         await self.reveal()
 
@@ -167,20 +167,20 @@ class Transcript(VerticalScroll, can_focus=False):
 
     async def warn(self, words: str) -> None:
         """Shows something to mind, beside any answer."""
-        await self.mount(Static(Content(words), classes="warns"))
+        await self.mount(Static(Content(words), classes="warning"))
 
     async def fail(self, error: Exception) -> None:
         """Shows what went wrong beside any answer, as in a command."""
-        await self.mount(Static(failure(error, known=known_to(self.app)), classes="fails"))
+        await self.mount(Static(failure(error, known=known_to(self.app)), classes="error"))
 
     def toggle_thinking(self) -> None:
         """Unfolds the last thinking there is, or folds it."""
-        if found := list(self.query(Thought)):
+        if found := list(self.query(ThinkingView)):
             found[-1].folded = not found[-1].folded
 
 
-class Question(Static):
-    def __init__(self, exchange: Exchange) -> None:
+class QuestionView(Static):
+    def __init__(self, exchange: TranscriptEntry) -> None:
         self.exchange = exchange
         named = [f"\n⊕ {file.name or file.url or file.kind}" for file in exchange.files]
         shown = exchange.text[:LETTERS]
@@ -190,13 +190,13 @@ class Question(Static):
         super().__init__(Content.assemble(Content(shown), Content.styled(more + "".join(named), "dim")))
 
 
-class Answer(Vertical):
+class AnswerView(Vertical):
     """One answer: its parts in their order, and notes about it."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: TranscriptEntry) -> None:
         super().__init__()
         self.exchange = exchange
-        self._parts: dict[int, _Piece] = {}
+        self._parts: dict[int, _PartView] = {}
         self._retry: Static | None = None
         """Says that an attempt failed, until something comes."""
 
@@ -219,14 +219,14 @@ class Answer(Vertical):
                 await self._end(key, part)
                 self.exchange.said.append(part)
             case Warned(message=message):
-                await self.note(message, "warns")
+                await self.note(message, "warning")
             case _:
                 pass
 
     async def replay(self) -> None:
         """Shows what was said before."""
         for said in self.exchange.said:
-            if isinstance(said, Note):
+            if isinstance(said, AnswerNote):
                 await self.mount(Static(said.words, classes=said.kind))
                 continue
             await self._start(-1, said)
@@ -235,21 +235,21 @@ class Answer(Vertical):
             await self._end(-1, said)
 
     async def note(self, words: str, kind: str = "note") -> None:
-        await self._add(Note(Content(words), kind))
+        await self._add(AnswerNote(Content(words), kind))
 
     async def fail(self, error: Exception) -> None:
         await self._settle()
         await self.close()  # what had come stands before the error, also when it is shown again
-        await self._add(Note(failure(error, known=known_to(self.app)), "fails"))
+        await self._add(AnswerNote(failure(error, known=known_to(self.app)), "error"))
 
-    async def _add(self, note: Note) -> None:
+    async def _add(self, note: AnswerNote) -> None:
         self.exchange.said.append(note)
         await self.mount(Static(note.words, classes=note.kind))
 
     async def _retrying(self, words: str) -> None:
         """One line for all attempts: the last one that failed."""
         if self._retry is None:
-            self._retry = Static(classes="warns")
+            self._retry = Static(classes="warning")
             await self.mount(self._retry)
         self._retry.update(Content(words))
 
@@ -266,12 +266,12 @@ class Answer(Vertical):
         self._parts.clear()
 
     async def _start(self, key: int, part: AnyPart) -> None:
-        piece: _Piece
+        piece: _PartView
         match part:
             case Text() | Refusal():
-                piece = Words()
+                piece = TextView()
             case Thinking():
-                piece = Thought()
+                piece = ThinkingView()
             case _:
                 return
         self._parts[key] = piece
@@ -294,7 +294,7 @@ class Answer(Vertical):
             await self.mount(Static(Content(words), classes=kind))
 
 
-class _Piece(Vertical):
+class _PartView(Vertical):
     """A part of an answer that grows."""
 
     @property
@@ -309,13 +309,13 @@ class _Piece(Vertical):
         raise NotImplementedError
 
 
-class Words(_Piece):
+class TextView(_PartView):
     """Text, as Markdown. What comes is drawn a few times a second, the more seldom the longer drawing takes; and a long text
     is drawn in stretches, so that what is there already is left alone."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._stretch = Stretch()
+        self._stretch = MarkdownChunk()
         self._came: list[str] = []
         self._drawn = ""
         """What the last stretch shows."""
@@ -351,10 +351,10 @@ class Words(_Piece):
         if not text:
             return
         self._began, self._next = monotonic(), inf
-        *whole, self._drawn = stretches(self._drawn + text)
+        *whole, self._drawn = chunks(self._drawn + text)
         for part in whole:
             self._stretch.show(part)
-            self._stretch = Stretch()
+            self._stretch = MarkdownChunk()
             await self.mount(self._stretch)
         self._stretch.show(self._drawn)
         self.call_after_refresh(self._painted)
@@ -364,7 +364,7 @@ class Words(_Piece):
         self._next = now + max(OFTEN, SHARE * (now - self._began))
 
 
-class Thought(_Piece):
+class ThinkingView(_PartView):
     """Thinking: a line that says how long it took, and folds away what was thought."""
 
     folded: reactive[bool] = reactive(True)

@@ -10,39 +10,39 @@ from modelbay.chat.chat import Chat
 from modelbay.chat.code_blocks import CodeBlock, code_blocks
 from modelbay.chat.export import export_path, has_thinking, to_markdown, write_export
 from modelbay.tui import clipboard
+from modelbay.tui.chat_screen import ChatScreen
 from modelbay.tui.dialogs.confirm import Confirm
-from modelbay.tui.dialogs.kept import Kept
 from modelbay.tui.dialogs.menu import Menu
-from modelbay.tui.dialogs.messages import Message, SentMessages, messages
-from modelbay.tui.state import State
-from modelbay.tui.talk import Talk
-from modelbay.tui.widgets.listing import Row
+from modelbay.tui.dialogs.message_picker import MessagePicker, UserMessage, messages
+from modelbay.tui.dialogs.resume import ResumeDialog
+from modelbay.tui.state import AppState
+from modelbay.tui.widgets.virtual_list import ListRow
 
 
-class Conversing(App[None]):
+class ConversationCommands(App[None]):
     """What the app is on top of; its commands are methods as the app's are."""
 
-    state: State
-    talk: Talk
+    state: AppState
+    chat_screen: ChatScreen
 
     async def command_edit(self, argument: str) -> None:
         if not (sent := messages(self.state.chat.turns)):
             self.state.say("There is no message to edit yet")
             return
-        chosen = await self.push_screen_wait(SentMessages(sent))
+        chosen = await self.push_screen_wait(MessagePicker(sent))
         if chosen is not None and await self._return_to(chosen):
-            self.talk.set_aside()
-            self.talk.put_back(chosen.text, chosen.files)
+            self.chat_screen.set_aside()
+            self.chat_screen.put_back(chosen.text, chosen.files)
 
     async def command_retry(self, argument: str) -> None:
-        if self.talk.unanswered is not None:
-            self.talk.send_again()
+        if self.chat_screen.unanswered is not None:
+            self.chat_screen.send_again()
         elif not (sent := messages(self.state.chat.turns)):
             self.state.say("There is no message to send again yet")
         elif await self._return_to(sent[-1]):
-            self.talk.send_at_once(sent[-1].text, sent[-1].files)
+            self.chat_screen.send_at_once(sent[-1].text, sent[-1].files)
 
-    async def _return_to(self, message: Message) -> bool:
+    async def _return_to(self, message: UserMessage) -> bool:
         """Continues before a message. The conversation as it was stays stored; one that is not stored is removed from there on,
         after a yes. Whether that was done."""
         chat = self.state.chat
@@ -54,8 +54,8 @@ class Conversing(App[None]):
             if not await self.push_screen_wait(Confirm("Continue from an earlier message", about, "Go on?")):
                 return False
         self.state.chat = chat.branch(message.number)
-        await self.talk.transcript.show(self.state.chat.turns)
-        self.talk.show_foot()
+        await self.chat_screen.transcript.show(self.state.chat.turns)
+        self.chat_screen.show_foot()
         return True
 
     async def command_copy(self, argument: str) -> None:
@@ -87,7 +87,7 @@ class Conversing(App[None]):
         thinking = False
         if has_thinking(chat):
             rows = ("without thinking", "with thinking, folded")
-            chosen = await self.push_screen_wait(Menu("Export the conversation", rows, Row))
+            chosen = await self.push_screen_wait(Menu("Export the conversation", rows, ListRow))
             if chosen is None:
                 return
             thinking = chosen == rows[1]
@@ -105,7 +105,7 @@ class Conversing(App[None]):
         if not saved:
             self.state.say("No conversation is stored yet")
             return
-        chosen = await self.push_screen_wait(Kept(self.state.store, saved))
+        chosen = await self.push_screen_wait(ResumeDialog(self.state.store, saved))
         if chosen is not None:
             await self.resume(await to_thread(self.state.store.load, chosen.id))
 
@@ -115,14 +115,14 @@ class Conversing(App[None]):
         if chat.model is not None and self.state.model is None:
             self.state.say(f"{chat.model} is not in the configuration any more: the default model answers now")
             chat.model = None
-        self.talk.unanswered = None
+        self.chat_screen.unanswered = None
         if chat.question is not None:
-            self.talk.put_back(*chat.take_back())
-        await self.talk.transcript.show(chat.turns)
-        self.talk.show_foot()
+            self.chat_screen.put_back(*chat.take_back())
+        await self.chat_screen.transcript.show(chat.turns)
+        self.chat_screen.show_foot()
 
 
-def _copied(code: CodeBlock, whole: bool) -> Row:
+def _copied(code: CodeBlock, whole: bool) -> ListRow:
     first = next((line.strip() for line in code.text.splitlines() if line.strip()), "")
     note = " · ".join(filter(None, (code.language, counted(code.lines, "line"))))
-    return Row("The whole answer" if whole else first, note)
+    return ListRow("The whole answer" if whole else first, note)

@@ -26,14 +26,14 @@ from modelbay.errors import ModelbayError, UnknownModel
 from modelbay.events import Failed, Finished
 from modelbay.onboarding.choose_models import level
 from modelbay.tui.commands import Command, matching, named, row
-from modelbay.tui.dialogs.earlier import EarlierMessages, PastMessage
+from modelbay.tui.dialogs.history_search import HistoryEntry, HistorySearch
 from modelbay.tui.editor import EditorFailed, edited
-from modelbay.tui.folding import drawn
-from modelbay.tui.state import State
+from modelbay.tui.folded_pastes import drawn
+from modelbay.tui.state import AppState
 from modelbay.tui.widgets.composer import PLACEHOLDER, Composer
-from modelbay.tui.widgets.listing import Listing, Row
-from modelbay.tui.widgets.said import FRAMES, TICK
-from modelbay.tui.widgets.transcript import STOPPED, Answer, Transcript
+from modelbay.tui.widgets.status import FRAMES, TICK
+from modelbay.tui.widgets.transcript import STOPPED, AnswerView, Transcript
+from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
 
 TWICE = 2.0
 """Seconds within which a second Esc or Ctrl-C is one with the first."""
@@ -44,7 +44,7 @@ QUEUED, WIDEST = 3, 300
 """How many queued messages are shown, and how many characters of each."""
 
 
-class Queued(NamedTuple):
+class QueuedMessage(NamedTuple):
     """A message that waits for the end of an answer."""
 
     text: str
@@ -56,7 +56,7 @@ NAMED = 8
 """How many attached files are named: more would push the conversation off a small screen."""
 
 
-class Talk(Screen[None]):
+class ChatScreen(Screen[None]):
     """Commands are the app's: this screen only tells of them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -74,7 +74,7 @@ class Talk(Screen[None]):
             super().__init__()
             self.name, self.argument = name, argument
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: AppState) -> None:
         super().__init__()
         self._state = state
         state.say = self.say
@@ -83,7 +83,7 @@ class Talk(Screen[None]):
         self._files: list[Media] = []
         self._pasted: list[Media] = []
         """Those that were attached last."""
-        self._queue: list[Queued] = []
+        self._queue: list[QueuedMessage] = []
         self._held = False
         """Whether the queue waits for its user, after an answer that was interrupted or failed."""
         self._names: FileNames | None = None
@@ -106,8 +106,8 @@ class Talk(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield Transcript()
-        yield Listing([], row, id="offers")
-        yield Listing([], _path, id="paths")
+        yield VirtualList([], row, id="offers")
+        yield VirtualList([], _path, id="paths")
         yield Static(id="queued")
         yield Static(id="files")
         with Horizontal(id="writing"):
@@ -127,12 +127,12 @@ class Talk(Screen[None]):
         return self.query_one(Composer)
 
     @property
-    def offers(self) -> "Listing[Command]":
-        return self.query_one("#offers", Listing)
+    def offers(self) -> "VirtualList[Command]":
+        return self.query_one("#offers", VirtualList)
 
     @property
-    def paths(self) -> "Listing[str | None]":
-        return self.query_one("#paths", Listing)
+    def paths(self) -> "VirtualList[str | None]":
+        return self.query_one("#paths", VirtualList)
 
     @property
     def answering(self) -> bool:
@@ -221,12 +221,12 @@ class Talk(Screen[None]):
         self.composer.replace(written + after, (row, mention.start), end, maintain_selection_offset=False)
         return True
 
-    @on(Listing.Chosen, "#paths")
+    @on(VirtualList.Chosen, "#paths")
     def complete_clicked(self) -> None:
         self._complete_path()
 
-    @on(Composer.Leafed)
-    def leaf(self, event: Composer.Leafed) -> None:
+    @on(Composer.SuggestionMoved)
+    def leaf(self, event: Composer.SuggestionMoved) -> None:
         if self.paths.display:
             if event.by:
                 self.paths.action_move(event.by)
@@ -237,7 +237,7 @@ class Talk(Screen[None]):
         elif command := self.offers.highlighted:
             self.composer.put(f"/{command.name} ")
 
-    @on(Listing.Chosen, "#offers")
+    @on(VirtualList.Chosen, "#offers")
     def run_offered(self) -> None:
         if (command := self.offers.highlighted) and self.may_run(command.name):
             self.composer.put("")
@@ -263,19 +263,19 @@ class Talk(Screen[None]):
         else:
             self.composer.pasted = ""
 
-    @on(Composer.Searched)
+    @on(Composer.SearchRequested)
     def search_earlier(self) -> None:
         """Searches the messages of this session, and the stored ones unless nothing may be stored."""
-        session = [PastMessage(text, self.composer.folds.unfold(text)) for text in reversed(self.composer.asked)]
+        session = [HistoryEntry(text, self.composer.folds.unfold(text)) for text in reversed(self.composer.asked)]
         state = self._state
         private = state.chat.private or state.keeper.mode == "never"
-        self.app.push_screen(EarlierMessages(session, None if private else state.store), self._use_earlier)
+        self.app.push_screen(HistorySearch(session, None if private else state.store), self._use_earlier)
 
     def _use_earlier(self, text: str | None) -> None:
         if text is not None:
             self.composer.rewrite(text)
 
-    @on(Composer.ToEdit)
+    @on(Composer.EditorRequested)
     def edit(self) -> None:
         """Opens the message in the user's editor."""
         if self._editor is None or self._editor.is_finished:
@@ -363,13 +363,13 @@ class Talk(Screen[None]):
         self._show_files()
         if self.answering or (self._queue and not self._held):
             self.composer.put("")
-            self._queue.append(Queued(text, files))
+            self._queue.append(QueuedMessage(text, files))
             self._show_queue()
         else:
             self.composer.sent(text)
-            self._begin(Queued(text, files))
+            self._begin(QueuedMessage(text, files))
 
-    def _begin(self, message: "Queued") -> None:
+    def _begin(self, message: "QueuedMessage") -> None:
         self._held = False
         self.unanswered = None
         self._answering = self.run_worker(partial(self._ask, message.text, message.files))
@@ -379,7 +379,7 @@ class Talk(Screen[None]):
     def send_at_once(self, text: str, files: list[Media]) -> None:
         """Sends a message, whatever is written or queued."""
         self.composer.remember(text)
-        self._begin(Queued(text, files))
+        self._begin(QueuedMessage(text, files))
 
     def send_again(self) -> None:
         """Sends the message that nothing came of again, wherever it was put back."""
@@ -396,7 +396,7 @@ class Talk(Screen[None]):
             self.composer.remember(message.text)
             self._begin(message)
 
-    @on(Composer.TakenBack)
+    @on(Composer.RecallRequested)
     def take_back(self) -> None:
         """Puts the last message of the queue before what is written."""
         if not self._queue:
@@ -448,14 +448,14 @@ class Talk(Screen[None]):
         """Puts a question that was not answered into the composer, or before the queue if something is written there."""
         if self.composer.text:
             self._held = True
-            self._queue.insert(0, Queued(text, files))
+            self._queue.insert(0, QueuedMessage(text, files))
             self._show_queue()
             return
         self.composer.put(text)
         self._files = files + self._files
         self._show_files()
 
-    async def _end(self, answer: Answer, ended: str) -> None:
+    async def _end(self, answer: AnswerView, ended: str) -> None:
         """Closes an answer, and says why it ends where it does."""
         self._timer.pause()
         await answer.close()
@@ -578,9 +578,9 @@ class Talk(Screen[None]):
         self._show_files()
 
 
-def _path(path: str | None) -> Row:
+def _path(path: str | None) -> ListRow:
     return (
-        Row(f"only the first {ENTRIES:,} files were searched; type folder/ to look into one", heading=True)
+        ListRow(f"only the first {ENTRIES:,} files were searched; type folder/ to look into one", heading=True)
         if path is None
-        else Row(path)
+        else ListRow(path)
     )

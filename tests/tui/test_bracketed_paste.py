@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from textual import events
 from textual._xterm_parser import XTermParser
 
-from modelbay.tui.pasting import BEGIN, END, Pastes, install
+from modelbay.tui.bracketed_paste import BEGIN, END, PasteFilter, install
 
 
 def seen(*pieces: str) -> list[str]:
@@ -37,7 +37,7 @@ def test_a_paste_is_the_same_in_any_pieces(pasted: str, data: st.DataObject):
     sent = f"k{BEGIN}{pasted.replace(END, '')}{END}k"
     cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=6)))
     pieces = [sent[start:end] for start, end in zip([0, *cuts], [*cuts, len(sent)], strict=True)]
-    whole, parts = Pastes(), Pastes()
+    whole, parts = PasteFilter(), PasteFilter()
     assert "".join(parts.feed(piece) for piece in pieces) == whole.feed(sent) == f"k{BEGIN}{BEGIN}{END}k"
     assert parts.texts == whole.texts
     assert seen(*pieces) == ["k", whole.texts[0], "k"]
@@ -62,5 +62,5 @@ def test_a_paste_of_ten_megabytes_is_not_read_letter_by_letter():
 
 
 def test_keys_are_passed_on_at_once():
-    pastes = Pastes()
+    pastes = PasteFilter()
     assert [pastes.feed(piece) for piece in ("a", "\x1b", "\x1b[A", "\x1b[20")] == ["a", "\x1b", "\x1b[A", "\x1b[20"]

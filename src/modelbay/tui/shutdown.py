@@ -23,7 +23,7 @@ RESTORE = b"\x1b[?2004l\x1b[?1000l\x1b[?1003l\x1b[?1006l\x1b[<u\x1b[?1049l\x1b[?
 """Ends bracketed paste, reports of the mouse and focus, the keyboard protocol and the alternate screen; shows the cursor."""
 
 
-class Leaving:
+class Shutdown:
     """Ends the process if the app does not end by itself."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from textual.filter import LineFilter
 from modelbay.chat.plain import STEERING, plain
 
 
-class Harmless(LineFilter):
+class ControlFilter(LineFilter):
     """Textual takes a few control characters out of some texts, and Escape out of none."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:

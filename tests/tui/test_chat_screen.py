@@ -13,7 +13,7 @@ from modelbay.chat.store import Store
 from modelbay.conversation import Media, Text, Turn, user
 from modelbay.errors import ModelbayError
 from modelbay.events import PartDelta, PartEnded, PartStarted
-from modelbay.tui.widgets.transcript import MOUNTED, SPARE, Answer, Earlier
+from modelbay.tui.widgets.transcript import MOUNTED, SPARE, AnswerView, EarlierPlaceholder
 from tests.tui.sitting import sitting
 
 SLOW = """
@@ -83,7 +83,7 @@ async def test_a_question_that_was_refused_can_be_sent_again_as_it_is(home: Path
         screen = await person.sees("Invalid API Key", "returned 401", "change api_key")
         assert "modelbay key" not in screen
         assert person.app.state.chat.turns == []
-        assert person.app.talk.composer.text == "Hello there"
+        assert person.app.chat_screen.composer.text == "Hello there"
 
 
 async def test_the_composer_takes_several_lines_and_remembers_what_was_asked(home: Path, configured: str):
@@ -95,9 +95,9 @@ async def test_the_composer_takes_several_lines_and_remembers_what_was_asked(hom
         assert person.app.state.chat.turns[0].parts[0].text == "one\ntwo"  # type: ignore[union-attr]
         await person.types("half")
         await person.presses("up")
-        assert person.app.talk.composer.text == "one\ntwo"
+        assert person.app.chat_screen.composer.text == "one\ntwo"
         await person.presses("down", "down")
-        assert person.app.talk.composer.text == "half"
+        assert person.app.chat_screen.composer.text == "half"
 
 
 @pytest.mark.parametrize("way", ["command", "paste"])
@@ -110,7 +110,7 @@ async def test_a_file_goes_with_the_next_question(home: Path, configured: str, w
         else:
             from textual import events
 
-            person.app.talk.composer.post_message(events.Paste(f"'{home}/notes.txt'"))
+            person.app.chat_screen.composer.post_message(events.Paste(f"'{home}/notes.txt'"))
         await person.sees("⊕ notes.txt")
         await person.says("What is in it?")
         await person.sees("You asked")
@@ -142,7 +142,7 @@ async def test_a_path_that_is_pasted_twice_is_text_and_its_file_goes(home: Path,
         await person.pastes(f"{home}/notes.txt")
         await person.sees_no("⊕ notes.txt")
         await person.sees_no("Paste again")
-        assert person.app.talk.composer.text == f"{home}/notes.txt"
+        assert person.app.chat_screen.composer.text == f"{home}/notes.txt"
 
 
 async def test_a_file_that_is_not_there_is_said(home: Path, configured: str):
@@ -208,7 +208,7 @@ async def test_a_question_that_was_never_answered_is_in_the_composer_again(home:
         await person.sees("Resume a conversation", "Why is the sky blue?")
         await person.presses("enter")
         await person.sees_no("Resume a conversation")
-        assert person.app.talk.composer.text == "Why is the sky blue?"
+        assert person.app.chat_screen.composer.text == "Why is the sky blue?"
         await person.sees("⊕ notes.txt")
 
 
@@ -278,7 +278,7 @@ async def test_a_long_answer_is_followed_unless_somebody_scrolls_up(home: Path, 
     async with sitting(configured, home=home) as person:
         await person.says("write 900 words")
         await person.sees("% of 1k")
-        transcript = person.app.talk.transcript
+        transcript = person.app.chat_screen.transcript
         assert transcript.scroll_offset.y == transcript.max_scroll_y > 0
         await person.presses("pageup")
         assert transcript.scroll_offset.y < transcript.max_scroll_y
@@ -298,9 +298,9 @@ async def test_what_is_drawn_in_stretches_is_selected_and_copied(home: Path, con
         await person.says("Hello")
         await person.sees("You asked: Hello")
         await person.answered()
-        from modelbay.tui.widgets.stretch import Stretch
+        from modelbay.tui.widgets.markdown_chunk import MarkdownChunk
 
-        stretch = person.app.talk.query_one(Stretch)
+        stretch = person.app.chat_screen.query_one(MarkdownChunk)
         await person.pilot.mouse_down(stretch, offset=(0, 0))
         await person.pilot.hover(stretch, offset=(9, 0))
         await person.pilot.mouse_up(stretch, offset=(9, 0))
@@ -359,14 +359,14 @@ async def test_of_a_long_conversation_the_latest_is_drawn_and_the_rest_comes_bac
         turn for n in range(100) for turn in (user(f"Question {n}?"), Turn("assistant", [Text(text=f"Answer {n}.")]))
     ]
     async with sitting(configured, home=home) as person:
-        transcript = person.app.talk.transcript
+        transcript = person.app.chat_screen.transcript
         await transcript.show(turns)
         await person.sees("Answer 99.")
-        assert len(transcript.query(Answer)) == MOUNTED
+        assert len(transcript.query(AnswerView)) == MOUNTED
         for _ in range(60):
-            if transcript.query(Earlier):
+            if transcript.query(EarlierPlaceholder):
                 await person.presses("pageup")
-        assert len(transcript.query(Answer)) == 100
+        assert len(transcript.query(AnswerView)) == 100
         transcript.scroll_home(animate=False)
         await person.sees("Question 0?", "Answer 0.")
 
@@ -374,7 +374,7 @@ async def test_of_a_long_conversation_the_latest_is_drawn_and_the_rest_comes_bac
 async def test_what_was_said_long_ago_is_put_aside_as_it_was(home: Path, configured: str):
     config = configured + '\n[models.quick]\nprovider = "sim"\nmodel = "sim-text"\n'
     async with sitting(config, home=home) as person:
-        transcript = person.app.talk.transcript
+        transcript = person.app.chat_screen.transcript
         for n in range(MOUNTED + SPARE + 2):
             answer = await transcript.ask(f"Question {n}?", [])
             await answer.feed(PartStarted(0, Text(text="")))
@@ -386,8 +386,8 @@ async def test_what_was_said_long_ago_is_put_aside_as_it_was(home: Path, configu
             await answer.fail(ValueError(f"Error {n}"))
             await answer.close()
             await person.pilot.pause()
-        assert len(transcript.query(Answer)) <= MOUNTED + SPARE
-        while transcript.query(Earlier):
+        assert len(transcript.query(AnswerView)) <= MOUNTED + SPARE
+        while transcript.query(EarlierPlaceholder):
             await transcript.reveal()
         transcript.scroll_home(animate=False)
         said = ["Question 0?", "Answer 0, whole.", "Note 0", "Piece 0", "Error 0", "Question 1?"]

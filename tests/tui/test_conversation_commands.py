@@ -7,7 +7,7 @@ import pytest
 from modelbay.chat.store import Store
 from modelbay.conversation import Media, Turn
 from tests.tui.sitting import Sitting, sitting
-from tests.tui.test_talking import SLOW
+from tests.tui.test_chat_screen import SLOW
 
 
 def asked(turns: list[Turn]) -> list[str]:
@@ -41,7 +41,7 @@ async def test_an_earlier_message_is_edited_and_the_conversation_as_it_was_is_ke
         await person.presses("up", "enter")
         await person.sees_no("Three. I am")
         await person.sees("One. I am", "⊕ notes.txt", "The conversation as it was is kept: /resume")
-        assert person.app.talk.composer.text == "Two"
+        assert person.app.chat_screen.composer.text == "Two"
         await person.types(" or four?")
         await person.presses("enter")
         await person.sees("</document> Two or four?")
@@ -90,8 +90,8 @@ async def test_what_is_written_when_an_earlier_message_is_edited_stays_in_the_hi
         await person.sees("Edit an earlier message")
         await person.presses("enter")
         await person.sees_no("One. I am")
-        assert person.app.talk.composer.text == "One"
-        assert person.app.talk.composer.asked[-1] == "half a thought"
+        assert person.app.chat_screen.composer.text == "One"
+        assert person.app.chat_screen.composer.asked[-1] == "half a thought"
 
 
 @pytest.mark.parametrize("command", ["/edit", "/retry"])

@@ -21,7 +21,7 @@ MEASURED = 300
 GAP = 2
 
 
-class Row(Struct):
+class ListRow(Struct):
     """What a row shows: a label, in one column; more about it, dimmed; a word at the right edge; a check box."""
 
     label: str
@@ -32,7 +32,7 @@ class Row(Struct):
     """It only names what is under it, and cannot be chosen."""
 
 
-class Listing(ScrollView, Generic[R], can_focus=True):
+class VirtualList(ScrollView, Generic[R], can_focus=True):
     """The rows, one of them highlighted. It may have the focus, or be moved in by whoever has it."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -51,18 +51,18 @@ class Listing(ScrollView, Generic[R], can_focus=True):
     class Moved(Message):
         """Another row is highlighted."""
 
-        def __init__(self, listing: "Listing[Any]") -> None:
+        def __init__(self, listing: "VirtualList[Any]") -> None:
             super().__init__()
             self.listing = listing
 
         @property
-        def control(self) -> "Listing[Any]":
+        def control(self) -> "VirtualList[Any]":
             return self.listing
 
     class Chosen(Moved):
         """Enter was pressed on a row, or it was clicked."""
 
-    def __init__(self, rows: Sequence[R], show: Callable[[R], Row], *, id: str | None = None) -> None:
+    def __init__(self, rows: Sequence[R], show: Callable[[R], ListRow], *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._show = show
         self._rows: Sequence[R] = rows
@@ -162,7 +162,7 @@ class Listing(ScrollView, Generic[R], can_focus=True):
             base = self.get_component_rich_style("listing--highlight")
         return Strip(self._segments(row, here, width, base), width).apply_style(Style(meta={"row": at}))
 
-    def _segments(self, row: Row, here: bool, width: int, base: Style) -> list[Segment]:
+    def _segments(self, row: ListRow, here: bool, width: int, base: Style) -> list[Segment]:
         def styled(name: str) -> Style:
             return base + self.get_component_rich_style(f"listing--{name}", partial=True)
 

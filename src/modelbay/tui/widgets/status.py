@@ -9,14 +9,14 @@ from modelbay.errors import ModelbayError
 from modelbay.hints import About, explain, title
 from modelbay.secrecy import shown
 from modelbay.storage.paths import environment
-from modelbay.tui.boundary import trace
+from modelbay.tui.error_boundary import trace
 
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 TICK = 0.1
 """Seconds that a frame is shown."""
 
 
-class Said(Static):
+class StatusLine(Static):
     """One place for what a dialog has to say: that it waits, what went wrong and how to mend it, or a note."""
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -32,18 +32,18 @@ class Said(Static):
     def clear(self) -> None:
         self._set("", "")
 
-    def tells(self, words: str) -> None:
+    def info(self, words: str) -> None:
         self._set(words, "")
 
-    def warns(self, words: str) -> None:
-        self._set(words, "warns")
+    def warn(self, words: str) -> None:
+        self._set(words, "warning")
 
-    def waits(self, words: str) -> None:
+    def busy(self, words: str) -> None:
         self._words = words
         self._set(f"{FRAMES[0]} {words} …", "", waiting=True)
 
-    def fails(self, error: Exception, provider: str | None = None) -> None:
-        self._set(failure(error, provider, known_to(self.app)), "fails")
+    def fail(self, error: Exception, provider: str | None = None) -> None:
+        self._set(failure(error, provider, known_to(self.app)), "error")
 
     def _turn(self) -> None:
         self._frame = (self._frame + 1) % len(FRAMES)
@@ -55,7 +55,7 @@ class Said(Static):
             self._timer.resume()
         else:
             self._timer.pause()
-        for name in ("warns", "fails"):
+        for name in ("warning", "error"):
             self.set_class(name == kind, name)
         self.display = bool(words)
         self.update(Content(shown(words)) if isinstance(words, str) else words)

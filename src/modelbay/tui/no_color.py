@@ -11,7 +11,7 @@ CONTRAST = 0.3
 """How much brighter or darker than around it a background must be to be drawn in reverse: the cursor, a selection."""
 
 
-class Colorless(LineFilter):
+class NoColorFilter(LineFilter):
     """Leaves bold, dim, underlined and reversed text; a background that stands out becomes reverse."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:

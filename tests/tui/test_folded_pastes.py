@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from modelbay.chat.store import Store
 from modelbay.conversation import Text
-from modelbay.tui.folding import CHARACTERS, UNFOLDED, Folds, clean, drawn, spans
+from modelbay.tui.folded_pastes import CHARACTERS, UNFOLDED, FoldedPastes, clean, drawn, spans
 from tests.tui.sitting import Sitting, sitting
 
 SIXTY = "\n".join(f"line {n} of the paste" for n in range(1, 61))
@@ -16,7 +16,7 @@ MARK = "[Pasted 60 lines]"
 
 
 def written(person: Sitting) -> str:
-    return drawn(person.app.talk.composer.text)
+    return drawn(person.app.chat_screen.composer.text)
 
 
 def asked(person: Sitting) -> list[str]:
@@ -42,7 +42,7 @@ def asked(person: Sitting) -> list[str]:
     ],
 )
 def test_a_long_paste_is_a_mark_and_a_short_one_is_itself(text: str, mark: str | None):
-    folds = Folds()
+    folds = FoldedPastes()
     folded = folds.fold(text)
     whole = text.replace("\r\n", "\n").replace("\r", "\n")
     assert drawn(folded) == (mark or whole)
@@ -51,7 +51,7 @@ def test_a_long_paste_is_a_mark_and_a_short_one_is_itself(text: str, mark: str |
 
 
 def test_several_pastes_are_numbered_and_told_from_each_other():
-    folds, text = Folds(), ""
+    folds, text = FoldedPastes(), ""
     for n in range(20):
         text += folds.fold(f"{n}\n" * 10, text) + " "
     assert drawn(text).startswith("[Pasted 10 lines] [Pasted 10 lines #2] [Pasted 10 lines #3] ")
@@ -60,7 +60,7 @@ def test_several_pastes_are_numbered_and_told_from_each_other():
 
 @given(st.lists(st.text(max_size=30).map(lambda text: f"{text}\n" * 10), min_size=1, max_size=3), st.text(max_size=20))
 def test_an_edited_text_folds_the_pastes_that_it_still_has(pastes: list[str], typed: str):
-    folds, text = Folds(), ""
+    folds, text = FoldedPastes(), ""
     for paste in pastes:
         text += folds.fold(paste, text)
     whole = folds.unfold(text)
@@ -92,7 +92,7 @@ async def test_a_long_paste_is_one_mark_and_is_sent_and_stored_whole(home: Path,
 
 async def test_a_mark_is_deleted_as_a_unit_and_comes_back_with_undo(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
-        composer = person.app.talk.composer
+        composer = person.app.chat_screen.composer
         await person.types("ab")
         await person.presses("left")
         await person.pastes(SIXTY)
@@ -137,13 +137,13 @@ async def test_a_paste_that_is_cut_is_pasted_again_whole(home: Path, configured:
         assert person.app.clipboard == SIXTY
         await person.presses("ctrl+v")
         assert written(person) == MARK
-        assert person.app.talk.composer.folds.unfold(person.app.talk.composer.text) == SIXTY
+        assert person.app.chat_screen.composer.folds.unfold(person.app.chat_screen.composer.text) == SIXTY
 
 
 async def test_text_that_looks_like_a_mark_is_text(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
         await person.pastes(SIXTY)
-        real = person.app.talk.composer.text
+        real = person.app.chat_screen.composer.text
         await person.types(f" {MARK} ")
         await person.pastes(real)  # with the noncharacters of a real one
         await person.presses("backspace", "enter")
@@ -181,13 +181,13 @@ async def test_ten_megabytes_are_pasted_sent_and_shown_in_part(home: Path, confi
         await person.sees("10,500,000 characters are too many to show here")
         assert len(written(person)) < UNFOLDED
         question: list[str] = []
-        ask = person.app.talk.transcript.ask
+        ask = person.app.chat_screen.transcript.ask
 
         async def noted(text: str, files: list[object]) -> object:
             question.append(text)
             return await ask(text, files)  # type: ignore[arg-type]
 
-        person.app.talk.transcript.ask = noted  # type: ignore[method-assign, assignment]
+        person.app.chat_screen.transcript.ask = noted  # type: ignore[method-assign, assignment]
         await person.presses("enter")
         await person.sees("more characters")
         await person.presses("escape")

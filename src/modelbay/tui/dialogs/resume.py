@@ -9,16 +9,16 @@ from textual.binding import Binding, BindingType
 
 from modelbay.catalog.summary import counted
 from modelbay.chat.store import Saved, Store
-from modelbay.tui.dialogs.deleting import Deleting
+from modelbay.tui.dialogs.deletable_list import DeletableList
 from modelbay.tui.dialogs.menu import Menu
-from modelbay.tui.widgets.listing import Row
-from modelbay.tui.widgets.query import Query
+from modelbay.tui.widgets.search_box import SearchBox
+from modelbay.tui.widgets.virtual_list import ListRow
 
 FOUND = 200
 """Conversations that a search shows at most."""
 
 
-class Kept(Deleting[Saved], Menu[Saved]):
+class ResumeDialog(DeletableList[Saved], Menu[Saved]):
     """Letters search. While a question about deleting is open, they answer it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+d", "arm", show=False, priority=True)]
@@ -45,9 +45,9 @@ class Kept(Deleting[Saved], Menu[Saved]):
                 self._searching = None
         self.listing.set_rows(found)
         if found:
-            self.said.clear()
+            self.status.clear()
         else:
-            self.said.tells("No conversation has these words")
+            self.status.info("No conversation has these words")
         if self._take:
             self.take_found()
 
@@ -66,7 +66,7 @@ class Kept(Deleting[Saved], Menu[Saved]):
 
     def action_disarm(self) -> None:
         super().action_disarm()
-        self.set_focus(self.query_one(Query))
+        self.set_focus(self.query_one(SearchBox))
 
     def choose(self, row: Saved) -> None:
         if self.armed is None:
@@ -76,9 +76,9 @@ class Kept(Deleting[Saved], Menu[Saved]):
         await to_thread(self._store.delete, row.id)
         self._rows = [one for one in self._rows if one.id != row.id]
         self.listing.set_rows([one for one in self.listing.rows if one.id != row.id])
-        self.set_focus(self.query_one(Query))
+        self.set_focus(self.query_one(SearchBox))
 
 
-def _row(saved: Saved) -> Row:
+def _row(saved: Saved) -> ListRow:
     when = datetime.fromtimestamp(saved.saved).strftime("%Y-%m-%d %H:%M")
-    return Row(saved.name or "(untitled)", f"{when} · {counted(saved.turns, 'turn')}", saved.model or "")
+    return ListRow(saved.name or "(untitled)", f"{when} · {counted(saved.turns, 'turn')}", saved.model or "")

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from textual._xterm_parser import XTermParser
 from textual.message import Message
 
-from modelbay.tui import pasting
+from modelbay.tui import bracketed_paste
 
 QUESTION = "\x1b]11;?\x1b\\"
 ANSWER = re.compile(r"\x1b\]11;([^\x07\x1b]{1,40})(?:\x07|\x1b\\)")
@@ -19,7 +19,7 @@ BEGUN = re.compile(r"\x1b\](?:1(?:1(?:;[^\x07\x1b]{0,40}\x1b?)?)?)?\Z")
 COLOR = re.compile(r"rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})")
 
 
-class BackgroundKnown(Message):
+class BackgroundDetected(Message):
     """The terminal has answered."""
 
     def __init__(self, dark: bool) -> None:
@@ -27,7 +27,7 @@ class BackgroundKnown(Message):
         self.dark = dark
 
 
-class Answers:
+class BackgroundReplies:
     """Takes answers out of what a terminal sends."""
 
     def __init__(self) -> None:
@@ -60,17 +60,17 @@ def is_dark(color: str) -> bool | None:
     return 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
 
 
-_answers: WeakKeyDictionary[XTermParser, Answers] = WeakKeyDictionary()
+_answers: WeakKeyDictionary[XTermParser, BackgroundReplies] = WeakKeyDictionary()
 
 
 def _filtered(self: XTermParser, data: str) -> Iterable[Message]:
-    passed, dark = _answers.setdefault(self, Answers()).feed(data) if data else (data, [])
-    yield from (BackgroundKnown(one) for one in dark)
+    passed, dark = _answers.setdefault(self, BackgroundReplies()).feed(data) if data else (data, [])
+    yield from (BackgroundDetected(one) for one in dark)
     if passed or not data:  # nothing at all would mean the end of the input
-        yield from pasting.filtered(self, passed)
+        yield from bracketed_paste.filtered(self, passed)
 
 
 def install() -> None:
     """Puts this filter, and behind it the one of pastes, before Textual's reader of what a terminal sends."""
-    pasting.accept_any_bytes()
+    bracketed_paste.accept_any_bytes()
     XTermParser.feed = _filtered  # type: ignore[method-assign]

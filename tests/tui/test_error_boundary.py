@@ -11,14 +11,14 @@ from textual import events
 from modelbay.chat.chat import Chat
 from modelbay.chat.store import Store
 from modelbay.errors import ConfigError
-from modelbay.tui import boundary
+from modelbay.tui import error_boundary
+from modelbay.tui.chat_screen import ChatScreen
 from modelbay.tui.dialogs import welcome
 from modelbay.tui.dialogs.welcome import Welcome
-from modelbay.tui.talk import Talk
 from modelbay.tui.widgets.composer import Composer
-from modelbay.tui.widgets.listing import Listing
-from modelbay.tui.widgets.said import Said
-from modelbay.tui.widgets.stretch import Stretch
+from modelbay.tui.widgets.markdown_chunk import MarkdownChunk
+from modelbay.tui.widgets.status import StatusLine
+from modelbay.tui.widgets.virtual_list import VirtualList
 from tests.tui.sitting import SECONDS, Sitting, sitting
 
 SECRET = "sk-in-a-local-variable-0123456789"
@@ -31,7 +31,7 @@ def broken(*_: object, **__: object) -> None:
 
 def forgiven(person: Sitting) -> list[Exception]:
     """The faults so far, which the test meant to happen."""
-    faults, person.app.faults.seen = person.app.faults.seen, []
+    faults, person.app.internal_errors.seen = person.app.internal_errors.seen, []
     return faults
 
 
@@ -44,7 +44,7 @@ async def still_answers(person: Sitting) -> None:
     ("owner", "name"),
     [
         (Composer, "_new_line"),  # a handler of a widget
-        (Talk, "action_thinking"),  # an action of a screen
+        (ChatScreen, "action_thinking"),  # an action of a screen
     ],
 )
 async def test_a_handler_that_fails_is_reported_and_its_widget_lives_on(
@@ -74,7 +74,7 @@ async def test_a_worker_and_a_timer_that_fail_are_reported(
         person.app.run_worker(work())
         person.app.set_timer(0.01, fails)
         await person.sees("internal error: KeyError")
-        while len(person.app.faults.seen) < 2:
+        while len(person.app.internal_errors.seen) < 2:
             await person.pilot.pause(0.02)
         assert {type(error) for error in forgiven(person)} == {KeyError}
         await still_answers(person)
@@ -99,9 +99,9 @@ async def test_an_app_that_cannot_go_on_ends_with_a_message(
     async with sitting(configured, home=home) as person:
         await person.says("Hello")
         await person.sees("You asked: Hello")
-        monkeypatch.setattr(Stretch, "render_line", broken)
+        monkeypatch.setattr(MarkdownChunk, "render_line", broken)
         person.app.refresh(layout=True)
-        for _ in range(boundary.MANY + 2):
+        for _ in range(error_boundary.MANY + 2):
             person.app.call_later(broken)
         while person.app.is_running and not person.app._exit:
             await person.pilot.pause(0.02)
@@ -132,9 +132,9 @@ async def test_a_store_that_fails_is_reported_and_the_conversation_goes_on(
 async def test_pasted_text_is_there_once(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
         await person.pastes("one\ntwo")
-        assert person.app.talk.composer.text == "one\ntwo"
+        assert person.app.chat_screen.composer.text == "one\ntwo"
         await person.pastes(" and three")
-        assert person.app.talk.composer.text == "one\ntwo and three"
+        assert person.app.chat_screen.composer.text == "one\ntwo and three"
 
 
 async def test_what_is_typed_before_the_app_is_there_is_not_lost(home: Path, configured: str):
@@ -146,7 +146,7 @@ async def test_what_is_typed_before_the_app_is_there_is_not_lost(home: Path, con
         app.post_message(events.Key(letter, letter))
     app.post_message(events.Paste(" bird"))
     async with app.run_test(size=(80, 24)) as pilot:
-        while app.talk.composer.text != "early bird":
+        while app.chat_screen.composer.text != "early bird":
             await pilot.pause(0.02)
 
 
@@ -159,7 +159,7 @@ async def test_a_long_message_is_shown_whole_beside_the_model(home: Path, config
     async with sitting(configured, home=home, size=(40, 20)) as person:
         person.app.state.say("a message that is much longer than one line of forty cells can hold")
         await person.pilot.pause()
-        note, foot = person.app.talk.query_one("#note"), person.app.talk.query_one("#foot")
+        note, foot = person.app.chat_screen.query_one("#note"), person.app.chat_screen.query_one("#foot")
         assert (note.region.height, foot.region.height) == (2, 1) and note.region.bottom == foot.region.y
         assert "thinker" in person.screen.splitlines()[-1]
 
@@ -190,7 +190,7 @@ async def test_one_click_highlights_and_two_choose(home: Path, configured: str):
         await person.says("/model")
         await person.sees("Select a model", "sonnet")
         before = person.config
-        listing = person.app.screen.query_one(Listing)
+        listing = person.app.screen.query_one(VirtualList)
         await person.pilot.click(listing, offset=(5, 1))
         await person.sees("Select a model")
         assert person.config == before and listing.highlighted is listing.rows[1]
@@ -204,7 +204,7 @@ async def test_what_a_dialog_still_waits_for_ends_with_it(home: Path, configured
     dialog: Welcome
 
     async def slow(_: object) -> list[object]:
-        while dialog.query(Said):
+        while dialog.query(StatusLine):
             await asyncio.sleep(0)
         goes_on.append("when the widgets of the dialog were gone")
         return []
@@ -225,7 +225,7 @@ async def test_leaving_before_something_began_says_nothing_on_the_terminal(home:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         async with sitting(configured, home=home) as person:
-            person.app.talk.ask("Hello")
+            person.app.chat_screen.ask("Hello")
             person.app.exit()
         async with sitting(configured, home=home) as person:
             dialog = Welcome(person.app.state.config)

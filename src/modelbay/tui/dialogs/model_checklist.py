@@ -13,12 +13,12 @@ from modelbay.catalog.search import Finder
 from modelbay.catalog.summary import facts
 from modelbay.model import Model
 from modelbay.onboarding.choose_models import marked_at_first
-from modelbay.tui.dialogs.picking import Picking
-from modelbay.tui.widgets.listing import Listing, Row
-from modelbay.tui.widgets.query import Query
+from modelbay.tui.dialogs.list_dialog import ListDialog
+from modelbay.tui.widgets.search_box import SearchBox
+from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
 
 
-class Marks(Picking[list[str]]):
+class ModelChecklist(ListDialog[list[str]]):
     """Ends with the wire ids that are marked, in the list's order."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -35,13 +35,13 @@ class Marks(Picking[list[str]]):
         self._marked = set(marked_at_first(models))
 
     def content(self) -> Iterable[Widget]:
-        yield Query(spaces=False)
-        yield Listing(self._models, self._row)
+        yield SearchBox(spaces=False)
+        yield VirtualList(self._models, self._row)
         yield Static(id="facts")
 
     def on_mount(self) -> None:
         self.listing.steady(12)
-        self.query_one(Query).focus()
+        self.query_one(SearchBox).focus()
         self._count()
 
     @on(Input.Changed, "#query")
@@ -55,10 +55,10 @@ class Marks(Picking[list[str]]):
         if taken:
             self.dismiss(taken)
         else:
-            self.said.warns("At least one model is required: mark it with Space, or Ctrl-A marks all that are shown")
+            self.status.warn("At least one model is required: mark it with Space, or Ctrl-A marks all that are shown")
 
-    @on(Query.Space)
-    @on(Listing.Chosen)
+    @on(SearchBox.Space)
+    @on(VirtualList.Chosen)
     def mark(self) -> None:
         if (model := self.listing.highlighted) is not None:
             self._marked ^= {model.id}
@@ -73,7 +73,7 @@ class Marks(Picking[list[str]]):
         self.query_one("#facts", Static).update(Content(f"{len(self._marked):,} of {len(self._models):,} marked"))
         self.listing.redraw()
 
-    def _row(self, model: Model) -> Row:
+    def _row(self, model: Model) -> ListRow:
         name = model.name if model.name and model.name != model.id else ""
         note = " · ".join(text for text in (name, facts(model)) if text)
-        return Row(model.id, note, mark=model.id in self._marked)
+        return ListRow(model.id, note, mark=model.id in self._marked)

@@ -12,7 +12,7 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
-from modelbay.tui.widgets.markdown import Drawn
+from modelbay.tui.widgets.markdown import MarkdownText
 
 KEPT = 128
 """Stretches whose lines are kept: more than fit on a screen. Others are drawn again when they are seen."""
@@ -22,13 +22,13 @@ KEPT = 128
 def _lines(console: Console, text: str, width: int) -> list[list[Segment]]:
     """A text as lines, without blank ones at its end."""
     options = console.options.update(width=width, height=None)
-    lines = console.render_lines(Drawn(text), options) if text else []
+    lines = console.render_lines(MarkdownText(text), options) if text else []
     while lines and not "".join(segment.text for segment in lines[-1]).strip():
         lines.pop()
     return lines
 
 
-class Stretch(Widget):
+class MarkdownChunk(Widget):
     """Draws only what is seen: of a long conversation, a resize costs the stretches on the screen, and memory is the text."""
 
     def __init__(self) -> None:

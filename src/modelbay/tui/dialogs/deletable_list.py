@@ -7,12 +7,12 @@ from textual import on
 from textual.binding import Binding, BindingType
 
 from modelbay.tui.dialogs.dialog import Dialog
-from modelbay.tui.widgets.listing import Listing
+from modelbay.tui.widgets.virtual_list import VirtualList
 
 T = TypeVar("T")
 
 
-class Deleting(Dialog[T]):
+class DeletableList(Dialog[T]):
     """A dialog with a list whose rows may go."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -33,12 +33,12 @@ class Deleting(Dialog[T]):
         raise NotImplementedError
 
     def action_arm(self) -> None:
-        row = self.query_one(Listing).highlighted
+        row = self.query_one(VirtualList).highlighted
         if row is not None and not self.busy and (question := self.question(row)) is not None:
             self.armed = row
-            self.said.warns(f"{question} [y/N]")
+            self.status.warn(f"{question} [y/N]")
 
-    @on(Listing.Moved)
+    @on(VirtualList.Moved)
     def moved(self) -> None:
         if self.armed is not None:
             self.action_disarm()
@@ -46,7 +46,7 @@ class Deleting(Dialog[T]):
     def action_disarm(self) -> None:
         if self.armed is not None:
             self.armed = None
-            self.said.clear()
+            self.status.clear()
 
     def action_back(self) -> None:
         if self.armed is not None:

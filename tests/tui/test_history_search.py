@@ -6,7 +6,7 @@ from modelbay.chat.chat import Chat
 from modelbay.chat.store import Store
 from modelbay.conversation import Media, Text, Turn, user
 from tests.tui.sitting import Sitting, sitting
-from tests.tui.test_folding import MARK, SIXTY, asked, written
+from tests.tui.test_folded_pastes import MARK, SIXTY, asked, written
 
 
 def stored(home: Path, *conversations: list[str], pending: str = "") -> None:
@@ -20,7 +20,7 @@ def stored(home: Path, *conversations: list[str], pending: str = "") -> None:
 
 async def found(person: Sitting, *messages: str) -> None:
     """Waits until just these messages are listed, in this order."""
-    listing = person.app.screen.query_one("Listing")
+    listing = person.app.screen.query_one("VirtualList")
     while [row.whole for row in listing.rows] != list(messages):  # type: ignore[attr-defined]
         await person.pilot.pause(0.02)
 

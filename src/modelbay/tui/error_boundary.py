@@ -28,7 +28,7 @@ async def _guarded(self: MessagePump, message: Message) -> None:
 MessagePump._dispatch_message = _guarded  # type: ignore[method-assign]
 
 
-class Faults:
+class ErrorLog:
     """The faults so far: each is reported once, and too many at a time end the app."""
 
     def __init__(self) -> None:

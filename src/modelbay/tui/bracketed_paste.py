@@ -21,7 +21,7 @@ STEERING = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]?|[\x00-\x08\x0b\x0c\
 """Escape sequences and control characters, without tab and line breaks."""
 
 
-class Pastes:
+class PasteFilter:
     """Separates pasted text from what a terminal sends, in any pieces."""
 
     def __init__(self) -> None:
@@ -61,11 +61,11 @@ class Pastes:
 
 
 _feed = XTermParser.feed
-_pastes: WeakKeyDictionary[XTermParser, Pastes] = WeakKeyDictionary()
+_pastes: WeakKeyDictionary[XTermParser, PasteFilter] = WeakKeyDictionary()
 
 
 def filtered(self: XTermParser, data: str) -> Iterable[Message]:
-    pastes = _pastes.setdefault(self, Pastes())
+    pastes = _pastes.setdefault(self, PasteFilter())
     passed = pastes.feed(data) if data else data
     if data and not passed:
         return  # an empty text would mean the end of the input

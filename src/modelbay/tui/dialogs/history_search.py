@@ -14,10 +14,10 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from modelbay.chat.store import Store
-from modelbay.tui.dialogs.picking import Picking
-from modelbay.tui.folding import drawn
-from modelbay.tui.widgets.listing import Listing, Row
-from modelbay.tui.widgets.query import Query
+from modelbay.tui.dialogs.list_dialog import ListDialog
+from modelbay.tui.folded_pastes import drawn
+from modelbay.tui.widgets.search_box import SearchBox
+from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
 
 MOST = 2_000
 """How many stored messages are searched."""
@@ -26,24 +26,24 @@ BEFORE, SHOWN = 30, 300
 PREVIEW = 400
 
 
-class PastMessage(Struct):
+class HistoryEntry(Struct):
     """A message as the composer takes it, with marks for pastes, and its whole text."""
 
     text: str
     whole: str
 
 
-class EarlierMessages(Picking[str]):
+class HistorySearch(ListDialog[str]):
     """Ends with the message that was chosen, as the composer takes it."""
 
     heading = "Search earlier messages"
     keys = "Ctrl-R ↓ older · ↑ newer · Enter use · Esc cancel"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+r", "list('move', 1)", show=False)]
 
-    def __init__(self, session: list[PastMessage], store: Store | None) -> None:
+    def __init__(self, session: list[HistoryEntry], store: Store | None) -> None:
         """`session` has the newest message first; without a store, only these are searched."""
         super().__init__()
-        first: dict[str, PastMessage] = {}
+        first: dict[str, HistoryEntry] = {}
         for message in session:
             first.setdefault(message.whole, message)
         self._messages = list(first.values())
@@ -51,12 +51,12 @@ class EarlierMessages(Picking[str]):
         self._query = ""
 
     def content(self) -> Iterable[Widget]:
-        yield Query()
-        yield Listing[PastMessage]([], self._row)
+        yield SearchBox()
+        yield VirtualList[HistoryEntry]([], self._row)
         yield Static(id="preview")
 
     def on_mount(self) -> None:
-        self.query_one(Query).focus()
+        self.query_one(SearchBox).focus()
         self._show()
         if self._store is not None:
             self.during("reading the stored conversations", partial(self._read, self._store))
@@ -67,7 +67,7 @@ class EarlierMessages(Picking[str]):
     async def _read(self, store: Store) -> None:
         known = {message.whole for message in self._messages}
         stored = await to_thread(store.messages, MOST)
-        self._messages = self._messages + [PastMessage(text, text) for text in stored if text not in known]
+        self._messages = self._messages + [HistoryEntry(text, text) for text in stored if text not in known]
         self._show(self.listing.highlighted)
 
     @on(Input.Changed, "#query")
@@ -75,26 +75,26 @@ class EarlierMessages(Picking[str]):
         self._query = event.value
         self._show()
 
-    def _show(self, at: PastMessage | None = None) -> None:
+    def _show(self, at: HistoryEntry | None = None) -> None:
         wanted = re.compile(re.escape(self._query), re.IGNORECASE)
         found = [message for message in self._messages if wanted.search(message.whole)]
         self.listing.set_rows(found, at)
         self.listing.steady(8)
 
-    def _row(self, message: PastMessage) -> Row:
+    def _row(self, message: HistoryEntry) -> ListRow:
         found = re.search(re.escape(self._query), message.whole, re.IGNORECASE) if self._query else None
         start = max(found.start() - BEFORE, 0) if found else 0
         words = " ".join(message.whole[start : start + SHOWN].split())
-        return Row(f"…{words}" if start else words)
+        return ListRow(f"…{words}" if start else words)
 
-    @on(Listing.Moved)
+    @on(VirtualList.Moved)
     def preview(self) -> None:
         message = self.listing.highlighted
         words = "No message found" if message is None else drawn(message.text)[:PREVIEW]
         self.query_one("#preview", Static).update(Content(words))
 
     @on(Input.Submitted, "#query")
-    @on(Listing.Chosen)
+    @on(VirtualList.Chosen)
     def use(self) -> None:
         if (message := self.listing.highlighted) is not None:
             self.dismiss(message.text)

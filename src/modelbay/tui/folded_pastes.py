@@ -6,7 +6,7 @@ which paste the mark stands for, so text that only looks like a mark is left alo
 
 import re
 
-from modelbay.tui.pasting import STEERING
+from modelbay.tui.bracketed_paste import STEERING
 
 LINES, CHARACTERS = 8, 800
 """The longest paste that is shown as it is."""
@@ -21,7 +21,7 @@ MARK = re.compile(
 _DRAWN = {0xFDD0 + n: "[" if n < 8 else " " if n < 24 else "]" for n in range(32)}
 
 
-class Folds:
+class FoldedPastes:
     """The pastes of a session, and the marks that stand for them."""
 
     def __init__(self) -> None:

@@ -5,12 +5,12 @@ from typing import Any, ClassVar, TypeVar
 from textual.binding import Binding, BindingType
 
 from modelbay.tui.dialogs.dialog import Dialog
-from modelbay.tui.widgets.listing import Listing
+from modelbay.tui.widgets.virtual_list import VirtualList
 
 T = TypeVar("T")
 
 
-class Picking(Dialog[T]):
+class ListDialog(Dialog[T]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "list('move', -1)", show=False),
         Binding("down", "list('move', 1)", show=False),
@@ -19,8 +19,8 @@ class Picking(Dialog[T]):
     ]
 
     @property
-    def listing(self) -> Listing[Any]:
-        return self.query_one(Listing)
+    def listing(self) -> VirtualList[Any]:
+        return self.query_one(VirtualList)
 
     def action_list(self, move: str, by: int) -> None:
         self.listing.action_move(by) if move == "move" else self.listing.action_page(by)

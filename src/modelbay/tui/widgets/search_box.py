@@ -8,7 +8,7 @@ from textual.message import Message
 from textual.widgets import Input
 
 
-class Query(Input, inherit_bindings=False):
+class SearchBox(Input, inherit_bindings=False):
     """An input that leaves the arrows to the list below it, whose highlighted row they move or change."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

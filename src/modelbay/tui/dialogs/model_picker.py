@@ -15,17 +15,17 @@ from modelbay.catalog.search import Finder
 from modelbay.catalog.summary import facts
 from modelbay.model import Model
 from modelbay.onboarding.choose_models import level, levels
-from modelbay.tui.dialogs.picking import Picking
-from modelbay.tui.state import State
-from modelbay.tui.widgets.listing import Listing, Row
-from modelbay.tui.widgets.query import Query
+from modelbay.tui.dialogs.list_dialog import ListDialog
+from modelbay.tui.state import AppState
+from modelbay.tui.widgets.search_box import SearchBox
+from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
 
 ALL = "All"
 FOUND = 200
 """How many rows a search shows: nobody scrolls further, and each keystroke makes them anew."""
 
 
-class Picked(Struct):
+class ModelSelection(Struct):
     model: str
     """Its alias."""
     effort: str | None
@@ -36,7 +36,7 @@ class Picked(Struct):
     """The most that it can think."""
 
 
-class ModelPicker(Picking[Picked]):
+class ModelPicker(ListDialog[ModelSelection]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "effort(-1)", show=False),
         Binding("right", "effort(1)", show=False),
@@ -51,7 +51,7 @@ class ModelPicker(Picking[Picked]):
         "Alt-S this session · Ctrl-X hide · Ctrl-A hidden · Esc cancel"
     )
 
-    def __init__(self, state: State, models: Sequence[Model], *, tab: str = ALL, note: str = "") -> None:
+    def __init__(self, state: AppState, models: Sequence[Model], *, tab: str = ALL, note: str = "") -> None:
         super().__init__()
         self._state, self._config = state, state.config
         self._current, self._effort = (state.model.alias if state.model else None), state.chat.effort
@@ -68,8 +68,8 @@ class ModelPicker(Picking[Picked]):
 
     def content(self) -> Iterable[Widget]:
         yield Static(id="tabs")
-        yield Query()
-        yield Listing(self._in_tab(), self._row)
+        yield SearchBox()
+        yield VirtualList(self._in_tab(), self._row)
         yield Static(id="facts")
         yield Static(id="thinking")
 
@@ -77,11 +77,11 @@ class ModelPicker(Picking[Picked]):
         self.listing.steady(8)
         self._show_tabs()
         self._show_rows()
-        self.query_one(Query).focus()
+        self.query_one(SearchBox).focus()
 
     @on(Input.Changed, "#query")
     def _show_rows(self) -> None:
-        query = self.query_one(Query).value
+        query = self.query_one(SearchBox).value
         rows: Sequence[Model] = [model for model in self._in_tab() if self._listed(model)]
         if query.strip():
             rows = [found.model for found in self._finder().find(query, FOUND)]
@@ -90,7 +90,7 @@ class ModelPicker(Picking[Picked]):
         if not rows:
             self._show_model()
 
-    @on(Listing.Moved)
+    @on(VirtualList.Moved)
     def _show_model(self) -> None:
         model = self.listing.highlighted
         about = [model.name] if model and model.name and model.name != model.alias else []
@@ -101,7 +101,7 @@ class ModelPicker(Picking[Picked]):
         self.query_one("#thinking", Static).update(self._segments(model) if model else Content(""))
 
     @on(Input.Submitted, "#query")
-    @on(Listing.Chosen)
+    @on(VirtualList.Chosen)
     def take_default(self) -> None:
         self.action_take(True)
 
@@ -109,7 +109,7 @@ class ModelPicker(Picking[Picked]):
         if (model := self.listing.highlighted) is not None:
             there = levels(model)
             effort = self._drafts.get(model.alias)
-            self.dismiss(Picked(model.alias, effort, kept, there[-1] if there else None))
+            self.dismiss(ModelSelection(model.alias, effort, kept, there[-1] if there else None))
 
     async def action_hide(self) -> None:
         """Hides a model, or lists it again. The row stays highlighted, or the one that takes its place."""
@@ -131,11 +131,11 @@ class ModelPicker(Picking[Picked]):
         return self._all or model.alias == self._current or model.alias not in self._state.preferences.hidden
 
     def _why_none(self) -> str:
-        searched = bool(self.query_one(Query).value.strip())
+        searched = bool(self.query_one(SearchBox).value.strip())
         return "No model matches" if searched else "All models here are hidden: Ctrl-A shows them"
 
     def action_back(self) -> None:
-        query = self.query_one(Query)
+        query = self.query_one(SearchBox)
         if query.value:
             query.value = ""
         else:
@@ -168,9 +168,9 @@ class ModelPicker(Picking[Picked]):
             self._finders[self._tab] = Finder([_searched(model) for model in self._in_tab()])
         return self._finders[self._tab]
 
-    def _row(self, model: Model) -> Row:
+    def _row(self, model: Model) -> ListRow:
         note = model.provider if self._tab == ALL else ""
-        return Row(model.alias or model.id, note, self._mark(model))
+        return ListRow(model.alias or model.id, note, self._mark(model))
 
     def _mark(self, model: Model) -> str:
         if model.alias == self._current:
