@@ -10,7 +10,7 @@ from textual import events
 
 from modelbay.chat.chat import Chat
 from modelbay.chat.store import Store
-from modelbay.errors import ConfigError
+from modelbay.errors import StoreError
 from modelbay.tui import error_boundary
 from modelbay.tui.chat_screen import ChatScreen
 from modelbay.tui.dialogs import welcome
@@ -119,7 +119,7 @@ async def test_a_store_that_fails_is_reported_and_the_conversation_goes_on(
         await person.sees("You asked: Hello")
 
         def full(self: Store, chat: Chat) -> None:
-            raise ConfigError("database or disk is full")
+            raise StoreError("database or disk is full")
 
         monkeypatch.setattr(Store, "save", full)
         await person.says("And again?")
