@@ -188,7 +188,7 @@ async def test_a_copy_is_reported(hub: Hub, reports: Reports) -> None:
     assert chat.id is not None
     await ask(keeper.store.load(chat.id), hub, keeper)
     await ask(chat, hub, keeper)
-    assert reports == ["This conversation was changed elsewhere: it continues here as a copy"]
+    assert reports == ["Another program changed this conversation; it continues here as a copy"]
     assert [one.turns for one in keeper.store.list()] == [4, 4]
 
 

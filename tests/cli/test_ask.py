@@ -195,7 +195,7 @@ def test_an_answer_that_is_cut_off_says_why(modelbay: Command):
             code=0,
             out="You asked: Why? I am\n",
             err="""\
-stopped: length: the answer was cut off; --max-tokens N allows a longer one
+stopped: length: maximum output tokens reached; allow more with --max-tokens N
 sim/sim-1 · 2 tokens in, 5 out · 0.0 s
 """,
         )

@@ -31,7 +31,7 @@ def test_commands_change_what_comes_next(modelbay: Command):
     assert run.code == 0
     assert "I am sim-text" in run.out
     assert "not sent" not in run.out
-    assert "talking with sim/sim-text" in run.err
+    assert "model: sim/sim-text" in run.err
     assert 'unknown effort "lots"' in run.err
     assert 'error: Model Not Found: no model "nobody"' in run.err
 
@@ -46,7 +46,7 @@ def test_a_conversation_is_kept_and_goes_on(modelbay: Command):
 
 def test_conversations_are_stored_unless_their_user_says_otherwise(modelbay: Command):
     first = modelbay("chat", "--plain", stdin="Remember me\n")
-    assert "conversations are stored in HOME/conversations.sqlite; /private keeps this one off the disk" in first.err
+    assert "conversations are stored in HOME/conversations.sqlite; exclude this one with /private" in first.err
     assert "Remember me" in modelbay("chat", "--plain", stdin="/resume\n").err
     private = modelbay("chat", "--plain", stdin="/private\nForget me\n/resume\n")
     assert "conversations are stored" not in private.err and "1  Remember me" in private.err
@@ -97,7 +97,7 @@ def test_ctrl_c_at_the_prompt_ends_the_conversation(modelbay: Command, typed: st
         encoding="utf-8", env=modelbay.environment, cwd=modelbay.home,
     )  # fmt: skip
     assert chat.stdin is not None and chat.stdout is not None and chat.stderr is not None
-    while "Ctrl-D ends" not in chat.stderr.readline():
+    while "Ctrl-D quits" not in chat.stderr.readline():
         pass
     chat.stdin.write(typed)
     chat.stdin.flush()
@@ -124,7 +124,7 @@ def test_lines_may_be_long_or_without_an_end(modelbay: Command):
 def test_a_file_goes_with_the_next_question(modelbay: Command):
     (modelbay.home / "notes.txt").write_text("42")
     run = modelbay("chat", "--plain", stdin="/file notes.txt\nWhat is in it?\n/file nowhere\n")
-    assert "with the next question: notes.txt" in run.err
+    assert "attached to the next message: notes.txt" in run.err
     assert "42 </document> What is in it?" in run.out
     assert "error: nowhere cannot be read" in run.err
 
@@ -140,7 +140,7 @@ def test_without_a_terminal_the_app_says_what_to_do_instead(modelbay: Command):
     run = modelbay("chat")
     assert (run.code, run.out) == (2, "")
     assert run.err == snapshot("""\
-error: the app wants a terminal; without one: modelbay chat --plain
+error: the app requires a terminal; use modelbay chat --plain without one
 
 hint: see `modelbay chat --help`
 """)
@@ -158,7 +158,7 @@ def test_the_files_of_a_question_that_failed_go_with_the_next_one(modelbay: Comm
     run = modelbay(
         "chat", "--plain", stdin="/file notes.txt\n/model sim/sim-text!401\nWhat?\n/model chat\nWhat is in it?\n"
     )
-    assert run.err.count("with the next question: notes.txt") == 2
+    assert run.err.count("attached to the next message: notes.txt") == 2
     assert "42 </document> What is in it?" in run.out
 
 
@@ -212,6 +212,6 @@ def test_continuing_goes_with_no_other_command(modelbay: Command):
 def test_a_conversation_is_exported_once(modelbay: Command):
     path = modelbay.home / "sky.md"
     run = modelbay("chat", "--plain", stdin=f"/export {path}\nWhy?\n/export {path}\n/export {path}\n")
-    assert "there is nothing to export yet" in run.err
+    assert "nothing to export: the conversation is empty" in run.err
     assert "already exists" in run.err
     assert "You asked: Why?" in path.read_text()

@@ -29,6 +29,8 @@ Options:
   --verbose                     Verbose output: requests, responses, timings,
                                 tracebacks.
   -V, --version                 Show the version and exit.
+  -c, --continue                Continue the last conversation in the terminal
+                                app.
   -h, --help                    Show this message and exit.
 
 Commands:

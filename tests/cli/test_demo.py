@@ -12,49 +12,49 @@ def test_it_shows_every_protocol_and_succeeds(modelbay: Command):
     (modelbay.home / "config.toml").unlink()
     code, out, err = modelbay("demo")
     assert (code, err) == (0, "")
-    out, _, after = out.partition("\nNext, with a provider of yours:\n")
+    out, _, after = out.partition("\nNext, connect your own provider:\n")
     assert " provider add anthropic " in after and "docs/guides/install.md" in after
     assert re.sub(r"http://127\.0\.0\.1:\d+", "URL", re.sub(r"/\S*/modelbay-\w+", "FOLDER", out)) == snapshot("""\
 Started the simulator, a provider on this machine, at URL
-Wrote FOLDER/config.toml: a provider and a model for each of 4 protocols
+Wrote FOLDER/config.toml with a provider and a model for each of 4 protocols
 
 openai_chat
-  lists 7 models: sim-1, sim-thinker, sim-vision …
+  models: 7 (sim-1, sim-thinker, sim-vision, …)
   > Why is the sky blue?
   You asked: Why is the sky blue? I am sim-echo, a simulated model, and this is all I know about it.
   > What is the weather in Paris?
-  thinks, calls get_weather {"city":"Paris"} and is told: 18 °C and clear
+  tool call: get_weather {"city":"Paris"}, result: 18 °C and clear
   The tool get_weather answered: 18 °C and clear.
-  got its own reasoning back unchanged, or would have refused to go on
+  thinking sent back unchanged: accepted
 
 openai_responses
-  lists 7 models: sim-1, sim-thinker, sim-vision …
+  models: 7 (sim-1, sim-thinker, sim-vision, …)
   > Why is the sky blue?
   You asked: Why is the sky blue? I am sim-echo, a simulated model, and this is all I know about it.
   > What is the weather in Paris?
-  thinks, calls get_weather {"city":"Paris"} and is told: 18 °C and clear
+  tool call: get_weather {"city":"Paris"}, result: 18 °C and clear
   The tool get_weather answered: 18 °C and clear.
-  got its own reasoning back unchanged, or would have refused to go on
+  thinking sent back unchanged: accepted
 
 anthropic
-  lists 7 models: sim-1, sim-thinker, sim-vision …
+  models: 7 (sim-1, sim-thinker, sim-vision, …)
   > Why is the sky blue?
   You asked: Why is the sky blue? I am sim-echo, a simulated model, and this is all I know about it.
   > What is the weather in Paris?
-  thinks, calls get_weather {"city":"Paris"} and is told: 18 °C and clear
+  tool call: get_weather {"city":"Paris"}, result: 18 °C and clear
   The tool get_weather answered: 18 °C and clear.
-  got its own reasoning back unchanged, or would have refused to go on
+  thinking sent back unchanged: accepted
 
 google
-  lists 7 models: sim-1, sim-thinker, sim-vision …
+  models: 7 (sim-1, sim-thinker, sim-vision, …)
   > Why is the sky blue?
   You asked: Why is the sky blue? I am sim-echo, a simulated model, and this is all I know about it.
   > What is the weather in Paris?
-  thinks, calls get_weather {"city":"Paris"} and is told: 18 °C and clear
+  tool call: get_weather {"city":"Paris"}, result: 18 °C and clear
   The tool get_weather answered: 18 °C and clear.
-  got its own reasoning back unchanged, or would have refused to go on
+  thinking sent back unchanged: accepted
 
-Everything worked: 4 protocols in 0.0 s
+All 4 protocols passed in 0.0 s
 """)
     assert list(modelbay.home.iterdir()) == []
 

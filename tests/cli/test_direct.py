@@ -69,7 +69,7 @@ def test_plain_chat_takes_the_same_options(bare: Command):
 def test_a_refused_key_is_given_again_on_the_command_line(bare: Command, command: list[str], key: list[str]):
     run = bare(*command, "--base-url", at(bare, "SIM/v1"), *key, "-m", "sim-1", stdin="Hello\n")
     assert run.code == 1
-    assert "pass the provider's key with --api-key" in run.err
+    assert "pass the provider's API key with --api-key" in run.err
     assert "modelbay key set" not in run.err and "modelbay provider" not in run.err
     assert "sk-wrong-0123456789" not in run.err
 
@@ -77,12 +77,12 @@ def test_a_refused_key_is_given_again_on_the_command_line(bare: Command, command
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (["ask", "--api-key", "k", "Hi"], "--api-key needs --base-url"),
-        (["ask", "--api", "google", "Hi"], "--api needs --base-url"),
-        (["ask", "--base-url", "SIM/v1", "Hi"], "--base-url needs the model's ID: -m MODEL"),
+        (["ask", "--api-key", "k", "Hi"], "--api-key requires --base-url"),
+        (["ask", "--api", "google", "Hi"], "--api requires --base-url"),
+        (["ask", "--base-url", "SIM/v1", "Hi"], "--base-url requires a model ID: -m MODEL"),
         (["ask", "--base-url", "acme.example", "-m", "m", "Hi"], "--base-url: Must start with http:// or https://"),
-        (["chat", "--base-url", "SIM/v1"], "--base-url needs --plain"),
-        (["chat", "--plain", "--config", "-"], "standard input cannot be both the configuration and the questions"),
+        (["chat", "--base-url", "SIM/v1"], "--base-url requires --plain"),
+        (["chat", "--plain", "--config", "-"], "standard input cannot be both the configuration and the messages"),
         (
             ["ask", "--config", "-", "--base-url", "SIM/v1", "--api-key", "-", "-m", "m", "Hi"],
             "standard input cannot be",

@@ -36,7 +36,7 @@ def test_calls_and_made_media_are_told(capsys: pytest.CaptureFixture[str]):
         *part(1, ServerToolCall(name="web_search", arguments='{"q":"x"}'), '{"q":"x"}'),
         *part(2, Media(kind="image", data="AAAA", media_type="image/png")),
     ]
-    told = 'call: add {"a":1}\nthe provider ran: web_search {"q":"x"}\nmade: image image/png\n'
+    told = 'tool call: add {"a":1}\nrun by the provider: web_search {"q":"x"}\ncreated: image image/png\n'
     assert shown(capsys, *events) == ("", told)
 
 
@@ -64,4 +64,4 @@ def test_a_reply_in_one_piece_looks_like_a_stream_of_it(capsys: pytest.CaptureFi
     display.whole(Reply(parts=[Thinking(texts=["Hm", "."]), Text(text="Yes"), ToolCall(name="add")]))
     display.end_line()
     out, err = capsys.readouterr()
-    assert (out, err) == ("Yes\n", "Hm.\ncall: add\n")
+    assert (out, err) == ("Yes\n", "Hm.\ntool call: add\n")

@@ -17,9 +17,9 @@ def test_no_configuration(modelbay: Command):
             code=1,
             out="",
             err="""\
-error: there is no configuration at HOME/config.toml
+error: no configuration at HOME/config.toml
 
-hint: `modelbay provider add` connects a provider and writes it; --config FILE names another file
+hint: connect a provider with `modelbay provider add`, or use another file with --config FILE
 """,
         )
     )
@@ -192,9 +192,9 @@ def test_a_fault_of_ours_is_one_line_and_its_traceback_waits_to_be_asked_for(mod
             code=1,
             out="",
             err="""\
-error: internal: RuntimeError: the roof fell in
+error: internal error: RuntimeError: the roof fell in
 
-hint: this is a fault of modelbay; --verbose or MODELBAY_DEBUG=1 shows where it happened
+hint: report this bug of modelbay; show its traceback with --verbose or MODELBAY_DEBUG=1
 """,
         )
     )

@@ -73,8 +73,8 @@ def test_without_a_keyring_it_says_so_and_offers_a_file(modelbay: Command):
     ended = modelbay("key", "set", "sim", stdin=KEY)
     assert (ended.code, ended.out) == (1, "")
     assert ended.err == (
-        "error: this machine has no keyring\n\n"
-        "hint: `modelbay key set sim --file` keeps the key in a file that only you can read\n"
+        "error: no keyring found\n\n"
+        "hint: store the API key in a private file: `modelbay key set sim --file`\n"
     )
     assert config_of(modelbay) == CONFIG
 
@@ -109,7 +109,7 @@ def test_delete_takes_it_from_everywhere(command: Command, place: str):
     left = list((command.home / "keys").glob("sim*")) if place == "--file" else keyring_of(command)
     assert not left
     assert "api_key" not in config_of(command)
-    assert command("key", "delete", "sim").out == "sim has no key\n"
+    assert command("key", "delete", "sim").out == "sim has no API key\n"
 
 
 def test_delete_leaves_what_others_keep(command: Command):

@@ -74,9 +74,9 @@ def test_a_pipe_gives_the_key(modelbay: Command, piped: str):
 @pytest.mark.parametrize(
     ("piped", "message"),
     [
-        ("", "--api-key: no key on standard input"),
-        (" \n", "--api-key: no key on standard input"),
-        (f"{KEY}\n{OTHER}\n", "--api-key: standard input has 2 lines, and a key is one line"),
+        ("", "--api-key: no API key on standard input"),
+        (" \n", "--api-key: no API key on standard input"),
+        (f"{KEY}\n{OTHER}\n", "--api-key: standard input must have one line with the API key, not 2"),
     ],
 )
 def test_a_pipe_without_one_key_changes_nothing(modelbay: Command, piped: str, message: str):

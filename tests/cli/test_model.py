@@ -140,8 +140,8 @@ id                 sim-1
 provider           acme
 protocol           openai_chat
 name               Simulator 1                                        models
-context            100k                                               config
-longest output     32k                                                models
+context window     100k                                               config
+max output         32k                                                models
 price              $1 in, $4 out, $0.1 cache read, $1.25 cache write  models
 audio_in           no                                                 models
 audio_out          no                                                 models
@@ -177,7 +177,7 @@ def test_search_is_fuzzy_over_thousands(bay: Inside):
     assert len(lines) == 3
     found = json.loads(bay.done("model", "search", "son 4.5", "--json"))["models"]
     assert all("4" in one["id"] for one in found) and found[0]["where"] == "models.dev"
-    assert "nothing fits" in bay("model", "search", "zzzzqqqqxxxx").err
+    assert "No model matches" in bay("model", "search", "zzzzqqqqxxxx").err
 
 
 def test_search_knows_what_a_provider_lists(bay: Inside):
@@ -187,8 +187,8 @@ def test_search_knows_what_a_provider_lists(bay: Inside):
 
 def test_the_default_model(bay: Inside):
     assert bay.done("model", "default") == "one\n"
-    assert bay.done("model", "default", "gpt") == "The default model is gpt; it was one\n"
-    assert bay.done("model", "default", "acme/sim-9") == "The default model is acme/sim-9; it was gpt\n"
+    assert bay.done("model", "default", "gpt") == "Default model set to gpt (was one)\n"
+    assert bay.done("model", "default", "acme/sim-9") == "Default model set to acme/sim-9 (was gpt)\n"
     assert "no model" in bay("model", "default", "nope").err
 
 
@@ -245,21 +245,21 @@ capabilities = ["telepathy"]
     assert run.code == 1
     assert re.sub("(the capabilities are|must be one of:) .*", r"\1 …", run.out) == snapshot("""\
 HOME/config.toml: the file: others on this machine may read the keys in it (mode 0644)
-  fix: chmod 600 HOME/config.toml
+  hint: chmod 600 HOME/config.toml
 HOME/config.toml:1: default_model: no model "nope"
-  fix: use a model of the file, or provider/model-id
+  hint: use a model of the file, or provider/model-id
 HOME/config.toml:4: providers.a.type: unknown type "opnai"
-  fix: the types are kimi, anthropic, openai, openai_responses, google-genai, vertexai, azure
+  hint: the types are kimi, anthropic, openai, openai_responses, google-genai, vertexai, azure
 HOME/config.toml:6: providers.b: no API key set for provider "b"
-  fix: `modelbay key set b`, or write api_key under [providers.b], or OPENAI_API_KEY under [providers.b.env]; if the server requires no key, set auth = "none"
+  hint: `modelbay key set b`, or write api_key under [providers.b], or OPENAI_API_KEY under [providers.b.env]; if the server requires no key, set auth = "none"
 HOME/config.toml:10: providers.c: provider "c" has an unknown dialect "klingon"
-  fix: must be one of: …
+  hint: must be one of: …
 HOME/config.toml:16: models.x.provider: its provider "zzz" does not exist
-  fix: name another provider, or mend or add that one; those that can be used are b, c
+  hint: name another provider, or mend or add that one; those that can be used are b, c
 HOME/config.toml:27: models.z.max_output_size: expected a whole number, got text
-  fix: correct the value, or remove the key
+  hint: correct the value, or remove the key
 HOME/config.toml:32: models.w.capabilities: there is no capability "telepathy"
-  fix: the capabilities are …
+  hint: the capabilities are …
 """)
 
 

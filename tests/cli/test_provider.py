@@ -457,4 +457,4 @@ def test_a_file_whose_providers_are_all_broken_is_not_called_empty(bay: Inside):
 
 def test_a_configuration_that_is_a_folder_says_where_another_may_be(bay: Inside):
     bay.file.mkdir()
-    assert "--config FILE names another file" in bay("provider", "list").err
+    assert "--config use another file with --config FILE" in bay("provider", "list").err

@@ -537,7 +537,7 @@ def test_the_users_word_goes_beside_the_lists(bay: Inside, shelf: Site):
     assert "overrides = { max_output_size = 5" in bay.text
     bay.done("provider", "refresh", "acme")
     shown = bay.done("model", "show", "acme/acme-1")
-    assert "longest output  5 " in shown
+    assert "max output  5 " in shown
     bay.done("model", "set", "acme/acme-1", "max_output_size=")
     assert "max_output_size = 8000" in bay.text
     assert "max_output_size = 5" not in bay.text

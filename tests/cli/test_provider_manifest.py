@@ -122,7 +122,7 @@ def test_what_a_manifest_says_of_a_model_is_known_as_its_word(bay: Inside, acme:
     shown = bay.done("model", "show", f"sample-provider/{FIRST}")
     for line in (
         "context         128k",
-        "longest output  4,096",
+        "max output  4,096",
         "price           $0.5 in, $1.5 out",
         "image_in        yes",
     ):

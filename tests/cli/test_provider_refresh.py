@@ -493,7 +493,7 @@ def test_a_default_model_that_is_not_listed_stays_and_is_named(bay: Inside, acme
     bay.done("provider", "add", f"{acme.url}/v1", "--id", "plain", "--api-key", KEY, "--model", "a", "--model", "own")
     run = bay("model", "default", "plain/own")
     assert (run.out, "plain does not list own" in run.err) == (
-        "The default model is plain/own; it was acme/large\n",
+        "Default model set to plain/own (was acme/large)\n",
         True,
     )
     assert "the default model, plain/own, is not in its list; it stays" in bay("provider", "refresh", "plain").err

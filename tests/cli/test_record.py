@@ -12,7 +12,7 @@ from tests.cli.command import KEY, Command
 @pytest.mark.parametrize("model", ["claude/sim-thinker", "gemini/sim-1!cut-after-first"])
 def test_what_is_recorded_is_replayed_to_the_same_answer(modelbay: Command, model: str):
     asked = modelbay("ask", "-m", model, "--json", "--record", "capsule.json", f"Say {KEY}")
-    assert "recorded 1 exchange; to read the answer again: modelbay replay capsule.json" in asked.err
+    assert "recorded 1 exchange; read the answer again with: modelbay replay capsule.json" in asked.err
     capsule = modelbay.home / "capsule.json"
     assert stat.S_IMODE(capsule.stat().st_mode) == 0o600
     assert KEY not in asked.out + asked.err + capsule.read_text()

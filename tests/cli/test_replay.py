@@ -83,7 +83,7 @@ def test_an_exchange_that_we_cannot_read_hides_no_other(modelbay: Command):
     (modelbay.home / "list.json").write_bytes(encode([exchange("bad"), exchange("good")]))
     ended = modelbay("replay", "list.json", PYTHONPATH=str(modelbay.home))
     assert (ended.code, names(ended.out)) == (1, ["good"])
-    assert ended.err.startswith("error: list.json[0]: internal: KeyError: 'roof'\n\nhint: ")
+    assert ended.err.startswith("error: list.json[0]: internal error: KeyError: 'roof'\n\nhint: ")
 
 
 def test_to_prints_what_a_client_would_be_sent(modelbay: Command):

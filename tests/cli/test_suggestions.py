@@ -36,7 +36,7 @@ def bay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
         ("ask -M x", "did you mean `-m`?"),
         ("provider custom acme --base_url x", "did you mean `--base-url`?"),
         ("provider custom acme --url x", "did you mean `--base-url` or `--full-url`?"),
-        ("--model x ask", "write it after the command: `modelbay ask --model`"),
+        ("--model x ask", "put the option after the command: `modelbay ask --model`"),
         ("ask --schema x", "see `modelbay ask --help`"),
         ("frobnicate", "see `modelbay --help`"),
         ("provider frobnicate", "see `modelbay provider --help`"),
@@ -49,7 +49,7 @@ def test_a_near_spelling_is_suggested_and_nothing_else(bay: Inside, line: str, h
 
 
 def test_a_prompt_without_ask_gets_the_command_for_it(bay: Inside):
-    assert 'hint: a prompt follows `ask`: `modelbay ask "Why is the sky blue?"`' in bay("Why is the sky blue?").err
+    assert 'hint: put the prompt after `ask`: `modelbay ask "Why is the sky blue?"`' in bay("Why is the sky blue?").err
 
 
 def leaves(command: click.Command, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], click.Command]]:

@@ -1,4 +1,4 @@
-"""What a person hands in may have bytes that are not UTF-8: prompts are sent all the same, other text is a usage error."""
+"""What a person hands in may have bytes that are not UTF-8: prompts are still sent, other text is a usage error."""
 
 import os
 import subprocess
@@ -36,7 +36,7 @@ def test_a_prompt_that_is_not_utf8_is_sent_and_reported(
     code, out, err = run(modelbay, "ask", "-m", "sim/sim-1", "--json", *arguments, stdin=stdin, environment=environment)
     assert code == 0, err
     assert "You asked" in out
-    assert "is not UTF-8 text: each wrong byte is sent as" in err
+    assert "is not UTF-8 text: each invalid byte is sent as" in err
     assert "\ufffd" in str(modelbay.simulator.journal.last.json["messages"])
 
 
@@ -74,7 +74,7 @@ def test_a_name_that_is_not_utf8_is_a_usage_error(modelbay: Command, arguments: 
 
 def test_an_unknown_command_is_one_whatever_its_bytes(modelbay: Command) -> None:
     code, _, err = run(modelbay, LATIN)
-    assert (code, "internal" in err) == (2, False)
+    assert (code, "internal error" in err) == (2, False)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_an_unknown_command_is_one_whatever_its_bytes(modelbay: Command) -> None
 def test_a_key_that_is_not_utf8_is_a_usage_error(modelbay: Command, arguments: list[str]) -> None:
     code, _, err = run(modelbay, *arguments, stdin=b"sk-caf\xe9")
     assert code == 2
-    assert "the key on standard input is not UTF-8 text" in err
+    assert "the API key on standard input is not UTF-8 text" in err
 
 
 def test_a_file_of_any_name_goes_along(modelbay: Command) -> None:
@@ -99,7 +99,7 @@ def test_a_file_of_any_name_goes_along(modelbay: Command) -> None:
 )
 def test_a_file_that_cannot_be_read_is_named(modelbay: Command, path: str, words: str) -> None:
     code, _, err = run(modelbay, "ask", "-f", path, "Hi")
-    assert (code, words in err, "internal" in err) == (2, True, False)
+    assert (code, words in err, "internal error" in err) == (2, True, False)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_replay_takes_any_file(modelbay: Command, name: str, content: bytes) -> 
 def test_an_unknown_keyring_backend_is_said(modelbay: Command, backend: str) -> None:
     environment = {"PYTHON_KEYRING_BACKEND": backend}
     code, _, err = run(modelbay, "key", "set", "sim", stdin=b"sk-new-0123456789", environment=environment)
-    assert (code, "this machine has no keyring" in err, "internal" in err) == (1, True, False)
+    assert (code, "no keyring found" in err, "internal error" in err) == (1, True, False)
     modelbay.configure(
         '[providers.sim]\ntype = "openai"\nbase_url = "SIM/v1"\napi_key = "{keyring:modelbay/sim}"\n'
         '[models.chat]\nprovider = "sim"\nmodel = "sim-1"\n'
@@ -132,4 +132,4 @@ def test_a_saved_chat_has_a_number_of_any_length(modelbay: Command) -> None:
     code, _, err = run(
         modelbay, "chat", "--plain", "-m", "sim/sim-1", stdin=f"/resume {'9' * 30}\n/resume ²\n".encode()
     )
-    assert (code, "conversation 999" in err, "internal" in err) == (0, True, False)
+    assert (code, "conversation 999" in err, "internal error" in err) == (0, True, False)

@@ -47,7 +47,7 @@ def test_config_check_prints_them_with_a_fix_and_does_not_fail_for_them(bay: Ins
     assert (run.code, run.err) == (0, "")
     assert run.out == (
         "warning: HOME/config.toml:1: default_modle: unknown key, which is ignored\n"
-        '  fix: rename it to "default_model"\n'
+        '  hint: rename it to "default_model"\n'
     )
 
 
@@ -55,4 +55,4 @@ def test_config_check_fails_for_a_key_in_a_table_that_is_modelbays_alone(bay: In
     bay.file.write_text('[providers.a]\ntype = "openai"\ntls = { caa = "x" }\n')
     run = bay("config", "check")
     assert run.code == 1
-    assert run.out == 'HOME/config.toml:3: providers.a.tls.caa: unknown key\n  fix: rename it to "ca"\n'
+    assert run.out == 'HOME/config.toml:3: providers.a.tls.caa: unknown key\n  hint: rename it to "ca"\n'

@@ -1,1 +1,1 @@
-"""Talking with models, turn by turn, for every face: what is sent, what is kept, what it cost."""
+"""Conversations with models for the command line and the app: questions, files, costs and storage."""

@@ -1,4 +1,4 @@
-"""Files that go with a prompt: what a path or URL is, and which paths a text names."""
+"""Files that are sent with a prompt: reading them, and finding their paths in a text."""
 
 import os
 import re
@@ -25,7 +25,7 @@ SIGNATURES = (
     (b"....ftyp(?:isom|mp4|avc1|M4V)", "video/mp4"),
     (b"%PDF-", "application/pdf"),
 )
-"""How files begin. Providers refuse an image whose type is not what its name says, so this goes before the name."""
+"""The first bytes of files. They have priority over the name: providers reject an image whose type is wrong."""
 _SIGNATURES = [(re.compile(start, re.DOTALL), media_type) for start, media_type in SIGNATURES]
 
 
@@ -33,16 +33,16 @@ OFFICE = re.compile(
     r"application/(msword|rtf|epub\+zip|vnd\.(openxmlformats-officedocument|oasis\.opendocument|ms-(excel|powerpoint)).*)"
 )
 MOST_BYTES = {"video": 100 * 2**20, "text": 4 * 2**20}
-"""The largest file by kind. Kimi takes videos of 100 MB; 4 MB of text is a million tokens."""
+"""Maximum size of a file by kind. Kimi accepts videos of 100 MB; 4 MB of text is a million tokens."""
 MOST_OTHERS = 50 * 2**20
-"""The largest of any other kind: OpenAI's limit for a request; others take less."""
+"""Maximum size of other files: OpenAI's limit for a request; other providers accept less."""
 MOST_TOGETHER = 100 * 2**20
-"""All files of a question. They are sent in one request, and providers take less than this."""
+"""Maximum size of all files of a question. They are sent in one request, and no provider accepts more."""
 MENTION = re.compile(r"""(?:^|(?<=\s))@("[^"\n]+"|'[^'\n]+'|(?:\\.|[^\s\\])+)""")
 
 
 class Unreadable(Exception):
-    """A path that is not a file, or not of a kind that models take. `hint` says how to fix it."""
+    """A path is not a file, or its file is not of a kind that models accept. `hint` describes the fix."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -53,7 +53,7 @@ def attachment(source: str) -> Media:
     """The file at a path or URL. Reads at most `MOST_BYTES`.
 
     Raises:
-        Unreadable: there is no such file, it is empty or too large, or not of a kind that models take.
+        Unreadable: the file does not exist, is empty or too large, or is not of a kind that models accept.
     """
     if re.match(r"https?://", source, re.IGNORECASE):
         return _at(source)
@@ -69,7 +69,7 @@ def attachment(source: str) -> Media:
             most = MOST_BYTES.get(kind, MOST_OTHERS)
             if size > most:
                 raise Unreadable(
-                    f"{source} is too large: {size / 2**20:,.1f} MB, at most {most // 2**20} MB of {kind} can be attached"
+                    f"{source} is too large: {size / 2**20:,.1f} MB (maximum for {kind}: {most // 2**20} MB)"
                 )
             data = head + file.read(most)
     except OSError as error:
@@ -91,9 +91,9 @@ def attachments(sources: Iterable[str], before: Sequence[Media] = ()) -> list[Me
         size = sum(_size(file) for file in {id(file): file for file in [*before, *found]}.values())
         if size > MOST_TOGETHER:
             raise Unreadable(
-                f"{source} is too much: the files of this question would be {size / 2**20:,.1f} MB, at most"
-                f" {MOST_TOGETHER // 2**20} MB can be attached",
-                "ask about some of them at a time",
+                f"{source} cannot be attached: the files of this question would be {size / 2**20:,.1f} MB together "
+                f"(maximum: {MOST_TOGETHER // 2**20} MB)",
+                "send the files in several questions",
             )
     return found
 
@@ -103,22 +103,22 @@ def _size(file: Media) -> int:
 
 
 def _at(url: str) -> Media:
-    """A file that the provider, or modelbay for it, fetches. An address that does not tell is taken for an image."""
+    """A file at a URL, which the provider fetches, or modelbay for it. A URL without a known suffix counts as an image."""
     name = unquote(urlsplit(url).path.rpartition("/")[2])
     media_type = guess_type(name)[0]
     return Media(kind=media_kind(media_type or "image/*"), url=url, media_type=media_type, name=name or None)
 
 
 def mentioned(text: str) -> list[str]:
-    """The existing files that a text names as `@path`, `@"path with blanks"` or `@path\\ with\\ blanks`, each once."""
+    """The existing files that a text names as `@path`, `@"path with spaces"` or `@path\\ with\\ spaces`, each once."""
     named = [path for match in MENTION.finditer(text) if (path := _unquoted(match[1])) is not None]
     found = (next((one for one in (path, path.rstrip(".,;:!?)")) if _is_file(one)), None) for path in named)
     return list(dict.fromkeys(path for path in found if path is not None))
 
 
 def dragged(text: str) -> list[str]:
-    """The files that a pasted text consists of, as terminals write files that are dragged to them: one or several, quoted,
-    with escaped blanks, as file:// URLs, a line each. Empty if it is any other text."""
+    """The files whose paths are the whole of a pasted text; empty for other texts. Terminals paste files that are dragged into
+    them: one or several, quoted, with escaped spaces, as file:// URLs or one per line."""
     text = text.strip()
     if not text or len(text) > 16_384:
         return []
@@ -138,7 +138,7 @@ def _words(line: str) -> list[str]:
 
 
 def _local(text: str) -> str | None:
-    """The path in a file:// URL, or in quotes; another host's is None."""
+    """The path in a file:// URL or in quotes; None for a URL of another host."""
     if text.lower().startswith("file:"):
         parts = urlsplit(text)
         return unquote(parts.path) if parts.netloc in ("", "localhost") else None
@@ -151,7 +151,7 @@ def _unquoted(text: str) -> str | None:
 
 
 def _looks_like_path(text: str) -> bool:
-    """A single word such as "Makefile" is more likely meant as text, even where there is a file of that name."""
+    """Whether a text is meant as a path. A single word such as "Makefile" is rather text, even if such a file exists."""
     return text.startswith("~") or "/" in text or os.sep in text or re.search(r"\w\.\w{1,8}$", text) is not None
 
 
@@ -163,15 +163,15 @@ def _is_file(path: str) -> bool:
 
 
 def _type(data: bytes, name: str) -> str | None:
-    """The type that a file's first bytes tell, else its name."""
+    """The media type by a file's first bytes, otherwise by its name."""
     return next((known for start, known in _SIGNATURES if start.match(data)), None) or guess_type(name)[0]
 
 
 def _kind(head: bytes, name: str) -> str:
-    """What a file is for its limit: "image", "audio", "video", "document" or "text".
+    """The kind of a file, for its maximum size: "image", "audio", "video", "document" or "text".
 
     Raises:
-        Unreadable: it is not of a kind that models take.
+        Unreadable: it is not of a kind that models accept.
     """
     by_content = next((known for start, known in _SIGNATURES if start.match(head)), None)
     if by_content is None and b"\0" not in head and _is_text(head):
@@ -179,16 +179,17 @@ def _kind(head: bytes, name: str) -> str:
     media_type = by_content or guess_type(name)[0]
     if media_type is None:
         raise Unreadable(
-            f"{name} is neither text nor of a known type", "its name may end in what it is, as .png, .pdf, .mp3 or .mp4"
+            f"{name} is neither text nor of a known type",
+            "add the suffix of its type, such as .png, .pdf, .mp3 or .mp4",
         )
     kind = media_kind(media_type)
     if kind == "document" and media_type != "application/pdf" and not OFFICE.fullmatch(media_type):
-        raise Unreadable(f"{name} is {media_type}, which models do not read", "unpack it and attach the files in it")
+        raise Unreadable(f"models do not accept {media_type}: {name}", "unpack it and attach its files")
     return kind
 
 
 def _is_text(head: bytes) -> bool:
-    """Whether bytes are UTF-8, as far as they are there."""
+    """Whether the first bytes of a file are UTF-8. The last character may be cut off."""
     try:
         head.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -201,6 +202,6 @@ def _of(data: bytes, name: str) -> Media:
         try:
             return Media(kind="document", text=data.decode("utf-8-sig"), media_type="text/plain", name=name)
         except UnicodeDecodeError:
-            raise Unreadable(f"{name} is neither text in UTF-8 nor of a known type", "convert it to UTF-8") from None
+            raise Unreadable(f"{name} is not UTF-8 text", "convert it to UTF-8") from None
     media_type = _type(data, name)
     return Media(kind=media_kind(media_type), data=b64encode(data).decode(), media_type=media_type, name=name)

@@ -1,11 +1,11 @@
-"""What an answer took, in words."""
+"""Tokens, time and cost of an answer, as text."""
 
 from modelbay.model import Model
 from modelbay.usage import Usage
 
 
 def bill(model: Model, usage: Usage | None, seconds: float, cost: float | None) -> str:
-    """As "sim · 12 tokens in, 34 out · 0.8 s · $0.0002"."""
+    """Such as "sim · 12 tokens in, 34 out · 0.8 s · $0.0002"."""
     words = [model.alias or model.id]
     if usage is not None:
         cached = f" ({usage.cache_read:,} cached)" if usage.cache_read else ""
@@ -18,5 +18,5 @@ def bill(model: Model, usage: Usage | None, seconds: float, cost: float | None) 
 
 
 def dollars(cost: float) -> str:
-    """An amount as people write it: small ones as exactly as they are."""
+    """An amount in US dollars: two decimals from $1 on, up to six below."""
     return f"${cost:.2f}" if cost >= 1 else f"${cost:.6f}".rstrip("0").rstrip(".")

@@ -1,4 +1,4 @@
-"""A chat: the turns so far, and what becomes of an answer that is whole, cut short or failed."""
+"""A chat: its turns, and how a complete, interrupted or failed answer changes them."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -11,12 +11,12 @@ from modelbay.events import Event, PartDelta, PartStarted, Reply, collect
 from modelbay.hub import Hub
 
 BRANCH = " (branch)"
-"""How the title of a chat ends that continues from within another one."""
-NOT_RUN = "This call was not run: there are no tools here. Answer without them."
+"""Suffix of the title of a chat that branches off another one."""
+NOT_RUN = "This call was not run: no tools are available. Answer without tools."
 
 
 class ChatStorage(Protocol):
-    """Stores a conversation while it happens, see `keeping.Keeper`."""
+    """Stores a conversation while it is in progress; `keeping.Keeper` does it."""
 
     leaving: bool
     """Whether the program is about to end."""
@@ -27,7 +27,7 @@ class ChatStorage(Protocol):
 
 
 class Chat(Struct):
-    """`model` and `effort` are for the next question; None is the default."""
+    """`model` and `effort` apply to the next question; None is the default."""
 
     model: str | None = None
     effort: str | None = None
@@ -36,36 +36,36 @@ class Chat(Struct):
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float | None = None
-    """Dollars so far, of the answers whose price is known."""
+    """US dollars so far, without the answers whose price is unknown."""
     context: int = 0
     """Tokens of the last request and its answer."""
     question: Turn | None = None
-    """The question whose answer is under way."""
+    """The question that is being answered."""
     pieces: list[str] = field(default_factory=list)
-    """The text of that answer so far."""
+    """The text of that answer so far, in pieces."""
     private: bool = False
-    """Never stored."""
+    """Whether the chat must not be stored."""
     saved: bool = False
-    """Stored also where only conversations are that their user has saved, as this one was as a whole."""
+    """Whether the user saved this chat or the one it branches off: it is stored even with `keep = "ask"`."""
     id: int | None = None
-    """Its number in the store; None: not stored."""
+    """ID in the store; None if it is not stored."""
     revision: int = 0
-    """How often it was stored: tells whether another program has changed it."""
+    """How many times it was stored. A different number in the store means that another program has changed it."""
     stored: int = 0
-    """How many turns the store has."""
+    """Number of turns in the store."""
     models: dict[int, str] = field(default_factory=dict)
-    """The model of each answer, by the number of its turn."""
+    """The model of each answer, by the index of its turn."""
 
     async def ask(
         self, hub: Hub, text: str, files: Sequence[Media] = (), keeper: ChatStorage | None = None
     ) -> AsyncGenerator[Event, None]:
         """The events of the answer. Leaving the iteration interrupts it.
 
-        The question becomes part of the chat with its answer. Of an answer that was cut short the text is kept, without the
-        reasoning, which providers accept only whole. If nothing came, the chat is as it was before.
+        The question becomes part of the chat together with its answer. An interrupted answer keeps its text, but not its
+        thinking, which providers accept only if it is complete. Without an answer the chat does not change.
 
         Raises:
-            ModelbayError: no answer began.
+            ModelbayError: the answer did not start.
         """
         question = self.question = user(text, *files)
         events: list[Event] = []
@@ -97,7 +97,7 @@ class Chat(Struct):
         return self.id is not None and self.stored == len(self.turns)
 
     def branch(self, number: int) -> "Chat":
-        """Another chat with the turns before the one of that number. This chat stays as it is, also in the store."""
+        """A new chat with the turns before that index. This chat does not change, in the store neither."""
         return Chat(
             self.model, self.effort, self.turns[:number],
             title=f"{self.name.removesuffix(BRANCH)}{BRANCH}" if number else "",
@@ -107,14 +107,14 @@ class Chat(Struct):
         )  # fmt: skip
 
     def settle(self) -> None:
-        """Makes an answer that its program did not see the end of part of the chat, as far as it had come."""
+        """Makes an interrupted answer part of the chat, with the text so far."""
         if self.question is not None and (text := "".join(self.pieces)):
             self.turns += [self.question, Turn("assistant", [Text(text=text)])]
             self.question = None
         self.pieces = []
 
     def take_back(self) -> tuple[str, list[Media]]:
-        """The question that was not answered before its program ended, which is its user's again: its text and files."""
+        """Removes a question that was not answered before the program ended. Returns its text and files for the user."""
         asked, self.question = self.question, None
         if asked is None:
             return "", []
@@ -151,12 +151,12 @@ class Chat(Struct):
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was said, and nothing is being asked."""
+        """Whether there are no turns and no question."""
         return not self.turns and self.question is None
 
     @property
     def name(self) -> str:
-        """What to call it: its title, else how it begins."""
+        """The title, otherwise the first 60 characters of the first message."""
         turns = [*self.turns, *([self.question] if self.question else [])]
         first = next((part.text for turn in turns for part in turn.parts if isinstance(part, Text)), "")
         return self.title or " ".join(first.split())[:60]

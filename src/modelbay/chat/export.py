@@ -1,7 +1,7 @@
 """A conversation as a Markdown file.
 
-Messages are Markdown already and stay as they are. One that would swallow what follows it, as an interrupted answer with an open
-code block does, is closed first.
+Messages are Markdown already and are not changed. Only a message that would include the text behind it, such as an interrupted
+answer with an open code block, is closed first.
 """
 
 import os
@@ -39,16 +39,16 @@ def to_markdown(chat: Chat, *, thinking: bool = True, now: datetime | None = Non
 
 
 def has_thinking(chat: Chat) -> bool:
-    """Whether there is any thinking with a text."""
+    """Whether the conversation contains thinking with a text."""
     return any(isinstance(part, Thinking) and part.text.strip() for turn in chat.turns for part in turn.parts)
 
 
 def export_path(chat: Chat, argument: str) -> Path:
-    """The file to write: the one that was named; else one in the current folder, or in the folder that was named, whose name is
-    made from the title and is free.
+    """The path of the file to write. `argument` is a file or a folder; default: the current folder. In a folder, the name is made
+    from the title and does not exist yet.
 
     Raises:
-        ConfigError: the name is not a path.
+        ConfigError: `argument` is not a path.
     """
     named = argument.strip()
     if len(named) > 1 and named[0] == named[-1] and named[0] in "\"'":
@@ -62,7 +62,7 @@ def export_path(chat: Chat, argument: str) -> Path:
 
 
 def write_export(path: Path, text: str, *, overwrite: bool = False) -> bool:
-    """Writes a file that only its owner can read. False: it already exists, and nothing was written.
+    """Writes a file that only its owner can read. Returns False, and writes nothing, if it already exists.
 
     Raises:
         FileError: it cannot be written.
@@ -108,7 +108,7 @@ def _part(part: AnyPart, thinking: bool) -> list[str]:
 
 
 def closed(text: str) -> str:
-    """A message whose blocks all end with it: an open code block is closed, anything else that is open becomes one."""
+    """A message without open blocks: an open code block is closed, and a message with another open block becomes a code block."""
     text = text.strip("\n")
     if _ends(text):
         return text
@@ -119,13 +119,13 @@ def closed(text: str) -> str:
 
 
 def fenced(text: str, language: str = "") -> str:
-    """A code block whose fence is longer than any in the text."""
+    """The text as a code block, with a fence that is longer than any in the text."""
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 3)
     return f"{fence}{language}\n{text.strip(chr(10))}\n{fence}"
 
 
 def code(text: str) -> str:
-    """A text as code within a line."""
+    """The text as inline code."""
     text = " ".join(text.split())
     ticks = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     space = " " if text[:1] == "`" or text[-1:] == "`" else ""
@@ -133,7 +133,7 @@ def code(text: str) -> str:
 
 
 def _ends(text: str) -> bool:
-    """Whether what follows the text is a paragraph of its own."""
+    """Whether all blocks of the text end with it, so that a text behind it is a separate paragraph."""
     tokens = _parser().parse(f"{text}\n\n{LAST}\n")
     return [(one.type, one.level) for one in tokens[-3:]] == [
         ("paragraph_open", 0), ("inline", 1), ("paragraph_close", 0),

@@ -13,11 +13,11 @@ from modelbay.errors import ConfigError
 from modelbay.storage.paths import expanded
 
 ENTRIES = 20_000
-"""How many entries of folders are looked at, also in a home folder with a million files."""
+"""Maximum number of folder entries that are read: a home folder may have a million files."""
 OFFERED = 50
-"""How many paths are offered."""
+"""Maximum number of suggested paths."""
 LONGEST = 1_000
-"""Characters before the cursor in which a mention can begin."""
+"""Maximum length of a mention in characters."""
 OPEN = re.compile(r"""(?:^|(?<=\s))@("[^"\n]*|'[^'\n]*|(?:\\.|[^\s\\"'])*)$""")
 
 

@@ -1,4 +1,4 @@
-"""Which files git ignores, by the rules of `.gitignore` files."""
+"""The files that git ignores, by the rules of `.gitignore` files."""
 
 import re
 from fnmatch import translate
@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 LONGEST = 2**20
-"""Bytes of a file of rules that are read."""
+"""Maximum number of bytes that are read from a `.gitignore` file."""
 
 
 class _Rule(NamedTuple):
     folder: tuple[str, ...]
-    """The folder whose file has the rule."""
+    """The folder of the `.gitignore` file."""
     parts: list[re.Pattern[str] | None]
-    """What the parts of a path must match; None is `**`."""
+    """A pattern for each part of a path; None is `**`."""
     folders_only: bool
     negated: bool
 

@@ -1,4 +1,4 @@
-"""Storing a conversation while it happens, for every face."""
+"""Stores a conversation while it is in progress, for the command line and the app."""
 
 from asyncio import to_thread
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from modelbay.storage.sqlite import WAIT
 
 Keep: TypeAlias = Literal["always", "ask", "never"]
 PERIOD = 2.0
-"""Seconds of an answer that a crash may lose."""
+"""Seconds between two writes of an answer in progress: a crash loses no more."""
 
 
 class Keeper:
-    """Stores questions when they are asked, answers while they come. A store that fails is reported and never stops a
-    conversation."""
+    """Stores questions when they are asked, and answers while they are received. A store that fails is reported and does not
+    stop the conversation."""
 
     def __init__(self, store: Store, mode: Keep, report: Callable[[str], None]) -> None:
         self.store = store
@@ -29,16 +29,16 @@ class Keeper:
         self._failed = False
         self._next = 0.0
         self._one = Lock()
-        """An interrupted answer leaves a thread that still stores: the next one must see what it did."""
+        """One write at a time: the write of an interrupted answer may still be running in a thread."""
 
     def keeps(self, chat: Chat) -> bool:
-        """Whether a conversation is stored: with "ask", only one that its user has saved."""
+        """Whether a conversation is stored. With "ask", only conversations that the user has saved are."""
         return not chat.private and (
             self.mode == "always" or (self.mode == "ask" and (chat.saved or chat.id is not None))
         )
 
     async def turn_private(self, chat: Chat) -> None:
-        """Makes a conversation private and deletes what is stored of it, or ends that.
+        """Makes a conversation private and deletes it from the store, or makes a private one public and stores it.
 
         Raises:
             StoreError: it cannot be deleted.
@@ -49,7 +49,7 @@ class Keeper:
         await self.changed(chat)
 
     async def changed(self, chat: Chat) -> None:
-        """Stores a question that was asked, or an answer that has ended."""
+        """Stores a new question, or the end of an answer."""
         if not self.keeps(chat):
             return
         self._next = monotonic() + PERIOD
@@ -62,14 +62,14 @@ class Keeper:
             return
         self._failed = False
         if copied:
-            self._report("This conversation was changed elsewhere: it continues here as a copy")
+            self._report("Another program changed this conversation; it continues here as a copy")
 
     def _put(self, chat: Chat) -> bool:
         with self._one:
-            self.store.wait(0.0 if self._failed else WAIT)  # once is enough: each question would be late
+            self.store.wait(0.0 if self._failed else WAIT)  # wait only once, otherwise every question is delayed
             if not chat.empty:
                 return self.store.save(chat)
-            self._delete(chat)  # its only question was not answered, and is the user's again
+            self._delete(chat)  # its only question was interrupted, and the user has it back
             return False
 
     def _delete(self, chat: Chat) -> None:
@@ -78,11 +78,11 @@ class Keeper:
             chat.id, chat.revision, chat.stored = None, 0, 0
 
     async def came(self, chat: Chat) -> None:
-        """Stores what has come of an answer, every few seconds."""
+        """Stores the answer so far, every few seconds."""
         if self._failed or chat.id is None or not self.keeps(chat) or monotonic() < self._next:
             return
         self._next = monotonic() + PERIOD
         try:
             await to_thread(self.store.came, chat)
         except StoreError:
-            self._failed = True  # said when the answer has ended
+            self._failed = True  # reported at the end of the answer

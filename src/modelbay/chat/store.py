@@ -1,7 +1,7 @@
 """Stored conversations: a SQLite file that only its owner can read.
 
-Turns are only ever added, one row each, so that a long conversation with files costs no more to store at its hundredth turn
-than at its first. Two programs may have one conversation open: the second to store it stores a copy, and nothing is lost.
+Each turn is one row, and rows are only added, so that the hundredth turn of a long conversation with files is stored as fast as
+the first. If two programs have the same conversation open, the second one that stores it stores a copy, so nothing is lost.
 """
 
 import sqlite3
@@ -50,23 +50,23 @@ create table if not exists details (
   foreign key (chat, number) references turns (chat, number) on delete cascade
 ) without rowid;
 """
-"""`details` has what lists and searches need of a turn: reading its content means reading its files. `words` is its text in one
-case."""
+"""`details` contains the columns for lists and searches: reading the content of a turn also reads its files. `words` is the text
+of the turn in lower case."""
 VERSION = 2
-"""Of the schema. A file of a higher one was written by a newer modelbay, and is left as it is."""
+"""Version of the schema. A file with a higher version is refused and not changed."""
 COLUMNS = (
     "title", "name", "model", "effort", "saved", "revision",
     "input_tokens", "output_tokens", "context", "cost", "question", "partial",
 )  # fmt: skip
 HAS = "(instr(folded(name), ?) or exists (select 1 from details where chat = id and instr(words, ?)))"
-"""Whether a conversation has a word in its name or in a message."""
+"""SQL: a conversation contains a word in its name or in a message."""
 DAY = 86_400.0
 IDS = range(1, 2**63)
-"""The numbers that SQLite can hold."""
+"""The IDs that SQLite can store."""
 
 
 MOST_BYTES = 200 * 2**20
-"""How much of the stored conversations is read for `Store.messages`."""
+"""Maximum number of bytes that `Store.messages` reads."""
 
 
 class _Part(Struct):
@@ -82,7 +82,7 @@ class _Message(Struct):
 
 
 class Saved(Struct):
-    """A stored conversation, as a list shows it."""
+    """A row in the list of stored conversations."""
 
     id: int
     name: str
@@ -93,7 +93,7 @@ class Saved(Struct):
 
 
 class Store:
-    """Every call opens the file, so that any thread may call it and two programs may have it open."""
+    """The stored conversations. Every call opens the file, so that any thread and several programs may use it."""
 
     def __init__(self, path: Path | None = None) -> None:
         path = path or data_dir() / "conversations.sqlite"
@@ -113,8 +113,8 @@ class Store:
         self._file.wait = seconds
 
     def save(self, chat: Chat) -> bool:
-        """Stores a conversation, or what was added to it since. Whether it was stored as a copy: another program has
-        changed or deleted the stored one meanwhile.
+        """Stores a conversation, or the turns that were added to it. Returns whether it was stored as a copy, because another
+        program has changed or deleted the stored one in the meantime.
 
         Raises:
             StoreError: the file cannot be written.
@@ -152,7 +152,7 @@ class Store:
         return copied
 
     def came(self, chat: Chat) -> None:
-        """Stores what has come of an answer so far.
+        """Stores the answer so far.
 
         Raises:
             StoreError: the file cannot be written.
@@ -164,7 +164,8 @@ class Store:
             )
 
     def list(self, query: str = "", most: int = -1) -> list[Saved]:
-        """The stored conversations whose title and messages have every word of a query, in any case; the latest first."""
+        """The stored conversations, the latest first. With a query, only those whose title and messages contain all its words,
+        ignoring case."""
         if self.new:
             return []
         words = query.casefold().split()
@@ -179,8 +180,8 @@ class Store:
             return [Saved(*row) for row in rows]
 
     def messages(self, most: int) -> tuple[str, ...]:
-        """The distinct texts that users sent in the stored conversations, at most so many. Those of the conversation that
-        changed last are first, and within a conversation the last message is first.
+        """The distinct texts of user messages in the stored conversations, at most `most`. The conversation that changed last
+        comes first, and within a conversation the last message.
 
         Raises:
             StoreError: the file cannot be read.
@@ -202,15 +203,15 @@ class Store:
         return tuple(found)
 
     def latest(self) -> int | None:
-        """The number of the conversation that was changed last; None if there is none."""
+        """The ID of the conversation that was changed last; None if none is stored."""
         found = self.list(most=1)
         return found[0].id if found else None
 
     def load(self, id: int) -> Chat:
-        """A stored conversation. An answer that was under way when its program ended is there as far as it had come.
+        """A stored conversation. If the program ended during an answer, it contains the answer so far.
 
         Raises:
-            UnknownConversation: there is no such conversation.
+            UnknownConversation: it does not exist.
             StoreError: it cannot be read.
         """
         if id not in IDS:
@@ -242,7 +243,7 @@ class Store:
         return chat
 
     def delete(self, id: int) -> None:
-        """Deletes a conversation so that nothing of it stays in the file.
+        """Deletes a conversation, and overwrites its data in the file.
 
         Raises:
             StoreError: the file cannot be written.
@@ -252,7 +253,7 @@ class Store:
         self._file.compact()
 
     def expire(self, days: int, now: float | None = None) -> int:
-        """Deletes the conversations that did not change for so many days; how many there were."""
+        """Deletes the conversations that have not changed for that number of days. Returns their number."""
         if self.new:
             return 0
         before = (time.time() if now is None else now) - days * DAY
@@ -282,7 +283,7 @@ def _missing(id: int) -> UnknownConversation:
 
 
 def _encoded(turn: Turn | None) -> bytes | None:
-    """A turn as JSON, without the keys of the configuration: a server may have repeated one."""
+    """A turn as JSON, without the API keys of the configuration: a server may have repeated one."""
     return None if turn is None else stored(encode(turn).decode()).encode()
 
 

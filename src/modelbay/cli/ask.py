@@ -37,7 +37,7 @@ from modelbay.storage import files
     "--file",
     "--image",
     "attached",
-    type=texts.Place(),
+    type=texts.PathOrUrl(),
     multiple=True,
     metavar="PATH|URL",
     help="Image, audio, video or document to send. Repeatable.",
@@ -100,7 +100,7 @@ def _keep(file: Path, recorded: bytes) -> None:
     files.replace(target, files.content_of(target), recorded)
     count = recorded.count(b"\n")
     what = "1 exchange" if count == 1 else f"{count} exchanges"
-    terminal.note(f"recorded {what}; to read the answer again: modelbay replay {file}")
+    terminal.note(f"recorded {what}; read the answer again with: modelbay replay {file}")
 
 
 class Asking:
@@ -122,7 +122,7 @@ class Asking:
         """The recorded exchanges as lines of JSON."""
 
     async def run(self, settings: Settings) -> Reply:
-        """The answer as far as it was received, with the error in `error`."""
+        """The complete answer, or the part that was received, with the error in `error`."""
         try:
             async with Hub(self._direct.config(settings.config)) as hub, self._recording(hub):
                 self._check(hub)
@@ -172,8 +172,8 @@ class Asking:
             terminal.warning(f"{problem}" + (f" ({problem.hint})" if problem.hint else ""))
         if not hub.config.exists:
             raise ConfigError(
-                f"there is no configuration at {hub.config.path}",
-                hint="`modelbay provider add` connects a provider and writes it; --config FILE names another file",
+                f"no configuration at {hub.config.path}",
+                hint="connect a provider with `modelbay provider add`, or use another file with --config FILE",
             )
 
     async def _answer(self, hub: Hub) -> Reply:

@@ -1,4 +1,4 @@
-"""`modelbay chat`: the terminal app, or the same in plain lines."""
+"""`modelbay chat`: the terminal app, or a conversation in plain lines."""
 
 import asyncio
 import signal
@@ -49,20 +49,20 @@ def chat(settings: Settings, /, model: str | None, again: bool, plain: bool, **o
     if plain or environment("TERM") == "dumb":
         terminal.show_logs(settings)
         direct = Direct.of(model, options)
-        claim_stdin("the questions")
+        claim_stdin("the messages")
         talk = _Plain(settings, direct, last_conversation() if again else None)
         threads.run(talk.run())
         if talk.failed and not talk.answered:
             raise click.exceptions.Exit(terminal.FAILED)
         return
     if given := [name for name, value in options.items() if value is not None]:
-        message = f"--{given[0].replace('_', '-')} needs --plain: the app has its own dialogs for providers"
+        message = f"--{given[0].replace('_', '-')} requires --plain; in the app, add providers with /provider"
         raise click.UsageError(message, click.get_current_context())
     open_app(settings, model, again=again)
 
 
 def last_conversation() -> int:
-    """The number of the stored conversation that was changed last.
+    """The ID of the stored conversation that was changed last.
 
     Raises:
         UnknownConversation: none is stored.
@@ -77,10 +77,10 @@ def last_conversation() -> int:
 
 
 def open_app(settings: Settings, model: str | None = None, *, again: bool = False) -> None:
-    """Opens the terminal app where there is a terminal; `again` continues the last conversation."""
+    """Opens the terminal app. `again` continues the last conversation."""
     if not (asks() and terminal.is_terminal(sys.stdout)):
         raise click.UsageError(
-            "the app wants a terminal; without one: modelbay chat --plain", click.get_current_context()
+            "the app requires a terminal; use modelbay chat --plain without one", click.get_current_context()
         )
     from modelbay import tui
 
@@ -89,12 +89,12 @@ def open_app(settings: Settings, model: str | None = None, *, again: bool = Fals
 
 
 class _Plain:
-    """A conversation in lines."""
+    """A conversation in plain lines."""
 
     def __init__(self, settings: Settings, direct: Direct, conversation: int | None = None) -> None:
         self._settings = settings
         self._conversation = conversation
-        """The number of the stored conversation to continue."""
+        """The ID of the stored conversation to continue."""
         self._direct = direct
         self._chat = Chat(direct.model)
         self._store = Store()
@@ -102,37 +102,37 @@ class _Plain:
         self._keeper = Keeper(self._store, "never", terminal.warning)
         self._lines = Lines()
         self.answered = self.failed = 0
-        """How many questions were answered, and how many were not."""
+        """Numbers of answered and of failed messages."""
 
     async def run(self) -> None:
         async with Hub(self._direct.config(self._settings.config)) as hub:
             if not hub.config.exists:
                 raise ConfigError(
-                    f"there is no configuration at {hub.config.path}",
-                    hint="`modelbay provider add` connects a provider and writes it",
+                    f"no configuration at {hub.config.path}",
+                    hint="connect a provider with `modelbay provider add`, or use another file with --config FILE",
                 )
-            hub.model(self._chat.model)  # before anything is typed
+            hub.model(self._chat.model)  # fails before the user types anything
             self._keeper.mode = hub.config.chat.keep
             if hub.config.chat.keep_days is not None:
                 try:
                     await asyncio.to_thread(self._store.expire, hub.config.chat.keep_days)
-                except StoreError as error:  # one can talk without stored conversations
+                except StoreError as error:  # chatting works without the store
                     terminal.warning(error.message)
             if self._keeper.mode == "always" and self._store.new:
-                terminal.note(f"conversations are stored in {self._store.path}; /private keeps this one off the disk")
+                terminal.note(f"conversations are stored in {self._store.path}; exclude this one with /private")
             if self._conversation is not None:
                 given = self._chat.model
                 self._resume(str(self._conversation))
                 self._chat.model = given or self._chat.model
-            terminal.note("/help lists the commands; Ctrl-C interrupts an answer, Ctrl-D ends")
+            terminal.note("/help lists the commands; Ctrl-C interrupts an answer, Ctrl-D quits")
             while (text := await self._typed()) is not None:
                 if not await self._line(hub, text):
                     return
 
     async def _typed(self) -> str | None:
-        """The next question; None at the end of the input.
+        """The next message; None at the end of the input.
 
-        Ctrl-C must end the wait at once, and nothing ends a thread that reads: the loop would wait for one of its own.
+        Nothing interrupts a thread that reads, so it is a daemon thread: Ctrl-C must end the program without it.
         """
         loop = asyncio.get_running_loop()
         typed: asyncio.Future[str | None] = loop.create_future()
@@ -149,7 +149,7 @@ class _Plain:
             text, failed = None, None
             try:
                 text = _question(self._lines)
-            except Exception as error:  # noqa: BLE001 raised where it is waited for
+            except Exception as error:  # noqa: BLE001 raised in the coroutine that waits
                 failed = error
             with suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(give, text, failed)
@@ -158,7 +158,7 @@ class _Plain:
         return await typed
 
     async def _line(self, hub: Hub, text: str) -> bool:
-        """Answers a question or runs a command; whether to go on."""
+        """Answers a message or runs a command. Returns whether the conversation continues."""
         try:
             if text.startswith("/"):
                 return await self._command(hub, *text[1:].split(maxsplit=1))
@@ -172,7 +172,7 @@ class _Plain:
         return True
 
     async def _answer(self, hub: Hub, text: str) -> None:
-        """Answers a question; Ctrl-C interrupts the answer, not the conversation."""
+        """Answers a message. Ctrl-C interrupts the answer, not the conversation."""
         asking = asyncio.create_task(self._ask(hub, text))
         loop = asyncio.get_running_loop()
         interruptible = sys.platform != "win32" and threading.current_thread() is threading.main_thread()
@@ -216,7 +216,7 @@ class _Plain:
         display.stopped(reply)
 
     async def _command(self, hub: Hub, name: str = "", argument: str = "") -> bool:
-        """Runs a command; whether to go on."""
+        """Runs a command. Returns whether the conversation continues."""
         match name:
             case "quit" | "exit":
                 return False
@@ -248,7 +248,7 @@ class _Plain:
 
     def _with_next(self) -> None:
         if self._files:
-            terminal.note(f"with the next question: {', '.join(file.name or file.kind for file in self._files)}")
+            terminal.note(f"attached to the next message: {', '.join(file.name or file.kind for file in self._files)}")
 
     async def _private(self) -> None:
         await self._keeper.turn_private(self._chat)
@@ -260,7 +260,7 @@ class _Plain:
             self._chat.model, self._chat.effort = model.alias or argument, None
         for model in [] if argument else hub.models():
             terminal.note(model.alias)
-        terminal.note(f"talking with {self._chat.model or hub.model().alias}")
+        terminal.note(f"model: {self._chat.model or hub.model().alias}")
 
     def _effort(self, hub: Hub, argument: str) -> None:
         from modelbay.onboarding.choose_models import checked, level, levels
@@ -270,18 +270,19 @@ class _Plain:
             self._chat.effort, warning = checked(model, argument)
             if warning:
                 terminal.warning(warning)
-        stands = level(hub.config, model, self._chat.effort)
-        terminal.note(f"thinking: {stands or 'not known'} of {', '.join(levels(model)) or 'nothing'}")
+        effort = level(hub.config, model, self._chat.effort) or "unknown"
+        choices = f" (choices: {', '.join(known)})" if (known := levels(model)) else ""
+        terminal.note(f"reasoning effort: {effort}{choices}")
 
     def _export(self, argument: str) -> None:
         if not self._chat.turns:
-            terminal.note("there is nothing to export yet")
+            terminal.note("nothing to export: the conversation is empty")
             return
         path = export_path(self._chat, argument)
         if write_export(path, to_markdown(self._chat)):
             terminal.note(f"exported to {path}")
         else:
-            terminal.error(f"{path} already exists", "name another file, or delete this one")
+            terminal.error(f"{path} already exists", "choose another file, or delete this one")
 
     def _resume(self, argument: str) -> None:
         if argument.isascii() and argument.isdigit():
@@ -298,7 +299,7 @@ class _Plain:
 
 
 def _question(lines: Lines) -> str | None:
-    """The next question; None at the end of the input."""
+    """The next message; None at the end of the input."""
     came: list[str] = []
     while True:
         if asks():

@@ -1,4 +1,4 @@
-"""Rows in columns."""
+"""Tables in plain text."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from modelbay.cli import terminal
 
 
 def write_rows(rows: Sequence[Sequence[str]], *, indent: str = "") -> None:
-    """Puts out rows, each column as wide as it needs to be."""
+    """Writes rows in aligned columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))

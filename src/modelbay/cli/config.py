@@ -31,11 +31,11 @@ def check_config(settings: Settings, /) -> int:
 
     read = load(settings.config, report=False)
     if not read.exists:
-        terminal.note(f"There is no configuration at {read.path}; `modelbay provider add` creates it")
+        terminal.note(f"No configuration at {read.path}; create it with `modelbay provider add`")
         return 0
     problems = checkup(read)
     for problem in problems + read.unknown:
-        fix = f"  fix: {problem.hint}\n" if problem.hint else ""
+        fix = f"  hint: {problem.hint}\n" if problem.hint else ""
         terminal.write(f"{'' if problem in problems else 'warning: '}{problem}\n{fix}")
     if not problems and not read.unknown:
         counts = f"providers: {len(read.providers)}, models: {len(read.models)}"

@@ -1,4 +1,4 @@
-"""`modelbay demo`: the whole way once, against the simulator, over every protocol."""
+"""`modelbay demo`: lists models, streams an answer and runs a tool over every protocol, against the simulator."""
 
 import shutil
 import sys
@@ -22,50 +22,50 @@ from modelbay.storage.cache import Cache
 
 KEY = "demo-key"
 QUESTION = "Why is the sky blue?"
-ERRAND = "What is the weather in Paris?"
+TOOL_QUESTION = "What is the weather in Paris?"
 WEATHER = "18 °C and clear"
 TOOL = Tool(
     name="get_weather",
-    description="The weather in a city, now.",
+    description="Current weather in a city.",
     schema={"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 )
 
 
 @click.command()
-@click.option("--keep", is_flag=True, help="Leave the simulator running, and say how to use it.")
+@click.option("--keep", is_flag=True, help="Keep the simulator running, and show how to use it.")
 def demo(keep: bool) -> None:
-    """Show modelbay at work, without an account.
+    """Show modelbay in action, without an account.
 
-    Starts the simulator, writes a configuration that is thrown away at the end, and over every protocol lists models,
-    streams an answer and runs a tool for a thinking model. Fails if anything of that does.
+    Starts the simulator with a temporary configuration. Over each protocol, lists models, streams an answer and runs a tool for a
+    thinking model. The exit code is 1 if a step fails.
     """
     start = perf_counter()
     with Simulator(key=KEY, pace=0.01) as simulator, TemporaryDirectory(prefix="modelbay-") as folder:
         config = Path(folder) / "config.toml"
         config.write_text(config_text(simulator.url, KEY), encoding="utf-8")
         _say(f"Started the simulator, a provider on this machine, at {simulator.url}")
-        _say(f"Wrote {config}: a provider and a model for each of {len(BASES)} protocols")
+        _say(f"Wrote {config} with a provider and a model for each of {len(BASES)} protocols")
         threads.run(_tour(config))
-        _say(f"\nEverything worked: {len(BASES)} protocols in {perf_counter() - start:.1f} s")
+        _say(f"\nAll {len(BASES)} protocols passed in {perf_counter() - start:.1f} s")
         if keep:
             _keep(simulator, config)
-        _say(f"\nNext, with a provider of yours:\n\n{next_commands()}", end="")
+        _say(f"\nNext, connect your own provider:\n\n{next_commands()}", end="")
 
 
 def next_commands() -> str:
-    """What to type after the demo, with the path of this program where the shell would not find it."""
+    """The commands to try next, with the path of this program if it is not in PATH."""
     program = quote(_program())
     return f"""\
   {program} provider add anthropic         # or another vendor, or a URL
   {program} ask "{QUESTION}"
   {program}                                # the terminal app
 
-To have `modelbay` in every folder, install it: docs/guides/install.md
+To use `modelbay` in every folder, install it: docs/guides/install.md
 """
 
 
 def _program() -> str:
-    """How this program is called from the folder one is in."""
+    """The command that runs this program in the current folder."""
     path = Path(sys.executable).with_name("modelbay")
     if not path.exists():
         return "modelbay"
@@ -78,18 +78,18 @@ def _program() -> str:
 def _keep(simulator: Simulator, config: Path) -> None:
     import threading
 
-    _say(f"\nThe simulator goes on at {simulator.url} until Ctrl-C. In another terminal:\n")
+    _say(f"\nThe simulator is running at {simulator.url}; stop it with Ctrl-C. In another terminal:\n")
     _say(f"  export MODELBAY_HOME={config.parent}")
     _say(f'  modelbay ask "{QUESTION}"')
     _say(f'  modelbay ask -m {alias("anthropic")} --effort high "{QUESTION}"')
-    _say("\nIts configuration is\n")
+    _say("\nIts configuration:\n")
     _say(config.read_text(encoding="utf-8"))
     threading.Event().wait()
 
 
 async def _tour(config: Path) -> None:
     async with Hub.open(config) as hub:
-        hub.catalog = Catalog(Cache(config.parent / "cache"))  # it leaves nothing behind
+        hub.catalog = Catalog(Cache(config.parent / "cache"))  # removed with the folder
         for protocol in BASES:
             _say(f"\n{protocol}")
             await _visit(hub, protocol)
@@ -98,27 +98,27 @@ async def _tour(config: Path) -> None:
 async def _visit(hub: Hub, protocol: Protocol) -> None:
     name = alias(protocol)
     models = await hub.list_models(name)
-    _say(f"  lists {len(models)} models: {', '.join(models[:3])} …")
-    _check(hub.model(name).id in models, f"{protocol} does not list its model")
+    _say(f"  models: {len(models)} ({', '.join(models[:3])}, …)")
+    _check(hub.model(name).id in models, f"{protocol}: the model list has no {name}")
 
     _say(f"  > {QUESTION}")
     answer = await _stream(hub, name, [user(QUESTION)])
-    _check(answer.text and answer.usage, f"{protocol} gave no answer, or no usage")
+    _check(answer.text and answer.usage, f"{protocol}: the answer has no text or no token usage")
 
-    _say(f"  > {ERRAND}")
-    errand = user(ERRAND)
-    asked = await hub.complete([errand], model=name, tools=[TOOL], effort="low")
-    _check(asked.thinking and asked.tool_calls, f"{protocol} did not think and call the tool")
+    _say(f"  > {TOOL_QUESTION}")
+    question = user(TOOL_QUESTION)
+    asked = await hub.complete([question], model=name, tools=[TOOL], effort="low")
+    _check(asked.thinking and asked.tool_calls, f"{protocol}: the answer has no thinking or no tool call")
     call = asked.tool_calls[0]
-    _say(f"  thinks, calls {call.name} {call.arguments} and is told: {WEATHER}")
+    _say(f"  tool call: {call.name} {call.arguments}, result: {WEATHER}")
     result = ToolResult(call_id=call.id, name=call.name, parts=[Text(text=WEATHER)])
-    final = await _stream(hub, name, [errand, asked.turn(), Turn("tool", [result])], tools=[TOOL])
-    _check(WEATHER in final.text, f"{protocol} did not use the tool's result")
-    _say("  got its own reasoning back unchanged, or would have refused to go on")
+    final = await _stream(hub, name, [question, asked.turn(), Turn("tool", [result])], tools=[TOOL])
+    _check(WEATHER in final.text, f"{protocol}: the answer does not use the result of the tool")
+    _say("  thinking sent back unchanged: accepted")
 
 
 async def _stream(hub: Hub, name: str, turns: list[Turn], tools: list[Tool] | None = None) -> Reply:
-    """An answer shown as it comes."""
+    """Streams an answer to stdout."""
     _say("  ", end="")
     events: list[Event] = []
     texts: set[int] = set()
@@ -141,4 +141,4 @@ def _say(text: str, end: str = "\n") -> None:
 
 def _check(fine: object, what: str) -> None:
     if not fine:
-        raise CommandFailed(f"the demo failed: {what}", hint="this is a fault of modelbay")
+        raise CommandFailed(f"the demo failed: {what}", hint="report this bug of modelbay")

@@ -1,4 +1,4 @@
-"""Calls without a configuration file: the command line names the provider. For CI, containers and a first test."""
+"""Calls without a configuration file: options describe the provider. For CI, containers and a first test."""
 
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -55,12 +55,12 @@ class Direct(Struct):
         if url is None:
             for name, value in (("--api-key", key), ("--api", api)):
                 if value is not None:
-                    raise click.UsageError(f"{name} needs --base-url", click.get_current_context())
+                    raise click.UsageError(f"{name} requires --base-url", click.get_current_context())
             return cls(None, model)
         if problem := dialog.base_url_problem(url):
             raise key_input.Invalid([f"--base-url: {problem}"])
         if not model:
-            raise click.UsageError("--base-url needs the model's ID: -m MODEL", click.get_current_context())
+            raise click.UsageError("--base-url requires a model ID: -m MODEL", click.get_current_context())
         made = direct_draft(url, cast(Protocol | None, api), key_input.given_key(key))
         return cls(made, f"{made.id}/{model}")
 
@@ -78,7 +78,7 @@ class Direct(Struct):
         if self.made is None:
             return error
         if isinstance(error, AuthenticationFailed | MissingCredential):
-            error.hint = "pass the provider's key with --api-key - or --api-key '{env:NAME}'"
+            error.hint = "pass the provider's API key with --api-key - or --api-key '{env:NAME}'"
         general = (error.hint or "").partition(" (`modelbay ")[0]
         error.hint = f"{general} (`{click.get_current_context().command_path} --help`)".strip()
         return error

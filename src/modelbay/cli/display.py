@@ -1,4 +1,4 @@
-"""A reply as a person sees it come: the answer on stdout, thinking and everything else on stderr."""
+"""Writes a reply while it is received: the answer to stdout, thinking and everything else to stderr."""
 
 import sys
 
@@ -7,23 +7,23 @@ from modelbay.conversation import AnyPart, Media, Refusal, ServerToolCall, Text,
 from modelbay.events import Event, PartDelta, PartEnded, PartStarted, Reply, Warned
 
 STOPPED = {
-    "length": "the answer was cut off; --max-tokens N allows a longer one",
-    "content_filter": "the provider's content filter cut it off",
-    "refusal": "the model refused",
-    "pause": "the model paused and would go on",
-    "other": "the reason is unknown; the answer may not be whole",
-    "tool_calls": "the model waits for the results of its calls",
+    "length": "maximum output tokens reached; allow more with --max-tokens N",
+    "content_filter": "the provider's content filter cut the answer off",
+    "refusal": "the model refused to answer",
+    "pause": "the model paused; the answer is not finished",
+    "other": "unknown reason; the answer may be incomplete",
+    "tool_calls": "the model waits for the results of its tool calls",
 }
 
 
 class Display:
-    """`quiet`: warnings only, for an answer that is printed otherwise."""
+    """`quiet`: only warnings are written; the caller prints the answer."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._parts: dict[int, AnyPart] = {}
         self._line = ""
-        """Where a line is begun and not ended: "out", "thinking" or nowhere."""
+        """The output with an unfinished line: "out", "thinking" or ""."""
 
     def feed(self, event: Event) -> None:
         match event:
@@ -40,7 +40,7 @@ class Display:
                 pass
 
     def whole(self, reply: Reply) -> None:
-        """A reply that came in one piece."""
+        """Writes a reply that was not streamed."""
         for warned in reply.warnings:
             self.feed(warned)
         for part in reply.parts:
@@ -49,12 +49,12 @@ class Display:
             self._end_of(part)
 
     def stopped(self, reply: Reply) -> None:
-        """Says why the answer ends where it does, unless it is simply done."""
+        """Writes the reason why the answer ended, unless it is complete."""
         if reply.finish is not None and reply.finish.reason in STOPPED:
             self.note(f"stopped: {reply.finish.reason}: {STOPPED[reply.finish.reason]}")
 
     def note(self, text: str) -> None:
-        """A line beside the answer. Where both are on one screen, it does not run into the answer's line."""
+        """Writes a line to stderr. If stdout is the same terminal, it ends the line of the answer first."""
         if self._quiet:
             return
         if self._line == "thinking" or terminal.is_terminal(sys.stdout):
@@ -62,7 +62,7 @@ class Display:
         terminal.note(text)
 
     def end_line(self) -> None:
-        """Ends the line that is begun, so that the next thing starts its own."""
+        """Ends the unfinished line."""
         if self._line == "out":
             terminal.write("\n", whole=True)
         elif self._line == "thinking":
@@ -92,10 +92,10 @@ class Display:
     def _end_of(self, part: AnyPart) -> None:
         match part:
             case ToolCall():
-                self.note(f"call: {part.name} {part.arguments}".rstrip())
+                self.note(f"tool call: {part.name} {part.arguments}".rstrip())
             case ServerToolCall():
-                self.note(f"the provider ran: {part.name} {part.arguments}".rstrip())
+                self.note(f"run by the provider: {part.name} {part.arguments}".rstrip())
             case Media():
-                self.note(f"made: {part.kind} {part.media_type or ''} {part.url or ''}".rstrip())
+                self.note(f"created: {part.kind} {part.media_type or ''} {part.url or ''}".rstrip())
             case _:
                 pass

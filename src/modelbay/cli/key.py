@@ -1,4 +1,4 @@
-"""`modelbay key`: where a provider's key is kept."""
+"""`modelbay key`: stores API keys outside of config.toml."""
 
 import sys
 from shlex import quote
@@ -20,19 +20,19 @@ from modelbay.secrecy import register
 
 @click.group(cls=Noun)
 def key() -> None:
-    """Keep a provider's key out of config.toml."""
+    """Store a provider's API key in the system's keyring or in a private file."""
 
 
 @key.command("set")
 @click.argument("provider")
-@click.option("--keyring", "place", flag_value="keyring", help="Keep it in the system's keyring (the default).")
-@click.option("--file", "place", flag_value="file", help="Keep it in a file that only you can read.")
+@click.option("--keyring", "place", flag_value="keyring", help="Store in the system's keyring. This is the default.")
+@click.option("--file", "place", flag_value="file", help="Store in a file that only you can read.")
 @pass_settings
 def set_key(settings: Settings, /, provider: str, place: str | None) -> None:
-    """Store the key of PROVIDER, and have config.toml refer to it.
+    """Store the API key of PROVIDER, and refer to it in config.toml.
 
-    The key is read from standard input, or asked for unseen. Without one, the key that stands in config.toml is moved.
-    It is bound to the address that the provider has now, and sent nowhere else.
+    The API key is read from standard input or at a hidden prompt. Without one, the API key in config.toml is moved. It is bound to
+    the current origin of the provider, and never sent to another one.
     """
     config, entry = _entry(settings, provider)
     where = upstream(config, entry).origin
@@ -48,10 +48,10 @@ def set_key(settings: Settings, /, provider: str, place: str | None) -> None:
 @click.argument("provider")
 @pass_settings
 def delete_key(settings: Settings, /, provider: str) -> None:
-    """Forget the key of PROVIDER, here and where `modelbay key set` put it."""
+    """Delete the API key of PROVIDER from config.toml and from the keyring or file of `modelbay key set`."""
     config, entry = _entry(settings, provider)
     gone = storage.delete(config, entry)
-    terminal.write("".join(f"deleted {what}\n" for what in gone) or f"{provider} has no key\n")
+    terminal.write("".join(f"deleted {what}\n" for what in gone) or f"{provider} has no API key\n")
 
 
 def _entry(settings: Settings, provider: str) -> tuple[Config, ProviderEntry]:
@@ -62,30 +62,30 @@ def _entry(settings: Settings, provider: str) -> tuple[Config, ProviderEntry]:
 
 
 def _read(provider: ProviderEntry) -> str:
-    """The key on standard input, or what somebody types, else the one in the file."""
+    """The API key from standard input or a hidden prompt, otherwise the one in config.toml."""
     there = storage.plain_key(provider)
     if terminal.is_terminal(sys.stdin):
-        also = " (nothing: move the one in the file)" if there else ""
-        text = hidden(f"Key of {provider.id}{also}")
+        also = " (empty: move the one in config.toml)" if there else ""
+        text = hidden(f"API key for {provider.id}{also}")
     else:
         text = texts.piped_key()
     text = text or there or ""
     if not text:
-        raise click.UsageError("there is no key on standard input", click.get_current_context())
+        raise click.UsageError("no API key on standard input", click.get_current_context())
     register(text)
     if not is_key(text):
-        raise ConfigError(NO_KEY, hint="copy only the key, and set it again", provider=provider.id)
+        raise ConfigError(NO_KEY, hint="copy only the API key, and set it again", provider=provider.id)
     return text
 
 
 def _place(provider: str, asked: str | None) -> str:
-    """Where the key goes. Without a keyring nobody's key goes into a file unasked."""
+    """The place to store the key. If there is no keyring, the user must confirm that a file is used."""
     if asked == "file" or system_keyring.usable():
         return asked or "keyring"
     asks = terminal.is_terminal(sys.stdin) and asked is None
-    if asks and click.confirm("This machine has no keyring. Keep the key in a file that only you can read?", err=True):
+    if asks and click.confirm("No keyring found. Store the API key in a file that only you can read?", err=True):
         return "file"
     raise ConfigError(
-        "this machine has no keyring",
-        hint=f"`modelbay key set {quote(provider)} --file` keeps the key in a file that only you can read",
+        "no keyring found",
+        hint=f"store the API key in a private file: `modelbay key set {quote(provider)} --file`",
     )

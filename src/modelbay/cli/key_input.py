@@ -1,6 +1,6 @@
-"""An API key or token that a person enters: as an option, on standard input, or at a hidden prompt.
+"""Reads an API key or token from an option, standard input or a hidden prompt.
 
-Every command that takes a secret reads it here, so that no terminal shows it.
+Every command that needs a secret reads it here, so that no terminal shows it.
 """
 
 import sys
@@ -12,12 +12,12 @@ from modelbay.credentials.approval import typed
 from modelbay.onboarding import fields as dialog
 from modelbay.secrecy import register
 
-HELP = "The key, a reference such as {env:NAME}, or - for a hidden prompt or standard input."
+HELP = "API key, a reference such as {env:NAME}, or - for a hidden prompt or standard input."
 """The help of every option that takes a key."""
 
 
 class Invalid(click.ClickException):
-    """Fields that are not as they must be, each with the dialog's own words."""
+    """Invalid values of options, each with its reason."""
 
     exit_code = terminal.USAGE
 
@@ -27,11 +27,11 @@ class Invalid(click.ClickException):
 
 
 def given_key(key: str | None, option: str = "--api-key", prompt: str = "API key") -> str | None:
-    """The value of an option that takes a key. `-` is a hidden prompt on a terminal, and standard input elsewhere.
+    """The value of an option for an API key. `-` reads a hidden prompt on a terminal, otherwise standard input.
 
     Raises:
-        Invalid: it is not a key.
-        UsageError: something else was read from standard input.
+        Invalid: it is not an API key.
+        UsageError: standard input is already used for another value.
     """
     if key is None:
         return None
@@ -44,29 +44,30 @@ def given_key(key: str | None, option: str = "--api-key", prompt: str = "API key
 
 
 def read_key(option: str, prompt: str) -> str:
-    """A key from a hidden prompt on a terminal, else from standard input. `option` names it in errors.
+    """An API key from a hidden prompt on a terminal, otherwise from standard input. `option` names it in errors.
 
     Raises:
-        Invalid: standard input holds no key, or more than a line.
+        Invalid: standard input is empty, or has more than one line.
     """
     if terminal.is_terminal(sys.stdin):
         return asked_secret(prompt, needed=True)
     lines = texts.piped_key().splitlines()
     if not lines:
-        raise Invalid([f"{option}: no key on standard input"], "write the key to the pipe, or run this on a terminal")
+        raise Invalid([f"{option}: no API key on standard input"], "pipe the API key in, or run this on a terminal")
     if len(lines) > 1:
-        raise Invalid([f"{option}: standard input has {len(lines)} lines, and a key is one line"])
+        raise Invalid([f"{option}: standard input must have one line with the API key, not {len(lines)}"])
     return lines[0].strip()
 
 
 def asked_key(whose: str, url: str | None, *, needed: bool) -> str:
-    """The key from a hidden prompt. `url`: the page where the provider's keys are."""
+    """The API key from a hidden prompt. `url`: the provider's page with API keys."""
     if url:
         terminal.note(f"Keys are at {url}")
     return asked_secret(f"API key for {whose}" + ("" if needed else " (empty if none is needed)"), needed=needed)
 
 
 def asked_secret(prompt: str, *, needed: bool) -> str:
+    """Prompts until the input is an API key, or empty if none is needed."""
     while True:
         key = hidden(prompt)
         problem = dialog.api_key_problem(key)
@@ -79,6 +80,6 @@ def asked_secret(prompt: str, *, needed: bool) -> str:
 
 
 def hidden(prompt: str) -> str:
-    """What a person types at a prompt that does not echo."""
+    """The input at a prompt without echo."""
     text: str = click.prompt(prompt, default="", hide_input=True, show_default=False, err=True)
     return text.strip()

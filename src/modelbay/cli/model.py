@@ -73,15 +73,15 @@ def default_model(settings: Settings, /, name: str | None, dry_run: bool) -> Non
     config = load(settings.config)
     if name is None:
         if config.default_model is None:
-            raise ConfigError("no default model is set", hint="set one: modelbay model default NAME")
+            raise ConfigError("no default model is set", hint="set one with `modelbay model default NAME`")
         terminal.write(f"{config.default_model}\n")
         return
     entry = config.model(name)
     provider = config.provider_of(entry)
     edited = apply(lambda edit: changes.set_default_model(edit, name), settings.config, dry_run=dry_run)
     if not show_diff(edited, dry_run):
-        was = f"; it was {edited.result}" if edited.result and edited.result != name else ""
-        terminal.write(f"The default model is {name}{was}\n")
+        was = f" (was {edited.result})" if edited.result and edited.result != name else ""
+        terminal.write(f"Default model set to {name}{was}\n")
         seen = Catalog().seen(upstream(config, provider, entry))
         if seen is not None and seen.models and not {entry.model, entry.identity} & seen.models.keys():
             terminal.warning(f"{provider.id} does not list {entry.model}")
@@ -139,7 +139,7 @@ def set_model(settings: Settings, /, alias: str, settings_: tuple[str, ...], dry
 
 
 def _is_filled_in(edit: "Edit", alias: str) -> bool:
-    """Whether a list writes the model's own keys, so that the user's settings are in `overrides`."""
+    """Whether a model list writes the keys of the model, so that the user's settings are in `overrides`."""
 
     config = edit.config
     entry = config.models.get(alias)
@@ -155,6 +155,6 @@ def _alias(edit: "Edit", name: str) -> str:
     if not found.configured:
         raise UnknownModel(
             f'"{name}" is not in {edit.path}',
-            hint=f"add it first: modelbay provider edit {quote(found.provider)} --add-model {quote(found.model)}",
+            hint=f"add it first: `modelbay provider edit {quote(found.provider)} --add-model {quote(found.model)}`",
         )
     return found.alias

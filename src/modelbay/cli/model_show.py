@@ -1,4 +1,4 @@
-"""What `modelbay model list`, `search` and `show` print."""
+"""The output of `modelbay model list`, `search` and `show`."""
 
 from typing import Any
 
@@ -22,27 +22,27 @@ from modelbay.providers.upstream import upstream
 NAMES = {
     "name": "name",
     "family": "family",
-    "max_context_tokens": "context",
-    "max_input_tokens": "longest input",
-    "max_output_tokens": "longest output",
+    "max_context_tokens": "context window",
+    "max_input_tokens": "max input",
+    "max_output_tokens": "max output",
     "efforts": "efforts",
     "default_effort": "default effort",
     "off_effort": "off effort",
     "reasoning_key": "reasoning key",
     "cost": "price",
 }
-"""What each fact is called."""
-BESIDE = {
-    "attachment": "takes files",
+"""Labels of the facts."""
+INFORMATION = {
+    "attachment": "attachments",
     "open_weights": "open weights",
     "release_date": "released",
     "last_updated": "updated",
 }
-"""What a manifest says for people only."""
+"""Labels of a manifest's keys that have no effect."""
 
 
 class Row(Struct):
-    """A model in a search, and where it is known from."""
+    """A model in a search, and its source."""
 
     id: str
     name: str | None
@@ -63,7 +63,7 @@ def list_models(config: Config, provider: str | None, *, as_json: bool) -> None:
         terminal.write_json({"models": [as_table(model) for model in models], "default_model": config.default_model})
         return
     if not models:
-        terminal.note("No models configured; `modelbay provider add` adds a provider with its models")
+        terminal.note("No models configured; add a provider with `modelbay provider add`")
         return
     write_rows(
         [
@@ -86,7 +86,7 @@ def search_models(config: Config, words: str, limit: int, *, as_json: bool) -> N
         terminal.write_json({"models": models})
         return
     if not found:
-        terminal.note(f'nothing fits "{words}" among {counted(len(rows), "model")}')
+        terminal.note(f'No model matches "{words}" ({counted(len(rows), "model")} searched)')
         return
     write_rows([(row.shown, row.where, _facts_of(row)) for row in found])
 
@@ -107,8 +107,8 @@ def show_model(config: Config, name: str | None, *, as_json: bool) -> None:
     for capability, can in sorted(model.capabilities.items()):
         rows.append((capability, "yes" if can else "no", model.sources.get(capability, "")))
     for key, value in config.model(name).listed.items():
-        if key in BESIDE:
-            rows.append((BESIDE[key], {True: "yes", False: "no"}.get(value, str(value)), MANIFEST))
+        if key in INFORMATION:
+            rows.append((INFORMATION[key], {True: "yes", False: "no"}.get(value, str(value)), MANIFEST))
     for variant, settings in model.variants.items():
         keys = ", ".join(f"{key}={msgspec.json.encode(value).decode()}" for key, value in settings.items())
         rows.append((f":{variant}", keys, "config"))
@@ -116,8 +116,8 @@ def show_model(config: Config, name: str | None, *, as_json: bool) -> None:
 
 
 def as_table(model: Model) -> dict[str, Any]:
-    """A model for JSON: what it is, and each fact with its source."""
-    table: dict[str, Any] = to_builtins(replace(model, extra={}))  # it may have hidden text in it
+    """A model for JSON, with its facts and their sources."""
+    table: dict[str, Any] = to_builtins(replace(model, extra={}))  # extra may contain secrets
     table.pop("extra", None)
     return table
 
@@ -132,7 +132,7 @@ def _said(value: object) -> str:
 
 
 def _rows(config: Config) -> list[Row]:
-    """All that can be searched: what is configured, what its providers list beside, and models.dev."""
+    """The models that a search covers: configured ones, other models that the providers list, and models.dev."""
     catalog = Catalog()
     rows = [
         Row(model.id, f"{model.alias} {model.name or ''}", model.provider, "configured", model.alias, model)

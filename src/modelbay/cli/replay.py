@@ -21,7 +21,7 @@ GZIP = b"\x1f\x8b"
 
 
 @click.command()
-@click.argument("files", nargs=-1, type=texts.Place(), required=True, metavar="FILE…")
+@click.argument("files", nargs=-1, type=texts.PathOrUrl(), required=True, metavar="FILE…")
 @click.option("--to", type=click.Choice(get_args(Protocol)), help="Print the response for a client of this protocol.")
 @pass_settings
 def replay(settings: Settings, /, files: tuple[str, ...], to: Protocol | None) -> int:

@@ -1,4 +1,4 @@
-"""What a person may have meant who typed a command or an option that does not exist. Only near spellings are suggested."""
+"""Suggestions for a command or option that does not exist, by similar spelling."""
 
 import click
 
@@ -19,7 +19,7 @@ NEAR = {
     "talk": "chat",
     "tui": "chat",
 }
-"""Words of other programs, and the command of ours."""
+"""Commands of other programs, and the equivalent commands of modelbay."""
 VERBS = {
     "create": "add",
     "del": "remove",
@@ -34,12 +34,12 @@ VERBS = {
     "update": "edit",
     "verify": "check",
 }
-"""Other words for sub-commands; one counts only in a group that has the sub-command."""
+"""Synonyms of sub-commands, for groups that have the sub-command."""
 MOST = 3
 
 
 def hint(wrong: click.UsageError) -> str | None:
-    """The hint for a command or option that does not exist; None if nothing is near."""
+    """The hint for a command or option that does not exist; None if no name is similar."""
     if wrong.ctx is None:
         return None
     if isinstance(wrong, click.exceptions.NoSuchCommand) and isinstance(wrong.ctx.command, click.Group):
@@ -50,7 +50,7 @@ def hint(wrong: click.UsageError) -> str | None:
 
 
 def near(word: str, names: list[str]) -> list[str]:
-    """The names that are spelled nearly like a word, the nearest first."""
+    """The names with a similar spelling, the most similar first."""
     from rapidfuzz.distance import OSA
 
     wanted = _bare(word)
@@ -84,7 +84,7 @@ def _command(ctx: click.Context, group: click.Group, word: str) -> str | None:
     path, names = ctx.command_path, group.list_commands(ctx)
     root = ctx.parent is None
     if root and len(word.split()) > 1:
-        return f'a prompt follows `ask`: `{path} ask "{" ".join(word.split())[:40]}"`'
+        return f'put the prompt after `ask`: `{path} ask "{" ".join(word.split())[:40]}"`'
     found = near(word, names)
     if not found and (verb := VERBS.get(word.lower())) in names:
         found = [str(verb)]
@@ -118,7 +118,7 @@ def _option(ctx: click.Context, word: str) -> str | None:
         for name in ctx.command.list_commands(ctx):
             command = ctx.command.get_command(ctx, name)
             if command is not None and word in _options(command, ctx):
-                return f"write it after the command: `{ctx.command_path} {name} {word}`"
+                return f"put the option after the command: `{ctx.command_path} {name} {word}`"
     return None
 
 

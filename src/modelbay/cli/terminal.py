@@ -1,4 +1,4 @@
-"""The terminal's manners: data on stdout, everything else on stderr, colours only for people, and no tracebacks."""
+"""Output of the command line: data on stdout, everything else on stderr, colors only on terminals, and no tracebacks."""
 
 import sys
 from collections.abc import Callable, Collection, Iterator
@@ -19,15 +19,15 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
 class Settings:
-    """The global options, and which command they are for."""
+    """The global options and the name of the command."""
 
     def __init__(self) -> None:
         self.config: Path | None = None
         self.verbose = False
         self.approvals: list[Approval] = []
-        """The references of a file from elsewhere that are allowed for this command."""
+        """The references that `--allow-reference` allows for this command."""
         self.command: str | None = None
-        """The sub-command that was asked for."""
+        """Name of the command, such as "ask"."""
 
 
 pass_settings = click.make_pass_decorator(Settings, ensure=True)
@@ -52,26 +52,26 @@ class CommandFailed(click.ClickException):
 
 
 class NobodyReads(Exception):
-    """Stdout is closed: its reader has seen enough, as in `modelbay ask … | head -1`."""
+    """The reader of stdout has closed it, as in `modelbay ask … | head -1`."""
 
 
 def write(text: str, *, whole: bool = False) -> None:
-    """Puts out text at once, without a secret in it. To a terminal it goes without what could steer it.
+    """Writes text to stdout without secrets, and on a terminal without control characters.
 
-    `whole`: the text is what was asked for, as an answer or a file, and not about anything; it is not searched for secrets.
+    `whole`: the text is an answer or a file, so that secrets are not removed.
     """
     text = text if whole else shown(text)
     _out(lambda: sys.stdout.write(plain(text) if is_terminal(sys.stdout) else text))
 
 
 def write_marked(mark: str, text: str) -> None:
-    """Puts out a line behind a mark of ours, which may be `styled`."""
+    """Writes a line that begins with a mark, which may be `styled`."""
     text = shown(plain(text) if is_terminal(sys.stdout) else text)
     _out(lambda: sys.stdout.write(f"{mark} {text}\n"))
 
 
 def write_json(value: Any) -> None:
-    """Puts out a value as JSON for people and programs, without a secret in it."""
+    """Writes a value as indented JSON, without secrets."""
     import msgspec
 
     text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
@@ -79,7 +79,7 @@ def write_json(value: Any) -> None:
 
 
 def write_line(data: bytes) -> None:
-    """Puts out a line of JSON, whatever the console's encoding; what could steer a terminal is escaped, as JSON can."""
+    """Writes a line of JSON in UTF-8, whichever encoding the console has. Control characters are escaped."""
     text = STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", data.decode())
     _out(lambda: sys.stdout.buffer.write(text.encode() + b"\n"))
 
@@ -89,7 +89,7 @@ def _out(put: Callable[[], object]) -> None:
         put()
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes stdout once more when it ends, and what is left in it has nowhere to go
+        # Python flushes stdout again when it ends, which would fail too
         import os
 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -97,19 +97,19 @@ def _out(put: Callable[[], object]) -> None:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    # what the app puts in the place of stderr knows no `closed`
+    # the app replaces stderr by an object without `closed`
     return stream is not None and not getattr(stream, "closed", False) and stream.isatty()
 
 
 def styled(text: str, stream: TextIO, **style: str | bool) -> str:
-    """The text in colour, where a person looks at it and has not said no."""
+    """The text in color, if the stream is a terminal and NO_COLOR is not set."""
     if is_terminal(stream) and environment("NO_COLOR") is None and environment("TERM") != "dumb":
         return click.style(text, **style)  # type: ignore[arg-type]
     return text
 
 
 def note(text: str, *, end: str = "\n", urls: bool = False) -> None:
-    """Something beside the answer, dimmed. `urls`: those in it are to be opened by a person, and stay whole."""
+    """Writes a dimmed line to stderr. `urls`: its URLs are for the user to open, so they are not shortened."""
     _say(styled(plain(redact(text) if urls else shown(text)), sys.stderr, dim=True) + end)
 
 
@@ -118,7 +118,7 @@ def warning(text: str) -> None:
 
 
 def error(message: str, hint: str | None = None) -> None:
-    # a server's words are indented from their second line on, or they could be taken for a hint of ours
+    # further lines of a server's message are indented, so that they do not look like a hint of modelbay
     said = "\n  ".join(plain(shown(message)).splitlines())
     _say(f"{styled('error:', sys.stderr, fg='red', bold=True)} {said}\n")
     if hint:
@@ -132,7 +132,7 @@ def _say(text: str) -> None:
 
 
 def show_logs(settings: Settings) -> None:
-    """Shows what modelbay logs on stderr: warnings, and with `--verbose` requests, answers and times."""
+    """Writes modelbay's log to stderr: warnings, and with `--verbose` requests, responses and times."""
     import logging
 
     class Handler(logging.Handler):
@@ -151,7 +151,7 @@ def show_logs(settings: Settings) -> None:
 
 @contextmanager
 def waiting(text: str, *, hidden: bool = False) -> Iterator[Callable[[], None]]:
-    """Shows a person that something is under way, until the function it gives is called."""
+    """Shows a spinner on a terminal until the block ends or the yielded function is called."""
     if hidden or not is_terminal(sys.stderr):
         yield lambda: None
         return
@@ -185,12 +185,12 @@ def progress() -> Iterator[Callable[[str], object]]:
 
 
 def guarded(run: Callable[[], object], settings: Settings) -> int:
-    """Runs a command and gives its exit code; what it raises becomes a message."""
+    """Runs a command and returns its exit code. Errors become messages."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a console that lacks a character shows `?` for it
+            stream.reconfigure(errors="replace")  # a console without a character shows `?`
     if isinstance(sys.stdin, TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")  # `texts` says what becomes of bytes that are not text
+        sys.stdin.reconfigure(errors="replace")  # see `texts`
     show_logs(settings)
     try:
         with allowing():
@@ -233,7 +233,7 @@ def report(failure: ModelbayError) -> None:
 
 
 def explained(failure: ModelbayError, settings: Settings) -> ModelbayError:
-    """The error with the hint for the command line, which names providers of the configuration only."""
+    """The error with the hint for the command line, which names only configured providers."""
     from modelbay.config.load import load
     from modelbay.hints import About, explain
 
@@ -267,7 +267,7 @@ def _misused(wrong: click.ClickException) -> int:
 
 
 def internal(unexpected: Exception, settings: Settings, about: str = "") -> int:
-    """Tells of a fault of ours; where it happened, only to who asks."""
+    """Reports a bug of modelbay, with a traceback only if the user asked for it."""
     if settings.verbose or environment("MODELBAY_DEBUG"):
         import traceback
 
@@ -275,7 +275,7 @@ def internal(unexpected: Exception, settings: Settings, about: str = "") -> int:
     place = f"{about}: " if about else ""
     words = " ".join(str(unexpected).split())[:300]
     error(
-        f"{place}internal: {type(unexpected).__name__}: {words}",
-        "this is a fault of modelbay; --verbose or MODELBAY_DEBUG=1 shows where it happened",
+        f"{place}internal error: {type(unexpected).__name__}: {words}",
+        "report this bug of modelbay; show its traceback with --verbose or MODELBAY_DEBUG=1",
     )
     return FAILED

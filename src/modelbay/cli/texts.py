@@ -1,7 +1,7 @@
-"""Text that a person hands in: arguments and standard input, in which bytes may not be UTF-8.
+"""Text in arguments and on standard input, whose bytes may not be UTF-8.
 
-In a prompt every such byte is sent as U+FFFD, and a warning says so. All other text (names, URLs, keys) must be UTF-8, else
-it is a usage error. A path keeps its bytes, so that every file can be named.
+In a prompt, an invalid byte is sent as U+FFFD, with a warning. In other text (names, URLs, keys) it is a usage error. A path keeps
+its bytes, so that every file can be named.
 """
 
 import os
@@ -15,7 +15,7 @@ from modelbay.cli import terminal
 
 REPLACED = "\ufffd"
 _STDIN = "modelbay.stdin"
-"""Under this name the context has what standard input is read for."""
+"""Key of the context's value that describes the use of standard input."""
 
 
 class Word(click.ParamType[Any]):
@@ -32,7 +32,7 @@ class Word(click.ParamType[Any]):
 
 
 class Prose(click.ParamType[Any]):
-    """Text for a model, sent with U+FFFD for bytes that are not UTF-8."""
+    """Text for a model; bytes that are not UTF-8 are replaced by U+FFFD."""
 
     name = "text"
 
@@ -48,7 +48,7 @@ class Prose(click.ParamType[Any]):
 
 
 class Temperature(click.FloatRange):
-    """A sampling temperature; NaN and infinity are numbers for Python only."""
+    """A sampling temperature of 0 or more. NaN and infinity are rejected, since JSON does not have them."""
 
     name = "float"
 
@@ -62,8 +62,8 @@ class Temperature(click.FloatRange):
         return number
 
 
-class Place(click.ParamType[Any]):
-    """A path, which may have any bytes, or a URL."""
+class PathOrUrl(click.ParamType[Any]):
+    """A path, which may contain any bytes, or a URL."""
 
     name = "text"
 
@@ -72,17 +72,17 @@ class Place(click.ParamType[Any]):
 
 
 def checked(command: click.Command) -> None:
-    """Makes every parameter that is plain text a `Word`."""
+    """Replaces the type of every plain-text parameter by `Word`."""
     for param in command.params:
         if param.type is click.STRING:
             param.type = Word()
 
 
 def claim_stdin(what: str) -> None:
-    """Says what standard input is for in this command.
+    """Reserves standard input for one use in this command.
 
     Raises:
-        UsageError: it is for something else already.
+        UsageError: it is already reserved for another use.
     """
     first = click.get_current_context().find_root().meta.setdefault(_STDIN, what)
     if first != what:
@@ -90,13 +90,13 @@ def claim_stdin(what: str) -> None:
 
 
 def piped_bytes(what: str) -> bytes:
-    """All of standard input, for one thing. Raises `UsageError` if it is for another already."""
+    """All bytes of standard input. Raises `UsageError` if it is reserved for another use."""
     claim_stdin(what)
     return sys.stdin.buffer.read() if sys.stdin is not None else b""
 
 
 def piped() -> str:
-    """All of standard input, as part of a prompt. "" if it is a terminal, closed, or for something else."""
+    """Standard input as part of a prompt; "" if it is a terminal, closed or reserved for another use."""
     if sys.stdin is None or sys.stdin.isatty() or _STDIN in click.get_current_context().find_root().meta:
         return ""
     text = sys.stdin.read()
@@ -106,28 +106,28 @@ def piped() -> str:
 
 
 def piped_key() -> str:
-    """A key on standard input. Raises `UsageError` if it is not UTF-8, or standard input is for something else already."""
-    claim_stdin("the key")
+    """An API key on standard input. Raises `UsageError` if it is not UTF-8, or standard input is reserved for another use."""
+    claim_stdin("the API key")
     text = sys.stdin.read().removeprefix("\ufeff").strip() if sys.stdin is not None else ""
     if REPLACED in text:
-        raise click.UsageError("The key on standard input is not UTF-8 text", click.get_current_context())
+        raise click.UsageError("The API key on standard input is not UTF-8 text", click.get_current_context())
     return text
 
 
 class Lines:
-    """The lines of standard input, for a thread that the program does not wait for when it ends.
+    """The lines of standard input, for a daemon thread.
 
-    Such a thread must not read by `sys.stdin`: it holds a lock of it while it waits, and Python then ends with a fatal error.
+    Such a thread must not read `sys.stdin`, which is locked while it waits: Python would end with a fatal error.
     """
 
     def __init__(self) -> None:
         self._came = b""
 
     def next(self) -> str:
-        """The next line with its end; "" at the end of the input."""
+        """The next line with its line break; "" at the end of the input."""
         if sys.stdin is None:
             return ""
-        # Windows: only `sys.stdin` knows the encoding of the console
+        # on Windows only `sys.stdin` has the encoding of the console
         text = sys.stdin.readline() if sys.platform == "win32" else self._read()
         if REPLACED in text:
             terminal.warning(_sent("the line"))
@@ -146,4 +146,4 @@ class Lines:
 
 
 def _sent(what: str) -> str:
-    return f"{what} is not UTF-8 text: each wrong byte is sent as {REPLACED}"
+    return f"{what} is not UTF-8 text: each invalid byte is sent as {REPLACED}"
