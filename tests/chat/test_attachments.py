@@ -1,4 +1,4 @@
-"""What a file is is told by how it begins, and by its name only where that does not tell."""
+"""The media type of a file comes from its first bytes, and from its name only if those are unknown."""
 
 from pathlib import Path
 
@@ -158,7 +158,5 @@ def test_all_files_of_a_question_have_a_limit_together(tmp_path: Path, monkeypat
         Path(name).write_text("x" * 2**20)
     first = attachments(names[:2])
     assert len(attachments(names[2:3], first)) == 1
-    with pytest.raises(
-        Unreadable, match=r"3\.txt cannot be attached: .* 4\.0 MB together \(maximum: 3 MB\)"
-    ):
+    with pytest.raises(Unreadable, match=r"3\.txt cannot be attached: .* 4\.0 MB together \(maximum: 3 MB\)"):
         attachments(names[2:], first)

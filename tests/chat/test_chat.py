@@ -1,4 +1,4 @@
-"""What a chat keeps of an answer: all of a whole one, the text of one that was cut short, nothing of one that never came."""
+"""A chat keeps a complete answer, the text of an interrupted one, and nothing if there was no answer."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing

@@ -1,4 +1,4 @@
-"""What of others' texts reaches a terminal."""
+"""Texts of models and servers reach the terminal without control characters."""
 
 import pytest
 from hypothesis import given

@@ -23,7 +23,7 @@ class Inside:
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, names: dict[str, str] | None = None) -> None:
         self.home = home
         self.names = names or {}
-        """What stands in outputs for which address."""
+        """The name that replaces each URL in outputs."""
         monkeypatch.setenv("MODELBAY_HOME", str(home))
         for name in ("NO_COLOR", "MODELBAY_DEBUG"):
             monkeypatch.delenv(name, raising=False)
@@ -48,7 +48,7 @@ class Inside:
         return Run(code, self.same(printed), self.same(said))
 
     def done(self, *arguments: str, stdin: str = "") -> str:
-        """What a command that succeeds prints."""
+        """The output of a command, which must succeed."""
         run = self(*arguments, stdin=stdin)
         assert run.code == 0, run.err
         return run.out
@@ -61,7 +61,7 @@ class Inside:
 
 
 class Person:
-    """Somebody at a terminal: a process whose input and output are a pseudo-terminal."""
+    """A user at a terminal: a process whose input and output are a pseudo-terminal."""
 
     def __init__(self, home: Path, *arguments: str) -> None:
         self._ours, theirs = os.openpty()
@@ -107,6 +107,6 @@ class Person:
         try:
             data = os.read(self._ours, 65536)
         except OSError:
-            return False  # Linux's way to say that nobody has the other side any more
+            return False  # on Linux: the other side is closed
         self.seen += data.decode(errors="replace").replace("\r\n", "\n")
         return bool(data)

@@ -248,7 +248,7 @@ RESET = "\x1b[0m"
 
 
 def _on_a_terminal(modelbay: Command, **environment: str) -> str:
-    """What `modelbay ask` writes to a terminal."""
+    """The output of `modelbay ask` on a terminal."""
     ours, theirs = os.openpty()
     environment = modelbay.environment | {"TERM": "xterm"} | environment
     with subprocess.Popen([MODELBAY, "ask", "Why?"], stdin=theirs, stdout=theirs, stderr=theirs, env=environment):
@@ -258,6 +258,6 @@ def _on_a_terminal(modelbay: Command, **environment: str) -> str:
             while data := os.read(ours, 65536):
                 shown += data
         except OSError:
-            pass  # Linux's way to say that nobody has the other side any more
+            pass  # on Linux: the other side is closed
     os.close(ours)
     return shown.decode()

@@ -1,4 +1,4 @@
-"""What goes wrong is told in a sentence and a hint, with an exit code, and never as a traceback."""
+"""An error is a message and a hint with an exit code, never a traceback."""
 
 # ruff: noqa: E501 what is printed is as wide as it is
 

@@ -73,8 +73,7 @@ def test_without_a_keyring_it_says_so_and_offers_a_file(modelbay: Command):
     ended = modelbay("key", "set", "sim", stdin=KEY)
     assert (ended.code, ended.out) == (1, "")
     assert ended.err == (
-        "error: no keyring found\n\n"
-        "hint: store the API key in a private file: `modelbay key set sim --file`\n"
+        "error: no keyring found\n\nhint: store the API key in a private file: `modelbay key set sim --file`\n"
     )
     assert config_of(modelbay) == CONFIG
 
@@ -125,7 +124,7 @@ def test_a_key_that_moved_to_the_keyring_leaves_no_file(command: Command):
 
 @pytest.mark.parametrize("place", ["--file", "--keyring"])
 def test_a_stored_key_stays_with_its_origin(command: Command, place: str):
-    """Whoever re-points the provider, by a list or a file that came along, does not get the key."""
+    """A list or file that changes the URL of the provider does not get the key."""
     assert command("key", "set", "sim", place, stdin=KEY).code == 0
     path = command.home / "config.toml"
     path.write_text(path.read_text().replace(command.simulator.url, "http://127.0.0.1:9"))

@@ -1,4 +1,4 @@
-"""`modelbay model` and `modelbay config`: what is said of models holds when they are asked."""
+"""`modelbay model` and `modelbay config`: the facts that are shown apply to requests."""
 
 # ruff: noqa: E501 what is printed is as wide as it is
 
@@ -58,7 +58,7 @@ def test_the_longest_answer_is_sent(bay: Inside, simulator: Simulator):
 
 
 def test_a_name_of_ones_own_has_the_facts_of_the_model_behind_it(bay: Inside, simulator: Simulator):
-    """What is sent is the name; how it is asked, what it can and what it costs are the model's."""
+    """The request contains the name; capabilities, parameters and prices are those of the model."""
     before = json.loads(bay.done("model", "show", "one", "--json"))
     bay.done("model", "set", "one", "base_model=o3-mini", "max_output_size=4k")
     shown = json.loads(bay.done("model", "show", "one", "--json"))

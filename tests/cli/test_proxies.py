@@ -19,7 +19,7 @@ from tests.servers.site import Site, site
 from tests.transport.test_network import Authority
 
 HOST = "acme.example.test"
-"""Nobody knows it but the proxies."""
+"""Only the proxies can resolve it."""
 PASSWORD = "planted-proxy-password"
 CALLS = {"/v1/chat/completions": "/v1/chat/completions"}
 MODELS = {"object": "list", "data": [{"id": "sim-1"}]}

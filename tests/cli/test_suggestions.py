@@ -1,4 +1,4 @@
-"""What is said to a person who typed a command or an option that does not exist."""
+"""Suggestions for commands and options that do not exist."""
 
 from pathlib import Path
 

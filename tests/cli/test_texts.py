@@ -1,4 +1,4 @@
-"""What a person hands in may have bytes that are not UTF-8: prompts are still sent, other text is a usage error."""
+"""Input with bytes that are not UTF-8: prompts are still sent, other text is a usage error."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 from tests.cli.command import MODELBAY, Command
 
 LATIN = "caf\udce9"
-"""What Python makes of the argument b"caf\\xe9"."""
+"""The argument b"caf\\xe9" as Python decodes it."""
 
 
 def run(

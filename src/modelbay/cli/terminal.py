@@ -165,7 +165,7 @@ def waiting(text: str, *, hidden: bool = False) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def progress() -> Iterator[Callable[[str], object]]:
-    """Shows what is under way on a terminal: the function that it yields is called with each thing that begins."""
+    """Shows a spinner on a terminal. The yielded function sets its text."""
     if not is_terminal(sys.stderr):
         yield lambda text: None
         return
