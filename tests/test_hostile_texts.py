@@ -208,7 +208,7 @@ def test_an_honest_id_comes_as_it_is(kind: str, id: str) -> None:
 @pytest.mark.parametrize("id", ["GOOD", "Good", "gOOd"])
 def test_of_ids_that_differ_in_case_only_the_first_comes(kind: str, id: str) -> None:
     if kind == "manifest":
-        with pytest.raises(ModelbayError, match="differs in case only"):
+        with pytest.raises(ModelbayError, match="differs only in case"):
             ids_in(kind, id)
     else:
         assert ids_in(kind, id) == {"good"}

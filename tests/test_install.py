@@ -61,11 +61,13 @@ def test_the_wheel_is_what_runs(installed: Path, tmp_path: Path):
 
 def test_the_steps_of_the_readme_work_in_order(installed: Path, tmp_path: Path):
     text = (ROOT / "README.md").read_text()
-    assert text.index("## Install") < text.index("## Connect") < text.index("## From Python")
-    [block] = re.findall(r"## Connect.*?```sh\n(.*?)```", text, re.DOTALL)
+    assert text.index("## Get started") < text.index("## Python")
+    [block] = re.findall(r"## Get started.*?```sh\n(.*?)```", text, re.DOTALL)
+    install, *steps, app = block.splitlines()
+    assert (install.split()[0], app.split()[0], len(steps)) == ("uv", "modelbay", 2)
     with Simulator() as simulator:
         here = f"provider add {simulator.url}/v1 --api-key sk-acme-1 --yes"
-        for line in block.splitlines():
+        for line in steps:
             done = typed(installed, tmp_path, line.replace("provider add anthropic", here))
             assert done.returncode == 0, done.stderr
         assert typed(installed, tmp_path, 'modelbay ask "Why is the sky blue?"').stdout.startswith("You asked: Why")

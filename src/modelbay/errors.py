@@ -7,6 +7,7 @@ ModelbayError
 │   ├── UnknownProvider
 │   ├── MissingCredential       an API key is required and not set
 │   └── FileError               a file on this machine cannot be read or written
+│       ├── UnreadableFile      a file that was named as input
 │       └── StoreError          a database of modelbay, such as the conversation store, cannot be used
 │           └── UnknownConversation
 ├── SourceError                 a manifest, registry or catalog cannot be used
@@ -110,6 +111,10 @@ class FileError(ConfigError):
     """`other_path`: the same operation may succeed with a file in another folder."""
 
     other_path = False
+
+
+class UnreadableFile(FileError):
+    pass
 
 
 class StoreError(FileError):

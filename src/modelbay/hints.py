@@ -49,6 +49,7 @@ from modelbay.errors import (
     UnknownEffort,
     UnknownModel,
     UnknownProvider,
+    UnreadableFile,
     Unsupported,
 )
 from modelbay.secrecy import shown
@@ -102,6 +103,7 @@ ROWS: dict[type[ModelbayError], Row] = {
     UnknownProvider: Row("Provider Not Found", "use a provider ID in {file}", LIST),
     MissingCredential: Row("Missing API Key", "set an API key for {provider}", KEY),
     FileError: Row("File Error", "check the path and its permissions"),
+    UnreadableFile: Row("File Error", "check the path and its permissions"),
     StoreError: Row("Storage Error", "check that its folder is writable and has free space"),
     UnknownConversation: Row("Conversation Not Found", "list the stored conversations with /resume"),
     SourceError: Row("Unusable Source", "check the URL or the document"),

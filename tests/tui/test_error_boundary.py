@@ -209,7 +209,7 @@ async def test_what_a_dialog_still_waits_for_ends_with_it(home: Path, configured
         goes_on.append("when the widgets of the dialog were gone")
         return []
 
-    monkeypatch.setattr(welcome, "neighbours", slow)
+    monkeypatch.setattr(welcome, "local_servers", slow)
     async with sitting(configured, home=home) as person:
         dialog = Welcome(person.app.state.config)
         person.app.push_screen(dialog)

@@ -11,7 +11,7 @@ import click
 
 from modelbay.chat.plain import STEERING, plain
 from modelbay.credentials.approval import Approval, allowing
-from modelbay.errors import ConfigError, FileError, ModelbayError, SourceError, UnknownEffort
+from modelbay.errors import ConfigError, FileError, ModelbayError, SourceError, UnknownEffort, UnreadableFile
 from modelbay.secrecy import redact, shown
 from modelbay.storage.paths import STDIN, config_file, environment
 
@@ -201,7 +201,8 @@ def guarded(run: Callable[[], object], settings: Settings) -> int:
         return INTERRUPTED
     except ModelbayError as failure:
         report(explained(failure, settings))
-        return USAGE if isinstance(failure, UnknownEffort) or _is_for_a_file(failure, settings.config) else FAILED
+        wrong_use = isinstance(failure, UnknownEffort | UnreadableFile) or _is_for_a_file(failure, settings.config)
+        return USAGE if wrong_use else FAILED
     except click.ClickException as wrong:
         return _misused(wrong)
     except Exception as unexpected:  # noqa: BLE001 the edge of the program
@@ -247,7 +248,7 @@ def explained(failure: ModelbayError, settings: Settings) -> ModelbayError:
 def _has_title(failure: ModelbayError) -> bool:
     """Whether the title of an error is shown: not for wrong arguments and files, which the message already names."""
     typed = isinstance(failure, UnknownEffort) or (type(failure) is ConfigError and failure.file is None)
-    return type(failure) not in (SourceError, FileError) and not typed
+    return type(failure) not in (SourceError, FileError, UnreadableFile) and not typed
 
 
 def _misused(wrong: click.ClickException) -> int:

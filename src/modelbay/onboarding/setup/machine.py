@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from modelbay.config.schema import Config
-from modelbay.errors import ConfigError
+from modelbay.errors import ConfigError, UnreadableFile
 from modelbay.onboarding import recognition
 from modelbay.onboarding.recognition import Recognised, recognise, recognise_text
 from modelbay.onboarding.setup.by_address import by_address, custom, local, looked_at, looked_into
@@ -215,6 +215,6 @@ def _content(what: str, path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise ConfigError(f"Could not read {what}: no such file") from None
+        raise UnreadableFile(f"Could not read {what}: no such file") from None
     except OSError as error:
-        raise ConfigError(f"Could not read {what}: {error.strerror}") from None
+        raise UnreadableFile(f"Could not read {what}: {error.strerror}") from None
