@@ -68,7 +68,7 @@ def test_the_key_comes_from_standard_input_or_the_environment(
 def test_a_refused_key_writes_nothing_and_says_which_other_key_it_may_be(bay: Inside, sim: Simulator) -> None:
     run = log_in(bay, sim, "--api-key", "sk-of-somewhere-else")
     assert run.code == 1 and run.out == "" and bay.text == ""
-    assert "hint: if it is a key of Kimi Code, log in there instead: `modelbay login kimi-code`\n" in run.err
+    assert "hint: if this is a Kimi Code key, log in to Kimi Code instead: `modelbay login kimi-code`\n" in run.err
     assert "sk-of-somewhere-else" not in run.err
 
 

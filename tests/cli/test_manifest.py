@@ -571,7 +571,7 @@ def test_calls_to_a_provider_that_is_down_say_so(modelbay: Command):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "it is not JSON"),
+        ("{", "not JSON"),
         (MANIFEST, "there is no models.json beside the manifest"),
         (EMBEDDED.replace("embedded", "endpoint"), "is not allowed in embedded JSON"),
         ('[{"name":"A","baseUrl":"https://a.example/v1","models_data_source":"embedded"},{"models":[{"id":"a"}]}]',
