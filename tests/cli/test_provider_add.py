@@ -463,7 +463,7 @@ def test_several_deployments_have_models_of_their_own(bay: Inside):
 
 def test_azure_wants_a_deployment_and_a_resource(bay: Inside):
     no_deployment = bay("provider", "add", "azure", "--resource", "acme", "--api-key", "k")
-    assert (no_deployment.code, "--deployment: Required" in no_deployment.err) == (2, True)
+    assert (no_deployment.code, "--deployment: Deployment is required" in no_deployment.err) == (2, True)
     no_resource = bay("provider", "add", "azure", "--deployment", "d", "--api-key", "k")
     assert "Azure resource name or endpoint is missing" in no_resource.err
 
@@ -531,7 +531,7 @@ def test_the_newest_model_becomes_the_default_where_nobody_names_one(bay: Inside
 def test_what_is_not_added_yet_is_not_told_to_be_edited(bay: Inside):
     run = bay("provider", "custom", "acme", "--name", "Acme", "--base-url", "http://127.0.0.1:9/v1")
     assert run.code == 1
-    assert run.err.count("cannot connect") == 1
+    assert run.err.count("could not connect") == 1
     assert "provider edit" not in run.err
     assert "to add the provider without its list of models, name them with --model ID" in run.err
     assert "GET http://127.0.0.1:9/v1/models: " in run.err

@@ -277,7 +277,7 @@ def typed(url: str) -> Origin:
     except ValueError as error:
         raise SourceError(f"{FAILED}: {masked_url(url)}: {error}", hint=GIVE) from None
     if urls.without_user(url)[1]:
-        message = f"{FAILED}: {masked_url(url)}: it has a user or a key before the host"
+        message = f"{FAILED}: {masked_url(url)}: it contains credentials before the host"
         raise SourceError(message, hint="a manifest is readable without one; give the key with --api-key")
     return where
 
