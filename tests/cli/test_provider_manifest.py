@@ -277,7 +277,7 @@ BAD: list[tuple[str, Any, Any, str]] = [
     ("baseUrl of another kind", manifest(baseUrl="ftp://SITE"), None, "baseUrl: the URL must start with http"),
     ("a placeholder", manifest(baseUrl="https://{region}.acme.example"), None, "baseUrl: it contains a placeholder"),
     ("no source", manifest(models_data_source=None), None, "models_data_source: missing"),
-    ("an unknown source", manifest(models_data_source="api"), None, 'models_data_source: unknown value "api": must be one of endpoint'),
+    ("an unknown source", manifest(models_data_source="api"), None, 'models_data_source: unknown value "api": must be one of'),
     ("embedded, hosted", manifest(models_data_source="embedded"), None, '"embedded" is not allowed in a hosted manifest'),
     ("no id", manifest(models_data_source="models_dev"), None, "models_dev_provider_id: missing"),
     (
