@@ -140,7 +140,7 @@ def test_without_a_terminal_the_app_says_what_to_do_instead(modelbay: Command):
     run = modelbay("chat")
     assert (run.code, run.out) == (2, "")
     assert run.err == snapshot("""\
-error: the app requires a terminal; use modelbay chat --plain without one
+error: the app requires a terminal; without one, use `modelbay chat --plain`
 
 hint: see `modelbay chat --help`
 """)

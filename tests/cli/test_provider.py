@@ -290,7 +290,7 @@ def test_removing_says_what_it_did(acme: Inside):
     assert acme.done("provider", "remove", "acme", "--yes") == snapshot("""\
 Removed provider acme
 Removed 2 models: acme/sim-1, acme/sim-text
-There is no default model any more; it was acme/sim-1
+The default model is no longer set (was acme/sim-1)
 """)
     assert acme.text == ""
     assert 'no provider "acme"' in acme("provider", "remove", "acme", "--yes").err
@@ -298,7 +298,7 @@ There is no default model any more; it was acme/sim-1
 
 def test_list(acme: Inside):
     assert acme.done("provider", "list") == snapshot("""\
-acme  type=openai  models=2  SIM/v1  key in the file
+acme  type=openai  models=2  SIM/v1  API key in config.toml
 
 Default model: acme/sim-1
 """)
@@ -311,7 +311,7 @@ id          acme
 type        openai
 protocol    openai_chat
 base url    SIM/v1
-credential  key in the file
+credential  API key in config.toml
 
 headers
   X-Team: …
@@ -320,7 +320,7 @@ models
   acme/sim-1  (sim-1)
   acme/sim-text  (sim-text)
 
-learnt
+lessons
   sim-1: `seed` is left out
 """)
 
@@ -396,8 +396,8 @@ def test_a_model_that_fails(acme: Inside, model: str):
 
 def test_what_was_learnt_is_forgotten(acme: Inside, simulator: Simulator):
     LessonBook().add(simulator.url, "sim-1", {"parameter": "seed"})
-    assert "forgot 1 lesson about acme" in acme("provider", "test", "acme", "--forget").err
-    assert "learnt" not in acme.done("provider", "show", "acme")
+    assert "deleted 1 lesson about acme" in acme("provider", "test", "acme", "--forget").err
+    assert "lessons" not in acme.done("provider", "show", "acme")
 
 
 def test_servers_on_this_machine_are_found(bay: Inside, mine: Site, monkeypatch: pytest.MonkeyPatch):
@@ -417,12 +417,12 @@ def test_servers_on_this_machine_are_found(bay: Inside, mine: Site, monkeypatch:
             out="""\
 vLLM       HERE/v1     1 model: a
 Ollama     HERE/other  1 model: b
-LM Studio  HERE/key    wants a key
+LM Studio  HERE/key    requires an API key
 """,
             err="""\
-add it: modelbay provider add HERE/v1
-add it: modelbay provider add ollama
-add it: modelbay provider add lmstudio
+add vLLM with `modelbay provider add HERE/v1`
+add Ollama with `modelbay provider add ollama`
+add LM Studio with `modelbay provider add lmstudio`
 """,
         )
     )
@@ -452,9 +452,9 @@ def test_a_group_of_commands_alone_shows_what_is_in_it(bay: Inside):
 
 def test_a_file_whose_providers_are_all_broken_is_not_called_empty(bay: Inside):
     bay.file.write_text('[providers.acme]\ntype = "smoke"\n')
-    assert "`modelbay config check` says how to mend it" in bay("provider", "list").err
+    assert "list its errors with `modelbay config check`" in bay("provider", "list").err
 
 
 def test_a_configuration_that_is_a_folder_says_where_another_may_be(bay: Inside):
     bay.file.mkdir()
-    assert "--config use another file with --config FILE" in bay("provider", "list").err
+    assert "use another file with --config or MODELBAY_HOME" in bay("provider", "list").err

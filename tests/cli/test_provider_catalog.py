@@ -283,8 +283,8 @@ warning: skipped: broken: unknown type "smoke"
                 "list",
                 0,
                 """\
-acme   type=openai     models=1  https://acme.example/v1  key in the file  source=models_dev(SHELF/models.dev)
-guess  type=openai     models=1  https://guess.example    key in the file  source=models_dev(SHELF/mine.json)
+acme   type=openai     models=1  https://acme.example/v1  API key in config.toml  source=models_dev(SHELF/models.dev)
+guess  type=openai     models=1  https://guess.example    API key in config.toml  source=models_dev(SHELF/mine.json)
 one    type=openai     models=1  https://one.example/v1   no key           source=apiJson(SHELF/api.json)
 two    type=anthropic  models=2  https://two.example      no key           source=apiJson(SHELF/api.json)
 
@@ -297,7 +297,7 @@ Default model: acme/acme-1
                 2,
                 "",
                 """\
-error: it is only removed with --yes where nobody can be asked
+error: not a terminal: pass --yes to confirm
 
 hint: see `modelbay provider remove --help`
 """,
@@ -523,7 +523,7 @@ def test_without_the_net_the_built_in_list_is_used_with_its_date(bay: Inside, sh
     shelf.pages["/models.dev"] = 502
     run = bay("provider", "catalog", "list", "--filter", "openrouter")
     assert (run.code, run.out.split()[:2]) == (0, ["openrouter", "wire=openai"])
-    assert "that of SNAPSHOT-DAY is used, which is built in" in run.err
+    assert "using that of SNAPSHOT-DAY, which is built in" in run.err
 
 
 def test_a_list_of_ones_own_has_nobody_elses_prices(bay: Inside, shelf: Site):
@@ -537,7 +537,7 @@ def test_the_users_word_goes_beside_the_lists(bay: Inside, shelf: Site):
     assert "overrides = { max_output_size = 5" in bay.text
     bay.done("provider", "refresh", "acme")
     shown = bay.done("model", "show", "acme/acme-1")
-    assert "max output  5 " in shown
+    assert "max output      5 " in shown
     bay.done("model", "set", "acme/acme-1", "max_output_size=")
     assert "max_output_size = 8000" in bay.text
     assert "max_output_size = 5" not in bay.text

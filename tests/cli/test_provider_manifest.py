@@ -257,7 +257,7 @@ def test_embedded_becomes_hosted_by_adding_the_same_id_again(bay: Inside, acme: 
     assert f'url = "{acme.url}{HOSTED}"' in bay.text
     assert f'api_key = "{KEY}"' in bay.text
     assert "max_output_size = 1000" in bay.text
-    assert bay.done("provider", "refresh", "sample-provider") == "sample-provider: nothing new\n"
+    assert bay.done("provider", "refresh", "sample-provider") == "sample-provider: up to date\n"
 
 
 # What is wrong

@@ -189,14 +189,14 @@ def test_a_refresh_renews_the_sources_word_and_leaves_the_users(bay: Inside, acm
     assert run.code == 0, run.err
     assert bay.same(bay.text) == AFTER
     assert run.out.splitlines() == [
-        "acme: 1 new, 1 gone, 1 changed",
+        "acme: 1 new, 1 removed, 1 changed",
         "  + acme/new",
         "  - acme/old",
         '  ~ acme/large: name "Model Name V1" → "Large"; last_updated "2025-08-21" → "2025-11-01"; '
         "cost.output 1.5 → 2.0; cost.cache_read nothing → 0.05; limit.context 128000 → 200000",
     ]
     assert "acme/large.listed.cost.input: it is yours; its source says 0.6" in run.err
-    assert bay.done("provider", "refresh", "acme") == "acme: nothing new\n"
+    assert bay.done("provider", "refresh", "acme") == "acme: up to date\n"
     assert bay.same(bay.text) == AFTER
     assert load(bay.file).model("l").max_output_size == 1000
 
@@ -215,7 +215,7 @@ def test_a_model_that_the_user_took_out_stays_out_until_it_is_added_again(bay: I
     text = bay.text
     start = text.index('[models."acme/old"]')
     bay.file.write_text(text[:start])
-    assert bay.done("provider", "refresh", "acme") == "acme: nothing new\n"
+    assert bay.done("provider", "refresh", "acme") == "acme: up to date\n"
     assert "acme/old" not in bay.text
     bay.done("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
     assert "acme/old" in bay.text
@@ -304,7 +304,7 @@ def test_a_part_of_a_list_takes_nothing_away(bay: Inside, acme: Site, status: in
     bay.done("provider", "add", f"{acme.url}/v1", "--id", "plain", "--api-key", KEY, "--all-models")
     acme.pages["/v1/models"] = Page(b'{"data":[{"id":"a"}]}', status, headers)
     run = bay("provider", "refresh", "plain")
-    assert run.code == 1 and "sent only a part of its reply" in run.err
+    assert run.code == 1 and "sent only part of its reply" in run.err
     assert {"plain/a", "plain/b"} <= load(bay.file).models.keys()
 
 
@@ -320,7 +320,7 @@ def test_an_id_in_another_case_is_the_same_model(bay: Inside, acme: Site) -> Non
     entry = load(bay.file).models["plain/GPT-Large"]
     assert (entry.model, entry.max_output_size) == ("gpt-large", 1000)
     assert load(bay.file).default_model == "plain/GPT-Large"
-    assert bay.done("provider", "refresh", "plain") == "plain: nothing new\n"
+    assert bay.done("provider", "refresh", "plain") == "plain: up to date\n"
 
 
 def test_an_id_of_a_manifest_in_another_case_is_the_same_model(bay: Inside, acme: Site) -> None:
@@ -341,7 +341,7 @@ def test_a_model_that_was_taken_out_stays_out_in_another_case(bay: Inside, acme:
     bay.file.write_text(re.sub(r'\n\[models."acme/small"\]\n(?:[^\[\n].*\n)*', "\n", bay.text))
     assert "acme/small" not in load(bay.file).models
     acme.pages[LISTED] = models(model(id="large"), model(id="Small", name="Small"), {"id": "old", "name": "Old"})
-    assert bay.done("provider", "refresh", "acme") == "acme: nothing new\n"
+    assert bay.done("provider", "refresh", "acme") == "acme: up to date\n"
 
 
 def test_pages_that_do_not_come_take_nothing_away(bay: Inside, acme: Site) -> None:
@@ -350,8 +350,8 @@ def test_pages_that_do_not_come_take_nothing_away(bay: Inside, acme: Site) -> No
     bay.done("provider", "add", f"{acme.url}/v1", "--id", "plain", "--api-key", KEY, "--all-models")
     acme.pages["/v1/models?after_id=a"] = 503
     run = bay("provider", "refresh", "plain")
-    assert run.out == "plain: nothing new\n"
-    assert "no model is removed, as the list was not read completely: page 2 of the list did not come" in run.err
+    assert run.out == "plain: up to date\n"
+    assert "no model was removed, because the list is incomplete: could not fetch page 2 of the list" in run.err
 
 
 # What fails
@@ -366,7 +366,7 @@ def test_one_source_that_fails_leaves_the_others_alone(bay: Inside, acme: Site) 
         run = bay("provider", "refresh")
     assert run.code == 1
     assert "  + acme/new\n" in run.out
-    assert "broken stays as it was" in run.err
+    assert "not changed: broken" in run.err
     assert "Failed to process provider data" in run.err
     assert "broken/a" in bay.text
 
@@ -392,7 +392,7 @@ def test_static_and_embedded_are_left_alone(bay: Inside, acme: Site) -> None:
     asked = len(acme.asked)
     run = bay("provider", "refresh")
     assert run.code == 0
-    assert "No provider can be refreshed" in run.err
+    assert "No provider has a source to refresh from" in run.err
     assert 'it has model_source = "static"' in bay("provider", "refresh", "acme").err
     assert "it was added from embedded JSON" in bay("provider", "refresh", "synthetic").err
     assert "did you mean" in bay("provider", "refresh", "acm").err
@@ -418,7 +418,7 @@ def test_a_provider_that_moves_stays_where_it_was_until_somebody_agrees(bay: Ins
         for _ in range(2):  # it is told each time
             run = bay("provider", "refresh", "acme")
             assert run.code == 0, run.err
-            assert "its source says that it is at ELSEWHERE/v1 now; it stays at SITE/v1" in run.err
+            assert "the source has a new base URL, ELSEWHERE/v1. It is not used" in run.err
         assert load(bay.file).providers["acme"].base_url == f"{acme.url}/v1"
         assert "acme/new" in bay.text
         assert not elsewhere.keys()
@@ -451,17 +451,17 @@ def test_a_person_may_agree_to_a_move(bay: Inside, acme: Site) -> None:
     acme.pages[HOSTED] = manifest(name="Acme", website=None, baseUrl="SITE/v2")
     acme.pages["/v2/models?extended=true"] = acme.pages[LISTED]
     with Person(bay.home, "provider", "refresh", "acme") as person:
-        person.sees(f"acme was at {acme.url}/v1; its source says {acme.url}/v2 now")
-        person.sees("its key goes there from then on").types("n")
-        person.sees("it stays at")
+        person.sees(f"The source has a new base URL for acme: {acme.url}/v1 → {acme.url}/v2")
+        person.sees("The API key will be sent there.").types("n")
+        person.sees("is not used")
         assert person.ends() == 0
     assert load(bay.file).providers["acme"].base_url == f"{acme.url}/v1"
     with Person(bay.home, "provider", "refresh", "acme") as person:
-        person.sees("Move it?").types("y")
-        person.sees("acme: moved")
+        person.sees("Use the new base URL?").types("y")
+        person.sees("acme: base URL changed")
         assert person.ends() == 0
     assert load(bay.file).providers["acme"].base_url == f"{acme.url}/v2"
-    assert bay.done("provider", "refresh", "acme") == "acme: nothing new\n"
+    assert bay.done("provider", "refresh", "acme") == "acme: up to date\n"
 
 
 def test_the_key_is_sent_where_the_models_want_it(bay: Inside, acme: Site) -> None:
@@ -480,12 +480,12 @@ def test_a_providers_own_list_is_asked_again(bay: Inside, acme: Site) -> None:
     run = bay("provider", "refresh", "plain")
     assert run.code == 0, run.err
     assert run.out.splitlines() == [
-        "plain: 1 new, 1 gone, 1 changed",
+        "plain: 1 new, 1 removed, 1 changed",
         "  + plain/c",
         "  - plain/b",
         "  ~ plain/a: max_context_tokens 1000 → 2000",
     ]
-    assert bay.done("provider", "refresh", "plain") == "plain: nothing new\n"
+    assert bay.done("provider", "refresh", "plain") == "plain: up to date\n"
 
 
 def test_a_default_model_that_is_not_listed_stays_and_is_named(bay: Inside, acme: Site) -> None:
@@ -505,14 +505,14 @@ def test_of_a_list_of_which_some_were_chosen_the_others_are_only_told(bay: Insid
     bay.done("provider", "add", f"{acme.url}/v1", "--id", "plain", "--api-key", KEY, "--model", "a", "--model", "own")
     acme.pages["/v1/models"] = {"data": [{"id": "a"}, {"id": "c"}]}
     run = bay("provider", "refresh", "plain")
-    assert run.out == "plain: nothing new\n"
+    assert run.out == "plain: up to date\n"
     assert "it also lists c now" in run.err
     assert {alias for alias in load(bay.file).models if alias.startswith("plain/")} == {"plain/a", "plain/own"}
 
 
 def test_a_vendor_without_a_list_is_not_asked_for_one(bay: Inside) -> None:
     bay.file.write_text('[providers.answers]\ntype = "openai"\nbase_url = "https://api.perplexity.ai"\n')
-    assert "No provider can be refreshed" in bay("provider", "refresh").err
+    assert "No provider has a source to refresh from" in bay("provider", "refresh").err
 
 
 def test_a_removed_provider_is_forgotten(bay: Inside, acme: Site) -> None:
@@ -532,5 +532,5 @@ def test_the_models_of_a_login_are_asked_for_again(tmp_path: Path) -> None:
         file.write_text(file.read_text() + gone + '[models."kimi-code/sim-1".overrides]\nmax_context_size = 9\n')
         found = command("provider", "refresh", "managed:kimi-code")
         assert found.code == 0, found.err
-        assert found.out == "managed:kimi-code: 1 gone\n  - kimi-code/gone\n"
+        assert found.out == "managed:kimi-code: 1 removed\n  - kimi-code/gone\n"
         assert load(file).models["kimi-code/sim-1"].max_context_size == 9

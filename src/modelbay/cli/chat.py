@@ -80,7 +80,7 @@ def open_app(settings: Settings, model: str | None = None, *, again: bool = Fals
     """Opens the terminal app. `again` continues the last conversation."""
     if not (asks() and terminal.is_terminal(sys.stdout)):
         raise click.UsageError(
-            "the app requires a terminal; use modelbay chat --plain without one", click.get_current_context()
+            "the app requires a terminal; without one, use `modelbay chat --plain`", click.get_current_context()
         )
     from modelbay import tui
 

@@ -23,14 +23,16 @@ from modelbay.secrecy import masked_url, redact
 @click.argument("id", required=False)
 @click.option("--dry-run", is_flag=True, help="Print what would change in config.toml, and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--due", is_flag=True, hidden=True, help="Only what was not refreshed for a day, without a word.")
+@click.option(
+    "--due", is_flag=True, hidden=True, help="Refresh silently, only providers that were not refreshed for a day."
+)
 @pass_settings
 def refresh_provider(settings: Settings, /, id: str | None, dry_run: bool, as_json: bool, due: bool) -> int:
-    """Ask again where the provider ID came from, or every provider, and write what is new.
+    """Update the provider ID, or every provider, from its source.
 
-    Its manifest, its registry, models.dev or its own list says which models there are and what they can do. What you wrote
-    yourself stays: overrides, fields, headers, aliases, comments, the default model. `model_source = "static"` in a
-    provider's table leaves it out. Once a day this happens by itself, if MODELBAY_REFRESH is not off.
+    The source is the provider's manifest, registry, entry in models.dev or model list. Your own settings stay: overrides, fields,
+    headers, aliases, comments, the default model. Providers with `model_source = "static"` are skipped. A refresh also runs
+    automatically once a day, unless MODELBAY_REFRESH=off.
     """
     config = load(settings.config)
     if due:
@@ -38,9 +40,9 @@ def refresh_provider(settings: Settings, /, id: str | None, dry_run: bool, as_js
         return 0
     entries = refresh.chosen(config, id)
     if not entries and not as_json:
-        terminal.note("No provider can be refreshed")
+        terminal.note("No provider has a source to refresh from")
         return 0
-    with terminal.waiting(f"asking {counted(len(entries), 'provider')}", hidden=as_json):
+    with terminal.waiting(f"refreshing {counted(len(entries), 'provider')}", hidden=as_json):
         answers = threads.run(refresh.ask(config, entries))
     outcomes = []
     for answer in answers:
@@ -55,11 +57,11 @@ def refresh_provider(settings: Settings, /, id: str | None, dry_run: bool, as_js
 
 
 def say(outcome: RefreshResult, settings: Settings, *, dry_run: bool) -> None:
-    """What became of an answer."""
+    """Writes the result of a refresh."""
     answer = outcome.answer
     if outcome.error is not None:
         outcome.error.provider = outcome.error.provider or answer.providers[0]
-        terminal.note(f"{', '.join(answer.providers)} stays as it was")
+        terminal.note(f"not changed: {', '.join(answer.providers)}")
         terminal.report(terminal.explained(outcome.error, settings))
         return
     if dry_run:
@@ -74,13 +76,13 @@ def say(outcome: RefreshResult, settings: Settings, *, dry_run: bool) -> None:
             terminal.note(f"  {text}")
     if answer.move is not None and not any(one.moved for one in outcome.written):
         terminal.warning(
-            f"{answer.providers[0]}: its source says that it is at {masked_url(answer.move.new)} now; it stays at "
-            f"{masked_url(answer.move.old)}, as its key would go there: refresh it on a terminal to agree"
+            f"{answer.providers[0]}: the source has a new base URL, {masked_url(answer.move.new)}. It is not used, because the "
+            f"API key would be sent there. To accept it, refresh on a terminal. Current base URL: {masked_url(answer.move.old)}"
         )
 
 
 def say_merged(merged: Merged) -> None:
-    """The models that came, went, changed, and were left alone."""
+    """Writes the models that were added, removed, changed and skipped."""
     for alias in merged.added:
         terminal.write(f"  + {alias}\n")
     for alias in merged.removed:
@@ -88,33 +90,35 @@ def say_merged(merged: Merged) -> None:
     for alias, said in merged.changed.items():
         terminal.write(f"  ~ {alias}: {'; '.join(said)}\n")
     if merged.incomplete:
-        terminal.note(f"  no model is removed, as the list was not read completely: {merged.incomplete}")
+        terminal.note(f"  no model was removed, because the list is incomplete: {merged.incomplete}")
     for alias, why in merged.kept.items():
         terminal.note(f"  {alias}: {why}")
 
 
 def _is_agreed(config: Config, answer: SourceUpdate) -> bool:
-    """Whether a provider may move, which a person is asked."""
+    """Whether the user accepts a new base URL of a provider."""
     if answer.move is None or not asks():
         return False
     id = answer.providers[0]
-    terminal.note(f"{id} was at {masked_url(answer.move.old)}; its source says {masked_url(answer.move.new)} now")
+    terminal.note(
+        f"The source has a new base URL for {id}: {masked_url(answer.move.old)} → {masked_url(answer.move.new)}"
+    )
     entry = config.provider(id)
     own = [model for model in config.models.values() if model.provider == id and (model.api_key or model.oauth)]
     keyed = entry.api_key or entry.env or entry.oauth or entry.custom_headers or own
-    key = "its key goes there from then on" if keyed else "no key of its own goes there"
-    return click.confirm(f"Move it? ({key})", default=False, err=True)
+    key = "The API key will be sent there. " if keyed else ""
+    return click.confirm(f"{key}Use the new base URL?", default=False, err=True)
 
 
 def _summary(one: WrittenProvider) -> str:
     merged = one.models
     words = [f"{len(merged.added)} new"] if merged.added else []
-    words += [f"{len(merged.removed)} gone"] if merged.removed else []
+    words += [f"{len(merged.removed)} removed"] if merged.removed else []
     words += [f"{len(merged.changed)} changed"] if merged.changed else []
     words += ["added"] if one.new else []
-    words += ["removed: its source has it no more"] if one.gone else []
-    words += ["moved"] if one.moved else ["changed"] if one.changed else []
-    return ", ".join(words) or "nothing new"
+    words += ["removed: no longer in its source"] if one.gone else []
+    words += ["base URL changed"] if one.moved else ["changed"] if one.changed else []
+    return ", ".join(words) or "up to date"
 
 
 def _table(outcomes: list[RefreshResult]) -> dict[str, Any]:

@@ -16,11 +16,11 @@ from modelbay.onboarding.remove import remove
 
 @click.command()
 @click.argument("id")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not prompt for confirmation.")
 @click.option("--dry-run", is_flag=True, help="Print what would change in config.toml, and change nothing.")
 @pass_settings
 def remove_provider(settings: Settings, /, id: str, yes: bool, dry_run: bool) -> None:
-    """Remove the provider ID, its models, and what named them as a default."""
+    """Remove the provider ID, its models, and default settings that refer to them."""
     config = load(settings.config)
     logging_in.check_editable(config, id)
     planned = remove(settings.config, [id], dry_run=True)
@@ -28,9 +28,7 @@ def remove_provider(settings: Settings, /, id: str, yes: bool, dry_run: bool) ->
         return
     if not yes:
         if not asks():
-            raise click.UsageError(
-                "it is only removed with --yes where nobody can be asked", click.get_current_context()
-            )
+            raise click.UsageError("not a terminal: pass --yes to confirm", click.get_current_context())
         models = planned.result[0].models
         also = f" and {counted(len(models), 'model')} ({', '.join(models[:5])}{' …' * (len(models) > 5)})" * bool(
             models
@@ -45,8 +43,8 @@ def _said(id: str, done: Removed) -> list[str]:
     if done.models:
         said.append(f"Removed {counted(len(done.models), 'model')}: {', '.join(done.models)}")
     if done.default_model:
-        said.append(f"There is no default model any more; it was {done.default_model}")
+        said.append(f"The default model is no longer set (was {done.default_model})")
     if done.default_provider:
-        said.append("There is no default provider any more")
-    said += [f"Provider {other} has no default model any more" for other in done.provider_defaults]
+        said.append("The default provider is no longer set")
+    said += [f"The default model of {other} is no longer set" for other in done.provider_defaults]
     return said

@@ -1,4 +1,4 @@
-"""`modelbay provider list` and `modelbay provider show`. Neither shows a secret, nor do their `--json`."""
+"""`modelbay provider list` and `modelbay provider show`. Their output never contains secrets, with `--json` neither."""
 
 from shlex import quote
 from typing import Any
@@ -23,7 +23,7 @@ from modelbay.secrecy import REFERENCE, masked_text, masked_url, shown
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def list_providers(settings: Settings, /, as_json: bool) -> None:
-    """List the providers."""
+    """List the configured providers."""
     config = load(settings.config)
     for problem in config.problems:
         terminal.warning(str(problem))
@@ -34,12 +34,12 @@ def list_providers(settings: Settings, /, as_json: bool) -> None:
         terminal.write_json({"providers": found, "logins": kept, "default_model": config.default_model})
         return
     if not found and not kept:
-        unusable = f"No provider of {config.path} can be used; `modelbay config check` says how to mend it"
+        unusable = f"No usable provider in {config.path}; list its errors with `modelbay config check`"
         terminal.note(unusable if config.problems else "No providers configured; add one with `modelbay provider add`")
         return
     write_rows([_row(one) for one in found])
     if kept:
-        terminal.write("\n" * bool(found) + "Logged in (`modelbay logout` removes it)\n")
+        terminal.write("\n" * bool(found) + "Logged in (remove with `modelbay logout`)\n")
         write_rows([_row(one) for one in kept], indent="  ")
     if config.default_model:
         terminal.write(f"\nDefault model: {config.default_model}\n")
@@ -62,7 +62,7 @@ list_provider = list_providers
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def show_provider(settings: Settings, /, id: str, as_json: bool) -> None:
-    """Show all about the provider ID: its address, its models, and what its endpoint taught us."""
+    """Show the provider ID: base URL, credential, models, and parameters that its endpoint rejected."""
     config = load(settings.config)
     entry = config.provider(id)
     about = details(config, entry)
@@ -75,15 +75,15 @@ def show_provider(settings: Settings, /, id: str, as_json: bool) -> None:
     _write_section("models", [f"{alias}  ({wire_id})" for alias, wire_id in about["models"].items()])
     if about["list"]:
         seen = about["list"]
-        terminal.write(f"\nits list  {counted(seen['models'], 'model')} at {seen['url']}, {seen['age']} ago\n")
+        terminal.write(f"\nmodel list  {counted(seen['models'], 'model')} at {seen['url']}, {seen['age']} ago\n")
     lines = [f"{lesson['model']}: {lesson['lesson']}" for lesson in about["lessons"]]
-    _write_section("learnt", lines)
+    _write_section("lessons", lines)
     if lines:
-        terminal.note(f"`modelbay provider test {quote(id)} --forget` forgets what was learnt")
+        terminal.note(f"delete lessons with `modelbay provider test {quote(id)} --forget`")
 
 
 def summary(config: Config, entry: ProviderEntry) -> dict[str, Any]:
-    """A provider in a few words."""
+    """The facts about a provider that a list shows."""
     found, problem = _upstream(config, entry)
     return {
         "id": entry.id,
@@ -99,7 +99,7 @@ def summary(config: Config, entry: ProviderEntry) -> dict[str, Any]:
 
 
 def details(config: Config, entry: ProviderEntry) -> dict[str, Any]:
-    """All about a provider."""
+    """All facts about a provider."""
     from modelbay.providers.adaptation import Adaptation
     from modelbay.storage.lessons import LessonBook
 
@@ -125,13 +125,13 @@ def details(config: Config, entry: ProviderEntry) -> dict[str, Any]:
 
 
 def credential(config: Config, entry: ProviderEntry) -> str:
-    """What stands for us there, in words without a secret."""
+    """The kind of credential that is used, without the secret."""
     if entry.auth == "none":
         return "header" if has_auth_header(entry) else "none needed"
     if entry.api_key:
-        return masked_text(entry.api_key) if REFERENCE.fullmatch(entry.api_key) else "key in the file"
+        return masked_text(entry.api_key) if REFERENCE.fullmatch(entry.api_key) else "API key in config.toml"
     if any(entry.env.get(name) for name in key_names(entry)):
-        return "key in the env table"
+        return "API key in the env table"
     if entry.oauth:
         return "login"
     if has_auth_header(entry):
@@ -140,7 +140,7 @@ def credential(config: Config, entry: ProviderEntry) -> str:
     if found and found.place and found.preset and found.preset.addressing == "vertexai":
         return "Google's default credentials"
     keyless = found is not None and (found.origin.loopback or (found.preset is not None and found.preset.keyless))
-    return "none needed" if keyless else "no key"
+    return "none needed" if keyless else "no API key"
 
 
 def _upstream(config: Config, entry: ProviderEntry) -> tuple[Upstream | None, str | None]:
@@ -162,7 +162,7 @@ def _source(entry: ProviderEntry) -> dict[str, Any] | None:
 
 
 def _list(found: Upstream) -> dict[str, Any] | None:
-    """The list as it was last seen."""
+    """The last model list of the provider that was fetched."""
     from time import time
 
     from modelbay.catalog.lookup import Catalog

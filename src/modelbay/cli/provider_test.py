@@ -19,16 +19,16 @@ MARKS = {"yes": ("✓", "green"), "no": ("✗", "red"), "unknown": ("?", "yellow
 
 @click.command()
 @click.argument("ids", nargs=-1, metavar="[ID]…")
-@click.option("--model", metavar="ID", help="The model to talk to; else the first that is configured.")
-@click.option("--forget", "forgets", is_flag=True, help="First forget what its endpoint taught us.")
+@click.option("--model", metavar="ID", help="Model ID or alias to test with. Default: the first configured model.")
+@click.option("--forget", "forgets", is_flag=True, help="Delete the lessons about the endpoint first.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def test_provider(settings: Settings, /, ids: tuple[str, ...], model: str | None, forgets: bool, as_json: bool) -> int:
-    """Try a provider out: is it there, does it take the key, does it do what it should. All of them, if none is named.
+    """Test connection, API key, protocol, streaming, tools, thinking and images of providers. Without ID, test all.
 
-    It makes up to eight small real calls, which cost a few tokens. A check says yes only for what was seen: a reply, several
-    pieces, a call that fits the tool, thinking, the colors of two pictures. Otherwise it is unknown, with the reason. The exit
-    code is 1 where the provider cannot be used.
+    Each test makes up to eight small calls, which cost a few tokens. A check is yes only if it was observed: a reply, several
+    pieces, a call that matches the tool's schema, thinking, the colors of two pictures. Otherwise it is unknown, with the reason.
+    The exit code is 1 if a provider cannot be used.
     """
     config = load(settings.config)
     names = list(ids) or list(config.providers)
@@ -39,9 +39,11 @@ def test_provider(settings: Settings, /, ids: tuple[str, ...], model: str | None
         if forgets:
             count = forget(config, id)
             terminal.note(
-                f"forgot {counted(count, 'lesson')} about {id}" if count else f"nothing was learnt about {id}"
+                f"deleted {counted(count, 'lesson')} about {id}"
+                if count
+                else f"no lessons about {id}"
             )
-        with terminal.waiting(f"trying {id}", hidden=as_json):
+        with terminal.waiting(f"testing {id}", hidden=as_json):
             found[id] = threads.run(_checks(config, id, model))
         if not as_json:
             _show(id, found[id], several=len(names) > 1)
@@ -74,11 +76,11 @@ def _show(id: str, checks: list[Check], *, several: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def detect_provider(settings: Settings, /, as_json: bool) -> None:
-    """Find the model servers on this machine: Ollama, LM Studio, llama.cpp, vLLM, SGLang, Jan, on their usual ports."""
+    """Find local model servers on their default ports: Ollama, LM Studio, llama.cpp, vLLM, SGLang, Jan."""
     from modelbay.onboarding.local_servers import local_servers, usual
 
     config = load(settings.config)
-    with terminal.waiting("looking around", hidden=as_json):
+    with terminal.waiting("looking for local servers", hidden=as_json):
         found = threads.run(local_servers(config))
     if as_json:
         servers: list[dict[str, Any]] = [
@@ -89,14 +91,14 @@ def detect_provider(settings: Settings, /, as_json: bool) -> None:
         terminal.write_json({"servers": servers})
         return
     if not found:
-        terminal.note(f"No server answers on the usual port of {', '.join(one.name for one in usual())}")
+        terminal.note(f"No local server found on the default ports of {', '.join(one.name for one in usual())}")
         return
     rows = []
     for one in found:
-        models = "wants a key" if one.locked else counted(len(one.models), "model") + ": " * bool(one.models)
+        models = "requires an API key" if one.locked else counted(len(one.models), "model") + ": " * bool(one.models)
         rows.append((one.name, one.base_url, models + ", ".join(one.models[:3]) + " …" * (len(one.models) > 3)))
     write_rows(rows)
     for one in found:
         if one.provider is None:
             name = one.preset.id if one.preset and one.preset.base_url == one.base_url else one.base_url
-            terminal.note(f"add it: modelbay provider add {quote(name)}")
+            terminal.note(f"add {one.name} with `modelbay provider add {quote(name)}`")
