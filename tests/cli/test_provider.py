@@ -321,7 +321,7 @@ models
   acme/sim-text  (sim-text)
 
 lessons
-  sim-1: `seed` is left out
+  sim-1: `seed` is omitted
 """)
 
 

@@ -285,8 +285,8 @@ warning: skipped: broken: unknown type "smoke"
                 """\
 acme   type=openai     models=1  https://acme.example/v1  API key in config.toml  source=models_dev(SHELF/models.dev)
 guess  type=openai     models=1  https://guess.example    API key in config.toml  source=models_dev(SHELF/mine.json)
-one    type=openai     models=1  https://one.example/v1   no key           source=apiJson(SHELF/api.json)
-two    type=anthropic  models=2  https://two.example      no key           source=apiJson(SHELF/api.json)
+one    type=openai     models=1  https://one.example/v1   no API key              source=apiJson(SHELF/api.json)
+two    type=anthropic  models=2  https://two.example      no API key              source=apiJson(SHELF/api.json)
 
 Default model: acme/acme-1
 """,

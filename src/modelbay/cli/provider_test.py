@@ -38,11 +38,7 @@ def test_provider(settings: Settings, /, ids: tuple[str, ...], model: str | None
     for id in names:
         if forgets:
             count = forget(config, id)
-            terminal.note(
-                f"deleted {counted(count, 'lesson')} about {id}"
-                if count
-                else f"no lessons about {id}"
-            )
+            terminal.note(f"deleted {counted(count, 'lesson')} about {id}" if count else f"no lessons about {id}")
         with terminal.waiting(f"testing {id}", hidden=as_json):
             found[id] = threads.run(_checks(config, id, model))
         if not as_json:
