@@ -8,10 +8,11 @@ for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):  # the devel
     os.environ.pop(name, None)
     os.environ.pop(name.lower(), None)
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background process, and its children
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+for name in ("SIGHUP", "SIGINT", "SIGQUIT"):
+    # nohup and a shell's `&` start pytest with ignored signals. Processes of tests would inherit that and not end at Ctrl-C.
+    # A handler is not inherited, so they get the default.
+    if (number := getattr(signal, name, None)) and signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
 
 pytest_plugins = ["tests.servers.fixtures"]
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import signal
 import sys
-import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,8 @@ from modelbay.providers import presets
 from modelbay.simulator import Simulator
 from modelbay.simulator.authorisation import Manner
 from tests.cli.command import Command
+from tests.credentials.login_processes import TokensHeldBack
+from tests.fault_config import LONG
 
 OWN = """\
 # mine
@@ -244,26 +245,25 @@ def test_ctrl_c_while_it_waits(command: Command, sim: Simulator) -> None:
     assert process.stderr is not None
     assert process.stderr.readline().startswith("Open ")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=LONG)
     assert (process.returncode, out) == (130, "") and "Traceback" not in err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no SIGTERM")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_login_that_is_ended_while_the_server_issues_the_tokens_stores_them(
-    command: Command, sim: Simulator, number: signal.Signals
+    command: Command, sim: Simulator, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sim.provider.logins.behave(Manner(approve_after=0, interval=1, pause=1.0))
-    url = sim.url
+    sim.provider.logins.behave(Manner(approve_after=0, interval=1))
+    url, tokens = sim.url, TokensHeldBack(sim, monkeypatch)
     process = command.start("login", "kimi-code", "--oauth-host", url, "--base-url", f"{url}/coding/v1")
-    while not any(entry.path == "/api/oauth/token" for entry in sim.journal):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+    tokens.wait_for_request()
     process.send_signal(number)
-    _, err = process.communicate(timeout=120)
+    tokens.release()
+    _, err = process.communicate(timeout=LONG)
     assert process.returncode == -number and "Traceback" not in err
     assert list((command.home / "credentials").glob("*.json"))
-    assert log_in(command).out.startswith("Already logged in"), "nobody has to approve it again"
+    assert log_in(command).out.startswith("Already logged in"), "the login needs no second approval"
 
 
 def test_a_logout_during_a_login_is_not_undone(
@@ -293,7 +293,7 @@ def test_logins_and_logouts_at_once_leave_all_or_nothing(command: Command, sim: 
     assert command(*line).code == 0
     for round in range(3):
         both = [command.start("logout", "kimi-code"), command.start(*line)]
-        ends = [process.communicate(timeout=120) for process in both]
+        ends = [process.communicate(timeout=LONG) for process in both]
         tokens = list((command.home / "credentials").glob("*.json"))
         entry = config(command).get("providers", {})
         assert bool(tokens) == ("managed:kimi-code" in entry), (round, ends)

@@ -6,11 +6,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Event
+
+import pytest
 
 from modelbay.credentials.oauth import TokenSet
 from modelbay.credentials.tokens import FileStore
 from modelbay.simulator import Simulator
+from modelbay.simulator.answers import Answer
 from modelbay.simulator.authorisation import Manner
+from tests.fault_config import LONG
 
 CONFIG = """\
 default_model = "m"
@@ -88,6 +93,27 @@ def grant(simulator: Simulator, *, left: float = 900, lasts: float = 900) -> Tok
         token_url=f"{simulator.url}/api/oauth/token",
         obtained_by="modelbay",
     )
+
+
+class TokensHeldBack:
+    """Lets the token endpoint answer only after `release`; `wait_for_request` returns when it was asked."""
+
+    def __init__(self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._asked, self._released = Event(), Event()
+        issue = simulator.provider.logins.token
+
+        def issue_late(body: bytes) -> Answer:
+            self._asked.set()
+            assert self._released.wait(LONG)
+            return issue(body)
+
+        monkeypatch.setattr(simulator.provider.logins, "token", issue_late)
+
+    def wait_for_request(self) -> None:
+        assert self._asked.wait(LONG)
+
+    def release(self) -> None:
+        self._released.set()
 
 
 def _bytes(steps):

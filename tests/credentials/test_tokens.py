@@ -28,11 +28,13 @@ from modelbay.simulator.authorisation import Manner
 from tests.credentials.file_keyring import Keyring
 from tests.credentials.login_processes import (
     ASK,
+    TokensHeldBack,
     configure,
     grant,
     kills_leave_a_usable_token,
     ten_processes_share_one_refresh,
 )
+from tests.fault_config import LONG
 
 STORE = FileStore()
 
@@ -203,21 +205,21 @@ async def test_a_logout_during_a_refresh_is_not_undone(home: Path, sim: Simulato
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no SIGTERM")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_process_that_is_ended_while_it_refreshes_stores_the_new_tokens(
-    home: Path, sim: Simulator, number: signal.Signals
+    home: Path, sim: Simulator, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = grant(sim, left=20)
     STORE.write("managed", old)
-    sim.provider.logins.manner.pause = 1.0
+    tokens = TokensHeldBack(sim, monkeypatch)
     with subprocess.Popen(
         [sys.executable, "-c", ASK], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as asks:
         assert asks.stdin is not None
         asks.stdin.write("\n")
         asks.stdin.flush()
-        while sim.provider.logins.refreshes == 0:
-            time.sleep(0.01)
+        tokens.wait_for_request()
         asks.send_signal(number)
-        assert asks.wait(60) == -number
+        tokens.release()
+        assert asks.wait(LONG) == -number
     assert kept().refresh_token != old.refresh_token and sim.provider.logins.accepts(kept().access_token)
 
 
