@@ -49,6 +49,12 @@ def test_another_secret_is_a_change_that_shows_neither():
         ),
         (f'proxy = "socks5://{KEY}@host"', 'proxy = "socks5://…@host"'),
         (f'# api_key = "{KEY}"', '# api_key = "…"'),
+        ('# api_key = "a b"', '# api_key = "…"'),
+        ("# password = hunter2", '# password = "…"'),
+        ('# X-Any = "hunter2"', '# X-Any = "…"'),
+        ('# env = { OPENAI_API_KEY = "hunter2", A = "" }', '# env = { OPENAI_API_KEY = "…", A = "" }'),
+        ('# custom_headers = { X-Any = "hunter2" } # mine', '# custom_headers = { X-Any = "…" }'),
+        ('# base_url = "https://me:hunter2@host/v1"', '# base_url = "https://…@host/v1"'),
     ],
 )
 @pytest.mark.parametrize("where", ["new", "old", "around"])
@@ -59,10 +65,23 @@ def test_secrets_are_masked(line, shown, where):
     sign = {"new": "+", "old": "-", "around": " "}[where]
     for part in shown.split("\n"):
         assert f"\n{sign}{part}\n" in diff
-    assert KEY not in diff
+    assert not any(secret in diff for secret in (KEY, "hunter2", "a b"))
 
 
-def test_what_is_no_secret_is_shown_as_it_stands():
+@pytest.mark.parametrize(
+    "table",
+    [
+        '[providers.a.custom_headers]\n# X-Any = "hunter2"\n',
+        '[providers.a]\ntype = "openai"\n# [providers.a.env] # not yet\n# ANY_KEY = "hunter2"\n',
+        'default_model = "m"\n\n# [providers.b.custom_headers]\n# X-Any = "hunter2"\n\n[models.m]\nmodel = "m"\n',
+    ],
+)
+def test_a_commented_out_setting_is_masked_by_the_table_that_it_is_in(table):
+    shown = [line[1:] for line in unified("", table, "f").splitlines()[3:]]
+    assert shown == table.replace("hunter2", "…").splitlines()
+
+
+def test_values_that_are_not_secret_are_unchanged():
     table = """\
 [models.a]
 max_output_size = 8_192 # tokens
@@ -75,6 +94,8 @@ capabilities = [
   "tools", # yes
 ]
 # a comment
+# max_tokens = 5 # commented out
+# api_key = "{env:OPENAI_API_KEY}"
 [models.b]
 api_key = "{command:pass show sk-secret}"
 """

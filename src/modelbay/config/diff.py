@@ -53,11 +53,11 @@ def _range(start: int, end: int) -> str:
 def _shown(text: str) -> Shown:
     lines: Shown = []
     for block in TomlDocument(text).blocks:
-        lines += [(line.text, _comment(line)) for line in block.lead]
+        tables = [block.path]
+        lines += [(line.text, _comment(line, tables)) for line in block.lead]
         lines += _paired(block.head, block.head)
-        for line in block.lines:
-            lines += _paired(line.text, _setting(block, line) if line.keys else _comment(line))
-        lines += [(line.text, _comment(line)) for line in block.after]
+        for line in (*block.lines, *block.after):
+            lines += _paired(line.text, _setting(block, line) if line.keys else _comment(line, tables))
     return [(line, shown.rstrip("\r\n")) for line, shown in lines]
 
 
@@ -108,9 +108,23 @@ def _is_secret(path: Keys, value: str) -> bool:
     )
 
 
-def _comment(line: TomlLine) -> str:
-    """A comment line. A setting that is commented out may still contain a secret."""
-    off = scan.OFF.match(line.head)
-    if off and (masked := masked_value(scan.keys_of(off["path"]), "secret")) != "secret":
-        return f"{off[0]} {values.text_of(masked)}"
+def _comment(line: TomlLine, tables: list[Keys]) -> str:
+    """A comment line. A setting that is commented out may still contain a secret.
+
+    `tables` are the tables that it may belong to: the one above, and those whose headers are commented out above it.
+    """
+    import tomllib
+
+    if header := scan.OFF_HEADER.match(line.head):
+        tables.append(scan.keys_of(header["path"]))
+    if off := scan.OFF.match(line.head):
+        keys_off = scan.keys_of(off["path"])
+        try:
+            value = values.read(line.head[off.end() :])
+        except tomllib.TOMLDecodeError:
+            value = "secret"  # it cannot be parsed, so all of it is masked if its key is a secret's
+        for table in [(), *tables]:
+            masked = masked_value((*table, *keys_off), value)
+            if not values.same(masked, value):
+                return f"{off[0]} {values.text_of(masked)}"
     return masked_comment(line.text)

@@ -28,6 +28,8 @@ NOTE = re.compile(rf"(?:[ \t]*{COMMENT})?")
 """A comment after an item, on the same line."""
 OFF = re.compile(rf"[ \t]*\#+[ \t]*(?P<path>{PATH})[ \t]*=(?!=)")
 """A setting that is commented out."""
+OFF_HEADER = re.compile(rf"[ \t]*\#+[ \t]*\[\[?[ \t]*(?P<path>{PATH})[ \t]*\]\]?[ \t]*(?:{COMMENT})?{END}")
+"""A table header that is commented out."""
 
 _ONE_KEY = re.compile(KEY)
 _SCALAR = re.compile(rf"{STRING}|[^,#\]}}\r\n]+", re.DOTALL)
