@@ -84,6 +84,38 @@ def test_a_conversation_that_was_deleted_elsewhere_is_stored_anew(store: Store) 
     assert len(loaded(store, chat).turns) == 4
 
 
+def test_a_conversation_that_got_the_number_of_a_deleted_one_is_not_overwritten(store: Store) -> None:
+    deleted, other = Chat(turns=exchange("Why?")), Chat(turns=[*exchange("When?"), *exchange("Where?")])
+    store.save(deleted)
+    assert deleted.id is not None
+    store.delete(deleted.id)
+    store.save(other)
+    assert other.id == deleted.id
+    deleted.turns += exchange("And?")
+    assert store.save(deleted), "it is stored as a copy"
+    assert loaded(store, other).turns == other.turns
+    assert loaded(store, deleted).turns == deleted.turns
+
+
+def test_a_question_that_was_taken_back_leaves_nothing_in_the_file(store: Store) -> None:
+    chat = Chat(question=user(f"{WORD} " * 20))
+    store.save(chat)
+    assert WORD.encode() in store.path.read_bytes()
+    chat.take_back()
+    store.save(chat)
+    assert WORD.encode() not in store.path.read_bytes()
+
+
+def test_a_deletion_gives_the_disk_space_back(store: Store) -> None:
+    kept, deleted = Chat(turns=exchange("Why?")), Chat(turns=exchange("What is this? " * 100_000))
+    store.save(kept)
+    before = store.path.stat().st_size
+    store.save(deleted)
+    assert deleted.id is not None
+    store.delete(deleted.id)
+    assert store.path.stat().st_size == before
+
+
 def test_what_came_of_an_answer_survives_the_end_of_its_program(store: Store) -> None:
     chat = Chat(turns=exchange("Why?"), question=user("And?"))
     store.save(chat)

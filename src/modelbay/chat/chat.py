@@ -50,7 +50,7 @@ class Chat(Struct):
     id: int | None = None
     """ID in the store; None if it is not stored."""
     revision: int = 0
-    """How many times it was stored. A different number in the store means that another program has changed it."""
+    """Revision in the store. A different one in the store means that another program has changed the chat."""
     stored: int = 0
     """Number of turns in the store."""
     models: dict[int, str] = field(default_factory=dict)

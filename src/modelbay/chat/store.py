@@ -8,6 +8,7 @@ import sqlite3
 import time
 from itertools import chain
 from pathlib import Path
+from secrets import randbits
 
 from msgspec import Struct
 
@@ -61,6 +62,8 @@ COLUMNS = (
 HAS = "(instr(folded(name), ?) or exists (select 1 from details where chat = id and instr(words, ?)))"
 """SQL: a conversation contains a word in its name or in a message."""
 DAY = 86_400.0
+BITS = 53
+"""Of the first revision of a conversation."""
 IDS = range(1, 2**63)
 """The IDs that SQLite can store."""
 
@@ -124,7 +127,8 @@ class Store:
             copied = chat.id is not None and self._revision(database, chat.id) != chat.revision
             if copied:
                 chat.id, chat.stored = None, 0
-            revision = chat.revision + 1
+            # a number may be that of a deleted conversation, so no two conversations begin with the same revision
+            revision = chat.revision + 1 if chat.id is not None else randbits(BITS)
             row = (
                 stored(chat.title), stored(chat.name), chat.model, chat.effort, time.time(), revision, chat.input_tokens,
                 chat.output_tokens, chat.context, chat.cost, _encoded(chat.question), stored("".join(chat.pieces)),
@@ -136,7 +140,6 @@ class Store:
             else:
                 assigned = ", ".join(f"{column} = ?" for column in COLUMNS)
                 database.execute(f"update chats set {assigned} where id = ?", (*row, id))
-            database.execute("delete from turns where chat = ? and number >= ?", (id, chat.stored))
             database.executemany(
                 "insert into turns (chat, number, content) values (?, ?, ?)",
                 [(id, number, _encoded(chat.turns[number])) for number in range(chat.stored, len(chat.turns))],
