@@ -61,6 +61,16 @@ def test_without_a_new_key_the_one_in_the_file_moves(command: Command):
     assert command("ask", "Hi").code == 0
 
 
+def test_a_key_that_the_keyring_does_not_store_whole_changes_nothing(command: Command):
+    assert command("key", "set", "sim").code == 0
+    keyring, config = keyring_of(command), config_of(command)
+    command.environment["PYTHON_KEYRING_BACKEND"] = "file_keyring.ShortKeyring"
+    ended = command("key", "set", "sim", stdin=f"{KEY}{KEY}\n")
+    assert ended.code == 1 and "the keyring did not store modelbay/sim" in ended.err
+    assert "modelbay key set --file" in ended.err
+    assert (keyring_of(command), config_of(command)) == (keyring, config)
+
+
 def test_a_key_in_the_env_table_moves_too(command: Command):
     assert command("key", "set", "sim").code == 0
     assert command("key", "set", "other").code == 0

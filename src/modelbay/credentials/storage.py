@@ -6,7 +6,7 @@ key is set again: a changed file must not send the key to another server.
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from modelbay.config.toml.scan import Keys
 from modelbay.credentials import system_keyring
 from modelbay.credentials.credential import key_names
 from modelbay.credentials.reference import ORIGIN, SERVICE, keys_folder
+from modelbay.credentials.system_keyring import NoKeyring
 from modelbay.errors import ConfigError
 from modelbay.origin import Origin
 from modelbay.secrecy import REFERENCE
@@ -39,17 +40,16 @@ def keep_in_keyring(config: Config, provider: ProviderEntry, key: str, origin: O
         ConfigError: the keyring rejected the key, or the file could not be changed; then the keyring is restored.
     """
     id = provider.id
-    before = _get(id), _get(id + ORIGIN)
-    _set(id, key)
-    _set(id + ORIGIN, str(origin))
-    if _get(id) != key:
-        raise ConfigError("the keyring did not store the key", hint=f"modelbay key set {id} --file")
+    before = {name: _get(name) for name in (id, id + ORIGIN)}
     reference = f"{{keyring:{SERVICE}/{id}}}"
     try:
+        _set(id, key)
+        _set(id + ORIGIN, str(origin))
         _refer(config, provider, reference)
     except BaseException:
-        for name, value in zip((id, id + ORIGIN), before, strict=True):
-            _set(name, value)
+        for name, value in before.items():
+            with suppress(NoKeyring):  # the first error is the one to report
+                _set(name, value)
         raise
     _forget_file(id)
     return reference

@@ -11,7 +11,8 @@ from modelbay.errors import ConfigError
 
 T = TypeVar("T")
 
-HINT = "unlock the keyring, or store secrets in files: `modelbay key set --file`, `modelbay login --file`"
+FILES = "store secrets in files: `modelbay key set --file`, `modelbay login --file`"
+HINT = f"unlock the keyring, or {FILES}"
 
 
 class NoKeyring(ConfigError):
@@ -46,7 +47,11 @@ def get(service: str, user: str) -> str | None:
 
 
 def put(service: str, user: str, secret: str) -> None:
-    """Store a secret. Raises `NoKeyring`."""
+    """Store a secret and read it back: some backends lose or shorten it silently.
+
+    Raises:
+        NoKeyring: the keyring is not available, or it returns another value.
+    """
 
     def write() -> None:
         import keyring
@@ -54,6 +59,8 @@ def put(service: str, user: str, secret: str) -> None:
         keyring.set_password(service, user, secret)
 
     _asked(write)
+    if get(service, user) != secret:
+        raise NoKeyring(f"the keyring did not store {service}/{user}", hint=FILES)
 
 
 def remove(service: str, user: str) -> bool:

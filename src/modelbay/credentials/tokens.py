@@ -22,7 +22,6 @@ from modelbay.credentials import system_keyring, termination
 from modelbay.credentials.google import Send
 from modelbay.credentials.oauth import Flow, Refused, TokenSet, is_bearer, refreshed, remember
 from modelbay.credentials.reference import check_attended
-from modelbay.credentials.system_keyring import NoKeyring
 from modelbay.errors import AuthenticationFailed, ConfigError, MalformedReply, MissingCredential, ModelbayError
 from modelbay.json_text import decode_as
 from modelbay.storage import files
@@ -119,12 +118,7 @@ class KeyringStore:
         return _decoded(content.encode(), f"{SERVICE}/{name} in the keyring") if content else None
 
     def write(self, name: str, tokens: TokenSet) -> None:
-        content = _encoded(tokens).decode()
-        system_keyring.put(SERVICE, checked(name), content)
-        if system_keyring.get(SERVICE, name) != content:
-            raise NoKeyring(
-                "the keyring did not store the tokens", hint="store them in a file: `modelbay login --file`"
-            )
+        system_keyring.put(SERVICE, checked(name), _encoded(tokens).decode())
 
     def delete(self, name: str) -> bool:
         return system_keyring.remove(SERVICE, checked(name))

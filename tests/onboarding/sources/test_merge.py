@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelbay.catalog.lists.entry import Gaps
 from modelbay.config.edit import Edit
 from modelbay.config.load import parse
 from modelbay.errors import ConfigError
@@ -46,6 +47,38 @@ def test_a_value_that_went_from_the_source_goes_and_the_users_stays() -> None:
     assert merged.changed == {"p/m": ["a 1 → nothing", "c 3 → 4"]}
     assert merged.kept == {"p/m.listed.b": "it is yours; its source says nothing"}
     assert "# x" in file.text
+
+
+def test_a_model_that_the_user_removed_stays_out_until_it_is_added_again() -> None:
+    file, last = edit(""), Memory(models=said(m={"a": 1}))
+    assert merge(file, "p", said(m={"a": 2}), OWNER, last).empty
+    assert merge(file, "p", said(m={"a": 2}), OWNER, last, again=True).added == ["p/m"]
+
+
+@pytest.mark.parametrize(
+    ("gaps", "merged"),
+    [
+        (None, Merged(removed=["p/m"])),
+        (
+            Gaps(entries={"m": "it has no size"}),
+            Merged(kept={"p/m": "it stays: its source lists it, but it has no size"}),
+        ),
+        (Gaps(entries={"n": "it has no size"}), Merged(removed=["p/m"])),
+        (Gaps(reasons=["page 2 failed"]), Merged(incomplete="page 2 failed")),
+    ],
+)
+def test_a_model_that_may_be_in_an_unread_part_of_its_source_stays(gaps: Gaps | None, merged: Merged) -> None:
+    file = edit('[models."p/m"]\nprovider = "p"\nmodel = "m"\nlisted = { a = 1 }\n')
+    assert merge(file, "p", {}, OWNER, Memory(models=said(m={"a": 1})), gaps=gaps) == merged
+
+
+def test_a_model_that_could_not_be_read_is_not_renamed() -> None:
+    """An ID in another case is the same model, unless the source lists both."""
+    file = edit('[models."p/m"]\nprovider = "p"\nmodel = "m"\nlisted = { a = 1 }\n')
+    last = Memory(models=said(m={"a": 1}))
+    gaps = Gaps(entries={"m": "it has no size"})
+    assert merge(file, "p", said(M={"a": 1}), OWNER, last, gaps=gaps).added == ["p/M"]
+    assert file.get("models", "p/m", "model") == "m"
 
 
 def test_an_alias_of_another_provider_is_not_taken() -> None:
