@@ -344,7 +344,9 @@ def test_a_keyring_that_keeps_nothing_is_reported_before_a_person_approves(comma
     command.environment["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
     url = command.simulator.url
     run = command("login", "kimi-code", "--oauth-host", url, "--base-url", f"{url}/coding/v1", "--keyring")
-    assert run.code == 1 and "the keyring did not store modelbay-login/" in run.err and "modelbay login --file" in run.err
+    assert (
+        run.code == 1 and "the keyring did not store modelbay-login/" in run.err and "modelbay login --file" in run.err
+    )
     assert "Open" not in run.err and not list(command.simulator.journal)
 
 
