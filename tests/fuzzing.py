@@ -38,7 +38,7 @@ from modelbay.model import Model
 from modelbay.protocols.codec import NAMES, Call, codec
 from modelbay.protocols.sse import Decoder
 from modelbay.providers.endpoint import endpoint
-from modelbay.publishing.documents import read_models
+from modelbay.publishing.document_check import read_models
 from modelbay.replay import replay, translate
 from modelbay.routing.retry import retry_after
 from modelbay.usage import Usage

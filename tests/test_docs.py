@@ -91,7 +91,7 @@ def pattern(expected: str) -> str:
 
 BLOCKS = re.compile(r"^```(console simulator|console|sh)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NEEDS = {
-    "a network": r"could not resolve host|could not connect|through the proxy|did not give its list|Could not resolve",
+    "a network": r"could not resolve host|could not connect|through the proxy|could not fetch|Could not resolve",
     "a key": r"wants a key|no API key on standard input|Missing API Key|Invalid API Key|was refused|requires an API key",
     "a terminal": r"nobody can be asked|[Nn]ot a terminal|name one: |at a terminal|wants a terminal|there is nothing to change",
     "a file": r"cannot be read|has no configuration|[Nn]othing to import|[Nn]o such file|not found|does not exist|is missing",

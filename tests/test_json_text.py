@@ -15,7 +15,7 @@ from modelbay.events import Failed, collect
 from modelbay.json_text import DEPTH, decode, decode_as, encode, fault, repeated_names, unfenced, whole_text
 from modelbay.model import Model
 from modelbay.protocols.codec import NAMES, codec
-from modelbay.publishing.documents import read_models
+from modelbay.publishing.document_check import read_models
 from modelbay.routing.retry import retry_after
 
 

@@ -256,7 +256,9 @@ class ReplyError(ModelbayError):
 
 
 class MalformedReply(ReplyError):
-    pass
+    """`too_large`: the reply exceeds a limit of its size."""
+
+    too_large = False
 
 
 class IncompleteReply(ReplyError):

@@ -60,9 +60,9 @@ manifest  ACME/v1/models?provider=true  200  0.0 s
 models    ACME/v1/models?extended=true  200  0.0 s  2 models
 list      ACME/v1/models                200  0.0 s  2 models
 chat      ACME/v1/chat/completions      200  0.0 s  acme/large answered
-advice  baseUrl: ACME is only reached from where it runs (base-url-local)
+advice  baseUrl: ACME can be reached only from its own machine or network (base-url-local)
         use a public URL: this one points to the user's own machine or network
-ACME/v1/models?provider=true: 0 errors, 0 warnings, 1 to consider
+ACME/v1/models?provider=true: 0 errors, 0 warnings, 1 advice
 """)
     assert acme.keys == [None, None, None, f"Bearer {hosts.KEY}"]
 
@@ -372,19 +372,19 @@ def test_a_configured_provider_is_written_with_what_is_known(bay: Inside, simula
     run = bay(*line, "--all-models")
     assert run.out == "wrote HOME/out/manifest.json\nwrote HOME/out/models.json\n"
     assert run.err == snapshot("""\
-7 models; who says what of them:
-  name: the list of 7
-  reasoning: the list of 7
-  temperature: the list of 7
-  tool_call: the list of 7
-  attachment: the list of 7
-  modalities: the list of 7
-  cost: the list of 7
-  limit: the list of 6, config.toml of 1
-  release_date: config.toml of 1
-nobody says release_date of sim-1, sim-thinker, sim-vision, sim-small, sim-echo and 1 more
-nobody says last_updated of sim-1, sim-thinker, sim-vision, sim-text, sim-small and 2 more
-nobody says open_weights of sim-1, sim-thinker, sim-vision, sim-text, sim-small and 2 more
+7 models; fields by source:
+  name: model list (7)
+  reasoning: model list (7)
+  temperature: model list (7)
+  tool_call: model list (7)
+  attachment: model list (7)
+  modalities: model list (7)
+  cost: model list (7)
+  limit: model list (6), config.toml (1)
+  release_date: config.toml (1)
+no source for release_date: sim-1, sim-thinker, sim-vision, sim-small, sim-echo and 1 more
+no source for last_updated: sim-1, sim-thinker, sim-vision, sim-text, sim-small and 2 more
+no source for open_weights: sim-1, sim-thinker, sim-vision, sim-text, sim-small and 2 more
 """)
     assert bay.same((bay.home / "out" / "manifest.json").read_text()) == snapshot("""\
 {
@@ -425,9 +425,9 @@ def test_a_plain_list_is_joined_with_models_dev(bay: Inside, acme: Host):
     model = extended["models"]["deepseek-r1"]
     assert (model["reasoning"], model["open_weights"], model["release_date"]) == (True, True, "2025-01-20")
     assert "cost" not in model  # a price is its host's, whom models.dev does not know
-    assert "1 of its list cannot be talked to" in run.err
-    assert "reasoning: models.dev of 1" in run.err
-    assert "nobody says cost of deepseek-r1" in run.err
+    assert "skipped 1 non-chat or inactive model" in run.err
+    assert "reasoning: models.dev (1)" in run.err
+    assert "no source for cost: deepseek-r1" in run.err
 
 
 def test_a_key_is_never_written(bay: Inside, acme: Host):
@@ -456,22 +456,22 @@ def test_only_earlier_ones_are_written_over(bay: Inside, simulator: Simulator):
     web_app = '{"name": "Acme", "display": "standalone"}'
     (bay.home / "out" / "manifest.json").write_text(web_app)
     run = bay(*line)
-    assert (run.code, "is there, and is something else" in run.err) == (1, True)
+    assert (run.code, "exists and is not a manifest" in run.err) == (1, True)
     assert (bay.home / "out" / "manifest.json").read_text() == web_app
 
 
 @pytest.mark.parametrize(
     ("line", "code", "said"),
     [
-        (["build"], 2, "name a provider, or a list with --from"),
-        (["build", "sim"], 2, "say where to: --output FOLDER, or --embedded"),
-        (["build", "sim", "--embedded"], 1, "what --website says is missing"),
-        (["build", "sim", "--embedded", "--website", "sim.example"], 1, "what --website says is no link"),
-        (["build", "sim", "--embedded", "--api-key", "k"], 2, "--api-key is for --from"),
-        (["build", "claude", "--embedded", "--website", "https://sim.example"], 1, "this one speaks anthropic"),
+        (["build"], 2, "name a provider, or pass a model list with --from"),
+        (["build", "sim"], 2, "pass --output FOLDER, or --embedded"),
+        (["build", "sim", "--embedded"], 1, "--website is missing"),
+        (["build", "sim", "--embedded", "--website", "sim.example"], 1, "--website is not a URL"),
+        (["build", "sim", "--embedded", "--api-key", "k"], 2, "--api-key requires --from"),
+        (["build", "claude", "--embedded", "--website", "https://sim.example"], 1, "claude uses anthropic"),
         (["build", "nobody", "--embedded", "--website", "https://sim.example"], 1, 'no provider "nobody"'),
         (["build", "--from", "SIM/v1/models", "--embedded", "--website", "https://s.example"], 1, "returned 401"),
-        (["check", "https://a.example/v1/models", "--offline"], 2, "--offline is for files"),
+        (["check", "https://a.example/v1/models", "--offline"], 2, "--offline requires a file"),
         (["serve", "nowhere"], 2, "nowhere cannot be read"),
     ],
 )
@@ -571,11 +571,11 @@ def test_calls_to_a_provider_that_is_down_say_so(modelbay: Command):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "not JSON"),
-        (MANIFEST, "there is no models.json beside the manifest"),
+        ("{", "not JSON at line 1"),
+        (MANIFEST, "models.json is missing next to the manifest"),
         (EMBEDDED.replace("embedded", "endpoint"), "is not allowed in embedded JSON"),
         ('[{"name":"A","baseUrl":"https://a.example/v1","models_data_source":"embedded"},{"models":[{"id":"a"}]}]',
-         "its models are no object of models by id"),
+         '"models" is not an object with models by ID'),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_not_served(bay: Inside, text: str, said: str):

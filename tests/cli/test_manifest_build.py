@@ -24,7 +24,7 @@ def test_only_configured_models_are_written_unless_all_are_asked_for(bay: Inside
     line = ["manifest", "build", "sim", "--website", "https://sim.example", "--embedded"]
     run = bay(*line)
     models = json.loads(run.out)[1]["models"]
-    assert (list(models), "sim-unlisted is configured, and not in the provider's list" in run.err) == (
+    assert (list(models), "sim-unlisted is configured, but not in the provider's list" in run.err) == (
         ["sim-text", "sim-unlisted"],
         True,
     )

@@ -53,7 +53,7 @@ data: [DONE]
 
 
 class Page(Struct):
-    """An answer. `wait` is called before it goes out."""
+    """A response. `wait` is called before it is sent."""
 
     body: Any
     status: int = 200
@@ -66,7 +66,7 @@ class Page(Struct):
 
 
 class Host:
-    """Sound at first: `manifest`, `models` and `list` are its documents, `pages` has what else it answers, by target."""
+    """Valid at first. `manifest`, `models` and `list` are its documents; `pages` has other responses by target."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -87,7 +87,7 @@ class Host:
         self.pages: dict[str, Page] = {}
         self.chat = Page(STREAM.encode(), headers={"content-type": "text/event-stream"})
         self.keys: list[str | None] = []
-        """The Authorization of each call."""
+        """The Authorization header of each call."""
 
     @property
     def address(self) -> str:

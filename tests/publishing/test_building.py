@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from modelbay.catalog.formats.manifest import parse_manifest, parse_models
 from modelbay.catalog.lookup import Catalog
 from modelbay.errors import ConfigError, MalformedReply, ProviderError
-from modelbay.publishing.building import About, build_listed
-from modelbay.publishing.documents import read_manifest, read_models
-from modelbay.publishing.models import FIELDS
+from modelbay.publishing.building import PublisherDetails, build_listed
+from modelbay.publishing.document_check import read_manifest, read_models
+from modelbay.publishing.model_rules import FIELDS
 from modelbay.storage.cache import Cache
 from tests.publishing import host as hosts
 from tests.publishing.host import Host, Page
@@ -60,21 +60,21 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(entries=st.lists(ENTRIES, min_size=1, max_size=4))
-def test_what_is_written_has_no_error(acme: Host, catalog: Catalog, entries: list[dict[str, object]]):
+def test_written_documents_have_no_error(acme: Host, catalog: Catalog, entries: list[dict[str, object]]):
     acme.list = {"object": "list", "data": entries}
-    about = About("Acme", "https://acme.example", "https://api.acme.com/v1")
+    details = PublisherDetails("Acme", "https://acme.example", "https://api.acme.com/v1")
     try:
-        built = asyncio.run(build_listed(f"{acme.url}/v1/models", hosts.KEY, about, catalog))
+        built = asyncio.run(build_listed(f"{acme.url}/v1/models", hosts.KEY, details, catalog))
     except (ConfigError, MalformedReply) as error:
-        assert error.message.startswith(("Acme lists no model that can be talked to", "it contains no model list"))
+        assert error.message.startswith(("Acme lists no chat models", "it contains no model list"))
         return
     texts = [*built.files().values(), built.embedded()]
-    told = [
+    found = [
         *read_manifest(texts[0], key=hosts.KEY).findings,
         *read_models(texts[1], key=hosts.KEY).findings,
         *read_manifest(texts[2], pasted=True, key=hosts.KEY).findings,
     ]
-    assert [finding for finding in told if finding.severity == "error"] == []
+    assert [finding for finding in found if finding.severity == "error"] == []
     models, _ = parse_models(texts[1])
     assert [one.id for one in models] == list(built.models)
     assert parse_manifest(texts[2], pasted=True).models == models
@@ -83,8 +83,8 @@ def test_what_is_written_has_no_error(acme: Host, catalog: Catalog, entries: lis
         assert None not in table.values()
 
 
-def test_a_provider_that_is_down_is_no_empty_manifest(acme: Host, catalog: Catalog):
+def test_an_unreachable_provider_is_an_error_and_not_an_empty_manifest(acme: Host, catalog: Catalog):
     acme.pages["/v1/models"] = Page({"error": {"message": "later"}}, 503)
     with pytest.raises(ProviderError):
-        asyncio.run(build_listed(f"{acme.url}/v1/models", None, About("A", "https://a.example"), catalog))
+        asyncio.run(build_listed(f"{acme.url}/v1/models", None, PublisherDetails("A", "https://a.example"), catalog))
     acme.reset()

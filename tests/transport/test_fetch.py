@@ -18,7 +18,7 @@ from modelbay.line import ProviderClient
 from modelbay.media import MediaTools, ready
 from modelbay.onboarding.sources import catalogs, manifests, registries
 from modelbay.origin import origin
-from modelbay.publishing.inspection import Call, check_hosted
+from modelbay.publishing.inspection import ChatCheck, check_hosted
 from modelbay.transport import Fetched, Fetching, Limits, Request, Transport, fetch
 from tests.faults.calls import SECRET, answers
 from tests.faults.raw_server import Client, RawServer, Script, reply
@@ -156,7 +156,7 @@ async def by_catalog(config: Config, url: str) -> None:
 
 
 async def by_check(config: Config, url: str) -> None:
-    report = await check_hosted(url, Call("sk-0123456789"), config=config)
+    report = await check_hosted(url, ChatCheck("sk-0123456789"), config=config)
     errors = [one for one in report.findings if one.severity == "error"]
     if errors:
         raise ModelbayError(errors[-1].message)

@@ -1,4 +1,4 @@
-"""`modelbay manifest`: for providers, who publish a manifest."""
+"""`modelbay manifest`: build, check and serve a provider's manifest."""
 
 import sys
 from pathlib import Path
@@ -15,56 +15,64 @@ from modelbay.secrecy import masked_url
 from modelbay.storage.paths import expanded
 
 if TYPE_CHECKING:
-    from modelbay.publishing.building import Built
-    from modelbay.publishing.inspection import Report
+    from modelbay.publishing.building import BuiltManifest
+    from modelbay.publishing.inspection import ManifestReport
 
 PORT = 8751
-COLOURS = {"error": "red", "warning": "yellow", "advice": "cyan"}
+COLORS = {"error": "red", "warning": "yellow", "advice": "cyan"}
 
 
 @click.group(cls=Noun)
 def manifest() -> None:
-    """For providers: write the manifest that applications set you up by, check it, try it out."""
+    """Build, check and serve the manifest of a provider that you run."""
 
 
 @manifest.command("build")
 @click.argument("provider", required=False)
-@click.option("--from", "url", metavar="URL", help="Your list of models, instead of a configured provider.")
-@click.option("--all-models", is_flag=True, help="Every model that PROVIDER lists, not only those in config.toml.")
-@click.option("--name", metavar="NAME", help="What you are called.")
-@click.option("--website", metavar="URL", help="Your main site.")
-@click.option("--base-url", metavar="URL", help="Where calls go, if not beside the list.")
-@click.option("--api-key", "key", metavar="KEY", help=f"For the list with --from. {key_input.HELP}")
-@click.option("--embedded", is_flag=True, help="Write one array, for people to paste.")
+@click.option("--from", "url", metavar="URL", help="URL of your model list, instead of a configured provider.")
 @click.option(
-    "--output", type=click.Path(path_type=Path), metavar="PATH", help="The folder, or with --embedded the file."
+    "--all-models", is_flag=True, help="Publish all models that PROVIDER lists, not only those in config.toml."
+)
+@click.option("--name", metavar="NAME", help="Display name.")
+@click.option("--website", metavar="URL", help="URL of your website.")
+@click.option("--base-url", metavar="URL", help="Base URL of your API, if it is not next to the list.")
+@click.option("--api-key", "key", metavar="KEY", help=f"API key for the list of --from. {key_input.HELP}")
+@click.option("--embedded", is_flag=True, help="Write one JSON array for users to paste.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="PATH", help="Output folder; with --embedded, output file."
 )
 @pass_settings
 def build_manifest(
     settings: Settings, /, provider: str | None, url: str | None, key: str | None, all_models: bool,
     embedded: bool, output: Path | None, **about: str | None,
 ) -> None:  # fmt: skip
-    """Write a manifest and extended models: of PROVIDER, or of any list of models.
+    """Build a manifest and extended models from PROVIDER, or from a model list with --from.
 
-    PROVIDER publishes the models that config.toml has of it, with --all-models all that it lists; --from publishes the whole list.
-    What your list says of a model goes first, then what models.dev says. What nobody says is left out, and reported.
+    For PROVIDER, its models in config.toml are published; with --all-models, all models that it lists. --from publishes the
+    whole list. Facts are taken from your list first, then from models.dev. Missing facts are left out and reported.
     """
-    from modelbay.publishing.building import About, build_configured, build_listed
+    from modelbay.publishing.building import PublisherDetails, build_configured, build_listed
 
     if (provider is None) == (url is None):
-        raise click.UsageError("name a provider, or a list with --from", click.get_current_context())
+        raise click.UsageError("name a provider, or pass a model list with --from", click.get_current_context())
     if provider is not None and key is not None:
-        raise click.UsageError("--api-key is for --from; a provider has its own", click.get_current_context())
+        raise click.UsageError(
+            "--api-key requires --from; a configured provider has its own key", click.get_current_context()
+        )
     if output is None and not embedded:
-        raise click.UsageError("say where to: --output FOLDER, or --embedded", click.get_current_context())
-    with terminal.waiting("asking for the models"):
+        raise click.UsageError("pass --output FOLDER, or --embedded", click.get_current_context())
+    with terminal.waiting("fetching the models"):
         if url is not None:
             built = threads.run(
-                build_listed(url, key_input.given_key(key), About(**about), network=load(settings.config).network)
+                build_listed(
+                    url, key_input.given_key(key), PublisherDetails(**about), network=load(settings.config).network
+                )
             )
         else:
             built = threads.run(
-                build_configured(load(settings.config), provider or "", About(**about), whole=all_models)
+                build_configured(
+                    load(settings.config), provider or "", PublisherDetails(**about), all_models=all_models
+                )
             )
     if embedded:
         _write_embedded(built.embedded(), output)
@@ -90,22 +98,22 @@ def _write_files(files: dict[str, bytes], folder: Path) -> None:
         raise Unreadable(f"{error.filename} cannot be written: {error.strerror}") from None
 
 
-def _report_built(built: "Built") -> None:
+def _report_built(built: "BuiltManifest") -> None:
     from modelbay.catalog.summary import counted
 
     for text in built.notes:
         terminal.note(text)
-    terminal.note(f"{counted(len(built.models), 'model')}; who says what of them:")
+    terminal.note(f"{counted(len(built.models), 'model')}; fields by source:")
     for name, sources in built.sources.items():
-        said = ", ".join(f"{_whose(source)} of {number}" for source, number in sources.most_common())
-        terminal.note(f"  {name}: {said}")
-    for name, ids in built.lacking().items():
+        shown = ", ".join(f"{_source_name(source)} ({number})" for source, number in sources.most_common())
+        terminal.note(f"  {name}: {shown}")
+    for name, ids in built.missing().items():
         more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
-        terminal.note(f"nobody says {name} of {', '.join(ids[:5])}{more}")
+        terminal.note(f"no source for {name}: {', '.join(ids[:5])}{more}")
 
 
-def _whose(source: str) -> str:
-    return {"models": "the list", "config": "config.toml"}.get(source, source)
+def _source_name(source: str) -> str:
+    return {"models": "model list", "config": "config.toml"}.get(source, source)
 
 
 @manifest.command("check")
@@ -114,31 +122,31 @@ def _whose(source: str) -> str:
     "--api-key",
     "key",
     metavar="KEY",
-    help=f"Make a real call with it. {key_input.HELP}",
+    help=f"API key for a real call. {key_input.HELP}",
 )
-@click.option("--model", metavar="ID", help="The model to call; else the first.")
-@click.option("--offline", is_flag=True, help="Only read a file, and ask nobody.")
-@click.option("--yes", is_flag=True, help="The key may go to the manifest's base URL, wherever that is.")
+@click.option("--model", metavar="ID", help="Model ID to call; default: the first model.")
+@click.option("--offline", is_flag=True, help="Check a file without network access.")
+@click.option("--yes", is_flag=True, help="Send the key to the manifest's base URL, even at another host.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def check_manifest(
     settings: Settings, /, what: str, key: str | None, model: str | None, offline: bool, yes: bool, as_json: bool
 ) -> int:
-    """Check a manifest as applications will read it: at its address, or in a file or folder that `build` wrote.
+    """Check a manifest at a URL, in a file, or in a folder that `build` wrote.
 
-    Each finding says where, what, and what to change. The exit code is 1 where one is an error.
+    Each finding has its location, the problem and a fix. The exit code is 1 if there is an error.
     """
     from modelbay.credentials.reference import resolve_reference
-    from modelbay.publishing.inspection import Call, check_files, check_hosted, files_of
+    from modelbay.publishing.inspection import ChatCheck, check_files, check_hosted, files_of
 
     key, config = key_input.given_key(key), load(settings.config)
     if key is not None:
         key = resolve_reference(key, config, ())
-    call = Call(key, model, yes)
+    call = ChatCheck(key, model, yes)
     if "://" in what:
         if offline:
-            raise click.UsageError("--offline is for files", click.get_current_context())
-        with terminal.waiting(f"asking {masked_url(what)}", hidden=as_json):
+            raise click.UsageError("--offline requires a file", click.get_current_context())
+        with terminal.waiting(f"checking {masked_url(what)}", hidden=as_json):
             report = threads.run(check_hosted(what, call, config=config))
     else:
         try:
@@ -154,7 +162,7 @@ def check_manifest(
     return FAILED if report.count("error") else 0
 
 
-def _show_report(report: "Report", *, as_json: bool) -> None:
+def _show_report(report: "ManifestReport", *, as_json: bool) -> None:
     if as_json:
         terminal.write_json(report)
         return
@@ -165,33 +173,40 @@ def _show_report(report: "Report", *, as_json: bool) -> None:
         [(one.what, one.url, str(one.status or "-"), f"{one.seconds:.1f} s", one.about) for one in report.answers]
     )
     for one in report.findings:
-        mark = terminal.styled(one.severity.ljust(7), sys.stdout, fg=COLOURS[one.severity])
+        mark = terminal.styled(one.severity.ljust(7), sys.stdout, fg=COLORS[one.severity])
         terminal.write_marked(mark, f"{one} ({one.rule})")
         terminal.write(f"        {one.change}\n")
     errors, warnings, advice = (report.count(severity) for severity in ("error", "warning", "advice"))
     terminal.write(
-        f"{report.subject}: {counted(errors, 'error')}, {counted(warnings, 'warning')}, {advice} to consider\n"
+        f"{report.subject}: {counted(errors, 'error')}, {counted(warnings, 'warning')}, {advice} advice\n"
         if report.findings
-        else f"{report.subject}: nothing to change\n"
+        else f"{report.subject}: no findings\n"
     )
 
 
 @manifest.command("serve")
 @click.argument("what", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
-@click.option("--port", default=PORT, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
+@click.option(
+    "--port",
+    default=PORT,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port, or 0 for any free port.",
+)
 @pass_settings
 def serve_manifest(settings: Settings, /, what: Path, port: int) -> None:
-    """Host a manifest on this machine for a trial, with its extended models and the plain list.
+    """Serve a manifest locally, with its extended models and the plain list.
 
-    Its address is printed on stdout once it takes requests. Calls go on to the manifest's own base URL. Ctrl-C ends it.
+    The URL is printed on standard output when the server is ready. Calls are forwarded to the manifest's own base URL. Press
+    Ctrl-C to stop.
     """
+    from modelbay.publishing.hosting import HostedManifest, serve
     from modelbay.publishing.inspection import files_of
-    from modelbay.publishing.serving import Hosted, serve
 
-    def ready(url: str, served: Hosted) -> None:
+    def ready(url: str, served: HostedManifest) -> None:
         terminal.write(f"{url}\n")
         terminal.note(
-            f"\nCalls go on to {masked_url(served.real)}, with the caller's key. To try it; Ctrl-C ends it.\n"
+            f"\nCalls are forwarded to {masked_url(served.base_url)} with the caller's key. Press Ctrl-C to stop. To try it:\n"
         )
         terminal.note(f'  modelbay manifest check "{url}"\n  modelbay provider manifest "{url}"')
 
@@ -202,5 +217,5 @@ def serve_manifest(settings: Settings, /, what: Path, port: int) -> None:
     try:
         serve(content, models, port, ready, load(settings.config))
     except OSError as error:
-        hint = "--port 0 takes any free port" if port else None
-        raise CommandFailed(f"cannot listen at port {port}: {error.strerror or error}", hint=hint) from None
+        hint = "use any free port with --port 0" if port else None
+        raise CommandFailed(f"cannot listen on port {port}: {error.strerror or error}", hint=hint) from None

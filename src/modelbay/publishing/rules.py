@@ -10,12 +10,12 @@ Severity: TypeAlias = Literal["error", "warning", "advice"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "advice")
 
 
-class Rule(Struct, frozen=True):
+class ManifestRule(Struct, frozen=True):
     severity: Severity
     change: str
 
 
-class Finding(Struct, frozen=True):
+class RuleFinding(Struct, frozen=True):
     """A violation of a rule. `where` is a path such as `models.acme/x.limit.output`, or a URL; `message` says what is there."""
 
     rule: str
@@ -28,96 +28,114 @@ class Finding(Struct, frozen=True):
         return f"{self.where}: {self.message}" if self.where else self.message
 
 
-def broken(rule: str, where: str, message: str, severity: Severity | None = None) -> Finding:
+def broken(rule: str, where: str, message: str, severity: Severity | None = None) -> RuleFinding:
     """A finding for a rule. `severity` replaces the severity of the rule."""
     row = RULES[rule]
-    return Finding(rule, severity or row.severity, where, message, row.change)
+    return RuleFinding(rule, severity or row.severity, where, message, row.change)
 
 
-def place(*steps: str | int) -> str:
+def field_path(*steps: str | int) -> str:
     """The path of a value in a document, such as `models.acme/x.cost`."""
     return ".".join(step if isinstance(step, str) and step.isprintable() else json.dumps(step) for step in steps)
 
 
-RULES: dict[str, Rule] = {
+RULES: dict[str, ManifestRule] = {
     # the document
-    "shape": Rule("error", "return one JSON object as in the guide; embedded JSON is [manifest, models]"),
-    "duplicate-key": Rule("error", "keep one of the two: JSON readers differ in which one they use"),
-    "key-inside": Rule("error", "remove the key and revoke it: it is public; each user has a key of their own"),
+    "shape": ManifestRule("error", "return one JSON object as in the guide; embedded JSON is [manifest, models]"),
+    "duplicate-key": ManifestRule("error", "keep one of the two: JSON readers differ in which one they use"),
+    "key-inside": ManifestRule("error", "remove the key and revoke it: it is public; each user has a key of their own"),
     # the manifest
-    "name": Rule("error", 'set the display name: "name": "Acme"'),
-    "website": Rule("error", 'set the URL of your website: "website": "https://acme.example"'),
-    "website-http": Rule("advice", "use the https:// URL"),
-    "base-url": Rule("error", 'set the base URL of your API: "baseUrl": "https://api.acme.example/v1"'),
-    "base-url-http": Rule("error", "serve your API over https://: requests contain keys and conversations"),
-    "base-url-local": Rule("error", "use a public URL: this one points to the user's own machine or network"),
-    "base-url-version": Rule("warning", "include the version, such as https://api.acme.example/v1"),
-    "base-url-endpoint": Rule("error", "remove the path after the version: applications append /chat/completions"),
-    "base-url-query": Rule("error", "remove the query: applications append paths to the URL"),
-    "base-url-slash": Rule("advice", "remove the trailing slash: some applications append a second one"),
-    "base-url-elsewhere": Rule(
+    "name": ManifestRule("error", 'set the display name: "name": "Acme"'),
+    "website": ManifestRule("error", 'set the URL of your website: "website": "https://acme.example"'),
+    "website-http": ManifestRule("advice", "use the https:// URL"),
+    "base-url": ManifestRule("error", 'set the base URL of your API: "baseUrl": "https://api.acme.example/v1"'),
+    "base-url-http": ManifestRule("error", "serve your API over https://: requests contain keys and conversations"),
+    "base-url-local": ManifestRule("error", "use a public URL: this one points to the user's own machine or network"),
+    "base-url-version": ManifestRule("warning", "include the version, such as https://api.acme.example/v1"),
+    "base-url-endpoint": ManifestRule(
+        "error", "remove the path after the version: applications append /chat/completions"
+    ),
+    "base-url-query": ManifestRule("error", "remove the query: applications append paths to the URL"),
+    "base-url-slash": ManifestRule("advice", "remove the trailing slash: some applications append a second one"),
+    "base-url-elsewhere": ManifestRule(
         "warning", "host the manifest on the same host; otherwise applications ask each user to confirm the host"
     ),
-    "models-source": Rule(
+    "models-source": ManifestRule(
         "error", 'set "models_data_source" to "endpoint" or "models_dev"; in embedded JSON to "embedded"'
     ),
-    "models-dev-id": Rule("error", 'set your provider ID at models.dev: "models_dev_provider_id": "acme"'),
-    "models-dev-unknown": Rule("error", "use the name of your folder at models.dev, or add your provider there first"),
-    "field-unknown": Rule("warning", "spell the field as in the guide: unknown fields are ignored"),
+    "models-dev-id": ManifestRule("error", 'set your provider ID at models.dev: "models_dev_provider_id": "acme"'),
+    "models-dev-unknown": ManifestRule(
+        "error", "use the name of your folder at models.dev, or add your provider there first"
+    ),
+    "field-unknown": ManifestRule("warning", "spell the field as in the guide: unknown fields are ignored"),
     # extended models
-    "models": Rule("error", 'return {"models": {"ID": {"id": "ID", "name": …}}}'),
-    "models-empty": Rule("error", "list at least one model"),
-    "model-id": Rule("error", "give each model a unique ID, as key and as `id`, as requests use it"),
-    "model-id-case": Rule("warning", "use IDs that differ in more than case"),
-    "model-id-space": Rule("warning", "use an ID without spaces"),
-    "model-name": Rule("error", 'give each model a display name: "name": "Acme Large"'),
-    "switch": Rule("error", "write true or false without quotes, or remove the field"),
-    "date": Rule("error", "write the date as 2025-08-21"),
-    "date-order": Rule("warning", "set the date of the last update to the release date or later"),
-    "date-future": Rule("warning", "set the date of the last actual update"),
-    "modalities": Rule("error", 'write {"input": ["text", "image"], "output": ["text"]}'),
-    "modality-unknown": Rule("error", "use only text, image, audio, video and pdf"),
-    "modality-text": Rule("warning", "remove models that do not chat, or add text"),
-    "cost": Rule("error", 'write US dollars per million tokens as numbers: {"input": 0.5, "output": 1.5}'),
-    "cost-unit": Rule("error", "write US dollars per million tokens: the price per token times 1,000,000"),
-    "cost-high": Rule("warning", "check that the price is in US dollars per million tokens"),
-    "cost-half": Rule("warning", "set both input and output: one price alone is ignored"),
-    "cost-cache": Rule("warning", "check whether two prices are swapped: reading from the cache costs less than input"),
-    "limit": Rule("error", 'write whole numbers of tokens: {"context": 128000, "output": 4096}'),
-    "limit-output": Rule("error", "set `output` to at most `context`: the answer is part of the context window"),
-    "limit-input": Rule("error", "set `input` to at most `context`: the prompt is part of the context window"),
-    "limit-unit": Rule("warning", "write the full number of tokens: 128000, not 128"),
-    "limit-half": Rule("advice", "set both context and output"),
-    "reasoning-contradicts": Rule("warning", 'set "reasoning": true, or remove the other reasoning fields'),
-    "attachment-contradicts": Rule(
+    "models": ManifestRule("error", 'return {"models": {"ID": {"id": "ID", "name": …}}}'),
+    "models-empty": ManifestRule("error", "list at least one model"),
+    "model-id": ManifestRule("error", "give each model a unique ID, as key and as `id`, as requests use it"),
+    "model-id-case": ManifestRule("warning", "use IDs that differ in more than case"),
+    "model-id-space": ManifestRule("warning", "use an ID without spaces"),
+    "model-name": ManifestRule("error", 'give each model a display name: "name": "Acme Large"'),
+    "switch": ManifestRule("error", "write true or false without quotes, or remove the field"),
+    "date": ManifestRule("error", "write the date as 2025-08-21"),
+    "date-order": ManifestRule("warning", "set the date of the last update to the release date or later"),
+    "date-future": ManifestRule("warning", "set the date of the last actual update"),
+    "modalities": ManifestRule("error", 'write {"input": ["text", "image"], "output": ["text"]}'),
+    "modality-unknown": ManifestRule("error", "use only text, image, audio, video and pdf"),
+    "modality-text": ManifestRule("warning", "remove models that do not chat, or add text"),
+    "cost": ManifestRule("error", 'write US dollars per million tokens as numbers: {"input": 0.5, "output": 1.5}'),
+    "cost-unit": ManifestRule("error", "write US dollars per million tokens: the price per token times 1,000,000"),
+    "cost-high": ManifestRule("warning", "check that the price is in US dollars per million tokens"),
+    "cost-half": ManifestRule("warning", "set both input and output: one price alone is ignored"),
+    "cost-cache": ManifestRule(
+        "warning", "check whether two prices are swapped: reading from the cache costs less than input"
+    ),
+    "limit": ManifestRule("error", 'write whole numbers of tokens: {"context": 128000, "output": 4096}'),
+    "limit-output": ManifestRule(
+        "error", "set `output` to at most `context`: the answer is part of the context window"
+    ),
+    "limit-input": ManifestRule("error", "set `input` to at most `context`: the prompt is part of the context window"),
+    "limit-unit": ManifestRule("warning", "write the full number of tokens: 128000, not 128"),
+    "limit-half": ManifestRule("advice", "set both context and output"),
+    "reasoning-contradicts": ManifestRule("warning", 'set "reasoning": true, or remove the other reasoning fields'),
+    "attachment-contradicts": ManifestRule(
         "warning", "add the accepted types, such as image or pdf, to modalities.input, or set false"
     ),
-    "attachment-modest": Rule("advice", 'set "attachment": true: the model accepts more than text'),
-    "facts-missing": Rule("advice", "add the field: applications guess missing facts"),
+    "attachment-modest": ManifestRule("advice", 'set "attachment": true: the model accepts more than text'),
+    "facts-missing": ManifestRule("advice", "add the field: applications guess missing facts"),
     # responses
-    "manifest-http": Rule(
+    "manifest-http": ManifestRule(
         "error", "serve the manifest over https://: on http://, an attacker can change where keys are sent"
     ),
-    "manifest-address": Rule("advice", "serve the manifest where applications look for it: …/v1/models?provider=true"),
-    "query-ignored": Rule("error", "read the query: ?provider=true and ?extended=true return different documents"),
-    "unreachable": Rule("error", "check that the server runs, its host name resolves, and its certificate is valid"),
-    "too-late": Rule("error", "respond faster: prepare the response in advance"),
-    "slow": Rule("warning", "respond within 2 s: prepare the response in advance"),
-    "too-large": Rule("error", "return only the fields of the guide"),
-    "needs-key": Rule("error", "respond without a key: users add your provider before they have one"),
-    "status": Rule("error", "respond with status 200 and JSON"),
-    "web-page": Rule("error", "respond with JSON: this is a web page, probably of a proxy or of your website"),
-    "content-type": Rule("warning", "send `Content-Type: application/json`"),
-    "redirects": Rule("error", "publish the target of the redirect: keys are not sent to redirect targets"),
-    "manifest-redirects": Rule("warning", "publish the target of the redirect"),
-    "list": Rule("error", 'return {baseUrl}/models as OpenAI does: {"object": "list", "data": [{"id": "ID", …}]}'),
-    "list-fields": Rule("warning", 'give each model "object": "model", "created": seconds and "owned_by": "acme"'),
-    "list-differs": Rule("warning", "return the same models in both lists"),
-    "list-unseen": Rule("advice", "pass --api-key to check the list"),
-    "chat-refused": Rule("error", "check that the key is valid, and that baseUrl belongs to it"),
-    "chat-not-found": Rule("error", "check that {baseUrl}/chat/completions exists and accepts the model ID"),
-    "chat-failed": Rule("error", "check that {baseUrl}/chat/completions responds as OpenAI's API does"),
-    "chat-again": Rule("warning", "respond to the first request: this call succeeded only after a retry"),
-    "chat-differs": Rule("advice", "accept the parameter as OpenAI does"),
-    "chat-untried": Rule("warning", "pass --yes if the key may be sent there"),
+    "manifest-address": ManifestRule(
+        "advice", "serve the manifest where applications look for it: …/v1/models?provider=true"
+    ),
+    "query-ignored": ManifestRule(
+        "error", "read the query: ?provider=true and ?extended=true return different documents"
+    ),
+    "unreachable": ManifestRule(
+        "error", "check that the server runs, its host name resolves, and its certificate is valid"
+    ),
+    "too-late": ManifestRule("error", "respond faster: prepare the response in advance"),
+    "slow": ManifestRule("warning", "respond within 2 s: prepare the response in advance"),
+    "too-large": ManifestRule("error", "return only the fields of the guide"),
+    "needs-key": ManifestRule("error", "respond without a key: users add your provider before they have one"),
+    "status": ManifestRule("error", "respond with status 200 and JSON"),
+    "web-page": ManifestRule("error", "respond with JSON: this is a web page, probably of a proxy or of your website"),
+    "content-type": ManifestRule("warning", "send `Content-Type: application/json`"),
+    "redirects": ManifestRule("error", "publish the target of the redirect: keys are not sent to redirect targets"),
+    "manifest-redirects": ManifestRule("warning", "publish the target of the redirect"),
+    "list": ManifestRule(
+        "error", 'return {baseUrl}/models as OpenAI does: {"object": "list", "data": [{"id": "ID", …}]}'
+    ),
+    "list-fields": ManifestRule(
+        "warning", 'give each model "object": "model", "created": seconds and "owned_by": "acme"'
+    ),
+    "list-differs": ManifestRule("warning", "return the same models in both lists"),
+    "list-unseen": ManifestRule("advice", "pass --api-key to check the list"),
+    "chat-refused": ManifestRule("error", "check that the key is valid, and that baseUrl belongs to it"),
+    "chat-not-found": ManifestRule("error", "check that {baseUrl}/chat/completions exists and accepts the model ID"),
+    "chat-failed": ManifestRule("error", "check that {baseUrl}/chat/completions responds as OpenAI's API does"),
+    "chat-again": ManifestRule("warning", "respond to the first request: this call succeeded only after a retry"),
+    "chat-differs": ManifestRule("advice", "accept the parameter as OpenAI does"),
+    "chat-untried": ManifestRule("warning", "pass --yes if the key may be sent there"),
 }

@@ -74,7 +74,9 @@ def timed_out(stage: Stage, request: Request) -> TimedOut:
 def too_large(request: Request, limited: Literal["reply_bytes", "stream_bytes"]) -> MalformedReply:
     limit: int = getattr(request.limits, limited)
     hint = f"{TOO_LARGE}; the limit is limits.{limited}"
-    return final(MalformedReply(f"{request.server} sent a reply of more than {limit:,} bytes", hint=hint))
+    error = MalformedReply(f"{request.server} sent a reply of more than {limit:,} bytes", hint=hint)
+    error.too_large = True
+    return final(error)
 
 
 def cut_off(request: Request, received: int) -> IncompleteReply:

@@ -1,4 +1,4 @@
-"""The rules, over any text there may be."""
+"""The rules for published documents, with arbitrary texts."""
 
 from datetime import date
 from pathlib import Path
@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelbay.publishing.documents import read_list, read_manifest, read_models
-from modelbay.publishing.manifests import key_findings
-from modelbay.publishing.models import ALSO, FIELDS, model_findings
+from modelbay.publishing.document_check import read_list, read_manifest, read_models
+from modelbay.publishing.manifest_rules import key_findings
+from modelbay.publishing.model_rules import FIELDS, OTHER_FIELDS, model_findings
 from modelbay.publishing.rules import RULES
 from tests.catalog.manifests import EMBEDDED, EXTENDED, MANIFEST, model
 from tests.publishing.host import MODELS
 
 NAMES = st.sampled_from(
-    [*FIELDS, *[name.rpartition(".")[2] for name in ALSO], "models", "data", "baseUrl", "object", "x"]
+    [*FIELDS, *[name.rpartition(".")[2] for name in OTHER_FIELDS], "models", "data", "baseUrl", "object", "x"]
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("https://acme.com/v1"),
@@ -32,7 +32,7 @@ def test_the_guide_has_every_rule():
 
 
 @given(JSON | st.binary(max_size=60))
-def test_any_text_has_findings_or_none_and_nothing_worse(content: object):
+def test_arbitrary_text_raises_nothing_and_gives_findings_of_known_rules(content: object):
     text = content if isinstance(content, bytes) else msgspec.json.encode(content)
     _, listed = read_list(text)
     for pasted in (True, False):
@@ -47,7 +47,7 @@ def test_the_examples_of_the_guide_break_no_rule():
     assert {one.severity for document in documents for one in document.findings} == {"advice"}
 
 
-def test_a_model_that_is_told_of_wholly_needs_nothing_more():
+def test_a_complete_model_has_no_findings():
     assert list(model_findings(MODELS)) == []
 
 
@@ -83,6 +83,6 @@ def test_days_and_months_and_years_are_compared(released: str, updated: str, rul
         ("deepseek-r1-distill-qwen-32b-20250120", False),
     ],
 )
-def test_what_looks_like_a_key(text: str, is_key: bool):
+def test_values_that_look_like_a_key_are_found(text: str, is_key: bool):
     assert bool(list(key_findings({"description": text}))) == is_key
     assert bool(list(key_findings({text: 1}))) == is_key

@@ -1,16 +1,16 @@
-"""Checking texts: what reading them says is wrong, each as a rule that is not kept, and what else is."""
+"""Check the text of a manifest, of extended models and of a plain list. The result is a list of findings."""
 
 from collections.abc import Iterator
 
 from msgspec import Struct, field
 
-from modelbay.catalog.formats import manifest as reading
+from modelbay.catalog.formats import manifest as manifest_format
 from modelbay.conversation import Extra, Json
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode
-from modelbay.publishing.manifests import key_findings, manifest_findings
-from modelbay.publishing.models import model_findings
-from modelbay.publishing.rules import RULES, Finding, Severity, broken
+from modelbay.publishing.manifest_rules import key_findings, manifest_findings
+from modelbay.publishing.model_rules import model_findings
+from modelbay.publishing.rules import RULES, RuleFinding, Severity, broken
 
 FIELDS = {
     "name": "name",
@@ -20,7 +20,7 @@ FIELDS = {
     "models_dev_provider_id": "models-dev-id",
     "models": "models",
 }
-"""The rule for each field of a manifest, and of what stands beside it."""
+"""The rule for each field of a manifest."""
 MODEL_FIELDS = {
     ".id": "model-id",
     ".name": "model-name",
@@ -50,13 +50,13 @@ OWN_RULES = ("http", "endpoint")
 """Kinds of findings for which `manifest_findings` has its own rules."""
 
 
-class Document(Struct):
-    """What a text says, as far as it says anything."""
+class PublishedDocument(Struct):
+    """The valid parts of a document, and its findings."""
 
     manifest: Extra | None = None
     models: Extra | None = None
-    """By id."""
-    findings: list[Finding] = field(default_factory=list)
+    """The models by ID."""
+    findings: list[RuleFinding] = field(default_factory=list)
 
     @property
     def base_url(self) -> str | None:
@@ -66,20 +66,20 @@ class Document(Struct):
 
 def read_manifest(
     content: bytes, *, pasted: bool = False, local: Severity = "error", key: str | None = None
-) -> Document:
-    """A manifest, or with `pasted` an embedded array, and the rules that it does not keep."""
+) -> PublishedDocument:
+    """A manifest with its findings. `pasted`: the text is embedded JSON. `key`: a known key, which must not occur in it."""
     read = _decoded(content)
-    if (found := _no_manifest(read)) is not None:
-        return Document(findings=[found])
-    document = Document()
+    if (found := _other_document(read)) is not None:
+        return PublishedDocument(findings=[found])
+    document = PublishedDocument()
     table: Json = read
     prefix: tuple[int, ...] = ()
     if isinstance(read, list) and len(read) == 2:
         table, prefix = read[0], (0,)
         models = read[1].get("models") if isinstance(read[1], dict) else None
         document.models = models if isinstance(models, dict) else None
-    found_by_reading = reading.inspect_manifest(content, pasted=pasted).findings
-    document.findings += _told([one for one in found_by_reading if one.kind not in OWN_RULES], "manifest")
+    found_by_reading = manifest_format.inspect_manifest(content, pasted=pasted).findings
+    document.findings += _as_findings([one for one in found_by_reading if one.kind not in OWN_RULES], "manifest")
     if isinstance(table, dict):
         document.manifest = table
         document.findings += manifest_findings(table, prefix, local=local)
@@ -89,14 +89,14 @@ def read_manifest(
     return document
 
 
-def read_models(content: bytes, *, key: str | None = None) -> Document:
-    """Extended models, and the rules that they do not keep."""
+def read_models(content: bytes, *, key: str | None = None) -> PublishedDocument:
+    """Extended models with their findings."""
     read = _decoded(content)
     if isinstance(read, dict) and isinstance(read.get("data"), list):
-        return Document(findings=[broken("query-ignored", "", "it is the plain list of models")])
+        return PublishedDocument(findings=[broken("query-ignored", "", "this is the plain list of models")])
     if isinstance(read, dict) and "baseUrl" in read:
-        return Document(findings=[broken("query-ignored", "", "it is the manifest")])
-    document = Document(findings=list(_told(reading.inspect_models(content)[1], "models")))
+        return PublishedDocument(findings=[broken("query-ignored", "", "this is the manifest")])
+    document = PublishedDocument(findings=list(_as_findings(manifest_format.inspect_models(content)[1], "models")))
     models = read.get("models") if isinstance(read, dict) else None
     if isinstance(models, dict):
         document.models = models
@@ -105,24 +105,28 @@ def read_models(content: bytes, *, key: str | None = None) -> Document:
     return document
 
 
-def read_list(content: bytes) -> tuple[list[str], list[Finding]]:
-    """The ids of a plain list, and where it departs from OpenAI's."""
+def read_list(content: bytes) -> tuple[list[str], list[RuleFinding]]:
+    """The IDs of a plain list, and the differences from OpenAI's format."""
     read = _decoded(content)
     items = read.get("data") if isinstance(read, dict) else None
     if not isinstance(items, list):
         what = (
-            "a list" if isinstance(read, list) else "an object without `data`" if isinstance(read, dict) else "no JSON"
+            "an array"
+            if isinstance(read, list)
+            else "an object without `data`"
+            if isinstance(read, dict)
+            else "not JSON"
         )
-        return [], [broken("list", "", f"it is {what}")]
-    findings: list[Finding] = []
+        return [], [broken("list", "", f"the response is {what}")]
+    findings: list[RuleFinding] = []
     if isinstance(read, dict) and read.get("object") != "list":
-        findings.append(broken("list-fields", "object", 'it is not "list"'))
+        findings.append(broken("list-fields", "object", 'not "list"'))
     ids: list[str] = []
     lacking: dict[str, int] = {}
     for number, item in enumerate(items):
         id = item.get("id") if isinstance(item, dict) else None
         if not isinstance(id, str) or not id.strip():
-            findings.append(broken("list", f"data.{number}", "it has no id"))
+            findings.append(broken("list", f"data.{number}", "the model has no ID"))
             continue
         ids.append(id)
         wrong = {
@@ -133,11 +137,11 @@ def read_list(content: bytes) -> tuple[list[str], list[Finding]]:
         for name in (name for name, is_wrong in wrong.items() if is_wrong):
             lacking.setdefault(name, number)
     findings += [
-        broken("list-fields", f"data.{number}.{name}", "it is missing, or not as OpenAI's")
+        broken("list-fields", f"data.{number}.{name}", "missing, or not of the type in OpenAI's list")
         for name, number in lacking.items()
     ]
     if not items:
-        findings.append(broken("models-empty", "data", "there is no model in it"))
+        findings.append(broken("models-empty", "data", "the list is empty"))
     return ids, findings
 
 
@@ -149,24 +153,24 @@ def _decoded(content: bytes) -> Json:
     return read
 
 
-def _no_manifest(read: Json) -> Finding | None:
-    """What stands in a manifest's place, where that is something else of ours."""
+def _other_document(read: Json) -> RuleFinding | None:
+    """A finding if the text is another document of this format, and not a manifest."""
     if isinstance(read, dict) and "baseUrl" not in read and "models_data_source" not in read:
         if isinstance(read.get("data"), list):
-            return broken("query-ignored", "", "it is the plain list of models")
+            return broken("query-ignored", "", "this is the plain list of models")
         if isinstance(read.get("models"), dict):
             return broken("query-ignored", "", "these are the extended models")
     return None
 
 
-def _told(findings: list[reading.ManifestFinding], whole: str) -> Iterator[Finding]:
-    """What reading says is wrong. It takes much that others do not, so all of it counts."""
+def _as_findings(findings: list[manifest_format.ManifestFinding], whole: str) -> Iterator[RuleFinding]:
+    """The problems that the reader found. It is more tolerant than other readers, so each of them is an error."""
     for one in findings:
         rule = _rule(one, whole)
-        yield Finding(rule, "error", one.where, one.message, RULES[rule].change)
+        yield RuleFinding(rule, "error", one.where, one.message, RULES[rule].change)
 
 
-def _rule(one: reading.ManifestFinding, whole: str) -> str:
+def _rule(one: manifest_format.ManifestFinding, whole: str) -> str:
     if one.kind == "key":
         return "key-inside"
     if one.kind == "duplicate":
@@ -180,6 +184,6 @@ def _rule(one: reading.ManifestFinding, whole: str) -> str:
     return MODEL_FIELDS[max(ends, key=len)] if ends else "models"
 
 
-def _add_keys(document: Document, read: Json, key: str | None) -> None:
+def _add_keys(document: PublishedDocument, read: Json, key: str | None) -> None:
     known = {one.where for one in document.findings if one.rule == "key-inside"}
     document.findings += [one for one in key_findings(read, (), key) if one.where not in known]

@@ -1,7 +1,7 @@
-"""Hosts a manifest for a trial, before it is hosted for good: an ASGI app on this machine.
+"""Serve a manifest locally, to try it before it is published: an ASGI app.
 
-The base URL in it becomes this server's, as the real one need not have the manifest yet; calls go on to the real one, with
-the key that the caller sent. So an application meets one address that answers everything, as it will later.
+The manifest's base URL is replaced by the URL of this server, because the real server may not have the manifest yet. Calls are
+forwarded to the real server with the caller's key. So an application finds everything at one URL, as it will later.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from modelbay.json_text import decode
 from modelbay.line import USER_AGENT
 from modelbay.origin import origin
 from modelbay.providers import urls
-from modelbay.publishing.models import day
+from modelbay.publishing.model_rules import day
 from modelbay.serving.asgi import LARGEST, Message, Receive, Send, TooLarge, body_of, disconnected
 from modelbay.serving.callers import Callers
 from modelbay.serving.paths import is_plain
@@ -31,71 +31,72 @@ from modelbay.transport import Request, Transport
 
 HOST = "127.0.0.1"
 BASE = "/v1"
-PASSED = ("authorization", "content-type", "accept")
-"""The headers of a call that go on; the others are about the connection, or nobody's concern."""
+FORWARDED = ("authorization", "content-type", "accept")
+"""The headers of a call that are forwarded. The others are about the connection, or not needed."""
 
 
-class Hosted:
-    """What is served: a manifest, and its models by id, unless they are at models.dev."""
+class HostedManifest:
+    """The documents to serve: a manifest and its models by ID. `models` is None if they are at models.dev."""
 
     def __init__(self, manifest: Extra, models: Extra | None, url: str) -> None:
         self._models = models
-        self.real = str(manifest["baseUrl"]).strip()
-        """Where calls go on to."""
+        self.base_url = str(manifest["baseUrl"]).strip()
+        """The base URL that calls are forwarded to."""
         source = "models_dev" if models is None else "endpoint"
         table = {**manifest, "baseUrl": f"{url}{BASE}", "models_data_source": source}
         self._manifest = msgspec.json.encode(table)
 
     def page(self, query: str) -> bytes | None:
-        """What a GET of the models answers; None where the real one must be asked."""
-        asked = parse_qs(query)
-        if asked.get("provider") == ["true"]:
+        """The document for `GET /models` with a query; None if the request is forwarded."""
+        parameters = parse_qs(query)
+        if parameters.get("provider") == ["true"]:
             return self._manifest
         if self._models is None:
             return None
-        if asked.get("extended") == ["true"]:
+        if parameters.get("extended") == ["true"]:
             return msgspec.json.encode({"models": self._models})
         data = [
-            {"id": id, "object": "model", "created": _created(entry), "owned_by": origin(self.real).host}
+            {"id": id, "object": "model", "created": _created(entry), "owned_by": origin(self.base_url).host}
             for id, entry in self._models.items()
         ]
         return msgspec.json.encode({"object": "list", "data": data})
 
 
-def hosted(content: bytes, models: bytes | None, url: str) -> Hosted:
-    """What the files of a manifest serve at `url`.
+def hosted(content: bytes, models: bytes | None, url: str) -> HostedManifest:
+    """The documents to serve at `url`, from the content of the files.
 
     Raises:
-        ConfigError: they cannot be read, or the models are missing.
+        ConfigError: a file is not valid, or the models are missing.
     """
     pasted = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"["
     manifest = parse_manifest(content, pasted=pasted)
     read: Any = decode(content)
     if pasted:
-        return Hosted(read[0], _by_id(read[1]), url)
+        return HostedManifest(read[0], _by_id(read[1]), url)
     if manifest.source == "models_dev":
-        return Hosted(read, None, url)
+        return HostedManifest(read, None, url)
     if models is None:
-        raise ConfigError("there is no models.json beside the manifest", hint="`modelbay manifest build` writes both")
+        hint = "write both files with `modelbay manifest build`"
+        raise ConfigError("models.json is missing next to the manifest", hint=hint)
     parse_models(models)
-    return Hosted(read, _by_id(decode(models)), url)
+    return HostedManifest(read, _by_id(decode(models)), url)
 
 
 def _by_id(extended: Any) -> Extra:
     models = extended.get("models") if isinstance(extended, dict) else None
     if not isinstance(models, dict) or not all(isinstance(entry, dict) for entry in models.values()):
-        raise ConfigError("its models are no object of models by id", hint="`modelbay manifest check` says more")
+        raise ConfigError('"models" is not an object with models by ID', hint="run `modelbay manifest check`")
     return models
 
 
 def serve(
-    content: bytes, models: bytes | None, port: int, ready: Callable[[str, Hosted], None], config: Config
+    content: bytes, models: bytes | None, port: int, ready: Callable[[str, HostedManifest], None], config: Config
 ) -> None:
-    """Runs until Ctrl-C or SIGTERM; `ready` is told the manifest's address once requests are taken.
+    """Serves until Ctrl-C or SIGTERM. Calls `ready` with the manifest's URL when the server accepts requests.
 
     Raises:
-        ConfigError: the files cannot be served.
-        OSError: the port is taken.
+        ConfigError: the files are not valid.
+        OSError: the port is in use.
         KeyboardInterrupt: Ctrl-C.
     """
     import uvicorn
@@ -104,16 +105,16 @@ def serve(
         url = f"http://{HOST}:{listener.getsockname()[1]}"
         served = hosted(content, models, url)
         running = uvicorn.Config(
-            App(served, url, config), ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
+            HostingApp(served, url, config), ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
             server_header=False, timeout_graceful_shutdown=1,
         )  # fmt: skip
         ready(f"{url}{BASE}/models?provider=true", served)
         uvicorn.Server(running).run([listener])
 
 
-class App:
-    def __init__(self, served: Hosted, url: str, config: Config) -> None:
-        """`url` is where this server is."""
+class HostingApp:
+    def __init__(self, served: HostedManifest, url: str, config: Config) -> None:
+        """`url`: the URL of this server."""
         self._served = served
         self._callers = Callers(origin(url).host)
         self._config = config
@@ -129,22 +130,22 @@ class App:
         elif method == "GET" and path == f"{BASE}/models" and (page := self._served.page(query)) is not None:
             await _answer(send, 200, page)
         elif path.startswith(f"{BASE}/") and method in ("GET", "POST"):
-            await self._pass_on(scope, receive, send, path.removeprefix(BASE) + (f"?{query}" if query else ""))
+            await self._forward(scope, receive, send, path.removeprefix(BASE) + (f"?{query}" if query else ""))
         else:
             await _refuse(send, 404, f"{method} {path} is not served here")
 
-    async def _pass_on(self, scope: Message, receive: Receive, send: Send, path: str) -> None:
-        """Sends a request on to the real base URL, and its answer back, as it comes."""
+    async def _forward(self, scope: Message, receive: Receive, send: Send, path: str) -> None:
+        """Forwards a request to the real base URL, and streams the response back."""
         try:
             body = await body_of(scope, receive)
         except TooLarge:
-            await _refuse(send, 413, f"a request has at most {LARGEST:,} bytes")
+            await _refuse(send, 413, f"the request body exceeds {LARGEST:,} bytes")
             return
         if body is None:
             return
         named = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        headers = {"User-Agent": USER_AGENT, **{name: named[name] for name in PASSED if name in named}}
-        url = urls.append(self._served.real, path)
+        headers = {"User-Agent": USER_AGENT, **{name: named[name] for name in FORWARDED if name in named}}
+        url = urls.append(self._served.base_url, path)
         request = Request(scope["method"], url, headers, body or None, public=not origin(url).loopback)
         started = False
         gone = asyncio.ensure_future(disconnected(receive))
@@ -161,7 +162,7 @@ class App:
         except ModelbayError as error:
             if not started:
                 await _refuse(send, 502, error.message)
-            # else it ends here, unfinished: whoever reads it must not take it for whole
+            # otherwise the response ends here without its last chunk, so that the client sees that it is incomplete
         finally:
             gone.cancel()
 
@@ -178,13 +179,13 @@ async def _answer(send: Send, status: int, body: bytes) -> None:
 
 
 async def _refuse(send: Send, status: int, message: str) -> None:
-    """An error in OpenAI's words."""
+    """Sends an error in OpenAI's format."""
     error = {"message": message, "type": "invalid_request_error" if status < 500 else "api_error"}
     await _answer(send, status, msgspec.json.encode({"error": error}))
 
 
 def _created(entry: Extra) -> int:
-    """The release in seconds since 1970, which a plain list must have; 0 where it is not known."""
+    """The release date in seconds since 1970, which a plain list requires; 0 if unknown."""
     released = entry.get("release_date")
     first = day(released) if isinstance(released, str) else None
     return int(datetime(first.year, first.month, first.day, tzinfo=UTC).timestamp()) if first else 0
