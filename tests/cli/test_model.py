@@ -243,8 +243,8 @@ capabilities = ["telepathy"]
     bay.file.chmod(0o644)
     run = bay("config", "check")
     assert run.code == 1
-    assert re.sub("(the capabilities are|must be one of:) .*", r"\1 …", run.out) == snapshot("""\
-HOME/config.toml: the file: others on this machine may read the keys in it (mode 0644)
+    assert re.sub("(must be one of:) .*", r"\1 …", run.out) == snapshot("""\
+HOME/config.toml: the file: other users can read its API keys (mode 0644)
   hint: chmod 600 HOME/config.toml
 HOME/config.toml:1: default_model: no model "nope"
   hint: use a model of the file, or provider/model-id
@@ -255,11 +255,11 @@ HOME/config.toml:6: providers.b: no API key set for provider "b"
 HOME/config.toml:10: providers.c: provider "c" has an unknown dialect "klingon"
   hint: must be one of: …
 HOME/config.toml:16: models.x.provider: its provider "zzz" does not exist
-  hint: name another provider, or mend or add that one; those that can be used are b, c
+  hint: use another provider, or fix or add this one; usable providers: b, c
 HOME/config.toml:27: models.z.max_output_size: expected a whole number, got text
   hint: correct the value, or remove the key
-HOME/config.toml:32: models.w.capabilities: there is no capability "telepathy"
-  hint: the capabilities are …
+HOME/config.toml:32: models.w.capabilities: unknown capability "telepathy"
+  hint: use one of: adaptive_thinking, always_thinking, audio_in, audio_out, call_signatures, computer_use, document_in, image_in, image_out, structured_output, temperature, thinking, thinking_budget, tool_use, video_in
 """)
 
 

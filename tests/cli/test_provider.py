@@ -350,9 +350,9 @@ def test_a_provider_that_works(acme: Inside):
 ✓ protocol    yes      openai_chat, as acme/sim-1
 ✓ usage       yes      8 tokens in, 26 out
 ✓ streaming   yes      25 pieces
-✓ tools       yes      it called get_weather {"city":"Paris"}
+✓ tools       yes      tool call: get_weather {"city":"Paris"}
 ✓ thinking    yes      22 reasoning tokens
-✓ images      yes      it named the colors of two pictures
+✓ images      yes      the model named the colors of two pictures
 """)
 
 

@@ -89,7 +89,7 @@ def test_a_server_that_says_the_same_to_everything_shows_no_more_than_its_protoc
     assert {name for name, result in results(found).items() if result == "no"} == {"models"}
     assert found["streaming"] == ("unknown", "the reply came in one piece")
     assert found["usage"] == ("unknown", "the reply has no token counts")
-    assert 'answered without a call: "ready"' in found["tools"][1]
+    assert 'answer without a tool call: "ready"' in found["tools"][1]
     assert 'of a picture: "ready"' in found["images"][1]
 
 

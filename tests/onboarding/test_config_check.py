@@ -1,4 +1,4 @@
-"""What `modelbay config check` finds before a call does: each with its line and how to fix it."""
+"""`config check` finds every problem before a request is sent."""
 
 from pathlib import Path
 

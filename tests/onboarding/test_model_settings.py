@@ -56,9 +56,9 @@ def test_a_capability_leaves_the_list_that_kimi_code_reads():
 @pytest.mark.parametrize(
     ("setting", "message", "hint"),
     [
-        ("max_output_size", "is no setting", "KEY=VALUE"),
-        ("=3", "is no setting", "KEY=VALUE"),
-        ("max_output=3", "there is no setting `max_output`", "max_output_size"),
+        ("max_output_size", "is not a setting", "KEY=VALUE"),
+        ("=3", "is not a setting", "KEY=VALUE"),
+        ("max_output=3", "unknown setting `max_output`", "max_output_size"),
         ("max_output_size=-1", "`max_output_size` cannot be `-1`", "a number of tokens"),
         ("max_output_size=0", "cannot be", "a number of tokens"),
         ("max_output_size=1.5", "cannot be", "a number of tokens"),
@@ -68,8 +68,8 @@ def test_a_capability_leaves_the_list_that_kimi_code_reads():
         ("image_in=maybe", "cannot be", "yes or no"),
         ("protocol=http", "cannot be", "openai_chat"),
         ("variants.deep=high", "is a table of settings", "variants.deep.KEY=VALUE"),
-        ("structured_output=no", "can only be yes", "leaves it out"),
-        ("provider=other", "there is no setting `provider`", ""),
+        ("structured_output=no", "cannot be no", "remove it with"),
+        ("provider=other", "unknown setting `provider`", ""),
     ],
 )
 def test_a_setting_that_makes_no_sense(setting, message, hint):

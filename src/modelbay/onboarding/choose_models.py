@@ -1,4 +1,4 @@
-"""Choosing a model, and how much it thinks: the levels there are, the one that stands, and what is written."""
+"""Choice of models and of their reasoning effort: preselection, default model, and the levels of a model."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -20,26 +20,26 @@ from modelbay.providers.upstream import upstream
 
 OFF, ON = "off", "on"
 ENDING: tuple[Status, ...] = ("deprecated", "alpha", "inactive")
-"""What a list says of a model that nobody should be started with."""
+"""Statuses in a model list that exclude a model from becoming the default."""
 
 SPECIAL = re.compile(r"translat|deep-research|guard|safety|\bocr\b")
-"""In an id: a model that is for one thing only, takes minutes, or judges what others say."""
+"""IDs of models that are for one task only, take minutes, or judge texts: not suitable as the default."""
 
 
 FEW = 20
-"""So many models fit on one screen: all of them are marked before the user chooses."""
+"""Maximum number of models that are all selected at first: they fit on one screen."""
 UNATTENDED = 50
-"""So many models at most are added where the user is not asked: each is a table in the file."""
+"""Maximum number of models that are added without a question: each is a table in the file."""
 
 
 def marked_at_first(models: Sequence[Model]) -> list[str]:
-    """The wire IDs that are marked before the user chooses among a provider's models: all of a few, none of many."""
+    """The IDs of the models that are selected before the user chooses: all of up to `FEW`, otherwise none."""
     return [model.id for model in models] if len(models) <= FEW else []
 
 
 def settle_default(edit: Edit, providers: Collection[str], ending: Collection[str] = ()) -> str | None:
-    """Makes a model of these providers the default, where there is none: which, if one was chosen. `ending` are wire ids
-    of those that are on their way out, as their list says.
+    """Sets a model of these providers as the default model, if none is set. Returns its alias, or None if nothing was set.
+    `ending` contains the IDs of models that their list marks as deprecated.
 
     Raises:
         ConfigError: the file cannot be changed.
@@ -54,9 +54,8 @@ def settle_default(edit: Edit, providers: Collection[str], ending: Collection[st
 
 
 def preferred(config: Config, models: Iterable[ModelEntry], ending: Collection[str] = ()) -> ModelEntry | None:
-    """The model to begin with, where nobody has named one: the newest of those that are not on their way out, are for
-    anything, and call tools if others do, as far as anybody says when a model came out; the first, where nobody does.
-    """
+    """The most suitable default model. Excluded if others are available: deprecated models, models for one task, models without
+    tool calls. Of the rest the newest; the first one if no release date is known."""
     catalog = Catalog()
 
     def rank(model: ModelEntry) -> tuple[bool, bool, bool, str]:
@@ -68,7 +67,7 @@ def preferred(config: Config, models: Iterable[ModelEntry], ending: Collection[s
 
 
 def _known(config: Config, model: ModelEntry, catalog: Catalog) -> IndexEntry:
-    """What its manifest says of a model, or models.dev does: as its provider has it, else as anybody does."""
+    """The facts about a model in its manifest or in models.dev: at this provider, otherwise at any provider."""
     if model.listed and "release_date" in model.listed:
         return IndexEntry(model.provider, model.model, model.listed)
     try:
@@ -81,7 +80,7 @@ def _known(config: Config, model: ModelEntry, catalog: Catalog) -> IndexEntry:
 
 
 def levels(model: Model) -> list[str]:
-    """How much a model can think, least first; none where it does not, or nobody knows that it does."""
+    """The reasoning efforts of a model, lowest first; empty if it does not think or this is unknown."""
     always = model.can("always_thinking") is True
     if not always and model.can("thinking") is not True and not model.efforts:
         return []
@@ -90,7 +89,7 @@ def levels(model: Model) -> list[str]:
 
 
 def level(config: Config, model: Model, chosen: str | None = None) -> str | None:
-    """The level that stands: what was chosen, else the configuration's word, else the model's own, else a middle one."""
+    """The current reasoning effort: the chosen one, otherwise that of the configuration, of the model, or a middle one."""
     there = levels(model)
     if not there:
         return None
@@ -107,10 +106,10 @@ def level(config: Config, model: Model, chosen: str | None = None) -> str | None
 
 
 def checked(model: Model, wanted: str) -> tuple[str, str | None]:
-    """The level that a typed word comes to, and a warning if it is another one or not known to be one.
+    """The reasoning effort for the user's input, and a warning if the model supports another one or its efforts are unknown.
 
     Raises:
-        UnknownEffort: there is no such word.
+        UnknownEffort: the input is not a reasoning effort.
     """
     word = efforts.checked(wanted, model, PLAIN) or ON
     if word in efforts.OFF:
@@ -129,8 +128,8 @@ def checked(model: Model, wanted: str) -> tuple[str, str | None]:
 
 
 def write(path: Path | None, alias: str, effort: str | None = None, top: str | None = None) -> None:
-    """Makes a model the default. `effort` is written where somebody chose it; not the most there is (`top`), which is dear
-    and meant for the moment: of it only that thinking is on.
+    """Sets the default model and, if the user chose it, the reasoning effort. The highest effort (`top`) is expensive and meant for
+    the moment: only `enabled = true` is written for it.
 
     Raises:
         ConfigError: the file cannot be changed.

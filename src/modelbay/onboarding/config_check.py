@@ -1,4 +1,4 @@
-"""All that is wrong with a configuration, before a call finds out: each with its line and how to mend it."""
+"""Checks a configuration without sending anything. Each problem has its line and a hint."""
 
 import stat
 import sys
@@ -23,7 +23,7 @@ from modelbay.storage.paths import STDIN, expanded
 
 
 def checkup(config: Config) -> list[Problem]:
-    """What is wrong, in the order of the file. Nothing is sent, and no keyring or command is asked for a key."""
+    """The problems of a configuration, in the order of the file. Nothing is sent, and no keyring or command is used."""
     text = (files.content_of(config.path) or b"").decode("utf-8-sig", "replace") if config.exists else ""
     check = _Checkup(config, text)
     check.permissions()
@@ -50,7 +50,7 @@ class _Checkup:
         if self._config.exists and self._config.path != STDIN and sys.platform != "win32":
             mode = stat.S_IMODE(self._config.path.stat().st_mode)
             if mode & 0o077 and any(entry.api_key or entry.env for entry in self._config.providers.values()):
-                message = f"others on this machine may read the keys in it (mode {mode:04o})"
+                message = f"other users can read its API keys (mode {mode:04o})"
                 self._report((), message, f"chmod 600 {self._config.path}")
 
     def default_model(self) -> None:
@@ -64,10 +64,10 @@ class _Checkup:
                 except UnknownModel as error:
                     self._report(keys, error.message.removesuffix(f" in {config.path}"), error.hint)
         if config.default_provider and config.default_provider not in config.providers:
-            self._report(("default_provider",), f'no provider "{config.default_provider}"', None)
+            self._report(("default_provider",), f'unknown provider "{config.default_provider}"', None)
 
     def network(self) -> None:
-        """What `[network]` has: it is read before anything is sent, also to providers that are in order."""
+        """Checks `[network]`, which every request depends on."""
         network = self._config.network
         if network is None:
             return
@@ -75,18 +75,20 @@ class _Checkup:
         self._file(("network", "ca"), network.ca)
 
     def names(self) -> None:
-        """Names that two models have: one of the two is never meant."""
+        """Checks for aliases that several models have: only one of them can be reached."""
         owners = {alias: alias for alias in self._config.models}
         for model in self._config.models.values():
             for name in model.aliases:
                 owner = owners.setdefault(name, model.alias)
                 if owner != model.alias:
                     self._report(
-                        ("models", model.alias, "aliases"), f'"{name}" is a name of {owner} too', "remove it from one"
+                        ("models", model.alias, "aliases"),
+                        f'"{name}" is also an alias of {owner}',
+                        "remove it from one of them",
                     )
 
     def efforts(self) -> None:
-        """Words for how much to think that no protocol or vendor and no model of the file has."""
+        """Checks for reasoning efforts that no protocol, vendor or configured model has."""
         models = self._config.models.values()
         dialects = [preset.dialect for preset in presets.all()]
         dialects += [entry.dialect for entry in self._config.providers.values() if isinstance(entry.dialect, dict)]
@@ -102,7 +104,7 @@ class _Checkup:
                 self._report(keys, f'unknown effort "{word}"', f"use one of: off, {', '.join(LEVELS)}")
 
     def _proxy(self, keys: tuple[str, ...], written: str | None, *, bare: bool = False) -> None:
-        """`bare`: a host and a port will do."""
+        """Checks the URL of a proxy. `bare`: a host and port without a scheme are valid."""
         if written is None or written.lower() == NONE or may_ask(written):
             return
         try:
@@ -111,10 +113,12 @@ class _Checkup:
         except ConfigError as error:
             self._report(keys, self._shortly(error), error.hint)
         except ValueError:
-            self._report(keys, "it is not the URL of a proxy", "write http://host:port, or https:, socks4:, socks5:")
+            self._report(
+                keys, "not the URL of a proxy", "write http://HOST:PORT; https, socks4 and socks5 are also supported"
+            )
 
     def _file(self, keys: tuple[str, ...], name: str | None) -> None:
-        """A file of certificates."""
+        """Checks a PEM file."""
         if name is None:
             return
         path = self._config.path.parent / expanded(name)
@@ -143,9 +147,7 @@ class _Checkup:
         for word in entry.capabilities:
             if word.strip().lower() not in CAPABILITIES:
                 known = ", ".join(sorted(CAPABILITIES))
-                self._report(
-                    (*keys, "capabilities"), f'there is no capability "{word}"', f"the capabilities are {known}"
-                )
+                self._report((*keys, "capabilities"), f'unknown capability "{word}"', f"use one of: {known}")
         if entry.provider in self._unusable:
             return
         try:
@@ -157,14 +159,14 @@ class _Checkup:
             self._report(keys, self._shortly(error), error.hint)
 
     def fix(self, problem: Problem) -> str:
-        """How to mend what says no more than that it is wrong."""
+        """The hint for a problem without its own."""
         if problem.where.endswith(".provider"):
-            known = ", ".join(self._config.providers) or "none yet"
-            return f"name another provider, or mend or add that one; those that can be used are {known}"
+            known = ", ".join(self._config.providers) or "none"
+            return f"use another provider, or fix or add this one; usable providers: {known}"
         return "correct the value, or remove the key"
 
     def _shortly(self, error: ConfigError) -> str:
-        """The message without the file, which stands before it."""
+        """The message without the path of the file, which is printed before it."""
         return error.message.replace(f" in {self._config.path}", "")
 
     def _report(self, keys: tuple[str, ...], message: str, hint: str | None) -> None:

@@ -1,4 +1,4 @@
-"""The providers as a person manages them: those of one registry are one thing, and platforms one logs in to are not here."""
+"""The providers in groups: the providers of a registry are one group. Platforms with a login are not included."""
 
 from urllib.parse import urlsplit
 
@@ -12,21 +12,21 @@ from modelbay.secrecy import masked_url
 
 
 class Group(Struct):
-    """What is shown, and removed, as one."""
+    """Providers that are listed and removed together."""
 
     label: str
     place: str
-    """Where it is, without secrets; or what is wrong with it."""
+    """The base URL without secrets, or the error of its entry."""
     providers: list[str]
     models: int
     source: str | None = None
-    """What it came from, as "manifest"; None: somebody wrote it."""
+    """Kind of source, such as "manifest"; None if the user wrote the entry."""
     current: bool = False
-    """Whether the model that is talked to is one of its."""
+    """Whether it includes the provider of the current model."""
 
 
 def groups(config: Config, current: str | None = None) -> list[Group]:
-    """The providers in the file's order, grouped by what they came from. `current` is the provider that is talked to."""
+    """The providers in the order of the file, grouped by source. `current` is the provider of the current model."""
     found: dict[tuple[str, ...], Group] = {}
     for entry in config.providers.values():
         if logins.managing(entry) is not None:

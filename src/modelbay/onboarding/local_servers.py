@@ -1,4 +1,4 @@
-"""Servers on this machine: those of the presets that have a usual port here."""
+"""Model servers on this machine, on the default ports of the presets."""
 
 from asyncio import gather, timeout
 from collections.abc import Iterable
@@ -30,16 +30,16 @@ SECONDS = 2.0
 
 
 class LocalServer(Struct):
-    """A server that answers."""
+    """A server that responded."""
 
     preset: Preset | None
-    """Who it is; None where it says that it is somebody else than its port tells."""
+    """The vendor; None if the model list contradicts the vendor of the port."""
     base_url: str
     models: list[str]
     locked: bool = False
-    """It wants a key before it lists its models."""
+    """Whether the model list requires an API key."""
     provider: str | None = None
-    """The id under which it is configured already."""
+    """ID of the provider, if the server is already configured."""
 
     @property
     def name(self) -> str:
@@ -47,12 +47,12 @@ class LocalServer(Struct):
 
 
 def usual() -> list[Preset]:
-    """The vendors whose server is at home on this machine."""
+    """The vendors whose server runs on the user's machine."""
     return [one for one in presets.all() if one.base_url and origin(_plain(one.base_url)).loopback]
 
 
 async def local_servers(config: Config, known: Iterable[Preset] | None = None) -> list[LocalServer]:
-    """The servers that answer on their usual ports, asked all at once. No key is sent."""
+    """The servers that respond on their default ports. All ports are tried at the same time, without API keys."""
     line = ProviderClient(config)
     try:
         found = await gather(*(_ask(line, config, one) for one in (usual() if known is None else known)))
@@ -86,7 +86,7 @@ async def _ask(line: ProviderClient, config: Config, preset: Preset) -> LocalSer
 
 
 def _owner(body: bytes, preset: Preset) -> Preset | None:
-    """Who the server is: some of these ports are everybody's, and most servers sign the entries of their list."""
+    """The vendor of the server, by `owned_by` in its model list: some default ports are used by many programs."""
     try:
         content = decode(body)
     except MalformedReply:

@@ -1,4 +1,4 @@
-"""Settings of a model as a person writes them, `KEY=VALUE`, made into changes of its table in `config.toml`."""
+"""Converts model settings in the form KEY=VALUE to changes of the model's table in `config.toml`."""
 
 import re
 from collections.abc import Iterable
@@ -38,7 +38,7 @@ FORMS: dict[str, Form] = {
     "reasoning": "yes or no",
     "tool_call": "yes or no",
 }
-"""The keys, and what each takes. `variants.NAME.KEY` and the capabilities come on top."""
+"""The keys and the kinds of their values. Capabilities and `variants.NAME.KEY` are keys too."""
 SWITCHES: dict[Capability, str] = {
     "thinking": "reasoning",
     "tool_use": "tool_call",
@@ -50,9 +50,9 @@ SWITCHES: dict[Capability, str] = {
     "temperature": "temperature",
     "adaptive_thinking": "adaptive_thinking",
 }
-"""The key of a model's table that takes a capability away."""
+"""The key of a model's table that denies a capability."""
 KIMI_WORDS = frozenset({"thinking", "always_thinking", "image_in", "video_in", "audio_in", "tool_use"})
-"""What Kimi Code reads in `capabilities`. A yes to these is written there; of a no Kimi Code knows nothing."""
+"""The values of `capabilities` that Kimi Code reads. A yes is written there. Kimi Code has no form for a no."""
 YES = frozenset({"yes", "true", "on", "1"})
 NO = frozenset({"no", "false", "off", "0"})
 SIZE = re.compile(r"(\d[\d_]*(?:\.\d+)?)\s*([km]?)", re.IGNORECASE)
@@ -60,17 +60,17 @@ UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 
 
 def changes(settings: Iterable[str], table: Table) -> dict[Keys, object]:
-    """The changes of a model's table, None for what is to go. An empty value takes a key away.
+    """The changes of a model's table: new values, or None for keys to remove. An empty setting (`KEY=`) removes its key.
 
     Raises:
-        ConfigError: there is no such key, or it does not take such a value; the message names it.
+        ConfigError: a key is unknown, or its value is invalid.
     """
     found: dict[Keys, object] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         key, value = key.strip(), value.strip()
         if not equals or not key:
-            raise ConfigError(f"`{setting}` is no setting", hint="write KEY=VALUE, as max_output_size=8192")
+            raise ConfigError(f"`{setting}` is not a setting", hint="write KEY=VALUE, such as max_output_size=8192")
         if key in CAPABILITIES:
             found |= _capability(key, value, _words_of(found, table))
             continue
@@ -80,7 +80,7 @@ def changes(settings: Iterable[str], table: Table) -> dict[Keys, object]:
 
 
 def names() -> list[str]:
-    """Every key there is, for help and for hints."""
+    """All keys, for help and hints."""
     return [*FORMS, *sorted(CAPABILITIES - FORMS.keys()), "variants.NAME.KEY"]
 
 
@@ -94,8 +94,8 @@ def _path(key: str) -> Keys:
     from difflib import get_close_matches
 
     near = get_close_matches(key, names(), n=3)
-    known = f"did you mean {' or '.join(near)}?" if near else f"the keys are {', '.join(names())}"
-    raise ConfigError(f"there is no setting `{key}`", hint=known)
+    known = f"did you mean {' or '.join(near)}?" if near else f"use one of: {', '.join(names())}"
+    raise ConfigError(f"unknown setting `{key}`", hint=known)
 
 
 def _value(key: str, keys: Keys, value: str) -> object:
@@ -122,7 +122,7 @@ def _size(key: str, value: str) -> int:
     match = SIZE.fullmatch(value.replace(",", ""))
     size = float(match[1].replace("_", "")) * UNITS[match[2].lower()] if match else 0
     if size < 1 or size != int(size):
-        raise _wrong(key, value, "a number of tokens, as 8192 or 200k")
+        raise _wrong(key, value, "a number of tokens, such as 8192 or 200k")
     return int(size)
 
 
@@ -132,7 +132,7 @@ def _dollars(key: str, value: str) -> float | int:
     except ValueError:
         dollars = -1.0
     if not 0 <= dollars < float("inf"):
-        raise _wrong(key, value, "dollars per million tokens, as 2.50")
+        raise _wrong(key, value, "US dollars per million tokens, such as 2.50")
     return int(dollars) if dollars.is_integer() else dollars
 
 
@@ -143,12 +143,12 @@ def _yes_or_no(key: str, value: str) -> bool:
 
 
 def _capability(key: str, value: str, words: list[str]) -> dict[Keys, object]:
-    """A capability stands among `capabilities`, where Kimi Code reads it too, or it is a switch of its own."""
+    """The changes for a capability: in `capabilities`, which Kimi Code reads too, or in its own key."""
     said = _yes_or_no(key, value) if value else None
     among = [word for word in words if word.strip().lower() != key]
     switch = SWITCHES.get(key)  # type: ignore[call-overload]
     if said is False and switch is None and key not in KIMI_WORDS:
-        raise ConfigError(f"`{key}` can only be yes, or left out", hint=f"`{key}=` leaves it out")
+        raise ConfigError(f"`{key}` cannot be no", hint=f"remove it with `{key}=`")
     found: dict[Keys, object] = {}
     if said and (key in KIMI_WORDS or switch is None):
         among.append(key)
@@ -166,7 +166,7 @@ def _words_of(found: dict[Keys, object], table: Table) -> list[str]:
 
 
 def _json_or_text(value: str) -> object:
-    """A number, a truth value, a list or a table where it is one, else the text itself."""
+    """The value as JSON (number, boolean, list or object) if it is valid JSON, otherwise the text."""
     try:
         read = decode_as(value, object)
     except MalformedReply:
@@ -175,4 +175,4 @@ def _json_or_text(value: str) -> object:
 
 
 def _wrong(key: str, value: str, wanted: str) -> ConfigError:
-    return ConfigError(f"`{key}` cannot be `{value}`", hint=f"it is {wanted}")
+    return ConfigError(f"`{key}` cannot be `{value}`", hint=f"use {wanted}")

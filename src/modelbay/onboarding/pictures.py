@@ -1,4 +1,4 @@
-"""Pictures of one color, which show whether a model sees: it must name the color, which its prompt does not."""
+"""Pictures of one color, to test image input: the model must name the color, which the prompt does not contain."""
 
 import re
 import struct
@@ -14,7 +14,7 @@ COLORS = {
     "white": (255, 255, 255),
 }
 SIDE = 64
-"""Pixels: some providers refuse pictures below 32."""
+"""Width and height in pixels. Some providers reject pictures below 32."""
 
 
 def picture(color: str) -> str:
@@ -30,5 +30,5 @@ def picture(color: str) -> str:
 
 
 def names(text: str, color: str) -> bool:
-    """Whether an answer names this color and no other of `COLORS`: an answer that names several saw none."""
+    """Whether an answer names this color and no other of `COLORS`: an answer with several colors is a guess."""
     return set(re.findall(r"[a-z]+", text.lower())) & set(COLORS) == {color}

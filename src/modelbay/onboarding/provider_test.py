@@ -1,6 +1,6 @@
-"""Trying a provider out: small real calls, and what each of them shows.
+"""Tests a provider with small real calls.
 
-A check is "yes" or "no" for what was seen only; whatever else happened, it is "unknown", and says why.
+A check is "yes" or "no" only for an observed fact. Otherwise it is "unknown", with the reason.
 """
 
 from collections import Counter
@@ -37,24 +37,24 @@ from modelbay.storage.lessons import LessonBook
 
 Result: TypeAlias = Literal["yes", "no", "unknown"]
 NEEDED = ("reachable", "authorised", "protocol", "streaming")
-"""Those without which a provider is of no use; the others are as its models are."""
+"""The checks that must not fail; the others depend on the model."""
 LONGEST = 1024
-"""Tokens that an answer may have, thinking included."""
+"""Maximum output tokens of an answer, including thinking."""
 QUOTED = 60
-"""Characters of an answer that is quoted."""
+"""Maximum characters of an answer in a check's detail."""
 WORD = "Answer with the word: ready"
 COUNT = "Count from 1 to 20, one number a line."
 COLOR = "What color is this picture? Answer with one word."
 ERRAND = "What is the weather in Paris? Use the tool."
 TOOL = Tool(
     name="get_weather",
-    description="The weather in a city, now.",
+    description="Current weather in a city.",
     schema={"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 )
 
 
 class Check(Struct):
-    """One row: what was tried, the result, what was seen, and how to fix it."""
+    """The result of one check: what was observed, and how to fix it."""
 
     name: str
     result: Result
@@ -63,10 +63,11 @@ class Check(Struct):
 
 
 def forget(config: Config, provider: str) -> int:
-    """Forgets what the provider's endpoint taught us, and its list of models; how many lessons that were.
+    """Deletes the lessons about the provider's endpoint and its cached model list. Returns the number of lessons.
 
     Raises:
-        UnknownProvider, ConfigError: there is no such provider, or nobody can say where it is.
+        UnknownProvider: the provider does not exist.
+        ConfigError: its URL is unknown.
     """
     found = upstream(config, config.provider(provider))
     Catalog().forget(provider)
@@ -74,10 +75,10 @@ def forget(config: Config, provider: str) -> int:
 
 
 async def trial(config: Config, provider: str, model: str | None = None) -> AsyncIterator[Check]:
-    """The checks of a provider, one after the other. `model` is the wire id or alias to talk to, else the first it has.
+    """The checks of a provider, one after the other. `model` is a model ID or alias; default: the provider's first model.
 
     Raises:
-        UnknownProvider: there is none of that name.
+        UnknownProvider: the provider does not exist.
     """
     config.provider(provider)
     async with Hub(config) as hub:
@@ -108,7 +109,7 @@ class _Trial:
         yield self._protocol(name, first)
         if name is None or reply is None or not _replied(reply):
             for check in ("usage", "streaming", "tools", "thinking", "images"):
-                yield Check(check, "unknown", "not tried: there is no model to ask" if name is None else "not tried")
+                yield Check(check, "unknown", "not tested: no model" if name is None else "not tested")
             return
         yield _usage(reply)
         yield await self._streaming(name)
@@ -130,7 +131,7 @@ class _Trial:
         return found, None
 
     def _named(self, found: Discovery | None) -> str | None:
-        """The model to talk to, as the hub knows it."""
+        """The name of the model to test with, for the hub."""
         if self._model is not None:
             known = self._model in self._config.models or self._model.startswith(f"{self._provider}/")
             return self._model if known else f"{self._provider}/{self._model}"
@@ -158,21 +159,21 @@ class _Trial:
             return Check("authorised", "unknown", "the reply is empty")
         if failure is not None:
             return Check("authorised", "unknown", "no model replied")
-        seen = "the models were listed, but many providers list them to anyone" if found else "no model replied"
+        seen = "models listed, but many providers list them without an API key" if found else "no model replied"
         return Check("authorised", "unknown", seen)
 
     def _models(self, found: Discovery | None, problem: ModelbayError | None) -> Check:
         if found is None:
             return Check("models", "no", problem.message if problem else "", _hint(problem))
         chats = sum(model.chats for model in found.models)
-        more = f", and {len(found.models) - chats} that do not chat" if chats < len(found.models) else ""
+        more = f", and {len(found.models) - chats} non-chat models" if chats < len(found.models) else ""
         return Check("models", "yes" if found.models else "no", f"{chats} listed{more}")
 
     def _protocol(self, name: str | None, first: Reply | ModelbayError | None) -> Check:
         if name is None:
-            return Check("protocol", "unknown", "not tried: there is no model to ask", "name a model with --model")
+            return Check("protocol", "unknown", "not tested: no model", "pass a model with --model")
         if first is None:
-            return Check("protocol", "unknown", "not tried")
+            return Check("protocol", "unknown", "not tested")
         if isinstance(first, ModelbayError):
             wrong = not isinstance(first, ReplyError) and first.status is None
             return Check("protocol", "unknown" if wrong else "no", first.message, _hint(first))
@@ -203,13 +204,13 @@ class _Trial:
         if isinstance(reply, ModelbayError):
             return _refused("tools", reply)
         if not reply.tool_calls:
-            return Check("tools", "unknown", f"it answered without a call: {_quoted(reply)}")
+            return Check("tools", "unknown", f"answer without a tool call: {_quoted(reply)}")
         call = reply.tool_calls[0]
         if call.name != TOOL.name:
-            return Check("tools", "unknown", f"it called {call.name!r}, which is not the tool {TOOL.name}")
+            return Check("tools", "unknown", f"the model called {call.name!r} instead of {TOOL.name}")
         if not _has_city(call.arguments):
             return Check("tools", "unknown", f"the arguments do not match the tool's schema: {call.arguments[:QUOTED]}")
-        return Check("tools", "yes", f"it called {call.name} {call.arguments[:QUOTED]}")
+        return Check("tools", "yes", f"tool call: {call.name} {call.arguments[:QUOTED]}")
 
     async def _thinking(self, name: str, first: Reply) -> Check:
         if seen := _thought(first):
@@ -224,7 +225,7 @@ class _Trial:
         return Check("thinking", "unknown", "the reply has no thinking and no reasoning tokens")
 
     async def _images(self, name: str) -> Check:
-        """Two pictures of different colors, one a call: an answer by chance, or the same to everything, fails."""
+        """Sends two pictures of different colors, in one call each, so that a guess or a constant answer fails."""
         if known := self._denied(name, "image_in"):
             return Check("images", "no", known)
         for color in sample(list(COLORS), 2):
@@ -233,15 +234,17 @@ class _Trial:
             if isinstance(reply, ModelbayError):
                 return _refused("images", reply)
             if not names(reply.text, color):
-                return Check("images", "unknown", f"it did not name the {color} of a picture: {_quoted(reply)}")
-        return Check("images", "yes", "it named the colors of two pictures")
+                return Check(
+                    "images", "unknown", f"the answer to a {color} picture does not name {color}: {_quoted(reply)}"
+                )
+        return Check("images", "yes", "the model named the colors of two pictures")
 
     def _denied(self, name: str, capability: Capability) -> str | None:
-        """Who says that the model cannot do something, so that it is not asked to."""
+        """The detail for a capability that the model is known not to have, so that it is not tested."""
         model = self._hub.model(name)
         if model.can(capability) is not False:
             return None
-        return f"not tried: {capability} is no, according to {model.sources.get(capability) or 'its entry'}"
+        return f"not tested: {capability} = no ({model.sources.get(capability) or 'config'})"
 
     async def _ask(self, name: str, prompt: str, **settings: Unpack[Ask]) -> Reply | ModelbayError:
         settings["max_tokens"] = LONGEST
@@ -251,13 +254,13 @@ class _Trial:
             return self._explained(error)
 
     def _explained(self, error: ModelbayError) -> ModelbayError:
-        """The error with its hint for the command line, where providers are tried."""
+        """The error with its hint for the command line."""
         about = About(self._provider, self._config.path, face="command", known=self._config.providers)
         return explain(error, about)
 
 
 def _answered(error: ModelbayError) -> bool:
-    """Whether an error is of an answer."""
+    """Whether an error shows that the server responded."""
     return isinstance(error, MalformedReply) or (error.status is not None and not isinstance(error, Unsupported))
 
 
@@ -269,7 +272,7 @@ def _usage(reply: Reply) -> Check:
 
 
 def _has_city(arguments: str) -> bool:
-    """Whether the arguments of a call are what the schema of `TOOL` asks for."""
+    """Whether the arguments of a call match the schema of `TOOL`."""
     try:
         found = decode(arguments.encode())
     except MalformedReply:
@@ -278,7 +281,7 @@ def _has_city(arguments: str) -> bool:
 
 
 def _thought(reply: Reply) -> str | None:
-    """What shows that the model thought."""
+    """The evidence that the model used thinking; None if there is none."""
     tokens = reply.usage.reasoning if reply.usage else None
     if tokens:
         return f"{tokens:,} reasoning tokens"
@@ -287,7 +290,7 @@ def _thought(reply: Reply) -> str | None:
 
 
 def _replied(reply: Reply) -> bool:
-    """Whether a reply has anything in it; thinking that is not shown is counted."""
+    """Whether a reply is not empty. Hidden thinking counts."""
     return any(not isinstance(part, Text) or part.text.strip() for part in reply.parts) or bool(_thought(reply))
 
 
@@ -297,7 +300,7 @@ def _quoted(reply: Reply) -> str:
 
 
 def _refused(name: str, error: ModelbayError) -> Check:
-    """What an error on a special request means: that the model cannot do it, or nothing at all."""
+    """The check for an error: "no" if the provider rejected the feature, "unknown" for other errors."""
     refused = isinstance(error, Unsupported) or error.status in (400, 404, 415, 422, 501)
     return Check(name, "no" if refused else "unknown", error.message, None if refused else _hint(error))
 

@@ -1,4 +1,4 @@
-"""The references of a configuration, each with the origins that would get its value: what there is to approve."""
+"""The references of a configuration that require approval, each with the origins that would receive its value."""
 
 from msgspec.structs import replace
 
@@ -10,7 +10,7 @@ from modelbay.providers.upstream import upstream
 
 
 def wanted(config: Config) -> list[Approval]:
-    """Every reference of a configuration with every origin it would go to, in the order of the file."""
+    """All references of a configuration with all origins that would receive their values, in the order of the file."""
     found: dict[Approval, None] = {}
     for entry in config.providers.values():
         mine = [model for model in config.models.values() if model.provider == entry.id and not model.flat]
@@ -22,7 +22,7 @@ def wanted(config: Config) -> list[Approval]:
 
 
 def wanted_by(config: Config, id: str, table: Table, models: dict[str, Table]) -> list[Approval]:
-    """The same for a provider that is to be written, and its models by alias. A model without a provider stands alone.
+    """The same for a provider that is not written yet, and its models by alias. A model without a provider is standalone.
 
     Raises:
         Unusable: one of them cannot be an entry.
@@ -34,7 +34,7 @@ def wanted_by(config: Config, id: str, table: Table, models: dict[str, Table]) -
 
 
 def missing(approvals: list[Approval], source: Source) -> list[Approval]:
-    """Those that nobody has given for a file."""
+    """The approvals that the user has not given for a file."""
     return [one for one in approvals if unapproved(one.reference, source, (one.origin,))]
 
 
@@ -44,7 +44,7 @@ def _of_entry(config: Config, entry: ProviderEntry, models: list[ModelEntry]) ->
         try:
             places |= dict.fromkeys(upstream(config, entry, model).places)
         except ConfigError:
-            continue  # nothing is sent to where it does not say
+            continue  # nothing is sent without a URL
     source = entry.source or {}
     references = references_in([replace(entry, source=None), *models])
     found = [Approval(reference, place) for reference in references for place in places]

@@ -1,4 +1,4 @@
-"""Taking providers out: of the file, and out of what is remembered of them."""
+"""Removes providers from the configuration and from the cache."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +11,10 @@ from modelbay.onboarding.sources import merge as merging
 
 
 def remove(path: Path | None, ids: Sequence[str], *, dry_run: bool = False) -> Edited[list[Removed]]:
-    """Removes providers with their models, all of them or none.
+    """Removes providers and their models: all of them, or none.
 
     Raises:
-        UnknownProvider: one of them is not there.
+        UnknownProvider: a provider does not exist.
         ConfigError: the file cannot be changed.
     """
     edited = apply(lambda edit: [changes.remove_provider(edit, id) for id in ids], path, dry_run=dry_run)

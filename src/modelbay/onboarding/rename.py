@@ -1,4 +1,4 @@
-"""Renaming and copying providers, with their stored keys and with what is remembered of their sources."""
+"""Renames and copies providers, including stored API keys and the cached state of their sources."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ from modelbay.storage.cache import Cache
 
 
 class Moved(Struct):
-    """What became of a provider."""
+    """The result of renaming or copying a provider."""
 
     edited: Edited[WriteResult]
     notes: list[str] = field(default_factory=list)
