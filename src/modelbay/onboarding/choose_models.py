@@ -101,7 +101,7 @@ def level(config: Config, model: Model, chosen: str | None = None) -> str | None
     if wanted == OFF or not higher:
         return there[0]
     if wanted in efforts.LEVELS:
-        return efforts.nearest(wanted, higher, "", [])  # what is sent then
+        return efforts.nearest(wanted, higher, "", [])  # the same choice as for the request
     return higher[len(higher) // 2]
 
 
