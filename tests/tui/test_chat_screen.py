@@ -158,10 +158,10 @@ async def test_commands_are_offered_while_they_are_typed(home: Path, configured:
         await person.types("eff")
         await person.sees_no("/file")
         await person.presses("enter")
-        await person.sees("How much to think")
+        await person.sees("Reasoning effort")
         await person.presses("escape")
         await person.says("/nonsense")
-        await person.sees("There is no command /nonsense")
+        await person.sees("Unknown command: /nonsense")
 
 
 async def test_a_conversation_is_stored_as_it_happens_and_can_be_resumed(home: Path, configured: str):
@@ -217,7 +217,7 @@ async def test_a_private_conversation_leaves_no_trace(home: Path, configured: st
         await person.says("Remember a-word-to-look-for")
         await person.sees("You asked: Remember")
         await person.says("/private")
-        await person.sees("nothing of this conversation is on the disk any more", "· private")
+        await person.sees("Private mode on: this conversation is not stored on disk", "· private")
         await person.says("And this-other-word")
         await person.sees("And this-other-word. I am")
         await person.says("/save")
@@ -247,7 +247,7 @@ async def test_a_stored_conversation_is_deleted_only_after_a_yes(home: Path, con
 async def test_the_last_answer_is_copied_as_it_was_written(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
         await person.says("/copy")
-        await person.sees("There is no answer yet")
+        await person.sees("No answer to copy yet")
         await person.says("say **this**")
         await person.sees("% of 1k")
         await person.says("/copy")
@@ -267,7 +267,7 @@ async def test_new_begins_again(home: Path, configured: str):
 async def test_ctrl_c_leaves_when_it_is_pressed_twice(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
         await person.presses("ctrl+c")
-        await person.sees("Press Ctrl-C again to leave")
+        await person.sees("Press Ctrl-C again to quit")
         assert person.app.is_running
         await person.presses("ctrl+c")
         await person.pilot.pause()

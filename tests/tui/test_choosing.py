@@ -48,7 +48,7 @@ async def test_the_arrows_change_how_much_it_thinks(home: Path, configured: str)
         await person.presses("left")
         await person.sees("[ Low ]")
         await person.presses("enter")
-        await person.sees("Default model set to thinker with thinking low")
+        await person.sees("Default model set to thinker, reasoning effort low")
         assert written(person)["thinking"] == {"enabled": True, "effort": "low"}
 
 
@@ -67,7 +67,7 @@ async def test_a_choice_for_the_session_leaves_the_file_alone(home: Path, config
         await person.says("/model")
         await person.sees("← current")
         await person.presses("down", "alt+s")
-        await person.sees("For this session: plain")
+        await person.sees("Model for this session: plain")
         assert person.config == configured
 
 
@@ -86,12 +86,12 @@ async def test_esc_empties_the_search_and_then_closes(home: Path, configured: st
 @pytest.mark.parametrize(
     ("said", "answer"),
     [
-        ("/model plain", "For this session: plain"),
+        ("/model plain", "Model for this session: plain"),
         ("/model nobody", "Unknown model alias: nobody"),
-        ("/effort low", "Thinking: low"),
+        ("/effort low", "Reasoning effort: low"),
         ("/effort lots", 'unknown effort "lots"'),
         ("/effort max", "the effort `max` is sent as `high`: thinker has low, medium, high"),
-        ("/effort High", "Thinking: high"),
+        ("/effort High", "Reasoning effort: high"),
     ],
 )
 async def test_what_is_named_behind_a_command_is_taken_at_once(home: Path, configured: str, said: str, answer: str):
@@ -112,7 +112,7 @@ async def test_a_model_that_is_not_known_to_think_says_so(home: Path, configured
     async with sitting(config, home=home) as person:
         await person.says("/model plain")
         await person.says("/effort")
-        await person.sees("plain is not known to think")
+        await person.sees("No reasoning effort levels are known for plain")
 
 
 async def test_changing_the_model_in_the_middle_says_what_it_costs(home: Path, configured: str):
@@ -127,7 +127,7 @@ async def test_without_a_model_the_app_says_what_to_do(home: Path):
     async with sitting('[providers.acme]\ntype = "openai"\napi_key = "k"\n', home=home) as person:
         await person.presses("escape")
         await person.says("/model")
-        await person.sees("/login signs in to a platform, /provider adds one")
+        await person.sees("Log in with /login or add a provider with /provider")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ async def test_an_earlier_message_is_edited_and_the_conversation_as_it_was_is_ke
         await person.sees("Edit an earlier message", "2 messages after it", "1 message after it", "the last one")
         await person.presses("up", "enter")
         await person.sees_no("Three. I am")
-        await person.sees("One. I am", "⊕ notes.txt", "The conversation as it was is kept: /resume")
+        await person.sees("One. I am", "⊕ notes.txt", "The original conversation is saved. Reopen it with /resume")
         assert person.app.chat_screen.composer.text == "Two"
         await person.types(" or four?")
         await person.presses("enter")
@@ -60,7 +60,7 @@ async def test_an_edit_that_is_not_sent_changes_nothing_that_is_stored(home: Pat
         await person.says("/edit")
         await person.sees("Edit an earlier message")
         await person.presses("enter")
-        await person.sees("is kept: /resume")
+        await person.sees("Reopen it with /resume")
         await person.presses("ctrl+u")
         await person.says("/resume")
         await person.sees("Resume a conversation", "4 turns")
@@ -102,7 +102,7 @@ async def test_messages_that_are_not_stored_are_removed_only_after_a_yes(home: P
         if command == "/edit":
             await person.sees("Edit an earlier message")
             await person.presses("enter")
-        await person.sees("is not stored", "Go on? [y/N]")
+        await person.sees("is not stored", "Continue? [y/N]")
         await person.presses("n")
         await person.sees_no("[y/N]")
         assert asked(person.app.state.chat.turns) == ["One", "Two"]
@@ -110,7 +110,7 @@ async def test_messages_that_are_not_stored_are_removed_only_after_a_yes(home: P
         if command == "/edit":
             await person.sees("Edit an earlier message")
             await person.presses("enter")
-        await person.sees("Go on? [y/N]")
+        await person.sees("Continue? [y/N]")
         await person.presses("y")
         await person.sees_no("[y/N]")
         await person.answered()
@@ -151,13 +151,13 @@ async def test_a_branch_of_a_saved_conversation_is_stored_where_only_saved_ones_
         await person.says("/save Numbers")
         await person.sees("Saved as")
         await person.says("/retry")
-        await person.sees("The conversation as it was is kept")
+        await person.sees("The original conversation is saved")
         await person.answered()
     assert [saved.name for saved in Store().list()] == ["Numbers (branch)", "Numbers"]
 
 
 @pytest.mark.parametrize(
-    ("command", "words"), [("/edit", "no message to edit"), ("/retry", "no message to send again")]
+    ("command", "words"), [("/edit", "No message to edit"), ("/retry", "No message to send again")]
 )
 async def test_without_a_message_there_is_nothing_to_edit(home: Path, configured: str, command: str, words: str):
     async with sitting(configured, home=home) as person:

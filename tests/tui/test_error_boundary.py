@@ -168,10 +168,10 @@ async def test_a_change_by_another_program_is_taken_up(home: Path, configured: s
     async with sitting(configured, home=home) as person:
         await person.sees("thinker")
         (home / "config.toml").write_text(configured.replace('default_model = "thinker"', 'default_model = "plain"'))
-        await person.sees("is in use now")
+        await person.sees("Reloaded config.toml")
         assert "plain" in person.screen.splitlines()[-1]
         (home / "config.toml").write_text("default_model = ")
-        await person.sees("the one before stays")
+        await person.sees("the previous configuration stays active")
         await still_answers(person)
 
 
@@ -180,7 +180,7 @@ async def test_a_model_that_was_removed_elsewhere_is_not_named_any_more(home: Pa
         await person.says("/model sonnet")
         await person.sees("sonnet")
         (home / "config.toml").write_text(configured.partition("[models.sonnet]")[0])
-        await person.sees("sonnet is not in the configuration any more")
+        await person.sees("sonnet is no longer configured")
         await person.sees("thinker")
         await still_answers(person)
 
@@ -213,9 +213,9 @@ async def test_what_a_dialog_still_waits_for_ends_with_it(home: Path, configured
     async with sitting(configured, home=home) as person:
         dialog = Welcome(person.app.state.config)
         person.app.push_screen(dialog)
-        await person.sees("looking for servers on this machine")
+        await person.sees("Looking for local servers")
         await person.presses("escape")
-        await person.sees_no("looking for servers on this machine")
+        await person.sees_no("Looking for local servers")
         await person.says("Hello")
         await person.sees("You asked: Hello")
         assert goes_on == []

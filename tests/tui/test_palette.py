@@ -20,7 +20,7 @@ async def test_the_palette_has_the_rows_of_the_slash_menu_and_no_others(home: Pa
         assert rows == [person.app.chat_screen.offers._show(one) for one in person.app.chat_screen.offers.rows]
 
 
-@pytest.mark.parametrize(("typed", "seen"), [("keys and", "Ctrl-J, Alt-Enter"), ("/eff", "How much to think")])
+@pytest.mark.parametrize(("typed", "seen"), [("keys and", "Ctrl-J, Alt-Enter"), ("/eff", "Reasoning effort")])
 async def test_a_command_is_found_by_its_name_or_by_what_it_does(home: Path, configured: str, typed: str, seen: str):
     async with sitting(configured, home=home) as person:
         await person.presses("ctrl+p")

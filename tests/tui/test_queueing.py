@@ -89,7 +89,7 @@ async def test_an_interrupted_answer_holds_the_queue_until_enter(home: Path, slo
         await person.sees("Interrupted", "2 not sent · Enter on an empty line sends the next · ↑ edits the last")
         assert not person.app.chat_screen.answering
         await person.says("/model plain")
-        await person.sees("For this session: plain", "2 not sent")
+        await person.sees("Model for this session: plain", "2 not sent")
         await person.presses("enter")
         await settled(person, 3)
         assert asked(person) == ["write 500 words", "First", "Second"]
@@ -134,7 +134,7 @@ async def test_a_command_that_changes_the_conversation_stays_written_during_an_a
         await person.presses("ctrl+u")
         await person.types("/copy")
         await person.presses("enter")
-        await person.sees("There is no answer yet")
+        await person.sees("No answer to copy yet")
 
 
 async def test_a_queued_paste_stays_folded_and_is_not_stored_before_it_is_sent(home: Path, slow: str):

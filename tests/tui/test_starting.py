@@ -16,7 +16,7 @@ from tests.tui.sitting import sitting
 
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No server answers on this machine, whatever else runs here."""
+    """No local server found, whatever else runs here."""
     monkeypatch.setattr(local_servers, "usual", list)
 
 
@@ -31,8 +31,8 @@ def open_server() -> Iterator[Simulator]:
 @pytest.mark.usefixtures("alone")
 async def test_the_first_start_offers_one_key_for_each_thing(home: Path):
     async with sitting(home=home) as person:
-        await person.sees("Welcome to modelbay", "l  Log in", "a  Add a provider", "t  Try the built-in one")
-        await person.sees("No server answers on this machine")
+        await person.sees("Welcome to modelbay", "l  Log in", "a  Add a provider", "t  Try without an account")
+        await person.sees("No local server found")
         await person.presses("a")
         await person.sees("Add provider", "Known third-party provider")
         await person.presses("escape")
@@ -54,7 +54,7 @@ async def test_the_built_in_provider_answers_and_leaves_nothing_behind(home: Pat
     async with sitting(home=home) as person:
         await person.sees("Welcome to modelbay")
         await person.presses("t")
-        await person.sees("A simulated model answers now")
+        await person.sees("A simulated model answers. Add a real one")
         await person.says("Why is the sky blue?")
         await person.sees("You asked: Why is the sky blue?")
         await person.says("/model")
@@ -176,11 +176,11 @@ async def test_a_configuration_with_a_fault_says_so_and_the_rest_works(home: Pat
 async def test_a_configuration_that_is_gone_stays_in_use(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
         await person.says("/model plain")
-        await person.sees("For this session: plain")
+        await person.sees("Model for this session: plain")
         (home / "config.toml").unlink()
-        await person.sees("config.toml is gone")
+        await person.sees("config.toml was deleted")
         await person.says("Hello")
         await person.sees("You asked: Hello")
         (home / "config.toml").write_text(configured, encoding="utf-8")
-        await person.sees("is in use now")
+        await person.sees("Reloaded config.toml")
         assert person.app.state.chat.model == "plain"

@@ -1,12 +1,12 @@
-"""The terminal app: a face like the command line, over the same functions. `open_app` runs it."""
+"""The terminal app. It uses the same functions as the command line. `open_app` runs it."""
 
 from pathlib import Path
 
 
 def open_app(config: Path | None = None, model: str | None = None, conversation: int | None = None) -> int:
-    """Runs the app until its user leaves, and returns the exit code: 128 and its number after a signal.
+    """Runs the app until the user quits. Returns the exit code: 128 plus the signal number after a signal.
 
-    `conversation` is the number of a stored one to continue.
+    `conversation` is the ID of a stored conversation to continue.
 
     Raises:
         ConfigError: the configuration cannot be read.

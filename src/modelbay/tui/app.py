@@ -1,4 +1,4 @@
-"""The app: where each command leads."""
+"""The terminal app: start, exit, themes and commands."""
 
 import sys
 from asyncio import get_running_loop, to_thread
@@ -44,9 +44,9 @@ from modelbay.tui.widgets.status import failure
 from modelbay.tui.widgets.virtual_list import ListRow
 
 WATCH = 2.0
-"""Seconds between two looks at the terminal, and at whether another program has changed config.toml."""
+"""Seconds between two checks of the terminal and of config.toml."""
 HUNG_UP = 129
-"""Exit code of a shell for a program that SIGHUP ended."""
+"""Exit code that a shell reports for a program that SIGHUP ended."""
 
 
 class ModelbayApp(ConversationCommands):
@@ -68,43 +68,43 @@ class ModelbayApp(ConversationCommands):
         self.state = AppState(config, model)
         self.chat_screen = ChatScreen(self.state)
         self._conversation = conversation
-        """The number of the stored conversation to continue."""
+        """ID of the stored conversation to continue."""
         self._stopped = -TWICE
         self._control_filter = ControlFilter()
         self._terminal_shutdown = Shutdown()
         self.internal_errors = ErrorLog()
         self.ansi_theme_dark, self.ansi_theme_light = terminal_theme(DARK), terminal_theme(LIGHT)
         self._dark = dark_terminal() is not False
-        """Whether the terminal's background is dark, as far as it is known."""
-        self._worn = AUTO
-        """The theme that was chosen."""
+        """Whether the terminal's background is dark; True if unknown."""
+        self._theme_choice = AUTO
+        """The chosen theme."""
         self._typed: list[events.Key | events.Paste] | None = []
-        """What is typed before the composer can take it; None once it can."""
+        """Keys and pastes that arrive before the composer is ready; None once it is ready."""
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         colorless = [NoColorFilter()] if environment("NO_COLOR") else []
         return [*super().get_line_filters(), *colorless, self._control_filter]
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        return themes(dark=True)["dark"].variables  # for the style sheet, which is read before a theme is chosen
+        return themes(dark=True)["dark"].variables  # the style sheet is read before a theme is applied
 
     async def on_mount(self) -> None:
         if sys.platform != "win32" and not self.is_headless:
             loop = get_running_loop()
             self._terminal_shutdown.on_signals(partial(loop.call_soon_threadsafe, self.exit, None))
         self.console.push_theme(MARKDOWN)
-        self.wear(self.state.preferences.theme)
+        self.apply_theme(self.state.preferences.theme)
         if self._driver is not None and self.state.preferences.theme in (AUTO, "terminal"):
             self._driver.write(terminal_background.QUESTION)
         await self.push_screen(self.chat_screen)
         self.set_interval(WATCH, self._hang_up)
         self.set_interval(WATCH, self._watch)
-        self.call_later(self._begin)  # behind the focus, which the composer gets in the same way
+        self.call_later(self._begin)  # after the composer has the focus, which the same queue sets
 
-    def wear(self, name: str) -> None:
-        """Puts a theme on, `auto` and one that this version does not know as the terminal's background."""
-        self._worn = name if name in {choice.name for choice in CHOICES} else AUTO
-        theme = themes(self._dark)[self._worn]
+    def apply_theme(self, name: str) -> None:
+        """Applies a theme. `auto` and unknown themes follow the terminal's background."""
+        self._theme_choice = name if name in {choice.name for choice in CHOICES} else AUTO
+        theme = themes(self._dark)[self._theme_choice]
         self.register_theme(theme)
         self.theme = theme.name
         self.refresh_css(animate=False)
@@ -112,7 +112,7 @@ class ModelbayApp(ConversationCommands):
     def on_background_detected(self, message: BackgroundDetected) -> None:
         if message.dark != self._dark:
             self._dark = message.dark
-            self.wear(self._worn)
+            self.apply_theme(self._theme_choice)
 
     async def on_unmount(self) -> None:
         await self.state.aclose()
@@ -137,7 +137,7 @@ class ModelbayApp(ConversationCommands):
         await super().on_event(event)
 
     def _begin(self) -> None:
-        """Puts what was typed while the app started into the composer, and leaves sending it to the user."""
+        """Inserts the text typed during the start into the composer. Only the user sends it."""
         typed, self._typed = self._typed or [], None
         for event in typed:
             if isinstance(event, events.Paste):
@@ -146,10 +146,10 @@ class ModelbayApp(ConversationCommands):
                 self.chat_screen.composer.insert("\n")
             elif event.is_printable and event.character:
                 self.chat_screen.composer.insert(event.character)
-        self._works(self.start)
+        self._start_worker(self.start)
 
     def _handle_exception(self, error: Exception) -> None:
-        """Reports an unhandled exception and goes on; Textual would end the app and print local variables, keys too."""
+        """Reports an unhandled exception; the app continues. Textual would end it and print local variables, including keys."""
         error = cause(error)
         new = self.internal_errors.add(error)
         if not self.chat_screen.is_mounted or self.internal_errors.too_many:
@@ -160,12 +160,12 @@ class ModelbayApp(ConversationCommands):
                 self.notify(failure(error).plain, severity="error", markup=False)
 
     def _hang_up(self) -> None:
-        """Ends the app when its terminal is gone. Textual would read the end of its input again and again."""
+        """Ends the app when its terminal is gone. Textual would read the end of the input in an endless loop."""
         if self._terminal_shutdown.hung_up:
             self.exit(return_code=HUNG_UP)
 
     async def _watch(self) -> None:
-        """Takes up a configuration that another program has changed, between two answers."""
+        """Reloads config.toml after another program changed it, but not during an answer."""
         if self.chat_screen.answering or self.screen is not self.chat_screen or not self.state.outdated:
             return
         if self.state.missing:
@@ -175,15 +175,15 @@ class ModelbayApp(ConversationCommands):
         try:
             await self.state.reload()
         except ConfigError as error:
-            self.state.say(f"config.toml was changed and cannot be used, the one before stays: {error.message}")
+            self.state.say(f"Could not reload config.toml; the previous configuration stays active: {error.message}")
         else:
             if self.state.chat.model == model:
-                self.state.say("config.toml was changed by another program: it is in use now")
+                self.state.say("Reloaded config.toml: another program changed it")
 
     # --- commands ---
 
-    @on(ChatScreen.Ordered)
-    def run_typed(self, event: ChatScreen.Ordered) -> None:
+    @on(ChatScreen.CommandEntered)
+    def run_typed(self, event: ChatScreen.CommandEntered) -> None:
         self.action_command(event.name, event.argument)
 
     def action_palette(self) -> None:
@@ -195,17 +195,17 @@ class ModelbayApp(ConversationCommands):
             self.chat_screen.run_command(command)
 
     def action_command(self, name: str, argument: str = "") -> None:
-        """Runs a command of `commands.COMMANDS`."""
+        """Runs a command of `commands.COMMANDS` by name."""
         if self.chat_screen.may_run(name):
             run: Callable[[str], Coroutine[Any, Any, None]] = getattr(self, f"command_{name}")
-            self._works(partial(run, argument))
+            self._start_worker(partial(run, argument))
 
-    def _works(self, command: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        # a function and not its coroutine, of which Python says on the terminal that nobody awaited it when the app ends first
+    def _start_worker(self, command: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        # a function, not its coroutine: if the app ends first, Python prints that the coroutine was never awaited
         self.run_worker(partial(self._guarded, command))  # type: ignore[arg-type]
 
     async def _guarded(self, command: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """What goes wrong in a command is said where its user looks."""
+        """Runs a command and shows its error in the transcript."""
         try:
             await command()
         except Exception as error:  # noqa: BLE001 the edge of the app, which goes on
@@ -219,26 +219,24 @@ class ModelbayApp(ConversationCommands):
         if argument not in self.state.config.models and "/" not in argument:
             self.state.say(f"Unknown model alias: {argument}")
             return
-        await self.take(ModelSelection(self.state.hub.model(argument).alias or argument, None, False))
+        await self.switch_model(ModelSelection(self.state.hub.model(argument).alias or argument, None, False))
 
     async def command_effort(self, argument: str) -> None:
         model = self.state.hub.model(self.state.chat.model)
         if not argument:
             there = levels(model)
             if not there:
-                self.state.say(f"{model.alias or model.id} is not known to think")
+                self.state.say(f"No reasoning effort levels are known for {model.alias or model.id}")
                 return
             at = level(self.state.config, model, self.state.chat.effort)
             chosen = await self.push_screen_wait(
-                Menu(
-                    "How much to think", there, lambda one: ListRow(one, right="← current" if one == at else ""), at=at
-                )
+                Menu("Reasoning effort", there, lambda one: ListRow(one, right="← current" if one == at else ""), at=at)
             )
             if chosen is None:
                 return
             argument = chosen
         self.state.chat.effort, warning = checked(model, argument)
-        self.state.say(warning or f"Thinking: {self.state.chat.effort}")
+        self.state.say(warning or f"Reasoning effort: {self.state.chat.effort}")
 
     async def command_provider(self, argument: str) -> None:
         while await self.push_screen_wait(Providers(self.state)) == "add":
@@ -257,9 +255,9 @@ class ModelbayApp(ConversationCommands):
     async def command_save(self, argument: str) -> None:
         chat = self.state.chat
         if not chat.turns:
-            self.state.say("There is nothing to save yet")
+            self.state.say("Nothing to save yet")
         elif chat.private:
-            self.state.say("This conversation is private; /private ends that")
+            self.state.say("This conversation is private. Turn private mode off with /private")
         elif self.state.keeper.mode == "never":
             self.state.say('Conversations are not stored: keep = "never" in [chat] of config.toml')
         else:
@@ -270,26 +268,26 @@ class ModelbayApp(ConversationCommands):
     async def command_private(self, argument: str) -> None:
         await self.state.keeper.turn_private(self.state.chat)
         self.state.say(
-            "Private: nothing of this conversation is on the disk any more"
+            "Private mode on: this conversation is not stored on disk"
             if self.state.chat.private
-            else "No longer private: this conversation is stored like others"
+            else "Private mode off: this conversation is stored like others"
         )
 
     async def command_theme(self, argument: str) -> None:
         names = [choice.name for choice in CHOICES]
         if argument and argument not in names:
-            self.state.say(f"Unknown theme: {argument}. Choose one of {', '.join(names)}")
+            self.state.say(f"Unknown theme: {argument}. Must be one of: {', '.join(names)}")
             return
         if not argument:
-            before = self._worn
-            chosen = await self.push_screen_wait(ThemePicker(before, self.wear))
-            self.wear(chosen.name if chosen else before)
+            before = self._theme_choice
+            chosen = await self.push_screen_wait(ThemePicker(before, self.apply_theme))
+            self.apply_theme(chosen.name if chosen else before)
             if chosen is None:
                 return
         else:
-            self.wear(argument)
-        await self.state.prefer(theme=self._worn)
-        self.state.say(f"Theme: {self._worn}")
+            self.apply_theme(argument)
+        await self.state.prefer(theme=self._theme_choice)
+        self.state.say(f"Theme: {self._theme_choice}")
 
     async def command_help(self, argument: str) -> None:
         await self.push_screen_wait(HelpDialog())
@@ -309,51 +307,51 @@ class ModelbayApp(ConversationCommands):
     async def command_quit(self, argument: str) -> None:
         self.exit()
 
-    # --- where several commands lead ---
+    # --- shared by several commands ---
 
     async def choose_model(self, tab: str = ALL, note: str = "") -> None:
-        """Opens the model picker, and takes what is chosen there."""
+        """Opens the model picker and switches to the chosen model."""
         models = await to_thread(self.state.hub.models)
         if not models:
-            self.state.say("No models yet: /login signs in to a platform, /provider adds one")
+            self.state.say("No models yet. Log in with /login or add a provider with /provider")
             return
         if self.state.chat.turns:
             note = "switching loses the prompt cache; /new avoids it"
         picker = ModelPicker(self.state, models, tab=tab, note=note)
         if (picked := await self.push_screen_wait(picker)) is not None:
-            await self.take(picked)
+            await self.switch_model(picked)
 
-    async def take(self, picked: ModelSelection) -> None:
-        """Talks with another model from now on."""
+    async def switch_model(self, picked: ModelSelection) -> None:
+        """Switches to another model."""
         self.state.chat.model = picked.model
         self.state.chat.effort = picked.effort
         if picked.kept and not self.state.trial:
             await to_thread(choosing.write, self.state.config.path, picked.model, picked.effort, picked.top)
             await self.state.reload()
-        thinking = f" with thinking {picked.effort}" if picked.effort else ""
-        self.state.say(f"{'Default model set to' if picked.kept else 'For this session:'} {picked.model}{thinking}")
+        effort = f", reasoning effort {picked.effort}" if picked.effort else ""
+        self.state.say(f"{'Default model set to' if picked.kept else 'Model for this session:'} {picked.model}{effort}")
 
     async def added(self, added: Added) -> None:
-        """After a provider was added: its models are to choose from."""
+        """Reports the added providers and opens the model picker."""
         names = ", ".join(added.providers)
         self.state.say(f"Provider added: {names}")
         await self.choose_model(added.providers[0] if len(added.providers) == 1 else ALL)
 
     async def start(self) -> None:
-        """Shows what is wrong with the configuration, what is new, and without any model the ways to connect one."""
-        await self._begin_keeping()
+        """Shows problems of the configuration; opens the welcome dialog if there is no model."""
+        await self._prepare_store()
         if self._conversation is not None:
             await self._continue(self._conversation)
         for problem in self.state.config.problems + self.state.config.unknown:
             await self.chat_screen.transcript.warn(f"{problem}" + (f" ({problem.hint})" if problem.hint else ""))
         if self.state.config.models:
             return
-        while (begin := await self.push_screen_wait(Welcome(self.state.config))) is not None:
-            if await self._begun(begin):
+        while (choice := await self.push_screen_wait(Welcome(self.state.config))) is not None:
+            if await self._run_choice(choice):
                 return
 
     async def _continue(self, conversation: int) -> None:
-        """Continues a stored conversation; a model that was given for this session answers in it."""
+        """Continues a stored conversation, with the model of `--model` if it was given."""
         given = self.state.chat.model
         try:
             chat = await to_thread(self.state.store.load, conversation)
@@ -363,13 +361,13 @@ class ModelbayApp(ConversationCommands):
         chat.model = given or chat.model
         await self.resume(chat)
 
-    async def _begin_keeping(self) -> None:
-        """Says once that conversations are stored, and deletes those that have expired."""
+    async def _prepare_store(self) -> None:
+        """Deletes expired conversations; on the first start, explains that conversations are stored."""
         chat = self.state.config.chat
         if chat.keep == "always" and self.state.store.new:
             await self.chat_screen.transcript.note(
-                f"Conversations are stored on this machine, in {self.state.store.path}, for you alone. "
-                '/private keeps one off the disk; keep = "ask" or "never" in [chat] of config.toml changes it for all.'
+                f"Conversations are stored on this machine in {self.state.store.path}; only you can read them. "
+                '/private keeps a conversation off the disk. To store none, set keep = "ask" or "never" in [chat] of config.toml.'
             )
         if chat.keep_days is not None:
             try:
@@ -377,15 +375,15 @@ class ModelbayApp(ConversationCommands):
             except ConfigError as error:  # the app works without stored conversations
                 await self.chat_screen.transcript.fail(error)
 
-    async def _begun(self, begin: WelcomeChoice) -> bool:
-        """Goes the way that was chosen at the first start; False where its user came back from it."""
-        if begin.deed == "try":
+    async def _run_choice(self, choice: WelcomeChoice) -> bool:
+        """Runs the choice of the welcome dialog. False: the user cancelled."""
+        if choice.action == "try":
             await self.state.try_built_in()
-            self.state.say("A simulated model answers now; /provider connects a real one")
+            self.state.say("A simulated model answers. Add a real one with /provider")
             return True
-        if begin.server is not None:
-            added = await add_local_server(self, self.state, begin.server)
-        elif begin.deed == "login":
+        if choice.server is not None:
+            added = await add_local_server(self, self.state, choice.server)
+        elif choice.action == "login":
             added = await log_in(self, self.state)
         else:
             added = await add_provider(self, self.state)
@@ -396,7 +394,7 @@ class ModelbayApp(ConversationCommands):
         return True
 
     def action_stop(self) -> None:
-        """Ctrl-C copies what is marked, else interrupts, else leaves when it is pressed twice."""
+        """Ctrl-C copies the selection, or interrupts the answer, or quits on the second press."""
         if text := self.screen.get_selected_text():
             self.copy_to_clipboard(text)
             self.screen.clear_selection()
@@ -408,4 +406,4 @@ class ModelbayApp(ConversationCommands):
             self.exit()
             return
         self._stopped = monotonic()
-        self.state.say("Press Ctrl-C again to leave")
+        self.state.say("Press Ctrl-C again to quit")

@@ -1,4 +1,4 @@
-"""The main screen: the transcript, what is being written, and the line that says with whom and at what cost."""
+"""The main screen: transcript, composer, and a footer with the model, token usage and cost."""
 
 from asyncio import to_thread
 from contextlib import aclosing
@@ -36,28 +36,28 @@ from modelbay.tui.widgets.transcript import STOPPED, AnswerView, Transcript
 from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
 
 TWICE = 2.0
-"""Seconds within which a second Esc or Ctrl-C is one with the first."""
-ATTACHED = "Attached. Paste again to write the path instead"
-FOLDED = "The paste is sent in full; Ctrl-O shows it here"
+"""Seconds within which a second Esc or Ctrl-C counts as a double press."""
+ATTACHED = "File attached. Paste again to insert the path as text"
+FOLDED = "The full paste is sent. Ctrl-O expands it here"
 QUEUEING = "Enter queues a message"
 QUEUED, WIDEST = 3, 300
-"""How many queued messages are shown, and how many characters of each."""
+"""Maximum queued messages shown, and maximum characters of each."""
 
 
 class QueuedMessage(NamedTuple):
-    """A message that waits for the end of an answer."""
+    """A message that is sent after the current answer."""
 
     text: str
-    """As the composer has it, with marks for pastes."""
+    """The text of the composer, with placeholders for folded pastes."""
     files: list[Media]
 
 
 NAMED = 8
-"""How many attached files are named: more would push the conversation off a small screen."""
+"""Maximum attached files listed. More would fill a small screen."""
 
 
 class ChatScreen(Screen[None]):
-    """Commands are the app's: this screen only tells of them."""
+    """Posts `CommandEntered` for commands; the app runs them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "interrupt", "interrupt"),
@@ -67,8 +67,8 @@ class ChatScreen(Screen[None]):
         Binding("pagedown", "scroll(1)", show=False, priority=True),
     ]
 
-    class Ordered(Message):
-        """A command was typed, with what stands behind it."""
+    class CommandEntered(Message):
+        """The user entered a command and its argument."""
 
         def __init__(self, name: str, argument: str = "") -> None:
             super().__init__()
@@ -82,27 +82,27 @@ class ChatScreen(Screen[None]):
         self._answering: Worker[None] | None = None
         self._files: list[Media] = []
         self._pasted: list[Media] = []
-        """Those that were attached last."""
+        """The files that were attached last."""
         self._queue: list[QueuedMessage] = []
         self._held = False
-        """Whether the queue waits for its user, after an answer that was interrupted or failed."""
+        """Whether the queue is paused because an answer was interrupted or failed."""
         self._names: FileNames | None = None
-        """The paths for the mention that is being typed."""
+        """Paths for the mention that is being typed."""
         self._search: Worker[None] | None = None
         self._offered_for: object = None
-        """The mention whose paths are shown."""
+        """The mention that the shown paths are for."""
         self._unwanted: tuple[int, int] | None = None
-        """Where the mention begins whose paths are not wanted."""
+        """Start of the mention for which the user closed the list of paths."""
         self._editor: Worker[None] | None = None
-        """Waits for the editor that has the terminal."""
+        """The worker that waits for the external editor."""
         self.unanswered: str | None = None
-        """The last message, if nothing came of it."""
+        """The last message, if it has no answer."""
         self._escaped = -TWICE
-        """When Esc was pressed last while there was nothing to interrupt."""
+        """Time of the last Esc that interrupted nothing."""
         self._frame = 0
         self._note = ""
         self._shown = False
-        """Whether the widgets are there."""
+        """Whether the widgets are mounted."""
 
     def compose(self) -> ComposeResult:
         yield Transcript()
@@ -150,11 +150,11 @@ class ChatScreen(Screen[None]):
         self._show_queue()
         self.show_foot()
 
-    # --- writing ---
+    # --- suggestions ---
 
     @on(TextArea.Changed, "#composer")
     def offer(self) -> None:
-        """Offers commands while one is being typed."""
+        """Suggests commands while the user types one."""
         text = self.composer.text
         typing = text.startswith("/") and not any(blank in text for blank in " \n")
         found = matching(text[1:]) if typing else []
@@ -164,10 +164,10 @@ class ChatScreen(Screen[None]):
             self.offers.styles.height = min(len(found), 8)
             self.offers.set_rows(found)
 
-    # --- paths behind an @ ---
+    # --- paths after an @ ---
 
     def _mention(self) -> tuple[int, Mention] | None:
-        """The mention at the cursor, with its row, unless its user has closed the list of paths."""
+        """The mention at the cursor and its row; None if there is none or the user closed its list of paths."""
         row, column = self.composer.cursor_location
         mention = (
             open_mention(self.composer.document.get_line(row)[:column]) if self.composer.selection.is_empty else None
@@ -178,7 +178,7 @@ class ChatScreen(Screen[None]):
 
     @on(TextArea.SelectionChanged, "#composer")
     def offer_paths(self) -> None:
-        """Offers paths while one is being typed after an @."""
+        """Suggests paths while the user types one after an @."""
         found = self._mention()
         if found is None:
             self._show_paths([])
@@ -188,7 +188,7 @@ class ChatScreen(Screen[None]):
             self._search = self.run_worker(partial(self._find, self._names))
 
     async def _find(self, names: FileNames) -> None:
-        """Looks for paths until those of what is typed now are shown. One search at a time: a file system may be slow."""
+        """Searches until the paths for the current text are shown. One search at a time: a file system may be slow."""
         try:
             answered: object = None
             while (asked := self._mention()) is not None and asked != answered:
@@ -208,7 +208,7 @@ class ChatScreen(Screen[None]):
             self.paths.set_rows(rows)
 
     def _complete_path(self) -> bool:
-        """Puts the highlighted path into the message. False: there is none, or it is there already."""
+        """Inserts the highlighted path. False: no path is highlighted, or it is already complete."""
         found, path = self._mention(), self.paths.highlighted
         if not self.paths.display or path is None or found is None or found != self._offered_for:
             return False
@@ -244,15 +244,15 @@ class ChatScreen(Screen[None]):
             self.run_command(command)
 
     def run_command(self, command: Command) -> None:
-        """Runs a command that was chosen from a list, or waits for the argument that it needs."""
+        """Runs a command chosen from a list. A command that needs an argument goes into the composer instead."""
         if command.needs_argument:
             self.set_aside()
             self.composer.put(f"/{command.name} ")
         else:
-            self.post_message(self.Ordered(command.name))
+            self.post_message(self.CommandEntered(command.name))
 
     def set_aside(self) -> None:
-        """Empties the composer. What was written stays within reach of ↑."""
+        """Clears the composer. ↑ brings its text back."""
         if self.composer.text:
             self.composer.sent(self.composer.text)
 
@@ -265,7 +265,7 @@ class ChatScreen(Screen[None]):
 
     @on(Composer.SearchRequested)
     def search_earlier(self) -> None:
-        """Searches the messages of this session, and the stored ones unless nothing may be stored."""
+        """Searches the messages of this session, and the stored ones unless this conversation is not stored."""
         session = [HistoryEntry(text, self.composer.folds.unfold(text)) for text in reversed(self.composer.asked)]
         state = self._state
         private = state.chat.private or state.keeper.mode == "never"
@@ -277,7 +277,7 @@ class ChatScreen(Screen[None]):
 
     @on(Composer.EditorRequested)
     def edit(self) -> None:
-        """Opens the message in the user's editor."""
+        """Opens the message in the external editor."""
         if self._editor is None or self._editor.is_finished:
             self._editor = self.run_worker(self._edit)
 
@@ -298,9 +298,7 @@ class ChatScreen(Screen[None]):
 
     @on(Composer.TooLong)
     def refuse_to_unfold(self, event: Composer.TooLong) -> None:
-        self.say(
-            f"{event.characters:,} characters are too many to show here; the paste is sent in full. Ctrl-G edits it"
-        )
+        self.say(f"Too long to expand here ({event.characters:,} characters). The full paste is sent. Ctrl-G edits it")
 
     @on(Composer.Detached)
     def detach_pasted(self) -> None:
@@ -327,16 +325,16 @@ class ChatScreen(Screen[None]):
                 if not self.may_run(name):
                     return
                 self.composer.sent(text)
-                self.post_message(self.Ordered(name, argument.strip()))
+                self.post_message(self.CommandEntered(name, argument.strip()))
                 return
             if "/" not in name and "\n" not in text:
-                self.say(f"There is no command /{name}; /help lists them")
+                self.say(f"Unknown command: /{name}. /help lists all commands")
                 return
         if await self.attach(mentioned(text)):
             self.ask(text)
 
     def may_run(self, name: str) -> bool:
-        """Whether a command can run now; if not, says why."""
+        """Whether a command can run now. If not, shows the reason."""
         command = named(name)
         if command is None or not command.idle or not self.answering:
             return True
@@ -344,7 +342,7 @@ class ChatScreen(Screen[None]):
         return False
 
     async def attach(self, sources: list[str]) -> bool:
-        """Adds files to the next question. False: one of them cannot be attached, and none was."""
+        """Attaches files to the next message. False: one of them cannot be attached, so none is."""
         try:
             found = await to_thread(attachments, sources, self._files)
         except Unreadable as error:
@@ -355,7 +353,7 @@ class ChatScreen(Screen[None]):
         self._show_files()
         return True
 
-    # --- asking ---
+    # --- sending ---
 
     def ask(self, text: str) -> None:
         """Sends a message, or queues it while an answer arrives."""
@@ -377,12 +375,12 @@ class ChatScreen(Screen[None]):
         self._show_queue()
 
     def send_at_once(self, text: str, files: list[Media]) -> None:
-        """Sends a message, whatever is written or queued."""
+        """Sends a message now. The composer and the queue do not change."""
         self.composer.remember(text)
         self._begin(QueuedMessage(text, files))
 
     def send_again(self) -> None:
-        """Sends the message that nothing came of again, wherever it was put back."""
+        """Sends the unanswered message again, from the composer or from the queue."""
         text = self.unanswered
         if self._queue and self._queue[0].text == text:
             self._send_next()
@@ -398,7 +396,7 @@ class ChatScreen(Screen[None]):
 
     @on(Composer.RecallRequested)
     def take_back(self) -> None:
-        """Puts the last message of the queue before what is written."""
+        """Moves the last queued message to the start of the composer."""
         if not self._queue:
             return
         message = self._queue.pop()
@@ -431,7 +429,7 @@ class ChatScreen(Screen[None]):
             await answer.fail(error)
         finally:
             self._answering = None
-            if answer.is_attached:  # else the app is closing
+            if answer.is_attached:  # otherwise the app is closing
                 await self._end(answer, ended)
                 if len(chat.turns) == before:
                     finished = False
@@ -445,7 +443,7 @@ class ChatScreen(Screen[None]):
                     self._show_queue()
 
     def put_back(self, text: str, files: list[Media]) -> None:
-        """Puts a question that was not answered into the composer, or before the queue if something is written there."""
+        """Returns an unanswered message to the composer, or to the front of the queue if the composer has text."""
         if self.composer.text:
             self._held = True
             self._queue.insert(0, QueuedMessage(text, files))
@@ -456,7 +454,7 @@ class ChatScreen(Screen[None]):
         self._show_files()
 
     async def _end(self, answer: AnswerView, ended: str) -> None:
-        """Closes an answer, and says why it ends where it does."""
+        """Closes an answer and shows why it ended."""
         self._timer.pause()
         await answer.close()
         if ended:
@@ -464,7 +462,7 @@ class ChatScreen(Screen[None]):
         self.show_foot()
 
     def _close_paths(self) -> None:
-        """Hides the paths until another mention begins."""
+        """Hides the paths until the user starts another mention."""
         if found := self._mention():
             self._unwanted = found[0], found[1].start
         self._show_paths([])
@@ -480,7 +478,7 @@ class ChatScreen(Screen[None]):
             now = monotonic()
             if now - self._escaped < TWICE:
                 self._escaped = -TWICE
-                self.post_message(self.Ordered("edit"))
+                self.post_message(self.CommandEntered("edit"))
             else:
                 self._escaped = now
                 self.say("Press Esc again to edit an earlier message")
@@ -493,10 +491,10 @@ class ChatScreen(Screen[None]):
             await self.transcript.reveal()
         (self.transcript.scroll_page_down if by > 0 else self.transcript.scroll_page_up)(animate=False)
 
-    # --- the line below ---
+    # --- footer ---
 
     def say(self, words: str) -> None:
-        """Shows a status message for some seconds, or until the next one."""
+        """Shows a status message for some seconds or until the next one."""
         self._note = words
         self.show_foot()
         self.set_timer(max(5, len(words) / 15), lambda: self._unsay(words))
@@ -507,7 +505,7 @@ class ChatScreen(Screen[None]):
             self.show_foot()
 
     def show_foot(self) -> None:
-        """Shows the model, what the conversation has cost, how full the context is, and above it the status message."""
+        """Shows the model, token usage, cost and context use, and above them the status message."""
         if not self._shown:
             return
         self.composer.placeholder = QUEUEING if self.answering else PLACEHOLDER
@@ -561,7 +559,7 @@ class ChatScreen(Screen[None]):
         names = "  ".join(f"⊕ {file.name or file.url or file.kind}" for file in self._files[:NAMED])
         if len(self._files) > NAMED:
             names += f"  … {len(self._files) - NAMED:,} more"
-        shown.update(Content(f"{names}   (/file without a path removes them)" if names else ""))
+        shown.update(Content(f"{names}   (/file alone removes them)" if names else ""))
 
     def _show_queue(self) -> None:
         self.composer.queued = bool(self._queue)
@@ -580,7 +578,7 @@ class ChatScreen(Screen[None]):
 
 def _path(path: str | None) -> ListRow:
     return (
-        ListRow(f"only the first {ENTRIES:,} files were searched; type folder/ to look into one", heading=True)
+        ListRow(f"Searched only the first {ENTRIES:,} files. Type a folder name and / to search in it", heading=True)
         if path is None
         else ListRow(path)
     )

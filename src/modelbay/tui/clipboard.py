@@ -1,7 +1,7 @@
-"""The system's clipboard, through the tool that the system has for it.
+"""Copies text to the system clipboard with a command-line tool.
 
-The app also asks the terminal to copy (OSC 52). Some terminals ignore that, and a tool may be missing or on the wrong machine, so
-both are used.
+The app also asks the terminal to copy (OSC 52). It uses both ways, because some terminals ignore OSC 52, and a tool may be missing
+or on the wrong machine.
 """
 
 import shutil
@@ -16,17 +16,18 @@ TOOLS = (
     ("DISPLAY", ("xclip", "-selection", "clipboard", "-in")),
     ("DISPLAY", ("xsel", "--clipboard", "--input")),
 )
-"""The variable of the display that each tool belongs to, and how it is called; it reads the text from its input."""
+"""The environment variable that each tool requires, and its command. The tools read the text from stdin."""
 SECONDS = 5.0
+"""Timeout of a tool."""
 
 
 def put(text: str) -> str | None:
-    """Copies a text. The name of the tool that did it; None if no tool could."""
+    """Copies a text. Returns the name of the tool that succeeded; None if none did."""
     for command in _usable():
         if (program := shutil.which(command[0])) is None:
             continue
         with suppress(OSError, subprocess.SubprocessError):
-            # no pipes for its output: some tools stay in the background and would keep them open
+            # no pipes for the output: some tools keep running in the background and would keep them open
             subprocess.run(
                 [program, *command[1:]], input=text.encode("utf-8", "replace"), check=True, timeout=SECONDS,
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

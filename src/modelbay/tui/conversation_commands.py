@@ -1,4 +1,4 @@
-"""The commands about the conversation as a whole: editing, retrying, copying, exporting and resuming."""
+"""Commands for the conversation: edit, retry, copy, export and resume."""
 
 from asyncio import to_thread
 from functools import partial
@@ -20,14 +20,14 @@ from modelbay.tui.widgets.virtual_list import ListRow
 
 
 class ConversationCommands(App[None]):
-    """What the app is on top of; its commands are methods as the app's are."""
+    """The part of the app with the commands for the conversation."""
 
     state: AppState
     chat_screen: ChatScreen
 
     async def command_edit(self, argument: str) -> None:
         if not (sent := messages(self.state.chat.turns)):
-            self.state.say("There is no message to edit yet")
+            self.state.say("No message to edit yet")
             return
         chosen = await self.push_screen_wait(MessagePicker(sent))
         if chosen is not None and await self._return_to(chosen):
@@ -38,20 +38,22 @@ class ConversationCommands(App[None]):
         if self.chat_screen.unanswered is not None:
             self.chat_screen.send_again()
         elif not (sent := messages(self.state.chat.turns)):
-            self.state.say("There is no message to send again yet")
+            self.state.say("No message to send again yet")
         elif await self._return_to(sent[-1]):
             self.chat_screen.send_at_once(sent[-1].text, sent[-1].files)
 
     async def _return_to(self, message: UserMessage) -> bool:
-        """Continues before a message. The conversation as it was stays stored; one that is not stored is removed from there on,
-        after a yes. Whether that was done."""
+        """Cuts the conversation before a message. False: the user declined.
+
+        A stored conversation stays complete in the store. Otherwise later messages are lost, so the user must confirm.
+        """
         chat = self.state.chat
         if chat.whole_in_store:
-            self.state.say("The conversation as it was is kept: /resume")
+            self.state.say("The original conversation is saved. Reopen it with /resume")
         else:
             lost = len(chat.turns) - message.number - 1
-            about = [("Conversation", "is not stored"), ("Removed", f"this message and what follows it ({lost})")]
-            if not await self.push_screen_wait(Confirm("Continue from an earlier message", about, "Go on?")):
+            about = [("Conversation", "is not stored"), ("Deletes", f"this message and {counted(lost, 'later turn')}")]
+            if not await self.push_screen_wait(Confirm("Continue from an earlier message", about, "Continue?")):
                 return False
         self.state.chat = chat.branch(message.number)
         await self.chat_screen.transcript.show(self.state.chat.turns)
@@ -62,7 +64,7 @@ class ConversationCommands(App[None]):
         answers = [turn for turn in self.state.chat.turns if turn.role == "assistant"]
         text, what = answers[-1].text if answers else "", "the last answer"
         if not text:
-            self.state.say("There is no answer yet")
+            self.state.say("No answer to copy yet")
             return
         if blocks := code_blocks(text)[::-1]:
             whole = CodeBlock("", text)
@@ -82,7 +84,7 @@ class ConversationCommands(App[None]):
     async def command_export(self, argument: str) -> None:
         chat = self.state.chat
         if not chat.turns:
-            self.state.say("There is nothing to export yet")
+            self.state.say("Nothing to export yet")
             return
         thinking = False
         if has_thinking(chat):
@@ -94,7 +96,7 @@ class ConversationCommands(App[None]):
         text = to_markdown(chat, thinking=thinking)
         path = await to_thread(export_path, chat, argument)
         if not await to_thread(write_export, path, text):
-            about = [("File", str(path)), ("Exists", "it is overwritten")]
+            about = [("File", str(path)), ("Warning", "The file already exists")]
             if not await self.push_screen_wait(Confirm("Export the conversation", about, "Overwrite it?")):
                 return
             await to_thread(partial(write_export, path, text, overwrite=True))
@@ -103,7 +105,7 @@ class ConversationCommands(App[None]):
     async def command_resume(self, argument: str) -> None:
         saved = await to_thread(self.state.store.list)
         if not saved:
-            self.state.say("No conversation is stored yet")
+            self.state.say("No stored conversations yet")
             return
         chosen = await self.push_screen_wait(ResumeDialog(self.state.store, saved))
         if chosen is not None:
@@ -113,7 +115,7 @@ class ConversationCommands(App[None]):
         """Continues a stored conversation."""
         self.state.chat = chat
         if chat.model is not None and self.state.model is None:
-            self.state.say(f"{chat.model} is not in the configuration any more: the default model answers now")
+            self.state.say(f"{chat.model} is no longer configured; using the default model")
             chat.model = None
         self.chat_screen.unanswered = None
         if chat.question is not None:

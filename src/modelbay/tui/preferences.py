@@ -1,6 +1,6 @@
-"""Choices that the app remembers and that say nothing about providers: the theme, recent and hidden models.
+"""Preferences of the app: the theme, recent and hidden models.
 
-They are in `app.json` beside the stored conversations, and not in `config.toml`, which agents and the command line read too.
+They are in `app.json` next to the stored conversations, not in `config.toml`, which agents and the command line read too.
 """
 
 from pathlib import Path
@@ -13,30 +13,30 @@ from modelbay.storage.files import content_of, locked, replace
 from modelbay.storage.paths import data_dir
 
 WAIT = 2.0
-"""Seconds to wait for another program that changes the file."""
+"""Seconds to wait for the lock of another program."""
 RECENT = 10
-"""How many recent models are remembered."""
+"""Maximum recent models."""
 
 
 class Preferences(Struct):
     theme: str = "auto"
     recent: list[str] = field(default_factory=list)
-    """Aliases of models, the last used first."""
+    """Model aliases, the last used first."""
     hidden: list[str] = field(default_factory=list)
-    """Aliases of models that `/model` lists only on request."""
+    """Aliases of models that `/model` lists only after Ctrl-A."""
 
     def used(self, alias: str) -> list[str]:
-        """The recent models after a question to `alias`."""
+        """The recent models after `alias` was used."""
         return [alias, *(one for one in self.recent if one != alias)][:RECENT]
 
     def toggled(self, alias: str) -> list[str]:
-        """The hidden models after `alias` was hidden, or shown again."""
+        """The hidden models after `alias` was hidden or shown again."""
         others = [one for one in self.hidden if one != alias]
         return others if alias in self.hidden else [*others, alias]
 
 
 class PreferenceFile:
-    """The file. A missing or damaged one stands for the defaults: nothing in it is worth a failure at the start."""
+    """The file `app.json`. If it is missing or damaged, the defaults apply; the app still starts."""
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or data_dir() / "app.json"
@@ -48,7 +48,7 @@ class PreferenceFile:
             return Preferences()
 
     def write(self, preferences: Preferences) -> None:
-        """Writes preferences. Keys of a newer version stay in the file.
+        """Writes preferences. Unknown keys, such as those of a newer version, stay in the file.
 
         Raises:
             ConfigError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""What the screens have in common: the configuration, the hub, the conversation; and a word at the foot."""
+"""State that all screens share: configuration, hub, conversation and preferences."""
 
 from asyncio import to_thread
 from collections.abc import AsyncIterator, Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class AppState:
-    """Nothing in it is drawn: whoever changes it says so to those who draw.
+    """It draws nothing. After a change, call `changed` to redraw.
 
     Raises:
         ConfigError: the configuration cannot be read.
@@ -36,25 +36,25 @@ class AppState:
         self.config: Config = self._load()
         self.hub = Hub(self.config)
         self._users: list[Hub] = []
-        """The hub of each answer that is on its way."""
+        """The hub of each answer in progress."""
         self.chat = Chat(model)
         self.store = Store()
         self.remembered = PreferenceFile()
         self.preferences = self.remembered.read()
         self.keeper = Keeper(self.store, self.config.chat.keep, self._tell)
         self.trial: Simulator | None = None
-        """The built-in provider, while somebody tries it."""
+        """The simulated provider; None if it is not in use."""
         self.say: Callable[[str], None] = lambda words: None
-        """Shows a status message; set by the screen that has the place for it."""
+        """Shows a status message. Set by the main screen."""
         self.changed: Callable[[], None] = lambda: None
-        """Redraws what is shown of the configuration; set by the same screen."""
+        """Redraws the footer. Set by the main screen."""
 
     def _tell(self, words: str) -> None:
-        self.say(words)  # the screen sets it later
+        self.say(words)  # the main screen sets `say` later
 
     @property
     def outdated(self) -> bool:
-        """Whether the file has changed since it was last read, or was found not to be usable."""
+        """Whether config.toml has changed since it was last read, even if that read failed."""
         return self.trial is None and self._stamp != _stamp(self.config.path)
 
     def _load(self) -> Config:
@@ -63,10 +63,10 @@ class AppState:
         return config
 
     async def reload(self) -> None:
-        """Takes up what the configuration is now, after something changed it.
+        """Reads config.toml again after a change.
 
         Raises:
-            ConfigError: it cannot be used; the one before stays.
+            ConfigError: the file is invalid; the previous configuration stays active.
         """
         self._stamp = _stamp(self.config.path)
         config = await to_thread(self._load)
@@ -78,16 +78,16 @@ class AppState:
 
     @property
     def missing(self) -> bool:
-        """Whether the file is not there, or cannot be looked at."""
+        """Whether config.toml is missing or cannot be accessed."""
         return _stamp(self.config.path) is None
 
     def gone(self) -> None:
-        """The file was deleted, or an editor is about to write it: what was read before stays."""
+        """Reports that config.toml was deleted, which some editors do before they write. The loaded configuration stays active."""
         self._stamp = _stamp(self.config.path)
-        self.say("config.toml is gone: what was read of it stays in use")
+        self.say("config.toml was deleted; the loaded configuration stays active")
 
     async def try_built_in(self) -> None:
-        """Talks with the simulator, which runs within this program; nothing of it is written."""
+        """Switches to the simulator, which runs in this process. Nothing is written to config.toml."""
         from modelbay.simulator import Simulator
 
         self.trial = Simulator(pace=0.02)
@@ -96,7 +96,7 @@ class AppState:
 
     @asynccontextmanager
     async def answering(self) -> AsyncIterator[Hub]:
-        """The hub for one answer, which stays open until the answer ends, also when another replaces it meanwhile."""
+        """The hub for one answer. It stays open until the answer ends, even if another hub replaces it."""
         hub = self.hub
         self._users.append(hub)
         try:
@@ -116,29 +116,29 @@ class AppState:
         old, self.config, self.hub = self.hub, config, Hub(config)
         self.keeper.mode = config.chat.keep if self.trial is None else "never"
         if self.chat.model is not None and self.model is None:
-            self.say(f"{self.chat.model} is not in the configuration any more: the default model answers now")
+            self.say(f"{self.chat.model} is no longer configured; using the default model")
             self.chat.model = None
         self.changed()
         if old not in self._users:
             await old.aclose()
 
     async def prefer(self, **choices: object) -> None:
-        """Remembers choices, also for the next start. A file that cannot be written is reported, and the choice holds."""
+        """Sets preferences and saves them for the next start. If saving fails, reports it; the preferences stay set."""
         self.preferences = structs.replace(self.preferences, **choices)
         try:
             await to_thread(self.remembered.write, self.preferences)
         except ConfigError as error:
-            self.say(f"Not remembered: {error.message}")
+            self.say(f"Could not save the preference: {error.message}")
 
     async def used(self) -> None:
-        """Remembers the model that has answered as the last used one."""
+        """Adds the model that answered to the recent models."""
         alias = self.model.alias if self.model else ""
         if alias and self.trial is None and self.preferences.recent[:1] != [alias]:
             await self.prefer(recent=self.preferences.used(alias))
 
     @property
     def model(self) -> Model | None:
-        """The model that is talked to; None where there is none."""
+        """The model in use; None if there is none."""
         try:
             return self.hub.model(self.chat.model)
         except ModelbayError:
@@ -150,7 +150,7 @@ class AppState:
 
 
 def _stamp(path: Path) -> object:
-    """What changes with every change of a file."""
+    """A value that changes with every change of a file; None if the file is missing."""
     try:
         found = path.stat()
     except OSError:

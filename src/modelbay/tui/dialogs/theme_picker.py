@@ -1,4 +1,4 @@
-"""Choosing a theme, with the one under the pointer already worn."""
+"""Choosing a theme. The highlighted theme is applied as a preview."""
 
 from collections.abc import Callable
 
@@ -10,15 +10,15 @@ from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
 
 
 class ThemePicker(Menu[ThemeChoice]):
-    def __init__(self, current: str, wear: Callable[[str], None]) -> None:
+    def __init__(self, current: str, apply: Callable[[str], None]) -> None:
         at = next((choice for choice in CHOICES if choice.name == current), CHOICES[0])
         super().__init__("Choose a theme", CHOICES, lambda one: ListRow(one.name, one.about, _mark(one is at)), at=at)
-        self._wear = wear
+        self._apply = apply
 
     @on(VirtualList.Moved)
     def preview(self) -> None:
         if (choice := self.listing.highlighted) is not None:
-            self._wear(choice.name)
+            self._apply(choice.name)
 
 
 def _mark(current: bool) -> str:

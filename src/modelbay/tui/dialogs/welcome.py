@@ -1,4 +1,4 @@
-"""The first start: nothing is connected yet, and one key does each thing that can be done about it."""
+"""The welcome dialog: ways to connect the first provider, one key for each."""
 
 from collections.abc import Iterable
 from typing import ClassVar, Literal
@@ -17,75 +17,75 @@ from modelbay.tui.dialogs.adding import server_row
 from modelbay.tui.dialogs.dialog import Dialog
 from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
 
-Deed = Literal["login", "add", "try"]
+WelcomeAction = Literal["login", "add", "try"]
 MOST = 9
-"""Servers that a key of one digit can choose."""
+"""Maximum local servers listed: each has a key of one digit."""
 
 
 class WelcomeChoice(Struct):
-    """What somebody chose: a deed, or a server that answers here."""
+    """The chosen action, or the chosen local server."""
 
-    deed: Deed | None = None
+    action: WelcomeAction | None = None
     server: LocalServer | None = None
 
 
-class _Way(Struct):
+class _Option(Struct):
     key: str
     row: ListRow
-    start: WelcomeChoice
+    choice: WelcomeChoice
 
 
-WAYS = (
-    _Way("l", ListRow("l  Log in", "to a platform, without a key"), WelcomeChoice("login")),
-    _Way("a", ListRow("a  Add a provider", "a vendor, an address, a manifest, a registry"), WelcomeChoice("add")),
-    _Way("t", ListRow("t  Try the built-in one", "a simulated provider: no account, no network"), WelcomeChoice("try")),
+OPTIONS = (
+    _Option("l", ListRow("l  Log in", "with an account, no API key needed"), WelcomeChoice("login")),
+    _Option("a", ListRow("a  Add a provider", "by vendor, URL, manifest or registry"), WelcomeChoice("add")),
+    _Option("t", ListRow("t  Try without an account", "a simulated provider, no network needed"), WelcomeChoice("try")),
 )
 
 
 class Welcome(Dialog[WelcomeChoice]):
     heading = "Welcome to modelbay"
-    keys = "one key each, or ↑↓ and Enter · Esc closes this"
+    keys = "press a key, or ↑↓ and Enter · Esc close"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "back", show=False)]
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self._config = config
-        self._ways: list[_Way] = list(WAYS)
+        self._options: list[_Option] = list(OPTIONS)
 
     def content(self) -> Iterable[Widget]:
         yield Static(Content("No provider is connected yet."), classes="about")
-        yield VirtualList(self._ways, lambda way: way.row)
+        yield VirtualList(self._options, lambda option: option.row)
 
     def on_mount(self) -> None:
         self.query_one(VirtualList).focus()
-        self.status.busy("looking for servers on this machine")
+        self.status.busy("Looking for local servers")
         self.run_worker(self._look)  # type: ignore[arg-type]
 
     async def _look(self) -> None:
-        """Offers the servers that answer, above the rest. The keys work meanwhile."""
+        """Lists the local servers that respond, above the other options. Keys work during the search."""
         try:
             found = [one for one in await local_servers(self._config) if one.provider is None]
         except ModelbayError:
             found = []
         self.status.clear()
         if not found:
-            self.status.info("No server answers on this machine (Ollama, LM Studio, llama.cpp, vLLM …).")
+            self.status.info("No local server found (Ollama, LM Studio, llama.cpp, vLLM, …).")
             return
         servers = []
         for number, one in enumerate(found[:MOST], 1):
             row = server_row(one)
-            servers.append(_Way(str(number), ListRow(f"{number}  {row.label}", row.note), WelcomeChoice(server=one)))
-        self._ways = servers + list(WAYS)
-        self.query_one(VirtualList).set_rows(self._ways)
+            servers.append(_Option(str(number), ListRow(f"{number}  {row.label}", row.note), WelcomeChoice(server=one)))
+        self._options = servers + list(OPTIONS)
+        self.query_one(VirtualList).set_rows(self._options)
 
     def on_key(self, event: events.Key) -> None:
-        for way in self._ways:
-            if event.key == way.key:
+        for option in self._options:
+            if event.key == option.key:
                 event.stop()
-                self.dismiss(way.start)
+                self.dismiss(option.choice)
 
     @on(VirtualList.Chosen)
     def take(self) -> None:
-        way: _Way | None = self.query_one(VirtualList).highlighted
-        if way is not None:
-            self.dismiss(way.start)
+        option: _Option | None = self.query_one(VirtualList).highlighted
+        if option is not None:
+            self.dismiss(option.choice)
