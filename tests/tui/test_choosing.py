@@ -57,7 +57,7 @@ async def test_the_most_thinking_is_for_the_session_only(home: Path, configured:
         await person.says("/model")
         await person.sees("[ Medium ]")
         await person.presses("right", "enter")
-        await person.sees("with thinking high")
+        await person.sees("reasoning effort high")
         assert written(person)["thinking"] == {"enabled": True}
         await person.sees("thinker · high")
 
@@ -133,7 +133,7 @@ async def test_without_a_model_the_app_says_what_to_do(home: Path):
 @pytest.mark.parametrize(
     ("command", "keys"),
     [
-        ("/model", ["Esc cancel", "Enter sets the default"]),
+        ("/model", ["Esc cancel", "Enter set as default"]),
         ("/provider", ["Esc close", "D delete"]),
         ("/effort", ["Esc cancel"]),
         ("/login", ["Esc cancel"]),
@@ -206,7 +206,7 @@ async def test_the_current_model_is_listed_even_if_it_is_hidden_and_a_provider_m
         await person.sees_no("sonnet")
         await person.sees("thinker")
         await person.presses("shift+tab")
-        await person.sees("All models here are hidden: Ctrl-A shows them")
+        await person.sees("All models here are hidden. Show them with Ctrl-A")
 
 
 async def test_a_picker_of_thousands_mounts_no_more_widgets_than_one_of_thirty(home: Path, configured: str):

@@ -116,9 +116,9 @@ async def test_a_custom_provider_with_models_that_are_fetched_and_marked(
         await person.types(KEY)
         assert KEY not in person.screen
         await person.presses("enter", "enter")
-        await person.sees("7 models found", "7 of 7 marked", "[x] sim-1")
+        await person.sees("7 models found", "7 of 7 selected", "[x] sim-1")
         await person.presses("ctrl+n")
-        await person.sees("0 of 7 marked")
+        await person.sees("0 of 7 selected")
         await person.types("vison")
         await person.sees_no("sim-echo")
         await person.presses("space", "enter")
@@ -172,7 +172,7 @@ async def test_of_many_fetched_models_none_is_marked(home: Path, configured: str
             await person.presses("down", "down", "down")
             await person.types(f"{here.url}/v1")
             await person.presses("enter", "enter", "enter")
-            await person.sees("21 models found", "0 of 21 marked", "[ ] m-0")
+            await person.sees("21 models found", "0 of 21 selected", "[ ] m-0")
             await person.presses("enter")
             await person.sees("At least one model is required")
 

@@ -37,7 +37,7 @@ async def test_an_earlier_message_is_edited_and_the_conversation_as_it_was_is_ke
             await person.presses("escape")
             await person.sees("Press Esc again to edit an earlier message")
             await person.presses("escape")
-        await person.sees("Edit an earlier message", "2 messages after it", "1 message after it", "the last one")
+        await person.sees("Edit an earlier message", "2 messages after it", "1 message after it", "last message")
         await person.presses("up", "enter")
         await person.sees_no("Three. I am")
         await person.sees("One. I am", "⊕ notes.txt", "The original conversation is saved. Reopen it with /resume")

@@ -66,11 +66,11 @@ async def test_visual_goes_before_editor(home: Path, configured: str, editor: Ed
 @pytest.mark.parametrize(
     ("commands", "words"),
     [
-        ("exit 3", "sh ended with exit code 3"),
-        ("kill -9 $$", "sh was ended by SIGKILL"),
+        ("exit 3", "sh exited with code 3"),
+        ("kill -9 $$", "sh was killed by SIGKILL"),
         (': > "$2"', "The edited file was empty"),
         ('echo " " > "$2"', "The edited file was empty"),
-        ('rm "$2"', "The edited file cannot be read: No such file or directory"),
+        ('rm "$2"', "Could not read the edited file: No such file or directory"),
         ('printf "\\377\\376" > "$2"', "The edited file is not UTF-8"),
     ],
 )
@@ -95,7 +95,7 @@ async def test_an_editor_that_fails_leaves_the_message_as_it_was(
     [
         ("", "No editor is set. Set EDITOR before you start modelbay: export EDITOR=nano"),
         ("no-such-editor", "Could not start no-such-editor of $VISUAL or $EDITOR: No such file or directory"),
-        ("vi 'unfinished", "EDITOR cannot be read: No closing quotation: vi 'unfinished"),
+        ("vi 'unfinished", "Invalid value of EDITOR: No closing quotation: vi 'unfinished"),
     ],
 )
 @pytest.mark.usefixtures("editor")

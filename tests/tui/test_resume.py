@@ -37,7 +37,7 @@ async def test_a_search_without_a_result_says_so_and_can_be_changed(home: Path, 
         await person.says("/resume")
         await person.sees("About Sky")
         await person.types("wine")
-        await person.sees("No conversation has these words")
+        await person.sees("No conversation matches")
         await person.presses("ctrl+u")
         await person.sees("About Sky", "About Bread")
         await person.sees_no("has these words")
@@ -80,7 +80,7 @@ async def test_a_conversation_is_exported_and_nothing_is_overwritten_without_a_y
     path = home / "sky.md"
     async with sitting(configured, home=home, size=(120, 24)) as person:
         await person.says(f"/export {path}")
-        await person.sees("There is nothing to export yet")
+        await person.sees("Nothing to export yet")
         await person.says("Why?")
         await person.sees("You asked: Why?")
         await person.says(f"/export {path}")

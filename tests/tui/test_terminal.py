@@ -235,7 +235,7 @@ def test_an_editor_has_the_terminal_until_it_ends(talking: Terminal, tmp_path: P
     talking.sees("› Ask something", "sim")
     talking.types("draft")
     talking.sees("› draft")
-    for line, seen in (("fail", "exit code 1"), ("edited 漢字", "  edited 漢字")):
+    for line, seen in (("fail", "exited with code 1"), ("edited 漢字", "  edited 漢字")):
         talking.presses("C-g")
         screen = talking.sees("the editor has the terminal")
         assert "› draft" not in screen

@@ -150,7 +150,7 @@ async def test_a_theme_is_worn_while_it_is_under_the_pointer_and_kept_by_enter(h
 async def test_an_unknown_theme_is_said(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
         await person.says("/theme pink")
-        await person.sees("Unknown theme: pink. Choose one of auto, dark, light, terminal")
+        await person.sees("Unknown theme: pink. Must be one of: auto, dark, light, terminal")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""Pasted text without what a terminal would obey.
+"""Reads bracketed pastes and removes their control characters.
 
-Textual reads an escape sequence inside a bracketed paste as keys: text is lost, and a line break after it acts as Enter, so
-that a paste could send itself. Textual also reads a paste letter by letter, which takes 12 seconds for 10 MB.
+Textual reads an escape sequence in a bracketed paste as keys: text is lost, and the next line break acts as Enter, so a paste
+could send a message. Textual also reads a paste character by character, which takes 12 seconds for 10 MB.
 """
 
 import re
@@ -18,25 +18,25 @@ from textual.message import Message
 
 BEGIN, END = "\x1b[200~", "\x1b[201~"
 STEERING = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]?|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f]")
-"""Escape sequences and control characters, without tab and line breaks."""
+"""Escape sequences and control characters, except tab and line breaks."""
 
 
 class PasteFilter:
-    """Separates pasted text from what a terminal sends, in any pieces."""
+    """Separates pastes from other terminal input. The input may be split at any place."""
 
     def __init__(self) -> None:
         self.texts: deque[str] = deque()
-        """Pastes that have ended, the oldest first."""
+        """Complete pastes, oldest first."""
         self._inside = False
         self._passed = ""
-        """The end of what was passed on, in which a mark may have begun."""
+        """The end of the forwarded input; it may be the start of an opening sequence."""
         self._held = ""
-        """The end of the paste so far, which may be the beginning of its closing mark or of an escape sequence."""
+        """The end of the current paste; it may be the start of the closing sequence or of another escape sequence."""
         self._text: list[str] = []
-        """The paste so far."""
+        """The pieces of the current paste."""
 
     def feed(self, data: str) -> str:
-        """What to pass on of the next piece: keys at once, and of a paste only the marks around it."""
+        """Reads the next piece of input. Returns the part for Textual: keys, and the opening and closing sequences of pastes."""
         out: list[str] = []
         rest = self._held + data
         self._held = ""
@@ -54,7 +54,7 @@ class PasteFilter:
             self._text.append(STEERING.sub("", text))
             self._inside = not closing
             if closing:
-                out.append(BEGIN + END)  # the first mark may have come so slowly that Textual read it as keys
+                out.append(BEGIN + END)  # if the opening sequence came slowly, Textual read it as keys
                 self.texts.append("".join(self._text))
                 self._text = []
         return "".join(out)
@@ -68,7 +68,7 @@ def filtered(self: XTermParser, data: str) -> Iterable[Message]:
     pastes = _pastes.setdefault(self, PasteFilter())
     passed = pastes.feed(data) if data else data
     if data and not passed:
-        return  # an empty text would mean the end of the input
+        return  # an empty string means end of input
     for event in _feed(self, passed):
         if isinstance(event, events.Paste) and pastes.texts:
             event.text = pastes.texts.popleft()
@@ -76,16 +76,16 @@ def filtered(self: XTermParser, data: str) -> Iterable[Message]:
 
 
 def install() -> None:
-    """Puts the filter before Textual's reader of what a terminal sends."""
+    """Installs the filter in front of Textual's input parser."""
     XTermParser.feed = filtered  # type: ignore[method-assign]
 
 
 def accept_any_bytes() -> None:
-    """Replaces input that is not UTF-8, as a pasted name of a file in Latin-1; Textual's strict decoder ended the app."""
+    """Replaces bytes that are not UTF-8, as in a pasted file name in Latin-1. Textual's strict decoder ends the app."""
     if sys.platform != "win32":
         from textual.drivers import linux_driver
 
-        setattr(linux_driver, "getincrementaldecoder", _decoder)  # noqa: B010 mypy knows the name as an overloaded function
+        setattr(linux_driver, "getincrementaldecoder", _decoder)  # noqa: B010 for mypy the name is an overloaded function
 
 
 def _decoder(encoding: str) -> Callable[[], IncrementalDecoder]:

@@ -1,4 +1,4 @@
-"""The last thing before the terminal: whatever a widget shows, nothing in it steers the terminal."""
+"""The last filter before the terminal: no text of a widget can control the terminal."""
 
 from rich.segment import Segment
 from textual.color import Color
@@ -8,7 +8,7 @@ from modelbay.chat.plain import STEERING, plain
 
 
 class ControlFilter(LineFilter):
-    """Textual takes a few control characters out of some texts, and Escape out of none."""
+    """Removes control characters. Textual removes some of them from some texts, and never Escape."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         if not any(STEERING.search(segment.text) for segment in segments):

@@ -1,4 +1,4 @@
-"""Writing a message in the user's own editor."""
+"""Edits a message in an external editor."""
 
 import asyncio
 import os
@@ -16,19 +16,19 @@ VARIABLES = ("VISUAL", "EDITOR")
 
 
 class EditorFailed(Exception):
-    """No editor could be started, or it did not end as it should. The message says what to do."""
+    """The editor could not start or failed. The message says what to do."""
 
 
 async def edited(app: App[Any], text: str) -> str:
-    """The text after its user has edited it. The app goes on meanwhile, without the terminal: an answer still arrives.
+    """Runs the editor and returns the edited text. The app keeps running without the terminal, so an answer still arrives.
 
     Raises:
-        EditorFailed: there is no editor, it failed, or it left no text.
+        EditorFailed: no editor is set, it failed, or the file is empty.
     """
     command = _command()
     with TemporaryDirectory(
         prefix="modelbay-"
-    ) as folder:  # of mode 0700: an editor's backup and swap files are private too
+    ) as folder:  # mode 0700: backup and swap files of the editor are private too
         path = Path(folder) / "message.md"
         with open(
             os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8", errors="replace"
@@ -38,13 +38,13 @@ async def edited(app: App[Any], text: str) -> str:
             with app.suspend():
                 failure = await _run([*command, str(path)])
         except SuspendNotSupported:
-            failure = "This terminal cannot be passed to an editor"
+            failure = "This terminal cannot run an editor"
         if failure:
             raise EditorFailed(f"{failure}. The message is unchanged")
         try:
             written = path.read_text(encoding="utf-8").removesuffix("\n")
         except OSError as error:
-            raise EditorFailed(f"The edited file cannot be read: {error.strerror}. The message is unchanged") from None
+            raise EditorFailed(f"Could not read the edited file: {error.strerror}. The message is unchanged") from None
         except UnicodeDecodeError:
             raise EditorFailed("The edited file is not UTF-8. The message is unchanged") from None
     if not written.strip() and text.strip():
@@ -53,35 +53,35 @@ async def edited(app: App[Any], text: str) -> str:
 
 
 def _command() -> list[str]:
-    """The editor and its arguments.
+    """The command of the editor.
 
     Raises:
-        EditorFailed: neither variable is set.
+        EditorFailed: neither VISUAL nor EDITOR is set.
     """
     for name in VARIABLES:
         value = environment(name) or ""
         try:
             words = shlex.split(value)
         except ValueError as error:
-            raise EditorFailed(f"{name} cannot be read: {error}: {value}") from None
+            raise EditorFailed(f"Invalid value of {name}: {error}: {value}") from None
         if words:
             return words
     raise EditorFailed("No editor is set. Set EDITOR before you start modelbay: export EDITOR=nano")
 
 
 async def _run(command: list[str]) -> str:
-    """Runs an editor to its end; why it failed, or ""."""
+    """Runs an editor to its end. Returns the reason of a failure, or ""."""
     before = signal.signal(signal.SIGINT, lambda *_: None)  # the terminal sends Ctrl-C to the app too
     process = None
     try:
         process = await asyncio.create_subprocess_exec(*command)
         code = await process.wait()
     except OSError as error:
-        return f"Could not start {command[0]} of $VISUAL or $EDITOR: {error.strerror}"
+        return f"Could not start {command[0]} (from $VISUAL or $EDITOR): {error.strerror}"
     finally:
         signal.signal(signal.SIGINT, before)
-        if process is not None and process.returncode is None:  # the app ends
+        if process is not None and process.returncode is None:  # the app is ending
             process.terminate()
     if code < 0:
-        return f"{command[0]} was ended by {signal.Signals(-code).name}"
-    return f"{command[0]} ended with exit code {code}" if code else ""
+        return f"{command[0]} was killed by {signal.Signals(-code).name}"
+    return f"{command[0]} exited with code {code}" if code else ""

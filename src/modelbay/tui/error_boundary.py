@@ -1,7 +1,7 @@
-"""The boundary for faults inside the app: a handler, timer or worker that fails is reported, and the app goes on.
+"""Catches exceptions inside the app: a failed handler, timer or worker is reported, and the app continues.
 
-Textual ends the app at an unhandled exception and prints a traceback with all local variables, keys among them; and it
-ends the message loop of the widget whose handler failed, which then hears nothing any more.
+After an unhandled exception, Textual ends the app and prints all local variables, including keys. It also ends the message loop
+of the widget whose handler failed, so the widget stops working.
 """
 
 from time import monotonic
@@ -12,7 +12,7 @@ from textual.message_pump import MessagePump
 from textual.worker import WorkerFailed
 
 MANY = 20
-"""So many faults within `SECONDS` mean that the app cannot go on: each report may cause the next fault."""
+"""Maximum errors within `SECONDS`. After more, the app ends: each report may cause the next error."""
 SECONDS = 5.0
 
 _dispatch = MessagePump._dispatch_message
@@ -29,7 +29,7 @@ MessagePump._dispatch_message = _guarded  # type: ignore[method-assign]
 
 
 class ErrorLog:
-    """The faults so far: each is reported once, and too many at a time end the app."""
+    """The internal errors of the session. Each is reported once."""
 
     def __init__(self) -> None:
         self.seen: list[Exception] = []
@@ -37,7 +37,7 @@ class ErrorLog:
         self._recent: list[float] = []
 
     def add(self, error: Exception) -> bool:
-        """Notes a fault. Whether to report it: it is not the same as one before."""
+        """Records an error. Returns whether it is new."""
         self.seen.append(error)
         now = monotonic()
         self._recent = [then for then in self._recent if now - then < SECONDS] + [now]
@@ -52,7 +52,7 @@ class ErrorLog:
 
 
 def cause(error: Exception) -> Exception:
-    """The fault itself, where a worker wrapped it."""
+    """The error itself, without the wrapper of a worker."""
     return error.error if isinstance(error, WorkerFailed) and isinstance(error.error, Exception) else error
 
 
@@ -62,7 +62,7 @@ def trace(error: Exception) -> str:
 
 
 def _where(error: Exception) -> str:
-    """What makes two faults the same one: their type and the line they come from."""
+    """The type and the source line of an error, which identify it."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next

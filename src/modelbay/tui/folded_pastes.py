@@ -1,7 +1,7 @@
-"""Long pastes: each is one mark in the composer, such as "[Pasted 60 lines]", and is sent in full.
+"""Long pastes: each is one placeholder in the composer, such as "[Pasted 60 lines]", and is sent in full.
 
-The brackets and blanks of a mark are Unicode noncharacters, which cannot be typed and are removed from pastes. They encode
-which paste the mark stands for, so text that only looks like a mark is left alone. On the screen they are brackets and blanks.
+The brackets and spaces of a placeholder are Unicode noncharacters, which cannot be typed and are removed from pastes. They encode
+the number of the paste, so text that only looks like a placeholder is not replaced. The screen shows brackets and spaces.
 """
 
 import re
@@ -9,11 +9,11 @@ import re
 from modelbay.tui.bracketed_paste import STEERING
 
 LINES, CHARACTERS = 8, 800
-"""The longest paste that is shown as it is."""
+"""Maximum size of a paste that is not folded."""
 UNFOLDED = 100_000
-"""The most characters that the composer can show: it wraps a whole line again at every key."""
+"""Maximum characters that the composer can show: it wraps the whole line again at every key."""
 MOST = 8**4
-"""So many pastes can be told from each other; later ones are not folded."""
+"""Maximum folded pastes: a placeholder encodes no larger number. Later pastes are not folded."""
 NONCHARACTERS = re.compile("[\ufdd0-\ufdef]")
 MARK = re.compile(
     "[\ufdd0-\ufdd7]Pasted[\ufdd8-\ufddf][\\d,]+[\ufde0-\ufde7](?:lines|characters)(?:[\ufdd8-\ufddf]#(\\d+))?[\ufde8-\ufdef]"
@@ -22,13 +22,13 @@ _DRAWN = {0xFDD0 + n: "[" if n < 8 else " " if n < 24 else "]" for n in range(32
 
 
 class FoldedPastes:
-    """The pastes of a session, and the marks that stand for them."""
+    """The pastes of a session and their placeholders."""
 
     def __init__(self) -> None:
         self._texts: list[str] = []
 
     def fold(self, text: str, beside: str = "") -> str:
-        """A mark for a long text, numbered if `beside` has others; a short text as it is."""
+        """The placeholder of a long text, numbered if `beside` has others; a short text unchanged."""
         text = clean(text)
         count = len(text.removesuffix("\n").split("\n"))
         if (count <= LINES and len(text) <= CHARACTERS) or len(self._texts) == MOST:
@@ -42,11 +42,11 @@ class FoldedPastes:
         return f"{opening}Pasted{first}{size}{suffix}{closing}"
 
     def unfold(self, text: str) -> str:
-        """The text with every mark replaced by its paste."""
+        """The text with each placeholder replaced by its paste."""
         return MARK.sub(lambda mark: self._text(mark[0]), text)
 
     def refold(self, text: str, before: str) -> str:
-        """A text that was edited unfolded: the pastes of `before` that it still has are marks again."""
+        """Folds an edited text again: each paste of `before` that it still contains becomes its placeholder."""
         out, rest = "", clean(text)
         for mark in MARK.finditer(before):
             head, found, tail = rest.partition(self._text(mark[0]))
@@ -62,15 +62,15 @@ class FoldedPastes:
 
 
 def clean(text: str) -> str:
-    """Text from elsewhere without control characters and noncharacters, with plain line breaks."""
+    """Text without control characters and noncharacters, with \\n as line break."""
     return NONCHARACTERS.sub("", STEERING.sub("", re.sub(r"\r\n?", "\n", text)))
 
 
 def drawn(text: str) -> str:
-    """The text as it is shown, each mark with brackets and blanks."""
+    """The text as shown: placeholders have brackets and spaces."""
     return text.translate(_DRAWN)
 
 
 def spans(line: str) -> list[tuple[int, int]]:
-    """Where the marks of a line begin and end."""
+    """Start and end of each placeholder in a line."""
     return [mark.span() for mark in MARK.finditer(line)]

@@ -1,4 +1,4 @@
-"""What NO_COLOR asks for: no colour at all. Textual's own answer to it is shades of gray."""
+"""Removes all colors if NO_COLOR is set. Textual's own support for NO_COLOR shows shades of gray."""
 
 from functools import lru_cache
 
@@ -8,11 +8,11 @@ from textual.color import Color
 from textual.filter import LineFilter
 
 CONTRAST = 0.3
-"""How much brighter or darker than around it a background must be to be drawn in reverse: the cursor, a selection."""
+"""Minimum difference in brightness for a background to be drawn in reverse, such as the cursor or a selection."""
 
 
 class NoColorFilter(LineFilter):
-    """Leaves bold, dim, underlined and reversed text; a background that stands out becomes reverse."""
+    """Keeps bold, dim, underlined and reversed text. A background that contrasts becomes reverse."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         return [

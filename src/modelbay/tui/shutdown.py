@@ -1,7 +1,7 @@
-"""Leaving the app, also when its terminal accepts no output: a stuck ssh connection, or output stopped by Ctrl-S.
+"""Ends the app even if its terminal accepts no output, as with a stuck ssh connection or after Ctrl-S.
 
-Textual writes in a thread, waits for it when it ends, and blocks the event loop when that thread is behind: then no handler of
-the loop runs, those of SIGTERM and SIGHUP neither.
+Textual writes in a thread and waits for that thread at the end. If the thread is blocked, Textual blocks the event loop, so no
+handler runs, not even those of SIGTERM and SIGHUP.
 """
 
 import os
@@ -15,16 +15,16 @@ from types import FrameType
 from typing import Any
 
 ENDING = ("SIGTERM", "SIGHUP", "SIGQUIT")
-"""Signals that end the app in an orderly way: without that the terminal stays in raw mode, on the alternate screen."""
+"""Signals after which the app restores the terminal. Otherwise the terminal stays in raw mode, on the alternate screen."""
 PATIENCE = 5.0
-"""Seconds for the orderly way. Behind it the output that the terminal has not taken is dropped. At most two seconds of an answer
-are not stored then."""
+"""Timeout of a normal exit, in seconds. After that, pending output is dropped, and the last two seconds of an answer may not be
+stored."""
 RESTORE = b"\x1b[?2004l\x1b[?1000l\x1b[?1003l\x1b[?1006l\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?1004l"
-"""Ends bracketed paste, reports of the mouse and focus, the keyboard protocol and the alternate screen; shows the cursor."""
+"""Turns off bracketed paste, mouse and focus reports, the keyboard protocol and the alternate screen; shows the cursor."""
 
 
 class Shutdown:
-    """Ends the process if the app does not end by itself."""
+    """Ends the process if the app does not end in time."""
 
     def __init__(self) -> None:
         self._left = Event()
@@ -34,7 +34,7 @@ class Shutdown:
 
     @property
     def hung_up(self) -> bool:
-        """Whether the terminal is gone. Its end comes without SIGHUP if the app does not belong to its session."""
+        """Whether the terminal is gone. There is no SIGHUP if the app is not in the session of the terminal."""
         if self._terminal is None or not hasattr(select, "poll"):
             return False
         poll = select.poll()
@@ -42,15 +42,15 @@ class Shutdown:
         return any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
 
     def begin(self, code: int) -> None:
-        """Starts waiting for the end of the app. May be called from a signal handler."""
+        """Starts the timeout. May be called from a signal handler."""
         if not self._began:
             self._began = True
             Thread(target=self._wait, args=(code,), daemon=True).start()
 
     def end(self) -> None:
-        """The app has ended."""
+        """Call when the app has ended."""
         self._left.set()
-        if self.hung_up:  # Python would exit with 120 for the output that it cannot write
+        if self.hung_up:  # otherwise Python exits with 120 because it cannot write its output
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, 1)
             os.dup2(nowhere, 2)
@@ -58,9 +58,9 @@ class Shutdown:
             signal.signal(number, handler)
 
     def on_signals(self, leave: Callable[[int], object]) -> None:
-        """Calls `leave` with the exit code when the process is to end.
+        """Calls `leave` with the exit code after a signal.
 
-        Handlers of Python's own run also while the event loop is blocked.
+        Handlers of the signal module also run while the event loop is blocked.
         """
 
         def ended(number: int, frame: FrameType | None) -> None:
@@ -78,7 +78,7 @@ class Shutdown:
 
 
 def _attributes() -> list[Any] | None:
-    """How the terminal is set before the app changes it."""
+    """The terminal attributes before the app changes them."""
     with suppress(ImportError, OSError, ValueError, AttributeError):
         import termios
 
@@ -88,7 +88,7 @@ def _attributes() -> list[Any] | None:
 
 
 def _restore(attributes: list[Any] | None) -> None:
-    """Gives the terminal back as far as it accepts it."""
+    """Restores the terminal as far as possible."""
     if attributes is None:
         return
     import termios

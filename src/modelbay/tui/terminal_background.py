@@ -1,6 +1,6 @@
-"""The terminal's background color. The terminal is asked for it, and answers at once, late or never (OSC 11).
+"""Detects the terminal's background color with the query OSC 11. The reply may come at once, late or never.
 
-The answer comes in between what is typed. It is taken out there, in any pieces: a late answer must not land in the composer.
+The reply arrives among the keys, in any pieces. It is removed there: a late reply must not appear in the composer.
 """
 
 import re
@@ -15,12 +15,12 @@ from modelbay.tui import bracketed_paste
 QUESTION = "\x1b]11;?\x1b\\"
 ANSWER = re.compile(r"\x1b\]11;([^\x07\x1b]{1,40})(?:\x07|\x1b\\)")
 BEGUN = re.compile(r"\x1b\](?:1(?:1(?:;[^\x07\x1b]{0,40}\x1b?)?)?)?\Z")
-"""An answer whose end is missing, behind its first character."""
+"""An incomplete reply, after its first character."""
 COLOR = re.compile(r"rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})")
 
 
 class BackgroundDetected(Message):
-    """The terminal has answered."""
+    """The terminal reported its background."""
 
     def __init__(self, dark: bool) -> None:
         super().__init__()
@@ -28,16 +28,16 @@ class BackgroundDetected(Message):
 
 
 class BackgroundReplies:
-    """Takes answers out of what a terminal sends."""
+    """Removes replies from terminal input."""
 
     def __init__(self) -> None:
         self._held = ""
-        """The beginning of an answer, at the end of the last piece."""
+        """The start of a reply, at the end of the last piece."""
         self._passed = False
-        """Whether the Escape at its start has been passed on: it may have been a key."""
+        """Whether its Escape was forwarded, because it may have been a key."""
 
     def feed(self, data: str) -> tuple[str, list[bool]]:
-        """What to pass on of the next piece; and of each answer in it, whether the background is dark."""
+        """Reads the next piece of input. Returns the input without replies and, for each reply, whether the background is dark."""
         text = self._held + data
         dark = [known for color in ANSWER.findall(text) if (known := is_dark(color)) is not None]
         passed = self._passed and not ANSWER.match(text)
@@ -52,7 +52,7 @@ class BackgroundReplies:
 
 
 def is_dark(color: str) -> bool | None:
-    """Whether a color as terminals write it (`rgb:1e1e/1e1e/1e1e`) is dark; None if it is not a color."""
+    """Whether a color in the format of terminals (`rgb:1e1e/1e1e/1e1e`) is dark; None if it is not a color."""
     found = COLOR.match(color)
     if found is None:
         return None
@@ -66,11 +66,11 @@ _answers: WeakKeyDictionary[XTermParser, BackgroundReplies] = WeakKeyDictionary(
 def _filtered(self: XTermParser, data: str) -> Iterable[Message]:
     passed, dark = _answers.setdefault(self, BackgroundReplies()).feed(data) if data else (data, [])
     yield from (BackgroundDetected(one) for one in dark)
-    if passed or not data:  # nothing at all would mean the end of the input
+    if passed or not data:  # an empty string means end of input
         yield from bracketed_paste.filtered(self, passed)
 
 
 def install() -> None:
-    """Puts this filter, and behind it the one of pastes, before Textual's reader of what a terminal sends."""
+    """Installs this filter, followed by the one for pastes, in front of Textual's input parser."""
     bracketed_paste.accept_any_bytes()
     XTermParser.feed = _filtered  # type: ignore[method-assign]

@@ -1,7 +1,7 @@
-"""The themes: dark, light, and the terminal's own colors. Colors have one meaning each, in every theme.
+"""The themes: dark, light, and the terminal's own colors. Each color has one meaning in all themes.
 
-`accent` marks the user's part: what they wrote, where they are in a list, what is chosen. `warning` and `error` are for messages.
-Everything else is text, or muted text.
+`accent` marks the user's messages, the position in a list and the selection. `warning` and `error` are for messages of the app.
+Everything else is text or muted text.
 """
 
 from typing import NamedTuple
@@ -24,7 +24,7 @@ class ThemeChoice(NamedTuple):
 
 
 CHOICES = (
-    ThemeChoice(AUTO, "dark or light, as the terminal's background"),
+    ThemeChoice(AUTO, "dark or light, like the terminal's background"),
     ThemeChoice("dark", "light text on black"),
     ThemeChoice("light", "dark text on white"),
     ThemeChoice("terminal", "the terminal's own 16 colors"),
@@ -34,9 +34,9 @@ CHOICES = (
 class _Colors(NamedTuple):
     background: str
     surface: str
-    """Behind input fields."""
+    """Background of input fields."""
     chosen: str
-    """Behind the row or field that has the focus."""
+    """Background of the row or field with the focus."""
     text: str
     muted: str
     line: str
@@ -44,7 +44,7 @@ class _Colors(NamedTuple):
     warning: str
     error: str
     ansi: list[str]
-    """The 16 colors of code and Markdown: black, red, green, yellow, blue, magenta, cyan, white, and the same brighter."""
+    """The 16 colors for code and Markdown: black, red, green, yellow, blue, magenta, cyan, white, then their bright variants."""
 
 
 DARK = _Colors(
@@ -72,23 +72,23 @@ MARKDOWN = RichTheme(
         "markdown.link_url": "underline", "markdown.table.border": "dim", "markdown.table.header": "bold",
     }
 )  # fmt: skip
-"""Markdown by weight and slope; of the 16 colors only the one of code, without the black behind it."""
+"""Styles for Markdown: bold, italic and underline; only code has a color, without a black background."""
 
 
 def dark_terminal() -> bool | None:
-    """Whether the terminal's background is dark, as COLORFGBG says; None where it is not set."""
+    """Whether the terminal's background is dark according to COLORFGBG; None if it is not set."""
     last = (environment("COLORFGBG") or "").rpartition(";")[2]
     return int(last) in (*range(7), 8) if last.isdecimal() else None
 
 
 def themes(dark: bool) -> dict[str, Theme]:
-    """Every theme by its name, for a terminal whose background is dark or light."""
+    """All themes by name, for a terminal with a dark or light background."""
     chosen = {"dark": _rgb("dark", DARK, dark=True), "light": _rgb("light", LIGHT, dark=False)}
     return {**chosen, "terminal": _terminal(dark), AUTO: chosen["dark" if dark else "light"]}
 
 
 def terminal_theme(colors: _Colors) -> TerminalTheme:
-    """What the 16 colors are in a theme that has its own."""
+    """The 16 colors of a theme that has its own colors."""
     rgb = [Color.parse(one).rgb for one in colors.ansi]
     return TerminalTheme(Color.parse(colors.background).rgb, Color.parse(colors.text).rgb, rgb[:8], rgb[8:])
 
@@ -109,7 +109,7 @@ def _rgb(name: str, colors: _Colors, *, dark: bool) -> Theme:
 
 
 def _terminal(dark: bool) -> Theme:
-    """Muted text is dim and not bright black, which some terminals draw like their background."""
+    """Muted text is dim, not bright black, which is invisible on some terminals."""
     plain = "ansi_default"
     return Theme(
         name="terminal", ansi=True, dark=dark, primary="ansi_blue", secondary="ansi_blue", accent="ansi_blue",

@@ -1,1 +1,1 @@
-"""Panels over the conversation: each asks for one thing and ends with the answer."""
+"""Dialogs over the conversation. Each asks for one thing and returns the answer."""

@@ -1,4 +1,4 @@
-"""A question with two answers, after what it is about."""
+"""A yes-or-no question with details above it."""
 
 from collections.abc import Iterable
 from typing import ClassVar

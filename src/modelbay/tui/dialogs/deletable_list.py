@@ -1,4 +1,4 @@
-"""Deleting from a list: `d` asks, `y` does it, and anything else, moving on too, is a no."""
+"""Deletes rows of a list: `d` asks, `y` confirms, any other key cancels."""
 
 from functools import partial
 from typing import Any, ClassVar, TypeVar
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class DeletableList(Dialog[T]):
-    """A dialog with a list whose rows may go."""
+    """A dialog with a list whose rows can be deleted."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("d,D", "arm", show=False),
@@ -22,14 +22,14 @@ class DeletableList(Dialog[T]):
     ]
 
     armed: Any = None
-    """The row that goes if the answer is yes."""
+    """The row to delete after a yes."""
 
     def question(self, row: Any) -> str | None:
-        """What to ask before a row goes; None for one that cannot."""
+        """The question before a row is deleted; None if it cannot be deleted."""
         raise NotImplementedError
 
     async def delete(self, row: Any) -> None:
-        """Deletes what a row stands for, and shows what is left."""
+        """Deletes the subject of a row and updates the list."""
         raise NotImplementedError
 
     def action_arm(self) -> None:
@@ -57,4 +57,4 @@ class DeletableList(Dialog[T]):
     def action_delete(self) -> None:
         if self.armed is not None:
             row, self.armed = self.armed, None
-            self.during("deleting", partial(self.delete, row))
+            self.during("Deleting", partial(self.delete, row))

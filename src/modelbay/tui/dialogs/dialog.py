@@ -1,4 +1,4 @@
-"""What every dialog has: a panel with a title, room for what went wrong, a line of keys, and a way back."""
+"""The base class of dialogs: a panel with a title, content, a status line and key hints."""
 
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, ClassVar, TypeVar
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Dialog(ModalScreen[T | None]):
-    """A panel over the chat. It ends with what was chosen, or with None by Esc, which also breaks off what is under way."""
+    """A panel over the conversation. It returns the choice, or None after Esc. During a task, Esc cancels the task."""
 
     heading: str = ""
     keys: str = "Esc cancel"
@@ -27,10 +27,10 @@ class Dialog(ModalScreen[T | None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._under_way: Worker[Any] | None = None
+        self._task_worker: Worker[Any] | None = None
 
     def content(self) -> Iterable[Widget]:
-        """What stands between the title and the keys."""
+        """The widgets between the title and the status line."""
         return ()
 
     def compose(self) -> ComposeResult:
@@ -46,16 +46,16 @@ class Dialog(ModalScreen[T | None]):
 
     @property
     def busy(self) -> bool:
-        return self._under_way is not None
+        return self._task_worker is not None
 
     def action_back(self) -> None:
-        if self._under_way is not None:
-            self._under_way.cancel()
+        if self._task_worker is not None:
+            self._task_worker.cancel()
         else:
             self.dismiss(None)
 
     def dismiss(self, result: T | None = None) -> AwaitComplete:
-        """Ends the dialog and whatever it still waits for, which would find its widgets gone."""
+        """Closes the dialog and cancels its workers, whose widgets would be missing."""
         current = active_worker.get(None)
         for worker in self.workers:
             if worker.node is self and worker is not current:
@@ -63,9 +63,9 @@ class Dialog(ModalScreen[T | None]):
         return super().dismiss(result)
 
     def during(self, words: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Does something that takes a while; Esc breaks it off. What goes wrong is said here.
+        """Runs a task with a spinner; Esc cancels it. An error is shown in the status line.
 
-        A function and not its coroutine: Python warns on the terminal of a coroutine that never ran because the app ended.
+        `work` is a function, not its coroutine: if the app ends first, Python prints that the coroutine was never awaited.
         """
 
         status = self.status
@@ -79,12 +79,12 @@ class Dialog(ModalScreen[T | None]):
             else:
                 status.clear()
             finally:
-                self._under_way = None
+                self._task_worker = None
                 if status.waiting:
-                    status.info("interrupted")
+                    status.info("Cancelled")
 
-        self._under_way = self.run_worker(run, exit_on_error=True)
+        self._task_worker = self.run_worker(run, exit_on_error=True)
 
 
 class ScrollArea(VerticalScroll, can_focus=False):
-    """Room for what may be higher than the panel."""
+    """A scrollable area for content that may be higher than the panel."""

@@ -1,4 +1,4 @@
-"""Keys and commands, on one page."""
+"""The help: all keys and commands."""
 
 from collections.abc import Iterable
 
@@ -12,18 +12,18 @@ from modelbay.tui.dialogs.dialog import Dialog, ScrollArea
 KEYS = (
     ("Enter", "send; during an answer: queue"),
     ("Ctrl-J, Alt-Enter", "new line"),
-    ("↑ ↓", "last queued message, earlier messages"),
+    ("↑ ↓", "edit the queued message; earlier messages"),
     ("Ctrl-R", "search earlier messages"),
     ("Esc", "interrupt the answer"),
     ("Esc Esc", "edit an earlier message"),
-    ("Ctrl-T", "unfold the last thinking, or fold it"),
+    ("Ctrl-T", "show or hide the last thinking"),
     ("PgUp PgDn", "scroll the conversation"),
     ("Ctrl-P", "command palette"),
-    ("Ctrl-C", "copy what is marked; interrupt; twice: leave"),
-    ("@", "complete the path of a file to attach"),
-    ("paste a path", "attach that file"),
-    ("Ctrl-O", "unfold a long paste"),
-    ("Ctrl-G", "write in $VISUAL or $EDITOR"),
+    ("Ctrl-C", "copy selection; interrupt; twice: quit"),
+    ("@", "attach a file (completes its path)"),
+    ("paste a path", "attach the file"),
+    ("Ctrl-O", "expand a folded paste"),
+    ("Ctrl-G", "open in $VISUAL or $EDITOR"),
 )
 
 

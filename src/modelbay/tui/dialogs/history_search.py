@@ -1,4 +1,4 @@
-"""Searching the messages that were sent before, in this session and in the stored conversations."""
+"""Searches earlier messages of this session and of stored conversations."""
 
 import re
 from asyncio import to_thread
@@ -20,28 +20,29 @@ from modelbay.tui.widgets.search_box import SearchBox
 from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
 
 MOST = 2_000
-"""How many stored messages are searched."""
+"""Maximum stored messages searched."""
 BEFORE, SHOWN = 30, 300
-"""Characters of a row before the words that were found, and in all."""
+"""Characters of a row before the match, and in total."""
 PREVIEW = 400
+"""Characters of the preview."""
 
 
 class HistoryEntry(Struct):
-    """A message as the composer takes it, with marks for pastes, and its whole text."""
+    """A message as text for the composer, with placeholders for pastes, and its full text."""
 
     text: str
     whole: str
 
 
 class HistorySearch(ListDialog[str]):
-    """Ends with the message that was chosen, as the composer takes it."""
+    """Returns the chosen message as text for the composer."""
 
     heading = "Search earlier messages"
     keys = "Ctrl-R ↓ older · ↑ newer · Enter use · Esc cancel"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+r", "list('move', 1)", show=False)]
 
     def __init__(self, session: list[HistoryEntry], store: Store | None) -> None:
-        """`session` has the newest message first; without a store, only these are searched."""
+        """`session` has the newest message first. Without a store, only these messages are searched."""
         super().__init__()
         first: dict[str, HistoryEntry] = {}
         for message in session:
@@ -59,10 +60,10 @@ class HistorySearch(ListDialog[str]):
         self.query_one(SearchBox).focus()
         self._show()
         if self._store is not None:
-            self.during("reading the stored conversations", partial(self._read, self._store))
+            self.during("Reading stored conversations", partial(self._read, self._store))
 
     def action_back(self) -> None:
-        self.dismiss(None)  # also while stored messages are read
+        self.dismiss(None)  # also while it reads stored messages
 
     async def _read(self, store: Store) -> None:
         known = {message.whole for message in self._messages}

@@ -1,4 +1,4 @@
-"""What dialogs with a list have in common: the arrows move in it, wherever the letters go."""
+"""The base class of dialogs with a list: the arrow keys move in the list, whichever widget has the focus."""
 
 from typing import Any, ClassVar, TypeVar
 

@@ -1,4 +1,4 @@
-"""Choosing one of some: a list in a dialog, with a search box where there are many."""
+"""A list to choose from, with an optional search box."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
@@ -15,7 +15,7 @@ R = TypeVar("R")
 
 
 class Menu(ListDialog[R]):
-    """Ends with the row that was chosen. `find` makes it searchable: the rows that fit a query, best first."""
+    """Returns the chosen row. `find` adds a search box; it returns the rows that match a query, best first."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class Menu(ListDialog[R]):
     ) -> None:
         super().__init__()
         self.heading = heading
-        self.keys = "↑↓ choose · Enter take · Esc cancel"
+        self.keys = "↑↓ choose · Enter select · Esc cancel"
         self._rows, self._show, self._find, self._first = rows, show, find, at
 
     def content(self) -> Iterable[Widget]:
@@ -46,16 +46,16 @@ class Menu(ListDialog[R]):
         self.search(event.value)
 
     def search(self, query: str) -> None:
-        """Shows the rows that fit a query."""
+        """Shows the rows that match a query."""
         assert self._find is not None
         self.listing.set_rows(self._find(query) if query.strip() else self._rows)
 
     @on(Input.Submitted, "#query")
     def submit(self) -> None:
-        self.take_found()
+        self.choose_highlighted()
 
-    def take_found(self) -> None:
-        """Takes the row that the search has highlighted."""
+    def choose_highlighted(self) -> None:
+        """Chooses the highlighted row."""
         self.listing.action_choose()
 
     @on(VirtualList.Chosen)
@@ -64,5 +64,5 @@ class Menu(ListDialog[R]):
             self.choose(row)
 
     def choose(self, row: R) -> None:
-        """Ends with a row."""
+        """Returns a row."""
         self.dismiss(row)

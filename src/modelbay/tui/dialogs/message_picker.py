@@ -1,4 +1,4 @@
-"""Choosing an earlier message of the conversation, to edit it."""
+"""Chooses an earlier message of the conversation to edit."""
 
 from collections.abc import Sequence
 
@@ -14,15 +14,15 @@ class UserMessage(Struct):
     """A message that the user sent."""
 
     number: int
-    """The place of its turn in the conversation."""
+    """Index of its turn in the conversation."""
     text: str
     files: list[Media]
     later: int
-    """How many messages of the user's came after it."""
+    """Number of user messages after it."""
 
 
 def messages(turns: Sequence[Turn]) -> list[UserMessage]:
-    """The user's messages, the last one at the end."""
+    """The user's messages in order."""
     asked = [(number, turn) for number, turn in enumerate(turns) if turn.role == "user"]
     return [
         UserMessage(number, turn.text, [part for part in turn.parts if isinstance(part, Media)], len(asked) - at)
@@ -43,5 +43,5 @@ class MessagePicker(Menu[UserMessage]):
 
 def _row(message: UserMessage) -> ListRow:
     files = f"⊕ {len(message.files)} " if message.files else ""
-    later = f"{counted(message.later, 'message')} after it" if message.later else "the last one"
+    later = f"{counted(message.later, 'message')} after it" if message.later else "last message"
     return ListRow(" ".join(message.text.split())[:200], right=f"{files}{later}")

@@ -1,4 +1,4 @@
-"""Marking some of many models: those that a provider lists, to be written."""
+"""Selects models of a provider's list to add."""
 
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
@@ -19,20 +19,22 @@ from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
 
 
 class ModelChecklist(ListDialog[list[str]]):
-    """Ends with the wire ids that are marked, in the list's order."""
+    """Returns the IDs of the selected models, in the order of the list."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+a", "all(True)", show=False),
         Binding("ctrl+n", "all(False)", show=False),
     ]
-    keys = "type to search · Space mark · Ctrl-A all shown · Ctrl-N none shown\nEnter take what is marked · Esc cancel"
+    keys = (
+        "type to search · Space select · Ctrl-A all shown · Ctrl-N none shown\nEnter add selected models · Esc cancel"
+    )
 
     def __init__(self, heading: str, models: Sequence[Model]) -> None:
         super().__init__()
         self.heading = heading
         self._models = models
         self._finder = Finder(models)
-        self._marked = set(marked_at_first(models))
+        self._selected = set(marked_at_first(models))
 
     def content(self) -> Iterable[Widget]:
         yield SearchBox(spaces=False)
@@ -51,29 +53,29 @@ class ModelChecklist(ListDialog[list[str]]):
 
     @on(Input.Submitted, "#query")
     def take(self) -> None:
-        taken = [model.id for model in self._models if model.id in self._marked]
+        taken = [model.id for model in self._models if model.id in self._selected]
         if taken:
             self.dismiss(taken)
         else:
-            self.status.warn("At least one model is required: mark it with Space, or Ctrl-A marks all that are shown")
+            self.status.warn("No model selected. Select one with Space, or all shown models with Ctrl-A")
 
     @on(SearchBox.Space)
     @on(VirtualList.Chosen)
     def mark(self) -> None:
         if (model := self.listing.highlighted) is not None:
-            self._marked ^= {model.id}
+            self._selected ^= {model.id}
             self._count()
 
     def action_all(self, marked: bool) -> None:
         shown = {model.id for model in self.listing.rows}
-        self._marked = self._marked | shown if marked else self._marked - shown
+        self._selected = self._selected | shown if marked else self._selected - shown
         self._count()
 
     def _count(self) -> None:
-        self.query_one("#facts", Static).update(Content(f"{len(self._marked):,} of {len(self._models):,} marked"))
+        self.query_one("#facts", Static).update(Content(f"{len(self._selected):,} of {len(self._models):,} selected"))
         self.listing.redraw()
 
     def _row(self, model: Model) -> ListRow:
         name = model.name if model.name and model.name != model.id else ""
         note = " · ".join(text for text in (name, facts(model)) if text)
-        return ListRow(model.id, note, mark=model.id in self._marked)
+        return ListRow(model.id, note, mark=model.id in self._selected)

@@ -1,4 +1,4 @@
-"""Choosing a model: a tab for each provider, search, what is known beside, and how much it thinks."""
+"""Chooses a model and its reasoning effort: one tab per provider, search, model facts."""
 
 from collections.abc import Iterable, Sequence
 from shlex import quote
@@ -22,18 +22,18 @@ from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
 
 ALL = "All"
 FOUND = 200
-"""How many rows a search shows: nobody scrolls further, and each keystroke makes them anew."""
+"""Maximum rows of a search: each keystroke builds them again."""
 
 
 class ModelSelection(Struct):
     model: str
-    """Its alias."""
+    """Alias of the model."""
     effort: str | None
-    """None: as it was."""
+    """Reasoning effort; None: unchanged."""
     kept: bool
-    """It is to be the default from now on."""
+    """Whether it becomes the default model."""
     top: str | None = None
-    """The most that it can think."""
+    """The highest reasoning effort of the model."""
 
 
 class ModelPicker(ListDialog[ModelSelection]):
@@ -47,7 +47,7 @@ class ModelPicker(ListDialog[ModelSelection]):
         Binding("ctrl+a", "show_hidden", show=False),
     ]
     keys = (
-        "↑↓ choose · Tab provider · ←→ thinking · Enter sets the default\n"
+        "↑↓ choose · Tab provider · ←→ effort · Enter set as default\n"
         "Alt-S this session · Ctrl-X hide · Ctrl-A hidden · Esc cancel"
     )
 
@@ -60,10 +60,10 @@ class ModelPicker(ListDialog[ModelSelection]):
         self._tabs = [ALL, *dict.fromkeys(model.provider for model in models)]
         self._tab = tab if tab in self._tabs else ALL
         self._all = False
-        """Whether hidden models are listed."""
+        """Whether hidden models are shown."""
         self._finders: dict[str, Finder[_Searched]] = {}
         self._drafts: dict[str, str] = {}
-        """The levels that were changed here, by alias."""
+        """Effort levels changed in this dialog, by alias."""
         self.heading = f"Select a model · {note}" if note else "Select a model"
 
     def content(self) -> Iterable[Widget]:
@@ -96,7 +96,7 @@ class ModelPicker(ListDialog[ModelSelection]):
         about = [model.name] if model and model.name and model.name != model.alias else []
         known = facts(model) if model else self._why_none()
         if model and not known:
-            known = f"nothing is known of it: modelbay model set {quote(model.alias)} max_context_size=…"
+            known = f"No facts known. Set them: modelbay model set {quote(model.alias)} max_context_size=…"
         self.query_one("#facts", Static).update(Content(" · ".join([*about, known])))
         self.query_one("#thinking", Static).update(self._segments(model) if model else Content(""))
 
@@ -112,7 +112,7 @@ class ModelPicker(ListDialog[ModelSelection]):
             self.dismiss(ModelSelection(model.alias, effort, kept, there[-1] if there else None))
 
     async def action_hide(self) -> None:
-        """Hides a model, or lists it again. The row stays highlighted, or the one that takes its place."""
+        """Hides a model or shows it again. The highlight stays at the same position."""
         model = self.listing.highlighted
         if model is None:
             return
@@ -132,7 +132,7 @@ class ModelPicker(ListDialog[ModelSelection]):
 
     def _why_none(self) -> str:
         searched = bool(self.query_one(SearchBox).value.strip())
-        return "No model matches" if searched else "All models here are hidden: Ctrl-A shows them"
+        return "No model matches" if searched else "All models here are hidden. Show them with Ctrl-A"
 
     def action_back(self) -> None:
         query = self.query_one(SearchBox)
@@ -182,14 +182,14 @@ class ModelPicker(ListDialog[ModelSelection]):
     def _segments(self, model: Model) -> Content:
         there = levels(model)
         if not there:
-            word = "no" if model.can("thinking") is False else "not known"
-            return Content.assemble(("Thinking  ", "dim"), (word, "dim"))
+            word = "not supported" if model.can("thinking") is False else "unknown"
+            return Content.assemble(("Effort  ", "dim"), (word, "dim"))
         at = self._level(model)
         cells = [(f"[ {one.capitalize()} ]", "bold") if one == at else (f"  {one.capitalize()}  ", "") for one in there]
-        return Content.assemble(("Thinking  ", "dim"), *cells)
+        return Content.assemble(("Effort  ", "dim"), *cells)
 
     def _show_tabs(self) -> None:
-        """The tabs that fit, the chosen one among them."""
+        """Shows the tabs that fit, always including the current one."""
         at = self._tabs.index(self._tab)
         first, room = 0, 72
         while first < at and sum(len(name) + 3 for name in self._tabs[first : at + 1]) > room:
@@ -206,7 +206,7 @@ class ModelPicker(ListDialog[ModelSelection]):
 
 
 class _Searched(Struct):
-    """A model as it is searched: by its alias, its name, its wire id and its provider."""
+    """The fields of a model that the search uses: alias, name, model ID and provider."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""The command palette: the commands of the `/` menu, found by their name or by what they do."""
+"""The command palette: searches the commands of the `/` menu by name and description."""
 
 from modelbay.tui.commands import COMMANDS, Command, described, row
 from modelbay.tui.dialogs.menu import Menu

@@ -1,4 +1,4 @@
-"""The stored conversations: finding one by its title and messages, resuming it, or deleting it."""
+"""Lists, searches, resumes and deletes stored conversations."""
 
 from asyncio import to_thread
 from datetime import datetime
@@ -15,11 +15,11 @@ from modelbay.tui.widgets.search_box import SearchBox
 from modelbay.tui.widgets.virtual_list import ListRow
 
 FOUND = 200
-"""Conversations that a search shows at most."""
+"""Maximum conversations that a search shows."""
 
 
 class ResumeDialog(DeletableList[Saved], Menu[Saved]):
-    """Letters search. While a question about deleting is open, they answer it."""
+    """Letters search. During a delete confirmation, they answer it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+d", "arm", show=False, priority=True)]
 
@@ -28,9 +28,9 @@ class ResumeDialog(DeletableList[Saved], Menu[Saved]):
         self.keys = "type to search · ↑↓ choose · Enter resume\nCtrl-D delete · Esc cancel"
         self._store = store
         self._searching: str | None = None
-        """The query whose result is awaited."""
-        self._take = False
-        """Whether Enter was pressed meanwhile."""
+        """The query of the running search."""
+        self._enter_pending = False
+        """Whether Enter was pressed during the search."""
 
     def search(self, query: str) -> None:
         self._searching = query
@@ -47,14 +47,16 @@ class ResumeDialog(DeletableList[Saved], Menu[Saved]):
         if found:
             self.status.clear()
         else:
-            self.status.info("No conversation has these words")
-        if self._take:
-            self.take_found()
+            self.status.info("No conversation matches")
+        if self._enter_pending:
+            self.choose_highlighted()
 
-    def take_found(self) -> None:
-        self._take = self._searching is not None  # Enter just behind a letter takes what that letter finds
-        if not self._take:
-            super().take_found()
+    def choose_highlighted(self) -> None:
+        self._enter_pending = (
+            self._searching is not None
+        )  # Enter right after a letter chooses the result for that letter
+        if not self._enter_pending:
+            super().choose_highlighted()
 
     def question(self, row: Saved) -> str:
         return f'Delete "{row.name}"?'
@@ -62,7 +64,7 @@ class ResumeDialog(DeletableList[Saved], Menu[Saved]):
     def action_arm(self) -> None:
         super().action_arm()
         if self.armed is not None:
-            self.set_focus(None)  # the next key is the answer
+            self.set_focus(None)  # the next key answers the question
 
     def action_disarm(self) -> None:
         super().action_disarm()

@@ -1,1 +1,1 @@
-"""What screens and dialogs are made of. None of them knows what it is used for."""
+"""Widgets of screens and dialogs. They do not depend on their use."""

@@ -1,4 +1,4 @@
-"""The input for a question: several lines, a history, pasted files and folded pastes, commands after a slash."""
+"""The input for messages: several lines, history, pasted files, folded pastes and slash commands."""
 
 from rich.text import Text
 from textual import events
@@ -15,50 +15,50 @@ PLACEHOLDER = "Ask something · / commands · @ files"
 
 
 class Composer(TextArea):
-    """Enter sends; Ctrl-J, Alt-Enter and Shift-Enter begin a new line; ↑ and ↓ at its edges show what was sent before.
+    """Enter sends; Ctrl-J, Alt-Enter and Shift-Enter start a new line; ↑ in the first row and ↓ in the last show the history.
 
-    Its text has marks for long pastes; `folds` gives the whole text. The cursor steps over a mark, and an edit that touches one
-    replaces it as a unit.
+    Its text has placeholders for long pastes; `folds` gives the full text. The cursor skips over a placeholder, and an edit
+    inside a placeholder replaces all of it.
     """
 
     class Sent(Message):
-        """Enter was pressed. The text may have marks for pastes."""
+        """Enter was pressed. The text may have placeholders for pastes."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
     class Attached(Message):
-        """Files were pasted, by their paths."""
+        """Paths of files were pasted."""
 
         def __init__(self, sources: list[str]) -> None:
             super().__init__()
             self.sources = sources
 
     class Detached(Message):
-        """Pasted paths were meant as text."""
+        """The paths were pasted again, so they are text."""
 
     class RecallRequested(Message):
-        """↑ was pressed while messages are queued: the last one is to be edited."""
+        """↑ was pressed: return the last queued message to the composer."""
 
     class SearchRequested(Message):
-        """Ctrl-R was pressed: earlier messages are to be searched."""
+        """Ctrl-R was pressed: search the history."""
 
     class EditorRequested(Message):
-        """Ctrl-G was pressed: the message is to be edited in an editor."""
+        """Ctrl-G was pressed: open the external editor."""
 
     class Folded(Message):
         """A long paste was folded."""
 
     class TooLong(Message):
-        """A paste has more characters than can be shown here."""
+        """A paste is too long to expand in the composer."""
 
         def __init__(self, characters: int) -> None:
             super().__init__()
             self.characters = characters
 
     class SuggestionMoved(Message):
-        """↑, ↓ or Tab was pressed while commands are offered."""
+        """↑, ↓ or Tab (`by` 0) was pressed while suggestions are shown."""
 
         def __init__(self, by: int) -> None:
             super().__init__()
@@ -72,29 +72,29 @@ class Composer(TextArea):
             placeholder=PLACEHOLDER,
             id="composer",
         )
-        self.cursor_blink = False  # each blink is written to the terminal, also over ssh
+        self.cursor_blink = False  # each blink writes to the terminal, also over ssh
         self.folds = FoldedPastes()
         self.asked: list[str] = []
         self._at = 0
-        """Where in the history we are; its length is the text that is being written."""
+        """Position in the history; its length stands for the current draft."""
         self._draft = ""
         self.pasted = ""
-        """The paths that were pasted last and attached, until they are sent or removed."""
+        """The pasted paths that were attached last, until they are sent or removed."""
         self.offers = False
-        """Whether commands or paths are offered: then the arrows are theirs."""
+        """Whether suggestions are shown: then the arrow keys move in them."""
         self.queued = False
-        """Whether messages are queued: then ↑ takes the last one back."""
+        """Whether messages are queued: then ↑ returns the last one."""
 
     async def _on_key(self, event: events.Key) -> None:
-        # not by bindings of priority: they would run before the letters that were typed just before them
+        # no priority bindings: they would run before letters typed earlier
         match event.key:
             case "enter":
                 self._send()
             case "ctrl+j" | "shift+enter" | "alt+enter":
                 self._new_line()
             case "ctrl+underscore":
-                self.undo()  # Ctrl-Z, TextArea's key for it, suspends the app
-                self.history.checkpoint()  # else the next edit would be undone together with the one before
+                self.undo()  # TextArea uses Ctrl-Z, which suspends the app
+                self.history.checkpoint()  # otherwise the next edit is undone together with the previous one
             case "ctrl+g":
                 self.post_message(self.EditorRequested())
             case "ctrl+r":
@@ -113,12 +113,12 @@ class Composer(TextArea):
         event.prevent_default()
 
     def put(self, text: str) -> None:
-        """Replaces what is written. A text that is too long to show is folded."""
+        """Replaces the text. A text that is too long to show is folded."""
         self.text = self._shown(text)
         self.move_cursor(self.document.end)
 
     def rewrite(self, text: str) -> None:
-        """Replaces what is written in a way that can be undone."""
+        """Replaces the text. The user can undo it."""
         self._at = len(self.asked)
         self.replace(self._shown(text), (0, 0), self.document.end, maintain_selection_offset=False)
 
@@ -135,10 +135,10 @@ class Composer(TextArea):
 
     def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:
         if self.cursor_location[0] >= self.document.line_count:
-            return Offset(0, 0)  # while many lines are undone, Textual asks for a cursor that it moves only after that
+            return Offset(0, 0)  # during an undo of many lines, Textual uses a cursor outside the text
         return super().scroll_cursor_visible(center, animate)
 
-    # --- marks for pastes ---
+    # --- placeholders for pastes ---
 
     def get_line(self, line_index: int) -> Text:
         raw = self.document.get_line(line_index)
@@ -153,7 +153,7 @@ class Composer(TextArea):
         )
 
     def _beside(self, place: tuple[int, int], before: tuple[int, int]) -> tuple[int, int]:
-        """The place, or outside the mark that it is in: the end that lies in the direction of the move."""
+        """The location, moved out of a placeholder in the direction of the move."""
         row, column = place
         for start, end in spans(self.document.get_line(row)):
             if start < column < end:
@@ -172,7 +172,7 @@ class Composer(TextArea):
         return super().edit(edit)
 
     def _unfold(self) -> None:
-        """Shows the paste before the cursor in full, or the first one."""
+        """Expands the last paste before the cursor, or the first paste."""
         marks = [(row, span) for row in range(self.document.line_count) for span in spans(self.document.get_line(row))]
         if not marks:
             return
@@ -201,13 +201,13 @@ class Composer(TextArea):
         self.post_message(self.Sent(self.text.strip()))
 
     def sent(self, text: str) -> None:
-        """Clears the composer and remembers what was written."""
+        """Clears the composer and adds its text to the history."""
         self.put("")
         self._at = len(self.asked)
         self.remember(text)
 
     def remember(self, text: str) -> None:
-        """Adds a message to the history that ↑ shows."""
+        """Adds a message to the history."""
         writing = self._at == len(self.asked)
         if text and (not self.asked or self.asked[-1] != text):
             self.asked.append(text)
@@ -257,7 +257,7 @@ class Composer(TextArea):
 
     async def _on_paste(self, event: events.Paste) -> None:
         event.stop()
-        event.prevent_default()  # else Textual calls TextArea's own handler after this one
+        event.prevent_default()  # otherwise Textual also calls TextArea's own handler
         sources = dragged(event.text)
         if sources and event.text != self.pasted:
             self.pasted = event.text
@@ -265,5 +265,5 @@ class Composer(TextArea):
             return
         if sources:
             self.pasted = ""
-            self.post_message(self.Detached())  # pasted twice, it is text
+            self.post_message(self.Detached())  # the second paste is text
         self.paste(event.text)

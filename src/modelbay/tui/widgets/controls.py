@@ -1,4 +1,4 @@
-"""The small things that forms are made of beside fields: a choice, a push button, a pair of inputs."""
+"""Widgets of forms: a choice field, a text button, a pair of inputs, a labeled row."""
 
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ from textual.widgets import Input, Label, Static
 
 
 class ChoiceField(Static, can_focus=True):
-    """One of a few, changed with ←→."""
+    """One of a few options, changed with ←→."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "turn(-1)", show=False),
@@ -49,7 +49,7 @@ class ChoiceField(Static, can_focus=True):
 
 
 class TextButton(Static, can_focus=True):
-    """A button in a line of text."""
+    """A button that looks like text in brackets."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "push", show=False)]
 
@@ -73,7 +73,7 @@ class TextButton(Static, can_focus=True):
 
 
 class InputPair(Vertical):
-    """Two values side by side, as a model's id and its name. Backspace in two blank ones takes the pair away."""
+    """Two inputs in one row, such as the ID and the name of a model. Backspace in an empty pair removes it."""
 
     class Emptied(Message):
         def __init__(self, pair: "InputPair") -> None:
@@ -125,7 +125,7 @@ class InputPair(Vertical):
 
 
 class LabeledRow(Horizontal):
-    """A label before something that is no field."""
+    """A label and a widget other than an input."""
 
     def __init__(self, label: str, widget: Widget) -> None:
         super().__init__(classes="line")

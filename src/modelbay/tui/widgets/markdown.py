@@ -1,7 +1,7 @@
-"""Markdown as it is shown: one drawing for a stretch of text, so that a long answer is a few widgets and not a thousand.
+"""Rendering of Markdown in chunks, so that a long answer needs a few widgets instead of a thousand.
 
-Everything visible in the source is drawn: models write `Vec<T>`, JSX and LaTeX outside of code, which Markdown takes for HTML
-and for escapes, and would drop.
+No visible text of the source is lost. Models write `Vec<T>`, JSX and LaTeX outside of code; plain Markdown would read them as
+HTML and escapes and drop them.
 """
 
 import re
@@ -24,23 +24,23 @@ from rich.text import Text
 
 THEME = "ansi_dark"
 LONG, LONG_CODE = 1_200, 6_000
-"""Characters after which a text goes on in a stretch of its own."""
+"""Characters after which a text or a code block continues in a new chunk."""
 LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
-"""A line as Markdown has it. `splitlines` also ends lines at a form feed or U+2028."""
+"""A line in Markdown. `splitlines` also splits at a form feed or U+2028."""
 CONTINUED = "\u2060"
-"""Stands before the info string of a fence that continues a long one: it is drawn once."""
+"""Prefix of the info string in the continuation of a long code block, so that the info string is shown once."""
 MATH = ((r"\(", r"\)"), (r"\[", r"\]"), ("$$", "$$"))
-"""What encloses LaTeX, beside `\\begin{NAME}` and `\\end{NAME}`. Its source is shown as it is."""
+"""Delimiters of LaTeX, besides `\\begin{NAME}` and `\\end{NAME}`. Its source is shown unchanged."""
 ENVIRONMENT = re.compile(r"\\begin(\{[^{}\n]+\})")
 DOLLARS = re.compile(r"\$(?=\S)[^$\n]*?(?<=\S)\$(?!\d)")
-"""LaTeX between single dollars, by Pandoc's rule: prices are not."""
+"""LaTeX between single dollar signs, by Pandoc's rule, which excludes prices."""
 ESCAPED = frozenset("*_`~#>|-+.!<")
-"""Characters before which a backslash is Markdown's. Before others it is LaTeX's, or a path's, and is drawn."""
+"""Characters that a backslash escapes. Before others, the backslash belongs to LaTeX or a path and is shown."""
 
 
 def chunks(text: str) -> list[str]:
-    """A text cut into parts that are drawn one by one and look as the whole would: where a block begins that is in no other;
-    and within long code, where each part gets fences of its own."""
+    """Splits a text into chunks that look the same as the whole text. Chunks begin at top-level blocks, and within long code
+    blocks, where each chunk gets its own fences."""
     lines = LINE.findall(text)
     parts: list[str] = []
     part: list[str] = []
@@ -50,9 +50,7 @@ def chunks(text: str) -> list[str]:
             continue
         first, end = token.map
         size += _add(part, lines[at:first])
-        if size > LONG and lines[first].endswith(
-            ("\n", "\r")
-        ):  # an unfinished line may become one of the block before it
+        if size > LONG and lines[first].endswith(("\n", "\r")):  # an unfinished line may still join the previous block
             parts.append("".join(part))
             part, size = [], 0
         if token.type == "fence" and token.markup and lines[first].startswith(token.markup):
@@ -66,13 +64,13 @@ def chunks(text: str) -> list[str]:
 
 
 def _add(part: list[str], lines: list[str]) -> int:
-    """Adds lines to a part; how many characters they have."""
+    """Adds lines to a chunk. Returns their number of characters."""
     part += lines
     return sum(map(len, lines))
 
 
 def _code(part: list[str], lines: list[str], token: Token) -> list[list[str]]:
-    """The parts that a fence makes of the part before it and its own lines."""
+    """The chunks of a code block; the first one begins with the previous chunk."""
     parts, size = [part], sum(map(len, part))
     head = lines[0]
     if not token.info.startswith(CONTINUED) and token.info.strip():
@@ -89,7 +87,7 @@ def _code(part: list[str], lines: list[str], token: Token) -> list[list[str]]:
 
 @cache
 def _blocks() -> MarkdownIt:
-    """Finds the blocks of a text that may still grow."""
+    """The parser that finds the blocks of an unfinished text."""
     made = _made(_open_math_block)
     made.core.ruler.enableOnly(["normalize", "block"])
     return made
@@ -102,8 +100,8 @@ def _parser() -> MarkdownIt:
 
 def _made(math_block: Callable[[StateBlock, int, int, bool], bool]) -> MarkdownIt:
     made = MarkdownIt("commonmark").enable("strikethrough")
-    made.normalizeLink = lambda url: url  # type: ignore[method-assign]  # an address is drawn as it is written
-    # tags within a line, pictures, and definitions of links would vanish
+    made.normalizeLink = lambda url: url  # type: ignore[method-assign]  # a URL is shown unchanged
+    # inline tags, images and link definitions would disappear
     made.disable(["html_inline", "image", "reference"])
     made.block.ruler.before("code", "table", _table, {"alt": ["paragraph", "reference"]})
     made.block.ruler.before("fence", "math", math_block, {"alt": ["paragraph", "blockquote", "list"]})
@@ -113,7 +111,7 @@ def _made(math_block: Callable[[StateBlock, int, int, bool], bool]) -> MarkdownI
 
 
 def _math(state: StateInline, silent: bool) -> bool:
-    """LaTeX within a line."""
+    """Inline LaTeX."""
     if enclosed := _enclosed(state.src, state.pos, MATH):
         begin, closing = enclosed
         if (end := state.src.find(closing, begin)) >= 0:
@@ -123,7 +121,7 @@ def _math(state: StateInline, silent: bool) -> bool:
 
 
 def _escape(state: StateInline, silent: bool) -> bool:
-    """A backslash, alone or with the character that it makes plain."""
+    """A backslash, alone or with the character that it escapes."""
     if state.src[state.pos] != "\\":
         return False
     following = state.src[state.pos + 1 : state.pos + 2]
@@ -132,7 +130,7 @@ def _escape(state: StateInline, silent: bool) -> bool:
             state.pending += following
         state.pos += 2
         return True
-    # of two backslashes, which end a line in LaTeX, the second does not escape what follows
+    # two backslashes end a line in LaTeX: the second one escapes nothing
     return _verbatim(state, state.pos + (2 if following == "\\" else 1), silent)
 
 
@@ -144,27 +142,26 @@ def _verbatim(state: StateInline, end: int, silent: bool) -> bool:
 
 
 def _enclosed(text: str, at: int, pairs: Iterable[tuple[str, str]]) -> tuple[int, str] | None:
-    """Where LaTeX that is opened here begins, and what closes it."""
+    """The start of LaTeX that opens here, and its closing delimiter."""
     if match := ENVIRONMENT.match(text, at):
         return match.end(), rf"\end{match[1]}"
     return next(((at + len(opening), closing) for opening, closing in pairs if text.startswith(opening, at)), None)
 
 
 def _math_block(state: StateBlock, first: int, last: int, silent: bool) -> bool:
-    """LaTeX on lines of its own, drawn as a block of code."""
+    """A block of LaTeX, shown as code."""
     end = _math_end(state, first, last)
     return end is not None and end <= last and _math_lines(state, first, end, silent)
 
 
 def _open_math_block(state: StateBlock, first: int, last: int, silent: bool) -> bool:
-    """The same, also where its end has not come yet."""
+    """A block of LaTeX whose end may still be missing."""
     end = _math_end(state, first, last)
     return end is not None and _math_lines(state, first, min(end, last), silent)
 
 
 def _math_end(state: StateBlock, first: int, last: int) -> int | None:
-    """The line behind LaTeX that begins in a line, one too many if nothing closes it. None: there is none on lines of its
-    own."""
+    """The line after a block of LaTeX; `last` + 1 if it has no end; None if no block begins here."""
     start = state.bMarks[first] + state.tShift[first]
     enclosed = _enclosed(state.src, start, MATH[1:])
     if enclosed is None or state.sCount[first] - state.blkIndent >= 4:
@@ -177,7 +174,7 @@ def _math_end(state: StateBlock, first: int, last: int) -> int | None:
         begin = state.bMarks[line]
     end = state.src.index(closing, begin) + len(closing)
     if state.src[end : state.eMarks[line]].strip(" .,;"):
-        return None  # a sentence goes on behind it
+        return None  # it is part of a sentence
     return line + 1
 
 
@@ -191,7 +188,7 @@ def _math_lines(state: StateBlock, first: int, end: int, silent: bool) -> bool:
 
 
 def _table(state: StateBlock, first: int, last: int, silent: bool) -> bool:
-    """A table; as its source if a row has more cells than the head, which would vanish."""
+    """A table. Shown as source if a row has more cells than the head, because they would disappear."""
     before = len(state.tokens)
     if not table(state, first, last, silent):
         return False
@@ -216,7 +213,7 @@ class _Heading(Heading):
 
 
 class _CodeBlock(CodeBlock):
-    """Highlighted, on the terminal's background, and indented; its info string above it."""
+    """Highlighted and indented, on the terminal's background, with its info string above."""
 
     info = ""
 
@@ -224,7 +221,7 @@ class _CodeBlock(CodeBlock):
     def create(cls, markdown: Markdown, token: Token) -> "_CodeBlock":
         info = token.info.strip()
         made = cls(info.removeprefix(CONTINUED).partition(" ")[0] or "text", markdown.code_theme)
-        if token.markup and not info.startswith(CONTINUED):  # without marks the info string is ours
+        if token.markup and not info.startswith(CONTINUED):  # without fences, modelbay set the info string
             made.info = info
         return made
 
@@ -236,14 +233,14 @@ class _CodeBlock(CodeBlock):
 
 
 class _Table(TableElement):
-    """Without lines between its rows, which would take half the screen."""
+    """Without lines between rows, which would fill half the screen."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for drawn in super().__rich_console__(console, options):
             if isinstance(drawn, Table):
                 drawn.box, drawn.border_style = box.SIMPLE_HEAD, "dim"
                 for column in drawn.columns:
-                    column.overflow = "fold"  # a long word would end in an ellipsis
+                    column.overflow = "fold"  # otherwise a long word ends in an ellipsis
             yield drawn
 
 
@@ -259,7 +256,7 @@ class _Item(ListItem):
 
 
 class _List(ListElement):
-    """Its items keep their own numbers."""
+    """Its items keep their numbers from the source."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         numbers = [item.number for item in self.items if isinstance(item, _Item) and item.number is not None]
@@ -271,7 +268,7 @@ class _List(ListElement):
 
 
 class MarkdownText(Markdown):
-    """A stretch of Markdown."""
+    """A chunk of Markdown that rich renders."""
 
     elements: ClassVar[dict[str, type[MarkdownElement]]] = {
         **Markdown.elements, "heading_open": _Heading, "fence": _CodeBlock, "code_block": _CodeBlock, "table_open": _Table,

@@ -1,4 +1,4 @@
-"""A stretch of Markdown, drawn into lines when it is seen."""
+"""A chunk of Markdown, rendered when it becomes visible."""
 
 from functools import lru_cache
 
@@ -15,12 +15,12 @@ from textual.widget import Widget
 from modelbay.tui.widgets.markdown import MarkdownText
 
 KEPT = 128
-"""Stretches whose lines are kept: more than fit on a screen. Others are drawn again when they are seen."""
+"""Chunks in the cache: more than fit on a screen. Others are rendered again when they become visible."""
 
 
 @lru_cache(maxsize=KEPT)
 def _lines(console: Console, text: str, width: int) -> list[list[Segment]]:
-    """A text as lines, without blank ones at its end."""
+    """The rendered lines of a text, without blank lines at the end."""
     options = console.options.update(width=width, height=None)
     lines = console.render_lines(MarkdownText(text), options) if text else []
     while lines and not "".join(segment.text for segment in lines[-1]).strip():
@@ -29,17 +29,17 @@ def _lines(console: Console, text: str, width: int) -> list[list[Segment]]:
 
 
 class MarkdownChunk(Widget):
-    """Draws only what is seen: of a long conversation, a resize costs the stretches on the screen, and memory is the text."""
+    """Renders only if visible: a resize of a long conversation renders only visible chunks, and memory holds only the text."""
 
     def __init__(self) -> None:
         super().__init__()
         self._text = ""
         self._wide = 0
-        """The width that the height was measured for."""
+        """The width for which the height was measured."""
         self._high = 0
 
     def show(self, text: str) -> None:
-        """Shows another text."""
+        """Replaces the text."""
         self._text = text
         if self._wide:
             self._measure(self._wide)
@@ -51,7 +51,7 @@ class MarkdownChunk(Widget):
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         if width != self._wide and (not self._wide or self._seen):
             self._measure(width)
-        return self._high  # off the screen the height for another width will do, until it is seen
+        return self._high  # the old height is good enough until the chunk becomes visible
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
@@ -68,7 +68,7 @@ class MarkdownChunk(Widget):
 
     @property
     def _seen(self) -> bool:
-        """Whether any of it was on the screen when that was laid out last."""
+        """Whether a part of it was visible in the last layout."""
         try:
             return bool(self.screen.find_widget(self).visible_region)
         except (NoScreen, NoWidget):
@@ -88,7 +88,7 @@ class MarkdownChunk(Widget):
 
 
 def _marked(line: list[Segment], start: int, end: int, style: Style) -> list[Segment]:
-    """The line with a span of it, whose end may be -1 for its own, in another style."""
+    """The line with a span in another style. An end of -1 is the end of the line."""
     strip = Strip(line)
     end = strip.cell_length if end == -1 else min(end, strip.cell_length)
     before, within, after = (

@@ -1,4 +1,4 @@
-"""A search box over a listing: letters filter, the arrows move in the list."""
+"""A search box above a list: letters filter the list, the arrow keys move in it."""
 
 from typing import ClassVar
 
@@ -9,7 +9,7 @@ from textual.widgets import Input
 
 
 class SearchBox(Input, inherit_bindings=False):
-    """An input that leaves the arrows to the list below it, whose highlighted row they move or change."""
+    """An input without arrow keys: they belong to the list below it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("backspace", "delete_left", show=False),
@@ -20,13 +20,13 @@ class SearchBox(Input, inherit_bindings=False):
     ]
 
     class Space(Message):
-        """A blank was typed, where it is a key of the list's."""
+        """Space was pressed while it is a key of the list."""
 
     def __init__(self, *, spaces: bool = True) -> None:
         super().__init__(placeholder="type to search", compact=True, select_on_focus=False, id="query")
         self.cursor_blink = False
         self._spaces = spaces
-        """Whether a blank is a letter like others; else it is a key of the list's."""
+        """Whether space is typed as text; otherwise it is a key of the list."""
 
     async def _on_key(self, event: events.Key) -> None:
         if event.key == "space" and not self._spaces:

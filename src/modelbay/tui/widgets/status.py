@@ -1,4 +1,4 @@
-"""What is to be said beside the matter itself: that something is under way, a note, an error with the way to mend it."""
+"""The status line of dialogs: progress, notices, and errors with a hint."""
 
 from collections.abc import Collection
 
@@ -13,11 +13,11 @@ from modelbay.tui.error_boundary import trace
 
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 TICK = 0.1
-"""Seconds that a frame is shown."""
+"""Seconds per frame of the spinner."""
 
 
 class StatusLine(Static):
-    """One place for what a dialog has to say: that it waits, what went wrong and how to mend it, or a note."""
+    """Shows one message of a dialog: progress, a notice, a warning or an error."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__("", id=id)
@@ -62,31 +62,29 @@ class StatusLine(Static):
 
 
 def known_to(app: object) -> Collection[str] | None:
-    """The providers that the app's configuration has."""
+    """The providers in the app's configuration."""
     state = getattr(app, "state", None)
     return None if state is None else state.config.providers
 
 
 def failure(error: Exception, provider: str | None = None, known: Collection[str] | None = None) -> Content:
-    """An error as every place shows it: a title, what happened, how to fix it.
+    """An error as text: title, message and hint.
 
-    An internal error is shown too; with MODELBAY_DEBUG=1 with its traceback, which has no values in it.
+    An internal error is included. With MODELBAY_DEBUG=1 it has its traceback, without values of variables.
     """
     if not isinstance(error, ModelbayError):
         words = shown(" ".join(str(error).split()))[:300]
         where = f"\n{shown(trace(error))}" if environment("MODELBAY_DEBUG") else ""
         message = f"internal error: {type(error).__name__}: {words}{where}"
-        return _told(
-            "Error", message, "this is a bug in modelbay: set MODELBAY_DEBUG=1 to see where it happened, and report it"
-        )
+        return _error_text("Error", message, "report this bug in modelbay; set MODELBAY_DEBUG=1 to add a traceback")
     explain(error, About(provider, face="app", known=known))
     facts = [f"request {error.request_id}"] if error.request_id else []
     facts += [f"{error.attempts} attempts"] if error.attempts > 1 else []
     message = f"{error.message} ({', '.join(facts)})" if facts else error.message
-    return _told(title(error), message, error.hint)
+    return _error_text(title(error), message, error.hint)
 
 
-def _told(heading: str, message: str, hint: str | None) -> Content:
+def _error_text(heading: str, message: str, hint: str | None) -> Content:
     lines = [Content.styled(heading, "bold"), Content(f"\n{message}")]
     if hint:
         lines.append(Content.styled(f"\n{hint}", "dim"))

@@ -1,4 +1,4 @@
-"""The conversation as it is seen: questions, answers as they come, thinking that folds, calls, and what went wrong."""
+"""The conversation on the screen: questions, streaming answers, folded thinking, tool calls and errors."""
 
 from math import inf
 from time import monotonic
@@ -23,70 +23,70 @@ from modelbay.tui.widgets.markdown_chunk import MarkdownChunk
 from modelbay.tui.widgets.status import failure, known_to
 
 STOPPED: dict[FinishReason, str] = {
-    "length": "The answer was cut off: it reached the longest that was allowed.",
-    "content_filter": "The provider's content filter cut the answer off.",
-    "refusal": "The model refused.",
-    "pause": "The model paused; ask it to go on.",
-    "other": "The answer ended for an unknown reason and may not be whole.",
-    "tool_calls": "The model waits for its calls, which are not run here.",
+    "length": "The answer was cut off: it reached the maximum output tokens.",
+    "content_filter": "The answer was cut off by the provider's content filter.",
+    "refusal": "The model refused to answer.",
+    "pause": "The model paused. Ask it to continue.",
+    "other": "The answer ended for an unknown reason. It may be incomplete.",
+    "tool_calls": "The model waits for tool results. modelbay does not run tools.",
 }
 
 HELLO = Content.assemble(
     ("modelbay", "bold"),
     (f" {__version__}\n", "dim"),
-    ("/model chooses a model · /provider connects more · /help", "dim"),
+    ("/model choose a model · /provider add a provider · /help", "dim"),
 )
 OFTEN, SELDOM = 0.05, 0.15
-"""Seconds between two drawings of a growing text: at least, and at most where nothing more comes."""
+"""Seconds between two updates of a streaming text: minimum, and maximum if nothing more arrives."""
 SHARE = 3
-"""Drawing takes at most one of so many parts of the time."""
+"""Updates take at most 1/SHARE of the time."""
 
 
 MOUNTED, SPARE, REVEALED = 30, 10, 10
-"""Exchanges that are widgets; how many more there may be before the oldest are put aside; how many come back at a time. Each
-costs half a megabyte and time in every layout."""
+"""Entries that have widgets; extra entries before the oldest are removed; entries that PgUp brings back. Each entry costs half a
+megabyte and time in every layout."""
 
 
 LINES, LETTERS = 100, 10_000
-"""How much of a question is shown; a paste may be a thousand times longer."""
+"""Maximum lines and characters shown of a question; a paste may be a thousand times longer."""
 
 
 class AnswerNote(NamedTuple):
-    """Something about an answer, and how it looks: "note", "warning", "error"."""
+    """A notice in an answer. `kind` is its style: "note", "warning" or "error"."""
 
     words: Content
     kind: str
 
 
 class TranscriptEntry(Struct):
-    """A question and its answer as they are shown, so that they can be shown again."""
+    """A question and its answer, kept so that they can be shown again."""
 
     text: str
     files: list[Media]
-    said: list[Any] = field(default_factory=list)
-    """Parts, and notes among them."""
+    parts: list[Any] = field(default_factory=list)
+    """Parts of the answer and notices."""
 
 
 class EarlierPlaceholder(Static):
-    """Stands for the exchanges that are put aside."""
+    """The placeholder for earlier entries without widgets."""
 
     class Wanted(Message):
         pass
 
     def __init__(self, count: int) -> None:
-        super().__init__(Content(f"▴ {count:,} earlier questions: PgUp shows them"), classes="note")
+        super().__init__(Content(f"▴ {count:,} earlier questions · PgUp shows them"), classes="note")
 
     def on_click(self) -> None:
         self.post_message(self.Wanted())
 
 
 class Transcript(VerticalScroll, can_focus=False):
-    """All that was said. It follows what comes, unless its reader has scrolled up."""
+    """The transcript. It scrolls to new text unless the user has scrolled up."""
 
     def __init__(self) -> None:
         super().__init__()
         self._earlier: list[TranscriptEntry] = []
-        """Exchanges that are put aside, the oldest first."""
+        """Earlier entries without widgets, oldest first."""
 
     def compose(self) -> ComposeResult:
         yield Static(HELLO, classes="hello")
@@ -95,15 +95,15 @@ class Transcript(VerticalScroll, can_focus=False):
         self.anchor()
 
     async def ask(self, text: str, files: list[Media]) -> "AnswerView":
-        """Shows a question, and gives the place of its answer."""
+        """Shows a question. Returns the widget for its answer."""
         exchange = TranscriptEntry(text, files)
         await self._mount(exchange)
         self.anchor()
-        await self._put_aside()
+        await self._remove_oldest()
         return self.query(AnswerView).last()
 
     async def show(self, turns: list[Turn]) -> None:
-        """Shows turns that were said before, in place of what is there."""
+        """Replaces the transcript with these turns."""
         await self.remove_children()
         await self.mount(Static(HELLO, classes="hello"))
         exchanges: list[TranscriptEntry] = []
@@ -112,15 +112,15 @@ class Transcript(VerticalScroll, can_focus=False):
                 exchanges.append(TranscriptEntry(turn.text, [part for part in turn.parts if isinstance(part, Media)]))
             elif turn.role == "assistant":
                 exchanges = exchanges or [TranscriptEntry("", [])]
-                exchanges[-1].said += turn.parts
+                exchanges[-1].parts += turn.parts
         self._earlier = exchanges[:-MOUNTED]
-        await self._say_earlier()
+        await self._show_placeholder()
         for exchange in exchanges[-MOUNTED:]:
             await self._mount(exchange)
         self.anchor()
 
     async def reveal(self) -> None:
-        """Shows some of the exchanges that are put aside."""
+        """Shows some of the earlier entries."""
         if not self._earlier:
             return
         first = self.query(QuestionView).first()
@@ -128,7 +128,7 @@ class Transcript(VerticalScroll, can_focus=False):
         self.release_anchor()
         for exchange in back:
             await self._mount(exchange, before=first)
-        await self._say_earlier()
+        await self._show_placeholder()
         self.call_after_refresh(self.scroll_to_widget, first, top=True, animate=False)
 
     async def _mount(self, exchange: "TranscriptEntry", before: Widget | None = None) -> None:
@@ -136,8 +136,8 @@ class Transcript(VerticalScroll, can_focus=False):
         await self.mount(QuestionView(exchange), answer, before=before)
         await answer.replay()
 
-    async def _put_aside(self) -> None:
-        """Takes the oldest exchanges off the screen, unless its reader looks at earlier ones."""
+    async def _remove_oldest(self) -> None:
+        """Removes the widgets of the oldest entries unless the user has scrolled up."""
         answers = list(self.query(AnswerView))
         if len(answers) <= MOUNTED + SPARE or not self.is_vertical_scroll_end:
             return
@@ -149,9 +149,9 @@ class Transcript(VerticalScroll, can_focus=False):
                 self._earlier.append(child.exchange)
             if not child.has_class("hello"):
                 await child.remove()
-        await self._say_earlier()
+        await self._show_placeholder()
 
-    async def _say_earlier(self) -> None:
+    async def _show_placeholder(self) -> None:
         for old in self.query(EarlierPlaceholder):
             await old.remove()
         if self._earlier:
@@ -162,19 +162,19 @@ class Transcript(VerticalScroll, can_focus=False):
         await self.reveal()
 
     async def note(self, words: str) -> None:
-        """Shows something to know, beside any answer."""
+        """Shows a notice outside of answers."""
         await self.mount(Static(Content(words), classes="note"))
 
     async def warn(self, words: str) -> None:
-        """Shows something to mind, beside any answer."""
+        """Shows a warning outside of answers."""
         await self.mount(Static(Content(words), classes="warning"))
 
     async def fail(self, error: Exception) -> None:
-        """Shows what went wrong beside any answer, as in a command."""
+        """Shows an error outside of answers, such as one of a command."""
         await self.mount(Static(failure(error, known=known_to(self.app)), classes="error"))
 
     def toggle_thinking(self) -> None:
-        """Unfolds the last thinking there is, or folds it."""
+        """Expands or folds the last thinking."""
         if found := list(self.query(ThinkingView)):
             found[-1].folded = not found[-1].folded
 
@@ -191,17 +191,17 @@ class QuestionView(Static):
 
 
 class AnswerView(Vertical):
-    """One answer: its parts in their order, and notes about it."""
+    """One answer: its parts in order, and notices."""
 
     def __init__(self, exchange: TranscriptEntry) -> None:
         super().__init__()
         self.exchange = exchange
         self._parts: dict[int, _PartView] = {}
         self._retry: Static | None = None
-        """Says that an attempt failed, until something comes."""
+        """The line about a failed attempt, until the answer starts."""
 
     async def feed(self, event: Event) -> None:
-        """Shows what an event adds."""
+        """Adds an event to the answer."""
         match event:
             case Warned(message=message, retry=True):
                 await self._retrying(message)
@@ -217,37 +217,37 @@ class AnswerView(Vertical):
                 await piece.add(text)
             case PartEnded(key=key, part=part):
                 await self._end(key, part)
-                self.exchange.said.append(part)
+                self.exchange.parts.append(part)
             case Warned(message=message):
                 await self.note(message, "warning")
             case _:
                 pass
 
     async def replay(self) -> None:
-        """Shows what was said before."""
-        for said in self.exchange.said:
-            if isinstance(said, AnswerNote):
-                await self.mount(Static(said.words, classes=said.kind))
+        """Shows the entry again."""
+        for part in self.exchange.parts:
+            if isinstance(part, AnswerNote):
+                await self.mount(Static(part.words, classes=part.kind))
                 continue
-            await self._start(-1, said)
-            if isinstance(said, Text | Refusal | Thinking) and -1 in self._parts:
-                await self._parts[-1].add(said.text)
-            await self._end(-1, said)
+            await self._start(-1, part)
+            if isinstance(part, Text | Refusal | Thinking) and -1 in self._parts:
+                await self._parts[-1].add(part.text)
+            await self._end(-1, part)
 
     async def note(self, words: str, kind: str = "note") -> None:
         await self._add(AnswerNote(Content(words), kind))
 
     async def fail(self, error: Exception) -> None:
         await self._settle()
-        await self.close()  # what had come stands before the error, also when it is shown again
+        await self.close()  # the parts come before the error, also when the entry is shown again
         await self._add(AnswerNote(failure(error, known=known_to(self.app)), "error"))
 
     async def _add(self, note: AnswerNote) -> None:
-        self.exchange.said.append(note)
+        self.exchange.parts.append(note)
         await self.mount(Static(note.words, classes=note.kind))
 
     async def _retrying(self, words: str) -> None:
-        """One line for all attempts: the last one that failed."""
+        """Shows one line for all attempts: the last failed one."""
         if self._retry is None:
             self._retry = Static(classes="warning")
             await self.mount(self._retry)
@@ -259,10 +259,10 @@ class AnswerView(Vertical):
             self._retry = None
 
     async def close(self) -> None:
-        """Ends what is still open, as when it was interrupted."""
+        """Ends parts that are still open, such as after an interrupt."""
         for piece in self._parts.values():
             await piece.end()
-            self.exchange.said.append(piece.part)
+            self.exchange.parts.append(piece.part)
         self._parts.clear()
 
     async def _start(self, key: int, part: AnyPart) -> None:
@@ -285,9 +285,9 @@ class AnswerView(Vertical):
             case ToolCall():
                 words, kind = f"⚙ {part.name} {part.arguments}".rstrip(), "call"
             case ServerToolCall():
-                words, kind = f"⚙ the provider ran {part.name} {part.arguments}".rstrip(), "call"
+                words, kind = f"⚙ run by the provider: {part.name} {part.arguments}".rstrip(), "call"
             case Media():
-                words = f"made: {part.kind} {part.media_type or ''} {part.url or ''}".rstrip()
+                words = f"generated: {part.kind} {part.media_type or ''} {part.url or ''}".rstrip()
             case _:
                 pass
         if words:
@@ -295,11 +295,11 @@ class AnswerView(Vertical):
 
 
 class _PartView(Vertical):
-    """A part of an answer that grows."""
+    """A streaming part of an answer."""
 
     @property
     def part(self) -> AnyPart:
-        """The part as far as it has come."""
+        """The part received so far."""
         raise NotImplementedError
 
     async def add(self, text: str) -> None:
@@ -310,25 +310,25 @@ class _PartView(Vertical):
 
 
 class TextView(_PartView):
-    """Text, as Markdown. What comes is drawn a few times a second, the more seldom the longer drawing takes; and a long text
-    is drawn in stretches, so that what is there already is left alone."""
+    """Markdown text. It updates a few times per second, less often if an update takes long. A long text consists of chunks, so that
+    finished chunks are not rendered again."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._stretch = MarkdownChunk()
+        self._chunk = MarkdownChunk()
         self._came: list[str] = []
         self._drawn = ""
-        """What the last stretch shows."""
+        """Text of the last chunk."""
         self._waiting = ""
         self._began = self._next = 0.0
-        """When the last drawing began, and when to draw again: not before the last has been painted."""
+        """Time of the last update, and earliest time of the next: not before the last one is on the screen."""
 
     @property
     def part(self) -> AnyPart:
         return Text(text="".join(self._came))
 
     def compose(self) -> ComposeResult:
-        yield self._stretch
+        yield self._chunk
 
     def on_mount(self) -> None:
         self._timer = self.set_interval(SELDOM, self._draw_again)
@@ -353,10 +353,10 @@ class TextView(_PartView):
         self._began, self._next = monotonic(), inf
         *whole, self._drawn = chunks(self._drawn + text)
         for part in whole:
-            self._stretch.show(part)
-            self._stretch = MarkdownChunk()
-            await self.mount(self._stretch)
-        self._stretch.show(self._drawn)
+            self._chunk.show(part)
+            self._chunk = MarkdownChunk()
+            await self.mount(self._chunk)
+        self._chunk.show(self._drawn)
         self.call_after_refresh(self._painted)
 
     def _painted(self) -> None:
@@ -365,7 +365,7 @@ class TextView(_PartView):
 
 
 class ThinkingView(_PartView):
-    """Thinking: a line that says how long it took, and folds away what was thought."""
+    """Thinking: a line with its duration, and the folded text."""
 
     folded: reactive[bool] = reactive(True)
 

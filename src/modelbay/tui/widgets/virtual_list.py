@@ -1,4 +1,4 @@
-"""A list of one-line rows that draws only what is seen, so that five thousand cost what twenty do."""
+"""A list of one-line rows. It draws only visible rows, so 5000 rows cost no more than 20."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
@@ -17,23 +17,23 @@ from textual.strip import Strip
 R = TypeVar("R")
 POINTER = "❯"
 MEASURED = 300
-"""How many rows are looked at for the width of the first column."""
+"""Rows that determine the widths of the columns."""
 GAP = 2
 
 
 class ListRow(Struct):
-    """What a row shows: a label, in one column; more about it, dimmed; a word at the right edge; a check box."""
+    """Content of a row: label, muted note, text at the right edge, check box."""
 
     label: str
     note: str = ""
     right: str = ""
     mark: bool | None = None
     heading: bool = False
-    """It only names what is under it, and cannot be chosen."""
+    """Whether it is a heading, which cannot be chosen."""
 
 
 class VirtualList(ScrollView, Generic[R], can_focus=True):
-    """The rows, one of them highlighted. It may have the focus, or be moved in by whoever has it."""
+    """The rows, one of them highlighted. It has the focus, or the focused widget moves the highlight."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "listing--row", "listing--highlight", "listing--note", "listing--right", "listing--heading", "listing--mark",
@@ -60,7 +60,7 @@ class VirtualList(ScrollView, Generic[R], can_focus=True):
             return self.listing
 
     class Chosen(Moved):
-        """Enter was pressed on a row, or it was clicked."""
+        """Enter was pressed on a row, or the row was double-clicked."""
 
     def __init__(self, rows: Sequence[R], show: Callable[[R], ListRow], *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -73,7 +73,7 @@ class VirtualList(ScrollView, Generic[R], can_focus=True):
     def on_mount(self) -> None:
         self.set_rows(self._rows)
 
-    # --- what is in it ---
+    # --- rows ---
 
     @property
     def rows(self) -> Sequence[R]:
@@ -84,7 +84,7 @@ class VirtualList(ScrollView, Generic[R], can_focus=True):
         return self._rows[self._at] if self._at < len(self._rows) else None
 
     def set_rows(self, rows: Sequence[R], at: R | None = None) -> None:
-        """Shows other rows, `at` highlighted, or the first that can be."""
+        """Replaces the rows and highlights `at`, or the first row that is not a heading."""
         self._rows = rows
         shown = [self._show(row) for row in rows[:MEASURED]]
         self._label = max((cell_len(row.label) for row in shown if not row.heading), default=0)
@@ -97,11 +97,11 @@ class VirtualList(ScrollView, Generic[R], can_focus=True):
         self._seen()
 
     def redraw(self) -> None:
-        """After something that the rows show has changed."""
+        """Call after the content of the rows has changed."""
         self.refresh()
 
     def steady(self, most: int) -> None:
-        """Keeps the height that all rows want, at most so many lines, however few a search leaves."""
+        """Fixes the height for the current rows, at most `most`, so that a search does not change it."""
         self.styles.height = max(min(len(self._rows), most), 1)
 
     # --- moving ---
@@ -121,7 +121,7 @@ class VirtualList(ScrollView, Generic[R], can_focus=True):
             self.post_message(self.Chosen(self))
 
     def _next(self, at: int, by: int) -> int:
-        """The next row in a direction that can be chosen; `at` itself where there is none."""
+        """The next row in a direction that is not a heading; `at` if there is none."""
         there = at + by
         while 0 <= there < len(self._rows):
             if not self._show(self._rows[there]).heading:
@@ -135,7 +135,7 @@ class VirtualList(ScrollView, Generic[R], can_focus=True):
             self._seen()
 
     def _seen(self) -> None:
-        top = max(self._at - 1, 0) if self._at == 1 else self._at  # a heading above the first row is seen with it
+        top = max(self._at - 1, 0) if self._at == 1 else self._at  # shows a heading above the first row too
         self.scroll_to_region(Region(0, top, 1, 1 + self._at - top), animate=False)
         self.refresh()
         self.post_message(self.Moved(self))
@@ -144,7 +144,7 @@ class VirtualList(ScrollView, Generic[R], can_focus=True):
         at = event.y + int(self.scroll_y)
         if at < len(self._rows) and not self._show(self._rows[at]).heading:
             self._go(at)
-            if event.chain > 1:  # one click only highlights: it may have been meant for the terminal's window
+            if event.chain > 1:  # one click only highlights: it may have been meant to focus the window
                 self.action_choose()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -188,7 +188,7 @@ class VirtualList(ScrollView, Generic[R], can_focus=True):
 
 
 def _cut(text: str, width: int) -> str:
-    """The text in just that many cells, with an ellipsis where some of it is left out."""
+    """The text in exactly `width` cells, shortened with an ellipsis if it is too long."""
     if cell_len(text) > width > 0:
         text = set_cell_size(text, width - 1).rstrip() + "…"
     return set_cell_size(text, max(width, 0))
