@@ -423,7 +423,7 @@ async def test_of_many_files_some_are_named(home: Path, configured: str):
         (home / f"file{number}.txt").write_text("content")
     async with sitting(configured, home=home) as person:
         await person.pastes("\n".join(str(home / f"file{number}.txt") for number in range(50)))
-        screen = await person.sees("file7.txt", "42 more", "/file without a path removes them")
+        screen = await person.sees("file7.txt", "42 more", "/file removes all")
         assert "file8.txt" not in screen
         await person.says("Hello")
         await person.sees("You asked:")

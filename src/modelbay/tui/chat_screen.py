@@ -559,7 +559,7 @@ class ChatScreen(Screen[None]):
         names = "  ".join(f"⊕ {file.name or file.url or file.kind}" for file in self._files[:NAMED])
         if len(self._files) > NAMED:
             names += f"  … {len(self._files) - NAMED:,} more"
-        shown.update(Content(f"{names}   (/file alone removes them)" if names else ""))
+        shown.update(Content(f"{names}   (/file removes all)" if names else ""))
 
     def _show_queue(self) -> None:
         self.composer.queued = bool(self._queue)
