@@ -94,7 +94,7 @@ async def test_an_editor_that_fails_leaves_the_message_as_it_was(
     ("value", "words"),
     [
         ("", "No editor is set. Set EDITOR before you start modelbay: export EDITOR=nano"),
-        ("no-such-editor", "Could not start no-such-editor of $VISUAL or $EDITOR: No such file or directory"),
+        ("no-such-editor", "Could not start no-such-editor (from $VISUAL or $EDITOR): No such file or directory"),
         ("vi 'unfinished", "Invalid value of EDITOR: No closing quotation: vi 'unfinished"),
     ],
 )
