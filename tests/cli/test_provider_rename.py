@@ -115,7 +115,7 @@ def test_a_stored_key_goes_along_with_the_origin_it_is_bound_to(
     assert answers(bay, "work/sim-1")
     bay.file.write_text(bay.text.replace(simulator.url, "http://127.0.0.1:9"))
     run = bay("ask", "-m", "work/sim-1", "Hello")
-    assert f"this key was given for {simulator.url}".replace(simulator.url, "SIM") in run.err
+    assert f"this API key was set for {simulator.url}".replace(simulator.url, "SIM") in run.err
 
 
 @pytest.mark.parametrize(

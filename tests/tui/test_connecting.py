@@ -1,5 +1,6 @@
 """Connecting providers in the app: the manager, and each way to add one."""
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from modelbay.providers import presets
 from modelbay.secrecy import redact
 from modelbay.simulator import Simulator
 from tests.cli.command import KEY
-from tests.servers.site import site
+from tests.servers.site import Page, site
 from tests.tui.sitting import Sitting, sitting
 
 REGISTRY = """
@@ -41,7 +42,7 @@ async def chooses_way(person: Sitting, number: int) -> None:
     await opens_manager(person)
     await person.presses("end", "enter")
     await person.sees("Add provider")
-    await person.presses(*["down"] * number, "enter")
+    await person.presses(*["down"] * (number + 1), "enter")
 
 
 # --- the manager ---
@@ -280,9 +281,9 @@ async def test_a_manifest_is_shown_before_it_is_written(home: Path, configured: 
             await person.presses("enter")
             await person.types(KEY)
             await person.presses("enter")
-            await person.sees("Add Sample Provider", f"{mine.url}/v1", "sim-1", "Write it? [y/N]")
+            await person.sees("Add Sample Provider", f"{mine.url}/v1", "sim-1", "Enter save")
             assert person.config == configured
-            await person.presses("y")
+            await person.presses("enter")
             await person.sees("Select a model", "sample-provider/sim-1")
             await person.presses("enter")
             await person.says("Hello")
@@ -304,8 +305,8 @@ async def test_embedded_json_is_pasted(home: Path, configured: str, simulator: S
         person.app.post_message(events.Paste(text))
         await person.sees("Pasted")
         await person.presses("ctrl+s")
-        await person.sees("Add Pasted", "Write it? [y/N]")
-        await person.presses("y")
+        await person.sees("Add Pasted", "Enter save")
+        await person.presses("enter")
         await person.sees("Select a model", "pasted/sim-1")
 
 
@@ -334,9 +335,9 @@ async def test_a_registry_brings_its_providers(home: Path, configured: str, simu
             await person.presses("enter")
             await person.types(KEY)
             await person.presses("enter")
-            screen = await person.sees("Add 1 provider of", f"openai at {mine.url}/v1", "Write it? [y/N]")
+            screen = await person.sees("Add 1 provider of", f"openai at {mine.url}/v1", "Enter save")
             assert KEY not in screen and "acme" not in written(person)["providers"]
-            await person.presses("y")
+            await person.presses("enter")
             await person.sees("Select a model", "acme/sim-1")
             assert written(person)["providers"]["acme"]["base_url"] == f"{mine.url}/v1"
 
@@ -357,6 +358,121 @@ async def test_a_server_on_this_machine_that_wants_a_key_goes_through_the_dialog
     config = configured.replace(simulator.url, "https://elsewhere.example")
     async with sitting(config, home=home) as person:
         await chooses_way(person, 4)
-        await person.sees("Servers on this machine", "wants a key")
+        await person.sees("Servers on this machine", "requires an API key")
         await person.presses("enter")
         await person.sees("Custom provider", f"{simulator.url}/v1")
+
+
+# --- anything, and editing ---
+
+
+async def test_a_rejected_key_is_corrected_in_place_and_7_of_69_models_are_taken(home: Path, configured: str):
+    with site() as here:
+        listed = json.dumps({"data": [{"id": f"m-{number}"} for number in range(69)]}).encode()
+        here.pages["/v1/models"] = Page(listed, key=KEY)
+        async with sitting(configured, home=home) as person:
+            await chooses_way(person, -1)
+            await person.sees("Name, URL or file")
+            await person.types(f"{here.url}/v1")
+            await person.presses("enter")
+            await person.types("sk-wrong-0123456789")
+            await person.presses("enter")
+            await person.sees("The API key was rejected", "Add a provider")
+            assert person.config == configured
+            await person.presses("ctrl+u")
+            await person.types(KEY)
+            await person.presses("enter")
+            screen = await person.sees("Enter save", "✓ 69 chat models listed", "none of 69")
+            assert KEY not in screen
+            await person.presses("m")
+            await person.sees("69 models found", "0 of 69 marked")
+            for _ in range(7):
+                await person.presses("space", "down")
+            await person.sees("7 of 69 marked")
+            await person.presses("enter")
+            await person.sees("7 of 69: m-0")
+            await person.presses("d")
+            await person.sees("+[providers.")
+            assert person.config == configured
+            await person.presses("enter")
+            await person.sees("Select a model")
+            models = [
+                one["model"] for one in written(person)["models"].values() if one["provider"].startswith("localhost")
+            ]
+            assert models == [f"m-{number}" for number in range(7)]
+
+
+async def opens_editor(person: Sitting, key: str) -> None:
+    await opens_manager(person)
+    await person.presses(key)
+    await person.sees("Edit sim", "Ctrl-S save")
+
+
+@pytest.mark.parametrize("key", ["e", "enter"])
+async def test_a_provider_is_edited_from_its_row(home: Path, configured: str, simulator: Simulator, key: str):
+    async with sitting(configured, home=home) as person:
+        await opens_editor(person, key)
+        await person.types("sk-wrong-0123456789")
+        await person.presses("ctrl+s")
+        await person.sees("The API key was rejected", "Edit sim")
+        assert person.config == configured
+        await person.presses("ctrl+u")
+        await person.types(KEY)
+        await person.presses("up", "ctrl+u")
+        await person.types(f"{simulator.url}/v1/")
+        await person.presses("ctrl+s")
+        await person.sees_no("Edit sim")
+        sim = written(person)["providers"]["sim"]
+        assert (sim["base_url"], sim["api_key"]) == (f"{simulator.url}/v1/", KEY)
+
+
+async def test_the_models_of_a_provider_are_chosen_in_its_form(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await opens_editor(person, "e")
+        await person.presses("down", "enter")
+        await person.sees("7 models found", "2 of 7 marked", "[x] sim-thinker", "[ ] sim-1")
+        await person.presses("space", "enter")
+        await person.sees("3 of 7 models")
+        await person.presses("ctrl+s")
+        await person.sees_no("Edit sim")
+        models = [one["model"] for one in written(person)["models"].values() if one["provider"] == "sim"]
+        assert sorted(models) == ["sim-1", "sim-text", "sim-thinker"]
+
+
+async def test_another_origin_does_not_get_the_key_unasked(home: Path, configured: str):
+    with site() as other:
+        other.pages["/v1/models"] = {"data": [{"id": "m"}]}
+        async with sitting(configured, home=home) as person:
+            await opens_editor(person, "e")
+            await person.presses("up", "ctrl+u")
+            await person.types(f"{other.url}/v1")
+            await person.presses("ctrl+s")
+            await person.sees("the credentials of sim are for", "Edit sim")
+            assert other.asked == [] and person.config == configured
+
+
+async def test_a_key_that_is_rejected_in_the_chat_is_corrected_with_one_key(home: Path, configured: str):
+    async with sitting(configured.replace(KEY, "sk-wrong-0123456789"), home=home) as person:
+        await person.says("Hello")
+        await person.sees("Invalid API Key", "F2 edits the API key of sim")
+        await person.presses("f2")
+        await person.sees("Edit sim")
+        await person.types(KEY)
+        await person.presses("ctrl+s")
+        await person.sees("You asked: Hello")
+        assert written(person)["providers"]["sim"]["api_key"] == KEY
+
+
+async def test_five_thousand_models_are_chosen_from_without_a_row_for_each(home: Path, configured: str):
+    with site() as here:
+        here.pages["/v1/models"] = {"data": [{"id": f"m-{number}"} for number in range(5000)]}
+        async with sitting(configured, home=home) as person:
+            await chooses_way(person, 1)
+            await person.sees("Custom provider")
+            await person.presses("down", "down", "down")
+            await person.types(f"{here.url}/v1")
+            await person.presses("enter", "enter", "enter")
+            await person.sees("5,000 models found")
+            await person.presses("ctrl+a", "enter")
+            await person.sees("5,000 of 5,000 models: m-0")
+            assert len(person.app.screen.query("*")) < 100

@@ -18,6 +18,7 @@ from modelbay.chat.chat import Chat
 from modelbay.errors import ConfigError
 from modelbay.onboarding import choose_models as choosing
 from modelbay.onboarding.choose_models import checked, level, levels
+from modelbay.onboarding.login import device as logging_in
 from modelbay.storage.paths import environment
 from modelbay.tui import terminal_background
 from modelbay.tui.chat_screen import TWICE, ChatScreen
@@ -25,13 +26,14 @@ from modelbay.tui.commands import Command
 from modelbay.tui.control_filter import ControlFilter
 from modelbay.tui.conversation_commands import ConversationCommands
 from modelbay.tui.dialogs.adding import add_local_server, add_provider
-from modelbay.tui.dialogs.custom import Added
+from modelbay.tui.dialogs.custom import EditProvider
 from modelbay.tui.dialogs.help import HelpDialog
 from modelbay.tui.dialogs.login import log_in, log_out
 from modelbay.tui.dialogs.menu import Menu
 from modelbay.tui.dialogs.model_picker import ALL, ModelPicker, ModelSelection
 from modelbay.tui.dialogs.palette import CommandPalette
 from modelbay.tui.dialogs.providers import Providers
+from modelbay.tui.dialogs.steps import Added
 from modelbay.tui.dialogs.theme_picker import ThemePicker
 from modelbay.tui.dialogs.welcome import Welcome, WelcomeChoice
 from modelbay.tui.error_boundary import ErrorLog, cause
@@ -239,10 +241,29 @@ class ModelbayApp(ConversationCommands):
         self.state.say(warning or f"Reasoning effort: {self.state.chat.effort}")
 
     async def command_provider(self, argument: str) -> None:
-        while await self.push_screen_wait(Providers(self.state)) == "add":
-            if (added := await add_provider(self, self.state)) is not None:
+        while (wish := await self.push_screen_wait(Providers(self.state))) is not None:
+            if wish.edit:
+                await self._edit(wish.edit)
+            elif (added := await add_provider(self, self.state)) is not None:
                 await self.added(added)
                 return
+
+    async def _edit(self, ids: list[str]) -> bool:
+        """Edits one of some providers; whether something was saved."""
+        id = ids[0] if len(ids) == 1 else await self.push_screen_wait(Menu("Edit a provider", ids, ListRow))
+        if id is None:
+            return False
+        logging_in.check_editable(self.state.config, id)
+        if await self.push_screen_wait(EditProvider(self.state, id)) is None:
+            return False
+        self.state.say(f"Saved {id}")
+        return True
+
+    async def command_correct_key(self, argument: str) -> None:
+        """Has the API key corrected that a provider rejected, and sends the message again."""
+        if await self._edit([argument]) and self.chat_screen.unanswered is not None:
+            self.chat_screen.composer.put("")
+            self.chat_screen.send_again()
 
     async def command_login(self, argument: str) -> None:
         if (added := await log_in(self, self.state, argument)) is not None:

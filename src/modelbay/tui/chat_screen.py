@@ -22,7 +22,7 @@ from modelbay.chat.bill import dollars
 from modelbay.chat.file_names import ENTRIES, FileNames, Mention, open_mention
 from modelbay.chat.file_names import mention as mention_of
 from modelbay.conversation import Media
-from modelbay.errors import ModelbayError, UnknownModel
+from modelbay.errors import AuthenticationFailed, MissingCredential, ModelbayError, UnknownModel
 from modelbay.events import Failed, Finished
 from modelbay.onboarding.choose_models import level
 from modelbay.tui.commands import Command, matching, named, row
@@ -63,6 +63,7 @@ class ChatScreen(Screen[None]):
         Binding("escape", "interrupt", "interrupt"),
         Binding("ctrl+p", "app.palette", show=False, priority=True),
         Binding("ctrl+t", "thinking", "thinking", priority=True),
+        Binding("f2", "correct", show=False, priority=True),
         Binding("pageup", "scroll(-1)", show=False, priority=True),
         Binding("pagedown", "scroll(1)", show=False, priority=True),
     ]
@@ -96,7 +97,8 @@ class ChatScreen(Screen[None]):
         self._editor: Worker[None] | None = None
         """The worker that waits for the external editor."""
         self.unanswered: str | None = None
-        """The last message, if it has no answer."""
+        """The last message, if nothing came of it."""
+        self.rejected: str | None = None  # the provider that rejected the API key of the last message
         self._escaped = -TWICE
         """Time of the last Esc that interrupted nothing."""
         self._frame = 0
@@ -369,10 +371,20 @@ class ChatScreen(Screen[None]):
 
     def _begin(self, message: "QueuedMessage") -> None:
         self._held = False
-        self.unanswered = None
+        self.unanswered = self.rejected = None
         self._answering = self.run_worker(partial(self._ask, message.text, message.files))
         self._timer.resume()
         self._show_queue()
+
+    def _offer_correction(self, error: Exception) -> None:
+        provider = self._state.provider
+        if isinstance(error, AuthenticationFailed | MissingCredential) and self._state.trial is None and provider:
+            self.rejected = provider
+            self.say(f"F2 edits the API key of {provider} and sends the message again")
+
+    def action_correct(self) -> None:
+        if self.rejected is not None and not self.answering:
+            self.post_message(self.Ordered("correct_key", self.rejected))
 
     def send_at_once(self, text: str, files: list[Media]) -> None:
         """Sends a message now. The composer and the queue do not change."""
@@ -420,12 +432,14 @@ class ChatScreen(Screen[None]):
                     await answer.feed(event)
                     if isinstance(event, Failed):
                         ended = ""
+                        self._offer_correction(event.error)
                         await answer.fail(event.error)
                     elif isinstance(event, Finished):
                         finished = True
                         ended = STOPPED.get(event.reason, "")
         except Exception as error:  # noqa: BLE001 the edge of the app, which goes on
             ended = ""
+            self._offer_correction(error)
             await answer.fail(error)
         finally:
             self._answering = None

@@ -74,6 +74,7 @@ class NewProvider(Struct):
         return Preview(
             title=f"Add {made.id}",
             id=made.id,
+            table=made.table,
             facts=facts_of(self.config, made),
             connection=connection_of(self.detected),
             models=self.detected.models,

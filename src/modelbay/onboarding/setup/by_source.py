@@ -350,7 +350,8 @@ async def by_catalog(run: SetupRun, id: str) -> ByCatalog:
     given = run.given
     url = given.catalog_url
     words = f"Fetching {masked_url(url) if url else 'the catalog of models.dev'}"
-    catalog: ProviderCatalog = await run.once(("catalog", url), words, lambda: catalogs.opened(run.config, url))
+    if (catalog := given.catalog) is None:
+        catalog = await run.once(("catalog", url), words, lambda: catalogs.opened(run.config, url))
     if catalog.problem:
         run.note(catalog.problem + ", which is built in" * catalog.built_in, warns=True)
     elif catalog.built_in:

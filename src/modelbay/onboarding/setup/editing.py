@@ -138,7 +138,8 @@ async def editing(run: SetupRun, id: str) -> EditedProvider:
     removed = [_alias(config, id, name) for name in given.remove_models]
     made = EditedProvider(config, entry, changed, [(row.id, row.name) for row in added], removed)
     made.bases, made.default = dict(given.base_models), given.default_model
-    picks = not changed and not added and not removed and not given.default_model and not made.bases
+    nothing = not changed and not added and not removed and not given.default_model and not made.bases
+    picks = given.chooses or nothing
     if given.models:
         kept = {row.id for row in added}
         made.removed += [alias for id, alias in made._mine.items() if id not in kept and alias not in made.removed]

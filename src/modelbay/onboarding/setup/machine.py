@@ -83,6 +83,11 @@ class Setup:
         bare = replace(self._config, providers={}, models={}, default_model=None, default_provider=None)
         return await self._begin(given, lambda: _added(self._run, what.strip()), bare)
 
+    async def look_at_fields(self, given: Given) -> Step:
+        """Begins as `custom` does, to show the models in a preview that is not confirmed."""
+        bare = replace(self._config, providers={}, models={}, default_model=None, default_provider=None)
+        return await self._begin(given, lambda: custom(self._run), bare)
+
     async def answer(self, value: str | None = None) -> Step:
         """SetupRun the question of the last step. A preview is confirmed, and written.
 

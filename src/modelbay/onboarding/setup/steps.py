@@ -5,12 +5,13 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
-from modelbay.config.schema import Timeout
+from modelbay.config.schema import Table, Timeout
 from modelbay.conversation import Protocol
 from modelbay.errors import ModelbayError
 from modelbay.model import Model
 from modelbay.onboarding.fields import HeaderRow, ModelRow
 from modelbay.onboarding.recognition import Kind
+from modelbay.onboarding.sources.catalogs import ProviderCatalog
 
 YES, NO = "yes", "no"
 """The options of a question for consent."""
@@ -64,8 +65,12 @@ class Given(Struct, kw_only=True):
     """Whether a registry's token is the API key of its providers too."""
     values: dict[str, str] = field(default_factory=dict)
     """Values for the variables of a catalog entry's URL."""
+    catalog: ProviderCatalog | None = None
+    """The catalog, if it is open already."""
     catalog_url: str | None = None
     """URL of a list in the form of models.dev; None: models.dev itself."""
+    chooses: bool = False
+    """Whether the models of an edited provider are chosen, besides what else is given."""
     yes: bool = False
     """Agrees to what would be asked, also to where a key is sent."""
     tests: bool = True
@@ -131,6 +136,8 @@ class Preview(Struct, kw_only=True):
 
     title: str
     id: str
+    table: Table = {}
+    """The provider's entry in config.toml; its secrets are in it."""
     facts: list[tuple[str, str]] = []
     """What to show, by label; no secrets."""
     connection: Connection | None = None
@@ -146,6 +153,9 @@ class Preview(Struct, kw_only=True):
     """The question to ask before writing; None: the models' choice is confirmation enough."""
     notes: list[SetupNote] = []
     make_diff: Callable[[], str]
+
+    def __repr__(self) -> str:
+        return f"Preview({self.id!r}, {len(self.chosen)} models)"
 
     @property
     def diff(self) -> str:

@@ -1,6 +1,5 @@
 """The ways to add a provider, each from its first question to the entry that is written."""
 
-from asyncio import to_thread
 from functools import partial
 from typing import Any
 
@@ -8,22 +7,22 @@ from msgspec import Struct
 from textual.app import App
 
 from modelbay.catalog.summary import counted
-from modelbay.onboarding import add as adding
-from modelbay.onboarding.choose_models import marked_at_first
-from modelbay.onboarding.draft import draft, model_tables, with_key
 from modelbay.onboarding.local_servers import LocalServer, local_servers
-from modelbay.onboarding.probe import detect
 from modelbay.onboarding.recognition import recognise, suggested_id
+from modelbay.onboarding.setup.entry import free_id
+from modelbay.onboarding.setup.machine import Setup
+from modelbay.onboarding.setup.steps import Given, Step
 from modelbay.onboarding.sources import catalogs
 from modelbay.onboarding.sources.catalogs import CatalogEntry, ProviderCatalog
-from modelbay.tui.dialogs.custom import Added, CustomProvider
+from modelbay.tui.dialogs.anything import AddAnything
+from modelbay.tui.dialogs.custom import CustomProvider
 from modelbay.tui.dialogs.known import KnownProvider
 from modelbay.tui.dialogs.known import row as offer_row
 from modelbay.tui.dialogs.manifest import ManifestForm
 from modelbay.tui.dialogs.menu import Menu
-from modelbay.tui.dialogs.model_checklist import ModelChecklist
 from modelbay.tui.dialogs.progress import Progress
 from modelbay.tui.dialogs.registry import RegistryForm
+from modelbay.tui.dialogs.steps import Added, follow
 from modelbay.tui.state import AppState
 from modelbay.tui.widgets.virtual_list import ListRow
 
@@ -35,6 +34,7 @@ class Way(Struct):
 
 
 WAYS = (
+    Way("any", "Name, URL or file", "whatever you have: modelbay finds out what it is"),
     Way("known", "Known third-party provider", "from the catalog of models.dev"),
     Way("custom", "Custom provider", "a base URL, OpenAI compatible or another protocol"),
     Way("manifest", "Provider's manifest", "a URL, or JSON that the provider gives you"),
@@ -51,6 +51,8 @@ async def add_provider(app: App[Any], state: AppState, way: str | None = None) -
             return None
         way = chosen.name
     match way:
+        case "any":
+            added = await app.push_screen_wait(AddAnything(state))
         case "known":
             added = await _known(app, state)
         case "custom":
@@ -61,8 +63,6 @@ async def add_provider(app: App[Any], state: AppState, way: str | None = None) -
             added = await app.push_screen_wait(RegistryForm(state))
         case _:
             added = await _local(app, state)
-    if added is not None:
-        await state.reload()
     return added
 
 
@@ -106,29 +106,15 @@ async def add_local_server(app: App[Any], state: AppState, one: LocalServer) -> 
     """
     if one.locked:
         return await app.push_screen_wait(CustomProvider(state, one.base_url))
-    recognised = recognise(one.base_url)
-    id = suggested_id(recognised)
-    if id in state.config.providers:
-        id = next(f"{id}-{number}" for number in range(2, 100) if f"{id}-{number}" not in state.config.providers)
-    made = with_key(draft(recognised, id), None)
-    detected = await app.push_screen_wait(
-        Progress(f"Asking {one.name} for its models", partial(detect, state.config, made, []))
-    )
-    if detected is None:
-        return None
-    taken = marked_at_first(detected.models)
-    if not taken and detected.models:
-        heading = f"{counted(len(detected.models), 'model')} found"
-        chosen: list[str] | None = await app.push_screen_wait(ModelChecklist(heading, detected.models))
-        if chosen is None:
-            return None
-        taken = chosen
-    tables = model_tables(state.config, id, [(wire_id, None) for wire_id in taken])
-    await to_thread(adding.add, state.config, detected, tables)
-    return Added([id])
+    id, taken = suggested_id(recognise(one.base_url)), list(state.config.providers)
+    given = Given(id=free_id(taken, id) if id in taken else id)
+    setup = Setup(state.config)
+    start = partial(setup.start, one.base_url, given)
+    step: Step | None = await app.push_screen_wait(Progress(f"VirtualList the models of {one.name}", start))
+    return await follow(app, state, setup, step, quick=True) if step is not None else None
 
 
 def server_row(one: LocalServer) -> ListRow:
     """A server in a list."""
-    models = "wants a key" if one.locked else counted(len(one.models), "model")
+    models = "requires an API key" if one.locked else counted(len(one.models), "model")
     return ListRow(one.name, f"{one.base_url} · {models}")

@@ -1,56 +1,56 @@
-"""The dialog for a custom provider: every field of its entry, models fetched or written by hand, headers."""
+"""The form of a provider's fields: to add a custom provider, or to edit one that is configured."""
 
-from asyncio import to_thread
 from collections.abc import Iterable
 from typing import cast
 
-from msgspec import Struct
 from msgspec.structs import replace
 from textual import on
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.widget import Widget
+from textual.widgets import Static
 
-from modelbay.catalog.summary import counted
+from modelbay.config.schema import ProviderEntry
 from modelbay.conversation import Protocol
-from modelbay.credentials.approval import typed
 from modelbay.errors import ConfigError
-from modelbay.onboarding import add as adding
+from modelbay.model import Model
 from modelbay.onboarding import fields as dialog
-from modelbay.onboarding.draft import form_draft, model_tables, native_at, protocol_of, with_key
+from modelbay.onboarding.draft import native_at, protocol_of
 from modelbay.onboarding.fields import HeaderRow, ModelRow
-from modelbay.onboarding.probe import Detected, detect
-from modelbay.secrecy import register
+from modelbay.onboarding.setup.machine import Setup
+from modelbay.onboarding.setup.steps import Given, Preview, SetupQuestion, Step
 from modelbay.tui.dialogs.form import Field, Form, key_field
-from modelbay.tui.dialogs.model_checklist import ModelChecklist
+from modelbay.tui.dialogs.steps import Added, choose_models, follow
 from modelbay.tui.state import AppState
 from modelbay.tui.widgets.controls import ChoiceField, InputPair, LabeledRow, TextButton
 
+UNCHANGED = "…"
+"""Stands for the value of a header that is there and is not shown."""
+NAMED = 8
+"""Models that are named in the form; the others are counted."""
 
-class Added(Struct):
-    """What was written."""
 
-    providers: list[str]
+class ProviderForm(Form[Added]):
+    """What both forms have: headers, models, and the way through the steps."""
 
-
-class CustomProvider(Form[Added]):
-    heading = "Custom provider"
     keys = "↑↓ field · Enter next · Ctrl-S save · Esc cancel"
-    working = "saving"
+    working = "testing the connection"
 
-    def __init__(self, state: AppState, base_url: str = "") -> None:
+    def __init__(self, state: AppState) -> None:
         super().__init__()
         self._state = state
-        self._base_url = base_url
-        self._detected: Detected | None = None
+        self._setup = Setup(state.config)
+        self._chosen: list[ModelRow] | None = None
+        """The models that were chosen from the provider's list."""
+        self._seen: list[Model] = []
 
-    def fields(self) -> Iterable[Widget]:
-        yield Field("id", "Provider ID", placeholder="myprovider")
-        yield Field("name", "Display name", placeholder="My AI Provider")
-        yield LabeledRow(
-            "Provider API", ChoiceField({"": "As the base URL tells"} | cast(dict[str, str], dialog.APIS), id="api")
-        )
-        yield Field("base_url", "Base URL", value=self._base_url, placeholder="https://api.myprovider.com/v1")
-        yield key_field("API key", "Optional. Leave empty if you manage auth via headers.")
+    def given(self) -> Given:
+        """What the fields say."""
+        raise NotImplementedError
+
+    def rows(self) -> Iterable[Widget]:
+        """The fields below the others: models and headers."""
+        yield Static(id="chosen", classes="about")
         yield Vertical(id="models", classes="rows")
         yield Horizontal(
             TextButton("Fetch models", id="fetch"), TextButton("Add a model by hand", id="add-model"), classes="pushes"
@@ -58,23 +58,9 @@ class CustomProvider(Form[Added]):
         yield Vertical(id="headers", classes="rows")
         yield Horizontal(TextButton("Add a header", id="add-header"), TextButton("Save", id="save"), classes="pushes")
 
-    def form(self) -> dialog.ProviderFields:
-        """What stands in the fields."""
-        return dialog.ProviderFields(
-            self.value("id"),
-            self.value("name"),
-            cast(Protocol | None, self.query_one(ChoiceField).value or None),
-            self.value("base_url"),
-            self.value("api_key"),
-            [ModelRow(*pair.values) for pair in self._pairs("models")],
-            [HeaderRow(*pair.values) for pair in self._pairs("headers")],
-        )
-
-    def problems(self) -> dict[str, str]:
-        found = dialog.problems(self.form(), list(self._state.config.providers), detects=True)
-        if (preset := native_at(self.value("base_url"))) is not None:
-            found["base_url"] = f"This is {preset.name}: add it as a known provider, which calls it natively"
-        return found
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.query_one("#chosen").display = False
 
     def show_problems(self, everywhere: bool = False) -> dict[str, str]:
         found = super().show_problems(everywhere)
@@ -85,11 +71,11 @@ class CustomProvider(Form[Added]):
                 pair.wrong(*wrong)
         return found
 
-    # --- rows ---
-
     @on(TextButton.Pressed, "#add-model")
     async def add_model(self) -> None:
-        await self._add("models", ModelRow("", ""))
+        pair = InputPair("Model", "ID", "Name")
+        await self.query_one("#models").mount(pair)
+        pair.first.focus()
 
     @on(TextButton.Pressed, "#add-header")
     async def add_header(self) -> None:
@@ -103,72 +89,208 @@ class CustomProvider(Form[Added]):
         await event.pair.remove()
         self.show_problems()
 
-    async def _add(self, table: str, row: ModelRow) -> None:
-        pair = InputPair("Model", "ID", "Name", (row.id, row.name))
-        await self.query_one(f"#{table}").mount(pair)
-        if not row.id:
-            pair.first.focus()
+    @on(TextButton.Pressed, "#save")
+    def save(self) -> None:
+        self.action_submit()
+
+    def by_hand(self) -> list[ModelRow]:
+        """The models whose rows were written in."""
+        return [ModelRow(*(text.strip() for text in pair.values)) for pair in self._pairs("models")]
+
+    def headers(self) -> list[HeaderRow]:
+        return [HeaderRow(*(text.strip() for text in pair.values)) for pair in self._pairs("headers")]
 
     def _pairs(self, table: str) -> list[InputPair]:
         return list(self.query_one(f"#{table}").query(InputPair))
 
-    # --- models that it lists ---
+    async def choose(self, step: Step) -> None:
+        """Has the user choose among the models of a preview; a question is shown at its field."""
+        if isinstance(step, SetupQuestion):
+            self.refuse(step)
+            return
+        assert isinstance(step, Preview)
+        if not step.models:
+            raise ConfigError("The provider lists no models", hint="add a model by hand")
+        self._seen = step.models
+        taken = await choose_models(self.app, step)
+        if taken is None:
+            return
+        names = {model.id: model.name or model.id for model in step.models}
+        self._chosen = [ModelRow(id, names.get(id, id)) for id in taken]
+        for pair in self._pairs("models"):
+            if not any(pair.values):
+                await pair.remove()
+        self.show_chosen()
+
+    def show_chosen(self) -> None:
+        """Names the models that were chosen; of many, some."""
+        rows = self._chosen or []
+        named = ", ".join(row.name for row in rows[:NAMED]) + f" and {len(rows) - NAMED:,} more" * (len(rows) > NAMED)
+        said = self.query_one("#chosen", Static)
+        said.display = bool(rows)
+        said.update(Content(f"{len(rows):,} of {max(len(self._seen), len(rows)):,} models: {named}"))
+
+    def refuse(self, question: SetupQuestion) -> None:
+        """Shows a question at its field, or raises it where there is none."""
+        problem = question.problem or question.missing or f"{question.label}: Required"
+        if question.error is not None and question.field == "models":
+            raise question.error
+        if not self.reject(question.field.partition(".")[0], problem):
+            raise ConfigError(problem)
+        if question.error is not None:
+            raise question.error
+
+
+class CustomProvider(ProviderForm):
+    heading = "Custom provider"
+
+    def __init__(self, state: AppState, base_url: str = "") -> None:
+        super().__init__(state)
+        self._base_url = base_url
+
+    def fields(self) -> Iterable[Widget]:
+        yield Field("id", "Provider ID", placeholder="myprovider")
+        yield Field("name", "Display name", placeholder="My AI Provider")
+        yield LabeledRow(
+            "Provider API", ChoiceField({"": "As the base URL tells"} | cast(dict[str, str], dialog.APIS), id="api")
+        )
+        yield Field("base_url", "Base URL", value=self._base_url, placeholder="https://api.myprovider.com/v1")
+        yield key_field("API key", "Optional. Leave empty if you manage auth via headers.")
+        yield from self.rows()
+
+    def given(self) -> Given:
+        return Given(
+            id=self.value("id"),
+            name=self.value("name"),
+            protocol=cast(Protocol | None, self.query_one(ChoiceField).value or None),
+            base_url=self.value("base_url"),
+            api_key=self.value("api_key"),
+            headers=self.headers(),
+            models=[*(self._chosen or []), *self.by_hand()],
+        )
+
+    def problems(self) -> dict[str, str]:
+        given = self.given()
+        form = dialog.ProviderFields(
+            given.id or "", given.name or "", given.protocol, given.base_url or "", given.api_key or "", self.by_hand(),
+            given.headers,
+        )  # fmt: skip
+        found = dialog.problems(form, list(self._state.config.providers), detects=True)
+        if (preset := native_at(self.value("base_url"))) is not None:
+            found["base_url"] = f"This is {preset.name}: add it as a known provider, which calls it natively"
+        return found
 
     @on(TextButton.Pressed, "#fetch")
     def fetch(self) -> None:
         if not self.busy:
             self.status.clear()
-            self.during("asking it for its models", self._fetch)
+            self.during("listing the models", self._fetch)
 
     async def _fetch(self) -> None:
-        """Asks for the models, and adds rows for those that are marked."""
-        form = self.form().trimmed()
-        if problem := dialog.base_url_problem(form.base_url) or dialog.api_key_problem(form.api_key):
+        given = self.given()
+        if problem := dialog.base_url_problem(given.base_url or ""):
             raise ConfigError(problem)
-        register(form.api_key)
-        typed(form.api_key)
-        made = with_key(form_draft(replace(form, id=form.id or "new")), form.api_key or None)
-        detected = await detect(self._state.config, made, [row.id for row in form.models if row.id])
-        if detected.error is not None and not detected.models:
-            if not (named := [id for id in made.models if not form.models]):
-                raise detected.error
-            for id in named:  # the URL was of a call, which names its model
-                await self._add("models", ModelRow(id, id))
-        self._detected = detected
-        if form.api is None:  # the URL may be shortened now, and tell no protocol any more
-            self.query_one(ChoiceField).choose(protocol_of(str(made.table["type"])))
-        if (url := str(detected.draft.table["base_url"])) != form.base_url:
-            self.query_one("#field-base_url", Field).value = url
-        if not detected.models:
-            return
-        there = {row.id.strip().lower() for row in form.models}
-        fresh = [model for model in detected.models if model.id.lower() not in there]
-        if not fresh:
-            raise ConfigError("all its models are here already" if detected.models else "it lists no models")
-        taken = await self.app.push_screen_wait(ModelChecklist(f"{counted(len(fresh), 'model')} found", fresh))
-        names = {model.id: model.name or model.id for model in fresh}
-        blank = [pair for pair in self._pairs("models") if not any(pair.values)]
-        for pair in blank if taken else ():
-            await pair.remove()
-        for id in taken or ():
-            await self._add("models", ModelRow(id, names[id]))
-
-    # --- writing ---
-
-    @on(TextButton.Pressed, "#save")
-    def save(self) -> None:
-        self.action_submit()
+        free = given.id if given.id and not dialog.id_problem(given.id, list(self._state.config.providers)) else "new"
+        looked = replace(given, id=free, name=given.name or free, models=[])
+        step = await self._setup.look_at_fields(looked)
+        if isinstance(step, Preview):
+            table = step.table
+            if given.protocol is None:  # the URL may be shortened now, and tell no protocol any more
+                self.query_one(ChoiceField).choose(protocol_of(str(table["type"])))
+            if (url := str(table["base_url"])) != given.base_url:
+                self.query_one("#field-base_url", Field).value = url
+            if not step.models and step.chosen:  # the URL was of a call, which names its model
+                self._chosen = [ModelRow(id, id) for id in step.chosen]
+                self.show_chosen()
+                return
+        await self.choose(step)
 
     async def finish(self) -> None:
-        if not self._pairs("models"):
+        if not self.given().models:
             await self._fetch()
-        form = self.form().trimmed()
-        if not form.models:
+        if not self.given().models:
             raise ConfigError("At least one model is required", hint="fetch them, or add one by hand")
-        register(form.api_key)
-        typed(form.api_key)
-        made = with_key(form_draft(form), form.api_key or None)
-        detected = replace(self._detected, draft=made) if self._detected else Detected(made)
-        tables = model_tables(self._state.config, made.id, [(row.id, row.name) for row in form.models])
-        await to_thread(adding.add, self._state.config, detected, tables)
-        self.dismiss(Added([made.id]))
+        step = await self._setup.custom(self.given())
+        if isinstance(step, SetupQuestion):
+            self.refuse(step)
+        elif (added := await follow(self.app, self._state, self._setup, step, quick=True)) is not None:
+            self.dismiss(added)
+
+
+class EditProvider(ProviderForm):
+    """Edits a configured provider. The connection is tested before anything is saved."""
+
+    def __init__(self, state: AppState, id: str, *, problem: str = "") -> None:
+        super().__init__(state)
+        self._entry: ProviderEntry = state.config.provider(id)
+        self.heading = f"Edit {id}"
+        self._problem = problem
+        self._kept = ""
+        """The key that was rejected and is saved if it is submitted again."""
+
+    def fields(self) -> Iterable[Widget]:
+        entry = self._entry
+        yield Field("name", "Display name", value=entry.name or "", placeholder=entry.id)
+        yield Field("base_url", "Base URL", value=entry.base_url or "", placeholder="that of its type")
+        yield key_field("API key", "unchanged" if entry.api_key or entry.env else "none")
+        yield from self.rows()
+
+    async def on_mount(self) -> None:  # type: ignore[override]
+        super().on_mount()
+        for name in self._entry.custom_headers:
+            await self.query_one("#headers").mount(InputPair("Header", "Name", "Value", (name, UNCHANGED)))
+        self.query_one("#field-api_key", Field).input.focus()
+        if self._problem:
+            self.status.warn(self._problem)
+
+    def given(self) -> Given:
+        entry = self._entry
+        name, url, key = self.value("name"), self.value("base_url"), self.value("api_key")
+        rows = [row for row in self.headers() if row.key and row.value != UNCHANGED]
+        names = {row.key.lower() for row in self.headers()}
+        return Given(
+            name=name if name and name != entry.name else None,
+            base_url=url if url and url != entry.base_url else None,
+            api_key=key or None,
+            headers=[row for row in rows if row.value],
+            remove_headers=[name for name in entry.custom_headers if name.lower() not in names],
+            models=[*self._chosen, *self.by_hand()] if self._chosen is not None else [],
+            add_models=[] if self._chosen is not None else self.by_hand(),
+        )
+
+    def problems(self) -> dict[str, str]:
+        found: dict[str, str | None] = {}
+        if self.value("base_url"):
+            found["base_url"] = dialog.base_url_problem(self.value("base_url"))
+        found["api_key"] = dialog.api_key_problem(self.value("api_key"))
+        for number, (key, value) in enumerate(dialog.header_problems(self.headers())):
+            found |= {f"headers.{number}.key": key, f"headers.{number}.value": value}
+        for number, (id, name) in enumerate(dialog.model_problems(self.by_hand())):
+            found |= {f"models.{number}.id": id, f"models.{number}.name": name}
+        return {name: problem for name, problem in found.items() if problem}
+
+    @on(TextButton.Pressed, "#fetch")
+    def fetch(self) -> None:
+        if not self.busy:
+            self.status.clear()
+            self.during("listing the models", self._fetch)
+
+    async def _fetch(self) -> None:
+        given = replace(self.given(), models=[], add_models=[], chooses=True)
+        await self.choose(await self._setup.edit(self._entry.id, given))
+
+    async def finish(self) -> None:
+        given = self.given()
+        if given == Given():
+            self.dismiss(None)
+            return
+        step = await self._setup.edit(self._entry.id, given)
+        key = self.value("api_key")
+        if isinstance(step, SetupQuestion) and step.field == "api_key.again" and key and key == self._kept:
+            step = await self._setup.answer("")  # it may be good for calls alone
+        if isinstance(step, SetupQuestion):
+            if step.field == "api_key.again":
+                self._kept = key
+            self.refuse(step)
+        elif (added := await follow(self.app, self._state, self._setup, step, quick=True)) is not None:
+            self.dismiss(added)

@@ -69,6 +69,8 @@ class Form(Dialog[T]):
     keys = "↑↓ field · Enter next, submit · Esc cancel"
     working = "working"
     """What is said while `finish` runs."""
+    rejected: tuple[str, str, str] = ("", "", "")
+    """A field, its value, and what was wrong with that when it was used."""
 
     def fields(self) -> Iterable[Widget]:
         """The fields, and what stands between them."""
@@ -104,11 +106,23 @@ class Form(Dialog[T]):
 
     def show_problems(self, everywhere: bool = False) -> dict[str, str]:
         found = self.problems()
+        name, value, problem = self.rejected
         for field in self.query(Field):
             if everywhere:
                 field.touched = True
-            field.wrong(found.get(field.key) if field.touched else None)
+            used = problem if field.key == name and field.value.strip() == value else None
+            field.wrong((found.get(field.key) or used) if field.touched else None)
         return found
+
+    def reject(self, name: str, problem: str) -> bool:
+        """Says at a field what was wrong with its value; False if there is no such field."""
+        for field in self.query(Field):
+            if field.key == name:
+                self.rejected = (name, field.value.strip(), problem)
+                self.show_problems(everywhere=True)
+                field.input.focus()
+                return True
+        return False
 
     def action_step(self, by: int) -> None:
         if by > 0:

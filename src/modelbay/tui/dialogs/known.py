@@ -1,6 +1,5 @@
 """Adding a vendor that is known: its key, and what else its address wants."""
 
-from asyncio import to_thread
 from collections.abc import Iterable
 
 from textual.content import Content
@@ -8,13 +7,13 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from modelbay.catalog.summary import counted
-from modelbay.credentials.approval import typed
 from modelbay.onboarding import fields as dialog
+from modelbay.onboarding.setup.machine import Setup
+from modelbay.onboarding.setup.steps import Given, SetupQuestion
 from modelbay.onboarding.sources import catalogs
 from modelbay.onboarding.sources.catalogs import CatalogEntry, CatalogValues, ProviderCatalog
-from modelbay.secrecy import register
-from modelbay.tui.dialogs.custom import Added
 from modelbay.tui.dialogs.form import Field, Form, key_field
+from modelbay.tui.dialogs.steps import Added, follow
 from modelbay.tui.state import AppState
 from modelbay.tui.widgets.virtual_list import ListRow
 
@@ -50,15 +49,17 @@ class KnownProvider(Form[Added]):
         return found
 
     async def finish(self) -> None:
-        key = self.value("api_key")
-        register(key)
-        typed(key)
         values = {name: self.value(name) for name in self._first.missing if name != BASE_URL}
         base = self.value(BASE_URL) if BASE_URL in self._first.missing else None
-        given = CatalogValues(api_key=key or None, base_url=base, values=values)
-        made = catalogs.propose(self._state.config, self._shelf, self._offer.id, given)
-        await to_thread(catalogs.add, self._state.config, made)
-        self.dismiss(Added([made.offer.id]))
+        given = Given(
+            kind="catalog", catalog=self._shelf, api_key=self.value("api_key") or None, base_url=base, values=values
+        )
+        setup = Setup(self._state.config)
+        step = await setup.start(self._offer.id, given)
+        if isinstance(step, SetupQuestion):
+            self.reject(step.field.rpartition(".")[2], step.problem or step.missing or "Required")
+        elif (added := await follow(self.app, self._state, setup, step, quick=True)) is not None:
+            self.dismiss(added)
 
     def _about(self) -> str:
         made = self._first

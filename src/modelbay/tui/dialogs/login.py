@@ -26,11 +26,11 @@ from modelbay.providers import logins
 from modelbay.providers.presets import LoginMethod
 from modelbay.secrecy import register
 from modelbay.tui.dialogs.confirm import Confirm
-from modelbay.tui.dialogs.custom import Added
 from modelbay.tui.dialogs.dialog import Dialog
 from modelbay.tui.dialogs.form import Field, Form, key_field
 from modelbay.tui.dialogs.menu import Menu
 from modelbay.tui.dialogs.progress import Progress
+from modelbay.tui.dialogs.steps import Added
 from modelbay.tui.state import AppState
 from modelbay.tui.widgets.virtual_list import ListRow
 

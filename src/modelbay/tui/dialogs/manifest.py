@@ -1,6 +1,5 @@
 """Adding a provider by what it says of itself: its manifest's URL, or JSON that it hands out."""
 
-from asyncio import to_thread
 from collections.abc import Iterable
 
 from textual import on
@@ -8,21 +7,13 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static, TextArea
 
-from modelbay.catalog.summary import counted
-from modelbay.credentials.approval import typed
-from modelbay.errors import ConfigError
 from modelbay.onboarding import fields as dialog
-from modelbay.onboarding.sources import manifests
-from modelbay.onboarding.sources.manifests import KeyConsent, ManifestDraft
-from modelbay.secrecy import register
-from modelbay.tui.dialogs.confirm import Confirm
-from modelbay.tui.dialogs.custom import Added
+from modelbay.onboarding.setup.machine import Setup
+from modelbay.onboarding.setup.steps import Given
 from modelbay.tui.dialogs.form import Field, Form, key_field
+from modelbay.tui.dialogs.steps import Added, follow
 from modelbay.tui.state import AppState
 from modelbay.tui.widgets.controls import ChoiceField, LabeledRow
-
-SHOWN = 8
-"""How many models are named before they are written."""
 
 
 class ManifestForm(Form[Added]):
@@ -55,45 +46,11 @@ class ManifestForm(Form[Added]):
         return {"api_key": problem} if problem else {}
 
     async def finish(self) -> None:
-        key = self.value("api_key") or None
-        register(key or "")
-        typed(key or "")
-        made = await self._proposal(key)
-        if made is None:
-            return
-        config = self._state.config
-        if made.taken:
-            made = manifests.renamed(config, made, manifests.another_id(config, made.id))
-        if not made.said.models:
-            raise ConfigError(manifests.NO_MODELS, hint=manifests.HAVE_MODELS)
-        if await self.app.push_screen_wait(_shown(made, key)):
-            await to_thread(manifests.add, config, made, key=key)
-            self.dismiss(Added([made.id]))
-
-    async def _proposal(self, key: str | None) -> ManifestDraft | None:
-        """What would be written; None where the key is not to go where it would have to."""
-        config = self._state.config
-        if self.query_one(ChoiceField).value == "json":
-            return manifests.from_text(config, self.query_one("#json", TextArea).text.encode())
+        given = Given(kind="manifest", api_key=self.value("api_key") or None)
         url = self.value("url")
-        found = await manifests.from_url(config, url, key=key)
-        if isinstance(found, KeyConsent):
-            about = [("Provider said", found.why), ("Your key would go to", str(found.origin))]
-            if not await self.app.push_screen_wait(Confirm("Send the key there?", about, "Send it?")):
-                return None
-            found = await manifests.from_url(config, url, key=key, agreed=found.origin)
-        return found if isinstance(found, ManifestDraft) else None
-
-
-def _shown(made: ManifestDraft, key: str | None) -> Confirm:
-    """What will be written, before it is."""
-    models = made.models
-    names = [model.id for model in models[:SHOWN]] + [f"… and {len(models) - SHOWN:,} more"] * (len(models) > SHOWN)
-    about = [
-        ("Provider", f"{made.id}" + (" (renewed)" if made.again else "")),
-        ("Base URL", made.said.manifest.base_url),
-        ("Key", f"goes to {made.key_goes_to}, and nowhere else" if key else "none"),
-        (counted(len(models), "model"), "\n".join(names)),
-        *[("Note", note) for note in made.said.notes],
-    ]
-    return Confirm(f"Add {made.said.manifest.name}", about, "Write it?")
+        if self.query_one(ChoiceField).value == "json":
+            url, given.content = "embedded JSON", self.query_one("#json", TextArea).text.encode()
+        setup = Setup(self._state.config)
+        step = await setup.start(url, given)
+        if (added := await follow(self.app, self._state, setup, step)) is not None:
+            self.dismiss(added)

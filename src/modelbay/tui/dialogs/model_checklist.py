@@ -29,12 +29,12 @@ class ModelChecklist(ListDialog[list[str]]):
         "type to search · Space select · Ctrl-A all shown · Ctrl-N none shown\nEnter add selected models · Esc cancel"
     )
 
-    def __init__(self, heading: str, models: Sequence[Model]) -> None:
+    def __init__(self, heading: str, models: Sequence[Model], marked: Sequence[str] | None = None) -> None:
         super().__init__()
         self.heading = heading
         self._models = models
         self._finder = Finder(models)
-        self._selected = set(marked_at_first(models))
+        self._marked = set(marked_at_first(models) if marked is None else marked)
 
     def content(self) -> Iterable[Widget]:
         yield SearchBox(spaces=False)

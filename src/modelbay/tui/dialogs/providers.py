@@ -1,9 +1,11 @@
 """The provider manager: what is connected, what of it goes, and the way to more."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import ClassVar, Literal
 
+from msgspec import Struct
 from textual import on
+from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
@@ -20,11 +22,18 @@ PAGE = 8
 Line = Group | Literal["add"]
 
 
-class Providers(DeletableList[Literal["add"]]):
-    """Ends with "add" where somebody wants to add one."""
+class Wish(Struct):
+    """What the user wants of the manager: the providers to edit, or to add one."""
+
+    edit: list[str] = []
+
+
+class Providers(DeletableList[Wish]):
+    """Ends with what the user wants: to add a provider, or to edit one."""
 
     heading = "Providers"
-    keys = "↑↓ navigate · ←→ page · D delete · Esc close"
+    keys = "↑↓ navigate · ←→ page · Enter or E edit · D delete · Esc close"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("e,E", "edit", show=False)]
 
     def __init__(self, state: AppState) -> None:
         super().__init__()
@@ -60,7 +69,14 @@ class Providers(DeletableList[Literal["add"]]):
     @on(VirtualList.Chosen)
     def choose(self) -> None:
         if self.listing.highlighted == "add" and self.armed is None:
-            self.dismiss("add")
+            self.dismiss(Wish())
+        else:
+            self.action_edit()
+
+    def action_edit(self) -> None:
+        line = self.listing.highlighted
+        if line is not None and line != "add" and self.armed is None and not self.busy:
+            self.dismiss(Wish(line.providers))
 
     def question(self, row: Line) -> str | None:
         if row == "add":

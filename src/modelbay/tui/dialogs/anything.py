@@ -1,0 +1,41 @@
+"""Adding a provider by whatever the user has: the same as `modelbay provider add`."""
+
+from collections.abc import Iterable
+
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from modelbay.onboarding import fields as dialog
+from modelbay.onboarding.setup.machine import Setup
+from modelbay.onboarding.setup.steps import Given, SetupQuestion
+from modelbay.tui.dialogs.form import Field, Form, key_field
+from modelbay.tui.dialogs.steps import Added, follow
+from modelbay.tui.state import AppState
+
+
+class AddAnything(Form[Added]):
+    heading = "Add a provider"
+    working = "reading it"
+
+    def __init__(self, state: AppState) -> None:
+        super().__init__()
+        self._state = state
+
+    def fields(self) -> Iterable[Widget]:
+        yield Static(Content("A vendor's name, a URL, a file or JSON: modelbay finds out what it is."), classes="about")
+        yield Field("what", "Name, URL or file", placeholder="openai, https://api.acme.example/v1, models.json")
+        yield key_field("API key or token", "If it is required")
+
+    def problems(self) -> dict[str, str]:
+        found = {"api_key": dialog.api_key_problem(self.value("api_key"))}
+        found["what"] = None if self.value("what") else "Required"
+        return {name: problem for name, problem in found.items() if problem}
+
+    async def finish(self) -> None:
+        setup = Setup(self._state.config)
+        step = await setup.start(self.value("what"), Given(api_key=self.value("api_key") or None))
+        if isinstance(step, SetupQuestion) and step.field == "api_key":
+            self.reject("api_key", step.problem or step.missing or "Required")
+        elif (added := await follow(self.app, self._state, setup, step)) is not None:
+            self.dismiss(added)
