@@ -372,7 +372,7 @@ async def test_a_rejected_key_is_corrected_in_place_and_7_of_69_models_are_taken
         here.pages["/v1/models"] = Page(listed, key=KEY)
         async with sitting(configured, home=home) as person:
             await chooses_way(person, -1)
-            await person.sees("Name, URL or file")
+            await person.sees("Name, URL, file")
             await person.types(f"{here.url}/v1")
             await person.presses("enter")
             await person.types("sk-wrong-0123456789")

@@ -24,7 +24,7 @@ class AddAnything(Form[Added]):
 
     def fields(self) -> Iterable[Widget]:
         yield Static(Content("A vendor's name, a URL, a file or JSON: modelbay finds out what it is."), classes="about")
-        yield Field("what", "Name, URL or file", placeholder="openai, https://api.acme.example/v1, models.json")
+        yield Field("what", "Name, URL, file", placeholder="openai, https://api.acme.example/v1, models.json")
         yield key_field("API key or token", "If it is required")
 
     def problems(self) -> dict[str, str]:

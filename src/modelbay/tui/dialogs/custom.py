@@ -239,7 +239,6 @@ class EditProvider(ProviderForm):
         super().on_mount()
         for name in self._entry.custom_headers:
             await self.query_one("#headers").mount(InputPair("Header", "Name", "Value", (name, UNCHANGED)))
-        self.query_one("#field-api_key", Field).input.focus()
         if self._problem:
             self.status.warn(self._problem)
 

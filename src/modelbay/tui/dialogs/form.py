@@ -69,6 +69,8 @@ class Form(Dialog[T]):
     keys = "↑↓ field · Enter next, submit · Esc cancel"
     working = "working"
     """What is said while `finish` runs."""
+    first: str = ""
+    """The field that has the focus at first; "": the first one that is blank."""
     rejected: tuple[str, str, str] = ("", "", "")
     """A field, its value, and what was wrong with that when it was used."""
 
@@ -90,7 +92,8 @@ class Form(Dialog[T]):
     def on_mount(self) -> None:
         for field in self.query(Field):
             field.wrong(None)
-        first = next((field for field in self.query(Field) if not field.value), None)
+        first = next((field for field in self.query(Field) if field.key == self.first), None)
+        first = first or next((field for field in self.query(Field) if not field.value), None)
         (first or self.query(Field).first()).input.focus()
 
     def value(self, name: str) -> str:
