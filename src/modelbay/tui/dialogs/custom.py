@@ -220,6 +220,8 @@ class CustomProvider(ProviderForm):
 class EditProvider(ProviderForm):
     """Edits a configured provider. The connection is tested before anything is saved."""
 
+    first = "api_key"
+
     def __init__(self, state: AppState, id: str, *, problem: str = "") -> None:
         super().__init__(state)
         self._entry: ProviderEntry = state.config.provider(id)
