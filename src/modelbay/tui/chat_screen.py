@@ -97,7 +97,7 @@ class ChatScreen(Screen[None]):
         self._editor: Worker[None] | None = None
         """The worker that waits for the external editor."""
         self.unanswered: str | None = None
-        """The last message, if nothing came of it."""
+        """The last message, if it has no answer."""
         self.rejected: str | None = None  # the provider that rejected the API key of the last message
         self._escaped = -TWICE
         """Time of the last Esc that interrupted nothing."""
