@@ -384,7 +384,7 @@ class ChatScreen(Screen[None]):
 
     def action_correct(self) -> None:
         if self.rejected is not None and not self.answering:
-            self.post_message(self.Ordered("correct_key", self.rejected))
+            self.post_message(self.CommandEntered("correct_key", self.rejected))
 
     def send_at_once(self, text: str, files: list[Media]) -> None:
         """Sends a message now. The composer and the queue do not change."""

@@ -110,7 +110,7 @@ async def add_local_server(app: App[Any], state: AppState, one: LocalServer) -> 
     given = Given(id=free_id(taken, id) if id in taken else id)
     setup = Setup(state.config)
     start = partial(setup.start, one.base_url, given)
-    step: Step | None = await app.push_screen_wait(Progress(f"VirtualList the models of {one.name}", start))
+    step: Step | None = await app.push_screen_wait(Progress(f"Listing the models of {one.name}", start))
     return await follow(app, state, setup, step, quick=True) if step is not None else None
 
 

@@ -34,7 +34,7 @@ class ModelChecklist(ListDialog[list[str]]):
         self.heading = heading
         self._models = models
         self._finder = Finder(models)
-        self._marked = set(marked_at_first(models) if marked is None else marked)
+        self._selected = set(marked_at_first(models) if marked is None else marked)
 
     def content(self) -> Iterable[Widget]:
         yield SearchBox(spaces=False)
