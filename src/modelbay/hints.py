@@ -306,6 +306,8 @@ def _hint(error: ModelbayError, about: About) -> str:
     if theirs := type(error) is ConfigError and error.file is not None and not _is(error.file, file):
         names["file"] = error.file or ""
     advice = _at(error.advice, about) if error.advice else None
+    if advice and error.operation in ("fetch", "login", "token"):
+        advice = advice.replace("base_url", "the URL")  # of a document or login server: not a setting of this name
     text = advice or row.fix.format(**names)
     if isinstance(error, FileError) and error.other_path and about.face == "command" and _is(error.file or "", file):
         return f"{text}, or use another file with --config or MODELBAY_HOME"

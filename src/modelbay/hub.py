@@ -150,7 +150,6 @@ class Hub:
         try:
             found = await discover(self.config, entry, self._line.fetch)
         except ModelbayError as error:
-            error.operation = error.operation or "list"
             raise explain(error, About(provider, self.config.path, known=self.config.providers)) from None
         self.catalog.remember(upstream(self.config, entry), found)
         self._known.clear()

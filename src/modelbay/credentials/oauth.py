@@ -34,6 +34,8 @@ DEAD = frozenset({"invalid_grant", "bad_refresh_token", "invalid_refresh_token"}
 
 A 401 or 403 without one of these proves nothing: firewalls answer so, and servers that reject the client ID.
 """
+OF_THE_CLIENT = frozenset({"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope"})
+"""Error codes that another login does not change."""
 OBTAINED = "modelbay"
 COMPLETE = "verification_uri_complete"
 HEADERS = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
@@ -345,7 +347,12 @@ def _failure(status: int, said: dict[str, Any], url: str) -> ModelbayError:
         what = f"the login was denied{f': {redact(about)}' if isinstance(about, str) and about else ''}"
     else:
         what = f"the login server rejected the request: {what}"
-    return _sent(Refused(what, status=status, code=code), url)
+    refused = Refused(what, status=status, code=code)
+    if code is None and status in (404, 405, 410):
+        refused.hint = "check the provider's oauth table: the login server does not know this URL"
+    elif code in OF_THE_CLIENT:
+        refused.hint = "check the provider's oauth table: the login server rejects its client_id or scope"
+    return _sent(refused, url)
 
 
 def _sent(error: ModelbayError, url: str) -> ModelbayError:

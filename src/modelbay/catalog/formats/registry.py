@@ -18,9 +18,9 @@ from modelbay.errors import MalformedReply
 from modelbay.json_text import decode
 from modelbay.origin import is_open, origin
 from modelbay.protocols.failures import summary, text_of
-from modelbay.protocols.form import WRONG_URL
 from modelbay.providers import urls
 
+NOT_A_REGISTRY = "check the URL or file: a registry is a JSON object of providers"
 NAME = re.compile(r"\w[\w .-]{0,99}")
 """Valid provider IDs: an ID becomes a key of the file and the first part of its models' names."""
 
@@ -71,13 +71,13 @@ def parse_registry(document: bytes | Json, url: str | None = None) -> Registry:
     """
     content = _decoded(document) if isinstance(document, bytes) else document
     if not isinstance(content, dict):
-        raise MalformedReply("not a registry: expected an object of providers", hint=WRONG_URL)
+        raise MalformedReply("not a registry: expected an object of providers", hint=NOT_A_REGISTRY)
     found = Registry([])
     for key, entry in content.items():
         _read(key, entry, found, url)
     if not found.providers:
         first = f": {found.left[0].where}: {found.left[0].why}" if found.left else ""
-        hint = "each entry needs `id`, `name`, `api` (its base URL) and `models`" if found.left else WRONG_URL
+        hint = "each entry needs `id`, `name`, `api` (its base URL) and `models`" if found.left else NOT_A_REGISTRY
         raise MalformedReply(f"the registry contains no usable providers{first}", hint=hint)
     return found
 
@@ -204,4 +204,4 @@ def _decoded(body: bytes) -> Json:
     try:
         return decode(body)
     except MalformedReply:
-        raise MalformedReply(f"not a registry: {summary(text_of(body[:2000]))}", hint=WRONG_URL) from None
+        raise MalformedReply(f"not a registry: {summary(text_of(body[:2000]))}", hint=NOT_A_REGISTRY) from None

@@ -32,6 +32,7 @@ from modelbay.origin import origin
 from modelbay.providers import presets, urls
 from modelbay.providers.endpoint import Endpoint, endpoint_at, models_endpoint
 from modelbay.providers.upstream import Upstream, upstream
+from modelbay.secrecy import masked_url
 
 PAGES = 20
 SECONDS = 15.0
@@ -224,7 +225,8 @@ def _elsewhere(error: ModelbayError) -> bool:
 
 
 def _about(error: ModelbayError, endpoint: Endpoint) -> ModelbayError:
-    error.provider = endpoint.provider
+    error.provider, error.operation = endpoint.provider, error.operation or "list"
+    error.request = error.request or f"GET {masked_url(endpoint.url)}"
     if isinstance(error, AuthenticationFailed) and not _is_authorised(endpoint):
         error.hint = "the model list requires an API key: add one, or name its models yourself"
     return error

@@ -14,7 +14,6 @@ from modelbay.conversation import Extra, Json
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode
 from modelbay.protocols.failures import summary, text_of
-from modelbay.protocols.form import WRONG_URL
 from modelbay.protocols.openai_errors import error_in
 
 RESOURCE = re.compile(r"^(?:publishers/[^/]+/)?models/")
@@ -78,12 +77,12 @@ def listed_model(id: str, raw: Extra, kind: Kind | None = None) -> Listed:
 
 def _decoded(body: bytes) -> Json:
     if not body.strip():
-        raise MalformedReply("the model list is empty (no body)", hint=WRONG_URL)
+        raise MalformedReply("the model list is empty (no body)")
     try:
         return decode(body)
     except MalformedReply:
         what = summary(text_of(body))
-        raise MalformedReply(f"the model list is not JSON: {what}", hint=WRONG_URL) from None
+        raise MalformedReply(f"the model list is not JSON: {what}") from None
 
 
 def _entries(listed: Json, gaps: Gaps) -> tuple[str, list[Entry]]:

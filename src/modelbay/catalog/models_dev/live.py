@@ -20,9 +20,10 @@ from msgspec import Struct
 from modelbay.catalog.lists.entry import Listed
 from modelbay.catalog.models_dev.index import VERSION, Index, build
 from modelbay.conversation import Extra, Json
-from modelbay.errors import MalformedReply, ModelbayError, ProviderError, TimedOut
+from modelbay.errors import MalformedReply, ModelbayError, TimedOut
 from modelbay.json_text import decode, decode_as
-from modelbay.protocols.failures import summary, text_of
+from modelbay.protocols.failures import provider_error, summary, text_of
+from modelbay.secrecy import masked_url
 from modelbay.storage.cache import Cache
 
 URL = "https://models.dev/api.json"
@@ -158,9 +159,13 @@ async def fetched(exchange: Exchange, url: str = URL) -> dict[str, Extra]:
     Raises:
         ModelbayError: it could not be fetched, or is not such a list.
     """
-    status, _, body = await _get(exchange, url, {})
-    _check(status, body, url)
-    return _providers(body)
+    try:
+        status, _, body = await _get(exchange, url, {})
+        _check(status, body, url)
+        return _providers(body)
+    except ModelbayError as error:
+        error.operation, error.request = "fetch", f"GET {masked_url(url)}"
+        raise
 
 
 async def _get(exchange: Exchange, url: str, headers: dict[str, str]) -> tuple[int, Mapping[str, str], bytes]:
@@ -173,7 +178,8 @@ async def _get(exchange: Exchange, url: str, headers: dict[str, str]) -> tuple[i
 
 def _check(status: int, body: bytes, url: str) -> None:
     if status != 200:
-        raise ProviderError(f"{url.partition('?')[0]} answered {status}: {summary(text_of(body))}", status=status)
+        text = text_of(body)
+        raise provider_error(status, f"GET {masked_url(url)} returned {status}: {summary(text)}", body=text)
     if len(body) > BYTES:
         raise MalformedReply(f"{url.partition('?')[0]} sent more than {BYTES:,} bytes")
 

@@ -29,8 +29,7 @@ from modelbay.dialect import PLAIN
 from modelbay.errors import (
     AuthenticationFailed,
     ConfigError,
-    ModelbayError,
-    NotFound,
+    MalformedReply,
     PermissionDenied,
     ProviderError,
     SourceError,
@@ -410,18 +409,14 @@ async def _fetched(config: Config, url: str, token: str | None) -> FetchedRegist
     try:
         found = await documents.fetch(line, url, [where], endpoint)
     except ProviderError as error:
-        raise _refusal(url, error) from None
+        error.message = f"failed to fetch the registry: {error.message}"
+        if error.status in (401, 403):
+            error.hint = f"with a new token: modelbay provider add {quote(masked_url(url))} --api-key TOKEN"
+        raise
     finally:
         await line.aclose()
-    return FetchedRegistry(registry=parse_registry(found.body, url), url=url, token=token)
-
-
-def _refusal(url: str, error: ProviderError) -> ModelbayError:
-    """What the registry answered instead."""
-    kinds: dict[int | None, type[ProviderError]] = {401: AuthenticationFailed, 403: PermissionDenied, 404: NotFound}
-    known = kinds.get(error.status, ProviderError)
-    refusal = known(f"failed to fetch the registry: {error.message}", status=error.status)
-    refusal.operation, refusal.request = error.operation, error.request
-    if error.status in (401, 403):
-        refusal.hint = f"with a new token: modelbay provider add {quote(masked_url(url))} --api-key TOKEN"
-    return refusal
+    try:
+        return FetchedRegistry(registry=parse_registry(found.body, url), url=url, token=token)
+    except MalformedReply as error:
+        error.operation, error.request = "fetch", f"GET {masked_url(url)}"
+        raise
