@@ -1,6 +1,6 @@
-"""Takes the pictures of the terminal app for docs/: `python -m tools.screenshots`. The provider that answers is made up.
+"""Takes the pictures of the terminal app for docs/: `python -m tools.screenshots`. A fictional provider answers.
 
-They are SVG; where resvg is installed, PNG too, for readers that do not show the former.
+The pictures are SVG. With resvg_py installed, those of the README are PNG too: not every page of a package shows SVG.
 """
 
 import asyncio
@@ -21,7 +21,8 @@ from modelbay.tui.app import ModelbayApp
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "images"
 SIZE = (80, 24)
-PICTURES = ("chat", "model", "providers", "custom", "login")
+PICTURES = ("chat", "chat-light", "model", "providers", "custom", "login")
+IN_README = ("chat", "chat-light")
 FONT = "DejaVu Sans Mono"
 QUESTION = "Why is the sky blue? Show me the formula in Python."
 THOUGHT = "Rayleigh scattering: the shorter the wave, the more of it is scattered."
@@ -34,7 +35,7 @@ def scattered(wavelength_nm: float) -> float:
     return (550 / wavelength_nm) ** 4   # relative to green
 ```
 
-| colour | nm | scattered |
+| color | nm | scattered |
 |---|---|---|
 | blue | 450 | 2.2 |
 | red | 680 | 0.4 |
@@ -112,13 +113,18 @@ async def _shown(name: str, app: ModelbayApp, pilot: Pilot[None]) -> Path:
     """The app in one of its states, as a picture."""
     match name:
         case "chat":
+            await _says("/new", app, pilot)  # removes the notice of the first start
             await _says("/model qwen", app, pilot)
             await _says(QUESTION, app, pilot)
             while app.chat_screen.answering or not app.state.chat.turns:
                 await pilot.pause(0.05)
             app.chat_screen.transcript.toggle_thinking()
             app.chat_screen.say("")
+        case "chat-light":
+            await _says("/theme light", app, pilot)
+            app.chat_screen.say("")
         case "model":
+            await _says("/theme dark", app, pilot)
             await _says("/new", app, pilot)
             await _says("/model claude-sonnet", app, pilot)
             app.chat_screen.say("")
@@ -157,12 +163,16 @@ async def _types(text: str, app: ModelbayApp, pilot: Pilot[None]) -> None:
 
 
 def _saved(name: str, svg: str) -> Path:
-    """Writes a picture without the fonts that it would fetch, and with the same ids each time."""
+    """Writes a picture without the fonts that it would fetch, and equal to the last one if the app is unchanged."""
     svg = re.sub(r"@font-face\s*{[^}]*}\s*", "", svg).replace("Fira Code", FONT)
     svg = re.sub(r"terminal-\d+", "terminal", svg)
+    svg = re.sub(r"127\.0\.0\.1:\d{5}", "127.0.0.1:18080", svg)  # another port and code each time
+    svg = re.sub(r"\b[0-9A-F]{4}-[0-9A-F]{4}\b", "7F3A-91C2", svg)
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"{name}.svg"
     path.write_text("\n".join(line.rstrip() for line in svg.splitlines()) + "\n", encoding="utf-8")
+    if name not in IN_README:
+        return path
     try:
         from resvg_py import svg_to_bytes
     except ImportError:
