@@ -1,12 +1,10 @@
 """Checks the documentation: its examples run, its links resolve, its commands exist."""
 
 import ast
-import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -17,121 +15,103 @@ from modelbay.cli import modelbay as program
 from modelbay.hints import AZURE_MAX_TOKENS, OF_A_MANIFEST, OPERATIONS, ROWS, WEB_PAGE
 from modelbay.simulator import Simulator
 from modelbay.tui.commands import COMMANDS as IN_THE_APP
+from tests.pages import DOCS, PAGES, ROOT, SHOWN, Shell, commands, in_reading_order
 from tools.reference import ENVIRONMENT, FOLDER, pages
-
-ROOT = Path(__file__).parents[1]
-DOCS = sorted((ROOT / "docs").rglob("*.md"))
-PAGES = [*DOCS, ROOT / "README.md"]
-SHOWN = "http://127.0.0.1:8750"
-"""URL of `modelbay simulate` in the examples: a reader can type them as they are."""
-EXAMPLES = re.compile(r"^```console simulator\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-"""The blocks to run, in the order of the page. Lines that begin with `$ ` are typed, the others are the expected output. A line `…`
-matches any lines.
-"""
-
 
 # --- examples ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in DOCS if EXAMPLES.search(page.read_text())], ids=lambda page: page.stem
+    "page", [page for page in DOCS if any(command.exact for command in commands(page))], ids=lambda page: page.stem
 )
-def test_the_examples_of_a_guide_do_what_it_shows(page: Path, tmp_path: Path) -> None:
+def test_the_examples_of_a_guide_print_what_it_shows(page: Path, tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
     with Simulator() as simulator:
-        for block in EXAMPLES.findall(page.read_text()):
-            for typed, expected in steps(block):
-                seen = typed_at_a_shell(typed.replace(SHOWN, simulator.url), tmp_path).replace(simulator.url, SHOWN)
-                assert re.fullmatch(pattern(expected), settled(seen)), f"$ {typed}\n{seen}"
+        for command in commands(page):
+            if command.exact:
+                _, output = shell.type(command.typed.replace(SHOWN, simulator.url))
+                output = output.replace(simulator.url, SHOWN)
+                assert re.fullmatch(pattern(command.output), without_times(output)), f"$ {command.typed}\n{output}"
 
 
-def steps(block: str) -> Iterator[tuple[str, str]]:
-    """The typed lines with their output."""
-    for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-        typed, _, expected = step.replace("\\\n", "").partition("\n")
-        yield typed, expected
-
-
-def typed_at_a_shell(line: str, home: Path) -> str:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    nowhere = {
-        "HTTPS_PROXY": "http://127.0.0.1:9",
-        "HTTP_PROXY": "http://127.0.0.1:9",
-        "NO_PROXY": "127.0.0.1,localhost",
-    }
-    environment = {
-        **nowhere,
-        "PATH": path,
-        "HOME": str(home),
-        "MODELBAY_HOME": str(home / ".config/modelbay"),
-        "COLUMNS": "100",
-    }
-    done = subprocess.run(
-        ["sh", "-c", line],
-        env=environment | {"PYTHONUTF8": "1", "MODELBAY_REFRESH": "off"},
-        cwd=home,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
-    return done.stdout.replace(str(home), "~")
-
-
-def settled(text: str) -> str:
-    """The text with all times replaced by one."""
+def without_times(text: str) -> str:
     return re.sub(r"\d+\.\d s\b", "0.0 s", text)
 
 
 def pattern(expected: str) -> str:
-    lines = settled(expected).splitlines(keepends=True)
+    lines = without_times(expected).splitlines(keepends=True)
     return "".join(r"(?:.*\n)*?" if line == "…\n" else re.escape(line) for line in lines)
 
 
-BLOCKS = re.compile(r"^```(console simulator|console|sh)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-NEEDS = {
-    "a network": r"could not resolve host|could not connect|through the proxy|could not fetch|Could not resolve",
-    "a key": r"wants a key|no API key on standard input|Missing API Key|Invalid API Key|was refused|requires an API key",
-    "a terminal": r"nobody can be asked|[Nn]ot a terminal|name one: |at a terminal|wants a terminal|there is nothing to change",
-    "a file": r"cannot be read|has no configuration|[Nn]othing to import|[Nn]o such file|not found|does not exist|is missing",
-    "a provider or model of yours": r"no (provider|model) \"|no default model|no configuration at|Provide a manifest",
+MISSING_HERE = {
+    "a network": r"[Cc]ould not resolve|[Cc]ould not connect|through the proxy|could not fetch",
+    "a key": r"no (?:API )?key on standard input|Missing API Key|requires an API key",
+    "a terminal": r"[Nn]ot a terminal|wants a terminal|name is required|endpoint is missing",
+    "a file": r"cannot be read|has no configuration|[Nn]othing to import|[Nn]o such file|does not exist|is empty",
+    "a clipboard": r"pbpaste.*not found",
     "credentials of Google": r"[Gg]oogle.* credentials",
+    "a default model": r"no default model|no configuration at",
 }
-"""Things that a command may lack here, with the words that report them."""
+"""Things that the tests do not have, with the words that report them."""
+OWN_PROGRAM = re.compile(r"(?:^|[|;] ?|^\S+=\S+ )modelbay\b")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_command_of_a_page_can_be_typed_in_a_fresh_home(page: Path, tmp_path: Path) -> None:
-    """Runs them in the page's order. A command that needs something missing must say so; any other must succeed."""
-    wrong_ones = []
+@pytest.mark.timeout(3600)
+def test_every_command_of_all_pages_can_be_typed_in_one_home_in_reading_order(tmp_path: Path) -> None:
+    """A command fails only if its page shows that, if it needs something that the tests do not have, or if it needs a provider
+    of an earlier command that could not run for this reason."""
+    shell, failed, blocked = Shell(tmp_path), list[str](), ""
     with Simulator() as simulator:
-        for kind, block in BLOCKS.findall(page.read_text()):
-            lines = [line for line, _ in steps(block)] if kind != "sh" else block.replace("\\\n", "").splitlines()
-            for line in lines:
-                if not re.match(r"(\S+=\S+ )?modelbay\b|.*\| modelbay\b", line) or runs_on(line):
-                    continue
-                seen = typed_at_a_shell(f"({line}\n) ; echo exit=$?".replace(SHOWN, simulator.url), tmp_path)
-                said, _, code = seen.rstrip().rpartition("exit=")
-                if "internal:" in said:
-                    wrong_ones.append((line, said))
-                elif code == "0" or (kind == "console simulator" and code in "12"):
-                    continue  # its output is compared above
-                elif not any(re.search(words, said) for words in NEEDS.values()):
-                    wrong_ones.append((line, said))
-    assert wrong_ones == []
+        for page in in_reading_order():
+            with ExitStack() as servers:
+                here = {SHOWN: simulator.url}
+                for command in commands(page):
+                    line = command.typed
+                    if not OWN_PROGRAM.search(line) or is_only_a_name(line):
+                        continue
+                    for shown, url in here.items():
+                        line = line.replace(shown, url)
+                    if runs_until_stopped(line):
+                        url = servers.enter_context(shell.running(f"{line.partition(' #')[0]} --port 0"))
+                        assert url.startswith("http://127.0.0.1:"), f"{command.typed}: {url}"
+                        here["http://127.0.0.1:8751"] = url.partition("/v1")[0]
+                        continue
+                    code, output = shell.type(line)
+                    if code and not command.fails and is_missing(output, blocked):
+                        blocked += f"{command.typed}\n"
+                    elif bool(code) != command.fails or "internal:" in output:
+                        failed.append(f"{page.name}: {command.typed}\n{output}")
+    if failed:
+        pytest.fail("\n".join(failed))
 
 
-def runs_on(line: str) -> bool:
-    """Whether a command runs until Ctrl-C."""
-    words = line.split()
+def is_missing(output: str, blocked: str) -> bool:
+    if any(re.search(words, output) for words in MISSING_HERE.values()):
+        return True
+    unknown = re.search(r"(?:(?:no|unknown) (?:provider|model|alias)|log in to) \"([^\"/]+)", output)
+    return unknown is not None and unknown[1] in blocked
+
+
+def runs_until_stopped(line: str) -> bool:
+    return "Ctrl-C ends it" in (called(shlex.split(line, comments=True))[0].help or "")
+
+
+def is_only_a_name(line: str) -> bool:
+    """Whether the line names a command without arguments, and that command needs some, as in "see `modelbay ask`"."""
+    words = shlex.split(line, comments=True)
+    return words[0] == "modelbay" and len(words) > 1 and called(words)[1] == []
+
+
+def called(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command that a line calls, and its arguments."""
     command: click.Command = program
-    for word in words[words.index("modelbay") + 1 :]:
-        inner = command.get_command(click.Context(command), word) if isinstance(command, click.Group) else None
+    rest = words[words.index("modelbay") + 1 :]
+    while isinstance(command, click.Group) and rest:
+        inner = command.get_command(click.Context(command), rest[0])
         if inner is None:
             break
-        command = inner
-    return "Ctrl-C ends it" in (command.help or "")
+        command, rest = inner, rest[1:]
+    return command, rest
 
 
 # --- commands ----------------------------------------------------------------------------------------------------------
@@ -166,15 +146,12 @@ def in_strings(path: Path) -> Iterator[str]:
 def wrong(line: str) -> str | None:
     """The fault of a command: an unknown name or option."""
     try:
-        words = shlex.split(line, comments=True)[1:]
+        words = shlex.split(line, comments=True)
     except ValueError:
-        words = line.split()[1:]
-    command: click.Command = program
-    while isinstance(command, click.Group) and words and not words[0].startswith(("-", "…")):
-        inner = command.get_command(click.Context(command), words[0])
-        if inner is None:
-            return f"there is no {words[0]!r}"
-        command, words = inner, words[1:]
+        words = line.split()
+    command, words = called(words)
+    if isinstance(command, click.Group) and words and not words[0].startswith(("-", "…")):
+        return f"there is no {words[0]!r}"
     options = {name: param for param in command.params for name in param.opts if isinstance(param, click.Option)}
     options |= {
         "--help": click.Option(["--help"], is_flag=True),
@@ -246,7 +223,7 @@ def test_every_command_of_the_app_is_in_its_guide() -> None:
 def test_every_link_leads_somewhere(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     lost = []
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+    for link in re.findall(r"(?:\]\(|src(?:set)?=\")([^)\s\"]+)[)\"]", text):
         target, _, anchor = link.partition("#")
         there = (page.parent / target).resolve() if target else page
         if "://" in link:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from modelbay.simulator import Simulator
+from tests.pages import README, ROOT
 
-ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="scripts are elsewhere in an environment")
 
 
@@ -56,21 +56,36 @@ def typed(program: Path, home: Path, line: str) -> subprocess.CompletedProcess[s
 def test_the_wheel_is_what_runs(installed: Path, tmp_path: Path):
     where = typed(installed, tmp_path, "python -c 'import modelbay; print(modelbay.__file__)'")
     assert str(installed.parents[1]) in where.stdout, where
-    assert typed(installed, tmp_path, "modelbay version").stdout.startswith("modelbay ")
+    for line in ("modelbay version", "python -m modelbay version"):
+        assert typed(installed, tmp_path, line).stdout.startswith("modelbay "), line
 
 
-def test_the_steps_of_the_readme_work_in_order(installed: Path, tmp_path: Path):
-    text = (ROOT / "README.md").read_text()
-    assert text.index("## Get started") < text.index("## Python")
-    [block] = re.findall(r"## Get started.*?```sh\n(.*?)```", text, re.DOTALL)
-    install, *steps, app = block.splitlines()
-    assert (install.split()[0], app.split()[0], len(steps)) == ("uv", "modelbay", 2)
+def test_the_first_steps_of_the_readme_work_in_order(installed: Path, tmp_path: Path):
+    [block] = re.findall(r"## Get started.*?```sh\n(.*?)```", README.read_text(), re.DOTALL)
+    install, *steps = block.splitlines()
+    assert install.startswith("uv tool install .")
     with Simulator() as simulator:
         here = f"provider add {simulator.url}/v1 --api-key sk-acme-1 --yes"
-        for line in steps:
-            done = typed(installed, tmp_path, line.replace("provider add anthropic", here))
-            assert done.returncode == 0, done.stderr
-        assert typed(installed, tmp_path, 'modelbay ask "Why is the sky blue?"').stdout.startswith("You asked: Why")
+        done = [typed(installed, tmp_path, step.replace("provider add anthropic", here)) for step in steps]
+    assert [(one.args[-1], one.stderr) for one in done if one.returncode] == []
+    assert done[1].stdout.startswith("You asked: Why is the sky blue?")
+
+
+def test_an_upgrade_and_an_uninstall_keep_the_configuration(installed: Path, tmp_path: Path):
+    """As `pip install --upgrade` and `pip uninstall` do it, but with the wheel that is already built."""
+    with Simulator() as simulator:
+        assert typed(installed, tmp_path, f"modelbay provider add {simulator.url}/v1 --id acme --yes").returncode == 0
+    file = Path(typed(installed, tmp_path, "modelbay config path").stdout.strip())
+    before, python = file.read_bytes(), installed.parent / "python"
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(python)]
+    [wheel] = installed.parents[2].glob("*.whl")
+    install = [*pip, "install", "--no-deps", "--no-index", "--force-reinstall", str(wheel)]
+    subprocess.run([*pip, "uninstall", "--yes", "modelbay"], check=True, capture_output=True)
+    assert not installed.exists()
+    subprocess.run(install, check=True, capture_output=True)
+    subprocess.run(install, check=True, capture_output=True)
+    assert "acme" in typed(installed, tmp_path, "python -m modelbay provider list").stdout
+    assert file.read_bytes() == before
 
 
 def test_the_demo_ends_with_commands_that_are_there(installed: Path, tmp_path: Path):

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.pages import README, ROOT
 from tests.servers import SENTENCE
 from tests.servers.llamacpp import LlamaServer
 from tests.test_hub import write_config
 
-README = Path(__file__).parents[1] / "README.md"
-
-
-GUIDE = README.parent / "docs" / "guides" / "library.md"
+GUIDE = ROOT / "docs" / "guides" / "library.md"
 
 
 @pytest.mark.parametrize("page", [README, GUIDE], ids=lambda page: page.name)

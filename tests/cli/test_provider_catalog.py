@@ -154,9 +154,9 @@ hint: `modelbay provider catalog list` shows all
                 1,
                 "",
                 """\
-error: Provider Error: SHELF/missing.json answered 404: an HTML page: Welcome
+error: Not Found: GET SHELF/missing.json returned 404: an HTML page: Welcome
 
-hint: read the provider's message, then try again
+hint: check the URL
 """,
             ),
             (

@@ -131,8 +131,8 @@ async def test_a_newer_list_makes_a_new_index(cache):
     ("server", "words"),
     [
         (Server(error=ConnectFailed("nobody there")), "nobody there"),
-        (Server(status=500, body=b"oops"), "answered 500: oops"),
-        (Server(status=304, body=b""), "answered 304"),
+        (Server(status=500, body=b"oops"), "returned 500: oops"),
+        (Server(status=304, body=b""), "returned 304"),
         (Server(body=b"<title>Hotel Wi-Fi</title>"), "an HTML page: Hotel Wi-Fi"),
         (Server(body=b"{}"), "none has models"),
         (Server(body=b"[]"), "none has models"),

@@ -1,0 +1,106 @@
+"""README.md and the pages of docs/: their commands, and a shell that types them."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [*DOCS, README]
+SHOWN = "http://127.0.0.1:8750"
+"""URL of `modelbay simulate` in the examples: a reader can type them as they are."""
+BLOCKS = re.compile(
+    r"^```(?P<kind>console simulator|console|sh)\n(?P<block>.*?)^```$|(?<!`)`(?P<code>modelbay [^`]+)`(?!`)",
+    re.DOTALL | re.MULTILINE,
+)
+"""Blocks of commands, and commands in the text. In a block for the simulator, the lines after a command are its exact output, and
+a line `…` stands for any lines.
+"""
+PLACEHOLDER = re.compile(r"\b[A-Z]{2,}\b|\bX\b|…|\[")
+
+
+class Command(NamedTuple):
+    typed: str
+    output: str = ""
+    """Output that the page shows."""
+    exact: bool = False
+    """Whether the output is complete."""
+
+    @property
+    def fails(self) -> bool:
+        """Whether the page shows that the command fails."""
+        return self.output.startswith("error: ")
+
+
+def in_reading_order() -> list[Path]:
+    """README.md, docs/README.md and the pages that it links, in the order of their first link."""
+    index = ROOT / "docs" / "README.md"
+    linked = (index.parent / link for link in re.findall(r"\]\(([^)#\s]+\.md)\)", index.read_text()))
+    return list(dict.fromkeys([README, index, *(page for page in linked if page in DOCS)]))
+
+
+def commands(page: Path) -> Iterator[Command]:
+    """The commands of a page, in its order; those in the text only if they can be typed as they are."""
+    for found in BLOCKS.finditer(page.read_text()):
+        if code := found["code"]:
+            line = " ".join(code.replace("\\|", "|").split())
+            if not PLACEHOLDER.search(line):
+                yield Command(line)
+        elif found["kind"] == "sh":
+            yield from map(Command, found["block"].replace("\\\n", "").splitlines())
+        else:
+            for step in re.split(r"^\$ ", found["block"], flags=re.MULTILINE)[1:]:
+                typed, _, output = step.replace("\\\n", "").partition("\n")
+                yield Command(typed, output, exact=found["kind"] == "console simulator")
+
+
+class Shell:
+    """A shell in a home of its own, without a terminal and without a network except this machine."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.environment = {
+            "HTTPS_PROXY": "http://127.0.0.1:9",
+            "HTTP_PROXY": "http://127.0.0.1:9",
+            "NO_PROXY": "127.0.0.1,localhost",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(home),
+            "MODELBAY_HOME": str(home / ".config/modelbay"),
+            "COLUMNS": "100",
+            "PYTHONUTF8": "1",
+            "MODELBAY_REFRESH": "off",
+        }
+
+    def type(self, line: str) -> tuple[int, str]:
+        """Exit code and output."""
+        with self._started(line) as running:
+            output, _ = running.communicate()
+        return running.returncode, output.replace(str(self.home), "~")
+
+    @contextmanager
+    def running(self, line: str) -> Iterator[str]:
+        """The first line of a command that runs until Ctrl-C."""
+        with self._started(f"exec {line}") as running:
+            assert running.stdout is not None
+            try:
+                yield running.stdout.readline().strip()
+            finally:
+                running.terminate()
+                running.communicate()
+
+    def _started(self, line: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["sh", "-c", line],
+            env=self.environment,
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+        )
