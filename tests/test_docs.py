@@ -93,7 +93,7 @@ def is_missing(output: str, blocked: str) -> bool:
 
 
 def runs_until_stopped(line: str) -> bool:
-    return "Ctrl-C ends it" in (called(shlex.split(line, comments=True))[0].help or "")
+    return "Ctrl-C" in (called(shlex.split(line, comments=True))[0].help or "")
 
 
 def is_only_a_name(line: str) -> bool:
