@@ -46,7 +46,7 @@ def pattern(expected: str) -> str:
 MISSING_HERE = {
     "a network": r"[Cc]ould not resolve|[Cc]ould not connect|through the proxy|could not fetch",
     "a key": r"no (?:API )?key on standard input|Missing API Key|requires an API key",
-    "a terminal": r"[Nn]ot a terminal|wants a terminal|name is required|endpoint is missing",
+    "a terminal": r"[Nn]ot a terminal|(?:wants|requires) a terminal|name is required|endpoint is missing",
     "a file": r"cannot be read|has no configuration|[Nn]othing to import|[Nn]o such file|does not exist|is empty",
     "a clipboard": r"pbpaste.*not found",
     "credentials of Google": r"[Gg]oogle.* credentials",
