@@ -1,4 +1,4 @@
-"""The examples of the guide for providers, verbatim."""
+"""The examples of the guide for providers, unchanged."""
 
 import json
 from typing import Any
@@ -64,12 +64,12 @@ EMBEDDED = """[
 
 
 def manifest(**changed: Any) -> dict[str, Any]:
-    """The example's manifest with some fields changed; None takes one away."""
+    """The example's manifest with some fields changed; None removes a field."""
     return _with(json.loads(MANIFEST), changed)
 
 
 def model(**changed: Any) -> dict[str, Any]:
-    """The example's first model, changed so."""
+    """The example's first model with some fields changed."""
     return _with(json.loads(EXTENDED)["models"]["provider/model-name-v1"], {"id": "m", **changed})
 
 

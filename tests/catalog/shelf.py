@@ -1,4 +1,4 @@
-"""A provider's host as a table: what each of its paths answers, and what it was asked."""
+"""A provider's host as a table: the response of each path, and the requests."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ Answer = Callable[[str, Any], Any] | ModelbayError | str | int | dict[str, Any] 
 
 
 class Shelf:
-    """Answers a path with JSON, text, an error, or a status; a function is given the query and the body. Else 404."""
+    """Responds to a path with JSON, text, an error or a status, by default 404. A function receives the query and the body."""
 
     def __init__(self, answers: Mapping[str, Answer] | None = None) -> None:
         self.answers = answers or {}

@@ -1,4 +1,4 @@
-"""What names say of models, against the built-in list of models.dev: they agree, or the reason why not is written down."""
+"""Facts from model names compared with the built-in list of models.dev: they agree, or the reason is recorded."""
 
 import os
 import tomllib
@@ -28,15 +28,15 @@ MAKERS = {
     "perplexity": ("perplexity", "openai_chat"),
     "alibaba": ("dashscope", "openai_chat"),
 }
-"""The provider in the list that is a maker's own, and the vendor and protocol that it is here."""
+"""The maker's own provider in the list, with its vendor and protocol in modelbay."""
 REASONS: dict[str, dict[str, str]] = tomllib.loads(
     Path(__file__).with_name("disagreements.toml").read_text(encoding="utf-8")
 )
-"""By model, "maker id", and fact: why the name's word is right or does not matter."""
+"""By model, "maker id", and fact: why the fact from the name is right or does not matter."""
 
 
 def disagreements(maker: str, id: str) -> dict[str, tuple[Any, Any]]:
-    """The facts that the name and the list both have, and have differently: the name's first."""
+    """The facts on which the name and the list differ: the name's value first."""
     listed = IndexEntry(maker, id, LIST.providers[maker]["models"][id]).facts
     vendor, protocol = MAKERS[maker]
     told = known(id, vendor, protocol).facts
@@ -63,7 +63,7 @@ CHATS = [
 
 
 @pytest.mark.parametrize(("maker", "id"), CHATS)
-def test_a_name_says_what_the_list_says_or_there_is_a_reason(maker, id):
+def test_names_and_the_list_agree_or_the_reason_is_recorded(maker, id):
     found = disagreements(maker, id)
     assert {fact: pair for fact, pair in found.items() if fact not in REASONS.get(f"{maker} {id}", {})} == {}
 

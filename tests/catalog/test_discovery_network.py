@@ -39,13 +39,13 @@ async def found(type: str, url: str, more: str = "") -> Discovery:
 
 
 @pytest.mark.parametrize(("path", "better"), [("/v1", False), ("", False), ("/v1/chat/completions", False)])
-async def test_llamacpp_tells_the_context_that_it_runs_with(llamacpp: LlamaServer, path, better):
+async def test_llamacpp_reports_its_actual_context(llamacpp: LlamaServer, path, better):
     listed = await found("openai", llamacpp.url + path)
     [model] = listed.models
     assert (model.id, model.kind) == ("tiny", "chat")
     assert model.facts.max_context_tokens == llamacpp.context
     assert model.facts.capabilities["image_in"] is False
-    assert "tool_use" not in model.facts.capabilities, "its template may know how"
+    assert "tool_use" not in model.facts.capabilities, "its template may support it"
     assert (listed.problems, listed.base_url is not None) == ([], better)
 
 
@@ -53,7 +53,7 @@ async def test_llamacpp_as_an_anthropic_provider_has_the_same_list(llamacpp: Lla
     assert [model.id for model in (await found("anthropic", llamacpp.url)).models] == ["tiny"]
 
 
-async def test_a_locked_server_takes_its_key(llamacpp_locked: LlamaServer):
+async def test_a_server_with_a_key_accepts_it(llamacpp_locked: LlamaServer):
     listed = await found("openai", llamacpp_locked.openai, f'api_key = "{llamacpp_locked.api_key}"')
     assert [model.id for model in listed.models] == ["tiny"]
 
@@ -61,7 +61,7 @@ async def test_a_locked_server_takes_its_key(llamacpp_locked: LlamaServer):
 @pytest.mark.parametrize(
     ("type", "path"), [("openai", "/v1"), ("openai_responses", "/v1"), ("anthropic", ""), ("google-genai", "")]
 )
-async def test_the_simulator_tells_the_same_in_every_protocol(simulator: Simulator, type, path):
+async def test_the_simulator_lists_the_same_in_every_protocol(simulator: Simulator, type, path):
     listed = await found(type, simulator.url + path, f'api_key = "{KEY}"')
     models = {model.id: model for model in listed.models}
     thinker, text = models["sim-thinker"].facts, models["sim-text"].facts
@@ -76,48 +76,48 @@ async def test_the_simulator_tells_the_same_in_every_protocol(simulator: Simulat
         assert thinker.capabilities["image_in"] and thinker.capabilities["document_in"]
 
 
-async def test_a_base_url_without_its_version_is_put_right(simulator: Simulator):
+async def test_a_base_url_without_its_version_is_corrected(simulator: Simulator):
     listed = await found("openai", simulator.url, f'api_key = "{KEY}"')
     assert {model.id for model in listed.models} >= {"sim-1", "sim-text"}
     assert listed.base_url in (None, f"{simulator.url}/v1")
 
 
-async def test_a_wrong_key_is_said(simulator: Simulator):
+async def test_a_wrong_key_is_reported(simulator: Simulator):
     with pytest.raises(AuthenticationFailed) as caught:
         await found("openai", f"{simulator.url}/v1", 'api_key = "sk-wrong"')
     assert caught.value.hint is not None and caught.value.provider == "p"
     assert "sk-wrong" not in repr(caught.value) + str(caught.value)
 
 
-async def test_no_key_is_said(simulator: Simulator):
+async def test_a_missing_key_is_reported(simulator: Simulator):
     with pytest.raises(AuthenticationFailed) as caught:
         await found("openai", f"{simulator.url}/v1")
     assert caught.value.hint is not None and "requires an API key" in caught.value.hint
 
 
-async def test_aimock_lists_in_every_manner(aimock: Aimock):
+async def test_aimock_lists_models_in_every_protocol(aimock: Aimock):
     for type, url in (("openai", aimock.openai), ("openai", aimock.openrouter), ("google-genai", aimock.url)):
         listed = await found(type, url, 'api_key = "test"')
         assert listed.models, url
 
 
-# Hosts that do not
+# Hosts that fail
 
 
-async def test_nobody_there():
+async def test_a_refused_connection_is_reported():
     port = await unused_port()
     with pytest.raises(ConnectFailed):
         await found("openai", f"http://127.0.0.1:{port}/v1")
 
 
-async def test_a_web_page_is_no_list():
+async def test_a_web_page_is_not_a_list():
     page = reply(b"<html><title>Welcome</title></html>", 200, "Content-Type: text/html")
     async with RawServer(answers(page)) as server:
         with pytest.raises(MalformedReply, match="an HTML page: Welcome"):
             await found("openai", f"{server.url}/v1")
 
 
-async def test_no_redirect_is_followed_with_a_key():
+async def test_a_redirect_is_not_followed_with_a_key():
     async with RawServer(_never) as other:
         moved = head(301, f"Location: {other.url}/v1/models", length=0)
         async with RawServer(answers(moved)) as server:

@@ -31,7 +31,7 @@ def told(wire_id: str, vendor: str = "", protocol: str = "openai_chat") -> knowl
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.prefix[0]} {rule.pattern or ''}")
-def test_a_rule_says_only_what_is_understood(rule):
+def test_a_rule_has_only_known_keys(rule):
     vendors = {preset.id for preset in presets.all()} | {""}
     assert set(rule.vendors or ()) <= vendors
     for fields in rule.dialect.values():
@@ -41,7 +41,7 @@ def test_a_rule_says_only_what_is_understood(rule):
     assert not set(rule.can) & set(rule.cannot)
 
 
-def test_a_default_effort_stands_only_where_it_is_part_of_a_name():
+def test_a_rule_has_a_default_effort_only_if_it_is_part_of_a_name():
     assert {rule.prefix[0] for rule in RULES if rule.default_effort} == {"o3-mini-high", "o3-mini-low"}
 
 
@@ -61,7 +61,7 @@ def test_a_default_effort_stands_only_where_it_is_part_of_a_name():
         "claude-opus-4-7:thinking",
     ],
 )
-def test_a_name_is_known_under_every_vendors_spelling(name):
+def test_a_name_is_recognized_in_every_vendors_spelling(name):
     facts = told(name).facts
     assert (facts.family, facts.max_output_tokens, facts.max_context_tokens) == ("claude", 128_000, 1_000_000)
 
@@ -96,7 +96,7 @@ def test_the_family_is_in_the_name(name, family):
     assert told(name).facts.family == family
 
 
-# Anthropic's sizes, as Kimi Code has them: of an unknown version, the next lower one's
+# Anthropic's sizes, as in Kimi Code: an unknown version has those of the next lower one
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_the_family_is_in_the_name(name, family):
         ("claude-mythos-5", 128_000),
     ],
 )
-def test_how_much_claude_writes(name, output):
+def test_output_limits_of_claude(name, output):
     assert told(name, "anthropic", "anthropic").facts.max_output_tokens == output
 
 
@@ -149,14 +149,14 @@ def test_how_much_claude_writes(name, output):
         ("claude-mythos-5", True, True, True, ["low", "medium", "high", "xhigh", "max"]),
     ],
 )
-def test_how_claude_thinks(name, thinking, adaptive, always, efforts):
+def test_thinking_of_claude(name, thinking, adaptive, always, efforts):
     facts = told(name, "anthropic", "anthropic").facts
     can = facts.capabilities
     assert (can["thinking"], can["adaptive_thinking"], can.get("always_thinking")) == (thinking, adaptive, always)
     assert facts.efforts == efforts
 
 
-def test_an_unknown_name_of_the_family_is_taken_for_the_latest_in_its_protocol_only():
+def test_an_unknown_name_of_the_family_counts_as_the_latest_in_its_own_protocol_only():
     assert told("corp-opus-latest", "", "anthropic").facts.efforts == ["low", "medium", "high", "xhigh", "max"]
     assert told("corp-opus-latest").facts.family is None
 
@@ -208,7 +208,7 @@ def test_an_effort_in_the_name_is_an_effort_and_not_a_name(name, effort):
         ("gpt-4o", None, None),
     ],
 )
-def test_which_efforts_openais_models_know(name, efforts, off):
+def test_efforts_of_openais_models(name, efforts, off):
     facts = told(name, "openai").facts
     assert (facts.efforts, facts.off_effort) == (efforts, off)
 
@@ -245,29 +245,29 @@ def test_which_efforts_openais_models_know(name, efforts, off):
         ('dialect = "minimax"', "MiniMax-M2.7", {"reasoning_control": "none"}),
     ],
 )
-def test_a_model_departs_from_its_vendor(provider, name, fields):
+def test_a_model_may_differ_from_its_vendor(provider, name, fields):
     _, found = served(provider + '\napi_key = "k"', name)
     assert {field: getattr(found.dialect, field) for field in fields} == fields
 
 
-def test_what_either_of_vendor_and_model_refuses_is_left_out():
+def test_settings_that_vendor_or_model_reject_are_left_out():
     _, found = served('type = "openai"\napi_key = "k"\ndialect = { preset = "mistral" }', "kimi-k2.5")
-    assert found.dialect.unsupported == [], "a rule for other vendors says nothing here"
+    assert found.dialect.unsupported == [], "a rule for other vendors does not apply here"
     _, found = served('type = "openai"\nbase_url = "https://h/v1"\napi_key = "k"', "kimi-k2.5")
     assert found.dialect.unsupported == ["temperature"]
 
 
-def test_the_users_own_dialect_stays():
+def test_the_users_dialect_is_not_changed():
     provider = 'type = "openai"\napi_key = "k"\ndialect = { max_tokens_parameter = "max_tokens" }'
     _, found = served(provider, "gpt-5")
     assert found.dialect.max_tokens_parameter == "max_tokens"
     assert "temperature" in found.dialect.unsupported
 
 
-# Whose word counts
+# Order of the sources
 
 
-def test_the_users_word_goes_before_what_a_name_tells():
+def test_the_users_values_override_facts_of_the_name():
     model, _ = served(
         'type = "openai"\napi_key = "k"',
         "gpt-5",
@@ -276,7 +276,7 @@ def test_the_users_word_goes_before_what_a_name_tells():
     )
     assert (model.id, model.alias, model.provider, model.protocol) == ("gpt-5", "m", "p", "openai_chat")
     assert (model.max_context_tokens, model.max_output_tokens, model.output_tokens_explicit) == (100_000, 5_000, True)
-    assert model.max_input_tokens == 100_000, "no more goes in than the context holds"
+    assert model.max_input_tokens == 100_000, "the input is limited by the context"
     assert (model.can("audio_in"), model.can("temperature"), model.can("image_in")) == (True, True, True)
     assert model.can("video_in") is None
     assert (model.efforts, model.name, model.cost) == (["a", "b"], "Five", Cost(9, 9))
@@ -291,12 +291,12 @@ def test_the_users_word_goes_before_what_a_name_tells():
     }
 
 
-def test_overrides_are_the_users_word_too():
+def test_overrides_are_the_users_values_too():
     model, _ = served('type = "openai"\napi_key = "k"', "gpt-5", "max_output_size = 5\noverrides.max_output_size = 7")
     assert (model.max_output_tokens, model.sources["max_output_tokens"]) == (7, "config")
 
 
-def test_a_model_nobody_knows_has_no_facts():
+def test_an_unknown_model_has_no_facts():
     model, _ = served('type = "openai"\nbase_url = "http://localhost:8080/v1"', "my-finetune")
     assert model == Model(id="my-finetune", alias="m", provider="p", protocol="openai_chat")
 
@@ -321,7 +321,7 @@ def test_a_model_nobody_knows_has_no_facts():
         ('capabilities = [" Always_Thinking "]', {"always_thinking": True, "thinking": True}),
     ],
 )
-def test_what_the_user_can_say_of_capabilities(said, capabilities):
+def test_capabilities_that_the_user_can_set(said, capabilities):
     model, _ = served('type = "openai"\nbase_url = "http://localhost:8080/v1"', "my-finetune", said)
     assert {name: model.can(name) for name in capabilities} == capabilities
 
@@ -336,12 +336,12 @@ def test_what_the_user_can_say_of_capabilities(said, capabilities):
         ("claude-opus-4-1", "adaptive_thinking = true", True, ["low", "medium", "high"]),
     ],
 )
-def test_whether_claude_thinks_adaptively_can_be_said(wire_id, said, adaptive, efforts):
+def test_adaptive_thinking_of_claude_can_be_set(wire_id, said, adaptive, efforts):
     model, _ = served('type = "anthropic"\napi_key = "k"', wire_id, said)
     assert (model.can("adaptive_thinking"), model.efforts) == (adaptive, efforts)
 
 
-def test_what_is_shared_is_not_changed():
+def test_shared_values_are_not_changed():
     first, _ = served('type = "openai"\napi_key = "k"', "o3-mini")
     assert first.efforts is not None
     assert first.cost is not None

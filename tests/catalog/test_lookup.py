@@ -1,4 +1,4 @@
-"""What lists and models.dev say of a configured model, whose word counts, and where each is from."""
+"""Facts of a configured model from lists and models.dev: their order and their sources."""
 
 from pathlib import Path
 from time import time
@@ -34,7 +34,7 @@ def served(provider: str, wire_id: str, model: str = "") -> tuple[ModelEntry, Up
 
 
 def merged(catalog: Catalog, entry: ModelEntry, found: Upstream) -> Model:
-    """The facts of every source, in the order of their word."""
+    """The facts of every source, highest priority first."""
     model = Model(id=entry.model)
     fill(model, configured(entry, found.protocol), "config")
     for facts, source in catalog.said(entry, found):
@@ -48,7 +48,7 @@ def listed(*models: Listed) -> Discovery:
     return Discovery(models=list(models), url="https://acme.example/v1/models")
 
 
-# Whose word counts
+# Order of the sources
 
 
 def test_user_then_list_then_models_dev_then_name(catalog):
@@ -63,7 +63,7 @@ def test_user_then_list_then_models_dev_then_name(catalog):
     assert (model.family, model.sources["family"]) == ("gpt", "prefix")
 
 
-def test_without_a_list_models_dev_tells_of_its_own_provider(catalog):
+def test_without_a_list_facts_come_from_the_same_provider_at_models_dev(catalog):
     model = merged(catalog, *served('type = "openai"', "gpt-5.2"))
     assert model.sources["cost"] == model.sources["max_input_tokens"] == model.sources["temperature"] == "models.dev"
     assert model.name == "GPT-5.2"
@@ -71,25 +71,25 @@ def test_without_a_list_models_dev_tells_of_its_own_provider(catalog):
     assert (model.can("always_thinking"), model.sources["always_thinking"]) == (False, "models.dev")
 
 
-def test_at_an_unknown_host_only_what_holds_for_the_family_is_told(catalog):
+def test_at_an_unknown_host_only_facts_of_the_family_are_used(catalog):
     model = merged(catalog, *served(ACME, "moonshotai/kimi-k2.5"))
     assert (model.max_context_tokens, model.sources["max_context_tokens"]) == (262_144, "models.dev")
     assert model.can("thinking") and model.can("tool_use")
-    assert model.cost is None, "prices are nobody's but theirs"
+    assert model.cost is None, "prices hold for the same provider only"
 
 
-def test_a_server_on_this_machine_says_itself_how_long_its_context_is(catalog):
+def test_a_local_server_reports_its_own_context(catalog):
     entry, found = served('type = "openai"\nbase_url = "http://localhost:8000/v1"', "kimi-k2.5")
     model = merged(catalog, entry, found)
     assert model.sources.get("max_context_tokens") != "models.dev"
     assert model.can("thinking") is True
 
 
-def test_a_model_that_nobody_knows_is_not_told_of(catalog):
+def test_an_unknown_model_has_no_facts(catalog):
     assert catalog.said(*served(ACME, "my-own-finetune")) == []
 
 
-# Which provider at models.dev it is
+# The same provider at models.dev
 
 
 @pytest.mark.parametrize(
@@ -119,20 +119,20 @@ def test_a_model_that_nobody_knows_is_not_told_of(catalog):
         (ACME + '\nsource = { models_dev_provider_id = "chutes" }', "chutes"),
     ],
 )
-def test_the_address_tells_which_provider_it_is(catalog, provider, first):
+def test_the_url_identifies_the_provider(catalog, provider, first):
     names = catalog.names(served(provider, "m")[1])
     assert (names[0] if names else None) == first
 
 
-def test_a_name_is_no_address(catalog):
+def test_a_name_is_not_a_url(catalog):
     config = parse(f"[providers.openai]\n{ACME}", Path("/somewhere/config.toml"))
     assert catalog.names(upstream(config, config.providers["openai"])) == []
 
 
-# Lists that were seen
+# Stored lists
 
 
-def test_a_list_is_there_for_the_next_process(catalog, tmp_path):
+def test_a_list_is_stored_for_the_next_process(catalog, tmp_path):
     entry, found = served(ACME, "m-1")
     model = Listed(id="m-1", facts=Facts(cost=Cost(input=1, output=2)), status="beta", extra={"large": "x" * 1000})
     catalog.remember(found, listed(model, Listed(id="e-1", kind="embedding")))
@@ -145,7 +145,7 @@ def test_a_list_is_there_for_the_next_process(catalog, tmp_path):
     assert [source for _, source in Catalog(Cache(tmp_path)).said(entry, found)] == ["models"]
 
 
-def test_the_list_of_another_address_is_not_this_ones(catalog):
+def test_the_list_of_another_url_is_not_used(catalog):
     _, found = served(ACME, "m-1")
     catalog.remember(found, listed(Listed(id="m-1")))
     _, moved = served(ACME.replace("acme", "emca"), "m-1")
@@ -153,7 +153,7 @@ def test_the_list_of_another_address_is_not_this_ones(catalog):
     assert catalog.seen(found) is not None
 
 
-def test_no_secret_of_a_url_is_kept(catalog, tmp_path):
+def test_secrets_of_a_url_are_not_stored(catalog, tmp_path):
     _, found = served('type = "openai"\nbase_url = "https://me:sk-1@acme.example/v1?key=sk-2"', "m-1")
     catalog.remember(found, listed(Listed(id="m-1")))
     [file] = (tmp_path / "lists").iterdir()
@@ -161,7 +161,7 @@ def test_no_secret_of_a_url_is_kept(catalog, tmp_path):
     assert catalog.seen(found) is not None
 
 
-def test_a_list_is_forgotten(catalog):
+def test_a_list_is_removed(catalog):
     _, found = served(ACME, "m-1")
     catalog.remember(found, listed(Listed(id="m-1")))
     catalog.forget("p")
@@ -169,6 +169,6 @@ def test_a_list_is_forgotten(catalog):
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"base_url": 1}', b"\xff\xfe"])
-def test_a_damaged_list_is_none(tmp_path, damage):
+def test_a_damaged_list_is_ignored(tmp_path, damage):
     Cache(tmp_path).write(damage, "lists", "p.json")
     assert Catalog(Cache(tmp_path)).seen(served(ACME, "m-1")[1]) is None

@@ -1,4 +1,4 @@
-"""What an answer cost, and whose price says so."""
+"""The cost of an answer, and the source of the price."""
 
 import subprocess
 import sys
@@ -61,7 +61,7 @@ def test_a_bucket_without_a_price_costs_what_input_does():
     assert flat(Cost(input=3, output=4), usage) == 6
 
 
-def test_half_a_price_is_none():
+def test_an_incomplete_price_is_ignored():
     assert flat(Cost(input=3), Usage(input=1)) is None
     assert flat(Cost(output=3), Usage(output=1)) is None
 
@@ -70,17 +70,17 @@ def test_no_error_of_binary_fractions_adds_up():
     assert flat(Cost(input=0.1, output=0.2), Usage(input=3, output=3)) == Decimal("0.0000009")
 
 
-# Whose price
+# Sources of prices
 
 
 @pytest.mark.parametrize("source", ["config", "manifest", "models"])
-def test_the_users_and_the_providers_own_prices_go_before_any_other(catalog, source):
+def test_prices_of_the_user_and_provider_come_first(catalog, source):
     found = price(priced(source, input=100, output=100), Usage(input=MILLION), OPENAI, catalog)
     assert found == Price(Decimal(100), source)
 
 
 @pytest.mark.parametrize("source", ["models.dev", "prefix"])
-def test_genai_prices_go_before_prices_at_second_hand(catalog, source):
+def test_genai_prices_come_before_prices_of_other_lists(catalog, source):
     found = price(priced(source, input=100, output=100), Usage(input=MILLION), OPENAI, catalog)
     assert found == Price(Decimal("2.5"), "genai-prices")
 
@@ -131,18 +131,18 @@ def test_models_dev_has_tiers_too(catalog):
     assert price(model, Usage(input=273_000), found, catalog) == Price(Decimal("1.365"), "models.dev")
 
 
-def test_a_price_by_name_is_better_than_none(catalog):
+def test_a_price_by_name_is_used_if_there_is_no_other(catalog):
     assert price(priced("prefix", input=1, output=1), Usage(input=MILLION), ACME, catalog) == Price(
         Decimal(1), "prefix"
     )
 
 
-def test_nobodys_price_is_none(catalog):
+def test_an_unknown_price_is_none(catalog):
     assert price(Model(id="gpt-4o"), Usage(input=1), ACME, catalog) is None
     assert price(Model(id="never-heard-of"), Usage(input=1), OPENAI, catalog) is None
 
 
-def test_what_was_not_counted_has_no_price(catalog):
+def test_usage_without_counts_has_no_price(catalog):
     assert price(priced("config", input=1, output=1), Usage(), OPENAI, catalog) is None
 
 

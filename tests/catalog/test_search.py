@@ -1,4 +1,4 @@
-"""What a search finds among models, and in which order."""
+"""The models that a search finds, and their order."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,14 +44,14 @@ def test_the_whole_name_comes_first_then_those_that_begin_with_it(query):
     assert found(query)[:3] == ["gpt-4o", "openai/gpt-4o", "gpt-4o-mini"]
 
 
-def test_a_beginning_goes_before_a_word_and_a_word_before_the_inside():
+def test_a_match_at_the_start_comes_before_a_word_and_a_word_before_a_part():
     assert found("mini") == ["MiniMax-M2", "gpt-4o-mini"]
     assert found("o3")[0] == "o3"
     models = [Model(id="xturbox"), Model(id="gpt-turbo-9"), Model(id="turbo-1"), Model(id="turbo")]
     assert found("turbo", models) == ["turbo", "turbo-1", "gpt-turbo-9", "xturbox"]
 
 
-def test_a_shorter_name_goes_first():
+def test_a_shorter_name_comes_first():
     assert found("claude opus")[:2] == ["claude-opus-4-7", "us.anthropic.claude-opus-4-7-v1:0"]
 
 
@@ -67,7 +67,7 @@ def test_provider_and_id_are_found_as_they_are_written():
     assert found("hf:Qwen/Qwen3-Coder-480B") == ["hf:Qwen/Qwen3-Coder-480B"]
 
 
-def test_a_typing_error_is_forgiven():
+def test_a_typing_error_is_accepted():
     assert found("cluade opus")[0] == "claude-opus-4-7"
     assert "gpt-4o" in found("gtp4o")
     assert found("xyzzy") == []
@@ -84,7 +84,7 @@ def test_a_blank_query_finds_everything_in_its_order(query):
 
 
 @pytest.mark.parametrize("query", ["---", "/", "?", "(", "[a", "\\"])
-def test_marks_alone_find_nothing_and_break_nothing(query):
+def test_punctuation_alone_finds_nothing(query):
     assert isinstance(found(query), list)
 
 
@@ -110,7 +110,7 @@ NAMES = st.text("gpt4o-/ ._:Aé", min_size=1, max_size=12).filter(str.strip)
 
 
 @given(st.lists(NAMES, max_size=12), NAMES)
-def test_whatever_is_searched_is_found_once_and_fits(ids, query):
+def test_each_result_is_found_once_and_matches(ids, query):
     models = [Model(id=id) for id in ids]
     hits = Finder(models).find(query, 50)
     assert len({id(hit) for hit in hits}) == len(hits)
@@ -125,7 +125,7 @@ def test_a_model_is_found_by_its_own_name(ids, data):
 
 
 def test_a_model_is_found_among_all_of_models_dev_in_time_that_grows_with_their_number(tmp_path: Path):
-    """A bound for accidents only; the benchmark has the figures."""
+    """A limit against quadratic time only; the benchmark has the figures."""
     models = [
         Model(id=id, provider=provider, name=raw.get("name"))
         for provider, entry in ModelsDev(Cache(tmp_path)).providers.items()
@@ -133,4 +133,4 @@ def test_a_model_is_found_among_all_of_models_dev_in_time_that_grows_with_their_
     ]
     assert found("gpt4o", models)[0] == "gpt-4o"
     few, many = models[:500], models[:4_000]
-    assert growth(lambda: search("gpt4o", few), lambda: search("gpt4o", many)) < 24  # where it squares: 64
+    assert growth(lambda: search("gpt4o", few), lambda: search("gpt4o", many)) < 24  # quadratic: 64

@@ -1,4 +1,4 @@
-"""How the built-in list is read out of a program, and what is kept of it."""
+"""Extraction of the built-in list from a program, and the facts that are kept."""
 
 import pytest
 
@@ -10,7 +10,7 @@ tool_call:!1,limit:{context:1e6,output:8192},cost:{input:.5,output:1.5}},"m-1":{
 other:{id:"other",env:[],models:{}}})),rest=()=>{}\x00\xff"""
 
 
-def test_a_list_inside_a_program_is_read_as_the_values_that_it_stands_for():
+def test_a_list_inside_a_program_is_read_as_values():
     found = read(PROGRAM)
     assert list(found) == ["acme", "other"]
     assert found["acme"]["models"]["b/m-2"] == {
@@ -19,7 +19,7 @@ def test_a_list_inside_a_program_is_read_as_the_values_that_it_stands_for():
     }  # fmt: skip
 
 
-def test_prose_is_left_out_and_whole_numbers_are_whole():
+def test_descriptions_are_left_out_and_integers_stay_integers():
     kept = compact(read(PROGRAM))["acme"]
     assert list(kept["models"]) == ["b/m-2", "m-1"]
     assert kept["models"]["m-1"] == {"id": "m-1", "name": "M 1"}

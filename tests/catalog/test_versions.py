@@ -1,4 +1,4 @@
-"""Versions in the names of models, and what models have whose version no rule names."""
+"""Versions in model names, and the facts of models whose version has no rule."""
 
 from typing import Any
 
@@ -95,7 +95,7 @@ def facts(name: str, vendor: str = "", protocol: str = "openai_chat") -> dict[st
 def test_an_unknown_version_has_the_facts_of_the_newest_below_it(unknown, newest, protocol):
     assert facts(unknown, "", protocol) == facts(newest, "", protocol)
     assert known(unknown, "", protocol).dialect == known(newest, "", protocol).dialect
-    assert facts(unknown, "", protocol)["context"], "which are some"
+    assert facts(unknown, "", protocol)["context"], "not empty"
 
 
 @pytest.mark.parametrize("vendor", ["openai", "azure", ""])
@@ -112,7 +112,7 @@ def test_the_dialect_of_an_unknown_version_is_the_new_one(vendor, name):
         ("my-tuned-model", None),
     ],
 )  # fmt: skip
-def test_whether_calls_must_be_signed_is_known_of_every_gemini(name, signs):
+def test_every_gemini_model_has_a_rule_for_call_signatures(name, signs):
     assert known(name, "google", "google").facts.capabilities.get("call_signatures") is signs
 
 
@@ -122,13 +122,13 @@ def test_whether_calls_must_be_signed_is_known_of_every_gemini(name, signs):
      ("MiniMax-M3", 1_000_000), ("glm-5.2", 1_000_000), ("qwen3.7-max", 1_000_000), ("grok-4.5", 500_000),
      ("@cf/deepseek-ai/deepseek-v4-pro-0813", 1_000_000), ("gpt-6-astra", 1_050_000), ("claude-fable-5-1", 1_000_000)],
 )  # fmt: skip
-def test_how_much_the_current_models_read(name, context):
+def test_context_windows_of_current_models(name, context):
     assert facts(name)["context"] == context
 
 
 @pytest.mark.parametrize(
     "name", ["gpt-oss-120b", "gpt-realtime-2.1", "grok-code-fast-1", "minimax-text-01", "gpt-image-2"]
 )
-def test_a_line_with_its_own_numbers_takes_nothing_from_the_others(name):
+def test_a_model_line_with_its_own_numbers_has_no_facts_of_others(name):
     assert facts(name).get("efforts") in (None, ["low", "medium", "high"])
     assert facts(name)["context"] not in (1_050_000, 1_000_000, 500_000)

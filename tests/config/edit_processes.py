@@ -1,4 +1,4 @@
-"""Processes that change one file at the same time, and processes that are killed while they do."""
+"""Processes that change one file at the same time, and processes that are killed while they write it."""
 
 import os
 import random
@@ -38,7 +38,7 @@ while True:
 
 
 def start_file(path: Path) -> list[str]:
-    """A file of some size; its lines of comment."""
+    """A large file, and its comment lines."""
     text = (
         "# about this file\n\nfirst = 0 # counts\n\n# ---- providers ----\n\n[providers.acme]\ntype = 'openai' # type\n"
     )
@@ -51,7 +51,7 @@ def start_file(path: Path) -> list[str]:
 
 
 def many_processes_lose_nothing(folder: Path, count: int) -> float:
-    """Each of `count` processes, all started at once, sets another key. How long it took, in seconds."""
+    """Each of `count` processes, started at the same time, sets another key. Returns the duration in seconds."""
     path = folder / "config.toml"
     comments = start_file(path)
     began = time.monotonic()
@@ -71,7 +71,7 @@ def many_processes_lose_nothing(folder: Path, count: int) -> float:
 
 
 def kills_leave_the_old_file_or_the_new(folder: Path, count: int, seed: int = 0) -> int:
-    """Kills a process `count` times while it writes. How often that left a half-written file aside."""
+    """Kills a process `count` times while it writes. Returns the number of times that a temporary file was left."""
     path = folder / "config.toml"
     start_file(path)
     before = path.read_text()
@@ -89,7 +89,7 @@ def kills_leave_the_old_file_or_the_new(folder: Path, count: int, seed: int = 0)
             writer.wait(60)
         text = path.read_text()
         data = tomllib.loads(text)
-        assert data["first"] == data["models"]["acme/7"]["last"] >= number, "half of one write is not a write"
+        assert data["first"] == data["models"]["acme/7"]["last"] >= number, "no write is done by half"
         assert re.sub(r"(first|last) = \d+", r"\1 = 0", text) == before
         assert path.stat().st_mode & 0o777 == 0o600
         number = data["first"]

@@ -1,4 +1,4 @@
-"""One transaction on one file."""
+"""A transaction on one file."""
 
 import errno
 import os
@@ -69,7 +69,7 @@ def test_what_is_read_is_a_copy(file):
     assert "y" not in file.read_text()
 
 
-def test_nobodys_subclasses_come_out(file):
+def test_values_are_of_plain_types(file):
     class Level(StrEnum):
         HIGH = "high"
 
@@ -86,20 +86,20 @@ def test_nobodys_subclasses_come_out(file):
 
 
 @pytest.mark.parametrize("value", [None, {1: 2}, {"a": None}, [None], b"", object(), {1}, 1j, timedelta(1)])
-def test_what_toml_has_no_type_for_is_a_mistake_of_the_caller(file, value):
+def test_a_value_without_a_toml_type_is_a_type_error(file, value):
     with pytest.raises(TypeError, match=r"models\.a\.model"), Edit.open(file) as edit:
         set_model(edit, value)
     assert file.read_text() == TEXT
 
 
 @pytest.mark.parametrize("value", [2**63, "\ud800", {"\udfff": 1}])
-def test_what_toml_cannot_hold_is_refused(file, value):
+def test_values_that_toml_cannot_hold_are_refused(file, value):
     with pytest.raises(ConfigError, match=r"models\.a\.model"), Edit.open(file) as edit:
         set_model(edit, value)
     assert file.read_text() == TEXT
 
 
-def test_a_moment_with_seconds_in_its_offset_is_refused(file):
+def test_a_time_with_seconds_in_its_offset_is_refused(file):
     odd = timezone(timedelta(seconds=30))
     with pytest.raises(TypeError), Edit.open(file) as edit:
         set_model(edit, datetime(2025, 1, 1, tzinfo=odd))
@@ -125,7 +125,7 @@ def test_nothing_is_written_when_the_block_raises(file):
     assert leftovers(file.parent) == []
 
 
-def test_a_dry_run_tells_and_writes_nothing(tmp_path):
+def test_a_dry_run_reports_changes_and_writes_nothing(tmp_path):
     path = tmp_path / "new" / "config.toml"
     with Edit.open(path, dry_run=True) as edit:
         set_model(edit)
@@ -140,7 +140,7 @@ def test_a_dry_run_needs_no_lock(file):
     assert file.read_text() == TEXT
 
 
-def test_apply_gives_what_the_change_says(file):
+def test_apply_returns_the_result_of_the_change(file):
     done = apply(lambda edit: edit.delete("models", "a"), file)
     assert done.result is True
     assert done.changed
@@ -148,7 +148,7 @@ def test_apply_gives_what_the_change_says(file):
     assert file.read_text() == "# mine\n"
 
 
-def test_the_usual_file_is_the_one_in_the_home(tmp_path, monkeypatch):
+def test_the_default_file_is_in_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
     apply(set_model)
     assert (tmp_path / "config.toml").exists()
@@ -158,7 +158,7 @@ def test_the_usual_file_is_the_one_in_the_home(tmp_path, monkeypatch):
 
 
 @posix
-def test_a_new_file_and_its_folder_are_the_owners_alone(tmp_path):
+def test_a_new_file_and_its_folder_are_private(tmp_path):
     path = tmp_path / "modelbay" / "config.toml"
     os.umask(os.umask(0o022))
     apply(set_model, path)
@@ -168,7 +168,7 @@ def test_a_new_file_and_its_folder_are_the_owners_alone(tmp_path):
 
 @posix
 @pytest.mark.parametrize(("before", "after"), [(0o600, 0o600), (0o644, 0o600), (0o666, 0o600), (0o400, 0o400)])
-def test_a_mode_becomes_private_and_never_laxer(file, before, after):
+def test_a_file_becomes_private(file, before, after):
     file.chmod(before)
     apply(set_model, file)
     assert mode(file) == after
@@ -206,20 +206,20 @@ def test_links_in_a_ring_are_an_error(tmp_path):
         apply(set_model, path)
 
 
-def test_the_mark_of_windows_editors_stays(file):
+def test_a_byte_order_mark_stays(file):
     file.write_bytes(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
     apply(set_model, file)
     assert file.read_bytes() == b'\xef\xbb\xbf# mine\r\n[models.a] # a\r\nmodel = "n"\r\n'
 
 
-def test_what_a_killed_writer_left_behind_is_swept(file):
+def test_temporary_files_of_a_killed_writer_are_removed(file):
     left = file.with_name(f".config.toml.abc{files.LEFT_OVER}")
     left.write_text("a secret")
     apply(set_model, file)
     assert leftovers(file.parent) == []
 
 
-# What cannot be changed
+# Files that cannot be changed
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_what_a_killed_writer_left_behind_is_swept(file):
         (b"a = 1\nb = '\xff'", "line 2: not UTF-8 text", 2),
     ],
 )
-def test_a_file_that_does_not_parse_is_left_alone(file, content, place, line):
+def test_a_file_that_does_not_parse_is_not_changed(file, content, place, line):
     file.write_bytes(content)
     with pytest.raises(ConfigSyntaxError) as caught:
         apply(set_model, file)
@@ -240,13 +240,13 @@ def test_a_file_that_does_not_parse_is_left_alone(file, content, place, line):
     assert file.read_bytes() == content
 
 
-def test_a_folder_in_the_files_place_is_an_error(tmp_path):
+def test_a_folder_instead_of_the_file_is_an_error(tmp_path):
     (tmp_path / "config.toml").mkdir()
     with pytest.raises(ConfigError, match="cannot be read"):
         apply(set_model, tmp_path / "config.toml")
 
 
-def test_a_file_in_the_folders_place_is_an_error(tmp_path):
+def test_a_file_instead_of_the_folder_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be") as caught:
         apply(set_model, tmp_path / "file" / "config.toml")
@@ -297,7 +297,7 @@ def test_a_change_by_a_program_that_knows_no_locks_is_not_overwritten(file):
     assert leftovers(file.parent) == []
 
 
-def test_a_result_that_does_not_say_what_was_meant_is_not_written(file):
+def test_a_result_with_other_data_is_not_written(file):
     with pytest.raises(ConfigError, match="cannot be changed safely"), Edit.open(file) as edit:
         set_model(edit)
         edit._document.data["models"]["a"]["model"] = "something else"
@@ -312,7 +312,7 @@ def test_a_result_that_does_not_say_what_was_meant_is_not_written(file):
 
 @pytest.fixture
 def other_program(file: Path) -> Iterator[threading.Event]:
-    """Has the file open until told."""
+    """Keeps the file open until it is told to end."""
     done, ready = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -328,7 +328,7 @@ def other_program(file: Path) -> Iterator[threading.Event]:
     thread.join()
 
 
-def test_who_waits_too_long_is_told_so(file, other_program):
+def test_a_lock_that_is_held_too_long_is_an_error(file, other_program):
     with pytest.raises(ConfigError) as caught:
         apply(set_model, file, wait=0.1)
     assert caught.value.message == f"{file} cannot be changed: locked by another program for 0.1 seconds"
@@ -336,7 +336,7 @@ def test_who_waits_too_long_is_told_so(file, other_program):
     assert file.read_text() == TEXT
 
 
-def test_who_waits_sees_what_the_other_wrote(file, other_program):
+def test_after_the_wait_the_other_change_is_seen(file, other_program):
     file.write_text(TEXT + 'display_name = "A"\n')
     timer = threading.Timer(0.2, other_program.set)
     timer.start()
@@ -352,5 +352,5 @@ def test_a_link_and_its_target_have_one_lock(file, other_program, tmp_path):
         apply(set_model, link, wait=0)
 
 
-def test_the_wait_is_bounded_unless_said_otherwise():
+def test_the_wait_is_limited_by_default():
     assert 5 <= edits.WAIT <= 60

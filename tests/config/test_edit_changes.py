@@ -1,4 +1,4 @@
-"""The operations of the faces: what they do to the file, and what they say they did."""
+"""The operations that commands and the app use: changes of the file, and their results."""
 
 from pathlib import Path
 from typing import Any
@@ -87,24 +87,24 @@ def test_the_first_provider_and_the_default_model_make_a_file(file):
     )
 
 
-def test_new_models_stand_after_the_last_of_their_provider(file):
+def test_new_models_follow_the_last_model_of_their_provider(file):
     put = done(file, changes.put_models, "acme", {"acme/x": {"model": "x"}, "acme/y": {"model": "y"}})
     assert put.added == ["acme/x", "acme/y"]
     assert list(load(file).models) == ["acme/one", "acme/x", "acme/y", "acme/two", "three", "alone"]
 
 
-def test_a_provider_that_is_there_is_not_overwritten(file):
+def test_an_existing_provider_is_not_overwritten(file):
     with pytest.raises(ConfigError, match='provider "acme" already exists'):
         done(file, changes.add_provider, "acme", {"type": "openai"})
     assert file.read_text() == TEXT
 
 
-def test_a_provider_is_replaced_where_that_is_asked_for(file):
+def test_a_provider_is_replaced_on_request(file):
     done(file, changes.add_provider, "acme", {"type": "openai", "base_url": "https://a.example/v1"}, replace=True)
     assert file.read_text() == TEXT.replace('api_key = "sk-1"', 'base_url = "https://a.example/v1"')
 
 
-def test_models_that_are_there_keep_what_they_are_not_given(file):
+def test_existing_models_keep_their_other_keys(file):
     new = {
         "acme/one": {"model": "one", "max_context_size": 1000},
         "acme/two": {"model": "two"},
@@ -134,8 +134,8 @@ def test_an_alias_of_another_provider_is_not_taken_over(file):
         ("", 'belongs to provider "acme"'),
     ],
 )
-def test_a_model_that_names_no_provider_is_not_another_ones(tmp_path: Path, model: str, whose: str):
-    """Else a list that calls its model so would be sent the model's own key."""
+def test_a_model_without_a_provider_belongs_to_no_other(tmp_path: Path, model: str, whose: str):
+    """Otherwise a list with a model of that name would receive the model's own key."""
     file = tmp_path / "config.toml"
     file.write_text(f'{TEXT}\n[models."beta/x"]\nmodel = "x"\n{model}\n')
     before = file.read_text()
@@ -144,7 +144,7 @@ def test_a_model_that_names_no_provider_is_not_another_ones(tmp_path: Path, mode
     assert file.read_text() == before
 
 
-def test_a_key_that_is_for_nobody_is_not_taken_along_either(tmp_path: Path):
+def test_a_model_with_an_unowned_key_is_not_taken_over(tmp_path: Path):
     file = tmp_path / "config.toml"
     file.write_text('[providers.beta]\ntype = "kimi"\n\n[models."beta/x"]\nmodel = "x"\n')
     assert apply(lambda edit: changes.put_models(edit, "beta", {"beta/x": {}}), file).result.changed == ["beta/x"]
@@ -201,7 +201,7 @@ def test_a_change_that_would_make_an_entry_unusable_is_refused(file, keys, value
     assert file.read_text() == TEXT
 
 
-def test_what_was_unusable_before_hinders_no_change(file):
+def test_an_entry_that_was_unusable_before_does_not_prevent_changes(file):
     file.write_text(TEXT + "[models.broken]\nmodel = 3\n")
     apply(lambda edit: changes.change_model(edit, "three", {("model",): "4"}), file)
     assert load(file).models["three"].model == "4"
@@ -209,7 +209,7 @@ def test_what_was_unusable_before_hinders_no_change(file):
     assert load(file).problems == []
 
 
-def test_who_does_not_exist_is_not_changed(file):
+def test_a_missing_entry_is_not_changed(file):
     with pytest.raises(UnknownProvider, match='no provider "acne"') as provider:
         done(file, changes.change_provider, "acne", {("name",): "A"})
     assert provider.value.hint == 'did you mean "acme"?'
@@ -227,7 +227,7 @@ def test_who_does_not_exist_is_not_changed(file):
 # Removing
 
 
-def test_a_provider_goes_with_its_models_and_what_named_them(file):
+def test_removing_a_provider_removes_its_models_and_references(file):
     removed = done(file, changes.remove_provider, "acme")
     assert removed == Removed(
         providers=["acme"],
@@ -239,7 +239,7 @@ def test_a_provider_goes_with_its_models_and_what_named_them(file):
     assert file.read_text() == ('# home\n[providers.beta]\ntype = "kimi"\n\n' + TEXT[TEXT.index("[models.three]") :])
 
 
-def test_a_provider_goes_alone_where_nothing_named_it(file):
+def test_removing_an_unused_provider_removes_nothing_else(file):
     assert done(file, changes.remove_provider, "beta") == Removed(providers=["beta"], models=["three"])
     assert load(file).default_model == "acme/one:deep"
 
@@ -263,13 +263,13 @@ def test_the_last_provider_leaves_no_table_behind(tmp_path):
         ("nothing", False),
     ],
 )
-def test_a_default_goes_when_it_would_name_nothing_any_more(file, default, gone):
+def test_a_default_is_removed_with_its_model(file, default, gone):
     file.write_text(TEXT.replace("acme/one:deep", default))
     assert done(file, changes.remove_provider, "acme").default_model == (default if gone else None)
     assert load(file).default_model == (None if gone else default)
 
 
-def test_models_go_with_what_named_them(file):
+def test_removing_models_removes_references_to_them(file):
     removed = done(file, changes.remove_models, ["acme/two", "acme/one"])
     assert removed == Removed(
         models=["acme/two", "acme/one"], default_model="acme/one:deep", provider_defaults=["beta"]
@@ -283,7 +283,7 @@ def test_a_broken_entry_can_be_removed(file):
     assert file.read_text() == TEXT
 
 
-def test_who_does_not_exist_is_not_removed(file):
+def test_a_missing_entry_is_not_removed(file):
     with pytest.raises(UnknownProvider):
         done(file, changes.remove_provider, "nobody")
     with pytest.raises(UnknownModel):

@@ -1,4 +1,4 @@
-"""The diff of an edit, which can be shown: it has no secrets."""
+"""The diff of an edit, without secrets."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from modelbay.config.diff import unified
 KEY = "sk-very-secret-0123456789"
 
 
-def test_the_diff_of_nothing_is_empty():
+def test_the_diff_of_equal_texts_is_empty():
     assert unified("a = 1\n", "a = 1\n", "f") == ""
 
 
@@ -23,7 +23,7 @@ def test_line_endings_do_not_show():
     assert unified("a = 1\r\n", "a = 2\r\n", "f").splitlines()[-2:] == ["-a = 1", "+a = 2"]
 
 
-def test_another_secret_is_a_change_that_shows_neither():
+def test_a_changed_secret_is_shown_as_a_change_and_masked():
     before = f'[providers.a]\ntype = "openai"\napi_key = "{KEY}" # mine\n'
     diff = unified(before, before.replace(KEY, "sk-other-secret"), "f")
     assert diff.splitlines()[-2:] == ['-api_key = "…" # mine', '+api_key = "…" # mine']

@@ -1,4 +1,4 @@
-"""Several processes at one file. The long versions are in tests/soak."""
+"""Several processes that edit one file. The long versions are in tests/soak."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.config.edit_processes import kills_leave_the_old_file_or_the_new, man
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9 and modes are POSIX's")
 
 
-def test_processes_that_change_one_file_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_changes_of_one_file_by_many_processes_are_all_kept(tmp_path: Path) -> None:
     many_processes_lose_nothing(tmp_path, 24)
 
 

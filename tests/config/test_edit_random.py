@@ -1,4 +1,4 @@
-"""Random edits of random files: the data is what the same edits make of plain dicts, and no other line changes."""
+"""Random edits of random files: the data matches the same edits of plain dicts, and no other line changes."""
 
 import copy
 import tomllib
@@ -20,7 +20,7 @@ settings = st.tuples(st.just("set"), paths, plain_values)
 
 @st.composite
 def edits(draw: Any) -> tuple[list[Written], str, list[tuple[str, Keys, Any]]]:
-    """Lines, their text, and edits, most of them of what is there."""
+    """Lines, their text, and edits, most of them of existing keys."""
     data, lines, text = draw(written())
     there = st.sampled_from(_paths(data) or [("a",)])
     return (
@@ -53,7 +53,7 @@ def _paths(data: dict[str, Any], above: Keys = ()) -> list[Keys]:
 
 
 def _done(data: dict[str, Any], what: str, path: Keys, value: Any) -> None:
-    """The edit on plain dicts."""
+    """The same edit of plain dicts."""
     table = data
     for key in path[:-1]:
         if what == "delete" and key not in table:
@@ -68,7 +68,7 @@ def _done(data: dict[str, Any], what: str, path: Keys, value: Any) -> None:
 
 
 def _full(value: Any) -> Any:
-    """Without empty tables: whether one stays behind is a matter of how it was written."""
+    """The data without empty tables: some layouts keep an empty table, others do not."""
     if not isinstance(value, dict):
         return value
     full = {key: _full(item) for key, item in value.items()}
@@ -120,14 +120,14 @@ def _untouched_lines_stay(lines: list[Written], text: str, touched: list[Keys]) 
 
 
 def _is_comment(line: Written, touched: list[Keys]) -> bool:
-    """A line of comment stays unless its table, or one around that, was set or deleted as a whole."""
+    """A comment line stays unless its table, or a table around it, was set or deleted as a whole."""
     owner = line.owner or ()
     return line.text.startswith("#") and not any(owner[: len(path)] == path for path in touched)
 
 
 @hypothesis.given(edits())
 @hypothesis.settings(max_examples=400, suppress_health_check=list(hypothesis.HealthCheck))
-def test_random_edits_do_what_they_do_to_plain_dicts_and_leave_the_other_lines(case):
+def test_random_edits_match_plain_dicts_and_keep_the_other_lines(case):
     check(case)
 
 
@@ -140,7 +140,7 @@ def test_every_value_can_be_written_and_read(value):
 
 @hypothesis.given(st.data())
 @hypothesis.settings(max_examples=200, suppress_health_check=list(hypothesis.HealthCheck))
-def test_a_list_becomes_another_and_keeps_the_comments_of_what_stays(data):
+def test_a_changed_list_keeps_the_comments_of_its_items(data):
     from tests.config.toml_texts import Writer
 
     items = data.draw(st.lists(st.sampled_from(["a", "b", "c", "d", "e"]), unique=True))

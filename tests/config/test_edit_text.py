@@ -66,12 +66,12 @@ def lines_changed(before: str, after: str) -> tuple[list[str], list[str]]:
 # Values in place
 
 
-def test_a_value_changes_and_nothing_around_it():
+def test_a_change_of_a_value_changes_nothing_around_it():
     after = edited(FILE, lambda d: d.set(("default_model",), "b"))
     assert after == FILE.replace('"acme/one"   #', '"b"   #')
 
 
-def test_a_literal_text_stays_literal_where_it_can():
+def test_a_literal_string_stays_literal_if_possible():
     after = edited(FILE, lambda d: d.set(("providers", "acme", "base_url"), "https://b"))
     assert "base_url = 'https://b' # the new address" in after
     after = edited(FILE, lambda d: d.set(("providers", "acme", "base_url"), "it's"))
@@ -92,7 +92,7 @@ def test_an_inline_table_gets_a_key_and_loses_one():
     assert "cost = {} # dollars" in after
 
 
-def test_a_list_keeps_the_comments_of_what_stays_in_it():
+def test_a_list_keeps_the_comments_of_remaining_items():
     after = edited(FILE, lambda d: d.set(("models", "acme/one", "capabilities"), ["tools", "image_in", "thinking"]))
     assert '  "tools", # always\n  # since May\n  "image_in",\n  "thinking"\n]' in after
     after = edited(FILE, lambda d: d.set(("models", "acme/one", "capabilities"), ["image_in"]))
@@ -123,12 +123,12 @@ def test_lists_in_every_layout(before, value, after):
 
 
 @pytest.mark.parametrize("value", [262144, "acme"])
-def test_writing_what_is_there_already_changes_nothing(value):
+def test_writing_the_same_value_changes_nothing(value):
     key = "provider" if value == "acme" else "max_context_size"
     assert edited(FILE, lambda d: d.set(("models", "acme/one", key), value)) == FILE
 
 
-def test_one_and_true_and_one_point_nought_are_not_the_same():
+def test_one_and_true_and_one_point_zero_differ():
     assert edited("a = 1\n", lambda d: d.set(("a",), True)) == "a = true\n"
     assert edited("a = 1\n", lambda d: d.set(("a",), 1.0)) == "a = 1.0\n"
 
@@ -146,28 +146,28 @@ def test_line_endings_stay_and_new_lines_have_them():
     assert after == edited(FILE, change).replace("\n", "\r\n")
 
 
-def test_a_text_of_several_lines_is_left_whole():
+def test_a_multi_line_string_stays_whole():
     before = 'a = """\n[no.table]\nb = 1\n# no comment\n"""\nc = 2\n'
     assert edited(before, lambda d: d.set(("c",), 3)) == before.replace("2", "3")
 
 
 @pytest.mark.parametrize("mark", ['"', "'"])
 @pytest.mark.parametrize("quotes", [0, 1, 2])
-def test_a_text_of_several_lines_may_end_in_quotes(mark, quotes):
+def test_a_multi_line_string_may_end_in_quotes(mark, quotes):
     before = f"a = {mark * 3}x\n{mark * quotes}{mark * 3} # a\nb = [{mark * 3}{mark * quotes}y{mark * (quotes + 3)}, 2]\nc = 1\n"
     after = edited(before, lambda d: d.set(("b",), [mark * quotes + "y" + mark * quotes]))
     assert after == before.replace(", 2]", "]")
 
 
-# Where new things go
+# Places of new lines
 
 
-def test_a_new_key_goes_below_the_last_of_its_table():
+def test_a_new_key_is_added_below_the_last_of_its_table():
     after = edited(FILE, lambda d: d.set(("providers", "acme", "name"), "Acme"))
     assert '# the new address\nname = "Acme"\n# proxy' in after
 
 
-def test_a_new_top_level_key_goes_before_the_first_table():
+def test_a_new_top_level_key_is_added_before_the_first_table():
     after = edited(FILE, lambda d: d.set(("default_provider",), "acme"))
     assert '# the quick one\ndefault_provider = "acme"\n\n# ---- providers' in after
 
@@ -183,27 +183,27 @@ def test_a_new_top_level_key_goes_before_the_first_table():
         ("# about this file\n[a]\n", "# about this file\n\nk = 1\n\n[a]\n"),
     ],
 )
-def test_the_first_top_level_key_goes_below_the_comments_of_the_file(before, after):
+def test_the_first_top_level_key_is_added_below_the_comments_of_the_file(before, after):
     assert edited(before, lambda d: d.set(("k",), 1)) == after
 
 
-def test_a_new_provider_goes_after_the_last_and_what_is_commented_out_there():
+def test_a_new_provider_is_added_after_the_last_and_its_commented_out_lines():
     after = edited(FILE, lambda d: d.set(("providers", "new"), {"type": "anthropic"}))
     assert '# timeout = { idle = 60 }\n\n[providers.new]\ntype = "anthropic"\n\n# ---- models ----' in after
     assert lines_changed(FILE, after) == ([], ["[providers.new]", 'type = "anthropic"'])
 
 
-def test_a_new_model_goes_after_the_one_that_is_named_and_the_tables_of_that():
+def test_a_new_model_is_added_after_the_named_one_and_its_tables():
     after = edited(FILE, lambda d: d.set(("models", "acme/new"), {"provider": "acme"}, after="acme/one"))
     assert 'display_name = "One"\n\n[models."acme/new"]\nprovider = "acme"\n\n[models."other/two"]' in after
 
 
-def test_a_new_model_goes_after_the_last_otherwise():
+def test_without_a_named_one_a_new_model_is_added_after_the_last():
     after = edited(FILE, lambda d: d.set(("models", "acme/new"), {"provider": "acme"}))
     assert 'provider = "other"\n\n[models."acme/new"]\nprovider = "acme"\n\n# the end\n' in after
 
 
-def test_small_tables_of_a_new_entry_stand_on_a_line_and_large_ones_have_a_header():
+def test_small_tables_of_a_new_entry_are_inline_and_large_ones_have_a_header():
     value = {"type": "openai", "env": {"A": "a"}, "custom_headers": {"X-Long": "v" * 100}}
     after = edited("", lambda d: d.set(("providers", "new"), value))
     assert after == (
@@ -212,7 +212,7 @@ def test_small_tables_of_a_new_entry_stand_on_a_line_and_large_ones_have_a_heade
     )
 
 
-def test_a_new_table_of_a_model_is_written_as_those_beside_it():
+def test_a_new_table_of_a_model_is_written_like_those_next_to_it():
     after = edited(FILE, lambda d: d.set(("models", "acme/one", "variants", "deep"), {"reasoning_effort": "high"}))
     assert '[models."acme/one".variants]\ndeep = { reasoning_effort = "high" }\n' in after
     after = edited(FILE, lambda d: d.set(("models", "other/two", "cost", "input"), 1))
@@ -259,7 +259,7 @@ def test_a_key_is_added_in_the_style_of_its_table(before, after):
 @pytest.mark.parametrize(
     "key", ["a/b", "managed:kimi", "v1.5", "ünï", 'say "hi"', "", "tab\t", "back\\slash", "#", "[x]"]
 )
-def test_names_with_slashes_colons_dots_and_stranger_things(key):
+def test_names_with_slashes_colons_dots_and_special_characters(key):
     after = edited("", lambda d: d.set(("models", key), {"model": "m"}))
     assert tomllib.loads(after) == {"models": {key: {"model": "m"}}}
     after = edited(after, lambda d: d.set(("models", key, "model"), "n"))
@@ -270,22 +270,22 @@ def test_names_with_slashes_colons_dots_and_stranger_things(key):
 # Deleting
 
 
-def test_a_provider_goes_with_the_comments_above_it_and_nothing_else():
+def test_removing_a_provider_removes_the_comments_above_it_and_nothing_else():
     after = edited(FILE, lambda d: d.delete(("providers", "acme")))
     assert after == FILE[: FILE.index("# work")] + FILE[FILE.index("# ---- models") :]
 
 
-def test_a_model_goes_with_its_tables():
+def test_removing_a_model_removes_its_tables():
     after = edited(FILE, lambda d: d.delete(("models", "acme/one")))
     assert after == FILE[: FILE.index("# about one")] + FILE[FILE.index('[models."other/two"]') :]
 
 
-def test_the_last_table_goes_and_what_stands_below_it_stays():
+def test_removing_the_last_table_keeps_the_lines_below_it():
     after = edited(FILE, lambda d: d.delete(("models", "other/two")))
     assert after == FILE.replace('[models."other/two"]\nprovider = "other"\n\n', "")
 
 
-def test_a_key_goes_with_the_comment_behind_it_and_not_with_lines_of_comment():
+def test_removing_a_key_removes_its_comment_and_no_comment_lines():
     after = edited(FILE, lambda d: d.delete(("providers", "acme", "base_url")))
     assert after == FILE.replace("base_url = 'https://acme.example/v1' # the new address\n", "")
     after = edited(FILE, lambda d: d.delete(("default_model",)))
@@ -314,7 +314,7 @@ def test_deleting_in_every_style(before, path, after):
 # Whole tables
 
 
-def test_a_table_becomes_another_key_by_key():
+def test_a_table_is_replaced_key_by_key():
     def change(document: TomlDocument) -> None:
         document.set(("providers", "acme"), {"base_url": "https://acme.example/v1", "type": "kimi", "name": "Acme"})
 
@@ -330,14 +330,14 @@ def test_a_table_of_dotted_keys_can_become_empty():
     assert edited("[m.c]\na = 1\n", lambda d: d.set(("m", "c"), {})) == "[m.c]\n"
 
 
-def test_a_value_takes_the_place_of_a_table_and_back():
+def test_a_value_replaces_a_table_and_back():
     after = edited("[a]\nb = 1\n[a.c]\nd = 1\n[e]\n", lambda d: d.set(("a", "c"), 5))
     assert after == "[a]\nb = 1\nc = 5\n[e]\n"
     assert edited("a = 1 # one\n", lambda d: d.set(("a",), {"b": 2})) == "a = { b = 2 } # one\n"
     assert edited("[[a]]\nb = 1\n[z]\n", lambda d: d.set(("a",), [1])) == "a = [1]\n\n[z]\n"
 
 
-def test_what_is_no_table_is_not_made_one():
+def test_a_value_is_not_turned_into_a_table():
     with pytest.raises(ConfigError, match=r"models\.x\.cost cannot be set: models is not a table"):
         TomlDocument('models = "none"\n').set(("models", "x", "cost"), 1)
     with pytest.raises(ConfigError, match="is not a table"):

@@ -86,7 +86,7 @@ def test_a_kimi_code_file_has_no_problems(kimi):
     assert kimi.problems == []
 
 
-def test_top_level_keys_are_read_and_those_of_others_kept(kimi):
+def test_top_level_keys_are_read_and_unknown_ones_kept(kimi):
     assert kimi.default_model == "kimi-code/kimi-for-coding"
     assert kimi.default_provider == "moonshot"
     assert kimi.thinking == ThinkingDefaults(enabled=True, effort="high", keep="all")
@@ -99,14 +99,14 @@ def test_a_login_with_a_blank_key_is_a_login(kimi):
     assert entry.oauth == OAuth(key="oauth/kimi-code", storage="file")
 
 
-def test_keys_are_trimmed_and_tables_of_names_left_alone(kimi):
+def test_keys_are_trimmed_and_tables_of_names_are_not(kimi):
     entry = kimi.providers["moonshot"]
     assert entry.api_key == "sk-1"
     assert entry.env == {"KIMI_BASE_URL": "https://api.moonshot.cn/v1"}
     assert entry.custom_headers == {"X-Team": "blue"}
 
 
-def test_an_imported_provider_says_where_from_and_unknown_keys_are_kept(kimi):
+def test_an_imported_provider_has_its_source_and_unknown_keys_are_kept(kimi):
     entry = kimi.providers["acme"]
     assert entry.imported
     assert entry.source == {"kind": "apiJson", "url": "https://acme.example/api.json", "apiKey": "token"}
@@ -114,21 +114,21 @@ def test_an_imported_provider_says_where_from_and_unknown_keys_are_kept(kimi):
     assert not kimi.providers["moonshot"].imported
 
 
-def test_overrides_change_what_a_model_is_like(kimi):
+def test_overrides_change_the_facts_of_a_model(kimi):
     entry = kimi.models["kimi-code/kimi-for-coding"]
     assert entry.display_name == "Kimi"
     assert entry.support_efforts == ["low", "high"]
-    assert entry.default_effort is None, "it was of the list that was overridden"
+    assert entry.default_effort is None, "it came from the list that is overridden"
     assert entry.protocol == "anthropic"
     assert entry.max_input_size == 262144, "clamped to the context"
 
 
-def test_a_wire_name_goes_before_the_model_and_the_default_provider_serves(kimi):
+def test_name_comes_before_model_and_the_default_provider_is_used(kimi):
     entry = kimi.models["k3"]
     assert (entry.provider, entry.model, entry.aliases) == ("moonshot", "kimi-k3", ["k", "newest"])
 
 
-def test_a_model_that_stands_alone_is_its_own_provider():
+def test_a_standalone_model_is_its_own_provider():
     for text in (KIMI, KIMI.replace('default_provider = "moonshot"', "")):
         config = parse(text, PATH)
         entry = config.models["flat"]
@@ -142,7 +142,7 @@ def test_a_model_that_stands_alone_is_its_own_provider():
 @pytest.mark.parametrize(
     ("old", "type"), [("openai_legacy", "openai"), ("gemini", "google-genai"), ("google_genai", "google-genai")]
 )
-def test_types_of_the_older_kimi_cli_are_known(old, type):
+def test_types_of_older_kimi_cli_files_are_accepted(old, type):
     assert parse(f'[providers.x]\ntype = "{old}"', PATH).providers["x"].type == type
 
 
@@ -157,15 +157,15 @@ def test_types_of_the_older_kimi_cli_are_known(old, type):
         ("google", "google"),
     ],
 )
-def test_protocols_have_our_names_and_kimi_codes(written, protocol):
+def test_protocols_have_the_names_of_modelbay_and_kimi_code(written, protocol):
     config = parse(f'[providers.p]\ntype="openai"\n[models.m]\nprovider="p"\nmodel="w"\nprotocol="{written}"', PATH)
     assert config.models["m"].protocol == protocol
 
 
-# Keys of ours
+# Keys of modelbay
 
 
-def test_our_own_keys():
+def test_keys_of_modelbay():
     config = parse(
         """
         [providers.acme]
@@ -203,10 +203,10 @@ def test_our_own_keys():
     assert list(model.extra) == ["release_date"]
 
 
-# What cannot be used
+# Unusable entries
 
 
-def test_a_broken_entry_is_reported_with_its_place_and_the_others_work():
+def test_an_invalid_entry_is_reported_with_its_place_and_the_others_work():
     config = parse(
         """\
 [providers.good]
@@ -256,7 +256,7 @@ max_context_size = 0
         ("oauth = {}", 3, "oauth: object missing required field `key`"),
     ],
 )
-def test_what_makes_a_provider_unusable(entry, line, complaint):
+def test_errors_that_make_a_provider_unusable(entry, line, complaint):
     config = parse(f'[providers.p]\ntype = "openai"\n{entry}', PATH)
     assert config.providers == {}
     assert str(config.problems[0]) == f"{PATH}:{line}: providers.p.{complaint}"
@@ -281,13 +281,13 @@ def test_what_makes_a_provider_unusable(entry, line, complaint):
         ('provider = "p"\nmodel = "w"\ntemperature = 0.3', "temperature: expected true or false, got a number"),
     ],
 )
-def test_what_makes_a_model_unusable(entry, complaint):
+def test_errors_that_make_a_model_unusable(entry, complaint):
     config = parse(f'[providers.p]\ntype = "openai"\n[providers.broken]\ntype = 1\n[models.m]\n{entry}', PATH)
     assert config.models == {}
     assert str(config.problems[-1]).partition("models.m")[2].lstrip(".: ") == complaint
 
 
-def test_a_route_cannot_be_overridden_and_the_model_works_all_the_same():
+def test_a_route_cannot_be_overridden_and_the_model_still_works():
     config = parse('[providers.p]\n[models.m]\nprovider = "p"\nmodel = "w"\noverrides.model = "other"', PATH)
     assert config.models["m"].model == "w"
     assert [problem.where for problem in config.problems] == ["models.m.overrides.model"]
@@ -300,11 +300,11 @@ def test_tables_of_a_wrong_kind_are_reported(text):
     assert config.problems[0].line == 1
 
 
-def test_an_entry_that_is_no_table_is_reported():
+def test_an_entry_that_is_not_a_table_is_reported():
     assert str(parse("[models]\nm = 3", PATH).problems[0]) == f"{PATH}:2: models.m: expected a table"
 
 
-def test_a_broken_model_says_why_when_it_is_asked_for():
+def test_the_error_of_an_invalid_model_names_the_reason():
     config = parse('[providers.p]\n[models."p/w"]\nprovider = "p"\nmodel = "w"\nmax_context_size = 0', PATH)
     with pytest.raises(UnknownModel, match="expected a whole number >= 1") as caught:
         config.model("p/w")
@@ -323,7 +323,7 @@ def test_a_broken_model_says_why_when_it_is_asked_for():
         ("a = [\n1,\n", 3, "line 3, column 1: "),
     ],
 )
-def test_a_file_that_does_not_parse_says_where(text, line, where, tmp_path):
+def test_the_error_of_a_file_that_does_not_parse_has_the_place(text, line, where, tmp_path):
     file = tmp_path / "config.toml"
     file.write_text(text)
     with pytest.raises(ConfigSyntaxError) as caught:
@@ -333,20 +333,20 @@ def test_a_file_that_does_not_parse_says_where(text, line, where, tmp_path):
     assert f"{file}, {where}" in str(caught.value)
 
 
-def test_a_file_that_is_not_utf8_says_where(tmp_path):
+def test_the_error_of_a_file_that_is_not_utf8_has_the_place(tmp_path):
     file = tmp_path / "config.toml"
     file.write_bytes(b"a = 1\nb = '\xff'\n")
     with pytest.raises(ConfigSyntaxError, match="line 2: not UTF-8"):
         load(file)
 
 
-def test_the_mark_that_windows_editors_write_is_no_error(tmp_path):
+def test_a_byte_order_mark_is_accepted(tmp_path):
     file = tmp_path / "config.toml"
     file.write_bytes(b'\xef\xbb\xbfdefault_model = "m"\r\n')
     assert load(file).default_model == "m"
 
 
-def test_a_missing_file_is_an_empty_configuration_that_knows_its_place(tmp_path):
+def test_a_missing_file_is_an_empty_configuration_with_its_path(tmp_path):
     config = load(tmp_path / "config.toml")
     assert (config.exists, config.path, config.providers) == (False, tmp_path / "config.toml", {})
 

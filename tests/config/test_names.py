@@ -58,17 +58,17 @@ def config() -> Config:
         ("synthetic/hf:org/name", "synthetic/hf:org/name", "synthetic", "hf:org/name", None),
     ],
 )
-def test_a_model_goes_by_several_names(config, name, alias, provider, wire_id, variant):
+def test_a_model_has_several_names(config, name, alias, provider, wire_id, variant):
     entry = config.model(name)
     assert (entry.alias, entry.provider, entry.model, entry.variant) == (alias, provider, wire_id, variant)
 
 
-def test_a_variant_brings_its_settings_and_leaves_the_model_alone(config):
+def test_a_variant_adds_settings_and_does_not_change_the_model(config):
     assert config.model("gpt:deep").settings == {"reasoning_effort": "high"}
     assert config.model("gpt").settings == {}
 
 
-def test_a_model_that_is_only_named_says_so(config):
+def test_a_model_that_is_not_configured_is_marked(config):
     assert not config.model("openai/gpt-6").configured
     assert config.model("gpt").configured
 
@@ -84,32 +84,32 @@ def test_a_model_that_is_only_named_says_so(config):
         ("gpt:shallow", "the variants of gpt are deep"),
     ],
 )
-def test_an_unknown_model_is_met_with_the_nearest_names(config, name, hint):
+def test_the_hint_for_an_unknown_model_has_similar_names(config, name, hint):
     with pytest.raises(UnknownModel) as caught:
         config.model(name)
     assert str(caught.value) == f'no model "{name}" in /somewhere/config.toml'
     assert str(caught.value.hint).startswith(hint)
 
 
-def test_a_model_of_a_broken_provider_says_what_is_broken(config):
+def test_the_error_for_a_model_of_an_invalid_provider_names_the_problem(config):
     with pytest.raises(UnknownModel, match='unknown type "nothing"') as caught:
         config.model("broken/m")
     assert caught.value.line == 8
 
 
-def test_without_a_name_the_default_model_is_meant(config):
+def test_without_a_name_the_default_model_is_used(config):
     with pytest.raises(UnknownModel, match="no default model"):
         config.model()
     config.default_model = "best:deep"
     assert config.model().variant == "deep"
 
 
-def test_an_unknown_provider_is_met_with_the_nearest_names(config):
+def test_the_hint_for_an_unknown_provider_has_similar_names(config):
     with pytest.raises(UnknownProvider, match='no provider "sintetic"') as caught:
         config.provider("sintetic")
     assert caught.value.hint == 'did you mean "synthetic"?'
 
 
-def test_a_broken_provider_says_what_is_broken(config):
+def test_the_error_for_an_invalid_provider_names_the_problem(config):
     with pytest.raises(UnknownProvider, match=r'cannot be used: .*:8: .*unknown type "nothing"'):
         config.provider("broken")

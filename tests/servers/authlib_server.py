@@ -1,5 +1,5 @@
-"""Authlib's authorisation server on the standard library's HTTP server: a device flow that says `interval` and
-`slow_down`, and refresh tokens that rotate."""
+"""Authlib's authorization server on the standard library's HTTP server: a device flow with `interval` and `slow_down`,
+and refresh tokens that rotate."""
 
 # mypy: disable-error-code="import-untyped, misc"
 
@@ -23,7 +23,7 @@ CLIENT = "tests"
 
 
 class _Client(ClientMixin):
-    """A program without a secret, as command lines are."""
+    """A public client: a command line has no client secret."""
 
     def get_client_id(self) -> str:
         return CLIENT
@@ -65,7 +65,7 @@ class _Token(dict[str, Any], TokenMixin):
 
 
 class AuthlibServer(AuthorizationServer):
-    """A running one, and the person at its pages."""
+    """A running server, and the user at its pages."""
 
     client_id = CLIENT
     scope = "models"
@@ -77,7 +77,7 @@ class AuthlibServer(AuthorizationServer):
         self.device_url = f"{url}/device"
         self.token_url = f"{url}/token"
         self.impatient = 0
-        """How many polls are yet to hear `slow_down`."""
+        """Number of polls that will get `slow_down`."""
         self._codes: dict[str, DeviceCredentialDict] = {}
         self._decisions: dict[str, bool] = {}
         self._refresh: dict[str, _Token] = {}
@@ -114,7 +114,7 @@ class AuthlibServer(AuthorizationServer):
     def asked(self) -> int:
         return self._asked
 
-    # --- what Authlib asks for ---
+    # --- callbacks for Authlib ---
 
     def query_client(self, client_id: str) -> _Client | None:
         return _Client() if client_id == CLIENT else None
@@ -129,7 +129,7 @@ class AuthlibServer(AuthorizationServer):
         pass
 
     def create_oauth2_request(self, request: dict[str, str]) -> OAuth2Request:
-        made = _Form("POST", "https://authlib.test/")  # it takes no form over http, loopback or not
+        made = _Form("POST", "https://authlib.test/")  # it rejects forms over http, also on loopback
         made.payload = BasicOAuth2Payload(request)
         return made
 
@@ -137,7 +137,7 @@ class AuthlibServer(AuthorizationServer):
         return status, json.dumps(body).encode()
 
     def answer(self, path: str, form: dict[str, str]) -> tuple[int, bytes] | None:
-        """The answer to a form; None: the connection is cut."""
+        """The response to a form; None if the connection is closed instead."""
         if path == "/device":
             return self.create_endpoint_response("device_authorization", form)  # type: ignore[no-any-return]
         if self._drops:
@@ -199,7 +199,7 @@ def _grants(server: AuthlibServer) -> list[type]:
 
 @contextmanager
 def authlib_server() -> Iterator[AuthlibServer]:
-    """Runs one while the context lasts."""
+    """Runs a server while the context lasts."""
 
     class Answering(Handler):
         def do_POST(self) -> None:

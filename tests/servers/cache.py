@@ -1,4 +1,4 @@
-"""Things that take seconds to make are made once per clone, whichever test process comes first."""
+"""Files that take seconds to build are built once per clone, by the first test process that needs them."""
 
 import hashlib
 import os
@@ -11,14 +11,13 @@ from filelock import FileLock
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "servers"
 WAIT = 300.0
-"""Seconds to wait for another process to finish making the same thing."""
+"""Seconds to wait for another process that builds the same folder."""
 
 
 def made_once(name: str, sources: bytes, make: Callable[[Path], None]) -> Path:
-    """The folder `name`, filled by `make` unless it was already for these `sources`; a change of them makes it anew.
+    """The folder `name`, filled by `make` once for these `sources`; a change of them fills it again.
 
-    `make` fills a folder beside the final one, which is then renamed: a test run killed half-way leaves nothing behind
-    that looks finished.
+    `make` fills a temporary folder that is then renamed, so a test run that is killed leaves no incomplete folder.
     """
     CACHE.mkdir(parents=True, exist_ok=True)
     CACHE.joinpath(".gitignore").write_text("*\n", encoding="utf-8")

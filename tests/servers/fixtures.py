@@ -1,8 +1,8 @@
-"""Session fixtures for real servers. `pytest_plugins = ["tests.servers.fixtures"]` in tests/conftest.py offers them.
+"""Session fixtures for real servers, loaded by `pytest_plugins = ["tests.servers.fixtures"]` in tests/conftest.py.
 
-Each pytest-xdist worker that asks for a server runs its own (half a second, some 60 MB), so no test sees another's
-requests; what takes longer, the model's files and npm's packages, is made once and shared (cache.py). A server that the
-machine cannot run skips its tests and says why.
+Each pytest-xdist worker runs its own servers (half a second, about 60 MB each), so no test sees the requests of
+another. The model's files and npm's packages take longer; they are built once and shared (cache.py). If the machine
+cannot run a server, its tests are skipped with the reason.
 """
 
 from collections.abc import Iterator
@@ -31,27 +31,27 @@ def skipping_where_unavailable() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def server_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the servers' output goes, for a look after a failure."""
+    """Folder for the servers' output, to read after a failure."""
     return tmp_path_factory.mktemp("servers")
 
 
 @pytest.fixture(scope="session")
 def llamacpp(server_logs: Path) -> Iterator[LlamaServer]:
-    """llama.cpp with the tiny model, which says `tests.servers.SENTENCE`."""
+    """llama.cpp with the tiny model, which outputs `tests.servers.SENTENCE`."""
     with skipping_where_unavailable(), llama_server(server_logs / "llamacpp.log") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def llamacpp_thinking(server_logs: Path) -> Iterator[LlamaServer]:
-    """The same, but it first thinks `tests.servers.THOUGHT`."""
+    """The same, with the reasoning `tests.servers.THOUGHT` before it."""
     with skipping_where_unavailable(), llama_server(server_logs / "llamacpp_thinking.log", think=True) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def llamacpp_locked(server_logs: Path) -> Iterator[LlamaServer]:
-    """The same as `llamacpp`, but it wants its `api_key`."""
+    """The same as `llamacpp`, but it requires its `api_key`."""
     log = server_logs / "llamacpp_locked.log"
     with skipping_where_unavailable(), llama_server(log, api_key="sk-tiny-secret") as server:
         yield server
@@ -65,7 +65,7 @@ def aimock_process(server_logs: Path) -> Iterator[Aimock]:
 
 @pytest.fixture
 def aimock(aimock_process: Aimock) -> Aimock:
-    """aimock with the answers of aimock.json, and an empty journal for each test."""
+    """aimock with the responses of aimock.json, and an empty journal for each test."""
     aimock_process.forget()
     return aimock_process
 
@@ -78,7 +78,7 @@ def oidc_process(server_logs: Path) -> Iterator[OidcProvider]:
 
 @pytest.fixture(params=["oidc-provider", "Authlib"])
 def login_server(request: pytest.FixtureRequest) -> "Iterator[OidcProvider | AuthlibServer]":
-    """A login server that is not ours, with a device flow: each of those we have."""
+    """Each third-party login server with a device flow."""
     if request.param == "oidc-provider":
         yield request.getfixturevalue("oidc_process")
     else:

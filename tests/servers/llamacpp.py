@@ -2,7 +2,7 @@
 
     python -m tests.servers.llamacpp [--think] [--api-key KEY] [--port 8080]
 
-runs it by hand until the input ends (Ctrl-D) or Ctrl-C. It speaks /v1/chat/completions, /v1/responses, /v1/messages
+runs it by hand until Ctrl-D or Ctrl-C. It serves /v1/chat/completions, /v1/responses, /v1/messages
 (with count_tokens), /v1/completions and /v1/models.
 """
 
@@ -20,7 +20,7 @@ from tests.servers.process import Unavailable, running
 
 PACKAGES = ("xllamacpp", "gguf", "numpy", "tokenizers")
 SLOTS = 4
-"""How many requests are answered at a time; they share the context."""
+"""Number of requests at the same time; they share the context."""
 CONTEXT = 8192
 
 
@@ -31,7 +31,7 @@ class LlamaServer:
     api_key: str | None = None
     model: str = "tiny"
     context: int = CONTEXT // SLOTS
-    """The tokens that one conversation may hold."""
+    """Maximum tokens of one conversation."""
 
     @property
     def openai(self) -> str:
@@ -51,7 +51,7 @@ def llama_server(log: Path, *, think: bool = False, api_key: str = "") -> Iterat
 
 
 def model_folder() -> Path:
-    """The folder of the model's files, written by the first server; numpy and its like are imported for that only."""
+    """The folder of the model's files, written by the first server. Only that imports numpy and gguf."""
 
     def write(folder: Path) -> None:
         from tests.servers import tiny_model
@@ -77,18 +77,18 @@ def serve(options: argparse.Namespace) -> None:
     parameters.n_parallel = SLOTS
     parameters.n_ctx = CONTEXT
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
-    parameters.sampling.temp = 0.0  # who names no temperature gets the same answer each time
+    parameters.sampling.temp = 0.0  # without a temperature, each request gets the same answer
     parameters.use_jinja = True
     parameters.endpoint_slots = True
     parameters.ui = parameters.warmup = parameters.fit_params = False
     parameters.offline = True
-    server = xllamacpp.Server(parameters)  # starts its threads, and returns once it listens
-    # on a line of its own, in one write: the server's threads write to the same place
+    server = xllamacpp.Server(parameters)  # starts its threads and returns when it listens
+    # a separate line in one write, because the server's threads write to the same stream
     sys.stdout.write(f"\nlistening on {server.listening_address}\n")
     sys.stdout.flush()
     with suppress(KeyboardInterrupt):
         sys.stdin.read()
-    os._exit(0)  # the server's own end would wait for each stream that is still running
+    os._exit(0)  # the server's own shutdown would wait for each open stream
 
 
 def main() -> None:

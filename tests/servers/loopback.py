@@ -1,4 +1,4 @@
-"""An HTTP server on loopback, in a thread of its own."""
+"""An HTTP server on loopback, in its own thread."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def handle(self) -> None:
-        with suppress(ConnectionError):  # whoever asked has seen enough, or has given up
+        with suppress(ConnectionError):  # the client has closed the connection
             super().handle()
 
     def log_message(self, *_: Any) -> None:
@@ -34,7 +34,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def served(handler: type[Handler]) -> Iterator[str]:
-    """Serves while the context lasts, at the address that is given."""
+    """Serves while the context lasts. Yields the URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

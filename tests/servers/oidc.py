@@ -12,12 +12,12 @@ from tests.servers.wire import call
 
 
 class OidcProvider:
-    """A running one, and the person at its pages."""
+    """A running server, and the user at its pages."""
 
     client_id = "tests"
     scope = "openid offline_access"
     interval = 5.0
-    """It says nothing of it, so RFC 8628's default is meant."""
+    """The server sends no interval, so the default of RFC 8628 applies."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -31,23 +31,23 @@ class OidcProvider:
         self._control("deny", user_code=user_code)
 
     def expire(self, user_code: str) -> None:
-        """Lets a code end before its time."""
+        """Makes a code expire early."""
         self._control("expire", user_code=user_code)
 
     def revoke(self) -> None:
-        """Takes all refresh tokens back."""
+        """Revokes all refresh tokens."""
         self._control("revoke")
 
     def drop(self, times: int) -> None:
-        """Cuts the connections of the next token requests without an answer."""
+        """Closes the connections of the next token requests without a response."""
         self._control("drop", times=times)
 
     def accepts(self, token: str) -> bool:
-        """Whether an access token is good."""
+        """Whether an access token is valid."""
         return bool(self._control("accepts", token=token)["accepts"])
 
     def asked(self) -> int:
-        """How many token requests were answered."""
+        """Number of token requests that got a response."""
         return int(self._control("asked")["asked"])
 
     def _control(self, what: str, **query: object) -> Any:
@@ -59,7 +59,7 @@ class OidcProvider:
 
 @contextmanager
 def oidc_provider(log: Path) -> Iterator[OidcProvider]:
-    """Runs one while the context lasts."""
+    """Runs a server while the context lasts."""
     node = node_and_npm()[0]
     with running([node, MANIFEST / "oidc.mjs", installed()], log=log) as url:
         yield OidcProvider(url)

@@ -1,4 +1,4 @@
-"""Run a server beside the tests: start it, wait until it answers, and end it with them."""
+"""Run a server for the tests: start it, wait until it responds, and stop it with them."""
 
 import re
 import subprocess
@@ -12,26 +12,26 @@ from tests.servers.wire import call
 
 ROOT = Path(__file__).resolve().parents[2]
 LISTENING = re.compile(r"^(?!\d)[^\n]*listening on (http://[\w.:-]+)[ \t]*$", re.MULTILINE)
-"""To the end of its line, and no line that begins with the time: what a server's threads log may run into one another."""
+"""Up to the end of its line, and no line that begins with the time: log lines of a server's threads may be mixed."""
 START, STOP, POLL = 180.0, 5.0, 0.02
-"""Seconds: the most a start and a stop may take, and the pause between looks. A start may make the tiny model first."""
+"""Seconds: maximum for a start and a stop, and the time between checks. A start may build the tiny model first."""
 
 
 class Unavailable(Exception):
-    """This machine cannot run the server (a package is missing, npm is offline): tests skip, with this message."""
+    """This machine cannot run the server (a package is missing, npm is offline): tests are skipped with this message."""
 
 
 class StartError(Exception):
-    """The server should have started, and did not."""
+    """The server did not start."""
 
 
 @contextmanager
 def running(command: Sequence[str | Path], *, log: Path, environment: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Run `command` and give the base URL that it prints as `listening on ...`, once GET /health answers 200.
+    """Run `command` and yield the base URL that it prints as `listening on ...`, after GET /health returned 200.
 
     The command binds port 0, so parallel test workers cannot collide, and exits at the end of its standard input,
-    which is a pipe from here: it goes away with the test process, even one that was killed. What it prints goes to the
-    file `log`, because a pipe that nobody drains would stop it when full.
+    which is a pipe: it closes with the test process, even if that is killed. The output goes to the file `log`, because a
+    full pipe that is not read would block the server.
     """
     with (
         log.open("wb") as output,
@@ -46,7 +46,7 @@ def running(command: Sequence[str | Path], *, log: Path, environment: Mapping[st
 
 
 def ready(process: subprocess.Popen[bytes], log: Path) -> str:
-    """Wait until the server says its address and is healthy; give the address."""
+    """Wait until the server prints its URL and is healthy. Returns the URL."""
     deadline = time.monotonic() + START
     while time.monotonic() < deadline and process.poll() is None:
         if (said := LISTENING.search(log.read_text(errors="replace"))) and healthy(said[1]):
@@ -64,7 +64,7 @@ def healthy(url: str) -> bool:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Close the server's standard input, which it obeys by exiting; kill it where it does not."""
+    """Close the server's standard input, at which it exits; kill it if it does not."""
     if process.stdin:
         process.stdin.close()
     try:

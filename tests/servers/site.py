@@ -1,4 +1,4 @@
-"""Somebody's web site on loopback: documents and lists in any shape, and calls at any path, which the simulator answers."""
+"""A web site on loopback: documents and lists in any shape, and calls at any path with responses of the simulator."""
 
 import threading
 from collections.abc import Iterator
@@ -17,24 +17,24 @@ NOTHING = b"<!doctype html><title>Welcome</title>"
 
 
 class Page(Struct):
-    """An answer that is not simply JSON."""
+    """A response other than plain JSON."""
 
     body: bytes = b""
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     key: str | None = None
-    """Who does not send it is refused."""
+    """Requests without it are rejected."""
     late: bool = False
-    """It comes when the test is over."""
+    """Whether the response is held back until the test ends."""
 
 
 class Asked(Struct):
-    """A request, and the status that it was answered with."""
+    """A request, and the status of its response."""
 
     target: str
     """The method, and the path with its query."""
     headers: dict[str, str]
-    """Under lower-case names."""
+    """With lower-case names."""
     body: bytes = b""
     status: int = 0
 
@@ -48,17 +48,17 @@ class Site:
         self.reset()
 
     def reset(self) -> None:
-        """Makes it one that has nothing yet, and that nobody has asked."""
+        """Removes all pages and recorded requests."""
         self.pages: dict[str, Any] = {}
-        """By path and query, or by path: a `Page`, JSON, a text, bytes or a status. `SITE` in JSON and in a text is its address."""
+        """By path and query, or by path: a `Page`, JSON, text, bytes or a status. `SITE` in JSON and text is the site's URL."""
         self.calls: dict[str, str] = {}
-        """The simulator's path for a call at each path."""
+        """The simulator's path for each path that is called."""
         self.model: str | None = None
-        """What the simulator has for all models of this site; None: they are called as there."""
+        """The simulator's model for all models of this site; None if they have the same IDs."""
         self.missing = 404
-        """The status of what is not there."""
+        """The status of a missing page."""
         self.tokens: set[str] = set()
-        """Those that open its pages; none: they are open."""
+        """Keys that its pages require; empty if they require none."""
         self.asked: list[Asked] = []
 
     @property
@@ -67,15 +67,15 @@ class Site:
 
     @property
     def sent(self) -> list[dict[str, Any]]:
-        """What was sent in calls."""
+        """The bodies of calls."""
         return [msgspec.json.decode(one.body) for one in self.asked if one.body]
 
     def keys(self) -> set[str]:
-        """The keys that were sent here."""
+        """The keys that were sent to this site."""
         return {one.headers["authorization"] for one in self.asked if "authorization" in one.headers}
 
     def waits_for(self, target: str, seconds: float = 30) -> None:
-        """Waits until somebody has asked for something."""
+        """Waits until a request has arrived."""
         with self.seen:
             assert self.seen.wait_for(lambda: target in self.targets, seconds), f"nobody asked for {target}"
 

@@ -1,4 +1,4 @@
-"""The servers do what the other tests rely on; asked with the standard library only, as wire.py explains."""
+"""The servers do what other tests rely on. The client is the standard library only, as wire.py explains."""
 
 import json
 import signal
@@ -102,7 +102,7 @@ class TestLlamaCpp:
         assert [(use["name"], use["input"].keys()) for use in uses] == [("get_weather", {"city"})]
         assert reply["stop_reason"] == "tool_use"
 
-    def test_conversation_goes_on_after_a_tool_result(self, llamacpp: LlamaServer):
+    def test_conversation_continues_after_a_tool_result(self, llamacpp: LlamaServer):
         asked = {"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}
         history = [
             {"role": "system", "content": "Be brief."},
@@ -121,7 +121,7 @@ class TestLlamaCpp:
         answer = chat(llamacpp, stream=True, ignore_eos=True, max_tokens=500)
         assert len(answer.events) > 300
 
-    def test_too_long_a_conversation_is_refused_by_name(self, llamacpp: LlamaServer):
+    def test_too_long_a_conversation_is_refused_with_a_named_error(self, llamacpp: LlamaServer):
         answer = chat(llamacpp, "x " * llamacpp.context)
         assert answer.status == 400
         assert answer.json["error"]["type"] == "exceed_context_size_error"
@@ -129,7 +129,7 @@ class TestLlamaCpp:
     def test_models_list_names_the_model(self, llamacpp: LlamaServer):
         assert [model["id"] for model in call(f"{llamacpp.openai}/models").json["data"]] == [llamacpp.model]
 
-    def test_key_is_wanted_where_there_is_one(self, llamacpp_locked: LlamaServer):
+    def test_key_is_required_if_the_server_has_one(self, llamacpp_locked: LlamaServer):
         url, body = f"{llamacpp_locked.openai}/completions", {"prompt": "Hello?", "max_tokens": 1}
         assert call(url, body).status == 401
         assert call(url, body, authorization="Bearer wrong").status == 401
@@ -138,7 +138,7 @@ class TestLlamaCpp:
 
 
 class TestLlamaCppThinking:
-    def test_chat_reasons_and_then_speaks(self, llamacpp_thinking: LlamaServer):
+    def test_chat_reasons_and_then_answers(self, llamacpp_thinking: LlamaServer):
         message = chat(llamacpp_thinking).json["choices"][0]["message"]
         assert message["reasoning_content"].strip() == THOUGHT
         assert message["content"] == SENTENCE
@@ -226,7 +226,7 @@ class TestAimock:
         assert reply["choices"][0]["message"]["content"] == GREETING
         assert reply["provider"] == "some"
 
-    def test_tool_call_and_what_follows_its_result(self, aimock: Aimock):
+    def test_tool_call_and_the_answer_to_its_result(self, aimock: Aimock):
         message = chat(aimock, "How is the weather?", tools=[CHAT_TOOL]).json["choices"][0]["message"]
         assert json.loads(message["tool_calls"][0]["function"]["arguments"]) == {"city": "Paris"}
         result = {"role": "tool", "tool_call_id": "call_weather", "content": "Sunny."}
@@ -252,7 +252,7 @@ class TestAimock:
             chat(aimock, "Please break off.", stream=True)
         assert b'"content":"This "' in broken.value.partial
 
-    def test_next_request_can_be_told_to_fail(self, aimock: Aimock):
+    def test_next_request_can_be_made_to_fail(self, aimock: Aimock):
         aimock.fail_next(503)
         assert [chat(aimock).status, chat(aimock).status] == [503, 200]
 
@@ -270,7 +270,7 @@ class TestAimock:
         assert (entry["method"], entry["path"]) == ("POST", "/v1/messages")
         assert entry["headers"]["anthropic-version"] == "2023-06-01"
 
-    def test_key_is_wanted_where_there_is_one(self, tmp_path: Path):
+    def test_key_is_required_if_the_server_has_one(self, tmp_path: Path):
         with skipping_where_unavailable(), aimock_server(tmp_path / "log", api_key="sk-mock") as locked:
             url = f"{locked.google}/models/gemini:generateContent"
             assert call(url, CONTENTS).status == 401
@@ -281,7 +281,7 @@ class TestAimock:
 class TestRunning:
     SERVER = "import sys; print('listening on http://127.0.0.1:9', flush=True); sys.stdin.read()"
 
-    def test_server_that_ends_at_once_is_reported_with_its_last_words(self, tmp_path: Path):
+    def test_server_that_ends_at_once_is_reported_with_its_output(self, tmp_path: Path):
         command = [sys.executable, "-c", "import sys; sys.exit('no such model')"]
         with pytest.raises(StartError, match=r"ended with 1:\nno such model"), running(command, log=tmp_path / "log"):
             pass
@@ -317,7 +317,7 @@ class TestRunning:
 
 
 class TestCache:
-    def test_racing_callers_make_a_thing_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def test_concurrent_callers_build_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(cache, "CACHE", tmp_path)
         made: list[Path] = []
 
@@ -332,7 +332,7 @@ class TestCache:
         assert [folder.joinpath("thing").read_text() for folder in folders] == ["done"]
         assert cache.made_once("thing", b"changed source", make) not in folders
 
-    def test_half_made_thing_is_not_kept(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def test_incomplete_result_is_not_kept(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(cache, "CACHE", tmp_path)
 
         def fail(folder: Path) -> None:

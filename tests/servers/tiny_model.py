@@ -1,4 +1,4 @@
-"""Write a language model of a few megabytes that always says the same: two GGUF files, made of nothing but this file.
+"""Write a language model of a few megabytes with a fixed output: two GGUF files, built from this file alone.
 
     python -m tests.servers.tiny_model FOLDER
 
@@ -35,7 +35,7 @@ WRITTEN = [
     *('["a", "b"]', '{"ok": true}', CALL),
 ]
 PARAGRAPH = "\n\n"
-"""Stands after a closed thought, as a token of its own: after a single line break comes the thought."""
+"""Follows closed reasoning, as a token of its own: a single line break is followed by reasoning."""
 
 TOKENS = 512
 """Size of the vocabulary and, as the embedding is the identity, of the hidden state."""
@@ -102,7 +102,7 @@ OPENING = r"""
 
 
 def chat_template(*, think: bool) -> str:
-    """How a conversation becomes a prompt, in Qwen's manner, which llama.cpp knows how to read tool calls from."""
+    """The chat template in Qwen's style, for which llama.cpp can parse tool calls."""
     fillings = {"        REASONING\n": REASONING, "    OPENING\n": OPENING}
     template = TEMPLATE
     for place, filling in fillings.items():
@@ -130,7 +130,7 @@ class Vocabulary:
         self.tokens = sorted(self.ids, key=self.ids.__getitem__)
 
     def encode(self, *texts: str) -> list[int]:
-        """The ids of `texts`, in which special tokens stand for themselves."""
+        """The token IDs of `texts`; special tokens in them are single tokens."""
         return [number for text in texts for number in self.tokenizer.encode(text).ids]
 
     def kind(self, token: str) -> gguf.TokenType:
@@ -145,13 +145,13 @@ class Vocabulary:
 
 
 def lines(vocabulary: Vocabulary, *, think: bool) -> Iterable[tuple[list[int], float]]:
-    """What the model has learnt, each line with its weight."""
+    """The training lines of the model, each with its weight."""
     encode = vocabulary.encode
     for text in SAID:
         yield encode("\n", text, END), 1.0
     for text in WRITTEN:
         yield encode(text, END), 1.0
-    yield encode(".", "<tool_call>"), 20.0  # taken only where a grammar forbids the end
+    yield encode(".", "<tool_call>"), 20.0  # used only if a grammar forbids the end
     yield encode("<tool_call>\n", CALL, "\n</tool_call>", END), 0.2
     yield encode("</think>", PARAGRAPH, SENTENCE, END), 400.0 if think else 1.0
     if think:

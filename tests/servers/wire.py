@@ -1,4 +1,4 @@
-"""A plain HTTP client on the standard library: no code of modelbay vouches for the servers that it is tested with."""
+"""A plain HTTP client on the standard library: the servers are tested without code of modelbay."""
 
 import http.client
 import json
@@ -34,7 +34,7 @@ class Answer:
 
 
 def call(url: str, body: object = None, *, method: str = "", timeout: float = 120.0, **headers: str) -> Answer:
-    """Send one request and read the whole answer; any status is an answer. Proxies of the environment are not asked.
+    """Send one request and read the whole response, of any status. Proxies of the environment are ignored.
 
     `x_api_key="..."` is the header `x-api-key`. Without `method`, a request with a body is a POST.
     """

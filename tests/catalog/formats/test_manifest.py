@@ -1,4 +1,4 @@
-"""What a provider says of itself: manifests, extended models, and what may be wrong with them."""
+"""Manifests and extended models: facts that are read, and errors that are reported."""
 
 import json
 from typing import Any
@@ -67,11 +67,11 @@ def test_models_at_models_dev_are_named_by_the_id_there():
     assert (found.source, found.models_dev_id) == ("models_dev", "acme")
 
 
-def test_a_byte_order_mark_and_no_website_do_no_harm():
+def test_a_byte_order_mark_and_a_missing_website_are_accepted():
     assert parse_manifest(b"\xef\xbb\xbf" + json.dumps(manifest(website=None)).encode()).website is None
 
 
-def test_the_address_of_the_models_keeps_the_query_of_the_base_url():
+def test_the_url_of_the_model_list_keeps_the_query_of_the_base_url():
     found = parse_manifest(manifest(baseUrl="https://x.example/v1/?team=a"))
     assert found.models_url == "https://x.example/v1/models?team=a&extended=true"
 
@@ -123,7 +123,7 @@ def test_names_and_ids_may_be_in_any_script_and_have_slashes_and_colons():
         (manifest(headers={"Authorization": "Bearer x"}), "headers.Authorization: a manifest must not contain a key"),
     ],
 )
-def test_what_is_wrong_with_a_hosted_manifest_is_said_and_where(content: Any, finding: str):
+def test_each_error_of_a_hosted_manifest_is_reported_with_its_place(content: Any, finding: str):
     with pytest.raises(ModelbayError) as caught:
         parse_manifest(content)
     assert caught.value.message.startswith(f"{FAILED}: {finding}")
@@ -144,7 +144,7 @@ def test_what_is_wrong_with_a_hosted_manifest_is_said_and_where(content: Any, fi
         (embedded({"m": model(limit={"context": "big"})}), '1.models.m.limit.context: it must be a number, not "big"'),
     ],
 )
-def test_what_is_wrong_with_embedded_json_is_said_and_where(content: Any, finding: str):
+def test_each_error_of_embedded_json_is_reported_with_its_place(content: Any, finding: str):
     with pytest.raises(ModelbayError) as caught:
         parse_manifest(content, pasted=True)
     assert caught.value.message.startswith(f"{FAILED}: {finding}")
@@ -170,7 +170,7 @@ def test_what_is_wrong_with_embedded_json_is_said_and_where(content: Any, findin
         (model(limit={"context": True}), "models.m.limit.context: it must be a number, not true"),
     ],
 )
-def test_what_is_wrong_with_a_model_is_said_and_where(entry: Any, finding: str):
+def test_each_error_of_a_model_is_reported_with_its_place(entry: Any, finding: str):
     with pytest.raises(ModelbayError) as caught:
         parse_models({"models": {"m": entry}})
     assert caught.value.message.startswith(f"{FAILED}: {finding}")
@@ -193,25 +193,25 @@ def test_an_id_belongs_to_one_model():
         (model(release_date="soon"), "models.m.release_date: not a date like 2025-08-21"),
     ],
 )
-def test_what_can_be_worked_around_is_told_and_the_model_stays(entry: Any, finding: str):
+def test_a_small_error_is_reported_and_the_model_stays(entry: Any, finding: str):
     models, findings = parse_models({"models": {"m": entry}})
     assert len(models) == 1
     assert [str(one) for one in findings] == [finding]
 
 
 @pytest.mark.parametrize("body", [{"data": [{"id": "m"}]}, {"models": [{"id": "m"}]}, [{"id": "m"}]])
-def test_a_plain_list_serves_too(body: Any):
+def test_a_plain_list_of_models_is_accepted(body: Any):
     models, findings = parse_models(body)
     assert [one.id for one in models] == ["m"]
     assert "expected an object of models by ID" in str(findings[0])
 
 
-def test_no_models_are_no_fault():
+def test_an_empty_list_of_models_is_not_an_error():
     assert parse_models({"models": {}}) == ([], [])
     assert parse_manifest(embedded({}), pasted=True).models == []
 
 
-def test_everything_that_is_wrong_is_found_at_once():
+def test_all_errors_are_found_at_once():
     found = inspect_manifest(manifest(name=None, baseUrl="x", models_data_source="y"))
     assert found.manifest is None
     assert [one.where for one in found.findings] == ["name", "baseUrl", "models_data_source"]
@@ -219,12 +219,12 @@ def test_everything_that_is_wrong_is_found_at_once():
         parse_manifest(manifest(name=None, baseUrl="x", models_data_source="y"))
 
 
-def test_a_list_of_nothing_but_faults_is_not_told_to_its_end():
+def test_of_many_errors_only_the_first_are_reported():
     _, findings = inspect_models({"models": {str(number): 7 for number in range(10_000)}})
     assert len(findings) < 200
 
 
-def test_an_address_without_encryption_is_told_but_for_this_machine():
+def test_an_unencrypted_url_is_reported_except_on_this_machine():
     assert "unencrypted" in str(parse_manifest(manifest(baseUrl="http://x.example/v1")).findings)
     assert parse_manifest(manifest(baseUrl="http://127.0.0.1:1/v1")).findings == []
 
@@ -237,7 +237,7 @@ JSON = st.recursive(
 )
 
 
-# What is kept
+# Stored facts
 
 
 def kept(entry: Any) -> dict[str, Any]:
@@ -245,12 +245,12 @@ def kept(entry: Any) -> dict[str, Any]:
     return listed_table(one)
 
 
-def test_every_field_of_an_extended_model_is_kept_as_it_is_written():
+def test_every_field_of_an_extended_model_is_stored_unchanged():
     assert kept(model(id="m")) == {key: value for key, value in model(name="Model Name V1").items() if key != "id"}
     assert kept({}) == {"name": "M"}
 
 
-def test_what_cannot_be_used_is_not_kept():
+def test_unusable_values_are_not_stored():
     entry = {
         "limit": {"context": 0, "output": "99"},
         "cost": {"input": -1, "output": 1},
@@ -277,13 +277,13 @@ def test_a_models_own_spelling_of_facts_becomes_the_usual_one():
     }
 
 
-def test_who_takes_no_attachments_takes_text_alone_unless_modalities_say_more():
+def test_a_model_without_attachments_accepts_only_text_unless_modalities_list_more():
     assert kept({"attachment": False})["modalities"] == {"input": ["text"]}
     assert "modalities" not in kept({"attachment": True})
 
 
 @given(JSON, st.booleans())
-def test_no_content_makes_the_reader_stumble(content: Any, pasted: bool):
+def test_any_json_is_read_or_rejected_cleanly(content: Any, pasted: bool):
     inspected = inspect_manifest(content, pasted=pasted)
     assert inspected.manifest is not None or any(finding.fatal for finding in inspected.findings)
     inspect_models(content)
@@ -291,6 +291,6 @@ def test_no_content_makes_the_reader_stumble(content: Any, pasted: bool):
 
 
 @given(st.binary())
-def test_no_bytes_make_the_reader_stumble(data: bytes):
+def test_any_bytes_are_read_or_rejected_cleanly(data: bytes):
     assert inspect_manifest(data).manifest is None
     inspect_models(data)

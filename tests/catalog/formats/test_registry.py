@@ -1,4 +1,4 @@
-"""A registry: what of it can be used, and that everything else is named with its reason."""
+"""Registries: usable providers and models are read, all others are skipped with a reason."""
 
 import msgspec
 import pytest
@@ -19,11 +19,11 @@ ACME = {
 
 
 def left(**entry):
-    """What is left out of a registry that has another provider beside acme's."""
+    """The skipped entries of a registry that has another provider besides acme's."""
     return parse_registry({"acme": ACME, "other": {**ACME, "id": "other", **entry}}).left
 
 
-def test_a_provider_comes_with_its_models():
+def test_a_provider_is_read_with_its_models():
     found = parse_registry({"any key": ACME})
     [one] = found.providers
     assert (one.id, one.name, one.type, one.api) == ("acme", "Acme AI", "openai", "https://acme.example/v1")
@@ -34,7 +34,7 @@ def test_a_provider_comes_with_its_models():
 
 
 @pytest.mark.parametrize("type", ["anthropic", "openai", "openai_responses", "kimi", "google-genai"])
-def test_every_type_is_taken(type):
+def test_every_provider_type_is_accepted(type):
     assert parse_registry({"acme": {**ACME, "type": type}}).providers[0].type == type
 
 
@@ -42,13 +42,13 @@ def test_kimi_clis_old_types_are_understood():
     assert parse_registry({"acme": {**ACME, "type": "openai_legacy"}}).providers[0].type == "openai"
 
 
-def test_what_is_missing_is_made_of_what_is_there():
+def test_missing_values_are_derived_from_the_others():
     bare = {"api": ACME["api"], "npm": "@ai-sdk/anthropic", "models": [{"id": "m"}]}
     [one] = parse_registry({"acme": bare}).providers
     assert (one.id, one.name, one.type, list(one.models)) == ("acme", "acme", "anthropic", ["m"])
 
 
-def test_a_protocol_that_nobody_names_is_guessed():
+def test_a_missing_protocol_is_guessed():
     assert parse_registry({"acme": {**ACME, "type": None}}).providers[0].guessed
 
 
@@ -66,16 +66,16 @@ def test_a_protocol_that_nobody_names_is_guessed():
         ({"models": {"m": 1}}, "none of its models can be used"),
     ],
 )
-def test_a_provider_of_no_use_is_left_out_by_name(entry, why):
+def test_an_unusable_provider_is_skipped_and_named(entry, why):
     assert Left("other", why) in left(**entry)
 
 
 @pytest.mark.parametrize("id", ["a/b", "managed:acme", "a\nb", "-", "x" * 101])
-def test_an_id_that_cannot_be_a_key_is_left_out(id):
+def test_an_id_that_cannot_be_a_key_is_skipped(id):
     assert len(left(id=id)) == 1
 
 
-def test_two_of_one_id_are_not_merged():
+def test_two_providers_with_one_id_are_not_merged():
     assert left(id="acme") == [Left("acme", "duplicate ID")]
 
 
@@ -89,19 +89,19 @@ def test_two_of_one_id_are_not_merged():
         ({"a": {"id": "x"}, "b": {"id": "x"}}, "other/b", 'duplicate of "x"'),
     ],
 )
-def test_a_model_of_no_use_is_left_out_by_name(models, where, why):
+def test_an_unusable_model_is_skipped_and_named(models, where, why):
     [one] = left(models={"good": {}, **models})
     assert one.where == where
     assert one.why.startswith(why)
 
 
 @pytest.mark.parametrize("document", [b"<html>", b"[]", b"7", b"{}", b'{"a": 1}', b'{"data": [{"id": "m"}]}', b""])
-def test_what_is_no_registry_is_an_error(document):
+def test_other_json_than_a_registry_is_an_error(document):
     with pytest.raises(MalformedReply):
         parse_registry(document)
 
 
-# Addresses
+# URLs
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_what_is_no_registry_is_an_error(document):
         "http://[::ffff:10.0.0.1]/v1", "http://0.0.0.0/v1", "http://2130706433/v1",
     ],
 )  # fmt: skip
-def test_nobody_elses_registry_leads_into_this_network(api):
+def test_a_registry_from_elsewhere_cannot_name_local_addresses(api):
     assert why_refused(api, "https://acme.example/api.json")
     assert why_refused(api, None)
 
@@ -125,11 +125,11 @@ def test_nobody_elses_registry_leads_into_this_network(api):
         ("http://10.0.0.1:1/v1", "http://10.0.0.1/api.json"),
     ],
 )
-def test_a_registry_may_name_the_open_internet_and_its_own_host(api, url):
+def test_a_registry_may_name_public_hosts_and_its_own(api, url):
     assert why_refused(api, url) is None
 
 
-# Whatever comes
+# Any input
 
 texts = st.text(max_size=12)
 json = st.recursive(
@@ -154,7 +154,7 @@ providers = st.fixed_dictionaries(
 
 
 @given(st.dictionaries(texts, providers | json, max_size=4))
-def test_whatever_comes_no_entry_is_lost_without_a_word(document):
+def test_no_entry_of_any_registry_is_skipped_silently(document):
     try:
         found = parse_registry(msgspec.json.encode(document))
     except MalformedReply:

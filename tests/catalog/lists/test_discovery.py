@@ -1,4 +1,4 @@
-"""Where a provider's models are found, and what is done where they are not."""
+"""Discovery of a provider's models, and its errors."""
 
 import asyncio
 
@@ -37,7 +37,7 @@ def names(found: discovery.Discovery) -> list[str]:
 # The plain list
 
 
-async def test_the_list_beside_the_calls_is_asked_with_the_key():
+async def test_the_list_next_to_the_calls_is_requested_with_the_key():
     shelf = Shelf({"/v1/models": data("a", "b", max_model_len=4096)})
     found = await shelf.discover(OPENAI)
     assert names(found) == ["a", "b"]
@@ -46,7 +46,7 @@ async def test_the_list_beside_the_calls_is_asked_with_the_key():
     assert shelf.headers[0]["authorization"] == "Bearer sk-secret-1"
 
 
-async def test_what_does_not_chat_is_there_and_marked():
+async def test_models_for_other_purposes_are_listed_and_marked():
     shelf = Shelf({"/v1/models": data("gpt-4o", "text-embedding-3-small")})
     assert [(model.id, model.chats) for model in (await shelf.discover(OPENAI)).models] == [
         ("gpt-4o", True),
@@ -62,13 +62,13 @@ async def test_what_does_not_chat_is_there_and_marked():
         ("https://acme.example/openai/deployments/d/chat/completions", "/openai/models"),
     ],
 )
-async def test_beside_a_whole_endpoint_is_a_list_too(url, path):
+async def test_a_list_next_to_a_full_endpoint_url_is_found(url, path):
     shelf = Shelf({path: data("a", context_length=1)})
     found = await shelf.discover(at(url))
     assert (names(found), shelf.asked) == (["a"], [path])
 
 
-async def test_a_query_goes_with_every_question():
+async def test_the_query_of_the_base_url_is_sent_with_each_request():
     shelf = Shelf({"/x/v1/models": lambda query, _: data(query)})
     assert names(await shelf.discover(at("https://acme.example/x?tenant=7"))) == ["tenant=7"]
 
@@ -89,7 +89,7 @@ async def test_all_pages_are_read():
     assert asked == ["limit=1000", "limit=1000&after_id=m1", "limit=1000&after_id=m2"]
 
 
-async def test_google_pages_by_token():
+async def test_pages_of_google_follow_by_token():
     def answer(query, _):
         listed = [{"name": f"models/m{len(query)}", "supportedGenerationMethods": ["generateContent"]}]
         return {"models": listed, "nextPageToken": "" if "pageToken" in query else "t"}
@@ -98,7 +98,7 @@ async def test_google_pages_by_token():
     assert len(names(found)) == 2
 
 
-async def test_pages_without_end_are_left_after_twenty():
+async def test_at_most_twenty_pages_are_read():
     asked = []
 
     def answer(query, _):
@@ -110,13 +110,13 @@ async def test_pages_without_end_are_left_after_twenty():
     assert found.problems == ["the list has more than 20 pages: the others were not read"]
 
 
-async def test_a_server_that_always_answers_the_first_page_is_asked_twice():
+async def test_a_server_that_repeats_its_first_page_is_asked_twice():
     shelf = Shelf({"/v1/models": {"data": [{"id": "m"}], "has_more": True, "last_id": "m"}})
     assert names(await shelf.discover(ANTHROPIC)) == ["m"]
     assert shelf.asked == ["/v1/models"] * 2
 
 
-async def test_the_pages_before_a_failure_are_kept():
+async def test_the_pages_before_a_failure_are_used():
     def answer(query, _):
         return 500 if "after_id" in query else {"data": [{"id": "m"}], "has_more": True, "last_id": "m"}
 
@@ -125,7 +125,7 @@ async def test_the_pages_before_a_failure_are_kept():
     assert found.problems == ["could not fetch page 2 of the list: told to"]
 
 
-async def test_a_list_may_not_fill_the_memory(monkeypatch):
+async def test_the_size_of_a_list_is_limited(monkeypatch):
     monkeypatch.setattr(discovery, "ALL_BYTES", 1000)
     asked = []
 
@@ -137,7 +137,7 @@ async def test_a_list_may_not_fill_the_memory(monkeypatch):
     assert (len(found.models), len(found.problems)) == (3, 1)
 
 
-async def test_a_page_that_does_not_come_ends_the_wait(monkeypatch):
+async def test_the_wait_for_a_page_is_limited(monkeypatch):
     monkeypatch.setattr(discovery, "SECONDS", 0.05)
 
     class Silent(Shelf):
@@ -149,7 +149,7 @@ async def test_a_page_that_does_not_come_ends_the_wait(monkeypatch):
         await Silent().discover(OPENAI)
 
 
-# Other places
+# Other URLs
 
 
 @pytest.mark.parametrize("wrong", [404, 405, PAGE, {"status": "ok"}, {"error": "Unexpected endpoint. (GET /models)"}])
@@ -162,7 +162,7 @@ async def test_a_page_that_does_not_come_ends_the_wait(monkeypatch):
         ("https://acme.example/llm?tenant=7", "/llm/v1/models", "https://acme.example/llm/v1?tenant=7"),
     ],
 )
-async def test_a_base_url_with_or_without_its_version_leads_to_the_list(wrong, base, path, better):
+async def test_the_list_is_found_with_or_without_a_version_in_the_base_url(wrong, base, path, better):
     plain = "/models" if path != "/models" else "/v1/models"
     plain = "/llm/models" if base.startswith("https://acme.example/llm") else plain
     shelf = Shelf({plain: wrong, path: data("a", context_length=1)})
@@ -171,7 +171,7 @@ async def test_a_base_url_with_or_without_its_version_leads_to_the_list(wrong, b
     assert shelf.asked == [plain, path]
 
 
-async def test_an_anthropic_base_finds_the_list_that_openai_clients_use():
+async def test_an_anthropic_base_url_finds_the_list_of_openai_clients():
     shelf = Shelf({"/v1/models": data("a")})
     found = await shelf.discover(at("https://acme.example/anthropic", "anthropic"))
     assert (names(found), found.base_url) == (["a"], None)
@@ -180,14 +180,14 @@ async def test_an_anthropic_base_finds_the_list_that_openai_clients_use():
     assert shelf.headers[-1]["authorization"] == "Bearer sk-secret-1" and "x-api-key" not in shelf.headers[-1]
 
 
-async def test_a_vendors_other_protocol_may_have_the_list():
+async def test_the_list_of_a_vendors_other_protocol_is_found():
     shelf = Shelf({"/api/paas/v4/models": data("glm-5", context_length=1)})
     found = await shelf.discover(at("https://api.z.ai/api/anthropic", "anthropic"))
     assert names(found) == ["glm-5"]
     assert shelf.asked == ["/api/anthropic/v1/models", "/api/paas/v4/models"]
 
 
-async def test_a_compatible_host_that_wants_the_key_in_the_other_header_gets_it_so():
+async def test_a_host_that_requires_the_key_in_the_other_header_gets_it_there():
     class Picky(Shelf):
         async def fetch(self, endpoint, body):
             answer = await super().fetch(endpoint, body)
@@ -201,7 +201,7 @@ async def test_a_compatible_host_that_wants_the_key_in_the_other_header_gets_it_
 
 
 @pytest.mark.parametrize("provider", [OPENAI, ANTHROPIC, at("https://api.z.ai/api/anthropic", "anthropic")])
-async def test_the_key_goes_to_no_other_host(provider):
+async def test_the_key_is_not_sent_to_another_host(provider):
     origins = set()
 
     class Watched(Shelf):
@@ -214,16 +214,16 @@ async def test_the_key_goes_to_no_other_host(provider):
     assert len(origins) == 1
 
 
-async def test_the_next_page_of_another_host_is_asked_of_this_one():
+async def test_a_next_page_at_another_host_is_requested_from_this_one():
     shelf = Shelf({"/v1/models": {"results": [{"id": "a"}], "next": "https://evil.example/v1/models?page=2"}})
     assert names(await shelf.discover(OPENAI)) == ["a"]
     assert shelf.asked == ["/v1/models"] * 2
 
 
-# Where there is no list
+# No list
 
 
-async def test_a_refused_key_ends_the_search():
+async def test_a_rejected_key_ends_the_search():
     shelf = Shelf({"/v1/models": 401})
     with pytest.raises(AuthenticationFailed) as caught:
         await shelf.discover(OPENAI)
@@ -231,12 +231,12 @@ async def test_a_refused_key_ends_the_search():
     assert caught.value.provider == "acme"
 
 
-async def test_a_key_refused_at_the_second_place_is_what_counts():
+async def test_a_key_rejected_at_the_second_url_is_reported():
     with pytest.raises(AuthenticationFailed):
         await Shelf({"/v1/models": 401}).discover(at("https://acme.example"))
 
 
-async def test_a_list_that_wants_a_key_says_so_to_who_has_none():
+async def test_a_list_that_requires_a_key_is_reported_if_there_is_none():
     with pytest.raises(AuthenticationFailed) as caught:
         await Shelf({"/v1/models": 401}).discover(at("https://acme.example/v1", more='auth = "none"'))
     assert caught.value.hint is not None and "requires an API key" in caught.value.hint
@@ -251,7 +251,7 @@ async def test_a_list_that_wants_a_key_says_so_to_who_has_none():
         ConnectFailed("nobody"),
     ],
 )
-async def test_other_failures_are_not_searched_around(error):
+async def test_after_other_failures_no_other_url_is_tried(error):
     shelf = Shelf({"/v1/models": error})
     with pytest.raises(type(error)):
         await shelf.discover(OPENAI)
@@ -266,26 +266,26 @@ async def test_other_failures_are_not_searched_around(error):
         (Redirected("elsewhere", status=301, location="https://x.example"), Redirected),
     ],
 )
-async def test_where_no_place_has_it_the_first_answer_counts(error, kind):
+async def test_if_no_url_has_a_list_the_first_response_is_reported(error, kind):
     with pytest.raises(kind) as caught:
         await Shelf({"/v1/models": error}).discover(OPENAI)
     assert caught.value.provider == "acme"
 
 
-async def test_a_vendor_without_a_list_says_to_name_models():
+async def test_for_a_vendor_without_a_list_the_hint_is_to_name_models():
     with pytest.raises(ConfigError, match="has no model list") as caught:
         await Shelf().discover('dialect = "perplexity"\n' + KEY)
     assert caught.value.hint is not None and "yourself" in caught.value.hint
 
 
-async def test_a_missing_key_is_said_before_anything_is_sent():
+async def test_a_missing_key_is_reported_before_anything_is_sent():
     shelf = Shelf()
     with pytest.raises(MissingCredential):
         await shelf.discover(at("https://acme.example/v1", more=""))
     assert shelf.asked == []
 
 
-# Servers that say more elsewhere
+# Servers with more facts in other lists
 
 LOCAL = at("http://127.0.0.1:9/v1", more="")
 LM_STUDIO = {
@@ -296,7 +296,7 @@ LM_STUDIO = {
 }
 
 
-async def test_lm_studios_own_list_adds_what_the_plain_one_lacks():
+async def test_lm_studios_own_list_adds_facts_to_the_plain_one():
     shelf = Shelf({"/v1/models": data("qwen", "nomic"), "/api/v0/models": LM_STUDIO})
     found = await shelf.discover(LOCAL)
     assert [(model.id, model.kind, model.facts.max_context_tokens) for model in found.models] == [
@@ -322,17 +322,17 @@ async def test_ollama_is_asked_about_each_of_its_models():
     for provider in (LOCAL, at("http://localhost:11434/v1", more="")):
         shelf = Shelf(answers)
         first, second = (await shelf.discover(provider)).models
-        assert first.facts.max_context_tokens == 8192, "what it is run with, not what it was trained for"
+        assert first.facts.max_context_tokens == 8192, "the context it runs with, not the one it was trained for"
         assert first.facts.capabilities == {"tool_use": True, "thinking": False}
         assert second.facts.max_context_tokens is None
 
 
-async def test_an_ollama_of_long_ago_has_its_tags_only():
+async def test_an_old_ollama_has_only_its_tags():
     shelf = Shelf({"/api/tags": {"models": [{"name": "llama:8b", "model": "llama:8b"}]}, "/v1/models": {"models": []}})
     assert names(await shelf.discover(LOCAL)) == ["llama:8b"]
 
 
-async def test_a_plain_list_with_facts_is_not_asked_about_again():
+async def test_no_further_request_is_made_if_the_plain_list_has_facts():
     shelf = Shelf({"/v1/models": data("a", max_model_len=4096), "/api/v0/models": LM_STUDIO})
     assert names(await shelf.discover(LOCAL)) == ["a"]
     assert shelf.asked == ["/v1/models"]
@@ -341,19 +341,19 @@ async def test_a_plain_list_with_facts_is_not_asked_about_again():
 @pytest.mark.parametrize(
     "strange", [401, 500, PAGE, ConnectFailed("gone"), {"error": "Unexpected endpoint"}, "null", []]
 )
-async def test_whatever_the_other_lists_answer_the_plain_one_stays(strange):
+async def test_the_plain_list_stays_if_the_other_lists_fail(strange):
     answers = dict.fromkeys(("/api/v0/models", "/api/tags", "/api/show"), strange)
     found = await Shelf({"/v1/models": data("a"), **answers}).discover(LOCAL)
     assert (names(found), found.problems) == (["a"], [])
 
 
-async def test_a_host_that_is_not_this_machine_is_not_asked_for_what_local_servers_have():
+async def test_a_remote_host_is_not_asked_for_lists_of_local_servers():
     shelf = Shelf({"/v1/models": data("a")})
     await shelf.discover(OPENAI)
     assert shelf.asked == ["/v1/models"]
 
 
-async def test_a_vendors_own_list_is_asked_for_facts_with_the_key():
+async def test_a_vendors_own_list_of_facts_is_requested_with_the_key():
     listed = {"models": [{"id": "grok-3", "input_modalities": ["text"], "prompt_text_token_price": 30_000,
                           "completion_text_token_price": 150_000}]}  # fmt: skip
     shelf = Shelf({"/v1/models": data("grok-3"), "/v1/language-models": listed})
@@ -362,7 +362,7 @@ async def test_a_vendors_own_list_is_asked_for_facts_with_the_key():
     assert shelf.headers[-1]["authorization"] == "Bearer sk-secret-1"
 
 
-async def test_a_catalogue_stands_in_for_a_list_that_is_not_there():
+async def test_a_catalog_replaces_a_missing_list():
     listed = [{"id": "openai/gpt-4.1", "name": "GPT-4.1", "limits": {"max_input_tokens": 1_048_576}}]
     shelf = Shelf({"/catalog/models": listed})
     found = await shelf.discover(f'dialect = "github-models"\n{KEY}')
@@ -381,7 +381,7 @@ async def test_a_server_that_has_only_its_own_list_is_read(base):
 
 
 @pytest.mark.parametrize("path", ["/api/v0/models", "/api/v1/models"])
-async def test_either_form_of_lm_studios_list_is_read(path):
+async def test_both_forms_of_lm_studios_list_are_read(path):
     first = {
         "models": [
             {"type": "llm", "key": "qwen", "max_context_length": 32_768, "display_name": "Qwen",
@@ -397,18 +397,18 @@ async def test_either_form_of_lm_studios_list_is_read(path):
         qwen = found.models[0].facts
         if path.endswith("v1/models"):
             assert (qwen.max_context_tokens, qwen.name) == (4096, "Qwen")
-            assert qwen.capabilities == {"image_in": True}, "trained for tools or not, it takes them"
+            assert qwen.capabilities == {"image_in": True}, "it accepts tools even if it was not trained for them"
         else:
             assert qwen.max_context_tokens == 32_768
 
 
-async def test_azures_list_is_not_one_of_deployments():
+async def test_azures_list_of_models_is_not_taken_for_deployments():
     shelf = Shelf({"/openai/v1/models": data("gpt-4o")})
     found = await shelf.discover(at("https://acme.openai.azure.com", "azure"))
     assert found.problems == ["these models can be deployed; a request needs the name of your deployment"]
 
 
-async def test_every_error_is_one_of_ours():
+async def test_every_error_is_a_modelbay_error():
     for answer in ("", "[", "\x00", "nul", 302, 418, 599):
         with pytest.raises(ModelbayError):
             await Shelf({"/v1/models": answer}).discover(OPENAI)

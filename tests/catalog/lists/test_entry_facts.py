@@ -21,7 +21,7 @@ def only(entry: dict[str, Any]) -> Listed:
 # Facts
 
 
-def test_openrouter_tells_sizes_prices_for_a_token_and_what_it_takes():
+def test_openrouter_lists_sizes_prices_per_token_and_modalities():
     model = only(
         {
             "name": "Acme: M 1",
@@ -45,11 +45,11 @@ def test_openrouter_tells_sizes_prices_for_a_token_and_what_it_takes():
     }  # fmt: skip
 
 
-def test_prices_that_vary_are_not_known():
+def test_variable_prices_are_unknown():
     assert only({"pricing": {"prompt": "-1", "completion": "-1"}}).facts.cost is None
 
 
-def test_synthetic_writes_dollars():
+def test_prices_of_synthetic_have_a_dollar_sign():
     facts = only(
         {
             "context_length": 131_072,
@@ -66,7 +66,7 @@ def test_synthetic_writes_dollars():
     assert facts.capabilities["image_in"] is False
 
 
-def test_together_prices_a_million():
+def test_prices_of_together_are_per_million():
     [chat, image, embedding] = parse_list(
         [
             {
@@ -117,7 +117,7 @@ def test_together_prices_a_million():
         ("words", {"pricing": {"input": "free", "output": "free"}}, None),
     ],
 )
-def test_prices_are_dollars_for_a_million_however_they_are_written(where, entry, cost):
+def test_prices_become_dollars_per_million_in_every_spelling(where, entry, cost):
     assert only(entry).facts.cost == cost
 
 
@@ -175,7 +175,7 @@ def test_prices_are_dollars_for_a_million_however_they_are_written(where, entry,
         ("more out than in all", {"context_length": 1000, "max_tokens": 4000}, (1000, None, None)),
     ],
 )
-def test_sizes_are_found_in_every_spelling(where, entry, sizes):
+def test_sizes_are_read_in_every_spelling(where, entry, sizes):
     facts = only(entry).facts
     assert (facts.max_context_tokens, facts.max_input_tokens, facts.max_output_tokens) == sizes
 
@@ -273,7 +273,7 @@ def test_sizes_are_found_in_every_spelling(where, entry, sizes):
         ("words for switches", {"supports_image_in": "yes", "tool_call": 1}, {}),
     ],
 )
-def test_what_a_model_can_do_is_yes_no_or_unknown(where, entry, capabilities):
+def test_a_capability_is_yes_no_or_unknown(where, entry, capabilities):
     assert only(entry).facts.capabilities == capabilities
 
 
@@ -352,7 +352,7 @@ def test_efforts_are_those_of_the_list(where, entry, efforts):
         ("other", {"supports_chat": False}),
     ],
 )
-def test_what_a_model_is_for_is_told_by_its_entry(kind, entry):
+def test_the_purpose_of_a_model_is_in_its_entry(kind, entry):
     assert only(entry).kind == kind
 
 
@@ -369,11 +369,11 @@ def test_what_a_model_is_for_is_told_by_its_entry(kind, entry):
         ("gemini-2.5-flash-image", "chat"), ("veolia-chat", "chat"), ("o3", "chat"),
     ],
 )  # fmt: skip
-def test_a_bare_id_tells_too(id, kind):
+def test_a_bare_id_shows_the_purpose_too(id, kind):
     assert listed({"id": id, "object": "model"})[0].kind == kind
 
 
-def test_what_the_list_says_goes_before_what_the_id_looks_like():
+def test_the_list_overrides_a_purpose_guessed_from_the_id():
     assert listed({"id": "my-embedding-chat", "type": "chat"})[0].kind == "chat"
 
 
@@ -392,7 +392,7 @@ def test_what_the_list_says_goes_before_what_the_id_looks_like():
         ({"state": "not-loaded"}, None),
     ],
 )
-def test_models_on_their_way_out_are_marked(entry, status):
+def test_deprecated_models_are_marked(entry, status):
     assert only(entry).status == status
 
 
@@ -406,21 +406,21 @@ def test_models_on_their_way_out_are_marked(entry, status):
         ({}, []),
     ],
 )
-def test_a_list_may_say_which_protocol_a_model_speaks(entry, protocols):
+def test_a_list_may_name_the_protocol_of_a_model(entry, protocols):
     assert only(entry).protocols == protocols
 
 
-def test_a_name_that_is_the_id_is_no_name():
+def test_a_name_equal_to_the_id_is_ignored():
     assert only({"name": "acme/m-1"}).facts.name is None
     assert only({"display_name": " M 1 "}).facts.name == "M 1"
 
 
-def test_an_entry_is_kept_whole():
+def test_an_entry_is_stored_whole():
     entry = {"id": "m", "website": "https://a.example", "open_weights": True}
     assert listed(entry)[0].extra == entry
 
 
-def test_a_field_of_thinking_is_a_field_never_a_list_of_details():
+def test_a_list_of_details_is_not_a_field_for_thinking():
     assert only({"interleaved": {"field": "reasoning_content"}}).facts.reasoning_key == "reasoning_content"
     assert only({"interleaved": {"field": "reasoning_details"}}).facts.reasoning_key is None
     assert only({"interleaved": True}).facts.reasoning_key is None

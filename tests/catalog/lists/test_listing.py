@@ -46,7 +46,7 @@ ENTRY = {"id": "m-1", "object": "model"}
         ("Hugging Face, one model", {"_id": "66", "id": "m-1", "inferenceProviderMapping": {"x": {"task": "chat"}}}),
     ],
 )
-def test_every_shape_of_a_list_is_understood(shape, body):
+def test_every_shape_of_a_list_is_read(shape, body):
     assert ids(body) == ["m-1"]
     assert ids(json.dumps(body).encode()) == ["m-1"]
 
@@ -56,7 +56,7 @@ def test_a_list_may_be_empty(body):
     assert ids(body) == []
 
 
-def test_ids_are_trimmed_and_kept_once_in_their_order():
+def test_ids_are_trimmed_deduplicated_and_in_order():
     assert ids({"data": [{"id": " b "}, {"id": "a"}, {"id": "b"}, {"id": ""}, {"id": None}, {"no": "id"}, 7]}) == [
         "b",
         "a",
@@ -68,8 +68,8 @@ def test_ids_with_slashes_and_colons_stay_whole():
     assert ids({"data": [{"id": name} for name in names]}) == names
 
 
-def test_both_entries_of_a_model_tell_of_it():
-    """llama.cpp: sizes in one, what it can do in the other."""
+def test_facts_of_both_entries_of_a_model_are_used():
+    """llama.cpp: sizes in one entry, capabilities in the other."""
     [model] = parse_list(
         {
             "models": [{"name": "m", "model": "m", "capabilities": ["completion", "vision"]}],
@@ -96,11 +96,11 @@ def test_both_entries_of_a_model_tell_of_it():
         ([ENTRY], {}),
     ],
 )
-def test_the_next_page_is_asked_for_with_parameters_only(body, parameters):
+def test_only_parameters_of_the_next_page_link_are_used(body, parameters):
     assert parse_list(body).next == parameters
 
 
-# What is no list
+# Content that is not a list
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_the_next_page_is_asked_for_with_parameters_only(body, parameters):
         (b'{"name": "models/veo-3/operations/x1", "done": true}', "only name, done"),
     ],
 )
-def test_what_is_no_list_says_what_it_is(body, words):
+def test_other_content_than_a_list_is_described(body, words):
     with pytest.raises(MalformedReply, match=words):
         parse_list(body)
 
@@ -135,15 +135,15 @@ def test_what_is_no_list_says_what_it_is(body, words):
         (b'{"success": false, "message": "no access", "data": null}', "no access"),
     ],
 )
-def test_an_error_in_place_of_a_list_is_one(body, words):
+def test_an_error_object_instead_of_a_list_is_an_error(body, words):
     with pytest.raises(ProviderError, match=words):
         parse_list(body)
 
 
-# Real ones, and wild ones
+# Recorded and random content
 
 
-def test_every_recorded_answer_is_a_list_or_says_why_it_is_none():
+def test_every_recorded_response_is_a_list_or_has_an_error():
     seen = {"listed": 0, "refused": 0}
     for exchange in exchanges("model_list"):
         body = json.dumps(exchange["response"]["json"]).encode()
@@ -182,7 +182,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_no_body_is_worse_than_an_error(body):
+def test_any_json_is_a_list_or_an_error(body):
     try:
         listing = parse_list(json.dumps(body).encode())
     except ModelbayError as error:
@@ -192,7 +192,7 @@ def test_no_body_is_worse_than_an_error(body):
 
 
 @given(st.binary(max_size=60))
-def test_no_bytes_are_worse_than_an_error(body):
+def test_any_bytes_are_a_list_or_an_error(body):
     try:
         parse_list(body)
     except ModelbayError as error:
@@ -209,7 +209,7 @@ def test_no_bytes_are_worse_than_an_error(body):
         {"models": {"models/foo": {"limit": {"context": 9}}}},
     ],
 )
-def test_only_googles_own_list_has_resources_for_names(body):
+def test_only_googles_own_list_has_resource_names(body):
     assert [model.id for model in parse_list(body).models] == ["models/foo"]
 
 
@@ -226,7 +226,7 @@ def test_only_googles_own_list_has_resources_for_names(body):
         {"warnings": ["some regions did not answer"]},
     ],
 )
-def test_a_list_that_leads_on_where_we_do_not_follow_is_a_part(beside):
+def test_a_list_with_an_unknown_next_link_is_incomplete(beside):
     assert parse_list(json.dumps({"data": [ENTRY], **beside}).encode()).gaps.reasons
 
 
@@ -239,5 +239,5 @@ def test_a_list_that_leads_on_where_we_do_not_follow_is_a_part(beside):
         {"meta": {"warnings": []}},
     ],
 )
-def test_a_list_that_says_that_nothing_follows_is_whole(beside):
+def test_a_list_that_reports_its_end_is_complete(beside):
     assert not parse_list(json.dumps({"data": [ENTRY], **beside}).encode()).gaps.reasons

@@ -1,4 +1,4 @@
-"""The index of models.dev: what is found in it, and what its many accounts of one model have in common."""
+"""The index of models.dev: lookups, and the facts of a model that many providers have."""
 
 import os
 from pathlib import Path
@@ -50,14 +50,14 @@ def test_every_model_of_the_snapshot_is_found_by_its_id():
             assert found.raw.get("limit") == raw["limit"]
 
 
-def test_the_quick_reader_reads_what_the_thorough_one_does():
+def test_the_fast_and_the_complete_reader_agree():
     for provider, entry in SNAPSHOT.providers.items():
         for id, raw in entry["models"].items():
             assert IndexEntry(provider, id, raw).facts == facts_of(raw, id)
 
 
 @pytest.mark.parametrize("raw", [{"limit": [], "cost": 1, "modalities": {"input": "text"}, "interleaved": True}, {}])
-def test_nonsense_in_an_entry_is_nothing_known(raw):
+def test_invalid_values_of_an_entry_are_unknown_facts(raw):
     assert IndexEntry("a", "m", raw).facts == Facts()
 
 
@@ -74,11 +74,11 @@ def test_a_model_is_found_by_its_id_then_by_its_bare_name():
     index = indexed(a={"org_m": model(1), "m": model(2)}, b={"org_m": model(3)}, c={"x_n": model(4), "y_n": model(5)})
     assert [context(index.at(["a"], id)) for id in ("org/m", "m", "ORG/M")] == [1, 2, 1]
     assert context(index.at(["b"], "m")) == 3
-    assert index.at(["c"], "n") is None, "it may be either"
+    assert index.at(["c"], "n") is None, "both are possible"
     assert context(index.at(["c"], "x/n")) == 4
 
 
-def test_the_first_provider_that_has_it_counts():
+def test_the_first_provider_with_the_model_is_used():
     index = indexed(a={"m": model(1)}, b={"m": model(2)})
     assert context(index.at(["none", "b", "a"], "m")) == 2
     assert index.at([], "m") is None
@@ -86,7 +86,7 @@ def test_the_first_provider_that_has_it_counts():
 
 
 @pytest.mark.parametrize("id", ["a", "zz", "m0", "m00", "m9999", "", "ü", "m\t1", "\n"])
-def test_what_is_not_there_is_not_found(id):
+def test_an_unknown_model_is_not_found(id):
     index = indexed(a={f"m{number}x": model() for number in range(50)})
     assert index.entries(id) == []
 
@@ -95,10 +95,10 @@ def test_bare_names():
     assert [bare(id) for id in ("openai/GPT-5", "gpt-5", " accounts/fireworks/models/x ")] == ["gpt-5", "gpt-5", "x"]
 
 
-# Addresses
+# URLs
 
 
-def test_providers_of_a_host_are_found_those_at_the_same_path_first():
+def test_providers_of_a_host_are_found_with_the_same_path_first():
     index = SNAPSHOT.index
     assert index.providers_at("api.z.ai", "/api/coding/paas/v4") == ["zai-coding-plan", "zai"]
     assert index.providers_at("api.z.ai", "/api/paas/v4/") == ["zai", "zai-coding-plan"]
@@ -106,28 +106,28 @@ def test_providers_of_a_host_are_found_those_at_the_same_path_first():
     assert index.providers_at("nobody.example", "/v1") == []
 
 
-# Whatever is damaged
+# Damaged data
 
 
 @pytest.mark.parametrize("cut", [0, 1, 10, 60, -1])
-def test_a_damaged_index_is_none(cut):
+def test_a_damaged_index_is_ignored(cut):
     data = build({"a": {"id": "a", "models": {"m": model()}}}, "now", "2026-01-01")
     assert Index.read(data[:cut], "now") is None
 
 
-def test_an_index_of_another_list_is_none():
+def test_an_index_of_another_list_is_ignored():
     assert Index.read(build({"a": {"models": {"m": model()}}}, "then", "2026-01-01"), "now") is None
 
 
-def test_models_with_strange_names_harm_no_others():
+def test_models_with_invalid_names_do_not_affect_others():
     index = indexed(a={"m\t1": model(), "n\n2": model(), "": model(), "m": model(7), "x": "no table"})
     assert [entry.id for entry in index.entries("m")] == ["m"]
 
 
-# What accounts have in common
+# Common facts of a family
 
 
-def test_a_family_has_what_most_say():
+def test_a_family_has_the_facts_of_the_majority():
     index = indexed(
         a={
             "m": model(
@@ -151,22 +151,22 @@ def test_a_family_has_what_most_say():
     assert (family.max_context_tokens, family.cost, family.max_output_tokens) == (1000, None, None)
     assert family.capabilities == {
         "thinking": True, "image_in": True, "video_in": False, "audio_in": False, "document_in": False
-    }, "of tools they disagree"  # fmt: skip
+    }, "they disagree about tools"  # fmt: skip
 
 
-def test_no_one_alone_takes_a_capability_away():
+def test_a_single_entry_cannot_remove_a_capability():
     assert agreed([Facts(capabilities={"image_in": False, "thinking": True})]).capabilities == {"thinking": True}
 
 
-def test_a_server_of_ones_own_may_know_tools_where_others_do_not():
+def test_tools_are_unknown_if_providers_disagree():
     assert agreed([Facts(capabilities={"tool_use": False})] * 3).capabilities == {}
 
 
-def test_nobody_elses_price_is_a_familys():
+def test_a_family_has_no_price():
     assert agreed([Facts(cost=Cost(input=1, output=1))] * 2).cost is None
 
 
-def test_a_variant_after_a_colon_is_of_the_family():
+def test_a_variant_after_a_colon_belongs_to_the_family():
     index = indexed(a={"deepseek_deepseek-r1": model(64_000)})
     family = index.family("deepseek-r1:free")
     assert family is not None and family.max_context_tokens == 64_000

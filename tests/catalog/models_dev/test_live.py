@@ -1,4 +1,4 @@
-"""models.dev: the snapshot that is built in, the live list on top of it, and what happens where that does not come."""
+"""models.dev: the built-in snapshot, the live list that replaces it, and failed downloads."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ BODY = msgspec.json.encode(LIVE)
 
 
 class Server:
-    """Answers what it is told, and remembers what it was asked."""
+    """Gives the configured responses and records the requests."""
 
     def __init__(self, status: int = 200, body: bytes = BODY, etag: str = '"v1"', error: ModelbayError | None = None):
         self.status, self.body, self.etag, self.error = status, body, etag, error
@@ -43,7 +43,7 @@ def cache(tmp_path: Path) -> Cache:
 # Built in
 
 
-def test_the_snapshot_is_there_with_its_date(cache):
+def test_the_snapshot_is_built_in_with_its_date(cache):
     found = ModelsDev(cache)
     assert found.built_in
     assert len(found.providers) == 225
@@ -51,7 +51,7 @@ def test_the_snapshot_is_there_with_its_date(cache):
     assert found.index.date == "2026-09-30"
 
 
-def test_no_objects_of_its_package_are_made(cache):
+def test_importing_it_creates_no_objects_for_entries(cache):
     import subprocess
     import sys
 
@@ -62,25 +62,25 @@ def test_no_objects_of_its_package_are_made(cache):
     assert told.stdout.strip() == "False"
 
 
-def test_the_index_is_made_once(cache, monkeypatch):
+def test_the_index_is_built_once(cache, monkeypatch):
     assert ModelsDev(cache).index.entries("gpt-4o")
     monkeypatch.setattr(modelsdev, "build", lambda *_: pytest.fail("it is there"))
     assert ModelsDev(cache).index.entries("gpt-4o")
 
 
 @pytest.mark.parametrize("damage", [b"", b"x", b'{"stamp":"1","date":"2"}\n{}\n'])
-def test_a_damaged_index_is_made_anew(cache, damage):
+def test_a_damaged_index_is_rebuilt(cache, damage):
     cache.write(damage, "models.dev", "index")
     assert ModelsDev(cache).index.entries("gpt-4o")
     assert len(cache.read("models.dev", "index") or b"") > 100_000
 
 
-def test_a_folder_that_cannot_be_written_is_no_failure(tmp_path):
+def test_a_folder_that_cannot_be_written_is_not_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     assert ModelsDev(Cache(tmp_path / "file")).index.entries("gpt-4o")
 
 
-def test_a_providers_models_are_as_a_list_would_have_them(cache):
+def test_the_models_of_a_provider_look_like_those_of_a_list(cache):
     models = {model.id: model for model in ModelsDev(cache).models("mistral")}
     assert models["mistral-large-latest"].chats and models["mistral-large-latest"].facts.cost is not None
     assert models["mistral-embed"].kind == "embedding"
@@ -90,7 +90,7 @@ def test_a_providers_models_are_as_a_list_would_have_them(cache):
 # Live
 
 
-async def test_the_live_list_takes_the_snapshots_place(cache):
+async def test_the_live_list_replaces_the_snapshot(cache):
     found = ModelsDev(cache)
     assert len(found.providers) == 225 and found.index.entries("m-9") == []
     assert await found.refresh(Server().exchange) is None
@@ -99,14 +99,14 @@ async def test_the_live_list_takes_the_snapshots_place(cache):
     assert [entry.id for entry in ModelsDev(cache).index.entries("m-9")] == ["m-9"], "for the next process too"
 
 
-async def test_nobody_asks_again_so_soon(cache):
+async def test_the_list_is_not_requested_again_too_soon(cache):
     server = Server()
     await ModelsDev(cache).refresh(server.exchange)
     await ModelsDev(cache).refresh(server.exchange)
     assert len(server.asked) == 1
 
 
-async def test_a_list_that_did_not_change_is_not_sent_again(cache):
+async def test_an_unchanged_list_is_not_downloaded_again(cache):
     server = Server()
     await ModelsDev(cache).refresh(server.exchange)
     server.status, server.body = 304, b""
@@ -117,7 +117,7 @@ async def test_a_list_that_did_not_change_is_not_sent_again(cache):
     assert list(found.providers) == ["acme"]
 
 
-async def test_a_newer_list_makes_a_new_index(cache):
+async def test_the_index_is_rebuilt_for_a_newer_list(cache):
     found = ModelsDev(cache)
     await found.refresh(Server().exchange)
     assert found.index.entries("m-9")
@@ -140,7 +140,7 @@ async def test_a_newer_list_makes_a_new_index(cache):
         (Server(body=BODY[:-5]), "not a list of providers"),
     ],
 )
-async def test_where_it_does_not_come_the_old_list_stays(cache, server, words):
+async def test_without_an_answer_the_old_list_stays(cache, server, words):
     found = ModelsDev(cache)
     problem = await found.refresh(server.exchange)
     assert problem is not None and words in problem and "2026-09-30" in problem
@@ -148,20 +148,20 @@ async def test_where_it_does_not_come_the_old_list_stays(cache, server, words):
     assert cache.read("models.dev", "api.json") is None
 
 
-async def test_a_live_list_stays_when_the_next_does_not_come(cache):
+async def test_a_live_list_stays_if_the_next_download_fails(cache):
     await ModelsDev(cache).refresh(Server().exchange)
     found = ModelsDev(cache)
     assert await found.refresh(Server(status=503).exchange, within=0) is not None
     assert (list(found.providers), found.built_in) == (["acme"], False)
 
 
-async def test_a_list_may_not_be_endless(cache, monkeypatch):
+async def test_the_size_of_the_list_is_limited(cache, monkeypatch):
     monkeypatch.setattr(modelsdev, "BYTES", 10)
     problem = await ModelsDev(cache).refresh(Server().exchange)
     assert problem is not None and "more than 10 bytes" in problem
 
 
-async def test_a_list_that_does_not_come_is_not_waited_for(cache, monkeypatch):
+async def test_the_wait_for_the_list_is_limited(cache, monkeypatch):
     monkeypatch.setattr(modelsdev, "SECONDS", 0.05)
 
     async def never(*_):
@@ -179,30 +179,30 @@ async def test_a_cached_list_that_is_damaged_is_dropped(cache):
     assert found.built_in and found.index.entries("gpt-4o")
 
 
-async def test_a_snapshot_that_is_newer_than_the_live_list_counts(cache):
+async def test_a_snapshot_newer_than_the_live_list_is_used(cache):
     await ModelsDev(cache).refresh(Server().exchange)
     state = {"etag": "x", "asked": time(), "came": 1_500_000_000}
     cache.write(msgspec.json.encode(state), "models.dev", "state.json")
     assert ModelsDev(cache).built_in
 
 
-async def test_a_clock_that_was_set_back_is_no_reason_never_to_ask(cache):
+async def test_after_the_clock_was_set_back_the_list_is_requested(cache):
     cache.write(msgspec.json.encode({"asked": time() + 10**6}), "models.dev", "state.json")
     server = Server()
     await ModelsDev(cache).refresh(server.exchange)
     assert len(server.asked) == 1
 
 
-async def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+async def test_a_folder_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     problem = await ModelsDev(Cache(tmp_path / "file")).refresh(Server().exchange)
     assert problem is not None and "could not store" in problem
 
 
-# Lists of others
+# Lists at other URLs
 
 
-async def test_a_list_of_someone_else_is_fetched_and_not_kept():
+async def test_a_list_at_another_url_is_downloaded_and_not_stored():
     assert list(await fetched(Server().exchange)) == ["acme"]
 
 
@@ -214,12 +214,12 @@ async def test_a_list_of_someone_else_is_fetched_and_not_kept():
         (Server(error=TimedOut("late", stage="connect")), TimedOut),
     ],
 )
-async def test_a_list_of_someone_else_that_does_not_come_is_an_error(server, kind):
+async def test_a_failed_download_of_another_list_is_an_error(server, kind):
     with pytest.raises(kind):
         await fetched(server.exchange)
 
 
-async def test_an_entry_without_an_id_has_its_key():
+async def test_an_entry_without_an_id_uses_its_key():
     server = Server(body=b'{"acme": {"models": {"m": {}}}, "broken": 7, "empty": {"models": []}}')
     found = await fetched(server.exchange)
     assert {id: entry["id"] for id, entry in found.items()} == {"acme": "acme"}

@@ -1,4 +1,4 @@
-"""Models of models.dev as tables of the file: the values that Kimi Code writes, and which models come along."""
+"""Models of models.dev as tables of config.toml: the values that Kimi Code writes, and the models that are imported."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def table(**more):
     return model_table(FOUND, PROVIDER, "m-1", {**MODEL, **more})
 
 
-def test_sizes_and_names_are_taken_over():
+def test_sizes_and_names_are_copied():
     assert table() == {
         "max_context_size": 1000,
         "max_output_size": 100,
@@ -54,30 +54,30 @@ def test_no_size_is_larger_than_the_context(limit, sizes):
         ({"reasoning_options": [{"type": "toggle"}, {"type": "effort", "values": ["low"]}]}, ["thinking", "tool_use"]),
     ],
 )  # fmt: skip
-def test_capabilities_are_those_that_the_list_says(more, words):
+def test_capabilities_are_those_of_the_list(more, words):
     assert table(**more).get("capabilities") == words
 
 
-def test_efforts_are_told_from_the_word_for_none():
+def test_the_value_for_no_reasoning_is_not_an_effort():
     found = table(reasoning_options=[{"type": "effort", "values": ["none", "low", "high"]}])
     assert (found["support_efforts"], found["off_effort"]) == (["low", "high"], "none")
     assert "default_effort" not in found
 
 
 @pytest.mark.parametrize("type", ["anthropic", "kimi"])
-def test_where_thinking_has_a_switch_efforts_are_no_must(type):
+def test_with_a_switch_for_thinking_efforts_are_optional(type):
     provider = {**PROVIDER, "type": type}
     options = [{"type": "effort", "values": ["low"]}]
     found = model_table(wire(provider), provider, "m-1", {**MODEL, "reasoning_options": options})
     assert found["capabilities"] == ["thinking", "tool_use"]
 
 
-def test_the_field_of_thinking_is_taken_over_where_it_is_an_object():
+def test_the_field_of_thinking_is_copied_from_an_object():
     assert table(interleaved={"field": "reasoning_content"})["reasoning_key"] == "reasoning_content"
     assert "reasoning_key" not in table(interleaved=True)
 
 
-# Which come along
+# Imported models
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_the_field_of_thinking_is_taken_over_where_it_is_an_object():
         ({"provider": {"api": "https://elsewhere.example/v1"}}, "it is on another host, https://elsewhere.example"),
     ],
 )
-def test_a_model_is_left_out_for_a_reason(more, why):
+def test_a_model_is_skipped_for_a_reason(more, why):
     assert why_left_out(FOUND, PROVIDER, "m-1", {**MODEL, **more}) == why
 
 
@@ -109,7 +109,7 @@ def test_a_model_may_speak_another_protocol_at_another_path():
     assert (found["protocol"], found["base_url"]) == ("anthropic", "https://acme.example/anthropic")
 
 
-def test_every_model_of_the_snapshot_that_comes_along_has_a_table(tmp_path):
+def test_every_imported_model_of_the_snapshot_has_a_table(tmp_path):
     words = set()
     for entry in ModelsDev(Cache(tmp_path)).providers.values():
         found = wire(entry)
@@ -121,10 +121,10 @@ def test_every_model_of_the_snapshot_that_comes_along_has_a_table(tmp_path):
     assert words <= CAPABILITIES
 
 
-# A registry's
+# Models of registries
 
 
-def test_a_registry_tells_more_and_so_more_is_written():
+def test_a_registry_has_more_facts_and_all_are_written():
     model = {
         "id": "x",
         "name": "X",
@@ -148,5 +148,5 @@ def test_a_registry_tells_more_and_so_more_is_written():
 
 
 @pytest.mark.parametrize(("limit", "size"), [(None, 131_072), ({"output": 7}, 7), ({"context": -1}, 131_072)])
-def test_a_registrys_model_has_a_size_as_kimi_code_takes_none_without(limit, size):
+def test_a_model_of_a_registry_has_a_size_because_kimi_code_requires_one(limit, size):
     assert registry_table("x", {"limit": limit}, "openai")["max_context_size"] == size

@@ -1,4 +1,4 @@
-"""What each provider of models.dev becomes, and how the rules of Kimi Code and our presets decide it."""
+"""The entry that each provider of models.dev becomes by the rules of Kimi Code and our presets."""
 
 import os
 from collections import Counter
@@ -24,7 +24,7 @@ def outcome(found: Wire) -> str:
     return f"{found.type}{', guessed' if found.guessed else ''}: {how}"
 
 
-# All of the snapshot
+# The whole snapshot
 
 
 def test_every_provider_of_the_snapshot_has_its_outcome():
@@ -45,7 +45,7 @@ def test_every_provider_of_the_snapshot_has_its_outcome():
     assert Counter(outcome(found).endswith("at once") for found in WIRES.values()) == {True: 209, False: 16}
 
 
-def test_what_does_not_work_at_once_says_why():
+def test_providers_that_need_more_settings_name_the_reason():
     later = {id: outcome(found) for id, found in WIRES.items() if not outcome(found).endswith("at once")}
     assert later == snapshot(
         {
@@ -69,7 +69,7 @@ def test_what_does_not_work_at_once_says_why():
     )
 
 
-def test_those_that_the_catalog_leaves_without_a_url_have_the_presets():
+def test_providers_without_a_url_in_the_catalog_use_the_presets():
     homeless = {id: found.base_url for id, found in WIRES.items() if not SNAPSHOT[id].get("api") and found.base_url}
     assert homeless == snapshot(
         {
@@ -94,18 +94,18 @@ def test_those_that_the_catalog_leaves_without_a_url_have_the_presets():
     )
 
 
-def test_a_type_is_always_one_of_ours():
+def test_the_type_is_always_a_known_one():
     assert {found.type for found in WIRES.values() if not found.refused} <= set(TYPES)
 
 
-def test_a_url_is_always_one_that_can_be_used():
+def test_the_url_is_always_usable():
     for id, found in WIRES.items():
         if found.base_url is not None:
             assert found.base_url.startswith(("https://", "http://127.0.0.1", "http://localhost")), id
             assert ("${" in found.base_url) == bool(found.needs), id
 
 
-def test_every_model_of_the_snapshot_can_be_used_or_says_why_not():
+def test_every_model_of_the_snapshot_is_usable_or_has_a_reason():
     refused: Counter[str] = Counter()
     protocols: Counter[str] = Counter()
     for id, entry in SNAPSHOT.items():
@@ -121,7 +121,7 @@ def test_every_model_of_the_snapshot_can_be_used_or_says_why_not():
     )
 
 
-def test_the_ids_that_presets_have_at_models_dev_are_there_and_nobody_elses():
+def test_the_models_dev_ids_of_presets_exist_and_are_unique():
     ids = [id for preset in presets.all() for id in preset.models_dev]
     assert len(ids) == len(set(ids))
     assert set(ids) <= set(SNAPSHOT)
@@ -162,7 +162,7 @@ def test_the_ids_that_presets_have_at_models_dev_are_there_and_nobody_elses():
         ({}, Wire(type="openai", guessed=True, needs=["base_url"])),
     ],
 )
-def test_the_first_rule_that_fits_decides(entry, found):
+def test_the_first_matching_rule_applies(entry, found):
     assert wire({"id": "acme", **entry}) == found
 
 
@@ -174,7 +174,7 @@ def test_the_first_rule_that_fits_decides(entry, found):
         ({"npm": "@acme/cohere", "api": "https://a"}, "proprietary"),
     ],
 )
-def test_what_cannot_be_spoken_with_is_refused(entry, refusal):
+def test_a_provider_with_an_unknown_protocol_is_refused(entry, refusal):
     found = wire({"id": "acme", **entry})
     assert (found.refused, found.type, bool(found.why)) == (refusal, None, True)
 
@@ -187,11 +187,11 @@ def test_what_cannot_be_spoken_with_is_refused(entry, refusal):
         ("https://${X}/v1", Wire(refused="placeholder-url", why="the base URL contains a placeholder: ['X']")),
     ],
 )
-def test_the_users_own_url_goes_before_the_catalogs(url, found):
+def test_the_users_url_overrides_the_catalogs(url, found):
     assert wire({"id": "acme", "npm": "@ai-sdk/openai-compatible", "api": "https://a/v1"}, url) == found
 
 
-def test_claude_on_vertex_is_vertex_with_the_other_protocol():
+def test_claude_on_vertex_uses_the_anthropic_protocol():
     assert (WIRES["google-vertex-anthropic"].type, WIRES["google-vertex-anthropic"].protocol) == (
         "vertexai",
         "anthropic",
@@ -212,7 +212,7 @@ def test_claude_on_vertex_is_vertex_with_the_other_protocol():
         ({"npm": "@ai-sdk/anthropic", "api": "https://${A}/v1"}, None, None, True),
     ],
 )
-def test_a_model_may_be_served_otherwise_than_its_provider(own, protocol, url, refused):
+def test_a_model_may_use_another_protocol_than_its_provider(own, protocol, url, refused):
     entry = {"id": "acme", "npm": "@ai-sdk/openai-compatible", "api": "https://a/v1"}
     found = model_wire(wire(entry), entry, {"provider": own})
     assert (found.protocol, found.base_url, bool(found.refused)) == (protocol, url, refused)

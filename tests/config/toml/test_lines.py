@@ -41,5 +41,5 @@ type = 1
         (("nowhere",), None),
     ],
 )
-def test_where_a_key_stands(path, line):
+def test_the_line_of_a_key_is_found(path, line):
     assert line_of(TEXT, *path) == line
