@@ -43,6 +43,12 @@ def test_two_hosts_are_none() -> None:
     assert Callers("127.0.0.1").refusal([(b"host", b"127.0.0.1"), (b"host", b"evil.example")])
 
 
+@pytest.mark.parametrize("origins", [("http://127.0.0.1", "https://evil.example"), ("http://127.0.0.1",) * 2])
+def test_two_origins_are_refused(origins: tuple[str, str]) -> None:
+    headers = [(b"host", b"127.0.0.1"), *((b"origin", origin.encode()) for origin in origins)]
+    assert Callers("127.0.0.1").refusal(headers)
+
+
 def test_what_was_bound_and_what_was_allowed_is_served() -> None:
     assert not refused("192.168.1.5", "192.168.1.5:8750", "http://192.168.1.5:8750")
     assert not refused("box.lan", "BOX.lan:1")
