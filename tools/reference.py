@@ -324,7 +324,7 @@ Operations other than a model call (`operation` of the error) have their own tit
     return text
 
 
-def _error(name: str, row: hints.Row, kind: type[ModelbayError] | None = None, *, more: bool = True) -> str:
+def _error(name: str, row: hints.HintRow, kind: type[ModelbayError] | None = None, *, more: bool = True) -> str:
     command = f"`{_spelt(row.act.command)}`" if row.act and row.act.command else ""
     again = ["yes" if kind.retryable else ""] if kind is not None and more else []
     return _row(f"`{name}`" if kind else name, row.title.replace("`", ""), _spelt(row.fix), command, *again)

@@ -70,7 +70,7 @@ class Act(NamedTuple):
         return getattr(self, face)  # type: ignore[no-any-return]
 
 
-class Row(NamedTuple):
+class HintRow(NamedTuple):
     """`{provider}` and `{file}` are the error's. `act` is not shown if one of its names is unknown."""
 
     title: str
@@ -95,111 +95,113 @@ LOG_IN = Act("modelbay login {provider}", "/login", "modelbay login {provider}")
 REFRESH = Act("modelbay provider refresh {provider}", None, "Hub.discover()")
 AZURE = Act("modelbay provider add azure", "/provider")
 
-ROWS: dict[type[ModelbayError], Row] = {
-    ModelbayError: Row("Error", "try again"),
-    ConfigError: Row("Unusable Configuration", "fix {file}", CHECK),
-    ConfigSyntaxError: Row("Broken Configuration", "fix that line in an editor"),
-    UnknownModel: Row("Model Not Found", "use an alias in {file}, or PROVIDER/MODEL_ID", SEARCH),
-    UnknownProvider: Row("Provider Not Found", "use a provider ID in {file}", LIST),
-    MissingCredential: Row("Missing API Key", "set an API key for {provider}", KEY),
-    FileError: Row("File Error", "check the path and its permissions"),
-    UnreadableFile: Row("File Error", "check the path and its permissions"),
-    StoreError: Row("Storage Error", "check that its folder is writable and has free space"),
-    UnknownConversation: Row("Conversation Not Found", "list the stored conversations with /resume"),
-    SourceError: Row("Unusable Source", "check the URL or the document"),
-    HubClosed: Row("Hub Closed", "open a new hub, or make the call before the hub is closed"),
-    Unsupported: Row("Not Supported", "remove this setting, or use a model that supports it", SEARCH),
-    UnknownEffort: Row("Unknown Effort", "use one of: off, minimal, low, medium, high, xhigh, max"),
-    TransportError: Row("Connection Errors", "check that base_url is correct and the API is reachable", TEST),
-    ConnectFailed: Row("Connection Errors", "check that base_url is correct and the server is running", MOVE),
-    ProxyFailed: Row("Connection Errors", "check the proxy: `proxy` in {file}, or HTTPS_PROXY in the environment"),
-    Disconnected: Row(
+ROWS: dict[type[ModelbayError], HintRow] = {
+    ModelbayError: HintRow("Error", "try again"),
+    ConfigError: HintRow("Unusable Configuration", "fix {file}", CHECK),
+    ConfigSyntaxError: HintRow("Broken Configuration", "fix that line in an editor"),
+    UnknownModel: HintRow("Model Not Found", "use an alias in {file}, or PROVIDER/MODEL_ID", SEARCH),
+    UnknownProvider: HintRow("Provider Not Found", "use a provider ID in {file}", LIST),
+    MissingCredential: HintRow("Missing API Key", "set an API key for {provider}", KEY),
+    FileError: HintRow("File Error", "check the path and its permissions"),
+    UnreadableFile: HintRow("File Error", "check the path and its permissions"),
+    StoreError: HintRow("Storage Error", "check that its folder is writable and has free space"),
+    UnknownConversation: HintRow("Conversation Not Found", "list the stored conversations with /resume"),
+    SourceError: HintRow("Unusable Source", "check the URL or the document"),
+    HubClosed: HintRow("Hub Closed", "open a new hub, or make the call before the hub is closed"),
+    Unsupported: HintRow("Not Supported", "remove this setting, or use a model that supports it", SEARCH),
+    UnknownEffort: HintRow("Unknown Effort", "use one of: off, minimal, low, medium, high, xhigh, max"),
+    TransportError: HintRow("Connection Errors", "check that base_url is correct and the API is reachable", TEST),
+    ConnectFailed: HintRow("Connection Errors", "check that base_url is correct and the server is running", MOVE),
+    ProxyFailed: HintRow("Connection Errors", "check the proxy: `proxy` in {file}, or HTTPS_PROXY in the environment"),
+    Disconnected: HintRow(
         "Connection Errors", "try again; if it fails again, a proxy or firewall may be closing connections", TEST
     ),
-    TimedOut: Row("Timed Out", "try again, or increase `timeout` in {file}", TEST),
-    ProviderError: Row("Provider Error", "read the provider's message, then try again", TEST),
-    Redirected: Row("Wrong Address", "set base_url to the target of the redirect, if you trust it", MOVE),
-    BadRequest: Row("Bad Request", "remove the setting that the provider rejects, or use another model", SEARCH),
-    ContextOverflow: Row(
+    TimedOut: HintRow("Timed Out", "try again, or increase `timeout` in {file}", TEST),
+    ProviderError: HintRow("Provider Error", "read the provider's message, then try again", TEST),
+    Redirected: HintRow("Wrong Address", "set base_url to the target of the redirect, if you trust it", MOVE),
+    BadRequest: HintRow("Bad Request", "remove the setting that the provider rejects, or use another model", SEARCH),
+    ContextOverflow: HintRow(
         "Context Too Long", "shorten the conversation, or use a model with a larger context window", SEARCH
     ),
-    ContentRefused: Row("Content Refused", "rephrase the prompt, or use another model", SEARCH),
-    RequestTooLarge: Row("Request Too Large", "send fewer or smaller files"),
-    AuthenticationFailed: Row("Invalid API Key", "enter the API key again, and make sure that it is complete", KEY),
-    PermissionDenied: Row("Permission Denied", "check the permissions of the API key, or use another model", KEY),
-    NotFound: Row("Model Not Found", "check the model ID and base_url", SEARCH),
-    RateLimited: Row(
+    ContentRefused: HintRow("Content Refused", "rephrase the prompt, or use another model", SEARCH),
+    RequestTooLarge: HintRow("Request Too Large", "send fewer or smaller files"),
+    AuthenticationFailed: HintRow("Invalid API Key", "enter the API key again, and make sure that it is complete", KEY),
+    PermissionDenied: HintRow("Permission Denied", "check the permissions of the API key, or use another model", KEY),
+    NotFound: HintRow("Model Not Found", "check the model ID and base_url", SEARCH),
+    RateLimited: HintRow(
         "Rate Limit Reached", "wait and try again, or increase the rate limit of your account at {provider}"
     ),
-    QuotaExhausted: Row("Quota Exhausted", "add credit to the account; waiting does not help", KEY),
-    Overloaded: Row("Provider Overloaded", "try again later, or use another model", SEARCH),
-    ServerError: Row("Provider Failed", "try again later, or use another model", SEARCH),
-    ReplyError: Row("Unexpected Results", "try again, or try a different model", SEARCH),
-    MalformedReply: Row("Unexpected Results", "check base_url and type, or try a different model", TEST),
-    IncompleteReply: Row("Unexpected Results", "try again: the answer was cut off", TEST),
+    QuotaExhausted: HintRow("Quota Exhausted", "add credit to the account; waiting does not help", KEY),
+    Overloaded: HintRow("Provider Overloaded", "try again later, or use another model", SEARCH),
+    ServerError: HintRow("Provider Failed", "try again later, or use another model", SEARCH),
+    ReplyError: HintRow("Unexpected Results", "try again, or try a different model", SEARCH),
+    MalformedReply: HintRow("Unexpected Results", "check base_url and type, or try a different model", TEST),
+    IncompleteReply: HintRow("Unexpected Results", "try again: the answer was cut off", TEST),
 }
 """Looked up by the class of the error, then by its base classes."""
 
 _ELSE = "add models by their IDs"
-_LIST: dict[type[ModelbayError], Row] = {
-    PermissionDenied: Row("Permission Denied", f"check whether the API key may list models, or {_ELSE}", KEY),
-    NotFound: Row("Connection Errors", f"check base_url; if the provider has no model list, {_ELSE}", MOVE),
-    BadRequest: Row("Bad Request", f"check base_url and type; if the provider has no model list, {_ELSE}", MOVE),
-    Overloaded: Row("Provider Overloaded", f"try again later, or {_ELSE}"),
-    ServerError: Row("Provider Failed", f"try again later, or {_ELSE}"),
-    ProviderError: Row("Provider Error", f"try again later, or {_ELSE}", TEST),
-    ReplyError: Row("Unexpected Results", "check base_url: the response is not a model list", MOVE),
-    MalformedReply: Row("Unexpected Results", "check base_url: the response is not a model list", MOVE),
-    IncompleteReply: Row("Unexpected Results", "try again: the model list was cut off"),
+_LIST: dict[type[ModelbayError], HintRow] = {
+    PermissionDenied: HintRow("Permission Denied", f"check whether the API key may list models, or {_ELSE}", KEY),
+    NotFound: HintRow("Connection Errors", f"check base_url; if the provider has no model list, {_ELSE}", MOVE),
+    BadRequest: HintRow("Bad Request", f"check base_url and type; if the provider has no model list, {_ELSE}", MOVE),
+    Overloaded: HintRow("Provider Overloaded", f"try again later, or {_ELSE}"),
+    ServerError: HintRow("Provider Failed", f"try again later, or {_ELSE}"),
+    ProviderError: HintRow("Provider Error", f"try again later, or {_ELSE}", TEST),
+    ReplyError: HintRow("Unexpected Results", "check base_url: the response is not a model list", MOVE),
+    MalformedReply: HintRow("Unexpected Results", "check base_url: the response is not a model list", MOVE),
+    IncompleteReply: HintRow("Unexpected Results", "try again: the model list was cut off"),
 }
-_FETCH: dict[type[ModelbayError], Row] = {
-    AuthenticationFailed: Row("Access Denied", "pass the token or API key that this URL requires"),
-    PermissionDenied: Row("Access Denied", "check the permissions of the token or API key for this URL"),
-    NotFound: Row("Not Found", "check the URL"),
-    BadRequest: Row("Server Error", "check the URL"),
-    ReplyError: Row("Unexpected Results", "check the URL: its content is not of the expected kind"),
-    RateLimited: Row("Rate Limit Reached", "wait and try again"),
-    ServerError: Row("Server Error", "try again later"),
-    Overloaded: Row("Server Error", "try again later"),
-    ProviderError: Row("Server Error", "check the URL"),
-    Redirected: Row("Wrong Address", "use the target of the redirect, if you trust it"),
-    MalformedReply: Row("Unexpected Results", "check the URL: its content is not of the expected kind"),
-    IncompleteReply: Row("Unexpected Results", "try again: the content was cut off"),
-    Disconnected: Row("Connection Errors", "try again; a proxy or firewall may be closing connections"),
-    TimedOut: Row("Timed Out", "check the URL and the network, then try again"),
-    ConnectFailed: Row("Connection Errors", "check the URL and the network"),
-    TransportError: Row("Connection Errors", "check the URL and the network"),
+_FETCH: dict[type[ModelbayError], HintRow] = {
+    AuthenticationFailed: HintRow("Access Denied", "pass the token or API key that this URL requires"),
+    PermissionDenied: HintRow("Access Denied", "check the permissions of the token or API key for this URL"),
+    NotFound: HintRow("Not Found", "check the URL"),
+    BadRequest: HintRow("Server Error", "check the URL"),
+    ReplyError: HintRow("Unexpected Results", "check the URL: its content is not of the expected kind"),
+    RateLimited: HintRow("Rate Limit Reached", "wait and try again"),
+    ServerError: HintRow("Server Error", "try again later"),
+    Overloaded: HintRow("Server Error", "try again later"),
+    ProviderError: HintRow("Server Error", "check the URL"),
+    Redirected: HintRow("Wrong Address", "use the target of the redirect, if you trust it"),
+    MalformedReply: HintRow("Unexpected Results", "check the URL: its content is not of the expected kind"),
+    IncompleteReply: HintRow("Unexpected Results", "try again: the content was cut off"),
+    Disconnected: HintRow("Connection Errors", "try again; a proxy or firewall may be closing connections"),
+    TimedOut: HintRow("Timed Out", "check the URL and the network, then try again"),
+    ConnectFailed: HintRow("Connection Errors", "check the URL and the network"),
+    TransportError: HintRow("Connection Errors", "check the URL and the network"),
 }
-_LOGIN: dict[type[ModelbayError], Row] = {
-    MissingCredential: Row("Not Logged In", "log in", LOG_IN),
-    AuthenticationFailed: Row("Login Refused", "log in again", LOG_IN),
-    PermissionDenied: Row("Login Refused", "check the permissions of your account, then log in again", LOG_IN),
-    ConnectFailed: Row("Connection Errors", "check the network, then log in again", LOG_IN),
-    Disconnected: Row("Connection Errors", "check the network, then log in again", LOG_IN),
-    TransportError: Row("Connection Errors", "check the network, then log in again", LOG_IN),
-    TimedOut: Row("Timed Out", "log in again", LOG_IN),
-    NotFound: Row("Login Failed", "check the provider's oauth table: the login server does not know this URL"),
-    BadRequest: Row("Login Failed", "check the provider's oauth table: the login server rejected the request"),
-    RateLimited: Row("Rate Limit Reached", "wait, then log in again", LOG_IN),
-    Overloaded: Row("Login Failed", "log in again later: the login server failed", LOG_IN),
-    ServerError: Row("Login Failed", "log in again later: the login server failed", LOG_IN),
-    ProviderError: Row("Login Failed", "log in again", LOG_IN),
-    ReplyError: Row("Login Failed", "check the provider's oauth table: the response is not from a login server"),
-    MalformedReply: Row("Login Failed", "check the provider's oauth table: the response is not from a login server"),
+_LOGIN: dict[type[ModelbayError], HintRow] = {
+    MissingCredential: HintRow("Not Logged In", "log in", LOG_IN),
+    AuthenticationFailed: HintRow("Login Refused", "log in again", LOG_IN),
+    PermissionDenied: HintRow("Login Refused", "check the permissions of your account, then log in again", LOG_IN),
+    ConnectFailed: HintRow("Connection Errors", "check the network, then log in again", LOG_IN),
+    Disconnected: HintRow("Connection Errors", "check the network, then log in again", LOG_IN),
+    TransportError: HintRow("Connection Errors", "check the network, then log in again", LOG_IN),
+    TimedOut: HintRow("Timed Out", "log in again", LOG_IN),
+    NotFound: HintRow("Login Failed", "check the provider's oauth table: the login server does not know this URL"),
+    BadRequest: HintRow("Login Failed", "check the provider's oauth table: the login server rejected the request"),
+    RateLimited: HintRow("Rate Limit Reached", "wait, then log in again", LOG_IN),
+    Overloaded: HintRow("Login Failed", "log in again later: the login server failed", LOG_IN),
+    ServerError: HintRow("Login Failed", "log in again later: the login server failed", LOG_IN),
+    ProviderError: HintRow("Login Failed", "log in again", LOG_IN),
+    ReplyError: HintRow("Login Failed", "check the provider's oauth table: the response is not from a login server"),
+    MalformedReply: HintRow(
+        "Login Failed", "check the provider's oauth table: the response is not from a login server"
+    ),
 }
-_UPLOAD: dict[type[ModelbayError], Row] = {
-    NotFound: Row(
+_UPLOAD: dict[type[ModelbayError], HintRow] = {
+    NotFound: HintRow(
         "Upload Failed",
         "check base_url, or send a smaller file: the provider does not accept uploads at this URL",
         MOVE,
     ),
-    BadRequest: Row("Upload Failed", "send another file: the provider's message says why it rejects this one"),
-    Overloaded: Row("Provider Overloaded", "upload again later"),
-    ServerError: Row("Provider Failed", "upload again later"),
-    ReplyError: Row("Upload Failed", "check base_url: the response is not the answer to an upload", MOVE),
-    MalformedReply: Row("Upload Failed", "check base_url: the response is not the answer to an upload", MOVE),
+    BadRequest: HintRow("Upload Failed", "send another file: the provider's message says why it rejects this one"),
+    Overloaded: HintRow("Provider Overloaded", "upload again later"),
+    ServerError: HintRow("Provider Failed", "upload again later"),
+    ReplyError: HintRow("Upload Failed", "check base_url: the response is not the answer to an upload", MOVE),
+    MalformedReply: HintRow("Upload Failed", "check base_url: the response is not the answer to an upload", MOVE),
 }
-OPERATIONS: dict[Operation, dict[type[ModelbayError], Row]] = {
+OPERATIONS: dict[Operation, dict[type[ModelbayError], HintRow]] = {
     "ask": {},
     "list": _LIST,
     "fetch": _FETCH,
@@ -209,19 +211,19 @@ OPERATIONS: dict[Operation, dict[type[ModelbayError], Row]] = {
 }
 """Rows for one operation. They have priority over `ROWS`."""
 
-AZURE_MAX_TOKENS = Row(
+AZURE_MAX_TOKENS = HintRow(
     "Azure GPT-5 rejects `max_tokens`",
     'add it as an Azure provider, or set dialect.max_tokens_parameter = "max_completion_tokens" in {file}',
     AZURE,
 )
-WEB_PAGE = Row("Wrong Address", "check base_url: this looks like a web page, not an API", MOVE)
-OF_A_MANIFEST: dict[type[ModelbayError], Row] = {
-    AuthenticationFailed: Row(
+WEB_PAGE = HintRow("Wrong Address", "check base_url: this looks like a web page, not an API", MOVE)
+OF_A_MANIFEST: dict[type[ModelbayError], HintRow] = {
+    AuthenticationFailed: HintRow(
         "Invalid API Key",
         "check that you entered this provider's API key, and that the manifest's `baseUrl` {manifest} is correct",
         KEY,
     ),
-    NotFound: Row(
+    NotFound: HintRow(
         "Model Not Found",
         "check the manifest's `baseUrl` {manifest}, the model ID, and that the API key is this provider's",
         REFRESH,
@@ -255,7 +257,7 @@ SLASH = (
 CUT_OFF_HTML = re.compile(r"\s*<(?:!doctype html|html)\b", re.IGNORECASE)
 
 
-def row_of(error: ModelbayError) -> Row:
+def row_of(error: ModelbayError) -> HintRow:
     """The row for an error, by operation and class. Some messages and bodies have rows of their own."""
     own = OPERATIONS[error.operation or "ask"]
     if isinstance(error, BadRequest) and "max_completion_tokens" in error.message and "max_tokens" in error.message:

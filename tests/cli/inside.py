@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from modelbay.cli import modelbay as program
 from modelbay.cli import terminal
-from modelbay.cli.terminal import Settings
+from modelbay.cli.terminal import GlobalOptions
 from tests.cli.command import MODELBAY, Run
 
 
@@ -37,7 +37,7 @@ class Inside:
         return self.file.read_text() if self.file.exists() else ""
 
     def __call__(self, *arguments: str, stdin: str = "") -> Run:
-        settings = Settings()
+        settings = GlobalOptions()
 
         def run() -> object:
             return program.main(list(arguments), prog_name="modelbay", obj=settings, standalone_mode=False)

@@ -10,7 +10,7 @@ import click
 
 from modelbay import __version__
 from modelbay.cli import terminal, texts
-from modelbay.cli.terminal import Settings
+from modelbay.cli.terminal import GlobalOptions
 from modelbay.storage.paths import STDIN, environment
 
 COMMANDS = {
@@ -54,7 +54,7 @@ class Noun(click.Group):
         return command and with_options(command)
 
 
-class Commands(Noun):
+class RootGroup(Noun):
     """The commands by name, each in its own module."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -107,7 +107,7 @@ def with_options(command: click.Command) -> click.Command:
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     """Stores a global option, before or after the command."""
-    settings = ctx.ensure_object(Settings)
+    settings = ctx.ensure_object(GlobalOptions)
     if param.name == "config" and value == Path("-"):
         from modelbay.config.load import provide
 
@@ -128,7 +128,7 @@ def _allow(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
     except ValueError as error:
         raise click.BadParameter(str(error), ctx, param) from None
     allow(approvals)
-    ctx.ensure_object(Settings).approvals += approvals
+    ctx.ensure_object(GlobalOptions).approvals += approvals
 
 
 OPTIONS: list[click.Parameter] = [
@@ -161,7 +161,7 @@ OPTIONS: list[click.Parameter] = [
 @click.option("-c", "--continue", "again", is_flag=True, help="Continue the last conversation in the terminal app.")
 @click.version_option(__version__, "-V", "--version", message="modelbay %(version)s")
 @click.group(
-    cls=Commands,
+    cls=RootGroup,
     params=list(OPTIONS),
     epilog=EXIT_CODES,
     invoke_without_command=True,
@@ -170,7 +170,7 @@ OPTIONS: list[click.Parameter] = [
 @click.pass_context
 def modelbay(ctx: click.Context, again: bool) -> None:
     """Connect a model provider once; use it from the terminal, from Python, and from every coding agent and SDK."""
-    ctx.ensure_object(Settings).command = ctx.invoked_subcommand
+    ctx.ensure_object(GlobalOptions).command = ctx.invoked_subcommand
     if again and ctx.invoked_subcommand is not None:
         raise click.UsageError("-c cannot be combined with this command; use `modelbay -c` or `modelbay chat -c`", ctx)
     if ctx.invoked_subcommand is not None:
@@ -178,19 +178,19 @@ def modelbay(ctx: click.Context, again: bool) -> None:
     if again:
         from modelbay.cli.chat import open_app
 
-        open_app(ctx.ensure_object(Settings), again=True)
+        open_app(ctx.ensure_object(GlobalOptions), again=True)
         return
     if terminal.is_terminal(sys.stdin) and terminal.is_terminal(sys.stdout) and environment("TERM") != "dumb":
         from modelbay.cli.chat import open_app
 
-        open_app(ctx.ensure_object(Settings))
+        open_app(ctx.ensure_object(GlobalOptions))
     else:
         click.echo(ctx.get_help())
 
 
 def main() -> None:
     """Runs the command line. Every error becomes a message and an exit code, never a traceback."""
-    settings = Settings()
+    settings = GlobalOptions()
     code = terminal.guarded(lambda: modelbay.main(prog_name="modelbay", obj=settings, standalone_mode=False), settings)
     if settings.command in KEPT_FRESH and settings.config != STDIN:
         from modelbay.onboarding.sources import daily as upkeep

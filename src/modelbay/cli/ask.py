@@ -14,7 +14,7 @@ from modelbay.chat.bill import bill
 from modelbay.cli import terminal, texts
 from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.display import Display
-from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.conversation import Media
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.events import Event, Reply, collect
@@ -56,7 +56,7 @@ from modelbay.storage import files
 @direct_options
 @pass_settings
 def ask(
-    settings: Settings, /, prompt: tuple[str, ...], attached: tuple[str, ...], record: Path | None, **options: Any
+    settings: GlobalOptions, /, prompt: tuple[str, ...], attached: tuple[str, ...], record: Path | None, **options: Any
 ) -> None:
     """Ask a model one question.
 
@@ -86,7 +86,7 @@ def attached_file(source: str) -> Media:
     try:
         return attachment(source)
     except Unreadable as error:
-        raise terminal.Unreadable(str(error), error.hint) from None
+        raise terminal.InputError(str(error), error.hint) from None
 
 
 def _question(prompt: tuple[str, ...]) -> str:
@@ -121,7 +121,7 @@ class Asking:
         self.recorded = b""
         """The recorded exchanges as lines of JSON."""
 
-    async def run(self, settings: Settings) -> Reply:
+    async def run(self, settings: GlobalOptions) -> Reply:
         """The complete answer, or the part that was received, with the error in `error`."""
         try:
             async with Hub(self._direct.config(settings.config)) as hub, self._recording(hub):

@@ -19,7 +19,7 @@ from modelbay.cli import terminal
 from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.display import Display
 from modelbay.cli.picker import asks
-from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.cli.texts import Lines, claim_stdin
 from modelbay.conversation import Media
 from modelbay.errors import ConfigError, ModelbayError, StoreError, UnknownConversation
@@ -40,7 +40,7 @@ HELP = (
 @click.option("--plain", is_flag=True, help="Plain lines, for pipes, screen readers and simple terminals.")
 @direct_options
 @pass_settings
-def chat(settings: Settings, /, model: str | None, again: bool, plain: bool, **options: str | None) -> None:
+def chat(settings: GlobalOptions, /, model: str | None, again: bool, plain: bool, **options: str | None) -> None:
     """Chat with a model in the terminal app.
 
     With --plain, each line of standard input is a message; a line that ends in \\ continues. Answers are written to stdout.
@@ -76,7 +76,7 @@ def last_conversation() -> int:
     return found
 
 
-def open_app(settings: Settings, model: str | None = None, *, again: bool = False) -> None:
+def open_app(settings: GlobalOptions, model: str | None = None, *, again: bool = False) -> None:
     """Opens the terminal app. `again` continues the last conversation."""
     if not (asks() and terminal.is_terminal(sys.stdout)):
         raise click.UsageError(
@@ -91,7 +91,7 @@ def open_app(settings: Settings, model: str | None = None, *, again: bool = Fals
 class _Plain:
     """A conversation in plain lines."""
 
-    def __init__(self, settings: Settings, direct: Direct, conversation: int | None = None) -> None:
+    def __init__(self, settings: GlobalOptions, direct: Direct, conversation: int | None = None) -> None:
         self._settings = settings
         self._conversation = conversation
         """The ID of the stored conversation to continue."""

@@ -3,7 +3,7 @@
 import click
 
 from modelbay.cli import Noun, terminal
-from modelbay.cli.terminal import FAILED, Settings, pass_settings
+from modelbay.cli.terminal import FAILED, GlobalOptions, pass_settings
 from modelbay.config.load import load
 from modelbay.storage.paths import config_file
 
@@ -15,14 +15,14 @@ def config() -> None:
 
 @config.command("path")
 @pass_settings
-def show_path(settings: Settings, /) -> None:
+def show_path(settings: GlobalOptions, /) -> None:
     """Print the path of the configuration file."""
     terminal.write(f"{settings.config or config_file()}\n")
 
 
 @config.command("check")
 @pass_settings
-def check_config(settings: Settings, /) -> int:
+def check_config(settings: GlobalOptions, /) -> int:
     """Print errors in the configuration with their lines and fixes. Nothing is sent.
 
     The exit code is 1 if an entry cannot be used. An unknown key is only a warning.
@@ -45,7 +45,7 @@ def check_config(settings: Settings, /) -> int:
 
 @config.command("approve")
 @pass_settings
-def approve(settings: Settings, /) -> None:
+def approve(settings: GlobalOptions, /) -> None:
     """Approve the references of a file that is not in modelbay's home, until the file changes.
 
     Each reference is listed with the origin that receives its value. The command asks for confirmation; without a terminal, pass

@@ -4,7 +4,7 @@ import click
 
 from modelbay.agents import NAMES
 from modelbay.cli import terminal
-from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.cli.terminal import GlobalOptions, pass_settings
 
 
 @click.command()
@@ -13,7 +13,7 @@ from modelbay.cli.terminal import Settings, pass_settings
 @click.option("--keys", is_flag=True, help="Include API keys that the agent cannot read by reference.")
 @click.option("--write", is_flag=True, help="Write to the agent's file, and save its previous content next to it.")
 @pass_settings
-def export(settings: Settings, /, agent: str, providers: tuple[str, ...], keys: bool, write: bool) -> None:
+def export(settings: GlobalOptions, /, agent: str, providers: tuple[str, ...], keys: bool, write: bool) -> None:
     """Print the entries for PROVIDER in the configuration of the coding agent AGENT.
 
     A key stays a reference if the agent supports it. Otherwise the entry names an environment variable.

@@ -8,7 +8,7 @@ import click
 
 from modelbay.agents import NAMES
 from modelbay.cli import terminal
-from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.cli.terminal import GlobalOptions, pass_settings
 
 if TYPE_CHECKING:
     from modelbay.agents.agent import Agent, ImportedConfig
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Print the result for each setting without writing it.")
 @pass_settings
 def import_(
-    settings: Settings, /, agent: str, file: Path | None, keys: bool, replace: bool, yes: bool, dry_run: bool
+    settings: GlobalOptions, /, agent: str, file: Path | None, keys: bool, replace: bool, yes: bool, dry_run: bool
 ) -> None:
     """Import providers from the coding agent AGENT.
 
@@ -59,7 +59,9 @@ def import_(
     _report(apply(change, settings.config).result)
 
 
-def _check_references(settings: Settings, agent: "Agent", found: "ImportedConfig", file: Path, *, asked: bool) -> None:
+def _check_references(
+    settings: GlobalOptions, agent: "Agent", found: "ImportedConfig", file: Path, *, asked: bool
+) -> None:
     """Asks before references are followed in a file that is not the agent's own: they decide which secrets are sent where.
 
     Raises:

@@ -7,7 +7,7 @@ import click
 
 from modelbay.cli import Noun, terminal, texts
 from modelbay.cli.key_input import hidden
-from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.config.load import load
 from modelbay.config.schema import Config, ProviderEntry
 from modelbay.credentials import storage, system_keyring
@@ -28,7 +28,7 @@ def key() -> None:
 @click.option("--keyring", "place", flag_value="keyring", help="Store in the system's keyring. This is the default.")
 @click.option("--file", "place", flag_value="file", help="Store in a file that only you can read.")
 @pass_settings
-def set_key(settings: Settings, /, provider: str, place: str | None) -> None:
+def set_key(settings: GlobalOptions, /, provider: str, place: str | None) -> None:
     """Store the API key of PROVIDER, and refer to it in config.toml.
 
     The API key is read from standard input or at a hidden prompt. Without one, the API key in config.toml is moved. It is bound to
@@ -47,14 +47,14 @@ def set_key(settings: Settings, /, provider: str, place: str | None) -> None:
 @key.command("delete")
 @click.argument("provider")
 @pass_settings
-def delete_key(settings: Settings, /, provider: str) -> None:
+def delete_key(settings: GlobalOptions, /, provider: str) -> None:
     """Delete the API key of PROVIDER from config.toml and from the keyring or file of `modelbay key set`."""
     config, entry = _entry(settings, provider)
     gone = storage.delete(config, entry)
     terminal.write("".join(f"deleted {what}\n" for what in gone) or f"{provider} has no API key\n")
 
 
-def _entry(settings: Settings, provider: str) -> tuple[Config, ProviderEntry]:
+def _entry(settings: GlobalOptions, provider: str) -> tuple[Config, ProviderEntry]:
     config = load(settings.config)
     entry = config.provider(provider)
     check_editable(config, provider)

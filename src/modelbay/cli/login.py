@@ -11,7 +11,7 @@ from modelbay.catalog.summary import counted
 from modelbay.cli import key_input, terminal
 from modelbay.cli.columns import write_rows
 from modelbay.cli.picker import asks, pick_one
-from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.credentials.credential import LOCATION, PROJECT
@@ -42,7 +42,7 @@ ONLY_FOR = {
 @click.option("--api-key", metavar="KEY", help=key_input.HELP)
 @click.option("--no-browser", is_flag=True, help="Only show the code and where to enter it.")
 @pass_settings
-def login(settings: Settings, /, name: str | None, status: bool, as_json: bool, **options: Any) -> None:
+def login(settings: GlobalOptions, /, name: str | None, status: bool, as_json: bool, **options: Any) -> None:
     """Log in to a platform, or to a provider of config.toml that has an oauth table.
 
     A code and an address are shown on stderr; the command waits until somebody has approved it there. A platform that

@@ -6,7 +6,7 @@ from modelbay import threads
 from modelbay.cli import terminal
 from modelbay.cli.login import time_text
 from modelbay.cli.picker import pick_one
-from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.config.load import load
 from modelbay.onboarding.login import device as logging_in
 
@@ -14,7 +14,7 @@ from modelbay.onboarding.login import device as logging_in
 @click.command()
 @click.argument("name", required=False, metavar="[PROVIDER]")
 @pass_settings
-def logout(settings: Settings, /, name: str | None) -> None:
+def logout(settings: GlobalOptions, /, name: str | None) -> None:
     """Log out: delete and revoke a login's tokens, and remove the provider and models that it added."""
     config = load(settings.config)
     if name is None:

@@ -8,7 +8,7 @@ import click
 
 from modelbay import threads
 from modelbay.cli import Noun, key_input, terminal, texts
-from modelbay.cli.terminal import FAILED, CommandFailed, Settings, Unreadable, pass_settings
+from modelbay.cli.terminal import FAILED, CommandFailed, GlobalOptions, InputError, pass_settings
 from modelbay.config.load import load
 from modelbay.json_text import unfenced
 from modelbay.secrecy import masked_url
@@ -43,7 +43,7 @@ def manifest() -> None:
 )
 @pass_settings
 def build_manifest(
-    settings: Settings, /, provider: str | None, url: str | None, key: str | None, all_models: bool,
+    settings: GlobalOptions, /, provider: str | None, url: str | None, key: str | None, all_models: bool,
     embedded: bool, output: Path | None, **about: str | None,
 ) -> None:  # fmt: skip
     """Build a manifest and extended models from PROVIDER, or from a model list with --from.
@@ -95,7 +95,7 @@ def _write_files(files: dict[str, bytes], folder: Path) -> None:
         for path in write(files, folder):
             terminal.write(f"wrote {path}\n")
     except OSError as error:
-        raise Unreadable(f"{error.filename} cannot be written: {error.strerror}") from None
+        raise InputError(f"{error.filename} cannot be written: {error.strerror}") from None
 
 
 def _report_built(built: "BuiltManifest") -> None:
@@ -130,7 +130,7 @@ def _source_name(source: str) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def check_manifest(
-    settings: Settings, /, what: str, key: str | None, model: str | None, offline: bool, yes: bool, as_json: bool
+    settings: GlobalOptions, /, what: str, key: str | None, model: str | None, offline: bool, yes: bool, as_json: bool
 ) -> int:
     """Check a manifest at a URL, in a file, or in a folder that `build` wrote.
 
@@ -154,7 +154,7 @@ def check_manifest(
                 (unfenced(texts.piped_bytes("the manifest")), None) if what == "-" else files_of(expanded(what))
             )
         except OSError as error:
-            raise Unreadable(f"{what} cannot be read: {error.strerror}") from None
+            raise InputError(f"{what} cannot be read: {error.strerror}") from None
         subject = "standard input" if what == "-" else what
         with terminal.waiting(f"checking {subject}", hidden=as_json or offline):
             report = threads.run(check_files(content, models, subject, call, offline=offline, config=config))
@@ -194,7 +194,7 @@ def _show_report(report: "ManifestReport", *, as_json: bool) -> None:
     help="Port, or 0 for any free port.",
 )
 @pass_settings
-def serve_manifest(settings: Settings, /, what: Path, port: int) -> None:
+def serve_manifest(settings: GlobalOptions, /, what: Path, port: int) -> None:
     """Serve a manifest locally, with its extended models and the plain list.
 
     The URL is printed on standard output when the server is ready. Calls are forwarded to the manifest's own base URL. Press
@@ -213,7 +213,7 @@ def serve_manifest(settings: Settings, /, what: Path, port: int) -> None:
     try:
         content, models = files_of(expanded(what))
     except OSError as error:
-        raise Unreadable(f"{what} cannot be read: {error.strerror}") from None
+        raise InputError(f"{what} cannot be read: {error.strerror}") from None
     try:
         serve(content, models, port, ready, load(settings.config))
     except OSError as error:

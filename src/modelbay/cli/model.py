@@ -7,7 +7,7 @@ import click
 
 from modelbay.cli import Noun, terminal
 from modelbay.cli.adding import show_diff
-from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.config.load import load
 from modelbay.errors import ConfigError, UnknownModel
 
@@ -24,7 +24,7 @@ def model() -> None:
 @click.option("--provider", metavar="ID", help="Only the models of this provider.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
-def list_models(settings: Settings, /, provider: str | None, as_json: bool) -> None:
+def list_models(settings: GlobalOptions, /, provider: str | None, as_json: bool) -> None:
     """List the configured models."""
     from modelbay.cli import model_show
 
@@ -38,7 +38,7 @@ def list_models(settings: Settings, /, provider: str | None, as_json: bool) -> N
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
-def search_models(settings: Settings, /, words: tuple[str, ...], limit: int, as_json: bool) -> None:
+def search_models(settings: GlobalOptions, /, words: tuple[str, ...], limit: int, as_json: bool) -> None:
     """Search configured models, models that your providers list, and thousands of models in models.dev.
 
     Characters may be missing: `gpt4o` finds gpt-4o-mini.
@@ -52,7 +52,7 @@ def search_models(settings: Settings, /, words: tuple[str, ...], limit: int, as_
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
-def show_model(settings: Settings, /, name: str | None, as_json: bool) -> None:
+def show_model(settings: GlobalOptions, /, name: str | None, as_json: bool) -> None:
     """Show the facts about a model with their sources. Without NAME, shows the default model."""
     from modelbay.cli import model_show
 
@@ -63,7 +63,7 @@ def show_model(settings: Settings, /, name: str | None, as_json: bool) -> None:
 @click.argument("name", required=False)
 @click.option("--dry-run", is_flag=True, help="Print what would change in config.toml, and change nothing.")
 @pass_settings
-def default_model(settings: Settings, /, name: str | None, dry_run: bool) -> None:
+def default_model(settings: GlobalOptions, /, name: str | None, dry_run: bool) -> None:
     """Set the default model. Without NAME, print it."""
     from modelbay.catalog.lookup import Catalog
     from modelbay.config import changes
@@ -92,7 +92,7 @@ def default_model(settings: Settings, /, name: str | None, dry_run: bool) -> Non
 @click.argument("settings_", nargs=-1, required=True, metavar="KEY=VALUE…")
 @click.option("--dry-run", is_flag=True, help="Print what would change in config.toml, and change nothing.")
 @pass_settings
-def set_model(settings: Settings, /, alias: str, settings_: tuple[str, ...], dry_run: bool) -> None:
+def set_model(settings: GlobalOptions, /, alias: str, settings_: tuple[str, ...], dry_run: bool) -> None:
     """Set facts about the model ALIAS. They have priority over all other sources; KEY= removes one.
 
     \b

@@ -41,7 +41,7 @@ INFORMATION = {
 """Labels of a manifest's keys that have no effect."""
 
 
-class Row(Struct):
+class FoundModel(Struct):
     """A model in a search, and its source."""
 
     id: str
@@ -131,11 +131,11 @@ def _said(value: object) -> str:
     return size(value) if isinstance(value, int) else str(value)
 
 
-def _rows(config: Config) -> list[Row]:
+def _rows(config: Config) -> list[FoundModel]:
     """The models that a search covers: configured ones, other models that the providers list, and models.dev."""
     catalog = Catalog()
     rows = [
-        Row(model.id, f"{model.alias} {model.name or ''}", model.provider, "configured", model.alias, model)
+        FoundModel(model.id, f"{model.alias} {model.name or ''}", model.provider, "configured", model.alias, model)
         for model in Hub(config).models()
     ]
     mine = {(row.provider, row.id) for row in rows}
@@ -150,18 +150,20 @@ def _rows(config: Config) -> list[Row]:
         )
         for model in listed(others, found, catalog):
             shown = f"{provider.id}/{model.id}"
-            rows.append(Row(model.id, model.name, provider.id, f"listed by {provider.id}", shown, model))
+            rows.append(FoundModel(model.id, model.name, provider.id, f"listed by {provider.id}", shown, model))
     for id, entry in catalog.models_dev.providers.items():
         for wire_id, raw in entry["models"].items():
             if isinstance(raw, dict):
                 name = raw.get("name")
                 rows.append(
-                    Row(wire_id, name if isinstance(name, str) else None, id, "models.dev", f"{id}/{wire_id}", raw=raw)
+                    FoundModel(
+                        wire_id, name if isinstance(name, str) else None, id, "models.dev", f"{id}/{wire_id}", raw=raw
+                    )
                 )
     return rows
 
 
-def _facts_of(row: Row) -> str:
+def _facts_of(row: FoundModel) -> str:
     if row.model is not None:
         return facts(row.model)
     if row.raw is None:

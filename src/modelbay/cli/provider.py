@@ -25,7 +25,7 @@ COMMANDS = {
 """The module of each command and its line in `--help`."""
 
 
-class Commands(Noun):
+class ProviderGroup(Noun):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -40,6 +40,6 @@ class Commands(Noun):
             formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
 
 
-@click.group(cls=Commands)
+@click.group(cls=ProviderGroup)
 def provider() -> None:
     """Add, edit, show and test providers."""

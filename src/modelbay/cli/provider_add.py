@@ -21,7 +21,7 @@ from modelbay.cli.adding import (
 from modelbay.cli.columns import write_rows
 from modelbay.cli.key_input import Invalid, given_key
 from modelbay.cli.picker import asks
-from modelbay.cli.terminal import Settings, Unreadable, pass_settings
+from modelbay.cli.terminal import GlobalOptions, InputError, pass_settings
 from modelbay.config.load import load
 from modelbay.onboarding.recognition import KINDS
 from modelbay.onboarding.setup.steps import Given
@@ -47,7 +47,7 @@ ID = click.option("--id", metavar="ID", help="Provider ID. Of a registry: the on
 @models_options
 @manner_options
 @pass_settings
-def add_provider(settings: Settings, /, what: str | None, **options: Any) -> None:
+def add_provider(settings: GlobalOptions, /, what: str | None, **options: Any) -> None:
     """Add a provider and its models by vendor name, URL or file.
 
     WHAT is a vendor's name (openai, anthropic, openrouter, ollama …), a provider of the catalog, a base URL or a complete
@@ -73,7 +73,7 @@ def add_provider(settings: Settings, /, what: str | None, **options: Any) -> Non
 @models_options
 @manner_options
 @pass_settings
-def custom_provider(settings: Settings, /, **options: Any) -> None:
+def custom_provider(settings: GlobalOptions, /, **options: Any) -> None:
     """Add a provider by its fields.
 
     On a terminal, fields that are missing are prompted for. Without --model the models are detected, and on a terminal you
@@ -99,7 +99,7 @@ def custom_provider(settings: Settings, /, **options: Any) -> None:
 @click.option("--model", multiple=True, metavar="ID", help="Model to add; repeatable. Default: all.")
 @manner_options
 @pass_settings
-def manifest_provider(settings: Settings, /, url: str | None, embedded: str | None, **options: Any) -> None:
+def manifest_provider(settings: GlobalOptions, /, url: str | None, embedded: str | None, **options: Any) -> None:
     """Add the provider of a manifest, at a URL or as embedded JSON.
 
     What would be written is shown first. Adding the same provider again updates it; your own changes stay.
@@ -127,7 +127,7 @@ def manifest_provider(settings: Settings, /, url: str | None, embedded: str | No
 @click.option("--yes", is_flag=True, help="Do not prompt; use defaults, and agree to where the key is sent.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
-def models_provider(settings: Settings, /, what: str | None, as_json: bool, **options: Any) -> None:
+def models_provider(settings: GlobalOptions, /, what: str | None, as_json: bool, **options: Any) -> None:
     """List the models of a vendor, a URL or a configured provider.
 
     Nothing is added. WHAT is what `modelbay provider add` accepts, or the ID of a configured provider.
@@ -175,4 +175,4 @@ def _text(embedded: str) -> bytes:
     try:
         return expanded(embedded).read_bytes()
     except OSError as error:
-        raise Unreadable(f"Could not read {embedded}: {error.strerror}") from None
+        raise InputError(f"Could not read {embedded}: {error.strerror}") from None

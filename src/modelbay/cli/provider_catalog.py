@@ -9,7 +9,7 @@ from modelbay.catalog.summary import counted
 from modelbay.cli import Noun, key_input, terminal
 from modelbay.cli.adding import carry_out, given_of, manner_of, manner_options, pairs
 from modelbay.cli.columns import write_rows
-from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.onboarding.sources import catalogs
@@ -30,7 +30,7 @@ def catalog_provider() -> None:
 @URL
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
-def list_catalog(settings: Settings, /, id: str | None, words: str, url: str | None, as_json: bool) -> None:
+def list_catalog(settings: GlobalOptions, /, id: str | None, words: str, url: str | None, as_json: bool) -> None:
     """List the providers; with ID, the models of one."""
     shelf = _opened(load(settings.config), url)
     if id is not None:
@@ -61,7 +61,7 @@ def list_catalog(settings: Settings, /, id: str | None, words: str, url: str | N
 @manner_options
 @URL
 @pass_settings
-def add_catalog(settings: Settings, /, id: str, url: str | None, provider: str | None, **options: Any) -> None:
+def add_catalog(settings: GlobalOptions, /, id: str, url: str | None, provider: str | None, **options: Any) -> None:
     """Add the provider ID of the catalog with its models, or update it.
 
     \b

@@ -18,7 +18,7 @@ from modelbay.cli.adding import (
     show_diff,
 )
 from modelbay.cli.picker import asks
-from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.config.load import load
 from modelbay.credentials.reference import keys_folder
 from modelbay.onboarding.login.device import check_editable
@@ -35,7 +35,7 @@ from modelbay.onboarding.setup.steps import Given
 @models_options
 @manner_options
 @pass_settings
-def edit_provider(settings: Settings, /, id: str, **options: Any) -> None:
+def edit_provider(settings: GlobalOptions, /, id: str, **options: Any) -> None:
     """Edit a provider. Fields that are not given stay as they are.
 
     --model names all models of the provider; --api-key "" removes its API key. Without options, on a terminal, you choose
@@ -55,7 +55,7 @@ def edit_provider(settings: Settings, /, id: str, **options: Any) -> None:
 @click.argument("new")
 @click.option("--dry-run", is_flag=True, help="Print the changes of config.toml without writing them.")
 @pass_settings
-def rename_provider(settings: Settings, /, old: str, new: str, dry_run: bool) -> None:
+def rename_provider(settings: GlobalOptions, /, old: str, new: str, dry_run: bool) -> None:
     """Rename the provider OLD to NEW, with its models, stored keys and defaults."""
     config = load(settings.config)
     check_editable(config, old)
@@ -71,7 +71,7 @@ def rename_provider(settings: Settings, /, old: str, new: str, dry_run: bool) ->
 @click.argument("new")
 @click.option("--dry-run", is_flag=True, help="Print the changes of config.toml without writing them.")
 @pass_settings
-def copy_provider(settings: Settings, /, old: str, new: str, dry_run: bool) -> None:
+def copy_provider(settings: GlobalOptions, /, old: str, new: str, dry_run: bool) -> None:
     """Copy the provider OLD to NEW, with its models and stored keys."""
     config = load(settings.config)
     check_editable(config, old)

@@ -8,7 +8,7 @@ from modelbay import threads
 from modelbay.catalog.summary import counted
 from modelbay.cli import terminal
 from modelbay.cli.picker import asks
-from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.onboarding.sources import daily as upkeep
@@ -27,7 +27,7 @@ from modelbay.secrecy import masked_url, redact
     "--due", is_flag=True, hidden=True, help="Refresh silently, only providers that were not refreshed for a day."
 )
 @pass_settings
-def refresh_provider(settings: Settings, /, id: str | None, dry_run: bool, as_json: bool, due: bool) -> int:
+def refresh_provider(settings: GlobalOptions, /, id: str | None, dry_run: bool, as_json: bool, due: bool) -> int:
     """Update the provider ID, or every provider, from its source.
 
     The source is the provider's manifest, registry, entry in models.dev or model list. Your own settings stay: overrides, fields,
@@ -56,7 +56,7 @@ def refresh_provider(settings: Settings, /, id: str | None, dry_run: bool, as_js
     return terminal.FAILED if any(outcome.error for outcome in outcomes) else 0
 
 
-def say(outcome: RefreshResult, settings: Settings, *, dry_run: bool) -> None:
+def say(outcome: RefreshResult, settings: GlobalOptions, *, dry_run: bool) -> None:
     """Writes the result of a refresh."""
     answer = outcome.answer
     if outcome.error is not None:

@@ -7,7 +7,7 @@ from modelbay.catalog.summary import counted
 from modelbay.cli import terminal
 from modelbay.cli.adding import show_diff
 from modelbay.cli.picker import asks
-from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.config.changes import Removed
 from modelbay.config.load import load
 from modelbay.onboarding.login import device as logging_in
@@ -19,7 +19,7 @@ from modelbay.onboarding.remove import remove
 @click.option("--yes", is_flag=True, help="Do not prompt for confirmation.")
 @click.option("--dry-run", is_flag=True, help="Print what would change in config.toml, and change nothing.")
 @pass_settings
-def remove_provider(settings: Settings, /, id: str, yes: bool, dry_run: bool) -> None:
+def remove_provider(settings: GlobalOptions, /, id: str, yes: bool, dry_run: bool) -> None:
     """Remove the provider ID, its models, and default settings that refer to them."""
     config = load(settings.config)
     logging_in.check_editable(config, id)

@@ -8,7 +8,7 @@ import click
 from modelbay.catalog.summary import counted
 from modelbay.cli import terminal
 from modelbay.cli.columns import write_rows
-from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.config.diff import masked_value
 from modelbay.config.load import load
 from modelbay.config.schema import Config, ProviderEntry
@@ -22,7 +22,7 @@ from modelbay.secrecy import REFERENCE, masked_text, masked_url, shown
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
-def list_providers(settings: Settings, /, as_json: bool) -> None:
+def list_providers(settings: GlobalOptions, /, as_json: bool) -> None:
     """List the configured providers."""
     config = load(settings.config)
     for problem in config.problems:
@@ -61,7 +61,7 @@ list_provider = list_providers
 @click.argument("id")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
-def show_provider(settings: Settings, /, id: str, as_json: bool) -> None:
+def show_provider(settings: GlobalOptions, /, id: str, as_json: bool) -> None:
     """Show the provider ID: base URL, credential, models, and parameters that its endpoint rejected."""
     config = load(settings.config)
     entry = config.provider(id)

@@ -9,7 +9,7 @@ from modelbay import threads
 from modelbay.catalog.summary import counted
 from modelbay.cli import terminal
 from modelbay.cli.columns import write_rows
-from modelbay.cli.terminal import FAILED, Settings, pass_settings
+from modelbay.cli.terminal import FAILED, GlobalOptions, pass_settings
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.onboarding.provider_test import NEEDED, Check, forget, trial
@@ -23,7 +23,9 @@ MARKS = {"yes": ("✓", "green"), "no": ("✗", "red"), "unknown": ("?", "yellow
 @click.option("--forget", "forgets", is_flag=True, help="Delete the lessons about the endpoint first.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
-def test_provider(settings: Settings, /, ids: tuple[str, ...], model: str | None, forgets: bool, as_json: bool) -> int:
+def test_provider(
+    settings: GlobalOptions, /, ids: tuple[str, ...], model: str | None, forgets: bool, as_json: bool
+) -> int:
     """Test connection, API key, protocol, streaming, tools, thinking and images of providers. Without ID, test all.
 
     Each test makes up to eight small calls, which cost a few tokens. A check is yes only if it was observed: a reply, several
@@ -71,7 +73,7 @@ def _show(id: str, checks: list[Check], *, several: bool) -> None:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
-def detect_provider(settings: Settings, /, as_json: bool) -> None:
+def detect_provider(settings: GlobalOptions, /, as_json: bool) -> None:
     """Find local model servers on their default ports: Ollama, LM Studio, llama.cpp, vLLM, SGLang, Jan."""
     from modelbay.onboarding.local_servers import local_servers, usual
 

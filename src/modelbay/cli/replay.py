@@ -10,7 +10,7 @@ from typing import get_args
 import click
 
 from modelbay.cli import terminal, texts
-from modelbay.cli.terminal import Settings, pass_settings
+from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.conversation import Json, Protocol
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode, encode
@@ -24,7 +24,7 @@ GZIP = b"\x1f\x8b"
 @click.argument("files", nargs=-1, type=texts.PathOrUrl(), required=True, metavar="FILE…")
 @click.option("--to", type=click.Choice(get_args(Protocol)), help="Print the response for a client of this protocol.")
 @pass_settings
-def replay(settings: Settings, /, files: tuple[str, ...], to: Protocol | None) -> int:
+def replay(settings: GlobalOptions, /, files: tuple[str, ...], to: Protocol | None) -> int:
     """Parse recorded exchanges again, without the provider, and print each answer as a line of JSON.
 
     A FILE contains one exchange, a list of exchanges, or one exchange per line, and may be gzipped; `-` is standard input.
@@ -73,7 +73,7 @@ def _decoded(data: bytes) -> Json:
         return error
 
 
-def _print(recorded: Row, name: str, to: Protocol | None, settings: Settings) -> int:
+def _print(recorded: Row, name: str, to: Protocol | None, settings: GlobalOptions) -> int:
     try:
         row = translate(recorded, name, to) if to else answer(recorded, name)
     except Exception as unexpected:  # noqa: BLE001 one unreadable exchange does not hide the others

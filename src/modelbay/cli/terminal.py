@@ -18,7 +18,7 @@ from modelbay.storage.paths import STDIN, config_file, environment
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
-class Settings:
+class GlobalOptions:
     """The global options and the name of the command."""
 
     def __init__(self) -> None:
@@ -30,11 +30,11 @@ class Settings:
         """Name of the command, such as "ask"."""
 
 
-pass_settings = click.make_pass_decorator(Settings, ensure=True)
+pass_settings = click.make_pass_decorator(GlobalOptions, ensure=True)
 
 
-class Unreadable(click.ClickException):
-    """A file that cannot be read."""
+class InputError(click.ClickException):
+    """A file of the command line that cannot be read or written."""
 
     exit_code = USAGE
 
@@ -131,7 +131,7 @@ def _say(text: str) -> None:
         sys.stderr.flush()
 
 
-def show_logs(settings: Settings) -> None:
+def show_logs(settings: GlobalOptions) -> None:
     """Writes modelbay's log to stderr: warnings, and with `--verbose` requests, responses and times."""
     import logging
 
@@ -184,7 +184,7 @@ def progress() -> Iterator[Callable[[str], object]]:
         status.stop()
 
 
-def guarded(run: Callable[[], object], settings: Settings) -> int:
+def guarded(run: Callable[[], object], settings: GlobalOptions) -> int:
     """Runs a command and returns its exit code. Errors become messages."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -233,7 +233,7 @@ def report(failure: ModelbayError) -> None:
     error(f"{title(failure)}: {message}" if _has_title(failure) else message, failure.hint)
 
 
-def explained(failure: ModelbayError, settings: Settings) -> ModelbayError:
+def explained(failure: ModelbayError, settings: GlobalOptions) -> ModelbayError:
     """The error with the hint for the command line, which names only configured providers."""
     from modelbay.config.load import load
     from modelbay.hints import About, explain
@@ -267,7 +267,7 @@ def _misused(wrong: click.ClickException) -> int:
     return wrong.exit_code
 
 
-def internal(unexpected: Exception, settings: Settings, about: str = "") -> int:
+def internal(unexpected: Exception, settings: GlobalOptions, about: str = "") -> int:
     """Reports a bug of modelbay, with a traceback only if the user asked for it."""
     if settings.verbose or environment("MODELBAY_DEBUG"):
         import traceback
