@@ -15,7 +15,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: Simulator) -> Path:
-    """A folder of one's own for configuration, cache and conversations."""
+    """A temporary home for configuration, cache and conversations."""
     simulator.reset()
     monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
     for name in ("NO_COLOR", "COLORFGBG", "DISPLAY", "WAYLAND_DISPLAY", "TEXTUAL", "TEXTUAL_THEME"):

@@ -1,4 +1,4 @@
-"""Somebody who sits at the app: types, and waits for what is to be seen."""
+"""A simulated user of the app: types, and waits for text on the screen."""
 
 import re
 import time
@@ -14,8 +14,8 @@ from modelbay.tui.app import ModelbayApp
 from modelbay.tui.error_boundary import trace
 
 SECONDS = 60
-"""How long something may take to be seen, on a machine that is busy with other tests. Less than pytest waits for a test, so
-that what is missing is reported with the screen."""
+"""Seconds to wait for text, on a machine that is busy with other tests. Less than the timeout of pytest, so that a failure shows
+the screen."""
 CELL = 12.2
 """The width of a letter in a picture of the screen."""
 LINE = re.compile(r'<text [^>]*?x="([\d.]+)"[^>]*?y="([\d.]+)"[^>]*?>(.*?)</text>', re.DOTALL)
@@ -28,7 +28,7 @@ class Sitting:
 
     @property
     def screen(self) -> str:
-        """What is on the screen now, as text."""
+        """The current screen as text."""
         lines: dict[float, str] = {}
         for x, y, text in LINE.findall(self.app.export_screenshot()):
             if text := unescape(text).replace("\xa0", " ").strip("\n"):
@@ -37,7 +37,7 @@ class Sitting:
         return "\n".join(line for _, line in sorted(lines.items()))
 
     async def types(self, text: str) -> None:
-        """Types fast: nobody waits for each letter to be drawn."""
+        """Types fast, without waiting for the screen after each letter."""
         for letter in text:
             self.app.post_message(events.Key("space" if letter == " " else letter, letter))
         await self.pilot.pause()
@@ -51,20 +51,20 @@ class Sitting:
         await self.pilot.press(*keys)
 
     async def answered(self) -> None:
-        """Waits until no answer is on its way."""
+        """Waits until no answer is in progress."""
         deadline = time.monotonic() + SECONDS
         while self.app.chat_screen.answering:
             assert time.monotonic() < deadline, f"the answer does not end; the screen is\n{self.screen}"
             await self.pilot.pause(0.02)
 
     async def says(self, text: str) -> None:
-        """Types a line and sends it, when the last answer has ended."""
+        """Waits for the end of the last answer, then types a line and sends it."""
         await self.answered()
         await self.types(text)
         await self.presses("enter")
 
     async def sees(self, *words: str) -> str:
-        """Waits until all of that is on the screen."""
+        """Waits until all of these texts are on the screen."""
         deadline = time.monotonic() + SECONDS
         while not all(word in (screen := self.screen) for word in words):
             assert time.monotonic() < deadline, f"{words} never came; the screen is\n{screen}"
@@ -72,7 +72,7 @@ class Sitting:
         return screen
 
     async def sees_no(self, word: str) -> str:
-        """Waits until that is gone."""
+        """Waits until this text is not on the screen."""
         deadline = time.monotonic() + SECONDS
         while word in (screen := self.screen):
             assert time.monotonic() < deadline, f"{word} stays; the screen is\n{screen}"
@@ -89,7 +89,7 @@ class Sitting:
 async def sitting(
     config: str | None = None, *, home: Path, size: tuple[int, int] = (80, 24), conversation: int | None = None,
 ) -> AsyncIterator[Sitting]:  # fmt: skip
-    """The app, opened with that configuration in a home of its own, and with a stored conversation."""
+    """Runs the app with this configuration, a temporary home and optionally a stored conversation."""
     if config is not None:
         (home / "config.toml").write_text(config, encoding="utf-8")
     app = ModelbayApp(home / "config.toml", conversation=conversation)

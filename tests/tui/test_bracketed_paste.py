@@ -1,4 +1,4 @@
-"""A paste is text, whatever is in it."""
+"""A paste is always text, even with escape sequences in it."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ from modelbay.tui.bracketed_paste import BEGIN, END, PasteFilter, install
 
 
 def seen(*pieces: str) -> list[str]:
-    """What Textual makes of the pieces: pastes, and the names of keys."""
+    """The pastes and key names that Textual reads from the pieces."""
     install()
     parser = XTermParser()
     found = [event for piece in pieces if piece for event in parser.feed(piece)]

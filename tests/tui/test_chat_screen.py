@@ -1,4 +1,4 @@
-"""Talking in the app: what is asked, what is seen of the answer, what it costs, and what is kept."""
+"""The chat screen: messages, answers, cost, and storing the conversation."""
 
 import asyncio
 import re

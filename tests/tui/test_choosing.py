@@ -1,4 +1,4 @@
-"""Choosing a model and how much it thinks."""
+"""Choosing a model and its reasoning effort."""
 
 import re
 import tomllib

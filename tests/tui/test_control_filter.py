@@ -1,4 +1,4 @@
-"""Whatever a model, a list or an error says, the app's terminal is not steered, and nothing of it is markup."""
+"""Text of models, lists and errors cannot control the terminal, and is never read as markup."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Editing and retrying messages, and what becomes of the answers that came after them."""
+"""Editing and retrying messages; the later answers stay in the store."""
 
 from pathlib import Path
 

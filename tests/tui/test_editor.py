@@ -1,4 +1,4 @@
-"""Ctrl-G: a message written in the user's own editor."""
+"""Ctrl-G: editing a message in an external editor."""
 
 import tempfile
 from pathlib import Path

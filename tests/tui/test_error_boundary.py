@@ -1,4 +1,4 @@
-"""What a fault inside the app does: it is reported, the app goes on, and no value of a variable is shown."""
+"""An exception inside the app: it is reported, the app continues, and values of variables are not shown."""
 
 import asyncio
 import gc
@@ -29,8 +29,8 @@ def broken(*_: object, **__: object) -> None:
     raise KeyError(len(token))
 
 
-def forgiven(person: Sitting) -> list[Exception]:
-    """The faults so far, which the test meant to happen."""
+def expected_errors(person: Sitting) -> list[Exception]:
+    """Returns and clears the errors that the test caused on purpose."""
     faults, person.app.internal_errors.seen = person.app.internal_errors.seen, []
     return faults
 
@@ -56,7 +56,7 @@ async def test_a_handler_that_fails_is_reported_and_its_widget_lives_on(
             await person.presses("ctrl+j", "ctrl+t")
             screen = await person.sees("internal error: KeyError", "MODELBAY_DEBUG=1")
             assert SECRET not in screen
-        assert [type(error) for error in forgiven(person)] == [KeyError]
+        assert [type(error) for error in expected_errors(person)] == [KeyError]
         await still_answers(person)
 
 
@@ -76,7 +76,7 @@ async def test_a_worker_and_a_timer_that_fail_are_reported(
         await person.sees("internal error: KeyError")
         while len(person.app.internal_errors.seen) < 2:
             await person.pilot.pause(0.02)
-        assert {type(error) for error in forgiven(person)} == {KeyError}
+        assert {type(error) for error in expected_errors(person)} == {KeyError}
         await still_answers(person)
 
 
@@ -89,7 +89,7 @@ async def test_with_debugging_the_report_says_where_and_no_value(
             patch.setattr(Composer, "_new_line", broken)
             await person.presses("ctrl+j")
             screen = await person.sees("internal error: KeyError", "Traceback", "in broken")
-        forgiven(person)
+        expected_errors(person)
         assert SECRET not in screen
 
 
@@ -105,7 +105,7 @@ async def test_an_app_that_cannot_go_on_ends_with_a_message(
             person.app.call_later(broken)
         while person.app.is_running and not person.app._exit:
             await person.pilot.pause(0.02)
-        forgiven(person)
+        expected_errors(person)
         assert person.app.return_code == 1
         shown = "".join(str(one) for one in person.app._exit_renderables)
         assert "internal error: KeyError" in shown and SECRET not in shown

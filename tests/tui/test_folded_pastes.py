@@ -1,4 +1,4 @@
-"""Long pastes: one mark in the composer, the whole text everywhere else."""
+"""Long pastes: a placeholder in the composer, the full text everywhere else."""
 
 from pathlib import Path
 

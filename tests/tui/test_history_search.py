@@ -1,4 +1,4 @@
-"""Ctrl-R: searching what was sent before."""
+"""Ctrl-R: searching earlier messages."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How an answer is drawn: nothing visible of it is lost, and a long one is drawn in stretches."""
+"""Rendering of answers: no visible text is lost, and a long answer is split into chunks."""
 
 import io
 import re

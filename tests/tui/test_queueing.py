@@ -1,4 +1,4 @@
-"""Messages that are sent while an answer arrives wait for its end."""
+"""Messages sent during an answer are queued until its end."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Stored conversations in the app: found, continued, deleted, exported."""
+"""Stored conversations in the app: search, resume, delete, export."""
 
 import re
 import stat

@@ -1,4 +1,4 @@
-"""The first start, logging in and out."""
+"""The welcome dialog, login and logout."""
 
 import tomllib
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from tests.tui.sitting import sitting
 
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No local server found, whatever else runs here."""
+    """No local server is found, even if one runs on this machine."""
     monkeypatch.setattr(local_servers, "usual", list)
 
 
 @pytest.fixture
 def open_server() -> Iterator[Simulator]:
-    """A provider that wants no key, and approves logins by itself."""
+    """A provider that requires no key and approves logins automatically."""
     with Simulator() as running:
         running.provider.logins.behave(Manner(approve_after=1, interval=1))
         yield running

@@ -1,4 +1,4 @@
-"""The app in a real terminal, by tmux: from nothing to an answer and out again."""
+"""The app in a real terminal (tmux), from the first start to the exit."""
 
 import os
 import re
@@ -354,7 +354,7 @@ def test_a_signal_ends_the_app_when_its_terminal_takes_no_output(tmp_path: Path)
         try:
             os.write(ours, b"write 900 words")
             deadline = time.monotonic() + SECONDS
-            while store.new or not store.list():  # nobody reads what it draws
+            while store.new or not store.list():  # its output is not read
                 assert time.monotonic() < deadline
                 os.write(ours, b"\r")
                 time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""Themes: chosen, previewed, remembered; readable; in the terminal's own colors where that is asked for."""
+"""Themes: choice, preview and saving; contrast; the terminal's own colors."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ class Sky(Exception):
 
 
 def segments(person: Sitting) -> list[Segment]:
-    """What is drawn on the screen, as the terminal gets it; of a dialog the panel, for what is behind is faint on purpose."""
+    """The segments sent to the terminal. For a dialog only its panel, because the screen behind it is faint on purpose."""
     strips = person.app.screen._compositor.render_strips()
     if panels := person.app.screen.query(".panel"):
         panel = panels.first().region

@@ -48,7 +48,7 @@ class ModelPicker(ListDialog[ModelSelection]):
     ]
     keys = (
         "↑↓ choose · Tab provider · ←→ effort · Enter set as default\n"
-        "Alt-S this session · Ctrl-X hide · Ctrl-A hidden · Esc cancel"
+        "Alt-S this session · Ctrl-X hide · Ctrl-A show hidden · Esc cancel"
     )
 
     def __init__(self, state: AppState, models: Sequence[Model], *, tab: str = ALL, note: str = "") -> None:

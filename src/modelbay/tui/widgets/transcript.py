@@ -34,7 +34,7 @@ STOPPED: dict[FinishReason, str] = {
 HELLO = Content.assemble(
     ("modelbay", "bold"),
     (f" {__version__}\n", "dim"),
-    ("/model choose a model · /provider add a provider · /help", "dim"),
+    ("/model to choose a model · /provider to add a provider · /help", "dim"),
 )
 OFTEN, SELDOM = 0.05, 0.15
 """Seconds between two updates of a streaming text: minimum, and maximum if nothing more arrives."""
