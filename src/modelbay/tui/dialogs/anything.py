@@ -1,4 +1,4 @@
-"""Adding a provider by whatever the user has: the same as `modelbay provider add`."""
+"""Adds a provider by name, URL or file, like `modelbay provider add`."""
 
 from collections.abc import Iterable
 

@@ -65,7 +65,7 @@ class QuestionForm(Form[str]):
 
 
 class PreviewDialog(Dialog[str]):
-    """What would be written. Ends with "save", "models" or None."""
+    """Shows a draft before it is written. Returns "save", "models" or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,y,Y", "end('save')", show=False),
