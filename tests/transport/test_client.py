@@ -205,6 +205,19 @@ async def test_a_slow_reader_is_not_the_servers_silence():
     assert seen == [b"end"] * 3
 
 
+async def test_blank_lines_before_a_whole_reply_are_not_content():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(head(length=100) + b"\n")
+        await client.gone.wait()
+
+    async with RawServer(script) as server, Transport() as transport:
+        response = await transport.send(post(server.url, limits=Limits(first_event=SHORT, content=10 * LONG)))
+        with pytest.raises(TimedOut) as caught:
+            await response.read()
+    assert caught.value.stage == "first_event"
+
+
 async def test_each_piece_of_content_starts_the_wait_for_the_next_one():
     async def script(client: Client) -> None:
         await client.request()
