@@ -194,7 +194,7 @@ def test_pasting_typing_early_and_attaching(talking: Terminal, tmp_path: Path):
     talking.sees("⊕ my notes.txt")
     (tmp_path / "config.toml").write_text((tmp_path / "config.toml").read_text().replace("[models.sim]", "[models.other]", 1)
         .replace('default_model = "sim"', 'default_model = "other"'))  # fmt: skip
-    talking.sees("is in use now", "other")
+    talking.sees("Reloaded config.toml", "other")
     talking.types("What is in it?")
     talking.presses("Enter")
     talking.sees("The answer is 42.")
