@@ -245,19 +245,23 @@ async def by_registry(run: SetupRun, url: str | None, content: Any) -> ByRegistr
         run.again(question, "a file needs no token")
     found = await _fetched(run, url, token) if content is None and url else registries.pasted(content, url, token)
     keys = RegistryKeys(keys=dict(given.provider_keys), token_is_key=given.token_is_key)
-    draft = registries.propose(run.config, found, keys, only=_only(run))
+    draft = run.kept("registry", lambda: registries.propose(run.config, found, keys, only=_only(run)))
     for item in draft.items:
         if not item.wants_key or given.yes:
             continue
+        field = f"provider_keys.{item.listed.id}"
+        if field in run.accepted:  # a hundred providers have a hundred questions, each of which runs this again
+            keys.keys[item.listed.id] = run.accepted[field]
+            continue
         question = SetupQuestion(
-            field=f"provider_keys.{item.listed.id}",
+            field=field,
             label=f"API key for {item.listed.name} (empty if none is needed)",
             secret=True,
             required=False,
             about=[f"{item.listed.name} is at {masked_url(item.listed.api)}"],
         )
-        if key := run.ask(question, key_problem):
-            keys.keys[item.listed.id] = key
+        keys.keys[item.listed.id] = run.accepted[field] = run.ask(question, key_problem)
+    keys.keys = {id: key for id, key in keys.keys.items() if key}
     return ByRegistry(run.config, registries.propose(run.config, found, keys, only=_only(run)), given.default_model)
 
 

@@ -32,6 +32,8 @@ class SetupRun:
         """The answers by field, in the order they were given."""
         self.notes: dict[SetupNote, None] = {}
         self._doing = doing
+        self.accepted: dict[str, str] = {}
+        """Answers that a flow with many questions does not check again."""
         self._fetched: dict[Hashable, Any] = {}
 
     def note(self, text: str, *, warns: bool = False) -> None:
@@ -71,6 +73,13 @@ class SetupRun:
         self.said.pop(question.field, None)
         question.problem = problem
         raise MissingAnswer(question)
+
+    def kept(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The result of `make`, which is called the first time only."""
+        if key not in self._fetched:
+            self._fetched[key] = make()
+        found: T = self._fetched[key]
+        return found
 
     async def once(self, key: Hashable, words: str, make: Callable[[], Awaitable[T]]) -> T:
         """What `make` fetches, the first time; `words` say what is being done."""
