@@ -385,10 +385,10 @@ async def test_a_rejected_key_is_corrected_in_place_and_7_of_69_models_are_taken
             screen = await person.sees("Enter save", "✓ 69 chat models listed", "none of 69")
             assert KEY not in screen
             await person.presses("m")
-            await person.sees("69 models found", "0 of 69 marked")
+            await person.sees("69 models found", "0 of 69 selected")
             for _ in range(7):
                 await person.presses("space", "down")
-            await person.sees("7 of 69 marked")
+            await person.sees("7 of 69 selected")
             await person.presses("enter")
             await person.sees("7 of 69: m-0")
             await person.presses("d")
@@ -430,7 +430,7 @@ async def test_the_models_of_a_provider_are_chosen_in_its_form(home: Path, confi
     async with sitting(configured, home=home) as person:
         await opens_editor(person, "e")
         await person.presses("down", "enter")
-        await person.sees("7 models found", "2 of 7 marked", "[x] sim-thinker", "[ ] sim-1")
+        await person.sees("7 models found", "2 of 7 selected", "[x] sim-thinker", "[ ] sim-1")
         await person.presses("space", "enter")
         await person.sees("3 of 7 models")
         await person.presses("ctrl+s")
