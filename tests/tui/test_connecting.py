@@ -175,7 +175,7 @@ async def test_of_many_fetched_models_none_is_marked(home: Path, configured: str
             await person.presses("enter", "enter", "enter")
             await person.sees("21 models found", "0 of 21 selected", "[ ] m-0")
             await person.presses("enter")
-            await person.sees("At least one model is required")
+            await person.sees("No model selected")
 
 
 async def test_what_is_wrong_is_said_while_it_is_typed(home: Path, configured: str):
