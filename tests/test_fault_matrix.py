@@ -18,7 +18,7 @@ from modelbay.hints import ROWS
 from modelbay.routing.retry import Policy
 from modelbay.simulator import Simulator
 from modelbay.simulator.faults import FAULTS, parse
-from modelbay.simulator.oddities import CALL
+from modelbay.simulator.odd_streams import CALL
 from tests.cli.command import MODELBAY
 from tests.fault_config import KEY, LONG, NAMES, hub_config
 

@@ -26,7 +26,7 @@ from modelbay.dialect import PLAIN
 from modelbay.events import collect
 from modelbay.protocols.codec import Call, codec
 from modelbay.simulator import Simulator
-from modelbay.simulator.entries import config_text
+from modelbay.simulator.config_entries import config_text
 from tests.faults.raw_server import Client, RawServer
 from tests.faults.raw_server import reply as raw_reply
 

@@ -27,7 +27,7 @@ from modelbay.errors import ModelbayError
 from modelbay.hints import OF_A_MANIFEST, ROWS
 from modelbay.providers import presets
 from modelbay.providers.presets import NAMES, Preset
-from modelbay.simulator import authorisation, brain, faults, models
+from modelbay.simulator import brain, faults, login_server, simulated_models
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 GENERATED = "\nThis page is generated from the code by `make docs`.\n"
@@ -346,7 +346,7 @@ def simulator() -> str:
     )
     text += f"\n## Words in the prompt\n\n```\n{inspect.cleandoc(chr(10) + table.partition(chr(10) * 2)[2])}\n```\n"
     text += "\n## Models\n\n| ID | context window | capabilities |\n|---|--:|---|\n"
-    for one in models.Models().by_id.values():
+    for one in simulated_models.SimulatedModels().by_id.values():
         can = ", ".join(name for name, yes in one.model.capabilities.items() if yes)
         text += _row(f"`{one.id}`", f"{one.context:,}", can)
     asked = (faults.__doc__ or "").split("\n\n")[1].replace("\n", " ").partition(" A fault is")[0]
@@ -356,7 +356,7 @@ def simulator() -> str:
         "\n## Logins\n\n`modelbay simulate --login WHAT` accepts these values, with `=N` or `*TIMES` after them:\n\n"
     )
     text += "| WHAT | effect |\n|---|---|\n"
-    return text + "".join(_row(f"`{name}`", about) for name, about in authorisation.SPECS.items())
+    return text + "".join(_row(f"`{name}`", about) for name, about in login_server.SPECS.items())
 
 
 # --- reading the code --------------------------------------------------------------------------------------------------

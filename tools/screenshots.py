@@ -16,7 +16,7 @@ from textual import events
 from textual.pilot import Pilot
 
 from modelbay.simulator import Simulator
-from modelbay.simulator.authorisation import Manner
+from modelbay.simulator.login_server import LoginBehavior
 from modelbay.tui.app import ModelbayApp
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "images"
@@ -101,7 +101,7 @@ async def take() -> list[Path]:
         os.environ["MODELBAY_HOME"] = home
         os.environ.pop("NO_COLOR", None)
         async with _provider() as url, Simulator() as logins:
-            logins.provider.logins.behave(Manner(approve_after=None))
+            logins.provider.logins.behave(LoginBehavior(approve_after=None))
             path = Path(home) / "config.toml"
             path.write_text((CONFIG + LOGIN).replace("LOGIN", logins.url).replace("URL", url), encoding="utf-8")
             app = ModelbayApp(path)

@@ -17,7 +17,7 @@ from modelbay.onboarding.login import device as logging_in
 from modelbay.onboarding.sources import managed
 from modelbay.providers import presets
 from modelbay.simulator import Simulator
-from modelbay.simulator.authorisation import Manner
+from modelbay.simulator.login_server import LoginBehavior
 from tests.cli.command import Command
 from tests.credentials.login_processes import TokensHeldBack
 from tests.fault_config import LONG
@@ -48,7 +48,7 @@ client_id = "me"
 @pytest.fixture
 def sim() -> Iterator[Simulator]:
     with Simulator() as running:
-        running.provider.logins.behave(Manner(approve_after=1, interval=1))
+        running.provider.logins.behave(LoginBehavior(approve_after=1, interval=1))
         yield running
 
 
@@ -144,7 +144,7 @@ def test_a_refresh_of_the_models_asks_with_the_token_at_hand(command: Command) -
 def test_another_region_replaces_the_login_and_its_tokens(command: Command) -> None:
     assert log_in(command).code == 0
     with Simulator() as elsewhere:
-        elsewhere.provider.logins.behave(Manner(approve_after=0, interval=1))
+        elsewhere.provider.logins.behave(LoginBehavior(approve_after=0, interval=1))
         line = ("--oauth-host", elsewhere.url, "--base-url", f"{elsewhere.url}/coding/v1")
         assert command("login", "kimi-code-global", *line).out.startswith("Logged in to managed:kimi-code\n")
         entry = config(command)["providers"]["managed:kimi-code"]
@@ -186,7 +186,7 @@ def test_a_keyring_that_does_not_open_is_told_of_before_anybody_approves(command
 
 
 def test_a_denied_login_writes_nothing(command: Command, sim: Simulator) -> None:
-    sim.provider.logins.behave(Manner(interval=1, faults=["denied"]))
+    sim.provider.logins.behave(LoginBehavior(interval=1, faults=["denied"]))
     run = log_in(command)
     assert (run.code, run.out) == (1, "") and "denied" in run.err
     assert [path for path in command.home.rglob("*") if path.is_file()] == []
@@ -239,7 +239,7 @@ def test_options_of_another_kind_of_login_are_misuse(command: Command) -> None:
 
 
 def test_ctrl_c_while_it_waits(command: Command, sim: Simulator) -> None:
-    sim.provider.logins.behave(Manner(approve_after=None))
+    sim.provider.logins.behave(LoginBehavior(approve_after=None))
     url = sim.url
     process = command.start("login", "kimi-code", "--oauth-host", url, "--base-url", f"{url}/coding/v1")
     assert process.stderr is not None
@@ -254,7 +254,7 @@ def test_ctrl_c_while_it_waits(command: Command, sim: Simulator) -> None:
 def test_a_login_that_is_ended_while_the_server_issues_the_tokens_stores_them(
     command: Command, sim: Simulator, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sim.provider.logins.behave(Manner(approve_after=0, interval=1))
+    sim.provider.logins.behave(LoginBehavior(approve_after=0, interval=1))
     url, tokens = sim.url, TokensHeldBack(sim, monkeypatch)
     process = command.start("login", "kimi-code", "--oauth-host", url, "--base-url", f"{url}/coding/v1")
     tokens.wait_for_request()
@@ -288,7 +288,7 @@ def test_a_logout_during_a_login_is_not_undone(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX's")
 def test_logins_and_logouts_at_once_leave_all_or_nothing(command: Command, sim: Simulator) -> None:
-    sim.provider.logins.behave(Manner(approve_after=0, interval=1))
+    sim.provider.logins.behave(LoginBehavior(approve_after=0, interval=1))
     line = ("login", "kimi-code", "--oauth-host", sim.url, "--base-url", f"{sim.url}/coding/v1")
     assert command(*line).code == 0
     for round in range(3):
@@ -323,7 +323,7 @@ def test_logging_in_over_http_is_refused(command: Command) -> None:
 def test_an_approved_login_without_a_usable_token_fails_at_once(
     fault: str, said: str, command: Command, sim: Simulator
 ) -> None:
-    sim.provider.logins.behave(Manner(approve_after=0, interval=1, faults=[fault] * 50))
+    sim.provider.logins.behave(LoginBehavior(approve_after=0, interval=1, faults=[fault] * 50))
     run = log_in(command)
     assert run.code == 1 and f"invalid response from the login server: {said}" in run.err
     assert [entry.path for entry in sim.journal].count("/api/oauth/token") == 1
@@ -351,9 +351,9 @@ def test_a_keyring_that_keeps_nothing_is_reported_before_a_person_approves(comma
 
 
 def test_a_firewall_s_403_during_a_refresh_leaves_the_login_as_it_is(command: Command, sim: Simulator) -> None:
-    sim.provider.logins.behave(Manner(approve_after=0, interval=1, token_lasts=0.5))
+    sim.provider.logins.behave(LoginBehavior(approve_after=0, interval=1, token_lasts=0.5))
     assert log_in(command).code == 0
-    sim.provider.logins.behave(Manner(faults=["firewall"]))
+    sim.provider.logins.behave(LoginBehavior(faults=["firewall"]))
     refused = command("ask", "hello")
     assert refused.code == 1 and "status 403: request blocked by policy" in refused.err
     assert command("ask", "hello").code == 0, "the next refresh gets through"

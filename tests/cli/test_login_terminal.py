@@ -8,7 +8,7 @@ import pytest
 
 from modelbay.cli import terminal
 from modelbay.simulator import Simulator
-from modelbay.simulator.authorisation import Manner
+from modelbay.simulator.login_server import LoginBehavior
 from tests.cli.inside import Inside, Person
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it has no pseudo-terminals")
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it has no pseud
 @pytest.fixture
 def sim() -> Iterator[Simulator]:
     with Simulator() as running:
-        running.provider.logins.behave(Manner(approve_after=0, interval=1))
+        running.provider.logins.behave(LoginBehavior(approve_after=0, interval=1))
         yield running
 
 
@@ -96,7 +96,7 @@ def test_one_window_opens_however_many_codes_expire(
     monkeypatch.setattr("webbrowser.open", opened.append)
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setattr(terminal, "is_terminal", lambda stream: stream is sys.stderr)
-    sim.provider.logins.behave(Manner(approve_after=0, interval=1, faults=["expired"] * 2))
+    sim.provider.logins.behave(LoginBehavior(approve_after=0, interval=1, faults=["expired"] * 2))
     run = Inside(tmp_path, monkeypatch)("login", "kimi-code", *there(sim))
     assert run.code == 0 and run.err.count("approve the code") == 3
     assert len(opened) == 1

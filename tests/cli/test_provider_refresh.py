@@ -12,7 +12,7 @@ from modelbay.config.load import load
 from modelbay.onboarding.sources import fetch as documents
 from modelbay.onboarding.sources import merge as merging
 from modelbay.simulator import Simulator
-from modelbay.simulator.authorisation import Manner
+from modelbay.simulator.login_server import LoginBehavior
 from tests.catalog.manifests import embedded, manifest, model
 from tests.cli.command import KEY, Command
 from tests.cli.inside import Inside, Person
@@ -523,7 +523,7 @@ def test_a_removed_provider_is_forgotten(bay: Inside, acme: Site) -> None:
 
 def test_the_models_of_a_login_are_asked_for_again(tmp_path: Path) -> None:
     with Simulator() as service:
-        service.provider.logins.behave(Manner(approve_after=1, interval=1))
+        service.provider.logins.behave(LoginBehavior(approve_after=1, interval=1))
         command = Command(tmp_path, service)
         run = command("login", "kimi-code", "--oauth-host", service.url, "--base-url", f"{service.url}/coding/v1")
         assert run.code == 0, run.err

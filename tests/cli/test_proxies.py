@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from modelbay.simulator import Simulator
-from modelbay.simulator.authorisation import Manner
+from modelbay.simulator.login_server import LoginBehavior
 from tests.catalog.manifests import EXTENDED, MANIFEST
 from tests.cli.command import KEY, Command, Run
 from tests.faults.calls import unused_port
@@ -155,7 +155,7 @@ async def test_a_manifest_and_its_models_come_through_the_proxy(modelbay: Comman
 @pytest.mark.parametrize("where", ["environment", "provider"])
 async def test_a_login_and_its_calls_go_through_the_proxy(tmp_path: Path, authority: Authority, where: str) -> None:
     with Simulator(names=[HOST]) as sim:
-        sim.provider.logins.behave(Manner(approve_after=1, interval=1))
+        sim.provider.logins.behave(LoginBehavior(approve_after=1, interval=1))
         command, login = Command(tmp_path, sim), f"https://{HOST}/api/oauth"
         async with behind(sim.port, authority) as port, RawServer(forward_proxy(port)) as proxy:
             own = "" if where == "environment" else f'proxy = "{proxy.url}"'

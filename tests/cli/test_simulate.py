@@ -1,4 +1,4 @@
-"""`modelbay simulate`: its address on stdout once it takes requests, how to use it on stderr."""
+"""`modelbay simulate`: the URL on standard output when it is ready, and instructions on standard error."""
 
 import signal
 import tomllib
@@ -7,7 +7,7 @@ from subprocess import PIPE, Popen
 import pytest
 
 from modelbay.config.load import parse
-from modelbay.simulator.entries import login_text
+from modelbay.simulator.config_entries import login_text
 from tests.cli.command import MODELBAY, Command
 
 
@@ -20,9 +20,9 @@ def test_it_runs_until_ctrl_c_and_says_how_to_use_it(modelbay: Command):
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=120)
     assert running.returncode == 130
-    shown = parse(err.partition("Ctrl-C ends it.\n")[2], modelbay.home / "config.toml")
+    shown = parse(err.partition("to config.toml:\n")[2], modelbay.home / "config.toml")
     assert (len(shown.providers), len(shown.models), shown.problems) == (4, 4, [])
-    assert tomllib.loads(err.partition("ends it.\n")[2])["providers"]["sim-anthropic"]["base_url"] == url
+    assert tomllib.loads(err.partition("to config.toml:\n")[2])["providers"]["sim-anthropic"]["base_url"] == url
 
 
 def test_a_port_that_is_taken_is_an_error(modelbay: Command):
@@ -30,7 +30,7 @@ def test_a_port_that_is_taken_is_an_error(modelbay: Command):
     code, _, err = modelbay("simulate", "--port", port)
     assert code == 1
     assert err.replace(port, "PORT") == (
-        "error: cannot listen at 127.0.0.1:PORT: Address already in use\n\nhint: --port 0 takes any free port\n"
+        "error: cannot listen on 127.0.0.1:PORT: Address already in use\n\nhint: use any free port with --port 0\n"
     )
 
 
@@ -44,10 +44,10 @@ def test_a_login_that_waits_is_decided_on_the_terminal(modelbay: Command, faults
         shown = ""
         while 'model = "sim-echo"' not in shown.partition("[models.sim-login]")[2]:
             shown += running.stderr.readline()
-        modelbay.configure(shown.partition("ends it.\n")[2])
+        modelbay.configure(shown.partition("to config.toml:\n")[2])
         login = modelbay.start("login", "sim-login")
         seen = ""
-        while "wants to log in with the code" not in seen:
+        while "Login requested with the code" not in seen:
             seen += running.stderr.readline()
         running.stdin.write(f"what?\n{word}\n")
         running.stdin.flush()
@@ -98,4 +98,4 @@ def test_a_refresh_token_that_is_revoked_ends_the_login(modelbay: Command):
 
 def test_a_fault_that_there_is_not_is_a_misuse(modelbay: Command):
     run = modelbay("simulate", "--login", "explode")
-    assert run.code == 2 and "there is no `explode`; there are approve, wait, deny" in run.err
+    assert run.code == 2 and "unknown behavior `explode`: must be one of approve, wait, deny" in run.err

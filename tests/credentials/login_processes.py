@@ -13,8 +13,8 @@ import pytest
 from modelbay.credentials.oauth import TokenSet
 from modelbay.credentials.tokens import FileStore
 from modelbay.simulator import Simulator
-from modelbay.simulator.answers import Answer
-from modelbay.simulator.authorisation import Manner
+from modelbay.simulator.login_server import LoginBehavior
+from modelbay.simulator.responses import SimulatedResponse
 from tests.fault_config import LONG
 
 CONFIG = """\
@@ -78,7 +78,7 @@ def grant(simulator: Simulator, *, left: float = 900, lasts: float = 900) -> Tok
     """Tokens of a login that was approved a while ago."""
     import msgspec
 
-    simulator.provider.logins.manner.approve_after = 0
+    simulator.provider.logins.behavior.approve_after = 0
     code = msgspec.json.decode(
         b"".join(_bytes(simulator.provider.logins.device(b"client_id=tests", simulator.url).steps))
     )
@@ -102,7 +102,7 @@ class TokensHeldBack:
         self._asked, self._released = Event(), Event()
         issue = simulator.provider.logins.token
 
-        def issue_late(body: bytes) -> Answer:
+        def issue_late(body: bytes) -> SimulatedResponse:
             self._asked.set()
             assert self._released.wait(LONG)
             return issue(body)
@@ -123,7 +123,7 @@ def _bytes(steps):
 def ten_processes_share_one_refresh(home: Path, simulator: Simulator, count: int = 10) -> int:
     """All ask at once with a token that is about to end. How many refreshes there were."""
     configure(home, simulator)
-    simulator.provider.logins.manner.pause = 0.1
+    simulator.provider.logins.behavior.pause = 0.1
     FileStore().write("managed", grant(simulator, left=20))
     asking = [
         subprocess.Popen(
@@ -148,7 +148,7 @@ def ten_processes_share_one_refresh(home: Path, simulator: Simulator, count: int
 def kills_leave_a_usable_token(home: Path, simulator: Simulator, count: int, seed: int = 0) -> int:
     """Kills a process `count` times while it refreshes. How often the server had answered what never was kept."""
     configure(home, simulator)
-    simulator.provider.logins.behave(Manner(approve_after=0, pause=0.005))
+    simulator.provider.logins.behave(LoginBehavior(approve_after=0, pause=0.005))
     FileStore().write("managed", grant(simulator))
     chance = random.Random(seed)
     logins, lost = simulator.provider.logins, 0

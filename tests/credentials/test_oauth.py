@@ -1,4 +1,4 @@
-"""The device flow: against the simulator's login server, with a clock of its own, and against servers of other manners."""
+"""The device flow: against the simulator's login server, with a clock of its own, and against servers with other behavior."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +17,7 @@ from modelbay.errors import (
     TimedOut,
 )
 from modelbay.simulator import Simulator
-from modelbay.simulator.authorisation import Manner
+from modelbay.simulator.login_server import LoginBehavior
 from modelbay.transport import Request, Transport
 
 
@@ -97,7 +97,7 @@ async def test_a_login_that_is_approved_gives_tokens_that_work(sim: Simulator) -
 
 
 async def test_a_person_approves_at_the_page(sim: Simulator) -> None:
-    sim.provider.logins.behave(Manner(approve_after=None))
+    sim.provider.logins.behave(LoginBehavior(approve_after=None))
     time = Time()
 
     def approve(code: Code) -> None:
@@ -107,27 +107,27 @@ async def test_a_person_approves_at_the_page(sim: Simulator) -> None:
 
 
 async def test_a_denied_login_is_over(sim: Simulator) -> None:
-    sim.provider.logins.behave(Manner(approve_after=None))
+    sim.provider.logins.behave(LoginBehavior(approve_after=None))
     with pytest.raises(AuthenticationFailed, match="denied: the user said no"):
         await logged_in(sim, Time(), lambda code: sim.provider.logins.decide(code.user_code, approve=False))
 
 
 async def test_slow_down_slows_for_good(sim: Simulator) -> None:
     time = Time()
-    sim.provider.logins.behave(Manner(interval=1, faults=["slow_down", "", "slow_down"]))
+    sim.provider.logins.behave(LoginBehavior(interval=1, faults=["slow_down", "", "slow_down"]))
     await logged_in(sim, time)
     assert time.slept == [1.0, 6.0, 6.0, 11.0, 11.0]
 
 
 async def test_an_expired_code_is_followed_by_a_new_one(sim: Simulator) -> None:
     time, shown = Time(), list[Code]()
-    sim.provider.logins.behave(Manner(approve_after=3, code_lasts=12))
-    sim.provider.logins.manner.faults = []
+    sim.provider.logins.behave(LoginBehavior(approve_after=3, code_lasts=12))
+    sim.provider.logins.behavior.faults = []
 
     def show(code: Code) -> None:
         shown.append(code)
         if len(shown) == 2:
-            sim.provider.logins.manner.approve_after = 0
+            sim.provider.logins.behavior.approve_after = 0
 
     await logged_in(sim, time, show)
     assert len({code.user_code for code in shown}) == 2
@@ -135,14 +135,14 @@ async def test_an_expired_code_is_followed_by_a_new_one(sim: Simulator) -> None:
 
 async def test_a_server_that_says_expired_early_is_asked_for_a_new_code(sim: Simulator) -> None:
     shown = list[Code]()
-    sim.provider.logins.behave(Manner(faults=["expired"]))
+    sim.provider.logins.behave(LoginBehavior(faults=["expired"]))
     await logged_in(sim, Time(), shown.append)
     assert len(shown) == 2
 
 
 async def test_a_server_that_lets_every_code_expire_is_given_up(sim: Simulator) -> None:
     shown = list[Code]()
-    sim.provider.logins.behave(Manner(faults=["expired"] * 100))
+    sim.provider.logins.behave(LoginBehavior(faults=["expired"] * 100))
     with pytest.raises(Refused, match="expired_token"):
         await logged_in(sim, Time(), shown.append)
     assert len(shown) == CODES
@@ -220,13 +220,13 @@ async def test_the_metadata_of_an_issuer_in_a_folder_is_found() -> None:
 
 
 async def test_a_network_that_fails_while_polling_is_waited_for(sim: Simulator) -> None:
-    sim.provider.logins.behave(Manner(faults=["drop", "500", "drop"]))
+    sim.provider.logins.behave(LoginBehavior(faults=["drop", "500", "drop"]))
     assert (await logged_in(sim, Time())).access_token
 
 
 async def test_a_login_that_nobody_approves_ends_after_fifteen_minutes(sim: Simulator) -> None:
     time, shown = Time(), list[Code]()
-    sim.provider.logins.behave(Manner(approve_after=None))
+    sim.provider.logins.behave(LoginBehavior(approve_after=None))
     with pytest.raises(TimedOut, match="within 15 minutes"):
         await logged_in(sim, time, shown.append)
     assert time.now - 1_000 <= 900

@@ -24,7 +24,7 @@ from modelbay.origin import origin
 from modelbay.providers import presets
 from modelbay.providers.logins import login_of, oauth_table
 from modelbay.simulator import Simulator
-from modelbay.simulator.authorisation import Manner
+from modelbay.simulator.login_server import LoginBehavior
 from tests.credentials.file_keyring import Keyring
 from tests.credentials.login_processes import (
     ASK,
@@ -86,7 +86,7 @@ async def test_a_token_past_half_its_life_is_refreshed_once_for_all(home: Path, 
 
 async def test_two_hubs_of_a_process_share_one_refresh(home: Path, sim: Simulator) -> None:
     STORE.write("managed", grant(sim, left=20))
-    sim.provider.logins.manner.pause = 0.1
+    sim.provider.logins.behavior.pause = 0.1
     async with Hub.open() as one, Hub.open() as two:
         assert all(await asyncio.gather(ask(one), ask(two)))
     assert sim.provider.logins.refreshes == 1
@@ -135,7 +135,7 @@ async def test_a_revoked_refresh_token_ends_the_login_and_is_asked_about_once(ho
 async def test_a_refusal_that_is_not_about_the_token_leaves_it_in_use(home: Path, sim: Simulator, fault: str) -> None:
     old = grant(sim, left=200)
     STORE.write("managed", old)
-    sim.provider.logins.behave(Manner(faults=[fault]))
+    sim.provider.logins.behave(LoginBehavior(faults=[fault]))
     async with Hub.open() as hub:
         assert await ask(hub), "it is valid for another 200 seconds"
     assert kept() == old
@@ -143,7 +143,7 @@ async def test_a_refusal_that_is_not_about_the_token_leaves_it_in_use(home: Path
 
 async def test_a_refusal_that_is_not_about_the_token_is_reported_and_may_pass(home: Path, sim: Simulator) -> None:
     STORE.write("managed", grant(sim, left=-1))
-    sim.provider.logins.behave(Manner(faults=["401"]))
+    sim.provider.logins.behave(LoginBehavior(faults=["401"]))
     async with Hub.open() as hub:
         with pytest.raises(AuthenticationFailed, match="invalid_client") as caught:
             await ask(hub)
@@ -155,7 +155,7 @@ async def test_a_refusal_that_is_not_about_the_token_is_reported_and_may_pass(ho
 async def test_an_unusable_refresh_replaces_nothing(home: Path, sim: Simulator, fault: str) -> None:
     old = grant(sim, left=-1)
     STORE.write("managed", old)
-    sim.provider.logins.behave(Manner(faults=[fault]))
+    sim.provider.logins.behave(LoginBehavior(faults=[fault]))
     async with Hub.open() as hub:
         with pytest.raises(MalformedReply):
             await ask(hub)
@@ -191,7 +191,7 @@ async def test_tokens_bound_to_a_key_are_not_sent_as_bearer(home: Path, sim: Sim
 
 async def test_a_logout_during_a_refresh_is_not_undone(home: Path, sim: Simulator) -> None:
     STORE.write("managed", grant(sim, left=-1))
-    sim.provider.logins.manner.pause = 0.5
+    sim.provider.logins.behavior.pause = 0.5
     async with Hub.open() as hub:
         asking = asyncio.create_task(ask(hub))
         await refresh_began(sim)
@@ -226,7 +226,7 @@ def test_a_process_that_is_ended_while_it_refreshes_stores_the_new_tokens(
 async def test_a_program_that_knows_no_lock_may_have_rotated_meanwhile(home: Path, sim: Simulator) -> None:
     STORE.write("managed", grant(sim, left=20))
     sim.provider.logins.revoke()
-    sim.provider.logins.behave(Manner(faults=["slow"]))
+    sim.provider.logins.behave(LoginBehavior(faults=["slow"]))
     async with Hub.open() as hub:
         asking = asyncio.create_task(ask(hub))
         await refresh_began(sim)
@@ -238,7 +238,7 @@ async def test_a_program_that_knows_no_lock_may_have_rotated_meanwhile(home: Pat
 
 async def test_a_login_server_that_is_down_does_not_stop_a_token_that_is_still_good(home: Path, sim: Simulator) -> None:
     STORE.write("managed", grant(sim, left=200))
-    sim.provider.logins.behave(Manner(faults=["500"] * 3))
+    sim.provider.logins.behave(LoginBehavior(faults=["500"] * 3))
     async with Hub.open() as hub:
         hub._line._tokens_of("managed")._sleep = lambda _: asyncio.sleep(0)
         assert await ask(hub)
@@ -247,7 +247,7 @@ async def test_a_login_server_that_is_down_does_not_stop_a_token_that_is_still_g
 
 async def test_a_login_server_that_comes_back_is_asked_again(home: Path, sim: Simulator) -> None:
     STORE.write("managed", grant(sim, left=-1))
-    sim.provider.logins.behave(Manner(faults=["500", "drop"]))
+    sim.provider.logins.behave(LoginBehavior(faults=["500", "drop"]))
     async with Hub.open() as hub:
         hub._line._tokens_of("managed")._sleep = lambda _: asyncio.sleep(0)
         assert await ask(hub)
@@ -257,7 +257,7 @@ async def test_a_login_server_that_comes_back_is_asked_again(home: Path, sim: Si
 async def test_who_goes_away_during_a_refresh_leaves_the_new_tokens_kept(home: Path, sim: Simulator) -> None:
     old = grant(sim, left=20)
     STORE.write("managed", old)
-    sim.provider.logins.manner.pause = 1.0
+    sim.provider.logins.behavior.pause = 1.0
     async with Hub.open() as hub:
         asking = asyncio.create_task(ask(hub))
         await refresh_began(sim)

@@ -9,9 +9,9 @@ from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import ModelbayError
 from modelbay.model import Model
 from modelbay.protocols.codec import Call, codec
-from modelbay.simulator.manners import MANNERS
-from modelbay.simulator.models import Facts
-from modelbay.simulator.rules import Request, check
+from modelbay.simulator.request_rules import CheckedRequest, check
+from modelbay.simulator.simulated_models import SimulatedModel
+from modelbay.simulator.traits import TRAITS
 
 ABLE = Model(
     id="m",
@@ -31,7 +31,7 @@ def complaint(protocol: str, call: Call) -> str | None:
     try:
         conversation = codec(protocol).parse_request(sent)
         msgspec.convert(msgspec.to_builtins(conversation), Conversation)
-        check(Request(conversation, Facts(ABLE), MANNERS[protocol], sent))
+        check(CheckedRequest(conversation, SimulatedModel(ABLE), TRAITS[protocol], sent))
     except ModelbayError as error:
         return str(error)
     return None

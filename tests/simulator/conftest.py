@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from modelbay.simulator import Simulator
-from tests.simulator.tongues import TONGUES, Tongue
+from tests.simulator.protocols import PROTOCOLS, WireProtocol
 
 KEY = "sk-simulated-0123456789"
 
@@ -16,13 +16,13 @@ def _running() -> Iterator[Simulator]:
 
 @pytest.fixture
 def sim(_running: Simulator) -> Simulator:
-    """A simulator that remembers nothing of other tests."""
+    """A simulator without state of other tests."""
     _running.reset()
     return _running
 
 
-@pytest.fixture(params=TONGUES, ids=lambda tongue: tongue.protocol)
-def tongue(request: pytest.FixtureRequest) -> Tongue:
-    """Each protocol in turn."""
-    chosen: Tongue = request.param
+@pytest.fixture(params=PROTOCOLS, ids=lambda protocol: protocol.protocol)
+def protocol(request: pytest.FixtureRequest) -> WireProtocol:
+    """Each protocol, one after the other."""
+    chosen: WireProtocol = request.param
     return chosen

@@ -1,4 +1,4 @@
-"""A client that sees every byte: what came, when, and how the connection ended."""
+"""A client that records every byte, its time, and the end of the connection."""
 
 import asyncio
 import json
@@ -14,12 +14,12 @@ class Seen:
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     chunks: list[bytes] = field(default_factory=list)
-    """The body as it was written: a piece for each chunk of its framing."""
+    """The body in pieces, one per chunk."""
     head_after: float = 0.0
     body_after: float = 0.0
     """Seconds until the first byte of the body."""
     end: str = "open"
-    """ "whole", "closed" early, "reset", or "open" when the time was up."""
+    """ "whole", "closed" early, "reset", or "open" at the time limit."""
 
     @property
     def body(self) -> bytes:
@@ -33,7 +33,7 @@ class Seen:
 async def watch(
     sim: Simulator, target: str, body: object = None, *, limit: float = 60.0, quiet: float = 60.0, **headers: str
 ) -> Seen:
-    """Sends one request and watches its answer for `limit` seconds, and until nothing comes for `quiet` seconds."""
+    """Sends a request and reads the response, for at most `limit` seconds and until no data arrives for `quiet` seconds."""
     reader, writer = await asyncio.open_connection(sim.host, sim.port)
     seen = Seen()
     start = time.monotonic()

@@ -1,4 +1,4 @@
-"""Anthropic's own SDK as the client."""
+"""Anthropic's SDK as the client."""
 
 import base64
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def test_it_streams_word_by_word(client: Anthropic):
     assert final.id.startswith("msg_")
 
 
-def test_a_stream_tells_the_prompts_tokens_at_its_start(client: Anthropic):
+def test_a_stream_reports_the_prompts_tokens_at_its_start(client: Anthropic):
     messages: Any = [{"role": "user", "content": "What is a bay?"}]
     events = list(client.messages.create(model="sim-1", max_tokens=100, messages=messages, stream=True))
     assert events[0].type == "message_start"
@@ -102,7 +102,7 @@ def test_two_calls_come_at_once(client: Anthropic):
     assert len(one.content) == 1
 
 
-def test_redacted_thinking_goes_back(client: Anthropic):
+def test_redacted_thinking_is_sent_back(client: Anthropic):
     question = {"role": "user", "content": "SIM_REDACT What is the weather in Paris?"}
     reply = ask(client, [question], tools=[TOOL], thinking=THINKING)
     assert [block.type for block in reply.content] == ["redacted_thinking", "tool_use"]

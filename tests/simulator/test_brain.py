@@ -1,4 +1,4 @@
-"""The brain by itself: a conversation in, an answer out."""
+"""The brain without a server: the reply to a conversation."""
 
 from typing import Any
 
@@ -22,13 +22,13 @@ from modelbay.conversation import (
 )
 from modelbay.events import Finished, PartDelta, Started, UsageReported, collect
 from modelbay.simulator import brain
-from modelbay.simulator.brain import Answer, answer, events
-from modelbay.simulator.manners import MANNERS, Manners
-from modelbay.simulator.models import Models
-from modelbay.simulator.usage import PromptCache
+from modelbay.simulator.brain import SimulatedReply, answer, events
+from modelbay.simulator.simulated_models import SimulatedModels
+from modelbay.simulator.token_counts import PromptCache
+from modelbay.simulator.traits import TRAITS, ProtocolTraits
 from modelbay.usage import Usage
 
-CHAT = MANNERS["openai_chat"]
+CHAT = TRAITS["openai_chat"]
 WEATHER = Tool(
     name="get_weather", schema={"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 )
@@ -37,21 +37,21 @@ TIME = Tool(
 )
 
 
-def said(*turns: Turn, model: str = "sim-1", manners: Manners = CHAT, **settings: Any) -> Answer:
-    facts = Models().find(model)
+def said(*turns: Turn, model: str = "sim-1", traits: ProtocolTraits = CHAT, **settings: Any) -> SimulatedReply:
+    facts = SimulatedModels().find(model)
     assert facts is not None
-    return answer(Conversation(list(turns), Settings(**settings)), facts, manners)
+    return answer(Conversation(list(turns), Settings(**settings)), facts, traits)
 
 
-def text(result: Answer) -> str:
+def text(result: SimulatedReply) -> str:
     return "".join(part.text for part in result.parts if isinstance(part, Text))
 
 
-def calls(result: Answer) -> list[tuple[str, str]]:
+def calls(result: SimulatedReply) -> list[tuple[str, str]]:
     return [(part.name, part.arguments) for part in result.parts if isinstance(part, ToolCall)]
 
 
-def test_it_says_what_it_was_asked():
+def test_it_repeats_the_prompt():
     assert "You asked: What is a bay?" in text(said(user("What is a bay?")))
 
 
@@ -134,7 +134,7 @@ def test_it_quotes_the_results_of_its_tools():
     assert result.finish == "stop"
 
 
-def test_it_tells_of_a_tool_that_failed():
+def test_it_reports_a_failed_tool():
     turns = [
         user("What is the weather in Paris?"),
         Turn("assistant", [ToolCall(name="get_weather", arguments="{}", id="1")]),
@@ -143,7 +143,7 @@ def test_it_tells_of_a_tool_that_failed():
     assert text(said(*turns, tools=[WEATHER])) == "The tool get_weather failed: no network."
 
 
-def test_it_goes_as_many_steps_as_the_prompt_says():
+def test_it_makes_as_many_steps_as_the_prompt_says():
     turns = [user("Find the weather in 3 steps")]
     for step in range(3):
         result = said(*turns, tools=[WEATHER])
@@ -214,12 +214,12 @@ def test_more_effort_is_more_thinking():
 
 
 def test_thinking_that_is_hidden_still_costs():
-    result = said(user("Hello"), model="sim-thinker", manners=MANNERS["google"])
+    result = said(user("Hello"), model="sim-thinker", traits=TRAITS["google"])
     assert [type(part) for part in result.parts] == [Text]
     assert (result.usage(Usage()).reasoning or 0) > 10
 
 
-def test_the_events_tell_the_whole_answer_word_by_word():
+def test_the_events_contain_the_reply_word_by_word():
     result = said(user("Hello there"), model="sim-thinker")
     told = list(events(result, "id", "sim-thinker", Usage(input=3), created=0))
     assert type(told[0]) is UsageReported
@@ -251,7 +251,7 @@ def test_a_prompt_with_marks_is_cached_as_far_as_they_reach():
     cache = PromptCache()
     marked = Text(text="A long question. " * 20, cache={"type": "ephemeral"})
     conversation = Conversation([Turn("user", [marked, Text(text="And?")])])
-    first, second = (cache.count(conversation, "sim-1", MANNERS["anthropic"]) for _ in range(2))
+    first, second = (cache.count(conversation, "sim-1", TRAITS["anthropic"]) for _ in range(2))
     assert first.cache_write and not first.cache_read
     assert (second.cache_read, second.cache_write) == (first.cache_write, 0)
     assert first.input == second.input == 2
@@ -260,4 +260,4 @@ def test_a_prompt_with_marks_is_cached_as_far_as_they_reach():
 def test_a_prompt_without_marks_is_not_cached_where_marks_are_needed():
     cache = PromptCache()
     conversation = Conversation([user("A long question. " * 20)])
-    assert [cache.count(conversation, "sim-1", MANNERS["anthropic"]).cache_read for _ in range(2)] == [0, 0]
+    assert [cache.count(conversation, "sim-1", TRAITS["anthropic"]).cache_read for _ in range(2)] == [0, 0]

@@ -1,4 +1,4 @@
-"""Who may call the simulator, and with how much."""
+"""Callers that the simulator accepts, and the limit of a request body."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ BODY = json.dumps({"model": "sim-1", "messages": [{"role": "user", "content": "H
 
 
 async def asked(sim: Simulator, *headers: str, body: bytes = BODY, size: int | None = None) -> bytes:
-    """The answer to a call with these headers alone."""
+    """The response to a call with only these headers."""
     reader, writer = await asyncio.open_connection(sim.host, sim.port)
     lines = [
         "POST /v1/chat/completions HTTP/1.1",

@@ -1,4 +1,4 @@
-"""Values made for schemas are valid for them: pydantic, whose schemas they are made for, is the judge."""
+"""Values made for the schemas of pydantic are valid for pydantic."""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -83,7 +83,7 @@ def test_a_made_value_is_valid(shape: Any, prompt: str):
     adapter.validate_python(example(adapter.json_schema(), prompt), strict=False)
 
 
-def test_what_stands_in_quotes_is_the_value():
+def test_a_quoted_text_in_the_prompt_is_the_value():
     schema = {"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]}
     assert example(schema, "Run `ls -l` please") == {"command": "ls -l"}
 

@@ -1,4 +1,4 @@
-"""Every fault, over every protocol, seen from the other end of the wire."""
+"""Every fault in every protocol, seen by a client."""
 
 import gzip
 import json
@@ -11,29 +11,29 @@ import pytest
 
 from modelbay.simulator import Simulator
 from modelbay.simulator.faults import FAULTS
-from modelbay.simulator.oddities import CALL
+from modelbay.simulator.odd_streams import CALL
 from tests.servers.wire import DONE
 from tests.simulator.conftest import KEY
+from tests.simulator.protocols import BY_NAME, WireProtocol, sse
 from tests.simulator.raw_client import Seen, watch
-from tests.simulator.tongues import BY_NAME, Tongue, sse
 
 BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 
 
-async def see(sim: Simulator, tongue: Tongue, fault: str, *, stream: bool, quiet: float = 60.0) -> Seen:
+async def see(sim: Simulator, protocol: WireProtocol, fault: str, *, stream: bool, quiet: float = 60.0) -> Seen:
     model = f"sim-1!{fault}" if fault else "sim-1"
-    body = tongue.body(model, "Say hello", stream)
-    headers: Any = {**tongue.headers, "authorization": f"Bearer {KEY}"}
-    return await watch(sim, tongue.path(model, stream), body, quiet=quiet, **headers)
+    body = protocol.body(model, "Say hello", stream)
+    headers: Any = {**protocol.headers, "authorization": f"Bearer {KEY}"}
+    return await watch(sim, protocol.path(model, stream), body, quiet=quiet, **headers)
 
 
-def ended(tongue: Tongue, seen: Seen) -> bool:
-    return any(tongue.ends(event) for event in sse(seen.body))
+def ended(protocol: WireProtocol, seen: Seen) -> bool:
+    return any(protocol.ends(event) for event in sse(seen.body))
 
 
-def told(tongue: Tongue, seen: Seen, *, stream: bool) -> str:
+def told(protocol: WireProtocol, seen: Seen, *, stream: bool) -> str:
     values = [event for event in sse(seen.body) if event != DONE] if stream else [seen.json]
-    return "".join(text for value in values for text in tongue.texts(value))
+    return "".join(text for value in values for text in protocol.texts(value))
 
 
 def test_every_fault_of_the_table_has_a_test():
@@ -58,158 +58,162 @@ def test_every_fault_of_the_table_has_a_test():
 )
 @BOTH
 async def test_an_error_status_comes_in_the_words_of_its_protocol(
-    sim: Simulator, tongue: Tongue, fault: str, status: int, stream: bool
+    sim: Simulator, protocol: WireProtocol, fault: str, status: int, stream: bool
 ):
-    seen = await see(sim, tongue, fault, stream=stream)
+    seen = await see(sim, protocol, fault, stream=stream)
     assert seen.status == status
     assert seen.headers["content-type"] == "application/json"
-    assert tongue.error(seen.json)
+    assert protocol.error(seen.json)
     assert not {"retry-after", "retry-after-ms"} & seen.headers.keys()
 
 
-async def test_an_overload_may_say_when_to_come_back(sim: Simulator, tongue: Tongue):
-    assert (await see(sim, tongue, "503=2", stream=True)).headers["retry-after"] == "2"
+async def test_an_overload_may_say_when_to_come_back(sim: Simulator, protocol: WireProtocol):
+    assert (await see(sim, protocol, "503=2", stream=True)).headers["retry-after"] == "2"
 
 
-async def test_an_empty_account_is_not_a_rate_limit(sim: Simulator, tongue: Tongue):
-    seen = await see(sim, tongue, "quota", stream=False)
-    assert (seen.status, tongue.error(seen.json)[:3]) in ((429, "You"), (400, "You"))
-    assert any(word in tongue.error(seen.json) for word in ("exceeded your current quota", "credit balance"))
+async def test_an_empty_account_is_not_a_rate_limit(sim: Simulator, protocol: WireProtocol):
+    seen = await see(sim, protocol, "quota", stream=False)
+    assert (seen.status, protocol.error(seen.json)[:3]) in ((429, "You"), (400, "You"))
+    assert any(word in protocol.error(seen.json) for word in ("exceeded your current quota", "credit balance"))
 
 
-async def test_a_rate_limit_tells_seconds(sim: Simulator, tongue: Tongue):
-    assert (await see(sim, tongue, "429=7", stream=True)).headers["retry-after"] == "7"
+async def test_a_rate_limit_has_seconds(sim: Simulator, protocol: WireProtocol):
+    assert (await see(sim, protocol, "429=7", stream=True)).headers["retry-after"] == "7"
 
 
-async def test_a_rate_limit_tells_milliseconds(sim: Simulator, tongue: Tongue):
-    assert (await see(sim, tongue, "429=ms", stream=True)).headers["retry-after-ms"] == "150"
-    assert (await see(sim, tongue, "429=ms:20", stream=True)).headers["retry-after-ms"] == "20"
+async def test_a_rate_limit_has_milliseconds(sim: Simulator, protocol: WireProtocol):
+    assert (await see(sim, protocol, "429=ms", stream=True)).headers["retry-after-ms"] == "150"
+    assert (await see(sim, protocol, "429=ms:20", stream=True)).headers["retry-after-ms"] == "20"
 
 
-async def test_a_rate_limit_tells_a_date(sim: Simulator, tongue: Tongue):
-    seen = await see(sim, tongue, "429=date:30", stream=True)
+async def test_a_rate_limit_has_a_date(sim: Simulator, protocol: WireProtocol):
+    seen = await see(sim, protocol, "429=date:30", stream=True)
     delay = parsedate_to_datetime(seen.headers["retry-after"]).timestamp() - time.time()
     assert 25 < delay <= 31
 
 
-async def test_a_rate_limit_tells_a_delay_in_its_body(sim: Simulator, tongue: Tongue):
-    seen = await see(sim, tongue, "429=info:3", stream=True)
+async def test_a_rate_limit_has_a_delay_in_its_body(sim: Simulator, protocol: WireProtocol):
+    seen = await see(sim, protocol, "429=info:3", stream=True)
     assert seen.status == 429
     assert seen.json["error"]["details"][-1]["retryDelay"] == "3s"
     assert "retry-after" not in seen.headers
 
 
-async def test_a_rate_limit_tells_when_it_is_reset(sim: Simulator, tongue: Tongue):
-    seen = await see(sim, tongue, "429=reset:3", stream=True)
+async def test_a_rate_limit_has_the_time_of_its_reset(sim: Simulator, protocol: WireProtocol):
+    seen = await see(sim, protocol, "429=reset:3", stream=True)
     assert seen.headers["x-ratelimit-reset-requests"] == "3s"
     assert seen.headers["x-ratelimit-remaining-requests"] == "0"
     assert "retry-after" not in seen.headers
 
 
 @BOTH
-async def test_a_page_comes_instead_of_an_answer(sim: Simulator, tongue: Tongue, stream: bool):
-    seen = await see(sim, tongue, "html", stream=stream)
+async def test_a_page_comes_instead_of_an_answer(sim: Simulator, protocol: WireProtocol, stream: bool):
+    seen = await see(sim, protocol, "html", stream=stream)
     assert (seen.status, seen.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert b"<title>502 Bad Gateway</title>" in seen.body
-    assert (await see(sim, tongue, "html=502", stream=stream)).status == 502
+    assert (await see(sim, protocol, "html=502", stream=stream)).status == 502
 
 
 @BOTH
-async def test_nothing_comes_with_a_200(sim: Simulator, tongue: Tongue, stream: bool):
-    seen = await see(sim, tongue, "empty", stream=stream)
+async def test_nothing_comes_with_a_200(sim: Simulator, protocol: WireProtocol, stream: bool):
+    seen = await see(sim, protocol, "empty", stream=stream)
     assert (seen.status, seen.body, seen.end) == (200, b"", "whole")
 
 
 @BOTH
-async def test_the_answer_is_elsewhere(sim: Simulator, tongue: Tongue, stream: bool):
-    seen = await see(sim, tongue, "redirect", stream=stream)
+async def test_the_answer_is_elsewhere(sim: Simulator, protocol: WireProtocol, stream: bool):
+    seen = await see(sim, protocol, "redirect", stream=stream)
     assert seen.status == 307
     assert seen.headers["location"].startswith("https://elsewhere.invalid/v1")
-    body = tongue.body("sim-1", "Say hello", stream)
-    headers: Any = {**tongue.headers, "authorization": f"Bearer {KEY}", "x_simulate": "redirect=http://localhost:1/x"}
-    seen = await watch(sim, tongue.path("sim-1", stream), body, **headers)
+    body = protocol.body("sim-1", "Say hello", stream)
+    headers: Any = {**protocol.headers, "authorization": f"Bearer {KEY}", "x_simulate": "redirect=http://localhost:1/x"}
+    seen = await watch(sim, protocol.path("sim-1", stream), body, **headers)
     assert seen.headers["location"] == "http://localhost:1/x"
 
 
 @BOTH
-async def test_the_answer_says_it_is_something_else(sim: Simulator, tongue: Tongue, stream: bool):
-    seen = await see(sim, tongue, "wrong-type", stream=stream)
+async def test_the_answer_says_it_is_something_else(sim: Simulator, protocol: WireProtocol, stream: bool):
+    seen = await see(sim, protocol, "wrong-type", stream=stream)
     assert seen.headers["content-type"] == "text/plain"
-    assert "Say hello" in told(tongue, seen, stream=stream)
+    assert "Say hello" in told(protocol, seen, stream=stream)
 
 
 @BOTH
-async def test_the_answer_is_a_thousand_times_larger_than_it_looks(sim: Simulator, tongue: Tongue, stream: bool):
-    seen = await see(sim, tongue, "gzip-bomb=20", stream=stream)
+async def test_the_answer_is_a_thousand_times_larger_than_it_looks(
+    sim: Simulator, protocol: WireProtocol, stream: bool
+):
+    seen = await see(sim, protocol, "gzip-bomb=20", stream=stream)
     assert (seen.end, seen.headers["content-encoding"]) == ("whole", "gzip")
     packed, unpacked = seen.body, gzip.decompress(seen.body)
     assert len(unpacked) > 20_000_000 > 500 * len(packed)
     seen.chunks = [unpacked]
-    assert "Say hello" in told(tongue, seen, stream=stream)
+    assert "Say hello" in told(protocol, seen, stream=stream)
 
 
 @BOTH
-async def test_the_head_is_late(sim: Simulator, tongue: Tongue, stream: bool):
-    seen = await see(sim, tongue, "slow-headers=0.2", stream=stream)
+async def test_the_head_is_late(sim: Simulator, protocol: WireProtocol, stream: bool):
+    seen = await see(sim, protocol, "slow-headers=0.2", stream=stream)
     assert seen.head_after >= 0.19
-    assert "Say hello" in told(tongue, seen, stream=stream)
+    assert "Say hello" in told(protocol, seen, stream=stream)
 
 
 @BOTH
-async def test_the_first_token_is_late(sim: Simulator, tongue: Tongue, stream: bool):
-    seen = await see(sim, tongue, "slow-first-token", stream=stream, quiet=0.2)
+async def test_the_first_token_is_late(sim: Simulator, protocol: WireProtocol, stream: bool):
+    seen = await see(sim, protocol, "slow-first-token", stream=stream, quiet=0.2)
     assert (seen.status, seen.body, seen.end) == (200, b"", "open")
-    seen = await see(sim, tongue, "slow-first-token=0.3", stream=stream)
+    seen = await see(sim, protocol, "slow-first-token=0.3", stream=stream)
     assert seen.body_after >= 0.29
-    assert "Say hello" in told(tongue, seen, stream=stream)
+    assert "Say hello" in told(protocol, seen, stream=stream)
 
 
 @BOTH
-async def test_the_answer_stalls_in_the_middle(sim: Simulator, tongue: Tongue, stream: bool):
-    seen = await see(sim, tongue, "stall", stream=stream, quiet=1.0)
+async def test_the_answer_stalls_in_the_middle(sim: Simulator, protocol: WireProtocol, stream: bool):
+    seen = await see(sim, protocol, "stall", stream=stream, quiet=1.0)
     assert (seen.status, seen.end) == (200, "open")
     assert seen.body
     if stream:
-        assert not ended(tongue, seen)
+        assert not ended(protocol, seen)
 
 
-async def test_a_stall_may_pass(sim: Simulator, tongue: Tongue):
-    seen = await see(sim, tongue, "stall=0.2", stream=True)
-    assert ended(tongue, seen)
-    assert "Say hello" in told(tongue, seen, stream=True)
+async def test_a_stall_may_pass(sim: Simulator, protocol: WireProtocol):
+    seen = await see(sim, protocol, "stall=0.2", stream=True)
+    assert ended(protocol, seen)
+    assert "Say hello" in told(protocol, seen, stream=True)
 
 
-async def test_tokens_come_at_a_pace(sim: Simulator, tongue: Tongue):
+async def test_tokens_come_at_a_pace(sim: Simulator, protocol: WireProtocol):
     start = time.monotonic()
-    seen = await see(sim, tongue, "pace=0.01", stream=True)
+    seen = await see(sim, protocol, "pace=0.01", stream=True)
     assert time.monotonic() - start > 0.1
-    assert ended(tongue, seen)
+    assert ended(protocol, seen)
 
 
 @BOTH
-async def test_the_connection_is_reset_before_the_answer(sim: Simulator, tongue: Tongue, stream: bool):
-    seen = await see(sim, tongue, "cut-before", stream=stream)
+async def test_the_connection_is_reset_before_the_answer(sim: Simulator, protocol: WireProtocol, stream: bool):
+    seen = await see(sim, protocol, "cut-before", stream=stream)
     assert (seen.status, seen.end) == (None, "reset")
-    seen = await see(sim, tongue, "cut-before=close", stream=stream)
+    seen = await see(sim, protocol, "cut-before=close", stream=stream)
     assert (seen.status, seen.end) == (None, "closed")
-    seen = await see(sim, tongue, "cut-before=head", stream=stream)
+    seen = await see(sim, protocol, "cut-before=head", stream=stream)
     assert (seen.status, seen.body) == (200, b"")
     assert seen.end in ("closed", "reset")
 
 
 @BOTH
 @pytest.mark.parametrize(("fault", "end"), [("cut-after-first", "closed"), ("cut-after-first=reset", "reset")])
-async def test_the_connection_is_cut_in_the_middle(sim: Simulator, tongue: Tongue, stream: bool, fault: str, end: str):
-    seen = await see(sim, tongue, fault, stream=stream)
+async def test_the_connection_is_cut_in_the_middle(
+    sim: Simulator, protocol: WireProtocol, stream: bool, fault: str, end: str
+):
+    seen = await see(sim, protocol, fault, stream=stream)
     assert (seen.status, seen.end) == (200, end)
     assert seen.body
     if stream:
-        assert told(tongue, seen, stream=True) == "You"
-        assert not ended(tongue, seen)
+        assert told(protocol, seen, stream=True) == "You"
+        assert not ended(protocol, seen)
 
 
-async def test_a_chunk_is_broken_and_the_rest_is_not(sim: Simulator, tongue: Tongue):
-    seen = await see(sim, tongue, "malformed-chunk", stream=True)
+async def test_a_chunk_is_broken_and_the_rest_is_not(sim: Simulator, protocol: WireProtocol):
+    seen = await see(sim, protocol, "malformed-chunk", stream=True)
     lines = [line[5:] for line in seen.body.decode().splitlines() if line.startswith("data:") and DONE not in line]
     assert sum(_is_broken(line) for line in lines) == 1
     assert len(lines) > 5
@@ -224,34 +228,34 @@ def _is_broken(text: str) -> bool:
     return False
 
 
-async def test_a_whole_body_is_broken(sim: Simulator, tongue: Tongue):
-    seen = await see(sim, tongue, "malformed-chunk", stream=False)
+async def test_a_whole_body_is_broken(sim: Simulator, protocol: WireProtocol):
+    seen = await see(sim, protocol, "malformed-chunk", stream=False)
     assert (seen.status, seen.end) == (200, "whole")
     assert _is_broken(seen.body.decode())
 
 
 @BOTH
-async def test_an_error_comes_inside_a_200(sim: Simulator, tongue: Tongue, stream: bool):
-    seen = await see(sim, tongue, "error-in-200", stream=stream)
+async def test_an_error_comes_inside_a_200(sim: Simulator, protocol: WireProtocol, stream: bool):
+    seen = await see(sim, protocol, "error-in-200", stream=stream)
     assert (seen.status, seen.end) == (200, "whole")
     assert b"overloaded" in seen.body or b"unavailable" in seen.body
     if stream:
-        assert not ended(tongue, seen)
-        texts = [tongue.texts(event) for event in sse(seen.body)[:-1] if "error" not in event]
+        assert not ended(protocol, seen)
+        texts = [protocol.texts(event) for event in sse(seen.body)[:-1] if "error" not in event]
         assert "".join(text for found in texts for text in found) == "You"
 
 
 @BOTH
-async def test_an_error_comes_before_the_first_token(sim: Simulator, tongue: Tongue, stream: bool):
-    seen = await see(sim, tongue, "error-first=429", stream=stream)
+async def test_an_error_comes_before_the_first_token(sim: Simulator, protocol: WireProtocol, stream: bool):
+    seen = await see(sim, protocol, "error-first=429", stream=stream)
     assert (seen.status, seen.end) == (200, "whole")
     assert b"error" in seen.body
-    assert told(tongue, seen, stream=stream) == ""
+    assert told(protocol, seen, stream=stream) == ""
 
 
 @BOTH
-async def test_keep_alives_are_no_answer(sim: Simulator, tongue: Tongue, stream: bool):
-    seen = await see(sim, tongue, "keep-alives=0.1", stream=stream)
+async def test_keep_alives_are_no_answer(sim: Simulator, protocol: WireProtocol, stream: bool):
+    seen = await see(sim, protocol, "keep-alives=0.1", stream=stream)
     assert (seen.status, seen.end, sse(seen.body) if stream else seen.body.strip()) == (
         200,
         "whole",
@@ -260,21 +264,21 @@ async def test_keep_alives_are_no_answer(sim: Simulator, tongue: Tongue, stream:
     assert len(seen.chunks) > 2
 
 
-async def test_a_connection_stays_open_behind_a_whole_answer(sim: Simulator, tongue: Tongue):
+async def test_a_connection_stays_open_after_a_whole_response(sim: Simulator, protocol: WireProtocol):
     start = time.monotonic()
-    seen = await see(sim, tongue, "open-end=0.2", stream=True)
+    seen = await see(sim, protocol, "open-end=0.2", stream=True)
     assert time.monotonic() - start >= 0.2
-    assert "Say hello" in told(tongue, seen, stream=True)
+    assert "Say hello" in told(protocol, seen, stream=True)
     assert DONE not in sse(seen.body)
 
 
 @BOTH
-async def test_the_end_of_the_answer_is_missing(sim: Simulator, tongue: Tongue, stream: bool):
-    seen = await see(sim, tongue, "missing-end", stream=stream)
+async def test_the_end_of_the_answer_is_missing(sim: Simulator, protocol: WireProtocol, stream: bool):
+    seen = await see(sim, protocol, "missing-end", stream=stream)
     assert (seen.status, seen.end) == (200, "whole")
-    assert "Say hello" in told(tongue, seen, stream=stream)
+    assert "Say hello" in told(protocol, seen, stream=stream)
     if stream:
-        assert not ended(tongue, seen)
+        assert not ended(protocol, seen)
     else:
         assert _finish(seen.json) is None
 
@@ -287,18 +291,18 @@ def _finish(reply: Any) -> Any:
     return reply.get("stop_reason", reply.get("status"))
 
 
-async def test_only_the_mark_of_the_end_is_missing(sim: Simulator, tongue: Tongue):
-    seen = await see(sim, tongue, "missing-end=mark", stream=True)
+async def test_only_the_mark_of_the_end_is_missing(sim: Simulator, protocol: WireProtocol):
+    seen = await see(sim, protocol, "missing-end=mark", stream=True)
     assert (seen.status, seen.end) == (200, "whole")
-    assert not ended(tongue, seen)
-    assert len(sse(seen.body)) == len(sse((await see(sim, tongue, "", stream=True)).body)) - 1
+    assert not ended(protocol, seen)
+    assert len(sse(seen.body)) == len(sse((await see(sim, protocol, "", stream=True)).body)) - 1
 
 
-async def test_letters_are_cut_in_two(sim: Simulator, tongue: Tongue):
-    seen = await see(sim, tongue, "split-utf8", stream=True)
+async def test_letters_are_cut_in_two(sim: Simulator, protocol: WireProtocol):
+    seen = await see(sim, protocol, "split-utf8", stream=True)
     assert sum(not _is_text(chunk) for chunk in seen.chunks) > 5
-    assert "你好, naïve café" in told(tongue, seen, stream=True)
-    assert ended(tongue, seen)
+    assert "你好, naïve café" in told(protocol, seen, stream=True)
+    assert ended(protocol, seen)
 
 
 def _is_text(data: bytes) -> bool:
@@ -310,29 +314,29 @@ def _is_text(data: bytes) -> bool:
 
 
 @BOTH
-async def test_one_event_is_huge(sim: Simulator, tongue: Tongue, stream: bool):
-    seen = await see(sim, tongue, "oversized-event=3", stream=stream)
+async def test_one_event_is_huge(sim: Simulator, protocol: WireProtocol, stream: bool):
+    seen = await see(sim, protocol, "oversized-event=3", stream=stream)
     assert seen.end == "whole"
     assert max(len(text) for text in seen.body.split(b"\n")) > 3_000_000
 
 
-async def test_the_start_comes_twice(sim: Simulator, tongue: Tongue):
-    plain, twice = await see(sim, tongue, "", stream=True), await see(sim, tongue, "duplicate-start", stream=True)
+async def test_the_start_comes_twice(sim: Simulator, protocol: WireProtocol):
+    plain, twice = await see(sim, protocol, "", stream=True), await see(sim, protocol, "duplicate-start", stream=True)
     first = twice.chunks[0]
     assert twice.chunks[1] == first
     assert len(twice.chunks) == len(plain.chunks) + 1
 
 
 @BOTH
-async def test_nothing_is_told_of_the_usage(sim: Simulator, tongue: Tongue, stream: bool):
-    seen = await see(sim, tongue, "no-usage", stream=stream)
-    assert "Say hello" in told(tongue, seen, stream=stream)
+async def test_nothing_is_told_of_the_usage(sim: Simulator, protocol: WireProtocol, stream: bool):
+    seen = await see(sim, protocol, "no-usage", stream=stream)
+    assert "Say hello" in told(protocol, seen, stream=stream)
     assert b'tokens":2' not in seen.body and b"TokenCount" not in seen.body
 
 
 @BOTH
-async def test_a_filter_stops_the_answer(sim: Simulator, tongue: Tongue, stream: bool):
-    seen = await see(sim, tongue, "content-filter", stream=stream)
+async def test_a_filter_stops_the_answer(sim: Simulator, protocol: WireProtocol, stream: bool):
+    seen = await see(sim, protocol, "content-filter", stream=stream)
     assert any(word in seen.body for word in (b"content_filter", b"refusal", b"SAFETY"))
 
 
@@ -355,21 +359,21 @@ async def test_a_call_is_streamed_oddly(sim: Simulator, form: str, wanted: list[
 
 
 @BOTH
-async def test_an_answer_ends_for_an_unknown_reason(sim: Simulator, tongue: Tongue, stream: bool):
-    seen = await see(sim, tongue, "odd-finish", stream=stream)
+async def test_an_answer_ends_for_an_unknown_reason(sim: Simulator, protocol: WireProtocol, stream: bool):
+    seen = await see(sim, protocol, "odd-finish", stream=stream)
     assert '"mystery"' in seen.body.decode()
-    assert "You asked" in told(tongue, seen, stream=stream)
+    assert "You asked" in told(protocol, seen, stream=stream)
 
 
-async def test_a_fault_happens_as_often_as_it_is_told(sim: Simulator, tongue: Tongue):
-    statuses = [(await see(sim, tongue, "500*2", stream=False)).status for _ in range(4)]
+async def test_a_fault_happens_as_often_as_it_is_told(sim: Simulator, protocol: WireProtocol):
+    statuses = [(await see(sim, protocol, "500*2", stream=False)).status for _ in range(4)]
     assert statuses == [500, 500, 200, 200]
 
 
-async def test_an_unknown_fault_is_told(sim: Simulator, tongue: Tongue):
-    seen = await see(sim, tongue, "nonsense", stream=False)
+async def test_an_unknown_fault_is_told(sim: Simulator, protocol: WireProtocol):
+    seen = await see(sim, protocol, "nonsense", stream=False)
     assert seen.status == 400
-    assert "There is no fault `nonsense`" in tongue.error(seen.json)
+    assert "Unknown fault `nonsense`" in protocol.error(seen.json)
 
 
 @pytest.mark.parametrize(

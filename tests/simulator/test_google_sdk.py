@@ -1,4 +1,4 @@
-"""Google's own SDK as the client, at the Gemini API and on Vertex paths."""
+"""Google's SDK as the client, with the paths of the Gemini API and of Vertex AI."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""OpenAI's own SDK as the client: Chat Completions and Responses."""
+"""OpenAI's SDK as the client: Chat Completions and Responses."""
 
 import base64
 from collections.abc import Iterator

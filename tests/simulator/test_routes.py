@@ -1,14 +1,14 @@
-"""Which paths there are, whose keys they take, and in whose words they answer."""
+"""Paths, accepted keys, and the protocol of each response."""
 
 from typing import Any
 
 import pytest
 
 from modelbay.simulator import Simulator
-from modelbay.simulator.models import Models
+from modelbay.simulator.simulated_models import SimulatedModels
 from tests.servers.wire import call
 from tests.simulator.conftest import KEY
-from tests.simulator.tongues import BY_NAME, Tongue
+from tests.simulator.protocols import BY_NAME, WireProtocol
 
 VERTEX = "/v1/projects/p/locations/global/publishers"
 PLACES = [
@@ -40,19 +40,19 @@ def _any(headers: dict[str, str]) -> Any:
 
 
 @pytest.mark.parametrize(("protocol", "path"), PLACES, ids=[path for _, path in PLACES])
-def test_a_protocol_is_spoken_at_each_of_its_addresses(sim: Simulator, protocol: str, path: str):
-    tongue = BY_NAME[protocol]
-    body, headers = tongue.body("sim-1", "Say hello", False), tongue.headers
+def test_a_protocol_is_served_at_each_of_its_paths(sim: Simulator, protocol: str, path: str):
+    wire = BY_NAME[protocol]
+    body, headers = wire.body("sim-1", "Say hello", False), wire.headers
     if "/publishers/anthropic/" in path:
         del body["model"]
         body["anthropic_version"], headers = "vertex-2023-10-16", {}
     answer = call(sim.url + path, body, authorization=f"Bearer {KEY}", **_any(headers))
     assert answer.status == 200, answer.body
-    assert "Say hello" in tongue.text(answer)
+    assert "Say hello" in wire.text(answer)
     assert (sim.journal.last.protocol, sim.journal.last.model) == (protocol, "sim-1")
 
 
-def test_a_deployment_wants_the_version_of_its_api(sim: Simulator):
+def test_a_deployment_requires_the_version_of_its_api(sim: Simulator):
     body = BY_NAME["openai_chat"].body("sim-1", "Hi", False)
     answer = call(f"{sim.url}/openai/deployments/sim-1/chat/completions", body, authorization=f"Bearer {KEY}")
     assert (answer.status, answer.json["error"]["message"]) == (404, "Resource not found")
@@ -60,22 +60,22 @@ def test_a_deployment_wants_the_version_of_its_api(sim: Simulator):
 
 @pytest.mark.parametrize("path", STREAMING_PLACES)
 def test_a_path_can_ask_for_a_stream(sim: Simulator, path: str):
-    tongue = BY_NAME["anthropic" if "anthropic" in path else "google"]
-    body = tongue.body("", "Say hello", True)
+    protocol = BY_NAME["anthropic" if "anthropic" in path else "google"]
+    body = protocol.body("", "Say hello", True)
     for field in ("model", "stream"):
         body.pop(field, None)
     if "/publishers/anthropic/" in path:
         body["anthropic_version"] = "vertex-2023-10-16"
     answer = call(sim.url + path, body, authorization=f"Bearer {KEY}")
     assert answer.headers["content-type"].startswith("text/event-stream")
-    assert "Say hello" in tongue.text(answer)
+    assert "Say hello" in protocol.text(answer)
 
 
 @pytest.mark.parametrize("header", ["authorization", "x_api_key", "api_key", "x_goog_api_key"])
-def test_a_key_is_taken_from_every_header(sim: Simulator, tongue: Tongue, header: str):
+def test_a_key_is_taken_from_every_header(sim: Simulator, protocol: WireProtocol, header: str):
     given = f"Bearer {KEY}" if header == "authorization" else KEY
-    assert tongue.ask(sim.url, "Hi", **_any({header: given})).status == 200
-    assert tongue.ask(sim.url, "Hi", **_any({header: given + "x"})).status == 401
+    assert protocol.ask(sim.url, "Hi", **_any({header: given})).status == 200
+    assert protocol.ask(sim.url, "Hi", **_any({header: given + "x"})).status == 401
 
 
 def test_a_key_is_taken_from_the_query(sim: Simulator):
@@ -83,22 +83,22 @@ def test_a_key_is_taken_from_the_query(sim: Simulator):
     assert KEY not in sim.journal.last.target
 
 
-def test_a_missing_key_is_told_in_the_words_of_the_protocol(sim: Simulator, tongue: Tongue):
-    answer = tongue.ask(sim.url, "Hi")
+def test_a_missing_key_is_told_in_the_words_of_the_protocol(sim: Simulator, protocol: WireProtocol):
+    answer = protocol.ask(sim.url, "Hi")
     assert answer.status == 401
-    assert tongue.error(answer.json)
+    assert protocol.error(answer.json)
     assert any(name in answer.headers for name in ("x-request-id", "request-id", "x-goog-request-id"))
 
 
-def test_no_key_is_needed_where_none_is_set(tongue: Tongue):
+def test_no_key_is_needed_where_none_is_set(protocol: WireProtocol):
     with Simulator() as sim:
-        assert tongue.ask(sim.url, "Hi").status == 200
+        assert protocol.ask(sim.url, "Hi").status == 200
 
 
-def test_an_unknown_model_is_a_404_in_the_words_of_the_protocol(sim: Simulator, tongue: Tongue):
-    answer = tongue.ask(sim.url, "Hi", "sim-0", authorization=f"Bearer {KEY}")
+def test_an_unknown_model_is_a_404_in_the_words_of_the_protocol(sim: Simulator, protocol: WireProtocol):
+    answer = protocol.ask(sim.url, "Hi", "sim-0", authorization=f"Bearer {KEY}")
     assert answer.status == 404
-    assert "sim-0" in tongue.error(answer.json)
+    assert "sim-0" in protocol.error(answer.json)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_an_unknown_path_is_a_404_in_the_callers_words(sim: Simulator, path: str
         assert found == value or value.items() <= found.items()
 
 
-def test_a_wrong_method_is_told(sim: Simulator, tongue: Tongue):
-    answer = call(sim.url + tongue.path("sim-1", False), method="PUT", authorization=f"Bearer {KEY}")
+def test_a_wrong_method_is_told(sim: Simulator, protocol: WireProtocol):
+    answer = call(sim.url + protocol.path("sim-1", False), method="PUT", authorization=f"Bearer {KEY}")
     assert answer.status == 405
 
 
@@ -139,14 +139,14 @@ def test_models_are_listed_in_the_form_of_the_caller(sim: Simulator):
     anthropic = call(f"{sim.url}/v1/models", anthropic_version="2023-06-01", **key).json
     google = call(f"{sim.url}/v1beta/models", **key).json
     assert google == call(f"{sim.url}/v1/models", x_goog_api_key=KEY).json
-    ids = list(Models().by_id)
+    ids = list(SimulatedModels().by_id)
     assert [model["id"] for model in openai["data"]] == ids
     assert [model["id"] for model in anthropic["data"]] == ids
     assert [model["name"] for model in google["models"]] == [f"models/{id}" for id in ids]
     assert (anthropic["has_more"], anthropic["first_id"]) == (False, "sim-1")
 
 
-def test_a_list_tells_what_is_known_of_a_model(sim: Simulator):
+def test_a_list_has_the_facts_of_a_model(sim: Simulator):
     listed = {model["id"]: model for model in call(f"{sim.url}/v1/models", authorization=f"Bearer {KEY}").json["data"]}
     thinker = listed["sim-thinker"]
     assert thinker["context_length"] == 400_000
@@ -156,11 +156,11 @@ def test_a_list_tells_what_is_known_of_a_model(sim: Simulator):
     assert "tools" not in listed["sim-text"]["supported_parameters"]
 
 
-def test_models_can_go_by_other_names(tongue: Tongue):
+def test_models_can_go_by_other_names(protocol: WireProtocol):
     with Simulator(aliases={"claude-sonnet-4-5": "sim-thinker"}) as sim:
-        answer = tongue.ask(sim.url, "Hi", "claude-sonnet-4-5")
+        answer = protocol.ask(sim.url, "Hi", "claude-sonnet-4-5")
         assert answer.status == 200
-        assert "I am claude-sonnet-4-5" in tongue.text(answer)
+        assert "I am claude-sonnet-4-5" in protocol.text(answer)
         assert "claude-sonnet-4-5" in call(f"{sim.url}/v1/models").body.decode()
 
 

@@ -1,4 +1,4 @@
-"""What real providers refuse, beyond signatures."""
+"""Requests that real providers refuse, except for wrong signatures."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 from modelbay.simulator import Simulator
 from tests.servers.wire import call
 from tests.simulator.conftest import KEY
-from tests.simulator.tongues import Tongue
+from tests.simulator.protocols import WireProtocol
 
 VERSION: Any = {"anthropic_version": "2023-06-01"}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -44,7 +44,7 @@ def refusal(sim: Simulator, path: str, body: Any) -> Any:
         ),
     ],
 )
-def test_chat_wants_every_call_answered(sim: Simulator, messages: Any, message: str, param: str):
+def test_chat_requires_a_result_for_every_call(sim: Simulator, messages: Any, message: str, param: str):
     error = refusal(sim, "/v1/chat/completions", {"model": "sim-1", "messages": messages})
     assert (error["message"], error["param"]) == (message, param)
 
@@ -96,7 +96,7 @@ def test_chat_refuses(sim: Simulator, change: Any, message: str):
         ),
     ],
 )
-def test_anthropic_wants_its_turns_in_order(sim: Simulator, messages: Any, message: str):
+def test_anthropic_requires_turns_in_order(sim: Simulator, messages: Any, message: str):
     body = {"model": "sim-1", "max_tokens": 99, "messages": messages}
     assert refusal(sim, "/v1/messages", body)["message"].startswith(message)
 
@@ -116,7 +116,7 @@ def test_anthropic_refuses(sim: Simulator, change: Any, message: str):
     assert refusal(sim, "/v1/messages", body)["message"] == message
 
 
-def test_anthropic_wants_its_version(sim: Simulator):
+def test_anthropic_requires_its_version(sim: Simulator):
     body = {"model": "sim-1", "max_tokens": 99, "messages": [USER]}
     answer = call(f"{sim.url}/v1/messages", body, authorization=f"Bearer {KEY}")
     assert answer.json["error"]["message"] == "anthropic-version: header is required"
@@ -130,7 +130,7 @@ def test_anthropic_wants_its_version(sim: Simulator):
         ({"anthropic_version": "vertex-2023-10-16", "model": "sim-1"}, "model: Extra inputs are not permitted"),
     ],
 )
-def test_anthropic_on_vertex_wants_its_version_in_the_body_and_no_model(sim: Simulator, change: Any, message: str):
+def test_anthropic_on_vertex_requires_its_version_in_the_body_and_no_model(sim: Simulator, change: Any, message: str):
     path = "/v1/projects/p/locations/l/publishers/anthropic/models/sim-1:rawPredict"
     assert refusal(sim, path, {"max_tokens": 99, "messages": [USER], **change})["message"] == message
 
@@ -162,11 +162,11 @@ def test_anthropic_keeps_no_threads(sim: Simulator):
         ),
     ],
 )
-def test_responses_wants_every_call_answered(sim: Simulator, item: Any, message: str):
+def test_responses_requires_a_result_for_every_call(sim: Simulator, item: Any, message: str):
     assert refusal(sim, "/v1/responses", {"model": "sim-1", "input": [USER, item]})["message"] == message
 
 
-def test_google_wants_as_many_answers_as_calls(sim: Simulator):
+def test_google_requires_as_many_results_as_calls(sim: Simulator):
     call_part = {"functionCall": {"name": "f", "args": {}}}
     contents = [
         {"role": "user", "parts": [{"text": "Hi"}]},
@@ -177,12 +177,12 @@ def test_google_wants_as_many_answers_as_calls(sim: Simulator):
     assert "the number of function response parts is equal to the number of function call parts" in error["message"]
 
 
-def test_a_body_that_is_no_request_is_refused(sim: Simulator, tongue: Tongue):
+def test_a_body_without_a_request_is_refused(sim: Simulator, protocol: WireProtocol):
     bodies: list[Any] = [[], {"model": "sim-1"}, {"model": "sim-1", "messages": 1, "input": 1, "contents": 1}]
     for body in bodies:
-        answer = call(sim.url + tongue.path("sim-1", False), body, authorization=f"Bearer {KEY}", **VERSION)
+        answer = call(sim.url + protocol.path("sim-1", False), body, authorization=f"Bearer {KEY}", **VERSION)
         assert answer.status == 400, (body, answer.body)
-        assert tongue.error(answer.json)
+        assert protocol.error(answer.json)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The running server: its journal, its clients that leave or do not read, its start and end."""
+"""The running server: its journal, clients that disconnect or do not read, its start and end."""
 
 import asyncio
 import json
@@ -13,32 +13,32 @@ import pytest
 
 from modelbay.simulator import Simulator
 from tests.simulator.conftest import KEY
+from tests.simulator.protocols import WireProtocol
 from tests.simulator.raw_client import watch
-from tests.simulator.tongues import Tongue
 
 
 async def open_stream(
-    sim: Simulator, tongue: Tongue, model: str, prompt: str = "Hi"
+    sim: Simulator, protocol: WireProtocol, model: str, prompt: str = "Hi"
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Sends a request and reads no more than the head of its answer; little more than that is taken from the network."""
+    """Sends a request and reads only the headers of the response."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.setblocking(False)
     await asyncio.get_running_loop().sock_connect(client, (sim.host, sim.port))
     reader, writer = await asyncio.open_connection(sock=client, limit=1024)
-    body = json.dumps(tongue.body(model, prompt, True)).encode()
-    headers = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in tongue.headers.items())
-    head = f"POST {tongue.path(model, True)} HTTP/1.1\r\nhost: 127.0.0.1\r\nx-api-key: {KEY}\r\n{headers}"
+    body = json.dumps(protocol.body(model, prompt, True)).encode()
+    headers = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in protocol.headers.items())
+    head = f"POST {protocol.path(model, True)} HTTP/1.1\r\nhost: 127.0.0.1\r\nx-api-key: {KEY}\r\n{headers}"
     writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
     await reader.readuntil(b"\r\n\r\n")
     return reader, writer
 
 
-def test_the_journal_tells_what_arrived(sim: Simulator, tongue: Tongue):
-    tongue.ask(sim.url, "What is a bay?", authorization=f"Bearer {KEY}", x_extra="yes")
+def test_the_journal_has_the_received_request(sim: Simulator, protocol: WireProtocol):
+    protocol.ask(sim.url, "What is a bay?", authorization=f"Bearer {KEY}", x_extra="yes")
     entry = sim.journal.last
-    assert (entry.method, entry.protocol, entry.model, entry.status) == ("POST", tongue.protocol, "sim-1", 200)
-    assert entry.json == tongue.body("sim-1", "What is a bay?", False)
+    assert (entry.method, entry.protocol, entry.model, entry.status) == ("POST", protocol.protocol, "sim-1", 200)
+    assert entry.json == protocol.body("sim-1", "What is a bay?", False)
     assert entry.headers["x-extra"] == "yes"
     assert (entry.headers["authorization"], entry.key) == ("***", "authorization")
     assert KEY not in sim.journal.dump().decode()
@@ -46,14 +46,14 @@ def test_the_journal_tells_what_arrived(sim: Simulator, tongue: Tongue):
     assert entry.disconnected is None
 
 
-def test_the_journal_tells_the_fault(sim: Simulator, tongue: Tongue):
-    tongue.ask(sim.url, "Hi", "sim-1!500*1", authorization=f"Bearer {KEY}")
-    tongue.ask(sim.url, "Hi", "sim-1!500*1", authorization=f"Bearer {KEY}")
+def test_the_journal_has_the_fault(sim: Simulator, protocol: WireProtocol):
+    protocol.ask(sim.url, "Hi", "sim-1!500*1", authorization=f"Bearer {KEY}")
+    protocol.ask(sim.url, "Hi", "sim-1!500*1", authorization=f"Bearer {KEY}")
     assert [(entry.fault, entry.status) for entry in sim.journal.calls()] == [("500*1", 500), (None, 200)]
 
 
-async def test_a_client_that_leaves_is_seen_at_once(sim: Simulator, tongue: Tongue):
-    _, writer = await open_stream(sim, tongue, "sim-1!stall")
+async def test_a_client_that_leaves_is_seen_at_once(sim: Simulator, protocol: WireProtocol):
+    _, writer = await open_stream(sim, protocol, "sim-1!stall")
     left = time.monotonic()
     writer.close()
     entry = await sim.journal.last.wait_over()
@@ -62,18 +62,18 @@ async def test_a_client_that_leaves_is_seen_at_once(sim: Simulator, tongue: Tong
     assert entry.ended is None
 
 
-async def test_a_client_that_leaves_before_the_head_is_seen(sim: Simulator, tongue: Tongue):
-    body = tongue.body("sim-1!slow-headers", "Hi", True)
-    headers: Any = {**tongue.headers, "x_api_key": KEY}
-    seen = await watch(sim, tongue.path("sim-1!slow-headers", True), body, limit=3.0, **headers)
+async def test_a_client_that_leaves_before_the_head_is_seen(sim: Simulator, protocol: WireProtocol):
+    body = protocol.body("sim-1!slow-headers", "Hi", True)
+    headers: Any = {**protocol.headers, "x_api_key": KEY}
+    seen = await watch(sim, protocol.path("sim-1!slow-headers", True), body, limit=3.0, **headers)
     assert seen.end == "open"
     entry = await sim.journal.last.wait_over()
     assert (entry.status, entry.ended) == (None, None)
     assert entry.disconnected is not None
 
 
-async def test_a_client_that_does_not_read_stops_the_brain(sim: Simulator, tongue: Tongue):
-    reader, writer = await open_stream(sim, tongue, "sim-1", "Write 100000 words")
+async def test_a_client_that_does_not_read_stops_the_brain(sim: Simulator, protocol: WireProtocol):
+    reader, writer = await open_stream(sim, protocol, "sim-1", "Write 100000 words")
     entry = sim.journal.last
     before = -1
     while entry.sent != before or not entry.sent:
@@ -87,9 +87,9 @@ async def test_a_client_that_does_not_read_stops_the_brain(sim: Simulator, tongu
     assert entry.disconnected is not None
 
 
-async def test_many_streams_run_side_by_side(sim: Simulator, tongue: Tongue):
+async def test_many_streams_run_side_by_side(sim: Simulator, protocol: WireProtocol):
     async def one() -> str:
-        reader, writer = await open_stream(sim, tongue, "sim-1!pace=0.005")
+        reader, writer = await open_stream(sim, protocol, "sim-1!pace=0.005")
         data = await asyncio.wait_for(_rest(reader), 120)
         writer.close()
         return data
@@ -113,11 +113,11 @@ async def test_it_runs_inside_async_with():
         await asyncio.open_connection(sim.host, sim.port)
 
 
-def test_it_stops_while_answers_stall(tongue: Tongue):
+def test_it_stops_while_answers_stall(protocol: WireProtocol):
     with Simulator() as sim:
         client = socket.create_connection((sim.host, sim.port))
-        body = json.dumps(tongue.body("sim-1!stall", "Hi", True)).encode()
-        target = tongue.path("sim-1!stall", True)
+        body = json.dumps(protocol.body("sim-1!stall", "Hi", True)).encode()
+        target = protocol.path("sim-1!stall", True)
         client.sendall(
             f"POST {target} HTTP/1.1\r\nhost: 127.0.0.1\r\nanthropic-version: 1\r\ncontent-length: {len(body)}\r\n\r\n".encode()
             + body

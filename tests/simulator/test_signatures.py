@@ -1,4 +1,4 @@
-"""Reasoning state that comes back changed, moved or missing gets the answer that the real provider gives."""
+"""Changed, moved or missing reasoning state gets the same error as at the real provider."""
 
 import copy
 from collections.abc import Callable
@@ -16,7 +16,7 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "require
 
 
 class Anthropic:
-    """Two steps of a tool loop with thinking, as Anthropic's wire has them."""
+    """Two steps of a tool loop with thinking, in Anthropic's format."""
 
     path = "/v1/messages"
 
@@ -80,7 +80,7 @@ def post(sim: Simulator, wire: Any, body: Body) -> Answer:
 
 
 def after(sim: Simulator, wire: Any, steps: int) -> Body:
-    """The body of a loop after so many steps."""
+    """The request body after a number of steps."""
     body: Body = wire.body()
     for _ in range(steps):
         answer = post(sim, wire, body)
@@ -90,7 +90,7 @@ def after(sim: Simulator, wire: Any, steps: int) -> Body:
 
 
 @pytest.mark.parametrize("wire", [Anthropic(), Responses(), Google()], ids=lambda wire: type(wire).__name__)
-def test_what_comes_back_as_it_was_is_taken(sim: Simulator, wire: Any):
+def test_unchanged_state_is_accepted(sim: Simulator, wire: Any):
     answer = post(sim, wire, after(sim, wire, 2))
     assert answer.status == 200
     assert "The tool get_weather answered: 18." in answer.body.decode()
@@ -204,7 +204,7 @@ def test_anthropic_needs_no_thinking_where_it_is_off(sim: Simulator):
     assert post(sim, Anthropic(), body).status == 200
 
 
-def test_what_clients_may_change_is_not_signed(sim: Simulator):
+def test_parts_that_clients_may_change_are_not_signed(sim: Simulator):
     body = after(sim, Anthropic(), 2)
     text = body["messages"][0]["content"]
     body["messages"][0]["content"] = [{"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}]
@@ -332,7 +332,7 @@ def test_google_takes_signatures_in_either_alphabet(sim: Simulator):
 # --- Chat Completions: no signatures, but one vendor's rule ------------------------------------------------------------
 
 
-def test_a_model_that_wants_its_reasoning_back_misses_it(sim: Simulator):
+def test_missing_reasoning_is_refused_by_a_model_that_requires_it(sim: Simulator):
     body: Body = {
         "model": "sim-echo",
         "messages": [{"role": "user", "content": "What is the weather in Paris?"}],

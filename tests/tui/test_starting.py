@@ -10,7 +10,7 @@ import pytest
 from modelbay.onboarding import local_servers
 from modelbay.providers import presets
 from modelbay.simulator import Simulator
-from modelbay.simulator.authorisation import Manner, manner_of
+from modelbay.simulator.login_server import LoginBehavior, behavior_of
 from tests.tui.sitting import sitting
 
 
@@ -24,7 +24,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 def open_server() -> Iterator[Simulator]:
     """A provider that requires no key and approves logins automatically."""
     with Simulator() as running:
-        running.provider.logins.behave(Manner(approve_after=1, interval=1))
+        running.provider.logins.behave(LoginBehavior(approve_after=1, interval=1))
         yield running
 
 
@@ -109,7 +109,7 @@ model = "sim-1"
 
 
 async def test_logging_in_shows_the_code_and_waits_for_the_approval(home: Path, open_server: Simulator):
-    open_server.provider.logins.behave(Manner(approve_after=2, interval=1))
+    open_server.provider.logins.behave(LoginBehavior(approve_after=2, interval=1))
     async with sitting(FLOW.replace("SIM", open_server.url), home=home) as person:
         await person.says("/login")
         await person.sees("Select a platform", "Kimi Code", "provider own")
@@ -123,7 +123,7 @@ async def test_logging_in_shows_the_code_and_waits_for_the_approval(home: Path, 
 
 
 async def test_a_login_that_is_denied_takes_its_code_away_and_can_be_tried_again(home: Path, open_server: Simulator):
-    open_server.provider.logins.behave(manner_of(["deny", "interval=1"]))
+    open_server.provider.logins.behave(behavior_of(["deny", "interval=1"]))
     async with sitting(FLOW.replace("SIM", open_server.url), home=home) as person:
         await person.says("/login own")
         await person.sees("denied")
@@ -134,7 +134,7 @@ async def test_a_login_that_is_denied_takes_its_code_away_and_can_be_tried_again
 
 
 async def test_esc_leaves_a_login_that_was_denied(home: Path, open_server: Simulator):
-    open_server.provider.logins.behave(manner_of(["deny", "interval=1"]))
+    open_server.provider.logins.behave(behavior_of(["deny", "interval=1"]))
     async with sitting(FLOW.replace("SIM", open_server.url), home=home) as person:
         await person.says("/login own")
         await person.sees("denied")

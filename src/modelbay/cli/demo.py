@@ -17,7 +17,7 @@ from modelbay.conversation import Protocol, Text, Tool, ToolResult, Turn, user
 from modelbay.events import Event, PartDelta, PartStarted, Reply, collect
 from modelbay.hub import Hub
 from modelbay.simulator import Simulator
-from modelbay.simulator.entries import BASES, alias, config_text
+from modelbay.simulator.config_entries import BASES, alias, config_text
 from modelbay.storage.cache import Cache
 
 KEY = "demo-key"

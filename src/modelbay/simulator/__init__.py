@@ -1,11 +1,11 @@
-"""The embedded provider: every protocol that has a codec, without an account, a network or a bill; and faults on demand.
+"""A simulated provider with every protocol that has a codec. It needs no account and no network, and has faults on demand.
 
-    with Simulator() as sim:            # or `async with`; it runs in a thread of its own
-        ...                             # sim.url is the base URL, sim.journal what arrived
+    with Simulator() as sim:            # or `async with`; it runs in its own thread
+        ...                             # sim.url is the base URL, sim.journal the received requests
 
-`serve` runs it in the foreground. What a model says is made by `brain.py` from the conversation alone; the codecs'
-client side reads requests and writes answers, so that one brain speaks every protocol; what else tells one protocol from
-another is data, in `manners.py`.
+`serve` runs it in the foreground. `brain.py` makes the reply of a model from the conversation alone. The client side of the
+codecs parses requests and renders responses, so the brain works for every protocol. Other differences between protocols are data
+in `traits.py`.
 """
 
 from modelbay.simulator.journal import Entry, Journal

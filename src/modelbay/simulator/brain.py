@@ -18,60 +18,62 @@ from modelbay.conversation import AnyPart, Conversation, Reasoning, Refusal, Tex
 from modelbay.events import Event, FinishReason, UsageReported
 from modelbay.protocols.assembly import Assembly
 from modelbay.simulator.examples import example
-from modelbay.simulator.manners import Manners
-from modelbay.simulator.models import Facts
 from modelbay.simulator.reading import Reading, acknowledge, read, text_of
 from modelbay.simulator.signatures import SECRET, Prefix, signed_text
-from modelbay.simulator.usage import part_tokens, tokens, with_output
+from modelbay.simulator.simulated_models import SimulatedModel
+from modelbay.simulator.token_counts import part_tokens, tokens, with_output
+from modelbay.simulator.traits import ProtocolTraits
 from modelbay.usage import Usage
 
 _LOREM = re.findall(
     r"\w+",
     "the quick brown fox jumps over the lazy dog while a gentle wind moves the tall grass and far away "
-    "somebody plays a slow song on an old piano",
+    "a friend plays a slow song on an old piano",
 )
 _COMMON = {"get", "set", "list", "show", "make", "run", "the", "tool", "call", "create", "find", "and", "for", "with"}
-"""Words of tool names that say nothing about what the tool is for."""
+"""Words in names of tools that do not describe the tool."""
 _ANSWER = {"type": "object", "properties": {"answer": {"type": "string"}}}
-"""The shape of a JSON answer where none is given."""
+"""The default schema of a JSON reply."""
 _SENTENCES = {"minimal": 1, "low": 2, "high": 6, "xhigh": 9, "max": 11}
-"""How long it thinks, by effort."""
+"""The number of sentences of thinking, by effort."""
 _PIECE = re.compile(r"\s*\S+|\s+")
 
 
-class Answer(Struct):
-    """What the model will say, whole."""
+class SimulatedReply(Struct):
+    """The whole reply of the model."""
 
     parts: list[AnyPart]
     finish: FinishReason = "stop"
     stop_sequence: str | None = None
     unseen: int = 0
-    """Tokens of thinking that is not shown."""
+    """Tokens of hidden thinking."""
 
     def usage(self, prompt: Usage) -> Usage:
         return with_output(prompt, self.parts, self.unseen)
 
 
-def answer(conversation: Conversation, facts: Facts, manners: Manners, secret: bytes = SECRET) -> Answer:
+def answer(
+    conversation: Conversation, facts: SimulatedModel, traits: ProtocolTraits, secret: bytes = SECRET
+) -> SimulatedReply:
     reading = read(conversation)
-    prefix = Prefix.of(conversation, manners.protocol, secret)
-    result = _say(conversation, reading, facts)
+    prefix = Prefix.of(conversation, traits.protocol, secret)
+    result = _reply(conversation, reading, facts)
     thought = thinks(conversation, facts)
     if thought:
-        _think(result, conversation, reading, manners)
-    result = _limit(result, conversation, manners)
-    _name_calls_and_sign(result, prefix, manners, thought=thought)
-    if not manners.gives_state(conversation.settings.extra):
+        _add_thinking(result, conversation, reading, traits)
+    result = _apply_limits(result, conversation, traits)
+    _name_calls_and_sign(result, prefix, traits, thought=thought)
+    if not traits.gives_state(conversation.settings.extra):
         for part in result.parts:
             part.opaque = None
     for index, part in enumerate(result.parts):
-        if (start := manners.item_ids.get(_tag(part))) is not None:
-            part.item_id = f"{start}{_mark(prefix, thought=thought)}{index:02}"
+        if (start := traits.item_ids.get(_tag(part))) is not None:
+            part.item_id = f"{start}{_id_middle(prefix, thought=thought)}{index:02}"
     return result
 
 
-def events(answer: Answer, id: str, model: str, usage: Usage, created: int) -> Iterator[Event]:
-    """The answer, a word at a time."""
+def events(answer: SimulatedReply, id: str, model: str, usage: Usage, created: int) -> Iterator[Event]:
+    """The events of the reply, one per word."""
     assembly = Assembly()
     yield UsageReported(msgspec.structs.replace(usage, output=0, reasoning=None))
     assembly.start(id, model, {"created": created})
@@ -111,31 +113,31 @@ def _stream(part: AnyPart, assembly: Assembly) -> Iterator[Event]:
 
 
 def pieces(text: str) -> Iterator[str]:
-    """Word by word, with the space before each."""
+    """The words of a text, each with the space before it."""
     for found in _PIECE.finditer(text):
         yield found.group()
 
 
-# --- what it says ------------------------------------------------------------------------------------------------------
+# --- text ------------------------------------------------------------------------------------------------------------
 
 
-def _say(conversation: Conversation, reading: Reading, facts: Facts) -> Answer:
+def _reply(conversation: Conversation, reading: Reading, facts: SimulatedModel) -> SimulatedReply:
     if "SIM_REFUSE" in reading.prompt:
-        return Answer([Refusal(text="I am sorry, but I cannot help with that.")], "refusal")
+        return SimulatedReply([Refusal(text="I am sorry, but I cannot help with that.")], "refusal")
     calls = _calls(conversation, reading, facts)
     if calls:
-        return Answer([*calls], "tool_calls")
+        return SimulatedReply([*calls], "tool_calls")
     form = conversation.settings.output_format
     if form is not None and form.kind != "text":
         schema = _ANSWER if form.schema is None else form.schema
-        return Answer([Text(text=msgspec.json.encode(example(schema, reading.prompt)).decode())])
+        return SimulatedReply([Text(text=msgspec.json.encode(example(schema, reading.prompt)).decode())])
     text = _text(reading, facts)
     if "SIM_FILTER" in reading.prompt:
-        return Answer([Text(text=text[: len(text) // 2])], "content_filter")
-    return Answer([Text(text=text)])
+        return SimulatedReply([Text(text=text[: len(text) // 2])], "content_filter")
+    return SimulatedReply([Text(text=text)])
 
 
-def _text(reading: Reading, facts: Facts) -> str:
+def _text(reading: Reading, facts: SimulatedModel) -> str:
     wanted = re.search(r"\b(\d{1,6}) words\b", reading.prompt)
     if wanted and not reading.results:
         return _many_words(int(wanted.group(1)))
@@ -169,10 +171,10 @@ def _many_words(count: int) -> str:
     return " ".join(words).capitalize() + "."
 
 
-# --- what it calls -----------------------------------------------------------------------------------------------------
+# --- tool calls --------------------------------------------------------------------------------------------------------
 
 
-def _calls(conversation: Conversation, reading: Reading, facts: Facts) -> list[ToolCall]:
+def _calls(conversation: Conversation, reading: Reading, facts: SimulatedModel) -> list[ToolCall]:
     settings = conversation.settings
     choice = settings.tool_choice
     mode = choice.mode if choice is not None else None
@@ -204,7 +206,7 @@ def _asks_for_a_tool(prompt: str) -> bool:
 
 
 def _relevance(tool: Tool, prompt: str) -> int:
-    """How many words of its name the prompt has; the whole name counts most."""
+    """The number of words of a tool's name in the prompt; 10 for the whole name."""
     low = prompt.lower()
     if tool.name.lower() in low:
         return 10
@@ -220,10 +222,10 @@ def _call(tool: Tool, prompt: str, turn: int) -> ToolCall:
     return ToolCall(name=tool.name, arguments=msgspec.json.encode(arguments).decode())
 
 
-# --- what it thinks ----------------------------------------------------------------------------------------------------
+# --- thinking ----------------------------------------------------------------------------------------------------------
 
 
-def thinks(conversation: Conversation, facts: Facts) -> bool:
+def thinks(conversation: Conversation, facts: SimulatedModel) -> bool:
     if facts.can("always_thinking"):
         return True
     reasoning = conversation.settings.reasoning
@@ -234,19 +236,19 @@ def thinks(conversation: Conversation, facts: Facts) -> bool:
     return bool(reasoning.enabled or reasoning.effort or reasoning.budget)
 
 
-def _think(answer: Answer, conversation: Conversation, reading: Reading, manners: Manners) -> None:
-    """Puts thinking before what is said: in full, withheld, or only counted, as the request and the protocol have it."""
+def _add_thinking(answer: SimulatedReply, conversation: Conversation, reading: Reading, traits: ProtocolTraits) -> None:
+    """Adds thinking before the reply: visible, redacted or only counted, depending on the request and the protocol."""
     reasoning = conversation.settings.reasoning or Reasoning()
     text = _thoughts(reading, reasoning.effort)
-    if "SIM_REDACT" in reading.prompt and manners.redacted:
-        answer.parts.insert(0, Thinking(native=manners.redacted))
+    if "SIM_REDACT" in reading.prompt and traits.redacted:
+        answer.parts.insert(0, Thinking(native=traits.redacted))
         answer.unseen = tokens(text)
-    elif manners.shows(reasoning.visibility):
-        answer.parts.insert(0, Thinking(texts=[text], native=manners.thinking_native, summary=manners.summary))
+    elif traits.shows(reasoning.visibility):
+        answer.parts.insert(0, Thinking(texts=[text], native=traits.thinking_native, summary=traits.summary))
     else:
         answer.unseen = tokens(text)
-        if manners.keeps_hidden:
-            answer.parts.insert(0, Thinking(native=manners.thinking_native, summary=manners.summary))
+        if traits.keeps_hidden:
+            answer.parts.insert(0, Thinking(native=traits.thinking_native, summary=traits.summary))
 
 
 def _thoughts(reading: Reading, effort: str | None) -> str:
@@ -261,8 +263,8 @@ def _thoughts(reading: Reading, effort: str | None) -> str:
 # --- limits, signatures ------------------------------------------------------------------------------------------------
 
 
-def _limit(answer: Answer, conversation: Conversation, manners: Manners) -> Answer:
-    """Cuts the answer at a stop sequence and at the most tokens it may have."""
+def _apply_limits(answer: SimulatedReply, conversation: Conversation, traits: ProtocolTraits) -> SimulatedReply:
+    """Cuts the reply at a stop sequence and at the maximum output tokens."""
     for part in answer.parts:
         if type(part) is Text:
             _stop(answer, part, conversation.settings.stop or [])
@@ -274,15 +276,15 @@ def _limit(answer: Answer, conversation: Conversation, manners: Manners) -> Answ
     for part in answer.parts:
         count = part_tokens(part)
         if count > left:
-            if (cut := _cut(part, left, manners)) is not None:
+            if (cut := _shortened(part, left, traits)) is not None:
                 kept.append(cut)
             break
         kept.append(part)
         left -= count
-    return Answer(kept, "length", unseen=answer.unseen)
+    return SimulatedReply(kept, "length", unseen=answer.unseen)
 
 
-def _stop(answer: Answer, part: Text, sequences: list[str]) -> None:
+def _stop(answer: SimulatedReply, part: Text, sequences: list[str]) -> None:
     found = [(part.text.find(sequence), sequence) for sequence in sequences if sequence and sequence in part.text]
     if found:
         at, answer.stop_sequence = min(found)
@@ -290,30 +292,30 @@ def _stop(answer: Answer, part: Text, sequences: list[str]) -> None:
         answer.finish = "stop"
 
 
-def _cut(part: AnyPart, count: int, manners: Manners) -> AnyPart | None:
-    """The part with so many tokens at most; None where nothing of it can stand."""
+def _shortened(part: AnyPart, count: int, traits: ProtocolTraits) -> AnyPart | None:
+    """The part with at most `count` tokens; None if nothing is left."""
     match part:
         case Text() | Refusal():
             return msgspec.structs.replace(part, text=part.text[: count * 4]) if count else None
         case Thinking() if part.text and count:
             return msgspec.structs.replace(part, texts=[part.text[: count * 4]])
-        case ToolCall() if manners.cuts_calls and count > tokens(part.name):
+        case ToolCall() if traits.cuts_calls and count > tokens(part.name):
             return msgspec.structs.replace(part, arguments=part.arguments[: (count - tokens(part.name)) * 4])
         case _:
             return None
 
 
-def _name_calls_and_sign(answer: Answer, prefix: Prefix, manners: Manners, *, thought: bool) -> None:
-    """Gives ids to calls, and signatures to the parts that carry this protocol's state."""
+def _name_calls_and_sign(answer: SimulatedReply, prefix: Prefix, traits: ProtocolTraits, *, thought: bool) -> None:
+    """Sets the IDs of calls, and the signatures of parts that carry the protocol's reasoning state."""
     signed = False
     for index, part in enumerate(answer.parts):
-        if type(part) is ToolCall and manners.call_id is not None:
-            part.id = f"{manners.call_id}{_mark(prefix, thought=thought)}{index:02}"
+        if type(part) is ToolCall and traits.call_id is not None:
+            part.id = f"{traits.call_id}{_id_middle(prefix, thought=thought)}{index:02}"
         if type(part) is Thinking:
-            if manners.signed == "thinking":
+            if traits.signed == "thinking":
                 part.opaque = prefix.sign(*signed_text(part))
-        elif manners.signed == "calls" and thought and not signed:
-            # only the first part of a step has it; a text's binds what was said with it
+        elif traits.signed == "calls" and thought and not signed:
+            # only the first part of a step has a signature; that of a text includes the text
             signed = True
             if type(part) is Text:
                 prefix.add("assistant", part)
@@ -323,14 +325,14 @@ def _name_calls_and_sign(answer: Answer, prefix: Prefix, manners: Manners, *, th
         prefix.add("assistant", part)
 
 
-def _mark(prefix: Prefix, *, thought: bool) -> str:
-    """The middle of an id; it remembers whether the model had thought before the call, so that this can be asked for."""
+def _id_middle(prefix: Prefix, *, thought: bool) -> str:
+    """The middle of an ID. It shows whether the model had thought before the call, so that a rule can check it."""
     return f"{'T' if thought else 'P'}{prefix.digest()[:20]}"
 
 
-def thought_before(call_id: str | None, manners: Manners) -> bool:
-    """Whether an id is one of ours, given after thinking."""
-    return re.fullmatch(rf"{manners.call_id}T[0-9a-f]{{20}}\d\d", call_id or "") is not None
+def thought_before(call_id: str | None, traits: ProtocolTraits) -> bool:
+    """Whether the simulator made an ID after thinking."""
+    return re.fullmatch(rf"{traits.call_id}T[0-9a-f]{{20}}\d\d", call_id or "") is not None
 
 
 def _tag(part: AnyPart) -> str:

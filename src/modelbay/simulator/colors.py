@@ -1,4 +1,4 @@
-"""What the simulator sees in a picture: the color of a PNG that has one color only."""
+"""Detection of the color of a PNG image with a single color."""
 
 import struct
 import zlib
@@ -13,11 +13,11 @@ NAMES = {
     (255, 255, 255): "white",
 }
 MOST = 2**20
-"""Bytes of a picture, unpacked: no more are looked at."""
+"""The maximum number of decompressed bytes that are read from an image."""
 
 
 def color(data: str) -> str | None:
-    """The color of a PNG in Base64: 8 bits of red, green and blue, all pixels the same, one IDAT chunk. Else None."""
+    """The color of a PNG in Base64 with 8-bit RGB, equal pixels and one IDAT chunk; otherwise None."""
     try:
         png = b64decode(data)
         kind, width, height, depth, form, _, _, interlaced = struct.unpack_from(">4sIIBBBBB", png, 12)

@@ -1,4 +1,4 @@
-"""A plausible value for a JSON Schema: valid, the same each time, and fed from the words of the prompt."""
+"""A plausible value for a JSON Schema: valid, deterministic, and taken from the prompt where possible."""
 
 import re
 from typing import Any, TypeVar
@@ -7,7 +7,7 @@ from modelbay.conversation import Json
 
 _T = TypeVar("_T")
 _DEPTH = 12
-"""How deep a schema that contains itself is followed where it need not be."""
+"""The maximum depth of optional values in a recursive schema."""
 _FORMATS = {
     "date": "2026-01-01",
     "date-time": "2026-01-01T09:00:00Z",
@@ -40,8 +40,8 @@ _PATTERNED = (
 _CAPITAL = re.compile(r"(?<![.!?] )(?<!^)\b[A-ZÀ-Þ][\w-]+(?: [A-ZÀ-Þ][\w-]+)*")
 
 
-class Maker:
-    """Makes values from one prompt. `turn` tells apart what is made several times, as two parallel calls."""
+class ExampleMaker:
+    """Makes values from one prompt. `turn`: makes several values differ, such as those of two parallel calls."""
 
     def __init__(self, root: Json, prompt: str, turn: int = 0) -> None:
         self._root = root
@@ -52,7 +52,7 @@ class Maker:
         return self._value(self._root, "", 0)
 
     def _value(self, schema: Json, name: str, depth: int) -> Json:
-        if not isinstance(schema, dict):  # `true`, or nothing said
+        if not isinstance(schema, dict):  # `true` or missing
             return self._string({}, name)
         schema = self._flat(schema, depth)
         if "const" in schema:
@@ -79,7 +79,7 @@ class Maker:
                 return self._string(schema, name)
 
     def _flat(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
-        """The schema with references followed and branches taken."""
+        """The schema with references resolved and one branch chosen."""
         for _ in range(_DEPTH):
             if isinstance(schema.get("$ref"), str):
                 rest = {k: v for k, v in schema.items() if k != "$ref"}
@@ -95,7 +95,7 @@ class Maker:
         return schema
 
     def _branch(self, branches: list[Json], depth: int) -> Json:
-        """The first that is not null; deep inside, the one that ends soonest."""
+        """The first branch that is not null; at great depth, the shortest one."""
         plain = [branch for branch in branches if isinstance(branch, dict) and branch.get("type") != "null"]
         if depth >= _DEPTH:
             return min(branches, key=lambda branch: len(str(branch)))
@@ -118,7 +118,7 @@ class Maker:
     def _object(self, schema: dict[str, Any], depth: int) -> dict[str, Json]:
         properties = schema.get("properties") or {}
         required = schema.get("required")
-        # a model fills what is required, and all where nothing is said to be
+        # like a model: the required properties, or all if none is required
         names = list(required if required else properties)
         made = {name: self._value(properties.get(name), name, depth + 1) for name in names if depth < 2 * _DEPTH}
         extra = schema.get("additionalProperties")
@@ -174,12 +174,12 @@ class Maker:
             try:
                 if re.search(pattern, candidate):
                     return candidate
-            except re.error:  # ECMA's, not ours
+            except re.error:  # valid in ECMAScript only
                 break
         return text
 
     def _word(self, name: str) -> str:
-        """What a property of this name is likely to hold."""
+        """A likely value for a property of this name."""
         said = re.findall(r'"([^"]+)"|`([^`]+)`|“([^”]+)”', self._prompt)
         if said:
             return self._choice(["".join(found) for found in said])
@@ -201,7 +201,7 @@ class Maker:
 
 
 def _merged(schemas: list[Json]) -> dict[str, Any]:
-    """Schemas that must all hold, as one."""
+    """One schema for several that must all match."""
     merged: dict[str, Any] = {}
     for schema in schemas:
         for key, value in (schema if isinstance(schema, dict) else {}).items():
@@ -216,4 +216,4 @@ def _merged(schemas: list[Json]) -> dict[str, Any]:
 
 def example(schema: Json, prompt: str, turn: int = 0) -> Json:
     """A value that is valid for the schema."""
-    return Maker(schema, prompt, turn).make()
+    return ExampleMaker(schema, prompt, turn).make()

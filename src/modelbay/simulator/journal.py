@@ -1,4 +1,4 @@
-"""The journal: what arrived, when its client went away, and how it ended. Safe to read from any thread."""
+"""The journal: received requests, disconnects, and the end of each response. It can be read from any thread."""
 
 import asyncio
 import re
@@ -20,7 +20,7 @@ _SECRET_QUERY = re.compile(r"(?<=[?&]key=)[^&]+")
 
 
 class Entry:
-    """One request. Keys are redacted in `headers` and `target`; `key` says whether one was sent, by its header's name."""
+    """One request. Keys are redacted in `headers` and `target`. `key`: the name of the header that contained a key."""
 
     def __init__(self, method: str, target: str, headers: dict[str, str], body: bytes = b"") -> None:
         self.time = time.monotonic()
@@ -35,16 +35,16 @@ class Entry:
         self.fault: str | None = None
         self.status: int | None = None
         self.sent = 0
-        """Bytes of the answer's body that were handed to the network."""
+        """Bytes of the response body that were passed to the network."""
         self.ended: float | None = None
-        """When the answer was whole."""
+        """Time at which the response was complete."""
         self.disconnected: float | None = None
-        """When the client went away before that."""
+        """Time at which the client disconnected before the end."""
         self._over: Future[None] = Future()
 
     def __repr__(self) -> str:
-        fate = "disconnected" if self.disconnected else "ended" if self.ended else "under way"
-        return f"<Entry {self.method} {self.target} {self.status} {fate}>"
+        state = "disconnected" if self.disconnected else "ended" if self.ended else "running"
+        return f"<Entry {self.method} {self.target} {self.status} {state}>"
 
     @property
     def json(self) -> Json:
@@ -65,7 +65,7 @@ class Entry:
             self._over.set_result(None)
 
     async def wait_over(self, timeout: float = 60.0) -> "Entry":
-        """Waits until the answer is whole or its client has gone; which of them, `ended` and `disconnected` tell.
+        """Waits until the response is complete or the client has disconnected; see `ended` and `disconnected`.
 
         Raises:
             TimeoutError: neither happened in time.
@@ -107,7 +107,7 @@ class Journal:
         return self._entries[-1]
 
     def calls(self) -> list[Entry]:
-        """The requests for an answer, without model lists and token counts."""
+        """The requests for a reply, without model lists and token counts."""
         return [entry for entry in self if entry.model is not None]
 
     def dump(self) -> bytes:

@@ -1,4 +1,4 @@
-"""What a model takes from a conversation before it answers: the question, the files with it, the results since."""
+"""The parts of a conversation that a model responds to: the last prompt, its files, and tool results since then."""
 
 import re
 
@@ -14,19 +14,19 @@ _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 class Reading(Struct):
     prompt: str = ""
-    """What the user asked last."""
+    """The last prompt of the user."""
     media: list[Media] = field(default_factory=list)
-    """What came with it, or with the results since."""
+    """The files in the prompt, or in the results since then."""
     results: list[ToolResult] = field(default_factory=list)
-    """The tool results that the model has not answered yet."""
+    """The tool results without a response yet."""
     calls: dict[str, str] = field(default_factory=dict)
-    """The name of every call, by its id."""
+    """The name of each call, by ID."""
     steps: int = 0
-    """Turns with calls since the user asked."""
+    """The number of turns with calls since the prompt."""
     questions: int = 0
-    """How often the user has asked."""
+    """The number of prompts."""
     calling: bool = False
-    """Inside a step: where turns are items, one has as many turns as it has calls."""
+    """Whether the last turn belongs to a step. In protocols with items, a step has one turn per call."""
 
 
 def read(conversation: Conversation) -> Reading:

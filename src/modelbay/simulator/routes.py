@@ -1,4 +1,4 @@
-"""Which path means what: the one table of addresses, for every protocol and every cloud that carries it."""
+"""The table of paths, for every protocol and for every cloud that offers it."""
 
 import re
 from typing import Literal
@@ -15,13 +15,13 @@ Action = Literal[
 class Route(Struct, frozen=True):
     action: Action
     protocol: str
-    """"" where the headers tell, as for model lists."""
+    """The protocol; "" if the headers decide, as for model lists."""
     model: str | None = None
-    """The model, where the path names it."""
+    """The model in the path, if any."""
     stream: bool | None = None
-    """Whether to stream, where the path says it."""
+    """Whether the path requests a stream; None if it does not say."""
     needs: str = ""
-    """A parameter that the query must have; without it there is no such path."""
+    """A required query parameter. Without it, the path is not found."""
 
 
 _MODEL = r"(?P<model>[^/]+?)"
@@ -31,7 +31,7 @@ _GEMINI = rf"(?:/v1beta|/v1)/(?:tuned)?[mM]odels/{_MODEL}"
 _OPENAI = r"(?:/v1|/openai/v1|/coding/v1)?"
 _VERSIONED = re.compile(r"/openai/(?:deployments/|responses|models)")
 _VERSION = "api-version"
-"""Azure's paths without a version in them want one in the query."""
+"""Azure's paths without a version require one in the query."""
 
 _Row = tuple[str, str, Action, str, bool | None]
 _ROWS: tuple[_Row, ...] = (
@@ -71,11 +71,11 @@ _TABLE = [(method, re.compile(path), action, protocol, stream) for method, path,
 
 
 KEYLESS: frozenset[Action] = frozenset(("device", "token", "revoke", "about_login", "simulate", "page"))
-"""Where one gets what other requests must carry."""
+"""Actions without a key: they provide the token for other requests."""
 
 
 def find(method: str, path: str) -> tuple[Route | None, bool]:
-    """The route of a raw path, and whether the path exists under any method."""
+    """The route of a raw path, and whether the path exists for any method."""
     exists = False
     for allowed, pattern, action, protocol, stream in _TABLE:
         if (found := pattern.fullmatch(path)) is not None:
@@ -88,7 +88,7 @@ def find(method: str, path: str) -> tuple[Route | None, bool]:
 
 
 def protocol_of(path: str, headers: dict[str, str]) -> str:
-    """Whose words an answer is in where the path is everybody's, or nobody's."""
+    """The protocol of a response if several protocols use the path, or none."""
     if "anthropic-version" in headers or "/messages" in path or "/anthropic/" in path:
         return "anthropic"
     if (

@@ -1,4 +1,4 @@
-"""Runs the simulator on uvicorn: in a thread of its own for tests and programs, or in the foreground for a person."""
+"""Runs the simulator on uvicorn: in its own thread for tests and programs, or in the foreground for a user."""
 
 import asyncio
 import socket
@@ -11,19 +11,19 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from modelbay.serving.callers import Callers
-from modelbay.simulator.app import TRANSPORT, App
-from modelbay.simulator.authorisation import Authorisation
+from modelbay.simulator.asgi_app import TRANSPORT, SimulatorApp
 from modelbay.simulator.journal import Journal
-from modelbay.simulator.provider import Provider, Settings
+from modelbay.simulator.login_server import LoginServer
+from modelbay.simulator.simulated_provider import SimulatedProvider, SimulatorSettings
 
 _BACKLOG = 1_024
 
 
 class _Protocol(HttpToolsProtocol):
-    """uvicorn's own, which also tells the app its transport: faults cut connections, and ASGI has no word for that."""
+    """uvicorn's protocol, which also passes the transport to the app: some faults close connections, which ASGI cannot do."""
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Clients that try a WebSocket first get their answer from the app; nobody needs to be warned."""
+        """Does nothing: the app responds to clients that try a WebSocket first, so no warning is needed."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -32,7 +32,7 @@ class _Protocol(HttpToolsProtocol):
 
 class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Ends at once: a stalled answer has no end to wait for."""
+        """Stops immediately, because a stalled response may never end."""
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):
@@ -43,9 +43,9 @@ class _Server(uvicorn.Server):
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _server(provider: Provider, journal: Journal, callers: Callers) -> _Server:
+def _server(provider: SimulatedProvider, journal: Journal, callers: Callers) -> _Server:
     config = uvicorn.Config(
-        App(provider, journal, callers),
+        SimulatorApp(provider, journal, callers),
         http=_Protocol,
         ws="none",
         lifespan="off",
@@ -61,7 +61,7 @@ def _listen(host: str, port: int) -> socket.socket:
     """A listening socket.
 
     Raises:
-        OSError: the port is taken, or the host is not ours.
+        OSError: the port is in use, or the host is not an address of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -80,9 +80,9 @@ def _url(host: str, port: int) -> str:
 
 
 class Simulator:
-    """The embedded provider, running from `start` to `stop` or inside `with` or `async with`.
+    """The simulated provider. It runs from `start` to `stop`, or inside `with` or `async with`.
 
-    It has a thread and an event loop of its own, so that blocking clients and asynchronous ones meet the same server.
+    It has its own thread and event loop, so that blocking and asynchronous clients can use the same server.
     """
 
     def __init__(
@@ -96,14 +96,14 @@ class Simulator:
         names: Collection[str] = (),
         **settings: Any,
     ) -> None:
-        """`pace`: seconds between two pieces of a stream. `aliases`: more names for the models, as
-        `{"claude-sonnet-4-5": "sim-thinker"}`. `names`: more host names that it may be called by. `secret=b"…"`: another
-        one makes a provider that refuses this one's signatures."""
+        """`pace`: seconds between two pieces of a stream. `aliases`: additional names of models, such as
+        `{"claude-sonnet-4-5": "sim-thinker"}`. `names`: additional host names to accept. `secret=b"…"`: the secret for signatures;
+        a simulator with another secret refuses them."""
         self.host = host
         self.port = port
         self.journal = Journal()
         self._callers = Callers(host, frozenset(name.lower() for name in names))
-        self.provider = Provider(Settings(key=key, pace=pace, aliases=aliases or {}, **settings))
+        self.provider = SimulatedProvider(SimulatorSettings(key=key, pace=pace, aliases=aliases or {}, **settings))
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -113,12 +113,12 @@ class Simulator:
         return _url(self.host, self.port)
 
     def start(self) -> "Simulator":
-        """Raises OSError where the port is taken."""
+        """Starts the server. Raises OSError if the port is in use."""
         listener = _listen(self.host, self.port)
         self.port = listener.getsockname()[1]
         self._server = _server(self.provider, self.journal, self._callers)
         run = self._server.run
-        # connections wait in the socket's queue until the loop runs, so nobody needs to wait for it
+        # connections wait in the socket's queue until the loop runs, so the caller need not wait for it
         self._thread = threading.Thread(target=run, args=([listener],), name="modelbay-simulator", daemon=True)
         self._thread.start()
         return self
@@ -130,7 +130,7 @@ class Simulator:
             self._server = self._thread = None
 
     def reset(self) -> None:
-        """Forgets what has happened: the journal, the prompts seen, the faults that had their times."""
+        """Clears the journal, the prompt cache and the counts of faults."""
         self.journal.clear()
         self.provider.reset()
 
@@ -156,18 +156,19 @@ def serve(
     key: str | None = None,
     pace: float = 0.02,
     ready: Callable[[str], None] | None = None,
-    logins: Authorisation | None = None,
+    logins: LoginServer | None = None,
     names: Collection[str] = (),
 ) -> None:
-    """Runs until Ctrl-C or SIGTERM; `ready` is told the URL once requests are taken. `logins` is its login server;
-    `names` are more host names that it may be called by.
+    """Serves until Ctrl-C or SIGTERM. Calls `ready` with the URL when the server accepts requests.
+
+    `logins`: the login server. `names`: additional host names to accept.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is in use.
         KeyboardInterrupt: Ctrl-C, after everything is closed.
     """
     listener = _listen(host, port)
-    provider = Provider(Settings(key=key, pace=pace))
+    provider = SimulatedProvider(SimulatorSettings(key=key, pace=pace))
     provider.logins = logins or provider.logins
     server = _server(provider, Journal(), Callers(host, frozenset(name.lower() for name in names)))
     if ready is not None:

@@ -1,7 +1,7 @@
-"""Signatures: reasoning state that only its maker can write and check.
+"""Signatures: reasoning state that only the simulator can create and verify.
 
-A signature is bound to what it signs, to its place and to everything said before it. What clients may change (ids, cache
-marks, white space, system prompts, how a text is cut into parts, older thinking) is not bound.
+A signature depends on the signed text, its position and the conversation before it. It does not depend on parts that clients may
+change: IDs, cache marks, white space, system prompts, the division of texts into parts, and older thinking.
 """
 
 import hmac
@@ -20,11 +20,11 @@ _MAGIC = b"sim1"
 
 
 class Prefix:
-    """What was said so far, as a digest that grows."""
+    """A running digest of the conversation."""
 
     def __init__(self, protocol: str, secret: bytes = SECRET) -> None:
         self._secret = secret
-        self._said = sha256(protocol.encode())
+        self._digest = sha256(protocol.encode())
         self._voice = ""
 
     @classmethod
@@ -43,30 +43,30 @@ class Prefix:
     def add(self, voice: str, part: AnyPart) -> None:
         match part:
             case Text() | Refusal():
-                self._say(voice, part.text)
+                self._update(voice, part.text)
             case Media():
-                self._say(f"{voice} {part.kind}", part.data or part.url or part.file_id or part.text or "")
+                self._update(f"{voice} {part.kind}", part.data or part.url or part.file_id or part.text or "")
             case ToolCall():
-                self._say("call", call_text(part))
+                self._update("call", call_text(part))
             case ToolResult():
-                self._say("result", "")
+                self._update("result", "")
                 for inner in part.parts:
                     self.add("result", inner)
             case _:
                 pass
 
-    def _say(self, voice: str, text: str) -> None:
+    def _update(self, voice: str, text: str) -> None:
         if voice != self._voice:
             self._voice = voice
-            self._said.update(b"\0" + voice.encode() + b"\0")
-        # without white space: renderers trim it, and cut texts where they like
-        self._said.update("".join(text.split()).encode("utf-8", "replace"))
+            self._digest.update(b"\0" + voice.encode() + b"\0")
+        # without white space: renderers trim it, and may split texts anywhere
+        self._digest.update("".join(text.split()).encode("utf-8", "replace"))
 
     def digest(self) -> str:
-        return self._said.hexdigest()
+        return self._digest.hexdigest()
 
     def sign(self, kind: str, text: str) -> str:
-        message = b"\0".join([kind.encode(), self._said.digest(), text.encode("utf-8", "replace")])
+        message = b"\0".join([kind.encode(), self._digest.digest(), text.encode("utf-8", "replace")])
         return b64encode(_MAGIC + hmac.digest(self._secret, message, "sha256")).decode()
 
     def holds(self, kind: str, text: str, signature: str | None) -> bool:
@@ -74,7 +74,7 @@ class Prefix:
 
 
 def _canonical(signature: str) -> bytes:
-    """The bytes of a signature: clients write base64 in both alphabets, with padding and without."""
+    """The bytes of a signature. Clients use both alphabets of Base64, with or without padding."""
     try:
         return b64decode(
             signature.replace("-", "+").replace("_", "/").rstrip("=") + "=" * (-len(signature.rstrip("=")) % 4)
@@ -84,7 +84,7 @@ def _canonical(signature: str) -> bytes:
 
 
 def call_text(call: ToolCall) -> str:
-    """A call without what a client may spell another way."""
+    """A call in a normalized form, because clients may format its arguments differently."""
     try:
         arguments = msgspec.json.encode(decode(call.arguments or "{}"), order="sorted").decode()
     except (MalformedReply, UnicodeEncodeError):
@@ -93,7 +93,7 @@ def call_text(call: ToolCall) -> str:
 
 
 def signed_text(part: AnyPart) -> tuple[str, str]:
-    """What a part's signature signs: its kind and its content."""
+    """The kind and text that a part's signature signs."""
     match part:
         case Thinking():
             return "thinking", part.text

@@ -16,7 +16,7 @@ from modelbay.config.schema import Config
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.hub import Hub
 from modelbay.model import Model
-from modelbay.simulator.entries import config_text
+from modelbay.simulator.config_entries import config_text
 from modelbay.tui.preferences import PreferenceFile
 
 if TYPE_CHECKING:

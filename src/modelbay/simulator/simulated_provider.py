@@ -1,4 +1,4 @@
-"""The provider: a request in, an answer out. Routes, keys, model names, rules; then the brain. It does no I/O."""
+"""The provider without I/O: makes the response to a request. It checks routes, keys, models and rules, then calls the brain."""
 
 import hmac
 import time
@@ -15,28 +15,28 @@ from modelbay.conversation import Conversation, Extra
 from modelbay.errors import MalformedReply, ModelbayError
 from modelbay.json_text import decode
 from modelbay.protocols.codec import Call, Codec, codec
-from modelbay.simulator import answers, brain, complaints, faults
-from modelbay.simulator.answers import Answer
-from modelbay.simulator.authorisation import Authorisation, managed_form
-from modelbay.simulator.exchange import Exchange
-from modelbay.simulator.lists import COUNTS, FORMS
-from modelbay.simulator.manners import MANNERS, Manners
-from modelbay.simulator.models import Facts, Models
+from modelbay.simulator import brain, error_messages, faults, responses
+from modelbay.simulator.login_server import LoginServer, managed_form
+from modelbay.simulator.model_lists import COUNTS, FORMS
+from modelbay.simulator.request_rules import CheckedRequest, check
+from modelbay.simulator.responses import SimulatedResponse
 from modelbay.simulator.routes import KEYLESS, Action, Route, find, protocol_of
-from modelbay.simulator.rules import Request, check
 from modelbay.simulator.signatures import SECRET
-from modelbay.simulator.usage import PromptCache, prompt_tokens
+from modelbay.simulator.simulated_exchange import SimulatedExchange
+from modelbay.simulator.simulated_models import SimulatedModel, SimulatedModels
+from modelbay.simulator.token_counts import PromptCache, prompt_tokens
+from modelbay.simulator.traits import TRAITS, ProtocolTraits
 
 _KEY_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 FAULT_HEADER = "x-simulate"
 
 
 class Incoming(Struct):
-    """A request as it came: header names in lower case."""
+    """A received request. Header names are in lower case."""
 
     method: str
     path: str
-    """As it stood on the wire, still quoted."""
+    """The raw path, still percent-encoded."""
     query: str
     headers: dict[str, str]
     body: bytes = b""
@@ -47,33 +47,33 @@ class Incoming(Struct):
 
 
 class Outcome(Struct):
-    """An answer, and what of the request the journal should know."""
+    """A response, and facts about the request for the journal."""
 
-    answer: Answer
+    answer: SimulatedResponse
     protocol: str
     model: str | None = None
     fault: str | None = None
 
 
-class Settings(Struct):
-    """How a simulator is set up."""
+class SimulatorSettings(Struct):
+    """The settings of a simulator."""
 
     key: str | None = None
-    """The key every request must carry; None: none is asked for."""
+    """The key that requests must contain; None: no key is required."""
     pace: float = 0.0
     """Seconds between two pieces of a stream."""
     aliases: Mapping[str, str] = field(default_factory=dict)
-    """Other names for the models."""
+    """Additional names of models."""
     secret: bytes = SECRET
-    """What signatures are made with; another one makes another provider."""
+    """The secret for signatures. A simulator with another secret refuses them."""
 
 
-class Provider:
-    def __init__(self, settings: Settings) -> None:
+class SimulatedProvider:
+    def __init__(self, settings: SimulatorSettings) -> None:
         self.settings = settings
-        self.models = Models.with_aliases(settings.aliases)
+        self.models = SimulatedModels.with_aliases(settings.aliases)
         self.reset()
-        self._actions: dict[Action, Callable[[Incoming, Route, Manners], Outcome]] = {
+        self._actions: dict[Action, Callable[[Incoming, Route, ProtocolTraits], Outcome]] = {
             "generate": self._generate,
             "count": self._count,
             "models": self._models,
@@ -89,40 +89,40 @@ class Provider:
         }
 
     def reset(self) -> None:
-        """Forgets the prompts it has seen and the faults that have happened."""
+        """Clears the prompt cache, the counts of faults, uploaded files and logins."""
         self._cache = PromptCache()
         self._happened: Counter[str] = Counter()
         self._files: dict[str, int] = {}
-        self.logins = Authorisation()
+        self.logins = LoginServer()
 
     def handle(self, incoming: Incoming) -> Outcome:
-        """Never raises a modelbay error: what is wrong with a request becomes its answer."""
+        """The response to a request. An invalid request gets an error response; no modelbay error is raised."""
         route, exists = find(incoming.method, incoming.path)
         protocol = (route.protocol if route else "") or protocol_of(incoming.path, incoming.headers)
-        manners = MANNERS[protocol]
-        outcome = Outcome(answers.whole(500, b""), protocol)
+        traits = TRAITS[protocol]
+        outcome = Outcome(responses.whole(500, b""), protocol)
         try:
             if route is None:
                 raise self._no_route(incoming, protocol, exists)
             if route.action not in KEYLESS:
                 self._check_key(incoming, protocol)
             if route.needs and route.needs not in dict(parse_qsl(incoming.query)):
-                raise complaints.bad_request(protocol, "Resource not found", code="404", status=404)
-            outcome = self._actions[route.action](incoming, route, manners)
+                raise error_messages.bad_request(protocol, "Resource not found", code="404", status=404)
+            outcome = self._actions[route.action](incoming, route, traits)
             if route.action != "generate":
-                self._spoil(outcome, incoming, manners)
+                self._apply_fault(outcome, incoming, traits)
         except ModelbayError as error:
-            outcome.answer = answers.whole(*codec(protocol).render_error(error))
-        outcome.answer.headers.setdefault(manners.request_id, f"req_{uuid4().hex[:24]}")
+            outcome.answer = responses.whole(*codec(protocol).render_error(error))
+        outcome.answer.headers.setdefault(traits.request_id, f"req_{uuid4().hex[:24]}")
         return outcome
 
     def _no_route(self, incoming: Incoming, protocol: str, exists: bool) -> ModelbayError:
         if not exists:
-            return complaints.unknown_path(protocol, incoming.method, incoming.path)
+            return error_messages.unknown_path(protocol, incoming.method, incoming.path)
         if incoming.headers.get("upgrade", "").lower() == "websocket":
-            # clients that try a WebSocket first fall back to HTTP at once on a 426, and only then
-            return complaints.bad_request(protocol, "WebSocket is not served here; use HTTP.", status=426)
-        return complaints.wrong_method(protocol, incoming.method)
+            # clients that try a WebSocket first fall back to HTTP immediately only on status 426
+            return error_messages.bad_request(protocol, "WebSocket is not served here; use HTTP.", status=426)
+        return error_messages.wrong_method(protocol, incoming.method)
 
     def _check_key(self, incoming: Incoming, protocol: str) -> None:
         managed = incoming.path.startswith("/coding/")
@@ -134,105 +134,110 @@ class Provider:
             return
         wanted = (self.settings.key or "").encode()
         if not wanted or not any(hmac.compare_digest(key.encode("utf-8", "replace"), wanted) for key in given):
-            raise complaints.wrong_key(protocol, given[0] if given else "")
+            raise error_messages.wrong_key(protocol, given[0] if given else "")
 
     # --- actions -------------------------------------------------------------------------------------------------------
 
-    def _generate(self, incoming: Incoming, route: Route, manners: Manners) -> Outcome:
-        speaker = codec(manners.protocol)
-        call = self._call(incoming, route, manners)
-        conversation = self._conversation(call, route, manners, speaker)
+    def _generate(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
+        speaker = codec(traits.protocol)
+        call = self._call(incoming, route, traits)
+        conversation = self._conversation(call, route, traits, speaker)
         named = conversation.model or ""
         conversation.model, _, spec = named.partition("!")
-        facts = self._facts(conversation.model, manners)
-        check(Request(conversation, facts, manners, call, self._files.keys(), self.settings.secret))
-        exchange = Exchange(
+        facts = self._facts(conversation.model, traits)
+        check(CheckedRequest(conversation, facts, traits, call, self._files.keys(), self.settings.secret))
+        exchange = SimulatedExchange(
             conversation=conversation,
             codec=speaker,
-            manners=manners,
-            said=brain.answer(conversation, facts, manners, self.settings.secret),
-            usage=self._cache.count(conversation, facts.id, manners),
-            id=f"{manners.reply_id}{uuid4().hex[:24]}",
+            traits=traits,
+            reply=brain.answer(conversation, facts, traits, self.settings.secret),
+            usage=self._cache.count(conversation, facts.id, traits),
+            id=f"{traits.reply_id}{uuid4().hex[:24]}",
             created=int(time.time()),
             pace=self.settings.pace,
         )
-        outcome = Outcome(exchange.answer(), manners.protocol, named)
-        self._spoil(outcome, incoming, manners, spec, exchange)
+        outcome = Outcome(exchange.answer(), traits.protocol, named)
+        self._apply_fault(outcome, incoming, traits, spec, exchange)
         return outcome
 
-    def _spoil(
-        self, outcome: Outcome, incoming: Incoming, manners: Manners, spec: str = "", exchange: Exchange | None = None
+    def _apply_fault(
+        self,
+        outcome: Outcome,
+        incoming: Incoming,
+        traits: ProtocolTraits,
+        spec: str = "",
+        exchange: SimulatedExchange | None = None,
     ) -> None:
-        """Lets the fault happen that the request asks for."""
+        """Applies the fault that a request asks for."""
         spec = spec or incoming.headers.get(FAULT_HEADER, "")
         if not spec:
             return
         asked = faults.parse(spec)
         if asked is None:
             known = ", ".join(faults.FAULTS)
-            raise complaints.bad_request(manners.protocol, f"There is no fault `{spec}`; there are {known}")
+            raise error_messages.bad_request(traits.protocol, f"Unknown fault `{spec}`: must be one of {known}")
         happened = f"{incoming.path} {outcome.model} {spec}"
         self._happened[happened] += 1
         if asked.times is not None and self._happened[happened] > asked.times:
             return
         outcome.fault = spec
-        subject = faults.Subject(asked, manners, incoming.target, outcome.model or "", outcome.answer, exchange)
+        subject = faults.FaultyRequest(asked, traits, incoming.target, outcome.model or "", outcome.answer, exchange)
         outcome.answer = faults.apply(subject)
 
-    def _call(self, incoming: Incoming, route: Route, manners: Manners) -> Call:
-        body = self._body(incoming, manners)
+    def _call(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Call:
+        body = self._body(incoming, traits)
         return Call(incoming.target, body, incoming.headers, stream=bool(route.stream or body.get("stream")))
 
-    def _conversation(self, call: Call, route: Route, manners: Manners, speaker: Codec) -> Conversation:
-        conversation = self._parse(call, manners, speaker)
+    def _conversation(self, call: Call, route: Route, traits: ProtocolTraits, speaker: Codec) -> Conversation:
+        conversation = self._parse(call, traits, speaker)
         if route.model is not None:
             conversation.model = route.model
         if route.stream is not None:
             conversation.stream = route.stream
         if not conversation.model:
-            raise complaints.bad_request(manners.protocol, "you must provide a model parameter")
+            raise error_messages.bad_request(traits.protocol, "you must provide a model parameter")
         return conversation
 
-    def _parse(self, call: Call, manners: Manners, speaker: Codec) -> Conversation:
-        """The conversation, each value of the type it must have: providers refuse what a lenient parser lets through."""
+    def _parse(self, call: Call, traits: ProtocolTraits, speaker: Codec) -> Conversation:
+        """The conversation with the types of all values checked: providers refuse values that a lenient parser accepts."""
         try:
             conversation = speaker.parse_request(call)
             msgspec.convert(msgspec.to_builtins(conversation), Conversation)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise complaints.bad_request(manners.protocol, f"Invalid request: {error}") from error
+            raise error_messages.bad_request(traits.protocol, f"Invalid request: {error}") from error
         return conversation
 
-    def _body(self, incoming: Incoming, manners: Manners) -> Extra:
+    def _body(self, incoming: Incoming, traits: ProtocolTraits) -> Extra:
         try:
             body = decode(incoming.body)
         except MalformedReply as error:
             message = f"We could not parse the JSON body of your request: {error}"
-            raise complaints.bad_request(manners.protocol, message) from None
+            raise error_messages.bad_request(traits.protocol, message) from None
         if not isinstance(body, dict):
-            raise complaints.bad_request(manners.protocol, "The body must be a JSON object")
+            raise error_messages.bad_request(traits.protocol, "The body must be a JSON object")
         return body
 
-    def _facts(self, model: str | None, manners: Manners) -> Facts:
+    def _facts(self, model: str | None, traits: ProtocolTraits) -> SimulatedModel:
         facts = self.models.find(model or "")
         if facts is None:
-            raise complaints.unknown_model(manners.protocol, model or "")
+            raise error_messages.unknown_model(traits.protocol, model or "")
         return facts
 
-    def _count(self, incoming: Incoming, route: Route, manners: Manners) -> Outcome:
-        call = self._call(incoming, route, manners)
-        conversation = self._conversation(call, route, manners, codec(manners.protocol))
-        self._facts(conversation.model, manners)
-        count = COUNTS[manners.protocol](prompt_tokens(conversation))
-        return Outcome(answers.whole(200, msgspec.json.encode(count)), manners.protocol)
+    def _count(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
+        call = self._call(incoming, route, traits)
+        conversation = self._conversation(call, route, traits, codec(traits.protocol))
+        self._facts(conversation.model, traits)
+        count = COUNTS[traits.protocol](prompt_tokens(conversation))
+        return Outcome(responses.whole(200, msgspec.json.encode(count)), traits.protocol)
 
-    def _upload(self, incoming: Incoming, route: Route, manners: Manners) -> Outcome:
-        """A file as Moonshot takes it; `ms://<id>` then names it in a conversation."""
+    def _upload(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
+        """Stores a file as Moonshot does. A conversation then refers to it as `ms://<id>`."""
         head = b"content-type: " + incoming.headers.get("content-type", "").encode() + b"\r\n\r\n"
         form = message_from_bytes(head + incoming.body)
         fields = {part.get_param("name", header="content-disposition"): part for part in form.walk()}
         file, purpose = fields.get("file"), fields.get("purpose")
         if file is None or purpose is None:
-            raise complaints.bad_request(manners.protocol, "file and purpose are required", param="file")
+            raise error_messages.bad_request(traits.protocol, "file and purpose are required", param="file")
         data = file.get_payload(decode=True)
         size = len(data) if isinstance(data, bytes) else 0
         id = f"file-{uuid4().hex[:24]}"
@@ -246,18 +251,18 @@ class Provider:
             "purpose": str(purpose.get_payload()).strip(),
             "status": "ok",
         }
-        return Outcome(answers.whole(200, msgspec.json.encode(said)), manners.protocol)
+        return Outcome(responses.whole(200, msgspec.json.encode(said)), traits.protocol)
 
-    def _models(self, incoming: Incoming, route: Route, manners: Manners) -> Outcome:
-        one, many = FORMS[manners.protocol]
+    def _models(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
+        one, many = FORMS[traits.protocol]
         listed = many([one(facts) for facts in self.models.by_id.values()])
-        return Outcome(answers.whole(200, msgspec.json.encode(listed)), manners.protocol)
+        return Outcome(responses.whole(200, msgspec.json.encode(listed)), traits.protocol)
 
-    def _managed(self, incoming: Incoming, route: Route, manners: Manners) -> Outcome:
+    def _managed(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
         listed = {"object": "list", "data": [managed_form(facts) for facts in self.models.by_id.values()]}
-        return Outcome(answers.whole(200, msgspec.json.encode(listed)), manners.protocol)
+        return Outcome(responses.whole(200, msgspec.json.encode(listed)), traits.protocol)
 
-    def _log_in(self, incoming: Incoming, route: Route, manners: Manners) -> Outcome:
+    def _log_in(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
         origin = f"http://{incoming.headers.get('host', 'localhost')}"
         match route.action:
             case "device":
@@ -273,10 +278,10 @@ class Provider:
             case _:
                 what = incoming.path.rpartition("/")[2]
                 answer = self.logins.simulate(what, incoming.body, incoming.query)
-        return Outcome(answer, manners.protocol)
+        return Outcome(answer, traits.protocol)
 
-    def _model(self, incoming: Incoming, route: Route, manners: Manners) -> Outcome:
-        one, _ = FORMS[manners.protocol]
+    def _model(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
+        one, _ = FORMS[traits.protocol]
         return Outcome(
-            answers.whole(200, msgspec.json.encode(one(self._facts(route.model, manners)))), manners.protocol
+            responses.whole(200, msgspec.json.encode(one(self._facts(route.model, traits)))), traits.protocol
         )

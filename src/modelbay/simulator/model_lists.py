@@ -1,15 +1,15 @@
-"""Lists of models in the three forms that clients know, with what each form can say of a model."""
+"""Model lists in the three formats that clients support, with the facts that each format has."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from modelbay.simulator.models import CREATED, Facts
+from modelbay.simulator.simulated_models import CREATED, SimulatedModel
 
 _INPUTS = {"image": "image_in", "audio": "audio_in", "video": "video_in"}
 
 
-def _modalities(facts: Facts) -> list[str]:
+def _modalities(facts: SimulatedModel) -> list[str]:
     return ["text", *(name for name, capability in _INPUTS.items() if facts.can(capability))]  # type: ignore[arg-type]
 
 
@@ -17,8 +17,8 @@ def _dollars(per_million: float | None) -> str:
     return f"{(per_million or 0) / 1e6:.10f}".rstrip("0").rstrip(".")
 
 
-def openai_form(facts: Facts) -> dict[str, Any]:
-    """OpenAI's four fields, and beside them the facts as OpenRouter and Moonshot write them."""
+def openai_form(facts: SimulatedModel) -> dict[str, Any]:
+    """OpenAI's four fields, and facts in the format of OpenRouter and Moonshot."""
     model = facts.model
     parameters = ["max_tokens", "temperature", "top_p", "stop"]
     if facts.can("tool_use"):
@@ -56,7 +56,7 @@ def openai_form(facts: Facts) -> dict[str, Any]:
     }
 
 
-def anthropic_form(facts: Facts) -> dict[str, Any]:
+def anthropic_form(facts: SimulatedModel) -> dict[str, Any]:
     model = facts.model
     effort = {level: {"supported": facts.can("thinking")} for level in model.efforts or ()}
     return {
@@ -82,7 +82,7 @@ def anthropic_form(facts: Facts) -> dict[str, Any]:
     }
 
 
-def google_form(facts: Facts) -> dict[str, Any]:
+def google_form(facts: SimulatedModel) -> dict[str, Any]:
     model = facts.model
     return {
         "name": f"models/{model.id}",
@@ -113,13 +113,15 @@ def _google_list(items: list[dict[str, Any]]) -> dict[str, Any]:
     return {"models": items}
 
 
-FORMS: dict[str, tuple[Callable[[Facts], dict[str, Any]], Callable[[list[dict[str, Any]]], dict[str, Any]]]] = {
+FORMS: dict[
+    str, tuple[Callable[[SimulatedModel], dict[str, Any]], Callable[[list[dict[str, Any]]], dict[str, Any]]]
+] = {
     "openai_chat": (openai_form, _openai_list),
     "openai_responses": (openai_form, _openai_list),
     "anthropic": (anthropic_form, _anthropic_list),
     "google": (google_form, _google_list),
 }
-"""How a protocol writes one model, and the list of them."""
+"""For each protocol, the functions for one model and for the list."""
 
 COUNTS = {
     "openai_chat": lambda count: {"input_tokens": count},
@@ -130,4 +132,4 @@ COUNTS = {
         "promptTokensDetails": [{"modality": "TEXT", "tokenCount": count}],
     },
 }
-"""How a protocol tells a count of tokens."""
+"""For each protocol, the response to a request for a token count."""

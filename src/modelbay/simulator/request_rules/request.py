@@ -1,4 +1,4 @@
-"""A request as the rules see it."""
+"""A request as the rules check it."""
 
 from collections.abc import Collection, Iterator
 
@@ -7,33 +7,33 @@ from msgspec.structs import replace
 
 from modelbay.conversation import AnyPart, Conversation, Text, Turn
 from modelbay.protocols.codec import Call
-from modelbay.simulator.complaints import bad_request
-from modelbay.simulator.manners import Manners
-from modelbay.simulator.models import Facts
+from modelbay.simulator.error_messages import bad_request
 from modelbay.simulator.signatures import SECRET, Prefix
+from modelbay.simulator.simulated_models import SimulatedModel
+from modelbay.simulator.traits import ProtocolTraits
 
-_BESIDE = ("system", "instructions", "systemInstruction", "system_instruction")
-"""The `native` of turns that do not stand among the messages."""
+_NOT_MESSAGES = ("system", "instructions", "systemInstruction", "system_instruction")
+"""The `native` of turns that are not in the list of messages."""
 
 
-class Request(Struct):
+class CheckedRequest(Struct):
     conversation: Conversation
-    facts: Facts
-    manners: Manners
+    facts: SimulatedModel
+    traits: ProtocolTraits
     call: Call
-    """As it came."""
+    """The raw request."""
     files: Collection[str] = ()
-    """The ids of the files that were uploaded."""
+    """The IDs of uploaded files."""
     secret: bytes = SECRET
 
     @property
     def messages(self) -> list[tuple[int, Turn]]:
-        """The turns with their index among the messages; what stood beside them (`system`, `instructions`) is not one."""
-        inside = [turn for turn in self.conversation.turns if turn.native not in _BESIDE]
+        """The turns in the list of messages, with their index; without `system` and `instructions`."""
+        inside = [turn for turn in self.conversation.turns if turn.native not in _NOT_MESSAGES]
         return list(enumerate(inside))
 
     def joined(self) -> list[tuple[int, Turn]]:
-        """The messages, those of one role that follow each other as one, as Anthropic and Gemini read them."""
+        """The messages with consecutive ones of one role joined, as Anthropic and Gemini read them."""
         found: list[tuple[int, Turn]] = []
         for index, turn in self.messages:
             own = turn.role == "assistant"
@@ -44,14 +44,14 @@ class Request(Struct):
         return found
 
     def signed(self) -> Iterator[tuple[int, int, AnyPart, Prefix]]:
-        """Every part of the model's own turns, with its place and what was said before it."""
-        prefix = Prefix(self.manners.protocol, self.secret)
+        """Every part of the model's turns, with its position and the conversation before it."""
+        prefix = Prefix(self.traits.protocol, self.secret)
         for index, turn in self.messages:
             if turn.role != "assistant":
                 prefix.add_turn(turn)
                 continue
             for place, part in enumerate(turn.parts):
-                if type(part) is Text:  # its signature signs what was said up to its end
+                if type(part) is Text:  # the signature of a text includes the text
                     prefix.add("assistant", part)
                     yield index, place, part, prefix
                     continue
@@ -59,5 +59,5 @@ class Request(Struct):
                 prefix.add("assistant", part)
 
 
-def refuse(request: Request, message: str, param: str | None = None, code: str | None = None) -> None:
-    raise bad_request(request.manners.protocol, message, param=param, code=code)
+def refuse(request: CheckedRequest, message: str, param: str | None = None, code: str | None = None) -> None:
+    raise bad_request(request.traits.protocol, message, param=param, code=code)

@@ -1,18 +1,18 @@
-"""What every provider refuses."""
+"""Requests that every provider refuses."""
 
 from modelbay.conversation import Media
-from modelbay.simulator.complaints import overflow
-from modelbay.simulator.rules.request import Request, refuse
-from modelbay.simulator.usage import prompt_tokens
+from modelbay.simulator.error_messages import overflow
+from modelbay.simulator.request_rules.request import CheckedRequest, refuse
+from modelbay.simulator.token_counts import prompt_tokens
 
 
-def fits_the_context(request: Request) -> None:
+def fits_the_context(request: CheckedRequest) -> None:
     count = prompt_tokens(request.conversation)
     if count > request.facts.context:
-        raise overflow(request.manners.protocol, count, request.facts.context)
+        raise overflow(request.traits.protocol, count, request.facts.context)
 
 
-def wants_one_choice(request: Request) -> None:
+def wants_one_choice(request: CheckedRequest) -> None:
     if (request.conversation.settings.n or 1) != 1:
         refuse(request, "Only one choice is supported: 'n' must be 1.", "n", "invalid_value")
 
@@ -25,8 +25,8 @@ _UNSEEN = {
 }
 
 
-def sees_its_media(request: Request) -> None:
+def sees_its_media(request: CheckedRequest) -> None:
     for _, turn in request.messages:
         for part in turn.parts:
             if type(part) is Media and not request.facts.can(f"{part.kind}_in"):  # type: ignore[arg-type]
-                refuse(request, _UNSEEN[request.manners.protocol].format(part.kind, part.kind))
+                refuse(request, _UNSEEN[request.traits.protocol].format(part.kind, part.kind))

@@ -1,6 +1,6 @@
 """Sizes and ranges that providers check."""
 
-from modelbay.simulator.rules.request import Request, refuse
+from modelbay.simulator.request_rules.request import CheckedRequest, refuse
 
 _USER = 64
 _STOPS = 4
@@ -8,7 +8,7 @@ _USER_ID = 256
 _METADATA = 16, 64, 512
 
 
-def of_openai(request: Request) -> None:
+def of_openai(request: CheckedRequest) -> None:
     body = request.call.body
     for name in ("user", "safety_identifier"):
         value = body.get(name)
@@ -32,7 +32,7 @@ def of_openai(request: Request) -> None:
             _too_long(request, f"metadata.{name}", "string", longest, len(value))
 
 
-def _too_long(request: Request, name: str, kind: str, most: int, count: int) -> None:
+def _too_long(request: CheckedRequest, name: str, kind: str, most: int, count: int) -> None:
     many = "properties" if kind == "object" else "length"
     article = "a" if kind == "string" else "an"
     refuse(
@@ -44,7 +44,7 @@ def _too_long(request: Request, name: str, kind: str, most: int, count: int) -> 
     )
 
 
-def of_anthropic(request: Request) -> None:
+def of_anthropic(request: CheckedRequest) -> None:
     body = request.call.body
     if body.get("temperature") is not None and body.get("top_p") is not None:
         refuse(request, "`temperature` and `top_p` cannot both be specified for this model. Please use only one.")

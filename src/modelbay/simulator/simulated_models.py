@@ -1,4 +1,4 @@
-"""The simulator's models: what each can do, and what it costs, so that every form of model list can show it."""
+"""The simulator's models with capabilities and prices, for every format of model list."""
 
 from collections.abc import Mapping
 
@@ -8,18 +8,18 @@ from msgspec.structs import replace
 from modelbay.model import Capability, Cost, Model
 
 CREATED = 1_767_225_600
-"""When the simulator's models came out: 2026-01-01."""
+"""Release date of the simulator's models: 2026-01-01."""
 EFFORTS = ["low", "medium", "high"]
 
 
-class Facts(Struct, frozen=True):
-    """A model, and how it departs from the others."""
+class SimulatedModel(Struct, frozen=True):
+    """A model and its special rules."""
 
     model: Model
-    wants_reasoning_back: bool = False
-    """Chat Completions: an assistant's `reasoning_content` must come back with its tool calls."""
+    requires_reasoning_back: bool = False
+    """Chat Completions: an assistant's `reasoning_content` must be sent back with its tool calls."""
     refuses_max_tokens: bool = False
-    """Chat Completions: knows `max_completion_tokens` only, and no temperature."""
+    """Chat Completions: accepts only `max_completion_tokens`, and no temperature."""
 
     @property
     def id(self) -> str:
@@ -56,32 +56,32 @@ def _model(
 
 _PLAIN: tuple[Capability, ...] = ("thinking", "adaptive_thinking", "image_in", "tool_use", "structured_output")
 _TABLE = (
-    Facts(_model("sim-1", "Simulator 1", *_PLAIN, "document_in")),
-    Facts(
+    SimulatedModel(_model("sim-1", "Simulator 1", *_PLAIN, "document_in")),
+    SimulatedModel(
         _model(
             "sim-thinker", "Simulator Thinker", *_PLAIN, "always_thinking", "document_in",
             context=400_000, output=64_000, price=Cost(input=3.0, output=15.0, cache_read=0.3, cache_write=3.75),
         )
     ),
-    Facts(_model("sim-vision", "Simulator Vision", *_PLAIN, "audio_in", "video_in", "document_in", context=1_000_000)),
-    Facts(_model("sim-text", "Simulator Text", context=32_000, output=8_000, price=Cost(input=0.1, output=0.2))),
-    Facts(_model("sim-small", "Simulator Small", *_PLAIN, context=2_000, output=1_000)),
-    Facts(_model("sim-echo", "Simulator Echo", *_PLAIN, "always_thinking"), wants_reasoning_back=True),
-    Facts(_model("sim-o1", "Simulator O1", *_PLAIN, "always_thinking"), refuses_max_tokens=True),
+    SimulatedModel(_model("sim-vision", "Simulator Vision", *_PLAIN, "audio_in", "video_in", "document_in", context=1_000_000)),
+    SimulatedModel(_model("sim-text", "Simulator Text", context=32_000, output=8_000, price=Cost(input=0.1, output=0.2))),
+    SimulatedModel(_model("sim-small", "Simulator Small", *_PLAIN, context=2_000, output=1_000)),
+    SimulatedModel(_model("sim-echo", "Simulator Echo", *_PLAIN, "always_thinking"), requires_reasoning_back=True),
+    SimulatedModel(_model("sim-o1", "Simulator O1", *_PLAIN, "always_thinking"), refuses_max_tokens=True),
 )  # fmt: skip
 
 
-class Models(Struct):
-    """The models one simulator offers, by id."""
+class SimulatedModels(Struct):
+    """The models of one simulator, by ID."""
 
-    by_id: dict[str, Facts] = field(default_factory=lambda: {facts.id: facts for facts in _TABLE})
+    by_id: dict[str, SimulatedModel] = field(default_factory=lambda: {facts.id: facts for facts in _TABLE})
 
     @classmethod
-    def with_aliases(cls, aliases: Mapping[str, str]) -> "Models":
-        """The table and other names for its models, as `{"claude-sonnet-4-5": "sim-thinker"}`.
+    def with_aliases(cls, aliases: Mapping[str, str]) -> "SimulatedModels":
+        """The models with additional names, such as `{"claude-sonnet-4-5": "sim-thinker"}`.
 
         Raises:
-            KeyError: a name stands for a model that is not in the table.
+            KeyError: a name refers to an unknown model.
         """
         models = cls()
         for alias, id in aliases.items():
@@ -91,5 +91,5 @@ class Models(Struct):
             )
         return models
 
-    def find(self, id: str) -> Facts | None:
+    def find(self, id: str) -> SimulatedModel | None:
         return self.by_id.get(id)

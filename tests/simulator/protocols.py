@@ -1,4 +1,4 @@
-"""The four protocols in a few words each, written by hand: no codec of modelbay vouches for what the simulator says."""
+"""The four protocols, described by hand, so that the simulator is not tested with the codecs that it uses."""
 
 import json
 from collections.abc import Callable
@@ -12,18 +12,18 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "require
 
 
 @dataclass(frozen=True)
-class Tongue:
+class WireProtocol:
     protocol: str
     path: Callable[[str, bool], str]
     body: Callable[[str, str, bool], Body]
     texts: Callable[[Any], list[str]]
-    """The visible texts of a whole reply, or of one event."""
+    """The visible texts of a reply or of one event."""
     ends: Callable[[Any], bool]
-    """Whether an event is the stream's last."""
+    """Whether an event is the last of the stream."""
     error: Callable[[Any], str]
-    """The message of an error answer."""
+    """The message of an error response."""
     headers: dict[str, str] = field(default_factory=dict)
-    """What every request needs, with `_` for `-`."""
+    """Headers of every request, with `_` for `-`."""
 
     def ask(self, url: str, prompt: str, model: str = "sim-1", *, stream: bool = False, **headers: Any) -> Answer:
         sent: Any = {**self.headers, **headers}
@@ -59,8 +59,8 @@ def _google_texts(value: Any) -> list[str]:
     return [part.get("text", "") for part in parts if not part.get("thought")]
 
 
-TONGUES = [
-    Tongue(
+PROTOCOLS = [
+    WireProtocol(
         "openai_chat",
         path=lambda model, stream: "/v1/chat/completions",
         body=lambda model, prompt, stream: {
@@ -72,7 +72,7 @@ TONGUES = [
         ends=lambda event: event == DONE,
         error=lambda answer: answer["error"]["message"],
     ),
-    Tongue(
+    WireProtocol(
         "openai_responses",
         path=lambda model, stream: "/v1/responses",
         body=lambda model, prompt, stream: {"model": model, "input": prompt, "stream": stream},
@@ -80,7 +80,7 @@ TONGUES = [
         ends=lambda event: event["type"] in ("response.completed", "response.incomplete"),
         error=lambda answer: answer["error"]["message"],
     ),
-    Tongue(
+    WireProtocol(
         "anthropic",
         path=lambda model, stream: "/v1/messages",
         body=lambda model, prompt, stream: {
@@ -94,7 +94,7 @@ TONGUES = [
         error=lambda answer: answer["error"]["message"],
         headers={"anthropic_version": "2023-06-01"},
     ),
-    Tongue(
+    WireProtocol(
         "google",
         path=lambda model, stream: (
             f"/v1beta/models/{model}:streamGenerateContent?alt=sse"
@@ -107,10 +107,10 @@ TONGUES = [
         error=lambda answer: answer["error"]["message"],
     ),
 ]
-BY_NAME = {tongue.protocol: tongue for tongue in TONGUES}
+BY_NAME = {protocol.protocol: protocol for protocol in PROTOCOLS}
 
 
 def sse(data: bytes) -> list[Any]:
-    """The events of a stream's bytes that are whole."""
+    """The complete events in the bytes of a stream."""
     lines = [line for line in data.decode("utf-8", "replace").splitlines() if line.startswith("data:")]
     return [text if text == DONE else json.loads(text) for line in lines if (text := line[5:].strip())]

@@ -1,4 +1,4 @@
-"""What tells the protocols apart, beyond what their codecs know: one row each, so that the brain needs no branches."""
+"""Differences between the protocols that codecs do not cover: one row per protocol, so that the brain needs no branches."""
 
 from typing import Literal
 
@@ -9,52 +9,52 @@ from modelbay.conversation import Extra
 Signed = Literal["thinking", "calls", "nothing"]
 
 
-class Manners(Struct, frozen=True):
+class ProtocolTraits(Struct, frozen=True):
     protocol: str
     reply_id: str
-    """How the id of a reply begins."""
+    """Prefix of reply IDs."""
     call_id: str | None
-    """How the id of a tool call begins; None: calls have none."""
+    """Prefix of tool call IDs; None: calls have no ID."""
     item_ids: dict[str, str] = field(default_factory=dict)
-    """How the ids of items begin, by kind of part, where replies are made of items."""
+    """Prefixes of item IDs by kind of part, if replies consist of items."""
     signed: Signed = "nothing"
-    """Which parts carry the model's reasoning state."""
+    """The parts that carry the model's reasoning state."""
     redacted: str | None = None
-    """The `native` of thinking whose text is withheld."""
+    """The `native` of redacted thinking."""
     thinking_native: str | None = None
-    """The `native` of thinking that is shown."""
+    """The `native` of visible thinking."""
     summary: bool = False
-    """Thinking is shown as a summary."""
+    """Whether thinking is a summary."""
     shown: bool = True
-    """Thinking is shown where nothing is said about it."""
+    """Whether thinking is visible by default."""
     keeps_hidden: bool = True
-    """Thinking that is not shown still has its place in the reply, with its state."""
+    """Whether hidden thinking is an empty part of the reply, with its state."""
     state_asked: tuple[str, str] | None = None
-    """The body's list, and the word in it, that ask for the reasoning state; None: it is always given."""
+    """The list in the request body, and its item, that request the reasoning state; None: it is always sent."""
     cache: Literal["automatic", "marked"] = "automatic"
-    """Which prefixes of a prompt are kept: every one, or those that a mark ends."""
+    """The prompt prefixes that are cached: all of them, or those with a cache mark at the end."""
     cuts_calls: bool = True
-    """A call that does not fit is cut short; else it is left out."""
+    """Whether a call that exceeds the token limit is cut; otherwise it is omitted."""
     request_id: str = "x-request-id"
-    """The header that names a request."""
+    """The header with the request ID."""
     finish_path: tuple[str | int, ...] = ()
-    """Where a whole reply says how it finished."""
+    """The path of the finish reason in a reply that is not streamed."""
     last_path: tuple[str | int, ...] = ()
-    """Where the event of a stream that ends a reply says so."""
+    """The path of the finish reason in the last event of a stream."""
 
     def gives_state(self, extra: Extra) -> bool:
-        """Whether a request, by the fields beside its settings, wants the reasoning state."""
+        """Whether a request asks for the reasoning state in its extra fields."""
         return self.state_asked is None or self.state_asked[1] in (extra.get(self.state_asked[0]) or ())
 
     def shows(self, visibility: str | None) -> bool:
-        """Whether a request's word for it shows the thinking."""
+        """Whether thinking is visible with this setting of a request."""
         return self.shown if visibility is None else visibility not in ("hidden", "omitted", "none")
 
 
-MANNERS = {
-    manners.protocol: manners
-    for manners in (
-        Manners(
+TRAITS = {
+    traits.protocol: traits
+    for traits in (
+        ProtocolTraits(
             "openai_chat",
             reply_id="chatcmpl-",
             call_id="call_",
@@ -63,7 +63,7 @@ MANNERS = {
             finish_path=("choices", 0, "finish_reason"),
             last_path=("choices", 0, "finish_reason"),
         ),
-        Manners(
+        ProtocolTraits(
             "openai_responses",
             reply_id="resp_",
             call_id="call_",
@@ -75,7 +75,7 @@ MANNERS = {
             finish_path=("status",),
             last_path=("response", "status"),
         ),
-        Manners(
+        ProtocolTraits(
             "anthropic",
             reply_id="msg_",
             call_id="toolu_",
@@ -86,7 +86,7 @@ MANNERS = {
             finish_path=("stop_reason",),
             last_path=("delta", "stop_reason"),
         ),
-        Manners(
+        ProtocolTraits(
             "google",
             reply_id="",
             call_id=None,

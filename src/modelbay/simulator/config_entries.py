@@ -4,13 +4,13 @@ from modelbay.config.provider_types import TYPE_OF
 from modelbay.conversation import Protocol
 
 MODEL = "sim-echo"
-"""The simulator's strictest: it thinks always, and wants its reasoning back in every protocol."""
+"""The model with the strictest rules: it always reasons, and requires its reasoning to be sent back."""
 BASES: dict[Protocol, str] = {"openai_chat": "/v1", "openai_responses": "/v1", "anthropic": "", "google": ""}
-"""What a base URL of each protocol has after the address."""
+"""The path of the base URL, by protocol."""
 
 
 def config_text(url: str, key: str | None) -> str:
-    """A configuration that has the simulator as a provider of each protocol."""
+    """A configuration with the simulator as a provider of each protocol."""
     lines = [f'default_model = "{alias("openai_chat")}"']
     for protocol, base in BASES.items():
         lines += ["", f"[providers.{alias(protocol)}]", f'type = "{TYPE_OF[protocol]}"', f'base_url = "{url}{base}"']
@@ -20,7 +20,7 @@ def config_text(url: str, key: str | None) -> str:
 
 
 def login_text(url: str) -> str:
-    """A provider of the simulator that one logs in to, with a flow of its own."""
+    """A provider entry for the simulator that requires a login with a device code."""
     return f"""
 [providers.sim-login]
 type = "{TYPE_OF["openai_chat"]}"
@@ -40,5 +40,5 @@ model = "{MODEL}"
 
 
 def alias(protocol: Protocol) -> str:
-    """The name of the provider, and of the model, that speaks a protocol."""
+    """The ID of the provider and the alias of the model for a protocol."""
     return f"sim-{protocol.removeprefix('openai_')}"

@@ -1,10 +1,10 @@
-"""The content parts that a message may have, and the fields of each: providers refuse the others by name."""
+"""The content parts of messages and their fields. Providers refuse unknown ones by name."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from modelbay.conversation import Json
-from modelbay.simulator.rules.request import Request, refuse
+from modelbay.simulator.request_rules.request import CheckedRequest, refuse
 
 _MARKED = "prompt_cache_breakpoint"
 _KNOWN: dict[str, dict[str, str]] = {
@@ -50,7 +50,7 @@ _KNOWN: dict[str, dict[str, str]] = {
         "encrypted_content": "encrypted_content",
     },
 }
-"""By protocol and type, beside `type` itself."""
+"""Fields by protocol and type, without `type`."""
 _EVERYWHERE = {
     "anthropic": {"type", "cache_control"},
     "openai_chat": {"type", "cache_control"},  # OpenRouter's and Qwen's
@@ -61,12 +61,12 @@ _GOOGLE = frozenset(
      "executablecode", "codeexecutionresult", "toolcall", "toolresponse", "videometadata", "mediaresolution",
      "partmetadata")
 )  # fmt: skip
-"""Gemini takes both cases."""
+"""Gemini accepts camel case and snake case."""
 _PLACE = {"anthropic": "{list}.{index}", "openai_chat": "{list}[{index}]", "openai_responses": "{list}[{index}]"}
 
 
-def are_known(request: Request) -> None:
-    protocol = request.manners.protocol
+def are_known(request: CheckedRequest) -> None:
+    protocol = request.traits.protocol
     if protocol == "google":
         _google_parts(request)
         return
@@ -81,7 +81,7 @@ def are_known(request: Request) -> None:
 
 
 def _parts(body: dict[str, Any], protocol: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every content part of the messages, with its place as the provider writes it."""
+    """Every content part of the messages, with its path in the format of the provider."""
     top = "input" if protocol == "openai_responses" else "messages"
     messages = body.get(top)
     for index, message in enumerate(messages if isinstance(messages, list) else ()):
@@ -102,8 +102,8 @@ def _inside(content: Json, place: str, protocol: str) -> Iterator[tuple[str, dic
                 yield from _inside(part.get("content"), f"{where}.tool_result.content", protocol)
 
 
-def _unknown_kind(request: Request, place: str, kind: str) -> None:
-    protocol = request.manners.protocol
+def _unknown_kind(request: CheckedRequest, place: str, kind: str) -> None:
+    protocol = request.traits.protocol
     known = ", ".join(f"'{name}'" for name in _KNOWN[protocol])
     if protocol == "anthropic":
         refuse(
@@ -113,13 +113,13 @@ def _unknown_kind(request: Request, place: str, kind: str) -> None:
     refuse(request, f"Invalid value: '{kind}'. Supported values are: {known}.", f"{place}.type", "invalid_value")
 
 
-def _unknown_field(request: Request, place: str, kind: str, name: str) -> None:
-    if request.manners.protocol == "anthropic":
+def _unknown_field(request: CheckedRequest, place: str, kind: str, name: str) -> None:
+    if request.traits.protocol == "anthropic":
         refuse(request, f"{place}.{kind}.{name}: Extra inputs are not permitted")
     refuse(request, f"Unknown parameter: '{place}.{name}'.", f"{place}.{name}", "unknown_parameter")
 
 
-def _google_parts(request: Request) -> None:
+def _google_parts(request: CheckedRequest) -> None:
     contents = request.call.body.get("contents")
     for index, content in enumerate(contents if isinstance(contents, list) else ()):
         parts = content.get("parts") if isinstance(content, dict) else None
@@ -133,8 +133,8 @@ def _google_parts(request: Request) -> None:
                     )
 
 
-def system_is_text(request: Request) -> None:
-    """Anthropic's `system` holds text blocks only."""
+def system_is_text(request: CheckedRequest) -> None:
+    """Anthropic's `system` may contain only text blocks."""
     system = request.call.body.get("system")
     for index, block in enumerate(system if isinstance(system, list) else ()):
         if not isinstance(block, dict) or block.get("type") != "text":
@@ -144,8 +144,8 @@ def system_is_text(request: Request) -> None:
                 refuse(request, f"system.{index}.{name}: Extra inputs are not permitted")
 
 
-def images_are_the_users(request: Request) -> None:
-    """OpenAI takes images in a user's message only."""
+def images_are_the_users(request: CheckedRequest) -> None:
+    """OpenAI accepts images only in user messages."""
     for index, message in enumerate(request.call.body.get("messages") or ()):
         role = message.get("role")
         content = message.get("content")

@@ -1,6 +1,6 @@
-"""The fields that a request may have on top: providers refuse the others, Chat Completions' compatible world apart."""
+"""The top-level fields of a request. Providers refuse unknown ones, except in APIs compatible with Chat Completions."""
 
-from modelbay.simulator.rules.request import Request, refuse
+from modelbay.simulator.request_rules.request import CheckedRequest, refuse
 
 _KNOWN: dict[str, str] = {
     "anthropic": """
@@ -27,28 +27,28 @@ _CONFIG = """
     routing_config seed speech_config stop_sequences temperature thinking_config top_k top_p translation_config
 """
 """Gemini's `generationConfig`."""
-_WORDS = {
+_MESSAGES = {
     "anthropic": "{name}: Extra inputs are not permitted",
     "openai_responses": "Unknown parameter: '{name}'.",
     "google": 'Invalid JSON payload received. Unknown name "{name}"{place}: Cannot find field.',
 }
 
 
-def _bare(name: str) -> str:
-    """Gemini takes both cases."""
+def _normalized(name: str) -> str:
+    """A field name without its case style: Gemini accepts camel case and snake case."""
     return name.replace("_", "").lower()
 
 
-_FIELDS = {protocol: frozenset(_bare(name) for name in names.split()) for protocol, names in _KNOWN.items()}
-_CONFIG_FIELDS = frozenset(_bare(name) for name in _CONFIG.split())
+_FIELDS = {protocol: frozenset(_normalized(name) for name in names.split()) for protocol, names in _KNOWN.items()}
+_CONFIG_FIELDS = frozenset(_normalized(name) for name in _CONFIG.split())
 
 
-def are_known(request: Request) -> None:
-    body, protocol = request.call.body, request.manners.protocol
-    unknown = [(name, "") for name in body if _bare(name) not in _FIELDS[protocol]]
+def are_known(request: CheckedRequest) -> None:
+    body, protocol = request.call.body, request.traits.protocol
+    unknown = [(name, "") for name in body if _normalized(name) not in _FIELDS[protocol]]
     config = body.get("generationConfig", body.get("generation_config"))
     if protocol == "google" and isinstance(config, dict):
-        unknown += [(name, " at 'generation_config'") for name in config if _bare(name) not in _CONFIG_FIELDS]
+        unknown += [(name, " at 'generation_config'") for name in config if _normalized(name) not in _CONFIG_FIELDS]
     for name, place in unknown:
         code = "unknown_parameter" if protocol == "openai_responses" else None
-        refuse(request, _WORDS[protocol].format(name=name, place=place), name if code else None, code)
+        refuse(request, _MESSAGES[protocol].format(name=name, place=place), name if code else None, code)

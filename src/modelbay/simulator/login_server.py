@@ -1,7 +1,7 @@
-"""The simulator's login server: device codes (RFC 8628), rotating tokens, revocation (RFC 7009), and faults of them.
+"""The simulator's login server: device codes (RFC 8628), rotating tokens, revocation (RFC 7009), and faults.
 
-A refresh token stays good until something that it was exchanged for has been used: so do servers whose clients may be
-killed between the answer and the disk. One that comes back after that ends the whole login, as a stolen one would.
+A refresh token stays valid until a token from its exchange is used, because a client may be killed before it saves the new tokens.
+If the old token is used after that, the whole login ends, as with a stolen token.
 """
 
 import re
@@ -17,9 +17,9 @@ from msgspec import Struct, field
 
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode_as
-from modelbay.simulator import answers
-from modelbay.simulator.answers import Answer, Cut, Pause
-from modelbay.simulator.models import Facts
+from modelbay.simulator import responses
+from modelbay.simulator.responses import Cut, Pause, SimulatedResponse
+from modelbay.simulator.simulated_models import SimulatedModel
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 FAULTS: dict[str, tuple[int, str]] = {
@@ -32,13 +32,13 @@ FAULTS: dict[str, tuple[int, str]] = {
     "drop": (0, ""),
     "slow": (0, ""),
 }
-"""What the token endpoint does instead of answering, by name. `slow` answers, after a second."""
+"""Faults of the token endpoint by name: status and OAuth error. `slow` responds after one second."""
 _ODD: dict[str, tuple[int, dict[str, Any]]] = {
     "unusable": (200, {"error": None, "access_token": {"value": "an object"}, "token_type": "Bearer"}),
     "dpop": (200, {"access_token": "sim-bound-to-a-key", "refresh_token": "sim-bound", "token_type": "DPoP"}),
     "firewall": (403, {"message": "request blocked by policy"}),
 }
-"""Answers of the token endpoint that are JSON, but not OAuth's, or not usable: status and body."""
+"""Responses of the token endpoint that are not valid in OAuth: status and body."""
 SPECS = {
     "approve": "a code is approved automatically after N polls, default 2",
     "wait": "a code waits until you approve it",
@@ -65,54 +65,54 @@ _PAGE = """<!doctype html><meta charset="utf-8"><title>Simulator</title>
 """
 
 
-class Manner(Struct):
-    """How the login server behaves. `POST /simulate/login` with a JSON object changes it."""
+class LoginBehavior(Struct):
+    """The behavior of the login server. `POST /simulate/login` with a JSON object changes it."""
 
     approve_after: int | None = 2
-    """Polls after which a code approves itself; None: it waits for `POST /simulate/approve`."""
+    """Polls after which a code is approved; None: it waits for `POST /simulate/approve`."""
     interval: float | None = None
-    """What it tells a client to wait between polls."""
+    """Seconds between polls that clients are told; None: not sent."""
     code_lasts: float = 600.0
     token_lasts: float = 900.0
     pause: float = 0.0
-    """Seconds before each answer of the token endpoint: the time in which a client can be killed."""
+    """Seconds before each response of the token endpoint, so that a test can kill the client."""
     revoked: bool = False
     """Whether refresh tokens are refused."""
     revocation: bool = True
-    """Whether there is an endpoint to revoke tokens at, and metadata that names it."""
+    """Whether there is an endpoint for revoking tokens, which the metadata names."""
     faults: list[str] = field(default_factory=list)
-    """Of the next answers of the token endpoint, one each; "" is none."""
+    """Faults of the next responses of the token endpoint, one each; "" for none."""
 
 
-def manner_of(specs: Iterable[str]) -> Manner:
-    """The manner that specs ask for, each a name of `SPECS` with `=N` or `*TIMES` behind it, as `slow-down*3`.
+def behavior_of(specs: Iterable[str]) -> LoginBehavior:
+    """The behavior for specs. Each is a name of `SPECS`, optionally followed by `=N` or `*TIMES`, such as `slow-down*3`.
 
     Raises:
-        ValueError: there is no such name.
+        ValueError: unknown name.
     """
-    manner = Manner()
+    behavior = LoginBehavior()
     for spec in specs:
         found = re.fullmatch(r"([a-z0-9-]+)(?:=(\d+(?:\.\d+)?))?(?:\*(\d+))?", spec.strip())
         name = found[1] if found else ""
         if found is None or name not in SPECS:
-            raise ValueError(f"there is no `{spec}`; there are {', '.join(SPECS)}")
+            raise ValueError(f"unknown behavior `{spec}`: must be one of {', '.join(SPECS)}")
         number = float(found[2]) if found[2] else None
         match name:
             case "approve":
-                manner.approve_after = 2 if number is None else int(number)
+                behavior.approve_after = 2 if number is None else int(number)
             case "wait":
-                manner.approve_after = None
+                behavior.approve_after = None
             case "revoke":
-                manner.revoked = True
+                behavior.revoked = True
             case "no-revocation":
-                manner.revocation = False
+                behavior.revocation = False
             case "lasts":
-                manner.token_lasts = number or 900.0
+                behavior.token_lasts = number or 900.0
             case "interval":
-                manner.interval = number
+                behavior.interval = number
             case _:
-                manner.faults += [_FAULT_OF[name]] * int(found[3] or 1)
-    return manner
+                behavior.faults += [_FAULT_OF[name]] * int(found[3] or 1)
+    return behavior
 
 
 class _Code(Struct):
@@ -123,22 +123,22 @@ class _Code(Struct):
 
 
 class _Family(Struct):
-    """All that one login led to."""
+    """The tokens of one login."""
 
     live: int = 0
-    """The oldest generation whose refresh token is still good."""
+    """The oldest generation with a valid refresh token."""
     size: int = 0
     revoked: bool = False
 
 
-class Authorisation:
+class LoginServer:
     def __init__(
         self,
         clock: Callable[[], float] = time.time,
-        manner: Manner | None = None,
+        behavior: LoginBehavior | None = None,
         asked: Callable[[str, str], object] = lambda user_code, page: None,
     ) -> None:
-        """`asked` is told of each code, and of the page where it is approved."""
+        """`asked`: called with each new code, and with the URL of the page for approving it."""
         self.clock = clock
         self._asked = asked
         self.refreshes = 0
@@ -146,14 +146,14 @@ class Authorisation:
         self._codes: dict[str, _Code] = {}
         self._refresh: dict[str, tuple[_Family, int]] = {}
         self._access: dict[str, tuple[_Family, int, float]] = {}
-        self.behave(manner or Manner())
+        self.behave(behavior or LoginBehavior())
 
-    def behave(self, manner: Manner) -> None:
-        self.manner = manner
-        self._faults = deque(manner.faults)
+    def behave(self, behavior: LoginBehavior) -> None:
+        self.behavior = behavior
+        self._faults = deque(behavior.faults)
 
     def accepts(self, token: str) -> bool:
-        """Whether an access token is good now; it counts as used."""
+        """Whether an access token is valid. The token then counts as used."""
         family, generation, ends = self._access.get(token, (_Family(revoked=True), 0, 0.0))
         if family.revoked or self.clock() >= ends:
             return False
@@ -161,7 +161,7 @@ class Authorisation:
         return True
 
     def withdraw(self) -> None:
-        """Takes the access tokens back before their time; they can be refreshed."""
+        """Invalidates all access tokens. They can be refreshed."""
         self._access.clear()
 
     def revoke(self) -> None:
@@ -170,7 +170,7 @@ class Authorisation:
             family.revoked = True
 
     def decide(self, user_code: str | None, *, approve: bool = True) -> bool:
-        """Approves or denies a code, or all that wait; whether there was one."""
+        """Approves or denies a code, or all pending codes. Returns whether there was one."""
         found = [code for code in self._codes.values() if code.state == "pending" and user_code in (None, code.user)]
         for code in found:
             code.state = "approved" if approve else "denied"
@@ -178,32 +178,32 @@ class Authorisation:
 
     # --- the endpoints ---
 
-    def device(self, body: bytes, origin: str) -> Answer:
+    def device(self, body: bytes, origin: str) -> SimulatedResponse:
         if not _form(body).get("client_id"):
             return _refused(400, "invalid_request", "client_id is required")
         device, user = uuid4().hex, f"{uuid4().hex[:4]}-{uuid4().hex[:4]}".upper()
-        self._codes[device] = _Code(user, self.clock() + self.manner.code_lasts)
+        self._codes[device] = _Code(user, self.clock() + self.behavior.code_lasts)
         said: dict[str, Any] = {
             "device_code": device,
             "user_code": user,
             "verification_uri": f"{origin}/simulate/approve",
             "verification_uri_complete": f"{origin}/simulate/approve?user_code={user}",
-            "expires_in": self.manner.code_lasts,
+            "expires_in": self.behavior.code_lasts,
         }
-        if self.manner.interval is not None:
-            said["interval"] = self.manner.interval
+        if self.behavior.interval is not None:
+            said["interval"] = self.behavior.interval
         self._asked(user, said["verification_uri_complete"])
         return _said(said)
 
-    def token(self, body: bytes) -> Answer:
+    def token(self, body: bytes) -> SimulatedResponse:
         fault = self._faults.popleft() if self._faults else ""
         if fault == "drop":
-            return Answer(200, [Cut(reset=True)])
+            return SimulatedResponse(200, [Cut(reset=True)])
         if fault in FAULTS and fault != "slow":
             return _refused(*FAULTS[fault], "a fault that was asked for")
         if fault in _ODD:
             status, said = _ODD[fault]
-            return answers.whole(status, msgspec.json.encode(said))
+            return responses.whole(status, msgspec.json.encode(said))
         form = _form(body)
         if form.get("grant_type") == DEVICE_GRANT:
             answer = self._by_device(form.get("device_code", ""))
@@ -211,28 +211,32 @@ class Authorisation:
             answer = self._by_refresh(form.get("refresh_token", ""))
         else:
             answer = _refused(400, "unsupported_grant_type")
-        pause = self.manner.pause + (1.0 if fault == "slow" else 0.0)
-        return Answer(answer.status, [Pause(pause), *answer.steps], answer.headers, answer.length) if pause else answer
+        pause = self.behavior.pause + (1.0 if fault == "slow" else 0.0)
+        return (
+            SimulatedResponse(answer.status, [Pause(pause), *answer.steps], answer.headers, answer.length)
+            if pause
+            else answer
+        )
 
-    def _by_device(self, device: str) -> Answer:
+    def _by_device(self, device: str) -> SimulatedResponse:
         code = self._codes.get(device)
         if code is None:
             return _refused(400, "invalid_grant", "there is no such device code")
         if self.clock() >= code.ends:
             return _refused(400, "expired_token")
         code.polls += 1
-        if self.manner.approve_after is not None and code.polls > self.manner.approve_after:
+        if self.behavior.approve_after is not None and code.polls > self.behavior.approve_after:
             code.state = "approved" if code.state == "pending" else code.state
         if code.state == "denied":
             return _refused(400, "access_denied", "the user said no")
         if code.state == "pending":
             return _refused(400, "authorization_pending")
-        del self._codes[device]  # a code is good once
+        del self._codes[device]  # a code can be used once
         return self._granted(_Family())
 
-    def _by_refresh(self, token: str) -> Answer:
+    def _by_refresh(self, token: str) -> SimulatedResponse:
         family, generation = self._refresh.get(token, (None, 0))
-        if family is None or family.revoked or self.manner.revoked or generation < family.live:
+        if family is None or family.revoked or self.behavior.revoked or generation < family.live:
             if family is not None:
                 family.revoked = True
             return _refused(400, "invalid_grant", "the refresh token was used before, or taken back")
@@ -240,8 +244,8 @@ class Authorisation:
         self.refreshes += 1
         return self._granted(family)
 
-    def _granted(self, family: _Family) -> Answer:
-        access, refresh, lasts = f"sim-access-{uuid4().hex}", f"sim-refresh-{uuid4().hex}", self.manner.token_lasts
+    def _granted(self, family: _Family) -> SimulatedResponse:
+        access, refresh, lasts = f"sim-access-{uuid4().hex}", f"sim-refresh-{uuid4().hex}", self.behavior.token_lasts
         self._refresh[refresh] = family, family.size
         self._access[access] = family, family.size, self.clock() + lasts
         family.size += 1
@@ -255,35 +259,35 @@ class Authorisation:
             }
         )
 
-    def revocation(self, body: bytes) -> Answer:
-        """Ends the login that a token belongs to; an unknown token is as good as revoked (RFC 7009, 2.2)."""
-        if not self.manner.revocation:
+    def revocation(self, body: bytes) -> SimulatedResponse:
+        """Ends the login of a token. An unknown token counts as revoked (RFC 7009, 2.2)."""
+        if not self.behavior.revocation:
             return _refused(404, "not_found", "there is no revocation here")
         token = _form(body).get("token", "")
         family, *_ = self._refresh.get(token) or self._access.get(token) or (None,)
         if family is not None:
             family.revoked = True
-        return answers.whole(200, b"")
+        return responses.whole(200, b"")
 
-    def metadata(self, origin: str) -> Answer:
+    def metadata(self, origin: str) -> SimulatedResponse:
         """The server's metadata (RFC 8414)."""
-        if not self.manner.revocation:
+        if not self.behavior.revocation:
             return _refused(404, "not_found")
         endpoints = {"device_authorization": "device_authorization", "token": "token", "revocation": "revoke"}
         return _said(
             {"issuer": origin} | {f"{name}_endpoint": f"{origin}/api/oauth/{path}" for name, path in endpoints.items()}
         )
 
-    def page(self, query: str) -> Answer:
-        """Where a person approves a code."""
+    def page(self, query: str) -> SimulatedResponse:
+        """The page for approving a code."""
         user = "".join(char for char in dict(parse_qsl(query)).get("user_code", "") if char.isalnum() or char == "-")
-        return answers.whole(200, _PAGE.format(user=user).encode(), "text/html; charset=utf-8")
+        return responses.whole(200, _PAGE.format(user=user).encode(), "text/html; charset=utf-8")
 
-    def simulate(self, what: str, body: bytes, query: str) -> Answer:
-        """The person's side: `approve`, `deny`, and `login`, which changes how the server behaves."""
+    def simulate(self, what: str, body: bytes, query: str) -> SimulatedResponse:
+        """Actions for tests and users: `approve`, `deny`, and `login`, which changes the behavior."""
         if what == "login":
             try:
-                self.behave(decode_as(body or b"{}", Manner))
+                self.behave(decode_as(body or b"{}", LoginBehavior))
             except MalformedReply as error:
                 return _refused(400, "invalid_request", str(error))
             return _said({"ok": True})
@@ -293,8 +297,8 @@ class Authorisation:
         return _said({"ok": True})
 
 
-def managed_form(facts: Facts) -> dict[str, Any]:
-    """A model as Kimi Code's managed service lists it."""
+def managed_form(facts: SimulatedModel) -> dict[str, Any]:
+    """A model in the format of Kimi Code's managed service."""
     model = facts.model
     thinks = "only" if facts.can("always_thinking") else "both" if facts.can("thinking") else "no"
     said: dict[str, Any] = {
@@ -322,13 +326,15 @@ def _form(body: bytes) -> dict[str, str]:
     return dict(parse_qsl(body.decode("utf-8", "replace")))
 
 
-def _said(what: dict[str, Any]) -> Answer:
-    answer = answers.whole(200, msgspec.json.encode(what))
+def _said(what: dict[str, Any]) -> SimulatedResponse:
+    answer = responses.whole(200, msgspec.json.encode(what))
     answer.headers["cache-control"] = "no-store"
     return answer
 
 
-def _refused(status: int, code: str, about: str = "") -> Answer:
+def _refused(status: int, code: str, about: str = "") -> SimulatedResponse:
     if not code:
-        return answers.whole(status, b"<html>Internal Server Error</html>", "text/html")
-    return answers.whole(status, msgspec.json.encode({"error": code} | ({"error_description": about} if about else {})))
+        return responses.whole(status, b"<html>Internal Server Error</html>", "text/html")
+    return responses.whole(
+        status, msgspec.json.encode({"error": code} | ({"error_description": about} if about else {}))
+    )

@@ -1,4 +1,4 @@
-"""What a request and its answer cost: tokens counted, and a prompt cache that remembers prefixes."""
+"""Token counts of a request and its reply, and a prompt cache of prefixes."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from hashlib import sha256
 import msgspec
 
 from modelbay.conversation import AnyPart, Conversation, Media, Refusal, Text, Thinking, ToolCall, ToolResult
-from modelbay.simulator.manners import Manners
+from modelbay.simulator.traits import ProtocolTraits
 from modelbay.usage import Usage
 
 _MEDIA_TOKENS = {"image": 258, "audio": 320, "video": 1_290, "document": 512}
@@ -15,7 +15,7 @@ _REMEMBERED = 4_096
 
 
 def tokens(text: str) -> int:
-    """About four characters a token."""
+    """The number of tokens of a text: one per four characters."""
     return -(-len(text) // 4)
 
 
@@ -37,25 +37,25 @@ def part_tokens(part: AnyPart) -> int:
 
 
 class _Segment(msgspec.Struct):
-    """A piece of the prompt: how long it is, what it says, and whether a cache mark ends it."""
+    """A piece of the prompt: its token count, its content, and whether a cache mark follows it."""
 
     tokens: int
-    said: bytes
+    content: bytes
     marked: bool
 
 
 def _segments(conversation: Conversation) -> Iterator[_Segment]:
-    """The prompt in the order providers keep it: tools, system, messages."""
+    """The prompt in the order of providers' caches: tools, system prompt, messages."""
     for tool in conversation.settings.tools or ():
-        said = msgspec.json.encode([tool.name, tool.description, tool.schema, tool.raw])
-        yield _Segment(tokens(said.decode()), said, tool.cache is not None)
+        content = msgspec.json.encode([tool.name, tool.description, tool.schema, tool.raw])
+        yield _Segment(tokens(content.decode()), content, tool.cache is not None)
     system = [turn for turn in conversation.turns if turn.role in ("system", "developer")]
     others = [turn for turn in conversation.turns if turn.role not in ("system", "developer")]
     for turn in (*system, *others):
         for part in turn.parts:
             plain = msgspec.structs.replace(part, cache=None, origin=None)
-            said = msgspec.json.encode([turn.role, plain])
-            yield _Segment(part_tokens(part) + 1, said, part.cache is not None)
+            content = msgspec.json.encode([turn.role, plain])
+            yield _Segment(part_tokens(part) + 1, content, part.cache is not None)
 
 
 def prompt_tokens(conversation: Conversation) -> int:
@@ -63,19 +63,19 @@ def prompt_tokens(conversation: Conversation) -> int:
 
 
 class PromptCache:
-    """The prefixes of prompts seen so far, the most recent ones."""
+    """The most recent prefixes of prompts."""
 
     def __init__(self) -> None:
         self._seen: OrderedDict[bytes, None] = OrderedDict()
 
-    def count(self, conversation: Conversation, model: str, manners: Manners) -> Usage:
-        """The input's usage; what this prompt writes, the next one reads."""
-        whole = manners.cache == "automatic" or conversation.settings.cache is not None
+    def count(self, conversation: Conversation, model: str, traits: ProtocolTraits) -> Usage:
+        """The usage of the input. The prefixes of this prompt are cached for the next one."""
+        whole = traits.cache == "automatic" or conversation.settings.cache is not None
         digest = sha256(model.encode())
         total = read = marked = 0
         new: list[bytes] = []
         for segment in _segments(conversation):
-            digest.update(segment.said)
+            digest.update(segment.content)
             total += segment.tokens
             key = digest.digest()
             if key in self._seen:
@@ -85,8 +85,8 @@ class PromptCache:
                 new.append(key)
         self._remember(new)
         read = min(read, marked)
-        if manners.cache == "automatic":
-            # one token is always read anew, as providers have it
+        if traits.cache == "automatic":
+            # at least one token is never cached, as at real providers
             read = min(read, total - 1)
             return Usage(input=total - read, cache_read=read)
         return Usage(input=total - marked, cache_read=read, cache_write=marked - read)
@@ -100,7 +100,7 @@ class PromptCache:
 
 
 def with_output(usage: Usage, parts: list[AnyPart], unseen: int) -> Usage:
-    """The usage of the whole exchange; thinking counts, shown or not."""
+    """The usage of the whole exchange. Thinking is counted even if it is hidden."""
     thought = unseen + sum(part_tokens(part) for part in parts if type(part) is Thinking)
-    said = sum(part_tokens(part) for part in parts if type(part) is not Thinking)
-    return msgspec.structs.replace(usage, output=said, reasoning=thought or None)
+    content = sum(part_tokens(part) for part in parts if type(part) is not Thinking)
+    return msgspec.structs.replace(usage, output=content, reasoning=thought or None)

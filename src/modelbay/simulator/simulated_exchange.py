@@ -7,22 +7,22 @@ from msgspec import Struct
 from modelbay.conversation import Conversation
 from modelbay.events import Event, PartDelta, collect
 from modelbay.protocols.codec import Codec
-from modelbay.simulator import answers, brain
-from modelbay.simulator.answers import Answer, Pause, Step
-from modelbay.simulator.manners import Manners
+from modelbay.simulator import brain, responses
+from modelbay.simulator.responses import Pause, SimulatedResponse, Step
+from modelbay.simulator.traits import ProtocolTraits
 from modelbay.usage import Usage
 
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 FRAMING = "stream"
-"""Where a conversation keeps how its client wants the stream: "array" is one JSON array, as Gemini frames it unasked."""
+"""The key for the framing of the stream in a conversation: "array" is one JSON array, which is Gemini's default."""
 
 
-class Exchange(Struct):
+class SimulatedExchange(Struct):
     conversation: Conversation
     codec: Codec
-    manners: Manners
-    said: brain.Answer
+    traits: ProtocolTraits
+    reply: brain.SimulatedReply
     usage: Usage
     id: str
     created: int
@@ -34,14 +34,14 @@ class Exchange(Struct):
         return bool(self.conversation.stream)
 
     def events(self) -> Iterator[Event]:
-        return brain.events(self.said, self.id, self.conversation.model or "", self.usage, self.created)
+        return brain.events(self.reply, self.id, self.conversation.model or "", self.usage, self.created)
 
     def body(self) -> bytes:
-        """The whole reply."""
+        """The reply as one JSON body."""
         return self.codec.render_reply(collect(self.events()))
 
     def render(self, events: Iterator[Event]) -> Iterator[Step]:
-        """The stream that tells of the events, a piece each."""
+        """The stream of events, in one piece per event."""
         renderer = self.codec.stream_renderer(self.conversation)
         for event in events:
             if self.pace and type(event) is PartDelta:
@@ -49,11 +49,11 @@ class Exchange(Struct):
             if data := renderer.feed(event):
                 yield data
 
-    def answer(self) -> Answer:
+    def answer(self) -> SimulatedResponse:
         if self.stream:
             return self.streamed(self.render(self.events()))
-        return answers.whole(200, self.body())
+        return responses.whole(200, self.body())
 
-    def streamed(self, steps: Iterator[Step]) -> Answer:
+    def streamed(self, steps: Iterator[Step]) -> SimulatedResponse:
         array = self.conversation.settings.spelling.get(FRAMING) == "array"
-        return answers.streamed(steps, JSON if array else EVENT_STREAM)
+        return responses.streamed(steps, JSON if array else EVENT_STREAM)

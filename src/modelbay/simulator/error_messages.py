@@ -1,4 +1,4 @@
-"""The words of real providers when something is wrong: tables by protocol, for what every protocol knows."""
+"""Error messages of real providers, in tables by protocol."""
 
 from modelbay.errors import (
     AuthenticationFailed,
@@ -119,7 +119,7 @@ _TYPES = {
     "openai_chat": "invalid_request_error",
     "openai_responses": "invalid_request_error",
 }
-"""What OpenAI calls every fault of a request; the others have a word for each status."""
+"""OpenAI's error type for every invalid request. Other providers have a type per status."""
 
 
 def _code(protocol: str, code: str) -> str | None:
@@ -164,12 +164,12 @@ def overflow(protocol: str, count: int, limit: int) -> ProviderError:
 
 
 def failure(protocol: str, name: str) -> ProviderError:
-    """A fault of the provider's own: "403", "413", "429", "500", "503", "529" or "quota"; anything else is a 500."""
+    """An error by name: "403", "413", "429", "500", "503", "529" or "quota"; any other name is a 500."""
     failures = _FAILURES[protocol]
     kind, status, message, type, code = failures.get(name, failures["500"])
     return kind(message, status=status, type=type, code=code)
 
 
 def render(protocol: str, error: ModelbayError) -> tuple[int, bytes]:
-    """The error as its protocol writes it."""
+    """The error in the format of a protocol."""
     return codec(protocol).render_error(error)

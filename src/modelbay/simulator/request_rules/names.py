@@ -1,10 +1,10 @@
-"""The names that tools may have."""
+"""Valid names of tools."""
 
 import re
 from collections.abc import Iterator
 
 from modelbay.conversation import Tool, ToolCall
-from modelbay.simulator.rules.request import Request, refuse
+from modelbay.simulator.request_rules.request import CheckedRequest, refuse
 
 _OPENAI = re.compile(r"[a-zA-Z0-9_-]+")
 _GEMINI = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}")
@@ -15,9 +15,9 @@ def _functions(tools: list[Tool] | None) -> Iterator[tuple[int, Tool]]:
     return ((index, tool) for index, tool in enumerate(tools or ()) if tool.kind in ("function", "freeform"))
 
 
-def of_openai(request: Request) -> None:
-    """Of the tools, and of the calls of the history."""
-    nested = request.manners.protocol == "openai_chat"
+def of_openai(request: CheckedRequest) -> None:
+    """Checks the names of tools, and of calls in the history."""
+    nested = request.traits.protocol == "openai_chat"
     for index, tool in _functions(request.conversation.settings.tools):
         kind = "custom" if tool.kind == "freeform" else "function"
         _check(request, tool.name, f"tools[{index}].{kind}.name" if nested else f"tools[{index}].name")
@@ -28,7 +28,7 @@ def of_openai(request: Request) -> None:
             _check(request, call.name, inside if nested else f"input[{index}].name")
 
 
-def _check(request: Request, name: str, place: str) -> None:
+def _check(request: CheckedRequest, name: str, place: str) -> None:
     if len(name) > _LONGEST:
         refuse(
             request,
@@ -47,7 +47,7 @@ def _check(request: Request, name: str, place: str) -> None:
         )
 
 
-def of_gemini(request: Request) -> None:
+def of_gemini(request: CheckedRequest) -> None:
     for index, tool in _functions(request.conversation.settings.tools):
         if not _GEMINI.fullmatch(tool.name):
             refuse(
@@ -58,7 +58,7 @@ def of_gemini(request: Request) -> None:
             )
 
 
-def are_unique(request: Request) -> None:
+def are_unique(request: CheckedRequest) -> None:
     names = [tool.name for _, tool in _functions(request.conversation.settings.tools)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

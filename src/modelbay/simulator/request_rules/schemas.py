@@ -1,10 +1,10 @@
-"""The schemas that providers refuse, of tools and of output formats."""
+"""Schemas of tools and output formats that providers refuse."""
 
 from collections.abc import Iterator
 
 from modelbay.conversation import Json
 from modelbay.protocols.schema.words import Schema, properties_of, required_of, schemas
-from modelbay.simulator.rules.request import Request, refuse
+from modelbay.simulator.request_rules.request import CheckedRequest, refuse
 
 _UNIONS = ("oneOf", "anyOf", "allOf", "enum", "not")
 _UNSUPPORTED = ("allOf", "oneOf", "not", "if", "patternProperties", "minLength", "maxLength", "uniqueItems")
@@ -20,7 +20,7 @@ _LIMITS = (
 )
 
 
-def openai_accepts(request: Request) -> None:
+def openai_accepts(request: CheckedRequest) -> None:
     for tool in request.conversation.settings.tools or ():
         if tool.kind == "function" and tool.schema is not None:
             for fault in _openai_faults(tool.schema, strict=bool(tool.strict)):
@@ -67,7 +67,7 @@ def _strict_faults(node: Schema) -> Iterator[str]:
             )
 
 
-def anthropic_accepts(request: Request) -> None:
+def anthropic_accepts(request: CheckedRequest) -> None:
     for index, tool in enumerate(request.conversation.settings.tools or ()):
         if tool.kind != "function":
             continue
@@ -93,7 +93,7 @@ def anthropic_accepts(request: Request) -> None:
         _compiles(request, "output_config.format.schema", form.schema)
 
 
-def _compiles(request: Request, where: str, schema: Schema) -> None:
+def _compiles(request: CheckedRequest, where: str, schema: Schema) -> None:
     for node in schemas(schema):
         kind = node.get("type")
         if kind == "object" and node.get("additionalProperties") is not False:
@@ -103,7 +103,7 @@ def _compiles(request: Request, where: str, schema: Schema) -> None:
                 refuse(request, f"{where}: For '{kind}' type, property '{word}' is not supported")
 
 
-def google_accepts(request: Request) -> None:
+def google_accepts(request: CheckedRequest) -> None:
     found = [
         (f"tools[0].function_declarations.{tool.name}", tool.schema)
         for tool in request.conversation.settings.tools or ()

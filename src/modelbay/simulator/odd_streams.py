@@ -1,4 +1,4 @@
-"""Odd ways to stream the same: tool calls and words for the end as some providers send them."""
+"""Unusual streams with the same content: tool calls and finish reasons as some providers send them."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -9,10 +9,10 @@ import msgspec
 from modelbay.conversation import ToolCall
 from modelbay.events import Event, PartDelta, PartEnded, PartStarted
 from modelbay.json_text import decode
-from modelbay.simulator.answers import Step
+from modelbay.simulator.responses import Step
 
 CALL = ToolCall(name="get_weather", arguments='{"city": "Paris", "days": 2}', id="call_odd")
-"""The call of those faults that are about calls, whatever was asked."""
+"""The tool call of the faults of tool calls, for every prompt."""
 _DATA = re.compile(rb"data: (\{.*\})")
 
 
@@ -25,7 +25,7 @@ def empty_first(events: Iterator[Event]) -> Iterator[Event]:
 
 
 def twice(events: Iterator[Event]) -> Iterator[Event]:
-    """Arguments that come once more, whole, at the end."""
+    """Arguments that are repeated as a whole at the end."""
     for event in events:
         if type(event) is PartEnded and type(event.part) is ToolCall:
             yield PartDelta(event.key, event.part.arguments)
@@ -33,7 +33,7 @@ def twice(events: Iterator[Event]) -> Iterator[Event]:
 
 
 def name_in_pieces(chunk: dict[str, Any]) -> list[dict[str, Any]]:
-    """A chunk of Chat Completions whose call has its name in two pieces; others do not have it in pieces."""
+    """A chunk of Chat Completions with the name of the call split into two pieces. Other protocols send names whole."""
     call = _call_in(chunk)
     name = (call or {}).get("function", {}).get("name")
     if not name:
@@ -46,8 +46,8 @@ def name_in_pieces(chunk: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def object_fragments(chunk: dict[str, Any]) -> list[dict[str, Any]]:
-    """A chunk of Chat Completions whose arguments are an object instead of its text; the first has one property of it, the
-    last the others, and those between them say nothing."""
+    """A chunk of Chat Completions with arguments as an object instead of text. The first chunk has one property, the last chunk
+    has the others, and the chunks between them are empty."""
     call = _call_in(chunk)
     if call is None:
         return [chunk]
@@ -67,7 +67,7 @@ def _call_in(chunk: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def ending_in(word: str, path: tuple[str | int, ...]) -> Callable[[dict[str, Any]], list[dict[str, Any]]]:
-    """Changes the word for the end, which is at `path`."""
+    """Changes the finish reason at `path`."""
 
     def change(chunk: dict[str, Any]) -> list[dict[str, Any]]:
         value: Any = chunk
@@ -84,7 +84,7 @@ def ending_in(word: str, path: tuple[str | int, ...]) -> Callable[[dict[str, Any
 
 
 def rewritten(steps: Iterator[Step], change: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> Iterator[Step]:
-    """The steps of a stream, with every event changed."""
+    """The steps of a stream with each event changed."""
 
     def written(found: re.Match[bytes]) -> bytes:
         return b"\n\n".join([b"data: " + msgspec.json.encode(chunk) for chunk in change(decode(found[1]))])

@@ -1,11 +1,11 @@
-"""What real providers refuse, in their words: the rules of each protocol, checked before the brain sees a request.
+"""Rules of real providers, checked before the brain sees a request. Error messages are those of the providers.
 
-A rule raises the error. Places are named as the provider names them, by the indexes of the wire.
+A rule raises the error. Paths in messages have the format of the provider, with indexes as in the request.
 """
 
 from collections.abc import Callable
 
-from modelbay.simulator.rules import (
+from modelbay.simulator.request_rules import (
     anthropic,
     everyone,
     fields,
@@ -17,9 +17,9 @@ from modelbay.simulator.rules import (
     parts,
     schemas,
 )
-from modelbay.simulator.rules.request import Request
+from modelbay.simulator.request_rules.request import CheckedRequest
 
-Rule = Callable[[Request], None]
+Rule = Callable[[CheckedRequest], None]
 
 RULES: dict[str, tuple[Rule, ...]] = {
     "openai_chat": (
@@ -90,9 +90,9 @@ RULES: dict[str, tuple[Rule, ...]] = {
 }
 
 
-def check(request: Request) -> None:
-    for rule in RULES[request.manners.protocol]:
+def check(request: CheckedRequest) -> None:
+    for rule in RULES[request.traits.protocol]:
         rule(request)
 
 
-__all__ = ["RULES", "Request", "check"]
+__all__ = ["RULES", "CheckedRequest", "check"]

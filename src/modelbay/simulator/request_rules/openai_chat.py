@@ -1,14 +1,14 @@
-"""What OpenAI refuses in Chat Completions, in its words; and a rule of DeepSeek's and Moonshot's."""
+"""Requests that OpenAI refuses in Chat Completions, with its messages, and a rule of DeepSeek and Moonshot."""
 
 from modelbay.conversation import Media, Text, Thinking, ToolCall, ToolResult
 from modelbay.simulator.brain import thinks
-from modelbay.simulator.rules.request import Request, refuse
+from modelbay.simulator.request_rules.request import CheckedRequest, refuse
 
 UPLOADED = "ms://"
-"""How the address of an uploaded file begins."""
+"""The prefix of the URL of an uploaded file."""
 
 
-def spells_max_tokens(request: Request) -> None:
+def spells_max_tokens(request: CheckedRequest) -> None:
     settings = request.conversation.settings
     if not request.facts.refuses_max_tokens:
         return
@@ -29,7 +29,7 @@ def spells_max_tokens(request: Request) -> None:
         )
 
 
-def streams_with_its_options(request: Request) -> None:
+def streams_with_its_options(request: CheckedRequest) -> None:
     if request.call.body.get("stream_options") is not None and not request.conversation.stream:
         refuse(
             request,
@@ -38,8 +38,8 @@ def streams_with_its_options(request: Request) -> None:
         )
 
 
-def finds_its_files(request: Request) -> None:
-    """Moonshot's `ms://` names a file that was uploaded to it."""
+def finds_its_files(request: CheckedRequest) -> None:
+    """A URL `ms://…` must refer to a file that was uploaded to Moonshot."""
     for _, turn in request.messages:
         for part in turn.parts:
             url = part.url or "" if type(part) is Media else ""
@@ -47,8 +47,8 @@ def finds_its_files(request: Request) -> None:
                 refuse(request, f"file {url.removeprefix(UPLOADED)} not found")
 
 
-def answers_tool_calls(request: Request) -> None:
-    """Tool messages stand right behind the message with their calls."""
+def answers_tool_calls(request: CheckedRequest) -> None:
+    """Tool messages must follow directly after the message with their calls."""
     pending: list[str | None] = []
     for index, turn in request.messages:
         results = [part for part in turn.parts if type(part) is ToolResult]
@@ -69,7 +69,7 @@ def answers_tool_calls(request: Request) -> None:
     _unanswered(request, pending, len(request.messages))
 
 
-def _unanswered(request: Request, pending: list[str | None], index: int) -> None:
+def _unanswered(request: CheckedRequest, pending: list[str | None], index: int) -> None:
     if pending:
         refuse(
             request,
@@ -79,7 +79,7 @@ def _unanswered(request: Request, pending: list[str | None], index: int) -> None
         )
 
 
-def says_json(request: Request) -> None:
+def says_json(request: CheckedRequest) -> None:
     form = request.conversation.settings.output_format
     if form is None or form.kind != "json" or form.schema is not None:
         return
@@ -92,9 +92,9 @@ def says_json(request: Request) -> None:
         )
 
 
-def gets_reasoning_back(request: Request) -> None:
-    """DeepSeek's and Moonshot's rule, for a model that has it."""
-    if not request.facts.wants_reasoning_back or not thinks(request.conversation, request.facts):
+def gets_reasoning_back(request: CheckedRequest) -> None:
+    """A rule of DeepSeek and Moonshot, for models that have it."""
+    if not request.facts.requires_reasoning_back or not thinks(request.conversation, request.facts):
         return
     for index, turn in request.messages:
         has_calls = any(type(part) is ToolCall for part in turn.parts)

@@ -1,14 +1,14 @@
-"""What OpenAI refuses in Responses, in its words."""
+"""Requests that OpenAI refuses in Responses, with its messages."""
 
 import re
 
 from modelbay.conversation import Thinking, ToolCall, ToolResult
-from modelbay.simulator.complaints import bad_request
-from modelbay.simulator.rules.request import Request, refuse
+from modelbay.simulator.error_messages import bad_request
+from modelbay.simulator.request_rules.request import CheckedRequest, refuse
 from modelbay.simulator.signatures import signed_text
 
 
-def answers_function_calls(request: Request) -> None:
+def answers_function_calls(request: CheckedRequest) -> None:
     parts = [part for _, turn in request.messages for part in turn.parts]
     calls = {part.id for part in parts if type(part) is ToolCall}
     results = [part.call_id for part in parts if type(part) is ToolResult]
@@ -22,8 +22,8 @@ def answers_function_calls(request: Request) -> None:
         refuse(request, f"Duplicate function call output found for call_id {id}.", "input")
 
 
-def keeps_reasoning_items(request: Request) -> None:
-    """Reasoning stands before the item it led to, and only its maker can have written it."""
+def keeps_reasoning_items(request: CheckedRequest) -> None:
+    """Reasoning must precede the item that it led to, and must be signed by the provider."""
     reasoned: set[str] = set()
     stored = request.conversation.settings.extra.get("store") is not False
     for _, _, part, prefix in request.signed():
@@ -32,7 +32,7 @@ def keeps_reasoning_items(request: Request) -> None:
             reasoned.add(_group(item))
             if part.opaque is None and part.origin is None and not stored:
                 raise bad_request(
-                    request.manners.protocol,
+                    request.traits.protocol,
                     f"Item with id '{item}' not found. Items are not persisted when `store` is set to false. Try again with "
                     "`store` set to true, or remove this item from your input.",
                     param="input",
@@ -57,11 +57,11 @@ def keeps_reasoning_items(request: Request) -> None:
 
 
 def _group(item_id: str) -> str:
-    """What the items of one reply have in common."""
+    """The part of an item ID that all items of one reply share."""
     return item_id.partition("_")[2][:-2]
 
 
-def wants_input(request: Request) -> None:
+def wants_input(request: CheckedRequest) -> None:
     if not request.conversation.turns and not request.conversation.settings.state:
         refuse(
             request,
@@ -71,7 +71,7 @@ def wants_input(request: Request) -> None:
         )
 
 
-def keeps_no_state(request: Request) -> None:
+def keeps_no_state(request: CheckedRequest) -> None:
     state = request.conversation.settings.state or {}
     if (id := state.get("previous_response_id")) is not None:
         refuse(

@@ -1,16 +1,16 @@
-"""What Gemini refuses, in its words."""
+"""Requests that Gemini refuses, with its messages."""
 
 from modelbay.conversation import AnyPart, Text, Thinking, ToolCall, ToolResult, Turn
-from modelbay.simulator.rules.request import Request, refuse
+from modelbay.simulator.request_rules.request import CheckedRequest, refuse
 from modelbay.simulator.signatures import Prefix, signed_text
 
 _DUMMIES = ("skip_thought_signature_validator", "context_engineering_is_the_way_to_go")
 _DUMMIES_ENCODED = ("c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I", "Y29udGV4dF9lbmdpbmVlcmluZ19pc190aGVfd2F5X3RvX2dv")
-"""Signatures that Gemini takes for calls it did not make."""
+"""Signatures that Gemini accepts for calls from other models."""
 
 
-def keeps_thought_signatures(request: Request) -> None:
-    """In the turn under way, the first call of every step carries the state that led to it; older ones may."""
+def keeps_thought_signatures(request: CheckedRequest) -> None:
+    """In the current turn, the first call of every step must have a signature. In older turns it may."""
     asked = max((i for i, turn in request.messages if turn.role != "assistant" and _asks(turn)), default=-1)
     for index, place, part, prefix in request.signed():
         if isinstance(part, Thinking):
@@ -33,7 +33,7 @@ def _asks(turn: Turn) -> bool:
     )
 
 
-def _signature_missing(request: Request, index: int, place: int, call: ToolCall) -> None:
+def _signature_missing(request: CheckedRequest, index: int, place: int, call: ToolCall) -> None:
     turn = request.messages[index][1]
     if any(type(part) is ToolCall for part in turn.parts[:place]):
         return
@@ -46,8 +46,8 @@ def _signature_missing(request: Request, index: int, place: int, call: ToolCall)
     )
 
 
-def takes_no_ids_at_vertex(request: Request) -> None:
-    """Vertex's v1 has no field for them."""
+def takes_no_ids_at_vertex(request: CheckedRequest) -> None:
+    """The API v1 of Vertex AI has no IDs of calls."""
     if "/v1/" not in request.call.path or "/publishers/" not in request.call.path:
         return
     for index, turn in request.messages:
@@ -58,7 +58,7 @@ def takes_no_ids_at_vertex(request: Request) -> None:
                 refuse(request, f"Invalid JSON payload received. Unknown name \"id\" at '{where}': Cannot find field.")
 
 
-def responses_match_calls(request: Request) -> None:
+def responses_match_calls(request: CheckedRequest) -> None:
     calls = 0
     for _, turn in request.joined():
         results = sum(type(part) is ToolResult for part in turn.parts)

@@ -1,18 +1,18 @@
-"""What Anthropic refuses, in its words."""
+"""Requests that Anthropic refuses, with its messages."""
 
 import re
 
 from modelbay.conversation import AnyPart, Text, Thinking, ToolCall, ToolResult, Turn
 from modelbay.simulator.brain import thinks, thought_before
-from modelbay.simulator.rules.request import Request, refuse
+from modelbay.simulator.request_rules.request import CheckedRequest, refuse
 from modelbay.simulator.signatures import signed_text
 
 _VERTEX_VERSION = "vertex-2023-10-16"
 _THINKING_DOCS = "https://docs.claude.com/en/docs/build-with-claude/extended-thinking"
 
 
-def names_its_version(request: Request) -> None:
-    """In a header; on Vertex in the body, whose path names the model."""
+def names_its_version(request: CheckedRequest) -> None:
+    """The version must be in a header; on Vertex AI in the body, because the path contains the model."""
     body = request.call.body
     if "/publishers/" not in request.call.path:
         if "anthropic-version" not in request.call.headers:
@@ -25,7 +25,7 @@ def names_its_version(request: Request) -> None:
         refuse(request, "model: Extra inputs are not permitted")
 
 
-def wants_max_tokens(request: Request) -> None:
+def wants_max_tokens(request: CheckedRequest) -> None:
     if request.conversation.settings.max_output_tokens is None:
         refuse(request, "max_tokens: Field required")
     if (most := request.facts.model.max_output_tokens) and request.conversation.settings.max_output_tokens > most:  # type: ignore[operator]
@@ -36,17 +36,17 @@ def wants_max_tokens(request: Request) -> None:
         )
 
 
-def wants_messages(request: Request) -> None:
+def wants_messages(request: CheckedRequest) -> None:
     if not request.messages:
         refuse(request, "messages: at least one message is required")
 
 
-def refuses_threads(request: Request) -> None:
+def refuses_threads(request: CheckedRequest) -> None:
     if "thread" in (request.conversation.settings.state or {}):
         refuse(request, "thread: this endpoint keeps no threads")
 
 
-def refuses_empty_text(request: Request) -> None:
+def refuses_empty_text(request: CheckedRequest) -> None:
     for _, turn in request.messages:
         if any(type(part) is Text and not part.text for part in turn.parts):
             refuse(request, "messages: text content blocks must be non-empty")
@@ -55,9 +55,8 @@ def refuses_empty_text(request: Request) -> None:
         refuse(request, "messages: final assistant content cannot end with trailing whitespace")
 
 
-def results_follow_calls(request: Request) -> None:
-    """Every call is answered once at the head of the next message, and nothing else is. Messages of one role that follow
-    each other are one."""
+def results_follow_calls(request: CheckedRequest) -> None:
+    """Each call must have exactly one result at the beginning of the next message. Consecutive messages of one role are one."""
     calls: list[str | None] = []
     seen: set[str | None] = set()
     messages = request.joined()
@@ -100,7 +99,7 @@ def _leading_results(parts: list[AnyPart]) -> list[str | None]:
     return found
 
 
-def names_tools_well(request: Request) -> None:
+def names_tools_well(request: CheckedRequest) -> None:
     for index, tool in enumerate(request.conversation.settings.tools or ()):
         if tool.kind == "function" and not re.fullmatch(r"[a-zA-Z0-9_-]{1,128}", tool.name):
             refuse(request, f"tools.{index}.custom.name: String should match pattern '^[a-zA-Z0-9_-]{{1,128}}$'")
@@ -113,7 +112,7 @@ def names_tools_well(request: Request) -> None:
                 )
 
 
-def sets_few_cache_marks(request: Request) -> None:
+def sets_few_cache_marks(request: CheckedRequest) -> None:
     conversation = request.conversation
     parts = [part for turn in conversation.turns for part in turn.parts]
     marks = sum(item.cache is not None for item in (*parts, *(conversation.settings.tools or ())))
@@ -121,7 +120,7 @@ def sets_few_cache_marks(request: Request) -> None:
         refuse(request, f"A maximum of 4 blocks with cache_control may be provided. Found {marks}.")
 
 
-def balances_thinking(request: Request) -> None:
+def balances_thinking(request: CheckedRequest) -> None:
     settings = request.conversation.settings
     reasoning = settings.reasoning
     if (settings.temperature or 0) > 1:
@@ -149,23 +148,23 @@ def balances_thinking(request: Request) -> None:
         )
 
 
-def keeps_thinking_signed(request: Request) -> None:
-    """Thinking comes back as it was given: the same text, at the same place, after the same conversation."""
+def keeps_thinking_signed(request: CheckedRequest) -> None:
+    """Thinking must be sent back unchanged: the same text at the same position after the same conversation."""
     for index, place, part, prefix in request.signed():
         if type(part) is not Thinking:
             continue
-        redacted = part.native == request.manners.redacted
+        redacted = part.native == request.traits.redacted
         what, block = ("data", "redacted_thinking") if redacted else ("signature", "thinking")
         where = f"messages.{index}.content.{place}"
-        # an origin was in one of our envelopes, which mean nothing to a provider
+        # an origin comes from an envelope of modelbay, which a provider does not know
         if part.origin is None and part.opaque is None:
             refuse(request, f"{where}.{block}.{what}: Field required")
         if part.origin is not None or not prefix.holds(*signed_text(part), part.opaque):
             refuse(request, f"{where}: Invalid `{what}` in `{block}` block")
 
 
-def thinks_before_calling(request: Request) -> None:
-    """The turn whose calls are being answered still has the thinking that led to them."""
+def thinks_before_calling(request: CheckedRequest) -> None:
+    """The turn with the last calls must contain the thinking before them."""
     if not thinks(request.conversation, request.facts):
         return
     own = [(index, turn) for index, turn in request.messages if turn.role == "assistant"]
@@ -173,10 +172,10 @@ def thinks_before_calling(request: Request) -> None:
     calls = [part for part in turn.parts if type(part) is ToolCall]
     if not calls or type(turn.parts[0]) is Thinking:
         return
-    # a model that decides for itself may not have thought; whether this one had, its ids tell
+    # with adaptive thinking, the model may not have thought; the IDs of its calls show whether it did
     reasoning = request.conversation.settings.reasoning
     decided = reasoning is not None and reasoning.enabled and not reasoning.adaptive
-    if not decided and not thought_before(calls[0].id, request.manners):
+    if not decided and not thought_before(calls[0].id, request.traits):
         return
     found = {Text: "text", ToolCall: "tool_use"}.get(type(turn.parts[0]), "image")
     refuse(

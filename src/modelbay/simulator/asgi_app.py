@@ -1,7 +1,7 @@
-"""The ASGI face: reads requests, keeps the journal, sends answers step by step.
+"""The ASGI app of the simulator: reads requests, writes the journal, and sends responses step by step.
 
-Back-pressure is the server's: a step is made when the one before it was taken by the network, so a client that does not
-read stops the brain. So does one that goes away: one task per request waits for that, none per piece.
+A step is made after the network has accepted the one before it, so a client that does not read stops the brain. A client that
+disconnects stops it too: one task per request waits for the disconnect.
 """
 
 import asyncio
@@ -11,20 +11,20 @@ import struct
 from modelbay.errors import PermissionDenied, ProviderError, RequestTooLarge
 from modelbay.serving.asgi import LARGEST, Message, Receive, Send, TooLarge, body_of, disconnected
 from modelbay.serving.callers import Callers
-from modelbay.simulator import complaints
-from modelbay.simulator.answers import Answer, Cut, Pause
+from modelbay.simulator import error_messages
 from modelbay.simulator.journal import Entry, Journal
-from modelbay.simulator.provider import Incoming, Provider
+from modelbay.simulator.responses import Cut, Pause, SimulatedResponse
 from modelbay.simulator.routes import protocol_of
+from modelbay.simulator.simulated_provider import Incoming, SimulatedProvider
 
 TRANSPORT = "modelbay.transport"
-"""The scope extension with the connection's transport, which `server.py` puts there; ASGI itself cannot cut a connection."""
+"""The scope extension with the connection's transport, set by `server.py`. ASGI itself cannot close a connection."""
 _CLOSING = 5.0
-"""Seconds that a closed connection has to flush what was written to it."""
+"""Seconds for a closed connection to flush its data."""
 
 
-class App:
-    def __init__(self, provider: Provider, journal: Journal, callers: Callers) -> None:
+class SimulatorApp:
+    def __init__(self, provider: SimulatedProvider, journal: Journal, callers: Callers) -> None:
         self._callers = callers
         self._provider = provider
         self._journal = journal
@@ -37,7 +37,7 @@ class App:
                 raise PermissionDenied(refusal, status=403)
             body = await body_of(scope, receive)
         except TooLarge:
-            error: ProviderError = RequestTooLarge(f"a request has at most {LARGEST:,} bytes", status=413)
+            error: ProviderError = RequestTooLarge(f"the request body exceeds {LARGEST:,} bytes", status=413)
             await _refuse(send, protocol_of(path, headers), error)
             return
         except PermissionDenied as denied:
@@ -65,8 +65,8 @@ class App:
 
 
 async def _refuse(send: Send, protocol: str, error: ProviderError) -> None:
-    """An error in the words of a protocol, for a request that is not read."""
-    status, body = complaints.render(protocol, error)
+    """Sends an error in the format of a protocol, for a request that is not read."""
+    status, body = error_messages.render(protocol, error)
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
@@ -84,8 +84,8 @@ class _Sender:
         self._gone = gone
         self._started = False
 
-    async def run(self, answer: Answer) -> bool:
-        """Whether the answer was sent to its end, as far as it has one."""
+    async def run(self, answer: SimulatedResponse) -> bool:
+        """Sends the response. Returns False if the client disconnected."""
         for step in answer.steps:
             if type(step) is bytes:
                 await self._write(answer, step)
@@ -93,7 +93,7 @@ class _Sender:
                 await asyncio.wait([self._gone], timeout=step.seconds)
             elif type(step) is Cut:
                 self._cut(reset=step.reset)
-                # until the connection is gone, the server would take the answer for a forgotten one
+                # before the connection is closed, the server would report an unfinished response
                 await asyncio.wait([self._gone], timeout=_CLOSING)
                 return True
             if self._gone.done():
@@ -101,7 +101,7 @@ class _Sender:
         await self._write(answer, b"", more=False)
         return True
 
-    async def _write(self, answer: Answer, data: bytes, *, more: bool = True) -> None:
+    async def _write(self, answer: SimulatedResponse, data: bytes, *, more: bool = True) -> None:
         if not self._started:
             self._started = True
             self._entry.status = answer.status
@@ -116,7 +116,7 @@ class _Sender:
     def _cut(self, *, reset: bool) -> None:
         transport: asyncio.Transport = self._scope["extensions"][TRANSPORT]
         if reset:
-            # without lingering, closing sends a RST and forgets what the client has not acknowledged
+            # without lingering, closing sends a RST and discards unacknowledged data
             linger = struct.pack("ii", 1, 0)
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             transport.abort()
