@@ -1,8 +1,11 @@
 import os
 import signal
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
+
+from modelbay import secrecy
 
 for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):  # the developer's own, also for processes of tests
     os.environ.pop(name, None)
@@ -24,3 +27,14 @@ hypothesis.settings.load_profile("modelbay")
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def own_secrets() -> Iterator[None]:
+    """Secrets of one test are not masked in the messages of the next: the registry belongs to the process."""
+    before = dict(secrecy._known)
+    yield
+    if secrecy._known != before:
+        secrecy._known.clear()
+        secrecy._known.update(before)
+        secrecy._forms = None

@@ -5,7 +5,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from textual import events
 
+from modelbay.model import Model
+from modelbay.tui.dialogs.model_checklist import ModelChecklist
 from modelbay.tui.widgets.virtual_list import MEASURED, ListRow, VirtualList
 from tests.tui.sitting import Sitting, sitting
 
@@ -228,3 +231,14 @@ async def test_a_picker_of_thousands_mounts_no_more_widgets_than_one_of_thirty(h
             drawn[count] = len(shown)
     assert len(set(mounted.values())) == 1, mounted
     assert drawn[5000] < 5 * MEASURED, drawn  # each of a few lists is measured once
+
+
+async def test_keys_that_come_all_at_once_select_the_row_they_were_pressed_on(home: Path, configured: str):
+    """As from a paste of keys, or on a slow machine: Space must not be handled after the arrow keys behind it."""
+    async with sitting(configured, home=home) as person:
+        models = [Model(id=f"m-{number}", provider="p") for number in range(12)]
+        person.app.push_screen(ModelChecklist("12 models found", models, marked=[]))
+        await person.sees("0 of 12 selected")
+        for key in ("space", "down") * 7:
+            person.app.post_message(events.Key(key, " " if key == "space" else None))
+        await person.sees("7 of 12 selected")

@@ -1,5 +1,6 @@
 """Ctrl-G: editing a message in an external editor."""
 
+import asyncio
 import tempfile
 from pathlib import Path
 
@@ -144,12 +145,14 @@ async def test_leaving_the_app_ends_the_editor(
     home: Path, configured: str, editor: Editor, monkeypatch: pytest.MonkeyPatch
 ):
     ended = home / "ended"
-    monkeypatch.setenv("EDITOR", editor.does(f"trap 'touch \"{ended}\"; exit' TERM; while :; do sleep 0.1; done"))
+    ready = home / "ready"
+    script = f"trap 'touch \"{ended}\"; exit' TERM; touch '{ready}'; while :; do sleep 0.1; done"
+    monkeypatch.setenv("EDITOR", editor.does(script))
     async with sitting(configured, home=home) as person:
         await person.presses("ctrl+g")
-        while not editor.mode.exists():
+        while not ready.exists():
             await person.pilot.pause(0.02)
         person.app.exit()
-    while not ended.exists():
-        pass
-    assert list((home / "temporary").iterdir()) == []
+    while any((home / "temporary").iterdir()):  # removed after the editor has ended
+        await asyncio.sleep(0.02)
+    assert ended.exists()

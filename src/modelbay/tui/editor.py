@@ -4,6 +4,7 @@ import asyncio
 import os
 import shlex
 import signal
+import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,6 +14,8 @@ from textual.app import App, SuspendNotSupported
 from modelbay.storage.paths import environment
 
 VARIABLES = ("VISUAL", "EDITOR")
+GRACE = 2.0
+"""Seconds for an editor to end when the app does."""
 
 
 class EditorFailed(Exception):
@@ -72,16 +75,27 @@ def _command() -> list[str]:
 async def _run(command: list[str]) -> str:
     """Runs an editor to its end. Returns the reason of a failure, or ""."""
     before = signal.signal(signal.SIGINT, lambda *_: None)  # the terminal sends Ctrl-C to the app too
-    process = None
     try:
-        process = await asyncio.create_subprocess_exec(*command)
-        code = await process.wait()
+        with subprocess.Popen(command) as process:
+            try:
+                code = await asyncio.to_thread(process.wait)
+            finally:
+                _end(process)
     except OSError as error:
         return f"Could not start {command[0]} (from $VISUAL or $EDITOR): {error.strerror}"
     finally:
         signal.signal(signal.SIGINT, before)
-        if process is not None and process.returncode is None:  # the app is ending
-            process.terminate()
     if code < 0:
         return f"{command[0]} was killed by {signal.Signals(-code).name}"
     return f"{command[0]} exited with code {code}" if code else ""
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Ends an editor that is still running because the app is ending. It may save its files first."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()

@@ -22,6 +22,7 @@ class ModelChecklist(ListDialog[list[str]]):
     """Returns the IDs of the selected models, in the order of the list."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "mark", show=False),
         Binding("ctrl+a", "all(True)", show=False),
         Binding("ctrl+n", "all(False)", show=False),
     ]
@@ -59,9 +60,8 @@ class ModelChecklist(ListDialog[list[str]]):
         else:
             self.status.warn("No model selected. Select one with Space, or all shown models with Ctrl-A")
 
-    @on(SearchBox.Space)
     @on(VirtualList.Chosen)
-    def mark(self) -> None:
+    def action_mark(self) -> None:
         if (model := self.listing.highlighted) is not None:
             self._selected ^= {model.id}
             self._count()

@@ -4,7 +4,6 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.message import Message
 from textual.widgets import Input
 
 
@@ -19,17 +18,15 @@ class SearchBox(Input, inherit_bindings=False):
         Binding("enter", "submit", show=False),
     ]
 
-    class Space(Message):
-        """Space was pressed while it is a key of the list."""
-
     def __init__(self, *, spaces: bool = True) -> None:
         super().__init__(placeholder="type to search", compact=True, select_on_focus=False, id="query")
         self.cursor_blink = False
         self._spaces = spaces
         """Whether space is typed as text; otherwise it is a key of the list."""
 
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        return super().check_consume_key(key, character) and (self._spaces or key != "space")
+
     async def _on_key(self, event: events.Key) -> None:
         if event.key == "space" and not self._spaces:
-            event.stop()
-            event.prevent_default()
-            self.post_message(self.Space())
+            event.prevent_default()  # it goes on to the bindings, in the order of the keys
