@@ -57,6 +57,13 @@ class Sitting:
             assert time.monotonic() < deadline, f"the answer does not end; the screen is\n{self.screen}"
             await self.pilot.pause(0.02)
 
+    async def holds(self, text: str) -> None:
+        """Waits until the composer has that text."""
+        deadline = time.monotonic() + SECONDS
+        while (held := self.app.chat_screen.composer.text) != text:
+            assert time.monotonic() < deadline, f"the composer has {held!r}, not {text!r}"
+            await self.pilot.pause(0.02)
+
     async def says(self, text: str) -> None:
         """Waits for the end of the last answer, then types a line and sends it."""
         await self.answered()
