@@ -431,7 +431,7 @@ def test_the_key_goes_to_no_other_origin_before_somebody_agrees(bay: Inside, acm
         elsewhere.pages[LISTED] = Page(EXTENDED.encode(), key=KEY)
         run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY)
         assert run.code == 1
-        assert "the manifest says that the provider is at ELSEWHERE: not a terminal, so nobody can agree" in run.err
+        assert "the manifest says that the provider is at ELSEWHERE: not a terminal, so you cannot be asked" in run.err
         assert not elsewhere.keys()
         run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
         assert run.code == 0, run.err

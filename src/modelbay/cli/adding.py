@@ -149,7 +149,7 @@ def header_rows(named: tuple[str, ...]) -> list[HeaderRow]:
 
 
 def check_fields(given: Given, taken: list[str]) -> None:
-    """Raises `Invalid` with all that is wrong with the fields of a custom provider, where nobody can be asked for each."""
+    """Raises `Invalid` with all problems of a custom provider's fields, because the user cannot be asked for each."""
     form = ProviderFields(
         given.id or "",
         given.name or "",
@@ -278,7 +278,7 @@ class Steps:
 
 
 def chosen(models: list[Model], marked: list[str], source: str, manner: Prompting) -> list[str]:
-    """The IDs of the models that a person chooses, or of all where nobody is asked."""
+    """IDs of the models that the user selects; all if the user is not asked."""
     if asks() and not manner.yes:
         title = counted(len(models), "model") + (", according to models.dev" if source == "models.dev" else "")
         return pick(models, marked, title)

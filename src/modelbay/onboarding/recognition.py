@@ -206,7 +206,7 @@ _COMMON = frozenset(
 def _named(what: str, forced: Kind | None) -> Recognised:
     preset = vendor(what)
     if preset is None and forced not in NATIVE:
-        raise ConfigError(f'there is no vendor "{what}", and it is no address and no file', hint=_hint(what))
+        raise ConfigError(f'unknown provider "{what}": not a vendor name, URL or file', hint=_hint(what))
     if preset is None:
         preset = presets.by_type(str(forced))
     kind: Kind = "vendor"

@@ -230,6 +230,28 @@ ROWS: dict[str, tuple[str, Given, list[Any], list[str], dict[str, Any]]] = {
             },
         },
     ),
+    "back to the keys of a registry, which change": (
+        "SITE/api.json",
+        Given(api_key=KEY, kind="registry"),
+        ["sk-first-0123456789", KEY, BACK, BACK, "", KEY, None],
+        [
+            "provider_keys.first?",
+            "provider_keys.second?",
+            "preview first: -, 0 of 3",
+            "provider_keys.second?",
+            "provider_keys.first?",
+            "provider_keys.second?",
+            "preview first: -, 0 of 3",
+            "wrote first, second",
+        ],
+        {
+            "first": {"type": "openai", "name": "First", "base_url": "https://first.example/v1", "models": ["a"]},
+            "second": {
+                "type": "anthropic", "name": "Second", "base_url": "https://second.example", "api_key": KEY,
+                "models": ["b", "c"],
+            },
+        },
+    ),
     "one provider of a registry, with one of its models": (
         "SITE/api.json",
         Given(api_key=KEY, id="second", models=[ModelRow("c", "c")], yes=True, kind="registry"),

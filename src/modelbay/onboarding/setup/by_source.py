@@ -10,7 +10,6 @@ from modelbay.config.schema import Config
 from modelbay.errors import AuthenticationFailed, ModelbayError, PermissionDenied, SourceError
 from modelbay.model import Model
 from modelbay.onboarding import fields
-from modelbay.onboarding.recognition import Recognised
 from modelbay.onboarding.setup.entry import check_rows, key_problem, refused_token_hint
 from modelbay.onboarding.setup.run import SetupRun
 from modelbay.onboarding.setup.steps import NO, YES, Option, Preview, Result, SetupNote, SetupQuestion
@@ -131,7 +130,7 @@ async def _from_url(run: SetupRun, url: str, key: str | None) -> ManifestDraft:
 
 
 def _consent(run: SetupRun, consent: KeyConsent) -> None:
-    """Asks whether the key may go to an origin that nobody typed."""
+    """Asks whether the key may be sent to an origin that the user did not type."""
     said = f"the manifest says that the provider is at {consent.origin}"
     question = SetupQuestion(
         field=f"consent.{consent.origin}",
@@ -140,9 +139,7 @@ def _consent(run: SetupRun, consent: KeyConsent) -> None:
         default=None,
         suggestion=NO,
         about=[consent.why, said],
-        error=SourceError(
-            f"{consent.why}\n{said}: not a terminal, so nobody can agree to that", hint="pass --yes to agree"
-        ),
+        error=SourceError(f"{consent.why}\n{said}: not a terminal, so you cannot be asked", hint="pass --yes to agree"),
     )
     if run.ask(question, given=YES if run.given.yes else None) == NO:
         raise SourceError(
@@ -245,13 +242,15 @@ async def by_registry(run: SetupRun, url: str | None, content: Any) -> ByRegistr
         run.again(question, "a file needs no token")
     found = await _fetched(run, url, token) if content is None and url else registries.pasted(content, url, token)
     keys = RegistryKeys(keys=dict(given.provider_keys), token_is_key=given.token_is_key)
-    draft = run.kept("registry", lambda: registries.propose(run.config, found, keys, only=_only(run)))
+    draft = run.kept(
+        ("registry draft", url, token), lambda: registries.propose(run.config, found, keys, only=_only(run))
+    )
     for item in draft.items:
         if not item.wants_key or given.yes:
             continue
         field = f"provider_keys.{item.listed.id}"
-        if field in run.accepted:  # a hundred providers have a hundred questions, each of which runs this again
-            keys.keys[item.listed.id] = run.accepted[field]
+        if field in run.said and run.accepted.get(field) == run.said[field]:
+            keys.keys[item.listed.id] = run.said[field].strip()  # not checked again: there may be a hundred questions
             continue
         question = SetupQuestion(
             field=field,
@@ -260,7 +259,8 @@ async def by_registry(run: SetupRun, url: str | None, content: Any) -> ByRegistr
             required=False,
             about=[f"{item.listed.name} is at {masked_url(item.listed.api)}"],
         )
-        keys.keys[item.listed.id] = run.accepted[field] = run.ask(question, key_problem)
+        keys.keys[item.listed.id] = run.ask(question, key_problem)
+        run.accepted[field] = run.said[field]
     keys.keys = {id: key for id, key in keys.keys.items() if key}
     return ByRegistry(run.config, registries.propose(run.config, found, keys, only=_only(run)), given.default_model)
 
@@ -409,11 +409,6 @@ def _missing(run: SetupRun, draft: CatalogDraft, values: CatalogValues, name: st
 def guessed(id: str, type: str | None) -> str:
     """That the protocol of a provider is a guess."""
     return f'Protocol guessed as "{type}" for {id}: edit "type" in config.toml if requests fail'
-
-
-def found_document(found: Recognised) -> bool:
-    """Whether what was recognised is described by someone else, so that it is read without the provider's key."""
-    return found.kind in ("manifest", "registry")
 
 
 def _merged(merged: Merged) -> list[str]:

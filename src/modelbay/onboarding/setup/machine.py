@@ -89,7 +89,7 @@ class Setup:
         return await self._begin(given, lambda: custom(self._run), bare)
 
     async def answer(self, value: str | None = None) -> Step:
-        """SetupRun the question of the last step. A preview is confirmed, and written.
+        """Answers the question of the last step, or confirms a preview, which is written then.
 
         Raises:
             ModelbayError: what follows failed; the question is still open.

@@ -33,7 +33,7 @@ class SetupRun:
         self.notes: dict[SetupNote, None] = {}
         self._doing = doing
         self.accepted: dict[str, str] = {}
-        """Answers that a flow with many questions does not check again."""
+        """Answers by field that were checked: a flow with many questions does not check them again."""
         self._fetched: dict[Hashable, Any] = {}
 
     def note(self, text: str, *, warns: bool = False) -> None:

@@ -112,7 +112,7 @@ class SetupQuestion(Struct, kw_only=True):
     problem: str | None = None
     """What was wrong with the last answer, or with what was given."""
     missing: str = ""
-    """What to say where there is no answer and nobody can be asked."""
+    """Error message if there is no answer and the user cannot be asked."""
     about: list[str] = []
     """Facts to decide by."""
     hint: str | None = None

@@ -3,8 +3,8 @@
     answers = await ask(config, chosen(config))
     outcomes = [write(config, answer, agreed=False) for answer in answers]
 
-`SOURCES` has who asks for each kind of source. Asking writes nothing. What is written leaves the user's own alone, and takes
-no key where nobody has agreed to: `SourceUpdate.move` is to be asked about.
+`SOURCES` has the function for each kind of source. Asking writes nothing. Writing keeps the user's own changes, and sends no key
+to another origin without consent: ask the user about `SourceUpdate.move`.
 """
 
 from asyncio import gather

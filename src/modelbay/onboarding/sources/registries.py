@@ -391,7 +391,9 @@ def _opened(config: Config, url: str, token: str) -> str:
     """
     text = resolve_reference(token, config, (str(origin(url)),))
     if not is_key(text):
-        raise SourceError("the registry's token has characters that no token has", hint="copy it again, by itself")
+        raise SourceError(
+            "the registry's token contains invalid characters", hint="copy the token again, without other text"
+        )
     bound = bound_origin(token, config)
     if bound not in (None, str(origin(url))):
         raise ConfigError(f"this token was given for {bound}, and is not sent to {origin(url)}")
