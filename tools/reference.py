@@ -145,6 +145,12 @@ TABLES: list[tuple[str, str, str, set[str]]] = [
     ("[thinking]", "ThinkingDefaults", "", set()),
     ("[chat]", "ChatSettings", "", set()),
     ("[network]", "Network", "See [guides/network.md](../guides/network.md).", set()),
+    (
+        "[gateway]",
+        "GatewaySettings",
+        "An unknown key is an error, and the gateway does not start until you fix it.",
+        set(),
+    ),
     ("[providers.ID]", "ProviderEntry", "", set()),
     ("[providers.ID.oauth]", "OAuth", "See [guides/login.md](../guides/login.md).", set()),
     ("[providers.ID.timeout]", "Timeout", "Timeouts in seconds. A missing key has a default.", set()),
@@ -163,7 +169,7 @@ keys, which a refresh rewrites in providers from a catalog or registry. To chang
 """
 TYPE_WORDS = {
     "str": "text", "int": "number", "bool": "true, false", "float": "number", "Size": "tokens", "Bytes": "bytes",
-    "Seconds": "seconds", "Days": "days",
+    "Seconds": "seconds", "Days": "days", "Count": "number", "Port": "number",
     "Table": "table", "list[str]": "list of texts", "dict[str, str]": "table of texts", "dict[str, Table]": "table of tables",
     "OAuth": "table", "Timeout": "table", "SizeLimits": "table", "Tls": "table", "Modalities": "table", "Cost": "table",
     "Annotated[str, Meta(min_length=1)]": "text",
@@ -180,7 +186,16 @@ and headers can be references: [concepts/keys.md](../concepts/keys.md#references
     for title, name, more, only in TABLES:
         found = [one for one in fields(model if name == "Cost" else schema, name) if one.name not in HIDDEN]
         found = [one for one in found if one.name in only] if only else found
-        all_ours = name in ("ChatSettings", "Network", "Timeout", "SizeLimits", "Tls", "Cost", "Modalities")
+        all_ours = name in (
+            "ChatSettings",
+            "Network",
+            "GatewaySettings",
+            "Timeout",
+            "SizeLimits",
+            "Tls",
+            "Cost",
+            "Modalities",
+        )
         heading = title if title == "At the top" else f"`{title}`"
         text += (
             f"\n## {heading}\n\n" + (f"{more}\n\n" if more else "") + "| key | | value | meaning |\n|---|---|---|---|\n"

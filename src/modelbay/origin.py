@@ -6,6 +6,9 @@ from urllib.parse import urlsplit
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
+ANYWHERE = ("0.0.0.0", "::", "")
+"""Addresses of a server that listens on all interfaces."""
+
 METADATA = "metadata.google.internal"
 """The name of the metadata service that issues default credentials."""
 
@@ -52,6 +55,11 @@ def origin(url: str) -> Origin:
     if not host:
         raise ValueError("the URL has no host")
     return Origin(parts.scheme, host.rstrip("."), DEFAULT_PORTS[parts.scheme] if port is None else port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a server at this host name or address can be reached from this machine only."""
+    return Origin("http", host.lower().strip("[]"), 80).loopback
 
 
 def _is_127(host: str) -> bool:

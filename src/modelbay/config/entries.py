@@ -10,11 +10,21 @@ from msgspec.structs import asdict
 
 from modelbay.config.keys import MODEL_KEYS, OAUTH_KEYS, PROVIDER_KEYS, SOURCE, STRICT, KnownKeys, nearest
 from modelbay.config.provider_types import OLD_TYPES, PROTOCOLS, TYPES
-from modelbay.config.schema import ChatSettings, ModelEntry, Network, OAuth, ProviderEntry, Table, ThinkingDefaults
+from modelbay.config.schema import (
+    ChatSettings,
+    GatewaySettings,
+    ModelEntry,
+    Network,
+    OAuth,
+    ProviderEntry,
+    Table,
+    ThinkingDefaults,
+)
+from modelbay.errors import ConfigError
 from modelbay.origin import origin
 from modelbay.secrecy import REFERENCE, REFERENCES, misspelled_reference
 
-Made = TypeVar("Made", ProviderEntry, ModelEntry, OAuth, ThinkingDefaults, ChatSettings, Network)
+Made = TypeVar("Made", ProviderEntry, ModelEntry, OAuth, ThinkingDefaults, ChatSettings, Network, GatewaySettings)
 
 KINDS = {
     "str": "text",
@@ -24,6 +34,10 @@ KINDS = {
     "array": "a list",
     "object": "a table",
 }
+
+
+LOCAL_ONLY = 'set auth = "keys", or a loopback host such as 127.0.0.1'
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s*]+")
 
 
 class Unusable(Exception):
@@ -45,6 +59,61 @@ def chat_settings(value: object) -> ChatSettings:
 
 def network(value: object) -> Network:
     return _made(Network, _table(value))
+
+
+def gateway_settings(value: object) -> GatewaySettings:
+    read = _made(GatewaySettings, _table(value))
+    for name, model in read.names.items():
+        if not model.strip():
+            raise Unusable("expected the name of a model", "names", name)
+    settings = msgspec.structs.replace(
+        read,
+        host=_host_name(read.host, "host"),
+        hosts=[_host_name(name, "hosts") for name in read.hosts],
+        cors_origins=[_web_origin(text) for text in read.cors_origins],
+    )
+    if settings.exposed:
+        raise Unusable(f'"none" is not allowed with host "{settings.host}"', "auth", hint=LOCAL_ONLY)
+    return settings
+
+
+def gateway_at(settings: GatewaySettings, host: str | None, port: int | None) -> GatewaySettings:
+    """The settings with another host and port, where they are given. They are checked like those of the file.
+
+    Raises:
+        ConfigError: a value is not valid, or other machines could call the gateway without a key.
+    """
+    given = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
+    try:
+        return gateway_settings(asdict(settings) | given)
+    except Unusable as unusable:
+        raise ConfigError(f"{'.'.join(('gateway', *unusable.keys))}: {unusable}", hint=unusable.hint) from None
+
+
+def _host_name(text: str, key: str) -> str:
+    """A host name or address in lower case, without the brackets of an IPv6 address."""
+    name = text.strip().lower().removeprefix("[").removesuffix("]")
+    try:
+        plain = origin(f"http://[{name}]" if ":" in name else f"http://{name}").host == name.rstrip(".")
+    except ValueError:
+        plain = False
+    if not plain:
+        raise Unusable(
+            f'"{text}" is not a host name or address', key, hint="write only the host, without scheme and port"
+        )
+    return name.rstrip(".")
+
+
+def _web_origin(text: str) -> str:
+    """The origin of a web page as browsers send it. Pages of desktop apps have their own schemes."""
+    address = text.strip().lower().removesuffix("/")
+    if not _ORIGIN.fullmatch(address):
+        hint = "write scheme and host, such as https://app.example"
+        raise Unusable(f'"{text}" is not the origin of a web page', "cors_origins", hint=hint)
+    try:
+        return str(origin(address)) if address.startswith("http") else address
+    except ValueError as error:
+        raise Unusable(f'"{text}": {error}', "cors_origins") from None
 
 
 def provider_entry(id: str, value: object) -> ProviderEntry:

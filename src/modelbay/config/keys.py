@@ -14,6 +14,7 @@ from msgspec import Struct
 from modelbay.config.provider_types import TYPES
 from modelbay.config.schema import (
     ChatSettings,
+    GatewaySettings,
     Modalities,
     ModelEntry,
     Network,
@@ -79,7 +80,8 @@ OF_KIMI_CODE = frozenset(
 """Tables and settings at the top level, besides providers and models."""
 
 ROOT = KnownKeys(
-    frozenset({"default_model", "default_provider", "thinking", "chat", "network", "providers", "models"}), OF_KIMI_CODE
+    frozenset({"default_model", "default_provider", "thinking", "chat", "network", "gateway", "providers", "models"}),
+    OF_KIMI_CODE,
 )
 THINKING = KnownKeys(frozenset(ThinkingDefaults.__struct_fields__), frozenset({"mode", "forced_effort"}))
 PROVIDER = KnownKeys(PROVIDER_KEYS)
@@ -110,6 +112,7 @@ STRICT: dict[str, type[Struct]] = {
     "limits": SizeLimits,
     "chat": ChatSettings,
     "network": Network,
+    "gateway": GatewaySettings,
 }
 """Tables that only modelbay uses, by name, at the top level or in an entry. Their structs forbid unknown fields, so loading
 refuses an unknown key; a table listed here gets a hint with the nearest key.
@@ -155,6 +158,8 @@ def table_at(path: Keys) -> KnownKeys | None:
 
 def known(path: Keys) -> bool | None:
     """Whether modelbay or a program that shares the file knows a key; None if any key is allowed there."""
+    if path[:-1] == ("gateway", "names"):
+        return True  # a name that a client asks for may be any text, "token-model" too, and is not a secret
     table = table_at(path[:-1]) if path else None
     if table is None:
         return None

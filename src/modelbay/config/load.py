@@ -12,7 +12,7 @@ from modelbay.config.entries import Unusable
 from modelbay.config.schema import Config, ModelEntry, Problem, Table, key_text
 from modelbay.config.secrets import hide
 from modelbay.config.toml.lines import line_of
-from modelbay.errors import ConfigError, ConfigSyntaxError
+from modelbay.errors import ConfigError, ConfigSyntaxError, UnknownModel
 from modelbay.secrecy import without_frames
 from modelbay.storage import files
 from modelbay.storage.paths import STDIN, config_file
@@ -135,6 +135,11 @@ class _Reading:
         except Unusable as unusable:
             config.network = None
             self.report(unusable, "network")
+        try:
+            config.gateway = entries.gateway_settings(self.document.pop("gateway", {}))
+        except Unusable as unusable:
+            config.gateway = None
+            self.report(unusable, "gateway")
         providers = self.table("providers")
         for id, table in providers.items():
             try:
@@ -146,6 +151,7 @@ class _Reading:
                 config.models[alias] = self.model(alias, table, providers)
             except Unusable as unusable:
                 self.report(unusable, "models", alias)
+        self.check_gateway_names()
         config.extra = document
         config.unknown = keys.warnings(unknown, text, str(path))
 
@@ -169,6 +175,15 @@ class _Reading:
             how = "cannot be used" if entry.provider in providers else "does not exist"
             raise Unusable(f'its provider "{entry.provider}" {how}', "provider")
         return entry
+
+    def check_gateway_names(self) -> None:
+        """Reports the gateway's names for models that do not exist."""
+        for name, model in self.config.gateway.names.items() if self.config.gateway else ():
+            try:
+                self.config.model(model)
+            except UnknownModel as error:
+                message = error.message.removesuffix(f" in {self.config.path}")
+                self.report(Unusable(message, hint=error.hint), "gateway", "names", name)
 
     def table(self, name: str) -> Table:
         value = self.document.pop(name, {})

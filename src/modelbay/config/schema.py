@@ -14,6 +14,7 @@ from modelbay.config.provider_types import TYPE_OF
 from modelbay.conversation import Protocol
 from modelbay.errors import UnknownModel, UnknownProvider
 from modelbay.model import Cost
+from modelbay.origin import ANYWHERE, Origin, is_loopback
 
 Table: TypeAlias = dict[str, Any]
 """A table as `tomllib` gives it."""
@@ -25,6 +26,8 @@ and the form of its `source`, are Kimi Code's, so that each program reads the ot
 Size: TypeAlias = Annotated[int, Meta(ge=1)]
 Days: TypeAlias = Annotated[int, Meta(ge=1)]
 Bytes: TypeAlias = Annotated[int, Meta(ge=1)]
+Count: TypeAlias = Annotated[int, Meta(ge=1)]
+Port: TypeAlias = Annotated[int, Meta(ge=1, le=65_535)]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 
 
@@ -141,6 +144,48 @@ class ChatSettings(Struct, forbid_unknown_fields=True):
     """When conversations are stored on this machine: while they happen ("always"), only with `/save` ("ask"), or "never"."""
     keep_days: Days | None = None
     """Days after its last change when a conversation is deleted. Default: never."""
+
+
+class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[gateway]`: the HTTP server of `modelbay serve`."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on (127.0.0.1). Other machines can connect only if it is not a loopback address."""
+    port: Port = 8484
+    """TCP port (8484)."""
+    auth: Literal["keys", "none"] = "keys"
+    """"keys" (default): each client needs a key. "none": every program on this machine can use your
+    providers; allowed only with a loopback `host`."""
+    names: dict[str, str] = field(default_factory=dict)
+    """Models for the names that clients ask for, such as `"claude-*" = "kimi"`. `*` matches any text. Exact names are used first;
+    patterns only if no model has the name, the pattern with the most other characters first."""
+    strict: bool = False
+    """Refuse requests with a setting that the provider's protocol does not have. Default: such settings are dropped."""
+    store: bool = True
+    """Store reasoning state and responses on this machine, for clients that do not send them back (true)."""
+    store_days: Days = 30
+    """Days after its last use when stored state is deleted (30)."""
+    store_bytes: Bytes = 256 * 2**20
+    """Maximum size of the stored state; the oldest is deleted first (256 MiB)."""
+    cors_origins: list[str] = field(default_factory=list)
+    """Origins of web pages that may send requests, such as `"https://app.example"`. Default: none."""
+    hosts: list[str] = field(default_factory=list)
+    """Further host names under which clients reach the gateway, such as `"gateway.lan"`."""
+    body_bytes: Bytes = 64 * 2**20
+    """Maximum size of a request (64 MiB)."""
+    concurrent: Count = 64
+    """Maximum requests of one client at the same time (64)."""
+
+    @property
+    def exposed(self) -> bool:
+        """Whether other machines could call it without a key: it must not start."""
+        return self.auth == "none" and not is_loopback(self.host)
+
+    @property
+    def local_url(self) -> str:
+        """The base URL for programs on this machine, without a version."""
+        host = "::1" if self.host == "::" else "127.0.0.1" if self.host in ANYWHERE else self.host
+        return str(Origin("http", host, self.port))
 
 
 FILLING = {REGISTRY: "registry", CATALOG: "models.dev"}
@@ -334,6 +379,8 @@ class Config(Struct, kw_only=True):
     chat: ChatSettings = field(default_factory=ChatSettings)
     network: Network | None = Network()
     """None if its table cannot be used; nothing is sent then."""
+    gateway: GatewaySettings | None = GatewaySettings()
+    """None if its table cannot be used; the gateway does not start then."""
     providers: dict[str, ProviderEntry] = field(default_factory=dict)
     models: dict[str, ModelEntry] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)

@@ -9,10 +9,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from modelbay.origin import origin
-
-ANYWHERE = ("0.0.0.0", "::", "")
-"""Bind addresses that mean all interfaces."""
+from modelbay.origin import ANYWHERE, origin
 
 
 class Callers(Struct, frozen=True):
