@@ -84,9 +84,9 @@ async def test_streamed_answers_one_after_another_share_a_connection(
 ) -> None:
     finishing, plain = asyncio.Event(), Response.finish
 
-    async def finish(response: Response) -> None:
+    async def finish(response: Response) -> bytes:
         finishing.set()
-        await plain(response, 60)
+        return await plain(response, 60)
 
     async def script(client: Client) -> None:
         while True:

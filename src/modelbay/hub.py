@@ -11,40 +11,32 @@ transport sends it once, and the response becomes events.
 from asyncio import to_thread
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from functools import cached_property
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Self, Unpack
 
 from modelbay import prompt as prompts
-from modelbay.catalog.knowledge import fitted, model_facts
 from modelbay.config.load import load
-from modelbay.config.schema import Config, ModelEntry, key_text
-from modelbay.conversation import Conversation, Media, Reasoning, ToolResult, Turn
+from modelbay.config.schema import Config, key_text
+from modelbay.conversation import Conversation, Reasoning
 from modelbay.dialect import Dialect
-from modelbay.errors import ConfigError, ModelbayError, Unsupported
-from modelbay.events import Event, PartDelta, Reply, Warned, collect
+from modelbay.errors import ConfigError, ModelbayError
+from modelbay.events import Event, PartDelta, Reply, collect
 from modelbay.hints import About, explain
-from modelbay.line import PreparedCall, ProviderClient, adapted
+from modelbay.line import ProviderClient
 from modelbay.logs import LOG
-from modelbay.model import Capability, Model
+from modelbay.model import Model
+from modelbay.opened import Opened, Sending
 from modelbay.prompt import Ask, Prompt
 from modelbay.protocols import efforts
 from modelbay.protocols.codec import codec
-from modelbay.providers.adaptation import adapt
-from modelbay.providers.upstream import Upstream, upstream
+from modelbay.providers.upstream import upstream
+from modelbay.target import Targets
 from modelbay.usage import Usage
 
 if TYPE_CHECKING:
     from modelbay.catalog.lists.discovery import Discovery
     from modelbay.catalog.lookup import Catalog
     from modelbay.recording import Recorder
-
-_NEEDS: dict[str, Capability] = {
-    "image": "image_in",
-    "audio": "audio_in",
-    "video": "video_in",
-}
 
 
 class Hub:
@@ -59,7 +51,7 @@ class Hub:
         if not isinstance(config, Config):
             raise TypeError(f"config must be a Config, such as Hub.open(PATH) loads, not {type(config).__qualname__}")
         self.config = config
-        self._known: dict[tuple[str, str | None], tuple[Upstream, Model]] = {}
+        self._targets = Targets(config)
         self._line = ProviderClient(config)
         self._loaded = False
         for provider in config.providers.values():
@@ -104,22 +96,18 @@ class Hub:
 
     # --- models ---
 
-    @cached_property
+    @property
     def catalog(self) -> "Catalog":
         """Facts about models from providers' lists and models.dev."""
-        from modelbay.catalog.lookup import Catalog
+        return self._targets.catalog
 
-        return Catalog()
+    @catalog.setter
+    def catalog(self, catalog: "Catalog") -> None:
+        self._targets.catalog = catalog
 
     def models(self) -> list[Model]:
         """All configured and usable models, with their facts."""
-        found = []
-        for entry in self.config.models.values():
-            try:
-                found.append(self._facts(entry))
-            except ConfigError:
-                continue  # its provider is invalid, as `config.problems` reports
-        return found
+        return [target.model for target in self._targets.all()]
 
     def model(self, name: str | None = None) -> Model:
         """A model by alias or `provider/model-id`; without a name, the default model.
@@ -127,7 +115,7 @@ class Hub:
         Raises:
             UnknownModel, UnknownProvider, ConfigError: there is no such model; the hint suggests similar names.
         """
-        return self._facts(self.config.model(name))
+        return self._targets.find(name).model
 
     async def list_models(self, provider: str) -> list[str]:
         """The IDs of the models that a provider lists.
@@ -152,7 +140,7 @@ class Hub:
         except ModelbayError as error:
             raise explain(error, About(provider, self.config.path, known=self.config.providers)) from None
         self.catalog.remember(upstream(self.config, entry), found)
-        self._known.clear()
+        self._targets.forget()
         return found
 
     def cost(self, model: Model, usage: Usage) -> float | None:
@@ -160,8 +148,8 @@ class Hub:
         input."""
         from modelbay.catalog.prices import price
 
-        target, _ = self._resolved(self.config.model(model.alias or f"{model.provider}/{model.id}"))
-        found = price(model, usage, target, self.catalog)
+        target = self._targets.find(model.alias or f"{model.provider}/{model.id}")
+        found = price(model, usage, target.upstream, self.catalog)
         return float(found.dollars) if found else None
 
     # --- asking ---
@@ -188,9 +176,18 @@ class Hub:
         sending = await self._prepare(model, prompt, ask, stream=True)
         for warning in sending.call.warnings:
             yield warning
-        async with aclosing(self._line.events(sending)) as events:
-            async for event in events:
-                yield event
+        opened: Opened | None = None
+        async with aclosing(self._line.opening(sending)) as steps:
+            async for step in steps:
+                if isinstance(step, Opened):
+                    opened = step
+                else:
+                    yield step
+        assert opened is not None
+        async with opened:
+            while (events := await opened.events()) is not None:
+                for event in events:
+                    yield event
 
     async def complete(self, prompt: Prompt, *, model: str | None = None, **settings: Unpack[Ask]) -> Reply:
         """The complete reply, requested without streaming. The arguments are those of `stream`.
@@ -201,9 +198,11 @@ class Hub:
         """
         prompts.check(prompt, model, settings)
         sending = await self._prepare(model, prompt, settings, stream=False)
-        async with aclosing(self._line.events(sending)) as events:
-            told = [event async for event in events if not isinstance(event, PartDelta)]  # `PartEnded` has their text
-            reply = collect([*sending.call.warnings, *told])
+        told: list[Event] = list(sending.call.warnings)
+        async with await self._line.open(sending, told.append) as opened:
+            while (events := await opened.events()) is not None:
+                told += [event for event in events if not isinstance(event, PartDelta)]  # `PartEnded` has their text
+        reply = collect(told)
         if reply.error is not None:
             raise reply.error
         return reply
@@ -228,36 +227,15 @@ class Hub:
                 codec(upstream(self.config, provider).protocol)
         _ = self.catalog
 
-    def _facts(self, entry: ModelEntry) -> Model:
-        return self._resolved(entry)[1]
-
-    def _resolved(self, entry: ModelEntry) -> tuple[Upstream, Model]:
-        """A model's upstream and facts, cached."""
-        key = _key(entry)
-        if key not in self._known:
-            target = fitted(upstream(self.config, self.config.provider_of(entry), entry))
-            self._known[key] = target, model_facts(entry, target, self.catalog.said(entry, target))
-        return self._known[key]
-
-    async def _prepare(self, name: str | None, prompt: Prompt, ask: Ask, *, stream: bool) -> PreparedCall:
+    async def _prepare(self, name: str | None, prompt: Prompt, ask: Ask, *, stream: bool) -> Sending:
         entry = self.config.model(name)
         await self._ready()
-        if _key(entry) not in self._known:
-            await to_thread(self._resolved, entry)  # may read model lists from disk
-        target, model = self._resolved(entry)
-        conversation = self._conversation(prompt, ask, model, target.dialect)
-        conversation.stream = stream or target.dialect.stream_only
-        conversation.include_usage = True if conversation.stream else None
-        warnings = _check(conversation, model)
-        if any(_media(turn) for turn in conversation.turns):
-            conversation = await self._line.with_media(conversation, target)
-        of_protocol = codec(target.protocol)
-        call = of_protocol.render_request(conversation, model, target.dialect)
-        call.warnings = warnings + call.warnings
-        call.body |= entry.settings
-        call.warnings += [adapted(lesson) for lesson in adapt(call.body, self._line.learnt(target, model))]
-        endpoint = await self._line.endpoint(target, call.path, stream=call.stream)
-        return PreparedCall(target, model, of_protocol, call, endpoint)
+        if not self._targets.knows(entry):
+            await to_thread(self._targets.of, entry)  # may read model lists from disk
+        target = self._targets.of(entry)
+        conversation = self._conversation(prompt, ask, target.model, target.upstream.dialect)
+        conversation.stream = stream
+        return await self._line.ready(conversation, target)
 
     def _conversation(self, prompt: Prompt, ask: Ask, model: Model, dialect: Dialect) -> Conversation:
         conversation = prompts.conversation(prompt, ask)
@@ -281,46 +259,3 @@ class Hub:
         if effort is None:
             return Reasoning(enabled=True) if thinking.enabled else None
         return Reasoning(enabled=effort not in efforts.OFF, effort=None if effort in efforts.ON else effort)
-
-
-def _key(entry: ModelEntry) -> tuple[str, str | None]:
-    return entry.alias, entry.variant
-
-
-def _check(conversation: Conversation, model: Model) -> list[Warned]:
-    """Reject input that the model is known not to accept. Input that it may accept is sent with a warning."""
-    warnings: list[Warned] = []
-    kinds = {part.kind for turn in conversation.turns for part in _media(turn)}
-    needs: list[tuple[str, Capability]] = [(kind, _NEEDS[kind]) for kind in sorted(kinds) if kind in _NEEDS]
-    tools = conversation.settings.tools or []
-    if tools:
-        needs.append(("tools", "tool_use"))
-    if any(tool.kind == "vendor" and (tool.native or "").startswith("computer") for tool in tools):
-        needs.append(("computer tools", "computer_use"))
-    if _is_sent_documents(conversation) and model.sources.get("document_in") == "config":
-        # lists are not reliable here: most hosts convert documents for a model
-        needs.append(("documents", "document_in"))
-    for what, capability in needs:
-        if model.can(capability) is False:
-            raise Unsupported(
-                f"{model.alias or model.id} does not accept {what} ({capability} = false)",
-                setting=capability,
-                hint=f"choose another model, or correct the setting: modelbay model set {quote(model.alias)} {capability}=yes",
-            )
-        if model.can(capability) is None and capability not in ("tool_use", "computer_use"):
-            warnings.append(Warned(f"unknown whether {model.alias or model.id} accepts {what}", capability))
-    return warnings
-
-
-def _is_sent_documents(conversation: Conversation) -> bool:
-    """Whether the conversation contains documents other than plain text."""
-    return any(
-        part.kind == "document" and part.text is None and part.parts is None
-        for turn in conversation.turns
-        for part in _media(turn)
-    )
-
-
-def _media(turn: Turn) -> list[Media]:
-    inner = [part for result in turn.parts if isinstance(result, ToolResult) for part in result.parts]
-    return [part for part in [*turn.parts, *inner] if isinstance(part, Media)]

@@ -7,39 +7,40 @@ stored if the adapted call succeeds. `transport` sends each attempt once.
 
 import os
 from asyncio import AbstractEventLoop, get_running_loop, run_coroutine_threadsafe, sleep, to_thread
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from functools import partial
 from random import random
-from time import perf_counter, time
+from time import time
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from msgspec import Struct, to_builtins
+from msgspec import to_builtins
 from msgspec.structs import asdict, replace
 
 from modelbay import logs
 from modelbay.config.schema import Config
-from modelbay.conversation import Conversation, Provenance
-from modelbay.credentials.credential import may_block
+from modelbay.conversation import Conversation
+from modelbay.credentials.approval import is_foreign
+from modelbay.credentials.credential import may_block, with_references
 from modelbay.credentials.google import Described, GoogleTokens
 from modelbay.credentials.network import transport_of
+from modelbay.credentials.reference import forget_outputs, witness
 from modelbay.credentials.tokens import Login, Tokens
 from modelbay.errors import AuthenticationFailed, BadRequest, HubClosed, ModelbayError, Operation
-from modelbay.events import Event, Failed, Finished, PartEnded, PartStarted, Warned, shows
+from modelbay.events import Warned
 from modelbay.hints import About, explain
-from modelbay.model import Model
+from modelbay.input_check import check_input, media_of
+from modelbay.opened import Opened, Sending
 from modelbay.origin import origin as origin_of
-from modelbay.protocols.codec import Call, Codec, codec
-from modelbay.protocols.form import Unasked, form_of, web_page
-from modelbay.protocols.names import Restorer
+from modelbay.protocols.codec import Codec, codec
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation, stop_thinking
 from modelbay.providers.endpoint import Endpoint, endpoint_at, proxy_of
 from modelbay.providers.logins import login_of
-from modelbay.providers.upstream import Upstream
 from modelbay.routing.retry import Policy, decide, heed
 from modelbay.secrecy import HiddenBytes, masked_url, redact, without_frames
 from modelbay.storage.lessons import LessonBook
+from modelbay.target import Target
 
 if TYPE_CHECKING:  # aiohttp is imported only when something is sent
     from modelbay.recording import RecordedResponse, Recorder
@@ -48,16 +49,6 @@ if TYPE_CHECKING:  # aiohttp is imported only when something is sent
     AnyResponse = Response | RecordedResponse
 
 USER_AGENT = "modelbay/0.1.0"
-
-
-class PreparedCall(Struct):
-    """A call to send: its target, its body, and the codec that reads the reply."""
-
-    upstream: Upstream
-    model: Model
-    codec: Codec
-    call: Call
-    endpoint: Endpoint
 
 
 class Connections:
@@ -78,8 +69,11 @@ class ProviderClient:
     Each event loop has its own connections, and so has a forked child.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, transport: "Transport | None" = None) -> None:
+        """`transport` is used instead of one of its own, and is not closed with it: a server keeps its connections when
+        its configuration changes."""
         self.config = config
+        self._transport = transport
         self.policy = Policy()
         self.lessons = LessonBook()
         self.recorder: Recorder | None = None
@@ -129,20 +123,52 @@ class ProviderClient:
                 connections.transport.abandon()
         self._connections.clear()
 
-    async def endpoint(self, target: Upstream, path: str, *, stream: bool) -> Endpoint:
-        """The endpoint for a call of `path`, with its credential. Raises what `endpoint_at` raises."""
+    async def ready(self, conversation: Conversation, target: Target) -> Sending:
+        """The call that asks a target to continue a conversation. `conversation.stream` is the caller's wish.
+
+        Raises:
+            Unsupported: the model or its protocol cannot do what the conversation asks.
+            ModelbayError: the call cannot be prepared; it was not sent.
+        """
+        model, dialect = target.model, target.upstream.dialect
+        conversation.stream = bool(conversation.stream) or dialect.stream_only
+        conversation.include_usage = True if conversation.stream else None
+        warnings = check_input(conversation, model)
+        if any(media_of(turn) for turn in conversation.turns):
+            conversation = await self.with_media(conversation, target)
+        call = target.codec.render_request(conversation, model, dialect)
+        call.warnings = warnings + call.warnings
+        call.body |= target.entry.settings
+        call.warnings += [adapted(lesson) for lesson in adapt(call.body, self.adaptations(target))]
+        return Sending(target, call, await self.endpoint(target, call.path, stream=call.stream))
+
+    async def endpoint(self, target: Target, path: str, *, stream: bool, again: bool = False) -> Endpoint:
+        """The endpoint for a call of `path`, with its credential. It is kept until a variable or file changes that the
+        entry refers to; with `again`, keyrings and commands are asked again. Raises what `endpoint_at` raises."""
+        to = target.upstream
+        key, references = (path, stream), with_references(to.provider, to.model)
+        seen = witness(references, self.config)
+        known = target.endpoints.get(key)
+        if known is not None and known[0] == seen and not again:
+            return known[1]
+        if again:
+            forget_outputs(references)
         try:
-            if may_block(target.provider, target.model):  # a keyring or a command may prompt the user
-                return await to_thread(endpoint_at, self.config, target, path, stream=stream)
-            return endpoint_at(self.config, target, path, stream=stream)
+            if may_block(to.provider, to.model):  # a keyring or a command may prompt the user
+                found = await to_thread(endpoint_at, self.config, to, path, stream=stream)
+            else:
+                found = endpoint_at(self.config, to, path, stream=stream)
         except ModelbayError as error:
             raise without_frames(error) from None
+        if not is_foreign(self.config):  # an approval can be withdrawn
+            target.endpoints[key] = seen, found
+        return found
 
-    def learnt(self, target: Upstream, model: Model) -> list[Adaptation]:
-        """The stored adaptations for an endpoint and model."""
-        return [Adaptation(**lesson) for lesson in self.lessons.of(str(target.origin), model.id)]
+    def adaptations(self, target: Target) -> list[Adaptation]:
+        """The stored adaptations for a target."""
+        return [Adaptation(**lesson) for lesson in self.lessons.of(str(target.upstream.origin), target.model.id)]
 
-    async def with_media(self, conversation: Conversation, target: Upstream) -> Conversation:
+    async def with_media(self, conversation: Conversation, target: Target) -> Conversation:
         """The conversation with its media converted for the provider."""
         from modelbay import media
 
@@ -150,8 +176,9 @@ class ProviderClient:
             endpoint = await self.endpoint(target, path, stream=False)
             return await self.fetch(endpoint, body, {"Content-Type": kind}, "upload")
 
-        workshop = media.MediaTools(self.transport(), upload, self._uploaded.setdefault(target.provider.id, {}))
-        return await media.ready(conversation, target.protocol, target.dialect, workshop)
+        to = target.upstream
+        workshop = media.MediaTools(self.transport(), upload, self._uploaded.setdefault(to.provider.id, {}))
+        return await media.ready(conversation, to.protocol, to.dialect, workshop)
 
     async def fetch(
         self,
@@ -176,49 +203,59 @@ class ProviderClient:
             method = "GET" if body is None else "POST"
             raise self._explained(error, endpoint, method, operation) from None
 
-    async def events(self, sending: PreparedCall) -> AsyncGenerator[Event, None]:
-        """The events of a reply, each part with its origin. Ends with one `Finished` or `Failed`.
+    async def open(
+        self, sending: Sending, warned: Callable[[Warned], object] | None = None, policy: Policy | None = None
+    ) -> Opened:
+        """Send a call, and wait for the first content of its reply. `warned` gets the warnings until then: what was
+        adapted, and each failed attempt.
 
-        A call is retried while nothing of its reply was shown; the error contains the number of attempts.
+        Raises:
+            ModelbayError: the reply did not start; the error has the number of attempts.
         """
-        origin = Provenance(sending.endpoint.protocol, sending.upstream.vendor, sending.model.family)
-        attempt, start = 1, perf_counter()
+        async with aclosing(self.opening(sending, policy)) as steps:
+            async for step in steps:
+                if isinstance(step, Opened):
+                    return step
+                if warned is not None:
+                    warned(step)
+        raise AssertionError("`opening` ends with an opened call or an error")
+
+    async def opening(self, sending: Sending, policy: Policy | None = None) -> AsyncGenerator[Warned | Opened, None]:
+        """The warnings while a call is opened, as they occur, and last the opened call, which the caller must close.
+        Raises what `open` raises."""
+        attempt = 1
         lesson: Adaptation | None = None
         while True:
             try:
-                restorer = Restorer(sending.call.names) if sending.call.names else None
-                async with aclosing(self._attempt(sending)) as events:
-                    async for event in events:
-                        if lesson is not None:
-                            self.lessons.add(str(sending.upstream.origin), sending.model.id, to_builtins(lesson))
-                            lesson = None
-                        if isinstance(event, PartStarted | PartEnded):
-                            event.part.origin = origin
-                        elif isinstance(event, Failed):
-                            self._explained(event.error, sending.endpoint, model=sending.model.id)
-                        for told in restorer.feed(event) if restorer else (event,):
-                            yield told
-                logs.ended(start, event)
-                return
+                opened = await self._attempt(sending)
             except ModelbayError as error:
-                if lesson is None and isinstance(error, BadRequest) and (new := adaptation(error, sending.call.body)):
-                    lesson = new
-                    adapt(sending.call.body, [lesson])
-                    yield adapted(lesson)
-                    continue
-                if isinstance(error, BadRequest) and stop_thinking(error, sending.call.body):
-                    yield Warned(
-                        "`reasoning` is not sent: the thinking before the last tool calls is missing", "reasoning"
-                    )
-                    continue
-                decision = decide(error, attempt, self.policy, random)
+                body = sending.call.body
+                if isinstance(error, BadRequest) and not isinstance(body, bytes):
+                    if lesson is None and (new := adaptation(error, body)):
+                        lesson = new
+                        adapt(body, [lesson])
+                        yield adapted(lesson)
+                        continue
+                    if stop_thinking(error, body):
+                        yield Warned(
+                            "`reasoning` is not sent: the thinking before the last tool calls is missing", "reasoning"
+                        )
+                        continue
+                decision = decide(error, attempt, policy or self.policy, random)
                 error.attempts = attempt
                 if decision.delay is None:
-                    raise self._explained(error, sending.endpoint, model=sending.model.id) from None
+                    raise self._explained(error, sending.endpoint, model=sending.target.model.id) from None
                 logs.LOG.debug("%s", decision.why)
                 yield Warned(redact(f"{error.message.removesuffix('.')}: {decision.why}"), retry=True)
                 await sleep(decision.delay)
                 attempt += 1
+            else:
+                break
+        if lesson is not None:
+            target = sending.target
+            self.lessons.add(str(target.upstream.origin), target.model.id, to_builtins(lesson))
+        opened.attempts = attempt
+        yield opened
 
     def _explained(
         self,
@@ -237,31 +274,44 @@ class ProviderClient:
         about = About(endpoint.provider, self.config.path, manifest, model, known=self.config.providers)
         return without_frames(explain(error, about))
 
-    async def _attempt(self, sending: PreparedCall) -> AsyncGenerator[Event, None]:
-        """One attempt of a call. Its events are held back until one shows part of the reply.
+    async def _attempt(self, sending: Sending) -> Opened:
+        """One attempt of a call.
 
         Raises:
-            ModelbayError: it failed before that. Later failures become a `Failed` event.
+            ModelbayError: it failed before its reply showed anything.
         """
         call = sending.call
         response = await self._send(sending.endpoint, call.encode(), call.headers, stream=call.stream)
-        held: list[Event] | None = []
-        async with response:
+        try:
+            if response.status == 401 and await self._renewed(sending):
+                await response.aclose()
+                response = await self._send(sending.endpoint, call.encode(), call.headers, stream=call.stream)
             if response.status >= 400:
-                raise _refused(sending.codec, response, await response.read())
-            async with aclosing(self._parsed(sending, response)) as events:
-                async for event in events:
-                    if held is None:
-                        yield event
-                    elif isinstance(event, Failed):
-                        heed(event.error, response.headers, b"", time())
-                        raise event.error
-                    else:
-                        held.append(event)
-                        if shows(event):
-                            for early in held:
-                                yield early
-                            held = None
+                raise _refused(sending.target.codec, response, await response.read())
+            opened = Opened(
+                sending, response, partial(self._explained, endpoint=sending.endpoint, model=sending.target.model.id)
+            )
+            try:
+                await opened.hold()
+            except ModelbayError as error:
+                heed(error, response.headers, b"", time())
+                raise
+        except BaseException:
+            await response.aclose()
+            raise
+        return opened
+
+    async def _renewed(self, sending: Sending) -> bool:
+        """Whether a rejected API key has been replaced since it was read, in its keyring, file or command's output."""
+        target, old = sending.target, sending.endpoint
+        if old.wants_token or not with_references(target.upstream.provider, target.upstream.model):
+            return False
+        try:
+            new = await self.endpoint(target, sending.call.path, stream=sending.call.stream, again=True)
+        except ModelbayError:
+            return False  # the rejection says more
+        sending.endpoint = new
+        return new.headers != old.headers
 
     async def _send(
         self, endpoint: Endpoint, body: bytes | None, headers: dict[str, str], *, stream: bool = False
@@ -318,6 +368,8 @@ class ProviderClient:
             HubClosed: the line is closed.
         """
         here = self._here()
+        if self._transport is not None:
+            return self._transport
         if here.transport is None:
             here.transport = transport_of(self.config)
         return here.transport
@@ -374,41 +426,6 @@ class ProviderClient:
         except ModelbayError as error:
             error.request = f"{method} {masked_url(url)}"
             raise
-
-    async def _parsed(self, sending: PreparedCall, response: "AnyResponse") -> AsyncGenerator[Event, None]:
-        dialect = sending.endpoint.dialect
-        form = form_of(response.headers, sending.endpoint.protocol, stream=sending.call.stream)
-        if form == "page":
-            yield Failed(web_page(await response.read()))
-        elif form == "whole":
-            for event in sending.codec.parse_reply(await response.read(), dialect):
-                yield event
-        else:
-            parser = sending.codec.stream_parser(dialect) if sending.call.stream else Unasked(sending.codec, dialect)
-            begun = False
-            try:
-                async with aclosing(response.stream()) as chunks:
-                    async for chunk in chunks:
-                        begun = True
-                        if events := parser.feed(chunk):
-                            response.progress()
-                        if parser.finishing:
-                            response.hurry()
-                        for event in events:
-                            if isinstance(event, Finished | Failed):
-                                await response.finish()
-                                yield event
-                                return
-                            yield event
-                rest = parser.close()
-            except ModelbayError as error:
-                if not begun:
-                    raise
-                rest = parser.close()
-                if isinstance(rest[-1], Failed):  # the connection error explains more than a missing terminator
-                    rest[-1] = Failed(error)
-            for event in rest:
-                yield event
 
 
 async def _until_closed(

@@ -174,8 +174,10 @@ class RecordedResponse:
     def hurry(self) -> None:
         self._response.hurry()
 
-    async def finish(self) -> None:
-        await self._response.finish()
+    async def finish(self) -> bytes:
+        if rest := await self._response.finish():
+            self._recording.chunk(rest)
+        return rest
 
     async def aclose(self) -> None:
         await self._response.aclose()

@@ -11,6 +11,7 @@ from modelbay.credentials.reference import check_bound, may_ask, resolve_referen
 from modelbay.credentials.secret import Secret
 from modelbay.errors import ConfigError, MissingCredential
 from modelbay.origin import Origin
+from modelbay.secrecy import REFERENCE
 from modelbay.storage.paths import environment
 
 AUTH_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
@@ -76,8 +77,8 @@ def resolve(config: Config, provider: ProviderEntry, model: ModelEntry | None, n
     raise _missing(config, provider, where, need)
 
 
-def may_block(provider: ProviderEntry, model: ModelEntry | None) -> bool:
-    """Whether looking up the credential may block, because of a reference to a keyring or a command."""
+def with_references(provider: ProviderEntry, model: ModelEntry | None) -> list[str]:
+    """The values of an endpoint that contain references."""
     values = [
         provider.api_key,
         model.api_key if model else None,
@@ -87,7 +88,12 @@ def may_block(provider: ProviderEntry, model: ModelEntry | None) -> bool:
         provider.base_url,
         model.base_url if model else None,
     ]
-    return any(may_ask(value) for value in values)
+    return [value for value in values if value is not None and REFERENCE.search(value)]
+
+
+def may_block(provider: ProviderEntry, model: ModelEntry | None) -> bool:
+    """Whether looking up the credential may block, because of a reference to a keyring or a command."""
+    return any(may_ask(value) for value in with_references(provider, model))
 
 
 def key_names(provider: ProviderEntry) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from shlex import quote
 from threading import Lock
+from typing import TypeAlias
 
 from modelbay.config.schema import Config
 from modelbay.credentials import approval, system_keyring
@@ -28,6 +29,10 @@ ORIGIN = ".origin"
 """Suffix of the entry that stores the origin a key was given for."""
 FILE_BYTES = 65_536
 COMMAND_SECONDS = 10
+
+Witness: TypeAlias = tuple[object, ...]
+"""Changes when a value changes that a reference reads, as far as this can be seen without reading it: a variable, or the
+time and size of a file."""
 
 _command_outputs: dict[str, str] = {}
 _command_lock = Lock()
@@ -71,6 +76,30 @@ def check_attended(what: str) -> None:
 def may_ask(value: str | None) -> bool:
     """Whether resolving a value may block: a keyring or a command may prompt the user."""
     return value is not None and any(match[1] in ("keyring", "command") for match in REFERENCE.finditer(value))
+
+
+def witness(values: Iterable[str], config: Config) -> Witness:
+    """The witness of the references in some values."""
+    seen: list[object] = []
+    for value in values:
+        for match in REFERENCE.finditer(value):
+            if match[1] == "env":
+                seen.append(hash(environment(match[2].strip())))  # not the value, which is secret
+            elif match[1] == "file":
+                try:
+                    status = (config.path.parent / expanded(match[2].strip())).stat()
+                    seen.append((status.st_mtime_ns, status.st_size, status.st_ino))
+                except (OSError, RuntimeError, ValueError):
+                    seen.append(None)
+    return tuple(seen)
+
+
+def forget_outputs(values: Iterable[str]) -> None:
+    """Run the commands in some values again when they are resolved next: their keys were rejected."""
+    commands = {match[2].strip() for value in values for match in REFERENCE.finditer(value) if match[1] == "command"}
+    with _command_lock:
+        for command in commands:
+            _command_outputs.pop(command, None)
 
 
 def resolve_reference(value: str, config: Config, places: Iterable[str]) -> str:

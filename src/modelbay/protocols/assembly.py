@@ -6,7 +6,18 @@
 
 from msgspec.structs import replace
 
-from modelbay.conversation import Annotation, AnyPart, Extra, Json, Refusal, ServerToolCall, Text, Thinking, ToolCall
+from modelbay.conversation import (
+    Annotation,
+    AnyPart,
+    Extra,
+    Json,
+    Provenance,
+    Refusal,
+    ServerToolCall,
+    Text,
+    Thinking,
+    ToolCall,
+)
 from modelbay.errors import ModelbayError
 from modelbay.events import (
     Event,
@@ -36,7 +47,8 @@ class _Open:
 
 
 class Assembly:
-    def __init__(self) -> None:
+    def __init__(self, origin: Provenance | None = None) -> None:
+        """`origin` becomes that of all parts, if it is known."""
         self.started = False
         self.ended = False
         self.usage: Usage | None = None
@@ -45,6 +57,7 @@ class Assembly:
         """Whether a non-empty part other than thinking has ended."""
         self._cut = False
         """Whether a tool call has ended with truncated arguments."""
+        self._origin = origin
         self._events: list[Event] = []
         self._open: dict[int, _Open] = {}
         self._keys = 0
@@ -63,6 +76,7 @@ class Assembly:
     def open(self, part: AnyPart) -> int:
         key = self._keys
         self._keys = key + 1
+        self._stamp(part)
         self._open[key] = _Open(part)
         if type(part) is ToolCall:
             self.has_calls = True
@@ -75,6 +89,7 @@ class Assembly:
 
     def turn_into(self, key: int, part: AnyPart) -> None:
         """Change the kind of an open part. Its text is kept."""
+        self._stamp(part)
         self._open[key].part = part
 
     def is_open(self, key: int | None) -> bool:
@@ -170,7 +185,12 @@ class Assembly:
             self.end(key)
         else:  # an empty part is kept unchanged, with as many empty texts
             self._open.pop(key)
+            self._stamp(part)
             self._events.append(PartEnded(key, part))
+
+    def _stamp(self, part: AnyPart) -> None:
+        if self._origin is not None:
+            part.origin = self._origin
 
     def warn(self, message: str, setting: str | None = None) -> None:
         self._events.append(Warned(message, setting))

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 
 import msgspec
 
-from modelbay.conversation import Conversation, Json
+from modelbay.conversation import Conversation, Json, Provenance
 from modelbay.dialect import Dialect
 from modelbay.errors import ProviderError
 from modelbay.events import Event, Reply, Warned
@@ -68,10 +68,11 @@ class Codec(Protocol):
             Unsupported: the protocol cannot express a part of the conversation that must not be lost.
         """
 
-    def parse_reply(self, body: bytes, dialect: Dialect) -> list[Event]:
-        """The events of a reply without streaming; ends with `Finished` or `Failed`."""
+    def parse_reply(self, body: bytes, dialect: Dialect, origin: Provenance | None = None) -> list[Event]:
+        """The events of a reply without streaming; ends with `Finished` or `Failed`. `origin` becomes that of its parts."""
 
-    def stream_parser(self, dialect: Dialect) -> StreamParser: ...
+    def stream_parser(self, dialect: Dialect, origin: Provenance | None = None) -> StreamParser:
+        """A parser of one stream. `origin` becomes that of its parts."""
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
         """The error in a response with a status of 400 or more."""

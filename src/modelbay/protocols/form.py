@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
+from modelbay.conversation import Provenance
 from modelbay.dialect import Dialect
 from modelbay.errors import MalformedReply
 from modelbay.events import Event
@@ -33,9 +34,9 @@ def form_of(headers: Mapping[str, str], protocol: str, *, stream: bool) -> Form:
 class Unasked:
     """Parses an event stream in response to a request without streaming. It may also be a JSON body with a wrong content type."""
 
-    def __init__(self, codec: Codec, dialect: Dialect) -> None:
-        self._codec, self._dialect = codec, dialect
-        self._parser = codec.stream_parser(dialect)
+    def __init__(self, codec: Codec, dialect: Dialect, origin: Provenance | None = None) -> None:
+        self._codec, self._dialect, self._origin = codec, dialect, origin
+        self._parser = codec.stream_parser(dialect, origin)
         self._body = bytearray()
         self._is_whole: bool | None = None
 
@@ -54,7 +55,9 @@ class Unasked:
         return []
 
     def close(self) -> list[Event]:
-        return self._codec.parse_reply(bytes(self._body), self._dialect) if self._is_whole else self._parser.close()
+        if self._is_whole:
+            return self._codec.parse_reply(bytes(self._body), self._dialect, self._origin)
+        return self._parser.close()
 
 
 def web_page(body: bytes) -> MalformedReply:

@@ -131,20 +131,23 @@ class Response:
             if not content.is_eof() and not self._finishing:
                 self._abandon()
 
-    async def finish(self, grace: float = 0.1) -> None:
+    async def finish(self, grace: float = 0.1) -> bytes:
         """Report that the reply has ended: keep the connection if the body ends within `grace` seconds, else close it.
+        Returns the bytes after the end, such as a blank line, unless they are compressed.
 
         Call it before the stream is closed, which would close the connection.
         """
         content, self._finishing = self._reply.content, True
+        rest = []
         try:
             async with asyncio.timeout(grace):
                 while not content.is_eof():
-                    await content.readany()
+                    rest.append(await content.readany())
         except (TimeoutError, aiohttp.ClientError):
             pass
         finally:
             self._abandon()
+        return b"" if self.headers.get("content-encoding", "").lower() in PACKINGS else b"".join(rest)
 
     async def aclose(self) -> None:
         """Close the connection at once, unless the body was read to its end."""

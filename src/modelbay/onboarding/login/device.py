@@ -44,7 +44,7 @@ class Platform(Struct, frozen=True):
     by: Literal["device", "key", "adc"]
 
 
-class Target(Struct):
+class LoginTarget(Struct):
     """What somebody logs in to: an entry that is there, or the one that a vendor's login will write."""
 
     entry: ProviderEntry
@@ -112,7 +112,7 @@ def platforms(config: Config) -> list[Platform]:
 
 def target(
     config: Config, name: str, *, host: str | None = None, base_url: str | None = None, storage: str | None = None
-) -> Target:
+) -> LoginTarget:
     """What `name` stands for: a vendor's login, or a provider with an `oauth` table.
 
     Raises:
@@ -124,7 +124,7 @@ def target(
         login = logins.managing(entry)
         if login is None:
             _check_own(entry, host, base_url, storage)
-            return Target(entry, None, {})
+            return LoginTarget(entry, None, {})
         host, base_url = host or entry.oauth.oauth_host, base_url or entry.base_url
     if login is None or login.by != "device":
         there = ", ".join(login.id for _, login in presets.logins())
@@ -141,7 +141,7 @@ def target(
     }
     if base != login.base_url:
         table["dialect"] = vendor_of(login).id
-    return Target(provider_entry(login.provider, table), login, table)
+    return LoginTarget(provider_entry(login.provider, table), login, table)
 
 
 def vendor_of(login: LoginMethod) -> presets.Preset:
@@ -159,7 +159,7 @@ def _check_own(entry: ProviderEntry, host: str | None, base_url: str | None, sto
             )
 
 
-async def log_in(config: Config, to: Target, show: Callable[[Code], object]) -> LoggedIn:
+async def log_in(config: Config, to: LoginTarget, show: Callable[[Code], object]) -> LoggedIn:
     """Logs in, unless that is so already, and writes what the login brings.
 
     Raises:
@@ -195,7 +195,7 @@ async def _keep(login: tokens.Login, found: TokenSet) -> None:
         await asyncio.to_thread(tokens.STORES[login.storage].write, login.name, found)
 
 
-def _check_room(config: Config, to: Target, login: tokens.Login) -> None:
+def _check_room(config: Config, to: LoginTarget, login: tokens.Login) -> None:
     """Checks, before a person approves a login, that its tokens and its provider's entry can be stored.
 
     Raises:
@@ -207,7 +207,7 @@ def _check_room(config: Config, to: Target, login: tokens.Login) -> None:
         files.check_room(config.path, len(content) + ENTRY_ROOM)
 
 
-async def _refreshed(line: ProviderClient, config: Config, to: Target, *, new: bool) -> LoginModels | None:
+async def _refreshed(line: ProviderClient, config: Config, to: LoginTarget, *, new: bool) -> LoginModels | None:
     endpoint = models_endpoint(config, to.entry) if to.login else None
     if to.login is None or endpoint is None:
         return None
@@ -283,7 +283,7 @@ async def _revoked(line: ProviderClient, id: str, login: OAuth, ended: Ended, fo
     return Ended(ended.deleted, problem, found.expires_at or None)
 
 
-async def _logged_in(line: ProviderClient, config: Config, to: Target) -> bool:
+async def _logged_in(line: ProviderClient, config: Config, to: LoginTarget) -> bool:
     """Whether the tokens at hand are good; those of somebody else's login are not."""
     try:
         await line.token(_login(config, to.entry))

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from modelbay.conversation import AnyPart, Json, Refusal, Text, Thinking, ToolCall
+from modelbay.conversation import AnyPart, Json, Provenance, Refusal, Text, Thinking, ToolCall
 from modelbay.dialect import Dialect
 from modelbay.errors import MalformedReply
 from modelbay.events import Event, Finished, FinishReason, Reply
@@ -36,8 +36,8 @@ _NATIVE: dict[FinishReason, str] = {
 TOP = ("id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage")
 
 
-def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
-    assembly = Assembly()
+def parse_reply(body: bytes, dialect: Dialect, origin: Provenance | None = None) -> list[Event]:
+    assembly = Assembly(origin)
     try:
         reply = decode(body)
     except MalformedReply as error:

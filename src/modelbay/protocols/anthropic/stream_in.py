@@ -6,7 +6,7 @@ Blocks may overlap (llama.cpp closes all of them at the end), start with content
 
 from typing import Any
 
-from modelbay.conversation import Json, ServerToolCall, Text, Thinking, ToolCall, UnknownPart
+from modelbay.conversation import Json, Provenance, ServerToolCall, Text, Thinking, ToolCall, UnknownPart
 from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ModelbayError, ReplyError
 from modelbay.events import Event
@@ -23,14 +23,14 @@ from modelbay.protocols.shapes import count, items, mapping, shown, without, wor
 from modelbay.protocols.sse import Decoder
 
 
-def stream_parser(dialect: Dialect) -> "StreamParser":
-    return StreamParser()
+def stream_parser(dialect: Dialect, origin: Provenance | None = None) -> "StreamParser":
+    return StreamParser(origin)
 
 
 class StreamParser:
-    def __init__(self) -> None:
+    def __init__(self, origin: Provenance | None = None) -> None:
         self._decoder = Decoder()
-        self._assembly = Assembly()
+        self._assembly = Assembly(origin)
         self._blocks: dict[int, int] = {}
         """Key of the open part of each block, by the block's index."""
         self._inputs: dict[int, str] = {}

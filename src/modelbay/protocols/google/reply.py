@@ -4,7 +4,7 @@ share the code."""
 import msgspec
 from msgspec.structs import replace
 
-from modelbay.conversation import AnyPart, Extra, Json, Refusal, ServerToolCall, Text, Thinking, ToolCall
+from modelbay.conversation import AnyPart, Extra, Json, Provenance, Refusal, ServerToolCall, Text, Thinking, ToolCall
 from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ModelbayError, ReplyError
 from modelbay.events import Event, Finished, FinishReason, Reply
@@ -53,8 +53,8 @@ CANDIDATE = (
 """Fields of a candidate that are passed on to clients unchanged."""
 
 
-def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
-    reader = ReplyReader(dialect)
+def parse_reply(body: bytes, dialect: Dialect, origin: Provenance | None = None) -> list[Event]:
+    reader = ReplyReader(dialect, origin)
     try:
         answer = decode(body)
     except MalformedReply as error:
@@ -73,8 +73,8 @@ def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
 class ReplyReader:
     """Parses chunks into events. Each chunk is a complete GenerateContentResponse with the next parts."""
 
-    def __init__(self, dialect: Dialect) -> None:
-        self.assembly = Assembly()
+    def __init__(self, dialect: Dialect, origin: Provenance | None = None) -> None:
+        self.assembly = Assembly(origin)
         self._dialect = dialect
         self._flow: int | None = None
         """The open text or thinking, which citations at the end belong to."""

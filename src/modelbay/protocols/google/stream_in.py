@@ -2,6 +2,7 @@
 
 import re
 
+from modelbay.conversation import Provenance
 from modelbay.dialect import Dialect
 from modelbay.errors import MalformedReply, ReplyError
 from modelbay.events import Event
@@ -11,13 +12,13 @@ from modelbay.protocols.google.reply import ReplyReader
 from modelbay.protocols.sse import LIMIT, Decoder
 
 
-def stream_parser(dialect: Dialect) -> "StreamParser":
-    return StreamParser(dialect)
+def stream_parser(dialect: Dialect, origin: Provenance | None = None) -> "StreamParser":
+    return StreamParser(dialect, origin)
 
 
 class StreamParser:
-    def __init__(self, dialect: Dialect) -> None:
-        self._reader = ReplyReader(dialect)
+    def __init__(self, dialect: Dialect, origin: Provenance | None = None) -> None:
+        self._reader = ReplyReader(dialect, origin)
         self._start = b""
         self._events: Decoder | None = None
         self._array: ArrayDecoder | None = None

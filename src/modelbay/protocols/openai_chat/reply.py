@@ -11,6 +11,7 @@ from modelbay.conversation import (
     Json,
     Media,
     Part,
+    Provenance,
     Refusal,
     ServerToolCall,
     Text,
@@ -58,8 +59,8 @@ TOP = ("id", "object", "created", "model", "choices", "usage", "error")
 MESSAGE = ("role", "content", "refusal", "tool_calls", "function_call", "annotations", "audio", "images")
 
 
-def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
-    assembly = Assembly()
+def parse_reply(body: bytes, dialect: Dialect, origin: Provenance | None = None) -> list[Event]:
+    assembly = Assembly(origin)
     try:
         reply = decode(body)
     except MalformedReply as error:

@@ -7,7 +7,7 @@ from base64 import b64decode, b64encode
 from contextlib import suppress
 from typing import Any, Literal
 
-from modelbay.conversation import AnyPart, Json, Media, Refusal, Text, Thinking
+from modelbay.conversation import AnyPart, Json, Media, Provenance, Refusal, Text, Thinking
 from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ModelbayError, ReplyError
 from modelbay.events import Event
@@ -42,15 +42,15 @@ from modelbay.protocols.sse import Decoder
 _LONGEST_TAG = max(len(tag) for tag in CLOSING)
 
 
-def stream_parser(dialect: Dialect) -> "StreamParser":
-    return StreamParser(dialect)
+def stream_parser(dialect: Dialect, origin: Provenance | None = None) -> "StreamParser":
+    return StreamParser(dialect, origin)
 
 
 class StreamParser:
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, origin: Provenance | None = None) -> None:
         self._dialect = dialect
         self._decoder = Decoder()
-        self._assembly = Assembly()
+        self._assembly = Assembly(origin)
         self._calls = _Calls(self._assembly)
         self._sound = _Sound()
         self._tags = _TagSplitter() if dialect.think_tags else None

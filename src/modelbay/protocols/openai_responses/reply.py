@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from modelbay.conversation import Conversation, Extra
+from modelbay.conversation import Conversation, Extra, Provenance
 from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply
 from modelbay.events import Event, Failed, Finished, PartEnded, PartStarted, Reply, Started, UsageReported
@@ -22,8 +22,8 @@ from modelbay.protocols.shapes import items, without, word
 _TOP = ("id", "object", "created_at", "status", "error", "incomplete_details", "model", "output", "usage")
 
 
-def parse_reply(body: bytes, dialect: Dialect) -> list[Event]:
-    assembly = Assembly()
+def parse_reply(body: bytes, dialect: Dialect, origin: Provenance | None = None) -> list[Event]:
+    assembly = Assembly(origin)
     try:
         reply = decode(body)
     except MalformedReply as error:

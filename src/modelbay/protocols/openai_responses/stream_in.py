@@ -8,7 +8,18 @@ final response.
 from collections.abc import Callable
 from typing import Any
 
-from modelbay.conversation import AnyPart, Extra, Json, Refusal, ServerToolCall, Text, Thinking, ToolCall, UnknownPart
+from modelbay.conversation import (
+    AnyPart,
+    Extra,
+    Json,
+    Provenance,
+    Refusal,
+    ServerToolCall,
+    Text,
+    Thinking,
+    ToolCall,
+    UnknownPart,
+)
 from modelbay.dialect import Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ReplyError
 from modelbay.events import Event
@@ -24,8 +35,8 @@ from modelbay.protocols.shapes import items, objects, shown, word
 from modelbay.protocols.sse import Decoder
 
 
-def stream_parser(dialect: Dialect) -> "StreamParser":
-    return StreamParser(dialect)
+def stream_parser(dialect: Dialect, origin: Provenance | None = None) -> "StreamParser":
+    return StreamParser(dialect, origin)
 
 
 class _Item:
@@ -53,10 +64,10 @@ class _Item:
 
 
 class StreamParser:
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, origin: Provenance | None = None) -> None:
         self._dialect = dialect
         self._decoder = Decoder()
-        self._assembly = Assembly()
+        self._assembly = Assembly(origin)
         self._items: dict[int, _Item] = {}
         self._last: _Item | None = None
         self._created: dict[str, Any] | None = None

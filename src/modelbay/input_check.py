@@ -1,0 +1,57 @@
+"""Whether a model accepts what a conversation contains, as far as its facts say."""
+
+from shlex import quote
+
+from modelbay.conversation import Conversation, Media, ToolResult, Turn
+from modelbay.errors import Unsupported
+from modelbay.events import Warned
+from modelbay.model import Capability, Model
+
+_NEEDS: dict[str, Capability] = {
+    "image": "image_in",
+    "audio": "audio_in",
+    "video": "video_in",
+}
+
+
+def check_input(conversation: Conversation, model: Model) -> list[Warned]:
+    """Reject input that the model is known not to accept. Input that it may accept is sent with a warning.
+
+    Raises:
+        Unsupported: the model does not accept it.
+    """
+    warnings: list[Warned] = []
+    kinds = {part.kind for turn in conversation.turns for part in media_of(turn)}
+    needs: list[tuple[str, Capability]] = [(kind, _NEEDS[kind]) for kind in sorted(kinds) if kind in _NEEDS]
+    tools = conversation.settings.tools or []
+    if tools:
+        needs.append(("tools", "tool_use"))
+    if any(tool.kind == "vendor" and (tool.native or "").startswith("computer") for tool in tools):
+        needs.append(("computer tools", "computer_use"))
+    if _is_sent_documents(conversation) and model.sources.get("document_in") == "config":
+        # lists are not reliable here: most hosts convert documents for a model
+        needs.append(("documents", "document_in"))
+    for what, capability in needs:
+        if model.can(capability) is False:
+            raise Unsupported(
+                f"{model.alias or model.id} does not accept {what} ({capability} = false)",
+                setting=capability,
+                hint=f"choose another model, or correct the setting: modelbay model set {quote(model.alias)} {capability}=yes",
+            )
+        if model.can(capability) is None and capability not in ("tool_use", "computer_use"):
+            warnings.append(Warned(f"unknown whether {model.alias or model.id} accepts {what}", capability))
+    return warnings
+
+
+def _is_sent_documents(conversation: Conversation) -> bool:
+    """Whether the conversation contains documents other than plain text."""
+    return any(
+        part.kind == "document" and part.text is None and part.parts is None
+        for turn in conversation.turns
+        for part in media_of(turn)
+    )
+
+
+def media_of(turn: Turn) -> list[Media]:
+    inner = [part for result in turn.parts if isinstance(result, ToolResult) for part in result.parts]
+    return [part for part in [*turn.parts, *inner] if isinstance(part, Media)]

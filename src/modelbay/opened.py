@@ -1,0 +1,191 @@
+"""Calls whose replies have begun, read batch by batch."""
+
+from collections.abc import Callable
+from time import perf_counter
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeAlias
+
+from msgspec import Struct
+
+from modelbay import logs
+from modelbay.errors import ModelbayError
+from modelbay.events import Event, Failed, Finished, shows
+from modelbay.protocols.codec import Call
+from modelbay.protocols.form import Unasked, form_of, web_page
+from modelbay.protocols.names import Restorer
+from modelbay.providers.endpoint import Endpoint
+from modelbay.target import Target
+
+if TYPE_CHECKING:  # aiohttp is imported only when something is sent
+    from collections.abc import AsyncGenerator
+
+    from modelbay.protocols.codec import StreamParser
+    from modelbay.recording import RecordedResponse
+    from modelbay.transport import Response
+
+    AnyResponse: TypeAlias = Response | RecordedResponse
+
+HELD_BYTES = 64 * 1024
+"""Bytes that are held back while a reply shows nothing. With more, it has begun, and a later failure is not retried."""
+
+
+class Sending(Struct):
+    """A call to send, and its target."""
+
+    target: Target
+    call: Call
+    endpoint: Endpoint
+
+
+class Arrival:
+    """Reads a reply: the bytes as they arrive, and the events in them."""
+
+    def __init__(self, sending: Sending, response: "AnyResponse") -> None:
+        self.data = b""
+        """The bytes of the last batch."""
+        self._response = response
+        self._codec = sending.target.codec
+        self._dialect = sending.endpoint.dialect
+        self._origin = sending.target.provenance
+        self._form = form_of(response.headers, sending.endpoint.protocol, stream=sending.call.stream)
+        self._chunks: AsyncGenerator[bytes, None] | None = None
+        self._parser: StreamParser | Unasked
+        self._begun = False
+        self._ended = False
+        if self._form == "stream":
+            if sending.call.stream:
+                self._parser = self._codec.stream_parser(self._dialect, self._origin)
+            else:
+                self._parser = Unasked(self._codec, self._dialect, self._origin)
+
+    async def next(self) -> list[Event] | None:
+        """The events of the next bytes, which `data` has; None after the end. The last event is `Finished` or `Failed`.
+
+        Raises:
+            ModelbayError: nothing of the reply arrived.
+        """
+        if self._ended:
+            self.data = b""
+            return None
+        if self._form != "stream":
+            self._ended = True
+            self.data = body = await self._response.read()
+            if self._form == "page":
+                return [Failed(web_page(body))]
+            return self._codec.parse_reply(body, self._dialect, self._origin)
+        return await self._next_of_stream()
+
+    async def _next_of_stream(self) -> list[Event]:
+        if self._chunks is None:
+            self._chunks = self._response.stream()
+        try:
+            chunk = await anext(self._chunks, None)
+        except ModelbayError as error:
+            if not self._begun:
+                raise
+            return self._closed(error)
+        if chunk is None:
+            return self._closed(None)
+        self._begun = True
+        self.data = chunk
+        events = self._parser.feed(chunk)
+        if events:
+            self._response.progress()
+            if isinstance(events[-1], Finished | Failed):
+                self._ended = True
+                self.data += await self._response.finish()
+                return events
+        if self._parser.finishing:
+            self._response.hurry()
+        return events
+
+    def _closed(self, error: ModelbayError | None) -> list[Event]:
+        self._ended = True
+        self.data = b""
+        events = self._parser.close()
+        if error is not None and isinstance(events[-1], Failed):
+            events[-1] = Failed(error)  # explains more than a missing terminator
+        return events
+
+    async def aclose(self) -> None:
+        """Close the connection, unless the reply was read to its end."""
+        if self._chunks is not None:
+            await self._chunks.aclose()
+        await self._response.aclose()
+
+
+class Opened:
+    """A call whose reply has begun: its first content has arrived, or all of it. Close it, or use it as an async context
+    manager: closing it before its end closes the connection to the provider at once.
+
+    Nothing is retried any more: a later failure is a `Failed` event.
+    """
+
+    def __init__(self, sending: Sending, response: "AnyResponse", explained: Callable[[ModelbayError], object]) -> None:
+        """`explained` adds what is known about a call to an error in its reply."""
+        self.sending = sending
+        self.status = response.status
+        self.headers = response.headers
+        """Names in lower case."""
+        self.attempts = 1
+        """The attempts that were made, this one included."""
+        self._start = perf_counter()
+        self._reader = Arrival(sending, response)
+        self._restorer = Restorer(sending.call.names) if sending.call.names else None
+        self._explained = explained
+        self._held: list[tuple[bytes, list[Event]]] = []
+        self.data = b""
+        """The bytes that the last events are from, unchanged."""
+
+    async def hold(self) -> None:
+        """Read until something of the reply shows, or it has ended.
+
+        Raises:
+            ModelbayError: the reply failed before.
+        """
+        size = 0
+        while (events := await self._reader.next()) is not None:
+            self._held.append((self._reader.data, events))
+            for event in events:
+                if isinstance(event, Failed):
+                    raise event.error
+                if shows(event):
+                    return
+            size += len(self._reader.data)
+            if size > HELD_BYTES:
+                return
+
+    async def events(self) -> list[Event] | None:
+        """The events of the next bytes, which may be none; None after the end of the reply, which is one `Finished` or
+        `Failed`. `data` has the bytes."""
+        if self._held:
+            self.data, events = self._held.pop(0)
+        else:
+            found = await self._reader.next()
+            self.data = self._reader.data
+            if found is None:
+                return None
+            events = found
+        return self._told(events) if events else events
+
+    def _told(self, events: list[Event]) -> list[Event]:
+        last = events[-1]
+        if isinstance(last, Finished | Failed):
+            if isinstance(last, Failed):
+                self._explained(last.error)
+            logs.ended(self._start, last)
+        if self._restorer is None:
+            return events
+        return [told for event in events for told in self._restorer.feed(event)]
+
+    async def aclose(self) -> None:
+        """Close the connection, unless the reply was read to its end."""
+        await self._reader.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

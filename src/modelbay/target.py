@@ -1,0 +1,96 @@
+"""Targets: the models of a configuration, resolved and ready to be called."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+
+from modelbay.catalog.knowledge import fitted, model_facts
+from modelbay.config.schema import Config, ModelEntry
+from modelbay.conversation import Provenance
+from modelbay.credentials.reference import Witness
+from modelbay.errors import ConfigError
+from modelbay.model import Model
+from modelbay.protocols.codec import Codec, codec
+from modelbay.providers.endpoint import Endpoint
+from modelbay.providers.upstream import Upstream, upstream
+
+if TYPE_CHECKING:
+    from modelbay.catalog.lookup import Catalog
+
+
+class Target(Struct, frozen=True):
+    """A model of one provider: its entry, the provider that serves it, and its facts."""
+
+    entry: ModelEntry
+    upstream: Upstream
+    model: Model
+    endpoints: dict[tuple[str, bool], tuple[Witness, Endpoint]] = field(default_factory=dict)
+    """Its endpoints by path and streaming, each with the witness of the references in it: see `ProviderClient.endpoint`."""
+
+    @property
+    def codec(self) -> Codec:
+        """The codec of the provider's protocol."""
+        return codec(self.upstream.protocol)
+
+    @property
+    def provenance(self) -> Provenance:
+        """The origin of the parts of its replies."""
+        return Provenance(self.upstream.protocol, self.upstream.vendor, self.model.family)
+
+
+class Targets:
+    """The targets of a configuration. Each is resolved once."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._known: dict[tuple[str, str | None], Target] = {}
+
+    @cached_property
+    def catalog(self) -> "Catalog":
+        """Facts about models from providers' lists and models.dev."""
+        from modelbay.catalog.lookup import Catalog
+
+        return Catalog()
+
+    def find(self, name: str | None = None) -> Target:
+        """The target of an alias or `provider/model-id`; without a name, of the default model. May read model lists from
+        disk.
+
+        Raises:
+            UnknownModel, UnknownProvider, ConfigError: there is no such model, or its provider's entry is invalid.
+        """
+        return self.of(self.config.model(name))
+
+    def of(self, entry: ModelEntry) -> Target:
+        """The target of a model's entry. Raises what `upstream` raises."""
+        key = entry.alias, entry.variant
+        found = self._known.get(key)
+        if found is None:
+            to = fitted(upstream(self.config, self.config.provider_of(entry), entry))
+            found = Target(entry, to, model_facts(entry, to, self.catalog.said(entry, to)))
+            if (
+                len(self._known) >= _MOST
+            ):  # names such as `provider/model-id` need no entry, so any number can be asked for
+                self._known.clear()
+            self._known[key] = found
+        return found
+
+    def knows(self, entry: ModelEntry) -> bool:
+        """Whether `of` returns at once, without reading from disk."""
+        return (entry.alias, entry.variant) in self._known
+
+    def all(self) -> Iterator[Target]:
+        """The targets of all configured and usable models."""
+        for entry in self.config.models.values():
+            with suppress(ConfigError):  # its provider is invalid, as `config.problems` reports
+                yield self.of(entry)
+
+    def forget(self) -> None:
+        """Resolve all targets again, with new facts."""
+        self._known.clear()
+
+
+_MOST = 10_000
