@@ -4,6 +4,7 @@ The tables are Kimi Code's, whose files work unchanged; keys that modelbay adds 
 `extra`. Blank text counts as a missing key. The reprs show no values, because headers and URLs contain secrets.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -401,10 +402,10 @@ class Config(Struct, kw_only=True):
         """
         entry = self.providers.get(id)
         if entry is None:
-            broken = self._broken("providers", id)
+            broken = self.problem_of("providers", id)
             raise UnknownProvider(
                 f'provider "{id}" cannot be used: {broken}' if broken else f'no provider "{id}" in {self.path}',
-                hint=(broken.hint if broken else None) or _nearest(id, self.providers),
+                hint=(broken.hint if broken else None) or did_you_mean(id, self.providers),
                 file=str(self.path),
                 line=broken.line if broken else None,
             )
@@ -440,7 +441,7 @@ class Config(Struct, kw_only=True):
             base = self._configured(stem)
             if base is not None and variant in base.variants:
                 found = replace(base, variant=variant)
-        if found is None and not self._broken("models", asked):
+        if found is None and not self.problem_of("models", asked):
             provider, _, wire_id = asked.partition("/")
             if wire_id and provider in self.providers:
                 found = ModelEntry(alias=asked, provider=provider, model=wire_id, configured=False)
@@ -463,7 +464,7 @@ class Config(Struct, kw_only=True):
 
     def _no_model(self, name: str) -> UnknownModel:
         provider, slash, _ = name.partition("/")
-        broken = self._broken("models", name) or (self._broken("providers", provider) if slash else None)
+        broken = self.problem_of("models", name) or (self.problem_of("providers", provider) if slash else None)
         if broken:
             message = f'model "{name}" cannot be used: {broken}'
             return UnknownModel(message, hint=broken.hint, file=broken.file, line=broken.line)
@@ -472,11 +473,12 @@ class Config(Struct, kw_only=True):
             hint: str | None = f"the variants of {base.alias} are {', '.join(base.variants)}"
         else:
             known = [*self.models, *(alias for entry in self.models.values() for alias in entry.aliases)]
-            hint = _nearest(name, known) or (_nearest(provider, self.providers) if slash else None)
+            hint = did_you_mean(name, known) or (did_you_mean(provider, self.providers) if slash else None)
         hint = hint or "use a model of the file, or provider/model-id"
         return UnknownModel(f'no model "{name}" in {self.path}', hint=hint, file=str(self.path))
 
-    def _broken(self, table: str, name: str) -> Problem | None:
+    def problem_of(self, table: str, name: str) -> Problem | None:
+        """The reason why an entry of `models` or `providers` cannot be used; None if it can, or does not exist."""
         where = f"{table}.{key_text(name)}"
         for problem in self.problems:
             if (problem.where == where or problem.where.startswith(where + ".")) and name not in getattr(self, table):
@@ -490,7 +492,8 @@ def key_text(key: str) -> str:
     return key if bare else '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _nearest(name: str, known: "list[str] | dict[str, ProviderEntry]") -> str | None:
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """The hint with the known names that are similar to an unknown one; None if there are none."""
     from difflib import get_close_matches
 
     by_case = {other.lower(): other for other in known}

@@ -1,0 +1,1 @@
+"""The gateway: an HTTP server through which programs of any protocol use every configured model."""
