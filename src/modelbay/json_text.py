@@ -20,6 +20,7 @@ DEPTH = 200
 _FLAT = 2 * DEPTH
 """Texts up to this length cannot exceed the maximum depth."""
 _decode = msgspec.json.Decoder().decode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _BRACKETS = {bytes: (b"{", b"["), str: ("{", "[")}
 BOM = b"\xef\xbb\xbf"
 """Byte order mark, which Windows editors write at the beginning of a file."""
@@ -50,6 +51,19 @@ def decode_as(data: bytes | str, type: type[T]) -> T:
     """
     try:
         return _decoder(type).decode(data)  # type: ignore[no-any-return,arg-type]
+    except _FAULTS as error:
+        raise MalformedReply(_reason(error)) from None
+
+
+def members(data: bytes | memoryview) -> dict[str, msgspec.Raw]:
+    """The members of an object as they are written: their values are not decoded. Only valid JSON is accepted; of members
+    with the same name, only the last is returned.
+
+    Raises:
+        MalformedReply: not an object in JSON; the message contains only the reason.
+    """
+    try:
+        return _members(data)
     except _FAULTS as error:
         raise MalformedReply(_reason(error)) from None
 

@@ -33,7 +33,7 @@ from modelbay.hints import About, explain
 from modelbay.input_check import check_input, media_of
 from modelbay.opened import Opened, Sending
 from modelbay.origin import origin as origin_of
-from modelbay.protocols.codec import Codec, codec
+from modelbay.protocols.codec import Codec, add_settings, codec
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation, stop_thinking
 from modelbay.providers.endpoint import Endpoint, endpoint_at, proxy_of
 from modelbay.providers.logins import login_of
@@ -138,7 +138,7 @@ class ProviderClient:
             conversation = await self.with_media(conversation, target)
         call = target.codec.render_request(conversation, model, dialect)
         call.warnings = warnings + call.warnings
-        call.body |= target.entry.settings
+        add_settings(call.body, target.entry.settings)
         call.warnings += [adapted(lesson) for lesson in adapt(call.body, self.adaptations(target))]
         return Sending(target, call, await self.endpoint(target, call.path, stream=call.stream))
 
@@ -229,14 +229,14 @@ class ProviderClient:
             try:
                 opened = await self._attempt(sending)
             except ModelbayError as error:
-                body = sending.call.body
-                if isinstance(error, BadRequest) and not isinstance(body, bytes):
-                    if lesson is None and (new := adaptation(error, body)):
+                call = sending.call
+                if isinstance(error, BadRequest):
+                    if lesson is None and (new := adaptation(error, call.fields)):
                         lesson = new
-                        adapt(body, [lesson])
+                        call.edit(partial(adapt, lessons=[lesson]))
                         yield adapted(lesson)
                         continue
-                    if stop_thinking(error, body):
+                    if call.edit(partial(stop_thinking, error)):
                         yield Warned(
                             "`reasoning` is not sent: the thinking before the last tool calls is missing", "reasoning"
                         )

@@ -7,9 +7,9 @@ Parsers are lenient: unknown fields are kept, unusual shapes accepted. Renderers
 any conversation and any sequence of events.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 import msgspec
 
@@ -17,9 +17,34 @@ from modelbay.conversation import Conversation, Json, Provenance
 from modelbay.dialect import Dialect
 from modelbay.errors import ProviderError
 from modelbay.events import Event, Reply, Warned
-from modelbay.json_text import encode
+from modelbay.json_members import rewritten
+from modelbay.json_text import decode, encode
 from modelbay.model import Model
 from modelbay.protocols.names import ToolName
+
+T = TypeVar("T")
+
+GROUPS = frozenset(("generationConfig", "generation_config", "output_config", "text", "stream_options", "metadata"))
+"""Objects in bodies that only group independent settings. A setting added to one leaves the others."""
+
+
+class PassRules(msgspec.Struct, frozen=True):
+    """What a request needs that is passed on to a provider of the client's own protocol.
+
+    A place is the names of members from the outside inwards, joined by dots. Members in camelCase may also be written in
+    snake_case.
+    """
+
+    paths: dict[str, str]
+    """Paths by action: "generate", "stream", "count", "embed" and others. "{model}" is the model's resource path (Gemini)."""
+    headers: tuple[str, ...]
+    """Headers that a client may send on, in lower case. A name that ends with a hyphen is a prefix."""
+    limits: tuple[str, ...]
+    """Places of the maximum output tokens; the first is used if a client sends none."""
+    budgets: tuple[str, ...] = ()
+    """Places of thinking budgets, which must be below the maximum output tokens."""
+    betas: dict[str, tuple[str, ...]] = {}
+    """Fields that belong to a preview, by the beginning of its name in the header `anthropic-beta`."""
 
 
 class Call(msgspec.Struct):
@@ -30,15 +55,32 @@ class Call(msgspec.Struct):
 
     path: str
     body: dict[str, Json]
+    """Empty if the body is a text."""
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     stream: bool = False
     warnings: list[Warned] = msgspec.field(default_factory=list)
     names: dict[str, ToolName] = msgspec.field(default_factory=dict)
     """Tools whose names in the body differ from those in the conversation, by the name in the body."""
+    text: bytes | None = None
+    """The body of a client that speaks the provider's protocol: sent as it was written."""
+
+    @property
+    def fields(self) -> dict[str, Json]:
+        """The fields of the body. Change them with `edit`."""
+        return self.body if self.text is None else cast(dict[str, Json], decode(self.text))
+
+    def edit(self, change: Callable[[dict[str, Json]], T]) -> T:
+        """Call `change` with the fields of the body, which it may change. Of a text, only changed fields are written again."""
+        if self.text is None:
+            return change(self.body)
+        fields = self.fields
+        result = change(fields)
+        self.text = rewritten(self.text, fields)
+        return result
 
     def encode(self) -> bytes:
         """The body as bytes. Raises what `json_text.encode` raises."""
-        return encode(self.body)
+        return encode(self.body) if self.text is None else self.text
 
 
 class StreamParser(Protocol):
@@ -60,6 +102,10 @@ class StreamRenderer(Protocol):
 
 class Codec(Protocol):
     """A protocol. `dialect` describes deviations of the provider; clients are assumed to have none."""
+
+    @property
+    def PASS(self) -> PassRules:
+        """Rules for requests that are passed on."""
 
     def render_request(self, conversation: Conversation, model: Model, dialect: Dialect) -> Call:
         """The call that asks `model` to continue the conversation.
@@ -99,3 +145,10 @@ NAMES = ("openai_chat", "openai_responses", "anthropic", "google")
 def codec(name: str) -> Codec:
     """The codec of a protocol; imported on first use."""
     return cast(Codec, import_module(f"modelbay.protocols.{name}"))
+
+
+def add_settings(body: dict[str, Json], settings: Mapping[str, Json]) -> None:
+    """Add the settings of a model's entry to a body. They replace fields of the same name."""
+    for name, value in settings.items():
+        known = body.get(name)
+        body[name] = {**known, **value} if name in GROUPS and isinstance(known, dict) else value

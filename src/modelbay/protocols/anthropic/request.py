@@ -18,6 +18,7 @@ from modelbay.model import Model
 from modelbay.protocols.anthropic.body import MessagesBody
 from modelbay.protocols.anthropic.messages import parse_message, parse_system, render_messages
 from modelbay.protocols.anthropic.parts import NAME
+from modelbay.protocols.anthropic.pass_rules import PASS
 from modelbay.protocols.codec import Call
 from modelbay.protocols.dispositions import dropped, refused
 from modelbay.protocols.names import sent_names
@@ -27,7 +28,6 @@ from modelbay.protocols.survey import Survey
 
 TOOL_NAME = r"[a-zA-Z0-9_-]{1,128}"
 """Anthropic's requirement for tool names."""
-PATH = "/v1/messages"
 MAX_TOKENS = 32_000
 """Default `max_tokens` for unknown models, as the field is required."""
 BUDGETS = {"minimal": 1024, "low": 1024, "medium": 4096}
@@ -176,7 +176,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     _limit_marks(body, report)
     if not dialect.cache_ttl:
         _drop_ttl(body)
-    return Call(PATH, body, stream=bool(conversation.stream), warnings=report, names=meant)
+    return Call(PASS.paths["generate"], body, stream=bool(conversation.stream), warnings=report, names=meant)
 
 
 def _max_tokens(model: Model) -> int:

@@ -13,6 +13,7 @@ from modelbay.protocols.google.case import camel, written
 from modelbay.protocols.google.contents import SYSTEM, parse_contents, parse_system, render_contents
 from modelbay.protocols.google.generation import parse_generation, render_generation
 from modelbay.protocols.google.parts import NAME, string
+from modelbay.protocols.google.pass_rules import PASS
 from modelbay.protocols.google.resource import resource_path
 from modelbay.protocols.google.tools import parse_tool_config, parse_tools, render_tool_config, render_tools
 from modelbay.protocols.names import sent_names
@@ -106,6 +107,6 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
         if body.pop(name, None) is not None or body.get("generationConfig", {}).pop(name, None) is not None:
             report.append(dropped(name, NAME, f"{dialect.vendor} rejects it"))
     stream = bool(conversation.stream)
-    method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+    path = PASS.paths["stream" if stream else "generate"].replace("{model}", resource_path(model.id))
     body = written(body, settings.spelling.get(_TOP, "").split())
-    return Call(f"/{resource_path(model.id)}:{method}", body, stream=stream, warnings=report, names=meant)
+    return Call(path, body, stream=stream, warnings=report, names=meant)

@@ -23,6 +23,7 @@ from modelbay.protocols.names import sent_names
 from modelbay.protocols.openai_chat.body import ChatBody
 from modelbay.protocols.openai_chat.messages import parse_message, render_messages
 from modelbay.protocols.openai_chat.parts import NAME
+from modelbay.protocols.openai_chat.pass_rules import PASS
 from modelbay.protocols.openai_chat.tools import parse_tools, render_tools
 from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import check, without
@@ -30,7 +31,6 @@ from modelbay.protocols.survey import Survey
 
 TOOL_NAME = r"[a-zA-Z0-9_-]{1,64}"
 """OpenAI's requirement for tool names."""
-PATH = "/chat/completions"
 
 _SAME = {
     "temperature": "temperature",
@@ -190,7 +190,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     for name in dialect.unsupported:
         if body.pop(name, None) is not None:
             report.append(dropped(name, NAME, f"{dialect.vendor} rejects it"))
-    return Call(PATH, body, stream=bool(conversation.stream), warnings=report, names=meant)
+    return Call(PASS.paths["generate"], body, stream=bool(conversation.stream), warnings=report, names=meant)
 
 
 def _render_format(form: OutputFormat, dialect: Dialect, messages: list[Any], same: bool) -> Json:

@@ -1,12 +1,14 @@
 """OpenAI Responses."""
 
 from modelbay.protocols.openai_errors import parse_error, render_error
+from modelbay.protocols.openai_responses.pass_rules import PASS
 from modelbay.protocols.openai_responses.reply import parse_reply, render_reply
 from modelbay.protocols.openai_responses.request import parse_request, render_request
 from modelbay.protocols.openai_responses.stream_in import stream_parser
 from modelbay.protocols.openai_responses.stream_out import stream_renderer
 
 __all__ = [
+    "PASS",
     "parse_error",
     "parse_reply",
     "parse_request",

@@ -24,6 +24,7 @@ from modelbay.protocols.efforts import of_budget
 from modelbay.protocols.names import sent_names
 from modelbay.protocols.openai_responses.items import REFERENCE
 from modelbay.protocols.openai_responses.parts import NAME, STRING
+from modelbay.protocols.openai_responses.pass_rules import PASS
 from modelbay.protocols.openai_responses.references import is_own, resolve
 from modelbay.protocols.openai_responses.tools import parse_tool
 from modelbay.protocols.openai_responses.turns import INSTRUCTIONS, parse_input, render_input
@@ -33,7 +34,6 @@ from modelbay.protocols.survey import Survey
 
 TOOL_NAME = r"[a-zA-Z0-9_-]{1,64}"
 """OpenAI's requirement for tool names."""
-PATH = "/responses"
 
 _SAME = {
     "max_output_tokens": "max_output_tokens",
@@ -228,7 +228,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     for name in dialect.unsupported:
         if body.pop(name, None) is not None:
             report.append(dropped(name, NAME, f"{dialect.vendor} rejects it"))
-    return Call(PATH, body, stream=bool(conversation.stream), warnings=report, names=meant)
+    return Call(PASS.paths["generate"], body, stream=bool(conversation.stream), warnings=report, names=meant)
 
 
 def _check_references(settings: Settings) -> None:

@@ -1,0 +1,18 @@
+"""Rules for Chat Completions requests that are passed on, and for the other calls of OpenAI's API."""
+
+from modelbay.protocols.codec import PassRules
+
+PASS = PassRules(
+    paths={
+        "generate": "/chat/completions",
+        "stream": "/chat/completions",
+        "completions": "/completions",
+        "embed": "/embeddings",
+        "moderations": "/moderations",
+        "rerank": "/rerank",
+    },
+    # the last two name the application, in the rankings of aggregators
+    headers=("openai-", "idempotency-key", "x-client-request-id", "http-referer", "x-title"),
+    limits=("max_tokens", "max_completion_tokens"),
+    budgets=("thinking.budget_tokens", "reasoning.max_tokens", "thinking_budget"),
+)
