@@ -15,7 +15,7 @@ from time import time
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from msgspec import to_builtins
+from msgspec import Struct, to_builtins
 from msgspec.structs import asdict, replace
 
 from modelbay import logs
@@ -27,13 +27,13 @@ from modelbay.credentials.google import Described, GoogleTokens
 from modelbay.credentials.network import transport_of
 from modelbay.credentials.reference import forget_outputs, witness
 from modelbay.credentials.tokens import Login, Tokens
-from modelbay.errors import AuthenticationFailed, BadRequest, HubClosed, ModelbayError, Operation
+from modelbay.errors import AuthenticationFailed, BadRequest, HubClosed, MalformedReply, ModelbayError, Operation
 from modelbay.events import Warned
 from modelbay.hints import About, explain
 from modelbay.input_check import check_input, media_of
 from modelbay.opened import Opened, Sending
 from modelbay.origin import origin as origin_of
-from modelbay.protocols.codec import Codec, add_settings, codec
+from modelbay.protocols.codec import Call, Codec, add_settings, codec
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation, stop_thinking
 from modelbay.providers.endpoint import Endpoint, endpoint_at, proxy_of
 from modelbay.providers.logins import login_of
@@ -229,18 +229,10 @@ class ProviderClient:
             try:
                 opened = await self._attempt(sending)
             except ModelbayError as error:
-                call = sending.call
-                if isinstance(error, BadRequest):
-                    if lesson is None and (new := adaptation(error, call.fields)):
-                        lesson = new
-                        call.edit(partial(adapt, lessons=[lesson]))
-                        yield adapted(lesson)
-                        continue
-                    if call.edit(partial(stop_thinking, error)):
-                        yield Warned(
-                            "`reasoning` is not sent: the thinking before the last tool calls is missing", "reasoning"
-                        )
-                        continue
+                if isinstance(error, BadRequest) and (change := _change(error, sending.call, lesson)):
+                    lesson = change.lesson or lesson
+                    yield change.warning
+                    continue
                 decision = decide(error, attempt, policy or self.policy, random)
                 error.attempts = attempt
                 if decision.delay is None:
@@ -456,6 +448,30 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
 def adapted(lesson: Adaptation) -> Warned:
     """The warning about an adapted parameter."""
     return Warned(f"{lesson}: the endpoint rejects the usual form", lesson.parameter)
+
+
+class _Change(Struct):
+    """A change of a call after an error that names the reason."""
+
+    warning: Warned
+    lesson: Adaptation | None = None
+    """Set if the change is needed for every call to the endpoint."""
+
+
+def _change(error: BadRequest, call: Call, learned: Adaptation | None) -> _Change | None:
+    """Change a rejected call so that this error does not occur again, if the error says how. One lesson is learned per
+    call."""
+    try:
+        if learned is None and (lesson := adaptation(error, call.fields)):
+            call.edit(partial(adapt, lessons=[lesson]))
+            return _Change(adapted(lesson), lesson)
+        if call.edit(partial(stop_thinking, error)):
+            return _Change(
+                Warned("`reasoning` is not sent: the thinking before the last tool calls is missing", "reasoning")
+            )
+    except MalformedReply:
+        pass  # a client's text that is nested too deeply to be changed
+    return None
 
 
 def _refused(of: Codec, response: "AnyResponse", body: bytes) -> ModelbayError:

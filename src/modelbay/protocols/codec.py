@@ -29,7 +29,7 @@ GROUPS = frozenset(("generationConfig", "generation_config", "output_config", "t
 
 
 class PassRules(msgspec.Struct, frozen=True):
-    """What a request needs that is passed on to a provider of the client's own protocol.
+    """Rules of a protocol for requests of clients that speak it, which are passed on without translation.
 
     A place is the names of members from the outside inwards, joined by dots. Members in camelCase may also be written in
     snake_case.
@@ -66,11 +66,12 @@ class Call(msgspec.Struct):
 
     @property
     def fields(self) -> dict[str, Json]:
-        """The fields of the body. Change them with `edit`."""
+        """The fields of the body. Change them with `edit`. Raises what `json_text.decode` raises."""
         return self.body if self.text is None else cast(dict[str, Json], decode(self.text))
 
     def edit(self, change: Callable[[dict[str, Json]], T]) -> T:
-        """Call `change` with the fields of the body, which it may change. Of a text, only changed fields are written again."""
+        """Call `change` with the fields of the body, which it may change. Of a text, only changed fields are written again.
+        Raises what `json_text.decode` raises."""
         if self.text is None:
             return change(self.body)
         fields = self.fields
