@@ -24,7 +24,8 @@ ACCESS, REFRESH, HEADER, OWN = (
     "hdr-planted-header-45",
     "sk-planted-own-6789",
 )
-SECRETS = (KEY, TOKEN, PARAMETER, PASSWORD, ACCESS, REFRESH, HEADER, OWN)
+CLIENT = "cli-planted-client-key-0123"
+SECRETS = (KEY, TOKEN, PARAMETER, PASSWORD, ACCESS, REFRESH, HEADER, OWN, CLIENT)
 
 
 class Echo:
@@ -154,6 +155,10 @@ COMMANDS: list[tuple[str, ...]] = [
     ("model", "list", "--json"),
     ("model", "show", "all/m", "--json"),
     ("config", "check"),
+    ("client", "add", "other", "--key", CLIENT),
+    ("client", "remove", CLIENT),
+    ("client", "list"),
+    ("client", "list", "--json"),
     ("export", "opencode", "all"),
     ("export", "kimi", "all"),
     ("import", "kimi", "FILE", "--keys", "--yes", "--replace"),
@@ -212,6 +217,8 @@ def test_no_command_shows_a_secret_however_it_is_quoted(
     monkeypatch.setattr("modelbay.credentials.tokens.ATTEMPTS", 1)
     if kind == "answers":
         echo.pages = {"/api.json": registry(echo.url), "/catalog.json": registry(echo.url), "/v1/models": listed}
+    run(bay, "client", "add", "me", "--key", "-", stdin=CLIENT)
+    run(bay, "client", "add", "you", "--key", "-", stdin=CLIENT)
     for command in COMMANDS:
         bay.file.write_text(config(echo.url))
         logged_in(bay.home, echo.url, -10 if kind == "errors" else 3000)

@@ -25,7 +25,7 @@ def bay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
         ("prov", "did you mean `modelbay provider`?"),
         ("simualte", "did you mean `modelbay simulate`?"),
         ("connect", "did you mean `modelbay provider add`?"),
-        ("list", "did you mean `modelbay model list` or `modelbay provider list`?"),
+        ("list", "did you mean `modelbay client list` or `modelbay model list` or `modelbay provider list`?"),
         ("provider ls", "did you mean `modelbay provider list`?"),
         ("provider delete acme", "did you mean `modelbay provider remove`?"),
         ("key remove acme", "did you mean `modelbay key delete`?"),

@@ -16,6 +16,7 @@ from modelbay.storage.paths import STDIN, environment
 COMMANDS = {
     "ask": "Ask a model one question.",
     "chat": "Chat with a model in the terminal app or in plain lines.",
+    "client": "Create, list and remove keys of the gateway's clients.",
     "config": "Locate and check config.toml; approve references of another file.",
     "demo": "Show modelbay in action, without an account.",
     "export": "Export providers to a coding agent.",

@@ -148,14 +148,14 @@ class ChatSettings(Struct, forbid_unknown_fields=True):
 
 
 class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[gateway]`: the HTTP server of `modelbay serve`."""
+    """`[gateway]`: the HTTP server for other programs."""
 
     host: str = "127.0.0.1"
     """Address to listen on (127.0.0.1). Other machines can connect only if it is not a loopback address."""
     port: Port = 8484
     """TCP port (8484)."""
     auth: Literal["keys", "none"] = "keys"
-    """"keys" (default): each client needs a key. "none": every program on this machine can use your
+    """"keys" (default): each client needs a key of `modelbay client add`. "none": every program on this machine can use your
     providers; allowed only with a loopback `host`."""
     names: dict[str, str] = field(default_factory=dict)
     """Models for the names that clients ask for, such as `"claude-*" = "kimi"`. `*` matches any text. Exact names are used first;
