@@ -69,8 +69,8 @@ async def _read(hub: Hub, name: str) -> None:
 async def test_200_streams_with_random_cancels_leave_nothing_behind(sim: Simulator, tmp_path: Path) -> None:
     randomly = random.Random(4)
     path = hub_config(tmp_path, sim.url)
-    assert sim._server
-    connections = sim._server.server_state.connections
+    server = sim._server
+    assert server
     async with Hub.open(path) as hub:
         await one(hub, 0, random.Random(0))  # sets up shared state
     gc.collect()
@@ -84,7 +84,7 @@ async def test_200_streams_with_random_cancels_leave_nothing_behind(sim: Simulat
             await entry.wait_over(60)
         reply = await hub.complete("Say hello", model="anthropic/sim-1")  # and it goes on
         assert reply.finish
-    assert await settled(0, lambda: len(connections)) == 0
+    assert await settled(0, lambda: server.connections) == 0
     gc.collect()
     assert await settled(files, descriptors) <= files
     assert len(asyncio.all_tasks()) == tasks

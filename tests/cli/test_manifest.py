@@ -565,7 +565,7 @@ def test_calls_to_a_provider_that_is_down_say_so(modelbay: Command):
     (modelbay.home / "acme.json").write_text(told)
     with serving(modelbay, "acme.json") as address:
         status, answer = got(address.replace("models?provider=true", "chat/completions"), "k", b"{}")
-        assert (status, answer["error"]["type"]) == (502, "api_error")
+        assert (status, answer["error"]["type"]) == (502, "server_error")
 
 
 @pytest.mark.parametrize(

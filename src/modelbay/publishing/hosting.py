@@ -5,7 +5,6 @@ forwarded to the real server with the caller's key. So an application finds ever
 """
 
 import asyncio
-import socket
 from collections.abc import Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -18,15 +17,24 @@ from modelbay.catalog.formats.manifest import parse_manifest, parse_models
 from modelbay.config.schema import Config
 from modelbay.conversation import Extra
 from modelbay.credentials.network import transport_of
-from modelbay.errors import ConfigError, ModelbayError
+from modelbay.errors import ConfigError, ModelbayError, NotFound, RequestTooLarge
 from modelbay.json_text import decode
 from modelbay.line import USER_AGENT
 from modelbay.origin import origin
 from modelbay.providers import urls
 from modelbay.publishing.model_rules import day
-from modelbay.serving.asgi import LARGEST, Message, Receive, Send, TooLarge, body_of, disconnected
+from modelbay.serving import refusals
+from modelbay.serving.asgi import (
+    Message,
+    Receive,
+    Send,
+    body_of,
+    disconnected,
+    respond,
+    respond_json,
+)
 from modelbay.serving.callers import Callers
-from modelbay.serving.paths import is_plain
+from modelbay.serving.paths import NOT_PLAIN, is_plain
 from modelbay.transport import Request, Transport
 
 HOST = "127.0.0.1"
@@ -99,17 +107,13 @@ def serve(
         OSError: the port is in use.
         KeyboardInterrupt: Ctrl-C.
     """
-    import uvicorn
+    from modelbay.serving.server import HttpServer, listen, url_of
 
-    with socket.create_server((HOST, port)) as listener:
-        url = f"http://{HOST}:{listener.getsockname()[1]}"
+    with listen(HOST, port) as listener:
+        url = url_of(HOST, listener.getsockname()[1])
         served = hosted(content, models, url)
-        running = uvicorn.Config(
-            HostingApp(served, url, config), ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
-            server_header=False, timeout_graceful_shutdown=1,
-        )  # fmt: skip
         ready(f"{url}{BASE}/models?provider=true", served)
-        uvicorn.Server(running).run([listener])
+        HttpServer(HostingApp(served, url, config), listener, drain=1).run()
 
 
 class HostingApp:
@@ -123,23 +127,23 @@ class HostingApp:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
         method: str = scope["method"]
-        if refusal := self._callers.refusal(scope["headers"]):
-            await _refuse(send, 403, refusal)
+        if reason := self._callers.refusal(scope["headers"]):
+            await _refuse(send, refusals.not_allowed(reason))
         elif not is_plain(path):
-            await _refuse(send, 400, "the path has a dot segment, an empty segment, a backslash or a control character")
+            await _refuse(send, refusals.not_valid(NOT_PLAIN))
         elif method == "GET" and path == f"{BASE}/models" and (page := self._served.page(query)) is not None:
-            await _answer(send, 200, page)
+            await respond_json(send, 200, page)
         elif path.startswith(f"{BASE}/") and method in ("GET", "POST"):
             await self._forward(scope, receive, send, path.removeprefix(BASE) + (f"?{query}" if query else ""))
         else:
-            await _refuse(send, 404, f"{method} {path} is not served here")
+            await _refuse(send, NotFound(f"{method} {path} is not served here", status=404, code="unknown_path"))
 
     async def _forward(self, scope: Message, receive: Receive, send: Send, path: str) -> None:
         """Forwards a request to the real base URL, and streams the response back."""
         try:
             body = await body_of(scope, receive)
-        except TooLarge:
-            await _refuse(send, 413, f"the request body exceeds {LARGEST:,} bytes")
+        except RequestTooLarge as error:
+            await _refuse(send, error)
             return
         if body is None:
             return
@@ -152,36 +156,27 @@ class HostingApp:
         self._transport = self._transport or transport_of(self._config)
         try:
             async with await self._transport.send(request) as response, aclosing(response.stream()) as chunks:
-                await _start(send, response.status, response.headers.get("content-type", "application/json"))
+                kind = response.headers.get("content-type", "application/json").encode("latin-1")
+                head = {"status": response.status, "headers": [(b"content-type", kind)]}
+                await send({"type": "http.response.start", **head})
                 started = True
                 async for chunk in chunks:
                     if gone.done():
                         return
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
-        except ModelbayError as error:
+        except ModelbayError as failure:
             if not started:
-                await _refuse(send, 502, error.message)
+                await _refuse(send, failure)
             # otherwise the response ends here without its last chunk, so that the client sees that it is incomplete
         finally:
             gone.cancel()
 
 
-async def _start(send: Send, status: int, kind: str, length: int | None = None) -> None:
-    headers = [(b"content-type", kind.encode("latin-1"))]
-    headers += [(b"content-length", b"%d" % length)] if length is not None else []
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-
-
-async def _answer(send: Send, status: int, body: bytes) -> None:
-    await _start(send, status, "application/json", len(body))
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _refuse(send: Send, status: int, message: str) -> None:
+async def _refuse(send: Send, error: ModelbayError) -> None:
     """Sends an error in OpenAI's format."""
-    error = {"message": message, "type": "invalid_request_error" if status < 500 else "api_error"}
-    await _answer(send, status, msgspec.json.encode({"error": error}))
+    refused = refusals.refusal("openai_chat", error, refusals.UNREAD)
+    await respond(send, refused.status, refused.body, refused.headers)
 
 
 def _created(entry: Extra) -> int:

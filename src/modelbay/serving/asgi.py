@@ -1,7 +1,9 @@
-"""ASGI types, and reading request bodies."""
+"""ASGI types, reading request bodies, and sending whole responses."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
+
+from modelbay.errors import RequestTooLarge
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -11,19 +13,23 @@ LARGEST = 64 * 2**20
 """Default maximum size of a request body, in bytes."""
 
 
-class TooLarge(Exception):
-    """The body exceeds the limit. The rest of it was not read."""
+TRANSPORT = "modelbay.transport"
+"""The scope extension with the connection's transport, set by `server.py`. ASGI itself cannot close a connection."""
+DRAINING = "modelbay.draining"
+"""The scope extension with a function that returns whether the server is stopping, set by `server.py`."""
+
+Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 
 
 async def body_of(scope: Message, receive: Receive, limit: int = LARGEST) -> bytes | None:
     """The request body; None if the client disconnected before its end.
 
     Raises:
-        TooLarge: it has more than `limit` bytes.
+        RequestTooLarge: it has more than `limit` bytes. The rest of it was not read.
     """
     said = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
     if said.isdigit() and int(said) > limit:
-        raise TooLarge
+        raise RequestTooLarge(f"the request body exceeds {limit:,} bytes", status=413)
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -33,7 +39,7 @@ async def body_of(scope: Message, receive: Receive, limit: int = LARGEST) -> byt
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
         if size > limit:
-            raise TooLarge
+            raise RequestTooLarge(f"the request body exceeds {limit:,} bytes", status=413)
         if not message.get("more_body"):
             return b"".join(chunks)
 
@@ -42,3 +48,20 @@ async def disconnected(receive: Receive) -> None:
     """Wait until the client disconnects. Call it after the body was read."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def is_draining(scope: Message) -> bool:
+    """Whether the server accepts no more connections, and stops when the requests in progress are done."""
+    draining: Callable[[], bool] = scope["extensions"][DRAINING]
+    return draining()
+
+
+async def respond(send: Send, status: int, body: bytes, headers: Headers) -> None:
+    """Sends a whole response. `headers` must contain its `content-length`."""
+    await send({"type": "http.response.start", "status": status, "headers": list(headers)})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def respond_json(send: Send, status: int, body: bytes) -> None:
+    length = b"%d" % len(body)
+    await respond(send, status, body, [(b"content-type", b"application/json"), (b"content-length", length)])

@@ -4,6 +4,8 @@ from urllib.parse import unquote
 
 DEPTH = 4
 """Maximum levels of percent-encoding."""
+NOT_PLAIN = "the path has a dot segment, an empty segment, a backslash or a control character"
+"""The reason to refuse a path."""
 
 
 def is_plain(path: str) -> bool:

@@ -8,17 +8,15 @@ import asyncio
 import socket
 import struct
 
-from modelbay.errors import PermissionDenied, ProviderError, RequestTooLarge
-from modelbay.serving.asgi import LARGEST, Message, Receive, Send, TooLarge, body_of, disconnected
+from modelbay.errors import ProviderError
+from modelbay.serving import refusals
+from modelbay.serving.asgi import TRANSPORT, Message, Receive, Send, body_of, disconnected, respond
 from modelbay.serving.callers import Callers
-from modelbay.simulator import error_messages
+from modelbay.serving.routes import protocol_of
 from modelbay.simulator.journal import Entry, Journal
 from modelbay.simulator.responses import Cut, Pause, SimulatedResponse
-from modelbay.simulator.routes import protocol_of
 from modelbay.simulator.simulated_provider import Incoming, SimulatedProvider
 
-TRANSPORT = "modelbay.transport"
-"""The scope extension with the connection's transport, set by `server.py`. ASGI itself cannot close a connection."""
 _CLOSING = 5.0
 """Seconds for a closed connection to flush its data."""
 
@@ -33,15 +31,12 @@ class SimulatorApp:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
         try:
-            if refusal := self._callers.refusal(scope["headers"]):
-                raise PermissionDenied(refusal, status=403)
+            if reason := self._callers.refusal(scope["headers"]):
+                raise refusals.not_allowed(reason)
             body = await body_of(scope, receive)
-        except TooLarge:
-            error: ProviderError = RequestTooLarge(f"the request body exceeds {LARGEST:,} bytes", status=413)
-            await _refuse(send, protocol_of(path, headers), error)
-            return
-        except PermissionDenied as denied:
-            await _refuse(send, protocol_of(path, headers), denied)
+        except ProviderError as error:
+            answer = refusals.refusal(protocol_of(path, headers, query), error, refusals.UNREAD)
+            await respond(send, answer.status, answer.body, answer.headers)
             return
         if body is None:
             return
@@ -62,18 +57,6 @@ class SimulatorApp:
             raise
         finally:
             gone.cancel()
-
-
-async def _refuse(send: Send, protocol: str, error: ProviderError) -> None:
-    """Sends an error in the format of a protocol, for a request that is not read."""
-    status, body = error_messages.render(protocol, error)
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": error.status or status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 class _Sender:

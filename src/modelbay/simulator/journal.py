@@ -1,7 +1,6 @@
 """The journal: received requests, disconnects, and the end of each response. It can be read from any thread."""
 
 import asyncio
-import re
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -12,21 +11,19 @@ import msgspec
 
 from modelbay.conversation import Json
 from modelbay.json_text import decode
+from modelbay.serving.keys import HEADERS, query_without_key
 
-_SECRET_HEADERS = frozenset(
-    ("authorization", "x-api-key", "api-key", "x-goog-api-key", "proxy-authorization", "cookie")
-)
-_SECRET_QUERY = re.compile(r"(?<=[?&]key=)[^&]+")
+_SECRET_HEADERS = frozenset((*HEADERS, "proxy-authorization", "cookie"))
 
 
 class Entry:
-    """One request. Keys are redacted in `headers` and `target`. `key`: the name of the header that contained a key."""
+    """One request. Keys are masked in `headers` and removed from `target`. `key`: the name of the header that contained a key."""
 
     def __init__(self, method: str, target: str, headers: dict[str, str], body: bytes = b"") -> None:
         self.time = time.monotonic()
         self.method = method
-        self.target = _SECRET_QUERY.sub("***", target)
-        self.path = target.partition("?")[0]
+        self.path, mark, query = target.partition("?")
+        self.target = self.path + mark + query_without_key(query)
         self.key = next((name for name in headers if name in _SECRET_HEADERS), None)
         self.headers = {name: "***" if name in _SECRET_HEADERS else value for name, value in headers.items()}
         self.body = body

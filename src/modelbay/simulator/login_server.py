@@ -17,10 +17,24 @@ from msgspec import Struct, field
 
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode_as
+from modelbay.serving.routes import RouteRow
 from modelbay.simulator import responses
 from modelbay.simulator.responses import Cut, Pause, SimulatedResponse
 from modelbay.simulator.simulated_models import SimulatedModel
 
+_BARE = ("",)
+ROWS = (
+    RouteRow(("POST",), "/api/oauth/device_authorization", "device", versions=_BARE),
+    RouteRow(("POST",), "/api/oauth/token", "token", versions=_BARE),
+    RouteRow(("POST",), "/api/oauth/revoke", "revoke", versions=_BARE),
+    RouteRow(("GET",), "/.well-known/oauth-authorization-server", "about_login", versions=_BARE),
+    RouteRow(("POST",), "/simulate/approve", "simulate", versions=_BARE),
+    RouteRow(("POST",), "/simulate/deny", "simulate", versions=_BARE),
+    RouteRow(("POST",), "/simulate/login", "simulate", versions=_BARE),
+    RouteRow(("GET",), "/simulate/approve", "page", versions=_BARE),
+    RouteRow(("GET",), "/coding/v1/models", "managed", "openai_chat", versions=_BARE),
+)
+"""The paths of the login server, and of the model list that a login gives access to."""
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 FAULTS: dict[str, tuple[int, str]] = {
     "slow_down": (400, "slow_down"),

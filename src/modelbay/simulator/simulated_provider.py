@@ -1,6 +1,7 @@
 """The provider without I/O: makes the response to a request. It checks routes, keys, models and rules, then calls the brain."""
 
 import hmac
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -15,19 +16,28 @@ from modelbay.conversation import Conversation, Extra
 from modelbay.errors import MalformedReply, ModelbayError
 from modelbay.json_text import decode
 from modelbay.protocols.codec import Call, Codec, codec
-from modelbay.simulator import brain, error_messages, faults, responses
+from modelbay.serving.keys import keys_of
+from modelbay.serving.routes import MOUNTS, ROWS, Action, Route, RouteRow, RouteTable, protocol_of
+from modelbay.simulator import brain, error_messages, faults, login_server, responses
 from modelbay.simulator.login_server import LoginServer, managed_form
 from modelbay.simulator.model_lists import COUNTS, FORMS
 from modelbay.simulator.request_rules import CheckedRequest, check
 from modelbay.simulator.responses import SimulatedResponse
-from modelbay.simulator.routes import KEYLESS, Action, Route, find, protocol_of
 from modelbay.simulator.signatures import SECRET
 from modelbay.simulator.simulated_exchange import SimulatedExchange
 from modelbay.simulator.simulated_models import SimulatedModel, SimulatedModels
 from modelbay.simulator.token_counts import PromptCache, prompt_tokens
 from modelbay.simulator.traits import TRAITS, ProtocolTraits
 
-_KEY_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
+_CODING = "/coding"
+"""The mount that only a login gives access to."""
+_UPLOAD = RouteRow(("POST",), "/files", "upload", "openai_chat")
+TABLE = RouteTable((*ROWS, _UPLOAD, *login_server.ROWS), (*MOUNTS, _CODING))
+_KEYLESS: frozenset[Action] = frozenset(("device", "token", "revoke", "about_login", "simulate", "page"))
+"""Actions without a key: they provide the token for other requests."""
+_VERSIONED = re.compile(r"/openai/(?:deployments/|responses|models)")
+_VERSION = "api-version"
+"""Azure's paths without a version require one in the query."""
 FAULT_HEADER = "x-simulate"
 
 
@@ -97,16 +107,16 @@ class SimulatedProvider:
 
     def handle(self, incoming: Incoming) -> Outcome:
         """The response to a request. An invalid request gets an error response; no modelbay error is raised."""
-        route, exists = find(incoming.method, incoming.path)
-        protocol = (route.protocol if route else "") or protocol_of(incoming.path, incoming.headers)
+        route, methods = TABLE.find(incoming.method, incoming.path)
+        protocol = (route.protocol if route else "") or protocol_of(incoming.path, incoming.headers, incoming.query)
         traits = TRAITS[protocol]
         outcome = Outcome(responses.whole(500, b""), protocol)
         try:
-            if route is None:
-                raise self._no_route(incoming, protocol, exists)
-            if route.action not in KEYLESS:
+            if route is None or route.action not in self._actions:
+                raise self._no_route(incoming, protocol, exists=route is None and bool(methods))
+            if route.action not in _KEYLESS:
                 self._check_key(incoming, protocol)
-            if route.needs and route.needs not in dict(parse_qsl(incoming.query)):
+            if _VERSIONED.match(incoming.path) and _VERSION not in dict(parse_qsl(incoming.query)):
                 raise error_messages.bad_request(protocol, "Resource not found", code="404", status=404)
             outcome = self._actions[route.action](incoming, route, traits)
             if route.action != "generate":
@@ -116,7 +126,7 @@ class SimulatedProvider:
         outcome.answer.headers.setdefault(traits.request_id, f"req_{uuid4().hex[:24]}")
         return outcome
 
-    def _no_route(self, incoming: Incoming, protocol: str, exists: bool) -> ModelbayError:
+    def _no_route(self, incoming: Incoming, protocol: str, *, exists: bool) -> ModelbayError:
         if not exists:
             return error_messages.unknown_path(protocol, incoming.method, incoming.path)
         if incoming.headers.get("upgrade", "").lower() == "websocket":
@@ -125,11 +135,10 @@ class SimulatedProvider:
         return error_messages.wrong_method(protocol, incoming.method)
 
     def _check_key(self, incoming: Incoming, protocol: str) -> None:
-        managed = incoming.path.startswith("/coding/")
+        managed = incoming.path.startswith(f"{_CODING}/")
         if self.settings.key is None and not managed:
             return
-        given = [incoming.headers[name].removeprefix("Bearer ") for name in _KEY_HEADERS if name in incoming.headers]
-        given += [value for name, value in parse_qsl(incoming.query) if name == "key"]
+        given = keys_of(incoming.headers, incoming.query)
         if any(self.logins.accepts(token) for token in given):
             return
         wanted = (self.settings.key or "").encode()

@@ -1,0 +1,97 @@
+"""Errors that our servers report to their clients, as status, headers and body in the form of each protocol.
+
+`protocols/error_words.py` has the statuses and codes. None of these errors is a 5xx: clients would repeat the request.
+"""
+
+import copy
+import math
+from collections.abc import Collection
+
+from msgspec import Struct
+
+from modelbay.errors import (
+    AuthenticationFailed,
+    BadRequest,
+    ModelbayError,
+    NotFound,
+    PermissionDenied,
+    ProviderError,
+    RateLimited,
+)
+from modelbay.protocols.codec import codec
+from modelbay.serving.routes import TABLE
+
+UNREAD = ((b"connection", b"close"),)
+"""Headers of a refusal before the request body was read: the rest of the body must not be parsed as another request."""
+
+
+class ErrorResponse(Struct, frozen=True):
+    status: int
+    body: bytes
+    headers: list[tuple[bytes, bytes]]
+    """All headers of the response."""
+
+
+def refusal(protocol: str, error: ModelbayError, headers: Collection[tuple[bytes, bytes]] = ()) -> ErrorResponse:
+    """The response that reports an error to a client. The error's hint follows its message."""
+    status, body = codec(protocol).render_error(_with_hint(error))
+    fields = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *headers]
+    if error.retry_after is not None:
+        # whole seconds, rounded up: a client that comes earlier is refused again
+        fields.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
+    if status == 401:
+        fields.append((b"www-authenticate", b"Bearer"))
+    return ErrorResponse(status, body, fields)
+
+
+def _with_hint(error: ModelbayError) -> ModelbayError:
+    if not error.hint:
+        return error
+    shown = copy.copy(error)  # the original may be logged
+    shown.message = f"{error.message}; {error.hint}"
+    return shown
+
+
+def no_route(
+    protocol: str, method: str, path: str, methods: Collection[str], *, upgrade: bool = False
+) -> ErrorResponse:
+    """The response for a path or method that is not in the table. `upgrade`: the client asked for a WebSocket."""
+    if upgrade:
+        # Codex falls back to HTTP immediately on this status, and after several retries on any other
+        error: ProviderError = BadRequest(
+            "WebSocket is not supported; use HTTP", status=426, code="websocket_not_supported"
+        )
+        return refusal(protocol, error)
+    if methods:
+        allowed = ", ".join(methods)
+        error = BadRequest(f"{path} does not support {method}; use {allowed}", status=405, code="method_not_allowed")
+        return refusal(protocol, error, [(b"allow", allowed.encode())])
+    near = TABLE.near(path)
+    similar = f'; did you mean "{near}"?' if near is not None else ""
+    return refusal(protocol, NotFound(f"unknown path: {method} {path}{similar}", status=404, code="unknown_path"))
+
+
+def missing_key() -> ProviderError:
+    return AuthenticationFailed(
+        "API key missing: send the key of a client as a Bearer token or in x-api-key", status=401
+    )
+
+
+def wrong_key() -> ProviderError:
+    return AuthenticationFailed("The API key is not the key of a client of this server", status=401)
+
+
+def not_allowed(reason: str) -> ProviderError:
+    return PermissionDenied(reason, status=403)
+
+
+def not_valid(reason: str) -> ProviderError:
+    """The error for a request that cannot be read."""
+    return BadRequest(reason, status=400)
+
+
+def too_many(limit: int, retry_after: float) -> ProviderError:
+    """The error for a client with `limit` requests in progress. `retry_after`: seconds until the next one may be accepted."""
+    error = RateLimited(f"{limit} requests of this client are in progress, which is the maximum", status=429)
+    error.retry_after = retry_after
+    return error
