@@ -1,16 +1,17 @@
 """Prints the cost of modelbay in ratios to well-known operations.
 
-`python -m bench [imports|chunks|growth|preparation|search|scale|app]…`.
+`python -m bench [imports|chunks|growth|passing|preparation|search|scale|app]…`.
 """
 
 import sys
 
-from bench import app, chunks, growth, imports, preparation, scale, search
+from bench import app, chunks, growth, imports, passing, preparation, scale, search
 
 REPORTS = {
     "imports": imports.report,
     "chunks": chunks.report,
     "growth": growth.report,
+    "passing": passing.report,
     "preparation": preparation.report,
     "search": search.report,
     "scale": scale.report,

@@ -21,6 +21,7 @@ from modelbay.json_members import rewritten
 from modelbay.json_text import decode, encode
 from modelbay.model import Model
 from modelbay.protocols.names import ToolName
+from modelbay.protocols.opaque import MARK
 
 T = TypeVar("T")
 
@@ -36,15 +37,26 @@ class PassRules(msgspec.Struct, frozen=True):
     """
 
     paths: dict[str, str]
-    """Paths by action: "generate", "stream", "count", "embed" and others. "{model}" is the model's resource path (Gemini)."""
+    """Paths by action: "generate", "stream", "count", "embed" and others. "{model}" is the model's (Gemini)."""
     headers: tuple[str, ...]
     """Headers that a client may send on, in lower case. A name that ends with a hyphen is a prefix."""
     limits: tuple[str, ...]
     """Places of the maximum output tokens; the first is used if a client sends none."""
     budgets: tuple[str, ...] = ()
     """Places of thinking budgets, which must be below the maximum output tokens."""
+    envelope: bytes = MARK.encode()
+    """The beginning of an envelope with another provider's reasoning state, in a body."""
+    in_path: Callable[[str], str] | None = None
+    """The path of a model by its ID, if paths contain it."""
+    named: Callable[[str], str] | None = None
+    """The name of a model in a body by its ID, if they differ."""
     betas: dict[str, tuple[str, ...]] = {}
     """Fields that belong to a preview, by the beginning of its name in the header `anthropic-beta`."""
+
+    def path(self, action: str, model: str) -> str:
+        """The path of an action for a model ID. Raises KeyError if the protocol does not have the action."""
+        path = self.paths[action]
+        return path if self.in_path is None else path.replace("{model}", self.in_path(model))
 
 
 class Call(msgspec.Struct):

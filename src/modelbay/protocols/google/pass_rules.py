@@ -1,6 +1,8 @@
 """Rules for Gemini requests that are passed on. The model is in the path."""
 
 from modelbay.protocols.codec import PassRules
+from modelbay.protocols.google.parts import ENVELOPE
+from modelbay.protocols.google.resource import resource_name, resource_path
 
 PASS = PassRules(
     paths={
@@ -12,5 +14,8 @@ PASS = PassRules(
     },
     headers=("x-server-timeout", "idempotency-key"),
     limits=("generationConfig.maxOutputTokens",),
+    envelope=ENVELOPE.encode(),
+    in_path=resource_path,
+    named=resource_name,
     budgets=("generationConfig.thinkingConfig.thinkingBudget",),
 )

@@ -14,7 +14,6 @@ from modelbay.protocols.google.contents import SYSTEM, parse_contents, parse_sys
 from modelbay.protocols.google.generation import parse_generation, render_generation
 from modelbay.protocols.google.parts import NAME, string
 from modelbay.protocols.google.pass_rules import PASS
-from modelbay.protocols.google.resource import resource_path
 from modelbay.protocols.google.tools import parse_tool_config, parse_tools, render_tool_config, render_tools
 from modelbay.protocols.names import sent_names
 from modelbay.protocols.preparation import prepared
@@ -107,6 +106,6 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
         if body.pop(name, None) is not None or body.get("generationConfig", {}).pop(name, None) is not None:
             report.append(dropped(name, NAME, f"{dialect.vendor} rejects it"))
     stream = bool(conversation.stream)
-    path = PASS.paths["stream" if stream else "generate"].replace("{model}", resource_path(model.id))
+    path = PASS.path("stream" if stream else "generate", model.id)
     body = written(body, settings.spelling.get(_TOP, "").split())
     return Call(path, body, stream=stream, warnings=report, names=meant)

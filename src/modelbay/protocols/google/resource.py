@@ -6,16 +6,20 @@ from urllib.parse import quote
 COLLECTIONS = ("models", "tunedModels", "publishers", "projects", "endpoints", "locations")
 
 
+def resource_name(id: str) -> str:
+    """The resource name of a model: "models/x", "tunedModels/x", "publishers/google/models/x"."""
+    first, slash, _ = id.partition("/")
+    return id if slash and first in COLLECTIONS else f"models/{id}"
+
+
 @lru_cache(maxsize=256)
 def resource_path(id: str) -> str:
-    """The path of a model, escaped by segment: "models/x", "tunedModels/x", "publishers/google/models/x".
+    """The path of a model: its resource name, escaped by segment.
 
-    An ID that is not a resource name is the name of a model. Its slashes separate segments, as gateways use
-    "models/maker/model", unless a segment would change the path.
+    Slashes in the name of a model separate segments, as gateways use "models/maker/model", unless a segment would change
+    the path.
     """
-    steps = id.split("/")
-    if len(steps) < 2 or steps[0] not in COLLECTIONS:
-        steps = ["models", *steps]
+    steps = resource_name(id).split("/")
     if any(step in ("", ".", "..") for step in steps):
         steps = ["models", id]
     return "/".join(quote(step, safe="@") for step in steps)

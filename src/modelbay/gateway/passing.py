@@ -1,0 +1,285 @@
+"""Requests in the provider's own protocol: the body is edited in place, as text, and is otherwise sent as it was written.
+
+Changed are the name of the model, parameters that the provider rejects by name, maximum output tokens above the model's
+limit, and the settings of the model's entry. All other repairs belong to translation. The order of keys, white space,
+spellings of numbers and unknown fields stay, so prompt caches of the provider remain valid.
+
+A text that is not quite JSON is written again as the same value: a byte order mark, lone surrogates, raw control
+characters, invalid UTF-8, or a repeated key, of which the last one counts.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cached_property, lru_cache, partial
+from typing import Any
+from urllib.parse import unquote_plus
+
+from modelbay.errors import BadRequest, MalformedReply
+from modelbay.events import Warned
+from modelbay.json_members import ObjectText, RepeatedName
+from modelbay.json_text import decode, encode
+from modelbay.line import adapted
+from modelbay.model import Model
+from modelbay.protocols.codec import GROUPS, Call, PassRules
+from modelbay.protocols.dispositions import dropped
+from modelbay.providers.adaptation import Adaptation, adapt
+from modelbay.providers.message_lessons import LESSONS
+from modelbay.target import Target
+
+_LEAST_BUDGET = 1024
+"""Anthropic's minimum of thinking tokens."""
+_CREDENTIALS = frozenset(("key", "api_key", "access_token", "oauth_token"))
+"""Query parameters that authenticate a client. They are not sent on."""
+_CAPITAL = re.compile(r"(?=[A-Z])")
+_LIMITS = ("max_tokens", "max_completion_tokens")
+_SEEDS = ("seed", "random_seed")
+"""Names of one parameter in Chat Completions."""
+
+
+class ClientBody:
+    """A client's JSON body. The fields by which the gateway decides are read at once, all others stay text.
+
+    Raises:
+        BadRequest: it is not a JSON object.
+    """
+
+    def __init__(self, data: bytes, rules: PassRules) -> None:
+        self._rules = rules
+        self._text, fields = _opened(data)
+        self._fields: ObjectText | None = fields
+        self.model = _string(fields, "model")
+        self.stream = fields.raw("stream") == b"true"
+        self.threaded = fields.raw("thread") not in (None, b"null")
+        """Anthropic: whether the server must keep the conversation (`thread`)."""
+        self.previous_response_id = _string(fields, "previous_response_id")
+        self.store = {b"true": True, b"false": False}.get(fields.raw("store") or b"")
+        self.encoding_format = _string(fields, "encoding_format")
+
+    @cached_property
+    def sealed(self) -> bool:
+        """Whether it contains reasoning state of another provider in modelbay's envelope, which only translation opens."""
+        return self._rules.envelope in self._text
+
+    def call(
+        self, target: Target, path: str, *, generates: bool, stream: bool = False, lessons: Iterable[Adaptation] = ()
+    ) -> Call:
+        """The call of `path` that passes this body on to a target of the client's protocol, with warnings about changes.
+
+        `generates`: the model answers, so that the settings of its entry apply. `lessons`: the stored adaptations for the
+        target.
+        """
+        try:
+            return self._call(target, path, generates, stream, list(lessons))
+        except RepeatedName:  # in an object in it that is edited
+            self._text = encode(decode(self._text))
+            return self._call(target, path, generates, stream, list(lessons))
+        except MalformedReply as error:
+            raise _not_json(error) from None
+
+    def _call(self, target: Target, path: str, generates: bool, stream: bool, lessons: list[Adaptation]) -> Call:
+        fields, self._fields = self._fields or ObjectText(self._text), None
+        edits = _Edits(fields, self._rules, target)
+        edits.name_model()
+        if generates:
+            edits.limit_tokens()
+            edits.apply_dialect()
+            edits.add(target.entry.settings)
+        applied = [lesson for lesson in lessons if lesson.parameter not in LESSONS and edits.learn(lesson)]
+        call = Call(path, {}, stream=stream, warnings=edits.report, text=fields.edited())
+        if about_messages := [lesson for lesson in lessons if lesson.parameter in LESSONS]:
+            applied += call.edit(partial(adapt, lessons=about_messages))
+        call.warnings += [adapted(lesson) for lesson in applied]
+        return call
+
+
+def _opened(data: bytes) -> tuple[bytes, ObjectText]:
+    """The text of an object in valid JSON, and the object."""
+    try:
+        return data, ObjectText(data)
+    except (MalformedReply, RepeatedName):
+        pass  # not JSON, or not quite
+    try:
+        value = decode(data)
+    except MalformedReply as error:
+        raise _not_json(error) from None
+    if not isinstance(value, dict):
+        raise BadRequest("the request body must be a JSON object", status=400)
+    text = encode(value)
+    return text, ObjectText(text)
+
+
+def _not_json(error: MalformedReply) -> BadRequest:
+    return BadRequest(f"the request body is not valid JSON: {error.message}", status=400)
+
+
+def _string(fields: ObjectText, name: str) -> str | None:
+    raw = fields.raw(name)
+    if raw is None or raw == b"null":
+        return None
+    if not raw.startswith(b'"'):
+        raise BadRequest(f"`{name}` must be a string", status=400, param=name)
+    return str(fields.value(name))
+
+
+def passed_path(rules: PassRules, action: str, model: str, query: str = "") -> str:
+    """The path of an action for a model ID. If paths contain the model, the client's query follows, as it selects the form of
+    the reply there; its parameters that authenticate the client do not. Raises what `PassRules.path` raises."""
+    path = rules.path(action, model)
+    if rules.in_path is None:
+        return path
+    pairs = [pair for pair in query.split("&") if pair and not _authenticates(pair)]
+    return "?".join([path.partition("?")[0], *(["&".join(pairs)] if pairs else [])])
+
+
+def _authenticates(pair: str) -> bool:
+    return unquote_plus(pair.partition("=")[0]).lower() in _CREDENTIALS
+
+
+class _Edits:
+    """The changes of one body for one target."""
+
+    def __init__(self, fields: ObjectText, rules: PassRules, target: Target) -> None:
+        self.fields = fields
+        self.report: list[Warned] = []
+        self._rules = rules
+        self._target = target
+        self._protocol = target.upstream.protocol
+        self._dialect = target.upstream.dialect
+
+    def name_model(self) -> None:
+        """Set the ID of the model on the wire, wherever the client named it."""
+        id, named = self._target.model.id, self._rules.named
+        if named is None:
+            if not self._dialect.model_in_body or not id:
+                self.fields.remove("model")
+            elif self.fields.value("model") != id:
+                self.fields.set("model", id)
+            return
+        for holder in (self.fields, self.fields.nested(_spelled(self.fields, "generateContentRequest"))):
+            if holder is not None and "model" in holder:
+                holder.set("model", named(id))
+        if isinstance(requests := self.fields.value("requests"), list):  # a batch of embeddings
+            models = [
+                {**one, "model": named(id)} if isinstance(one, dict) and "model" in one else one for one in requests
+            ]
+            self.fields.set("requests", models)
+
+    def limit_tokens(self) -> None:
+        """Reduce maximum output tokens to the model's limit, and thinking budgets that were below them with them. Set the
+        maximum that the user configured, if the client sets none."""
+        model = self._target.model
+        limit = _limit(model)
+        known = [(*found, _number(found[0], found[1])) for found in self._places(self._rules.limits)]
+        if not known and model.output_tokens_explicit and model.max_output_tokens is not None:
+            self._add_limit(model.max_output_tokens)
+        above = [
+            (holder, name, value) for holder, name, value in known if limit and value is not None and value > limit
+        ]
+        if limit is None or not above:
+            return
+        for holder, name, value in above:
+            _write_number(holder, name, limit)
+            self.report.append(
+                Warned(f"{name} {value:.0f} is sent as {limit}, the maximum of {model.id}", "max_output_tokens")
+            )
+        before = max(value for _, _, value in above)
+        for holder, name in self._places(self._rules.budgets):
+            budget = _number(holder, name)
+            if budget is not None and limit <= budget < before:
+                _write_number(holder, name, max(limit - _LEAST_BUDGET, min(_LEAST_BUDGET, limit - 1)))
+
+    def _add_limit(self, most: int) -> None:
+        holder, _, name = self._rules.limits[0].rpartition(".")
+        if not holder:
+            own = self._dialect.max_tokens_parameter if self._protocol == "openai_chat" else None
+            self.fields.set(own or name, most)
+        elif (group := self.fields.nested(_spelled(self.fields, holder))) is not None:
+            group.set(name, most)
+        else:
+            self.fields.set(holder, {name: most})
+
+    def apply_dialect(self) -> None:
+        """Parameters as the provider names them, and without those that it rejects."""
+        if self._protocol == "openai_chat":
+            self._rename(_LIMITS, self._dialect.max_tokens_parameter)
+            self._rename(_SEEDS, self._dialect.seed_parameter)
+        if not self._dialect.include_usage and (options := self.fields.nested("stream_options")) is not None:
+            options.remove("include_usage")
+            if not list(options):
+                self.fields.remove("stream_options")
+        self.add(self._dialect.body)
+        group = self._rules.limits[0].rpartition(".")[0]
+        for name in self._dialect.unsupported:
+            for holder, written in self._places((name, f"{group}.{name}") if group else (name,)):
+                if holder.raw(written) != b"null":
+                    self.report.append(dropped(name, self._protocol, f"{self._dialect.vendor} rejects it"))
+                holder.remove(written)
+
+    def _rename(self, names: tuple[str, ...], wanted: str | None) -> None:
+        for name in names:
+            if wanted is None or name == wanted or name not in self.fields:
+                continue
+            if wanted in self.fields:
+                self.fields.remove(name)
+            else:
+                self.fields.rename(name, wanted)
+
+    def add(self, settings: dict[str, Any]) -> None:
+        """Add settings. In objects that only group settings, the others stay."""
+        for name, value in settings.items():
+            written = _spelled(self.fields, name) if name in GROUPS else name
+            group = self.fields.nested(written) if name in GROUPS and isinstance(value, dict) else None
+            if group is None:
+                self.fields.set(written, value)
+            else:
+                for inner, one in value.items():
+                    group.set(inner, one)
+
+    def learn(self, lesson: Adaptation) -> bool:
+        """Apply a lesson about a parameter. Returns whether it had an effect."""
+        name = lesson.parameter
+        if name not in self.fields or (lesson.beside is not None and lesson.beside not in self.fields):
+            return False
+        if lesson.rename is not None and lesson.rename not in self.fields:
+            self.fields.rename(name, lesson.rename)
+        else:
+            self.fields.remove(name)
+        return True
+
+    def _places(self, places: Iterable[str]) -> Iterator[tuple[ObjectText, str]]:
+        """The members that exist of those at some places: the objects that hold them, and their names as written."""
+        for place in places:
+            *outer, name = place.split(".")
+            holder: ObjectText | None = self.fields
+            for step in outer:
+                holder = None if holder is None else holder.nested(_spelled(holder, step))
+            if holder is not None and (written := _spelled(holder, name)) in holder:
+                yield holder, written
+
+
+def _spelled(holder: ObjectText, name: str) -> str:
+    """The name of a member as it is written: Google's SDKs write camelCase or snake_case."""
+    return name if name.islower() or name in holder else _snake(name)
+
+
+@lru_cache(maxsize=256)
+def _snake(name: str) -> str:
+    return _CAPITAL.sub("_", name).lower()
+
+
+def _limit(model: Model) -> int | None:
+    """The maximum output tokens of a model; None if unknown."""
+    return min((most for most in (model.max_output_tokens, model.max_context_tokens) if most), default=None)
+
+
+def _number(holder: ObjectText, name: str) -> float | None:
+    """A number, which may be written as a string; None if the value is something else."""
+    value = holder.value(name)
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _write_number(holder: ObjectText, name: str, value: int) -> None:
+    quoted = (holder.raw(name) or b"").startswith(b'"')
+    holder.write(name, b'"%d"' % value if quoted else b"%d" % value)
