@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from modelbay.config.load import parse
+from modelbay.config.schema import Config
 from modelbay.target import Target, Targets
 
 TYPES = {
@@ -18,24 +19,32 @@ TYPES = {
 }
 
 
-def target_of(protocol: str, wire_id: str = "maker/model-1", variant: str = "", **facts: Any) -> Target:
-    """A target at an unknown provider. `variant`: settings in TOML. `facts`: fields of its dialect, and of its model."""
+def configured(protocol: str, provider: str = "", wire_id: str = "maker/model-1", variant: str = "") -> Config:
+    """A configuration with one model, "one", at an unknown provider. `provider` and `variant`: further keys in TOML."""
     text = f"""
     [providers.acme]
     type = "{TYPES[protocol]}"
     base_url = "https://acme.example/v1"
+    api_key = "sk-acme-1234567890"
+    {provider}
     [models.one]
     provider = "acme"
     model = {json.dumps(wire_id)}
+    variants.own = {{ {variant} }}
     """
-    if variant:
-        text += f"variants.own = {{ {variant} }}"
-    found = _found(text, "one:own" if variant else "one")
+    return parse(text, Path("config.toml"))
+
+
+def target_of(
+    protocol: str, wire_id: str = "maker/model-1", variant: str = "", provider: str = "", **facts: Any
+) -> Target:
+    """The target "one" of such a configuration. `facts`: fields of its dialect, and of its model."""
+    found = _found(protocol, provider, wire_id, variant)
     model = {name: facts.pop(name) for name in list(facts) if name in type(found.model).__struct_fields__}
     upstream = replace(found.upstream, dialect=replace(found.upstream.dialect, **facts))
     return replace(found, upstream=upstream, model=replace(found.model, **model))
 
 
 @cache
-def _found(text: str, name: str) -> Target:
-    return Targets(parse(text, Path("config.toml"))).find(name)
+def _found(protocol: str, provider: str, wire_id: str, variant: str) -> Target:
+    return Targets(configured(protocol, provider, wire_id, variant)).find("one:own" if variant else "one")

@@ -76,10 +76,12 @@ class Endpoint(Struct, frozen=True, kw_only=True):
         joined."""
         merged = {name.lower(): (name, value) for name, value in (call or {}).items()}
         for name, secret in self.headers.items():
-            value = secret.reveal() if isinstance(secret, Secret) else secret
-            if name.lower() == "anthropic-beta" and name.lower() in merged:
-                value = f"{merged[name.lower()][1]},{value}"
-            merged[name.lower()] = (name, value)
+            value, key = secret.reveal() if isinstance(secret, Secret) else secret, name.lower()
+            if key == "anthropic-beta" and key in merged:
+                value = f"{merged[key][1]},{value}"
+            if key == "anthropic-version" and key in merged and value == ANTHROPIC_VERSION:
+                continue  # only our default, while a client of the same protocol expects replies of its version
+            merged[key] = (name, value)
         return dict(merged.values())
 
 

@@ -1,0 +1,127 @@
+"""Headers: which of a client's are sent on to a provider, which of a provider's are returned, and the gateway's own.
+
+Both ways, only listed headers pass. Credentials, cookies, hop-by-hop headers, the name of the account that is charged, and
+everything about the encoding of a body belong to one connection.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import quote
+
+from modelbay.events import Warned
+from modelbay.protocols.codec import PassRules
+from modelbay.secrecy import named_secret
+
+Field = tuple[bytes, bytes]
+
+BETA = "anthropic-beta"
+CONSUMED = frozenset(
+    ("x-claude-code-session-id", "x-claude-code-agent-id", "x-claude-code-parent-agent-id",
+     # the account that is charged is chosen by the provider's entry, not by a client
+     "openai-organization", "openai-project", "anthropic-organization-id", "anthropic-workspace-id")
+)  # fmt: skip
+"""Headers that do not pass, in either direction, although their prefix does."""
+RETURNED = (
+    "request-id", "x-request-id", "retry-after", "retry-after-ms", "x-should-retry",
+    "anthropic-", "openai-", "ratelimit", "ratelimit-", "x-ratelimit-",
+)  # fmt: skip
+"""Headers of a provider's response that its client gets. A name that ends with a hyphen is a prefix."""
+LONGEST = 1000
+"""Maximum characters of a value that the gateway makes. Proxies limit all headers together to 4 or 8 KiB."""
+_PREFIX = "x-modelbay-"
+_PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
+_BLANK = re.compile(r"[\s\0]+")
+
+
+def read(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The headers of a request by their names in lower case. Repeated ones are joined, as HTTP defines."""
+    found: dict[str, str] = {}
+    for name, value in raw:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
+
+
+def sent_on(headers: Mapping[str, str], rules: PassRules, removed: Iterable[str] = ()) -> dict[str, str]:
+    """The headers of a client that are sent on to a provider of its protocol. Names are in lower case.
+
+    A preview (`anthropic-beta`) and the fields of the body that exist only with it belong together: the previews of
+    `removed` fields are removed, too.
+    """
+    found = {name: value for name, value in headers.items() if _passes(name, rules.headers)}
+    if BETA in found:
+        gone = {beta for beta, fields in rules.betas.items() if not set(fields).isdisjoint(removed)}
+        betas = dict.fromkeys(beta for beta in map(str.strip, found.pop(BETA).split(",")) if beta)
+        if kept := [beta for beta in betas if not beta.startswith(tuple(gone))]:
+            found[BETA] = ",".join(kept)
+    return found
+
+
+def returned(headers: Mapping[str, str], *, passed: bool) -> list[Field]:
+    """The headers of a provider's response that the client gets. `passed`: it gets the body unchanged, too, so that the
+    content type is valid. Names are in lower case."""
+    names = (*RETURNED, "content-type") if passed else RETURNED
+    return [_field(name, value) for name, value in headers.items() if _passes(name, names)]
+
+
+def own(
+    *,
+    request_id: str,
+    provider: str | None = None,
+    model: str | None = None,
+    attempts: int | None = None,
+    warnings: Iterable[Warned] = (),
+    overhead: float | None = None,
+    estimated: bool = False,
+) -> list[Field]:
+    """The headers that describe what the gateway did. `overhead`: seconds that it took itself."""
+    values = {
+        "request-id": request_id,
+        "provider": provider,
+        "model": model,
+        "attempts": None if attempts is None else str(attempts),
+        "dropped": ", ".join(_shortened(changes(warnings))) or None,
+        "overhead-ms": None if overhead is None else f"{overhead * 1000:.1f}",
+        "estimated": "true" if estimated else None,
+    }
+    return [_field(_PREFIX + name, value) for name, value in values.items() if value is not None]
+
+
+def changes(warnings: Iterable[Warned]) -> list[str]:
+    """The settings that were not applied as requested, each once."""
+    return list(dict.fromkeys(warning.setting for warning in warnings if warning.setting and not warning.retry))
+
+
+def _shortened(names: list[str]) -> Iterator[str]:
+    """The names as far as they fit in a header, and how many are left out."""
+    size = 0
+    for index, name in enumerate(names):
+        written = _ascii(name, _PRINTABLE.replace(",", ""))
+        size += len(written) + 2
+        if size > LONGEST - 20:
+            yield f"+{len(names) - index} more"
+            return
+        yield written
+
+
+def _passes(name: str, allowed: tuple[str, ...]) -> bool:
+    if name in CONSUMED:
+        return False
+    if name in allowed:
+        return True
+    return name.startswith(tuple(one for one in allowed if one.endswith("-"))) and not named_secret(name)
+
+
+def _field(name: str, value: str) -> Field:
+    return name.encode("ascii"), safe(value).encode("ascii")
+
+
+def safe(value: str) -> str:
+    """A value that every client and proxy reads the same way: one line of ASCII, limited in length. Other characters are
+    percent-encoded."""
+    written = _ascii(value, _PRINTABLE)
+    return written if len(written) <= LONGEST else re.sub(r"%[0-9A-F]?\Z", "", written[: LONGEST - 3]) + "..."
+
+
+def _ascii(value: str, kept: str) -> str:
+    return quote(_BLANK.sub(" ", value).strip(), safe=kept, errors="replace")
