@@ -37,6 +37,8 @@ ModelbayError
     └── IncompleteReply         the reply was cut off
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 Operation: TypeAlias = Literal["ask", "list", "fetch", "login", "token", "upload"]
@@ -173,10 +175,13 @@ class TimedOut(TransportError):
 class ProviderError(ModelbayError):
     """`type`, `code` and `param` are the provider's values; `body` is its response as text, at most 2,000 characters.
 
-    `protocol` is the format of these values: "openai", "anthropic" or "google"; None if they are not from a response.
+    `protocol` is the format of these values: "openai", "anthropic" or "google"; None if they are not from a response. `headers` are
+    those of the response, with names in lower case. `received` is its body unchanged, if the call was passed on for a client.
     """
 
     protocol: str | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
+    received: bytes | None = None
 
     def __init__(
         self,

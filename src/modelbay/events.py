@@ -66,6 +66,8 @@ class Warned(Struct, tag="warned", omit_defaults=True):
     setting: str | None = None
     retry: bool = False
     """An attempt failed and is retried. Irrelevant once the retry succeeds."""
+    dropped: bool = False
+    """The setting is not sent at all, because the protocol or the provider has no field for it."""
 
 
 class Finished(Struct, tag="finished", omit_defaults=True):

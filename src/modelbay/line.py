@@ -27,7 +27,15 @@ from modelbay.credentials.google import Described, GoogleTokens
 from modelbay.credentials.network import transport_of
 from modelbay.credentials.reference import forget_outputs, witness
 from modelbay.credentials.tokens import Login, Tokens
-from modelbay.errors import AuthenticationFailed, BadRequest, HubClosed, MalformedReply, ModelbayError, Operation
+from modelbay.errors import (
+    AuthenticationFailed,
+    BadRequest,
+    HubClosed,
+    MalformedReply,
+    ModelbayError,
+    Operation,
+    ProviderError,
+)
 from modelbay.events import Warned
 from modelbay.hints import About, explain
 from modelbay.input_check import check_input, media_of
@@ -48,6 +56,8 @@ if TYPE_CHECKING:  # aiohttp is imported only when something is sent
 
     AnyResponse = Response | RecordedResponse
 
+_MOST_ENDPOINTS = 64
+"""Maximum number of endpoints that are kept for a target."""
 USER_AGENT = "modelbay/0.1.0"
 
 
@@ -161,6 +171,8 @@ class ProviderClient:
         except ModelbayError as error:
             raise without_frames(error) from None
         if not is_foreign(self.config):  # an approval can be withdrawn
+            if len(target.endpoints) >= _MOST_ENDPOINTS:
+                target.endpoints.clear()  # a client may send any query
             target.endpoints[key] = seen, found
         return found
 
@@ -266,12 +278,36 @@ class ProviderClient:
         about = About(endpoint.provider, self.config.path, manifest, model, known=self.config.providers)
         return without_frames(explain(error, about))
 
+    async def respond(self, sending: Sending) -> "AnyResponse":
+        """The response to a call, for a reply that is passed on unread. Close it. The call is sent once.
+
+        Raises:
+            ModelbayError: there is no response, or its status is 400 or more.
+        """
+        try:
+            return await self._response(sending)
+        except ModelbayError as error:
+            raise self._explained(error, sending.endpoint, model=sending.target.model.id) from None
+
     async def _attempt(self, sending: Sending) -> Opened:
         """One attempt of a call.
 
         Raises:
             ModelbayError: it failed before its reply showed anything.
         """
+        response = await self._response(sending)
+        explained = partial(self._explained, endpoint=sending.endpoint, model=sending.target.model.id)
+        opened = Opened(sending, response, explained)
+        try:
+            await opened.hold()
+        except BaseException as error:
+            await opened.aclose()
+            if isinstance(error, ModelbayError):
+                heed(error, response.headers, b"", time())
+            raise
+        return opened
+
+    async def _response(self, sending: Sending) -> "AnyResponse":
         call = sending.call
         response = await self._send(sending.endpoint, call.encode(), call.headers, stream=call.stream)
         try:
@@ -279,19 +315,16 @@ class ProviderClient:
                 await response.aclose()
                 response = await self._send(sending.endpoint, call.encode(), call.headers, stream=call.stream)
             if response.status >= 400:
-                raise _refused(sending.target.codec, response, await response.read())
-            opened = Opened(
-                sending, response, partial(self._explained, endpoint=sending.endpoint, model=sending.target.model.id)
-            )
-            try:
-                await opened.hold()
-            except ModelbayError as error:
-                heed(error, response.headers, b"", time())
-                raise
+                body = await response.read()
+                refusal = _refused(sending.target.codec, response, body)
+                if isinstance(refusal, ProviderError):
+                    refusal.headers = response.headers
+                    refusal.received = None if call.text is None else HiddenBytes(body)
+                raise refusal
         except BaseException:
             await response.aclose()
             raise
-        return opened
+        return response
 
     async def _renewed(self, sending: Sending) -> bool:
         """Whether a rejected API key has been replaced since it was read, in its keyring, file or command's output."""

@@ -47,12 +47,12 @@ class Arrival:
         self._codec = sending.target.codec
         self._dialect = sending.endpoint.dialect
         self._origin = sending.target.provenance
-        self._form = form_of(response.headers, sending.endpoint.protocol, stream=sending.call.stream)
+        self.form = form_of(response.headers, sending.endpoint.protocol, stream=sending.call.stream)
         self._chunks: AsyncGenerator[bytes, None] | None = None
         self._parser: StreamParser | Unasked
         self._begun = False
         self._ended = False
-        if self._form == "stream":
+        if self.form == "stream":
             if sending.call.stream:
                 self._parser = self._codec.stream_parser(self._dialect, self._origin)
             else:
@@ -67,10 +67,10 @@ class Arrival:
         if self._ended:
             self.data = b""
             return None
-        if self._form != "stream":
+        if self.form != "stream":
             self._ended = True
             self.data = body = await self._response.read()
-            if self._form == "page":
+            if self.form == "page":
                 return [Failed(web_page(body))]
             return self._codec.parse_reply(body, self._dialect, self._origin)
         return await self._next_of_stream()
@@ -136,6 +136,11 @@ class Opened:
         self._held: list[tuple[bytes, list[Event]]] = []
         self.data = b""
         """The bytes that the last events are from, unchanged."""
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the reply arrives as a stream. Some servers always stream, others never do."""
+        return self._reader.form == "stream"
 
     async def hold(self) -> None:
         """Read until something of the reply shows, or it has ended.

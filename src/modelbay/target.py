@@ -44,8 +44,11 @@ class Target(Struct, frozen=True):
 class Targets:
     """The targets of a configuration. Each is resolved once."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, catalog: "Catalog | None" = None) -> None:
+        """`catalog`: default, a new one on first use."""
         self.config = config
+        if catalog is not None:
+            self.catalog = catalog
         self._known: dict[tuple[str, str | None], Target] = {}
 
     @cached_property

@@ -53,6 +53,34 @@ def test_what_looks_deceive_about_can_be_said():
     assert endpoint_url("https://h/api/generate?x=1", CHAT, "openai_chat", full=True) == "https://h/api/generate?x=1"
 
 
+@pytest.mark.parametrize(
+    ("base", "path", "protocol", "url"),
+    [
+        ("https://a/v1/chat/completions", "/embeddings", "openai_chat", "https://a/v1/embeddings"),
+        (
+            "https://a/v1/responses?x=1",
+            "/responses/input_tokens",
+            "openai_responses",
+            "https://a/v1/responses/input_tokens?x=1",
+        ),
+        ("https://a/v1/messages", "/v1/messages/count_tokens", "anthropic", "https://a/v1/messages/count_tokens"),
+        (
+            "https://a/v1beta/models/g:generateContent",
+            "/models/g:countTokens",
+            "google",
+            "https://a/v1beta/models/g:countTokens",
+        ),
+        ("https://a/v1", "/embeddings", "openai_chat", "https://a/v1/embeddings"),
+    ],
+)
+def test_other_endpoints_are_next_to_a_complete_one(base, path, protocol, url):
+    assert endpoint_url(base, path, protocol) == url
+
+
+def test_other_endpoints_are_next_to_a_complete_one_with_an_unusual_path():
+    assert endpoint_url("https://a/llm/invoke", "/embeddings", "openai_chat", True) == "https://a/llm/embeddings"
+
+
 def test_responses_are_beside_chat():
     assert (
         endpoint_url("https://api.openai.com/v1", RESPONSES, "openai_responses")

@@ -66,7 +66,7 @@ def returned(headers: Mapping[str, str], *, passed: bool) -> list[Field]:
 
 def own(
     *,
-    request_id: str,
+    request_id: str | None = None,
     provider: str | None = None,
     model: str | None = None,
     attempts: int | None = None,

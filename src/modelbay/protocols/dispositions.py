@@ -179,7 +179,7 @@ def _any_json(form: OutputFormat | None) -> bool:
 
 def dropped(setting: str, protocol: str, why: str = "") -> Warned:
     """The warning about a dropped setting."""
-    return Warned(f"`{setting}` is not sent: {why or f'{protocol} has no field for it'}", setting)
+    return Warned(f"`{setting}` is not sent: {why or f'{protocol} has no field for it'}", setting, dropped=True)
 
 
 def refused(setting: str, protocol: str, why: str = "") -> Unsupported:

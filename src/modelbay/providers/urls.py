@@ -20,6 +20,13 @@ DEPLOYMENT = re.compile(r"/deployments/[^/]+$")
 VERSION = re.compile(r"/v\d+[a-z0-9]*$")
 VERTEX_ROOTS = ("/publishers/", "/projects/", "/endpoints/")
 """How the path of a resource begins that names more than a model of the default publisher."""
+OF_DEPLOYMENTS = frozenset(
+    (
+        "/chat/completions", "/completions", "/embeddings", "/images/generations", "/images/edits",
+        "/audio/speech", "/audio/transcriptions", "/audio/translations",
+    )
+)  # fmt: skip
+"""Paths that Azure serves below a deployment."""
 AZURE_DEFAULT = "2024-08-01-preview"
 """Default `api-version` of deployments (Kilo Code's). Azure answers 404 without one."""
 
@@ -27,10 +34,15 @@ AZURE_DEFAULT = "2024-08-01-preview"
 def endpoint_url(base: str, path: str, protocol: Protocol, full: bool | None = None) -> str:
     """The URL of a call. `full` says whether `base` is a complete endpoint; None: detect it.
 
-    `path` comes from a codec: "/chat/completions", "/v1/messages", "/models/ID:generateContent"; it may have a query.
+    `path` comes from a codec: "/chat/completions", "/v1/messages", "/models/ID:generateContent"; it may have a query. Other
+    endpoints, such as "/embeddings", are next to a complete one.
     """
     if full or (full is None and is_endpoint(base)):
-        return _with_method(base, path) if protocol == "google" else base
+        if protocol == "google":
+            return _with_method(base, path)
+        if PROTOCOL_PATH.search(path.partition("?")[0]):
+            return base
+        base = _folder(base)
     return append(versioned(base, protocol), path.removeprefix("/v1") if protocol == "anthropic" else path)
 
 
@@ -57,14 +69,17 @@ def versioned(base: str, protocol: Protocol) -> str:
 
 def models_url(base: str, protocol: Protocol, full: bool | None = None) -> str:
     """The URL of a provider's model list: next to the endpoint, or below the base URL."""
-    parts = urlsplit(base)
-    path = parts.path.rstrip("/")
-    if full or (full is None and is_endpoint(base)):
-        path, standard = re.subn(ENDPOINT, "", path)
-        path = path if standard else path.rpartition("/")[0]
-    path = DEPLOYMENT.sub("", path)  # Azure lists the models of a resource, not of a deployment
+    parts = urlsplit(_folder(base) if full or (full is None and is_endpoint(base)) else base)
+    path = DEPLOYMENT.sub("", parts.path.rstrip("/"))  # Azure lists the models of a resource, not of a deployment
     bare = urlunsplit(parts._replace(path=path))
     return bare if path.endswith("/models") else append(versioned(bare, protocol), "/models")
+
+
+def _folder(endpoint: str) -> str:
+    """The base URL that a complete endpoint belongs to."""
+    parts = urlsplit(endpoint)
+    path, standard = re.subn(ENDPOINT, "", parts.path.rstrip("/"))
+    return urlunsplit(parts._replace(path=path if standard else path.rpartition("/")[0]))
 
 
 def azure_url(base: str, path: str, deployment: str, api_version: str | None = None) -> str:
@@ -77,7 +92,7 @@ def azure_url(base: str, path: str, deployment: str, api_version: str | None = N
     parts = urlsplit(base)
     stem = parts.path.rstrip("/")
     api_version = dict(parse_qsl(parts.query)).get("api-version") or api_version
-    by_deployment = path == "/chat/completions"
+    by_deployment = path in OF_DEPLOYMENTS
     if DEPLOYMENT.search(stem):
         if by_deployment:
             return append(base, f"{path}?api-version={api_version or AZURE_DEFAULT}")
@@ -167,7 +182,7 @@ def without_user(url: str) -> tuple[str, str]:
 def _with_method(url: str, path: str) -> str:
     """A complete Google endpoint with the method in `path`, which says whether the reply is streamed."""
     wanted, _, query = path.partition("?")
-    method = GOOGLE_METHOD.search(wanted)
+    method = re.search(r":[a-zA-Z]+$", wanted)
     parts = urlsplit(url)
     if not method or not GOOGLE_METHOD.search(parts.path):
         return url

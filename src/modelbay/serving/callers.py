@@ -19,6 +19,8 @@ class Callers(Struct, frozen=True):
     """The host that the server is bound to."""
     names: frozenset[str] = frozenset()
     """Further host names, in lower case."""
+    origins: frozenset[str] = frozenset()
+    """Origins of other web sites whose pages may send requests."""
 
     def refusal(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
         """The reason to refuse a request with these headers, or None."""
@@ -27,7 +29,7 @@ class Callers(Struct, frozen=True):
         if len(hosts) != 1 or not self._is_here(f"http://{hosts[0]}"):
             return "the Host header does not name this server"
         origins = [value.decode("latin-1") for name, value in found if name == b"origin"]
-        if origins and (len(origins) != 1 or not self._is_here(origins[0])):
+        if origins and (len(origins) != 1 or not (origins[0] in self.origins or self._is_here(origins[0]))):
             return "requests from other web sites are refused (Origin header)"
         return None
 

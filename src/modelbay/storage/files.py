@@ -44,6 +44,15 @@ def target_of(path: Path) -> Path:
         ) from None
 
 
+def identity(path: Path) -> tuple[int, ...] | None:
+    """Changes when the content of a file changes, or another file takes its place; None if there is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_dev, found.st_mtime_ns, found.st_size
+
+
 def content_of(path: Path) -> bytes | None:
     """A file's bytes; None if it does not exist.
 

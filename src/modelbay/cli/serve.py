@@ -1,0 +1,73 @@
+"""`modelbay serve`: the gateway."""
+
+from typing import Literal
+
+import click
+
+from modelbay.cli import terminal
+from modelbay.cli.terminal import CommandFailed, GlobalOptions, pass_settings
+from modelbay.config.load import load
+from modelbay.storage.paths import STDIN
+
+MOST_WORKERS = 64
+
+
+@click.command()
+@click.option("--host", metavar="ADDRESS", help="Address to listen on (default: [gateway] host, or 127.0.0.1).")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="TCP port; 0 uses a free one (default: [gateway] port, or 8484)."
+)
+@click.option(
+    "--workers", type=click.IntRange(1, MOST_WORKERS), default=1, show_default=True, help="Number of processes."
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Format of the log on standard error.",
+)
+@pass_settings
+def serve(
+    settings: GlobalOptions, host: str | None, port: int | None, workers: int, log_format: Literal["text", "json"]
+) -> None:
+    """Run the gateway: an HTTP server for programs that speak Chat Completions, Responses, Anthropic Messages or Gemini. They
+    use every configured model through it, whichever protocol its provider speaks.
+
+    The URL is printed on standard output when the gateway is ready. Each program needs a key: `modelbay client add NAME`. The
+    first start creates the client `local`, whose key `modelbay export AGENT --gateway` uses.
+
+    Changes of config.toml are used at once. Press Ctrl-C to stop; SIGTERM waits up to 60 seconds for requests in progress.
+    """
+    from modelbay.gateway.clients import ClientKeys
+    from modelbay.gateway.workers import Options, gateway_of, log_to_stderr, run
+    from modelbay.serving.server import listen, url_of
+
+    if workers > 1 and settings.config == STDIN:
+        raise click.UsageError("--workers cannot be combined with --config -", click.get_current_context())
+    config = load(settings.config)
+    table = config.gateway
+    address = host or (table.host if table else "127.0.0.1")
+    wanted = port if port is not None else table.port if table else 0
+    options = Options(address, settings.config, log_format, workers)
+    gateway_of(options)  # raises what is wrong before a port is used
+    log_to_stderr(log_format)
+    clients = ClientKeys()
+    clients.create_local_once()
+    try:
+        listener = listen(address, wanted)
+    except OSError as error:
+        hint = "use any free port with --port 0" if wanted else None
+        raise CommandFailed(f"cannot listen on {address}:{wanted}: {error.strerror or error}", hint=hint) from None
+    url = url_of(address, listener.getsockname()[1])
+    terminal.write(f"{url}\n")
+    if log_format == "text":
+        models = len(config.models)
+        terminal.note(
+            f"\n{models} {'model' if models == 1 else 'models'}. Base URLs:\n"
+            f"  OpenAI      {url}/v1\n"
+            f"  Anthropic   {url}\n"
+            f"  Gemini      {url}\n"
+            "Create a key for a program with `modelbay client add NAME`. Press Ctrl-C to stop.\n"
+        )
+    run(options, listener)

@@ -1,0 +1,254 @@
+"""One call of a model for a client: its request becomes a call to a provider, and the reply its response."""
+
+import asyncio
+from contextlib import suppress
+from time import perf_counter
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from modelbay.conversation import Conversation
+from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, Unsupported
+from modelbay.events import Event, Failed, Finished, PartDelta, Warned, collect
+from modelbay.gateway import headers
+from modelbay.gateway.client_request import MISREAD, ClientRequest
+from modelbay.gateway.framing import WholeEvents, failure_event
+from modelbay.gateway.passing import ClientBody, passed_path
+from modelbay.gateway.responder import Responder
+from modelbay.gateway.revision import Revision
+from modelbay.gateway.stores import Stores
+from modelbay.opened import Opened, Sending
+from modelbay.protocols.google.request import FRAMING
+from modelbay.routing.retry import Policy
+from modelbay.secrecy import redact
+from modelbay.serving.refusals import not_valid
+from modelbay.target import Target
+
+POLICY = Policy(attempts=3, cap=2.0, patience=5.0)
+"""Clients retry, too, and a connection should not be silent for as long as the library would wait."""
+PATIENCE = 25.0
+"""Seconds after which a stream begins although its provider is still silent. Proxies cut connections off after 30."""
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
+JSON = b"application/json"
+PINGS = {"anthropic": b'event: ping\ndata: {"type": "ping"}\n\n'}
+"""Signs of life that a protocol defines. In the others it is a comment, which clients ignore."""
+COMMENT = b": keep-alive\n\n"
+
+
+class Prepared(Struct):
+    """A call that is ready to be sent for a client."""
+
+    sending: Sending
+    stream: bool
+    """Whether the client asked for a stream."""
+    conversation: Conversation | None = None
+    """The client's conversation; None if request and reply are passed on as bytes."""
+
+
+class Exchange:
+    def __init__(self, revision: Revision, stores: Stores, request: ClientRequest, responder: Responder) -> None:
+        self._revision = revision
+        self._stores = stores
+        self._request = request
+        self._responder = responder
+        self._began = perf_counter()
+        self._warnings: list[Warned] = []
+        self._overhead = 0.0
+        self.target: Target | None = None
+        self._told: list[Event] = []
+        """The events of the reply, without the pieces of its parts."""
+        self.attempts = 0
+        self.finished = False
+        """Whether the whole reply was received."""
+        self.error: ModelbayError | None = None
+        """The failure of a reply that had begun."""
+
+    async def run(self) -> None:
+        """Answer the request.
+
+        Raises:
+            ModelbayError: the call failed, and nothing was sent to the client.
+        """
+        prepared = await self._prepared()
+        self._overhead = perf_counter() - self._began
+        try:
+            await (self._stream(prepared) if prepared.stream else self._whole(prepared))
+        except ProviderError as error:
+            # a rejected key is not the client's, so a 401 would mislead it
+            if error.received is None or isinstance(error, AuthenticationFailed) or self.target is None:
+                raise
+            self.error = error
+            self.attempts = error.attempts
+            fields = [*headers.returned(error.headers, passed=True), *self._fields()]
+            await self._responder.whole(error.status or 502, without_secrets(error.received), fields)
+
+    # --- the call ---
+
+    async def _prepared(self) -> Prepared:
+        request = self._request
+        body = ClientBody(request.body, request.codec.PASS)
+        self.target = target = await self._found(request.route.model or body.model)
+        stream = body.stream if request.route.stream is None else request.route.stream
+        if await self._passes(target, body, stream):
+            return await self._passed(target, body, stream)
+        return await self._translated(target)
+
+    async def _passes(self, target: Target, body: ClientBody, stream: bool) -> bool:
+        """Whether request and reply can be passed on as bytes."""
+        to = target.upstream
+        return (
+            to.protocol == self._request.protocol
+            and (stream or not to.dialect.stream_only)
+            and not body.sealed
+            and not await self._stores.is_foreign(self._request, target)
+        )
+
+    async def _passed(self, target: Target, body: ClientBody, stream: bool) -> Prepared:
+        request, providers = self._request, self._revision.providers
+        rules = request.codec.PASS
+        path = passed_path(rules, "stream" if stream else "generate", target.model.id, request.query)
+        lessons = providers.adaptations(target)
+        call = body.call(target, path, generates=True, stream=stream, lessons=lessons)
+        call.headers |= headers.sent_on(request.headers, rules)
+        self._warnings = call.warnings
+        return Prepared(Sending(target, call, await providers.endpoint(target, path, stream=stream)), stream)
+
+    async def _translated(self, target: Target) -> Prepared:
+        conversation = self._request.conversation(self._request.fields())
+        asked = replace(conversation, settings=replace(conversation.settings), turns=list(conversation.turns))
+        if asked.settings.max_output_tokens is None and target.model.output_tokens_explicit:
+            asked.settings.max_output_tokens = target.model.max_output_tokens
+        asked = await self._stores.restored(self._request, target, asked)
+        try:
+            sending = await self._revision.providers.ready(asked, target)
+        except MISREAD as error:
+            raise not_valid(f"invalid request: {type(error).__name__}: {error}") from error
+        self._warnings = sending.call.warnings
+        if self._revision.settings.strict and (
+            dropped := [warning.setting for warning in self._warnings if warning.dropped]
+        ):
+            raise Unsupported(
+                f"the provider's protocol has no field for {', '.join(map(str, dropped))}",
+                setting=str(dropped[0]),
+                hint="remove it, or set `strict = false` under [gateway] to drop such settings",
+            )
+        return Prepared(sending, bool(conversation.stream), conversation)
+
+    async def _found(self, name: str | None) -> Target:
+        entry = self._revision.entry(name)
+        if not self._revision.targets.knows(entry):
+            return await asyncio.to_thread(self._revision.targets.of, entry)  # may read model lists from disk
+        return self._revision.targets.of(entry)
+
+    async def _opened(self, prepared: Prepared) -> Opened:
+        """The opened call. If its provider is silent for long, a client's stream begins before."""
+        opening = asyncio.ensure_future(self._revision.providers.open(prepared.sending, self._warnings.append, POLICY))
+        try:
+            if prepared.stream and not (await asyncio.wait({opening}, timeout=PATIENCE))[0]:
+                await self._begin(prepared)
+            opened = await asyncio.shield(opening)
+            self.attempts = opened.attempts
+            return opened
+        except asyncio.CancelledError:
+            opening.cancel()
+            with suppress(asyncio.CancelledError, ModelbayError):
+                await (await opening).aclose()  # it was opened at the same moment
+            raise
+
+    # --- the response ---
+
+    async def _stream(self, prepared: Prepared) -> None:
+        try:
+            opened = await self._opened(prepared)
+        except ModelbayError as error:
+            if not self._responder.started:
+                raise
+            self.error = error
+            await self._responder.write(failure_event(self._request.protocol, error))
+            await self._responder.end()
+            return
+        async with opened:
+            if not self._responder.started:
+                await self._begin(prepared, opened)
+            if prepared.conversation is None and opened.streamed:
+                await self._pass_on(opened)
+            else:
+                await self._translate(prepared, opened)
+        await self._responder.end()
+
+    async def _begin(self, prepared: Prepared, opened: Opened | None = None) -> None:
+        array = prepared.conversation is not None and prepared.conversation.settings.spelling.get(FRAMING) == "array"
+        kind = JSON if array else EVENT_STREAM
+        fields: list[headers.Field] = []
+        if opened is not None:
+            passed = prepared.conversation is None and opened.streamed
+            fields = headers.returned(opened.headers, passed=passed)
+            kind = next((value for name, value in fields if name == b"content-type"), kind)
+            fields = [(name, value) for name, value in fields if name != b"content-type"]
+        # a client of an array reads JSON, in which white space may be anywhere
+        ping = b"\n" if kind.startswith(JSON) else PINGS.get(self._request.protocol, COMMENT)
+        fields += [(b"content-type", kind), (b"cache-control", b"no-cache"), *self._fields()]
+        await self._responder.start(200, fields, ping)
+
+    async def _translate(self, prepared: Prepared, opened: Opened) -> None:
+        conversation = prepared.conversation or self._request.conversation(self._request.fields())
+        feed = self._request.codec.stream_renderer(conversation).feed
+        while (events := await opened.events()) is not None:
+            if not events:
+                continue
+            await self._note(events, conversation)
+            data = feed(events[0]) if len(events) == 1 else b"".join([feed(event) for event in events])
+            await self._responder.write(data)
+
+    async def _pass_on(self, opened: Opened) -> None:
+        frames = WholeEvents()
+        while (events := await opened.events()) is not None:
+            if events:
+                await self._note(events)
+            await self._responder.write(frames.feed(opened.data))
+        if self.error is None or isinstance(self.error, ProviderError):  # the provider's own event was passed on
+            await self._responder.write(frames.close())
+        else:
+            await self._responder.write(failure_event(self._request.protocol, self.error))
+
+    async def _whole(self, prepared: Prepared) -> None:
+        data: list[bytes] = []
+        async with await self._opened(prepared) as opened:
+            while (events := await opened.events()) is not None:
+                await self._note(events, prepared.conversation)
+                data.append(opened.data)
+        if self.error is not None:
+            raise self.error
+        if prepared.conversation is None and not opened.streamed:
+            body = b"".join(data)
+        else:
+            body = self._request.codec.render_reply(collect(self._told))
+        fields = headers.returned(opened.headers, passed=False)
+        await self._responder.whole(200, body, [(b"content-type", JSON), *fields, *self._fields()])
+
+    async def _note(self, events: list[Event], conversation: Conversation | None = None) -> None:
+        """Read events beside the response. What must be stored is stored before the client sees the end of the reply: it
+        may send the next request at once."""
+        self._told += [event for event in events if type(event) is not PartDelta]
+        last = events[-1] if events else None
+        if isinstance(last, Failed):
+            self.error = last.error
+        elif isinstance(last, Finished) and self.target is not None:
+            self.finished = True
+            await self._stores.keep(self._request, self.target, conversation, collect(self._told))
+
+    def _fields(self) -> list[headers.Field]:
+        """The headers that describe the call."""
+        assert self.target is not None
+        return headers.own(
+            provider=self.target.upstream.provider.id,
+            model=self.target.model.id,
+            attempts=self.attempts or None,
+            warnings=self._warnings,
+            overhead=self._overhead,
+        )
+
+
+def without_secrets(body: bytes) -> bytes:
+    """A body with the secrets replaced that are known to modelbay."""
+    return redact(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")

@@ -1,0 +1,41 @@
+"""The framing of streams that are passed on as bytes."""
+
+from modelbay.conversation import Conversation
+from modelbay.errors import ModelbayError
+from modelbay.events import Failed
+from modelbay.protocols.codec import codec
+
+_BLANK = (b"\n\n", b"\r\n\r\n")
+HELD = 64 * 1024
+"""Longest incomplete event that is held back, in bytes. A longer one, such as an image, is passed on in pieces."""
+
+
+class WholeEvents:
+    """Passes on server-sent events only when they are complete, so that a keep-alive or an error can follow at any time."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """The events that are complete now."""
+        data = self._rest + data if self._rest else data
+        if data.endswith(_BLANK):
+            self._rest = b""
+            return data
+        end = max(found + len(blank) if (found := data.rfind(blank)) >= 0 else 0 for blank in _BLANK)
+        if not end and len(data) > HELD:
+            end = len(data)
+        self._rest = data[end:]
+        return data[:end]
+
+    def close(self) -> bytes:
+        """The end of a stream that ended as it should, perhaps without a blank line."""
+        rest, self._rest = self._rest, b""
+        return rest
+
+
+def failure_event(protocol: str, error: ModelbayError) -> bytes:
+    """The event that reports a failure to the client of a stream that was passed on until then."""
+    rendered = codec(protocol).stream_renderer(Conversation()).feed(Failed(error))
+    # a renderer that has sent nothing yet begins the reply first
+    return rendered.rstrip(b"\n").rpartition(b"\n\n")[2] + b"\n\n"

@@ -1,0 +1,158 @@
+"""The gateway: its configuration, clients and stores, kept up to date while it runs."""
+
+import asyncio
+import signal
+import threading
+from contextlib import suppress
+from time import time
+from typing import Any
+
+from modelbay.catalog.lookup import Catalog
+from modelbay.config.load import load
+from modelbay.config.schema import Config, GatewaySettings
+from modelbay.credentials.network import transport_of
+from modelbay.errors import ConfigError, ModelbayError
+from modelbay.gateway.clients import ClientKeys
+from modelbay.gateway.revision import Revision
+from modelbay.gateway.stores import Stores
+from modelbay.logs import LOG
+from modelbay.origin import is_loopback
+from modelbay.serving.callers import Callers
+from modelbay.storage.files import identity
+from modelbay.transport import Transport
+
+LOOK = 1.0
+"""Seconds between two looks at the configuration file."""
+
+
+class Gateway:
+    """The state that all requests share. Create it in the process that serves, and use it in one event loop."""
+
+    def __init__(self, config: Config, host: str, clients: ClientKeys) -> None:
+        """`host`: the address that the server is bound to.
+
+        Raises:
+            ConfigError: the configuration does not allow to start.
+        """
+        self.clients = clients
+        self.problem = ""
+        """Why the current configuration file is not in use; "" if it is."""
+        self._host = host
+        self._path = config.path
+        self._catalog = Catalog()
+        self._transport: Transport | None = None
+        self._retired: list[Transport] = []
+        self._config = config
+        self._started = time()
+        self._identity = identity(config.path)
+        self._watching: asyncio.Task[None] | None = None
+        settings = _checked(config, host)
+        self.stores = Stores(settings)
+        self._settings = settings
+        self.callers = _callers(host, settings)
+        self.revision: Revision
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only programs on this machine can connect."""
+        return is_loopback(self._host)
+
+    async def start(self) -> None:
+        """Prepare for requests, and follow changes of the configuration file.
+
+        Raises:
+            ConfigError: `[network]` cannot be used.
+        """
+        self._transport = transport_of(self._config)
+        self.revision = Revision(self._config, self._settings, self._transport, self._catalog)
+        self._watching = asyncio.ensure_future(self._watch())
+        if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload_soon)
+
+    async def aclose(self) -> None:
+        """Close all connections to providers."""
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
+        await self.revision.aclose()
+        for transport in [*self._retired, *([self._transport] if self._transport else [])]:
+            await transport.aclose()
+
+    async def reload(self) -> bool:
+        """Use the current content of the configuration file. Requests in progress are not affected. If the file cannot be
+        used, the last good configuration stays in use, and the problem is logged. Returns whether the file is in use."""
+        self._identity = identity(self._path)
+        try:
+            config = await asyncio.to_thread(load, self._path)
+            settings = _checked(config, self._host)
+            network = config.network != self._config.network
+            transport = transport_of(config) if network or self._transport is None else self._transport
+        except ModelbayError as error:
+            self.problem = error.message
+            LOG.error("%s; the last valid configuration stays in use", error.message)
+            return False
+        if self._transport is not None and transport is not self._transport:
+            self._retired.append(self._transport)  # streams may still use it
+        self._transport = transport
+        self._config, self._settings = config, settings
+        self.callers = _callers(self._host, settings)
+        self.stores.settings = settings
+        self.revision = Revision(config, settings, transport, self._catalog)
+        self.problem = ""
+        for problem in config.problems:
+            LOG.warning("%s", problem)
+        LOG.info("%s was read again: %d providers, %d models", self._path, len(config.providers), len(config.models))
+        return True
+
+    def _reload_soon(self) -> None:
+        self._identity = None  # differs from that of any file
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK)
+            if identity(self._path) != self._identity:
+                await self.reload()
+
+    def health(self, state: str) -> dict[str, Any]:
+        """The state of the gateway, without secrets, addresses and names."""
+        from modelbay import __version__
+
+        return {
+            "status": state,
+            "version": __version__,
+            "uptime_seconds": round(time() - self._started),
+            "configuration": "outdated" if self.problem else "current",
+            "providers": len(self._config.providers),
+            "models": len(self._config.models),
+            "unusable_entries": len(self._config.problems),
+        }
+
+
+def _checked(config: Config, host: str) -> GatewaySettings:
+    """The settings of `[gateway]`.
+
+    Raises:
+        ConfigError: they cannot be used, or would let other machines in without a key.
+    """
+    settings = config.gateway
+    if settings is None:
+        problem = next((problem for problem in config.problems if problem.where.startswith("gateway")), None)
+        raise ConfigError(
+            f"invalid [gateway]: {problem or 'expected a table'}",
+            hint="correct it; its defaults could let more clients in than you want",
+            file=str(config.path),
+            line=problem.line if problem else None,
+        )
+    if settings.auth == "none" and not is_loopback(host):
+        raise ConfigError(
+            f'{config.path}: auth = "none" is allowed only with a loopback host, not with {host}',
+            hint='remove `auth` from [gateway], or listen on "127.0.0.1"',
+            file=str(config.path),
+        )
+    return settings
+
+
+def _callers(host: str, settings: GatewaySettings) -> Callers:
+    names = frozenset(name.lower() for name in settings.hosts)
+    return Callers(host, names, frozenset(settings.cors_origins))

@@ -1,0 +1,140 @@
+"""Runs the gateway: in this process, or in several worker processes on one socket."""
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic, sleep
+from types import FrameType
+from typing import Literal
+
+from msgspec import Struct
+
+from modelbay.config.load import load
+from modelbay.gateway.access_log import AccessLog, JsonLines
+from modelbay.gateway.app import GatewayApp
+from modelbay.gateway.clients import ClientKeys
+from modelbay.gateway.gateway import Gateway
+from modelbay.gateway.limits import OneProcess, SharedCounts
+from modelbay.logs import LOG
+from modelbay.serving.server import HttpServer
+
+DRAIN = 60.0
+"""Seconds that requests in progress may take after SIGTERM."""
+_SOON = 5.0
+"""A worker that ends sooner than this many seconds after its start is not started again: it would end again."""
+_LOOK = 0.2
+"""Seconds between two looks at the workers."""
+
+
+class Options(Struct, frozen=True):
+    """How to run the gateway."""
+
+    host: str
+    config: Path | None
+    log_format: Literal["text", "json"] = "text"
+    workers: int = 1
+
+
+def run(options: Options, listener: socket.socket) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Raises:
+        ConfigError: the configuration does not allow to start.
+        KeyboardInterrupt: Ctrl-C, after everything is closed.
+    """
+    if options.workers == 1:
+        _serve(options, listener, OneProcess())
+        return
+    with TemporaryDirectory(prefix="modelbay-") as folder:
+        counts = Path(folder) / "in-progress"
+        SharedCounts.create(counts, options.workers)
+        _Workers(options, listener, counts).run()
+
+
+def gateway_of(options: Options) -> Gateway:
+    """The gateway of a configuration file. Raises what `Gateway` and `load` raise."""
+    return Gateway(load(options.config), options.host, ClientKeys())
+
+
+def _serve(options: Options, listener: socket.socket, in_progress: OneProcess | SharedCounts) -> None:
+    app = GatewayApp(gateway_of(options), AccessLog(), in_progress)
+    HttpServer(app, listener, drain=DRAIN, lifespan=True).run()
+
+
+def log_to_stderr(form: Literal["text", "json"]) -> None:
+    """Write the log of the gateway and its requests to standard error, instead of the messages of the command line."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if form == "json" else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    LOG.handlers = [handler]
+    LOG.setLevel(logging.INFO)
+    LOG.propagate = False
+
+
+def _work(options: Options, listener: socket.socket, counts: Path, number: int) -> None:
+    """A worker process."""
+    log_to_stderr(options.log_format)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
+    _serve(options, listener, SharedCounts(counts, number, options.workers))
+
+
+class _Workers:
+    """Worker processes. One that ends is started again."""
+
+    def __init__(self, options: Options, listener: socket.socket, counts: Path) -> None:
+        self._options = options
+        self._listener = listener
+        self._counts = counts
+        self._context = multiprocessing.get_context("spawn")
+        self._processes: list[SpawnProcess] = []
+        self._began: list[float] = []
+        self._stopping: int | None = None
+
+    def run(self) -> None:
+        for number in range(self._options.workers):
+            self._processes.append(self._started(number))
+            self._began.append(monotonic())
+        for wanted in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(wanted, self._stop)
+        signal.signal(signal.SIGHUP, self._forward)
+        while any(process.is_alive() for process in self._processes) or self._stopping is None:
+            sleep(_LOOK)
+            for number, process in enumerate(self._processes):
+                if process.is_alive() or self._stopping is not None:
+                    continue
+                if monotonic() - self._began[number] < _SOON:
+                    self._stop(signal.SIGTERM, None)
+                    continue
+                LOG.error("worker %d ended with exit code %s; it is started again", number, process.exitcode)
+                self._processes[number], self._began[number] = self._started(number), monotonic()
+        for process in self._processes:
+            process.join()
+        if self._stopping == signal.SIGINT:
+            raise KeyboardInterrupt
+        failed = next((process.exitcode for process in self._processes if process.exitcode), 0)
+        if failed and failed != -signal.SIGTERM:
+            sys.exit(1)
+
+    def _started(self, number: int) -> SpawnProcess:
+        process = self._context.Process(target=_work, args=(self._options, self._listener, self._counts, number))
+        process.start()
+        return process
+
+    def _stop(self, number: int, _: FrameType | None) -> None:
+        self._stopping = number
+        self._signal(signal.SIGTERM)
+
+    def _forward(self, number: int, _: FrameType | None) -> None:
+        self._signal(number)
+
+    def _signal(self, number: int) -> None:
+        for process in self._processes:
+            if process.pid is not None and process.is_alive():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, number)

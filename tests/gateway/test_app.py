@@ -1,0 +1,181 @@
+"""The gateway as its clients see it: every protocol over every protocol, and who is refused."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from modelbay.dialect import PLAIN
+from modelbay.events import Finished, collect
+from modelbay.protocols.codec import codec
+from modelbay.simulator import Simulator
+from tests.gateway.running import KEY, PROTOCOLS, RunningGateway, running
+
+Running = tuple[RunningGateway, Simulator]
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("gateway"), key="sk-provider") as found:
+        yield found
+
+
+def request(
+    protocol: str, model: str, prompt: str = "Hello there", *, stream: bool = False
+) -> tuple[str, dict[str, Any]]:
+    """Path and body of a request."""
+    match protocol:
+        case "openai_chat":
+            return "/v1/chat/completions", {
+                "model": model,
+                "messages": [{"role": "user", "content": prompt}],
+                "stream": stream,
+                **({"stream_options": {"include_usage": True}} if stream else {}),
+            }
+        case "openai_responses":
+            return "/v1/responses", {"model": model, "input": prompt, "stream": stream}
+        case "anthropic":
+            return "/v1/messages", {
+                "model": model,
+                "max_tokens": 1000,
+                "messages": [{"role": "user", "content": prompt}],
+                "stream": stream,
+            }
+    method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+    return f"/v1beta/models/{model}:{method}", {"contents": [{"role": "user", "parts": [{"text": prompt}]}]}
+
+
+async def call(
+    url: str, path: str, body: Any = None, key: str | None = KEY, method: str = "POST", **headers: str
+) -> tuple[int, dict[str, str], bytes]:
+    fields = {"Authorization": f"Bearer {key}"} if key else {}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, url + path, json=body, headers={**fields, **headers}) as response,
+    ):
+        return response.status, {name.lower(): value for name, value in response.headers.items()}, await response.read()
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+@pytest.mark.parametrize("client", PROTOCOLS)
+async def test_every_protocol_over_every_other(gateway: Running, client: str, upstream: str, stream: bool) -> None:
+    path, body = request(client, upstream, stream=stream)
+    status, headers, data = await call(gateway[0].url, path, body)
+    assert status == 200
+    of = codec(client)
+    parser = of.stream_parser(PLAIN)
+    events = [*parser.feed(data), *parser.close()] if stream else of.parse_reply(data, PLAIN)
+    reply = collect(events)
+    assert isinstance(reply.finish, Finished)
+    assert "Hello there" in reply.text
+    assert reply.usage is not None
+    assert headers["content-type"].partition(";")[0] == ("text/event-stream" if stream else "application/json")
+    assert headers["x-modelbay-provider"] == upstream
+    assert headers["x-modelbay-model"] == "sim-1"
+    assert headers["x-modelbay-attempts"] == "1"
+    assert headers["x-modelbay-request-id"].startswith("req_")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_the_same_protocol_gets_the_same_bytes(gateway: Running, protocol: str) -> None:
+    path, body = request(protocol, protocol, stream=True)
+    odd = json.dumps(body, indent=1) + "\n"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(gateway[0].url + path, data=odd, headers={"Authorization": f"Bearer {KEY}"}) as response,
+    ):
+        assert response.status == 200
+        await response.read()
+    sent = gateway[1].journal.last.body.decode()
+    assert sent == odd.replace(f'"{protocol}"', '"sim-1"'), "only the name of the model changes"
+
+
+async def test_the_keys_of_clients_and_providers_are_not_mixed_up(gateway: Running) -> None:
+    for protocol in PROTOCOLS:
+        path, body = request(protocol, protocol)
+        await call(gateway[0].url, path, body, None, **{"x-api-key": KEY, "x-goog-api-key": KEY, "api-key": KEY})
+        sent = gateway[1].journal.last
+        assert KEY not in str(sent.headers)
+        assert KEY not in sent.target
+        assert sent.status == 200, "the simulator requires the provider's key"
+
+
+# --- who is refused ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("key", [None, "sk-wrong"])
+async def test_a_request_without_a_client_s_key_is_refused(gateway: Running, protocol: str, key: str | None) -> None:
+    path, body = request(protocol, protocol)
+    before = len(gateway[1].journal)
+    status, _, data = await call(gateway[0].url, path, body, key)
+    assert status == 401
+    assert json.loads(data)["error"]
+    assert len(gateway[1].journal) == before
+
+
+@pytest.mark.parametrize("header", ["Authorization", "x-api-key", "api-key", "x-goog-api-key"])
+async def test_a_key_may_be_in_each_header_that_clients_use(gateway: Running, header: str) -> None:
+    path, body = request("openai_chat", "anthropic")
+    value = f"Bearer {KEY}" if header == "Authorization" else KEY
+    status, _, _ = await call(gateway[0].url, path, body, None, **{header: value})
+    assert status == 200
+
+
+async def test_a_key_in_the_query_is_accepted_from_gemini_s_clients_only(gateway: Running) -> None:
+    path, body = request("google", "anthropic")
+    assert (await call(gateway[0].url, f"{path}?key={KEY}", body, None))[0] == 200
+    path, body = request("openai_chat", "anthropic")
+    assert (await call(gateway[0].url, f"{path}?key={KEY}", body, None))[0] == 401
+
+
+@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "https://evil.example"}])
+async def test_other_web_sites_are_refused(gateway: Running, headers: dict[str, str]) -> None:
+    path, body = request("openai_chat", "anthropic")
+    assert (await call(gateway[0].url, path, body, **headers))[0] == 403
+
+
+async def test_an_unknown_model_is_a_404_that_names_similar_ones(gateway: Running) -> None:
+    path, body = request("openai_chat", "antropic")
+    status, _, data = await call(gateway[0].url, path, body)
+    assert status == 404
+    assert json.loads(data)["error"]["code"] == "model_not_found"
+    assert "anthropic" in json.loads(data)["error"]["message"]
+
+
+async def test_a_provider_that_rejects_its_key_is_not_blamed_on_the_client_s(tmp_path: Path) -> None:
+    with running(tmp_path, key="sk-another") as (gateway, _):
+        for protocol in PROTOCOLS:
+            path, body = request("anthropic", protocol)
+            status, _, data = await call(gateway.url, path, body)
+            assert status == 403
+            assert protocol in json.loads(data)["error"]["message"]
+
+
+# --- ends --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("upstream", ["openai_chat", "anthropic"])
+async def test_a_client_that_leaves_ends_the_call_of_its_provider(tmp_path: Path, upstream: str) -> None:
+    with running(tmp_path, pace=0.05) as (gateway, simulator):
+        path, body = request("openai_chat", upstream, "word " * 500, stream=True)
+        async with (
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session,
+            session.post(gateway.url + path, json=body) as response,
+        ):
+            await response.content.readany()
+        while not simulator.journal.last.disconnected:
+            await asyncio.sleep(0.01)
+
+
+async def test_the_state_of_the_server_needs_no_key(gateway: Running) -> None:
+    for path in ("/", "/health", "/healthz", "/livez", "/readyz"):
+        status, _, data = await call(gateway[0].url, path, key=None, method="GET")
+        assert status == 200
+        assert b"sk-" not in data
+    assert (await call(gateway[0].url, "/", key=None, method="HEAD"))[0] == 200
