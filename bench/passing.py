@@ -1,4 +1,4 @@
-"""Cost of passing a request on in its own protocol, as a ratio to decoding its body once."""
+"""Cost of passing requests and replies on: as ratios to decoding a request once, and to parsing an event of a reply."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,10 @@ import msgspec
 from bench.clock import side_by_side
 from bench.table import ratio, table
 from modelbay.config.load import parse
+from modelbay.dialect import PLAIN
 from modelbay.gateway.passing import ClientBody
+from modelbay.protocols.codec import codec
+from modelbay.secrecy import StreamRedactor, register
 from modelbay.target import Target, Targets
 
 CONFIG = """
@@ -47,7 +50,40 @@ def decoding(data: bytes) -> Callable[[], object]:
     return lambda: msgspec.json.decode(data)
 
 
+KEYS = (1, 5, 50, 2000)
+EVENT = (
+    b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"wire-1",'
+    b'"choices":[{"index":0,"delta":{"content":" hello"},"finish_reason":null}]}\n\n'
+)
+
+
+def redacting() -> Callable[[], object]:
+    redactor = StreamRedactor()
+    return lambda: redactor.feed(EVENT)
+
+
+def reading() -> Callable[[], object]:
+    parser = codec("openai_chat").stream_parser(PLAIN)
+    return lambda: parser.feed(EVENT)
+
+
 def report() -> str:
+    return requests() + "\n" + streams()
+
+
+def streams() -> str:
+    cells, known = [], 0
+    for count in KEYS:
+        for number in range(known, count):
+            register(f"sk-bench-{number:040}")
+        known = count
+        redacted, read = side_by_side([redacting(), reading()])
+        cells.append(ratio(redacted, read))
+    head = [f"{count} keys" for count in KEYS]
+    return table("An event in which known keys are looked for, to parsing it", ["", *head], [["one event", *cells]])
+
+
+def requests() -> str:
     target = Targets(parse(CONFIG, Path("config.toml"))).find("one")
     rows = []
     for what, text in (("ASCII", 'print("hello")\n'), ("other text", "größer → 漢字 ")):

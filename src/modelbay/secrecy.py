@@ -11,6 +11,7 @@ import os
 import re
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from binascii import Error as NotBase64
+from bisect import bisect_right
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import lru_cache
@@ -323,6 +324,11 @@ def redact(text: str) -> str:
     return _without_escaped(text) if _ESCAPE.search(text) else text
 
 
+def redact_bytes(data: bytes) -> bytes:
+    """The bytes of a text with all registered values masked, in any encoding that contains ASCII."""
+    return redact(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+
 def shown(text: str) -> str:
     """A message for output: registered values and URLs masked."""
     return masked_urls(redact(text))
@@ -417,6 +423,83 @@ def _within_base64(data: bytes) -> Iterator[str]:
             core = encode(padded).decode()[first:last]
             if len(core) >= 8:
                 yield core
+
+
+_FEW = 200
+"""Beginnings of values up to which one pattern for all is faster than a look at each place of a text."""
+
+
+class StreamRedactor:
+    """Masks registered values in a stream of bytes, even if one is split between two pieces.
+
+    Only an end that may be the beginning of a value is held back. A value in an unusual mixture of escapes is not found,
+    unlike in `redact`.
+    """
+
+    def __init__(self) -> None:
+        self._forms: list[str] | None = None
+        self._sorted: list[str] = []
+        self._beginnings: set[str] = set()
+        self._begins: re.Pattern[str] | None = None
+        self._characters = ""
+        self._held = ""
+
+    def feed(self, data: bytes) -> bytes:
+        """The next bytes that can be passed on."""
+        if _values() is not self._forms:
+            self._read_forms()
+        if not self._sorted:
+            return data
+        text = self._held + data.decode("latin-1")
+        cut = len(text) - self._open_end(text, 0)
+        if self._occurs(text):
+            return self._masked(text, cut)
+        unchanged = not self._held and cut == len(text)
+        self._held = text[cut:]
+        return data if unchanged else text[:cut].encode("latin-1")
+
+    def close(self) -> bytes:
+        """The bytes that were held back."""
+        rest, self._held = self._held, ""
+        return redact_bytes(rest.encode("latin-1")) if rest else b""
+
+    def _read_forms(self) -> None:
+        self._forms = _values()
+        self._sorted = sorted(form.encode("utf-8", "surrogatepass").decode("latin-1") for form in self._forms)
+        self._beginnings = {form[:SHORTEST] for form in self._sorted}
+        few = len(self._beginnings) <= _FEW  # keys of one vendor begin alike
+        self._begins = re.compile("|".join(map(re.escape, self._beginnings))) if few else None
+        self._characters = "".join(set("".join(self._sorted)))
+
+    def _occurs(self, text: str) -> bool:
+        """Whether a value may be in the text: whether the beginning of one is."""
+        if self._begins is not None:
+            return self._begins.search(text) is not None
+        return not self._beginnings.isdisjoint([text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)])
+
+    def _open_end(self, text: str, start: int) -> int:
+        """The length of the end of the text that may be the beginning of a value."""
+        first = max(len(text.rstrip(self._characters)), start)
+        for at in range(first, len(text)):
+            end = text[at:]
+            near = bisect_right(self._sorted, end)
+            if near < len(self._sorted) and self._sorted[near].startswith(end):
+                return len(end)
+        return 0
+
+    def _masked(self, text: str, cut: int) -> bytes:
+        out, at = [], 0
+        while True:
+            found = [(begin, -len(form)) for form in self._sorted if (begin := text.find(form, at)) >= 0]
+            begin, length = min(found, default=(cut, 0))
+            if begin >= cut:
+                break
+            out += [text[at:begin].encode("latin-1"), MASK.encode()]
+            at = begin - length
+            if at > cut:  # the value includes the beginning of the end that was to be held back
+                cut = len(text) - self._open_end(text, at)
+        self._held = text[cut:]
+        return b"".join([*out, text[at:cut].encode("latin-1")])
 
 
 # By type

@@ -1,0 +1,93 @@
+"""Secrets are removed from the bytes that a provider sends, even if they are split between pieces of a stream."""
+
+import re
+from base64 import b64encode
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from modelbay import secrecy
+from modelbay.secrecy import MASK, StreamRedactor, redact_bytes, register
+
+KEYS = ("sk-first-123", "sk-first-123-longer", "first-1234", "größe-漢字-1", "ab ab ab ab c")
+PIECES = [key[begin:end] for key in KEYS for begin, end in ((0, None), (0, 6), (4, None), (0, -1))]
+FOUND = re.compile("|".join(sorted(map(re.escape, KEYS), key=len, reverse=True)))
+
+
+@pytest.fixture(autouse=True, params=[0, 300], ids=["few", "many"])
+def _known(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keys, alone and among many others, which are looked for in another way."""
+    monkeypatch.setattr(secrecy, "_known", {})
+    monkeypatch.setattr(secrecy, "_forms", None)
+    for number in range(request.param):
+        register(f"{number:05}-other-key")
+    for key in KEYS:
+        register(key)
+
+
+def streamed(data: bytes, cuts: list[int]) -> bytes:
+    redactor = StreamRedactor()
+    places = sorted({min(cut, len(data)) for cut in cuts} | {0, len(data)})
+    parts = [redactor.feed(data[begin:end]) for begin, end in pairwise(places)]
+    return b"".join([*parts, redactor.close()])
+
+
+@given(
+    st.lists(st.sampled_from([*PIECES, " ", '"', "\n\n", "x", "é"]), max_size=8),
+    st.lists(st.integers(0, 90), max_size=8),
+)
+@example(["sk-first-123", "-longer"], [3, 12, 13])
+@example(["sk-first-123", "-long", "x"], [12])
+@example(["sk-", "sk-first-123"], [2, 5])
+@example(["ab ab ", "ab ab ab ab c"], [3, 9])
+def test_keys_are_masked_wherever_a_stream_is_cut(pieces: list[str], cuts: list[int]) -> None:
+    text = "".join(pieces)
+    assert streamed(text.encode(), cuts).decode() == FOUND.sub(MASK, text)
+
+
+def test_each_spelling_is_masked() -> None:
+    register("q7Zx-K9f/3c7a+==")
+    for spelled in ("q7Zx-K9f%2F3c7a%2B%3D%3D", "q7Zx-K9f\\/3c7a+==", b64encode(b"user:q7Zx-K9f/3c7a+==").decode()):
+        sent = streamed(f'{{"echo":"{spelled}"}}'.encode(), [15]).decode()
+        assert MASK in sent
+        assert spelled[8:-4] not in sent
+
+
+def test_events_are_passed_on_at_once_and_unchanged() -> None:
+    redactor = StreamRedactor()
+    event = b'data: {"delta":"sk-"}\n\n'
+    assert redactor.feed(event) is event
+    assert redactor.feed(b"data: sk-fi") == b"data: "
+    assert redactor.feed(b"sh\n\n") == b"sk-fish\n\n"
+    assert redactor.close() == b""
+
+
+def test_only_the_possible_beginning_of_a_key_is_held_back() -> None:
+    redactor = StreamRedactor()
+    assert redactor.feed(b"a word, then first-12") == b"a word, then "
+    assert redactor.feed(b"35, and more.") == b"first-1235, and more."
+    assert redactor.feed(b"sk-first-12") == b""
+    assert redactor.close() == b"sk-first-12"
+
+
+def test_a_key_that_becomes_known_during_a_stream_is_masked() -> None:
+    redactor = StreamRedactor()
+    redactor.feed(b"data: ")
+    register("token-of-the-next-hour")
+    assert redactor.feed(b"token-of-the-next-hour\n") == f"{MASK}\n".encode()
+
+
+def test_without_keys_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrecy, "_known", {})
+    monkeypatch.setattr(secrecy, "_forms", None)
+    data = b"sk-first-123"
+    assert StreamRedactor().feed(data) is data
+
+
+def test_an_error_body_is_masked_in_any_encoding() -> None:
+    body = '{"error":"key sk-first-123 of größe-漢字-1"}'
+    assert redact_bytes(body.encode()) == f'{{"error":"key {MASK} of {MASK}"}}'.encode()
+    assert redact_bytes(b"\xff\xfe sk-first-123") == b"\xff\xfe " + MASK.encode()
+    assert redact_bytes(b"k%65y sk%2Dfirst-123") == b"k%65y " + MASK.encode()
