@@ -1,0 +1,473 @@
+"""Reasoning state that clients do not send back: signatures, encrypted reasoning, thought signatures, thinking.
+
+Claude Code removes thinking from its histories, and other clients drop fields that they do not know. Providers refuse a
+tool loop without the state, or their models think worse. So the state of each reply is kept here, and is put back into
+later requests at the same place, for the same provider.
+
+A place is found by the conversation before a reply and by the reply's first tool call, or by its text if it has no
+calls. IDs, cache control, system prompts and the white space of the model's texts are not compared, because clients
+change them. An edited history matches from its beginning up to the edit.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from itertools import groupby
+from operator import is_
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from modelbay.conversation import (
+    AnyPart,
+    Conversation,
+    Json,
+    Media,
+    Provenance,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
+from modelbay.errors import MalformedReply, StoreError
+from modelbay.events import Reply
+from modelbay.gateway.state_table import DAY, Found, State, StateTable
+from modelbay.json_text import decode, decode_as, encode
+from modelbay.protocols import opaque
+from modelbay.target import Target
+
+_REASONING, _SIGNATURE = "reasoning", "signature"
+"""The kinds of rows: state of a reply by its place, and origins of signatures by their digest."""
+_VISIBLE = Text | Refusal | ToolCall
+"""Parts that every client sends back."""
+_THINKING = "thinking"
+"""The tag of a thinking part in envelopes."""
+_FIELDS = (
+    b'"signature"',
+    b'"redacted_thinking"',
+    b'"encrypted_content"',
+    b'"thoughtSignature"',
+    b'"thought_signature"',
+    b'"reasoning_details"',
+    b'"reasoning_opaque"',
+)
+"""One of these is in every body that contains a signature."""
+_SIGNATURES = re.compile(
+    rb'"(?:signature|data|encrypted_content|thoughtSignature|thought_signature|reasoning_opaque)"'
+    rb'\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")'
+)
+
+
+class Maker(Struct, frozen=True):
+    """The provider and model family that created a state, which only they accept."""
+
+    origin: str
+    protocol: str
+    vendor: str
+    family: str
+
+    @classmethod
+    def of(cls, target: Target) -> "Maker":
+        made = target.provenance
+        return cls(str(target.upstream.origin), made.protocol, made.vendor, made.family)
+
+    def accepts(self, other: "Maker") -> bool:
+        """Whether this maker accepts the state of another one."""
+        theirs = Text(origin=Provenance(other.protocol, other.vendor, other.family))
+        return self.origin == other.origin and opaque.belongs(theirs, self.protocol, self.vendor, self.family)
+
+
+class KeptState(Struct, omit_defaults=True):
+    """The state of one part of a reply."""
+
+    envelope: str
+    part: str = ""
+    """Digest of the part that the state belongs to; "" if the part itself is kept."""
+    calls: int = 0
+    """Number of tool calls before it."""
+    text: int = 0
+    """Length of the text before it, without white space."""
+
+
+class Run(Struct):
+    """Consecutive turns of the model."""
+
+    start: int
+    """Index of the first turn."""
+    end: int
+    """Index after the last turn."""
+    parts: list[AnyPart]
+    before: str
+    """Digest of the conversation before."""
+
+    def place(self, maker: Maker) -> str | None:
+        """The key of the run's state; None if it has neither a call nor a text."""
+        call = next((part for part in self.parts if type(part) is ToolCall), None)
+        content = _call_text(call) if call is not None else _text(self.parts)
+        if not content:
+            return None
+        kind = "call" if call is not None else "text"
+        return _digest(self.before, maker.origin, maker.protocol, maker.vendor, maker.family, kind, content)
+
+    @property
+    def call_id(self) -> str:
+        return next((part.id or "" for part in self.parts if type(part) is ToolCall), "")
+
+
+class ReasoningStore:
+    """Methods read and write a file: call them in a thread. No method raises an error if the file cannot be used."""
+
+    def __init__(self, table: StateTable) -> None:
+        self._table = table
+
+    def keep(self, client: str, target: Target, conversation: Conversation, reply: Reply) -> None:
+        """Keep the state of a reply to a client's conversation."""
+        maker = Maker.of(target)
+        own = [part if part.origin is not None else _from(part, target.provenance) for part in reply.parts]
+        signatures = [part.opaque for part in own if part.opaque]
+        # a provider that stores the conversation has its state as well, and only the end of the history is known here
+        states = {} if conversation.settings.state else _states(conversation, own, maker)
+        if not signatures and not states:
+            return
+        try:
+            with self._table.writing(client) as rows:
+                content = encode(maker)
+                known = [State(_digest(signature), content) for signature in signatures]
+                rows.put(_SIGNATURE, known, replace=True)
+                # the first state at a place stays, so that later requests begin with the same bytes
+                rows.put(_REASONING, [state for state in states if self._table.fits(state.content)], replace=False)
+        except StoreError as error:
+            self._table.report(error)
+
+    def restore(self, client: str, target: Target, conversation: Conversation) -> Conversation:
+        """The conversation with the state that the target gave and the client did not send back, and without state of
+        other providers that the client sent as its own. The same object if nothing changes."""
+        maker = Maker.of(target)
+        runs = list(_runs(conversation.turns))
+        if not runs or self._table.missing:
+            return conversation
+        same = conversation.protocol == maker.protocol
+        turns = conversation.turns
+        try:
+            if same:
+                turns = self._without_foreign(client, maker, turns)
+                runs = runs if turns is conversation.turns else list(_runs(turns))
+            if not conversation.settings.state:
+                turns = self._with_kept(client, maker, turns, runs, conversation.protocol)
+        except StoreError as error:
+            self._table.report(error)
+        return conversation if turns is conversation.turns else replace(conversation, turns=turns)
+
+    def is_foreign(self, client: str, target: Target, body: bytes) -> bool:
+        """Whether a request in the target's own protocol contains a signature that is known to be another provider's.
+        Such a request cannot be passed on unchanged."""
+        if not any(field in body for field in _FIELDS) or self._table.missing:
+            return False
+        found = {_digest(_unescaped(signature)) for signature in _SIGNATURES.findall(body)}
+        try:
+            return bool(self._foreign(client, Maker.of(target), found))
+        except StoreError as error:
+            self._table.report(error)
+            return False
+
+    def _foreign(self, client: str, maker: Maker, digests: Iterable[str]) -> set[str]:
+        """The digests of signatures that are known to be another provider's."""
+        with self._table.reading(client) as rows:
+            found = rows.find(_SIGNATURE, digests)
+            makers = rows.contents(row.id for row in found)
+        return {row.key for row in found if not maker.accepts(decode_as(makers[row.id], Maker))}
+
+    def _without_foreign(self, client: str, maker: Maker, turns: list[Turn]) -> list[Turn]:
+        own = [part for turn in turns for part in turn.parts if part.opaque and part.origin is None]
+        if not own or not (foreign := self._foreign(client, maker, {_digest(part.opaque or "") for part in own})):
+            return turns
+        changed = []
+        for turn in turns:
+            parts = [_without_state(part, foreign) for part in turn.parts]
+            kept = [part for part in parts if part is not None]
+            if kept or not turn.parts:
+                changed.append(replace(turn, parts=kept))
+        return changed
+
+    def _with_kept(
+        self, client: str, maker: Maker, turns: list[Turn], runs: list[Run], protocol: str | None
+    ) -> list[Turn]:
+        places = [(place, run) for run in runs if (place := run.place(maker)) is not None]
+        found: dict[str, list[Found]] = {}
+        with self._table.reading(client) as rows:
+            for row in rows.find(_REASONING, (place for place, _ in places)):
+                found.setdefault(row.key, []).append(row)
+            chosen = {run.start: _choose(found[place], run) for place, run in places if place in found}
+            contents = rows.contents(row.id for row in chosen.values())
+        if old := [row.id for row in chosen.values() if row.used < self._table.now() - DAY]:
+            with self._table.writing(client) as rows:
+                rows.touch(old)
+        changed = list(turns)
+        for run in reversed(runs):
+            if run.start in chosen and (content := contents.get(chosen[run.start].id)):
+                states = decode_as(content, list[KeptState])
+                changed[run.start : run.end] = _restored(turns[run.start : run.end], run, states, protocol)
+        same = len(changed) == len(turns) and all(map(is_, changed, turns))
+        return turns if same else changed
+
+
+# --- places in a conversation ------------------------------------------------------------------------------------------
+
+
+class _History:
+    """A digest of a conversation that grows with it."""
+
+    def __init__(self) -> None:
+        self._hash = blake2b(digest_size=16)
+        self._voice = ""
+
+    def add(self, voice: str, text: str) -> None:
+        # clients divide a message into texts as they like, but not between voices
+        if voice != self._voice:
+            self._voice = voice
+            self._hash.update(b"\0" + voice.encode() + b"\0")
+        self._hash.update(text.encode("utf-8", "surrogatepass"))
+
+    def add_given(self, part: AnyPart, voice: str = "user") -> None:
+        """Add a part of a message that is not the model's."""
+        match part:
+            case Text() | Refusal():
+                self.add(voice, part.text)
+            case Media():
+                self.add(f"{voice} {part.kind}", part.data or part.url or part.file_id or part.text or "")
+                for inner in part.parts or ():
+                    self.add_given(inner, voice)
+            case ToolResult():
+                self.add("", "")  # each result is a message of its own
+                for inner in part.parts:
+                    self.add_given(inner, "result")
+
+    def add_run(self, parts: list[AnyPart]) -> None:
+        self.add("model", _text(parts))
+        for part in parts:
+            if type(part) is ToolCall:
+                self.add("", "")
+                self.add("call", _call_text(part))
+
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+
+def _runs(turns: list[Turn]) -> Iterator[Run]:
+    """The model's part of a conversation, in its order."""
+    history = _History()
+    start = 0
+    for own, group in groupby(turns, lambda turn: turn.role == "assistant"):
+        run = list(group)
+        if own:
+            parts = [part for turn in run for part in turn.parts]
+            yield Run(start, start + len(run), parts, history.digest())
+            history.add_run(parts)
+        else:
+            for turn in run:
+                if turn.role not in ("system", "developer"):
+                    for part in turn.parts:
+                        history.add_given(part)
+        start += len(run)
+
+
+def _digest(*texts: str) -> str:
+    return blake2b("\0".join(texts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _text(parts: list[AnyPart]) -> str:
+    """The texts without white space: clients and renderers trim and divide them."""
+    return "".join("".join(part.text.split()) for part in parts if isinstance(part, Text | Refusal))
+
+
+def _call_text(call: ToolCall) -> str:
+    """A call without its ID, and its arguments without their format: clients encode them again."""
+    try:
+        arguments = decode(call.arguments or "{}") if call.input == "json" else {"input": call.arguments}
+    except MalformedReply:
+        arguments = None
+    if not isinstance(arguments, dict):  # some clients receive invalid arguments like this
+        arguments = {"_raw": call.arguments}
+    if re.search(r"\d[.eE]", call.arguments):
+        arguments = _plain_numbers(arguments)
+    return f"{call.name} {msgspec.json.encode(arguments, order='sorted').decode()}"
+
+
+def _plain_numbers(value: Json) -> Json:
+    """The value with 1 for 1.0, as JavaScript writes it."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_plain_numbers(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain_numbers(item) for name, item in value.items()}
+    return value
+
+
+def _likeness(part: AnyPart) -> str:
+    """A digest of what a client sees of a part."""
+    match part:
+        case ToolCall():
+            return _digest("call", _call_text(part))
+        case Media():
+            return _digest("media", part.data or part.url or "")
+        case _:
+            return _digest("text", _text([part]))
+
+
+# --- state of a reply --------------------------------------------------------------------------------------------------
+
+
+def _states(conversation: Conversation, own: list[AnyPart], maker: Maker) -> list[State]:
+    """The state of a reply at its place; empty if it has none or no place."""
+    turns = [*conversation.turns, Turn("assistant", own)]
+    run = deque(_runs(turns), maxlen=1).pop()
+    place = run.place(maker)
+    called = any(type(part) is ToolCall for part in own)
+    kept: list[KeptState] = []
+    calls = text = 0
+    for part in run.parts:
+        # before a tool call, some providers require even thinking without a signature
+        thought = type(part) is Thinking and (part.opaque is not None or called)
+        if _is_of(part, maker) and (thought or part.opaque is not None):
+            apart = thought or (type(part) is Text and not part.text)
+            kept.append(
+                KeptState(opaque.seal(part, with_text=True), "" if apart else _likeness(part), calls=calls, text=text)
+            )
+        calls += type(part) is ToolCall
+        text += len(_text([part]))
+    return [State(place, encode(kept), run.call_id)] if kept and place is not None else []
+
+
+def _is_of(part: AnyPart, maker: Maker) -> bool:
+    return part.origin is not None and opaque.belongs(part, maker.protocol, maker.vendor, maker.family)
+
+
+def _from(part: AnyPart, origin: Provenance) -> AnyPart:
+    return replace(part, origin=origin)
+
+
+def _choose(rows: list[Found], run: Run) -> Found:
+    """The state that was given with the run's own call; else the first one at this place, as it is valid there too."""
+    return next((row for row in rows if row.variant == run.call_id), rows[0])
+
+
+class _Missing(NamedTuple):
+    """A part of a reply that the client did not send back."""
+
+    state: KeptState
+    part: AnyPart
+
+
+def _restored(turns: list[Turn], run: Run, states: list[KeptState], protocol: str | None) -> list[Turn]:
+    """The turns of a run with its state. `protocol` is that of the client."""
+    apart = protocol == "openai_responses"  # whose turns are items
+    parts = [*run.parts]
+    for state in states:
+        if state.part:
+            _restore_part(parts, state)
+    missing = deque(_missing(parts, states, protocol))
+    rewritten = any(type(one.part) is Thinking for one in missing)
+    last = max(index for index, part in enumerate(parts) if isinstance(part, _VISIBLE))
+    out: list[Turn] = []
+    index = calls = text = 0
+    for turn in turns:
+        own: list[AnyPart] = []
+        for part in parts[index : index + len(turn.parts)]:
+            if isinstance(part, _VISIBLE):
+                while missing and _goes_before(missing[0], part, calls, text, last=index == last):
+                    _insert(missing.popleft().part, own, out, apart=apart)
+                calls += type(part) is ToolCall
+                text += len(_text([part]))
+            if not (rewritten and type(part) is Thinking):
+                own.append(part)
+            index += 1
+        if len(own) == len(turn.parts) and all(map(is_, own, turn.parts)):
+            out.append(turn)
+        elif own:
+            out.append(replace(turn, parts=own))
+    for one in missing:
+        if apart:
+            out.append(Turn("assistant", [one.part]))
+        else:
+            out[-1] = replace(out[-1], parts=[*out[-1].parts, one.part])
+    return out
+
+
+def _goes_before(one: _Missing, part: AnyPart, calls: int, text: int, *, last: bool) -> bool:
+    """Whether a missing part belongs before a text or call. Clients may have joined texts, and moved them before calls.
+
+    Thinking is never the last part: providers refuse that.
+    """
+    if last and type(one.part) is Thinking:
+        return True
+    return one.state.calls <= calls and (type(part) is ToolCall or one.state.text <= text)
+
+
+def _insert(part: AnyPart, own: list[AnyPart], out: list[Turn], *, apart: bool) -> None:
+    if apart:
+        out.append(Turn("assistant", [part]))
+    else:
+        own.append(part)
+
+
+def _restore_part(parts: list[AnyPart], state: KeptState) -> None:
+    """Restore the state of one of the parts, unless the client sent it."""
+    found = opaque.unseal(state.envelope)
+    for index, part in enumerate(parts):
+        if found is not None and part.opaque is None and type(part) is not Thinking and _likeness(part) == state.part:
+            parts[index] = restored = replace(part)
+            opaque.restore(restored, *found)
+            return
+
+
+def _missing(parts: list[AnyPart], states: list[KeptState], protocol: str | None) -> list[_Missing]:
+    """The parts of their own that a run does not contain. If thinking is missing, all thinking is, as the client may have
+    changed the rest."""
+    own = [_Missing(state, part) for state in states if not state.part and (part := _opened(state)) is not None]
+    missing = [one for one in own if not any(_same(one.part, part, protocol) for part in parts)]
+    if any(type(one.part) is Thinking for one in missing):
+        return [one for one in own if type(one.part) is Thinking or one in missing]
+    return missing
+
+
+def _opened(state: KeptState) -> AnyPart | None:
+    found = opaque.unseal(state.envelope)
+    if found is None:
+        return None
+    part: AnyPart = Thinking() if found[1].kind == _THINKING else Text()
+    opaque.restore(part, *found)
+    return part
+
+
+def _same(one: AnyPart, part: AnyPart, protocol: str | None) -> bool:
+    """Whether a part of the client's history is one that was kept, with its origin."""
+    if type(one) is not type(part) or one.opaque != part.opaque or one.origin is None:
+        return False
+    if part.origin != one.origin and not (part.origin is None and one.origin.protocol == protocol):
+        return False
+    return one.opaque is not None or _thought(one) == _thought(part)
+
+
+def _thought(part: AnyPart) -> str:
+    return "".join(part.text.split()) if isinstance(part, Thinking | Text) else ""
+
+
+def _without_state(part: AnyPart, foreign: set[str]) -> AnyPart | None:
+    """The part without a signature of another provider; None if it is nothing without it."""
+    if not part.opaque or part.origin is not None or _digest(part.opaque) not in foreign:
+        return part
+    return None if type(part) is Thinking else replace(part, opaque=None)
+
+
+def _unescaped(text: bytes) -> str:
+    """The value of a JSON string."""
+    try:
+        return str(decode(text))
+    except MalformedReply:
+        return ""
