@@ -24,7 +24,7 @@ from modelbay.errors import ConfigError
 from modelbay.origin import origin
 from modelbay.secrecy import REFERENCE, REFERENCES, misspelled_reference
 
-Made = TypeVar("Made", ProviderEntry, ModelEntry, OAuth, ThinkingDefaults, ChatSettings, Network, GatewaySettings)
+Made = TypeVar("Made", bound=Struct)
 
 KINDS = {
     "str": "text",
@@ -50,19 +50,19 @@ class Unusable(Exception):
 
 
 def thinking(value: object) -> ThinkingDefaults:
-    return _made(ThinkingDefaults, _table(value))
+    return made(ThinkingDefaults, _table(value))
 
 
 def chat_settings(value: object) -> ChatSettings:
-    return _made(ChatSettings, _table(value))
+    return made(ChatSettings, _table(value))
 
 
 def network(value: object) -> Network:
-    return _made(Network, _table(value))
+    return made(Network, _table(value))
 
 
 def gateway_settings(value: object) -> GatewaySettings:
-    read = _made(GatewaySettings, _table(value))
+    read = made(GatewaySettings, _table(value))
     for name, model in read.names.items():
         if not model.strip():
             raise Unusable("expected the name of a model", "names", name)
@@ -126,7 +126,7 @@ def provider_entry(id: str, value: object) -> ProviderEntry:
     _name_key(known)
     _check_login(known)
     _check_references(known)
-    entry = _made(ProviderEntry, {**known, "id": id, "extra": extra})
+    entry = made(ProviderEntry, {**known, "id": id, "extra": extra})
     for key in SOURCE.ours & (entry.source or {}).keys():
         if not isinstance((entry.source or {})[key], str):
             raise Unusable("expected text", "source", key)
@@ -154,7 +154,7 @@ def model_entry(alias: str, value: object, overrides: Table, default_provider: s
         known.pop("default_effort", None)  # the model was removed from the list it came from
     _check_login(known)
     _check_references(known)
-    entry = _made(ModelEntry, known)
+    entry = made(ModelEntry, known)
     for name, price in asdict(entry.cost).items() if entry.cost else ():
         if price is not None and not 0 <= price < inf:  # NaN is not either
             raise Unusable("expected a price of at least 0", "cost", name)
@@ -213,7 +213,7 @@ def _check_login(known: Table) -> None:
     if "oauth" in known:
         try:
             oauth, extra = _split(_table(known["oauth"]), OAUTH_KEYS)
-            known["oauth"] = _made(OAuth, {**oauth, "extra": extra})
+            known["oauth"] = made(OAuth, {**oauth, "extra": extra})
         except Unusable as unusable:
             raise Unusable(str(unusable), "oauth", *unusable.keys) from None
         if "api_key" in known:
@@ -241,7 +241,12 @@ def _host(table: Table) -> str:
         return ""  # _check_login reports the problem
 
 
-def _made(kind: type[Made], fields: dict[str, Any]) -> Made:
+def made(kind: type[Made], fields: dict[str, Any]) -> Made:
+    """A struct from a table.
+
+    Raises:
+        Unusable: a value has the wrong type, or a key is unknown or missing.
+    """
     try:
         return msgspec.convert(fields, kind)
     except msgspec.ValidationError as error:

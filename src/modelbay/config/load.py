@@ -20,6 +20,7 @@ from modelbay.storage.paths import STDIN, config_file
 _provided: ContextVar[bytes | None] = ContextVar("_provided", default=None)
 MOST_REPORTED = 5
 """Maximum number of unknown keys in the log; `modelbay config check` lists all of them."""
+TOO_DEEP = "values are nested too deeply"
 _reported: set[tuple[str, str]] = set()
 
 
@@ -54,11 +55,9 @@ def _read(path: Path) -> Config:
     if data is None:
         return Config(path=path, exists=False)
     try:
-        text = data.decode("utf-8-sig")  # Windows editors write a byte order mark, which TOML forbids
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigSyntaxError(f"{path}, line {line}: not UTF-8 text", file=str(path), line=line) from None
-    return parse(text, path)
+        return parse(decoded(data), path)
+    except TomlFault as fault:
+        raise ConfigSyntaxError(f"{path}, line {fault.line}: {fault}", file=str(path), line=fault.line) from None
 
 
 def _report(config: Config) -> None:
@@ -79,14 +78,13 @@ def parse(text: str, path: Path) -> Config:
     Raises:
         ConfigSyntaxError: the text is not TOML.
     """
-    import tomllib
-
     try:
-        return read(tomllib.loads(text), text, path)
-    except tomllib.TOMLDecodeError as error:
-        raise _syntax_error(str(error), text, path) from None
+        return read(table_of(text), text, path)
     except RecursionError:
-        raise ConfigSyntaxError(f"{path}: values are nested too deeply", file=str(path)) from None
+        raise ConfigSyntaxError(f"{path}: {TOO_DEEP}", file=str(path)) from None
+    except TomlFault as fault:
+        place = f"{path}, line {fault.line}, column {fault.column}" if fault.line else f"{path}"
+        raise ConfigSyntaxError(f"{place}: {fault}", file=str(path), line=fault.line) from None
 
 
 def read(document: Table, text: str, path: Path) -> Config:
@@ -102,14 +100,46 @@ def _copied(value: Any) -> Any:
     return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
-def _syntax_error(message: str, text: str, path: Path) -> ConfigSyntaxError:
-    line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
-    place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
-    if place:
-        message = message[: place.start()]
-        line, column = int(place[1] or line), int(place[2] or column)
-    message = message[:1].lower() + message[1:]
-    return ConfigSyntaxError(f"{path}, line {line}, column {column}: {message}", file=str(path), line=line)
+class TomlFault(Exception):
+    """Data is not TOML. `line` and `column` are counted from 1, and None for the whole file."""
+
+    def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+
+
+def decoded(data: bytes) -> str:
+    """The text of a TOML file.
+
+    Raises:
+        TomlFault: it is not UTF-8.
+    """
+    try:
+        return data.decode("utf-8-sig")  # Windows editors write a byte order mark, which TOML forbids
+    except UnicodeDecodeError as error:
+        raise TomlFault("not UTF-8 text", data.count(b"\n", 0, error.start) + 1) from None
+
+
+def table_of(text: str) -> Table:
+    """The tables of a TOML text.
+
+    Raises:
+        TomlFault: it is not TOML.
+    """
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message, line, column = str(error), text.count("\n") + 1, len(text) - text.rfind("\n")
+        place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
+        if place:
+            message = message[: place.start()]
+            line, column = int(place[1] or line), int(place[2] or column)
+        raise TomlFault(message[:1].lower() + message[1:], line, column) from None
+    except RecursionError:
+        raise TomlFault(TOO_DEEP) from None
 
 
 class _Reading:

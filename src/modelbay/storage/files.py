@@ -75,6 +75,49 @@ def content_of(path: Path) -> bytes | None:
         raise ConfigError(f"{str(path)!r} is not a path", hint="name another file") from None
 
 
+def owned_content(path: Path, most: int) -> bytes:
+    """The bytes of a file that is trusted because only the user can change it. Symbolic links are followed.
+
+    Raises:
+        FileError: it is not a regular file, has more than `most` bytes, cannot be read, or another user can change it. The
+            message is without the path, which is in `file`.
+    """
+    try:
+        # without O_NONBLOCK, opening a FIFO waits for its writer
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        raise FileError(
+            f"cannot be read: {error.strerror}",
+            hint="check that the file exists and that you may read it",
+            file=str(path),
+        ) from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise FileError("not a regular file", hint="replace it with a file", file=str(path))
+        if (problem := trust_problem(path, status)) is not None:
+            raise FileError(problem[0], hint=problem[1], file=str(path))
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(most + 1)
+    finally:
+        os.close(descriptor)
+    if len(data) > most:
+        raise FileError(f"too large: {most:,} bytes at most", hint="shorten the file", file=str(path))
+    return data
+
+
+def trust_problem(path: Path, status: os.stat_result) -> tuple[str, str] | None:
+    """Why another user could change a file or folder, and how to fix it; None if only the user can."""
+    if sys.platform == "win32":  # access control lists, which Python does not read
+        return None
+    if status.st_uid != os.geteuid():
+        return f"owned by another user (UID {status.st_uid})", f"copy it, so that it is your own: {path}"
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & 0o022:
+        return f"other users can change it (mode {mode:04o})", f"chmod go-w {path}"
+    return None
+
+
 @contextlib.contextmanager
 def locked(path: Path, wait: float) -> Iterator[None]:
     """Locks the file at `path` against changes by other processes. The lock file beside it is never removed.
