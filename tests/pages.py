@@ -15,12 +15,20 @@ DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [*DOCS, README]
 SHOWN = "http://127.0.0.1:8750"
 """URL of `modelbay simulate` in the examples: a reader can type them as they are."""
+
+
+def at(url: str, text: str) -> str:
+    """An example with the URL of a running simulator."""
+    port = url.rpartition(":")[2]
+    return text.replace(SHOWN, url).replace("localhost:8750", f"localhost:{port}")
+
+
 BLOCKS = re.compile(
-    r"^```(?P<kind>console simulator|console|sh)\n(?P<block>.*?)^```$|(?<!`)`(?P<code>modelbay [^`]+)`(?!`)",
+    r"^```(?P<kind>console simulator|console|sh|toml (?P<file>\S+))\n(?P<block>.*?)^```$|(?<!`)`(?P<code>modelbay [^`]+)`(?!`)",
     re.DOTALL | re.MULTILINE,
 )
-"""Blocks of commands, and commands in the text. In a block for the simulator, the lines after a command are its exact output, and
-a line `…` stands for any lines.
+"""Blocks of commands, files, and commands in the text. In a block for the simulator, the lines after a command are its exact
+output, and a line `…` stands for any lines. A TOML block with a path is a file that the reader writes.
 """
 PLACEHOLDER = re.compile(r"\b[A-Z]{2,}\b|\bX\b|…|\[")
 
@@ -31,6 +39,8 @@ class Command(NamedTuple):
     """Output that the page shows."""
     exact: bool = False
     """Whether the output is complete."""
+    writes: bool = False
+    """Whether it writes a file that the page shows."""
 
     @property
     def fails(self) -> bool:
@@ -52,6 +62,9 @@ def commands(page: Path) -> Iterator[Command]:
             line = " ".join(code.replace("\\|", "|").split())
             if not PLACEHOLDER.search(line):
                 yield Command(line)
+        elif file := found["file"]:
+            typed = f"mkdir -p {file.rpartition('/')[0]} && cat > {file} <<'END'\n{found['block']}END"
+            yield Command(typed, exact=True, writes=True)
         elif found["kind"] == "sh":
             yield from map(Command, found["block"].replace("\\\n", "").splitlines())
         else:

@@ -26,6 +26,7 @@ from modelbay.config.schema import Table
 from modelbay.errors import ModelbayError
 from modelbay.hints import OF_A_MANIFEST, ROWS
 from modelbay.providers import presets
+from modelbay.providers.own_vendors import LOGIN_KEYS, VENDOR_KEYS
 from modelbay.providers.presets import NAMES, Preset
 from modelbay.simulator import brain, faults, login_server, simulated_models
 
@@ -65,6 +66,7 @@ def pages() -> dict[str, str]:
         "dialects.md": dialects(),
         "errors.md": errors_page(),
         "simulator.md": simulator(),
+        "vendors.md": vendors(),
     }
 
 
@@ -265,10 +267,44 @@ fields change.
         )
     text += "\n`reasoning_control`: " + (_docstring_of(dialect, "ReasoningControl") or "").replace("\n", " ") + "\n"
     text += "\n## Vendors\n\n| ID | name | protocols | base URL | API keys |\n|---|---|---|---|---|\n"
-    every = presets.all()
+    every = presets.built_in()
     text += "".join(_vendor(one) for one in every)
     text += "\n## Dialects of vendors\n\n| ID | protocol | fields |\n|---|---|---|\n"
     return text + "".join(_row(*cells) for one in every for cells in _differences(one))
+
+
+TYPES_OF_VENDORS = {
+    "protocols": "list of protocols",
+    "base_urls": "table of texts, by protocol",
+    "auth": "table of `bearer`, `x-api-key`, `api-key` or `x-goog-api-key`, by protocol",
+    "logins": "list of tables",
+    "by": '`"device"` or `"key"`',
+}
+
+
+def vendors() -> str:
+    text = "# Vendor files\n" + GENERATED
+    text += """
+A vendor file `presets/ID.toml` in modelbay's home adds a vendor of your own: [guides/own-vendor.md](../guides/own-vendor.md) has an
+example and the rules. `name`, `hosts` and `protocols` are required.
+
+| key | value | meaning |
+|---|---|---|
+"""
+    text += "".join(_key_row(one) for one in fields(presets, "Preset") if one.name in VENDOR_KEYS)
+    text += """
+## `[[logins]]`
+
+`id`, `title`, `by` and `base_url` are required. `host`, `device_path`, `token_path` and `client_id` are required for a device code.
+
+| key | value | meaning |
+|---|---|---|
+"""
+    return text + "".join(_key_row(one) for one in fields(presets, "LoginMethod") if one.name in LOGIN_KEYS)
+
+
+def _key_row(one: Field) -> str:
+    return _row(f"`{one.name}`", TYPES_OF_VENDORS.get(one.name) or _type(one.type), _sentence(one.text))
 
 
 def _vendor(one: Preset) -> str:

@@ -90,7 +90,7 @@ SEARCH = Act("modelbay model search {model}", "/model", "Hub.models()")
 LISTED = Act("modelbay model list", "/model", "Hub.models()")
 """Used instead of `SEARCH` if the request named no model."""
 LIST = Act("modelbay provider list", "/provider", "Hub.config.providers")
-CHECK = Act("modelbay config check", None, "Hub.config.problems")
+CHECK = Act("modelbay config check", None, "Hub.problems")
 LOG_IN = Act("modelbay login {provider}", "/login", "modelbay login {provider}")
 REFRESH = Act("modelbay provider refresh {provider}", None, "Hub.discover()")
 AZURE = Act("modelbay provider add azure", "/provider")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 from modelbay import prompt as prompts
 from modelbay.config.load import load
-from modelbay.config.schema import Config, key_text
+from modelbay.config.schema import Config, Problem, key_text
 from modelbay.conversation import Conversation, Reasoning
 from modelbay.dialect import Dialect
 from modelbay.errors import ConfigError, ModelbayError
@@ -29,6 +29,7 @@ from modelbay.opened import Opened, Sending
 from modelbay.prompt import Ask, Prompt
 from modelbay.protocols import efforts
 from modelbay.protocols.codec import codec
+from modelbay.providers import presets
 from modelbay.providers.upstream import upstream
 from modelbay.target import Targets
 from modelbay.usage import Usage
@@ -66,7 +67,7 @@ class Hub:
     def open(cls, path: Path | str | None = None) -> Self:
         """The hub of a config file. Default: `config.toml` in modelbay's home.
 
-        Entries that are invalid are listed in `config.problems`; the others work. References in a file that you name
+        Entries that are invalid are listed in `problems`; the others work. References in a file that you name
         (`{env:NAME}`, `{file:PATH}`, `{keyring:…}`) are resolved wherever the file is. For a file from elsewhere, use
         `Hub(load(path))`: it resolves only references that the user approved.
 
@@ -93,6 +94,11 @@ class Hub:
 
         self._line.recorder = Recorder()
         return self._line.recorder
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Entries of the configuration, and vendor files of the user, that cannot be used."""
+        return self.config.problems + presets.problems()
 
     # --- models ---
 
@@ -223,7 +229,7 @@ class Hub:
         import modelbay.transport  # noqa: F401
 
         for provider in self.config.providers.values():
-            with suppress(ConfigError):  # its provider is invalid, as `config.problems` reports
+            with suppress(ConfigError):  # its provider is invalid, as `problems` reports
                 codec(upstream(self.config, provider).protocol)
         _ = self.catalog
 

@@ -62,6 +62,15 @@ def is_loopback(host: str) -> bool:
     return Origin("http", host.lower().strip("[]"), 80).loopback
 
 
+def ascii_host(host: str) -> str:
+    """A host name in the form that DNS uses: letters of other scripts encoded (IDNA), so that equal hosts are equal texts.
+
+    Raises:
+        ValueError: it cannot be encoded.
+    """
+    return host if host.isascii() else host.encode("idna").decode().lower().rstrip(".")
+
+
 def _is_127(host: str) -> bool:
     numbers = host.split(".")
     return len(numbers) == 4 and numbers[0] == "127" and all(number.isdigit() for number in numbers)
@@ -99,8 +108,8 @@ def is_open(where: Origin) -> bool:
     127.1 and 0x7f000001 are addresses, too, and letters of other scripts may spell "localhost".
     """
     try:
-        host = where.host if where.host.isascii() else where.host.encode("idna").decode().rstrip(".")
-    except UnicodeError:
+        host = ascii_host(where.host)
+    except ValueError:
         return False
     if where._replace(host=host).loopback:
         return False

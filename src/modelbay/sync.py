@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar, Unpack
 from weakref import WeakSet
 
 from modelbay import hub
-from modelbay.config.schema import Config
+from modelbay.config.schema import Config, Problem
 from modelbay.errors import Disconnected, HubClosed, ModelbayError
 from modelbay.events import Event, Reply
 from modelbay.model import Model
@@ -117,6 +117,10 @@ class Hub:
     @property
     def config(self) -> Config:
         return self._hub.config
+
+    @property
+    def problems(self) -> list[Problem]:
+        return self._hub.problems
 
     def models(self) -> list[Model]:
         return self._hub.models()

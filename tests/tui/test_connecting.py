@@ -477,3 +477,39 @@ async def test_five_thousand_models_are_chosen_from_without_a_row_for_each(home:
             await person.presses("ctrl+a", "enter")
             await person.sees("5,000 of 5,000 models: m-0")
             assert len(person.app.screen.query("*")) < 100
+
+
+# --- own vendors ---
+
+
+async def test_a_vendor_of_the_user_is_in_the_menu_and_asks_for_its_key_only(home: Path, simulator: Simulator):
+    (home / "presets").mkdir(mode=0o700)
+    port = simulator.url.rpartition(":")[2]
+    file = home / "presets" / "acme.toml"
+    file.write_text(
+        f'name = "Acme Gateway"\nhosts = ["localhost:{port}"]\nbase_url = "{simulator.url}/v1"\n'
+        'protocols = ["openai_chat"]\nkey_url = "https://wiki.acme.example/keys"\n'
+    )
+    file.chmod(0o600)
+    async with sitting("", home=home) as person:
+        await person.presses("escape")
+        await opens_manager(person)
+        await person.presses("end", "enter")
+        await person.sees("Add provider", "Acme Gateway", f"{simulator.url}/v1")
+        await person.presses("home", "enter")
+        await person.sees("Add Acme Gateway", "Keys are at https://wiki.acme.example/keys")
+        await person.sees_no("Name, URL, file")
+        await person.types(KEY)
+        await person.presses("enter")
+        await person.sees("Add acme")
+        await person.presses("enter")
+        await person.sees("Select a model", "acme/sim-1")
+        assert written(person)["providers"]["acme"]["base_url"] == f"{simulator.url}/v1"
+
+
+async def test_a_bad_vendor_file_is_reported_at_the_start(home: Path, configured: str):
+    (home / "presets").mkdir(mode=0o700)
+    (home / "presets" / "acme.toml").write_text('name = "Acme"\n')
+    (home / "presets" / "acme.toml").chmod(0o666)
+    async with sitting(configured, home=home) as person:
+        await person.sees("vendor: other users can change it (mode 0666)")

@@ -168,7 +168,7 @@ class Asking:
         }
 
     def _check(self, hub: Hub) -> None:
-        for problem in hub.config.problems:
+        for problem in hub.problems:
             terminal.warning(f"{problem}" + (f" ({problem.hint})" if problem.hint else ""))
         if not hub.config.exists:
             raise ConfigError(

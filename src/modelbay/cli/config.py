@@ -23,22 +23,23 @@ def show_path(settings: GlobalOptions, /) -> None:
 @config.command("check")
 @pass_settings
 def check_config(settings: GlobalOptions, /) -> int:
-    """Print errors in the configuration with their lines and fixes. Nothing is sent.
+    """Print errors in the configuration and in your vendor files, with their lines and fixes. Nothing is sent.
 
     The exit code is 1 if an entry cannot be used. An unknown key is only a warning.
     """
     from modelbay.onboarding.config_check import checkup
+    from modelbay.providers import presets
 
     read = load(settings.config, report=False)
     if not read.exists:
         terminal.note(f"No configuration at {read.path}; create it with `modelbay provider add`")
-        return 0
-    problems = checkup(read)
+    problems, vendors = checkup(read), presets.own()
     for problem in problems + read.unknown:
         fix = f"  hint: {problem.hint}\n" if problem.hint else ""
         terminal.write(f"{'' if problem in problems else 'warning: '}{problem}\n{fix}")
-    if not problems and not read.unknown:
+    if read.exists and not problems and not read.unknown:
         counts = f"providers: {len(read.providers)}, models: {len(read.models)}"
+        counts += f", own vendors: {', '.join(vendor.id for vendor in vendors)}" * bool(vendors)
         terminal.note(f"{read.path} is valid: {counts}")
     return FAILED if problems else 0
 

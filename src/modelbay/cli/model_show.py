@@ -54,11 +54,12 @@ class FoundModel(Struct):
 
 
 def list_models(config: Config, provider: str | None, *, as_json: bool) -> None:
-    for problem in config.problems:
+    hub = Hub(config)
+    for problem in hub.problems:
         terminal.warning(str(problem))
     if provider is not None:
         config.provider(provider)
-    models = [model for model in Hub(config).models() if provider in (None, model.provider)]
+    models = [model for model in hub.models() if provider in (None, model.provider)]
     if as_json:
         terminal.write_json({"models": [as_table(model) for model in models], "default_model": config.default_model})
         return

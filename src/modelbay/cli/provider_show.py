@@ -14,6 +14,7 @@ from modelbay.config.load import load
 from modelbay.config.schema import Config, ProviderEntry
 from modelbay.credentials.credential import has_auth_header, key_names
 from modelbay.errors import ConfigError
+from modelbay.providers import presets
 from modelbay.providers.logins import managing
 from modelbay.providers.upstream import Upstream, upstream
 from modelbay.secrecy import REFERENCE, masked_text, masked_url, shown
@@ -25,7 +26,7 @@ from modelbay.secrecy import REFERENCE, masked_text, masked_url, shown
 def list_providers(settings: GlobalOptions, /, as_json: bool) -> None:
     """List the configured providers."""
     config = load(settings.config)
-    for problem in config.problems:
+    for problem in config.problems + presets.problems():
         terminal.warning(str(problem))
     entries = [entry for _, entry in sorted(config.providers.items())]
     found = [summary(config, entry) for entry in entries if managing(entry) is None]
@@ -108,6 +109,7 @@ def details(config: Config, entry: ProviderEntry) -> dict[str, Any]:
     return {
         **summary(config, entry),
         "vendor": found.preset.name if found and found.preset else None,
+        "vendor_file": found.preset.file if found and found.preset else None,
         "full_url": entry.full_url,
         "api_version": entry.api_version,
         "default_model": entry.default_model,

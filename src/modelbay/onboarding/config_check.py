@@ -23,7 +23,9 @@ from modelbay.storage.paths import STDIN, expanded
 
 
 def checkup(config: Config) -> list[Problem]:
-    """The problems of a configuration, in the order of the file. Nothing is sent, and no keyring or command is used."""
+    """The problems of a configuration, in the order of the file, and those of the user's vendor files. Nothing is sent, and no
+    keyring or command is used.
+    """
     text = (files.content_of(config.path) or b"").decode("utf-8-sig", "replace") if config.exists else ""
     check = _Checkup(config, text)
     check.permissions()
@@ -36,7 +38,7 @@ def checkup(config: Config) -> list[Problem]:
     for model in config.models.values():
         check.model(model)
     check.problems = [replace(problem, hint=problem.hint or check.fix(problem)) for problem in check.problems]
-    return sorted(check.problems, key=lambda problem: problem.line or 0)
+    return sorted(check.problems, key=lambda problem: problem.line or 0) + presets.problems()
 
 
 class _Checkup:

@@ -221,6 +221,8 @@ def _hint(what: str) -> str:
     if "." in what.partition("/")[0] or what.startswith("localhost"):
         scheme = "http" if _is_near(what) else "https"
         return f"did you mean {scheme}://{what}? `modelbay provider add {scheme}://{what}`"
+    if (broken := presets.broken(what)) is not None:
+        return broken
     known = {one.id: one.id for one in presets.all()} | {one.name.lower(): one.id for one in presets.all()}
     near = dict.fromkeys(known[name] for name in get_close_matches(what.lower(), known, n=3))
     return f"did you mean {' or '.join(near)}? `modelbay provider add {next(iter(near))}`" if near else _known_forms()

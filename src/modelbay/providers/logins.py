@@ -43,14 +43,14 @@ def login_of(oauth: OAuth, provider: str, where: Origin) -> tokens.Login:
 
 
 def _usual(oauth: OAuth, flow: Flow, where: Origin) -> bool:
-    """Whether login server and provider are those in a vendor's preset for this key."""
+    """Whether login server and provider are those of a built-in vendor for this key."""
     return any(
         oauth_table(login)["key"].removeprefix("oauth/") == oauth.key.removeprefix("oauth/")
         and login.base_url is not None
         and origin(login.base_url) == where
         and flow.token_url == urljoin(login.host + "/", login.token_path)
-        for _, login in presets.logins()
-        if login.by == "device"
+        for preset, login in presets.logins()
+        if login.by == "device" and preset.file is None
     )
 
 

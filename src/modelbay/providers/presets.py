@@ -1,5 +1,9 @@
-"""Known vendors: one file each in `presets/`, named after the vendor's ID. To add a vendor, add a file."""
+"""Known vendors: one file each in `presets/`, named after the vendor's ID. To add a vendor, add a file.
 
+A user's own vendors (`own_vendors`) are found beside the built-in ones, and never instead of them.
+"""
+
+import os
 import re
 from fnmatch import fnmatchcase
 from functools import cache
@@ -9,11 +13,15 @@ from typing import Literal, TypeAlias, get_args
 import msgspec
 from msgspec import Struct, field
 
-from modelbay.config.schema import Table
+from modelbay.config.schema import Problem, Table
 from modelbay.conversation import Protocol
 from modelbay.dialect import Dialect
+from modelbay.origin import ascii_host
+from modelbay.storage.paths import home
 
 FOLDER = Path(__file__).parent / "presets"
+OWN = "presets"
+"""Folder of the user's own vendors in modelbay's home."""
 NAMES = get_args(Protocol)
 
 Scheme: TypeAlias = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key"]
@@ -25,9 +33,11 @@ class LoginMethod(Struct, kw_only=True, frozen=True):
     id: str
     """Argument of `modelbay login`."""
     title: str
+    """Name of the platform for people."""
     by: Literal["device", "key", "adc"]
     """How the user logs in: device code, API key, or Google's application default credentials."""
     base_url: str | None = None
+    """Base URL of the platform's API."""
     provider: str = ""
     """ID of the provider entry that it writes."""
     prefix: str = ""
@@ -35,14 +45,24 @@ class LoginMethod(Struct, kw_only=True, frozen=True):
     only: str = ""
     """Prefix of the model IDs to include; other models are skipped."""
     type: str = ""
+    """Type of the provider entry."""
     key: str = ""
     """Name that its tokens are stored under. A digest is appended for another host or base URL."""
     host: str = ""
+    """URL of the login server."""
     device_path: str = ""
+    """Path of the device authorization endpoint."""
     token_path: str = ""
+    """Path of the token endpoint."""
     client_id: str = ""
+    """OAuth client ID."""
     scope: str | None = None
+    """OAuth scope to request."""
     key_url: str | None = None
+    """Page where a user gets an API key."""
+    described: bool = False
+    """Whether its list describes every model, as Kimi Code requires: a missing context size is an error, and a missing
+    capability means that the model does not have it."""
     refused: str | None = None
     """Hint for a rejected key, such as which other kind of key it may be."""
     services: dict[str, str] = field(default_factory=dict)
@@ -64,17 +84,20 @@ class Preset(Struct, kw_only=True, frozen=True):
     """A vendor: addresses, protocols, and its deviations from each protocol."""
 
     id: str
+    file: str | None = None
+    """Path of a vendor file of the user; None for a built-in vendor."""
     name: str
+    """Name of the vendor for people."""
     hosts: list[str]
     """Host names. `*` matches anything, as in "*.openai.azure.com". Local servers have a port, as in "localhost:1234"."""
     base_url: str | None = None
-    """Base URL of the default protocol; None if each customer has another. `{name}` is filled in from `placeholders`."""
+    """Base URL of the default protocol. Default: none, because each customer has another one."""
     protocols: list[Protocol]
-    """The default protocol comes first."""
+    """Protocols of its API, the default one first."""
     base_urls: dict[Protocol, str] = field(default_factory=dict)
     """Base URLs of the protocols that have their own."""
     placeholders: dict[str, list[str]] = field(default_factory=dict)
-    """For each `{name}` in a URL, the keys of a provider's `env` table that may set it."""
+    """For each `{name}` in a base URL, the keys of a provider's `env` table that may set it."""
     types: list[str] = field(default_factory=list)
     """Provider types that mean this vendor with any base URL."""
     auth: dict[Protocol, Scheme] = field(default_factory=dict)
@@ -84,6 +107,7 @@ class Preset(Struct, kw_only=True, frozen=True):
     key_url: str | None = None
     """Page where a user gets an API key."""
     lists_models: bool = True
+    """Whether it has a list of its models."""
     lists: list[str] = field(default_factory=list)
     """Paths on the host of further model lists in the vendor's own form, for facts missing in the protocol's list."""
     describes: str | None = None
@@ -97,7 +121,7 @@ class Preset(Struct, kw_only=True, frozen=True):
     addressing: Literal["plain", "azure", "vertexai"] = "plain"
     """How the URL of a call is built from the base URL."""
     logins: list[LoginMethod] = field(default_factory=list)
-    """The preferred one comes first."""
+    """Ways to log in, the preferred one first."""
     dialect: Table = field(default_factory=dict)
     """Dialect fields, and tables of fields for one protocol."""
 
@@ -123,42 +147,101 @@ class Preset(Struct, kw_only=True, frozen=True):
         return msgspec.convert({**fields, **self.dialect.get(protocol, {}), "vendor": self.id}, Dialect)
 
 
+class OwnVendors(Struct, frozen=True):
+    """The content of the folder of the user's own vendors."""
+
+    presets: tuple[Preset, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    """Files that cannot be used."""
+
+
+NOTHING = OwnVendors()
+
+
 def all() -> list[Preset]:
     """All vendors, sorted by ID."""
-    return [_preset(id) for id in _texts()]
-
-
-def by_id(id: str) -> Preset | None:
-    return _preset(id) if id in _texts() else None
+    return sorted((*built_in(), *_own().presets), key=lambda preset: preset.id)
 
 
 @cache
+def built_in() -> tuple[Preset, ...]:
+    """The vendors that are part of modelbay, sorted by ID."""
+    return tuple(_preset(id) for id in _texts())
+
+
+def own() -> tuple[Preset, ...]:
+    """The vendors that the user added, sorted by ID."""
+    return _own().presets
+
+
+def problems() -> list[Problem]:
+    """Errors in the files of the user's own vendors."""
+    return list(_own().problems)
+
+
+def broken(id: str) -> str | None:
+    """How to fix the user's vendor file of this name; None if it has no errors, or there is none."""
+    found = next((one for one in _own().problems if Path(one.file).stem.lower() == id.lower()), None)
+    return f"correct {found}" if found else None
+
+
+def by_id(id: str) -> Preset | None:
+    return _preset(id) if id in _texts() else next((preset for preset in _own().presets if preset.id == id), None)
+
+
 def by_host(host: str) -> Preset | None:
     """The vendor of a host. Local servers are looked up by port, as "localhost:1234"."""
+    return _built_in_at(host) or _own_at(host)
+
+
+@cache
+def _built_in_at(host: str) -> Preset | None:
     for preset in _presets_with(f'"{host}"'):
         if host in preset.hosts:
             return preset
     for preset in _presets_with("*"):
-        if any(_matches(host, pattern) for pattern in preset.hosts if "*" in pattern):
+        if any(matches(host, pattern) for pattern in preset.hosts if "*" in pattern):
             return preset
     return None
 
 
+def _own_at(host: str) -> Preset | None:
+    presets = _own().presets
+    if not presets:
+        return None
+    try:
+        host = ascii_host(host)
+    except ValueError:
+        return None
+    exact = next((preset for preset in presets if host in preset.hosts), None)
+    return exact or next((one for one in presets if any(matches(host, pattern) for pattern in one.hosts)), None)
+
+
 @cache
 def by_type(type: str) -> Preset | None:
-    """The vendor that a provider type means with any base URL."""
+    """The built-in vendor that a provider type means with any base URL."""
     return next((preset for preset in _presets_with(f'"{type}"') if type in preset.types), None)
 
 
 @cache
 def by_models_dev(id: str) -> Preset | None:
-    """The vendor with this ID at models.dev."""
+    """The built-in vendor with this ID at models.dev."""
     return next((preset for preset in _presets_with(f'"{id}"') if id in preset.models_dev), None)
 
 
 def logins() -> list[tuple[Preset, LoginMethod]]:
-    """All ways to log in."""
-    return [(preset, login) for preset in _presets_with("[[logins]]") for login in preset.logins]
+    """All ways to log in, the built-in ones first."""
+    presets = [*_presets_with("[[logins]]"), *_own().presets]
+    return [(preset, login) for preset in presets for login in preset.logins]
+
+
+def _own() -> OwnVendors:
+    folder = home() / OWN
+    if not os.path.lexists(folder):  # as for most users, for whom the module is not loaded
+        return NOTHING
+    from modelbay.providers.own_vendors import own_vendors
+
+    return own_vendors(folder)
 
 
 def _presets_with(text: str) -> list[Preset]:
@@ -178,5 +261,6 @@ def _preset(id: str) -> Preset:
     return msgspec.convert({**tomllib.loads(_texts()[id]), "id": id}, Preset)
 
 
-def _matches(host: str, pattern: str) -> bool:
+def matches(host: str, pattern: str) -> bool:
+    """Whether a host matches a pattern of `Preset.hosts`."""
     return re.fullmatch(re.escape(pattern).replace(r"\*", r"[a-z0-9.-]+"), host) is not None

@@ -140,7 +140,8 @@ def _named_preset(config: Config, provider: ProviderEntry) -> Preset | None:
     preset = presets.by_id(str(name))
     if preset is None:
         known = ", ".join(preset.id for preset in presets.all())
-        raise _unusable(config, provider, f'has an unknown dialect "{name}"', f"must be one of: {known}")
+        hint = presets.broken(str(name)) or f"must be one of: {known}"
+        raise _unusable(config, provider, f'has an unknown dialect "{name}"', hint)
     return preset
 
 
@@ -159,6 +160,8 @@ def _vendor_url(
     url = preset.url(protocol) if preset else None
     if url is None or preset is None:
         raise _unusable(config, provider, "has no base_url", 'add base_url = "https://..."')
+    if preset.file:  # a change of this file must not send the entry's key to another host
+        raise _unusable(config, provider, "has no base_url", f'add base_url = "{url}"')
     for name in re.findall(r"\{(\w+)\}", url):
         keys = preset.placeholders.get(name, [])
         value = next((provider.env[key].strip() for key in keys if provider.env.get(key, "").strip()), "")

@@ -363,7 +363,7 @@ class ModelbayApp(ConversationCommands):
         await self._prepare_store()
         if self._conversation is not None:
             await self._continue(self._conversation)
-        for problem in self.state.config.problems + self.state.config.unknown:
+        for problem in self.state.hub.problems + self.state.config.unknown:
             await self.chat_screen.transcript.warn(f"{problem}" + (f" ({problem.hint})" if problem.hint else ""))
         if self.state.config.models:
             return

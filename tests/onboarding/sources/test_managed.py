@@ -14,6 +14,7 @@ from modelbay.providers.logins import by_id, oauth_table
 from modelbay.providers.presets import LoginMethod
 
 LOGIN = LoginMethod(
+    described=True,
     id="acme", title="Acme", by="device", provider="managed:acme", prefix="acme", key="oauth/acme",
     services={"search": "/search"},
 )  # fmt: skip
@@ -31,8 +32,8 @@ LOGIN = LoginMethod(
     ],
 )  # fmt: skip
 def test_capabilities(said: dict[str, object], expected: list[str]) -> None:
-    table = table_of({"id": "m", "context_length": 1000, **said}, "managed:acme")
-    assert table == {"provider": "managed:acme", "model": "m", "max_context_size": 1000, "capabilities": expected}
+    table = table_of({"id": "m", "context_length": 1000, **said}, LOGIN)
+    assert table == {"provider": LOGIN.provider, "model": "m", "max_context_size": 1000, "capabilities": expected}
 
 
 def test_a_thinking_model_of_the_anthropic_protocol() -> None:
@@ -40,7 +41,7 @@ def test_a_thinking_model_of_the_anthropic_protocol() -> None:
         "id": "m", "context_length": 1000, "display_name": "M", "supports_thinking_type": "only", "protocol": "anthropic",
         "think_efforts": {"support": True, "valid_efforts": ["low", "max"], "default_effort": "max"},
     }  # fmt: skip
-    table = table_of(item, "p")
+    table = table_of(item, LOGIN)
     assert table["protocol"] == "anthropic" and table["beta_api"] is table["adaptive_thinking"] is True
     assert (table["support_efforts"], table["default_effort"], table["display_name"]) == (["low", "max"], "max", "M")
 

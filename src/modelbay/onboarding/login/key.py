@@ -29,7 +29,7 @@ async def try_key(config: Config, login: LoginMethod, key: str, base_url: str | 
         table["dialect"] = preset.id
     detected = await detect(config, Draft(login.provider, table, preset), [])
     if detected.error is not None:
-        if detected.refused:
+        if detected.refused and login.refused:
             detected.error.hint = login.refused
         raise detected.error
     kept = [model for model in detected.models if model.id.startswith(login.only)]

@@ -48,7 +48,7 @@ def models_of(body: bytes, login: LoginMethod) -> dict[str, Table]:
     kept = [item for item in items if item.get("id") in ids and str(item["id"]).startswith(login.only)]
     if not kept:
         raise MalformedReply(f"{login.title} lists no models")
-    return {f"{login.prefix}/{item['id']}": table_of(item, login.provider) for item in kept}
+    return {f"{login.prefix}/{item['id']}": table_of(item, login) for item in kept}
 
 
 def gaps_of(body: bytes) -> Gaps:
@@ -60,11 +60,21 @@ def gaps_of(body: bytes) -> Gaps:
     return gaps
 
 
-def table_of(item: Mapping[str, Any], provider: str) -> Table:
+def table_of(item: Mapping[str, Any], login: LoginMethod) -> Table:
     """A model of the list as its table."""
+    table: Table = {"provider": login.provider, "model": item["id"]}
     context = item.get("context_length")
-    if not isinstance(context, int) or isinstance(context, bool) or context <= 0:
+    if isinstance(context, int) and not isinstance(context, bool) and context > 0:
+        table["max_context_size"] = context
+    elif login.described:
         raise MalformedReply(f"the model {item['id']} is listed without its context_length")
+    if isinstance(name := item.get("display_name"), str) and shown(name):
+        table["display_name"] = shown(name)
+    return table | _abilities(item) if login.described else table
+
+
+def _abilities(item: Mapping[str, Any]) -> Table:
+    """The protocol, capabilities and reasoning efforts of a model whose list describes every model."""
     thinking = item.get("supports_thinking_type")
     if thinking is None:
         thinking = "both" if item.get("supports_reasoning") else "no"
@@ -75,14 +85,7 @@ def table_of(item: Mapping[str, Any], provider: str) -> Table:
         "video_in": bool(item.get("supports_video_in")),
         "tool_use": item.get("supports_tool_use") is not False,
     }
-    table: Table = {
-        "provider": provider,
-        "model": item["id"],
-        "max_context_size": context,
-        "capabilities": [name for name, yes in has.items() if yes],
-    }
-    if isinstance(name := item.get("display_name"), str) and shown(name):
-        table["display_name"] = shown(name)
+    table: Table = {"capabilities": [name for name, yes in has.items() if yes]}
     if item.get("protocol") == "anthropic":
         table |= {"protocol": "anthropic", "beta_api": True} | ({"adaptive_thinking": True} if has["thinking"] else {})
     efforts = item.get("think_efforts")
@@ -117,16 +120,16 @@ def write(
         and not (gaps and gaps.covers(str(table.get("model"))))
     ]
     changes.put_models(edit, login.provider, models)
+    owned = OWNED if login.described else ("display_name",)  # other keys are the user's, if the list lacks them
     for alias, table in models.items():
-        for key in OWNED:
+        for key in owned:
             if key not in table:
                 edit.delete("models", alias, key)
     if gone:
         changes.remove_models(edit, gone)
     before = edit.get("default_model")
     default = settle_default(edit, next(iter(models)))
-    if default in models and (new or default != before):
-        can = models[default]["capabilities"]
+    if default in models and (new or default != before) and (can := models[default].get("capabilities")) is not None:
         settle_thinking(edit, thinks="thinking" in can, always="always_thinking" in can)
     _put_services(edit, login, provider)
     edit.check()

@@ -14,6 +14,8 @@ from modelbay.onboarding.setup.machine import Setup
 from modelbay.onboarding.setup.steps import Given, Step
 from modelbay.onboarding.sources import catalogs
 from modelbay.onboarding.sources.catalogs import CatalogEntry, ProviderCatalog
+from modelbay.providers import presets
+from modelbay.providers.presets import Preset
 from modelbay.tui.dialogs.anything import AddAnything
 from modelbay.tui.dialogs.custom import CustomProvider
 from modelbay.tui.dialogs.known import KnownProvider
@@ -31,6 +33,7 @@ class Way(Struct):
     name: str
     title: str
     about: str
+    vendor: Preset | None = None
 
 
 WAYS = (
@@ -43,16 +46,23 @@ WAYS = (
 )
 
 
+def _own_vendors() -> list[Way]:
+    """The vendors that the user added in modelbay's home."""
+    return [Way("vendor", one.name, one.base_url or ", ".join(one.hosts), one) for one in presets.own()]
+
+
 async def add_provider(app: App[Any], state: AppState, way: str | None = None) -> Added | None:
     """Asks for a way, unless one is named, and goes it; what was added, or None."""
+    vendor = None
     if way is None:
-        chosen = await app.push_screen_wait(Menu("Add provider", WAYS, lambda one: ListRow(one.title, one.about)))
+        ways = [*_own_vendors(), *WAYS]
+        chosen = await app.push_screen_wait(Menu("Add provider", ways, lambda one: ListRow(one.title, one.about)))
         if chosen is None:
             return None
-        way = chosen.name
+        way, vendor = chosen.name, chosen.vendor
     match way:
-        case "any":
-            added = await app.push_screen_wait(AddAnything(state))
+        case "any" | "vendor":
+            added = await app.push_screen_wait(AddAnything(state, vendor))
         case "known":
             added = await _known(app, state)
         case "custom":
