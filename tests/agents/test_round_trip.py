@@ -40,7 +40,7 @@ def exported(name: str, config: Config) -> dict[str, Any]:
     exported = []
     for id in config.providers:
         try:
-            exported.append(exported_provider(config, id, to.title, to.protocols, with_keys=True))
+            exported.append(exported_provider(config, id, to, with_keys=True))
         except Unsupported:
             continue
     text = render(to.write(exported))
@@ -77,7 +77,7 @@ def test_exported_settings_are_imported_unchanged(name: str, desk: Desk):
     to = by_name(name)
     for id in config.providers:
         try:
-            exported = exported_provider(config, id, to.title, to.protocols, with_keys=True)
+            exported = exported_provider(config, id, to, with_keys=True)
         except Unsupported:
             assert (name, id) == ("codex", "chatty")
             continue

@@ -264,7 +264,7 @@ def test_no_key_leaves_without_keys(name: str, desk: Desk):
 @pytest.mark.parametrize(
     ("name", "id", "said"),
     [
-        ("codex", "chat", "Codex supports only OpenAI Responses, and provider chat uses OpenAI Compatible: a gateway"),
+        ("codex", "chat", "Codex supports only OpenAI Responses, and provider chat uses OpenAI Compatible"),
         ("claude", "acme", "Claude Code supports only Anthropic Messages, and provider acme uses OpenAI Responses"),
         ("kilo", "whole", "the URL of provider whole is a full endpoint, but Kilo Code appends the path itself"),
         ("claude", "query", "Claude Code does not support the query"),
@@ -537,7 +537,7 @@ def test_exports_to_one_file_at_once_lose_nothing(desk: Desk) -> None:
 
     def export(name: str) -> None:
         try:
-            write.write_file(to.write([exported_provider(config, name, to.title, to.protocols, with_keys=False)]), path)
+            write.write_file(to.write([exported_provider(config, name, to, with_keys=False)]), path)
         except ConfigError as error:
             errors.append(error)
 

@@ -361,11 +361,14 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
     if others:
         names = ", ".join(provider.id for provider in providers)
         raise refused(
-            provider.id, f"{AGENT.title} supports only one provider", f"name one of {names}: `modelbay export claude`"
+            AGENT.id,
+            provider.id,
+            f"{AGENT.title} supports only one provider",
+            f"name one of {names}: `modelbay export claude`",
         )
     if provider.query or provider.query_removed:
         raise refused(
-            provider.id, f"{AGENT.title} does not support the query in the base URL of provider {provider.id}"
+            AGENT.id, provider.id, f"{AGENT.title} does not support the query in the base URL of provider {provider.id}"
         )
     if provider.upstream.preset and provider.upstream.preset.addressing == "vertexai":
         _write_vertex(provider, exported)
@@ -454,11 +457,12 @@ def _write_rest(provider: ExportedProvider, exported: ExportedConfig) -> None:
     if default is not None:
         exported.settings["env", MODEL] = default.model
     done = {default.model} if default else set()
-    for model in provider.models:
-        for name in MODEL_NAMES:
-            if name in model.aliases:
-                exported.settings["env", f"ANTHROPIC_DEFAULT_{name.upper()}_MODEL"] = model.model
-                done.add(model.model)
+    for name in MODEL_NAMES:
+        named = [model for model in provider.models if name in model.aliases]
+        # titles and summaries are requested from `haiku`, whose built-in ID the gateway does not have
+        if chosen := named[-1] if named else default if provider.of_gateway else None:
+            exported.settings["env", f"ANTHROPIC_DEFAULT_{name.upper()}_MODEL"] = chosen.model
+            done.add(chosen.model)
     rest = [model for model in provider.models if model.model not in done]
     rest.sort(key=lambda model: model.display_name is None)
     if rest:

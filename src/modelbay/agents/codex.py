@@ -346,7 +346,7 @@ def _entry(provider: ExportedProvider, exported: ExportedConfig) -> Table:
     kind, target = provider.reference
     if kind == "env":
         table["env_key"] = target
-    elif kind == "command" and (words := shlex.split(target)):
+    elif words := {"command": shlex.split(target), "file": ["cat", target]}.get(kind):
         table["auth"] = {"command": words[0], "args": words[1:]}
     elif key := provider.secret():
         table["experimental_bearer_token"] = key

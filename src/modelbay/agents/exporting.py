@@ -1,7 +1,8 @@
 """A provider prepared for export to an agent: base URL, protocol, models, and the key or a reference to it."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from msgspec import Struct, field
@@ -25,6 +26,9 @@ from modelbay.providers.endpoint import endpoint_at
 from modelbay.providers.upstream import Upstream, upstream
 from modelbay.secrecy import REFERENCE, bare_url, secret_header, secret_parameter
 from modelbay.storage.paths import expanded
+
+if TYPE_CHECKING:
+    from modelbay.agents.agent import Agent
 
 SECRET = "secret; pass --keys to export it"
 NO_KEY = "none"
@@ -55,6 +59,8 @@ class ExportedProvider(Struct):
     facts: dict[str, Model] = field(default_factory=dict)
     """The known facts about each model, by alias. Most agents have no facts of their own."""
     notes: list[str] = field(default_factory=list)
+    of_gateway: bool = False
+    """Whether it is modelbay's gateway, which knows no model names but those of the configuration."""
 
     @property
     def variable(self) -> str:
@@ -120,12 +126,8 @@ class ExportedProvider(Struct):
         self.notes.append(f"{self.id}: {text}")
 
 
-def exported_provider(
-    config: Config, id: str, title: str, protocols: Sequence[Protocol], *, with_keys: bool, model_urls: bool = True
-) -> ExportedProvider:
-    """A provider and its models, for an agent that speaks `protocols`.
-
-    `title`: the agent's name. `model_urls`: whether the agent supports a base URL per model.
+def exported_provider(config: Config, id: str, agent: "Agent", *, with_keys: bool) -> ExportedProvider:
+    """A provider and its models, for an agent.
 
     Raises:
         UnknownProvider: no provider has this ID.
@@ -133,8 +135,8 @@ def exported_provider(
         ConfigError: the provider's entry is not valid.
     """
     entry = config.provider(id)
-    protocol, found = _protocol_of(config, entry, title, protocols)
-    base, query = _address(config, found, title)
+    protocol, found = _protocol_of(config, entry, agent)
+    base, query = _address(found, agent)
     models = [model for model in config.models.values() if model.provider == id and not model.flat]
     name = entry.name or (found.preset.name if found.preset else id)
     provider = ExportedProvider(id, name, entry, protocol, base, query, found, config, with_keys)
@@ -142,16 +144,16 @@ def exported_provider(
         _remove_secrets(provider)
     catalog = Catalog()
     for model in models:
-        _add_model(config, provider, model, (title, protocols, model_urls), catalog)
+        _add_model(config, provider, model, agent, catalog)
     default = next((model for model in provider.models if config.default_model in (model.alias, *model.aliases)), None)
     provider.default_model = default
     _add_key(provider)
     for what in ("proxy", "tls"):
         if getattr(entry, what) is not None:
-            why = f"{title} has no such setting, but may read the variables HTTPS_PROXY and NODE_EXTRA_CA_CERTS"
+            why = f"{agent.title} has no such setting, but may read the variables HTTPS_PROXY and NODE_EXTRA_CA_CERTS"
             provider.not_exported(what, why)
     if isinstance(entry.dialect, dict) and entry.dialect.keys() - {"preset", "prompt_cache_key", "include_usage"}:
-        provider.not_exported("dialect", f"{title} does not support it")
+        provider.not_exported("dialect", f"{agent.title} does not support it")
     return provider
 
 
@@ -172,27 +174,22 @@ def _remove_secrets(provider: ExportedProvider) -> None:
         provider.entry = replace(provider.entry, base_url=bare_url(provider.entry.base_url))
 
 
-def _protocol_of(
-    config: Config, entry: ProviderEntry, title: str, protocols: Sequence[Protocol]
-) -> tuple[Protocol, Upstream]:
+def _protocol_of(config: Config, entry: ProviderEntry, agent: "Agent") -> tuple[Protocol, Upstream]:
     usual = upstream(config, entry)
-    if usual.protocol in protocols:
+    if usual.protocol in agent.protocols:
         return usual.protocol, usual
     offered = usual.preset.protocols if usual.preset and usual.preset.addressing == "plain" else []
-    for protocol in protocols:
+    for protocol in agent.protocols:
         if protocol in offered:
             asked = ModelEntry(alias="", provider=entry.id, model="", protocol=protocol)
             return protocol, upstream(config, entry, asked)
-    wanted = " or ".join(APIS[protocol] for protocol in protocols)
+    wanted = " or ".join(APIS[protocol] for protocol in agent.protocols)
     raise refused(
-        entry.id,
-        f"{title} supports only {wanted}, and provider {entry.id} uses {APIS[usual.protocol]}: "
-        "a gateway that translates is required",
-        f"choose a provider that uses {wanted}: `modelbay provider list`",
+        agent.id, entry.id, f"{agent.title} supports only {wanted}, and provider {entry.id} uses {APIS[usual.protocol]}"
     )
 
 
-def _address(config: Config, found: Upstream, title: str) -> tuple[str, dict[str, str]]:
+def _address(found: Upstream, agent: "Agent") -> tuple[str, dict[str, str]]:
     """The base URL that agents append paths to, and its query."""
     entry, addressing = found.provider, found.preset.addressing if found.preset else "plain"
     base = urls.base_of(found.base_url) if found.full_url is not False else found.base_url
@@ -200,15 +197,17 @@ def _address(config: Config, found: Upstream, title: str) -> tuple[str, dict[str
         base = urls.azure_url(base, "", "")
         if entry.api_version or "api-version=" in base:
             raise refused(
+                agent.id,
                 entry.id,
-                f"{title} calls Azure without an api-version, but provider {entry.id} has one",
+                f"{agent.title} calls Azure without an api-version, but provider {entry.id} has one",
                 f"add the resource's /openai/v1 without api-version: `modelbay provider add azure --id {entry.id}-v1`",
             )
     parts = urlsplit(base)
     if found.full_url is not False and (found.full_url or urls.is_endpoint(base)) and base == found.base_url:
         raise refused(
+            agent.id,
             entry.id,
-            f"the URL of provider {entry.id} is a full endpoint, but {title} appends the path itself: a gateway is required",
+            f"the URL of provider {entry.id} is a full endpoint, but {agent.title} appends the path itself",
         )
     return urlunsplit(parts._replace(query="")), dict(parse_qsl(parts.query, keep_blank_values=True))
 
@@ -217,21 +216,20 @@ def _add_model(
     config: Config,
     provider: ExportedProvider,
     model: ModelEntry,
-    agent: tuple[str, Sequence[Protocol], bool],
+    agent: "Agent",
     catalog: Catalog,
 ) -> None:
-    title, protocols, model_urls = agent
     protocol = model.protocol or provider.protocol
-    if protocol not in protocols:
-        provider.not_exported(f"model {model.alias}", f"{title} does not support {APIS[protocol]}")
+    if protocol not in agent.protocols:
+        provider.not_exported(f"model {model.alias}", f"{agent.title} does not support {APIS[protocol]}")
         return
     served = upstream(config, provider.entry, model)
     if served.origin != provider.upstream.origin and _has_own_credential(provider, model):
-        why = f"{title} would send the key of {provider.id} to {served.origin}"
+        why = f"{agent.title} would send the key of {provider.id} to {served.origin}"
         provider.not_exported(f"model {model.alias}", why)
         return
-    if not model_urls and served.base_url != provider.upstream.base_url:
-        why = f"its base URL is {bare_url(served.base_url)}, but {title} supports one base URL per provider"
+    if not agent.model_urls and served.base_url != provider.upstream.base_url:
+        why = f"its base URL is {bare_url(served.base_url)}, but {agent.title} supports one base URL per provider"
         provider.not_exported(f"model {model.alias}", why)
         return
     if protocol != provider.protocol:
@@ -274,9 +272,9 @@ def _absolute(config: Config, kind: str, rest: str) -> str:
     return f"{{{kind}:{rest}}}"
 
 
-def refused(id: str, message: str, hint: str | None = None) -> Unsupported:
-    """The error for a provider that an agent cannot use."""
-    hint = hint or "choose another provider: `modelbay provider list`"
+def refused(agent: str, id: str, message: str, hint: str | None = None) -> Unsupported:
+    """The error for a provider that an agent cannot use. The gateway can use any provider."""
+    hint = hint or f"use it through the gateway: `modelbay export {agent} --gateway`"
     return Unsupported(message, setting="provider", hint=hint, provider=id)
 
 

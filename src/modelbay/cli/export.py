@@ -1,33 +1,48 @@
 """`modelbay export`: providers for a coding agent."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from modelbay.agents import NAMES
 from modelbay.cli import terminal
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 
+if TYPE_CHECKING:
+    from modelbay.agents.agent import Agent
+    from modelbay.agents.exporting import ExportedProvider
+    from modelbay.config.schema import Config
+
 
 @click.command()
 @click.argument("agent", type=click.Choice(NAMES))
-@click.argument("providers", nargs=-1, required=True, metavar="PROVIDER...")
+@click.argument("providers", nargs=-1, metavar="[PROVIDER...]")
+@click.option("--gateway", is_flag=True, help="Export the gateway with all models, instead of providers.")
 @click.option("--keys", is_flag=True, help="Include API keys that the agent cannot read by reference.")
 @click.option("--write", is_flag=True, help="Write to the agent's file, and save its previous content next to it.")
 @pass_settings
-def export(settings: GlobalOptions, /, agent: str, providers: tuple[str, ...], keys: bool, write: bool) -> None:
+def export(
+    settings: GlobalOptions, /, agent: str, providers: tuple[str, ...], gateway: bool, keys: bool, write: bool
+) -> None:
     """Print the entries for PROVIDER in the configuration of the coding agent AGENT.
 
     A key stays a reference if the agent supports it. Otherwise the entry names an environment variable.
+
+    With --gateway, the agent uses every configured model through modelbay's gateway, with the key of the client "local". An agent
+    that does not support references gets this key itself with --write.
     """
     from modelbay.agents import by_name
-    from modelbay.agents.exporting import exported_provider
     from modelbay.agents.write import render, write_file
     from modelbay.config.load import load
 
+    if gateway == bool(providers):
+        raise click.UsageError("pass either PROVIDER or --gateway", click.get_current_context())
     config = load(settings.config)
     to = by_name(agent)
-    ids = list(dict.fromkeys(providers))
     exported = to.write(
-        [exported_provider(config, id, to.title, to.protocols, with_keys=keys, model_urls=to.model_urls) for id in ids]
+        [_gateway(config, to, with_keys=keys or write)]
+        if gateway
+        else _providers(config, to, providers, with_keys=keys)
     )
     file = to.files()[-1]
     if write:
@@ -50,3 +65,18 @@ def export(settings: GlobalOptions, /, agent: str, providers: tuple[str, ...], k
         terminal.warning(note)
     if exported.command:
         terminal.note(f"try it: {exported.command}")
+
+
+def _providers(config: "Config", to: "Agent", ids: tuple[str, ...], *, with_keys: bool) -> "list[ExportedProvider]":
+    from modelbay.agents.exporting import exported_provider
+
+    return [exported_provider(config, id, to, with_keys=with_keys) for id in dict.fromkeys(ids)]
+
+
+def _gateway(config: "Config", to: "Agent", *, with_keys: bool) -> "ExportedProvider":
+    from modelbay.agents.gateway_provider import gateway_provider
+    from modelbay.gateway.clients import ClientKeys
+
+    clients = ClientKeys()
+    clients.local_key()
+    return gateway_provider(config, to, clients.local_file, with_keys=with_keys)
