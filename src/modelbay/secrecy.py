@@ -432,8 +432,8 @@ _FEW = 200
 class StreamRedactor:
     """Masks registered values in a stream of bytes, even if one is split between two pieces.
 
-    Only an end that may be the beginning of a value is held back. A value in an unusual mixture of escapes is not found,
-    unlike in `redact`.
+    Only an end that may be the beginning of a value is held back. For replies, which must not lose ordinary words: unlike
+    `redact`, it leaves values that are short or plain words, such as the key "not-needed", and unusual mixtures of escapes.
     """
 
     def __init__(self) -> None:
@@ -465,7 +465,8 @@ class StreamRedactor:
 
     def _read_forms(self) -> None:
         self._forms = _values()
-        self._sorted = sorted(form.encode("utf-8", "surrogatepass").decode("latin-1") for form in self._forms)
+        found = {form for value in list(_known) if not guessable("", value) for form in _spellings(value)}
+        self._sorted = sorted(form.encode("utf-8", "surrogatepass").decode("latin-1") for form in found)
         self._beginnings = {form[:SHORTEST] for form in self._sorted}
         few = len(self._beginnings) <= _FEW  # keys of one vendor begin alike
         self._begins = re.compile("|".join(map(re.escape, self._beginnings))) if few else None

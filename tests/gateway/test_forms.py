@@ -84,6 +84,13 @@ def test_headers_of_the_part_may_be_written_in_any_way(headers: bytes) -> None:
     assert form.ended
 
 
+def test_a_file_is_not_a_field() -> None:
+    form = UploadForm(TYPE)
+    form.feed(part("model", b"weights", '; filename="model"') + MODEL)
+    form.feed(END)
+    assert form.model == "whisper"
+
+
 def test_an_empty_model_is_a_model() -> None:
     form = UploadForm(TYPE)
     form.feed(part("model", b"") + END)

@@ -20,7 +20,6 @@ from modelbay.gateway.stores import Stores
 from modelbay.opened import Opened, Sending
 from modelbay.protocols.google.request import FRAMING
 from modelbay.routing.retry import Policy
-from modelbay.secrecy import redact
 from modelbay.serving.refusals import not_valid
 from modelbay.target import Target
 
@@ -80,7 +79,7 @@ class Exchange:
             self.error = error
             self.attempts = error.attempts
             fields = [*headers.returned(error.headers, passed=True), *self._fields()]
-            await self._responder.whole(error.status or 502, without_secrets(error.received), fields)
+            await self._responder.whole(error.status or 502, error.received, fields)
 
     # --- the call ---
 
@@ -109,7 +108,7 @@ class Exchange:
         path = passed_path(rules, "stream" if stream else "generate", target.model.id, request.query)
         lessons = providers.adaptations(target)
         call = body.call(target, path, generates=True, stream=stream, lessons=lessons)
-        call.headers |= headers.sent_on(request.headers, rules)
+        call.headers |= headers.sent_on(request.headers, rules, headers.changes(call.warnings))
         self._warnings = call.warnings
         return Prepared(Sending(target, call, await providers.endpoint(target, path, stream=stream)), stream)
 
@@ -247,8 +246,3 @@ class Exchange:
             warnings=self._warnings,
             overhead=self._overhead,
         )
-
-
-def without_secrets(body: bytes) -> bytes:
-    """A body with the secrets replaced that are known to modelbay."""
-    return redact(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from modelbay.events import Warned
 from modelbay.protocols.codec import PassRules
-from modelbay.secrecy import named_secret
+from modelbay.secrecy import named_secret, redact
 
 Field = tuple[bytes, bytes]
 
@@ -61,7 +61,7 @@ def returned(headers: Mapping[str, str], *, passed: bool) -> list[Field]:
     """The headers of a provider's response that the client gets. `passed`: it gets the body unchanged, too, so that the
     content type is valid. Names are in lower case."""
     names = (*RETURNED, "content-type") if passed else RETURNED
-    return [_field(name, value) for name, value in headers.items() if _passes(name, names)]
+    return [_field(name, redact(value)) for name, value in headers.items() if _passes(name, names)]
 
 
 def own(

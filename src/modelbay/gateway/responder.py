@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 
+from modelbay.secrecy import StreamRedactor, redact_bytes
 from modelbay.serving.asgi import Send
 
 SILENCE = 15.0
@@ -26,6 +27,7 @@ class Responder:
         """Bytes of the body."""
         self.fields: Fields = list(fields)
         self._send = send
+        self._redactor = StreamRedactor()
         self._at_boundary = True
         self._written_at = 0.0
         self._ping = b""
@@ -33,7 +35,8 @@ class Responder:
         self._pinging: asyncio.Future[None] | None = None
 
     async def whole(self, status: int, body: bytes, fields: Iterable[tuple[bytes, bytes]]) -> None:
-        """Send a whole response. `fields` has its content type."""
+        """Send a whole response. `fields` has its content type. Known secrets in the body are masked."""
+        body = redact_bytes(body) if status >= 400 else self._redactor.feed(body) + self._redactor.close()
         others = [(name, value) for name, value in fields if name != b"content-length"]
         await self._start(status, [*others, (b"content-length", b"%d" % len(body))])
         self.ended = True
@@ -50,11 +53,16 @@ class Responder:
             self._timer = loop.call_later(SILENCE, self._watch)
 
     async def write(self, data: bytes) -> None:
-        """Send a piece; waits while the client reads slowly."""
+        """Send a piece, with known secrets masked; waits while the client reads slowly."""
+        if not data:
+            return
+        self._at_boundary = data.endswith(_BLANK)
+        await self._write(self._redactor.feed(data))
+
+    async def _write(self, data: bytes) -> None:
         if not data:
             return
         self.sent += len(data)
-        self._at_boundary = data.endswith(_BLANK)
         if self._ping:
             self._written_at = asyncio.get_running_loop().time()
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
@@ -62,6 +70,7 @@ class Responder:
     async def end(self) -> None:
         """End a response in pieces."""
         self.stop()
+        await self._write(self._redactor.close())
         self.ended = True
         await self._send({"type": "http.response.body", "body": b""})
 
