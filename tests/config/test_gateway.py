@@ -3,12 +3,9 @@
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
-from modelbay.config.entries import gateway_at
 from modelbay.config.load import parse
 from modelbay.config.schema import Config, GatewaySettings, Problem
-from modelbay.errors import ConfigError
 from modelbay.secrecy import MASK, redact
 
 PATH = Path("/home/me/config.toml")
@@ -119,7 +116,7 @@ def test_a_wrong_setting_is_reported_with_its_line_and_the_gateway_does_not_star
 def test_a_loopback_host_may_be_used_without_keys(host: str) -> None:
     settings = read(f'host = "{host}"\nauth = "none"').gateway
     assert settings is not None
-    assert not settings.exposed
+    assert settings.auth == "none"
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "gateway.lan", "127.0.0.1.evil.example"])
@@ -128,20 +125,6 @@ def test_another_host_must_not_be_used_without_keys(host: str) -> None:
     assert (found.line, found.where) == (3, "gateway.auth")
     assert found.message == f'"none" is not allowed with host "{host}"'
     assert found.hint == 'set auth = "keys", or a loopback host such as 127.0.0.1'
-
-
-def test_options_of_the_command_are_checked_like_the_table() -> None:
-    local = GatewaySettings(auth="none", names={"a": "b"})
-    assert gateway_at(local, None, None) == local
-    assert gateway_at(local, "[::1]", 9) == replace(local, host="::1", port=9)
-    assert gateway_at(GatewaySettings(), "0.0.0.0", None).host == "0.0.0.0"
-    with pytest.raises(ConfigError, match=r'gateway\.auth: "none" is not allowed with host "0\.0\.0\.0"') as caught:
-        gateway_at(local, "0.0.0.0", None)
-    assert caught.value.hint == 'set auth = "keys", or a loopback host such as 127.0.0.1'
-    with pytest.raises(ConfigError, match=r'gateway\.host: "a/b" is not a host name or address'):
-        gateway_at(local, "a/b", None)
-    with pytest.raises(ConfigError, match=r"gateway\.port: expected a whole number <= 65535"):
-        gateway_at(local, None, 70_000)
 
 
 @pytest.mark.parametrize(

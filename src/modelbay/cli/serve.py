@@ -1,13 +1,19 @@
 """`modelbay serve`: the gateway."""
 
-from typing import Literal
+import sys
+from typing import TYPE_CHECKING, Literal
 
 import click
+from click.core import ParameterSource
 
 from modelbay.cli import terminal
 from modelbay.cli.terminal import CommandFailed, GlobalOptions, pass_settings
 from modelbay.config.load import load
 from modelbay.storage.paths import STDIN
+
+if TYPE_CHECKING:
+    from modelbay.config.schema import Config
+    from modelbay.gateway.workers import Options
 
 MOST_WORKERS = 64
 
@@ -27,9 +33,17 @@ MOST_WORKERS = 64
     show_default=True,
     help="Format of the log on standard error.",
 )
+@click.option(
+    "--install", is_flag=True, help="Write a service that runs the gateway at each login, and do not run it now."
+)
 @pass_settings
 def serve(
-    settings: GlobalOptions, host: str | None, port: int | None, workers: int, log_format: Literal["text", "json"]
+    settings: GlobalOptions,
+    host: str | None,
+    port: int | None,
+    workers: int,
+    log_format: Literal["text", "json"],
+    install: bool,
 ) -> None:
     """Run the gateway: an HTTP server for programs that speak Chat Completions, Responses, Anthropic Messages or Gemini. They
     use every configured model through it, whichever protocol its provider speaks.
@@ -38,19 +52,25 @@ def serve(
     first start creates the client `local`, whose key `modelbay export AGENT --gateway` uses.
 
     Changes of config.toml are used at once. Press Ctrl-C to stop; SIGTERM waits up to 60 seconds for requests in progress.
+
+    With --install, a systemd user unit is written on Linux, and a launchd agent on macOS, with the options of this command.
     """
     from modelbay.gateway.clients import ClientKeys
     from modelbay.gateway.workers import Options, gateway_of, log_to_stderr, run
     from modelbay.serving.server import listen, url_of
 
-    if workers > 1 and settings.config == STDIN:
-        raise click.UsageError("--workers cannot be combined with --config -", click.get_current_context())
+    if (workers > 1 or install) and settings.config == STDIN:
+        name = "--install" if install else "--workers"
+        raise click.UsageError(f"{name} cannot be combined with --config -", click.get_current_context())
     config = load(settings.config)
     table = config.gateway
     address = host or (table.host if table else "127.0.0.1")
     wanted = port if port is not None else table.port if table else 0
     options = Options(address, settings.config, log_format, workers)
     gateway_of(options)  # raises what is wrong before a port is used
+    if install:
+        _install(config, options)
+        return
     log_to_stderr(log_format)
     clients = ClientKeys()
     clients.create_local_once()
@@ -71,3 +91,24 @@ def serve(
             "Create a key for a program with `modelbay client add NAME`. Press Ctrl-C to stop.\n"
         )
     run(options, listener)
+
+
+def _install(config: "Config", options: "Options") -> None:
+    """Writes the service file, and prints the commands for it."""
+    from modelbay.gateway.service import gateway_service, install, shell_variables
+
+    given = click.get_current_context()
+    words: list[str] = []
+    for name in ("host", "port", "workers", "log_format"):
+        if given.get_parameter_source(name) == ParameterSource.COMMANDLINE:
+            words += [f"--{name.replace('_', '-')}", str(given.params[name])]
+    if options.config:
+        words += ["--config", str(options.config.absolute())]
+    service = gateway_service(words, sys.platform)
+    changed = install(service)
+    terminal.write(f"{'Written to' if changed else 'Already up to date:'} {service.path}\n")
+    for text, commands in (("Start it", service.start), ("Stop it", service.stop), ("Show its log", (service.log,))):
+        terminal.note(f"{text}: {' && '.join(commands)}")
+    if names := shell_variables(config):
+        terminal.warning(f"the service does not have these variables of your shell: {', '.join(names)}")
+        terminal.note("Store a key where the service can read it: `modelbay key set PROVIDER`")

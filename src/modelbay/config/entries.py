@@ -20,8 +20,7 @@ from modelbay.config.schema import (
     Table,
     ThinkingDefaults,
 )
-from modelbay.errors import ConfigError
-from modelbay.origin import origin
+from modelbay.origin import is_loopback, origin
 from modelbay.secrecy import REFERENCE, REFERENCES, misspelled_reference
 
 Made = TypeVar("Made", bound=Struct)
@@ -72,22 +71,9 @@ def gateway_settings(value: object) -> GatewaySettings:
         hosts=[_host_name(name, "hosts") for name in read.hosts],
         cors_origins=[_web_origin(text) for text in read.cors_origins],
     )
-    if settings.exposed:
+    if settings.auth == "none" and not is_loopback(settings.host):
         raise Unusable(f'"none" is not allowed with host "{settings.host}"', "auth", hint=LOCAL_ONLY)
     return settings
-
-
-def gateway_at(settings: GatewaySettings, host: str | None, port: int | None) -> GatewaySettings:
-    """The settings with another host and port, where they are given. They are checked like those of the file.
-
-    Raises:
-        ConfigError: a value is not valid, or other machines could call the gateway without a key.
-    """
-    given = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
-    try:
-        return gateway_settings(asdict(settings) | given)
-    except Unusable as unusable:
-        raise ConfigError(f"{'.'.join(('gateway', *unusable.keys))}: {unusable}", hint=unusable.hint) from None
 
 
 def _host_name(text: str, key: str) -> str:

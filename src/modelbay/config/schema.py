@@ -15,7 +15,7 @@ from modelbay.config.provider_types import TYPE_OF
 from modelbay.conversation import Protocol
 from modelbay.errors import UnknownModel, UnknownProvider
 from modelbay.model import Cost
-from modelbay.origin import ANYWHERE, Origin, is_loopback
+from modelbay.origin import ANYWHERE, Origin
 
 Table: TypeAlias = dict[str, Any]
 """A table as `tomllib` gives it."""
@@ -176,11 +176,6 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Maximum size of a request (64 MiB)."""
     concurrent: Count = 64
     """Maximum requests of one client at the same time (64)."""
-
-    @property
-    def exposed(self) -> bool:
-        """Whether other machines could call it without a key: it must not start."""
-        return self.auth == "none" and not is_loopback(self.host)
 
     @property
     def local_url(self) -> str:

@@ -185,18 +185,11 @@ class ClientKeys:
             Cache().write(b"", USES, client.name)
 
     def _refresh(self) -> None:
-        """Reads the file if it is not the one that was read last. Every change replaces it, so it has another inode."""
-        identity: tuple[int, ...] | None = ()
-        try:
-            found = self.file.stat()
-            identity = (found.st_ino, found.st_dev, found.st_mtime_ns, found.st_size)
-        except FileNotFoundError:
-            pass
-        except OSError:
-            identity = None  # reading it reports the reason
-        if identity is None or identity != self._identity:
+        """Reads the file if it is not the one that was read last."""
+        found = files.identity(self.file)
+        if found is None or found != self._identity:
             self._by_digest = {client.sha256: client for client in self.all()}
-            self._identity = identity
+            self._identity = found
 
     def _add(self, name: str, key: Hidden) -> None:
         """Adds a client, under the lock of the file."""
