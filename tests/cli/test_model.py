@@ -141,6 +141,7 @@ provider           acme
 protocol           openai_chat
 name               Simulator 1                                        models
 context window     100k                                               config
+max input          100k                                               models
 max output         32k                                                models
 price              $1 in, $4 out, $0.1 cache read, $1.25 cache write  models
 audio_in           no                                                 models

@@ -101,7 +101,14 @@ def test_the_protocol_and_the_form_of_a_list(
     path: str, headers: dict[str, str], query: str, protocol: str, form: str
 ) -> None:
     assert protocol_of(path, headers, query) == protocol
-    assert list_form(path, headers, query) == form
+    assert list_form("models", path, headers, query) == form
+
+
+def test_other_catalogs_have_a_form_of_their_own() -> None:
+    for path, form in (("/v1/model/info", "litellm"), ("/api.json", "models_dev"), ("/registry.json", "registry")):
+        route, _ = TABLE.find("GET", path)
+        assert route is not None
+        assert list_form(route.action, path, {"anthropic-version": "1"}, "provider=true") == form
 
 
 def test_the_table_is_imported_without_the_simulator_and_the_codecs() -> None:

@@ -26,7 +26,10 @@ Action: TypeAlias = Literal[
     # of the simulator only
     "upload", "managed", "device", "token", "revoke", "about_login", "simulate", "page",
 ]  # fmt: skip
-ListForm: TypeAlias = Literal["openai", "anthropic", "google", "codex", "manifest", "extended"]
+ListForm: TypeAlias = Literal[
+    "openai", "anthropic", "google", "codex", "litellm", "models_dev", "registry", "manifest", "extended"
+]
+"""The form of a model list. The manifest describes the server as a provider, and the extended list has its models."""
 
 STATUS: frozenset[Action] = frozenset(("root", "health", "live", "ready"))
 """Actions about the server's own state. They need no key."""
@@ -205,8 +208,13 @@ def protocol_of(path: str, headers: Mapping[str, str], query: str = "") -> str:
     return "openai_responses" if _has(path, "responses") or _is_codex(query) else "openai_chat"
 
 
-def list_form(path: str, headers: Mapping[str, str], query: str) -> ListForm:
+_FORMS: dict[Action, ListForm] = {"model_info": "litellm", "api_json": "models_dev", "registry": "registry"}
+
+
+def list_form(action: Action, path: str, headers: Mapping[str, str], query: str) -> ListForm:
     """The form of a model list that the client of a request reads."""
+    if action in _FORMS:
+        return _FORMS[action]
     parameters = dict(parse_qsl(query)) if query else {}
     if parameters.get("provider") == "true":
         return "manifest"

@@ -64,7 +64,12 @@ _TABLE = (
         )
     ),
     SimulatedModel(_model("sim-vision", "Simulator Vision", *_PLAIN, "audio_in", "video_in", "document_in", context=1_000_000)),
-    SimulatedModel(_model("sim-text", "Simulator Text", context=32_000, output=8_000, price=Cost(input=0.1, output=0.2))),
+    SimulatedModel(
+        _model(
+            "sim-text", "Simulator Text",
+            context=32_000, output=8_000, price=Cost(input=0.1, output=0.2, cache_read=0.0, cache_write=0.0),
+        )
+    ),
     SimulatedModel(_model("sim-small", "Simulator Small", *_PLAIN, context=2_000, output=1_000)),
     SimulatedModel(_model("sim-echo", "Simulator Echo", *_PLAIN, "always_thinking"), requires_reasoning_back=True),
     SimulatedModel(_model("sim-o1", "Simulator O1", *_PLAIN, "always_thinking"), refuses_max_tokens=True),

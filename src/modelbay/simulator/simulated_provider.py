@@ -17,15 +17,16 @@ from modelbay.errors import MalformedReply, ModelbayError
 from modelbay.json_text import decode
 from modelbay.protocols.codec import Call, Codec, codec
 from modelbay.serving.keys import keys_of
-from modelbay.serving.routes import MOUNTS, ROWS, Action, Route, RouteRow, RouteTable, protocol_of
+from modelbay.serving.model_lists import ModelList
+from modelbay.serving.replies import token_count
+from modelbay.serving.routes import MOUNTS, ROWS, Action, ListForm, Route, RouteRow, RouteTable, list_form, protocol_of
 from modelbay.simulator import brain, error_messages, faults, login_server, responses
 from modelbay.simulator.login_server import LoginServer, managed_form
-from modelbay.simulator.model_lists import COUNTS, FORMS
 from modelbay.simulator.request_rules import CheckedRequest, check
 from modelbay.simulator.responses import SimulatedResponse
 from modelbay.simulator.signatures import SECRET
 from modelbay.simulator.simulated_exchange import SimulatedExchange
-from modelbay.simulator.simulated_models import SimulatedModel, SimulatedModels
+from modelbay.simulator.simulated_models import CREATED, SimulatedModel, SimulatedModels
 from modelbay.simulator.token_counts import PromptCache, prompt_tokens
 from modelbay.simulator.traits import TRAITS, ProtocolTraits
 
@@ -88,6 +89,9 @@ class SimulatedProvider:
             "count": self._count,
             "models": self._models,
             "model": self._model,
+            "model_info": self._models,
+            "api_json": self._models,
+            "registry": self._models,
             "upload": self._upload,
             "managed": self._managed,
             "device": self._log_in,
@@ -236,8 +240,7 @@ class SimulatedProvider:
         call = self._call(incoming, route, traits)
         conversation = self._conversation(call, route, traits, codec(traits.protocol))
         self._facts(conversation.model, traits)
-        count = COUNTS[traits.protocol](prompt_tokens(conversation))
-        return Outcome(responses.whole(200, msgspec.json.encode(count)), traits.protocol)
+        return _json(token_count(traits.protocol, prompt_tokens(conversation)), traits)
 
     def _upload(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
         """Stores a file as Moonshot does. A conversation then refers to it as `ms://<id>`."""
@@ -260,19 +263,26 @@ class SimulatedProvider:
             "purpose": str(purpose.get_payload()).strip(),
             "status": "ok",
         }
-        return Outcome(responses.whole(200, msgspec.json.encode(said)), traits.protocol)
+        return _json(said, traits)
 
     def _models(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
-        one, many = FORMS[traits.protocol]
-        listed = many([one(facts) for facts in self.models.by_id.values()])
-        return Outcome(responses.whole(200, msgspec.json.encode(listed)), traits.protocol)
+        return _json(self._listed(incoming).body(self._form(incoming, route)), traits)
+
+    def _model(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
+        model = self._facts(route.model, traits).model
+        return _json(self._listed(incoming).item(self._form(incoming, route), model), traits)
+
+    def _listed(self, incoming: Incoming) -> ModelList:
+        return ModelList([facts.model for facts in self.models.by_id.values()], _origin(incoming), CREATED)
+
+    def _form(self, incoming: Incoming, route: Route) -> ListForm:
+        return list_form(route.action, incoming.path, incoming.headers, incoming.query)
 
     def _managed(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
-        listed = {"object": "list", "data": [managed_form(facts) for facts in self.models.by_id.values()]}
-        return Outcome(responses.whole(200, msgspec.json.encode(listed)), traits.protocol)
+        return _json({"object": "list", "data": [managed_form(facts) for facts in self.models.by_id.values()]}, traits)
 
     def _log_in(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
-        origin = f"http://{incoming.headers.get('host', 'localhost')}"
+        origin = _origin(incoming)
         match route.action:
             case "device":
                 answer = self.logins.device(incoming.body, origin)
@@ -289,8 +299,11 @@ class SimulatedProvider:
                 answer = self.logins.simulate(what, incoming.body, incoming.query)
         return Outcome(answer, traits.protocol)
 
-    def _model(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
-        one, _ = FORMS[traits.protocol]
-        return Outcome(
-            responses.whole(200, msgspec.json.encode(one(self._facts(route.model, traits)))), traits.protocol
-        )
+
+def _json(body: Extra, traits: ProtocolTraits) -> Outcome:
+    return Outcome(responses.whole(200, msgspec.json.encode(body)), traits.protocol)
+
+
+def _origin(incoming: Incoming) -> str:
+    """The URL of the simulator, as the client addresses it."""
+    return f"http://{incoming.headers.get('host', 'localhost')}"
