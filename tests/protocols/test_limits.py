@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from modelbay.catalog.knowledge import known
-from modelbay.conversation import Conversation, Media, Settings, Text, Turn, user
+from modelbay.conversation import Conversation, Media, Reasoning, Settings, Text, Turn, user
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import Unsupported
 from modelbay.model import Model
 from modelbay.protocols.codec import NAMES, codec
+from modelbay.protocols.limits import within_output_limit
 from modelbay.providers import presets
 from tests.protocols.provider_rules import refusal
 
@@ -122,6 +123,26 @@ def test_metadata_that_openai_refuses_is_reported():
     assert list(body["metadata"]) == [f"k{number}" for number in range(16)]
     assert len(report) == 1
     assert refusal("openai_chat", asked(metadata=metadata)) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "wanted", "budget", "sent", "kept"),
+    [
+        ({"max_output_tokens": 8192}, 128_000, 32_000, 8192, 7168),
+        ({"max_context_tokens": 8192}, 128_000, 8000, 8192, 8000),
+        ({"max_output_tokens": 8192}, 9000, 32_000, 8192, 32_000),
+        ({"max_output_tokens": 8192}, 8192, None, 8192, None),
+        ({"max_output_tokens": 8192}, None, 9000, None, 9000),
+        ({}, 128_000, 32_000, 128_000, 32_000),
+        ({"max_output_tokens": 1000}, 4000, 2000, 1000, 999),
+    ],
+)
+def test_output_is_limited_with_the_thinking_in_it(model, wanted, budget, sent, kept):
+    settings = Settings(max_output_tokens=wanted, reasoning=Reasoning(budget=budget))
+    report = within_output_limit(settings, Model(id="m", **model))
+    assert settings.reasoning is not None
+    assert (settings.max_output_tokens, settings.reasoning.budget) == (sent, kept)
+    assert [warning.setting for warning in report] == (["max_output_tokens"] if sent != wanted else [])
 
 
 def test_more_stop_sequences_than_a_vendor_takes_are_refused_by_name():

@@ -19,6 +19,7 @@ from modelbay.gateway.revision import Revision
 from modelbay.gateway.stores import Stores
 from modelbay.opened import Opened, Sending
 from modelbay.protocols.google.request import FRAMING
+from modelbay.protocols.limits import within_output_limit
 from modelbay.routing.retry import Policy
 from modelbay.serving.refusals import not_valid
 from modelbay.target import Target
@@ -117,12 +118,13 @@ class Exchange:
         asked = replace(conversation, settings=replace(conversation.settings), turns=list(conversation.turns))
         if asked.settings.max_output_tokens is None and target.model.output_tokens_explicit:
             asked.settings.max_output_tokens = target.model.max_output_tokens
+        clamped = within_output_limit(asked.settings, target.model)
         asked = await self._stores.restored(self._request, target, asked)
         try:
             sending = await self._revision.providers.ready(asked, target)
         except MISREAD as error:
             raise not_valid(f"invalid request: {type(error).__name__}: {error}") from error
-        self._warnings = sending.call.warnings
+        self._warnings = clamped + sending.call.warnings
         if self._revision.settings.strict and (
             dropped := [warning.setting for warning in self._warnings if warning.dropped]
         ):

@@ -19,15 +19,13 @@ from modelbay.events import Warned
 from modelbay.json_members import ObjectText, RepeatedName
 from modelbay.json_text import decode, encode
 from modelbay.line import adapted
-from modelbay.model import Model
 from modelbay.protocols.codec import GROUPS, Call, PassRules
 from modelbay.protocols.dispositions import dropped
+from modelbay.protocols.limits import output_clamped, output_limit, reduced_budget
 from modelbay.providers.adaptation import Adaptation, adapt
 from modelbay.providers.message_lessons import LESSONS
 from modelbay.target import Target
 
-_LEAST_BUDGET = 1024
-"""Anthropic's minimum of thinking tokens."""
 _CREDENTIALS = frozenset(("key", "api_key", "access_token", "oauth_token"))
 """Query parameters that authenticate a client. They are not sent on."""
 _CAPITAL = re.compile(r"(?=[A-Z])")
@@ -168,7 +166,7 @@ class _Edits:
         """Reduce maximum output tokens to the model's limit, and thinking budgets that were below them with them. Set the
         maximum that the user configured, if the client sets none."""
         model = self._target.model
-        limit = _limit(model)
+        limit = output_limit(model)
         known = [(*found, _number(found[0], found[1])) for found in self._places(self._rules.limits)]
         if not known and model.output_tokens_explicit and model.max_output_tokens is not None:
             self._add_limit(model.max_output_tokens)
@@ -179,14 +177,12 @@ class _Edits:
             return
         for holder, name, value in above:
             _write_number(holder, name, limit)
-            self.report.append(
-                Warned(f"{name} {value:.0f} is sent as {limit}, the maximum of {model.id}", "max_output_tokens")
-            )
+            self.report.append(output_clamped(name, value, limit, model))
         before = max(value for _, _, value in above)
         for holder, name in self._places(self._rules.budgets):
             budget = _number(holder, name)
             if budget is not None and limit <= budget < before:
-                _write_number(holder, name, max(limit - _LEAST_BUDGET, min(_LEAST_BUDGET, limit - 1)))
+                _write_number(holder, name, reduced_budget(limit))
 
     def _add_limit(self, most: int) -> None:
         holder, _, name = self._rules.limits[0].rpartition(".")
@@ -265,11 +261,6 @@ def _spelled(holder: ObjectText, name: str) -> str:
 @lru_cache(maxsize=256)
 def _snake(name: str) -> str:
     return _CAPITAL.sub("_", name).lower()
-
-
-def _limit(model: Model) -> int | None:
-    """The maximum output tokens of a model; None if unknown."""
-    return min((most for most in (model.max_output_tokens, model.max_context_tokens) if most), default=None)
 
 
 def _number(holder: ObjectText, name: str) -> float | None:

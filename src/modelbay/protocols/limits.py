@@ -19,6 +19,41 @@ _METADATA = 16, 64, 512
 """OpenAI's maximum number of entries, and maximum lengths of name and value."""
 
 
+LEAST_BUDGET = 1024
+"""Anthropic's minimum of thinking tokens."""
+
+
+def output_limit(model: Model) -> int | None:
+    """The maximum output tokens of a model; None if unknown."""
+    return min((most for most in (model.max_output_tokens, model.max_context_tokens) if most), default=None)
+
+
+def reduced_budget(limit: int) -> int:
+    """The thinking budget for a request whose maximum output tokens were reduced to `limit`, which must be above it."""
+    return max(limit - LEAST_BUDGET, min(LEAST_BUDGET, limit - 1))
+
+
+def within_output_limit(settings: Settings, model: Model) -> list[Warned]:
+    """Reduce maximum output tokens in `settings` to the model's limit, and a thinking budget that was below them with
+    them. Clients that do not know the limit ask for the whole context window."""
+    limit, asked = output_limit(model), settings.max_output_tokens
+    if limit is None or asked is None or asked <= limit:
+        return []
+    settings.max_output_tokens = limit
+    if (
+        (thinking := settings.reasoning) is not None
+        and thinking.budget is not None
+        and limit <= thinking.budget < asked
+    ):
+        settings.reasoning = replace(thinking, budget=reduced_budget(limit))
+    return [output_clamped("max_output_tokens", asked, limit, model)]
+
+
+def output_clamped(name: str, asked: float, limit: int, model: Model) -> Warned:
+    """The warning about reduced maximum output tokens; `name` is the field's."""
+    return Warned(f"{name} {asked:.0f} is sent as {limit}, the maximum of {model.id}", "max_output_tokens")
+
+
 def limited(
     conversation: Conversation, settings: Settings, protocol: str, model: Model, dialect: Dialect, report: list[Warned]
 ) -> Settings:
