@@ -106,6 +106,8 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     """Fields added to every request body (`anthropic_version` on Vertex AI, `reasoning_split` for MiniMax)."""
     model_in_body: bool = True
     """The body names the model. If false, the URL does (Azure deployments, Claude on Vertex AI)."""
+    keeps_responses: bool = False
+    """Keeps responses, so that `previous_response_id` and `store` are sent on to it. If false, the gateway keeps them itself."""
     prompt_cache_key: bool = False
     """Accepts `prompt_cache_key`."""
     adaptive_thinking: bool = True

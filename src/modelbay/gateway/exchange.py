@@ -3,20 +3,23 @@
 import asyncio
 from contextlib import suppress
 from time import perf_counter
+from uuid import uuid4
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from modelbay.conversation import Conversation
 from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, Unsupported
-from modelbay.events import Event, Failed, Finished, PartDelta, Warned, collect
+from modelbay.events import Event, Failed, Finished, PartDelta, Reply, Started, Warned, collect
 from modelbay.gateway import headers
 from modelbay.gateway.client_request import MISREAD, ClientRequest
 from modelbay.gateway.framing import WholeEvents, failure_event
 from modelbay.gateway.passing import ClientBody, passed_path
 from modelbay.gateway.responder import Responder
+from modelbay.gateway.response_store import ResolvedRequest, items_of
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.stores import Stores
+from modelbay.json_text import decode, encode
 from modelbay.opened import Opened, Sending
 from modelbay.protocols.google.request import FRAMING
 from modelbay.protocols.limits import within_output_limit
@@ -57,6 +60,8 @@ class Exchange:
         self.target: Target | None = None
         self._told: list[Event] = []
         """The events of the reply, without the pieces of its parts."""
+        self._resolution: ResolvedRequest | None = None
+        """A request of Responses whose response is stored."""
         self.attempts = 0
         self.finished = False
         """Whether the whole reply was received."""
@@ -88,10 +93,26 @@ class Exchange:
         request = self._request
         body = ClientBody(request.body, request.codec.PASS)
         self.target = target = await self._found(request.route.model or body.model)
+        if request.protocol == "openai_responses" and body.store is not False and self._stores.keeps_responses:
+            body = await self._resolved(target, body)
         stream = body.stream if request.route.stream is None else request.route.stream
         if await self._passes(target, body, stream):
             return await self._passed(target, body, stream)
         return await self._translated(target)
+
+    async def _resolved(self, target: Target, body: ClientBody) -> ClientBody:
+        """The body with the history that it refers to, if its provider keeps none."""
+        request = self._request
+        fields = request.fields()
+        if target.upstream.dialect.keeps_responses and target.upstream.protocol == request.protocol:
+            items = items_of(fields.get("input")) or []
+            self._resolution = ResolvedRequest(fields, items, fields.get("previous_response_id"))
+            return body
+        self._resolution = resolution = await self._stores.resolved(request.client, fields)
+        if resolution.body is fields:
+            return body
+        self._request = replace(request, body=encode(resolution.body))
+        return ClientBody(self._request.body, request.codec.PASS)
 
     async def _passes(self, target: Target, body: ClientBody, stream: bool) -> bool:
         """Whether request and reply can be passed on as bytes."""
@@ -100,7 +121,7 @@ class Exchange:
             to.protocol == self._request.protocol
             and (stream or not to.dialect.stream_only)
             and not body.sealed
-            and not await self._stores.is_foreign(self._request, target)
+            and not await self._stores.is_foreign(self._request.client, target, self._request.body)
         )
 
     async def _passed(self, target: Target, body: ClientBody, stream: bool) -> Prepared:
@@ -119,7 +140,7 @@ class Exchange:
         if asked.settings.max_output_tokens is None and target.model.output_tokens_explicit:
             asked.settings.max_output_tokens = target.model.max_output_tokens
         clamped = within_output_limit(asked.settings, target.model)
-        asked = await self._stores.restored(self._request, target, asked)
+        asked = await self._stores.restored(self._request.client, target, asked)
         try:
             sending = await self._revision.providers.ready(asked, target)
         except MISREAD as error:
@@ -230,13 +251,29 @@ class Exchange:
     async def _note(self, events: list[Event], conversation: Conversation | None = None) -> None:
         """Read events beside the response. What must be stored is stored before the client sees the end of the reply: it
         may send the next request at once."""
-        self._told += [event for event in events if type(event) is not PartDelta]
+        for event in events:
+            if type(event) is PartDelta:
+                continue
+            if type(event) is Started and conversation is not None and self._request.protocol == "openai_responses":
+                event.id = f"resp_{uuid4().hex}"  # clients continue a response by its ID, so it must be unique
+            self._told.append(event)
         last = events[-1] if events else None
         if isinstance(last, Failed):
             self.error = last.error
-        elif isinstance(last, Finished) and self.target is not None:
+        elif isinstance(last, Finished):
             self.finished = True
-            await self._stores.keep(self._request, self.target, conversation, collect(self._told))
+            await self._keep(collect(self._told), conversation)
+
+    async def _keep(self, reply: Reply, conversation: Conversation | None) -> None:
+        request, target = self._request, self.target
+        if self._resolution is not None:
+            response = decode(request.codec.render_reply(reply))
+            await self._stores.keep_response(request.client, self._resolution, response)
+        if target is None or not any(part.opaque for part in reply.parts):
+            return
+        if conversation is None:
+            conversation = request.conversation(request.fields())
+        await self._stores.keep_reasoning(request.client, target, conversation, reply)
 
     def _fields(self) -> list[headers.Field]:
         """The headers that describe the call."""

@@ -97,7 +97,7 @@ class Gateway:
         self._transport = transport
         self._config, self._settings = config, settings
         self.callers = _callers(self._host, settings)
-        self.stores.settings = settings
+        self.stores = Stores(settings)
         self.revision = Revision(config, settings, transport, self._catalog)
         self.problem = ""
         for problem in config.problems:

@@ -163,10 +163,15 @@ class ReasoningStore:
             self._table.report(error)
         return conversation if turns is conversation.turns else replace(conversation, turns=turns)
 
+    @staticmethod
+    def may_contain_state(body: bytes) -> bool:
+        """Whether a body can contain a signature, without reading the file."""
+        return any(field in body for field in _FIELDS)
+
     def is_foreign(self, client: str, target: Target, body: bytes) -> bool:
         """Whether a request in the target's own protocol contains a signature that is known to be another provider's.
         Such a request cannot be passed on unchanged."""
-        if not any(field in body for field in _FIELDS) or self._table.missing:
+        if not self.may_contain_state(body) or self._table.missing:
             return False
         found = {_digest(_unescaped(signature)) for signature in _SIGNATURES.findall(body)}
         try:

@@ -86,7 +86,7 @@ class ResponseStore:
         """
         given = body.get("input")
         previous, conversation = body.get(_PREVIOUS), _conversation_id(body.get("conversation"))
-        items = _items(given)
+        items = items_of(given)
         if items is None or not isinstance(previous, str | None):
             return ResolvedRequest(body)  # its parser reports what is wrong
         if previous is not None and conversation is not None:
@@ -227,7 +227,7 @@ class ResponseStore:
         Raises:
             BadRequest: its items are not valid.
         """
-        items = _items(body.get("items"))
+        items = items_of(body.get("items"))
         if items is None or isinstance(body.get("items"), str):
             raise _refused("`items` must be a list of objects.", "items")
         data = [encode(item) for item in items]
@@ -363,7 +363,7 @@ class _Reader:
         self._rows.touch(self._read)
 
 
-def _items(given: Json) -> list[Extra] | None:
+def items_of(given: Json) -> list[Extra] | None:
     """The items of an `input`; None if it is not valid."""
     if given is None:
         return []

@@ -1,23 +1,80 @@
-"""TEMPORARY."""
+"""What the gateway stores for its clients: reasoning state that they drop, and responses that their provider does not keep."""
+
+from asyncio import to_thread
 
 from modelbay.config.schema import GatewaySettings
-from modelbay.conversation import Conversation
+from modelbay.conversation import Conversation, Extra
+from modelbay.errors import NotFound
 from modelbay.events import Reply
-from modelbay.gateway.client_request import ClientRequest
+from modelbay.gateway.reasoning_store import ReasoningStore
+from modelbay.gateway.response_store import ResolvedRequest, ResponseStore
+from modelbay.gateway.state_table import StateTable
 from modelbay.target import Target
 
 
 class Stores:
+    """The methods read and write files in threads."""
+
     def __init__(self, settings: GatewaySettings) -> None:
-        self.settings = settings
+        self._reasoning: ReasoningStore | None = None
+        self._responses: ResponseStore | None = None
+        if settings.store:
+            table = StateTable(days=settings.store_days, max_bytes=settings.store_bytes)
+            self._reasoning, self._responses = ReasoningStore(table), ResponseStore(table)
 
-    async def is_foreign(self, request: ClientRequest, target: Target) -> bool:
-        return False
+    @property
+    def keeps_responses(self) -> bool:
+        return self._responses is not None
 
-    async def restored(self, request: ClientRequest, target: Target, conversation: Conversation) -> Conversation:
-        return conversation
+    # --- reasoning ---
 
-    async def keep(
-        self, request: ClientRequest, target: Target, conversation: Conversation | None, reply: Reply
-    ) -> None:
-        pass
+    async def is_foreign(self, client: str, target: Target, body: bytes) -> bool:
+        """Whether a request in the target's protocol contains reasoning state that is known to be another provider's."""
+        if self._reasoning is None or not self._reasoning.may_contain_state(body):
+            return False
+        return await to_thread(self._reasoning.is_foreign, client, target, body)
+
+    async def restored(self, client: str, target: Target, conversation: Conversation) -> Conversation:
+        """The conversation with the reasoning state that the client did not send back."""
+        if self._reasoning is None or all(turn.role != "assistant" for turn in conversation.turns):
+            return conversation
+        return await to_thread(self._reasoning.restore, client, target, conversation)
+
+    async def keep_reasoning(self, client: str, target: Target, conversation: Conversation, reply: Reply) -> None:
+        """Store the reasoning state of a reply."""
+        if self._reasoning is not None:
+            await to_thread(self._reasoning.keep, client, target, conversation, reply)
+
+    # --- responses ---
+
+    async def resolved(self, client: str, body: Extra) -> ResolvedRequest:
+        """A request of Responses with its whole history. Raises what `ResponseStore.resolve` raises."""
+        if self._responses is None:
+            return ResolvedRequest(body)
+        return await to_thread(self._responses.resolve, client, body)
+
+    async def keep_response(self, client: str, request: ResolvedRequest, response: Extra) -> None:
+        """Store a response."""
+        if self._responses is not None:
+            await to_thread(self._responses.remember, client, request, response)
+
+    async def response(self, action: str, client: str, id: str, query: dict[str, str]) -> Extra:
+        """The result of an action on a stored response. Raises what the method of `ResponseStore` raises."""
+        if self._responses is None:
+            raise NotFound("the gateway stores no responses: `store = false` is set in [gateway]", status=404)
+        match action:
+            case "retrieve":
+                return await to_thread(self._responses.get, client, id)
+            case "delete":
+                return await to_thread(self._responses.delete, client, id)
+            case "cancel":
+                return await to_thread(self._responses.cancel, client, id)
+        limit = query.get("limit", "20")
+        return await to_thread(
+            self._responses.input_items,
+            client,
+            id,
+            limit=int(limit) if limit.isdecimal() else 0,
+            order=query.get("order", "desc"),
+            after=query.get("after"),
+        )
