@@ -1,9 +1,11 @@
 """The ASGI app of the gateway: who may call it, what is asked, and the response or refusal."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from time import perf_counter
+from typing import Any
+from urllib.parse import parse_qsl
 from uuid import uuid4
 
 from modelbay.errors import ModelbayError
@@ -24,6 +26,7 @@ from modelbay.serving.paths import is_plain
 from modelbay.serving.refusals import ErrorResponse
 from modelbay.serving.routes import STATUS, TABLE, Route, protocol_of
 
+JSON = (b"content-type", b"application/json")
 BUSY = 1.0
 """Seconds after which a client may try again that has too many requests in progress."""
 
@@ -97,7 +100,7 @@ class Visit:
             LOG.exception("internal error while answering %s %s (%s)", self.method, self.path, self.id)
             said = Exception("internal error of the gateway; its log has the details")
             status, body = codec(self._protocol).render_error(said)
-            await self._refuse(ErrorResponse(status, body, [(b"content-type", b"application/json")]))
+            await self._refuse(ErrorResponse(status, body, [JSON]))
 
     async def _refuse(self, refusal: ErrorResponse) -> None:
         if not self.responder.started:
@@ -168,8 +171,15 @@ class Visit:
         match request.route.action:
             case "generate":
                 await self._generate(request)
+            case "retrieve" | "delete" | "input_items" | "cancel" as action:
+                query = dict(parse_qsl(request.query))
+                found = await self._gateway.stores.response(action, request.client, request.route.id or "", query)
+                await self._json(found)
             case action:
                 raise refusals.not_valid(f"{action} is not available")
+
+    async def _json(self, body: Any, fields: Iterable[headers.Field] = ()) -> None:
+        await self.responder.whole(200, encode(body), [JSON, *fields])
 
     async def _generate(self, request: ClientRequest) -> None:
         self.exchange = Exchange(self._revision, self._gateway.stores, request, self.responder)
@@ -211,4 +221,4 @@ class Visit:
         else:
             body = self._gateway.health(state)
         status = 503 if route.action == "ready" and draining else 200
-        await self.responder.whole(status, encode(body), [(b"content-type", b"application/json")])
+        await self.responder.whole(status, encode(body), [JSON])

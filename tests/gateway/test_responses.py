@@ -1,0 +1,76 @@
+"""Responses that the gateway keeps for clients whose provider does not."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from modelbay.simulator import Simulator
+from tests.gateway.running import PROTOCOLS, RunningGateway, running
+from tests.gateway.test_app import call
+
+Running = tuple[RunningGateway, Simulator]
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("gateway")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(folder / "data"))
+        patch.setenv("MODELBAY_HOME", str(folder))
+        with running(folder, key="sk-provider") as found:
+            yield found
+
+
+async def ask(gateway: Running, model: str, prompt: str, *, stream: bool = False, **more: Any) -> dict[str, Any]:
+    status, _, data = await call(
+        gateway[0].url, "/v1/responses", {"model": model, "input": prompt, "stream": stream, **more}
+    )
+    assert status == 200, data
+    if not stream:
+        return json.loads(data)  # type: ignore[no-any-return]
+    events = [json.loads(line.removeprefix(b"data: ")) for line in data.splitlines() if line.startswith(b"data: {")]
+    assert events[-1]["type"] == "response.completed"
+    return events[-1]["response"]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("model", PROTOCOLS)
+async def test_a_response_is_continued_by_its_id(gateway: Running, model: str, stream: bool) -> None:
+    first = await ask(gateway, model, "My name is Ada", stream=stream)
+    second = await ask(gateway, model, "What is my name?", stream=stream, previous_response_id=first["id"])
+    assert first["id"] != second["id"]
+    sent = gateway[1].journal.last.body.decode()
+    assert "My name is Ada" in sent
+    assert "What is my name?" in sent
+    assert "previous_response_id" not in sent
+
+
+@pytest.mark.parametrize("model", PROTOCOLS)
+async def test_a_response_is_read_and_deleted_by_its_id(gateway: Running, model: str) -> None:
+    url = gateway[0].url
+    made = await ask(gateway, model, "Hello")
+    status, _, data = await call(url, f"/v1/responses/{made['id']}", method="GET")
+    assert status == 200
+    assert json.loads(data)["output"] == made["output"]
+    status, _, data = await call(url, f"/v1/responses/{made['id']}/input_items", method="GET")
+    assert json.loads(data)["data"][0]["content"][0]["text"] == "Hello"
+    assert (await call(url, f"/v1/responses/{made['id']}", method="DELETE"))[0] == 200
+    assert (await call(url, f"/v1/responses/{made['id']}", method="GET"))[0] == 404
+
+
+async def test_another_client_s_response_does_not_exist(gateway: Running) -> None:
+    other = gateway[0].clients.add(f"other-{id(gateway)}")
+    made = await ask(gateway, "anthropic", "Hello")
+    status, _, _ = await call(gateway[0].url, f"/v1/responses/{made['id']}", key=str(other), method="GET")
+    assert status == 404
+    body = {"model": "anthropic", "input": "Go on", "previous_response_id": made["id"]}
+    status, _, data = await call(gateway[0].url, "/v1/responses", body, str(other))
+    assert status == 400
+    assert json.loads(data)["error"]["code"] == "previous_response_not_found"
+
+
+async def test_a_response_is_not_kept_if_the_client_does_not_want_it(gateway: Running) -> None:
+    made = await ask(gateway, "anthropic", "Hello", store=False)
+    assert (await call(gateway[0].url, f"/v1/responses/{made['id']}", method="GET"))[0] == 404
