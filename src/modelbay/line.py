@@ -7,7 +7,7 @@ stored if the adapted call succeeds. `transport` sends each attempt once.
 
 import os
 from asyncio import AbstractEventLoop, get_running_loop, run_coroutine_threadsafe, sleep, to_thread
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
 from contextlib import aclosing, suppress
 from functools import partial
 from random import random
@@ -289,6 +289,20 @@ class ProviderClient:
         except ModelbayError as error:
             raise self._explained(error, sending.endpoint, model=sending.target.model.id) from None
 
+    async def upload(self, sending: Sending, body: AsyncIterable[bytes], length: int | None) -> "AnyResponse":
+        """Like `respond`, for a body in pieces, which is not recorded. `length`: its length, if it is known."""
+        endpoint = sending.endpoint
+        try:
+            if endpoint.wants_token:
+                endpoint = endpoint.with_token(await self._token(endpoint))
+            request = replace(_request(endpoint, b"", sending.call.headers), body=body, length=length)
+            start = logs.sent(request, endpoint)
+            response = await self.transport().send(request)
+            logs.answered(response.status, response.headers, start)
+            return await self._accepted(sending, response)
+        except ModelbayError as error:
+            raise self._explained(error, endpoint, model=sending.target.model.id) from None
+
     async def _attempt(self, sending: Sending) -> Opened:
         """One attempt of a call.
 
@@ -310,21 +324,22 @@ class ProviderClient:
     async def _response(self, sending: Sending) -> "AnyResponse":
         call = sending.call
         response = await self._send(sending.endpoint, call.encode(), call.headers, stream=call.stream)
-        try:
-            if response.status == 401 and await self._renewed(sending):
-                await response.aclose()
-                response = await self._send(sending.endpoint, call.encode(), call.headers, stream=call.stream)
-            if response.status >= 400:
-                body = await response.read()
-                refusal = _refused(sending.target.codec, response, body)
-                if isinstance(refusal, ProviderError):
-                    refusal.headers = response.headers
-                    refusal.received = None if call.text is None else HiddenBytes(body)
-                raise refusal
-        except BaseException:
+        if response.status == 401 and await self._renewed(sending):
             await response.aclose()
-            raise
-        return response
+            response = await self._send(sending.endpoint, call.encode(), call.headers, stream=call.stream)
+        return await self._accepted(sending, response)
+
+    async def _accepted(self, sending: Sending, response: "AnyResponse") -> "AnyResponse":
+        """The response, if its status is below 400. Raises the error in it otherwise."""
+        if response.status < 400:
+            return response
+        async with response:
+            body = await response.read()
+        refusal = _refused(sending.target.codec, response, body)
+        if isinstance(refusal, ProviderError):
+            refusal.headers = response.headers
+            refusal.received = None if sending.call.text is None else HiddenBytes(body)
+        raise refusal
 
     async def _renewed(self, sending: Sending) -> bool:
         """Whether a rejected API key has been replaced since it was read, in its keyring, file or command's output."""

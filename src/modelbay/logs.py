@@ -42,7 +42,7 @@ def sent(request: "Request", endpoint: Endpoint) -> float:
     if LOG.isEnabledFor(logging.DEBUG):
         from modelbay.transport import public
 
-        size = len(request.body or b"")
+        size = len(request.body) if isinstance(request.body, bytes) else request.length or 0
         headers = _lines(shown_request(request.headers, endpoint))
         LOG.debug("→ %s %s (%s, %s bytes)%s", request.method, public(request.url), endpoint.provider, size, headers)
     return perf_counter()

@@ -84,7 +84,7 @@ class Recording:
         from modelbay.transport import public
 
         protocol = self._endpoint.protocol
-        body = self._request.body
+        body = self._request.body if isinstance(self._request.body, bytes) else None
         row: dict[str, Json] = {
             "name": f"{self._endpoint.provider} {protocol}",
             "protocol": protocol if body is not None else "model_list",

@@ -16,17 +16,20 @@ from modelbay.gateway.exchange import Exchange
 from modelbay.gateway.gateway import Gateway
 from modelbay.gateway.limits import InProgress
 from modelbay.gateway.responder import Responder
+from modelbay.gateway.side_call import SideCall
 from modelbay.json_text import encode
 from modelbay.logs import LOG
 from modelbay.protocols.codec import codec
 from modelbay.serving import refusals
-from modelbay.serving.asgi import Message, Receive, Send, body_of, disconnected, is_draining
+from modelbay.serving.asgi import ClientLeft, Message, Receive, Send, body_of, disconnected, is_draining
 from modelbay.serving.keys import keys_of, query_without_key
 from modelbay.serving.paths import is_plain
 from modelbay.serving.refusals import ErrorResponse
-from modelbay.serving.routes import STATUS, TABLE, Route, protocol_of
+from modelbay.serving.routes import STATUS, TABLE, Action, Route, protocol_of
 
 JSON = (b"content-type", b"application/json")
+FORMS: frozenset[Action] = frozenset(("images", "audio"))
+"""Actions whose requests may be multipart forms."""
 BUSY = 1.0
 """Seconds after which a client may try again that has too many requests in progress."""
 
@@ -71,7 +74,7 @@ class Visit:
         self.responder = Responder(send, headers.own(request_id=self.id))
         self.client = ""
         """The name of the client whose key was used."""
-        self.exchange: Exchange | None = None
+        self.exchange: Exchange | SideCall | None = None
         self.error: BaseException | None = None
         self.disconnected = False
         """Whether the client closed the connection before the end of the response."""
@@ -147,30 +150,35 @@ class Visit:
         raise refusals.wrong_key() if keys else refusals.missing_key()
 
     async def _act(self, route: Route, digest: str) -> None:
-        body: bytes | None = b""
-        if self.method not in ("GET", "HEAD"):
-            body = await body_of(self._scope, self._receive, self._revision.settings.body_bytes)
-        if body is None:
-            self.disconnected = True
-            return
-        self._read = True
         request = ClientRequest(
-            self.id,
-            digest,
-            route,
-            self._protocol,
-            self.path,
-            query_without_key(self._query),
-            self._headers,
-            body,
+            self.id, digest, route, self._protocol, self.path, query_without_key(self._query), self._headers
         )
+        limit = self._revision.settings.body_bytes
+        if route.action in FORMS and self._headers.get("content-type", "").startswith("multipart/"):
+            self.exchange = call = SideCall(self._revision, request, self.responder)
+            try:
+                await call.upload(self._receive, limit)
+            except ClientLeft:
+                self.disconnected = True
+            return
+        if self.method not in ("GET", "HEAD"):
+            body = await body_of(self._scope, self._receive, limit)
+            if body is None:
+                self.disconnected = True
+                return
+            request.body = body
+        self._read = True
         async with self._until_gone():
             await self._answer_to(request)
 
     async def _answer_to(self, request: ClientRequest) -> None:
         match request.route.action:
             case "generate":
-                await self._generate(request)
+                self.exchange = exchange = Exchange(self._revision, self._gateway.stores, request, self.responder)
+                await exchange.run()
+            case "embed" | "completions" | "images" | "audio" | "rerank" | "moderations" | "compact":
+                self.exchange = call = SideCall(self._revision, request, self.responder)
+                await call.run()
             case "retrieve" | "delete" | "input_items" | "cancel" as action:
                 query = dict(parse_qsl(request.query))
                 found = await self._gateway.stores.response(action, request.client, request.route.id or "", query)
@@ -180,10 +188,6 @@ class Visit:
 
     async def _json(self, body: Any, fields: Iterable[headers.Field] = ()) -> None:
         await self.responder.whole(200, encode(body), [JSON, *fields])
-
-    async def _generate(self, request: ClientRequest) -> None:
-        self.exchange = Exchange(self._revision, self._gateway.stores, request, self.responder)
-        await self.exchange.run()
 
     @asynccontextmanager
     async def _until_gone(self) -> AsyncGenerator[None, None]:

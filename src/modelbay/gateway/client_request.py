@@ -16,7 +16,7 @@ MISREAD = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 class ClientRequest(Struct):
-    """A request whose key was accepted and whose body was read. Header names are in lower case."""
+    """A request whose key was accepted. Header names are in lower case."""
 
     id: str
     """Its `x-modelbay-request-id`."""
@@ -30,7 +30,7 @@ class ClientRequest(Struct):
     query: str
     """The query without a key."""
     headers: dict[str, str]
-    body: bytes
+    body: bytes = b""
 
     @property
     def codec(self) -> Codec:

@@ -92,7 +92,7 @@ class Exchange:
     async def _prepared(self) -> Prepared:
         request = self._request
         body = ClientBody(request.body, request.codec.PASS)
-        self.target = target = await self._found(request.route.model or body.model)
+        self.target = target = await self._revision.target(request.route.model or body.model)
         if request.protocol == "openai_responses" and body.store is not False and self._stores.keeps_responses:
             body = await self._resolved(target, body)
         stream = body.stream if request.route.stream is None else request.route.stream
@@ -155,12 +155,6 @@ class Exchange:
                 hint="remove it, or set `strict = false` under [gateway] to drop such settings",
             )
         return Prepared(sending, bool(conversation.stream), conversation)
-
-    async def _found(self, name: str | None) -> Target:
-        entry = self._revision.entry(name)
-        if not self._revision.targets.knows(entry):
-            return await asyncio.to_thread(self._revision.targets.of, entry)  # may read model lists from disk
-        return self._revision.targets.of(entry)
 
     async def _opened(self, prepared: Prepared) -> Opened:
         """The opened call. If its provider is silent for long, a client's stream begins before."""

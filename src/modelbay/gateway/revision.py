@@ -1,8 +1,10 @@
 """One state of the configuration, and what is derived from it. A change of the file makes a new revision; requests in
 progress keep theirs."""
 
+import asyncio
+
 from modelbay.catalog.lookup import Catalog
-from modelbay.config.schema import Config, GatewaySettings, ModelEntry
+from modelbay.config.schema import Config, GatewaySettings
 from modelbay.gateway.names import ModelNames
 from modelbay.line import ProviderClient
 from modelbay.target import Target, Targets
@@ -17,18 +19,17 @@ class Revision:
         self.providers = ProviderClient(config, transport)
         self._names = ModelNames(config)
 
-    def entry(self, name: str | None) -> ModelEntry:
-        """The model that a client asks for. Raises what `ModelNames.find` raises."""
-        return self._names.find(name)
-
-    def target(self, name: str | None) -> Target:
-        """The target of the model that a client asks for. May read model lists from disk.
+    async def target(self, name: str | None) -> Target:
+        """The target of the model that a client asks for.
 
         Raises:
             UnknownModel: no model has that name.
             ConfigError: its provider's entry is invalid.
         """
-        return self.targets.of(self.entry(name))
+        entry = self._names.find(name)
+        if not self.targets.knows(entry):
+            return await asyncio.to_thread(self.targets.of, entry)  # may read model lists from disk
+        return self.targets.of(entry)
 
     async def aclose(self) -> None:
         await self.providers.aclose()

@@ -1,6 +1,6 @@
 """ASGI types, reading request bodies, and sending whole responses."""
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
 from modelbay.errors import RequestTooLarge
@@ -29,19 +29,40 @@ async def body_of(scope: Message, receive: Receive, limit: int = LARGEST) -> byt
     """
     said = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
     if said.isdigit() and int(said) > limit:
-        raise RequestTooLarge(f"the request body exceeds {limit:,} bytes", status=413)
-    chunks: list[bytes] = []
+        raise _too_large(limit)
+    try:
+        return b"".join([piece async for piece in pieces_of(receive, limit)])
+    except ClientLeft:
+        return None
+
+
+class ClientLeft(Exception):
+    """The client disconnected before the end of its request."""
+
+
+async def pieces_of(receive: Receive, limit: int = LARGEST) -> AsyncGenerator[bytes, None]:
+    """The request body as it arrives.
+
+    Raises:
+        RequestTooLarge: it has more than `limit` bytes.
+        ClientLeft: the client disconnected before its end.
+    """
     size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return None
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
+            raise ClientLeft
+        piece = message.get("body", b"")
+        size += len(piece)
         if size > limit:
-            raise RequestTooLarge(f"the request body exceeds {limit:,} bytes", status=413)
+            raise _too_large(limit)
+        yield piece
         if not message.get("more_body"):
-            return b"".join(chunks)
+            return
+
+
+def _too_large(limit: int) -> RequestTooLarge:
+    return RequestTooLarge(f"the request body exceeds {limit:,} bytes", status=413)
 
 
 async def disconnected(receive: Receive) -> None:

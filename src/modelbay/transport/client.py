@@ -7,6 +7,7 @@ stored, and errors contain no header, query string or password.
 
 import asyncio
 import io
+from collections.abc import AsyncIterable
 from typing import Self
 
 import aiohttp
@@ -84,7 +85,7 @@ class Transport:
                     request.method,
                     URL(request.url, encoded=request.url.isascii()),
                     data=_payload(request.body),
-                    headers=request.headers,
+                    headers=request.headers if request.length is None else _with_length(request),
                     proxy=None if is_socks(proxy) else proxy,
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=None, sock_connect=request.limits.connect),
@@ -136,5 +137,10 @@ class Transport:
         return session
 
 
-def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
-    return io.BytesIO(body) if body is not None and len(body) >= LARGE_BODY else body
+def _payload(body: bytes | AsyncIterable[bytes] | None) -> bytes | io.BytesIO | AsyncIterable[bytes] | None:
+    return io.BytesIO(body) if isinstance(body, bytes) and len(body) >= LARGE_BODY else body
+
+
+def _with_length(request: Request) -> dict[str, str]:
+    """The headers with the length of a body in pieces, which would be sent in chunks otherwise; not all servers read those."""
+    return {**request.headers, "Content-Length": str(request.length)}

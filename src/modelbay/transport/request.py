@@ -1,6 +1,7 @@
 """A request and its validation."""
 
 import re
+from collections.abc import AsyncIterable
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,7 +40,7 @@ class Request(Struct):
     method: str
     url: str
     headers: dict[str, str] = field(default_factory=dict)
-    body: bytes | None = None
+    body: bytes | AsyncIterable[bytes] | None = None
     limits: Limits = Limits()
     proxy: str | None = None
     """Proxy of this request, or "none". Default: the transport's."""
@@ -48,6 +49,8 @@ class Request(Struct):
     """Connect to public addresses only. For URLs that do not come from the user."""
     proxy_setting: str = "`proxy` of the provider"
     """Name of the setting that `proxy` comes from, for hints."""
+    length: int | None = None
+    """Length of a body in pieces in bytes, if it is known."""
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {public(self.url)}>"

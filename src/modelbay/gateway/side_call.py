@@ -1,0 +1,165 @@
+"""Calls other than those of a model's answer: embeddings, images, audio, reranking, moderation, legacy completions. They are
+sent on to the model's provider, whose protocol must be the client's; they are not translated."""
+
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from modelbay.errors import AuthenticationFailed, BadRequest, ModelbayError, ProviderError, RequestTooLarge
+from modelbay.gateway import headers
+from modelbay.gateway.client_request import ClientRequest
+from modelbay.gateway.embeddings import as_asked
+from modelbay.gateway.forms import UploadForm
+from modelbay.gateway.framing import failure_event
+from modelbay.gateway.passing import ClientBody, passed_path
+from modelbay.gateway.responder import Responder
+from modelbay.gateway.revision import Revision
+from modelbay.opened import Sending
+from modelbay.protocols.codec import Call
+from modelbay.serving.asgi import ClientLeft, Receive, pieces_of
+from modelbay.serving.routes import Route
+from modelbay.target import Target
+
+if TYPE_CHECKING:
+    from modelbay.opened import AnyResponse
+
+_OPENAI = frozenset(("openai_chat", "openai_responses"))
+_EVENTS = "text/event-stream"
+
+
+class SideCall:
+    def __init__(self, revision: Revision, request: ClientRequest, responder: Responder) -> None:
+        self._revision = revision
+        self._request = request
+        self._responder = responder
+        self.target: Target | None = None
+        self.attempts = 1
+        self._broken: ClientLeft | RequestTooLarge | None = None
+        """Why a body in pieces ended too early."""
+        self.error: ModelbayError | None = None
+        self.finished = False
+        """Whether the whole response was received."""
+
+    async def run(self) -> None:
+        """Answer the request.
+
+        Raises:
+            ModelbayError: the call failed, and nothing was sent to the client.
+        """
+        request = self._request
+        body = ClientBody(request.body, request.codec.PASS)
+        target = await self._found(request.route.model or body.model)
+        path = self._path(target)
+        call = body.call(target, path, generates=False)
+        call.headers |= headers.sent_on(request.headers, request.codec.PASS)
+        sending = Sending(target, call, await self._revision.providers.endpoint(target, path, stream=False))
+        asked = body.encoding_format if request.route.action == "embed" else None
+        await self._relay(self._revision.providers.respond(sending), asked)
+
+    async def upload(self, receive: Receive, limit: int) -> None:
+        """Answer a request with a multipart form, which is sent on while it arrives. Raises what `run` raises, and:
+
+        Raises:
+            RequestTooLarge: the form has more than `limit` bytes.
+            ClientLeft: the client left before the end of the form.
+        """
+        request = self._request
+        kind = request.headers.get("content-type", "")
+        form = UploadForm(kind)
+        pieces = self._received(receive, limit)
+        while form.model is None and not form.ended and (piece := await anext(pieces, None)) is not None:
+            form.feed(piece)
+        target = await self._found(form.model)
+        path = self._path(target)
+        passed = headers.sent_on(request.headers, request.codec.PASS)
+        call = Call(path, {}, {**passed, "Content-Type": kind}, text=b"")
+        sending = Sending(target, call, await self._revision.providers.endpoint(target, path, stream=False))
+        begin = form.begin(target.model.id)
+        said = request.headers.get("content-length", "")
+        length = int(said) + form.growth if said.isdecimal() else None
+        await self._relay(self._revision.providers.upload(sending, _edited(begin, form, pieces), length))
+
+    async def _received(self, receive: Receive, limit: int) -> AsyncGenerator[bytes, None]:
+        try:
+            async for piece in pieces_of(receive, limit):
+                yield piece
+        except (ClientLeft, RequestTooLarge) as error:
+            self._broken = error
+            raise
+
+    async def _found(self, name: str | None) -> Target:
+        self.target = target = await self._revision.target(name)
+        return target
+
+    def _path(self, target: Target) -> str:
+        """The path of the call at its provider.
+
+        Raises:
+            BadRequest: the provider has another protocol.
+        """
+        request, to = self._request, target.upstream
+        if to.protocol != request.protocol and not {to.protocol, request.protocol} <= _OPENAI:
+            raise BadRequest(
+                f"{request.route.path} is not translated: {target.model.alias or target.model.id} is served in the protocol "
+                f"{to.protocol}; use a model of a provider with the protocol {request.protocol}",
+                status=400,
+                param="model",
+            )
+        rules = request.codec.PASS
+        action = _action(request.route)
+        return (
+            passed_path(rules, action, target.model.id, request.query) if action in rules.paths else request.route.path
+        )
+
+    async def _relay(self, sent: "Awaitable[AnyResponse]", encoding_format: str | None = None) -> None:
+        try:
+            response = await sent
+        except ModelbayError as error:
+            if self._broken is not None:  # the body broke off, not the connection to the provider
+                raise self._broken from None
+            if not isinstance(error, ProviderError):
+                raise
+            self.error = error
+            if error.received is None or isinstance(error, AuthenticationFailed):
+                raise
+            fields = [*headers.returned(error.headers, passed=True), *self._fields()]
+            await self._responder.whole(error.status or 502, error.received, fields)
+            return
+        async with response:
+            fields = [*headers.returned(response.headers, passed=True), *self._fields()]
+            if encoding_format is not None:
+                await self._responder.whole(response.status, as_asked(await response.read(), encoding_format), fields)
+            else:
+                await self._stream(response, fields)
+        self.finished = self.error is None
+
+    async def _stream(self, response: "AnyResponse", fields: list[headers.Field]) -> None:
+        await self._responder.start(response.status, fields)
+        try:
+            async with aclosing(response.stream()) as chunks:
+                async for chunk in chunks:
+                    await self._responder.write(chunk)
+        except ModelbayError as error:
+            self.error = error
+            if response.headers.get("content-type", "").startswith(_EVENTS):
+                await self._responder.write(failure_event(self._request.protocol, error))
+            else:
+                raise  # closes the connection, so that a part is not taken for the whole
+        await self._responder.end()
+
+    def _fields(self) -> list[headers.Field]:
+        assert self.target is not None
+        return headers.own(
+            provider=self.target.upstream.provider.id, model=self.target.model.id, attempts=self.attempts
+        )
+
+
+def _action(route: Route) -> str:
+    """The action in a protocol's rules."""
+    return "embed_batch" if route.path.endswith(":batchEmbedContents") else route.action
+
+
+async def _edited(begin: bytes, form: UploadForm, pieces: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
+    yield begin
+    async for piece in pieces:
+        yield form.feed(piece)
