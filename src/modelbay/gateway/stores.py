@@ -1,4 +1,4 @@
-"""What the gateway stores for its clients: reasoning state that they drop, and responses that their provider does not keep."""
+"""State that the gateway stores for its clients: reasoning that they drop, and responses that their provider does not keep."""
 
 from asyncio import to_thread
 
