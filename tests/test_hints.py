@@ -172,8 +172,7 @@ def test_an_error_that_knows_better_keeps_its_hint() -> None:
 def test_what_is_explained_for_a_program_is_explained_anew_for_the_app() -> None:
     error = explain(errors.AuthenticationFailed("no", status=401), About("acme", Path("/x/config.toml")))
     assert (
-        error.hint
-        == "enter the API key again, and make sure that it is complete (change api_key of [providers.acme] in /x/config.toml)"
+        error.hint == "enter the API key again, and make sure that it is complete ([providers.acme] in /x/config.toml)"
     )
     assert "`modelbay key set acme`" in str(explain(error, About(face="command")).hint)
     error.hint = "take another one"
@@ -187,7 +186,10 @@ def test_what_is_explained_for_a_program_is_explained_anew_for_the_app() -> None
         ("choose another model, or correct the setting: modelbay model set m image_in=yes", "choose another model"),
         ("connect a provider first: `modelbay provider add`", "connect a provider first: /provider"),
         ("`modelbay key set acme`, or write api_key under [providers.acme]", "write api_key under [providers.acme]"),
-        ("it lists its models only to those who have a key: add --api-key KEY", "enter the API key"),
+        (
+            "pass --api-key KEY: the provider lists its models only with an API key",
+            "enter the API key: the provider lists",
+        ),
     ],
 )
 def test_the_app_speaks_of_what_it_can_do(hint: str, app: str) -> None:
@@ -211,7 +213,7 @@ def test_an_explained_error_can_be_pickled() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        errors.ConfigError("no", hint="add --base-url URL"),
+        errors.ConfigError("no", hint="pass --base-url URL"),
         errors.Unsupported("no", setting="effort", hint="it has low"),
     ],
 )

@@ -19,7 +19,7 @@ from modelbay.config.load import load
 from modelbay.credentials.oauth import Device, Flow
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.onboarding.sources import managed
-from modelbay.onboarding.sources.catalogs import ProviderCatalog, offer
+from modelbay.onboarding.sources.catalogs import ProviderCatalog, find
 from modelbay.protocols.google.resource import resource_path
 from modelbay.providers import presets
 from modelbay.providers.endpoint import endpoint
@@ -179,7 +179,7 @@ def ids_in(kind: str, id: str) -> set[str]:
                 id: {**entry, "id": id, "limit": {"context": 9}} for entry in entries.values() for id in [entry["id"]]
             }
             found = {"id": "p", "api": "https://p.example/v1", "npm": "@ai-sdk/openai-compatible", "models": listed}
-            return set(offer(ProviderCatalog("https://list.example", {"p": found}), "p").models)
+            return set(find(ProviderCatalog("https://list.example", {"p": found}), "p").models)
     items = [{**entry, "id": f"{LOGIN.only}{entry['id']}", "context_length": 9} for entry in entries.values()]
     made = managed.models_of(json.dumps({"data": items}).encode(), LOGIN)
     return {str(table["model"]).removeprefix(LOGIN.only) for table in made.values()}

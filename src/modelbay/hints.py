@@ -79,13 +79,9 @@ class HintRow(NamedTuple):
 
 
 _ENTRY = "[providers.{provider}] in {file}"
-KEY = Act("modelbay key set {provider}", f"change api_key of {_ENTRY}", f"change api_key of {_ENTRY}")
+KEY = Act("modelbay key set {provider}", "/provider", _ENTRY)
 TEST = Act("modelbay provider test {provider}")
-MOVE = Act(
-    "modelbay provider edit {provider} --base-url URL",
-    f"change base_url of {_ENTRY}",
-    f"change base_url of {_ENTRY}",
-)
+MOVE = Act("modelbay provider edit {provider} --base-url URL", "/provider", _ENTRY)
 SEARCH = Act("modelbay model search {model}", "/model", "Hub.models()")
 LISTED = Act("modelbay model list", "/model", "Hub.models()")
 """Used instead of `SEARCH` if the request named no model."""
@@ -358,7 +354,7 @@ def _at(advice: str, about: About) -> str | None:
 
     text = COMMAND.sub(put, advice)
     if about.face == "app":
-        text = re.sub(r"\b(?:add|with|give) --api-key(?: KEY)?", "enter the API key", text)
+        text = re.sub(r"\b(?:add|pass|with) --api-key(?: KEY)?", "enter the API key", text)
         text = re.sub(r"(?<!\S)--[a-z][a-z-]*", CUT, text)
     text = (
         re.sub(rf"(?:^|; |, or |, | \()[^;,(]*{CUT}[^;,]*", "", text).removeprefix(", or ").removeprefix("; ").strip()

@@ -45,7 +45,7 @@ DOCUMENTS = (MANIFEST, REGISTRY, CATALOG, CATALOG_ADD)
 LOGIN = "login own"
 BY_ID = "add models by their IDs"
 EDIT = "(`modelbay provider edit acme --base-url URL`)"
-CHANGE = "(change base_url of [providers.acme] in FILE)"
+CHANGE = "([providers.acme] in FILE)"
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def answers_all(web: Site, answer: Page | int) -> None:
         (500, REFRESH, "Provider Failed", "try again later, or add models by their IDs"),
         (WEB_PAGE, REFRESH, "Unexpected Results", f"check base_url: the response is not a model list {EDIT}"),
         (404, REGISTRY, "Not Found", "check the URL"),
-        (401, REGISTRY, "Access Denied", "with a new token: modelbay provider add SITE/api.json --api-key TOKEN"),
+        (401, REGISTRY, "Access Denied", "pass a new token: modelbay provider add SITE/api.json --api-key TOKEN"),
         (429, REGISTRY, "Rate Limit Reached", "wait and try again"),
         (500, REGISTRY, "Server Error", "try again later"),
         (WEB_PAGE, REGISTRY, "Unexpected Results", "check the URL or file: a registry is a JSON object of providers"),
@@ -145,7 +145,7 @@ def test_an_unknown_model_leads_to_the_list_of_models(bay: Inside, line: str):
 @pytest.mark.parametrize(
     ("answer", "hint"),
     [
-        (401, "enter the API key again, and make sure that it is complete (change api_key of [providers.acme] in FILE)"),
+        (401, "enter the API key again, and make sure that it is complete ([providers.acme] in FILE)"),
         (404, f"check base_url; if the provider has no model list, {BY_ID} {CHANGE}"),
         (WEB_PAGE, f"check base_url: the response is not a model list {CHANGE}"),
     ],

@@ -75,7 +75,7 @@ def test_a_refused_key_writes_nothing_and_says_which_other_key_it_may_be(bay: In
 def test_a_platform_without_its_models_is_told_of(bay: Inside, tmp_path: Path) -> None:
     with Simulator() as other:
         run = log_in(bay, other, "--api-key", KEY)
-    assert run.code == 1 and "lists no models that begin with kimi-k" in run.err and bay.text == ""
+    assert run.code == 1 and "the list has no model whose ID begins with kimi-k" in run.err and bay.text == ""
 
 
 def test_logging_in_again_changes_the_key_and_keeps_what_is_the_user_s(bay: Inside, sim: Simulator) -> None:
@@ -100,7 +100,7 @@ def test_logging_out_removes_the_platform(bay: Inside, sim: Simulator) -> None:
 def test_a_script_must_give_the_key(bay: Inside, sim: Simulator) -> None:
     run = log_in(bay, sim)
     assert (
-        run.code == 2 and "--api-key - reads it from standard input; keys are at https://platform.kimi.com" in run.err
+        run.code == 2 and "--api-key - to read it from standard input; keys are at https://platform.kimi.com" in run.err
     )
 
 

@@ -63,11 +63,11 @@ def test_a_service_account_is_tried_and_told_of(
     assert (run.code, google.grants) == (0, ["jwt-bearer"])
     assert [line.split(None, 1) for line in run.out.splitlines()] == [
         ["credential", "service account"],
-        ["where", "HOME/service-account.json"],
+        ["source", "HOME/service-account.json"],
         ["account", "tester@proj.iam.gserviceaccount.com"],
         ["project", "proj"],
-        ["location", "unknown: name it as GOOGLE_CLOUD_LOCATION in the provider's env table, as global"],
-        ["token", "Google gives one"],
+        ["location", "unknown: set GOOGLE_CLOUD_LOCATION in the provider's env table, for example to global"],
+        ["token", "received from Google"],
     ]
     assert run.err == "Next: modelbay provider add vertexai --project proj --location global\n"
     assert google.TOKEN not in run.out + run.err
@@ -82,11 +82,11 @@ def test_a_person_s_credentials_are_tried_and_told_of(
     assert (run.code, run.err, google.grants) == (0, "", ["refresh_token"])
     assert [line.split(None, 1) for line in run.out.splitlines()] == [
         ["credential", "gcloud user credentials"],
-        ["where", "HOME/application_default_credentials.json"],
-        ["account", "not said by the credential"],
+        ["source", "HOME/application_default_credentials.json"],
+        ["account", "unknown"],
         ["project", "my-project"],
         ["location", "europe-west4"],
-        ["token", "Google gives one"],
+        ["token", "received from Google"],
     ]
 
 

@@ -93,7 +93,7 @@ ERRORS: dict[str, tuple[str, Plant, str]] = {
     "a website that is no link": ("website", manifest(website="acme.example"), "website"),
     "no base URL": ("base-url", lambda acme: acme.manifest.pop("baseUrl"), "baseUrl"),
     "a base URL that is none": ("base-url", manifest(baseUrl="/v1"), "baseUrl"),
-    "a whole endpoint as base URL": (
+    "a full endpoint as base URL": (
         "base-url-endpoint", lambda acme: acme.manifest.update(baseUrl=f"{acme.url}/v1/chat/completions"), "baseUrl",
     ),
     "a query in the base URL": (

@@ -146,7 +146,7 @@ def test_models_are_added_and_removed(acme: Inside):
     assert acme.done(*line) == snapshot("""\
 Added 1 model: acme/sim-thinker
 Removed 1 model: acme/sim-1
-No default model is set now; it was acme/sim-1
+The default model was acme/sim-1; none is set now
 """)
     assert acme.same(acme.text) == snapshot("""\
 [providers.acme]  # work
@@ -210,7 +210,7 @@ def test_a_key_is_not_taken_to_another_host_unasked(acme: Inside):
     before = acme.text
     run = acme("provider", "edit", "acme", "--base-url", "https://evil.example/v1")
     assert (run.code, acme.text) == (2, before)
-    assert "the credentials of acme are for SIM, and https://evil.example would get them" in run.err
+    assert "The credentials of acme were given for SIM and would be sent to https://evil.example" in run.err
     acme.done("provider", "edit", "acme", "--base-url", "https://other.example/v1", "--api-key", "sk-other")
 
 
@@ -220,9 +220,9 @@ def test_a_key_is_not_taken_to_another_host_unasked(acme: Inside):
         (
             'custom_headers = { X-Api-Token = "p-0123456789" }',
             "--header=X-Api-Token: new",
-            "the header X-Api-Token of acme",
+            "The header X-Api-Token of acme",
         ),
-        ('custom_headers = { X-Pass = "{env:PASS}" }', "--remove-header=X-Pass", "the header X-Pass of acme"),
+        ('custom_headers = { X-Pass = "{env:PASS}" }', "--remove-header=X-Pass", "The header X-Pass of acme"),
         ('[models.own]\nprovider = "acme"\nmodel = "m"\napi_key = "sk-own-0123456789"', "", "the key of model own"),
     ],
 )
@@ -233,7 +233,7 @@ def test_nothing_of_an_old_host_is_taken_along_with_a_new_key(acme: Inside, more
     edit = ("provider", "edit", "acme", "--base-url", "https://other.example/v1", "--api-key", "sk-other")
     run = acme(*edit)
     assert run.code == 2
-    assert f"{said} is for https://old.example, and https://other.example would get it" in run.err
+    assert f"{said} was given for https://old.example and would be sent to https://other.example" in run.err
     if line:
         acme.done(*edit, line)
 
@@ -245,10 +245,10 @@ def test_nothing_of_an_old_host_is_taken_along_with_a_new_key(acme: Inside, more
         (["acne", "--name", "x"], 'did you mean "acme"?'),
         (["acme", "--name", " "], "Display name is required"),
         (["acme", "--base-url", "x"], "Must start with http:// or https://"),
-        (["acme", "--remove-header", "X-No"], "there is no such header"),
-        (["acme", "--remove-model", "nope"], "acme has no such model"),
+        (["acme", "--remove-header", "X-No"], "acme has no header X-No"),
+        (["acme", "--remove-model", "nope"], "acme has no model nope"),
         (["acme", "--add-model", "m", "--add-model", "M"], "--model M: Duplicate"),
-        (["acme", "--default-model", "nope"], "is not one of its models"),
+        (["acme", "--default-model", "nope"], "is not one of the provider's models"),
     ],
 )
 def test_edits_that_make_no_sense(acme: Inside, line: list[str], said: str):

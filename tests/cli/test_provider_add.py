@@ -125,7 +125,7 @@ def test_without_a_list_the_calls_tell_where_it_answers(bay: Inside, mine: Site,
     mine.calls = {path: path}
     added = bay("provider", "add", mine.url, "--api", api, "--api-key", KEY, "--id", "acme", "--model", "sim-1")
     assert added.code == 0
-    assert "it answers at GATEWAY/v1, which is taken for its base URL" in added.err
+    assert "The base URL is GATEWAY/v1: the provider answers there" in added.err
     assert bay.done("ask", "Hello").startswith(ANSWER)
 
 
@@ -140,7 +140,7 @@ def test_a_refusal_is_no_reason_to_look_elsewhere(bay: Inside, mine: Site, statu
 
 @pytest.mark.parametrize("query", ["", "?team=7&x=a%20b"])
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/v2/models/chat"])
-def test_a_whole_endpoint_is_used_as_it_stands(bay: Inside, mine: Site, path: str, query: str):
+def test_a_full_endpoint_is_used_as_it_stands(bay: Inside, mine: Site, path: str, query: str):
     """The two examples of the seeds."""
     url = mine.url + path + query
     mine.calls = {path: "/v1/chat/completions"}
@@ -149,7 +149,7 @@ def test_a_whole_endpoint_is_used_as_it_stands(bay: Inside, mine: Site, path: st
     }
     added = bay("provider", "add", url, "--api-key", KEY, "--id", "acme")
     assert added.code == 0, added.err
-    assert "is a whole endpoint" in added.err
+    assert "is a full endpoint" in added.err
     assert entry(bay, "acme") == {"type": "openai", "base_url": url, "api_key": KEY}
     assert bay.done("ask", "Hello").startswith(ANSWER)
     assert mine.targets[-1] == f"POST {path}{query}"
@@ -233,11 +233,11 @@ def test_a_list_in_a_file_or_on_standard_input(bay: Inside, simulator: Simulator
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"name": "X", "baseUrl": "https://x.example", "models_data_source": "endpoint"}, "a provider's manifest"),
-        ({"acme": {"models": {"a": {}}}}, "a registry of providers"),
+        ({"name": "X", "baseUrl": "https://x.example", "models_data_source": "endpoint"}, "a provider manifest"),
+        ({"acme": {"models": {"a": {}}}}, "a provider registry"),
     ],
 )
-def test_a_manifest_or_a_registry_is_recognised(bay: Inside, mine: Site, content: dict[str, Any], said: str):
+def test_a_manifest_or_a_registry_is_recognized(bay: Inside, mine: Site, content: dict[str, Any], said: str):
     mine.pages = {"/v1/models": content}
     added = bay("provider", "add", f"{mine.url}/v1/models?provider=true", "--id", "acme")
     assert added.code == 1
@@ -303,7 +303,7 @@ def test_an_id_that_is_there_already(bay: Inside, simulator: Simulator):
 SIM/v1 is a base URL
 error: --id: That provider ID already exists
 
-hint: add it under another ID with --id, or change it: modelbay provider edit acme
+hint: choose another ID with --id, or change the existing provider: modelbay provider edit acme
 """,
         )
     )
@@ -314,7 +314,7 @@ def test_the_models_are_named_with_what_to_show(bay: Inside, simulator: Simulato
     added = bay(
         "provider", "add", f"{simulator.url}/v1", "--api-key", KEY, "--id", "acme", *named, "--default-model", "later"
     )
-    assert "later is not in the provider's list of models; it is added anyway" in added.err
+    assert "later is not in the provider's list of models; adding it anyway" in added.err
     assert 'display_name = "The First"' in bay.text
     assert bay.done("model", "default") == "acme/later\n"
     wrong = bay("provider", "add", f"{simulator.url}/v1", "--id", "b", "--api-key", KEY, "--model", "a", "--model", "A")
@@ -324,7 +324,7 @@ def test_the_models_are_named_with_what_to_show(bay: Inside, simulator: Simulato
 def test_many_models_are_not_written_unasked(bay: Inside, mine: Site):
     mine.pages = {"/v1/models": {"data": [{"id": f"m{number}"} for number in range(51)]}}
     add = ["provider", "add", f"{mine.url}/v1", "--id", "acme"]
-    assert "there are 51 models: choose some with --model ID" in bay(*add).err
+    assert "the provider has 51 models: choose some with --model ID" in bay(*add).err
     assert "… and 31 more models" in bay.done(*add, "--all-models")
 
 
@@ -448,7 +448,7 @@ def test_a_model_beside_a_deployment_is_the_one_behind_it(bay: Inside):
         tuple(row.split()[:2]) for row in bay.done("model", "show", "azure/blue").splitlines()
     ]
     two = bay("provider", "add", "azure", "--id", "z", *where, "--model", "gpt-5", "--model", "gpt-4o")
-    assert (two.code, "the deployment blue has one model" in two.err) == (2, True)
+    assert (two.code, "deployment blue has one model" in two.err) == (2, True)
 
 
 def test_several_deployments_have_models_of_their_own(bay: Inside):
@@ -458,7 +458,7 @@ def test_several_deployments_have_models_of_their_own(bay: Inside):
     wrong = bay(
         "provider", "add", "azure", "--id", "z", "--resource", "acme", "--api-key", "k", *named, "--base-model", "x=y"
     )
-    assert (wrong.code, "--base-model x: it is not among the models" in wrong.err) == (2, True)
+    assert (wrong.code, "--base-model: x is not one of the models to add" in wrong.err) == (2, True)
 
 
 def test_azure_wants_a_deployment_and_a_resource(bay: Inside):
@@ -533,5 +533,5 @@ def test_what_is_not_added_yet_is_not_told_to_be_edited(bay: Inside):
     assert run.code == 1
     assert run.err.count("could not connect") == 1
     assert "provider edit" not in run.err
-    assert "to add the provider without its list of models, name them with --model ID" in run.err
+    assert "to add the provider without its list, pass model IDs with --model ID" in run.err
     assert "GET http://127.0.0.1:9/v1/models: " in run.err

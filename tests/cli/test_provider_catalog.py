@@ -119,7 +119,7 @@ odd    wire=?                 models=0  Odd      cannot be added
                 "",
             ),
             ("catalog list --filter gue", 0, "guess  wire=openai (guessed)  models=1  Guessed\n", ""),
-            ("catalog list --filter nobody", 0, 'No providers in catalog match "nobody".\n', ""),
+            ("catalog list --filter nobody", 0, 'No provider in the catalog matches "nobody"\n', ""),
             (
                 "catalog list acme",
                 0,
@@ -128,7 +128,7 @@ Acme (acme)
 wire=openai  https://acme.example/v1
   acme-1  ctx=200000  [image_in,thinking,tool_use]
 """,
-                "1 model left out; --json says why\n",
+                "Skipped 1 model; --json shows the reasons\n",
             ),
             (
                 "catalog list odd",
@@ -144,9 +144,9 @@ wire=?  cannot be added: it speaks a protocol of its own
                 1,
                 "",
                 """\
-error: provider "nobody" is not in the catalog, SHELF/models.dev
+error: provider "nobody" is not in the catalog SHELF/models.dev
 
-hint: `modelbay provider catalog list` shows all
+hint: run `modelbay provider catalog list` to list all providers
 """,
             ),
             (
@@ -166,7 +166,7 @@ hint: check the URL
                 """\
 error: --api-key: Acme requires an API key
 
-hint: pass --api-key KEY, --api-key - to read it from standard input, or --api-key '{env:ACME_API_KEY}' to read it from there
+hint: pass --api-key KEY, --api-key - to read it from standard input, or --api-key '{env:ACME_API_KEY}' to read $ACME_API_KEY
 """,
             ),
             (
@@ -174,9 +174,9 @@ hint: pass --api-key KEY, --api-key - to read it from standard input, or --api-k
                 1,
                 "",
                 """\
-error: provider "nobody" is not in the catalog, SHELF/models.dev
+error: provider "nobody" is not in the catalog SHELF/models.dev
 
-hint: `modelbay provider catalog list` shows all
+hint: run `modelbay provider catalog list` to list all providers
 """,
             ),
             (
@@ -186,7 +186,7 @@ hint: `modelbay provider catalog list` shows all
                 """\
 error: provider "odd" cannot be added: it speaks a protocol of its own
 
-hint: if it has an address for OpenAI's protocol: modelbay provider add URL
+hint: add it by URL if it has an endpoint for the OpenAI protocol: modelbay provider add URL
 """,
             ),
             ("catalog add lost", 2, "", "error: --base-url: Lost requires a base URL\n"),
@@ -197,7 +197,7 @@ hint: if it has an address for OpenAI's protocol: modelbay provider add URL
                 """\
 error: provider "lost" cannot be added: the base URL is blank
 
-hint: --base-url cannot be empty
+hint: pass a base URL with --base-url URL
 """,
             ),
             (
@@ -207,7 +207,7 @@ hint: --base-url cannot be empty
                 """\
 error: provider "lost" cannot be added: the base URL contains a placeholder: ['X']
 
-hint: write the base URL as it is, without ${…}
+hint: pass the base URL without placeholders such as ${…}
 """,
             ),
             (
@@ -215,9 +215,9 @@ hint: write the base URL as it is, without ${…}
                 1,
                 "",
                 """\
-error: model "acme-0" is not in provider "acme": it is deprecated
+error: provider "acme" has no model "acme-0" that can be added: it is deprecated
 
-hint: `modelbay provider catalog list acme` shows its models
+hint: run `modelbay provider catalog list acme` to list its models
 """,
             ),
             (
@@ -228,7 +228,7 @@ Imported Acme (acme) with 1 model from models.dev of TODAY
 The default model is acme/acme-1
 """,
                 """\
-Skipped 1 model: `modelbay provider catalog list acme --json` says why
+Skipped 1 model: `modelbay provider catalog list acme --json` shows the reasons
 try it: modelbay ask -m acme/acme-1 "Hello"
 """,
             ),
@@ -240,7 +240,7 @@ Imported Acme (acme) with 1 model from models.dev of TODAY
   nothing changed
 """,
                 """\
-Skipped 1 model: `modelbay provider catalog list acme --json` says why
+Skipped 1 model: `modelbay provider catalog list acme --json` shows the reasons
 try it: modelbay ask -m acme/acme-1 "Hello"
 """,
             ),
@@ -249,7 +249,7 @@ try it: modelbay ask -m acme/acme-1 "Hello"
                 0,
                 "Imported Guessed (guess) with 1 model from SHELF/mine.json\n",
                 """\
-Skipped 1 model: `modelbay provider catalog list guess --json` says why
+Skipped 1 model: `modelbay provider catalog list guess --json` shows the reasons
 Protocol guessed as "openai" for guess: edit "type" in config.toml if requests fail
 try it: modelbay ask -m guess/acme-1 "Hello"
 """,
@@ -261,7 +261,7 @@ try it: modelbay ask -m guess/acme-1 "Hello"
                 """\
 error: Access Denied: GET SHELF/api.json returned 401: who are you?
 
-hint: the token was rejected: pass the new one with --api-key TOKEN
+hint: pass a new token with --api-key TOKEN
 """,
             ),
             (
@@ -273,7 +273,7 @@ Imported 2 providers (3 models) from SHELF/api.json:
   - two  anthropic at https://two.example  2 models; no key yet
 """,
                 """\
-SHELF/api.json is a registry of providers
+SHELF/api.json is a provider registry
 warning: one has no API key yet: modelbay key set one
 warning: two has no API key yet: modelbay key set two
 warning: skipped: broken: unknown type "smoke"
@@ -444,7 +444,7 @@ def test_the_default_model_is_kept_while_it_is_there(bay: Inside, shelf: Site):
     assert bay.text.startswith('default_model = "two/c"')
     shelf.pages["/api.json"] = {"one": REGISTRY["one"]}
     run = bay("provider", "add", url)
-    assert "there is no default model any more; it was two/c" in run.err
+    assert "the default model was two/c; none is set now" in run.err
     assert "default_model" not in bay.text
 
 
@@ -523,7 +523,7 @@ def test_without_the_net_the_built_in_list_is_used_with_its_date(bay: Inside, sh
     shelf.pages["/models.dev"] = 502
     run = bay("provider", "catalog", "list", "--filter", "openrouter")
     assert (run.code, run.out.split()[:2]) == (0, ["openrouter", "wire=openai"])
-    assert "using that of SNAPSHOT-DAY, which is built in" in run.err
+    assert "using the bundled list of SNAPSHOT-DAY" in run.err
 
 
 def test_a_list_of_ones_own_has_nobody_elses_prices(bay: Inside, shelf: Site):
@@ -549,7 +549,7 @@ def test_the_users_word_goes_beside_the_lists(bay: Inside, shelf: Site):
 def test_a_person_is_asked_for_the_key(tmp_path: Path, shelf: Site):
     arguments = ["provider", "catalog", "add", "lost", "--url", f"{shelf.url}/mine.json"]
     with Person(tmp_path, *arguments) as person:
-        person.sees("has no endpoint").sees("Base URL").types("https://lost.example/v1")
+        person.sees("has no base URL").sees("Base URL").types("https://lost.example/v1")
         person.sees("API key for Lost").types(KEY)
         assert person.ends() == 0
         assert KEY not in person.seen

@@ -144,7 +144,7 @@ def test_models_dev_has_the_models_of_who_says_so(bay: Inside, acme: Site) -> No
 def test_provider_add_is_led_to_a_manifest_by_any_way(bay: Inside, acme: Site) -> None:
     added = bay("provider", "add", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
     assert added.code == 0, added.err
-    assert f"SITE{HOSTED} is a provider's manifest" in added.err
+    assert f"SITE{HOSTED} is a provider manifest" in added.err
     assert not acme.keys()
     bay.done("provider", "add", "-", "--yes", stdin=EMBEDDED)
     (bay.home / "hosted.json").write_text(MANIFEST)
@@ -184,7 +184,7 @@ def test_a_dry_run_shows_the_file_and_writes_nothing(bay: Inside, acme: Site) ->
 def test_the_default_model_is_the_one_that_is_named(bay: Inside, acme: Site) -> None:
     url = f"{acme.url}{HOSTED}"
     run = bay("provider", "manifest", url, "--default-model", "none-such", "--yes")
-    assert "--default-model: none-such is none of its models" in run.err
+    assert "--default-model: none-such is not one of the provider's models" in run.err
     assert bay.text == ""
     bay.done("provider", "manifest", url, "--default-model", "provider/another-model-v2", "--id", "acme", "--yes")
     assert 'default_model = "acme/provider/another-model-v2"' in bay.text
@@ -197,7 +197,7 @@ def test_an_id_of_another_provider_is_not_taken(bay: Inside, acme: Site) -> None
     bay.file.write_text(before)
     run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
     assert run.code == 2
-    assert 'provider "sample-provider" already exists, from another source' in run.err
+    assert 'provider "sample-provider" already exists and has another source' in run.err
     assert "--id sample-provider-2" in run.err
     assert bay.text == before
     run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--id", "Not An Id", "--yes")
@@ -287,13 +287,13 @@ BAD: list[tuple[str, Any, Any, str]] = [
         'models_dev_provider_id: models.dev has no provider "synthetik"',
     ),
     ("a key inside", manifest(baseUrl="SITE/v1", apiKey="sk-given"), None, "apiKey: a manifest must not contain a key"),
-    ("a key in the address", manifest(baseUrl="https://k@acme.example"), None, "it contains credentials before the host"),
-    ("loopback", manifest(baseUrl="http://127.0.0.1:9/v1"), None, "http://127.0.0.1:9 is this machine or in a private"),
-    ("localhost", manifest(baseUrl="http://localhost/v1"), None, "http://localhost is this machine or in a private"),
-    ("a private net", manifest(baseUrl="https://192.168.1.1/v1"), None, "https://192.168.1.1 is this machine or in a"),
-    ("a cloud's metadata", manifest(baseUrl="http://169.254.169.254/v1"), None, "169.254.169.254 is this machine or in"),
-    ("an odd loopback", manifest(baseUrl="http://0x7f000001/v1"), None, "http://0x7f000001 is this machine or in"),
-    ("IPv6 loopback", manifest(baseUrl="http://[::1]/v1"), None, "http://[::1] is this machine or in a private"),
+    ("a key in the address", manifest(baseUrl="https://k@acme.example"), None, "the URL contains credentials"),
+    ("loopback", manifest(baseUrl="http://127.0.0.1:9/v1"), None, "http://127.0.0.1:9 is local or in a private"),
+    ("localhost", manifest(baseUrl="http://localhost/v1"), None, "http://localhost is local or in a private"),
+    ("a private net", manifest(baseUrl="https://192.168.1.1/v1"), None, "https://192.168.1.1 is local or in a"),
+    ("a cloud's metadata", manifest(baseUrl="http://169.254.169.254/v1"), None, "169.254.169.254 is local or in"),
+    ("an odd loopback", manifest(baseUrl="http://0x7f000001/v1"), None, "http://0x7f000001 is local or in"),
+    ("IPv6 loopback", manifest(baseUrl="http://[::1]/v1"), None, "http://[::1] is local or in a private"),
     ("a redirect inside", Page(b"", 302, {"location": "http://127.0.0.1:9/"}), None, "127.0.0.1:9"),
     ("redirects in circles", Page(b"", 302, {"location": HOSTED}), None, "redirects; at most 5 are followed"),
     ("a redirect to nowhere", Page(b"", 302, {"location": "mailto:x"}), None, "answered with a redirect (302) to"),
@@ -431,7 +431,7 @@ def test_the_key_goes_to_no_other_origin_before_somebody_agrees(bay: Inside, acm
         elsewhere.pages[LISTED] = Page(EXTENDED.encode(), key=KEY)
         run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY)
         assert run.code == 1
-        assert "the manifest says that the provider is at ELSEWHERE: not a terminal, so you cannot be asked" in run.err
+        assert "The manifest names ELSEWHERE as the provider's server" in run.err
         assert not elsewhere.keys()
         run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
         assert run.code == 0, run.err
@@ -447,7 +447,7 @@ def test_a_key_that_is_there_does_not_follow_a_manifest_to_another_origin(bay: I
     acme.pages[HOSTED] = manifest(baseUrl="https://thief.example/v1")
     text = json.dumps(embedded(name="Sample Provider", baseUrl="https://thief.example/v1"))
     run = bay("provider", "manifest", "--embedded", "-", "--yes", stdin=text)
-    assert 'provider "sample-provider" already exists, from another source' in run.err
+    assert 'provider "sample-provider" already exists and has another source' in run.err
     assert bay.text == before
 
 
@@ -473,5 +473,5 @@ def test_a_key_that_stands_elsewhere_is_only_looked_for_where_it_is_wanted(bay: 
 
 def test_a_key_in_the_manifests_own_address_is_refused(bay: Inside) -> None:
     run = bay("provider", "manifest", f"https://me:{KEY}@acme.example/v1/models?provider=true", "--yes")
-    assert "it contains credentials before the host" in run.err
+    assert "the URL contains credentials" in run.err
     assert KEY not in run.err

@@ -193,9 +193,9 @@ def test_a_refresh_renews_the_sources_word_and_leaves_the_users(bay: Inside, acm
         "  + acme/new",
         "  - acme/old",
         '  ~ acme/large: name "Model Name V1" → "Large"; last_updated "2025-08-21" → "2025-11-01"; '
-        "cost.output 1.5 → 2.0; cost.cache_read nothing → 0.05; limit.context 128000 → 200000",
+        "cost.output 1.5 → 2.0; cost.cache_read (not set) → 0.05; limit.context 128000 → 200000",
     ]
-    assert "acme/large.listed.cost.input: it is yours; its source says 0.6" in run.err
+    assert "acme/large.listed.cost.input: kept your value; the source has 0.6" in run.err
     assert bay.done("provider", "refresh", "acme") == "acme: up to date\n"
     assert bay.same(bay.text) == AFTER
     assert load(bay.file).model("l").max_output_size == 1000
@@ -205,8 +205,8 @@ def test_a_model_that_is_gone_stays_where_the_user_has_a_word_in_it(bay: Inside,
     bay.done("model", "set", "acme/small", "max_output_size=99")
     acme.pages[LISTED] = models({"id": "new"})
     run = bay("provider", "refresh", "acme")
-    assert "acme/large: it is listed no more, and stays, as it is your default model" in run.err
-    assert "acme/small: it is listed no more, and stays, as you wrote max_output_size" in run.err
+    assert "acme/large: no longer listed, but kept: it is your default model" in run.err
+    assert "acme/small: no longer listed, but kept: you set max_output_size" in run.err
     assert "  - acme/old\n" in run.out
     assert set(load(bay.file).models) == {"acme/large", "acme/small", "acme/new"}
 
@@ -254,7 +254,7 @@ def test_a_manifest_with_more_remarks_than_are_shown_is_read_to_its_end(bay: Ins
     run = bay("provider", "refresh", "acme")
     assert "  - " not in run.out
     assert len(load(bay.file).models) == 251  # and the default model
-    assert "remarks more" in run.err
+    assert "more notes" in run.err
 
 
 def test_a_fault_behind_many_remarks_is_found(bay: Inside, acme: Site) -> None:
@@ -442,7 +442,7 @@ def test_a_provider_cannot_move_into_this_machine(bay: Inside, acme: Site) -> No
         acme.pages[HOSTED] = manifest(name="Acme", baseUrl=f"{elsewhere.url}/v1")
         run = bay("provider", "refresh", "acme")
         assert run.code == 1
-        assert "is this machine or in a private network" in run.err
+        assert "is local or in a private network" in run.err
         assert not elsewhere.asked
     assert bay.text == before
 
@@ -496,7 +496,7 @@ def test_a_default_model_that_is_not_listed_stays_and_is_named(bay: Inside, acme
         "Default model set to plain/own (was acme/large)\n",
         True,
     )
-    assert "the default model, plain/own, is not in its list; it stays" in bay("provider", "refresh", "plain").err
+    assert "kept the default model plain/own, which is not in the list" in bay("provider", "refresh", "plain").err
     assert load(bay.file).default_model == "plain/own"
 
 
@@ -506,7 +506,7 @@ def test_of_a_list_of_which_some_were_chosen_the_others_are_only_told(bay: Insid
     acme.pages["/v1/models"] = {"data": [{"id": "a"}, {"id": "c"}]}
     run = bay("provider", "refresh", "plain")
     assert run.out == "plain: up to date\n"
-    assert "it also lists c now" in run.err
+    assert "new in the list: c" in run.err
     assert {alias for alias in load(bay.file).models if alias.startswith("plain/")} == {"plain/a", "plain/own"}
 
 

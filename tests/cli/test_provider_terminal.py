@@ -32,7 +32,7 @@ def test_the_key_is_asked_for_and_models_are_chosen(home: Path, simulator: Simul
         person.sees("At least one model is required").sees("Models").types("simth")
         person.sees("[ ] sim-thinker").sees('2 models for "simth"').sees("Models").types("1")
         person.sees("[x] sim-thinker").sees("1 of 7 marked").sees("Marked sim-thinker").sees("Models").types("/")
-        person.sees("Every model is shown").sees("Models").types("1 5-4").sees("4 of 7 marked").sees("Models")
+        person.sees("All models are shown").sees("Models").types("1 5-4").sees("4 of 7 marked").sees("Models")
         person.types("?").sees("numbers to mark").sees("Models").types("no such model")
         person.sees('No model matches "no such model"').sees("Models").types("4-8")
         person.sees("The numbers are 1 to 7").sees("Models").types("4,5")
@@ -105,7 +105,7 @@ def test_removing_asks(home: Path, simulator: Simulator, answer: str, code: int)
 
 def test_azure_asks_for_its_deployment(home: Path):
     with Person(home, "provider", "add", "https://acme.openai.azure.com/openai/v1", "--dry-run") as person:
-        person.sees("do not use a custom provider").sees("Deployment").types("gpt-5")
+        person.sees("a custom provider is not needed").sees("Deployment").types("gpt-5")
         person.sees("API key for Azure").types("k")
         person.sees('type = "azure"').sees("azure/gpt-5")
         assert person.ends() == 0

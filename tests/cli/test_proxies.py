@@ -194,7 +194,7 @@ async def test_a_manifest_does_not_lead_the_proxy_inside(modelbay: Command, acme
         command = ("provider", "manifest", f"http://{HOST}/v1/models?provider=true", "--api-key", KEY, "--yes")
         added = await run(modelbay, *command, HTTP_PROXY=proxy.url)
         assert added.code == 1
-        assert "is this machine or in a private network" in added.err
+        assert "is local or in a private network" in added.err
         assert len(proxy.requests) == 1
 
 
@@ -242,7 +242,7 @@ async def test_offline_contacts_the_called_provider_only(modelbay: Command, acme
     ):
         refused = await run(modelbay, *arguments)
         assert refused.code != 0
-    assert "offline: nothing is refreshed" in (await run(modelbay, "provider", "refresh")).err
+    assert "offline: cannot refresh" in (await run(modelbay, "provider", "refresh")).err
     assert "offline" in (await run(modelbay, "provider", "manifest", f"{acme.url}/m", "--yes")).err
     listed = await run(modelbay, "provider", "catalog", "list", "acme")
     assert "offline" in listed.err or listed.code == 0

@@ -5,7 +5,7 @@ import pytest
 
 from modelbay.errors import ConfigError
 from modelbay.onboarding.draft import azure_draft, draft, vertex_draft, with_key
-from modelbay.onboarding.recognition import recognise, recognise_content, recognise_text, suggested_id
+from modelbay.onboarding.recognition import recognize, recognize_content, recognize_text, suggested_id
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ from modelbay.onboarding.recognition import recognise, recognise_content, recogn
     ],
 )
 def test_by_its_looks(what, kind, vendor, protocol):
-    found = recognise(what)
+    found = recognize(what)
     assert (found.kind, found.preset and found.preset.id, found.protocol) == (kind, vendor, protocol)
 
 
@@ -53,20 +53,20 @@ def test_by_its_looks(what, kind, vendor, protocol):
         ("localhost:8080/v1", "did you mean http://localhost:8080/v1?"),
         ("127.0.0.1:8080/v1", "did you mean http://127.0.0.1:8080/v1?"),
         ("192.168.1.7:8080", "did you mean http://192.168.1.7:8080?"),
-        ("qqqqqq", "name a vendor"),
+        ("qqqqqq", "pass a vendor's name"),
     ],
 )
 def test_what_is_nothing_has_a_hint(what, hint):
     with pytest.raises(ConfigError) as error:
-        recognise(what)
+        recognize(what)
     assert hint in str(error.value.hint)
 
 
 def test_it_can_be_forced():
-    assert recognise("https://acme.example/v1/models", "base").kind == "base"
-    assert recognise("https://acme.example/chat", "base").kind == "base"
-    assert recognise("https://acme.example/talk", "endpoint").kind == "endpoint"
-    assert recognise("https://acme.example", "azure").kind == "azure"
+    assert recognize("https://acme.example/v1/models", "base").kind == "base"
+    assert recognize("https://acme.example/chat", "base").kind == "base"
+    assert recognize("https://acme.example/talk", "endpoint").kind == "endpoint"
+    assert recognize("https://acme.example", "azure").kind == "azure"
 
 
 @pytest.mark.parametrize(
@@ -84,20 +84,20 @@ def test_it_can_be_forced():
     ],
 )
 def test_by_content(content, kind):
-    assert recognise_content(content, "it").kind == kind
-    assert recognise_text(msgspec.json.encode(content), "it").kind == kind
+    assert recognize_content(content, "it").kind == kind
+    assert recognize_text(msgspec.json.encode(content), "it").kind == kind
 
 
 @pytest.mark.parametrize("content", [{}, {"hello": "world"}, [], [1], "x", 3])
 def test_other_json_is_refused(content):
-    with pytest.raises(ConfigError, match="has no model list, no manifest and no registry in it"):
-        recognise_content(content, "it")
+    with pytest.raises(ConfigError, match="is not a list of models, a manifest or a registry"):
+        recognize_content(content, "it")
 
 
 def test_a_text_may_be_an_address():
-    assert recognise_text(b"https://acme.example/v1\n", "standard input").kind == "base"
-    with pytest.raises(ConfigError, match="neither JSON nor an address"):
-        recognise_text(b"hello\n", "standard input")
+    assert recognize_text(b"https://acme.example/v1\n", "standard input").kind == "base"
+    with pytest.raises(ConfigError, match="neither JSON nor a URL"):
+        recognize_text(b"hello\n", "standard input")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_text_may_be_an_address():
     ],
 )
 def test_an_id_is_suggested(what, id):
-    assert suggested_id(recognise(what)) == id
+    assert suggested_id(recognize(what)) == id
 
 
 @pytest.mark.parametrize(
@@ -133,20 +133,20 @@ def test_an_id_is_suggested(what, id):
         ("https://acme.example/v1/messages", {"type": "anthropic", "base_url": "https://acme.example/v1/messages"}),
     ],
 )
-def test_the_entry_of_what_was_recognised(what, table):
-    assert draft(recognise(what), "id").table == table
+def test_the_entry_of_what_was_recognized(what, table):
+    assert draft(recognize(what), "id").table == table
 
 
 def test_a_forced_endpoint_or_base_is_written_down():
-    assert draft(recognise("https://acme.example/talk", "endpoint"), "id").table["full_url"] is True
-    assert draft(recognise("https://acme.example/chat", "base"), "id").table["full_url"] is False
+    assert draft(recognize("https://acme.example/talk", "endpoint"), "id").table["full_url"] is True
+    assert draft(recognize("https://acme.example/chat", "base"), "id").table["full_url"] is False
 
 
 def test_a_vendor_with_an_address_for_each_customer_needs_it():
     with pytest.raises(ConfigError) as error:
-        draft(recognise("snowflake"), "id")
+        draft(recognize("snowflake"), "id")
     assert "--base-url" in str(error.value.hint)
-    made = draft(recognise("snowflake"), "id", base_url="https://acme.snowflakecomputing.com/api/v2/cortex/v1")
+    made = draft(recognize("snowflake"), "id", base_url="https://acme.snowflakecomputing.com/api/v2/cortex/v1")
     assert made.table["base_url"].startswith("https://acme.snowflakecomputing.com")
 
 
@@ -178,7 +178,7 @@ def test_azure_natively(options, table, models):
 def test_azure_wants_a_resource():
     with pytest.raises(ConfigError, match="Azure resource name or endpoint is missing"):
         azure_draft("azure")
-    with pytest.raises(ConfigError, match="is no name of an Azure resource"):
+    with pytest.raises(ConfigError, match="is not an Azure resource name"):
         azure_draft("azure", resource="a.b/c")
 
 
@@ -200,6 +200,6 @@ def test_vertex_natively():
     ],
 )
 def test_without_a_key_it_says_that_none_is_needed(what, key, added):
-    made = draft(recognise(what), "id")
+    made = draft(recognize(what), "id")
     table = with_key(made, key).table
     assert {name: value for name, value in table.items() if name not in made.table} == added

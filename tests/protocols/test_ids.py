@@ -47,7 +47,7 @@ def test_different_ids_stay_different(pattern, ids):
     assert len({fit(call_id, pattern) for call_id in ids}) == len(ids)
 
 
-def test_a_replaced_id_is_still_recognisable():
+def test_a_replaced_id_is_still_recognizable():
     assert fit("functions.get_weather:0", ANTHROPIC).startswith("functions_get_weather_0_")
 
 

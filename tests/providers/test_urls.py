@@ -44,7 +44,7 @@ def test_the_path_is_put_after_a_base_url(base, url):
         "https://h/v1/chat/completions#part",
     ],
 )
-def test_a_whole_endpoint_is_used_as_it_stands(base):
+def test_a_full_endpoint_is_used_as_it_stands(base):
     assert endpoint_url(base, CHAT, "openai_chat") == base
 
 

@@ -448,7 +448,7 @@ async def test_another_origin_does_not_get_the_key_unasked(home: Path, configure
             await person.presses("up", "ctrl+u")
             await person.types(f"{other.url}/v1")
             await person.presses("ctrl+s")
-            await person.sees("the credentials of sim are for", "Edit sim")
+            await person.sees("The credentials of sim were given for", "Edit sim")
             assert other.asked == [] and person.config == configured
 
 

@@ -1,4 +1,4 @@
-"""The command line's way through `onboarding.setup`: options make what is given, a terminal asks for what is missing."""
+"""Runs `onboarding.setup` on the command line: options become given values, and a terminal prompts for missing ones."""
 
 from collections.abc import Awaitable, Callable
 from shlex import quote
@@ -29,7 +29,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 REPORTED = 20
-"""Models that are named after they were written; the others are counted."""
+"""Maximum number of added models that are listed by name; the others are counted."""
 API_NAMES = list(fields.APIS)
 OPTIONS = {
     "api_key": "--api-key",
@@ -51,12 +51,12 @@ SAME = (
     "kind", "id", "name", "base_url", "full_url", "dialect", "proxy", "default_model", "resource", "deployment",
     "api_version", "project", "location",
 )  # fmt: skip
-"""The options that are fields of `Given` as they are."""
+"""Options that are fields of `Given` of the same name."""
 SECONDS = ("connect", "first_byte", "idle", "first_event", "content")
 
 
 class Prompting(Struct):
-    """How a command goes through the steps."""
+    """Whether a command prompts and writes."""
 
     yes: bool = False
     dry_run: bool = False
@@ -73,9 +73,13 @@ def fields_options(command: F) -> F:
             type=click.Choice(API_NAMES),
             help="Protocol. Default: detected from the URL, else openai_chat.",
         ),
-        click.option("--base-url", metavar="URL", help="Base URL or complete endpoint."),
-        click.option("--full-url/--no-full-url", default=None, help="Whether the URL is a complete endpoint."),
-        click.option("--dialect", metavar="VENDOR", help="Vendor whose quirks the provider has. Default: detected."),
+        click.option("--base-url", metavar="URL", help="Base URL or full endpoint."),
+        click.option(
+            "--full-url/--no-full-url", default=None, help="Whether the URL is a full endpoint. Default: detected."
+        ),
+        click.option(
+            "--dialect", metavar="VENDOR", help="Vendor whose dialect the provider speaks. Default: detected."
+        ),
         click.option("--api-key", metavar="KEY", help=key_input.HELP),
         click.option("--header", multiple=True, metavar="'NAME: VALUE'", help="HTTP header; repeatable."),
         click.option("--proxy", metavar="URL", help="Proxy URL (http, https, socks4, socks5), or none."),
@@ -83,7 +87,7 @@ def fields_options(command: F) -> F:
             "--timeout",
             multiple=True,
             metavar="[NAME=]SECONDS",
-            help=f"Timeout in seconds: of the first byte and of silence, or of NAME ({', '.join(SECONDS)}); repeatable.",
+            help=f"Timeout in seconds; repeatable. Names: {', '.join(SECONDS)}. Default: first_byte and idle.",
         ),
     )
 
@@ -97,24 +101,26 @@ def models_options(command: F) -> F:
             "--base-model",
             multiple=True,
             metavar="ID=MODEL",
-            help="Model behind a name such as a deployment: its facts and prices apply.",
+            help="Base model of a deployment or alias, whose facts and prices apply; repeatable.",
         ),
         click.option("--all-models", is_flag=True, help="Add all listed models."),
     )
 
 
 def manner_options(command: F) -> F:
-    """The options that every way of adding has."""
+    """The options that all commands for adding have."""
     return _decorated(
         command,
         click.option("--default-model", metavar="ID", help="Set the default model."),
-        click.option("--yes", is_flag=True, help="Do not prompt; use defaults, and agree to where the key is sent."),
-        click.option("--dry-run", is_flag=True, help="Print the changes of config.toml without writing them."),
+        click.option(
+            "--yes", is_flag=True, help="Do not prompt: use defaults and agree to send the key to the provider."
+        ),
+        click.option("--dry-run", is_flag=True, help="Print the changes to config.toml without writing them."),
     )
 
 
 def given_of(options: dict[str, Any]) -> Given:
-    """What the options of a command say."""
+    """The given values from the options of a command."""
     said: dict[str, Any] = {name: options.get(name) for name in SAME}
     return Given(
         **said,
@@ -137,19 +143,19 @@ def manner_of(options: dict[str, Any]) -> Prompting:
 
 
 def model_rows(named: tuple[str, ...]) -> list[ModelRow]:
-    """`--model ID[=NAME]`. Without a name, the ID is its name."""
+    """Parses `--model ID[=NAME]`. The default name is the ID."""
     split = [text.partition("=") for text in named]
     return [ModelRow(id.strip(), name.strip() if equals else id.strip()) for id, equals, name in split]
 
 
 def header_rows(named: tuple[str, ...]) -> list[HeaderRow]:
-    """`--header 'NAME: VALUE'`."""
+    """Parses `--header 'NAME: VALUE'`."""
     split = [text.partition(":") for text in named]
     return [HeaderRow(name.strip(), value.strip()) for name, _, value in split]
 
 
 def check_fields(given: Given, taken: list[str]) -> None:
-    """Raises `Invalid` with all problems of a custom provider's fields, because the user cannot be asked for each."""
+    """Raises `Invalid` with all problems of a custom provider's fields at once, for use without a terminal."""
     form = ProviderFields(
         given.id or "",
         given.name or "",
@@ -177,16 +183,16 @@ def check_fields(given: Given, taken: list[str]) -> None:
 
 
 def pairs(named: tuple[str, ...], option: str, form: str) -> dict[str, str]:
-    """Options of the form `NAME=VALUE`."""
+    """Parses options of the form `NAME=VALUE`."""
     for text in named:
         if not all(part.strip() for part in text.partition("=")):
-            raise Invalid([f"{option} {text.partition('=')[0] or '=…'}: write {form}"])
+            raise Invalid([f"{option} {text.partition('=')[0] or '=…'}: expected {form}"])
     split = [text.partition("=") for text in named]
     return {name.strip(): value.strip() for name, _, value in split}
 
 
 def timeout_of(named: tuple[str, ...]) -> Timeout | None:
-    """`--timeout [NAME=]SECONDS`."""
+    """Parses `--timeout [NAME=]SECONDS`."""
     found: dict[str, float] = {}
     for text in named:
         name, equals, number = text.rpartition("=")
@@ -196,7 +202,7 @@ def timeout_of(named: tuple[str, ...]) -> Timeout | None:
             seconds = 0.0
         if (equals and name.strip() not in SECONDS) or not 0 < seconds < float("inf"):
             raise Invalid(
-                [f"--timeout {text}: write seconds, or NAME=SECONDS"], f"NAME must be one of: {', '.join(SECONDS)}"
+                [f"--timeout {text}: expected SECONDS or NAME=SECONDS"], f"use one of these names: {', '.join(SECONDS)}"
             )
         found |= {name.strip(): seconds} if equals else {"first_byte": seconds, "idle": seconds}
     return Timeout(**found) if found else None
@@ -206,11 +212,11 @@ def timeout_of(named: tuple[str, ...]) -> Timeout | None:
 
 
 def carry_out(config: Config, begin: Callable[[Setup], Awaitable[Step]], manner: Prompting) -> None:
-    """Goes through the steps up to the result, and reports it."""
+    """Runs the setup up to the result and prints it."""
     steps = Steps(config, manner)
     preview = steps.preview(begin)
     if manner.dry_run:
-        terminal.write(preview.diff or "nothing would change\n")
+        terminal.write(preview.diff or "no changes\n")
         return
     _confirm(preview, manner)
     result = steps.take(steps.setup.answer)
@@ -219,7 +225,7 @@ def carry_out(config: Config, begin: Callable[[Setup], Awaitable[Step]], manner:
 
 
 class Steps:
-    """The steps of one command."""
+    """The setup of one command."""
 
     def __init__(self, config: Config, manner: Prompting) -> None:
         self._manner = manner
@@ -231,7 +237,7 @@ class Steps:
         self._doing(words)
 
     def take(self, step: Callable[[], Awaitable[T]]) -> T:
-        """What a step of the setup returns, which may take a while."""
+        """Runs a step of the setup with a progress message."""
 
         async def awaited() -> T:
             return await step()
@@ -244,7 +250,7 @@ class Steps:
             raise
 
     def preview(self, begin: Callable[[Setup], Awaitable[Step]]) -> Preview:
-        """The preview, after all questions, with the models chosen."""
+        """The preview, after all questions are answered and the models are chosen."""
         step = self.take(lambda: begin(self.setup))
         while isinstance(step, SetupQuestion):
             self._note(step.notes)
@@ -278,20 +284,20 @@ class Steps:
 
 
 def chosen(models: list[Model], marked: list[str], source: str, manner: Prompting) -> list[str]:
-    """IDs of the models that the user selects; all if the user is not asked."""
+    """IDs of the models that the user chooses; all if the user cannot be asked."""
     if asks() and not manner.yes:
-        title = counted(len(models), "model") + (", according to models.dev" if source == "models.dev" else "")
+        title = counted(len(models), "model") + (" (from models.dev)" if source == "models.dev" else "")
         return pick(models, marked, title)
     if len(models) > UNATTENDED:
         raise click.UsageError(
-            f"there are {len(models):,} models: choose some with --model ID, or add all with --all-models",
+            f"the provider has {len(models):,} models: choose some with --model ID, or add all with --all-models",
             click.get_current_context(),
         )
     return [model.id for model in models]
 
 
 def _asked(question: SetupQuestion) -> str:
-    """The answer of a person."""
+    """Prompts for the answer."""
     for text in [*question.about, *([question.problem] if question.problem else [])]:
         if text:
             terminal.note(text)
@@ -307,7 +313,7 @@ def _asked(question: SetupQuestion) -> str:
 
 
 def _confirm(preview: Preview, manner: Prompting) -> None:
-    """Shows what would be written, and asks whether to, where that must be asked."""
+    """Shows the preview and asks for confirmation, if it is required."""
     failed = preview.connection is not None and preview.connection.ok is False and preview.title.startswith("Edit ")
     if preview.confirms:
         show(preview)
@@ -319,7 +325,7 @@ def _confirm(preview: Preview, manner: Prompting) -> None:
 
 
 def show(preview: Preview) -> None:
-    """What would be written."""
+    """Prints the settings of a preview."""
     width = max(len(label) for label, _ in preview.facts)
     for label, text in preview.facts:
         first, *rest = text.splitlines() or [""]
@@ -329,7 +335,7 @@ def show(preview: Preview) -> None:
 
 
 def report(config: Config, result: Result) -> None:
-    """What was written."""
+    """Prints the result."""
     if result.title:
         terminal.write(f"{result.title}\n")
     write_rows(result.rows[:REPORTED], indent="  ")
@@ -346,7 +352,7 @@ def report(config: Config, result: Result) -> None:
 
 
 def say_how_to_try(config: Config, result: Result) -> None:
-    """A command to try a new provider with."""
+    """Prints a command that uses the new provider."""
     after = load(config.path)
     first = preferred(after, [model for model in after.models.values() if model.provider in result.providers])
     if result.default_model or first:
@@ -355,9 +361,9 @@ def say_how_to_try(config: Config, result: Result) -> None:
 
 
 def show_diff(edited: Edited[Any], dry_run: bool) -> bool:
-    """Prints what would change, where nothing was to be changed."""
+    """Prints the changes of a dry run. Returns `dry_run`."""
     if dry_run:
-        terminal.write(edited.diff or "nothing would change\n")
+        terminal.write(edited.diff or "no changes\n")
     return dry_run
 
 

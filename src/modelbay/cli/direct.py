@@ -14,7 +14,7 @@ from modelbay.config.schema import Config
 from modelbay.conversation import Protocol
 from modelbay.errors import AuthenticationFailed, MissingCredential, ModelbayError
 from modelbay.onboarding import fields as dialog
-from modelbay.onboarding.draft import Draft, alone, direct_draft
+from modelbay.onboarding.draft import Draft, direct_draft, standalone_config
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,7 +67,7 @@ class Direct(Struct):
     def config(self, file: Path | None) -> Config:
         """The configuration. With a provider on the command line, it contains only this provider and the file's `[network]`."""
         config = load(file)
-        return alone(config, self.made) if self.made is not None else config
+        return standalone_config(config, self.made) if self.made is not None else config
 
     def known(self, config: Config) -> Collection[str]:
         """The provider IDs that a hint can name: those of the file."""

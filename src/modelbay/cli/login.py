@@ -28,25 +28,25 @@ ONLY_FOR = {
     "no_browser": ("device",),
     "api_key": ("key",),
 }
-"""The kinds of login with which an option means something."""
+"""The kinds of login that support an option."""
 
 
 @click.command()
 @click.argument("name", required=False, metavar="[PLATFORM|PROVIDER]")
-@click.option("--status", is_flag=True, help="Say who is logged in where, and until when.")
-@click.option("--json", "as_json", is_flag=True, help="With --status: print JSON.")
-@click.option("--oauth-host", metavar="URL", help="Another host to log in at.")
-@click.option("--base-url", metavar="URL", help="Another address of its API.")
-@click.option("--keyring", "store", flag_value="keyring", help="Keep the tokens in the system's keyring.")
-@click.option("--file", "store", flag_value="file", help="Keep them in a file that only you can read (the default).")
+@click.option("--status", is_flag=True, help="List the logins, with their state and the expiry of their tokens.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON. Only with --status.")
+@click.option("--oauth-host", metavar="URL", help="URL of the login server, instead of the platform's.")
+@click.option("--base-url", metavar="URL", help="Base URL of the API, instead of the platform's.")
+@click.option("--keyring", "store", flag_value="keyring", help="Store the tokens in the system keyring.")
+@click.option("--file", "store", flag_value="file", help="Store the tokens in a file that only you can read (default).")
 @click.option("--api-key", metavar="KEY", help=key_input.HELP)
-@click.option("--no-browser", is_flag=True, help="Only show the code and where to enter it.")
+@click.option("--no-browser", is_flag=True, help="Do not open a browser; only print the code and the URL.")
 @pass_settings
 def login(settings: GlobalOptions, /, name: str | None, status: bool, as_json: bool, **options: Any) -> None:
-    """Log in to a platform, or to a provider of config.toml that has an oauth table.
+    """Log in to a platform, or to a provider with an oauth table in config.toml.
 
-    A code and an address are shown on stderr; the command waits until somebody has approved it there. A platform that
-    wants a key instead is given one; where Google's own credentials serve, they are tried.
+    The command prints a code and a URL to stderr and waits until you approve the code there. For a platform that uses an
+    API key, it asks for the key. For Vertex AI, it checks Google's default credentials.
     """
     config = load(settings.config)
     if status:
@@ -58,7 +58,7 @@ def login(settings: GlobalOptions, /, name: str | None, status: bool, as_json: b
     for option, kinds in ONLY_FOR.items():
         if options[option] and by not in kinds:
             word = options["store"] if option == "store" else option.replace("_", "-")
-            raise click.UsageError(f"--{word} has no meaning for a login to {name}", click.get_current_context())
+            raise click.UsageError(f"--{word} is not supported by the login to {name}", click.get_current_context())
     if way is not None and by == "key":
         _by_key(config, way, options["api_key"], options["base_url"])
     elif by == "adc":
@@ -72,13 +72,13 @@ def show_status(config: Config, as_json: bool) -> None:
     if as_json:
         terminal.write_json({"logins": found})
     elif not found:
-        terminal.note("Nobody is logged in anywhere; log in with `modelbay login`")
+        terminal.note("You are not logged in to any platform; to log in, run `modelbay login`")
     else:
         write_rows([[one.provider, one.state, f"until {time_text(one.until)}" if one.until else ""] for one in found])
 
 
 def _asked(config: Config) -> str:
-    """The platform or provider that a person chooses."""
+    """Prompts for a platform or provider."""
     return pick_one("Select a platform", {one.id: one.title for one in logging_in.platforms(config)})
 
 
@@ -92,23 +92,23 @@ def _by_device(config: Config, name: str, options: dict[str, Any]) -> None:
     def show(code: Code) -> None:
         nonlocal opens
         page = code.uri_complete or code.uri
-        terminal.note(f"Open {page}\nand approve the code {code.user_code}; waiting …", urls=True)
+        terminal.note(f"Open {page}\nand approve the code {code.user_code}. Waiting …", urls=True)
         if opens:
             import webbrowser
 
             webbrowser.open(page)
-            opens = False  # a server may let one code after the other expire: one window is enough
+            opens = False  # a new code follows when one expires: open the browser only once
 
     done = threads.run(logging_in.log_in(config, to, show))
     if done.new:
         terminal.write(f"Logged in to {to.entry.id}\n")
     else:
-        also = "; its models are up to date now" if done.written else ""
+        also = "; its models were refreshed" if done.written else ""
         terminal.write(f"Already logged in to {to.entry.id}{also}\n")
     if done.written:
         _say_models(done.written.models)
         if done.written.removed:
-            terminal.write(f"No longer offered: {', '.join(done.written.removed)}\n")
+            terminal.write(f"Removed (no longer listed): {', '.join(done.written.removed)}\n")
         terminal.write(f"Default model: {done.written.default_model}\n")
 
 
@@ -117,7 +117,7 @@ def _say_models(aliases: list[str]) -> None:
 
 
 def _has_browser() -> bool:
-    """Whether a browser would open where the person is who runs this: not at the other end of ssh, not in a script."""
+    """Whether a browser can open on the user's screen: not over SSH and not in a script."""
     if not terminal.is_terminal(sys.stderr) or environment("SSH_CONNECTION") or environment("SSH_TTY"):
         return False
     if sys.platform in ("win32", "darwin"):
@@ -136,11 +136,11 @@ def _by_key(config: Config, way: presets.LoginMethod, key: str | None, base_url:
     if not key:
         if not asks():
             raise Invalid(
-                [f"--api-key: {way.title} wants a key"],
-                f"--api-key - reads it from standard input; keys are at {way.key_url}",
+                [f"--api-key: {way.title} requires an API key"],
+                f"pass --api-key KEY, or --api-key - to read it from standard input; keys are at {way.key_url}",
             )
         key = asked_key(way.title, way.key_url, needed=True)
-    with terminal.waiting(f"asking {way.title} for its models"):
+    with terminal.waiting(f"Listing the models of {way.title}"):
         detected = threads.run(key_login.try_key(config, way, key, base_url))
     ids = adding.chosen(detected.models, marked_at_first(detected.models), detected.source, adding.Prompting())
     tables = model_tables(config, way.provider, [(id, None) for id in ids])
@@ -151,16 +151,19 @@ def _by_key(config: Config, way: presets.LoginMethod, key: str | None, base_url:
 
 
 def _by_google(config: Config) -> None:
-    with terminal.waiting("asking Google for a token"):
+    with terminal.waiting("Requesting a token from Google"):
         found = threads.run(logging_in.check_google(config))
     write_rows(
         [
             ["credential", found.kind],
-            ["where", found.where],
-            ["account", redact(found.account or "not said by the credential")],
-            ["project", found.project or f"unknown: name it as {PROJECT} in the provider's env table"],
-            ["location", found.location or f"unknown: name it as {LOCATION} in the provider's env table, as global"],
-            ["token", "Google gives one"],
+            ["source", found.where],
+            ["account", redact(found.account or "unknown")],
+            ["project", found.project or f"unknown: set {PROJECT} in the provider's env table"],
+            [
+                "location",
+                found.location or f"unknown: set {LOCATION} in the provider's env table, for example to global",
+            ],
+            ["token", "received from Google"],
         ]
     )
     if found.provider is None:

@@ -1,4 +1,4 @@
-"""Choosing some of many on a terminal: a numbered list, with a filter, in plain lines that any terminal can show."""
+"""Choosing models on a terminal: a numbered list with a filter, in plain lines that every terminal can display."""
 
 import re
 import sys
@@ -13,19 +13,19 @@ from modelbay.cli import terminal
 from modelbay.model import Model
 
 PAGE = 20
-"""Lines of the list at a time."""
+"""Maximum number of lines of the list that are shown."""
 NAMED = 5
-"""So many models are named in the line that says what was marked; of more, how many."""
+"""Maximum number of marked models that are listed by name; more are counted."""
 HELP = """\
-Type words to filter, numbers to mark (1-5,8), all or none; / shows every model.
-Enter takes the marked models, q quits, ? shows this help."""
+Type words to filter, numbers to mark (1-5,8), all or none; / shows all models.
+Enter adds the marked models, q quits, ? shows this help."""
 
 
 def pick(models: list[Model], chosen: Iterable[str], title: str) -> list[str]:
-    """The wire IDs that a person marks, in the list's order; at least one. `chosen` are those marked at first.
+    """The model IDs that the user marks, in the list's order; at least one. `chosen` are marked at the beginning.
 
     Raises:
-        click.Abort: the person gave up.
+        click.Abort: the user quit.
     """
     picker = _Picker(models, set(chosen))
     terminal.note(f"{title}\n{HELP}")
@@ -43,14 +43,14 @@ def pick(models: list[Model], chosen: Iterable[str], title: str) -> list[str]:
 
 
 def pick_one(title: str, offered: dict[str, str]) -> str:
-    """The word that a person chooses, of those shown by their titles.
+    """The key of `offered` that the user chooses by its title.
 
     Raises:
-        click.UsageError: there is nobody to ask.
+        click.UsageError: this is not a terminal.
     """
     words = list(offered)
     if not asks():
-        raise click.UsageError(f"name one: {', '.join(words)}", click.get_current_context())
+        raise click.UsageError(f"not a terminal: pass one of: {', '.join(words)}", click.get_current_context())
     for number, word in enumerate(words, 1):
         _say(f"{number:>4}  {offered[word]}")
     number = click.prompt(title, type=click.IntRange(1, len(words)), default=1, err=True)
@@ -65,7 +65,7 @@ class _Picker:
         self.chosen = chosen & {model.id for model in models}
 
     def show(self) -> None:
-        """The first of the models that the filter leaves, and how many are marked in all."""
+        """Prints the first models that match the filter, and the number of marked models."""
         for number, model in enumerate(self._seen[:PAGE], 1):
             mark = "x" if model.id in self.chosen else " "
             about = facts(model)
@@ -76,7 +76,7 @@ class _Picker:
         _say(f"     {len(self.chosen):,} of {len(self._all):,} marked")
 
     def do(self, answer: str) -> None:
-        """Does what was typed, shows the list, and says in one line what happened."""
+        """Applies an input, prints the list and the change."""
         word = answer.lower()
         if word in ("?", "help"):
             terminal.note(HELP)
@@ -101,7 +101,7 @@ class _Picker:
         if not found:
             return f'No model matches "{words}"; the list is unchanged'
         self._seen = found
-        return f'{counted(len(found), "model")} for "{words}"; / shows every model' if words else "Every model is shown"
+        return f'{counted(len(found), "model")} for "{words}"; / shows all models' if words else "All models are shown"
 
     def _mark(self, ids: set[str]) -> str:
         """Marks the models that are not marked, and unmarks the others."""
@@ -122,7 +122,7 @@ def _say(line: str) -> None:
 
 
 def _numbers(answer: str) -> list[int] | None:
-    """The numbers of an answer, as "1 3-5, 8"; None if it has anything else. Backward ranges are accepted."""
+    """The numbers in an answer such as "1 3-5, 8"; None if it contains anything else. A range may be reversed."""
     found: list[int] = []
     for word in re.split(r"[\s,]+", re.sub(r"\s*-\s*", "-", answer.strip(", "))):
         match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", word)
@@ -130,11 +130,11 @@ def _numbers(answer: str) -> list[int] | None:
             return None
         first, last = sorted((int(match[1]), int(match[2] or match[1])))
         if last - first > PAGE:
-            return [first, last]  # more than are shown: refused by its ends, and not counted out
+            return [first, last]  # more than the list shows: the caller refuses the ends, so do not expand the range
         found += range(first, last + 1)
     return found
 
 
 def asks() -> bool:
-    """Whether there is a person to ask."""
+    """Whether the user can be asked, which requires a terminal."""
     return terminal.is_terminal(sys.stdin) and terminal.is_terminal(sys.stderr)

@@ -1,4 +1,4 @@
-"""`modelbay provider catalog`: the providers that models.dev knows, or a list like it, and adding one of them."""
+"""`modelbay provider catalog`: lists and adds providers of models.dev or of another catalog in its format."""
 
 from typing import Any
 
@@ -16,32 +16,32 @@ from modelbay.onboarding.sources import catalogs
 from modelbay.onboarding.sources.catalogs import CatalogEntry, ProviderCatalog
 from modelbay.secrecy import masked_url
 
-URL = click.option("--url", metavar="URL", help="Use the list there, in models.dev's form, instead of models.dev's.")
+URL = click.option("--url", metavar="URL", help="URL of another catalog in the format of models.dev.")
 
 
 @click.group(cls=Noun)
 def catalog_provider() -> None:
-    """Providers that models.dev knows: see which there are, and add one with all its models."""
+    """List and add providers of the models.dev catalog."""
 
 
 @catalog_provider.command("list")
 @click.argument("id", required=False)
-@click.option("--filter", "words", default="", metavar="TEXT", help="Only those with TEXT in their id or name.")
+@click.option("--filter", "words", default="", metavar="TEXT", help="Only entries whose ID or name contains TEXT.")
 @URL
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def list_catalog(settings: GlobalOptions, /, id: str | None, words: str, url: str | None, as_json: bool) -> None:
-    """List the providers; with ID, the models of one."""
-    shelf = _opened(load(settings.config), url)
+    """List the providers of the catalog, or the models of provider ID."""
+    catalog = _opened(load(settings.config), url)
     if id is not None:
-        _list_models(shelf, catalogs.offer(shelf, id), words, as_json=as_json)
+        _list_models(catalog, catalogs.find(catalog, id), words, as_json=as_json)
         return
-    found = catalogs.offers(shelf, words)
+    found = catalogs.search(catalog, words)
     if as_json:
-        _write_json(shelf, {"providers": [_as_json(one) for one in found]})
+        _write_json(catalog, {"providers": [_as_json(one) for one in found]})
         return
     if not found:
-        what = f'No providers in catalog match "{words}".' if words else "Catalog is empty."
+        what = f'No provider in the catalog matches "{words}"' if words else "The catalog is empty"
         terminal.write(f"{what}\n")
         return
     write_rows(
@@ -55,14 +55,14 @@ def list_catalog(settings: GlobalOptions, /, id: str | None, words: str, url: st
 @click.option("--api-key", metavar="KEY", help=key_input.HELP)
 @click.option("--base-url", metavar="URL", help="Base URL, instead of the catalog's.")
 @click.option(
-    "--env", "values", multiple=True, metavar="NAME=VALUE", help="Value for a variable of the URL; repeatable."
+    "--env", "values", multiple=True, metavar="NAME=VALUE", help="Value of a variable in the URL; repeatable."
 )
 @click.option("--model", multiple=True, metavar="ID", help="Model to add; repeatable. Default: all.")
 @manner_options
 @URL
 @pass_settings
 def add_catalog(settings: GlobalOptions, /, id: str, url: str | None, provider: str | None, **options: Any) -> None:
-    """Add the provider ID of the catalog with its models, or update it.
+    """Add provider ID of the catalog and its models, or update it.
 
     \b
       modelbay provider catalog add deepseek --api-key -
@@ -75,25 +75,25 @@ def add_catalog(settings: GlobalOptions, /, id: str, url: str | None, provider: 
 
 def _opened(config: Config, url: str | None) -> ProviderCatalog:
     with terminal.waiting(f"Fetching {masked_url(url) if url else 'the catalog of models.dev'}"):
-        shelf = threads.run(catalogs.opened(config, url))
-    if shelf.problem:
-        terminal.warning(shelf.problem + ", which is built in" * shelf.built_in)
-    elif shelf.built_in:
-        terminal.note(shelf.title)
-    return shelf
+        catalog = threads.run(catalogs.opened(config, url))
+    if catalog.problem:
+        terminal.warning(catalog.problem)
+    elif catalog.built_in:
+        terminal.note(catalog.title)
+    return catalog
 
 
-def _list_models(shelf: ProviderCatalog, found: CatalogEntry, words: str, *, as_json: bool) -> None:
+def _list_models(catalog: ProviderCatalog, found: CatalogEntry, words: str, *, as_json: bool) -> None:
     tables = {
         id: table
-        for id, table in catalogs.tables(shelf, found).items()
+        for id, table in catalogs.tables(catalog, found).items()
         if words.lower() in f"{id}\n{table.get('display_name', '')}".lower()
     }
     if as_json:
         about = _as_json(found)
         about["models"] = [{"id": id, **table} for id, table in tables.items()]
         about["left_out"] = found.left
-        _write_json(shelf, about)
+        _write_json(catalog, about)
         return
     terminal.write(f"{found.name} ({found.id})\n")
     where = found.wire.base_url or ""
@@ -106,7 +106,7 @@ def _list_models(shelf: ProviderCatalog, found: CatalogEntry, words: str, *, as_
     ]
     write_rows(rows, indent="  ")
     if found.left:
-        terminal.note(f"{counted(len(found.left), 'model')} left out; --json says why")
+        terminal.note(f"Skipped {counted(len(found.left), 'model')}; --json shows the reasons")
 
 
 def _wire(found: CatalogEntry) -> str:
@@ -114,7 +114,8 @@ def _wire(found: CatalogEntry) -> str:
 
 
 def _open_question(found: CatalogEntry) -> str:
-    """What must be known before it can be added, or that it cannot."""
+    """The values that adding it requires, or that it cannot be added."""
+
     if found.wire.refused:
         return "cannot be added"
     return f"needs {', '.join(found.needs)}" if found.needs else ""
@@ -135,6 +136,6 @@ def _as_json(found: CatalogEntry) -> dict[str, Any]:
     }
 
 
-def _write_json(shelf: ProviderCatalog, value: dict[str, Any]) -> None:
-    about = {"url": masked_url(shelf.url), "date": shelf.date or None, "built_in": shelf.built_in}
+def _write_json(catalog: ProviderCatalog, value: dict[str, Any]) -> None:
+    about = {"url": masked_url(catalog.url), "date": catalog.date or None, "built_in": catalog.built_in}
     terminal.write_json({"catalog": about, **value})

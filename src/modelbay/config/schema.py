@@ -201,7 +201,7 @@ class ProviderEntry(Struct, kw_only=True):
     api_key_env: str | None = None
     """Name of the environment variable with the API key (Kimi Code's key). Same as `api_key = "{env:NAME}"`; set only one."""
     base_url: str | None = None
-    """Base URL, or a whole endpoint URL. Default: the address of `type`."""
+    """Base URL, or a full endpoint URL. Default: the address of `type`."""
     default_model: str | None = None
     """Default model of the provider (Kimi Code's key); shown, not used to choose a model."""
     oauth: OAuth | None = None
@@ -220,7 +220,7 @@ class ProviderEntry(Struct, kw_only=True):
     dialect: str | Table | None = None
     """Dialect: a preset's ID, or a table of dialect fields; `preset` in the table names the preset that they change."""
     full_url: bool | None = None
-    """Whether `base_url` is a whole endpoint URL. Default: detected."""
+    """Whether `base_url` is a full endpoint URL. Default: detected."""
     auth: Literal["none"] | None = None
     """"none" if calls need no key."""
     api_version: str | None = None

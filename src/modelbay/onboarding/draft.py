@@ -1,4 +1,4 @@
-"""The entries that adding a provider will write, worked out before anything is asked of it or written."""
+"""The entry that adding a provider will write, prepared before the provider is called and before anything is written."""
 
 import re
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from modelbay.conversation import Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT, has_auth_header
 from modelbay.errors import ConfigError, MissingCredential
 from modelbay.onboarding.fields import ProviderFields
-from modelbay.onboarding.recognition import NATIVE, Recognised, recognise, suggested_id
+from modelbay.onboarding.recognition import NATIVE, Recognized, recognize, suggested_id
 from modelbay.origin import origin
 from modelbay.providers import presets, urls
 from modelbay.providers.endpoint import endpoint_at
@@ -24,24 +24,24 @@ from modelbay.providers.upstream import Upstream, upstream
 
 DEPLOYMENT = re.compile(r"(/openai)?/deployments/([^/]+)")
 _NOWHERE = Path("config.toml")
-"""Stands for the file in a configuration that is never written."""
+"""Placeholder path of a configuration that is never written."""
 
 
 class Draft(Struct):
-    """A provider that is to be added or changed: its table, and the models that come with it by wire id."""
+    """A provider that will be added or changed: its table and the models that its URL names."""
 
     id: str
     table: Table
     preset: Preset | None = None
     models: list[str] = field(default_factory=list)
-    """Wire ids that the address itself names, as an Azure deployment."""
+    """Model IDs that the URL itself names, such as an Azure deployment."""
 
 
-def draft(found: Recognised, id: str, *, base_url: str | None = None, protocol: Protocol | None = None) -> Draft:
-    """The entry for what was recognised.
+def draft(found: Recognized, id: str, *, base_url: str | None = None, protocol: Protocol | None = None) -> Draft:
+    """The entry for a recognized provider.
 
     Raises:
-        ConfigError: it does not say where the provider is.
+        ConfigError: the base URL is missing.
     """
     preset = found.preset
     url = base_url or found.url
@@ -49,9 +49,9 @@ def draft(found: Recognised, id: str, *, base_url: str | None = None, protocol: 
     if url is None:
         url = preset.url(protocol) if preset else None
         if url is None or "{" in url:
-            example = f", as {url}" if url else ""
-            named = preset.name if preset else "a list of models"
-            raise ConfigError(f"{named} does not say where the provider is", hint=f"add --base-url URL{example}")
+            example = f", such as {url}" if url else ""
+            named = preset.name if preset else "A list of models"
+            raise ConfigError(f"{named} requires a base URL", hint=f"pass --base-url URL{example}")
     url = _settled(url, preset, protocol)
     table: Table = {"type": _type(preset, protocol), "base_url": url}
     if found.kind in ("base", "endpoint") and urls.is_endpoint(url) != (found.kind == "endpoint"):
@@ -65,20 +65,23 @@ def azure_draft(
     id: str, *, resource: str | None = None, url: str | None = None, deployment: str | None = None,
     api_version: str | None = None,
 ) -> Draft:  # fmt: skip
-    """The entry for a resource, by its name or by any address that its portal shows, a deployment's too.
+    """The entry for an Azure resource, from its name or from any URL that the Azure portal shows, also a deployment's URL.
 
     Raises:
-        ConfigError: neither name nor address is there, or the name is none.
+        ConfigError: both name and URL are missing, or the name is invalid.
     """
     preset = presets.by_type("azure")
     assert preset is not None and preset.base_url is not None
     if url is None:
         if not resource:
             raise ConfigError(
-                "Azure resource name or endpoint is missing", hint="add --resource NAME or --base-url URL"
+                "Azure resource name or endpoint is missing", hint="pass --resource NAME or --base-url URL"
             )
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", resource):
-            raise ConfigError(f'"{resource}" is no name of an Azure resource', hint="name it, or add --base-url URL")
+            raise ConfigError(
+                f'"{resource}" is not an Azure resource name',
+                hint="use letters, digits and hyphens, or pass --base-url URL",
+            )
         url = preset.base_url.format(resource=resource)
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
@@ -88,11 +91,9 @@ def azure_draft(
     if named:
         path = path[: named.start()]
         if named[1] is None:
-            path += "/deployments"  # a proxy's own way to them
+            path += "/deployments"  # a proxy that serves deployments without /openai
         if presets.by_host(host_of(url)) is not preset:
-            api_version = (
-                api_version or urls.AZURE_DEFAULT
-            )  # what a proxy has is what its address says, and no /openai/v1
+            api_version = api_version or urls.AZURE_DEFAULT  # a proxy serves deployments only, not /openai/v1
     elif urls.is_endpoint(url):
         path = urlsplit(urls.base_of(url)).path
     rest = "&".join(pair for pair in parts.query.split("&") if pair and not pair.startswith("api-version="))
@@ -104,7 +105,9 @@ def azure_draft(
 
 
 def vertex_draft(id: str, project: str | None, location: str | None, url: str | None = None) -> Draft:
-    """The entry for Vertex AI: with project and location Google's default credentials, else a key (express mode)."""
+    """The entry for Vertex AI. With project and location it uses Google's default credentials, otherwise an API key (express
+    mode).
+    """
     preset = presets.by_type("vertexai")
     table: Table = {"type": "vertexai"}
     if url:
@@ -116,8 +119,8 @@ def vertex_draft(id: str, project: str | None, location: str | None, url: str | 
 
 
 def direct_draft(url: str, protocol: Protocol | None = None, key: str | None = None) -> Draft:
-    """The entry for an address that is called without being added."""
-    found = recognise(url)
+    """The entry for a URL that is called without being added."""
+    found = recognize(url)
     id = suggested_id(found) or "provider"
     if found.kind == "azure":
         made = azure_draft(id, url=url)
@@ -129,11 +132,11 @@ def direct_draft(url: str, protocol: Protocol | None = None, key: str | None = N
     return with_key(made, key)
 
 
-def alone(config: Config, made: Draft) -> Config:
-    """A configuration with one provider, which no file has. What the file says of the network holds.
+def standalone_config(config: Config, made: Draft) -> Config:
+    """A configuration with this provider only, which is in no file. The file's other settings, such as the network, apply.
 
     Raises:
-        ConfigError: the entry cannot be used.
+        ConfigError: the entry is invalid.
     """
     bare = replace(
         config, exists=True, providers={}, models={}, default_model=None, default_provider=None, problems=[], unknown=[]
@@ -142,8 +145,8 @@ def alone(config: Config, made: Draft) -> Config:
 
 
 def form_draft(form: ProviderFields) -> Draft:
-    """The entry for a dialog that is in order. Its base URL may be a whole endpoint, or the address of a list of models."""
-    found = recognise(form.base_url)
+    """The entry for a valid form. The form's base URL may be a full endpoint or the URL of a list of models."""
+    found = recognize(form.base_url)
     protocol = form.api or found.protocol or "openai_chat"
     table: Table = {"type": TYPE_OF[protocol], "name": form.name, "base_url": found.url or form.base_url}
     if form.headers:
@@ -158,16 +161,16 @@ def protocol_of(type: str) -> Protocol:
 
 
 def native_at(url: str) -> Preset | None:
-    """The vendor with an addressing of its own that is at an address, also behind a proxy; None if there is none."""
+    """The vendor with URLs of its own kind (Azure, Vertex AI) that a URL belongs to, also behind a proxy; otherwise None."""
     try:
-        found = recognise(url)
+        found = recognize(url)
     except ConfigError:
         return None
     return found.preset if found.kind in NATIVE else None
 
 
 def with_key(made: Draft, key: str | None) -> Draft:
-    """The draft with a key; a blank one is none, and then it says that none is needed, unless something else serves."""
+    """The draft with an API key. Without one, `auth = "none"` is set, unless the provider works without a key anyway."""
     table = {name: value for name, value in made.table.items() if name not in ("api_key", "auth")}
     if key:
         return replace(made, table=_with(table, api_key=key))
@@ -176,7 +179,7 @@ def with_key(made: Draft, key: str | None) -> Draft:
 
 
 def serves_without_key(entry: ProviderEntry) -> bool:
-    """Whether calls go out without a key: the server is here, its vendor wants none, or something else stands for us."""
+    """Whether calls work without an API key: the server is local, the vendor requires none, or another credential is set."""
     config = Config(path=_NOWHERE, providers={entry.id: entry})
     try:
         endpoint_at(config, upstream(config, entry), "/chat/completions")
@@ -188,16 +191,16 @@ def serves_without_key(entry: ProviderEntry) -> bool:
 
 
 def asks_for_key(made: Draft) -> bool:
-    """Whether a provider needs a key that is not there yet."""
+    """Whether a provider needs an API key and has none yet."""
     entry = as_entry(Config(path=_NOWHERE), made.id, made.table)
     return not entry.api_key and not has_auth_header(entry) and not serves_without_key(entry)
 
 
 def joined(config: Config, made: Draft) -> tuple[Config, Upstream]:
-    """The configuration as it will be, and the provider in it.
+    """The configuration with the draft added, and the draft's provider in it.
 
     Raises:
-        ConfigError: the entry cannot be used.
+        ConfigError: the entry is invalid.
     """
     entry = as_entry(config, made.id, made.table)
     grown = replace(config, providers={**config.providers, made.id: entry})
@@ -213,8 +216,8 @@ def as_entry(config: Config, id: str, table: Table) -> ProviderEntry:
 
 
 def model_tables(config: Config, id: str, models: Iterable[tuple[str, str | None]]) -> dict[str, Table]:
-    """The models' tables by alias, for wire ids and the names to show. What else is known of a model is not the file's
-    concern: it would be taken for the user's word, and hide what the provider says tomorrow.
+    """The models' tables by alias, from model IDs and display names. Other facts are not written: in the file they would
+    count as the user's own settings and hide later changes of the provider's list.
     """
     tables: dict[str, Table] = {}
     mine: dict[str, str] = {}
@@ -228,7 +231,7 @@ def model_tables(config: Config, id: str, models: Iterable[tuple[str, str | None
 
 
 def host_of(url: str) -> str:
-    """The host by which a vendor is known, "" for what is no address."""
+    """The host of a URL in the form that presets use; "" for an invalid URL."""
     try:
         where = origin(url)
     except ValueError:
@@ -237,7 +240,7 @@ def host_of(url: str) -> str:
 
 
 def _with(table: Table, **more: object) -> Table:
-    """The table with more keys, each where a person would look for it: the key above what is beside the address."""
+    """The table with more keys, in the order of a handwritten file: the API key directly below the base URL."""
     first: Table = {name: table[name] for name in ("type", "name", "base_url") if name in table}
     return {**first, **more, **{name: value for name, value in table.items() if name not in first}}
 
@@ -253,7 +256,7 @@ def _at_home(preset: Preset, url: str) -> bool:
 
 
 def _settled(url: str, preset: Preset | None, protocol: Protocol) -> str:
-    """The vendor's own base URL, where only its host was given, or its host with a version."""
+    """The vendor's own base URL if only its host was given, or its host with a version; otherwise the URL unchanged."""
     if preset is None or urls.is_endpoint(url):
         return url
     parts = urlsplit(url)

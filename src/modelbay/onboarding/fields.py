@@ -1,6 +1,6 @@
-"""The dialog for a custom provider: a function for each field, which says what is wrong with it, or None.
+"""The fields of a custom provider. For each field there is a function that returns the problem with a value, or None.
 
-The rules and the words are Kilo Code's, so that whoever knows its dialog knows this one.
+The rules and messages are those of Kilo Code's dialog, so that its users know them.
 """
 
 import re
@@ -37,19 +37,19 @@ class HeaderRow(Struct):
 
 
 class ProviderFields(Struct):
-    """What stands in the dialog."""
+    """The values in the dialog."""
 
     id: str = ""
     name: str = ""
     api: Protocol | None = None
-    """None: the base URL tells it, and OpenAI Compatible is assumed if it does not."""
+    """None: detected from the base URL; the default is OpenAI Compatible."""
     base_url: str = ""
     api_key: str = ""
     models: list[ModelRow] = field(default_factory=list)
     headers: list[HeaderRow] = field(default_factory=list)
 
     def trimmed(self) -> "ProviderFields":
-        """The same without the blanks around each value, and without headers that are blank altogether."""
+        """The same values without surrounding spaces, and without empty header rows."""
         return ProviderFields(
             self.id.strip(),
             self.name.strip(),
@@ -62,10 +62,9 @@ class ProviderFields(Struct):
 
 
 def problems(form: ProviderFields, taken: Collection[str] = (), *, detects: bool = False) -> dict[str, str]:
-    """All that is wrong, by field: "id", "base_url", "models", "models.0.name", "headers.1.key" ...
+    """All problems by field: "id", "base_url", "models", "models.0.name", "headers.1.key" ...
 
-    `taken` are the ids of the providers that there are, without the one that is edited. With `detects` the models are not
-    in the dialog yet.
+    `taken` are the IDs of the other providers. `detects`: the models are listed later, so they may be missing.
     """
     found: dict[str, str | None] = {
         "id": id_problem(form.id, taken),
@@ -110,14 +109,14 @@ def base_url_problem(url: str) -> str | None:
 
 
 def api_key_problem(key: str) -> str | None:
-    """A key may be left out. `{env:NAME}` is no key but the name of a variable that has it."""
+    """An API key is optional. `{env:NAME}` is a reference to an environment variable."""
     variable = VARIABLE.fullmatch(key.strip())
     wrong = variable is not None and not VARIABLE_NAME.fullmatch(variable[1].strip())
     return "Invalid environment variable name" if wrong else None
 
 
 def model_problems(rows: list[ModelRow]) -> list[tuple[str | None, str | None]]:
-    """For each row what is wrong with its id and with its name."""
+    """The problems with ID and name of each row."""
     repeated = _repeated([row.id for row in rows])
     return [
         (
@@ -145,12 +144,12 @@ def headers_problem(rows: list[HeaderRow]) -> str | None:
 
 
 def resource_problem(name: str) -> str | None:
-    """An Azure resource becomes part of a host name."""
+    """An Azure resource name is part of a host name, which limits its characters."""
     return None if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", name) else f'"{name}" is not an Azure resource name'
 
 
 def header_problems(rows: list[HeaderRow]) -> list[tuple[str | None, str | None]]:
-    """For each row what is wrong with its key and with its value. A row that is blank altogether counts for nothing."""
+    """The problems with key and value of each row. An empty row has none."""
     repeated = _repeated([row.key for row in rows])
     found: list[tuple[str | None, str | None]] = []
     for number, row in enumerate(rows):
@@ -169,7 +168,7 @@ def _length_problem(name: str) -> str | None:
 
 
 def _repeated(words: list[str]) -> set[int]:
-    """The places of words that stood there before, in whatever case."""
+    """The indexes of words that are also earlier in the list, ignoring case."""
     seen: set[str] = set()
     found = set()
     for number, word in enumerate(text.strip().lower() for text in words):

@@ -1,4 +1,4 @@
-"""Which models a provider that is being added has, and where it answers: with or without `/v1`."""
+"""Lists the models of a provider that is being added, and finds its base URL: with or without `/v1`."""
 
 from asyncio import to_thread
 from contextlib import suppress
@@ -35,38 +35,38 @@ from modelbay.secrecy import masked_url
 from modelbay.storage.cache import Cache
 
 ELSEWHERE = (404, 405)
-"""Statuses that say: not at this path. Others say that it is here and will not serve, which another path cannot mend."""
+"""Statuses for a wrong path. With any other status the path exists, so another path is not tried."""
 PROBES: dict[Protocol, str] = {"openai_chat": "/chat/completions", "openai_responses": "/responses"}
-"""The protocols whose base URLs are written with `/v1` or without it, and only the server knows which."""
+"""The protocols whose base URLs may or may not end in `/v1`, depending on the server."""
 
 
 class Detected(Struct):
-    """What was found out. `error` is why there is no list; the models may be named all the same."""
+    """The result of listing the models. `error`: the list could not be read; `models` may have the vendor's known models."""
 
     draft: Draft
     models: list[Model] = field(default_factory=list)
-    """Those that can be talked to, with what is known of each."""
+    """The chat models, with their known facts."""
     discovery: Discovery | None = None
     source: str = ""
-    """Who says that these are its models: "models" for the provider, "models.dev"."""
+    """Source of the models: "models" for the provider's list, or "models.dev"."""
     others: int = 0
-    """How many it has beside, for embeddings and the like."""
+    """Number of other models, such as embedding models."""
     error: ModelbayError | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
     def refused(self) -> bool:
-        """Whether it was the key that was wrong."""
+        """Whether the API key was rejected."""
         return isinstance(self.error, AuthenticationFailed | PermissionDenied)
 
 
 async def detect(config: Config, made: Draft, named: list[str], catalog: Catalog | None = None) -> Detected:
-    """Asks a provider for its models. `named` are wire ids that the user gave, to try where it answers without a list.
+    """Lists a provider's models. `named` are model IDs that the user gave: without a list, one of them finds the base URL.
 
-    The key goes to the provider's own origin and nowhere else; no failure is raised, but for an entry that cannot be used.
+    The API key is sent to the provider's own origin only. Failures of the provider are in the result, not raised.
 
     Raises:
-        ConfigError: the entry cannot be used.
+        ConfigError: the entry is invalid.
     """
     grown, found = joined(config, made)
     with suppress(MissingCredential):
@@ -93,33 +93,33 @@ async def detect(config: Config, made: Draft, named: list[str], catalog: Catalog
 
 
 async def fetched(config: Config, made: Draft, url: str) -> Json:
-    """The JSON at an address of the provider's own host, for which it may want its key.
+    """The JSON document at a URL on the provider's own host, requested with the provider's key.
 
     Raises:
-        ModelbayError: there is none.
+        ModelbayError: the document could not be fetched, or it is not JSON.
     """
     grown, found = joined(config, made)
     line = ProviderClient(grown)
     try:
         endpoint = endpoint_at(grown, found, "/models")
         if urls.without_user(url)[0] != url or not _same_origin(endpoint, url):
-            raise MalformedReply(f"{url} is not at the provider's own host")
+            raise MalformedReply(f"{url} is not on the provider's own host")
         return decode(await line.fetch(replace(endpoint, url=url), operation="fetch"))
     except MalformedReply:
-        raise MalformedReply(f"what is at {url} is not JSON") from None
+        raise MalformedReply(f"{url} is not a JSON document") from None
     finally:
         await line.aclose()
 
 
 def remember(config: Config, detected: Detected) -> None:
-    """Keeps the list that was seen, so that what it says of its models is known from now on."""
+    """Stores the list, so that its facts about models are available later."""
     if detected.discovery is not None:
         _, found = joined(config, detected.draft)
         Catalog(Cache()).remember(found, detected.discovery)
 
 
 def listed(models: list[Listed], found: Upstream, catalog: Catalog) -> list[Model]:
-    """The models that can be talked to, each with what its list and models.dev say of it."""
+    """The chat models, with facts from the provider's list and from models.dev."""
     names = catalog.names(found)
     index = catalog.models_dev.index
     known = []
@@ -131,7 +131,7 @@ def listed(models: list[Listed], found: Upstream, catalog: Catalog) -> list[Mode
         more = entry.facts if (entry := index.at(names, one.id)) else index.family(one.id)
         if more is not None:
             if found.origin.loopback:
-                more.max_context_tokens = None  # that is for the server here to say
+                more.max_context_tokens = None  # a local server sets its own context window
             fill(model, more, MODELS_DEV)
         known.append(model)
     return known
@@ -144,7 +144,7 @@ def _take(detected: Detected, discovery: Discovery, found: Upstream, catalog: Ca
     detected.notes += discovery.problems
     plain = found.preset is None or found.preset.addressing == "plain"
     if plain and discovery.base_url and discovery.base_url.rstrip("/") != found.base_url.rstrip("/"):
-        detected.notes.append(f"it answers at {masked_url(discovery.base_url)}, which is taken for its base URL")
+        detected.notes.append(_found_at(discovery.base_url))
         detected.draft = _at(detected.draft, discovery.base_url)
 
 
@@ -167,12 +167,12 @@ def _vendors(found: Upstream, catalog: Catalog) -> list[Model]:
 
 
 def _may_be_elsewhere(error: ModelbayError) -> bool:
-    """Whether an answer says that nothing is at this address, rather than that nobody may use it or not now."""
+    """Whether an error means that the path does not exist, and not that access is denied or the server is unavailable."""
     return isinstance(error, MalformedReply) or (isinstance(error, ProviderError) and error.status in ELSEWHERE)
 
 
 async def _probe(line: ProviderClient, config: Config, found: Upstream, wire_id: str, detected: Detected) -> None:
-    """Asks for one word at the base URL, and where that is not the place, with `/v1` or without it."""
+    """Sends a minimal request to the base URL. If the path does not exist, tries the URL with or without `/v1` instead."""
     base = found.base_url
     path = PROBES.get(found.protocol)
     plain = found.preset is None or found.preset.addressing == "plain"
@@ -188,12 +188,12 @@ async def _probe(line: ProviderClient, config: Config, found: Upstream, wire_id:
         return
     moved = replace(found, base_url=other)
     if await _is_here(line, endpoint_at(config, moved, path), body):
-        detected.notes.append(f"it answers at {masked_url(other)}, which is taken for its base URL")
+        detected.notes.append(_found_at(other))
         detected.draft = _at(detected.draft, other)
 
 
 async def _is_here(line: ProviderClient, endpoint: Endpoint, body: bytes) -> bool | None:
-    """Whether calls are answered at an address; None where that cannot be told."""
+    """Whether an endpoint exists; None if the answer does not show it."""
     try:
         answer = await line.fetch(endpoint, body)
     except ProviderError as error:
@@ -207,12 +207,16 @@ async def _is_here(line: ProviderClient, endpoint: Endpoint, body: bytes) -> boo
 
 
 def _smallest(found: Upstream, wire_id: str) -> bytes:
-    """The smallest call: a word to answer with a word."""
+    """A minimal request: one word, with a small limit for the answer."""
     if found.protocol == "openai_responses":
         return msgspec.json.encode({"model": wire_id, "input": "Hi", "max_output_tokens": 16})
     limit = found.dialect.max_tokens_parameter
     body = {"model": wire_id, "messages": [{"role": "user", "content": "Hi"}]}
     return msgspec.json.encode(body | ({limit: 16} if limit else {}))
+
+
+def _found_at(base_url: str) -> str:
+    return f"The base URL is {masked_url(base_url)}: the provider answers there"
 
 
 def _at(made: Draft, base_url: str) -> Draft:

@@ -1,4 +1,4 @@
-"""What somebody means who names a provider: a vendor, an address, or a text that tells of models or providers."""
+"""Recognizes the argument that names a provider: a vendor's name, a URL, or a document that describes models or providers."""
 
 import re
 from collections.abc import Iterable
@@ -24,41 +24,41 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 TITLES: dict[Kind, str] = {
     "vendor": "a vendor",
     "base": "a base URL",
-    "endpoint": "a whole endpoint",
+    "endpoint": "a full endpoint",
     "list": "a list of models",
-    "manifest": "a provider's manifest",
-    "registry": "a registry of providers",
+    "manifest": "a provider manifest",
+    "registry": "a provider registry",
     "azure": "an Azure resource",
     "vertexai": "Google's Vertex AI",
-    "catalog": "a provider of the catalog",
+    "catalog": "a catalog provider",
     "local": "a server on this machine",
 }
 NATIVE: tuple[Kind, ...] = ("azure", "vertexai")
-"""Those that have an addressing of their own, and are no custom providers."""
+"""Kinds with their own URL scheme, which cannot be added as custom providers."""
 AZURE_PATH = re.compile(r"/openai/deployments/[^/]+")
-"""What no other server's path has."""
+"""A path that only Azure uses."""
 ENDS: dict[str, Protocol] = {
     "/chat/completions": "openai_chat",
     "/responses": "openai_responses",
     "/messages": "anthropic",
 }
-"""How the path of a whole endpoint tells its protocol."""
+"""The protocol of a full endpoint, by the end of its path."""
 GOOGLE_CALL = re.compile(r"(.*)/models/([^/:]+):(?:generateContent|streamGenerateContent)/*$")
-"""A call of one model, whose base URL serves the others too."""
+"""Base URL and model in the URL of a call. The base URL serves other models too."""
 
 
-class Recognised(Struct):
+class Recognized(Struct):
     kind: Kind
     preset: Preset | None = None
     url: str | None = None
-    """Where the provider is, as it was given; of a list, without `/models`."""
+    """The provider's URL as it was given; for a list of models, without `/models`."""
     protocol: Protocol | None = None
     content: Json = None
-    """What the text says, where one was given or fetched."""
+    """The decoded document, if one was given or fetched."""
     models: list[str] = field(default_factory=list)
-    """Wire ids that the URL itself names."""
+    """Model IDs that the URL itself names."""
     document: str | None = None
-    """The URL to fetch first: it leads to a list, a manifest or a registry, and only its content tells which."""
+    """URL of a document to fetch first: only its content shows whether it is a list, a manifest or a registry."""
 
     @property
     def title(self) -> str:
@@ -67,11 +67,11 @@ class Recognised(Struct):
         return self.preset.name if self.kind == "vendor" else f"{TITLES[self.kind]} of {self.preset.name}"
 
 
-def recognise(what: str, forced: Kind | None = None) -> Recognised:
-    """What a name or an address means, by its looks.
+def recognize(what: str, forced: Kind | None = None) -> Recognized:
+    """Recognizes a name or URL by its form. Nothing is fetched.
 
     Raises:
-        ConfigError: it is nothing that can be a provider; the hint says what it may be.
+        ConfigError: it cannot be a provider; the hint suggests what the user may have meant.
     """
     what = what.strip()
     if not what.lower().startswith(("http://", "https://")):
@@ -86,22 +86,22 @@ def recognise(what: str, forced: Kind | None = None) -> Recognised:
         preset = presets.by_type("azure")  # behind a proxy
     native = preset.addressing if preset is not None and preset.addressing != "plain" else None
     if forced in NATIVE or (native and forced is None):
-        return Recognised(forced or native or "base", preset, what)
+        return Recognized(forced or native or "base", preset, what)
     protocol = protocol_at(what, preset)
     if forced in ("base", "endpoint"):
-        return Recognised(forced, preset, what, protocol)
+        return Recognized(forced, preset, what, protocol)
     if (call := _google_call(what)) is not None:
-        return Recognised("base", preset, call[0], protocol, models=[call[1]])
+        return Recognized("base", preset, call[0], protocol, models=[call[1]])
     if forced in ("list", "manifest", "registry") or (forced is None and _may_be_document(what)):
-        return Recognised(forced or "list", preset, _beside(what), protocol, document=what.removesuffix("/"))
-    return Recognised("endpoint" if urls.is_endpoint(what) else "base", preset, what, protocol)
+        return Recognized(forced or "list", preset, _beside(what), protocol, document=what.removesuffix("/"))
+    return Recognized("endpoint" if urls.is_endpoint(what) else "base", preset, what, protocol)
 
 
-def recognise_text(data: bytes, source: str, forced: Kind | None = None) -> Recognised:
-    """What the content of a file or of standard input is. An address in it is taken for one.
+def recognize_text(data: bytes, source: str, forced: Kind | None = None) -> Recognized:
+    """Recognizes the content of a file or of standard input. A single URL in it is recognized as that URL.
 
     Raises:
-        ConfigError: it is none of these.
+        ConfigError: the content is not a URL, list of models, manifest or registry.
     """
     data = unfenced(data)
     try:
@@ -109,28 +109,28 @@ def recognise_text(data: bytes, source: str, forced: Kind | None = None) -> Reco
     except MalformedReply:
         if (place := fault(data)) is not None:
             number, column, why = place
-            raise ConfigError(f"{source} is not JSON at line {number}, column {column}: {why}") from None
+            raise ConfigError(f"{source}: not JSON at line {number}, column {column}: {why}") from None
         line = data.decode("utf-8", "replace").strip()
         if line and "\n" not in line and len(line) < 2000 and line.startswith(("http://", "https://")):
-            return recognise(line, forced)
-        raise ConfigError(f"{source} is neither JSON nor an address", hint=_known_forms()) from None
-    return recognise_content(content, source, forced)
+            return recognize(line, forced)
+        raise ConfigError(f"{source} is neither JSON nor a URL", hint=_known_forms()) from None
+    return recognize_content(content, source, forced)
 
 
-def recognise_content(content: Json, source: str, forced: Kind | None = None) -> Recognised:
-    """What JSON is.
+def recognize_content(content: Json, source: str, forced: Kind | None = None) -> Recognized:
+    """Recognizes decoded JSON.
 
     Raises:
-        ConfigError: it is none of these.
+        ConfigError: it is not a list of models, a manifest or a registry.
     """
     kind = forced or kind_of(content)
     if kind not in ("list", "manifest", "registry"):
-        raise ConfigError(f"{source} has no model list, no manifest and no registry in it", hint=_known_forms())
-    return Recognised(kind, content=content)
+        raise ConfigError(f"{source} is not a list of models, a manifest or a registry", hint=_known_forms())
+    return Recognized(kind, content=content)
 
 
 def kind_of(content: Json) -> Kind | None:
-    """Whether JSON is a list of models, a provider's manifest, or a registry of providers."""
+    """The kind of decoded JSON: a list of models, a manifest or a registry; None: another document."""
     first = content[0] if isinstance(content, list) and content else content
     if isinstance(first, dict) and ("models_data_source" in first or "baseUrl" in first):
         return "manifest"
@@ -143,14 +143,14 @@ def kind_of(content: Json) -> Kind | None:
 
 
 def vendor(name: str) -> Preset | None:
-    """The vendor of an id or a name, however it is written."""
+    """The vendor with this ID or name, ignoring case and punctuation."""
     wanted = _letters(name)
     exact = presets.by_id(name.lower()) or presets.by_type(name.lower()) or presets.by_models_dev(name.lower())
     return exact or next((one for one in presets.all() if wanted in (_letters(one.id), _letters(one.name))), None)
 
 
 def protocol_at(url: str, preset: Preset | None) -> Protocol | None:
-    """The protocol that an address is for, where its path or its vendor tells."""
+    """The protocol of a URL, by its path or its vendor; None: unknown."""
     path = urlsplit(url).path.rstrip("/")
     protocol = protocol_in_path(url)
     if protocol is not None or preset is None:
@@ -164,7 +164,7 @@ def protocol_at(url: str, preset: Preset | None) -> Protocol | None:
 
 
 def protocol_in_path(url: str) -> Protocol | None:
-    """The protocol that the path of an address names, whoever the vendor is."""
+    """The protocol of a URL by its path alone; None: unknown."""
     path = urlsplit(url).path.rstrip("/")
     for end, protocol in ENDS.items():
         if path.endswith(end):
@@ -175,7 +175,7 @@ def protocol_in_path(url: str) -> Protocol | None:
 
 
 def _google_call(url: str) -> tuple[str, str] | None:
-    """The base URL and the model of a call."""
+    """Base URL and model ID, if the URL is a call of Google's protocol."""
     parts = urlsplit(url)
     call = GOOGLE_CALL.fullmatch(parts.path)
     if call is None or "/publishers/" in call[1]:
@@ -184,8 +184,8 @@ def _google_call(url: str) -> tuple[str, str] | None:
     return urlunsplit(parts._replace(path=call[1], query=query)), unquote(call[2])
 
 
-def suggested_id(found: Recognised, taken: Iterable[str] = ()) -> str:
-    """An id for the provider: its vendor's, else one made of its host's name."""
+def suggested_id(found: Recognized, taken: Iterable[str] = ()) -> str:
+    """An ID for the provider: the vendor's ID, otherwise one derived from the host name."""
     if found.preset is not None:
         return found.preset.id
     if not found.url:
@@ -203,7 +203,7 @@ _COMMON = frozenset(
 )
 
 
-def _named(what: str, forced: Kind | None) -> Recognised:
+def _named(what: str, forced: Kind | None) -> Recognized:
     preset = vendor(what)
     if preset is None and forced not in NATIVE:
         raise ConfigError(f'unknown provider "{what}": not a vendor name, URL or file', hint=_hint(what))
@@ -212,7 +212,7 @@ def _named(what: str, forced: Kind | None) -> Recognised:
     kind: Kind = "vendor"
     if preset is not None and preset.addressing != "plain":
         kind = preset.addressing
-    return Recognised(kind, preset, protocol=preset.protocols[0] if preset else None)
+    return Recognized(kind, preset, protocol=preset.protocols[0] if preset else None)
 
 
 def _hint(what: str) -> str:
@@ -229,7 +229,7 @@ def _hint(what: str) -> str:
 
 
 def _is_near(what: str) -> bool:
-    """Whether a host without its scheme is on this machine or in its network, where hardly anybody has a certificate."""
+    """Whether a host without a scheme is local or in a private network, where servers rarely have certificates."""
     host = what.partition("/")[0].partition(":")[0]
     try:
         return host == "localhost" or ip_address(host).is_private
@@ -238,8 +238,8 @@ def _is_near(what: str) -> bool:
 
 
 def _known_forms() -> str:
-    forms = "name a vendor, an address that starts with https://, or a file of JSON; `-` is standard input"
-    return f"{forms}: `modelbay provider add --help`"
+    forms = "pass a vendor's name, a URL that begins with https://, or a JSON file (`-` for standard input)"
+    return f"{forms}; see `modelbay provider add --help`"
 
 
 def _letters(name: str) -> str:
@@ -253,7 +253,7 @@ def _may_be_document(url: str) -> bool:
 
 
 def _beside(url: str) -> str:
-    """The base URL that a list is beside. The query that asks for another form of the list is not the provider's."""
+    """The base URL of a list of models, without query parameters that select another form of the list."""
     parts = urlsplit(url)
     asked = ("provider", "extended", "limit")
     query = "&".join(pair for pair in parts.query.split("&") if pair and pair.partition("=")[0] not in asked)
@@ -261,7 +261,8 @@ def _beside(url: str) -> str:
 
 
 def _is_registry(entries: list[Json]) -> bool:
-    """Whether these are providers; of those that say where they are one is enough, as an entry may be broken."""
+    """Whether these are providers. One with a URL is enough, because other entries may be broken."""
+
     return all(map(_is_provider, entries)) or any(
         isinstance(entry, dict) and _is_provider(entry) and isinstance(entry.get("api"), str) for entry in entries
     )

@@ -1,6 +1,6 @@
 """Builds the URL of a call from a base URL and a protocol's path, without I/O.
 
-A base URL that is a complete endpoint is used unchanged, including its query. Otherwise the protocol's path is appended
+A base URL that is a full endpoint is used unchanged, including its query. Otherwise the protocol's path is appended
 before the query. `/v1` is never added for OpenAI's protocols, whose base URLs contain it; adding a provider detects the
 right base URL.
 """
@@ -12,7 +12,7 @@ from modelbay.conversation import Protocol
 from modelbay.origin import Origin, origin
 
 ENDPOINT = re.compile(r"/(?:chat/completions|completions|responses|messages|invocations|chat)/*$")
-"""How the path of a complete endpoint ends."""
+"""How the path of a full endpoint ends."""
 GOOGLE_METHOD = re.compile(r":(?:generateContent|streamGenerateContent|rawPredict|streamRawPredict)$")
 """How the path of a complete Google endpoint ends."""
 PROTOCOL_PATH = re.compile(r"/(?:chat/completions|responses|messages)/*$")
@@ -32,7 +32,7 @@ AZURE_DEFAULT = "2024-08-01-preview"
 
 
 def endpoint_url(base: str, path: str, protocol: Protocol, full: bool | None = None) -> str:
-    """The URL of a call. `full` says whether `base` is a complete endpoint; None: detect it.
+    """The URL of a call. `full` says whether `base` is a full endpoint; None: detect it.
 
     `path` comes from a codec: "/chat/completions", "/v1/messages", "/models/ID:generateContent"; it may have a query. Other
     endpoints, such as "/embeddings", are next to a complete one.
@@ -47,13 +47,13 @@ def endpoint_url(base: str, path: str, protocol: Protocol, full: bool | None = N
 
 
 def is_endpoint(base: str) -> bool:
-    """Whether a base URL looks like a complete endpoint."""
+    """Whether a base URL looks like a full endpoint."""
     path = urlsplit(base).path
     return bool(ENDPOINT.search(path) or GOOGLE_METHOD.search(path))
 
 
 def base_of(url: str) -> str:
-    """A complete endpoint without its protocol's path, so that another can be appended; any other URL unchanged."""
+    """A full endpoint without its protocol's path, so that another can be appended; any other URL unchanged."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=PROTOCOL_PATH.sub("", parts.path)))
 
@@ -76,7 +76,7 @@ def models_url(base: str, protocol: Protocol, full: bool | None = None) -> str:
 
 
 def _folder(endpoint: str) -> str:
-    """The base URL that a complete endpoint belongs to."""
+    """The base URL that a full endpoint belongs to."""
     parts = urlsplit(endpoint)
     path, standard = re.subn(ENDPOINT, "", parts.path.rstrip("/"))
     return urlunsplit(parts._replace(path=path if standard else path.rpartition("/")[0]))

@@ -108,7 +108,7 @@ def test_names_and_ids_may_be_in_any_script_and_have_slashes_and_colons():
         (manifest(baseUrl="https://"), "baseUrl: the URL has no host"),
         (manifest(baseUrl="https://{region}.x.example"), "baseUrl: it contains a placeholder"),
         (manifest(baseUrl="https://x.example/v1#a"), "baseUrl: it contains a #"),
-        (manifest(baseUrl="https://me:pass@x.example"), "baseUrl: it contains credentials before the host"),
+        (manifest(baseUrl="https://me:pass@x.example"), "baseUrl: the URL contains credentials"),
         (manifest(baseUrl="https://x.example/?api_key=k"), "baseUrl: it contains a key in its query"),
         (manifest(models_data_source=None), "models_data_source: missing"),
         (manifest(models_data_source=True), "models_data_source: it must be text, not true"),

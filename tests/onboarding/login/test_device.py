@@ -100,7 +100,7 @@ def test_every_platform_of_a_device_login_has_its_own_place(offer: object, home:
     kept = Config(path=home / "config.toml", providers={to.entry.id: to.entry})
     again = target(kept, to.entry.id)
     assert (again.login, again.table) == (to.login, to.table), "an entry leads back to the login that wrote it"
-    with pytest.raises(ConfigError, match="is kept by logging in to"):
+    with pytest.raises(ConfigError, match="is managed by the login to"):
         check_editable(kept, to.entry.id)
 
 

@@ -146,7 +146,7 @@ ROWS: dict[str, tuple[str, Given, list[Any], list[str], dict[str, Any]]] = {
         ],
         {"mine": {"type": "openai", "base_url": "SITE/open", "models": ["small", "large"]}},
     ),
-    "a complete endpoint without a list": (
+    "a full endpoint without a list": (
         "SITE/call/chat/completions",
         Given(id="acme", full_url=True, headers=[HeaderRow("X-Team", "7")], proxy="none"),
         ["", "a b", None],
@@ -289,7 +289,7 @@ ROWS["a manifest, found at a URL"] = (
     "SITE/m/models?provider=true",
     Given(models=[ModelRow("two", "two")], id="taken"),
     ["hosted", None],
-    ['id? provider "taken" already exists, from another source', "preview hosted: -, 2 of 2", "wrote hosted"],
+    ['id? provider "taken" already exists and has another source', "preview hosted: -, 2 of 2", "wrote hosted"],
     {"hosted": {"type": "openai", "name": "Hosted", "base_url": "SITE/m", "models": ["two"]}},
 )
 
@@ -416,7 +416,7 @@ async def test_no_key_is_sent_to_a_new_origin_before_it_is_answered(here: Site, 
         setup = Setup(load(file))
         step = await setup.edit("acme", Given(base_url=f"{other.url}/v1"))
         assert isinstance(step, SetupQuestion) and other.asked == []
-        assert f"the credentials of acme are for {here.url}" in step.missing
+        assert f"The credentials of acme were given for {here.url}" in step.missing
         await setup.answer("sk-new-0123456789")
         await setup.answer("")
         assert other.keys() == {"Bearer sk-new-0123456789"}
@@ -444,7 +444,7 @@ async def test_a_step_that_fails_keeps_its_question(here: Site, tmp_path: Path) 
     assert shown(await setup.start("azure", Given(api_key=KEY, base_url=f"{here.url}"))) == "deployment?"
     with pytest.raises(ModelbayError, match="no-such"):
         await Setup(load(tmp_path / "config.toml")).edit("no-such")
-    with pytest.raises(ConfigError, match="nothing to answer"):
+    with pytest.raises(ConfigError, match="no question to answer"):
         await Setup(load(tmp_path / "config.toml")).answer("x")
 
 

@@ -16,7 +16,7 @@ from modelbay.errors import ConfigError, ModelbayError
 from modelbay.onboarding.config_check import checkup
 from modelbay.onboarding.sources import catalogs, refresh
 from modelbay.onboarding.sources import write as imported
-from modelbay.onboarding.sources.catalogs import CatalogValues, ProviderCatalog, add, offer, offers, opened, propose
+from modelbay.onboarding.sources.catalogs import CatalogValues, ProviderCatalog, add, find, opened, propose, search
 from modelbay.providers.upstream import upstream
 from modelbay.storage.cache import Cache
 from tests.servers.site import Site
@@ -80,7 +80,7 @@ def refreshed(file: Path) -> list[refresh.RefreshResult]:
 
 @pytest.mark.parametrize("id", sorted(SHELF.providers))
 def test_every_provider_of_the_snapshot_becomes_one_that_loads(id: str, file: Path):
-    one = offer(SHELF, id)
+    one = find(SHELF, id)
     config = load(file)
     if one.wire.refused:
         with pytest.raises(ModelbayError, match="cannot be added"):
@@ -102,14 +102,14 @@ def test_the_table_in_the_documentation_is_what_the_program_does():
 
 
 def test_they_are_found_by_id_and_by_name():
-    assert [one.id for one in offers(SHELF, "TOGETHER")] == ["togetherai"]
-    assert [one.id for one in offers(SHELF, " minimax-cn ")] == ["minimax-cn", "minimax-cn-coding-plan"]
-    assert len(offers(SHELF)) == len(SHELF.providers)
+    assert [one.id for one in search(SHELF, "TOGETHER")] == ["togetherai"]
+    assert [one.id for one in search(SHELF, " minimax-cn ")] == ["minimax-cn", "minimax-cn-coding-plan"]
+    assert len(search(SHELF)) == len(SHELF.providers)
 
 
 def test_one_that_is_not_there_has_a_near_one():
     with pytest.raises(ModelbayError, match="not in the catalog") as caught:
-        offer(SHELF, "openruter")
+        find(SHELF, "openruter")
     assert "openrouter" in str(caught.value.hint)
 
 
@@ -153,7 +153,7 @@ def test_vertex_takes_project_and_location_or_a_key(file: Path):
     assert propose(config, SHELF, "google-vertex", CatalogValues(api_key=KEY)).missing == []
     values = {"GOOGLE_VERTEX_PROJECT": "p", "GOOGLE_VERTEX_LOCATION": "europe-west4"}
     made = propose(config, SHELF, "google-vertex", CatalogValues(values=values))
-    assert not made.wants_key
+    assert not made.needs_key
     add(config, made)
     found = upstream(load(file), load(file).provider("google-vertex"))
     assert found.place == ("p", "europe-west4")
@@ -161,9 +161,9 @@ def test_vertex_takes_project_and_location_or_a_key(file: Path):
 
 def test_a_key_is_wanted_unless_something_else_serves(file: Path):
     config = load(file)
-    assert propose(config, SHELF, "deepseek", CatalogValues()).wants_key
-    assert not propose(config, SHELF, "deepseek", CatalogValues(api_key="{env:DEEPSEEK_API_KEY}")).wants_key
-    assert not propose(config, SHELF, "lmstudio", CatalogValues()).wants_key
+    assert propose(config, SHELF, "deepseek", CatalogValues()).needs_key
+    assert not propose(config, SHELF, "deepseek", CatalogValues(api_key="{env:DEEPSEEK_API_KEY}")).needs_key
+    assert not propose(config, SHELF, "lmstudio", CatalogValues()).needs_key
 
 
 @pytest.mark.parametrize("url", ["  ", "https://${X}/v1", "acme.example", "https://a b"])
@@ -182,7 +182,7 @@ def test_a_model_that_lives_elsewhere_does_not_take_the_key_along(file: Path):
     shelf = shelf_of(here={}, there={"provider": {"api": "https://thief.example/v1"}})
     config = added(file, shelf)
     assert list(config.models) == ["acme/here"]
-    assert "another host" in offer(shelf, "acme").left["there"]
+    assert "another host" in find(shelf, "acme").left["there"]
 
 
 @pytest.mark.parametrize("api", ["http://169.254.169.254/v1", "http://10.0.0.1/v1", "http://127.0.0.1:1/v1"])
@@ -205,7 +205,7 @@ def test_adding_it_again_leaves_the_users_own_alone(file: Path):
     file.write_text("# mine\n" + file.read_text())
     config = load(file)
     made = propose(config, shelf_of(a={"name": "A!"}, c={}), "acme", CatalogValues())
-    assert not made.wants_key
+    assert not made.needs_key
     written = add(config, made).result
     config = load(file)
     assert (written.new, written.models.added, written.models.removed) == (False, ["acme/c"], ["acme/b"])
@@ -263,7 +263,7 @@ async def test_the_list_is_asked_for_with_its_etag(file: Path, live: Site):
 async def test_where_it_does_not_come_the_snapshot_is_used_and_says_its_date(file: Path, live: Site):
     live.pages["/api.json"] = 503
     shelf = await opened(load(file))
-    assert (shelf.built_in, len(shelf.providers), shelf.title) == (True, 225, "models.dev of 2026-09-30, built in")
+    assert (shelf.built_in, len(shelf.providers), shelf.title) == (True, 225, "models.dev of 2026-09-30 (bundled)")
     assert "503" in str(shelf.problem)
 
 

@@ -88,7 +88,7 @@ async def test_what_is_not_there_or_no_json_is_none(here: Site, line: ProviderCl
      "http://metadata.google.internal", "http://[::ffff:10.0.0.1]", "http://0.0.0.0"],
 )  # fmt: skip
 def test_these_are_not_on_the_open_internet(url: str) -> None:
-    with pytest.raises(ModelbayError, match="is this machine or in a private network"):
+    with pytest.raises(ModelbayError, match="is local or in a private network"):
         check_reachable(f"{url}/v1", [])
     check_reachable(f"{url}/v1", [origin(url)])
 

@@ -35,7 +35,7 @@ def test_an_alias_of_the_users_is_the_model_too() -> None:
     file = edit('[models.mine]\nprovider = "p"\nmodel = "m"\n')
     merged = merge(file, "p", said(m={"name": "M"}), OWNER, None)
     assert merged.added == []
-    assert merged.changed == {"mine": ['name nothing → "M"']}
+    assert merged.changed == {"mine": ['name (not set) → "M"']}
     assert list(parse(file.text, file.path).models) == ["mine"]
 
 
@@ -44,8 +44,8 @@ def test_a_value_that_went_from_the_source_goes_and_the_users_stays() -> None:
     last = Memory(models=said(m={"a": 1, "b": 2, "c": 3}))
     merged = merge(file, "p", said(m={"c": 4}), OWNER, last)
     assert file.get("models", "p/m", "listed") == {"b": 5, "c": 4}
-    assert merged.changed == {"p/m": ["a 1 → nothing", "c 3 → 4"]}
-    assert merged.kept == {"p/m.listed.b": "it is yours; its source says nothing"}
+    assert merged.changed == {"p/m": ["a 1 → (not set)", "c 3 → 4"]}
+    assert merged.kept == {"p/m.listed.b": "kept your value; the source has (not set)"}
     assert "# x" in file.text
 
 
@@ -61,7 +61,7 @@ def test_a_model_that_the_user_removed_stays_out_until_it_is_added_again() -> No
         (None, Merged(removed=["p/m"])),
         (
             Gaps(entries={"m": "it has no size"}),
-            Merged(kept={"p/m": "it stays: its source lists it, but it has no size"}),
+            Merged(kept={"p/m": "kept: its source lists it, but it has no size"}),
         ),
         (Gaps(entries={"n": "it has no size"}), Merged(removed=["p/m"])),
         (Gaps(reasons=["page 2 failed"]), Merged(incomplete="page 2 failed")),
@@ -94,7 +94,7 @@ def test_what_somebody_else_wrote_is_told_alike() -> None:
     file.set("models", "p/b", "max_context_size", value=5)
     file.set("models", "p/c", value={"provider": "p", "model": "c"})
     assert compared(before, file, "p") == Merged(
-        added=["p/c"], removed=["p/a"], changed={"p/b": ["max_context_size nothing → 5"]}
+        added=["p/c"], removed=["p/a"], changed={"p/b": ["max_context_size (not set) → 5"]}
     )
 
 

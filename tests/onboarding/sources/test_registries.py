@@ -127,14 +127,14 @@ def test_a_provider_of_the_users_own_is_not_overwritten(file: Path, shelf: Site)
     file.write_text(f'[providers.acme]\ntype = "anthropic"\nbase_url = "https://mine.example"\napi_key = "{KEY}"\n')
     made = added(file, shelf)
     assert [(left.where, left.why) for left in made.left] == [
-        ("acme", "there is a provider of that name already, which is not of this registry")
+        ("acme", "a provider with this ID already exists and is not from this registry")
     ]
     assert load(file).providers["acme"].base_url == "https://mine.example"
     assert list(load(file).models) == ["other/x"]
 
 
 def test_a_key_for_a_provider_that_is_not_there_is_refused(file: Path, shelf: Site):
-    with pytest.raises(ModelbayError, match='no provider "acne"'):
+    with pytest.raises(ModelbayError, match='no usable provider "acne"'):
         added(file, shelf, keys={"acne": KEY})
     assert not file.exists()
 
@@ -224,7 +224,7 @@ def test_a_provider_whose_entry_is_broken_today_stays(file: Path, shelf: Site):
     added(file, shelf)
     shelf.pages["/api.json"] = {"acme": ACME, "other": {**OTHER, "type": "smoke"}}
     outcome = refreshed(file)
-    assert 'left out of the registry: other: unknown type "smoke"' in outcome.written[-1].notes
+    assert 'skipped in the registry: other: unknown type "smoke"' in outcome.written[-1].notes
     assert list(load(file).models) == ["acme/a", "acme/b", "other/x"]
 
 

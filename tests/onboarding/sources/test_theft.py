@@ -123,7 +123,7 @@ async def test_a_key_for_the_new_place_does_not_take_those_for_the_old_one_along
         file.write_text(provider("acme", f'base_url = "{home.url}/v1"\n{entry}', "apiJson") + own)
         before = file.read_text()
         given = RegistryKeys(keys={"acme": KEY})
-        with pytest.raises(ConfigError, match="was given for where it was"):
+        with pytest.raises(ConfigError, match="was given for the old URL"):
             put(file, registry(f"{new.url}/v1"), given)
         assert file.read_text() == before
         file.write_text(before.replace(entry or f'api_key = "{OWN}"', ""))

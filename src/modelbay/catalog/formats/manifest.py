@@ -51,7 +51,7 @@ class ManifestFinding(Struct, frozen=True):
     unread: bool = False
     """Whether entries are missing because of it: a model that is not in the result may still be in the source."""
     kind: Literal["key", "duplicate", "http", "endpoint"] | None = None
-    """Kind of the problem, if others must recognize it: a credential, a duplicate key, no encryption, a whole endpoint URL."""
+    """Kind of the problem, if others must recognize it: a credential, a duplicate key, no encryption, a full endpoint URL."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message
@@ -333,7 +333,7 @@ def _address(url: str, where: tuple[Step, ...]) -> Iterator[ManifestFinding]:
         )
     if urls.is_endpoint(url):
         yield ManifestFinding(
-            path, "it is a whole endpoint; expected the base URL before it", fatal=False, kind="endpoint"
+            path, "it is a full endpoint; expected the base URL before it", fatal=False, kind="endpoint"
         )
 
 

@@ -258,8 +258,8 @@ def _no_list(listed: Json) -> str:
     first = listed[0] if isinstance(listed, list) else listed
     if isinstance(first, dict):
         if "models_data_source" in first or "baseUrl" in first:
-            return "this is a provider's manifest, not a list of models"
+            return "this is a provider manifest, not a list of models"
         if any(isinstance(entry, dict) and "models" in entry for entry in first.values()):
-            return "this is a registry of providers, not a list of models"
+            return "this is a provider registry, not a list of models"
         return f"it contains no model list, only {', '.join(list(first)[:5]) or 'an empty object'}"
     return "the list contains no models"

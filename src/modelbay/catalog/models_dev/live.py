@@ -120,7 +120,8 @@ class ModelsDev:
                     return f"could not store the models.dev list in {self.cache.folder}"
                 state = _State(headers.get("etag", ""), now, now)
         except ModelbayError as error:
-            return f"could not fetch the models.dev list: {error.message}; using that of {self.date}"
+            used = f"the {'bundled ' * self.built_in}list of {self.date}"
+            return f"could not fetch the models.dev list: {error.message}; using {used}"
         self.cache.write(msgspec.json.encode(state), FOLDER, "state.json")
         for name in ("_live", "providers", "index"):
             self.__dict__.pop(name, None)

@@ -1,4 +1,4 @@
-"""Logging in and out: the tokens, and what of it stands in `config.toml`."""
+"""Login by device code, and logout: stores and deletes tokens, and writes the provider's entry in `config.toml`."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from modelbay.config.changes import Removed
 from modelbay.config.edit import Edit, apply
 from modelbay.config.entries import provider_entry
 from modelbay.config.load import load
-from modelbay.config.schema import Config, OAuth, ProviderEntry, Table
+from modelbay.config.schema import Config, OAuth, ProviderEntry, Table, key_text
 from modelbay.credentials import google, oauth, termination, tokens
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.credentials.oauth import Code, TokenSet
@@ -31,58 +31,60 @@ from modelbay.providers.upstream import upstream
 from modelbay.storage import files
 
 ENTRY_ROOM = 65_536
-"""Bytes that the entries of a login may add to config.toml."""
+"""Disk space that must be free for the entries of a login in config.toml, in bytes."""
 REVOCATION_SECONDS = 10.0
 
 
 class Platform(Struct, frozen=True):
-    """Something to log in to: a platform, or a provider with a flow of its own."""
+    """A login: that of a platform, or of a provider with an `oauth` table."""
 
     id: str
-    """The word for it in `modelbay login`."""
+    """The argument of `modelbay login`."""
     title: str
     by: Literal["device", "key", "adc"]
 
 
 class LoginTarget(Struct):
-    """What somebody logs in to: an entry that is there, or the one that a vendor's login will write."""
+    """The provider of a login: an existing entry, or the entry that a vendor's login will write."""
 
     entry: ProviderEntry
     login: LoginMethod | None
     table: Table
-    """The keys of the entry that logging in writes, where a vendor's login does."""
+    """The keys that a vendor's login writes into the entry; empty for the user's own provider."""
 
 
 class LoggedIn(Struct, frozen=True):
-    """How a login ended."""
+    """Result of a login."""
 
     new: bool
-    """Whether somebody had to approve it; else the tokens at hand were good."""
+    """Whether the user approved a new login; False: the stored tokens were still valid."""
     written: LoginModels | None
-    """What it brought, where it is a vendor's."""
+    """The models that a vendor's login wrote; None for the user's own provider."""
 
 
 class Ended(Struct, frozen=True):
-    """What became of a login's tokens when it was ended."""
+    """Result of deleting and revoking the tokens of a login."""
 
     deleted: bool
     """Whether there were tokens on this machine."""
     problem: str | None = None
-    """Why the server did not revoke them; None: it did, it offers no revocation, or they are another program's too."""
+    """Why the tokens could not be revoked. None: they were revoked, the server offers no revocation, or another program uses
+    them too.
+    """
     until: float | None = None
     """Unix time when an access token that was not revoked expires."""
 
 
 class LoggedOut(Struct, frozen=True):
-    """How a logout ended."""
+    """Result of a logout."""
 
     ended: Ended
     removed: Removed | None = None
-    """What was removed from the configuration with it."""
+    """Entries that were also removed from the configuration; None: nothing."""
 
 
 class Google(Struct, frozen=True):
-    """Google's default credentials, which have just given a token, and where they are to be used."""
+    """Google's default credentials, after they returned a token, and the provider that uses them."""
 
     kind: str
     where: str
@@ -90,21 +92,21 @@ class Google(Struct, frozen=True):
     project: str | None
     location: str | None = None
     provider: str | None = None
-    """The provider that is ready to be used with them."""
+    """ID of the provider that can use them; None: no provider has project and location."""
 
 
 class Status(Struct):
-    """A provider that is used by logging in."""
+    """State of a provider's login."""
 
     provider: str
     state: str
-    """"logged in", "ended", "refused", "logged out", or "unreadable" where its tokens cannot be looked at."""
+    """"logged in", "ended", "refused", "logged out", or "unreadable" if the stored tokens cannot be read."""
     until: float | None = None
-    """When its token ends; it is refreshed before that."""
+    """Unix time when the access token expires. It is refreshed before that."""
 
 
 def platforms(config: Config) -> list[Platform]:
-    """All that one can log in to: the platforms, then the file's own providers."""
+    """All logins: those of platforms, then those of the user's own providers."""
     known = [Platform(login.id, login.title, login.by) for _, login in presets.logins()]
     own = [entry for entry in config.providers.values() if entry.oauth and logins.managing(entry) is None]
     return known + [Platform(entry.id, entry.name or f"provider {entry.id}", "device") for entry in own]
@@ -113,10 +115,10 @@ def platforms(config: Config) -> list[Platform]:
 def target(
     config: Config, name: str, *, host: str | None = None, base_url: str | None = None, storage: str | None = None
 ) -> LoginTarget:
-    """What `name` stands for: a vendor's login, or a provider with an `oauth` table.
+    """The login with this name: a vendor's login, or a provider with an `oauth` table.
 
     Raises:
-        ConfigError: nobody can log in there, or not so.
+        ConfigError: there is no such login, or it does not accept these options.
     """
     login = logins.by_id(name)
     entry = config.providers.get(login.provider if login else name)
@@ -127,9 +129,9 @@ def target(
             return LoginTarget(entry, None, {})
         host, base_url = host or entry.oauth.oauth_host, base_url or entry.base_url
     if login is None or login.by != "device":
-        there = ", ".join(login.id for _, login in presets.logins())
+        known = ", ".join(login.id for _, login in presets.logins())
         raise ConfigError(
-            f'nobody can log in to "{name}"', hint=f"there are {there}, and providers with an oauth table"
+            f"{name} does not support login", hint=f"choose one of: {known}, or a provider with an oauth table"
         )
     base = (base_url or login.base_url or "").rstrip("/")
     storage = storage or (entry.oauth.storage if entry and entry.oauth else "file")
@@ -149,21 +151,25 @@ def vendor_of(login: LoginMethod) -> presets.Preset:
 
 
 def _check_own(entry: ProviderEntry, host: str | None, base_url: str | None, storage: str | None) -> None:
-    """What a provider of the user's own says of its login is changed there, and nowhere else."""
+    """Refuses options that would change the user's own provider.
+
+    Raises:
+        ConfigError: one of the options is set.
+    """
     for key, value in (("oauth.oauth_host", host), ("base_url", base_url), ("oauth.storage", storage)):
         if value is not None:
             raise ConfigError(
-                f'provider "{entry.id}" is your own, and logging in does not change it',
-                hint=f'write {key} = "{value}" into its table',
+                f'a login does not change your own provider "{entry.id}"',
+                hint=f'set {key} = "{value}" in [providers.{key_text(entry.id)}]',
                 provider=entry.id,
             )
 
 
 async def log_in(config: Config, to: LoginTarget, show: Callable[[Code], object]) -> LoggedIn:
-    """Logs in, unless that is so already, and writes what the login brings.
+    """Logs in, unless valid tokens are stored, and writes the provider and its models.
 
     Raises:
-        ModelbayError: it was denied or took too long; the tokens or the configuration could not be written.
+        ModelbayError: the login was denied or took too long; the tokens or the configuration could not be written.
     """
     before = config.providers.get(to.entry.id)
     config = replace(config, providers={**config.providers, to.entry.id: to.entry})
@@ -177,7 +183,7 @@ async def log_in(config: Config, to: LoginTarget, show: Callable[[Code], object]
             await oauth.log_in(login.flow, send, show, partial(_keep, login))
         written = await _refreshed(line, config, to, new=new)
         if before is not None and before.oauth is not None and _is_other(before, to.entry):
-            with contextlib.suppress(ConfigError):  # a keyring that fails may be why the new tokens are elsewhere
+            with contextlib.suppress(ConfigError):  # the user may have changed the storage because this keyring fails
                 await _end(line, before.id, before.oauth)
     except ModelbayError as error:
         error.operation = error.operation or "login"
@@ -196,10 +202,10 @@ async def _keep(login: tokens.Login, found: TokenSet) -> None:
 
 
 def _check_room(config: Config, to: LoginTarget, login: tokens.Login) -> None:
-    """Checks, before a person approves a login, that its tokens and its provider's entry can be stored.
+    """Checks, before the user approves a login, that the tokens and the provider's entry can be stored.
 
     Raises:
-        ConfigError: no room, no permission, or a keyring that keeps nothing.
+        ConfigError: no disk space, no permission, or no working keyring.
     """
     tokens.STORES[login.storage].check(login.name)
     if to.login is not None:
@@ -218,7 +224,7 @@ async def _refreshed(line: ProviderClient, config: Config, to: LoginTarget, *, n
         return managed.write(edit, vendor, to.table, models, new=new, gaps=gaps)
 
     login = _login(config, to.entry)
-    async with tokens.locked(login.name):  # `_end` holds it too: a login and a logout at once leave all or nothing
+    async with tokens.locked(login.name):  # `_end` takes this lock too, so a parallel logout removes all or nothing
         if await asyncio.to_thread(tokens.STORES[login.storage].read, login.name) is None:
             raise MissingCredential(
                 f"another process logged out of {vendor.title} during the login",
@@ -228,7 +234,7 @@ async def _refreshed(line: ProviderClient, config: Config, to: LoginTarget, *, n
 
 
 def _is_other(before: ProviderEntry, now: ProviderEntry) -> bool:
-    """Whether a new login has replaced that of another region, or of another storage."""
+    """Whether a new login replaced one of another region or storage."""
     if before.oauth is None or now.oauth is None:
         return False
     old, new = ((oauth.storage, tokens.name_of(oauth)) for oauth in (before.oauth, now.oauth))
@@ -242,10 +248,10 @@ async def _end(
     change: Callable[[], Removed] | None = None,
     used: Callable[[], bool] = lambda: False,
 ) -> LoggedOut:
-    """Deletes the tokens of a provider's login, makes a `change` of the configuration with it, and revokes the tokens at
-    the server if it offers that. Tokens that are still `used` stay.
+    """Deletes the tokens of a provider's login, applies `change` to the configuration, and revokes the tokens if the server
+    supports revocation. If another provider still uses the tokens (`used`), nothing is done.
 
-    Only tokens that modelbay obtained are revoked: those of a copied file belong to another program's login too.
+    Only tokens that modelbay obtained are revoked: tokens from a copied file also belong to another program's login.
 
     Raises:
         ConfigError: the tokens cannot be deleted, or the configuration cannot be changed.
@@ -259,7 +265,7 @@ async def _end(
             try:
                 removed = change() if change else None
             except ConfigError as error:
-                failure = error  # the tokens are gone, so the server must know
+                failure = error  # the tokens are deleted, so they must be revoked before the error is raised
         ended = await _revoked(line, id, login, Ended(deleted), found)
     if failure is not None:
         raise failure
@@ -271,7 +277,7 @@ async def _revoked(line: ProviderClient, id: str, login: OAuth, ended: Ended, fo
         return ended
     try:
         flow = logins.flow_of(login, id)
-        if found.token_url == flow.token_url:  # an entry that points elsewhere does not get the tokens
+        if found.token_url == flow.token_url:  # never send the tokens to another server than the one that issued them
             async with asyncio.timeout(REVOCATION_SECONDS):
                 await oauth.revoke(flow, found, partial(line.exchange, provider=id))
     except TimeoutError:
@@ -284,11 +290,11 @@ async def _revoked(line: ProviderClient, id: str, login: OAuth, ended: Ended, fo
 
 
 async def _logged_in(line: ProviderClient, config: Config, to: LoginTarget) -> bool:
-    """Whether the tokens at hand are good; those of somebody else's login are not."""
+    """Whether valid tokens of this login are stored."""
     try:
         await line.token(_login(config, to.entry))
     except NoKeyring:
-        raise  # before somebody approves what then cannot be kept
+        raise  # before the user approves a login that could not be stored
     except (AuthenticationFailed, MissingCredential, ConfigError):
         return False
     return True
@@ -298,7 +304,7 @@ async def log_out(config: Config, name: str) -> LoggedOut:
     """Ends a login; for a vendor's login, also removes its provider and models.
 
     Raises:
-        ConfigError: there is no such login.
+        ConfigError: there is no such login, or the file cannot be changed.
     """
     login = logins.by_id(name)
     entry = config.providers.get(login.provider if login else name)
@@ -308,7 +314,9 @@ async def log_out(config: Config, name: str) -> LoggedOut:
         by_google = login is not None and login.by == "adc"
         raise ConfigError(
             f'"{name}" is not a login',
-            hint=f"`{google.LOGOUT}` removes Google's" if by_google else "`modelbay login --status` lists the logins",
+            hint=f"run `{google.LOGOUT}` to remove Google's credentials"
+            if by_google
+            else "run `modelbay login --status` to list the logins",
         )
     vendor = logins.managing(entry)
     change = None if vendor is None else lambda: apply(lambda edit: managed.remove(edit, vendor), config.path).result
@@ -332,7 +340,7 @@ async def remove(config: Config, ids: Sequence[str]) -> list[Removed]:
         for entry in (config.providers[id] for id in ids if id in config.providers):
             if entry.oauth is not None:
                 used = partial(_is_used, config, entry.oauth)
-                with contextlib.suppress(ConfigError):  # the provider is gone, and nothing else uses its tokens
+                with contextlib.suppress(ConfigError):  # the provider is removed already
                     await _end(line, entry.id, entry.oauth, used=used)
     finally:
         await line.aclose()
@@ -340,16 +348,16 @@ async def remove(config: Config, ids: Sequence[str]) -> list[Removed]:
 
 
 def _is_used(config: Config, login: OAuth) -> bool:
-    """Whether a provider of the file, as it is now, uses a login."""
+    """Whether a provider in the current file uses a login."""
     return any(entry.oauth.key == login.key for entry in load(config.path).providers.values() if entry.oauth)
 
 
 async def check_google(config: Config) -> Google:
-    """Whether Google gives a token for its default credentials, and what stands in its providers' entries.
+    """Requests a token with Google's default credentials, and finds the provider that uses them.
 
     Raises:
-        MissingCredential: no credentials are set up on this machine; the hint is the command that does.
-        AuthenticationFailed: Google refuses them.
+        MissingCredential: no credentials are set up on this machine; the hint is the command that sets them up.
+        AuthenticationFailed: Google rejected the credentials.
     """
     line = ProviderClient(config)
     try:
@@ -366,13 +374,13 @@ async def check_google(config: Config) -> Google:
 
 
 def status(config: Config, clock: Callable[[], float] = time.time) -> list[Status]:
-    """Every provider that is used by logging in, and how that stands."""
+    """The state of each login in the configuration."""
     return [_status(entry, clock()) for entry in config.providers.values() if entry.oauth]
 
 
 def _status(entry: ProviderEntry, now: float) -> Status:
     if entry.oauth is None:
-        raise AssertionError("only asked of those with a login")
+        raise AssertionError("only called for providers with a login")
     try:
         found: TokenSet | None = tokens.STORES[entry.oauth.storage].read(tokens.name_of(entry.oauth))
     except ConfigError:
@@ -388,14 +396,14 @@ def _status(entry: ProviderEntry, now: float) -> Status:
 def check_editable(config: Config, id: str) -> None:
     """
     Raises:
-        ConfigError: a vendor's login keeps this provider, and would write it again.
+        ConfigError: a vendor's login manages this provider and would overwrite changes.
     """
     entry = config.providers.get(id)
     login = logins.managing(entry) if entry else None
     if login is not None:
         raise ConfigError(
-            f'provider "{id}" is kept by logging in to {login.title}',
-            hint=f"`modelbay login {id}` refreshes its models, `modelbay logout {id}` removes it",
+            f'provider "{id}" is managed by the login to {login.title} and cannot be edited',
+            hint=f"run `modelbay login {id}` to refresh its models, or `modelbay logout {id}` to remove it",
             provider=id,
         )
 

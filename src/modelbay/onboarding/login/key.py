@@ -1,4 +1,4 @@
-"""Logging in to a platform whose login is a key: the key is tried on its list of models before anything is written."""
+"""Login by API key: the key is tested with the platform's list of models before anything is written."""
 
 from msgspec.structs import replace
 
@@ -16,11 +16,11 @@ from modelbay.providers.presets import LoginMethod
 
 
 async def try_key(config: Config, login: LoginMethod, key: str, base_url: str | None = None) -> Detected:
-    """The platform's models, which it lists for this key; those that it is not meant for are left out.
+    """The models that the platform lists for this API key, without those that the login does not cover.
 
     Raises:
-        AuthenticationFailed: the key is refused; the hint says which other key it may be.
-        ModelbayError: it does not list its models.
+        AuthenticationFailed: the key was rejected; the hint names the platform whose key it may be.
+        ModelbayError: the models could not be listed.
     """
     preset = vendor_of(login)
     base = (base_url or login.base_url or "").rstrip("/")
@@ -34,23 +34,24 @@ async def try_key(config: Config, login: LoginMethod, key: str, base_url: str | 
         raise detected.error
     kept = [model for model in detected.models if model.id.startswith(login.only)]
     if not kept:
-        raise MalformedReply(f"{login.title} lists no models that begin with {login.only}")
+        raise MalformedReply(f"{login.title}: the list has no model whose ID begins with {login.only}")
     return replace(detected, models=kept, others=detected.others + len(detected.models) - len(kept))
 
 
 def write(config: Config, detected: Detected, tables: dict[str, Table]) -> tuple[WriteResult, str]:
-    """Writes the platform, anew where it is there, with its models by alias; and which model is the default now.
+    """Adds or overwrites the platform's provider with these models (by alias). Returns also the alias of the default model.
 
     Raises:
-        ConfigError: there is no model; the file cannot be changed, or something in it would not be usable.
+        ConfigError: no model is given; the file cannot be changed, or it would be invalid.
     """
     made = detected.draft
     if not tables:
-        raise ConfigError(f'no model of "{made.id}" was chosen', hint="choose one at least")
+        raise ConfigError(f"no model of {made.id} was chosen", hint="choose at least one")
 
     def change(edit: Edit) -> tuple[WriteResult, str]:
         managed.put_provider(edit, made.id, made.table)
-        edit.delete("providers", made.id, "auth")  # it may have been of use before there was a key
+        edit.delete("providers", made.id, "auth")  # `auth = "none"` may be left from a time without a key
+
         put = changes.put_models(edit, made.id, tables)
         config = edit.config
         first = preferred(config, [model for alias, model in config.models.items() if alias in tables])

@@ -1,4 +1,4 @@
-"""Adding a provider by where it is: a vendor's name, a base URL, a complete endpoint, a list of models, a server nearby."""
+"""Adding a provider by vendor name, base URL, full endpoint, list of models or local server."""
 
 import json
 from typing import Any
@@ -35,7 +35,7 @@ from modelbay.onboarding.draft import (
 from modelbay.onboarding.fields import ModelRow, ProviderFields
 from modelbay.onboarding.local_servers import LocalServer, local_servers
 from modelbay.onboarding.probe import Detected, detect, fetched, listed
-from modelbay.onboarding.recognition import NATIVE, Recognised, protocol_in_path, recognise, recognise_content
+from modelbay.onboarding.recognition import NATIVE, Recognized, protocol_in_path, recognize, recognize_content
 from modelbay.onboarding.setup.entry import (
     check_rows,
     key_problem,
@@ -57,7 +57,7 @@ class NewProvider(Struct):
     config: Config
     detected: Detected
     models: list[tuple[str, str | None]]
-    """Model IDs that will be written, with their display names."""
+    """IDs of the models that will be written, with their display names."""
     chooses: bool = False
     bases: dict[str, str] = field(default_factory=dict)
     default: str | None = None
@@ -107,14 +107,14 @@ class NewProvider(Struct):
 
 
 class _Models(Struct):
-    """The models that are named, and those behind their names."""
+    """The models that the user named, and their base models by model ID."""
 
     rows: list[ModelRow]
     bases: dict[str, str]
 
 
-async def by_address(run: SetupRun, what: str, found: Recognised) -> NewProvider:
-    """The provider that was recognised: a vendor, a URL or a list of models."""
+async def by_address(run: SetupRun, what: str, found: Recognized) -> NewProvider:
+    """Adds a recognized provider: a vendor, a URL or a list of models."""
     models = _Models(check_rows(run), dict(run.given.base_models))
     if found.kind in NATIVE:
         id = new_id(run, found.preset.id if found.preset else str(found.kind))
@@ -127,7 +127,7 @@ async def by_address(run: SetupRun, what: str, found: Recognised) -> NewProvider
 
 
 async def custom(run: SetupRun) -> NewProvider:
-    """A provider by the fields of its entry, whatever vendor is at its URL."""
+    """Adds a custom provider from its fields, without the defaults of a vendor at its URL."""
     given = run.given
     models = _Models(check_rows(run), dict(given.base_models))
     id = new_id(run, None)
@@ -152,7 +152,7 @@ async def custom(run: SetupRun) -> NewProvider:
 
 
 async def looked_at(run: SetupRun, id: str) -> NewProvider:
-    """A configured provider, with the models that it lists now."""
+    """A configured provider with its current list of models."""
     with Edit.open(run.config.path, dry_run=True) as edit:
         table = edit.get("providers", id) or {}
     run.config.provider(id)
@@ -164,24 +164,24 @@ async def looked_at(run: SetupRun, id: str) -> NewProvider:
     return NewProvider(run.config, detected, [])
 
 
-async def local(run: SetupRun) -> Recognised:
-    """A model server on this machine, which the user chooses of those that answer."""
+async def local(run: SetupRun) -> Recognized:
+    """A local model server, chosen by the user if several answer."""
     servers: list[LocalServer] = await run.once(
         "local", "Looking for servers on this machine", lambda: local_servers(run.config)
     )
     new = [one for one in servers if one.provider is None]
     if not new:
-        raise ConfigError("No local server found" if not servers else "All local servers are connected already")
+        raise ConfigError("No local server found" if not servers else "All local servers are already added")
     options = [Option(one.base_url, f"{one.name}  {one.base_url}") for one in new]
     given = new[0].base_url if len(new) == 1 else None
     question = SetupQuestion(
-        field="base_url", label="Local server", options=options, default=None, missing="several servers answer"
+        field="base_url", label="Local server", options=options, default=None, missing="Several local servers answer"
     )
-    return recognise(run.ask(question, given=given))
+    return recognize(run.ask(question, given=given))
 
 
-async def looked_into(run: SetupRun, found: Recognised) -> Recognised:
-    """What a URL leads to, by its content. Where it leads nowhere, it is the base URL of models that are named."""
+async def looked_into(run: SetupRun, found: Recognized) -> Recognized:
+    """Recognizes a URL by its content. If it cannot be fetched and the user named models, it is treated as a base URL."""
     assert found.document is not None and found.url is not None
     document = found.document
     made = keyed(run, with_settings(run, draft(replace(found, kind="base"), "added"), names=False))
@@ -198,7 +198,7 @@ async def looked_into(run: SetupRun, found: Recognised) -> Recognised:
         if not run.given.models or found.kind != "list":
             raise content
         return replace(found, kind="base", document=None)
-    known = recognise_content(content, document, None if found.kind == "list" else found.kind)
+    known = recognize_content(content, document, None if found.kind == "list" else found.kind)
     run.note(f"{masked_url(document)} is {known.title}")
     url = found.url if known.kind == "list" else None
     return replace(found, kind=known.kind, url=url, document=None, content=content)
@@ -214,7 +214,7 @@ def keyed(run: SetupRun, made: Draft) -> Draft:
 
 
 def check_not_native(run: SetupRun, question: SetupQuestion, url: str) -> None:
-    """Asks for another URL where this one is of a vendor with an addressing of its own."""
+    """Asks for another URL if this one is Azure's or Vertex AI's, which cannot be custom providers."""
     preset = native_at(url)
     if preset is not None:
         kind = preset.types[0]
@@ -227,7 +227,7 @@ def check_not_native(run: SetupRun, question: SetupQuestion, url: str) -> None:
 # Drafts
 
 
-def _drafted(run: SetupRun, found: Recognised) -> Draft:
+def _drafted(run: SetupRun, found: Recognized) -> Draft:
     base = run.said.get("base_url", run.given.base_url)
     protocol = run.given.protocol
     needs_url = found.url is None and (found.preset is None or _url_of(found, run) is None)
@@ -237,11 +237,11 @@ def _drafted(run: SetupRun, found: Recognised) -> Draft:
             field="base_url",
             label="Base URL",
             default=None,
-            missing=f"{named} does not say where the provider is",
-            hint="add --base-url URL",
+            missing=f"{named} requires a base URL",
+            hint="pass --base-url URL",
         )
         base = run.ask(question, fields.base_url_problem, given=run.given.base_url)
-        at_base = recognise(base)
+        at_base = recognize(base)
         if found.preset is None:
             found = replace(found, preset=presets.by_host(host_of(base)), url=found.url or base)
             suggested = recognition.suggested_id(found)
@@ -255,21 +255,21 @@ def _drafted(run: SetupRun, found: Recognised) -> Draft:
     return draft(found, new_id(run, suggested), base_url=base, protocol=protocol)
 
 
-def _url_of(found: Recognised, run: SetupRun) -> str | None:
+def _url_of(found: Recognized, run: SetupRun) -> str | None:
     preset = found.preset
     url = preset.url(run.given.protocol or found.protocol or preset.protocols[0]) if preset else None
     return None if url is None or "{" in url else url
 
 
-def _native(run: SetupRun, found: Recognised, id: str, models: _Models) -> Draft:
+def _native(run: SetupRun, found: Recognized, id: str, models: _Models) -> Draft:
     given = run.given
     url = given.base_url or found.url
     if found.kind == "vertexai":
         if found.url:
-            run.note("Vertex AI is added natively: do not use a custom provider for it")
+            run.note("Vertex AI has its own provider type; a custom provider is not needed")
         return vertex_draft(id, given.project, given.location, url)
     if found.url:
-        run.note("Azure is added natively: do not use a custom provider for it")
+        run.note("Azure has its own provider type; a custom provider is not needed")
     resource = given.resource
     if url is None:
         question = SetupQuestion(
@@ -277,7 +277,7 @@ def _native(run: SetupRun, found: Recognised, id: str, models: _Models) -> Draft
             label="Azure resource name",
             default=None,
             missing="Azure resource name or endpoint is missing",
-            hint="add --resource NAME or --base-url URL",
+            hint="pass --resource NAME or --base-url URL",
         )
         resource = run.ask(question, fields.resource_problem, given=resource)
     deployment = run.said.get("deployment", given.deployment)
@@ -292,14 +292,14 @@ def _native(run: SetupRun, found: Recognised, id: str, models: _Models) -> Draft
             label="Deployment",
             default=None,
             missing="Deployment is required",
-            hint="a call to Azure names one of your deployments, which stands for a model",
+            hint="pass --deployment NAME: Azure calls a deployment, not a model ID",
         )
         made = replace(made, models=[run.ask(question)])
     return made
 
 
 def _behind_deployment(run: SetupRun, deployment: str, models: _Models) -> None:
-    """Makes the model that is named beside a deployment the one behind it: a call names the deployment."""
+    """Uses the model that was named together with a deployment as the deployment's base model."""
     ids = [row.id for row in models.rows]
     others = [id for id in ids if id != deployment]
     if len(others) > 1:
@@ -307,9 +307,9 @@ def _behind_deployment(run: SetupRun, deployment: str, models: _Models) -> None:
             field="models",
             label="Model IDs, separated by spaces",
             default=None,
-            hint="name more deployments with --model, and their models with --base-model ID=MODEL",
+            hint="pass more deployments with --model, and their models with --base-model ID=MODEL",
         )
-        run.again(question, f"the deployment {deployment} has one model, not {', '.join(others)}")
+        run.again(question, f"deployment {deployment} has one model, not several: {', '.join(others)}")
     for id in others:
         models.bases.setdefault(deployment, id)
     named = [ModelRow(deployment, row.name if row.name != row.id else deployment) for row in models.rows]
@@ -320,7 +320,7 @@ def _behind_deployment(run: SetupRun, deployment: str, models: _Models) -> None:
 
 
 async def _detected(run: SetupRun, made: Draft, models: _Models, content: Any) -> NewProvider:
-    """The provider with the models it lists. Where it lists none, they are asked for."""
+    """The provider with the models that it lists. If it lists none, the user is asked for model IDs."""
     if content is not None:
         _, found = joined(run.config, made)
         listing = parse_list(content)
@@ -337,7 +337,7 @@ async def _detected(run: SetupRun, made: Draft, models: _Models, content: Any) -
         ids = {model.id for model in detected.models}
         for row in rows:
             if detected.discovery is not None and row.id not in ids:
-                run.note(f"{row.id} is not in the provider's list of models; it is added anyway", warns=True)
+                run.note(f"{row.id} is not in the provider's list of models; adding it anyway", warns=True)
         new.models = [(row.id, row.name) for row in rows]
     elif made.models:
         new.models = [(id, None) for id in made.models]
@@ -349,7 +349,7 @@ async def _detected(run: SetupRun, made: Draft, models: _Models, content: Any) -
     named = [id for id, _ in new.models]
     if unknown := [id for id in new.bases if not new.chooses and id not in named]:
         question = SetupQuestion(field="base_models", label="Base models", default=None)
-        run.again(question, f"{unknown[0]}: it is not among the models that are added")
+        run.again(question, f"{unknown[0]} is not one of the models to add")
     return new
 
 
@@ -359,7 +359,7 @@ async def ask_for_models(run: SetupRun, made: Draft, named: list[str]) -> Detect
 
 
 def check_refused(run: SetupRun, detected: Detected, *, named: bool) -> None:
-    """Asks for the key again where the provider rejected it. With models that are named, it may be left as it is."""
+    """Asks for the API key again if the provider rejected it. If the user named models, the key may be kept."""
     key = detected.draft.table.get("api_key")
     left = named and (run.said.get("api_key") == "" or ("api_key" not in run.said and key is not None))
     if not detected.refused or left:
@@ -372,7 +372,7 @@ def check_refused(run: SetupRun, detected: Detected, *, named: bool) -> None:
 
 
 def say_detected(run: SetupRun, detected: Detected) -> None:
-    """Notes what came of asking for the models."""
+    """Adds notes about the list of models: skipped models, problems, the error."""
     for text in detected.notes:
         run.note(text)
     if detected.others:
@@ -386,16 +386,16 @@ def failed(detected: Detected) -> str:
 
 
 def no_models(detected: Detected) -> ModelbayError | None:
-    """The error of a provider without models, with a fix for one that is only to be added."""
+    """The error of a provider whose models are unknown, with a hint for adding it anyway."""
     error = detected.error
     if error is None:
         return None
     if detected.refused:
-        error.hint = "enter the API key again with --api-key; make sure it is complete"
+        error.hint = "pass the API key again with --api-key; make sure it is complete"
         return error
     why = error.advice or "check the URL"
     error.message = _why(detected)
-    error.hint = f"{why}; to add the provider without its list of models, name them with --model ID"
+    error.hint = f"{why}; to add the provider without its list, pass model IDs with --model ID"
     return error
 
 
@@ -409,7 +409,7 @@ def _why(detected: Detected) -> str:
 
 
 def _named_instead(run: SetupRun, detected: Detected) -> list[ModelRow]:
-    """The models that could not be listed, as a person names them."""
+    """Asks for model IDs, because the models could not be listed."""
     where = f"GET {detected.discovery.url}: " if detected.discovery and detected.discovery.url else ""
     question = SetupQuestion(
         field="models",
@@ -418,16 +418,16 @@ def _named_instead(run: SetupRun, detected: Detected) -> list[ModelRow]:
         error=no_models(detected),
         missing=f"{where}the list has no chat models" if detected.discovery else "At least one model is required",
         about=[_why(detected)],
-        hint="name the models with --model ID",
+        hint="pass the model IDs with --model ID",
     )
     return model_rows(run.ask(question, lambda text: fields.rows_problem(model_rows(text))))
 
 
-# What is shown
+# Display
 
 
 def connection_of(detected: Detected) -> Connection:
-    """What asking for the models says of the connection."""
+    """The state of the connection, judged by the request for the list of models."""
     error, found = detected.error, detected.discovery
     if error is None and found is not None:
         where = f" (GET {masked_url(found.url)})" if found.url else ""
@@ -442,7 +442,7 @@ def connection_of(detected: Detected) -> Connection:
 
 
 def facts_of(config: Config, made: Draft) -> list[tuple[str, str]]:
-    """A provider's entry for people, without secrets."""
+    """A provider's settings for display, by label; without secrets."""
     grown, found = joined(config, made)
     entry = grown.provider(made.id)
     key = entry.api_key or ""
@@ -461,17 +461,17 @@ def facts_of(config: Config, made: Draft) -> list[tuple[str, str]]:
 
 
 def place_of(config: Config, made: Draft) -> str:
-    """A provider in one line, as "OpenAI Compatible at https://acme.example/v1"."""
+    """A provider in one line, such as "OpenAI Compatible at https://acme.example/v1"."""
     _, found = joined(config, made)
     name = made.preset.name if made.preset else fields.APIS[found.protocol]
     return f"{name} at {found.origin}"
 
 
 def alias_of(tables: dict[str, Table], named: str | None) -> str | None:
-    """The alias of the new default model, by alias or model ID.
+    """The alias of the new default model, from its alias or model ID.
 
     Raises:
-        ConfigError: it is not among the models.
+        ConfigError: there is no such model.
     """
     if named is None:
         return None
@@ -479,19 +479,20 @@ def alias_of(tables: dict[str, Table], named: str | None) -> str | None:
         if named in (alias, table["model"]):
             return alias
     raise ConfigError(
-        f"--default-model: {named} is not one of its models", hint=f"they are {', '.join(list(tables)[:20]) or 'none'}"
+        f"--default-model: {named} is not one of the provider's models",
+        hint=f"choose one of: {', '.join(list(tables)[:20]) or 'none'}",
     )
 
 
 def with_bases(tables: dict[str, Table], bases: dict[str, str]) -> dict[str, Table]:
-    """The models' tables by alias, with the models behind their names.
+    """The models' tables by alias, with `base_model` added.
 
     Raises:
-        ConfigError: a name is not among the models.
+        ConfigError: a base model is given for a model that is not added.
     """
     known = {str(table["model"]) for table in tables.values()}
     if unknown := [id for id in bases if id not in known]:
-        raise ConfigError(f"--base-model {unknown[0]}: it is not among the models that are added")
+        raise ConfigError(f"--base-model: {unknown[0]} is not one of the models to add")
     return {
         alias: {**table, "base_model": bases[table["model"]]} if table["model"] in bases else table
         for alias, table in tables.items()

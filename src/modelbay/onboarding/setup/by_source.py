@@ -1,4 +1,4 @@
-"""Adding providers that someone else describes: a manifest, a registry, an entry of the catalog."""
+"""Adding providers that a document describes: a manifest, a registry or an entry of the catalog."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from modelbay.origin import Origin
 from modelbay.secrecy import masked_url
 
 SHOWN = 10
-"""Models, providers and skipped entries that are named; the others are counted."""
+"""Maximum number of models, providers and skipped entries that are listed by name; the others are counted."""
 
 
 # Manifests
@@ -83,7 +83,7 @@ class ByManifest(Struct):
 
 
 async def by_manifest(run: SetupRun, url: str | None, content: Any) -> ByManifest:
-    """The provider of a manifest, at a URL or with its content at hand."""
+    """Adds the provider of a manifest, from a URL or from its content."""
     given = run.given
     key = run.said.get("api_key", given.api_key)
     if url is not None:
@@ -95,7 +95,7 @@ async def by_manifest(run: SetupRun, url: str | None, content: Any) -> ByManifes
             run.note(f"Skipped {counted(draft.said.others, 'model')} that cannot chat", warns=True)
         raise SourceError(manifests.NO_MODELS, hint=manifests.HAVE_MODELS)
     draft = _with_id(run, draft)
-    if draft.wants_key:
+    if draft.needs_key:
         name = draft.said.manifest.name
         question = SetupQuestion(
             field="api_key",
@@ -109,7 +109,9 @@ async def by_manifest(run: SetupRun, url: str | None, content: Any) -> ByManifes
     only = [row.id for row in check_rows(run)]
     listed = {model.id for model in draft.said.models}
     if unknown := [id for id in only if id not in listed]:
-        raise SourceError(f"--model {unknown[0]}: the manifest lists no such model", hint=f"it lists {_some(listed)}")
+        raise SourceError(
+            f"--model: {unknown[0]} is not in the manifest", hint=f"choose from the manifest's models: {_some(listed)}"
+        )
     return ByManifest(run.config, draft, key or None, given.default_model, only)
 
 
@@ -131,7 +133,7 @@ async def _from_url(run: SetupRun, url: str, key: str | None) -> ManifestDraft:
 
 def _consent(run: SetupRun, consent: KeyConsent) -> None:
     """Asks whether the key may be sent to an origin that the user did not type."""
-    said = f"the manifest says that the provider is at {consent.origin}"
+    said = f"The manifest names {consent.origin} as the provider's server"
     question = SetupQuestion(
         field=f"consent.{consent.origin}",
         label=f"Send the API key to {consent.origin}?",
@@ -139,30 +141,31 @@ def _consent(run: SetupRun, consent: KeyConsent) -> None:
         default=None,
         suggestion=NO,
         about=[consent.why, said],
-        error=SourceError(f"{consent.why}\n{said}: not a terminal, so you cannot be asked", hint="pass --yes to agree"),
+        error=SourceError(f"{consent.why}\n{said}", hint="pass --yes to send the API key there"),
     )
     if run.ask(question, given=YES if run.given.yes else None) == NO:
         raise SourceError(
-            f"The API key was not sent to {consent.origin}", hint="without it the models cannot be listed"
+            f"The API key was not sent to {consent.origin}, so the models could not be listed",
+            hint="run the command again and agree to send the key",
         )
 
 
 def _with_id(run: SetupRun, draft: ManifestDraft) -> ManifestDraft:
-    """The draft under an ID that is free."""
+    """The draft with an unused ID."""
     other = manifests.another_id(run.config, manifests.slug(draft.said.manifest))
     question = SetupQuestion(
         field="id",
         label="Provider ID",
         default=None,
         suggestion=other,
-        hint=f"choose another ID with --id, as --id {other}",
+        hint=f"choose another ID, for example --id {other}",
     )
 
     def problem(id: str) -> str | None:
         if wrong := fields.id_problem(id):
             return wrong
         if manifests.renamed(run.config, draft, id).taken:
-            return f'provider "{id}" already exists, from another source'
+            return f'provider "{id}" already exists and has another source'
         return None
 
     return manifests.renamed(run.config, draft, run.ask(question, problem, given=draft.id))
@@ -233,20 +236,20 @@ class ByRegistry(Struct):
 
 
 async def by_registry(run: SetupRun, url: str | None, content: Any) -> ByRegistry:
-    """The providers of a registry, at a URL or with its content at hand."""
+    """Adds the providers of a registry, from a URL or from its content."""
     given = run.given
     token = run.said.get("api_key", given.api_key) or None
     if url is None and token:
         hint = "pass the providers' keys with --provider-key ID=KEY"
         question = SetupQuestion(field="api_key", label="API key", secret=True, default=None, required=False, hint=hint)
-        run.again(question, "a file needs no token")
+        run.again(question, "a registry file needs no token")
     found = await _fetched(run, url, token) if content is None and url else registries.pasted(content, url, token)
     keys = RegistryKeys(keys=dict(given.provider_keys), token_is_key=given.token_is_key)
     draft = run.kept(
         ("registry draft", url, token), lambda: registries.propose(run.config, found, keys, only=_only(run))
     )
     for item in draft.items:
-        if not item.wants_key or given.yes:
+        if not item.needs_key or given.yes:
             continue
         field = f"provider_keys.{item.listed.id}"
         if field in run.said and run.accepted.get(field) == run.said[field]:
@@ -280,7 +283,7 @@ async def _fetched(run: SetupRun, url: str, token: str | None) -> FetchedRegistr
 
 
 def _only(run: SetupRun) -> registries.Only:
-    """The provider and the models of a registry that are added; all by default."""
+    """The selected provider and models of a registry; all by default."""
     return registries.Only(run.given.id, [row.id for row in check_rows(run)])
 
 
@@ -292,7 +295,7 @@ def _counted(item: registries.RegistryItem) -> str:
 
 
 class ByCatalog(Struct):
-    """A provider of models.dev, or of a list like it."""
+    """A provider of models.dev or of another catalog in the same format."""
 
     config: Config
     catalog: ProviderCatalog
@@ -304,13 +307,13 @@ class ByCatalog(Struct):
 
     def preview(self) -> Preview:
         draft = self.draft
-        made, entry = draft.draft, draft.offer
+        made, entry = draft.draft, draft.entry
         return Preview(
             title=f"Add {entry.name}",
             id=made.id,
             facts=[
                 ("Provider ID", made.id),
-                ("Base URL", masked_url(str(made.table.get("base_url") or "that of its type"))),
+                ("Base URL", masked_url(str(made.table.get("base_url") or "the default of its type"))),
                 ("Type", str(made.table.get("type"))),
                 ("From", self.catalog.title),
                 ("Models", counted(len(draft.models), "model")),
@@ -323,7 +326,7 @@ class ByCatalog(Struct):
 
     def write(self) -> Result:
         draft, written = self.draft, self._add().result
-        entry, merged, id = draft.offer, written.models, draft.draft.id
+        entry, merged, id = draft.entry, written.models, draft.draft.id
         lines = []
         if not written.new:
             lines = ["nothing changed"] if merged.empty else [
@@ -331,7 +334,7 @@ class ByCatalog(Struct):
             ]  # fmt: skip
         notes = []
         if entry.left:
-            why = f"`modelbay provider catalog list {entry.id} --json` says why"
+            why = f"`modelbay provider catalog list {entry.id} --json` shows the reasons"
             notes.append(SetupNote(f"Skipped {counted(len(entry.left), 'model')}: {why}"))
         notes += [SetupNote(f"{name}: {why}") for name, why in merged.kept.items()]
         if entry.wire.guessed:
@@ -350,14 +353,14 @@ class ByCatalog(Struct):
 
 
 async def by_catalog(run: SetupRun, id: str) -> ByCatalog:
-    """A provider of the catalog, with the values and the key that its entry leaves open."""
+    """Adds a provider of the catalog. Asks for values and an API key that the catalog's entry requires."""
     given = run.given
     url = given.catalog_url
     words = f"Fetching {masked_url(url) if url else 'the catalog of models.dev'}"
     if (catalog := given.catalog) is None:
         catalog = await run.once(("catalog", url), words, lambda: catalogs.opened(run.config, url))
     if catalog.problem:
-        run.note(catalog.problem + ", which is built in" * catalog.built_in, warns=True)
+        run.note(catalog.problem, warns=True)
     elif catalog.built_in:
         run.note(catalog.title)
     values = CatalogValues(
@@ -368,15 +371,15 @@ async def by_catalog(run: SetupRun, id: str) -> ByCatalog:
         _missing(run, draft, values, name)
     if draft.missing:
         draft = catalogs.propose(run.config, catalog, id, values)
-    if draft.wants_key or "api_key" in run.said:
-        names = "".join(f", or --api-key '{{env:{name}}}' to read it from there" for name in draft.offer.key_names)
+    if draft.needs_key or "api_key" in run.said:
+        names = "".join(f", or --api-key '{{env:{name}}}' to read ${name}" for name in draft.entry.key_names)
         where = f"; keys are at {draft.key_url}" if draft.key_url else ""
         question = SetupQuestion(
             field="api_key",
-            label=f"API key for {draft.offer.name}",
+            label=f"API key for {draft.entry.name}",
             default=None,
             secret=True,
-            missing=f"{draft.offer.name} requires an API key",
+            missing=f"{draft.entry.name} requires an API key",
             about=[f"Keys are at {draft.key_url}"] if draft.key_url else [],
             hint=f"pass --api-key KEY, --api-key - to read it from standard input{names}{where}",
         )
@@ -389,15 +392,15 @@ async def by_catalog(run: SetupRun, id: str) -> ByCatalog:
 
 def _missing(run: SetupRun, draft: CatalogDraft, values: CatalogValues, name: str) -> None:
     """Asks for a variable of the entry's URL, or for the URL itself."""
-    entry = draft.offer
+    entry = draft.entry
     base = name == "base_url"
     question = SetupQuestion(
         field="base_url" if base else f"values.{name}",
         label="Base URL" if base else name,
         default=None,
         missing=f"{entry.name} requires {'a base URL' if base else 'a value'}",
-        about=[f"The catalog has no endpoint for {entry.name}"] if base else [],
-        hint=f"documentation: {entry.doc}" if entry.doc else None,
+        about=[f"The catalog has no base URL for {entry.name}"] if base else [],
+        hint=f"see {entry.doc}" if entry.doc else None,
     )
     answer = run.ask(question, fields.base_url_problem if base else None)
     if base:
@@ -407,12 +410,12 @@ def _missing(run: SetupRun, draft: CatalogDraft, values: CatalogValues, name: st
 
 
 def guessed(id: str, type: str | None) -> str:
-    """That the protocol of a provider is a guess."""
+    """The note that the protocol of a provider is a guess."""
     return f'Protocol guessed as "{type}" for {id}: edit "type" in config.toml if requests fail'
 
 
 def _merged(merged: Merged) -> list[str]:
-    """What changed of a provider's models, in lines."""
+    """The changes of a provider's models, one per line."""
     lines = [f"added {alias}" for alias in merged.added]
     lines += [f"changed {alias}: {'; '.join(said)}" for alias, said in merged.changed.items()]
     lines += [f"removed {alias}" for alias in merged.removed]

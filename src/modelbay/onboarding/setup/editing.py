@@ -1,4 +1,4 @@
-"""Editing a provider: its fields, its key, its models. What is not given stays as it is."""
+"""Editing a provider: its fields, API key and models. Fields that are not given do not change."""
 
 from shlex import quote
 from typing import Any
@@ -21,7 +21,7 @@ from modelbay.onboarding.choose_models import marked_at_first
 from modelbay.onboarding.draft import Draft, host_of, model_tables, serves_without_key
 from modelbay.onboarding.login.device import check_editable
 from modelbay.onboarding.probe import Detected, remember
-from modelbay.onboarding.recognition import protocol_in_path, recognise
+from modelbay.onboarding.recognition import protocol_in_path, recognize
 from modelbay.onboarding.setup.by_address import (
     alias_of,
     ask_for_models,
@@ -43,7 +43,7 @@ CONNECTS = frozenset({"api_key", "auth", "base_url", "type", "custom_headers", "
 """Keys of a provider whose change is tested before saving."""
 
 AGAIN = "api_key.again"
-"""The question for a key in place of one that the provider rejected."""
+"""The question for a new API key, after the provider rejected the old one."""
 
 
 class EditedProvider(Struct):
@@ -119,7 +119,7 @@ class EditedProvider(Struct):
         if self.removed:
             gone = changes.remove_models(edit, self.removed)
             said.append(f"Removed {counted(len(gone.models), 'model')}: {', '.join(gone.models)}")
-            said += [f"No default model is set now; it was {gone.default_model}"] * bool(gone.default_model)
+            said += [f"The default model was {gone.default_model}; none is set now"] * bool(gone.default_model)
         if default:
             changes.set_default_model(edit, default)
             said.append(f"Default model: {default}")
@@ -127,7 +127,7 @@ class EditedProvider(Struct):
 
 
 async def editing(run: SetupRun, id: str) -> EditedProvider:
-    """The changes of a provider. Without any, its models are chosen among those that it lists."""
+    """Edits a provider. If nothing is given, the user chooses from the models that it lists."""
     config, given = run.config, run.given
     entry = config.provider(id)
     check_editable(config, id)
@@ -165,7 +165,7 @@ async def editing(run: SetupRun, id: str) -> EditedProvider:
 
 
 def changed_draft(config: Config, entry: ProviderEntry, changed: dict[Keys, object]) -> Draft:
-    """The provider as it will be, to be asked for its models."""
+    """The provider with the changes, for testing its connection."""
 
     def change(edit: Edit) -> Any:
         if changed:
@@ -177,7 +177,9 @@ def changed_draft(config: Config, entry: ProviderEntry, changed: dict[Keys, obje
 
 
 def _check_refused(run: SetupRun, detected: Detected) -> None:
-    """Asks for the key again where the provider rejected it. A blank answer keeps it: it may be good for calls alone."""
+    """Asks for the API key again if the provider rejected it. An empty answer keeps the key: some keys are valid for calls,
+    but not for the list of models.
+    """
     if not detected.refused or run.given.yes or not run.given.tests or run.said.get(AGAIN) == "":
         return
     question = key_question(detected.draft)
@@ -188,7 +190,7 @@ def _check_refused(run: SetupRun, detected: Detected) -> None:
 
 
 def _changes(run: SetupRun, entry: ProviderEntry) -> dict[Keys, object]:
-    """What was given, as changes of the provider's table."""
+    """The given values as changes of the provider's table."""
     given = run.given
     found: dict[Keys, object] = {}
     table = settings_of(run)
@@ -209,7 +211,7 @@ def _changes(run: SetupRun, entry: ProviderEntry) -> dict[Keys, object]:
         there = _header(entry, name)
         if there is None:
             known = ", ".join(entry.custom_headers) or "none"
-            raise ConfigError(f"--remove-header {name}: there is no such header", hint=f"the headers are {known}")
+            raise ConfigError(f"--remove-header: {entry.id} has no header {name}", hint=f"its headers are: {known}")
         found["custom_headers", there] = None
     key = run.said.get(AGAIN) or run.said.get("api_key", given.api_key)
     if url is not None:
@@ -225,12 +227,12 @@ def _changes(run: SetupRun, entry: ProviderEntry) -> dict[Keys, object]:
 
 
 def _address(run: SetupRun, entry: ProviderEntry, question: SetupQuestion, url: str) -> dict[Keys, object]:
-    """What a new URL changes: the base URL, and the type where the path names another protocol than the entry has."""
+    """The changes for a new URL: the base URL, and the type if the URL's path belongs to another protocol."""
     here = upstream(run.config, entry)
     if here.preset is not None and here.preset.addressing != "plain":
         return {("base_url",): url}
     check_not_native(run, question, url)
-    found: dict[Keys, object] = {("base_url",): recognise(url).url or url}
+    found: dict[Keys, object] = {("base_url",): recognize(url).url or url}
     protocol = protocol_in_path(url)
     if run.given.protocol is None and protocol is not None and protocol != here.protocol:
         found["type",] = TYPE_OF[protocol]
@@ -240,8 +242,8 @@ def _address(run: SetupRun, entry: ProviderEntry, question: SetupQuestion, url: 
 def _check_origin(
     run: SetupRun, entry: ProviderEntry, question: SetupQuestion, url: str, key: str | None, found: dict[Keys, object]
 ) -> str | None:
-    """The key for a new URL. A credential belongs to the origin that it was given for, and does not follow to another one
-    unless the user says so.
+    """The API key for a new URL. A credential belongs to the origin that it was given for. It is not sent to another origin
+    unless the user agrees.
     """
     here, there = upstream(run.config, entry).origin, origin(url)
     if there == here:
@@ -250,7 +252,7 @@ def _check_origin(
         ask = key_question(Draft(entry.id, {}))
         ask.label = f"API key for {there} (empty to remove the old one)"
         ask.default = None
-        ask.missing = f"the credentials of {entry.id} are for {here}, and {there} would get them"
+        ask.missing = f"The credentials of {entry.id} were given for {here} and would be sent to {there}"
         ask.about = [f"The API key of {entry.id} was given for {here} and is not sent to {there}"]
         ask.hint = 'pass the key for the new URL with --api-key, or remove the old one with --api-key ""'
         ask.field = "api_key"
@@ -259,7 +261,7 @@ def _check_origin(
         if ("custom_headers", name) in found or (not secret_header(name, value) and not references_in(value)):
             continue
         if not named_secret(name) and not shaped_secret(value) and not references_in(value):
-            run.note(f"the header {name} of {entry.id} is now sent to {there}", warns=True)
+            run.note(f"The header {name} of {entry.id} is now sent to {there}", warns=True)
             continue
         ask = SetupQuestion(
             field=f"headers.{name}",
@@ -267,8 +269,8 @@ def _check_origin(
             default=None,
             secret=True,
             required=False,
-            missing=f"the header {name} of {entry.id} is for {here}, and {there} would get it",
-            hint=f"remove it with --remove-header {quote(name)}, or pass the new one with --header",
+            missing=f"The header {name} of {entry.id} was given for {here} and would be sent to {there}",
+            hint=f"remove it with --remove-header {quote(name)}, or pass a new value with --header",
         )
         found["custom_headers", name] = run.ask(ask) or None
     others = [f"env.{name}" for name in key_names(entry) if entry.env.get(name) and not key]
@@ -277,7 +279,7 @@ def _check_origin(
             others.append(f"the key of model {model.alias}")
     if others:
         question.hint = f"remove it from {run.config.path} first"
-        run.again(question, f"{others[0]} is for {here}, and {there} would get it")
+        run.again(question, f"{others[0]} was given for {here} and would be sent to {there}")
     return key
 
 
@@ -288,9 +290,9 @@ def _alias(config: Config, id: str, name: str) -> str:
         if name in (model.alias, model.model):
             return model.alias
     known = ", ".join(model.model for model in mine[:20]) or "none"
-    raise ConfigError(f"--remove-model {name}: {id} has no such model", hint=f"its models are {known}")
+    raise ConfigError(f"--remove-model: {id} has no model {name}", hint=f"its models are: {known}")
 
 
 def _header(entry: ProviderEntry, name: str) -> str | None:
-    """The name of a header as it is in the file."""
+    """The name of a header as it is written in the file; None: there is no such header."""
     return next((there for there in entry.custom_headers if there.lower() == name.strip().lower()), None)

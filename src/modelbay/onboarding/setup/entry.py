@@ -1,4 +1,4 @@
-"""What questions about a provider's entry have in common: its ID, its key, its settings, its models."""
+"""Questions and checks that all flows share: ID, API key, settings and models of a provider."""
 
 from msgspec.structs import asdict, replace
 
@@ -16,24 +16,24 @@ from modelbay.secrecy import REFERENCE
 from modelbay.storage.paths import environment
 
 TOKEN = "KIMI_REGISTRY_API_KEY"
-"""The environment variable that Kimi Code takes a registry's token from."""
+"""The environment variable from which Kimi Code reads a registry's token."""
 
 
 def new_id(run: SetupRun, suggested: str | None) -> str:
-    """The ID of a provider that is added."""
+    """Asks for the ID of a new provider."""
     taken = list(run.config.providers)
     wanted = run.given.id if run.given.id is not None else suggested or None
     question = SetupQuestion(field="id", label="Provider ID", default=None, missing="Provider ID is required")
     if wanted in taken:
         question.suggestion = free_id(taken, str(wanted))
-        question.hint = f"add it under another ID with --id, or change it: modelbay provider edit {wanted}"
+        question.hint = f"choose another ID with --id, or change the existing provider: modelbay provider edit {wanted}"
     elif suggested is not None:
-        question.hint = "name it with --id"
+        question.hint = "choose an ID with --id"
     return run.ask(question, lambda id: fields.id_problem(id, taken), given=wanted)
 
 
 def free_id(taken: list[str], id: str) -> str:
-    """An unused ID that is like `id`."""
+    """An unused ID: `id` with a number."""
     return next(f"{id}-{number}" for number in range(2, len(taken) + 3) if f"{id}-{number}" not in taken)
 
 
@@ -43,7 +43,7 @@ def key_question(made: Draft, *, required: bool = False, whose: str | None = Non
     name = whose or (preset.name if preset else made.id)
     where = f"; keys are at {preset.key_url}" if preset and preset.key_url else ""
     if preset and preset.addressing == "vertexai":
-        where = "; or --project ID and --location PLACE, for Google's default credentials"
+        where = "; or pass --project ID and --location PLACE to use Google's default credentials"
     return SetupQuestion(
         field="api_key",
         label=f"API key for {name}" + ("" if required else " (empty if none is needed)"),
@@ -57,21 +57,21 @@ def key_question(made: Draft, *, required: bool = False, whose: str | None = Non
 
 
 def key_problem(key: str) -> str | None:
-    """What is wrong with an API key that was entered."""
+    """The problem with an API key that was entered, or None."""
     return fields.api_key_problem(key) or (NO_KEY if key and not REFERENCE.search(key) and not is_key(key) else None)
 
 
 def refused_token_hint(given: object) -> str:
-    """How to give the token of a document that requires one, or that rejected the one that was `given`."""
+    """The hint for a document that requires a token, or that rejected the token that was `given`."""
     if given:
-        return "the token was rejected: pass the new one with --api-key TOKEN"
+        return "pass a new token with --api-key TOKEN"
     if environment(TOKEN):
-        return f"{TOKEN} is set but never used implicitly: pass --api-key '{{env:{TOKEN}}}' to use it"
-    return "a token is required: pass --api-key TOKEN"
+        return f"pass --api-key '{{env:{TOKEN}}}' to use {TOKEN}; environment variables are never used implicitly"
+    return "pass a token with --api-key TOKEN"
 
 
 def check_rows(run: SetupRun) -> list[ModelRow]:
-    """The models that were named, checked."""
+    """The models that the user named, after a check."""
     rows = run.given.models
     if "models" in run.said or not rows:
         return model_rows(run.said["models"]) if run.said.get("models") else []
@@ -81,12 +81,12 @@ def check_rows(run: SetupRun) -> list[ModelRow]:
 
 
 def model_rows(text: str) -> list[ModelRow]:
-    """Model IDs that a person typed, with commas or spaces between them."""
+    """Model IDs from text, separated by commas or spaces."""
     return [ModelRow(id, id) for id in text.replace(",", " ").split()]
 
 
 def with_settings(run: SetupRun, made: Draft, *, names: bool = True) -> Draft:
-    """The draft with the other settings that were given: name, headers, proxy and the like."""
+    """The draft with the other given settings, such as name, headers and proxy."""
     more = settings_of(run)
     if not names:
         more.pop("name", None)
@@ -99,7 +99,7 @@ def settings_of(run: SetupRun) -> Table:
     """The keys of a provider's table for the settings that were given.
 
     Raises:
-        MissingAnswer: one of them cannot be used.
+        MissingAnswer: a value is invalid.
     """
     given = run.given
     found: Table = {}
@@ -113,7 +113,10 @@ def settings_of(run: SetupRun) -> Table:
     if given.dialect is not None:
         found["dialect"] = run.ask(
             SetupQuestion(
-                field="dialect", label="Dialect", default=None, hint="name a vendor: modelbay provider add --help"
+                field="dialect",
+                label="Dialect",
+                default=None,
+                hint="choose a vendor's ID; see modelbay provider add --help",
             ),
             dialect_problem,
             given=given.dialect,
@@ -127,7 +130,7 @@ def settings_of(run: SetupRun) -> Table:
             field="proxy",
             label="Proxy URL",
             default=None,
-            hint="write http://host:port, https:, socks4:, socks5: or none",
+            hint="use http://host:port, https://…, socks4://…, socks5://… or none",
         )
         found["proxy"] = run.ask(question, proxy_problem, given=given.proxy)
     if given.timeout is not None:
@@ -145,5 +148,5 @@ def proxy_problem(url: str) -> str | None:
     try:
         place_of(url)
     except ValueError as error:
-        return f"not the URL of a proxy: {error}"
+        return f"invalid proxy URL: {error}"
     return None

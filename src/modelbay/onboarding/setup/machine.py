@@ -1,12 +1,12 @@
-"""Adding or editing a provider, step by step, for every face.
+"""Adding or editing a provider step by step, for every face (command line, app).
 
     setup = Setup(config)
     step = await setup.start("https://api.acme.example/v1", Given(id="acme"))
     while not isinstance(step, Result):
-        step = await setup.answer(...)  # text for a question; nothing for a preview, which is written then
+        step = await setup.answer(...)  # text for a question; no argument confirms a preview and writes it
 
-A step is a question, a preview of what would be written, or the result. A wrong answer gives the same question again, with
-what is wrong. Nothing is written before a preview is confirmed. A step that fails or is cancelled changes nothing.
+A step is a question, a preview of the changes, or the result. After a wrong answer the same question is asked again, with
+the problem. Nothing is written before a preview is confirmed. A step that fails or is cancelled changes nothing.
 """
 
 from collections.abc import Callable, Coroutine
@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from modelbay.config.schema import Config
 from modelbay.errors import ConfigError, UnreadableFile
 from modelbay.onboarding import recognition
-from modelbay.onboarding.recognition import Recognised, recognise, recognise_text
+from modelbay.onboarding.recognition import Recognized, recognize, recognize_text
 from modelbay.onboarding.setup.by_address import by_address, custom, local, looked_at, looked_into
 from modelbay.onboarding.setup.by_source import by_catalog, by_manifest, by_registry
 from modelbay.onboarding.setup.editing import editing
@@ -31,7 +31,7 @@ from modelbay.storage.paths import expanded
 
 
 class Plan(Protocol):
-    """What would be written."""
+    """The changes that a flow has prepared."""
 
     def choose(self, ids: list[str]) -> None: ...
 
@@ -41,7 +41,7 @@ class Plan(Protocol):
 
 
 class Setup:
-    """`doing` is called with what is being done, before each network access."""
+    """`doing` is called with a status message before each network access."""
 
     def __init__(self, config: Config, doing: Callable[[str], object] = lambda words: None) -> None:
         self._config = config
@@ -53,14 +53,14 @@ class Setup:
 
     @property
     def notes(self) -> list[SetupNote]:
-        """The notes so far, also where a step failed."""
+        """The notes so far, also after a failed step."""
         return list(self._run.notes)
 
     async def start(self, what: str, given: Given | None = None) -> Step:
-        """Begins with what a user has: a vendor's name, a URL, a file, or the text of a document.
+        """Begins with a vendor's name, a URL, a file or the text of a document.
 
         Raises:
-            ModelbayError: it cannot be a provider, or it cannot be read.
+            ModelbayError: `what` is not recognized, or it cannot be read.
         """
         return await self._begin(given, lambda: _added(self._run, what.strip()))
 
@@ -69,7 +69,7 @@ class Setup:
         return await self._begin(given, lambda: custom(self._run))
 
     async def edit(self, id: str, given: Given | None = None) -> Step:
-        """Begins with a configured provider. What is not given stays as it is.
+        """Begins with a configured provider. Fields that are not given do not change.
 
         Raises:
             UnknownProvider: there is no such provider.
@@ -77,22 +77,24 @@ class Setup:
         return await self._begin(given, lambda: editing(self._run, id))
 
     async def look(self, what: str, given: Given | None = None) -> Step:
-        """Begins as `start` does, also with a configured provider, to show its models in a preview that is not confirmed."""
+        """Shows models without adding anything: begins like `start` or with a configured provider. The preview is for display
+        only.
+        """
         if what in self._config.providers:
             return await self._begin(given, lambda: looked_at(self._run, what))
         bare = replace(self._config, providers={}, models={}, default_model=None, default_provider=None)
         return await self._begin(given, lambda: _added(self._run, what.strip()), bare)
 
     async def look_at_fields(self, given: Given) -> Step:
-        """Begins as `custom` does, to show the models in a preview that is not confirmed."""
+        """Shows models without adding anything: begins like `custom`. The preview is for display only."""
         bare = replace(self._config, providers={}, models={}, default_model=None, default_provider=None)
         return await self._begin(given, lambda: custom(self._run), bare)
 
     async def answer(self, value: str | None = None) -> Step:
-        """Answers the question of the last step, or confirms a preview, which is written then.
+        """Answers the current question, or confirms the current preview and writes it.
 
         Raises:
-            ModelbayError: what follows failed; the question is still open.
+            ModelbayError: the next step failed; the question is still open.
         """
         step = self._step
         if isinstance(step, Preview) and self._plan is not None:
@@ -101,7 +103,7 @@ class Setup:
             self._step = await to_thread(self._plan.write)
             return self._step
         if not isinstance(step, SetupQuestion):
-            raise ConfigError("there is nothing to answer")
+            raise ConfigError("there is no question to answer")
         before = dict(self._run.said)
         self._run.said[step.field] = step.suggestion if value is None else value
         return await self._next(before)
@@ -110,7 +112,7 @@ class Setup:
         """The preview with other models chosen.
 
         Raises:
-            SourceError: one of them is not there.
+            SourceError: there is no such model.
         """
         assert self._plan is not None
         self._plan.choose(ids)
@@ -118,7 +120,7 @@ class Setup:
         return self._step
 
     async def back(self) -> Step | None:
-        """The question before; None at the first one."""
+        """Returns to the previous question; None at the first one."""
         before = dict(self._run.said)
         if not before:
             return None
@@ -136,7 +138,7 @@ class Setup:
         return await self._next({})
 
     async def _next(self, before: dict[str, str]) -> Step:
-        """Runs the flow with the answers so far. Where it fails, they are what they were `before`."""
+        """Runs the flow with the answers so far. If it fails, the answers of `before` are restored."""
         assert self._flow is not None
         self._run.notes.clear()
         try:
@@ -159,7 +161,7 @@ class Setup:
 
 
 async def _added(run: SetupRun, what: str) -> Plan:
-    """The provider that `what` is about."""
+    """Chooses the flow for `what` and runs it."""
     given = run.given
     if given.kind == "catalog":
         return await by_catalog(run, what)
@@ -169,7 +171,7 @@ async def _added(run: SetupRun, what: str) -> Plan:
             content = _content(what, expanded(what))
         return await by_manifest(run, what if content is None else None, content)
     known = what in urls_of(run.config)
-    found = _recognised(run, what, "registry" if given.kind is None and known else given.kind)
+    found = _recognized(run, what, "registry" if given.kind is None and known else given.kind)
     if found.kind == "local":
         found = await local(run)
     if found.kind == "catalog":
@@ -188,8 +190,8 @@ async def _added(run: SetupRun, what: str) -> Plan:
     return await by_address(run, what, found)
 
 
-async def _leads_to_manifest(run: SetupRun, found: Recognised) -> bool:
-    """Whether a manifest is at a URL. It is asked without the key, as the manifest's provider may be elsewhere."""
+async def _leads_to_manifest(run: SetupRun, found: Recognized) -> bool:
+    """Whether a URL returns a manifest. The API key is not sent, because the manifest's provider may be on another server."""
     document = found.document
     if document is None or found.kind != "list":
         return False
@@ -198,18 +200,18 @@ async def _leads_to_manifest(run: SetupRun, found: Recognised) -> bool:
     return content is not None and recognition.kind_of(content) == "manifest"
 
 
-def _recognised(run: SetupRun, what: str, kind: recognition.Kind | None) -> Recognised:
+def _recognized(run: SetupRun, what: str, kind: recognition.Kind | None) -> Recognized:
     if kind == "local" or (kind is None and what == "local"):
-        return Recognised("local")
+        return Recognized("local")
     if run.given.content is not None:
-        return recognise_text(run.given.content, what, kind)
+        return recognize_text(run.given.content, what, kind)
     if what.startswith(("{", "[")):
-        return recognise_text(what.encode(), "the text", kind)
+        return recognize_text(what.encode(), "the text", kind)
     path = expanded(what)
     by_name = "://" not in what and recognition.vendor(what) is not None
     if not by_name and "://" not in what and (path.is_file() or _looks_like_file(what, path)):
-        return recognise_text(_content(what, path), what, kind)
-    return recognise(what, kind)
+        return recognize_text(_content(what, path), what, kind)
+    return recognize(what, kind)
 
 
 def _looks_like_file(what: str, path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What was given and answered so far, from which the next step is worked out."""
+"""The state of a setup: given values, answers and fetched documents. The next step is computed from it."""
 
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class MissingAnswer(Exception):
-    """A question whose answer is missing."""
+    """A flow needs an answer to this question."""
 
     def __init__(self, question: SetupQuestion) -> None:
         super().__init__(question.field)
@@ -21,19 +21,19 @@ class MissingAnswer(Exception):
 
 
 class SetupRun:
-    """The flows of adding and editing are run from their beginning after each answer. They read answers here; the first that
-    is missing ends the run. What was fetched is kept, so that an answer fetches only what depends on it.
+    """A flow runs from its beginning after each answer. It reads the answers here, and the first missing answer ends the run.
+    Fetched results are kept, so that a new answer repeats only the requests that depend on it.
     """
 
     def __init__(self, config: Config, given: Given, doing: Callable[[str], object]) -> None:
         self.config = config
         self.given = given
         self.said: dict[str, str] = {}
-        """The answers by field, in the order they were given."""
+        """Answers by field, in the order in which they were given."""
         self.notes: dict[SetupNote, None] = {}
         self._doing = doing
         self.accepted: dict[str, str] = {}
-        """Answers by field that were checked: a flow with many questions does not check them again."""
+        """Checked answers by field, so that a flow with many questions does not check them again."""
         self._fetched: dict[Hashable, Any] = {}
 
     def note(self, text: str, *, warns: bool = False) -> None:
@@ -42,10 +42,10 @@ class SetupRun:
     def ask(
         self, question: SetupQuestion, check: Callable[[str], str | None] | None = None, given: str | None = None
     ) -> str:
-        """The answer to a question, or what was given for it. `check` says what is wrong with an answer.
+        """The answer to a question, or else the `given` value. `check` returns the problem with a value, or None.
 
         Raises:
-            MissingAnswer: there is no answer yet, or it is wrong.
+            MissingAnswer: there is no answer yet, or it is invalid.
         """
         answered = question.field in self.said
         value = self.said[question.field] if answered else given
@@ -65,7 +65,7 @@ class SetupRun:
         return value
 
     def again(self, question: SetupQuestion, problem: str) -> None:
-        """Asks a question whose answer turned out to be wrong.
+        """Asks a question again because its answer was wrong.
 
         Raises:
             MissingAnswer: always.
@@ -75,14 +75,14 @@ class SetupRun:
         raise MissingAnswer(question)
 
     def kept(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The result of `make`, which is called the first time only."""
+        """The result of `make`, which is called only once for each key."""
         if key not in self._fetched:
             self._fetched[key] = make()
         found: T = self._fetched[key]
         return found
 
     async def once(self, key: Hashable, words: str, make: Callable[[], Awaitable[T]]) -> T:
-        """What `make` fetches, the first time; `words` say what is being done."""
+        """The result of `make`, which is awaited only once for each key. `words`: status message."""
         if key not in self._fetched:
             self._doing(words)
             self._fetched[key] = await make()
@@ -90,7 +90,7 @@ class SetupRun:
         return found
 
     async def tried(self, key: Hashable, words: str, make: Callable[[], Awaitable[T]]) -> T | ModelbayError:
-        """The same; an error is kept and returned."""
+        """Like `once`, but an error is kept and returned."""
 
         async def attempt() -> T | ModelbayError:
             try:

@@ -1,4 +1,4 @@
-"""The steps of adding or editing a provider: what a face asks, what it shows before anything is written, what was written."""
+"""The steps of adding or editing a provider: a question, a preview of the changes, or the result."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -14,40 +14,40 @@ from modelbay.onboarding.recognition import Kind
 from modelbay.onboarding.sources.catalogs import ProviderCatalog
 
 YES, NO = "yes", "no"
-"""The options of a question for consent."""
+"""Answers to a question for consent."""
 
 
 class Given(Struct, kw_only=True):
-    """What is known before the first question: options of a command, or fields of a form. None and empty: not given."""
+    """Values known before the first question: options of a command or fields of a form. None or empty: not given."""
 
     kind: Kind | None = None
-    """What it is; None: detected."""
+    """Kind of the provider or document; None: detected."""
     content: bytes | None = None
-    """The content of a document that has no URL and no file, as standard input."""
+    """Content of a document without URL or file, such as standard input."""
     id: str | None = None
-    """Provider ID. Of a registry: the only provider to add."""
+    """Provider ID. For a registry: the only provider to add."""
     name: str | None = None
     """Display name."""
     api_key: str | None = None
     """API key, a reference to one, or a registry's token; "" for none."""
     base_url: str | None = None
     full_url: bool | None = None
-    """Whether the base URL is a complete endpoint; None: detected from its path."""
+    """Whether the base URL is a full endpoint; None: detected from its path."""
     protocol: Protocol | None = None
     dialect: str | None = None
-    """ID of the vendor whose quirks the provider has."""
+    """ID of the vendor whose dialect the provider speaks."""
     headers: list[HeaderRow] = field(default_factory=list)
     remove_headers: list[str] = field(default_factory=list)
     """Headers to remove from an existing provider."""
     proxy: str | None = None
     timeout: Timeout | None = None
     models: list[ModelRow] = field(default_factory=list)
-    """Model IDs with display names. For an existing provider: all models that it will have."""
+    """Model IDs with display names. For an existing provider: the complete new list."""
     add_models: list[ModelRow] = field(default_factory=list)
     remove_models: list[str] = field(default_factory=list)
     """Models to remove from an existing provider, by model ID or alias."""
     base_models: dict[str, str] = field(default_factory=dict)
-    """The model behind a name such as a deployment, by that name."""
+    """Base models by model ID, for names such as a deployment."""
     all_models: bool = False
     default_model: str | None = None
     """Model ID or alias of the new default model."""
@@ -62,17 +62,17 @@ class Given(Struct, kw_only=True):
     provider_keys: dict[str, str] = field(default_factory=dict)
     """API keys of a registry's providers, by ID."""
     token_is_key: bool = False
-    """Whether a registry's token is the API key of its providers too."""
+    """Whether a registry's token is also the API key of its providers."""
     values: dict[str, str] = field(default_factory=dict)
     """Values for the variables of a catalog entry's URL."""
     catalog: ProviderCatalog | None = None
-    """The catalog, if it is open already."""
+    """The catalog, if it is already open."""
     catalog_url: str | None = None
-    """URL of a list in the form of models.dev; None: models.dev itself."""
+    """URL of a catalog in the format of models.dev; None: models.dev itself."""
     chooses: bool = False
-    """Whether the models of an edited provider are chosen, besides what else is given."""
+    """Whether the user chooses the models of an edited provider, in addition to other changes."""
     yes: bool = False
-    """Agrees to what would be asked, also to where a key is sent."""
+    """Answers questions for consent with yes, also whether an API key may be sent to an origin."""
     tests: bool = True
     """Whether the connection of an edited provider is tested before saving."""
 
@@ -81,76 +81,76 @@ class Given(Struct, kw_only=True):
 
 
 class SetupNote(Struct, frozen=True):
-    """A message about what was found."""
+    """A message beside a step, such as a detected kind or a warning."""
 
     text: str
     warns: bool = False
 
 
 class Option(Struct, frozen=True):
-    """One of the answers to a question."""
+    """One of the possible answers to a question."""
 
     value: str
     label: str
 
 
 class SetupQuestion(Struct, kw_only=True):
-    """Something to ask."""
+    """A question for the user."""
 
     field: str
-    """The field of `Given` that answers it; "headers.NAME", "provider_keys.ID" and "values.NAME" name an entry of one."""
+    """The field of `Given` with the answer. "headers.NAME", "provider_keys.ID" and "values.NAME" are entries of a field."""
     label: str
     options: list[Option] = []
-    """The only answers; none: free text."""
+    """The allowed answers; empty: free text."""
     default: str | None = ""
-    """The answer of a face that cannot ask; None: it cannot go on."""
+    """Answer if the user cannot be asked; None: the setup fails."""
     suggestion: str = ""
-    """What a face fills in before it asks."""
+    """Initial text of the input."""
     secret: bool = False
     required: bool = True
-    """Whether the answer must not be blank."""
+    """Whether an empty answer is refused."""
     problem: str | None = None
-    """What was wrong with the last answer, or with what was given."""
+    """The problem with the last answer or with the given value."""
     missing: str = ""
     """Error message if there is no answer and the user cannot be asked."""
     about: list[str] = []
-    """Facts to decide by."""
+    """Facts that help to answer."""
     hint: str | None = None
-    """How to give the answer beforehand, on a command line."""
+    """How to give the answer on the command line."""
     error: ModelbayError | None = None
-    """The error behind the problem, for faces that cannot ask."""
+    """The error that caused the question, to raise if the user cannot be asked."""
     notes: list[SetupNote] = []
 
 
 class Connection(Struct):
-    """The result of testing the connection, before anything is written."""
+    """Result of testing the connection before anything is written."""
 
     ok: bool | None
-    """None: not tested, or the answer does not tell."""
+    """None: not tested, or unknown."""
     text: str
     error: ModelbayError | None = None
 
 
 class Preview(Struct, kw_only=True):
-    """What would be written. Nothing is, before it is confirmed."""
+    """The changes, before the user confirms them. Nothing is written yet."""
 
     title: str
     id: str
     table: Table = {}
-    """The provider's entry in config.toml; its secrets are in it."""
+    """The provider's entry in config.toml, including its secrets."""
     facts: list[tuple[str, str]] = []
-    """What to show, by label; no secrets."""
+    """Settings for display, by label; without secrets."""
     connection: Connection | None = None
     models: list[Model] = []
-    """The models to choose from, with what is known of each."""
+    """The models to choose from, with their known facts."""
     chosen: list[str] = []
     """IDs of the models that will be written."""
     chooses: bool = False
-    """Whether the models are to be chosen, with `Setup.choose`."""
+    """Whether the user should choose models (`Setup.choose`)."""
     source: str = ""
-    """Where the models are listed: "models" for the provider's own list, "models.dev"."""
+    """Source of the models: "models" for the provider's own list, "models.dev", "manifest" or "registry"."""
     confirms: str | None = None
-    """The question to ask before writing; None: the models' choice is confirmation enough."""
+    """The question to ask before writing; None: choosing the models is enough."""
     notes: list[SetupNote] = []
     make_diff: Callable[[], str]
 
@@ -164,16 +164,17 @@ class Preview(Struct, kw_only=True):
 
 
 class Result(Struct, kw_only=True):
-    """What was written."""
+    """The result, after the changes were written."""
 
     title: str
     providers: list[str]
     rows: list[tuple[str, str]] = []
-    """Models or providers that were written, each with what is known of it."""
+    """Models or providers that were written, with their known facts."""
     lines: list[str] = []
-    """What changed otherwise."""
+    """Other changes, one per line."""
     default_model: str | None = None
-    """The default model, if this set it."""
+    """The new default model; None: unchanged."""
+
     notes: list[SetupNote] = []
 
 

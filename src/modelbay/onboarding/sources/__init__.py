@@ -1,1 +1,1 @@
-"""Providers that somebody else tells of, in a manifest, a catalog or a registry: added from there, and renewed from there."""
+"""Providers that a manifest, a catalog or a registry describes: adding them from there and refreshing them."""

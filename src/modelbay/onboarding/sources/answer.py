@@ -1,4 +1,4 @@
-"""What a source says when it is asked again, before anything is written."""
+"""An update from a source, before anything is written."""
 
 from collections.abc import Callable
 
@@ -9,24 +9,24 @@ from modelbay.errors import ModelbayError
 from modelbay.onboarding.sources.merge import WrittenProvider
 
 LIST, LOGIN = "list", "login"
-"""The kinds of providers that came from no other place: their own lists are asked, or the service that one logs in to."""
+"""The kinds of updates for providers without a source document: from the provider's own list, or from a login's service."""
 
 
 class Move(Struct, frozen=True):
-    """A source says that its provider is somewhere else now. It stays where it is until somebody agrees."""
+    """A new base URL of a provider, according to its source. It is written only if the user agrees."""
 
     old: str
     new: str
 
 
 class SourceUpdate(Struct, kw_only=True):
-    """What a source said. `error`: it could not be asked, and nothing is to be written."""
+    """An update from one source. `error`: the source could not be read, and nothing is written."""
 
     kind: str
     providers: list[str]
     write: Callable[[Edit, bool], list[WrittenProvider]] | None = None
-    """Writes it; the switch says whether its move is agreed to."""
+    """Writes the update. The flag: the user agreed to `move`."""
     remember: Callable[[bool], None] = lambda agreed: None
-    """To be called once it is written."""
+    """Stores the state of the source, after the update is written."""
     move: Move | None = None
     error: ModelbayError | None = None

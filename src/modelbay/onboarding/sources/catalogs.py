@@ -1,10 +1,10 @@
-"""Providers out of models.dev, or of a list like it: which there are, what each needs, and what adding one writes.
+"""Providers of models.dev, or of another catalog in the same format: listing, adding and refreshing them.
 
-    shelf = await opened(config)
-    made = propose(config, shelf, "acme", CatalogValues(api_key="..."))
-    written = add(config, made).result
+    catalog = await opened(config)
+    draft = propose(config, catalog, "acme", CatalogValues(api_key="..."))
+    written = add(config, draft).result
 
-Where a proposal has `missing` or `wants_key`, a person is asked, and it is proposed again with the answers.
+If a draft has `missing` values or `needs_key`, ask the user and call `propose` again with the answers.
 """
 
 import re
@@ -47,43 +47,44 @@ OWNER = owner_of(
      "support_efforts", "off_effort", "protocol", "base_url")
 )  # fmt: skip
 VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-"""What may stand for a variable of a URL: a name, a host."""
+"""The value of a variable in a URL: a name or a host."""
 NAME = re.compile(r"\w[\w .-]{0,99}")
-"""What a provider may be called: it becomes a key of the file and the first part of its models' names."""
+"""A provider ID that can be used as a key of the file and as the prefix of its models' aliases."""
 
 
 class ProviderCatalog(Struct):
-    """A list that was opened."""
+    """A catalog that was read."""
 
     url: str
     providers: dict[str, Extra]
-    """In models.dev's own form, by id."""
+    """Entries in the format of models.dev, by ID."""
     date: str = ""
-    """The day of models.dev's, as "2026-05-21"."""
+    """Date of the models.dev list, such as "2026-05-21"; "" for another catalog."""
     built_in: bool = False
+    """Whether it is the bundled list."""
     problem: str | None = None
-    """Why it is not today's, for people."""
+    """Message for the user if a newer list could not be fetched."""
 
     @property
     def title(self) -> str:
-        """What it is called, as "models.dev of 2026-05-21, built in"."""
+        """Name for display, such as "models.dev of 2026-05-21 (bundled)"."""
         if not self.date:
             return masked_url(self.url)
-        return f"models.dev of {self.date}" + ", built in" * self.built_in
+        return f"models.dev of {self.date}" + " (bundled)" * self.built_in
 
 
 class CatalogEntry(Struct):
-    """A provider that can be added, or not."""
+    """A provider of the catalog, which may be impossible to add (`wire.refused`)."""
 
     id: str
     name: str
     wire: Wire
     models: list[str]
-    """The ids of those that come along."""
+    """IDs of the models that are added."""
     left: dict[str, str]
-    """The others, each with the reason."""
+    """Reasons for skipping the other models, by ID."""
     key_names: list[str]
-    """What the variable is usually called that has its key; it is never read by itself."""
+    """Usual names of the environment variable with the API key. modelbay never reads it implicitly."""
     doc: str | None = None
 
     @property
@@ -92,44 +93,44 @@ class CatalogEntry(Struct):
 
 
 class CatalogValues(Struct, kw_only=True):
-    """What a person says about a provider that is to be added."""
+    """The user's values for a provider to add."""
 
     api_key: str | None = None
     base_url: str | None = None
     values: dict[str, str] = field(default_factory=dict)
-    """For variables of its URL."""
+    """Values for variables of its URL."""
     id: str | None = None
-    """Provider ID, if it is not the entry's."""
+    """Provider ID. Default: that of the catalog."""
 
     def __repr__(self) -> str:
-        return f"Given(values of {list(self.values)})"
+        return f"CatalogValues(values of {list(self.values)})"
 
 
 class CatalogDraft(Struct, kw_only=True):
-    """What adding a provider would write, and what must be known before."""
+    """The changes that adding a provider would make, and the values that are still missing."""
 
-    offer: CatalogEntry
+    entry: CatalogEntry
     draft: Draft
     models: dict[str, Table]
-    """By wire id."""
+    """The models' tables by model ID."""
     missing: list[str] = field(default_factory=list)
-    """Variables of its URL, or "base_url", that nobody has said yet: it cannot be written without."""
-    wants_key: bool = False
-    """Whether it has no key yet and takes no calls without one."""
+    """Required values that are not given yet: variables of its URL, or "base_url"."""
+    needs_key: bool = False
+    """Whether it requires an API key and has none yet."""
     keyed: bool = False
-    """Whether a key was given."""
+    """Whether an API key was given."""
     gaps: Gaps = field(default_factory=Gaps)
-    """The list's models that could not be read."""
+    """The catalog's models that could not be read."""
     catalog: str = ""
     only: list[str] = field(default_factory=list)
-    """The IDs of the models to write; none: all."""
+    """IDs of the models to write; empty: all."""
 
     def __repr__(self) -> str:
-        return f"Proposal({self.offer.id!r}, {len(self.models)} models)"
+        return f"CatalogDraft({self.entry.id!r}, {len(self.models)} models)"
 
     @property
     def what(self) -> Imported:
-        """The same, to be written."""
+        """The draft in the form that `write` accepts."""
         draft = self.draft
         return Imported(
             id=draft.id, table=draft.table, models=self.models, owner=OWNER, may_move=self.keyed, gaps=self.gaps,
@@ -142,10 +143,11 @@ class CatalogDraft(Struct, kw_only=True):
 
 
 async def opened(config: Config, url: str | None = None, cache: Cache | None = None) -> ProviderCatalog:
-    """models.dev's list, asked for anew where the one at hand is not; or the list at a URL, for which nothing stands in.
+    """The models.dev list, fetched if the cached one is old, or the catalog at `url`. Only models.dev has a cached and a
+    bundled copy.
 
     Raises:
-        ModelbayError: there is no list at the URL.
+        ModelbayError: the catalog at the URL could not be read.
     """
     line = ProviderClient(config)
     try:
@@ -159,26 +161,30 @@ async def opened(config: Config, url: str | None = None, cache: Cache | None = N
         await line.aclose()
 
 
-def offers(shelf: ProviderCatalog, words: str = "") -> list[CatalogEntry]:
-    """The providers of a list by id, those whose id or name has `words` in it."""
+def search(catalog: ProviderCatalog, words: str = "") -> list[CatalogEntry]:
+    """The catalog's providers, sorted by ID. With `words`: those whose ID or name contains it."""
     wanted = words.strip().lower()
-    found = sorted(shelf.providers)
-    return [offer(shelf, id) for id in found if wanted in f"{id}\n{shelf.providers[id].get('name') or ''}".lower()]
+    found = sorted(catalog.providers)
+    return [find(catalog, id) for id in found if wanted in f"{id}\n{catalog.providers[id].get('name') or ''}".lower()]
 
 
-def offer(shelf: ProviderCatalog, id: str, base_url: str | None = None) -> CatalogEntry:
-    """One provider of a list.
+def find(catalog: ProviderCatalog, id: str, base_url: str | None = None) -> CatalogEntry:
+    """One provider of the catalog.
 
     Raises:
-        ConfigError: it is not in the list.
+        SourceError: the catalog has no such provider.
     """
-    entry = shelf.providers.get(id)
+    entry = catalog.providers.get(id)
     if entry is None:
         from difflib import get_close_matches
 
-        near = get_close_matches(id.lower(), list(shelf.providers), n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "`modelbay provider catalog list` shows all"
-        raise SourceError(f'provider "{id}" is not in the catalog, {masked_url(shelf.url)}', hint=hint)
+        near = get_close_matches(id.lower(), list(catalog.providers), n=3)
+        hint = (
+            f"did you mean {' or '.join(near)}?"
+            if near
+            else "run `modelbay provider catalog list` to list all providers"
+        )
+        raise SourceError(f'provider "{id}" is not in the catalog {masked_url(catalog.url)}', hint=hint)
     found = wire(entry, base_url)
     reasons = _reasons(found, entry) if found.type else {}
     variables = [name for name in entry.get("env") or () if isinstance(name, str)]
@@ -193,26 +199,30 @@ def offer(shelf: ProviderCatalog, id: str, base_url: str | None = None) -> Catal
     )
 
 
-def tables(shelf: ProviderCatalog, found: CatalogEntry) -> dict[str, Table]:
-    """What is known of a provider's models, as it would stand in the file, by wire id."""
-    entry = shelf.providers[found.id]
+def tables(catalog: ProviderCatalog, found: CatalogEntry) -> dict[str, Table]:
+    """A provider's models as tables for the file, by model ID."""
+    entry = catalog.providers[found.id]
     return {id: model_table(found.wire, entry, id, entry["models"][id]) for id in found.models}
 
 
-def propose(config: Config, shelf: ProviderCatalog, id: str, given: CatalogValues) -> CatalogDraft:
-    """What adding a provider of a list would write.
+def propose(config: Config, catalog: ProviderCatalog, id: str, given: CatalogValues) -> CatalogDraft:
+    """The changes that adding a provider of the catalog would make.
 
     Raises:
-        ConfigError: it is not in the list or cannot be spoken with; what was given makes no sense; there is another
-            provider of that name.
+        SourceError: it is not in the catalog, its protocol is not supported, or a given value is invalid.
+        ConfigError: another provider with this ID already exists.
     """
-    found = offer(shelf, id, given.base_url)
+    found = find(catalog, id, given.base_url)
     if found.wire.refused:
         raise _refused(found)
     if not NAME.fullmatch(id) or problem(id):
-        raise SourceError(f'"{masked_url(id)}" cannot be a provider\'s name', hint="add it by its address")
-    if given.base_url is None and (why := _inside(shelf, found.wire.base_url)) is not None:
-        raise SourceError(f'provider "{id}" cannot be added: {why}', hint="if it is yours: --base-url URL")
+        raise SourceError(
+            f'"{masked_url(id)}" cannot be used as a provider ID', hint="add it by URL: modelbay provider add URL"
+        )
+    if given.base_url is None and (why := _inside(catalog, found.wire.base_url)) is not None:
+        raise SourceError(
+            f'provider "{id}" cannot be added: {why}', hint="pass --base-url URL if the server is your own"
+        )
     preset = presets.by_models_dev(id)
     made, missing = _drafted(found, preset, given)
     if given.id is not None:
@@ -222,33 +232,33 @@ def propose(config: Config, shelf: ProviderCatalog, id: str, given: CatalogValue
     old = config.providers.get(made.id)
     if not missing:
         _check_free(config, old, made, keyed=bool(given.api_key))
-    made.table["source"] = _source(shelf, id, made.id)
+    made.table["source"] = _source(catalog, id, made.id)
     return CatalogDraft(
-        offer=found,
+        entry=found,
         draft=made,
-        models=_models(config, shelf, found, made.id),
+        models=_models(config, catalog, found, made.id),
         missing=missing,
-        wants_key=not missing and not given.api_key and _wants_key(config, old, made),
+        needs_key=not missing and not given.api_key and _needs_key(config, old, made),
         keyed=bool(given.api_key),
-        gaps=_gaps(shelf, found),
-        catalog=shelf.title,
+        gaps=_gaps(catalog, found),
+        catalog=catalog.title,
     )
 
 
 def alias_of(made: CatalogDraft, name: str) -> str:
-    """The alias of a model that is to be the default, by it or by its wire id.
+    """The alias of the new default model, from its alias or model ID.
 
     Raises:
-        ConfigError: it is none of the provider's.
+        SourceError: the provider has no such model.
     """
     id = made.draft.id
     for wire_id in made.only or made.models:
         if name in (wire_id, f"{id}/{wire_id}"):
             return f"{id}/{wire_id}"
-    why = made.offer.left.get(name.removeprefix(f"{id}/"))
+    why = made.entry.left.get(name.removeprefix(f"{id}/"))
     raise SourceError(
-        f'model "{name}" is not in provider "{made.offer.id}"' + (f": {why}" if why else ""),
-        hint=f"`modelbay provider catalog list {quote(made.offer.id)}` shows its models",
+        f'provider "{made.entry.id}" has no model "{name}" that can be added' + (f": {why}" if why else ""),
+        hint=f"run `modelbay provider catalog list {quote(made.entry.id)}` to list its models",
     )
 
 
@@ -264,7 +274,7 @@ def limited(made: CatalogDraft, ids: list[str]) -> CatalogDraft:
 
 
 def models_of(made: CatalogDraft) -> list[Model]:
-    """The models with what the list says of each, for showing them."""
+    """The models with their facts, for display."""
     return [
         Model(
             id=id,
@@ -280,15 +290,16 @@ def models_of(made: CatalogDraft) -> list[Model]:
 def add(
     config: Config, made: CatalogDraft, *, default_model: str | None = None, dry_run: bool = False
 ) -> Edited[WrittenProvider]:  # fmt: skip
-    """Adds the provider with its models, or renews it; `default_model` is an alias; without one, where there is no default
-    model yet, one of these becomes it.
+    """Adds the provider and its models, or updates them. `default_model` is the alias of the new default model. Without it,
+    one of these models becomes the default if none is set yet.
 
     Raises:
-        ConfigError: something is missing, or would not be usable.
+        SourceError: a required value is missing, or there are no chat models.
+        ConfigError: the configuration would be invalid.
     """
     if made.missing or not made.models:
-        lacks = ", ".join(made.missing) or "models that can be talked to: it has none"
-        raise SourceError(f"{made.offer.id} cannot be added without {lacks}")
+        why = f"requires {', '.join(made.missing)}" if made.missing else "has no chat models"
+        raise SourceError(f'provider "{made.entry.id}" {why}')
 
     def change(edit: Edit) -> WrittenProvider:
         written = imported.write(edit, made.what, again=True)
@@ -304,46 +315,44 @@ def add(
     return edited
 
 
-def renewal(config: Config, shelf: ProviderCatalog, entry: ProviderEntry) -> Imported:
-    """What the list says today of a provider that was added from it. Only its models are renewed.
+def renewal(config: Config, catalog: ProviderCatalog, entry: ProviderEntry) -> Imported:
+    """The current catalog entry of a provider that was added from the catalog. Only its models are updated.
 
     Raises:
-        ConfigError: the list does not have it any more, or has no models for it.
+        SourceError: the provider is no longer in the catalog, or it has no models there.
     """
     source = entry.source or {}
-    found = offer(shelf, str(source.get("models_dev_provider_id") or source.get("entry") or entry.id), entry.base_url)
+    found = find(catalog, str(source.get("models_dev_provider_id") or source.get("entry") or entry.id), entry.base_url)
     if found.wire.refused:
         raise _refused(found)
     if entry.type:
         found.wire.type = entry.type
-    models = _models(config, shelf, found, entry.id)
+    models = _models(config, catalog, found, entry.id)
     if not models:
-        raise SourceError(f'the catalog has no models of "{entry.id}" any more', provider=entry.id)
-    return Imported(id=entry.id, models=models, owner=OWNER, gaps=_gaps(shelf, found))
+        raise SourceError(f'the catalog no longer has models of provider "{entry.id}"', provider=entry.id)
+    return Imported(id=entry.id, models=models, owner=OWNER, gaps=_gaps(catalog, found))
 
 
-def _inside(shelf: ProviderCatalog, base: str | None) -> str | None:
-    """Why an address is not to be taken from a list: it is in somebody's network. models.dev knows servers on this machine."""
+def _inside(catalog: ProviderCatalog, base: str | None) -> str | None:
+    """Why a URL from a catalog is refused: it is in a private network. Local servers in the models.dev list are allowed."""
     if base is None or VARIABLE.search(base):
         return None
-    known = shelf.date and host_of(base).startswith("localhost:")
-    return None if known else why_refused(base, shelf.url)
+    known = catalog.date and host_of(base).startswith("localhost:")
+    return None if known else why_refused(base, catalog.url)
 
 
-def _models(config: Config, shelf: ProviderCatalog, found: CatalogEntry, id: str) -> dict[str, Table]:
-    """The models that come along, and those in use that are on their way out: they answer still."""
-    models = shelf.providers[found.id]["models"]
+def _models(config: Config, catalog: ProviderCatalog, found: CatalogEntry, id: str) -> dict[str, Table]:
+    """The models to add, and deprecated ones that the user already has: they still work."""
+    models = catalog.providers[found.id]["models"]
     used = {model.model for model in config.models.values() if model.provider == id}
     stay = [id for id in found.left if id in used and status_of(models[id]) in LEFT]
-    return tables(shelf, replace(found, models=[*found.models, *stay]))
+    return tables(catalog, replace(found, models=[*found.models, *stay]))
 
 
-def _gaps(shelf: ProviderCatalog, found: CatalogEntry) -> Gaps:
-    """The models that the list has, and that are left out for what may be its mistake."""
-    entry = shelf.providers[found.id]
-    broken = {
-        str(id): "its entry cannot be read" for id, model in entry["models"].items() if not isinstance(model, dict)
-    }
+def _gaps(catalog: ProviderCatalog, found: CatalogEntry) -> Gaps:
+    """Models of the catalog that are skipped, possibly because of a mistake in the catalog. They are not removed."""
+    entry = catalog.providers[found.id]
+    broken = {str(id): "its entry is invalid" for id, model in entry["models"].items() if not isinstance(model, dict)}
     left = {id: why for id, why in found.left.items() if not is_gone(found.wire, entry, entry["models"][id])}
     return Gaps(entries={**broken, **left})
 
@@ -352,19 +361,19 @@ def _reasons(found: Wire, entry: Extra) -> dict[str, str | None]:
     models = {str(id): model for id, model in entry["models"].items() if isinstance(model, dict)}
     refused = problems(models)
     return {
-        id: f"its id cannot be used: {refused[id]}" if id in refused else why_left_out(found, entry, id, model)
+        id: f"its ID cannot be used: {refused[id]}" if id in refused else why_left_out(found, entry, id, model)
         for id, model in models.items()
     }
 
 
-def _source(shelf: ProviderCatalog, id: str, provider: str) -> Table:
-    """Where the provider is refreshed from. Only in models.dev's own list the ID says whose prices apply."""
-    named = {"models_dev_provider_id": id} if shelf.date else {"entry": id} if id != provider else {}
-    return {"kind": CATALOG, "url": shelf.url, **named}
+def _source(catalog: ProviderCatalog, id: str, provider: str) -> Table:
+    """The provider's source for a refresh. Only an ID of models.dev itself decides which prices apply."""
+    named = {"models_dev_provider_id": id} if catalog.date else {"entry": id} if id != provider else {}
+    return {"kind": CATALOG, "url": catalog.url, **named}
 
 
 def _drafted(found: CatalogEntry, preset: Preset | None, given: CatalogValues) -> tuple[Draft, list[str]]:
-    """The entry without its key, and what is missing for it."""
+    """The entry without its API key, and the names of missing values."""
     base, needs, type = found.wire.base_url, found.wire.needs, found.wire.type or ""
     table: Table = {"type": type}
     if preset is not None and preset.addressing == "vertexai":
@@ -389,15 +398,15 @@ def _drafted(found: CatalogEntry, preset: Preset | None, given: CatalogValues) -
 
 
 def _place_of(name: str) -> str:
-    """What Google's own programs call a project, or else a location."""
+    """The environment variable of Google's own programs for a project or a location."""
     return PROJECT if "PROJECT" in name else LOCATION
 
 
 def _value(name: str, given: CatalogValues) -> str | None:
-    """What was given for a variable. Of an address only the host counts, where a URL wants to have that.
+    """The given value of a variable. If it is a URL, only its host and path are used.
 
     Raises:
-        ConfigError: it cannot stand in a URL.
+        SourceError: it cannot be part of a URL.
     """
     value = given.values.get(name, "").strip()
     if not value:
@@ -405,12 +414,12 @@ def _value(name: str, given: CatalogValues) -> str | None:
     value = re.sub(r"^https?://|/+$", "", value)
     if not VALUE.fullmatch(value):
         raise SourceError(
-            f"{name} cannot be {masked_url(value)!r}", hint="it is a name: letters, digits, dots, hyphens"
+            f"{name}: invalid value {masked_url(value)!r}", hint="use letters, digits, dots, hyphens and underscores"
         )
     return value
 
 
-def _wants_key(config: Config, old: ProviderEntry | None, made: Draft) -> bool:
+def _needs_key(config: Config, old: ProviderEntry | None, made: Draft) -> bool:
     if old is not None and (old.api_key or old.env or old.oauth or old.auth == "none" or has_auth_header(old)):
         return False
     return not serves_without_key(as_entry(config, made.id, made.table))
@@ -419,7 +428,7 @@ def _wants_key(config: Config, old: ProviderEntry | None, made: Draft) -> bool:
 def _check_free(config: Config, old: ProviderEntry | None, made: Draft, *, keyed: bool) -> None:
     """
     Raises:
-        ConfigError: there is a provider of that name which is another one.
+        ConfigError: a different provider with this ID already exists.
     """
     if old is None:
         return
@@ -433,12 +442,13 @@ def _check_free(config: Config, old: ProviderEntry | None, made: Draft, *, keyed
     if mine and keyed:
         return
     raise ConfigError(
-        f'there is a provider "{made.id}" already, at {before.origin}, and its key is not for {after.origin}'
+        f'provider "{made.id}" already exists at {before.origin}, and its API key is not for {after.origin}'
         if mine
-        else f'there is a provider "{made.id}" already, which is another one, at {before.origin}',
-        hint=f"give the key for it with --api-key, or take the other out: modelbay provider remove {quote(made.id)}"
+        else f'another provider "{made.id}" already exists at {before.origin}',
+        hint=f"pass the API key for {after.origin} with --api-key, or remove the provider: "
+        f"modelbay provider remove {quote(made.id)}"
         if mine
-        else f"take it out first: modelbay provider remove {quote(made.id)}",
+        else f"choose another ID with --id, or remove the existing provider: modelbay provider remove {quote(made.id)}",
         provider=made.id,
     )
 
@@ -449,10 +459,10 @@ def _protocol(entry: ProviderEntry) -> Protocol | None:
 
 def _refused(found: CatalogEntry) -> ModelbayError:
     hints = {
-        "empty-url": "--base-url cannot be empty",
-        "placeholder-url": "write the base URL as it is, without ${…}",
-        "unknown-type": "add it by its address, if it speaks one of the protocols: modelbay provider add URL",
-        "proprietary": "if it has an address for OpenAI's protocol: modelbay provider add URL",
+        "empty-url": "pass a base URL with --base-url URL",
+        "placeholder-url": "pass the base URL without placeholders such as ${…}",
+        "unknown-type": "add it by URL if it speaks a supported protocol: modelbay provider add URL",
+        "proprietary": "add it by URL if it has an endpoint for the OpenAI protocol: modelbay provider add URL",
     }
     return SourceError(
         f'provider "{found.id}" cannot be added: {found.wire.why}', hint=hints.get(str(found.wire.refused))
@@ -462,10 +472,10 @@ def _refused(found: CatalogEntry) -> ModelbayError:
 def _checked(url: str) -> None:
     """
     Raises:
-        ConfigError: it is no address.
+        SourceError: the URL is invalid.
     """
     register_url(url)
     try:
         origin(url)
     except ValueError as error:
-        raise SourceError(f"{masked_url(url)}: {error}", hint="an address starts with https://") from None
+        raise SourceError(f"{masked_url(url)}: {error}", hint="pass a URL that begins with https://") from None

@@ -1,8 +1,9 @@
-"""Refreshing by itself: once a day, in a process of its own that nobody waits for and that asks nobody anything.
+"""The automatic refresh: once a day, in a background process that never prompts.
 
-A command that has done its work calls `start`, which looks at one file and, once an hour, leaves a process behind. That one
-reads the configuration and does what is due (`refresh_due`). `MODELBAY_REFRESH=off` turns it off, as `CI` does unless it is
-`on`, and so does Kimi Code's own key, `refresh_interval_ms = 0` under `[model_catalog]`.
+A command calls `start` when it has finished. `start` reads the time of one file and at most once an hour starts the
+background process, which reads the configuration and refreshes the providers that are due (`refresh_due`). To disable it,
+set `MODELBAY_REFRESH=off`, or `refresh_interval_ms = 0` in `[model_catalog]` (a key of Kimi Code). With the environment
+variable `CI` it is disabled unless `MODELBAY_REFRESH=on`.
 """
 
 import sys
@@ -15,23 +16,25 @@ from modelbay.config.schema import Config, ProviderEntry
 from modelbay.storage.cache import Cache
 from modelbay.storage.paths import config_file, environment
 
-if TYPE_CHECKING:  # whoever only starts it waits for no more imports
+if TYPE_CHECKING:  # every command calls `start`, so imports must stay light
     from modelbay.onboarding.sources.merge import Memory
 
 DAY = 86_400.0
-"""Seconds between two times, unless the configuration says otherwise."""
+"""Default interval between refreshes, in seconds."""
 HOUR = 3_600.0
-"""Seconds for which nobody looks again whether something is due."""
+"""Minimum interval between two background processes, in seconds."""
 SWITCH = "MODELBAY_REFRESH"
 ITSELF = frozenset({"discover", "oauth-catalog"})
-"""What `model_source` says of a provider without a source whose own list is to be asked by itself: Kimi Code's words."""
+"""Values of Kimi Code's key `model_source` for a provider whose own list is refreshed automatically."""
 FOLDER, CHECKED, LOCK = "upkeep", "checked", "lock"
 
 
 def start(path: Path | None = None, cache: Cache | None = None) -> bool:
-    """Leaves a process behind that refreshes what is due, if that may be and was not looked at lately. Whether it did."""
+    """Starts the background process, unless refreshing is disabled or a process was started within the last hour. Returns
+    whether it was started.
+    """
     cache, path = cache or Cache(), path or config_file()
-    # a time in the future is that of a clock that has been set back
+    # a negative age means that the clock was set back: start anyway
     if not _is_on() or 0 <= time() - (cache.changed(FOLDER, CHECKED) or 0) < HOUR:
         return False
     try:
@@ -39,7 +42,7 @@ def start(path: Path | None = None, cache: Cache | None = None) -> bool:
             return False
         import subprocess
 
-        # without -P a file of that name in the folder where somebody works, which may be anybody's, would be run instead
+        # without -P, Python would run a modelbay.py of the working directory, which may be a folder that is not trusted
         command = [sys.executable, "-P", "-m", "modelbay"]
         command += ["--config", str(path.absolute()), "provider", "refresh", "--due"]
         quiet = subprocess.DEVNULL
@@ -48,12 +51,14 @@ def start(path: Path | None = None, cache: Cache | None = None) -> bool:
             command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True, creationflags=apart, close_fds=True
         )  # fmt: skip
     except OSError:
-        return False  # there is no file, or no process to be had: another time
+        return False  # no file, or no process could be started: a later command tries again
     return True
 
 
 async def refresh_due(config: Config, clock: Callable[[], float] = time) -> list[str]:
-    """Refreshes what is due, and says which providers that were. No base URL changes, and nobody else does it meanwhile."""
+    """Refreshes the providers that are due and returns their IDs. It changes no base URL, and only one process does it at a
+    time.
+    """
     from filelock import FileLock, Timeout
 
     from modelbay.credentials.reference import unattended
@@ -74,7 +79,7 @@ async def refresh_due(config: Config, clock: Callable[[], float] = time) -> list
                 answers = await ask(config, entries)
             for answer in answers:
                 planned = write(config, answer, dry_run=True)
-                # with a provider its key would go, and a new address is for somebody to see first: both wait until then
+                # removing a provider would delete its key, and the user must see a new URL first: both need a manual refresh
                 if not any(one.gone or one.changed for one in planned.written):
                     write(config, answer)
     except Timeout:
@@ -83,7 +88,7 @@ async def refresh_due(config: Config, clock: Callable[[], float] = time) -> list
 
 
 def due(config: Config, now: float) -> list[ProviderEntry]:
-    """The providers whose sources are to be asked again."""
+    """The providers that are due for a refresh."""
     from modelbay.onboarding.sources.refresh import kind_of
 
     every = interval(config)
@@ -100,7 +105,7 @@ def due(config: Config, now: float) -> list[ProviderEntry]:
 
 
 def interval(config: Config) -> float | None:
-    """Seconds between two times; None where it is turned off."""
+    """Interval between refreshes in seconds; None: disabled."""
     if config.network is None or config.network.offline:
         return None
     table = config.extra.get("model_catalog")

@@ -1,7 +1,7 @@
-"""Fetching what somebody else wrote for us to read: manifests, lists. Capped in size and time.
+"""Fetches documents of third parties, such as manifests and lists, with limits for size and time.
 
-The origins that the user typed or agreed to are the user's own choice; wherever else an address comes from, it must be on the
-open internet. `transport.fetch` sees to that, and to redirects.
+Origins that the user typed or agreed to are trusted. Any other URL must be on the public internet; `transport.fetch` checks
+this and follows redirects.
 """
 
 from collections.abc import Collection
@@ -20,12 +20,12 @@ from modelbay.providers.endpoint import Endpoint
 from modelbay.secrecy import HiddenBytes, masked_url, register_url
 
 SECONDS = 15.0
-"""For the whole of it, redirects included."""
+"""Time limit for a document in seconds, including redirects."""
 BYTES = 16 * 2**20
 
 
 class FetchedDocument(Struct):
-    """What was found, and where in the end."""
+    """A fetched document, with its URL after redirects."""
 
     url: str
     body: bytes
@@ -34,10 +34,10 @@ class FetchedDocument(Struct):
 async def fetch(
     line: ProviderClient, url: str, trusted: Collection[Origin], endpoint: Endpoint | None = None
 ) -> FetchedDocument:
-    """What is at an address. `trusted` are the origins that need not be public; with an `endpoint` its key is sent.
+    """Fetches a document. `trusted`: origins that may be in a private network. With an `endpoint`, its API key is sent.
 
     Raises:
-        ModelbayError: it is not to be had; a status of 401 or 403 is in `status`.
+        ModelbayError: it could not be fetched; `status` has an HTTP status such as 401.
     """
     from modelbay import transport
 
@@ -47,7 +47,7 @@ async def fetch(
         "GET", url, headers, limits=transport.Limits(first_byte=SECONDS, idle=SECONDS, reply_bytes=BYTES)
     )
     how = transport.Fetching(trusted=trusted, seconds=SECONDS)
-    if endpoint is not None:  # its certificates, and trusting any server, are for there too
+    if endpoint is not None:  # the provider's TLS settings and proxy apply to its documents too
         how.keyed, request.headers = endpoint.origin, endpoint.sent_headers(headers)
         request.tls, request.proxy = endpoint.tls, endpoint.proxy
     try:
@@ -65,7 +65,7 @@ def _refused(status: int, body: bytes) -> ModelbayError:
 
 
 async def anybodys(config: Config, url: str) -> Json:
-    """The JSON at an address that the user typed, as who has no key gets it; None where there is none."""
+    """The JSON document at a URL that the user typed, requested without an API key; None if there is none."""
     line = ProviderClient(config)
     try:
         return decode((await fetch(line, url, [origin(url)])).body)
@@ -76,20 +76,20 @@ async def anybodys(config: Config, url: str) -> Json:
 
 
 def check_reachable(url: str, trusted: Collection[Origin]) -> None:
-    """That an address which a document names may be called at all, as far as its words tell.
+    """Checks that a URL from a document may be called, judged by its host name alone.
 
     Raises:
-        ModelbayError: it leads into this machine or its network, and nobody typed that origin.
+        SourceError: it is local or in a private network, and its origin is not trusted.
     """
     where = origin(url)
     if where not in trusted and not is_open(where):
         raise SourceError(
-            f"{where} is this machine or in a private network",
-            hint=f"a manifest may only name such an address where it is at {where} itself",
+            f"{where} is local or in a private network",
+            hint=f"serve the manifest from {where} too: only then may it name this URL",
         )
 
 
 def _of(error: ModelbayError, url: str) -> ModelbayError:
-    """The error of fetching what is at an address."""
+    """The error with the method and URL that failed."""
     error.operation, error.request = "fetch", f"GET {masked_url(url)}"
     return explain(error, About())

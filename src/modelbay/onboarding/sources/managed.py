@@ -1,4 +1,4 @@
-"""The models that a login's own service lists, as entries of `config.toml`; refreshed, they leave the user's own alone."""
+"""Models that the service of a login lists, as entries in `config.toml`. A refresh does not change the user's own settings."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,11 +20,11 @@ OWNED = (
     "provider", "model", "max_context_size", "capabilities", "display_name", "protocol", "beta_api",
     "adaptive_thinking", "support_efforts", "default_effort",
 )  # fmt: skip
-"""The keys that the service's list decides, Kimi Code's; whatever else stands in a model's table is the user's."""
+"""The keys that the service's list sets, as in Kimi Code. All other keys of a model are the user's."""
 
 
 class LoginModels(Struct, frozen=True):
-    """What a login, or a refresh of its models, wrote."""
+    """The models that a login or a refresh wrote."""
 
     models: list[str]
     removed: list[str]
@@ -35,46 +35,46 @@ def models_of(body: bytes, login: LoginMethod) -> dict[str, Table]:
     """The service's list as models by alias.
 
     Raises:
-        MalformedReply: it is no such list; an entry has no usable size.
+        MalformedReply: it is not a list of models, or an entry has no valid context window.
     """
     try:
         listed = decode(body)
         items = [item for item in listed["data"] if isinstance(item, dict)]
     except (MalformedReply, KeyError, TypeError):
-        raise MalformedReply(f"{login.title} does not list its models") from None
+        raise MalformedReply(f"{login.title}: the reply is not a list of models") from None
     ids = {item["id"]: None for item in items if isinstance(item.get("id"), str)}
     refused = problems(ids)
     ids = {id: None for id in ids if id not in refused}
     kept = [item for item in items if item.get("id") in ids and str(item["id"]).startswith(login.only)]
     if not kept:
-        raise MalformedReply(f"{login.title} lists no models")
+        raise MalformedReply(f"{login.title}: the list has no models")
     return {f"{login.prefix}/{item['id']}": table_of(item, login) for item in kept}
 
 
 def gaps_of(body: bytes) -> Gaps:
-    """What the service's list seems to lack, for `write`; the body is one that `models_of` could read."""
+    """The parts of the service's list that could not be read. `models_of` must have accepted the body."""
     listing = parse_list(body)
     gaps = listing.gaps
     if listing.next or (listing.total or 0) > len(listing.models):
-        gaps.reasons.append("the list has more pages, which were not read")
+        gaps.reasons.append("the list has more pages that were not read")
     return gaps
 
 
 def table_of(item: Mapping[str, Any], login: LoginMethod) -> Table:
-    """A model of the list as its table."""
+    """A model of the list as a table for the file."""
     table: Table = {"provider": login.provider, "model": item["id"]}
     context = item.get("context_length")
     if isinstance(context, int) and not isinstance(context, bool) and context > 0:
         table["max_context_size"] = context
     elif login.described:
-        raise MalformedReply(f"the model {item['id']} is listed without its context_length")
+        raise MalformedReply(f"model {item['id']} has no context_length in the list")
     if isinstance(name := item.get("display_name"), str) and shown(name):
         table["display_name"] = shown(name)
     return table | _abilities(item) if login.described else table
 
 
 def _abilities(item: Mapping[str, Any]) -> Table:
-    """The protocol, capabilities and reasoning efforts of a model whose list describes every model."""
+    """The protocol, capabilities and reasoning efforts of a model, from a list that has them for every model."""
     thinking = item.get("supports_thinking_type")
     if thinking is None:
         thinking = "both" if item.get("supports_reasoning") else "no"
@@ -99,12 +99,12 @@ def _abilities(item: Mapping[str, Any]) -> Table:
 def write(
     edit: Edit, login: LoginMethod, provider: Table, models: Mapping[str, Table], *, new: bool = True, gaps: Gaps | None = None
 ) -> LoginModels:  # fmt: skip
-    """The provider, its models and the service's other tables, in one transaction. The default model stays where it can
-    be used; with a `new` login, or another default, `[thinking]` becomes what the default model can do. A model that may be
-    in the `gaps` of the list is not removed.
+    """Writes the provider, its models and the service's other tables in one transaction. The default model does not change
+    if it is still usable. After a `new` login, or if the default model changes, `[thinking]` is set to a value that the
+    default model supports. A model that may be in the `gaps` of the list is not removed.
 
     Raises:
-        ConfigError: an alias belongs to another provider; something would not be usable.
+        ConfigError: an alias belongs to another provider, or the configuration would be invalid.
     """
     put_provider(edit, login.provider, provider)
     known = edit.models_of(login.provider)
@@ -137,7 +137,7 @@ def write(
 
 
 def remove(edit: Edit, login: LoginMethod) -> Removed:
-    """Takes out what `write` wrote; services that are the user's own stay.
+    """Removes everything that `write` wrote. Services that the user added are not removed.
 
     Raises:
         UnknownProvider: there is no such provider.
@@ -147,14 +147,14 @@ def remove(edit: Edit, login: LoginMethod) -> Removed:
             edit.delete("services", name)
     removed = changes.remove_provider(edit, login.provider)
     if removed.default_model:
-        edit.delete("thinking", "enabled")  # it was for that model
+        edit.delete("thinking", "enabled")  # it was set for that model
         if edit.get("thinking") == {}:
             edit.delete("thinking")
     return removed
 
 
 def put_provider(edit: Edit, id: str, table: Table) -> None:
-    """Writes a provider; of one that is there, the keys that `table` has."""
+    """Adds a provider, or updates the keys in `table` of an existing one."""
     if edit.get("providers", id) is None:
         changes.add_provider(edit, id, table)
     else:
@@ -162,7 +162,7 @@ def put_provider(edit: Edit, id: str, table: Table) -> None:
 
 
 def settle_default(edit: Edit, otherwise: str) -> str:
-    """The default model, which becomes another one where it cannot be used."""
+    """The default model. If none is usable, `otherwise` becomes the default."""
     try:
         edit.config.model()
     except UnknownModel:
@@ -171,7 +171,7 @@ def settle_default(edit: Edit, otherwise: str) -> str:
 
 
 def settle_thinking(edit: Edit, *, thinks: bool | None, always: bool) -> None:
-    """A model that always thinks, or never does, leaves nothing to choose; None is that nobody knows."""
+    """Sets `thinking.enabled` for a model that always thinks or never does. `thinks` None: unknown."""
     if always:
         edit.set("thinking", "enabled", value=True)
     elif thinks is False:
@@ -190,7 +190,7 @@ def _put_services(edit: Edit, login: LoginMethod, provider: Table) -> None:
 
 
 def _is_of(service: object, login: LoginMethod) -> bool:
-    """Whether a table of `[services]` is used by this login."""
+    """Whether a table of `[services]` belongs to this login."""
     oauth = service.get("oauth") if isinstance(service, dict) else None
     key = oauth.get("key") if isinstance(oauth, dict) else None
     return isinstance(key, str) and key.partition("-env-")[0] == login.key

@@ -1,12 +1,12 @@
-"""Adding a provider by what it says of itself: a hosted manifest, or embedded JSON.
+"""Adding a provider by its manifest: a hosted document or embedded JSON.
 
-    proposal = await from_url(config, "https://acme.example/v1/models?provider=true", key=key)
-    proposal = from_text(config, pasted)
-    add(config, proposal, key=key)
+    draft = await from_url(config, "https://acme.example/v1/models?provider=true", key=key)
+    draft = from_text(config, pasted)
+    add(config, draft, key=key)
 
-Nothing is written before `add`. A key goes to no origin but the one that was typed, until somebody has agreed.
-What a manifest says of a model goes into its `listed` table, hosted and embedded alike: it holds without asking again, is
-renewed by refreshing, and leaves all else in the model's table to the user.
+Nothing is written before `add`. An API key is sent to the typed origin only, unless the user agrees to another one.
+The manifest's facts about a model are written into the model's `listed` table. They apply without further requests, and a
+refresh updates them. All other keys of the model's table are the user's.
 """
 
 import re
@@ -43,7 +43,7 @@ from modelbay.model import Model
 from modelbay.onboarding import recognition
 from modelbay.onboarding.choose_models import settle_default
 from modelbay.onboarding.draft import Draft, asks_for_key, host_of, joined, with_key
-from modelbay.onboarding.recognition import Recognised
+from modelbay.onboarding.recognition import Recognized
 from modelbay.onboarding.sources import fetch as documents
 from modelbay.onboarding.sources import merge as merging
 from modelbay.onboarding.sources.fetch import check_reachable
@@ -54,52 +54,54 @@ from modelbay.providers.endpoint import Endpoint, endpoint_at
 from modelbay.secrecy import masked_url
 
 NOTHING_GIVEN = "Provide a manifest URL or embedded JSON"
-GIVE = "Enter a manifest URL, as https://acme.example/v1/models?provider=true, or embedded JSON with --embedded FILE|-"
+GIVE = (
+    "Enter a manifest URL such as https://acme.example/v1/models?provider=true, or embedded JSON with --embedded FILE|-"
+)
 NO_MODELS = "Provider returned no models"
 HAVE_MODELS = "Confirm your extended models payload contains a `models` object with at least one model"
 OWNER = Ownership(frozenset({"listed"}), lambda provider, alias, table: "listed" in table)
 REFUSED = (401, 403)
 TOLD = 5
-"""How many findings are told before the others are counted."""
+"""Maximum number of findings that are shown; the others are counted."""
 
 
 Keyed: TypeAlias = Callable[[], Endpoint | None]
-"""Where a key goes, worked out when one is wanted; a keyring or a command may block. None where there is none."""
+"""Returns the endpoint with the API key, only when a key is needed, because a keyring or command may block. None: no key."""
 
 
 class ManifestModels(Struct):
-    """What a provider says of itself, all together."""
+    """A manifest with its models."""
 
     manifest: Manifest
     models: list[Listed]
-    """Those that can be talked to."""
+    """The chat models."""
     others: int = 0
-    """How many it has beside, for embeddings and the like."""
+    """Number of other models, such as embedding models."""
     notes: list[str] = field(default_factory=list)
     gaps: Gaps = field(default_factory=Gaps)
-    """What was not read of its models."""
+    """The parts of its list of models that could not be read."""
 
     @property
     def tables(self) -> dict[str, Table]:
-        """What it says of its models, by wire id, as that stands in the file."""
+        """The models' tables for the file, by model ID."""
         return {one.id: {"listed": listed_table(one)} for one in self.models}
 
 
 class ManifestDraft(Struct, kw_only=True):
-    """What adding a provider will write, to be shown before it is."""
+    """The changes that adding a provider would make."""
 
     id: str
     url: str | None
-    """Where the manifest is; None for embedded JSON."""
+    """URL of the manifest; None for embedded JSON."""
     said: ManifestModels
     taken: bool = False
-    """The id is in use, and not by this source: another one must be chosen, with `renamed`."""
+    """Whether a provider from another source has this ID. Choose another one with `renamed`."""
     again: bool = False
-    """The id is this source's own: its entry is renewed, and what the user wrote there stays."""
+    """Whether this provider exists already and is updated. The user's own settings do not change."""
 
     @property
     def draft(self) -> Draft:
-        """The provider's entry, without a key."""
+        """The provider's entry, without an API key."""
         manifest = self.said.manifest
         source = {
             "kind": MANIFEST, "url": self.url, "website": manifest.website, "models_dev_provider_id": manifest.models_dev_id,
@@ -114,17 +116,17 @@ class ManifestDraft(Struct, kw_only=True):
 
     @property
     def key_goes_to(self) -> Origin:
-        """The one origin that will get the key."""
+        """The only origin to which the API key is sent."""
         return origin(self.said.manifest.base_url)
 
     @property
-    def wants_key(self) -> bool:
-        """Whether it may need a key; whether it does, only the provider knows."""
+    def needs_key(self) -> bool:
+        """Whether it may need an API key. The manifest does not show whether it does."""
         return not self.again and asks_for_key(self.draft)
 
     @property
     def models(self) -> list[Model]:
-        """The models with what is said of each, for showing them."""
+        """The models with their facts, for display."""
         found = []
         for one in self.said.models:
             model = Model(id=one.id, alias=f"{self.id}/{one.id}", provider=self.id, protocol="openai_chat")
@@ -134,7 +136,7 @@ class ManifestDraft(Struct, kw_only=True):
 
 
 class KeyConsent(Struct, frozen=True):
-    """What must be agreed to before going on: that the key goes to an origin which nobody typed."""
+    """A question for the user: may the API key be sent to an origin that the user did not type?"""
 
     origin: Origin
     why: str
@@ -146,11 +148,11 @@ class KeyConsent(Struct, frozen=True):
 async def from_url(
     config: Config, url: str, *, id: str | None = None, key: str | None = None, agreed: Origin | None = None
 ) -> ManifestDraft | KeyConsent:
-    """What the manifest at an address makes. The key is sent only where the models are not listed without one, and then
-    to the origin of `url` or the one that was `agreed`.
+    """Reads the manifest at a URL. The API key is sent only if the models are not listed without one, and only to the origin
+    of `url` or to the `agreed` one.
 
     Raises:
-        ModelbayError: there is no manifest, or one that cannot be used.
+        ModelbayError: the manifest could not be fetched, or it is invalid.
     """
     url = url.strip()
     if not url:
@@ -176,22 +178,22 @@ async def _from_manifest(
 ) -> ManifestDraft | KeyConsent:
     where = origin(manifest.base_url)
     may = where in (home, agreed)
-    keyed = partial(_endpoint, line.config, manifest, key) if key and may else _nobody
+    keyed = partial(_endpoint, line.config, manifest, key) if key and may else _no_key
     try:
         said = await said_by(manifest, [home], keyed, line)
     except ModelbayError as error:
         if key and not may and error.status in REFUSED:
             return KeyConsent(where, error.message)
-        wanted = "it lists its models only to those who have a key: add --api-key KEY"
-        raise refused(error, wanted if error.status in REFUSED and not key else None) from None
+        hint = "pass --api-key KEY: the provider lists its models only with an API key"
+        raise refused(error, hint if error.status in REFUSED and not key else None) from None
     return _proposal(line.config, said, url, id)
 
 
 def from_text(config: Config, text: bytes | Json, *, id: str | None = None) -> ManifestDraft:
-    """What embedded JSON makes. Nothing is sent.
+    """Reads embedded JSON. Nothing is sent.
 
     Raises:
-        ModelbayError: it cannot be used.
+        ModelbayError: the manifest is invalid.
     """
     if isinstance(text, bytes) and not text.strip():
         raise SourceError(NOTHING_GIVEN, hint=GIVE)
@@ -200,15 +202,15 @@ def from_text(config: Config, text: bytes | Json, *, id: str | None = None) -> M
 
 
 async def manifest_at(line: ProviderClient, url: str, trusted: Collection[Origin]) -> Manifest:
-    """The manifest at an address.
+    """Fetches the manifest at a URL.
 
     Raises:
-        ModelbayError: there is none, or it cannot be used, or points where nobody else's may.
+        ModelbayError: it could not be fetched, it is invalid, or its base URL is in a private network.
     """
     try:
         manifest = parse_manifest((await documents.fetch(line, url, trusted)).body)
     except ModelbayError as error:
-        hint = "a manifest must be readable without a key" if error.status in REFUSED else None
+        hint = "ask the provider to serve its manifest without authentication" if error.status in REFUSED else None
         raise refused(error, hint) from None
     try:
         check_reachable(manifest.base_url, trusted)
@@ -220,10 +222,10 @@ async def manifest_at(line: ProviderClient, url: str, trusted: Collection[Origin
 async def said_by(
     manifest: Manifest, trusted: Collection[Origin], keyed: Keyed, line: ProviderClient
 ) -> ManifestModels:
-    """What a hosted manifest leads to. Where nobody gets an answer without a key, the one of `keyed` is sent.
+    """Reads the models of a hosted manifest. The API key of `keyed` is sent only after a request without a key was refused.
 
     Raises:
-        ModelbayError: the models cannot be had or used; where their address answered, its status.
+        ModelbayError: the models could not be fetched or are invalid; `status` has the HTTP status, if any.
     """
     if manifest.source == "models_dev":
         models, problem = await _at_models_dev(str(manifest.models_dev_id), line.outside)
@@ -243,7 +245,7 @@ async def said_by(
 
 
 async def _at_models_dev(id: str, exchange: Exchange) -> tuple[list[Listed], str | None]:
-    """The models that models.dev has for a provider, and why they may not be today's."""
+    """The models of a provider at models.dev, and a message if a newer list could not be fetched."""
     known = Catalog().models_dev
     problem = await known.refresh(exchange)
     if id not in known.providers:
@@ -256,29 +258,29 @@ def _near(id: str, known: ModelsDev) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(id, known.providers, n=3)
-    return f"does the provider mean {' or '.join(near)}?" if near else FIX
+    return f"did the provider mean {' or '.join(near)}?" if near else FIX
 
 
 def refused(error: ModelbayError, hint: str | None = None) -> ModelbayError:
-    """An error as what it is to somebody who adds a provider: its data cannot be processed."""
+    """An error of reading a manifest, with the title `FAILED`."""
     if error.message.startswith(FAILED):
         return error
     return SourceError(f"{FAILED}: {error.message}", hint=hint or error.hint or FIX)
 
 
 def typed(url: str) -> Origin:
-    """The origin of a manifest's address, which the user gave.
+    """The origin of a manifest URL that the user typed.
 
     Raises:
-        ModelbayError: it is none, or has a key in it.
+        SourceError: the URL is invalid or contains credentials.
     """
     try:
         where = origin(url)
     except ValueError as error:
         raise SourceError(f"{FAILED}: {masked_url(url)}: {error}", hint=GIVE) from None
     if urls.without_user(url)[1]:
-        message = f"{FAILED}: {masked_url(url)}: it contains credentials before the host"
-        raise SourceError(message, hint="a manifest is readable without one; give the key with --api-key")
+        message = f"{FAILED}: {masked_url(url)}: the URL contains credentials"
+        raise SourceError(message, hint="remove them from the URL and pass the key with --api-key")
     return where
 
 
@@ -286,20 +288,20 @@ def _said(manifest: Manifest, listed: list[Listed], findings: Iterable[ManifestF
     models = [one for one in listed if one.chats and one.status != "inactive"]
     findings = list(findings)
     told = [str(finding) for finding in findings]
-    others = {one.id: f"says that it is for {one.kind}" for one in listed if not one.chats}
+    others = {one.id: f"its kind is {one.kind}" for one in listed if not one.chats}
     gaps = Gaps([str(finding) for finding in findings if finding.unread], others)
-    notes = told[:TOLD] + ([f"… and {counted(len(told) - TOLD, 'remark')} more"] if len(told) > TOLD else [])
+    notes = told[:TOLD] + ([f"… and {counted(len(told) - TOLD, 'more note')}"] if len(told) > TOLD else [])
     return ManifestModels(manifest, models, len(listed) - len(models), notes, gaps)
 
 
 def _endpoint(config: Config, manifest: Manifest, key: str) -> Endpoint:
-    """Where a key goes that is not written yet."""
+    """The endpoint of a provider that is not written yet, with its API key."""
     table: Table = {"type": "openai", "base_url": manifest.base_url}
     return endpoint_at(*joined(config, with_key(Draft("added", table), key)), "/chat/completions")
 
 
-def _nobody() -> None:
-    """There is no key, or it may not be sent."""
+def _no_key() -> None:
+    """No API key is given, or it may not be sent."""
 
 
 # The id
@@ -310,7 +312,7 @@ def _proposal(config: Config, said: ManifestModels, url: str | None, id: str | N
 
 
 def renamed(config: Config, proposal: ManifestDraft, id: str) -> ManifestDraft:
-    """The proposal under another id."""
+    """The draft with another ID."""
     entry = config.providers.get(id)
     source = (entry.source or {}) if entry is not None else {}
     again = False
@@ -321,16 +323,16 @@ def renamed(config: Config, proposal: ManifestDraft, id: str) -> ManifestDraft:
 
 
 def slug(manifest: Manifest) -> str:
-    """The id that a provider gets: made of its name, or of its host's where the name has no plain letters."""
+    """The provider's ID: derived from its name, or from its host if the name has no ASCII letters."""
     plain = unicodedata.normalize("NFKD", manifest.name).encode("ascii", "ignore").decode().lower()
     made = re.sub(r"[^a-z0-9]+", "-", plain)[:60].strip("-")
     if made:
         return made
-    return recognition.suggested_id(Recognised("base", presets.by_host(host_of(manifest.base_url)), manifest.base_url))
+    return recognition.suggested_id(Recognized("base", presets.by_host(host_of(manifest.base_url)), manifest.base_url))
 
 
 def another_id(config: Config, id: str) -> str:
-    """An id like that one which nobody has."""
+    """An unused ID: `id` with a number."""
     number = 2
     while f"{id}-{number}" in config.providers:
         number += 1
@@ -349,18 +351,18 @@ def add(
     only: Collection[str] = (),
     dry_run: bool = False,
 ) -> Edited[WrittenProvider]:
-    """Writes a draft, with the models whose IDs are in `only`, or with all. `default_model` is a model ID or an alias; without
-    one, one of these becomes the default if there is none yet. Without a `key` an entry that is renewed keeps its own.
+    """Writes a draft with the models in `only`, or with all. `default_model` is a model ID or alias. Without it, one of these
+    models becomes the default if none is set yet. Without a `key`, an existing entry keeps its own.
 
     Raises:
-        ModelbayError: it has no models; its id is taken; the file cannot be changed.
+        ModelbayError: there are no models, the ID is already used, or the file cannot be changed.
     """
     said, id = proposal.said, proposal.id
     if not said.models:
         raise SourceError(NO_MODELS, hint=HAVE_MODELS)
     if proposal.taken:
-        message = f'provider "{id}" already exists, from another source'
-        raise ConfigError(message, hint=f"name this one with --id, as --id {another_id(config, id)}", provider=id)
+        message = f'provider "{id}" already exists and has another source'
+        raise ConfigError(message, hint=f"choose another ID, for example --id {another_id(config, id)}", provider=id)
     tables, last = said.tables, merging.recall(id)
 
     def change(edit: Edit) -> WrittenProvider:
@@ -384,7 +386,7 @@ def add(
 
 
 def _renewal(edit: Edit, proposal: ManifestDraft, key: str | None) -> dict[tuple[str, ...], object]:
-    """What changes in an entry that is there: its source's word, and the key where one is given."""
+    """The changes of an existing entry: the values of its source, and the API key if one is given."""
     table = proposal.draft.table
     renewed: dict[tuple[str, ...], object] = {(name,): table[name] for name in ("name", "base_url", "source")}
     if key:
@@ -395,7 +397,7 @@ def _renewal(edit: Edit, proposal: ManifestDraft, key: str | None) -> dict[tuple
 
 
 def _default(edit: Edit, id: str, named: str | None) -> str | None:
-    """The alias of a provider's model that is named by its alias or its wire id."""
+    """The alias of a provider's model, from its alias or model ID."""
     if named is None:
         return None
     models = edit.models_of(id)
@@ -403,4 +405,4 @@ def _default(edit: Edit, id: str, named: str | None) -> str | None:
         if named in (alias, table.get("model")):
             return str(alias)
     known = ", ".join(list(models)[:10]) + (" …" if len(models) > 10 else "")
-    raise ConfigError(f"--default-model: {named} is none of its models", hint=f"they are {known}")
+    raise ConfigError(f"--default-model: {named} is not one of the provider's models", hint=f"choose one of: {known}")

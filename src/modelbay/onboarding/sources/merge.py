@@ -1,8 +1,8 @@
-"""Models that a source writes into `config.toml` again and again: its own word is renewed, and the user's stays.
+"""Updates models in `config.toml` from their source, and keeps the user's own changes.
 
-What a source owns is in a table (`Ownership`). A value of its keys that is not what the source wrote the last time is the
-user's, and is left alone. What was written is remembered in the cache folder; where that is cleared, such a value is the
-source's again. Whatever stands beside those keys, `overrides` above all, is the user's for good.
+`Ownership` names the keys that a source sets. If the value of such a key is not the one that the source wrote last time, the
+user changed it, and it is kept. The written values are stored in the cache folder. If the cache is cleared, the source
+overwrites such values again. All other keys, such as `overrides`, are always the user's.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -26,36 +26,36 @@ FOLDER = "sources"
 
 
 class Ownership(Struct, frozen=True):
-    """What of a model's table is its source's: these keys with all that is in them."""
+    """The keys of a model's table that its source sets, including nested values."""
 
     keys: frozenset[str]
     wrote: Callable[[str, str, Table], bool]
-    """Whether a source wrote a model, where nobody remembers: by the provider's id, the alias and the table."""
+    """Whether a source wrote a model, judged by provider ID, alias and table. Used if the cache has no record."""
 
 
 class Memory(Struct):
-    """What a source said when it was last asked."""
+    """The last state of a source."""
 
     base_url: str = ""
     models: dict[str, Table] = field(default_factory=dict)
-    """What it wrote of each, by wire id."""
+    """The values that it wrote for each model, by model ID."""
     when: float = 0
-    """When it was last asked and answered, in seconds since 1970."""
+    """Unix time of the last successful refresh."""
     tried: float = 0
-    """When it was last asked by itself, whatever came of it."""
+    """Unix time of the last automatic refresh, successful or not."""
 
 
 class Merged(Struct):
-    """What became of a provider's models, by alias."""
+    """The changes of a provider's models, by alias."""
 
     added: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     changed: dict[str, list[str]] = field(default_factory=dict)
-    """What is another now of each, as "limit.context 128000 → 200000"."""
+    """The changed values of each model, such as "limit.context 128000 → 200000"."""
     kept: dict[str, str] = field(default_factory=dict)
-    """What is not as the source has it, and why: for models, and for single values as `alias.key`."""
+    """Models, or single values as `alias.key`, that differ from the source, with the reason why they were kept."""
     incomplete: str | None = None
-    """Why the source was not read to its end; models that it seems to lack stay then."""
+    """Why the source could not be read completely. No model is removed then."""
 
     @property
     def empty(self) -> bool:
@@ -63,21 +63,21 @@ class Merged(Struct):
 
 
 class WrittenProvider(Struct, kw_only=True):
-    """What became of a provider."""
+    """The changes of a provider."""
 
     provider: str
     models: Merged = field(default_factory=Merged)
     new: bool = False
     gone: bool = False
-    """It vanished from its source, with all its models."""
+    """Whether it was removed, because its source no longer has it."""
     moved: bool = False
-    """Its base URL is another now."""
+    """Whether its base URL changed."""
     changed: list[str] = field(default_factory=list)
-    """Keys of the provider that its source changed, as "base_url https://a.example/v1 → https://a.example/v2"."""
+    """Keys of the provider that its source changed, such as "base_url https://a.example/v1 → https://a.example/v2"."""
     elsewhere: str | None = None
-    """Where its source says that it is now. That was not followed: its key was given for another place."""
+    """New origin according to the source. It was not written, because the API key was given for another origin."""
     default_model: str | None = None
-    """What the default model is now, where that was set."""
+    """The new default model; None: unchanged."""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -86,7 +86,7 @@ class WrittenProvider(Struct, kw_only=True):
 
 
 def recall(provider: str, cache: Cache | None = None) -> Memory | None:
-    """What is remembered of a provider's source."""
+    """The stored state of a provider's source; None: there is none."""
     data = (cache or Cache()).read(FOLDER, f"{provider}.json")
     try:
         return decode_as(data, Memory) if data else None
@@ -103,7 +103,7 @@ def forget(provider: str, cache: Cache | None = None) -> None:
 
 
 def seen(base_url: str, models: Mapping[str, Table], last: Memory | None = None, gaps: Gaps | None = None) -> Memory:
-    """What is to be remembered of a source that has just answered; of what is in `gaps`, what it said `last`."""
+    """The state of a source after a successful refresh. For models in `gaps`, the values of `last` are kept."""
     now = time()
     earlier = last.models if last and gaps else {}
     kept = {id: table for id, table in earlier.items() if gaps and gaps.covers(id)}
@@ -111,7 +111,7 @@ def seen(base_url: str, models: Mapping[str, Table], last: Memory | None = None,
 
 
 def limited(edit: Edit, provider: str, models: Mapping[str, Table], only: Collection[str]) -> dict[str, Table]:
-    """The models of a source whose IDs are in `only`, and those that the provider has already; without `only`, all."""
+    """The models of a source that are in `only` or that the provider already has; all if `only` is empty."""
     there = {str(table.get("name") or table.get("model")) for table in edit.models_of(provider).values()}
     return {id: table for id, table in models.items() if not only or id in only or id in there}
 
@@ -120,13 +120,13 @@ def merge(
     edit: Edit, provider: str, models: Mapping[str, Table], owner: Ownership, last: Memory | None, *, again: bool = False,
     gaps: Gaps | None = None,
 ) -> Merged:  # fmt: skip
-    """Makes a provider's models what its source says they are, by wire id.
+    """Updates a provider's models from its source (`models`, by model ID).
 
-    One that the user took out stays out, unless it is added `again`; one that the source has no more goes, unless the
-    user's own word is in it, or it may be in the `gaps` of what was read.
+    A model that the user removed is not added again, unless `again` is set. A model that the source no longer has is removed,
+    unless it has settings of the user or may be in the `gaps` of the source.
 
     Raises:
-        ConfigError: an alias belongs to another provider; something would not be usable.
+        ConfigError: an alias belongs to another provider, or the configuration would be invalid.
     """
     merged = Merged()
     there: dict[str, list[str]] = {}
@@ -156,11 +156,11 @@ def merge(
             if wire_id not in known and not owner.wrote(provider, alias, entries[alias]):
                 continue
             if wire_id in gaps.entries:
-                merged.kept[alias] = f"it stays: its source lists it, but {gaps.entries[wire_id]}"
+                merged.kept[alias] = f"kept: its source lists it, but {gaps.entries[wire_id]}"
             elif gaps.reasons:
                 merged.incomplete = gaps.reasons[0]
             elif why := _users(edit, provider, alias, wire_id, entries[alias], owner):
-                merged.kept[alias] = f"it is listed no more, and stays, as {why}"
+                merged.kept[alias] = f"no longer listed, but kept: {why}"
             else:
                 gone.append(alias)
     if gone:
@@ -170,7 +170,7 @@ def merge(
 
 
 def compared(before: Mapping[str, object], edit: Edit, provider: str) -> Merged:
-    """What became of a provider's models, where another than `merge` has written them."""
+    """The changes of a provider's models, if they were not written with `merge`."""
     merged = Merged()
     old, new = _entries(before, provider), edit.models_of(provider)
     merged.added = [alias for alias in new if alias not in old]
@@ -196,7 +196,7 @@ def _entries(models: Mapping[str, object], provider: str) -> dict[str, Table]:
 
 
 def _renew(edit: Edit, alias: str, table: Table, owner: Ownership, last: Table | None, merged: Merged) -> None:
-    """Makes what the source owns of a model what it says now."""
+    """Updates the source's keys of a model."""
     now = edit.get("models", alias)
     before = dict(_leaves({key: value for key, value in now.items() if key in owner.keys}))
     after = dict(_leaves(table))
@@ -208,7 +208,7 @@ def _renew(edit: Edit, alias: str, table: Table, owner: Ownership, last: Table |
             continue
         if known is not None and not same(old, known.get(keys)):
             if not same(new, known.get(keys)):
-                merged.kept[f"{alias}.{path_text(keys)}"] = f"it is yours; its source says {_shown(new)}"
+                merged.kept[f"{alias}.{path_text(keys)}"] = f"kept your value; the source has {_shown(new)}"
             continue
         if new is None:
             _take_out(edit, ("models", alias), keys)
@@ -220,19 +220,19 @@ def _renew(edit: Edit, alias: str, table: Table, owner: Ownership, last: Table |
 
 
 def _take_out(edit: Edit, entry: Keys, keys: Keys) -> None:
-    """Removes a value, and the tables within the entry that it was the last of."""
+    """Removes a value, and tables of the entry that are empty then."""
     while edit.delete(*entry, *keys) and len(keys) > 2 and edit.get(*entry, *keys[:-1]) == {}:
         keys = keys[:-1]
 
 
 def _users(edit: Edit, provider: str, alias: str, wire_id: str, table: Table, owner: Ownership) -> str | None:
-    """Why a model is the user's and not only its source's; None where it is not."""
+    """Why a model must be kept for the user; None: it may be removed."""
     if alias in (edit.get("default_model"), edit.get("providers", provider, "default_model")):
         return "it is your default model"
     if folded(alias) != folded(f"{provider}/{wire_id}"):  # an alias stays when its source writes the ID in another case
-        return "the alias is yours"
+        return "you chose its alias"
     own = sorted(table.keys() - owner.keys - {"provider", "provider_id", "model", "name"})
-    return f"you wrote {', '.join(own)}" if own else None
+    return f"you set {', '.join(own)}" if own else None
 
 
 def _leaves(table: Table, above: Keys = ()) -> Iterator[tuple[Keys, object]]:
@@ -248,4 +248,4 @@ def _told(keys: Keys) -> Keys:
 
 
 def _shown(value: object) -> str:
-    return "nothing" if value is None else text_of(value)
+    return "(not set)" if value is None else text_of(value)

@@ -1,4 +1,4 @@
-"""Asking providers again that came from no other place: each for its own list of models."""
+"""Refreshing providers without another source, from their own lists of models."""
 
 from msgspec import Struct, to_builtins
 
@@ -15,11 +15,11 @@ from modelbay.onboarding.sources.merge import Memory, Ownership, WrittenProvider
 from modelbay.providers.upstream import Upstream, upstream
 
 OWNER = Ownership(frozenset(), lambda provider, alias, table: False)
-"""Of a model that was chosen from its provider's list, the file has nothing but its name."""
+"""A model from a provider's own list has only its ID in the file, so the list sets no keys."""
 
 
 async def of_list(config: Config, line: ProviderClient, entry: ProviderEntry) -> SourceUpdate:
-    """What a provider's own list says."""
+    """Reads a provider's own list of models."""
     found = upstream(config, entry)
     catalog = Catalog()
     before = catalog.seen(found)
@@ -37,7 +37,7 @@ async def of_list(config: Config, line: ProviderClient, entry: ProviderEntry) ->
 
 
 def _written(edit: Edit, found: Upstream, before: Seen | None, discovery: Discovery) -> WrittenProvider:
-    """Renews the models of a list that the user has. New ones come where all that there were had been taken."""
+    """Updates the user's models from the list. New models are added only if the user had all models of the list before."""
     id = found.provider.id
     listed = {one.id: one for one in discovery.models if one.chats and one.status != "inactive"}
     seen = before.models.values() if before else ()
@@ -63,32 +63,32 @@ def _written(edit: Edit, found: Upstream, before: Seen | None, discovery: Discov
                 if said:
                     written.models.changed.setdefault(alias, []).extend(said)
         if new and not takes_all:
-            written.notes.append(f"it also lists {', '.join(new[:5])}{' …' * (len(new) > 5)} now")
+            written.notes.append(f"new in the list: {', '.join(new[:5])}{' …' * (len(new) > 5)}")
     return written
 
 
 def _default_unlisted(edit: Edit, mine: dict[str, str], discovery: Discovery, kept: dict[str, str]) -> list[str]:
-    """That the default model is not in the list. It stays: some providers serve more than they list."""
+    """A note if the default model is not in the list. It is kept, because some providers serve more models than they list."""
     default = edit.get("default_model")
     there = {one.id for one in discovery.models} | discovery.gaps.entries.keys()
     missing = any(alias == default and id not in there for id, alias in mine.items())
     if not missing or default in kept or discovery.gaps.reasons:
         return []
-    return [f"the default model, {default}, is not in its list; it stays"]
+    return [f"kept the default model {default}, which is not in the list"]
 
 
 def _add_gaps(discovery: Discovery, before: Seen | None) -> None:
-    """A list without any models, or at another place than before, does not show which models are gone."""
+    """Marks a list as incomplete if it is empty or has another URL than before: it does not show which models were removed."""
     gaps = discovery.gaps
-    gaps.entries |= {one.id: f"says that it is for {one.kind}" for one in discovery.models if not one.chats}
+    gaps.entries |= {one.id: f"its kind is {one.kind}" for one in discovery.models if not one.chats}
     if not discovery.models:
         gaps.reasons.append("the list is empty")
     if before is not None and before.url != discovery.url:
-        gaps.reasons.append(f"the list is another one now: {discovery.url}, before {before.url}")
+        gaps.reasons.append(f"the list moved from {before.url} to {discovery.url}")
 
 
 def _differences(old: Facts, new: Facts) -> list[str]:
-    """What a list says otherwise now of a model."""
+    """The changed facts of a model in the list."""
     said = []
     for name in Facts.__struct_fields__:
         before, after = getattr(old, name), getattr(new, name)

@@ -1,10 +1,10 @@
-"""Asking again where providers came from, and writing what is another now.
+"""Refreshing providers: reads their sources again and writes the changes.
 
-    answers = await ask(config, chosen(config))
-    outcomes = [write(config, answer, agreed=False) for answer in answers]
+    updates = await ask(config, chosen(config))
+    results = [write(config, update, agreed=False) for update in updates]
 
-`SOURCES` has the function for each kind of source. Asking writes nothing. Writing keeps the user's own changes, and sends no key
-to another origin without consent: ask the user about `SourceUpdate.move`.
+`SOURCES` has the function for each kind of source. `ask` writes nothing. `write` keeps the user's own changes, and moves no API
+key to another origin without consent: ask the user about `SourceUpdate.move`.
 """
 
 from asyncio import gather
@@ -30,7 +30,7 @@ AskOne: TypeAlias = Callable[[Config, ProviderClient, ProviderEntry], Awaitable[
 
 
 class RefreshResult(Struct, kw_only=True):
-    """What became of an answer."""
+    """The result of writing an update."""
 
     answer: SourceUpdate
     written: list[WrittenProvider] = field(default_factory=list)
@@ -39,12 +39,12 @@ class RefreshResult(Struct, kw_only=True):
 
     @property
     def diff(self) -> str:
-        """What changed in the file; worked out only where somebody looks at it."""
+        """The change of the file as a unified diff. It is computed on access."""
         return self.edited.diff if self.edited else ""
 
 
 def _each(kind: str, one: AskOne) -> Ask:
-    """Asks for each provider by itself."""
+    """A function that reads the source of each provider separately."""
 
     async def safely(config: Config, line: ProviderClient, entry: ProviderEntry) -> SourceUpdate:
         try:
@@ -69,7 +69,7 @@ SOURCES: dict[str, Ask] = {
 
 
 def kind_of(entry: ProviderEntry) -> str | None:
-    """What a provider is refreshed from; None where that is nothing."""
+    """The kind of a provider's source; None: it cannot be refreshed."""
     if entry.static:
         return None
     kind = (entry.source or {}).get("kind")
@@ -81,46 +81,48 @@ def kind_of(entry: ProviderEntry) -> str | None:
 
 
 def chosen(config: Config, id: str | None = None) -> list[ProviderEntry]:
-    """The providers to refresh: the one that is named, else all that can be.
+    """The provider to refresh, or all that can be refreshed if `id` is None.
 
     Raises:
-        UnknownProvider: there is none of that id.
+        UnknownProvider: there is no such provider.
         ConfigError: it cannot be refreshed.
     """
     if id is None:
         return [entry for entry in config.providers.values() if kind_of(entry) is not None and _is_asked(config, entry)]
     entry = config.provider(id)
     if kind_of(entry) is None:
-        raise ConfigError(f'provider "{id}" is not refreshed', hint=_why_not(entry), provider=id)
+        why, hint = _why_not(entry)
+        raise ConfigError(f'provider "{id}" cannot be refreshed: {why}', hint=hint, provider=id)
     return [entry]
 
 
-def _why_not(entry: ProviderEntry) -> str:
+def _why_not(entry: ProviderEntry) -> tuple[str, str]:
+    """The reason and the hint."""
     if entry.static:
-        return f'it has model_source = "static"; without that, `modelbay provider refresh {quote(entry.id)}` asks again'
+        return 'it has model_source = "static"', "remove that key from config.toml to refresh it"
     again = f"`modelbay provider manifest URL --id {quote(entry.id)}`"
-    return f"it was added from embedded JSON; once its manifest is hosted, {again} adds it by that"
+    return "it was added from embedded JSON", f"run {again} when the manifest is hosted"
 
 
 def _is_asked(config: Config, entry: ProviderEntry) -> bool:
-    """Whether there is anything to ask a provider for: some vendors have no list of their models."""
+    """Whether the provider has a source to read: some vendors have no list of models."""
     if kind_of(entry) != LIST:
         return True
     try:
         preset = upstream(config, entry).preset
     except ConfigError:
-        return True  # asking says what is wrong with it
+        return True  # the refresh reports the error
     return preset is None or preset.lists_models or bool(preset.lists)
 
 
 async def ask(config: Config, entries: Sequence[ProviderEntry]) -> list[SourceUpdate]:
-    """What the sources of providers say now. One that fails leaves the others alone."""
+    """Reads the sources of providers. An error of one source does not affect the others."""
     kinds: dict[str, list[ProviderEntry]] = {}
     for entry in entries:
         kinds.setdefault(kind_of(entry) or LIST, []).append(entry)
     if config.network is not None and config.network.offline:
         hint = "remove `offline = true` from [network] to refresh"
-        raise ConfigError("offline: nothing is refreshed", hint=hint, file=str(config.path))
+        raise ConfigError("offline: cannot refresh", hint=hint, file=str(config.path))
     line = ProviderClient(config)
     try:
         found = await gather(*(SOURCES[kind](config, line, group) for kind, group in kinds.items()))
@@ -130,14 +132,14 @@ async def ask(config: Config, entries: Sequence[ProviderEntry]) -> list[SourceUp
 
 
 def write(config: Config, answer: SourceUpdate, *, agreed: bool = False, dry_run: bool = False) -> RefreshResult:
-    """Writes an answer, all of it or, where it cannot be used, nothing. `agreed`: its provider may move, key and all."""
+    """Writes an update completely or, if it is invalid, not at all. `agreed`: the user agreed to `answer.move`."""
     if answer.write is None:
         return RefreshResult(answer=answer, error=answer.error)
     writes = answer.write
 
     def change(edit: Edit) -> list[WrittenProvider]:
         for id in answer.providers:
-            if edit.get("providers", id) is None:  # another process; writing would add it again
+            if edit.get("providers", id) is None:  # removed by another process: do not add it again
                 raise ConfigError(f'provider "{id}" was removed during the refresh: nothing was written', provider=id)
         return writes(edit, agreed)
 

@@ -1,11 +1,11 @@
-"""Registries: a document of somebody's that has several providers. They are added together, and renewed together.
+"""Registries: documents that describe several providers, which are added and refreshed together.
 
     found = await fetched(config, url, ["token"])
-    made = propose(config, found, RegistryKeys(keys={"acme": "..."}))
-    written = add(config, made).result
+    draft = propose(config, found, RegistryKeys(keys={"acme": "..."}))
+    written = add(config, draft).result
 
-The token opens the document; a provider's key opens the provider. They are two things, and only what somebody says, or
-a provider on the registry's own origin, makes them one.
+The token gives access to the registry, an API key to a provider. The token is used as an API key only if the user says so, or
+if the provider is on the registry's own origin.
 """
 
 from asyncio import to_thread
@@ -52,14 +52,14 @@ OWNER = owner_of(
 )  # fmt: skip
 
 NAMED = 20
-"""Skipped entries that are named; the others are counted."""
+"""Maximum number of skipped entries that are listed by name; the others are counted."""
 
 Key: TypeAlias = Literal["given", "token", "kept", "not needed", "none"]
-"""Which key a provider has after adding: one given for it, the registry's token, the one it had."""
+"""The API key that a provider has after adding: one given for it, the registry's token, or the one that it already had."""
 KEYS: dict[Key, str] = {
     "given": "with its own key",
     "token": "the registry's token is its key",
-    "kept": "its key is as before",
+    "kept": "its key is unchanged",
     "not needed": "no key needed",
     "none": "no key yet",
 }
@@ -70,52 +70,52 @@ class FetchedRegistry(Struct, kw_only=True):
 
     registry: Registry
     url: str | None = None
-    """Where it is; None for one that was pasted, which is not renewed."""
+    """None: it was pasted and cannot be refreshed."""
     token: str | None = None
-    """The token that opened it, as it stands in the file: it may be a reference."""
+    """The accepted token, in the form for the file: it may be a reference."""
 
     def __repr__(self) -> str:
-        return f"Found({masked_url(self.url or '')!r})"
+        return f"FetchedRegistry({masked_url(self.url or '')!r})"
 
 
 class RegistryKeys(Struct, kw_only=True):
-    """What a person says about a registry that is to be added."""
+    """The user's API keys for the providers of a registry."""
 
     keys: dict[str, str] = field(default_factory=dict)
-    """Providers' keys by id."""
+    """API keys by provider ID."""
     token_is_key: bool = False
-    """Whether the token is the key of all its providers, as Kimi Code takes it."""
+    """Whether the token is the API key of all its providers, as Kimi Code treats it."""
 
     def __repr__(self) -> str:
-        return f"Given(keys of {list(self.keys)})"
+        return f"RegistryKeys(keys of {list(self.keys)})"
 
 
 class RegistryItem(Struct, kw_only=True):
-    """A provider that is to be written."""
+    """A provider of the registry that will be written."""
 
     listed: RegistryProvider
     key: Key
     made: Imported
 
     @property
-    def wants_key(self) -> bool:
+    def needs_key(self) -> bool:
         return self.key == "none"
 
 
 class RegistryDraft(Struct, kw_only=True):
-    """What adding or renewing a registry would write."""
+    """The changes that adding or refreshing a registry would make."""
 
     title: str
-    """Its address as it may be shown."""
+    """Its URL, without secrets."""
     items: list[RegistryItem]
     left: list[Left]
-    """What was left out, and why."""
+    """Skipped entries, with the reason."""
     vanished: list[str] = field(default_factory=list)
-    """Providers that came from it and that it does not have any more."""
+    """Providers that came from it and are no longer in it."""
 
 
 class Only(Struct, frozen=True):
-    """Which of a registry's providers and models are added; all by default."""
+    """The providers and models of a registry to add; all by default."""
 
     provider: str | None = None
     models: list[str] = field(default_factory=list)
@@ -123,10 +123,10 @@ class Only(Struct, frozen=True):
 
 
 async def fetched(config: Config, url: str, tokens: Iterable[str]) -> FetchedRegistry:
-    """The registry at an address, opened by the first of the tokens that does; without any, if it is open.
+    """Fetches a registry with the first token that it accepts, or without a token.
 
     Raises:
-        ModelbayError: the address or a token is none; it is not to be had, or no registry.
+        ModelbayError: the URL or a token is invalid, it could not be fetched, or it is not a registry.
     """
     url = url.strip()
     try:
@@ -145,26 +145,26 @@ async def fetched(config: Config, url: str, tokens: Iterable[str]) -> FetchedReg
 
 
 def pasted(content: Json, url: str | None = None, token: str | None = None) -> FetchedRegistry:
-    """A registry whose text is at hand; with `url`, it was fetched from there.
+    """A registry from its content. `url`: it was fetched from there.
 
     Raises:
-        ModelbayError: it is no registry.
+        ModelbayError: it is not a registry.
     """
     return FetchedRegistry(registry=parse_registry(content, url), url=url, token=token)
 
 
 def propose(config: Config, found: FetchedRegistry, given: RegistryKeys, only: Only | None = None) -> RegistryDraft:
-    """What adding a registry writes, or adding it again with a new token.
+    """The changes that adding a registry would make, also for adding it again with a new token.
 
     Raises:
-        ModelbayError: a key was given for a provider that it does not have, or nothing can be written.
+        SourceError: a key was given for an unknown provider, or no provider can be added.
     """
     only = only or Only()
     known = {one.id for one in found.registry.providers}
     for id in [*given.keys, *([only.provider] if only.provider is not None else [])]:
         if id not in known:
             raise SourceError(
-                f'the registry has no provider "{id}" that can be used', hint=f"it has {', '.join(sorted(known))}"
+                f'the registry has no usable provider "{id}"', hint=f"choose one of: {', '.join(sorted(known))}"
             )
     made = RegistryDraft(title=masked_url(found.url or "a registry"), items=[], left=list(found.registry.left))
     taken = {folded(id): id for id in config.providers}
@@ -174,11 +174,11 @@ def propose(config: Config, found: FetchedRegistry, given: RegistryKeys, only: O
             continue
         old = config.providers.get(listed.id)
         if old is not None and not _comes_from(old, found.url):
-            why = "there is a provider of that name already, which is not of this registry"
+            why = "a provider with this ID already exists and is not from this registry"
             made.left.append(Left(listed.id, why))
             continue
         if (twin := taken.get(folded(listed.id), listed.id)) != listed.id:
-            made.left.append(Left(listed.id, f"its id differs from your provider {twin} in case only"))
+            made.left.append(Left(listed.id, f"its ID differs only in case from your provider {twin}"))
             continue
         item = _item(config, found, given, listed, old)
         item.made.only = chosen
@@ -187,8 +187,8 @@ def propose(config: Config, found: FetchedRegistry, given: RegistryKeys, only: O
         raise SourceError(f"{made.title} has no model {', '.join(only.models)}")
     if not made.items:
         raise SourceError(
-            f"nothing of {made.title} can be added: {made.left[0].where}: {made.left[0].why}",
-            hint=f"take the other one out first: modelbay provider remove {quote(made.left[0].where)}",
+            f"no provider of {made.title} can be added: {made.left[0].where}: {made.left[0].why}",
+            hint=f"remove the existing provider first: modelbay provider remove {quote(made.left[0].where)}",
         )
     if found.registry.incomplete is None and only == Only():
         made.vanished = [id for id in members(config, found.url) if id not in found.registry.named]
@@ -196,15 +196,15 @@ def propose(config: Config, found: FetchedRegistry, given: RegistryKeys, only: O
 
 
 def _chosen(listed: RegistryProvider, only: Only) -> list[str]:
-    """The models of a provider that are named."""
+    """The models of a provider that the user named."""
     return [id for id in listed.models if id in only.models or f"{listed.id}/{id}" in only.models]
 
 
 def renewal(config: Config, found: FetchedRegistry) -> RegistryDraft:
-    """What renewing a registry writes: as adding it again does, with the keys that its providers have.
+    """The changes of a refresh: those of adding it again, with the existing keys.
 
     Raises:
-        ModelbayError: nothing can be written.
+        SourceError: no provider can be written.
     """
     made = propose(config, found, RegistryKeys())
     still = {id for id, entry in config.providers.items() if entry.static}
@@ -214,10 +214,10 @@ def renewal(config: Config, found: FetchedRegistry) -> RegistryDraft:
 
 
 def alias_of(made: RegistryDraft, name: str) -> str:
-    """The alias of a model that is to be the default, by it or by its wire id.
+    """The alias of the new default model, from its alias or model ID.
 
     Raises:
-        ModelbayError: it is none of the registry's.
+        SourceError: the registry has no such model.
     """
     for item in made.items:
         for wire_id in item.made.models:
@@ -228,20 +228,21 @@ def alias_of(made: RegistryDraft, name: str) -> str:
 
 
 def notes(made: RegistryDraft, written: list[WrittenProvider]) -> list[tuple[str, bool]]:
-    """What is left to do after adding, each with whether it is a warning."""
+    """Notes for the user after adding, each with a flag for warnings."""
     found: list[tuple[str, bool]] = [(note, True) for one in written for note in one.notes]
     for item, one in zip(made.items, (one for one in written if not one.gone), strict=True):
         id = item.listed.id
         if one.elsewhere:
-            moved = f"{id} was not moved: the registry now says {one.elsewhere}, for which its API key was not given"
-            found.append((f"{moved}; to follow: --provider-key {id}=KEY", True))
-        elif item.wants_key:
+            found.append((not_moved(id, one.elsewhere), True))
+        elif item.needs_key:
             found.append((f"{quote(id)} has no API key yet: modelbay key set {quote(id)}", True))
         if item.listed.guessed:
             guess = f'Protocol guessed as "{item.listed.type}" for {id}'
             found.append((f'{guess}: edit "type" in config.toml if requests fail', False))
         if one.models.incomplete:
-            found.append((f"{id}: no model was removed, as the list is incomplete: {one.models.incomplete}", False))
+            found.append(
+                (f"{id}: no model was removed, because the list is incomplete: {one.models.incomplete}", False)
+            )
         found += [(f"{name}: {why}", False) for name, why in one.models.kept.items()]
     found += [(f"skipped: {left.where}: {left.why}", True) for left in made.left[:NAMED]]
     if len(made.left) > NAMED:
@@ -249,14 +250,22 @@ def notes(made: RegistryDraft, written: list[WrittenProvider]) -> list[tuple[str
     return found
 
 
+def not_moved(id: str, elsewhere: str) -> str:
+    """The note that a provider keeps its URL, because its API key may not be sent to the new one."""
+    return (
+        f"{id} keeps its URL: the registry now has {elsewhere}, but the API key was not given for that origin; "
+        f"to move it, add the registry again with --provider-key {id}=KEY"
+    )
+
+
 def write(
     edit: Edit, made: RegistryDraft, default_model: str | None = None, *, again: bool = True
 ) -> list[WrittenProvider]:
-    """Adds and renews the providers, in the order of `made.items`, and removes those that vanished; `default_model` is an
-    alias. Without `again`, which renewing is, models that the user took out stay out.
+    """Adds and updates the providers, in the order of `made.items`, and removes `made.vanished`. `default_model` is an alias.
+    A refresh (not `again`) does not add models that the user removed.
 
     Raises:
-        ConfigError: something would not be usable.
+        ConfigError: the configuration would be invalid.
     """
     gone = [_removed(edit, id) for id in made.vanished if edit.get("providers", id) is not None]
     written = [imported.write(edit, item.made, again=again) for item in made.items]
@@ -269,7 +278,7 @@ def write(
 def add(
     config: Config, made: RegistryDraft, *, default_model: str | None = None, dry_run: bool = False
 ) -> Edited[list[WrittenProvider]]:  # fmt: skip
-    """Does what `write` does, in the file. Where there is no default model yet, one of these becomes it."""
+    """Applies `write` to the file. If no default model is set yet, one of these becomes the default."""
 
     def change(edit: Edit) -> list[WrittenProvider]:
         written = write(edit, made, default_model)
@@ -284,7 +293,7 @@ def add(
 
 
 def remember(made: RegistryDraft) -> None:
-    """Keeps what the registry said, once that is written."""
+    """Stores the state of the registry, after it is written."""
     for item in made.items:
         imported.remember(item.made)
     for id in made.vanished:
@@ -297,7 +306,7 @@ def members(config: Config, url: str | None) -> list[str]:
 
 
 def urls_of(config: Config) -> dict[str, list[str]]:
-    """The registries that there are providers of, each with the tokens that stand there."""
+    """The registries of all configured providers by URL, each with its tokens."""
     found: dict[str, list[str]] = {}
     for entry in config.providers.values():
         source = entry.source or {}
@@ -309,14 +318,14 @@ def urls_of(config: Config) -> dict[str, list[str]]:
 
 
 def token_of(entry: ProviderEntry) -> str | None:
-    """The registry's token that stands at a provider, which may be a reference."""
+    """The registry's token in a provider's entry, which may be a reference."""
     token = (entry.source or {}).get("apiKey")
     return token.strip() or None if isinstance(token, str) else None
 
 
 def _removed(edit: Edit, id: str) -> WrittenProvider:
     gone = changes.remove_provider(edit, id)
-    notes = [f"there is no default model any more; it was {gone.default_model}"] * bool(gone.default_model)
+    notes = [f"the default model was {gone.default_model}; none is set now"] * bool(gone.default_model)
     return WrittenProvider(provider=id, models=Merged(removed=gone.models), gone=True, notes=notes)
 
 
@@ -349,7 +358,7 @@ def _item(
 def _key(
     config: Config, found: FetchedRegistry, given: RegistryKeys, listed: RegistryProvider, old: ProviderEntry | None
 ) -> tuple[Key, str | None]:
-    """Which key a provider is to have, and what is to be written for that."""
+    """The origin of a provider's API key, and the key to write (None: no change)."""
     if listed.id in given.keys:
         return "given", given.keys[listed.id]
     token = found.token
@@ -357,7 +366,7 @@ def _key(
         return "token", token
     if old is not None:
         if old.api_key and old.api_key == token_of(old):
-            return "token", token  # it was the registry's token, and turns with it
+            return "token", token  # the old token was its key, so the new token becomes its key too
         if old.api_key or old.env or old.oauth or old.auth == "none" or has_auth_header(old):
             return "kept", None
     if token and found.url and origin(found.url) == origin(listed.api):
@@ -367,7 +376,7 @@ def _key(
 
 
 def _source(found: FetchedRegistry, old: ProviderEntry | None) -> Table | None:
-    """Where it is renewed from, with the token that opened it just now."""
+    """The provider's `source` table, with the accepted token."""
     if found.url is None:
         return None
     kept = dict(old.source) if old is not None and old.source else {}
@@ -384,10 +393,10 @@ def _comes_from(entry: ProviderEntry, url: str | None) -> bool:
 
 
 def _opened(config: Config, url: str, token: str) -> str:
-    """The token itself, which may stand elsewhere. A keyring or a command may block.
+    """The value of a token that may be a reference. A keyring or a command may block.
 
     Raises:
-        ModelbayError: it is not there, or no token, or was given for another host.
+        ModelbayError: it cannot be read, contains invalid characters, or was given for another origin.
     """
     text = resolve_reference(token, config, (str(origin(url)),))
     if not is_key(text):
@@ -396,24 +405,24 @@ def _opened(config: Config, url: str, token: str) -> str:
         )
     bound = bound_origin(token, config)
     if bound not in (None, str(origin(url))):
-        raise ConfigError(f"this token was given for {bound}, and is not sent to {origin(url)}")
+        raise ConfigError(f"the registry's token was given for {bound} and is not sent to {origin(url)}")
     return text
 
 
 async def _fetched(config: Config, url: str, token: str | None) -> FetchedRegistry:
     text = await to_thread(_opened, config, url, token) if token else None
     where = origin(url)
-    authorisation: Headers = {"Authorization": Secret(text, where).prefixed("Bearer ")} if text else {}
+    authorization: Headers = {"Authorization": Secret(text, where).prefixed("Bearer ")} if text else {}
     endpoint = Endpoint(
-        url=url, headers=authorisation, protocol="openai_chat", dialect=PLAIN, origin=where, provider=""
+        url=url, headers=authorization, protocol="openai_chat", dialect=PLAIN, origin=where, provider=""
     )  # fmt: skip
     line = ProviderClient(config)
     try:
         found = await documents.fetch(line, url, [where], endpoint)
     except ProviderError as error:
-        error.message = f"failed to fetch the registry: {error.message}"
+        error.message = f"Could not fetch the registry: {error.message}"
         if error.status in (401, 403):
-            error.hint = f"with a new token: modelbay provider add {quote(masked_url(url))} --api-key TOKEN"
+            error.hint = f"pass a new token: modelbay provider add {quote(masked_url(url))} --api-key TOKEN"
         raise
     finally:
         await line.aclose()

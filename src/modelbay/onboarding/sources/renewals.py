@@ -1,4 +1,4 @@
-"""Asking again where providers came from: one question for all that share a source."""
+"""Reads the sources of providers for a refresh. Providers that share a source share one request."""
 
 from contextlib import suppress
 from functools import partial
@@ -24,7 +24,7 @@ from modelbay.providers.upstream import upstream
 
 
 async def of_manifest(config: Config, line: ProviderClient, entry: ProviderEntry) -> SourceUpdate:
-    """What a provider's manifest says."""
+    """Reads a provider's manifest."""
     source = entry.source or {}
     url, base = str(source["url"]), upstream(config, entry).base_url
     trusted = [manifests.typed(url), origin(base)]
@@ -63,7 +63,7 @@ async def of_manifest(config: Config, line: ProviderClient, entry: ProviderEntry
 
 
 def _keyed(config: Config, entry: ProviderEntry) -> Endpoint | None:
-    """Where the provider's key goes already; None where it has none."""
+    """The provider's endpoint with its API key; None: it has no key."""
     with suppress(MissingCredential):
         return endpoint_at(config, upstream(config, entry), "/chat/completions")
     return None
@@ -73,27 +73,27 @@ def _keyed(config: Config, entry: ProviderEntry) -> Endpoint | None:
 
 
 async def of_catalogs(config: Config, line: ProviderClient, entries: list[ProviderEntry]) -> list[SourceUpdate]:
-    """What models.dev, or another list, says of each provider that was added from there."""
-    shelves: dict[str | None, ProviderCatalog | ModelbayError] = {}
+    """Reads models.dev or another catalog for the providers that were added from it."""
+    opened: dict[str | None, ProviderCatalog | ModelbayError] = {}
     answers = []
     for entry in entries:
         url = (entry.source or {}).get("url")
-        if url not in shelves:
+        if url not in opened:
             try:
-                shelves[url] = await catalogs.opened(config, url)
+                opened[url] = await catalogs.opened(config, url)
             except ModelbayError as error:
-                shelves[url] = error
-        answers.append(_of_catalog(config, shelves[url], entry))
+                opened[url] = error
+        answers.append(_of_catalog(config, opened[url], entry))
     return answers
 
 
-def _of_catalog(config: Config, shelf: ProviderCatalog | ModelbayError, entry: ProviderEntry) -> SourceUpdate:
+def _of_catalog(config: Config, catalog: ProviderCatalog | ModelbayError, entry: ProviderEntry) -> SourceUpdate:
     try:
-        if isinstance(shelf, ModelbayError):
-            raise shelf
-        if shelf.problem:  # a list of another day must not take back what a newer one has brought
-            raise SourceError(shelf.problem.partition(";")[0])
-        made = catalogs.renewal(config, shelf, entry)
+        if isinstance(catalog, ModelbayError):
+            raise catalog
+        if catalog.problem:  # an old list must not undo changes that came from a newer one
+            raise SourceError(catalog.problem.partition(";")[0])
+        made = catalogs.renewal(config, catalog, entry)
     except ModelbayError as error:
         return SourceUpdate(kind=CATALOG, providers=[entry.id], error=error)
 
@@ -110,7 +110,7 @@ def _of_catalog(config: Config, shelf: ProviderCatalog | ModelbayError, entry: P
 
 
 async def of_registries(config: Config, line: ProviderClient, entries: list[ProviderEntry]) -> list[SourceUpdate]:
-    """What each registry says of all its providers, also those that nobody asked for."""
+    """Reads the registries of these providers. All providers of a registry are updated."""
     wanted = {str((entry.source or {}).get("url")).strip() for entry in entries}
     tokens = registries.urls_of(config)
     return [await _of_registry(config, url, tokens.get(url, [])) for url in tokens if url in wanted]
@@ -126,11 +126,11 @@ async def _of_registry(config: Config, url: str, tokens: list[str]) -> SourceUpd
 
     def write(edit: Edit, agreed: bool) -> list[WrittenProvider]:
         written = registries.write(edit, made, again=False)
-        keyless = {item.listed.id for item in made.items if item.wants_key}
+        keyless = {item.listed.id for item in made.items if item.needs_key}
         for one in written:
             _note(one, keyless=one.provider in keyless)
         if written and made.left:
-            written[-1].notes += [f"left out of the registry: {left.where}: {left.why}" for left in made.left]
+            written[-1].notes += [f"skipped in the registry: {left.where}: {left.why}" for left in made.left]
         return written
 
     def remember(agreed: bool) -> None:
@@ -141,22 +141,19 @@ async def _of_registry(config: Config, url: str, tokens: list[str]) -> SourceUpd
 
 def _note(one: WrittenProvider, *, keyless: bool) -> None:
     if one.elsewhere:
-        one.notes.append(
-            f"it stays where it is: the registry says {one.elsewhere} now, for which its key was not given; to follow, add "
-            f"the registry again with --provider-key {one.provider}=KEY"
-        )
+        one.notes.append(registries.not_moved(one.provider, one.elsewhere))
     elif keyless:
-        one.notes.append(f"it has no key yet: modelbay key set {quote(one.provider)}")
+        one.notes.append(f"{one.provider} has no API key yet: modelbay key set {quote(one.provider)}")
 
 
 # Logins
 
 
 async def of_login(config: Config, line: ProviderClient, entry: ProviderEntry) -> SourceUpdate:
-    """What the service lists that one is logged in to."""
+    """Reads the list of models of a login's service."""
     login, endpoint = logins.managing(entry), models_endpoint(config, entry)
     if login is None or endpoint is None:
-        raise ConfigError(f'no service lists the models of provider "{entry.id}"', provider=entry.id)
+        raise ConfigError(f'provider "{entry.id}" has no list of models', provider=entry.id)
     body = await line.fetch(endpoint)
     models, gaps = managed.models_of(body, login), managed.gaps_of(body)
 

@@ -1,6 +1,6 @@
-"""A provider that comes from a list, written, and written again: what the list decides is renewed, the user's own stays.
+"""Writes and updates a provider from a catalog or registry, and keeps the user's own settings.
 
-Of its models `merging` sees to that; here it is the provider itself, whose key belongs to where it is.
+`merge` does this for the models. This module does it for the provider's entry, whose API key belongs to one origin.
 """
 
 from msgspec import Struct, field
@@ -18,39 +18,39 @@ from modelbay.providers.upstream import upstream
 from modelbay.secrecy import masked_url, secret_header
 
 SECRETS = ("api_key", "api_key_env", "env", "custom_headers", "oauth", "tls")
-"""What of a provider is for its host and for no other."""
+"""Keys of a provider that may be sent to its own host only."""
 KEYS = ("api_key", "oauth")
-"""What of a model is."""
+"""Keys of a model that may be sent to its own host only."""
 PLACE = ("type", "base_url", "dialect", "api_key", "api_key_env")
-"""What is written together or not at all."""
+"""Keys of a provider that are written together or not at all."""
 SHOWN = ("type", "base_url", "dialect")
-"""What of that is told when it changes: where calls go, and in which protocol."""
+"""Keys of a provider whose change is reported: they decide the URL and the protocol of calls."""
 
 
 class Imported(Struct, kw_only=True):
-    """What a list says of one provider."""
+    """A provider from a catalog or registry, ready to be written."""
 
     id: str
     table: Table = field(default_factory=dict)
-    """The keys of the provider that are to be written; those that it has beside stay."""
+    """The provider's keys to write. Other keys of an existing entry do not change."""
     models: dict[str, Table] = field(default_factory=dict)
-    """By wire id."""
+    """The models' tables by model ID."""
     names: dict[str, str] = field(default_factory=dict)
-    """The aliases of those that are not called by their wire ids."""
+    """Aliases by model ID, for models whose alias is not derived from the model ID."""
     owner: Ownership
     only: list[str] = field(default_factory=list)
-    """The IDs of the new models to write; none: all."""
+    """IDs of the new models to write; empty: all."""
     gaps: Gaps = field(default_factory=Gaps)
-    """Its models that could not be read."""
+    """Models that could not be read."""
     may_move: bool = False
-    """Whether the provider's secrets may go to another host: the user gave the key for it just now."""
+    """Whether the provider may move to another host, because the user just gave an API key for it."""
 
     def __repr__(self) -> str:
         return f"Imported({self.id!r}, {len(self.models)} models)"
 
 
 def owner_of(keys: tuple[str, ...]) -> Ownership:
-    """What is a list's that fills in these keys. Its models can be told by their size, which it never leaves out."""
+    """Ownership of a list that sets these keys. It always sets `max_context_size`, which identifies its models."""
 
     def wrote(provider: str, alias: str, table: Table) -> bool:
         return alias.startswith(f"{provider}/") and "max_context_size" in table
@@ -59,10 +59,10 @@ def owner_of(keys: tuple[str, ...]) -> Ownership:
 
 
 def write(edit: Edit, made: Imported, *, again: bool = False) -> WrittenProvider:
-    """Adds the provider, or renews it. Models that the user took out come back only if it is added `again`.
+    """Adds or updates the provider. Models that the user removed are added again only with `again`.
 
     Raises:
-        ConfigError: something would not be usable, or an alias belongs to another provider.
+        ConfigError: the configuration would be invalid, or an alias belongs to another provider.
     """
     last = merging.recall(made.id)
     if edit.get("providers", made.id) is None:
@@ -87,14 +87,14 @@ def write(edit: Edit, made: Imported, *, again: bool = False) -> WrittenProvider
 
 
 def remember(made: Imported) -> None:
-    """Keeps what the list said, once that is written: whatever is otherwise the next time is the user's."""
+    """Stores the written values. Values that differ from them at the next refresh were changed by the user."""
     memory = merging.seen(str(made.table.get("base_url", "")), made.models, merging.recall(made.id), made.gaps)
     merging.remember(made.id, memory)
 
 
 def _shown(value: object) -> str:
-    """A key of a provider, for people: no secret of its address."""
-    return "nothing" if value is None else masked_url(value) if isinstance(value, str) else "another table"
+    """A value of a provider for display, without secrets of a URL."""
+    return "(not set)" if value is None else masked_url(value) if isinstance(value, str) else "another table"
 
 
 def _merged(edit: Edit, made: Imported, last: Memory | None, *, again: bool) -> Merged:
@@ -113,7 +113,7 @@ def _merged(edit: Edit, made: Imported, last: Memory | None, *, again: bool) -> 
 
 
 def _at_home(edit: Edit, made: Imported) -> dict[str, Table]:
-    """The models without those that are somewhere else than their provider, whose key would be taken there."""
+    """The models without those on another origin than their provider, to which the provider's API key would be sent."""
     home = origin_of(edit, made.id, edit.get("providers", made.id))
 
     def stays(table: Table) -> bool:
@@ -126,20 +126,20 @@ def _at_home(edit: Edit, made: Imported) -> dict[str, Table]:
 
 
 def _elsewhere(edit: Edit, made: Imported) -> str | None:
-    """The host that the provider would move to, where there are secrets that would come along."""
+    """The new origin, if the provider would move and its secrets would be sent there; otherwise None."""
     old = edit.get("providers", made.id)
     if not any(old.get(key) for key in SECRETS) and not _keyed(edit, made.id):
         return None
     if "base_url" not in made.table and "type" not in made.table:
         return None
     there, new = origin_of(edit, made.id, old), origin_of(edit, made.id, {**old, **made.table})
-    # of one that cannot be used as it is, only the words tell whether it stays
+    # the origin of an invalid entry is unknown: compare the text of the URLs
     stays = new == there if there else old.get("base_url") == made.table.get("base_url")
-    return None if stays else str(new or "an address that cannot be used")
+    return None if stays else str(new or "an invalid URL")
 
 
 def origin_of(edit: Edit, id: str, table: Table) -> Origin | None:
-    """Where a provider's table leads; None where it cannot be used."""
+    """The origin of a provider's table; None: the table is invalid."""
     try:
         return upstream(Config(path=edit.path), provider_entry(id, table)).origin
     except (ConfigError, Unusable):
@@ -147,7 +147,7 @@ def origin_of(edit: Edit, id: str, table: Table) -> Origin | None:
 
 
 def _keyed(edit: Edit, id: str) -> list[str]:
-    """The provider's models that have keys of their own, which go where the provider is."""
+    """The provider's models that have their own API keys and the provider's URL."""
     return [
         alias
         for alias, table in edit.models_of(id).items()
@@ -158,7 +158,7 @@ def _keyed(edit: Edit, id: str) -> list[str]:
 def _check_alone(edit: Edit, made: Imported, new: str) -> None:
     """
     Raises:
-        ConfigError: beside the key that was given for the new place there are secrets that were given for the old one.
+        ConfigError: the provider has other secrets that were given for the old origin.
     """
     headers = edit.get("providers", made.id, "custom_headers") or {}
     others = [
@@ -167,7 +167,7 @@ def _check_alone(edit: Edit, made: Imported, new: str) -> None:
     others += [f"the key of model {alias}" for alias in _keyed(edit, made.id)]
     if others:
         raise ConfigError(
-            f'provider "{made.id}" is at {new} now, and {others[0]} was given for where it was',
-            hint=f"take that out of {edit.path} first",
+            f'provider "{made.id}" moved to {new}, but {others[0]} was given for the old URL',
+            hint=f"remove it from {edit.path} first",
             provider=made.id,
         )

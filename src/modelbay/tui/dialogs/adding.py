@@ -8,7 +8,7 @@ from textual.app import App
 
 from modelbay.catalog.summary import counted
 from modelbay.onboarding.local_servers import LocalServer, local_servers
-from modelbay.onboarding.recognition import recognise, suggested_id
+from modelbay.onboarding.recognition import recognize, suggested_id
 from modelbay.onboarding.setup.entry import free_id
 from modelbay.onboarding.setup.machine import Setup
 from modelbay.onboarding.setup.steps import Given, Step
@@ -19,7 +19,7 @@ from modelbay.providers.presets import Preset
 from modelbay.tui.dialogs.anything import AddAnything
 from modelbay.tui.dialogs.custom import CustomProvider
 from modelbay.tui.dialogs.known import KnownProvider
-from modelbay.tui.dialogs.known import row as offer_row
+from modelbay.tui.dialogs.known import row as entry_row
 from modelbay.tui.dialogs.manifest import ManifestForm
 from modelbay.tui.dialogs.menu import Menu
 from modelbay.tui.dialogs.progress import Progress
@@ -77,12 +77,12 @@ async def add_provider(app: App[Any], state: AppState, way: str | None = None) -
 
 
 async def _known(app: App[Any], state: AppState) -> Added | None:
-    shelf: ProviderCatalog | None = await app.push_screen_wait(
+    catalog: ProviderCatalog | None = await app.push_screen_wait(
         Progress("Fetching the catalog of models.dev", partial(catalogs.opened, state.config))
     )
-    if shelf is None:
+    if catalog is None:
         return None
-    known = [one for one in catalogs.offers(shelf) if not one.wire.refused and one.models]
+    known = [one for one in catalogs.search(catalog) if not one.wire.refused and one.models]
     known.sort(key=lambda one: one.name.lower())
 
     def find(words: str) -> list[CatalogEntry]:
@@ -90,9 +90,9 @@ async def _known(app: App[Any], state: AppState) -> Added | None:
         found = [one for one in known if all(word in f"{one.id} {one.name}".lower() for word in wanted)]
         return sorted(found, key=lambda one: not one.name.lower().startswith(words.lower()))
 
-    heading = f"Select a provider · {shelf.title}"
-    offer = await app.push_screen_wait(Menu(heading, known, offer_row, find=find))
-    return None if offer is None else await app.push_screen_wait(KnownProvider(state, shelf, offer))
+    heading = f"Select a provider · {catalog.title}"
+    entry = await app.push_screen_wait(Menu(heading, known, entry_row, find=find))
+    return None if entry is None else await app.push_screen_wait(KnownProvider(state, catalog, entry))
 
 
 async def _local(app: App[Any], state: AppState) -> Added | None:
@@ -116,7 +116,7 @@ async def add_local_server(app: App[Any], state: AppState, one: LocalServer) -> 
     """
     if one.locked:
         return await app.push_screen_wait(CustomProvider(state, one.base_url))
-    id, taken = suggested_id(recognise(one.base_url)), list(state.config.providers)
+    id, taken = suggested_id(recognize(one.base_url)), list(state.config.providers)
     given = Given(id=free_id(taken, id) if id in taken else id)
     setup = Setup(state.config)
     start = partial(setup.start, one.base_url, given)

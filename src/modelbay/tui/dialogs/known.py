@@ -25,24 +25,24 @@ class KnownProvider(Form[Added]):
 
     working = "adding it"
 
-    def __init__(self, state: AppState, shelf: ProviderCatalog, offer: CatalogEntry) -> None:
+    def __init__(self, state: AppState, catalog: ProviderCatalog, entry: CatalogEntry) -> None:
         super().__init__()
-        self._state, self._shelf, self._offer = state, shelf, offer
-        self._first = catalogs.propose(state.config, shelf, offer.id, CatalogValues())
-        self.heading = f"Add {offer.name}"
+        self._state, self._catalog, self._entry = state, catalog, entry
+        self._first = catalogs.propose(state.config, catalog, entry.id, CatalogValues())
+        self.heading = f"Add {entry.name}"
 
     def fields(self) -> Iterable[Widget]:
         yield Static(Content(self._about()), classes="about")
         for name in self._first.missing:
             yield Field(name, "Base URL" if name == BASE_URL else name)
-        yield key_field("API key", "" if self._first.wants_key else "Optional")
+        yield key_field("API key", "" if self._first.needs_key else "Optional")
 
     def problems(self) -> dict[str, str]:
         found = {name: f"{name} cannot be empty." for name in self._first.missing if not self.value(name)}
         if BASE_URL in self._first.missing and (problem := dialog.base_url_problem(self.value(BASE_URL))):
             found[BASE_URL] = problem
         key = self.value("api_key")
-        if self._first.wants_key and not key:
+        if self._first.needs_key and not key:
             found["api_key"] = "API key cannot be empty."
         elif problem := dialog.api_key_problem(key):
             found["api_key"] = problem
@@ -52,10 +52,10 @@ class KnownProvider(Form[Added]):
         values = {name: self.value(name) for name in self._first.missing if name != BASE_URL}
         base = self.value(BASE_URL) if BASE_URL in self._first.missing else None
         given = Given(
-            kind="catalog", catalog=self._shelf, api_key=self.value("api_key") or None, base_url=base, values=values
+            kind="catalog", catalog=self._catalog, api_key=self.value("api_key") or None, base_url=base, values=values
         )
         setup = Setup(self._state.config)
-        step = await setup.start(self._offer.id, given)
+        step = await setup.start(self._entry.id, given)
         if isinstance(step, SetupQuestion):
             self.reject(step.field.rpartition(".")[2], step.problem or step.missing or "Required")
         elif (added := await follow(self.app, self._state, setup, step, quick=True)) is not None:
@@ -63,14 +63,14 @@ class KnownProvider(Form[Added]):
 
     def _about(self) -> str:
         made = self._first
-        words = [f"Your key will be saved to {self._state.config.path}"] if made.wants_key else []
+        words = [f"Your key will be saved to {self._state.config.path}"] if made.needs_key else []
         words += [f"Keys are at {made.key_url}"] if made.key_url else []
         if BASE_URL in made.missing:
             words.append("The catalog declares no endpoint for this provider: enter its base URL.")
         return "\n".join(words) or "It takes calls without a key."
 
 
-def row(offer: CatalogEntry) -> ListRow:
-    """An offer in a list."""
-    where = offer.wire.base_url or "its own address"
-    return ListRow(offer.name, where, counted(len(offer.models), "model"))
+def row(entry: CatalogEntry) -> ListRow:
+    """An entry in a list."""
+    where = entry.wire.base_url or "its own address"
+    return ListRow(entry.name, where, counted(len(entry.models), "model"))

@@ -96,7 +96,7 @@ class PreviewDialog(Dialog[str]):
 
     def action_diff(self) -> None:
         self._diff = not self._diff
-        text = Content(self._preview.diff or "nothing would change") if self._diff else self._facts()
+        text = Content(self._preview.diff or "no changes") if self._diff else self._facts()
         self.query_one("#preview-text", Static).update(text)
 
     def action_scroll(self, by: int) -> None:
