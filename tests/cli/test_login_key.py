@@ -100,13 +100,14 @@ def test_logging_out_removes_the_platform(bay: Inside, sim: Simulator) -> None:
 def test_a_script_must_give_the_key(bay: Inside, sim: Simulator) -> None:
     run = log_in(bay, sim)
     assert (
-        run.code == 2 and "--api-key - to read it from standard input; keys are at https://platform.kimi.com" in run.err
+        run.code == 2
+        and "--api-key - to read it from standard input; get an API key at https://platform.kimi.com" in run.err
     )
 
 
 def test_a_person_is_asked_for_the_key_and_chooses_models(tmp_path: Path, sim: Simulator) -> None:
     with Person(tmp_path, "login", "moonshot-ai", "--base-url", f"{sim.url}/v1") as person:
-        person.sees("Keys are at https://platform.kimi.ai").sees("API key for Kimi Platform").types(KEY)
+        person.sees("Get an API key at https://platform.kimi.ai").sees("API key for Kimi Platform").types(KEY)
         person.sees("2 models").sees("[x] kimi-k2-sim").sees("Models").types("1").sees("Models").types("")
         person.sees("Logged in to moonshot-ai").sees("Default model: moonshot-ai/kimi-k2-thinking-sim")
         assert person.ends() == 0

@@ -285,7 +285,7 @@ def test_a_vendor_that_wants_a_key_says_where_to_get_one(bay: Inside):
 openrouter is OpenRouter
 error: --api-key: OpenRouter requires an API key
 
-hint: pass --api-key KEY, or --api-key - to read it from standard input; keys are at https://openrouter.ai/keys
+hint: pass --api-key KEY, or --api-key - to read it from standard input; get an API key at https://openrouter.ai/keys
 """,
         )
     )
@@ -458,7 +458,7 @@ def test_several_deployments_have_models_of_their_own(bay: Inside):
     wrong = bay(
         "provider", "add", "azure", "--id", "z", "--resource", "acme", "--api-key", "k", *named, "--base-model", "x=y"
     )
-    assert (wrong.code, "--base-model: x is not one of the models to add" in wrong.err) == (2, True)
+    assert (wrong.code, "--base-model x is not one of the models to add" in wrong.err) == (2, True)
 
 
 def test_azure_wants_a_deployment_and_a_resource(bay: Inside):

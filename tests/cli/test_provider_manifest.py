@@ -410,7 +410,7 @@ def test_the_key_is_sent_where_it_is_wanted_and_only_to_the_base_url(bay: Inside
     acme.pages[LISTED] = Page(EXTENDED.encode(), key=KEY)
     run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
     assert run.code == 1
-    assert "add --api-key KEY" in run.err
+    assert "pass --api-key KEY" in run.err
     bay.done("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
     asked = [(one.target, one.headers.get("authorization")) for one in acme.asked if one.target.startswith("GET")]
     assert {target for target, key in asked if key} == {f"GET {LISTED}"}

@@ -35,7 +35,7 @@ def written(person: Sitting) -> dict[str, Any]:
 
 async def opens_manager(person: Sitting) -> None:
     await person.says("/provider")
-    await person.sees("Providers", "[ Add New Platform ]")
+    await person.sees("Providers", "[ Add new provider ]")
 
 
 async def chooses_way(person: Sitting, number: int) -> None:
@@ -107,7 +107,7 @@ async def test_a_custom_provider_with_models_that_are_fetched_and_marked(
 ):
     async with sitting(configured, home=home) as person:
         await chooses_way(person, 1)
-        await person.sees("Custom provider", "Provider API", "As the base URL tells")
+        await person.sees("Custom provider", "Provider API", "Detect from base URL")
         await person.types("acme")
         await person.presses("enter")
         await person.types("Acme AI")
@@ -146,7 +146,7 @@ async def test_the_base_url_tells_the_protocol(
 ):
     async with sitting(configured, home=home) as person:
         await chooses_way(person, 1)
-        await person.sees("As the base URL tells")
+        await person.sees("Detect from base URL")
         await person.types("acme")
         await person.presses("enter")
         await person.types("Acme AI")
@@ -256,7 +256,7 @@ async def test_a_vendor_of_the_catalog_takes_its_key_and_brings_its_models(home:
         await person.types("groq")
         await person.sees("https://api.groq.com/openai/v1")
         await person.presses("enter")
-        await person.sees("Add Groq", "Your key will be saved to")
+        await person.sees("Add Groq", "The API key will be saved to")
         await person.presses("enter")
         await person.sees("API key cannot be empty.")
         await person.types("gsk-secret-0123")
@@ -277,7 +277,7 @@ async def test_a_manifest_is_shown_before_it_is_written(home: Path, configured: 
         mine.calls["/v1/chat/completions"] = "/v1/chat/completions"
         async with sitting(configured, home=home) as person:
             await chooses_way(person, 2)
-            await person.sees("Provider defined", "Manifest URL")
+            await person.sees("Add by manifest", "Manifest URL")
             await person.types(f"{mine.url}/v1/models?provider=true")
             await person.presses("enter")
             await person.types(KEY)
@@ -297,9 +297,9 @@ async def test_embedded_json_is_pasted(home: Path, configured: str, simulator: S
     text = msgspec.json.encode([manifest, {"models": {"sim-1": {"id": "sim-1", "name": "Sim One"}}}]).decode()
     async with sitting(configured, home=home) as person:
         await chooses_way(person, 2)
-        await person.sees("Provider defined")
+        await person.sees("Add by manifest")
         await person.presses("up", "right")
-        await person.sees("Paste the JSON")
+        await person.sees("Paste the provider's JSON")
         await person.presses("down")
         from textual import events
 
@@ -314,7 +314,7 @@ async def test_embedded_json_is_pasted(home: Path, configured: str, simulator: S
 async def test_nothing_given_says_the_guides_words(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
         await chooses_way(person, 2)
-        await person.sees("Provider defined")
+        await person.sees("Add by manifest")
         await person.presses("ctrl+s")
         await person.sees("Provide a manifest URL or embedded JSON")
 
@@ -359,7 +359,7 @@ async def test_a_server_on_this_machine_that_wants_a_key_goes_through_the_dialog
     config = configured.replace(simulator.url, "https://elsewhere.example")
     async with sitting(config, home=home) as person:
         await chooses_way(person, 4)
-        await person.sees("Servers on this machine", "requires an API key")
+        await person.sees("Local servers", "requires an API key")
         await person.presses("enter")
         await person.sees("Custom provider", f"{simulator.url}/v1")
 

@@ -114,7 +114,7 @@ async def test_logging_in_shows_the_code_and_waits_for_the_approval(home: Path, 
         await person.says("/login")
         await person.sees("Select a platform", "Kimi Code", "provider own")
         await person.presses("end", "enter")
-        await person.sees("Open", "/simulate/approve", "and approve the code", "waiting for the approval")
+        await person.sees("Open", "/simulate/approve", "and approve the code", "waiting for approval")
         await person.sees("Select a model", "mine")
         await person.presses("enter")
         await person.says("Hello")
@@ -129,7 +129,7 @@ async def test_a_login_that_is_denied_takes_its_code_away_and_can_be_tried_again
         await person.sees("denied")
         await person.sees_no("/simulate/approve")
         await person.presses("enter")
-        await person.sees("/simulate/approve", "waiting for the approval")
+        await person.sees("/simulate/approve", "waiting for approval")
         await person.sees("Select a model", "mine")
 
 

@@ -104,9 +104,9 @@ def test_from_nothing_to_an_answer_and_out_again(tmp_path: Path, provider: Site,
     try:
         terminal.sees("Welcome to modelbay")
         terminal.presses("a")
-        terminal.sees("Provider's manifest")
+        terminal.sees("Provider manifest")
         terminal.presses("Down", "Down", "Down", "Enter")
-        terminal.sees("Provider defined")
+        terminal.sees("Add by manifest")
         terminal.types(f"{provider.url}/v1/models?provider=true")
         terminal.presses("Enter")
         terminal.types(KEY)

@@ -62,7 +62,7 @@ def read_key(option: str, prompt: str) -> str:
 def asked_key(whose: str, url: str | None, *, needed: bool) -> str:
     """The API key from a hidden prompt. `url`: the provider's page with API keys."""
     if url:
-        terminal.note(f"Keys are at {url}")
+        terminal.note(f"Get an API key at {url}")
     return asked_secret(f"API key for {whose}" + ("" if needed else " (empty if none is needed)"), needed=needed)
 
 

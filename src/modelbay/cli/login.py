@@ -137,7 +137,7 @@ def _by_key(config: Config, way: presets.LoginMethod, key: str | None, base_url:
         if not asks():
             raise Invalid(
                 [f"--api-key: {way.title} requires an API key"],
-                f"pass --api-key KEY, or --api-key - to read it from standard input; keys are at {way.key_url}",
+                f"pass --api-key KEY, or --api-key - to read it from standard input; get an API key at {way.key_url}",
             )
         key = asked_key(way.title, way.key_url, needed=True)
     with terminal.waiting(f"Listing the models of {way.title}"):

@@ -31,7 +31,7 @@ TITLES: dict[Kind, str] = {
     "azure": "an Azure resource",
     "vertexai": "Google's Vertex AI",
     "catalog": "a catalog provider",
-    "local": "a server on this machine",
+    "local": "a local server",
 }
 NATIVE: tuple[Kind, ...] = ("azure", "vertexai")
 """Kinds with their own URL scheme, which cannot be added as custom providers."""

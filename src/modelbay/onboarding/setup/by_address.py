@@ -166,9 +166,7 @@ async def looked_at(run: SetupRun, id: str) -> NewProvider:
 
 async def local(run: SetupRun) -> Recognized:
     """A local model server, chosen by the user if several answer."""
-    servers: list[LocalServer] = await run.once(
-        "local", "Looking for servers on this machine", lambda: local_servers(run.config)
-    )
+    servers: list[LocalServer] = await run.once("local", "Looking for local servers", lambda: local_servers(run.config))
     new = [one for one in servers if one.provider is None]
     if not new:
         raise ConfigError("No local server found" if not servers else "All local servers are already added")

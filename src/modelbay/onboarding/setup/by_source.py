@@ -373,14 +373,14 @@ async def by_catalog(run: SetupRun, id: str) -> ByCatalog:
         draft = catalogs.propose(run.config, catalog, id, values)
     if draft.needs_key or "api_key" in run.said:
         names = "".join(f", or --api-key '{{env:{name}}}' to read ${name}" for name in draft.entry.key_names)
-        where = f"; keys are at {draft.key_url}" if draft.key_url else ""
+        where = f"; get an API key at {draft.key_url}" if draft.key_url else ""
         question = SetupQuestion(
             field="api_key",
             label=f"API key for {draft.entry.name}",
             default=None,
             secret=True,
             missing=f"{draft.entry.name} requires an API key",
-            about=[f"Keys are at {draft.key_url}"] if draft.key_url else [],
+            about=[f"Get an API key at {draft.key_url}"] if draft.key_url else [],
             hint=f"pass --api-key KEY, --api-key - to read it from standard input{names}{where}",
         )
         values.api_key = run.ask(question, key_problem, given=given.api_key or None)

@@ -41,7 +41,7 @@ def key_question(made: Draft, *, required: bool = False, whose: str | None = Non
     """The question for a provider's API key."""
     preset = made.preset
     name = whose or (preset.name if preset else made.id)
-    where = f"; keys are at {preset.key_url}" if preset and preset.key_url else ""
+    where = f"; get an API key at {preset.key_url}" if preset and preset.key_url else ""
     if preset and preset.addressing == "vertexai":
         where = "; or pass --project ID and --location PLACE to use Google's default credentials"
     return SetupQuestion(
@@ -51,7 +51,7 @@ def key_question(made: Draft, *, required: bool = False, whose: str | None = Non
         secret=True,
         required=required,
         missing=f"{name} requires an API key",
-        about=[f"Keys are at {preset.key_url}"] if preset and preset.key_url else [],
+        about=[f"Get an API key at {preset.key_url}"] if preset and preset.key_url else [],
         hint=f"pass --api-key KEY, or --api-key - to read it from standard input{where}",
     )
 

@@ -1,4 +1,4 @@
-"""The ways to add a provider, each from its first question to the entry that is written."""
+"""Adding a provider: the menu of ways, and the dialogs of each way."""
 
 from functools import partial
 from typing import Any
@@ -37,12 +37,12 @@ class Way(Struct):
 
 
 WAYS = (
-    Way("any", "Name, URL or file", "whatever you have: modelbay finds out what it is"),
-    Way("known", "Known third-party provider", "from the catalog of models.dev"),
+    Way("any", "Name, URL or file", "modelbay detects the kind"),
+    Way("known", "Known third-party provider", "from the models.dev catalog"),
     Way("custom", "Custom provider", "a base URL, OpenAI compatible or another protocol"),
-    Way("manifest", "Provider's manifest", "a URL, or JSON that the provider gives you"),
-    Way("registry", "Custom registry (api.json)", "several providers from one address"),
-    Way("local", "Server on this machine", "Ollama, LM Studio, llama.cpp, vLLM …"),
+    Way("manifest", "Provider manifest", "a URL, or JSON from the provider"),
+    Way("registry", "Custom registry (api.json)", "several providers from one URL"),
+    Way("local", "Local server", "Ollama, LM Studio, llama.cpp, vLLM …"),
 )
 
 
@@ -52,7 +52,7 @@ def _own_vendors() -> list[Way]:
 
 
 async def add_provider(app: App[Any], state: AppState, way: str | None = None) -> Added | None:
-    """Asks for a way, unless one is named, and goes it; what was added, or None."""
+    """Asks how to add a provider, unless `way` is given, and adds it. None if the user cancels."""
     vendor = None
     if way is None:
         ways = [*_own_vendors(), *WAYS]
@@ -78,7 +78,7 @@ async def add_provider(app: App[Any], state: AppState, way: str | None = None) -
 
 async def _known(app: App[Any], state: AppState) -> Added | None:
     catalog: ProviderCatalog | None = await app.push_screen_wait(
-        Progress("Fetching the catalog of models.dev", partial(catalogs.opened, state.config))
+        Progress("Fetching the models.dev catalog", partial(catalogs.opened, state.config))
     )
     if catalog is None:
         return None
@@ -97,22 +97,22 @@ async def _known(app: App[Any], state: AppState) -> Added | None:
 
 async def _local(app: App[Any], state: AppState) -> Added | None:
     found: list[LocalServer] | None = await app.push_screen_wait(
-        Progress("Looking for servers on this machine", partial(local_servers, state.config))
+        Progress("Looking for local servers", partial(local_servers, state.config))
     )
     if found is None:
         return None
     new = [one for one in found if one.provider is None]
     if not new:
-        state.say("No server answers on its usual port" if not found else "All that answer are connected already")
+        state.say("No local server found" if not found else "All local servers are already added")
         return None
-    one = await app.push_screen_wait(Menu("Servers on this machine", new, server_row))
+    one = await app.push_screen_wait(Menu("Local servers", new, server_row))
     return None if one is None else await add_local_server(app, state, one)
 
 
 async def add_local_server(app: App[Any], state: AppState, one: LocalServer) -> Added | None:
-    """Adds a server that answers here: with all of its models if they are few, else with those that are marked.
+    """Adds a local server with all its models, or with those that the user marks if there are many.
 
-    A server that requires an API key is added in the custom dialog.
+    A server that requires an API key is added in the dialog for custom providers.
     """
     if one.locked:
         return await app.push_screen_wait(CustomProvider(state, one.base_url))

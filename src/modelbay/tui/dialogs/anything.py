@@ -17,7 +17,7 @@ from modelbay.tui.state import AppState
 
 class AddAnything(Form[Added]):
     heading = "Add a provider"
-    working = "reading it"
+    working = "recognizing it"
 
     def __init__(self, state: AppState, vendor: Preset | None = None) -> None:
         super().__init__()
@@ -27,11 +27,11 @@ class AddAnything(Form[Added]):
 
     def fields(self) -> Iterable[Widget]:
         if self._vendor is None:
-            about = "A vendor's name, a URL, a file or JSON: modelbay finds out what it is."
+            about = "A vendor's name, a URL, a file or JSON: modelbay detects the kind."
             yield Static(Content(about), classes="about")
             yield Field("what", "Name, URL, file", placeholder="openai, https://api.acme.example/v1, models.json")
         elif self._vendor.key_url:
-            yield Static(Content(f"Keys are at {self._vendor.key_url}"), classes="about")
+            yield Static(Content(f"Get an API key at {self._vendor.key_url}"), classes="about")
         yield key_field("API key or token", "If it is required")
 
     def problems(self) -> dict[str, str]:

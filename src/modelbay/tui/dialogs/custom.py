@@ -1,4 +1,4 @@
-"""The form of a provider's fields: to add a custom provider, or to edit one that is configured."""
+"""Forms with a provider's fields: to add a custom provider, or to edit a configured one."""
 
 from collections.abc import Iterable
 from typing import cast
@@ -25,13 +25,13 @@ from modelbay.tui.state import AppState
 from modelbay.tui.widgets.controls import ChoiceField, InputPair, LabeledRow, TextButton
 
 UNCHANGED = "…"
-"""Stands for the value of a header that is there and is not shown."""
+"""Placeholder for the value of an existing header, which is not shown."""
 NAMED = 8
-"""Models that are named in the form; the others are counted."""
+"""Maximum number of models that are listed by name; the others are counted."""
 
 
 class ProviderForm(Form[Added]):
-    """What both forms have: headers, models, and the way through the steps."""
+    """Common parts of both forms: headers, models and the steps of the setup."""
 
     keys = "↑↓ field · Enter next · Ctrl-S save · Esc cancel"
     working = "testing the connection"
@@ -41,11 +41,11 @@ class ProviderForm(Form[Added]):
         self._state = state
         self._setup = Setup(state.config)
         self._chosen: list[ModelRow] | None = None
-        """The models that were chosen from the provider's list."""
+        """The models chosen from the provider's list."""
         self._seen: list[Model] = []
 
     def given(self) -> Given:
-        """What the fields say."""
+        """The values of the fields."""
         raise NotImplementedError
 
     def rows(self) -> Iterable[Widget]:
@@ -53,7 +53,7 @@ class ProviderForm(Form[Added]):
         yield Static(id="chosen", classes="about")
         yield Vertical(id="models", classes="rows")
         yield Horizontal(
-            TextButton("Fetch models", id="fetch"), TextButton("Add a model by hand", id="add-model"), classes="pushes"
+            TextButton("Fetch models", id="fetch"), TextButton("Add a model manually", id="add-model"), classes="pushes"
         )
         yield Vertical(id="headers", classes="rows")
         yield Horizontal(TextButton("Add a header", id="add-header"), TextButton("Save", id="save"), classes="pushes")
@@ -94,7 +94,7 @@ class ProviderForm(Form[Added]):
         self.action_submit()
 
     def by_hand(self) -> list[ModelRow]:
-        """The models whose rows were written in."""
+        """The models that the user entered manually."""
         return [ModelRow(*(text.strip() for text in pair.values)) for pair in self._pairs("models")]
 
     def headers(self) -> list[HeaderRow]:
@@ -104,13 +104,13 @@ class ProviderForm(Form[Added]):
         return list(self.query_one(f"#{table}").query(InputPair))
 
     async def choose(self, step: Step) -> None:
-        """Has the user choose among the models of a preview; a question is shown at its field."""
+        """Lets the user choose from the models of a preview. A question is shown at its field."""
         if isinstance(step, SetupQuestion):
             self.refuse(step)
             return
         assert isinstance(step, Preview)
         if not step.models:
-            raise ConfigError("The provider lists no models", hint="add a model by hand")
+            raise ConfigError("The provider lists no models", hint="add a model manually")
         self._seen = step.models
         taken = await choose_models(self.app, step)
         if taken is None:
@@ -123,7 +123,7 @@ class ProviderForm(Form[Added]):
         self.show_chosen()
 
     def show_chosen(self) -> None:
-        """Names the models that were chosen; of many, some."""
+        """Shows the chosen models: the first ones by name."""
         rows = self._chosen or []
         named = ", ".join(row.name for row in rows[:NAMED]) + f" and {len(rows) - NAMED:,} more" * (len(rows) > NAMED)
         said = self.query_one("#chosen", Static)
@@ -131,7 +131,7 @@ class ProviderForm(Form[Added]):
         said.update(Content(f"{len(rows):,} of {max(len(self._seen), len(rows)):,} models: {named}"))
 
     def refuse(self, question: SetupQuestion) -> None:
-        """Shows a question at its field, or raises it where there is none."""
+        """Shows a question at its field, or raises it if there is no such field."""
         problem = question.problem or question.missing or f"{question.label}: Required"
         if question.error is not None and question.field == "models":
             raise question.error
@@ -152,7 +152,7 @@ class CustomProvider(ProviderForm):
         yield Field("id", "Provider ID", placeholder="myprovider")
         yield Field("name", "Display name", placeholder="My AI Provider")
         yield LabeledRow(
-            "Provider API", ChoiceField({"": "As the base URL tells"} | cast(dict[str, str], dialog.APIS), id="api")
+            "Provider API", ChoiceField({"": "Detect from base URL"} | cast(dict[str, str], dialog.APIS), id="api")
         )
         yield Field("base_url", "Base URL", value=self._base_url, placeholder="https://api.myprovider.com/v1")
         yield key_field("API key", "Optional. Leave empty if you manage auth via headers.")
@@ -177,7 +177,7 @@ class CustomProvider(ProviderForm):
         )  # fmt: skip
         found = dialog.problems(form, list(self._state.config.providers), detects=True)
         if (preset := native_at(self.value("base_url"))) is not None:
-            found["base_url"] = f"This is {preset.name}: add it as a known provider, which calls it natively"
+            found["base_url"] = f"This is {preset.name}: add it as a known provider, not as a custom one"
         return found
 
     @on(TextButton.Pressed, "#fetch")
@@ -195,11 +195,11 @@ class CustomProvider(ProviderForm):
         step = await self._setup.look_at_fields(looked)
         if isinstance(step, Preview):
             table = step.table
-            if given.protocol is None:  # the URL may be shortened now, and tell no protocol any more
+            if given.protocol is None:  # the URL may be shortened below, and then no longer shows the protocol
                 self.query_one(ChoiceField).choose(protocol_of(str(table["type"])))
             if (url := str(table["base_url"])) != given.base_url:
                 self.query_one("#field-base_url", Field).value = url
-            if not step.models and step.chosen:  # the URL was of a call, which names its model
+            if not step.models and step.chosen:  # the URL was that of a call, which contains the model ID
                 self._chosen = [ModelRow(id, id) for id in step.chosen]
                 self.show_chosen()
                 return
@@ -209,7 +209,7 @@ class CustomProvider(ProviderForm):
         if not self.given().models:
             await self._fetch()
         if not self.given().models:
-            raise ConfigError("At least one model is required", hint="fetch them, or add one by hand")
+            raise ConfigError("At least one model is required", hint="fetch the models, or add one manually")
         step = await self._setup.custom(self.given())
         if isinstance(step, SetupQuestion):
             self.refuse(step)
@@ -228,12 +228,12 @@ class EditProvider(ProviderForm):
         self.heading = f"Edit {id}"
         self._problem = problem
         self._kept = ""
-        """The key that was rejected and is saved if it is submitted again."""
+        """The rejected API key. It is saved if the user submits it again."""
 
     def fields(self) -> Iterable[Widget]:
         entry = self._entry
         yield Field("name", "Display name", value=entry.name or "", placeholder=entry.id)
-        yield Field("base_url", "Base URL", value=entry.base_url or "", placeholder="that of its type")
+        yield Field("base_url", "Base URL", value=entry.base_url or "", placeholder="the default of its type")
         yield key_field("API key", "unchanged" if entry.api_key or entry.env else "none")
         yield from self.rows()
 
@@ -288,7 +288,7 @@ class EditProvider(ProviderForm):
         step = await self._setup.edit(self._entry.id, given)
         key = self.value("api_key")
         if isinstance(step, SetupQuestion) and step.field == "api_key.again" and key and key == self._kept:
-            step = await self._setup.answer("")  # it may be good for calls alone
+            step = await self._setup.answer("")  # some keys are valid for calls, but not for the list of models
         if isinstance(step, SetupQuestion):
             if step.field == "api_key.again":
                 self._kept = key

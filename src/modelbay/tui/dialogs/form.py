@@ -1,4 +1,4 @@
-"""Fields to fill in: each with its label, and under it what is wrong with it, said while it is typed."""
+"""Forms: fields with a label, and with the problem of the value below, which is updated during typing."""
 
 from collections.abc import Iterable
 from typing import ClassVar, TypeVar
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Field(Vertical):
-    """A label, a line to write in, and room for what is wrong."""
+    """A label, an input line, and a line for the problem."""
 
     def __init__(
         self, name: str, label: str, *, value: str = "", placeholder: str = "", secret: bool = False
@@ -30,7 +30,7 @@ class Field(Vertical):
         self._input.cursor_blink = False
         self._wrong = Static(classes="wrong")
         self.touched = bool(value)
-        """Whether somebody has written in it; what is wrong with one that is still blank is not said yet."""
+        """Whether the user has typed in it. Problems of untouched fields are not shown."""
 
     def compose(self) -> ComposeResult:
         with Horizontal(classes="line"):
@@ -51,16 +51,16 @@ class Field(Vertical):
         return self._input
 
     def wrong(self, problem: str | None) -> None:
-        """Says what is wrong, or nothing."""
+        """Shows the problem; None hides it."""
         self._wrong.display = bool(problem)
         self._wrong.update(Content(problem or ""))
 
 
 class Form(Dialog[T]):
-    """A dialog of fields. Enter goes to the next one, and submits in the last; so does Ctrl-S anywhere."""
+    """A dialog with fields. Enter moves to the next field, and submits in the last one. Ctrl-S submits in any field."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        # of priority, so that letters that are typed just behind them are the next field's
+        # with priority, so that keys typed right after them go to the next field
         Binding("up,shift+tab", "step(-1)", show=False, priority=True),
         Binding("down,tab", "step(1)", show=False, priority=True),
         Binding("enter", "enter", show=False, priority=True),
@@ -68,22 +68,22 @@ class Form(Dialog[T]):
     ]
     keys = "↑↓ field · Enter next, submit · Esc cancel"
     working = "working"
-    """What is said while `finish` runs."""
+    """Status line while `finish` runs."""
     first: str = ""
-    """The field that has the focus at first; "": the first one that is blank."""
+    """Name of the field that is focused at first; "": the first empty one."""
     rejected: tuple[str, str, str] = ("", "", "")
-    """A field, its value, and what was wrong with that when it was used."""
+    """Name of a field, its rejected value, and the problem."""
 
     def fields(self) -> Iterable[Widget]:
-        """The fields, and what stands between them."""
+        """The fields and other widgets of the form."""
         raise NotImplementedError
 
     def problems(self) -> dict[str, str]:
-        """What is wrong now, by the name of the field."""
+        """The current problems by field name."""
         return {}
 
     async def finish(self) -> None:
-        """Does what the form is for, and dismisses it. A ModelbayError is said, and the form stays."""
+        """Submits the form and dismisses it. After a ModelbayError, the form shows the error and stays open."""
         raise NotImplementedError
 
     def content(self) -> Iterable[Widget]:
@@ -101,7 +101,7 @@ class Form(Dialog[T]):
 
     @on(Input.Changed)
     def check_field(self, event: Input.Changed) -> None:
-        """Says what is wrong with the fields that were written in."""
+        """Shows the problems of the touched fields."""
         for field in event.input.ancestors:
             if isinstance(field, Field) and event.value:
                 field.touched = True
@@ -118,7 +118,7 @@ class Form(Dialog[T]):
         return found
 
     def reject(self, name: str, problem: str) -> bool:
-        """Says at a field what was wrong with its value; False if there is no such field."""
+        """Shows at a field why its value was rejected. False if there is no such field."""
         for field in self.query(Field):
             if field.key == name:
                 self.rejected = (name, field.value.strip(), problem)
@@ -140,7 +140,7 @@ class Form(Dialog[T]):
         elif here is not None and here is not chain[-1]:
             self.focus_next()
         else:
-            # behind the letters that the field has not taken in yet
+            # after the keys that the field has not processed yet
             (here or self).call_later(self.action_submit)
 
     def action_submit(self) -> None:

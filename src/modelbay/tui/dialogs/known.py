@@ -1,4 +1,4 @@
-"""Adding a vendor that is known: its key, and what else its address wants."""
+"""Adding a provider of the catalog: its API key, and the values that its URL requires."""
 
 from collections.abc import Iterable
 
@@ -21,9 +21,9 @@ BASE_URL = "base_url"
 
 
 class KnownProvider(Form[Added]):
-    """What is still to be said of a vendor of the catalog before it can be written."""
+    """Asks for the values that a catalog entry requires."""
 
-    working = "adding it"
+    working = "adding the provider"
 
     def __init__(self, state: AppState, catalog: ProviderCatalog, entry: CatalogEntry) -> None:
         super().__init__()
@@ -63,14 +63,14 @@ class KnownProvider(Form[Added]):
 
     def _about(self) -> str:
         made = self._first
-        words = [f"Your key will be saved to {self._state.config.path}"] if made.needs_key else []
-        words += [f"Keys are at {made.key_url}"] if made.key_url else []
+        words = [f"The API key will be saved to {self._state.config.path}"] if made.needs_key else []
+        words += [f"Get an API key at {made.key_url}"] if made.key_url else []
         if BASE_URL in made.missing:
-            words.append("The catalog declares no endpoint for this provider: enter its base URL.")
-        return "\n".join(words) or "It takes calls without a key."
+            words.append("The catalog has no base URL for this provider.")
+        return "\n".join(words) or "No API key is required."
 
 
 def row(entry: CatalogEntry) -> ListRow:
     """An entry in a list."""
-    where = entry.wire.base_url or "its own address"
+    where = entry.wire.base_url or "depends on your account"
     return ListRow(entry.name, where, counted(len(entry.models), "model"))

@@ -1,4 +1,4 @@
-"""Logging in by a device's code, by a key, by Google's credentials; and out."""
+"""Login by device code, API key or Google's credentials, and logout."""
 
 from asyncio import to_thread
 from collections.abc import Iterable
@@ -36,12 +36,12 @@ from modelbay.tui.widgets.virtual_list import ListRow
 
 
 async def log_in(app: App[Any], state: AppState, name: str = "") -> Added | None:
-    """Asks where, unless `name` says it, and logs in there."""
+    """Asks for a platform, unless `name` is one, and logs in to it."""
     platforms = logging_in.platforms(state.config)
     platform = next((one for one in platforms if one.id == name), None)
     if platform is None:
         chosen = next((one for one in platforms if name and name in one.id), None)
-        heading = f'There is no platform "{name}"' if name else "Select a platform"
+        heading = f'Unknown platform "{name}": select one' if name else "Select a platform"
         platform = await app.push_screen_wait(Menu(heading, platforms, _row, at=chosen))
     if platform is None:
         return None
@@ -54,19 +54,21 @@ async def log_in(app: App[Any], state: AppState, name: str = "") -> Added | None
     if done is None:
         return None
     models = f": {counted(len(done.written.models), 'model')}" if done.written else ""
-    state.say(f"Logged in to {platform.title}{models}" if done.new else f"Logged in already{models}, as listed now")
+    state.say(
+        f"Logged in to {platform.title}{models}" if done.new else f"Already logged in to {platform.title}{models}"
+    )
     return Added([logging_in.target(state.config, platform.id).entry.id])
 
 
 def _row(platform: Platform) -> ListRow:
-    how = {"device": "by a code", "key": "by an API key", "adc": "by Google's credentials"}
+    how = {"device": "device code", "key": "API key", "adc": "Google's credentials"}
     return ListRow(platform.title, how[platform.by])
 
 
 class DeviceLogin(Dialog[LoggedIn]):
-    """Shows the code and where to enter it, and waits until somebody has approved it there."""
+    """Shows the device code and the URL, and waits until the user approves the code there."""
 
-    keys = "Enter opens the page in a browser, or tries again after a failure · Esc cancel"
+    keys = "Enter open in browser, or retry · Esc cancel"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", show=False)]
 
     def __init__(self, state: AppState, platform: Platform) -> None:
@@ -79,13 +81,13 @@ class DeviceLogin(Dialog[LoggedIn]):
         yield Static(id="code", classes="about")
 
     def on_mount(self) -> None:
-        self.during("waiting for the approval", self._log_in)
+        self.during("waiting for approval", self._log_in)
 
     async def _log_in(self) -> None:
         to = await to_thread(logging_in.target, self._state.config, self._platform.id)
         try:
             done = await logging_in.log_in(self._state.config, to, self._show)
-        finally:  # a code that was denied or has expired must not be typed any more
+        finally:  # hide the code, because it may be denied or expired
             self._page = ""
             self.query_one("#code", Static).update("")
         self.dismiss(done)
@@ -105,7 +107,7 @@ class DeviceLogin(Dialog[LoggedIn]):
 
 
 class KeyLogin(Form[Added]):
-    working = "trying the key"
+    working = "testing the API key"
 
     def __init__(self, state: AppState, platform: LoginMethod) -> None:
         super().__init__()
@@ -113,7 +115,7 @@ class KeyLogin(Form[Added]):
         self.heading = platform.title
 
     def fields(self) -> Iterable[Widget]:
-        yield Static(Content(f"Keys are at {self._platform.key_url}"), classes="about")
+        yield Static(Content(f"Get an API key at {self._platform.key_url}"), classes="about")
         yield key_field()
 
     def problems(self) -> dict[str, str]:
@@ -131,19 +133,19 @@ class KeyLogin(Form[Added]):
 
 async def _by_google(app: App[Any], state: AppState) -> Added | None:
     found: Google | None = await app.push_screen_wait(
-        Progress("Checking Google's credentials", partial(logging_in.check_google, state.config))
+        Progress("Requesting a token from Google", partial(logging_in.check_google, state.config))
     )
     if found is None:
         return None
     if found.provider is not None:
-        state.say(f"Google gives a token to {found.account or found.kind}; {found.provider} is ready")
+        state.say(f"Google accepts {found.account or found.kind}; {found.provider} is ready to use")
         return Added([found.provider])
     return await app.push_screen_wait(VertexForm(state, found))
 
 
 class VertexForm(Form[Added]):
     heading = "Vertex AI"
-    working = "adding it"
+    working = "adding the provider"
 
     def __init__(self, state: AppState, found: Google) -> None:
         super().__init__()
@@ -151,7 +153,7 @@ class VertexForm(Form[Added]):
 
     def fields(self) -> Iterable[Widget]:
         found = self._found
-        words = f"Google gives a token to {found.account or found.kind}, by {found.where}."
+        words = f"Google accepts {found.account or found.kind} (from {found.where})"
         yield Static(Content(words), classes="about")
         yield Field("project", "Project", value=found.project or "")
         yield Field("location", "Location", value=found.location or "global")
@@ -171,7 +173,7 @@ class VertexForm(Form[Added]):
 
 
 class _Account(Struct):
-    """Something that one can log out of."""
+    """A login, or a provider with an API key, that the user can remove."""
 
     provider: str
     title: str
@@ -179,7 +181,7 @@ class _Account(Struct):
 
 
 async def log_out(app: App[Any], state: AppState) -> None:
-    """Asks what to forget: a login, or a provider with its key."""
+    """Asks for a login or a provider with an API key, and removes it."""
     accounts = []
     for entry in state.config.providers.values():
         vendor = logins.managing(entry)
@@ -187,9 +189,9 @@ async def log_out(app: App[Any], state: AppState) -> None:
         if entry.oauth:
             accounts.append(_Account(entry.id, title, "login"))
         elif entry.api_key:
-            accounts.append(_Account(entry.id, title, f"key · {entry.base_url or entry.type}"))
+            accounts.append(_Account(entry.id, title, f"API key · {entry.base_url or entry.type}"))
     if not accounts:
-        state.say("Nothing to log out of")
+        state.say("There is no login or API key to remove")
         return
     current = next((one for one in accounts if one.provider == state.provider), None)
     chosen = await app.push_screen_wait(
@@ -197,13 +199,13 @@ async def log_out(app: App[Any], state: AppState) -> None:
     )
     if chosen is None:
         return
-    about = [("Provider", chosen.provider), ("Goes", "its login, models and key, from this machine")]
-    if await app.push_screen_wait(Confirm(f"Log out of {chosen.title}", about, "Go on?")):
+    about = [("Provider", chosen.provider), ("Removed", "login or API key, and models, from config.toml")]
+    if await app.push_screen_wait(Confirm(f"Log out of {chosen.title}", about, "Log out?")):
         problem = None
         if state.config.providers[chosen.provider].oauth:
             problem = (await logging_in.log_out(state.config, chosen.provider)).ended.problem
         else:
             await to_thread(removal.remove, state.config.path, [chosen.provider])
         await state.reload()
-        also = f"; the server did not revoke the login: {problem}" if problem else ""
+        also = f"; the server did not revoke the tokens: {problem}" if problem else ""
         state.say(f"Logged out of {chosen.title}{also}")

@@ -1,4 +1,4 @@
-"""Adding a provider by what it says of itself: its manifest's URL, or JSON that it hands out."""
+"""Adding a provider by its manifest: a URL, or JSON from the provider."""
 
 from collections.abc import Iterable
 
@@ -17,8 +17,8 @@ from modelbay.tui.widgets.controls import ChoiceField, LabeledRow
 
 
 class ManifestForm(Form[Added]):
-    heading = "Provider defined"
-    working = "reading what the provider says of itself"
+    heading = "Add by manifest"
+    working = "reading the manifest"
 
     def __init__(self, state: AppState) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class ManifestForm(Form[Added]):
     def fields(self) -> Iterable[Widget]:
         yield LabeledRow("Model source", ChoiceField({"url": "Manifest URL", "json": "Embedded JSON"}, id="kind"))
         yield Field("url", "Manifest URL", placeholder="https://provider.example/v1/models?provider=true")
-        yield Static(Content("Paste the JSON that the provider gives you:"), id="paste", classes="about")
+        yield Static(Content("Paste the provider's JSON:"), id="paste", classes="about")
         yield TextArea(id="json", compact=True)
         yield key_field("API key", "If the provider requires one")
 

@@ -1,4 +1,4 @@
-"""The provider manager: what is connected, what of it goes, and the way to more."""
+"""The provider manager: lists the providers, to edit, delete or add one."""
 
 from collections.abc import Iterable
 from typing import ClassVar, Literal
@@ -18,18 +18,18 @@ from modelbay.tui.state import AppState
 from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
 
 PAGE = 8
-"""Rows at a time."""
+"""Number of visible rows."""
 Line = Group | Literal["add"]
 
 
 class Wish(Struct):
-    """What the user wants of the manager: the providers to edit, or to add one."""
+    """The user's choice: the providers to edit; empty: add a provider."""
 
     edit: list[str] = []
 
 
 class Providers(DeletableList[Wish]):
-    """Ends with what the user wants: to add a provider, or to edit one."""
+    """Returns the user's choice: to add a provider, or to edit one."""
 
     heading = "Providers"
     keys = "↑↓ navigate · ←→ page · Enter or E edit · D delete · Esc close"
@@ -93,7 +93,7 @@ class Providers(DeletableList[Wish]):
 
 def _row(line: Line) -> ListRow:
     if line == "add":
-        return ListRow("[ Add New Platform ]")
+        return ListRow("[ Add new provider ]")
     source = f" · {line.source}" if line.source else ""
     note = f"{counted(line.models, 'model')}{source} · {line.place}".rstrip(" ·")
     return ListRow(line.label, note, "← current" if line.current else "")

@@ -1,4 +1,4 @@
-"""Adding the providers of a registry, an api.json of somebody's."""
+"""Adding the providers of a registry (`api.json`)."""
 
 from collections.abc import Iterable
 
@@ -23,13 +23,14 @@ class RegistryForm(Form[Added]):
         self._state = state
 
     def fields(self) -> Iterable[Widget]:
-        yield Static(Content("Paste an api.json URL and its Bearer token."), classes="about")
+        yield Static(Content("Enter the URL of an api.json and its bearer token"), classes="about")
         yield Field("url", "Registry URL", placeholder="https://registry.example/api.json")
-        yield Field("token", "Bearer token", placeholder="Optional, where the registry is open", secret=True)
+        yield Field("token", "Bearer token", placeholder="If the registry requires one", secret=True)
 
     def problems(self) -> dict[str, str]:
         url = self.value("url")
         wrong = "Registry URL cannot be empty." if not url else dialog.base_url_problem(url)
+
         return {"url": wrong} if wrong else {}
 
     async def finish(self) -> None:
