@@ -1,4 +1,4 @@
-"""`modelbay export --write` into a file that has the entry already: what was given for another address does not stay."""
+"""`modelbay export --write` into a file with an existing entry: settings for another URL are removed."""
 
 import json
 import tomllib
@@ -116,7 +116,7 @@ def read(file: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("keys", [False, True])
 @pytest.mark.parametrize(("agent", "made"), FILES)
-def test_what_was_given_for_another_address_goes_and_is_reported(desk: Desk, agent: str, made: Any, keys: bool):
+def test_settings_for_another_url_are_removed_and_reported(desk: Desk, agent: str, made: Any, keys: bool):
     file = write(desk, agent, made(OLD))
     before = read(file)
     run = desk("export", agent, ID[agent], "--write", *(["--keys"] if keys else []))
@@ -136,8 +136,8 @@ def test_what_was_given_for_another_address_goes_and_is_reported(desk: Desk, age
 @pytest.mark.parametrize(
     ("agent", "made"), [case for case in FILES if case[0] != "kimi" or "models" not in case[1](OLD)]
 )
-def test_what_is_still_valid_at_the_same_address_stays(desk: Desk, agent: str, made: Any):
-    """Without --keys nothing new is written that could take the place of a key."""
+def test_settings_for_the_same_url_are_kept(desk: Desk, agent: str, made: Any):
+    """Without --keys, nothing is written that would replace a key."""
     file = write(desk, agent, made(NEW))
     if agent in ("kilo", "opencode") and ("apiKey" in file.read_text() or "Authorization" in file.read_text()):
         return  # a reference is written, of which one counts
@@ -164,7 +164,7 @@ def at(data: Any, path: tuple[str, ...]) -> Any:
         ("claude", claude(NEW, {"ANTHROPIC_AUTH_TOKEN": WAS}, apiKeyHelper="echo"), ["AUTH_TOKEN", "apiKeyHelper"]),
     ],
 )  # fmt: skip
-def test_of_the_settings_of_which_one_counts_the_new_one_is_left(desk: Desk, agent: str, text: str, gone: list[str]):
+def test_only_the_new_one_of_exclusive_settings_is_kept(desk: Desk, agent: str, text: str, gone: list[str]):
     file = write(desk, agent, text)
     run = desk("export", agent, ID[agent], "--write", "--keys")
     for name in gone:
@@ -172,8 +172,8 @@ def test_of_the_settings_of_which_one_counts_the_new_one_is_left(desk: Desk, age
     assert "X-Team" not in text or "blue" in file.read_text()
 
 
-def test_an_old_address_that_would_still_count_goes(desk: Desk):
-    """The package takes the base URL before an Azure resource, and a model's own address before its provider's."""
+def test_an_old_url_that_would_still_apply_is_removed(desk: Desk):
+    """The package prefers the base URL to an Azure resource, and a model's own URL to its provider's."""
     desk.file.write_text(
         '[providers.chat]\ntype = "azure"\nbase_url = "https://new.openai.azure.com"\napi_key = "sk-new-0123456789"\n'
         '[models."chat/m"]\nprovider = "chat"\nmodel = "m"\n'
@@ -185,12 +185,12 @@ def test_an_old_address_that_would_still_count_goes(desk: Desk):
     assert OLD not in file.read_text()
 
 
-def test_a_model_of_the_old_address_does_not_get_the_new_key(desk: Desk):
+def test_a_model_of_the_old_url_does_not_get_the_new_key(desk: Desk):
     own = f'[models.own]\nprovider = "chat"\nmodel = "m"\nbase_url = "{OLD}/v2"\n'
     file = write(desk, "kimi", kimi(OLD, own))
     desk.done("export", "kimi", "chat", "--write", "--keys")
     assert OLD not in file.read_text()
-    file = write(desk, "kimi", kimi(NEW, own))  # where it stays, the model's own address is its user's business
+    file = write(desk, "kimi", kimi(NEW, own))  # a model's own URL is kept if the user set it
     desk.done("export", "kimi", "chat", "--write", "--keys")
     assert OLD in file.read_text()
 
@@ -207,7 +207,7 @@ def test_a_credential_in_another_file_of_the_agent_is_an_error(desk: Desk):
 
 
 @pytest.mark.parametrize("agent", ["kilo", "opencode"])
-def test_the_key_of_a_login_of_that_name_is_not_used(desk: Desk, agent: str):
+def test_the_key_of_a_login_with_the_same_name_is_not_used(desk: Desk, agent: str):
     desk.write(f".local/share/{agent}/auth.json", json.dumps({"bare": {"type": "api", "key": WAS}}))
     run = desk("export", agent, "bare", "--write")
     assert read(file_of(desk, agent))["provider"]["bare"]["options"]["apiKey"] == "none"
@@ -231,7 +231,7 @@ HINDRANCES = [
 
 
 @pytest.mark.parametrize(("agent", "text", "said"), HINDRANCES)
-def test_what_keeps_the_agent_from_using_it_is_said(desk: Desk, agent: str, text: str, said: str):
+def test_a_setting_that_prevents_the_agent_from_using_it_is_reported(desk: Desk, agent: str, text: str, said: str):
     write(desk, agent, text)
     assert said in desk("export", agent, ID[agent], "--write", "--keys").err
 
@@ -244,19 +244,21 @@ def test_what_keeps_the_agent_from_using_it_is_said(desk: Desk, agent: str, text
         ("kimi", "KIMI_MODEL_NAME", "the environment variable KIMI_MODEL_NAME overrides"),
     ],
 )
-def test_the_shell_counts_too(desk: Desk, monkeypatch: pytest.MonkeyPatch, agent: str, name: str, said: str):
+def test_environment_variables_are_considered(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, agent: str, name: str, said: str
+):
     monkeypatch.setenv(name, "1")
     assert said in desk("export", agent, ID[agent], "--write", "--keys").err
 
 
-def test_a_projects_settings_count_too(desk: Desk):
+def test_project_settings_are_considered(desk: Desk):
     desk.write("project/.claude/settings.json", '{"env": {"ANTHROPIC_BASE_URL": "https://other.example"}}')
     run = desk("export", "claude", "claude", "--write", "--keys")
     assert ".claude/settings.json overrides env.ANTHROPIC_BASE_URL" in run.err
 
 
-def test_an_entry_that_was_moved_takes_nothing_to_its_new_server(desk: Desk):
-    """What Kimi Code's tables say after the export is what we would send: a server at the new address notes it."""
+def test_a_moved_entry_sends_no_old_secret_to_its_new_server(desk: Desk):
+    """A server at the new URL records the request that Kimi Code's tables describe after the export."""
     with Simulator() as simulator, site(simulator) as server:
         server.calls["/v1/chat/completions"] = "/v1/chat/completions"
         server.model = "sim-echo"

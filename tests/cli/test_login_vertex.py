@@ -1,4 +1,4 @@
-"""Vertex AI by Google's default credentials: `modelbay login vertex` tries them, and `ask` goes out with their token."""
+"""Vertex AI with Google's default credentials: `modelbay login vertex` checks them, and `ask` sends their token."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,7 +46,7 @@ def google() -> Iterator[TokenServer]:
 
 @pytest.fixture
 def bay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, google: TokenServer) -> Inside:
-    # google-auth knows one address for a person's refresh, whatever their file says
+    # google-auth has one URL for refreshing user credentials and ignores the one in their file
     monkeypatch.setattr("google.oauth2.credentials._GOOGLE_OAUTH2_TOKEN_ENDPOINT", google.url)
     return Inside(tmp_path, monkeypatch)
 
@@ -55,7 +55,7 @@ def given(account: Account, bay: Inside, google: TokenServer, monkeypatch: pytes
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account(bay.home, google.url)))
 
 
-def test_a_service_account_is_tried_and_told_of(
+def test_a_service_account_is_checked_and_described(
     bay: Inside, google: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given(service_account, bay, google, monkeypatch)
@@ -73,7 +73,7 @@ def test_a_service_account_is_tried_and_told_of(
     assert google.TOKEN not in run.out + run.err
 
 
-def test_a_person_s_credentials_are_tried_and_told_of(
+def test_user_credentials_are_checked_and_described(
     bay: Inside, google: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given(user_account, bay, google, monkeypatch)
@@ -91,7 +91,7 @@ def test_a_person_s_credentials_are_tried_and_told_of(
 
 
 @ACCOUNTS
-def test_credentials_that_google_refuses_say_which_and_how_to_get_others(
+def test_rejected_credentials_are_named_with_a_hint(
     account: Account, grant: str, bay: Inside, google: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given(account, bay, google, monkeypatch)
@@ -103,14 +103,14 @@ def test_credentials_that_google_refuses_say_which_and_how_to_get_others(
     assert "key set" not in run.err
 
 
-def test_a_network_that_is_down_is_no_refusal(bay: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_error_is_not_a_rejection(bay: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     account = service_account(bay.home, "http://127.0.0.1:9/token")
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
     run = bay("login", "vertex")
     assert run.code == 1 and "refused the application" not in run.err and "127.0.0.1:9" in run.err
 
 
-def test_without_credentials_the_command_is_told(bay: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_get_the_command_in_the_hint(bay: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(bay.home / "gcloud"))
@@ -122,7 +122,7 @@ def test_without_credentials_the_command_is_told(bay: Inside, monkeypatch: pytes
 
 @ACCOUNTS
 @pytest.mark.parametrize(("model", "path"), [("gemini", "google"), ("claude", "anthropic")])
-def test_ask_goes_out_with_google_s_token(
+def test_ask_sends_google_s_token(
     model: str,
     path: str,
     account: Account,

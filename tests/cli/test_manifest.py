@@ -1,4 +1,4 @@
-"""`modelbay manifest`: a provider writes its manifest, checks it and tries it out."""
+"""`modelbay manifest`: building, checking and serving a manifest."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def _host() -> Iterator[Host]:
 
 @pytest.fixture
 def acme(_host: Host) -> Host:
-    """A provider that publishes everything as it should."""
+    """A provider that publishes everything correctly."""
     _host.reset()
     return _host
 
@@ -52,7 +52,7 @@ def checked(bay: Inside, *arguments: str, stdin: str = "") -> tuple[int, dict[st
 # --- check, hosted ---
 
 
-def test_a_sound_provider_has_nothing_to_change(bay: Inside, acme: Host):
+def test_a_correct_provider_has_no_findings(bay: Inside, acme: Host):
     run = bay("manifest", "check", acme.address, "--api-key", hosts.KEY)
     assert run.code == 0
     assert re.sub(r" +\d\.\d s", "  0.0 s", run.out) == snapshot("""\
@@ -86,7 +86,7 @@ def page(target: str, body: Any = b"", status: int = 200, **headers: str) -> Pla
 
 MINE, EXTENDED_LIST, PLAIN = "/v1/models?provider=true", "/v1/models?extended=true", "/v1/models"
 ERRORS: dict[str, tuple[str, Plant, str]] = {
-    # what is wrong: the rule, the fault, where it is found
+    # by fault: the rule, the faulty document, the place of the finding
     "no name": ("name", lambda acme: acme.manifest.pop("name"), "name"),
     "a name that is no text": ("name", manifest(name=7), "name"),
     "no website": ("website", lambda acme: acme.manifest.pop("website"), "website"),
@@ -189,7 +189,7 @@ def test_a_planted_warning_is_found(bay: Inside, acme: Host, fault: str):
     assert where in found[rule]["where"]
 
 
-def test_an_answer_that_takes_long_is_measured(bay: Inside, acme: Host, monkeypatch: pytest.MonkeyPatch):
+def test_a_slow_answer_is_reported_with_its_time(bay: Inside, acme: Host, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(inspection, "QUICK", 0.05)
     acme.pages[MINE] = Page(acme.manifest, wait=lambda: threading.Event().wait(0.1))
     code, out, _ = bay("manifest", "check", acme.address, "--json")
@@ -197,7 +197,7 @@ def test_an_answer_that_takes_long_is_measured(bay: Inside, acme: Host, monkeypa
     assert (code, slow[0]) == (0, "ACME" + MINE)
 
 
-def test_an_answer_that_never_comes_is_given_up(bay: Inside, acme: Host, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_answer_times_out(bay: Inside, acme: Host, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(inspection, "SECONDS", 0.2)
     over = threading.Event()
     acme.pages[MINE] = Page(acme.manifest, wait=over.wait)
@@ -206,18 +206,18 @@ def test_an_answer_that_never_comes_is_given_up(bay: Inside, acme: Host, monkeyp
     assert (code, list(found)) == (1, ["too-late"])
 
 
-def test_an_answer_that_is_too_large_is_not_read(bay: Inside, acme: Host):
+def test_a_large_answer_is_not_read(bay: Inside, acme: Host):
     acme.pages[EXTENDED_LIST] = Page(b" " * (17 * 2**20))
     code, found = checked(bay, acme.address)
     assert (code, found["too-large"]["where"]) == (1, "ACME" + EXTENDED_LIST)
 
 
-def test_nobody_at_the_address(bay: Inside):
+def test_a_refused_connection_is_reported(bay: Inside):
     code, found = checked(bay, "http://127.0.0.1:9/v1/models?provider=true")
     assert (code, list(found)) == (1, ["unreachable"])
 
 
-def test_a_manifest_that_is_elsewhere_is_read_there(bay: Inside, acme: Host):
+def test_a_redirected_manifest_is_read_at_its_target(bay: Inside, acme: Host):
     acme.pages[MINE] = Page(b"", 301, {"location": "/v2/models?provider=true"})
     acme.pages["/v2/models?provider=true"] = Page(acme.manifest)
     code, found = checked(bay, acme.address)
@@ -240,7 +240,7 @@ def test_a_call_that_fails_is_found(bay: Inside, acme: Host, chat: Page, rule: s
     assert "acme/small" in found[rule]["message"]
 
 
-def test_a_list_for_those_with_a_key_is_seen_with_it(bay: Inside, acme: Host):
+def test_a_list_that_requires_a_key_is_read_with_the_key(bay: Inside, acme: Host):
     acme.pages[PLAIN] = Page({}, 401)
     _, found = checked(bay, acme.address)
     assert found["list-unseen"]["severity"] == "advice"
@@ -249,17 +249,17 @@ def test_a_list_for_those_with_a_key_is_seen_with_it(bay: Inside, acme: Host):
     assert f"Bearer {hosts.KEY}" in acme.keys
 
 
-def test_the_key_goes_nowhere_else_unasked(bay: Inside, acme: Host):
+def test_the_key_is_not_sent_to_another_origin(bay: Inside, acme: Host):
     with hosts.host() as other:
         acme.manifest["baseUrl"] = other.address.partition("/models")[0]
-        # another origin on this machine is refused altogether: nobody typed it
+        # another local origin is refused, because the user did not type it
         code, found = checked(bay, acme.address, "--api-key", hosts.KEY)
         assert (code, other.keys) == (0, [])
         assert found["base-url-elsewhere"]["severity"] == "warning"
 
 
-def test_the_key_goes_to_another_origin_with_yes(bay: Inside, acme: Host, monkeypatch: pytest.MonkeyPatch):
-    # two servers of this machine stand for two hosts of the open internet
+def test_the_key_is_sent_to_another_origin_with_yes(bay: Inside, acme: Host, monkeypatch: pytest.MonkeyPatch):
+    # two local servers represent two hosts on the internet
     monkeypatch.setattr(inspection, "is_local", lambda there: False)
     monkeypatch.setattr(inspection._Inspection, "_is_trusted", lambda self, there: True)
     with hosts.host() as other:
@@ -294,7 +294,7 @@ def test_an_id_is_looked_up_at_models_dev(bay: Inside, acme: Host, monkeypatch: 
 
 @pytest.fixture
 def no_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No host name has an address."""
+    """No host name can be resolved."""
 
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -302,12 +302,12 @@ def no_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
 
 
-def test_a_manifest_on_the_open_internet_comes_over_https(bay: Inside, no_names: None):
+def test_a_public_manifest_requires_https(bay: Inside, no_names: None):
     code, found = checked(bay, "http://api.acme.example/v1/models")
     assert (code, list(found)) == (1, ["manifest-http", "unreachable", "manifest-address"])
 
 
-def test_no_call_is_made_where_nobody_is(bay: Inside, no_names: None):
+def test_no_call_is_made_to_an_unreachable_server(bay: Inside, no_names: None):
     told = EMBEDDED.replace("providerwebsite.com", "api.acme.example")
     code, found = checked(bay, "-", "--api-key", hosts.KEY, "--yes", stdin=told)
     assert (code, [rule for rule in found if rule.startswith("chat")]) == (1, [])
@@ -318,7 +318,7 @@ def test_no_call_is_made_where_nobody_is(bay: Inside, no_names: None):
 
 
 @pytest.mark.parametrize("form", ["file", "folder", "standard input"])
-def test_the_examples_of_the_guide_have_no_fault(bay: Inside, form: str):
+def test_the_examples_of_the_guide_have_no_findings(bay: Inside, form: str):
     if form == "standard input":
         code, found = checked(bay, "-", "--offline", stdin=EMBEDDED)
     elif form == "folder":
@@ -346,13 +346,13 @@ def test_the_examples_of_the_guide_have_no_fault(bay: Inside, form: str):
         ("https://me:pass@api.acme.com/v1", "key-inside"),
     ],
 )
-def test_a_base_url_in_a_file(bay: Inside, url: str, rule: str):
+def test_a_base_url_is_checked_in_a_file(bay: Inside, url: str, rule: str):
     told = EMBEDDED.replace("https://providerwebsite.com/v1", url)
     _, found = checked(bay, "-", "--offline", stdin=told)
     assert found[rule]["where"] == "0.baseUrl"
 
 
-def test_a_file_that_is_not_there_is_wrong_usage(bay: Inside):
+def test_a_missing_file_is_a_usage_error(bay: Inside):
     assert bay("manifest", "check", "nowhere.json").code == 2
 
 
@@ -366,7 +366,7 @@ def configure(bay: Inside, simulator: Simulator) -> None:
     )
 
 
-def test_a_configured_provider_is_written_with_what_is_known(bay: Inside, simulator: Simulator):
+def test_a_configured_provider_is_written_with_known_facts(bay: Inside, simulator: Simulator):
     configure(bay, simulator)
     line = ["manifest", "build", "sim", "--website", "https://sim.example", "--output", str(bay.home / "out")]
     run = bay(*line, "--all-models")
@@ -424,7 +424,7 @@ def test_a_plain_list_is_joined_with_models_dev(bay: Inside, acme: Host):
     }
     model = extended["models"]["deepseek-r1"]
     assert (model["reasoning"], model["open_weights"], model["release_date"]) == (True, True, "2025-01-20")
-    assert "cost" not in model  # a price is its host's, whom models.dev does not know
+    assert "cost" not in model  # no price: prices depend on the host, which is unknown to models.dev
     assert "skipped 1 non-chat or inactive model" in run.err
     assert "reasoning: models.dev (1)" in run.err
     assert "no source for cost: deepseek-r1" in run.err
@@ -448,7 +448,7 @@ def test_a_key_is_never_written(bay: Inside, acme: Host):
     assert hosts.KEY not in run.out + run.err
 
 
-def test_only_earlier_ones_are_written_over(bay: Inside, simulator: Simulator):
+def test_only_earlier_manifests_are_overwritten(bay: Inside, simulator: Simulator):
     configure(bay, simulator)
     line = ["manifest", "build", "sim", "--website", "https://sim.example", "--output", str(bay.home / "out")]
     for _ in range(2):
@@ -475,7 +475,7 @@ def test_only_earlier_ones_are_written_over(bay: Inside, simulator: Simulator):
         (["serve", "nowhere"], 2, "nowhere cannot be read"),
     ],
 )
-def test_what_cannot_be_done_is_said(bay: Inside, simulator: Simulator, line: list[str], code: int, said: str):
+def test_impossible_options_are_refused(bay: Inside, simulator: Simulator, line: list[str], code: int, said: str):
     configure(bay, simulator)
     bay.file.write_text(
         bay.text + f'[providers.claude]\ntype = "anthropic"\nbase_url = "{simulator.url}"\napi_key = "k"\n'
@@ -485,11 +485,11 @@ def test_what_cannot_be_done_is_said(bay: Inside, simulator: Simulator, line: li
     assert said in run.err
 
 
-# --- serve, and the whole way ---
+# --- serve, and all steps together ---
 
 
 @pytest.mark.parametrize("form", ["hosted", "embedded"])
-def test_build_check_serve_add_and_ask(modelbay: Command, form: str):
+def test_a_built_manifest_is_checked_served_added_and_used(modelbay: Command, form: str):
     line = ["manifest", "build", "sim", "--name", "Acme", "--website", "https://acme.example", "--output", "out"]
     line.append("--all-models")
     built = modelbay(*line, *(["--embedded"] if form == "embedded" else []))
@@ -515,7 +515,7 @@ def test_an_embedded_manifest_that_was_built_is_added_as_it_is(modelbay: Command
     assert modelbay("ask", "-m", "acme/sim-text", "Hello").out.startswith("You asked: Hello.")
 
 
-def test_what_is_served(modelbay: Command, acme: Host):
+def test_the_server_serves_the_manifest_and_its_models(modelbay: Command, acme: Host):
     (modelbay.home / "manifest.json").write_text(json.dumps(acme.manifest))
     (modelbay.home / "models.json").write_text(json.dumps({"models": acme.models}))
     with serving(modelbay, ".") as address:
@@ -552,7 +552,7 @@ def test_what_is_served(modelbay: Command, acme: Host):
         assert "Bearer k-3" not in acme.keys
 
 
-def test_models_at_models_dev_stay_there(modelbay: Command, acme: Host):
+def test_models_of_models_dev_are_not_copied(modelbay: Command, acme: Host):
     acme.manifest |= {"models_data_source": "models_dev", "models_dev_provider_id": "openai"}
     (modelbay.home / "acme.json").write_text(json.dumps(acme.manifest))
     with serving(modelbay, "acme.json") as address:
@@ -560,7 +560,7 @@ def test_models_at_models_dev_stay_there(modelbay: Command, acme: Host):
         assert got(address.replace("?provider=true", "")) == (200, acme.list)
 
 
-def test_calls_to_a_provider_that_is_down_say_so(modelbay: Command):
+def test_calls_to_an_unreachable_provider_fail_with_its_error(modelbay: Command):
     told = EMBEDDED.replace("https://providerwebsite.com/v1", "http://127.0.0.1:9/v1")
     (modelbay.home / "acme.json").write_text(told)
     with serving(modelbay, "acme.json") as address:
@@ -578,7 +578,7 @@ def test_calls_to_a_provider_that_is_down_say_so(modelbay: Command):
          '"models" is not an object with models by ID'),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_is_not_served(bay: Inside, text: str, said: str):
+def test_an_invalid_manifest_is_not_served(bay: Inside, text: str, said: str):
     (bay.home / "acme.json").write_text(text)
     run = bay("manifest", "serve", str(bay.home / "acme.json"), "--port", "0")
     assert (run.code, run.out) == (1, "")

@@ -1,4 +1,4 @@
-"""Secrets of every kind, planted into commands whose counterpart quotes whatever it is sent: nothing shows one."""
+"""Secrets of all kinds in commands whose server quotes the request: no output shows one."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ class Echo:
         self.url = url
         self.status = 500
         self.pages: dict[str, Callable[[], object]] = {}
-        """By path."""
+        """Answers by path."""
         self.heard: list[str] = []
 
 
@@ -78,7 +78,7 @@ def bay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
 
 
 async def at_once(seconds: float) -> None:
-    """Between two attempts nobody waits."""
+    """Retries happen without a delay."""
 
 
 def clean(text: str) -> None:
@@ -87,7 +87,7 @@ def clean(text: str) -> None:
 
 
 def run(bay: Inside, *arguments: str, stdin: str = "") -> None:
-    """Runs a command, chatty; neither what it prints nor what it says has a secret."""
+    """Runs a command verbosely, and checks that no output contains a secret."""
     done = bay(*arguments, "--verbose", stdin=stdin)
     assert "internal:" not in done.err, done.err
     clean(done.out + done.err)
@@ -209,7 +209,7 @@ def logged_in(home: Path, url: str, lasts: float) -> None:
 
 
 @pytest.mark.parametrize("kind", ["errors", "answers"])
-def test_no_command_shows_a_secret_however_it_is_quoted(
+def test_no_command_shows_a_secret_that_a_server_quotes(
     bay: Inside, echo: Echo, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = echo.url.replace("//", f"//me:{PASSWORD}@")
@@ -238,7 +238,7 @@ def test_no_command_shows_a_secret_however_it_is_quoted(
     ] == []
 
 
-async def test_the_app_shows_no_secret_however_it_is_quoted(
+async def test_the_app_shows_no_secret_that_a_server_quotes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, echo: Echo
 ) -> None:
     home = tmp_path

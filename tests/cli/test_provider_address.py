@@ -1,4 +1,4 @@
-"""What a base URL tells of its provider, for every way of adding one and of moving one."""
+"""The type and base URL that are detected from a pasted URL, in all commands for adding and editing."""
 
 import tomllib
 from pathlib import Path
@@ -21,7 +21,7 @@ SAID = {
     "SIM/v1beta/models/sim-1:generateContent": ("google-genai", "SIM/v1beta"),
     "SIM/v1beta/models/sim-1:streamGenerateContent?alt=sse": ("google-genai", "SIM/v1beta"),
 }
-"""Base URLs as people paste them: the type of the entry, and its base URL."""
+"""Pasted URLs, with the type and base URL of the entry."""
 AZURE = [
     "https://acme-east.openai.azure.com/openai/v1",
     "https://acme-east.services.ai.azure.com/models",
@@ -45,7 +45,7 @@ def custom(bay: Inside, url: str, *more: str) -> None:
 
 
 @pytest.mark.parametrize("url", SAID)
-def test_custom_reads_the_url_and_the_provider_answers(bay: Inside, simulator: Simulator, url: str):
+def test_custom_detects_the_protocol_and_the_provider_answers(bay: Inside, simulator: Simulator, url: str):
     custom(bay, url.replace("SIM", simulator.url), "--yes")
     table = entry(bay, "acme")
     assert (table["type"], table["base_url"].replace(simulator.url, "SIM")) == SAID[url]
@@ -53,7 +53,7 @@ def test_custom_reads_the_url_and_the_provider_answers(bay: Inside, simulator: S
 
 
 @pytest.mark.parametrize("url", SAID)
-def test_add_reads_it_too(bay: Inside, simulator: Simulator, url: str):
+def test_add_detects_the_protocol(bay: Inside, simulator: Simulator, url: str):
     bay.done("provider", "add", url.replace("SIM", simulator.url), "--id", "acme", "--api-key", KEY, "--yes")
     table = entry(bay, "acme")
     assert (table["type"], table["base_url"].replace(simulator.url, "SIM")) == SAID[url]
@@ -61,7 +61,7 @@ def test_add_reads_it_too(bay: Inside, simulator: Simulator, url: str):
 
 
 @pytest.mark.parametrize("url", SAID)
-def test_moving_a_provider_reads_it_too(bay: Inside, simulator: Simulator, url: str):
+def test_edit_detects_the_protocol(bay: Inside, simulator: Simulator, url: str):
     custom(bay, f"{simulator.url}/v1", "--model", "sim-1")
     bay.done("provider", "edit", "acme", "--base-url", url.replace("SIM", simulator.url))
     table = entry(bay, "acme")
@@ -70,7 +70,7 @@ def test_moving_a_provider_reads_it_too(bay: Inside, simulator: Simulator, url: 
 
 
 @pytest.mark.parametrize("url", [url for url in SAID if "models" not in url])
-def test_a_base_url_beside_a_list_at_hand_is_read_too(bay: Inside, simulator: Simulator, url: str):
+def test_a_base_url_given_with_a_list_is_detected(bay: Inside, simulator: Simulator, url: str):
     listed = '{"data": [{"id": "sim-1"}]}'
     at = ["--base-url", url.replace("SIM", simulator.url), "--id", "acme", "--api-key", KEY, "--yes"]
     (bay.home / "list.json").write_text(listed)
@@ -78,14 +78,14 @@ def test_a_base_url_beside_a_list_at_hand_is_read_too(bay: Inside, simulator: Si
     assert entry(bay, "acme")["type"] == SAID[url][0]
 
 
-def test_what_is_named_goes_before_what_the_url_says(bay: Inside, simulator: Simulator):
+def test_options_have_priority_over_the_url(bay: Inside, simulator: Simulator):
     custom(bay, f"{simulator.url}/v1/messages", "--api", "openai_chat", "--model", "m")
     assert entry(bay, "acme")["type"] == "openai"
     bay.done("provider", "edit", "acme", "--base-url", f"{simulator.url}/v1/responses", "--api", "anthropic")
     assert entry(bay, "acme")["type"] == "anthropic"
 
 
-def test_a_url_that_tells_no_protocol_keeps_the_one_there_is(bay: Inside, simulator: Simulator):
+def test_a_url_without_a_protocol_keeps_the_current_one(bay: Inside, simulator: Simulator):
     custom(bay, f"{simulator.url}/v1/responses", "--model", "m")
     bay.done("provider", "edit", "acme", "--base-url", f"{simulator.url}/v1")
     assert entry(bay, "acme")["type"] == "openai_responses"
@@ -101,6 +101,6 @@ def test_azure_is_never_a_custom_provider(bay: Inside, simulator: Simulator, url
     assert entry(bay, "acme")["base_url"] == f"{simulator.url}/v1"
 
 
-def test_the_model_of_a_call_is_added_where_there_is_no_list(bay: Inside):
+def test_the_model_in_a_call_url_is_added_if_there_is_no_list(bay: Inside):
     line = ["--base-url", "https://acme.invalid/v1beta/models/gem%2D1:generateContent", "--api-key", KEY, "--dry-run"]
     assert 'model = "gem-1"' in bay.done("provider", "custom", "acme", "--name", "Acme", *line)

@@ -1,4 +1,4 @@
-"""`modelbay provider catalog`, registries through `provider add`, and every verb of `kimi provider` with its exit code."""
+"""`modelbay provider catalog`, registries with `provider add`, and all commands of `kimi provider` with their exit codes."""
 
 import json
 from collections.abc import Iterator
@@ -48,8 +48,8 @@ def _site() -> Iterator[Site]:
 
 
 @pytest.fixture
-def shelf(_site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """models.dev, which a test may change, a list of somebody's, and a registry."""
+def host(_site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """A changeable models.dev, another catalog and a registry."""
     _site.reset()
     monkeypatch.setattr(modelsdev, "URL", f"{_site.url}/models.dev")
     _site.pages = {"/models.dev": CATALOG, "/mine.json": CATALOG, "/api.json": REGISTRY}
@@ -57,23 +57,23 @@ def shelf(_site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
 
 
 @pytest.fixture
-def bay(tmp_path: Path, shelf: Site, monkeypatch: pytest.MonkeyPatch) -> Inside:
+def bay(tmp_path: Path, host: Site, monkeypatch: pytest.MonkeyPatch) -> Inside:
     monkeypatch.delenv("KIMI_REGISTRY_API_KEY", raising=False)
-    return Inside(tmp_path, monkeypatch, {shelf.url: "SHELF", modelsdev.ModelsDev().date: "SNAPSHOT-DAY"})
+    return Inside(tmp_path, monkeypatch, {host.url: "HOST", modelsdev.ModelsDev().date: "SNAPSHOT-DAY"})
 
 
 def undated(run: Run) -> Run:
-    """Without the day of a list that has just come."""
+    """The output without the date of a list that was just fetched."""
     import re
 
     return Run(run.code, re.sub(r"models\.dev of [\d-]+", "models.dev of TODAY", run.out), run.err)
 
 
-# Every verb of `kimi provider`, with its output and its exit code
+# All commands of `kimi provider`, with output and exit code
 
 
-def test_every_verb_of_kimi_provider(bay: Inside, shelf: Site):
-    shelf.tokens = {TOKEN, ""}  # catalogs are open
+def test_every_verb_of_kimi_provider(bay: Inside, host: Site):
+    host.tokens = {TOKEN, ""}  # catalogs are open
     verbs = f"""\
 list
 catalog list
@@ -82,7 +82,7 @@ catalog list --filter nobody
 catalog list acme
 catalog list odd
 catalog list nobody
-catalog list --url SHELF/missing.json
+catalog list --url HOST/missing.json
 catalog add acme
 catalog add nobody --api-key {KEY}
 catalog add odd --api-key {KEY}
@@ -92,16 +92,16 @@ catalog add lost --api-key {KEY} --base-url https://${{X}}
 catalog add acme --api-key {KEY} --default-model acme-0
 catalog add acme --api-key {KEY} --default-model acme-1
 catalog add acme
-catalog add guess --api-key {KEY} --url SHELF/mine.json
-add SHELF/api.json --api-key tok-wrong-000
-add SHELF/api.json --api-key {TOKEN}
+catalog add guess --api-key {KEY} --url HOST/mine.json
+add HOST/api.json --api-key tok-wrong-000
+add HOST/api.json --api-key {TOKEN}
 list
 remove guess
 remove guess --yes
 remove guess --yes
 """
     runs = [
-        (verb.split(" --api-key")[0], *undated(bay("provider", *verb.replace("SHELF", shelf.url).split())))
+        (verb.split(" --api-key")[0], *undated(bay("provider", *verb.replace("HOST", host.url).split())))
         for verb in verbs.splitlines()
     ]
     assert runs == snapshot(
@@ -144,17 +144,17 @@ wire=?  cannot be added: it speaks a protocol of its own
                 1,
                 "",
                 """\
-error: provider "nobody" is not in the catalog SHELF/models.dev
+error: provider "nobody" is not in the catalog HOST/models.dev
 
 hint: run `modelbay provider catalog list` to list all providers
 """,
             ),
             (
-                "catalog list --url SHELF/missing.json",
+                "catalog list --url HOST/missing.json",
                 1,
                 "",
                 """\
-error: Not Found: GET SHELF/missing.json returned 404: an HTML page: Welcome
+error: Not Found: GET HOST/missing.json returned 404: an HTML page: Welcome
 
 hint: check the URL
 """,
@@ -174,7 +174,7 @@ hint: pass --api-key KEY, --api-key - to read it from standard input, or --api-k
                 1,
                 "",
                 """\
-error: provider "nobody" is not in the catalog SHELF/models.dev
+error: provider "nobody" is not in the catalog HOST/models.dev
 
 hint: run `modelbay provider catalog list` to list all providers
 """,
@@ -247,7 +247,7 @@ try it: modelbay ask -m acme/acme-1 "Hello"
             (
                 "catalog add guess",
                 0,
-                "Imported Guessed (guess) with 1 model from SHELF/mine.json\n",
+                "Imported Guessed (guess) with 1 model from HOST/mine.json\n",
                 """\
 Skipped 1 model: `modelbay provider catalog list guess --json` shows the reasons
 Protocol guessed as "openai" for guess: edit "type" in config.toml if requests fail
@@ -255,25 +255,25 @@ try it: modelbay ask -m guess/acme-1 "Hello"
 """,
             ),
             (
-                "add SHELF/api.json",
+                "add HOST/api.json",
                 1,
                 "",
                 """\
-error: Access Denied: GET SHELF/api.json returned 401: who are you?
+error: Access Denied: GET HOST/api.json returned 401: who are you?
 
 hint: pass a new token with --api-key TOKEN
 """,
             ),
             (
-                "add SHELF/api.json",
+                "add HOST/api.json",
                 0,
                 """\
-Imported 2 providers (3 models) from SHELF/api.json:
+Imported 2 providers (3 models) from HOST/api.json:
   - one  openai at https://one.example/v1  1 model; no key yet
   - two  anthropic at https://two.example  2 models; no key yet
 """,
                 """\
-SHELF/api.json is a provider registry
+HOST/api.json is a provider registry
 warning: one has no API key yet: modelbay key set one
 warning: two has no API key yet: modelbay key set two
 warning: skipped: broken: unknown type "smoke"
@@ -283,10 +283,10 @@ warning: skipped: broken: unknown type "smoke"
                 "list",
                 0,
                 """\
-acme   type=openai     models=1  https://acme.example/v1  API key in config.toml  source=models_dev(SHELF/models.dev)
-guess  type=openai     models=1  https://guess.example    API key in config.toml  source=models_dev(SHELF/mine.json)
-one    type=openai     models=1  https://one.example/v1   no API key              source=apiJson(SHELF/api.json)
-two    type=anthropic  models=2  https://two.example      no API key              source=apiJson(SHELF/api.json)
+acme   type=openai     models=1  https://acme.example/v1  API key in config.toml  source=models_dev(HOST/models.dev)
+guess  type=openai     models=1  https://guess.example    API key in config.toml  source=models_dev(HOST/mine.json)
+one    type=openai     models=1  https://one.example/v1   no API key              source=apiJson(HOST/api.json)
+two    type=anthropic  models=2  https://two.example      no API key              source=apiJson(HOST/api.json)
 
 Default model: acme/acme-1
 """,
@@ -325,16 +325,16 @@ hint: use a provider ID in HOME/config.toml (`modelbay provider list`)
     )
 
 
-def test_a_registry_wants_its_token_and_does_not_take_it_from_the_shell(
-    bay: Inside, shelf: Site, monkeypatch: pytest.MonkeyPatch
+def test_a_registry_requires_a_token_and_never_reads_the_environment(
+    bay: Inside, host: Site, monkeypatch: pytest.MonkeyPatch
 ):
-    shelf.tokens = {TOKEN}
+    host.tokens = {TOKEN}
     monkeypatch.setenv("KIMI_REGISTRY_API_KEY", TOKEN)
     for more in ([], ["--as", "registry"]):
-        run = bay("provider", "add", f"{shelf.url}/api.json", *more)
+        run = bay("provider", "add", f"{host.url}/api.json", *more)
         assert (run.code, bay.text) == (1, "")
         assert "--api-key '{env:KIMI_REGISTRY_API_KEY}'" in run.err
-    bay.done("provider", "add", f"{shelf.url}/api.json", "--as", "registry", "--api-key", "{env:KIMI_REGISTRY_API_KEY}")
+    bay.done("provider", "add", f"{host.url}/api.json", "--as", "registry", "--api-key", "{env:KIMI_REGISTRY_API_KEY}")
     assert TOKEN not in bay.text
 
 
@@ -347,19 +347,19 @@ def test_a_registry_wants_its_token_and_does_not_take_it_from_the_shell(
         (b"<html>", 1, "not a registry"),
     ],
 )
-def test_a_registry_that_is_none_says_so(document: Any, code: int, words: str, bay: Inside, shelf: Site):
-    shelf.pages["/api.json"] = document
-    run = bay("provider", "add", f"{shelf.url}/api.json", "--as", "registry", "--api-key", TOKEN)
+def test_a_document_that_is_not_a_registry_is_refused(document: Any, code: int, words: str, bay: Inside, host: Site):
+    host.pages["/api.json"] = document
+    run = bay("provider", "add", f"{host.url}/api.json", "--as", "registry", "--api-key", TOKEN)
     assert (run.code, bay.text) == (code, "")
     assert words in run.err
 
 
-def test_no_verb_shows_a_key_or_a_token(bay: Inside, shelf: Site):
-    bay.done("provider", "add", f"{shelf.url}/api.json", "--api-key", TOKEN, "--provider-key", f"one={KEY}")
+def test_no_verb_shows_a_key_or_a_token(bay: Inside, host: Site):
+    bay.done("provider", "add", f"{host.url}/api.json", "--api-key", TOKEN, "--provider-key", f"one={KEY}")
     bay.done("provider", "catalog", "add", "acme", "--api-key", "sk-third-4455667788")
     for arguments in (
         ["list"], ["list", "--json"], ["show", "one"], ["show", "one", "--json"], ["show", "acme", "--json"],
-        ["add", f"{shelf.url}/api.json", "--api-key", NEXT, "--dry-run"],
+        ["add", f"{host.url}/api.json", "--api-key", NEXT, "--dry-run"],
         ["catalog", "add", "acme", "--api-key", NEXT, "--dry-run"], ["refresh", "--json"],
     ):  # fmt: skip
         run = bay("provider", *arguments)
@@ -370,8 +370,8 @@ def test_no_verb_shows_a_key_or_a_token(bay: Inside, shelf: Site):
 # A registry, from adding it to an answer
 
 
-def test_what_a_registry_writes_is_kimi_codes(bay: Inside, shelf: Site):
-    bay.done("provider", "add", f"{shelf.url}/api.json", "--api-key", TOKEN, "--provider-key", "one={env:ONE_KEY}")
+def test_a_registry_is_written_in_kimi_codes_form(bay: Inside, host: Site):
+    bay.done("provider", "add", f"{host.url}/api.json", "--api-key", TOKEN, "--provider-key", "one={env:ONE_KEY}")
     assert bay.same(bay.text) == snapshot("""\
 default_model = "one/a"
 
@@ -383,7 +383,7 @@ api_key = "{env:ONE_KEY}"
 
 [providers.one.source]
 kind = "apiJson"
-url = "SHELF/api.json"
+url = "HOST/api.json"
 apiKey = "tok-planted-first-1"
 
 [providers.two]
@@ -393,7 +393,7 @@ base_url = "https://two.example"
 
 [providers.two.source]
 kind = "apiJson"
-url = "SHELF/api.json"
+url = "HOST/api.json"
 apiKey = "tok-planted-first-1"
 
 [models."one/a"]
@@ -416,13 +416,13 @@ capabilities = ["tool_use"]
 """)
 
 
-def test_a_new_token_is_given_by_adding_it_again(bay: Inside, shelf: Site):
-    url = f"{shelf.url}/api.json"
+def test_adding_a_registry_again_replaces_the_token(bay: Inside, host: Site):
+    url = f"{host.url}/api.json"
     bay.done("provider", "add", url, "--as", "registry", "--api-key", TOKEN)
-    shelf.tokens = {NEXT}
+    host.tokens = {NEXT}
     failed = bay("provider", "refresh")
     assert failed.code == 1
-    assert "provider add SHELF/api.json --api-key TOKEN" in failed.err
+    assert "provider add HOST/api.json --api-key TOKEN" in failed.err
     before = bay.text
     assert bay("provider", "add", url, "--api-key", "tok-wrong-000").code == 1
     assert bay.text == before
@@ -431,24 +431,24 @@ def test_a_new_token_is_given_by_adding_it_again(bay: Inside, shelf: Site):
     assert bay("provider", "refresh").code == 0
 
 
-def test_adding_it_again_needs_no_token(bay: Inside, shelf: Site):
-    shelf.tokens = {TOKEN}
-    bay.done("provider", "add", f"{shelf.url}/api.json", "--api-key", TOKEN)
-    assert "2 providers" in bay.done("provider", "add", f"{shelf.url}/api.json")
+def test_adding_a_registry_again_needs_no_token(bay: Inside, host: Site):
+    host.tokens = {TOKEN}
+    bay.done("provider", "add", f"{host.url}/api.json", "--api-key", TOKEN)
+    assert "2 providers" in bay.done("provider", "add", f"{host.url}/api.json")
 
 
-def test_the_default_model_is_kept_while_it_is_there(bay: Inside, shelf: Site):
-    url = f"{shelf.url}/api.json"
+def test_the_default_model_is_kept_while_it_exists(bay: Inside, host: Site):
+    url = f"{host.url}/api.json"
     bay.done("provider", "add", url, "--default-model", "two/c")
     bay.done("provider", "add", url)
     assert bay.text.startswith('default_model = "two/c"')
-    shelf.pages["/api.json"] = {"one": REGISTRY["one"]}
+    host.pages["/api.json"] = {"one": REGISTRY["one"]}
     run = bay("provider", "add", url)
     assert "the default model was two/c; none is set now" in run.err
     assert "default_model" not in bay.text
 
 
-def test_a_registry_may_be_a_file(bay: Inside, shelf: Site):
+def test_a_registry_may_be_a_file(bay: Inside, host: Site):
     (bay.home / "api.json").write_text(json.dumps(REGISTRY))
     out = bay.done("provider", "add", str(bay.home / "api.json"), "--provider-key", f"one={KEY}")
     assert "Imported 2 providers (3 models) from a registry" in out
@@ -458,25 +458,25 @@ def test_a_registry_may_be_a_file(bay: Inside, shelf: Site):
 
 
 @pytest.mark.parametrize("pair", ["one", "=key", "one=", "nobody=sk-123456"])
-def test_a_providers_key_must_be_one_of_its(pair: str, bay: Inside, shelf: Site):
-    assert bay("provider", "add", f"{shelf.url}/api.json", "--provider-key", pair).code != 0
+def test_a_provider_key_must_be_for_a_provider_of_the_registry(pair: str, bay: Inside, host: Site):
+    assert bay("provider", "add", f"{host.url}/api.json", "--provider-key", pair).code != 0
     assert bay.text == ""
 
 
-def test_its_provider_answers_and_is_refreshed(bay: Inside, simulator: Simulator, shelf: Site):
-    shelf.pages["/api.json"] = {
+def test_a_provider_of_a_registry_answers_and_is_refreshed(bay: Inside, simulator: Simulator, host: Site):
+    host.pages["/api.json"] = {
         "sim": {"id": "sim", "name": "Sim", "api": f"{simulator.url}/v1", "type": "openai", "models": {"fast": {"id": "sim-1"}}}
     }  # fmt: skip
-    bay.done("provider", "add", f"{shelf.url}/api.json", "--api-key", TOKEN, "--provider-key", f"sim={KEY}")
+    bay.done("provider", "add", f"{host.url}/api.json", "--api-key", TOKEN, "--provider-key", f"sim={KEY}")
     assert bay.done("ask", "-m", "sim/fast", "Hello").startswith("You asked: Hello.")
-    shelf.pages["/api.json"]["sim"]["models"]["slow"] = {"id": "sim-thinker"}
+    host.pages["/api.json"]["sim"]["models"]["slow"] = {"id": "sim-thinker"}
     assert bay.done("provider", "refresh", "sim") == "sim: 1 new\n  + sim/slow\n"
 
 
 # A catalog
 
 
-def test_what_a_catalog_writes(bay: Inside, shelf: Site):
+def test_a_catalog_entry_is_written_in_kimi_codes_form(bay: Inside, host: Site):
     bay.done("provider", "catalog", "add", "acme", "--api-key", "{env:ACME_API_KEY}", "--default-model", "acme-1")
     assert bay.same(bay.text) == snapshot("""\
 default_model = "acme/acme-1"
@@ -488,7 +488,7 @@ api_key = "{env:ACME_API_KEY}"
 
 [providers.acme.source]
 kind = "models_dev"
-url = "SHELF/models.dev"
+url = "HOST/models.dev"
 models_dev_provider_id = "acme"
 
 [models."acme/acme-1"]
@@ -501,13 +501,13 @@ display_name = "Acme One"
 """)
 
 
-def test_a_dry_run_writes_nothing(bay: Inside, shelf: Site):
+def test_a_dry_run_writes_nothing(bay: Inside, host: Site):
     out = bay.done("provider", "catalog", "add", "acme", "--api-key", KEY, "--dry-run")
     assert '+[models."acme/acme-1"]' in out
     assert bay.text == ""
 
 
-def test_the_lists_are_json_too(bay: Inside, shelf: Site):
+def test_the_lists_can_be_printed_as_json(bay: Inside, host: Site):
     all_of_it = json.loads(bay.done("provider", "catalog", "list", "--json"))
     assert [one["id"] for one in all_of_it["providers"]] == ["acme", "guess", "lost", "odd"]
     assert all_of_it["catalog"]["built_in"] is False
@@ -519,19 +519,19 @@ def test_the_lists_are_json_too(bay: Inside, shelf: Site):
     assert acme["left_out"] == {"acme-0": "it is deprecated"}
 
 
-def test_without_the_net_the_built_in_list_is_used_with_its_date(bay: Inside, shelf: Site):
-    shelf.pages["/models.dev"] = 502
+def test_without_a_network_the_bundled_list_is_used_and_dated(bay: Inside, host: Site):
+    host.pages["/models.dev"] = 502
     run = bay("provider", "catalog", "list", "--filter", "openrouter")
     assert (run.code, run.out.split()[:2]) == (0, ["openrouter", "wire=openai"])
     assert "using the bundled list of SNAPSHOT-DAY" in run.err
 
 
-def test_a_list_of_ones_own_has_nobody_elses_prices(bay: Inside, shelf: Site):
-    bay.done("provider", "catalog", "add", "acme", "--api-key", KEY, "--url", f"{shelf.url}/mine.json")
+def test_another_catalog_does_not_get_prices_of_models_dev(bay: Inside, host: Site):
+    bay.done("provider", "catalog", "add", "acme", "--api-key", KEY, "--url", f"{host.url}/mine.json")
     assert "models_dev_provider_id" not in bay.text
 
 
-def test_the_users_word_goes_beside_the_lists(bay: Inside, shelf: Site):
+def test_the_users_settings_are_kept_beside_the_catalogs(bay: Inside, host: Site):
     bay.done("provider", "catalog", "add", "acme", "--api-key", KEY)
     bay.done("model", "set", "acme/acme-1", "max_output_size=5", "image_in=no")
     assert "overrides = { max_output_size = 5" in bay.text
@@ -543,11 +543,11 @@ def test_the_users_word_goes_beside_the_lists(bay: Inside, shelf: Site):
     assert "max_output_size = 5" not in bay.text
 
 
-# With a person
+# On a terminal
 
 
-def test_a_person_is_asked_for_the_key(tmp_path: Path, shelf: Site):
-    arguments = ["provider", "catalog", "add", "lost", "--url", f"{shelf.url}/mine.json"]
+def test_a_terminal_prompts_for_the_key(tmp_path: Path, host: Site):
+    arguments = ["provider", "catalog", "add", "lost", "--url", f"{host.url}/mine.json"]
     with Person(tmp_path, *arguments) as person:
         person.sees("has no base URL").sees("Base URL").types("https://lost.example/v1")
         person.sees("API key for Lost").types(KEY)
@@ -558,9 +558,9 @@ def test_a_person_is_asked_for_the_key(tmp_path: Path, shelf: Site):
     assert KEY in text
 
 
-def test_a_person_is_asked_for_the_token_and_for_each_key(tmp_path: Path, shelf: Site):
-    shelf.tokens = {TOKEN}
-    with Person(tmp_path, "provider", "add", f"{shelf.url}/api.json", "--as", "registry") as person:
+def test_a_terminal_prompts_for_the_token_and_for_each_key(tmp_path: Path, host: Site):
+    host.tokens = {TOKEN}
+    with Person(tmp_path, "provider", "add", f"{host.url}/api.json", "--as", "registry") as person:
         person.sees("Token of the registry").types(TOKEN)
         person.sees("One is at https://one.example/v1").sees("API key for One").types(KEY)
         person.sees("Two is at https://two.example").sees("API key for Two").types("")

@@ -1,4 +1,4 @@
-"""`modelbay provider manifest`, and `provider add` where it is led to a manifest."""
+"""`modelbay provider manifest`, and `provider add` with a manifest."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ LISTED = "/v1/models?extended=true"
 
 
 def here(text: str) -> str:
-    """An example of the guide, whose provider is this site."""
+    """An example of the guide with this site as provider."""
     return text.replace("https://providerwebsite.com", "SITE")
 
 
@@ -117,21 +117,21 @@ listed = { name = "Another Model V2" }
     )
 
 
-def test_what_a_manifest_says_of_a_model_is_known_as_its_word(bay: Inside, acme: Site) -> None:
+def test_facts_of_a_manifest_have_the_manifest_as_source(bay: Inside, acme: Site) -> None:
     bay.done("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
     shown = [" ".join(line.split()) for line in bay.done("model", "show", f"sample-provider/{FIRST}").splitlines()]
     for fact in ("context window 128k", "max output 4,096", "price $0.5 in, $1.5 out", "image_in yes"):
         assert any(line.startswith(fact) and line.endswith("manifest") for line in shown), fact
 
 
-def test_a_limit_that_a_manifest_names_is_not_taken_for_a_wish_of_the_user(bay: Inside, acme: Site) -> None:
+def test_an_output_limit_of_a_manifest_is_not_sent_as_max_tokens(bay: Inside, acme: Site) -> None:
     bay.done("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
     bay.done("ask", "-m", f"sample-provider/{FIRST}", "Hello")
     assert acme.sent
     assert "4096" not in repr(acme.sent)
 
 
-def test_models_dev_has_the_models_of_who_says_so(bay: Inside, acme: Site) -> None:
+def test_a_manifest_may_refer_to_models_dev(bay: Inside, acme: Site) -> None:
     acme.pages[HOSTED] = manifest(
         baseUrl="SITE/v1", models_data_source="models_dev", models_dev_provider_id="synthetic"
     )
@@ -141,7 +141,7 @@ def test_models_dev_has_the_models_of_who_says_so(bay: Inside, acme: Site) -> No
     assert bay.text.count("[models.") > 10
 
 
-def test_provider_add_is_led_to_a_manifest_by_any_way(bay: Inside, acme: Site) -> None:
+def test_provider_add_recognizes_a_manifest_in_every_form(bay: Inside, acme: Site) -> None:
     added = bay("provider", "add", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
     assert added.code == 0, added.err
     assert f"SITE{HOSTED} is a provider manifest" in added.err
@@ -157,7 +157,7 @@ def test_provider_add_is_led_to_a_manifest_by_any_way(bay: Inside, acme: Site) -
 # Choosing
 
 
-def test_nothing_given_is_said_in_the_guides_words(bay: Inside) -> None:
+def test_without_a_url_the_message_is_that_of_the_guide(bay: Inside) -> None:
     for arguments, code in (([], 2), ([" "], 2), (["--embedded", "-"], 1)):
         run = bay("provider", "manifest", *arguments)
         assert run.code == code
@@ -166,7 +166,7 @@ def test_nothing_given_is_said_in_the_guides_words(bay: Inside) -> None:
         assert bay.text == ""
 
 
-def test_where_nobody_can_be_asked_it_takes_yes(bay: Inside, acme: Site) -> None:
+def test_without_a_terminal_yes_is_required(bay: Inside, acme: Site) -> None:
     run = bay("provider", "manifest", f"{acme.url}{HOSTED}")
     assert run.code == 2
     assert "not a terminal: pass --yes to confirm" in run.err
@@ -181,7 +181,7 @@ def test_a_dry_run_shows_the_file_and_writes_nothing(bay: Inside, acme: Site) ->
     assert not list(bay.home.rglob("sources/*.json"))
 
 
-def test_the_default_model_is_the_one_that_is_named(bay: Inside, acme: Site) -> None:
+def test_the_default_model_can_be_named(bay: Inside, acme: Site) -> None:
     url = f"{acme.url}{HOSTED}"
     run = bay("provider", "manifest", url, "--default-model", "none-such", "--yes")
     assert "--default-model: none-such is not one of the provider's models" in run.err
@@ -190,7 +190,7 @@ def test_the_default_model_is_the_one_that_is_named(bay: Inside, acme: Site) -> 
     assert 'default_model = "acme/provider/another-model-v2"' in bay.text
 
 
-def test_an_id_of_another_provider_is_not_taken(bay: Inside, acme: Site) -> None:
+def test_the_id_of_another_provider_is_not_overwritten(bay: Inside, acme: Site) -> None:
     before = (
         '[providers.sample-provider]\ntype = "openai"\nbase_url = "https://other.example/v1"\napi_key = "sk-other"\n'
     )
@@ -207,7 +207,7 @@ def test_an_id_of_another_provider_is_not_taken(bay: Inside, acme: Site) -> None
     assert before in bay.text
 
 
-def test_a_name_without_plain_letters_gives_way_to_the_hosts(bay: Inside) -> None:
+def test_a_name_without_ascii_letters_is_replaced_by_the_host(bay: Inside) -> None:
     text = json.dumps(embedded(name="提供者", baseUrl="https://api.acme.example/v1"))
     bay.done("provider", "manifest", "--embedded", "-", "--yes", stdin=text)
     assert "[providers.acme]" in bay.text
@@ -218,7 +218,7 @@ def test_a_name_without_plain_letters_gives_way_to_the_hosts(bay: Inside) -> Non
     assert "[providers.creme-brulee-sohne]" in bay.text
 
 
-def test_a_person_is_shown_it_all_and_asked(tmp_path: Path, acme: Site) -> None:
+def test_a_terminal_shows_a_preview_and_asks(tmp_path: Path, acme: Site) -> None:
     with Person(tmp_path, "provider", "manifest", "--embedded", "embedded.json") as person:
         person.sees("Could not read embedded.json")
         assert person.ends() == 2
@@ -241,10 +241,10 @@ def test_a_person_is_shown_it_all_and_asked(tmp_path: Path, acme: Site) -> None:
     assert f'api_key = "{KEY}"' in (tmp_path / "config.toml").read_text()
 
 
-# Again
+# Adding again
 
 
-def test_embedded_becomes_hosted_by_adding_the_same_id_again(bay: Inside, acme: Site) -> None:
+def test_an_embedded_manifest_becomes_hosted_if_it_is_added_again(bay: Inside, acme: Site) -> None:
     text = json.dumps(embedded(name="Sample Provider", baseUrl=f"{acme.url}/v1"))
     bay.done("provider", "manifest", "--embedded", "-", "--api-key", KEY, "--yes", stdin=text)
     assert "url" not in bay.text.partition("source = ")[2].partition("}")[0]
@@ -260,7 +260,7 @@ def test_embedded_becomes_hosted_by_adding_the_same_id_again(bay: Inside, acme: 
     assert bay.done("provider", "refresh", "sample-provider") == "sample-provider: up to date\n"
 
 
-# What is wrong
+# Errors
 
 BAD: list[tuple[str, Any, Any, str]] = [
     ("not found", Page(b"{}", 404), None, "SITE/v1/models?provider=true returned 404"),
@@ -312,7 +312,7 @@ BAD: list[tuple[str, Any, Any, str]] = [
 
 
 @pytest.mark.parametrize(("hosted", "listed", "said"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
-def test_a_bad_manifest_is_told_and_nothing_is_written(
+def test_a_bad_manifest_is_reported_and_nothing_is_written(
     bay: Inside, acme: Site, hosted: Any, listed: Any, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(modelsdev, "URL", f"{acme.url}/api.json")
@@ -327,7 +327,7 @@ def test_a_bad_manifest_is_told_and_nothing_is_written(
     assert not list(bay.home.rglob("sources/*.json"))
 
 
-def test_a_huge_manifest_is_told(bay: Inside, acme: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_huge_manifest_is_reported(bay: Inside, acme: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "BYTES", 1000)
     acme.pages[HOSTED] = manifest(baseUrl="SITE/v1", website="x" * 2000)
     run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
@@ -336,7 +336,7 @@ def test_a_huge_manifest_is_told(bay: Inside, acme: Site, monkeypatch: pytest.Mo
     assert not bay.file.exists()
 
 
-def test_a_slow_manifest_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_manifest_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "SECONDS", 0.2)
     with site() as sluggish:
         sluggish.pages[HOSTED] = Page(late=True)
@@ -347,7 +347,7 @@ def test_a_slow_manifest_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not bay.file.exists()
 
 
-def test_no_models_are_told_in_the_guides_words(bay: Inside, acme: Site) -> None:
+def test_without_models_the_message_is_that_of_the_guide(bay: Inside, acme: Site) -> None:
     for models in ({}, {"m": model(modalities={"input": ["text"], "output": ["image"]})}):
         acme.pages[LISTED] = {"models": models}
         run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
@@ -373,7 +373,7 @@ def test_no_models_are_told_in_the_guides_words(bay: Inside, acme: Site) -> None
         ),
     ],
 )
-def test_bad_embedded_json_is_told_and_nothing_is_written(bay: Inside, acme: Site, given: str, said: str) -> None:
+def test_bad_embedded_json_is_reported_and_nothing_is_written(bay: Inside, acme: Site, given: str, said: str) -> None:
     run = bay("provider", "manifest", "--embedded", "-", "--yes", stdin=given)
     assert run.code == 1
     assert run.err.startswith(f"error: Failed to process provider data: {said}")
@@ -381,7 +381,7 @@ def test_bad_embedded_json_is_told_and_nothing_is_written(bay: Inside, acme: Sit
     assert acme.asked == []
 
 
-def test_what_was_worked_around_is_shown(bay: Inside, acme: Site) -> None:
+def test_corrected_problems_are_shown(bay: Inside, acme: Site) -> None:
     acme.pages[LISTED] = {"models": {"m": {"limit": {"context": "4096"}}}}
     added = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
     assert added.code == 0, added.err
@@ -389,7 +389,7 @@ def test_what_was_worked_around_is_shown(bay: Inside, acme: Site) -> None:
 
 
 @pytest.mark.parametrize(("status", "command"), [(401, "key set"), (404, "provider refresh")])
-def test_a_call_that_fails_later_points_at_the_manifest_and_the_key(
+def test_a_later_error_points_to_the_manifest_and_the_key(
     bay: Inside, acme: Site, simulator: Simulator, status: int, command: str
 ) -> None:
     key = "sk-wrong-0000000000" if status == 401 else KEY
@@ -403,10 +403,10 @@ def test_a_call_that_fails_later_points_at_the_manifest_and_the_key(
     assert f"modelbay {command} sample-provider" in run.err
 
 
-# Where the key goes
+# Servers that get the key
 
 
-def test_the_key_is_sent_where_it_is_wanted_and_only_to_the_base_url(bay: Inside, acme: Site) -> None:
+def test_the_key_is_sent_only_if_required_and_only_to_the_base_url(bay: Inside, acme: Site) -> None:
     acme.pages[LISTED] = Page(EXTENDED.encode(), key=KEY)
     run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
     assert run.code == 1
@@ -418,13 +418,13 @@ def test_the_key_is_sent_where_it_is_wanted_and_only_to_the_base_url(bay: Inside
 
 @pytest.fixture
 def everything_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loopback stands for the open internet: two sites are two providers."""
+    """Loopback represents the internet: two sites are two providers."""
     monkeypatch.setattr("modelbay.transport.connection.is_public", lambda address: True)
     monkeypatch.setattr(documents, "is_open", lambda where: True)
 
 
 @pytest.mark.usefixtures("everything_is_public")
-def test_the_key_goes_to_no_other_origin_before_somebody_agrees(bay: Inside, acme: Site) -> None:
+def test_the_key_is_sent_to_another_origin_only_after_consent(bay: Inside, acme: Site) -> None:
     with site() as elsewhere:
         bay.names[elsewhere.url] = "ELSEWHERE"
         acme.pages[HOSTED] = manifest(baseUrl=f"{elsewhere.url}/v1")
@@ -441,7 +441,7 @@ def test_the_key_goes_to_no_other_origin_before_somebody_agrees(bay: Inside, acm
 
 
 @pytest.mark.usefixtures("everything_is_public")
-def test_a_key_that_is_there_does_not_follow_a_manifest_to_another_origin(bay: Inside, acme: Site) -> None:
+def test_an_existing_key_does_not_follow_a_manifest_to_another_origin(bay: Inside, acme: Site) -> None:
     bay.done("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
     before = bay.text
     acme.pages[HOSTED] = manifest(baseUrl="https://thief.example/v1")
@@ -461,7 +461,7 @@ def test_no_key_follows_a_redirect(bay: Inside, acme: Site) -> None:
         assert not elsewhere.keys()
 
 
-def test_a_key_that_stands_elsewhere_is_only_looked_for_where_it_is_wanted(bay: Inside, acme: Site) -> None:
+def test_a_reference_is_resolved_only_if_the_key_is_required(bay: Inside, acme: Site) -> None:
     url = f"{acme.url}{HOSTED}"
     acme.pages[LISTED] = Page(EXTENDED.encode(), key=KEY)
     run = bay("provider", "manifest", url, "--api-key", "{env:NO_SUCH_KEY}", "--yes")
@@ -471,7 +471,7 @@ def test_a_key_that_stands_elsewhere_is_only_looked_for_where_it_is_wanted(bay: 
     bay.done("provider", "manifest", url, "--api-key", "{env:NO_SUCH_KEY}", "--yes")
 
 
-def test_a_key_in_the_manifests_own_address_is_refused(bay: Inside) -> None:
+def test_credentials_in_the_manifest_url_are_refused(bay: Inside) -> None:
     run = bay("provider", "manifest", f"https://me:{KEY}@acme.example/v1/models?provider=true", "--yes")
     assert "the URL contains credentials" in run.err
     assert KEY not in run.err

@@ -1,4 +1,4 @@
-"""`modelbay provider refresh`: what is renewed, and what stays."""
+"""`modelbay provider refresh`: updated and kept values."""
 
 import json
 import re
@@ -175,7 +175,7 @@ def larger(**changed: Any) -> dict[str, Any]:
     )
 
 
-def test_a_refresh_renews_the_sources_word_and_leaves_the_users(bay: Inside, acme: Site) -> None:
+def test_a_refresh_updates_the_sources_values_and_keeps_the_users(bay: Inside, acme: Site) -> None:
     bay.file.write_text(BEFORE.replace("SITE", acme.url))
     acme.pages[LISTED] = models(
         larger(cost={"input": 0.6, "output": 2.0, "cache_read": 0.05}),
@@ -201,7 +201,7 @@ def test_a_refresh_renews_the_sources_word_and_leaves_the_users(bay: Inside, acm
     assert load(bay.file).model("l").max_output_size == 1000
 
 
-def test_a_model_that_is_gone_stays_where_the_user_has_a_word_in_it(bay: Inside, acme: Site) -> None:
+def test_a_removed_model_is_kept_if_the_user_changed_it(bay: Inside, acme: Site) -> None:
     bay.done("model", "set", "acme/small", "max_output_size=99")
     acme.pages[LISTED] = models({"id": "new"})
     run = bay("provider", "refresh", "acme")
@@ -211,7 +211,7 @@ def test_a_model_that_is_gone_stays_where_the_user_has_a_word_in_it(bay: Inside,
     assert set(load(bay.file).models) == {"acme/large", "acme/small", "acme/new"}
 
 
-def test_a_model_that_the_user_took_out_stays_out_until_it_is_added_again(bay: Inside, acme: Site) -> None:
+def test_a_model_that_the_user_removed_returns_only_if_it_is_added_again(bay: Inside, acme: Site) -> None:
     text = bay.text
     start = text.index('[models."acme/old"]')
     bay.file.write_text(text[:start])
@@ -221,7 +221,7 @@ def test_a_model_that_the_user_took_out_stays_out_until_it_is_added_again(bay: I
     assert "acme/old" in bay.text
 
 
-def test_without_the_memory_of_what_was_written_the_source_is_right(bay: Inside, acme: Site) -> None:
+def test_without_a_cache_the_source_overwrites_values(bay: Inside, acme: Site) -> None:
     bay.file.write_text(bay.text.replace("128000", "1"))
     merging.forget("acme")
     run = bay("provider", "refresh", "acme")
@@ -229,7 +229,7 @@ def test_without_the_memory_of_what_was_written_the_source_is_right(bay: Inside,
     assert load(bay.file).models["acme/large"].listed["limit"]["context"] == 128000
 
 
-def test_json_says_the_same_and_no_key(bay: Inside, acme: Site) -> None:
+def test_json_output_has_the_changes_but_no_key(bay: Inside, acme: Site) -> None:
     acme.pages[LISTED] = models(larger(), {"id": "new"})
     found = json.loads(bay.done("provider", "refresh", "--json"))
     assert found["refreshed"][0]["added"] == ["acme/new"]
@@ -238,26 +238,26 @@ def test_json_says_the_same_and_no_key(bay: Inside, acme: Site) -> None:
     assert KEY not in json.dumps(found)
 
 
-def test_json_of_nothing_is_json_all_the_same(bay: Inside) -> None:
+def test_json_output_without_providers_is_json(bay: Inside) -> None:
     bay.file.unlink()
     assert json.loads(bay.done("provider", "refresh", "--json")) == {"refreshed": []}
 
 
-# What was read only in part
+# Incomplete sources
 
 
-def test_a_manifest_with_more_remarks_than_are_shown_is_read_to_its_end(bay: Inside, acme: Site) -> None:
+def test_a_manifest_with_many_notes_is_read_completely(bay: Inside, acme: Site) -> None:
     many = {"models": {f"m{number}": {"id": f"m{number}"} for number in range(250)}}
     acme.pages[LISTED] = {"models": {id: {"id": id, "name": id} for id in many["models"]}}
     bay.done("provider", "refresh", "acme")
-    acme.pages[LISTED] = many  # none has a name any more
+    acme.pages[LISTED] = many  # no model has a name now
     run = bay("provider", "refresh", "acme")
     assert "  - " not in run.out
     assert len(load(bay.file).models) == 251  # and the default model
     assert "more notes" in run.err
 
 
-def test_a_fault_behind_many_remarks_is_found(bay: Inside, acme: Site) -> None:
+def test_a_problem_after_many_notes_is_found(bay: Inside, acme: Site) -> None:
     before = bay.text
     acme.pages[LISTED] = {"models": {**{f"m{number}": {"id": f"m{number}"} for number in range(250)}, "last": "oops"}}
     run = bay("provider", "refresh", "acme")
@@ -284,7 +284,7 @@ def test_a_fault_behind_many_remarks_is_found(bay: Inside, acme: Site) -> None:
         {"data": None},
     ],
 )  # fmt: skip
-def test_a_list_that_is_only_a_part_takes_nothing_away(bay: Inside, acme: Site, part: Any) -> None:
+def test_an_incomplete_list_removes_nothing(bay: Inside, acme: Site, part: Any) -> None:
     acme.pages["/v1/models"] = {"data": [{"id": "a"}, {"id": "b"}, {"id": "c"}]}
     bay.done("provider", "add", f"{acme.url}/v1", "--id", "plain", "--api-key", KEY, "--all-models")
     for _ in range(2):
@@ -299,7 +299,9 @@ def test_a_list_that_is_only_a_part_takes_nothing_away(bay: Inside, acme: Site, 
     ("status", "headers"),
     [(206, {}), (206, {"Content-Range": "bytes 0-18/40"}), (200, {"Content-Range": "bytes 0-18/40"})],
 )
-def test_a_part_of_a_list_takes_nothing_away(bay: Inside, acme: Site, status: int, headers: dict[str, str]) -> None:
+def test_an_unread_part_of_a_list_removes_nothing(
+    bay: Inside, acme: Site, status: int, headers: dict[str, str]
+) -> None:
     acme.pages["/v1/models"] = {"data": [{"id": "a"}, {"id": "b"}]}
     bay.done("provider", "add", f"{acme.url}/v1", "--id", "plain", "--api-key", KEY, "--all-models")
     acme.pages["/v1/models"] = Page(b'{"data":[{"id":"a"}]}', status, headers)
@@ -337,14 +339,14 @@ def test_an_id_of_a_manifest_in_another_case_is_the_same_model(bay: Inside, acme
     assert "acme/small" in load(bay.file).models and "max_output_size" in run.out + run.err, "the user wrote that"
 
 
-def test_a_model_that_was_taken_out_stays_out_in_another_case(bay: Inside, acme: Site) -> None:
+def test_a_removed_model_is_not_added_again_in_another_case(bay: Inside, acme: Site) -> None:
     bay.file.write_text(re.sub(r'\n\[models."acme/small"\]\n(?:[^\[\n].*\n)*', "\n", bay.text))
     assert "acme/small" not in load(bay.file).models
     acme.pages[LISTED] = models(model(id="large"), model(id="Small", name="Small"), {"id": "old", "name": "Old"})
     assert bay.done("provider", "refresh", "acme") == "acme: up to date\n"
 
 
-def test_pages_that_do_not_come_take_nothing_away(bay: Inside, acme: Site) -> None:
+def test_pages_that_fail_remove_nothing(bay: Inside, acme: Site) -> None:
     first = {"data": [{"id": "a"}], "has_more": True, "last_id": "a"}
     acme.pages |= {"/v1/models": first, "/v1/models?after_id=a": {"data": [{"id": "b"}]}}
     bay.done("provider", "add", f"{acme.url}/v1", "--id", "plain", "--api-key", KEY, "--all-models")
@@ -354,10 +356,10 @@ def test_pages_that_do_not_come_take_nothing_away(bay: Inside, acme: Site) -> No
     assert "no model was removed, because the list is incomplete: could not fetch page 2 of the list" in run.err
 
 
-# What fails
+# Errors
 
 
-def test_one_source_that_fails_leaves_the_others_alone(bay: Inside, acme: Site) -> None:
+def test_a_source_that_fails_does_not_affect_the_others(bay: Inside, acme: Site) -> None:
     with site() as broken:
         broken.pages = {HOSTED: manifest(name="Broken", baseUrl="SITE/v1"), LISTED: models({"id": "a"})}
         bay.done("provider", "manifest", f"{broken.url}{HOSTED}", "--yes")
@@ -372,21 +374,21 @@ def test_one_source_that_fails_leaves_the_others_alone(bay: Inside, acme: Site) 
 
 
 @pytest.mark.parametrize("listed", [{"models": {}}, {"models": "no"}, {"models": {"a": {"id": "x"}, "b": {"id": "x"}}}])
-def test_a_source_that_says_nothing_usable_takes_nothing_away(bay: Inside, acme: Site, listed: Any) -> None:
+def test_an_unusable_source_removes_nothing(bay: Inside, acme: Site, listed: Any) -> None:
     before = bay.text
     acme.pages[LISTED] = listed
     assert bay("provider", "refresh", "acme").code == 1
     assert bay.text == before
 
 
-def test_a_source_that_is_no_address_is_told(bay: Inside, acme: Site) -> None:
+def test_an_invalid_source_url_is_reported(bay: Inside, acme: Site) -> None:
     bay.file.write_text(bay.text.replace(f'url = "{acme.url}{HOSTED}"', 'url = "nowhere"'))
     run = bay("provider", "refresh", "acme")
     assert run.code == 1
     assert "Failed to process provider data: nowhere: the URL must start with http" in run.err
 
 
-def test_static_and_embedded_are_left_alone(bay: Inside, acme: Site) -> None:
+def test_static_and_embedded_providers_are_not_refreshed(bay: Inside, acme: Site) -> None:
     bay.done("provider", "manifest", "--embedded", "-", "--yes", stdin=json.dumps(embedded()))
     bay.file.write_text(bay.text.replace("[providers.acme]\n", '[providers.acme]\nmodel_source = "static"\n'))
     asked = len(acme.asked)
@@ -399,23 +401,23 @@ def test_static_and_embedded_are_left_alone(bay: Inside, acme: Site) -> None:
     assert len(acme.asked) == asked
 
 
-# Where the provider is
+# Moved providers
 
 
 @pytest.fixture
 def everything_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loopback stands for the open internet: two sites are two providers."""
+    """Loopback represents the internet: two sites are two providers."""
     monkeypatch.setattr("modelbay.transport.connection.is_public", lambda address: True)
     monkeypatch.setattr(documents, "is_open", lambda where: True)
 
 
 @pytest.mark.usefixtures("everything_is_public")
-def test_a_provider_that_moves_stays_where_it_was_until_somebody_agrees(bay: Inside, acme: Site) -> None:
+def test_a_provider_moves_only_after_consent(bay: Inside, acme: Site) -> None:
     with site() as elsewhere:
         bay.names[elsewhere.url] = "ELSEWHERE"
         acme.pages[HOSTED] = manifest(name="Acme", website=None, baseUrl=f"{elsewhere.url}/v1")
         elsewhere.pages[LISTED] = models(model(id="large"), {"id": "new"})
-        for _ in range(2):  # it is told each time
+        for _ in range(2):  # it is reported each time
             run = bay("provider", "refresh", "acme")
             assert run.code == 0, run.err
             assert "the source has a new base URL, ELSEWHERE/v1. It is not used" in run.err
@@ -436,7 +438,7 @@ def test_a_refresh_does_not_undo_the_users_own_base_url(bay: Inside, acme: Site)
     assert "/proxy/v1" in bay.text
 
 
-def test_a_provider_cannot_move_into_this_machine(bay: Inside, acme: Site) -> None:
+def test_a_provider_cannot_move_to_a_local_url(bay: Inside, acme: Site) -> None:
     before = bay.text
     with site() as elsewhere:
         acme.pages[HOSTED] = manifest(name="Acme", baseUrl=f"{elsewhere.url}/v1")
@@ -447,7 +449,7 @@ def test_a_provider_cannot_move_into_this_machine(bay: Inside, acme: Site) -> No
     assert bay.text == before
 
 
-def test_a_person_may_agree_to_a_move(bay: Inside, acme: Site) -> None:
+def test_a_terminal_asks_for_consent_to_a_move(bay: Inside, acme: Site) -> None:
     acme.pages[HOSTED] = manifest(name="Acme", website=None, baseUrl="SITE/v2")
     acme.pages["/v2/models?extended=true"] = acme.pages[LISTED]
     with Person(bay.home, "provider", "refresh", "acme") as person:
@@ -464,7 +466,7 @@ def test_a_person_may_agree_to_a_move(bay: Inside, acme: Site) -> None:
     assert bay.done("provider", "refresh", "acme") == "acme: up to date\n"
 
 
-def test_the_key_is_sent_where_the_models_want_it(bay: Inside, acme: Site) -> None:
+def test_the_key_is_sent_if_the_models_require_it(bay: Inside, acme: Site) -> None:
     acme.pages[LISTED] = Page(json.dumps(models({"id": "new"})).encode(), key=KEY)
     assert "  + acme/new\n" in bay.done("provider", "refresh", "acme")
     assert {one.target for one in acme.asked if "authorization" in one.headers} == {f"GET {LISTED}"}
@@ -473,7 +475,7 @@ def test_the_key_is_sent_where_the_models_want_it(bay: Inside, acme: Site) -> No
 # Other sources
 
 
-def test_a_providers_own_list_is_asked_again(bay: Inside, acme: Site) -> None:
+def test_a_providers_own_list_is_read_again(bay: Inside, acme: Site) -> None:
     acme.pages["/v1/models"] = {"data": [{"id": "a", "context_length": 1000}, {"id": "b"}]}
     bay.done("provider", "add", f"{acme.url}/v1", "--id", "plain", "--api-key", KEY, "--all-models")
     acme.pages["/v1/models"] = {"data": [{"id": "a", "context_length": 2000}, {"id": "c"}]}
@@ -488,7 +490,7 @@ def test_a_providers_own_list_is_asked_again(bay: Inside, acme: Site) -> None:
     assert bay.done("provider", "refresh", "plain") == "plain: up to date\n"
 
 
-def test_a_default_model_that_is_not_listed_stays_and_is_named(bay: Inside, acme: Site) -> None:
+def test_an_unlisted_default_model_is_kept_and_reported(bay: Inside, acme: Site) -> None:
     acme.pages["/v1/models"] = {"data": [{"id": "a"}]}
     bay.done("provider", "add", f"{acme.url}/v1", "--id", "plain", "--api-key", KEY, "--model", "a", "--model", "own")
     run = bay("model", "default", "plain/own")
@@ -500,7 +502,7 @@ def test_a_default_model_that_is_not_listed_stays_and_is_named(bay: Inside, acme
     assert load(bay.file).default_model == "plain/own"
 
 
-def test_of_a_list_of_which_some_were_chosen_the_others_are_only_told(bay: Inside, acme: Site) -> None:
+def test_new_models_are_only_reported_if_the_user_chose_some(bay: Inside, acme: Site) -> None:
     acme.pages["/v1/models"] = {"data": [{"id": "a"}, {"id": "b"}]}
     bay.done("provider", "add", f"{acme.url}/v1", "--id", "plain", "--api-key", KEY, "--model", "a", "--model", "own")
     acme.pages["/v1/models"] = {"data": [{"id": "a"}, {"id": "c"}]}
@@ -510,18 +512,18 @@ def test_of_a_list_of_which_some_were_chosen_the_others_are_only_told(bay: Insid
     assert {alias for alias in load(bay.file).models if alias.startswith("plain/")} == {"plain/a", "plain/own"}
 
 
-def test_a_vendor_without_a_list_is_not_asked_for_one(bay: Inside) -> None:
+def test_a_vendor_without_a_list_is_not_requested(bay: Inside) -> None:
     bay.file.write_text('[providers.answers]\ntype = "openai"\nbase_url = "https://api.perplexity.ai"\n')
     assert "No provider has a source to refresh from" in bay("provider", "refresh").err
 
 
-def test_a_removed_provider_is_forgotten(bay: Inside, acme: Site) -> None:
+def test_the_cache_of_a_removed_provider_is_deleted(bay: Inside, acme: Site) -> None:
     assert merging.recall("acme") is not None
     bay.done("provider", "remove", "acme", "--yes")
     assert merging.recall("acme") is None
 
 
-def test_the_models_of_a_login_are_asked_for_again(tmp_path: Path) -> None:
+def test_the_models_of_a_login_are_refreshed(tmp_path: Path) -> None:
     with Simulator() as service:
         service.provider.logins.behave(LoginBehavior(approve_after=1, interval=1))
         command = Command(tmp_path, service)

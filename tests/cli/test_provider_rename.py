@@ -1,4 +1,4 @@
-"""`modelbay provider rename` and `copy`: keys, defaults and what is remembered of a source go along, or nothing changes."""
+"""`modelbay provider rename` and `copy`: keys, defaults and the cache of a source are included, or nothing changes."""
 
 import tomllib
 from pathlib import Path
@@ -86,7 +86,7 @@ def test_a_provider_is_renamed_in_place_with_models_and_defaults(bay: Inside):
     assert answers(bay, "work/sim-1") and answers(bay, "one") and answers(bay, "mine")
 
 
-def test_a_copy_has_models_and_key_of_its_own(bay: Inside):
+def test_a_copy_has_its_own_models_and_key(bay: Inside):
     before = bay.text
     bay.done("provider", "copy", "acme", "copy")
     after = tomllib.loads(bay.text)
@@ -103,7 +103,7 @@ def test_a_copy_has_models_and_key_of_its_own(bay: Inside):
 
 @pytest.mark.parametrize("place", ["keyring", "file"])
 @pytest.mark.parametrize("verb", ["rename", "copy"])
-def test_a_stored_key_goes_along_with_the_origin_it_is_bound_to(
+def test_a_stored_key_is_renamed_with_its_origin(
     bay: Inside, keyring: dict[tuple[str, str], str], simulator: Simulator, place: str, verb: str
 ):
     bay.done("key", "set", "acme", f"--{place}", stdin=f"{KEY}\n")
@@ -126,7 +126,7 @@ def test_a_stored_key_goes_along_with_the_origin_it_is_bound_to(
     ],
 )
 @pytest.mark.parametrize("verb", ["rename", "copy"])
-def test_a_name_that_is_taken_changes_nothing(bay: Inside, more: str, said: str, verb: str):
+def test_an_id_that_exists_changes_nothing(bay: Inside, more: str, said: str, verb: str):
     bay.done("key", "set", "acme", "--file", stdin=f"{KEY}\n")
     bay.file.write_text(before := bay.text + more)
     kept = sorted(path.name for path in (bay.home / "keys").iterdir())
@@ -146,7 +146,7 @@ def test_a_stored_key_of_the_new_name_is_not_overwritten(bay: Inside, keyring: d
     assert keyring["modelbay", "work"] == "sk-of-another"
 
 
-def test_a_file_that_cannot_be_written_leaves_the_stored_key_where_it_is(bay: Inside, monkeypatch: pytest.MonkeyPatch):
+def test_a_file_that_cannot_be_written_keeps_the_stored_key(bay: Inside, monkeypatch: pytest.MonkeyPatch):
     bay.done("key", "set", "acme", "--file", stdin=f"{KEY}\n")
     before, real = bay.text, files.replace
 
@@ -164,7 +164,7 @@ def test_a_file_that_cannot_be_written_leaves_the_stored_key_where_it_is(bay: In
     )
 
 
-def test_what_is_remembered_of_a_source_goes_along(bay: Inside):
+def test_the_cache_of_a_source_is_renamed(bay: Inside):
     merge.remember("acme", Memory("https://a.example", {"m": {}}, 1.0, 1.0))
     bay.done("provider", "copy", "acme", "copy")
     assert merge.recall("copy") == merge.recall("acme") is not None
@@ -202,7 +202,7 @@ def test_inline_tables_are_renamed_too(bay: Inside, simulator: Simulator):
 
 
 @pytest.mark.parametrize("verb", ["rename", "copy"])
-def test_it_can_run_dry(bay: Inside, verb: str):
+def test_a_dry_run_changes_nothing(bay: Inside, verb: str):
     before = bay.text
     assert "+[providers.work]" in bay.done("provider", verb, "acme", "work", "--dry-run")
     assert bay.text == before

@@ -1,4 +1,6 @@
-"""Thousands of models and hundreds of providers: twice as many take twice the work. Work is counted, as time is the machine's."""
+"""Thousands of models and hundreds of providers: the work grows linearly. Work is counted, because time depends on the
+machine.
+"""
 
 import sys
 import threading
@@ -21,7 +23,7 @@ from tests.servers.site import Site, site
 
 FEW = 24
 GROWTH = 2.3
-"""How much more work twice as many may take."""
+"""The factor by which the work may grow with twice as many models."""
 
 
 @pytest.fixture
@@ -85,7 +87,7 @@ COMMANDS: dict[str, list[tuple[str, ...]]] = {
 
 
 def calls(run: Callable[[], object]) -> int:
-    """How many functions are called, ours and those that we use."""
+    """The number of function calls, including those of libraries."""
     count = 0
 
     def see(frame: FrameType, event: str, argument: object) -> None:
@@ -103,7 +105,7 @@ def calls(run: Callable[[], object]) -> int:
 
 
 def work(bay: Inside, site: Site, commands: list[tuple[str, ...]], count: int) -> int:
-    """The calls that the last command takes with so many models."""
+    """The calls that the last command makes with `count` models."""
     bay.file.unlink(missing_ok=True)
     *before, last = [[word.replace("SITE", site.url) for word in command] for command in commands]
     pages(count, site)
@@ -114,14 +116,15 @@ def work(bay: Inside, site: Site, commands: list[tuple[str, ...]], count: int) -
 
 
 @pytest.mark.parametrize("what", COMMANDS)
-def test_twice_as_many_take_twice_the_work(bay: Inside, fresh_site: Site, what: str) -> None:
-    work(bay, fresh_site, COMMANDS[what], 8)  # what is imported once is imported
+def test_twice_as_many_models_take_twice_the_work(bay: Inside, fresh_site: Site, what: str) -> None:
+    work(bay, fresh_site, COMMANDS[what], 8)  # modules are imported by now
+
     few, some, many = (work(bay, fresh_site, COMMANDS[what], FEW * times) for times in (1, 2, 4))
     assert many - some < GROWTH * max(some - few, few / 10)
 
 
 @pytest.mark.parametrize("count", [4, 40])
-def test_a_registry_is_written_in_one_go(
+def test_a_registry_is_written_in_one_transaction(
     bay: Inside, fresh_site: Site, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pages(count * 4, fresh_site)
@@ -145,9 +148,10 @@ def test_a_registry_is_written_in_one_go(
     assert len(read) <= 6
 
 
-def test_thousands_of_models_find_their_places_quickly(tmp_path: Path) -> None:
-    """A loop within a function is not seen in calls, but in processor time. Eight times as many models take eight times as
-    long; where each is compared with each other, 64 times."""
+def test_thousands_of_models_are_inserted_in_linear_time(tmp_path: Path) -> None:
+    """A loop within a function is not visible in the number of calls, but in processor time. Eight times as many models take
+    eight times as long, or 64 times as long if each one is compared with all others.
+    """
 
     def adding(count: int) -> Callable[[], object]:
         tables = {f"p/m{number}": {"model": f"m{number}", "max_context_size": 1000} for number in range(count)}

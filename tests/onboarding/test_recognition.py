@@ -1,4 +1,4 @@
-"""What a name, an address or a text is taken for, and the entry that is made of it."""
+"""Recognizing a name, URL or document, and the entry that is made from it."""
 
 import msgspec
 import pytest
@@ -40,7 +40,7 @@ from modelbay.onboarding.recognition import recognize, recognize_content, recogn
         ("https://europe-west4-aiplatform.googleapis.com", "vertexai", "vertex", None),
     ],
 )
-def test_by_its_looks(what, kind, vendor, protocol):
+def test_a_name_or_url_is_recognized_by_its_form(what, kind, vendor, protocol):
     found = recognize(what)
     assert (found.kind, found.preset and found.preset.id, found.protocol) == (kind, vendor, protocol)
 
@@ -56,13 +56,13 @@ def test_by_its_looks(what, kind, vendor, protocol):
         ("qqqqqq", "pass a vendor's name"),
     ],
 )
-def test_what_is_nothing_has_a_hint(what, hint):
+def test_an_unknown_name_gets_a_hint(what, hint):
     with pytest.raises(ConfigError) as error:
         recognize(what)
     assert hint in str(error.value.hint)
 
 
-def test_it_can_be_forced():
+def test_the_kind_can_be_given():
     assert recognize("https://acme.example/v1/models", "base").kind == "base"
     assert recognize("https://acme.example/chat", "base").kind == "base"
     assert recognize("https://acme.example/talk", "endpoint").kind == "endpoint"
@@ -83,7 +83,7 @@ def test_it_can_be_forced():
         ({"acme": {"api": "https://x.example", "models": {"a": {}}}}, "registry"),
     ],
 )
-def test_by_content(content, kind):
+def test_a_document_is_recognized_by_its_content(content, kind):
     assert recognize_content(content, "it").kind == kind
     assert recognize_text(msgspec.json.encode(content), "it").kind == kind
 
@@ -94,7 +94,7 @@ def test_other_json_is_refused(content):
         recognize_content(content, "it")
 
 
-def test_a_text_may_be_an_address():
+def test_a_text_may_be_a_url():
     assert recognize_text(b"https://acme.example/v1\n", "standard input").kind == "base"
     with pytest.raises(ConfigError, match="neither JSON nor a URL"):
         recognize_text(b"hello\n", "standard input")
@@ -111,7 +111,7 @@ def test_a_text_may_be_an_address():
         ("https://acme", "acme"),
     ],
 )
-def test_an_id_is_suggested(what, id):
+def test_the_suggested_id_comes_from_vendor_or_host(what, id):
     assert suggested_id(recognize(what)) == id
 
 
@@ -133,16 +133,16 @@ def test_an_id_is_suggested(what, id):
         ("https://acme.example/v1/messages", {"type": "anthropic", "base_url": "https://acme.example/v1/messages"}),
     ],
 )
-def test_the_entry_of_what_was_recognized(what, table):
+def test_a_recognized_provider_becomes_an_entry(what, table):
     assert draft(recognize(what), "id").table == table
 
 
-def test_a_forced_endpoint_or_base_is_written_down():
+def test_a_given_kind_of_url_is_written_as_full_url():
     assert draft(recognize("https://acme.example/talk", "endpoint"), "id").table["full_url"] is True
     assert draft(recognize("https://acme.example/chat", "base"), "id").table["full_url"] is False
 
 
-def test_a_vendor_with_an_address_for_each_customer_needs_it():
+def test_a_vendor_with_a_url_per_customer_requires_the_url():
     with pytest.raises(ConfigError) as error:
         draft(recognize("snowflake"), "id")
     assert "--base-url" in str(error.value.hint)
@@ -170,19 +170,19 @@ def test_a_vendor_with_an_address_for_each_customer_needs_it():
         ),
     ],
 )
-def test_azure_natively(options, table, models):
+def test_azure_urls_become_a_native_entry(options, table, models):
     made = azure_draft("azure", **options)
     assert (made.table, made.models) == (table, models)
 
 
-def test_azure_wants_a_resource():
+def test_azure_requires_a_resource():
     with pytest.raises(ConfigError, match="Azure resource name or endpoint is missing"):
         azure_draft("azure")
     with pytest.raises(ConfigError, match="is not an Azure resource name"):
         azure_draft("azure", resource="a.b/c")
 
 
-def test_vertex_natively():
+def test_vertex_becomes_a_native_entry():
     assert vertex_draft("v", "proj", "global").table == {
         "type": "vertexai",
         "env": {"GOOGLE_CLOUD_PROJECT": "proj", "GOOGLE_CLOUD_LOCATION": "global"},
@@ -199,7 +199,7 @@ def test_vertex_natively():
         ("ollama", None, {}),
     ],
 )
-def test_without_a_key_it_says_that_none_is_needed(what, key, added):
+def test_without_a_key_auth_is_none(what, key, added):
     made = draft(recognize(what), "id")
     table = with_key(made, key).table
     assert {name: value for name, value in table.items() if name not in made.table} == added

@@ -8,7 +8,7 @@ from tests.servers.site import Site, site
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The configuration of a home of its own."""
+    """The configuration file of a separate home."""
     monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
     return tmp_path / "config.toml"
 
@@ -21,6 +21,6 @@ def one_site() -> Iterator[Site]:
 
 @pytest.fixture
 def fresh_site(one_site: Site) -> Site:
-    """A site that has nothing yet."""
+    """A site without pages."""
     one_site.reset()
     return one_site

@@ -1,4 +1,4 @@
-"""Refreshing by itself: when it happens, when it does not, and that nobody waits for it."""
+"""The automatic refresh: when it runs, when it does not, and that no command waits for it."""
 
 import asyncio
 import os
@@ -48,10 +48,10 @@ def due(text: str = ENTRY, now: float = 10 * DAY) -> list[str]:
     return [entry.id for entry in upkeep.due(parse(text, Path("config.toml")), now)]
 
 
-# What is due
+# Due providers
 
 
-def test_what_was_never_asked_is_due_and_what_was_asked_today_is_not() -> None:
+def test_a_source_is_due_once_a_day() -> None:
     assert due() == ["acme"]
     merging.remember("acme", Memory(when=9.5 * DAY))
     assert due() == []
@@ -72,15 +72,15 @@ def test_what_was_never_asked_is_due_and_what_was_asked_today_is_not() -> None:
     ],
     ids=["static", "embedded", "no source", "turned off"],
 )
-def test_these_are_never_due(text: str) -> None:
+def test_some_providers_are_never_due(text: str) -> None:
     assert due(text) == []
 
 
-def test_who_has_no_source_is_asked_by_itself_if_told_to() -> None:
+def test_a_provider_without_a_source_is_refreshed_if_configured() -> None:
     assert due(ENTRY[: ENTRY.index("source")] + 'model_source = "discover"') == ["acme"]
 
 
-def test_how_often_is_kimi_codes_own_key() -> None:
+def test_the_interval_is_set_by_kimi_codes_key() -> None:
     merging.remember("acme", Memory(when=10 * DAY - 61))
     assert due(ENTRY + "[model_catalog]\nrefresh_interval_ms = 60_000") == ["acme"]
     assert due(ENTRY + "[model_catalog]\nrefresh_interval_ms = 62_000") == []
@@ -92,7 +92,7 @@ def test_how_often_is_kimi_codes_own_key() -> None:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The processes that were left behind; none really is."""
+    """The started processes, which are recorded and not run."""
     commands: list[list[str]] = []
 
     def popen(command: list[str], **options: Any) -> None:
@@ -104,7 +104,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return commands
 
 
-def test_a_process_is_left_behind_once_an_hour(home: Path, started: list[list[str]]) -> None:
+def test_a_background_process_starts_once_an_hour(home: Path, started: list[list[str]]) -> None:
     assert not upkeep.start(), "there is no file"
     (home / "config.toml").write_text(ENTRY)
     assert upkeep.start()
@@ -119,10 +119,10 @@ def test_a_process_is_left_behind_once_an_hour(home: Path, started: list[list[st
     assert upkeep.start(), "the clock was set back"
 
 
-def test_what_lies_where_somebody_works_is_not_run(
+def test_a_module_in_the_working_directory_is_not_run(
     home: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cloned project may have a modelbay.py, or a module of Python's own name."""
+    """A cloned project may contain a modelbay.py, or a module with the name of a standard module."""
     project = tmp_path_factory.mktemp("project")
     left: list[subprocess.Popen[Any]] = []
     for name in ("modelbay", "json", "asyncio"):
@@ -137,7 +137,7 @@ def test_what_lies_where_somebody_works_is_not_run(
     assert not (project / "run").exists()
 
 
-def test_nothing_is_started_where_no_provider_has_a_source(home: Path, started: list[list[str]]) -> None:
+def test_no_process_starts_if_no_provider_has_a_source(home: Path, started: list[list[str]]) -> None:
     (home / "config.toml").write_text('[providers.acme]\ntype = "openai"\n')
     assert not upkeep.start()
     assert not started
@@ -153,7 +153,7 @@ def test_nothing_is_started_where_no_provider_has_a_source(home: Path, started: 
         ({"CI": "true", "MODELBAY_REFRESH": "on"}, True),
     ],
 )
-def test_the_environment_turns_it_off(
+def test_an_environment_variable_disables_it(
     home: Path, started: list[list[str]], monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], starts: bool
 ) -> None:
     (home / "config.toml").write_text(ENTRY)
@@ -162,7 +162,7 @@ def test_the_environment_turns_it_off(
     assert upkeep.start() is starts
 
 
-def test_a_machine_that_has_no_process_left_does_no_harm(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_cannot_be_started_is_ignored(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def popen(*_: Any, **__: Any) -> None:
         raise BlockingIOError("too many")
 
@@ -171,7 +171,7 @@ def test_a_machine_that_has_no_process_left_does_no_harm(home: Path, monkeypatch
     assert not upkeep.start()
 
 
-# Doing it
+# Refreshing
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ def simulator() -> Iterator[Simulator]:
         yield running
 
 
-def test_two_do_not_do_it_at_once(home: Path) -> None:
+def test_only_one_process_refreshes_at_a_time(home: Path) -> None:
     (home / "config.toml").write_text(ENTRY)
     lock = Cache().path(upkeep.FOLDER, upkeep.LOCK)
     lock.parent.mkdir(parents=True)
@@ -197,9 +197,7 @@ def test_two_do_not_do_it_at_once(home: Path) -> None:
     assert merging.recall("acme") is None
 
 
-def test_a_command_leaves_the_refreshing_to_a_process_that_nobody_waits_for(
-    home: Path, acme: Site, simulator: Simulator
-) -> None:
+def test_a_command_does_not_wait_for_the_refresh(home: Path, acme: Site, simulator: Simulator) -> None:
     command = Command(home, simulator)
     added = command("provider", "manifest", f"{acme.url}{HOSTED}", "--api-key", KEY, "--yes")
     assert added.code == 0, added.err
@@ -233,7 +231,7 @@ def test_a_command_leaves_the_refreshing_to_a_process_that_nobody_waits_for(
     assert msgspec.json.decode(Cache().read(merging.FOLDER, "acme.json") or b"{}")["when"] > 0
 
 
-def test_by_itself_no_provider_goes_with_its_key(home: Path) -> None:
+def test_an_automatic_refresh_removes_no_provider_with_its_key(home: Path) -> None:
     models = {"m": {"id": "m", "name": "M", "limit": {"context": 1000}}}
     with site() as lists:
         entries = {
@@ -269,8 +267,8 @@ def test_a_provider_that_is_removed_during_a_refresh_stays_removed(home: Path) -
 
 
 @pytest.mark.parametrize("kind", ["keyring", "command", "token", "login"])
-def test_by_itself_nothing_is_asked_of_anybody(home: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A keyring asks for its password in a window, a command may ask for a touch: nobody knows what for."""
+def test_an_automatic_refresh_never_prompts(home: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A keyring may prompt for its password, and a command for a touch; the user would not know why."""
     asked: list[object] = []
     monkeypatch.setattr("keyring.get_password", lambda *of: asked.append(of))
     ran = home / "ran"

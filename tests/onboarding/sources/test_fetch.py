@@ -1,4 +1,4 @@
-"""Fetching what others wrote: how far that goes, and who gets a key."""
+"""Fetching third-party documents: allowed origins, limits, and which server gets a key."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -34,14 +34,14 @@ def keyed(url: str) -> Endpoint:
     return endpoint_at(config, upstream(config, config.providers["p"]), "/chat/completions")
 
 
-async def test_the_origin_that_the_user_typed_may_be_anywhere(here: Site, line: ProviderClient) -> None:
+async def test_an_origin_that_the_user_typed_may_be_private(here: Site, line: ProviderClient) -> None:
     assert (await fetch(line, f"{here.url}/x", [origin(here.url)])).body == b'{"x": 1}'
     with pytest.raises(ConnectFailed):
         await fetch(line, f"{here.url}/x", [])
     assert len(here.asked) == 1
 
 
-async def test_a_redirect_is_followed_where_it_may_lead(here: Site, line: ProviderClient) -> None:
+async def test_a_redirect_is_followed_to_allowed_origins_only(here: Site, line: ProviderClient) -> None:
     here.pages["/a"] = Page(b"", 302, {"location": "/x"})
     found = await fetch(line, f"{here.url}/a", [origin(here.url)])
     assert found.url == f"{here.url}/x"
@@ -53,7 +53,7 @@ async def test_a_redirect_is_followed_where_it_may_lead(here: Site, line: Provid
         assert not other.asked
 
 
-async def test_the_key_goes_to_its_own_origin_only(
+async def test_the_key_is_sent_to_its_own_origin_only(
     here: Site, line: ProviderClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("modelbay.transport.connection.is_public", lambda address: True)
@@ -67,14 +67,14 @@ async def test_the_key_goes_to_its_own_origin_only(
         assert not other.keys()
 
 
-async def test_an_error_says_its_status_and_not_the_query(here: Site, line: ProviderClient) -> None:
+async def test_an_error_has_the_status_but_not_the_query(here: Site, line: ProviderClient) -> None:
     with pytest.raises(ProviderError, match="returned 404") as caught:
         await fetch(line, f"{here.url}/none?token=sk-secret", [origin(here.url)])
     assert caught.value.status == 404
     assert "sk-secret" not in caught.value.message
 
 
-async def test_what_is_not_there_or_no_json_is_none(here: Site, line: ProviderClient) -> None:
+async def test_a_missing_document_or_other_content_is_none(here: Site, line: ProviderClient) -> None:
     here.pages["/page"] = "<html>"
     assert await anybodys(line.config, f"{here.url}/x") == {"x": 1}
     assert await anybodys(line.config, f"{here.url}/none") is None
@@ -87,7 +87,7 @@ async def test_what_is_not_there_or_no_json_is_none(here: Site, line: ProviderCl
      "http://[::1]", "http://[fe80::1]", "http://127.1", "http://2130706433", "http://0x7f.1", "https://printer.local",
      "http://metadata.google.internal", "http://[::ffff:10.0.0.1]", "http://0.0.0.0"],
 )  # fmt: skip
-def test_these_are_not_on_the_open_internet(url: str) -> None:
+def test_private_addresses_are_refused(url: str) -> None:
     with pytest.raises(ModelbayError, match="is local or in a private network"):
         check_reachable(f"{url}/v1", [])
     check_reachable(f"{url}/v1", [origin(url)])
@@ -96,5 +96,5 @@ def test_these_are_not_on_the_open_internet(url: str) -> None:
 @pytest.mark.parametrize(
     "url", ["https://acme.example", "https://8.8.8.8", "https://1e100.net", "https://10.acme.example"]
 )
-def test_these_may_be(url: str) -> None:
+def test_public_addresses_are_allowed(url: str) -> None:
     check_reachable(f"{url}/v1", [])

@@ -1,4 +1,4 @@
-"""A managed service's list of models as entries."""
+"""Models that the service of a login lists, as entries of the configuration."""
 
 import json
 import tomllib
@@ -36,7 +36,7 @@ def test_capabilities(said: dict[str, object], expected: list[str]) -> None:
     assert table == {"provider": LOGIN.provider, "model": "m", "max_context_size": 1000, "capabilities": expected}
 
 
-def test_a_thinking_model_of_the_anthropic_protocol() -> None:
+def test_a_thinking_model_may_use_the_anthropic_protocol() -> None:
     item = {
         "id": "m", "context_length": 1000, "display_name": "M", "supports_thinking_type": "only", "protocol": "anthropic",
         "think_efforts": {"support": True, "valid_efforts": ["low", "max"], "default_effort": "max"},
@@ -53,12 +53,12 @@ def test_a_model_without_a_size_is_refused(context: object) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"data":{}}', b'{"data":[]}', b'{"data":[{"id":7}]}'])
-def test_what_is_no_list_is_refused(body: bytes) -> None:
+def test_a_reply_that_is_not_a_list_is_refused(body: bytes) -> None:
     with pytest.raises(MalformedReply):
         models_of(body, LOGIN)
 
 
-def test_another_region_is_another_login() -> None:
+def test_another_region_has_its_own_login() -> None:
     usual, elsewhere = by_id("kimi-code"), by_id("kimi-code-global")
     assert usual and elsewhere
     assert oauth_table(usual) == {"storage": "file", "key": "oauth/kimi-code"}
@@ -88,7 +88,7 @@ def written(path: Path, models: dict[str, list[str]], *, new: bool = True) -> di
         (["thinking"], None, None),
     ],
 )
-def test_thinking_is_settled_where_the_model_leaves_no_choice(
+def test_thinking_is_set_if_the_model_has_no_choice(
     can: list[str], before: bool | None, after: bool | None, tmp_path: Path
 ) -> None:
     path = tmp_path / "config.toml"
@@ -96,7 +96,7 @@ def test_thinking_is_settled_where_the_model_leaves_no_choice(
     assert written(path, {"m": can}).get("thinking", {}).get("enabled") is after
 
 
-def test_thinking_is_not_settled_for_a_model_that_is_not_the_default_nor_by_a_refresh(tmp_path: Path) -> None:
+def test_thinking_is_not_set_for_other_models_nor_by_a_refresh(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(
         'default_model = "p/mine"\n[providers.p]\ntype = "openai"\nbase_url = "https://p.test"\napi_key = "k"\n'

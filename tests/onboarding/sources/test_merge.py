@@ -1,4 +1,4 @@
-"""What a source renews in the file, again and again, and what it leaves alone."""
+"""Updating models from a source: changed values, and values that are kept."""
 
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,13 @@ def said(**models: dict[str, Any]) -> dict[str, Any]:
     return {wire_id: {"listed": listed} for wire_id, listed in models.items()}
 
 
-def test_a_new_model_comes_under_its_providers_name() -> None:
+def test_a_new_model_has_an_alias_with_its_providers_id() -> None:
     file = edit("")
     assert merge(file, "p", said(m={"name": "M"}), OWNER, None) == Merged(added=["p/m"])
     assert file.get("models", "p/m") == {"provider": "p", "model": "m", "listed": {"name": "M"}}
 
 
-def test_an_alias_of_the_users_is_the_model_too() -> None:
+def test_a_model_with_the_users_own_alias_is_updated_too() -> None:
     file = edit('[models.mine]\nprovider = "p"\nmodel = "m"\n')
     merged = merge(file, "p", said(m={"name": "M"}), OWNER, None)
     assert merged.added == []
@@ -39,7 +39,7 @@ def test_an_alias_of_the_users_is_the_model_too() -> None:
     assert list(parse(file.text, file.path).models) == ["mine"]
 
 
-def test_a_value_that_went_from_the_source_goes_and_the_users_stays() -> None:
+def test_a_value_that_the_source_drops_is_removed_unless_the_user_changed_it() -> None:
     file = edit('[models."p/m"]\nprovider = "p"\nmodel = "m"\nlisted = { a = 1, b = 5, c = 3 } # x\n')
     last = Memory(models=said(m={"a": 1, "b": 2, "c": 3}))
     merged = merge(file, "p", said(m={"c": 4}), OWNER, last)
@@ -49,7 +49,7 @@ def test_a_value_that_went_from_the_source_goes_and_the_users_stays() -> None:
     assert "# x" in file.text
 
 
-def test_a_model_that_the_user_removed_stays_out_until_it_is_added_again() -> None:
+def test_a_model_that_the_user_removed_returns_only_if_it_is_added_again() -> None:
     file, last = edit(""), Memory(models=said(m={"a": 1}))
     assert merge(file, "p", said(m={"a": 2}), OWNER, last).empty
     assert merge(file, "p", said(m={"a": 2}), OWNER, last, again=True).added == ["p/m"]
@@ -67,7 +67,7 @@ def test_a_model_that_the_user_removed_stays_out_until_it_is_added_again() -> No
         (Gaps(reasons=["page 2 failed"]), Merged(incomplete="page 2 failed")),
     ],
 )
-def test_a_model_that_may_be_in_an_unread_part_of_its_source_stays(gaps: Gaps | None, merged: Merged) -> None:
+def test_a_model_that_may_be_in_an_unread_part_of_the_source_is_kept(gaps: Gaps | None, merged: Merged) -> None:
     file = edit('[models."p/m"]\nprovider = "p"\nmodel = "m"\nlisted = { a = 1 }\n')
     assert merge(file, "p", {}, OWNER, Memory(models=said(m={"a": 1})), gaps=gaps) == merged
 
@@ -81,13 +81,13 @@ def test_a_model_that_could_not_be_read_is_not_renamed() -> None:
     assert file.get("models", "p/m", "model") == "m"
 
 
-def test_an_alias_of_another_provider_is_not_taken() -> None:
+def test_an_alias_of_another_provider_is_not_taken_over() -> None:
     file = edit('[providers.q]\ntype = "openai"\n[models."p/m"]\nprovider = "q"\nmodel = "m"\n')
     with pytest.raises(ConfigError, match='belongs to provider "q"'):
         merge(file, "p", said(m={}), OWNER, None)
 
 
-def test_what_somebody_else_wrote_is_told_alike() -> None:
+def test_changes_of_another_writer_are_reported_in_the_same_form() -> None:
     file = edit('[models."p/a"]\nprovider = "p"\nmodel = "a"\n[models."p/b"]\nprovider = "p"\nmodel = "b"\n')
     before = file.get("models")
     file.delete("models", "p/a")
@@ -107,7 +107,7 @@ SAID = st.dictionaries(st.sampled_from(["m", "n", "o/p:q"]), FACTS)
 
 
 @given(st.lists(SAID, min_size=1, max_size=4))
-def test_without_the_users_doing_the_file_says_what_the_source_said_last(history: list[dict[str, Any]]) -> None:
+def test_without_changes_by_the_user_the_file_matches_the_source(history: list[dict[str, Any]]) -> None:
     text, last = "", None
     for models in history:
         file = Edit(Path("config.toml"), (PROVIDER + text).encode())

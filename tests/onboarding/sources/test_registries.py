@@ -1,4 +1,4 @@
-"""Registries against a real server: added, refreshed, a token that turns, one that fails, and whose key goes where."""
+"""Registries on a real server: adding, refreshing, changed tokens, failures, and where keys are sent."""
 
 import asyncio
 import stat
@@ -24,7 +24,7 @@ TOKEN, NEXT, KEY = "tok-planted-first-1", "tok-planted-second-2", "sk-planted-01
 
 
 def entry(id: str, api: str, **models: dict[str, Any]) -> dict[str, Any]:
-    """A provider as a registry has it."""
+    """A provider's entry in a registry."""
     listed = {key: {"id": key, **more} for key, more in models.items()}
     return {"id": id, "name": id.title(), "api": api, "type": "openai", "models": listed}
 
@@ -34,20 +34,20 @@ OTHER = entry("other", "https://other.example/v1", x={})
 
 
 @pytest.fixture
-def shelf(fresh_site: Site) -> Site:
-    """A registry of acme and other, behind a token."""
+def host(fresh_site: Site) -> Site:
+    """A registry with acme and other that requires a token."""
     fresh_site.tokens = {TOKEN}
     fresh_site.pages["/api.json"] = {"acme": ACME, "other": OTHER}
     return fresh_site
 
 
-def url(shelf: Site) -> str:
-    return f"{shelf.url}/api.json"
+def url(host: Site) -> str:
+    return f"{host.url}/api.json"
 
 
-def added(file: Path, shelf: Site, *, token: str = TOKEN, **given: Any) -> RegistryDraft:
+def added(file: Path, host: Site, *, token: str = TOKEN, **given: Any) -> RegistryDraft:
     config = load(file)
-    made = propose(config, asyncio.run(fetched(config, url(shelf), [token])), RegistryKeys(**given))
+    made = propose(config, asyncio.run(fetched(config, url(host), [token])), RegistryKeys(**given))
     add(config, made)
     return made
 
@@ -65,67 +65,67 @@ def tokens(config: Config) -> set[object]:
 # Adding
 
 
-def test_all_its_providers_come_with_their_models(file: Path, shelf: Site):
-    made = added(file, shelf, keys={"acme": KEY})
+def test_all_providers_are_added_with_their_models(file: Path, host: Site):
+    made = added(file, host, keys={"acme": KEY})
     config = load(file)
     assert config.problems == []
     assert list(config.models) == ["acme/a", "acme/b", "other/x"]
     assert config.models["acme/a"].max_output_size == 100
     acme, other = config.providers["acme"], config.providers["other"]
     assert (acme.type, acme.base_url, acme.name, acme.api_key) == ("openai", "https://acme.example/v1", "Acme", KEY)
-    assert acme.source == {"kind": "apiJson", "url": url(shelf), "apiKey": TOKEN}
+    assert acme.source == {"kind": "apiJson", "url": url(host), "apiKey": TOKEN}
     assert other.api_key is None
     assert [(item.listed.id, item.key) for item in made.items] == [("acme", "given"), ("other", "none")]
-    assert shelf.asked[-1].headers["authorization"] == f"Bearer {TOKEN}"
+    assert host.asked[-1].headers["authorization"] == f"Bearer {TOKEN}"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_the_token_is_no_providers_key_unless_somebody_says_so(file: Path, shelf: Site):
-    added(file, shelf)
+def test_the_token_is_a_providers_key_only_if_the_user_says_so(file: Path, host: Site):
+    added(file, host)
     assert {entry.api_key for entry in load(file).providers.values()} == {None}
-    added(file, shelf, token_is_key=True)
+    added(file, host, token_is_key=True)
     assert {entry.api_key for entry in load(file).providers.values()} == {TOKEN}
 
 
-def test_of_a_provider_on_the_registrys_own_origin_it_is_the_key(file: Path, shelf: Site):
-    shelf.pages["/api.json"] = {"mine": entry("mine", f"{shelf.url}/v1", x={}), "acme": ACME}
-    added(file, shelf)
+def test_the_token_is_the_key_of_providers_on_the_registrys_origin(file: Path, host: Site):
+    host.pages["/api.json"] = {"mine": entry("mine", f"{host.url}/v1", x={}), "acme": ACME}
+    added(file, host)
     assert {id: one.api_key for id, one in load(file).providers.items()} == {"mine": TOKEN, "acme": None}
 
 
-def test_a_token_may_stand_elsewhere(file: Path, shelf: Site, monkeypatch: pytest.MonkeyPatch):
+def test_a_token_may_be_a_reference(file: Path, host: Site, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ACME_REGISTRY", TOKEN)
-    added(file, shelf, token="{env:ACME_REGISTRY}", token_is_key=True)
+    added(file, host, token="{env:ACME_REGISTRY}", token_is_key=True)
     assert TOKEN not in file.read_text()
     assert load(file).providers["acme"].api_key == "{env:ACME_REGISTRY}"
     assert refreshed(file).error is None
 
 
-def test_an_open_registry_needs_no_token(file: Path, shelf: Site):
-    shelf.tokens = set()
+def test_an_open_registry_needs_no_token(file: Path, host: Site):
+    host.tokens = set()
     config = load(file)
-    add(config, propose(config, asyncio.run(fetched(config, url(shelf), [])), RegistryKeys()))
-    assert load(file).providers["acme"].source == {"kind": "apiJson", "url": url(shelf)}
-    assert "authorization" not in shelf.asked[-1].headers
+    add(config, propose(config, asyncio.run(fetched(config, url(host), [])), RegistryKeys()))
+    assert load(file).providers["acme"].source == {"kind": "apiJson", "url": url(host)}
+    assert "authorization" not in host.asked[-1].headers
 
 
-def test_a_text_is_added_once_and_not_renewed(file: Path, shelf: Site):
+def test_a_pasted_registry_is_not_refreshed(file: Path, host: Site):
     config = load(file)
     add(config, propose(config, pasted({"acme": ACME}), RegistryKeys(keys={"acme": KEY})))
     assert load(file).providers["acme"].source is None
 
 
-def test_a_model_keeps_the_name_that_the_registry_gives_it(file: Path, shelf: Site):
-    shelf.pages["/api.json"] = {"acme": {**ACME, "models": {"fast": {"id": "acme-fast-1"}}}}
-    added(file, shelf)
+def test_a_model_keeps_its_alias_from_the_registry(file: Path, host: Site):
+    host.pages["/api.json"] = {"acme": {**ACME, "models": {"fast": {"id": "acme-fast-1"}}}}
+    added(file, host)
     assert load(file).models["acme/fast"].model == "acme-fast-1"
     assert refreshed(file).written[0].models.empty
     assert list(load(file).models) == ["acme/fast"]
 
 
-def test_a_provider_of_the_users_own_is_not_overwritten(file: Path, shelf: Site):
+def test_the_users_own_provider_is_not_overwritten(file: Path, host: Site):
     file.write_text(f'[providers.acme]\ntype = "anthropic"\nbase_url = "https://mine.example"\napi_key = "{KEY}"\n')
-    made = added(file, shelf)
+    made = added(file, host)
     assert [(left.where, left.why) for left in made.left] == [
         ("acme", "a provider with this ID already exists and is not from this registry")
     ]
@@ -133,15 +133,15 @@ def test_a_provider_of_the_users_own_is_not_overwritten(file: Path, shelf: Site)
     assert list(load(file).models) == ["other/x"]
 
 
-def test_a_key_for_a_provider_that_is_not_there_is_refused(file: Path, shelf: Site):
+def test_a_key_for_an_unknown_provider_is_refused(file: Path, host: Site):
     with pytest.raises(ModelbayError, match='no usable provider "acne"'):
-        added(file, shelf, keys={"acne": KEY})
+        added(file, host, keys={"acne": KEY})
     assert not file.exists()
 
 
-def test_no_repr_shows_a_token_or_a_key(file: Path, shelf: Site):
-    made = added(file, shelf, keys={"acme": KEY}, token_is_key=True)
-    found = pasted({"acme": ACME}, url(shelf), TOKEN)
+def test_no_repr_shows_a_token_or_a_key(file: Path, host: Site):
+    made = added(file, host, keys={"acme": KEY}, token_is_key=True)
+    found = pasted({"acme": ACME}, url(host), TOKEN)
     shown = repr((made, found, RegistryKeys(keys={"acme": KEY})))
     assert KEY not in shown and TOKEN not in shown
 
@@ -149,9 +149,9 @@ def test_no_repr_shows_a_token_or_a_key(file: Path, shelf: Site):
 # Refreshing
 
 
-def test_providers_and_models_come_go_and_change_together(file: Path, shelf: Site):
-    added(file, shelf, keys={"acme": KEY})
-    shelf.pages["/api.json"] = {
+def test_a_refresh_adds_removes_and_changes_providers_and_models(file: Path, host: Site):
+    added(file, host, keys={"acme": KEY})
+    host.pages["/api.json"] = {
         "acme": entry("acme", "https://acme.example/v1", a={"limit": {"context": 2000}}, c={}),
         "third": entry("third", "https://third.example/v1", z={}),
     }
@@ -167,8 +167,8 @@ def test_providers_and_models_come_go_and_change_together(file: Path, shelf: Sit
     assert checkup(config)[0].where == "providers.third"  # it has no key yet
 
 
-def test_what_the_user_wrote_survives(file: Path, shelf: Site):
-    added(file, shelf, keys={"acme": KEY})
+def test_the_users_settings_are_kept(file: Path, host: Site):
+    added(file, host, keys={"acme": KEY})
 
     def mine(edit: Any) -> None:
         edit.set("providers", "acme", "custom_headers", value={"X-Team": "7"})
@@ -179,7 +179,7 @@ def test_what_the_user_wrote_survives(file: Path, shelf: Site):
 
     apply(mine, file)
     file.write_text(file.read_text().replace("[providers.other]", "# my note\n[providers.other]"))
-    shelf.pages["/api.json"] = {"acme": entry("acme", "https://acme.example/v2", a={}), "other": OTHER}
+    host.pages["/api.json"] = {"acme": entry("acme", "https://acme.example/v2", a={}), "other": OTHER}
     refreshed(file)
     config = load(file)
     acme = config.providers["acme"]
@@ -191,8 +191,8 @@ def test_what_the_user_wrote_survives(file: Path, shelf: Site):
     assert "# my note" in file.read_text()
 
 
-def test_nothing_new_leaves_the_file_as_it_is(file: Path, shelf: Site):
-    added(file, shelf)
+def test_without_changes_the_file_stays_identical(file: Path, host: Site):
+    added(file, host)
     before = file.read_bytes()
     assert all(one.nothing for one in refreshed(file).written)
     assert file.read_bytes() == before
@@ -210,19 +210,19 @@ def test_nothing_new_leaves_the_file_as_it_is(file: Path, shelf: Site):
         Page(status=302, headers={"location": "http://169.254.169.254/api.json"}),
     ],
 )
-def test_a_registry_that_fails_changes_nothing_and_is_told(now: Any, file: Path, shelf: Site):
-    added(file, shelf)
+def test_a_registry_that_fails_changes_nothing_and_is_reported(now: Any, file: Path, host: Site):
+    added(file, host)
     before = file.read_bytes()
-    shelf.pages["/api.json"] = now
+    host.pages["/api.json"] = now
     outcome = refreshed(file)
     assert outcome.error is not None
     assert TOKEN not in outcome.error.message
     assert file.read_bytes() == before
 
 
-def test_a_provider_whose_entry_is_broken_today_stays(file: Path, shelf: Site):
-    added(file, shelf)
-    shelf.pages["/api.json"] = {"acme": ACME, "other": {**OTHER, "type": "smoke"}}
+def test_a_provider_with_a_broken_entry_is_kept(file: Path, host: Site):
+    added(file, host)
+    host.pages["/api.json"] = {"acme": ACME, "other": {**OTHER, "type": "smoke"}}
     outcome = refreshed(file)
     assert 'skipped in the registry: other: unknown type "smoke"' in outcome.written[-1].notes
     assert list(load(file).models) == ["acme/a", "acme/b", "other/x"]
@@ -238,22 +238,22 @@ def test_a_provider_whose_entry_is_broken_today_stays(file: Path, shelf: Site):
         [{"id": "a"}, 7],
     ],
 )
-def test_a_model_whose_entry_is_broken_today_stays(models: Any, file: Path, shelf: Site):
-    added(file, shelf)
-    shelf.pages["/api.json"] = {"acme": {**ACME, "models": models}, "other": OTHER}
+def test_a_model_with_a_broken_entry_is_kept(models: Any, file: Path, host: Site):
+    added(file, host)
+    host.pages["/api.json"] = {"acme": {**ACME, "models": models}, "other": OTHER}
     for _ in range(2):
         refreshed(file)
         assert list(load(file).models) == ["acme/a", "acme/b", "other/x"]
-    shelf.pages["/api.json"] = {"acme": {**ACME, "models": {"a": {"id": "a"}}}, "other": OTHER}
+    host.pages["/api.json"] = {"acme": {**ACME, "models": {"a": {"id": "a"}}}, "other": OTHER}
     refreshed(file)
     assert list(load(file).models) == ["acme/a", "other/x"]
 
 
 @pytest.mark.parametrize("broken", [None, "oops", 7, []])
 @pytest.mark.parametrize("key", ["other", "another key"])
-def test_no_provider_vanishes_beside_an_entry_that_cannot_be_read(broken: Any, key: str, file: Path, shelf: Site):
-    added(file, shelf)
-    shelf.pages["/api.json"] = {"acme": ACME, key: broken}
+def test_no_provider_is_removed_if_an_entry_cannot_be_read(broken: Any, key: str, file: Path, host: Site):
+    added(file, host)
+    host.pages["/api.json"] = {"acme": ACME, key: broken}
     refreshed(file)
     assert list(load(file).providers) == ["acme", "other"]
 
@@ -266,10 +266,10 @@ def test_no_provider_vanishes_beside_an_entry_that_cannot_be_read(broken: Any, k
         ({"api": "https://new.example/v1"}, "base_url https://acme.example/v1 → https://new.example/v1"),
     ],
 )
-def test_a_provider_that_changes_is_told_and_not_by_itself(now: Any, told: str, file: Path, shelf: Site):
-    added(file, shelf)
+def test_a_changed_provider_is_reported_and_not_changed_automatically(now: Any, told: str, file: Path, host: Site):
+    added(file, host)
     before = file.read_bytes()
-    shelf.pages["/api.json"] = {"acme": {**ACME, **now}, "other": OTHER}
+    host.pages["/api.json"] = {"acme": {**ACME, **now}, "other": OTHER}
     asyncio.run(upkeep.refresh_due(load(file), lambda: time() + 2 * upkeep.DAY))
     assert file.read_bytes() == before
     acme = refreshed(file).written[0]
@@ -277,10 +277,10 @@ def test_a_provider_that_changes_is_told_and_not_by_itself(now: Any, told: str, 
     assert refreshed(file).written[0].nothing
 
 
-def test_a_provider_that_is_static_is_left_alone(file: Path, shelf: Site):
-    added(file, shelf)
+def test_a_static_provider_is_not_refreshed(file: Path, host: Site):
+    added(file, host)
     apply(lambda edit: edit.set("providers", "other", "model_source", value="static"), file)
-    shelf.pages["/api.json"] = {"acme": ACME}
+    host.pages["/api.json"] = {"acme": ACME}
     refreshed(file)
     assert list(load(file).providers) == ["acme", "other"]
 
@@ -288,14 +288,14 @@ def test_a_provider_that_is_static_is_left_alone(file: Path, shelf: Site):
 # Tokens
 
 
-def test_a_new_token_takes_the_old_ones_place_everywhere(file: Path, shelf: Site):
-    added(file, shelf, keys={"acme": KEY})
+def test_a_new_token_replaces_the_old_one_everywhere(file: Path, host: Site):
+    added(file, host, keys={"acme": KEY})
     apply(lambda edit: edit.set("providers", "other", "api_key", value=TOKEN), file)  # as Kimi Code writes it
-    shelf.tokens = {NEXT}
+    host.tokens = {NEXT}
     outcome = refreshed(file)
     assert isinstance(outcome.error, AuthenticationFailed)
     assert "--api-key TOKEN" in str(outcome.error.hint)
-    added(file, shelf, token=NEXT)
+    added(file, host, token=NEXT)
     config = load(file)
     assert tokens(config) == {NEXT}
     assert (config.providers["acme"].api_key, config.providers["other"].api_key) == (KEY, NEXT)
@@ -303,36 +303,36 @@ def test_a_new_token_takes_the_old_ones_place_everywhere(file: Path, shelf: Site
     assert TOKEN not in file.read_text()
 
 
-def test_of_several_tokens_one_that_opens_it_is_used(file: Path, shelf: Site):
-    added(file, shelf)
+def test_the_first_accepted_token_is_used(file: Path, host: Site):
+    added(file, host)
     apply(lambda edit: edit.set("providers", "other", "source", "apiKey", value=NEXT), file)
-    shelf.tokens = {NEXT}
+    host.tokens = {NEXT}
     assert refreshed(file).error is None
     assert tokens(load(file)) == {NEXT}
 
 
-def test_the_token_does_not_follow_a_redirect_to_another_host(file: Path, shelf: Site):
+def test_the_token_does_not_follow_a_redirect_to_another_host(file: Path, host: Site):
     with site() as thief:
         thief.pages["/api.json"] = {"acme": ACME}
-        shelf.pages["/api.json"] = Page(status=302, headers={"location": f"{thief.url}/api.json"})
+        host.pages["/api.json"] = Page(status=302, headers={"location": f"{thief.url}/api.json"})
         with pytest.raises(ModelbayError):
-            added(file, shelf)
-        assert thief.asked == []  # it is on this machine, and nobody typed its address
+            added(file, host)
+        assert thief.asked == []  # it is local, and the user did not type its URL
 
 
 @pytest.mark.parametrize("token", ["two words", "line\nbreak", "tøken"])
-def test_what_is_no_token_is_not_sent(token: str, file: Path, shelf: Site):
+def test_an_invalid_token_is_not_sent(token: str, file: Path, host: Site):
     with pytest.raises(ModelbayError, match="contains invalid characters"):
-        asyncio.run(fetched(load(file), url(shelf), [token]))
-    assert shelf.asked == []
+        asyncio.run(fetched(load(file), url(host), [token]))
+    assert host.asked == []
 
 
 # Keys
 
 
-def test_no_refresh_moves_a_key_to_another_host(file: Path, shelf: Site):
-    added(file, shelf, keys={"acme": KEY})
-    shelf.pages["/api.json"] = {"acme": {**ACME, "api": "https://thief.example/v1"}, "other": OTHER}
+def test_a_refresh_moves_no_key_to_another_host(file: Path, host: Site):
+    added(file, host, keys={"acme": KEY})
+    host.pages["/api.json"] = {"acme": {**ACME, "api": "https://thief.example/v1"}, "other": OTHER}
     outcome = refreshed(file)
     assert "https://thief.example" in outcome.written[0].notes[0]
     acme = load(file).providers["acme"]
@@ -340,29 +340,29 @@ def test_no_refresh_moves_a_key_to_another_host(file: Path, shelf: Site):
 
 
 @pytest.mark.parametrize("secret", [{"custom_headers": {"X-Key": KEY}}, {"env": {"OPENAI_API_KEY": KEY}}])
-def test_nor_any_other_secret(secret: dict[str, Any], file: Path, shelf: Site):
-    added(file, shelf)
+def test_a_refresh_moves_no_other_secret_to_another_host(secret: dict[str, Any], file: Path, host: Site):
+    added(file, host)
     [(name, value)] = secret.items()
     apply(lambda edit: edit.set("providers", "acme", name, value=value), file)
-    shelf.pages["/api.json"] = {"acme": {**ACME, "api": "https://thief.example/v1"}, "other": OTHER}
+    host.pages["/api.json"] = {"acme": {**ACME, "api": "https://thief.example/v1"}, "other": OTHER}
     refreshed(file)
     assert load(file).providers["acme"].base_url == "https://acme.example/v1"
 
 
-def test_a_token_that_is_a_key_turns_but_does_not_move(file: Path, shelf: Site):
-    added(file, shelf, token_is_key=True)
-    shelf.pages["/api.json"] = {"acme": {**ACME, "api": "https://thief.example/v1"}, "other": OTHER}
-    shelf.tokens = {NEXT}
-    added(file, shelf, token=NEXT)
+def test_a_token_that_is_a_key_changes_but_does_not_move(file: Path, host: Site):
+    added(file, host, token_is_key=True)
+    host.pages["/api.json"] = {"acme": {**ACME, "api": "https://thief.example/v1"}, "other": OTHER}
+    host.tokens = {NEXT}
+    added(file, host, token=NEXT)
     assert load(file).providers["acme"].base_url == "https://acme.example/v1"
-    added(file, shelf, token=NEXT, keys={"acme": KEY})
+    added(file, host, token=NEXT, keys={"acme": KEY})
     acme = load(file).providers["acme"]
     assert (acme.base_url, acme.api_key) == ("https://thief.example/v1", KEY)
 
 
-def test_a_provider_without_any_secret_goes_where_the_registry_says(file: Path, shelf: Site):
-    added(file, shelf)
-    shelf.pages["/api.json"] = {"acme": {**ACME, "api": "https://new.example/v1"}, "other": OTHER}
+def test_a_provider_without_secrets_moves_with_the_registry(file: Path, host: Site):
+    added(file, host)
+    host.pages["/api.json"] = {"acme": {**ACME, "api": "https://new.example/v1"}, "other": OTHER}
     refreshed(file)
     assert load(file).providers["acme"].base_url == "https://new.example/v1"
 
@@ -370,7 +370,7 @@ def test_a_provider_without_any_secret_goes_where_the_registry_says(file: Path, 
 # Files of Kimi Code
 
 
-def test_a_file_that_kimi_code_wrote_is_refreshed(file: Path, shelf: Site):
+def test_a_file_that_kimi_code_wrote_is_refreshed(file: Path, host: Site):
     file.write_text(f'''\
 default_model = "acme/a"
 
@@ -381,7 +381,7 @@ api_key = "{TOKEN}"
 
 [providers.acme.source]
 kind = "apiJson"
-url = "{url(shelf)}"
+url = "{url(host)}"
 apiKey = "{TOKEN}"
 
 [models."acme/a"]
@@ -404,20 +404,20 @@ capabilities = ["tool_use"]
     assert config.providers["acme"].api_key == TOKEN
 
 
-def test_registries_are_told_apart_by_their_addresses(file: Path, shelf: Site):
-    added(file, shelf)
-    shelf.pages["/b.json"] = {"third": entry("third", "https://third.example/v1", z={})}
+def test_registries_are_identified_by_their_urls(file: Path, host: Site):
+    added(file, host)
+    host.pages["/b.json"] = {"third": entry("third", "https://third.example/v1", z={})}
     config = load(file)
-    add(config, propose(config, asyncio.run(fetched(config, f"{shelf.url}/b.json", [TOKEN])), RegistryKeys()))
-    assert registries.urls_of(load(file)) == {url(shelf): [TOKEN], f"{shelf.url}/b.json": [TOKEN]}
-    assert registries.members(load(file), url(shelf)) == ["acme", "other"]
+    add(config, propose(config, asyncio.run(fetched(config, f"{host.url}/b.json", [TOKEN])), RegistryKeys()))
+    assert registries.urls_of(load(file)) == {url(host): [TOKEN], f"{host.url}/b.json": [TOKEN]}
+    assert registries.members(load(file), url(host)) == ["acme", "other"]
 
 
-def test_a_model_that_belongs_to_another_provider_stops_it_all(file: Path, shelf: Site):
+def test_an_alias_of_another_provider_cancels_the_import(file: Path, host: Site):
     file.write_text(
         f'[providers.b]\ntype = "openai"\napi_key = "{KEY}"\n[models."acme/a"]\nprovider = "b"\nmodel = "a"\n'
     )
     before = file.read_bytes()
     with pytest.raises(ConfigError, match='belongs to provider "b"'):
-        added(file, shelf)
+        added(file, host)
     assert file.read_bytes() == before

@@ -1,4 +1,4 @@
-"""Lists that are after a key: whatever they say, a key stays with the origin that it was given for."""
+"""Lists that try to steal a key: a key is sent only to the origin that it was given for."""
 
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,8 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "config.toml"
 
 
-def shelf(id: str, api: str | None, at: str, **more: Any) -> ProviderCatalog:
-    """A catalog of a provider with a model that is somewhere else."""
+def catalog(id: str, api: str | None, at: str, **more: Any) -> ProviderCatalog:
+    """A catalog with a provider whose model is on another host."""
     model = {"id": "m", "limit": {"context": 1000}, "provider": {"api": at}}
     entry = {
         "id": id,
@@ -59,11 +59,11 @@ async def asked(file: Path, name: str) -> None:
         await hub.complete("Hi", model=name)
 
 
-async def test_a_catalog_does_not_move_a_model_away_from_a_provider_whose_address_is_its_types(file: Path) -> None:
-    """The list's own address for the provider is not the provider's: what it agrees with does not matter."""
+async def test_a_catalog_does_not_move_a_model_off_the_default_url_of_its_provider(file: Path) -> None:
+    """The base URL in the list may differ from the provider's, so agreement with it proves nothing."""
     async with RawServer(answers(reply(ANSWER))) as thief:
         file.write_text(provider("acme", f'api_key = "{KEY}"'))
-        config = renewed(file, shelf("acme", f"{thief.url}/v1", f"{thief.url}/v2"), "acme")
+        config = renewed(file, catalog("acme", f"{thief.url}/v1", f"{thief.url}/v2"), "acme")
         assert list(config.models) == ["acme/n"]
         assert thief.url not in file.read_text()
         file.write_text(file.read_text() + f'[models.m]\nprovider = "acme"\nmodel = "m"\nbase_url = "{thief.url}/v2"\n')
@@ -72,13 +72,13 @@ async def test_a_catalog_does_not_move_a_model_away_from_a_provider_whose_addres
         assert not thief.clients
 
 
-async def test_a_model_that_moves_away_is_no_more(file: Path) -> None:
+async def test_a_model_that_moves_to_another_host_is_removed(file: Path) -> None:
     async with RawServer(answers(reply(ANSWER))) as thief, RawServer(answers(reply(ANSWER))) as home:
         file.write_text(provider("acme", f'api_key = "{KEY}"\nbase_url = "{home.url}/v1"'))
-        assert list(renewed(file, shelf("acme", None, f"{home.url}/v2"), "acme").models) == ["acme/m", "acme/n"]
+        assert list(renewed(file, catalog("acme", None, f"{home.url}/v2"), "acme").models) == ["acme/m", "acme/n"]
         await asked(file, "acme/m")
         assert home.requests[0].target == "/v2/chat/completions"
-        assert list(renewed(file, shelf("acme", None, f"{thief.url}/v2"), "acme").models) == ["acme/n"]
+        assert list(renewed(file, catalog("acme", None, f"{thief.url}/v2"), "acme").models) == ["acme/n"]
         await asked(file, "acme/m")
         assert KEY in received(home)
         assert not thief.clients
@@ -90,7 +90,7 @@ def registry(api: str) -> registries.FetchedRegistry:
 
 
 def put(file: Path, found: registries.FetchedRegistry, given: RegistryKeys | None = None) -> None:
-    """Adds a registry, or renews it."""
+    """Adds or refreshes a registry."""
     found.url = LIST
     config = load(file)
     made = propose(config, found, given) if given else registries.renewal(config, found)
@@ -98,7 +98,7 @@ def put(file: Path, found: registries.FetchedRegistry, given: RegistryKeys | Non
 
 
 @pytest.mark.parametrize("secret", ["api_key", "custom_headers", "env", "model", "broken"])
-async def test_a_registry_that_moves_a_provider_gets_nothing_that_was_given_for_it(file: Path, secret: str) -> None:
+async def test_a_registry_that_moves_a_provider_gets_none_of_its_secrets(file: Path, secret: str) -> None:
     async with RawServer(answers(reply(ANSWER))) as thief, RawServer(answers(reply(ANSWER))) as home:
         entry = {
             "api_key": f'api_key = "{KEY}"',
@@ -116,7 +116,7 @@ async def test_a_registry_that_moves_a_provider_gets_nothing_that_was_given_for_
 
 
 @pytest.mark.parametrize("secret", ["custom_headers", "model"])
-async def test_a_key_for_the_new_place_does_not_take_those_for_the_old_one_along(file: Path, secret: str) -> None:
+async def test_a_key_for_the_new_url_does_not_send_the_old_secrets_there(file: Path, secret: str) -> None:
     async with RawServer(answers(reply(ANSWER))) as new, RawServer(answers(reply(ANSWER))) as home:
         entry = f'custom_headers = {{ X-Team = "{OWN}" }}' if secret == "custom_headers" else ""
         own = f'[models."acme/m"]\nprovider = "acme"\nmodel = "m"\napi_key = "{OWN}"\n' if secret == "model" else ""
@@ -140,7 +140,7 @@ def test_a_registry_does_not_take_over_a_model_that_has_a_key(file: Path) -> Non
 
 
 @pytest.mark.parametrize("place", ["provider", "model"])
-async def test_google_credentials_go_to_google_and_nowhere_that_a_list_names(
+async def test_google_credentials_are_sent_to_google_only(
     file: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with RawServer(answers(reply(ANSWER))) as thief:
@@ -162,7 +162,7 @@ async def test_google_credentials_go_to_google_and_nowhere_that_a_list_names(
         assert not thief.clients
 
 
-def test_google_credentials_go_to_every_address_of_vertex(file: Path) -> None:
+def test_google_credentials_are_sent_to_every_url_of_vertex(file: Path) -> None:
     entry = 'env = { GOOGLE_CLOUD_PROJECT = "p", GOOGLE_CLOUD_LOCATION = "us-central1" }\nbase_url = "BASE"'
     for base in (
         "us-central1-aiplatform.googleapis.com",
