@@ -126,7 +126,7 @@ def test_what_a_login_keeps_is_listed_apart_and_not_edited(command: Command) -> 
         assert run.code == 1 and "`modelbay logout managed:kimi-code` to remove it" in run.err
     assert config(command) == before
     assert command("login", "managed:kimi-code").out.startswith(
-        "Already logged in to managed:kimi-code; its models are"
+        "Already logged in to managed:kimi-code; its models were refreshed"
     )
     assert command("logout", "managed:kimi-code").code == 0
     assert list(config(command)["providers"]) == ["plain"]

@@ -345,7 +345,7 @@ def test_an_empty_file_has_no_providers(bay: Inside):
 def test_a_provider_that_works(acme: Inside):
     assert acme.done("provider", "test", "acme") == snapshot("""\
 ✓ reachable   yes      SIM
-✓ authorised  yes      a model replied
+✓ authorized  yes      a model replied
 ✓ models      yes      7 listed
 ✓ protocol    yes      openai_chat, as acme/sim-1
 ✓ usage       yes      8 tokens in, 26 out
@@ -362,7 +362,7 @@ def test_what_a_model_cannot_do_is_no_failure(acme: Inside):
     assert results == snapshot(
         {
             "reachable": "yes",
-            "authorised": "yes",
+            "authorized": "yes",
             "models": "yes",
             "protocol": "yes",
             "usage": "yes",
@@ -378,7 +378,7 @@ def test_a_wrong_key(acme: Inside):
     acme.done("provider", "edit", "acme", "--api-key", "sk-wrong")
     run = acme("provider", "test", "acme")
     assert run.code == 1
-    assert "✗ authorised  no" in run.out
+    assert "✗ authorized  no" in run.out
     assert "hint: " in run.out
 
 

@@ -67,7 +67,7 @@ def test_a_web_page_shows_nothing_but_that_a_server_is_there(bay: Inside):
         found = results(tried(bay, url, "--model", "m"))
     assert found == {
         "reachable": "yes",
-        "authorised": "unknown",
+        "authorized": "unknown",
         "models": "no",
         "protocol": "no",
         "usage": "unknown",
@@ -83,7 +83,7 @@ def test_a_server_that_says_the_same_to_everything_shows_no_more_than_its_protoc
         found = tried(bay, url, "--model", "m")
     assert {name for name, result in results(found).items() if result == "yes"} == {
         "reachable",
-        "authorised",
+        "authorized",
         "protocol",
     }
     assert {name for name, result in results(found).items() if result == "no"} == {"models"}
@@ -130,7 +130,7 @@ def test_thinking_is_a_part_of_the_reply(bay: Inside, more: dict[str, str], resu
 def test_a_list_of_models_that_anyone_gets_is_not_an_accepted_key(bay: Inside):
     with answering(lambda _: {"status": 404, "error": {"message": "no"}}, {"data": [{"id": "m"}]}) as url:
         found = results(tried(bay, url))
-    assert (found["reachable"], found["models"], found["authorised"]) == ("yes", "yes", "unknown")
+    assert (found["reachable"], found["models"], found["authorized"]) == ("yes", "yes", "unknown")
 
 
 def test_an_empty_list_is_not_kept(bay: Inside):
@@ -142,7 +142,7 @@ def test_an_empty_list_is_not_kept(bay: Inside):
 def test_an_empty_reply_shows_no_key_and_no_protocol(bay: Inside):
     with answering(lambda _: said("")) as url:
         found = results(tried(bay, url, "--model", "m"))
-    assert (found["authorised"], found["protocol"]) == ("unknown", "unknown")
+    assert (found["authorized"], found["protocol"]) == ("unknown", "unknown")
 
 
 def test_hints_are_commands_with_the_names_of_the_configuration(bay: Inside):
@@ -156,4 +156,4 @@ def test_hints_are_commands_with_the_names_of_the_configuration(bay: Inside):
 def test_a_refused_key_is_a_no(bay: Inside):
     with answering(lambda _: {"status": 401, "error": {"message": "who?"}}) as url:
         found = results(tried(bay, url, "--model", "m"))
-    assert (found["reachable"], found["authorised"], found["tools"]) == ("yes", "no", "unknown")
+    assert (found["reachable"], found["authorized"], found["tools"]) == ("yes", "no", "unknown")

@@ -147,13 +147,13 @@ async def test_logging_out_asks_first(home: Path, configured: str):
         await person.says("/logout")
         await person.sees("Log out of", "claude")
         await person.presses("down", "enter")
-        await person.sees("Log out of claude", "Go on? [y/N]")
+        await person.sees("Log out of claude", "Log out? [y/N]")
         await person.presses("n")
         assert "claude" in tomllib.loads(person.config)["providers"]
         await person.says("/logout")
         await person.sees("Log out of")
         await person.presses("down", "enter")
-        await person.sees("Go on? [y/N]")
+        await person.sees("Log out? [y/N]")
         await person.presses("y")
         await person.sees("Logged out of claude")
         assert "claude" not in tomllib.loads(person.config)["providers"]
@@ -163,7 +163,7 @@ async def test_there_may_be_nothing_to_log_out_of(home: Path, simulator: Simulat
     config = f'[providers.acme]\ntype = "openai"\nbase_url = "{simulator.url}/v1"\n[models.m]\nprovider = "acme"\nmodel = "x"\n'
     async with sitting(config, home=home) as person:
         await person.says("/logout")
-        await person.sees("Nothing to log out of")
+        await person.sees("There is no login or API key to remove")
 
 
 async def test_a_configuration_with_a_fault_says_so_and_the_rest_works(home: Path, configured: str):

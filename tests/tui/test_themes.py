@@ -12,6 +12,7 @@ from textual.color import Color
 from modelbay.conversation import Text, Thinking, ToolCall
 from modelbay.events import PartDelta, PartEnded, PartStarted
 from modelbay.tui.terminal_background import BackgroundDetected, BackgroundReplies, install, is_dark
+from modelbay.tui.themes import CHOICES
 from tests.tui.sitting import Sitting, sitting
 
 READABLE = 4.5
@@ -127,10 +128,16 @@ async def test_the_terminal_theme_uses_the_terminals_colors_only(home: Path, con
                 assert color is None or color.is_default or (color.number is not None and color.number < 16), segment
 
 
-async def test_a_theme_is_worn_while_it_is_under_the_pointer_and_kept_by_enter(home: Path, configured: str):
+async def test_every_theme_is_described_in_full_on_a_small_terminal(home: Path, configured: str):
+    async with sitting(configured, home=home, size=(40, 12)) as person:
+        await person.says("/theme")
+        await person.sees("Choose a theme", *(choice.about for choice in CHOICES))
+
+
+async def test_a_theme_is_previewed_while_it_is_highlighted_and_saved_by_enter(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
         await person.says("/theme")
-        await person.sees("Choose a theme", "← current")
+        await person.sees("Choose a theme", "✓")
         assert person.app.theme == "dark"
         await person.presses("down", "down")
         assert person.app.theme == "light"

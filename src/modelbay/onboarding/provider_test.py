@@ -36,7 +36,7 @@ from modelbay.providers.upstream import upstream
 from modelbay.storage.lessons import LessonBook
 
 Result: TypeAlias = Literal["yes", "no", "unknown"]
-NEEDED = ("reachable", "authorised", "protocol", "streaming")
+NEEDED = ("reachable", "authorized", "protocol", "streaming")
 """The checks that must not fail; the others depend on the model."""
 LONGEST = 1024
 """Maximum output tokens of an answer, including thinking."""
@@ -104,7 +104,7 @@ class _Trial:
         reply = first if isinstance(first, Reply) else None
         failure = first if isinstance(first, ModelbayError) else None if reply else problem
         yield self._reachable(found, reply, failure)
-        yield self._authorised(found, reply, failure)
+        yield self._authorized(found, reply, failure)
         yield self._models(found, problem)
         yield self._protocol(name, first)
         if name is None or reply is None or not _replied(reply):
@@ -150,17 +150,17 @@ class _Trial:
             return Check("reachable", "unknown", "nothing was sent", _hint(failure))
         return Check("reachable", "yes", where)
 
-    def _authorised(self, found: Discovery | None, reply: Reply | None, failure: ModelbayError | None) -> Check:
+    def _authorized(self, found: Discovery | None, reply: Reply | None, failure: ModelbayError | None) -> Check:
         if isinstance(failure, AuthenticationFailed | PermissionDenied | MissingCredential):
-            return Check("authorised", "no", failure.message, _hint(failure))
+            return Check("authorized", "no", failure.message, _hint(failure))
         if reply is not None and _replied(reply):
-            return Check("authorised", "yes", "a model replied")
+            return Check("authorized", "yes", "a model replied")
         if reply is not None:
-            return Check("authorised", "unknown", "the reply is empty")
+            return Check("authorized", "unknown", "the reply is empty")
         if failure is not None:
-            return Check("authorised", "unknown", "no model replied")
+            return Check("authorized", "unknown", "no model replied")
         seen = "models listed, but many providers list them without an API key" if found else "no model replied"
-        return Check("authorised", "unknown", seen)
+        return Check("authorized", "unknown", seen)
 
     def _models(self, found: Discovery | None, problem: ModelbayError | None) -> Check:
         if found is None:

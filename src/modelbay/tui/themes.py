@@ -24,10 +24,10 @@ class ThemeChoice(NamedTuple):
 
 
 CHOICES = (
-    ThemeChoice(AUTO, "dark or light, like the terminal's background"),
-    ThemeChoice("dark", "light text on black"),
-    ThemeChoice("light", "dark text on white"),
-    ThemeChoice("terminal", "the terminal's own 16 colors"),
+    ThemeChoice(AUTO, "dark or light"),
+    ThemeChoice("dark", "light on black"),
+    ThemeChoice("light", "dark on white"),
+    ThemeChoice("terminal", "its 16 colors"),
 )
 
 

@@ -318,9 +318,7 @@ def _address(url: str, where: tuple[Step, ...]) -> Iterator[ManifestFinding]:
         yield ManifestFinding(path, str(error))
         return
     if urls.without_user(url)[1]:
-        yield ManifestFinding(
-            path, "it contains credentials before the host; a manifest must not contain a key", kind="key"
-        )
+        yield ManifestFinding(path, "the URL contains credentials; a manifest must not contain a key", kind="key")
     if key_in_query(url):
         yield ManifestFinding(path, "it contains a key in its query; a manifest must not contain a key", kind="key")
     if "{" in url or "}" in url:

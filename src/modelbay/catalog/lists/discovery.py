@@ -227,12 +227,12 @@ def _elsewhere(error: ModelbayError) -> bool:
 def _about(error: ModelbayError, endpoint: Endpoint) -> ModelbayError:
     error.provider, error.operation = endpoint.provider, error.operation or "list"
     error.request = error.request or f"GET {masked_url(endpoint.url)}"
-    if isinstance(error, AuthenticationFailed) and not _is_authorised(endpoint):
+    if isinstance(error, AuthenticationFailed) and not _is_authorized(endpoint):
         error.hint = "the model list requires an API key: add one, or name its models yourself"
     return error
 
 
-def _is_authorised(endpoint: Endpoint) -> bool:
+def _is_authorized(endpoint: Endpoint) -> bool:
     return endpoint.credential is not None or any(name.lower() in AUTH_HEADERS for name in endpoint.headers)
 
 

@@ -398,7 +398,7 @@ def _missing(run: SetupRun, draft: CatalogDraft, values: CatalogValues, name: st
         field="base_url" if base else f"values.{name}",
         label="Base URL" if base else name,
         default=None,
-        missing=f"{entry.name} requires {'a base URL' if base else 'a value'}",
+        missing=f"{entry.name} requires a base URL" if base else f"{entry.name} requires a value",
         about=[f"The catalog has no base URL for {entry.name}"] if base else [],
         hint=f"see {entry.doc}" if entry.doc else None,
     )
