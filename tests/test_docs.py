@@ -92,7 +92,7 @@ def test_every_command_of_all_pages_can_be_typed_in_one_home_in_reading_order(tm
 def is_missing(output: str, blocked: str) -> bool:
     if any(re.search(words, output) for words in MISSING_HERE.values()):
         return True
-    unknown = re.search(r"(?:(?:no|unknown) (?:provider|model|alias)|log in to) \"([^\"/]+)", output)
+    unknown = re.search(r"(?:no|unknown) (?:platform or )?(?:provider|model|alias) \"([^\"/]+)", output)
     return unknown is not None and unknown[1] in blocked
 
 

@@ -118,7 +118,6 @@ def work(bay: Inside, site: Site, commands: list[tuple[str, ...]], count: int) -
 @pytest.mark.parametrize("what", COMMANDS)
 def test_twice_as_many_models_take_twice_the_work(bay: Inside, fresh_site: Site, what: str) -> None:
     work(bay, fresh_site, COMMANDS[what], 8)  # modules are imported by now
-
     few, some, many = (work(bay, fresh_site, COMMANDS[what], FEW * times) for times in (1, 2, 4))
     assert many - some < GROWTH * max(some - few, few / 10)
 

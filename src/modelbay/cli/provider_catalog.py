@@ -115,7 +115,6 @@ def _wire(found: CatalogEntry) -> str:
 
 def _open_question(found: CatalogEntry) -> str:
     """The values that adding it requires, or that it cannot be added."""
-
     if found.wire.refused:
         return "cannot be added"
     return f"needs {', '.join(found.needs)}" if found.needs else ""

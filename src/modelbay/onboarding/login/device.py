@@ -130,9 +130,8 @@ def target(
         host, base_url = host or entry.oauth.oauth_host, base_url or entry.base_url
     if login is None or login.by != "device":
         known = ", ".join(login.id for _, login in presets.logins())
-        raise ConfigError(
-            f"{name} does not support login", hint=f"choose one of: {known}, or a provider with an oauth table"
-        )
+        why = f'unknown platform or provider "{name}"' if entry is None else f'provider "{name}" does not support login'
+        raise ConfigError(why, hint=f"choose one of: {known}, or a provider with an oauth table")
     base = (base_url or login.base_url or "").rstrip("/")
     storage = storage or (entry.oauth.storage if entry and entry.oauth else "file")
     table: Table = {

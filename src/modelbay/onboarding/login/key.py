@@ -51,7 +51,6 @@ def write(config: Config, detected: Detected, tables: dict[str, Table]) -> tuple
     def change(edit: Edit) -> tuple[WriteResult, str]:
         managed.put_provider(edit, made.id, made.table)
         edit.delete("providers", made.id, "auth")  # `auth = "none"` may be left from a time without a key
-
         put = changes.put_models(edit, made.id, tables)
         config = edit.config
         first = preferred(config, [model for alias, model in config.models.items() if alias in tables])

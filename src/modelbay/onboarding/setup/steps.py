@@ -174,7 +174,6 @@ class Result(Struct, kw_only=True):
     """Other changes, one per line."""
     default_model: str | None = None
     """The new default model; None: unchanged."""
-
     notes: list[SetupNote] = []
 
 

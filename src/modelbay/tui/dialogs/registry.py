@@ -30,7 +30,6 @@ class RegistryForm(Form[Added]):
     def problems(self) -> dict[str, str]:
         url = self.value("url")
         wrong = "Registry URL cannot be empty." if not url else dialog.base_url_problem(url)
-
         return {"url": wrong} if wrong else {}
 
     async def finish(self) -> None:
