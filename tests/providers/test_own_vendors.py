@@ -13,7 +13,7 @@ from modelbay.config.schema import Problem
 from modelbay.errors import ConfigError
 from modelbay.hub import Hub
 from modelbay.onboarding.config_check import checkup
-from modelbay.onboarding.recognition import recognise, vendor
+from modelbay.onboarding.recognition import recognize, vendor
 from modelbay.origin import Origin, origin
 from modelbay.providers import logins, presets
 from modelbay.providers.own_vendors import MOST_BYTES, overlap
@@ -105,7 +105,7 @@ def test_a_vendor_is_found_by_id_name_host_and_in_the_list_of_all(write: Write) 
     assert at("https://acme.example") is at("https://llm.acme.example.evil.example") is None
     assert preset.dialect_of("openai_chat").max_tokens_parameter == "max_tokens"
     assert preset.dialect_of("anthropic").unsupported == ["seed"]
-    assert recognise("https://llm.acme.example/anthropic").protocol == "anthropic"
+    assert recognize("https://llm.acme.example/anthropic").protocol == "anthropic"
 
 
 def test_its_logins_have_entries_and_tokens_of_their_own(write: Write) -> None:
@@ -176,7 +176,7 @@ def test_a_bad_file_is_reported_and_the_others_work(write: Write, tmp_path: Path
     assert checkup(config) == [problem]
     assert upstream(config, config.provider("p")).vendor == "acme"
     with pytest.raises(ConfigError) as caught:
-        recognise("bad")
+        recognize("bad")
     assert caught.value.hint == f"correct {problem}"
 
 

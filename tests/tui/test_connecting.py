@@ -497,7 +497,7 @@ async def test_a_vendor_of_the_user_is_in_the_menu_and_asks_for_its_key_only(hom
         await person.presses("end", "enter")
         await person.sees("Add provider", "Acme Gateway", f"{simulator.url}/v1")
         await person.presses("home", "enter")
-        await person.sees("Add Acme Gateway", "Keys are at https://wiki.acme.example/keys")
+        await person.sees("Add Acme Gateway", "Get an API key at https://wiki.acme.example/keys")
         await person.sees_no("Name, URL, file")
         await person.types(KEY)
         await person.presses("enter")
