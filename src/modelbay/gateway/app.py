@@ -11,6 +11,7 @@ from uuid import uuid4
 from modelbay.errors import ModelbayError
 from modelbay.gateway import headers
 from modelbay.gateway.access_log import AccessLog
+from modelbay.gateway.catalogs import catalog
 from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.exchange import Exchange
 from modelbay.gateway.gateway import Gateway
@@ -112,6 +113,11 @@ class Visit:
     async def _answer(self) -> None:
         if reason := self._gateway.callers.refusal(self._scope["headers"]):
             raise refusals.not_allowed(reason)
+        if (origin := self._headers.get("origin")) in self._revision.settings.cors_origins:
+            self.responder.fields += headers.cors(origin)
+            if self.method == "OPTIONS":
+                await self.responder.whole(204, b"", headers.preflight(self._headers))
+                return
         if not is_plain(self.path):
             raise refusals.not_valid("the path is not valid")
         route, methods = TABLE.find(self.method, self.path)
@@ -179,6 +185,8 @@ class Visit:
             case "embed" | "completions" | "images" | "audio" | "rerank" | "moderations" | "compact":
                 self.exchange = call = SideCall(self._revision, request, self.responder)
                 await call.run()
+            case "models" | "model" | "model_info" | "api_json" | "registry":
+                await self._json(await catalog(self._revision, request))
             case "retrieve" | "delete" | "input_items" | "cancel" as action:
                 query = dict(parse_qsl(request.query))
                 found = await self._gateway.stores.response(action, request.client, request.route.id or "", query)

@@ -87,6 +87,24 @@ def own(
     return [_field(_PREFIX + name, value) for name, value in values.items() if value is not None]
 
 
+def cors(origin: str) -> list[Field]:
+    """The headers with which a browser lets a page of an allowed origin read the response."""
+    return [
+        _field("access-control-allow-origin", origin),
+        _field("access-control-expose-headers", "*"),
+        (b"vary", b"Origin"),
+    ]
+
+
+def preflight(asked: Mapping[str, str]) -> list[Field]:
+    """The headers with which a browser lets such a page send its request. `asked`: headers of the preflight request."""
+    return [
+        _field("access-control-allow-methods", "GET, POST, DELETE"),
+        _field("access-control-allow-headers", asked.get("access-control-request-headers", "*")),
+        _field("access-control-max-age", "7200"),
+    ]
+
+
 def changes(warnings: Iterable[Warned]) -> list[str]:
     """The settings that were not applied as requested, each once."""
     return list(dict.fromkeys(warning.setting for warning in warnings if warning.setting and not warning.retry))

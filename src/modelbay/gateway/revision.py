@@ -2,11 +2,16 @@
 progress keep theirs."""
 
 import asyncio
+from contextlib import suppress
+
+from msgspec.structs import replace
 
 from modelbay.catalog.lookup import Catalog
 from modelbay.config.schema import Config, GatewaySettings
+from modelbay.errors import ConfigError
 from modelbay.gateway.names import ModelNames
 from modelbay.line import ProviderClient
+from modelbay.model import Model
 from modelbay.target import Target, Targets
 from modelbay.transport import Transport
 
@@ -30,6 +35,18 @@ class Revision:
         if not self.targets.knows(entry):
             return await asyncio.to_thread(self.targets.of, entry)  # may read model lists from disk
         return self.targets.of(entry)
+
+    async def models(self) -> list[Model]:
+        """All models, each with the name that clients use as its ID: aliases, and the exact names of `[gateway.names]`."""
+        return await asyncio.to_thread(self._models)
+
+    def _models(self) -> list[Model]:
+        found = {target.entry.alias: target.model for target in self.targets.all()}
+        for name in self.settings.names:
+            if "*" not in name:
+                with suppress(ConfigError):
+                    found[name] = self.targets.of(self._names.find(name)).model
+        return [replace(model, id=name, name=model.name or name) for name, model in found.items()]
 
     async def aclose(self) -> None:
         await self.providers.aclose()
