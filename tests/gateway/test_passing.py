@@ -5,12 +5,15 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from modelbay.dialect import PLAIN
 from modelbay.errors import BadRequest
 from modelbay.gateway.passing import ClientBody, passed_path
 from modelbay.json_members import ObjectText
@@ -18,8 +21,11 @@ from modelbay.json_text import decode
 from modelbay.protocols.codec import NAMES, Call, codec
 from modelbay.protocols.opaque import MARK
 from modelbay.providers.adaptation import Adaptation
+from modelbay.simulator import Simulator
 from tests.corpus import exchanges
+from tests.gateway.running import RunningGateway
 from tests.gateway.targets import target_of
+from tests.gateway.test_app import call
 from tests.test_json_members import objects
 
 FILES = {
@@ -360,6 +366,36 @@ def test_lessons_about_the_endpoint_apply() -> None:
     assert told(call) == ["max_tokens", "seed", "top_p", "role:developer"]
 
 
+@pytest.mark.parametrize(
+    ("dialect", "text", "field"),
+    [
+        ({"system_role": False}, '{"messages":[{"role":"system"}]}', "system_role"),
+        ({"system_role": False}, '{"systemInstruction":{}}', "system_role"),
+        ({"developer_role": False}, '{"messages":[{"role" : "developer"}]}', "developer_role"),
+        ({"cache_ttl": False}, '{"system":[{"cache_control":{"type":"ephemeral","ttl":"1h"}}]}', "cache_ttl"),
+        ({"strict_tools": False}, '{"tools":[{"function":{"strict":true}}]}', "strict_tools"),
+        ({"namespaces": False}, '{"tools":[{"type":"namespace"}]}', "namespaces"),
+        ({"json_schema": False}, '{"response_format":{"type": "json_schema"}}', "json_schema"),
+        ({"schema": "typed"}, '{"tools":[{"parameters":{"$ref":"#/a"}}]}', "schema"),
+        ({"media_by_url": False}, '{"messages":[{"image_url":{"url":"https://a/b.png"}}]}', "media_by_url"),
+        ({"text_only_content": True}, '{"messages":[{"content": []}]}', "text_only_content"),
+        ({"omit_empty_content": True}, '{"messages":[{"content":""}]}', "omit_empty_content"),
+        ({"required_word": "any"}, '{"tool_choice":"required"}', "required_word"),
+        ({"reasoning_echo": "never"}, '{"messages":[{"reasoning_content":"hm"}]}', "reasoning_echo"),
+        ({"reasoning_echo": "always"}, '{"messages":[{"tool_calls":[]}]}', "reasoning_echo"),
+        ({"reasoning_control": "thinking"}, '{"reasoning_effort":"low"}', "reasoning_control"),
+        ({"reasoning_control": "thinking+reasoning_effort"}, '{"reasoning_effort":"low"}', None),
+        ({"reasoning_echo": "always"}, '{"messages":[{"tool_calls":[],"reasoning_content":""}]}', None),
+        ({"media_by_url": False}, '{"messages":[{"image_url":{"url":"data:image/png;base64,"}}]}', None),
+        ({"cache_ttl": False}, json.dumps({"messages": [{"content": '{"ttl": 1, "role": "developer"}'}]}), None),
+    ],
+)
+def test_changes_inside_messages_are_left_to_translation(dialect: dict[str, Any], text: str, field: str | None) -> None:
+    body = ClientBody(text.encode(), codec("openai_chat").PASS)
+    assert body.to_repair(PLAIN) is None
+    assert body.to_repair(replace(PLAIN, **dialect)) == field
+
+
 def test_one_body_can_be_passed_on_to_several_targets() -> None:
     rules = codec("openai_chat").PASS
     body = ClientBody(b'{"model":"x", "seed":1}', rules)
@@ -414,3 +450,23 @@ def test_gemini_names_its_model_in_all_bodies() -> None:
 )  # fmt: skip
 def test_the_path_has_the_model_and_no_key(protocol: str, action: str, query: str, path: str) -> None:
     assert passed_path(codec(protocol).PASS, action, "a/b c", query) == path
+
+
+async def test_a_request_that_needs_a_repair_is_translated(tmp_path: Path) -> None:
+    tool = {"type": "function", "function": {"name": "f", "strict": True, "parameters": {"type": "object"}}}
+    body: dict[str, Any] = {
+        "model": "old",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "tools": [tool],
+        "unknown": 1,
+    }
+    with Simulator(key="sk-provider") as upstream:
+        config = tmp_path / "config.toml"
+        provider = f'[providers.old]\ntype = "openai"\nbase_url = "{upstream.url}/v1"\napi_key = "sk-provider"\n'
+        model = '[models.old]\nprovider = "old"\nmodel = "sim-1"\n'
+        config.write_text(f"{provider}dialect = {{ strict_tools = false }}\n{model}")
+        with RunningGateway(config) as gateway:
+            status, _, _ = await call(gateway.url, "/v1/chat/completions", body)
+        assert status == 200
+        del tool["function"]["strict"]  # type: ignore[attr-defined]
+        assert json.loads(upstream.journal.last.body) == {**body, "model": "sim-1"}

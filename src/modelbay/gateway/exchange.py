@@ -121,6 +121,7 @@ class Exchange:
             to.protocol == self._request.protocol
             and (stream or not to.dialect.stream_only)
             and not body.sealed
+            and body.to_repair(to.dialect) is None
             and not await self._stores.is_foreign(self._request.client, target, self._request.body)
         )
 

@@ -1,19 +1,20 @@
 """Requests in the provider's own protocol: the body is edited in place, as text, and is otherwise sent as it was written.
 
 Changed are the name of the model, parameters that the provider rejects by name, maximum output tokens above the model's
-limit, and the settings of the model's entry. All other repairs belong to translation. The order of keys, white space,
-spellings of numbers and unknown fields stay, so prompt caches of the provider remain valid.
+limit, and the settings of the model's entry. All other repairs belong to translation (`ClientBody.to_repair`). The order
+of keys, white space, spellings of numbers and unknown fields stay, so prompt caches of the provider remain valid.
 
 A text that is not quite JSON is written again as the same value: a byte order mark, lone surrogates, raw control
 characters, invalid UTF-8, or a repeated key, of which the last one counts.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, lru_cache, partial
 from typing import Any
 from urllib.parse import unquote_plus
 
+from modelbay.dialect import Dialect
 from modelbay.errors import BadRequest, MalformedReply
 from modelbay.events import Warned
 from modelbay.json_members import ObjectText, RepeatedName
@@ -32,6 +33,34 @@ _CAPITAL = re.compile(r"(?=[A-Z])")
 _LIMITS = ("max_tokens", "max_completion_tokens")
 _SEEDS = ("seed", "random_seed")
 """Names of one parameter in Chat Completions."""
+
+
+def _other_control(dialect: Dialect) -> bool:
+    return dialect.reasoning_control is not None and "reasoning_effort" not in dialect.reasoning_control
+
+
+def _value(name: str, value: str) -> re.Pattern[bytes]:
+    """Finds a member with a value in JSON, where quotes inside strings are escaped."""
+    return re.compile(rf'"{name}"\s*:\s*{value}'.encode())
+
+
+_REPAIRS: tuple[tuple[str, Callable[[Dialect], bool], re.Pattern[bytes]], ...] = (
+    ("system_role", lambda dialect: not dialect.system_role, _value("role", '"(?:system|developer)"')),
+    ("system_role", lambda dialect: not dialect.system_role, _value("system_?[iI]nstruction", "")),
+    ("developer_role", lambda dialect: not dialect.developer_role, _value("role", '"developer"')),
+    ("cache_ttl", lambda dialect: not dialect.cache_ttl, _value("ttl", "")),
+    ("strict_tools", lambda dialect: not dialect.strict_tools, _value("strict", "")),
+    ("namespaces", lambda dialect: not dialect.namespaces, _value("type", '"namespace"')),
+    ("json_schema", lambda dialect: not dialect.json_schema, _value("type", '"json_schema"')),
+    ("schema", lambda dialect: dialect.schema == "typed", _value(r"\$ref", "")),
+    ("media_by_url", lambda dialect: not dialect.media_by_url, _value("url", '"https?:')),
+    ("text_only_content", lambda dialect: dialect.text_only_content, _value("content", r"\[")),
+    ("omit_empty_content", lambda dialect: dialect.omit_empty_content, _value("content", '""')),
+    ("required_word", lambda dialect: dialect.required_word != "required", _value("tool_choice", '"required"')),
+    ("reasoning_echo", lambda dialect: dialect.reasoning_echo == "never", _value("reasoning_content", '"')),
+    ("reasoning_control", _other_control, _value("reasoning_effort", '"')),
+)
+"""Fields of a dialect, whether the provider rejects something, and what a body then must not contain."""
 
 
 class ClientBody:
@@ -57,6 +86,16 @@ class ClientBody:
     def sealed(self) -> bool:
         """Whether it contains reasoning state of another provider in modelbay's envelope, which only translation opens."""
         return self._rules.envelope in self._text
+
+    def to_repair(self, dialect: Dialect) -> str | None:
+        """A field of a dialect that requires a change inside messages or tools, which only translation makes; None if all
+        required changes can be made in place."""
+        for field, applies, pattern in _REPAIRS:
+            if applies(dialect) and pattern.search(self._text):
+                return field
+        if dialect.reasoning_echo == "always" and b'"tool_calls"' in self._text and b'"reasoning' not in self._text:
+            return "reasoning_echo"
+        return None
 
     def call(
         self, target: Target, path: str, *, generates: bool, stream: bool = False, lessons: Iterable[Adaptation] = ()
