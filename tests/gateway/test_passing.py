@@ -453,7 +453,10 @@ def test_the_path_has_the_model_and_no_key(protocol: str, action: str, query: st
 
 
 async def test_a_request_that_needs_a_repair_is_translated(tmp_path: Path) -> None:
-    tool = {"type": "function", "function": {"name": "f", "strict": True, "parameters": {"type": "object"}}}
+    tool = {
+        "type": "function",
+        "function": {"name": "f", "strict": True, "parameters": {"type": "object", "properties": {}}},
+    }
     body: dict[str, Any] = {
         "model": "old",
         "messages": [{"role": "user", "content": "Hi"}],
@@ -469,4 +472,4 @@ async def test_a_request_that_needs_a_repair_is_translated(tmp_path: Path) -> No
             status, _, _ = await call(gateway.url, "/v1/chat/completions", body)
         assert status == 200
         del tool["function"]["strict"]  # type: ignore[attr-defined]
-        assert json.loads(upstream.journal.last.body) == {**body, "model": "sim-1"}
+        assert json.loads(upstream.journal.last.body) == {**body, "model": "sim-1", "stream": False}
