@@ -1,7 +1,7 @@
 """The ASGI app of the gateway: who may call it, what is asked, and the response or refusal."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Any
@@ -36,10 +36,18 @@ BUSY = 1.0
 
 
 class GatewayApp:
-    def __init__(self, gateway: Gateway, log: AccessLog, in_progress: InProgress) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        log: AccessLog,
+        in_progress: InProgress,
+        ready: Callable[[], object] | None = None,
+    ) -> None:
+        """`ready` is called when requests are answered."""
         self._gateway = gateway
         self._log = log
         self._in_progress = in_progress
+        self._ready = ready
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -57,6 +65,8 @@ class GatewayApp:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await self._gateway.start()
+                if self._ready is not None:
+                    self._ready()
             else:
                 await self._gateway.aclose()
             await send({"type": f"{message['type']}.complete"})

@@ -7,10 +7,12 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from multiprocessing.context import SpawnProcess
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import monotonic, sleep
+from time import sleep
 from types import FrameType
 from typing import Literal
 
@@ -27,8 +29,6 @@ from modelbay.serving.server import HttpServer
 
 DRAIN = 60.0
 """Seconds that requests in progress may take after SIGTERM."""
-_SOON = 5.0
-"""A worker that ends sooner than this many seconds after its start is not started again: it would end again."""
 _LOOK = 0.2
 """Seconds between two looks at the workers."""
 
@@ -63,8 +63,13 @@ def gateway_of(options: Options) -> Gateway:
     return Gateway(load(options.config), options.host, ClientKeys())
 
 
-def _serve(options: Options, listener: socket.socket, in_progress: OneProcess | SharedCounts) -> None:
-    app = GatewayApp(gateway_of(options), AccessLog(), in_progress)
+def _serve(
+    options: Options,
+    listener: socket.socket,
+    in_progress: OneProcess | SharedCounts,
+    ready: Callable[[], object] | None = None,
+) -> None:
+    app = GatewayApp(gateway_of(options), AccessLog(), in_progress, ready)
     HttpServer(app, listener, drain=DRAIN, lifespan=True).run()
 
 
@@ -77,11 +82,11 @@ def log_to_stderr(form: Literal["text", "json"]) -> None:
     LOG.propagate = False
 
 
-def _work(options: Options, listener: socket.socket, counts: Path, number: int) -> None:
+def _work(options: Options, listener: socket.socket, counts: Path, number: int, ready: Event) -> None:
     """A worker process."""
     log_to_stderr(options.log_format)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
-    _serve(options, listener, SharedCounts(counts, number, options.workers))
+    _serve(options, listener, SharedCounts(counts, number, options.workers), ready.set)
 
 
 class _Workers:
@@ -93,13 +98,13 @@ class _Workers:
         self._counts = counts
         self._context = multiprocessing.get_context("spawn")
         self._processes: list[SpawnProcess] = []
-        self._began: list[float] = []
+        self._ready: list[Event] = []
         self._stopping: int | None = None
 
     def run(self) -> None:
         for number in range(self._options.workers):
+            self._ready.append(self._context.Event())
             self._processes.append(self._started(number))
-            self._began.append(monotonic())
         for wanted in (signal.SIGTERM, signal.SIGINT):
             signal.signal(wanted, self._stop)
         signal.signal(signal.SIGHUP, self._forward)
@@ -108,11 +113,12 @@ class _Workers:
             for number, process in enumerate(self._processes):
                 if process.is_alive() or self._stopping is not None:
                     continue
-                if monotonic() - self._began[number] < _SOON:
+                if not self._ready[number].is_set():  # its successor would not get further
                     self._stop(signal.SIGTERM, None)
                     continue
                 LOG.error("worker %d ended with exit code %s; it is started again", number, process.exitcode)
-                self._processes[number], self._began[number] = self._started(number), monotonic()
+                self._ready[number] = self._context.Event()
+                self._processes[number] = self._started(number)
         for process in self._processes:
             process.join()
         if self._stopping == signal.SIGINT:
@@ -122,7 +128,8 @@ class _Workers:
             sys.exit(1)
 
     def _started(self, number: int) -> SpawnProcess:
-        process = self._context.Process(target=_work, args=(self._options, self._listener, self._counts, number))
+        arguments = (self._options, self._listener, self._counts, number, self._ready[number])
+        process = self._context.Process(target=_work, args=arguments)
         process.start()
         return process
 

@@ -1,0 +1,158 @@
+"""`modelbay serve`: its start, its end and its workers, as a process of its own."""
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from modelbay.simulator import Simulator
+from tests.cli.command import KEY, Command
+
+LONG: dict[str, Any] = {"stream": True, "messages": [{"role": "user", "content": "word " * 60}], "max_tokens": 1000}
+"""A request whose answer takes some seconds."""
+
+
+def configure(modelbay: Command, url: str, more: str = "") -> None:
+    modelbay.configure(
+        f'[providers.p]\ntype = "anthropic"\nbase_url = "{url}"\napi_key = "{KEY}"\n'
+        f'[models.m]\nprovider = "p"\nmodel = "sim-1"\n{more}'
+    )
+
+
+@pytest.fixture
+def home(modelbay: Command) -> Command:
+    configure(modelbay, modelbay.simulator.url)
+    return modelbay
+
+
+@pytest.fixture
+def slow(modelbay: Command) -> Iterator[Command]:
+    with Simulator(pace=0.03) as simulator:
+        configure(modelbay, simulator.url, "[gateway]\nconcurrent = 2\n")
+        yield modelbay
+
+
+def started(modelbay: Command, *options: str) -> tuple["Popen[str]", str]:
+    running = modelbay.start("serve", "--port", "0", *options)
+    assert running.stdout is not None
+    return running, running.stdout.readline().strip()
+
+
+def client(modelbay: Command, name: str) -> str:
+    return modelbay("client", "add", name).out.split()[-1]
+
+
+def ask(url: str, key: str, **body: Any) -> Any:
+    whole = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], **body}
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    return urlopen(Request(f"{url}/v1/chat/completions", json.dumps(whole).encode(), headers), timeout=60)
+
+
+def ended(running: "Popen[str]", number: int) -> tuple[int, str]:
+    running.send_signal(number)
+    _, err = running.communicate(timeout=100)
+    return running.returncode, err
+
+
+def test_a_client_with_a_new_key_gets_answers(home: Command) -> None:
+    running, url = started(home)
+    key = client(home, "app")
+    with ask(url, key) as response:
+        assert json.load(response)["choices"][0]["message"]["content"].startswith("You asked: Hi")
+    code, err = ended(running, signal.SIGINT)
+    assert code == 130
+    assert "client=app" in err
+    assert key not in err
+
+
+def test_the_first_start_creates_the_client_local(home: Command) -> None:
+    running, _ = started(home)
+    ended(running, signal.SIGTERM)
+    assert "local" in home("client", "list").out
+
+
+def test_the_log_can_be_json(home: Command) -> None:
+    running, url = started(home, "--log-format", "json")
+    with ask(url, client(home, "app")):
+        pass
+    _, err = ended(running, signal.SIGTERM)
+    rows = [json.loads(line) for line in err.splitlines() if line]
+    asked = next(row for row in rows if row.get("path") == "/v1/chat/completions")
+    assert (asked["client"], asked["status"], asked["model"], asked["provider"]) == ("app", 200, "m", "p")
+
+
+def test_a_port_that_is_taken_is_an_error(home: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, _, err = home("serve", "--port", str(taken.getsockname()[1]))
+    assert code == 1
+    assert "use any free port with --port 0" in err
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sigterm_waits_for_requests_in_progress(slow: Command, workers: str) -> None:
+    running, url = started(slow, "--workers", workers)
+    key = client(slow, "app")
+    response = ask(url, key, **LONG)
+    first = response.readline()
+    running.send_signal(signal.SIGTERM)
+    rest = response.read()
+    assert first.startswith(b"data: ")
+    assert rest.endswith(b"data: [DONE]\n\n")
+    running.communicate(timeout=100)
+    assert running.returncode in (0, -signal.SIGTERM)
+    with pytest.raises(OSError, match="refused"):
+        ask(url, key)
+
+
+def test_workers_share_keys_and_limits(slow: Command) -> None:
+    running, url = started(slow, "--workers", "2")
+    key = client(slow, "app")
+    streams = [ask(url, key, **LONG) for _ in range(2)]
+    for stream in streams:
+        stream.readline()
+    refused = 0
+    for _ in range(8):  # the system decides which worker accepts a connection
+        with pytest.raises(HTTPError) as error:
+            ask(url, key)
+        refused += error.value.code == 429
+        error.value.close()
+    assert refused == 8
+    for stream in streams:
+        stream.close()
+    _, err = ended(running, signal.SIGTERM)
+    assert "Traceback" not in err
+
+
+def worker_of(pid: int) -> int:
+    """The process ID of a worker, from Linux's list of processes."""
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with suppress(OSError):
+            line = (status.parent / "cmdline").read_bytes()
+            if f"PPid:\t{pid}\n" in status.read_text() and b"spawn_main" in line:
+                return int(status.parent.name)
+    raise AssertionError("there is no worker")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's list of processes")
+def test_a_killed_worker_is_started_again(home: Command) -> None:
+    running, url = started(home, "--workers", "2")
+    key = client(home, "app")
+    with ask(url, key):
+        pass
+    os.kill(worker_of(running.pid), signal.SIGKILL)
+    assert running.stderr is not None
+    while "started again" not in running.stderr.readline():
+        pass
+    for _ in range(6):
+        with ask(url, key):
+            pass
+    ended(running, signal.SIGTERM)

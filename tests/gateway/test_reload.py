@@ -1,0 +1,94 @@
+"""Changes of the configuration while the gateway runs."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.gateway.running import KEY, RunningGateway, config_text, running
+from tests.gateway.test_app import call, request
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modelbay.gateway.gateway.LOOK", 0.02)
+
+
+async def status_of(gateway: RunningGateway, model: str) -> int:
+    path, body = request("openai_chat", model)
+    return (await call(gateway.url, path, body))[0]
+
+
+async def state(gateway: RunningGateway) -> str:
+    _, _, data = await call(gateway.url, "/health", key=None, method="GET")
+    return str(json.loads(data)["configuration"])
+
+
+async def test_a_new_model_is_served_and_a_removed_one_is_not(tmp_path: Path) -> None:
+    with running(tmp_path) as (gateway, _):
+        text = gateway.config.read_text()
+        assert await status_of(gateway, "new") == 404
+        gateway.config.write_text(text + '[models.new]\nprovider = "anthropic"\nmodel = "sim-1"\n')
+        while await status_of(gateway, "new") != 200:
+            await asyncio.sleep(0.02)
+        gateway.config.write_text(text)
+        while await status_of(gateway, "new") != 404:
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("wrong", ["[models.broken", "[gateway]\nunknown = 1\n"])
+async def test_a_file_that_cannot_be_used_leaves_the_last_good_one_in_use(tmp_path: Path, wrong: str) -> None:
+    with running(tmp_path) as (gateway, simulator):
+        good = gateway.config.read_text()
+        gateway.config.write_text(wrong if wrong.startswith("[gateway]") else good + wrong)
+        while await state(gateway) != "outdated":
+            await asyncio.sleep(0.02)
+        assert await status_of(gateway, "anthropic") == 200
+        gateway.config.write_text(config_text(simulator.url))
+        while await state(gateway) != "current":
+            await asyncio.sleep(0.02)
+
+
+async def test_a_removed_client_loses_access_although_the_file_is_broken(tmp_path: Path) -> None:
+    with running(tmp_path) as (gateway, _):
+        gateway.config.write_text("[broken")
+        while await state(gateway) != "outdated":
+            await asyncio.sleep(0.02)
+        gateway.clients.remove("tests")
+        assert await status_of(gateway, "anthropic") == 401
+
+
+async def test_an_entry_that_becomes_bad_drops_out_alone(tmp_path: Path) -> None:
+    with running(tmp_path) as (gateway, _):
+        text = gateway.config.read_text()
+        gateway.config.write_text(
+            text.replace('[providers.google]\ntype = "google-genai"', "[providers.google]\ntype = 5")
+        )
+        while await status_of(gateway, "google") == 200:
+            await asyncio.sleep(0.02)
+        assert await status_of(gateway, "google") in (400, 403, 404)
+        assert await status_of(gateway, "anthropic") == 200
+
+
+async def test_a_reload_drops_no_stream(tmp_path: Path) -> None:
+    with running(tmp_path, pace=0.02) as (gateway, _):
+        text = gateway.config.read_text()
+        models = ("openai_chat", "openai_responses", "anthropic", "google")
+
+        async def stream(number: int) -> bytes:
+            path, body = request("openai_chat", models[number % 4], "word " * 10, stream=True)
+            async with (
+                aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session,
+                session.post(gateway.url + path, json=body) as response,
+            ):
+                return await response.read()
+
+        gateway.config.write_text(text.replace("[gateway]\n", "[gateway]\nconcurrent = 200\n"))
+        streams = asyncio.gather(*(stream(number) for number in range(60)))
+        for number in range(10):
+            gateway.config.write_text(text + f'[models.m{number}]\nprovider = "google"\nmodel = "sim-1"\n')
+            await asyncio.sleep(0.05)
+        for data in await streams:
+            assert data.endswith(b"data: [DONE]\n\n")
