@@ -56,24 +56,12 @@ def too_large(function: ast.FunctionDef | ast.AsyncFunctionDef, *, data: bool) -
         yield function.lineno, f"`{function.name}` has {count} parameters, over {PARAMETERS}: give them a type"
 
 
-def not_plain(root: Path, english: English, later: list[str]) -> Iterator[str]:
-    """Forbidden phrases, outside of the entries of `later`; and entries of `later` that are done."""
-    open_entries = set()
+def not_plain(root: Path, english: English) -> Iterator[str]:
+    """Forbidden phrases in all texts, with their places."""
     for path in texts(root):
         name = path.relative_to(root).as_posix()
-        data = name.startswith("tests/")
-        entry = next((one for one in later if name == one or name.startswith(one.rstrip("/") + "/")), None)
-        if entry in open_entries:
-            continue
-        for line, fault in english.faults(path, data=data):
-            if entry is None:
-                yield f"{name}:{line}: {fault}"
-            else:
-                open_entries.add(entry)
-                break
-    for entry in later:
-        if entry not in open_entries:
-            yield f"tools/house.toml: {entry} is plain now: remove it from not_yet.plain"
+        for line, fault in english.faults(path, data=name.startswith("tests/")):
+            yield f"{name}:{line}: {fault}"
 
 
 def texts(root: Path) -> list[Path]:
@@ -84,32 +72,27 @@ def texts(root: Path) -> list[Path]:
     return sorted(found - {root / "docs" / "catalog.md"})
 
 
-def repeated_classes(package: Path, shared: set[str], later: list[str]) -> Iterator[str]:
-    """Public class names that several modules use, outside of `later`; and names of `later` that are done."""
+def repeated_classes(package: Path, shared: set[str]) -> Iterator[str]:
+    """Public class names that several modules use."""
     modules = defaultdict(list)
     for path in sorted(package.rglob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 modules[node.name].append(path.relative_to(package).as_posix())
-    repeated = {name: places for name, places in modules.items() if len(places) > 1 and name not in shared}
-    for name, places in sorted(repeated.items()):
-        if name not in later:
+    for name, places in sorted(modules.items()):
+        if len(places) > 1 and name not in shared:
             yield f"`{name}` is a class of {', '.join(places)}: give each its own name"
-    for name in later:
-        if name not in repeated:
-            yield f"tools/house.toml: class {name} is unique now: remove it from not_yet.classes"
 
 
 def main() -> int:
     rules = tomllib.loads((ROOT / "tools" / "house.toml").read_text(encoding="utf-8"))
-    later = rules["not_yet"]
     vendors = {preset.stem for preset in PRESETS.glob("*.toml")} - PROTOCOLS - TYPES
     files = sorted(path for top in ("src", "tests", "bench", "tools") for path in (ROOT / top).rglob("*.py"))
     faults = [
         f"{path.relative_to(ROOT)}:{line}: {fault}" for path in files for line, fault in sorted(broken(path, vendors))
     ]
-    faults += not_plain(ROOT, English(rules["phrases"]), later["plain"])
-    faults += repeated_classes(PACKAGE, set(rules["shared_classes"]), later["classes"])
+    faults += not_plain(ROOT, English(rules["phrases"]))
+    faults += repeated_classes(PACKAGE, set(rules["shared_classes"]))
     pages = sorted((ROOT / "docs").rglob("*.md"))
     faults += [
         f"{page.relative_to(ROOT)}:{line}: no message contains `{quote}`: quote the program's message"

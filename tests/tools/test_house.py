@@ -10,11 +10,11 @@ from tools.house import not_plain, repeated_classes
 RULES = {r"\bnobody\b": "name who it is", r"\bstands (in|alone)\b": "is", r"^(what)\b(?!.*\?)": "begin with a noun"}
 
 
-def faults(folder: Path, name: str, text: str, *, later: tuple[str, ...] = ()) -> list[str]:
+def faults(folder: Path, name: str, text: str) -> list[str]:
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-    return list(not_plain(folder, English(RULES), list(later)))
+    return list(not_plain(folder, English(RULES)))
 
 
 @pytest.mark.parametrize(
@@ -75,33 +75,8 @@ def test_docstrings_of_tests_are_checked(tmp_path: Path) -> None:
     assert len(faults(tmp_path, "tests/test_a.py", '"""What nobody reads."""\n')) == 2
 
 
-@pytest.mark.parametrize("entry", ["src/a.py", "src"])
-def test_a_file_that_is_listed_as_not_yet_plain_is_accepted(tmp_path: Path, entry: str) -> None:
-    assert faults(tmp_path, "src/a.py", "# for nobody\n", later=(entry,)) == []
-
-
-def test_an_entry_covers_whole_path_segments_only(tmp_path: Path) -> None:
-    (tmp_path / "src").mkdir()
-    (tmp_path / "src" / "old.py").write_text("# for nobody\n")
-    [fault] = faults(tmp_path, "src/older.py", "# for nobody\n", later=("src/old.py", "src/old"))[:1]
-    assert fault.startswith("src/older.py:1")
-
-
-@pytest.mark.parametrize("entry", ["src/a.py", "src/gone.py"])
-def test_an_entry_that_is_done_must_be_removed(tmp_path: Path, entry: str) -> None:
-    [fault] = faults(tmp_path, "src/a.py", "# plain\n", later=(entry,))
-    assert entry in fault and "remove it" in fault
-
-
 def test_a_public_class_name_is_used_once(tmp_path: Path) -> None:
     for name, text in {"a.py": "class Row: ...\nclass _Own: ...", "b.py": "class Row: ...\nclass _Own: ..."}.items():
         (tmp_path / name).write_text(text)
-    assert list(repeated_classes(tmp_path, set(), [])) == ["`Row` is a class of a.py, b.py: give each its own name"]
-    assert list(repeated_classes(tmp_path, {"Row"}, [])) == []
-    assert list(repeated_classes(tmp_path, set(), ["Row"])) == []
-
-
-def test_a_class_name_that_became_unique_must_be_removed_from_the_list(tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text("class Row: ...")
-    [fault] = repeated_classes(tmp_path, set(), ["Row"])
-    assert "class Row" in fault and "remove it" in fault
+    assert list(repeated_classes(tmp_path, set())) == ["`Row` is a class of a.py, b.py: give each its own name"]
+    assert list(repeated_classes(tmp_path, {"Row"})) == []
