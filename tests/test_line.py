@@ -199,7 +199,7 @@ async def test_a_provider_that_stays_busy_is_raised_as_what_it_is(tmp_path: Path
 
 
 @EVERY
-async def test_what_was_seen_is_not_asked_for_again(tmp_path: Path, protocol: str) -> None:
+async def test_after_a_received_part_the_request_is_not_repeated(tmp_path: Path, protocol: str) -> None:
     script, bodies = in_turn(
         streamed(BEGINNINGS[protocol], TEXTS[protocol], event(BUSY[protocol], "error")), good(protocol)
     )
@@ -368,7 +368,7 @@ def keeping_alive(first: bytes, alive: bytes, head: bytes = SSE) -> Script:
 
 @EVERY
 @pytest.mark.parametrize("alive", KEEP_ALIVES.values(), ids=KEEP_ALIVES.keys())
-async def test_keep_alives_alone_are_no_answer(tmp_path: Path, protocol: str, alive: bytes) -> None:
+async def test_keep_alives_alone_are_not_an_answer(tmp_path: Path, protocol: str, alive: bytes) -> None:
     script = keeping_alive(b"", alive)
     async with RawServer(script) as server, opened(tmp_path, server.url, content=0.4) as hub:
         hub._line.policy = Policy(attempts=1)
@@ -412,7 +412,7 @@ async def test_keep_alives_bridge_a_silence(tmp_path: Path) -> None:
         assert collect(await streaming(hub, "openai_chat/m")).text == "well"
 
 
-async def test_who_waits_longer_for_bytes_waits_as_long_for_content(tmp_path: Path) -> None:
+async def test_a_longer_idle_timeout_also_extends_the_wait_for_content(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     base = '[providers.p]\ntype = "openai"\nbase_url = "http://127.0.0.1:1/v1"\n'
     found = []

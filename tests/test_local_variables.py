@@ -162,7 +162,7 @@ async def test_of_a_call_that_a_server_refuses_and_quotes(tmp_path: Path, status
             clean(caught.value)
 
 
-async def test_of_a_call_that_reaches_nobody(tmp_path: Path) -> None:
+async def test_a_call_that_cannot_connect_shows_no_secret(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         async with opened(tmp_path, f"http://127.0.0.1:{unused.getsockname()[1]}") as hub:

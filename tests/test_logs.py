@@ -70,7 +70,7 @@ async def test_no_line_has_a_secret(
     assert KEY not in log.text
 
 
-async def test_nothing_is_put_together_that_nobody_reads(
+async def test_no_log_text_is_built_if_logging_is_off(
     sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logs, "_lines", None)
@@ -78,9 +78,7 @@ async def test_nothing_is_put_together_that_nobody_reads(
         await hub.complete("Say hello", model="openai_chat/sim-1")
 
 
-async def test_tls_that_trusts_anybody_is_warned_of_at_every_start(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_insecure_tls_is_warned_of_at_every_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(2):
         Hub.open(hub_config(tmp_path, "https://localhost:1", more="tls = { insecure = true }\n"))
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]

@@ -49,7 +49,7 @@ def loopback_counts_as_public() -> object:
         yield
 
 
-async def test_what_the_provider_takes_is_left_as_it_is() -> None:
+async def test_media_that_the_provider_accepts_are_unchanged() -> None:
     conversation = image("https://example.org/cat.png")
     async with workshop() as (tools, _):
         assert await ready(conversation, "openai_chat", PLAIN, tools) is conversation

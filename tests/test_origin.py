@@ -16,7 +16,7 @@ from modelbay.origin import Origin, is_open, origin
         ("https://h:80", ("https", "h", 80), "https://h:80"),
     ],
 )
-def test_what_the_origin_of_a_url_is(url, expected, text):
+def test_a_url_has_an_origin(url, expected, text):
     assert origin(url) == Origin(*expected)
     assert str(origin(url)) == text
 
@@ -25,7 +25,7 @@ def test_what_the_origin_of_a_url_is(url, expected, text):
     "url",
     ["", "api.openai.com", "ftp://h", "https://", "https://h:port", "https://h:99999", "http://[::1", "https://h\n"],
 )
-def test_what_has_no_origin(url):
+def test_an_invalid_url_has_no_origin(url):
     with pytest.raises(ValueError, match="the URL"):
         origin(url)
 
@@ -44,7 +44,7 @@ def test_what_has_no_origin(url):
         ("http://0.0.0.0", False),
     ],
 )
-def test_what_is_the_machine_itself(url, loopback):
+def test_loopback_hosts_are_recognized(url, loopback):
     assert origin(url).loopback is loopback
 
 
@@ -58,7 +58,7 @@ def test_what_is_the_machine_itself(url, loopback):
      "nas.home.arpa", "ⓛocalhost", "①②⑦.⓪.⓪.①", "127。0。0。1", "local\ufe0fhost", "metadata.google.\uff49nternal",
      "[2001:4860::5efe:10.0.0.1]", "[fec0::1]", "[64:ff9b:1::1]"],
 )  # fmt: skip
-def test_what_leads_into_this_machine_or_its_network(host):
+def test_local_and_private_hosts_are_recognized(host):
     assert not is_open(origin(f"http://{host}/v1"))
 
 
@@ -67,7 +67,7 @@ def test_what_leads_into_this_machine_or_its_network(host):
     ["acme.example", "acme.example.", "8.8.8.8", "[2606:4700::1111]", "[64:ff9b::8.8.8.8]", "1e100.net", "10.acme.example",
      "0xdeadbeef.example", "bücher.example", "localhost.example", "internal.example"],
 )  # fmt: skip
-def test_what_may_be_on_the_open_internet(host):
+def test_public_hosts_are_recognized(host):
     assert is_open(origin(f"http://{host}/v1"))
 
 
@@ -78,7 +78,7 @@ URLS = st.text("ab1.:/@\\?#%[]x&=;,'!~ⓛ。é\t ", max_size=12)
 @example("http://", "good.example\\@", "evil.example")
 @example("http://", "evil.example#@", "good.example")
 @example("http://", "a@b@", "c:80")
-def test_who_is_asked_is_whom_the_origin_names(scheme, before, after):
+def test_the_url_and_its_origin_name_the_same_host(scheme, before, after):
     """Two readings of one address would send a key to another host than the one that it was compared with."""
     url = scheme + before + after
     try:

@@ -223,7 +223,7 @@ def test_a_role_that_does_not_exist_is_refused(hub: Hub) -> None:
         hub.stream([Turn("bot", [Text(text="Hi")])])  # type: ignore[arg-type]
 
 
-async def test_what_a_provider_said_or_a_client_sent_is_not_judged(tmp_path: Path) -> None:
+async def test_turns_of_providers_and_clients_are_not_validated(tmp_path: Path) -> None:
     odd = Annotation("url", start="0")  # type: ignore[arg-type]
     said = Turn("assistant", [Text(text="Yes.", annotations=[odd], origin=Provenance("openai_chat"))])
     parsed = Conversation([user("Hi"), user("And?")], Settings(seed="7"), protocol="google")  # type: ignore[arg-type]

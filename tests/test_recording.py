@@ -80,7 +80,7 @@ async def test_replay_reads_the_answer_that_the_hub_gave(
         assert told == said, (fault, stream)
 
 
-async def test_what_a_recording_holds(sim: Simulator, tmp_path: Path) -> None:
+async def test_a_recording_contains_the_exchange(sim: Simulator, tmp_path: Path) -> None:
     _, lines = await recorded(hub_config(tmp_path, sim.url), "anthropic/sim-1!pace=0.02", stream=True)
     row = msgspec.json.decode(lines)
     assert {"name", "protocol", "request", "response"} <= row.keys()

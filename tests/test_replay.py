@@ -84,7 +84,7 @@ def test_a_row_has_its_fields_in_the_order_of_the_contract():
     assert list(row(chat({"content": "Hi"}))) == FIELDS
 
 
-def test_what_was_not_reported_is_null():
+def test_missing_values_are_null():
     call = {"type": "function", "function": {"name": "now", "arguments": ""}}
     answer = row(chat({"content": None, "tool_calls": [call]}, usage={"prompt_tokens": 3}))
     assert answer["tool_calls"] == [{"id": None, "name": "now", "arguments": ""}]
@@ -122,7 +122,7 @@ def test_an_answer_with_an_error_status_is_told_in_the_providers_words():
     assert (told["finish"], told["error"]) == ("error", {"type": "requests", "message": "Slow down", "status": 429})
 
 
-def test_an_error_without_a_word_of_the_provider_gets_ours():
+def test_an_error_without_a_message_gets_modelbays_message():
     assert row({"detail": "Invalid API Key"}, status=401)["error"] == snapshot(
         {"type": "AuthenticationFailed", "message": "Invalid API Key", "status": 401}
     )
@@ -236,7 +236,7 @@ def test_a_response_that_is_fetched_later_is_a_generation():
         ("no response", {"name": "made"}),
     ],
 )
-def test_what_is_no_generation_is_skipped_and_says_why(skipped: str, recorded: dict[str, Any]):
+def test_an_exchange_without_a_generation_is_skipped_with_the_reason(skipped: str, recorded: dict[str, Any]):
     assert replay(recorded, "unnamed") == {"name": "made", "skipped": skipped}
 
 
@@ -267,7 +267,7 @@ def test_an_error_answer_is_translated_to_the_clients_error():
     )
 
 
-def test_what_is_no_generation_is_not_translated():
+def test_an_exchange_without_a_generation_is_not_translated():
     recorded = exchange({"data": []}, url="https://x.example/v1/models", method="GET")
     assert translate(recorded, "unnamed", "google") == {"name": "made", "skipped": "model list"}
 

@@ -34,7 +34,7 @@ def test_every_secret_is_taken_out_of_texts() -> None:
     assert redact("key sk-one-1234, sk-one-1234.") == "key …, …."
 
 
-def test_what_is_shorter_than_six_is_found_in_words_that_are_no_secret() -> None:
+def test_a_secret_shorter_than_six_characters_is_not_searched_in_other_texts() -> None:
     Secret("abcde", HOME)
     assert redact("abcde") == "abcde"
     Secret("abcdef", HOME)
@@ -53,19 +53,19 @@ def test_of_a_header_only_what_follows_the_scheme(scheme: str) -> None:
     assert redact("Bearer sk-in-a-header") == "Bearer …"
 
 
-def test_as_it_stands_in_urls_and_json() -> None:
+def test_secrets_are_found_in_url_and_json_encoding() -> None:
     key = 'a+b/c="d\\é'
     register(key)
     assert redact(f"?key={__import__('urllib.parse').parse.quote(key, safe='')}&x") == "?key=…&x"
     assert redact(json.dumps({"key": key})) == '{"key": "…"}'
 
 
-def test_what_is_secret_in_a_url() -> None:
+def test_secret_parts_of_a_url_are_known() -> None:
     register_url("http://user:pass%40word@proxy:3128/path?api_key=query-key-1&alt=sse-sse-sse#f")
     assert redact("user pass@word pass%40word query-key-1 sse-sse-sse") == "user … … … sse-sse-sse"
 
 
-def test_a_header_that_is_no_secret_by_what_it_means_stays() -> None:
+def test_a_header_that_is_known_to_be_harmless_is_shown() -> None:
     Secret("my-application", HOME, known=True)
     assert redact("my-application") == "my-application"
 
@@ -131,7 +131,7 @@ def test_a_plain_word_that_is_secret_by_its_place_alone_is_not_removed_from_othe
         ("socks5://me:p@w@proxy:1080", "socks5://…@proxy:1080", "socks5://proxy:1080"),
     ],
 )
-def test_what_is_shown_and_what_is_left_of_a_url(url: str, masked: str, bare: str) -> None:
+def test_secrets_of_a_url_are_masked(url: str, masked: str, bare: str) -> None:
     assert (masked_url(url), masked_urls(f"at <{url}>, twice"), bare_url(url)) == (
         masked,
         f"at <{masked}>, twice",

@@ -1,4 +1,4 @@
-"""Finds phrases that modelbay does not use in its texts: docstrings, comments, messages and documentation.
+"""Finds phrases that modelbay does not use in its texts: docstrings, comments, messages, names of tests and documentation.
 
 `house.toml` lists the phrases. CONTRIBUTING.md has the rules behind them.
 """
@@ -45,6 +45,7 @@ def _texts(suffix: str, source: str, *, data: bool) -> Iterator[Text]:
     if suffix == ".py":
         yield from _comments(source)
         yield from _strings(source, data=data)
+        yield from _test_names(source)
     elif suffix == ".toml":
         yield from _toml_comments(source)
     else:
@@ -67,6 +68,13 @@ def _strings(source: str, *, data: bool) -> Iterator[Text]:
         if data and id(node) not in standalone:
             continue
         yield node.lineno, node.end_lineno or node.lineno, node.value
+
+
+def _test_names(source: str) -> Iterator[Text]:
+    """The names of tests, which are read as sentences."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            yield node.lineno, node.lineno, node.name.removeprefix("test_").replace("_", " ")
 
 
 def _toml_comments(source: str) -> Iterator[Text]:

@@ -51,7 +51,7 @@ def test_an_address_goes_as_it_is(url: str, kind: str, media_type: str | None):
     assert (media.kind, media.url, media.media_type, media.data) == (kind, url, media_type, None)
 
 
-def test_what_is_no_file_or_of_no_known_type_is_refused(tmp_path: Path):
+def test_a_missing_file_or_unknown_type_is_refused(tmp_path: Path):
     (tmp_path / "blob").write_bytes(b"\0\x01\x02")
     with pytest.raises(Unreadable, match="blob is neither text nor of a known type"):
         attachment(str(tmp_path / "blob"))
@@ -72,7 +72,7 @@ def test_what_is_no_file_or_of_no_known_type_is_refused(tmp_path: Path):
         (b"caf\xe9 \0", "latin.dat", "is neither text nor of a known type"),
     ],
 )
-def test_what_no_model_reads_is_refused(tmp_path: Path, content: bytes, name: str, message: str):
+def test_a_type_that_no_model_reads_is_refused(tmp_path: Path, content: bytes, name: str, message: str):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(Unreadable, match=message):
         attachment(str(tmp_path / name))

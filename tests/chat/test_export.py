@@ -114,7 +114,7 @@ def test_no_message_swallows_what_follows_it(text: str):
 
 
 @given(st.text(alphabet="`~a\n -><!#|[]1.", max_size=40))
-def test_whatever_is_written_the_next_paragraph_is_one(text: str):
+def test_text_after_any_content_is_a_paragraph_of_its_own(text: str):
     tokens = MarkdownIt("commonmark").parse(f"{closed(text)}\n\nNEXT")
     assert (tokens[-2].content, tokens[-3].type, tokens[-3].level) == ("NEXT", "paragraph_open", 0)
 

@@ -103,7 +103,7 @@ async def test_a_question_without_an_answer_stays_stored_only_when_the_program_e
 
 
 @pytest.mark.parametrize(("mode", "stored"), [("always", 1), ("ask", 0), ("never", 0)])
-async def test_what_is_stored_without_being_told(hub: Hub, reports: Reports, mode: Keep, stored: int) -> None:
+async def test_each_mode_stores_its_conversations(hub: Hub, reports: Reports, mode: Keep, stored: int) -> None:
     keeper = reports.keeper(mode)
     await ask(Chat("openai_chat/sim-text"), hub, keeper)
     assert len(keeper.store.list()) == stored

@@ -19,7 +19,7 @@ from modelbay.chat.plain import plain
         ("שלום \u200fعربي é 你好 👩\u200d💻", "שלום \u200fعربي é 你好 👩\u200d💻"),
     ],
 )
-def test_what_steers_a_terminal_is_left_out(text: str, shown: str) -> None:
+def test_control_sequences_are_removed(text: str, shown: str) -> None:
     assert plain(text) == shown
 
 

@@ -63,7 +63,7 @@ def test_two_programs_with_one_conversation_lose_nothing(store: Store) -> None:
     assert len(loaded(store, second).turns) == 6 and len(loaded(store, first).turns) == 4
 
 
-def test_an_answer_under_way_is_not_written_into_what_another_program_has_stored(store: Store) -> None:
+def test_an_answer_in_progress_is_not_written_into_a_conversation_of_another_program(store: Store) -> None:
     first = Chat(turns=exchange("Why?"))
     store.save(first)
     second = loaded(store, first)
@@ -74,7 +74,7 @@ def test_an_answer_under_way_is_not_written_into_what_another_program_has_stored
     assert [loaded(store, second).question, len(loaded(store, second).turns)] == [second.question, 2]
 
 
-def test_a_conversation_that_was_deleted_elsewhere_is_stored_anew(store: Store) -> None:
+def test_a_conversation_that_another_program_deleted_is_stored_again(store: Store) -> None:
     chat = Chat(turns=exchange("Why?"))
     store.save(chat)
     assert chat.id is not None
@@ -116,7 +116,7 @@ def test_a_deletion_gives_the_disk_space_back(store: Store) -> None:
     assert store.path.stat().st_size == before
 
 
-def test_what_came_of_an_answer_survives_the_end_of_its_program(store: Store) -> None:
+def test_a_partial_answer_survives_the_end_of_its_program(store: Store) -> None:
     chat = Chat(turns=exchange("Why?"), question=user("And?"))
     store.save(chat)
     chat.pieces = ["Half of ", "an answer"]
@@ -164,7 +164,7 @@ def test_a_key_of_the_configuration_that_a_server_repeats_is_not_stored(store: S
     assert b"sk-configured-0123456789" not in store.path.read_bytes()
 
 
-def test_what_was_said_is_readable_by_its_owner_alone(store: Store) -> None:
+def test_a_conversation_is_readable_by_its_owner_only(store: Store) -> None:
     before = os.umask(0)
     try:
         store.save(Chat("m", turns=exchange("Why?")))

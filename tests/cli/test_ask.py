@@ -68,7 +68,7 @@ def test_an_answer_in_one_piece_is_shown_the_same(modelbay: Command):
     assert modelbay.simulator.journal.last.json["stream"] is False
 
 
-def test_what_was_asked_for_is_sent(modelbay: Command):
+def test_settings_of_the_command_are_sent(modelbay: Command):
     options = ["--system", "Be brief.", "--effort", "high", "--max-tokens", "500", "--temperature", "0.5"]
     assert modelbay("ask", "-m", "sim/sim-1", *options, "Why?").code == 0
     body = modelbay.simulator.journal.last.json
@@ -78,7 +78,7 @@ def test_what_was_asked_for_is_sent(modelbay: Command):
     assert body["messages"][0] == {"role": "system", "content": "Be brief."}
 
 
-def test_a_word_that_is_no_effort_is_a_mistake_in_the_command(modelbay: Command):
+def test_an_unknown_effort_is_a_usage_error(modelbay: Command):
     ended = modelbay("ask", "-m", "sim/sim-1", "--effort", "banana", "Why?")
     assert (ended.code, ended.out, len(modelbay.simulator.journal)) == (2, "", 0)
     assert ended.err == snapshot("""\
@@ -110,7 +110,7 @@ def test_the_efforts_of_the_configuration_follow_the_same_rule(modelbay: Command
     )
 
 
-def test_files_go_along_by_their_type(modelbay: Command):
+def test_files_are_sent_by_their_type(modelbay: Command):
     (modelbay.home / "dot.png").write_bytes(PNG)
     (modelbay.home / "notes.md").write_text("# Notes", encoding="utf-8")
     ended = modelbay("ask", "-m", "claude/sim-1", "--image", "dot.png", "--file", "notes.md", "What is this?")

@@ -54,7 +54,7 @@ def test_a_reference_that_was_typed_is_followed(bare: Command):
     assert (run.code, "JOB_KEY" in run.err) == (1, True)
 
 
-def test_what_is_configured_does_not_count(modelbay: Command):
+def test_a_direct_call_ignores_configured_providers(modelbay: Command):
     run = modelbay("ask", "--base-url", at(modelbay, "SIM/v1"), "--api-key", KEY, "-m", "chat", "Hello")
     assert (run.code, "Model Not Found" in run.err) == (1, True)  # `chat` is an alias in the file only
 

@@ -45,7 +45,7 @@ def test_a_warning_starts_a_line(capsys: pytest.CaptureFixture[str]):
     assert (out, err) == ("", "Hm\nwarning: seed was dropped\n")
 
 
-def test_what_could_steer_a_terminal_stays_out_of_stderr(capsys: pytest.CaptureFixture[str]):
+def test_control_sequences_are_not_written_to_stderr(capsys: pytest.CaptureFixture[str]):
     assert shown(capsys, *part(0, Thinking(), "a\x1b[2Jb\x07\tc\r\n")) == ("", "a[2Jb\tc\n")
 
 

@@ -178,7 +178,7 @@ def test_a_file_that_cannot_be_read(modelbay: Command):
     )
 
 
-def test_a_fault_of_ours_is_one_line_and_its_traceback_waits_to_be_asked_for(modelbay: Command):
+def test_an_internal_error_is_one_line_and_verbose_adds_the_traceback(modelbay: Command):
     def broken(**environment: str) -> Run:
         (modelbay.home / "sitecustomize.py").write_text(
             "import modelbay.hub\n"

@@ -272,7 +272,7 @@ def test_no_key_leaves_without_keys(name: str, desk: Desk):
         ("opencode", "azure", "opencode calls Azure without an api-version"),
     ],
 )  # fmt: skip
-def test_what_an_agent_cannot_do_is_refused_and_says_why(name: str, id: str, said: str, desk: Desk):
+def test_an_unsupported_provider_is_refused_with_the_reason(name: str, id: str, said: str, desk: Desk):
     run = desk("export", name, id)
     assert (run.code, run.out) == (1, "")
     assert said in run.err
@@ -379,7 +379,7 @@ def test_json_with_comments_keeps_them_too(desk: Desk):
     assert file.with_name("opencode.jsonc.bak.2").read_text() == before
 
 
-def test_what_the_agent_has_chosen_stays(desk: Desk):
+def test_the_agents_own_model_is_kept(desk: Desk):
     file = desk.write(".config/kilo/kilo.json", '{"model": "other/model"}')
     run = desk("export", "kilo", "acme", "--write")
     assert jsonc.decode(file.read_text())["model"] == "other/model"
@@ -406,7 +406,7 @@ def test_a_link_stays_a_link_and_what_it_leads_to_changes(desk: Desk):
         ("claude", ".claude/settings.json", '{"env": "x"}', "env is not an object"),
     ],
 )
-def test_a_file_that_is_broken_is_left_alone(name: str, path: str, text: str, said: str, desk: Desk):
+def test_a_broken_file_is_not_changed(name: str, path: str, text: str, said: str, desk: Desk):
     file = desk.write(path, text)
     run = desk("export", name, "acme" if name == "codex" else "claude", "--write")
     assert (run.code, file.read_text()) == (1, text)
@@ -414,7 +414,7 @@ def test_a_file_that_is_broken_is_left_alone(name: str, path: str, text: str, sa
     assert not file.with_name(file.name + ".bak").exists()
 
 
-def test_what_is_printed_is_what_is_written(desk: Desk):
+def test_the_printed_entry_is_identical_to_the_written_one(desk: Desk):
     for name, id in (("kimi", "acme"), ("codex", "acme"), ("kilo", "acme"), ("claude", "claude")):
         printed = desk.done("export", name, id)
         desk.done("export", name, id, "--write")
@@ -516,7 +516,7 @@ def test_a_model_whose_own_address_cannot_be_expressed_is_left_out_and_named(des
     assert '"there"' not in run.out and "eu/v1" not in run.out
 
 
-def test_what_a_variant_adds_to_requests_stays_where_it_is_secret(desk: Desk) -> None:
+def test_secrets_in_variants_are_not_exported(desk: Desk) -> None:
     desk.file.write_text(ELSEWHERE)
     run = desk("export", "opencode", "acme", "--write")
     assert run.code == 0

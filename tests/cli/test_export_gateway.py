@@ -255,7 +255,7 @@ def test_a_model_that_cannot_be_used_is_named_and_the_others_are_exported(desk: 
         ),
     ],
 )
-def test_what_is_wrong_is_said(desk: Desk, text: str, arguments: tuple[str, ...], code: int, said: str) -> None:
+def test_wrong_options_are_reported(desk: Desk, text: str, arguments: tuple[str, ...], code: int, said: str) -> None:
     desk.file.write_text(text)
     run = desk("export", *arguments)
     assert (run.code, run.out) == (code, "")

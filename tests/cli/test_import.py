@@ -39,7 +39,7 @@ def kimi(desk: Desk) -> Path:
     return desk.write(".kimi-code/config.toml", KIMI)
 
 
-def test_what_becomes_of_each_setting_is_said_before_anything_is_written(desk: Desk, kimi: Path):
+def test_the_result_for_each_setting_is_shown_before_anything_is_written(desk: Desk, kimi: Path):
     assert desk.done("import", "kimi", "--dry-run") == snapshot("""\
 DESK/user/.kimi-code/config.toml
   exact        default_model
@@ -191,7 +191,7 @@ def test_the_rich_configuration_of_each_agent_comes_in_order(name: str, desk: De
     assert "0123456789" not in desk.text
 
 
-def test_a_kimi_config_is_ours_as_it_stands(desk: Desk):
+def test_a_kimi_config_works_unchanged(desk: Desk):
     rich = (CONFIGS / "kimi.toml").read_text()
     desk.file.write_text(rich)
     copied = load()
@@ -209,7 +209,7 @@ def test_a_kimi_config_is_ours_as_it_stands(desk: Desk):
     assert imported.providers.keys() == copied.providers.keys()
 
 
-def test_what_cannot_be_read_says_where_it_should_be(desk: Desk):
+def test_an_unreadable_file_is_reported_with_its_path(desk: Desk):
     run = desk("import", "codex")
     assert (run.code, run.out) == (1, "")
     assert "Codex has no configuration at DESK/user/.codex/config.toml" in run.err

@@ -111,7 +111,7 @@ def test_a_login_writes_the_service_s_other_tables_and_what_its_model_leaves_to_
     assert config(command) == {"services": {"moonshot_fetch": written["services"]["moonshot_fetch"]}}
 
 
-def test_what_a_login_keeps_is_listed_apart_and_not_edited(command: Command) -> None:
+def test_providers_of_a_login_are_listed_separately_and_not_edited(command: Command) -> None:
     command.configure('[providers.plain]\ntype = "openai"\nbase_url = "SIM/v1"\napi_key = "k"\n')
     log_in(command)
     shown = command("provider", "list").out
@@ -132,7 +132,7 @@ def test_what_a_login_keeps_is_listed_apart_and_not_edited(command: Command) -> 
     assert list(config(command)["providers"]) == ["plain"]
 
 
-def test_a_refresh_of_the_models_asks_with_the_token_at_hand(command: Command) -> None:
+def test_a_refresh_of_the_models_uses_the_stored_token(command: Command) -> None:
     log_in(command)
     path = command.home / "config.toml"
     path.write_text(path.read_text().replace("sim-text", "sim-gone") + "[thinking]\nenabled = false\n")
@@ -179,7 +179,7 @@ def test_tokens_are_kept_in_the_keyring_where_that_is_chosen(command: Command, t
     assert command("logout").code == 0
 
 
-def test_a_keyring_that_does_not_open_is_told_of_before_anybody_approves(command: Command) -> None:
+def test_an_unavailable_keyring_is_reported_before_the_user_approves(command: Command) -> None:
     command.environment["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
     url = command.simulator.url
     line = ("login", "kimi-code", "--oauth-host", url, "--base-url", f"{url}/coding/v1")
@@ -196,7 +196,7 @@ def test_a_denied_login_writes_nothing(command: Command, sim: Simulator) -> None
     assert [path for path in command.home.rglob("*") if path.is_file()] == []
 
 
-def test_who_is_logged_in_and_logging_out(command: Command) -> None:
+def test_status_lists_logins_and_logout_removes_them(command: Command) -> None:
     assert command("login", "--status").err.startswith("You are not logged in to any platform")
     log_in(command)
     assert "managed:kimi-code  logged in  until 2" in command("login", "--status").out
@@ -304,7 +304,7 @@ def test_logins_and_logouts_at_once_leave_all_or_nothing(command: Command, sim: 
         assert command(*line).code == 0, "and one can log in again"
 
 
-def test_where_nobody_can_log_in(command: Command) -> None:
+def test_a_provider_without_login_is_refused(command: Command) -> None:
     command.configure('[providers.plain]\ntype = "openai"\nbase_url = "SIM/v1"\napi_key = "k"\n')
     for name, said in (
         ("plain", 'provider "plain" does not support login'),

@@ -72,7 +72,7 @@ def test_a_refused_key_writes_nothing_and_says_which_other_key_it_may_be(bay: In
     assert "sk-of-somewhere-else" not in run.err
 
 
-def test_a_platform_without_its_models_is_told_of(bay: Inside, tmp_path: Path) -> None:
+def test_a_platform_without_its_models_is_reported(bay: Inside, tmp_path: Path) -> None:
     with Simulator() as other:
         run = log_in(bay, other, "--api-key", KEY)
     assert run.code == 1 and "the list has no model whose ID begins with kimi-k" in run.err and bay.text == ""

@@ -206,7 +206,7 @@ def test_a_file_in_order(bay: Inside):
     assert (run.code, run.out, run.err) == (0, "", "HOME/config.toml is valid: providers: 1, models: 2\n")
 
 
-def test_every_problem_has_its_line_and_how_to_mend_it(bay: Inside):
+def test_every_problem_has_its_line_and_a_fix(bay: Inside):
     bay.file.write_text("""\
 default_model = "nope"
 
@@ -270,6 +270,6 @@ def test_a_file_that_does_not_parse(bay: Inside):
     assert (run.code, "line 1" in run.err) == (1, True)
 
 
-def test_no_file_is_no_problem(bay: Inside):
+def test_a_missing_file_has_no_problems(bay: Inside):
     bay.file.unlink()
     assert bay("config", "check").code == 0

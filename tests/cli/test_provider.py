@@ -69,7 +69,7 @@ def test_a_custom_provider_answers(bay: Inside, simulator: Simulator, api: str):
     assert simulator.journal.last.headers["x-team"] == "7"
 
 
-def test_what_the_dialog_writes(bay: Inside, simulator: Simulator):
+def test_custom_writes_the_fields_of_the_form(bay: Inside, simulator: Simulator):
     bay.done(
         *custom(simulator, "--api-key", "{env:ACME_KEY}", "--model", "m=My Model", "--header", "X-A:b", "--header", ":")
     )
@@ -276,7 +276,7 @@ def test_every_command_that_writes_can_run_dry(acme: Inside, line: list[str]):
     assert acme.text == before
 
 
-def test_a_file_that_does_not_parse_is_left_alone(bay: Inside, simulator: Simulator):
+def test_a_file_that_does_not_parse_is_not_changed(bay: Inside, simulator: Simulator):
     bay.file.write_text("[providers\n")
     run = bay(*custom(simulator, "--model", "m"))
     assert (run.code, bay.text) == (1, "[providers\n")
@@ -356,7 +356,7 @@ def test_a_provider_that_works(acme: Inside):
 """)
 
 
-def test_what_a_model_cannot_do_is_no_failure(acme: Inside):
+def test_an_unsupported_capability_is_not_a_failure(acme: Inside):
     checks = json.loads(acme.done("provider", "test", "acme", "--model", "sim-text", "--json"))["acme"]
     results = {check["name"]: check["result"] for check in checks}
     assert results == snapshot(
@@ -382,7 +382,7 @@ def test_a_wrong_key(acme: Inside):
     assert "hint: " in run.out
 
 
-def test_nobody_is_there(bay: Inside):
+def test_an_unreachable_provider_is_reported(bay: Inside):
     bay.file.write_text('[providers.acme]\ntype = "openai"\nbase_url = "http://127.0.0.1:9/v1"\n')
     run = bay("provider", "test", "acme", "--model", "m")
     assert (run.code, "✗ reachable   no" in run.out) == (1, True)
@@ -394,7 +394,7 @@ def test_a_model_that_fails(acme: Inside, model: str):
     assert (run.code, "✗ protocol    no" in run.out) == (1, True)
 
 
-def test_what_was_learnt_is_forgotten(acme: Inside, simulator: Simulator):
+def test_lessons_are_deleted(acme: Inside, simulator: Simulator):
     LessonBook().add(simulator.url, "sim-1", {"parameter": "seed"})
     assert "deleted 1 lesson about acme" in acme("provider", "test", "acme", "--forget").err
     assert "lessons" not in acme.done("provider", "show", "acme")

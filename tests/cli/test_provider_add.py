@@ -130,7 +130,7 @@ def test_without_a_list_the_calls_tell_where_it_answers(bay: Inside, mine: Site,
 
 
 @pytest.mark.parametrize("status", [401, 403, 429])
-def test_a_refusal_is_no_reason_to_look_elsewhere(bay: Inside, mine: Site, status: int):
+def test_after_a_rejected_key_no_other_path_is_tried(bay: Inside, mine: Site, status: int):
     mine.pages = {"/models": status}
     added = bay("provider", "add", mine.url, "--api-key", KEY, "--id", "acme", "--model", "sim-1")
     assert added.code == 0
@@ -140,7 +140,7 @@ def test_a_refusal_is_no_reason_to_look_elsewhere(bay: Inside, mine: Site, statu
 
 @pytest.mark.parametrize("query", ["", "?team=7&x=a%20b"])
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/v2/models/chat"])
-def test_a_full_endpoint_is_used_as_it_stands(bay: Inside, mine: Site, path: str, query: str):
+def test_a_full_endpoint_is_called_unchanged(bay: Inside, mine: Site, path: str, query: str):
     """The two examples of the seeds."""
     url = mine.url + path + query
     mine.calls = {path: "/v1/chat/completions"}
@@ -276,7 +276,7 @@ def test_the_key_goes_to_its_own_host_only(bay: Inside, mine: Site):
     assert mine.targets[1].startswith("GET /models?after=1")
 
 
-def test_a_vendor_that_wants_a_key_says_where_to_get_one(bay: Inside):
+def test_a_vendor_that_requires_a_key_names_the_page_for_keys(bay: Inside):
     assert bay("provider", "add", "openrouter") == snapshot(
         Run(
             code=2,
@@ -328,7 +328,7 @@ def test_many_models_are_not_written_unasked(bay: Inside, mine: Site):
     assert "… and 31 more models" in bay.done(*add, "--all-models")
 
 
-def test_what_does_not_chat_is_left_out(bay: Inside, mine: Site):
+def test_models_that_cannot_chat_are_skipped(bay: Inside, mine: Site):
     mine.pages = {"/v1/models": {"data": [{"id": "sim-1"}, {"id": "text-embedding-3-small"}]}}
     added = bay("provider", "add", f"{mine.url}/v1", "--id", "acme")
     assert "Skipped 1 model that cannot chat" in added.err
@@ -367,7 +367,7 @@ def test_comments_and_order_stay(bay: Inside, simulator: Simulator):
     assert bay.file.stat().st_mode & 0o077 == 0
 
 
-def test_whatever_it_looks_like_it_can_be_forced(bay: Inside, mine: Site):
+def test_the_kind_can_be_forced_for_any_url(bay: Inside, mine: Site):
     mine.calls = {"/talk": "/v1/chat/completions", "/chat/chat/completions": "/v1/chat/completions"}
     named = ["--model", "sim-1", "--api-key", KEY]
     bay.done("provider", "add", f"{mine.url}/talk", "--as", "endpoint", "--id", "whole", *named)
@@ -408,7 +408,7 @@ def test_llama_cpp(bay: Inside, llamacpp: LlamaServer):
     assert shown["sources"]["max_context_tokens"] == "models"
 
 
-def test_llama_cpp_that_wants_a_key(bay: Inside, llamacpp_locked: LlamaServer):
+def test_llama_cpp_may_require_a_key(bay: Inside, llamacpp_locked: LlamaServer):
     assert bay("provider", "add", llamacpp_locked.openai, "--id", "local", "--model", "tiny").code == 0
     bay.done("provider", "remove", "local", "--yes")
     bay.done("provider", "add", llamacpp_locked.openai, "--id", "local", "--api-key", str(llamacpp_locked.api_key))
@@ -461,7 +461,7 @@ def test_several_deployments_have_models_of_their_own(bay: Inside):
     assert (wrong.code, "--base-model x is not one of the models to add" in wrong.err) == (2, True)
 
 
-def test_azure_wants_a_deployment_and_a_resource(bay: Inside):
+def test_azure_requires_a_deployment_and_a_resource(bay: Inside):
     no_deployment = bay("provider", "add", "azure", "--resource", "acme", "--api-key", "k")
     assert (no_deployment.code, "--deployment: Deployment is required" in no_deployment.err) == (2, True)
     no_resource = bay("provider", "add", "azure", "--deployment", "d", "--api-key", "k")
@@ -508,7 +508,7 @@ def test_models_of_vertexai_say_how_they_are_talked_to_and_what_cannot_be_is_lef
     assert [model.model for model in models if "embedding" in model.model or "/" in model.model] == []
 
 
-def test_the_newest_model_becomes_the_default_where_nobody_names_one(bay: Inside, mine: Site):
+def test_the_newest_model_becomes_the_default_if_none_is_named(bay: Inside, mine: Site):
     vertex = ["provider", "add", "vertexai", "--project", "proj", "--location", "global"]
     bay.done(*vertex, "--model", "claude-3-5-haiku@20241022", "--model", "gemini-3.1-flash-lite", "--yes")
     assert load(bay.file).default_model == "vertex/gemini-3.1-flash-lite"
@@ -528,7 +528,7 @@ def test_the_newest_model_becomes_the_default_where_nobody_names_one(bay: Inside
     assert load(bay.file).default_model == "acme/gpt-4.1"
 
 
-def test_what_is_not_added_yet_is_not_told_to_be_edited(bay: Inside):
+def test_the_hint_for_a_new_provider_does_not_suggest_edit(bay: Inside):
     run = bay("provider", "custom", "acme", "--name", "Acme", "--base-url", "http://127.0.0.1:9/v1")
     assert run.code == 1
     assert run.err.count("could not connect") == 1

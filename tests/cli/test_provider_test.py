@@ -127,7 +127,7 @@ def test_thinking_is_a_part_of_the_reply(bay: Inside, more: dict[str, str], resu
         assert tried(bay, url, "--model", "m")["thinking"][0] == result
 
 
-def test_a_list_of_models_that_anyone_gets_is_not_an_accepted_key(bay: Inside):
+def test_a_public_list_of_models_does_not_prove_the_key(bay: Inside):
     with answering(lambda _: {"status": 404, "error": {"message": "no"}}, {"data": [{"id": "m"}]}) as url:
         found = results(tried(bay, url))
     assert (found["reachable"], found["models"], found["authorized"]) == ("yes", "yes", "unknown")

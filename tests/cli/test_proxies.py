@@ -96,7 +96,7 @@ async def test_ask_goes_through_the_proxy(
 @pytest.mark.parametrize(
     "direct", [{"NO_PROXY": f"other.example,.{HOST.partition('.')[2]}"}, {"no_proxy": "*"}, "network", "provider"]
 )
-async def test_what_is_excepted_is_reached_directly(
+async def test_hosts_in_no_proxy_are_reached_directly(
     modelbay: Command, acme: Site, direct: dict[str, str] | str
 ) -> None:
     """Its name is not known without the proxy, which the error says."""

@@ -10,7 +10,7 @@ from tests.cli.command import KEY, Command
 
 
 @pytest.mark.parametrize("model", ["claude/sim-thinker", "gemini/sim-1!cut-after-first"])
-def test_what_is_recorded_is_replayed_to_the_same_answer(modelbay: Command, model: str):
+def test_a_recording_is_replayed_to_the_same_answer(modelbay: Command, model: str):
     asked = modelbay("ask", "-m", model, "--json", "--record", "capsule.json", f"Say {KEY}")
     assert "recorded 1 exchange; read the answer again with: modelbay replay capsule.json" in asked.err
     capsule = modelbay.home / "capsule.json"
@@ -34,7 +34,7 @@ hint: check whether HOME/no/such exists
 """)
 
 
-def test_verbose_tells_of_requests_answers_and_retries(modelbay: Command):
+def test_verbose_prints_requests_responses_and_retries(modelbay: Command):
     ended = modelbay("ask", "--verbose", "-m", "sim/sim-1!429=0*1", f"Say {KEY}")
     assert ended.code == 0
     for line in (
@@ -54,7 +54,7 @@ def test_a_retry_is_warned_of_in_one_sentence(modelbay: Command):
     assert "warning: Overloaded: retrying in 0.0 s (attempt 2 of 4)\n" in err
 
 
-def test_tls_that_trusts_anybody_is_warned_of(modelbay: Command):
+def test_insecure_tls_prints_a_warning(modelbay: Command):
     path = modelbay.home / "config.toml"
     path.write_text(path.read_text() + "\n[providers.far]\ntype = 'openai'\ntls = { insecure = true }\n")
     for _ in range(2):

@@ -57,7 +57,7 @@ def test_an_unnamed_exchange_is_called_by_its_place(modelbay: Command):
     assert names(modelbay("replay", "lines.jsonl").out) == ["first", "lines.jsonl:2"]
 
 
-def test_what_cannot_be_read_is_told_and_the_rest_is_read(modelbay: Command):
+def test_unreadable_exchanges_are_reported_and_the_others_are_replayed(modelbay: Command):
     (modelbay.home / "good.json").write_bytes(encode(exchange("good")))
     (modelbay.home / "torn.jsonl").write_bytes(encode(exchange("whole")) + b'\n{"name": "to\n[1]\n')
     (modelbay.home / "cut.jsonl.gz").write_bytes(gzip.compress(encode(exchange("cut")))[:40])

@@ -65,7 +65,7 @@ def test_a_login_that_waits_is_decided_on_the_terminal(modelbay: Command, faults
     ("fault", "code", "said"),
     [("deny", 1, "denied"), ("500", 0, "Logged in"), ("expire", 0, "Logged in"), ("approve=1", 0, "Logged in")],
 )
-def test_what_a_login_meets_is_an_option(modelbay: Command, fault: str, code: int, said: str):
+def test_events_of_a_login_are_options(modelbay: Command, fault: str, code: int, said: str):
     running = modelbay.start("simulate", "--port", "0", "--login", fault, "--login", "interval=1")
     assert running.stdout is not None
     url = running.stdout.readline().strip()

@@ -45,7 +45,7 @@ def test_a_line_of_a_chat_is_sent_too(modelbay: Command) -> None:
     assert (code, "caf\ufffd" in out, "is not UTF-8 text" in err) == (0, True, True)
 
 
-def test_a_real_replacement_character_in_an_argument_is_no_fault(modelbay: Command) -> None:
+def test_a_real_replacement_character_in_an_argument_is_accepted(modelbay: Command) -> None:
     code, _, err = run(modelbay, "ask", "-m", "sim/sim-1", "\ufffd")
     assert (code, "UTF-8" in err) == (0, False)
 
@@ -72,7 +72,7 @@ def test_a_name_that_is_not_utf8_is_a_usage_error(modelbay: Command, arguments: 
     assert "internal" not in err
 
 
-def test_an_unknown_command_is_one_whatever_its_bytes(modelbay: Command) -> None:
+def test_an_unknown_command_with_any_bytes_is_a_usage_error(modelbay: Command) -> None:
     code, _, err = run(modelbay, LATIN)
     assert (code, "internal error" in err) == (2, False)
 
@@ -86,7 +86,7 @@ def test_a_key_that_is_not_utf8_is_a_usage_error(modelbay: Command, arguments: l
     assert "the API key on standard input is not UTF-8 text" in err
 
 
-def test_a_file_of_any_name_goes_along(modelbay: Command) -> None:
+def test_a_file_with_any_name_is_sent(modelbay: Command) -> None:
     (modelbay.home / f"{LATIN}.txt").write_text("a note")
     code, _, err = run(modelbay, "ask", "-m", "claude/sim-1", "-f", f"{LATIN}.txt", "Hi")
     assert code == 0, err

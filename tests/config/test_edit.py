@@ -58,7 +58,7 @@ def test_an_edit_reads_and_writes_plain_values(file):
     assert edit.changed
 
 
-def test_what_is_read_is_a_copy(file):
+def test_a_value_that_is_read_is_a_copy(file):
     with Edit.open(file) as edit:
         edit.get("models")["a"]["model"] = "other"
         table = {"provider": "p", "tags": ["x"]}

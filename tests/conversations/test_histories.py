@@ -298,7 +298,7 @@ def test_an_image_that_the_model_made():
     )
 
 
-def test_a_part_nobody_knows():
+def test_an_unknown_part_is_dropped_with_a_warning():
     conversation = after(UnknownPart(native="odd", raw={"type": "odd"}, origin=CLAUDE), Text(text="High."))
     assert chat(conversation) == snapshot(
         (

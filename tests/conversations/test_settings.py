@@ -529,7 +529,7 @@ def test_cache_marks():
     )
 
 
-def test_a_field_nobody_knows():
+def test_an_unknown_field_is_dropped_with_a_warning():
     conversation = Conversation([ASK], Settings(extra={"top_a": 0.5}))
     assert chat(conversation) == snapshot(
         (

@@ -59,7 +59,7 @@ def test_which_key_goes_first(tmp_path, text, expected):
         ("azure", ["AZURE_OPENAI_API_KEY", "AZURE_API_KEY"]),
     ],
 )
-def test_what_a_key_is_called_in_the_env_table(tmp_path, type, names):
+def test_each_type_has_its_variable_in_the_env_table(tmp_path, type, names):
     table = f'[providers.p]\ntype = "{type}"\n[providers.p.env]\nOTHER_API_KEY = "x"\n'
     with pytest.raises(MissingCredential):
         found(tmp_path, table)
@@ -114,7 +114,7 @@ def test_when_no_key_is_needed(tmp_path, text, need):
     assert found(tmp_path, f'[providers.p]\ntype = "openai"\n{text}', need) is None
 
 
-def test_a_key_that_is_not_needed_is_used_all_the_same(tmp_path):
+def test_an_optional_key_is_used(tmp_path):
     assert key(tmp_path, '[providers.p]\napi_key = "a"', Need(origin("http://localhost"), keyless=True))[0] == "a"
 
 
@@ -150,7 +150,7 @@ def test_the_shells_key_is_not_used_and_the_hint_says_so(tmp_path, monkeypatch):
     )
 
 
-def test_a_model_that_stands_alone_is_told_where_its_own_key_goes(tmp_path):
+def test_a_standalone_model_without_a_key_gets_a_hint(tmp_path):
     config = parse('[models."a b"]\nbase_url = "https://h/v1"\nprotocol = "openai"\nmodel = "w"', tmp_path / "c.toml")
     model = config.models["a b"]
     with pytest.raises(MissingCredential) as caught:

@@ -81,7 +81,9 @@ async def test_many_who_ask_at_once_share_one_refresh(tmp_path: Path, monkeypatc
     assert len(server.bodies) == 1
 
 
-async def test_who_goes_away_leaves_the_refresh_to_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cancelled_call_leaves_the_refresh_to_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 
     async def script(client: Client) -> None:

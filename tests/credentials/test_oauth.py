@@ -224,7 +224,7 @@ async def test_a_network_that_fails_while_polling_is_waited_for(sim: Simulator) 
     assert (await logged_in(sim, Time())).access_token
 
 
-async def test_a_login_that_nobody_approves_ends_after_fifteen_minutes(sim: Simulator) -> None:
+async def test_a_login_without_approval_ends_after_fifteen_minutes(sim: Simulator) -> None:
     time, shown = Time(), list[Code]()
     sim.provider.logins.behave(LoginBehavior(approve_after=None))
     with pytest.raises(TimedOut, match="within 15 minutes"):
@@ -233,7 +233,7 @@ async def test_a_login_that_nobody_approves_ends_after_fifteen_minutes(sim: Simu
     assert len(shown) == 2, "a code lasts ten"
 
 
-async def test_a_network_that_stays_away_is_told_of_at_the_end() -> None:
+async def test_a_lasting_network_failure_is_reported_at_the_end() -> None:
     time = Time()
     server = Server((200, CODE % b""), ConnectFailed("no route"))
     with pytest.raises(ConnectFailed):
@@ -261,7 +261,7 @@ async def test_a_device_code_is_good_once(sim: Simulator) -> None:
         (Disconnected("gone"), Disconnected),
     ],
 )
-async def test_a_server_that_gives_no_code_is_told_of(
+async def test_a_server_without_a_code_is_reported(
     answer: tuple[int, bytes] | ModelbayError, error: type[ModelbayError]
 ) -> None:
     with pytest.raises(error):

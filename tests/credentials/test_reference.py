@@ -47,7 +47,7 @@ def test_a_value_may_have_several_references_and_text_around_them(config, monkey
      "$HOME", "${env:HOME}", "{HOME}", "{ env : HOME }"],
 )  # fmt: skip
 @pytest.mark.parametrize("around", ["{}", "Bearer {}"])
-def test_what_looks_like_a_reference_and_is_not_one_is_an_error_and_not_a_key(config, wrong, around):
+def test_an_invalid_reference_is_an_error_and_not_a_key(config, wrong, around):
     with pytest.raises(ConfigError, match="is not a valid reference") as caught:
         resolve_reference(around.replace("{}", wrong), config, ())
     assert "{keyring:SERVICE/USER}" in str(caught.value.hint)
@@ -74,7 +74,7 @@ def test_a_variable_that_is_not_set_or_blank_is_missing(config, monkeypatch, val
 # {file:…}
 
 
-def test_a_file_is_trimmed_and_stands_beside_the_configuration(config):
+def test_a_relative_file_is_next_to_the_configuration_and_is_trimmed(config):
     (config.path.parent / "key").write_text("\ufeffsk-3\r\n")
     assert resolve_reference("{file:key}", config, ()) == "sk-3"
     assert resolve_reference(f"{{file:{config.path.parent}/key}}", config, ()) == "sk-3"
@@ -102,14 +102,14 @@ def test_a_file_that_holds_no_key(config, content, complaint):
         resolve_reference("{file:key}", config, ())
 
 
-def test_a_folder_is_no_file(config):
+def test_a_folder_is_refused_as_a_file(config):
     with pytest.raises(MissingCredential, match="is not a file"):
         resolve_reference("{file:.}", config, ())
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="this system has no /proc")
 @pytest.mark.parametrize("way", ["straight", "through a link"])
-def test_the_environment_of_a_process_is_no_file(config, way):
+def test_the_environment_of_a_process_is_refused_as_a_file(config, way):
     path = Path("/proc/self/environ")
     if way == "through a link":
         path = config.path.parent / "key"
@@ -133,7 +133,7 @@ def test_a_keyring_that_has_no_such_entry_says_how_to_make_one(config, monkeypat
     assert caught.value.hint == "store it with: keyring set modelbay openai"
 
 
-def test_a_machine_without_a_keyring_is_told_of_other_ways(config, monkeypatch):
+def test_without_a_keyring_the_hint_names_other_ways(config, monkeypatch):
     def fail(service, user):
         raise keyring.errors.NoKeyringError("no backend")
 

@@ -73,14 +73,14 @@ def test_keys_that_are_stored_at_once_stay_with_their_origins(config: Config) ->
     assert not errors and bound == f"https://{key.removeprefix('sk-key-')}.example"
 
 
-def test_the_plain_key_is_what_stands_in_the_file_itself(config: Config) -> None:
+def test_the_plain_key_is_the_one_in_the_file_itself(config: Config) -> None:
     assert storage.plain_key(config.provider("p")) == "sk-plain-key"
     storage.keep_in_file(config, config.provider("p"), "sk-new-key", WHERE)
     assert storage.plain_key(load().provider("p")) is None
 
 
 @pytest.mark.parametrize("id", ["a/b", "..", "x.origin", "a}b", "a\nb"])
-def test_an_id_that_is_no_name_for_a_file_is_refused(config: Config, id: str) -> None:
+def test_an_id_that_cannot_be_a_file_name_is_refused(config: Config, id: str) -> None:
     entry = config.provider("p")
     entry.id = id
     with pytest.raises(ConfigError, match="is not a valid file name"):

@@ -254,7 +254,7 @@ async def test_a_login_server_that_comes_back_is_asked_again(home: Path, sim: Si
     assert sim.provider.logins.refreshes == 1
 
 
-async def test_who_goes_away_during_a_refresh_leaves_the_new_tokens_kept(home: Path, sim: Simulator) -> None:
+async def test_a_cancelled_call_stores_the_tokens_of_its_refresh(home: Path, sim: Simulator) -> None:
     old = grant(sim, left=20)
     STORE.write("managed", old)
     sim.provider.logins.behavior.pause = 1.0
@@ -267,7 +267,7 @@ async def test_who_goes_away_during_a_refresh_leaves_the_new_tokens_kept(home: P
     assert kept().refresh_token != old.refresh_token
 
 
-async def test_nobody_else_gets_the_tokens(home: Path, sim: Simulator) -> None:
+async def test_tokens_of_another_origin_are_not_sent(home: Path, sim: Simulator) -> None:
     tokens = grant(sim)
     tokens.origin = "https://api.acme.test"
     STORE.write("managed", tokens)
@@ -321,7 +321,7 @@ async def test_tokens_in_the_keyring_are_refreshed_there(
         keyring.set_keyring(before)
 
 
-async def test_a_broken_file_is_told_of(home: Path) -> None:
+async def test_a_broken_file_is_reported(home: Path) -> None:
     path_of("managed").parent.mkdir()
     path_of("managed").write_text("{")
     async with Hub.open() as hub:

@@ -358,7 +358,7 @@ def test_each_of_two_equal_loops_keeps_the_state_of_its_own_call(file: Path, tar
     )
 
 
-def test_what_the_client_sent_back_is_not_changed(file: Path, targets: Targets) -> None:
+def test_reasoning_that_the_client_sent_back_is_not_changed(file: Path, targets: Targets) -> None:
     target, kept = targets.find("one"), store(file)
     keep(kept, target, thought("1"), call("wind"))
     whole = asks(thought("1"), call("wind"), protocol="anthropic")

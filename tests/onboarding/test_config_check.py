@@ -32,7 +32,7 @@ def found(tmp_path: Path, text: str) -> list[tuple[int | None, str]]:
         *("$env:ACME_KEY", "%ACME_KEY%", "$(print-key acme)", "${{ secrets.ACME_KEY }}"),
     ),
 )
-def test_what_looks_like_a_reference_is_no_key(tmp_path: Path, written: str) -> None:
+def test_a_text_that_resembles_a_reference_is_not_a_key(tmp_path: Path, written: str) -> None:
     assert found(tmp_path, PROVIDER.replace("key-0123456789", written)) == [(4, "providers.p.api_key")]
 
 
@@ -91,7 +91,7 @@ def test_a_source_of_the_wrong_type_is_found(tmp_path: Path, key: str, value: st
 
 
 @pytest.mark.parametrize("word", ("banana", "hihg", "deep"))
-def test_an_effort_that_nobody_has_is_found(tmp_path: Path, word: str) -> None:
+def test_an_unknown_effort_is_found(tmp_path: Path, word: str) -> None:
     text = f'[thinking]\neffort = "{word}"\n{PROVIDER}{MODEL}'
     assert found(tmp_path, f'{text}default_effort = "{word}"\n') == [
         (2, "thinking.effort"),
@@ -101,7 +101,7 @@ def test_an_effort_that_nobody_has_is_found(tmp_path: Path, word: str) -> None:
 
 
 @pytest.mark.parametrize("word", ("off", "none", "auto", "minimal", "Max", "xhigh"))
-def test_an_effort_that_somebody_has_is_not_reported(tmp_path: Path, word: str) -> None:
+def test_a_known_effort_is_not_reported(tmp_path: Path, word: str) -> None:
     assert found(tmp_path, f'[thinking]\neffort = "{word}"\n{PROVIDER}') == []
 
 

@@ -38,7 +38,7 @@ def test_token_probabilities_add_up_in_the_finished_text():
     assert assembly.take()[-1] == PartEnded(0, Text(text="ab", logprobs=[{"token": "a"}, {"token": "b"}]))
 
 
-def test_what_is_learnt_of_an_open_part_is_in_its_end_and_not_in_its_start():
+def test_later_facts_about_an_open_part_are_in_its_end_event_only():
     assembly = Assembly()
     key = assembly.open(ToolCall(name="f"))
     assembly.part(key).opaque = "signature"
@@ -120,7 +120,7 @@ def test_a_failed_reply_keeps_its_text_and_not_the_call_that_was_cut_off():
     assert isinstance(reply.error, IncompleteReply)
 
 
-def test_a_dropped_part_is_no_part_of_the_reply():
+def test_a_dropped_part_is_not_in_the_reply():
     assembly = Assembly()
     key = assembly.open(Text())
     assembly.add(key, "a")

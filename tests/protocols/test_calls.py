@@ -214,7 +214,7 @@ def test_responses_arguments_in_every_cut(fragments: tuple[Any, ...], done: Any,
     assert [c.arguments for c in responses(*fragments, done=done, item=item).tool_calls] == [BERN]
 
 
-def test_arguments_that_contradict_what_was_streamed_are_no_call() -> None:
+def test_arguments_that_contradict_the_streamed_ones_fail_the_call() -> None:
     reply = responses('{"city":"Bern"}', item='{"city":"Rome"}')
     assert isinstance(reply.error, MalformedReply)
     assert reply.tool_calls == []
@@ -227,7 +227,7 @@ def test_a_gemini_call_that_comes_again_is_one_call() -> None:
     assert len(reply.tool_calls) == 1
 
 
-def test_what_is_passed_on_is_what_the_finished_call_says() -> None:
+def test_the_streamed_arguments_equal_those_of_the_finished_call() -> None:
     """Clients of a stream add up deltas: they must not differ from the finished part."""
     parser = codec("openai_chat").stream_parser(PLAIN)
     data = b"".join(

@@ -27,7 +27,7 @@ NO_CALL: list[Event] = [
 CALL = ToolCall(name="f", arguments="{}", id="a")
 
 
-def test_a_client_is_told_of_tool_calls_only_where_there_is_one():
+def test_the_finish_reason_is_tool_calls_only_if_there_is_a_call():
     whole = json.loads(codec("anthropic").render_reply(collect(NO_CALL)))
     assert whole["stop_reason"] == "end_turn"
     (delta,) = [chunk["delta"] for chunk in chunks("anthropic", NO_CALL) if chunk["type"] == "message_delta"]
@@ -37,7 +37,7 @@ def test_a_client_is_told_of_tool_calls_only_where_there_is_one():
 
 
 @pytest.mark.parametrize("native", ["tool_calls", None])
-def test_a_client_is_told_of_tool_calls_where_there_are_some(native):
+def test_the_finish_reason_is_tool_calls_if_there_are_calls(native):
     events: list[Event] = [Started("r"), PartStarted(0, CALL), PartEnded(0, CALL), Finished("tool_calls", native)]
     assert json.loads(codec("anthropic").render_reply(collect(events)))["stop_reason"] == "tool_use"
     assert chunks("anthropic", events)[-2]["delta"]["stop_reason"] == "tool_use"

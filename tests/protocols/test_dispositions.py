@@ -165,7 +165,7 @@ def test_every_row_speaks_of_every_protocol_and_has_an_example():
 
 
 @pytest.mark.parametrize(("setting", "protocol"), rows(Disposition.REFUSED))
-def test_what_is_refused_raises_with_its_name(setting, protocol):
+def test_a_refused_setting_raises_with_its_name(setting, protocol):
     name = "store" if setting == "state" else setting  # server-side state is refused by the name of its field
     with pytest.raises(Unsupported, match=f"`{name}`") as refusal:
         render(EXAMPLES[setting](), protocol)
@@ -175,31 +175,31 @@ def test_what_is_refused_raises_with_its_name(setting, protocol):
 
 
 @pytest.mark.parametrize(("setting", "protocol"), rows(Disposition.DROPPED))
-def test_what_is_dropped_is_reported_once_by_its_name(setting, protocol):
+def test_a_dropped_setting_is_reported_once_by_its_name(setting, protocol):
     call = render(EXAMPLES[setting](), protocol)
     assert [warning.setting for warning in call.warnings] == [setting]
     assert f"`{setting}`" in call.warnings[0].message
 
 
 @pytest.mark.parametrize(("setting", "protocol"), rows(Disposition.DROPPED))
-def test_what_is_dropped_leaves_no_trace(setting, protocol):
+def test_a_dropped_setting_is_not_in_the_body(setting, protocol):
     bare = PLAIN_EXAMPLES.get(setting, with_settings)()
     assert render(EXAMPLES[setting](), protocol).body == render(bare, protocol).body
 
 
 @pytest.mark.parametrize(("setting", "protocol"), rows(*SUPPORTED))
-def test_what_is_supported_reaches_the_body(setting, protocol):
+def test_a_supported_setting_is_in_the_body(setting, protocol):
     bare = PLAIN_EXAMPLES.get(setting, with_settings)()
     assert render(EXAMPLES[setting](), protocol).body != render(bare, protocol).body
 
 
 @pytest.mark.parametrize(("setting", "protocol"), rows(Disposition.MAPPED))
-def test_what_is_mapped_needs_no_word(setting, protocol):
+def test_a_mapped_setting_has_no_warning(setting, protocol):
     assert render(EXAMPLES[setting](), protocol).warnings == []
 
 
 @pytest.mark.parametrize(("setting", "protocol"), rows(Disposition.CLAMPED))
-def test_what_is_clamped_is_reported(setting, protocol):
+def test_a_clamped_setting_is_reported(setting, protocol):
     assert [warning.setting for warning in render(EXAMPLES[setting](), protocol).warnings] == [setting]
 
 
@@ -213,5 +213,5 @@ def test_a_conversation_is_not_changed_by_rendering_it(setting, protocol):
 
 
 @pytest.mark.parametrize("protocol", BUILT)
-def test_one_choice_is_no_reason_to_refuse(protocol):
+def test_a_request_for_one_choice_is_not_refused(protocol):
     assert render(with_settings(n=1), protocol).warnings == []

@@ -67,9 +67,7 @@ def wish(effort: str) -> Reasoning:
          {"thinking": {"type": "enabled"}, "reasoning_effort": "high"}, "`low` is sent as `high`"),
     ],
 )  # fmt: skip
-def test_what_a_model_is_known_not_to_have_becomes_the_nearest_level_with_a_warning(
-    provider, model, effort, said, warned
-):
+def test_an_effort_that_the_model_lacks_becomes_the_nearest_one_with_a_warning(provider, model, effort, said, warned):
     found, warnings = sent(provider, model, wish(effort))
     assert found == {
         **said,
@@ -91,7 +89,7 @@ def test_what_a_model_is_known_not_to_have_becomes_the_nearest_level_with_a_warn
         ('type = "openai"\ndialect = "openrouter"', "openai/gpt-5.6", "max", {"reasoning": {"enabled": True, "effort": "xhigh"}}),
     ],
 )  # fmt: skip
-def test_what_a_model_has_is_sent_without_a_word(provider, model, effort, said):
+def test_an_effort_that_the_model_has_is_sent_without_a_warning(provider, model, effort, said):
     assert sent(provider, model, wish(effort)) == (said, [])
 
 
@@ -102,7 +100,7 @@ def test_what_a_model_has_is_sent_without_a_word(provider, model, effort, said):
         ("off", {"reasoning_effort": "none"}, "can turn off thinking"),
     ],
 )
-def test_what_is_not_known_is_sent_with_a_warning(effort, said, warned):
+def test_an_effort_of_an_unknown_model_is_sent_with_a_warning(effort, said, warned):
     found, warnings = sent('type = "openai"\nbase_url = "https://acme.example/v1"', "acme-1", wish(effort))
     assert found == said
     assert [warned in warning for warning in warnings] == [True]
@@ -110,7 +108,7 @@ def test_what_is_not_known_is_sent_with_a_warning(effort, said, warned):
 
 @pytest.mark.parametrize("provider", [OPENAI, RESPONSES, ANTHROPIC, GEMINI, KIMI])
 @pytest.mark.parametrize("protocol", [None, "openai_chat", "openai_responses", "anthropic", "google"])
-def test_a_word_that_nobody_has_is_refused_from_everybody_but_the_protocol_itself(provider, protocol):
+def test_an_unknown_effort_is_refused_unless_it_comes_over_the_same_protocol(provider, protocol):
     names = {OPENAI: "openai_chat", KIMI: "openai_chat", RESPONSES: "openai_responses", ANTHROPIC: "anthropic"}
     if protocol == names.get(provider, "google"):
         assert "banana" in repr(sent(provider, "m-1", wish("banana"), protocol))
@@ -171,7 +169,7 @@ def test_a_budget_for_a_model_that_does_not_think_is_reported(budget):
         (GEMINI, "google", {"thinkingLevel": "max"}),
     ],
 )
-def test_what_comes_over_the_same_protocol_is_not_touched(provider, protocol, said):
+def test_an_effort_over_the_same_protocol_is_not_changed(provider, protocol, said):
     names = {
         OPENAI: "gpt-4o",
         RESPONSES: "gpt-4o",

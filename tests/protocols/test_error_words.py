@@ -55,7 +55,7 @@ def told(error: Exception, protocol: str) -> tuple[int, dict[str, Any]]:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
 )  # fmt: skip
-def test_what_no_provider_said_has_its_status_everywhere(protocol, error, status):
+def test_errors_of_modelbay_have_their_status_in_every_protocol(protocol, error, status):
     found, what = told(error, protocol)
     assert (found, str(error) in what["message"]) == (status, True)
     assert all(what.get(name, "x") for name in ("type", "code", "status"))
@@ -64,7 +64,7 @@ def test_what_no_provider_said_has_its_status_everywhere(protocol, error, status
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ROWS if issubclass(kind, ModelbayError)])
-def test_what_modelbay_refuses_itself_is_never_a_fault_of_the_server(kind):
+def test_a_request_that_modelbay_refuses_is_never_a_server_error(kind):
     if issubclass(kind, ConfigError | Unsupported):
         assert 400 <= ROWS[kind].status < 500
 

@@ -136,7 +136,7 @@ def test_a_status_in_the_body_is_read_where_it_is_one(values, status):
         ("a\x1b[31mb\u202ec", "a [31mb c"),
     ],
 )
-def test_a_body_that_is_no_json_is_told_in_a_line(body, line):
+def test_a_body_that_is_not_json_is_reported_in_one_line(body, line):
     assert summary(body) == line
 
 

@@ -103,7 +103,7 @@ def test_a_word_for_a_failure_is_one(protocol: str, streamed: bool, word: str) -
 @pytest.mark.parametrize("word", ["newly_invented", "GAVE_UP", "💥"])
 @every_protocol
 @both
-def test_an_unknown_word_is_no_clean_stop_and_no_failure(protocol: str, streamed: bool, word: str) -> None:
+def test_an_unknown_reason_is_neither_a_normal_stop_nor_a_failure(protocol: str, streamed: bool, word: str) -> None:
     reply = read(protocol, word, streamed=streamed)
     assert reply.error is None
     assert reply.finish is not None
@@ -129,14 +129,14 @@ def test_no_client_takes_such_an_answer_for_a_whole_one(protocol: str, client: s
 @every_protocol
 @both
 @pytest.mark.parametrize("word", [None, "", "null", 7.5, {}], ids=str)
-def test_an_empty_reply_without_a_word_is_a_failure(protocol: str, streamed: bool, word: Any) -> None:
+def test_an_empty_reply_without_a_reason_is_a_failure(protocol: str, streamed: bool, word: Any) -> None:
     reply = read(protocol, word, text="", streamed=streamed)
     assert isinstance(reply.error, IncompleteReply)
 
 
 @pytest.mark.parametrize("protocol", ["openai_chat", "openai_responses", "anthropic"])
 @both
-def test_an_answer_that_came_to_its_end_without_a_word_is_whole(protocol: str, streamed: bool) -> None:
+def test_a_finished_answer_without_a_reason_is_complete(protocol: str, streamed: bool) -> None:
     """Ollama says null, Snowflake and SGLang say ""."""
     if protocol == "anthropic" and streamed:
         return  # `message_delta` without a reason: one-api leaves out `message_stop`, and so the reason is the end
@@ -218,7 +218,7 @@ def test_calls_that_are_announced_and_do_not_come(protocol: str, word: str, stre
 
 
 @pytest.mark.parametrize("client", NAMES)
-def test_no_client_is_told_of_calls_that_are_not_there(client: str) -> None:
+def test_no_client_gets_tool_calls_as_reason_without_calls(client: str) -> None:
     reply = read("openai_chat", "tool_calls", "Hello.")
     assert b"tool_use" not in codec(client).render_reply(reply)
     assert b'"tool_calls"' not in codec(client).render_reply(reply)

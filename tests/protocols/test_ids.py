@@ -194,7 +194,7 @@ def test_an_id_that_is_made_is_none_that_comes_later():
     forgets=st.sets(st.sampled_from(["call id", "result id", "name"])),
     data=st.data(),
 )
-def test_every_result_finds_its_call_whatever_a_client_forgets(steps, forgets, data):
+def test_every_result_is_matched_to_its_call_despite_missing_ids(steps, forgets, data):
     turns: list[Turn] = []
     expected: list[str | None] = []
     for number, names in enumerate(steps):

@@ -40,7 +40,7 @@ def test_temperature_and_top_p_are_not_sent_to_claude_together():
 
 
 @pytest.mark.parametrize("target", ["openai_chat", "openai_responses", "google"])
-def test_they_are_sent_together_where_nobody_minds(target):
+def test_temperature_and_top_p_are_sent_together_if_the_target_accepts_both(target):
     _, report = sent(target, asked(temperature=0.3, top_p=0.9))
     assert report == []
 

@@ -68,7 +68,7 @@ def test_a_text_in_another_encoding_is_sent_in_utf_8():
     assert b64decode(normal(text).data or "").decode() == "Müll"
 
 
-def test_what_is_as_it_should_be_is_not_copied():
+def test_a_correct_conversation_is_not_copied():
     image = Media(kind="image", data=DATA, media_type="image/png")
     assert normal(image) is image
 

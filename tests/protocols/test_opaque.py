@@ -32,7 +32,7 @@ def opened(envelope: str) -> tuple[Provenance, Sealed]:
 
 
 @given(stateful)
-def test_what_was_sealed_is_restored_to_what_its_carrier_shows(part: AnyPart):
+def test_sealed_state_is_restored_for_its_carrier(part: AnyPart):
     shown: AnyPart
     match part:
         case Thinking():
@@ -68,7 +68,7 @@ def test_an_envelope_is_safe_in_a_url_and_in_json(part: AnyPart):
 
 
 @pytest.mark.parametrize("text", [None, "", "EqQBCgIYAhIM", "modelbay2.a.b.c.e30", MARK, "modelbay1.a.b.c"])
-def test_what_is_no_envelope_is_left_alone(text):
+def test_a_text_that_is_not_an_envelope_is_unchanged(text):
     assert unseal(text) is None
 
 

@@ -91,7 +91,7 @@ def test_every_wording_is_the_same_error_with_its_numbers(message, numbers, stat
 
 
 @pytest.mark.parametrize("message", OTHERS)
-def test_other_limits_are_no_overflow(message):
+def test_other_limits_are_not_an_overflow(message):
     assert overflow(message) is None
     assert type(provider_error(400, message)) is BadRequest
 

@@ -159,7 +159,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("turns", "wanted", "report"), BROKEN.values(), ids=BROKEN)
-def test_what_is_broken_is_repaired_and_reported(turns, wanted, report):
+def test_a_broken_history_is_repaired_and_reported(turns, wanted, report):
     assert repair(*turns) == (wanted, report)
 
 
@@ -228,7 +228,7 @@ def test_a_history_whose_beginning_is_at_the_provider_is_not_touched():
     assert found == ("U(=a)", [])
 
 
-def test_what_a_stray_result_showed_is_not_lost():
+def test_the_media_of_a_result_without_a_call_are_kept():
     picture = Media(kind="image", data="AAAA", media_type="image/png")
     stray = Turn("tool", [ToolResult(call_id="x", name="look", parts=[Text(text="see"), picture])])
     found = repaired(Conversation([stray, user("Well?")]), "anthropic", [])

@@ -45,7 +45,7 @@ def test_a_schema_inside_itself_keeps_its_reference_and_definition():
     assert inlined(schema) == {"$defs": {"node": {**NODE, "properties": {"next": NODE}}}, "properties": {"tree": NODE}}
 
 
-def test_what_only_looks_like_a_reference_stays():
+def test_a_value_that_only_resembles_a_reference_is_kept():
     schema = {
         "properties": {
             "$ref": {"type": "string"},
@@ -82,7 +82,7 @@ def test_a_schema_without_a_type_gets_the_one_its_words_tell(words, kind):
 
 
 @pytest.mark.parametrize("word", ["anyOf", "oneOf", "allOf", "not", "if", "$ref"])
-def test_what_says_elsewhere_what_it_is_gets_no_type(word):
+def test_a_schema_whose_type_is_defined_elsewhere_gets_no_type(word):
     node = {word: "https://example.com" if word == "$ref" else {} if word in ("not", "if") else []}
     schema = {"properties": {"p": node}}
     assert "type" not in typed(schema)["properties"]["p"]

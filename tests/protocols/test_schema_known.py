@@ -86,13 +86,13 @@ def test_schemas_that_python_finds_alike_are_told_apart(one, other):
     assert json.dumps(other)[1:-1] in with_words(other)
 
 
-def test_what_a_program_gives_as_a_tuple_does_not_decide_about_a_list():
+def test_a_schema_with_a_tuple_does_not_affect_one_with_a_list():
     for choices in (({"type": "null"}, {"type": "array"}), [{"type": "null"}, {"type": "array"}]):
         schema = {"type": "object", "properties": {"a": {"anyOf": choices}}}
         assert '{"type": "array", "items": {}}' in sent("openai_chat", [Tool(name="f", schema=schema)])[0]
 
 
-def test_a_schema_that_has_no_such_form_is_fitted_all_the_same():
+def test_a_schema_that_cannot_be_cached_is_still_fitted():
     schema = {"type": "object", "properties": {"a": {"type": "array", "maxItems": 2**70}}}
     found = Fitting("openai_chat", PLAIN, []).tools([Tool(name="f", schema=schema)])[0]
     assert found.schema["properties"]["a"] == {"type": "array", "maxItems": 2**70, "items": {}}

@@ -97,7 +97,7 @@ def test_choices_at_the_top_are_joined():
     assert report == ["the schema of `f` has `anyOf` at its root: sent as one object"]
 
 
-def test_what_every_choice_requires_is_required_and_constants_are_an_enum():
+def test_properties_that_all_choices_require_are_required_and_constants_become_an_enum():
     tool, _ = fitted(SCHEMAS["choices by reference"])
     assert tool.schema["required"] == ["kind"]
     assert tool.schema["properties"] == {"kind": {"type": "string", "enum": ["a", "b"]}, "x": TEXT}
@@ -290,7 +290,7 @@ garbage = st.recursive(
     target=st.sampled_from(NAMES),
     form=st.sampled_from(["full", "typed", "openapi"]),
 )
-def test_what_is_no_schema_does_no_harm(schema, target, form):
+def test_an_invalid_schema_does_not_fail(schema, target, form):
     fitting = Fitting(target, Dialect(schema=form), [])
     with suppress(Unsupported):
         fitting.tool(Tool(name="f", schema=schema, strict=True))

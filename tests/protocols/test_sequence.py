@@ -85,7 +85,7 @@ def test_a_lane_of_its_own_never_waits():
     assert put(*calls, PartDelta(1, "{}"), lane=by_kind)[1:] == [*calls, PartDelta(1, "{}")]
 
 
-def test_what_belongs_to_no_open_part_is_left_out():
+def test_events_without_an_open_part_are_left_out():
     start, delta, end = part(0, "a")
     assert put(delta, PartEnded(7, Text()), start, start, delta, end, delta, end)[1:] == [start, delta, end]
 

@@ -41,7 +41,7 @@ def test_a_crlf_cut_in_two_is_one_line_end():
     assert decoded(b"data: a\r", b"\ndata: b\r", b"\n\r", b"\n") == [("", b"a\nb")]
 
 
-def test_comments_and_unknown_fields_are_no_events():
+def test_comments_and_unknown_fields_are_ignored():
     stream = b": OPENROUTER PROCESSING\n\nid: 7\nretry: 100\ndata: 1\n: keep-alive\n\n:\n\n"
     assert decoded(stream) == [("", b"1")]
 
@@ -69,7 +69,7 @@ def test_only_lf_and_cr_end_a_line(character):
     assert decoded(stream) == decoded(*bytewise(stream)) == [("", f"a{character}b".encode())]
 
 
-def test_a_byte_order_mark_at_the_start_is_no_part_of_a_field():
+def test_a_byte_order_mark_at_the_start_is_removed():
     stream = b"\xef\xbb\xbfdata: 1\n\ndata: \xef\xbb\xbf2\n\n"
     assert decoded(stream) == decoded(*bytewise(stream)) == [("", b"1"), ("", b"\xef\xbb\xbf2")]
 
@@ -145,7 +145,7 @@ def test_any_bytes_decode_as_the_standard_says(data, size):
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.sampled_from(["", "message_start"]))
-def test_what_is_encoded_decodes_again(text, name):
+def test_an_encoded_event_is_decoded_unchanged(text, name):
     payload = msgspec.json.encode({"text": text})
     assert decoded(*bytewise(sse.encode(payload, name))) == [(name, payload)]
 

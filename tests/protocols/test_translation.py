@@ -338,7 +338,7 @@ def states(body: Any) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("upstream", "client"), list(product(BUILT, BUILT)))
-def test_reasoning_state_goes_to_nobody_but_its_maker(upstream: str, client: str) -> None:
+def test_reasoning_state_is_sent_only_to_the_vendor_that_made_it(upstream: str, client: str) -> None:
     conversation = through_client(reply_of(upstream), client, stream=True)
     for target in BUILT:
         other = Dialect(vendor="another")

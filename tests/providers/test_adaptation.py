@@ -43,7 +43,7 @@ def test_a_400_that_names_a_parameter_tells_how_to_go_on(
 
 
 @pytest.mark.parametrize("name", sorted(CONTRACT - {"max_tokens", "max_completion_tokens"}))
-def test_what_the_answer_depends_on_is_never_left_out(name: str) -> None:
+def test_a_parameter_that_changes_the_answer_is_never_left_out(name: str) -> None:
     assert adaptation(refusal(f"Unsupported parameter: '{name}'", param=name), {name: 1}) is None
 
 

@@ -79,7 +79,7 @@ def test_every_type_has_an_address_and_a_way_to_authorise(provider, url, headers
         ("azure", "AZURE_OPENAI_ENDPOINT"),
     ],
 )
-def test_a_base_url_may_stand_in_the_env_table(type, name):
+def test_a_base_url_may_be_in_the_env_table(type, name):
     url, _ = called(f'type = "{type}"\napi_key = "k"\nenv.{name} = "https://proxy.example"')
     assert url.startswith("https://proxy.example/")
 
@@ -134,7 +134,7 @@ def test_a_vendor_can_be_named():
     assert found.sent_headers() == {}, "that kind of server asks for no key"
 
 
-def test_a_vendor_nobody_knows_is_an_error():
+def test_an_unknown_vendor_is_an_error():
     with pytest.raises(ConfigError, match='has an unknown dialect "grok"') as caught:
         made('dialect = "grok"\napi_key = "k"')
     assert "groq" in str(caught.value.hint)
@@ -175,12 +175,12 @@ def test_a_model_of_another_protocol_goes_where_its_vendor_speaks_that(provider,
     assert called(f'{provider}\napi_key = "k"', f'protocol = "{protocol}"')[0] == url
 
 
-def test_a_models_own_base_url_is_left_alone():
+def test_a_models_own_base_url_is_used_unchanged():
     url, _ = called('type = "kimi"\napi_key = "k"', 'protocol = "anthropic"\nbase_url = "https://api.moonshot.ai/v1"')
     assert url == "https://api.moonshot.ai/v1/messages"
 
 
-def test_an_address_with_a_customers_name_in_it_wants_the_name():
+def test_a_url_with_a_customers_name_requires_the_name():
     provider = 'dialect = "snowflake"\napi_key = "k"\n'
     with pytest.raises(ConfigError, match="has no base_url") as caught:
         made(provider)
@@ -259,12 +259,12 @@ def test_claude_at_vertex_is_named_in_the_url(stream, method):
     ("provider", "protocol"),
     [(f'type = "vertexai"\n{PLACE}', "openai"), ('type = "vertexai"\napi_key = "k"', "anthropic")],
 )
-def test_what_vertex_does_not_speak_is_an_error(provider, protocol):
+def test_a_protocol_that_vertex_does_not_support_is_an_error(provider, protocol):
     with pytest.raises(ConfigError, match='cannot serve "w"'):
         made(provider, f'protocol = "{protocol}"')
 
 
-def test_vertex_without_anything_tells_of_both_ways():
+def test_vertex_without_credentials_names_both_ways():
     with pytest.raises(MissingCredential) as caught:
         made('type = "vertexai"')
     assert "GOOGLE_CLOUD_PROJECT and GOOGLE_CLOUD_LOCATION" in str(caught.value.hint)
@@ -492,7 +492,7 @@ def test_a_stored_key_inside_a_header_goes_to_its_own_origin_only(
         ('proxy = "http://me:{env}@proxy:1"', "providers.bad.proxy"),
     ],
 )
-def test_what_only_looks_like_a_reference_is_reported_at_load_and_the_others_work(entry: str, where: str) -> None:
+def test_an_invalid_reference_is_reported_at_load_and_other_providers_work(entry: str, where: str) -> None:
     config = parse(f'[providers.good]\ntype = "openai"\n[providers.bad]\ntype = "openai"\n{entry}', PATH)
     assert list(config.providers) == ["good"]
     (problem,) = config.problems

@@ -116,6 +116,6 @@ def test_other_words_teach_nothing(message):
     assert learned(message, SYSTEM)[0] is None
 
 
-def test_what_was_not_sent_cannot_be_to_blame():
+def test_a_parameter_that_was_not_sent_is_not_the_cause():
     assert learned("System role not supported", LIST)[0] is None
     assert learned("content must be a string", SYSTEM)[0] is None

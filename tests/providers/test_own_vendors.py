@@ -440,7 +440,7 @@ def test_a_link_to_something_else_is_reported(write: Write, folder: Path, target
     assert the_problem().file.endswith("acme.toml")
 
 
-def test_what_is_not_a_file_is_reported_at_once(folder: Path) -> None:
+def test_a_preset_that_is_not_a_file_is_reported_at_once(folder: Path) -> None:
     os.mkfifo(folder / "pipe.toml")
     (folder / "dir.toml").mkdir()
     with socket.socket(socket.AF_UNIX) as listening:

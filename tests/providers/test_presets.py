@@ -77,7 +77,7 @@ def test_a_host_tells_the_vendor(host, id):
 
 
 @pytest.mark.parametrize("id", ["nobody", "", "../openai", "openai.toml"])
-def test_an_unknown_id_is_no_preset(id):
+def test_an_unknown_id_has_no_preset(id):
     assert presets.by_id(id) is None
 
 

@@ -44,11 +44,11 @@ def test_the_path_is_put_after_a_base_url(base, url):
         "https://h/v1/chat/completions#part",
     ],
 )
-def test_a_full_endpoint_is_used_as_it_stands(base):
+def test_a_full_endpoint_is_called_unchanged(base):
     assert endpoint_url(base, CHAT, "openai_chat") == base
 
 
-def test_what_looks_deceive_about_can_be_said():
+def test_full_url_overrides_the_detection():
     assert endpoint_url("https://h/chat", CHAT, "openai_chat", full=False) == "https://h/chat/chat/completions"
     assert endpoint_url("https://h/api/generate?x=1", CHAT, "openai_chat", full=True) == "https://h/api/generate?x=1"
 

@@ -49,7 +49,7 @@ def test_two_origins_are_refused(origins: tuple[str, str]) -> None:
     assert Callers("127.0.0.1").refusal(headers)
 
 
-def test_what_was_bound_and_what_was_allowed_is_served() -> None:
+def test_bound_and_allowed_hosts_are_served() -> None:
     assert not refused("192.168.1.5", "192.168.1.5:8750", "http://192.168.1.5:8750")
     assert not refused("box.lan", "BOX.lan:1")
     assert refused("192.168.1.5", "192.168.1.6")

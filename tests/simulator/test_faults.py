@@ -254,7 +254,7 @@ async def test_an_error_comes_before_the_first_token(sim: Simulator, protocol: W
 
 
 @BOTH
-async def test_keep_alives_are_no_answer(sim: Simulator, protocol: WireProtocol, stream: bool):
+async def test_keep_alives_are_not_an_answer(sim: Simulator, protocol: WireProtocol, stream: bool):
     seen = await see(sim, protocol, "keep-alives=0.1", stream=stream)
     assert (seen.status, seen.end, sse(seen.body) if stream else seen.body.strip()) == (
         200,
@@ -328,7 +328,7 @@ async def test_the_start_comes_twice(sim: Simulator, protocol: WireProtocol):
 
 
 @BOTH
-async def test_nothing_is_told_of_the_usage(sim: Simulator, protocol: WireProtocol, stream: bool):
+async def test_usage_can_be_missing(sim: Simulator, protocol: WireProtocol, stream: bool):
     seen = await see(sim, protocol, "no-usage", stream=stream)
     assert "Say hello" in told(protocol, seen, stream=stream)
     assert b'tokens":2' not in seen.body and b"TokenCount" not in seen.body

@@ -6,13 +6,13 @@ import pytest
 from modelbay.storage.cache import Cache
 
 
-def test_what_was_written_is_read(tmp_path: Path) -> None:
+def test_a_written_entry_is_read(tmp_path: Path) -> None:
     assert Cache(tmp_path).write(b"one", "lists", "acme.json")
     assert Cache(tmp_path).read("lists", "acme.json") == b"one"
     assert Cache(tmp_path).changed("lists", "acme.json") is not None
 
 
-def test_what_is_not_there_is_none(tmp_path: Path) -> None:
+def test_a_missing_entry_is_none(tmp_path: Path) -> None:
     assert Cache(tmp_path).read("nothing") is None
     assert Cache(tmp_path).changed("nothing") is None
     Cache(tmp_path).drop("nothing")
@@ -40,14 +40,14 @@ def test_a_name_may_be_anything_and_stays_in_the_folder(tmp_path: Path, name: st
     assert os.listdir(tmp_path) == ["cache"]
 
 
-def test_a_folder_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     cache = Cache(tmp_path / "file")
     assert not cache.write(b"1", "a")
     assert cache.read("a") is None
 
 
-def test_a_place_that_is_taken_by_a_folder_is_no_failure(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_an_entry_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     assert not Cache(tmp_path).write(b"1", "a")
     assert os.listdir(tmp_path) == ["a"]

@@ -5,7 +5,7 @@ from modelbay.storage.lessons import LessonBook
 SEED = {"parameter": "seed"}
 
 
-def test_what_is_learnt_is_there_for_the_next_process(tmp_path: Path) -> None:
+def test_a_lesson_is_available_to_the_next_process(tmp_path: Path) -> None:
     LessonBook(tmp_path / "lessons.json").add("http://a", "m", SEED)
     assert LessonBook(tmp_path / "lessons.json").of("http://a", "m") == [SEED]
     assert LessonBook(tmp_path / "lessons.json").of("http://b", "m") == []
@@ -18,7 +18,7 @@ def test_a_lesson_is_kept_once(tmp_path: Path) -> None:
     assert book.of("http://a", "m") == [SEED]
 
 
-def test_forgetting_an_origin_says_how_much_was_forgotten(tmp_path: Path) -> None:
+def test_deleting_the_lessons_of_an_origin_returns_their_number(tmp_path: Path) -> None:
     book = LessonBook(tmp_path / "lessons.json")
     book.add("http://a", "m", SEED)
     assert book.forget("http://a") == 1
@@ -34,7 +34,7 @@ def test_a_damaged_book_is_an_empty_one(tmp_path: Path) -> None:
     assert LessonBook(tmp_path / "lessons.json").of("http://a", "m") == [SEED]
 
 
-def test_a_folder_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     LessonBook(tmp_path / "file" / "lessons.json").add("http://a", "m", SEED)
 

@@ -75,6 +75,14 @@ def test_docstrings_of_tests_are_checked(tmp_path: Path) -> None:
     assert len(faults(tmp_path, "tests/test_a.py", '"""What nobody reads."""\n')) == 2
 
 
+def test_names_of_tests_are_checked_as_sentences(tmp_path: Path) -> None:
+    text = "def test_a_key_stands_in_the_file(): ...\nasync def test_what_is_read(): ...\ndef nobody_asks(): ...\n"
+    assert [fault.split(" ")[0] for fault in faults(tmp_path, "tests/test_a.py", text)] == [
+        "tests/test_a.py:1:",
+        "tests/test_a.py:2:",
+    ]
+
+
 def test_a_public_class_name_is_used_once(tmp_path: Path) -> None:
     for name, text in {"a.py": "class Row: ...\nclass _Own: ...", "b.py": "class Row: ...\nclass _Own: ..."}.items():
         (tmp_path / name).write_text(text)

@@ -23,7 +23,7 @@ from tests.faults.raw_server import Client, Clock, RawServer, chunk, head, reply
 # Replies that arrive
 
 
-async def test_what_is_sent_is_what_the_caller_said():
+async def test_the_request_is_sent_as_the_caller_specified():
     async with RawServer(answers(reply(b"ok", 200, "X-One: a", "X-One: b"))) as server, Transport() as transport:
         response = await transport.send(
             post(f"{server.url}/v1/%7Echat?b=%2F&a=1", b'{"a":1}', headers={"X-Title": "Zoë"})
@@ -136,7 +136,7 @@ async def test_a_silent_server_times_out_before_its_first_byte():
         await asyncio.wait_for(server.all_gone(), 60)
 
 
-async def test_dripping_headers_are_no_first_byte():
+async def test_slow_headers_do_not_count_as_the_first_byte():
     async def script(client: Client) -> None:
         await client.request()
         await client.drip(head(length=1).replace(b"\r\n\r\n", b"\r\nX-Slow: " + b"y" * 5000), pause=0.01)
@@ -145,7 +145,7 @@ async def test_dripping_headers_are_no_first_byte():
         await ask(script, limits=Limits(first_byte=SHORT))
 
 
-async def test_headers_alone_are_no_first_byte():
+async def test_headers_alone_do_not_count_as_the_first_byte():
     async def script(client: Client) -> None:
         await client.request()
         await client.send(head(chunked=True))
@@ -279,7 +279,7 @@ async def test_a_cut_reply_is_never_a_whole_one(start, reset):
     assert seen == b"some"
 
 
-async def test_what_came_before_the_cut_is_not_lost_to_a_slow_reader():
+async def test_a_slow_reader_gets_all_data_before_a_disconnect():
     async def script(client: Client) -> None:
         await client.request()
         await client.send(head(chunked=True) + chunk(b"1"))
@@ -323,7 +323,7 @@ async def test_half_an_answers_headers():
     "answer",
     [b"SSH-2.0-OpenSSH_9.6\r\n", b"\x15\x03\x01\x00\x02\x02\x46", b"HTTP/1.1 abc\r\n\r\n", b"\r\n\0\xff\r\n\r\n"],
 )
-async def test_what_is_no_http(answer):
+async def test_a_response_that_is_not_http_is_an_error(answer):
     async def script(client: Client) -> None:
         await client.request()
         await client.send(answer + b"\r\n\r\n")
@@ -422,7 +422,7 @@ async def test_nothing_stays_behind_in_the_unpacker(bits, last):
         assert await ask(answers(body + (chunk(b"") if last else b""))) == bytes(size)
 
 
-async def test_text_that_packs_well_is_no_bomb():
+async def test_well_compressible_text_is_not_refused():
     text = b"".join(b'data: {"choices":[{"delta":{"content":"%d"}}]}\n\n' % n for n in range(200_000))
     assert await ask(answers(reply(gzip.compress(text), 200, "Content-Encoding: gzip"))) == text
 

@@ -81,7 +81,7 @@ async def test_an_authority_of_our_own(authority):
         assert await fetch(server.url, tls=Tls(ca=authority.file)) == b"ok"
 
 
-async def test_insecure_trusts_anyone(authority):
+async def test_insecure_trusts_any_certificate(authority):
     async with RawServer(OK, authority.server("other.example.test")) as server:
         assert await fetch(server.url, tls=Tls(insecure=True)) == b"ok"
 
@@ -238,7 +238,7 @@ async def test_a_tunnel_through_an_http_proxy(authority):
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_a_proxy_that_wants_a_password(scheme):
+async def test_a_proxy_may_require_a_password(scheme):
     async with RawServer(http_proxy(1, SECRET)) as proxy:
         with pytest.raises(
             ConnectFailed, match=f"the proxy {proxy.url} requires a valid username and password"
@@ -307,7 +307,7 @@ async def test_socks_that_cannot_reach_the_server():
 
 
 @pytest.mark.parametrize("first", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
-async def test_what_is_no_socks_proxy(first):
+async def test_a_server_that_is_not_a_socks_proxy_is_reported(first):
     async def script(client: Client) -> None:
         await client.reader.read(1)
         await client.send(first)
@@ -352,7 +352,7 @@ async def test_leaving_a_call_through_socks_closes_it(close):
     "proxy",
     ["", "proxy", "127.0.0.1:3128", "ftp://h:1", f"http://user:{SECRET}@", "socks5://h:99999", "http://h:1\r\n"],
 )
-async def test_what_is_no_proxy(proxy):
+async def test_a_server_that_is_not_a_proxy_is_reported(proxy):
     with pytest.raises(ConfigError, match="invalid proxy URL") as caught:
         await fetch("http://h", proxy=proxy)
     assert SECRET not in told(caught.value)
@@ -404,7 +404,7 @@ async def test_a_transport_has_a_proxy_for_all_calls():
     assert [request.target for request in proxy.requests] == ["http://api.example.test/v1"]
 
 
-async def test_what_bypasses_the_proxy_is_reached_directly():
+async def test_hosts_in_no_proxy_are_reached_directly():
     async with RawServer(OK) as server, RawServer(OK) as proxy, through(proxy.url, "api.example.test") as transport:
         with pytest.raises(ConnectFailed, match="could not resolve host"):
             await transport.send(post("http://api.example.test/v1"))

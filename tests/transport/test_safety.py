@@ -68,7 +68,7 @@ async def test_headers_that_are_not_the_callers(name):
     "url", ["", "localhost:1", "ftp://h/", "file:///etc/passwd", "http://", "http:///v1", "http://h:0/", "http://h:99999/",
             "http://h/a b", "http://h/\r\nX: 1", "http://[::1", "http://a..b/"]
 )  # fmt: skip
-async def test_what_is_no_url(url):
+async def test_an_invalid_url_is_refused(url):
     async with Transport() as transport:
         with pytest.raises(ConfigError, match=r"invalid (URL|request)"):
             await transport.send(post(url))
@@ -92,7 +92,7 @@ async def test_no_error_tells_the_url_s_secrets():
     assert caught.value.hint and "nothing is listening at that address" in caught.value.hint
 
 
-async def test_what_is_printed_hides_headers():
+async def test_repr_hides_headers():
     request = post(f"http://h/v1?key={SECRET}", headers={"x-api-key": SECRET}, proxy=f"http://u:{SECRET}@p:1")
     assert SECRET not in repr(request) + rich.pretty.pretty_repr(request)
     async with RawServer(answers(reply(b""))) as server, Transport() as transport:

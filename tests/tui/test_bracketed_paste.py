@@ -28,7 +28,7 @@ def seen(*pieces: str) -> list[str]:
         ("\x1b]0;title\x07", "0;title"),
     ],
 )
-def test_an_escape_sequence_in_a_paste_is_no_key(pasted: str, text: str):
+def test_an_escape_sequence_in_a_paste_is_not_a_key(pasted: str, text: str):
     assert seen(f"{BEGIN}{pasted}{END}", "x") == [text, "x"]
 
 

@@ -274,7 +274,7 @@ async def test_ctrl_c_leaves_when_it_is_pressed_twice(home: Path, configured: st
         assert person.app._exit
 
 
-async def test_a_long_answer_is_followed_unless_somebody_scrolls_up(home: Path, configured: str):
+async def test_a_long_answer_is_followed_unless_the_user_scrolls_up(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
         await person.says("write 900 words")
         await person.sees("% of 1k")
@@ -293,7 +293,7 @@ async def test_leaving_in_the_middle_of_an_answer_is_quiet(home: Path, configure
     assert person.app.return_code == 0
 
 
-async def test_what_is_drawn_in_stretches_is_selected_and_copied(home: Path, configured: str):
+async def test_text_that_is_drawn_in_blocks_is_selected_and_copied(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
         await person.says("Hello")
         await person.sees("You asked: Hello")
@@ -308,7 +308,7 @@ async def test_what_is_drawn_in_stretches_is_selected_and_copied(home: Path, con
         assert person.app.clipboard == "You asked:"
 
 
-async def test_a_fault_of_ours_is_said_and_the_app_goes_on(
+async def test_an_internal_error_is_shown_and_the_app_continues(
     home: Path, configured: str, monkeypatch: pytest.MonkeyPatch
 ):
     def broken(*_: object) -> None:
@@ -371,7 +371,7 @@ async def test_of_a_long_conversation_the_latest_is_drawn_and_the_rest_comes_bac
         await person.sees("Question 0?", "Answer 0.")
 
 
-async def test_what_was_said_long_ago_is_put_aside_as_it_was(home: Path, configured: str):
+async def test_old_messages_are_unloaded_without_a_change(home: Path, configured: str):
     config = configured + '\n[models.quick]\nprovider = "sim"\nmodel = "sim-text"\n'
     async with sitting(config, home=home) as person:
         transcript = person.app.chat_screen.transcript

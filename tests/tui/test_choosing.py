@@ -97,7 +97,7 @@ async def test_esc_empties_the_search_and_then_closes(home: Path, configured: st
         ("/effort High", "Reasoning effort: high"),
     ],
 )
-async def test_what_is_named_behind_a_command_is_taken_at_once(home: Path, configured: str, said: str, answer: str):
+async def test_an_argument_of_a_command_is_used_at_once(home: Path, configured: str, said: str, answer: str):
     async with sitting(configured, home=home) as person:
         await person.says(said)
         await person.sees(answer)

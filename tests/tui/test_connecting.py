@@ -179,7 +179,7 @@ async def test_of_many_fetched_models_none_is_marked(home: Path, configured: str
             await person.sees("No model selected")
 
 
-async def test_what_is_wrong_is_said_while_it_is_typed(home: Path, configured: str):
+async def test_problems_are_shown_during_typing(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
         await chooses_way(person, 1)
         await person.sees("Custom provider")
@@ -353,7 +353,7 @@ def at_home(monkeypatch: pytest.MonkeyPatch, simulator: Simulator) -> None:
 
 
 @pytest.mark.usefixtures("at_home")
-async def test_a_server_on_this_machine_that_wants_a_key_goes_through_the_dialog(
+async def test_a_local_server_that_requires_a_key_is_added_in_the_dialog(
     home: Path, configured: str, simulator: Simulator
 ):
     config = configured.replace(simulator.url, "https://elsewhere.example")

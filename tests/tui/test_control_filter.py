@@ -49,7 +49,7 @@ def check(person: Sitting, *words: str) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 404])
-async def test_what_a_provider_says_does_not_steer_the_terminal(home: Path, status: int):
+async def test_text_of_a_provider_cannot_control_the_terminal(home: Path, status: int):
     body = (ANSWER if status == 200 else REFUSAL).encode()
     async with (
         RawServer(answers(reply(body, status, "Content-Type: application/json"))) as server,

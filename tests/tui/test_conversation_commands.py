@@ -79,7 +79,7 @@ async def test_escape_leaves_the_conversation_as_it_is(home: Path, configured: s
         assert len(person.app.state.chat.turns) == 2
 
 
-async def test_what_is_written_when_an_earlier_message_is_edited_stays_in_the_history(home: Path, configured: str):
+async def test_a_draft_is_kept_in_the_history_when_an_earlier_message_is_edited(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
         await conversation(person, "One")
         await person.types("half a thought")

@@ -100,7 +100,7 @@ async def test_an_editor_that_fails_leaves_the_message_as_it_was(
     ],
 )
 @pytest.mark.usefixtures("editor")
-async def test_what_is_wrong_with_the_variable_is_said(
+async def test_an_invalid_editor_variable_is_reported(
     home: Path, configured: str, monkeypatch: pytest.MonkeyPatch, value: str, words: str
 ):
     monkeypatch.setenv("EDITOR", value)

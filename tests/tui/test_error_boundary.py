@@ -137,7 +137,7 @@ async def test_pasted_text_is_there_once(home: Path, configured: str):
         await person.holds("one\ntwo and three")
 
 
-async def test_what_is_typed_before_the_app_is_there_is_not_lost(home: Path, configured: str):
+async def test_keys_typed_before_the_app_starts_are_not_lost(home: Path, configured: str):
     (home / "config.toml").write_text(configured)
     from modelbay.tui.app import ModelbayApp
 
@@ -199,7 +199,7 @@ async def test_one_click_highlights_and_two_choose(home: Path, configured: str):
         assert person.config != before
 
 
-async def test_what_a_dialog_still_waits_for_ends_with_it(home: Path, configured: str, monkeypatch: pytest.MonkeyPatch):
+async def test_pending_work_of_a_dialog_ends_with_it(home: Path, configured: str, monkeypatch: pytest.MonkeyPatch):
     goes_on: list[str] = []
     dialog: Welcome
 

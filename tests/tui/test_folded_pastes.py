@@ -153,7 +153,7 @@ async def test_text_that_looks_like_a_mark_is_text(home: Path, configured: str):
         assert len(question) < 2 * len(SIXTY)
 
 
-async def test_a_paste_names_no_file_and_is_no_command(home: Path, configured: str):
+async def test_a_paste_is_neither_a_file_nor_a_command(home: Path, configured: str):
     secret = home / "secret.txt"
     secret.write_text("a key")
     async with sitting(configured, home=home) as person:

@@ -197,7 +197,7 @@ async def test_no_color_wins_over_every_theme(home: Path, configured: str, monke
                     assert color is None or color.is_default, segment
 
 
-def test_a_terminals_answer_is_no_typing():
+def test_a_terminals_answer_is_not_input():
     install()
     parser = XTermParser()
     pieces = ["a", "\x1b]1", "1;rgb:ffff/ffff/", "ffff\x1b", "\\b"]

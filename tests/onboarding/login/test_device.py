@@ -63,7 +63,7 @@ def test_how_a_login_stands(kept: TokenSet | None, stands: Status, storage: str,
 
 
 @pytest.mark.usefixtures("a_keyring")
-def test_the_keyring_keeps_gives_and_forgets_tokens(home: Path) -> None:
+def test_the_keyring_stores_returns_and_deletes_tokens(home: Path) -> None:
     store, tokens = KeyringStore(), TokenSet(access_token="a-1234567", refresh_token="r-1234567", expires_at=17)
     assert (store.read("acme"), store.delete("acme")) == (None, False)
     store.write("acme", tokens)
@@ -85,7 +85,7 @@ async def test_tokens_that_cannot_be_read_do_not_end_a_login(home: Path) -> None
         keyring.set_keyring(before)
 
 
-def test_what_there_is_to_log_in_to(home: Path) -> None:
+def test_platforms_and_own_providers_are_listed_as_logins(home: Path) -> None:
     found = platforms(config(home))
     assert {offer.by for offer in found} == {"device", "key", "adc"}
     assert (found[-1].id, found[-1].title, found[-1].by) == ("acme", "provider acme", "device")

@@ -295,7 +295,7 @@ ROWS["a manifest, found at a URL"] = (
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
-def test_what_is_given_and_answered_makes_the_steps_and_the_file(
+def test_given_values_and_answers_determine_the_steps_and_the_file(
     here: Site, tmp_path: Path, row: tuple[str, Given, list[Any], list[str], dict[str, Any]]
 ) -> None:
     what, given, answers, steps, written = row
@@ -387,7 +387,7 @@ EDITS: dict[str, tuple[Given, list[Any], list[str], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("row", EDITS.values(), ids=EDITS)
-def test_what_is_edited_makes_the_steps_and_the_file(
+def test_edits_determine_the_steps_and_the_file(
     here: Site, tmp_path: Path, row: tuple[Given, list[Any], list[str], dict[str, Any]]
 ) -> None:
     given, answers, steps, changed = row

@@ -62,7 +62,7 @@ def test_a_body_of_another_shape_is_refused_with_the_place_of_the_fault(body, se
     ],
     ids=" ".join,
 )  # fmt: skip
-def test_what_anthropic_knows_is_written_back_as_it_was(body):
+def test_fields_of_anthropic_are_written_back_unchanged(body):
     assert again(**body) == {**HI, **body}
 
 
@@ -85,6 +85,6 @@ def test_state_that_a_client_kept_for_another_provider_is_restored(part: AnyPart
 
 
 @pytest.mark.parametrize("signature", ["EqQB", "modelbay1.", "modelbay1.google.google.gemini.broken", ""])
-def test_a_signature_that_is_no_envelope_stays_as_it_is(signature):
+def test_a_signature_without_envelope_is_unchanged(signature):
     block = {"type": "thinking", "thinking": "Hm", "signature": signature}
     assert again(messages=[{"role": "assistant", "content": [block]}])["messages"][0]["content"] == [block]

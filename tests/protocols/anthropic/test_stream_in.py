@@ -137,7 +137,7 @@ def test_a_start_may_have_no_input_at_all():
     assert part.arguments == "{}"
 
 
-def test_server_tools_are_no_calls_for_the_client():
+def test_server_tools_are_not_calls_for_the_client():
     found = [{"type": "web_search_result", "url": "https://e.com", "encrypted_content": "gAAA"}]
     reply = read(
         start(0, "server_tool_use", id="srvtoolu_1", name="web_search", input={}), delta(0, partial_json='{"query":"x"}'), stop(0),
@@ -172,7 +172,7 @@ def test_citations_stand_with_their_text():
     assert (found.kind, found.title, found.text, found.unit, found.raw) == ("document", "D", "grass", "block", citation)
 
 
-def test_a_block_nobody_knows_is_kept_whole():
+def test_an_unknown_block_is_kept_whole():
     def more(content):
         return {"type": "content_block_delta", "index": 0, "delta": {"type": "compaction_delta", "content": content}}
 
@@ -183,7 +183,7 @@ def test_a_block_nobody_knows_is_kept_whole():
 # the message
 
 
-def test_a_second_message_start_begins_nothing_anew():
+def test_a_second_message_start_is_ignored():
     reply = read_all(
         begin(),
         *text(0, "a"),
@@ -197,7 +197,7 @@ def test_a_second_message_start_begins_nothing_anew():
     assert reply.usage.input == 11
 
 
-def test_a_block_that_a_second_start_interrupts_is_no_part_of_the_reply():
+def test_a_block_that_a_second_start_interrupts_is_dropped():
     reply = read_all(begin(), *tool_use(0, '{"pa')[:-1], begin(id="msg_2"), *text(0, "Hi"), finish(), STOP)
     assert reply.parts == [Text(text="Hi")]
 
@@ -207,7 +207,7 @@ def test_content_may_come_with_the_start():
     assert read_all(begin(content=content), finish(), STOP).text == "Hi"
 
 
-def test_pings_and_what_nobody_knows_are_passed_over():
+def test_pings_and_unknown_events_are_ignored():
     assert read(PING, *text(0, "a"), {"type": "unheard_of", "x": 1}, PING, *text(1, "b")).text == "ab"
 
 
@@ -268,7 +268,7 @@ def test_thinking_tokens_are_part_of_the_output():
         ("pause_turn", "pause"), ("refusal", "refusal"), ("model_context_window_exceeded", "length"), ("unheard_of", "other"),
     ],
 )  # fmt: skip
-def test_the_stop_reason_keeps_its_own_word(native, reason):
+def test_the_original_stop_reason_is_kept(native, reason):
     found = read(*text(0, "Hi"), reason=native).finish
     assert found is not None
     assert (found.reason, found.native) == (reason, native)
@@ -280,7 +280,7 @@ def test_the_stop_sequence_is_told():
     assert (found.reason, found.stop_sequence) == ("stop", "END")
 
 
-def test_what_else_the_end_says_is_kept():
+def test_other_fields_of_the_end_are_kept():
     details = {"type": "refusal", "category": "cyber", "explanation": "No."}
     found = read_all(begin(), finish("refusal", delta={"stop_details": details}), STOP).finish
     assert found is not None
@@ -314,7 +314,7 @@ def test_a_message_stop_without_a_message_is_incomplete():
     assert isinstance(read_all(STOP).error, IncompleteReply)
 
 
-def test_what_comes_after_the_end_is_passed_over():
+def test_events_after_the_end_are_ignored():
     assert read_all(begin(), *text(0, "Hi"), finish(), STOP, *text(1, "!"), STOP).text == "Hi"
 
 
@@ -335,7 +335,7 @@ def test_an_error_ends_the_stream_and_keeps_what_came(error, message, kind):
 
 
 @pytest.mark.parametrize("payload", ["{", "<html>", "7", '"x"', "[]"])
-def test_an_event_that_is_no_object_is_malformed(payload):
+def test_an_event_that_is_not_an_object_is_malformed(payload):
     reply = reading.read("anthropic", stream(begin(), *text(0, "Hi")) + f"data: {payload}\n\n".encode())
     assert isinstance(reply.error, MalformedReply)
     assert reply.text == "Hi"

@@ -79,7 +79,7 @@ def test_a_text():
     )
 
 
-def test_usage_that_is_known_before_the_reply_begins_stands_in_its_start():
+def test_usage_that_is_known_early_is_in_the_message_start():
     first, *_ = sent(UsageReported(Usage(input=3)), *reply(Text(text="Hi")))
     assert first["message"]["usage"] == snapshot({"input_tokens": 3, "output_tokens": 0})
 

@@ -206,7 +206,7 @@ def test_results_come_first_in_the_order_of_their_calls_with_their_names():
     }
 
 
-def test_a_call_nobody_answered_is_answered_with_an_error_and_reported():
+def test_a_call_without_a_result_gets_an_error_and_is_reported():
     conversation = Conversation([user("go"), model_turn(call("1")), user("stop")], protocol="anthropic")
     request = google.render_request(conversation, GEMINI, PLAIN)
     first, text = request.body["contents"][2]["parts"]

@@ -80,7 +80,7 @@ def test_all_tokens_spent_on_thinking_is_a_reply_cut_by_length():
         (b'{"candidates":[{"content":{}}]}', IncompleteReply),
     ],
 )
-def test_what_is_no_reply_fails(body, error):
+def test_a_body_that_is_not_a_reply_fails(body, error):
     assert isinstance(collect(google.parse_reply(body, PLAIN)).error, error)
 
 
@@ -185,7 +185,7 @@ def test_parts_of_one_reply_stay_apart_and_keep_their_signatures():
     assert whole(read(answer(*parts)))["candidates"][0]["content"]["parts"] == parts
 
 
-def test_what_other_providers_say_is_written_as_gemini_would():
+def test_replies_of_other_providers_are_written_in_geminis_form():
     reply = Reply(
         id="msg_1",
         model="claude",

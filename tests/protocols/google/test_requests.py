@@ -99,7 +99,7 @@ def test_a_body_that_is_not_a_gemini_request_is_refused_by_name(body):
         {"safety_settings": [], "cached_content": "c/1", "serviceTier": "flex"},
     ],
 )  # fmt: skip
-def test_what_a_gemini_client_says_is_written_back_as_it_was(also):
+def test_a_request_of_a_gemini_client_is_written_back_unchanged(also):
     assert again(asked(**also)) == asked(**also)
 
 
@@ -241,7 +241,7 @@ def test_settings_of_other_protocols_get_their_gemini_names():
     }  # fmt: skip
 
 
-def test_what_an_endpoint_refuses_is_left_out_and_reported():
+def test_a_setting_that_an_endpoint_refuses_is_left_out_and_reported():
     call = google.render_request(
         foreign(seed=1, temperature=1), GEMINI, Dialect(vendor="v", unsupported=["seed", "labels"], body={"labels": {}})
     )

@@ -101,7 +101,7 @@ def test_a_stream_without_a_reason_is_incomplete_and_keeps_what_came(framed):
 
 
 @pytest.mark.parametrize("stream", [b"", b"\r\n", b"[]", b"<html></html>", b'{"a":'])
-def test_what_is_no_stream_fails(stream):
+def test_a_body_that_is_not_a_stream_fails(stream):
     assert isinstance(collect(events_of(stream)).error, IncompleteReply | MalformedReply)
 
 
@@ -160,7 +160,7 @@ def test_a_call_in_pieces_ends_with_what_follows():
     assert streamed(first, argument, answer()).parts == [ToolCall(name="f", arguments='{"a":1}')]
 
 
-def test_a_call_that_was_cut_off_is_no_call():
+def test_a_call_that_was_cut_off_is_dropped():
     reply = streamed(answer({"text": "a"}, reason=None), piece(name="rm", willContinue=True))
     assert isinstance(reply.error, IncompleteReply)
     assert reply.parts == [Text(text="a")]
@@ -203,7 +203,7 @@ def test_a_client_that_did_not_ask_for_events_gets_an_array():
     assert json.loads(stream)[0]["modelVersion"] == "m"
 
 
-def test_one_response_id_stands_in_every_chunk_and_usage_in_the_last():
+def test_every_chunk_has_the_response_id_and_the_last_one_the_usage():
     events: list[Event] = [
         Started("r", "m"), PartStarted(0, Text()), PartDelta(0, "a"), Started("other"), PartDelta(0, "b"),
         PartEnded(0, Text(text="ab")), UsageReported(Usage(input=1, output=2)), Finished("stop"),

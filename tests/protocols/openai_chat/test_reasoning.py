@@ -70,7 +70,7 @@ def test_reasoning_that_is_said_under_two_names_counts_once():
     assert whole({**both, "content": "b"}).thinking == "a"
 
 
-def test_blank_reasoning_content_is_kept_for_who_wants_it_back():
+def test_blank_reasoning_content_is_kept_for_vendors_that_require_it():
     expected = [Thinking(texts=[""], native="reasoning_content"), Text(text="Hi")]
     assert read(chunk({"reasoning_content": ""}), chunk({"content": "Hi", "reasoning_content": ""})).parts == expected
     assert whole({"content": "Hi", "reasoning_content": ""}).parts == expected
@@ -81,12 +81,12 @@ def test_blank_reasoning_content_before_a_call_is_kept_too():
     assert reply.parts[0] == Thinking(texts=[""], native="reasoning_content")
 
 
-def test_blank_reasoning_that_is_not_blank_later_is_no_part_of_its_own():
+def test_blank_reasoning_that_continues_later_is_one_part():
     reply = read(chunk({"reasoning_content": ""}), chunk({"reasoning_content": "a"}), chunk({"content": "b"}))
     assert reply.parts == [Thinking(texts=["a"], native="reasoning_content"), Text(text="b")]
 
 
-def test_blank_reasoning_after_the_thinking_is_no_part_of_its_own():
+def test_blank_reasoning_after_the_thinking_is_not_a_new_part():
     reply = read(
         chunk({"reasoning_content": "a"}),
         chunk({"content": "b", "reasoning_content": ""}),
@@ -234,7 +234,7 @@ def pieces(content: str, size: int) -> list[str]:
 
 
 @pytest.mark.parametrize("client", CHECKS)
-def test_what_was_shown_as_text_before_a_lone_closing_tag_stays_so_for_clients(client: str) -> None:
+def test_text_before_a_single_closing_tag_stays_text_for_clients(client: str) -> None:
     chunks = [chunk({"content": piece}) for piece in pieces(LONE, 2)]
     events = reading.events_of("openai_chat", stream(*chunks, chunk(finish="stop"), DONE), TAGS)
     renderer = codec(client).stream_renderer(Conversation(model="m", include_usage=True))

@@ -71,7 +71,7 @@ def test_a_body_without_messages_is_refused():
     ],
     ids=" ".join,
 )  # fmt: skip
-def test_what_vendors_write_in_their_own_ways_is_written_back_in_the_same(body):
+def test_fields_in_a_vendors_own_form_are_written_back_in_that_form(body):
     assert again(**body) == {**HI, **body}
 
 

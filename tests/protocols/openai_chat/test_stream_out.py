@@ -72,7 +72,7 @@ def test_usage_that_is_not_known_is_null():
     assert sent(*reply(Text(text="Hi")), include_usage=True)[2:] == snapshot(["stop", {"usage": None}, "[DONE]"])
 
 
-def test_thinking_stands_in_the_field_it_came_in():
+def test_thinking_is_written_to_the_field_in_which_it_was_received():
     parts: list[AnyPart] = [Thinking(texts=["Hm"]), Thinking(texts=["Hm"], native="reasoning"), Text(text="Hi")]
     assert sent(*reply(*parts))[1:] == snapshot(
         [{"reasoning_content": "Hm"}, {"reasoning": "Hm"}, {"content": "Hi"}, "stop", "[DONE]"]

@@ -49,7 +49,7 @@ def test_usage_is_read_wherever_it_stands_and_never_added(chunks):
     assert read(*chunks, finish=None).usage == COUNTED
 
 
-def test_usage_may_stand_in_the_choice():
+def test_usage_may_be_in_the_choice():
     ending = chunk(finish="stop")
     ending["choices"][0]["usage"] = USAGE
     assert read(HI, ending, finish=None).usage == COUNTED
@@ -151,18 +151,18 @@ def test_a_stream_that_just_stops_is_whole_where_the_dialect_says_so():
 
 @pytest.mark.parametrize("data", [b"", b"\n\n", b": PROCESSING\n\n", b"<html><body>Hello</body></html>"])
 @pytest.mark.parametrize("dialect", [PLAIN, Dialect(ends_without_finish=True)], ids=["plain", "ends without finish"])
-def test_what_is_no_stream_of_events_is_incomplete(data, dialect):
+def test_a_body_that_is_not_a_stream_is_incomplete(data, dialect):
     assert isinstance(read_stream(data, dialect).error, IncompleteReply)
 
 
 @pytest.mark.parametrize("payload", ["{", "<html>", "[1", "nonsense", "7", "[]"])
-def test_a_chunk_that_is_no_object_is_malformed(payload):
+def test_a_chunk_that_is_not_an_object_is_malformed(payload):
     reply = read_stream(stream(HI) + f"data: {payload}\n\n".encode())
     assert isinstance(reply.error, MalformedReply)
     assert reply.text == "Hi"
 
 
-def test_what_comes_after_the_end_is_passed_over():
+def test_chunks_after_the_end_are_ignored():
     assert read_stream(stream(HI, DONE, chunk({"content": " again"}), DONE)).text == "Hi"
 
 
@@ -209,7 +209,7 @@ def test_an_error_inside_a_stream_is_the_end_of_it(error, message, kind, name):
     assert reply.finish is None
 
 
-def test_what_the_provider_behind_openrouter_said_is_told():
+def test_the_message_of_the_provider_behind_openrouter_is_reported():
     error = {
         "message": "Provider returned error",
         "code": 400,
@@ -284,7 +284,7 @@ def test_a_stream_may_hold_one_whole_message():
     assert read(whole, finish=None).text == "Hi"
 
 
-def test_fields_that_nobody_knows_are_kept_beside_the_reply():
+def test_unknown_fields_are_kept_with_the_reply():
     assert read({**HI, "provider": "DeepInfra", "system_fingerprint": "fp"}).extra == {
         "created": 7, "provider": "DeepInfra", "system_fingerprint": "fp",
     }  # fmt: skip
@@ -352,7 +352,7 @@ def test_sound_comes_in_pieces_and_is_one_part():
 
 
 @pytest.mark.parametrize("content", ["", None, [], [{"type": "text", "text": ""}]])
-def test_content_that_is_blank_is_no_part(content):
+def test_blank_content_is_not_a_part(content):
     assert read(chunk({"role": "assistant", "content": content})).parts == []
 
 

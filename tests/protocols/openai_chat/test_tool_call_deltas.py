@@ -34,7 +34,7 @@ def test_ollama_sends_every_parallel_call_as_index_0():
     ) == [("a", "f", "{}"), ("b", "f", '{"x":1}')]  # fmt: skip
 
 
-def test_two_calls_of_index_0_may_stand_in_one_delta():
+def test_one_delta_may_have_two_calls_of_index_0():
     both = {
         "tool_calls": call("{}", index=0, id="a", name="f")["tool_calls"]
         + call("{}", index=0, id="b", name="g")["tool_calls"]
@@ -172,7 +172,7 @@ def test_the_older_function_call_is_a_call_without_an_id():
 
 
 @pytest.mark.parametrize("junk", ["x", None, 7, []])
-def test_what_is_no_call_is_kept_as_it_came(junk):
+def test_an_entry_that_is_not_a_call_is_kept_unchanged(junk):
     text, *rest = read(chunk({"content": "a", "tool_calls": [junk]})).parts
     assert text == Text(text="a")
     assert rest == ([UnknownPart(native="tool_calls", raw=junk)] if junk else [])

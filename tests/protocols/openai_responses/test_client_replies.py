@@ -64,7 +64,7 @@ def test_ids_made_here_differ_from_reply_to_reply_and_are_the_same_for_the_same_
     assert not set(ids("resp_1")) & set(ids("resp_2"))
 
 
-def test_usage_is_there_even_if_nobody_counted():
+def test_usage_is_present_even_if_it_is_unknown():
     """opencode asks again without end where it is missing."""
     usage = stream(Finished("stop"))[-1]["response"]["usage"]
     assert usage == {

@@ -136,7 +136,7 @@ def test_a_final_response_without_output_takes_nothing_away():
     assert reply.error is None
 
 
-def test_the_event_s_name_may_stand_in_either_place():
+def test_the_events_name_is_read_from_either_place():
     delta: dict[str, Any] = {"type": "response.output_text.delta", "delta": "Hi"}
     events = [CREATED, delta, completed()]
     assert streamed(*events, names=False).text == "Hi"
@@ -162,7 +162,7 @@ def test_an_index_out_of_all_proportion_costs_nothing():
     assert streamed(CREATED, event | {"delta": "a"}, completed()).thinking == "a"
 
 
-def test_what_nobody_knows_is_passed_over_and_unknown_items_are_kept():
+def test_unknown_events_are_ignored_and_unknown_items_are_kept():
     item = {"type": "hologram", "id": "h_1", "rays": 3}
     reply = streamed(
         CREATED,
@@ -221,7 +221,7 @@ def test_a_stream_that_just_stops_is_incomplete_and_its_open_call_is_none():
     assert (reply.text, reply.tool_calls) == ("Hi", [])
 
 
-def test_a_dialect_may_end_its_streams_without_a_word():
+def test_a_dialect_may_end_its_streams_without_a_last_event():
     event = {"type": "response.output_text.delta", "delta": "Hi"}
     reply = streamed(CREATED, event, dialect=Dialect(ends_without_finish=True))
     assert reply.error is None
@@ -286,7 +286,7 @@ def test_an_error_in_a_200_is_an_error():
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"choices": []}', b"null"])
-def test_what_is_no_response_is_malformed(body):
+def test_a_body_that_is_not_a_response_is_malformed(body):
     assert isinstance(collect(RESPONSES.parse_reply(body, PLAIN)).error, MalformedReply)
 
 

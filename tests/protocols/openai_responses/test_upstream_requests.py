@@ -186,7 +186,7 @@ def test_a_document_without_a_name_gets_one_that_tells_its_kind():
     }
 
 
-def test_what_an_assistant_drew_goes_back_in_a_user_message():
+def test_an_image_of_the_assistant_is_sent_in_a_user_message():
     drawn = Turn("assistant", [Media(kind="image", data="AAAA", media_type="image/png", origin=Provenance("google"))])
     items = asked(user("Draw"), drawn, user("Bluer")).body["input"]
     assert [item["role"] for item in items] == ["user", "user", "user"]
@@ -200,13 +200,13 @@ def test_citations_of_another_protocol_are_reported():
 
 
 @pytest.mark.parametrize("setting", ["stop", "n", "modalities"])
-def test_what_responses_cannot_promise_is_refused_by_name(setting):
+def test_a_setting_that_responses_does_not_support_is_refused_by_name(setting):
     value: Any = {"stop": ["x"], "n": 2, "modalities": ["audio"]}[setting]
     with pytest.raises(Unsupported, match=f"`{setting}`"):
         asked(user("Hi"), **{setting: value})
 
 
-def test_what_only_tunes_is_left_out_and_reported():
+def test_an_unsupported_tuning_setting_is_left_out_and_reported():
     call = asked(user("Hi"), seed=1, top_k=3)
     assert {warning.setting for warning in call.warnings} == {"seed", "top_k"}
     assert "seed" not in call.body
@@ -387,6 +387,6 @@ def test_an_envelope_restores_the_state_of_thinking_of_a_call_and_of_a_text():
     assert [part for turn in conversation.turns for part in turn.parts] == parts
 
 
-def test_a_damaged_envelope_is_no_reason_to_fail():
+def test_a_damaged_envelope_does_not_fail_the_request():
     conversation = parsed(input=[{"type": "reasoning", "summary": [], "encrypted_content": "modelbay1.google.x.y.!!"}])
     assert len(conversation.turns) == 1
