@@ -28,7 +28,8 @@ from modelbay.hints import OF_A_MANIFEST, ROWS
 from modelbay.providers import presets
 from modelbay.providers.own_vendors import LOGIN_KEYS, VENDOR_KEYS
 from modelbay.providers.presets import NAMES, Preset
-from modelbay.simulator import brain, faults, login_server, simulated_models
+from modelbay.serving import routes
+from modelbay.simulator import brain, faults, login_server, other_apis, simulated_models
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 GENERATED = "\nThis page is generated from the code by `make docs`.\n"
@@ -400,6 +401,12 @@ def simulator() -> str:
     for one in simulated_models.SimulatedModels().by_id.values():
         can = ", ".join(name for name, yes in one.model.capabilities.items() if yes)
         text += _row(f"`{one.id}`", f"{one.context:,}", can)
+    text += "\n## Other APIs\n\nAll models answer these requests too.\n\n| request | response |\n|---|---|\n"
+    for action, effect in {**other_apis.ABOUT, **{name: api.__doc__ for name, api in other_apis.APIS.items()}}.items():
+        paths = [
+            f"`{row.methods[0]} /v1{row.path}`" for row in routes.ROWS if row.action == action and "/v1" in row.versions
+        ]
+        text += _row(", ".join(dict.fromkeys(paths)), (effect or "").strip().removesuffix("."))
     asked = (faults.__doc__ or "").split("\n\n")[1].replace("\n", " ").partition(" A fault is")[0]
     text += f"\n## Faults\n\n{asked} An argument follows `=`.\n\n| fault | effect (N is the argument) |\n|---|---|\n"
     text += "".join(_row(f"`{name}`", kind.text) for name, kind in faults.FAULTS.items())

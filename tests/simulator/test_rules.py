@@ -53,7 +53,8 @@ def test_chat_requires_a_result_for_every_call(sim: Simulator, messages: Any, me
     ("change", "message"),
     [
         ({"response_format": {"type": "json_object"}}, "'messages' must contain the word 'json' in some form"),
-        ({"n": 2}, "'n' must be 1"),
+        ({"n": 129}, "Invalid 'n': must be between 1 and 128"),
+        ({"top_logprobs": 2}, "'top_logprobs' is only allowed when 'logprobs' is enabled."),
         ({"stream_options": {"include_usage": True}}, "'stream_options' parameter is only allowed when 'stream'"),
         ({"model": ""}, "you must provide a model parameter"),
         (

@@ -1,6 +1,9 @@
 """Small response bodies of each protocol that are not a model's reply, which the codecs render."""
 
+from hashlib import blake2b
+
 from modelbay.conversation import Extra
+from modelbay.json_text import encode
 
 
 def token_count(protocol: str, tokens: int) -> Extra:
@@ -12,3 +15,34 @@ def token_count(protocol: str, tokens: int) -> Extra:
             details = [{"modality": "TEXT", "tokenCount": tokens}]
             return {"totalTokens": tokens, "promptTokensDetails": details}
     return {"input_tokens": tokens}
+
+
+_PREFIXES = {
+    "message": "msg", "function_call": "fc", "function_call_output": "fco", "reasoning": "rs", "custom_tool_call": "ctc",
+    "custom_tool_call_output": "ctco",
+}  # fmt: skip
+"""Prefixes of the IDs of items of Responses, by type."""
+
+
+def listed_item(item: Extra) -> Extra:
+    """An input item of Responses as lists contain it: with an ID and a type, and a message with a list of contents."""
+    kind = item.get("type") or "message"
+    digest = blake2b(encode(item), digest_size=16).hexdigest()
+    listed = {"id": f"{_PREFIXES.get(kind, 'item')}_{digest}", "type": kind, **item}
+    if kind == "message":
+        listed.setdefault("status", "completed")
+        if isinstance(item.get("content"), str):
+            text = "output_text" if item.get("role") == "assistant" else "input_text"
+            listed["content"] = [{"type": text, "text": item["content"]}]
+    return listed
+
+
+def input_page(items: list[Extra], limit: int, order: str, after: str | None) -> Extra:
+    """One page of a list of input items. An unknown `after` gives an empty page."""
+    found = list(reversed(items)) if order == "desc" else items
+    if after is not None:
+        places = [index for index, item in enumerate(found) if item["id"] == after]
+        found = found[places[0] + 1 :] if places else []
+    page = found[:limit]
+    ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": None, "last_id": None}
+    return {"object": "list", "data": page, **ends, "has_more": len(found) > limit}

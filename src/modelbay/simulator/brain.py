@@ -9,12 +9,13 @@ their results. Words in the prompt control it:
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from zlib import crc32
 
 import msgspec
 from msgspec import Struct
 
-from modelbay.conversation import AnyPart, Conversation, Reasoning, Refusal, Text, Thinking, Tool, ToolCall
+from modelbay.conversation import AnyPart, Conversation, Extra, Reasoning, Refusal, Text, Thinking, Tool, ToolCall
 from modelbay.events import Event, FinishReason, UsageReported
 from modelbay.protocols.assembly import Assembly
 from modelbay.simulator.examples import example
@@ -47,17 +48,31 @@ class SimulatedReply(Struct):
     stop_sequence: str | None = None
     unseen: int = 0
     """Tokens of hidden thinking."""
+    top_logprobs: int | None = None
+    """The number of alternatives for each token; None if log probabilities were not requested."""
 
-    def usage(self, prompt: Usage) -> Usage:
-        return with_output(prompt, self.parts, self.unseen)
+    def usage(self, prompt: Usage, others: "Sequence[SimulatedReply]" = ()) -> Usage:
+        """The usage of the whole exchange. `others`: the other choices."""
+        replies = (self, *others)
+        parts = [part for reply in replies for part in reply.parts]
+        return with_output(prompt, parts, sum(reply.unseen for reply in replies))
 
 
 def answer(
-    conversation: Conversation, facts: SimulatedModel, traits: ProtocolTraits, secret: bytes = SECRET
+    conversation: Conversation,
+    facts: SimulatedModel,
+    traits: ProtocolTraits,
+    secret: bytes = SECRET,
+    choice: int = 1,
 ) -> SimulatedReply:
+    """`choice`: the number of the reply, if the request asked for several."""
     reading = read(conversation)
     prefix = Prefix.of(conversation, traits.protocol, secret)
     result = _reply(conversation, reading, facts)
+    if choice > 1 and conversation.settings.output_format is None:
+        for part in result.parts[-1:]:
+            if type(part) is Text:
+                part.text += f" This is choice {choice}."
     thought = thinks(conversation, facts)
     if thought:
         _add_thinking(result, conversation, reading, traits)
@@ -69,23 +84,27 @@ def answer(
     for index, part in enumerate(result.parts):
         if (start := traits.item_ids.get(_tag(part))) is not None:
             part.item_id = f"{start}{_id_middle(prefix, thought=thought)}{index:02}"
+    if conversation.settings.logprobs:
+        result.top_logprobs = conversation.settings.top_logprobs or 0
     return result
 
 
-def events(answer: SimulatedReply, id: str, model: str, usage: Usage, created: int) -> Iterator[Event]:
-    """The events of the reply, one per word."""
+def events(
+    answer: SimulatedReply, id: str, model: str, usage: Usage, created: int, others: Sequence[SimulatedReply] = ()
+) -> Iterator[Event]:
+    """The events of the reply, one per word. `others`: the other choices, whose output is counted too."""
     assembly = Assembly()
     yield UsageReported(msgspec.structs.replace(usage, output=0, reasoning=None))
     assembly.start(id, model, {"created": created})
     yield from assembly.take()
     for part in answer.parts:
-        yield from _stream(part, assembly)
-    assembly.usage = answer.usage(usage)
+        yield from _stream(part, assembly, answer.top_logprobs)
+    assembly.usage = answer.usage(usage, others)
     assembly.finish(answer.finish, stop_sequence=answer.stop_sequence)
     yield from assembly.take()
 
 
-def _stream(part: AnyPart, assembly: Assembly) -> Iterator[Event]:
+def _stream(part: AnyPart, assembly: Assembly, top_logprobs: int | None) -> Iterator[Event]:
     bare: AnyPart
     match part:
         case Text() | Refusal():
@@ -105,11 +124,25 @@ def _stream(part: AnyPart, assembly: Assembly) -> Iterator[Event]:
     opaque, bare.opaque = part.opaque, bare.opaque if type(part) is ToolCall else None
     key = assembly.open(bare)
     for piece in pieces(text):
-        assembly.add(key, piece)
+        logprobs = [_logprob(piece, top_logprobs)] if top_logprobs is not None and type(part) is Text else None
+        assembly.add(key, piece, logprobs=logprobs)
         yield from assembly.take()
     assembly.part(key).opaque = opaque
     assembly.end(key)
     yield from assembly.take()
+
+
+def _logprob(token: str, alternatives: int) -> Extra:
+    """The log probability of a word, which depends on the word alone, in OpenAI's form. Words are the simulator's tokens."""
+    place = crc32(token.encode())
+    chance = -(place % 1_000) / 1_000
+    others = [f" {_LOREM[(place + step) % len(_LOREM)]}" for step in range(1, alternatives)]
+    top = [_token(token, chance), *(_token(other, chance - step) for step, other in enumerate(others, 1))]
+    return {**_token(token, chance), "top_logprobs": top[:alternatives]}
+
+
+def _token(text: str, logprob: float) -> Extra:
+    return {"token": text, "logprob": round(logprob, 3), "bytes": list(text.encode())}
 
 
 def pieces(text: str) -> Iterator[str]:

@@ -85,9 +85,14 @@ def ending_in(word: str, path: tuple[str | int, ...]) -> Callable[[dict[str, Any
 
 def rewritten(steps: Iterator[Step], change: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> Iterator[Step]:
     """The steps of a stream with each event changed."""
+    for step in steps:
+        yield rewritten_bytes(step, change) if isinstance(step, bytes) else step
+
+
+def rewritten_bytes(data: bytes, change: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> bytes:
+    """Whole events of a stream, each changed."""
 
     def written(found: re.Match[bytes]) -> bytes:
         return b"\n\n".join([b"data: " + msgspec.json.encode(chunk) for chunk in change(decode(found[1]))])
 
-    for step in steps:
-        yield _DATA.sub(written, step) if isinstance(step, bytes) else step
+    return _DATA.sub(written, data)

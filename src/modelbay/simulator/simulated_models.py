@@ -9,6 +9,8 @@ from modelbay.model import Capability, Cost, Model
 
 CREATED = 1_767_225_600
 """Release date of the simulator's models: 2026-01-01."""
+DEFAULT = "sim-1"
+"""The model for requests that need not name one."""
 EFFORTS = ["low", "medium", "high"]
 
 

@@ -5,7 +5,6 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from email import message_from_bytes
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
@@ -21,12 +20,16 @@ from modelbay.serving.model_lists import ModelList
 from modelbay.serving.replies import token_count
 from modelbay.serving.routes import MOUNTS, ROWS, Action, ListForm, Route, RouteRow, RouteTable, list_form, protocol_of
 from modelbay.simulator import brain, error_messages, faults, login_server, responses
+from modelbay.simulator.embeddings import google_embeddings, openai_embeddings
+from modelbay.simulator.form_fields import FormFields, form_of, is_form
 from modelbay.simulator.login_server import LoginServer, managed_form
+from modelbay.simulator.other_apis import APIS, ApiRequest
 from modelbay.simulator.request_rules import CheckedRequest, check
 from modelbay.simulator.responses import SimulatedResponse
 from modelbay.simulator.signatures import SECRET
 from modelbay.simulator.simulated_exchange import SimulatedExchange
-from modelbay.simulator.simulated_models import CREATED, SimulatedModel, SimulatedModels
+from modelbay.simulator.simulated_models import CREATED, DEFAULT, SimulatedModel, SimulatedModels
+from modelbay.simulator.stored_responses import PROTOCOL, StoredResponses, compacted
 from modelbay.simulator.token_counts import PromptCache, prompt_tokens
 from modelbay.simulator.traits import TRAITS, ProtocolTraits
 
@@ -84,7 +87,7 @@ class SimulatedProvider:
         self.settings = settings
         self.models = SimulatedModels.with_aliases(settings.aliases)
         self.reset()
-        self._actions: dict[Action, Callable[[Incoming, Route, ProtocolTraits], Outcome]] = {
+        self._actions: dict[str, Callable[[Incoming, Route, ProtocolTraits], Outcome]] = {
             "generate": self._generate,
             "count": self._count,
             "models": self._models,
@@ -92,6 +95,10 @@ class SimulatedProvider:
             "model_info": self._models,
             "api_json": self._models,
             "registry": self._models,
+            "embed": self._embed,
+            **dict.fromkeys(APIS, self._other),
+            **dict.fromkeys(("retrieve", "delete", "input_items", "cancel"), self._stored_response),
+            "compact": self._compact,
             "upload": self._upload,
             "managed": self._managed,
             "device": self._log_in,
@@ -103,7 +110,8 @@ class SimulatedProvider:
         }
 
     def reset(self) -> None:
-        """Clears the prompt cache, the counts of faults, uploaded files and logins."""
+        """Clears the prompt cache, the counts of faults, stored responses, uploaded files and logins."""
+        self._stored = StoredResponses()
         self._cache = PromptCache()
         self._happened: Counter[str] = Counter()
         self._files: dict[str, int] = {}
@@ -124,7 +132,7 @@ class SimulatedProvider:
                 raise error_messages.bad_request(protocol, "Resource not found", code="404", status=404)
             outcome = self._actions[route.action](incoming, route, traits)
             if route.action != "generate":
-                self._apply_fault(outcome, incoming, traits)
+                self._apply_fault(outcome, incoming, traits, (outcome.model or "").partition("!")[2])
         except ModelbayError as error:
             outcome.answer = responses.whole(*codec(protocol).render_error(error))
         outcome.answer.headers.setdefault(traits.request_id, f"req_{uuid4().hex[:24]}")
@@ -158,19 +166,29 @@ class SimulatedProvider:
         named = conversation.model or ""
         conversation.model, _, spec = named.partition("!")
         facts = self._facts(conversation.model, traits)
-        check(CheckedRequest(conversation, facts, traits, call, self._files.keys(), self.settings.secret))
+        secret, stored = self.settings.secret, self._stored
+        check(CheckedRequest(conversation, facts, traits, call, self._files.keys(), secret, stored.has_reasoning))
+        replies = [
+            brain.answer(conversation, facts, traits, secret, choice)
+            for choice in range(1, (conversation.settings.n or 1) + 1)
+        ]
         exchange = SimulatedExchange(
             conversation=conversation,
             codec=speaker,
             traits=traits,
-            reply=brain.answer(conversation, facts, traits, self.settings.secret),
+            reply=replies[0],
             usage=self._cache.count(conversation, facts.id, traits),
             id=f"{traits.reply_id}{uuid4().hex[:24]}",
             created=int(time.time()),
             pace=self.settings.pace,
+            others=replies[1:],
         )
+        if traits.protocol == PROTOCOL:
+            exchange.echo = stored.echo(call.body)
         outcome = Outcome(exchange.answer(), traits.protocol, named)
         self._apply_fault(outcome, incoming, traits, spec, exchange)
+        if outcome.fault is None and exchange.echo.get("store"):
+            stored.keep(exchange, call.body)
         return outcome
 
     def _apply_fault(
@@ -199,6 +217,8 @@ class SimulatedProvider:
 
     def _call(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Call:
         body = self._body(incoming, traits)
+        if traits.protocol == PROTOCOL:
+            body = self._stored.resolved(body)
         return Call(incoming.target, body, incoming.headers, stream=bool(route.stream or body.get("stream")))
 
     def _conversation(self, call: Call, route: Route, traits: ProtocolTraits, speaker: Codec) -> Conversation:
@@ -236,6 +256,47 @@ class SimulatedProvider:
             raise error_messages.unknown_model(traits.protocol, model or "")
         return facts
 
+    def _embed(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
+        body = self._body(incoming, traits)
+        named, facts = self._named(route, body, traits)
+        embedded = google_embeddings(body) if traits.protocol == "google" else openai_embeddings(body, facts.id)
+        return _json(embedded, traits, named)
+
+    def _other(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
+        """The APIs besides conversations. Their requests may be forms, because they contain files."""
+        kind = incoming.headers.get("content-type", "")
+        fields = form_of(kind, incoming.body) if is_form(kind) else FormFields(self._body(incoming, traits))
+        if route.action == "moderations":
+            fields.values.setdefault("model", DEFAULT)
+        named, facts = self._named(route, fields.values, traits)
+        request = ApiRequest(route.path, fields, facts, facts.id, uuid4().hex[:24], int(time.time()))
+        return Outcome(APIS[route.action](request), traits.protocol, named)
+
+    def _named(self, route: Route, body: Extra, traits: ProtocolTraits) -> tuple[str, SimulatedModel]:
+        """The model's name in a request, which may end in a fault, and the model."""
+        named = str(route.model or body.get("model") or "")
+        return named, self._facts(named.partition("!")[0], traits)
+
+    def _stored_response(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
+        match route.action:
+            case "delete":
+                return _json(self._stored.delete(route.id), traits)
+            case "input_items":
+                return _json(self._stored.input_items(route.id, incoming.query), traits)
+            case "cancel":
+                return _json(self._stored.cancel(route.id), traits)
+        stored = self._stored.find(route.id)
+        if dict(parse_qsl(incoming.query)).get("stream") == "true":
+            exchange = stored.exchange
+            return Outcome(exchange.streamed(exchange.render(exchange.events())), traits.protocol)
+        return _json(stored.body, traits)
+
+    def _compact(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
+        call = self._call(incoming, route, traits)
+        conversation = self._conversation(call, route, traits, codec(traits.protocol))
+        self._facts(conversation.model, traits)
+        return _json(compacted(call.body, prompt_tokens(conversation), int(time.time())), traits, conversation.model)
+
     def _count(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
         call = self._call(incoming, route, traits)
         conversation = self._conversation(call, route, traits, codec(traits.protocol))
@@ -244,23 +305,19 @@ class SimulatedProvider:
 
     def _upload(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
         """Stores a file as Moonshot does. A conversation then refers to it as `ms://<id>`."""
-        head = b"content-type: " + incoming.headers.get("content-type", "").encode() + b"\r\n\r\n"
-        form = message_from_bytes(head + incoming.body)
-        fields = {part.get_param("name", header="content-disposition"): part for part in form.walk()}
-        file, purpose = fields.get("file"), fields.get("purpose")
+        form = form_of(incoming.headers.get("content-type", ""), incoming.body)
+        file, purpose = form.files.get("file"), form.values.get("purpose")
         if file is None or purpose is None:
             raise error_messages.bad_request(traits.protocol, "file and purpose are required", param="file")
-        data = file.get_payload(decode=True)
-        size = len(data) if isinstance(data, bytes) else 0
         id = f"file-{uuid4().hex[:24]}"
-        self._files[id] = size
+        self._files[id] = len(file.data)
         said = {
             "id": id,
             "object": "file",
-            "bytes": size,
+            "bytes": len(file.data),
             "created_at": int(time.time()),
-            "filename": file.get_filename(),
-            "purpose": str(purpose.get_payload()).strip(),
+            "filename": file.name,
+            "purpose": purpose,
             "status": "ok",
         }
         return _json(said, traits)
@@ -300,8 +357,8 @@ class SimulatedProvider:
         return Outcome(answer, traits.protocol)
 
 
-def _json(body: Extra, traits: ProtocolTraits) -> Outcome:
-    return Outcome(responses.whole(200, msgspec.json.encode(body)), traits.protocol)
+def _json(body: Extra, traits: ProtocolTraits, model: str | None = None) -> Outcome:
+    return Outcome(responses.whole(200, msgspec.json.encode(body)), traits.protocol, model)
 
 
 def _origin(incoming: Incoming) -> str:

@@ -23,10 +23,11 @@ Rule = Callable[[CheckedRequest], None]
 
 RULES: dict[str, tuple[Rule, ...]] = {
     "openai_chat": (
-        everyone.wants_one_choice,
+        everyone.limits_choices,
         limits.of_openai,
         openai_chat.spells_max_tokens,
         openai_chat.streams_with_its_options,
+        openai_chat.counts_alternatives,
         parts.are_known,
         parts.images_are_the_users,
         names.of_openai,
@@ -43,7 +44,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         fields.are_known,
         limits.of_openai,
         openai_responses.wants_input,
-        openai_responses.keeps_no_state,
+        openai_responses.keeps_no_conversations,
         schemas.openai_accepts,
         parts.are_known,
         names.of_openai,
@@ -76,7 +77,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "google": (
         fields.are_known,
-        everyone.wants_one_choice,
+        everyone.limits_choices,
         parts.are_known,
         names.of_gemini,
         names.are_unique,

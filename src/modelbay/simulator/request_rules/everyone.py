@@ -12,9 +12,13 @@ def fits_the_context(request: CheckedRequest) -> None:
         raise overflow(request.traits.protocol, count, request.facts.context)
 
 
-def wants_one_choice(request: CheckedRequest) -> None:
-    if (request.conversation.settings.n or 1) != 1:
-        refuse(request, "Only one choice is supported: 'n' must be 1.", "n", "invalid_value")
+_CHOICES = {"openai_chat": 128, "google": 8}
+
+
+def limits_choices(request: CheckedRequest) -> None:
+    count, most = request.conversation.settings.n, _CHOICES[request.traits.protocol]
+    if count is not None and not 1 <= count <= most:
+        refuse(request, f"Invalid 'n': must be between 1 and {most}, but is {count}.", "n", "invalid_value")
 
 
 _UNSEEN = {

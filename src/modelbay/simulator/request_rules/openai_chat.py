@@ -38,6 +38,12 @@ def streams_with_its_options(request: CheckedRequest) -> None:
         )
 
 
+def counts_alternatives(request: CheckedRequest) -> None:
+    settings = request.conversation.settings
+    if settings.top_logprobs is not None and not settings.logprobs:
+        refuse(request, "'top_logprobs' is only allowed when 'logprobs' is enabled.", "top_logprobs", "invalid_value")
+
+
 def finds_its_files(request: CheckedRequest) -> None:
     """A URL `ms://…` must refer to a file that was uploaded to Moonshot."""
     for _, turn in request.messages:

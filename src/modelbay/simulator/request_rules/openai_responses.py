@@ -30,7 +30,7 @@ def keeps_reasoning_items(request: CheckedRequest) -> None:
         item = part.item_id or ""
         if type(part) is Thinking:
             reasoned.add(_group(item))
-            if part.opaque is None and part.origin is None and not stored:
+            if part.opaque is None and part.origin is None and not stored and not request.has_reasoning(item):
                 raise bad_request(
                     request.traits.protocol,
                     f"Item with id '{item}' not found. Items are not persisted when `store` is set to false. Try again with "
@@ -71,14 +71,7 @@ def wants_input(request: CheckedRequest) -> None:
         )
 
 
-def keeps_no_state(request: CheckedRequest) -> None:
+def keeps_no_conversations(request: CheckedRequest) -> None:
     state = request.conversation.settings.state or {}
-    if (id := state.get("previous_response_id")) is not None:
-        refuse(
-            request,
-            f"Previous response with id '{id}' not found.",
-            "previous_response_id",
-            "previous_response_not_found",
-        )
     if (id := state.get("conversation")) is not None:
         refuse(request, f"Conversation with id '{id}' not found.", "conversation")

@@ -1,6 +1,6 @@
 """A request as the rules check it."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,6 +25,8 @@ class CheckedRequest(Struct):
     files: Collection[str] = ()
     """The IDs of uploaded files."""
     secret: bytes = SECRET
+    has_reasoning: Callable[[str], bool] = lambda id: False
+    """Whether an item with the model's reasoning is stored, by its ID."""
 
     @property
     def messages(self) -> list[tuple[int, Turn]]:

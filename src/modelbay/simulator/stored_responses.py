@@ -1,0 +1,147 @@
+"""The responses of the Responses API that the provider stores: `previous_response_id`, item references, and their own paths."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from hashlib import blake2b
+from urllib.parse import parse_qsl
+
+from msgspec import Struct
+
+from modelbay.conversation import Extra, Json
+from modelbay.errors import ProviderError
+from modelbay.json_text import decode, encode
+from modelbay.serving.replies import input_page, listed_item
+from modelbay.simulator.error_messages import bad_request
+from modelbay.simulator.simulated_exchange import SimulatedExchange
+
+PROTOCOL = "openai_responses"
+_STORED = 1_024
+"""Maximum number of stored responses."""
+_SUMMARY = 16
+"""Tokens of a compaction item."""
+
+
+class StoredResponse(Struct):
+    exchange: SimulatedExchange
+    input: list[Extra]
+    """All items that the response was generated from, with those of earlier responses."""
+
+    @property
+    def body(self) -> Extra:
+        body: Extra = decode(self.exchange.body())
+        return body
+
+
+class StoredResponses:
+    """The most recent responses, by ID."""
+
+    def __init__(self) -> None:
+        self._by_id: OrderedDict[str, StoredResponse] = OrderedDict()
+
+    def resolved(self, body: Extra) -> Extra:
+        """A request body with the stored items that it refers to.
+
+        Raises:
+            ProviderError: the previous response is not stored.
+        """
+        previous, items = body.get("previous_response_id"), _items(body.get("input"))
+        if previous is None and not any(_is_reference(item) for item in items):
+            return body
+        items = [self._item(item["id"]) or item if _is_reference(item) else item for item in items]
+        return {**body, "input": [*self._history(previous), *items]}
+
+    def _item(self, id: Json) -> Extra | None:
+        for stored in reversed(self._by_id.values()):
+            for item in stored.body["output"]:
+                if item["id"] == id:
+                    return item  # type: ignore[no-any-return]
+            for item in stored.input:
+                if listed_item(item)["id"] == id:
+                    return item
+        return None
+
+    def _history(self, id: Json) -> list[Extra]:
+        if id is None:
+            return []
+        stored = self._by_id.get(str(id))
+        if stored is None:
+            raise bad_request(
+                PROTOCOL,
+                f"Previous response with id '{id}' not found.",
+                param="previous_response_id",
+                code="previous_response_not_found",
+            )
+        return [*stored.input, *stored.body["output"]]
+
+    def echo(self, body: Extra) -> Extra:
+        """Fields of a request that its response repeats."""
+        return {"store": body.get("store") is not False, "previous_response_id": body.get("previous_response_id")}
+
+    def keep(self, exchange: SimulatedExchange, body: Extra) -> None:
+        """Stores a response. `body`: the resolved request."""
+        self._by_id[exchange.id] = StoredResponse(exchange, _items(body.get("input")))
+        while len(self._by_id) > _STORED:
+            self._by_id.popitem(last=False)
+
+    def has_reasoning(self, id: str) -> bool:
+        """Whether an item with the model's reasoning is stored. A request may contain it without its content."""
+        return any(part.item_id == id for stored in self._by_id.values() for part in stored.exchange.reply.parts)
+
+    def find(self, id: str | None) -> StoredResponse:
+        stored = self._by_id.get(id or "")
+        if stored is None:
+            raise _missing(id)
+        return stored
+
+    def delete(self, id: str | None) -> Extra:
+        if self._by_id.pop(id or "", None) is None:
+            raise _missing(id)
+        return {"id": id, "object": "response", "deleted": True}
+
+    def input_items(self, id: str | None, query: str) -> Extra:
+        """One page of the items that a response was generated from."""
+        asked: Mapping[str, str] = dict(parse_qsl(query))
+        limit, order = asked.get("limit", "20"), asked.get("order", "desc")
+        if not limit.isdigit() or not 1 <= int(limit) <= 100:
+            raise bad_request(PROTOCOL, "Invalid 'limit': must be between 1 and 100.", param="limit")
+        return input_page([listed_item(item) for item in self.find(id).input], int(limit), order, asked.get("after"))
+
+    def cancel(self, id: str | None) -> Extra:
+        self.find(id)
+        raise bad_request(PROTOCOL, "Cannot cancel a synchronous response.")
+
+
+def compacted(body: Extra, tokens: int, created: int) -> Extra:
+    """A compacted conversation: the messages of the user, and one item that replaces the others. `body`: the resolved request."""
+    items = _items(body.get("input"))
+    kept = [listed_item(item) for item in items if item.get("role") == "user"]
+    digest = blake2b(encode(items), digest_size=16).hexdigest()
+    summary = {"id": f"cmp_{digest}", "type": "compaction", "encrypted_content": f"compacted-{digest}"}
+    return {
+        "id": f"resp_{digest}",
+        "object": "response.compaction",
+        "created_at": created,
+        "output": [*kept, summary],
+        "usage": {
+            "input_tokens": tokens,
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "output_tokens": _SUMMARY,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": tokens + _SUMMARY,
+        },
+    }
+
+
+def _missing(id: str | None) -> ProviderError:
+    return bad_request(PROTOCOL, f"Response with id '{id}' not found.", status=404)
+
+
+def _is_reference(item: Extra) -> bool:
+    return item.get("type") == "item_reference" and "id" in item
+
+
+def _items(given: Json) -> list[Extra]:
+    """The items of an input, which may be a text."""
+    if isinstance(given, str):
+        return [{"type": "message", "role": "user", "content": given}]
+    return [item for item in given if isinstance(item, dict)] if isinstance(given, list) else []
