@@ -1,5 +1,6 @@
 """Titles and hints of errors by operation, class and face."""
 
+import ast
 import pickle
 import re
 import shlex
@@ -9,12 +10,13 @@ from typing import get_args
 import click
 import pytest
 
+import modelbay as modelbay_package
 from modelbay import errors, secrecy
 from modelbay.cli import modelbay
 from modelbay.dialect import PLAIN
 from modelbay.errors import ModelbayError, Operation
 from modelbay.events import Failed
-from modelbay.hints import OPERATIONS, ROWS, About, Face, explain, title
+from modelbay.hints import CLAUSE, COMMAND, OPERATIONS, PASS_KEY, ROWS, WITH_KEY, About, Face, explain, title
 from modelbay.protocols.codec import codec
 from modelbay.protocols.failures import unreadable
 from modelbay.storage.paths import config_file
@@ -179,6 +181,48 @@ def test_an_error_explained_for_a_program_is_explained_again_for_the_app() -> No
     assert str(explain(error, About(face="command")).hint).startswith("take another one")
 
 
+SOURCE = Path(modelbay_package.__file__).parent
+
+
+def raised() -> list[str]:
+    """The hints that the code below the command line raises, with `X` for each value."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in SOURCE.rglob("*.py") if path.parent.name != "cli"]
+    found: list[str] = []
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.keyword) and node.arg == "hint":
+            found += texts(node.value)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith(".hint"):
+            found += texts(node.value)
+    return sorted(set(found))
+
+
+def texts(value: ast.expr) -> list[str]:
+    match value:
+        case ast.Constant(value=str(text)):
+            return [text]
+        case ast.JoinedStr():
+            return ["".join(str(one.value) if isinstance(one, ast.Constant) else "X" for one in value.values)]
+        case ast.IfExp():
+            return texts(value.body) + texts(value.orelse)
+    return []
+
+
+@pytest.mark.parametrize("hint", raised())
+def test_the_app_shows_whole_parts_of_a_hint_and_no_fragment(hint: str) -> None:
+    """A part with a command or an option that the app does not have is left out whole."""
+
+    def plain(text: str) -> set[str]:
+        text = PASS_KEY.sub("enter the API key", WITH_KEY.sub("", COMMAND.sub("", text)))
+        return {
+            " ".join(re.sub(r"/(?:login|logout|model|provider)\b", "", part).split()) for part in CLAUSE.split(text)
+        }
+
+    shown = explain(errors.StoreError("no", hint=hint), About(face="app", known=["X"])).hint or ""
+    assert not re.search(r"`modelbay|: modelbay |(?<!\S)--\w", shown)
+    if shown != ROWS[errors.StoreError].fix:  # else no part of it can be followed in the app
+        assert plain(shown) <= plain(hint)
+
+
 @pytest.mark.parametrize(
     ("hint", "app"),
     [
@@ -190,12 +234,16 @@ def test_an_error_explained_for_a_program_is_explained_again_for_the_app() -> No
             "pass --api-key KEY: the provider lists its models only with an API key",
             "enter the API key: the provider lists",
         ),
+        ("pass the API key again with --api-key; make sure it is complete", "pass the API key again; make sure"),
+        ("try again; to add it without its list, pass model IDs with --model ID", "try again"),
+        ("wait for the other modelbay processes to end, then try again", "wait for the other modelbay processes"),
+        ("look at it, or run it (`modelbay provider test acme`)", "look at it, or run it"),
     ],
 )
 def test_the_app_speaks_of_what_it_can_do(hint: str, app: str) -> None:
     shown = explain(errors.ModelbayError("no", hint=hint), About("acme", face="app", known=["acme"])).hint or ""
     assert app in shown
-    assert "modelbay " not in shown
+    assert not shown.endswith("its list") and "modelbay provider" not in shown
 
 
 def test_a_failed_request_names_its_method_and_url_once() -> None:

@@ -79,9 +79,9 @@ class HintRow(NamedTuple):
 
 
 _ENTRY = "[providers.{provider}] in {file}"
-KEY = Act("modelbay key set {provider}", "/provider", _ENTRY)
+KEY = Act("modelbay key set {provider}", "/provider edits {provider}", _ENTRY)
 TEST = Act("modelbay provider test {provider}")
-MOVE = Act("modelbay provider edit {provider} --base-url URL", "/provider", _ENTRY)
+MOVE = Act("modelbay provider edit {provider} --base-url URL", "/provider edits {provider}", _ENTRY)
 SEARCH = Act("modelbay model search {model}", "/model", "Hub.models()")
 LISTED = Act("modelbay model list", "/model", "Hub.models()")
 """Used instead of `SEARCH` if the request named no model."""
@@ -226,8 +226,13 @@ OF_A_MANIFEST: dict[type[ModelbayError], HintRow] = {
     ),
 }
 """Rows for a provider that was added by its manifest: the manifest may be wrong."""
-COMMAND = re.compile(r"`(?:modelbay) (?P<words>[a-z][^`]*)`|\b(?:modelbay) (?P<bare>[^`;]+)")
-"""A command in the hint of an error."""
+COMMAND = re.compile(r"`(?:modelbay) (?P<words>[a-z][^`]*)`|(?<=: )(?:modelbay) (?P<bare>[^`;]+)")
+"""A command in the hint of an error: in backticks, or after a colon."""
+WITH_KEY = re.compile(r" with --api-key(?: [A-Z]+| \"\")?(?=[,;:]|$)")
+PASS_KEY = re.compile(r"\b(?:add|give|pass) --api-key(?: [A-Z]+)?(?=[,;:]|$)")
+"""Options for an API key, which the app's dialogs have a field for."""
+CLAUSE = re.compile(r"; |, or ")
+"""Between parts of a hint of which each can be followed without the others."""
 CUT = "\0"
 """Replaces a command that does not apply."""
 OF_PROVIDERS = (
@@ -288,7 +293,7 @@ def explain(error: ModelbayError, about: About) -> ModelbayError:
     error.manifest = error.manifest or about.manifest
     if error.hint != error.explained:
         error.advice = error.hint  # as raised, or changed by a caller that knows more
-    _name_request(error)
+    name_request(error)
     _shown(error)
     error.hint = error.explained = _hint(error, about)
     return error
@@ -344,7 +349,8 @@ def _at(advice: str, about: About) -> str | None:
         said = match["words"] or match["bare"]
         words = said.split()
         if about.face == "app":
-            return next((slash for start, slash in SLASH if said.startswith(start)), CUT)
+            runs = not any(word.startswith("--") and word != "--api-key" for word in words)
+            return next((slash for start, slash in SLASH if runs and said.startswith(start)), CUT)
         one = next((len(start.split()) for start in OF_PROVIDERS if said.startswith(f"{start} ")), 0)
         try:
             named = split(said)[one] if one and len(words) > one else None
@@ -354,15 +360,20 @@ def _at(advice: str, about: About) -> str | None:
 
     text = COMMAND.sub(put, advice)
     if about.face == "app":
-        text = re.sub(r"\b(?:add|pass|with) --api-key(?: KEY)?", "enter the API key", text)
+        text = PASS_KEY.sub("enter the API key", WITH_KEY.sub("", text))
         text = re.sub(r"(?<!\S)--[a-z][a-z-]*", CUT, text)
-    text = (
-        re.sub(rf"(?:^|; |, or |, | \()[^;,(]*{CUT}[^;,]*", "", text).removeprefix(", or ").removeprefix("; ").strip()
-    )
-    return text or None
+    return _without_cut(text) or None
 
 
-def _name_request(error: ModelbayError) -> None:
+def _without_cut(text: str) -> str:
+    """The parts of a hint that can be followed. A part with a cut is removed whole: the rest of it would be a fragment."""
+    text = re.sub(rf" \([^()]*{CUT}[^()]*\)", "", text)
+    parts, between = CLAUSE.split(text), ["", *CLAUSE.findall(text)]
+    kept = [(before, part) for before, part in zip(between, parts, strict=True) if CUT not in part]
+    return "".join(f"{before if number else ''}{part}" for number, (before, part) in enumerate(kept)).strip()
+
+
+def name_request(error: ModelbayError) -> None:
     """Puts method and URL of a failed request before its message."""
     sent = isinstance(error, TransportError | ProviderError | ReplyError)
     if sent and error.request and error.request not in error.message:

@@ -59,6 +59,8 @@ if TYPE_CHECKING:  # aiohttp is imported only when something is sent
 _MOST_ENDPOINTS = 64
 """Maximum number of endpoints that are kept for a target."""
 USER_AGENT = "modelbay/0.1.0"
+EXCHANGE_SECONDS = 30.0
+"""Timeout in seconds of a request of a login, or for a list of models that no provider serves."""
 
 
 class Connections:
@@ -457,7 +459,7 @@ class ProviderClient:
     ) -> tuple[int, Mapping[str, str], bytes]:
         from modelbay import transport
 
-        limits = transport.Limits(first_byte=30.0, idle=30.0)
+        limits = transport.Limits(first_byte=EXCHANGE_SECONDS, idle=EXCHANGE_SECONDS)
         try:
             async with await self.transport().send(
                 transport.Request(method, url, headers, body, limits, proxy)

@@ -26,6 +26,8 @@ class Page(Struct):
     """Requests without it are rejected."""
     late: bool = False
     """Whether the response is held back until the test ends."""
+    cut: int | None = None
+    """Bytes of the body after which the connection is closed; -1: before the status line."""
 
 
 class Asked(Struct):
@@ -51,6 +53,8 @@ class Site:
         """Removes all pages and recorded requests."""
         self.pages: dict[str, Any] = {}
         """By path and query, or by path: a `Page`, JSON, text, bytes or a status. `SITE` in JSON and text is the site's URL."""
+        self.every: Page | int | None = None
+        """The response to every request, if it is set."""
         self.calls: dict[str, str] = {}
         """The simulator's path for each path that is called."""
         self.model: str | None = None
@@ -80,7 +84,7 @@ class Site:
             assert self.seen.wait_for(lambda: target in self.targets, seconds), f"nobody asked for {target}"
 
     def page(self, target: str) -> Page:
-        found = self.pages.get(target, self.pages.get(target.partition("?")[0]))
+        found = self.pages.get(target, self.pages.get(target.partition("?")[0])) if self.every is None else self.every
         match found:
             case Page():
                 return found
@@ -104,24 +108,14 @@ def site(simulator: Simulator | None = None) -> Iterator[Site]:
 
     class Answering(Handler):
         def do_GET(self) -> None:
-            asked = self._note()
-            page = made.page(self.path)
-            if page.late:
-                made.over.wait(30)
-            if made.refuses(page, self.headers.get("authorization", "").removeprefix("Bearer ")):
-                page = Page(b'{"error": {"message": "who are you?"}}', 401)
-            etag = f'"{sha256(page.body).hexdigest()[:8]}"'
-            if page.status == 200 and self.headers["if-none-match"] == etag:
-                page = Page(status=304)
-            asked.status = page.status
-            self.answer(page.status, page.body, {**JSON, "etag": etag, **page.headers})
+            self._send(made.page(self.path), self._note())
 
         def do_POST(self) -> None:
             body = self.body()
-            self._note(body)
+            asked = self._note(body)
             path, _, query = self.path.partition("?")
             if path not in made.calls or made.simulator is None:
-                self.answer(made.missing, NOTHING, {"content-type": "text/html"})
+                self._send(made.page(self.path), asked)
                 return
             if made.model is not None:
                 body = msgspec.json.encode({**msgspec.json.decode(body), "model": made.model})
@@ -136,6 +130,29 @@ def site(simulator: Simulator | None = None) -> Iterator[Site]:
                 self.end_headers()
                 while piece := answer.read1():
                     self.wfile.write(piece)
+
+        def _send(self, page: Page, asked: Asked) -> None:
+            if page.late:
+                made.over.wait(30)
+            if made.refuses(page, self.headers.get("authorization", "").removeprefix("Bearer ")):
+                page = Page(b'{"error": {"message": "who are you?"}}', 401)
+            etag = f'"{sha256(page.body).hexdigest()[:8]}"'
+            if page.status == 200 and self.headers["if-none-match"] == etag:
+                page = Page(status=304)
+            asked.status = page.status
+            if page.cut is not None:
+                self._break_off(page.body, page.cut)
+            else:
+                self.answer(page.status, page.body, {**JSON, "etag": etag, **page.headers})
+
+        def _break_off(self, body: bytes, after: int) -> None:
+            """Closes the connection in the middle of a response, or before it."""
+            self.close_connection = True
+            if after >= 0:
+                self.send_response(200)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body[:after])
 
         def _note(self, body: bytes = b"") -> Asked:
             headers = {name.lower(): value for name, value in self.headers.items()}

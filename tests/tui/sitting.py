@@ -18,6 +18,8 @@ SECONDS = 60
 the screen."""
 CELL = 12.2
 """The width of a letter in a picture of the screen."""
+PANEL = re.compile(r"│(.*)│")
+"""A line of a dialog."""
 LINE = re.compile(r'<text [^>]*?x="([\d.]+)"[^>]*?y="([\d.]+)"[^>]*?>(.*?)</text>', re.DOTALL)
 
 
@@ -77,6 +79,19 @@ class Sitting:
             assert time.monotonic() < deadline, f"{words} never came; the screen is\n{screen}"
             await self.pilot.pause(0.02)
         return screen
+
+    @property
+    def panel(self) -> str:
+        """The text of the dialog, without its frame and line breaks."""
+        return " ".join(" ".join(PANEL.findall(self.screen)).split())
+
+    async def reads(self, *words: str) -> str:
+        """Waits until all of these texts are in the dialog, also across lines."""
+        deadline = time.monotonic() + SECONDS
+        while not all(word in (text := self.panel) for word in words):
+            assert time.monotonic() < deadline, f"{words} never came; the screen is\n{self.screen}"
+            await self.pilot.pause(0.02)
+        return text
 
     async def sees_no(self, word: str) -> str:
         """Waits until this text is not on the screen."""

@@ -225,6 +225,8 @@ async def test_models_and_headers_are_written_by_hand_where_there_is_no_list(
             await person.presses("down")
             await person.types(f"Bearer {KEY}")
             await person.presses("ctrl+s")
+            await person.reads("Could not list the models of hand", "Enter save")
+            await person.presses("enter")
             await person.sees("Select a model", "hand/sim-1")
             assert written(person)["providers"]["hand"]["custom_headers"] == {"authorization": f"Bearer {KEY}"}
 

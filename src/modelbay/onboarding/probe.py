@@ -24,6 +24,7 @@ from modelbay.errors import (
     PermissionDenied,
     ProviderError,
 )
+from modelbay.hints import name_request
 from modelbay.json_text import decode
 from modelbay.line import ProviderClient
 from modelbay.model import Model
@@ -78,6 +79,7 @@ async def detect(config: Config, made: Draft, named: list[str], catalog: Catalog
         try:
             detected.discovery = await discover(grown, found.provider, line.fetch)
         except ModelbayError as error:
+            name_request(error)
             detected.error = error
         if detected.discovery is not None:
             _take(detected, detected.discovery, found, catalog)

@@ -13,7 +13,7 @@ from modelbay.catalog.summary import counted, facts
 from modelbay.config.changes import WriteResult
 from modelbay.config.edit import Edit, Edited
 from modelbay.config.schema import Config, Table
-from modelbay.errors import ConfigError, ModelbayError, TransportError
+from modelbay.errors import ConfigError, ModelbayError, ProviderError, TransportError
 from modelbay.onboarding import fields, recognition
 from modelbay.onboarding.add import add
 from modelbay.onboarding.choose_models import marked_at_first
@@ -391,7 +391,8 @@ def no_models(detected: Detected) -> ModelbayError | None:
     if detected.refused:
         error.hint = "pass the API key again with --api-key; make sure it is complete"
         return error
-    why = error.advice or "check the URL"
+    later = error.retryable and isinstance(error, ProviderError)
+    why = error.advice or ("try again later" if later else "check the URL")
     error.message = _why(detected)
     error.hint = f"{why}; to add the provider without its list, pass model IDs with --model ID"
     return error

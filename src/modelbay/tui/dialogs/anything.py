@@ -48,5 +48,7 @@ class AddAnything(Form[Added]):
         step = await setup.start(self._what, Given(api_key=self.value("api_key") or None))
         if isinstance(step, SetupQuestion) and step.field == "api_key":
             self.reject("api_key", step.problem or step.missing or "Required")
+            if step.error is not None:
+                raise step.error
         elif (added := await follow(self.app, self._state, setup, step)) is not None:
             self.dismiss(added)

@@ -111,7 +111,8 @@ class PreviewDialog(Dialog[str]):
             named = [*preview.chosen[:NAMED], *["…"] * (len(preview.chosen) > NAMED)]
             of = f" of {len(preview.models):,}" if preview.models else ""
             facts.append(("Models", f"{len(preview.chosen):,}{of}: {', '.join(named)}" if named else f"none{of}"))
-        facts += [("Warning" if note.warns else "Note", note.text) for note in preview.notes]
+        shown = {text for _, text in facts} | {preview.connection.text if preview.connection else ""}
+        facts += [("Warning" if note.warns else "Note", note.text) for note in preview.notes if note.text not in shown]
         width = max((len(label) for label, _ in facts), default=0)
         indent = "\n" + " " * (width + 2)
         lines = [
@@ -129,7 +130,7 @@ def tested(connection: Connection) -> str:
 
 async def follow(app: App[Any], state: AppState, setup: Setup, step: Step, *, quick: bool = False) -> Added | None:
     """Goes through the steps up to the result; None if the user leaves. With `quick`, a preview whose models are chosen is
-    confirmed without being shown.
+    confirmed without being shown, unless the connection failed.
     """
     while True:
         if isinstance(step, Result):
@@ -169,6 +170,7 @@ async def _after_preview(app: App[Any], setup: Setup, preview: Preview, *, quick
     if quick and preview.chooses and not preview.chosen:
         marked = await choose_models(app, preview)
         return await setup.choose(marked) if marked is not None else None
+    quick = quick and (preview.connection is None or preview.connection.error is None)
     wish = "save" if quick else await app.push_screen_wait(PreviewDialog(preview))
     if wish == "save":
         words = f"Writing {counted(len(preview.chosen), 'model')}"
