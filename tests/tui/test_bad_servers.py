@@ -169,7 +169,7 @@ async def test_a_dialog_says_what_failed_and_nothing_is_written(
 
 
 @faults
-async def test_a_local_server_that_fails_is_not_offered_and_one_that_wants_a_key_is(
+async def test_a_local_server_that_fails_is_not_offered_and_one_that_requires_a_key_is(
     home: Path, configured: str, bad: Site, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ):
     known = presets.by_id("ollama")
