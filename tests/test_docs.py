@@ -97,7 +97,8 @@ def is_missing(output: str, blocked: str) -> bool:
 
 
 def runs_until_stopped(line: str) -> bool:
-    return "Ctrl-C" in (called(shlex.split(line, comments=True))[0].help or "")
+    command, arguments = called(shlex.split(line, comments=True))
+    return "Ctrl-C" in (command.help or "") and "--install" not in arguments
 
 
 def is_only_a_name(line: str) -> bool:

@@ -54,6 +54,16 @@ google
   The tool get_weather answered: 18 °C and clear.
   thinking sent back unchanged: accepted
 
+Started the gateway at URL, for programs that speak any protocol
+  client openai_chat, provider openai_responses
+  You asked: Why is the sky blue? I am sim-echo, a simulated model, and this is all I know about it.
+  client openai_responses, provider anthropic
+  You asked: Why is the sky blue? I am sim-echo, a simulated model, and this is all I know about it.
+  client anthropic, provider google
+  You asked: Why is the sky blue? I am sim-echo, a simulated model, and this is all I know about it.
+  client google, provider openai_chat
+  You asked: Why is the sky blue? I am sim-echo, a simulated model, and this is all I know about it.
+
 All 4 protocols passed in 0.0 s
 """)
     assert list(modelbay.home.iterdir()) == []

@@ -13,9 +13,12 @@ from modelbay import threads
 from modelbay.catalog.lookup import Catalog
 from modelbay.cli import terminal
 from modelbay.cli.terminal import CommandFailed
-from modelbay.conversation import Protocol, Text, Tool, ToolResult, Turn, user
+from modelbay.conversation import Conversation, Protocol, Text, Tool, ToolResult, Turn, user
+from modelbay.dialect import PLAIN
 from modelbay.events import Event, PartDelta, PartStarted, Reply, collect
 from modelbay.hub import Hub
+from modelbay.model import Model
+from modelbay.protocols.codec import codec
 from modelbay.simulator import Simulator
 from modelbay.simulator.config_entries import BASES, alias, config_text
 from modelbay.storage.cache import Cache
@@ -24,6 +27,8 @@ KEY = "demo-key"
 QUESTION = "Why is the sky blue?"
 TOOL_QUESTION = "What is the weather in Paris?"
 WEATHER = "18 °C and clear"
+GATEWAY = "\n[gateway]\nstore = false\n"
+"""Nothing is written outside of the temporary folder."""
 TOOL = Tool(
     name="get_weather",
     description="Current weather in a city.",
@@ -37,15 +42,17 @@ def demo(keep: bool) -> None:
     """Show modelbay in action, without an account.
 
     Starts the simulator with a temporary configuration. Over each protocol, lists models, streams an answer and runs a tool for a
-    thinking model. The exit code is 1 if a step fails.
+    thinking model. Then starts the gateway, through which a client of each protocol uses a provider of another. The exit code is 1
+    if a step fails.
     """
     start = perf_counter()
     with Simulator(key=KEY, pace=0.01) as simulator, TemporaryDirectory(prefix="modelbay-") as folder:
         config = Path(folder) / "config.toml"
-        config.write_text(config_text(simulator.url, KEY), encoding="utf-8")
+        config.write_text(config_text(simulator.url, KEY) + GATEWAY, encoding="utf-8")
         _say(f"Started the simulator, a provider on this machine, at {simulator.url}")
         _say(f"Wrote {config} with a provider and a model for each of {len(BASES)} protocols")
         threads.run(_tour(config))
+        _gateway_tour(config)
         _say(f"\nAll {len(BASES)} protocols passed in {perf_counter() - start:.1f} s")
         if keep:
             _keep(simulator, config)
@@ -85,6 +92,48 @@ def _keep(simulator: Simulator, config: Path) -> None:
     _say("\nIts configuration:\n")
     _say(config.read_text(encoding="utf-8"))
     threading.Event().wait()
+
+
+def _gateway_tour(config: Path) -> None:
+    """Each protocol's client, answered by a provider of another protocol."""
+    from modelbay.config.load import load
+    from modelbay.gateway.access_log import AccessLog
+    from modelbay.gateway.app import GatewayApp
+    from modelbay.gateway.clients import ClientKeys
+    from modelbay.gateway.gateway import Gateway
+    from modelbay.gateway.limits import OneProcess
+    from modelbay.serving.server import HttpServer, listen, url_of
+
+    cache = Cache(config.parent / "cache")
+    clients = ClientKeys(config.with_name("clients.json"), cache=cache)
+    key = str(clients.add("demo"))
+    listener = listen("127.0.0.1", 0)
+    url = url_of("127.0.0.1", listener.getsockname()[1])
+    gateway = Gateway(load(config, trusted=True), "127.0.0.1", clients, Catalog(cache))
+    server = HttpServer(GatewayApp(gateway, AccessLog(), OneProcess()), listener, lifespan=True)
+    _say(f"\nStarted the gateway at {url}, for programs that speak any protocol")
+    server.start()
+    try:
+        for client, provider in zip(BASES, [*list(BASES)[1:], next(iter(BASES))], strict=True):
+            _say(f"  client {client}, provider {provider}\n  ", end="")
+            reply = _through(url, key, client, alias(provider))
+            _say(reply.text)
+            _check(reply.finish and reply.usage, f"{client} over {provider}: the answer is not complete")
+    finally:
+        server.stop()
+
+
+def _through(url: str, key: str, protocol: Protocol, model: str) -> Reply:
+    """An answer of the gateway to a client of a protocol."""
+    from urllib.request import Request, urlopen
+
+    of = codec(protocol)
+    call = of.render_request(Conversation([user(QUESTION)], stream=True, include_usage=True), Model(model, ""), PLAIN)
+    base = "" if protocol == "anthropic" else "/v1beta" if protocol == "google" else "/v1"
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    with urlopen(Request(f"{url}{base}{call.path}", call.encode(), headers), timeout=60) as response:
+        parser = of.stream_parser(PLAIN)
+        return collect([*parser.feed(response.read()), *parser.close()])
 
 
 async def _tour(config: Path) -> None:

@@ -71,12 +71,15 @@ class _ClientFile(Struct, forbid_unknown_fields=True):
 class ClientKeys:
     """The clients in a file. Default: the file in modelbay's home."""
 
-    def __init__(self, file: Path | None = None, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, file: Path | None = None, *, cache: Cache | None = None, now: Callable[[], float] = time.time
+    ) -> None:
         folder = home() / "gateway"
         self.file = file or folder / "clients.json"
         self.local_file = self.file.with_name("local-key")
         """The key of the client `local`, readable by its owner only."""
         self._now = now
+        self._cache = cache or Cache()
         self._identity: tuple[int, ...] | None = None
         self._by_digest: dict[str, GatewayClient] = {}
         self._marked: dict[str, float] = {}
@@ -175,14 +178,14 @@ class ClientKeys:
 
     def last_use(self, client: GatewayClient) -> datetime | None:
         """The time of its last request, to the minute; None if it sent none, or the cache was cleared."""
-        used = Cache().changed(USES, client.name)
+        used = self._cache.changed(USES, client.name)
         return datetime.fromtimestamp(int(used), UTC) if used and used >= client.created.timestamp() else None
 
     def _mark(self, client: GatewayClient) -> None:
         now = self._now()
         if now - self._marked.get(client.sha256, 0) >= MARKED:
             self._marked[client.sha256] = now
-            Cache().write(b"", USES, client.name)
+            self._cache.write(b"", USES, client.name)
 
     def _refresh(self) -> None:
         """Reads the file if it is not the one that was read last."""

@@ -28,8 +28,8 @@ LOOK = 1.0
 class Gateway:
     """The state that all requests share. Create it in the process that serves, and use it in one event loop."""
 
-    def __init__(self, config: Config, host: str, clients: ClientKeys) -> None:
-        """`host`: the address that the server is bound to.
+    def __init__(self, config: Config, host: str, clients: ClientKeys, catalog: Catalog | None = None) -> None:
+        """`host`: the address that the server is bound to. `catalog`: default, that of modelbay's cache folder.
 
         Raises:
             ConfigError: the configuration does not allow to start.
@@ -39,7 +39,7 @@ class Gateway:
         """Why the current configuration file is not in use; "" if it is."""
         self._host = host
         self._path = config.path
-        self._catalog = Catalog()
+        self._catalog = catalog or Catalog()
         self._transport: Transport | None = None
         self._retired: list[Transport] = []
         self._config = config

@@ -98,7 +98,8 @@ class SideCall:
             BadRequest: the provider has another protocol.
         """
         request, to = self._request, target.upstream
-        if to.protocol != request.protocol and not {to.protocol, request.protocol} <= _OPENAI:
+        shared = request.protocol == "openai_chat" and to.protocol in _OPENAI
+        if to.protocol != request.protocol and not shared:
             raise BadRequest(
                 f"{request.route.path} is not translated: {target.model.alias or target.model.id} is served in the protocol "
                 f"{to.protocol}; use a model of a provider with the protocol {request.protocol}",
