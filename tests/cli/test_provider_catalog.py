@@ -135,7 +135,7 @@ wire=openai  https://acme.example/v1
                 0,
                 """\
 Odd (odd)
-wire=?  cannot be added: it speaks a protocol of its own
+wire=?  cannot be added: it speaks its own protocol
 """,
                 "",
             ),
@@ -184,7 +184,7 @@ hint: run `modelbay provider catalog list` to list all providers
                 1,
                 "",
                 """\
-error: provider "odd" cannot be added: it speaks a protocol of its own
+error: provider "odd" cannot be added: it speaks its own protocol
 
 hint: add it by URL if it has an endpoint for the OpenAI protocol: modelbay provider add URL
 """,

@@ -8,7 +8,7 @@ import pytest
 from modelbay.config.load import parse
 from modelbay.errors import ConnectFailed, ModelbayError, ProviderError
 from modelbay.line import ProviderClient
-from modelbay.onboarding.sources.fetch import anybodys, check_reachable, fetch
+from modelbay.onboarding.sources.fetch import check_reachable, fetch, without_key
 from modelbay.origin import origin
 from modelbay.providers.endpoint import Endpoint, endpoint_at
 from modelbay.providers.upstream import upstream
@@ -76,9 +76,9 @@ async def test_an_error_has_the_status_but_not_the_query(here: Site, line: Provi
 
 async def test_a_missing_document_or_other_content_is_none(here: Site, line: ProviderClient) -> None:
     here.pages["/page"] = "<html>"
-    assert await anybodys(line.config, f"{here.url}/x") == {"x": 1}
-    assert await anybodys(line.config, f"{here.url}/none") is None
-    assert await anybodys(line.config, f"{here.url}/page") is None
+    assert await without_key(line.config, f"{here.url}/x") == {"x": 1}
+    assert await without_key(line.config, f"{here.url}/none") is None
+    assert await without_key(line.config, f"{here.url}/page") is None
 
 
 @pytest.mark.parametrize(

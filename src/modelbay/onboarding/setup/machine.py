@@ -196,7 +196,7 @@ async def _leads_to_manifest(run: SetupRun, found: Recognized) -> bool:
     if document is None or found.kind != "list":
         return False
     words = f"Reading {masked_url(document)}"
-    content = await run.once(("open", document), words, lambda: documents.anybodys(run.config, document))
+    content = await run.once(("open", document), words, lambda: documents.without_key(run.config, document))
     return content is not None and recognition.kind_of(content) == "manifest"
 
 

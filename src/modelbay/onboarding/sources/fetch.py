@@ -64,7 +64,7 @@ def _refused(status: int, body: bytes) -> ModelbayError:
     return provider_error(status, summary(text), body=text)
 
 
-async def anybodys(config: Config, url: str) -> Json:
+async def without_key(config: Config, url: str) -> Json:
     """The JSON document at a URL that the user typed, requested without an API key; None if there is none."""
     line = ProviderClient(config)
     try:
