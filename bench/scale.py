@@ -10,8 +10,8 @@ from modelbay.config import changes
 from modelbay.config.edit import Edit, apply
 from modelbay.config.load import load
 from modelbay.config.schema import Table
-from modelbay.onboarding.sources import write as imported
-from modelbay.onboarding.sources.write import Imported, owner_of
+from modelbay.onboarding.sources import imported
+from modelbay.onboarding.sources.imported import Imported, owner_of
 
 FEW = 500
 PROVIDERS = 25

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modelbay.catalog.models_dev import live as modelsdev
-from modelbay.onboarding.sources import fetch as documents
+from modelbay.onboarding.sources import documents
 from modelbay.simulator import Simulator
 from tests.catalog.manifests import EMBEDDED, EXTENDED, MANIFEST, embedded, manifest, model
 from tests.cli.command import KEY

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from modelbay.config.load import load
-from modelbay.onboarding.sources import fetch as documents
+from modelbay.onboarding.sources import documents
 from modelbay.onboarding.sources import merge as merging
 from modelbay.simulator import Simulator
 from modelbay.simulator.login_server import LoginBehavior

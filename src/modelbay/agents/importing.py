@@ -20,7 +20,7 @@ from modelbay.config.toml.values import path_text, plain, same
 from modelbay.credentials.approval import Approval
 from modelbay.errors import ConfigError
 from modelbay.onboarding.references import wanted_by
-from modelbay.onboarding.sources.write import origin_of
+from modelbay.onboarding.sources.imported import origin_of
 from modelbay.origin import Origin, origin
 
 ConflictAction: TypeAlias = Literal["rename", "replace", "skip"]

@@ -14,8 +14,7 @@ from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.onboarding.config_check import checkup
-from modelbay.onboarding.sources import catalogs, refresh
-from modelbay.onboarding.sources import write as imported
+from modelbay.onboarding.sources import catalogs, imported, refresh
 from modelbay.onboarding.sources.catalogs import CatalogValues, ProviderCatalog, add, find, opened, propose, search
 from modelbay.providers.upstream import upstream
 from modelbay.storage.cache import Cache

@@ -10,8 +10,7 @@ from modelbay.config.edit import apply
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.errors import ConfigError
-from modelbay.onboarding.sources import catalogs, registries
-from modelbay.onboarding.sources import write as imported
+from modelbay.onboarding.sources import catalogs, imported, registries
 from modelbay.onboarding.sources.catalogs import ProviderCatalog
 from modelbay.onboarding.sources.registries import RegistryKeys, pasted, propose
 from modelbay.providers.endpoint import endpoint_at

@@ -36,7 +36,7 @@ from modelbay.onboarding.fields import ModelRow, ProviderFields
 from modelbay.onboarding.local_servers import LocalServer, local_servers
 from modelbay.onboarding.probe import Detected, detect, fetched, listed
 from modelbay.onboarding.recognition import NATIVE, Recognized, protocol_in_path, recognize, recognize_content
-from modelbay.onboarding.setup.entry import (
+from modelbay.onboarding.setup.questions import (
     check_rows,
     key_problem,
     key_question,

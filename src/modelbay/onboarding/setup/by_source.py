@@ -10,7 +10,7 @@ from modelbay.config.schema import Config
 from modelbay.errors import AuthenticationFailed, ModelbayError, PermissionDenied, SourceError
 from modelbay.model import Model
 from modelbay.onboarding import fields
-from modelbay.onboarding.setup.entry import check_rows, key_problem, refused_token_hint
+from modelbay.onboarding.setup.questions import check_rows, key_problem, refused_token_hint
 from modelbay.onboarding.setup.run import SetupRun
 from modelbay.onboarding.setup.steps import NO, YES, Option, Preview, Result, SetupNote, SetupQuestion
 from modelbay.onboarding.sources import catalogs, manifests, registries

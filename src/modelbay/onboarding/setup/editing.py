@@ -31,7 +31,7 @@ from modelbay.onboarding.setup.by_address import (
     say_detected,
     with_bases,
 )
-from modelbay.onboarding.setup.entry import check_rows, key_problem, key_question, settings_of
+from modelbay.onboarding.setup.questions import check_rows, key_problem, key_question, settings_of
 from modelbay.onboarding.setup.run import SetupRun
 from modelbay.onboarding.setup.steps import Connection, Preview, Result, SetupQuestion
 from modelbay.origin import origin

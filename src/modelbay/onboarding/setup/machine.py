@@ -24,7 +24,7 @@ from modelbay.onboarding.setup.by_source import by_catalog, by_manifest, by_regi
 from modelbay.onboarding.setup.editing import editing
 from modelbay.onboarding.setup.run import MissingAnswer, SetupRun
 from modelbay.onboarding.setup.steps import Given, Preview, Result, SetupNote, SetupQuestion, Step
-from modelbay.onboarding.sources import fetch as documents
+from modelbay.onboarding.sources import documents
 from modelbay.onboarding.sources.registries import urls_of
 from modelbay.secrecy import masked_url
 from modelbay.storage.paths import expanded

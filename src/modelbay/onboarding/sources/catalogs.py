@@ -32,9 +32,9 @@ from modelbay.line import ProviderClient
 from modelbay.model import Model
 from modelbay.onboarding.choose_models import settle_default
 from modelbay.onboarding.draft import Draft, as_entry, azure_draft, host_of, serves_without_key, with_key
-from modelbay.onboarding.sources import write as imported
+from modelbay.onboarding.sources import imported
+from modelbay.onboarding.sources.imported import Imported, owner_of
 from modelbay.onboarding.sources.merge import WrittenProvider
-from modelbay.onboarding.sources.write import Imported, owner_of
 from modelbay.origin import origin
 from modelbay.providers import presets
 from modelbay.providers.presets import Preset

@@ -44,9 +44,9 @@ from modelbay.onboarding import recognition
 from modelbay.onboarding.choose_models import settle_default
 from modelbay.onboarding.draft import Draft, asks_for_key, host_of, joined, with_key
 from modelbay.onboarding.recognition import Recognized
-from modelbay.onboarding.sources import fetch as documents
+from modelbay.onboarding.sources import documents
 from modelbay.onboarding.sources import merge as merging
-from modelbay.onboarding.sources.fetch import check_reachable
+from modelbay.onboarding.sources.documents import check_reachable
 from modelbay.onboarding.sources.merge import Ownership, WrittenProvider
 from modelbay.origin import Origin, origin
 from modelbay.providers import presets, urls

@@ -37,11 +37,10 @@ from modelbay.errors import (
 from modelbay.line import ProviderClient
 from modelbay.onboarding.choose_models import settle_default
 from modelbay.onboarding.draft import as_entry, serves_without_key
-from modelbay.onboarding.sources import fetch as documents
+from modelbay.onboarding.sources import documents, imported
 from modelbay.onboarding.sources import merge as merging
-from modelbay.onboarding.sources import write as imported
+from modelbay.onboarding.sources.imported import Imported, owner_of
 from modelbay.onboarding.sources.merge import Merged, WrittenProvider
-from modelbay.onboarding.sources.write import Imported, owner_of
 from modelbay.origin import origin
 from modelbay.providers.endpoint import Endpoint, Headers
 from modelbay.secrecy import masked_url

@@ -9,9 +9,8 @@ from modelbay.config.edit import Edit
 from modelbay.config.schema import CATALOG, MANIFEST, REGISTRY, Config, ProviderEntry
 from modelbay.errors import ConfigError, MissingCredential, ModelbayError, SourceError
 from modelbay.line import ProviderClient
-from modelbay.onboarding.sources import catalogs, managed, manifests, registries
+from modelbay.onboarding.sources import catalogs, imported, managed, manifests, registries
 from modelbay.onboarding.sources import merge as merging
-from modelbay.onboarding.sources import write as imported
 from modelbay.onboarding.sources.answer import LOGIN, Move, SourceUpdate
 from modelbay.onboarding.sources.catalogs import ProviderCatalog
 from modelbay.onboarding.sources.merge import WrittenProvider

@@ -9,8 +9,8 @@ from textual.app import App
 from modelbay.catalog.summary import counted
 from modelbay.onboarding.local_servers import LocalServer, local_servers
 from modelbay.onboarding.recognition import recognize, suggested_id
-from modelbay.onboarding.setup.entry import free_id
 from modelbay.onboarding.setup.machine import Setup
+from modelbay.onboarding.setup.questions import free_id
 from modelbay.onboarding.setup.steps import Given, Step
 from modelbay.onboarding.sources import catalogs
 from modelbay.onboarding.sources.catalogs import CatalogEntry, ProviderCatalog

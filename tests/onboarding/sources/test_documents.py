@@ -8,7 +8,7 @@ import pytest
 from modelbay.config.load import parse
 from modelbay.errors import ConnectFailed, ModelbayError, ProviderError
 from modelbay.line import ProviderClient
-from modelbay.onboarding.sources.fetch import check_reachable, fetch, without_key
+from modelbay.onboarding.sources.documents import check_reachable, fetch, without_key
 from modelbay.origin import origin
 from modelbay.providers.endpoint import Endpoint, endpoint_at
 from modelbay.providers.upstream import upstream
