@@ -18,7 +18,7 @@ from modelbay import line
 from modelbay.catalog.lists import discovery
 from modelbay.credentials import oauth
 from modelbay.onboarding import local_servers
-from modelbay.onboarding.sources import fetch
+from modelbay.onboarding.sources import documents
 from modelbay.providers import logins, presets
 from modelbay.providers.presets import LoginMethod
 from modelbay.simulator import Simulator
@@ -63,7 +63,7 @@ def bad(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """A server with this fault. The limits that only a server which hangs reaches are short."""
     if isinstance(fault.page, Page) and fault.page.late:
         monkeypatch.setattr(discovery, "SECONDS", SHORT)
-        monkeypatch.setattr(fetch, "SECONDS", SHORT)
+        monkeypatch.setattr(documents, "SECONDS", SHORT)
         monkeypatch.setattr(line, "EXCHANGE_SECONDS", SHORT)
         monkeypatch.setattr(local_servers, "SECONDS", SHORT)
     with site() as server:
