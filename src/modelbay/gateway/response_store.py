@@ -17,6 +17,7 @@ from modelbay.errors import BadRequest, NotFound, ProviderError, StoreError
 from modelbay.gateway.state_table import ClientStates, State, StateTable
 from modelbay.json_text import decode, decode_as, encode
 from modelbay.protocols.openai_responses.references import is_own, is_own_reasoning
+from modelbay.serving.replies import input_page
 
 _RESPONSE, _ITEM, _ID, _CONVERSATION = "response", "item", "item_id", "conversation"
 """The kinds of rows: a response by its ID, an item by its digest, the digest of an output item by the item's ID, and a
@@ -27,11 +28,6 @@ MAX_BYTES = 64 * 2**20
 """Default maximum size of the history of a request."""
 MAX_RESPONSES = 5_000
 """Maximum number of responses in a history."""
-_PREFIXES = {
-    "message": "msg", "function_call": "fc", "function_call_output": "fco", "reasoning": "rs", "custom_tool_call": "ctc",
-    "custom_tool_call_output": "ctco",
-}  # fmt: skip
-"""Prefixes of the IDs of input items, by type."""
 _WITHOUT_ID = ("message", "function_call", "custom_tool_call", "reasoning")
 """Types of output items that are sent without their ID: it is valid only where their provider keeps them."""
 
@@ -185,10 +181,6 @@ class ResponseStore:
             NotFound: the client has no such response.
             BadRequest: a part of its history is missing, or an argument is not valid.
         """
-        if not 1 <= limit <= 100:
-            raise _refused("`limit` must be between 1 and 100.", "limit")
-        if order not in ("asc", "desc"):
-            raise _refused("`order` must be `asc` or `desc`.", "order")
         with self._table.reading(client) as rows:
             reader = _Reader(rows, self._max_bytes)
             found = reader.response(id)
@@ -197,17 +189,8 @@ class ResponseStore:
             own = reader.items(found.input)
             if own is None:
                 raise _missing(f"Response with id '{id}' not found.", "response_id")
-            items = [_listed(item) for item in (*reader.history(found.previous, whole=True), *own)]
-        if order == "desc":
-            items.reverse()
-        if after is not None:
-            places = [index for index, item in enumerate(items) if item["id"] == after]
-            if not places:
-                raise _refused(f"`after`: item with id '{after}' not found.", "after")
-            items = items[places[0] + 1 :]
-        page = items[:limit]
-        ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": None, "last_id": None}
-        return {"object": "list", "data": page, **ends, "has_more": len(items) > limit}
+            items = [*reader.history(found.previous, whole=True), *own]
+        return input_page(items, limit=limit, order=order, after=after)
 
     def cancel(self, client: str, id: str) -> Extra:
         """A response that runs in the background, after it was cancelled. There are none: a kept response is complete.
@@ -396,18 +379,6 @@ def _sendable(items: list[Extra]) -> list[Extra]:
         {name: value for name, value in item.items() if name != "id"} if item.get("type") in _WITHOUT_ID else item
         for item in known
     ]
-
-
-def _listed(item: Extra) -> Extra:
-    """An item as lists contain it: with an ID and a type, and a message with a list of contents."""
-    kind = item.get("type") or "message"
-    listed = {"id": f"{_PREFIXES.get(kind, 'item')}_{_digest(encode(item))}", "type": kind, **item}
-    if kind == "message":
-        listed.setdefault("status", "completed")
-        if isinstance(item.get("content"), str):
-            text = "output_text" if item.get("role") == "assistant" else "input_text"
-            listed["content"] = [{"type": text, "text": item["content"]}]
-    return listed
 
 
 def _digest(item: bytes) -> str:

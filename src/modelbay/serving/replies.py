@@ -3,6 +3,7 @@
 from hashlib import blake2b
 
 from modelbay.conversation import Extra
+from modelbay.errors import BadRequest
 from modelbay.json_text import encode
 
 
@@ -37,12 +38,28 @@ def listed_item(item: Extra) -> Extra:
     return listed
 
 
-def input_page(items: list[Extra], limit: int, order: str, after: str | None) -> Extra:
-    """One page of a list of input items. An unknown `after` gives an empty page."""
-    found = list(reversed(items)) if order == "desc" else items
+def input_page(items: list[Extra], *, limit: int = 20, order: str = "desc", after: str | None = None) -> Extra:
+    """One page of the items that a response of Responses was generated from.
+
+    Raises:
+        BadRequest: an argument is not valid.
+    """
+    if not 1 <= limit <= 100:
+        raise _refused("`limit` must be between 1 and 100.", "limit")
+    if order not in ("asc", "desc"):
+        raise _refused("`order` must be `asc` or `desc`.", "order")
+    found = [listed_item(item) for item in items]
+    if order == "desc":
+        found.reverse()
     if after is not None:
         places = [index for index, item in enumerate(found) if item["id"] == after]
-        found = found[places[0] + 1 :] if places else []
+        if not places:
+            raise _refused(f"`after`: item with id '{after}' not found.", "after")
+        found = found[places[0] + 1 :]
     page = found[:limit]
     ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": None, "last_id": None}
     return {"object": "list", "data": page, **ends, "has_more": len(found) > limit}
+
+
+def _refused(message: str, param: str) -> BadRequest:
+    return BadRequest(message, status=400, type="invalid_request_error", param=param)

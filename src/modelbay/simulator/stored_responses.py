@@ -1,7 +1,6 @@
 """The responses of the Responses API that the provider stores: `previous_response_id`, item references, and their own paths."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from hashlib import blake2b
 from urllib.parse import parse_qsl
 
@@ -100,11 +99,14 @@ class StoredResponses:
 
     def input_items(self, id: str | None, query: str) -> Extra:
         """One page of the items that a response was generated from."""
-        asked: Mapping[str, str] = dict(parse_qsl(query))
-        limit, order = asked.get("limit", "20"), asked.get("order", "desc")
-        if not limit.isdigit() or not 1 <= int(limit) <= 100:
-            raise bad_request(PROTOCOL, "Invalid 'limit': must be between 1 and 100.", param="limit")
-        return input_page([listed_item(item) for item in self.find(id).input], int(limit), order, asked.get("after"))
+        asked = dict(parse_qsl(query))
+        limit = asked.get("limit", "20")
+        return input_page(
+            self.find(id).input,
+            limit=int(limit) if limit.isdigit() else 0,
+            order=asked.get("order", "desc"),
+            after=asked.get("after"),
+        )
 
     def cancel(self, id: str | None) -> Extra:
         self.find(id)
