@@ -64,6 +64,7 @@ def test_an_unknown_path_a_wrong_method_and_a_websocket_differ(protocol: str) ->
     unknown = no_route(protocol, "POST", "/v1/v1/messages", ())
     assert unknown.status == 404
     assert message(unknown) == 'unknown path: POST /v1/v1/messages; did you mean "/v1/messages"?'
+    assert len(no_route(protocol, "GET", "/" + "x" * 50_000, ()).body) < 500
     wrong = no_route(protocol, "PUT", "/v1/messages", ("POST",))
     assert (wrong.status, dict(wrong.headers)[b"allow"]) == (405, b"POST")
     assert message(wrong) == "/v1/messages does not support PUT; use POST"

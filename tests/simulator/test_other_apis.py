@@ -12,7 +12,7 @@ import openai
 import pytest
 from google import genai
 from google.genai import types
-from openai import OpenAI
+from openai import AzureOpenAI, OpenAI
 
 from modelbay.simulator import Simulator
 from modelbay.simulator.colors import color
@@ -85,6 +85,11 @@ def test_an_unknown_model_does_not_embed(client: OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as refused:
         client.embeddings.create(model="sim-0", input="Hi")
     assert refused.value.code == "model_not_found"
+
+
+def test_a_deployment_embeds(sim: Simulator) -> None:
+    with AzureOpenAI(azure_endpoint=sim.url, api_version="2026-01-01", api_key=KEY, max_retries=0) as azure:
+        assert len(azure.embeddings.create(model="sim-1", input="Hi", dimensions=4).data[0].embedding) == 4
 
 
 def test_gemini_embeds_one_content_or_several(gemini: genai.Client, client: OpenAI, sim: Simulator) -> None:

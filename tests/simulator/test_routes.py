@@ -3,6 +3,10 @@
 from typing import Any
 
 import pytest
+from anthropic import Anthropic
+from google import genai
+from google.genai import types
+from openai import OpenAI
 
 from modelbay.simulator import Simulator
 from modelbay.simulator.simulated_models import SimulatedModels
@@ -50,6 +54,30 @@ def test_a_protocol_is_served_at_each_of_its_paths(sim: Simulator, protocol: str
     assert answer.status == 200, answer.body
     assert "Say hello" in wire.text(answer)
     assert (sim.journal.last.protocol, sim.journal.last.model) == (protocol, "sim-1")
+
+
+def test_official_sdks_work_with_the_base_urls_of_other_gateways(sim: Simulator):
+    messages: Any = [{"role": "user", "content": "Hi"}]
+    for mount in ("/openai", "/openai/v1", "/genai/v1"):
+        with OpenAI(base_url=f"{sim.url}{mount}", api_key=KEY, max_retries=0) as openai:
+            assert openai.chat.completions.create(model="sim-1", messages=messages).choices
+    for mount in ("", "/anthropic"):
+        with Anthropic(base_url=f"{sim.url}{mount}", api_key=KEY, max_retries=0) as anthropic:
+            assert anthropic.messages.create(model="sim-1", max_tokens=50, messages=messages).content
+            assert anthropic.models.list().data[0].id == "sim-1"
+    for mount in ("", "/gemini", "/genai"):
+        gemini = genai.Client(api_key=KEY, http_options=types.HttpOptions(base_url=f"{sim.url}{mount}"))
+        assert gemini.models.generate_content(model="sim-1", contents="Hi").text
+        assert next(iter(gemini.models.list())).name == "models/sim-1"
+
+
+@pytest.mark.parametrize("path", ["/v1/models/acme/sim", "/v1/models/acme%2Fsim", "/v1beta/models/acme/sim"])
+def test_an_id_of_a_model_may_contain_slashes(path: str):
+    with Simulator(aliases={"acme/sim": "sim-1"}) as sim:
+        found = call(sim.url + path).json
+        assert found.get("id", found.get("name")) in ("acme/sim", "models/acme/sim")
+        gemini = genai.Client(api_key=KEY, http_options=types.HttpOptions(base_url=sim.url))
+        assert gemini.models.generate_content(model="acme/sim", contents="Hi").text
 
 
 def test_a_deployment_requires_the_version_of_its_api(sim: Simulator):

@@ -24,6 +24,9 @@ from modelbay.serving.routes import TABLE
 UNREAD = ((b"connection", b"close"),)
 """Headers of a refusal before the request body was read: the rest of the body must not be parsed as another request."""
 
+_SHOWN = 200
+"""Maximum characters of a path in a message."""
+
 
 class ErrorResponse(Struct, frozen=True):
     status: int
@@ -62,13 +65,14 @@ def no_route(
             "WebSocket is not supported; use HTTP", status=426, code="websocket_not_supported"
         )
         return refusal(protocol, error)
+    shown = path if len(path) <= _SHOWN else f"{path[:_SHOWN]}…"
     if methods:
         allowed = ", ".join(methods)
-        error = BadRequest(f"{path} does not support {method}; use {allowed}", status=405, code="method_not_allowed")
+        error = BadRequest(f"{shown} does not support {method}; use {allowed}", status=405, code="method_not_allowed")
         return refusal(protocol, error, [(b"allow", allowed.encode())])
     near = TABLE.near(path)
     similar = f'; did you mean "{near}"?' if near is not None else ""
-    return refusal(protocol, NotFound(f"unknown path: {method} {path}{similar}", status=404, code="unknown_path"))
+    return refusal(protocol, NotFound(f"unknown path: {method} {shown}{similar}", status=404, code="unknown_path"))
 
 
 def missing_key() -> ProviderError:
