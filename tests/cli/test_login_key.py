@@ -91,6 +91,18 @@ def test_logging_in_again_changes_the_key_and_keeps_what_is_the_user_s(bay: Insi
     assert bay.done("ask", "hello")
 
 
+def test_a_new_key_is_stored_where_the_old_one_was(bay: Inside, sim: Simulator) -> None:
+    assert log_in(bay, sim, "--api-key", KEY).code == 0
+    bay.done("key", "set", "moonshot-cn", "--file")
+    before, file = bay.text, bay.file.parent / "keys" / "moonshot-cn"
+    file.write_text("sk-an-old-one-0123456789")
+    run = log_in(bay, sim, "--api-key", KEY)
+    assert run.code == 0 and f"The API key of moonshot-cn is stored in {file}" in run.out.replace(
+        "HOME", str(bay.file.parent)
+    )
+    assert bay.text == before and file.read_text() == f"{KEY}\n"
+
+
 def test_logging_out_removes_the_platform(bay: Inside, sim: Simulator) -> None:
     log_in(bay, sim, "--api-key", KEY)
     assert bay.done("logout", "moonshot-cn").startswith("Logged out of moonshot-cn\nRemoved moonshot-cn, moonshot-cn/k")

@@ -5,8 +5,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import keyring
 import msgspec
 import pytest
+from keyring.errors import KeyringLocked
 
 from modelbay.onboarding import local_servers
 from modelbay.providers import presets
@@ -464,6 +466,45 @@ async def test_a_key_that_is_rejected_in_the_chat_is_corrected_with_one_key(home
         await person.presses("ctrl+s")
         await person.sees("You asked: Hello")
         assert written(person)["providers"]["sim"]["api_key"] == KEY
+
+
+def keeps_key(home: Path, configured: str, reference: str) -> str:
+    """The configuration with the first provider's key in another place."""
+    (home / "keys").mkdir(mode=0o700)
+    (home / "keys" / "sim").write_text("sk-wrong-0123456789")
+    return configured.replace(KEY, reference, 1)
+
+
+async def test_a_corrected_key_is_stored_where_the_rejected_one_was(home: Path, configured: str):
+    configured = keeps_key(home, configured, "{file:keys/sim}")
+    async with sitting(configured, home=home) as person:
+        await person.says("Hello")
+        await person.sees("Invalid API Key", "F2 edits the API key of sim")
+        await person.presses("f2")
+        await person.sees("Edit sim", "unchanged, in ")
+        await person.types(KEY)
+        await person.presses("ctrl+s")
+        await person.sees("You asked: Hello")
+        assert person.config == configured
+        assert (home / "keys" / "sim").read_text() == f"{KEY}\n"
+
+
+async def test_a_keyring_that_fails_is_reported_in_the_form_with_a_way_out(
+    home: Path, configured: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(keyring, "set_password", locked)
+    monkeypatch.setattr(keyring, "get_password", locked)
+    configured = keeps_key(home, configured, "{keyring:modelbay/sim}")
+    async with sitting(configured, home=home) as person:
+        await opens_editor(person, "e")
+        await person.types(KEY)
+        await person.presses("ctrl+s")
+        await person.sees("The API key of sim was not changed", "unlock the keyring, or enter a reference")
+        assert person.config == configured
+
+
+def locked(*_: object) -> None:
+    raise KeyringLocked("the keyring is locked")
 
 
 async def test_five_thousand_models_are_chosen_from_without_a_row_for_each(home: Path, configured: str):

@@ -342,7 +342,7 @@ def report(config: Config, result: Result) -> None:
     if len(result.rows) > REPORTED:
         terminal.write(f"  … and {counted(len(result.rows) - REPORTED, 'more model')}\n")
     indent = "  " if result.title else ""
-    terminal.write("".join(f"{indent}{line}\n" for line in result.lines))
+    terminal.write("".join(f"{indent}{line}\n" for line in (*result.lines, *result.stored)))
     for note in result.notes:
         (terminal.warning if note.warns else terminal.note)(note.text)
     if result.default_model:

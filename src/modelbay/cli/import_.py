@@ -33,6 +33,8 @@ def import_(
     """
     from modelbay.agents import by_name, importing
     from modelbay.config.edit import Edit, apply
+    from modelbay.config.load import load
+    from modelbay.onboarding import key_storage
 
     found = by_name(agent).read(file, keys)
     _write_findings(found)
@@ -47,8 +49,9 @@ def import_(
     def change(edit: Edit) -> "ImportSummary":
         return importing.add(edit, found, agent, actions)
 
-    planned = apply(change, settings.config, dry_run=True)
-    if not planned.changed:
+    config = load(settings.config)
+    planned = key_storage.apply(change, config, dry_run=True)
+    if not planned.diff:
         terminal.note("No changes to write")
         return
     terminal.write(f"\n{planned.diff}")
@@ -56,7 +59,10 @@ def import_(
         return
     if not yes:
         _confirm()
-    _report(apply(change, settings.config).result)
+    done = key_storage.apply(change, config)
+    _report(done.result)
+    for note in done.notes:
+        terminal.note(note)
 
 
 def _check_references(

@@ -144,10 +144,12 @@ def _by_key(config: Config, way: presets.LoginMethod, key: str | None, base_url:
         detected = threads.run(key_login.try_key(config, way, key, base_url))
     ids = adding.chosen(detected.models, marked_at_first(detected.models), detected.source, adding.Prompting())
     tables = model_tables(config, way.provider, [(id, None) for id in ids])
-    put, default = key_login.write(config, detected, tables)
+    edited = key_login.write(config, detected, tables)
+    put, default = edited.result
     terminal.write(f"Logged in to {put.provider}\n")
     _say_models(list(tables))
     terminal.write(f"Default model: {default}\n")
+    terminal.write("".join(f"{note}\n" for note in edited.notes))
 
 
 def _by_google(config: Config) -> None:

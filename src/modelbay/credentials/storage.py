@@ -5,10 +5,12 @@ key is set again: a changed file must not send the key to another server.
 """
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct
 
 from modelbay.config.changes import change_provider
 from modelbay.config.edit import Edit, apply
@@ -16,13 +18,13 @@ from modelbay.config.schema import Config, ProviderEntry
 from modelbay.config.toml.scan import Keys
 from modelbay.credentials import system_keyring
 from modelbay.credentials.credential import key_names
-from modelbay.credentials.reference import ORIGIN, SERVICE, keys_folder
+from modelbay.credentials.reference import FILE_BYTES, ORIGIN, SERVICE, keys_folder
 from modelbay.credentials.system_keyring import NoKeyring
 from modelbay.errors import ConfigError
 from modelbay.origin import Origin
 from modelbay.secrecy import REFERENCE
 from modelbay.storage import files
-from modelbay.storage.paths import home
+from modelbay.storage.paths import expanded, home
 
 WAIT = 10.0
 """Seconds to wait for another process that stores a key."""
@@ -66,9 +68,7 @@ def keep_in_file(config: Config, provider: ProviderEntry, key: str, origin: Orig
         raise ConfigError(
             f'"{provider.id}" is not a valid file name', hint="rename the provider, or set api_key to {file:PATH}"
         )
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if sys.platform != "win32":
-        path.parent.chmod(0o700)
+    _make_folder()
     bound = path.with_name(path.name + ORIGIN)
     reference = f"{{file:{path}}}" if config.path.parent != home() else f"{{file:keys/{path.name}}}"
     with files.locked(keys_folder(), WAIT):  # another process could bind this key to its own origin
@@ -83,6 +83,133 @@ def keep_in_file(config: Config, provider: ProviderEntry, key: str, origin: Orig
                 _restore(file, content)
             raise
     return reference
+
+
+class NewSecret(Struct, frozen=True):
+    """A secret that replaces the one at a `{keyring:…}` or `{file:…}` reference of a config file."""
+
+    reference: str
+    value: str
+    path: Path
+    """The config file."""
+    origin: Origin | None
+    """Origin that the secret is bound to, if the place is modelbay's own."""
+    title: str
+    """The secret for people, as "The API key of acme"."""
+    fix: str
+    """Hint for another place."""
+
+    def __repr__(self) -> str:
+        return f"NewSecret({self.reference!r})"
+
+
+@contextmanager
+def replaced(secrets: Sequence[NewSecret]) -> Iterator[None]:
+    """Stores secrets in their places. If that or the block fails, all places are as before.
+
+    Raises:
+        ConfigError: the keyring or a file cannot be written. The hint names another place.
+    """
+    undo: list[Callable[[], object]] = []
+    try:
+        for secret in secrets:
+            try:
+                _replace(secret, undo)
+            except ConfigError as error:
+                error.message = f"{secret.title} was not changed: {error.message}"
+                hint = "unlock the keyring" if isinstance(error, NoKeyring) else error.hint
+                error.hint = ", or ".join(text for text in (hint, secret.fix) if text)
+                raise
+        yield
+    except BaseException:
+        for step in reversed(undo):
+            with suppress(ConfigError):  # the first error is the one to report
+                step()
+        raise
+
+
+def _replace(secret: NewSecret, undo: list[Callable[[], object]]) -> None:
+    kind, name = _parts(secret.reference)
+    if kind == "keyring":
+        service, _, user = name.partition("/")
+        values = {user: secret.value} | ({user + ORIGIN: str(secret.origin)} if secret.origin else {})
+        for user, value in values.items():
+            undo.append(partial(_put, service, user, system_keyring.get(service, user)))
+            _put(service, user, value)
+        return
+    path = _path(name, secret.path)
+    contents = {path: secret.value} | (
+        {path.with_name(path.name + ORIGIN): str(secret.origin)} if secret.origin else {}
+    )
+    if secret.origin:
+        _make_folder()
+    with files.locked(keys_folder(), WAIT) if secret.origin else nullcontext():
+        for file, text in contents.items():
+            before = files.content_of(file)
+            undo.append(partial(_restore, file, before))
+            files.replace(file, before, f"{text}\n".encode())
+
+
+def own_reference(kind: str, id: str, config: Config) -> str | None:
+    """The reference to the place of `modelbay key set` for a provider; None if its ID is not a valid file name."""
+    if kind == "keyring":
+        return f"{{keyring:{SERVICE}/{id}}}"
+    path = _file(id)
+    if path is None:
+        return None
+    return f"{{file:keys/{path.name}}}" if config.path.parent == home() else f"{{file:{path}}}"
+
+
+def is_own(reference: str, config: Config) -> bool:
+    """Whether a reference is to a place of `modelbay key set`, where a secret is bound to an origin."""
+    kind, name = _parts(reference)
+    if kind == "keyring":
+        return name.startswith(f"{SERVICE}/")
+    return _path(name, config.path).parent == keys_folder().resolve()
+
+
+def is_free(reference: str, path: Path) -> bool:
+    """Whether nothing is stored in a place.
+
+    Raises:
+        NoKeyring: the keyring is not available.
+    """
+    kind, name = _parts(reference)
+    service, _, user = name.partition("/")
+    return system_keyring.get(service, user) is None if kind == "keyring" else not _path(name, path).exists()
+
+
+def holds_secret(reference: str, path: Path) -> bool:
+    """Whether a place holds one secret and nothing else, or does not exist yet, so that it can be replaced."""
+    kind, name = _parts(reference)
+    if kind == "keyring":
+        return True
+    file = _path(name, path)
+    if not file.exists():
+        return True
+    if file.parts[1:2] == ("proc",) or not file.is_file() or file.stat().st_size > FILE_BYTES:
+        return False
+    lines = (files.content_of(file) or b"").decode("utf-8-sig", "replace").strip().splitlines()
+    return len(lines) <= 1
+
+
+def title_of(reference: str, path: Path) -> str:
+    """A place for people."""
+    kind, name = _parts(reference)
+    return f"the keyring ({name})" if kind == "keyring" else str(_path(name, path))
+
+
+def _parts(reference: str) -> tuple[str, str]:
+    """Kind and name of a reference."""
+    match = REFERENCE.fullmatch(reference.strip())
+    if match is None:
+        raise AssertionError("only called with a whole reference")
+    return match[1], match[2].strip()
+
+
+def _path(name: str, config_file: Path) -> Path:
+    """The file of a reference. Symbolic links stay: their target is replaced."""
+    return files.target_of(config_file.parent / expanded(name))
 
 
 def delete(config: Config, provider: ProviderEntry) -> list[str]:
@@ -176,10 +303,14 @@ def _get(name: str) -> str | None:
 
 
 def _set(name: str, value: str | None) -> None:
+    _put(SERVICE, name, value)
+
+
+def _put(service: str, user: str, value: str | None) -> None:
     if value is None:
-        system_keyring.remove(SERVICE, name)
+        system_keyring.remove(service, user)
     else:
-        system_keyring.put(SERVICE, name, value)
+        system_keyring.put(service, user, value)
 
 
 def _file(id: str) -> Path | None:
@@ -195,6 +326,13 @@ def _forget_file(id: str) -> list[str]:
     for file in (path, path.with_name(path.name + ORIGIN)):
         _restore(file, None)
     return [str(path)]
+
+
+def _make_folder() -> None:
+    folder = keys_folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if sys.platform != "win32":
+        folder.chmod(0o700)
 
 
 def _restore(file: Path, content: bytes | None) -> None:

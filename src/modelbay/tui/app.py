@@ -254,9 +254,10 @@ class ModelbayApp(ConversationCommands):
         if id is None:
             return False
         logging_in.check_editable(self.state.config, id)
-        if await self.push_screen_wait(EditProvider(self.state, id)) is None:
+        added: Added | None = await self.push_screen_wait(EditProvider(self.state, id))
+        if added is None:
             return False
-        self.state.say(f"Saved {id}")
+        self.state.say(". ".join([f"Saved {id}", *added.stored]))
         return True
 
     async def command_correct_key(self, argument: str) -> None:
@@ -355,7 +356,7 @@ class ModelbayApp(ConversationCommands):
     async def added(self, added: Added) -> None:
         """Reports the added providers and opens the model picker."""
         names = ", ".join(added.providers)
-        self.state.say(f"Provider added: {names}")
+        self.state.say(". ".join([f"Provider added: {names}", *added.stored]))
         await self.choose_model(added.providers[0] if len(added.providers) == 1 else ALL)
 
     async def start(self) -> None:

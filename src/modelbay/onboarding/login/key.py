@@ -4,11 +4,13 @@ from msgspec.structs import replace
 
 from modelbay.config import changes
 from modelbay.config.changes import WriteResult
-from modelbay.config.edit import Edit, apply
+from modelbay.config.edit import Edit
 from modelbay.config.schema import Config, Table
 from modelbay.errors import ConfigError, MalformedReply
+from modelbay.onboarding import key_storage
 from modelbay.onboarding.choose_models import preferred
 from modelbay.onboarding.draft import Draft
+from modelbay.onboarding.key_storage import KeyedEdit
 from modelbay.onboarding.login.device import vendor_of
 from modelbay.onboarding.probe import Detected, detect, remember
 from modelbay.onboarding.sources import managed
@@ -38,7 +40,7 @@ async def try_key(config: Config, login: LoginMethod, key: str, base_url: str | 
     return replace(detected, models=kept, others=detected.others + len(detected.models) - len(kept))
 
 
-def write(config: Config, detected: Detected, tables: dict[str, Table]) -> tuple[WriteResult, str]:
+def write(config: Config, detected: Detected, tables: dict[str, Table]) -> KeyedEdit[tuple[WriteResult, str]]:
     """Adds or overwrites the platform's provider with these models (by alias). Returns also the alias of the default model.
 
     Raises:
@@ -62,6 +64,6 @@ def write(config: Config, detected: Detected, tables: dict[str, Table]) -> tuple
         edit.check()
         return put, default
 
-    result = apply(change, config.path).result
+    edited = key_storage.apply(change, config)
     remember(config, detected)
-    return result
+    return edited

@@ -5,11 +5,11 @@ from typing import Any
 from msgspec import Struct
 
 from modelbay.catalog.summary import counted, facts
-from modelbay.config.edit import Edited
 from modelbay.config.schema import Config
 from modelbay.errors import AuthenticationFailed, ModelbayError, PermissionDenied, SourceError
 from modelbay.model import Model
 from modelbay.onboarding import fields
+from modelbay.onboarding.key_storage import KeyedEdit
 from modelbay.onboarding.setup.questions import check_rows, key_problem, refused_token_hint
 from modelbay.onboarding.setup.run import SetupRun
 from modelbay.onboarding.setup.steps import NO, YES, Option, Preview, Result, SetupNote, SetupQuestion
@@ -64,7 +64,8 @@ class ByManifest(Struct):
         )
 
     def write(self) -> Result:
-        written, draft = self._add().result, self.draft
+        edited, draft = self._add(), self.draft
+        written = edited.result
         verb = "Updated" if draft.again else "Added"
         known = {model.alias: model for model in draft.models}
         rows = [(alias, facts(known[alias]) if alias in known else "") for alias in written.models.added]
@@ -73,10 +74,11 @@ class ByManifest(Struct):
             providers=[written.provider],
             rows=rows,
             lines=_merged(written.models) if draft.again else [],
+            stored=list(edited.notes),
             default_model=written.default_model,
         )
 
-    def _add(self, *, dry_run: bool = False) -> Edited[WrittenProvider]:
+    def _add(self, *, dry_run: bool = False) -> KeyedEdit[WrittenProvider]:
         return manifests.add(
             self.config, self.draft, key=self.key, default_model=self.default, only=self.only, dry_run=dry_run
         )
@@ -208,13 +210,15 @@ class ByRegistry(Struct):
         )
 
     def write(self) -> Result:
-        draft, written = self.draft, self._add().result
+        draft, edited = self.draft, self._add()
+        written = edited.result
         models = sum(len(item.made.models) for item in draft.items)
         default = next((one.default_model for one in written if one.default_model), None)
         result = Result(
             title=f"Imported {counted(len(draft.items), 'provider')} ({counted(models, 'model')}) from {draft.title}:",
             providers=[one.provider for one in written if not one.gone],
             default_model=default,
+            stored=list(edited.notes),
         )
         for item, one in zip(draft.items, (one for one in written if not one.gone), strict=True):
             merged = one.models
@@ -230,7 +234,7 @@ class ByRegistry(Struct):
         result.notes = [SetupNote(text, warns) for text, warns in registries.notes(draft, written)]
         return result
 
-    def _add(self, *, dry_run: bool = False) -> Edited[list[WrittenProvider]]:
+    def _add(self, *, dry_run: bool = False) -> KeyedEdit[list[WrittenProvider]]:
         default = registries.alias_of(self.draft, self.default) if self.default else None
         return registries.add(self.config, self.draft, default_model=default, dry_run=dry_run)
 
@@ -325,7 +329,8 @@ class ByCatalog(Struct):
         )
 
     def write(self) -> Result:
-        draft, written = self.draft, self._add().result
+        draft, edited = self.draft, self._add()
+        written = edited.result
         entry, merged, id = draft.entry, written.models, draft.draft.id
         lines = []
         if not written.new:
@@ -343,11 +348,12 @@ class ByCatalog(Struct):
             title=f"Imported {entry.name} ({id}) with {counted(len(draft.models), 'model')} from {self.catalog.title}",
             providers=[id],
             lines=lines,
+            stored=list(edited.notes),
             default_model=written.default_model,
             notes=notes,
         )
 
-    def _add(self, *, dry_run: bool = False) -> Edited[WrittenProvider]:
+    def _add(self, *, dry_run: bool = False) -> KeyedEdit[WrittenProvider]:
         default = catalogs.alias_of(self.draft, self.default) if self.default else None
         return catalogs.add(self.config, self.draft, default_model=default, dry_run=dry_run)
 

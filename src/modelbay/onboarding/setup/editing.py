@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from modelbay.catalog.summary import counted
 from modelbay.config import changes
-from modelbay.config.edit import Edit, Edited, apply
+from modelbay.config.edit import Edit, apply
 from modelbay.config.load import load
 from modelbay.config.provider_types import TYPE_OF
 from modelbay.config.schema import Config, ProviderEntry, Table
@@ -16,9 +16,10 @@ from modelbay.config.toml.scan import Keys
 from modelbay.credentials.approval import references_in
 from modelbay.credentials.credential import key_names
 from modelbay.errors import ConfigError
-from modelbay.onboarding import fields
+from modelbay.onboarding import fields, key_storage
 from modelbay.onboarding.choose_models import marked_at_first
 from modelbay.onboarding.draft import Draft, host_of, model_tables, serves_without_key
+from modelbay.onboarding.key_storage import KeyedEdit
 from modelbay.onboarding.login.device import check_editable
 from modelbay.onboarding.probe import Detected, remember
 from modelbay.onboarding.recognition import protocol_in_path, recognize
@@ -79,7 +80,7 @@ class EditedProvider(Struct):
         return Preview(
             title=f"Edit {self.entry.id}",
             id=self.entry.id,
-            facts=facts_of(self.config, draft),
+            facts=[*facts_of(self.config, draft), *(("Stored", note) for note in self._apply(dry_run=True).notes)],
             connection=connection_of(detected) if detected else Connection(None, "not tested"),
             models=detected.models if detected else [],
             chosen=[*[id for id, alias in mine.items() if alias not in gone], *[id for id, _ in self.added]],
@@ -97,14 +98,15 @@ class EditedProvider(Struct):
             title="" if said else f"{self.entry.id} is unchanged",
             providers=[self.entry.id],
             lines=said,
+            stored=list(edited.notes),
         )
 
-    def _apply(self, *, dry_run: bool = False) -> Edited[list[str]]:
+    def _apply(self, *, dry_run: bool = False) -> KeyedEdit[list[str]]:
         id = self.entry.id
         tables = with_bases(model_tables(self.config, id, self.added), self.bases)
         known: dict[str, Table] = {alias: {"model": wire_id} for wire_id, alias in self._mine.items()}
         default = alias_of({**known, **tables}, self.default)
-        return apply(lambda edit: self._change(edit, tables, default), self.config.path, dry_run=dry_run)
+        return key_storage.apply(lambda edit: self._change(edit, tables, default), self.config, dry_run=dry_run)
 
     def _change(self, edit: Edit, tables: dict[str, Table], default: str | None) -> list[str]:
         id, said = self.entry.id, []

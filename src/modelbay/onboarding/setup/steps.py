@@ -172,6 +172,8 @@ class Result(Struct, kw_only=True):
     """Models or providers that were written, with their known facts."""
     lines: list[str] = []
     """Other changes, one per line."""
+    stored: list[str] = []
+    """Places of new secrets whose old ones were not in config.toml, one sentence each."""
     default_model: str | None = None
     """The new default model; None: unchanged."""
     notes: list[SetupNote] = []

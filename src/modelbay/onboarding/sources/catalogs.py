@@ -22,7 +22,7 @@ from modelbay.catalog.models_dev.models import LEFT, is_gone, model_table, why_l
 from modelbay.catalog.models_dev.providers import VARIABLE, Wire, wire
 from modelbay.catalog.names import problem, problems, shown
 from modelbay.config import changes
-from modelbay.config.edit import Edit, Edited, apply
+from modelbay.config.edit import Edit
 from modelbay.config.provider_types import TYPES
 from modelbay.config.schema import CATALOG, Config, ProviderEntry, Table
 from modelbay.conversation import Extra, Protocol
@@ -30,8 +30,10 @@ from modelbay.credentials.credential import LOCATION, PROJECT, has_auth_header
 from modelbay.errors import ConfigError, ModelbayError, SourceError
 from modelbay.line import ProviderClient
 from modelbay.model import Model
+from modelbay.onboarding import key_storage
 from modelbay.onboarding.choose_models import settle_default
 from modelbay.onboarding.draft import Draft, as_entry, azure_draft, host_of, serves_without_key, with_key
+from modelbay.onboarding.key_storage import KeyedEdit
 from modelbay.onboarding.sources import imported
 from modelbay.onboarding.sources.imported import Imported, owner_of
 from modelbay.onboarding.sources.merge import WrittenProvider
@@ -289,7 +291,7 @@ def models_of(made: CatalogDraft) -> list[Model]:
 
 def add(
     config: Config, made: CatalogDraft, *, default_model: str | None = None, dry_run: bool = False
-) -> Edited[WrittenProvider]:  # fmt: skip
+) -> KeyedEdit[WrittenProvider]:  # fmt: skip
     """Adds the provider and its models, or updates them. `default_model` is the alias of the new default model. Without it,
     one of these models becomes the default if none is set yet.
 
@@ -309,7 +311,7 @@ def add(
         written.default_model = default_model or settle_default(edit, [made.draft.id])
         return written
 
-    edited = apply(change, config.path, dry_run=dry_run)
+    edited = key_storage.apply(change, config, dry_run=dry_run)
     if not dry_run:
         imported.remember(made.what)
     return edited

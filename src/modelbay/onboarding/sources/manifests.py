@@ -34,15 +34,16 @@ from modelbay.catalog.lookup import Catalog
 from modelbay.catalog.models_dev.live import Exchange, ModelsDev
 from modelbay.catalog.summary import counted
 from modelbay.config import changes
-from modelbay.config.edit import Edit, Edited, apply
+from modelbay.config.edit import Edit
 from modelbay.config.schema import MANIFEST, Config, Table
 from modelbay.conversation import Json
 from modelbay.errors import ConfigError, ModelbayError, ProviderError, SourceError
 from modelbay.line import ProviderClient
 from modelbay.model import Model
-from modelbay.onboarding import recognition
+from modelbay.onboarding import key_storage, recognition
 from modelbay.onboarding.choose_models import settle_default
 from modelbay.onboarding.draft import Draft, asks_for_key, host_of, joined, with_key
+from modelbay.onboarding.key_storage import KeyedEdit
 from modelbay.onboarding.recognition import Recognized
 from modelbay.onboarding.sources import documents
 from modelbay.onboarding.sources import merge as merging
@@ -350,7 +351,7 @@ def add(
     default_model: str | None = None,
     only: Collection[str] = (),
     dry_run: bool = False,
-) -> Edited[WrittenProvider]:
+) -> KeyedEdit[WrittenProvider]:
     """Writes a draft with the models in `only`, or with all. `default_model` is a model ID or alias. Without it, one of these
     models becomes the default if none is set yet. Without a `key`, an existing entry keeps its own.
 
@@ -379,7 +380,7 @@ def add(
         edit.check()
         return WrittenProvider(provider=id, models=merged, new=not proposal.again, default_model=default)
 
-    edited = apply(change, config.path, dry_run=dry_run)
+    edited = key_storage.apply(change, config, dry_run=dry_run)
     if not dry_run:
         merging.remember(id, merging.seen(said.manifest.base_url, tables, last, said.gaps))
     return edited

@@ -19,7 +19,7 @@ from msgspec import Struct, field
 from modelbay.catalog.formats.registry import Left, Registry, RegistryProvider, parse_registry
 from modelbay.catalog.names import folded
 from modelbay.config import changes
-from modelbay.config.edit import Edit, Edited, apply
+from modelbay.config.edit import Edit
 from modelbay.config.schema import REGISTRY, Config, ProviderEntry, Table
 from modelbay.conversation import Json
 from modelbay.credentials.credential import has_auth_header, is_key
@@ -35,8 +35,10 @@ from modelbay.errors import (
     SourceError,
 )
 from modelbay.line import ProviderClient
+from modelbay.onboarding import key_storage
 from modelbay.onboarding.choose_models import settle_default
 from modelbay.onboarding.draft import as_entry, serves_without_key
+from modelbay.onboarding.key_storage import KeyedEdit
 from modelbay.onboarding.sources import documents, imported
 from modelbay.onboarding.sources import merge as merging
 from modelbay.onboarding.sources.imported import Imported, owner_of
@@ -276,7 +278,7 @@ def write(
 
 def add(
     config: Config, made: RegistryDraft, *, default_model: str | None = None, dry_run: bool = False
-) -> Edited[list[WrittenProvider]]:  # fmt: skip
+) -> KeyedEdit[list[WrittenProvider]]:  # fmt: skip
     """Applies `write` to the file. If no default model is set yet, one of these becomes the default."""
 
     def change(edit: Edit) -> list[WrittenProvider]:
@@ -285,7 +287,7 @@ def add(
             one.default_model = settle_default(edit, [one.provider])
         return written
 
-    edited = apply(change, config.path, dry_run=dry_run)
+    edited = key_storage.apply(change, config, dry_run=dry_run)
     if not dry_run:
         remember(made)
     return edited

@@ -15,6 +15,7 @@ from modelbay.conversation import Protocol
 from modelbay.errors import ConfigError
 from modelbay.model import Model
 from modelbay.onboarding import fields as dialog
+from modelbay.onboarding import key_storage
 from modelbay.onboarding.draft import native_at, protocol_of
 from modelbay.onboarding.fields import HeaderRow, ModelRow
 from modelbay.onboarding.setup.machine import Setup
@@ -234,7 +235,9 @@ class EditProvider(ProviderForm):
         entry = self._entry
         yield Field("name", "Display name", value=entry.name or "", placeholder=entry.id)
         yield Field("base_url", "Base URL", value=entry.base_url or "", placeholder="the default of its type")
-        yield key_field("API key", "unchanged" if entry.api_key or entry.env else "none")
+        place = key_storage.place_of(entry, self._state.config)
+        unchanged = f"unchanged, in {place}" if place else "unchanged"
+        yield key_field("API key", unchanged if entry.api_key or entry.env else "none")
         yield from self.rows()
 
     async def on_mount(self) -> None:  # type: ignore[override]

@@ -127,8 +127,8 @@ class KeyLogin(Form[Added]):
         typed(key)
         detected = await key_login.try_key(config, self._platform, key)
         tables = model_tables(config, detected.draft.id, [(model.id, model.name) for model in detected.models])
-        await to_thread(key_login.write, config, detected, tables)
-        self.dismiss(Added([detected.draft.id]))
+        edited = await to_thread(key_login.write, config, detected, tables)
+        self.dismiss(Added([detected.draft.id], list(edited.notes)))
 
 
 async def _by_google(app: App[Any], state: AppState) -> Added | None:

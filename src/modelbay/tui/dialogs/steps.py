@@ -31,7 +31,8 @@ class Added(Struct):
     """The providers that were written."""
 
     providers: list[str]
-    edited: bool = False
+    stored: list[str] = []
+    """Where new secrets are, if the old ones were not in config.toml."""
 
 
 class QuestionForm(Form[str]):
@@ -135,7 +136,7 @@ async def follow(app: App[Any], state: AppState, setup: Setup, step: Step, *, qu
     while True:
         if isinstance(step, Result):
             await state.reload()
-            return Added(step.providers, edited=not step.title)
+            return Added(step.providers, step.stored)
         if isinstance(step, Preview):
             following = await _after_preview(app, setup, step, quick=quick)
         else:
