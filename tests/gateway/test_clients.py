@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from modelbay.errors import ConfigError, FileError
@@ -18,6 +19,8 @@ from modelbay.gateway.clients import ALPHABET, DIGITS, LOCAL, MARKED, PREFIX, US
 from modelbay.secrecy import KEY, redact
 from modelbay.storage.cache import Cache
 from tests.cli.inside import Inside
+from tests.gateway.running import KEY as RUNNING_KEY
+from tests.gateway.running import running
 
 ADOPTED = "sk-1234567890abcdefgh"
 
@@ -176,17 +179,35 @@ def test_clients_that_are_added_at_the_same_time_are_all_kept(keys: ClientKeys) 
         '{"clients": [{"name": "me", "sha256": "DIGEST", "begins": "sk", "created": "2026-11-29T00:00:00Z", "models": ["a"]}]}',
     ],
 )
-def test_a_file_that_is_not_valid_gives_access_to_no_client(keys: ClientKeys, text: str) -> None:
+def test_a_file_that_is_not_valid_gives_access_to_no_client(
+    keys: ClientKeys, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
     key = keys.add("me")
     assert keys.find(key)
     keys.file.write_text(text.replace("DIGEST", sha256(key.encode()).hexdigest()))
-    for _ in range(2):
-        error = refused(lambda: keys.find(key))
-        assert isinstance(error, FileError)
-        assert error.message.startswith(f"{keys.file} is not valid: ")
-        assert error.hint == "remove the file, and add the clients again: `modelbay client add NAME`"
-    refused(lambda: keys.add("you"))
+    assert keys.find(key) is None
+    assert keys.find(key) is None
+    (line,) = caplog.messages  # once for each content of the file
+    assert line.startswith(f"no client has access: {keys.file} is not valid: ")
+    error = refused(lambda: keys.add("you"))
+    assert isinstance(error, FileError)
+    assert error.message.startswith(f"{keys.file} is not valid: ")
+    assert error.hint == "remove the file, and add the clients again: `modelbay client add NAME`"
     assert keys.file.read_text() == text.replace("DIGEST", sha256(key.encode()).hexdigest())
+
+
+async def test_a_caller_does_not_learn_why_the_file_cannot_be_read(bay: Inside) -> None:
+    body = {"model": "openai_chat", "messages": [{"role": "user", "content": "Hello"}]}
+    headers = {"Authorization": f"Bearer {RUNNING_KEY}"}
+    with running(bay.home) as (gateway, _):
+        url = f"{gateway.url}/v1/chat/completions"
+        async with aiohttp.ClientSession(headers=headers) as session:
+            async with session.post(url, json=body) as response:
+                assert response.status == 200
+            gateway.clients.file.write_text("{")
+            async with session.post(url, json=body) as response:
+                assert response.status == 401
+                assert str(bay.home) not in await response.text()
 
 
 # `local`
@@ -295,12 +316,14 @@ def test_a_key_that_another_process_added_is_masked_from_its_first_request_on(ke
     assert redact(f"sent {other}") == "sent …"
 
 
-def test_no_repr_and_no_traceback_shows_a_key(keys: ClientKeys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_repr_no_log_and_no_traceback_shows_a_key(keys: ClientKeys, caplog: pytest.LogCaptureFixture) -> None:
     key = str(keys.local_key())
     assert keys.find(key)
     shown = repr([vars(keys), keys.all(), keys.local_key(), keys.add("me")])
     keys.file.write_text("{")
-    for run in (lambda: keys.find(key), lambda: keys.add("you", key), keys.local_key):
+    assert keys.find(key) is None
+    shown += caplog.text
+    for run in (lambda: keys.add("you", key), keys.local_key):
         with pytest.raises(ConfigError) as caught:
             run()
         trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)

@@ -24,6 +24,7 @@ from msgspec import Struct
 from modelbay.credentials.credential import NO_KEY, is_key
 from modelbay.errors import ConfigError, FileError, MalformedReply
 from modelbay.json_text import decode_as
+from modelbay.logs import LOG
 from modelbay.secrecy import Hidden, register
 from modelbay.storage import files
 from modelbay.storage.cache import Cache
@@ -85,13 +86,11 @@ class ClientKeys:
         self._marked: dict[str, float] = {}
 
     def find(self, key: str) -> GatewayClient | None:
-        """The client with that key, as of now; None if there is none.
+        """The client with that key, as of now; None if there is none. If the file cannot be read, no client has access, and the
+        reason is logged: the message is not for callers, who may be unknown.
 
         A key that was found is registered as a secret. One that was not found is not, since any caller could otherwise fill the
         registry: do not log it.
-
-        Raises:
-            ConfigError: the file cannot be read; then no client has access.
         """
         key = Hidden(key)
         self._refresh()
@@ -190,9 +189,13 @@ class ClientKeys:
     def _refresh(self) -> None:
         """Reads the file if it is not the one that was read last."""
         found = files.identity(self.file)
-        if found is None or found != self._identity:
+        if found is not None and found == self._identity:
+            return
+        self._identity, self._by_digest = found, {}
+        try:
             self._by_digest = {client.sha256: client for client in self.all()}
-            self._identity = found
+        except ConfigError as error:
+            LOG.error("no client has access: %s (%s)", error.message, error.hint)
 
     def _add(self, name: str, key: Hidden) -> None:
         """Adds a client, under the lock of the file."""
