@@ -7,7 +7,17 @@ from inline_snapshot import snapshot
 
 from modelbay.conversation import Annotation, AnyPart, Conversation, Provenance, Refusal, Text, Thinking, ToolCall
 from modelbay.errors import Overloaded
-from modelbay.events import Failed, Finished, PartDelta, PartEnded, PartStarted, Started, UsageReported
+from modelbay.events import (
+    Failed,
+    Finished,
+    PartAnnotated,
+    PartDelta,
+    PartEnded,
+    PartStarted,
+    Started,
+    UsageReported,
+    collect,
+)
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.codec import codec
 from modelbay.usage import Usage
@@ -115,6 +125,69 @@ def test_thinking_without_text_is_redacted():
     assert sent(*reply(Thinking(opaque="data", native="redacted_thinking")))[1:3] == snapshot(
         [(0, {"type": "redacted_thinking", "data": "data"}), (0, "stop")]
     )
+
+
+ENVELOPE = {
+    "type": "redacted_thinking",
+    "data": "modelbay1.google.google.gemini.eyJraW5kIjoidGV4dCIsIm9wYXF1ZSI6InNpZyJ9",
+}
+
+
+def blocks(events: list[Any]) -> list[Any]:
+    """The blocks of a streamed reply, with their text; those of the same reply in one piece must be equal."""
+    found: list[Any] = []
+    for index, fields in sent(*events)[1:-2]:
+        if fields == "stop":
+            continue
+        if index == len(found):
+            found.append(fields)
+        else:
+            found[index] = {**found[index], "text": found[index]["text"] + fields["text"]}
+    assert json.loads(codec("anthropic").render_reply(collect(events)))["content"] == found
+    return found
+
+
+def test_state_without_text_has_no_block_of_text():
+    """Gemini ends a reply with an empty text that has a signature."""
+    hi, empty, state = (
+        Text(text=text, opaque=opaque, origin=GEMINI) for text, opaque in (("Hi", None), ("", None), ("", "sig"))
+    )
+    written = {"type": "text", "text": "Hi"}
+    assert blocks(reply(hi, state, hi)) == [written, ENVELOPE, written]
+    assert blocks(reply(state, empty, hi)) == [ENVELOPE, written]
+    assert blocks(reply(empty)) == []
+
+
+def test_the_last_block_of_a_reply_is_its_text():
+    """Claude Code prints nothing if the last block is the state of a text."""
+    signed, state = (Text(text=text, opaque="sig", origin=GEMINI) for text in ("Hi", ""))
+    written = {"type": "text", "text": "Hi"}
+    assert blocks(reply(signed)) == [written]
+    assert blocks(reply(signed, state)) == [written]
+    assert blocks(reply(signed, signed)) == [written, ENVELOPE, written]
+    assert blocks(reply(Thinking(opaque="data", native="redacted_thinking")))[-1]["type"] == "redacted_thinking"
+
+
+def test_a_citation_before_the_text_of_another_protocol_is_kept():
+    citation = Annotation("url", url="https://e.com")
+    part = Text(text="High.", annotations=[citation], origin=GEMINI)
+    text = (
+        PartStarted(0, Text(origin=GEMINI)),
+        PartAnnotated(0, citation),
+        PartDelta(0, "High."),
+        PartEnded(0, part),
+    )
+    shown = sent(Started("msg_1", "m"), *text, Finished("stop"))[1:-2]
+    assert [fields if fields == "stop" else fields["type"] for _, fields in shown] == [
+        "text",
+        "citations_delta",
+        "text_delta",
+        "stop",
+    ]
+
+
+def test_an_empty_text_of_its_own_provider_stays():
+    assert sent(*reply(Text(origin=Provenance("anthropic"))))[1:-2] == [(0, {"type": "text", "text": ""}), (0, "stop")]
 
 
 def test_a_signed_call_of_another_protocol_is_preceded_by_its_state():

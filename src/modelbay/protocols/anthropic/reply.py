@@ -88,6 +88,13 @@ def render_reply(reply: Reply) -> bytes:
     content: list[dict[str, Any]] = []
     for part in reply.parts:
         content += [_with_id(block, reply.id, len(content) + n) for n, block in enumerate(reply_blocks(part))]
+    for part in reversed(reply.parts):  # Claude Code prints nothing if the last block is not a text
+        if type(part) is not Text:
+            break
+        if has_envelope(part):
+            content.pop()
+        if part.text:
+            break
     body = {
         "id": reply.id or "",
         "type": "message",
@@ -116,10 +123,18 @@ def reply_blocks(part: AnyPart) -> list[dict[str, Any]]:
         return []
     if block["type"] == "thinking":
         block.setdefault("signature", "")
-    if ours or part.opaque is None:
+    if ours:
         return [block]
+    blocks = [] if isinstance(part, Text) and not part.text else [block]  # a part that has only state
+    if not has_envelope(part):
+        return blocks
     envelope = {"type": REDACTED, "data": seal(part)}
-    return [envelope, block] if isinstance(part, ToolCall) else [block, envelope]
+    return [envelope, *blocks] if isinstance(part, ToolCall) else [*blocks, envelope]
+
+
+def has_envelope(part: AnyPart) -> bool:
+    """Whether a part of another protocol has state, which needs a block of its own."""
+    return part.origin is not None and part.origin.protocol != NAME and part.opaque is not None
 
 
 def _with_id(block: dict[str, Any], reply: str | None, index: int) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from modelbay.events import (
 )
 from modelbay.protocols.anthropic.errors import error_object
 from modelbay.protocols.anthropic.parts import NAME, REDACTED, input_json, render_citation
-from modelbay.protocols.anthropic.reply import foreign_thinking, native_reason, reply_blocks
+from modelbay.protocols.anthropic.reply import foreign_thinking, has_envelope, native_reason, reply_blocks
 from modelbay.protocols.anthropic.usage import render_usage
 from modelbay.protocols.ids import made_id
 from modelbay.protocols.opaque import seal
@@ -57,6 +57,12 @@ class StreamRenderer:
         self._index = 0
         self._part: AnyPart | None = None
         """The part whose block is open; None for a part without a block, or with one that is written at its end."""
+        self._waiting: Text | None = None
+        """Text of another protocol without content yet. It has no block if it stays empty: Gemini ends replies with an empty text
+        that has a signature."""
+        self._held: list[dict[str, Any]] = []
+        """Blocks with the state of text of another protocol. They are written before the next block, but not at the end of the
+        reply: Claude Code prints nothing if the last block is not a text. The gateway keeps the state."""
         self._delta = b""
         """JSON of the open block's delta before its text."""
         self._streams = False
@@ -74,7 +80,11 @@ class StreamRenderer:
 
     def _step(self, event: Event) -> bytes:
         if type(event) is PartDelta:
-            return b"%b%b}}\n\n" % (self._delta, _encode(event.text)) if self._streams and event.text else b""
+            if self._streams and event.text:
+                return b"%b%b}}\n\n" % (self._delta, _encode(event.text))
+            if self._waiting is None or not event.text:
+                return b""
+            return self._begin_text(self._waiting) + b"%b%b}}\n\n" % (self._delta, _encode(event.text))
         match event:
             case PartStarted(part=part):
                 return self._open(part)
@@ -82,9 +92,10 @@ class StreamRenderer:
                 return self._end(part)
             case PartAnnotated(annotation=annotation):
                 citation = render_citation(annotation)
-                if citation is None or type(self._part) is not Text:
+                if citation is None or type(self._part or self._waiting) is not Text:
                     return b""
-                return self._block_delta({"type": "citations_delta", "citation": citation})
+                begin = self._begin_text(self._waiting) if self._waiting is not None else b""
+                return begin + self._block_delta({"type": "citations_delta", "citation": citation})
             case Started():
                 return self._start(event)
             case UsageReported(usage=usage):
@@ -116,15 +127,18 @@ class StreamRenderer:
     def _open(self, part: AnyPart) -> bytes:
         ours = part.origin is None or part.origin.protocol == NAME
         match part:
+            case Text() if not ours:
+                self._waiting = part
+                return b""
             case Text() | Refusal():
-                return self._begin(part, {"type": "text", "text": ""}, "text_delta", "text")
+                return self._begin_text(part)
             case Thinking() if part.native != REDACTED or not ours:
                 empty = {"type": "thinking", "thinking": "", "signature": ""}
                 return self._begin(part, empty, "thinking_delta", "thinking")
             case ToolCall() | ServerToolCall() if ours or isinstance(part, ToolCall):
-                before = b""
-                if isinstance(part, ToolCall) and not ours and part.opaque is not None:
-                    before = self._whole({"type": REDACTED, "data": seal(part)})
+                before = self._written()
+                if isinstance(part, ToolCall) and has_envelope(part):
+                    before += self._whole({"type": REDACTED, "data": seal(part)})
                 block: dict[str, Any] = {"type": part.native if isinstance(part, ServerToolCall) else "tool_use"}
                 block |= {"id": part.id or made_id("toolu_", self._id, self._index), "name": part.name, "input": {}}
                 if ours:
@@ -134,13 +148,18 @@ class StreamRenderer:
             case _:
                 return b""  # written whole when it is finished
 
+    def _begin_text(self, part: Text | Refusal) -> bytes:
+        self._waiting = None
+        return self._begin(part, {"type": "text", "text": ""}, "text_delta", "text")
+
     def _begin(self, part: AnyPart, block: dict[str, Any], delta: str, field: str) -> bytes:
+        before = self._written()
         self._part = part
         # the text of a freeform tool becomes an object when it is complete
         self._streams = type(part) is not ToolCall or part.input == "json"
         head = f'{{"type":"content_block_delta","index":{self._index},"delta":{{"type":"{delta}","{field}":'
         self._delta = b"event: content_block_delta\ndata: " + head.encode()
-        return _sse("content_block_start", {"index": self._index, "content_block": block})
+        return before + _sse("content_block_start", {"index": self._index, "content_block": block})
 
     def _block_delta(self, delta: dict[str, Any]) -> bytes:
         return _sse("content_block_delta", {"index": self._index, "delta": delta})
@@ -151,12 +170,19 @@ class StreamRenderer:
         self._part, self._streams = None, False
         return out
 
+    def _written(self) -> bytes:
+        """The blocks that were held until now."""
+        blocks, self._held = self._held, []
+        return b"".join([self._whole(block) for block in blocks])
+
     def _whole(self, block: dict[str, Any]) -> bytes:
-        return _sse("content_block_start", {"index": self._index, "content_block": block}) + self._stop()
+        return (
+            self._written() + _sse("content_block_start", {"index": self._index, "content_block": block}) + self._stop()
+        )
 
     def _end(self, part: AnyPart) -> bytes:
         ours = part.origin is None or part.origin.protocol == NAME
-        if self._part is None:
+        if self._part is None and self._waiting is None:
             return b"".join([self._whole(block) for block in reply_blocks(part)])
         out = b""
         if type(part) is ToolCall and not self._streams:
@@ -165,7 +191,9 @@ class StreamRenderer:
             closing = {"signature": part.opaque or ""} if ours else foreign_thinking(part)[0]
             signature = closing.get("signature") or closing.get("data") or ""
             out = self._block_delta({"type": "signature_delta", "signature": signature})
-        out += self._stop()
-        if type(part) is Text and not ours and part.opaque is not None:
-            out += self._whole({"type": REDACTED, "data": seal(part)})
+        if self._waiting is None:
+            out += self._stop()
+        self._waiting = None
+        if type(part) is Text and has_envelope(part):
+            self._held.append({"type": REDACTED, "data": seal(part)})
         return out
