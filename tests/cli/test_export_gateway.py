@@ -97,6 +97,7 @@ model = "claude/opus"
 max_context_size = 300000
 aliases = ["opus"]
 protocol = "anthropic"
+max_output_size = 128000
 capabilities = ["thinking", "image_in", "tool_use"]
 
 [models."modelbay/g"]
@@ -219,6 +220,16 @@ def test_clients_of_google_get_the_base_url_without_a_version(desk: Desk) -> Non
     assert "base_url" not in data["models"]["modelbay/g"]
     entry = parsed("kilo", desk.done("export", "kilo", "--gateway"))["provider"]["modelbay"]
     assert (entry["npm"], entry["options"]["baseURL"]) == ("@ai-sdk/google", "http://127.0.0.1:8484/v1beta")
+
+
+def test_a_name_with_a_slash_is_a_resource_for_clients_of_google(desk: Desk) -> None:
+    desk.file.write_text(CONFIG.replace("[models.g]", '[models."gem/g"]'))
+    models = parsed("kilo", desk.done("export", "kilo", "--gateway"))["provider"]["modelbay"]["models"]
+    assert models["gem/g"]["id"] == "models/gem/g"
+    assert "id" not in models["acme/large"]
+    assert (
+        parsed("kimi", desk.done("export", "kimi", "--gateway"))["models"]["modelbay/gem/g"]["model"] == "models/gem/g"
+    )
 
 
 def test_a_default_model_without_an_entry_is_exported_too(desk: Desk) -> None:

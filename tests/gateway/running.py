@@ -37,9 +37,11 @@ def config_text(url: str, model: str = "sim-1", settings: str = "") -> str:
 class RunningGateway:
     """A gateway that serves from `with` to its end."""
 
-    def __init__(self, config: Path, *, drain: float = 0.0, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, config: Path, *, drain: float = 0.0, host: str = "127.0.0.1", clients: ClientKeys | None = None
+    ) -> None:
         self.config = config
-        self.clients = ClientKeys(config.parent / "clients.json")
+        self.clients = clients or ClientKeys(config.parent / "clients.json")
         self.gateway = Gateway(load(config, trusted=True), host, self.clients)
         app = GatewayApp(self.gateway, AccessLog(), OneProcess())
         listener = listen(host, 0)

@@ -116,11 +116,13 @@ def _model(entry: ModelEntry, protocol: Protocol, base_url: str, url: str) -> Mo
     """The entry of a model at the gateway, where its alias is its ID. Its alias for the agent is prefixed: the agent may have the
     model already, directly from the provider."""
     own = _base_url(url, protocol)
+    # clients of Google take a name with a slash for a whole resource name
+    is_resource = protocol == "google" and "/" in entry.alias
     return replace(
         entry,
         alias=f"{ID}/{entry.alias}",
         provider=ID,
-        model=entry.alias,
+        model=f"models/{entry.alias}" if is_resource else entry.alias,
         protocol=protocol,
         base_url=None if own == base_url else own,
         api_key=None,

@@ -321,6 +321,8 @@ def _model_entry(provider: ExportedProvider, model: ModelEntry) -> Table:
         table["max_context_size"] = facts.max_context_tokens or 131_072
         if not facts.max_context_tokens:
             provider.note(f"model {model.alias}: unknown context window; exported as 131072 tokens")
+    if facts.max_output_tokens:  # without it, Kimi Code requests as many tokens as the context window has
+        table.setdefault("max_output_size", facts.max_output_tokens)
     capabilities = [*model.capabilities, *(name for name in CAPABILITIES if facts.can(name))]  # type: ignore[arg-type]
     if capabilities:
         table["capabilities"] = list(dict.fromkeys(capabilities))
