@@ -397,3 +397,5 @@ def _shown(error: ModelbayError) -> None:
     for name in ("body", "type", "code", "param", "location", "request_id"):
         if isinstance(value := getattr(error, name, None), str):
             setattr(error, name, shown(value))
+    if isinstance(error, ProviderError) and error.headers:
+        error.headers = {name: shown(value) for name, value in error.headers.items()}  # some servers quote the request

@@ -1,6 +1,6 @@
 """Errors that our servers report to their clients, as status, headers and body in the form of each protocol.
 
-`protocols/error_words.py` has the statuses and codes. None of these errors is a 5xx: clients would repeat the request.
+`protocols/error_words.py` has the statuses and codes. The errors made here are never 5xx: clients would repeat the request.
 """
 
 import copy
