@@ -121,7 +121,7 @@ def _options(command: click.Command, names: set[str]) -> str:
 
 
 def _first(command: click.Command) -> str:
-    return (command.help or "").split("\n\n")[0].replace("\n", " ")
+    return " ".join((command.help or "").split("\n\n")[0].split())
 
 
 def _prose(text: str) -> str:

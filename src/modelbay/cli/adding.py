@@ -71,7 +71,7 @@ def fields_options(command: F) -> F:
         click.option(
             "--api",
             type=click.Choice(API_NAMES),
-            help="Protocol. Default: detected from the URL, else openai_chat.",
+            help="Protocol. Default: detected from the URL, otherwise openai_chat.",
         ),
         click.option("--base-url", metavar="URL", help="Base URL or full endpoint."),
         click.option(

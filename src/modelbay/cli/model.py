@@ -61,7 +61,7 @@ def show_model(settings: GlobalOptions, /, name: str | None, as_json: bool) -> N
 
 @model.command("default")
 @click.argument("name", required=False)
-@click.option("--dry-run", is_flag=True, help="Print what would change in config.toml, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the changes to config.toml without writing them.")
 @pass_settings
 def default_model(settings: GlobalOptions, /, name: str | None, dry_run: bool) -> None:
     """Set the default model. Without NAME, print it."""
@@ -90,7 +90,7 @@ def default_model(settings: GlobalOptions, /, name: str | None, dry_run: bool) -
 @model.command("set")
 @click.argument("alias")
 @click.argument("settings_", nargs=-1, required=True, metavar="KEY=VALUE…")
-@click.option("--dry-run", is_flag=True, help="Print what would change in config.toml, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the changes to config.toml without writing them.")
 @pass_settings
 def set_model(settings: GlobalOptions, /, alias: str, settings_: tuple[str, ...], dry_run: bool) -> None:
     """Set facts about the model ALIAS. They have priority over all other sources; KEY= removes one.

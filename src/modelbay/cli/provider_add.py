@@ -29,7 +29,7 @@ from modelbay.onboarding.sources import manifests
 from modelbay.storage.paths import expanded
 
 AS = click.option("--as", "kind", type=click.Choice(KINDS), help="Treat WHAT as this kind instead of detecting it.")
-ID = click.option("--id", metavar="ID", help="Provider ID. Of a registry: the only provider to add.")
+ID = click.option("--id", metavar="ID", help="Provider ID. For a registry: ID of the only provider to add.")
 
 
 @click.command()
@@ -38,10 +38,10 @@ ID = click.option("--id", metavar="ID", help="Provider ID. Of a registry: the on
 @ID
 @fields_options
 @click.option("--resource", metavar="NAME", help="Azure: resource name.")
-@click.option("--deployment", metavar="NAME", help="Azure: deployment name, which stands for a model.")
+@click.option("--deployment", metavar="NAME", help="Azure: name of the deployment.")
 @click.option("--api-version", metavar="DATE", help="Azure: api-version of the older URLs.")
 @click.option("--project", metavar="ID", help="Vertex AI: project ID.")
-@click.option("--location", metavar="PLACE", help="Vertex AI: location, as europe-west4 or global.")
+@click.option("--location", metavar="PLACE", help="Vertex AI: location, such as europe-west4 or global.")
 @click.option("--provider-key", multiple=True, metavar="ID=KEY", help="Registry: API key of one provider; repeatable.")
 @click.option("--token-is-key", is_flag=True, help="Registry: use --api-key as the API key of its providers too.")
 @models_options
@@ -94,7 +94,7 @@ def custom_provider(settings: GlobalOptions, /, **options: Any) -> None:
 @click.command()
 @click.argument("url", required=False)
 @click.option("--embedded", metavar="FILE|-", help="File with embedded JSON, or - for standard input.")
-@click.option("--id", metavar="ID", help="Provider ID. Default: made of its name.")
+@click.option("--id", metavar="ID", help="Provider ID. Default: derived from its name.")
 @click.option("--api-key", metavar="KEY", help=key_input.HELP)
 @click.option("--model", multiple=True, metavar="ID", help="Model to add; repeatable. Default: all.")
 @manner_options
@@ -124,7 +124,7 @@ def manifest_provider(settings: GlobalOptions, /, url: str | None, embedded: str
 @click.argument("what", required=False)
 @AS
 @fields_options
-@click.option("--yes", is_flag=True, help="Do not prompt; use defaults, and agree to where the key is sent.")
+@click.option("--yes", is_flag=True, help="Do not prompt: use defaults and agree to send the key to the provider.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def models_provider(settings: GlobalOptions, /, what: str | None, as_json: bool, **options: Any) -> None:

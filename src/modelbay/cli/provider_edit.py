@@ -36,7 +36,7 @@ from modelbay.onboarding.setup.steps import Given
 @manner_options
 @pass_settings
 def edit_provider(settings: GlobalOptions, /, id: str, **options: Any) -> None:
-    """Edit a provider. Fields that are not given stay as they are.
+    """Edit a provider. Fields that are not given do not change.
 
     --model names all models of the provider; --api-key "" removes its API key. Without options, on a terminal, you choose
     among the models that it lists. On a terminal, a changed key, URL or header is tested before it is saved.
@@ -53,7 +53,7 @@ def edit_provider(settings: GlobalOptions, /, id: str, **options: Any) -> None:
 @click.command()
 @click.argument("old")
 @click.argument("new")
-@click.option("--dry-run", is_flag=True, help="Print the changes of config.toml without writing them.")
+@click.option("--dry-run", is_flag=True, help="Print the changes to config.toml without writing them.")
 @pass_settings
 def rename_provider(settings: GlobalOptions, /, old: str, new: str, dry_run: bool) -> None:
     """Rename the provider OLD to NEW, with its models, stored keys and defaults."""
@@ -69,7 +69,7 @@ def rename_provider(settings: GlobalOptions, /, old: str, new: str, dry_run: boo
 @click.command()
 @click.argument("old")
 @click.argument("new")
-@click.option("--dry-run", is_flag=True, help="Print the changes of config.toml without writing them.")
+@click.option("--dry-run", is_flag=True, help="Print the changes to config.toml without writing them.")
 @pass_settings
 def copy_provider(settings: GlobalOptions, /, old: str, new: str, dry_run: bool) -> None:
     """Copy the provider OLD to NEW, with its models and stored keys."""

@@ -21,7 +21,7 @@ from modelbay.secrecy import masked_url, redact
 
 @click.command()
 @click.argument("id", required=False)
-@click.option("--dry-run", is_flag=True, help="Print what would change in config.toml, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the changes to config.toml without writing them.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--due", is_flag=True, hidden=True, help="Refresh silently, only providers that were not refreshed for a day."

@@ -17,7 +17,7 @@ from modelbay.onboarding.remove import remove
 @click.command()
 @click.argument("id")
 @click.option("--yes", is_flag=True, help="Do not prompt for confirmation.")
-@click.option("--dry-run", is_flag=True, help="Print what would change in config.toml, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the changes to config.toml without writing them.")
 @pass_settings
 def remove_provider(settings: GlobalOptions, /, id: str, yes: bool, dry_run: bool) -> None:
     """Remove the provider ID, its models, and default settings that refer to them."""

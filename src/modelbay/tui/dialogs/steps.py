@@ -80,7 +80,7 @@ class PreviewDialog(Dialog[str]):
         super().__init__()
         self.heading = preview.title
         choose = "M choose models · " if preview.chooses else ""
-        self.keys = f"Enter save · {choose}D changes of config.toml · Esc back"
+        self.keys = f"Enter save · {choose}D changes to config.toml · Esc back"
         self._preview = preview
         self._diff = False
 
