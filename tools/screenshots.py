@@ -135,7 +135,7 @@ async def _shown(name: str, app: ModelbayApp, pilot: Pilot[None]) -> Path:
             await _says("/provider", app, pilot)
             await pilot.press("end", "enter")
             await pilot.pause(0.3)
-            await pilot.press("down", "enter")
+            await pilot.press("down", "down", "enter")
             await pilot.pause(0.3)
             for text in ("acme-ai", "Acme AI", "", "https://api.acme.example/v1", "sk-acme"):
                 await _types(text, app, pilot)
