@@ -48,6 +48,8 @@ Commands:
   model     List and search models, set the default model and model settings.
   provider  Add, change, list and test providers.
   replay    Parse recorded exchanges again, without the provider.
+  serve     Run the gateway: every configured model, for programs that speak any
+            protocol.
   simulate  Run a simulated provider on this machine.
 
   Exit codes:
