@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from modelbay import secrecy
 from modelbay.secrecy import MASK, StreamRedactor, redact_bytes, register
+from tests.processor_time import growth
 
 KEYS = ("sk-first-123", "sk-first-123-longer", "first-123456", "größe-漢字-12345", "a1 a1 a1 a1 c")
 PIECES = [key[begin:end] for key in KEYS for begin, end in ((0, None), (0, 6), (4, None), (0, -1))]
@@ -98,3 +99,13 @@ def test_an_error_body_is_masked_in_any_encoding() -> None:
     assert redact_bytes(body.encode()) == f'{{"error":"key {MASK} of {MASK}"}}'.encode()
     assert redact_bytes(b"\xff\xfe sk-first-123") == b"\xff\xfe " + MASK.encode()
     assert redact_bytes(b"k%65y sk%2Dfirst-123") == b"k%65y " + MASK.encode()
+
+
+def test_a_long_run_of_the_characters_of_keys_is_read_once() -> None:
+    redactor = StreamRedactor()
+    dots, image = b"." * 128_000, b"1a" * 64_000
+
+    def read(data: bytes) -> None:
+        redactor.feed(data)
+
+    assert growth(lambda: read(dots), lambda: read(image)) < 50  # several hundred times, if each end is looked up

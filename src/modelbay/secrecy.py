@@ -442,6 +442,7 @@ class StreamRedactor:
         self._beginnings: set[str] = set()
         self._begins: re.Pattern[str] | None = None
         self._characters = ""
+        self._longest = 0
         self._held = ""
 
     def feed(self, data: bytes) -> bytes:
@@ -471,6 +472,7 @@ class StreamRedactor:
         few = len(self._beginnings) <= _FEW  # keys of one vendor begin alike
         self._begins = re.compile("|".join(map(re.escape, self._beginnings))) if few else None
         self._characters = "".join(set("".join(self._sorted)))
+        self._longest = max(map(len, self._sorted), default=0)
 
     def _occurs(self, text: str) -> bool:
         """Whether a value may be in the text: whether the beginning of one is."""
@@ -480,7 +482,8 @@ class StreamRedactor:
 
     def _open_end(self, text: str, start: int) -> int:
         """The length of the end of the text that may be the beginning of a value."""
-        first = max(len(text.rstrip(self._characters)), start)
+        # an image in base64 has only characters of keys: without the limit, each end of it would be looked up
+        first = max(len(text.rstrip(self._characters)), len(text) - self._longest, start)
         for at in range(first, len(text)):
             end = text[at:]
             near = bisect_right(self._sorted, end)

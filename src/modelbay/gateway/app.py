@@ -118,7 +118,8 @@ class Visit:
 
     async def _refuse(self, refusal: ErrorResponse) -> None:
         if not self.responder.started:
-            await self.responder.whole(refusal.status, refusal.body, refusal.headers)
+            unread = None if self._read else self._receive
+            await self.responder.whole(refusal.status, refusal.body, refusal.headers, unread)
 
     async def _answer(self) -> None:
         if reason := self._gateway.callers.refusal(self._scope["headers"]):

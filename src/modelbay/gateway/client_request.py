@@ -8,6 +8,7 @@ from modelbay.conversation import Conversation
 from modelbay.errors import BadRequest, MalformedReply, ModelbayError
 from modelbay.json_text import decode
 from modelbay.protocols.codec import Call, Codec, codec
+from modelbay.protocols.google.request import parse_path
 from modelbay.serving.refusals import not_valid
 from modelbay.serving.routes import Route
 
@@ -36,6 +37,16 @@ class ClientRequest(Struct):
     def codec(self) -> Codec:
         return codec(self.protocol)
 
+    @property
+    def target(self) -> str:
+        """The path with the query."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    @property
+    def wants_array(self) -> bool:
+        """Whether its stream is a JSON array: that of Gemini without `alt=sse`."""
+        return self.protocol == "google" and parse_path(self.target)[2] == "array"
+
     def fields(self) -> dict[str, Any]:
         """The JSON object in the body.
 
@@ -56,8 +67,7 @@ class ClientRequest(Struct):
         Raises:
             Unsupported, BadRequest: it cannot be read.
         """
-        target = f"{self.path}?{self.query}" if self.query else self.path
-        call = Call(target, fields, self.headers, stream=bool(self.route.stream or fields.get("stream")))
+        call = Call(self.target, fields, self.headers, stream=bool(self.route.stream or fields.get("stream")))
         try:
             conversation = self.codec.parse_request(call)
         except ModelbayError:

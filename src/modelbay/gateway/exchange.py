@@ -13,15 +13,14 @@ from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, 
 from modelbay.events import Event, Failed, Finished, PartDelta, Reply, Started, Warned, collect
 from modelbay.gateway import headers
 from modelbay.gateway.client_request import MISREAD, ClientRequest
-from modelbay.gateway.framing import WholeEvents, failure_event
+from modelbay.gateway.framing import WholeEvents, failure_array, failure_event
 from modelbay.gateway.passing import ClientBody, passed_path
-from modelbay.gateway.responder import Responder
+from modelbay.gateway.responder import KeepAlive, Responder
 from modelbay.gateway.response_store import ResolvedRequest, items_of
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.stores import Stores
 from modelbay.json_text import decode, encode
 from modelbay.opened import Opened, Sending
-from modelbay.protocols.google.request import FRAMING
 from modelbay.protocols.limits import within_output_limit
 from modelbay.routing.retry import Policy
 from modelbay.serving.refusals import not_valid
@@ -33,9 +32,11 @@ PATIENCE = 25.0
 """Seconds after which a stream begins although its provider is still silent. Proxies cut connections off after 30."""
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 JSON = b"application/json"
-PINGS = {"anthropic": b'event: ping\ndata: {"type": "ping"}\n\n'}
+PINGS = {"anthropic": KeepAlive(b'event: ping\ndata: {"type": "ping"}\n\n')}
 """Signs of life that a protocol defines. In the others it is a comment, which clients ignore."""
-COMMENT = b": keep-alive\n\n"
+COMMENT = KeepAlive(b": keep-alive\n\n")
+WHITE_SPACE = KeepAlive(b"\n", (b"}",))
+"""Between two elements of a JSON array."""
 
 
 class Prepared(Struct):
@@ -46,6 +47,8 @@ class Prepared(Struct):
     """Whether the client asked for a stream."""
     conversation: Conversation | None = None
     """The client's conversation; None if request and reply are passed on as bytes."""
+    array: bool = False
+    """Whether the stream is a JSON array. Its elements are rendered again, because a failure must close the array."""
 
 
 class Exchange:
@@ -96,9 +99,10 @@ class Exchange:
         if request.protocol == "openai_responses" and body.store is not False and self._stores.keeps_responses:
             body = await self._resolved(target, body)
         stream = body.stream if request.route.stream is None else request.route.stream
-        if await self._passes(target, body, stream):
-            return await self._passed(target, body, stream)
-        return await self._translated(target)
+        passes = await self._passes(target, body, stream)
+        prepared = await (self._passed(target, body, stream) if passes else self._translated(target))
+        prepared.array = prepared.stream and request.wants_array
+        return prepared
 
     async def _resolved(self, target: Target, body: ClientBody) -> ClientBody:
         """The body with the history that it refers to, if its provider keeps none."""
@@ -181,31 +185,29 @@ class Exchange:
             if not self._responder.started:
                 raise
             self.error = error
-            await self._responder.write(failure_event(self._request.protocol, error))
+            failure = failure_array if prepared.array else failure_event
+            await self._responder.write(failure(self._request.protocol, error))
             await self._responder.end()
             return
         async with opened:
             if not self._responder.started:
                 await self._begin(prepared, opened)
-            if prepared.conversation is None and opened.streamed:
+            if prepared.conversation is None and opened.streamed and not prepared.array:
                 await self._pass_on(opened)
             else:
                 await self._translate(prepared, opened)
         await self._responder.end()
 
     async def _begin(self, prepared: Prepared, opened: Opened | None = None) -> None:
-        array = prepared.conversation is not None and prepared.conversation.settings.spelling.get(FRAMING) == "array"
-        kind = JSON if array else EVENT_STREAM
-        fields: list[headers.Field] = []
-        if opened is not None:
-            passed = prepared.conversation is None and opened.streamed
-            fields = headers.returned(opened.headers, passed=passed)
-            kind = next((value for name, value in fields if name == b"content-type"), kind)
-            fields = [(name, value) for name, value in fields if name != b"content-type"]
-        # a client of an array reads JSON, in which white space may be anywhere
-        ping = b"\n" if kind.startswith(JSON) else PINGS.get(self._request.protocol, COMMENT)
-        fields += [(b"content-type", kind), (b"cache-control", b"no-cache"), *self._fields()]
-        await self._responder.start(200, fields, ping)
+        # some providers name another content type than that of their stream
+        kind, ping = EVENT_STREAM, PINGS.get(self._request.protocol, COMMENT)
+        if prepared.array:
+            kind, ping = JSON, WHITE_SPACE
+        returned = [] if opened is None else headers.returned(opened.headers, passed=False)
+        own = self._fields()
+        await self._responder.start(
+            200, [*returned, (b"content-type", kind), (b"cache-control", b"no-cache"), *own], ping
+        )
 
     async def _translate(self, prepared: Prepared, opened: Opened) -> None:
         conversation = prepared.conversation or self._request.conversation(self._request.fields())

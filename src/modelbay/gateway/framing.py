@@ -4,6 +4,7 @@ from modelbay.conversation import Conversation
 from modelbay.errors import ModelbayError
 from modelbay.events import Failed
 from modelbay.protocols.codec import codec
+from modelbay.protocols.google.request import FRAMING
 
 _BLANK = (b"\n\n", b"\r\n\r\n")
 HELD = 64 * 1024
@@ -39,3 +40,10 @@ def failure_event(protocol: str, error: ModelbayError) -> bytes:
     rendered = codec(protocol).stream_renderer(Conversation()).feed(Failed(error))
     # a renderer that has sent nothing yet begins the reply first
     return rendered.rstrip(b"\n").rpartition(b"\n\n")[2] + b"\n\n"
+
+
+def failure_array(protocol: str, error: ModelbayError) -> bytes:
+    """The JSON array that reports a failure to a client whose stream is an array, of which nothing was sent."""
+    conversation = Conversation()
+    conversation.settings.spelling[FRAMING] = "array"
+    return codec(protocol).stream_renderer(conversation).feed(Failed(error))

@@ -3,14 +3,24 @@
 import asyncio
 from collections.abc import Iterable
 
+from msgspec import Struct
+
 from modelbay.secrecy import StreamRedactor, redact_bytes
-from modelbay.serving.asgi import Send
+from modelbay.serving.asgi import Receive, Send, discard
 
 SILENCE = 15.0
 """Seconds without data after which a sign of life is sent. Proxies and clients close connections that are silent for a
 minute or less."""
-_BLANK = (b"\n\n", b"\r\n\r\n", b"\r\r")
-"""Ends of an event. Between two events, anything may be inserted that a client ignores."""
+
+
+class KeepAlive(Struct, frozen=True):
+    """A sign of life in a form of stream."""
+
+    data: bytes
+    after: tuple[bytes, ...] = (b"\n\n", b"\r\n\r\n", b"\r\r")
+    """Ends of a piece after which it can be sent: those of an event. Between two events, anything may be inserted that a
+    client ignores."""
+
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -30,24 +40,32 @@ class Responder:
         self._redactor = StreamRedactor()
         self._at_boundary = True
         self._written_at = 0.0
-        self._ping = b""
+        self._ping: KeepAlive | None = None
+        self._writing = False
+        """Whether a piece waits for a client that reads slowly. A sign of life must not overtake it."""
         self._timer: asyncio.TimerHandle | None = None
         self._pinging: asyncio.Future[None] | None = None
 
-    async def whole(self, status: int, body: bytes, fields: Iterable[tuple[bytes, bytes]]) -> None:
-        """Send a whole response. `fields` has its content type. Known secrets in the body are masked."""
+    async def whole(
+        self, status: int, body: bytes, fields: Iterable[tuple[bytes, bytes]], unread: Receive | None = None
+    ) -> None:
+        """Send a whole response. `fields` has its content type. Known secrets in the body are masked. `unread`: receives the
+        rest of a request that was not read."""
         body = redact_bytes(body) if status >= 400 else self._redactor.feed(body) + self._redactor.close()
         others = [(name, value) for name, value in fields if name != b"content-length"]
         await self._start(status, [*others, (b"content-length", b"%d" % len(body))])
         self.ended = True
         self.sent = len(body)
-        await self._send({"type": "http.response.body", "body": body})
+        await self._send({"type": "http.response.body", "body": body, "more_body": unread is not None})
+        if unread is not None:
+            await discard(unread)
+            await self._send({"type": "http.response.body", "body": b""})
 
-    async def start(self, status: int, fields: Iterable[tuple[bytes, bytes]], ping: bytes = b"") -> None:
+    async def start(self, status: int, fields: Iterable[tuple[bytes, bytes]], ping: KeepAlive | None = None) -> None:
         """Send the head of a response in pieces. `ping` is sent whenever nothing else was sent for `SILENCE` seconds."""
         await self._start(status, fields)
         self._ping = ping
-        if ping:
+        if ping is not None:
             loop = asyncio.get_running_loop()
             self._written_at = loop.time()
             self._timer = loop.call_later(SILENCE, self._watch)
@@ -56,16 +74,19 @@ class Responder:
         """Send a piece, with known secrets masked; waits while the client reads slowly."""
         if not data:
             return
-        self._at_boundary = data.endswith(_BLANK)
+        if self._ping is not None:
+            self._at_boundary = data.endswith(self._ping.after)
         await self._write(self._redactor.feed(data))
 
     async def _write(self, data: bytes) -> None:
         if not data:
             return
         self.sent += len(data)
-        if self._ping:
-            self._written_at = asyncio.get_running_loop().time()
+        self._writing = True
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        self._writing = False
+        if self._ping is not None:
+            self._written_at = asyncio.get_running_loop().time()
 
     async def end(self) -> None:
         """End a response in pieces."""
@@ -76,7 +97,7 @@ class Responder:
 
     def stop(self) -> None:
         """Send no more signs of life."""
-        self._ping = b""
+        self._ping = None
         if self._timer is not None:
             self._timer.cancel()
         if self._pinging is not None:
@@ -91,11 +112,12 @@ class Responder:
         """One timer per stream, not one per piece: it looks at the time of the last piece."""
         loop = asyncio.get_running_loop()
         due = self._written_at + SILENCE
-        if loop.time() >= due and self._at_boundary and (self._pinging is None or self._pinging.done()):
+        if loop.time() >= due and (self._pinging is None or self._pinging.done()):
             self._written_at = loop.time()
             self._pinging = asyncio.ensure_future(self._sign())
             due = self._written_at + SILENCE
-        self._timer = loop.call_at(max(due, loop.time() + 1.0), self._watch)
+        self._timer = loop.call_at(max(due, loop.time() + min(SILENCE, 1.0)), self._watch)
 
     async def _sign(self) -> None:
-        await self._send({"type": "http.response.body", "body": self._ping, "more_body": True})
+        if self._ping is not None and self._at_boundary and not self._writing:
+            await self._send({"type": "http.response.body", "body": self._ping.data, "more_body": True})

@@ -1,6 +1,8 @@
 """ASGI types, reading request bodies, and sending whole responses."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 from modelbay.errors import RequestTooLarge
@@ -11,6 +13,8 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 LARGEST = 64 * 2**20
 """Default maximum size of a request body, in bytes."""
+LINGER = 5.0
+"""Maximum seconds to read the rest of a refused request."""
 
 
 TRANSPORT = "modelbay.transport"
@@ -69,6 +73,15 @@ async def disconnected(receive: Receive) -> None:
     """Wait until the client disconnects. Call it after the body was read."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def discard(receive: Receive) -> None:
+    """Read the rest of a refused request after its response was sent, for at most `LINGER` seconds. If the connection
+    were closed with unread data, the system would reset it, and many clients would report that instead of the refusal."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER):
+            while (await receive()).get("more_body"):
+                pass
 
 
 def is_draining(scope: Message) -> bool:

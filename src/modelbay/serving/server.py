@@ -11,8 +11,10 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import TypeAlias
 
+import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from modelbay.logs import LOG
@@ -25,6 +27,8 @@ HEAD_BYTES = 64 * 2**10
 _BACKLOG = 1_024
 _KEEP_ALIVE = 75
 """Seconds after which an idle connection is closed."""
+_PIPELINED = 8
+"""Maximum number of waiting requests on a connection that is still read."""
 _TICK = 0.05
 """Seconds between two looks at the connections that are still open."""
 
@@ -149,11 +153,25 @@ class _Connection(HttpToolsProtocol):
     _unfinished = 0
     """Bytes that were received since the head began and before its end."""
     _in_head = False
+    _repeats = False
+    """Whether the parser reads a head again, so that it reads the body after it."""
+    _running: RequestResponseCycle | None = None
+    """The request that is answered. Pipelined ones wait for its end."""
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """Does nothing: the app responds to clients that try a WebSocket first, so no warning is needed."""
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if (running := self._running) is not None and not running.response_complete:
+            # uvicorn reports the end only to the last of pipelined requests
+            running.disconnected = True
+            running.message_event.set()
 
     def on_message_begin(self) -> None:
+        if self._repeats:
+            return
         super().on_message_begin()
         self._head = self._unfinished = 0
         self._in_head = True
@@ -163,10 +181,14 @@ class _Connection(HttpToolsProtocol):
         return self.server_state.draining  # type: ignore[attr-defined, no-any-return]
 
     def on_url(self, url: bytes) -> None:
+        if self._repeats:
+            return
         super().on_url(url)
         self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._repeats:
+            return
         super().on_header(name, value)
         self._count(len(name) + len(value))
 
@@ -176,17 +198,44 @@ class _Connection(HttpToolsProtocol):
             raise _HeadTooLarge  # the parser stops, and `data_received` calls `send_400_response`
 
     def on_headers_complete(self) -> None:
+        if self._repeats:
+            return
         self._in_head = False
         super().on_headers_complete()
+        if 0 < len(self.pipeline) <= _PIPELINED:
+            # uvicorn stops reading until the request before is answered, and then does not notice that the client leaves
+            self.flow.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        try:
+            self._unset_keepalive_if_required()
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            self._read_on(data[offer.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+            return
         if not self._in_head or self.transport.is_closing():
             return
         # the parser reports a header at its end, and keeps an endless one in memory
         self._unfinished += len(data)
         if self._unfinished > HEAD_BYTES:
             self._refuse_head()
+
+    def _read_on(self, rest: bytes) -> None:
+        """Read on after a request that offers another protocol, such as HTTP/2 (Java's HTTP client, on every connection). The
+        offer is ignored, but the parser would take the request's body for that protocol."""
+        self.parser = httptools.HttpRequestParser(self)
+        framing = [
+            b"%b: %b\r\n" % field for field in self.headers if field[0] in (b"content-length", b"transfer-encoding")
+        ]
+        if framing:
+            self.cycle.more_body = True
+            self._repeats = True
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
+            self._repeats = False
+        if rest:
+            self.data_received(rest)
 
     def send_400_response(self, msg: str) -> None:
         if self._head > HEAD_BYTES:
