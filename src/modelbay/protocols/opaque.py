@@ -13,7 +13,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import msgspec
 
-from modelbay.conversation import AnyPart, Extra, Provenance, Thinking, ToolCall
+from modelbay.conversation import AnyPart, Extra, Provenance, Text, Thinking, ToolCall
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode_as
 
@@ -30,7 +30,8 @@ class Sealed(msgspec.Struct, omit_defaults=True):
     item_id: str | None = None
     extra: Extra | None = None
     texts: list[str] | None = None
-    """The texts of a thinking part, if there is not exactly one: the carrier shows them joined."""
+    """The texts of a thinking part, if there is not exactly one: the carrier shows them joined. Of a text: [] if it is empty,
+    because the client gets no part for it."""
     summary: bool = False
     name: str | None = None
     """Name of the call that the state belongs to, as clients replace IDs."""
@@ -62,6 +63,8 @@ def seal(part: AnyPart, *, with_text: bool = False, with_name: bool = False) -> 
             sealed.texts = part.texts
     elif type(part) is ToolCall and with_name:
         sealed.name = part.name
+    elif type(part) is Text and not part.text:
+        sealed.texts = []
     payload = urlsafe_b64encode(msgspec.json.encode(sealed)).decode().rstrip("=")
     return f"{MARK}{origin.protocol}.{_word(origin.vendor)}.{_word(origin.family)}.{payload}"
 
@@ -90,6 +93,16 @@ def restore(part: AnyPart, origin: Provenance, sealed: Sealed) -> None:
         part.summary = sealed.summary
         if sealed.texts is not None:
             part.texts = sealed.texts
+
+
+def empty_text(origin: Provenance, sealed: Sealed) -> Text | None:
+    """The empty text that an envelope is for, or None: Gemini sends the signature of a streamed text on an empty one after
+    it."""
+    if sealed.kind != "text" or sealed.texts is None:
+        return None
+    part = Text()
+    restore(part, origin, sealed)
+    return part
 
 
 def _word(text: str) -> str:

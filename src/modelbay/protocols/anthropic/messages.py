@@ -35,7 +35,7 @@ from modelbay.protocols.anthropic.parts import (
 )
 from modelbay.protocols.dispositions import carried
 from modelbay.protocols.ids import call_ids
-from modelbay.protocols.opaque import belongs, restore, unseal
+from modelbay.protocols.opaque import belongs, empty_text, restore, unseal
 from modelbay.protocols.shapes import without
 
 SYSTEM = "system"
@@ -68,8 +68,11 @@ def _unseal(parts: list[AnyPart]) -> None:
         if sealed.kind == "thinking":
             restore(part, origin, sealed)
             continue
-        index = parts.index(part)
-        parts.remove(part)
+        index = next(place for place, other in enumerate(parts) if other is part)
+        if (text := empty_text(origin, sealed)) is not None:
+            parts[index] = text
+            continue
+        del parts[index]
         # the state of a call precedes it, that of a text follows it
         index -= sealed.kind == "text"
         if 0 <= index < len(parts):

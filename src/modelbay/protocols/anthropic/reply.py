@@ -150,8 +150,9 @@ def _bare(part: AnyPart) -> AnyPart:
 
 
 def foreign_thinking(part: Thinking) -> list[dict[str, Any]]:
-    """Thinking of another protocol, with its state in an envelope that clients keep: the signature."""
-    signature = seal(part) if part.opaque is not None or len(part.texts) > 1 else ""
-    if not part.text and signature:
+    """Thinking of another protocol, in an envelope that clients keep: the signature. Without one, many clients drop thinking,
+    which its provider may require to be sent back."""
+    signature = seal(part)
+    if not part.text:
         return [{"type": REDACTED, "data": signature}]
     return [{"type": "thinking", "thinking": part.text, "signature": signature}]

@@ -114,7 +114,7 @@ def _open_envelopes(turns: list[Turn]) -> None:
             part.opaque = None
             thinking = Thinking()
             restore(thinking, origin, sealed)
-            if not any(_same_state(other, thinking) for earlier in turns[: number + 1] for other in earlier.parts):
+            if not any(_same_state(other, thinking) for earlier in _step(turns, number) for other in earlier.parts):
                 turn.parts.insert(_place(turn.parts, part), thinking)
 
 
@@ -122,8 +122,17 @@ def _place(parts: list[AnyPart], part: AnyPart) -> int:
     return next(index for index, other in enumerate(parts) if other is part)
 
 
-def _same_state(one: AnyPart, other: AnyPart) -> bool:
-    return type(one) is type(other) and one.opaque == other.opaque and one.origin == other.origin
+def _step(turns: list[Turn], number: int) -> list[Turn]:
+    """The model's turns up to one of them, from the last turn of the user. Later steps may repeat the same thoughts."""
+    start = number
+    while start > 0 and turns[start - 1].role == "assistant":
+        start -= 1
+    return turns[start : number + 1]
+
+
+def _same_state(one: AnyPart, other: Thinking) -> bool:
+    same = type(one) is Thinking and one.opaque == other.opaque and one.origin == other.origin
+    return same and (other.opaque is not None or one.text == other.text)  # type: ignore[union-attr]
 
 
 def _drop_fragments(turns: list[Turn], whole: AnyPart) -> None:

@@ -367,7 +367,7 @@ class PartWriter:
             self._thinking = None
             if part.opaque is None and thinking is not None:
                 return envelope(thinking, with_text=True)
-        if part.opaque is None or is_ours(part):
+        if is_ours(part) or (part.opaque is None and type(part) is not Thinking):
             return None
         if type(part) is Thinking:
             self._thinking = part

@@ -147,7 +147,7 @@ class StreamRenderer:
             self._cited.append(part)
         if self._whole or (not self._written and _stays_whole(part)):
             return self._write_whole(part)
-        if part.opaque is None:
+        if part.opaque is None and (type(part) is not Thinking or is_ours(part)):
             return b""
         # the text was sent already: the signature follows on an empty part, as in Gemini itself
         self._last = None

@@ -28,7 +28,7 @@ from modelbay.model import Model
 from modelbay.protocols.dispositions import carried, refused
 from modelbay.protocols.documents import plain_text, titled
 from modelbay.protocols.ids import call_ids
-from modelbay.protocols.opaque import Sealed, belongs, restore, unseal
+from modelbay.protocols.opaque import Sealed, belongs, empty_text, restore, unseal
 from modelbay.protocols.openai_chat.parts import (
     DETAILS,
     NAME,
@@ -104,6 +104,10 @@ def _unseal(parts: list[AnyPart]) -> None:
             restore(part, origin, sealed)
             continue
         parts.remove(part)
+        if (text := empty_text(origin, sealed)) is not None:
+            last = max((place for place, other in enumerate(parts) if type(other) is Text), default=len(parts) - 1)
+            parts.insert(last + 1, text)
+            continue
         target = _owner(parts, sealed, (part.extra or {}).get("id"))
         if target is not None:
             restore(target, origin, sealed)
@@ -254,7 +258,7 @@ class _Writer:
         if type(part) in (ServerToolCall, ServerToolResult):
             return carried("server_tool_parts", NAME, self.report)
         if self.same:
-            return True
+            return part.origin is None or type(part) is not Text or bool(part.text)
         if type(part) is UnknownPart:
             return carried("unknown_parts", NAME, self.report)
         if part.annotations:

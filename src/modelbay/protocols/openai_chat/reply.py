@@ -162,7 +162,10 @@ def render_reply(reply: Reply) -> bytes:
         "index": 0,
         "message": message,
         "finish_reason": native_reason(
-            reason, reply.finish.native if reply.finish else None, has_calls=bool(reply.tool_calls)
+            reason,
+            reply.finish.native if reply.finish else None,
+            has_calls=bool(reply.tool_calls),
+            refused=bool(reply.refusal),
         ),
     }
     logprobs = [item for part in reply.parts if type(part) is Text for item in part.logprobs or ()]
@@ -187,16 +190,17 @@ def top_fields(extra: Extra | None) -> Extra:
     return {name: value for name in ("service_tier", "system_fingerprint") if (value := word((extra or {}).get(name)))}
 
 
-def native_reason(reason: FinishReason, native: str | None, *, has_calls: bool) -> str:
+def native_reason(reason: FinishReason, native: str | None, *, has_calls: bool, refused: bool) -> str:
     """The finish reason for a client; the provider's own if the protocol has it.
 
-    Clients that read `tool_calls` expect a call.
+    Clients that read `tool_calls` expect a call. A refusal in its own field is a complete reply: OpenAI's SDK raises at a
+    content filter.
     """
     if reason == "tool_calls" and not has_calls:
         return "stop"
     if native in OWN and REASONS[native] == reason:
         return native
-    return _NATIVE.get(reason, reason)
+    return "stop" if reason == "refusal" and refused else _NATIVE.get(reason, reason)
 
 
 def render_message(reply: Reply) -> dict[str, Any]:
@@ -262,10 +266,11 @@ def add_thinking(message: dict[str, Any], part: Thinking) -> None:
         message[field] = message.get(field, "") + part.text
 
 
-def foreign_detail(part: Thinking, index: int = 0) -> dict[str, Any]:
-    """Thinking of another protocol as a detail, with its state in an envelope; a client of this protocol sends it back."""
+def foreign_detail(part: Thinking, index: int = 0, *, whole: bool = True) -> dict[str, Any]:
+    """Thinking of another protocol as a detail, with its state in an envelope; a client of this protocol sends it back.
+    `whole`: not a piece of a stream, whose envelope follows."""
     extra = {"type": "reasoning.text" if part.text else "reasoning.encrypted", "format": "modelbay", "index": index}
-    opaque = seal(part) if part.opaque is not None or len(part.texts) > 1 else None
+    opaque = seal(part) if whole else None
     return render_detail(Thinking(texts=[part.text] if part.text else [], opaque=opaque, native=DETAILS, extra=extra))
 
 

@@ -77,7 +77,7 @@ class StreamRenderer:
         self._open: dict[int, AnyPart] = {}
         self._calls: dict[int, int] = {}
         """Index of a call."""
-        self._has_calls = False
+        self._has_calls = self._refused = False
         self._ids: dict[int, str] = {}
         """ID sent to the client for a call."""
         self._silent: set[int] = set()
@@ -190,6 +190,7 @@ class StreamRenderer:
             case Thinking():
                 return self._delta(self._thinking(event.key, part, event.text))
             case Refusal():
+                self._refused = True
                 return self._delta({"refusal": event.text})
             case _:
                 return b""
@@ -197,7 +198,7 @@ class StreamRenderer:
     def _thinking(self, key: int, part: Thinking, text: str) -> dict[str, Any]:
         if part.origin is not None and part.origin.protocol != NAME:
             bare = Thinking(texts=[text], origin=part.origin)
-            return {REASONING_FIELDS[0]: text, DETAILS: [foreign_detail(bare, self._details.get(key, 0))]}
+            return {REASONING_FIELDS[0]: text, DETAILS: [foreign_detail(bare, self._details.get(key, 0), whole=False)]}
         if part.native in ("thinking", "thinking="):
             return {"content": [render_part(Thinking(texts=[text], native=part.native))]}
         extra = self._numbered(key, part)
@@ -228,7 +229,7 @@ class StreamRenderer:
                 delta["tool_calls"] = [{"index": self._calls[key], **item}]
         elif type(part) is ToolCall and key in self._silent:
             delta["function_call"] = {"arguments": "{}"}
-        elif type(part) is Thinking and (part.opaque is not None or len(part.texts) > 1):
+        elif type(part) is Thinking:
             closing = foreign_detail(part, self._details.get(key, 0))
             closing.pop("text", None)
             delta[DETAILS] = [closing]
@@ -251,7 +252,7 @@ class StreamRenderer:
         return item
 
     def _finish(self, event: Finished) -> bytes:
-        reason = native_reason(event.reason, event.native, has_calls=self._has_calls)
+        reason = native_reason(event.reason, event.native, has_calls=self._has_calls, refused=self._refused)
         out = b'%b,"choices":[{"index":0,"delta":{},"finish_reason":"%b"}]}\n\n' % (self._head, reason.encode())
         if self._include_usage:
             usage = None if self._usage is None else render_usage(self._usage)

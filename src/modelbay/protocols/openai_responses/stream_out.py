@@ -89,6 +89,9 @@ class StreamRenderer:
         self._usage: Usage | None = None
         self._refused = False
         self._message: _Message | None = None
+        self._waiting: AnyPart | None = None
+        """A text of another protocol without content so far. SDKs parse each text as the requested JSON, so none may be
+        empty."""
         self._item: dict[str, Any] = {}
         """The open item, as it was added."""
         self._thoughts: list[str] = []
@@ -201,6 +204,9 @@ class StreamRenderer:
         return self._whole({"id": id, "type": "reasoning", "summary": [], "encrypted_content": seal(part)})
 
     def _part_started(self, part: AnyPart) -> bytes:
+        self._waiting = part if isinstance(part, Text | Refusal) and not _ours(part) else None
+        if self._waiting is not None:
+            return b""
         if is_content(part):
             return self._open_content(part)
         out = self._close_message()
@@ -276,12 +282,17 @@ class StreamRenderer:
     def _delta(self, event: PartDelta) -> bytes:
         if not event.text and not event.logprobs:
             return b""
+        before = self._open_waiting()
         if self._item.get("type") == "reasoning":
-            before = self._next_thought(event.index)
+            before += self._next_thought(event.index)
             return before + self._write(event.text)
-        return self._write(event.text, event.logprobs)
+        return before + self._write(event.text, event.logprobs)
 
     # --- messages ---
+
+    def _open_waiting(self) -> bytes:
+        part, self._waiting = self._waiting, None
+        return self._open_content(part) if part is not None else b""
 
     def _open_content(self, part: AnyPart) -> bytes:
         item, out = self._message, b""
@@ -311,19 +322,26 @@ class StreamRenderer:
         }
 
     def _annotated(self, annotation: Annotation) -> bytes:
+        before = self._open_waiting()
         item = render_annotation(annotation, "".join(self._text or ()))
         if item is None or self._text is None or self._message is None:
-            return b""
+            return before
         self._annotations.append(item)
         where = {**self._place(), "annotation_index": len(self._annotations) - 1}
-        return self._emit("response.output_text.annotation.added", **where, annotation=item)
+        return before + self._emit("response.output_text.annotation.added", **where, annotation=item)
 
     def _close_content(self, part: AnyPart) -> bytes:
-        if self._message is None:
-            return b""
         out, text = b"", ""
+        if isinstance(part, Text | Refusal) and self._waiting is not None:
+            if not part.text and not part.annotations:
+                self._waiting = None
+                return self._state_of(part)
+            out = self._open_waiting()
+        if self._message is None:
+            return out
         if self._text is not None:
-            out, text = self._written(part.text if isinstance(part, Text | Refusal) else "")
+            more, text = self._written(part.text if isinstance(part, Text | Refusal) else "")
+            out += more
         content: dict[str, Any] | None
         if isinstance(part, Text):
             for annotation in (part.annotations or [])[len(self._annotations) :]:
@@ -344,9 +362,10 @@ class StreamRenderer:
         out += self._emit("response.content_part.done", **self._place(), part=content)
         self._message.content.append(content)
         self._text = None
-        if part.opaque is not None and not _ours(part):
-            out += self._close_message() + self._carrier(part)
-        return out
+        return out + self._state_of(part)
+
+    def _state_of(self, part: AnyPart) -> bytes:
+        return self._close_message() + self._carrier(part) if part.opaque is not None and not _ours(part) else b""
 
     def _close_message(self) -> bytes:
         message, self._message = self._message, None

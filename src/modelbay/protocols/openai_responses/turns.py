@@ -23,7 +23,7 @@ from modelbay.model import Model
 from modelbay.protocols.dispositions import carried, dropped
 from modelbay.protocols.documents import plain_text, titled
 from modelbay.protocols.ids import call_ids
-from modelbay.protocols.opaque import belongs, restore, unseal
+from modelbay.protocols.opaque import belongs, empty_text, restore, unseal
 from modelbay.protocols.openai_responses.items import (
     EASY,
     MESSAGE,
@@ -76,6 +76,8 @@ def _unseal(turns: list[Turn]) -> list[Turn]:
                 texts = [part for part in (kept[-1].parts if kept else ()) if isinstance(part, Text)]
                 if sealed.kind != "text":
                     waiting.append(found)
+                elif (text := empty_text(origin, sealed)) is not None:
+                    kept.append(Turn("assistant", [text]))
                 elif texts:
                     restore(texts[-1], origin, sealed)
                 continue
@@ -192,7 +194,7 @@ class _Writer:
     # --- messages ---
 
     def _flush(self, turn: Turn, parts: list[AnyPart]) -> None:
-        if not self.same:
+        if not self.same or any(part.origin is not None for part in parts):
             parts = [part for part in parts if not isinstance(part, Text) or part.text]
         if parts:
             self._message(turn, parts)
@@ -299,7 +301,9 @@ class _Writer:
             self.items.append(item if keeps_item(part) else item | self._beside(turn, part))
 
     def _thinking(self, part: Thinking) -> dict[str, Any] | None:
-        if not self._mine(part):
+        # OpenAI looks a summary up by its ID if it has no state, and finds nothing if replies are not stored
+        lost = not self.same and part.opaque is None and (part.summary or not part.texts)
+        if lost or not self._mine(part):
             carried("thinking", NAME, self.report)
             return None
         return render_reasoning(part)

@@ -34,8 +34,13 @@ def _asks(turn: Turn) -> bool:
 
 
 def _signature_missing(request: CheckedRequest, index: int, place: int, call: ToolCall) -> None:
-    turn = request.messages[index][1]
-    if any(type(part) is ToolCall for part in turn.parts[:place]):
+    turns = [turn for _, turn in request.messages]
+    before = turns[index].parts[:place]
+    start = index
+    while start > 0 and turns[start - 1].role == "assistant":  # a step; Google's SDK writes a content for each chunk
+        start -= 1
+        before = [*turns[start].parts, *before]
+    if any(type(part) is ToolCall for part in before):
         return
     refuse(
         request,
