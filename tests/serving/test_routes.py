@@ -40,6 +40,9 @@ def test_a_route_is_found_below_every_mount_and_version(row: RouteRow) -> None:
         ("POST", "/gemini/v1beta/models/a:generateContent", "generate", "a"),
         ("POST", "/genai/v1beta/models/a:streamGenerateContent", "generate", "a"),
         ("POST", "/genai/v1/models/a:batchEmbedContents", "embed", "a"),
+        # the `ai` SDK reads a model ID with a slash as a path
+        ("POST", "/v1beta/acme/a:generateContent", "generate", "acme/a"),
+        ("POST", "/gemini/v1beta/anthropic/a/b:streamGenerateContent", "generate", "anthropic/a/b"),
         ("GET", "/anthropic", "root", None),
         ("HEAD", "/", "root", None),
         # IDs of models

@@ -66,8 +66,9 @@ MOUNTS = ("/openai", "/anthropic", "/gemini", "/genai")
 _GET, _POST = ("GET", "HEAD"), ("POST",)
 _CHAT, _RESPONSES, _MESSAGES, _GEMINI = "openai_chat", "openai_responses", "anthropic", "google"
 _BARE = ("",)
-_GOOGLE = ("/v1beta", "/v1", "/v1alpha", "")
+_GEMINI_VERSIONS = ("/v1beta", "/v1", "/v1alpha")
 """The Gemini API's versions. The official SDK calls `/v1` since its version 3."""
+_GOOGLE = (*_GEMINI_VERSIONS, "")
 _VERTEX = tuple(
     f"{version}{place}/publishers"
     for version in ("/v1", "/v1beta1", "/v1beta")
@@ -129,6 +130,9 @@ ROWS: tuple[RouteRow, ...] = (
     RouteRow(_POST, "/google/models/{model}:streamGenerateContent", "generate", _GEMINI, True, _VERTEX),
     RouteRow(_POST, "/google/models/{model}:countTokens", "count", _GEMINI, None, _VERTEX),
     RouteRow(_GET, "/google/models", "models", _GEMINI, None, _VERTEX),
+    # clients that read a slash in a model ID as a path of their own, such as the `ai` SDK
+    RouteRow(_POST, "/{model}:generateContent", "generate", _GEMINI, False, _GEMINI_VERSIONS),
+    RouteRow(_POST, "/{model}:streamGenerateContent", "generate", _GEMINI, True, _GEMINI_VERSIONS),
 )
 
 
