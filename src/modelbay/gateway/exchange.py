@@ -2,13 +2,13 @@
 
 import asyncio
 from contextlib import suppress
-from time import perf_counter
+from time import perf_counter, time
 from uuid import uuid4
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from modelbay.conversation import Conversation
+from modelbay.conversation import Conversation, Thinking
 from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, Unsupported
 from modelbay.events import Event, Failed, Finished, PartDelta, Reply, Started, Warned, collect
 from modelbay.gateway import headers
@@ -37,6 +37,8 @@ PINGS = {"anthropic": KeepAlive(b'event: ping\ndata: {"type": "ping"}\n\n')}
 COMMENT = KeepAlive(b": keep-alive\n\n")
 WHITE_SPACE = KeepAlive(b"\n", (b"}",))
 """Between two elements of a JSON array."""
+REPLY_IDS = {"openai_chat": "chatcmpl-", "openai_responses": "resp_", "anthropic": "msg_"}
+"""Beginnings of the IDs of replies that the gateway gives one."""
 
 
 class Prepared(Struct):
@@ -96,6 +98,8 @@ class Exchange:
         request = self._request
         body = ClientBody(request.body, request.codec.PASS)
         self.target = target = await self._revision.target(request.route.model or body.model)
+        if body.threaded:  # of a provider's own threads, a gateway sees only the last turn
+            raise Unsupported("threads are not supported; send the whole conversation", setting="thread")
         if request.protocol == "openai_responses" and body.store is not False and self._stores.keeps_responses:
             body = await self._resolved(target, body)
         stream = body.stream if request.route.stream is None else request.route.stream
@@ -224,11 +228,17 @@ class Exchange:
         while (events := await opened.events()) is not None:
             if events:
                 await self._note(events)
-            await self._responder.write(frames.feed(opened.data))
-        if self.error is None or isinstance(self.error, ProviderError):  # the provider's own event was passed on
+            if not self._broken:  # SDKs raise errors of their own at an event that is not JSON
+                await self._responder.write(frames.feed(opened.data))
+        if not self._broken:
             await self._responder.write(frames.close())
-        else:
+        elif self.error is not None:
             await self._responder.write(failure_event(self._request.protocol, self.error))
+
+    @property
+    def _broken(self) -> bool:
+        """Whether the reply broke off without an error event of the provider, which would be passed on."""
+        return self.error is not None and not isinstance(self.error, ProviderError)
 
     async def _whole(self, prepared: Prepared) -> None:
         data: list[bytes] = []
@@ -251,8 +261,8 @@ class Exchange:
         for event in events:
             if type(event) is PartDelta:
                 continue
-            if type(event) is Started and conversation is not None and self._request.protocol == "openai_responses":
-                event.id = f"resp_{uuid4().hex}"  # clients continue a response by its ID, so it must be unique
+            if type(event) is Started and conversation is not None:
+                self._complete(event)
             self._told.append(event)
         last = events[-1] if events else None
         if isinstance(last, Failed):
@@ -266,11 +276,19 @@ class Exchange:
         if self._resolution is not None:
             response = decode(request.codec.render_reply(reply))
             await self._stores.keep_response(request.client, self._resolution, response)
-        if target is None or not any(part.opaque for part in reply.parts):
+        if target is None or not any(part.opaque or type(part) is Thinking for part in reply.parts):
             return
         if conversation is None:
             conversation = request.conversation(request.fields())
         await self._stores.keep_reasoning(request.client, target, conversation, reply)
+
+    def _complete(self, started: Started) -> None:
+        """Add what a translated reply needs and its provider may not send: an ID and the time, which clients show as 1970 if
+        it is missing."""
+        protocol = self._request.protocol
+        if not started.id or protocol == "openai_responses":  # clients continue a response by its ID: it must be unique
+            started.id = f"{REPLY_IDS.get(protocol, '')}{uuid4().hex}"
+        started.extra = {"created": int(time()), **(started.extra or {})}
 
     def _fields(self) -> list[headers.Field]:
         """The headers that describe the call."""
