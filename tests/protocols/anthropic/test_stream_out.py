@@ -20,6 +20,7 @@ from modelbay.events import (
 )
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.codec import codec
+from modelbay.protocols.opaque import seal
 from modelbay.usage import Usage
 from tests.protocols import sse_reference
 
@@ -153,8 +154,9 @@ def test_state_without_text_has_no_block_of_text():
         Text(text=text, opaque=opaque, origin=GEMINI) for text, opaque in (("Hi", None), ("", None), ("", "sig"))
     )
     written = {"type": "text", "text": "Hi"}
-    assert blocks(reply(hi, state, hi)) == [written, ENVELOPE, written]
-    assert blocks(reply(state, empty, hi)) == [ENVELOPE, written]
+    of_nothing = {"type": "redacted_thinking", "data": seal(state)}
+    assert blocks(reply(hi, state, hi)) == [written, of_nothing, written]
+    assert blocks(reply(state, empty, hi)) == [of_nothing, written]
     assert blocks(reply(empty)) == []
 
 
