@@ -48,7 +48,7 @@ REFUSED = """
 | ID | name | reason |
 |---|---|---|
 """
-LEFT = """
+SKIPPED = """
 ## Skipped models
 
 | reason | models |
@@ -72,8 +72,8 @@ def page() -> str:
         for one in asked
     )  # fmt: skip
     text += REFUSED + "".join(_row(one.id, one.name, str(one.wire.why)) for one in refused)
-    reasons = Counter(_kind(why) for one in found for why in one.left.values())
-    return text + LEFT + "".join(_row(why, str(count)) for why, count in reasons.most_common())
+    reasons = Counter(_kind(why) for one in found for why in one.skipped.values())
+    return text + SKIPPED + "".join(_row(why, str(count)) for why, count in reasons.most_common())
 
 
 def _row(*cells: str) -> str:
@@ -91,7 +91,7 @@ def _place(catalog: ProviderCatalog, one: CatalogEntry) -> str:
 
 
 def _models(one: CatalogEntry) -> tuple[str, str]:
-    return str(len(one.models)), str(len(one.left) or "")
+    return str(len(one.models)), str(len(one.skipped) or "")
 
 
 def _kind(why: str) -> str:

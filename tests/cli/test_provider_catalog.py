@@ -516,7 +516,7 @@ def test_the_lists_can_be_printed_as_json(bay: Inside, host: Site):
         {"id": "acme-1", "max_context_size": 200_000, "max_output_size": 8000, "display_name": "Acme One",
          "capabilities": ["image_in", "thinking", "tool_use"]}
     ]  # fmt: skip
-    assert acme["left_out"] == {"acme-0": "it is deprecated"}
+    assert acme["skipped"] == {"acme-0": "it is deprecated"}
 
 
 def test_without_a_network_the_bundled_list_is_used_and_dated(bay: Inside, host: Site):

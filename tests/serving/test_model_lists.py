@@ -8,7 +8,7 @@ import pytest
 from modelbay.catalog.formats.manifest import inspect_models, parse_manifest
 from modelbay.catalog.formats.registry import parse_registry
 from modelbay.catalog.lists.listing import parse_list
-from modelbay.catalog.models_dev.models import model_table, why_left_out
+from modelbay.catalog.models_dev.models import model_table, why_skipped
 from modelbay.catalog.models_dev.providers import wire
 from modelbay.model import Capability, Cost, Model
 from modelbay.serving.model_lists import ModelList
@@ -120,7 +120,7 @@ def test_models_dev_has_the_server_as_a_provider() -> None:
     assert (found.type, found.base_url) == ("openai", f"{URL}/v1")
     assert provider["env"] == ["MODELBAY_API_KEY"]
     for id, model in provider["models"].items():
-        assert why_left_out(found, provider, id, model) is None
+        assert why_skipped(found, provider, id, model) is None
     table = model_table(found, provider, "acme/large", provider["models"]["acme/large"])
     assert (table["max_context_size"], table["max_input_size"], table["max_output_size"]) == (200_000, 190_000, 32_000)
     assert {"image_in", "tool_use"} <= set(table["capabilities"])
@@ -130,7 +130,7 @@ def test_models_dev_has_the_server_as_a_provider() -> None:
 def test_a_registry_has_the_server_as_a_provider() -> None:
     read = parse_registry(json.loads(json.dumps(LISTED.body("registry"))), f"{URL}/registry.json")
     (provider,) = read.providers
-    assert not read.left
+    assert not read.skipped
     assert (provider.id, provider.type, provider.api) == ("modelbay", "openai", f"{URL}/v1")
     assert list(provider.models) == ["acme/large", "plain", "unknown"]
     assert provider.models["acme/large"]["support_efforts"] == ["low", "high", "max"]

@@ -92,7 +92,7 @@ def _list_models(catalog: ProviderCatalog, found: CatalogEntry, words: str, *, a
     if as_json:
         about = _as_json(found)
         about["models"] = [{"id": id, **table} for id, table in tables.items()]
-        about["left_out"] = found.left
+        about["skipped"] = found.skipped
         _write_json(catalog, about)
         return
     terminal.write(f"{found.name} ({found.id})\n")
@@ -105,8 +105,8 @@ def _list_models(catalog: ProviderCatalog, found: CatalogEntry, words: str, *, a
         for id, table in tables.items()
     ]
     write_rows(rows, indent="  ")
-    if found.left:
-        terminal.note(f"Skipped {counted(len(found.left), 'model')}; --json shows the reasons")
+    if found.skipped:
+        terminal.note(f"Skipped {counted(len(found.skipped), 'model')}; --json shows the reasons")
 
 
 def _wire(found: CatalogEntry) -> str:

@@ -11,7 +11,7 @@ from modelbay.catalog.facts import fill
 from modelbay.catalog.lists.discovery import Discovery, discover
 from modelbay.catalog.lists.entry import Listed
 from modelbay.catalog.lookup import LIST, MODELS_DEV, Catalog
-from modelbay.catalog.models_dev.models import why_left_out
+from modelbay.catalog.models_dev.models import why_skipped
 from modelbay.catalog.models_dev.providers import model_wire, wire
 from modelbay.catalog.names import problems
 from modelbay.config.schema import Config
@@ -158,7 +158,7 @@ def _vendors(found: Upstream, catalog: Catalog) -> list[Model]:
         entry = catalog.models_dev.providers.get(name)
         if entry is not None:
             here = wire(entry)
-            raw = {str(id): one for id, one in entry["models"].items() if not why_left_out(here, entry, str(id), one)}
+            raw = {str(id): one for id, one in entry["models"].items() if not why_skipped(here, entry, str(id), one)}
             for id in problems(raw):
                 del raw[id]
             models = listed([Listed(id=id) for id in raw], found, catalog)

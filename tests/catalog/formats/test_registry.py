@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelbay.catalog.formats.registry import Left, parse_registry, why_refused
+from modelbay.catalog.formats.registry import SkippedEntry, parse_registry, why_refused
 from modelbay.errors import MalformedReply
 
 ACME = {
@@ -18,9 +18,9 @@ ACME = {
 }
 
 
-def left(**entry):
+def skipped(**entry):
     """The skipped entries of a registry that has another provider besides acme's."""
-    return parse_registry({"acme": ACME, "other": {**ACME, "id": "other", **entry}}).left
+    return parse_registry({"acme": ACME, "other": {**ACME, "id": "other", **entry}}).skipped
 
 
 def test_a_provider_is_read_with_its_models():
@@ -30,7 +30,7 @@ def test_a_provider_is_read_with_its_models():
     assert (one.key_names, one.guessed) == (["ACME_KEY"], False)
     assert list(one.models) == ["acme-fast-1", "m-2"]
     assert one.names == {"acme-fast-1": "acme/fast"}
-    assert (found.left, found.named) == ([], {"acme"})
+    assert (found.skipped, found.named) == ([], {"acme"})
 
 
 @pytest.mark.parametrize("type", ["anthropic", "openai", "openai_responses", "kimi", "google-genai"])
@@ -67,16 +67,16 @@ def test_a_missing_protocol_is_guessed():
     ],
 )
 def test_an_unusable_provider_is_skipped_and_named(entry, why):
-    assert Left("other", why) in left(**entry)
+    assert SkippedEntry("other", why) in skipped(**entry)
 
 
 @pytest.mark.parametrize("id", ["a/b", "managed:acme", "a\nb", "-", "x" * 101])
 def test_an_id_that_cannot_be_a_key_is_skipped(id):
-    assert len(left(id=id)) == 1
+    assert len(skipped(id=id)) == 1
 
 
 def test_two_providers_with_one_id_are_not_merged():
-    assert left(id="acme") == [Left("acme", "duplicate ID")]
+    assert skipped(id="acme") == [SkippedEntry("acme", "duplicate ID")]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_two_providers_with_one_id_are_not_merged():
     ],
 )
 def test_an_unusable_model_is_skipped_and_named(models, where, why):
-    [one] = left(models={"good": {}, **models})
+    [one] = skipped(models={"good": {}, **models})
     assert one.where == where
     assert one.why.startswith(why)
 
@@ -159,8 +159,8 @@ def test_no_entry_of_any_registry_is_skipped_silently(document):
         found = parse_registry(msgspec.json.encode(document))
     except MalformedReply:
         return
-    told = [one.id for one in found.providers] + [one.where for one in found.left if "/" not in one.where]
+    told = [one.id for one in found.providers] + [one.where for one in found.skipped if "/" not in one.where]
     for key, entry in document.items():
         id = entry.get("id") if isinstance(entry, dict) else None
         name = id.strip() if isinstance(id, str) and id.strip() else key
-        assert name in told or any(one.where == name for one in found.left)
+        assert name in told or any(one.where == name for one in found.skipped)

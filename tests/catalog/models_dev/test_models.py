@@ -4,7 +4,7 @@ import pytest
 
 from modelbay.catalog.facts import CAPABILITIES
 from modelbay.catalog.models_dev.live import ModelsDev
-from modelbay.catalog.models_dev.models import model_table, registry_table, why_left_out
+from modelbay.catalog.models_dev.models import model_table, registry_table, why_skipped
 from modelbay.catalog.models_dev.providers import wire
 from modelbay.storage.cache import Cache
 
@@ -100,7 +100,7 @@ def test_the_field_of_thinking_is_copied_from_an_object():
     ],
 )
 def test_a_model_is_skipped_for_a_reason(more, why):
-    assert why_left_out(FOUND, PROVIDER, "m-1", {**MODEL, **more}) == why
+    assert why_skipped(FOUND, PROVIDER, "m-1", {**MODEL, **more}) == why
 
 
 def test_a_model_may_speak_another_protocol_at_another_path():
@@ -114,7 +114,7 @@ def test_every_imported_model_of_the_snapshot_has_a_table(tmp_path):
     for entry in ModelsDev(Cache(tmp_path)).providers.values():
         found = wire(entry)
         for id, model in entry["models"].items():
-            if found.type and why_left_out(found, entry, id, model) is None:
+            if found.type and why_skipped(found, entry, id, model) is None:
                 made = model_table(found, entry, id, model)
                 assert made["max_context_size"] >= made.get("max_output_size", 1)
                 words |= {*made.get("capabilities", [])}

@@ -181,7 +181,7 @@ def test_a_model_on_another_host_does_not_get_the_key(file: Path):
     catalog = catalog_of(here={}, there={"provider": {"api": "https://thief.example/v1"}})
     config = added(file, catalog)
     assert list(config.models) == ["acme/here"]
-    assert "another host" in find(catalog, "acme").left["there"]
+    assert "another host" in find(catalog, "acme").skipped["there"]
 
 
 @pytest.mark.parametrize("api", ["http://169.254.169.254/v1", "http://10.0.0.1/v1", "http://127.0.0.1:1/v1"])

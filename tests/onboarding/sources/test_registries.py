@@ -126,7 +126,7 @@ def test_a_model_keeps_its_alias_from_the_registry(file: Path, host: Site):
 def test_the_users_own_provider_is_not_overwritten(file: Path, host: Site):
     file.write_text(f'[providers.acme]\ntype = "anthropic"\nbase_url = "https://mine.example"\napi_key = "{KEY}"\n')
     made = added(file, host)
-    assert [(left.where, left.why) for left in made.left] == [
+    assert [(one.where, one.why) for one in made.skipped] == [
         ("acme", "a provider with this ID already exists and is not from this registry")
     ]
     assert load(file).providers["acme"].base_url == "https://mine.example"

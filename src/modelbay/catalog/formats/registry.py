@@ -44,7 +44,7 @@ class RegistryProvider(Struct, kw_only=True):
     """Models that could not be read."""
 
 
-class Left(Struct, frozen=True):
+class SkippedEntry(Struct, frozen=True):
     """A skipped entry: the provider's ID, for a model followed by a slash and its key, and the reason."""
 
     where: str
@@ -55,7 +55,7 @@ class Registry(Struct):
     """The content of a document; `named` has the IDs of all its providers, skipped ones included."""
 
     providers: list[RegistryProvider]
-    left: list[Left] = field(default_factory=list)
+    skipped: list[SkippedEntry] = field(default_factory=list)
     named: set[str] = field(default_factory=set)
     ids: dict[str, str] = field(default_factory=dict)
     """The first ID of each group that differs only in case, by its case-folded form."""
@@ -76,8 +76,8 @@ def parse_registry(document: bytes | Json, url: str | None = None) -> Registry:
     for key, entry in content.items():
         _read(key, entry, found, url)
     if not found.providers:
-        first = f": {found.left[0].where}: {found.left[0].why}" if found.left else ""
-        hint = "each entry needs `id`, `name`, `api` (its base URL) and `models`" if found.left else NOT_A_REGISTRY
+        first = f": {found.skipped[0].where}: {found.skipped[0].why}" if found.skipped else ""
+        hint = "each entry needs `id`, `name`, `api` (its base URL) and `models`" if found.skipped else NOT_A_REGISTRY
         raise MalformedReply(f"the registry contains no usable providers{first}", hint=hint)
     return found
 
@@ -108,7 +108,7 @@ def why_refused(api: str, url: str | None) -> str | None:
 def _read(key: str, entry: Json, found: Registry, url: str | None) -> None:
     """Adds one provider to the registry."""
     if not isinstance(entry, dict):
-        found.left.append(Left(key, "it is not an object"))
+        found.skipped.append(SkippedEntry(key, "it is not an object"))
         found.named.add(key)
         found.incomplete = f"its entry {key} cannot be read"
         return
@@ -134,7 +134,7 @@ def _read(key: str, entry: Json, found: Registry, url: str | None) -> None:
     else:
         why = why_refused(api, url)
     if why is not None or api is None:
-        found.left.append(Left(id, why or ""))
+        found.skipped.append(SkippedEntry(id, why or ""))
         return
     listed = RegistryProvider(
         id=id,
@@ -152,7 +152,7 @@ def _read(key: str, entry: Json, found: Registry, url: str | None) -> None:
     if listed.models:
         found.providers.append(listed)
     else:
-        found.left.append(Left(id, "none of its models can be used"))
+        found.skipped.append(SkippedEntry(id, "none of its models can be used"))
 
 
 def _models(listed: RegistryProvider, models: Extra, found: Registry) -> Iterator[tuple[str, str, Table]]:
@@ -173,7 +173,7 @@ def _models(listed: RegistryProvider, models: Extra, found: Registry) -> Iterato
         else:
             why = f'duplicate of "{id}"' if id in listed.models else None
         if why is not None:
-            found.left.append(Left(where, why))
+            found.skipped.append(SkippedEntry(where, why))
             listed.gaps.entries |= {key: why, id: why}
         elif isinstance(model, dict):
             yield where, id, registry_table(id, model, listed.type)

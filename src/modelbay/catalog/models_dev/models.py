@@ -15,14 +15,14 @@ from modelbay.protocols.shapes import mapping
 
 EMBEDS = re.compile(r"embedding|(?:^|[-_/])embed(?:$|[-_/])")
 """Words in an ID, name or family of models that do not produce text, regardless of their modalities."""
-LEFT = ("deprecated", "alpha")
+SKIPPED_STATUSES = ("deprecated", "alpha")
 ALWAYS_OFF = ("anthropic", "kimi")
 """Provider types whose protocol can turn thinking off, so that efforts without an "off" do not make it mandatory."""
 
 
-def why_left_out(found: Wire, provider: Extra, id: str, model: Extra) -> str | None:
+def why_skipped(found: Wire, provider: Extra, id: str, model: Extra) -> str | None:
     """Reason why a model of models.dev is not added; None if it is."""
-    if (status := status_of(model)) in LEFT:
+    if (status := status_of(model)) in SKIPPED_STATUSES:
         return f"it is {status}"
     outputs = mapping(model.get("modalities")).get("output")
     if isinstance(outputs, list) and outputs and "text" not in outputs:
@@ -42,7 +42,7 @@ def is_gone(found: Wire, provider: Extra, model: Extra) -> bool:
     """Whether a model is skipped for good: deprecated, or moved to another host. Any other reason, such as a missing size, may be
     a mistake in the list and does not affect a model in use.
     """
-    return status_of(model) in LEFT or _abroad(found, model_wire(found, provider, model)) is not None
+    return status_of(model) in SKIPPED_STATUSES or _abroad(found, model_wire(found, provider, model)) is not None
 
 
 def model_table(found: Wire, provider: Extra, id: str, model: Extra) -> Table:

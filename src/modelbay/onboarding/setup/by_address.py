@@ -143,7 +143,7 @@ async def custom(run: SetupRun) -> NewProvider:
     if (read := str(made.table["base_url"])) != url:
         run.note(f"{masked_url(url)}: the base URL is {masked_url(read)}")
     made = with_settings(run, made)
-    if run.said.get("api_key", given.api_key) is not None or not serves_without_key(
+    if run.answers.get("api_key", given.api_key) is not None or not serves_without_key(
         as_entry(run.config, id, made.table)
     ):
         question = key_question(replace(made, preset=None), whose=name)
@@ -204,7 +204,7 @@ async def looked_into(run: SetupRun, found: Recognized) -> Recognized:
 
 def keyed(run: SetupRun, made: Draft) -> Draft:
     """The draft with its API key, if it needs or has one."""
-    key = run.said.get("api_key", run.given.api_key)
+    key = run.answers.get("api_key", run.given.api_key)
     if not key and not asks_for_key(made):
         return made
     question = key_question(made, required=made.preset is not None)
@@ -226,7 +226,7 @@ def check_not_native(run: SetupRun, question: SetupQuestion, url: str) -> None:
 
 
 def _drafted(run: SetupRun, found: Recognized) -> Draft:
-    base = run.said.get("base_url", run.given.base_url)
+    base = run.answers.get("base_url", run.given.base_url)
     protocol = run.given.protocol
     needs_url = found.url is None and (found.preset is None or _url_of(found, run) is None)
     if base is not None or needs_url:
@@ -278,7 +278,7 @@ def _native(run: SetupRun, found: Recognized, id: str, models: _Models) -> Draft
             hint="pass --resource NAME or --base-url URL",
         )
         resource = run.ask(question, fields.resource_problem, given=resource)
-    deployment = run.said.get("deployment", given.deployment)
+    deployment = run.answers.get("deployment", given.deployment)
     made = azure_draft(id, resource=resource, url=url, deployment=deployment, api_version=given.api_version)
     if made.models and models.rows:
         _behind_deployment(run, made.models[0], models)
@@ -359,7 +359,7 @@ async def ask_for_models(run: SetupRun, made: Draft, named: list[str]) -> Detect
 def check_refused(run: SetupRun, detected: Detected, *, named: bool) -> None:
     """Asks for the API key again if the provider rejected it. If the user named models, the key may be kept."""
     key = detected.draft.table.get("api_key")
-    left = named and (run.said.get("api_key") == "" or ("api_key" not in run.said and key is not None))
+    left = named and (run.answers.get("api_key") == "" or ("api_key" not in run.answers and key is not None))
     if not detected.refused or left:
         return
     question = key_question(detected.draft, required=not named)

@@ -87,7 +87,7 @@ class ByManifest(Struct):
 async def by_manifest(run: SetupRun, url: str | None, content: Any) -> ByManifest:
     """Adds the provider of a manifest, from a URL or from its content."""
     given = run.given
-    key = run.said.get("api_key", given.api_key)
+    key = run.answers.get("api_key", given.api_key)
     if url is not None:
         draft = await _from_url(run, url, key)
     else:
@@ -195,7 +195,7 @@ class ByRegistry(Struct):
         if len(draft.items) > SHOWN:
             about.append(("", f"… and {len(draft.items) - SHOWN:,} more"))
         about += [("Removed", f"{id}: no longer in the registry") for id in draft.vanished]
-        about += [("Skipped", f"{left.where}: {left.why}") for left in draft.left[:SHOWN]]
+        about += [("Skipped", f"{one.where}: {one.why}") for one in draft.skipped[:SHOWN]]
         return Preview(
             title=f"Add {counted(len(draft.items), 'provider')} of {draft.title}",
             id=draft.items[0].listed.id,
@@ -242,7 +242,7 @@ class ByRegistry(Struct):
 async def by_registry(run: SetupRun, url: str | None, content: Any) -> ByRegistry:
     """Adds the providers of a registry, from a URL or from its content."""
     given = run.given
-    token = run.said.get("api_key", given.api_key) or None
+    token = run.answers.get("api_key", given.api_key) or None
     if url is None and token:
         hint = "pass the providers' keys with --provider-key ID=KEY"
         question = SetupQuestion(field="api_key", label="API key", secret=True, default=None, required=False, hint=hint)
@@ -256,8 +256,10 @@ async def by_registry(run: SetupRun, url: str | None, content: Any) -> ByRegistr
         if not item.needs_key or given.yes:
             continue
         field = f"provider_keys.{item.listed.id}"
-        if field in run.said and run.accepted.get(field) == run.said[field]:
-            keys.keys[item.listed.id] = run.said[field].strip()  # not checked again: there may be a hundred questions
+        if field in run.answers and run.accepted.get(field) == run.answers[field]:
+            keys.keys[item.listed.id] = run.answers[
+                field
+            ].strip()  # not checked again: there may be a hundred questions
             continue
         question = SetupQuestion(
             field=field,
@@ -267,7 +269,7 @@ async def by_registry(run: SetupRun, url: str | None, content: Any) -> ByRegistr
             about=[f"{item.listed.name} is at {masked_url(item.listed.api)}"],
         )
         keys.keys[item.listed.id] = run.ask(question, key_problem)
-        run.accepted[field] = run.said[field]
+        run.accepted[field] = run.answers[field]
     keys.keys = {id: key for id, key in keys.keys.items() if key}
     return ByRegistry(run.config, registries.propose(run.config, found, keys, only=_only(run)), given.default_model)
 
@@ -338,9 +340,9 @@ class ByCatalog(Struct):
                 f"{len(merged.added)} added, {len(merged.changed)} changed, {len(merged.removed)} removed"
             ]  # fmt: skip
         notes = []
-        if entry.left:
+        if entry.skipped:
             why = f"`modelbay provider catalog list {entry.id} --json` shows the reasons"
-            notes.append(SetupNote(f"Skipped {counted(len(entry.left), 'model')}: {why}"))
+            notes.append(SetupNote(f"Skipped {counted(len(entry.skipped), 'model')}: {why}"))
         notes += [SetupNote(f"{name}: {why}") for name, why in merged.kept.items()]
         if entry.wire.guessed:
             notes.append(SetupNote(guessed(id, entry.wire.type)))
@@ -377,7 +379,7 @@ async def by_catalog(run: SetupRun, id: str) -> ByCatalog:
         _missing(run, draft, values, name)
     if draft.missing:
         draft = catalogs.propose(run.config, catalog, id, values)
-    if draft.needs_key or "api_key" in run.said:
+    if draft.needs_key or "api_key" in run.answers:
         names = "".join(f", or --api-key '{{env:{name}}}' to read ${name}" for name in draft.entry.key_names)
         where = f"; get an API key at {draft.key_url}" if draft.key_url else ""
         question = SetupQuestion(

@@ -182,7 +182,7 @@ def _check_refused(run: SetupRun, detected: Detected) -> None:
     """Asks for the API key again if the provider rejected it. An empty answer keeps the key: some keys are valid for calls,
     but not for the list of models.
     """
-    if not detected.refused or run.given.yes or not run.given.tests or run.said.get(AGAIN) == "":
+    if not detected.refused or run.given.yes or not run.given.tests or run.answers.get(AGAIN) == "":
         return
     question = key_question(detected.draft)
     question.field, question.label = AGAIN, f"API key for {detected.draft.id} (empty to keep it)"
@@ -202,7 +202,7 @@ def _changes(run: SetupRun, entry: ProviderEntry) -> dict[Keys, object]:
     found |= {("timeout", name): value for name, value in timeout.items()}
     if given.protocol is not None:
         found["type",] = TYPE_OF[given.protocol]
-    url = run.said.get("base_url", given.base_url)
+    url = run.answers.get("base_url", given.base_url)
     question = SetupQuestion(field="base_url", label="Base URL", default=None)
     if url is not None:
         url = run.ask(question, fields.base_url_problem, given=url)
@@ -215,7 +215,7 @@ def _changes(run: SetupRun, entry: ProviderEntry) -> dict[Keys, object]:
             known = ", ".join(entry.custom_headers) or "none"
             raise ConfigError(f"--remove-header: {entry.id} has no header {name}", hint=f"its headers are: {known}")
         found["custom_headers", there] = None
-    key = run.said.get(AGAIN) or run.said.get("api_key", given.api_key)
+    key = run.answers.get(AGAIN) or run.answers.get("api_key", given.api_key)
     if url is not None:
         key = _check_origin(run, entry, question, url, key, found)
     if key is not None:

@@ -104,8 +104,8 @@ class Setup:
             return self._step
         if not isinstance(step, SetupQuestion):
             raise ConfigError("there is no question to answer")
-        before = dict(self._run.said)
-        self._run.said[step.field] = step.suggestion if value is None else value
+        before = dict(self._run.answers)
+        self._run.answers[step.field] = step.suggestion if value is None else value
         return await self._next(before)
 
     async def choose(self, ids: list[str]) -> Preview:
@@ -121,10 +121,10 @@ class Setup:
 
     async def back(self) -> Step | None:
         """Returns to the previous question; None at the first one."""
-        before = dict(self._run.said)
+        before = dict(self._run.answers)
         if not before:
             return None
-        field, value = self._run.said.popitem()
+        field, value = self._run.answers.popitem()
         step = await self._next(before)
         if isinstance(step, SetupQuestion) and step.field == field and not step.secret:
             step.suggestion = value
@@ -147,7 +147,7 @@ class Setup:
             missing.question.notes = list(self._run.notes)
             self._step = missing.question
         except BaseException:
-            self._run.said = before
+            self._run.answers = before
             raise
         else:
             self._plan = plan

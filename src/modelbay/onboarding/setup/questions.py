@@ -73,8 +73,8 @@ def refused_token_hint(given: object) -> str:
 def check_rows(run: SetupRun) -> list[ModelRow]:
     """The models that the user named, after a check."""
     rows = run.given.models
-    if "models" in run.said or not rows:
-        return model_rows(run.said["models"]) if run.said.get("models") else []
+    if "models" in run.answers or not rows:
+        return model_rows(run.answers["models"]) if run.answers.get("models") else []
     if problem := fields.rows_problem(rows):
         run.again(SetupQuestion(field="models", label="Model IDs, separated by spaces", default=None), problem)
     return rows
@@ -103,7 +103,7 @@ def settings_of(run: SetupRun) -> Table:
     """
     given = run.given
     found: Table = {}
-    name = run.said.get("name", given.name)
+    name = run.answers.get("name", given.name)
     if name is not None:
         found["name"] = run.ask(
             SetupQuestion(field="name", label="Display name", default=None), fields.name_problem, given=name

@@ -28,7 +28,7 @@ class SetupRun:
     def __init__(self, config: Config, given: Given, doing: Callable[[str], object]) -> None:
         self.config = config
         self.given = given
-        self.said: dict[str, str] = {}
+        self.answers: dict[str, str] = {}
         """Answers by field, in the order in which they were given."""
         self.notes: dict[SetupNote, None] = {}
         self._doing = doing
@@ -47,8 +47,8 @@ class SetupRun:
         Raises:
             MissingAnswer: there is no answer yet, or it is invalid.
         """
-        answered = question.field in self.said
-        value = self.said[question.field] if answered else given
+        answered = question.field in self.answers
+        value = self.answers[question.field] if answered else given
         if value is None:
             raise MissingAnswer(question)
         value = value.strip()
@@ -70,7 +70,7 @@ class SetupRun:
         Raises:
             MissingAnswer: always.
         """
-        self.said.pop(question.field, None)
+        self.answers.pop(question.field, None)
         question.problem = problem
         raise MissingAnswer(question)
 

@@ -18,7 +18,7 @@ from modelbay.catalog.lists.entry import Gaps
 from modelbay.catalog.lists.entry_facts import status_of
 from modelbay.catalog.models_dev import live as modelsdev
 from modelbay.catalog.models_dev.live import ModelsDev, fetched
-from modelbay.catalog.models_dev.models import LEFT, is_gone, model_table, why_left_out
+from modelbay.catalog.models_dev.models import SKIPPED_STATUSES, is_gone, model_table, why_skipped
 from modelbay.catalog.models_dev.providers import VARIABLE, Wire, wire
 from modelbay.catalog.names import problem, problems, shown
 from modelbay.config import changes
@@ -83,7 +83,7 @@ class CatalogEntry(Struct):
     wire: Wire
     models: list[str]
     """IDs of the models that are added."""
-    left: dict[str, str]
+    skipped: dict[str, str]
     """Reasons for skipping the other models, by ID."""
     key_names: list[str]
     """Usual names of the environment variable with the API key. modelbay never reads it implicitly."""
@@ -195,7 +195,7 @@ def find(catalog: ProviderCatalog, id: str, base_url: str | None = None) -> Cata
         name=shown(str(entry.get("name") or "")) or id,
         wire=found,
         models=[id for id, why in reasons.items() if why is None],
-        left={id: why for id, why in reasons.items() if why is not None},
+        skipped={id: why for id, why in reasons.items() if why is not None},
         key_names=[name for name in variables if named_secret(name)],
         doc=entry["doc"] if isinstance(entry.get("doc"), str) else None,
     )
@@ -257,7 +257,7 @@ def alias_of(made: CatalogDraft, name: str) -> str:
     for wire_id in made.only or made.models:
         if name in (wire_id, f"{id}/{wire_id}"):
             return f"{id}/{wire_id}"
-    why = made.entry.left.get(name.removeprefix(f"{id}/"))
+    why = made.entry.skipped.get(name.removeprefix(f"{id}/"))
     raise SourceError(
         f'provider "{made.entry.id}" has no model "{name}" that can be added' + (f": {why}" if why else ""),
         hint=f"run `modelbay provider catalog list {quote(made.entry.id)}` to list its models",
@@ -347,7 +347,7 @@ def _models(config: Config, catalog: ProviderCatalog, found: CatalogEntry, id: s
     """The models to add, and deprecated ones that the user already has: they still work."""
     models = catalog.providers[found.id]["models"]
     used = {model.model for model in config.models.values() if model.provider == id}
-    stay = [id for id in found.left if id in used and status_of(models[id]) in LEFT]
+    stay = [id for id in found.skipped if id in used and status_of(models[id]) in SKIPPED_STATUSES]
     return tables(catalog, replace(found, models=[*found.models, *stay]))
 
 
@@ -355,15 +355,15 @@ def _gaps(catalog: ProviderCatalog, found: CatalogEntry) -> Gaps:
     """Models of the catalog that are skipped, possibly because of a mistake in the catalog. They are not removed."""
     entry = catalog.providers[found.id]
     broken = {str(id): "its entry is invalid" for id, model in entry["models"].items() if not isinstance(model, dict)}
-    left = {id: why for id, why in found.left.items() if not is_gone(found.wire, entry, entry["models"][id])}
-    return Gaps(entries={**broken, **left})
+    kept = {id: why for id, why in found.skipped.items() if not is_gone(found.wire, entry, entry["models"][id])}
+    return Gaps(entries={**broken, **kept})
 
 
 def _reasons(found: Wire, entry: Extra) -> dict[str, str | None]:
     models = {str(id): model for id, model in entry["models"].items() if isinstance(model, dict)}
     refused = problems(models)
     return {
-        id: f"its ID cannot be used: {refused[id]}" if id in refused else why_left_out(found, entry, id, model)
+        id: f"its ID cannot be used: {refused[id]}" if id in refused else why_skipped(found, entry, id, model)
         for id, model in models.items()
     }
 

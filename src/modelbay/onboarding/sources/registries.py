@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
 
-from modelbay.catalog.formats.registry import Left, Registry, RegistryProvider, parse_registry
+from modelbay.catalog.formats.registry import Registry, RegistryProvider, SkippedEntry, parse_registry
 from modelbay.catalog.names import folded
 from modelbay.config import changes
 from modelbay.config.edit import Edit
@@ -109,7 +109,7 @@ class RegistryDraft(Struct, kw_only=True):
     title: str
     """Its URL, without secrets."""
     items: list[RegistryItem]
-    left: list[Left]
+    skipped: list[SkippedEntry]
     """Skipped entries, with the reason."""
     vanished: list[str] = field(default_factory=list)
     """Providers that came from it and are no longer in it."""
@@ -167,7 +167,7 @@ def propose(config: Config, found: FetchedRegistry, given: RegistryKeys, only: O
             raise SourceError(
                 f'the registry has no usable provider "{id}"', hint=f"choose one of: {', '.join(sorted(known))}"
             )
-    made = RegistryDraft(title=masked_url(found.url or "a registry"), items=[], left=list(found.registry.left))
+    made = RegistryDraft(title=masked_url(found.url or "a registry"), items=[], skipped=list(found.registry.skipped))
     taken = {folded(id): id for id in config.providers}
     for listed in found.registry.providers:
         chosen = _chosen(listed, only)
@@ -176,20 +176,20 @@ def propose(config: Config, found: FetchedRegistry, given: RegistryKeys, only: O
         old = config.providers.get(listed.id)
         if old is not None and not _comes_from(old, found.url):
             why = "a provider with this ID already exists and is not from this registry"
-            made.left.append(Left(listed.id, why))
+            made.skipped.append(SkippedEntry(listed.id, why))
             continue
         if (twin := taken.get(folded(listed.id), listed.id)) != listed.id:
-            made.left.append(Left(listed.id, f"its ID differs only in case from your provider {twin}"))
+            made.skipped.append(SkippedEntry(listed.id, f"its ID differs only in case from your provider {twin}"))
             continue
         item = _item(config, found, given, listed, old)
         item.made.only = chosen
         made.items.append(item)
-    if not made.items and not made.left:
+    if not made.items and not made.skipped:
         raise SourceError(f"{made.title} has no model {', '.join(only.models)}")
     if not made.items:
         raise SourceError(
-            f"no provider of {made.title} can be added: {made.left[0].where}: {made.left[0].why}",
-            hint=f"remove the existing provider first: modelbay provider remove {quote(made.left[0].where)}",
+            f"no provider of {made.title} can be added: {made.skipped[0].where}: {made.skipped[0].why}",
+            hint=f"remove the existing provider first: modelbay provider remove {quote(made.skipped[0].where)}",
         )
     if found.registry.incomplete is None and only == Only():
         made.vanished = [id for id in members(config, found.url) if id not in found.registry.named]
@@ -245,9 +245,9 @@ def notes(made: RegistryDraft, written: list[WrittenProvider]) -> list[tuple[str
                 (f"{id}: no model was removed, because the list is incomplete: {one.models.incomplete}", False)
             )
         found += [(f"{name}: {why}", False) for name, why in one.models.kept.items()]
-    found += [(f"skipped: {left.where}: {left.why}", True) for left in made.left[:NAMED]]
-    if len(made.left) > NAMED:
-        found.append((f"skipped {len(made.left) - NAMED} more", True))
+    found += [(f"skipped: {one.where}: {one.why}", True) for one in made.skipped[:NAMED]]
+    if len(made.skipped) > NAMED:
+        found.append((f"skipped {len(made.skipped) - NAMED} more", True))
     return found
 
 

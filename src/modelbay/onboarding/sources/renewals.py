@@ -128,8 +128,8 @@ async def _of_registry(config: Config, url: str, tokens: list[str]) -> SourceUpd
         keyless = {item.listed.id for item in made.items if item.needs_key}
         for one in written:
             _note(one, keyless=one.provider in keyless)
-        if written and made.left:
-            written[-1].notes += [f"skipped in the registry: {left.where}: {left.why}" for left in made.left]
+        if written and made.skipped:
+            written[-1].notes += [f"skipped in the registry: {one.where}: {one.why}" for one in made.skipped]
         return written
 
     def remember(agreed: bool) -> None:
