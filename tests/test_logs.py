@@ -73,7 +73,7 @@ async def test_no_line_has_a_secret(
 async def test_no_log_text_is_built_if_logging_is_off(
     sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "_lines", None)
+    monkeypatch.setattr(logs, "_HeaderLines", None)
     async with Hub.open(hub_config(tmp_path, sim.url)) as hub:
         await hub.complete("Say hello", model="openai_chat/sim-1")
 

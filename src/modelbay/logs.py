@@ -23,9 +23,12 @@ PRIVATE_ANSWERS = frozenset(("set-cookie", "location", "www-authenticate", "open
 
 
 class Redacting(logging.Filter):
-    """Removes secrets from every log record, including its traceback."""
+    """Removes secrets from every log record, including its traceback. Control characters in its values are escaped: a name
+    or an error of a provider must not begin a line of its own, or control a terminal."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(map(_plain, record.args))
         record.msg, record.args = shown(record.getMessage()), None
         if record.exc_info:
             record.exc_text = shown(logging.Formatter().formatException(record.exc_info))
@@ -43,14 +46,14 @@ def sent(request: "Request", endpoint: Endpoint) -> float:
         from modelbay.transport import public
 
         size = len(request.body) if isinstance(request.body, bytes) else request.length or 0
-        headers = _lines(shown_request(request.headers, endpoint))
+        headers = _HeaderLines(shown_request(request.headers, endpoint))
         LOG.debug("→ %s %s (%s, %s bytes)%s", request.method, public(request.url), endpoint.provider, size, headers)
     return perf_counter()
 
 
 def answered(status: int, headers: Mapping[str, str], start: float) -> None:
     if LOG.isEnabledFor(logging.DEBUG):
-        LOG.debug("← %s after %.3f s%s", status, perf_counter() - start, _lines(shown_answer(headers)))
+        LOG.debug("← %s after %.3f s%s", status, perf_counter() - start, _HeaderLines(shown_answer(headers)))
 
 
 def failed(error: ModelbayError, start: float) -> None:
@@ -80,5 +83,24 @@ def shown_answer(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: MASK if name in PRIVATE_ANSWERS else redact(value) for name, value in headers.items()}
 
 
-def _lines(headers: Mapping[str, str]) -> str:
-    return "".join(f"\n    {name}: {value}" for name, value in headers.items())
+class _HeaderLines:
+    """Headers, each on a line of its own."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = headers
+
+    def __str__(self) -> str:
+        return "".join(f"\n    {escaped(name)}: {escaped(value)}" for name, value in self._headers.items())
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, int | float | _HeaderLines) else escaped(str(value))
+
+
+def escaped(text: str) -> str:
+    """A text without control characters and line separators: they are shown as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )

@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from modelbay.json_text import encode
+from modelbay.logs import escaped
 from modelbay.secrecy import shown
 
 if TYPE_CHECKING:
@@ -60,8 +61,6 @@ def _fields(visit: "Visit") -> dict[str, Any]:
 
 def _word(value: Any) -> str:
     text = str(value)
-    return (
-        encode(text).decode()
-        if not text or any(character.isspace() or character in '"=' for character in text)
-        else text
-    )
+    if text and text.isprintable() and not any(character in ' "=' for character in text):
+        return text
+    return escaped(encode(text).decode())
