@@ -143,7 +143,13 @@ BODIES = {
     "google": request("google", "google")[1],
     "openai_responses": {"model": "openai_responses", "input": "Hello"},
 }
-OPENAI: dict[str, object] = {"model": "openai_chat", "input": "Hello", "prompt": "Hello", "query": "Hello", "documents": ["a"]}
+OPENAI: dict[str, object] = {
+    "model": "openai_chat",
+    "input": "Hello",
+    "prompt": "Hello",
+    "query": "Hello",
+    "documents": ["a"],
+}
 OPENAI |= {"messages": [{"role": "user", "content": "Hello"}]}
 
 
