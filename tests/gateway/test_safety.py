@@ -1,4 +1,4 @@
-"""Who may call the gateway, what is refused, and where keys never appear."""
+"""Safety of the gateway: its callers, hostile requests, and the places where keys must not appear."""
 
 import io
 import json
