@@ -13,6 +13,7 @@ from modelbay.gateway import headers
 from modelbay.gateway.access_log import AccessLog
 from modelbay.gateway.catalogs import catalog
 from modelbay.gateway.client_request import ClientRequest
+from modelbay.gateway.counting import TokenCount
 from modelbay.gateway.exchange import Exchange
 from modelbay.gateway.gateway import Gateway
 from modelbay.gateway.limits import InProgress
@@ -193,6 +194,8 @@ class Visit:
             case "generate":
                 self.exchange = exchange = Exchange(self._revision, self._gateway.stores, request, self.responder)
                 await exchange.run()
+            case "count":
+                await TokenCount(self._revision, request, self.responder).run()
             case "embed" | "completions" | "images" | "audio" | "rerank" | "moderations" | "compact":
                 self.exchange = call = SideCall(self._revision, request, self.responder)
                 await call.run()

@@ -1,0 +1,59 @@
+"""Token counts: the provider's own, or an estimate."""
+
+from modelbay.errors import ModelbayError
+from modelbay.gateway import headers
+from modelbay.gateway.client_request import ClientRequest
+from modelbay.gateway.passing import ClientBody, passed_path
+from modelbay.gateway.responder import Responder
+from modelbay.gateway.revision import Revision
+from modelbay.gateway.token_estimates import estimate
+from modelbay.json_text import encode
+from modelbay.opened import Sending
+from modelbay.serving.replies import token_count
+from modelbay.target import Target
+
+_JSON = (b"content-type", b"application/json")
+
+
+class TokenCount:
+    """A count for an agent that decides when to shorten its conversation. It never fails because of the provider."""
+
+    def __init__(self, revision: Revision, request: ClientRequest, responder: Responder) -> None:
+        self._revision = revision
+        self._request = request
+        self._responder = responder
+
+    async def run(self) -> None:
+        """Answer the request.
+
+        Raises:
+            ModelbayError: the request cannot be read, or no model has the name.
+        """
+        request = self._request
+        body = ClientBody(request.body, request.codec.PASS)
+        target = await self._revision.target(request.route.model or body.model)
+        counted = await self._counted(target, body)
+        estimated = counted is None
+        if counted is None:
+            conversation = request.conversation(request.fields())
+            counted = encode(token_count(request.protocol, estimate(conversation, target.model)))
+        fields = headers.own(provider=target.upstream.provider.id, model=target.model.id, estimated=estimated)
+        await self._responder.whole(200, counted, [_JSON, *fields])
+
+    async def _counted(self, target: Target, body: ClientBody) -> bytes | None:
+        """The provider's own count; None if it has none for this request."""
+        request, providers = self._request, self._revision.providers
+        rules = request.codec.PASS
+        if target.upstream.protocol != request.protocol or "count" not in rules.paths or body.sealed:
+            return None
+        path = passed_path(rules, "count", target.model.id, request.query)
+        try:
+            call = body.call(target, path, generates=False)
+            call.headers |= headers.sent_on(request.headers, rules)
+            endpoint = await providers.endpoint(target, path, stream=False)
+            async with await providers.respond(Sending(target, call, endpoint)) as response:
+                kind = response.headers.get("content-type", "")
+                counted = await response.read()
+        except ModelbayError:
+            return None  # most compatible servers have no such endpoint
+        return counted if "json" in kind else None

@@ -1,0 +1,153 @@
+"""Real coding agents through the gateway: each does a task that needs a tool, with models of all four protocols behind it.
+
+Skipped if an agent is not on the PATH. `make agents` installs the latest version of each agent and runs these tests. They use a
+separate home folder, connect only to this machine, and have a time limit.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from modelbay.simulator import Simulator
+from tests.agents.test_accepted import ALONE, QUIET
+from tests.gateway.running import KEY, PROTOCOLS, RunningGateway, running
+
+SECONDS = 110
+SECRET = "The password is swordfish-4711."
+Running = tuple[RunningGateway, Simulator]
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Models that always think and refuse calls without their thinking."""
+    with running(tmp_path_factory.mktemp("gateway"), model="sim-echo", key="sk-provider") as found:
+        yield found
+
+
+class Room:
+    """A home and a project folder with a file."""
+
+    def __init__(self, folder: Path, url: str, model: str) -> None:
+        self.home, self.project = folder / "home", folder / "project"
+        self.home.mkdir()
+        self.project.mkdir()
+        self.url, self.model = url, model
+        self.note = self.project / "note.txt"
+        self.note.write_text(SECRET)
+        self.environment: dict[str, str] = {}
+
+    def write(self, path: str, text: str | dict[str, object]) -> None:
+        file = self.home / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text if isinstance(text, str) else json.dumps(text))
+
+    @property
+    def task(self) -> str:
+        return f"Read the file {self.note}"
+
+
+def claude(room: Room) -> list[str]:
+    room.environment |= {
+        "ANTHROPIC_BASE_URL": room.url,
+        "ANTHROPIC_AUTH_TOKEN": KEY,
+        "ANTHROPIC_MODEL": room.model,
+        "ANTHROPIC_SMALL_FAST_MODEL": room.model,
+    }
+    return ["claude", "-p", room.task, "--allowedTools", "Read"]
+
+
+def codex(room: Room) -> list[str]:
+    room.environment |= {"GATEWAY_KEY": KEY}
+    room.write(
+        ".codex/config.toml",
+        f'model = "{room.model}"\nmodel_provider = "gateway"\napproval_policy = "never"\nsandbox_mode = "danger-full-access"\n'
+        f'[model_providers.gateway]\nname = "Gateway"\nbase_url = "{room.url}/v1"\nenv_key = "GATEWAY_KEY"\n'
+        'wire_api = "responses"\n',
+    )
+    return ["codex", *QUIET, "exec", "--skip-git-repo-check", f"Run the shell command `cat {room.note}`"]
+
+
+def _opencode_family(room: Room, folder: str, file: str, package: str, base: str) -> None:
+    models = {room.model: {"name": room.model, "tool_call": True, "limit": {"context": 128_000, "output": 8_192}}}
+    provider = {"npm": package, "name": "Gateway", "options": {"baseURL": base, "apiKey": KEY}, "models": models}
+    content = {"provider": {"gw": provider}, "model": f"gw/{room.model}", "autoupdate": False, "share": "disabled"}
+    room.write(f".config/{folder}/{file}", content | {"small_model": f"gw/{room.model}", "permission": "allow"})
+
+
+def opencode(room: Room) -> list[str]:
+    _opencode_family(room, "opencode", "opencode.json", "@ai-sdk/openai", f"{room.url}/v1")
+    return ["opencode", "run", "-m", f"gw/{room.model}", room.task]
+
+
+def kilo(room: Room) -> list[str]:
+    _opencode_family(room, "kilo", "kilo.json", "@ai-sdk/openai-compatible", f"{room.url}/v1")
+    return ["kilo", "run", "--auto", "-m", f"gw/{room.model}", room.task]
+
+
+def kimi(room: Room) -> list[str]:
+    room.environment |= {"KIMI_CODE_HOME": str(room.home / ".kimi-code")}
+    room.write(
+        ".kimi-code/config.toml",
+        f'default_model = "gw/m"\ntelemetry = false\n[providers.gw]\ntype = "anthropic"\nbase_url = "{room.url}"\n'
+        f'api_key = "{KEY}"\n[models."gw/m"]\nprovider = "gw"\nmodel = "{room.model}"\nmax_context_size = 128000\n'
+        'capabilities = ["tool_use", "thinking"]\n',
+    )
+    return ["kimi", "-p", room.task]
+
+
+def gemini(room: Room) -> list[str]:
+    room.environment |= {"GEMINI_API_KEY": KEY, "GOOGLE_GEMINI_BASE_URL": room.url}
+    room.write(
+        ".gemini/settings.json",
+        {"security": {"auth": {"selectedType": "gemini-api-key"}}, "privacy": {"usageStatisticsEnabled": False}},
+    )
+    return ["gemini", "-m", room.model, "--yolo", "--skip-trust", "-p", room.task]
+
+
+def qwen(room: Room) -> list[str]:
+    room.environment |= {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": f"{room.url}/v1", "OPENAI_MODEL": room.model}
+    room.write(
+        ".qwen/settings.json",
+        {"security": {"auth": {"selectedType": "openai"}}, "privacy": {"usageStatisticsEnabled": False}},
+    )
+    return ["qwen", "-m", room.model, "--auth-type", "openai", "--yolo", "-p", room.task]
+
+
+AGENTS: dict[str, Callable[[Room], list[str]]] = {
+    "claude": claude,
+    "codex": codex,
+    "gemini": gemini,
+    "kilo": kilo,
+    "kimi": kimi,
+    "opencode": opencode,
+    "qwen": qwen,
+}
+"""What each agent needs to use the gateway, and its command."""
+
+
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+@pytest.mark.parametrize("agent", AGENTS)
+def test_the_agent_does_a_task_with_a_tool(gateway: Running, agent: str, upstream: str, tmp_path: Path) -> None:
+    if shutil.which(agent) is None:
+        pytest.skip(f"{agent} is not installed; `make agents` installs it and runs this test")
+    room = Room(tmp_path, gateway[0].url, upstream)
+    command = AGENTS[agent](room)
+    path = {"PATH": os.environ["PATH"], "HOME": str(room.home), "TERM": "dumb", "NO_PROXY": "127.0.0.1"}
+    done = subprocess.run(
+        command,
+        cwd=room.project,
+        env=ALONE | path | room.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "swordfish-4711" in done.stdout, done.stdout
