@@ -55,8 +55,9 @@ from modelbay.errors import (
 from modelbay.secrecy import shown
 from modelbay.storage.paths import config_file
 
-Face: TypeAlias = Literal["command", "app", "library"]
-"""The interface in which the hint is shown: the command line, the app, or a program that uses the library."""
+Face: TypeAlias = Literal["command", "app", "library", "client"]
+"""The interface in which the hint is shown: the command line, the app, a program that uses the library, or a client of the
+gateway, whose user may be on another machine: it gets no actions, addresses and paths."""
 
 
 class Act(NamedTuple):
@@ -67,7 +68,7 @@ class Act(NamedTuple):
     library: str | None = None
 
     def at(self, face: Face) -> str | None:
-        return getattr(self, face)  # type: ignore[no-any-return]
+        return getattr(self, face, None)
 
 
 class HintRow(NamedTuple):
@@ -293,9 +294,12 @@ def explain(error: ModelbayError, about: About) -> ModelbayError:
     error.manifest = error.manifest or about.manifest
     if error.hint != error.explained:
         error.advice = error.hint  # as raised, or changed by a caller that knows more
-    name_request(error)
+    if about.face == "client":
+        _name_provider(error)
+    else:
+        name_request(error)
     _shown(error)
-    error.hint = error.explained = _hint(error, about)
+    error.hint = error.explained = error.advice if about.face == "client" else _hint(error, about)
     return error
 
 
@@ -379,6 +383,16 @@ def name_request(error: ModelbayError) -> None:
     if sent and error.request and error.request not in error.message:
         status = f" returned {error.status}" if error.status and str(error.status) not in error.message else ""
         error.message = f"{error.request}{status}: {error.message}"
+
+
+def _name_provider(error: ModelbayError) -> None:
+    """Puts the provider before the message of an error that it did not send itself."""
+    if (
+        isinstance(error, TransportError | ReplyError)
+        and error.provider
+        and not error.message.startswith(error.provider)
+    ):
+        error.message = f"{error.provider}: {error.message}"
 
 
 def _is(name: str, file: Path) -> bool:

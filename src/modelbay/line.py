@@ -37,7 +37,7 @@ from modelbay.errors import (
     ProviderError,
 )
 from modelbay.events import Warned
-from modelbay.hints import About, explain
+from modelbay.hints import About, Face, explain
 from modelbay.input_check import check_input, media_of
 from modelbay.opened import Opened, Sending
 from modelbay.origin import origin as origin_of
@@ -81,10 +81,11 @@ class ProviderClient:
     Each event loop has its own connections, and so has a forked child.
     """
 
-    def __init__(self, config: Config, transport: "Transport | None" = None) -> None:
+    def __init__(self, config: Config, transport: "Transport | None" = None, face: Face = "library") -> None:
         """`transport` is used instead of one of its own, and is not closed with it: a server keeps its connections when
-        its configuration changes."""
+        its configuration changes. `face`: the interface in which errors are shown."""
         self.config = config
+        self._face = face
         self._transport = transport
         self.policy = Policy()
         self.lessons = LessonBook()
@@ -277,7 +278,7 @@ class ProviderClient:
         error.request = error.request or f"{method} {masked_url(endpoint.url)}"
         entry = self.config.providers.get(endpoint.provider)
         manifest = entry.base_url if entry is not None and entry.by_manifest else None
-        about = About(endpoint.provider, self.config.path, manifest, model, known=self.config.providers)
+        about = About(endpoint.provider, self.config.path, manifest, model, self._face, self.config.providers)
         return without_frames(explain(error, about))
 
     async def respond(self, sending: Sending) -> "AnyResponse":

@@ -21,7 +21,7 @@ class Revision:
         self.config = config
         self.settings = settings
         self.targets = Targets(config, catalog)
-        self.providers = ProviderClient(config, transport)
+        self.providers = ProviderClient(config, transport, "client")
         self._names = ModelNames(config)
 
     async def target(self, name: str | None) -> Target:
