@@ -131,6 +131,7 @@ class Exchange:
             and not body.sealed
             and body.to_repair(to.dialect) is None
             and not await self._stores.is_foreign(self._request.client, target, self._request.body)
+            and not await self._stores.lacks_state(self._request.client, target, self._request)
         )
 
     async def _passed(self, target: Target, body: ClientBody, stream: bool) -> Prepared:

@@ -57,6 +57,17 @@ _FIELDS = (
     b'"reasoning_opaque"',
 )
 """One of these is in every body that contains a signature."""
+_REASONING_FIELDS = (b'"reasoning_content"', b'"thought"')
+"""Fields of reasoning without a signature."""
+_CALLS = (
+    b'"tool_use"',
+    b'"tool_calls"',
+    b'"function_call"',
+    b'"custom_tool_call"',
+    b'"functionCall"',
+    b'"function_call_output"',
+)
+"""One of these is in every body that contains a tool call of the model."""
 _SIGNATURES = re.compile(
     rb'"(?:signature|data|encrypted_content|thoughtSignature|thought_signature|reasoning_opaque)"'
     rb'\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")'
@@ -167,6 +178,14 @@ class ReasoningStore:
     def may_contain_state(body: bytes) -> bool:
         """Whether a body can contain a signature, without reading the file."""
         return any(field in body for field in _FIELDS)
+
+    def may_lack_state(self, body: bytes) -> bool:
+        """Whether a body contains tool calls of the model and no reasoning, and something is stored."""
+        return (
+            any(field in body for field in _CALLS)
+            and not any(field in body for field in (*_FIELDS, *_REASONING_FIELDS))
+            and not self._table.missing
+        )
 
     def is_foreign(self, client: str, target: Target, body: bytes) -> bool:
         """Whether a request in the target's own protocol contains a signature that is known to be another provider's.

@@ -6,6 +6,7 @@ from modelbay.config.schema import GatewaySettings
 from modelbay.conversation import Conversation, Extra
 from modelbay.errors import NotFound
 from modelbay.events import Reply
+from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.reasoning_store import ReasoningStore
 from modelbay.gateway.response_store import ResolvedRequest, ResponseStore
 from modelbay.gateway.state_table import StateTable
@@ -33,6 +34,15 @@ class Stores:
         if self._reasoning is None or not self._reasoning.may_contain_state(body):
             return False
         return await to_thread(self._reasoning.is_foreign, client, target, body)
+
+    async def lacks_state(self, client: str, target: Target, request: ClientRequest) -> bool:
+        """Whether a request in the target's protocol lacks reasoning state that the target gave and that is stored. A client
+        that sends some state back is taken to send all of it: the others are the ones that remove it everywhere."""
+        if self._reasoning is None or not self._reasoning.may_lack_state(request.body):
+            return False
+        conversation = request.conversation(request.fields())
+        restored = await to_thread(self._reasoning.restore, client, target, conversation)
+        return restored is not conversation
 
     async def restored(self, client: str, target: Target, conversation: Conversation) -> Conversation:
         """The conversation with the reasoning state that the client did not send back."""

@@ -7,6 +7,7 @@ from msgspec import Struct, field
 from modelbay.conversation import AnyPart, Conversation, Media, Text, ToolCall, ToolResult, Turn
 from modelbay.simulator.colors import color
 
+_CONTEXT = re.compile(r"\s*<([\w-]+)>.*</\1>\s*", re.DOTALL)
 _SAY = {"image": "I see", "audio": "I hear", "video": "I watched", "document": "I read"}
 _NOUN = {"image": "image", "audio": "sound", "video": "video", "document": "document"}
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -61,7 +62,9 @@ def _hear(turn: Turn, reading: Reading) -> None:
 
 
 def text_of(parts: list[AnyPart]) -> str:
-    return "\n".join(part.text for part in parts if type(part) is Text and part.text)
+    """The text of a prompt, without the context that agents put into parts of their own, in tags."""
+    texts = [part.text for part in parts if type(part) is Text and part.text]
+    return "\n".join([text for text in texts if not _CONTEXT.fullmatch(text)] or texts)
 
 
 def media_in(parts: list[AnyPart]) -> list[Media]:
