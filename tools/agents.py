@@ -21,13 +21,15 @@ from tools.kimi import Unreadable, keys_of
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".agents_cache"
 PINNED = ROOT / "tests" / "agents" / "kimi_keys.json"
-TESTS = ("tests/agents/test_accepted.py",)
+TESTS = ("tests/agents/test_accepted.py", "tests/gateway/test_agents.py")
 PACKAGES = {
     "kimi": "@moonshot-ai/kimi-code",
     "kilo": "@kilocode/cli",
     "opencode": "opencode-ai",
     "codex": "@openai/codex",
     "claude": "@anthropic-ai/claude-code",
+    "gemini": "@google/gemini-cli",
+    "qwen": "@qwen-code/qwen-code",
 }
 """The agents' packages, by command."""
 BUNDLE = Path("node_modules") / PACKAGES["kimi"] / "dist" / "main.mjs"

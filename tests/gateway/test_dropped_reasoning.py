@@ -1,0 +1,81 @@
+"""Tool loops of clients that remove all reasoning from their history, with models that refuse a loop without it."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from modelbay.simulator import Simulator
+from tests.gateway.running import PROTOCOLS, RunningGateway, running
+from tests.gateway.test_app import call
+
+Running = tuple[RunningGateway, Simulator]
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+QUESTION = "What is the weather in Paris?"
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("gateway")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MODELBAY_HOME", str(folder))
+        with running(folder, model="sim-echo", key="sk-provider") as found:
+            yield found
+
+
+async def answered(gateway: Running, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    status, _, data = await call(gateway[0].url, path, body)
+    assert status == 200, data
+    return json.loads(data)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+async def test_messages(gateway: Running, upstream: str) -> None:
+    tools = [{"name": "get_weather", "description": "Weather", "input_schema": SCHEMA}]
+    messages: list[Any] = [{"role": "user", "content": f"{QUESTION} {upstream}"}]
+    body = {"model": upstream, "max_tokens": 4000, "tools": tools, "messages": messages}
+    body["thinking"] = {"type": "enabled", "budget_tokens": 2000}
+    first = await answered(gateway, "/v1/messages", body)
+    calls = [block for block in first["content"] if block["type"] == "tool_use"]
+    assert calls
+    messages.append({"role": "assistant", "content": calls})
+    results = [{"type": "tool_result", "tool_use_id": one["id"], "content": "18 degrees"} for one in calls]
+    messages.append({"role": "user", "content": results})
+    second = await answered(gateway, "/v1/messages", body)
+    assert "18 degrees" in second["content"][-1]["text"]
+
+
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+async def test_chat_completions(gateway: Running, upstream: str) -> None:
+    function = {"name": "get_weather", "description": "Weather", "parameters": SCHEMA}
+    messages: list[Any] = [{"role": "user", "content": f"{QUESTION} {upstream}"}]
+    body = {"model": upstream, "messages": messages, "tools": [{"type": "function", "function": function}]}
+    first = await answered(gateway, "/v1/chat/completions", body)
+    calls = [
+        {key: one[key] for key in ("id", "type", "function")} for one in first["choices"][0]["message"]["tool_calls"]
+    ]
+    messages.append({"role": "assistant", "content": None, "tool_calls": calls})
+    messages += [{"role": "tool", "tool_call_id": one["id"], "content": "18 degrees"} for one in calls]
+    second = await answered(gateway, "/v1/chat/completions", body)
+    assert "18 degrees" in second["choices"][0]["message"]["content"]
+
+
+@pytest.mark.parametrize("client", ["anthropic", "google"])
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+async def test_tokens_are_counted_by_the_provider_or_estimated(gateway: Running, client: str, upstream: str) -> None:
+    if client == "anthropic":
+        path, body = (
+            "/v1/messages/count_tokens",
+            {"model": upstream, "messages": [{"role": "user", "content": QUESTION}]},
+        )
+    else:
+        path, body = (
+            f"/v1beta/models/{upstream}:countTokens",
+            {"contents": [{"role": "user", "parts": [{"text": QUESTION}]}]},
+        )
+    status, headers, data = await call(gateway[0].url, path, body)
+    assert status == 200
+    found = json.loads(data)
+    assert 3 <= found.get("input_tokens", found.get("totalTokens")) <= 20
+    assert headers.get("x-modelbay-estimated") == (None if client == upstream else "true")
