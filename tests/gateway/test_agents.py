@@ -129,7 +129,7 @@ AGENTS: dict[str, Callable[[Room], list[str]]] = {
     "opencode": opencode,
     "qwen": qwen,
 }
-"""What each agent needs to use the gateway, and its command."""
+"""Each agent with a function that configures it for the gateway and returns its command."""
 
 
 @pytest.mark.parametrize("upstream", PROTOCOLS)
