@@ -36,7 +36,7 @@ from modelbay.conversation import (
 from modelbay.dialect import PLAIN
 from modelbay.events import Reply, collect
 from modelbay.gateway.reasoning_store import ReasoningStore
-from modelbay.gateway.response_store import ResponseStore, stateless
+from modelbay.gateway.response_store import ResponseStore
 from modelbay.gateway.state_table import DAY, StateTable
 from modelbay.protocols.codec import Call, codec
 from modelbay.simulator import Simulator
@@ -180,7 +180,7 @@ async def test_state_returns_to_a_history_that_only_the_gateway_has(
     client.body |= {"store": True, "include": []}
     for _ in range(4):
         request = responses.resolve("ann", client.body)
-        body, client.body = client.body, stateless(request.body)
+        body, client.body = client.body, request.body | {"store": False, "include": ["reasoning.encrypted_content"]}
         response = await asked(hub, file, client, "openai_responses", upstream)
         responses.remember("ann", request, response)
         client.body = body | {"previous_response_id": response["id"], "input": []}

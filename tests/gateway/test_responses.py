@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
 from modelbay.simulator import Simulator
-from tests.gateway.running import PROTOCOLS, RunningGateway, running
+from tests.gateway.running import KEY, PROTOCOLS, RunningGateway, config_text, running
 from tests.gateway.test_app import call
 
 Running = tuple[RunningGateway, Simulator]
@@ -74,3 +76,44 @@ async def test_another_client_s_response_does_not_exist(gateway: Running) -> Non
 async def test_a_response_is_not_kept_if_the_client_does_not_want_it(gateway: Running) -> None:
     made = await ask(gateway, "anthropic", "Hello", store=False)
     assert (await call(gateway[0].url, f"/v1/responses/{made['id']}", method="GET"))[0] == 404
+
+
+@pytest.mark.parametrize("model", PROTOCOLS)
+async def test_a_response_is_continued_by_a_request_that_is_not_stored(gateway: Running, model: str) -> None:
+    first = await ask(gateway, model, "My name is Ada")
+    second = await ask(gateway, model, "What is my name?", previous_response_id=first["id"], store=False)
+    assert "My name is Ada" in gateway[1].journal.last.body.decode()
+    status, _, _ = await call(gateway[0].url, f"/v1/responses/{second['id']}", method="GET")
+    assert status == 404
+
+
+@pytest.mark.parametrize("model", PROTOCOLS)
+async def test_a_conversation_is_continued_by_its_id(gateway: Running, model: str) -> None:
+    async with openai.AsyncOpenAI(base_url=f"{gateway[0].url}/v1", api_key=KEY) as client:
+        message: Any = {"type": "message", "role": "user", "content": "My name is Ada"}
+        made = await client.conversations.create(items=[message], metadata={"topic": "names"})
+        await client.responses.create(model=model, input="Hello", conversation=made.id)
+        await client.responses.create(model=model, input="What is my name?", conversation={"id": made.id})
+        sent = gateway[1].journal.last.body.decode()
+        assert all(text in sent for text in ("My name is Ada", "Hello", "What is my name?"))
+        assert made.id not in sent
+        assert await client.conversations.retrieve(made.id) == made
+        assert (await client.conversations.delete(made.id)).deleted
+        with pytest.raises(openai.NotFoundError, match="not found"):
+            await client.responses.create(model=model, input="And now?", conversation=made.id)
+
+
+async def test_a_conversation_of_the_gateway_works_with_a_provider_that_keeps_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    with Simulator(key="sk-provider") as upstream:
+        config = tmp_path / "config.toml"
+        keeping = 'type = "openai_responses"\ndialect = { keeps_responses = true }'
+        config.write_text(config_text(upstream.url).replace('type = "openai_responses"', keeping))
+        with RunningGateway(config) as gateway:
+            async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=KEY) as client:
+                id = (await client.conversations.create()).id
+                for prompt in ("My name is Ada", "What is my name?"):
+                    await client.responses.create(model="openai_responses", input=prompt, conversation=id)
+        assert "My name is Ada" in upstream.journal.last.body.decode()

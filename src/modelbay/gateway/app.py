@@ -205,6 +205,11 @@ class Visit:
                 query = dict(parse_qsl(request.query))
                 found = await self._gateway.stores.response(action, request.client, request.route.id or "", query)
                 await self._json(found)
+            case "create_conversation" | "get_conversation" | "delete_conversation" as action:
+                fields = request.fields() if request.body else {}
+                await self._json(
+                    await self._gateway.stores.conversation(action, request.client, request.route.id or "", fields)
+                )
             case action:
                 raise refusals.not_valid(f"{action} is not available")
 

@@ -16,7 +16,7 @@ from modelbay.gateway.client_request import MISREAD, ClientRequest
 from modelbay.gateway.framing import WholeEvents, failure_array, failure_event
 from modelbay.gateway.passing import ClientBody, passed_path
 from modelbay.gateway.responder import KeepAlive, Responder
-from modelbay.gateway.response_store import ResolvedRequest, items_of
+from modelbay.gateway.response_store import ResolvedRequest, is_own_conversation, items_of, may_refer
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.stores import Stores
 from modelbay.json_text import decode, encode
@@ -100,7 +100,8 @@ class Exchange:
         self.target = target = await self._revision.target(request.route.model or body.model)
         if body.threaded:  # of a provider's own threads, a gateway sees only the last turn
             raise Unsupported("threads are not supported; send the whole conversation", setting="thread")
-        if request.protocol == "openai_responses" and body.store is not False and self._stores.keeps_responses:
+        stored = body.store is not False or may_refer(request.body)
+        if request.protocol == "openai_responses" and stored and self._stores.keeps_responses:
             body = await self._resolved(target, body)
         stream = body.stream if request.route.stream is None else request.route.stream
         passes = await self._passes(target, body, stream)
@@ -112,7 +113,8 @@ class Exchange:
         """The body with the history that it refers to, if its provider keeps none."""
         request = self._request
         fields = request.fields()
-        if target.upstream.dialect.keeps_responses and target.upstream.protocol == request.protocol:
+        keeps = target.upstream.dialect.keeps_responses and target.upstream.protocol == request.protocol
+        if keeps and not is_own_conversation(fields.get("conversation")):
             items = items_of(fields.get("input")) or []
             self._resolution = ResolvedRequest(fields, items, fields.get("previous_response_id"))
             return body

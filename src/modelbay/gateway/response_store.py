@@ -22,8 +22,11 @@ from modelbay.serving.replies import input_page
 _RESPONSE, _ITEM, _ID, _CONVERSATION = "response", "item", "item_id", "conversation"
 """The kinds of rows: a response by its ID, an item by its digest, the digest of an output item by the item's ID, and a
 conversation by its ID."""
-_ENCRYPTED = "reasoning.encrypted_content"
 _REFERENCE, _PREVIOUS = "item_reference", "previous_response_id"
+_CONVERSATION_ID = "conv_modelbay"
+"""The beginning of the IDs of conversations that are created here."""
+_REFERENCES = (b'"previous_response_id"', b'"conversation"', b'"item_reference"')
+"""One of these is in every body that refers to something stored."""
 MAX_BYTES = 64 * 2**20
 """Default maximum size of the history of a request."""
 MAX_RESPONSES = 5_000
@@ -215,7 +218,7 @@ class ResponseStore:
             raise _refused("`items` must be a list of objects.", "items")
         data = [encode(item) for item in items]
         kept = KeptConversation(int(self._table.now()), body.get("metadata") or {}, [_digest(item) for item in data])
-        id = f"conv_{token_hex(24)}"
+        id = f"{_CONVERSATION_ID}{token_hex(20)}"
         with self._table.writing(client) as rows:
             rows.put(_ITEM, [State(_digest(item), item) for item in data], replace=False)
             rows.put(_CONVERSATION, [State(id, encode(kept))], replace=True)
@@ -255,11 +258,14 @@ class ResponseStore:
         rows.put(_CONVERSATION, [State(conversation, encode(kept))], replace=True)
 
 
-def stateless(body: Extra) -> Extra:
-    """A request for a provider of Responses that keeps nothing: it returns encrypted reasoning only if asked to."""
-    include = body.get("include")
-    asked = [] if not isinstance(include, list) else [one for one in include if one != _ENCRYPTED]
-    return body | {"store": False, "include": [*asked, _ENCRYPTED]}
+def may_refer(body: bytes) -> bool:
+    """Whether a request can refer to stored responses, conversations or items."""
+    return any(word in body for word in _REFERENCES)
+
+
+def is_own_conversation(given: Json) -> bool:
+    """Whether the `conversation` of a request was created here, so that no provider knows it."""
+    return (_conversation_id(given) or "").startswith(_CONVERSATION_ID)
 
 
 class _Reader:

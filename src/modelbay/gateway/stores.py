@@ -71,7 +71,7 @@ class Stores:
     async def response(self, action: str, client: str, id: str, query: dict[str, str]) -> Extra:
         """The result of an action on a stored response. Raises what the method of `ResponseStore` raises."""
         if self._responses is None:
-            raise NotFound("the gateway stores no responses: `store = false` is set in [gateway]", status=404)
+            raise _stores_nothing()
         match action:
             case "retrieve":
                 return await to_thread(self._responses.get, client, id)
@@ -88,3 +88,18 @@ class Stores:
             order=query.get("order", "desc"),
             after=query.get("after"),
         )
+
+    async def conversation(self, action: str, client: str, id: str, fields: Extra) -> Extra:
+        """The result of an action on a stored conversation. Raises what the method of `ResponseStore` raises."""
+        if self._responses is None:
+            raise _stores_nothing()
+        match action:
+            case "create_conversation":
+                return await to_thread(self._responses.create_conversation, client, fields)
+            case "delete_conversation":
+                return await to_thread(self._responses.delete_conversation, client, id)
+        return await to_thread(self._responses.get_conversation, client, id)
+
+
+def _stores_nothing() -> NotFound:
+    return NotFound("the gateway stores no responses: `store = false` is set in [gateway]", status=404)

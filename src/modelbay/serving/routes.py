@@ -17,6 +17,8 @@ Action: TypeAlias = Literal[
     "generate", "count", "embed",
     # stored responses
     "retrieve", "delete", "input_items", "cancel", "compact",
+    # stored conversations
+    "create_conversation", "get_conversation", "delete_conversation",
     # sent to a provider of an OpenAI type
     "completions", "images", "audio", "rerank", "moderations",
     # catalogs
@@ -44,7 +46,7 @@ class Route(Struct, frozen=True):
     model: str | None = None
     """The model ID in the path, decoded."""
     id: str | None = None
-    """The ID of a stored response in the path, decoded."""
+    """The ID of a stored response or conversation in the path, decoded."""
     stream: bool | None = None
     """Whether the path requests a stream; None if it does not decide."""
 
@@ -80,6 +82,7 @@ ROWS: tuple[RouteRow, ...] = (
     RouteRow(_POST, "/responses", "generate", _RESPONSES),
     RouteRow(_POST, "/responses/input_tokens", "count", _RESPONSES),
     RouteRow(_POST, "/responses/compact", "compact", _RESPONSES),
+    RouteRow(_POST, "/conversations", "create_conversation", _RESPONSES),
     RouteRow(_POST, "/messages", "generate", _MESSAGES),
     RouteRow(_POST, "/messages/count_tokens", "count", _MESSAGES),
     RouteRow(_POST, "/embeddings", "embed", _CHAT),
@@ -119,6 +122,8 @@ ROWS: tuple[RouteRow, ...] = (
     RouteRow(("DELETE",), "/responses/{id}", "delete", _RESPONSES),
     RouteRow(_GET, "/responses/{id}/input_items", "input_items", _RESPONSES),
     RouteRow(_POST, "/responses/{id}/cancel", "cancel", _RESPONSES),
+    RouteRow(_GET, "/conversations/{id}", "get_conversation", _RESPONSES),
+    RouteRow(("DELETE",), "/conversations/{id}", "delete_conversation", _RESPONSES),
     # clouds: a client that is configured for one keeps its paths if only the host is changed
     RouteRow(_POST, "/deployments/{model}/chat/completions", "generate", _CHAT, None, _BARE),
     RouteRow(_POST, "/deployments/{model}/completions", "completions", _CHAT, None, _BARE),
