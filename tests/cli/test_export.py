@@ -231,6 +231,7 @@ max_context_size = 200000
 provider = "acme"
 model = "gpt-5"
 max_context_size = 400000
+max_output_size = 128000
 capabilities = ["thinking", "always_thinking", "image_in", "tool_use"]
 """)
     assert run.err == snapshot("""\

@@ -162,7 +162,8 @@ def test_claude_code_has_a_model_for_each_of_its_names(desk: Desk) -> None:
     "ANTHROPIC_DEFAULT_OPUS_MODEL": "claude/opus",
     "ANTHROPIC_DEFAULT_SONNET_MODEL": "acme/large",
     "ANTHROPIC_DEFAULT_HAIKU_MODEL": "acme/large",
-    "ANTHROPIC_CUSTOM_MODEL_OPTION": "g"
+    "ANTHROPIC_CUSTOM_MODEL_OPTION": "g",
+    "CLAUDE_CODE_MAX_CONTEXT_TOKENS": "200000"
   },
   "apiKeyHelper": "cat HOME/gateway/local-key"
 }

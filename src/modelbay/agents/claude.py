@@ -29,6 +29,10 @@ MODEL_NAMES = ("fable", "opus", "sonnet", "haiku")
 CUSTOM_MODEL = "ANTHROPIC_CUSTOM_MODEL_OPTION"
 MODELS = ("ANTHROPIC_SMALL_FAST_MODEL", CUSTOM_MODEL, "CLAUDE_CODE_SUBAGENT_MODEL")
 """The variables with more model IDs."""
+WINDOW = "CLAUDE_CODE_MAX_CONTEXT_TOKENS"
+"""The variable with the context window of models that it does not know. Without it, it assumes up to 1M tokens."""
+OWN_MODEL = "claude-"
+"""The beginning of the IDs of models that it knows."""
 OTHER_PLATFORMS = {
     "CLAUDE_CODE_USE_BEDROCK": "Amazon Bedrock",
     "CLAUDE_CODE_USE_MANTLE": "Amazon Bedrock",
@@ -45,7 +49,10 @@ KEY_SETTINGS = (("env", KEY), ("env", TOKEN), ("apiKeyHelper",))
 ADDRESS = (("env", URL), ("env", VERTEX_URL))
 BOUND_TO_URL = (
     *KEY_SETTINGS,
-    *(("env", name) for name in (HEADERS, MODEL, *MODELS, f"{CUSTOM_MODEL}_NAME", VERTEX_PROJECT, VERTEX_REGION)),
+    *(
+        ("env", name)
+        for name in (HEADERS, MODEL, *MODELS, f"{CUSTOM_MODEL}_NAME", WINDOW, VERTEX_PROJECT, VERTEX_REGION)
+    ),
     *(("env", f"ANTHROPIC_DEFAULT_{name.upper()}_MODEL") for name in MODEL_NAMES),
 )
 """Settings that belong to one URL: keys, headers and models."""
@@ -469,6 +476,12 @@ def _write_rest(provider: ExportedProvider, exported: ExportedConfig) -> None:
         exported.settings["env", CUSTOM_MODEL] = rest[0].model
         if rest[0].display_name:
             exported.settings["env", f"{CUSTOM_MODEL}_NAME"] = rest[0].display_name
+    offered = [model for model in provider.models if model.model in done or model in rest[:1]]
+    windows = [
+        provider.facts[model.alias].max_context_tokens for model in offered if not model.model.startswith(OWN_MODEL)
+    ]
+    if known := [size for size in windows if size]:
+        exported.settings["env", WINDOW] = str(min(known))
     if rest[1:]:
         names = ", ".join(model.model for model in rest[1:])
         provider.not_exported(f"models {names}", f"{AGENT.title} has no list; choose one with `claude --model MODEL`")
