@@ -80,7 +80,7 @@ async def test_a_question_that_was_refused_can_be_sent_again_as_it_is(home: Path
     async with sitting(configured + SLOW, home=home) as person:
         await person.says("/model refused")
         await person.says("Hello there")
-        screen = await person.sees("Invalid API Key", "returned 401", "api_key")
+        screen = await person.sees("Invalid API Key", "returned 401", "/provider")
         assert "modelbay key" not in screen
         await person.holds("Hello there")
         assert person.app.state.chat.turns == []
