@@ -151,9 +151,13 @@ class ModelbayApp(ConversationCommands):
         self._start_worker(self.start)
 
     def _handle_exception(self, error: Exception) -> None:
-        """Reports an unhandled exception; the app continues. Textual would end it and print local variables, including keys."""
+        """Called by Textual, which would end the app and print local variables, including keys."""
+        self.report_error(error)
+
+    def report_error(self, error: Exception, *, recurs: bool = False) -> None:
+        """Reports an unhandled exception; the app continues."""
         error = cause(error)
-        new = self.internal_errors.add(error)
+        new = self.internal_errors.add(error, recurs=recurs)
         if not self.chat_screen.is_mounted or self.internal_errors.too_many:
             self.exit(return_code=1, message=failure(error).plain)
         elif new:

@@ -6,16 +6,27 @@ of the widget whose handler failed, so the widget stops working.
 
 from time import monotonic
 from traceback import format_exception
+from typing import Any
 
+from textual._callback import invoke
+from textual._context import active_app
+from textual.geometry import Region
 from textual.message import Message
 from textual.message_pump import MessagePump
+from textual.strip import Strip
+from textual.timer import Timer
+from textual.widget import Widget
 from textual.worker import WorkerFailed
 
 MANY = 20
 """Maximum errors within `SECONDS`. After more, the app ends: each report may cause the next error."""
 SECONDS = 5.0
+KEPT = 100
+"""Maximum errors that are kept."""
 
 _dispatch = MessagePump._dispatch_message
+_tick = Timer._tick
+_render_lines = Widget.render_lines
 
 
 async def _guarded(self: MessagePump, message: Message) -> None:
@@ -25,7 +36,30 @@ async def _guarded(self: MessagePump, message: Message) -> None:
         self.app._handle_exception(error)
 
 
+async def _guarded_tick(self: Timer, *, next_timer: float, count: int) -> None:
+    app: Any = active_app.get()
+    if self._callback is None or app._exit:
+        await _tick(self, next_timer=next_timer, count=count)
+        return
+    try:
+        await invoke(self._callback)
+    except Exception as error:  # noqa: BLE001 the edge of every timer
+        app.report_error(error, recurs=True)
+
+
+def _guarded_lines(self: Widget, crop: Region) -> list[Strip]:
+    """A widget that cannot be drawn is blank, so that the rest of the screen is drawn."""
+    try:
+        return _render_lines(self, crop)
+    except Exception as error:  # noqa: BLE001 the edge of every widget's drawing
+        app: Any = self.app
+        app.report_error(error, recurs=True)
+        return [Strip.blank(crop.width)] * crop.height
+
+
 MessagePump._dispatch_message = _guarded  # type: ignore[method-assign]
+Timer._tick = _guarded_tick  # type: ignore[method-assign]
+Widget.render_lines = _guarded_lines  # type: ignore[method-assign]
 
 
 class ErrorLog:
@@ -36,11 +70,13 @@ class ErrorLog:
         self._reported: set[str] = set()
         self._recent: list[float] = []
 
-    def add(self, error: Exception) -> bool:
-        """Records an error. Returns whether it is new."""
-        self.seen.append(error)
+    def add(self, error: Exception, *, recurs: bool = False) -> bool:
+        """Records an error. Returns whether it is new. `recurs`: it is from a timer or from drawing, which is repeated anyway, so
+        it does not count toward `MANY`.
+        """
+        self.seen = [*self.seen, error][-KEPT:]
         now = monotonic()
-        self._recent = [then for then in self._recent if now - then < SECONDS] + [now]
+        self._recent = [then for then in self._recent if now - then < SECONDS] + [now] * (not recurs)
         where = _where(error)
         new = where not in self._reported
         self._reported.add(where)
