@@ -2,7 +2,7 @@
 
 from shlex import quote
 
-from modelbay.conversation import Conversation, Media, ToolResult, Turn
+from modelbay.conversation import Conversation, Media, ToolResult
 from modelbay.errors import Unsupported
 from modelbay.events import Warned
 from modelbay.model import Capability, Model
@@ -21,14 +21,15 @@ def check_input(conversation: Conversation, model: Model) -> list[Warned]:
         Unsupported: the model does not accept it.
     """
     warnings: list[Warned] = []
-    kinds = {part.kind for turn in conversation.turns for part in media_of(turn)}
+    media = media_of(conversation)
+    kinds = {part.kind for part in media}
     needs: list[tuple[str, Capability]] = [(kind, _NEEDS[kind]) for kind in sorted(kinds) if kind in _NEEDS]
     tools = conversation.settings.tools or []
     if tools:
         needs.append(("tools", "tool_use"))
     if any(tool.kind == "vendor" and (tool.native or "").startswith("computer") for tool in tools):
         needs.append(("computer tools", "computer_use"))
-    if _is_sent_documents(conversation) and model.sources.get("document_in") == "config":
+    if _has_documents(media) and model.sources.get("document_in") == "config":
         # lists are not reliable here: most hosts convert documents for a model
         needs.append(("documents", "document_in"))
     for what, capability in needs:
@@ -43,15 +44,18 @@ def check_input(conversation: Conversation, model: Model) -> list[Warned]:
     return warnings
 
 
-def _is_sent_documents(conversation: Conversation) -> bool:
-    """Whether the conversation contains documents other than plain text."""
-    return any(
-        part.kind == "document" and part.text is None and part.parts is None
-        for turn in conversation.turns
-        for part in media_of(turn)
-    )
+def _has_documents(media: list[Media]) -> bool:
+    """Whether there are documents other than plain text."""
+    return any(part.kind == "document" and part.text is None and part.parts is None for part in media)
 
 
-def media_of(turn: Turn) -> list[Media]:
-    inner = [part for result in turn.parts if isinstance(result, ToolResult) for part in result.parts]
-    return [part for part in [*turn.parts, *inner] if isinstance(part, Media)]
+def media_of(conversation: Conversation) -> list[Media]:
+    """All media, also those in tool results."""
+    found: list[Media] = []
+    for turn in conversation.turns:
+        for part in turn.parts:
+            if isinstance(part, Media):
+                found.append(part)
+            elif isinstance(part, ToolResult):
+                found += [inner for inner in part.parts if isinstance(inner, Media)]
+    return found

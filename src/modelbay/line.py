@@ -147,7 +147,7 @@ class ProviderClient:
         conversation.stream = bool(conversation.stream) or dialect.stream_only
         conversation.include_usage = True if conversation.stream else None
         warnings = check_input(conversation, model)
-        if any(media_of(turn) for turn in conversation.turns):
+        if media_of(conversation):
             conversation = await self.with_media(conversation, target)
         call = target.codec.render_request(conversation, model, dialect)
         call.warnings = warnings + call.warnings

@@ -429,6 +429,31 @@ _FEW = 200
 """Beginnings of values up to which one pattern for all is faster than a look at each place of a text."""
 
 
+class _Search:
+    """The registered values, prepared for the search in streams."""
+
+    def __init__(self) -> None:
+        found = {form for value in list(_known) if not guessable("", value) for form in _spellings(value)}
+        self.sorted = sorted(form.encode("utf-8", "surrogatepass").decode("latin-1") for form in found)
+        self.beginnings = {form[:SHORTEST] for form in self.sorted}
+        few = len(self.beginnings) <= _FEW  # keys of one vendor begin alike
+        self.begins = re.compile("|".join(map(re.escape, self.beginnings))) if few else None
+        self.characters = "".join(set("".join(self.sorted)))
+        self.longest = max(map(len, self.sorted), default=0)
+
+
+_search: tuple[list[str], _Search] | None = None
+"""The search for the current values. Making it takes longer than reading a short reply."""
+
+
+def _current_search() -> _Search:
+    global _search  # noqa: PLW0603
+    forms = _values()
+    if _search is None or _search[0] is not forms:
+        _search = forms, _Search()
+    return _search[1]
+
+
 class StreamRedactor:
     """Masks registered values in a stream of bytes, even if one is split between two pieces.
 
@@ -437,19 +462,13 @@ class StreamRedactor:
     """
 
     def __init__(self) -> None:
-        self._forms: list[str] | None = None
-        self._sorted: list[str] = []
-        self._beginnings: set[str] = set()
-        self._begins: re.Pattern[str] | None = None
-        self._characters = ""
-        self._longest = 0
+        self._search = _current_search()
         self._held = ""
 
     def feed(self, data: bytes) -> bytes:
         """The next bytes that can be passed on."""
-        if _values() is not self._forms:
-            self._read_forms()
-        if not self._sorted:
+        self._search = _current_search()
+        if not self._search.sorted:
             return data
         text = self._held + data.decode("latin-1")
         cut = len(text) - self._open_end(text, 0)
@@ -464,37 +483,29 @@ class StreamRedactor:
         rest, self._held = self._held, ""
         return redact_bytes(rest.encode("latin-1")) if rest else b""
 
-    def _read_forms(self) -> None:
-        self._forms = _values()
-        found = {form for value in list(_known) if not guessable("", value) for form in _spellings(value)}
-        self._sorted = sorted(form.encode("utf-8", "surrogatepass").decode("latin-1") for form in found)
-        self._beginnings = {form[:SHORTEST] for form in self._sorted}
-        few = len(self._beginnings) <= _FEW  # keys of one vendor begin alike
-        self._begins = re.compile("|".join(map(re.escape, self._beginnings))) if few else None
-        self._characters = "".join(set("".join(self._sorted)))
-        self._longest = max(map(len, self._sorted), default=0)
-
     def _occurs(self, text: str) -> bool:
         """Whether a value may be in the text: whether the beginning of one is."""
-        if self._begins is not None:
-            return self._begins.search(text) is not None
-        return not self._beginnings.isdisjoint([text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)])
+        if self._search.begins is not None:
+            return self._search.begins.search(text) is not None
+        return not self._search.beginnings.isdisjoint(
+            [text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)]
+        )
 
     def _open_end(self, text: str, start: int) -> int:
         """The length of the end of the text that may be the beginning of a value."""
         # an image in base64 has only characters of keys: without the limit, each end of it would be looked up
-        first = max(len(text.rstrip(self._characters)), len(text) - self._longest, start)
+        first = max(len(text.rstrip(self._search.characters)), len(text) - self._search.longest, start)
         for at in range(first, len(text)):
             end = text[at:]
-            near = bisect_right(self._sorted, end)
-            if near < len(self._sorted) and self._sorted[near].startswith(end):
+            near = bisect_right(self._search.sorted, end)
+            if near < len(self._search.sorted) and self._search.sorted[near].startswith(end):
                 return len(end)
         return 0
 
     def _masked(self, text: str, cut: int) -> bytes:
         out, at = [], 0
         while True:
-            found = [(begin, -len(form)) for form in self._sorted if (begin := text.find(form, at)) >= 0]
+            found = [(begin, -len(form)) for form in self._search.sorted if (begin := text.find(form, at)) >= 0]
             begin, length = min(found, default=(cut, 0))
             if begin >= cut:
                 break

@@ -8,6 +8,7 @@ any conversation and any sequence of events.
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
 from typing import Protocol, TypeVar, cast
 
@@ -155,6 +156,7 @@ class Codec(Protocol):
 NAMES = ("openai_chat", "openai_responses", "anthropic", "google")
 
 
+@cache
 def codec(name: str) -> Codec:
     """The codec of a protocol; imported on first use."""
     return cast(Codec, import_module(f"modelbay.protocols.{name}"))

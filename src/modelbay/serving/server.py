@@ -72,6 +72,7 @@ class HttpServer:
             log_level="critical",
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # nothing depends on the client's address
             timeout_keep_alive=_KEEP_ALIVE,
         )
         self._listener = listener
