@@ -1,4 +1,4 @@
-"""Cost of the gateway: processor time of its thread, as a ratio to a server of the same replies that calls nobody."""
+"""Cost of the gateway: processor time of its thread, as a ratio to a server of the same replies without a provider."""
 
 import asyncio
 import json
@@ -148,4 +148,4 @@ def _measured(stack: ExitStack, bare: HttpServer, bare_port: int, server: HttpSe
             micro = least[name] / times / per * 1e6
             rows[name].append(f"{ratio(least[name], least['bare'])} ({micro:.0f} µs)")
     head = ["", *[f"request of {size // 1000} KB" for size in SIZES], "piece of a stream"]
-    return table("A call through the gateway, to a server that calls nobody", head, list(rows.values()))
+    return table("A call through the gateway, compared to a server without a provider", head, list(rows.values()))
