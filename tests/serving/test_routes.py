@@ -98,6 +98,11 @@ def test_an_unknown_path_has_a_similar_one() -> None:
         ("/v1/models", {}, "a=b&extended=true", "openai_chat", "extended"),
         ("/v1/responses/resp_1", {}, "", "openai_responses", "openai"),
         ("/v1/messages/batches", {}, "", "anthropic", "anthropic"),
+        # IDs of models
+        ("/v1/models/anthropic/claude", {}, "", "openai_chat", "openai"),
+        ("/v1/models/anthropic", {"x-goog-api-key": "k"}, "", "google", "google"),
+        ("/anthropic/v1/models/responses", {}, "", "anthropic", "anthropic"),
+        ("/openai/deployments/messages/chat/completions", {}, "", "openai_chat", "openai"),
     ],
 )
 def test_the_protocol_and_the_form_of_a_list(

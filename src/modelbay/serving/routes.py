@@ -205,6 +205,7 @@ TABLE = RouteTable(ROWS)
 
 def protocol_of(path: str, headers: Mapping[str, str], query: str = "") -> str:
     """The protocol of a response if several protocols share the path, or no route has it. Header names are in lower case."""
+    path = _BEFORE_MODEL.split(path, 1)[0]  # an ID such as `anthropic/claude` is not a mount
     if "anthropic-version" in headers or _has(path, "messages") or _has(path, "anthropic"):
         return "anthropic"
     if (
@@ -235,6 +236,10 @@ def list_form(action: Action, path: str, headers: Mapping[str, str], query: str)
         case "google":
             return "google"
     return "codex" if "client_version" in parameters else "openai"
+
+
+_BEFORE_MODEL = re.compile("(?<=/models)/|(?<=/deployments)/")
+"""The slash before the ID of a model."""
 
 
 def _has(path: str, segment: str) -> bool:
