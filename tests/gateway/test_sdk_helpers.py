@@ -5,8 +5,9 @@ from itertools import pairwise
 from typing import Any
 
 import anthropic
+import openai
 import pytest
-from google.genai import types
+from google.genai import errors, types
 
 from modelbay.simulator import Simulator
 from tests.gateway.running import KEY, PROTOCOLS, RunningGateway, running
@@ -129,3 +130,126 @@ def test_chunks_have_one_id_and_the_time_of_the_reply(clients: dict[str, Any], u
     assert min(chunk.created for chunk in chunks) > 1_700_000_000
     assert {chunk.model for chunk in chunks} == {"sim-1"}
     assert not any(chunk.usage for chunk in chunks), "the client did not ask for the usage"
+
+
+@upstreams
+def test_several_choices_are_given_or_refused_by_name(clients: dict[str, Any], upstream: str) -> None:
+    completions = clients["openai_chat"].chat.completions
+    asked = {"model": f"{upstream}/sim-1", "messages": [{"role": "user", "content": "Hi"}], "n": 2}
+    if upstream == "openai_chat":
+        assert len(completions.create(**asked).choices) == 2
+        with completions.stream(**asked) as stream:
+            assert all(choice.message.content for choice in stream.get_final_completion().choices)
+        return
+    with pytest.raises(openai.BadRequestError, match="`n`") as raised:
+        completions.create(**asked)
+    assert raised.value.param == "n"
+
+
+def test_several_choices_of_a_reply_that_must_be_parsed_are_refused(clients: dict[str, Any]) -> None:
+    """Thinking of another provider is in the history: the request is translated, and all choices but one would be lost."""
+    completions = clients["openai_chat"].chat.completions
+    question = {"role": "user", "content": "Hi"}
+    thought = (
+        completions.create(model="anthropic/sim-echo", messages=[question], reasoning_effort="low").choices[0].message
+    )
+    with pytest.raises(openai.BadRequestError, match="`n`"):
+        completions.create(model="openai_chat/sim-1", messages=[question, thought, question], n=2)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@upstreams
+def test_log_probabilities_are_given_or_refused_by_name(clients: dict[str, Any], upstream: str, stream: bool) -> None:
+    completions, question = clients["openai_chat"].chat.completions, [{"role": "user", "content": "Hi"}]
+    asked = {"model": f"{upstream}/sim-1", "messages": question, "logprobs": True, "top_logprobs": 2}
+    if upstream == "anthropic":
+        with pytest.raises(openai.BadRequestError, match="`logprobs`"):
+            completions.create(**asked)
+        return
+    if stream:
+        with completions.stream(**asked) as events:
+            choice = events.get_final_completion().choices[0]
+    else:
+        choice = completions.create(**asked).choices[0]
+    assert "".join(token.token for token in choice.logprobs.content) == choice.message.content
+    assert all(len(token.top_logprobs) == 2 for token in choice.logprobs.content)
+
+
+# --- token usage -------------------------------------------------------------------------------------------------------
+
+
+@upstreams
+def test_a_message_starts_with_its_input_tokens(clients: dict[str, Any], upstream: str) -> None:
+    """Agents read them at the start of a stream; most protocols report them at its end only."""
+    messages: Any = [{"role": "user", "content": "What is a bay? " * 50}]
+    with clients["anthropic"].messages.stream(model=f"{upstream}/sim-1", max_tokens=99, messages=messages) as stream:
+        usages = [event.message.usage.input_tokens for event in stream if event.type == "message_start"]
+        final = stream.get_final_message().usage
+    assert 100 < usages[0] < 400
+    exact = final.input_tokens + (final.cache_read_input_tokens or 0)
+    assert exact == gateway_count(clients, upstream, messages[0]["content"])
+
+
+def gateway_count(clients: dict[str, Any], upstream: str, prompt: str) -> int:
+    """The input tokens that the provider reports to a client of another protocol."""
+    completions = clients["openai_chat"].chat.completions
+    messages = [{"role": "user", "content": prompt}]
+    return int(completions.create(model=f"{upstream}/sim-1", messages=messages).usage.prompt_tokens)
+
+
+@upstreams
+def test_a_provider_without_token_usage_breaks_no_accumulator(clients: dict[str, Any], upstream: str) -> None:
+    model, messages = f"{upstream}/sim-1!no-usage", [{"role": "user", "content": "Hi"}]
+    options = {"include_usage": True}
+    with clients["openai_chat"].chat.completions.stream(
+        model=model, messages=messages, stream_options=options
+    ) as chunks:
+        assert chunks.get_final_completion().choices[0].message.content
+    with clients["openai_responses"].responses.stream(model=model, input="Hi") as events:
+        assert events.until_done().get_final_response().usage.total_tokens >= 0
+    with clients["anthropic"].messages.stream(model=model, max_tokens=99, messages=messages) as blocks:
+        assert blocks.get_final_message().usage.output_tokens >= 0
+    assert list(clients["google"].models.generate_content_stream(model=model, contents="Hi"))[-1].candidates
+
+
+# --- lists, embeddings -------------------------------------------------------------------------------------------------
+
+
+def test_models_are_listed_and_found_by_every_sdk(clients: dict[str, Any]) -> None:
+    for sdk in ("openai_chat", "anthropic"):
+        models = clients[sdk].models
+        assert [model.id for model in models.list()] == list(PROTOCOLS)
+        for name in (*PROTOCOLS, "anthropic/sim-1"):
+            assert models.retrieve(name).id == name
+    assert clients["openai_chat"].models.retrieve("anthropic").object == "model", "not in Anthropic's form"
+    models = clients["google"].models
+    assert [model.name for model in models.list()] == [f"models/{name}" for name in PROTOCOLS]
+    assert [models.get(model=name).name for name in PROTOCOLS] == [f"models/{name}" for name in PROTOCOLS]
+
+
+def test_an_unknown_model_is_not_found_by_any_sdk(clients: dict[str, Any]) -> None:
+    with pytest.raises(openai.NotFoundError, match="no model"):
+        clients["openai_chat"].models.retrieve("antropic")
+    with pytest.raises(anthropic.NotFoundError, match="no model"):
+        clients["anthropic"].models.retrieve("antropic")
+    with pytest.raises(errors.ClientError, match="no model"):
+        clients["google"].models.get(model="antropic")
+
+
+@pytest.mark.parametrize("encoding", ["float", "base64", None])
+@pytest.mark.parametrize("upstream", ["openai_chat", "openai_responses"])
+def test_embeddings_of_openai_s_providers(clients: dict[str, Any], upstream: str, encoding: str | None) -> None:
+    asked: dict[str, Any] = {"encoding_format": encoding} if encoding else {}
+    found = clients["openai_chat"].embeddings.create(model=upstream, input=["a", "b"], **asked)
+    lengths = [len(item.embedding) for item in found.data]
+    assert lengths == ([1368] * 2 if encoding == "base64" else [256] * 2)
+
+
+def test_embeddings_of_google_s_provider(clients: dict[str, Any]) -> None:
+    found = clients["google"].models.embed_content(model="google", contents=["a", "b"])
+    assert [len(item.values) for item in found.embeddings] == [256, 256]
+
+
+def test_embeddings_are_not_translated(clients: dict[str, Any]) -> None:
+    with pytest.raises(openai.BadRequestError, match="not translated"):
+        clients["openai_chat"].embeddings.create(model="anthropic", input="a")

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from modelbay.conversation import Conversation, Thinking
 from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, Unsupported
-from modelbay.events import Event, Failed, Finished, PartDelta, Reply, Started, Warned, collect
+from modelbay.events import Event, Failed, Finished, PartDelta, Reply, Started, UsageReported, Warned, collect
 from modelbay.gateway import headers
 from modelbay.gateway.client_request import MISREAD, ClientRequest
 from modelbay.gateway.framing import WholeEvents, failure_array, failure_event
@@ -19,12 +19,14 @@ from modelbay.gateway.responder import KeepAlive, Responder
 from modelbay.gateway.response_store import ResolvedRequest, is_own_conversation, items_of, may_refer
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.stores import Stores
+from modelbay.gateway.token_estimates import estimate
 from modelbay.json_text import decode, encode
 from modelbay.opened import Opened, Sending
 from modelbay.protocols.limits import within_output_limit
 from modelbay.routing.retry import Policy
 from modelbay.serving.refusals import not_valid
 from modelbay.target import Target
+from modelbay.usage import Usage
 
 POLICY = Policy(attempts=3, cap=2.0, patience=5.0)
 """Clients retry, too, and a connection should not be silent for as long as the library would wait."""
@@ -67,6 +69,8 @@ class Exchange:
         """The events of the reply, without the pieces of its parts."""
         self._resolution: ResolvedRequest | None = None
         """A request of Responses whose response is stored."""
+        self._estimate: asyncio.Future[int] | None = None
+        """Input tokens for the start of a stream, which clients of Anthropic read there. Other protocols report them at its end."""
         self.attempts = 0
         self.finished = False
         """Whether the whole reply was received."""
@@ -148,6 +152,10 @@ class Exchange:
 
     async def _translated(self, target: Target) -> Prepared:
         conversation = self._request.conversation(self._request.fields())
+        if (
+            conversation.settings.n or 1
+        ) > 1:  # also in the provider's protocol: the reply is parsed, and only one choice is
+            raise Unsupported("a request with `n` above 1 cannot be translated", setting="n", hint="send it `n` times")
         asked = replace(conversation, settings=replace(conversation.settings), turns=list(conversation.turns))
         if asked.settings.max_output_tokens is None and target.model.output_tokens_explicit:
             asked.settings.max_output_tokens = target.model.max_output_tokens
@@ -186,6 +194,9 @@ class Exchange:
     # --- the response ---
 
     async def _stream(self, prepared: Prepared) -> None:
+        if self._request.protocol == "anthropic" and prepared.conversation is not None and self.target is not None:
+            counting = asyncio.to_thread(estimate, prepared.conversation, self.target.model)
+            self._estimate = asyncio.ensure_future(counting)
         try:
             opened = await self._opened(prepared)
         except ModelbayError as error:
@@ -219,6 +230,8 @@ class Exchange:
     async def _translate(self, prepared: Prepared, opened: Opened) -> None:
         conversation = prepared.conversation or self._request.conversation(self._request.fields())
         feed = self._request.codec.stream_renderer(conversation).feed
+        if self._estimate is not None:
+            feed(UsageReported(Usage(input=await self._estimate)))
         while (events := await opened.events()) is not None:
             if not events:
                 continue
