@@ -229,6 +229,8 @@ def test_the_app_shows_whole_parts_of_a_hint_and_no_fragment(hint: str) -> None:
         ("log in again: `modelbay login acme`", "log in again: /login"),
         ("choose another model, or correct the setting: modelbay model set m image_in=yes", "choose another model"),
         ("connect a provider first: `modelbay provider add`", "connect a provider first: /provider"),
+        ("remove the existing provider first: modelbay provider remove acme", "existing provider first: /provider"),
+        ("choose another ID with --id, or change it: modelbay provider edit acme", "change it: /provider"),
         ("`modelbay key set acme`, or write api_key under [providers.acme]", "write api_key under [providers.acme]"),
         (
             "pass --api-key KEY: the provider lists its models only with an API key",

@@ -251,6 +251,8 @@ SLASH = (
     ("logout", "/logout"),
     ("provider add", "/provider"),
     ("provider list", "/provider"),
+    ("provider edit", "/provider"),
+    ("provider remove", "/provider"),
     ("model default", "/model"),
     ("model list", "/model"),
     ("model search", "/model"),

@@ -166,7 +166,7 @@ hint: check the URL
                 """\
 error: --api-key: Acme requires an API key
 
-hint: pass --api-key KEY, --api-key - to read it from standard input, or --api-key '{env:ACME_API_KEY}' to read $ACME_API_KEY
+hint: pass --api-key KEY, or --api-key - to read it from standard input, or --api-key '{env:ACME_API_KEY}' to read $ACME_API_KEY
 """,
             ),
             (

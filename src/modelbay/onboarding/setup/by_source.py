@@ -389,7 +389,7 @@ async def by_catalog(run: SetupRun, id: str) -> ByCatalog:
             secret=True,
             missing=f"{draft.entry.name} requires an API key",
             about=[f"Get an API key at {draft.key_url}"] if draft.key_url else [],
-            hint=f"pass --api-key KEY, --api-key - to read it from standard input{names}{where}",
+            hint=f"pass --api-key KEY, or --api-key - to read it from standard input{names}{where}",
         )
         values.api_key = run.ask(question, key_problem, given=given.api_key or None)
         draft = catalogs.propose(run.config, catalog, id, values)
