@@ -24,7 +24,8 @@ from modelbay.tui.commands import COMMANDS as SLASH
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ModelbayError)]
 DONE: list[Operation] = list(get_args(Operation))
-FACES: list[Face] = list(get_args(Face))
+FACES: list[Face] = [face for face in get_args(Face) if face != "client"]
+"""The faces with hints of the table."""
 WORDS: dict[str, dict[str, str]] = {
     "Unsupported": {"setting": "n"},
     "UnknownEffort": {"setting": "effort"},
@@ -246,6 +247,13 @@ def test_the_app_speaks_of_what_it_can_do(hint: str, app: str) -> None:
     shown = explain(errors.ModelbayError("no", hint=hint), About("acme", face="app", known=["acme"])).hint or ""
     assert app in shown
     assert not shown.endswith("its list") and "modelbay provider" not in shown
+
+
+def test_a_client_of_the_gateway_gets_the_providers_id_and_no_url_or_command() -> None:
+    error = errors.ConnectFailed("could not connect")
+    error.request = "POST https://a.example/v1/chat/completions"
+    explain(error, About("acme", face="client", known=["acme"]))
+    assert (error.message, error.hint) == ("acme: could not connect", None)
 
 
 def test_a_failed_request_names_its_method_and_url_once() -> None:
