@@ -14,6 +14,7 @@ from tests.cli.command import KEY, Run
 from tests.cli.inside import Inside, Person
 from tests.servers.site import Site, site
 
+NO_NETWORK = "could not connect to the proxy http://127.0.0.1:9: connection refused"
 TOKEN, NEXT = "tok-planted-first-1", "tok-planted-second-2"
 MODELS = {
     "acme-1": {
@@ -58,15 +59,19 @@ def host(_site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
 
 @pytest.fixture
 def bay(tmp_path: Path, host: Site, monkeypatch: pytest.MonkeyPatch) -> Inside:
+    """Without a network: every other host is behind a proxy that does not run."""
     monkeypatch.delenv("KIMI_REGISTRY_API_KEY", raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     return Inside(tmp_path, monkeypatch, {host.url: "HOST", modelsdev.ModelsDev().date: "SNAPSHOT-DAY"})
 
 
 def undated(run: Run) -> Run:
-    """The output without the date of a list that was just fetched."""
+    """The output without the date of a list that was just fetched, and without the words of a missing network."""
     import re
 
-    return Run(run.code, re.sub(r"models\.dev of [\d-]+", "models.dev of TODAY", run.out), run.err)
+    out = re.sub(r"models\.dev of [\d-]+", "models.dev of TODAY", run.out)
+    return Run(run.code, out, run.err.replace(NO_NETWORK, "no network"))
 
 
 # All commands of `kimi provider`, with output and exit code
@@ -215,6 +220,7 @@ hint: pass the base URL without placeholders such as ${…}
                 1,
                 "",
                 """\
+warning: Could not list the models of acme: GET https://acme.example/v1/models: no network
 error: provider "acme" has no model "acme-0" that can be added: it is deprecated
 
 hint: run `modelbay provider catalog list acme` to list its models
@@ -228,6 +234,7 @@ Imported Acme (acme) with 1 model from models.dev of TODAY
 The default model is acme/acme-1
 """,
                 """\
+warning: Could not list the models of acme: GET https://acme.example/v1/models: no network
 Skipped 1 model: `modelbay provider catalog list acme --json` shows the reasons
 try it: modelbay ask -m acme/acme-1 "Hello"
 """,
@@ -249,6 +256,7 @@ try it: modelbay ask -m acme/acme-1 "Hello"
                 0,
                 "Imported Guessed (guess) with 1 model from HOST/mine.json\n",
                 """\
+warning: Could not list the models of guess: GET https://guess.example/models: no network
 Skipped 1 model: `modelbay provider catalog list guess --json` shows the reasons
 Protocol guessed as "openai" for guess: edit "type" in config.toml if requests fail
 try it: modelbay ask -m guess/acme-1 "Hello"

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from keyring.errors import KeyringLocked
 
+from modelbay.catalog.models_dev import live as modelsdev
 from modelbay.onboarding import local_servers
 from modelbay.providers import presets
 from modelbay.secrecy import redact
@@ -254,6 +255,7 @@ async def test_a_refused_key_is_said_in_the_dialog_which_stays(home: Path, confi
 
 
 async def test_a_vendor_of_the_catalog_takes_its_key_and_brings_its_models(home: Path, configured: str):
+    configured += '\n[network]\nproxy = "http://127.0.0.1:9"\n'
     async with sitting(configured, home=home) as person:
         await chooses_way(person, 0)
         await person.sees("Select a provider", "models.dev of")
@@ -265,10 +267,43 @@ async def test_a_vendor_of_the_catalog_takes_its_key_and_brings_its_models(home:
         await person.sees("API key cannot be empty.")
         await person.types("gsk-secret-0123")
         await person.presses("enter")
+        await person.sees("Connection", "Could not list the models of groq", "Enter save")
+        await person.presses("enter")
         screen = await person.sees("Select a model", "groq/")
         assert "gsk-secret-0123" not in screen
         assert written(person)["providers"]["groq"]["api_key"] == "gsk-secret-0123"
         assert written(person)["default_model"] == "thinker"
+
+
+async def test_a_rejected_key_of_a_catalogs_provider_is_reported_at_its_field(
+    home: Path, configured: str, monkeypatch: pytest.MonkeyPatch
+):
+    with site() as here:
+        monkeypatch.setattr(modelsdev, "URL", f"{here.url}/models.dev")
+        port = here.url.rpartition(":")[2]
+        here.pages = {
+            "/models.dev": {
+                "acme": {
+                    "id": "acme", "name": "Acme", "npm": "@ai-sdk/openai-compatible", "api": f"http://localhost:{port}/v1",
+                    "env": ["ACME_API_KEY"], "models": {"m": {"id": "m", "limit": {"context": 8000}}},
+                }
+            },
+            "/v1/models": Page(b'{"data": [{"id": "m"}]}', key=KEY),
+        }  # fmt: skip
+        async with sitting(configured, home=home) as person:
+            await chooses_way(person, 0)
+            await person.sees("Select a provider", "Acme")
+            await person.presses("enter")
+            await person.sees("Add Acme")
+            await person.types("sk-wrong-0123456789")
+            await person.presses("enter")
+            await person.sees("Add Acme", "The API key was rejected")
+            assert person.config == configured
+            await person.presses("ctrl+u")
+            await person.types(KEY)
+            await person.presses("enter")
+            await person.sees("Select a model", "acme/m")
+            assert written(person)["providers"]["acme"]["api_key"] == KEY
 
 
 async def test_a_manifest_is_shown_before_it_is_written(home: Path, configured: str, simulator: Simulator):

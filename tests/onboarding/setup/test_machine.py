@@ -268,7 +268,7 @@ ROWS: dict[str, tuple[str, Given, list[Any], list[str], dict[str, Any]]] = {
             "values.FUND? Required",
             "api_key?",
             "api_key? Invalid environment variable name",
-            "preview money: -, 2 of 2",
+            "preview money: untested, 2 of 2",
             "wrote money",
         ],
         {
@@ -276,6 +276,19 @@ ROWS: dict[str, tuple[str, Given, list[Any], list[str], dict[str, Any]]] = {
                 "type": "openai", "base_url": "https://north.example/v1", "api_key": "{env:FUND_KEY}", "models": ["n"],
             }
         },
+    ),
+    "an entry of the catalog whose key is rejected once": (
+        "fund",
+        Given(kind="catalog", base_url="SITE/team/v1", api_key=WRONG),
+        [WRONG, KEY, ["n"], None],
+        [
+            "api_key? The API key was rejected",
+            "api_key? The API key was rejected",
+            "preview fund: answers, 2 of 2",
+            "preview fund: answers, 2 of 2",
+            "wrote fund",
+        ],
+        {"fund": {"type": "openai", "base_url": "SITE/team/v1", "api_key": KEY, "models": ["n"]}},
     ),
     "a server on this machine": (
         "local",

@@ -1,6 +1,5 @@
 """Adding a provider by vendor name, base URL, full endpoint, list of models or local server."""
 
-import json
 from typing import Any
 
 from msgspec import Struct, field
@@ -9,11 +8,11 @@ from msgspec.structs import replace
 from modelbay.catalog.lists.discovery import Discovery
 from modelbay.catalog.lists.listing import parse_list
 from modelbay.catalog.lookup import Catalog
-from modelbay.catalog.summary import counted, facts
+from modelbay.catalog.summary import facts
 from modelbay.config.changes import WriteResult
 from modelbay.config.edit import Edit, Edited
 from modelbay.config.schema import Config, Table
-from modelbay.errors import ConfigError, ModelbayError, ProviderError, TransportError
+from modelbay.errors import ConfigError, ModelbayError
 from modelbay.onboarding import fields, recognition
 from modelbay.onboarding.add import add
 from modelbay.onboarding.choose_models import marked_at_first
@@ -34,8 +33,16 @@ from modelbay.onboarding.draft import (
 )
 from modelbay.onboarding.fields import ModelRow, ProviderFields
 from modelbay.onboarding.local_servers import LocalServer, local_servers
-from modelbay.onboarding.probe import Detected, detect, fetched, listed
+from modelbay.onboarding.probe import Detected, fetched, listed
 from modelbay.onboarding.recognition import NATIVE, Recognized, protocol_in_path, recognize, recognize_content
+from modelbay.onboarding.setup.connection import (
+    ask_for_models,
+    check_refused,
+    connection_of,
+    no_models,
+    say_detected,
+    why,
+)
 from modelbay.onboarding.setup.questions import (
     check_rows,
     key_problem,
@@ -46,7 +53,7 @@ from modelbay.onboarding.setup.questions import (
     with_settings,
 )
 from modelbay.onboarding.setup.run import SetupRun
-from modelbay.onboarding.setup.steps import Connection, Option, Preview, Result, SetupQuestion
+from modelbay.onboarding.setup.steps import Option, Preview, Result, SetupQuestion
 from modelbay.providers import presets
 from modelbay.secrecy import masked_url
 
@@ -351,62 +358,6 @@ async def _detected(run: SetupRun, made: Draft, models: _Models, content: Any) -
     return new
 
 
-async def ask_for_models(run: SetupRun, made: Draft, named: list[str]) -> Detected:
-    key = ("detect", made.id, json.dumps(made.table, default=str), tuple(named))
-    return await run.once(key, f"Listing the models of {made.id}", lambda: detect(run.config, made, named))
-
-
-def check_refused(run: SetupRun, detected: Detected, *, named: bool) -> None:
-    """Asks for the API key again if the provider rejected it. If the user named models, the key may be kept."""
-    key = detected.draft.table.get("api_key")
-    left = named and (run.answers.get("api_key") == "" or ("api_key" not in run.answers and key is not None))
-    if not detected.refused or left:
-        return
-    question = key_question(detected.draft, required=not named)
-    question.error = no_models(detected)
-    question.about = [detected.error.message if detected.error else "", *question.about]
-    question.problem = "The API key was rejected" if key else question.missing
-    run.again(question, question.problem)
-
-
-def say_detected(run: SetupRun, detected: Detected) -> None:
-    """Adds notes about the list of models: skipped models, problems, the error."""
-    for text in detected.notes:
-        run.note(text)
-    if detected.others:
-        run.note(f"Skipped {counted(detected.others, 'model')} that cannot chat")
-    if detected.error is not None:
-        run.note(_why(detected), warns=True)
-
-
-def failed(detected: Detected) -> str:
-    return "The API key was rejected" if detected.refused else f"Could not list the models of {detected.draft.id}"
-
-
-def no_models(detected: Detected) -> ModelbayError | None:
-    """The error of a provider whose models are unknown, with a hint for adding it anyway."""
-    error = detected.error
-    if error is None:
-        return None
-    if detected.refused:
-        error.hint = "pass the API key again with --api-key; make sure it is complete"
-        return error
-    later = error.retryable and isinstance(error, ProviderError)
-    why = error.advice or ("try again later" if later else "check the URL")
-    error.message = _why(detected)
-    error.hint = f"{why}; to add the provider without its list, pass model IDs with --model ID"
-    return error
-
-
-def _why(detected: Detected) -> str:
-    """Why no models are known."""
-    if detected.error is None:
-        return "The list has no chat models"
-    start = failed(detected)
-    message = detected.error.message
-    return message if message.startswith(start) else f"{start}: {message}"
-
-
 def _named_instead(run: SetupRun, detected: Detected) -> list[ModelRow]:
     """Asks for model IDs, because the models could not be listed."""
     where = f"GET {detected.discovery.url}: " if detected.discovery and detected.discovery.url else ""
@@ -416,28 +367,13 @@ def _named_instead(run: SetupRun, detected: Detected) -> list[ModelRow]:
         default=None,
         error=no_models(detected),
         missing=f"{where}the list has no chat models" if detected.discovery else "At least one model is required",
-        about=[_why(detected)],
+        about=[why(detected)],
         hint="pass the model IDs with --model ID",
     )
     return model_rows(run.ask(question, lambda text: fields.rows_problem(model_rows(text))))
 
 
 # Display
-
-
-def connection_of(detected: Detected) -> Connection:
-    """The state of the connection, judged by the request for the list of models."""
-    error, found = detected.error, detected.discovery
-    if error is None and found is not None:
-        where = f" (GET {masked_url(found.url)})" if found.url else ""
-        return Connection(True, f"{counted(len(detected.models), 'chat model')} listed{where}")
-    if error is None:
-        return Connection(None, "not tested")
-    return Connection(
-        False if detected.refused or isinstance(error, TransportError) else None,
-        _why(detected),
-        error,
-    )
 
 
 def facts_of(config: Config, made: Draft) -> list[tuple[str, str]]:

@@ -3,16 +3,20 @@
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from modelbay.catalog.summary import counted, facts
+from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.errors import AuthenticationFailed, ModelbayError, PermissionDenied, SourceError
 from modelbay.model import Model
 from modelbay.onboarding import fields
 from modelbay.onboarding.key_storage import KeyedEdit
+from modelbay.onboarding.probe import Detected, remember
+from modelbay.onboarding.setup.connection import ask_for_models, check_refused, connection_of, why
 from modelbay.onboarding.setup.questions import check_rows, key_problem, refused_token_hint
 from modelbay.onboarding.setup.run import SetupRun
-from modelbay.onboarding.setup.steps import NO, YES, Option, Preview, Result, SetupNote, SetupQuestion
+from modelbay.onboarding.setup.steps import NO, YES, Connection, Option, Preview, Result, SetupNote, SetupQuestion
 from modelbay.onboarding.sources import catalogs, manifests, registries
 from modelbay.onboarding.sources.catalogs import CatalogDraft, CatalogValues, ProviderCatalog
 from modelbay.onboarding.sources.manifests import KeyConsent, ManifestDraft
@@ -307,6 +311,8 @@ class ByCatalog(Struct):
     catalog: ProviderCatalog
     draft: CatalogDraft
     default: str | None
+    detected: Detected | None = None
+    """The result of the connection test; None: not tested."""
 
     def choose(self, ids: list[str]) -> None:
         self.draft = catalogs.limited(self.draft, ids)
@@ -324,6 +330,7 @@ class ByCatalog(Struct):
                 ("From", self.catalog.title),
                 ("Models", counted(len(draft.models), "model")),
             ],
+            connection=connection_of(self.detected) if self.detected else Connection(None, "not tested"),
             models=catalogs.models_of(draft),
             chosen=list(draft.models),
             source="models.dev",
@@ -333,6 +340,8 @@ class ByCatalog(Struct):
     def write(self) -> Result:
         draft, edited = self.draft, self._add()
         written = edited.result
+        if self.detected is not None:
+            remember(load(self.config.path), self.detected)
         entry, merged, id = draft.entry, written.models, draft.draft.id
         lines = []
         if not written.new:
@@ -393,9 +402,27 @@ async def by_catalog(run: SetupRun, id: str) -> ByCatalog:
         )
         values.api_key = run.ask(question, key_problem, given=given.api_key or None)
         draft = catalogs.propose(run.config, catalog, id, values)
-    if only := [row.id for row in check_rows(run)]:
+    only = [row.id for row in check_rows(run)]
+    detected = await _tested(run, draft, named=bool(only))
+    if detected is not None:
+        draft = replace(draft, draft=detected.draft)
+    if only:
         draft = catalogs.limited(draft, only)
-    return ByCatalog(run.config, catalog, draft, given.default_model)
+    return ByCatalog(run.config, catalog, draft, given.default_model, detected)
+
+
+async def _tested(run: SetupRun, draft: CatalogDraft, *, named: bool) -> Detected | None:
+    """The result of the connection test. None: the provider has no list of models, or it is updated and keeps its API key."""
+    made = draft.draft
+    if (made.preset and not made.preset.lists_models) or (made.id in run.config.providers and not draft.keyed):
+        return None
+    detected = await ask_for_models(run, made, [])
+    check_refused(run, detected, named=named)
+    for text in detected.notes:
+        run.note(text)
+    if detected.error is not None:
+        run.note(why(detected), warns=True)
+    return detected
 
 
 def _missing(run: SetupRun, draft: CatalogDraft, values: CatalogValues, name: str) -> None:

@@ -25,13 +25,11 @@ from modelbay.onboarding.probe import Detected, remember
 from modelbay.onboarding.recognition import protocol_in_path, recognize
 from modelbay.onboarding.setup.by_address import (
     alias_of,
-    ask_for_models,
     check_not_native,
-    connection_of,
     facts_of,
-    say_detected,
     with_bases,
 )
+from modelbay.onboarding.setup.connection import ask_for_models, connection_of, say_detected
 from modelbay.onboarding.setup.questions import check_rows, key_problem, key_question, settings_of
 from modelbay.onboarding.setup.run import SetupRun
 from modelbay.onboarding.setup.steps import Connection, Preview, Result, SetupQuestion

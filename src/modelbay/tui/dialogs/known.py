@@ -9,7 +9,7 @@ from textual.widgets import Static
 from modelbay.catalog.summary import counted
 from modelbay.onboarding import fields as dialog
 from modelbay.onboarding.setup.machine import Setup
-from modelbay.onboarding.setup.steps import Given, SetupQuestion
+from modelbay.onboarding.setup.steps import Given, Preview, SetupQuestion
 from modelbay.onboarding.sources import catalogs
 from modelbay.onboarding.sources.catalogs import CatalogEntry, CatalogValues, ProviderCatalog
 from modelbay.tui.dialogs.form import Field, Form, key_field
@@ -58,7 +58,9 @@ class KnownProvider(Form[Added]):
         step = await setup.start(self._entry.id, given)
         if isinstance(step, SetupQuestion):
             self.reject(step.field.rpartition(".")[2], step.problem or step.missing or "Required")
-        elif (added := await follow(self.app, self._state, setup, step, quick=True)) is not None:
+            return
+        failed = isinstance(step, Preview) and step.connection is not None and step.connection.ok is False
+        if (added := await follow(self.app, self._state, setup, step, quick=not failed)) is not None:
             self.dismiss(added)
 
     def _about(self) -> str:
