@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -111,13 +111,13 @@ async def leave_at_any_moment(url: str, times: int, at_once: int, seed: int) -> 
     return ends
 
 
-async def settled(read, wanted: int) -> int:  # type: ignore[no-untyped-def]
+async def settled(read: Callable[[], int], wanted: int) -> int:
     """The value when it is at most `wanted`, or after a minute."""
     for _ in range(600):
         if (value := read()) <= wanted:
             break
         await asyncio.sleep(0.1)
-    return int(value)
+    return value
 
 
 async def test_10_000_clients_that_leave_at_any_moment_leave_nothing_behind(tmp_path: Path) -> None:
