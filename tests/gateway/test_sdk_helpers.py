@@ -1,5 +1,6 @@
 """Helpers of the official SDKs that call a model several times or read more than its text."""
 
+import base64
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -11,7 +12,7 @@ from google.genai import errors, types
 
 from modelbay.simulator import Simulator
 from tests.gateway.running import KEY, PROTOCOLS, RunningGateway, running
-from tests.gateway.sdk_clients import connected
+from tests.gateway.sdk_clients import RED, SCHEMA, connected
 
 Running = tuple[RunningGateway, Simulator]
 STEPS = "Find the weather in Paris and Rome in 2 steps"
@@ -187,10 +188,10 @@ def test_a_message_starts_with_its_input_tokens(clients: dict[str, Any], upstrea
         final = stream.get_final_message().usage
     assert 100 < usages[0] < 400
     exact = final.input_tokens + (final.cache_read_input_tokens or 0)
-    assert exact == gateway_count(clients, upstream, messages[0]["content"])
+    assert exact == prompt_tokens(clients, upstream, messages[0]["content"])
 
 
-def gateway_count(clients: dict[str, Any], upstream: str, prompt: str) -> int:
+def prompt_tokens(clients: dict[str, Any], upstream: str, prompt: str) -> int:
     """The input tokens that the provider reports to a client of another protocol."""
     completions = clients["openai_chat"].chat.completions
     messages = [{"role": "user", "content": prompt}]
@@ -253,3 +254,34 @@ def test_embeddings_of_google_s_provider(clients: dict[str, Any]) -> None:
 def test_embeddings_are_not_translated(clients: dict[str, Any]) -> None:
     with pytest.raises(openai.BadRequestError, match="not translated"):
         clients["openai_chat"].embeddings.create(model="anthropic", input="a")
+
+
+# --- token counts ------------------------------------------------------------------------------------------------------
+
+
+@upstreams
+def test_tokens_are_counted_for_every_sdk(clients: dict[str, Any], upstream: str) -> None:
+    prompt = "What is a bay? " * 40
+    found = {
+        "openai_responses": clients["openai_responses"].responses.input_tokens.count(model=upstream, input=prompt),
+        "anthropic": clients["anthropic"].messages.count_tokens(
+            model=upstream, messages=[{"role": "user", "content": prompt}]
+        ),
+    }
+    counts = {sdk: count.input_tokens for sdk, count in found.items()}
+    counts["google"] = clients["google"].models.count_tokens(model=upstream, contents=prompt).total_tokens
+    assert all(100 < count < 400 for count in counts.values())
+    if upstream in counts:
+        assert counts[upstream] == prompt_tokens(clients, upstream, prompt), "the provider's own count"
+
+
+@upstreams
+def test_a_count_grows_with_tools_and_images(clients: dict[str, Any], upstream: str) -> None:
+    count = clients["anthropic"].messages.count_tokens
+    image = {"type": "base64", "media_type": "image/png", "data": base64.b64encode(RED).decode()}
+    question: Any = {"role": "user", "content": [{"type": "text", "text": "Hi"}]}
+    pictured: Any = {"role": "user", "content": [*question["content"], {"type": "image", "source": image}]}
+    tool: Any = {"name": "get_weather", "description": "The weather of a city.", "input_schema": SCHEMA}
+    plain = count(model=upstream, messages=[question]).input_tokens
+    assert count(model=upstream, messages=[pictured]).input_tokens > plain
+    assert count(model=upstream, messages=[question], tools=[tool]).input_tokens > plain
