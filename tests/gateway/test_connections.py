@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,9 @@ import pytest
 from modelbay.simulator import Simulator
 from tests.fault_config import LONG
 from tests.gateway.raw import RawClient, head, post
-from tests.gateway.running import RunningGateway, running
+from tests.gateway.running import RunningGateway, config_text, running
 from tests.gateway.test_app import request
+from tests.servers.loopback import Handler, served
 
 Running = tuple[RunningGateway, Simulator]
 PATH, BODY = request("openai_chat", "anthropic")
@@ -176,3 +179,30 @@ async def test_too_many_requests_of_a_client_are_refused_with_a_time_to_wait(tmp
         assert answer.status == 429
         assert answer.headers["retry-after"] == "1"
         await accepted(at.url)
+
+
+class Transcriber(Handler):
+    """A provider that reads a form and then does not answer."""
+
+    read = threading.Event()
+    left = threading.Event()
+
+    def do_POST(self) -> None:
+        self.body()
+        Transcriber.read.set()
+        with suppress(ConnectionError):
+            assert self.connection.recv(1) == b""
+        Transcriber.left.set()
+        self.close_connection = True
+
+
+async def test_a_client_that_leaves_after_its_upload_ends_the_call(tmp_path: Path) -> None:
+    (end, kind) = "\r\n", "multipart/form-data; boundary=x"
+    form = end.join(["--x", 'Content-Disposition: form-data; name="model"', "", "openai_chat", "--x--", ""]).encode()
+    with served(Transcriber) as at:
+        (tmp_path / "config.toml").write_text(config_text(at, settings="concurrent = 1"))
+        with RunningGateway(tmp_path / "config.toml") as gateway:
+            async with RawClient(gateway.url) as client:
+                await client.send(post("/v1/audio/transcriptions", form, f"Content-Type: {kind}"))
+                assert await asyncio.to_thread(Transcriber.read.wait, LONG)
+            assert await asyncio.to_thread(Transcriber.left.wait, LONG)

@@ -12,7 +12,7 @@ from modelbay.events import Failed, Reply, collect
 from modelbay.gateway import exchange
 from modelbay.protocols.codec import codec
 from modelbay.routing.retry import Policy
-from modelbay.simulator import Simulator
+from modelbay.simulator import Simulator, simulated_provider
 from modelbay.simulator.faults import parse
 from tests.fault_config import BASES, KEY, LONG, REACHED
 from tests.gateway.running import KEY as CLIENT_KEY
@@ -181,3 +181,44 @@ def check_failure(row: Row, told: Told, wanted: str, *, begun: bool) -> None:
     assert told.status in STATUSES[wanted], told.data
     if row.fault == "429=90":
         assert told.headers["retry-after"] == "90"
+
+
+SIDE_STATUSES = {
+    "401": 403,
+    "403": 403,
+    "404": 404,
+    "413": 413,
+    "429": 429,
+    "429=7": 429,
+    "500": 500,
+    "503": 503,
+    "html": 502,
+    "html=502": 502,
+    "redirect": 502,
+    "cut-before": 502,
+    "cut-before=close": 502,
+    "slow-headers": 504,
+    "slow-first-token": 504,
+}
+
+
+@pytest.mark.parametrize("fault", SIDE_STATUSES)
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/completions", "/v1/moderations"])
+async def test_a_call_that_is_only_sent_on_fails_with_a_fitting_status(
+    sim: Simulator, url: str, path: str, fault: str
+) -> None:
+    sim.reset()
+    provider = f"openai_chat-{fault}" if fault in REACHED else "openai_chat"
+    body = {"model": f"{provider}/sim-1", "input": "Hello", "prompt": "Hello", "encoding_format": "base64"}
+    headers = {"Authorization": f"Bearer {CLIENT_KEY}", "openai-fault": fault}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulated_provider, "FAULT_HEADER", "openai-fault")
+        async with aiohttp.ClientSession(headers=headers) as session, session.post(url + path, json=body) as response:
+            data = await response.read()
+    assert response.status == SIDE_STATUSES[fault], data
+    error = codec("openai_chat").parse_error(response.status, {}, data)
+    assert error.message
+    assert KEY not in data.decode()
+    if fault == "429=7":
+        assert response.headers["retry-after"] == "7"
+    assert len(sim.journal) == 1, "sent once"

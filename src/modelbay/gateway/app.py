@@ -175,9 +175,12 @@ class Visit:
         if route.action in FORMS and self._headers.get("content-type", "").startswith("multipart/"):
             self.exchange = call = SideCall(self._revision, request, self.responder)
             try:
-                await call.upload(self._receive, limit)
+                async with self._until_gone(call.received):
+                    await call.upload(self._receive, limit)
             except ClientLeft:
                 self.disconnected = True
+            finally:
+                self._read = call.received.is_set()
             return
         if self.method not in ("GET", "HEAD"):
             body = await body_of(self._scope, self._receive, limit)
@@ -217,17 +220,23 @@ class Visit:
         await self.responder.whole(200, encode(body), [JSON, *fields])
 
     @asynccontextmanager
-    async def _until_gone(self) -> AsyncGenerator[None, None]:
-        """Cancel what is done inside as soon as the client closes the connection before the end of the response."""
+    async def _until_gone(self, received: asyncio.Event | None = None) -> AsyncGenerator[None, None]:
+        """Cancel what is done inside as soon as the client closes the connection before the end of the response.
+        `received`: set when the request was read to its end; None if it was."""
         task = asyncio.current_task()
         assert task is not None
+
+        async def end() -> None:
+            if received is not None:
+                await received.wait()
+            await disconnected(self._receive)
 
         def left(_: "asyncio.Future[None]") -> None:
             if not self.responder.ended:
                 self.disconnected = True
                 task.cancel()
 
-        gone = asyncio.ensure_future(disconnected(self._receive))
+        gone = asyncio.ensure_future(end())
         gone.add_done_callback(left)
         try:
             yield

@@ -1,6 +1,7 @@
 """Calls other than those of a model's answer: embeddings, images, audio, reranking, moderation, legacy completions. They are
 sent on to the model's provider, whose protocol must be the client's; they are not translated."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from modelbay.gateway.responder import Responder
 from modelbay.gateway.revision import Revision
 from modelbay.opened import Sending
 from modelbay.protocols.codec import Call
+from modelbay.protocols.form import form_of, web_page
 from modelbay.serving.asgi import ClientLeft, Receive, pieces_of
 from modelbay.serving.routes import Route
 from modelbay.target import Target
@@ -34,6 +36,8 @@ class SideCall:
         self._responder = responder
         self.target: Target | None = None
         self.attempts = 1
+        self.received = asyncio.Event()
+        """Set when a body in pieces has arrived."""
         self._broken: ClientLeft | RequestTooLarge | None = None
         """Why a body in pieces ended too early."""
         self.error: ModelbayError | None = None
@@ -86,6 +90,7 @@ class SideCall:
         except (ClientLeft, RequestTooLarge) as error:
             self._broken = error
             raise
+        self.received.set()
 
     async def _found(self, name: str | None) -> Target:
         self.target = target = await self._revision.target(name)
@@ -127,6 +132,8 @@ class SideCall:
             await self._responder.whole(error.status or 502, error.received, fields)
             return
         async with response:
+            if form_of(response.headers, self._request.protocol, stream=False) == "page":
+                raise web_page(await response.read())
             fields = [*headers.returned(response.headers, passed=True), *self._fields()]
             if encoding_format is not None:
                 await self._responder.whole(response.status, as_asked(await response.read(), encoding_format), fields)
@@ -135,17 +142,19 @@ class SideCall:
         self.finished = self.error is None
 
     async def _stream(self, response: "AnyResponse", fields: list[headers.Field]) -> None:
-        await self._responder.start(response.status, fields)
-        try:
-            async with aclosing(response.stream()) as chunks:
-                async for chunk in chunks:
+        async with aclosing(response.stream()) as chunks:
+            # a provider that fails before its first byte gets a status of its own
+            chunk = await anext(chunks, None)
+            await self._responder.start(response.status, fields)
+            try:
+                while chunk is not None:
                     await self._responder.write(chunk)
-        except ModelbayError as error:
-            self.error = error
-            if response.headers.get("content-type", "").startswith(_EVENTS):
+                    chunk = await anext(chunks, None)
+            except ModelbayError as error:
+                self.error = error
+                if not response.headers.get("content-type", "").startswith(_EVENTS):
+                    raise  # closes the connection, so that a part is not taken for the whole
                 await self._responder.write(failure_event(self._request.protocol, error))
-            else:
-                raise  # closes the connection, so that a part is not taken for the whole
         await self._responder.end()
 
     def _fields(self) -> list[headers.Field]:
