@@ -210,7 +210,7 @@ def test_an_entry_that_was_unusable_before_does_not_prevent_changes(file):
 
 
 def test_a_missing_entry_is_not_changed(file):
-    with pytest.raises(UnknownProvider, match='no usable provider "acne"') as provider:
+    with pytest.raises(UnknownProvider, match='no provider "acne"') as provider:
         done(file, changes.change_provider, "acne", {("name",): "A"})
     assert provider.value.hint == 'did you mean "acme"?'
     with pytest.raises(UnknownModel, match='no model "thre"') as model:

@@ -195,7 +195,7 @@ def test_a_provider_with_its_own_flow_answers_after_login_and_after_its_token_wa
         login = command.start("login", "theirs")
         assert login.stderr is not None
         shown = login.stderr.readline() + login.stderr.readline()
-        found = re.search(r"approve the code (\S+);", shown)
+        found = re.search(r"approve the code (\S+)\.", shown)
         assert found is not None, shown
         login_server.approve(found[1])
         out, err = login.communicate(timeout=60)
