@@ -73,8 +73,9 @@ async def test_200_streams_with_random_cancels_leave_nothing_behind(sim: Simulat
     assert server
     async with Hub.open(path) as hub:
         await one(hub, 0, random.Random(0))  # sets up shared state
+    assert await settled(0, lambda: server.connections) == 0
     gc.collect()
-    tasks, files = len(asyncio.all_tasks()), await settled(0, descriptors)
+    tasks, files = len(asyncio.all_tasks()), descriptors()
     async with Hub.open(path) as hub:
         for _ in range(2):
             ways = await asyncio.gather(*(one(hub, number, randomly) for number in range(STREAMS)))
