@@ -34,8 +34,12 @@ PATIENCE = 25.0
 """Seconds after which a stream begins although its provider is still silent. Proxies cut connections off after 30."""
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 JSON = b"application/json"
-PINGS = {"anthropic": KeepAlive(b'event: ping\ndata: {"type": "ping"}\n\n')}
-"""Signs of life that a protocol defines. In the others it is a comment, which clients ignore."""
+PINGS = {
+    "anthropic": KeepAlive(b'event: ping\ndata: {"type": "ping"}\n\n'),
+    # Google's SDK for Python reads a comment as JSON, and its older one for JavaScript then finds no further event
+    "google": KeepAlive(b"\n"),
+}
+"""Signs of life that clients of a protocol ignore. In the others it is a comment."""
 COMMENT = KeepAlive(b": keep-alive\n\n")
 WHITE_SPACE = KeepAlive(b"\n", (b"}",))
 """Between two elements of a JSON array."""
