@@ -54,7 +54,7 @@ def text(client: str, url: str, model: str) -> str:
     with OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0) as gpt:
         if client == "openai_responses":
             with gpt.responses.stream(model=model, input=prompt) as events:
-                return events.get_final_response().output_text
+                return str(events.get_final_response().output_text)
         with gpt.chat.completions.create(
             model=model, messages=[{"role": "user", "content": prompt}], stream=True
         ) as parts:
