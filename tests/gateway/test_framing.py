@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from modelbay.dialect import PLAIN
 from modelbay.errors import IncompleteReply
 from modelbay.events import Failed
-from modelbay.gateway.framing import HELD, WholeEvents, failure_event
+from modelbay.gateway.framing import HELD, WholeEvents, before_failure, failure_event
 from modelbay.protocols.codec import NAMES, codec
 
 EVENTS = [b'data: {"a":1}\n\n', b": keep-alive\n\n", b'event: x\r\ndata: {"b":"\\n\\n"}\r\n\r\n', b"data: [DONE]\n\n"]
@@ -46,3 +46,10 @@ def test_a_failure_is_one_event_that_the_protocol_s_clients_read(protocol: str) 
     last = codec(protocol).stream_parser(PLAIN).feed(event)[-1]
     assert isinstance(last, Failed)
     assert "the connection broke" in last.error.message
+
+
+def test_the_events_before_a_failure_are_passed_on() -> None:
+    good = b'data: {"choices":[{"index":0,"delta":{"content":"You"}}]}\n\n'
+    assert before_failure("openai_chat", good + good + b'data: {"choices":[{"in\n\n' + good) == good + good
+    finish = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"network_error"}]}\n\n'
+    assert before_failure("openai_chat", good + finish + b"data: [DONE]\n\n") == good + finish, "without the last event"

@@ -13,7 +13,7 @@ from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, 
 from modelbay.events import Event, Failed, Finished, PartDelta, Reply, Started, UsageReported, Warned, collect
 from modelbay.gateway import headers
 from modelbay.gateway.client_request import MISREAD, ClientRequest
-from modelbay.gateway.framing import WholeEvents, failure_array, failure_event
+from modelbay.gateway.framing import WholeEvents, before_failure, failure_array, failure_event
 from modelbay.gateway.passing import ClientBody, passed_path
 from modelbay.gateway.responder import KeepAlive, Responder
 from modelbay.gateway.response_store import ResolvedRequest, is_own_conversation, items_of, may_refer
@@ -248,12 +248,13 @@ class Exchange:
         while (events := await opened.events()) is not None:
             if events:
                 await self._note(events)
-            if not self._broken:  # SDKs raise errors of their own at an event that is not JSON
-                await self._responder.write(frames.feed(opened.data))
+            data = frames.feed(opened.data)
+            await self._responder.write(before_failure(self._request.protocol, data) if self._broken else data)
         if not self._broken:
             await self._responder.write(frames.close())
         elif self.error is not None:
-            await self._responder.write(failure_event(self._request.protocol, self.error))
+            begun = next((event for event in self._told if type(event) is Started), None)
+            await self._responder.write(failure_event(self._request.protocol, self.error, begun))
 
     @property
     def _broken(self) -> bool:

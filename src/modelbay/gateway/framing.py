@@ -1,12 +1,16 @@
 """The framing of streams that are passed on as bytes."""
 
+import re
+
 from modelbay.conversation import Conversation
+from modelbay.dialect import PLAIN
 from modelbay.errors import ModelbayError
-from modelbay.events import Failed
+from modelbay.events import Failed, Started
 from modelbay.protocols.codec import codec
 from modelbay.protocols.google.request import FRAMING
 
 _BLANK = (b"\n\n", b"\r\n\r\n")
+_EVENT = re.compile(rb".+?(?:\r?\n){2}", re.DOTALL)
 HELD = 64 * 1024
 """Longest incomplete event that is held back, in bytes. A longer one, such as an image, is passed on in pieces."""
 
@@ -35,11 +39,25 @@ class WholeEvents:
         return rest
 
 
-def failure_event(protocol: str, error: ModelbayError) -> bytes:
-    """The event that reports a failure to the client of a stream that was passed on until then."""
-    rendered = codec(protocol).stream_renderer(Conversation()).feed(Failed(error))
+def before_failure(protocol: str, data: bytes) -> bytes:
+    """The events in a piece of a stream before the one with which the reply fails. SDKs raise errors of their own at an event
+    that is not JSON, and take an unknown finish reason for the end."""
+    parser, kept = codec(protocol).stream_parser(PLAIN), b""
+    for event in _EVENT.findall(data):
+        if any(type(found) is Failed for found in parser.feed(event)):
+            break
+        kept += event
+    return kept
+
+
+def failure_event(protocol: str, error: ModelbayError, begun: Started | None = None) -> bytes:
+    """The event that reports a failure to the client of a stream that was passed on until then. `begun`: the start of the
+    reply. OpenAI's SDK rejects the end of another response than the one that began."""
+    feed = codec(protocol).stream_renderer(Conversation()).feed
+    if begun is not None:
+        feed(begun)
     # a renderer that has sent nothing yet begins the reply first
-    return rendered.rstrip(b"\n").rpartition(b"\n\n")[2] + b"\n\n"
+    return feed(Failed(error)).rstrip(b"\n").rpartition(b"\n\n")[2] + b"\n\n"
 
 
 def failure_array(protocol: str, error: ModelbayError) -> bytes:

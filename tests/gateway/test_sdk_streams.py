@@ -1,17 +1,19 @@
-"""Official SDKs read streams with signs of life, passed on and translated."""
+"""Official SDKs read streams with signs of life and with failures, passed on and translated."""
 
 from collections.abc import Iterator
 
+import anthropic
 import pytest
 from anthropic import Anthropic
 from google import genai
-from google.genai import types
-from openai import OpenAI
+from google.genai import errors, types
+from openai import APIError, OpenAI
 
 from modelbay.gateway import exchange, responder
 from modelbay.simulator import Simulator
 from tests.gateway.running import KEY, PROTOCOLS, RunningGateway, config_text
 
+FAILURES = ("cut-after-first", "malformed-chunk", "error-in-200", "missing-end", "odd-finish=network_error")
 FAULTS = {"silent-first": "slow-headers=0.4", "silent-later": "stall=0.4"}
 
 
@@ -22,7 +24,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         models = [
             f'[models.{protocol}-{name}]\nprovider = "{protocol}"\nmodel = "sim-1!{fault}"\n'
             for protocol in PROTOCOLS
-            for name, fault in FAULTS.items()
+            for name, fault in (*FAULTS.items(), *((failure.replace("=", "-"), failure) for failure in FAILURES))
         ]
         config.write_text(config_text(upstream.url) + "".join(models))
         with RunningGateway(config) as gateway:
@@ -67,3 +69,17 @@ def text(client: str, url: str, model: str) -> str:
 def test_an_sdk_ignores_signs_of_life(url: str, client: str, way: str, silence: str) -> None:
     at = PROTOCOLS.index(client) + (way == "translated")
     assert "Say hello" in text(client, url, f"{PROTOCOLS[at % 4]}-{silence}")
+
+
+@pytest.mark.filterwarnings("ignore:.*is not a valid FinishReason")
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("way", ["passed", "translated"])
+@pytest.mark.parametrize("client", PROTOCOLS)
+def test_an_sdk_never_takes_a_part_for_the_whole(url: str, client: str, way: str, failure: str) -> None:
+    at = PROTOCOLS.index(client) + (way == "translated")
+    with pytest.raises(Exception) as caught:
+        text(client, url, f"{PROTOCOLS[at % 4]}-{failure.replace('=', '-')}")
+    if client == "openai_responses":  # the SDK has no error for `response.failed`
+        assert str(caught.value) == "Didn't receive a `response.completed` event."
+    else:
+        assert isinstance(caught.value, APIError | anthropic.APIError | errors.APIError)
