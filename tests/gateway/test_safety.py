@@ -279,6 +279,7 @@ BAD_BODIES = [
     b'{"model": "anthropic", "max_tokens": 1e999, "messages": []}',
     b'{"model": "anthropic", "max_tokens": NaN}',
     b'{"model": "anthropic", "tools": {"a": 1}, "messages": [{"role": 3, "content": {"x": 1}}]}',
+    b'{"model": "anthropic", "max_tokens": "%b", "messages": []}' % (b"9" * 5_000),
     b"\0" * 1_000,
     b"\x1f\x8b\x08\x00",
 ]
@@ -297,6 +298,12 @@ async def test_a_body_that_no_client_sends_is_refused_or_understood(
     assert found.status < 500, found.body
     if found.status >= 400:
         assert json.loads(found.body)["error"]["message"]
+
+
+async def test_a_page_with_too_many_items_is_refused(url: str) -> None:
+    for limit in ("101", "9" * 5_000):
+        found = await answer(url, head("GET", f"/v1/responses/resp_1/input_items?limit={limit}"))
+        assert found.status in (400, 404)
 
 
 @pytest.mark.parametrize("client", PROTOCOLS)

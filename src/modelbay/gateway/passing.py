@@ -31,6 +31,8 @@ _CREDENTIALS = frozenset(("key", "api_key", "access_token", "oauth_token"))
 """Query parameters that authenticate a client. They are not sent on."""
 _CAPITAL = re.compile(r"(?=[A-Z])")
 _LIMITS = ("max_tokens", "max_completion_tokens")
+_DIGITS = 18
+"""Maximum digits of a number in a string. Python refuses to convert thousands of them."""
 _SEEDS = ("seed", "random_seed")
 """Names of one parameter in Chat Completions."""
 
@@ -305,7 +307,7 @@ def _snake(name: str) -> str:
 def _number(holder: ObjectText, name: str) -> float | None:
     """A number, which may be written as a string; None if the value is something else."""
     value = holder.value(name)
-    if isinstance(value, str) and value.isdecimal():
+    if isinstance(value, str) and value.isdecimal() and len(value) <= _DIGITS:
         return int(value)
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 

@@ -84,7 +84,7 @@ class Stores:
             self._responses.input_items,
             client,
             id,
-            limit=int(limit) if limit.isdecimal() else 0,
+            limit=int(limit) if limit.isdecimal() and len(limit) <= 3 else 0,
             order=query.get("order", "desc"),
             after=query.get("after"),
         )
